@@ -2,9 +2,9 @@ import { join } from "node:path";
 import { emptyState } from "../src/local-mcp/sessions/work-state.ts";
 import * as checkpoints from "../src/local-mcp/checkpoints/checkpoints.ts";
 import * as sessions from "../src/local-mcp/sessions/sessions.ts";
-import { encode } from "../src/local-mcp/store/checkpoint-body.ts";
-import { openBetterSqlite3 } from "../src/local-mcp/store/driver-better-sqlite3.ts";
-import { Store } from "../src/local-mcp/store/store.ts";
+import { encode } from "../src/store/checkpoint-body.ts";
+import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
+import { Store } from "../src/store/store.ts";
 import { ms, ratio, sample, timed, type Row, type Sample } from "./figures.ts";
 import { connect } from "./stdio-client.ts";
 

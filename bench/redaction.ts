@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { redact } from "../src/local-mcp/redaction/redact.ts";
+import { redact } from "../src/redaction/redact.ts";
 import { secretCases } from "../test/support/secret-cases.ts";
 import { draw, lower, uuid } from "../test/support/secret-draw.ts";
 import { tuned } from "../test/support/secret-families.ts";

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { CLAUDE_VERSION } from "../scripts/install-claude.ts";
-import { version } from "../src/local-mcp/version.ts";
+import { version } from "../src/platform/version.ts";
 import { BenchDesk } from "./restore/bench-desk.ts";
 import { kindNames, makeSession, sessionsOfRound } from "./restore/kinds.ts";
 import { measureAll } from "./restore/measure.ts";

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
 import Database from "better-sqlite3";
-import { redactJson } from "../src/local-mcp/redaction/redact.ts";
+import { redactJson } from "../src/redaction/redact.ts";
 import { ms, ratio, sample, timed, type Row, type Sample } from "./figures.ts";
 import { connect, type Stdio } from "./stdio-client.ts";
 import { generator, lines } from "./texts.ts";

@@ -2,10 +2,10 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { pathsIn } from "../src/local-mcp/paths.ts";
-import { openBetterSqlite3 } from "../src/local-mcp/store/driver-better-sqlite3.ts";
-import { Store } from "../src/local-mcp/store/store.ts";
-import * as files from "../src/local-mcp/team/files-table.ts";
+import { pathsIn } from "../src/platform/paths.ts";
+import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
+import { Store } from "../src/store/store.ts";
+import * as files from "../src/local-mcp/team/reservation-table.ts";
 import { familyOf } from "../test/support/family.ts";
 import { ms, ratio, sample, timed, type Row, type Sample } from "./figures.ts";
 

@@ -7,7 +7,7 @@ import { maxPushOps, type SyncOp } from "../src/contract/sync.ts";
 import * as checkpoints from "../src/local-mcp/checkpoints/checkpoints.ts";
 import * as sessions from "../src/local-mcp/sessions/sessions.ts";
 import { emptyState } from "../src/local-mcp/sessions/work-state.ts";
-import { encode } from "../src/local-mcp/store/checkpoint-body.ts";
+import { encode } from "../src/store/checkpoint-body.ts";
 import { mean, ms, perSecond, range, ratio, sample, timed, type Row } from "./figures.ts";
 import { connect } from "./stdio-client.ts";
 import { generator, lines } from "./texts.ts";

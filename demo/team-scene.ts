@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { devNull, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { writeEdgeConfig, type EdgeConfig } from "../src/local-mcp/authority.ts";
+import { writeEdgeConfig, type EdgeConfig } from "../src/coordinator-client/edge-config.ts";
 import { codeOf } from "../src/shared/error.ts";
 import * as shop from "./shop.ts";
 

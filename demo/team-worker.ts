@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { WorkerEvent } from "../src/local-mcp/automation/worker-events.ts";
-import { identify, isAlive, systemProcesses, type ProcessIdentity } from "../src/local-mcp/processes.ts";
+import type { WorkerEvent } from "../src/worker-runner/worker-events.ts";
+import { identify, isAlive, systemProcesses, type ProcessIdentity } from "../src/platform/processes.ts";
 import { descendantsOf } from "../scripts/local-edge.ts";
 import type { TeamScene } from "./team-scene.ts";
 

@@ -59,7 +59,7 @@ module.exports = require("./${name}-main.cjs");
 const programs = {
   mcp: "src/local-mcp/front/front-entry.ts",
   "mcp-hooks": "src/local-mcp/front/system-hook-channel.ts",
-  "mcp-worker": "src/local-mcp/mcp/mcp-entry.ts",
+  "mcp-worker": "src/local-mcp/server/mcp-entry.ts",
   hook: "src/local-mcp/hooks/hook-entry.ts",
   statusline: "src/cli/statusline-entry.ts",
   cli: "src/cli/cli-entry.ts",

@@ -4,7 +4,7 @@ import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { packExtension } from "@anthropic-ai/mcpb";
 import { build, type Metafile } from "esbuild";
-import { teamTools, tools } from "../src/local-mcp/mcp/server.ts";
+import { teamTools, tools } from "../src/local-mcp/server/server.ts";
 
 const root = join(import.meta.dirname, "..");
 const source = join(root, "desktop");
@@ -22,7 +22,7 @@ cpSync(join(source, "index.cjs"), join(folder, "server", "index.cjs"));
 writeFileSync(join(folder, "manifest.json"), `${JSON.stringify(manifest(), null, 2)}\n`);
 
 const { metafile } = await build({
-  entryPoints: { mcp: join(root, "src/local-mcp/mcp/desktop-entry.ts") },
+  entryPoints: { mcp: join(root, "src/local-mcp/server/desktop-entry.ts") },
   outdir: join(folder, "server"),
   outExtension: { ".js": ".cjs" },
   bundle: true,

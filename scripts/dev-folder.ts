@@ -13,10 +13,10 @@ import {
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { secretNames, secretProblem } from "../src/contract/secrets.ts";
-import { pollUntil } from "../src/local-mcp/ending.ts";
-import { openBetterSqlite3 } from "../src/local-mcp/store/driver-better-sqlite3.ts";
-import { createPrivateFile } from "../src/local-mcp/store/store-files.ts";
-import { systemProcesses } from "../src/local-mcp/processes.ts";
+import { pollUntil } from "../src/platform/end-processes.ts";
+import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
+import { createPrivateFile } from "../src/platform/private-files.ts";
+import { systemProcesses } from "../src/platform/processes.ts";
 import { codeOf, messageOf } from "../src/shared/error.ts";
 import { randomSecrets, type Secrets } from "./local-runtime.ts";
 

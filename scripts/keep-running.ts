@@ -1,10 +1,4 @@
-import {
-  initial,
-  afterEnd,
-  RestartRules,
-  afterStart,
-  type RestartPolicy,
-} from "../src/local-mcp/supervisor/auto-restarter.ts";
+import { initial, afterEnd, RestartRules, afterStart, type RestartPolicy } from "../src/supervisor/auto-restarter.ts";
 import { messageOf } from "../src/shared/error.ts";
 import type { LocalRuntime } from "./local-runtime.ts";
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { InputOf, OperationName, OutputOf } from "../src/contract/operations.ts";
 import { operations } from "../src/contract/operations.ts";
-import { omitUndefined } from "../src/shared/given.ts";
+import { omitUndefined } from "../src/shared/omit-undefined.ts";
 import { bundle, LocalRuntime, type LocalRuntimeOptions, type Secrets } from "./local-runtime.ts";
 
 const workspace = "team";

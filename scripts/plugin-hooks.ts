@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hookEvents } from "../src/contract/hook-input.ts";
 import { hookToolGroups, isEventKnown, isHookToolEvent } from "../src/contract/hook-tool.ts";
-import { hookTimeout } from "../src/local-mcp/clients/entries.ts";
+import { hookTimeout } from "../src/installer/entries.ts";
 
 /** Claude Code's name of the plugin's server: `plugin:<plugin>:<server>`. */
 const server = "plugin:shim:shim";

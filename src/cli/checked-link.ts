@@ -1,7 +1,7 @@
-import { checkInput } from "../coordination/check-input.ts";
+import { checkInput } from "../shared/check-input.ts";
 import { wrongUsage } from "./answer.ts";
 import type { Cli, CommandResult } from "./cli.ts";
-import { withLink, type CoordinatorLink } from "./coordination.ts";
+import { withLink, type CoordinatorLink } from "./coordinator-link.ts";
 
 /** [CL46] One call to the coordinator; input that no coordinator would take is wrong usage, and is not sent. */
 export function withCheckedLink(

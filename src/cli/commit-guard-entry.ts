@@ -1,10 +1,10 @@
 /** What the pre-commit hook of git runs, with the staged paths on stdin: it loads little, and only a reserved file makes it ask. */
 import { readFileSync, writeSync } from "node:fs";
-import { openNodeSqlite } from "../local-mcp/store/driver-node-sqlite.ts";
-import { systemRuntime } from "../local-mcp/system-runtime.ts";
+import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
+import { systemRuntime } from "../runtime/system-runtime.ts";
 import { messageOf } from "../shared/error.ts";
-import { checkCommit } from "./commit-guard/check-commit.ts";
-import { refusedExit } from "./commit-guard/hook-file.ts";
+import { checkCommit } from "./commands/team/commit-guard/check-commit.ts";
+import { refusedExit } from "./commands/team/commit-guard/hook-file.ts";
 
 /** Somebody waits for the commit. */
 const busyMs = 500;
@@ -20,7 +20,7 @@ async function main(): Promise<number> {
   const openLink = async () => {
     const [{ Cli }, { openCoordinatorLink: coordination }, { systemIo }] = await Promise.all([
       import("./cli.ts"),
-      import("./coordination.ts"),
+      import("./coordinator-link.ts"),
       import("./system-io.ts"),
     ]);
     return coordination(new Cli({ ...systemIo(import.meta.url), makeRuntime }));

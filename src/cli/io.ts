@@ -1,7 +1,7 @@
-import type { Launch } from "../local-mcp/launch.ts";
-import type { Machine } from "../local-mcp/clients/targets.ts";
-import type { Runtime } from "../local-mcp/runtime.ts";
-import type { DriverName } from "../local-mcp/store/driver.ts";
+import type { Launch } from "../platform/launch.ts";
+import type { Machine } from "../installer/targets.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { DriverName } from "../store/driver.ts";
 
 export interface ProcessStart {
   readonly command: string;

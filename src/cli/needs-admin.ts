@@ -1,5 +1,5 @@
 import { failed, type FailedResult } from "./answer.ts";
-import type { CoordinatorLink } from "./coordination.ts";
+import type { CoordinatorLink } from "./coordinator-link.ts";
 
 /** [CL62] [CL104] A machine that has joined a workspace may work there, and not decide for all of it. @param what as the beginning of a sentence */
 export function needsAdmin(link: CoordinatorLink, what: string, refused: FailedResult): FailedResult {

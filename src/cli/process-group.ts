@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
-import { endGroup, groupOf, hasGroups } from "../local-mcp/process-group.ts";
-import { programPath } from "../local-mcp/program-path.ts";
+import { endGroup, groupOf, hasGroups } from "../platform/process-group.ts";
+import { programPath } from "../platform/program-path.ts";
 import type { ProcessGroup, ProcessStart } from "./io.ts";
 
 /** While a group runs these are for it, and a second Ctrl-C must not leave it behind. */

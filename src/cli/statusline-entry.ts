@@ -1,10 +1,10 @@
 /** `shim statusline`: the client runs it after every step, so it loads as little as it can. It never fails. */
 import { fstatSync, writeSync } from "node:fs";
 import { exitWithPendingRead, readStdin } from "../local-mcp/hooks/hook-stdin.ts";
-import { HomeError, homeFrom, pathsIn } from "../local-mcp/paths.ts";
-import { openNodeSqlite } from "../local-mcp/store/driver-node-sqlite.ts";
-import { systemRuntime } from "../local-mcp/system-runtime.ts";
-import { chainedLine, renderLine } from "./statusline/chained-line.ts";
+import { HomeError, homeFrom, pathsIn } from "../platform/paths.ts";
+import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
+import { systemRuntime } from "../runtime/system-runtime.ts";
+import { chainedLine, renderLine } from "./commands/setup/statusline/chained-line.ts";
 
 async function main(): Promise<void> {
   const host = {

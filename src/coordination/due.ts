@@ -1,25 +1,25 @@
 import type { Settings } from "../contract/workspaces.ts";
 import { messageOf } from "../shared/error.ts";
-import * as audit from "./audit.ts";
-import * as budgets from "./budgets.ts";
-import * as changes from "./changes.ts";
-import * as chatRows from "./chat-rows.ts";
-import * as dispatch from "./dispatch.ts";
-import * as idempotency from "./idempotency.ts";
-import { endDelays, endQuietPeriod } from "./lease-turns.ts";
-import * as liveness from "./liveness.ts";
-import * as messages from "./messages.ts";
-import * as meta from "./meta.ts";
-import * as rebalanceSweep from "./moves.ts";
-import * as outbox from "./outbox.ts";
-import * as state from "./state.ts";
-import * as syncRows from "./sync-rows.ts";
-import * as dedupe from "./task-dedupe.ts";
-import * as retention from "./task-surplus.ts";
-import { enqueueDispatch } from "./task-states.ts";
-import * as tasks from "./task-sweep.ts";
-import type { Tx } from "./tx.ts";
-import * as waiters from "./waiters.ts";
+import * as audit from "./kernel/audit.ts";
+import * as budgets from "./tasks/budgets.ts";
+import * as changes from "./kernel/changes.ts";
+import * as chatRows from "./kernel/chat-rows.ts";
+import * as dispatch from "./scheduling/dispatch.ts";
+import * as idempotency from "./kernel/idempotency.ts";
+import { endDelays, endQuietPeriod } from "./leases/lease-grants.ts";
+import * as liveness from "./chats/liveness.ts";
+import * as messages from "./messages/messages.ts";
+import * as meta from "./kernel/meta.ts";
+import * as rebalanceSweep from "./scheduling/rebalance-sweep.ts";
+import * as outbox from "./tasks/dispatch-outbox.ts";
+import * as state from "./state/state.ts";
+import * as syncRows from "./sync/sync-rows.ts";
+import * as dedupe from "./tasks/task-dedupe.ts";
+import * as retention from "./tasks/task-retention.ts";
+import { enqueueDispatch } from "./tasks/task-states.ts";
+import * as tasks from "./tasks/task-sweep.ts";
+import type { Tx } from "./kernel/tx.ts";
+import * as waiters from "./leases/waiters.ts";
 
 /** What has to happen without anybody asking: the one alarm of a host rings at the earliest of it. */
 

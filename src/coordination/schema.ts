@@ -1,6 +1,6 @@
 import type { Migration } from "../shared/migrate.ts";
-import { syncFilesTable, syncTables } from "./sync-schema.ts";
-import { dedupeCount, planTables, taskTables, wishIndex } from "./task-schema.ts";
+import { syncFilesTable, syncTables } from "./sync/sync-schema.ts";
+import { dedupeCount, planTables, taskTables, wishIndex } from "./tasks/task-schema.ts";
 
 /**
  * Append only. On the edge each row and each index entry written is billed, so tables have few indexes, and those with a text key have no

@@ -1,5 +1,5 @@
 import type { CheckedInputOf, OperationName } from "../contract/operations.ts";
-import * as chatRows from "../coordination/chat-rows.ts";
+import * as chatRows from "../coordination/kernel/chat-rows.ts";
 import type { Sql } from "../shared/sql.ts";
 
 /**

@@ -1,12 +1,12 @@
 import type { Refusal } from "../contract/errors.ts";
 import { isOperation } from "../contract/operations.ts";
 import { flowReadMethod, maxAnswerChars } from "../contract/protocol.ts";
-import { checkInput } from "../coordination/check-input.ts";
-import type { Bearer } from "../coordination/tokens.ts";
+import { checkInput } from "../shared/check-input.ts";
+import type { Bearer } from "../coordination/workspace/tokens.ts";
 import { err, type Result } from "../shared/result.ts";
 import { keepsWork } from "./effects.ts";
 import { answer, type Frame, type RpcRequest } from "./frames.ts";
-import { withErrorBoundary } from "./guarded.ts";
+import { withErrorBoundary } from "./error-boundary.ts";
 import type { Operations } from "./operations.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { canRollBack } from "./sockets.ts";

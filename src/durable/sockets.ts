@@ -1,9 +1,9 @@
 import type { Refusal } from "../contract/errors.ts";
 import { closeCodes } from "../contract/protocol.ts";
-import * as chatRows from "../coordination/chat-rows.ts";
-import type { Hint, Presence } from "../coordination/tx.ts";
+import * as chatRows from "../coordination/kernel/chat-rows.ts";
+import type { Hint, Presence } from "../coordination/kernel/tx.ts";
 import { isEngineOperation } from "../coordination/engine.ts";
-import * as inboxes from "../coordination/inboxes.ts";
+import * as inboxes from "../coordination/messages/inboxes.ts";
 import { err, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import { attach, attachmentOf } from "./attachments.ts";

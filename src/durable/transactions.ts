@@ -1,6 +1,6 @@
 import type { Refusal } from "../contract/errors.ts";
-import * as meta from "../coordination/meta.ts";
-import type { Hint, Memory, Presence, Tx } from "../coordination/tx.ts";
+import * as meta from "../coordination/kernel/meta.ts";
+import type { Hint, Memory, Presence, Tx } from "../coordination/kernel/tx.ts";
 import { err, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 

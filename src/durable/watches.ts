@@ -1,7 +1,7 @@
 import type { Refusal } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { UnwatchState, WatchState } from "../contract/state.ts";
-import * as changes from "../coordination/changes.ts";
+import * as changes from "../coordination/kernel/changes.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import {

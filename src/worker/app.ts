@@ -6,10 +6,10 @@ import { isOperation, operations, type OperationName } from "../contract/operati
 import { defaultMaxBodyBytes, oldestProtocolVersion, protocolVersion } from "../contract/protocol.ts";
 import { Id } from "../contract/values.ts";
 import { CreateToken, type Scope } from "../contract/workspaces.ts";
-import type { NewToken } from "../coordination/tokens.ts";
+import type { NewToken } from "../coordination/workspace/tokens.ts";
 import { uuidv7 } from "../shared/ids.ts";
 import type { Result } from "../shared/result.ts";
-import { errorResponse } from "./answers.ts";
+import { errorResponse } from "./error-response.ts";
 import {
   requireDeploymentAdmin,
   authenticate,
@@ -21,7 +21,7 @@ import {
 } from "./callers.ts";
 import { openApi } from "./open-api.ts";
 import { check, NewWorkspace, parseQuery, readBody, readQuery } from "./inputs.ts";
-import { onlyLoopbackHosts } from "./local-host.ts";
+import { onlyLoopbackHosts } from "./loopback-only.ts";
 import * as tokens from "./tokens.ts";
 
 const base = "/v1/workspaces/:workspace";

@@ -6,9 +6,9 @@ import type { Credentials } from "../durable/attachments.ts";
 import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
 import type { Env } from "../durable/env.ts";
 import type { QueueQuarantine } from "../durable/queue-quarantine.ts";
-import { logProblem } from "../durable/report.ts";
+import { logProblem } from "../durable/log-problem.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { unauthenticated } from "./answers.ts";
+import { unauthenticated } from "./error-response.ts";
 import { clientKey } from "./client-address.ts";
 import * as tokens from "./tokens.ts";
 

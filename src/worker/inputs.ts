@@ -3,8 +3,8 @@ import type { Refusal } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
 import { Id } from "../contract/values.ts";
 import { Workspace } from "../contract/workspaces.ts";
-import { checkJsonShape } from "../coordination/json-shape.ts";
-import { formatIssues } from "../coordination/problems.ts";
+import { checkJsonShape } from "../shared/json-shape.ts";
+import { formatIssues } from "../shared/problems.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { AppContext } from "./callers.ts";
 

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { Workspace } from "../contract/workspaces.ts";
 import { messageOf } from "../shared/error.ts";
 import type { Env } from "../durable/env.ts";
-import { logProblem } from "../durable/report.ts";
+import { logProblem } from "../durable/log-problem.ts";
 import { quarantineOf } from "./callers.ts";
 
 /** The consumer of the dispatch queue: a token makes its workspace look at its tasks. Retries and delays of tasks are the object's alone. */

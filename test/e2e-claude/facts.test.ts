@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import { usageBy } from "../../src/local-mcp/usage/usage-report.ts";
 import { defaults } from "../../src/contract/config.ts";
-import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
-import { Store } from "../../src/local-mcp/store/store.ts";
+import { openNodeSqlite } from "../../src/store/driver-node-sqlite.ts";
+import { Store } from "../../src/store/store.ts";
 import { untilFound } from "../support/claude-code.ts";
 import { git } from "../support/git-project.ts";
 import { bash, Desk, endless, endlessTool } from "../support/shim-desk.ts";

@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
-import { Store } from "../../src/local-mcp/store/store.ts";
-import * as files from "../../src/local-mcp/team/files-table.ts";
+import { openNodeSqlite } from "../../src/store/driver-node-sqlite.ts";
+import { Store } from "../../src/store/store.ts";
+import * as files from "../../src/local-mcp/team/reservation-table.ts";
 import * as news from "../../src/local-mcp/team/news.ts";
 import { untilFound } from "../support/claude-code.ts";
 import { call, Desk, endless, endlessTool, shimTool, told } from "../support/shim-desk.ts";

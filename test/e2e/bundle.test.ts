@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { readEdgeConfig } from "../../src/local-mcp/authority.ts";
-import { teamTools, tools } from "../../src/local-mcp/mcp/server.ts";
+import { readEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
+import { teamTools, tools } from "../../src/local-mcp/server/server.ts";
 import {
   answer,
   connected,

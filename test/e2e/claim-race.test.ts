@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { OutputOf } from "../../src/contract/operations.ts";
-import type { EdgeClient } from "../../src/local-mcp/edge/client.ts";
+import type { EdgeClient } from "../../src/coordinator-client/edge/client.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { realEdgeClient, value } from "../support/real-edge-client.ts";
 

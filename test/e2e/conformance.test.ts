@@ -6,7 +6,7 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import { expect, it, onTestFinished } from "vitest";
 import { parse } from "yaml";
 import * as z from "zod";
-import { tools } from "../../src/local-mcp/mcp/server.ts";
+import { tools } from "../../src/local-mcp/server/server.ts";
 import { conformanceHost } from "../conformance/conformance-host.ts";
 import { tempRuntime } from "../support/temp-runtime.ts";
 

@@ -1,8 +1,8 @@
 import { writeFileSync, mkdirSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
-import type { McpConnection } from "../../src/cli/demo/mcp-connection.ts";
-import type { Paths } from "../../src/local-mcp/paths.ts";
+import type { McpConnection } from "../../src/cli/commands/setup/demo/mcp-connection.ts";
+import type { Paths } from "../../src/platform/paths.ts";
 import {
   answered,
   integrityOf,

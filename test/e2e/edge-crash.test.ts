@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import type { EdgeClient } from "../../src/local-mcp/edge/client.ts";
+import type { EdgeClient } from "../../src/coordinator-client/edge/client.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { realEdgeClient, value } from "../support/real-edge-client.ts";
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
+import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
 import { cutPower, record } from "../support/power-loss/power-loss.ts";
 
 const driver = openBetterSqlite3;

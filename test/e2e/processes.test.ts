@@ -1,9 +1,9 @@
 import { readlinkSync, realpathSync } from "node:fs";
 import { expect, it } from "vitest";
-import type { McpConnection } from "../../src/cli/demo/mcp-connection.ts";
-import type { Paths } from "../../src/local-mcp/paths.ts";
-import { isAlive, systemProcesses, type ProcessIdentity } from "../../src/local-mcp/processes.ts";
-import type { Store } from "../../src/local-mcp/store/store.ts";
+import type { McpConnection } from "../../src/cli/commands/setup/demo/mcp-connection.ts";
+import type { Paths } from "../../src/platform/paths.ts";
+import { isAlive, systemProcesses, type ProcessIdentity } from "../../src/platform/processes.ts";
+import type { Store } from "../../src/store/store.ts";
 import {
   answered,
   built,

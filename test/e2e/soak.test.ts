@@ -5,12 +5,12 @@ import { dirname } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { HookEvent } from "../../src/contract/hook-input.ts";
 import { defaults } from "../../src/contract/config.ts";
-import type { Message } from "../../src/cli/demo/mcp-connection.ts";
+import type { Message } from "../../src/cli/commands/setup/demo/mcp-connection.ts";
 import { drainInto } from "../../src/local-mcp/hooks/spool-hook.ts";
-import type { Paths } from "../../src/local-mcp/paths.ts";
-import { systemProcesses } from "../../src/local-mcp/processes.ts";
+import type { Paths } from "../../src/platform/paths.ts";
+import { systemProcesses } from "../../src/platform/processes.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
-import type { Store } from "../../src/local-mcp/store/store.ts";
+import type { Store } from "../../src/store/store.ts";
 import {
   answered,
   built,

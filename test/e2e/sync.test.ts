@@ -1,9 +1,9 @@
 import { expect, it, vi } from "vitest";
-import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
-import type { Paths } from "../../src/local-mcp/paths.ts";
-import { identify, systemProcesses } from "../../src/local-mcp/processes.ts";
-import { readProcessKey } from "../../src/local-mcp/coordinator/process-key.ts";
-import type { Store } from "../../src/local-mcp/store/store.ts";
+import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
+import type { Paths } from "../../src/platform/paths.ts";
+import { identify, systemProcesses } from "../../src/platform/processes.ts";
+import { readProcessKey } from "../../src/coordinator-client/local/process-key.ts";
+import type { Store } from "../../src/store/store.ts";
 import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
 import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";

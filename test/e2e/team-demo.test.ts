@@ -7,7 +7,7 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { TeamDemo } from "../../demo/team-demo.ts";
 import { textOf } from "../../demo/team-text.ts";
 import { descendantsOf } from "../../scripts/local-edge.ts";
-import { identify, isAlive, systemProcesses } from "../../src/local-mcp/processes.ts";
+import { identify, isAlive, systemProcesses } from "../../src/platform/processes.ts";
 import { processesIn } from "../support/processes-in.ts";
 
 const root = join(import.meta.dirname, "..", "..");

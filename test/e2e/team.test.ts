@@ -1,8 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { expect, it, vi } from "vitest";
-import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
-import type { McpConnection } from "../../src/cli/demo/mcp-connection.ts";
-import type { Paths } from "../../src/local-mcp/paths.ts";
+import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
+import type { McpConnection } from "../../src/cli/commands/setup/demo/mcp-connection.ts";
+import type { Paths } from "../../src/platform/paths.ts";
 import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
 import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { git, temporaryFolder, write } from "../support/git-project.ts";
 

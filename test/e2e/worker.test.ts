@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import type { OutputOf } from "../../src/contract/operations.ts";
-import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { git, temporaryFolder, write } from "../support/git-project.ts";
 

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { overlap } from "../../src/coordination/paths.ts";
+import { overlap } from "../../src/contract/resource-paths.ts";
 import { check, codeOf, holders, Peer, second, toldBelow } from "../support/coordination-builders.ts";
 import { admin, runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
 import { filesOf, isWithin, meet, resources } from "../support/lease-model.ts";

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Json } from "../../src/contract/values.ts";
-import { matches } from "../../src/coordination/topics.ts";
+import { matches } from "../../src/coordination/messages/topics.ts";
 import type { OpenHost } from "../support/engine-host.ts";
 import {
   Correspondent,

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Hint } from "../../src/coordination/tx.ts";
+import type { Hint } from "../../src/coordination/kernel/tx.ts";
 import { maxMessageBodyChars } from "../../src/contract/messages.ts";
 import { type EngineHost, type OpenHost, type OpenRowHost, type RowHost } from "../support/engine-host.ts";
 import {

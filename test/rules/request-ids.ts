@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { operations, type InputOf, type OperationName } from "../../src/contract/operations.ts";
 import type { EngineOperation } from "../../src/coordination/engine.ts";
-import type { Actor } from "../../src/coordination/tx.ts";
+import type { Actor } from "../../src/coordination/kernel/tx.ts";
 import { codeOf, Peer } from "../support/coordination-builders.ts";
 import type { OpenRowHost } from "../support/engine-host.ts";
 import { ask, day, given, refused, rowsWritten, set, toAll } from "../support/state-builders.ts";

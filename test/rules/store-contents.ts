@@ -2,12 +2,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Sql } from "../../src/shared/sql.ts";
-import { backUp, listBackups } from "../../src/local-mcp/store/backup.ts";
-import type { Driver } from "../../src/local-mcp/store/driver.ts";
-import { forget, isPurgePending, purge } from "../../src/local-mcp/store/forget.ts";
-import * as pauses from "../../src/local-mcp/store/pause.ts";
-import * as snapshotDrops from "../../src/local-mcp/store/snapshot-drops.ts";
-import * as spool from "../../src/local-mcp/store/spool.ts";
+import { backUp, listBackups } from "../../src/store/backup.ts";
+import type { Driver } from "../../src/store/driver.ts";
+import { forget, isPurgePending, purge } from "../../src/local-mcp/retention/forget.ts";
+import * as pauses from "../../src/store/pause.ts";
+import * as snapshotDrops from "../../src/store/snapshot-drops.ts";
+import * as spool from "../../src/store/spool.ts";
 import { column, plant, searched } from "../support/store-rows.ts";
 import { openStore, T0, tempStore } from "../support/temp-store.ts";
 

@@ -3,10 +3,10 @@ import { dirname } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Sql } from "../../src/shared/sql.ts";
-import type { Paths } from "../../src/local-mcp/paths.ts";
-import { decode } from "../../src/local-mcp/store/checkpoint-body.ts";
-import type { Connection, Driver } from "../../src/local-mcp/store/driver.ts";
-import * as notices from "../../src/local-mcp/store/notices.ts";
+import type { Paths } from "../../src/platform/paths.ts";
+import { decode } from "../../src/store/checkpoint-body.ts";
+import type { Connection, Driver } from "../../src/store/driver.ts";
+import * as notices from "../../src/store/notices.ts";
 import { addCheckpoint, addJournal, addSession, column } from "../support/store-rows.ts";
 import { openStore, tempHome, tempStore } from "../support/temp-store.ts";
 

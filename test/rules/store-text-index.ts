@@ -1,9 +1,9 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Sql } from "../../src/shared/sql.ts";
-import type { Driver } from "../../src/local-mcp/store/driver.ts";
-import { migrations } from "../../src/local-mcp/store/schema.ts";
-import { hasPending, rebuild } from "../../src/local-mcp/store/text-index.ts";
+import type { Driver } from "../../src/store/driver.ts";
+import { migrations } from "../../src/store/schema.ts";
+import { hasPending, rebuild } from "../../src/store/text-index.ts";
 import { addCheckpoint, addSession, searched } from "../support/store-rows.ts";
 import { openStore, tempStore } from "../support/temp-store.ts";
 

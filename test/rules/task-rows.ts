@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Hint } from "../../src/coordination/tx.ts";
+import type { Hint } from "../../src/coordination/kernel/tx.ts";
 import { pass } from "../support/coordination-builders.ts";
 import { type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
 import { ask, day, hour, minute, refusal, rowsWritten } from "../support/state-builders.ts";

@@ -1,4 +1,4 @@
-import type { Trust } from "../../src/local-mcp/edge/trust.ts";
+import type { Trust } from "../../src/coordinator-client/edge/trust.ts";
 import { atoms, maskOf, placesOf } from "./resources.ts";
 import type { Sim } from "./sim.ts";
 

@@ -1,7 +1,7 @@
-import type { Hint } from "../../src/coordination/tx.ts";
-import * as meta from "../../src/coordination/meta.ts";
-import { raisedEpoch } from "../../src/coordination/epochs.ts";
-import { numbersPerEpoch } from "../../src/coordination/tx.ts";
+import type { Hint } from "../../src/coordination/kernel/tx.ts";
+import * as meta from "../../src/coordination/kernel/meta.ts";
+import { raisedEpoch } from "../../src/coordination/kernel/epochs.ts";
+import { numbersPerEpoch } from "../../src/coordination/kernel/tx.ts";
 import { clientOf, hostOf, operatorOf, type Bug, type OperatorQuirks } from "./bug.ts";
 import { Client, type Surroundings } from "./client/client.ts";
 import { chatName } from "./client/message-acts.ts";

@@ -14,17 +14,17 @@ import { onTestFinished } from "vitest";
 import type { JournalEntry } from "../../src/contract/journal.ts";
 import type { Io, ProcessStart } from "../../src/cli/io.ts";
 import { startGroup } from "../../src/cli/process-group.ts";
-import { run } from "../../src/cli/program.ts";
-import type { Launch } from "../../src/local-mcp/launch.ts";
+import { run } from "../../src/cli/commands/program.ts";
+import type { Launch } from "../../src/platform/launch.ts";
 import { capture } from "../../src/local-mcp/checkpoints/capture.ts";
 import { defaults } from "../../src/contract/config.ts";
-import { pathsIn, type Paths } from "../../src/local-mcp/paths.ts";
-import type { Processes } from "../../src/local-mcp/processes.ts";
-import type { Runtime } from "../../src/local-mcp/runtime.ts";
+import { pathsIn, type Paths } from "../../src/platform/paths.ts";
+import type { Processes } from "../../src/platform/processes.ts";
+import type { Runtime } from "../../src/runtime/runtime.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
-import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
-import { Store } from "../../src/local-mcp/store/store.ts";
+import { openNodeSqlite } from "../../src/store/driver-node-sqlite.ts";
+import { Store } from "../../src/store/store.ts";
 
 const T0 = 1_700_000_000_000;
 

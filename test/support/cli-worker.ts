@@ -1,9 +1,9 @@
 import { onTestFinished } from "vitest";
 import type { Usage } from "../../src/contract/budgets.ts";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
-import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
-import { createLocalStore } from "../../src/local-mcp/coordinator/local-store.ts";
-import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
+import { LocalCoordinator } from "../../src/coordinator-client/local/local-coordinator.ts";
+import { createLocalStore } from "../../src/coordinator-client/local/local-store.ts";
+import { openNodeSqlite } from "../../src/store/driver-node-sqlite.ts";
 import { aCliHome, type CliHome } from "./cli-home.ts";
 import { git, write } from "./git-project.ts";
 

@@ -1,13 +1,13 @@
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { apply, type ApplyResult } from "../../src/local-mcp/clients/apply.ts";
-import * as backups from "../../src/local-mcp/clients/backups.ts";
-import { readText, type ClientRefusal } from "../../src/local-mcp/clients/client-files.ts";
-import type { Launch } from "../../src/local-mcp/launch.ts";
-import { planInstall, type PlanContext, type Plan } from "../../src/local-mcp/clients/plan.ts";
-import type { ClientTarget } from "../../src/local-mcp/clients/targets.ts";
-import { planUninstall } from "../../src/local-mcp/clients/uninstall.ts";
+import { apply, type ApplyResult } from "../../src/installer/apply.ts";
+import * as backups from "../../src/installer/backups.ts";
+import { readText, type ClientRefusal } from "../../src/installer/client-files.ts";
+import type { Launch } from "../../src/platform/launch.ts";
+import { planInstall, type PlanContext, type Plan } from "../../src/installer/plan.ts";
+import type { ClientTarget } from "../../src/installer/targets.ts";
+import { planUninstall } from "../../src/installer/uninstall.ts";
 import type { Result } from "../../src/shared/result.ts";
 
 export const T0 = 1_700_000_000_000;

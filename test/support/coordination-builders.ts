@@ -2,7 +2,7 @@ import type { Refusal } from "../../src/contract/errors.ts";
 import type { Change } from "../../src/contract/state.ts";
 import type { InputOf, OutputOf } from "../../src/contract/operations.ts";
 import type { Self } from "../../src/contract/values.ts";
-import type { Actor } from "../../src/coordination/tx.ts";
+import type { Actor } from "../../src/coordination/kernel/tx.ts";
 import type { Result } from "../../src/shared/result.ts";
 import { admin, type EngineHost } from "./engine-host.ts";
 import { given } from "./state-builders.ts";

@@ -1,13 +1,13 @@
 import { closeSync, existsSync, openSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import type { Paths } from "../../src/local-mcp/paths.ts";
-import { listBackups } from "../../src/local-mcp/store/backup.ts";
-import { buildNext } from "../../src/local-mcp/store/database.ts";
-import type { Driver } from "../../src/local-mcp/store/driver.ts";
-import * as notices from "../../src/local-mcp/store/notices.ts";
-import { salvage } from "../../src/local-mcp/store/salvage.ts";
-import type { Store } from "../../src/local-mcp/store/store.ts";
-import { beginSwap, newSetAsideFolder } from "../../src/local-mcp/store/swap.ts";
+import type { Paths } from "../../src/platform/paths.ts";
+import { listBackups } from "../../src/store/backup.ts";
+import { buildNext } from "../../src/store/database.ts";
+import type { Driver } from "../../src/store/driver.ts";
+import * as notices from "../../src/store/notices.ts";
+import { salvage } from "../../src/store/salvage.ts";
+import type { Store } from "../../src/store/store.ts";
+import { beginSwap, newSetAsideFolder } from "../../src/store/database-swap.ts";
 import { column } from "./store-rows.ts";
 import { T0 } from "./temp-store.ts";
 

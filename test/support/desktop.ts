@@ -6,8 +6,8 @@ import { getMcpConfigForManifest, MANIFEST_SCHEMAS } from "@anthropic-ai/mcpb";
 import { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { afterAll, onTestFinished } from "vitest";
-import { record } from "../../src/cli/demo/mcp-connection.ts";
-import { pathsIn, type Paths } from "../../src/local-mcp/paths.ts";
+import { record } from "../../src/cli/commands/setup/demo/mcp-connection.ts";
+import { pathsIn, type Paths } from "../../src/platform/paths.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 

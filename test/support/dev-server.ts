@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished, vi } from "vitest";
 import { descendantsOf } from "../../scripts/local-edge.ts";
-import { identify, isAlive, systemProcesses, type ProcessIdentity } from "../../src/local-mcp/processes.ts";
+import { identify, isAlive, systemProcesses, type ProcessIdentity } from "../../src/platform/processes.ts";
 
 const script = join(import.meta.dirname, "..", "..", "scripts", "dev.ts");
 

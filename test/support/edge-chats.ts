@@ -1,8 +1,8 @@
 import { expect, onTestFinished } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
-import { EdgeClient, type EdgeOptions } from "../../src/local-mcp/edge/client.ts";
-import type { EdgeEvent } from "../../src/local-mcp/edge/events.ts";
-import type { OpenSocket, Platform } from "../../src/local-mcp/edge/outside.ts";
+import { EdgeClient, type EdgeOptions } from "../../src/coordinator-client/edge/client.ts";
+import type { EdgeEvent } from "../../src/coordinator-client/edge/events.ts";
+import type { OpenSocket, Platform } from "../../src/coordinator-client/edge/platform.ts";
 import type { Result } from "../../src/shared/result.ts";
 import { edgeUrl, FakeEdge, token } from "./edge-server.ts";
 import { Machine, seededRandom } from "./edge-time.ts";

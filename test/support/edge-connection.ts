@@ -1,7 +1,7 @@
 import { toWire, type Refusal } from "../../src/contract/errors.ts";
 import type { OutputOf } from "../../src/contract/operations.ts";
-import type { Actor } from "../../src/coordination/tx.ts";
-import type { Socket, SocketEvents } from "../../src/local-mcp/edge/outside.ts";
+import type { Actor } from "../../src/coordination/kernel/tx.ts";
+import type { Socket, SocketEvents } from "../../src/coordinator-client/edge/platform.ts";
 import { err, ok, type Result } from "../../src/shared/result.ts";
 import type { Arrived, Faults } from "./edge-server.ts";
 import type { FakeTime } from "./edge-time.ts";

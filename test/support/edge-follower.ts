@@ -1,6 +1,6 @@
 import type { OutputOf } from "../../src/contract/operations.ts";
 import type { Json } from "../../src/contract/values.ts";
-import type { Watch, WatchEvent } from "../../src/local-mcp/edge/watch.ts";
+import type { Watch, WatchEvent } from "../../src/coordinator-client/edge/state-watch.ts";
 import { value } from "./edge-chats.ts";
 import type { FakeEdge } from "./edge-server.ts";
 

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
-import type { EdgeClient } from "../../src/local-mcp/edge/client.ts";
-import type { HoldOptions } from "../../src/local-mcp/edge/held.ts";
-import type { HeldLease } from "../../src/local-mcp/edge/kept-right.ts";
+import type { EdgeClient } from "../../src/coordinator-client/edge/client.ts";
+import type { HoldOptions } from "../../src/coordinator-client/edge/lease-acquirer.ts";
+import type { HeldLease } from "../../src/coordinator-client/edge/held-lease.ts";
 import { ofType, value, type TestClient } from "./edge-chats.ts";
 import type { FakeEdge } from "./edge-server.ts";
 

@@ -1,4 +1,4 @@
-import type { Platform } from "../../src/local-mcp/edge/outside.ts";
+import type { Platform } from "../../src/coordinator-client/edge/platform.ts";
 import { T0 } from "./temp-store.ts";
 
 interface FakeTimer {

@@ -13,10 +13,10 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { RemainingBudget, Usage } from "../../src/contract/budgets.ts";
 import type { ClaimedTask, Progress } from "../../src/contract/tasks.ts";
-import { claudeExecutor, type StopTimeouts } from "../../src/local-mcp/automation/claude/claude-executor.ts";
-import { ClaudeSettings } from "../../src/local-mcp/automation/claude/settings.ts";
-import type { RunOutcome } from "../../src/local-mcp/automation/executor.ts";
-import type { MergedInputs } from "../../src/local-mcp/automation/work-place.ts";
+import { claudeExecutor, type StopTimeouts } from "../../src/worker-runner/claude/claude-executor.ts";
+import { ClaudeSettings } from "../../src/worker-runner/claude/claude-settings.ts";
+import type { RunOutcome } from "../../src/worker-runner/executor.ts";
+import type { MergedInputs } from "../../src/worker-runner/task-folder.ts";
 import { launchIn } from "./cli-home.ts";
 import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
 

@@ -1,5 +1,5 @@
 import { readdirSync } from "node:fs";
-import { identify, systemProcesses, type ProcessIdentity } from "../../src/local-mcp/processes.ts";
+import { identify, systemProcesses, type ProcessIdentity } from "../../src/platform/processes.ts";
 
 /** The process and all below it, now. */
 export function familyOf(pid: number): ProcessIdentity[] {

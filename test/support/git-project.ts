@@ -14,8 +14,8 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
-import { systemProcesses } from "../../src/local-mcp/processes.ts";
-import { takeSnapshot, type Snapshot, type SnapshotInput } from "../../src/local-mcp/snapshots/take-snapshot.ts";
+import { systemProcesses } from "../../src/platform/processes.ts";
+import { takeSnapshot, type Snapshot, type SnapshotInput } from "../../src/snapshots/take-snapshot.ts";
 
 export const T0 = 1_700_000_000_000;
 export const LIMITS = { maxFileBytes: 1_048_576, maxTotalBytes: 268_435_456, timeoutMs: 60_000 };

@@ -1,6 +1,6 @@
 /** A process that leads until it is killed: `node leader-child.ts <url> <token>`. Says so when it does. */
-import { EdgeClient } from "../../src/local-mcp/edge/client.ts";
-import { nodePlatform } from "../../src/local-mcp/edge/system-outside.ts";
+import { EdgeClient } from "../../src/coordinator-client/edge/client.ts";
+import { nodePlatform } from "../../src/coordinator-client/edge/node-platform.ts";
 
 const [edge = "", token = ""] = process.argv.slice(2);
 const opened = EdgeClient.open({ edge, workspace: "team", token }, nodePlatform());

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Io } from "../../src/cli/io.ts";
 import type { Lease } from "../../src/contract/leases.ts";
-import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
 import { aCliHome, type CliHome } from "./cli-home.ts";
 import type { EdgeRuntime } from "./edge-runtime.ts";
 

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { expect, onTestFinished } from "vitest";
-import { pathsIn, type Paths } from "../../src/local-mcp/paths.ts";
+import { pathsIn, type Paths } from "../../src/platform/paths.ts";
 import { untilFound } from "./claude-code.ts";
 import { git, write } from "./git-project.ts";
 import { answered, built, startServer, storeOf } from "./mcp-process.ts";

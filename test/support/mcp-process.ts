@@ -3,13 +3,13 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { execFileSync } from "node:child_process";
 import { afterAll, expect, onTestFinished } from "vitest";
-import { McpConnection, record, type Message } from "../../src/cli/demo/mcp-connection.ts";
+import { McpConnection, record, type Message } from "../../src/cli/commands/setup/demo/mcp-connection.ts";
 import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
-import type { Paths } from "../../src/local-mcp/paths.ts";
+import type { Paths } from "../../src/platform/paths.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { familyOf } from "./family.ts";
-import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
-import { Store } from "../../src/local-mcp/store/store.ts";
+import { openNodeSqlite } from "../../src/store/driver-node-sqlite.ts";
+import { Store } from "../../src/store/store.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 

@@ -1,6 +1,6 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { codeOf } from "../../src/shared/error.ts";
-import type { Paths } from "../../src/local-mcp/paths.ts";
+import type { Paths } from "../../src/platform/paths.ts";
 
 /** Never while this process has the file open: closing it here would drop this process's locks. */
 export function overwrite(paths: Paths, at: number, bytes: number): void {

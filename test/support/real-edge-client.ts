@@ -1,7 +1,7 @@
 import { onTestFinished } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
-import { EdgeClient, type EdgeOptions } from "../../src/local-mcp/edge/client.ts";
-import { nodePlatform } from "../../src/local-mcp/edge/system-outside.ts";
+import { EdgeClient, type EdgeOptions } from "../../src/coordinator-client/edge/client.ts";
+import { nodePlatform } from "../../src/coordinator-client/edge/node-platform.ts";
 
 /** The client as it is shipped, on the real network, registered. */
 export async function realEdgeClient(

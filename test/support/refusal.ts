@@ -1,4 +1,4 @@
-import { StoreError } from "../../src/local-mcp/store/store-error.ts";
+import { StoreError } from "../../src/store/store-error.ts";
 
 /** The StoreError that the work ends with; any other outcome fails the test. */
 export function refusal(work: () => unknown): StoreError {

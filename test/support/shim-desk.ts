@@ -2,11 +2,11 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpath
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { pathsIn, type Paths } from "../../src/local-mcp/paths.ts";
+import { pathsIn, type Paths } from "../../src/platform/paths.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
-import { readContent, type SessionContent } from "../../src/local-mcp/sessions/stored.ts";
-import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
-import { Store } from "../../src/local-mcp/store/store.ts";
+import { readContent, type SessionContent } from "../../src/local-mcp/sessions/session-content.ts";
+import { openNodeSqlite } from "../../src/store/driver-node-sqlite.ts";
+import { Store } from "../../src/store/store.ts";
 import { undelivered, type NewsRow } from "../../src/local-mcp/team/news.ts";
 import {
   findChild,

@@ -1,11 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Launch } from "../../src/local-mcp/launch.ts";
+import type { Launch } from "../../src/platform/launch.ts";
 
 const source = (path: string): string => join(import.meta.dirname, "..", "..", "src", path);
 
 export const sources = {
-  mcp: source("local-mcp/mcp/mcp-entry.ts"),
+  mcp: source("local-mcp/server/mcp-entry.ts"),
   hook: source("local-mcp/hooks/hook-entry.ts"),
   cli: source("cli/cli-entry.ts"),
 };

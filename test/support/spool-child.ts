@@ -1,4 +1,4 @@
-import { append, drain } from "../../src/local-mcp/store/spool.ts";
+import { append, drain } from "../../src/store/spool.ts";
 
 /** Writes entries and drains in between; prints `+id` for each acknowledged entry and `-id` for each applied one. */
 const [folder = "", name = ""] = process.argv.slice(2);

@@ -1,6 +1,6 @@
 import type { Sql } from "../../src/shared/sql.ts";
-import { encode } from "../../src/local-mcp/store/checkpoint-body.ts";
-import { indexPending } from "../../src/local-mcp/store/text-index.ts";
+import { encode } from "../../src/store/checkpoint-body.ts";
+import { indexPending } from "../../src/store/text-index.ts";
 import { T0 } from "./temp-store.ts";
 
 interface SessionRow {

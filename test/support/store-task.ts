@@ -1,8 +1,8 @@
-import { migrations } from "../../src/local-mcp/store/schema.ts";
+import { migrations } from "../../src/store/schema.ts";
 import type { Migration } from "../../src/shared/migrate.ts";
-import { loadDriver } from "../../src/local-mcp/store/open-driver.ts";
-import type { DriverName } from "../../src/local-mcp/store/driver.ts";
-import { Store } from "../../src/local-mcp/store/store.ts";
+import { loadDriver } from "../../src/store/open-driver.ts";
+import type { DriverName } from "../../src/store/driver.ts";
+import { Store } from "../../src/store/store.ts";
 
 /** What test/support/store-child.ts is told to do. */
 export interface ChildTask {

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync }
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { onTestFinished, vi } from "vitest";
-import { systemProcesses } from "../../src/local-mcp/processes.ts";
+import { systemProcesses } from "../../src/platform/processes.ts";
 import { temporaryFolder } from "./git-project.ts";
 
 /** The built program behind its launcher, as a user or a service starts it. */

@@ -1,12 +1,12 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished, vi } from "vitest";
-import type { ProgramExit, Program } from "../../src/local-mcp/automation/run-program.ts";
-import type { AttestDeath } from "../../src/local-mcp/supervisor/death-attestation.ts";
-import { SupervisorDaemon, type SupervisorEnd } from "../../src/local-mcp/supervisor/supervisor-daemon.ts";
-import type { SupervisorEvent } from "../../src/local-mcp/supervisor/supervisor-events.ts";
-import { SupervisorState } from "../../src/local-mcp/supervisor/supervisor-state.ts";
-import { SupervisorSettings } from "../../src/local-mcp/supervisor/settings.ts";
+import type { ProgramExit, Program } from "../../src/worker-runner/run-program.ts";
+import type { AttestDeath } from "../../src/supervisor/death-attestation.ts";
+import { SupervisorDaemon, type SupervisorEnd } from "../../src/supervisor/supervisor-daemon.ts";
+import type { SupervisorEvent } from "../../src/supervisor/supervisor-events.ts";
+import { SupervisorState } from "../../src/supervisor/supervisor-state.ts";
+import { SupervisorSettings } from "../../src/supervisor/supervisor-settings.ts";
 import { ok } from "../../src/shared/result.ts";
 import { launchIn } from "./cli-home.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "./temp-runtime.ts";

@@ -1,6 +1,6 @@
 import type { Refusal } from "../../src/contract/errors.ts";
 import type { InputOf, OutputOf } from "../../src/contract/operations.ts";
-import type { Actor } from "../../src/coordination/tx.ts";
+import type { Actor } from "../../src/coordination/kernel/tx.ts";
 import type { Result } from "../../src/shared/result.ts";
 import { m1, type EngineHost } from "./engine-host.ts";
 import { given, refused } from "./state-builders.ts";

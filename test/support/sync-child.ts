@@ -1,13 +1,13 @@
 import { writeSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { capture } from "../../src/local-mcp/checkpoints/capture.ts";
-import { identify } from "../../src/local-mcp/processes.ts";
+import { identify } from "../../src/platform/processes.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
-import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
-import { forget } from "../../src/local-mcp/store/forget.ts";
+import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
+import { forget } from "../../src/local-mcp/retention/forget.ts";
 import { createSynchronizer } from "../../src/local-mcp/sync/start-sync.ts";
-import { systemRuntime } from "../../src/local-mcp/system-runtime.ts";
+import { systemRuntime } from "../../src/runtime/system-runtime.ts";
 
 /**
  * A process of a machine that has joined a workspace (SHIM_HOME). `work <name>`: stores sessions, checkpoints and deletions until it is killed,

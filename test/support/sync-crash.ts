@@ -3,12 +3,12 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { LocalEdge } from "../../scripts/local-edge.ts";
-import { writeEdgeConfig } from "../../src/local-mcp/authority.ts";
-import { pathsIn } from "../../src/local-mcp/paths.ts";
-import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
-import { Store } from "../../src/local-mcp/store/store.ts";
+import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
+import { pathsIn } from "../../src/platform/paths.ts";
+import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
+import { Store } from "../../src/store/store.ts";
 import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
-import type { SyncReport } from "../../src/local-mcp/sync/round.ts";
+import type { SyncReport } from "../../src/local-mcp/sync/sync-round.ts";
 import * as remote from "../../src/local-mcp/sync/remote-sessions.ts";
 import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 

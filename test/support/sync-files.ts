@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { InputOf, OutputOf } from "../../src/contract/operations.ts";
-import { takePending } from "../../src/local-mcp/snapshots/pending.ts";
-import { restoreReceived } from "../../src/local-mcp/snapshots/restore-received.ts";
+import { takePending } from "../../src/snapshots/pending-snapshots.ts";
+import { restoreReceived } from "../../src/snapshots/restore-received.ts";
 import * as devices from "../../src/local-mcp/sync/device.ts";
 import { fetchFiles, type RemoteFiles } from "../../src/local-mcp/sync/fetch-files.ts";
 import { readKeys } from "../../src/local-mcp/sync/key-ring.ts";

@@ -1,13 +1,13 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { writeEdgeConfig, type EdgeConfig } from "../../src/local-mcp/authority.ts";
+import { writeEdgeConfig, type EdgeConfig } from "../../src/coordinator-client/edge-config.ts";
 import { capture } from "../../src/local-mcp/checkpoints/capture.ts";
-import { pathsIn } from "../../src/local-mcp/paths.ts";
-import type { ProcessIdentity } from "../../src/local-mcp/processes.ts";
+import { pathsIn } from "../../src/platform/paths.ts";
+import type { ProcessIdentity } from "../../src/platform/processes.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
-import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
+import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
 import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
 import type { SyncCall } from "../../src/local-mcp/sync/sync-call.ts";
 import { StateSynchronizer } from "../../src/local-mcp/sync/synchronizer.ts";

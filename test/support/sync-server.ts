@@ -3,7 +3,7 @@ import type { InputOf, OperationName } from "../../src/contract/operations.ts";
 import { operations } from "../../src/contract/operations.ts";
 import { errorTable, toWire } from "../../src/contract/errors.ts";
 import { isEngineOperation } from "../../src/coordination/engine.ts";
-import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
+import { openNodeSqlite } from "../../src/store/driver-node-sqlite.ts";
 import { EmbeddedHost } from "./embedded-host.ts";
 import { RealServer, type Seen } from "./edge-real-server.ts";
 

@@ -1,5 +1,5 @@
 import type { InputOf } from "../../src/contract/operations.ts";
-import * as dispatch from "../../src/coordination/dispatch.ts";
+import * as dispatch from "../../src/coordination/scheduling/dispatch.ts";
 import { ok } from "../../src/shared/result.ts";
 import type { LocalHost } from "./local-host.ts";
 import { Hand } from "./task-builders.ts";

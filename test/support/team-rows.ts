@@ -1,6 +1,6 @@
-import { processKey } from "../../src/local-mcp/coordinator/process-key.ts";
-import { identify } from "../../src/local-mcp/processes.ts";
-import * as files from "../../src/local-mcp/team/files-table.ts";
+import { processKey } from "../../src/coordinator-client/local/process-key.ts";
+import { identify } from "../../src/platform/processes.ts";
+import * as files from "../../src/local-mcp/team/reservation-table.ts";
 import * as news from "../../src/local-mcp/team/news.ts";
 import type { Claude } from "./builders.ts";
 import type { TempRuntime } from "./temp-runtime.ts";

@@ -2,12 +2,12 @@ import { readFileSync } from "node:fs";
 import { onTestFinished } from "vitest";
 import { configSchema } from "../../src/contract/config.ts";
 import { requireState } from "../../src/local-mcp/checkpoints/checkpoints.ts";
-import type { Paths } from "../../src/local-mcp/paths.ts";
-import type { ProcessFacts, Processes, ProcessIdentity } from "../../src/local-mcp/processes.ts";
-import type { Runtime } from "../../src/local-mcp/runtime.ts";
-import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
-import type { Driver } from "../../src/local-mcp/store/driver.ts";
-import { Store } from "../../src/local-mcp/store/store.ts";
+import type { Paths } from "../../src/platform/paths.ts";
+import type { ProcessFacts, Processes, ProcessIdentity } from "../../src/platform/processes.ts";
+import type { Runtime } from "../../src/runtime/runtime.ts";
+import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
+import type { Driver } from "../../src/store/driver.ts";
+import { Store } from "../../src/store/store.ts";
 import { T0, tempHome } from "./temp-store.ts";
 
 export { T0 };

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { pathsIn, type Paths } from "../../src/local-mcp/paths.ts";
-import type { Driver } from "../../src/local-mcp/store/driver.ts";
-import { Store, type StoreOptions } from "../../src/local-mcp/store/store.ts";
+import { pathsIn, type Paths } from "../../src/platform/paths.ts";
+import type { Driver } from "../../src/store/driver.ts";
+import { Store, type StoreOptions } from "../../src/store/store.ts";
 
 export const T0 = 1_700_000_000_000;
 

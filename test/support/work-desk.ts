@@ -1,20 +1,16 @@
 import { onTestFinished } from "vitest";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
-import type { TaskSetup } from "../../src/local-mcp/automation/attempt.ts";
-import type { Executor, RunOutcome, TaskRun } from "../../src/local-mcp/automation/executor.ts";
-import { LocalChatLink } from "../../src/local-mcp/link/local-chat-link.ts";
-import type { ChatLink, HintKind, CallError } from "../../src/local-mcp/link/chat-link.ts";
-import type { CommittedWork, TaskFolder } from "../../src/local-mcp/automation/work-place.ts";
-import {
-  WorkerAutomation,
-  type EndCounts,
-  type WorkerOptions,
-} from "../../src/local-mcp/automation/worker-automation.ts";
-import type { WorkerEvent } from "../../src/local-mcp/automation/worker-events.ts";
-import { LocalCoordinator } from "../../src/local-mcp/coordinator/local-coordinator.ts";
-import { createLocalStore } from "../../src/local-mcp/coordinator/local-store.ts";
-import { processKey } from "../../src/local-mcp/coordinator/process-key.ts";
-import { openBetterSqlite3 } from "../../src/local-mcp/store/driver-better-sqlite3.ts";
+import type { TaskSetup } from "../../src/worker-runner/attempt.ts";
+import type { Executor, RunOutcome, TaskRun } from "../../src/worker-runner/executor.ts";
+import { LocalChatLink } from "../../src/coordinator-client/local-chat-link.ts";
+import type { ChatLink, HintKind, CallError } from "../../src/coordinator-client/chat-link.ts";
+import type { CommittedWork, TaskFolder } from "../../src/worker-runner/task-folder.ts";
+import { WorkerAutomation, type EndCounts, type WorkerOptions } from "../../src/worker-runner/worker-automation.ts";
+import type { WorkerEvent } from "../../src/worker-runner/worker-events.ts";
+import { LocalCoordinator } from "../../src/coordinator-client/local/local-coordinator.ts";
+import { createLocalStore } from "../../src/coordinator-client/local/local-store.ts";
+import { processKey } from "../../src/coordinator-client/local/process-key.ts";
+import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
 import type { Result } from "../../src/shared/result.ts";
 import { FakeTime, Machine, seededRandom } from "./edge-time.ts";
 import { FakeProcesses } from "./temp-runtime.ts";

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import type { ClaimedTask } from "../../src/contract/tasks.ts";
 import type { Json } from "../../src/contract/values.ts";
-import { readInputWork } from "../../src/local-mcp/automation/input-work.ts";
-import type { CommittedWork, TaskFolder } from "../../src/local-mcp/automation/work-place.ts";
-import type { InputSettings } from "../../src/local-mcp/automation/worktree-inputs.ts";
-import { TaskWorktrees } from "../../src/local-mcp/automation/worktree-places.ts";
+import { readInputWork } from "../../src/worker-runner/input-work.ts";
+import type { CommittedWork, TaskFolder } from "../../src/worker-runner/task-folder.ts";
+import type { InputSettings } from "../../src/worker-runner/worktree-inputs.ts";
+import { TaskWorktrees } from "../../src/worker-runner/task-worktrees.ts";
 import { seededRandom } from "./edge-time.ts";
 import { git, GIT_ENV, temporaryFolder, write } from "./git-project.ts";
 import { FakeProcesses, T0 } from "./temp-runtime.ts";

@@ -1,6 +1,6 @@
 import type { Refusal } from "../../src/contract/errors.ts";
 import type { EngineOperation } from "../../src/coordination/engine.ts";
-import type { Actor } from "../../src/coordination/tx.ts";
+import type { Actor } from "../../src/coordination/kernel/tx.ts";
 import type { Result } from "../../src/shared/result.ts";
 import { chatSuites, stateSuites, syncSuites, taskSuites } from "../rules/suites.ts";
 import type { OpenHost } from "../support/engine-host.ts";

@@ -3,17 +3,17 @@ import type { WorkState } from "../../contract/work-state.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { readHead } from "../sessions/git-head.ts";
 import { countRediscovery } from "../recovery/rediscovery.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { withoutSomeRequests } from "../sessions/requests.ts";
 import { emptyState, fold, withNotes } from "../sessions/work-state.ts";
-import { noteFile } from "../snapshots/file-state.ts";
-import { encode, type EncodedBody } from "../store/checkpoint-body.ts";
+import { noteFile } from "../../snapshots/file-state.ts";
+import { encode, type EncodedBody } from "../../store/checkpoint-body.ts";
 import * as checkpoints from "./checkpoints.ts";
-import { toPredecessor, markRecovered, type InheritedWork } from "./handing-over.ts";
+import { toPredecessor, markRecovered, type InheritedWork } from "./succession.ts";
 import { summarize } from "./summary.ts";
 
 export interface CaptureInput {

@@ -1,6 +1,6 @@
 import type { WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { decode, type EncodedBody } from "../store/checkpoint-body.ts";
+import { decode, type EncodedBody } from "../../store/checkpoint-body.ts";
 
 export type Trigger =
   | "risk"

@@ -4,9 +4,9 @@ import { writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { messageOf } from "../../shared/error.ts";
-import { fileLog } from "../log-file.ts";
-import { homeFrom, pathsIn } from "../paths.ts";
-import { clientPidOf, identify, isAlive, systemProcesses } from "../processes.ts";
+import { fileLog } from "../../platform/log-file.ts";
+import { homeFrom, pathsIn } from "../../platform/paths.ts";
+import { clientPidOf, identify, isAlive, systemProcesses } from "../../platform/processes.ts";
 import { frontVariables } from "./control.ts";
 import { Front, type Worker } from "./front.ts";
 

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from "node:stream";
 import { hookTool } from "../../contract/hook-tool.ts";
-import type { Log } from "../log-file.ts";
+import type { Log } from "../../platform/log-file.ts";
 import { controlPrefix } from "./control.ts";
 import { eachLine, parseMessage, type Message } from "./json-rpc-lines.ts";
 

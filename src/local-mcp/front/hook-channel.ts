@@ -3,8 +3,8 @@ import { messageOf } from "../../shared/error.ts";
 import { answerEvent } from "../hooks/answer-hook.ts";
 import { toHookInput } from "../hooks/hook-tool-input.ts";
 import { observeAfter, type DeferredWork } from "../hooks/run-hook.ts";
-import { isDescendant } from "../processes.ts";
-import type { Runtime } from "../runtime.ts";
+import { isDescendant } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 
 /** What a client reads as the answer of a hook: one text block with JSON, or no block at all. */

@@ -1,10 +1,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import * as z from "zod/mini";
 import { stackOf } from "../../shared/error.ts";
-import { initializeResult } from "../mcp/handshake.ts";
-import type { Runtime } from "../runtime.ts";
-import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
-import { systemRuntime } from "../system-runtime.ts";
+import { initializeResult } from "../server/handshake.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
+import { systemRuntime } from "../../runtime/system-runtime.ts";
 import { afterEventMethod } from "./control.ts";
 import type { Front } from "./front.ts";
 import { HookChannel } from "./hook-channel.ts";

@@ -1,10 +1,10 @@
 import type * as z from "zod/mini";
 import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-input.ts";
-import type { Runtime } from "../runtime.ts";
-import { shimCommand, withShimCommand } from "../shim-command.ts";
-import { isEmpty } from "../store/spool.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
+import { isEmpty } from "../../store/spool.ts";
 import { label } from "../sessions/entries.ts";
-import { StoreError } from "../store/store-error.ts";
+import { StoreError } from "../../store/store-error.ts";
 import { cleanInput } from "./clean-input.ts";
 import type { HookAnswer } from "./hook-answer.ts";
 import { isEventPaused, runHook, type DeferredWork } from "./run-hook.ts";

@@ -1,7 +1,7 @@
 import type { HookEvent } from "../../contract/hook-input.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isAlive, type ProcessIdentity } from "../processes.ts";
-import type { Runtime } from "../runtime.ts";
+import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import * as servers from "../sessions/servers.ts";
 
 /** The warning about the connection between the client and SHIM's MCP process; null: there is none. */

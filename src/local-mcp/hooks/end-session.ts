@@ -1,7 +1,7 @@
 import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import { interruptedReason } from "../recovery/detect.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { closedReason, hasOpenWork } from "../sessions/closed-sessions.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";

@@ -1,5 +1,5 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { switchWarning } from "../signals/model-switch.ts";
 import { isWithoutUser } from "./end-session.ts";
 import { emptyStart, type StartAnswer } from "./session-start.ts";

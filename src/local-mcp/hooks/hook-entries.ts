@@ -2,9 +2,9 @@ import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import { describingArguments } from "../../contract/hook-tool.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { FileNote, TodoItem } from "../../contract/work-state.ts";
-import { redactJson } from "../redaction/redact.ts";
+import { redactJson } from "../../redaction/redact.ts";
 import { redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "../sessions/entries.ts";
-import { wakeLine } from "../team/wake-words.ts";
+import { wakeLine } from "../team/wake-line.ts";
 import { boundTexts } from "./clean-input.ts";
 
 /**

@@ -1,13 +1,13 @@
 /** `node hook.cjs <Event>`: the short-lived process of one hook. It always exits with 0: a hook must never break the client. */
 import { writeSync } from "node:fs";
 import * as z from "zod/mini";
-import { HomeError, homeFrom, pathsIn } from "../paths.ts";
-import { clientPidOf } from "../processes.ts";
-import { findAwaited } from "../snapshots/awaited.ts";
+import { HomeError, homeFrom, pathsIn } from "../../platform/paths.ts";
+import { clientPidOf } from "../../platform/processes.ts";
+import { findAwaited } from "../../snapshots/awaited-snapshots.ts";
 import { foreignCaller } from "./caller.ts";
 import { recordForeignCaller } from "./foreign-callers.ts";
-import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
-import { systemRuntime } from "../system-runtime.ts";
+import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
+import { systemRuntime } from "../../runtime/system-runtime.ts";
 import { answerHook, problemEvents } from "./answer-hook.ts";
 import { exitWithPendingRead, readStdin } from "./hook-stdin.ts";
 import { stackOf } from "../../shared/error.ts";
@@ -44,7 +44,7 @@ async function handle(event: string, input: string): Promise<void> {
   // Not process.stdout: making that stream loads node:net.
   if (answer) writeSync(1, answer);
   if (fileChangingEvents.has(event) && runtime.store.read((sql) => findAwaited(sql, runtime.now()) !== null, false)) {
-    const { takeAwaited } = await import("../snapshots/pending.ts");
+    const { takeAwaited } = await import("../../snapshots/pending-snapshots.ts");
     await takeAwaited(runtime);
   }
   // The store is not closed: the last one to close it would bring the whole write-ahead log into the file, with four fsyncs, while the client waits.

@@ -4,15 +4,15 @@ import { recordDeaths } from "../recovery/deaths.ts";
 import { hasContent, isDead } from "../recovery/detect.ts";
 import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { offer, offerable, type Offer } from "../recovery/recover.ts";
-import { closedContext, offeredLine, resumedLine } from "../recovery/recovery-line.ts";
+import { closedContext, offeredLine, resumedLine } from "../recovery/user-lines.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { shimCommand, withShimCommand } from "../shim-command.ts";
-import * as notices from "../store/notices.ts";
+import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
+import * as notices from "../../store/notices.ts";
 
 /** Characters: with a whole brief the client still shows all of it. */
 const maxNoticeChars = 250;

@@ -1,10 +1,10 @@
 import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-input.ts";
-import { redactJson } from "../redaction/redact.ts";
-import type { Runtime } from "../runtime.ts";
-import { identify } from "../processes.ts";
+import { redactJson } from "../../redaction/redact.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { identify } from "../../platform/processes.ts";
 import { label } from "../sessions/entries.ts";
-import { append, drain, type SpoolEntry } from "../store/spool.ts";
-import { StoreError } from "../store/store-error.ts";
+import { append, drain, type SpoolEntry } from "../../store/spool.ts";
+import { StoreError } from "../../store/store-error.ts";
 import { boundTexts } from "./clean-input.ts";
 import { runHook } from "./run-hook.ts";
 

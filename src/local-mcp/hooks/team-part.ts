@@ -1,6 +1,6 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { editedFile, checkEdit, type EditedFile, type EditVerdict } from "../team/file-guard.ts";
 import * as spending from "../usage/task-spending.ts";
 import { deliverAtPrompt, deliverAtStop } from "../team/deliver-news.ts";

@@ -1,7 +1,7 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { ProcessIdentity } from "../processes.ts";
-import type { Runtime } from "../runtime.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { recordMissedTools } from "../sessions/missed-tools.ts";
 import { recordTexts } from "../sessions/observe.ts";
 import { pauseReadLimits } from "../sessions/paused-session.ts";
@@ -9,7 +9,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { transcriptMark } from "../sessions/transcript-mark.ts";
 import { readAppended, unreadBytes, type ReadLimits, type TranscriptPart } from "../signals/transcript.ts";
 import { countResponses } from "../usage/ledger.ts";
-import { knownSessionId } from "./session-of.ts";
+import { knownSessionId } from "./hook-session.ts";
 
 export interface TranscriptRead {
   /** The session's own offset when it was read: the part begins there, or after what is passed over. */

@@ -1,4 +1,4 @@
-import type { OpenedLink } from "../link/open-link.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { UserNotification } from "./due-notifications.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { withoutSecrets } from "../own-secrets.ts";
+import { withoutSecrets } from "../../platform/secret-env.ts";
 
 /** A desktop that does not answer must not keep processes. */
 const timeoutMs = 5_000;

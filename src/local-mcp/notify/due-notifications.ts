@@ -1,9 +1,9 @@
 import type { NotifyEvent } from "../../contract/notify.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { mayBeAlive } from "../processes.ts";
+import { mayBeAlive } from "../../platform/processes.ts";
 import { findIncomplete } from "../recovery/detect.ts";
-import { quotedTitle } from "../recovery/recovery-line.ts";
-import type { Runtime } from "../runtime.ts";
+import { quotedTitle } from "../recovery/user-lines.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { assess } from "../signals/risk.ts";

@@ -1,5 +1,5 @@
 import { messageOf } from "../../shared/error.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { notifyDesktop } from "./desktop-notification.ts";
 import { dueNotifications, type UserNotification } from "./due-notifications.ts";
 import * as sent from "./sent-notifications.ts";

@@ -1,7 +1,7 @@
 import { isAbsolute, relative } from "node:path";
 import { pathOf } from "../sessions/entries.ts";
 import type { GitHead } from "../sessions/git-head.ts";
-import type { FileComparison } from "../snapshots/file-state.ts";
+import type { FileComparison } from "../../snapshots/file-state.ts";
 import { age, oneLine, rankedLines, type BriefSection } from "./brief-text.ts";
 import * as remote from "./remote-brief.ts";
 import { isEdited, type Restoration, type RestoredFile } from "./restoration.ts";

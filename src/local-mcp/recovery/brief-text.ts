@@ -1,6 +1,6 @@
 import type { Remark, Statement, WorkState } from "../../contract/work-state.ts";
 import { outdatedBy } from "../sessions/statements.ts";
-import { neutralize } from "../words/harmless.ts";
+import { neutralize } from "../words/neutralize.ts";
 import type { SourcedText } from "./current-work.ts";
 
 /** How the lines of a brief are written. Pure. */

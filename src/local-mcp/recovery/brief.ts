@@ -1,5 +1,5 @@
 import { estimateTokens } from "../signals/tokens.ts";
-import { removeMarks } from "../words/harmless.ts";
+import { removeMarks } from "../words/neutralize.ts";
 import { fileSection, verifiedSection } from "./brief-files.ts";
 import { aboutSection, tailSections, goalSections, workSections } from "./brief-lines.ts";
 import { age, clip, type BriefLine, type BriefSection } from "./brief-text.ts";

@@ -1,7 +1,7 @@
 import { isWithin } from "../../shared/elapsed.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isAlive, isInOtherNamespace } from "../processes.ts";
-import type { Runtime } from "../runtime.ts";
+import { isAlive, isInOtherNamespace } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { unsavedOf } from "../sessions/unsaved.ts";
 import * as history from "../signals/history.ts";

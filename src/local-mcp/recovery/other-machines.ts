@@ -1,9 +1,9 @@
-import type { OpenedLink } from "../link/open-link.ts";
-import type { Runtime } from "../runtime.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { Naming } from "../team/naming.ts";
+import type { Naming } from "../team/chat-naming.ts";
 import { offerElsewhere, type ChatProject } from "./remote-offer.ts";
-import { remoteContext } from "./remote-reach.ts";
+import { remoteContext } from "./remote-context.ts";
 import { TakenSessions } from "./taken-sessions.ts";
 
 /** The time in which an offer is searched for, in ms: a chat that has just died counts as alive for a while, and its mirror arrives later. */

@@ -1,12 +1,12 @@
 import type { Sql } from "../../shared/sql.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { catchUp } from "../sessions/catch-up.ts";
 import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { recordDeath } from "./deaths.ts";
 import { findIncomplete, type IncompleteSession, type SessionSearch } from "./detect.ts";
-import { briefFacts } from "./named-in-brief.ts";
+import { briefFacts } from "./brief-facts.ts";
 import { changesSince, restoration, withChanges, type Restoration } from "./restoration.ts";
 
 /** The seeds' RecoveryService: one offer per dead session, to one successor. */

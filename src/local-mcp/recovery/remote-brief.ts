@@ -1,4 +1,4 @@
-import type { FileComparison } from "../snapshots/file-state.ts";
+import type { FileComparison } from "../../snapshots/file-state.ts";
 import { age as ageOf, oneLine } from "./brief-text.ts";
 import type { Elsewhere } from "./restoration.ts";
 

@@ -1,11 +1,11 @@
-import { GitError, userGit, run } from "../snapshots/git.ts";
-import { findMissing } from "../snapshots/restore-received.ts";
+import { GitError, userGit, run } from "../../snapshots/git.ts";
+import { findMissing } from "../../snapshots/restore-received.ts";
 import { fetchCheckpoint } from "../sync/fetch-checkpoint.ts";
 import { fetchHeader } from "../sync/fetch-files.ts";
-import type { SessionContent } from "../sync/contents.ts";
+import type { SessionContent } from "../sync/content-schema.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import type { TaskLine } from "../../contract/task-views.ts";
-import { callTimeoutMs, type DeadRemoteSession, type RemoteContext } from "./remote-find.ts";
+import { callTimeoutMs, type DeadRemoteSession, type RemoteContext } from "./remote-candidates.ts";
 import { remoteRestoration } from "./remote-restoration.ts";
 import { localClock } from "./remote-session.ts";
 import type { FilesElsewhere, Restoration } from "./restoration.ts";

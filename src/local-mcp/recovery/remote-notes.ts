@@ -1,5 +1,5 @@
 import type { Sql } from "../../shared/sql.ts";
-import type { Processes } from "../processes.ts";
+import type { Processes } from "../../platform/processes.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { isDead } from "./detect.ts";

@@ -1,15 +1,15 @@
 import type { Sql } from "../../shared/sql.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import * as news from "../team/news.ts";
-import { briefFacts } from "./named-in-brief.ts";
+import { briefFacts } from "./brief-facts.ts";
 import { toOffer } from "./offer-news.ts";
-import { findElsewhere, offerable, type RemoteContext } from "./remote-find.ts";
+import { findElsewhere, offerable, type RemoteContext } from "./remote-candidates.ts";
 import { gatherRestoration } from "./remote-gather.ts";
 import { isFree, noteOf } from "./remote-notes.ts";
-import { fetchHolder, takeOver } from "./remote-take.ts";
+import { fetchHolder, takeOver } from "./remote-takeover.ts";
 import type { Restoration } from "./restoration.ts";
 
 /** The project of a chat: its folder here, and its name in the workspace. */

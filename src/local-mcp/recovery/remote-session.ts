@@ -1,7 +1,7 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { JournalRow } from "../sessions/journal.ts";
 import type { Session } from "../sessions/sessions.ts";
-import type { CheckpointContent } from "../sync/contents.ts";
+import type { CheckpointContent } from "../sync/content-schema.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 
 /** A session of another machine in the form of a local one: times by this machine's clock, folders of the other machine, no owner. */

@@ -1,16 +1,16 @@
 import type { CrashCause } from "../../contract/readings.ts";
 import type { FileNote, WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Processes } from "../processes.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Processes } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { readHead, type GitHead } from "../sessions/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { upgradeState } from "../sessions/work-state.ts";
-import { changesIn, type ProjectChanges } from "../snapshots/changed-files.ts";
-import { compareFiles, type FileComparison } from "../snapshots/file-state.ts";
+import { changesIn, type ProjectChanges } from "../../snapshots/changed-files.ts";
+import { compareFiles, type FileComparison } from "../../snapshots/file-state.ts";
 import { causeOf, isDead } from "./detect.ts";
 import { score, type RestoreScore } from "./score.ts";
 

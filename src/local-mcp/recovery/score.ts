@@ -3,7 +3,7 @@ import type { Checkpoint } from "../checkpoints/checkpoints.ts";
 import type { GitHead } from "../sessions/git-head.ts";
 import { outdatedBy } from "../sessions/statements.ts";
 import { upgradeState } from "../sessions/work-state.ts";
-import type { FileComparison } from "../snapshots/file-state.ts";
+import type { FileComparison } from "../../snapshots/file-state.ts";
 import { goalOf, isDone, nextStepOf, possiblyOpenGoal, rulesOf, type SourcedText, type Rules } from "./current-work.ts";
 
 /** One thing that a probe looks at. */

@@ -1,10 +1,10 @@
-import { isTransient } from "../link/chat-link.ts";
+import { isTransient } from "../../coordinator-client/chat-link.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import * as news from "../team/news.ts";
-import type { RemoteContext } from "./remote-find.ts";
+import type { RemoteContext } from "./remote-candidates.ts";
 import { takenBy } from "./remote-notes.ts";
-import { acquireLease, fetchHolder, releaseLease, takeOver } from "./remote-take.ts";
+import { acquireLease, fetchHolder, releaseLease, takeOver } from "./remote-takeover.ts";
 
 /**
  * The sessions of other machines that the chat of this process continues. The rows in the store (written by its tool, or by `shim resume`, which

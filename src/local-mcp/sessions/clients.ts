@@ -1,5 +1,5 @@
 import type { Sql } from "../../shared/sql.ts";
-import type { ProcessIdentity } from "../processes.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
 
 /** Which session a client process works in now. */
 export interface ClientSession {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { JournalEntry } from "../../contract/journal.ts";
-import { redact } from "../redaction/redact.ts";
+import { redact } from "../../redaction/redact.ts";
 
 /** An entry with the key that makes it unique in its session. */
 export interface KeyedEntry<Entry extends JournalEntry = JournalEntry> {

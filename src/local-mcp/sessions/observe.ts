@@ -2,7 +2,7 @@ import type { Readings, Risk } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Trigger } from "../checkpoints/checkpoints.ts";
 import { timerTrigger as dueNow, type ToolCall, type TriggerFacts } from "../checkpoints/triggers.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { calibrate } from "../signals/calibrate.ts";
 import { afterCompaction, derive, fromTranscript, merge, type ToolOutcome } from "../signals/collector.ts";
 import * as history from "../signals/history.ts";

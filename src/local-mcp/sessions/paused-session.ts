@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { ReadLimits } from "../signals/transcript.ts";
-import { isPaused, pauseLookup } from "../store/pause.ts";
+import { isPaused, pauseLookup } from "../../store/pause.ts";
 import * as sessions from "./sessions.ts";
 import { digestOf, hasAny, transcriptMark } from "./transcript-mark.ts";
 

@@ -1,5 +1,5 @@
 import type { Readings } from "../../contract/readings.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { readAppended } from "../signals/transcript.ts";
 import { recordMissedTools } from "./missed-tools.ts";
 import { countResponses } from "../usage/ledger.ts";

@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
-import { isAlive, type Processes, type ProcessIdentity } from "../processes.ts";
-import type { Runtime } from "../runtime.ts";
+import { isAlive, type Processes, type ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 
 /** Which MCP processes serve which client, so that a hook can tell the user when one has died. */
 

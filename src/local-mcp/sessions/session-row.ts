@@ -1,5 +1,5 @@
 import type { Readings, RiskLevel } from "../../contract/readings.ts";
-import type { ProcessIdentity } from "../processes.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { RiskMark } from "../signals/risk-mark.ts";
 
 /** A session as the store has it. */

@@ -1,6 +1,6 @@
 import type { Readings } from "../../contract/readings.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
-import type { ProcessIdentity } from "../processes.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { RiskMark } from "../signals/risk-mark.ts";
 import { fromRow, type Recovery, type Session, type SessionRow, type Waiting } from "./session-row.ts";
 

@@ -1,6 +1,6 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { mayBeAlive, type Processes } from "../processes.ts";
+import { mayBeAlive, type Processes } from "../../platform/processes.ts";
 import * as sessions from "./sessions.ts";
 
 /** A permission, a dialog of a tool's server, or the next prompt. */

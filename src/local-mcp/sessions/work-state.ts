@@ -2,7 +2,7 @@ import type { WorkNotes } from "../../contract/checkpoint.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import type { ConversationTurn, FileNote, TodoItem, ToolRun, WorkState } from "../../contract/work-state.ts";
 import type { JournalRow } from "./journal.ts";
-import { omitUndefined as withoutUndefined } from "../../shared/given.ts";
+import { omitUndefined as withoutUndefined } from "../../shared/omit-undefined.ts";
 import { closingQuestion } from "../words/decision.ts";
 import { isDoneBy, isReportedDone, findNextStep } from "../words/next-step.ts";
 import { isAboutTheSame } from "../words/sentences.ts";

@@ -1,7 +1,7 @@
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { epochOf } from "../store/epoch.ts";
-import * as changes from "./changes.ts";
+import { epochOf } from "../../store/epoch.ts";
+import * as changes from "./pending-changes.ts";
 import * as remote from "./remote-sessions.ts";
 import * as sentFiles from "./sent-files.ts";
 

@@ -1,8 +1,8 @@
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { decode, encode } from "../store/checkpoint-body.ts";
-import { CheckpointContent, decodeContent } from "./contents.ts";
-import * as notes from "./notes.ts";
+import { decode, encode } from "../../store/checkpoint-body.ts";
+import { CheckpointContent, decodeContent } from "./content-schema.ts";
+import * as notes from "./sync-notes.ts";
 import { open } from "./envelope.ts";
 import type { PullDeps } from "./pull.ts";
 import type { RemoteSession } from "./remote-sessions.ts";

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { maxFileParts } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { FilesContent, decodeContent } from "./contents.ts";
+import { FilesContent, decodeContent } from "./content-schema.ts";
 import { open } from "./envelope.ts";
 import { partName } from "./prepare-files.ts";
-import * as notes from "./notes.ts";
+import * as notes from "./sync-notes.ts";
 import type { PullDeps } from "./pull.ts";
 import type { RemoteSession } from "./remote-sessions.ts";
 import type { SyncOutput, SyncError } from "./sync-call.ts";

@@ -1,11 +1,11 @@
 import { stackOf } from "../../shared/error.ts";
-import * as changes from "./changes.ts";
+import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
 import { prepareFiles, sealPart, toSentFiles, type PreparedFiles } from "./prepare-files.ts";
 import * as sentFiles from "./sent-files.ts";
 import type { FilesRecord, PendingFiles } from "./sent-files.ts";
-import type { SyncTarget } from "./sender.ts";
+import type { SyncTarget } from "./change-sender.ts";
 import type { SyncError } from "./sync-call.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";

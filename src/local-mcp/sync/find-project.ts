@@ -1,5 +1,5 @@
-import type { Runtime } from "../runtime.ts";
-import { type Git, GitError, userGit, lines, run, text } from "../snapshots/git.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { type Git, GitError, userGit, lines, run, text } from "../../snapshots/git.ts";
 import { normalizeRemote, projectKey, type ProjectFacts } from "./project-key.ts";
 import * as names from "./project-names.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import * as z from "zod";
 import { codeOf as errorCodeOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { EdgeWorkspace } from "../authority.ts";
-import { createPrivateFolder, writeAtomically } from "../store/store-files.ts";
+import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
+import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import { formatCode, parseCode, type WorkspaceKey } from "./workspace-key.ts";
 
 /** The keys of one workspace that this machine has. */

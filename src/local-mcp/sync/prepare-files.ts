@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import type { Result } from "../../shared/result.ts";
 import { uuidv7 } from "../../shared/ids.ts";
-import type { Runtime } from "../runtime.ts";
-import { repositoryGit, text } from "../snapshots/git.ts";
-import { makeBundle } from "../snapshots/make-bundle.ts";
-import { failureReason } from "../snapshots/take-snapshot.ts";
-import { encodeContent, type FilesContent, type SentFiles } from "./contents.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { repositoryGit, text } from "../../snapshots/git.ts";
+import { makeBundle } from "../../snapshots/make-bundle.ts";
+import { failureReason } from "../../snapshots/take-snapshot.ts";
+import { encodeContent, type FilesContent, type SentFiles } from "./content-schema.ts";
 import type { Device } from "./device.ts";
 import { seal } from "./envelope.ts";
 import * as sentFiles from "./sent-files.ts";

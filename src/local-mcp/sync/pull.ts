@@ -1,8 +1,8 @@
 import type { MirroredSession } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Runtime } from "../runtime.ts";
-import { decodeContent, SessionContent } from "./contents.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { decodeContent, SessionContent } from "./content-schema.ts";
 import { open, type OpenError } from "./envelope.ts";
 import type { KeyRing } from "./key-ring.ts";
 import * as remote from "./remote-sessions.ts";

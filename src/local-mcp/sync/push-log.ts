@@ -1,7 +1,7 @@
 import { maxPushOps, type SyncOp } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
 import { maxLogChars } from "./seal-changes.ts";

@@ -1,5 +1,5 @@
 import type { Sql } from "../../shared/sql.ts";
-import type { SessionContent } from "./contents.ts";
+import type { SessionContent } from "./content-schema.ts";
 
 /** Sessions of the workspace's other machines, opened, as last heard of (remote_sessions). */
 

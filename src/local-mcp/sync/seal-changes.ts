@@ -4,15 +4,15 @@ import { Id } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
-import * as changes from "./changes.ts";
-import type { PendingChange } from "./changes.ts";
-import { buildCheckpointContent, localRecovery, buildSessionContent } from "./content-of.ts";
-import { encodeContent } from "./contents.ts";
+import * as changes from "./pending-changes.ts";
+import type { PendingChange } from "./pending-changes.ts";
+import { buildCheckpointContent, localRecovery, buildSessionContent } from "./build-content.ts";
+import { encodeContent } from "./content-schema.ts";
 import type { Device } from "./device.ts";
 import { seal, type EnvelopeSubject } from "./envelope.ts";
-import type { ProjectNameCache } from "./project-book.ts";
+import type { ProjectNameCache } from "./project-name-cache.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
 export interface SealContext {

@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
-import * as changes from "./changes.ts";
-import type { NotSentFiles, SentFiles, SessionContent } from "./contents.ts";
+import * as changes from "./pending-changes.ts";
+import type { NotSentFiles, SentFiles, SessionContent } from "./content-schema.ts";
 
 /** What of the uncommitted files of this machine's sessions has reached the coordinator (sync_files). */
 

@@ -1,11 +1,11 @@
 import { err } from "../../shared/result.ts";
-import type { Platform } from "../edge/outside.ts";
-import { nodePlatform } from "../edge/system-outside.ts";
-import type { ProcessIdentity } from "../processes.ts";
-import type { Runtime } from "../runtime.ts";
-import { createSyncCall } from "./edge-call.ts";
-import { homeFingerprint } from "./fingerprint.ts";
-import type { Connect } from "./round.ts";
+import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { createSyncCall } from "./edge-sync-call.ts";
+import { homeFingerprint } from "./home-fingerprint.ts";
+import type { Connect } from "./sync-round.ts";
 import { StateSynchronizer } from "./synchronizer.ts";
 
 /** Over the real network, for the process that is given; not started yet. */

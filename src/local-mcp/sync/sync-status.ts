@@ -1,8 +1,8 @@
 import type { Sql } from "../../shared/sql.ts";
-import * as changes from "./changes.ts";
+import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
-import * as notes from "./notes.ts";
-import type { SyncNotes } from "./notes.ts";
+import * as notes from "./sync-notes.ts";
+import type { SyncNotes } from "./sync-notes.ts";
 import * as sentFiles from "./sent-files.ts";
 
 /** How the sync of this machine is, as far as this machine knows. */

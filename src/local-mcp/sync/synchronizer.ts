@@ -1,12 +1,12 @@
 import { fullJitter } from "../../shared/backoff.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
-import { readEdgeConfig } from "../authority.ts";
-import type { Platform } from "../edge/outside.ts";
-import type { ProcessIdentity } from "../processes.ts";
-import type { Runtime } from "../runtime.ts";
-import { StoreError } from "../store/store-error.ts";
-import { SyncRound, type Connect, type RoundOptions, type SyncReport } from "./round.ts";
-import { SessionThrottle } from "./session-pace.ts";
+import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
+import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { StoreError } from "../../store/store-error.ts";
+import { SyncRound, type Connect, type RoundOptions, type SyncReport } from "./sync-round.ts";
+import { SessionThrottle } from "./session-throttle.ts";
 import * as uploader from "./uploader.ts";
 
 export interface SynchronizerOptions {

@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
-import { processKey, readProcessKey } from "../coordinator/process-key.ts";
-import { isInOtherNamespace, mayBeAlive, type ProcessIdentity, type Processes } from "../processes.ts";
+import { processKey, readProcessKey } from "../../coordinator-client/local/process-key.ts";
+import { isInOtherNamespace, mayBeAlive, type ProcessIdentity, type Processes } from "../../platform/processes.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
 /** One process of a machine sends at a time (sync_uploader). Two would send the same twice, and do no harm. */

@@ -1,6 +1,6 @@
-import type { ChatStatusReporter } from "../automation/chat-news.ts";
+import type { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
 import { isDead } from "../recovery/detect.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
 

@@ -1,10 +1,10 @@
-import { namesAbove } from "../../coordination/paths.ts";
+import { namesAbove } from "../../contract/resource-paths.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { identify, type ProcessIdentity, type Processes } from "../processes.ts";
+import { identify, type ProcessIdentity, type Processes } from "../../platform/processes.ts";
 import * as clients from "../sessions/clients.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { isReservedByOther, findProjects, type EditContext } from "./file-guard.ts";
-import * as reservationTable from "./files-table.ts";
+import * as reservationTable from "./reservation-table.ts";
 
 /** A file of a commit that another living chat has reserved, as far as this machine knows. */
 export interface ReservedFile {

@@ -1,7 +1,7 @@
 import type { Sql } from "../../shared/sql.ts";
 import { age, clip } from "../recovery/brief.ts";
 import { renderBrief } from "../recovery/offer-news.ts";
-import { neutralize } from "../words/harmless.ts";
+import { neutralize } from "../words/neutralize.ts";
 import * as continuations from "./continuations.ts";
 import { markDelivered, undelivered, type News, type NewsRow } from "./news.ts";
 

@@ -1,16 +1,16 @@
 import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { HookInput } from "../../contract/hook-input.ts";
-import { namesAbove } from "../../coordination/paths.ts";
+import { namesAbove } from "../../contract/resource-paths.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { readProcessKey } from "../coordinator/process-key.ts";
-import { mayBeAlive, type Processes } from "../processes.ts";
+import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
+import { mayBeAlive, type Processes } from "../../platform/processes.ts";
 import { age, clip } from "../recovery/brief.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { mainWorkTree, projectRoot } from "../sessions/git-head.ts";
 import * as sessions from "../sessions/sessions.ts";
-import * as reservationTable from "./files-table.ts";
-import { realPath } from "./real-path.ts";
+import * as reservationTable from "./reservation-table.ts";
+import { realPath } from "../../platform/real-path.ts";
 import { formatChat } from "./deliver-news.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 

@@ -1,6 +1,6 @@
 import type { Change } from "../../contract/state.ts";
-import type { ChatLink } from "../link/chat-link.ts";
-import type { Runtime } from "../runtime.ts";
+import type { ChatLink } from "../../coordinator-client/chat-link.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import * as news from "./news.ts";
 
 export interface LeaderWatchDeps {

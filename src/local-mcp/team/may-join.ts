@@ -1,4 +1,4 @@
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 
 /** Whether the chat of this process may be a member of a team. [TE18] In the run of a task its worker is the member, and takes the tasks. */
 export function mayJoinTeam({ config, env }: Pick<Runtime, "config" | "env">): boolean {

@@ -2,11 +2,11 @@ import type { OutputOf } from "../../contract/operations.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Platform } from "../edge/outside.ts";
-import { isTransient, type ChatLink, type CallError } from "../link/chat-link.ts";
-import type { Runtime } from "../runtime.ts";
-import * as queuedCalls from "./kept-calls.ts";
-import type { QueuedCall, QueuedCallInput, QueuedCallName } from "./kept-calls.ts";
+import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import * as queuedCalls from "./queued-calls.ts";
+import type { QueuedCall, QueuedCallInput, QueuedCallName } from "./queued-calls.ts";
 import * as news from "./news.ts";
 
 export interface OutboxDeps {

@@ -1,7 +1,7 @@
-import type { ChatLink } from "../link/chat-link.ts";
-import type { Runtime } from "../runtime.ts";
+import type { ChatLink } from "../../coordinator-client/chat-link.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import * as news from "./news.ts";
-import { findClaimable } from "./waited-tasks.ts";
+import { findClaimable } from "./waiting-tasks.ts";
 
 export interface TaskAlertDeps {
   readonly runtime: Pick<Runtime, "store" | "now">;

@@ -1,11 +1,11 @@
 import { err, ok, type Result } from "../../shared/result.ts";
-import { Claimer } from "../automation/claimer.ts";
-import type { Platform } from "../edge/outside.ts";
-import { isTransient, type ChatLink, type CallError } from "../link/chat-link.ts";
+import { Claimer } from "../../coordinator-client/claimer.ts";
+import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
 import type { HeldTask } from "./held-tasks.ts";
 import { TaskAlert, type TaskAlertDeps } from "./task-alert.ts";
-import type { ClaimKeeper } from "./task-holder.ts";
-import { findWaiting, type WaitingTasks } from "./waited-tasks.ts";
+import type { ClaimKeeper } from "./claim-keeper.ts";
+import { findWaiting, type WaitingTasks } from "./waiting-tasks.ts";
 
 export interface TaskClaimsDeps extends TaskAlertDeps {
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;

@@ -1,18 +1,18 @@
 import { stackOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Platform } from "../edge/outside.ts";
-import { isTransient, type CallError } from "../link/chat-link.ts";
-import type { OpenedLink } from "../link/open-link.ts";
+import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import { isTransient, type CallError } from "../../coordinator-client/chat-link.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import { recordFinishedTasks } from "../recovery/finished-tasks.ts";
 import type { OtherMachines } from "../recovery/other-machines.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { StoreError } from "../store/store-error.ts";
-import { deadMembers, cleanUp } from "./left-behind.ts";
-import type { Naming } from "./naming.ts";
+import { StoreError } from "../../store/store-error.ts";
+import { deadMembers, cleanUp } from "./orphaned-chats.ts";
+import type { Naming } from "./chat-naming.ts";
 import { TeamChat } from "./team-chat.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 

@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { codeOf } from "../../shared/error.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { idOf } from "../sessions/entries.ts";
 import { pauseReadLimits } from "../sessions/paused-session.ts";
 import type { Session } from "../sessions/sessions.ts";

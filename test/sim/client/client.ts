@@ -11,7 +11,7 @@ import {
   trustedForMs,
   type Instant,
   type Trust,
-} from "../../../src/local-mcp/edge/trust.ts";
+} from "../../../src/coordinator-client/edge/trust.ts";
 import type { Grips } from "../grips.ts";
 import type { Machine } from "../machine.ts";
 import type { Endpoint, Network } from "../network.ts";

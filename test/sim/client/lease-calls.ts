@@ -1,5 +1,5 @@
 import type { Refusal } from "../../../src/contract/errors.ts";
-import type { Instant } from "../../../src/local-mcp/edge/trust.ts";
+import type { Instant } from "../../../src/coordinator-client/edge/trust.ts";
 import type { Holding } from "../trust.ts";
 import type { Answer, Client } from "./client.ts";
 

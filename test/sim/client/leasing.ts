@@ -1,4 +1,4 @@
-import { toTrust, type Instant } from "../../../src/local-mcp/edge/trust.ts";
+import { toTrust, type Instant } from "../../../src/coordinator-client/edge/trust.ts";
 import { Holding } from "../trust.ts";
 import type { Client } from "./client.ts";
 import { ask, cancelWait, release, renew, type Asked } from "./lease-calls.ts";

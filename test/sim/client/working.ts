@@ -1,6 +1,6 @@
 import type { Usage } from "../../../src/contract/budgets.ts";
 import type { ClaimedTask, ClaimOptions } from "../../../src/contract/tasks.ts";
-import { toTrust, type Instant } from "../../../src/local-mcp/edge/trust.ts";
+import { toTrust, type Instant } from "../../../src/coordinator-client/edge/trust.ts";
 import { Grip } from "../grips.ts";
 import { stepOf } from "../oracle/task-known.ts";
 import type { Rng } from "../rng.ts";

@@ -1,4 +1,4 @@
-import type { Presence } from "../../../src/coordination/tx.ts";
+import type { Presence } from "../../../src/coordination/kernel/tx.ts";
 import type { Sim } from "../sim.ts";
 import type { HostQuirks } from "./quirks.ts";
 

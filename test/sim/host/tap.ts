@@ -1,5 +1,5 @@
 import Database from "better-sqlite3";
-import { claimDriver } from "../../../src/local-mcp/store/driver.ts";
+import { claimDriver } from "../../../src/store/driver.ts";
 import type { Sql, SqlValue } from "../../../src/shared/sql.ts";
 import { readerOf, type Fact, type Look, type Reader } from "./facts.ts";
 import { watchTasks } from "./task-tap.ts";

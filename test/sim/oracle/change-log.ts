@@ -1,4 +1,4 @@
-import { numbersPerEpoch } from "../../../src/coordination/tx.ts";
+import { numbersPerEpoch } from "../../../src/coordination/kernel/tx.ts";
 import type { Change, PullChanges } from "../../../src/contract/state.ts";
 import type { OutputOf } from "../../../src/contract/operations.ts";
 import type { ChangeFact } from "../host/facts.ts";

@@ -1,4 +1,4 @@
-import { numbersPerEpoch } from "../../../src/coordination/tx.ts";
+import { numbersPerEpoch } from "../../../src/coordination/kernel/tx.ts";
 import type { SubmitTasks, TaskState } from "../../../src/contract/tasks.ts";
 import type { Settings } from "../../../src/contract/workspaces.ts";
 import type { OutputOf } from "../../../src/contract/operations.ts";

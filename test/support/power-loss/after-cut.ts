@@ -1,13 +1,13 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { pathsIn, type Paths } from "../../../src/local-mcp/paths.ts";
-import { listBackups } from "../../../src/local-mcp/store/backup.ts";
-import { isSound } from "../../../src/local-mcp/store/database.ts";
-import type { Driver } from "../../../src/local-mcp/store/driver.ts";
-import * as notices from "../../../src/local-mcp/store/notices.ts";
-import * as spool from "../../../src/local-mcp/store/spool.ts";
-import { Store } from "../../../src/local-mcp/store/store.ts";
+import { pathsIn, type Paths } from "../../../src/platform/paths.ts";
+import { listBackups } from "../../../src/store/backup.ts";
+import { isSound } from "../../../src/store/database.ts";
+import type { Driver } from "../../../src/store/driver.ts";
+import * as notices from "../../../src/store/notices.ts";
+import * as spool from "../../../src/store/spool.ts";
+import { Store } from "../../../src/store/store.ts";
 import { messageOf } from "../../../src/shared/error.ts";
 import { addJournal, addSession, column } from "../store-rows.ts";
 

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpath
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished, type TestContext } from "vitest";
-import type { Driver } from "../../../src/local-mcp/store/driver.ts";
+import type { Driver } from "../../../src/store/driver.ts";
 import { Rng } from "../../sim/rng.ts";
 import { git, GIT_ENV } from "../git-project.ts";
 import { broken, Promised } from "./after-cut.ts";

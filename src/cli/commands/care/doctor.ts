@@ -1,0 +1,54 @@
+import type { Command } from "commander";
+import { ok } from "../../../shared/result.ts";
+import * as notices from "../../../store/notices.ts";
+import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { failedCheck, type Check } from "./doctor/check.ts";
+import { pluralize } from "../../screen-text.ts";
+import { machineChecks } from "./doctor/machine-checks.ts";
+import { storeChecks } from "./doctor/store-checks.ts";
+
+interface DoctorOptions extends CommonOptions {
+  readonly acknowledge?: boolean;
+}
+
+export function addDoctor(program: Command, cli: Cli): void {
+  const command = program
+    .command("doctor")
+    .description("check everything, and say how to put it right")
+    .option("--acknowledge", "the notices are read: do not show them again");
+  cli.define(command, (options: DoctorOptions) => doctor(cli, options));
+}
+
+async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> {
+  if (options.acknowledge) return acknowledge(cli);
+  cli.progress("Checking ...");
+  const checks = [...machineChecks(cli), ...(await store(cli))];
+  const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;
+  const sum = `${count("ok")} ok, ${pluralize(count("warn"), "warning")}, ${pluralize(count("fail"), "failure")}\n`;
+  const isFailed = count("fail") > 0;
+  const text = checks.map((one) => render(cli, one)).join("") + sum;
+  return ok({ data: { isHealthy: !isFailed, checks }, text, isFailed });
+}
+
+async function acknowledge(cli: Cli): Promise<CommandResult> {
+  const runtime = await cli.runtime();
+  const open = runtime.store.read(notices.list, []);
+  if (open.length > 0) runtime.store.write((sql) => notices.acknowledge(sql, runtime.now(), null));
+  const lines = open.map((one) => `${one.text}\n`).join("");
+  return ok({ data: { acknowledged: open }, text: `${lines}${pluralize(open.length, "notice")} acknowledged.\n` });
+}
+
+async function store(cli: Cli): Promise<Check[]> {
+  try {
+    return storeChecks(await cli.loaded());
+  } catch (error) {
+    return [failedCheck("store", error)];
+  }
+}
+
+const colours = { ok: "green", warn: "yellow", fail: "red" } as const;
+
+function render(cli: Cli, { state, name, text, fix }: Check): string {
+  const line = `${cli.paint(colours[state], state.padEnd(4))}  ${name}: ${text}\n`;
+  return fix === null ? line : `${line}      fix: ${fix}\n`;
+}

@@ -1,0 +1,147 @@
+import { isAbsolute, resolve } from "node:path";
+import type { Command } from "commander";
+import { ok, type Result } from "../../../shared/result.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import * as sessions from "../../../local-mcp/sessions/sessions.ts";
+import { dropSnapshots } from "../../../snapshots/drop-snapshots.ts";
+import { forget, isPurgePending, purge, type ForgetTarget } from "../../../local-mcp/retention/forget.ts";
+import * as snapshotDrops from "../../../store/snapshot-drops.ts";
+import { failed, notFound, wrongUsage, type CommandError } from "../../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { findSession, projectOfFolder } from "../../resolve-id.ts";
+import { pluralize, oneLine } from "../../screen-text.ts";
+import { sessionState } from "../sessions/session-view.ts";
+
+interface ForgetOptions extends CommonOptions {
+  readonly yes?: boolean;
+}
+
+/** For the snapshots of one project, which are rewritten without the forgotten ones. */
+const dropTimeoutMs = 600_000;
+const dropPortion = 500;
+
+export function addForget(program: Command, cli: Cli): void {
+  const command = program
+    .command("forget <session-or-project>")
+    .description("delete a session, or a project, with every copy")
+    .option("-y, --yes", "do not ask");
+  cli.define(command, (options: ForgetOptions, given: string) => run(cli, options, given));
+}
+
+interface ForgetChoice {
+  readonly what: ForgetTarget;
+  readonly label: string;
+  readonly isAlive: boolean;
+}
+
+/** [CL16] Rows first, then the files of its snapshots, then the traces in index, spool, log and backups. */
+async function run(cli: Cli, options: ForgetOptions, given: string): Promise<CommandResult> {
+  const runtime = await cli.runtime();
+  const target = findTarget(cli, runtime, given);
+  if (!target.ok) {
+    const isLeft = target.error.code === "not_found" && runtime.store.read(isPurgePending, false);
+    return isLeft ? finish(cli, runtime, { sessions: [], checkpoints: [], rows: 0 }) : target;
+  }
+  const { what, label, isAlive } = target.value;
+  if (isAlive)
+    cli.progress("It is still running, so it begins anew with what it does next. `shim pause` first, or end it.");
+  const answer = await cli.confirm(
+    `Delete ${label}, with all snapshots and backups? This cannot be undone.`,
+    options.yes === true,
+  );
+  if (answer === "unasked") return wrongUsage(`this deletes ${label} for good. Add --yes.`);
+  if (answer === "no") return ok({ data: { isForgotten: false }, text: "Nothing was deleted.\n" });
+  cli.progress("Deleting ...");
+  return finish(
+    cli,
+    runtime,
+    runtime.store.write((sql) => forget(sql, what)),
+  );
+}
+
+/** What holds a separator or is a dot is a folder; no session's id has either. */
+function findTarget(cli: Cli, runtime: Runtime, given: string): Result<ForgetChoice, CommandError> {
+  const isFolder = /[\\/]/.test(given) || given === "." || given === ".." || given.startsWith("~");
+  if (isFolder) return findProject(cli, runtime, given);
+  const found = findSession(runtime, given);
+  if (!found.ok) return found;
+  const session = found.value;
+  const isAlive = runtime.store.read((sql) => sessionState(sql, runtime, session) === "alive", false);
+  const label = `session ${session.id} (${oneLine(sessions.displayTitle(session) ?? "untitled", 60)})`;
+  return ok({ what: { session: session.id }, label, isAlive });
+}
+
+function findProject(cli: Cli, runtime: Runtime, given: string): Result<ForgetChoice, CommandError> {
+  const path = isAbsolute(given) ? given : resolve(cli.io.cwd, given);
+  const project = projectOfFolder(runtime, cli.io.cwd, path);
+  const { count, isAlive } = runtime.store.read(
+    (sql) => {
+      const all = sessions.list(sql, { project, limit: 1_000_000 });
+      return { count: all.length, isAlive: all.some((one) => sessionState(sql, runtime, one) === "alive") };
+    },
+    { count: 0, isAlive: false },
+  );
+  if (count === 0) return notFound(`no session of the project ${project} is stored. \`shim sessions\` lists what is.`);
+  return ok({ what: { project }, label: `${pluralize(count, "session")} of ${project}`, isAlive });
+}
+
+interface DeletedCounts {
+  readonly sessions: readonly string[];
+  readonly checkpoints: readonly string[];
+  readonly rows: number;
+}
+
+async function finish(
+  cli: Cli,
+  runtime: Runtime,
+  { sessions, checkpoints, rows }: DeletedCounts,
+): Promise<CommandResult> {
+  const { dropped, failures } = await dropFiles(runtime);
+  // Without the purge it stays known that something is left, to the doctor and to the same command again.
+  if (failures.length > 0)
+    return failed("files_left", `not all saved files could be deleted: ${failures.join("; ")}. Repeat the command.`);
+  cli.progress("Removing traces from the index, the log and the backups ...");
+  await purge(runtime.store, runtime.paths);
+  const counts = { sessions: sessions.length, checkpoints: checkpoints.length, snapshots: dropped, rows };
+  const parts = [
+    pluralize(counts.sessions, "session"),
+    pluralize(counts.checkpoints, "checkpoint"),
+    pluralize(dropped, "snapshot"),
+  ];
+  const text = `Forgotten: ${parts.join(", ")}, ${pluralize(rows, "row")} in all. Older backups are deleted too.\n`;
+  return ok({ data: { isForgotten: true, ...counts }, text });
+}
+
+interface DroppedFiles {
+  readonly dropped: number;
+  readonly failures: readonly string[];
+}
+
+/** All snapshots that wait to be dropped, those of an earlier try too. */
+async function dropFiles(runtime: Runtime): Promise<DroppedFiles> {
+  const failures: string[] = [];
+  const dropped: string[] = [];
+  for (;;) {
+    const waiting = runtime.store.read((sql) => snapshotDrops.list(sql, dropPortion + dropped.length), []);
+    const remaining = waiting.filter(
+      (one) => one.repository !== null && !failures.some((text) => text.startsWith(`${one.repository}: `)),
+    );
+    const [first] = remaining;
+    if (!first?.repository) return { dropped: dropped.length, failures };
+    const { repository } = first;
+    const checkpointIds = remaining.filter((one) => one.repository === repository).map((one) => one.checkpointId);
+    const { env, processes } = runtime;
+    const dropResult = await dropSnapshots({
+      env,
+      processes,
+      repository,
+      checkpointIds,
+      maxGarbage: 0,
+      timeoutMs: dropTimeoutMs,
+    });
+    if (dropResult.ok) {
+      runtime.store.write((sql) => snapshotDrops.remove(sql, checkpointIds));
+      dropped.push(...checkpointIds);
+    } else failures.push(`${repository}: ${dropResult.error.message}`);
+  }
+}

@@ -1,0 +1,151 @@
+import { age } from "../../../local-mcp/recovery/brief.ts";
+import type { RiskLevel } from "../../../contract/readings.ts";
+import type { Overview } from "./overview.ts";
+import { pluralize, oneLine, shortPath, type Paint } from "../../screen-text.ts";
+import { howToJoin, teamFacts, teamLines } from "./render-team.ts";
+import type { SessionView } from "../sessions/session-view.ts";
+import { localTime } from "../../times.ts";
+
+/** Pure: the overview as text. */
+
+export interface OverviewStyle {
+  readonly paint: Paint;
+  readonly columns: number;
+  /** The user's home folder, shown as `~`. */
+  readonly home: string;
+  /** What starts SHIM from a terminal here. */
+  readonly command: string;
+}
+
+const levelColours: Record<RiskLevel, "green" | "yellow" | "red"> = {
+  safe: "green",
+  warning: "yellow",
+  danger: "red",
+  critical: "red",
+};
+
+/** [CL20] The whole view, one line each. */
+export function overviewLines(overview: Overview, style: OverviewStyle): string[] {
+  const { paint } = style;
+  const { alive, incomplete, finished, notices, pauses } = overview;
+  return [
+    paint("bold", `SHIM at ${localTime(overview.at)}, ${shortPath(overview.store.path, style.home)}`),
+    ...notices.map((one) => paint("yellow", `notice ${one.id}: ${one.text}`)),
+    ...pauses.map((one) =>
+      paint(
+        "yellow",
+        `paused: ${one.project ?? "every project"}${one.until === null ? "" : ` until ${localTime(one.until)}`}`,
+      ),
+    ),
+    "",
+    ...section(
+      style,
+      `Alive (${alive.length})`,
+      alive.map((one) => aliveLine(one, overview.at, style)),
+    ),
+    ...section(
+      style,
+      `Died unfinished (${incomplete.length})`,
+      incomplete.map((one) => deadLine(one, overview.at, style)),
+    ),
+    ...teamLines(overview.team, paint),
+    ...section(
+      style,
+      "Finished in the last day",
+      finished.map((one) => finishedLine(one, overview.at, style)),
+    ),
+    ...nextStepLines(overview, style.command),
+    ...howToJoin(overview.team),
+  ];
+}
+
+function section(style: OverviewStyle, title: string, rows: readonly string[]): string[] {
+  return rows.length === 0 ? [] : [style.paint("bold", title), ...rows.map((row) => `  ${row}`), ""];
+}
+
+function aliveLine(one: SessionView, now: number, style: OverviewStyle): string {
+  const level = one.risk?.level ?? "safe";
+  const risk = style.paint(levelColours[level], `risk ${one.risk?.score ?? 0} ${level}`);
+  const why = one.risk?.reasons.map((reason) => reason.name).join(", ");
+  const saved = one.savedAt === null ? "not saved yet" : `saved ${age(now - one.savedAt)} ago`;
+  const fill = one.contextFill === null ? "" : `, context ${Math.round(one.contextFill * 100)} %`;
+  return `${formatHead(one, style)}  ${activityText(one, now, style)}, ${saved}, ${risk}${why ? ` (${why})` : ""}${fill}`;
+}
+
+const waitingText = {
+  permission: "waits for your permission",
+  dialog: "waits for your answer",
+  prompt: "waits for you",
+};
+
+/** [TE28] [CL68] A chat that waits for the user, or hangs, stands out. */
+function activityText({ activity, waiting }: SessionView, now: number, { paint }: OverviewStyle): string {
+  if (waiting !== null) return paint("yellow", `${waitingText[waiting.for]} (${age(now - waiting.since)})`);
+  if (activity === "waiting") return paint("yellow", "waits for you");
+  return activity === "stuck" ? paint("red", "stuck") : (activity ?? "idle");
+}
+
+function deadLine(one: SessionView, now: number, style: OverviewStyle): string {
+  const death = style.paint("red", `${causeText(one)}, ${age(now - one.lastSeenAt)} ago`);
+  return `${formatHead(one, style)}  ${death}: ${style.command} resume ${one.shortId}`;
+}
+
+/** [CL82] */
+function causeText({ cause }: SessionView): string {
+  return cause === null || cause === "unknown" ? "cause unknown" : cause;
+}
+
+function finishedLine(one: SessionView, now: number, style: OverviewStyle): string {
+  return style.paint(
+    "dim",
+    `${formatHead(one, style)}  ${age(now - (one.endedAt ?? now))} ago, ${pluralize(one.checkpoints, "checkpoint")}`,
+  );
+}
+
+function formatHead(one: SessionView, style: OverviewStyle): string {
+  const room = Math.max(10, Math.min(40, style.columns - 80));
+  const project = one.project === null ? one.client : shortPath(one.project, style.home);
+  return `${one.shortId}  ${project}  ${oneLine(one.title ?? "untitled", room)}`;
+}
+
+/** [CL8] Where there is nothing to see yet: what to do. */
+function nextStepLines(overview: Overview, command: string): string[] {
+  const isInstalled = overview.clients.some((one) => one.isInstalled);
+  const hasSessions = overview.alive.length + overview.incomplete.length + overview.finished.length > 0;
+  const nothing = overview.store.isThere ? "No session is running." : "Nothing is stored on this machine yet.";
+  const state = overview.alive.length > 0 ? [] : [nothing];
+  if (isInstalled) return hasSessions || state.length === 0 ? state : [...state, "Start a chat; it appears here."];
+  const clientNames = overview.clients.map((one) => one.label).join(" and ");
+  const clientHint =
+    clientNames === ""
+      ? "No client was found here; SHIM works with Claude Code, Claude Desktop and any MCP client."
+      : `${clientNames}: SHIM is not connected.`;
+  return [
+    ...state,
+    clientHint,
+    `  ${command} init  connects it`,
+    `  ${command} demo  shows a session die and come back`,
+  ];
+}
+
+/** For a reader that is no terminal: a line for each thing, without ages, so that it changes only when the thing does. */
+export function overviewFacts(overview: Overview, command: string): Map<string, string> {
+  const sessions = [...overview.alive, ...overview.incomplete, ...overview.finished];
+  return new Map([
+    ...sessions.map((one): [string, string] => [one.id, formatFact(one, command)]),
+    ...overview.notices.map((one): [string, string] => [`notice ${one.id}`, `notice ${one.id}: ${one.text}`]),
+    ...overview.pauses.map((one): [string, string] => [
+      `pause ${one.project}`,
+      `paused: ${one.project ?? "every project"}`,
+    ]),
+    ...teamFacts(overview.team),
+  ]);
+}
+
+function formatFact(one: SessionView, command: string): string {
+  const waits = one.waiting ? `, ${waitingText[one.waiting.for]}` : "";
+  const risk = one.risk ? `, risk ${one.risk.score} ${one.risk.level}` : "";
+  const activity = one.activity === null ? "" : `, ${one.activity}`;
+  const cause = one.state === "incomplete" ? ` (${causeText(one)}; ${command} resume ${one.shortId})` : "";
+  return `${one.id} ${one.state}${activity}${cause}${waits}${risk}, ${pluralize(one.checkpoints, "checkpoint")}, ${oneLine(one.title ?? "untitled", 60)}`;
+}

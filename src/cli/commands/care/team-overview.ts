@@ -1,0 +1,107 @@
+import type { Chat } from "../../../contract/chats.ts";
+import type { Lease } from "../../../contract/leases.ts";
+import type { OutputOf } from "../../../contract/operations.ts";
+import type { TaskLine } from "../../../contract/task-views.ts";
+import { allChats, ChatNames } from "../team/chat-names.ts";
+import type { Cli } from "../../cli.ts";
+import { StoreError } from "../../../store/store-error.ts";
+import { commandLine, openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
+
+/** The team as `shim up` shows it. Printed as JSON: fields are only added. */
+export interface TeamOverview {
+  /** Who decides. */
+  readonly where: string;
+  readonly isEdge: boolean;
+  /** Why nothing is known now; null: what follows is of this moment. */
+  readonly trouble: string | null;
+  /** Without those that are offline, and the command line. */
+  readonly chats: readonly Chat[];
+  readonly tasks: OutputOf<"tasks.progress"> | null;
+  /** Assigned or running. */
+  readonly underWay: readonly TaskLine[];
+  /** What people see of a chat instead of its id. */
+  readonly names: Readonly<Record<string, ChatName>>;
+  /** Reservations of files. */
+  readonly files: readonly Lease[];
+}
+
+export interface ChatName {
+  /** As much of the id as is unique in the workspace. */
+  readonly shortId: string;
+  readonly title: string | null;
+}
+
+const maxItems = 50;
+
+/** Reads the team from the coordinator. One view keeps one connection. */
+export class TeamReader {
+  readonly #cli: Cli;
+  #link: CoordinatorLink | null = null;
+
+  constructor(cli: Cli) {
+    this.#cli = cli;
+  }
+
+  async read(): Promise<TeamOverview> {
+    const link = await this.#open();
+    if (typeof link === "string") return { ...emptyOverview, where: "edge.json", isEdge: true, trouble: link };
+    try {
+      return await readTeam(this.#cli, link);
+    } catch (error) {
+      // A file that is busy, or damaged, is no reason to show nothing of the rest.
+      if (!(error instanceof StoreError)) throw error;
+      return { ...emptyOverview, trouble: error.message };
+    }
+  }
+
+  /** @returns else why there is none */
+  async #open(): Promise<CoordinatorLink | string> {
+    if (this.#link) return this.#link;
+    const opened = await openCoordinatorLink(this.#cli);
+    return opened.ok ? (this.#link = opened.value) : opened.error.message;
+  }
+
+  close(): void {
+    this.#link?.close();
+    this.#link = null;
+  }
+}
+
+const emptyOverview: TeamOverview = {
+  where: "this machine",
+  isEdge: false,
+  trouble: null,
+  chats: [],
+  names: {},
+  tasks: null,
+  underWay: [],
+  files: [],
+};
+
+async function readTeam(cli: Cli, link: CoordinatorLink): Promise<TeamOverview> {
+  const base = { where: link.where, isEdge: link.edge !== null };
+  const chats = await allChats(link);
+  const tasks = await link.call("tasks.progress", {});
+  const assigned = await link.call("tasks.list", { state: "assigned", limit: maxItems });
+  const running = await link.call("tasks.list", { state: "running", limit: maxItems });
+  const leases = await link.call("leases.list", { prefix: "file:", limit: maxItems });
+  if (chats.ok && tasks.ok && assigned.ok && running.ok && leases.ok) {
+    return {
+      ...base,
+      trouble: null,
+      names: toNames(await ChatNames.load(cli, link, chats.value), chats.value),
+      chats: chats.value.filter(({ status, client }) => status !== "offline" && client !== commandLine),
+      tasks: tasks.value,
+      underWay: [...running.value.tasks, ...assigned.value.tasks],
+      files: leases.value.leases,
+    };
+  }
+  const [trouble] = [chats, tasks, assigned, running, leases].flatMap((one) => (one.ok ? [] : [one.error.message]));
+  return { ...emptyOverview, ...base, trouble: trouble ?? null };
+}
+
+function toNames(names: ChatNames, chats: readonly Chat[]): Record<string, ChatName> {
+  return Object.fromEntries(
+    chats.map((one) => [one.chat, { shortId: names.short(one.chat), title: names.title(one) }]),
+  );
+}

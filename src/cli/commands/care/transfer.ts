@@ -1,0 +1,144 @@
+import { closeSync, existsSync, fsyncSync, openSync, readSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { StringDecoder } from "node:string_decoder";
+import type { Command } from "commander";
+import { ok, type Result } from "../../../shared/result.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { exportLines, type ExportFilter } from "../../../store/export-lines.ts";
+import { importLines } from "../../../store/import-lines.ts";
+import { syncFolder } from "../../../platform/private-files.ts";
+import { failed, notFound, wrongUsage, type CommandError } from "../../answer.ts";
+import { momentOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
+import { findSession, projectOfFolder } from "../../resolve-id.ts";
+import { pluralize } from "../../screen-text.ts";
+
+interface ExportOptions extends CommonOptions {
+  readonly session?: string;
+  readonly project?: string;
+  readonly since?: number;
+}
+
+export function addExport(program: Command, cli: Cli): void {
+  const command = program
+    .command("export [file]")
+    .description("everything stored, as JSON lines; to stdout without a file")
+    .option("--session <id>", "only this session")
+    .option("--project <folder>", "only this project")
+    .option("--since <time>", "only sessions seen since", momentOption(cli.io, "first"));
+  cli.define(command, (options: ExportOptions, file?: string) => exportTo(cli, options, file));
+}
+
+export function addImport(program: Command, cli: Cli): void {
+  const command = program.command("import <file>").description("add what an export holds and is not here yet");
+  cli.define(command, (_options: CommonOptions, file: string) => importFrom(cli, file));
+}
+
+/** [CL23] */
+async function exportTo(cli: Cli, options: ExportOptions, file: string | undefined): Promise<CommandResult> {
+  if (file === undefined && options.json) {
+    return wrongUsage("with --json name a file: without one stdout holds the export itself.");
+  }
+  const path = file === undefined ? null : resolve(cli.io.cwd, file);
+  if (path !== null && existsSync(path)) return failed("file_exists", `${path} is there already. Name a new file.`);
+  const runtime = await cli.runtime();
+  const filter = toFilter(cli, runtime, options);
+  if (!filter.ok) return filter;
+  return path === null ? print(cli, runtime, filter.value) : writeTo(cli, runtime, filter.value, path);
+}
+
+/** All lines in one read, so that they are of one moment; null where nothing is stored. */
+function readLines<T>(runtime: Runtime, filter: ExportFilter, body: (lines: Iterable<string>) => T): T | null {
+  return runtime.store.read<T | null>((sql) => body(exportLines(sql, runtime.now(), filter)), null);
+}
+
+const nothingStored = notFound("nothing is stored yet, so there is nothing to export.");
+
+function print(cli: Cli, runtime: Runtime, filter: ExportFilter): CommandResult {
+  const isDone = readLines(runtime, filter, (lines) => {
+    for (const line of lines) cli.io.stdout(`${line}\n`);
+    return true;
+  });
+  return isDone ? ok({ data: null, text: "" }) : nothingStored;
+}
+
+function writeTo(cli: Cli, runtime: Runtime, filter: ExportFilter, path: string): CommandResult {
+  cli.progress(`Exporting to ${path} ...`);
+  const lines = readLines(runtime, filter, (lines) => writeLines(path, lines));
+  if (lines === null) return nothingStored;
+  const text = `Exported ${pluralize(lines, "line")} to ${path}. Snapshots of files are not in it.\n`;
+  return ok({ data: { file: path, lines }, text });
+}
+
+function toFilter(
+  cli: Cli,
+  runtime: Runtime,
+  { session, project, since }: ExportOptions,
+): Result<ExportFilter, CommandError> {
+  const found = session === undefined ? null : findSession(runtime, session);
+  if (found && !found.ok) return found;
+  return ok({
+    ...(found ? { session: found.value.id } : {}),
+    ...(project === undefined ? {} : { project: projectOfFolder(runtime, cli.io.cwd, project) }),
+    ...(since === undefined ? {} : { since }),
+  });
+}
+
+/** A file that could not be written whole does not stay. It holds what the store holds, so only the user may read it. */
+function writeLines(path: string, lines: Iterable<string>): number {
+  const file = openSync(path, "wx", 0o600);
+  let count = 0;
+  try {
+    for (const line of lines) {
+      writeFileSync(file, `${line}\n`);
+      count++;
+    }
+    fsyncSync(file);
+    syncFolder(dirname(path));
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  } finally {
+    closeSync(file);
+  }
+  return count;
+}
+
+async function importFrom(cli: Cli, file: string): Promise<CommandResult> {
+  const path = resolve(cli.io.cwd, file);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (!found) return notFound(`there is no file ${path}.`);
+  if (found.isDirectory()) return failed("not_a_file", `${path} is a folder. Name a file that \`shim export\` wrote.`);
+  const runtime = await cli.runtime();
+  cli.progress(`Importing ${path} ...`);
+  // A write may be done again, so the file is read anew inside of it.
+  const importResult = runtime.store.write((sql) => importLines(sql, readFileLines(path)));
+  if (importResult.refused.length > 0) {
+    const reasons = importResult.refused.map(({ line, reason }) => `\n  line ${line}: ${reason}`).join("");
+    return failed("import_refused", `nothing was imported:${reasons}`);
+  }
+  const { added, skipped } = importResult;
+  return ok({
+    data: { file: path, added, skipped },
+    text: `Imported ${pluralize(added, "row")}; here already: ${skipped}.\n`,
+  });
+}
+
+/** Of a file that may be larger than the memory; the last line need not end. */
+function* readFileLines(path: string): Generator<string> {
+  const file = openSync(path, "r");
+  const decoder = new StringDecoder("utf8");
+  const bytes = Buffer.alloc(65_536);
+  let partialLine = "";
+  try {
+    for (;;) {
+      const read = readSync(file, bytes);
+      if (read === 0) break;
+      const lines = (partialLine + decoder.write(bytes.subarray(0, read))).split("\n");
+      partialLine = lines.pop() ?? "";
+      yield* lines;
+    }
+  } finally {
+    closeSync(file);
+  }
+  if (partialLine !== "") yield partialLine;
+}

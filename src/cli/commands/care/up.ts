@@ -1,0 +1,160 @@
+import type { Command } from "commander";
+import { ok } from "../../../shared/result.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { StoreError } from "../../../store/store-error.ts";
+import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { clientStates } from "./doctor/client-states.ts";
+import { readOverview, type ClientState, type Overview } from "./overview.ts";
+import { overviewFacts, overviewLines, type OverviewStyle } from "./render-overview.ts";
+import { safeText } from "../../screen-text.ts";
+import { TeamReader, type TeamOverview } from "./team-overview.ts";
+import { localTime } from "../../times.ts";
+import { isWithin } from "../../../shared/elapsed.ts";
+
+interface UpOptions extends CommonOptions {
+  readonly once?: boolean;
+}
+
+const redrawMs = 2_000;
+/** Connected clients change rarely, and reading their files costs time. */
+const clientsPollMs = 30_000;
+/** A coordinator on the edge counts requests. */
+const edgePollMs = 10_000;
+
+export function addUp(program: Command, cli: Cli): void {
+  const command = program
+    .command("up")
+    .description(
+      "live view of this machine: sessions, risk, what died unfinished, and the team with its tasks and files",
+    )
+    .option("--once", "print once and end (--json does too)");
+  cli.define(command, (options: UpOptions) => up(cli, options));
+}
+
+async function up(cli: Cli, options: UpOptions): Promise<CommandResult> {
+  const runtime = await cli.runtime();
+  const style = (): OverviewStyle => ({
+    paint: cli.paint,
+    columns: cli.io.size().columns,
+    home: cli.io.env["HOME"] ?? "",
+    command: cli.command,
+  });
+  const team = new TeamReader(cli);
+  try {
+    const first = readOverview(runtime, clientStates(cli), await team.read());
+    const isFresh = !first.store.isThere && !cli.io.isTty;
+    if (options.once || options.json || isFresh)
+      return ok({ data: first, text: `${overviewLines(first, style()).join("\n")}\n` });
+    const stop = cli.io.interrupted();
+    if (cli.io.isTty) await redraw({ cli, runtime, team }, style, stop);
+    else await printChanges({ cli, runtime, team }, stop);
+    return ok({ data: null, text: "" });
+  } finally {
+    team.close();
+  }
+}
+
+interface UpView {
+  readonly cli: Cli;
+  readonly runtime: Runtime;
+  readonly team: TeamReader;
+}
+
+/** Polls until Ctrl-C, or until the launcher is gone: killed the hard way it passes no signal on. A store that is busy for a moment is no reason to end. */
+async function watch(
+  { cli, runtime, team }: UpView,
+  stop: AbortSignal,
+  show: (overview: Overview | string) => void,
+): Promise<void> {
+  let clients: readonly ClientState[] = [];
+  let clientsAt = -Infinity;
+  let known: TeamOverview | null = null;
+  let knownAt = -Infinity;
+  const parent = cli.io.parentPid();
+  while (!stop.aborted && cli.io.parentPid() === parent) {
+    if (!isWithin(runtime.now() - clientsAt, clientsPollMs)) {
+      clients = clientStates(cli);
+      clientsAt = runtime.now();
+    }
+    if (!known || !isWithin(runtime.now() - knownAt, known.isEdge ? edgePollMs : 0)) {
+      known = await team.read();
+      knownAt = runtime.now();
+    }
+    show(checkOnce(runtime, clients, known));
+    await cli.io.wait(redrawMs, stop);
+  }
+}
+
+function checkOnce(runtime: Runtime, clients: readonly ClientState[], team: TeamOverview): Overview | string {
+  try {
+    return readOverview(runtime, clients, team);
+  } catch (error) {
+    if (error instanceof StoreError) return error.message;
+    throw error;
+  }
+}
+
+const sequences = {
+  hideCursor: "\u001b[?25l",
+  showCursor: "\u001b[?25h",
+  home: "\u001b[H",
+  clearLine: "\u001b[K",
+  clearBelow: "\u001b[J",
+};
+
+/** [CL20] Over the old picture, line by line, so that nothing flickers; cut to the window. */
+async function redraw(view: UpView, style: () => OverviewStyle, stop: AbortSignal): Promise<void> {
+  const { cli } = view;
+  cli.io.stdout(`${sequences.hideCursor}\u001b[2J`);
+  try {
+    await watch(view, stop, (overview) => {
+      const { columns, rows } = cli.io.size();
+      const all = typeof overview === "string" ? [overview] : overviewLines(overview, style());
+      const hint = cli.paint("dim", "Ctrl-C ends this view; nothing else.");
+      const fitting = [...all.slice(0, Math.max(1, rows - 2)), hint].map((line) =>
+        cutLine(cli.verbatim(line), columns),
+      );
+      cli.io.stdout(
+        `${sequences.home}${fitting.map((line) => `${line}${sequences.clearLine}\n`).join("")}${sequences.clearBelow}`,
+      );
+    });
+  } finally {
+    cli.io.stdout(sequences.showCursor);
+  }
+}
+
+/** Cuts to a number of characters that are seen; colours take no room and are ended. */
+function cutLine(line: string, columns: number): string {
+  // eslint-disable-next-line no-control-regex -- ESC begins a colour
+  const pieces = line.split(/(\u001b\[[\d;]*m)/);
+  let room = columns;
+  const keptPieces = pieces.map((piece) => {
+    if (piece.startsWith("\u001b")) return piece;
+    const part = piece.slice(0, Math.max(0, room));
+    room -= piece.length;
+    return part;
+  });
+  return keptPieces.join("");
+}
+
+/** What there is, then each change as a line of its own, with its time. */
+async function printChanges(view: UpView, stop: AbortSignal): Promise<void> {
+  const { cli, runtime } = view;
+  let previousFacts = new Map<string, string>();
+  let isFirst = true;
+  await watch(view, stop, (overview) => {
+    const currentFacts =
+      typeof overview === "string" ? new Map([["store", overview]]) : overviewFacts(overview, cli.command);
+    const at = isFirst ? "" : `${localTime(runtime.now())} `;
+    const changedLines = [...currentFacts]
+      .filter(([key, text]) => previousFacts.get(key) !== text)
+      .map(([, text]) => text);
+    const gone = [...previousFacts.keys()].filter((key) => !currentFacts.has(key)).map((key) => `${key} is gone`);
+    const plain: OverviewStyle = { paint: (_format, text) => text, columns: 200, home: "", command: cli.command };
+    const opening =
+      isFirst && typeof overview !== "string" && currentFacts.size === 0 ? overviewLines(overview, plain) : [];
+    for (const text of [...opening, ...changedLines, ...gone]) cli.io.stdout(safeText(`${at}${text}\n`));
+    previousFacts = currentFacts;
+    isFirst = false;
+  });
+}

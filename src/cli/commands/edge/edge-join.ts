@@ -1,0 +1,106 @@
+import { hostname } from "node:os";
+import type { OutputOf } from "../../../contract/operations.ts";
+import { ok, type Result } from "../../../shared/result.ts";
+import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
+import { wrongUsage, type FailedResult } from "../../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { edgeLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { checkNames, keptAdminToken as keptAdmin, confirmReplace } from "./edge-membership.ts";
+import { readTokenClaim, isMachineToken } from "../../../coordinator-client/edge/machine-token.ts";
+import { completeJoin, isMoving, chooseLocalWork } from "./join-workspace.ts";
+import { readLocalWork } from "./import-local-work.ts";
+import { findKey, storeKey, type FoundKey } from "./workspace-key-input.ts";
+
+export interface JoinOptions extends CommonOptions {
+  readonly url: string;
+  readonly yes?: boolean;
+  readonly keyFile?: string;
+  readonly sync?: boolean;
+  readonly import?: boolean;
+  readonly keep?: boolean;
+}
+
+/** Nothing is changed before everything is known to be right. */
+export async function joinWorkspace(cli: Cli, options: JoinOptions, name: string): Promise<CommandResult> {
+  const { url } = options;
+  const checked = checkNames(url, name);
+  if (!checked.ok) return checked;
+  const replaceRefusal = await confirmReplace(cli, options, { url, workspace: name });
+  if (replaceRefusal) return replaceRefusal;
+  const [token = "", line] = (await tokenText(cli)).trim().split(/\r?\n/);
+  if (!isMachineToken(token.trim())) return wrongUsage("give the token on stdin: `shim edge join ... < token-file`.");
+  const edge: EdgeConfig = {
+    url,
+    workspace: name,
+    machine: readTokenClaim(token, "m") ?? hostname(),
+    token: token.trim(),
+    ...keptAdmin(cli, url, name),
+  };
+  const link = edgeLink(edge, edge.token);
+  if (!link.ok) return link;
+  const outcome = await joinByLink(cli, options, edge, link.value, line);
+  link.value.close();
+  return outcome;
+}
+
+async function joinByLink(
+  cli: Cli,
+  options: JoinOptions,
+  edge: EdgeConfig,
+  link: CoordinatorLink,
+  line: string | undefined,
+): Promise<CommandResult> {
+  const health = await link.call("health", {});
+  if (!health.ok) return health;
+  const found = options.sync === false ? ok(null) : await keyFor(cli, options, edge, link, line);
+  return found.ok ? joinWith(cli, options, edge, link, found.value) : found;
+}
+
+async function tokenText(cli: Cli): Promise<string> {
+  return cli.io.isInteractive ? cli.io.ask("Token of this machine (shim_): ") : cli.io.readInput();
+}
+
+/** Null: this coordinator syncs nothing. */
+async function keyFor(
+  cli: Cli,
+  { keyFile }: JoinOptions,
+  edge: EdgeConfig,
+  link: CoordinatorLink,
+  line: string | undefined,
+): Promise<Result<FoundKey | null, FailedResult["error"]>> {
+  const syncStatus = await link.call("sync.status", {});
+  if (!syncStatus.ok) {
+    if (!codesWithoutSync.has(syncStatus.error.code)) return syncStatus;
+    cli.progress(`Nothing will be synced: ${syncStatus.error.message}`);
+    return ok(null);
+  }
+  const key: OutputOf<"sync.status">["keyId"] = syncStatus.value.keyId;
+  return findKey(cli, edge, { line, ...(keyFile === undefined ? {} : { keyFile }) }, key);
+}
+
+/** An older coordinator, or a token that may not. */
+const codesWithoutSync: ReadonlySet<string> = new Set(["unknown_operation", "forbidden"]);
+
+async function joinWith(
+  cli: Cli,
+  options: JoinOptions,
+  edge: EdgeConfig,
+  link: CoordinatorLink,
+  foundKey: FoundKey | null,
+): Promise<CommandResult> {
+  const work = await readLocalWork(cli);
+  const choice = await chooseLocalWork(cli, options, work);
+  if (!choice.ok) return choice;
+  // A key that is not on the disk would be lost with what is sealed under it.
+  const written = foundKey ? storeKey(cli, edge, foundKey.key) : ok(undefined);
+  if (!written.ok) return written;
+  return completeJoin(cli, {
+    edge,
+    link,
+    found: foundKey,
+    work,
+    isImporting: choice.value,
+    isSynced: options.sync !== false,
+    isMoving: isMoving(cli, edge),
+  });
+}

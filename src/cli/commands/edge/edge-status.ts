@@ -1,0 +1,91 @@
+import { readEdgeConfig, type EdgeConfig } from "../../../coordinator-client/edge-config.ts";
+import type { Store } from "../../../store/store.ts";
+import * as joinPreferences from "../../../local-mcp/sync/join-preferences.ts";
+import { readKeys } from "../../../local-mcp/sync/key-ring.ts";
+import { syncStatus, type SyncStatus } from "../../../local-mcp/sync/sync-status.ts";
+import type { Config } from "../../../contract/config.ts";
+import { ok } from "../../../shared/result.ts";
+import type { Cli, CommandResult } from "../../cli.ts";
+import { openCoordinatorLink } from "../../coordinator-link.ts";
+import { pluralize } from "../../screen-text.ts";
+
+/** [SY77] Who decides, and how the sync is; also with nobody there, since what waits is here. */
+export async function status(cli: Cli): Promise<CommandResult> {
+  const link = await openCoordinatorLink(cli);
+  if (!link.ok) return link;
+  const health = await link.value.call("health", {});
+  link.value.close();
+  const machineStatus = await readMachineStatus(cli);
+  const { where } = link.value;
+  if (!health.ok) return machineStatus ? unreachable(where, health.error.message, machineStatus) : health;
+  const { chats, epoch, revision, overdueRows, sockets, storage } = health.value;
+  const text = `Decided by ${where}: ${chats} chats, revision ${revision}, epoch ${epoch}, ${sockets} connections, ${overdueRows} rows overdue${storage?.state === "full" ? ", its storage is full: delete what is not needed" : ""}.\n`;
+  if (!machineStatus) return ok({ data: { where, ...health.value }, text });
+  return ok({ data: { where, ...health.value, sync: machineStatus.data }, text: text + machineStatus.text });
+}
+
+interface MachineStatus {
+  readonly data: object;
+  readonly text: string;
+}
+
+function unreachable(where: string, message: string, machineStatus: MachineStatus): CommandResult {
+  const text = `Decided by ${where}, which does not answer: ${message}\n${machineStatus.text}`;
+  return ok({ data: { where, unreachable: message, sync: machineStatus.data }, text, isFailed: true });
+}
+
+/** Null: this machine decides for itself. */
+async function readMachineStatus(cli: Cli): Promise<MachineStatus | null> {
+  const edge = readEdgeConfig(cli.paths.home, cli.io.env);
+  return edge.ok && edge.value !== null ? memberStatus(cli, edge.value) : null;
+}
+
+async function memberStatus(cli: Cli, edge: EdgeConfig): Promise<MachineStatus> {
+  const ring = readKeys(cli.paths.home, edge, cli.io.env);
+  const key = ring.ok ? (ring.value?.current.id ?? "") : "";
+  const { store, config } = await cli.runtime();
+  const sync = store.read(syncStatus, null);
+  const data = { key: key || null, device: null, ...sync };
+  const problem = ring.ok ? findProblem(store, edge, key) : `${ring.error}.`;
+  if (problem !== null) return { data, text: `Not synced: ${problem}\n` };
+  if (!sync) return { data, text: `Key ${key}. Nothing is synced yet: \`shim edge sync\`, or the next chat.\n` };
+  return { data, text: formatStatus(cli, config, key, sync) };
+}
+
+/** @param key "": it has none */
+function findProblem(store: Pick<Store, "read">, { workspace }: EdgeConfig, key: string): string | null {
+  if (store.read((sql) => joinPreferences.read(sql, workspace), null)?.isSynced === false)
+    return "this machine has joined with --no-sync; `shim edge key` begins to sync.";
+  return key === "" ? "this machine has no key of the workspace; `shim edge key` takes it." : null;
+}
+
+/** [SY86] */
+function filesText({ sync }: Config, { sessions, bytes, notSent, reason }: SyncStatus["files"]): string {
+  const sent =
+    sessions > 0
+      ? `those of ${pluralize(sessions, "session")} are stored there (${bytes} bytes)`
+      : "none are stored there";
+  const problem = notSent > 0 ? `; the newest of ${pluralize(notSent, "session")} are here only: ${reason}` : "";
+  if (sync.files) return `Uncommitted files: ${sent}${problem}.\n`;
+  return sessions > 0 ? `Uncommitted files are not sent any more; ${sent}.\n` : "";
+}
+
+function formatStatus(cli: Cli, config: Config, key: string, status: SyncStatus): string {
+  const { device, epoch, keyId, backlog, oldestAt, notes, files } = status;
+  const oldest = backlog > 0 && oldestAt !== null ? `, the oldest ${cli.ago(oldestAt)}` : "";
+  const synced = notes.syncedAt === undefined ? "never" : cli.ago(notes.syncedAt);
+  const other = keyId !== "" && keyId !== key ? ` (what was sent is sealed under ${keyId})` : "";
+  return [
+    `Device ${device}, epoch ${epoch}, key ${key}${other}.\n`,
+    `Synced: ${synced}; ${backlog} changes wait${oldest}.\n`,
+    notes.trouble ? `Last trouble, ${cli.ago(notes.trouble.at)}: ${notes.trouble.message}\n` : "",
+    formatCount(notes.refused, "envelopes of other machines were refused; shim.log names them."),
+    formatCount(notes.passedOver, "older checkpoints were passed over, and are here only."),
+    formatCount(notes.keptHere, "checkpoints could not be sent, and are here only."),
+    filesText(config, files),
+  ].join("");
+}
+
+function formatCount(count: number | undefined, text: string): string {
+  return count ? `${count} ${text}\n` : "";
+}

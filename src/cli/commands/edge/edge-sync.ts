@@ -1,0 +1,182 @@
+import { hostname } from "node:os";
+import { identify } from "../../../platform/processes.ts";
+import { readEdgeConfig, type EdgeConfig } from "../../../coordinator-client/edge-config.ts";
+import * as joinPreferences from "../../../local-mcp/sync/join-preferences.ts";
+import { readKeys, type KeyRing } from "../../../local-mcp/sync/key-ring.ts";
+import { createSynchronizer } from "../../../local-mcp/sync/start-sync.ts";
+import type { SyncReport } from "../../../local-mcp/sync/sync-round.ts";
+import { formatCode, type WorkspaceKey } from "../../../local-mcp/sync/workspace-key.ts";
+import { ok, type Result } from "../../../shared/result.ts";
+import { failed, notFound, type FailedResult } from "../../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { edgeLink } from "../../coordinator-link.ts";
+import { pluralize } from "../../screen-text.ts";
+import { generateKey, findKey, storeKey, keyText, type GivenKey } from "./workspace-key-input.ts";
+
+interface KeyOptions extends CommonOptions {
+  readonly yes?: boolean;
+  readonly code?: boolean;
+  readonly keyFile?: string;
+}
+
+/** Another process sends: how long it is waited for, and looked at, in ms. */
+const maxWaitMs = 20_000;
+const pollIntervalMs = 250;
+
+/** [SY75] One round, by this process or the one that sends already. */
+export async function syncNow(cli: Cli): Promise<CommandResult> {
+  const edge = requireEdge(cli);
+  if (!edge.ok) return edge;
+  const report = await runRound(cli);
+  const { trouble, left } = report;
+  if (trouble?.code === "not_uploader")
+    return failed(
+      "not_synced",
+      `another process of this machine sends, and ${left} changes are left; look again with \`shim edge status\`.`,
+    );
+  if (trouble)
+    return failed(trouble.code, `${trouble.message}. ${left} changes wait on this machine; nothing is lost.`);
+  return ok({ data: report, text: reportText(report) });
+}
+
+async function runRound(cli: Cli): Promise<SyncReport> {
+  const runtime = await cli.runtime();
+  const own = identify(runtime.processes, process.pid) ?? { boot: "unknown", pid: process.pid, start: hostname() };
+  const synchronizer = createSynchronizer(runtime, own);
+  const signal = cli.io.interrupted();
+  signal.addEventListener("abort", () => void synchronizer.stop());
+  const deadline = cli.io.now() + maxWaitMs;
+  let report = await synchronizer.syncNow();
+  while (isSentByOther(report) && report.left > 0 && !signal.aborted && cli.io.now() < deadline) {
+    await cli.io.wait(pollIntervalMs, signal);
+    report = await synchronizer.syncNow();
+  }
+  await synchronizer.stop();
+  return isSentByOther(report) && report.left === 0 ? { ...report, trouble: null } : report;
+}
+
+function isSentByOther({ trouble }: SyncReport): boolean {
+  return trouble?.code === "not_uploader";
+}
+
+function reportText({ sessions, checkpoints, forgotten, files, received, refused, left }: SyncReport): string {
+  const withFiles = files > 0 ? `, uncommitted files of ${pluralize(files, "session")}` : "";
+  const sent = `Sent: ${sessions} sessions, ${checkpoints} checkpoints, ${forgotten} deletions${withFiles}. Received: ${received} sessions of other machines.\n`;
+  const wrong = refused > 0 ? `${refused} envelopes of other machines were refused; shim.log names them.\n` : "";
+  const remainderText = left > 0 ? `${left} changes are left.\n` : "";
+  return sent + wrong + remainderText;
+}
+
+/** [SY76] Another key for the workspace, or the present one once more. */
+export async function rekeyWorkspace(cli: Cli, options: KeyOptions): Promise<CommandResult> {
+  const edge = requireEdge(cli);
+  if (!edge.ok) return edge;
+  const ring = readKeys(cli.paths.home, edge.value, cli.io.env);
+  if (!ring.ok) return failed("key_unusable", `${ring.error}.`);
+  if (ring.value === null) return notFound("this machine has no key of the workspace: `shim edge key` takes one.");
+  const present = await presentKey(edge.value, ring.value);
+  if (options.code === true) return showCode(cli, options, displayedKey(present, ring.value));
+  if (!present.ok) return present;
+  const notConfirmedError = await notConfirmed(cli, options);
+  if (notConfirmedError) return notConfirmedError;
+  return changeKey(cli, edge.value, present.value);
+}
+
+async function notConfirmed(cli: Cli, { yes }: KeyOptions): Promise<FailedResult | null> {
+  const question =
+    "Make another key? All that this machine has stored is sealed again and sent again; other machines go on when they have the new key.";
+  const reply = await cli.confirm(question, yes === true);
+  if (reply === "yes") return null;
+  return failed("not_confirmed", reply === "no" ? "nothing was changed." : `${question} Say so with --yes.`);
+}
+
+type PresentKey = Result<WorkspaceKey, FailedResult["error"]>;
+
+/**
+ * [SY76] The key that the workspace seals under, which the newest one here is not where a rekey was cut short: its answer was lost, or it was killed
+ * before it asked.
+ */
+async function presentKey(edge: EdgeConfig, { current, keys }: KeyRing): Promise<PresentKey> {
+  const link = edgeLink(edge, edge.token);
+  if (!link.ok) return link;
+  const syncStatus = await link.value.call("sync.status", {});
+  link.value.close();
+  if (!syncStatus.ok) return syncStatus;
+  const { keyId } = syncStatus.value;
+  const key = keyId === null ? current : keys.get(keyId);
+  if (key) return ok(key);
+  return failed(
+    "wrong_key",
+    `the workspace has another key by now (${keyId}), which this machine does not know: \`shim edge rekey --code\` shows it where it was made, \`shim edge key\` takes it here.`,
+  );
+}
+
+/** With nobody there, what this machine seals under. */
+function displayedKey(present: PresentKey, { current }: KeyRing): PresentKey {
+  return present.ok || present.error.code === "wrong_key" ? present : ok(current);
+}
+
+async function showCode(cli: Cli, { yes }: KeyOptions, shown: PresentKey): Promise<CommandResult> {
+  if (!shown.ok) return shown;
+  const key = shown.value;
+  const reply = await cli.confirm("Show the key of the workspace on this screen?", yes === true);
+  if (reply !== "yes") return failed("not_confirmed", reply === "no" ? "it is not shown." : "say so with --yes.");
+  return ok({ data: { keyId: key.id, key: formatCode(key) }, text: keyText(key) });
+}
+
+/** The new key is on the disk before the workspace knows of it, and behind the present one until the workspace does. */
+async function changeKey(cli: Cli, edge: EdgeConfig, from: WorkspaceKey): Promise<CommandResult> {
+  const key = generateKey();
+  const written = storeKey(cli, edge, key);
+  if (!written.ok) return written;
+  const link = edgeLink(edge, edge.token);
+  if (!link.ok) return link;
+  const rekeyed = await link.value.call("sync.rekey", { keyId: key.id, from: from.id });
+  link.value.close();
+  if (!rekeyed.ok) {
+    const back = storeKey(cli, edge, from);
+    return back.ok ? rekeyed : back;
+  }
+  const report = await runRound(cli);
+  const remainderText = report.trouble
+    ? `Not everything is sealed under it yet: ${report.trouble.message}.\n`
+    : reportText(report);
+  return ok({
+    data: { keyId: key.id, key: formatCode(key), ...report },
+    text: `The workspace has another key. ${remainderText}${keyText(key)}There: \`shim edge key\`.\n`,
+  });
+}
+
+/** [SY71] The key of a workspace that this machine belongs to. */
+export async function adoptKey(cli: Cli, options: KeyOptions): Promise<CommandResult> {
+  const edge = requireEdge(cli);
+  if (!edge.ok) return edge;
+  const link = edgeLink(edge.value, edge.value.token);
+  if (!link.ok) return link;
+  const syncStatus = await link.value.call("sync.status", {});
+  link.value.close();
+  if (!syncStatus.ok) return syncStatus;
+  const foundKey = await findKey(cli, edge.value, await givenKey(cli, options), syncStatus.value.keyId);
+  if (!foundKey.ok) return foundKey;
+  const written = storeKey(cli, edge.value, foundKey.value.key);
+  if (!written.ok) return written;
+  const { workspace } = edge.value;
+  (await cli.runtime()).store.write((sql) => {
+    const choice = joinPreferences.read(sql, workspace);
+    if (choice?.isSynced === false) joinPreferences.write(sql, { ...choice, isSynced: true });
+  });
+  const { key, isNew } = foundKey.value;
+  const shown = isNew ? keyText(key) : "";
+  return ok({ data: { keyId: key.id }, text: `This machine has key ${key.id} of the workspace.\n${shown}` });
+}
+
+async function givenKey(cli: Cli, { keyFile }: KeyOptions): Promise<GivenKey> {
+  if (keyFile !== undefined) return { keyFile };
+  return cli.io.isInteractive ? {} : { line: await cli.io.readInput() };
+}
+
+function requireEdge(cli: Cli): Result<EdgeConfig, FailedResult["error"]> {
+  const edge = readEdgeConfig(cli.paths.home, cli.io.env);
+  if (!edge.ok) return failed("edge_unusable", edge.error);
+  return edge.value === null ? notFound("this machine has joined no workspace.") : ok(edge.value);
+}

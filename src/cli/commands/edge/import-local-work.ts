@@ -1,0 +1,130 @@
+import { hostname } from "node:os";
+import type { NewTask } from "../../../contract/tasks.ts";
+import type { OutputOf } from "../../../contract/operations.ts";
+import type { TaskState } from "../../../contract/tasks.ts";
+import { LocalCoordinator } from "../../../coordinator-client/local/local-coordinator.ts";
+import { createLocalStore } from "../../../coordinator-client/local/local-store.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
+import { ok, type Result } from "../../../shared/result.ts";
+import { failed, type FailedResult } from "../../answer.ts";
+import type { Cli } from "../../cli.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { epochOf } from "../../../store/epoch.ts";
+import type { Store } from "../../../store/store.ts";
+
+/** [SY73] What this machine has done by itself, before it joins others. */
+export interface LocalWork {
+  readonly sessions: number;
+  /** Open tasks that nobody has begun. */
+  readonly tasks: readonly number[];
+  /** They go on here, whatever becomes of the others. */
+  readonly running: number;
+  readonly keys: number;
+}
+
+const waitingStates: readonly TaskState[] = ["blocked", "scheduled", "queued", "assigned"];
+const maxTasks = 1_000;
+
+/** @param body with the coordinator of this machine, which is closed afterwards */
+async function withLocal<T>(cli: Cli, body: (local: LocalCoordinator, store: Store) => T | Promise<T>): Promise<T> {
+  const { runtime } = await cli.loaded();
+  const { driver, busyMs } = runtime.store.context;
+  const store = createLocalStore({ home: cli.paths.home, driver, now: cli.io.now, busyMs });
+  try {
+    const { processes } = runtime;
+    return await body(new LocalCoordinator({ store, processes, machine: hostname(), now: cli.io.now }), store);
+  } finally {
+    store.close();
+  }
+}
+
+export async function readLocalWork(cli: Cli): Promise<LocalWork> {
+  const runtime = await cli.runtime();
+  const [row] = runtime.store.read((sql) => sql.all<{ n: number }>("SELECT count(*) AS n FROM sessions"), []);
+  return withLocal(cli, (local) => {
+    const keys = local.call("state.list", { prefix: "", limit: 500 });
+    return {
+      sessions: row?.n ?? 0,
+      tasks: waitingStates.flatMap((state) => listTasks(local, state)).sort((a, b) => a - b),
+      running: listTasks(local, "running").length,
+      keys: keys.ok ? keys.value.entries.filter(({ key }) => !key.startsWith("$")).length : 0,
+    };
+  });
+}
+
+function listTasks(local: LocalCoordinator, state: TaskState): number[] {
+  const numbers: number[] = [];
+  for (let cursor: string | null = null; ;) {
+    const page: ReturnType<typeof local.call<"tasks.list">> = local.call("tasks.list", {
+      state,
+      limit: 200,
+      ...(cursor === null ? {} : { cursor }),
+    });
+    if (!page.ok) return numbers;
+    numbers.push(...page.value.tasks.map(({ task }) => task));
+    cursor = page.value.cursor;
+    if (cursor === null) return numbers;
+  }
+}
+
+/**
+ * [SY73] Submits the open tasks of this machine to the workspace, all or none, and cancels them here. The same again submits none twice.
+ *
+ * @returns how many were taken there
+ */
+export function moveTasks(
+  cli: Cli,
+  link: CoordinatorLink,
+  { tasks }: LocalWork,
+): Promise<Result<number, FailedResult["error"]>> {
+  if (tasks.length > maxTasks)
+    return Promise.resolve(
+      failed(
+        "too_many_tasks",
+        `at most ${maxTasks} open tasks come along, and there are ${tasks.length}; do or cancel some first, or --keep.`,
+      ),
+    );
+  return withLocal(cli, async (local, store) => {
+    const found = tasks.flatMap((task) => {
+      const one = local.call("tasks.get", { task });
+      return one.ok ? [one.value] : [];
+    });
+    if (found.length === 0) return ok(0);
+    const epoch = store.read(epochOf, 0);
+    const moved = new Set(found.map(({ task }) => task));
+    const submitted = await link.call("tasks.submit", {
+      tasks: found.map((task) =>
+        toNewTask(task, moved, `import.${link.machine.replaceAll(/[^\w.-]/g, "-").slice(0, 60)}.${epoch}`),
+      ),
+    });
+    if (!submitted.ok) return submitted;
+    const reason = `moved to ${link.where}`.slice(0, 500);
+    for (const { task } of found) local.call("tasks.cancel", { task, reason });
+    return ok(found.length);
+  });
+}
+
+/** What is done already is waited for no more; times that were set apart from the usual ones begin anew. */
+function toNewTask(task: OutputOf<"tasks.get">, moved: ReadonlySet<number>, prefix: string): NewTaskInput {
+  const { type, payload, priority, capabilities, tags, maxAttempts } = task;
+  const parent = task.parent !== null && moved.has(task.parent) ? taskRef(task.parent) : undefined;
+  return {
+    type,
+    payload,
+    priority,
+    capabilities,
+    tags,
+    maxAttempts,
+    ref: taskRef(task.task),
+    dedupeKey: `${prefix}.${task.task}`,
+    dependsOn: task.dependsOn.filter((one) => moved.has(one)).map(taskRef),
+    ...(task.state === "scheduled" ? { delayMs: task.dueInMs ?? 0 } : {}),
+    ...omitUndefined({ parent, budget: task.budget ?? undefined, joinRule: task.joinRule ?? undefined }),
+  };
+}
+
+type NewTaskInput = Partial<NewTask> & Pick<NewTask, "type">;
+
+function taskRef(task: number): string {
+  return `local-${task}`;
+}

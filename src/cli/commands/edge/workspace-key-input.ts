@@ -1,0 +1,105 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { EdgeWorkspace } from "../../../coordinator-client/edge-config.ts";
+import { addKey, readKeys, type KeyRing } from "../../../local-mcp/sync/key-ring.ts";
+import { formatCode, createKey, parseCode, type WorkspaceKey } from "../../../local-mcp/sync/workspace-key.ts";
+import { ok, type Result } from "../../../shared/result.ts";
+import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
+import type { Cli } from "../../cli.ts";
+
+export interface GivenKey {
+  readonly keyFile?: string;
+  /** A line of stdin. */
+  readonly line?: string | undefined;
+}
+
+/** What has to be done with a key before the machine may use it. */
+export interface FoundKey {
+  readonly key: WorkspaceKey;
+  /** Made here, for a workspace that had none: the code has to be shown, once. */
+  readonly isNew: boolean;
+}
+
+/**
+ * [SY71] The key of a workspace: as given, else as kept here, else asked for, else made where the workspace has none. Never as an argument, which
+ * other users of the machine can read.
+ *
+ * @param expectedKeyId id of the key that the workspace seals under; null: it has none yet
+ */
+export async function findKey(
+  cli: Cli,
+  edge: EdgeWorkspace,
+  given: GivenKey,
+  expectedKeyId: string | null,
+): Promise<Result<FoundKey, FailedResult["error"]>> {
+  const ring = readKeys(cli.paths.home, edge, cli.io.env);
+  if (!ring.ok) return failed("key_unusable", `${ring.error}.`);
+  const code = readKeyCode(given);
+  if (!code.ok) return code;
+  if (code.value !== null) return checkKey(code.value, expectedKeyId);
+  const own = ring.value && findOwnKey(ring.value, expectedKeyId);
+  if (own) return ok({ key: own, isNew: false });
+  return expectedKeyId === null ? ok({ key: createKey(randomBytes), isNew: true }) : promptForKey(cli, expectedKeyId);
+}
+
+function findOwnKey({ current, keys }: KeyRing, expectedKeyId: string | null): WorkspaceKey | undefined {
+  return expectedKeyId === null ? current : keys.get(expectedKeyId);
+}
+
+async function promptForKey(cli: Cli, expectedKeyId: string): Promise<Result<FoundKey, FailedResult["error"]>> {
+  const typed = cli.io.isInteractive ? (await cli.io.ask("Key of the workspace (shimkey-): ")).trim() : "";
+  return typed === "" ? keyNeeded(expectedKeyId) : checkKey(typed, expectedKeyId);
+}
+
+/** A key for a workspace that this machine belongs to already. */
+export function generateKey(): WorkspaceKey {
+  return createKey(randomBytes);
+}
+
+function readKeyCode({ keyFile, line }: GivenKey): Result<string | null, FailedResult["error"]> {
+  if (keyFile === undefined) return ok(line?.trim() || null);
+  try {
+    return ok(readFileSync(keyFile, "utf8").trim());
+  } catch {
+    return wrongUsage(`the key file ${keyFile} cannot be read.`);
+  }
+}
+
+function checkKey(code: string, expectedKeyId: string | null): Result<FoundKey, FailedResult["error"]> {
+  const key = parseCode(code);
+  if (!key.ok) return wrongUsage(`${key.error}. Nothing was changed.`);
+  if (expectedKeyId === null || key.value.id === expectedKeyId) return ok({ key: key.value, isNew: false });
+  return failed(
+    "wrong_key",
+    `this is key ${key.value.id}, and the workspace has ${expectedKeyId}: \`shim edge rekey --code\` shows the right one on a machine that has it. Nothing was changed.`,
+  );
+}
+
+function keyNeeded(expectedKeyId: string): FailedResult {
+  return failed(
+    "key_needed",
+    `the workspace has a key (${expectedKeyId}) that this machine does not know. \`shim edge rekey --code\` shows it on a machine that does; give it here as the second line of stdin, with --key-file or in SHIM_WORKSPACE_KEY. To coordinate without the sync: --no-sync. Nothing was changed.`,
+  );
+}
+
+export function storeKey(cli: Cli, edge: EdgeWorkspace, key: WorkspaceKey): Result<void, FailedResult["error"]> {
+  const done = addKey(cli.paths.home, edge, key);
+  return done.ok ? done : failed("key_unusable", `${done.error}.`);
+}
+
+/** [SY71] */
+export function keyText(key: WorkspaceKey): string {
+  return [
+    `Key of the workspace: ${formatCode(key)}`,
+    "Other machines ask for it when they join. Keep it where you keep passwords: anyone who has it and a token can read what is synced;",
+    "when every machine that has it is lost, what is synced is lost as well. Nobody else has it, the coordinator neither.",
+    "",
+  ].join("\n");
+}
+
+/** [SY72] What a join says, before anything is sent. */
+export const edgeVisibilityText = [
+  "What the coordinator can read: tasks, messages, state, reservations (paths of files below a project), ids and progress of chats, names of machines;",
+  "of sessions and checkpoints only ids, sizes and times: names of projects and files, titles, prompts and states are sealed on this machine (docs/internals/sync.md).",
+  "",
+].join("\n");

@@ -1,0 +1,173 @@
+import { dirname, join, resolve } from "node:path";
+import { EdgeChatLink } from "../../../coordinator-client/edge-chat-link.ts";
+import { LocalChatLink } from "../../../coordinator-client/local-chat-link.ts";
+import { MachineHealth } from "../../../worker-runner/machine-health.ts";
+import { removeOldWorktrees } from "../../../worker-runner/old-worktrees.ts";
+import { OutputFiles } from "../../../worker-runner/output-files.ts";
+import type { TaskSetup } from "../../../worker-runner/attempt.ts";
+import type { ChatLink } from "../../../coordinator-client/chat-link.ts";
+import { WorkerAutomation, type EndCounts } from "../../../worker-runner/worker-automation.ts";
+import { WorkerConfig } from "../../../worker-runner/worker-config.ts";
+import type { WorkerEvent } from "../../../worker-runner/worker-events.ts";
+import { newId, type Platform } from "../../../coordinator-client/edge/platform.ts";
+import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
+import { identify } from "../../../platform/processes.ts";
+import { startSync } from "../../../local-mcp/sync/start-sync.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { formatIssues } from "../../../shared/problems.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
+import { ok, type Result } from "../../../shared/result.ts";
+import { failed, wrongUsage, type Answer, type FailedResult } from "../../answer.ts";
+import type { Cli, CommandResult } from "../../cli.ts";
+import type { WorkerFlags, WorkerSource } from "./worker.ts";
+import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { readInputFile } from "../../input-file.ts";
+import { safeText, safeJsonLine } from "../../screen-text.ts";
+import { localTime } from "../../times.ts";
+import { formatEvent } from "./format-event.ts";
+import { createSetups, worktreesIn, type WorkerPlan } from "./worker-setups.ts";
+
+/** `shim worker`, to its end. [WK18] */
+export async function runWorker(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<CommandResult> {
+  const plan = readPlan(cli, flags, source);
+  if (!plan.ok) return plan;
+  warnAboutPermissions(cli, plan.value);
+  return withLink(cli, (link) => work(cli, flags, link, plan.value));
+}
+
+/** [CX2] What bypasses permissions is said before anything is done so. */
+function warnAboutPermissions(cli: Cli, { config }: WorkerPlan): void {
+  for (const [type, { claude }] of Object.entries(config.types)) {
+    if (claude?.allowAll)
+      cli.progress(`${type}: Claude Code may use every tool and asks for no permission (allowAll).`);
+  }
+}
+
+const maxChars = 1_048_576;
+
+/** As it is written: what an option says goes before it, and defaults come last. */
+interface WrittenConfig {
+  readonly config: object;
+  readonly folder: string;
+}
+
+function readPlan(cli: Cli, flags: WorkerFlags, source: WorkerSource): Result<WorkerPlan, FailedResult["error"]> {
+  const written = source.kind === "file" ? fromFile(cli, source.file) : ok(fromCommand(cli, flags, source));
+  if (!written.ok) return written;
+  const { concurrency, capability, drainMs } = flags;
+  const config = { ...written.value.config, ...omitUndefined({ concurrency, capabilities: capability, drainMs }) };
+  const parsed = WorkerConfig.safeParse(config);
+  if (!parsed.success) return wrongUsage(`${formatIssues(parsed.error)}.`);
+  return ok({ config: parsed.data, folder: written.value.folder });
+}
+
+function fromFile(cli: Cli, file: string): Result<WrittenConfig, FailedResult["error"]> {
+  const schema = WorkerConfig;
+  const form = "settings of a worker";
+  const config = readInputFile(cli, file, `the ${form}`, { schema, form, name: "the settings", maxChars });
+  return config.ok ? ok({ config: config.value, folder: dirname(resolve(cli.io.cwd, file)) }) : config;
+}
+
+function fromCommand(
+  cli: Cli,
+  { folder, repository, base, remote, mergeInputs }: WorkerFlags,
+  { type, words }: Extract<WorkerSource, { kind: "command" }>,
+): WrittenConfig {
+  const inputs = mergeInputs === false ? { mergeInputs } : {};
+  const types = { [type]: { command: words, ...omitUndefined({ folder, repository, base, remote }), ...inputs } };
+  return { config: { types }, folder: cli.io.cwd };
+}
+
+async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: WorkerPlan): Promise<CommandResult> {
+  const runtime = await cli.runtime();
+  const platform = nodePlatform();
+  const ownProcess = identify(runtime.processes, process.pid);
+  if (!ownProcess) return failed("unknown_process", "this system does not tell when a process was started.");
+  const { random, clock } = platform;
+  const { launch } = cli.io;
+  const deps = { runtime, launch, machine: link.machine, ownProcess, random, monotonic: () => clock.monotonic() };
+  const setups = await createSetups(deps, plan);
+  if (!setups.ok) return setups;
+  await reportOldWorktrees(cli, runtime);
+  const worker = automation(cli, flags, { link, plan, setups: setups.value, platform });
+  let interrupts = 0;
+  const subscriptions = [
+    cli.io.onInterrupt(() => {
+      interrupts += 1;
+      if (interrupts === 1) worker.drain("asked to end");
+      else worker.stopNow("asked to end at once");
+    }),
+    // Ctrl-C ends `| tee` first, and a terminal that is closed takes nothing: no reason to drop what runs.
+    cli.io.onReaderGone(() => worker.drain("its output is not read any more")),
+  ];
+  const stopSync = startSync(runtime, ownProcess);
+  try {
+    const ended = await worker.run();
+    return ended.ok ? ok(toAnswer(flags, ended.value)) : failed(ended.error.code, `${ended.error.message}.`);
+  } finally {
+    await stopSync();
+    for (const stop of subscriptions) stop();
+    // Output that nobody reads must not keep the process.
+    cli.io.leaveWithin(leaveTimeoutMs);
+  }
+}
+
+const leaveTimeoutMs = 2_000;
+
+async function reportOldWorktrees(cli: Cli, runtime: Runtime): Promise<void> {
+  const gone = await removeOldWorktrees(worktreesIn(runtime.paths.home), runtime);
+  for (const folder of gone) cli.progress(`A worktree that was left a week ago is gone: ${folder}`);
+}
+
+interface AutomationParts {
+  readonly link: CoordinatorLink;
+  readonly plan: WorkerPlan;
+  readonly setups: ReadonlyMap<string, TaskSetup>;
+  readonly platform: Platform;
+}
+
+function automation(cli: Cli, flags: WorkerFlags, { link, plan, setups, platform }: AutomationParts): WorkerAutomation {
+  const { concurrency, capabilities, drainMs } = plan.config;
+  const name = `worker-${link.machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80)}-${newId(platform).slice(-12)}`;
+  const { process, machine } = link;
+  const chat = { chat: name, session: name, process, machine, client: "shim worker", capabilities };
+  const health = new MachineHealth(platform.clock);
+  const files = new OutputFiles(join(worktreesIn(cli.paths.home), "output"));
+  return new WorkerAutomation(
+    { chat, setups, concurrency, drainMs, maxTasks: flags.maxTasks ?? null, isOnce: flags.once === true },
+    {
+      link: toChatLink(link, platform),
+      platform,
+      health: () => health.check(),
+      emit: (event) => printEvent(cli, flags.json === true, event),
+      keepOutput: (task, text) => files.save(task, text),
+    },
+  );
+}
+
+function toChatLink(link: CoordinatorLink, platform: Platform): ChatLink {
+  const { edge, version } = link;
+  if (edge) return new EdgeChatLink(edge, platform);
+  return new LocalChatLink({ call: (name, input) => link.call(name, input), version: version ?? (() => 0) }, platform);
+}
+
+function printEvent({ io }: Cli, isJson: boolean, event: WorkerEvent): void {
+  const at = io.now();
+  if (!isJson) return io.stdout(safeText(`${localTime(at)} ${formatEvent(event)}\n`));
+  const { type, ...more } = event;
+  io.stdout(`${safeJsonLine({ event: type, at, ...more })}\n`);
+}
+
+/** Ends that nobody has asked for, of a worker that was to do some tasks only. */
+const unexpectedEnds = ["failed", "timeout", "budget_exceeded", "lost", "thrown_away", "untold"] as const;
+
+function toAnswer({ once, maxTasks }: WorkerFlags, ends: EndCounts): Answer {
+  const endCounts = Object.entries(ends).map(([end, count]) => `${count} ${end.replace("_", " ")}`);
+  const isBounded = once === true || maxTasks !== undefined;
+  return {
+    data: { event: "over", ends },
+    text: endCounts.length === 0 ? "No task was done.\n" : `Tasks: ${endCounts.join(", ")}.\n`,
+    isOneLine: true,
+    isFailed: isBounded && unexpectedEnds.some((end) => (ends[end] ?? 0) > 0),
+  };
+}

@@ -1,0 +1,32 @@
+import type { Command } from "commander";
+import { count, type Cli } from "../../cli.ts";
+import type { InstallOptions, LogOptions } from "./service/install.ts";
+
+/** Much of it no other command needs: it is loaded when it is asked for. */
+export function addService(program: Command, cli: Cli): void {
+  const service = program.command("service").description("let the system start `shim supervise` when you log in");
+  const install = service
+    .command("install")
+    .description("write what starts it, and start it")
+    .option("--dry-run", "only show the file")
+    .option("-y, --yes", "do not ask");
+  cli.define(install, async (options: InstallOptions) => (await actions()).installService(cli, options));
+  const status = service.command("status").description("whether it is installed and runs");
+  cli.define(status, async () => (await actions()).status(cli));
+  const uninstall = service
+    .command("uninstall")
+    .description("end it and remove the file; settings and sessions stay")
+    .option("--dry-run", "only show what would go")
+    .option("-y, --yes", "do not ask");
+  cli.define(uninstall, async (options: InstallOptions) => (await actions()).uninstallService(cli, options));
+  const logs = service
+    .command("logs")
+    .description("show its log")
+    .option("--lines <n>", "the last so many (default: 100)", count)
+    .option("--follow", "go on with what comes");
+  cli.define(logs, async (options: LogOptions) => (await actions()).showLogs(cli, options));
+}
+
+function actions(): Promise<typeof import("./service/install.ts")> {
+  return import("./service/install.ts");
+}

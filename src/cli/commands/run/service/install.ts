@@ -1,0 +1,167 @@
+import { findSupervisor } from "../../../../supervisor/supervisor-lock.ts";
+import { isProgram } from "../../../../supervisor/supervisor-settings.ts";
+import { messageOf } from "../../../../shared/error.ts";
+import { ok, type Result } from "../../../../shared/result.ts";
+import { failed, notFound, wrongUsage, type FailedResult } from "../../../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../../../cli.ts";
+import { readSettings } from "../supervise/settings-file.ts";
+import { agentName, unitName } from "./start-file.ts";
+import { fileOwner, notOurs, remove, startFile, write, type StartFile } from "./installed-file.ts";
+
+export interface InstallOptions extends CommonOptions {
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+}
+
+export interface LogOptions extends CommonOptions {
+  readonly lines?: number;
+  readonly follow?: boolean;
+}
+
+/** Beyond what the programs may take: checkpoints, and the files of them. */
+const spareSeconds = 30;
+
+/** [SU15] */
+export async function installService(cli: Cli, options: InstallOptions): Promise<CommandResult> {
+  const settings = readSettings(cli);
+  if (!settings.ok) return settings;
+  const file = startFile(cli);
+  const stops = Object.values(settings.value.watch).map((one) => (isProgram(one) ? one.stopMs : 0));
+  const { launch, env } = cli.io;
+  const stopSeconds = spareSeconds + Math.ceil(Math.max(...stops) / 1_000);
+  const text = file.textOf({ launch, home: cli.paths.home, path: env["PATH"] ?? "", stopSeconds });
+  if (options.dryRun === true) return toDryRun(file, text);
+  const obstacle = (await runningObstacle(cli)) ?? systemdObstacle(cli, file);
+  if (obstacle) return obstacle;
+  const sure = await cli.confirm(`Write ${file.path} and start the supervisor with each login?`, options.yes === true);
+  if (sure === "unasked") return wrongUsage("no user can be asked here; --yes installs it, --dry-run shows the file.");
+  if (sure === "no") return ok({ data: { isInstalled: false }, text: "Nothing was changed.\n" });
+  const written = write(file, text);
+  if (!written.ok) return failed("not_ours", written.error);
+  return startService(cli, file);
+}
+
+function toDryRun({ path, system }: StartFile, text: string): CommandResult {
+  return ok({ data: { isInstalled: false, system, path, text }, text: `# ${path}\n${text}` });
+}
+
+async function runningObstacle(cli: Cli): Promise<FailedResult | null> {
+  const { processes } = await cli.runtime();
+  const supervisor = findSupervisor(cli.paths.home, processes);
+  if (supervisor === null) return null;
+  return failed(
+    "already_running",
+    `a supervisor runs already, pid ${supervisor.pid}. \`shim supervise stop\` ends it.`,
+  );
+}
+
+function systemdObstacle(cli: Cli, { system }: StartFile): FailedResult | null {
+  if (system !== "systemd") return null;
+  const asked = cli.io.runQuietly("systemctl", ["--user", "show-environment"]);
+  if (asked?.code === 0) return null;
+  const reason =
+    asked === null ? "there is no systemctl" : `the systemd of your user does not answer (${asked.text.trim()})`;
+  return failed(
+    "no_user_systemd",
+    `${reason}: nothing was changed. In a session of your own (not \`su\` or \`sudo\`) it may; else let something that you have start \`shim supervise\`. \`shim service install --dry-run\` shows the file.`,
+  );
+}
+
+function startService(cli: Cli, file: StartFile): CommandResult {
+  const { system, path } = file;
+  if (system !== "systemd") {
+    const by = manualSteps(file);
+    return ok({
+      data: { isInstalled: true, isStarted: false, system, path },
+      text: `${path} is written, untested. ${by}\n`,
+    });
+  }
+  for (const args of [["daemon-reload"], ["enable", "--now", unitName]]) {
+    const done = systemctl(cli, args);
+    if (!done.ok) return done;
+  }
+  const linger = "`loginctl enable-linger` lets it run while you are not logged in.";
+  return ok({
+    data: { isInstalled: true, isStarted: true, system, path },
+    text: `${path} is written, and the supervisor runs. ${linger}\n`,
+  });
+}
+
+function manualSteps({ system, path }: StartFile): string {
+  return system === "launchd"
+    ? `Start it: launchctl bootstrap gui/$(id -u) "${path}"; end it: launchctl bootout gui/$(id -u)/${agentName}`
+    : `Start it: schtasks /Create /TN ${agentName} /XML "${path}"; remove it: schtasks /Delete /TN ${agentName}`;
+}
+
+function systemctl(cli: Cli, args: readonly string[]): Result<string, FailedResult["error"]> {
+  const ran = cli.io.runQuietly("systemctl", ["--user", ...args]);
+  if (ran?.code === 0) return ok(ran.text);
+  return failed("systemctl_failed", `systemctl --user ${args.join(" ")}: ${ran?.text.trim() ?? "there is none"}`);
+}
+
+export function status(cli: Cli): CommandResult {
+  const file = startFile(cli);
+  const { system, path } = file;
+  const found = fileOwner(file);
+  if (found !== "ours") {
+    const text = found === null ? "Not installed: `shim service install`." : notOurs(file);
+    return ok({ data: { isInstalled: false, system, path, state: null }, text: `${text}\n` });
+  }
+  if (system !== "systemd") {
+    return ok({
+      data: { isInstalled: true, system, path, state: null },
+      text: `${path} is there. ${manualSteps(file)}\n`,
+    });
+  }
+  // Its exit code is another one for each state.
+  const state = cli.io.runQuietly("systemctl", ["--user", "is-active", unitName])?.text.trim() ?? "unknown";
+  const text = `${path} is there, the service is ${state}. \`shim supervise status\` shows what it does.\n`;
+  return ok({ data: { isInstalled: true, system, path, state }, text });
+}
+
+export async function uninstallService(cli: Cli, options: InstallOptions): Promise<CommandResult> {
+  const file = startFile(cli);
+  const { system, path } = file;
+  const found = fileOwner(file);
+  if (found === null) return notFound(`${path} is not there, so there is nothing to remove.`);
+  if (found !== "ours") return failed("not_ours", notOurs(file));
+  if (options.dryRun === true) return ok({ data: { isInstalled: true, system, path }, text: `${path} would go.\n` });
+  const sure = await cli.confirm(
+    "End the supervisor and all that it runs, and start it no more?",
+    options.yes === true,
+  );
+  if (sure === "unasked") return wrongUsage("no user can be asked here; --yes removes it.");
+  if (sure === "no") return ok({ data: { isInstalled: true, system, path }, text: "Nothing was changed.\n" });
+  return removeService(cli, file);
+}
+
+function removeService(cli: Cli, file: StartFile): CommandResult {
+  const { system, path } = file;
+  const data = { isInstalled: false, system, path };
+  if (system !== "systemd") {
+    remove(file);
+    return ok({ data, text: `${path} is gone. ${manualSteps(file)}\n` });
+  }
+  const disabled = systemctl(cli, ["disable", "--now", unitName]);
+  if (!disabled.ok) return disabled;
+  remove(file);
+  const reloaded = systemctl(cli, ["daemon-reload"]);
+  return reloaded.ok ? ok({ data, text: `The supervisor has ended, and ${path} is gone.\n` }) : reloaded;
+}
+
+/** The journal's own program shows it. */
+export async function showLogs(cli: Cli, { lines = 100, follow = false }: LogOptions): Promise<CommandResult> {
+  const { system } = startFile(cli);
+  if (system === "launchd") return failed("elsewhere", `it stands in ${cli.paths.home}/supervisor.log.`);
+  if (system === "task-scheduler")
+    return failed("elsewhere", "the Task Scheduler keeps no output; run `shim supervise`.");
+  const args = ["--user", "--unit", unitName, "--lines", String(lines), ...(follow ? ["--follow"] : ["--no-pager"])];
+  try {
+    const exit = await cli.io.startProcess({ command: "journalctl", args, cwd: cli.io.cwd });
+    return exit === 0
+      ? ok({ data: { exit }, text: "" })
+      : failed("journalctl_failed", `journalctl ended with ${exit}.`);
+  } catch (error) {
+    return failed("journalctl_failed", `journalctl cannot be started: ${messageOf(error)}.`);
+  }
+}

@@ -1,0 +1,137 @@
+import type { Launch } from "../../../../platform/launch.ts";
+
+/** What starts the supervisor when its user logs in. Pure. */
+export interface ServiceFacts {
+  readonly launch: Launch;
+  readonly home: string;
+  /** As it is now: services are started with another one, where no `claude` may be found. */
+  readonly path: string;
+  /** How long everything may take to end, in s. */
+  readonly stopSeconds: number;
+}
+
+export const unitName = "shim.service";
+export const agentName = "shim.supervisor";
+/** Only a file that says so is removed. */
+export const ownMark = "Written by `shim service install`.";
+const untested = "Untested: the authors of SHIM have no machine of this kind.";
+
+/** [SU15] For `systemd --user`. */
+export function systemdUnit({ launch, home, path, stopSeconds }: ServiceFacts): string {
+  return `# ${ownMark} Changes are lost with the next one.
+[Unit]
+Description=SHIM supervisor: keeps AI chat sessions running
+StartLimitIntervalSec=900
+StartLimitBurst=10
+
+[Service]
+Type=exec
+ExecStart=/usr/bin/env ${execWord(launch.node)} ${execWord(launch.script)} supervise
+Environment=${unitWord(`SHIM_HOME=${home}`)}
+Environment=${unitWord(`PATH=${path}`)}
+Restart=on-failure
+RestartSec=5
+# Wrong settings, none, and an old Node do not become better by starting again.
+RestartPreventExitStatus=2 3 78
+# The supervisor ends what it runs in order; what is left after that is killed.
+KillMode=mixed
+TimeoutStopSec=${stopSeconds}
+
+[Install]
+WantedBy=default.target
+`;
+}
+
+/** systemd.syntax(7): quotes and backslashes are escaped, and % begins a specifier. */
+function unitWord(text: string): string {
+  return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%")}"`;
+}
+
+/** systemd.service(5): in a command line $ begins a variable, but not in its first word, which may hold no quotes either: hence env. */
+function execWord(text: string): string {
+  return unitWord(text).replaceAll("$", "$$$$");
+}
+
+/** [SU15] For launchd, as an agent of the user. */
+export function launchdAgent({ launch, home, path, stopSeconds }: ServiceFacts): string {
+  const words = [launch.node, launch.script, "supervise"].map((word) => `    <string>${xml(word)}</string>`);
+  return `<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+<!-- ${ownMark} ${untested} -->
+<plist version="1.0">
+<dict>
+  <key>Label</key>
+  <string>${agentName}</string>
+  <key>ProgramArguments</key>
+  <array>
+${words.join("\n")}
+  </array>
+  <key>EnvironmentVariables</key>
+  <dict>
+    <key>SHIM_HOME</key>
+    <string>${xml(home)}</string>
+    <key>PATH</key>
+    <string>${xml(path)}</string>
+  </dict>
+  <key>RunAtLoad</key>
+  <true/>
+  <key>KeepAlive</key>
+  <dict>
+    <key>SuccessfulExit</key>
+    <false/>
+  </dict>
+  <key>ThrottleInterval</key>
+  <integer>10</integer>
+  <key>ExitTimeOut</key>
+  <integer>${stopSeconds}</integer>
+  <key>StandardOutPath</key>
+  <string>${xml(`${home}/supervisor.log`)}</string>
+  <key>StandardErrorPath</key>
+  <string>${xml(`${home}/supervisor.log`)}</string>
+</dict>
+</plist>
+`;
+}
+
+/** [SU15] For the Windows Task Scheduler, which gives a task no environment of its own: SHIM_HOME must be a variable of the user. */
+export function scheduledTask({ launch }: ServiceFacts): string {
+  return `<?xml version="1.0"?>
+<!-- ${ownMark} ${untested} -->
+<Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
+  <RegistrationInfo>
+    <Description>SHIM supervisor: keeps AI chat sessions running</Description>
+  </RegistrationInfo>
+  <Triggers>
+    <LogonTrigger>
+      <Enabled>true</Enabled>
+    </LogonTrigger>
+  </Triggers>
+  <Principals>
+    <Principal id="Author">
+      <LogonType>InteractiveToken</LogonType>
+      <RunLevel>LeastPrivilege</RunLevel>
+    </Principal>
+  </Principals>
+  <Settings>
+    <MultipleInstancesPolicy>IgnoreNew</MultipleInstancesPolicy>
+    <DisallowStartIfOnBatteries>false</DisallowStartIfOnBatteries>
+    <StopIfGoingOnBatteries>false</StopIfGoingOnBatteries>
+    <ExecutionTimeLimit>PT0S</ExecutionTimeLimit>
+    <RestartOnFailure>
+      <Interval>PT1M</Interval>
+      <Count>10</Count>
+    </RestartOnFailure>
+  </Settings>
+  <Actions Context="Author">
+    <Exec>
+      <Command>${xml(launch.node)}</Command>
+      <Arguments>"${xml(launch.script)}" supervise</Arguments>
+    </Exec>
+  </Actions>
+</Task>
+`;
+}
+
+function xml(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+}

@@ -1,0 +1,25 @@
+import type { Command } from "commander";
+import type { Cli, CommonOptions } from "../../cli.ts";
+
+/** Much of it no other command needs: it is loaded when it is asked for. */
+export function addSupervise(program: Command, cli: Cli): void {
+  const command = program
+    .command("supervise")
+    .description("keep programs and chats running, as supervisor.json says; status, stop, retry");
+  cli.define(command, async (options: CommonOptions) => {
+    const { runSupervisor } = await import("./supervise/run-supervisor.ts");
+    return runSupervisor(cli, options);
+  });
+  const status = command.command("status").description("who supervises, and how what is watched is");
+  cli.define(status, async () => (await control()).status(cli));
+  const stop = command.command("stop").description("end the supervisor and all that it runs");
+  cli.define(stop, async () => (await control()).stop(cli));
+  const retry = command
+    .command("retry <name>")
+    .description("start again what has crashed too often, was stopped or has ended");
+  cli.define(retry, async (_options: CommonOptions, name: string) => (await control()).retry(cli, name));
+}
+
+function control(): Promise<typeof import("./supervise/control.ts")> {
+  return import("./supervise/control.ts");
+}

@@ -1,0 +1,75 @@
+import { age } from "../../../../local-mcp/recovery/brief.ts";
+import type { Restarts } from "../../../../supervisor/auto-restarter.ts";
+import type { SupervisorEvent } from "../../../../supervisor/supervisor-events.ts";
+import { oneLine } from "../../../screen-text.ts";
+
+const maxChars = 2_000;
+
+/** One line for people; of what a program prints, each of its own. */
+export function formatEvent(event: SupervisorEvent): string[] {
+  if (event.type === "output")
+    return event.text.split("\n").map((line) => `${event.name} | ${oneLine(line, maxChars)}`);
+  return [oneLine(describeEvent(event), maxChars)];
+}
+
+function describeEvent(event: Exclude<SupervisorEvent, { type: "output" }>): string {
+  switch (event.type) {
+    case "supervising":
+      return `supervises ${event.watched.join(", ")} (pid ${event.pid})`;
+    case "started":
+      return `${event.name}: started (${event.how})`;
+    case "ended":
+      return `${event.name}: ${phaseText(event, event.againInMs)}; it ran for ${age(event.ranMs)}${retryHint(event)}`;
+    case "died":
+      return `${event.name}: session ${event.session} died (${event.cause.replaceAll("_", " ")}), ${savedText(event.checkpoint)}`;
+    case "restarting":
+      return `${event.name}: ${sessionText(event)} is started again (${event.how})`;
+    case "held":
+      return `${event.name}: not started now: ${event.reason}`;
+    case "ending":
+      return `ends (${event.reason})`;
+    case "problem":
+      return [event.name, "problem", event.message].filter((part) => part !== null).join(": ");
+  }
+}
+
+/** Chats are started again by their user. */
+function retryHint({ phase, name, isProgram }: Extract<SupervisorEvent, { type: "ended" }>): string {
+  return isProgram && phase === "looping" ? `. \`shim supervise retry ${name}\` starts it` : "";
+}
+
+function sessionText({ session }: { readonly session: string | null }): string {
+  return session === null ? "the app" : `session ${session}`;
+}
+
+function savedText(checkpoint: string | null): string {
+  return checkpoint === null ? "with nothing to save" : `its last checkpoint is ${checkpoint}`;
+}
+
+/** How a program is, and what comes next. */
+export function phaseText({ phase, reason }: Pick<Restarts, "phase" | "reason">, againInMs: number | null): string {
+  const why = reasonText(reason);
+  switch (phase) {
+    case "running":
+      return "running";
+    case "due":
+      return `${reason ?? "not started yet"}; ${startText(againInMs ?? 0)}`;
+    case "looping":
+      return `stopped, since it crashed again and again${why}`;
+    case "finished":
+    case "stopped":
+    case "failed":
+  }
+  return `${phase}${why}`;
+}
+
+function reasonText(reason: string | null): string {
+  return reason === null ? "" : `: ${reason}`;
+}
+
+/** An age is rounded down, and a wait up. */
+const almostSecondMs = 999;
+
+function startText(ms: number): string {
+  return ms === 0 ? "starts next" : `starts in ${age(ms + almostSecondMs)}`;
+}

@@ -1,0 +1,149 @@
+import { statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { claudeExecutor } from "../../../worker-runner/claude/claude-executor.ts";
+import { commandExecutor } from "../../../worker-runner/command-executor.ts";
+import type { TaskSetup } from "../../../worker-runner/attempt.ts";
+import type { Executor } from "../../../worker-runner/executor.ts";
+import { FixedFolder } from "../../../worker-runner/fixed-folder.ts";
+import { hasRemote } from "../../../worker-runner/remote-branches.ts";
+import { testedExecutor } from "../../../worker-runner/tested-executor.ts";
+import type { TaskFolders } from "../../../worker-runner/task-folder.ts";
+import type { TypeConfig, WorkerConfig } from "../../../worker-runner/worker-config.ts";
+import { resolveCommit, gitInFolder, worktreeTop } from "../../../worker-runner/work-git.ts";
+import type { InputSettings } from "../../../worker-runner/worktree-inputs.ts";
+import { TaskWorktrees } from "../../../worker-runner/task-worktrees.ts";
+import type { Launch } from "../../../platform/launch.ts";
+import type { ProcessIdentity } from "../../../platform/processes.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { isOnPath } from "../../../platform/program-path.ts";
+import { GitError } from "../../../snapshots/git.ts";
+import { ok, type Result } from "../../../shared/result.ts";
+import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
+
+/** What a worker is to do, and where paths in it begin. */
+export interface WorkerPlan {
+  readonly config: WorkerConfig;
+  readonly folder: string;
+}
+
+export interface SetupDeps {
+  readonly runtime: Runtime;
+  /** This copy of SHIM. */
+  readonly launch: Launch;
+  readonly machine: string;
+  readonly ownProcess: ProcessIdentity;
+  readonly random: () => number;
+  /** In ms; stands still while the machine sleeps. */
+  readonly monotonic: () => number;
+}
+
+/** Where SHIM keeps worktrees. @param home SHIM's folder */
+export function worktreesIn(home: string): string {
+  return join(home, "work");
+}
+
+/** How each type of tasks is done, as the settings say; refused where a folder or a repository is not there. */
+export async function createSetups(
+  deps: SetupDeps,
+  { config, folder }: WorkerPlan,
+): Promise<Result<ReadonlyMap<string, TaskSetup>, FailedResult["error"]>> {
+  const setups = new Map<string, TaskSetup>();
+  for (const [type, typeConfig] of Object.entries(config.types)) {
+    // Said before a task is taken: each would fail, three times.
+    const missing = listPrograms(typeConfig).find((program) => !isOnPath(program, deps.runtime.env));
+    if (missing !== undefined) return wrongUsage(`${type}: there is no program ${missing}.`);
+    const places = await createPlaces(deps, type, typeConfig, folder);
+    if (!places.ok) return places;
+    setups.set(type, { executor: createExecutor(deps, typeConfig), folders: places.value });
+  }
+  return ok(setups);
+}
+
+function listPrograms({ command, claude, jobTests }: TypeConfig): string[] {
+  return [command?.[0], claude?.program, jobTests?.[0]].filter((program) => program !== undefined);
+}
+
+function createExecutor(deps: SetupDeps, config: TypeConfig): Executor {
+  const executor = untestedExecutor(deps, config);
+  const { jobTests: command } = config;
+  return command ? testedExecutor(executor, { command, env: deps.runtime.env }) : executor;
+}
+
+function untestedExecutor(
+  { runtime, launch, monotonic }: SetupDeps,
+  { command, finalCodes = [], claude }: TypeConfig,
+): Executor {
+  if (command) return commandExecutor({ command, finalCodes, env: runtime.env });
+  if (claude) return claudeExecutor({ settings: claude, runtime, launch, monotonic });
+  throw new Error("a type without a way to do it has passed the check");
+}
+
+async function createPlaces(
+  deps: SetupDeps,
+  type: string,
+  config: TypeConfig,
+  from: string,
+): Promise<Result<TaskFolders, FailedResult["error"]>> {
+  const { folder, repository, base = "HEAD", remote } = config;
+  if (folder !== undefined) return givenFolder(deps, type, resolve(from, folder));
+  const { runtime, machine, ownProcess, random } = deps;
+  const { env, now, processes, paths } = runtime;
+  const top = await findTop(runtime, type, resolve(from, repository ?? "."));
+  if (!top.ok) return top;
+  const unknown = await unknownBase(runtime, type, top.value, base);
+  if (unknown) return unknown;
+  if (remote !== undefined && !(await hasRemote(gitInFolder(env, top.value), remote)))
+    return wrongUsage(`${type}: ${top.value} has no remote ${remote}; \`git remote\` lists them.`);
+  const home = worktreesIn(paths.home);
+  const inputs = toInputSettings(config);
+  return ok(
+    new TaskWorktrees({
+      repository: top.value,
+      base,
+      home,
+      machine,
+      processes,
+      self: ownProcess,
+      env,
+      now,
+      random,
+      inputs,
+    }),
+  );
+}
+
+/** A model can resolve a conflict; of a program nobody knows, so it has to be asked for. */
+function toInputSettings({ mergeInputs, onConflict, remote, claude }: TypeConfig): InputSettings {
+  return {
+    isMerged: mergeInputs !== false,
+    isConflictKept: (onConflict ?? (claude ? "pass" : "fail")) === "pass",
+    remote: remote ?? null,
+  };
+}
+
+function givenFolder({ machine }: SetupDeps, type: string, path: string): Result<TaskFolders, FailedResult["error"]> {
+  const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  return isThere ? ok(new FixedFolder(path, machine)) : wrongUsage(`${type}: there is no folder ${path}.`);
+}
+
+async function unknownBase({ env }: Runtime, type: string, top: string, base: string): Promise<FailedResult | null> {
+  try {
+    await resolveCommit(gitInFolder(env, top), base);
+    return null;
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    return wrongUsage(`${type}: ${base} is no commit in ${top}; new worktrees begin from one.`);
+  }
+}
+
+async function findTop({ env }: Runtime, type: string, path: string): Promise<Result<string, FailedResult["error"]>> {
+  try {
+    return ok(await worktreeTop(env, path));
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    if (error.fault === "missing") return failed("no_git", `${type}: ${error.message}; with a folder none is needed.`);
+    return wrongUsage(
+      `${type}: ${path} is in no git repository (${error.message}); name a repository, or a folder to work in as it is.`,
+    );
+  }
+}

@@ -1,0 +1,86 @@
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { ok, type Result } from "../../../shared/result.ts";
+import { wrongUsage, type FailedResult } from "../../answer.ts";
+import { countUpTo, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
+
+export interface WorkerFlags extends CommonOptions {
+  readonly config?: string;
+  readonly type?: string;
+  readonly folder?: string;
+  readonly repository?: string;
+  readonly base?: string;
+  readonly mergeInputs?: boolean;
+  readonly remote?: string;
+  readonly concurrency?: number;
+  readonly capability?: readonly string[];
+  readonly once?: boolean;
+  readonly maxTasks?: number;
+  readonly drainMs?: number;
+}
+
+/** Where the tasks come from and how they are done: a file, or one type and its command. */
+export type WorkerSource =
+  | { readonly kind: "file"; readonly file: string }
+  | { readonly kind: "command"; readonly type: string; readonly words: readonly string[] };
+
+/** What a file says of each type itself. */
+const singleTypeOptions = ["type", "folder", "repository", "base", "remote"];
+
+export function addWorker(program: Command, cli: Cli): void {
+  const command = program
+    .command("worker [command...]")
+    .description("does tasks, one after the other: `shim worker --type test -- npm test`")
+    .addOption(new Option("--config <file>", "types and how they are done, YAML or JSON").conflicts(singleTypeOptions))
+    .option("--type <type>", "the type that the command behind -- does")
+    .option("--folder <path>", "work in this folder itself")
+    .option("--repository <path>", "work in worktrees of this repository (default: the one here)")
+    .option("--base <revision>", "what new worktrees begin from (default: HEAD)")
+    .option("--no-merge-inputs", "do not merge what a task depends on into its new worktree")
+    .option("--remote <name>", "push finished branches to this remote, and fetch missing ones from it")
+    .option("--concurrency <n>", "tasks at a time (default: 1)", countUpTo(100))
+    .option("--capability <name>", "also takes tasks that need this; may be given several times", listOption)
+    .option("--once", "end when there is nothing to take")
+    .option("--max-tasks <n>", "end after so many", countUpTo(1_000_000))
+    .option(
+      "--drain-ms <ms>",
+      "how long what runs may go on at Ctrl-C; 0: give it back at once (default: 60000)",
+      millisecondsOption,
+    );
+  cli.define(command, async (options: WorkerFlags, ...rest: unknown[]) => {
+    // `[command...]` comes as one array.
+    const source = parseSource(options, rest.flat() as string[]);
+    return source.ok ? startWorker(cli, options, source.value) : source;
+  });
+}
+
+/** Much of it no other command needs. */
+async function startWorker(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<CommandResult> {
+  const { runWorker } = await import("./run-worker.ts");
+  return runWorker(cli, flags, source);
+}
+
+function listOption(text: string, before: readonly string[] = []): string[] {
+  return [...before, text];
+}
+
+function millisecondsOption(text: string): number {
+  if (!/^\d{1,8}$/.test(text)) throw new InvalidArgumentError("It must be 0 or more milliseconds, at most a day.");
+  return Number(text);
+}
+
+function parseSource(
+  { config, type, mergeInputs }: WorkerFlags,
+  words: readonly string[],
+): Result<WorkerSource, FailedResult["error"]> {
+  if (config !== undefined) {
+    if (mergeInputs === false) return wrongUsage("with --config the file says `mergeInputs: false` of each type.");
+    const isBoth = words.length > 0;
+    return isBoth
+      ? wrongUsage("with --config the file names the commands; give no other.")
+      : ok({ kind: "file", file: config });
+  }
+  if (type === undefined) return wrongUsage("name a --config, or a --type and its command behind --.");
+  if (words.length === 0)
+    return wrongUsage(`give the command behind --: \`shim worker --type ${type.slice(0, 64)} -- npm test\`.`);
+  return ok({ kind: "command", type, words });
+}

@@ -1,0 +1,97 @@
+import type { CrashCause, Risk } from "../../../contract/readings.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import { causeOf, hasContent, isDead } from "../../../local-mcp/recovery/detect.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { activityOf, factsOf, type Activity } from "../../../local-mcp/sessions/activity.ts";
+import { isClosedWithNothingOpen } from "../../../local-mcp/sessions/closed-sessions.ts";
+import { displayTitle, type Session, type Waiting } from "../../../local-mcp/sessions/sessions.ts";
+import { shortSessionId } from "../../../local-mcp/sessions/short-ids.ts";
+import { assess } from "../../../local-mcp/signals/risk.ts";
+
+/** `empty`: it died before there was anything to lose. `closed`: between two turns, with nothing open [RE52]. */
+export type SessionState =
+  | "alive"
+  | "incomplete"
+  | "closed"
+  | "empty"
+  | "finished"
+  | "offered"
+  | "recovered"
+  | "dismissed";
+
+/** A session as the commands show it. Printed as JSON: fields are only added. */
+export interface SessionView {
+  readonly id: string;
+  /** As much of the id as is unique on this machine. */
+  readonly shortId: string;
+  readonly state: SessionState;
+  readonly client: string;
+  readonly project: string | null;
+  /** The name that the user has given it, else its first request. */
+  readonly title: string | null;
+  readonly name: string | null;
+  readonly model: string | null;
+  readonly pid: number | null;
+  readonly startedAt: number;
+  readonly lastSeenAt: number;
+  readonly savedAt: number | null;
+  readonly endedAt: number | null;
+  readonly checkpoints: number;
+  readonly toolCalls: number;
+  readonly toolErrors: number;
+  /** Share of the context in use, 0 to 1; null when not known. */
+  readonly contextFill: number | null;
+  /** Of living sessions only. */
+  readonly activity: Activity | null;
+  readonly risk: Risk | null;
+  /** Of living sessions only: what it waits for its user with. */
+  readonly waiting: Waiting | null;
+  /** Of sessions that died or were closed: incomplete, closed, offered, recovered or dismissed. */
+  readonly cause: CrashCause | null;
+  readonly causeDetail: string | null;
+}
+
+export function toSessionView(sql: Sql, runtime: Runtime, session: Session): SessionView {
+  const { id, client, project, name, model, startedAt, lastSeenAt, savedAt, endedAt, toolCalls, toolErrors } = session;
+  const state = sessionState(sql, runtime, session);
+  const title = displayTitle(session);
+  const row = { client, project, title, name, model, startedAt, lastSeenAt, savedAt, endedAt, toolCalls, toolErrors };
+  return {
+    id,
+    shortId: shortSessionId(sql, id),
+    state,
+    ...row,
+    pid: session.owner?.pid ?? null,
+    checkpoints: countCheckpoints(sql, id),
+    contextFill: session.readings.contextFill?.value ?? null,
+    activity: state === "alive" ? activityOf(factsOf(sql, session, { isDead: false, now: runtime.now() })) : null,
+    risk: state === "alive" ? assess(session.readings, runtime.config.risk, runtime.now()) : null,
+    waiting: (state === "alive" ? session.waiting : null) ?? null,
+    ...findCause(diedStates.has(state), sql, runtime, session),
+  };
+}
+
+/** [CL82] */
+const diedStates: ReadonlySet<SessionState> = new Set(["incomplete", "closed", "offered", "recovered", "dismissed"]);
+
+function findCause(
+  hasDied: boolean,
+  sql: Sql,
+  runtime: Runtime,
+  session: Session,
+): Pick<SessionView, "cause" | "causeDetail"> {
+  return hasDied ? causeOf(sql, session, runtime.processes) : { cause: null, causeDetail: null };
+}
+
+export function sessionState(sql: Sql, runtime: Runtime, session: Session): SessionState {
+  if (session.endedAt !== null) return "finished";
+  if (session.recovery !== null) return session.recovery;
+  if (!isDead(session, runtime.processes, runtime.now())) return "alive";
+  if (!hasContent(sql, session.id)) return "empty";
+  return isClosedWithNothingOpen(session) ? "closed" : "incomplete";
+}
+
+function countCheckpoints(sql: Sql, sessionId: string): number {
+  const [row] = sql.all<{ n: number }>("SELECT count(*) AS n FROM checkpoints WHERE session_id = ?", sessionId);
+  return row?.n ?? 0;
+}

@@ -1,0 +1,185 @@
+import type { Command } from "commander";
+import { ok } from "../../../shared/result.ts";
+import type { JournalEntry } from "../../../contract/journal.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { findIncomplete } from "../../../local-mcp/recovery/detect.ts";
+import { recordFinishedHere } from "../../../local-mcp/recovery/finished-tasks.ts";
+import type { Session } from "../../../local-mcp/sessions/sessions.ts";
+import * as sessions from "../../../local-mcp/sessions/sessions.ts";
+import { readContent, type SessionContent } from "../../../local-mcp/sessions/session-content.ts";
+import { listBackups } from "../../../store/backup.ts";
+import { limitOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
+import { describeEntry } from "./describe-entry.ts";
+import { findSession, projectOfFolder } from "../../resolve-id.ts";
+import { oneLine, shortPath, table } from "../../screen-text.ts";
+import { toSessionView, type SessionView } from "./session-view.ts";
+import { unsavedText } from "./timeline.ts";
+import { localTime } from "../../times.ts";
+import { elsewhereTable, listElsewhere, type ElsewhereView } from "./sessions-elsewhere.ts";
+
+interface ListOptions extends CommonOptions {
+  readonly incomplete?: boolean;
+  readonly project?: string;
+  readonly allMachines?: boolean;
+  readonly limit?: number;
+}
+
+const defaultLimit = 20;
+
+export function addSessions(program: Command, cli: Cli): void {
+  const command = program
+    .command("sessions")
+    .description("list sessions; `show <id>` tells all that is stored")
+    .option("--incomplete", "only those that died unfinished")
+    .option("--project <folder>", "only those of this project")
+    .option("--all-machines", "also those of the workspace's other machines")
+    .addOption(limitOption(defaultLimit));
+  cli.define(command, (options: ListOptions) => list(cli, options));
+  const show = command.command("show <session>").description("everything that is stored of one session");
+  cli.define(show, (_options: CommonOptions, id: string) => showOne(cli, id));
+}
+
+async function list(cli: Cli, options: ListOptions): Promise<CommandResult> {
+  const runtime = await cli.runtime();
+  recordFinishedHere(runtime);
+  const views = findViews(cli, runtime, options);
+  const text = views.length === 0 ? noneText(cli, runtime, options) : sessionTable(cli, views);
+  if (options.allMachines !== true) return ok({ data: { sessions: views }, text });
+  const elsewhere = await listElsewhere(cli, {
+    isIncomplete: options.incomplete === true,
+    limit: options.limit ?? defaultLimit,
+    ...(options.project === undefined ? {} : { root: projectOfFolder(runtime, cli.io.cwd, options.project) }),
+  });
+  return ok({ data: { sessions: views, elsewhere: elsewhere ?? [] }, text: `${text}\n${othersText(cli, elsewhere)}` });
+}
+
+/** [CL88] With other machines in the same answer it says that it speaks of this one. */
+function noneText(cli: Cli, runtime: Runtime, { incomplete, project, allMachines }: ListOptions): string {
+  const title = incomplete ? "No session died unfinished" : "No sessions";
+  const where = project === undefined ? "" : ` in ${projectOfFolder(runtime, cli.io.cwd, project)}`;
+  return `${title}${where}${allMachines ? " on this machine" : ""}.\n`;
+}
+
+function othersText(cli: Cli, elsewhere: readonly ElsewhereView[] | null): string {
+  if (elsewhere === null)
+    return "Other machines: none. This machine belongs to no workspace on an edge whose key it has (`shim edge status`).\n";
+  return elsewhere.length === 0 ? "Other machines: none.\n" : `Other machines:\n${elsewhereTable(cli, elsewhere)}`;
+}
+
+function findViews(cli: Cli, runtime: Runtime, options: ListOptions): SessionView[] {
+  const limit = options.limit ?? defaultLimit;
+  const filter =
+    options.project === undefined ? {} : { project: projectOfFolder(runtime, cli.io.cwd, options.project) };
+  return runtime.store.read((sql) => {
+    const rows = options.incomplete
+      ? findIncomplete(sql, runtime.processes, runtime.now(), { ...filter, limit }).map((one) => one.session)
+      : sessions.list(sql, { ...filter, limit });
+    return rows.map((row) => toSessionView(sql, runtime, row));
+  }, []);
+}
+
+function sessionTable(cli: Cli, views: readonly SessionView[]): string {
+  const home = cli.io.env["HOME"] ?? "";
+  const rows = views.map((one) => [
+    one.shortId,
+    one.activity ?? one.state,
+    cli.ago(one.lastSeenAt),
+    one.savedAt === null ? "never" : cli.ago(one.savedAt),
+    String(one.checkpoints),
+    shortPath(one.project ?? "-", home),
+    oneLine(one.title ?? "-", 60),
+  ]);
+  return table([["ID", "STATE", "SEEN", "SAVED", "CHECKPOINTS", "PROJECT", "TITLE"], ...rows], cli.io.size().columns);
+}
+
+async function showOne(cli: Cli, id: string): Promise<CommandResult> {
+  const runtime = await cli.runtime();
+  const found = findSession(runtime, id);
+  if (!found.ok) return found;
+  const session = found.value;
+  const content = runtime.store.read((sql) => readContent(sql, session.id), null);
+  const state = runtime.store.read((sql) => toSessionView(sql, runtime, session).state, "empty");
+  if (!content) throw new Error(`session ${session.id} was deleted meanwhile`);
+  const backups = listBackups(runtime.paths.backups).length;
+  const data = { session: { ...session, state }, counts: countRows(content), ...content, copies: { backups } };
+  const hints = [
+    "content of a checkpoint: `shim checkpoints show <id>`",
+    `copies: ${backups} backups may hold the same; \`shim forget ${session.id}\` deletes all of it`,
+  ].map((line) => `${cli.format(line)}\n`);
+  return ok({ data, text: [render(session, state, content), ...hints].join(""), isVerbatim: true });
+}
+
+function countRows(stored: SessionContent): Record<string, number> {
+  return Object.fromEntries(Object.entries(stored).map(([name, rows]) => [name, rows.length]));
+}
+
+function render(session: Session, state: string, content: SessionContent): string {
+  const { readings, owner, waiting, riskMark: _, ...fields } = session;
+  const row = Object.entries<string | number | null>({
+    ...fields,
+    waiting: waiting ? `for the user (${waiting.for}) since ${localTime(waiting.since)}` : null,
+    owner: owner ? `pid ${owner.pid}, started ${owner.start}, boot ${owner.boot}` : null,
+  });
+  return [
+    ...section("session", [`state: ${state}`, ...row.map(([name, value]) => `${name}: ${fieldText(name, value)}`)]),
+    ...section("readings", readingLines(readings)),
+    ...section(
+      "counts",
+      Object.entries(countRows(content)).map(([name, n]) => `${name}: ${n}`),
+    ),
+    ...section(
+      "journal",
+      content.journal.map((row) => `${localTime(row.at)} ${entryText(row.entry)}`),
+    ),
+    ...section("checkpoints", content.checkpoints.map(checkpointText)),
+    ...section(
+      "snapshots",
+      content.snapshots.map(({ at, ...row }) => `${localTime(at)} ${JSON.stringify(row)}`),
+    ),
+    ...section(
+      "signals",
+      content.signals.map(
+        (one) => `${localTime(one.at)} risk ${one.risk} ${one.level}: ${JSON.stringify(one.readings)}`,
+      ),
+    ),
+    ...section(
+      "crashes",
+      content.crashes.map((one) => `${localTime(one.at)} ${one.cause}: ${one.detail}${unsavedText(one)}`),
+    ),
+    ...section(
+      "recoveries",
+      content.recoveries.map(({ at, ...row }) => `${localTime(at)} ${JSON.stringify(row)}`),
+    ),
+    ...section(
+      "clients",
+      content.clients.map((one) => `${localTime(one.at)} pid ${one.pid} calls it ${one.givenId}`),
+    ),
+  ]
+    .map((line) => `${line}\n`)
+    .join("");
+}
+
+function section(name: string, lines: readonly string[]): string[] {
+  return [
+    `${name}${lines.length === 0 ? ": none" : ":"}`,
+    ...lines.map((line) => `  ${line.replaceAll("\n", "\n    ")}`),
+  ];
+}
+
+function readingLines(readings: Session["readings"]): string[] {
+  return Object.entries(readings).map(([name, one]) => `${name}: ${one.value} (${one.source}, ${localTime(one.at)})`);
+}
+
+function entryText(entry: JournalEntry): string {
+  return describeEntry(entry, Number.MAX_SAFE_INTEGER);
+}
+
+function checkpointText(one: SessionContent["checkpoints"][number]): string {
+  const sizes = `${one.rawBytes} bytes, ${one.storedBytes} stored, ${one.redactions} secrets removed`;
+  return `${localTime(one.at)} ${one.id} (${one.trigger}; ${sizes})\n${one.summary}`;
+}
+
+function fieldText(name: string, value: string | number | null): string {
+  if (value === null) return "-";
+  return name.endsWith("At") && typeof value === "number" ? localTime(value) : String(value);
+}

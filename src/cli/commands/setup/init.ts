@@ -1,0 +1,211 @@
+import { join } from "node:path";
+import { Option, type Command } from "commander";
+import { ok, type Result } from "../../../shared/result.ts";
+import { apply } from "../../../installer/apply.ts";
+import * as backups from "../../../installer/backups.ts";
+import { applyLink, planLink, planLinkRemoval, type LinkPlan } from "../../../installer/command-link.ts";
+import { readText, type ClientRefusal } from "../../../installer/client-files.ts";
+import { serverCommand } from "../../../installer/entries.ts";
+import { planInstall, type Plan } from "../../../installer/plan.ts";
+import { renderPlan } from "../../../installer/render-plan.ts";
+import { detect, type ClientTarget } from "../../../installer/targets.ts";
+import { planUninstall } from "../../../installer/uninstall.ts";
+import { homeFrom } from "../../../platform/paths.ts";
+import { failed, notFound, wrongUsage, type CommandError } from "../../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { linkResult, linkText, formatSummary } from "./init-summary.ts";
+
+interface InitOptions extends CommonOptions {
+  readonly todoTools?: boolean;
+  readonly client?: string;
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+  /** False after --no-link. */
+  readonly link?: boolean;
+}
+
+type Action = Plan["action"];
+
+export function addInit(program: Command, cli: Cli): void {
+  const init = program
+    .command("init")
+    .description("connect SHIM to the clients of this machine, and make `shim` a command")
+    .option("--no-link", "make no link to `shim` in ~/.local/bin")
+    .option("--todo-tools", "switch Claude Code's to-do tools on, which the newest models lack");
+  cli.define(withOptions(init), (options: InitOptions) => run(cli, options, "install"));
+}
+
+export function addUninstall(program: Command, cli: Cli): void {
+  const uninstall = program.command("uninstall").description("take SHIM out of the clients; what is stored stays");
+  cli.define(withOptions(uninstall), (options: InitOptions) => run(cli, options, "uninstall"));
+}
+
+function withOptions(command: Command): Command {
+  return command
+    .addOption(new Option("--client <name>", "only this client").choices(["claude-code", "claude-desktop"]))
+    .option("--dry-run", "show what would change, and change nothing")
+    .option("-y, --yes", "do not ask");
+}
+
+/** What one run will do. */
+interface PreparedChanges {
+  readonly plans: readonly Plan[];
+  readonly link: LinkPlan | null;
+  /** What a person should know of the link. */
+  readonly linkNote: string | null;
+}
+
+/** [CL24] */
+async function run(cli: Cli, options: InitOptions, action: Action): Promise<CommandResult> {
+  const prepared = prepare(cli, options, action);
+  if (!prepared.ok) return prepared;
+  const { plans, link } = prepared.value;
+  const hasChanges = link !== null || plans.some((plan) => plan.edits.length > 0);
+  const preview = [...plans.map(renderPlan), linkText(prepared.value), formatSummary(prepared.value, cli.io)]
+    .filter((part) => part !== "")
+    .join("\n");
+  const untouched = { isApplied: false, clients: plans.map((plan) => toData(plan, null)), link };
+  if (!hasChanges) return ok({ data: untouched, text: preview });
+  if (options.dryRun) return ok({ data: untouched, text: `${preview}Dry run: nothing was changed.\n` });
+  if (options.json !== true) cli.io.stdout(cli.format(`${preview}\n`));
+  const reply = await cli.confirm(
+    link === null ? "Change these files?" : "Change these files and the link?",
+    options.yes === true,
+  );
+  if (reply === "unasked") return wrongUsage(howToConfirm(cli, action));
+  if (reply === "no") return ok({ data: untouched, text: "Nothing was changed.\n" });
+  return applyAll(cli, prepared.value, action);
+}
+
+/** [CL76] */
+function howToConfirm({ io }: Cli, action: Action): string {
+  const name = action === "install" ? "init" : "uninstall";
+  const isByNpm = io.env["npm_lifecycle_event"] === name;
+  const commandWith = (option: string): string => (isByNpm ? `npm run ${name} -- ${option}` : `shim ${name} ${option}`);
+  return `this changes files, and there is no terminal to confirm it. To see the changes: \`${commandWith("--dry-run")}\`. To make them: \`${commandWith("--yes")}\`.`;
+}
+
+function prepare(cli: Cli, options: InitOptions, action: Action): Result<PreparedChanges, CommandError> {
+  const { machine, launch } = cli.io;
+  const missing = [launch.script, launch.hookScript].find((path) => !machine.exists(path));
+  if (action === "install" && missing !== undefined) {
+    return failed("not_built", `${missing} is missing. In a clone run: npm ci && npm run build`);
+  }
+  const targets = detect(machine).filter((target) => options.client === undefined || target.client === options.client);
+  const { link, linkNote } = planLinkChange(cli, options, action);
+  const isLinkLeft = action === "uninstall" && link !== null;
+  if (targets.length === 0 && !isLinkLeft) return notFound(noClient(cli, options.client));
+  const plans = planAll(cli, targets, action, options.todoTools === true);
+  return plans.ok ? ok({ plans: plans.value, link, linkNote }) : plans;
+}
+
+/** Of one client alone: the others may still need the command. */
+function planLinkChange(cli: Cli, options: InitOptions, action: Action): Pick<PreparedChanges, "link" | "linkNote"> {
+  const context = { machine: cli.io.machine, launch: cli.io.launch, record: linkRecord(cli) };
+  if (action === "uninstall") {
+    return { link: options.client === undefined ? planLinkRemoval(context) : null, linkNote: null };
+  }
+  if (options.link === false) return { link: null, linkNote: null };
+  const planned = planLink(context);
+  if (planned.ok) return { link: planned.value, linkNote: null };
+  return { link: null, linkNote: `${planned.error} is another program; it stays. SHIM is started by: ${cli.command}` };
+}
+
+/** Says which link `init` has made. */
+function linkRecord(cli: Cli): string {
+  return join(cli.paths.home, "command-link.json");
+}
+
+function planAll(
+  cli: Cli,
+  targets: readonly ClientTarget[],
+  action: Action,
+  wantsTodoTools: boolean,
+): Result<Plan[], CommandError> {
+  const claudeVersion = cli.io.versionOf("claude");
+  const context = { shimConfig: cli.paths.config, read: readText, claudeVersion, wantsTodoTools };
+  const plans: Plan[] = [];
+  for (const target of targets) {
+    const plan =
+      action === "install"
+        ? planInstall(target, cli.io.launch, context)
+        : planUninstall(target, { ...context, backups: backups.list(backupsFolder(cli)) });
+    if (!plan.ok) return toFailure(plan.error);
+    plans.push(action === "install" ? { ...plan.value, notes: [...plan.value.notes, ...placeNotes(cli)] } : plan.value);
+  }
+  return ok(plans);
+}
+
+/** The variable of this terminal is not written into the clients' files. */
+function placeNotes({ io, paths }: Cli): string[] {
+  const usual = homeFrom({});
+  if (!io.env["SHIM_HOME"] || paths.home === usual) return [];
+  return [
+    `SHIM_HOME is set here (${paths.home}), but the clients do not get it from this command: they save in ${usual}, and read their settings there, unless their own environment sets SHIM_HOME.`,
+  ];
+}
+
+function toFailure(error: ClientRefusal): { readonly ok: false; readonly error: CommandError } {
+  return failed(error.code, error.message);
+}
+
+/** Of the clients' files as they were; uninstall reads them. */
+function backupsFolder(cli: Cli): string {
+  return join(cli.paths.home, "client-backups");
+}
+
+const makeWritable = "Make that folder one that your user can write to, or set SHIM_HOME to one.";
+
+function applyAll(cli: Cli, { plans, link }: PreparedChanges, action: Action): CommandResult {
+  const appliedPlans: { plan: Plan; backup: string | null }[] = [];
+  for (const plan of plans) {
+    const applied = apply(plan, { now: cli.io.now(), backups: backupsFolder(cli) });
+    if (!applied.ok) {
+      const { code, path, message } = applied.error;
+      const advice = path === backupsFolder(cli) ? ` ${makeWritable}` : "";
+      return failed(code, `${message}${advice}${unchangedText(appliedPlans.map((one) => one.plan))}`);
+    }
+    appliedPlans.push({ plan, backup: applied.value.backup });
+  }
+  const backupLines = appliedPlans.flatMap(({ backup }) =>
+    backup === null ? [] : [`The files as they were: ${backup}`],
+  );
+  const clients = appliedPlans.map(({ plan, backup }) => toData(plan, backup));
+  const problem = link === null ? null : applyLink(link, linkRecord(cli));
+  const linked = link === null ? [] : linkResult(link, problem, cli.io.env);
+  return ok({
+    data: { isApplied: true, clients, link: problem === null ? link : null },
+    text: [...backupLines, ...linked, ...nextSteps(plans, action), ""].join("\n"),
+  });
+}
+
+function unchangedText(plans: readonly Plan[]): string {
+  const changed = plans.filter((plan) => plan.edits.length > 0).map((plan) => plan.target.label);
+  return changed.length === 0 ? "" : ` Done before: ${changed.join(", ")}.`;
+}
+
+function nextSteps(plans: readonly Plan[], action: Action): string[] {
+  const changed = plans.filter((plan) => plan.edits.length > 0);
+  const restart = changed.map(({ target }) =>
+    target.client === "claude-code"
+      ? "Claude Code: chats that are open go on as before; start a new one."
+      : `${target.label}: quit it whole (tray or menu bar), then start it again.`,
+  );
+  const followUp =
+    action === "install"
+      ? ["Then `shim up` shows the chat, and `shim doctor` checks all."]
+      : ["What is stored stays; `shim forget` deletes it."];
+  return [action === "install" ? "SHIM is connected." : "SHIM is taken out.", ...restart, ...followUp];
+}
+
+function toData(plan: Plan, backup: string | null): unknown {
+  const { target, edits, notes } = plan;
+  const changes = edits.map(({ path, summary }) => ({ path, summary }));
+  return { client: target.client, label: target.label, edits: changes, notes, backup };
+}
+
+function noClient(cli: Cli, wanted: string | undefined): string {
+  const what = wanted === undefined ? "neither Claude Code nor Claude Desktop was found" : `${wanted} was not found`;
+  const { command, args } = serverCommand(cli.io.launch);
+  return `${what} on this machine. Any other MCP client can start the server itself: ${JSON.stringify({ mcpServers: { shim: { command, args } } })}`;
+}

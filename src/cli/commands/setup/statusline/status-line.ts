@@ -1,0 +1,164 @@
+import type { Risk } from "../../../../contract/readings.ts";
+import type { Sql } from "../../../../shared/sql.ts";
+import { identify } from "../../../../platform/processes.ts";
+import { age } from "../../../../local-mcp/recovery/brief.ts";
+import { findIncomplete } from "../../../../local-mcp/recovery/detect.ts";
+import { hasDied } from "../../../../local-mcp/sessions/closed-sessions.ts";
+import type { Runtime } from "../../../../runtime/runtime.ts";
+import * as clients from "../../../../local-mcp/sessions/clients.ts";
+import { observe } from "../../../../local-mcp/sessions/observe.ts";
+import { isSessionPaused } from "../../../../local-mcp/sessions/paused-session.ts";
+import * as sessions from "../../../../local-mcp/sessions/sessions.ts";
+import { assess } from "../../../../local-mcp/signals/risk.ts";
+import { parse, type StatusLineInput } from "../../../../local-mcp/signals/statusline-input.ts";
+import * as notices from "../../../../store/notices.ts";
+import { isPaused } from "../../../../store/pause.ts";
+import { shimCommand, withShimCommand } from "../../../../platform/shim-command.ts";
+import { StoreError } from "../../../../store/store-error.ts";
+import { countCost } from "../../../../local-mcp/usage/ledger.ts";
+import { oneLine } from "../../../screen-text.ts";
+import { chatFacts, chatParts, noChatFacts, type ChatFacts } from "./chat-facts.ts";
+
+/** Printed as JSON by `shim statusline --json`: fields are only added. */
+export interface Status extends ChatFacts {
+  readonly session: string | null;
+  readonly savedMsAgo: number | null;
+  readonly risk: Pick<Risk, "score" | "level"> | null;
+  /** Sessions of this project that died unfinished. */
+  readonly incomplete: number;
+  readonly notices: readonly string[];
+  /** Why nothing is saved; null while all is well. */
+  readonly trouble: string | null;
+}
+
+const unknownStatus: Status = {
+  session: null,
+  savedMsAgo: null,
+  risk: null,
+  incomplete: 0,
+  ...noChatFacts,
+  notices: [],
+  trouble: null,
+};
+
+/**
+ * [CL19] Takes what the client tells into the session's row and history, and answers what to show. Never throws: what cannot be
+ * known is left out, what cannot be saved is said.
+ */
+export function statusOf(runtime: Runtime, text: string): Status {
+  try {
+    const input = parse(text, runtime.now(), runtime.env);
+    const known = readFacts(runtime, input);
+    const trouble = known.isPaused ? "paused, nothing is saved" : storeReadings(runtime, known.session, input);
+    return { ...known.status, risk: currentRisk(runtime, known.session, input), trouble };
+  } catch (error) {
+    return { ...unknownStatus, trouble: formatProblem(runtime, error) };
+  }
+}
+
+interface StatusFacts {
+  readonly session: sessions.Session | null;
+  readonly isPaused: boolean;
+  readonly status: Status;
+}
+
+function readFacts(runtime: Runtime, input: StatusLineInput): StatusFacts {
+  // The shell that the client starts is our parent, so the client says its pid itself.
+  const client = identify(runtime.processes, Number(runtime.env["CLAUDE_PID"]) || 0);
+  return runtime.store.read<StatusFacts>(
+    (sql) => {
+      const id = sessionId(input, client ? clients.current(sql, client) : null);
+      const session = id === null ? null : sessions.get(sql, id);
+      return { session, ...readStatus(sql, runtime, session) };
+    },
+    { session: null, status: unknownStatus, isPaused: false },
+  );
+}
+
+function readStatus(sql: Sql, runtime: Runtime, session: sessions.Session | null): Omit<StatusFacts, "session"> {
+  const now = runtime.now();
+  const searchFilter = session ? { project: session.project, except: session.id } : {};
+  const id = session?.id ?? null;
+  const status: Status = {
+    ...unknownStatus,
+    session: id,
+    savedMsAgo: elapsed(session?.savedAt ?? null, now),
+    incomplete: findIncomplete(sql, runtime.processes, now, { ...searchFilter, limit: 99, accepts: hasDied }).length,
+    ...chatFacts(sql, runtime, id),
+    notices: notices.list(sql).map((one) => one.text),
+  };
+  return { status, isPaused: session ? isSessionPaused(sql, now, session) : isPaused(sql, now, null) };
+}
+
+function elapsed(at: number | null, now: number): number | null {
+  return at === null ? null : Math.max(0, now - at);
+}
+
+/** SHIM's own id differs where two clients opened the same session. */
+function sessionId(input: StatusLineInput, current: clients.ClientSession | null): string | null {
+  return current?.givenId === input.sessionId ? current.sessionId : input.sessionId;
+}
+
+/** Hooks make the session; before its first one there is no row to write to. */
+function storeReadings(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): string | null {
+  if (!session) return input.readings.contextTokens ? `this chat is not saved, ${adviceFor(runtime)}` : null;
+  try {
+    runtime.store.write((sql) => {
+      observe(sql, runtime, session, null, input.readings);
+      if (input.costUsd !== null) countCost(sql, session, input.costUsd, input.model, runtime.now());
+      if (input.model) sessions.update(sql, session.id, { model: input.model });
+    });
+    return null;
+  } catch (error) {
+    // Another process is writing: the next line, a moment later, tells it all again.
+    if (error instanceof StoreError && error.retryable) return null;
+    return formatProblem(runtime, error);
+  }
+}
+
+/** [CL75] */
+function adviceFor(runtime: Runtime): string {
+  return withShimCommand("run `shim doctor`", () => shimCommand(runtime));
+}
+
+function currentRisk(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): Status["risk"] {
+  if (!session) return null;
+  const kept = runtime.store.read((sql) => sessions.get(sql, session.id)?.readings, undefined) ?? session.readings;
+  const { score, level } = assess(
+    { ...kept, ...input.readings, ...checkpointAge(session, runtime.now()) },
+    runtime.config.risk,
+    runtime.now(),
+  );
+  return { score, level };
+}
+
+/** What the client does not know: how long ago all was saved. */
+function checkpointAge(session: sessions.Session, now: number): sessions.Session["readings"] {
+  return {
+    sinceCheckpointMs: {
+      value: Math.max(0, now - (session.savedAt ?? session.startedAt)),
+      source: "measured",
+      at: now,
+    },
+  };
+}
+
+function formatProblem(runtime: Runtime, error: unknown): string {
+  const code = error instanceof StoreError ? error.code : "internal error";
+  return `cannot save (${code}), ${adviceFor(runtime)}`;
+}
+
+/** One line, and one for each notice. */
+export function renderStatus(status: Status): string {
+  const { savedMsAgo, session, risk, incomplete, trouble } = status;
+  const saved = savedMsAgo === null ? "not saved yet" : `saved ${age(savedMsAgo)} ago`;
+  const parts = [
+    ...(trouble === null ? [] : [trouble]),
+    ...(trouble !== null && session === null ? [] : [saved]),
+    ...(risk ? [`risk ${risk.score} ${risk.level}`] : []),
+    ...chatParts(status),
+    ...(incomplete > 0 ? [`${incomplete} died unfinished`] : []),
+  ];
+  const said = status.notices.map((text) => `\nSHIM: ${oneLine(text, 150)}`).join("");
+  return `${parts.join(" | ")}${said}\n`;
+}

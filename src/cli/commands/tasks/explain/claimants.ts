@@ -1,0 +1,83 @@
+import type { Chat } from "../../../../contract/chats.ts";
+import type { OutputOf } from "../../../../contract/operations.ts";
+import { ok, type Result } from "../../../../shared/result.ts";
+import type { FailedResult } from "../../../answer.ts";
+import type { CoordinatorLink } from "../../../coordinator-link.ts";
+import { fetchPages } from "../../../fetch-pages.ts";
+import type { Task } from "./task-facts.ts";
+
+type Obstacle =
+  | "draining"
+  | "takes_none"
+  | "lacks_capability"
+  | "other_types"
+  | "full"
+  /** By its own word; it may ask all the same. */
+  | "stuck"
+  /** Its own. */
+  | "budget_spent"
+  /** That of the whole workspace. */
+  | "day_spent";
+
+/** A chat that lives, as far as one task is concerned. */
+export interface Claimant {
+  readonly chat: string;
+  /** Null: nothing keeps it from it. */
+  readonly obstacle: Obstacle | null;
+  /** What it needs and the chat has not. */
+  readonly lacks: readonly string[];
+  readonly capacity: number;
+  /** Tasks that it has. */
+  readonly held: number;
+  /** What it is given as it comes; null: it asks for itself. */
+  readonly taskTypes: readonly string[] | null;
+  readonly isConnected: boolean;
+}
+
+type TaskNeeds = Pick<Task, "type" | "capabilities">;
+type Budgets = Pick<OutputOf<"budgets.get">, "isDaySpent" | "chats">;
+
+export async function listClaimants(
+  link: CoordinatorLink,
+  task: TaskNeeds,
+): Promise<Result<Claimant[], FailedResult["error"]>> {
+  const listed = await fetchPages({ maxPerPage: 200 }, "chats", (page) => link.call("chats.list", page));
+  if (!listed.ok) return listed;
+  const load = await link.call("tasks.load", {});
+  if (!load.ok) return load;
+  const budgets = await link.call("budgets.get", {});
+  if (!budgets.ok) return budgets;
+  const held = new Map(load.value.chats.map(({ chatId, currentTasks }) => [chatId, currentTasks]));
+  const live = listed.value.chats.filter(({ status }) => status !== "offline");
+  return ok(live.map((chat) => toClaimant(chat, task, held.get(chat.chat) ?? 0, budgets.value)));
+}
+
+function toClaimant(chat: Chat, task: TaskNeeds, held: number, budgets: Budgets): Claimant {
+  const { capacity, taskTypes, isConnected } = chat;
+  const lacks = task.capabilities.filter((needed) => !chat.capabilities.includes(needed));
+  const obstacle = permanentObstacle(chat, task, lacks) ?? currentObstacle(chat, held, budgets);
+  return { chat: chat.chat, obstacle, lacks, capacity, held, taskTypes, isConnected };
+}
+
+/** What it will not do, however long one waits. */
+function permanentObstacle(
+  { status, capacity, taskTypes }: Chat,
+  { type }: TaskNeeds,
+  lacks: readonly string[],
+): Obstacle | null {
+  if (status === "draining") return "draining";
+  if (capacity === 0) return "takes_none";
+  if (lacks.length > 0) return "lacks_capability";
+  return taskTypes === null || taskTypes.includes("*") || taskTypes.includes(type) ? null : "other_types";
+}
+
+function currentObstacle(
+  { chat, capacity, status }: Chat,
+  held: number,
+  { isDaySpent, chats }: Budgets,
+): Obstacle | null {
+  if (held >= capacity) return "full";
+  if (status === "stuck") return "stuck";
+  if (chats.some((one) => one.chat === chat && one.isSpent)) return "budget_spent";
+  return isDaySpent ? "day_spent" : null;
+}

@@ -1,0 +1,75 @@
+import type { OutputOf } from "../../../contract/operations.ts";
+import type { Attempt } from "../../../contract/task-views.ts";
+import { age } from "../../../local-mcp/recovery/brief.ts";
+import { ok } from "../../../shared/result.ts";
+import type { Cli, CommandResult } from "../../cli.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { historyOf } from "./explain/task-facts.ts";
+import { oneLine, table } from "../../screen-text.ts";
+import { progressText } from "./task-list.ts";
+
+type Task = OutputOf<"tasks.get">;
+
+export async function showTask(cli: Cli, link: CoordinatorLink, task: number): Promise<CommandResult> {
+  const response = await link.call("tasks.get", { task });
+  if (!response.ok) return response;
+  const history = await historyOf(link, task);
+  if (!history.ok) return history;
+  const { attempts } = history.value;
+  const { columns } = cli.io.size();
+  const text = `${table(toFacts(response.value), columns)}\n${attemptsText(attempts, columns)}`;
+  return ok({ data: { ...response.value, attempts }, text });
+}
+
+/** What there is nothing to say of is left out. */
+function toFacts(task: Task): [string, string][] {
+  const facts: [string, string | null][] = [
+    ["task", String(task.task)],
+    ["type", task.type],
+    ["state", stateText(task)],
+    ["detail", task.detail],
+    ["progress", progressText(task.progress) || null],
+    ["chat", task.chat],
+    ["priority", String(task.priority)],
+    ["submitted", `${age(task.ageMs)} ago`],
+    ["changes by itself", task.dueInMs === null ? null : `in ${age(task.dueInMs)}`],
+    ["failed", `${task.failures} of ${task.maxAttempts}; stalls ${task.stalls}, chats lost ${task.lostChats}`],
+    ["depends on", listText(task.dependsOn)],
+    ["parent", task.parent === null ? null : String(task.parent)],
+    ["capabilities", listText(task.capabilities)],
+    ["affinity", task.affinity],
+    ["tags", listText(task.tags)],
+    ["payload", jsonText(task.payload)],
+    ["checkpoint", jsonText(task.checkpoint)],
+    ["result", jsonText(task.result)],
+  ];
+  return facts.flatMap(([name, value]) => (value === null ? [] : [[name, oneLine(value, maxShownChars)]]));
+}
+
+/** Of one value; `--json` has it in full. */
+const maxShownChars = 1_000;
+
+function stateText({ state, reason, isCancelAsked }: Task): string {
+  return `${state}${reason === null ? "" : ` (${reason})`}${isCancelAsked ? ", asked to stop" : ""}`;
+}
+
+function listText(values: readonly (string | number)[]): string | null {
+  return values.length === 0 ? null : values.join(", ");
+}
+
+function jsonText(value: Task["payload"]): string | null {
+  return value === null ? null : JSON.stringify(value);
+}
+
+function attemptsText(attempts: readonly Attempt[], columns: number): string {
+  if (attempts.length === 0) return "No attempt has ended.\n";
+  const rows = attempts.map((one) => [
+    String(one.attempt),
+    one.chat ?? "coordinator",
+    one.end,
+    one.ranMs === null ? "not begun" : age(one.ranMs),
+    `${age(one.endedAgeMs)} ago`,
+    oneLine(one.reason ?? (progressText(one.progress) || "-"), 80),
+  ]);
+  return table([["ATTEMPT", "CHAT", "END", "RAN", "ENDED", "DETAIL"], ...rows], columns);
+}

@@ -1,0 +1,139 @@
+import type { OutputOf } from "../../../contract/operations.ts";
+import type { TaskState } from "../../../contract/tasks.ts";
+import { ok, type Result } from "../../../shared/result.ts";
+import type { FailedResult } from "../../answer.ts";
+import type { Cli, CommandResult } from "../../cli.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { oneLine } from "../../screen-text.ts";
+
+type TreeNode = OutputOf<"tasks.tree">["tasks"][number];
+type CoordinatorResult<T> = Result<T, FailedResult["error"]>;
+
+const maxNodes = 1_000;
+const maxPerPage = 200;
+const openStates: readonly TaskState[] = ["blocked", "scheduled", "queued", "assigned", "running"];
+
+/** [CL107] What a task, or every open one, waits for or is made of. */
+export async function showTaskTree(cli: Cli, link: CoordinatorLink, task: number | null): Promise<CommandResult> {
+  const graph = new TaskGraph(link);
+  const startTasks = task === null ? await openTasks(link) : ok([task]);
+  if (!startTasks.ok) return startTasks;
+  for (const one of startTasks.value) {
+    const read = await graph.read(one);
+    if (!read.ok) return read;
+  }
+  const roots = task === null ? graph.findRoots(startTasks.value) : [task];
+  const tasks = graph.list();
+  const more = graph.isCut ? `There are more than ${maxNodes} tasks; the rest is left out.\n` : "";
+  const text = roots.length === 0 ? `No task is open at ${link.where}.\n` : graph.draw(roots);
+  return ok({ data: { roots, tasks, isMore: graph.isCut }, text: text + more });
+}
+
+async function openTasks(link: CoordinatorLink): Promise<CoordinatorResult<number[]>> {
+  const taskNumbers: number[] = [];
+  for (const state of openStates) {
+    for (let cursor: string | null = ""; cursor !== null && taskNumbers.length < maxNodes;) {
+      const at: { cursor?: string } = cursor === "" ? {} : { cursor };
+      const page: CoordinatorResult<OutputOf<"tasks.list">> = await link.call("tasks.list", {
+        state,
+        limit: maxPerPage,
+        ...at,
+      });
+      if (!page.ok) return page;
+      taskNumbers.push(...page.value.tasks.map((one) => one.task));
+      ({ cursor } = page.value);
+    }
+  }
+  return ok(taskNumbers.toSorted((a, b) => a - b));
+}
+
+class TaskGraph {
+  readonly #link: CoordinatorLink;
+  /** Null: it is no longer kept. */
+  readonly #nodes = new Map<number, TreeNode | null>();
+  isCut = false;
+
+  constructor(link: CoordinatorLink) {
+    this.#link = link;
+  }
+
+  /** The task with all below it, and all that these wait for. */
+  async read(task: number): Promise<CoordinatorResult<null>> {
+    const todo = [task];
+    for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+      if (this.#nodes.has(next)) continue;
+      if (this.#nodes.size >= maxNodes) {
+        this.isCut = true;
+        break;
+      }
+      const found = await this.#link.call("tasks.tree", { task: next, limit: maxNodes });
+      if (!found.ok && (found.error.code !== "unknown_task" || next === task)) return found;
+      if (!found.ok) this.#nodes.set(next, null);
+      else todo.push(...this.#addNodes(found.value));
+    }
+    return ok(null);
+  }
+
+  /** Those that no other one shown waits for or has as a part. */
+  findRoots(tasks: readonly number[]): number[] {
+    const below = new Set([...this.#nodes.keys()].flatMap((one) => this.#children(one)));
+    const roots = tasks.filter((one) => !below.has(one));
+    const reached = new Set<number>();
+    for (const root of roots) this.#collect(root, reached);
+    // Two that have each other, as parent and as dependency, are below each other.
+    for (const one of tasks) {
+      if (reached.has(one)) continue;
+      roots.push(one);
+      this.#collect(one, reached);
+    }
+    return roots;
+  }
+
+  #collect(task: number, reached: Set<number>): void {
+    if (reached.has(task)) return;
+    reached.add(task);
+    for (const one of this.#children(task)) this.#collect(one, reached);
+  }
+
+  list(): unknown[] {
+    return [...this.#nodes].map(([task, node]) =>
+      Object.assign({ task, state: null, below: this.#children(task) }, node),
+    );
+  }
+
+  draw(roots: readonly number[]): string {
+    const drawn = new Set<number>();
+    return roots.map((root) => this.#draw(root, drawn, "", "")).join("");
+  }
+
+  #addNodes({ tasks, isMore }: OutputOf<"tasks.tree">): number[] {
+    this.isCut ||= isMore;
+    for (const node of tasks) this.#nodes.set(node.task, node);
+    return tasks.flatMap(({ dependsOn }) => dependsOn);
+  }
+
+  #children(task: number): number[] {
+    const parts = [...this.#nodes.values()].filter((one) => one?.parent === task).flatMap((one) => one?.task ?? []);
+    return [...new Set([...(this.#nodes.get(task)?.dependsOn ?? []), ...parts])].toSorted((a, b) => a - b);
+  }
+
+  #draw(task: number, drawn: Set<number>, lead: string, indent: string): string {
+    const below = this.#children(task);
+    const isAgain = drawn.has(task);
+    drawn.add(task);
+    const line = `${lead}${this.#line(task)}${isAgain && below.length > 0 ? " (see above)" : ""}\n`;
+    if (isAgain) return line;
+    const inner = below.map((one, at) => {
+      const isLast = at === below.length - 1;
+      return this.#draw(one, drawn, `${indent}${isLast ? "└─ " : "├─ "}`, `${indent}${isLast ? "   " : "│  "}`);
+    });
+    return line + inner.join("");
+  }
+
+  #line(task: number): string {
+    const node = this.#nodes.get(task);
+    if (!node) return `${task} no longer kept`;
+    const ref = node.ref === null ? "" : ` (${oneLine(node.ref, 60)})`;
+    return `${task} ${node.type}${ref}: ${node.state}`;
+  }
+}

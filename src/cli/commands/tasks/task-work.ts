@@ -1,0 +1,207 @@
+import type { OutputOf } from "../../../contract/operations.ts";
+import { WorkResult } from "../../../contract/work-result.ts";
+import { readTaskWork, type InputWork } from "../../../worker-runner/input-work.ts";
+import { mergeCommits, type Conflict } from "../../../worker-runner/merge-commits.ts";
+import { TaskFolderError } from "../../../worker-runner/task-folder.ts";
+import { lines, run, text } from "../../../snapshots/git.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
+import { ok, type Result } from "../../../shared/result.ts";
+import { failed, type FailedResult } from "../../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { pluralize, table } from "../../screen-text.ts";
+import {
+  fetchCommits,
+  cleanBranch,
+  fastForward,
+  readIdentity,
+  withRepository,
+  type Repository,
+} from "./task-repository.ts";
+
+export interface WorkOptions extends CommonOptions {
+  readonly remote?: string;
+  /** Also what the task began with. */
+  readonly all?: boolean;
+}
+
+type Task = OutputOf<"tasks.get">;
+
+/** The work of one task, and where its own changes begin. */
+interface WorkRange {
+  readonly work: InputWork;
+  readonly base: string;
+}
+
+/** [CL120] What a task has changed itself; with `--all` also the results that it began with. */
+export function diffTask(cli: Cli, link: CoordinatorLink, task: number, options: WorkOptions): Promise<CommandResult> {
+  return withRange(cli, link, task, options, async ({ git }, { work, base }) => {
+    const readable = { ...git, before: [...git.before, "-c", "core.quotePath=false"] };
+    const plain = ["--no-ext-diff", "--no-textconv", "--no-color", "--no-renames"];
+    const { stdout } = await run(readable, ["diff", ...plain, "--stat", "--patch", base, work.commit]);
+    const counts = await lines(readable, ["diff", ...plain, "--numstat", base, work.commit]);
+    const diff = stdout.toString("utf8");
+    const data = { task, branch: work.branch, base, commit: work.commit, files: counts.map(parseFile), diff };
+    return ok({
+      data,
+      text: diff === "" ? `Task ${task} changed nothing of its own; --all shows what it began with.\n` : diff,
+      isVerbatim: true,
+    });
+  });
+}
+
+/** A line of `git diff --numstat`; a binary file has no counts. */
+function parseFile(line: string): { path: string; added: number | null; removed: number | null } {
+  const [added = "-", removed = "-", path = ""] = line.split("\t");
+  return { path, added: parseCount(added), removed: parseCount(removed) };
+}
+
+function parseCount(text: string): number | null {
+  return text === "-" ? null : Number(text);
+}
+
+/** [CL121] Its own commits, the newest first. */
+export function logTask(cli: Cli, link: CoordinatorLink, task: number, options: WorkOptions): Promise<CommandResult> {
+  return withRange(cli, link, task, options, async ({ git }, { work, base }) => {
+    const format = "--format=%H%x09%at%x09%an%x09%s";
+    const found = await lines(git, ["log", "--no-color", "--no-show-signature", format, `${base}..${work.commit}`]);
+    const commits = found.map(parseCommit);
+    const rows = commits.map(({ commit, at, author, subject }) => [commit.slice(0, 12), cli.ago(at), author, subject]);
+    const nothing = `Task ${task} has no commit of its own; --all shows those that it began with.\n`;
+    const shown = table([["COMMIT", "MADE", "BY", "SUBJECT"], ...rows], cli.io.size().columns);
+    const data = { task, branch: work.branch, base, commit: work.commit, commits };
+    return ok({ data, text: commits.length === 0 ? nothing : shown, isVerbatim: true });
+  });
+}
+
+function parseCommit(line: string): { commit: string; at: number; author: string; subject: string } {
+  const [commit = "", at = "", author = "", ...subject] = line.split("\t");
+  return { commit, at: Number(at) * 1_000, author, subject: subject.join("\t") };
+}
+
+async function withRange(
+  cli: Cli,
+  link: CoordinatorLink,
+  task: number,
+  { remote, all }: WorkOptions,
+  body: (repository: Repository, range: WorkRange) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  const found = await link.call("tasks.get", { task });
+  if (!found.ok) return found;
+  const work = findWork(found.value);
+  if (!work.ok) return work;
+  return withRepository(cli, async (repository) => {
+    const fetched = await fetchCommits(repository, [work.value.work], remote);
+    if (!fetched.ok) return fetched;
+    const { commit } = work.value.work;
+    // A worker of an older version did not say where it began.
+    const own = all === true ? null : work.value.base;
+    const base = own ?? (await text(repository.git, ["merge-base", "HEAD", commit]));
+    return body(repository, { work: work.value.work, base });
+  });
+}
+
+/** [CL120] Of a task that is done and whose result names a branch; or why there is none. */
+function findWork(task: Task): Result<{ work: InputWork; base: string | null }, FailedResult["error"]> {
+  const missing = whyNoBranch(task);
+  if (missing !== null) return failed("no_branch", `task ${task.task} has no branch: ${missing}.`);
+  const { branch, commit, base = null, machine = null } = WorkResult.parse(task.result);
+  return ok({ work: { task: task.task, branch: branch ?? "", commit, machine }, base });
+}
+
+/** [WK36] Why a task has left no branch; null: it has. */
+export function whyNoBranch(found: Task): string | null {
+  if (found.state !== "done") return whyNotDone(found);
+  const { task, joinRule, dependsOn, result } = found;
+  if (joinRule !== null) {
+    return `the coordinator joined the results of ${dependsOn.join(", ")} (${joinRule}), which merges no branches; shim task merge ${task} merges theirs`;
+  }
+  const { data } = WorkResult.safeParse(result);
+  if (!data) return "it was not done in a worktree of a repository";
+  return data.branch === null ? "nothing was changed" : null;
+}
+
+function whyNotDone({ state, reason, detail, dependsOn }: Task): string {
+  const why = detail === null ? "" : `: ${detail}`;
+  if (state === "dead") return `it is dead (${reason ?? "no reason"})${why}`;
+  if (state === "cancelled") return `it was cancelled${why}`;
+  return `it is ${state}${state === "blocked" ? `, and waits for ${dependsOn.join(", ")}` : ""}`;
+}
+
+/** [CL122] Merges the work of a task, or of the parts of a job, into the branch that the user is on: all of it or nothing. */
+export async function mergeTask(
+  cli: Cli,
+  link: CoordinatorLink,
+  task: number,
+  { remote }: WorkOptions,
+): Promise<CommandResult> {
+  const works = await listWork(link, task);
+  if (!works.ok) return works;
+  return withRepository(cli, async (repository) => {
+    const currentBranch = await cleanBranch(repository);
+    if (!currentBranch.ok) return currentBranch;
+    const fetched = await fetchCommits(repository, works.value, remote);
+    if (!fetched.ok) return fetched;
+    const { git, common } = repository;
+    const sides = works.value.map((work) => ({ name: `task-${work.task}`, commit: work.commit }));
+    const author = (await readIdentity(git)) ?? undefined;
+    const mergeContext = {
+      env: cli.io.env,
+      repository: common,
+      now: cli.io.now(),
+      signal: git.signal,
+      ...omitUndefined({ author }),
+    };
+    const { commit, conflicts } = await mergeCommits(mergeContext, currentBranch.value.commit, sides, false);
+    const [conflict] = conflicts;
+    if (conflict) return conflictFailure(works.value, conflict, currentBranch.value.branch);
+    const refused = commit === currentBranch.value.commit ? null : await fastForward(git, commit);
+    if (refused !== null) return failed("git_refused", `nothing was changed: ${refused}`);
+    return ok({
+      data: {
+        task,
+        tasks: works.value.map((one) => one.task),
+        into: currentBranch.value.branch,
+        before: currentBranch.value.commit,
+        commit,
+      },
+      text: mergedText(works.value, currentBranch.value, commit),
+    });
+  });
+}
+
+async function listWork(
+  link: CoordinatorLink,
+  task: number,
+): Promise<Result<readonly InputWork[], FailedResult["error"]>> {
+  const found = await link.call("tasks.get", { task });
+  if (!found.ok) return found;
+  const isJoined = found.value.state === "done" && found.value.joinRule !== null;
+  const missing = isJoined ? null : whyNoBranch(found.value);
+  if (missing !== null) return failed("no_branch", `task ${task} has nothing to merge: ${missing}.`);
+  try {
+    const works = await readTaskWork((input) => link.call("tasks.get", input), task);
+    return works.length > 0 ? ok(works) : failed("no_branch", `no part of task ${task} has left a branch.`);
+  } catch (error) {
+    if (!(error instanceof TaskFolderError)) throw error;
+    return failed("no_result", `${error.message}.`);
+  }
+}
+
+function mergedText(
+  works: readonly InputWork[],
+  { branch, commit: before }: { branch: string; commit: string },
+  commit: string,
+): string {
+  const what = works.map(({ task, branch: of }) => `task ${task} (${of})`).join(", ");
+  if (commit === before) return `${branch} has all of ${what} already.\n`;
+  return `${what} ${works.length === 1 ? "is" : "are"} merged into ${branch}, now at ${commit.slice(0, 12)}; it was at ${before.slice(0, 12)}.\n`;
+}
+
+function conflictFailure(works: readonly InputWork[], { name, files }: Conflict, branch: string): FailedResult {
+  const work = works.find(({ task }) => `task-${task}` === name);
+  return failed(
+    "merge_conflict",
+    `task ${work?.task} conflicts in ${pluralize(files.length, "file")} (${files.join(", ")}); nothing was changed. To resolve it by hand on ${branch}: git merge ${work?.commit}`,
+  );
+}

@@ -1,0 +1,102 @@
+import type { Command } from "commander";
+import type { OutputOf } from "../../../contract/operations.ts";
+import { ok } from "../../../shared/result.ts";
+import type { Answer } from "../../answer.ts";
+import { withCheckedLink } from "../../checked-link.ts";
+import { limitOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { taskOption, taskNumber } from "../../task-input.ts";
+import { listTasks, type ListOptions } from "./task-list.ts";
+import { showTask } from "./task-show.ts";
+import { addSubmit } from "./task-submit.ts";
+import { showTaskTree } from "./task-tree.ts";
+import { watchAll, watchTask } from "./task-watch.ts";
+import type { WorkOptions } from "./task-work.ts";
+
+interface ReasonOptions extends CommonOptions {
+  readonly reason: string;
+}
+
+export function addTask(program: Command, cli: Cli): void {
+  const command = program.command("task").description("tasks: submit them, see how far they are");
+  addSubmit(command, cli);
+  const list = command
+    .command("list")
+    .description("tasks by number")
+    .option("--state <state>", "blocked, scheduled, queued, assigned, running, done, dead or cancelled")
+    .option("--type <type>", "only of this type")
+    .option("--chat <chat>", "only what this chat has")
+    .option("--tag <tag>", "only with this tag")
+    .option("--parent <task>", "only what is right below this task", taskOption)
+    .addOption(limitOption(50));
+  cli.define(list, (options: ListOptions) => withCheckedLink(cli, (link) => listTasks(cli, link, options)));
+  const show = command.command("show <task>").description("one task, with its attempts");
+  cli.define(show, (_options: CommonOptions, text: string) =>
+    withTask(cli, text, (link, task) => showTask(cli, link, task)),
+  );
+  const tree = command.command("tree [task]").description("what a task, or every open one, waits for and is made of");
+  cli.define(tree, (_options: CommonOptions, text?: string) => {
+    if (text === undefined) return withCheckedLink(cli, (link) => showTaskTree(cli, link, null));
+    return withTask(cli, text, (link, task) => showTaskTree(cli, link, task));
+  });
+  addWork(command, cli);
+  const cancel = command
+    .command("cancel <task>")
+    .description("end a task; the chat that runs it is asked to stop")
+    .requiredOption("--reason <text>", "stands in the task");
+  cli.define(cancel, ({ reason }: ReasonOptions, text: string) =>
+    withTask(cli, text, (link, task) => cancelTask(link, task, reason)),
+  );
+  const watch = command.command("watch [task]").description("state and progress of a task, or of all, until the end");
+  cli.define(watch, ({ json }: CommonOptions, text?: string) => {
+    const isJson = json === true;
+    if (text === undefined) return withCheckedLink(cli, (link) => watchAll(cli, link, isJson));
+    return withTask(cli, text, (link, task) => watchTask(cli, link, task, isJson));
+  });
+}
+
+/** What tasks have left in the repository where the command stands. */
+function addWork(command: Command, cli: Cli): void {
+  for (const { name, description, body } of [
+    { name: "diff", description: "what a task has changed, as a patch", body: "diffTask" },
+    { name: "log", description: "the commits of a task", body: "logTask" },
+    {
+      name: "merge",
+      description: "merge a task, or the parts of a job, into the branch you are on",
+      body: "mergeTask",
+    },
+  ] as const) {
+    const subcommand = command
+      .command(`${name} <task>`)
+      .description(description)
+      .option("--remote <name>", "fetch what is not here from this remote");
+    if (name !== "merge") subcommand.option("--all", "also what the task began with: the work of those it depends on");
+    cli.define(subcommand, (options: WorkOptions, text: string) =>
+      withTask(cli, text, async (link, task) => {
+        const work = await import("./task-work.ts");
+        return work[body](cli, link, task, options);
+      }),
+    );
+  }
+}
+
+/** A command about one task that its argument names. */
+export async function withTask(
+  cli: Cli,
+  text: string,
+  body: (link: CoordinatorLink, task: number) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  const task = taskNumber(text);
+  return task.ok ? withCheckedLink(cli, (link) => body(link, task.value)) : task;
+}
+
+async function cancelTask(link: CoordinatorLink, task: number, reason: string): Promise<CommandResult> {
+  const done = await link.call("tasks.cancel", { task, reason });
+  return done.ok ? ok(cancelled(task, done.value)) : done;
+}
+
+function cancelled(task: number, data: OutputOf<"tasks.cancel">): Answer {
+  if (data.state === "cancelled") return { data, text: `Task ${task} is cancelled.\n` };
+  if (data.state === "running") return { data, text: `Task ${task} runs; its chat is asked to stop.\n` };
+  return { data, text: `Task ${task} is ${data.state}; what has ended stays as it is.\n`, isFailed: true };
+}

@@ -1,0 +1,95 @@
+import type { Command } from "commander";
+import type { InputOf } from "../../../contract/operations.ts";
+import type { AuditEntry } from "../../../contract/workspaces.ts";
+import { age } from "../../../local-mcp/recovery/brief.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
+import { ok, type Result } from "../../../shared/result.ts";
+import type { FailedResult } from "../../answer.ts";
+import { withCheckedLink } from "../../checked-link.ts";
+import { limitOption, momentOption, revision, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { needsAdmin } from "../../needs-admin.ts";
+import { oneLine, table } from "../../screen-text.ts";
+
+interface Options extends CommonOptions {
+  readonly kind?: string;
+  readonly subject?: string;
+  readonly actor?: string;
+  readonly since?: number;
+  readonly before?: number;
+  readonly limit?: number;
+}
+
+const defaultLimit = 50;
+const maxPerPage = 500;
+
+export function addAudit(program: Command, cli: Cli): void {
+  const command = program
+    .command("audit")
+    .description("who took, lost, changed and ended what in the workspace, newest first")
+    .option("--kind <kind>", "such as lease.granted, chat.offline, settings.changed")
+    .option("--subject <text>", "only entries whose subject begins with it")
+    .option("--actor <text>", "only entries whose actor begins with it")
+    .option("--since <time>", "not older (2h, 3d, 2026-11-20)", momentOption(cli.io, "first"))
+    .option("--before <number>", "older than the entry with this number", revision)
+    .addOption(limitOption(defaultLimit));
+  cli.define(command, (options: Options) => withCheckedLink(cli, (link) => showAudit(cli, link, options)));
+}
+
+async function showAudit(cli: Cli, link: CoordinatorLink, options: Options): Promise<CommandResult> {
+  const found = await findEntries(cli, link, options);
+  if (!found.ok) return needsAdmin(link, "The audit log is read", found);
+  const { entries, before } = found.value;
+  const rows = entries.map(({ seq, ageMs, kind, subject, actor, detail }) => [
+    String(seq),
+    `${age(ageMs)} ago`,
+    kind,
+    subject,
+    actor ?? "-",
+    oneLine(detailText(detail), 80),
+  ]);
+  const head = ["NUMBER", "WHEN", "KIND", "SUBJECT", "ACTOR", "DETAIL"];
+  const text = rows.length === 0 ? "No entries.\n" : table([head, ...rows], cli.io.size().columns);
+  const more = before === null ? "" : `There are more: --before ${before}\n`;
+  return ok({ data: { entries, before }, text: text + more });
+}
+
+interface AuditPage {
+  readonly entries: AuditEntry[];
+  /** Null: there are no more. */
+  readonly before: number | null;
+}
+
+/** [CL105] The coordinator knows one filter; the others are applied to its pages, which are read until one entry more than wanted is found. */
+async function findEntries(
+  cli: Cli,
+  link: CoordinatorLink,
+  options: Options,
+): Promise<Result<AuditPage, FailedResult["error"]>> {
+  const { kind, limit = defaultLimit } = options;
+  const entries: AuditEntry[] = [];
+  let { before } = options;
+  for (let isLast = false; !isLast && entries.length <= limit;) {
+    const query: InputOf<"audit.list"> = { limit: maxPerPage, ...omitUndefined({ kind, before }) };
+    const page = await link.call("audit.list", query);
+    if (!page.ok) return page;
+    const recentEntries = page.value.entries.filter(({ ageMs }) => cli.io.now() - ageMs >= (options.since ?? 0));
+    entries.push(...recentEntries.filter((one) => matchesFilter(one, options)));
+    isLast = recentEntries.length < maxPerPage;
+    before = recentEntries.at(-1)?.seq;
+  }
+  const shown = entries.slice(0, limit);
+  return ok({ entries: shown, before: entries.length > limit ? (shown.at(-1)?.seq ?? null) : null });
+}
+
+function matchesFilter({ subject, actor }: AuditEntry, filter: Options): boolean {
+  return subject.startsWith(filter.subject ?? "") && (actor ?? "").startsWith(filter.actor ?? "");
+}
+
+function detailText(detail: AuditEntry["detail"]): string {
+  if (typeof detail !== "object" || detail === null) return "-";
+  const pairs = Object.entries(detail).map(
+    ([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
+  return pairs.join(", ") || "-";
+}

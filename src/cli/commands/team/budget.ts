@@ -1,0 +1,127 @@
+import { InvalidArgumentError, type Command } from "commander";
+import type { Budget, BudgetChanges, Budgets, Usage } from "../../../contract/budgets.ts";
+import type { OutputOf } from "../../../contract/operations.ts";
+import { age } from "../../../local-mcp/recovery/brief.ts";
+import { ok } from "../../../shared/result.ts";
+import { wrongUsage } from "../../answer.ts";
+import { withCheckedLink } from "../../checked-link.ts";
+import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { needsAdmin } from "../../needs-admin.ts";
+import { table } from "../../screen-text.ts";
+
+type BudgetOwner = keyof Budgets;
+type BudgetMeasure = keyof Budget;
+type BudgetLimit = number | "none";
+type SetOptions = CommonOptions & Partial<Record<string, BudgetLimit | boolean>>;
+
+const ownerText: Readonly<Record<BudgetOwner, string>> = {
+  day: "all work of a day (UTC)",
+  chat: "each chat, over its life",
+  task: "each task that has no limit of its own",
+};
+const budgetOwners = ["day", "chat", "task"] as const;
+
+interface Unit {
+  readonly option: string;
+  readonly name: string;
+  readonly measure: BudgetMeasure;
+  /** Of the measure in one of what is typed. */
+  readonly scale: number;
+  readonly show: (value: number) => string;
+}
+
+const units: readonly Unit[] = [
+  { option: "Usd", name: "cost", measure: "costMicros", scale: 1_000_000, show: dollars },
+  { option: "Tokens", name: "tokens", measure: "tokens", scale: 1, show: (value) => value.toLocaleString("en-US") },
+  { option: "Minutes", name: "time", measure: "wallMs", scale: 60_000, show: age },
+];
+
+export function addBudget(program: Command, cli: Cli): void {
+  const command = program.command("budget").description("what work may use, and has used; `budget set` changes limits");
+  cli.define(command, () => withCheckedLink(cli, (link) => showBudgets(cli, link)));
+  const set = command.command("set").description("change limits (a number, or none); what is not named stays");
+  for (const owner of budgetOwners) {
+    for (const unit of units) {
+      set.option(
+        `--${owner}-${unit.option.toLowerCase()} <n>`,
+        `${unit.name} of ${ownerText[owner]}`,
+        parseLimit(unit),
+      );
+    }
+  }
+  cli.define(set, (options: SetOptions) => withCheckedLink(cli, (link) => setBudgets(cli, link, options)));
+}
+
+/** Below 2^53 in the unit that is stored. */
+function parseLimit({ scale }: Unit): (text: string) => BudgetLimit {
+  return (text) => {
+    if (text === "none") return text;
+    const value = Math.round(Number(/^\d+(\.\d+)?$/.test(text) ? text : Number.NaN) * scale);
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new InvalidArgumentError("Give a number above 0, such as 20 or 2.5, or none.");
+    }
+    return value;
+  };
+}
+
+/** 0.0132 and 20.00: at least two places, and no more than it takes. */
+function dollars(micros: number): string {
+  return `$${(micros / 1_000_000).toFixed(6).replace(/0{1,4}$/, "")}`;
+}
+
+async function showBudgets(cli: Cli, link: CoordinatorLink): Promise<CommandResult> {
+  const found = await link.call("budgets.get", {});
+  return found.ok ? ok({ data: found.value, text: formatBudgets(cli, found.value) }) : found;
+}
+
+function formatBudgets(cli: Cli, { limits, today, dayEndsInMs, isDaySpent, chats }: OutputOf<"budgets.get">): string {
+  const { columns } = cli.io.size();
+  const rows = units.map(({ name, measure, show }) => [
+    name,
+    show(today[measure]),
+    ...budgetOwners.map((owner) => limitText(limits[owner][measure], show)),
+  ]);
+  const head = ["", "USED TODAY", "LIMIT OF THE DAY", "OF A CHAT", "OF A TASK"];
+  const state = isDaySpent ? "The limit of the day is reached: nothing new is begun before it ends or is raised. " : "";
+  return [
+    table([head, ...rows], columns),
+    `${state}The day (UTC) ends in ${age(dayEndsInMs)}.\n`,
+    ...(chats.length === 0 ? [] : ["\n", table(chatRows(chats), columns)]),
+  ].join("");
+}
+
+function limitText(limit: number | undefined, show: (value: number) => string): string {
+  return limit === undefined ? "none" : show(limit);
+}
+
+function chatRows(chats: OutputOf<"budgets.get">["chats"]): string[][] {
+  const rows = chats.map(({ chat, machine, used, isSpent }) => [
+    chat,
+    machine ?? "-",
+    ...formatUsage(used),
+    isSpent ? "limit reached" : "",
+  ]);
+  return [["CHAT", "MACHINE", ...units.map(({ name }) => name.toUpperCase()), ""], ...rows];
+}
+
+function formatUsage(used: Usage): string[] {
+  return units.map(({ measure, show }) => show(used[measure]));
+}
+
+async function setBudgets(cli: Cli, link: CoordinatorLink, options: SetOptions): Promise<CommandResult> {
+  const changes = budgetOwners.flatMap((owner) =>
+    units.flatMap(({ option, measure }) => {
+      const limit = options[`${owner}${option}`];
+      return limit === undefined || typeof limit === "boolean" ? [] : [{ owner, measure, limit }];
+    }),
+  );
+  if (changes.length === 0) return wrongUsage("name a limit, such as --day-usd 20 or --task-tokens none.");
+  const budgets: BudgetChanges = {};
+  for (const { owner, measure, limit } of changes) {
+    budgets[owner] = { ...budgets[owner], [measure]: limit === "none" ? null : limit };
+  }
+  const done = await link.call("settings.set", { settings: { budgets } });
+  if (!done.ok) return needsAdmin(link, "Limits are set", done);
+  return showBudgets(cli, link);
+}

@@ -1,0 +1,84 @@
+import type { Chat } from "../../../contract/chats.ts";
+import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
+import { localWorkspace } from "../../../coordinator-client/open-link.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import * as sessions from "../../../local-mcp/sessions/sessions.ts";
+import { createNaming, type Naming } from "../../../local-mcp/team/chat-naming.ts";
+import { ok, type Result } from "../../../shared/result.ts";
+import { shortIds } from "../../../shared/short-id.ts";
+import { ambiguous, type FailedResult } from "../../answer.ts";
+import type { Cli } from "../../cli.ts";
+import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
+import { fetchPages } from "../../fetch-pages.ts";
+import { oneLine } from "../../screen-text.ts";
+
+type CoordinatorResult<T> = Result<T, FailedResult["error"]>;
+
+/** [CL85] Titles, projects and short ids of the chats that a coordinator knows. */
+export class ChatNames {
+  readonly #runtime: Runtime;
+  readonly #naming: Naming;
+  readonly short: (chat: string) => string;
+
+  private constructor(runtime: Runtime, naming: Naming, chats: readonly Chat[]) {
+    this.#runtime = runtime;
+    this.#naming = naming;
+    this.short = shortIds(chats.map(({ chat }) => chat));
+  }
+
+  /** @param chats all that short ids have to tell apart */
+  static async load(cli: Cli, link: CoordinatorLink, chats: readonly Chat[]): Promise<ChatNames> {
+    const runtime = await cli.runtime();
+    const edge = readEdgeConfig(cli.paths.home, cli.io.env);
+    const joined = edge.ok ? edge.value : null;
+    const workspace = joined?.workspace ?? localWorkspace;
+    return new ChatNames(runtime, createNaming(runtime, { workspace, machine: link.machine, edge: joined }), chats);
+  }
+
+  title(chat: Chat): string | null {
+    if (chat.client === commandLine) return "(the command line)";
+    const session = this.#session(chat);
+    return (session && sessions.displayTitle(session)) ?? this.#naming.titleOf(chat);
+  }
+
+  /** The root of its project; null where this machine does not know it. */
+  project(chat: Chat): string | null {
+    const { checkout } = chat.metadata;
+    const isPath = typeof checkout === "string" && /^([\\/]|[A-Za-z]:)/.test(checkout);
+    return this.#session(chat)?.project ?? (isPath ? checkout : null);
+  }
+
+  #session({ chat }: Chat): sessions.Session | null {
+    return this.#runtime.store.read((sql) => sessions.get(sql, chat), null);
+  }
+}
+
+export function allChats(link: CoordinatorLink): Promise<CoordinatorResult<readonly Chat[]>> {
+  return fetchPages({ maxPerPage: 200 }, "chats", (page) => link.call("chats.list", page)).then((listed) =>
+    listed.ok ? ok(listed.value.chats) : listed,
+  );
+}
+
+/** [CL79] The chat that the beginning of an id means; an id that fits none goes on as it is, and the coordinator answers. */
+export async function findChat(
+  cli: Cli,
+  link: CoordinatorLink,
+  idOrPrefix: string,
+): Promise<CoordinatorResult<string>> {
+  const chats = await allChats(link);
+  if (!chats.ok) return chats;
+  const isWhole = chats.value.some(({ chat }) => chat === idOrPrefix);
+  const matching = isWhole ? [] : chats.value.filter(({ chat }) => chat.startsWith(idOrPrefix));
+  const [first, second] = matching;
+  if (!second) return ok(first?.chat ?? idOrPrefix);
+  const names = await ChatNames.load(cli, link, chats.value);
+  const lines = matching
+    .slice(0, maxCandidates)
+    .map((one) => `\n  ${names.short(one.chat)}  ${one.status}  ${oneLine(names.title(one) ?? one.client, 60)}`);
+  return ambiguous(
+    `"${idOrPrefix}" is the beginning of several chats; give more of the id:${lines.join("")}`,
+    matching.map(({ chat }) => chat),
+  );
+}
+
+const maxCandidates = 8;

@@ -1,0 +1,111 @@
+import type { Result } from "../../../../shared/result.ts";
+import { age } from "../../../../local-mcp/recovery/brief.ts";
+import type { Runtime } from "../../../../runtime/runtime.ts";
+import { StoreError } from "../../../../store/store-error.ts";
+import { enclosingChat, reservedByOthers, type ReservedFile } from "../../../../local-mcp/team/commit-guard.ts";
+import type { FailedResult } from "../../../answer.ts";
+import { commandLineChat, type CoordinatorLink } from "../../../coordinator-link.ts";
+import { oneLine, safeText } from "../../../screen-text.ts";
+
+export interface CommitToCheck {
+  /** The root of the work tree. */
+  readonly root: string;
+  /** As `git diff --name-only -z` prints them. */
+  readonly staged: string;
+  readonly parentPid: number;
+}
+
+export interface CommitVerdict {
+  readonly isRefused: boolean;
+  /** For stderr; empty: nothing to say. */
+  readonly text: string;
+}
+
+type OpenLink = () => Promise<Result<CoordinatorLink, FailedResult["error"]>>;
+
+const allowed: CommitVerdict = { isRefused: false, text: "" };
+const maxShown = 10;
+/** Leases that are asked for again: each is a request. */
+const maxChecked = 10;
+
+/** [FI20] [FI22] Refuses what another chat has reserved. Only a file that seems to be is asked for at the coordinator, and without an answer the commit goes on. */
+export async function checkCommit(
+  runtime: Runtime,
+  commit: CommitToCheck,
+  openLink: OpenLink,
+  timeout: Promise<"late">,
+): Promise<CommitVerdict> {
+  const { store, config } = runtime;
+  if (!config.team.isEnabled || !store.exists()) return allowed;
+  try {
+    const found = findReserved(runtime, commit);
+    if (found.length === 0) return allowed;
+    const reservation = await Promise.race([confirmReserved(found, openLink), timeout]);
+    if (reservation === "late") return uncheckedVerdict("the coordinator did not answer in time");
+    return reservation.length === 0 ? allowed : { isRefused: true, text: refusalText(runtime.now(), reservation) };
+  } catch (error) {
+    if (error instanceof StoreError) return uncheckedVerdict(error.message);
+    throw error;
+  }
+}
+
+function findReserved({ store, processes, env }: Runtime, { root, staged, parentPid }: CommitToCheck): ReservedFile[] {
+  const paths = staged.split("\0").filter((path) => path !== "");
+  return store.write((sql) => {
+    const session = enclosingChat(sql, processes, env, parentPid);
+    const found = reservedByOthers(sql, { session: session ?? "", processes }, root, paths);
+    // What the user has reserved by the command line keeps chats away, not the user.
+    return session === null
+      ? found.filter(({ reservation }) => reservation.holder !== commandLineChat(reservation.machine))
+      : found;
+  });
+}
+
+class NotAnswered extends Error {}
+
+/** What this machine has heard may be over. */
+async function confirmReserved(
+  candidates: readonly ReservedFile[],
+  openLink: OpenLink,
+): Promise<ReservedFile[] | "late"> {
+  const link = await openLink();
+  if (!link.ok) return "late";
+  try {
+    const resources = [...new Set(candidates.map(({ reservation }) => reservation.resource))].slice(0, maxChecked);
+    const holders = new Map<string, string | undefined>();
+    for (const resource of resources) holders.set(resource, await holderOf(link.value, resource));
+    return candidates.filter(({ reservation }) => holders.get(reservation.resource) === reservation.holder);
+  } catch (error) {
+    if (error instanceof NotAnswered) return "late";
+    throw error;
+  } finally {
+    link.value.close();
+  }
+}
+
+async function holderOf(link: CoordinatorLink, resource: string): Promise<string | undefined> {
+  const listed = await link.call("leases.list", { prefix: resource, limit: 1 });
+  if (!listed.ok) throw new NotAnswered(listed.error.message);
+  return listed.value.leases.find((lease) => lease.resource === resource)?.holder;
+}
+
+function uncheckedVerdict(why: string): CommitVerdict {
+  return { isRefused: false, text: `SHIM: reserved files were not checked (${safeText(why)}); the commit goes on.\n` };
+}
+
+/** Names are other chats' words. */
+function refusalText(now: number, reservedFiles: readonly ReservedFile[]): string {
+  const lines = reservedFiles.slice(0, maxShown).map(({ path, reservation }) => {
+    const who = `"${oneLine(reservation.holderName, 60)}" (chat ${reservation.holder}, on ${oneLine(reservation.machine, 60)})`;
+    return `  ${oneLine(path, 200)}: ${who}, since ${age(now - reservation.since)}\n`;
+  });
+  const moreText = reservedFiles.length > maxShown ? `  and ${reservedFiles.length - maxShown} more\n` : "";
+  const [first] = reservedFiles;
+  const hints = [
+    "`shim files list` shows what is reserved. Ask the chat to release it",
+    ` (\`shim send ${first?.reservation.holder ?? "<chat>"} "..."\`), or commit anyway: git commit --no-verify\n`,
+  ].join("");
+  return safeText(
+    `SHIM: the commit is refused, since other chats have reserved files in it:\n${lines.join("")}${moreText}${hints}`,
+  );
+}

@@ -1,0 +1,100 @@
+import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { writeAtomically } from "../../../../platform/private-files.ts";
+
+/** The pre-commit hook of git that asks SHIM, and the hook that was there before it. */
+
+export interface GuardCommand {
+  readonly node: string;
+  /** The built entry of the guard. */
+  readonly script: string;
+  /** Where it is not the usual one. */
+  readonly home: string | undefined;
+}
+
+export interface GuardState {
+  /** The hook. */
+  readonly path: string;
+  /** What was there before, kept and run first. Null: nothing. */
+  readonly kept: string | null;
+  /** stale: of another copy of SHIM; other: another hook, or none. */
+  readonly kind: "installed" | "stale" | "other" | "none";
+}
+
+/** [FI20] The exit code by which the guard refuses; every other one lets the commit go on. */
+export const refusedExit = 9;
+
+const mark = "# SHIM commit guard";
+const suffix = ".before-shim";
+
+export function guardState(hooks: string, command: GuardCommand): GuardState {
+  const path = join(hooks, "pre-commit");
+  const kept = exists(path + suffix) ? path + suffix : null;
+  if (!exists(path)) return { path, kept, kind: "none" };
+  const text = readText(path);
+  if (!text.includes(`\n${mark}`)) return { path, kept, kind: "other" };
+  return { path, kept, kind: text === hookText(command, findInterpreter(kept)) ? "installed" : "stale" };
+}
+
+/** [FI23] @throws the system's error when the folder cannot be written to; then nothing has changed */
+export function installGuard({ path, kind }: GuardState, command: GuardCommand): void {
+  const kept = path + suffix;
+  mkdirSync(dirname(path), { recursive: true });
+  if (kind === "other") renameSync(path, kept);
+  try {
+    writeAtomically(path, hookText(command, findInterpreter(exists(kept) ? kept : null)), { mode: 0o755 });
+  } catch (error) {
+    if (kind === "other") renameSync(kept, path);
+    throw error;
+  }
+}
+
+/** [FI23] What was there before comes back as it was: it is the same file. */
+export function removeGuard({ path, kept }: GuardState): void {
+  if (kept === null) rmSync(path);
+  else renameSync(kept, path);
+}
+
+function exists(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** Empty for a link to nowhere. */
+function readText(path: string): string {
+  return lstatSync(path).isFile() ? readFileSync(path, "utf8") : "";
+}
+
+/** The shell that a kept hook names, with its options; null: it is run as a program of its own. */
+function findInterpreter(kept: string | null): string | null {
+  if (kept === null) return null;
+  try {
+    const [line = ""] = readFileSync(kept, "latin1").split("\n", 1);
+    return /^#! *((?:\/usr\/bin\/env +)?[\w./-]*\b(?:sh|bash|dash|ksh|zsh)(?: +-\w+)*) *$/.exec(line)?.[1] ?? null;
+  } catch {
+    // A link to nowhere: git would not have run it, either.
+    return null;
+  }
+}
+
+/** [FI24] A hook of a shell is read by its shell under the old name: many find their files, or their task, by `$0`. */
+function hookText({ node, script, home }: GuardCommand, shell: string | null): string {
+  const run = shell === null ? `"$0${suffix}" "$@"` : `${shell} -c '. "$0${suffix}"' "$0" "$@"`;
+  const lines = [
+    "#!/bin/sh",
+    `${mark}: refuses a commit of files that another chat has reserved. \`shim files guard remove\` takes it out.`,
+    `if [ -x "$0${suffix}" ]; then ${run} || exit $?; fi`,
+    ...(home === undefined ? [] : [`[ -n "$SHIM_HOME" ] || export SHIM_HOME=${shellQuote(home)}`]),
+    `git diff --cached --name-only --no-renames -z | ${shellQuote(node)} ${shellQuote(script)}`,
+    "case $? in",
+    "  0) ;;",
+    `  ${refusedExit}) exit 1 ;;`,
+    '  *) echo "SHIM: reserved files were not checked; the commit goes on. See: shim files guard status" >&2 ;;',
+    "esac",
+    "exit 0",
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function shellQuote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,98 @@
+import type { Command } from "commander";
+import { ok } from "../../../shared/result.ts";
+import { age } from "../../../local-mcp/recovery/brief.ts";
+import { notFound } from "../../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { registerCommandLine, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { toView, fileScope, releaseLease, listLeases, reserve, toResources } from "./reserved-files.ts";
+import { oneLine, table } from "../../screen-text.ts";
+import { addFilesGuard } from "./files-guard.ts";
+import { durationUpTo } from "./lease-run.ts";
+
+interface Options extends CommonOptions {
+  readonly for?: number;
+}
+
+/** As long as a lease may be that does not live with its chat. */
+const defaultTtlMs = 3_600_000;
+
+export function addFiles(program: Command, cli: Cli): void {
+  const command = program.command("files").description("files of this project that chats have reserved");
+  const list = command.command("list").description("who has reserved what");
+  cli.define(list, () => withLink(cli, (link) => listFiles(cli, link)));
+  const take = command
+    .command("reserve <path...>")
+    .description('keep chats from editing these: a file, "folder/*" or "folder/**"')
+    .option("--for <duration>", "how long, up to 1h (default: 1h)", durationUpTo(1));
+  cli.define(take, (options: Options, ...paths: unknown[]) =>
+    withLink(cli, (link) => reserveFiles(cli, link, paths.flat() as string[], options.for ?? defaultTtlMs)),
+  );
+  const release = command
+    .command("release [path...]")
+    .description("give back what the command line has reserved: these, or all in this project");
+  cli.define(release, (_options: Options, ...paths: unknown[]) =>
+    withLink(cli, (link) => releaseFiles(cli, link, paths.flat() as string[])),
+  );
+  addFilesGuard(command, cli);
+}
+
+async function listFiles(cli: Cli, link: CoordinatorLink): Promise<CommandResult> {
+  const scope = await fileScope(cli, link, true);
+  if (!scope.ok) return scope;
+  const leases = await listLeases(scope.value);
+  if (!leases.ok) return leases;
+  const files = await Promise.all(leases.value.map((lease) => toView(scope.value, lease)));
+  const rows = files.map(({ path, name, chat, machine, heldForMs }) => [
+    path,
+    oneLine(name ?? "-", 40),
+    chat,
+    machine ?? "-",
+    `${age(heldForMs)} ago`,
+  ]);
+  const head = ["PATH", "RESERVED BY", "CHAT", "MACHINE", "SINCE"];
+  const text =
+    rows.length === 0 ? "Nothing is reserved in this project.\n" : table([head, ...rows], cli.io.size().columns);
+  return ok({ data: { project: scope.value.root, files }, text });
+}
+
+async function reserveFiles(
+  cli: Cli,
+  link: CoordinatorLink,
+  paths: readonly string[],
+  ttlMs: number,
+): Promise<CommandResult> {
+  const scope = await fileScope(cli, link, false);
+  if (!scope.ok) return scope;
+  const resources = toResources(cli, scope.value, paths);
+  if (!resources.ok) return resources;
+  const self = await registerCommandLine(link);
+  if (!self.ok) return self;
+  const reserved = await reserve(scope.value, self.value, resources.value, ttlMs);
+  if (!reserved.ok) return reserved;
+  const files = await Promise.all(reserved.value.map((lease) => toView(scope.value, lease)));
+  const names = files.map(({ path }) => path).join(", ");
+  const text = `Reserved for ${age(ttlMs)}: ${names}. Chats do not edit them by their tools; what a shell writes is not seen.\n`;
+  return ok({ data: { files }, text });
+}
+
+async function releaseFiles(cli: Cli, link: CoordinatorLink, paths: readonly string[]): Promise<CommandResult> {
+  const scope = await fileScope(cli, link, false);
+  if (!scope.ok) return scope;
+  const resources = toResources(cli, scope.value, paths);
+  if (!resources.ok) return resources;
+  const self = await registerCommandLine(link);
+  if (!self.ok) return self;
+  const leases = await listLeases(scope.value, self.value.chat);
+  if (!leases.ok) return leases;
+  const leasesToRelease = leases.value.filter(
+    ({ resource }) => paths.length === 0 || resources.value.includes(resource),
+  );
+  if (leasesToRelease.length === 0)
+    return notFound("the command line has reserved none of these here; `shim files list` shows who has.");
+  for (const lease of leasesToRelease) {
+    const released = await releaseLease(scope.value, self.value, lease);
+    if (!released.ok) return released;
+  }
+  const released = leasesToRelease.map(({ resource }) => resource.slice(scope.value.prefix.length));
+  return ok({ data: { released }, text: `Given back: ${released.join(", ")}.\n` });
+}

@@ -1,0 +1,140 @@
+import type { Command } from "commander";
+import { Id } from "../../../contract/values.ts";
+import { err, ok } from "../../../shared/result.ts";
+import { age } from "../../../local-mcp/recovery/brief.ts";
+import { exitCodes, wrongUsage } from "../../answer.ts";
+import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { interruptedBefore, type CommandLease } from "./leases/held-lease.ts";
+import { runUnder, acquireLease, type CommandWords } from "./leases/run-with-lease.ts";
+import { termRequest } from "./leases/lease-request.ts";
+import { durationUpTo } from "./lease-run.ts";
+
+interface Options extends CommonOptions {
+  readonly wait?: number;
+  readonly ttl?: number;
+  readonly once?: boolean;
+  readonly status?: boolean;
+}
+
+interface Campaign {
+  readonly name: string;
+  readonly ttlMs: number;
+  /** Undefined: until it leads. */
+  readonly waitMs: number | undefined;
+  /** Exits when leadership is lost, else campaigns again. */
+  readonly isOnce: boolean;
+  readonly words: CommandWords;
+}
+
+const defaultTtlMs = 30_000;
+const maxWaitMs = 3_600_000;
+const retryMs = 5_000;
+
+export function addLead(program: Command, cli: Cli): void {
+  const command = program
+    .command("lead <name> [command...]")
+    .description("run a command while this process leads an election: `shim lead deploy -- ./deployer`")
+    .option("--status", "only show who leads")
+    .option("--once", "exit when leadership is lost (default: campaign again)")
+    .option("--wait <duration>", "exit when it does not lead by then (default: no limit)", durationUpTo(0))
+    .option(
+      "--ttl <duration>",
+      "how long a term outlives this process when that is killed (default: 30s)",
+      durationUpTo(1, 10),
+    );
+  cli.define(command, (options: Options, name: string, ...rest: unknown[]) => {
+    const [first = "", ...args] = rest.flat() as string[];
+    const usageProblem = findUsageProblem(options, name, first);
+    if (usageProblem !== null) return Promise.resolve(wrongUsage(usageProblem));
+    if (options.status === true) return withLink(cli, (link) => showLeader(link, name));
+    const { ttl: ttlMs = defaultTtlMs, wait: waitMs, once } = options;
+    const campaign = { name, ttlMs, waitMs, isOnce: once === true, words: [first, ...args] as const };
+    return withLink(cli, (link) => new LeadRun(cli, link, campaign).run());
+  });
+}
+
+function findUsageProblem({ status }: Options, name: string, command: string): string | null {
+  if (!Id.safeParse(name).success) return `"${name}" is no name of an election: letters, digits and . : @ _ -`;
+  if (status === true) return command === "" ? null : "--status takes no command.";
+  return command === "" ? `give the command behind --: \`shim lead ${name} -- ./deployer\`, or --status.` : null;
+}
+
+/** [CL102] */
+async function showLeader(link: CoordinatorLink, name: string): Promise<CommandResult> {
+  const found = await link.call("elections.observe", { name });
+  if (!found.ok) return found;
+  const { leader } = found.value;
+  if (leader === null) return ok({ data: { leader }, text: `Nobody leads ${name}.\n`, exit: exitCodes.notFound });
+  const chat = await link.call("chats.get", { chat: leader.leader });
+  const where = chat.ok ? ` on ${chat.value.machine} (${chat.value.client})` : "";
+  const text = `${leader.leader}${where} leads ${name}, term ${leader.term}, ${age(leader.remainingMs)} left unless renewed.\n`;
+  return ok({ data: { leader, machine: chat.ok ? chat.value.machine : null }, text });
+}
+
+/** [CL100] [CL101] One process that campaigns, and runs its command in each term that it wins. */
+class LeadRun {
+  readonly #cli: Cli;
+  readonly #link: CoordinatorLink;
+  readonly #campaign: Campaign;
+  readonly #stop: AbortSignal;
+
+  constructor(cli: Cli, link: CoordinatorLink, campaign: Campaign) {
+    this.#cli = cli;
+    this.#link = link;
+    this.#campaign = campaign;
+    this.#stop = cli.io.interrupted();
+  }
+
+  async run(): Promise<CommandResult> {
+    for (let isFirst = true; ; isFirst = false) {
+      const won = await this.#win(isFirst);
+      if (!won.ok) return won;
+      const ended = await this.#lead(won.value);
+      if (ended !== null) return ended;
+    }
+  }
+
+  async #win(isFirst: boolean): ReturnType<typeof acquireLease> {
+    const { name, ttlMs, waitMs } = this.#campaign;
+    for (;;) {
+      const request = termRequest(name, { ttlMs, waitMs: waitMs ?? maxWaitMs });
+      const leaseResult = await acquireLease(this.#cli, this.#link, request, this.#stop, "lead");
+      if (leaseResult.ok) return leaseResult;
+      if (this.#stop.aborted) return interruptedBefore("this process led");
+      // [CL101] Nobody answers for a while: it has led before, so what was asked for is right.
+      const isAgain =
+        leaseResult.error.code === "lease_held"
+          ? waitMs === undefined
+          : isTransient(leaseResult.error.code) && !isFirst;
+      if (!isAgain) return leaseResult;
+      if (leaseResult.error.code !== "lease_held") await this.#cli.io.wait(retryMs, this.#stop);
+    }
+  }
+
+  /** @returns null: leadership was lost, and it campaigns again */
+  async #lead(held: CommandLease): Promise<CommandResult | null> {
+    const { name, words, isOnce } = this.#campaign;
+    const { token: term } = held;
+    this.#cli.progress(`Leads ${name}, term ${term}.`);
+    try {
+      const env = { SHIM_ELECTION: name, SHIM_TERM: String(term) };
+      const ran = await runUnder(this.#cli, held, words, env, this.#stop);
+      if (!ran.ok) return ran;
+      if (ran.value.end === "exit") {
+        const { exit } = ran.value;
+        return ok({ data: { name, term, exitCode: exit }, text: "", isOneLine: true, exit });
+      }
+      const lost = `leadership of ${name} was lost, and the command was ended: ${ran.value.reason}`;
+      if (isOnce) return err({ exit: exitCodes.leaseLost, code: "leadership_lost", message: `${lost}.` });
+      this.#cli.progress(`The ${lost}. It campaigns again.`);
+      return null;
+    } finally {
+      await held.release();
+    }
+  }
+}
+
+function isTransient(code: string): boolean {
+  return code === "edge_unreachable" || code === "overloaded" || code === "rate_limited";
+}

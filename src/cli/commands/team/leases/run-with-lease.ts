@@ -1,0 +1,59 @@
+import { codeOf, messageOf } from "../../../../shared/error.ts";
+import { err, ok, type Result } from "../../../../shared/result.ts";
+import { exitCodes, type FailedResult } from "../../../answer.ts";
+import type { Cli } from "../../../cli.ts";
+import type { CoordinatorLink } from "../../../coordinator-link.ts";
+import { acquireOnEdge } from "./edge-lease.ts";
+import { toRunChat, type CommandLease } from "./held-lease.ts";
+import { acquireLocally } from "./local-lease.ts";
+import type { LeaseRequest } from "./lease-request.ts";
+
+export type CommandWords = readonly [program: string, ...args: string[]];
+
+/** Takes a right as a chat of its own. */
+export function acquireLease(
+  cli: Cli,
+  link: CoordinatorLink,
+  request: LeaseRequest,
+  stop: AbortSignal,
+  kind: "run" | "lead" = "run",
+): Promise<Result<CommandLease, FailedResult["error"]>> {
+  const chat = toRunChat(link, kind);
+  return link.edge ? acquireOnEdge(link.edge, chat, request, stop) : acquireLocally(cli.io, link, chat, request, stop);
+}
+
+export type RunEnd =
+  | { readonly end: "exit"; readonly exit: number }
+  | { readonly end: "lost"; readonly reason: string };
+
+/** [CL33] [CL100] Runs a command until it ends, the right it runs under is lost, or it is to stop. */
+export async function runUnder(
+  { io }: Cli,
+  { lost }: CommandLease,
+  [command, ...args]: CommandWords,
+  extraEnv: Readonly<Record<string, string>>,
+  stop: AbortSignal,
+): Promise<Result<RunEnd, FailedResult["error"]>> {
+  const group = io.startGroup({ command, args, cwd: io.cwd, env: { ...io.env, ...extraEnv } });
+  const stopOrLost = AbortSignal.any([stop, lost]);
+  const end = (): void => void group.end(graceMs);
+  stopOrLost.addEventListener("abort", end, { once: true });
+  if (stopOrLost.aborted) end();
+  try {
+    const exit = await group.ended;
+    return ok(lost.aborted ? { end: "lost", reason: String(lost.reason) } : { end: "exit", exit });
+  } catch (error) {
+    return notStarted(command, error);
+  } finally {
+    stopOrLost.removeEventListener("abort", end);
+  }
+}
+
+/** Between TERM and KILL. */
+const graceMs = 5_000;
+
+function notStarted(command: string, error: unknown): FailedResult {
+  const isMissing = codeOf(error) === "ENOENT";
+  const message = isMissing ? `there is no program ${command}.` : `${command} cannot be started: ${messageOf(error)}.`;
+  return err({ exit: isMissing ? exitCodes.noSuchProgram : exitCodes.notStartable, code: "not_started", message });
+}

@@ -1,0 +1,128 @@
+import type { Command } from "commander";
+import type { Change } from "../../../contract/state.ts";
+import { ok, type Result } from "../../../shared/result.ts";
+import type { EdgeClient } from "../../../coordinator-client/edge/client.ts";
+import type { EdgeEvent } from "../../../coordinator-client/edge/events.ts";
+import type { WatchEvent } from "../../../coordinator-client/edge/state-watch.ts";
+import type { FailedResult } from "../../answer.ts";
+import { revision, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
+import { edgeFailure, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { oneLine, safeText, safeJsonLine } from "../../screen-text.ts";
+
+interface Options extends CommonOptions {
+  readonly from?: number;
+  readonly once?: boolean;
+}
+
+export function addWatch(program: Command, cli: Cli): void {
+  const command = program
+    .command("watch [prefix]")
+    .description("shows changes of state, chats ($chat/) and leaders ($leader/) as they come")
+    .option("--from <revision>", "begin after this revision (default: now)", revision)
+    .option("--once", "only what is there already");
+  cli.define(command, (options: Options, prefix = "") =>
+    withLink(cli, async (link) => {
+      const signal = cli.io.interrupted();
+      const start = await findStartRevision(link, options.from);
+      if (!start.ok) return start;
+      return link.edge && !options.once
+        ? follow(cli, link.edge, { prefix, after: start.value }, options, signal)
+        : pull(cli, link, { prefix, after: start.value }, options, signal);
+    }),
+  );
+}
+
+interface WatchStart {
+  readonly prefix: string;
+  readonly after: number;
+}
+
+/** Of this machine's own file: a look costs nothing. */
+const pollIntervalMs = 500;
+
+async function pull(
+  cli: Cli,
+  link: CoordinatorLink,
+  start: WatchStart,
+  options: Options,
+  signal: AbortSignal,
+): Promise<CommandResult> {
+  for (let { after } = start; ;) {
+    const pulled = await link.call("state.changes", { prefix: start.prefix, after, limit: 500 });
+    if (!pulled.ok) return pulled;
+    const { changes, isMore } = pulled.value;
+    show(cli, options, changes);
+    after = pulled.value.revision;
+    if (isMore) continue;
+    if (options.once || signal.aborted) return endAnswer(after);
+    await cli.io.wait(pollIntervalMs, signal);
+  }
+}
+
+/** [CL31] Over a socket, which comes back by itself; ends with Ctrl-C, or when the coordinator will never answer. */
+async function follow(
+  cli: Cli,
+  edge: EdgeClient,
+  start: WatchStart,
+  options: Options,
+  signal: AbortSignal,
+): Promise<CommandResult> {
+  edge.on((event) => reportState(cli, event));
+  const watch = edge.watch(start);
+  signal.addEventListener("abort", () => watch.close(), { once: true });
+  if (signal.aborted) watch.close();
+  for await (const event of watch) {
+    if (event.type === "failed") return edgeFailure(event.error);
+    if (event.type === "changes") show(cli, options, event.changes);
+    else showAll(cli, options, event);
+  }
+  return endAnswer(watch.revision ?? start.after);
+}
+
+/** Who follows sees why nothing comes. */
+function reportState(cli: Cli, event: EdgeEvent): void {
+  if (event.type !== "state" || event.state === event.previous) return;
+  if (event.state === "disconnected" && event.previous !== "connecting") {
+    cli.progress(`No connection to the coordinator (${event.reason}); it tries again, and misses nothing.`);
+  }
+  if (event.state === "fallback") cli.progress("No socket gets through: it asks every 5 s over HTTP.");
+}
+
+function endAnswer(revision: number): CommandResult {
+  return ok({ data: { revision }, text: "", isOneLine: true });
+}
+
+/** The revision to begin after: the newest, unless one is given. */
+async function findStartRevision(
+  link: CoordinatorLink,
+  from: number | undefined,
+): Promise<Result<number, FailedResult["error"]>> {
+  if (from === undefined) {
+    const listed = await link.call("state.list", { limit: 1 });
+    return listed.ok ? ok(listed.value.revision) : listed;
+  }
+  // One that is not kept any more is refused, and not passed over.
+  const asked = await link.call("state.changes", { after: from, limit: 1 });
+  return asked.ok ? ok(from) : asked;
+}
+
+function show(cli: Cli, { json }: Options, changes: readonly Change[]): void {
+  for (const change of changes) cli.io.stdout(json ? `${safeJsonLine(change)}\n` : safeText(formatChange(change)));
+}
+
+/** It was away for so long that the changes are not kept any more. */
+function showAll(
+  cli: Cli,
+  { json }: Options,
+  { entries, revision: at }: Extract<WatchEvent, { type: "snapshot" }>,
+): void {
+  if (json) return cli.io.stdout(`${safeJsonLine({ snapshot: entries, revision: at })}\n`);
+  cli.io.stdout(`${at}  what happened meanwhile is not kept any more; there is now:\n`);
+  for (const { key, version, value } of entries) {
+    cli.io.stdout(safeText(`${version}  is  ${oneLine(key, 200)}  ${oneLine(JSON.stringify(value), 200)}\n`));
+  }
+}
+
+function formatChange({ revision: at, op, key, value }: Change): string {
+  return `${at}  ${op}  ${oneLine(key, 200)}${op === "set" ? `  ${oneLine(JSON.stringify(value), 200)}` : ""}\n`;
+}

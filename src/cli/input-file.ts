@@ -1,0 +1,70 @@
+import type * as z from "zod";
+import { checkJsonShape } from "../shared/json-shape.ts";
+import { formatIssues } from "../shared/problems.ts";
+import { ok, type Result } from "../shared/result.ts";
+import { wrongUsage, type FailedResult } from "./answer.ts";
+import type { Cli } from "./cli.ts";
+import { readPlan, type Plan, type PlanProblem } from "./plan-file.ts";
+import { readTextFile } from "./task-input.ts";
+
+/** What a file has to hold. */
+interface ExpectedInput<Schema extends z.ZodType> {
+  readonly schema: Schema;
+  /** As in "holds no array of tasks", and what stands before a problem of all of it. */
+  readonly form: string;
+  readonly name: string;
+  readonly maxChars: number;
+}
+
+/** Problems that are told at once. */
+const maxShownProblems = 10;
+
+/** [CL50] An input as YAML or JSON, and what is wrong in it with its line. As it stands in the file: defaults are the coordinator's. */
+export function readInputFile<Schema extends z.ZodType>(
+  cli: Cli,
+  file: string,
+  what: string,
+  expected: ExpectedInput<Schema>,
+): Result<z.input<Schema>, FailedResult["error"]> {
+  const text = readTextFile(cli, file, what, expected.maxChars);
+  if (!text.ok) return text;
+  const read = readPlan(text.value, expected.maxChars);
+  if (!read.ok) return wrongUsage(`${file}, line ${read.error.line}: ${read.error.message}.`);
+  const problem = findProblem(file, read.value, expected);
+  // It has the schema's form: what was read is its input.
+  return problem === null ? ok(read.value.value as z.input<Schema>) : wrongUsage(problem);
+}
+
+function findProblem<Schema extends z.ZodType>(
+  file: string,
+  plan: Plan,
+  { schema, form, name }: ExpectedInput<Schema>,
+): string | null {
+  const misshapen = checkJsonShape(plan.value);
+  if (misshapen) return `${file}: ${misshapen.message}.`;
+  const checked = schema.safeParse(plan.value);
+  if (checked.success) return null;
+  const { issues } = checked.error;
+  if (issues.some(({ code, path }) => code === "invalid_type" && path.length === 0)) return `${file} holds no ${form}.`;
+  return `${file}: ${problems(plan, issues, name)}.`;
+}
+
+function problems(plan: Plan, issues: readonly z.core.$ZodIssue[], name: string): string {
+  const all = issues.map((issue) => toProblem(plan, issue, name)).toSorted((a, b) => a.line - b.line);
+  const shownProblems = all
+    .slice(0, maxShownProblems)
+    .map(({ line, message }) => (line === 0 ? message : `line ${line}: ${message}`));
+  return `${shownProblems.join("; ")}${all.length > maxShownProblems ? `; and ${all.length - maxShownProblems} more` : ""}`;
+}
+
+/** What concerns the whole stands in no line. */
+function toProblem(plan: Plan, issue: z.core.$ZodIssue, name: string): PlanProblem {
+  const [first] = issue.path;
+  // Of an item of a list the number is told by its line.
+  const field = Array.isArray(plan.value) ? issue.path.slice(1) : issue.path;
+  // A field that nobody knows stands in a line of its own.
+  const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
+  const isWhole = first === undefined && issue.code !== "unrecognized_keys";
+  const message = formatIssues({ issues: [{ ...issue, path: isWhole ? [name] : field }] });
+  return { line: isWhole ? 0 : plan.lineOf(path), message };
+}

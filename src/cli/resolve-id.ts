@@ -1,0 +1,111 @@
+import { existsSync, realpathSync } from "node:fs";
+import { resolve } from "node:path";
+import { ok, type Result } from "../shared/result.ts";
+import type { Sql } from "../shared/sql.ts";
+import * as checkpoints from "../local-mcp/checkpoints/checkpoints.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { projectRoot } from "../local-mcp/sessions/git-head.ts";
+import * as sessions from "../local-mcp/sessions/sessions.ts";
+import { shortCheckpointId, shortSessionId } from "../local-mcp/sessions/short-ids.ts";
+import { age } from "../local-mcp/recovery/brief.ts";
+import { ambiguous, notFound, type CommandError } from "./answer.ts";
+import { oneLine } from "./screen-text.ts";
+
+/** Ids and folders as users give them, and ids as users see them. [CL2] Any beginning of an id that fits one only will do. */
+
+export function findSession(runtime: Runtime, idOrPrefix: string): Result<sessions.Session, CommandError> {
+  const found = findByPrefix(runtime, idOrPrefix, "ses_", sessions.byPrefix);
+  return pickOne(found, idOrPrefix, {
+    what: "session",
+    list: "shim sessions",
+    describe: (one) => sessionLine(runtime, one),
+  });
+}
+
+export function findCheckpoint(runtime: Runtime, idOrPrefix: string): Result<checkpoints.Checkpoint, CommandError> {
+  const found = findByPrefix(runtime, idOrPrefix, "cp_", checkpoints.byPrefix);
+  return pickOne(found, idOrPrefix, {
+    what: "checkpoint",
+    list: "shim checkpoints",
+    describe: (one) => checkpointLine(runtime, one),
+  });
+}
+
+/** [CL78] As much of the id as tells the session from all others of this machine. */
+export function shortSession(runtime: Runtime, id: string): string {
+  return runtime.store.read((sql) => shortSessionId(sql, id), id);
+}
+
+/** [CL78] As much of the id as tells the checkpoint from all others of this machine. */
+export function shortCheckpoint(runtime: Runtime, id: string): string {
+  return runtime.store.read((sql) => shortCheckpointId(sql, id), id);
+}
+
+function sessionLine(runtime: Runtime, session: sessions.Session): string {
+  const seen = `${age(runtime.now() - session.lastSeenAt)} ago`;
+  return `${shortSession(runtime, session.id)}  ${seen}  ${oneLine(sessions.displayTitle(session) ?? "untitled", 60)}`;
+}
+
+function checkpointLine(runtime: Runtime, { id, at, trigger, sessionId }: checkpoints.Checkpoint): string {
+  const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+  const title = (session && sessions.displayTitle(session)) ?? "untitled";
+  const saved = `${age(runtime.now() - at)} ago`;
+  return `${shortCheckpoint(runtime, id)}  ${saved}  ${trigger}  ${oneLine(title, 60)}`;
+}
+
+/** An ambiguous id is answered with so many candidates. */
+const maxCandidates = 8;
+
+interface Identified {
+  readonly id: string;
+}
+
+function findByPrefix<T extends Identified>(
+  runtime: Runtime,
+  idOrPrefix: string,
+  prefix: string,
+  byPrefix: (sql: Sql, prefix: string, limit: number) => T[],
+): T[] {
+  if (idOrPrefix === "") return [];
+  return runtime.store.read((sql) => {
+    const found = byPrefix(sql, idOrPrefix, maxCandidates + 1);
+    return found.length > 0 ? found : byPrefix(sql, `${prefix}${idOrPrefix}`, maxCandidates + 1);
+  }, []);
+}
+
+interface ItemKind<T> {
+  readonly what: string;
+  /** The command that lists them. */
+  readonly list: string;
+  /** One line that tells a candidate from the others. */
+  readonly describe: (one: T) => string;
+}
+
+/** [CL79] */
+function pickOne<T extends Identified>(
+  matches: readonly T[],
+  idOrPrefix: string,
+  kind: ItemKind<T>,
+): Result<T, CommandError> {
+  const { what, list, describe } = kind;
+  const [first, second] = matches;
+  if (!first) return notFound(`there is no ${what} "${oneLine(idOrPrefix, 80)}". \`${list}\` lists them.`);
+  if (!second || first.id === idOrPrefix) return ok(first);
+  const listedMatches = matches.slice(0, maxCandidates);
+  const more = matches.length > listedMatches.length ? ["and more"] : [];
+  const lines = [...listedMatches.map(describe), ...more].map((line) => `\n  ${line}`);
+  return ambiguous(
+    `"${idOrPrefix}" is the beginning of several ${what}s; give more of the id:${lines.join("")}`,
+    listedMatches.map(({ id }) => id),
+  );
+}
+
+/** The project that a folder given by the user belongs to, as sessions name it. */
+export function projectOfFolder(runtime: Runtime, cwd: string, folder: string): string {
+  const path = resolve(cwd, folder);
+  const real = existsSync(path) ? realpathSync(path) : path;
+  const candidates = [...new Set([path, real, projectRoot(path) ?? path, projectRoot(real) ?? real])];
+  const isKnown = (project: string): boolean =>
+    runtime.store.read((sql) => sessions.list(sql, { project, limit: 1 }).length > 0, false);
+  return candidates.find(isKnown) ?? projectRoot(path) ?? path;
+}

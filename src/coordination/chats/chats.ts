@@ -1,0 +1,278 @@
+import type { AttestDeath, Chat, DrainChat, Health, Heartbeat, ListChats, RegisterChat } from "../../contract/chats.ts";
+import type { Refusal } from "../../contract/errors.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import { maxPingIntervalMs } from "../../contract/protocol.ts";
+import type { Self } from "../../contract/values.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import * as audit from "../kernel/audit.ts";
+import * as changes from "../kernel/changes.ts";
+import * as chatRows from "../kernel/chat-rows.ts";
+import { announceStatus, type ChatRow, type LivenessRow } from "../kernel/chat-rows.ts";
+import * as chatLimits from "./chat-limits.ts";
+import * as liveness from "./liveness.ts";
+import * as messages from "../messages/messages.ts";
+import * as meta from "../kernel/meta.ts";
+import { page } from "../kernel/pages.ts";
+import { enqueueDispatch } from "../tasks/task-states.ts";
+import type { Actor, Tx } from "../kernel/tx.ts";
+import * as unread from "../messages/unread.ts";
+
+/** The registry: who is there, how it is, and who is gone. */
+
+type Registered = OutputOf<"chats.register">;
+
+/**
+ * [CH1] A reconnect of the same process continues the same chat; another process does when the old one is gone, in a new incarnation. [CH2] One
+ * session is worked on by one living process.
+ */
+export function register(tx: Tx, actor: Actor, input: RegisterChat): Result<Registered, Refusal> {
+  const old = chatRows.find(tx, input.chat);
+  const rows = rowsOnSession(tx, input.session, old);
+  const refused =
+    chatRows.checkMachine(actor, input.machine) ??
+    checkSessionFree(tx, input, rows) ??
+    chatLimits.checkRegistration(tx, old, input.machine);
+  if (refused) return err(refused);
+  const liveRow = old && chatRows.offlineReason(tx, old) === null ? old : null;
+  // Who is passed over as gone has to register again, whatever its connection tells later.
+  for (const row of rows) liveness.goOfflineIfGone(tx, row);
+  const incarnation = incarnationOf(tx, input, old);
+  upsert(tx, input, incarnation, liveRow);
+  if (!liveRow) startIncarnation(tx, actor, input.chat, incarnation);
+  return ok({
+    chat: input.chat,
+    incarnation,
+    ttlMs: tx.settings.chatTtlMs,
+    pingIntervalMs: Math.min(maxPingIntervalMs, Math.floor(tx.settings.chatTtlMs / 3)),
+    revision: changes.currentTotals(tx).revision,
+    isNew: old === null,
+    wasOffline: old !== null && liveRow === null,
+  });
+}
+
+/** The chat's own row, and those of all chats on the session. */
+function rowsOnSession({ sql }: Tx, session: string, own: ChatRow | null): ChatRow[] {
+  const rows = sql.all<ChatRow>("SELECT * FROM chats WHERE session = ?", session);
+  return own ? [own, ...rows.filter(({ chat }) => chat !== own.chat)] : rows;
+}
+
+/** [CH19] After a restore above all that were lost: a process that was registered in what is lost cannot pass for another one. */
+function incarnationOf(tx: Tx, input: RegisterChat, old: ChatRow | null): number {
+  if (old && isSameProcess(old, input)) return old.incarnation;
+  const next = old ? old.incarnation + 1 : chatRows.firstIncarnation(tx);
+  return Math.max(next, meta.numberFloor(tx) + 1);
+}
+
+/** Keys of processes are told apart within one machine only. */
+function isSameProcess(row: ChatRow, { process, machine }: RegisterChat): boolean {
+  return row.process === process && row.machine === machine;
+}
+
+function startIncarnation(tx: Tx, actor: Actor, chat: string, incarnation: number): void {
+  messages.open(tx, chat);
+  audit.append(tx, { kind: "chat.registered", subject: chat, actor: actor.machine, detail: { incarnation } });
+  announceStatus(tx, chat, "idle", "registered", incarnation);
+}
+
+/** Another living process works as this chat, or on this session. */
+function checkSessionFree(tx: Tx, input: RegisterChat, rows: readonly ChatRow[]): Refusal | null {
+  const rival = rows.find((row) => !isSameProcess(row, input) && chatRows.offlineReason(tx, row) === null);
+  if (!rival) return null;
+  return {
+    code: "session_in_use",
+    message: `session ${input.session} is worked on by another process, on ${rival.machine} (chat ${rival.chat}); end that one, or use another session`,
+    retryAfterMs: Math.max(1_000, chatRows.offlineAt(tx, rival).at - tx.now),
+    details: { chat: rival.chat, machine: rival.machine },
+  };
+}
+
+/** @param liveRow the row of the same chat, while it lives: its status and its connection go on */
+function upsert(tx: Tx, input: RegisterChat, incarnation: number, liveRow: ChatRow | null): void {
+  const old = liveRow ?? { status: "idle", reason: null, status_at: tx.now, is_connected: 0 };
+  chatRows.write(
+    tx,
+    `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, is_interactive, status, reason, status_at,
+       last_seen_at, is_connected, capabilities, capacity, metadata, task_types, due_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
+     ON CONFLICT (chat) DO UPDATE SET session = excluded.session, process = excluded.process, incarnation = excluded.incarnation,
+       machine = excluded.machine, client = excluded.client, role = excluded.role, is_interactive = excluded.is_interactive,
+       status = excluded.status, reason = excluded.reason, status_at = excluded.status_at,
+       last_seen_at = excluded.last_seen_at, is_connected = excluded.is_connected, grace_until = NULL,
+       capabilities = excluded.capabilities, capacity = excluded.capacity, metadata = excluded.metadata, task_types = excluded.task_types,
+       due_at = min(due_at, excluded.last_seen_at + ?)`,
+    input.chat,
+    input.session,
+    input.process,
+    incarnation,
+    input.machine,
+    input.client,
+    input.role,
+    input.isInteractive ? 1 : 0,
+    old.status,
+    old.reason,
+    old.status_at,
+    tx.now,
+    old.is_connected,
+    JSON.stringify(input.capabilities),
+    input.capacity,
+    JSON.stringify(input.metadata),
+    input.taskTypes ? JSON.stringify(input.taskTypes) : null,
+    // [CH6] While it was offline it was looked at only when something of it ran out.
+    tx.settings.chatTtlMs,
+  );
+}
+
+/** [CH3] Unchanged, it writes no row while a connection tells that the chat lives. */
+export function heartbeat(tx: Tx, input: Heartbeat): Result<OutputOf<"chats.heartbeat">, Refusal> {
+  const actor = chatRows.requireLiveChat(tx, input.self);
+  if (!actor.ok) return actor;
+  const row = actor.value;
+  const status = row.status === "draining" ? row.status : (input.status ?? row.status);
+  if (status !== row.status) setStatus(tx, row, status, "said so");
+  if ((input.taskCount ?? input.progress ?? input.health) !== undefined) storeReport(tx, row.chat, input);
+  const { revision } = changes.currentTotals(tx);
+  // Not each sign of life is stored at once: the answer promises what is.
+  const ttlMs = chatRows.lastSeen(tx, row) + tx.settings.chatTtlMs - tx.now;
+  return ok({ status, ttlMs, revision, unread: unread.count(tx, row.chat) });
+}
+
+function storeReport(tx: Tx, chat: string, { taskCount, progress, health }: Heartbeat): void {
+  const row = chatRows.find(tx, chat);
+  if (!row) return;
+  const next = {
+    taskCount: taskCount ?? row.task_count,
+    progress: progress ?? row.progress,
+    health: health ? JSON.stringify(health) : row.health,
+  };
+  const isChanged =
+    next.taskCount !== row.task_count || next.progress !== row.progress || hasHealthChanged(row.health, next.health);
+  if (!isChanged) return;
+  chatRows.write(
+    tx,
+    "UPDATE chats SET task_count = ?, progress = ?, health = ?, last_seen_at = ? WHERE chat = ?",
+    next.taskCount,
+    next.progress,
+    next.health,
+    tx.now,
+    row.chat,
+  );
+}
+
+/** Shares of cpu and memory always move a little, and uptime always grows: only a step of a tenth is news. */
+function hasHealthChanged(old: string, next: string): boolean {
+  if (old === next) return false;
+  return roundHealth(old) !== roundHealth(next);
+}
+
+function roundHealth(health: string): string {
+  const { cpu, memory, contextFill } = JSON.parse(health) as Health;
+  return JSON.stringify(
+    [cpu, memory, contextFill].map((share) => (share === undefined ? null : Math.round(share * 10))),
+  );
+}
+
+function setStatus(tx: Tx, row: LivenessRow, status: Chat["status"], reason: string): void {
+  chatRows.write(
+    tx,
+    "UPDATE chats SET status = ?, status_at = ?, reason = ? WHERE chat = ?",
+    status,
+    tx.now,
+    reason,
+    row.chat,
+  );
+  announceStatus(tx, row.chat, status, reason, row.incarnation);
+  // [QU8] It is given tasks again.
+  if (row.status === "stuck") enqueueDispatch(tx);
+}
+
+export function get(tx: Tx, chat: string): Result<Chat, Refusal> {
+  const row = chatRows.find(tx, chat);
+  return row ? ok(toChat(tx, row)) : err({ code: "unknown_chat", message: `there is no chat ${chat}` });
+}
+
+const pageSize = 200;
+
+/** [CH13] By id; judged at the time of the look. */
+export function list(tx: Tx, { limit, cursor, ...filter }: ListChats): OutputOf<"chats.list"> {
+  const found: { readonly row: ChatRow; readonly chat: Chat }[] = [];
+  for (const row of behind(tx, cursor ?? "")) {
+    const chat = toChat(tx, row);
+    if (matches(chat, filter)) found.push({ row, chat });
+    if (found.length > limit) break;
+  }
+  const chats = page(found, limit, ({ row }) => row.metadata.length + row.capabilities.length).map(({ chat }) => chat);
+  return { chats, cursor: chats.length < found.length ? (chats.at(-1)?.chat ?? null) : null };
+}
+
+function* behind({ sql }: Tx, chat: string): Generator<ChatRow, void> {
+  for (let last = chat; ;) {
+    const rows = sql.all<ChatRow>("SELECT * FROM chats WHERE chat > ? ORDER BY chat LIMIT ?", last, pageSize);
+    yield* rows;
+    const end = rows.at(-1);
+    if (!end || rows.length < pageSize) return;
+    last = end.chat;
+  }
+}
+
+function matches(chat: Chat, { capability, ...same }: Omit<ListChats, "limit" | "cursor">): boolean {
+  const isSame = (["status", "role", "machine"] as const).every(
+    (name) => same[name] === undefined || same[name] === chat[name],
+  );
+  return isSame && (capability === undefined || chat.capabilities.includes(capability));
+}
+
+function toChat(tx: Tx, row: ChatRow): Chat {
+  const offlineReason = row.status === "offline" ? null : chatRows.offlineReason(tx, row);
+  return {
+    chat: row.chat,
+    session: row.session,
+    incarnation: row.incarnation,
+    machine: row.machine,
+    client: row.client,
+    role: row.role,
+    isInteractive: row.is_interactive === 1,
+    status: offlineReason ? "offline" : row.status,
+    reason: offlineReason ?? row.reason,
+    statusAgeMs: Math.max(0, tx.now - (offlineReason ? chatRows.offlineAt(tx, row).at : row.status_at)),
+    lastSeenAgeMs: Math.max(0, tx.now - chatRows.lastSeen(tx, row)),
+    isConnected: tx.presence.lastSeen(row.chat) !== null,
+    capabilities: JSON.parse(row.capabilities) as string[],
+    capacity: row.capacity,
+    taskTypes: row.task_types === null ? null : (JSON.parse(row.task_types) as string[]),
+    taskCount: row.task_count,
+    progress: row.progress,
+    health: chatRows.healthOf(row),
+    metadata: JSON.parse(row.metadata) as Chat["metadata"],
+  };
+}
+
+/** [CH9] The chat says itself that it is over; it may say so again. */
+export function unregister(tx: Tx, { self }: { self: Self }): Result<{ released: number }, Refusal> {
+  const found = chatRows.requireCurrentIncarnation(tx, self);
+  return found.ok ? ok({ released: liveness.end(tx, found.value, "left") }) : found;
+}
+
+export function drain(tx: Tx, { chat, reason }: DrainChat): Result<{ status: Chat["status"] }, Refusal> {
+  const row = chatRows.find(tx, chat);
+  if (!row) return err({ code: "unknown_chat", message: `there is no chat ${chat}` });
+  if (chatRows.offlineReason(tx, row)) return err({ code: "chat_offline", message: `chat ${chat} is gone` });
+  if (row.status !== "draining") setStatus(tx, row, "draining", reason);
+  return ok({ status: "draining" });
+}
+
+/** [CH10] Who runs on the chat's machine can see whether its process is there; what it held is free at once. */
+export function attestDeath(tx: Tx, actor: Actor, input: AttestDeath): Result<OutputOf<"chats.attest-death">, Refusal> {
+  const row = chatRows.find(tx, input.chat);
+  if (!row) return err({ code: "unknown_chat", message: `there is no chat ${input.chat}` });
+  if (row.machine !== input.machine || (!actor.isAdmin && actor.machine !== row.machine)) {
+    return err({
+      code: "forbidden",
+      message: `only a process on ${row.machine} can attest the death of chat ${row.chat}`,
+    });
+  }
+  if (row.process !== input.process) {
+    return err({ code: "owner_alive", message: `chat ${row.chat} is run by another process now` });
+  }
+  const wasAlive = chatRows.offlineReason(tx, row) === null;
+  return ok({ released: liveness.end(tx, row, "attested"), wasAlive });
+}

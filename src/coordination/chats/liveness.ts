@@ -1,0 +1,140 @@
+import type { OfflineReason } from "../../contract/chats.ts";
+import * as audit from "../kernel/audit.ts";
+import * as budgets from "../tasks/budgets.ts";
+import * as chatRows from "../kernel/chat-rows.ts";
+import { announceStatus, type ChatRow, type LivenessRow } from "../kernel/chat-rows.ts";
+import * as grants from "../leases/lease-grants.ts";
+import * as leases from "../leases/leases.ts";
+import * as messages from "../messages/messages.ts";
+import * as chatPerformance from "../tasks/chat-performance.ts";
+import { requeueAllOf } from "../tasks/requeue.ts";
+import * as taskRows from "../tasks/task-rows.ts";
+import type { Tx } from "../kernel/tx.ts";
+import { newestExpiry } from "../messages/unread.ts";
+import * as waiters from "../leases/waiters.ts";
+
+/** Whether a chat is there: what hosts tell of connections, and the look at a chat whose time has come. */
+
+/** Offline rows are kept for a day, with their inbox, and longer while something in it may be read. */
+const keepOfflineMs = 86_400_000;
+
+/** [CH9] [CH10] Its process is over, so nothing that it holds is trusted any more. @returns how many leases were freed */
+export function end(tx: Tx, row: LivenessRow, reason: "left" | "attested"): number {
+  return row.status === "offline" ? leases.releaseAllOf(tx, row) : goOffline(tx, row, reason);
+}
+
+/** Goes offline if it is gone by now. */
+export function goOfflineIfGone(tx: Tx, row: LivenessRow): void {
+  const offlineReason = chatRows.offlineReason(tx, row);
+  if (offlineReason === "closed" || offlineReason === "timeout") goOffline(tx, row, offlineReason);
+}
+
+/** @returns how many leases were freed at once */
+export function goOffline(tx: Tx, row: LivenessRow, reason: OfflineReason): number {
+  let released = 0;
+  if (reason === "left" || reason === "attested") released = leases.releaseAllOf(tx, row);
+  else leases.freezeAllOf(tx, row.chat);
+  requeueAllOf(tx, row.chat, reason);
+  const seenAt = chatRows.lastSeen(tx, row);
+  chatRows.write(
+    tx,
+    `UPDATE chats SET status = 'offline', reason = ?, status_at = ?, is_connected = 0, grace_until = NULL, last_seen_at = ?,
+       task_count = 0, due_at = ? WHERE chat = ?`,
+    reason,
+    tx.now,
+    seenAt,
+    grants.expireHeldBy(tx, row.chat) ?? tx.now + keepOfflineMs,
+    row.chat,
+  );
+  audit.append(tx, { kind: "chat.offline", subject: row.chat, detail: { reason, incarnation: row.incarnation } });
+  announceStatus(tx, row.chat, "offline", reason, row.incarnation);
+  tx.tell({ kind: "offline", chat: row.chat });
+  return released;
+}
+
+/** The host has a connection of this chat. */
+export function markConnected(tx: Tx, chat: string): void {
+  chatRows.write(
+    tx,
+    "UPDATE chats SET is_connected = 1, grace_until = NULL, last_seen_at = ? WHERE chat = ? AND status <> 'offline'",
+    tx.now,
+    chat,
+  );
+}
+
+/**
+ * [CH4] A closed connection is forgiven for a while: a worker shortly, a chat with a user longer. Nothing happens while the chat has another.
+ *
+ * @param seenAt when the chat was last heard over the connection that was closed
+ */
+export function markDisconnected(tx: Tx, chat: string, seenAt: number): void {
+  const row = chatRows.find(tx, chat);
+  // Not of a connection that is known to be gone, such as that of an older process.
+  if (!row || row.is_connected === 0 || tx.presence.lastSeen(chat) !== null) return;
+  const { interactiveGraceMs, workerGraceMs } = tx.settings;
+  startGrace(tx, row, seenAt, tx.now + (row.is_interactive === 1 ? interactiveGraceMs : workerGraceMs));
+}
+
+/** [CH5] Connections that are gone without a close, after a deploy or a crash of the host: all chats get the same long grace, once. */
+export function markLostConnections(tx: Tx, limit: number): void {
+  const rows = tx.sql.all<ChatRow>("SELECT * FROM chats WHERE is_connected = 1 AND status <> 'offline'");
+  const lost = rows.filter((row) => tx.presence.lastSeen(row.chat) === null);
+  for (const row of lost.slice(0, limit)) {
+    startGrace(tx, row, chatRows.lastSeen(tx, row), tx.now + tx.settings.lostSocketGraceMs);
+  }
+}
+
+function startGrace(tx: Tx, row: LivenessRow, seenAt: number, until: number): void {
+  chatRows.write(
+    tx,
+    "UPDATE chats SET is_connected = 0, grace_until = ?, last_seen_at = ? WHERE chat = ?",
+    until,
+    Math.max(row.last_seen_at, seenAt),
+    row.chat,
+  );
+  chatRows.scheduleCheck(tx, row, until);
+}
+
+export const dueAt = "SELECT min(due_at) FROM chats WHERE due_at IS NOT NULL";
+
+export function listDue({ sql, now }: Tx, limit: number): string[] {
+  return sql
+    .all<{ chat: string }>("SELECT chat FROM chats WHERE due_at <= ? ORDER BY due_at LIMIT ?", now, limit)
+    .map(({ chat }) => chat);
+}
+
+/** [CH6] The look at one chat whose time has come: is it gone, has something of it run out, and when is the next look. */
+export function checkChat(tx: Tx, chat: string): void {
+  const found = chatRows.find(tx, chat);
+  if (!found) return;
+  goOfflineIfGone(tx, found);
+  const ownWaits = waiters.expireOfChat(tx, chat);
+  grants.grantWaiting(tx, ownWaits.expired);
+  const lease = grants.expireHeldBy(tx, chat);
+  const row = chatRows.find(tx, chat) ?? found;
+  const next = row.status === "offline" ? (lease ?? keptUntil(tx, row)) : nextCheckAt(tx, row, lease, ownWaits.next);
+  if (row.status === "offline" && next !== null && next <= tx.now) return deleteChat(tx, row);
+  chatRows.write(tx, "UPDATE chats SET due_at = ? WHERE chat = ?", next, chat);
+}
+
+/** [CH14] [MS13] The inbox is looked into once the day is over, and again when what was found there is over. */
+function keptUntil(tx: Tx, row: ChatRow): number {
+  const dayOver = row.status_at + keepOfflineMs;
+  return dayOver > tx.now ? dayOver : Math.max(dayOver, newestExpiry(tx, row.chat, dayOver));
+}
+
+/** A chat that holds nothing, waits for nothing and has no grace running needs no look. */
+function nextCheckAt(tx: Tx, row: ChatRow, lease: number | null, wait: number | null): number | null {
+  const { at, reason } = chatRows.offlineAt(tx, row);
+  const isWatched = reason === "closed" || lease !== null || wait !== null || taskRows.countHeld(tx, row.chat) > 0;
+  const times = [isWatched ? at : null, lease, wait].filter((time) => time !== null);
+  return times.length === 0 ? null : Math.min(...times);
+}
+
+/** [CH14] */
+function deleteChat(tx: Tx, row: ChatRow): void {
+  messages.deleteInbox(tx, row.chat);
+  chatPerformance.deleteChat(tx, row.chat);
+  budgets.deleteChatUsage(tx, row.chat);
+  chatRows.remove(tx, row);
+}

@@ -1,0 +1,74 @@
+import type { AuditEntry, ListAudit } from "../../contract/workspaces.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { Tx } from "./tx.ts";
+
+/** The log of what changed hands. Its numbers are the source of fencing tokens, so a grant costs one row for both. */
+
+export interface NewAuditEntry {
+  readonly kind: string;
+  readonly subject: string;
+  readonly actor?: string | null;
+  readonly detail?: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+/** @returns its number: above all before it */
+export function append({ sql, now }: Pick<Tx, "sql" | "now">, { kind, subject, actor, detail }: NewAuditEntry): number {
+  const [row] = sql.all<{ seq: number }>(
+    "INSERT INTO audit (at, kind, subject, actor, detail) VALUES (?, ?, ?, ?, ?) RETURNING seq",
+    now,
+    kind,
+    subject,
+    actor ?? null,
+    JSON.stringify(detail ?? {}),
+  );
+  if (!row) throw new Error("the audit log took no row");
+  if (row.seq % pruneEvery === 0) prune(sql, now, 2 * pruneEvery);
+  return row.seq;
+}
+
+export function list({ sql, now }: Tx, { before, kind, limit }: ListAudit): { entries: AuditEntry[] } {
+  const rows = sql.all<{
+    seq: number;
+    at: number;
+    kind: string;
+    subject: string;
+    actor: string | null;
+    detail: string;
+  }>(
+    "SELECT * FROM audit WHERE seq < ? AND (? IS NULL OR kind = ?) ORDER BY seq DESC LIMIT ?",
+    before ?? Number.MAX_SAFE_INTEGER,
+    kind ?? null,
+    kind ?? null,
+    limit,
+  );
+  return {
+    entries: rows.map(({ seq, at, kind, subject, actor, detail }) => ({
+      seq,
+      kind,
+      subject,
+      actor,
+      ageMs: Math.max(0, now - at),
+      detail: JSON.parse(detail) as AuditEntry["detail"],
+    })),
+  };
+}
+
+const keepMs = 30 * 86_400_000;
+const keepRows = 20_000;
+/** How often, in entries, one that is appended removes those that are too many. */
+const pruneEvery = 256;
+
+/** When the oldest row has to go, by age or by number; none has to while it is the newest. */
+export const dueAt = `
+  SELECT min(at + ${keepMs}, ifnull((SELECT at FROM audit WHERE seq > oldest.seq + ${keepRows} ORDER BY seq LIMIT 1), at + ${keepMs}))
+  FROM (SELECT seq, at FROM audit ORDER BY seq LIMIT 1) AS oldest
+  WHERE seq < (SELECT max(seq) FROM audit)`;
+
+/** From the oldest on, never the newest row: its number must not come again. At most `limit` rows. */
+export function prune(sql: Sql, now: number, limit: number): void {
+  const rows = sql.all<{ seq: number; at: number }>("SELECT seq, at FROM audit ORDER BY seq LIMIT ?", limit);
+  const [newest] = sql.all<{ seq: number }>("SELECT seq FROM audit ORDER BY seq DESC LIMIT 1");
+  const minSeq = (newest?.seq ?? 0) - keepRows;
+  const firstKept = rows.find(({ seq, at }) => at > now - keepMs && seq >= minSeq) ?? rows.at(-1);
+  if (firstKept) sql.run("DELETE FROM audit WHERE seq < ?", firstKept.seq);
+}

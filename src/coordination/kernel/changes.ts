@@ -1,0 +1,280 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { Change, PullChanges } from "../../contract/state.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as meta from "./meta.ts";
+import { numbersPerEpoch, type Tx } from "./tx.ts";
+
+/** The ordered record that watches read: each row is a revision, and carries the running totals that limits are checked against. */
+
+export interface NewChange {
+  readonly key: string;
+  readonly op: Change["op"];
+  /** JSON text. */
+  readonly value?: string | null;
+  readonly by?: string | null;
+  /** Changes of one update have the first one's revision as group. */
+  readonly group?: number | null;
+  /** By how much the number and the size of all keys change. */
+  readonly keys?: number;
+  readonly chars?: number;
+}
+
+export interface Totals {
+  readonly revision: number;
+  readonly keys: number;
+  readonly chars: number;
+  /** Characters of the keys and values of all changes so far, kept or not. */
+  readonly written: number;
+}
+
+export function readTotals(sql: Sql): Totals {
+  const [row] = sql.all<Totals>(
+    "SELECT revision, total_keys AS keys, total_chars AS chars, written_chars AS written FROM changes ORDER BY revision DESC LIMIT 1",
+  );
+  return row ?? { revision: 0, keys: 0, chars: 0, written: 0 };
+}
+
+export function currentTotals({ sql, memory }: Tx): Totals {
+  if (!memory) return readTotals(sql);
+  return (memory.totals ??= readTotals(sql));
+}
+
+/** [SV9] No revision comes twice: after a restore the raised epoch puts the next one above all that were lost. */
+export function nextRevision(tx: Tx, { revision }: Totals): number {
+  return Math.max(revision, tx.epoch * numbersPerEpoch) + 1;
+}
+
+/** @param before the totals, where they are known @returns those after it */
+export function append(tx: Tx, change: NewChange, before = currentTotals(tx)): Totals {
+  const { key, op, value = null, by = null } = change;
+  const after = totalsAfter(tx, before, change);
+  const { revision } = after;
+  tx.sql.run(
+    `INSERT INTO changes (revision, grp, key, op, value, by_chat, at, total_keys, total_chars, written_chars)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    revision,
+    change.group ?? revision,
+    key,
+    op,
+    value,
+    by,
+    tx.now,
+    after.keys,
+    after.chars,
+    after.written,
+  );
+  if (tx.memory) tx.memory.totals = after;
+  if (revision % compactEvery === 0) compact(tx, after);
+  tx.tell({ kind: "changes" });
+  return after;
+}
+
+function totalsAfter(tx: Tx, before: Totals, { key, value, keys = 0, chars = 0 }: NewChange): Totals {
+  return {
+    revision: nextRevision(tx, before),
+    keys: before.keys + keys,
+    chars: before.chars + chars,
+    written: before.written + key.length + (value?.length ?? 0),
+  };
+}
+
+/** Something of the coordinator's own that can be watched: `$chat/<chat>`, `$leader/<name>`, `$file/<project>/<path>`. */
+export function announce(tx: Tx, key: string, value: object | null): void {
+  append(tx, { key, op: value ? "set" : "delete", value: value && JSON.stringify(value) });
+}
+
+const floorKey = "changes_floor";
+
+/** The newest revision that is not kept any more: a watch from there on misses nothing. 0: all are kept. */
+export function compactionFloor(sql: Sql): number {
+  return Number(meta.read(sql, floorKey) ?? 0);
+}
+
+interface ChangeRow {
+  readonly revision: number;
+  readonly grp: number;
+  readonly key: string;
+  readonly op: Change["op"];
+  readonly by_chat: string | null;
+  /** Of the value, in bytes: only values that are told are read. */
+  readonly size: number;
+}
+
+/** Looked at for one answer, so that a prefix which nothing fits stays cheap. */
+const maxScannedRows = 2_000;
+/** Of the values in one answer that has more than one group. */
+const maxPageBytes = 1_000_000;
+
+/**
+ * [SV2] Ordered, without gap or duplicate; [SV3] changes of one update stand in one answer. [SV4] Below the floor, and from a revision that is
+ * not one of this workspace's past (after a restore), it is refused as compacted.
+ */
+export function pull(sql: Sql, { prefix, after, limit }: PullChanges): Result<OutputOf<"state.changes">, Refusal> {
+  const lowest = compactionFloor(sql);
+  const newest = readTotals(sql).revision;
+  if (!isKnownRevision(sql, after, lowest)) {
+    return err({
+      code: "compacted",
+      message: `${describeCompacted(after, lowest, newest)}; list the keys and watch from that list's revision`,
+      details: { floor: lowest, revision: newest },
+    });
+  }
+  return ok(new ChangeBatch(sql, after).pull({ prefix, after, limit }));
+}
+
+/** What is newer than a revision; null: below the floor, or not of this workspace's past. */
+export function readAfter(sql: Sql, after: number): ChangeBatch | null {
+  return isKnownRevision(sql, after, compactionFloor(sql)) ? new ChangeBatch(sql, after) : null;
+}
+
+/** Changes after a revision, whole groups, read once for any number of readers. */
+export class ChangeBatch {
+  readonly #sql: Sql;
+  readonly #after: number;
+  readonly #newest: number;
+  readonly #rows: readonly ChangeRow[];
+  readonly #changes = new Map<number, Change>();
+
+  constructor(sql: Sql, after: number) {
+    this.#sql = sql;
+    this.#after = after;
+    this.#newest = readTotals(sql).revision;
+    const rows = sql.all<ChangeRow>(
+      `SELECT revision, grp, key, op, by_chat, coalesce(octet_length(value), 0) AS size FROM changes
+       WHERE revision > ? ORDER BY revision LIMIT ?`,
+      after,
+      maxScannedRows,
+    );
+    // The last group may go on behind the rows that were read.
+    const last = rows.length === maxScannedRows ? rows.findIndex(({ grp }) => grp === rows.at(-1)?.grp) : 0;
+    this.#rows = last > 0 ? rows.slice(0, last) : rows;
+  }
+
+  /** Up to where they were read. */
+  get revision(): number {
+    return this.#rows.at(-1)?.revision ?? this.#after;
+  }
+
+  /** Whether there are any after this revision, of all that follow it. */
+  covers(after: number): boolean {
+    return after >= this.#after && after < this.revision;
+  }
+
+  hasNone(prefix: string, after: number): boolean {
+    return !this.#rows.some(({ revision, key }) => revision > after && key.startsWith(prefix));
+  }
+
+  /** As {@link pull}, from a revision that is covered. */
+  pull({ prefix, after, limit }: PullChanges): OutputOf<"state.changes"> {
+    const rows = this.#rows.filter(({ revision }) => revision > after);
+    const page = wholeGroups(rows, prefix, limit);
+    const revision = page.revision ?? after;
+    return { changes: page.rows.map((row) => this.#toChange(row)), revision, isMore: revision < this.#newest };
+  }
+
+  #toChange({ revision, grp, key, op, by_chat: by }: ChangeRow): Change {
+    const cached = this.#changes.get(revision);
+    if (cached) return cached;
+    const [row] = this.#sql.all<{ value: string | null }>("SELECT value FROM changes WHERE revision = ?", revision);
+    const value = JSON.parse(row?.value ?? "null") as Change["value"];
+    const change = { revision, group: grp, key, op, by, value };
+    this.#changes.set(revision, change);
+    return change;
+  }
+}
+
+/** Between two epochs lie those that a restore has undone. */
+function isKnownRevision(sql: Sql, revision: number, lowest: number): boolean {
+  return revision === lowest || sql.all("SELECT 1 FROM changes WHERE revision = ?", revision).length > 0;
+}
+
+function describeCompacted(after: number, lowest: number, newest: number): string {
+  if (after < lowest)
+    return `what happened up to revision ${lowest} is not kept any more, so not all since ${after} can be told`;
+  return `revision ${after} was never given out here, or was lost with a restore (the newest is ${newest})`;
+}
+
+/** As many groups as fit, at least one: a group is never cut. [SV17] */
+function wholeGroups(
+  rows: readonly ChangeRow[],
+  prefix: string,
+  limit: number,
+): { readonly rows: readonly ChangeRow[]; readonly revision: number | null } {
+  const pageRows: ChangeRow[] = [];
+  let revision: number | null = null;
+  let bytes = 0;
+  for (const group of Object.values(Object.groupBy(rows, ({ grp }) => grp)) as ChangeRow[][]) {
+    const matching = group.filter(({ key }) => key.startsWith(prefix));
+    bytes += matching.reduce((sum, { size }) => sum + size, 0);
+    if (pageRows.length > 0 && (pageRows.length + matching.length > limit || bytes > maxPageBytes)) break;
+    pageRows.push(...matching);
+    revision = group.at(-1)?.revision ?? revision;
+  }
+  return { rows: pageRows, revision };
+}
+
+/** Of the newest epoch; those of an older one go by their age. */
+const keepRows = 100_000;
+
+/** Behind a raised epoch lies a gap in the numbers: what is before it is no surplus. */
+function isSameEpoch(one: number, other: number): boolean {
+  return Math.floor(one / numbersPerEpoch) === Math.floor(other / numbersPerEpoch);
+}
+
+/** When the oldest group has to go, by age (`keepMs`: ?) or by number; none has to while it is the newest. */
+export const dueAt = `
+  SELECT min(at + keep, ifnull(
+    (SELECT at FROM changes
+     WHERE revision > oldest.grp + ${keepRows} AND oldest.grp / ${numbersPerEpoch} = newest.grp / ${numbersPerEpoch}
+     ORDER BY revision LIMIT 1), at + keep))
+  FROM (SELECT at, grp FROM changes ORDER BY revision LIMIT 1) AS oldest,
+    (SELECT grp FROM changes ORDER BY revision DESC LIMIT 1) AS newest,
+    (SELECT ? AS keep)
+  WHERE oldest.grp < newest.grp`;
+
+/** How often, in changes, a write looks whether there are too many: by number, or by their characters. */
+const compactEvery = 256;
+/** Rows that one write removes at most: far more than come between two looks. */
+const maxCompactedRows = 10_000;
+
+/** [SV18] What is too much goes with the write that makes it so; only what is too old waits for the alarm. */
+function compact(tx: Tx, { revision, written }: Totals): void {
+  const [oldest] = tx.sql.all<AgedRow>(`${agedRowsSql} LIMIT 1`);
+  if (oldest && isExcess(tx, oldest, { revision, written })) prune(tx, maxCompactedRows);
+}
+
+interface AgedRow {
+  readonly at: number;
+  readonly grp: number;
+  readonly written: number;
+}
+
+const agedRowsSql = "SELECT at, grp, written_chars AS written FROM changes ORDER BY revision";
+
+/** Those behind it are already as many as are kept. */
+function isExcess({ settings }: Tx, { grp, written }: AgedRow, newest: Pick<Totals, "revision" | "written">): boolean {
+  const isTooMany = isSameEpoch(grp, newest.revision) && grp < newest.revision - keepRows;
+  return isTooMany || newest.written - written >= settings.maxChangeChars;
+}
+
+/** [SV5] Compaction: by age, number and characters, from the oldest on, whole groups only, never the newest. At most about `limit` rows. */
+export function prune(tx: Tx, limit: number): void {
+  const { sql, now, settings } = tx;
+  const newest = readTotals(sql);
+  const rows = sql.all<AgedRow>(`${agedRowsSql} LIMIT ?`, limit);
+  const kept = rows.find((row) => row.at > now - settings.keepChangesMs && !isExcess(tx, row, newest));
+  const before = kept?.grp ?? nextGroup(sql, rows.at(-1)?.grp ?? 0);
+  const query = "SELECT revision FROM changes WHERE revision < ? ORDER BY revision DESC LIMIT 1";
+  const [last] = sql.all<{ revision: number }>(query, before);
+  if (!last) return;
+  sql.run("DELETE FROM changes WHERE revision < ?", before);
+  meta.write(sql, floorKey, String(last.revision));
+}
+
+/** Where the group behind this one begins; behind the newest one: where that begins. */
+function nextGroup(sql: Sql, group: number): number {
+  const query = "SELECT revision FROM changes WHERE revision > ? AND grp > ? ORDER BY revision LIMIT 1";
+  return sql.all<{ revision: number }>(query, group, group)[0]?.revision ?? group;
+}

@@ -1,0 +1,156 @@
+import type { ChatStatus, Health } from "../../contract/chats.ts";
+import type { Refusal } from "../../contract/errors.ts";
+import type { Self } from "../../contract/values.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { SqlValue } from "../../shared/sql.ts";
+import * as changes from "./changes.ts";
+import * as meta from "./meta.ts";
+import type { Actor, Tx } from "./tx.ts";
+
+/** The rows of chats, and the judgement whether one lives: what leases, elections and messages need to know of them. */
+
+/** What tells whether a chat lives: all that most operations need of it, and a third of the cost of the whole row. */
+export interface LivenessRow {
+  readonly chat: string;
+  readonly incarnation: number;
+  readonly machine: string;
+  readonly status: ChatStatus;
+  /** As stored; a connection may know a later one. */
+  readonly last_seen_at: number;
+  readonly is_connected: number;
+  /** After its connection was lost: when it counts as gone. */
+  readonly grace_until: number | null;
+  readonly due_at: number | null;
+}
+
+export interface ChatRow extends LivenessRow {
+  readonly session: string;
+  readonly process: string;
+  readonly client: string;
+  readonly role: "supervisor" | "worker";
+  readonly is_interactive: number;
+  readonly reason: string | null;
+  readonly status_at: number;
+  readonly capabilities: string;
+  readonly capacity: number;
+  readonly task_types: string | null;
+  readonly task_count: number;
+  readonly progress: string | null;
+  readonly health: string;
+  readonly metadata: string;
+}
+
+export function find({ sql }: Pick<Tx, "sql">, chat: string): ChatRow | null {
+  return sql.all<ChatRow>("SELECT * FROM chats WHERE chat = ?", chat)[0] ?? null;
+}
+
+export function findLiveness({ sql, memory }: Pick<Tx, "sql" | "memory">, chat: string): LivenessRow | null {
+  const cached = memory?.livenessRows.get(chat);
+  if (cached) return cached;
+  const query =
+    "SELECT chat, incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at FROM chats WHERE chat = ?";
+  const [row] = sql.all<LivenessRow>(query, chat);
+  if (row) memory?.livenessRows.set(chat, row);
+  return row ?? null;
+}
+
+/** Every statement that changes rows of chats: nothing that was read of them before holds. */
+export function write({ sql, memory }: Pick<Tx, "sql" | "memory">, query: string, ...values: SqlValue[]): number {
+  memory?.livenessRows.clear();
+  return sql.run(query, ...values);
+}
+
+export function healthOf(row: ChatRow): Health {
+  return JSON.parse(row.health) as Health;
+}
+
+/** By the connection where there is one, and by what is stored. [CH5] One that is lost may have told of life up to now. */
+export function lastSeen({ presence, now }: Tx, row: LivenessRow): number {
+  const connectionSeenAt = presence.lastSeen(row.chat);
+  if (connectionSeenAt === null && row.is_connected === 1) return now;
+  return Math.max(row.last_seen_at, connectionSeenAt ?? 0);
+}
+
+/** When it counts as gone if nothing more is heard of it. [CH4] [CH6] */
+export function offlineAt(tx: Tx, row: LivenessRow): { readonly at: number; readonly reason: "closed" | "timeout" } {
+  const isConnected = tx.presence.lastSeen(row.chat) !== null;
+  if (!isConnected && row.grace_until !== null) return { at: row.grace_until, reason: "closed" };
+  return { at: lastSeen(tx, row) + tx.settings.chatTtlMs, reason: "timeout" };
+}
+
+/** Why it is gone by now, whether or not a sweep has seen it; null while it lives. */
+export function offlineReason(tx: Tx, row: LivenessRow): "offline" | "closed" | "timeout" | null {
+  if (row.status === "offline") return "offline";
+  const { at, reason } = offlineAt(tx, row);
+  return at <= tx.now ? reason : null;
+}
+
+/** [CH11] [CH15] A token is for the chats of its machine, an admin's for all. */
+export function checkMachine({ isAdmin, machine }: Actor, ownerMachine: string): Refusal | null {
+  if (isAdmin || machine === ownerMachine) return null;
+  return { code: "forbidden", message: `this token is for machine ${machine}, not ${ownerMachine}` };
+}
+
+/** The chat that is meant, if this is its present incarnation, gone or not. */
+export function requireCurrentIncarnation(tx: Tx, self: Self): Result<LivenessRow, Refusal> {
+  const row = findLiveness(tx, self.chat);
+  if (!row) return err({ code: "unknown_chat", message: `chat ${self.chat} is not registered; register it` });
+  const refused = tx.actor ? checkMachine(tx.actor, row.machine) : null;
+  if (refused) return err(refused);
+  if (row.incarnation !== self.incarnation) {
+    return err({
+      code: "chat_replaced",
+      message: `another process goes on as chat ${self.chat} (incarnation ${row.incarnation}, not ${self.incarnation}); this one must stop`,
+    });
+  }
+  return ok(row);
+}
+
+/** The acting chat, if it may act: registered, in this incarnation, and not gone. */
+export function requireLiveChat(tx: Tx, self: Self): Result<LivenessRow, Refusal> {
+  const found = requireCurrentIncarnation(tx, self);
+  if (!found.ok) return found;
+  if (offlineReason(tx, found.value)) {
+    return err({ code: "chat_offline", message: `chat ${self.chat} counts as gone; register it again` });
+  }
+  return ok(recordActivity(tx, found.value));
+}
+
+/** [CH3] Acting is a sign of life; without a connection it is stored, a few times in each ttl. [CH4] It ends a grace. */
+function recordActivity(tx: Tx, row: LivenessRow): LivenessRow {
+  // A connection that is open may be silent: then what comes another way is what keeps the chat alive.
+  const share = tx.presence.lastSeen(row.chat) === null ? 3 : 2;
+  if (row.grace_until === null && tx.now - lastSeen(tx, row) < tx.settings.chatTtlMs / share) return row;
+  write(tx, "UPDATE chats SET last_seen_at = ?, grace_until = NULL WHERE chat = ?", tx.now, row.chat);
+  return { ...row, last_seen_at: tx.now, grace_until: null };
+}
+
+/** The chat is looked at no later than `at`; never moves it to a later time. */
+export function scheduleCheck(tx: Tx, row: LivenessRow, at: number): void {
+  if (row.due_at !== null && row.due_at <= at) return;
+  write(tx, "UPDATE chats SET due_at = ? WHERE chat = ? AND (due_at IS NULL OR due_at > ?)", at, row.chat, at);
+}
+
+/** [CH6] Whoever has a task is watched. [PL12] When it was given one is kept, for whom the next one goes to. */
+export function recordAssignment(tx: Tx, row: LivenessRow): void {
+  const at = lastSeen(tx, row) + tx.settings.chatTtlMs;
+  const dueAt = row.due_at === null ? at : Math.min(row.due_at, at);
+  write(tx, "UPDATE chats SET last_assigned_at = ?, due_at = ? WHERE chat = ?", tx.now, dueAt, row.chat);
+}
+
+const floorKey = "incarnation_floor";
+
+/** [CH14] Of a chat without a row: above those of all that were removed. */
+export function firstIncarnation({ sql }: Tx): number {
+  return Number(meta.read(sql, floorKey) ?? 0) + 1;
+}
+
+export function remove(tx: Tx, { chat, incarnation }: LivenessRow): void {
+  write(tx, "DELETE FROM chats WHERE chat = ?", chat);
+  if (incarnation >= firstIncarnation(tx)) meta.write(tx.sql, floorKey, String(incarnation));
+}
+
+/** [CH8] Each change of a status, with its reason, is a change that can be watched. */
+export function announceStatus(tx: Tx, chat: string, status: ChatStatus, reason: string, incarnation: number): void {
+  changes.announce(tx, `$chat/${chat}`, { status, reason, incarnation });
+}

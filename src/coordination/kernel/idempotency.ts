@@ -1,0 +1,187 @@
+import type { Refusal } from "../../contract/errors.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { Tx } from "./tx.ts";
+
+/** Results of requests that were given an id, so that the same request again changes nothing more. Only successes are kept. */
+
+const keepMs = 86_400_000;
+
+export interface IdempotentRequest {
+  readonly operation: string;
+  /** The chat that asks; absent: its machine itself. */
+  readonly by?: string | undefined;
+  readonly requestId: string | undefined;
+  readonly input: object;
+}
+
+/**
+ * [RQ1] The same id with the same request returns the first result; [RQ2] with another request it is refused. [RQ5] Whatever an operation says of
+ * who asks, ids belong to the machine of the token.
+ *
+ * @param hasChanged whether there is anything to remember: what has changed nothing is done anew when it comes again [RQ3]
+ * @returns `throttled` where the machine has as many ids as are remembered of one [RQ7]
+ */
+export function once<T extends object>(
+  tx: Tx,
+  request: IdempotentRequest,
+  work: () => Result<T, Refusal>,
+  hasChanged: (value: T) => boolean = () => true,
+): { result: Result<T, Refusal>; isRepeat: boolean } {
+  const { requestId } = request;
+  if (requestId === undefined) return { result: work(), isRepeat: false };
+  const machine = machineOf(tx, request);
+  const requestDigest = digest(JSON.stringify(request.input));
+  const key = keyOf(request, machine, requestId);
+  const stored = findStored(tx, [key, oldKeyOf(request, machine, requestId)]);
+  if (stored) {
+    // It is the answer to the same operation.
+    const value = JSON.parse(stored.result) as T;
+    return { result: stored.request === requestDigest ? ok(value) : err(keyReused(requestId)), isRepeat: true };
+  }
+  const { first, last } = endsOf(tx, machine);
+  const limitProblem = checkLimits(tx, machine, first, last);
+  const result: Result<T, Refusal> = limitProblem ? err(limitProblem) : work();
+  if (result.ok && hasChanged(result.value)) store(tx, last, { key, machine, requestDigest, value: result.value });
+  return { result, isRepeat: false };
+}
+
+function machineOf({ actor }: Tx, { operation }: IdempotentRequest): string {
+  if (!actor) throw new Error(`${operation} was asked by nobody, so its request id is nobody's`);
+  return actor.machine;
+}
+
+interface NewResult {
+  readonly key: string;
+  readonly machine: string;
+  readonly requestDigest: string;
+  readonly value: object;
+}
+
+function store({ sql, now }: Tx, last: StoredEntry | null, { key, machine, requestDigest, value }: NewResult): void {
+  const result = JSON.stringify(value);
+  sql.run(
+    `INSERT INTO idempotency (key, request, result, expires_at, machine, nth, written_chars) VALUES (?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (key) DO UPDATE SET request = excluded.request, result = excluded.result, expires_at = excluded.expires_at,
+       machine = excluded.machine, nth = excluded.nth, written_chars = excluded.written_chars`,
+    key,
+    requestDigest,
+    result,
+    now + keepMs,
+    machine,
+    (last?.nth ?? 0) + 1,
+    (last?.chars ?? 0) + result.length,
+  );
+}
+
+/** No name of a machine or a chat has a line break in it, so no two requests have one key. */
+function keyOf({ operation, by = "" }: IdempotentRequest, machine: string, requestId: string): string {
+  return `${operation} ${machine}\n${by} ${requestId}`;
+}
+
+/** Under which a program before migration 6 has stored it; a day after that nothing has such a key. */
+function oldKeyOf({ operation, by }: IdempotentRequest, machine: string, requestId: string): string {
+  const isOfState = operation.startsWith("state.");
+  return `${operation} ${by ?? (isOfState ? "" : machine)} ${requestId}`;
+}
+
+/** The first or the last that is remembered of a machine. */
+interface StoredEntry {
+  readonly nth: number;
+  readonly chars: number;
+  readonly until: number;
+}
+
+const endsQuery = ["ASC", "DESC"]
+  .map(
+    (order) =>
+      `SELECT * FROM (SELECT nth, written_chars AS chars, expires_at AS until FROM idempotency WHERE machine = ? ORDER BY nth ${order} LIMIT 1)`,
+  )
+  .join(" UNION ALL ");
+
+function endsOf(
+  { sql }: Tx,
+  machine: string,
+): { readonly first: StoredEntry | null; readonly last: StoredEntry | null } {
+  const [first = null, last = first] = sql.all<StoredEntry>(`${endsQuery} ORDER BY nth`, machine, machine);
+  return { first, last };
+}
+
+interface StoredResult {
+  readonly request: string;
+  readonly result: string;
+}
+
+function findStored({ sql, now }: Tx, keys: readonly [string, string]): StoredResult | null {
+  const query = "SELECT request, result FROM idempotency WHERE key IN (?, ?) AND expires_at > ?";
+  return sql.all<StoredResult>(query, ...keys, now)[0] ?? null;
+}
+
+/** [RQ7] What is remembered goes in the order in which it came, so its first and its last row tell how much there is. */
+function checkLimits(tx: Tx, machine: string, first: StoredEntry | null, last: StoredEntry | null): Refusal | null {
+  if (!first || !last) return null;
+  const { maxRequestIdsPerMachine: maxIds, maxRequestCharsPerMachine: maxChars } = tx.settings;
+  const ids = last.nth - first.nth + 1;
+  if (ids < maxIds && last.chars - first.chars < maxChars) return null;
+  if (first.until <= tx.now) {
+    // A machine that has waited as long as it was asked to is not refused again.
+    prune(tx.sql, tx.now, maxPrunedRows);
+    return null;
+  }
+  return {
+    code: "throttled",
+    message: `machine ${machine} has ${ids} request ids of the last day, as many as are remembered of one machine (maxRequestIdsPerMachine, maxRequestCharsPerMachine); ask again later, or without an id`,
+    retryAfterMs: Math.max(1_000, first.until - tx.now),
+  };
+}
+
+/** Rows that one request removes at most: more than it adds. */
+const maxPrunedRows = 100;
+
+function keyReused(requestId: string): Refusal {
+  return { code: "key_reused", message: `request id ${requestId} was used for another request; take a new one` };
+}
+
+/** Tells two requests apart; no protection against anybody who wants them to look alike: they are the same chat's. FNV-1a twice, with other constants, and the length. */
+function digest(text: string): string {
+  let [high, low] = [0x811c9dc5, 0x01000193];
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    high = Math.imul(high ^ code, 0x01000193) >>> 0;
+    low = Math.imul(low ^ (code + at), 0x85ebca6b) >>> 0;
+  }
+  return `${text.length}:${high.toString(36)}:${low.toString(36)}`;
+}
+
+/** Machines with something remembered: from each the index leads to the next. */
+const machinesSql = `machines (machine) AS (
+    SELECT min(machine) FROM idempotency
+    UNION ALL SELECT (SELECT min(machine) FROM idempotency WHERE machine > machines.machine) FROM machines
+    WHERE machines.machine IS NOT NULL)`;
+
+export const dueAt = `
+  WITH RECURSIVE ${machinesSql}
+  SELECT min((SELECT expires_at FROM idempotency WHERE machine = machines.machine ORDER BY nth LIMIT 1)) FROM machines`;
+
+/** What is over goes, of each machine in the order in which it came: at most `limit` rows of each. */
+export function prune(sql: Sql, now: number, limit: number): void {
+  const machineRows = sql.all<{ machine: string }>(
+    `WITH RECURSIVE ${machinesSql} SELECT machine FROM machines WHERE machine IS NOT NULL`,
+  );
+  for (const { machine } of machineRows) {
+    const rows = sql.all<{ nth: number; expires_at: number }>(
+      "SELECT nth, expires_at FROM idempotency WHERE machine = ? ORDER BY nth LIMIT ?",
+      machine,
+      limit,
+    );
+    const firstKept = rows.findIndex(({ expires_at: at }) => at > now);
+    const lastExpired = rows.at(firstKept < 0 ? rows.length - 1 : firstKept - 1);
+    if (lastExpired && firstKept !== 0)
+      sql.run(
+        "DELETE FROM idempotency WHERE machine = ? AND nth <= ? AND expires_at <= ?",
+        machine,
+        lastExpired.nth,
+        now,
+      );
+  }
+}

@@ -1,0 +1,71 @@
+import { defaultSettings, type Settings } from "../../contract/workspaces.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { numbersPerEpoch, type Tx } from "./tx.ts";
+
+export function read(sql: Sql, key: string): string | null {
+  return sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", key)[0]?.value ?? null;
+}
+
+export function write(sql: Sql, key: string, value: string): void {
+  sql.run(
+    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    key,
+    value,
+  );
+}
+
+export function remove(sql: Sql, key: string): void {
+  sql.run("DELETE FROM meta WHERE key = ?", key);
+}
+
+/** What every operation needs of the workspace. */
+export interface WorkspaceFacts {
+  readonly settings: Settings;
+  /** Raised after a restore. Part of every fencing token, so that a counter that was set back issues none twice. */
+  readonly epoch: number;
+  /** Epoch ms: until then no lease is granted, since leases of a lost history may still be trusted; 0: nothing is lost. */
+  readonly quietUntil: number;
+  /** Of this file. */
+  readonly firstEpoch: number;
+}
+
+const quietKey = "quiet_until";
+
+const factsQuery = `SELECT ${["settings", "epoch", quietKey, "first_epoch"]
+  .map((key) => `(SELECT value FROM meta WHERE key = '${key}') AS ${key}`)
+  .join(", ")}`;
+
+export function readFacts(sql: Sql): WorkspaceFacts {
+  const [row] =
+    sql.all<Partial<Record<"settings" | "epoch" | "quiet_until" | "first_epoch", string | null>>>(factsQuery);
+  return {
+    settings: settingsOf(row?.settings ?? null),
+    epoch: Number(row?.epoch),
+    quietUntil: Number(row?.quiet_until),
+    firstEpoch: Number(row?.first_epoch ?? 0),
+  };
+}
+
+export function setQuiet(sql: Sql, until: number): void {
+  write(sql, quietKey, String(until));
+}
+
+export const quietDueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${quietKey}'`;
+
+export function endQuiet(sql: Sql): void {
+  remove(sql, quietKey);
+}
+
+/** Below every number of this epoch. People type them: a file that began with a later epoch than 0 counts from 1 all the same. */
+export function numberFloor({ epoch, firstEpoch }: Pick<Tx, "epoch" | "firstEpoch">): number {
+  return (epoch - firstEpoch) * numbersPerEpoch;
+}
+
+/** The stored ones over the defaults. */
+function settingsOf(stored: string | null): Settings {
+  return stored === null ? defaultSettings : { ...defaultSettings, ...(JSON.parse(stored) as Partial<Settings>) };
+}
+
+export function countLiveChats(sql: Sql): number {
+  return Number(read(sql, "live_chats"));
+}

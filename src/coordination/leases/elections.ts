@@ -1,0 +1,68 @@
+import type { Campaign, Leader, RenewTerm, Resign } from "../../contract/elections.ts";
+import type { Refusal } from "../../contract/errors.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import * as chatRows from "../kernel/chat-rows.ts";
+import { expiresAt, isLive, findLease, type LeaseRow } from "./lease-rows.ts";
+import * as grants from "./lease-grants.ts";
+import * as leases from "./leases.ts";
+import type { Tx } from "../kernel/tx.ts";
+import * as waiters from "./waiters.ts";
+
+/** An election is a lease on `leader:<name>`; its token is the term. [EL1] One leader in a term, terms only grow. */
+
+/** After a leader that vanished nobody leads for so long: it may still believe in itself. */
+const lockDelayMs = 15_000;
+
+function resourceOf(name: string): string {
+  return `leader:${name}`;
+}
+
+export function campaign(tx: Tx, input: Campaign): Result<OutputOf<"elections.campaign">, Refusal> {
+  const { self, name, requestId, ttlMs, waitMs } = input;
+  const actor = chatRows.requireLiveChat(tx, self);
+  if (!actor.ok) return actor;
+  const request = { resource: resourceOf(name), requestId, ttlMs, waitMs, lockDelayMs, isBound: false };
+  const acquired = leases.acquireFor(tx, actor.value, request);
+  if (!acquired.ok && acquired.error.code === "quota_exceeded") return acquired;
+  const leader = findLeader(tx, name);
+  // By this request: what another one of the same chat was granted may be given back at any moment, by whoever asked so.
+  if (leader && acquired.ok && acquired.value.state === "granted") return ok({ state: "leading", leader });
+  const position = acquired.ok && acquired.value.state === "waiting" ? acquired.value.position : null;
+  return ok({ state: "following", leader, position });
+}
+
+export function renew(tx: Tx, { self, name, term }: RenewTerm): Result<Leader, Refusal> {
+  const renewed = leases.renew(tx, { self, resource: resourceOf(name), token: term });
+  if (!renewed.ok) return renewed;
+  const { holder: leader, incarnation, token, ttlMs, remainingMs } = renewed.value;
+  return ok({ name, leader, incarnation, term: token, ttlMs, remainingMs });
+}
+
+/** [EL2] A leader that goes leaves no delay: the next in line leads at once, and that is not itself. */
+export function resign(tx: Tx, { self, name, term }: Resign): Result<{ hasResigned: boolean }, Refusal> {
+  removeWaits(tx, name, self.chat);
+  const released = leases.release(tx, { self, resource: resourceOf(name), token: term });
+  return released.ok ? ok({ hasResigned: released.value.isReleased }) : released;
+}
+
+/** Who goes, or only stood in line, leaves it. */
+function removeWaits(tx: Tx, name: string, chat: string): void {
+  const resource = resourceOf(name);
+  for (const waiter of waiters.listOfChat(tx.sql, resource, chat)) waiters.remove(tx.sql, waiter.seq);
+  grants.grantWaiting(tx, [resource]);
+}
+
+export function observe(tx: Tx, name: string): { leader: Leader | null } {
+  return { leader: findLeader(tx, name) };
+}
+
+function findLeader(tx: Tx, name: string): Leader | null {
+  const row = findLease(tx.sql, resourceOf(name));
+  return row && isLive(tx, row) ? toLeader(tx, name, row) : null;
+}
+
+function toLeader(tx: Tx, name: string, row: LeaseRow): Leader {
+  const { holder: leader, incarnation, token: term, ttl_ms: ttlMs } = row;
+  return { name, leader, incarnation, term, ttlMs, remainingMs: Math.max(0, expiresAt(tx, row) - tx.now) };
+}

@@ -1,0 +1,197 @@
+import type { AcquireLease } from "../../contract/leases.ts";
+import * as audit from "../kernel/audit.ts";
+import * as changes from "../kernel/changes.ts";
+import * as chatRows from "../kernel/chat-rows.ts";
+import {
+  expiresAt,
+  heldBy,
+  insert,
+  hasNoOverlap,
+  isLive,
+  isBlocked,
+  findOverlapping,
+  type LeaseRow,
+} from "./lease-rows.ts";
+import * as meta from "../kernel/meta.ts";
+import { OverlapSet, projectOf } from "../../contract/resource-paths.ts";
+import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
+import * as waiters from "./waiters.ts";
+
+/** Grants and ends of leases, and whose turn follows from an end. */
+
+/** Of what a lease is taken for: an operation of its own, or an election. */
+export type LeaseRequest = Omit<AcquireLease, "self">;
+
+export function grant(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): LeaseRow {
+  const { resource, requestId, ttlMs, isBound, lockDelayMs } = request;
+  const seq = audit.append(tx, { kind: "lease.granted", subject: resource, actor: chat.chat });
+  const row: LeaseRow = {
+    resource,
+    holder: chat.chat,
+    incarnation: chat.incarnation,
+    token: tx.epoch * numbersPerEpoch + seq,
+    ttl_ms: isBound ? tx.settings.chatTtlMs : ttlMs,
+    is_bound: isBound ? 1 : 0,
+    expires_at: tx.now + (isBound ? tx.settings.chatTtlMs : ttlMs),
+    lock_delay_ms: lockDelayMs,
+    request_id: requestId,
+    granted_at: tx.now,
+  };
+  insert(tx.sql, row);
+  // [CH6] Whoever holds something is watched.
+  chatRows.scheduleCheck(tx, chat, Math.min(row.expires_at, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
+  announce(tx, resource, row);
+  return row;
+}
+
+const leaderScheme = "leader:";
+const fileScheme = "file:";
+
+/** [EL3] [LE18] Watches of `$leader/` and of `$file/` are told of each change; of other leases it would only cost rows. */
+function announce(tx: Tx, resource: string, row: LeaseRow | null): void {
+  if (resource.startsWith(leaderScheme)) {
+    const leader = row && { leader: row.holder, incarnation: row.incarnation, term: row.token };
+    changes.announce(tx, `$leader/${resource.slice(leaderScheme.length)}`, leader);
+  }
+  if (resource.startsWith(fileScheme)) {
+    const held = row && { holder: row.holder, incarnation: row.incarnation, token: row.token };
+    changes.announce(tx, `$file/${resource.slice(fileScheme.length)}`, held);
+  }
+}
+
+/** Frees what has run out of a chat's leases. @returns when the next one does; null: it holds nothing */
+export function expireHeldBy(tx: Tx, chat: string): number | null {
+  const expired = heldBy(tx.sql, chat).filter((row) => !isLive(tx, row));
+  expire(tx, expired);
+  // Read again: what was freed may have been granted to the same chat anew.
+  const left = heldBy(tx.sql, chat).map((row) => expiresAt(tx, row));
+  return left.length === 0 ? null : Math.min(...left);
+}
+
+/** What overlaps a resource. */
+export interface Overlap {
+  readonly held: readonly LeaseRow[];
+  readonly delays: readonly waiters.LockDelay[];
+  /** Somebody waits for it, or for what overlaps it. */
+  readonly hasWaiters: boolean;
+}
+
+function findOverlap(tx: Tx, resource: string): Overlap {
+  return {
+    held: findOverlapping<LeaseRow>(tx.sql, "leases", resource),
+    delays: [...findOverlapping<waiters.LockDelay>(tx.sql, "lock_delays", resource), ...quietDelays(tx, resource)],
+    hasWaiters: waiters.hasWaiters(tx.sql, resource),
+  };
+}
+
+/** [LE19] In the way of every grant: what a lost history has granted may still be trusted. */
+function quietDelays({ quietUntil, now }: Tx, resource: string): waiters.LockDelay[] {
+  return quietUntil > now ? [{ resource, until: quietUntil }] : [];
+}
+
+/** [LE19] Then all who wait have their turn. For the sweep. */
+export function endQuietPeriod(tx: Tx): void {
+  meta.endQuiet(tx.sql);
+  grantWaiting(tx, waiters.listResources(tx.sql));
+}
+
+/** What overlaps a resource once all that is over has gone and those who wait have had their turn. */
+export function resolveOverlap(tx: Tx, resource: string): Overlap {
+  if (hasNoOverlap(tx.sql, resource)) return { held: [], delays: quietDelays(tx, resource), hasWaiters: false };
+  const overlap = findOverlap(tx, resource);
+  const expired = overlap.held.filter((row) => !isLive(tx, row));
+  const endedDelays = overlap.delays.filter(({ until }) => until <= tx.now);
+  const isHeld = overlap.held.length + overlap.delays.length > 0;
+  if (expired.length + endedDelays.length === 0 && (!overlap.hasWaiters || (isHeld && projectOf(resource) === null)))
+    return overlap;
+  // Before an expiry puts a new delay in the place of an ended one. [LE11]
+  for (const delay of endedDelays) waiters.endDelay(tx.sql, delay.resource);
+  expire(tx, expired);
+  grantWaiting(tx, [resource, ...endedDelays.map((delay) => delay.resource)]);
+  return findOverlap(tx, resource);
+}
+
+/** Delays whose time is over end, and those who wait have their turn. For the sweep. */
+export function endDelays(tx: Tx, limit: number): void {
+  const expired = waiters.listExpiredDelays(tx.sql, tx.now, limit);
+  for (const resource of expired) waiters.endDelay(tx.sql, resource);
+  grantWaiting(tx, expired);
+}
+
+/** [LE10] [LE11] The holder's time is over: it did not give them back, so a lock delay holds. */
+function expire(tx: Tx, expired: readonly LeaseRow[]): void {
+  for (const row of expired) {
+    audit.append(tx, { kind: "lease.expired", subject: row.resource, actor: row.holder, detail: { token: row.token } });
+    if (row.lock_delay_ms > 0) waiters.setDelay(tx, row.resource, expiresAt(tx, row) + row.lock_delay_ms);
+  }
+  deleteLeases(tx, expired);
+}
+
+/** All of them before anybody has a turn, so that the waiters are read once. @param left what else may be free now */
+export function deleteLeases(tx: Tx, rows: readonly LeaseRow[], left: readonly string[] = []): void {
+  for (const { resource } of rows) tx.sql.run("DELETE FROM leases WHERE resource = ?", resource);
+  freed(
+    tx,
+    rows.map(({ resource }) => resource),
+    left,
+  );
+}
+
+export function freed(tx: Tx, resources: readonly string[], left: readonly string[] = []): void {
+  for (const resource of resources) announce(tx, resource, null);
+  grantWaiting(tx, [...resources, ...left]);
+}
+
+/**
+ * [LE4] First come, first served, among those who live; whoever is blocked keeps the place before those behind. [LE21] A name costs the same
+ * however many wait for it, a path as much as there are waiters in its project.
+ *
+ * @param freed what may be free now
+ */
+export function grantWaiting(tx: Tx, freed: readonly string[]): void {
+  if (tx.quietUntil > tx.now) return;
+  const paths = Map.groupBy(new Set(freed), projectOf);
+  for (const [project, resources] of paths) {
+    if (project === null) for (const resource of resources) grantName(tx, resource);
+    else grantPaths(tx, project, resources);
+  }
+}
+
+/** A name overlaps only itself: the first waiter that lives has it. */
+function grantName(tx: Tx, resource: string): void {
+  let waiter = waiters.findFirst(tx.sql, resource);
+  if (!waiter || isBlocked(tx, resource)) return;
+  for (; waiter; waiter = waiters.findFirst(tx.sql, resource)) {
+    waiters.remove(tx.sql, waiter.seq);
+    const chat = waiters.findLiveChat(tx, waiter);
+    if (chat) return grantWaiter(tx, chat, waiter);
+  }
+}
+
+/** One pass in the order of arrival. */
+function grantPaths(tx: Tx, project: string, freed: readonly string[]): void {
+  const [changed, ahead] = [new OverlapSet(), new OverlapSet()];
+  for (const resource of freed) changed.add(resource);
+  for (const waiter of waiters.listInProject(tx.sql, project)) {
+    const { resource, seq } = waiter;
+    const chat = waiters.findLiveChat(tx, waiter);
+    if (!chat) {
+      // [LE13] Those behind it may have waited for it alone, also far from what was freed.
+      waiters.remove(tx.sql, seq);
+      changed.add(resource);
+    } else {
+      const isFree = changed.overlaps(resource) && !ahead.overlaps(resource) && !isBlocked(tx, resource);
+      if (isFree) {
+        waiters.remove(tx.sql, seq);
+        grantWaiter(tx, chat, waiter);
+      }
+      // What was granted stands in the way of those behind, as what is still waited for.
+      ahead.add(resource);
+    }
+  }
+}
+
+function grantWaiter(tx: Tx, chat: chatRows.LivenessRow, waiter: waiters.WaiterRow): void {
+  grant(tx, chat, waiters.toRequest(waiter));
+  tx.tell({ kind: "lease", chat: waiter.chat, resource: waiter.resource });
+}

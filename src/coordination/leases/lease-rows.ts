@@ -1,0 +1,132 @@
+import type { Sql, SqlValue } from "../../shared/sql.ts";
+import * as chatRows from "../kernel/chat-rows.ts";
+import { namesAbove, overlap, rangeBelow } from "../../contract/resource-paths.ts";
+import type { Tx } from "../kernel/tx.ts";
+
+/** The rows of leases: only what is held, or was until somebody looks, has one. */
+
+export interface LeaseRow {
+  readonly resource: string;
+  readonly holder: string;
+  readonly incarnation: number;
+  readonly token: number;
+  readonly ttl_ms: number;
+  readonly is_bound: number;
+  /** Of a bound one the time of its grant + ttl; its holder's life moves it. */
+  readonly expires_at: number;
+  readonly lock_delay_ms: number;
+  readonly request_id: string;
+  readonly granted_at: number;
+}
+
+export function findLease(sql: Sql, resource: string): LeaseRow | null {
+  return sql.all<LeaseRow>("SELECT * FROM leases WHERE resource = ?", resource)[0] ?? null;
+}
+
+export function insert(sql: Sql, row: LeaseRow): void {
+  sql.run(
+    `INSERT INTO leases (resource, holder, incarnation, token, ttl_ms, is_bound, expires_at, lock_delay_ms, request_id, granted_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    row.resource,
+    row.holder,
+    row.incarnation,
+    row.token,
+    row.ttl_ms,
+    row.is_bound,
+    row.expires_at,
+    row.lock_delay_ms,
+    row.request_id,
+    row.granted_at,
+  );
+}
+
+export function heldBy(sql: Sql, chat: string): LeaseRow[] {
+  return sql.all<LeaseRow>("SELECT * FROM leases WHERE holder = ?", chat);
+}
+
+/** A bound lease lives with its holder: from each sign of life another ttl. */
+export function expiresAt(tx: Tx, row: LeaseRow): number {
+  if (row.is_bound === 0) return row.expires_at;
+  const holder = chatRows.findLiveness(tx, row.holder);
+  if (!holder || holder.incarnation !== row.incarnation) return row.expires_at;
+  return Math.max(row.expires_at, chatRows.lastSeen(tx, holder) + row.ttl_ms);
+}
+
+/** [LE10] At its last instant a lease is over. */
+export function isLive(tx: Tx, row: LeaseRow): boolean {
+  return expiresAt(tx, row) > tx.now;
+}
+
+/** Rows of a table with a column `resource` under names that overlap one. */
+export function findOverlapping<Row extends { readonly resource: string }>(
+  sql: Sql,
+  table: (typeof tables)[number],
+  resource: string,
+): Row[] {
+  const found = selectByNames<Row>(sql, table, namesAbove(resource));
+  const range = rangeBelow(resource);
+  if (!range) return found;
+  const below = sql.all<Row>(`SELECT * FROM ${table} WHERE resource >= ? AND resource < ?`, range.from, range.to);
+  const seen = new Set(found.map((row) => row.resource));
+  return [...found, ...below.filter((row) => !seen.has(row.resource) && overlap(row.resource, resource))];
+}
+
+/**
+ * Whether a waiter has to wait for a lease or a delay; reads no more than the first that stands in the way. A lease that is over, but not yet
+ * expired by somebody's look, may leave a delay: its own turn comes first.
+ */
+export function isBlocked({ sql, now }: Pick<Tx, "sql" | "now">, resource: string): boolean {
+  const range = rangeBelow(resource);
+  const isFolder = resource.endsWith("/*");
+  const wheres: { text: string; values: SqlValue[] }[] = [
+    { text: "resource IN (SELECT value FROM json_each(?))", values: [JSON.stringify(namesAbove(resource))] },
+  ];
+  if (range) {
+    // The files of a folder lie in it directly.
+    const text = `resource >= ? AND resource < ?${isFolder ? " AND instr(substr(resource, length(?) + 1), '/') = 0" : ""}`;
+    wheres.push({ text, values: [range.from, range.to, ...(isFolder ? [range.from] : [])] });
+  }
+  const checks = wheres.flatMap(({ text, values }) => [
+    { text: `EXISTS (SELECT 1 FROM leases WHERE ${text})`, values },
+    { text: `EXISTS (SELECT 1 FROM lock_delays WHERE ${text} AND until > ?)`, values: [...values, now] },
+  ]);
+  const [row] = sql.all<{ is_any: number }>(
+    `SELECT ${checks.map(({ text }) => text).join(" OR ")} AS is_any`,
+    ...checks.flatMap(({ values }) => values),
+  );
+  return row?.is_any === 1;
+}
+
+/** A statement takes 100 values on the edge. */
+const maxNamesPerQuery = 90;
+const tables = ["leases", "lock_delays", "waiters"] as const;
+
+/** Whether nothing at all may overlap: one look instead of three where nobody is in the way. */
+export function hasNoOverlap(sql: Sql, resource: string): boolean {
+  const names = namesAbove(resource);
+  const range = rangeBelow(resource);
+  if (tables.length * (names.length + 2) > maxNamesPerQuery) return false;
+  const wheres = [`resource IN (${names.map(() => "?").join(", ")})`, "resource >= ? AND resource < ?"];
+  const checks = tables.flatMap((table) =>
+    wheres.slice(0, range ? 2 : 1).map((where) => `EXISTS (SELECT 1 FROM ${table} WHERE ${where})`),
+  );
+  const values = [...names, ...(range ? [range.from, range.to] : [])];
+  const query = `SELECT ${checks.join(" OR ")} AS is_any`;
+  const [row] = sql.all<{ is_any: number }>(query, ...tables.flatMap(() => values));
+  return row?.is_any === 0;
+}
+
+function selectByNames<Row>(sql: Sql, table: string, names: readonly string[]): Row[] {
+  const found: Row[] = [];
+  for (let from = 0; from < names.length; from += maxNamesPerQuery) {
+    const part = names.slice(from, from + maxNamesPerQuery);
+    const marks = part.map(() => "?").join(", ");
+    found.push(...sql.all<Row>(`SELECT * FROM ${table} WHERE resource IN (${marks})`, ...part));
+  }
+  return found;
+}
+
+/** Leases on the resource itself or on a pattern that it falls under. */
+export function findCovering(sql: Sql, resource: string): LeaseRow[] {
+  return selectByNames(sql, "leases", namesAbove(resource));
+}

@@ -1,0 +1,236 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type {
+  AcquireLease,
+  CheckLease,
+  ForceRelease,
+  Lease,
+  ListLeases,
+  ReleaseLease,
+  RenewLease,
+} from "../../contract/leases.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { Guard } from "../../contract/state.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import * as audit from "../kernel/audit.ts";
+import * as chatRows from "../kernel/chat-rows.ts";
+import { findCovering, expiresAt, heldBy, isLive, findLease, type LeaseRow } from "./lease-rows.ts";
+import * as grants from "./lease-grants.ts";
+import type { Overlap, LeaseRequest } from "./lease-grants.ts";
+import type { Actor, Tx } from "../kernel/tx.ts";
+import * as waiters from "./waiters.ts";
+
+type Acquired = OutputOf<"leases.acquire">;
+
+/**
+ * [LE1] One live holder for whatever overlaps. [LE2] Each grant has a token above all before it. [LE3] The same request again returns the
+ * grant that it got. [LE4] Nobody passes one who stands in line before him.
+ */
+export function acquire(tx: Tx, input: AcquireLease): Result<Acquired, Refusal> {
+  const { self, ...request } = input;
+  const actor = chatRows.requireLiveChat(tx, self);
+  return actor.ok ? acquireFor(tx, actor.value, request) : actor;
+}
+
+/** For a chat that is known to act. */
+export function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired, Refusal> {
+  const { resource, requestId } = request;
+  const isMine = (row: LeaseRow): boolean =>
+    row.resource === resource && row.request_id === requestId && isHeldBy(row, chat) && isLive(tx, row);
+  const overlap = grants.resolveOverlap(tx, resource);
+  const mine = overlap.held.find(isMine);
+  if (mine) return toGranted(tx, mine);
+  const waiter = overlap.hasWaiters ? waiters.findActive(tx, resource, chat.chat, requestId) : null;
+  const ahead = overlap.hasWaiters ? waiters.countAhead(tx, resource, waiter?.seq) : 0;
+  if (overlap.held.length + overlap.delays.length + ahead > 0)
+    return enqueue(tx, chat, request, { overlap, waiter, ahead });
+  if (waiter) waiters.remove(tx.sql, waiter.seq);
+  const refused = checkLeaseLimit(tx, chat.chat);
+  return refused ? err(refused) : toGranted(tx, grants.grant(tx, chat, request));
+}
+
+interface WaitContext {
+  readonly overlap: Overlap;
+  /** Of this request; null: it has none yet. */
+  readonly waiter: waiters.WaiterRow | null;
+  readonly ahead: number;
+}
+
+function enqueue(
+  tx: Tx,
+  chat: chatRows.LivenessRow,
+  request: LeaseRequest,
+  { overlap, waiter, ahead }: WaitContext,
+): Result<Acquired, Refusal> {
+  const position = ahead + 1;
+  if (waiter) return ok({ state: "waiting", position, waitMs: waiter.until - tx.now });
+  if (request.waitMs === 0) return err(leaseHeld(tx, request.resource, overlap));
+  const refused = checkLeaseLimit(tx, chat.chat) ?? waiters.checkLimits(tx, chat.chat, request.resource);
+  if (refused) return err(refused);
+  waiters.enqueue(tx, chat, request);
+  return ok({ state: "waiting", position, waitMs: request.waitMs });
+}
+
+/** [LE22] What a chat waits for counts: it may be granted at any moment. */
+function checkLeaseLimit(tx: Tx, chat: string): Refusal | null {
+  const maxLeases = tx.settings.maxLeasesPerChat;
+  const [row] = tx.sql.all<{ n: number }>(
+    "SELECT (SELECT count(*) FROM leases WHERE holder = ?) + (SELECT count(*) FROM waiters WHERE chat = ?) AS n",
+    chat,
+    chat,
+  );
+  if ((row?.n ?? 0) < maxLeases) return null;
+  return {
+    code: "quota_exceeded",
+    message: `chat ${chat} holds and waits for ${maxLeases} leases, the most of one chat (maxLeasesPerChat); release some, or lease a folder instead of its files`,
+  };
+}
+
+function isHeldBy(row: LeaseRow, { chat, incarnation }: { chat: string; incarnation: number }): boolean {
+  return row.holder === chat && row.incarnation === incarnation;
+}
+
+function toGranted(tx: Tx, row: LeaseRow): Result<Acquired, Refusal> {
+  return ok({ state: "granted", lease: toLease(tx, row) });
+}
+
+function leaseHeld(tx: Tx, resource: string, { held, delays }: Overlap): Refusal {
+  const until = Math.max(tx.now, ...held.map((row) => expiresAt(tx, row)), ...delays.map((delay) => delay.until));
+  const why = `not free yet after ${tx.quietUntil > tx.now ? "a restore" : "an expiry"}`;
+  const [first] = [
+    ...held.map((row) => ({ name: row.resource, holder: row.holder, why: `held by chat ${row.holder}` })),
+    ...delays.map((delay) => ({ name: delay.resource, holder: null, why })),
+    { name: resource, holder: null, why: "wanted by others before" },
+  ];
+  const { name, holder } = first;
+  return {
+    code: "lease_held",
+    message: name === resource ? `${resource} is ${first.why}` : `${resource} overlaps ${name}, which is ${first.why}`,
+    retryAfterMs: Math.max(100, until - tx.now),
+    details: { holder, resource: name },
+  };
+}
+
+/** [LE5] Only a lease that is still held can be renewed, by its holder, with its token; it never becomes shorter. */
+export function renew(tx: Tx, input: RenewLease): Result<Lease, Refusal> {
+  const actor = chatRows.requireLiveChat(tx, input.self);
+  if (!actor.ok) return actor;
+  const row = findLease(tx.sql, input.resource);
+  if (!row || !isHeldBy(row, actor.value) || row.token !== input.token || !isLive(tx, row)) {
+    return err({
+      code: "not_holder",
+      message: `${input.resource} is not held by chat ${input.self.chat} with token ${input.token} any more; stop the work that it guards, then acquire it again`,
+    });
+  }
+  // [LE14] A bound one has its holder's.
+  const ttlMs = row.is_bound === 1 ? row.ttl_ms : (input.ttlMs ?? row.ttl_ms);
+  const renewed = { ...row, ttl_ms: ttlMs, expires_at: Math.max(row.expires_at, tx.now + ttlMs) };
+  // The index of what is due stays as it is: the holder is looked at when the old time comes.
+  tx.sql.run(
+    "UPDATE leases SET ttl_ms = ?, expires_at = ? WHERE resource = ?",
+    ttlMs,
+    renewed.expires_at,
+    row.resource,
+  );
+  return ok(toLease(tx, renewed));
+}
+
+/** [LE6] Giving back what is not held is no error, so that it can be repeated. */
+export function release(tx: Tx, input: ReleaseLease): Result<{ isReleased: boolean }, Refusal> {
+  const actor = chatRows.requireLiveChat(tx, input.self);
+  if (!actor.ok) return actor;
+  const { chat, incarnation } = actor.value;
+  const query = "DELETE FROM leases WHERE resource = ? AND holder = ? AND incarnation = ? AND token = ?";
+  const isReleased = tx.sql.run(query, input.resource, chat, incarnation, input.token) > 0;
+  if (isReleased) grants.freed(tx, [input.resource]);
+  return ok({ isReleased });
+}
+
+export function cancelWait(
+  tx: Tx,
+  { self, resource, requestId }: { self: AcquireLease["self"]; resource: string; requestId: string },
+): Result<{ isCancelled: boolean }, Refusal> {
+  const actor = chatRows.requireLiveChat(tx, self);
+  if (!actor.ok) return actor;
+  const waiter = waiters.find(tx.sql, resource, self.chat, requestId);
+  if (!waiter) return ok({ isCancelled: false });
+  waiters.remove(tx.sql, waiter.seq);
+  grants.grantWaiting(tx, [resource]);
+  return ok({ isCancelled: true });
+}
+
+/** [LE7] A token is valid while the lease it came with is held and covers the resource. */
+export function check(tx: Tx, { resource, token }: CheckLease | Guard): OutputOf<"leases.check"> {
+  const covering = findCovering(tx.sql, resource).filter((row) => isLive(tx, row));
+  const found = covering.find((row) => row.token === token);
+  const reported = found ?? covering[0];
+  return {
+    isValid: found !== undefined,
+    remainingMs: found ? expiresAt(tx, found) - tx.now : 0,
+    holder: reported?.holder ?? null,
+  };
+}
+
+export function list(tx: Tx, { holder, prefix, limit, cursor }: ListLeases): OutputOf<"leases.list"> {
+  // One lower bound: of two, SQLite looks for either and reads all from there on.
+  const rows = tx.sql.all<LeaseRow>(
+    `SELECT * FROM leases WHERE resource >= max(?, ?) AND resource <> ? AND resource < ? ${holder === undefined ? "" : "AND holder = ?"}
+     ORDER BY resource LIMIT ?`,
+    cursor ?? "",
+    prefix,
+    cursor ?? "",
+    `${prefix}\u{10FFFF}`,
+    ...(holder === undefined ? [] : [holder]),
+    limit + 1,
+  );
+  const page = rows.slice(0, limit);
+  return {
+    leases: page.filter((row) => isLive(tx, row)).map((row) => toLease(tx, row)),
+    cursor: rows.length > limit ? (page.at(-1)?.resource ?? null) : null,
+  };
+}
+
+/** [LE8] An admin may take a lease away; who, from whom and why stands in the audit log. */
+export function forceRelease(tx: Tx, actor: Actor, { resource, reason }: ForceRelease): { isReleased: boolean } {
+  const row = findLease(tx.sql, resource);
+  if (!row) return { isReleased: false };
+  const detail = { holder: row.holder, token: row.token, reason };
+  audit.append(tx, { kind: "lease.forced", subject: resource, actor: actor.machine, detail });
+  grants.deleteLeases(tx, [row]);
+  tx.tell({ kind: "lease", chat: row.holder, resource });
+  return { isReleased: true };
+}
+
+/**
+ * All that a chat waits for, and holds in this incarnation: an older process may still trust what it has.
+ *
+ * @returns how many leases were freed
+ */
+export function releaseAllOf(tx: Tx, chat: chatRows.LivenessRow): number {
+  const waitedFor = waiters.removeOfChat(tx, chat.chat);
+  const rows = heldBy(tx.sql, chat.chat).filter((row) => isHeldBy(row, chat));
+  grants.deleteLeases(tx, rows, waitedFor);
+  return rows.length;
+}
+
+/** [CH7] A chat that is gone may still trust what it holds: bound leases keep their last time, and nothing is freed before it. */
+export function freezeAllOf(tx: Tx, chat: string): void {
+  const waitedFor = waiters.removeOfChat(tx, chat);
+  for (const row of heldBy(tx.sql, chat)) {
+    if (row.is_bound === 0) continue;
+    tx.sql.run("UPDATE leases SET is_bound = 0, expires_at = ? WHERE resource = ?", expiresAt(tx, row), row.resource);
+  }
+  grants.grantWaiting(tx, waitedFor);
+}
+
+function toLease(tx: Tx, row: LeaseRow): Lease {
+  return {
+    resource: row.resource,
+    holder: row.holder,
+    incarnation: row.incarnation,
+    token: row.token,
+    ttlMs: row.ttl_ms,
+    remainingMs: Math.max(0, expiresAt(tx, row) - tx.now),
+    isBound: row.is_bound === 1,
+    heldForMs: Math.max(0, tx.now - row.granted_at),
+  };
+}

@@ -1,0 +1,99 @@
+import type { Target } from "../../contract/messages.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { patternsOf } from "./topics.ts";
+
+/** Who receives what, and how far each chat has acknowledged: the rows. */
+
+/** Without the body, which can be large: only bodies that are told are read. */
+export interface MessageRow {
+  readonly id: number;
+  readonly target: string;
+  readonly from_chat: string;
+  readonly priority: number;
+  readonly at: number;
+  readonly expires_at: number;
+}
+
+export function formatTarget(target: Target): string {
+  switch (target.to) {
+    case "chat":
+      return `chat:${target.chat}`;
+    case "topic":
+      return `topic:${target.topic}`;
+    case "all":
+      return "all";
+  }
+}
+
+export function parseTarget(text: string): Target {
+  if (text.startsWith("chat:")) return { to: "chat", chat: text.slice(5) };
+  return text.startsWith("topic:") ? { to: "topic", topic: text.slice(6) } : { to: "all" };
+}
+
+/** The newest and the oldest message that are kept. */
+export interface MessageRange {
+  readonly newest: number;
+  readonly oldest: number;
+  /** Characters of the bodies of all messages so far, kept or not, up to each of the two. */
+  readonly written: number;
+  readonly oldestWritten: number;
+}
+
+export function readRange(sql: Sql): MessageRange {
+  const [row] = sql.all<MessageRange>(
+    `SELECT newest.id AS newest, newest.written_chars AS written, oldest.id AS oldest, oldest.written_chars AS oldestWritten
+     FROM (SELECT id, written_chars FROM messages ORDER BY id DESC LIMIT 1) AS newest,
+       (SELECT id, written_chars FROM messages ORDER BY id LIMIT 1) AS oldest`,
+  );
+  return row ?? { newest: 0, oldest: 0, written: 0, oldestWritten: 0 };
+}
+
+export function newestId(sql: Sql): number {
+  return sql.all<{ id: number }>("SELECT id FROM messages ORDER BY id DESC LIMIT 1")[0]?.id ?? 0;
+}
+
+export function patterns(sql: Sql, chat: string): string[] {
+  const query = "SELECT pattern FROM subscriptions WHERE chat = ? ORDER BY pattern";
+  return sql.all<{ pattern: string }>(query, chat).map(({ pattern }) => pattern);
+}
+
+export interface InboxCursor {
+  /** All up to here are acknowledged. */
+  readonly cursor: number;
+  /** Acknowledged above it. */
+  readonly ahead: readonly number[];
+}
+
+export function readCursor(sql: Sql, chat: string): InboxCursor {
+  const [row] = sql.all<{ cursor: number; ahead: string }>("SELECT cursor, ahead FROM inboxes WHERE chat = ?", chat);
+  return row ? { cursor: row.cursor, ahead: JSON.parse(row.ahead) as number[] } : { cursor: 0, ahead: [] };
+}
+
+export function open(sql: Sql, chat: string): void {
+  sql.run("INSERT INTO inboxes (chat, cursor, ahead) VALUES (?, ?, '[]') ON CONFLICT DO NOTHING", chat, newestId(sql));
+}
+
+export interface Subscription {
+  readonly pattern: string;
+  readonly since: number;
+}
+
+export function listSubscriptions(sql: Sql, chat: string): Subscription[] {
+  return sql.all<Subscription>("SELECT pattern, since FROM subscriptions WHERE chat = ?", chat);
+}
+
+export function move(sql: Sql, chat: string, { cursor, ahead }: InboxCursor): void {
+  sql.run(
+    `INSERT INTO inboxes (chat, cursor, ahead) VALUES (?, ?, ?)
+     ON CONFLICT (chat) DO UPDATE SET cursor = excluded.cursor, ahead = excluded.ahead`,
+    chat,
+    cursor,
+    JSON.stringify(ahead),
+  );
+}
+
+/** Chats with a subscription that a topic falls under. */
+export function listReceivers(sql: Sql, topic: string): string[] {
+  const query = "SELECT DISTINCT chat FROM subscriptions WHERE pattern IN (SELECT value FROM json_each(?))";
+  return sql.all<{ chat: string }>(query, JSON.stringify(patternsOf(topic))).map(({ chat }) => chat);
+}

@@ -1,0 +1,246 @@
+import type { Refusal } from "../../contract/errors.ts";
+import {
+  maxMessageBodyChars,
+  type AckMessages,
+  type Message,
+  type Priority,
+  type PullMessages,
+  type SendMessage,
+  type Subscribe,
+  type Target,
+} from "../../contract/messages.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { Json } from "../../contract/values.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import * as chatRows from "../kernel/chat-rows.ts";
+import { once } from "../kernel/idempotency.ts";
+import * as inboxes from "./inboxes.ts";
+import * as meta from "../kernel/meta.ts";
+import { unfit } from "./topic-schemas.ts";
+import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
+import * as unread from "./unread.ts";
+
+/** One row for each message and a cursor for each receiver: at least once, in the order of the ids, until acknowledged or over. */
+
+const priorities: Record<Priority, number> = { low: 0, normal: 1, high: 2 };
+const priorityNames = ["low", "normal", "high"] as const;
+
+/** [MS1] What was accepted is kept for every receiver until it has acknowledged it or its time is over. [MS2] A repeat sends nothing more. */
+export function send(tx: Tx, input: SendMessage): Result<OutputOf<"messages.send">, Refusal> {
+  const actor = chatRows.requireLiveChat(tx, input.self);
+  if (!actor.ok) return actor;
+  const { requestId, self, ...content } = input;
+  // A later incarnation may repeat what an earlier one has sent.
+  const request = { operation: "messages.send", by: self.chat, requestId, input: content };
+  const { result, isRepeat } = once(tx, request, () => sendOnce(tx, input));
+  return result.ok ? ok({ id: result.value.id, isRepeat }) : result;
+}
+
+function sendOnce(tx: Tx, { self, target, body, priority, ttlMs }: SendMessage): Result<{ id: number }, Refusal> {
+  const text = JSON.stringify(body);
+  const refused =
+    tooLarge(text) ?? checkReceiver(tx, target) ?? unfit(tx.sql, target, body) ?? checkLoop(tx, self.chat, target);
+  if (refused) return err(refused);
+  const before = inboxes.readRange(tx.sql);
+  const id = Math.max(before.newest, meta.numberFloor(tx)) + 1;
+  const written = before.written + text.length;
+  tx.sql.run(
+    "INSERT INTO messages (id, target, from_chat, body, priority, at, expires_at, written_chars) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    id,
+    inboxes.formatTarget(target),
+    self.chat,
+    text,
+    priorities[priority],
+    tx.now,
+    tx.now + ttlMs,
+    written,
+  );
+  const { maxMessages, maxMessageChars } = tx.settings;
+  const isFull = id - before.oldest >= maxMessages || written - before.oldestWritten >= maxMessageChars;
+  if (isFull) prune(tx, maxPrunedRows);
+  const chat = target.to === "chat" ? target.chat : null;
+  tx.tell({ kind: "message", chat, topic: target.to === "topic" ? target.topic : null });
+  return ok({ id });
+}
+
+function tooLarge(text: string): Refusal | null {
+  if (text.length <= maxMessageBodyChars) return null;
+  return {
+    code: "too_large",
+    message: `the body has ${text.length} characters as JSON; at most ${maxMessageBodyChars}`,
+  };
+}
+
+function checkReceiver(tx: Tx, target: Target): Refusal | null {
+  if (target.to !== "chat" || chatRows.findLiveness(tx, target.chat)) return null;
+  return { code: "unknown_chat", message: `there is no chat ${target.chat} to send to` };
+}
+
+/** Two chats that answer each other without an end: so many in each direction within a minute. */
+const loopLimit = 20;
+const loopMs = 60_000;
+
+/** [MS6] Two chats that only answer each other are slowed down. */
+function checkLoop(tx: Tx, from: string, target: Target): Refusal | null {
+  if (target.to !== "chat") return null;
+  const there = recentTimes(tx, from, target.chat);
+  const back = there.length < loopLimit ? [] : recentTimes(tx, target.chat, from);
+  if (back.length < loopLimit) return null;
+  const oldest = Math.min(...there, ...back);
+  return {
+    code: "throttled",
+    message: `chats ${from} and ${target.chat} have sent each other ${loopLimit} messages and more within a minute; ask a person whether this is wanted`,
+    retryAfterMs: Math.max(1_000, oldest + loopMs - tx.now),
+  };
+}
+
+function recentTimes(tx: Tx, from: string, to: string): number[] {
+  return tx.sql
+    .all<{ at: number; from_chat: string }>(
+      "SELECT at, from_chat FROM messages WHERE target = ? ORDER BY id DESC LIMIT ?",
+      `chat:${to}`,
+      2 * loopLimit,
+    )
+    .filter((row) => row.from_chat === from && row.at > tx.now - loopMs)
+    .map(({ at }) => at)
+    .slice(0, loopLimit);
+}
+
+const maxPatterns = 50;
+
+export function subscribe(tx: Tx, { self, pattern }: Subscribe): Result<OutputOf<"messages.subscribe">, Refusal> {
+  const actor = chatRows.requireLiveChat(tx, self);
+  if (!actor.ok) return actor;
+  const subscribed = inboxes.patterns(tx.sql, self.chat);
+  if (!subscribed.includes(pattern) && subscribed.length >= maxPatterns) {
+    return err({ code: "quota_exceeded", message: `a chat has at most ${maxPatterns} subscriptions` });
+  }
+  tx.sql.run(
+    "INSERT INTO subscriptions (chat, pattern, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+    self.chat,
+    pattern,
+    inboxes.newestId(tx.sql),
+  );
+  return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
+}
+
+export function unsubscribe(tx: Tx, { self, pattern }: Subscribe): Result<OutputOf<"messages.subscribe">, Refusal> {
+  const actor = chatRows.requireLiveChat(tx, self);
+  if (!actor.ok) return actor;
+  tx.sql.run("DELETE FROM subscriptions WHERE chat = ? AND pattern = ?", self.chat, pattern);
+  return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
+}
+
+/** [MS3] Pull is the truth: what is unread, higher priorities first, else in the order of the ids. */
+export function pull(tx: Tx, { self, limit, minPriority }: PullMessages): Result<OutputOf<"messages.pull">, Refusal> {
+  const actor = chatRows.requireLiveChat(tx, self);
+  if (!actor.ok) return actor;
+  const { matching, isAll, ...toMessage } = waiting(tx, self.chat, priorities[minPriority ?? "low"], limit);
+  const messages = page(tx, matching.slice(0, limit));
+  return ok({ messages, isMore: matching.length > messages.length || !isAll, ...toMessage });
+}
+
+interface Waiting {
+  /** In the order in which they are told. */
+  readonly matching: readonly inboxes.MessageRow[];
+  readonly isAll: boolean;
+  readonly unread: number;
+  readonly cursor: number;
+}
+
+function waiting(tx: Tx, chat: string, least: number, limit: number): Waiting {
+  const at = inboxes.readCursor(tx.sql, chat);
+  const { rows, upTo, isAll } = unread.look(tx, chat, at, { limit: unread.mostCounted });
+  const seen = { unread: rows.length, cursor: at.cursor };
+  if (isAll) return { matching: inTurn(rows, least), isAll, ...seen };
+  const urgent = unread.look(tx, chat, { ...at, cursor: upTo }, { limit: limit + 1, isUrgent: true });
+  return {
+    matching: inTurn([...rows, ...urgent.rows], least),
+    isAll: least === priorities.high && urgent.isAll,
+    ...seen,
+    // [MS17] What was looked at in vain is not read again.
+    ...(rows.length === 0 ? { cursor: unread.pass(tx.sql, chat, at, upTo) } : {}),
+  };
+}
+
+function inTurn(rows: readonly inboxes.MessageRow[], least: number): inboxes.MessageRow[] {
+  return rows.filter(({ priority }) => priority >= least).toSorted((a, b) => b.priority - a.priority || a.id - b.id);
+}
+
+/** Of the bodies in one answer, after the first. */
+const maxPageChars = 1_000_000;
+
+/** [MS19] As many as fit into one answer, at least one. */
+function page(tx: Tx, rows: readonly inboxes.MessageRow[]): Message[] {
+  const messages: Message[] = [];
+  let chars = 0;
+  for (const row of rows) {
+    const [found] = tx.sql.all<{ body: string }>("SELECT body FROM messages WHERE id = ?", row.id);
+    const body = found?.body ?? "null";
+    chars += body.length;
+    if (messages.length > 0 && chars > maxPageChars) break;
+    messages.push(toMessage(tx, row, body));
+  }
+  return messages;
+}
+
+function toMessage(tx: Tx, row: inboxes.MessageRow, body: string): Message {
+  return {
+    id: row.id,
+    from: row.from_chat,
+    target: inboxes.parseTarget(row.target),
+    priority: priorityNames[row.priority] ?? "normal",
+    body: JSON.parse(body) as Json,
+    isData: true,
+    ageMs: Math.max(0, tx.now - row.at),
+  };
+}
+
+/** [MS7] What is acknowledged does not come again, in whatever order that was. */
+export function ack(tx: Tx, { self, cursor, ids }: AckMessages): Result<OutputOf<"messages.ack">, Refusal> {
+  const actor = chatRows.requireLiveChat(tx, self);
+  if (!actor.ok) return actor;
+  return ok(unread.acknowledge(tx, self.chat, cursor ?? 0, ids));
+}
+
+/** A new chat's inbox begins here; one that comes back finds its own. */
+export function open(tx: Tx, chat: string): void {
+  inboxes.open(tx.sql, chat);
+}
+
+/** The chat is forgotten, with its inbox. */
+export function deleteInbox(tx: Tx, chat: string): void {
+  for (const table of ["inboxes", "subscriptions"]) tx.sql.run(`DELETE FROM ${table} WHERE chat = ?`, chat);
+}
+
+/**
+ * When the oldest message has to go: at its own time, or when `maxMessages` (?) newer ones of its epoch were there. The newest stays: its number
+ * must not come again.
+ */
+export const dueAt = `
+  SELECT min(expires_at, ifnull(
+    (SELECT at FROM messages
+     WHERE id >= oldest.id + ? AND oldest.id / ${numbersPerEpoch} = newest.id / ${numbersPerEpoch} ORDER BY id LIMIT 1), expires_at))
+  FROM (SELECT id, expires_at FROM messages ORDER BY id LIMIT 1) AS oldest, (SELECT max(id) AS id FROM messages) AS newest
+  WHERE oldest.id < newest.id`;
+
+/** Rows that one send removes at most: more than it adds. */
+const maxPrunedRows = 100;
+
+/**
+ * [MS8] Messages go when their time is over, or when `maxMessages` newer ones, or `maxMessageChars` characters of newer ones, were sent, the
+ * oldest first; behind a raised epoch `maxMessages` does not count.
+ */
+export function prune({ sql, now, settings }: Tx, limit: number): void {
+  const { newest, written } = inboxes.readRange(sql);
+  sql.run(
+    `DELETE FROM messages WHERE id IN (SELECT id FROM messages ORDER BY id LIMIT ?) AND id < ?
+       AND (expires_at <= ? OR (id <= ? AND id > ?) OR written_chars <= ?)`,
+    limit,
+    newest,
+    now,
+    newest - settings.maxMessages,
+    newest - (newest % numbersPerEpoch),
+    written - settings.maxMessageChars,
+  );
+}

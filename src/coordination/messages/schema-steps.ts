@@ -1,0 +1,179 @@
+import type { Json } from "../../contract/values.ts";
+import { messageOf } from "../../shared/error.ts";
+import { patternSteps, type PatternSteps } from "./pattern-cost.ts";
+import {
+  throwInvalid,
+  checkKeyword,
+  isObject,
+  isSchema,
+  schemasOf,
+  sizeOf,
+  type JsonObject,
+} from "./schema-keywords.ts";
+
+/** Each takes at most about a microsecond. */
+const maxSteps = 50_000;
+/** Schemas applied within each other, to a value and to what is in it: each is a call within a call. */
+const maxNesting = 300;
+
+const sameValueKeywords = new Set(["not", "if", "then", "else", "allOf", "anyOf", "oneOf", "dependentSchemas"]);
+const itemKeywords = new Set(["prefixItems", "items", "additionalItems", "unevaluatedItems", "contains"]);
+/** For the properties that `properties` does not name. */
+const otherPropertyKeywords = new Set(["additionalProperties", "unevaluatedProperties"]);
+
+/** One schema applied to one value; `name` where it is a property's. */
+type SchemaApplication = readonly [schema: Json, value: Json, name?: string];
+
+/** [MS16] Counts what the library does at most with a schema and a body: as if every schema that may look at a value did. */
+export class SchemaSteps {
+  /** What each `$ref` stands for. The library's own search for them takes time quadratic in the schema. */
+  readonly refs = Object.create(null) as Record<string, JsonObject | boolean>;
+  /** Of each part of the schema the characters that the library reads when it applies the part. */
+  readonly #sizes = new Map<JsonObject, number>();
+  readonly #patterns = new Map<Json | undefined, PatternSteps>();
+  #stepsLeft = maxSteps;
+
+  /** @throws {Error} for a schema that cannot be used; the message says which part */
+  constructor(root: Json) {
+    const parts = [root];
+    for (const part of parts) if (isObject(part) && !this.#sizes.has(part)) this.#read(root, part, parts);
+    const stepsLeft = this.#stepsLeft;
+    // A part that refers to itself for the same value, or doubles too often, does so whatever the value is.
+    for (const part of this.#sizes.keys()) this.count(part, null);
+    this.#stepsLeft = stepsLeft;
+  }
+
+  #read(root: Json, schema: JsonObject, parts: Json[]): void {
+    if (schema !== root && schema["$id"] !== undefined)
+      throwInvalid("$id", schema["$id"], ": it stands at the top only");
+    let size = 0;
+    for (const [keyword, value] of Object.entries(schema)) {
+      checkKeyword(keyword, value);
+      for (const part of schemasOf(keyword, value)) parts.push(part);
+      size += sizeOf(keyword, value);
+    }
+    this.#sizes.set(schema, size);
+    const { $ref, pattern, patternProperties } = schema;
+    if (typeof $ref === "string") parts.push((this.refs[$ref] ??= partAt(root, $ref)));
+    if (typeof pattern === "string") this.#readPattern("pattern", pattern);
+    if (isObject(patternProperties)) this.#readPatterns(patternProperties);
+  }
+
+  #readPatterns(all: JsonObject): void {
+    for (const one of Object.keys(all)) this.#readPattern("patternProperties", one);
+  }
+
+  #readPattern(keyword: string, source: string): void {
+    try {
+      this.#patterns.set(source, patternSteps(source));
+    } catch (error) {
+      throwInvalid(keyword, source, `: ${messageOf(error)}`);
+    }
+    // To compile it; classes such as \p{L} have hundreds of ranges.
+    this.#spend(10 + source.length / 16 + 200 * (source.split(/\\p/i).length - 1));
+  }
+
+  /** @throws {Error} where there may be too many */
+  count(root: Json, body: Json): void {
+    const applications = [{ schema: root, value: body, nested: 0 }];
+    for (const { schema, value, nested } of applications) {
+      if (!isObject(schema)) continue;
+      if (nested > maxNesting)
+        throw new Error(`more than ${maxNesting} schemas apply within each other: does one refer to itself?`);
+      this.#spendOn(schema, value);
+      for (const [one, part, name] of this.#applications(schema, value)) {
+        // What does not fit is reported by each schema around it.
+        this.#spend(1 + nested / 32 + (name === undefined ? 0 : 4 + name.length / 32));
+        applications.push({ schema: one, value: part, nested: nested + 1 });
+      }
+    }
+  }
+
+  /** For what a schema asks of the value itself. */
+  #spendOn(schema: JsonObject, value: Json): void {
+    this.#spend((this.#sizes.get(schema) ?? 0) / 8 + ("multipleOf" in schema ? 3 : 0));
+    if (typeof value === "string") this.#spend(value.length / 8 + this.#match(schema["pattern"], value));
+    else if (Array.isArray(value))
+      this.#spendToCompare(schema, value, schema["uniqueItems"] === true ? value.length : 0);
+    else if (isObject(value)) this.#spendOnNames(schema, value);
+  }
+
+  #spendOnNames(schema: JsonObject, value: JsonObject): void {
+    this.#spendToCompare(schema, value, 0);
+    const names = Object.keys(value);
+    this.#spend(names.length / 16);
+    for (const source of Object.keys(schema["patternProperties"] ?? {}))
+      for (const name of names) this.#spend(this.#match(source, name));
+  }
+
+  /** With as many values of its own, and with those of the schema. */
+  #spendToCompare({ const: only = null, enum: choices = [] }: JsonObject, value: Json, ownValues: number): void {
+    const others = [only, choices].flat().filter((one) => typeof one === "object" && one !== null);
+    const pairs = ownValues + others.length;
+    if (pairs > 0) this.#spend((pairs * JSON.stringify(value).length) / 64);
+  }
+
+  #match(pattern: Json | undefined, text: string): number {
+    return this.#patterns.get(pattern)?.(text.length) ?? 0;
+  }
+
+  #spend(steps: number): void {
+    this.#stepsLeft -= steps;
+    if (this.#stepsLeft < 0)
+      throw new Error(`to check it may take more than ${maxSteps} steps; send less, or simplify the schema`);
+  }
+
+  *#applications(schema: JsonObject, value: Json): Generator<SchemaApplication> {
+    for (const [keyword, part] of Object.entries(schema)) {
+      if (keyword === "$ref") yield [this.refs[part as string] ?? true, value];
+      else if (sameValueKeywords.has(keyword)) for (const one of schemasOf(keyword, part)) yield [one, value];
+      else if (Array.isArray(value)) yield* applyToItems(keyword, part, value);
+      else if (isObject(value)) yield* applyToProperties(keyword, schema, value);
+    }
+  }
+}
+
+function* applyToItems(keyword: string, part: Json, items: readonly Json[]): Generator<SchemaApplication> {
+  if (!itemKeywords.has(keyword)) return;
+  for (const [at, value] of items.entries()) {
+    const schema = Array.isArray(part) ? part[at] : part;
+    if (schema === undefined) return;
+    yield [schema, value];
+  }
+}
+
+function* applyToProperties(keyword: string, schema: JsonObject, value: JsonObject): Generator<SchemaApplication> {
+  const part = schema[keyword] ?? null;
+  if (keyword === "properties") yield* applyToNamed(part, value);
+  if (keyword === "propertyNames") for (const name of Object.keys(value)) yield [part, name, name];
+  if (keyword === "patternProperties") yield* applyToAll(schemasOf(keyword, part), value, []);
+  if (otherPropertyKeywords.has(keyword)) yield* applyToAll([part], value, Object.keys(schema["properties"] ?? {}));
+}
+
+function* applyToAll(
+  schemas: readonly Json[],
+  value: JsonObject,
+  excluded: readonly string[],
+): Generator<SchemaApplication> {
+  const named = new Set(excluded);
+  for (const [name, one] of Object.entries(value)) {
+    if (!named.has(name)) for (const schema of schemas) yield [schema, one, name];
+  }
+}
+
+function* applyToNamed(properties: Json, value: JsonObject): Generator<SchemaApplication> {
+  for (const [name, schema] of Object.entries(properties ?? {})) {
+    if (Object.hasOwn(value, name)) yield [schema as Json, value[name] ?? null, name];
+  }
+}
+
+/** @throws {Error} where a reference does not lead to a part of the schema itself */
+function partAt(root: Json, ref: string): JsonObject | boolean {
+  let part: Json | undefined = root;
+  for (const step of decodeURIComponent(ref).split("/").slice(1)) {
+    const name = step.replaceAll("~1", "/").replaceAll("~0", "~");
+    const inside: object = typeof part === "object" && part !== null ? part : {};
+    part = Object.hasOwn(inside, name) ? (inside as JsonObject)[name] : undefined;
+  }
+  return isSchema(part) ? part : throwInvalid("$ref", ref, ': it leads to "#", or to a part such as "#/$defs/name"');
+}

@@ -1,0 +1,266 @@
+import type { Sql } from "../../shared/sql.ts";
+import * as inboxes from "./inboxes.ts";
+import type { InboxCursor, MessageRow, Subscription } from "./inboxes.ts";
+import { matches, isExact } from "./topics.ts";
+import type { Tx } from "../kernel/tx.ts";
+
+/** What a chat has not acknowledged. */
+
+const columns = "id, target, from_chat, priority, at, expires_at";
+
+/** Counted and sorted at once; more is told as more. */
+export const mostCounted = 1_000;
+/** Rows that one look reads of one source: of one target, or of all messages where wildcards stand for topics. */
+const mostLooked = 2_000;
+/** Acknowledged out of order and remembered; what is more comes again. */
+const mostAhead = 1_000;
+
+export interface Look {
+  /** Unread, in the order of the ids. */
+  readonly rows: readonly MessageRow[];
+  /** All messages up to here were looked at. */
+  readonly upTo: number;
+  /** There are no others. */
+  readonly isAll: boolean;
+}
+
+interface Wish {
+  /** Of unread messages. */
+  readonly limit: number;
+  /** The last message that is looked at. */
+  readonly upTo?: number;
+  /** Only those of high priority, and none by wildcards: an index leads to them. */
+  readonly isUrgent?: boolean;
+}
+
+/** [MS17] The first messages behind a cursor that are unread: however many to others, or that are over, lie between, a bounded number of rows is read. */
+export function look(tx: Tx, chat: string, { cursor, ahead }: InboxCursor, wish: Wish): Look {
+  const newest = inboxes.newestId(tx.sql);
+  if (newest <= cursor) return { rows: [], upTo: newest, isAll: true };
+  const isUnread = unreadBy(tx, chat, ahead);
+  const { sources, isComplete } = sourcesOf(tx.sql, chat, wish);
+  const found: MessageRow[] = [];
+  let upTo = wish.upTo ?? newest;
+  for (const source of sources) {
+    const span = { after: Math.max(cursor, source.since), upTo };
+    const rows = source.read(span, wish.limit + ahead.length);
+    upTo = firstOf(rows, (row) => isUnread(row) && source.isFor(row), wish.limit, found) ?? upTo;
+  }
+  const all = distinct(found.filter(({ id }) => id <= upTo));
+  const end = all[wish.limit - 1]?.id ?? upTo;
+  return { rows: all.slice(0, wish.limit), upTo: end, isAll: end === newest && isComplete };
+}
+
+function unreadBy({ now }: Tx, chat: string, ahead: readonly number[]): (row: MessageRow) => boolean {
+  const acknowledged = new Set(ahead);
+  return ({ id, from_chat: from, target, expires_at: until }) =>
+    until > now && !acknowledged.has(id) && (from !== chat || target.startsWith("chat:"));
+}
+
+/**
+ * Adds the first `limit` that are wanted. Each source is in the order of the ids, so the first ones of all lie among the first ones of each.
+ *
+ * @returns the last one that was looked at; null: all were
+ */
+function firstOf(
+  rows: Iterable<MessageRow>,
+  isWanted: (row: MessageRow) => boolean,
+  limit: number,
+  found: MessageRow[],
+): number | null {
+  const enough = found.length + limit;
+  let looked = 0;
+  for (const row of rows) {
+    if (isWanted(row)) found.push(row);
+    looked += 1;
+    if (found.length === enough || looked === mostLooked) return row.id;
+  }
+  return null;
+}
+
+/** A wildcard stands for what another pattern names, too. */
+function distinct(rows: readonly MessageRow[]): MessageRow[] {
+  return [...new Map(rows.map((row) => [row.id, row])).values()].toSorted((a, b) => a.id - b.id);
+}
+
+/** Messages after one and up to another. */
+interface Span {
+  readonly after: number;
+  readonly upTo: number;
+}
+
+/** Messages in the order of their ids, among which are some for a chat. */
+interface Source {
+  /** None up to here is. */
+  readonly since: number;
+  readonly read: (span: Span, page: number) => Iterable<MessageRow>;
+  readonly isFor: (row: MessageRow) => boolean;
+}
+
+interface Sources {
+  readonly sources: readonly Source[];
+  /** Nothing else is for the chat. */
+  readonly isComplete: boolean;
+}
+
+function sourcesOf(sql: Sql, chat: string, { isUrgent = false }: Wish): Sources {
+  const subscribed = inboxes.listSubscriptions(sql, chat);
+  const wild = subscribed.filter(({ pattern }) => !isExact(pattern));
+  const exact = subscribed.filter(({ pattern }) => isExact(pattern));
+  const targets = [`chat:${chat}`, "all"].map((target) => ({ target, since: 0 }));
+  targets.push(...exact.map(({ pattern, since }) => ({ target: `topic:${pattern}`, since })));
+  const sources = targets.map(({ target, since }) => ({
+    since,
+    read: (span: Span, page: number) => ofTarget(sql, target, span, page, isUrgent ? "AND priority = 2" : ""),
+    isFor: () => true,
+  }));
+  if (wild.length === 0 || isUrgent) return { sources, isComplete: wild.length === 0 };
+  const byTopic = {
+    since: Math.min(...wild.map(({ since }) => since)),
+    read: (span: Span) => ofAnyTarget(sql, span),
+    isFor: (row: MessageRow) => isSubscribed(wild, row),
+  };
+  return { sources: [...sources, byTopic], isComplete: true };
+}
+
+function isSubscribed(patterns: readonly Subscription[], { id, target }: MessageRow): boolean {
+  const isTopic = target.startsWith("topic:");
+  return isTopic && patterns.some(({ pattern, since }) => id > since && matches(pattern, target.slice(6)));
+}
+
+function* ofTarget(
+  sql: Sql,
+  target: string,
+  { after, upTo }: Span,
+  page: number,
+  condition: string,
+): Generator<MessageRow, void> {
+  const query = `SELECT ${columns} FROM messages WHERE target = ? AND id > ? AND id <= ? ${condition} ORDER BY id LIMIT ?`;
+  for (let last = after; ;) {
+    const rows = sql.all<MessageRow>(query, target, last, upTo, page);
+    yield* rows;
+    if (rows.length < page) return;
+    last = rows.at(-1)?.id ?? last;
+  }
+}
+
+function* ofAnyTarget(sql: Sql, { after, upTo }: Span): Generator<MessageRow, void> {
+  const query = `SELECT ${columns} FROM messages WHERE id > ? AND id <= ? ORDER BY id LIMIT 200`;
+  for (let last = after; ;) {
+    const rows = sql.all<MessageRow>(query, last, upTo);
+    yield* rows;
+    if (rows.length < 200) return;
+    last = rows.at(-1)?.id ?? last;
+  }
+}
+
+/** What others have sent to others, and one's own: once so many lie behind the cursor, it moves on over them. */
+const mostPassed = 50;
+/** More are told as so many. */
+const mostTold = 100;
+/** Messages that one count looks at together, from the cursor on, and how often where it finds nothing. */
+const lookedAtOnce = 1_000;
+const mostLooks = 10;
+
+/**
+ * [MS14] How much is unread; where nothing of the next messages is for the chat, they are not read another time. [MS15] Once something is found
+ * the rest is left to a pull: so a count costs no more, however many messages to others lie behind what is unread.
+ */
+export function count(tx: Tx, chat: string): number {
+  const at = inboxes.readCursor(tx.sql, chat);
+  const newest = inboxes.newestId(tx.sql);
+  let [unread, looked]: [readonly MessageRow[], number] = [[], at.cursor];
+  for (let looks = 0; looks < mostLooks && unread.length === 0 && looked < newest; looks++) {
+    // A raised epoch leaves a gap in the numbers.
+    const cursor = nextId(tx.sql, looked) - 1;
+    looked = Math.min(newest, cursor + lookedAtOnce);
+    unread = look(tx, chat, { cursor, ahead: at.ahead }, { limit: mostTold, upTo: looked }).rows;
+  }
+  const [first] = unread;
+  pass(tx.sql, chat, at, first ? first.id - 1 : looked);
+  return first || looked >= newest ? unread.length : 1;
+}
+
+/** The number of the next message; there must be one. */
+function nextId(sql: Sql, after: number): number {
+  return sql.all<{ id: number }>("SELECT id FROM messages WHERE id > ? ORDER BY id LIMIT 1", after)[0]?.id ?? after + 1;
+}
+
+/** [MS14] Nothing up to `upTo` is unread. @returns the cursor */
+export function pass(sql: Sql, chat: string, { cursor, ahead }: InboxCursor, upTo: number): number {
+  if (upTo - cursor < mostPassed) return cursor;
+  inboxes.move(sql, chat, { cursor: upTo, ahead: ahead.filter((id) => id > upTo) });
+  return upTo;
+}
+
+/** The cursor moves over all that is acknowledged without a gap; what lies above waits beside it. */
+export function acknowledge(
+  tx: Tx,
+  chat: string,
+  upTo: number,
+  ids: readonly number[],
+): { cursor: number; unread: number; isMore: boolean } {
+  const { cursor, ahead } = inboxes.readCursor(tx.sql, chat);
+  const newest = inboxes.newestId(tx.sql);
+  const least = Math.max(cursor, Math.min(upTo, newest));
+  const above = [...new Set([...ahead, ...ids])].filter((id) => id > least && id <= newest).sort((a, b) => a - b);
+  const left = look(tx, chat, { cursor: least, ahead: above }, { limit: mostCounted });
+  // Everything below the first that is unread is acknowledged, or is not for this chat.
+  const next = Math.max(least, (left.rows[0]?.id ?? left.upTo + 1) - 1);
+  const waiting = above.filter((id) => id > next);
+  const at = { cursor: next, ahead: waiting.slice(0, mostAhead) };
+  inboxes.move(tx.sql, chat, at);
+  const { rows, isAll } = waiting.length > mostAhead ? look(tx, chat, at, { limit: mostCounted }) : left;
+  return { cursor: next, unread: rows.length, isMore: !isAll };
+}
+
+/**
+ * [MS13] When the newest of what a chat has not acknowledged is over, of each source; 0: there is nothing. Older ones may last longer: whoever asks
+ * again at that time finds them. What is not for it alone counts only where it was sent by `sentBy`: else a chat that never comes back would be
+ * kept as long as others talk to all.
+ */
+export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
+  const { cursor, ahead } = inboxes.readCursor(tx.sql, chat);
+  const newest = (target: string, after: number, by: number): number =>
+    tx.sql.all<{ until: number }>(
+      `SELECT expires_at AS until FROM messages
+       WHERE target = ? AND id > ? AND at <= ? AND expires_at > ? AND (from_chat <> ? OR target LIKE 'chat:%')
+         AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id DESC LIMIT 1`,
+      target,
+      after,
+      by,
+      tx.now,
+      chat,
+      JSON.stringify(ahead),
+    )[0]?.until ?? 0;
+  const subscribed = inboxes.listSubscriptions(tx.sql, chat);
+  const exact = subscribed.filter(({ pattern }) => isExact(pattern));
+  const isUnread = ({ id, at, expires_at: until, from_chat: from }: MessageRow): boolean =>
+    at <= sentBy && until > tx.now && from !== chat && !ahead.includes(id);
+  const wild = newestOfTopics(tx.sql, subscribed, cursor, isUnread);
+  return Math.max(
+    newest(`chat:${chat}`, cursor, Number.MAX_SAFE_INTEGER),
+    newest("all", cursor, sentBy),
+    ...exact.map(({ pattern, since }) => newest(`topic:${pattern}`, Math.max(cursor, since), sentBy)),
+    wild?.expires_at ?? 0,
+  );
+}
+
+/** Of those that wildcards stand for. */
+function newestOfTopics(
+  sql: Sql,
+  subscribed: readonly Subscription[],
+  cursor: number,
+  isUnread: (row: MessageRow) => boolean,
+): MessageRow | null {
+  const wild = subscribed.filter(({ pattern }) => !isExact(pattern));
+  if (wild.length === 0) return null;
+  const after = Math.max(cursor, Math.min(...wild.map(({ since }) => since)));
+  const query = `SELECT ${columns} FROM messages WHERE id > ? AND id < ? ORDER BY id DESC LIMIT 200`;
+  for (let first = Number.MAX_SAFE_INTEGER; ;) {
+    const rows = sql.all<MessageRow>(query, after, first);
+    const found = rows.find((row) => isUnread(row) && isSubscribed(wild, row));
+    if (found || rows.length < 200) return found ?? null;
+    first = rows.at(-1)?.id ?? 0;
+  }
+}

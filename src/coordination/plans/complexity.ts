@@ -1,0 +1,82 @@
+import { defaultComplexityWeights, type ComplexityWeights, type Scale } from "../../contract/complexity.ts";
+import { WorkKind, type Job } from "../../contract/plans.ts";
+import { folderOf } from "./folders.ts";
+
+/** How much a job asks of one chat, by what it says of itself. Pure. */
+
+const sizeSignals = ["files", "modules", "steps", "textChars", "payloadChars"] as const;
+
+export interface ComplexityReason {
+  readonly signal: (typeof sizeSignals)[number] | WorkKind;
+  /** What was counted: files, folders, steps, characters; of a kind of work 1. */
+  readonly value: number;
+  readonly points: number;
+}
+
+export interface Complexity {
+  /** Whole, 1 to 10. */
+  readonly score: number;
+  readonly isAboveThreshold: boolean;
+  /** What added points, most first. */
+  readonly reasons: readonly ComplexityReason[];
+}
+
+/**
+ * [PL1] 1 and the points of all signals, rounded, at most 10. [PL2] Never lower for a job with one more file, line of text, kind of work or a
+ * larger payload. Each signal counts by its logarithm, as the sizes of changes are spread: from 1 to 2 files is as much more as from 20 to 40.
+ */
+export function estimateComplexity(job: Job, weights: ComplexityWeights = defaultComplexityWeights): Complexity {
+  const [ofSize, ofKinds] = [reasonsOfSize(job, weights), reasonsOfKinds(job, weights)];
+  const points = sumPoints(ofSize) + Math.min(sumPoints(ofKinds), weights.kinds.most);
+  // Without the inner rounding the last bits of a sum, which depend on its parts, could make a larger job a smaller score.
+  const score = Math.min(10, Math.round(1 + Math.round(points * 1e6) / 1e6));
+  const reasons = [...ofSize, ...ofKinds].filter((reason) => reason.points > 0).toSorted((a, b) => b.points - a.points);
+  return { score, isAboveThreshold: score > weights.threshold, reasons };
+}
+
+function sumPoints(reasons: readonly ComplexityReason[]): number {
+  return reasons.reduce((sum, { points }) => sum + points, 0);
+}
+
+function reasonsOfSize(job: Job, weights: ComplexityWeights): ComplexityReason[] {
+  const values: Record<(typeof sizeSignals)[number], number> = {
+    files: job.files.length,
+    modules: new Set(job.files.map(({ path }) => folderOf(path))).size,
+    steps: countSteps(job.text),
+    textChars: job.text.length,
+    payloadChars: job.payload === null ? 0 : JSON.stringify(job.payload).length,
+  };
+  return sizeSignals.map((signal) => ({
+    signal,
+    value: values[signal],
+    points: pointsOf(values[signal], weights[signal]),
+  }));
+}
+
+function pointsOf(value: number, { points, from, full }: Scale): number {
+  if (value <= from) return 0;
+  return points * Math.min(1, Math.log(value / from) / Math.log(full / from));
+}
+
+function reasonsOfKinds({ title, text, kinds }: Job, weights: ComplexityWeights): ComplexityReason[] {
+  const fullText = `${title}\n${text}`;
+  return WorkKind.options
+    .filter((kind) => kinds.includes(kind) || kindPatterns[kind].test(fullText))
+    .map((kind) => ({ signal: kind, value: 1, points: weights.kinds.of[kind] }));
+}
+
+/** English only; a job in another language states its kinds. */
+const kindPatterns: Record<WorkKind, RegExp> = {
+  refactor: /\b(refactor|restructur|renam|rewrit)\w*/i,
+  migrate: /\b(migrat|upgrad)\w*|\bport(ed|ing)\b/i,
+  test: /\b(tests?|tested|testing|coverage)\b/i,
+  fix: /\b(fix(es|ed|ing)?|bugs?|repair\w*)\b/i,
+  document: /\b(document(s|ed|ing|ation)?|docs|readme)\b/i,
+};
+
+/** Items of lists, and words that put one thing after another. Bounded repeats: the text is somebody else's. */
+function countSteps(text: string): number {
+  const items = text.match(/^[ \t]{0,20}(?:[-*+]|\d{1,3}[.)])[ \t]/gm) ?? [];
+  const turns = text.match(/\b(?:then|afterwards|finally|after that)\b/gi) ?? [];
+  return items.length + turns.length;
+}

@@ -1,0 +1,148 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { GivenPart, Job, SplitStrategy } from "../../contract/plans.ts";
+import { compare } from "../../shared/compare.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { folderOf } from "./folders.ts";
+import { pack, type Item } from "./packing.ts";
+import { findSplitProblem, joinName } from "./plan-check.ts";
+
+/** A job in parts that several chats do, and a last step that joins their results. Pure. */
+
+export interface Part {
+  /** Unique in its plan. */
+  readonly name: string;
+  readonly text: string;
+  /** Paths of the files that it works on, sorted. */
+  readonly files: readonly string[];
+  /** Names of parts that have to be done before. */
+  readonly dependsOn: readonly string[];
+  /** The sum of its files. */
+  readonly weight: number;
+}
+
+export interface Plan {
+  readonly parts: readonly Part[];
+  /** Comes after all parts. */
+  readonly join: { readonly name: typeof joinName; readonly dependsOn: readonly string[] };
+}
+
+/** The product's: a complex job is split into up to eight. */
+const defaultMaxParts = 8;
+
+/**
+ * [PL4] Two parts or more, none empty, and a join after all of them; [PL5] each file of the job is in one part, or in several of which one
+ * follows the other. The same job gives the same plan, in whatever order its files stand. Refused with `bad_input` and the reason where it
+ * cannot be split so, or where a given split breaks a rule.
+ *
+ * @param maxParts beside the join, 2 to 8
+ */
+export function split(job: Job, strategy: SplitStrategy, maxParts = defaultMaxParts): Result<Plan, Refusal> {
+  if (!Number.isInteger(maxParts) || maxParts < 2 || maxParts > defaultMaxParts) {
+    return badInput(`a job is split into 2 to ${defaultMaxParts} parts, not into at most ${maxParts}`);
+  }
+  const drafts = draftParts(job, strategy, maxParts);
+  if (!drafts.ok) return drafts;
+  const problem = findSplitProblem(job, drafts.value, maxParts);
+  if (problem !== null) return badInput(problem);
+  const parts = drafts.value.map((part) => toPart(job, part));
+  return ok({ parts, join: { name: joinName, dependsOn: parts.map(({ name }) => name) } });
+}
+
+function draftParts(job: Job, strategy: SplitStrategy, maxParts: number): Result<readonly GivenPart[], Refusal> {
+  switch (strategy.by) {
+    case "file":
+      return byFile(job, maxParts);
+    case "module":
+      return byModule(job, strategy.depth, maxParts);
+    case "phase":
+      return ok(byPhase(job, strategy.phases));
+    case "list":
+      return ok(strategy.parts);
+  }
+}
+
+function badInput(message: string): Result<never, Refusal> {
+  return err({ code: "bad_input", message });
+}
+
+function byFile({ files }: Job, maxParts: number): Result<readonly GivenPart[], Refusal> {
+  if (files.length < 2) {
+    return badInput(`the job names ${formatCount(files.length, "file")}; two or more are needed to split it by file`);
+  }
+  const items = files.map(({ path, weight }) => ({ key: path, weight }));
+  const parts = pack(items, maxParts);
+  return ok(
+    parts.map((part, at) => {
+      const paths = part.map(({ key }) => key);
+      return toIndependentPart(at, parts.length, formatCount(paths.length, "file"), paths);
+    }),
+  );
+}
+
+interface Module extends Item {
+  readonly paths: readonly string[];
+}
+
+function byModule(job: Job, depth: number | undefined, maxParts: number): Result<readonly GivenPart[], Refusal> {
+  const modules = modulesOf(job, depth);
+  if (modules.length < 2) {
+    const where = modules[0] ? `all files of the job are in ${modules[0].key}` : "the job names no files";
+    return badInput(`${where}; two modules or more are needed to split it by module`);
+  }
+  const parts = pack(modules, maxParts);
+  return ok(
+    parts.map((part, at) => {
+      const names = part.map(({ key }) => key).join(", ");
+      const text = names.length > 2_000 ? formatCount(part.length, "module") : names;
+      return toIndependentPart(
+        at,
+        parts.length,
+        text,
+        part.flatMap(({ paths }) => paths),
+      );
+    }),
+  );
+}
+
+function modulesOf({ files }: Job, depth: number | undefined): Module[] {
+  const byFolder = Map.groupBy(files, ({ path }) => folderOf(path, depth));
+  return [...byFolder].map(([key, inside]) => ({
+    key,
+    weight: inside.reduce((sum, { weight }) => sum + weight, 0),
+    paths: inside.map(({ path }) => path),
+  }));
+}
+
+function toIndependentPart(at: number, count: number, description: string, files: readonly string[]): GivenPart {
+  return {
+    name: `part-${at + 1}`,
+    text: `Part ${at + 1} of ${count}: ${description}`,
+    files: [...files],
+    dependsOn: [],
+  };
+}
+
+/** Each phase has all the files: no two phases are at work at a time. */
+function byPhase({ files }: Job, phases: readonly string[]): GivenPart[] {
+  return phases.map((name, at) => ({
+    name,
+    text: `Phase ${at + 1} of ${phases.length}: ${name}`,
+    files: files.map(({ path }) => path),
+    dependsOn: phases.slice(Math.max(0, at - 1), at),
+  }));
+}
+
+function toPart(job: Job, { name, text, files, dependsOn }: GivenPart): Part {
+  const paths = new Set(files);
+  return {
+    name,
+    text,
+    files: [...paths].toSorted(compare),
+    dependsOn: [...new Set(dependsOn)].toSorted(compare),
+    weight: job.files.filter(({ path }) => paths.has(path)).reduce((sum, { weight }) => sum + weight, 0),
+  };
+}
+
+function formatCount(count: number, noun: string): string {
+  return `${count === 0 ? "no" : count} ${noun}${count === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,168 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { EstimateJob, SubmitJob } from "../../contract/plan-operations.ts";
+import { SplitStrategy, type Job } from "../../contract/plans.ts";
+import { NewTask } from "../../contract/tasks.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { estimateComplexity } from "./complexity.ts";
+import { split, type Plan } from "./decompose.ts";
+import { once } from "../kernel/idempotency.ts";
+import { joinName } from "./plan-check.ts";
+import { formatIssues } from "../../shared/problems.ts";
+import { submitOnce } from "../tasks/submit.ts";
+import * as dedupe from "../tasks/task-dedupe.ts";
+import * as rows from "../tasks/task-rows.ts";
+import type { Tx } from "../kernel/tx.ts";
+
+/** One complex job becomes tasks: the parts, and the join, which is their parent and stands for the job. */
+
+type Submitted = OutputOf<"plans.submit">;
+type Estimated = OutputOf<"plans.estimate">;
+
+export function estimate(tx: Tx, input: EstimateJob): Result<Estimated, Refusal> {
+  const planned = plan(tx, input);
+  if (!planned.ok) return planned;
+  const { complexity, parts, reason } = planned.value;
+  return ok({ complexity, parts: parts?.parts.map(toPart) ?? null, reason });
+}
+
+function toPart({ name, text, files, dependsOn }: Plan["parts"][number]): NonNullable<Estimated["parts"]>[number] {
+  return { name, text, files: [...files], dependsOn: [...dependsOn] };
+}
+
+interface JobPlan {
+  readonly complexity: Estimated["complexity"];
+  /** null: one task. */
+  readonly parts: Plan | null;
+  readonly reason: string | null;
+}
+
+/** [PL19] Split above the threshold, where it is asked for, and as it is listed. */
+function plan(tx: Tx, { job, strategy, maxParts, isForced }: EstimateJob): Result<JobPlan, Refusal> {
+  const weights = tx.settings.complexity;
+  const { score, isAboveThreshold, reasons } = estimateComplexity(job, weights);
+  const complexity = { score, threshold: weights.threshold, isAboveThreshold, reasons: [...reasons] };
+  if (!isAboveThreshold && !isForced && strategy?.by !== "list") {
+    return ok({ complexity, parts: null, reason: `its complexity ${score} is not above ${weights.threshold}` });
+  }
+  if (strategy) {
+    const parts = split(job, strategy, maxParts);
+    return parts.ok ? ok({ complexity, parts: parts.value, reason: null }) : parts;
+  }
+  const parts = splitByDefault(job, maxParts);
+  if (!parts.ok) return ok({ complexity, parts: null, reason: parts.error.message });
+  return ok({ complexity, parts: parts.value, reason: null });
+}
+
+/** The first that fits; where none does, why the first one did not. */
+function splitByDefault(job: Job, maxParts: number | undefined): Result<Plan, Refusal> {
+  const byModule = split(job, { by: "module" }, maxParts);
+  if (byModule.ok) return byModule;
+  const byFile = split(job, { by: "file" }, maxParts);
+  if (byFile.ok) return byFile;
+  const byPhase = split(job, SplitStrategy.parse({ by: "phase" }), maxParts);
+  return byPhase.ok ? byPhase : byModule;
+}
+
+/** [PL20] All or nothing; a repeat submits nothing more. */
+export function submit(tx: Tx, input: SubmitJob): Result<Submitted, Refusal> {
+  const { requestId, by, ...content } = input;
+  const request = { operation: "plans.submit", by, requestId, input: content };
+  return once(tx, request, () => submitJob(tx, input)).result;
+}
+
+function submitJob(tx: Tx, input: SubmitJob): Result<Submitted, Refusal> {
+  const planned = plan(tx, input);
+  if (!planned.ok) return planned;
+  const { complexity, parts, reason } = planned.value;
+  const duplicate = findDuplicate(tx, input);
+  if (duplicate) return ok({ complexity, ...duplicate, isDuplicate: true, parts: [], reason });
+  const stored = submitDrafts(tx, parts ? draftTasks(input, parts) : [draftWholeJob(input)]);
+  if (!stored.ok) return stored;
+  const { root, others } = stored.value;
+  const namedParts = (parts?.parts ?? []).flatMap(({ name }, at) =>
+    others.slice(at, at + 1).map((task) => ({ name, task })),
+  );
+  return ok({ complexity, ...root, isDuplicate: false, parts: namedParts, reason });
+}
+
+type RootTask = Pick<Submitted, "task" | "state">;
+
+/** [TA14] */
+function findDuplicate(tx: Tx, { dedupeKey }: SubmitJob): RootTask | null {
+  const task = dedupeKey === undefined ? undefined : dedupe.find(tx, dedupeKey);
+  return task === undefined ? null : { task, state: rows.find(tx, task)?.state ?? null };
+}
+
+interface StoredJob {
+  readonly root: RootTask;
+  /** The parts, in their order. */
+  readonly others: readonly number[];
+}
+
+function submitDrafts(tx: Tx, drafts: readonly TaskDraft[]): Result<StoredJob, Refusal> {
+  const tasks = validateDrafts(drafts);
+  if (!tasks.ok) return tasks;
+  const stored = submitOnce(tx, tasks.value);
+  if (!stored.ok) return stored;
+  const [root, ...others] = stored.value.tasks;
+  if (!root) throw new Error("a submit of one task answered none");
+  return ok({ root: { task: root.task, state: root.state }, others: others.map(({ task }) => task) });
+}
+
+type TaskDraft = Parameters<typeof NewTask.safeParse>[0];
+
+/** The job of parts without what only the whole is measured by. */
+function jobSummary({ title, text, payload }: Job): Pick<Job, "title" | "text" | "payload"> {
+  return { title, text, payload };
+}
+
+function draftWholeJob({ job, type, options, dedupeKey }: SubmitJob): TaskDraft {
+  return {
+    ...options,
+    type,
+    dedupeKey,
+    payload: { job: { ...jobSummary(job), files: job.files.map(({ path }) => path) } },
+  };
+}
+
+/** The join first: the parts name it as their parent. */
+function draftTasks(input: SubmitJob, { parts, join }: Plan): TaskDraft[] {
+  const { job, type, options, joinRule, joinType, onPartDeath, dedupeKey } = input;
+  const joinTask = {
+    ...options,
+    affinity: undefined,
+    type: joinRule === undefined ? (joinType ?? type) : type,
+    ref: joinName,
+    dedupeKey,
+    joinRule,
+    dependsOn: join.dependsOn,
+    onDependencyDeath: onPartDeath,
+    payload: { job: jobSummary(job), join: parts.map(({ name, text }) => ({ name, text })) },
+  };
+  return [
+    joinTask,
+    ...parts.map(({ name, text, files, dependsOn }) => ({
+      ...options,
+      type,
+      ref: name,
+      parent: joinName,
+      dependsOn,
+      payload: { job: jobSummary(job), part: { name, text, files } },
+    })),
+  ];
+}
+
+/** By the schema of a submit: what a part carries has its limits too. */
+function validateDrafts(drafts: readonly TaskDraft[]): Result<NewTask[], Refusal> {
+  const tasks: NewTask[] = [];
+  for (const draft of drafts) {
+    const task = NewTask.safeParse(draft);
+    if (!task.success) {
+      const message = `a task of this job cannot be submitted: ${formatIssues(task.error)}`;
+      return err({ code: "bad_input", message });
+    }
+    tasks.push(task.data);
+  }
+  return ok(tasks);
+}

@@ -1,0 +1,96 @@
+import * as balance from "../tasks/balance.ts";
+import * as chatRows from "../kernel/chat-rows.ts";
+import { assign, pushedRequestId } from "../tasks/claims.ts";
+import * as lanes from "../tasks/lanes.ts";
+import * as rebalanceSweep from "./rebalance-sweep.ts";
+import * as outbox from "../tasks/dispatch-outbox.ts";
+import * as chatPerformance from "../tasks/chat-performance.ts";
+import * as availableChats from "../tasks/available-chats.ts";
+import type { Tx } from "../kernel/tx.ts";
+
+/** Tasks that one look gives out. */
+const maxTasksPerDispatch = 100;
+
+/**
+ * [QU5] What is queued goes to the chats that want it: by priority, then by number, each to the least loaded that can do it. It picks the work
+ * itself, so that a token that comes twice, late or never changes nothing but the time. @returns how many tasks it gave out
+ */
+export function assignQueued(tx: Tx): number {
+  const available = new Map(availableChats.listWithRoom(tx).map((candidate) => [candidate.chat, candidate]));
+  const queue = new LaneQueue(tx, [...available.values()]);
+  const performanceByChat = chatPerformance.readByChat(tx, queue.types);
+  const notified = new Map<string, availableChats.AvailableChat>();
+  let assigned = 0;
+  for (let head = queue.next(); head && assigned < maxTasksPerDispatch && available.size > 0; head = queue.next()) {
+    const candidate = selectCandidate([...available.values()], head, performanceByChat);
+    // Nobody has room for more of its lane: seats only fill.
+    if (!candidate) continue;
+    assign(tx, candidate.life, head.task, pushedRequestId, false);
+    queue.advance(head.lane);
+    const updated = { ...candidate, running: candidate.running + 1 };
+    if (balance.hasRoom(updated)) available.set(candidate.chat, updated);
+    else available.delete(candidate.chat);
+    notified.set(candidate.chat, candidate);
+    assigned += 1;
+  }
+  for (const { chat, life } of notified.values()) {
+    chatRows.recordAssignment(tx, life);
+    tx.tell({ kind: "task", chat });
+  }
+  if (assigned > 0) rebalanceSweep.schedule(tx);
+  outbox.complete(tx, assigned === maxTasksPerDispatch && availableChats.hasWork(tx));
+  return assigned;
+}
+
+const compareFronts = lanes.compareFor(lanes.noChat);
+
+/** What is queued in lanes that somebody with room takes, in its turn: of each lane one task is read at a time. */
+class LaneQueue {
+  readonly types: ReadonlySet<string>;
+  readonly #tx: Tx;
+  /** The last one has its turn first. */
+  readonly #fronts: lanes.Front[];
+
+  constructor(tx: Tx, candidates: readonly availableChats.AvailableChat[]) {
+    this.#tx = tx;
+    const matchingLanes: string[] = [];
+    const queuedLanes = candidates.length === 0 ? [] : lanes.listQueued(tx);
+    for (const lane of queuedLanes)
+      if (candidates.some((candidate) => availableChats.accepts(candidate, lane))) matchingLanes.push(lane);
+    this.types = new Set(matchingLanes.map((lane) => lanes.typeIn(lane)));
+    this.#fronts = lanes.fronts(tx, matchingLanes).toSorted((a, b) => compareFronts(b, a));
+  }
+
+  next(): lanes.Front | undefined {
+    return this.#fronts.pop();
+  }
+
+  /** Its first task was given out: the one behind it has its turn some time. */
+  advance(lane: string): void {
+    const [front] = lanes.fronts(this.#tx, [lane]);
+    if (!front) return;
+    const index = this.#fronts.findLastIndex((one) => compareFronts(one, front) > 0);
+    this.#fronts.splice(index + 1, 0, front);
+  }
+}
+
+/** [PL18] What is known of each for this type of task counts. */
+function selectCandidate(
+  all: readonly availableChats.AvailableChat[],
+  { lane, affinity }: lanes.Front,
+  performanceByChat: ReadonlyMap<string, chatPerformance.PerformanceByType>,
+): availableChats.AvailableChat | undefined {
+  const type = lanes.typeIn(lane);
+  const candidates = all
+    .filter((candidate) => availableChats.accepts(candidate, lane))
+    .map((candidate) =>
+      availableChats.withPerformance(candidate, performanceByChat.get(candidate.chat)?.get(type) ?? null),
+    );
+  const { chat } = balance.selectChat(candidates, { capabilities: lanes.capabilitiesIn(lane), affinity });
+  return candidates.find((candidate) => candidate.chat === chat);
+}
+
+/** For the alarm. */
+export function resendToken(tx: Tx): void {
+  outbox.resend(tx, availableChats.hasWork(tx));
+}

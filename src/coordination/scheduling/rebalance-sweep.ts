@@ -1,0 +1,94 @@
+import * as attemptRows from "../tasks/attempt-rows.ts";
+import type { ChatLoad } from "../tasks/balance.ts";
+import * as chatRows from "../kernel/chat-rows.ts";
+import { assign, pushedRequestId } from "../tasks/claims.ts";
+import * as lanes from "../tasks/lanes.ts";
+import * as meta from "../kernel/meta.ts";
+import { rebalance, type AssignedTask } from "./rebalance.ts";
+import * as availableChats from "../tasks/available-chats.ts";
+import * as rows from "../tasks/task-rows.ts";
+import type { TaskRow } from "../tasks/task-rows.ts";
+import { enqueueDispatch } from "../tasks/task-states.ts";
+import { isExpired } from "../tasks/task-times.ts";
+import type { Tx } from "../kernel/tx.ts";
+
+/** Tasks that were assigned and have not started go to chats with less load, every `balancingIntervalMs` while there are any. */
+
+const nextKey = "rebalance_at";
+
+export const dueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${nextKey}'`;
+
+/** [PL21] Something was assigned and has not started. */
+export function schedule(tx: Tx): void {
+  if (meta.read(tx.sql, nextKey) === null) scheduleNext(tx);
+}
+
+function scheduleNext(tx: Tx): void {
+  meta.write(tx.sql, nextKey, String(tx.now + tx.settings.balancingIntervalMs));
+}
+
+/** Chats looked at in one round, by name. */
+const maxChats = 1_000;
+
+/** For the alarm. */
+export function sweep(tx: Tx): void {
+  const waiting = listAssigned(tx);
+  if (waiting.length === 0) return meta.remove(tx.sql, nextKey);
+  scheduleNext(tx);
+  const receivers = new Map(availableChats.listAll(tx).map((candidate) => [candidate.chat, candidate]));
+  const all = [...receivers.values()].slice(0, maxChats).map((candidate) => toReceiver(candidate, waiting));
+  const others = listGivers(tx, waiting, receivers);
+  const byTask = new Map(waiting.map((row) => [row.task, row]));
+  const reassignments = rebalance([...all, ...others], waiting.map(toAssigned));
+  for (const { task, to } of reassignments) {
+    const [row, candidate] = [byTask.get(task), receivers.get(to)];
+    if (row && candidate) reassign(tx, row, candidate);
+  }
+  if (reassignments.length > 0) enqueueDispatch(tx);
+}
+
+function listAssigned(tx: Tx): TaskRow[] {
+  return tx.sql
+    .all<TaskRow>("SELECT * FROM tasks WHERE chat IS NOT NULL AND state = 'assigned' ORDER BY chat LIMIT 1000")
+    .filter((row) => !isExpired(tx, row));
+}
+
+/** The types that a chat takes stand among its capabilities: a break of line is in no capability of its own. */
+function toReceiver(candidate: availableChats.AvailableChat, waiting: readonly TaskRow[]): ChatLoad {
+  const types = candidate.types.has("*") ? new Set(waiting.map(({ type }) => type)) : candidate.types;
+  return { ...candidate, capabilities: [...candidate.capabilities, ...[...types].map((type) => `\n${type}`)] };
+}
+
+function toAssigned(row: TaskRow): AssignedTask {
+  return {
+    task: row.task,
+    chat: row.chat ?? "",
+    isStarted: false,
+    affinity: row.affinity,
+    capabilities: [...lanes.capabilitiesIn(row.lane), `\n${row.type}`],
+  };
+}
+
+/** Those that hold such a task and are given nothing now: they ask for themselves, drain, or have no connection. */
+function listGivers(tx: Tx, waiting: readonly TaskRow[], receivers: ReadonlyMap<string, unknown>): ChatLoad[] {
+  const names = new Set(waiting.flatMap(({ chat }) => (chat === null || receivers.has(chat) ? [] : [chat])));
+  return [...names].flatMap((chat) => {
+    const row = chatRows.find(tx, chat);
+    if (!row) return [];
+    const running = rows.countHeld(tx, chat);
+    const takesNothing = row.status === "draining" || row.status === "stuck";
+    // No abilities: it receives nothing.
+    return [{ chat, running, capacity: takesNothing ? 0 : row.capacity, capabilities: [] }];
+  });
+}
+
+function reassign(tx: Tx, row: TaskRow, to: availableChats.AvailableChat): void {
+  attemptRows.insert(tx, row, {
+    ended: "moved",
+    became: "assigned",
+    reason: `to chat ${to.chat}, which has less to do`,
+  });
+  assign(tx, to.life, row.task, pushedRequestId, false);
+  chatRows.recordAssignment(tx, to.life);
+  for (const chat of [row.chat, to.chat]) if (chat !== null) tx.tell({ kind: "task", chat });
+}

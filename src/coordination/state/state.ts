@@ -1,0 +1,288 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import {
+  maxValueChars,
+  sessionTtlMs,
+  type DeleteState,
+  type Entry,
+  type Guard,
+  type ListState,
+  type SetState,
+  type UpdateState,
+  type Write,
+} from "../../contract/state.ts";
+import type { Json } from "../../contract/values.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import * as changes from "../kernel/changes.ts";
+import { once } from "../kernel/idempotency.ts";
+import * as leases from "../leases/leases.ts";
+import type { Tx } from "../kernel/tx.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+
+/** Versioned keys. A version is the revision of the last change, so none comes twice, also over a deletion. */
+
+/** Without the value, which can be large: only values that are told are read. */
+interface StateRow {
+  readonly key: string;
+  readonly chars: number;
+  readonly version: number;
+  readonly at: number;
+  readonly expires_at: number | null;
+}
+
+const columns = "key, chars, version, at, expires_at";
+
+/** Expired or not. */
+function findStored({ sql }: Tx, key: string): StateRow | null {
+  return sql.all<StateRow>(`SELECT ${columns} FROM state WHERE key = ?`, key)[0] ?? null;
+}
+
+/** [SV6] What has expired is not there, whether or not a sweep has seen it. */
+function findRow(tx: Tx, key: string): StateRow | null {
+  return unlessExpired(tx, findStored(tx, key));
+}
+
+function unlessExpired(tx: Tx, row: StateRow | null): StateRow | null {
+  return row && !isExpired(tx, row) ? row : null;
+}
+
+function isExpired({ now: totals }: Tx, { expires_at: at }: StateRow): boolean {
+  return at !== null && at <= totals;
+}
+
+export function get(tx: Tx, key: string): { entry: Entry | null } {
+  const row = findRow(tx, key);
+  return { entry: row && toEntry(tx, row) };
+}
+
+function toEntry(tx: Tx, { key, version, at, expires_at: until }: StateRow): Entry {
+  const [row] = tx.sql.all<{ value: string }>("SELECT value FROM state WHERE key = ?", key);
+  return {
+    key,
+    value: JSON.parse(row?.value ?? "null") as Json,
+    version,
+    ageMs: Math.max(0, tx.now - at),
+    ttlMs: until === null ? null : until - tx.now,
+  };
+}
+
+/** Of the values in one answer that has more than one key. */
+const maxPageChars = 1_000_000;
+
+/** [SV13] By prefix, in order; [SV17] as many as fit. */
+export function list(tx: Tx, { prefix, limit, cursor }: ListState): OutputOf<"state.list"> {
+  const { revision } = changes.currentTotals(tx);
+  const entries: Entry[] = [];
+  let chars = 0;
+  for (const row of readPrefix(tx, prefix, cursor ?? "", limit + 1)) {
+    chars += row.chars;
+    const last = entries.at(-1)?.key;
+    if (last !== undefined && (entries.length === limit || chars > maxPageChars))
+      return { entries, cursor: last, revision };
+    entries.push(toEntry(tx, row));
+  }
+  return { entries, cursor: null, revision };
+}
+
+/** What is there with a prefix and after a key. What begins with a prefix stands together; there is no text that is above all of it. */
+function* readPrefix(tx: Tx, prefix: string, after: string, page: number): Generator<StateRow, void> {
+  // One lower bound: of two, SQLite looks for either and reads all from there on.
+  const query = `SELECT ${columns} FROM state WHERE key >= max(?, ?) AND key <> ? ORDER BY key LIMIT ?`;
+  for (let last = after; ;) {
+    const rows = tx.sql.all<StateRow>(query, prefix, last, last, page);
+    for (const row of rows) {
+      if (!row.key.startsWith(prefix)) return;
+      if (!isExpired(tx, row)) yield row;
+    }
+    if (rows.length < page) return;
+    last = rows.at(-1)?.key ?? last;
+  }
+}
+
+/** [SV1] A write under a condition happens only where it still holds; of two with the same one only one succeeds. */
+export function set(tx: Tx, input: SetState): Result<OutputOf<"state.set">, Refusal> {
+  const { key, value, ifVersion, ttlMs, guard, by, requestId } = input;
+  const write = { op: "set", key, value, ...omitUndefined({ ifVersion, ttlMs }) } as const;
+  const done = update(
+    tx,
+    { writes: [write], guards: guard ? [guard] : [], ...omitUndefined({ by, requestId }) },
+    "state.set",
+  );
+  return done.ok ? ok({ version: done.value.versions[0]?.version ?? 0 }) : done;
+}
+
+export function remove(tx: Tx, input: DeleteState): Result<OutputOf<"state.delete">, Refusal> {
+  const { key, ifVersion, guard, by, requestId } = input;
+  const work = (): Result<OutputOf<"state.delete">, Refusal> => {
+    const write = { op: "delete", key, ...omitUndefined({ ifVersion }) } as const;
+    const isThere = findRow(tx, key) !== null;
+    const done = applyUpdate(tx, { writes: [write], guards: guard ? [guard] : [], ...omitUndefined({ by }) });
+    return done.ok ? ok({ isDeleted: isThere, version: done.value.versions[0]?.version ?? 0 }) : done;
+  };
+  const request = { operation: "state.delete", by, requestId, input };
+  return once(tx, request, work, ({ isDeleted }) => isDeleted).result;
+}
+
+export function update(
+  tx: Tx,
+  input: UpdateState,
+  operation = "state.update",
+): Result<OutputOf<"state.update">, Refusal> {
+  const { requestId, by, writes } = input;
+  const hasChanged = ({ versions }: OutputOf<"state.update">): boolean =>
+    writes.some(({ op }, at) => op === "set" || (op === "delete" && versions[at]?.version !== 0));
+  return once(tx, { operation, by, requestId, input }, () => applyUpdate(tx, input), hasChanged).result;
+}
+
+/** A write, and what is read once for it. */
+interface PlannedWrite {
+  readonly write: Write;
+  /** Of a value to be set, as JSON. */
+  readonly text: string;
+  /** Expired or not. */
+  readonly row: StateRow | null;
+}
+
+/** [SV7] All or nothing: every condition is looked at before the first write. */
+function applyUpdate(
+  tx: Tx,
+  { writes, guards, by }: Omit<UpdateState, "requestId">,
+): Result<OutputOf<"state.update">, Refusal> {
+  const refused = checkKeys(writes) ?? checkGuards(tx, guards);
+  if (refused) return err(refused);
+  const plan = planWrites(tx, writes);
+  const unmet = checkConditions(tx, plan);
+  if (unmet) return err(unmet);
+  const before = changes.currentTotals(tx);
+  if (!checkQuota(tx, plan, before)) return ok(executeWrites(tx, plan, by ?? null, before));
+  // [SV11] What has expired takes no room.
+  sweep(tx, maxSweptForRoom);
+  const [again, totals] = [planWrites(tx, writes), changes.currentTotals(tx)];
+  const quotaProblem = checkQuota(tx, again, totals);
+  return quotaProblem ? err(quotaProblem) : ok(executeWrites(tx, again, by ?? null, totals));
+}
+
+function planWrites(tx: Tx, writes: readonly Write[]): PlannedWrite[] {
+  return writes.map((write) => ({
+    write,
+    text: write.op === "set" ? JSON.stringify(write.value) : "",
+    row: findStored(tx, write.key),
+  }));
+}
+
+function checkKeys(writes: readonly Write[]): Refusal | null {
+  const keys = new Set<string>();
+  for (const { key } of writes) {
+    if (keys.has(key)) return { code: "bad_input", message: `key ${key} stands twice in one update` };
+    keys.add(key);
+  }
+  return null;
+}
+
+/** [SV8] A write that a lease guards fails with an old token. */
+function checkGuards(tx: Tx, guards: readonly Guard[]): Refusal | null {
+  const stale = guards.find((guard) => !leases.check(tx, guard).isValid);
+  if (!stale) return null;
+  return {
+    code: "stale_token",
+    message: `the lease on ${stale.resource} is not held with token ${stale.token} any more; nothing was written`,
+    details: { resource: stale.resource },
+  };
+}
+
+function checkConditions(tx: Tx, plan: readonly PlannedWrite[]): Refusal | null {
+  for (const { write, text, row } of plan) {
+    const { key, ifVersion } = write;
+    if (text.length > maxValueChars) {
+      const message = `the value of ${key} has ${text.length} characters as JSON; at most ${maxValueChars}`;
+      return { code: "too_large", message };
+    }
+    const version = unlessExpired(tx, row)?.version ?? 0;
+    if (ifVersion !== undefined && version !== ifVersion) {
+      return {
+        code: "version_mismatch",
+        message: `key ${key} has version ${version}, not ${ifVersion}; read it again`,
+        details: { key, version },
+      };
+    }
+  }
+  return null;
+}
+
+/** Keys that have expired and that no sweep has seen: so many make room for a write that finds none. */
+const maxSweptForRoom = 100;
+
+/** [SV11] What frees room is never refused, also where a limit was lowered. */
+function checkQuota(tx: Tx, plan: readonly PlannedWrite[], totals: changes.Totals): Refusal | null {
+  const { maxKeys, maxStateChars } = tx.settings;
+  let { keys, chars } = totals;
+  for (const one of plan) {
+    const grown = growthOf(tx, one);
+    keys += grown.keys;
+    chars += grown.chars;
+  }
+  if (keys <= Math.max(maxKeys, totals.keys) && chars <= Math.max(maxStateChars, totals.chars)) return null;
+  return {
+    code: "quota_exceeded",
+    message: `the workspace would hold ${keys} keys with ${chars} characters; its limits are ${maxKeys} and ${maxStateChars}. Delete keys, or raise maxKeys or maxStateChars`,
+  };
+}
+
+/** By how much a write changes the totals: of stored rows, expired or not. */
+function growthOf(tx: Tx, { write, text, row }: PlannedWrite): { keys: number; chars: number } {
+  if (write.op === "set") return { keys: row ? 0 : 1, chars: text.length - (row?.chars ?? 0) };
+  // What has expired is left to the sweep, which tells its end.
+  if (write.op === "check" || !unlessExpired(tx, row)) return { keys: 0, chars: 0 };
+  return { keys: -1, chars: -(row?.chars ?? 0) };
+}
+
+function executeWrites(
+  tx: Tx,
+  plan: readonly PlannedWrite[],
+  by: string | null,
+  before: changes.Totals,
+): OutputOf<"state.update"> {
+  const group = changes.nextRevision(tx, before);
+  let totals = before;
+  const versions = plan.map((one) => {
+    const { write, row } = one;
+    const { key, op } = write;
+    if (op === "check") return { key, version: write.ifVersion };
+    if (op === "delete" && !unlessExpired(tx, row)) return { key, version: 0 };
+    const value = op === "set" ? one.text : null;
+    totals = changes.append(tx, { key, op, value, by, group, ...growthOf(tx, one) }, totals);
+    if (op === "set") upsert(tx, write, one.text, totals.revision);
+    else tx.sql.run("DELETE FROM state WHERE key = ?", key);
+    return { key, version: totals.revision };
+  });
+  return { versions };
+}
+
+function upsert(tx: Tx, write: Extract<Write, { op: "set" }>, text: string, version: number): void {
+  const ttlMs = write.ttlMs ?? (write.key.startsWith("session/") ? sessionTtlMs : null);
+  tx.sql.run(
+    `INSERT INTO state (key, value, chars, version, at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
+     ON CONFLICT (key) DO UPDATE SET value = excluded.value, chars = excluded.chars, version = excluded.version, at = excluded.at, expires_at = excluded.expires_at`,
+    write.key,
+    text,
+    text.length,
+    version,
+    tx.now,
+    ttlMs === null ? null : tx.now + ttlMs,
+  );
+}
+
+export const dueAt = "SELECT min(expires_at) FROM state WHERE expires_at IS NOT NULL";
+
+/** Keys whose time is over go, and watches are told. */
+export function sweep(tx: Tx, limit: number): void {
+  const rows = tx.sql.all<{ key: string; size: number }>(
+    "SELECT key, chars AS size FROM state WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+    tx.now,
+    limit,
+  );
+  for (const { key, size } of rows) {
+    tx.sql.run("DELETE FROM state WHERE key = ?", key);
+    changes.append(tx, { key, op: "expire", keys: -1, chars: -size });
+  }
+}

@@ -1,0 +1,150 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { GetFiles, PutFiles } from "../../contract/sync.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import * as devices from "./sync-devices.ts";
+import * as rows from "./sync-rows.ts";
+import type { Actor, Tx } from "../kernel/tx.ts";
+
+/** The uncommitted files of sessions, sealed, in bundles of parts. */
+
+/** Without its envelope, which is large. */
+interface PartRow {
+  readonly bundle: string;
+  readonly checkpoint: string;
+  readonly part: number;
+  readonly parts: number;
+  readonly epoch: number;
+  readonly at: number;
+}
+
+const ofSession = "session = ? AND device = ?";
+
+/**
+ * [SY32] One part after the other; the last one makes the bundle complete, and the bundle before is deleted in the same transaction. A part that is
+ * stored is not stored again. [SY10] What another life of the device has stored is replaced only by what is not older.
+ */
+export function put(tx: Tx, actor: Actor, input: PutFiles): Result<OutputOf<"sync.put-files">, Refusal> {
+  const { device, epoch, session, bundle, part, parts } = input;
+  const own = devices.own(tx, actor, device, epoch);
+  if (!own.ok) return own;
+  const stored = storedParts(tx, input);
+  if (stored.length > part) return ok({ stored: stored.length });
+  const at = Math.max(0, tx.now - input.ageMs);
+  const refused = whyNot(tx, { ...input, at }, stored);
+  if (refused) return err(refused);
+  const sums = rows.totals(tx.sql);
+  // Of a bundle that was begun before and never completed nothing is of use.
+  const others = `${ofSession} AND bundle <> ?`;
+  if (part === parts - 1) rows.removeFiles(tx, sums, others, session, device, bundle);
+  else if (part === 0) rows.removeFiles(tx, sums, `${others} AND ${incomplete}`, session, device, bundle);
+  insert(tx, { ...input, at });
+  sums.chars += input.envelope.length;
+  const full = noRoom(tx, sums);
+  if (full) return err(full);
+  rows.saveTotals(tx.sql, sums);
+  return ok({ stored: part + 1 });
+}
+
+const incomplete = `NOT EXISTS (SELECT 1 FROM sync_files AS last WHERE last.session = sync_files.session AND last.device = sync_files.device
+  AND last.bundle = sync_files.bundle AND last.part = last.parts - 1)`;
+
+type Of = Pick<PutFiles, "session" | "device">;
+
+function storedParts({ sql }: Tx, { session, device, bundle }: Of & Pick<PutFiles, "bundle">): PartRow[] {
+  return sql.all<PartRow>(
+    `SELECT bundle, checkpoint, part, parts, epoch, at FROM sync_files WHERE ${ofSession} AND bundle = ?`,
+    session,
+    device,
+    bundle,
+  );
+}
+
+/** The newest bundle of which every part is stored. */
+function complete({ sql }: Tx, { session, device }: Of): PartRow | null {
+  const [row] = sql.all<PartRow>(
+    `SELECT bundle, checkpoint, part, parts, epoch, at FROM sync_files WHERE ${ofSession} AND part = parts - 1`,
+    session,
+    device,
+  );
+  return row ?? null;
+}
+
+type Dated = PutFiles & { readonly at: number };
+
+function whyNot(tx: Tx, input: Dated, stored: readonly PartRow[]): Refusal | null {
+  const { session, device } = input;
+  const row = rows.findSession(tx, device, session);
+  if (!row || row.is_ended === 1)
+    return { code: "unknown_key", message: `session ${session} of device ${device} is not stored here, or is over` };
+  if (!isNext(input, stored)) return gap(input, stored);
+  const before = complete(tx, input);
+  if (!before || !rows.isOlder(input, before)) return null;
+  return {
+    code: "device_forked",
+    message: `newer files of session ${session} were stored by another life of the device`,
+  };
+}
+
+function isNext({ part, parts, checkpoint }: PutFiles, stored: readonly PartRow[]): boolean {
+  const isSame = stored.every((one) => one.parts === parts && one.checkpoint === checkpoint);
+  return isSame && part === stored.length && part < parts;
+}
+
+function gap({ bundle }: PutFiles, { length: stored }: readonly PartRow[]): Refusal {
+  return {
+    code: "gap",
+    message: `of bundle ${bundle} ${stored} parts are stored; send the one after them, or another bundle from its part 0`,
+    details: { stored },
+  };
+}
+
+function insert({ sql }: Tx, input: Dated): void {
+  const { session, device, bundle, part, parts, checkpoint, epoch, at, envelope } = input;
+  sql.run(
+    `INSERT INTO sync_files (session, device, bundle, part, parts, checkpoint, epoch, at, chars, envelope)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    session,
+    device,
+    bundle,
+    part,
+    parts,
+    checkpoint,
+    epoch,
+    at,
+    envelope.length,
+    envelope,
+  );
+}
+
+/** [SY35] Files take at most the lower half of the room, so that they never keep out a checkpoint. */
+function noRoom(tx: Tx, sums: rows.Totals): Refusal | null {
+  const most = Math.floor(tx.settings.maxSyncChars / 2);
+  if (sums.chars <= most) return null;
+  return {
+    code: "quota_exceeded",
+    message: `files are stored while sessions, checkpoints and files have at most ${most} characters, half of maxSyncChars; forget some, or raise the limit`,
+  };
+}
+
+/** [SY33] Parts of a complete bundle only. */
+export function get(tx: Tx, { session, device, bundle, part }: GetFiles): Result<OutputOf<"sync.files">, Refusal> {
+  const found = complete(tx, { session, device });
+  const [text] =
+    found && (bundle ?? found.bundle) === found.bundle
+      ? tx.sql.all<{ envelope: string }>(
+          `SELECT envelope FROM sync_files WHERE ${ofSession} AND bundle = ? AND part = ?`,
+          session,
+          device,
+          found.bundle,
+          part ?? found.part,
+        )
+      : [];
+  if (!found || !text)
+    return err({
+      code: "unknown_key",
+      message: `these files of session ${session} of device ${device} are not stored here`,
+    });
+  const { checkpoint, parts, at } = found;
+  return ok({ bundle: found.bundle, checkpoint, parts, ageMs: Math.max(0, tx.now - at), envelope: text.envelope });
+}

@@ -1,0 +1,144 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { PushSync, SyncOp } from "../../contract/sync.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import * as devices from "./sync-devices.ts";
+import * as rows from "./sync-rows.ts";
+import type { Actor, Tx } from "../kernel/tx.ts";
+
+/** What a device has sealed, in its order: each op once, whatever was lost on the way. */
+
+/**
+ * [SY7] Ops that are stored already are compared, those after them stored, all of a push or none. [SY8] The number after the mark, else it is a
+ * gap; [SY9] another op under a number that is stored says that the device goes on from a copy, or from an older state.
+ */
+export function push(tx: Tx, actor: Actor, { device, epoch, ops }: PushSync): Result<OutputOf<"sync.push">, Refusal> {
+  const owned = devices.own(tx, actor, device, epoch);
+  if (!owned.ok) return owned;
+  const row = owned.value;
+  const refused = checkOrder(ops) ?? checkGap(row, ops) ?? checkFork(row, ops);
+  if (refused) return err(refused);
+  const sums = rows.totals(tx.sql);
+  const newOps = ops.filter(({ seq }) => seq > row.mark);
+  const mark = newOps.length === 0 ? ok(row.mark) : store(tx, sums, row, newOps);
+  return mark.ok ? ok({ mark: mark.value, keyId: sums.key_id ?? row.key_id }) : mark;
+}
+
+/** @returns the new mark */
+function store(tx: Tx, sums: rows.Totals, row: devices.DeviceRow, newOps: readonly SyncOp[]): Result<number, Refusal> {
+  const before = sums.chars;
+  const touched = new Set<string>();
+  for (const op of newOps) applyOp(tx, sums, { row, touched }, op);
+  const quotaProblem = sums.chars > before ? checkQuota(tx, sums) : null;
+  if (quotaProblem) return err(quotaProblem);
+  rows.saveTotals(tx.sql, sums);
+  return ok(advanceMark(tx, row, newOps));
+}
+
+function checkOrder(ops: readonly SyncOp[]): Refusal | null {
+  const first = ops[0]?.seq ?? 0;
+  const at = ops.findIndex(({ seq }, index) => seq !== first + index);
+  if (at < 0) return null;
+  return { code: "bad_input", message: `ops.${at}.seq: the ops of a push have one number after the other` };
+}
+
+function checkGap({ mark }: devices.DeviceRow, ops: readonly SyncOp[]): Refusal | null {
+  const first = ops[0]?.seq ?? 0;
+  if (first <= mark + 1) return null;
+  return {
+    code: "gap",
+    message: `of this device everything up to ${mark} is stored, and ${first} is not the number after it; send what lies between, or begin a new epoch`,
+    details: { mark },
+  };
+}
+
+/** So much of a hash as tells the ops of one device apart: it is nobody's but the device's own work. */
+const hashChars = 16;
+/** A client sends again at most what it has not seen acknowledged. */
+const maxHashes = 1_000;
+
+function checkFork(row: devices.DeviceRow, ops: readonly SyncOp[]): Refusal | null {
+  const first = row.mark + 1 - row.hashes.length / hashChars;
+  const other = ops.find(({ seq, hash }) => seq <= row.mark && !hasHash(row.hashes, seq - first, hash));
+  if (!other) return null;
+  const why = other.seq < first ? "is no longer known" : "was another one";
+  return {
+    code: "device_forked",
+    message: `op ${other.seq} of this device ${why}: its home was copied or restored; begin a new epoch`,
+    details: { seq: other.seq, mark: row.mark },
+  };
+}
+
+function hasHash(hashes: string, index: number, hash: string): boolean {
+  return index >= 0 && hashes.startsWith(hash.slice(0, hashChars), index * hashChars);
+}
+
+interface PushState {
+  readonly row: devices.DeviceRow;
+  /** Sessions that whoever polls is told again, with all that this push does. */
+  readonly touched: Set<string>;
+}
+
+function applyOp(tx: Tx, sums: rows.Totals, { row, touched }: PushState, op: SyncOp): void {
+  const { kind, session, checkpoint } = op;
+  switch (kind) {
+    case "session":
+      if (rows.upsertSession(tx, sums, row, op)) touched.add(session);
+      return;
+    case "checkpoint":
+      if (!rows.upsertCheckpoint(tx, sums, row, op) || touched.has(session)) return;
+      rows.touch(tx, sums, row, session);
+      touched.add(session);
+      return;
+    case "forget":
+      return applyForget(tx, sums, { row, touched }, { session, checkpoint });
+  }
+}
+
+/** [SY11] Nothing of it stays, also where another life of the device has stored it. */
+function applyForget(
+  tx: Tx,
+  sums: rows.Totals,
+  { row, touched }: PushState,
+  { session, checkpoint }: Pick<SyncOp, "session" | "checkpoint">,
+): void {
+  if (checkpoint === undefined) {
+    rows.forgetSession(tx, sums, row.device, session);
+    touched.delete(session);
+    return;
+  }
+  const where = "checkpoint = ? AND device = ? AND session = ?";
+  rows.removeFiles(tx, sums, where, checkpoint, row.device, session);
+  const isGone = rows.removeCheckpoints(tx, sums, where, checkpoint, row.device, session) > 0;
+  if (!isGone || touched.has(session)) return;
+  rows.touch(tx, sums, row, session);
+  touched.add(session);
+}
+
+/** What is over its time takes no room; a push refuses after it has looked at so many rows of it. */
+const maxExpiredRows = 1_000;
+
+/** [SY15] A push that needs no more room than there was is never refused. */
+function checkQuota(tx: Tx, sums: rows.Totals): Refusal | null {
+  const { maxSyncChars } = tx.settings;
+  if (sums.chars > maxSyncChars) rows.expire(tx, sums, maxExpiredRows);
+  if (sums.chars <= maxSyncChars) return null;
+  return {
+    code: "quota_exceeded",
+    message: `the workspace keeps at most ${maxSyncChars} characters of sessions and checkpoints (maxSyncChars), and nothing of it is old enough to go; forget some, or raise the limit`,
+  };
+}
+
+/** @returns the new mark */
+function advanceMark(tx: Tx, row: devices.DeviceRow, newOps: readonly SyncOp[]): number {
+  const mark = row.mark + newOps.length;
+  const hashes = row.hashes + newOps.map(({ hash }) => hash.slice(0, hashChars)).join("");
+  tx.sql.run(
+    "UPDATE sync_devices SET mark = ?, pushed_at = ?, hashes = ? WHERE epoch = ?",
+    mark,
+    tx.now,
+    hashes.slice(-maxHashes * hashChars),
+    row.epoch,
+  );
+  return mark;
+}

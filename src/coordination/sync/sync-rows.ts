@@ -1,0 +1,302 @@
+import type { SyncOp } from "../../contract/sync.ts";
+import type { Sql, SqlValue } from "../../shared/sql.ts";
+import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
+
+/** The rows of what machines keep for each other. Whoever changes them carries the counts along, and stores these once. */
+
+/** Of a workspace; read at the begin of an operation, and written at its end. */
+export interface Totals {
+  /** Under which key the workspace seals; null: nothing was ever stored. */
+  key_id: string | null;
+  /** The newest that was given. */
+  epoch: number;
+  /** Of the newest change. */
+  revision: number;
+  /** Of all envelopes. */
+  chars: number;
+}
+
+export function totals(sql: Sql): Totals {
+  const [row] = sql.all<Totals>("SELECT key_id, epoch, revision, chars FROM sync_totals");
+  if (!row) throw new Error("the counts of the sync are not there");
+  return { ...row };
+}
+
+export function saveTotals(sql: Sql, { key_id: keyId, epoch, revision, chars }: Totals): void {
+  sql.run("UPDATE sync_totals SET key_id = ?, epoch = ?, revision = ?, chars = ?", keyId, epoch, revision, chars);
+}
+
+/** [SY4] [SY20] After a restore the raised epoch of the workspace puts it above all that were lost. */
+export function nextNumber(tx: Tx, last: number): number {
+  return Math.max(last, tx.epoch * numbersPerEpoch) + 1;
+}
+
+function nextRevision(tx: Tx, sums: Totals): number {
+  sums.revision = nextNumber(tx, sums.revision);
+  return sums.revision;
+}
+
+/** Without its envelope, which can be large. */
+export interface SessionRow {
+  readonly revision: number;
+  readonly session: string;
+  readonly device: string;
+  readonly machine: string;
+  readonly project: string | null;
+  readonly is_ended: number;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly at: number;
+  readonly taken_chat: string | null;
+  readonly taken_machine: string | null;
+  readonly taken_at: number | null;
+  /** 0: it was not told yet. */
+  readonly chars: number;
+}
+
+export const sessionColumns =
+  "revision, session, device, machine, project, is_ended, epoch, seq, at, taken_chat, taken_machine, taken_at, chars";
+
+/** Told or not. */
+function findRow({ sql }: Tx, device: string, session: string): SessionRow | null {
+  const query = `SELECT ${sessionColumns} FROM sync_sessions WHERE session = ? AND device = ?`;
+  return sql.all<SessionRow>(query, session, device)[0] ?? null;
+}
+
+export function findSession(tx: Tx, device: string, session: string): SessionRow | null {
+  const row = findRow(tx, device, session);
+  return row && row.chars > 0 ? row : null;
+}
+
+/** Whose ops are stored, and in which of its lives. */
+export interface Origin {
+  readonly device: string;
+  readonly machine: string;
+  readonly epoch: number;
+}
+
+/** Of one life the later op is the newer one. What another life has stored is only replaced by what is not older. */
+export interface OpVersion {
+  readonly epoch: number;
+  readonly at: number;
+}
+
+/**
+ * Ages are those at sending: on its way the same content becomes a little younger. A device that begins anew and seals the same once more, under
+ * another key, is not kept from it.
+ */
+const transitMs = 30_000;
+
+/** [SY10] */
+export function isOlder(one: OpVersion, than: OpVersion): boolean {
+  if (one.epoch === than.epoch) return false;
+  return one.at < than.at - (one.epoch > than.epoch ? transitMs : 0);
+}
+
+function createdAt({ now }: Tx, { ageMs }: SyncOp): number {
+  return Math.max(0, now - ageMs);
+}
+
+/** @returns whether it was stored */
+export function upsertSession(tx: Tx, sums: Totals, origin: Origin, op: SyncOp): boolean {
+  const { session, seq, envelope = "" } = op;
+  const { device, machine, epoch } = origin;
+  const at = createdAt(tx, op);
+  const row = findRow(tx, device, session);
+  if (row && row.chars > 0 && isOlder({ epoch, at }, row)) return false;
+  sums.chars += envelope.length - (row?.chars ?? 0);
+  tx.sql.run(
+    `INSERT INTO sync_sessions (revision, session, device, machine, project, is_ended, epoch, seq, at, changed_at, chars, envelope)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (session, device) DO UPDATE SET
+       revision = excluded.revision, machine = excluded.machine, project = excluded.project, is_ended = excluded.is_ended,
+       epoch = excluded.epoch, seq = excluded.seq, at = excluded.at, changed_at = excluded.changed_at,
+       chars = excluded.chars, envelope = excluded.envelope`,
+    nextRevision(tx, sums),
+    session,
+    device,
+    machine,
+    op.project,
+    op.isEnded ? 1 : 0,
+    epoch,
+    seq,
+    at,
+    tx.now,
+    envelope.length,
+    envelope,
+  );
+  if (op.isEnded) removeFiles(tx, sums, ofSessionSql, session, device);
+  return true;
+}
+
+/** [SY21] Something of a session has changed: whoever polls is told it again. A session of which only this is known gets its place. */
+export function touch(tx: Tx, sums: Totals, { device, machine, epoch }: Origin, session: string): void {
+  tx.sql.run(
+    `INSERT INTO sync_sessions (revision, session, device, machine, is_ended, epoch, seq, at, changed_at, chars, envelope)
+     VALUES (?, ?, ?, ?, 0, ?, 0, 0, ?, 0, '')
+     ON CONFLICT (session, device) DO UPDATE SET revision = excluded.revision, changed_at = excluded.changed_at`,
+    nextRevision(tx, sums),
+    session,
+    device,
+    machine,
+    epoch,
+    tx.now,
+  );
+}
+
+export interface Claimant {
+  readonly chat: string;
+  readonly machine: string;
+}
+
+/** @param by null: nobody goes on with it */
+export function setClaimant(tx: Tx, sums: Totals, { session, device }: SessionRow, by: Claimant | null): void {
+  tx.sql.run(
+    `UPDATE sync_sessions SET revision = ?, changed_at = ?, taken_chat = ?, taken_machine = ?, taken_at = ?
+     WHERE session = ? AND device = ?`,
+    nextRevision(tx, sums),
+    tx.now,
+    by?.chat ?? null,
+    by?.machine ?? null,
+    by && tx.now,
+    session,
+    device,
+  );
+}
+
+export interface CheckpointRow {
+  readonly checkpoint: string;
+  readonly device: string;
+  readonly session: string;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly at: number;
+  readonly chars: number;
+}
+
+export const checkpointColumns = "checkpoint, device, session, epoch, seq, at, chars";
+
+/**
+ * [SY12] Under its id and its device: what another device stores under the same id, as a copied home does, stands beside it. So no device can
+ * replace, delete or keep out what another one has stored.
+ *
+ * @returns whether it was stored
+ */
+export function upsertCheckpoint(tx: Tx, sums: Totals, { device, epoch }: Origin, op: SyncOp): boolean {
+  const { session, checkpoint = "", seq, envelope = "" } = op;
+  const at = createdAt(tx, op);
+  const [row] = tx.sql.all<CheckpointRow>(
+    `SELECT ${checkpointColumns} FROM sync_checkpoints WHERE checkpoint = ? AND device = ?`,
+    checkpoint,
+    device,
+  );
+  if (row && isOlder({ epoch, at }, row)) return false;
+  sums.chars += envelope.length - (row?.chars ?? 0);
+  tx.sql.run(
+    `INSERT INTO sync_checkpoints (checkpoint, device, session, epoch, seq, at, chars, envelope) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (checkpoint, device) DO UPDATE SET session = excluded.session, epoch = excluded.epoch, seq = excluded.seq,
+       at = excluded.at, chars = excluded.chars, envelope = excluded.envelope`,
+    checkpoint,
+    device,
+    session,
+    epoch,
+    seq,
+    at,
+    envelope.length,
+    envelope,
+  );
+  if (row?.session !== session) pruneCheckpoints(tx, sums, device, session);
+  return true;
+}
+
+/** [SY13] Of more than `maxSyncCheckpoints` of a session the oldest go. */
+function pruneCheckpoints(tx: Tx, sums: Totals, device: string, session: string): void {
+  const excessSql = `SELECT checkpoint FROM sync_checkpoints WHERE session = ? AND device = ?
+    ORDER BY at DESC, epoch DESC, seq DESC LIMIT -1 OFFSET ?`;
+  const { maxSyncCheckpoints } = tx.settings;
+  removeCheckpoints(
+    tx,
+    sums,
+    `device = ? AND checkpoint IN (${excessSql})`,
+    device,
+    session,
+    device,
+    maxSyncCheckpoints,
+  );
+}
+
+/** @returns how many that were told */
+export function forgetSessions(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): number {
+  const removed = tx.sql.all<SessionRow>(`SELECT ${sessionColumns} FROM sync_sessions WHERE ${where}`, ...values);
+  const visible = removed.filter(({ chars }) => chars > 0);
+  for (const { session, device } of visible) {
+    tx.sql.run(
+      "INSERT INTO sync_forgotten (revision, session, device, at) VALUES (?, ?, ?, ?)",
+      nextRevision(tx, sums),
+      session,
+      device,
+      tx.now,
+    );
+  }
+  remove(tx, sums, `sync_sessions WHERE ${where}`, values);
+  removeFiles(tx, sums, where, ...values);
+  return visible.length;
+}
+
+/** @returns how many */
+export function removeCheckpoints(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): number {
+  return remove(tx, sums, `sync_checkpoints WHERE ${where}`, values);
+}
+
+/** [SY34] The files of a session, or of one checkpoint. */
+export function removeFiles(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): void {
+  remove(tx, sums, `sync_files WHERE ${where}`, values);
+}
+
+function remove({ sql }: Tx, sums: Totals, fromWhere: string, values: readonly SqlValue[]): number {
+  const removed = sql.all<{ chars: number }>(`DELETE FROM ${fromWhere} RETURNING chars`, ...values);
+  sums.chars -= removed.reduce((sum, { chars }) => sum + chars, 0);
+  return removed.length;
+}
+
+export const dueAt = `SELECT min(at) + ? FROM (SELECT * FROM (SELECT changed_at AS at FROM sync_sessions ORDER BY revision LIMIT 1)
+  UNION ALL SELECT * FROM (SELECT at FROM sync_forgotten ORDER BY revision LIMIT 1))`;
+
+/**
+ * [SY14] Sessions in which nothing has changed for `keepSyncMs` go with their checkpoints, about `limit` rows of them. That is not told: other
+ * machines know how old theirs are.
+ */
+export function expire(tx: Tx, sums: Totals, limit: number): void {
+  const expired = tx.sql.all<Pick<SessionRow, "session" | "device">>(
+    "SELECT session, device FROM sync_sessions WHERE changed_at <= ? ORDER BY revision LIMIT ?",
+    tx.now - tx.settings.keepSyncMs,
+    limit,
+  );
+  let left = limit;
+  for (const { session, device } of expired) {
+    if (left <= 0) return;
+    remove(tx, sums, `sync_sessions WHERE ${ofSessionSql}`, [session, device]);
+    removeFiles(tx, sums, ofSessionSql, session, device);
+    left -= 1 + removeCheckpoints(tx, sums, ofSessionSql, session, device);
+  }
+}
+
+const ofSessionSql = "session = ? AND device = ?";
+
+/** [SY11] With all its checkpoints. */
+export function forgetSession(tx: Tx, sums: Totals, device: string, session: string): void {
+  forgetSessions(tx, sums, ofSessionSql, session, device);
+  removeCheckpoints(tx, sums, ofSessionSql, session, device);
+}
+
+/** For the alarm. */
+export function sweep(tx: Tx, limit: number): void {
+  const sums = totals(tx.sql);
+  expire(tx, sums, limit);
+  tx.sql.run(
+    "DELETE FROM sync_forgotten WHERE revision IN (SELECT revision FROM sync_forgotten WHERE at <= ? ORDER BY revision LIMIT ?)",
+    tx.now - tx.settings.keepSyncMs,
+    limit,
+  );
+  saveTotals(tx.sql, sums);
+}

@@ -1,0 +1,221 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type {
+  GetCheckpoint,
+  GiveBackSession,
+  ListCheckpoints,
+  ListSync,
+  MirroredSession,
+  TakeSession,
+} from "../../contract/sync.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { SqlValue } from "../../shared/sql.ts";
+import * as audit from "../kernel/audit.ts";
+import * as chatRows from "../kernel/chat-rows.ts";
+import * as leases from "../leases/leases.ts";
+import * as rows from "./sync-rows.ts";
+import type { Actor, Tx } from "../kernel/tx.ts";
+
+/** What machines have stored for each other, read and taken by any of them. */
+
+/** Of the envelopes in one answer that has more than one session. */
+const maxPageChars = 1_000_000;
+
+/**
+ * [SY20] In the order of the last changes; who reads on from the answer's revision misses none. [SY22] As many as fit. [SY18] What was forgotten
+ * stands between, for those who may have read it before.
+ */
+export function list(tx: Tx, { project, session, device, after, limit }: ListSync): OutputOf<"sync.list"> {
+  const { revision } = rows.totals(tx.sql);
+  // A revision that is not one of this workspace's past (after a restore): all of it is news.
+  const from = after > revision ? 0 : after;
+  const filter = { "revision > ?": from, "session = ?": session, "device = ?": device };
+  const sessionFilter = { ...filter, "chars > ?": 0, "project = ?": project };
+  const found = listChanged<rows.SessionRow>(tx, `${rows.sessionColumns} FROM sync_sessions`, sessionFilter, limit);
+  const forgotten = from === 0 ? [] : listChanged<ForgottenRow>(tx, forgottenRowsSql, filter, limit);
+  const end = endOfPage([...found, ...forgotten], limit);
+  const isOn = (row: ChangedRow): boolean => end === null || row.revision <= end;
+  return {
+    sessions: found.filter(isOn).map((row) => toMirroredSession(tx, row)),
+    forgotten: forgotten.filter(isOn).map((row) => ({ device: row.device, session: row.session })),
+    revision: end ?? revision,
+    isMore: end !== null,
+  };
+}
+
+type ChangedRow = Pick<rows.SessionRow, "revision" | "chars">;
+type ForgottenRow = ChangedRow & Pick<rows.SessionRow, "session" | "device">;
+
+/** But those that were told anew since. */
+const forgottenRowsSql = `revision, session, device, 0 AS chars FROM
+  (SELECT * FROM sync_forgotten AS one WHERE NOT EXISTS
+    (SELECT 1 FROM sync_sessions WHERE session = one.session AND device = one.device))`;
+
+/** @returns the revision of the last one that fits; null: all do */
+function endOfPage(all: readonly ChangedRow[], limit: number): number | null {
+  let chars = 0;
+  let last: number | null = null;
+  for (const [at, row] of all.toSorted((one, other) => one.revision - other.revision).entries()) {
+    chars += row.chars;
+    if (at === limit || (at > 0 && chars > maxPageChars)) return last;
+    last = row.revision;
+  }
+  return null;
+}
+
+/** One more than the limit. @param wheres each with its value; those without one do not hold */
+function listChanged<Row>(
+  { sql }: Tx,
+  columns: string,
+  wheres: Readonly<Record<string, SqlValue | undefined>>,
+  limit: number,
+): Row[] {
+  const conditions = Object.entries(wheres).flatMap(([where, value]) =>
+    value === undefined ? [] : [{ where, value }],
+  );
+  return sql.all<Row>(
+    `SELECT ${columns} WHERE ${conditions.map(({ where }) => where).join(" AND ")} ORDER BY revision LIMIT ?`,
+    ...conditions.map(({ value }) => value),
+    limit + 1,
+  );
+}
+
+function toMirroredSession(tx: Tx, row: rows.SessionRow): MirroredSession {
+  const { session, device, machine, project, epoch, seq, revision } = row;
+  const [text] = tx.sql.all<{ envelope: string }>("SELECT envelope FROM sync_sessions WHERE revision = ?", revision);
+  const [count] = tx.sql.all<{ n: number }>(
+    "SELECT count(*) AS n FROM sync_checkpoints WHERE session = ? AND device = ?",
+    session,
+    device,
+  );
+  const [newest] = newestFirst(tx, "session = ? AND device = ?", [session, device], 1);
+  return {
+    device,
+    machine,
+    session,
+    project,
+    isEnded: row.is_ended === 1,
+    epoch,
+    seq,
+    ageMs: ageOf(tx, row.at),
+    revision,
+    checkpoints: count?.n ?? 0,
+    newest: newest ? { checkpoint: newest.checkpoint, ageMs: ageOf(tx, newest.at) } : null,
+    taken: toTaken(tx, row),
+    envelope: text?.envelope ?? "",
+  };
+}
+
+function ageOf({ now }: Tx, at: number): number {
+  return Math.max(0, now - at);
+}
+
+function toTaken(tx: Tx, row: rows.SessionRow): MirroredSession["taken"] {
+  const { taken_chat: chat, taken_machine: machine, taken_at: at } = row;
+  return chat === null || machine === null || at === null ? null : { chat, machine, ageMs: ageOf(tx, at) };
+}
+
+function newestFirst(tx: Tx, where: string, values: readonly SqlValue[], limit: number): rows.CheckpointRow[] {
+  return tx.sql.all<rows.CheckpointRow>(
+    `SELECT ${rows.checkpointColumns} FROM sync_checkpoints WHERE ${where} ORDER BY at DESC, epoch DESC, seq DESC LIMIT ?`,
+    ...values,
+    limit,
+  );
+}
+
+/** [SY23] Page by page. */
+export function checkpoints(
+  tx: Tx,
+  { session, device, limit, cursor }: ListCheckpoints,
+): Result<OutputOf<"sync.checkpoints">, Refusal> {
+  const before = cursor === undefined ? [Number.MAX_SAFE_INTEGER, 0, 0] : parseCursor(cursor);
+  if (!before) return err({ code: "bad_input", message: "cursor: not one of an answer of sync.checkpoints" });
+  const wheres = ["session = ?", "(at, epoch, seq) < (?, ?, ?)", ...(device === undefined ? [] : ["device = ?"])];
+  const values = [session, ...before, ...(device === undefined ? [] : [device])];
+  const found = newestFirst(tx, wheres.join(" AND "), values, limit + 1);
+  const page = found.slice(0, limit);
+  const last = page.at(-1);
+  return ok({
+    checkpoints: page.map((row) => toStoredCheckpoint(tx, row)),
+    cursor: last && found.length > limit ? [last.at, last.epoch, last.seq].join(".") : null,
+  });
+}
+
+function parseCursor(cursor: string): number[] | null {
+  const numbers = cursor.split(".").map(Number);
+  return numbers.length === 3 && numbers.every(Number.isSafeInteger) ? numbers : null;
+}
+
+function toStoredCheckpoint(tx: Tx, { checkpoint, device, session, epoch, seq, at, chars }: rows.CheckpointRow) {
+  return { checkpoint, device, session, epoch, seq, ageMs: ageOf(tx, at), chars };
+}
+
+/** [SY12] Where several devices have stored one under this id, that of the device that is named, else the newest. */
+export function checkpoint(
+  tx: Tx,
+  { checkpoint: id, device }: GetCheckpoint,
+): Result<OutputOf<"sync.checkpoint">, Refusal> {
+  const where = "checkpoint = ? AND (? IS NULL OR device = ?)";
+  const [row] = newestFirst(tx, where, [id, device ?? null, device ?? null], 1);
+  const [text] = row
+    ? tx.sql.all<{ envelope: string }>(
+        "SELECT envelope FROM sync_checkpoints WHERE checkpoint = ? AND device = ?",
+        id,
+        row.device,
+      )
+    : [];
+  if (!row || !text) return err({ code: "unknown_key", message: `checkpoint ${id} is not stored here` });
+  return ok({ ...toStoredCheckpoint(tx, row), envelope: text.envelope });
+}
+
+/** [SY30] Whoever goes on with a session holds its lease: so at most one does. */
+export function take(tx: Tx, { self, device, session, token }: TakeSession): Result<OutputOf<"sync.take">, Refusal> {
+  const actor = chatRows.requireLiveChat(tx, self);
+  if (!actor.ok) return actor;
+  const row = rows.findSession(tx, device, session);
+  if (!row) return err(unknownSession(device, session));
+  const resource = `session:${session}`;
+  const { isValid, holder } = leases.check(tx, { resource, token });
+  if (!isValid || holder !== self.chat) {
+    return err({
+      code: "stale_token",
+      message: `chat ${self.chat} does not hold ${resource} with token ${token}; ${holder === null ? "acquire it" : `${holder} holds it`}`,
+    });
+  }
+  // A repeat, also of an earlier process of this chat.
+  if (row.taken_chat === self.chat) return ok({ isTaken: true });
+  const { machine } = actor.value;
+  updateClaimant(tx, row, { chat: self.chat, machine });
+  audit.append(tx, { kind: "session.taken", subject: session, actor: self.chat, detail: { device, machine } });
+  return ok({ isTaken: true });
+}
+
+/** [SY31] By the machine that took it, by the one it came from, or by an admin. */
+export function release(
+  tx: Tx,
+  { machine, isAdmin }: Actor,
+  { device, session }: GiveBackSession,
+): Result<OutputOf<"sync.give-back">, Refusal> {
+  const row = rows.findSession(tx, device, session);
+  if (!row) return err(unknownSession(device, session));
+  if (row.taken_chat === null) return ok({ wasTaken: false });
+  if (!isAdmin && machine !== row.taken_machine && machine !== row.machine) {
+    return err({
+      code: "forbidden",
+      message: `session ${session} was taken on machine ${row.taken_machine}; this token is for ${machine}`,
+    });
+  }
+  updateClaimant(tx, row, null);
+  audit.append(tx, { kind: "session.given-back", subject: session, actor: machine, detail: { device } });
+  return ok({ wasTaken: true });
+}
+
+function updateClaimant(tx: Tx, row: rows.SessionRow, by: rows.Claimant | null): void {
+  const sums = rows.totals(tx.sql);
+  rows.setClaimant(tx, sums, row, by);
+  rows.saveTotals(tx.sql, sums);
+}
+
+function unknownSession(device: string, session: string): Refusal {
+  return { code: "unknown_key", message: `session ${session} of device ${device} is not stored here` };
+}

@@ -1,0 +1,109 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { AggregateRule } from "../../contract/plans.ts";
+import type { Json } from "../../contract/values.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { checkJsonShape } from "../../shared/json-shape.ts";
+import { merge, type Conflict } from "./merge.ts";
+
+/** Results of the parts of a job become one. Pure. */
+
+/** How a part ended. */
+export type PartResult =
+  | { readonly part: string; readonly state: "done"; readonly result: Json }
+  | { readonly part: string; readonly state: "dead" | "cancelled"; readonly reason: string };
+
+export interface Aggregate {
+  /** collect: `[{part, result}]`; merge: one object; count: `{parts, done, dead, cancelled}`. */
+  readonly value: Json;
+  /** Where merged results say different things. Empty for the other rules. */
+  readonly conflicts: readonly Conflict[];
+  /** Nothing is missing; there may be conflicts. */
+  readonly isComplete: boolean;
+  readonly missing: readonly { readonly part: string; readonly state: "dead" | "cancelled"; readonly reason: string }[];
+}
+
+/** As a result of a task. */
+const defaultMaxChars = 262_144;
+
+/**
+ * [PL8] What the parts gave, in their order, and [PL10] what is missing and why. [PL9] A merge overwrites nothing: what differs is a conflict.
+ * [PL11] Refused with `bad_input`, when a result cannot be merged safely or a part has two, and with `too_large`.
+ *
+ * @param results in the order of the parts in their plan: in a conflict the earlier one is kept in the value
+ * @param maxChars of the whole answer as JSON, in characters
+ */
+export function aggregate(
+  rule: AggregateRule,
+  results: readonly PartResult[],
+  maxChars = defaultMaxChars,
+): Result<Aggregate, Refusal> {
+  const refused = checkResults(results);
+  if (refused) return err(refused);
+  const done = results.filter((one) => one.state === "done");
+  const missing = results
+    .filter((one) => one.state !== "done")
+    .map(({ part, state, reason }) => ({ part, state, reason }));
+  const answer = { ...applyRule(rule, results, done), isComplete: missing.length === 0, missing };
+  const chars = charsOf(answer);
+  return chars > maxChars ? err(tooLarge(rule === "count" ? [] : done, chars, maxChars)) : ok(answer);
+}
+
+type Done = Extract<PartResult, { state: "done" }>;
+
+function applyRule(
+  rule: AggregateRule,
+  results: readonly PartResult[],
+  done: readonly Done[],
+): Pick<Aggregate, "value" | "conflicts"> {
+  switch (rule) {
+    case "collect":
+      return { value: done.map(({ part, result }) => ({ part, result })), conflicts: [] };
+    case "merge":
+      return merge(done.map(({ part, result }) => ({ part, value: result })));
+    case "count":
+      return { value: countByState(results), conflicts: [] };
+  }
+}
+
+function countByState(results: readonly PartResult[]): { [name: string]: number } {
+  const count = (state: PartResult["state"]) => results.filter((one) => one.state === state).length;
+  return { parts: results.length, done: count("done"), dead: count("dead"), cancelled: count("cancelled") };
+}
+
+function checkResults(results: readonly PartResult[]): Refusal | null {
+  const parts = new Set<string>();
+  for (const one of results) {
+    if (parts.has(one.part)) return { code: "bad_input", message: `part ${one.part} has two results` };
+    parts.add(one.part);
+    if (one.state !== "done") continue;
+    const problem = checkJsonShape(one.result)?.message ?? (reachesPrototype(one.result) ? prototypeProblem : null);
+    if (problem !== null)
+      return { code: "bad_input", message: `the result of part ${one.part} cannot be used: ${problem}` };
+  }
+  return null;
+}
+
+const prototypeProblem = "no field has the name constructor with a field prototype in it";
+
+/** What a careless copy would write into the prototype of all objects, beside `__proto__`; a field `constructor` alone may be data. */
+function reachesPrototype(value: Json): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const inner: unknown = Object.hasOwn(value, "constructor") ? Reflect.get(value, "constructor") : null;
+  if (typeof inner === "object" && inner !== null && Object.hasOwn(inner, "prototype")) return true;
+  return Object.values(value).some(reachesPrototype);
+}
+
+function tooLarge(done: readonly Done[], chars: number, maxChars: number): Refusal {
+  const [largest] = done
+    .map(({ part, result }) => ({ part, chars: charsOf(result) }))
+    .toSorted((a, b) => b.chars - a.chars);
+  const largestNote = largest ? `; the largest is that of part ${largest.part} with ${largest.chars}` : "";
+  return {
+    code: "too_large",
+    message: `the results of the parts have ${chars} characters as JSON; at most ${maxChars}${largestNote}`,
+  };
+}
+
+function charsOf(value: unknown): number {
+  return JSON.stringify(value).length;
+}

@@ -1,0 +1,181 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type {
+  AckTask,
+  AttemptEnd,
+  HeartbeatTask,
+  ClaimedTask,
+  ExtendTask,
+  HoldTask,
+  NackTask,
+  ReleaseTask,
+  TaskState,
+} from "../../contract/tasks.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import * as attemptRows from "./attempt-rows.ts";
+import * as budgets from "./budgets.ts";
+import * as chatRows from "../kernel/chat-rows.ts";
+import * as claims from "./claims.ts";
+import * as chatPerformance from "./chat-performance.ts";
+import { requeue } from "./requeue.ts";
+import * as rows from "./task-rows.ts";
+import type { TaskRow } from "./task-rows.ts";
+import { finish } from "./task-states.ts";
+import { isExpired, remainingMs } from "./task-times.ts";
+import type { Tx } from "../kernel/tx.ts";
+
+/** What a chat does with a task that it has. Each carries the claim, and is refused when that is over. */
+
+interface ClaimCheck {
+  readonly chat: chatRows.LivenessRow;
+  readonly row: TaskRow;
+  /** Present, or over since. */
+  readonly isHeld: boolean;
+}
+
+function checkClaim(tx: Tx, { self, task, claim }: HoldTask): Result<ClaimCheck, Refusal> {
+  const actor = chatRows.requireLiveChat(tx, self);
+  if (!actor.ok) return actor;
+  const found = rows.requireTask(tx, task);
+  if (!found.ok) return found;
+  const row = found.value;
+  const isOwn = row.chat === self.chat && row.incarnation === self.incarnation && row.claim === claim;
+  return ok({ chat: actor.value, row, isHeld: isOwn && !isExpired(tx, row) });
+}
+
+/** [TA5] What an older claim, or one that is over, still sends changes nothing. */
+function staleClaim({ task, claim }: HoldTask, { row }: ClaimCheck): Refusal {
+  return {
+    code: "stale_claim",
+    message: `claim ${claim} of task ${task} is over; stop the work on it (the task is ${row.state} now)`,
+    details: { task, state: row.state },
+  };
+}
+
+/** The hold and its task, begun: whoever works on what was only assigned has begun it. */
+function requireRunning(tx: Tx, input: HoldTask): Result<TaskRow, Refusal> {
+  const claimCheck = checkClaim(tx, input);
+  if (!claimCheck.ok) return claimCheck;
+  const { row, isHeld } = claimCheck.value;
+  if (!isHeld) return err(staleClaim(input, claimCheck.value));
+  // [BU4] What was assigned before is not begun either.
+  const refused = row.state === "assigned" ? budgets.checkExhausted(tx, input.self.chat) : null;
+  if (refused) return err(refused);
+  return ok(row.state === "running" ? row : claims.startRunning(tx, row));
+}
+
+export function start(tx: Tx, input: HoldTask): Result<OutputOf<"tasks.start">, Refusal> {
+  const row = requireRunning(tx, input);
+  return row.ok ? ok({ remainingMs: remainingMs(tx, row.value) }) : row;
+}
+
+/** [TA17] Without news it writes no row within a third of the time that a silence may last. The index of what is due stays as it is. */
+export function heartbeat(tx: Tx, input: HeartbeatTask): Result<OutputOf<"tasks.heartbeat">, Refusal> {
+  const running = requireRunning(tx, input);
+  if (!running.ok) return running;
+  const row = running.value;
+  const limitReached = budgets.recordUsage(tx, row, input.usage);
+  const { progress, checkpoint } = withReported(row, input);
+  const isChanged = progress !== row.progress || checkpoint !== row.checkpoint;
+  if (isChanged || tx.now - (row.seen_at ?? 0) >= row.heartbeat_ms / 3) {
+    tx.sql.run(
+      "UPDATE tasks SET seen_at = ?, progress = ?, checkpoint = ? WHERE task = ?",
+      tx.now,
+      progress,
+      checkpoint,
+      row.task,
+    );
+  }
+  // [BU3]
+  if (limitReached !== null)
+    requeue(tx, { ...row, progress, checkpoint }, { ended: "budget_exceeded", reason: limitReached, limitReached });
+  return ok({
+    isCancelled: row.cancel_reason !== null,
+    isOverBudget: limitReached !== null,
+    reason: limitReached ?? row.cancel_reason,
+    remainingMs: limitReached === null ? remainingMs(tx, row) : 0,
+  });
+}
+
+/** As this heartbeat leaves them. */
+function withReported(row: TaskRow, { progress, checkpoint }: HeartbeatTask): Pick<TaskRow, "progress" | "checkpoint"> {
+  return {
+    progress: progress === undefined ? row.progress : JSON.stringify(progress),
+    checkpoint: checkpoint === undefined ? row.checkpoint : JSON.stringify(checkpoint),
+  };
+}
+
+/** Never less than before, so that it can be repeated. */
+export function extend(tx: Tx, input: ExtendTask): Result<OutputOf<"tasks.extend">, Refusal> {
+  const row = requireRunning(tx, input);
+  if (!row.ok) return row;
+  const extended = { ...row.value, seen_at: tx.now, close_at: Math.max(row.value.close_at ?? 0, tx.now + input.ms) };
+  tx.sql.run("UPDATE tasks SET close_at = ?, seen_at = ? WHERE task = ?", extended.close_at, tx.now, extended.task);
+  return ok({ remainingMs: remainingMs(tx, extended) });
+}
+
+interface EndedClaim {
+  readonly chat: chatRows.LivenessRow;
+  readonly state: TaskState;
+  readonly isRepeat: boolean;
+}
+
+/** [TA6] A repeat is answered like the first time. */
+function endClaim(
+  tx: Tx,
+  input: HoldTask,
+  ended: AttemptEnd,
+  work: (row: TaskRow) => TaskState,
+): Result<EndedClaim, Refusal> {
+  const claimCheck = checkClaim(tx, input);
+  if (!claimCheck.ok) return claimCheck;
+  const { chat, row, isHeld } = claimCheck.value;
+  if (isHeld) return ok({ chat, state: work(row), isRepeat: false });
+  const recorded = attemptRows.find(tx, row.task, input.claim);
+  const isRepeat =
+    recorded?.chat === chat.chat && recorded.incarnation === chat.incarnation && recorded.ended === ended;
+  return isRepeat ? ok({ chat, state: recorded.became, isRepeat }) : err(staleClaim(input, claimCheck.value));
+}
+
+/** A repeat takes nothing new: it may have been long on its way, and nobody wait for its answer. */
+function claimNext(tx: Tx, { chat, isRepeat }: EndedClaim, { task, claim, next }: AckTask | NackTask): ClaimedTask[] {
+  if (!next) return [];
+  // No id of a client has a blank.
+  const requestId = `after ${task} ${claim}`;
+  return isRepeat ? claims.repeat(tx, chat, requestId) : claims.next(tx, chat, requestId, next);
+}
+
+export function ack(tx: Tx, input: AckTask): Result<OutputOf<"tasks.ack">, Refusal> {
+  const done = endClaim(tx, input, "done", (row) => {
+    // A result that is there is taken, whatever it has cost.
+    budgets.recordFinalUsage(tx, row, input.usage);
+    chatPerformance.record(tx, row, true);
+    // Before the end: what follows from it may be a join of the results.
+    attemptRows.insert(tx, row, { ended: "done", became: "done", result: JSON.stringify(input.result) });
+    return finish(tx, row, { state: "done" });
+  });
+  if (!done.ok) return done;
+  return ok({ state: done.value.state, next: claimNext(tx, done.value, input) });
+}
+
+export function nack(tx: Tx, input: NackTask): Result<OutputOf<"tasks.nack">, Refusal> {
+  const { reason, isRetryable, delayMs } = input;
+  const failed = endClaim(tx, input, "failed", (row) =>
+    requeue(tx, row, {
+      ended: "failed",
+      reason,
+      isRetryable,
+      delayMs,
+      limitReached: budgets.recordFinalUsage(tx, row, input.usage),
+    }),
+  );
+  if (!failed.ok) return failed;
+  return ok({ state: failed.value.state, next: claimNext(tx, failed.value, input) });
+}
+
+export function release(tx: Tx, input: ReleaseTask): Result<OutputOf<"tasks.release">, Refusal> {
+  const released = endClaim(tx, input, "released", (row) =>
+    requeue(tx, row, { ended: "released", limitReached: budgets.recordFinalUsage(tx, row, input.usage) }),
+  );
+  return released.ok ? ok({ state: released.value.state }) : released;
+}

@@ -1,0 +1,210 @@
+import type { Budget, RemainingBudget, Usage } from "../../contract/budgets.ts";
+import type { Refusal } from "../../contract/errors.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import * as meta from "../kernel/meta.ts";
+import type { TaskRow } from "./task-rows.ts";
+import type { Tx } from "../kernel/tx.ts";
+import { difference, maxUsage, maxCounted, zeroUsage, measures, sum, type Measure } from "../../contract/usage.ts";
+
+/** What work has used, against what it may use. Figures come from whoever measures; limits are judged here, in the same commit. */
+
+const dayMs = 86_400_000;
+
+interface TaskUsage {
+  readonly claim: number;
+  readonly earlier: Usage;
+  readonly own: Usage;
+}
+
+/** [BU3] Of an attempt that goes on. @returns which limit is reached, in words; null: none */
+export function recordUsage(tx: Tx, row: TaskRow, usage: Usage | undefined): string | null {
+  if (usage === undefined || row.chat === null) return null;
+  addReported(tx, row, row.chat, usage);
+  return describeFirstReached(limitsOf(tx, row.chat, row));
+}
+
+/** [BU3] Of one that ends: no other limit than the task's own keeps it from the next attempt. @returns whether that is reached, in words */
+export function recordFinalUsage(tx: Tx, row: TaskRow, usage: Usage | undefined): string | null {
+  if (usage === undefined || row.chat === null) return null;
+  addReported(tx, row, row.chat, usage);
+  return describeFirstReached([limitOf(tx, row)].filter(isLimited));
+}
+
+/**
+ * [BU1] What the attempt has used since it last told goes into its task, its chat and the day. [BU2] A report that comes again, or late, counts
+ * nothing twice.
+ */
+function addReported(tx: Tx, row: TaskRow, chat: string, usage: Usage): void {
+  const recorded = findTaskUsage(tx, row.task);
+  const before =
+    recorded?.claim === row.claim
+      ? recorded
+      : { earlier: recorded ? sum(recorded.earlier, recorded.own) : zeroUsage, own: zeroUsage };
+  const own = maxUsage(before.own, usage);
+  const more = difference(own, before.own);
+  if (measures.some((name) => more[name] > 0)) {
+    tx.sql.run(
+      "INSERT INTO task_usage (task, claim, earlier, own) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET claim = excluded.claim, earlier = excluded.earlier, own = excluded.own",
+      row.task,
+      row.claim,
+      JSON.stringify(before.earlier),
+      JSON.stringify(own),
+    );
+    addUsage(tx, "chat", chat, more);
+    addUsage(tx, "day", dayKey(tx), more);
+    scheduleDayEnd(tx);
+  }
+}
+
+function findTaskUsage({ sql }: Tx, task: number): TaskUsage | null {
+  const query = "SELECT claim, earlier, own FROM task_usage WHERE task = ?";
+  const [row] = sql.all<{ claim: number; earlier: string; own: string }>(query, task);
+  return row
+    ? { claim: row.claim, earlier: JSON.parse(row.earlier) as Usage, own: JSON.parse(row.own) as Usage }
+    : null;
+}
+
+export function usedBy(tx: Tx, task: number): Usage {
+  const recorded = findTaskUsage(tx, task);
+  return recorded ? sum(recorded.earlier, recorded.own) : zeroUsage;
+}
+
+/** [BU6] A task that is replayed begins anew. */
+export function deleteTaskUsage({ sql }: Tx, task: number): void {
+  sql.run("DELETE FROM task_usage WHERE task = ?", task);
+}
+
+export function deleteChatUsage({ sql }: Tx, chat: string): void {
+  sql.run("DELETE FROM usage WHERE kind = 'chat' AND key = ?", chat);
+}
+
+type UsageKind = "chat" | "day";
+
+function addUsage({ sql }: Tx, kind: UsageKind, key: string, { wallMs, tokens, costMicros }: Usage): void {
+  sql.run(
+    `INSERT INTO usage (kind, key, wall_ms, tokens, cost_micros) VALUES (?, ?, ?, ?, ?)
+     ON CONFLICT DO UPDATE SET wall_ms = min(${maxCounted}, wall_ms + excluded.wall_ms),
+       tokens = min(${maxCounted}, tokens + excluded.tokens), cost_micros = min(${maxCounted}, cost_micros + excluded.cost_micros)`,
+    kind,
+    key,
+    wallMs,
+    tokens,
+    costMicros,
+  );
+}
+
+function readTotal({ sql }: Tx, kind: UsageKind, key: string): Usage {
+  const query = "SELECT wall_ms AS wallMs, tokens, cost_micros AS costMicros FROM usage WHERE kind = ? AND key = ?";
+  return sql.all<Usage>(query, kind, key)[0] ?? zeroUsage;
+}
+
+/** Of the same length for ages, so that texts are in the order of days. */
+function dayKey({ now }: Pick<Tx, "now">): string {
+  return String(Math.floor(now / dayMs)).padStart(6, "0");
+}
+
+interface BudgetLimit {
+  readonly owner: string;
+  readonly budget: Budget;
+  readonly used: () => Usage;
+}
+
+function limitsOf(tx: Tx, chat: string, row: Pick<TaskRow, "task" | "budget"> | null): BudgetLimit[] {
+  const { chat: chatBudget, day } = tx.settings.budgets;
+  const all: BudgetLimit[] = [
+    { owner: "the workspace, today", budget: day, used: () => readTotal(tx, "day", dayKey(tx)) },
+    { owner: `chat ${chat}`, budget: chatBudget, used: () => readTotal(tx, "chat", chat) },
+  ];
+  if (row) all.push(limitOf(tx, row));
+  return all.filter(isLimited);
+}
+
+function isLimited({ budget }: BudgetLimit): boolean {
+  return measures.some((name) => budget[name] !== undefined);
+}
+
+function limitOf(tx: Tx, { task, budget }: Pick<TaskRow, "task" | "budget">): BudgetLimit {
+  const own = budget === null ? tx.settings.budgets.task : (JSON.parse(budget) as Budget);
+  return { owner: `task ${task}`, budget: own, used: () => usedBy(tx, task) };
+}
+
+function describeFirstReached(limits: readonly BudgetLimit[]): string | null {
+  for (const { owner, budget, used } of limits) {
+    const usage = used();
+    const exceeded = measures.find((name) => usage[name] >= (budget[name] ?? Number.POSITIVE_INFINITY));
+    if (exceeded)
+      return `the budget of ${owner} is used up: ${formatAmount(exceeded, usage[exceeded])} of ${formatAmount(exceeded, budget[exceeded] ?? 0)}`;
+  }
+  return null;
+}
+
+function formatAmount(measure: Measure, value: number): string {
+  if (measure === "tokens") return `${value} tokens`;
+  return measure === "wallMs" ? `${Math.round(value / 1_000)} s` : `${(value / 1e6).toFixed(2)} USD`;
+}
+
+/** [BU4] Why this chat begins nothing new; null: it may. */
+export function checkExhausted(tx: Tx, chat: string): Refusal | null {
+  const why = describeFirstReached(limitsOf(tx, chat, null));
+  return why === null ? null : { code: "budget_exceeded", message: `${why}; raise it with \`shim budget set\`` };
+}
+
+/** [BU5] What an attempt may still use: the least of all limits. */
+export function remaining(tx: Tx, row: Pick<TaskRow, "task" | "chat" | "budget">): RemainingBudget {
+  const all = limitsOf(tx, row.chat ?? "", row).map(({ budget, used }) => ({ budget, has: used() }));
+  const minLeft = (name: Measure): number | null => {
+    const amounts = all.flatMap(({ budget, has: usage }) => {
+      const limit = budget[name];
+      return limit === undefined ? [] : [Math.max(0, limit - usage[name])];
+    });
+    return amounts.length === 0 ? null : Math.min(...amounts);
+  };
+  return { wallMs: minLeft("wallMs"), tokens: minLeft("tokens"), costMicros: minLeft("costMicros") };
+}
+
+const keepDays = 40;
+const maxListedChats = 100;
+
+export function get(tx: Tx): OutputOf<"budgets.get"> {
+  const { budgets } = tx.settings;
+  const rows = tx.sql.all<Usage & { chat: string; machine: string | null }>(
+    `SELECT key AS chat, machine, wall_ms AS wallMs, tokens, cost_micros AS costMicros FROM usage LEFT JOIN chats ON chats.chat = key
+     WHERE kind = 'chat' ORDER BY cost_micros DESC, tokens DESC, wall_ms DESC, key LIMIT ?`,
+    maxListedChats,
+  );
+  const today = readTotal(tx, "day", dayKey(tx));
+  return {
+    limits: budgets,
+    today,
+    dayEndsInMs: dayMs - (tx.now % dayMs),
+    isDaySpent: isExhausted(budgets.day, today),
+    chats: rows.map(({ chat, machine, ...used }) => ({
+      chat,
+      machine,
+      used,
+      isSpent: isExhausted(budgets.chat, used),
+    })),
+  };
+}
+
+function isExhausted(budget: Budget, used: Usage): boolean {
+  return describeFirstReached([{ owner: "", budget, used: () => used }]) !== null;
+}
+
+const dayEndKey = "budget_day_ends";
+
+/** A day with use may keep somebody from work, by a limit that comes later too: with the next day there is a look. */
+function scheduleDayEnd(tx: Tx): void {
+  const at = tx.now - (tx.now % dayMs) + dayMs;
+  const recorded = meta.read(tx.sql, dayEndKey);
+  // Later than that it is of a clock that was set back since.
+  if (recorded === null || Number(recorded) > at) meta.write(tx.sql, dayEndKey, String(at));
+}
+
+export const dueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${dayEndKey}'`;
+
+/** [BU4] The next day has begun. Days long past are forgotten. */
+export function endDay(tx: Tx): void {
+  meta.remove(tx.sql, dayEndKey);
+  tx.sql.run("DELETE FROM usage WHERE kind = 'day' AND key < ?", dayKey({ now: tx.now - keepDays * dayMs }));
+}

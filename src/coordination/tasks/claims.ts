@@ -1,0 +1,255 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { ClaimedTask, ClaimTasks, ClaimOptions, Progress } from "../../contract/tasks.ts";
+import type { Json } from "../../contract/values.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { readResult } from "./attempt-rows.ts";
+import * as budgets from "./budgets.ts";
+import * as chatRows from "../kernel/chat-rows.ts";
+import * as lanes from "./lanes.ts";
+import * as rows from "./task-rows.ts";
+import type { TaskRow } from "./task-rows.ts";
+import { isExpired, nextCheckAt, remainingMs } from "./task-times.ts";
+import type { Tx } from "../kernel/tx.ts";
+
+/** A chat takes tasks that it can do. */
+
+/** Instead of a request's id: what a dispatch has assigned before the chat asked. Its next claim takes it. */
+export const pushedRequestId = "";
+
+/** [TA4] One live claim for each task. [TA6] The same request again is answered with what it has got, as far as that is still held. */
+export function claim(tx: Tx, input: ClaimTasks): Result<OutputOf<"tasks.claim">, Refusal> {
+  const { self, requestId, ...options } = input;
+  const actor = chatRows.requireLiveChat(tx, self);
+  if (!actor.ok) return actor;
+  const claims = next(tx, actor.value, requestId, options);
+  if (claims.length > 0) return ok({ claims });
+  const refused = budgets.checkExhausted(tx, self.chat);
+  if (refused) return err(refused);
+  if (actor.value.status === "draining") {
+    return err({ code: "chat_draining", message: `chat ${self.chat} finishes what it has and takes nothing new` });
+  }
+  return ok({ claims });
+}
+
+/** The claims of a request, of one that a chat makes or of one that rides on an acknowledgement. [TA9] A draining chat gets no new ones. */
+export function next(tx: Tx, chat: chatRows.LivenessRow, requestId: string, options: ClaimOptions): ClaimedTask[] {
+  const all = rows.heldBy(tx, chat.chat);
+  const held = listHeld(tx, chat, all);
+  const sameRequest = held.filter((row) => row.request_id === requestId);
+  if (sameRequest.length > 0 || budgets.checkExhausted(tx, chat.chat)) return toRepeatedClaims(tx, sameRequest);
+  const pushedRows = adoptPushed(tx, held, requestId, options);
+  if (pushedRows.length > 0 || chat.status === "draining") return toRepeatedClaims(tx, pushedRows);
+  return toClaimedTasks(tx, claimQueued(tx, chat, requestId, options, all.length));
+}
+
+/** Those that the request has got, as far as they are still held. */
+export function repeat(tx: Tx, chat: chatRows.LivenessRow, requestId: string): ClaimedTask[] {
+  const sameRequest = listHeld(tx, chat, rows.heldBy(tx, chat.chat)).filter((row) => row.request_id === requestId);
+  return toRepeatedClaims(tx, sameRequest);
+}
+
+function toRepeatedClaims(tx: Tx, held: readonly TaskRow[]): ClaimedTask[] {
+  return toClaimedTasks(
+    tx,
+    held.map((row) => ({ row, texts: readTexts(tx, row.task) })),
+  );
+}
+
+/** Of what it has that whose time is not over. */
+function listHeld(tx: Tx, { incarnation }: chatRows.LivenessRow, held: readonly TaskRow[]): TaskRow[] {
+  return held.filter((row) => row.incarnation === incarnation && !isExpired(tx, row));
+}
+
+/** [QU5] What a dispatch has assigned is the request's own from now on, under the same claim number. */
+function adoptPushed(
+  tx: Tx,
+  held: readonly TaskRow[],
+  requestId: string,
+  { limit, types, isStarted }: ClaimOptions,
+): TaskRow[] {
+  const pushedRows = held.filter(
+    ({ request_id, type }) => request_id === pushedRequestId && (types?.includes(type) ?? true),
+  );
+  return pushedRows.slice(0, limit).map((row) => {
+    const adopted = Object.assign(row, { request_id: requestId });
+    if (isStarted) return startRunning(tx, adopted);
+    tx.sql.run("UPDATE tasks SET request_id = ? WHERE task = ?", requestId, row.task);
+    return adopted;
+  });
+}
+
+/** [TA8] No more than the chat's capacity. @param held how many it has */
+function claimQueued(
+  tx: Tx,
+  chat: chatRows.LivenessRow,
+  requestId: string,
+  options: ClaimOptions,
+  held: number,
+): AssignedRow[] {
+  const row = chatRows.find(tx, chat.chat);
+  const room = Math.min(options.limit, (row?.capacity ?? 0) - held);
+  if (!row || room <= 0) return [];
+  const capabilities = new Set(JSON.parse(row.capabilities) as string[]);
+  const firstLanes = lanes.selectFirst(tx, lanes.listMatching(tx, capabilities, options.types), chat.chat, room);
+  const heads = firstLanes.flatMap((lane) => lanes.headsFor(tx, lane, chat.chat, room));
+  const candidates = heads.toSorted(lanes.compareFor(chat.chat)).slice(0, room);
+  const assigned = fitToAnswer(tx, candidates).map(({ task, texts }) => ({
+    row: assign(tx, chat, task, requestId, options.isStarted),
+    texts,
+  }));
+  // [CH6] Whoever has a task is watched.
+  if (assigned.length > 0) chatRows.scheduleCheck(tx, chat, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs);
+  return assigned;
+}
+
+/** Of one answer, in bytes. */
+const maxAnswerBytes = 1_000_000;
+
+interface ClaimableTask {
+  readonly task: number;
+  readonly texts: TaskTexts;
+}
+
+/** As many from the front on as fit in one answer, at least one. */
+function fitToAnswer(tx: Tx, candidates: readonly lanes.Head[]): readonly ClaimableTask[] {
+  const page: ClaimableTask[] = [];
+  let bytes = 0;
+  for (const { task, told_bytes } of candidates) {
+    const texts = readTexts(tx, task);
+    bytes += told_bytes + texts.bytes;
+    if (page.length > 0 && bytes > maxAnswerBytes) break;
+    page.push({ task, texts });
+  }
+  return page;
+}
+
+/** Of what is in a lane; nothing else is asked of its row. */
+export function assign(
+  tx: Tx,
+  chat: chatRows.LivenessRow,
+  task: number,
+  requestId: string,
+  isStarted: boolean,
+): HeldRow {
+  const startedAt = isStarted ? tx.now : null;
+  const [row] = tx.sql.all<HeldRow>(
+    `UPDATE tasks SET state = ?, claim = max(claim, ?) + 1, chat = ?, incarnation = ?, request_id = ?, assigned_at = ?, started_at = ?,
+       seen_at = ?, close_at = ? + close_ms, due_at = ? + iif(?, min(close_ms, heartbeat_ms), ?) WHERE task = ? RETURNING ${heldColumns}`,
+    isStarted ? "running" : "assigned",
+    rows.claimFloor(tx),
+    chat.chat,
+    chat.incarnation,
+    requestId,
+    tx.now,
+    startedAt,
+    startedAt,
+    startedAt,
+    tx.now,
+    isStarted ? 1 : 0,
+    tx.settings.startDeadlineMs,
+    task,
+  );
+  if (!row) throw new Error(`task ${task} is in a lane and nowhere else`);
+  return row;
+}
+
+/** What a chat is told of a task that it has got. */
+type HeldRow = Pick<
+  TaskRow,
+  | "task"
+  | "claim"
+  | "chat"
+  | "failures"
+  | "max_attempts"
+  | "type"
+  | "priority"
+  | "state"
+  | "progress"
+  | "checkpoint"
+  | "close_at"
+  | "close_ms"
+  | "due_at"
+  | "heartbeat_ms"
+  | "budget"
+>;
+const heldColumns =
+  "task, claim, chat, failures, max_attempts, type, priority, state, progress, checkpoint, close_at, close_ms, due_at, heartbeat_ms, budget";
+
+interface AssignedRow {
+  readonly row: HeldRow;
+  readonly texts: TaskTexts;
+}
+
+interface TaskTexts {
+  readonly payload: string;
+  /** JSON. */
+  readonly depends_on: string;
+  readonly bytes: number;
+}
+
+function readTexts({ sql }: Tx, task: number): TaskTexts {
+  const query = "SELECT payload, depends_on, octet_length(payload) AS bytes FROM task_texts WHERE task = ?";
+  const [texts] = sql.all<TaskTexts>(query, task);
+  if (!texts) throw new Error(`task ${task} has no payload`);
+  return texts;
+}
+
+/** What comes of dependencies in one answer, in bytes. */
+const maxInputBytes = 500_000;
+
+function toClaimedTasks(tx: Tx, assigned: readonly AssignedRow[]): ClaimedTask[] {
+  const budget = { bytes: maxInputBytes };
+  return assigned.map(({ row, texts }) => ({
+    task: row.task,
+    claim: row.claim,
+    attempt: row.failures + 1,
+    maxAttempts: row.max_attempts,
+    type: row.type,
+    priority: row.priority,
+    payload: JSON.parse(texts.payload) as Json,
+    isStarted: row.state === "running",
+    progress: JSON.parse(row.progress ?? "null") as Progress | null,
+    checkpoint: JSON.parse(row.checkpoint ?? "null") as Json,
+    inputs: readInputs(tx, JSON.parse(texts.depends_on) as number[], budget),
+    startInMs: row.state === "running" ? null : Math.max(0, (row.due_at ?? 0) - tx.now),
+    remainingMs: remainingMs(tx, row),
+    heartbeatMs: row.heartbeat_ms,
+    budget: budgets.remaining(tx, row),
+  }));
+}
+
+/** [TA12] */
+function readInputs(tx: Tx, needed: readonly number[], budget: { bytes: number }): ClaimedTask["inputs"] {
+  return needed.flatMap((task) => {
+    const row = rows.find(tx, task);
+    if (!row) return [];
+    const { text, isLeftOut, bytes } = readResult(tx, row, budget.bytes);
+    budget.bytes -= bytes;
+    return [{ task, ref: row.ref, state: row.state, result: JSON.parse(text ?? "null") as Json, isLeftOut }];
+  });
+}
+
+/** [TA17] The look that was due to an assignment may come early: then it finds the task running and is put off. */
+export function startRunning(tx: Tx, row: TaskRow): TaskRow {
+  const running = {
+    ...row,
+    state: "running",
+    started_at: tx.now,
+    seen_at: tx.now,
+    close_at: tx.now + row.close_ms,
+  } as const;
+  const dueAt = nextCheckAt(running);
+  const isSoonEnough = row.due_at !== null && row.due_at <= dueAt;
+  tx.sql.run(
+    `UPDATE tasks SET state = 'running', request_id = ?, started_at = ?, seen_at = ?, close_at = ?${isSoonEnough ? "" : ", due_at = ?"}
+     WHERE task = ?`,
+    row.request_id,
+    tx.now,
+    tx.now,
+    running.close_at,
+    ...(isSoonEnough ? [] : [dueAt]),
+    row.task,
+  );
+  return { ...running, due_at: isSoonEnough ? row.due_at : dueAt };
+}

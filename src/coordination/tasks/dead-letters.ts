@@ -1,0 +1,87 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { DiscardTask, ReplayTasks } from "../../contract/task-views.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import * as budgets from "./budgets.ts";
+import * as rows from "./task-rows.ts";
+import type { TaskRow } from "./task-rows.ts";
+import { finish, dependencyState, makeRunnable } from "./task-states.ts";
+import type { Tx } from "../kernel/tx.ts";
+
+/** Dead tasks, which are kept with what is known of their attempts until somebody decides, or their time is over. */
+
+type Replayed = OutputOf<"tasks.replay">;
+type ReplayFilter = NonNullable<ReplayTasks["filter"]>;
+
+/**
+ * [TA22] Dead tasks begin anew, with their counts at 0 and the last checkpoint; what still depends on a dead one stays dead. A repeat finds
+ * nothing dead.
+ */
+export function replay(tx: Tx, { task, filter, payload }: ReplayTasks): Result<Replayed, Refusal> {
+  if (task === undefined) {
+    if (!filter || payload !== undefined)
+      return err(badInput("give a task, with a new payload or without, or a filter"));
+    return ok({ tasks: findDead(tx, filter).flatMap((row) => revive(tx, row)) });
+  }
+  if (filter) return err(badInput("give a task or a filter, not both"));
+  const found = rows.requireTask(tx, task);
+  if (!found.ok) return found;
+  if (payload !== undefined && isDead(found.value)) {
+    tx.sql.run("UPDATE task_texts SET payload = ? WHERE task = ?", JSON.stringify(payload), task);
+  }
+  return ok({ tasks: revive(tx, found.value) });
+}
+
+function badInput(message: string): Refusal {
+  return { code: "bad_input", message: `tasks.replay: ${message}` };
+}
+
+function isDead({ state, reason }: TaskRow): boolean {
+  return state === "dead" && reason !== "discarded";
+}
+
+/** Looked at for one filter. */
+const maxScannedRows = 2_000;
+
+/** Each behind those that it depends on. */
+function findDead({ sql }: Tx, { type, reason, tag, limit }: ReplayFilter): TaskRow[] {
+  const dead = sql.all<TaskRow>(
+    `SELECT * FROM tasks WHERE state = 'dead' AND reason <> 'discarded' AND (? IS NULL OR type = ?) AND (? IS NULL OR reason = ?)
+     ORDER BY task LIMIT ?`,
+    ...twice(type),
+    ...twice(reason),
+    maxScannedRows,
+  );
+  return dead
+    .filter(({ tags }) => tag === undefined || (JSON.parse(tags) as string[]).includes(tag))
+    .slice(0, limit)
+    .toSorted((a, b) => a.depth - b.depth || a.task - b.task);
+}
+
+function twice(value: string | undefined): [string | null, string | null] {
+  return [value ?? null, value ?? null];
+}
+
+function revive(tx: Tx, row: TaskRow): Replayed["tasks"] {
+  if (!isDead(row)) return [];
+  const dependencies = dependencyState(tx, rows.dependenciesOf(tx, row.task), row.on_death);
+  if (dependencies.state === "doomed") return [];
+  budgets.deleteTaskUsage(tx, row.task);
+  const resetRow = { ...row, failures: 0, stalls: 0, lost_chats: 0, detail: null };
+  if (dependencies.state === "free") return [{ task: row.task, state: makeRunnable(tx, resetRow, tx.now) }];
+  tx.sql.run(
+    `UPDATE tasks SET state = 'blocked', reason = NULL, detail = NULL, failures = 0, stalls = 0, lost_chats = 0, ended_at = NULL,
+       due_at = NULL WHERE task = ?`,
+    row.task,
+  );
+  return [{ task: row.task, state: "blocked" }];
+}
+
+/** [TA23] It stays, as discarded, until it is pruned, and is not replayed. */
+export function discard(tx: Tx, { task, reason }: DiscardTask): Result<OutputOf<"tasks.discard">, Refusal> {
+  const found = rows.requireTask(tx, task);
+  if (!found.ok) return found;
+  const row = found.value;
+  if (!isDead(row)) return ok({ state: row.state });
+  return ok({ state: finish(tx, row, { state: "dead", reason: "discarded", detail: reason }) });
+}

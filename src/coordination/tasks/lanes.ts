@@ -1,0 +1,135 @@
+import type { Tx } from "../kernel/tx.ts";
+
+/** What can be claimed, by lane: all tasks of one lane can be done by the same chats. So a claim costs the same however many wait. */
+
+export interface Head {
+  readonly task: number;
+  readonly lane: string;
+  readonly priority: number;
+  readonly affinity: string | null;
+  /** Of what its last attempt has told. */
+  readonly told_bytes: number;
+}
+
+/** Above a type's own lane and all that begin with it and a line break. */
+const afterTypeLanes = "\v";
+
+/** Above every lane. */
+const endOfLanes = "\u{10FFFF}";
+
+/** Lanes in which something is queued for who has these capabilities. */
+export function listMatching(tx: Tx, capabilities: ReadonlySet<string>, types?: readonly string[]): string[] {
+  const found = types
+    ? [...new Set(types)].flatMap((type) => Array.from(lanesBetween(tx, type, type + afterTypeLanes)))
+    : Array.from(listQueued(tx));
+  return found.filter((lane) => capabilitiesIn(lane).every((one) => capabilities.has(one)));
+}
+
+/** Every lane in which something is queued; as many are read as are asked for. */
+export function listQueued(tx: Tx): Generator<string, void> {
+  return lanesBetween(tx, "", endOfLanes);
+}
+
+/** Above a lane, and below all that begin with it: no lane has this sign. */
+const afterLane = "\u0001";
+const maxLanesPerQuery = 100;
+
+/** From each lane the index leads to the next. */
+function* lanesBetween({ sql }: Tx, from: string, to: string): Generator<string, void> {
+  for (let start = from; ;) {
+    const rows = sql.all<{ lane: string }>(
+      `WITH RECURSIVE lanes (lane) AS (
+         SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane >= ? AND lane < ?
+         UNION ALL SELECT (SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > lanes.lane AND lane < ?) FROM lanes
+         WHERE lanes.lane IS NOT NULL)
+       SELECT lane FROM lanes WHERE lane IS NOT NULL LIMIT ?`,
+      start,
+      to,
+      to,
+      maxLanesPerQuery,
+    );
+    for (const { lane } of rows) yield lane;
+    const end = rows.at(-1);
+    if (!end || rows.length < maxLanesPerQuery) return;
+    start = end.lane + afterLane;
+  }
+}
+
+/** [TA28] Whether these would be more lanes than a workspace has at a time. */
+export function exceedsLimit(tx: Tx, newLanes: ReadonlySet<string>): boolean {
+  const isQueued = "EXISTS (SELECT 1 FROM tasks WHERE state = 'queued' AND lane = wanted.value)";
+  const [row] = tx.sql.all<{ n: number }>(
+    `SELECT count(*) AS n FROM json_each(?) AS wanted WHERE NOT ${isQueued}`,
+    JSON.stringify([...newLanes]),
+  );
+  const fresh = row?.n ?? 0;
+  if (fresh === 0) return false;
+  const { maxLanes } = tx.settings;
+  let count = fresh;
+  for (const _ of listQueued(tx)) if ((count += 1) > maxLanes) break;
+  return count > maxLanes;
+}
+
+export type Front = Omit<Head, "told_bytes">;
+
+/** What has its turn first in each of these lanes; of what a chat is wished for, or of all. */
+export function fronts({ sql, now }: Tx, lanes: readonly string[], chat: string | null = null): Front[] {
+  return sql.all<Front>(
+    `SELECT wanted.value AS lane, task, priority, affinity FROM json_each(?) AS wanted JOIN tasks ON task =
+       (SELECT task FROM tasks WHERE state = 'queued' ${chat === null ? "" : "AND affinity = ?"} AND lane = wanted.value AND ${isOpenSql}
+        ORDER BY priority DESC, task LIMIT 1)`,
+    JSON.stringify(lanes),
+    ...(chat === null ? [] : [chat]),
+    now,
+  );
+}
+
+/** By what is first in each, for this chat: in the lanes behind them nothing has its turn before `limit` tasks. [TA7] */
+export function selectFirst(tx: Tx, lanes: readonly string[], chat: string, limit: number): readonly string[] {
+  if (lanes.length <= limit) return lanes;
+  const all = [...fronts(tx, lanes), ...fronts(tx, lanes, chat)];
+  return [...new Set(all.toSorted(compareFor(chat)).map(({ lane }) => lane))].slice(0, limit);
+}
+
+/** Instead of a chat: no task wishes for it. */
+export const noChat = "";
+
+/** [TA7] By priority, then those that are meant for this chat, then by number. */
+export function compareFor(chat: string): (a: Front, b: Front) => number {
+  const affinityRank = ({ affinity }: Front): number => (affinity === chat ? 0 : 1);
+  return (a, b) => b.priority - a.priority || affinityRank(a) - affinityRank(b) || a.task - b.task;
+}
+
+export function typeIn(lane: string): string {
+  return lane.split("\n", 1)[0] ?? "";
+}
+
+export function capabilitiesIn(lane: string): string[] {
+  return lane.split("\n").slice(1);
+}
+
+/** Those whose turn is first. [TA15] What has expired is nobody's, though no sweep has seen it. */
+function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
+  return sql.all<Head>(
+    `SELECT ${columns} FROM tasks WHERE state = 'queued' AND lane = ? AND ${isOpenSql} ORDER BY priority DESC, task LIMIT ?`,
+    lane,
+    now,
+    limit,
+  );
+}
+
+const columns =
+  "task, lane, priority, affinity, coalesce(octet_length(progress), 0) + coalesce(octet_length(checkpoint), 0) AS told_bytes";
+const isOpenSql = "(due_at IS NULL OR due_at > ?)";
+
+/** The same, and those that wish for a chat: of its equals the first, however many were queued before. */
+export function headsFor(tx: Tx, lane: string, chat: string, limit: number): Head[] {
+  const affine = tx.sql.all<Head>(
+    `SELECT ${columns} FROM tasks WHERE state = 'queued' AND affinity = ? AND lane = ? AND ${isOpenSql} ORDER BY priority DESC, task LIMIT ?`,
+    chat,
+    lane,
+    tx.now,
+    limit,
+  );
+  return [...heads(tx, lane, limit).filter(({ affinity }) => affinity !== chat), ...affine];
+}

@@ -1,0 +1,155 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { NewTask, SubmitTasks, TaskState } from "../../contract/tasks.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { once } from "../kernel/idempotency.ts";
+import * as lanes from "./lanes.ts";
+import { insert, laneOf } from "./new-tasks.ts";
+import * as dedupe from "./task-dedupe.ts";
+import { badInput, resolveEdges, type Edges, type PlannedTask } from "./task-edges.ts";
+import * as rows from "./task-rows.ts";
+import * as retention from "./task-retention.ts";
+import { enqueueDispatch, updateDependents } from "./task-states.ts";
+import type { Tx } from "../kernel/tx.ts";
+
+/** What one submit asks for, looked through before anything is written. */
+
+type Submitted = OutputOf<"tasks.submit">;
+
+/** [TA1] All or nothing; [TA3] a repeat submits nothing more. */
+export function submit(tx: Tx, input: SubmitTasks): Result<Submitted, Refusal> {
+  const { requestId, by, ...content } = input;
+  const request = { operation: "tasks.submit", by, requestId, input: content };
+  return once(tx, request, () => submitOnce(tx, input.tasks)).result;
+}
+
+/** Within a request of its own. */
+export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted, Refusal> {
+  const refused = checkJoins(tasks) ?? retention.checkLimit(tx, tasks.length);
+  if (refused) return err(refused);
+  const planned = plan(tx, tasks);
+  if (!planned.ok) return planned;
+  const names = readRefs(planned.value);
+  if (!names.ok) return names;
+  const fresh = planned.value.filter(({ isDuplicate }) => !isDuplicate);
+  const needs = resolveEdges(fresh, names.value, {
+    verb: "depends on",
+    referencesOf: ({ dependsOn }) => dependsOn,
+    depthOf: (task) => rows.find(tx, task)?.depth ?? null,
+  });
+  if (!needs.ok) return needs;
+  const parents = resolveEdges(fresh, names.value, {
+    verb: "has as parent",
+    referencesOf: ({ parent }) => (parent === undefined ? [] : [parent]),
+    depthOf: (task) => rows.countAncestors(tx, task),
+  });
+  if (!parents.ok) return parents;
+  const limitProblem = checkDependents(tx, needs.value) ?? tooMany(tx, fresh);
+  return limitProblem ? err(limitProblem) : ok(insertAll(tx, planned.value, needs.value, parents.value));
+}
+
+/** [TA26] */
+function checkJoins(tasks: readonly NewTask[]): Refusal | null {
+  const joins = tasks.filter(({ joinRule }) => joinRule !== undefined);
+  if (joins.some(({ delayMs, scheduleToStartMs }) => delayMs > 0 || scheduleToStartMs !== undefined)) {
+    return badInput(
+      "a task with a joinRule is done when its parts have ended: it takes no delayMs and no scheduleToStartMs",
+    );
+  }
+  if (joins.every(({ dependsOn }) => dependsOn.length > 0)) return null;
+  return badInput("a task with a joinRule depends on the tasks whose results it joins (dependsOn)");
+}
+
+function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parents: Edges): Submitted {
+  const fresh = new Map(planned.filter(({ isDuplicate }) => !isDuplicate).map(({ task, input }) => [task, input]));
+  const states = new Map<number, TaskState>();
+  for (const [task, depth] of needs.depths) {
+    const input = fresh.get(task);
+    if (input === undefined) continue;
+    const [parent = null] = parents.of.get(task) ?? [];
+    states.set(task, insert(tx, { task, input, depth, parent, dependsOn: needs.of.get(task) ?? [] }));
+    if (input.dedupeKey !== undefined) dedupe.store(tx, input.dedupeKey, task);
+  }
+  if ([...states.values()].includes("queued")) enqueueDispatch(tx);
+  // What a join has set going is read; of all others the state is known.
+  const known = resolveJoins(tx, fresh) ? new Map<number, TaskState>() : states;
+  const tasks = planned.map(({ task, isDuplicate }) => ({
+    task,
+    state: known.get(task) ?? rows.find(tx, task)?.state ?? null,
+    isDuplicate,
+  }));
+  return { tasks };
+}
+
+/** [TA26] What they depend on may have ended before. @returns whether there are any */
+function resolveJoins(tx: Tx, fresh: ReadonlyMap<number, NewTask>): boolean {
+  const joins = [...fresh].filter(([, { joinRule }]) => joinRule !== undefined);
+  updateDependents(
+    tx,
+    joins.map(([task]) => task),
+  );
+  return joins.length > 0;
+}
+
+/** [TA14] Which are known by their key, also by one of the same submit. */
+function plan(tx: Tx, tasks: readonly NewTask[]): Result<PlannedTask[], Refusal> {
+  const planned: PlannedTask[] = [];
+  const keys = new Map<string, number>();
+  let next = rows.nextNumber(tx);
+  for (const input of tasks) {
+    const known = findDuplicate(tx, keys, input.dedupeKey);
+    if (known !== undefined && input.onDuplicate === "reject") return err(duplicateTask(input.dedupeKey ?? "", known));
+    const task = known ?? next;
+    planned.push({ input, task, isDuplicate: known !== undefined });
+    if (input.dedupeKey !== undefined) keys.set(input.dedupeKey, task);
+    if (task === next) next += 1;
+  }
+  return ok(planned);
+}
+
+function findDuplicate(tx: Tx, keys: ReadonlyMap<string, number>, key: string | undefined): number | undefined {
+  return key === undefined ? undefined : (keys.get(key) ?? dedupe.find(tx, key));
+}
+
+function duplicateTask(key: string, task: number): Refusal {
+  return { code: "duplicate_task", message: `key ${key} is that of task ${task}`, details: { task, key } };
+}
+
+function readRefs(planned: readonly PlannedTask[]): Result<Map<string, number>, Refusal> {
+  const names = new Map<string, number>();
+  for (const { input, task } of planned) {
+    if (input.ref === undefined) continue;
+    if (names.has(input.ref)) return err(badInput(`two tasks have the ref ${input.ref}`));
+    names.set(input.ref, task);
+  }
+  return ok(names);
+}
+
+const maxDependents = 1_000;
+
+/** So many may depend on one task: when it ends all of them have their turn at once. */
+function checkDependents(tx: Tx, { of }: Edges): Refusal | null {
+  const added = new Map<number, number>();
+  for (const other of [...of.values()].flat()) added.set(other, (added.get(other) ?? 0) + 1);
+  for (const [task, count] of added) {
+    if (rows.countDependents(tx, task) + count > maxDependents) {
+      return { code: "quota_exceeded", message: `at most ${maxDependents} tasks depend on one (task ${task})` };
+    }
+  }
+  return null;
+}
+
+function tooMany(tx: Tx, fresh: readonly PlannedTask[]): Refusal | null {
+  const keys = fresh.filter(({ input }) => input.dedupeKey !== undefined).length;
+  return checkLanes(tx, fresh) ?? dedupe.tooMany(tx, keys);
+}
+
+/** [TA28] A look at what is queued reads each lane: nobody makes it read more. */
+function checkLanes(tx: Tx, fresh: readonly PlannedTask[]): Refusal | null {
+  const newLanes = new Set(fresh.filter(({ input }) => input.joinRule === undefined).map(({ input }) => laneOf(input)));
+  if (!lanes.exceedsLimit(tx, newLanes)) return null;
+  return {
+    code: "quota_exceeded",
+    message: `more than ${tx.settings.maxLanes} lanes would have something queued (maxLanes): a lane is a type with its capabilities. Use fewer types, and put what differs into the payload`,
+  };
+}

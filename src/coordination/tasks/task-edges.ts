@@ -1,0 +1,116 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { NewTask } from "../../contract/tasks.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { sortTopologically } from "./task-graph.ts";
+import * as rows from "./task-rows.ts";
+
+/** References between tasks: what one depends on, and what it is a part of. */
+
+/** A task of the submit with its number: its own, or that of the known one that stands for it. */
+export interface PlannedTask {
+  readonly input: NewTask;
+  readonly task: number;
+  readonly isDuplicate: boolean;
+}
+
+const maxChainLength = 100;
+
+export interface Edges {
+  /** By the number of each new task: the numbers that it names. */
+  readonly of: ReadonlyMap<number, readonly number[]>;
+  /** How deep each new one stands, each behind those that it names. */
+  readonly depths: ReadonlyMap<number, number>;
+}
+
+interface EdgeKind {
+  readonly verb: string;
+  readonly referencesOf: (input: NewTask) => readonly (number | string)[];
+  /** Of one that is stored; null: it is not known. */
+  readonly depthOf: (task: number) => number | null;
+}
+
+/** [TA11] Each goes to a task that is known or to a new one of the same submit; there is no circle, and no chain above 100. */
+export function resolveEdges(
+  fresh: readonly PlannedTask[],
+  names: ReadonlyMap<string, number>,
+  kind: EdgeKind,
+): Result<Edges, Refusal> {
+  const indexes = new Map(fresh.map(({ task }, at) => [task, at]));
+  const storedDepths = new Map<number, number>();
+  const of = new Map<number, readonly number[]>();
+  for (const { input, task } of fresh) {
+    const others = new Set<number>();
+    for (const reference of kind.referencesOf(input)) {
+      const found = resolveReference(
+        reference,
+        names,
+        indexes,
+        (other) => storedDepths.get(other) ?? kind.depthOf(other),
+      );
+      if (!found) return err(unknownReference(`${formatTask(input, task)} ${kind.verb}`, reference));
+      if (found.depth !== null) storedDepths.set(found.other, found.depth);
+      others.add(found.other);
+    }
+    of.set(task, [...others]);
+  }
+  const inside = fresh.map(({ task }) => (of.get(task) ?? []).flatMap((other) => indexes.get(other) ?? []));
+  const result = sortTopologically(inside);
+  if ("circle" in result) return err(badInput(`a circle: ${formatCycle(fresh, result.circle, kind.verb)}`));
+  return depthsOf(fresh, of, result.order, storedDepths, kind.verb);
+}
+
+/** The number that is meant, with its depth where it is stored. Numbers of this very submit nobody can know: they have names. */
+function resolveReference(
+  reference: number | string,
+  names: ReadonlyMap<string, number>,
+  indexes: ReadonlyMap<number, number>,
+  depthOf: (task: number) => number | null,
+): { other: number; depth: number | null } | null {
+  const other = typeof reference === "string" ? names.get(reference) : reference;
+  if (other === undefined) return null;
+  if (typeof reference === "string" && indexes.has(other)) return { other, depth: null };
+  const depth = depthOf(other);
+  return depth === null ? null : { other, depth };
+}
+
+function unknownReference(who: string, reference: number | string): Refusal {
+  if (typeof reference === "string") return badInput(`${who} "${reference}", which is no ref of a task that is kept`);
+  return { ...rows.unknownTask(reference), message: `${who} task ${reference}, which is not known, or no longer kept` };
+}
+
+function depthsOf(
+  fresh: readonly PlannedTask[],
+  of: ReadonlyMap<number, readonly number[]>,
+  order: readonly number[],
+  storedDepths: ReadonlyMap<number, number>,
+  verb: string,
+): Result<Edges, Refusal> {
+  const depths = new Map<number, number>();
+  for (const at of order) {
+    const one = fresh[at];
+    if (!one) continue;
+    const others = (of.get(one.task) ?? []).map((other) => depths.get(other) ?? storedDepths.get(other) ?? 0);
+    const depth = others.length === 0 ? 0 : Math.max(...others) + 1;
+    if (depth > maxChainLength) {
+      return err(badInput(`${formatTask(one.input, one.task)} ${verb} a chain of more than ${maxChainLength} tasks`));
+    }
+    depths.set(one.task, depth);
+  }
+  return ok({ of, depths });
+}
+
+function formatCycle(fresh: readonly PlannedTask[], indexes: readonly number[], verb: string): string {
+  const names = indexes.map((at) => {
+    const one = fresh[at];
+    return one ? formatTask(one.input, one.task) : "";
+  });
+  return [...names, names[0]].join(` ${verb} `);
+}
+
+function formatTask({ ref, type }: NewTask, task: number): string {
+  return ref === undefined ? `task ${task} (${type})` : `"${ref}"`;
+}
+
+export function badInput(message: string): Refusal {
+  return { code: "bad_input", message: `tasks.submit: ${message}` };
+}

@@ -1,0 +1,161 @@
+import type { Budget } from "../../contract/budgets.ts";
+import type { Refusal } from "../../contract/errors.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { Progress } from "../../contract/tasks.ts";
+import type { Attempt, GetTask, ListTasks, TaskHistory, TaskLine, TaskTree } from "../../contract/task-views.ts";
+import type { Json } from "../../contract/values.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import * as budgets from "./budgets.ts";
+import * as attemptRows from "./attempt-rows.ts";
+import { capabilitiesIn } from "./lanes.ts";
+import { page } from "../kernel/pages.ts";
+import * as rows from "./task-rows.ts";
+import type { TaskRow } from "./task-rows.ts";
+import { remainingMs } from "./task-times.ts";
+import type { Tx } from "../kernel/tx.ts";
+
+/** What is told of tasks. None of it writes. */
+
+function parseJson(text: string | null | undefined): Json {
+  return JSON.parse(text ?? "null") as Json;
+}
+
+function toTaskLine({ now }: Tx, row: TaskRow): TaskLine {
+  return {
+    task: row.task,
+    ref: row.ref,
+    type: row.type,
+    state: row.state,
+    reason: row.reason,
+    detail: row.detail,
+    priority: row.priority,
+    parent: row.parent,
+    tags: JSON.parse(row.tags) as string[],
+    chat: row.chat,
+    failures: row.failures,
+    maxAttempts: row.max_attempts,
+    isCancelAsked: row.cancel_reason !== null,
+    progress: parseJson(row.progress) as Progress | null,
+    ageMs: Math.max(0, now - row.at),
+    dueInMs: row.due_at === null ? null : Math.max(0, row.due_at - now),
+  };
+}
+
+export function get(tx: Tx, { task }: GetTask): Result<OutputOf<"tasks.get">, Refusal> {
+  const found = rows.requireTask(tx, task);
+  if (!found.ok) return found;
+  const row = found.value;
+  const [texts] = tx.sql.all<{ payload: string }>("SELECT payload FROM task_texts WHERE task = ?", task);
+  const result = row.state === "done" ? attemptRows.readResult(tx, row, Number.MAX_SAFE_INTEGER).text : null;
+  return ok({
+    ...toTaskLine(tx, row),
+    payload: parseJson(texts?.payload),
+    result: parseJson(result),
+    checkpoint: parseJson(row.checkpoint),
+    capabilities: capabilitiesIn(row.lane),
+    affinity: row.affinity,
+    dependsOn: rows.dependenciesOf(tx, task),
+    stalls: row.stalls,
+    lostChats: row.lost_chats,
+    joinRule: row.join_rule,
+    budget: row.budget === null ? null : (JSON.parse(row.budget) as Budget),
+    used: budgets.usedBy(tx, task),
+    running: row.state === "running" ? toRunning(tx, row) : null,
+  });
+}
+
+function toRunning(tx: Tx, row: TaskRow): OutputOf<"tasks.get">["running"] {
+  const since = (at: number | null): number => Math.max(0, tx.now - (at ?? tx.now));
+  return {
+    startedAgeMs: since(row.started_at),
+    heardAgeMs: since(row.seen_at),
+    remainingMs: remainingMs(tx, row),
+    silenceLeftMs: Math.max(0, row.heartbeat_ms - since(row.seen_at)),
+  };
+}
+
+/** Looked at for one page, so that a filter which nothing fits stays cheap. */
+const maxScannedRows = 1_000;
+
+/** [TA24] By number; the cursor is the last one that was looked at. */
+export function list(tx: Tx, { limit, cursor, ...filter }: ListTasks): OutputOf<"tasks.list"> {
+  const after = Number(cursor ?? 0);
+  const scanned = scanRows(tx, filter, Number.isSafeInteger(after) ? after : 0);
+  const fitting = scanned.filter((row) => matches(row, filter));
+  const told = page(fitting, limit, ({ progress, tags }) => (progress?.length ?? 0) + tags.length);
+  const isMore = told.length < fitting.length;
+  const last = isMore ? told.at(-1) : scanned.at(-1);
+  const tasks = told.map((row) => toTaskLine(tx, row));
+  return { tasks, cursor: isMore || scanned.length === maxScannedRows ? String(last?.task) : null };
+}
+
+type TaskFilter = Omit<ListTasks, "limit" | "cursor">;
+
+/** By the index of what the fewest rows have. */
+function scanRows({ sql }: Tx, { chat, parent, state }: TaskFilter, after: number): TaskRow[] {
+  const tail = "task > ? ORDER BY task LIMIT ?";
+  const read = (where: string, ...values: (string | number)[]): TaskRow[] =>
+    sql.all<TaskRow>(`SELECT * FROM tasks WHERE ${where} ${tail}`, ...values, after, maxScannedRows);
+  if (chat !== undefined) return read("chat = ? AND", chat);
+  if (parent !== undefined) return read("parent = ? AND", parent);
+  return state === "dead" ? read("state = 'dead' AND") : read("");
+}
+
+function matches(row: TaskRow, { state, type, chat, tag, parent }: TaskFilter): boolean {
+  const same = { state, type, chat, parent };
+  const isSame = (["state", "type", "chat", "parent"] as const).every(
+    (name) => same[name] === undefined || same[name] === row[name],
+  );
+  return isSame && (tag === undefined || (JSON.parse(row.tags) as string[]).includes(tag));
+}
+
+export function tree(tx: Tx, { task, limit }: TaskTree): Result<OutputOf<"tasks.tree">, Refusal> {
+  const found = rows.requireTask(tx, task);
+  if (!found.ok) return found;
+  const nodes = [found.value];
+  for (const { task: above } of nodes) {
+    const query = "SELECT * FROM tasks WHERE parent = ? ORDER BY task LIMIT ?";
+    if (nodes.length <= limit) nodes.push(...tx.sql.all<TaskRow>(query, above, limit + 1 - nodes.length));
+  }
+  const tasks = nodes.slice(0, limit).map((row) => ({
+    task: row.task,
+    parent: row.parent,
+    ref: row.ref,
+    type: row.type,
+    state: row.state,
+    dependsOn: rows.dependenciesOf(tx, row.task),
+  }));
+  return ok({ tasks, isMore: nodes.length > limit });
+}
+
+/** [TA24] The cursor is the last claim that was told. */
+export function history(tx: Tx, { task, limit, cursor }: TaskHistory): Result<OutputOf<"tasks.history">, Refusal> {
+  const found = rows.requireTask(tx, task);
+  if (!found.ok) return found;
+  const below = Number(cursor ?? Number.MAX_SAFE_INTEGER);
+  const left = attemptRows.sizes(tx, task, Number.isSafeInteger(below) ? below : 0, limit + 1);
+  const told = page(left, limit, ({ bytes }) => bytes);
+  const attempts = told.flatMap(({ claim }) => {
+    const row = attemptRows.find(tx, task, claim);
+    return row ? [toAttempt(tx, row)] : [];
+  });
+  return ok({ attempts, cursor: told.length < left.length ? String(told.at(-1)?.claim) : null });
+}
+
+function toAttempt({ now }: Tx, row: Omit<attemptRows.AttemptRow, "result">): Attempt {
+  return {
+    claim: row.claim,
+    attempt: row.attempt,
+    chat: row.chat === attemptRows.coordinatorChat ? null : row.chat,
+    incarnation: row.incarnation,
+    end: row.ended,
+    reason: row.reason,
+    state: row.became,
+    waitedMs: Math.max(0, row.assigned_at - row.queued_at),
+    ranMs: row.started_at === null ? null : Math.max(0, row.ended_at - row.started_at),
+    endedAgeMs: Math.max(0, now - row.ended_at),
+    progress: parseJson(row.progress) as Progress | null,
+    checkpoint: parseJson(row.checkpoint),
+    lateCalls: row.late_calls,
+  };
+}

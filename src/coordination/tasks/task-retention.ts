@@ -1,0 +1,86 @@
+import type { Refusal } from "../../contract/errors.ts";
+import * as meta from "../kernel/meta.ts";
+import * as rows from "./task-rows.ts";
+import type { TaskRow } from "./task-rows.ts";
+import type { Tx } from "../kernel/tx.ts";
+
+/** More tasks than a workspace keeps: the oldest that have ended go before their time. */
+
+const pruneKey = "task_surplus_at";
+const hourMs = 3_600_000;
+
+export const dueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${pruneKey}'`;
+
+/**
+ * [TA27] For each submit. Numbers are given one by one, so the distance from the oldest to the newest says that there may be too many; they are
+ * counted only then, and not again before so many more were given that there may be too many again.
+ */
+export function checkLimit(tx: Tx, more: number): Refusal | null {
+  const { maxTasks } = tx.settings;
+  const span = numberSpan(tx) + more;
+  if (span <= maxTasks) return null;
+  if (meta.read(tx.sql, pruneKey) === null) {
+    meta.write(tx.sql, pruneKey, String(Math.ceil((tx.now + 1) / hourMs) * hourMs));
+  }
+  const maxCount = 2 * maxTasks;
+  if (span <= maxCount || upperBound(tx) + more <= maxCount || recount(tx, maxCount) + more <= maxCount) return null;
+  return {
+    code: "quota_exceeded",
+    message: `there are more than ${maxCount} tasks, twice what the workspace keeps (maxTasks); let some end first`,
+  };
+}
+
+const countKey = "task_count";
+
+interface Count {
+  readonly tasks: number;
+  /** The next number at that time. */
+  readonly next: number;
+}
+
+/** Each task since the last count has had a number of its own, so there are no more than this: one old task makes no submit count all. */
+function upperBound(tx: Tx): number {
+  const stored = meta.read(tx.sql, countKey);
+  if (stored === null) return Number.POSITIVE_INFINITY;
+  const { tasks, next } = JSON.parse(stored) as Count;
+  return tasks + rows.nextNumber(tx) - next;
+}
+
+function recount(tx: Tx, maxCount: number): number {
+  const count: Count = { tasks: countUpTo(tx, maxCount), next: rows.nextNumber(tx) };
+  meta.write(tx.sql, countKey, JSON.stringify(count));
+  return count.tasks;
+}
+
+/** Of the numbers of this epoch. */
+function numberSpan(tx: Tx): number {
+  const [row] = tx.sql.all<{ first: number | null; last: number | null }>(
+    "SELECT (SELECT min(task) FROM tasks WHERE task > ?) AS first, (SELECT max(task) FROM tasks) AS last",
+    meta.numberFloor(tx),
+  );
+  return row?.first && row.last ? row.last - row.first + 1 : 0;
+}
+
+function countUpTo({ sql }: Tx, maxCount: number): number {
+  const query = "SELECT count(*) AS n FROM (SELECT 1 FROM tasks LIMIT ?)";
+  return sql.all<{ n: number }>(query, maxCount + 1)[0]?.n ?? 0;
+}
+
+/** For the alarm, at the full hour. */
+export function sweep(tx: Tx, limit: number): void {
+  const { maxTasks } = tx.settings;
+  const excess = countUpTo(tx, maxTasks + limit) - maxTasks;
+  const oldest = excess <= 0 ? [] : listEnded(tx, Math.min(excess, limit));
+  for (const row of oldest) rows.remove(tx, row);
+  // What is left has its turn at once; where nothing could go, with the next submit.
+  const isMore = oldest.length > 0 && excess > oldest.length;
+  if (!isMore) meta.remove(tx.sql, pruneKey);
+}
+
+/** Those that are still needed stay, and keep no younger one. */
+function listEnded({ sql }: Tx, limit: number): Pick<TaskRow, "task">[] {
+  return sql.all<Pick<TaskRow, "task">>(
+    `SELECT task FROM tasks WHERE state IN ('done', 'dead', 'cancelled') AND NOT ${rows.isNeededSql} ORDER BY task LIMIT ?`,
+    limit,
+  );
+}

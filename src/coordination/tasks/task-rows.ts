@@ -1,0 +1,152 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { AggregateRule } from "../../contract/plans.ts";
+import type { DeathReason, TaskState } from "../../contract/tasks.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import * as meta from "../kernel/meta.ts";
+import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
+
+/** The rows of tasks, as every part of the concept reads them. */
+
+export interface TaskRow {
+  readonly task: number;
+  readonly type: string;
+  /** Who can do it: the type, and all capabilities, sorted. */
+  readonly lane: string;
+  readonly priority: number;
+  readonly state: TaskState;
+  readonly reason: DeathReason | null;
+  readonly detail: string | null;
+  readonly parent: number | null;
+  /** How many tasks wait for each other down to this one, at most. */
+  readonly depth: number;
+  readonly affinity: string | null;
+  readonly tags: string;
+  readonly on_death: "fail" | "ignore";
+  readonly max_attempts: number;
+  readonly base_ms: number;
+  readonly cap_ms: number;
+  readonly has_jitter: number;
+  readonly queue_ms: number | null;
+  readonly close_ms: number;
+  readonly heartbeat_ms: number;
+  readonly failures: number;
+  readonly stalls: number;
+  readonly lost_chats: number;
+  /** Of its present or last assignment; 0: it never had one. */
+  readonly claim: number;
+  readonly chat: string | null;
+  readonly incarnation: number | null;
+  readonly request_id: string | null;
+  readonly at: number;
+  readonly not_before: number;
+  readonly queued_at: number | null;
+  readonly assigned_at: number | null;
+  readonly started_at: number | null;
+  readonly seen_at: number | null;
+  readonly close_at: number | null;
+  readonly ended_at: number | null;
+  readonly cancel_reason: string | null;
+  readonly progress: string | null;
+  readonly checkpoint: string | null;
+  readonly due_at: number | null;
+  /** Its name within its submit. */
+  readonly ref: string | null;
+  readonly join_rule: AggregateRule | null;
+  /** JSON. */
+  readonly budget: string | null;
+}
+
+export function find({ sql }: Pick<Tx, "sql">, task: number): TaskRow | null {
+  return sql.all<TaskRow>("SELECT * FROM tasks WHERE task = ?", task)[0] ?? null;
+}
+
+export function requireTask(tx: Tx, task: number): Result<TaskRow, Refusal> {
+  const row = find(tx, task);
+  return row ? ok(row) : err(unknownTask(task));
+}
+
+export function unknownTask(task: number): Refusal {
+  return { code: "unknown_task", message: `there is no task ${task}, or it is no longer kept` };
+}
+
+export function isEnded({ state }: Pick<TaskRow, "state">): boolean {
+  return state === "done" || state === "dead" || state === "cancelled";
+}
+
+export function heldBy({ sql }: Tx, chat: string): TaskRow[] {
+  return sql.all<TaskRow>("SELECT * FROM tasks WHERE chat = ? ORDER BY task", chat);
+}
+
+export function countHeld({ sql }: Tx, chat: string): number {
+  return sql.all<{ n: number }>("SELECT count(*) AS n FROM tasks WHERE chat = ?", chat)[0]?.n ?? 0;
+}
+
+const floorKey = "task_floor";
+
+/** [TA2] No number comes twice: above all that were, also those that are pruned and, by the epoch, those that a restore has undone. */
+export function nextNumber(tx: Tx): number {
+  const [row] = tx.sql.all<{ newest: number; floor: string | null }>(
+    `SELECT coalesce(max(task), 0) AS newest, (SELECT value FROM meta WHERE key = '${floorKey}') AS floor FROM tasks`,
+  );
+  return Math.max(row?.newest ?? 0, Number(row?.floor ?? 0), meta.numberFloor(tx)) + 1;
+}
+
+/** [TA5] Above every claim of this task before, also those that a restore has undone. */
+export function nextClaim(tx: Tx, { claim }: TaskRow): number {
+  return Math.max(claim, claimFloor(tx)) + 1;
+}
+
+/** Below every claim of this epoch. */
+export function claimFloor({ epoch }: Tx): number {
+  return epoch * numbersPerEpoch;
+}
+
+export function dependenciesOf({ sql }: Tx, task: number): number[] {
+  const [row] = sql.all<{ depends_on: string }>("SELECT depends_on FROM task_texts WHERE task = ?", task);
+  return JSON.parse(row?.depends_on ?? "[]") as number[];
+}
+
+export function dependentsOf({ sql }: Tx, task: number): number[] {
+  return sql
+    .all<{ task: number }>("SELECT task FROM task_dependents WHERE needs = ? ORDER BY task", task)
+    .map((row) => row.task);
+}
+
+export function countDependents({ sql }: Tx, task: number): number {
+  const query = "SELECT count(*) AS n FROM task_dependents WHERE needs = ?";
+  return sql.all<{ n: number }>(query, task)[0]?.n ?? 0;
+}
+
+/** How many stand above it; null: it is not known. */
+export function countAncestors({ sql }: Tx, task: number): number | null {
+  const [row] = sql.all<{ n: number | null }>(
+    `WITH RECURSIVE above (task, n) AS (
+       SELECT parent, 0 FROM tasks WHERE task = ?
+       UNION ALL SELECT tasks.parent, n + 1 FROM above JOIN tasks ON tasks.task = above.task WHERE n < 200)
+     SELECT max(n) AS n FROM above`,
+    task,
+  );
+  return row?.n ?? null;
+}
+
+const isOpenSql = "other.state NOT IN ('done', 'dead', 'cancelled')";
+
+/** SQL of `tasks`: another that depends on it, or is a part of it, has not ended. */
+export const isNeededSql = `(EXISTS (SELECT 1 FROM tasks AS other WHERE other.parent = tasks.task AND ${isOpenSql})
+  OR EXISTS (SELECT 1 FROM task_dependents JOIN tasks AS other USING (task) WHERE needs = tasks.task AND ${isOpenSql}))`;
+
+/** The highest number that was removed while it was the newest. */
+function readFloor(sql: Tx["sql"]): number {
+  return Number(meta.read(sql, floorKey) ?? 0);
+}
+
+export function remove({ sql }: Tx, { task }: Pick<TaskRow, "task">): void {
+  const [newest] = sql.all<{ task: number }>("SELECT max(task) AS task FROM tasks");
+  // The newest goes first where it has ended first; those below it are the newest after it.
+  if (newest?.task === task && task > readFloor(sql)) meta.write(sql, floorKey, String(task));
+  sql.run("DELETE FROM tasks WHERE task = ?", task);
+  sql.run("DELETE FROM task_texts WHERE task = ?", task);
+  sql.run("DELETE FROM attempts WHERE task = ?", task);
+  sql.run("DELETE FROM task_usage WHERE task = ?", task);
+  sql.run("DELETE FROM task_dependents WHERE needs = ?", task);
+}

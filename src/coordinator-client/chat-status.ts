@@ -1,0 +1,38 @@
+import type { Health, Heartbeat } from "../contract/chats.ts";
+import type { Platform } from "./edge/platform.ts";
+import type { ChatLink } from "./chat-link.ts";
+
+/** How the worker is. */
+export type ChatStatus = Required<Pick<Heartbeat, "status" | "taskCount" | "progress">>;
+
+const reportEveryMs = 15_000;
+const timeoutMs = 5_000;
+
+/** Heartbeats of the worker's chat: when something has changed, and now and then. [WK4] */
+export class ChatStatusReporter {
+  readonly #link: ChatLink;
+  readonly #clock: Platform["clock"];
+  readonly #health: () => Health;
+  #lastReported = "";
+  #reportedAt = Number.NEGATIVE_INFINITY;
+  #isReporting = false;
+
+  constructor(link: ChatLink, clock: Platform["clock"], health: () => Health) {
+    this.#link = link;
+    this.#clock = clock;
+    this.#health = health;
+  }
+
+  /** One at a time; what could not be told now is told with one of the next. @param isForced somebody has to ask something */
+  async report(state: ChatStatus, isForced: boolean): Promise<void> {
+    const text = JSON.stringify(state);
+    const isDue = this.#clock.monotonic() - this.#reportedAt >= reportEveryMs;
+    if (this.#isReporting || !(isForced || isDue || text !== this.#lastReported)) return;
+    this.#isReporting = true;
+    const answer = await this.#link.call("chats.heartbeat", { ...state, health: this.#health() }, timeoutMs);
+    this.#isReporting = false;
+    if (!answer.ok) return;
+    this.#lastReported = text;
+    this.#reportedAt = this.#clock.monotonic();
+  }
+}

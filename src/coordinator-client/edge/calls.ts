@@ -1,0 +1,215 @@
+import type { Operation } from "../../contract/operation.ts";
+import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
+import { Self } from "../../contract/values.ts";
+import { checkInput } from "../../shared/check-input.ts";
+import { fullJitter } from "../../shared/backoff.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { isBusy, isThrottled, type EdgeError, type ClientError } from "./edge-error.ts";
+import { byteLength, maxFrameInputBytes } from "./frames.ts";
+import type { WaitResult } from "./call-queue.ts";
+import type { Connection } from "./connection.ts";
+import type { RequestOutcome } from "./request-outcome.ts";
+import { newId, sleep, type Platform } from "./platform.ts";
+import type { Registration } from "./registration.ts";
+import { readClock, type Instant } from "./trust.ts";
+
+export interface CallOptions {
+  /** How long it may take with all repeats and all waiting for a connection, in ms. */
+  readonly deadlineMs?: number;
+  /** False: refused at once while nothing gets through. */
+  readonly isQueued?: boolean;
+}
+
+/** What a caller gives: what the client can fill in may be left out. */
+export type CallInput<Name extends OperationName> = Omit<InputOf<Name>, "self" | "requestId"> &
+  Partial<Pick<InputOf<Name>, Extract<keyof InputOf<Name>, "self" | "requestId">>>;
+
+export interface CallAnswer<Name extends OperationName> {
+  readonly result: Result<OutputOf<Name>, EdgeError>;
+  /** Start of the attempt that was answered. */
+  readonly sentAt: Instant;
+  /** {@link Connection.generation} of that attempt. */
+  readonly generation: number;
+}
+
+const defaultDeadlineMs = 30_000;
+/** Of one attempt, and of one whose input no frame holds, in ms: it may be on its way for long. */
+const attemptTimeoutMs = 10_000;
+const largeAttemptTimeoutMs = 60_000;
+const retryBackoff = { baseMs: 200, capMs: 5_000 };
+
+interface CallRequest<Name extends OperationName> {
+  readonly name: Name;
+  readonly input: InputOf<Name>;
+  readonly requestId: string | undefined;
+  readonly isQueued: boolean;
+  readonly attemptTimeoutMs: number;
+  /** By the monotonic clock. */
+  readonly deadlineAt: number;
+  /** An attempt was sent, and not answered. */
+  mayHaveHappened: boolean;
+  /** Why the last attempt was not answered. */
+  reason: string;
+}
+
+interface CompletedInput<Name extends OperationName> {
+  readonly input: InputOf<Name>;
+  readonly bytes: number;
+}
+
+/** Calls: with an id, in line while nothing gets through, and repeated until they are answered. [EC8] [EC9] [EC10] */
+export class Calls {
+  readonly #platform: Platform;
+  readonly #connection: Connection;
+  readonly #registration: Registration;
+
+  constructor(platform: Platform, connection: Connection, registration: Registration) {
+    this.#platform = platform;
+    this.#connection = connection;
+    this.#registration = registration;
+  }
+
+  newId(): string {
+    return newId(this.#platform);
+  }
+
+  async call<Name extends OperationName>(
+    name: Name,
+    partialInput: CallInput<Name>,
+    { deadlineMs = defaultDeadlineMs, isQueued = true }: CallOptions = {},
+  ): Promise<CallAnswer<Name>> {
+    this.#connection.checkClocks();
+    const completed = this.#completeInput(name, partialInput);
+    if (!completed.ok) return this.#failedAnswer(completed.error);
+    const { input, bytes } = completed.value;
+    const requestId = "requestId" in input ? String(input.requestId) : undefined;
+    const deadlineAt = this.#platform.clock.monotonic() + deadlineMs;
+    const reason = "no connection";
+    const ms = bytes > maxFrameInputBytes ? largeAttemptTimeoutMs : attemptTimeoutMs;
+    return this.#sendUntilAnswered({
+      name,
+      input,
+      requestId,
+      isQueued,
+      attemptTimeoutMs: ms,
+      deadlineAt,
+      mayHaveHappened: false,
+      reason,
+    });
+  }
+
+  /** [EC10] Fills in who asks and the id of the request, and refuses at once what the contract refuses. */
+  #completeInput<Name extends OperationName>(
+    name: Name,
+    partialInput: CallInput<Name>,
+  ): Result<CompletedInput<Name>, EdgeError> {
+    const { input: schema, maxBodyBytes = maxFrameInputBytes }: Operation = operations[name];
+    const fullInput: Record<string, unknown> = { ...partialInput };
+    if ("requestId" in schema.shape) fullInput["requestId"] ??= this.newId();
+    if ("self" in schema.shape) fullInput["self"] ??= this.#registration.self;
+    if (fullInput["self"] === null) return err({ code: "not_registered", message: `${name} needs a registered chat` });
+    const checked = checkInput(name, fullInput);
+    if (!checked.ok) return checked;
+    const bytes = byteLength(fullInput);
+    if (bytes > maxBodyBytes) {
+      return err({ code: "too_large", message: `${name}: the input has ${bytes} bytes; at most ${maxBodyBytes}` });
+    }
+    // Checked by the schema of this name.
+    return ok({ input: fullInput as InputOf<Name>, bytes });
+  }
+
+  async #sendUntilAnswered<Name extends OperationName>(request: CallRequest<Name>): Promise<CallAnswer<Name>> {
+    for (let attempt = 0; ; attempt += 1) {
+      const waitResult = await this.#waitForConnection(request);
+      if (waitResult !== "open") return this.#failedAnswer(unansweredError(request, waitResult));
+      const generation = this.#connection.generation;
+      const outcome = await this.#connection.send(
+        request.name,
+        request.input,
+        Math.min(request.attemptTimeoutMs, this.#remainingMs(request)),
+      );
+      if (outcome.kind === "lost") {
+        request.mayHaveHappened ||= outcome.isSent;
+        request.reason = outcome.message;
+      }
+      const waitMs = this.#retryDelayMs(request, outcome, attempt);
+      if (waitMs === null) return this.#toAnswer(request, outcome, generation);
+      // While the way is interrupted the line is where to wait.
+      if (this.#connection.callQueue.isOpen) await sleep(this.#platform, Math.min(waitMs, this.#remainingMs(request)));
+    }
+  }
+
+  async #waitForConnection(request: CallRequest<OperationName>): Promise<WaitResult> {
+    const { callQueue } = this.#connection;
+    const waitResult = request.isQueued || callQueue.isOpen ? await callQueue.wait(this.#remainingMs(request)) : "late";
+    return waitResult === "open" && this.#remainingMs(request) <= 0 ? "late" : waitResult;
+  }
+
+  #remainingMs({ deadlineAt }: { readonly deadlineAt: number }): number {
+    return Math.max(0, deadlineAt - this.#platform.clock.monotonic());
+  }
+
+  /** @returns after how long it is repeated, in ms; null: it is not */
+  #retryDelayMs(
+    { deadlineAt }: CallRequest<OperationName>,
+    outcome: RequestOutcome<unknown>,
+    attempt: number,
+  ): number | null {
+    if (!isRepeatable(outcome)) return null;
+    const jitterMs = fullJitter(retryBackoff, attempt, this.#platform.random);
+    if (outcome.kind !== "answered" || outcome.result.ok) return jitterMs;
+    // Many that were told the same time do not come back together.
+    const waitMs = jitterMs + (outcome.result.error.retryAfterMs ?? 0);
+    return waitMs < this.#remainingMs({ deadlineAt }) ? waitMs : null;
+  }
+
+  #toAnswer<Name extends OperationName>(
+    request: CallRequest<Name>,
+    outcome: RequestOutcome<OutputOf<Name>>,
+    generation: number,
+  ): CallAnswer<Name> {
+    if (outcome.kind === "garbled")
+      return this.#failedAnswer({ code: "bad_answer", ...errorFields(request, outcome.message) });
+    if (outcome.kind === "lost") return this.#failedAnswer(unansweredError(request, "late"));
+    const { result, sentAt } = outcome;
+    if (result.ok) return { result, sentAt, generation };
+    this.#connection.handleRefusal(selfIn(request.input), result.error);
+    const isUnknown = request.mayHaveHappened && isBusy(result.error);
+    return isUnknown ? this.#failedAnswer(unansweredError(request, "late")) : { result, sentAt, generation };
+  }
+
+  #failedAnswer(error: EdgeError): { result: Result<never, EdgeError>; sentAt: Instant; generation: number } {
+    return { result: err(error), sentAt: readClock(this.#platform.clock), generation: this.#connection.generation };
+  }
+}
+
+function selfIn(input: object): Self | null {
+  const self = "self" in input ? Self.safeParse(input.self) : null;
+  return self?.success ? self.data : null;
+}
+
+function isRepeatable(outcome: RequestOutcome<unknown>): boolean {
+  if (outcome.kind !== "answered") return outcome.kind === "lost";
+  return !outcome.result.ok && (isBusy(outcome.result.error) || isThrottled(outcome.result.error));
+}
+
+function errorFields(
+  { name, requestId }: CallRequest<OperationName>,
+  reason: string,
+): { message: string; requestId?: string } {
+  return { message: `${name}: ${reason}`, ...(requestId === undefined ? {} : { requestId }) };
+}
+
+function unansweredError(request: CallRequest<OperationName>, waitResult: WaitResult): ClientError {
+  const { mayHaveHappened, reason } = request;
+  if (mayHaveHappened) return { code: "outcome_unknown", ...errorFields(request, `sent, but not answered: ${reason}`) };
+  switch (waitResult) {
+    case "full":
+      return { code: "queue_full", ...errorFields(request, "too many calls wait for the connection already") };
+    case "closed":
+      return { code: "closed", ...errorFields(request, "the client is closed") };
+    case "open":
+    case "late":
+      return { code: "unreachable", ...errorFields(request, `no coordinator in time: ${reason}`) };
+  }
+}

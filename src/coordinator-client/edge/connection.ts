@@ -1,0 +1,327 @@
+import type { Operation } from "../../contract/operation.ts";
+import { operations, type OperationName } from "../../contract/operations.ts";
+import type { Refusal } from "../../contract/errors.ts";
+import { closeCodes } from "../../contract/protocol.ts";
+import type { Self } from "../../contract/values.ts";
+import { fullJitter } from "../../shared/backoff.ts";
+import type { Address } from "./address.ts";
+import { ClockWatch } from "./clock-watch.ts";
+import type { EdgeEvent, Emitter, ConnectionState, Signal } from "./events.ts";
+import { isPermanent, isUnavailable } from "./edge-error.ts";
+import { byteLength, maxFrameInputBytes } from "./frames.ts";
+import { CallQueue } from "./call-queue.ts";
+import { HttpHeartbeat } from "./http-heartbeat.ts";
+import * as http from "./http-transport.ts";
+import { lostOutcome, type SendRequest } from "./request-outcome.ts";
+import type { Platform } from "./platform.ts";
+import type { Ping, Registration } from "./registration.ts";
+import { EdgeSocket, type SocketClose } from "./socket.ts";
+import { elapsedMs, readClock, type Instant } from "./trust.ts";
+
+/** Of an attempt that only looks whether somebody answers, in ms. */
+const probeTimeoutMs = 10_000;
+/** After a deploy all clients come back; a worker's coordinator forgives a closed socket for 5 s only. */
+const reconnectBackoff = { baseMs: 500, capMs: 30_000 };
+/** A connection that answers pings after so long is no accident, in ms. */
+const stableAfterMs = 5_000;
+/** While HTTP works, a socket is tried after so long: the first, and by chance up to so much more, in ms. */
+const socketRetry = { afterMs: 15_000, spreadMs: 30_000 };
+
+/** Where a socket has worked before they are not blocked: so often it is tried soon. */
+const maxQuickTries = 4;
+
+/** The worker makes tokens before the object is asked. */
+const httpOnlyOperation: OperationName = "tokens.create";
+
+export interface ConnectionOptions {
+  readonly platform: Platform;
+  readonly address: Address;
+  readonly token: string;
+  /** Over HTTP alone, without a socket: for a command that asks once. */
+  readonly isHttpOnly: boolean;
+  readonly maxQueued: number;
+}
+
+/** The way to the coordinator, kept open: over a socket, else over HTTP. [EC2] [EC4] [EC6] */
+export class Connection {
+  readonly callQueue: CallQueue;
+  readonly #options: ConnectionOptions;
+  readonly #registration: Registration;
+  readonly #events: Emitter<EdgeEvent>;
+  readonly #signals: Emitter<Signal>;
+  readonly #http: SendRequest;
+  readonly #heartbeat: HttpHeartbeat;
+  readonly #clocks: ClockWatch;
+  readonly #closing = new AbortController();
+  #state: ConnectionState = "disconnected";
+  #socket: EdgeSocket | null = null;
+  #isStarted = false;
+  #isLive = false;
+  #isRegistering = false;
+  #generation = 0;
+  #attempt = 0;
+  /** To open a socket while HTTP works; null: none has ever been open. */
+  #socketTries: number | null = null;
+  #openedAt: Instant;
+  #lastPing: Ping | null = null;
+  #cancelRetry: () => void = () => undefined;
+
+  constructor(
+    options: ConnectionOptions,
+    registration: Registration,
+    events: Emitter<EdgeEvent>,
+    signals: Emitter<Signal>,
+  ) {
+    this.#options = options;
+    this.#registration = registration;
+    this.#events = events;
+    this.#signals = signals;
+    const { setTimer, clock } = options.platform;
+    this.#http = http.sender({ ...options, signal: this.#closing.signal });
+    this.#clocks = new ClockWatch(clock);
+    this.#openedAt = readClock(clock);
+    this.callQueue = new CallQueue(setTimer, options.maxQueued);
+    this.#heartbeat = new HttpHeartbeat(setTimer, registration, this.send, {
+      onAlive: (sentAt) => this.#emitAlive(sentAt),
+      onUnread: () => signals.emit({ method: "unread" }),
+      onRefused: (self, error) => this.handleRefusal(self, error),
+    });
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** Another number after each interruption, and after each change between socket and HTTP. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** The last ping that was answered. */
+  get lastPing(): Ping | null {
+    return this.#lastPing;
+  }
+
+  start(): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    if (this.#options.isHttpOnly) this.#useHttp("without a socket, as asked");
+    else this.#connect();
+  }
+
+  close(reason: string): void {
+    if (this.#state === "closed") return;
+    this.#dropConnection();
+    this.#setState("closed", reason);
+    this.#closing.abort();
+    this.callQueue.close();
+    this.#signals.emit({ method: "closed", reason });
+  }
+
+  /** Sends one request once, by the present way. */
+  readonly send: SendRequest = async (name, input, timeoutMs) => {
+    this.checkClocks();
+    const generation = this.#generation;
+    const outcome = await this.#sendVia(name, input, timeoutMs);
+    if (outcome.kind === "answered" && !outcome.result.ok && isPermanent(outcome.result.error)) {
+      this.close(outcome.result.error.message);
+    }
+    const isCurrent = generation === this.#generation && this.#state === "fallback";
+    if (isCurrent && outcome.kind === "lost") this.#disconnect(outcome.message);
+    if (isCurrent && outcome.kind === "answered") this.#attempt = 0;
+    return outcome;
+  };
+
+  notify(method: string, params: unknown): void {
+    if (this.#isLive) this.#socket?.notify(method, params);
+  }
+
+  /** Registers the chat again, without a new connection. */
+  registerAgain(): void {
+    if (!this.callQueue.isOpen || this.#isRegistering) return;
+    this.#isRegistering = true;
+    void this.#registration
+      .register(this.send, () => this.registerAgain())
+      .finally(() => {
+        this.#isRegistering = false;
+        if (this.#isLive) this.#socket?.keepAlive(this.#registration.pingIntervalMs);
+      });
+  }
+
+  /** [EC5] The coordinator takes the chat for gone: it is registered again; or for another process's: it is given up. */
+  handleRefusal(self: Self | null, { code, message }: Refusal): void {
+    if (!self || !this.#registration.isCurrent(self)) return;
+    if (code === "chat_offline") this.registerAgain();
+    if (code === "chat_replaced") this.#registration.lose({ code, message });
+  }
+
+  /** There is a chat to register: over a connection that is opened in its name, or over HTTP. */
+  registerChat(): void {
+    const isForOtherChat = this.#socket !== null && this.#socket.chat !== this.#registration.chat;
+    if (this.#state === "fallback") {
+      if (isForOtherChat) this.#socket?.close(1000, "it was opened without this chat");
+      this.registerAgain();
+    } else if (isForOtherChat) {
+      this.#dropConnection();
+      this.#connect();
+    } else if (this.#isLive) this.registerAgain();
+  }
+
+  readonly #sendVia: SendRequest = (name, input, timeoutMs) => {
+    const isHttp =
+      this.#state === "fallback" || (this.#isLive && (name === httpOnlyOperation || isTooLarge(name, input)));
+    if (isHttp) return this.#http(name, input, timeoutMs);
+    if (this.#isLive && this.#socket) return this.#socket.send(name, input, timeoutMs);
+    return Promise.resolve(lostOutcome(false, "not connected"));
+  };
+
+  #connect(): void {
+    this.#cancelRetry();
+    if (this.#options.isHttpOnly) return void this.#tryHttp("no answer");
+    if (this.#state !== "fallback") this.#setState("connecting", "opening a socket");
+    const socketOptions = { ...this.#options, chat: this.#registration.chat };
+    const socket: EdgeSocket = new EdgeSocket(socketOptions.platform, socketOptions, {
+      onOpen: () => void this.#onSocketOpen(socket),
+      onClosed: (closed) => this.#onSocketClosed(socket, closed),
+      onNotification: (notification) => {
+        // It will close this connection; a new one registers the chat first.
+        if (notification.method === "chat.offline") socket.close(closeCodes.chat, "the chat counts as gone");
+        else this.#signals.emit(notification);
+      },
+      onPong: (sentAt) => this.#onPong(sentAt),
+      onProblem: (message) => this.#events.emit({ type: "problem", message }),
+    });
+    this.#socket = socket;
+  }
+
+  /** [EC5] The chat is registered before anything else goes over a new connection. */
+  async #onSocketOpen(socket: EdgeSocket): Promise<void> {
+    const send: SendRequest = (name, input, timeoutMs) => socket.send(name, input, timeoutMs);
+    const outcome = await this.#registration.register(send, () => this.registerAgain());
+    if (socket !== this.#socket) return;
+    if (outcome && outcome.kind !== "answered") return socket.close(1000, `registering: ${outcome.message}`);
+    this.#cancelRetry();
+    this.#heartbeat.stop();
+    this.#isLive = true;
+    this.#socketTries = 0;
+    this.#openedAt = readClock(this.#options.platform.clock);
+    socket.keepAlive(this.#registration.pingIntervalMs);
+    // workerd tells of the close of a connection on which nothing was ever sent only when the object falls asleep (seen: 10 s).
+    if (!outcome) socket.check();
+    this.#setUsable("connected", "over a socket");
+  }
+
+  #onSocketClosed(socket: EdgeSocket, { code, message, wasOpen }: SocketClose): void {
+    if (socket !== this.#socket) return;
+    const wasFallback = this.#state === "fallback";
+    this.#socket = null;
+    this.#isLive = false;
+    if (code === closeCodes.replaced) this.#registration.lose({ code: "chat_replaced", message });
+    if (code === closeCodes.token) return this.close("the token was revoked, or is not accepted");
+    if (wasFallback) return this.#scheduleSocketRetry();
+    if (wasOpen) return this.#disconnect(message);
+    void this.#tryHttp(message);
+  }
+
+  /** [EC6] Where no socket opens, HTTP tells why: nobody is there, sockets are blocked, or the token is not accepted. */
+  async #tryHttp(reason: string): Promise<void> {
+    const registered = await this.#registration.register(this.#http, () => this.registerAgain());
+    const outcome = registered ?? (await this.#http("health", {}, probeTimeoutMs));
+    if (this.#state === "closed") return;
+    if (outcome.kind !== "answered") return this.#disconnect(`${reason}; ${outcome.message}`);
+    const { result } = outcome;
+    if (!result.ok && isPermanent(result.error)) return this.close(result.error.message);
+    if (!result.ok && isUnavailable(result.error))
+      return this.#disconnect(result.error.message, result.error.retryAfterMs);
+    this.#useHttp(reason);
+    // Somebody may have wanted it while only the way was looked for.
+    if (!registered) this.registerAgain();
+  }
+
+  #useHttp(reason: string): void {
+    this.#setUsable("fallback", reason);
+    this.#heartbeat.start();
+    if (!this.#options.isHttpOnly) this.#scheduleSocketRetry();
+  }
+
+  #setUsable(state: "connected" | "fallback", reason: string): void {
+    this.#generation += 1;
+    this.#setState(state, reason);
+    this.callQueue.open();
+    this.#signals.emit({ method: "usable" });
+  }
+
+  #scheduleSocketRetry(): void {
+    const { setTimer, random } = this.#options.platform;
+    this.#cancelRetry();
+    const tries = this.#socketTries ?? maxQuickTries;
+    if (this.#socketTries !== null) this.#socketTries += 1;
+    const ms =
+      tries < maxQuickTries
+        ? fullJitter(reconnectBackoff, tries, random)
+        : socketRetry.afterMs + Math.floor(random() * socketRetry.spreadMs);
+    this.#cancelRetry = setTimer(() => this.#connect(), ms);
+  }
+
+  /** [EC4] Exponential backoff with full jitter; after a connection that has proved itself from the start again. */
+  #disconnect(reason: string, retryAfterMs = 0): void {
+    const { setTimer, random } = this.#options.platform;
+    this.#dropConnection();
+    // Many that were told the same time do not come back together.
+    const retryInMs = retryAfterMs + fullJitter(reconnectBackoff, this.#attempt, random);
+    this.#attempt += 1;
+    this.#setState("disconnected", reason, { retryInMs });
+    this.#cancelRetry = setTimer(() => this.#connect(), retryInMs);
+  }
+
+  #dropConnection(): void {
+    this.#generation += 1;
+    this.callQueue.pause();
+    this.#registration.unbind();
+    this.#cancelRetry();
+    this.#heartbeat.stop();
+    this.#closeSocket();
+  }
+
+  /** What the socket tells from now on is not heard. */
+  #closeSocket(): void {
+    const socket = this.#socket;
+    this.#socket = null;
+    this.#isLive = false;
+    socket?.close(1000, "closed by this side");
+  }
+
+  #onPong(sentAt: Instant): void {
+    if (elapsedMs(this.#openedAt, sentAt) >= stableAfterMs) this.#attempt = 0;
+    const { registrationNumber } = this.#registration;
+    if (registrationNumber !== null) this.#lastPing = { sentAt, registrationNumber };
+    this.#emitAlive(sentAt);
+    this.checkClocks();
+  }
+
+  #emitAlive(sentAt: Instant): void {
+    this.#events.emit({ type: "alive", roundTripMs: elapsedMs(sentAt, readClock(this.#options.platform.clock)) });
+  }
+
+  /** [EC7] After a sleep or a change of a clock nothing that was known before is relied on. */
+  checkClocks(): void {
+    const byMs = this.#clocks.jumpedMs();
+    if (byMs === 0) return;
+    this.#events.emit({ type: "clock-jump", byMs });
+    if (this.#isLive) this.#socket?.check();
+    if (this.#state === "disconnected") this.#connect();
+    this.#signals.emit({ method: "jump" });
+  }
+
+  #setState(state: ConnectionState, reason: string, extra: { readonly retryInMs?: number } = {}): void {
+    const previous = this.#state;
+    this.#state = state;
+    this.#events.emit({ type: "state", state, previous, reason, ...extra });
+  }
+}
+
+/** [EC2] No frame holds it, and its operation takes it over HTTP. */
+function isTooLarge(name: OperationName, input: object): boolean {
+  const { maxBodyBytes }: Operation = operations[name];
+  return maxBodyBytes !== undefined && byteLength(input) > maxFrameInputBytes;
+}

@@ -1,0 +1,239 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { Guard } from "../../contract/state.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { EdgeEvent, Emitter, LeaseState } from "./events.ts";
+import type { EdgeError } from "./edge-error.ts";
+import type { Platform } from "./platform.ts";
+import type { Ping } from "./registration.ts";
+import { elapsedMs, readClock, trustedForMs, toTrust, type Instant, type Trust } from "./trust.ts";
+
+/** What the coordinator says of a lease or a leadership. */
+export interface LeaseGrant {
+  readonly token: number;
+  readonly ttlMs: number;
+  readonly remainingMs: number;
+  /** Lives as long as its chat: pings prolong it. */
+  readonly isBound: boolean;
+}
+
+export interface DatedGrant {
+  readonly grant: LeaseGrant;
+  readonly sentAt: Instant;
+}
+
+/** An answer, and when its request was sent. */
+export interface DatedResult<Value> {
+  readonly result: Result<Value, EdgeError>;
+  readonly sentAt: Instant;
+}
+
+/** How one right is prolonged, looked at and given back. */
+export interface LeaseOperations {
+  /** As guards name it. */
+  readonly name: string;
+  renew(deadlineMs: number): Promise<DatedResult<LeaseGrant>>;
+  /** Reads only; null: it is not held any more. */
+  check(deadlineMs: number): Promise<DatedResult<LeaseGrant | null>>;
+  release(): Promise<Result<boolean, EdgeError>>;
+}
+
+/** What a right needs to know of the client around it. */
+export interface HeldLeaseDeps {
+  readonly platform: Pick<Platform, "clock" | "setTimer">;
+  readonly events: Emitter<EdgeEvent>;
+  readonly registrationNumber: () => number | null;
+  readonly lastPing: () => Ping | null;
+}
+
+/** A bound lease follows pings, which say nothing of one that was taken away: it is looked at this often, in ms. */
+const boundCheckEveryMs = 300_000;
+/** These say that it is over; other failures that nothing is known. */
+const lostCodes: ReadonlySet<string> = new Set(["not_holder", "chat_replaced", "unknown_chat"]);
+
+/** A lease or a leadership that this client keeps. */
+export interface HeldLease {
+  readonly name: string;
+  /** The fencing token; the term of a leadership. */
+  readonly token: number;
+  readonly state: LeaseState;
+  /** What guarded writes carry. */
+  readonly guard: Guard;
+  /** Whether an act may rely on it now, without asking. */
+  isTrusted(): boolean;
+  /** Before an act that relies on it: asks the coordinator unless it is trusted. */
+  confirm(): Promise<Result<Guard, EdgeError>>;
+  /** Gives it back. It is not trusted from now on, whatever becomes of the request; false: it was not held any more. */
+  release(): Promise<Result<boolean, EdgeError>>;
+}
+
+/** [EC12] [EC13] A lease or a leadership, renewed at half of its time, and trusted only as long as the coordinator is sure to keep it. */
+export class RenewedLease implements HeldLease {
+  readonly name: string;
+  readonly token: number;
+  readonly #deps: HeldLeaseDeps;
+  readonly #operations: LeaseOperations;
+  readonly #onEnd: (state: "lost" | "released", reason: string) => void;
+  #state: LeaseState = "doubtful";
+  #grant: LeaseGrant;
+  #trust: Trust | null = null;
+  /** While pings of this life of the registration prolong it. */
+  #registrationNumber: number | null = null;
+  #checkedAt: Instant;
+  #lastTriedAt: Instant;
+  #checking: Promise<Result<void, EdgeError>> | null = null;
+  #cancelTimer: () => void = () => undefined;
+
+  constructor(
+    deps: HeldLeaseDeps,
+    operations: LeaseOperations,
+    { grant, sentAt }: DatedGrant,
+    onEnd: (state: "lost" | "released", reason: string) => void,
+  ) {
+    this.#deps = deps;
+    this.#operations = operations;
+    this.#onEnd = onEnd;
+    this.#grant = grant;
+    this.#checkedAt = sentAt;
+    this.#lastTriedAt = sentAt;
+    this.name = operations.name;
+    this.token = grant.token;
+  }
+
+  get state(): LeaseState {
+    return this.#state;
+  }
+
+  get guard(): Guard {
+    return { resource: this.name, token: this.token };
+  }
+
+  isTrusted(): boolean {
+    return this.#trustedForMs() > 0;
+  }
+
+  async confirm(): Promise<Result<Guard, EdgeError>> {
+    if (this.isTrusted()) return ok(this.guard);
+    const checked = this.#hasEnded() ? err(this.#notHeldError()) : await this.#check();
+    if (!checked.ok) return checked;
+    return this.isTrusted() ? ok(this.guard) : err(this.#notHeldError());
+  }
+
+  release(): Promise<Result<boolean, EdgeError>> {
+    this.#setState("released", "given back");
+    return this.#operations.release();
+  }
+
+  /** It was granted to one who asked for it just then. */
+  start(registrationNumber: number | null): void {
+    this.#applyGrant(this.#grant, this.#checkedAt, registrationNumber);
+    this.#tick();
+  }
+
+  /** Something happened that it may have been lost by. */
+  recheck(cause: "registered" | "jump" | "usable" | "hint"): void {
+    if (this.#hasEnded()) return;
+    const isStillTrusted = this.isTrusted() && (cause === "usable" || (cause === "registered" && !this.#grant.isBound));
+    if (!isStillTrusted) void this.#check();
+    else this.#tick();
+  }
+
+  /** Nobody renews it any more. */
+  stopRenewing(): void {
+    this.#cancelTimer();
+  }
+
+  #hasEnded(): boolean {
+    return this.#state === "lost" || this.#state === "released";
+  }
+
+  #notHeldError(): Refusal {
+    return { code: "not_holder", message: `${this.name} is not held any more` };
+  }
+
+  get #isKeptByPings(): boolean {
+    return this.#registrationNumber !== null && this.#deps.lastPing()?.registrationNumber === this.#registrationNumber;
+  }
+
+  #trustedForMs(): number {
+    if (this.#hasEnded()) return 0;
+    const now = readClock(this.#deps.platform.clock);
+    const byRenewalMs = this.#trust ? trustedForMs(this.#trust, now) : 0;
+    const ping = this.#isKeptByPings ? this.#deps.lastPing() : null;
+    if (!ping) return byRenewalMs;
+    const { ttlMs } = this.#grant;
+    return Math.max(byRenewalMs, trustedForMs(toTrust(ping.sentAt, ttlMs, ttlMs), now));
+  }
+
+  /** One look at a time. */
+  #check(): Promise<Result<void, EdgeError>> {
+    this.#checking ??= this.#checkOnce().finally(() => {
+      this.#checking = null;
+      this.#tick();
+    });
+    return this.#checking;
+  }
+
+  async #checkOnce(): Promise<Result<void, EdgeError>> {
+    const registrationNumber = this.#deps.registrationNumber();
+    this.#lastTriedAt = readClock(this.#deps.platform.clock);
+    const deadlineMs = Math.max(1_000, this.#grant.ttlMs / 2);
+    // Under another registration than it was confirmed in, it may be bound no more: only a renewal tells.
+    const isReadOnly = this.#isKeptByPings && this.#registrationNumber === registrationNumber && this.isTrusted();
+    const { result, sentAt } = await (isReadOnly
+      ? this.#operations.check(deadlineMs)
+      : this.#operations.renew(deadlineMs));
+    if (this.#hasEnded()) return err(this.#notHeldError());
+    if (result.ok && result.value !== null) {
+      this.#applyGrant(result.value, sentAt, registrationNumber);
+      return ok(undefined);
+    }
+    const error = result.ok ? this.#notHeldError() : result.error;
+    if (lostCodes.has(error.code)) this.#setState("lost", error.message);
+    return err(error);
+  }
+
+  #applyGrant(grant: LeaseGrant, sentAt: Instant, registrationNumber: number | null): void {
+    this.#grant = grant;
+    this.#trust = toTrust(sentAt, grant.remainingMs, grant.ttlMs);
+    this.#registrationNumber =
+      grant.isBound && registrationNumber === this.#deps.registrationNumber() ? registrationNumber : null;
+    this.#checkedAt = sentAt;
+  }
+
+  #tick(): void {
+    this.#cancelTimer();
+    if (this.#hasEnded()) return;
+    const leftMs = this.#trustedForMs();
+    if (leftMs > 0) this.#setState("trusted", "confirmed");
+    else this.#setState("doubtful", "not confirmed in time, or a clock has jumped");
+    const dueMs = this.#nextCheckInMs(leftMs);
+    if (dueMs <= 0 && !this.#checking) return void this.#check();
+    const nextMs = Math.min(
+      dueMs > 0 ? dueMs : retryDelayMs(this.#grant),
+      leftMs > 0 ? leftMs : retryDelayMs(this.#grant),
+    );
+    this.#cancelTimer = this.#deps.platform.setTimer(() => this.#tick(), Math.max(1, Math.ceil(nextMs)));
+  }
+
+  #nextCheckInMs(leftMs: number): number {
+    const now = readClock(this.#deps.platform.clock);
+    const retryInMs = retryDelayMs(this.#grant) - elapsedMs(this.#lastTriedAt, now);
+    if (leftMs === 0) return retryInMs;
+    const everyMs = this.#isKeptByPings ? boundCheckEveryMs : this.#grant.ttlMs / 2;
+    return Math.max(retryInMs, everyMs - elapsedMs(this.#checkedAt, now));
+  }
+
+  #setState(state: LeaseState, reason: string): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#deps.events.emit({ type: "right", name: this.name, state, reason });
+    if (state !== "lost" && state !== "released") return;
+    this.#cancelTimer();
+    this.#onEnd(state, reason);
+  }
+}
+
+/** After a look that failed. */
+function retryDelayMs({ ttlMs }: LeaseGrant): number {
+  return Math.min(5_000, ttlMs / 8);
+}

@@ -1,0 +1,137 @@
+import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
+import { protocolVersion } from "../../contract/protocol.ts";
+import { codeOf } from "../../shared/error.ts";
+import { requestHeaders, type Address } from "./address.ts";
+import {
+  answeredOutcome,
+  garbledOutcome,
+  lostOutcome,
+  refusedOutcome,
+  type SendRequest,
+  type RequestOutcome,
+} from "./request-outcome.ts";
+import type { FetchResponse, Platform } from "./platform.ts";
+import { readClock, type Instant } from "./trust.ts";
+
+/** One request over HTTP, by the table of operations. Repeats nothing. */
+
+export interface HttpTransport {
+  readonly platform: Pick<Platform, "clock" | "setTimer" | "fetch">;
+  readonly address: Address;
+  readonly token: string;
+  /** Ends what is under way. */
+  readonly signal: AbortSignal;
+}
+
+export function sender(transport: HttpTransport): SendRequest {
+  return (name, input, timeoutMs) => send(transport, name, input, timeoutMs);
+}
+
+export async function send<Name extends OperationName>(
+  transport: HttpTransport,
+  name: Name,
+  input: InputOf<Name>,
+  timeoutMs: number,
+): Promise<RequestOutcome<OutputOf<Name>>> {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  let isTimedOut = false;
+  const cancelTimer = transport.platform.setTimer(() => {
+    isTimedOut = true;
+    abort();
+  }, timeoutMs);
+  // By hand: AbortSignal.any() would hang a trace of each request on the signal of a client that lives for days.
+  transport.signal.addEventListener("abort", abort);
+  if (transport.signal.aborted) abort();
+  const sentAt = readClock(transport.platform.clock);
+  try {
+    const answer = await transport.platform.fetch(...fetchArguments(transport, name, input, controller.signal));
+    return toOutcome(name, sentAt, answer, await answer.text());
+  } catch (error) {
+    if (isTimedOut) return lostOutcome(true, `no answer over HTTP within ${timeoutMs} ms`);
+    return lostOutcome(!wasNeverSent(error), `no answer over HTTP: ${failureReason(error)}`);
+  } finally {
+    cancelTimer();
+    transport.signal.removeEventListener("abort", abort);
+  }
+}
+
+function fetchArguments(
+  { address, token }: HttpTransport,
+  name: OperationName,
+  input: object,
+  signal: AbortSignal,
+): Parameters<Platform["fetch"]> {
+  const { method, path } = operations[name];
+  const headers = requestHeaders(token, protocolVersion);
+  // A redirect could carry the token to somebody else.
+  const commonInit = { method, redirect: "error", signal } as const;
+  if (method === "GET") return [`${address.http}${path}${formatQuery(input)}`, { ...commonInit, headers }];
+  const body = JSON.stringify(input);
+  return [
+    `${address.http}${path}`,
+    { ...commonInit, headers: { ...headers, "content-type": "application/json" }, body },
+  ];
+}
+
+function formatQuery(input: object): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(input)) if (value !== undefined) query.set(name, String(value));
+  return query.size === 0 ? "" : `?${query.toString()}`;
+}
+
+function toOutcome<Name extends OperationName>(
+  name: Name,
+  sentAt: Instant,
+  { status, headers }: FetchResponse,
+  text: string,
+): RequestOutcome<OutputOf<Name>> {
+  const body = parse(text);
+  if (status === 200)
+    return body === undefined ? garbledOutcome(`${name}: HTTP 200 without JSON`) : answeredOutcome(name, sentAt, body);
+  if (isErrorBody(body)) return refusedOutcome(name, sentAt, body.error, retryAfterMs(headers.get("retry-after")));
+  // Somebody between us and the coordinator answers; a 4xx of theirs stays, a 5xx may go.
+  const message = `${name}: HTTP ${status}, and not from a coordinator`;
+  return status >= 500 || status === 429 ? lostOutcome(true, message) : garbledOutcome(message);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+function isErrorBody(body: unknown): body is { error: unknown } {
+  return typeof body === "object" && body !== null && "error" in body;
+}
+
+/** @param seconds the header, which may also be a date: then it says nothing to a clock that may be wrong */
+function retryAfterMs(seconds: string | null): number | undefined {
+  return seconds !== null && /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1_000 : undefined;
+}
+
+const unsentCodes = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+
+/** No connection was made, so nothing was sent. */
+function wasNeverSent(error: unknown): boolean {
+  const code = causeCode(error);
+  return code !== null && unsentCodes.has(code);
+}
+
+/** Node's fetch hides the reason in the cause. Its own words are left out: they may quote a header. */
+function failureReason(error: unknown): string {
+  return causeCode(error) ?? (error instanceof Error ? error.name : "unknown error");
+}
+
+function causeCode(error: unknown): string | null {
+  return codeOf(error) ?? (error instanceof Error ? codeOf(error.cause) : null);
+}

@@ -1,0 +1,104 @@
+import type { Message } from "../../contract/messages.ts";
+import { messageOf } from "../../shared/error.ts";
+import type { Calls } from "./calls.ts";
+import type { EdgeEvent, Emitter, Signal } from "./events.ts";
+import type { Platform } from "./platform.ts";
+
+/** Takes in one message; it is acknowledged when this is done, and comes again when this throws. */
+export type MessageHandler = (message: Message) => void | Promise<void>;
+
+export interface InboxDeps {
+  readonly platform: Pick<Platform, "setTimer">;
+  readonly calls: Calls;
+  readonly events: Emitter<EdgeEvent>;
+  readonly signals: Emitter<Signal>;
+  readonly hasChat: () => boolean;
+}
+
+/** Push is only a hint: it asks at least so often, in ms. */
+const pullEveryMs = 30_000;
+const pageSize = 100;
+
+/** The messages of this client's chat: at least once, those of higher priority first, until they are acknowledged. [EC17] */
+export class Inbox {
+  readonly #deps: InboxDeps;
+  readonly #onMessage: MessageHandler;
+  readonly #stopSignals: () => void;
+  /** Taken in, but not known to be acknowledged. */
+  readonly #unacknowledged = new Set<number>();
+  #isPullWanted = false;
+  #isPulling = false;
+  #isClosed = false;
+  #cancelTimer: () => void = () => undefined;
+
+  constructor(deps: InboxDeps, onMessage: MessageHandler) {
+    this.#deps = deps;
+    this.#onMessage = onMessage;
+    this.#stopSignals = deps.signals.on(({ method }) => {
+      if (method === "closed") this.close();
+      else if (method === "messages.new" || method === "registered" || method === "unread") this.pull();
+    });
+    this.pull();
+  }
+
+  /** Asks now. */
+  pull(): void {
+    this.#isPullWanted = true;
+    if (!this.#isPulling && !this.#isClosed) void this.#pullAll();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#stopSignals();
+    this.#cancelTimer();
+  }
+
+  async #pullAll(): Promise<void> {
+    this.#isPulling = true;
+    this.#cancelTimer();
+    while (this.#isPullWanted && !this.#isClosed) {
+      this.#isPullWanted = false;
+      const isMore = this.#deps.hasChat() && (await this.#pullPage());
+      this.#isPullWanted ||= isMore;
+    }
+    this.#isPulling = false;
+    if (!this.#isClosed) this.#cancelTimer = this.#deps.platform.setTimer(() => this.pull(), pullEveryMs);
+  }
+
+  /** @returns whether more can be had at once */
+  async #pullPage(): Promise<boolean> {
+    const { result } = await this.#deps.calls.call("messages.pull", { limit: pageSize });
+    if (!result.ok) return false;
+    const { messages, isMore } = result.value;
+    if (messages.length === 0) return isMore;
+    const handledIds: number[] = [];
+    for (const message of messages) {
+      if (this.#isClosed) break;
+      if (await this.#handleOnce(message)) handledIds.push(message.id);
+    }
+    return (await this.#acknowledge(handledIds)) && isMore;
+  }
+
+  /** A message whose acknowledgement was lost is not taken in twice here. */
+  async #handleOnce(message: Message): Promise<boolean> {
+    if (this.#unacknowledged.has(message.id)) return true;
+    try {
+      await this.#onMessage(message);
+      this.#unacknowledged.add(message.id);
+      return true;
+    } catch (error) {
+      const text = `message ${message.id} was not taken in and comes again: ${messageOf(error)}`;
+      this.#deps.events.emit({ type: "problem", message: text });
+      return false;
+    }
+  }
+
+  /** @returns whether something was acknowledged: else the same messages would come again at once */
+  async #acknowledge(ids: readonly number[]): Promise<boolean> {
+    if (ids.length === 0) return false;
+    const { result } = await this.#deps.calls.call("messages.ack", { ids: [...ids] });
+    if (!result.ok) return false;
+    for (const id of ids) this.#unacknowledged.delete(id);
+    return true;
+  }
+}

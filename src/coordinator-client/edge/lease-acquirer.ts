@@ -1,0 +1,242 @@
+import type { OutputOf } from "../../contract/operations.ts";
+import type { Self } from "../../contract/values.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Calls, CallInput } from "./calls.ts";
+import type { Emitter, Signal } from "./events.ts";
+import type { EdgeError } from "./edge-error.ts";
+import {
+  RenewedLease,
+  type DatedResult,
+  type LeaseGrant,
+  type DatedGrant,
+  type HeldLease,
+  type LeaseOperations,
+  type HeldLeaseDeps,
+} from "./held-lease.ts";
+
+export interface HoldOptions {
+  /** Told once, when the coordinator says that it is not held any more: what it guards must stop. */
+  readonly onLost?: (reason: string) => void;
+}
+export type LeaseRequest = Omit<CallInput<"leases.acquire">, "self">;
+export type LeadershipRequest = Omit<CallInput<"elections.campaign">, "self">;
+
+/** Hints may be lost: who stands in line asks this often, in ms. */
+const pollEveryMs = 5_000;
+/** How long a request without an answer is followed up, in ms. */
+const followUpForMs = 600_000;
+
+/** What leases and elections differ in. */
+interface AcquireStrategy {
+  readonly name: string;
+  readonly waitMs: number;
+  /** The same request each time. Null: it stands in line. */
+  attempt(waitMs: number, deadlineMs?: number): Promise<DatedResult<LeaseGrant | null>>;
+  cancelWait(): Promise<unknown>;
+  operationsFor(grant: LeaseGrant): LeaseOperations;
+}
+
+/** Takes leases and leaderships, and keeps them. */
+export class LeaseAcquirer {
+  readonly #calls: Calls;
+  readonly #deps: HeldLeaseDeps;
+  readonly #signals: Emitter<Signal>;
+  readonly #heldLeases = new Set<RenewedLease>();
+
+  constructor(calls: Calls, deps: HeldLeaseDeps, signals: Emitter<Signal>) {
+    this.#calls = calls;
+    this.#deps = deps;
+    this.#signals = signals;
+    signals.on((signal) => this.#onSignal(signal));
+  }
+
+  hold(self: Self, request: LeaseRequest, options: HoldOptions): Promise<Result<HeldLease, EdgeError>> {
+    return this.#acquire(leaseStrategy(this.#calls, self, request), options);
+  }
+
+  lead(self: Self, request: LeadershipRequest, options: HoldOptions): Promise<Result<HeldLease, EdgeError>> {
+    return this.#acquire(electionStrategy(this.#calls, self, request), options);
+  }
+
+  #onSignal(signal: Signal): void {
+    for (const lease of this.#heldLeases) {
+      if (signal.method === "closed") lease.stopRenewing();
+      else if (signal.method === "lease.granted" && signal.params.resource === lease.name) lease.recheck("hint");
+      else if (signal.method === "registered" || signal.method === "jump" || signal.method === "usable") {
+        lease.recheck(signal.method);
+      }
+    }
+  }
+
+  async #acquire(strategy: AcquireStrategy, options: HoldOptions): Promise<Result<HeldLease, EdgeError>> {
+    const { clock } = this.#deps.platform;
+    const deadlineAt = clock.monotonic() + strategy.waitMs;
+    for (let isFirst = true; ; isFirst = false) {
+      const acquired = await this.#tryAcquire(strategy, options, Math.max(0, deadlineAt - clock.monotonic()), isFirst);
+      if (acquired) return acquired;
+      const leftMs = deadlineAt - clock.monotonic();
+      if (leftMs <= 0) return this.#timeOut(strategy);
+      await this.#waitForHint(strategy.name, Math.min(pollEveryMs, leftMs));
+    }
+  }
+
+  /** @returns null: it stands in line, or has lost what it was granted before it knew */
+  async #tryAcquire(
+    strategy: AcquireStrategy,
+    options: HoldOptions,
+    waitMs: number,
+    isFirst: boolean,
+  ): Promise<Result<HeldLease, EdgeError> | null> {
+    const registrationNumber = this.#deps.registrationNumber();
+    const { result, sentAt } = await strategy.attempt(waitMs);
+    if (!result.ok) return this.#fail(strategy, result.error);
+    const grant = result.value;
+    if (!grant) return null;
+    const lease = this.#startRenewing(strategy, { grant, sentAt }, options);
+    if (isFirst) lease.start(registrationNumber);
+    return this.#confirm(lease);
+  }
+
+  /** [EC12] A client that has waited does not know the time of its grant: it trusts it after the first renewal. Null: it has to ask again. */
+  async #confirm(lease: RenewedLease): Promise<Result<HeldLease, EdgeError> | null> {
+    const confirmation = await lease.confirm();
+    if (confirmation.ok) return ok(lease);
+    if (lease.state === "lost") return null;
+    void lease.release();
+    return confirmation;
+  }
+
+  #startRenewing(strategy: AcquireStrategy, datedGrant: DatedGrant, { onLost }: HoldOptions): RenewedLease {
+    const lease: RenewedLease = new RenewedLease(
+      this.#deps,
+      strategy.operationsFor(datedGrant.grant),
+      datedGrant,
+      (state, reason) => {
+        this.#heldLeases.delete(lease);
+        if (state === "lost") onLost?.(reason);
+      },
+    );
+    this.#heldLeases.add(lease);
+    return lease;
+  }
+
+  /** Nothing of it may stay behind that nobody knows of. */
+  #fail(strategy: AcquireStrategy, error: EdgeError): Result<never, EdgeError> {
+    if (error.code === "outcome_unknown") void this.#followUp(strategy);
+    return err(error);
+  }
+
+  async #followUp(strategy: AcquireStrategy): Promise<void> {
+    const { result } = await strategy.attempt(0, followUpForMs);
+    if (result.ok && result.value) await strategy.operationsFor(result.value).release();
+    else await strategy.cancelWait();
+  }
+
+  async #timeOut(strategy: AcquireStrategy): Promise<Result<never, EdgeError>> {
+    await strategy.cancelWait();
+    return err({ code: "lease_held", message: `${strategy.name} was not free within ${strategy.waitMs} ms` });
+  }
+
+  /** Until it may have been granted, or the place in line may be lost. */
+  #waitForHint(name: string, ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        stop();
+        cancel();
+        resolve();
+      };
+      const cancel = this.#deps.platform.setTimer(finish, ms);
+      const stop = this.#signals.on((signal) => {
+        const isGrant = signal.method === "lease.granted" && signal.params.resource === name;
+        if (isGrant || signal.method === "registered" || signal.method === "closed") finish();
+      });
+    });
+  }
+}
+
+function leaseStrategy(calls: Calls, self: Self, request: LeaseRequest): AcquireStrategy {
+  const { resource, waitMs = 0 } = request;
+  const requestId = request.requestId ?? calls.newId();
+  return {
+    name: resource,
+    waitMs,
+    attempt: async (leftMs, deadlineMs) => {
+      const input = { ...request, self, requestId, waitMs: Math.ceil(leftMs) };
+      const { result, sentAt } = await calls.call("leases.acquire", input, deadlineOption({ deadlineMs }));
+      if (!result.ok) return { result, sentAt };
+      return { result: ok(result.value.state === "granted" ? result.value.lease : null), sentAt };
+    },
+    cancelWait: () => calls.call("leases.cancel-wait", { self, resource, requestId }),
+    operationsFor: (grant) => leaseOperations(calls, self, resource, grant),
+  };
+}
+
+function leaseOperations(calls: Calls, self: Self, resource: string, firstGrant: LeaseGrant): LeaseOperations {
+  const { token } = firstGrant;
+  let lastGrant = firstGrant;
+  return {
+    name: resource,
+    renew: async (deadlineMs) => {
+      const { result, sentAt } = await calls.call("leases.renew", { self, resource, token }, { deadlineMs });
+      if (result.ok) lastGrant = result.value;
+      return { result, sentAt };
+    },
+    check: async (deadlineMs) => {
+      const { result, sentAt } = await calls.call("leases.check", { resource, token }, { deadlineMs });
+      if (!result.ok) return { result, sentAt };
+      const { isValid, remainingMs } = result.value;
+      return { result: ok(isValid ? { ...lastGrant, remainingMs } : null), sentAt };
+    },
+    release: async () => {
+      const { result } = await calls.call("leases.release", { self, resource, token });
+      return result.ok ? ok(result.value.isReleased) : result;
+    },
+  };
+}
+
+function electionStrategy(calls: Calls, self: Self, request: LeadershipRequest): AcquireStrategy {
+  const { name, waitMs = 0 } = request;
+  const requestId = request.requestId ?? calls.newId();
+  return {
+    name: `leader:${name}`,
+    waitMs,
+    attempt: async (leftMs, deadlineMs) => {
+      const input = { ...request, self, requestId, waitMs: Math.ceil(leftMs) };
+      const { result, sentAt } = await calls.call("elections.campaign", input, deadlineOption({ deadlineMs }));
+      return { result: result.ok ? parseCampaign(name, result.value) : result, sentAt };
+    },
+    // Who leads nothing leaves the line.
+    cancelWait: () => calls.call("elections.resign", { self, name, term: 0 }),
+    operationsFor: ({ token }) => leadershipOperations(calls, self, name, token),
+  };
+}
+
+function parseCampaign(name: string, answer: OutputOf<"elections.campaign">): Result<LeaseGrant | null, EdgeError> {
+  if (answer.state === "leading") return ok(toGrant(answer.leader));
+  if (answer.position !== null) return ok(null);
+  return err({ code: "lease_held", message: `${answer.leader?.leader ?? "nobody yet"} leads ${name}` });
+}
+
+function toGrant({ term, ttlMs, remainingMs }: OutputOf<"elections.renew">): LeaseGrant {
+  return { token: term, ttlMs, remainingMs, isBound: false };
+}
+
+function leadershipOperations(calls: Calls, self: Self, name: string, term: number): LeaseOperations {
+  const renew: LeaseOperations["renew"] = async (deadlineMs) => {
+    const { result, sentAt } = await calls.call("elections.renew", { self, name, term }, { deadlineMs });
+    return { result: result.ok ? ok(toGrant(result.value)) : result, sentAt };
+  };
+  return {
+    name: `leader:${name}`,
+    renew,
+    check: renew,
+    release: async () => {
+      const { result } = await calls.call("elections.resign", { self, name, term });
+      return result.ok ? ok(result.value.hasResigned) : result;
+    },
+  };
+}
+
+function deadlineOption(options: { readonly deadlineMs: number | undefined }): { deadlineMs?: number } {
+  return options.deadlineMs === undefined ? {} : { deadlineMs: options.deadlineMs };
+}

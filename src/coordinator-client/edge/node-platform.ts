@@ -1,0 +1,38 @@
+import { randomBytes } from "node:crypto";
+import type { OpenSocket, Platform } from "./platform.ts";
+
+/** The real clocks, timers, randomness and network. */
+export function nodePlatform(): Platform {
+  return {
+    clock: { monotonic: () => performance.now(), wall: () => Date.now() },
+    setTimer: (work, ms) => {
+      const timer = setTimeout(work, ms);
+      return () => clearTimeout(timer);
+    },
+    random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
+    fetch: (url, init) => fetch(url, init),
+    openSocket,
+  };
+}
+
+/** Node's own WebSocket, which takes headers, unlike that of browsers. */
+const openSocket: OpenSocket = (url, headers, { onOpen, onText, onClose }) => {
+  const socket = new WebSocket(url, { headers });
+  let isOpen = false;
+  let isClosed = false;
+  const closeOnce = (code: number, reason: string): void => {
+    if (!isClosed) onClose(code, reason);
+    isClosed = true;
+  };
+  socket.addEventListener("open", () => {
+    isOpen = true;
+    onOpen();
+  });
+  socket.addEventListener("message", ({ data }) => {
+    if (typeof data === "string") onText(data);
+  });
+  // Before it is open an error is the end, and not every version of Node tells of a close as well. It does not say why.
+  socket.addEventListener("error", () => void (isOpen || closeOnce(1006, "no socket was opened")));
+  socket.addEventListener("close", ({ code, reason }) => closeOnce(code, reason));
+  return { send: (text) => socket.send(text), close: (code) => socket.close(code) };
+};

@@ -1,0 +1,157 @@
+import { errorTable, type Refusal } from "../../contract/errors.ts";
+import type { InputOf, OutputOf } from "../../contract/operations.ts";
+import { maxPingIntervalMs } from "../../contract/protocol.ts";
+import type { Self } from "../../contract/values.ts";
+import { fullJitter } from "../../shared/backoff.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { EdgeEvent, Emitter, Signal } from "./events.ts";
+import { isUnavailable, type EdgeError } from "./edge-error.ts";
+import type { SendRequest, RequestOutcome } from "./request-outcome.ts";
+import type { Platform } from "./platform.ts";
+import type { Instant } from "./trust.ts";
+
+export type RegisteredChat = OutputOf<"chats.register">;
+export type ChatInput = InputOf<"chats.register">;
+
+/** One that was answered, and the life of the registration that it has prolonged. */
+export interface Ping {
+  readonly sentAt: Instant;
+  readonly registrationNumber: number;
+}
+
+/** Of one attempt, in ms. */
+const registerTimeoutMs = 10_000;
+const retryBackoff = { baseMs: 1_000, capMs: 30_000 };
+
+/** The chat of this client, registered anew on each connection, before anything else is asked there. [EC5] */
+export class Registration {
+  readonly #platform: Pick<Platform, "setTimer" | "random">;
+  readonly #events: Emitter<EdgeEvent>;
+  readonly #signals: Emitter<Signal>;
+  #chatInput: ChatInput | null = null;
+  #current: RegisteredChat | null = null;
+  /** Somebody waits for the first answer. */
+  #resolveFirst: ((result: Result<RegisteredChat, EdgeError>) => void) | null = null;
+  #isSent = false;
+  #registrationNumber = 0;
+  #isBound = false;
+  #attempt = 0;
+  #cancelRetry: () => void = () => undefined;
+
+  constructor(platform: Pick<Platform, "setTimer" | "random">, events: Emitter<EdgeEvent>, signals: Emitter<Signal>) {
+    this.#platform = platform;
+    this.#events = events;
+    this.#signals = signals;
+  }
+
+  /** Who acts in requests of this client; null before the first registration, and when the chat is lost. */
+  get self(): Self | null {
+    return this.#current && { chat: this.#current.chat, incarnation: this.#current.incarnation };
+  }
+
+  /** In whose name connections are opened. */
+  get chat(): string | null {
+    return this.#chatInput?.chat ?? null;
+  }
+
+  /** Another number after each registration; null while the chat is not known to be registered. */
+  get registrationNumber(): number | null {
+    return this.#isBound ? this.#registrationNumber : null;
+  }
+
+  get pingIntervalMs(): number {
+    return this.#current?.pingIntervalMs ?? maxPingIntervalMs;
+  }
+
+  isCurrent(self: Self): boolean {
+    return self.chat === this.#current?.chat && self.incarnation === this.#current.incarnation;
+  }
+
+  /** From now on this chat is registered on each connection. @returns the first answer */
+  setChat(chatInput: ChatInput, deadlineMs: number): Promise<Result<RegisteredChat, EdgeError>> {
+    this.forget("another chat is registered instead");
+    this.#chatInput = chatInput;
+    return new Promise((resolve) => {
+      this.#isSent = false;
+      const cancel = this.#platform.setTimer(() => this.#resolveFirst?.(err(this.#timeoutError())), deadlineMs);
+      this.#resolveFirst = (result) => {
+        this.#resolveFirst = null;
+        cancel();
+        if (!result.ok) this.forget("");
+        resolve(result);
+      };
+    });
+  }
+
+  #timeoutError(): EdgeError {
+    const message = "chats.register: no coordinator in time";
+    return { code: this.#isSent ? "outcome_unknown" : "unreachable", message };
+  }
+
+  /**
+   * Registers, by the given way.
+   *
+   * @param retry asks so once more, later, where the refusal allows it
+   * @returns null when there is no chat to register
+   */
+  async register(ask: SendRequest, retry: () => void): Promise<RequestOutcome<RegisteredChat> | null> {
+    const chatInput = this.#chatInput;
+    this.unbind();
+    if (!chatInput) return null;
+    const registrationNumber = this.#registrationNumber;
+    const outcome = await ask("chats.register", chatInput, registerTimeoutMs);
+    this.#isSent ||= outcome.kind !== "lost" || outcome.isSent;
+    // Meanwhile it was registered in another way, or given up.
+    if (registrationNumber !== this.#registrationNumber) return outcome;
+    if (outcome.kind !== "answered") this.#scheduleRetry(0, retry);
+    else if (outcome.result.ok) this.#accept(outcome.result.value);
+    else this.#onRefused(outcome.result.error, retry);
+    return outcome;
+  }
+
+  /** What was known by the last connection holds no more. */
+  unbind(): void {
+    this.#registrationNumber += 1;
+    this.#isBound = false;
+    this.#cancelRetry();
+  }
+
+  /** [EC5] It is not registered again. */
+  lose(error: Refusal): void {
+    const chat = this.#current?.chat;
+    this.forget(error.message);
+    if (chat !== undefined) this.#events.emit({ type: "chat-lost", chat, error });
+  }
+
+  forget(reason: string): void {
+    this.unbind();
+    this.#chatInput = null;
+    this.#current = null;
+    this.#resolveFirst?.(err({ code: "closed", message: reason }));
+  }
+
+  #accept(registered: RegisteredChat): void {
+    this.unbind();
+    this.#isBound = true;
+    this.#attempt = 0;
+    this.#current = registered;
+    const { chat, incarnation, isNew, wasOffline } = registered;
+    this.#events.emit({ type: "registered", chat, incarnation, isNew, wasOffline });
+    this.#signals.emit({ method: "registered" });
+    this.#resolveFirst?.(ok(registered));
+  }
+
+  #onRefused(error: Refusal, retry: () => void): void {
+    if (this.#resolveFirst && !isUnavailable(error)) return this.#resolveFirst(err(error));
+    // Who works on the session instead will not give it back.
+    if (error.code === "session_in_use" || !errorTable[error.code].retryable) return this.lose(error);
+    this.#events.emit({ type: "problem", message: `the chat is not registered: ${error.message}` });
+    this.#scheduleRetry(error.retryAfterMs ?? 0, retry);
+  }
+
+  #scheduleRetry(minMs: number, retry: () => void): void {
+    const waitMs = minMs + fullJitter(retryBackoff, this.#attempt, this.#platform.random);
+    this.#attempt += 1;
+    this.#cancelRetry = this.#platform.setTimer(retry, waitMs);
+  }
+}

@@ -1,0 +1,223 @@
+import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
+import {
+  closeCodes,
+  flowReadMethod,
+  pingText,
+  maxPingIntervalMs,
+  pongText,
+  protocolVersion,
+} from "../../contract/protocol.ts";
+import { requestHeaders, socketUrl, type Address } from "./address.ts";
+import { notificationFrame, readFrame, requestFrame, type Notification } from "./frames.ts";
+import {
+  answeredOutcome,
+  garbledOutcome,
+  lostOutcome,
+  refusedOutcome,
+  type RequestOutcome,
+} from "./request-outcome.ts";
+import type { Platform, Socket } from "./platform.ts";
+import { readClock, type Instant } from "./trust.ts";
+
+/** One connection, from its opening to its end; it never opens another. */
+
+/** Until it is open, in ms. */
+const openTimeoutMs = 10_000;
+/** Without any sign within this after a ping the connection is dead, in ms; with frequent pings half of their interval. */
+const pongTimeoutMs = 5_000;
+
+export interface EdgeSocketOptions {
+  readonly address: Address;
+  readonly token: string;
+  readonly chat: string | null;
+}
+
+export interface SocketClose {
+  readonly code: number;
+  readonly message: string;
+  readonly wasOpen: boolean;
+}
+
+export interface SocketHandlers {
+  readonly onOpen: () => void;
+  readonly onClosed: (closed: SocketClose) => void;
+  readonly onNotification: (notification: Notification) => void;
+  /** @param sentAt start of the ping that was answered */
+  readonly onPong: (sentAt: Instant) => void;
+  readonly onProblem: (message: string) => void;
+}
+
+interface PendingRequest {
+  readonly name: OperationName;
+  readonly sentAt: Instant;
+  readonly finish: (outcome: RequestOutcome<never>) => void;
+}
+
+export class EdgeSocket {
+  /** In whose name it was opened. */
+  readonly chat: string | null;
+  readonly #platform: Pick<Platform, "clock" | "setTimer" | "openSocket">;
+  readonly #handlers: SocketHandlers;
+  readonly #socket: Socket;
+  readonly #pending = new Map<number, PendingRequest>();
+  #isOpen = false;
+  #hasEnded = false;
+  #lastId = 0;
+  #pingedAt: Instant | null = null;
+  #hasReceived = false;
+  #pingIntervalMs = maxPingIntervalMs;
+  #cancelTimer: () => void;
+
+  constructor(
+    platform: Pick<Platform, "clock" | "setTimer" | "openSocket">,
+    { address, token, chat }: EdgeSocketOptions,
+    handlers: SocketHandlers,
+  ) {
+    this.chat = chat;
+    this.#platform = platform;
+    this.#handlers = handlers;
+    this.#cancelTimer = platform.setTimer(() => this.#end(1006, `not open within ${openTimeoutMs} ms`), openTimeoutMs);
+    this.#socket = platform.openSocket(socketUrl(address, chat), requestHeaders(token, protocolVersion), {
+      onOpen: () => this.#onOpen(),
+      onText: (text) => this.#onText(text),
+      onClose: (code, reason) => this.#end(code, reason || `closed with code ${code}`),
+    });
+  }
+
+  /** Sends one request once. */
+  send<Name extends OperationName>(
+    name: Name,
+    input: InputOf<Name>,
+    timeoutMs: number,
+  ): Promise<RequestOutcome<OutputOf<Name>>> {
+    if (!this.#isUsable()) return Promise.resolve(lostOutcome(false, "not connected"));
+    const id = (this.#lastId += 1);
+    const sentAt = readClock(this.#platform.clock);
+    return new Promise((resolve) => {
+      const cancel = this.#platform.setTimer(
+        () => this.#finish(id, lostOutcome(true, `no answer over the socket within ${timeoutMs} ms`)),
+        timeoutMs,
+      );
+      const finish = (outcome: RequestOutcome<never>): void => {
+        cancel();
+        resolve(outcome);
+      };
+      this.#pending.set(id, { name, sentAt, finish });
+      this.#socket.send(requestFrame(id, name, input));
+    });
+  }
+
+  notify(method: string, params: unknown): void {
+    if (this.#isUsable()) this.#socket.send(notificationFrame(method, params));
+  }
+
+  /** [EC3] From now on it pings so often, and ends when nothing comes back. */
+  keepAlive(intervalMs: number): void {
+    this.#pingIntervalMs = intervalMs;
+    if (this.#isUsable() && this.#pingedAt === null) this.#schedulePing(intervalMs);
+  }
+
+  /** Looks at once whether the connection still lives. */
+  check(): void {
+    if (this.#isUsable() && this.#pingedAt === null) this.#ping();
+  }
+
+  close(code: number, message: string): void {
+    this.#end(code, message);
+  }
+
+  #onOpen(): void {
+    if (this.#hasEnded) return;
+    this.#cancelTimer();
+    this.#isOpen = true;
+    this.#handlers.onOpen();
+  }
+
+  #isUsable(): boolean {
+    return this.#isOpen && !this.#hasEnded;
+  }
+
+  #schedulePing(ms: number): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.#platform.setTimer(() => this.#ping(), ms);
+  }
+
+  /** Never two at once: nobody could tell which of them a pong answers. */
+  #ping(): void {
+    this.#pingedAt = readClock(this.#platform.clock);
+    this.#socket.send(pingText);
+    this.#schedulePongCheck();
+  }
+
+  #schedulePongCheck(): void {
+    this.#hasReceived = false;
+    this.#cancelTimer();
+    const timeoutMs = Math.min(pongTimeoutMs, this.#pingIntervalMs / 2);
+    this.#cancelTimer = this.#platform.setTimer(() => this.#checkPong(timeoutMs), timeoutMs);
+  }
+
+  /** A long frame may come before the pong: whatever comes is a sign of life, but only a pong is told as one. */
+  #checkPong(timeoutMs: number): void {
+    if (!this.#hasReceived) return this.#end(1006, `no answer to a ping within ${timeoutMs} ms`);
+    if (this.#pingedAt === null) this.#schedulePing(this.#pingIntervalMs - timeoutMs);
+    else this.#schedulePongCheck();
+  }
+
+  #onText(text: string): void {
+    if (this.#hasEnded) return;
+    this.#hasReceived = true;
+    if (text !== pongText) return this.#handleFrames(text);
+    const sentAt = this.#pingedAt;
+    this.#pingedAt = null;
+    if (sentAt) this.#handlers.onPong(sentAt);
+  }
+
+  #handleFrames(text: string): void {
+    for (const incoming of readFrame(text)) {
+      switch (incoming.kind) {
+        case "result":
+          this.#finishPending(
+            incoming.id,
+            ({ name, sentAt }) => answeredOutcome(name, sentAt, incoming.result) as RequestOutcome<never>,
+          );
+          break;
+        case "error":
+          this.#finishPending(incoming.id, ({ name, sentAt }) => refusedOutcome(name, sentAt, incoming.error));
+          break;
+        case "notification":
+          this.#handlers.onNotification(incoming.notification);
+          break;
+        case "mark":
+          // [EC23] Everything before it was read.
+          this.notify(flowReadMethod, { mark: incoming.mark });
+          break;
+        case "unknown":
+          this.#handlers.onProblem(incoming.message);
+          break;
+      }
+    }
+  }
+
+  /** An answer that comes too late meets nobody: its request was asked again. */
+  #finishPending(id: number, toOutcome: (pending: PendingRequest) => RequestOutcome<never>): void {
+    const pending = this.#pending.get(id);
+    if (pending) this.#finish(id, toOutcome(pending));
+  }
+
+  #finish(id: number, outcome: RequestOutcome<never>): void {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    pending?.finish(outcome);
+  }
+
+  #end(code: number, message: string): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#cancelTimer();
+    this.#socket.close(1000);
+    const isProtocolError = code === closeCodes.protocol;
+    for (const id of this.#pending.keys())
+      this.#finish(id, isProtocolError ? garbledOutcome(message) : lostOutcome(true, message));
+    this.#handlers.onClosed({ code, message, wasOpen: this.#isOpen });
+  }
+}

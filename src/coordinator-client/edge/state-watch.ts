@@ -1,0 +1,265 @@
+import type { Change } from "../../contract/state.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import type { Calls } from "./calls.ts";
+import type { Emitter, Signal } from "./events.ts";
+import type { EdgeError } from "./edge-error.ts";
+import type { Connection } from "./connection.ts";
+import type { Platform } from "./platform.ts";
+import { loadSnapshot, type SnapshotEntry } from "./state-snapshot.ts";
+
+/** Steps of a watch, in order: a reader that applies each of them has the coordinator's state at `revision`. */
+export type WatchEvent =
+  /** All keys below the prefix: forget what was known before. Keys that begin with `$` are never among them. */
+  | { readonly type: "snapshot"; readonly entries: readonly SnapshotEntry[]; readonly revision: number }
+  /** Whole groups only: changes of one update stand in one event. */
+  | { readonly type: "changes"; readonly changes: readonly Change[]; readonly revision: number }
+  /** The last event: the watch cannot go on. */
+  | { readonly type: "failed"; readonly error: EdgeError };
+
+export interface Watch extends AsyncIterableIterator<WatchEvent, undefined> {
+  /** Up to here everything was taken out: a later watch may begin here. Null before the first event. */
+  readonly revision: number | null;
+  close(): void;
+}
+
+export interface WatchOptions {
+  readonly prefix?: string;
+  /** Begin behind this revision; without it a snapshot comes first. */
+  readonly after?: number;
+}
+
+type PushedChanges = Extract<Signal, { readonly method: "state.changes" }>["params"];
+
+/** What a watch needs of the client around it. */
+export interface WatchDeps {
+  readonly platform: Pick<Platform, "setTimer">;
+  readonly calls: Calls;
+  readonly connection: Connection;
+  readonly signals: Emitter<Signal>;
+}
+
+/** Over HTTP nothing is pushed: it asks so often, in ms. */
+const pollEveryMs = 5_000;
+/** After a failure it asks again, in ms. */
+const retryAfterMs = 2_000;
+/** For a connection, and for the answer, in ms. */
+const timeoutMs = 10_000;
+/** Events that nobody has taken out yet; what is pushed beyond is left to a later look. */
+const maxQueuedEvents = 100;
+const pageSize = 500;
+/** An event in the line is told as failure when the coordinator will never answer it. */
+const finalCodes: ReadonlySet<string> = new Set(["quota_exceeded", "forbidden", "bad_input", "closed", "bad_answer"]);
+
+type WatchStep = "done" | "again" | "later";
+
+/**
+ * One watch over all interruptions. [EC15] Everything once and in order: what is pushed is taken where it continues what was told before;
+ * after any doubt it asks from its own revision on. [EC16] What was compacted meanwhile is replaced by a snapshot.
+ */
+export class EdgeWatch implements Watch {
+  readonly #deps: WatchDeps;
+  readonly #id: string;
+  readonly #prefix: string;
+  readonly #stopSignals: () => void;
+  readonly #events: WatchEvent[] = [];
+  #readers: ((event: IteratorResult<WatchEvent, undefined>) => void)[] = [];
+  /** Everything up to here is told, or waits to be taken out; null: a snapshot comes first. */
+  #cursor: number | null;
+  #readRevision: number | null = null;
+  /** Where and under which name the coordinator pushes; another name each time, so that nothing of an earlier one is taken for it. */
+  #subscription: { readonly generation: number; readonly watch: string } | null = null;
+  #watchCount = 0;
+  #isBehind = true;
+  #isCatchingUp = false;
+  #isClosed = false;
+  #cancelTimer: () => void = () => undefined;
+
+  constructor(deps: WatchDeps, id: string, { prefix = "", after }: WatchOptions) {
+    this.#deps = deps;
+    this.#id = id;
+    this.#prefix = prefix;
+    this.#cursor = after ?? null;
+    this.#stopSignals = deps.signals.on((signal) => this.#onSignal(signal));
+    void this.#catchUp();
+  }
+
+  get revision(): number | null {
+    return this.#readRevision;
+  }
+
+  next(): Promise<IteratorResult<WatchEvent, undefined>> {
+    const event = this.#events.shift();
+    if (!event) {
+      if (this.#isClosed) return Promise.resolve({ done: true, value: undefined });
+      return new Promise((resolve) => this.#readers.push(resolve));
+    }
+    this.#deliver(event);
+    if (this.#mustCatchUp()) void this.#catchUp();
+    return Promise.resolve({ done: false, value: event });
+  }
+
+  return(): Promise<IteratorResult<WatchEvent, undefined>> {
+    this.close();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#unsubscribe();
+    this.#events.length = 0;
+    this.#end();
+  }
+
+  #end(): void {
+    this.#isClosed = true;
+    this.#stopSignals();
+    this.#cancelTimer();
+    for (const reader of this.#readers) reader({ done: true, value: undefined });
+    this.#readers = [];
+  }
+
+  #onSignal(signal: Signal): void {
+    if (signal.method === "closed") return this.#fail({ code: "closed", message: signal.reason });
+    if (signal.method === "usable") return this.#markBehind();
+    if (signal.method !== "resync" && signal.method !== "state.changes") return;
+    if (signal.params.watch !== this.#subscription?.watch) return;
+    // After a resync the coordinator tells nothing more before it is asked anew.
+    if (signal.method === "resync") this.#markBehind();
+    else this.#onPushed(signal.params);
+  }
+
+  #markBehind(): void {
+    this.#isBehind = true;
+    void this.#catchUp();
+  }
+
+  /** Continues what was told before only where nothing is asked for at the same time, and somebody takes it out. */
+  #onPushed({ after, changes, revision }: PushedChanges): void {
+    const isContinuing = this.#isSubscribed() && !this.#isBehind && this.#cursor !== null;
+    // A frame before this one did not arrive.
+    if (isContinuing && after > (this.#cursor ?? 0)) this.#markBehind();
+    else if (isContinuing && this.#events.length < maxQueuedEvents) this.#emitChanges(changes, revision);
+    else this.#isBehind = true;
+  }
+
+  #emitChanges(changes: readonly Change[], revision: number): void {
+    const cursor = this.#cursor ?? 0;
+    const fresh = changes.filter((change) => change.revision > cursor);
+    this.#cursor = Math.max(cursor, revision);
+    if (fresh.length > 0) this.#emit({ type: "changes", changes: fresh, revision: this.#cursor });
+  }
+
+  #emit(event: WatchEvent): void {
+    const reader = this.#readers.shift();
+    if (!reader) return void this.#events.push(event);
+    this.#deliver(event);
+    reader({ done: false, value: event });
+  }
+
+  /** A slow reader gets events slowly: the coordinator waits for it. */
+  #deliver(event: WatchEvent): void {
+    if (event.type === "failed") return;
+    this.#readRevision = event.revision;
+    if (!this.#subscription || !this.#isSubscribed()) return;
+    this.#deps.connection.notify("state.watch-ack", { watch: this.#subscription.watch, revision: event.revision });
+  }
+
+  #isSubscribed(): boolean {
+    return this.#subscription?.generation === this.#deps.connection.generation;
+  }
+
+  #unsubscribe(): void {
+    if (!this.#subscription || !this.#isSubscribed()) return;
+    void this.#deps.connection.send("state.unwatch", { watch: this.#subscription.watch }, timeoutMs);
+    this.#subscription = null;
+  }
+
+  #fail(error: EdgeError): void {
+    this.#emit({ type: "failed", error });
+    this.#end();
+  }
+
+  /** One at a time, until nothing is open any more. */
+  async #catchUp(): Promise<void> {
+    if (this.#isCatchingUp) return;
+    this.#isCatchingUp = true;
+    this.#cancelTimer();
+    let step = await this.#step();
+    while (step === "again" || (step === "done" && this.#mustCatchUp())) step = await this.#step();
+    this.#isCatchingUp = false;
+    const isPolling = this.#deps.connection.state === "fallback";
+    if (step === "later" || isPolling) this.#scheduleCatchUp(step === "later" ? retryAfterMs : pollEveryMs);
+  }
+
+  /** Meanwhile something was left out, or all was taken out. */
+  #mustCatchUp(): boolean {
+    return this.#isBehind && this.#events.length === 0 && !this.#isClosed;
+  }
+
+  #scheduleCatchUp(ms: number): void {
+    if (!this.#isClosed) this.#cancelTimer = this.#deps.platform.setTimer(() => this.#markBehind(), ms);
+  }
+
+  async #step(): Promise<WatchStep> {
+    // First all is taken out; then next() looks again.
+    if (this.#isClosed || this.#events.length > 0) return "done";
+    const isPushing = this.#deps.connection.state !== "fallback";
+    const result = await (this.#cursor === null
+      ? this.#loadSnapshot()
+      : isPushing
+        ? this.#subscribe(this.#cursor)
+        : this.#pullChanges(this.#cursor));
+    if (result.ok) return result.value;
+    if (result.error.code === "compacted") {
+      this.#cursor = null;
+      return "again";
+    }
+    if (!finalCodes.has(result.error.code)) return "later";
+    if (!this.#isClosed) this.#fail(result.error);
+    return "done";
+  }
+
+  /** The coordinator tells everything behind the cursor from now on. */
+  async #subscribe(after: number): Promise<Result<WatchStep, EdgeError>> {
+    const { connection, calls } = this.#deps;
+    if (this.#isSubscribed() && !this.#isBehind) return ok("done");
+    await connection.callQueue.wait(timeoutMs);
+    this.#unsubscribe();
+    const { generation } = connection;
+    const watch = `${this.#id}.${(this.#watchCount += 1)}`;
+    // What is pushed may come before the answer is looked at.
+    this.#subscription = { generation, watch };
+    this.#isBehind = false;
+    const input = { watch, prefix: this.#prefix, after };
+    const { result, generation: answeredGeneration } = await calls.call("state.watch", input, {
+      deadlineMs: timeoutMs,
+      isQueued: false,
+    });
+    if (result.ok && answeredGeneration === generation && connection.generation === generation) return ok("done");
+    this.#isBehind = true;
+    if (result.ok) return ok("again");
+    return result.error.code === "bad_input" && connection.state === "fallback" ? ok("again") : result;
+  }
+
+  async #pullChanges(after: number): Promise<Result<WatchStep, EdgeError>> {
+    this.#isBehind = false;
+    const input = { prefix: this.#prefix, after, limit: pageSize };
+    const { result } = await this.#deps.calls.call("state.changes", input);
+    if (!result.ok || this.#isClosed) return result.ok ? ok("done") : result;
+    this.#emitChanges(result.value.changes, result.value.revision);
+    return ok(result.value.isMore || this.#isBehind ? "again" : "done");
+  }
+
+  async #loadSnapshot(): Promise<Result<WatchStep, EdgeError>> {
+    const snapshot = await loadSnapshot(this.#deps.calls, this.#prefix, () => !this.#isClosed);
+    if (!snapshot.ok || this.#isClosed) return snapshot.ok ? ok("done") : snapshot;
+    this.#cursor = snapshot.value.revision;
+    this.#isBehind = true;
+    this.#emit({ type: "snapshot", ...snapshot.value });
+    return ok("again");
+  }
+}

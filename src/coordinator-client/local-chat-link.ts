@@ -1,0 +1,129 @@
+import type { Operation } from "../contract/operation.ts";
+import { operations, type InputOf, type OperationName, type OutputOf } from "../contract/operations.ts";
+import type { Change } from "../contract/state.ts";
+import type { Self } from "../contract/values.ts";
+import { err, type Result } from "../shared/result.ts";
+import type { CallInput } from "./edge/calls.ts";
+import type { CallName } from "./edge/client.ts";
+import { newId, type Platform } from "./edge/platform.ts";
+import { StoreError } from "../store/store-error.ts";
+import type { ChatInput, ChatLink, HintKind, CallError } from "./chat-link.ts";
+import { LocalWatch } from "./local-watch.ts";
+
+/** The coordinator of this machine. */
+export interface LocalCalls {
+  call<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<Result<OutputOf<Name>, CallError>>;
+  /** Another number after each commit of another process. */
+  version(): number;
+}
+
+/** [EM2] Each call releases what chats that are gone had, so that some call has to come within this time, in ms. */
+const pollEveryMs = 500;
+const pollVersionEveryMs = 250;
+/** Somebody else is this chat, or it was forgotten. */
+const lostCodes: ReadonlySet<string> = new Set(["chat_replaced", "unknown_chat"]);
+
+/** Over the file of this machine, which answers at once and sends no events: its version is polled. */
+export class LocalChatLink implements ChatLink {
+  readonly pollEveryMs = pollEveryMs;
+  readonly #coordinator: LocalCalls;
+  readonly #platform: Pick<Platform, "setTimer" | "random" | "clock">;
+  readonly #lostListeners = new Set<(reason: string) => void>();
+  #chat: ChatInput | null = null;
+  #self: Self | null = null;
+
+  constructor(coordinator: LocalCalls, platform: Pick<Platform, "setTimer" | "random" | "clock">) {
+    this.#coordinator = coordinator;
+    this.#platform = platform;
+  }
+
+  get self(): Self | null {
+    return this.#self;
+  }
+
+  async register(chat: ChatInput): Promise<Result<OutputOf<"chats.register">, CallError>> {
+    this.#chat = chat;
+    const registered = await this.#request("chats.register", chat);
+    if (registered.ok) this.#self = { chat: chat.chat, incarnation: registered.value.incarnation };
+    return registered;
+  }
+
+  async call<Name extends CallName>(
+    name: Name,
+    partialInput: CallInput<Name>,
+  ): Promise<Result<OutputOf<Name>, CallError>> {
+    const { shape }: Operation["input"] = operations[name].input;
+    const input: Record<string, unknown> = { ...partialInput };
+    if ("requestId" in shape) input["requestId"] ??= newId(this.#platform);
+    if ("self" in shape) input["self"] ??= this.#self;
+    if (input["self"] === null) return err({ code: "not_registered", message: `${name} needs a registered chat` });
+    // What was left out is filled in.
+    const answer = await this.#request(name, input as InputOf<Name>);
+    if (!answer.ok) await this.#onRefused(answer.error);
+    return answer;
+  }
+
+  onHint(listener: (hint: HintKind) => void): () => void {
+    let lastVersion: number | null = null;
+    let cancel: (() => void) | null = null;
+    const check = (): void => {
+      cancel = this.#platform.setTimer(check, pollVersionEveryMs);
+      const now = this.#version();
+      const hasChanged = lastVersion !== null && now !== null && now !== lastVersion;
+      lastVersion = now ?? lastVersion;
+      if (hasChanged) listener("any");
+    };
+    check();
+    return () => cancel?.();
+  }
+
+  onLost(listener: (reason: string) => void): () => void {
+    this.#lostListeners.add(listener);
+    return () => void this.#lostListeners.delete(listener);
+  }
+
+  watch(prefix: string, listener: (changes: readonly Change[] | null) => void): () => void {
+    const watch = new LocalWatch((name, input) => this.#request(name, input), prefix, listener);
+    void watch.check();
+    const stop = this.onHint(() => void watch.check());
+    return () => {
+      watch.close();
+      stop();
+    };
+  }
+
+  async leave(): Promise<void> {
+    const self = this.#self;
+    this.#self = null;
+    this.#chat = null;
+    if (self) await this.#request("chats.unregister", { self });
+  }
+
+  /** A file that cannot be read or written now may be so again in a moment. */
+  async #request<Name extends OperationName>(
+    name: Name,
+    input: InputOf<Name>,
+  ): Promise<Result<OutputOf<Name>, CallError>> {
+    try {
+      return await this.#coordinator.call(name, input);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      return err({ code: error.code, message: error.message });
+    }
+  }
+
+  #version(): number | null {
+    try {
+      return this.#coordinator.version();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      // The next question says what is wrong with it.
+      return null;
+    }
+  }
+
+  async #onRefused({ code, message }: CallError): Promise<void> {
+    if (code === "chat_offline" && this.#chat) await this.register(this.#chat);
+    if (lostCodes.has(code)) for (const listener of this.#lostListeners) listener(message);
+  }
+}

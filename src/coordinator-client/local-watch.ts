@@ -1,0 +1,72 @@
+import type { InputOf, OutputOf } from "../contract/operations.ts";
+import type { Change } from "../contract/state.ts";
+import type { Result } from "../shared/result.ts";
+import type { CallError } from "./chat-link.ts";
+
+type StateReadName = "state.changes" | "state.list";
+export type StateRead = <Read extends StateReadName>(
+  name: Read,
+  input: InputOf<Read>,
+) => Promise<Result<OutputOf<Read>, CallError>>;
+
+/** In one answer. */
+const pageSize = 500;
+
+/** A watch where nothing is pushed: it reads on from its own revision whenever somebody says that the file has changed. */
+export class LocalWatch {
+  readonly #request: StateRead;
+  readonly #prefix: string;
+  readonly #onChanges: (changes: readonly Change[] | null) => void;
+  /** Null: where it begins is not known. */
+  #revision: number | null = null;
+  #isChecking = false;
+  #isCheckWanted = false;
+  #isClosed = false;
+
+  constructor(request: StateRead, prefix: string, onChanges: (changes: readonly Change[] | null) => void) {
+    this.#request = request;
+    this.#prefix = prefix;
+    this.#onChanges = onChanges;
+  }
+
+  /** One look at a time; what is asked meanwhile is looked at once more. */
+  async check(): Promise<void> {
+    this.#isCheckWanted = true;
+    if (this.#isChecking) return;
+    this.#isChecking = true;
+    try {
+      while (this.#isCheckWanted && !this.#isClosed) {
+        this.#isCheckWanted = false;
+        await (this.#revision === null ? this.#start() : this.#readChanges(this.#revision));
+      }
+    } finally {
+      this.#isChecking = false;
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** A file that cannot be read now is read at the next change. */
+  async #start(): Promise<void> {
+    const list = await this.#request("state.list", { prefix: this.#prefix, limit: 1 });
+    if (!list.ok || this.#isClosed) return;
+    this.#revision = list.value.revision;
+    this.#onChanges(null);
+  }
+
+  async #readChanges(after: number): Promise<void> {
+    const answer = await this.#request("state.changes", { prefix: this.#prefix, after, limit: pageSize });
+    if (this.#isClosed) return;
+    if (answer.ok) {
+      const { changes, revision, isMore } = answer.value;
+      this.#revision = revision;
+      this.#isCheckWanted ||= isMore;
+      if (changes.length > 0) this.#onChanges(changes);
+    } else if (answer.error.code === "compacted") {
+      this.#revision = null;
+      this.#isCheckWanted = true;
+    }
+  }
+}

@@ -1,0 +1,203 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
+import { protocolVersion } from "../../contract/protocol.ts";
+import * as changes from "../../coordination/kernel/changes.ts";
+import * as chatRows from "../../coordination/kernel/chat-rows.ts";
+import { checkInput, isRead } from "../../shared/check-input.ts";
+import * as dispatch from "../../coordination/scheduling/dispatch.ts";
+import * as due from "../../coordination/due.ts";
+import { isEngineOperation, followUpOf, run, type EngineOperation } from "../../coordination/engine.ts";
+import * as liveness from "../../coordination/chats/liveness.ts";
+import * as meta from "../../coordination/kernel/meta.ts";
+import type { Actor, Hint, Tx } from "../../coordination/kernel/tx.ts";
+import { migrate, schemaState } from "../../shared/migrate.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { isAlive, isInOtherNamespace, type Processes } from "../../platform/processes.ts";
+import { inMemory } from "../../store/driver.ts";
+import type { Store } from "../../store/store.ts";
+import { readProcessKey } from "./process-key.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+
+export interface LocalCoordinatorOptions {
+  /** On `coordination.db`, with the engine's migrations. */
+  readonly store: Store;
+  readonly processes: Processes;
+  readonly machine: string;
+  readonly now: () => number;
+}
+
+/** Each call does at most so much of what is due. */
+const sweepRows = 20;
+/** Owners are looked at this often, in ms; each costs a look into the process table. */
+const pollEveryMs = 1_000;
+
+/**
+ * The engine without a server: every process of this machine opens the same file, and each of them does what is due. The life of a chat
+ * is the life of its process, which everybody here can see. [EM1]
+ */
+export class LocalCoordinator {
+  readonly #options: LocalCoordinatorOptions;
+  /** When this process last looked after the owners; only saves work, since expiry does not depend on it. */
+  #checkedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: LocalCoordinatorOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * One operation as one transaction, on the disk when it returns.
+   *
+   * @throws {StoreError} when the file cannot be read or written
+   */
+  call<Name extends OperationName>(name: Name, input: InputOf<Name>): Result<OutputOf<Name>, Refusal> {
+    const checked = checkInput(name, input);
+    if (!checked.ok) return checked;
+    // The engine's answer has the type that the name says; that it does TypeScript cannot follow.
+    return this.#run(checked.value.name, checked.value.input) as Result<OutputOf<Name>, Refusal>;
+  }
+
+  #run(name: OperationName, input: unknown): Result<unknown, Refusal> {
+    if (name === "health") return ok(this.#health());
+    if (!isEngineOperation(name)) {
+      return err({ code: "bad_input", message: `${name} is for a coordinator on the edge; there is none here` });
+    }
+    if (isRead(name) && !this.#options.store.exists()) return this.#answerFromEmptyStore(name, input);
+    const isCheckDue = !isWithin(this.#options.now() - this.#checkedAt, pollEveryMs);
+    return isRead(name) && !isCheckDue ? this.#read(name, input) : this.#write(name, input);
+  }
+
+  #read(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
+    const notFound: Result<unknown, Refusal> = err({ code: "unknown_key", message: "nothing is stored yet" });
+    const answer = this.#options.store.read<Result<unknown, Refusal>>(
+      (sql) => run(this.#tx(sql), this.#actor, name, input as never),
+      notFound,
+    );
+    return answer === notFound ? this.#write(name, input) : answer;
+  }
+
+  /** [EM1] What a new file would answer, without one. */
+  #answerFromEmptyStore(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
+    const { driver, migrations, now } = this.#options.store.context;
+    const memory = driver({ path: inMemory, readOnly: false, busyMs: 0 });
+    try {
+      migrate(memory, now(), migrations);
+      return run(this.#tx(memory), this.#actor, name, input as never);
+    } finally {
+      memory.close();
+    }
+  }
+
+  /** Refusals undo what was done for them; what is due is done in a transaction before. */
+  #write(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
+    this.#options.store.write((sql) => this.#upkeep(sql));
+    let refusal: Result<unknown, Refusal> | null = null;
+    try {
+      return this.#options.store.write((sql) => {
+        refusal = null;
+        const hints: Hint[] = [];
+        const result = run(
+          this.#tx(sql, (hint) => hints.push(hint)),
+          this.#actor,
+          name,
+          input as never,
+        );
+        // [QU1] Here there is no queue: it is looked at once.
+        if (result.ok && hints.some(({ kind }) => kind === "dispatch")) dispatch.assignQueued(this.#tx(sql));
+        if (result.ok) return result;
+        refusal = result;
+        throw rollback;
+      });
+    } catch (error) {
+      if (error !== rollback || !refusal) throw error;
+      this.#recordRefusal(input, refusal);
+      return refusal;
+    }
+  }
+
+  #recordRefusal(input: unknown, refusal: Result<unknown, Refusal>): void {
+    const record = refusal.ok ? null : followUpOf(input, refusal.error);
+    if (record) this.#options.store.write((sql) => record({ sql }));
+  }
+
+  get #actor(): Actor {
+    return { machine: this.#options.machine, isAdmin: true };
+  }
+
+  /** @param onHint who waits looks at the file: see waitForChange() */
+  #tx(sql: Sql, onHint: (hint: Hint) => void = () => undefined): Tx {
+    const { now, processes } = this.#options;
+    const at = now();
+    return {
+      sql,
+      now: at,
+      presence: {
+        lastSeen: (chat) => {
+          const row = chatRows.find({ sql }, chat);
+          return row && row.status !== "offline" && isRunning(processes, row.process) ? at : null;
+        },
+      },
+      ...meta.readFacts(sql),
+      tell: onHint,
+    };
+  }
+
+  /** [EM2] Chats whose process is gone are attested dead by the process that sees it; then what is due is done. */
+  #upkeep(sql: Sql): void {
+    const tx = this.#tx(sql);
+    if (!isWithin(tx.now - this.#checkedAt, pollEveryMs)) {
+      this.#checkedAt = tx.now;
+      const rows = sql.all<chatRows.ChatRow>("SELECT * FROM chats WHERE status <> 'offline'");
+      for (const row of rows)
+        if (isProvedGone(this.#options.processes, row.process)) liveness.goOffline(tx, row, "attested");
+    }
+    due.sweep(tx, (work) => atomically(sql, work), sweepRows);
+  }
+
+  #health(): OutputOf<"health"> {
+    const empty = { overdueRows: 0, chats: 0, schemaVersion: 0, epoch: 0, revision: 0 };
+    const figures = this.#options.store.read((sql) => {
+      const tx = this.#tx(sql);
+      return {
+        overdueRows: liveness.listDue(tx, 1_000).length,
+        chats: meta.countLiveChats(sql),
+        schemaVersion: schemaState(sql).version,
+        epoch: tx.epoch,
+        revision: changes.readTotals(sql).revision,
+      };
+    }, empty);
+    return { alarmInMs: null, outboxDepth: 0, sockets: 0, storage: null, protocol: protocolVersion, ...figures };
+  }
+
+  /** Changes with each commit of another process; compare two answers to see whether anything happened. */
+  version(): number {
+    const [row] = this.#options.store.connection().all<{ data_version: number }>("PRAGMA data_version");
+    return row?.data_version ?? 0;
+  }
+}
+
+const rollback = Symbol("undoing");
+
+function isRunning(processes: Processes, key: string): boolean {
+  const identity = readProcessKey(key);
+  return identity !== null && !isInOtherNamespace(processes, identity) && isAlive(processes, identity);
+}
+
+/** Only what can be seen from here is attested: not a process of another container. */
+function isProvedGone(processes: Processes, key: string): boolean {
+  const identity = readProcessKey(key);
+  return identity !== null && !isInOtherNamespace(processes, identity) && !isAlive(processes, identity);
+}
+
+function atomically<T>(sql: Sql, work: () => T): T {
+  sql.run("SAVEPOINT part");
+  try {
+    const value = work();
+    sql.run("RELEASE part");
+    return value;
+  } catch (error) {
+    sql.run("ROLLBACK TO part");
+    sql.run("RELEASE part");
+    throw error;
+  }
+}

@@ -1,0 +1,44 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Driver } from "../../store/driver.ts";
+
+/** What became of a task for good. */
+export interface TaskEnd {
+  readonly state: "done" | "cancelled";
+  /** The chat whose result counted; null: nobody's. */
+  readonly by: string | null;
+}
+
+interface TaskRow {
+  readonly state: string;
+  readonly chat: string | null;
+}
+
+/**
+ * Ends of tasks in the file of this machine, read without the engine: a hook has no time to load that, and what has ended well or was cancelled stays so.
+ *
+ * @param home SHIM's folder
+ * @returns of those that have ended so
+ */
+export function readTaskEnds(
+  { home, driver, busyMs }: { readonly home: string; readonly driver: Driver; readonly busyMs: number },
+  tasks: readonly number[],
+): Map<number, TaskEnd> {
+  const path = join(home, "coordination", "coordination.db");
+  const ends = new Map<number, TaskEnd>();
+  if (tasks.length === 0 || !existsSync(path)) return ends;
+  const connection = driver({ path, readOnly: true, busyMs });
+  try {
+    for (const task of tasks) {
+      const [row] = connection.all<TaskRow>(
+        `SELECT state, (SELECT chat FROM attempts WHERE task = tasks.task AND ended = 'done' ORDER BY claim DESC LIMIT 1) AS chat
+         FROM tasks WHERE task = ?`,
+        task,
+      );
+      if (row?.state === "done" || row?.state === "cancelled") ends.set(task, { state: row.state, by: row.chat });
+    }
+    return ends;
+  } finally {
+    connection.close();
+  }
+}

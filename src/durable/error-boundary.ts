@@ -1,0 +1,16 @@
+import type { Refusal } from "../contract/errors.ts";
+import { stackOf } from "../shared/error.ts";
+import { err, type Result } from "../shared/result.ts";
+import { logProblem } from "./log-problem.ts";
+import { rollbackSignal } from "./transactions.ts";
+
+/** [DO18] A bug is logged with its stack and answered without it. */
+export function withErrorBoundary(work: () => Result<unknown, Refusal>): Result<unknown, Refusal> {
+  try {
+    return work();
+  } catch (error) {
+    if (error === rollbackSignal) throw error;
+    logProblem("an operation failed", { error: stackOf(error) });
+    return err({ code: "internal", message: "the coordinator failed; nothing was changed", retryAfterMs: 1_000 });
+  }
+}

@@ -1,0 +1,39 @@
+import * as tokens from "../coordination/workspace/tokens.ts";
+import type { Sql } from "../shared/sql.ts";
+import { attachmentOf } from "./attachments.ts";
+
+/** [DO21] When the tokens of open connections expire: nobody asks by a token that is over, so the object looks by itself. */
+export class TokenExpiry {
+  readonly #sql: Sql;
+  #next: number | null = null;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+  }
+
+  /** Epoch ms; null: none of them expires. It may be of a connection that is closed by now. */
+  get next(): number | null {
+    return this.#next;
+  }
+
+  track(expiresAt: number | null): void {
+    if (expiresAt !== null && (this.#next === null || expiresAt < this.#next)) this.#next = expiresAt;
+  }
+
+  isDue(now: number): boolean {
+    return this.#next !== null && this.#next <= now;
+  }
+
+  /** Looks anew. @returns the connections whose token is not good any more */
+  listExpired(open: readonly WebSocket[], now: number): WebSocket[] {
+    const ids = new Set(open.map(tokenOf));
+    const valid = tokens.findValid({ sql: this.#sql, now }, [...ids]);
+    this.#next = null;
+    for (const expiresAt of valid.values()) this.track(expiresAt);
+    return open.filter((socket) => !valid.has(tokenOf(socket)));
+  }
+}
+
+function tokenOf(socket: WebSocket): string {
+  return attachmentOf(socket)?.token.id ?? "";
+}

@@ -1,0 +1,122 @@
+import { lstatSync, mkdirSync, readlinkSync, realpathSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { messageOf } from "../shared/error.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { syncFolder } from "../platform/private-files.ts";
+import { writeAtomically } from "../platform/private-files.ts";
+import { create } from "./backups.ts";
+import { isMissing, readText, refusal, type ClientRefusal } from "./client-files.ts";
+import type { FileEdit, Plan } from "./plan.ts";
+
+export interface ApplyResult {
+  /** Where the files as they were are kept; null when there was nothing to change. */
+  readonly backup: string | null;
+  readonly changed: readonly string[];
+}
+
+export interface ApplyContext {
+  /** Epoch milliseconds; names the backup. */
+  readonly now: number;
+  /** Folder of the backups of clients' settings. */
+  readonly backups: string;
+}
+
+/**
+ * [IN8] [IN9] Carries a plan out: all of its edits or none. Refuses when a file is no longer as it was when the plan was made;
+ * an edit that fails takes back those before it.
+ */
+export function apply(plan: Plan, { now, backups }: ApplyContext): Result<ApplyResult, ClientRefusal> {
+  if (plan.edits.length === 0) return ok({ backup: null, changed: [] });
+  for (const edit of plan.edits) {
+    const problem = findChangeSince(edit) ?? findDanglingLink(edit);
+    if (problem) return err(problem);
+  }
+  let backup: string;
+  try {
+    backup = create(backups, plan, now);
+  } catch (error) {
+    return err(refusal("write_failed", backups, `cannot take the backup: ${messageOf(error)}. Nothing was changed.`));
+  }
+  const applied: FileEdit[] = [];
+  for (const edit of plan.edits) {
+    const failure = applyEdit(edit);
+    if (failure) return err(rollBack(applied, failure, backup));
+    applied.push(edit);
+  }
+  return ok({ backup, changed: plan.edits.map(({ path }) => path) });
+}
+
+function findChangeSince({ path, before }: FileEdit): ClientRefusal | null {
+  const text = readText(path);
+  if (!text.ok) return text.error;
+  if (text.value === before) return null;
+  return refusal("config_changed", path, "was changed by another program meanwhile. Try again; nothing was changed.");
+}
+
+function findDanglingLink({ path }: FileEdit): ClientRefusal | null {
+  const target = linkTarget(path);
+  if (target === null || exists(path)) return null;
+  return refusal(
+    "config_unreadable",
+    path,
+    `is a link to ${target}, which is not there. Create or remove it and try again.`,
+  );
+}
+
+function linkTarget(path: string): string | null {
+  try {
+    return lstatSync(path).isSymbolicLink() ? readlinkSync(path) : null;
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    realpathSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What went wrong, or null. A link stays one: the file that it leads to is changed. */
+function applyEdit(edit: FileEdit): ClientRefusal | null {
+  const { path, before, after } = edit;
+  let changed: ClientRefusal | null = null;
+  try {
+    const file = before === null ? path : realpathSync(path);
+    if (after === null) {
+      rmSync(file);
+      syncFolder(dirname(file));
+      return null;
+    }
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    const check = (): void => {
+      changed = findChangeSince(edit);
+      if (changed) throw new Error(changed.message);
+    };
+    writeAtomically(file, after, { mode: 0o600, check });
+    return null;
+  } catch (error) {
+    return changed ?? refusal("write_failed", path, `cannot be written: ${messageOf(error)}. Nothing was changed.`);
+  }
+}
+
+/** The backup stays only while it is needed: one of a plan that was never carried out would mislead a later uninstall. */
+function rollBack(applied: readonly FileEdit[], failure: ClientRefusal, backup: string): ClientRefusal {
+  const rollbackProblems = applied
+    .toReversed()
+    .map(({ path, before, after, summary }) => applyEdit({ path, before: after, after: before, summary }))
+    .filter((problem) => problem !== null);
+  if (rollbackProblems.length > 0) {
+    const reasons = rollbackProblems.map(({ message }) => message).join(" ");
+    return {
+      ...failure,
+      message: `${failure.message} Taking back the rest failed too: ${reasons} The backup is ${backup}.`,
+    };
+  }
+  rmSync(backup, { recursive: true, force: true });
+  return failure;
+}

@@ -1,0 +1,122 @@
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { writeAtomically } from "../platform/private-files.ts";
+import { isMissing, readText } from "./client-files.ts";
+import { isRecord } from "./entries.ts";
+import { createPrivateFolder, syncFolder } from "../platform/private-files.ts";
+import type { Plan } from "./plan.ts";
+import { codeOf } from "../shared/error.ts";
+
+/** Stored as manifest.json beside the copies. Add fields as optional. */
+interface Manifest {
+  readonly version: 1;
+  readonly action: Plan["action"];
+  readonly client: string;
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly files: readonly {
+    readonly path: string;
+    /** The copy in this folder and the SHA-256 of its text; null: the file was not there before. */
+    readonly before: { readonly copy: string; readonly hash: string } | null;
+    /** SHA-256 of the text that was put in its place; null: it was deleted. */
+    readonly after: string | null;
+  }[];
+}
+
+export interface BackupFile {
+  readonly path: string;
+  readonly after: string | null;
+  /** The text before the change; null: there was no file. */
+  readonly before: string | null;
+}
+
+/** One applied plan. */
+export interface Backup {
+  readonly folder: string;
+  readonly action: Plan["action"];
+  readonly at: number;
+  readonly files: readonly BackupFile[];
+}
+
+export function hashOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+/** [IN8] Copies what the plan will change, before it changes; only the user can read it. Returns the folder. */
+export function create(backups: string, plan: Plan, now: number): string {
+  const folder = newFolder(backups, now);
+  const files = plan.edits.map(({ path, before, after }, index) => {
+    const copy = `${index}.json`;
+    if (before !== null) writeAtomically(join(folder, copy), before);
+    return {
+      path,
+      before: before === null ? null : { copy, hash: hashOf(before) },
+      after: after === null ? null : hashOf(after),
+    };
+  });
+  const manifest: Manifest = { version: 1, action: plan.action, client: plan.target.client, at: now, files };
+  writeAtomically(join(folder, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+  return folder;
+}
+
+/** Names sort by time; two plans of one millisecond get a number each. */
+function newFolder(backups: string, now: number): string {
+  createPrivateFolder(backups);
+  const time = new Date(now).toISOString().replaceAll(":", "-");
+  for (let serial = 0; ; serial++) {
+    const folder = join(backups, `${time}-${String(serial).padStart(3, "0")}`);
+    try {
+      mkdirSync(folder, { mode: 0o700 });
+      syncFolder(backups);
+      return folder;
+    } catch (error) {
+      if (codeOf(error) !== "EEXIST") throw error;
+    }
+  }
+}
+
+/**
+ * All backups, oldest first. A folder without a sound manifest is passed over, its plan was never carried out; so is a file
+ * whose copy is gone or damaged.
+ */
+export function list(backups: string): Backup[] {
+  return listNames(backups)
+    .toSorted()
+    .map((name) => join(backups, name))
+    .flatMap((folder) => {
+      const manifest = readManifest(folder);
+      return manifest ? [{ folder, action: manifest.action, at: manifest.at, files: readFiles(folder, manifest) }] : [];
+    });
+}
+
+function readFiles(folder: string, manifest: Manifest): BackupFile[] {
+  return manifest.files.flatMap(({ path, before, after }): BackupFile[] => {
+    if (before === null) return [{ path, before: null, after }];
+    const text = readText(join(folder, before.copy));
+    return text.ok && text.value !== null && hashOf(text.value) === before.hash
+      ? [{ path, before: text.value, after }]
+      : [];
+  });
+}
+
+function listNames(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+function readManifest(folder: string): Manifest | null {
+  const text = readText(join(folder, "manifest.json"));
+  if (!text.ok || text.value === null) return null;
+  try {
+    const value: unknown = JSON.parse(text.value);
+    // SHIM's own file, written whole or not at all.
+    return isRecord(value) && value["version"] === 1 ? (value as unknown as Manifest) : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,148 @@
+import {
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  type Stats,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { messageOf } from "../shared/error.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { persistentPathFolders, realPath } from "../platform/shim-command.ts";
+import { writeAtomically } from "../platform/private-files.ts";
+import { isMissing } from "./client-files.ts";
+import { isRecord } from "./entries.ts";
+import type { Launch } from "../platform/launch.ts";
+import type { Machine } from "./targets.ts";
+
+/** The link in the user's folder of programs that makes `shim` a command. */
+export interface LinkPlan {
+  readonly action: "create" | "remove";
+  readonly path: string;
+  /** The launcher that the link leads to. */
+  readonly target: string;
+  /** Whether the user's PATH has the folder of the link. */
+  readonly isOnPath: boolean;
+}
+
+/** What `init` has made, so that `uninstall` removes that and nothing else. Stored. Add fields as optional. */
+interface LinkRecord {
+  readonly path: string;
+  readonly target: string;
+  /** Folders that were made for the link, outermost first. */
+  readonly folders: readonly string[];
+}
+
+export interface LinkContext {
+  readonly machine: Machine;
+  readonly launch: Launch;
+  /** File of the {@link LinkRecord}. */
+  readonly record: string;
+}
+
+/**
+ * [IN16] [IN17] The link that makes `shim` a command, or why none is made.
+ *
+ * @returns null: nothing to do; an error names the foreign program that keeps the name
+ */
+export function planLink({ machine, launch, record }: LinkContext): Result<LinkPlan | null, string> {
+  if (machine.platform === "win32") return ok(null);
+  const path = join(machine.homedir, ".local", "bin", "shim");
+  const folders = persistentPathFolders(machine.env);
+  const isStale = isStaleLink(path, record);
+  const named = [path, ...folders.map((folder) => join(folder, "shim"))];
+  const first = named.find((one) => exists(one) && !(one === path && isStale));
+  if (first !== undefined) return realPath(first) === realPath(launch.script) ? ok(null) : err(first);
+  return ok({ action: "create", path, target: launch.script, isOnPath: folders.includes(dirname(path)) });
+}
+
+/** [IN18] The link that `init` made, as long as it still leads where it was made to lead. */
+export function planLinkRemoval({ record }: LinkContext): LinkPlan | null {
+  const linkRecord = readRecord(record);
+  if (linkRecord === null || linkTarget(linkRecord.path) !== linkRecord.target) return null;
+  return { action: "remove", path: linkRecord.path, target: linkRecord.target, isOnPath: false };
+}
+
+/** @returns why it could not be done */
+export function applyLink(plan: LinkPlan, record: string): string | null {
+  try {
+    if (plan.action === "create") createLink(plan, record);
+    else removeLink(plan, record);
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function createLink({ path, target }: LinkPlan, record: string): void {
+  const folders = missingFolders(dirname(path));
+  mkdirSync(dirname(path), { recursive: true });
+  mkdirSync(dirname(record), { recursive: true, mode: 0o700 });
+  const earlier = readRecord(record)?.folders ?? [];
+  const linkRecord: LinkRecord = { path, target, folders: [...new Set([...earlier, ...folders])] };
+  // Before the link: a link without a record would never be removed.
+  writeAtomically(record, `${JSON.stringify(linkRecord)}\n`);
+  const temporary = join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
+  rmSync(temporary, { force: true });
+  symlinkSync(target, temporary);
+  renameSync(temporary, path);
+}
+
+function removeLink({ path }: LinkPlan, record: string): void {
+  const folders = readRecord(record)?.folders ?? [];
+  rmSync(path);
+  for (const folder of folders.toReversed()) removeIfEmpty(folder);
+  rmSync(record);
+}
+
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // Something else lives there by now.
+  }
+}
+
+function missingFolders(folder: string): string[] {
+  if (exists(folder)) return [];
+  return [...missingFolders(dirname(folder)), folder];
+}
+
+/** A link of SHIM's whose copy was moved or deleted since. */
+function isStaleLink(path: string, record: string): boolean {
+  const target = linkTarget(path);
+  if (target === null || realPath(path) !== null) return false;
+  return /[\\/]bin[\\/]shim\.mjs$/.test(target) || readRecord(record)?.target === target;
+}
+
+function exists(path: string): boolean {
+  return statLink(path) !== null;
+}
+
+function statLink(path: string): Stats | null {
+  try {
+    return lstatSync(path);
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}
+
+/** What a symbolic link holds; null: there is none, or the file is no link. */
+function linkTarget(path: string): string | null {
+  return statLink(path)?.isSymbolicLink() === true ? readlinkSync(path) : null;
+}
+
+function readRecord(path: string): LinkRecord | null {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    // SHIM's own file, written whole or not at all.
+    return isRecord(value) && typeof value["path"] === "string" ? (value as unknown as LinkRecord) : null;
+  } catch {
+    return null;
+  }
+}

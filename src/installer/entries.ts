@@ -1,0 +1,106 @@
+import type { HookEvent } from "../contract/hook-input.ts";
+import { hookTool } from "../contract/hook-tool.ts";
+import { plainWord, shellWord, type Launch } from "../platform/launch.ts";
+
+/** What SHIM writes into a client's settings, and how it knows its own again after the clone moved. Pure. */
+
+export const serverName = "shim";
+
+/** Seconds, as Claude Code counts a hook's timeout. Starting reads the store and composes the brief. */
+export function hookTimeout(event: HookEvent): number {
+  return event === "SessionStart" ? 15 : 10;
+}
+
+export function serverCommand(launch: Launch): { command: string; args: string[] } {
+  return { command: launch.node, args: [launch.script, "mcp"] };
+}
+
+/** Exec form: no shell takes part, so no path needs quoting and Windows behaves as the others. */
+export function hookCommand(launch: Launch, event: HookEvent): { command: string; args: string[] } {
+  return { command: launch.node, args: [launch.hookScript, event] };
+}
+
+/**
+ * The status line is one string for a shell. On Windows that is Git Bash or PowerShell, whichever is there, so the text must
+ * mean the same to both: slashes, and a node with blanks in its path is started from its folder, since PowerShell takes a
+ * quoted word at the start for a value. Null: a path that cannot be written for both.
+ */
+export function statusLineCommand(launch: Launch, platform: NodeJS.Platform): string | null {
+  if (platform !== "win32") return `${shellWord(launch.node)} ${shellWord(launch.script)} statusline`;
+  const node = launch.node.replaceAll("\\", "/");
+  const script = windowsWord(launch.script.replaceAll("\\", "/"));
+  const cut = node.lastIndexOf("/");
+  const folder = windowsWord(node.slice(0, cut));
+  if (script === null || folder === null) return null;
+  if (plainWord.test(node)) return `${node} ${script} statusline`;
+  return `cd ${folder}; ./${node.slice(cut + 1)} ${script} statusline`;
+}
+
+function windowsWord(text: string): string | null {
+  if (plainWord.test(text)) return text;
+  if (!text.includes("'")) return `'${text}'`;
+  return /["$`]/.test(text) ? null : `"${text}"`;
+}
+
+/** A command and its arguments as a client's settings hold them. */
+export interface Command {
+  readonly command: string;
+  readonly args: readonly string[];
+}
+
+export function parseCommand(value: unknown): Command | null {
+  if (!isRecord(value)) return null;
+  const { command, args = [] } = value;
+  if (typeof command !== "string" || !Array.isArray(args)) return null;
+  return args.every((arg) => typeof arg === "string") ? { command, args } : null;
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** shim.mjs in any folder, the installed `shim` and its Windows wrappers, the package's name for npx. */
+const program = /(^|[\\/])(shim(\.mjs|\.cmd|\.exe)?|shim-mcp(@[^\\/]*)?)$/;
+const hookProgram = /(^|[\\/])(dist[\\/]hook|shim-hook)\.[cm]?js$/;
+const node = /(^|[\\/])node[^\\/]*$/;
+
+export function isOurServer(value: unknown): boolean {
+  const found = parseCommand(value);
+  return found !== null && found.args.at(-1) === "mcp" && programIndex(found) >= 0;
+}
+
+/** One handler under an event: the hook's own script with the event as its argument, or `shim hook <event>`. */
+export function isOurHook(value: unknown, event: string): boolean {
+  if (isHookToolHandler(value)) return true;
+  const found = parseCommand(value);
+  if (!found) return false;
+  if (found.args.length === 0) return isShellHook(found.command, event);
+  if (found.args.at(-1) !== event) return false;
+  if (found.args.length === 2 && hookProgram.test(found.args[0] ?? "")) return node.test(found.command);
+  return found.args.at(-2) === "hook" && programIndex(found) >= 0;
+}
+
+/** A handler that delivers the event to SHIM's MCP server, whatever the server is called. */
+export function isHookToolHandler(value: unknown): boolean {
+  return isRecord(value) && value["type"] === "mcp_tool" && value["tool"] === hookTool;
+}
+
+function isShellHook(command: string, event: string): boolean {
+  const words = /^(?<program>.*?)["']?\s+hook\s+(?<event>\w+)\s*$/.exec(command)?.groups;
+  return words?.["event"] === event && /(^|[\\/\s"'])shim(\.mjs|-mcp)?$/.test(words["program"] ?? "");
+}
+
+export function isOurStatusLine(value: unknown): boolean {
+  if (!isRecord(value) || typeof value["command"] !== "string") return false;
+  return /(^|[\\/\s"'])shim(\.mjs|-mcp)?["']?\s+statusline\s*$/.test(value["command"]);
+}
+
+function programIndex({ command, args }: Command): number {
+  return [command, ...args].findIndex((word) => program.test(word));
+}
+
+/** The script that an entry of ours starts; null where a bare name is looked up on the PATH. */
+export function findScript(value: unknown): string | null {
+  const found = parseCommand(value);
+  return found?.args.find((arg) => /[\\/][^\\/]*\.[cm]?js$/.test(arg)) ?? null;
+}

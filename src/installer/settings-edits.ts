@@ -1,0 +1,207 @@
+import { hookEvents, type HookEvent } from "../contract/hook-input.ts";
+import { hookToolGroups, isEventKnown, isHookToolEvent } from "../contract/hook-tool.ts";
+import type { ClientName } from "./targets.ts";
+import {
+  parseCommand,
+  hookCommand,
+  hookTimeout,
+  isHookToolHandler,
+  isOurHook,
+  isOurServer,
+  isOurStatusLine,
+  isRecord,
+  serverCommand,
+  serverName,
+} from "./entries.ts";
+import type { Launch } from "../platform/launch.ts";
+import * as json from "./json-text.ts";
+
+/** Text in, text out: SHIM's entries put into a client's settings and taken out again. `shapeProblem` comes first. */
+
+/** Syntax, and the shape of what SHIM would edit; null when all is as expected. */
+export function shapeProblem(text: string): string | null {
+  const syntax = json.findProblem(text);
+  if (syntax) return `${syntax}. Correct it and try again; nothing was changed.`;
+  const wrong = findShapeProblem(text);
+  return wrong && `has an unexpected "${wrong}". Correct it and try again; nothing was changed.`;
+}
+
+function findShapeProblem(text: string): string | null {
+  for (const key of ["mcpServers", "hooks", "env"]) {
+    const value = json.valueAt(text, [key]);
+    if (value !== undefined && !isRecord(value)) return key;
+  }
+  for (const event of hookEvents) {
+    const value = json.valueAt(text, ["hooks", event]);
+    if (value !== undefined && !Array.isArray(value)) return `hooks.${event}`;
+  }
+  return null;
+}
+
+/** Names of the servers that are SHIM, whatever the user calls them. */
+export function ourServers(text: string): string[] {
+  const servers = json.valueAt(text, ["mcpServers"]);
+  if (!isRecord(servers)) return [];
+  return Object.keys(servers).filter((name) => isOurServer(servers[name]));
+}
+
+/** Another program that goes by SHIM's name. */
+export function isNameTaken(text: string): boolean {
+  const holder = json.valueAt(text, ["mcpServers", serverName]);
+  return holder !== undefined && !isOurServer(holder);
+}
+
+/** [IN5] An entry that is there keeps its name and what the user added to it, such as `env`. */
+export function addServer(text: string, client: ClientName, launch: Launch): string {
+  const expected = serverCommand(launch);
+  const [first, ...others] = ourServers(text);
+  if (first === undefined) {
+    const entry = client === "claude-code" ? { type: "stdio", ...expected } : expected;
+    return json.set(text, ["mcpServers", serverName], entry);
+  }
+  const single = others.reduce((rest, name) => json.remove(rest, ["mcpServers", name]), text);
+  return updateCommand(single, ["mcpServers", first], expected);
+}
+
+export function removeServers(text: string, original: string): string {
+  const rest = ourServers(text).reduce((rest, name) => json.remove(rest, ["mcpServers", name]), text);
+  return rest === text ? text : removeIfEmptied(rest, ["mcpServers"], original);
+}
+
+/** How Claude Code delivers events to SHIM. */
+export interface HookDelivery {
+  /** The name of SHIM's MCP server, which takes tool events; null: each event starts a process. */
+  readonly server: string | null;
+  /** Of the client; null: not known. */
+  readonly version: string | null;
+}
+
+/** The events that a client of this version can have hooks for. */
+export function supportedEvents({ version }: HookDelivery): HookEvent[] {
+  return hookEvents.filter((event) => isEventKnown(event, version));
+}
+
+/** Where SHIM's handlers stand under an event: the matcher's group and the place in it. */
+export function ourHooks(text: string, event: string): { group: number; handler: number }[] {
+  const groups = json.valueAt(text, ["hooks", event]);
+  if (!Array.isArray(groups)) return [];
+  return groups.flatMap((group: unknown, at) => {
+    if (!isRecord(group) || !Array.isArray(group["hooks"])) return [];
+    const handlers = group["hooks"].map((handler: unknown, index) => ({ handler, index }));
+    return handlers
+      .filter(({ handler }) => isOurHook(handler, event))
+      .map(({ index }) => ({ group: at, handler: index }));
+  });
+}
+
+/** [IN5] One hook for each event; one that is there is corrected in its place, the user's own are not touched. */
+export function addHooks(text: string, launch: Launch, delivery: HookDelivery): string {
+  return hookEvents.reduce((rest, event) => {
+    if (!isEventKnown(event, delivery.version)) return withoutHooks(rest, event, "");
+    return delivery.server !== null && isHookToolEvent(event)
+      ? withToolHook(rest, event, hookToolGroups(event, delivery.server))
+      : withProcessHook(rest, event, launch);
+  }, text);
+}
+
+/** [IN20] The event goes to the MCP server: a group for each matcher. A process hook of SHIM's goes. */
+function withToolHook(text: string, event: HookEvent, expected: readonly object[]): string {
+  const found = ourHooks(text, event).map(({ group }) => json.valueAt(text, ["hooks", event, group]));
+  if (JSON.stringify(found) === JSON.stringify(expected)) return text;
+  const without = removeHandlers(text, event, ourHooks(text, event));
+  return expected.reduce<string>((rest, group) => json.append(rest, ["hooks", event], group), without);
+}
+
+function withProcessHook(text: string, event: HookEvent, launch: Launch): string {
+  const tools = ourHooks(text, event).filter(({ group, handler }) =>
+    isHookToolHandler(json.valueAt(text, ["hooks", event, group, "hooks", handler])),
+  );
+  const rest = removeHandlers(text, event, tools);
+  const [first, ...others] = ourHooks(rest, event);
+  const expected = hookCommand(launch, event);
+  if (!first) {
+    const handler = { type: "command", ...expected, timeout: hookTimeout(event) };
+    return json.append(rest, ["hooks", event], { hooks: [handler] });
+  }
+  const single = removeHandlers(rest, event, others);
+  return updateCommand(single, ["hooks", event, first.group, "hooks", first.handler], expected);
+}
+
+export function removeHooks(text: string, original: string): string {
+  const rest = hookEvents.reduce((rest, event) => withoutHooks(rest, event, original), text);
+  return rest === text ? text : removeIfEmptied(rest, ["hooks"], original);
+}
+
+function withoutHooks(text: string, event: HookEvent, original: string): string {
+  const found = ourHooks(text, event);
+  return found.length === 0 ? text : removeIfEmptied(removeHandlers(text, event, found), ["hooks", event], original);
+}
+
+/** Last first, so that the places before stay true. */
+function removeHandlers(text: string, event: string, handlers: readonly { group: number; handler: number }[]): string {
+  return handlers.reduceRight((rest, { group, handler }) => {
+    const without = json.remove(rest, ["hooks", event, group, "hooks", handler]);
+    const left = json.valueAt(without, ["hooks", event, group, "hooks"]);
+    const isEmptied = Array.isArray(left) && left.length === 0;
+    return isEmptied ? json.remove(without, ["hooks", event, group]) : without;
+  }, text);
+}
+
+/** What stands in the client's one place for a status line. */
+export type StatusLine =
+  | { readonly kind: "none" | "ours" | "unknown" }
+  | { readonly kind: "other"; readonly command: string };
+
+export function statusLineIn(text: string): StatusLine {
+  const value = json.valueAt(text, ["statusLine"]);
+  if (value === undefined) return { kind: "none" };
+  if (isOurStatusLine(value)) return { kind: "ours" };
+  if (!isRecord(value) || value["type"] !== "command") return { kind: "unknown" };
+  const { command } = value;
+  return typeof command === "string" ? { kind: "other", command } : { kind: "unknown" };
+}
+
+/** Brings back the to-do tools, which Claude Code 2.1.233 and later leaves out for the newest models. */
+const todoTools = ["env", "CLAUDE_CODE_ENABLE_TODO_TOOLS"];
+
+/** Whether the user, or SHIM, has said anything about the client's to-do tools. */
+export function isTodoToolsSet(text: string): boolean {
+  return json.valueAt(text, todoTools) !== undefined;
+}
+
+export function enableTodoTools(text: string): string {
+  return isTodoToolsSet(text) ? text : json.set(text, todoTools, "1");
+}
+
+export function removeTodoTools(text: string, original: string): string {
+  return json.valueAt(text, todoTools) === "1"
+    ? removeIfEmptied(json.remove(text, todoTools), ["env"], original)
+    : text;
+}
+
+/** The user's padding and other wishes for the line stay. */
+export function setStatusLine(text: string, command: string): string {
+  if (statusLineIn(text).kind === "none") return json.set(text, ["statusLine"], { type: "command", command });
+  if (json.valueAt(text, ["statusLine", "command"]) === command) return text;
+  return json.set(text, ["statusLine", "command"], command);
+}
+
+/** The user's command comes back, or, without one, the place is freed. A line that is not SHIM's stays. */
+export function restoreStatusLine(text: string, command: string | null): string {
+  if (statusLineIn(text).kind !== "ours") return text;
+  return command === null ? json.remove(text, ["statusLine"]) : json.set(text, ["statusLine", "command"], command);
+}
+
+function updateCommand(text: string, path: json.JsonPath, expected: { command: string; args: string[] }): string {
+  const found = parseCommand(json.valueAt(text, path));
+  const isSameCommand = found?.command === expected.command;
+  const isSameArgs = found !== null && JSON.stringify(found.args) === JSON.stringify(expected.args);
+  const named = isSameCommand ? text : json.set(text, [...path, "command"], expected.command);
+  return isSameArgs ? named : json.set(named, [...path, "args"], expected.args);
+}
+
+/** A container that SHIM's entries leave empty goes with them, unless the user had it before or wrote a comment into it. */
+function removeIfEmptied(text: string, path: json.JsonPath, original: string): string {
+  const isShims = json.isEmptyAt(text, path) && json.valueAt(original, path) === undefined;
+  return isShims ? json.remove(text, path) : text;
+}

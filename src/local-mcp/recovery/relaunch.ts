@@ -1,0 +1,113 @@
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import type { Runtime } from "../../runtime/runtime.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { undo } from "./recover.ts";
+import { codeOf } from "../../shared/error.ts";
+
+/** The seeds' SessionStarter: how the client is started again for a session that died. */
+
+export type TranscriptCheck =
+  | { readonly isWhole: true }
+  /** `reason` ends a sentence: "a new chat is started, because ...". */
+  | { readonly isWhole: false; readonly reason: string };
+
+export interface StartPlan {
+  readonly kind: "resume" | "new";
+  readonly command: string;
+  readonly args: readonly string[];
+  /** The reason, for the user. */
+  readonly reason: string;
+  /** The id that a new chat gets; null when the old session goes on. */
+  readonly newId: string | null;
+}
+
+export interface NewChat {
+  /** The first prompt of the new chat. */
+  readonly brief: string;
+  /** A UUID for it, so that the offer can name its taker before it starts. */
+  readonly id: string;
+}
+
+/** Bytes that are read from the end of a transcript: its last line may hold a tool's whole output. */
+const tailBytes = 8_388_608;
+
+/**
+ * [CL10] The client's own resume where its transcript is whole, else a new chat that begins with the brief. Pure.
+ *
+ * @returns null for a client that cannot be started from a command line
+ */
+export function planStart(
+  session: Pick<sessions.Session, "id" | "client">,
+  transcript: TranscriptCheck,
+  newChat: NewChat,
+): StartPlan | null {
+  if (session.client !== "claude-code") return null;
+  if (transcript.isWhole) {
+    const reason = "its transcript is whole, so Claude Code goes on with it";
+    return { kind: "resume", command: "claude", args: ["--resume", session.id], reason, newId: null };
+  }
+  const reason = `a new chat is started with the brief, because ${transcript.reason}`;
+  return {
+    kind: "new",
+    command: "claude",
+    args: ["--session-id", newChat.id, newChat.brief],
+    reason,
+    newId: newChat.id,
+  };
+}
+
+/** Takes the offer back when the new chat never came to be. */
+export function withdrawOffer(runtime: Runtime, sessionId: string, newId: string): void {
+  const hasBegun = runtime.store.read((sql) => sessions.get(sql, newId) !== null, false);
+  if (!hasBegun) undo(runtime, sessionId);
+}
+
+/**
+ * [CL11] A transcript is whole when it is there, its last line is complete JSON and it names the session. Reads only its end,
+ * whatever its size; never throws.
+ */
+export function checkTranscript(path: string | null, sessionId: string): TranscriptCheck {
+  if (path === null) return toBroken("no transcript of it is known");
+  let tail: string;
+  try {
+    tail = readTail(path);
+  } catch (error) {
+    const isMissing = codeOf(error) === "ENOENT";
+    return toBroken(isMissing ? "its transcript is gone" : `its transcript cannot be read (${String(error)})`);
+  }
+  const problem = transcriptProblem(tail, sessionId);
+  return problem === null ? { isWhole: true } : toBroken(problem);
+}
+
+function transcriptProblem(tail: string, sessionId: string): string | null {
+  const last = tail.trimEnd().split("\n").at(-1) ?? "";
+  if (last === "") return "its transcript is empty";
+  if (!isObject(last)) return "its transcript ends in the middle of a line";
+  const namesSession = tail.includes(`"sessionId":${JSON.stringify(sessionId)}`);
+  return namesSession ? null : "its transcript is that of another session";
+}
+
+function toBroken(reason: string): TranscriptCheck {
+  return { isWhole: false, reason };
+}
+
+function isObject(line: string): boolean {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null;
+  } catch {
+    return false;
+  }
+}
+
+function readTail(path: string): string {
+  const file = openSync(path, "r");
+  try {
+    const { size } = fstatSync(file);
+    const bytes = Buffer.alloc(Math.min(size, tailBytes));
+    const read = readSync(file, bytes, 0, bytes.length, size - bytes.length);
+    return bytes.subarray(0, read).toString("utf8");
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,73 @@
+import type { Sql } from "../../shared/sql.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
+import * as remoteSessions from "../sync/remote-sessions.ts";
+import type { RemoteSession, Takeover } from "../sync/remote-sessions.ts";
+import * as news from "../team/news.ts";
+
+/** [RE25] Stores which sessions of this machine are continued by chats of others, by their mirrors. Writes only changes. */
+export function recordTakeovers(
+  { store, now }: Pick<Runtime, "store" | "now">,
+  workspace: string,
+  device: string,
+): void {
+  const rows = store.read((sql) => remoteSessions.list(sql, workspace, { device }), []);
+  for (const { session, taken } of rows) {
+    if (taken === null || store.read((sql) => news.has(sql, session, noticeKey(session, taken)), false)) continue;
+    store.write((sql) => recordContinuation(sql, now(), session, taken));
+  }
+  const returned = store.read((sql) => returnedSessions(sql, rows), []);
+  if (returned.length > 0) store.write((sql) => reopen(sql, now(), returned));
+}
+
+interface TakeoverNotice {
+  readonly seq: number;
+  readonly session: string;
+}
+
+/** Sessions that were reported as continued elsewhere, and are not any more. */
+function returnedSessions(sql: Sql, taken: readonly Pick<RemoteSession, "session">[]): TakeoverNotice[] {
+  const notices = sql.all<TakeoverNotice>(
+    `SELECT n.seq, n.session_id AS session FROM team_news n JOIN sessions s ON s.id = n.session_id
+     WHERE n.kind = 'continued_elsewhere' AND n.key = 'continued:' || s.id || ':' || s.recovery_by
+       AND s.recovery = 'recovered' AND NOT EXISTS (SELECT 1 FROM sessions heir WHERE heir.id = s.recovery_by)`,
+  );
+  const isTaken = new Set(taken.map(({ session }) => session));
+  return notices.filter(({ session }) => !isTaken.has(session));
+}
+
+/** [RE26] The session can be recovered again; if the same chat takes it once more, that is reported once more. */
+function reopen(sql: Sql, at: number, notices: readonly TakeoverNotice[]): void {
+  for (const { seq, session } of notices) {
+    sql.run("DELETE FROM team_news WHERE seq = ?", seq);
+    sessions.setRecovery(sql, at, session, null, null);
+    recoveries.add(sql, { at, sessionId: session, action: "undone" });
+  }
+}
+
+function noticeKey(session: string, { chat }: Pick<Takeover, "chat">): string {
+  return `continued:${session}:${chat}`;
+}
+
+/**
+ * [RE25] A session of this machine is continued elsewhere: it is not offered here any more, and it is told so when it returns, as is a chat that
+ * had been offered it. Once: if it lives on in spite of that, and dies, it is to be recovered itself.
+ */
+export function recordContinuation(
+  sql: Sql,
+  now: number,
+  session: string,
+  taken: Pick<Takeover, "chat" | "machine">,
+): void {
+  const { chat, machine } = taken;
+  const ownSession = sessions.get(sql, session);
+  if (!ownSession || chat === session) return;
+  const notice: news.News = { kind: "continued_elsewhere", session, by: chat, machine };
+  const key = noticeKey(session, taken);
+  if (!news.add(sql, now, session, key, notice) || ownSession.endedAt !== null) return;
+  if (ownSession.recovery === "offered" && ownSession.recoveryBy !== null)
+    news.add(sql, now, ownSession.recoveryBy, key, notice);
+  sessions.setRecovery(sql, now, session, "recovered", chat);
+  recoveries.add(sql, { at: now, sessionId: session, action: "recovered", by: chat });
+}

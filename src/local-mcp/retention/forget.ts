@@ -1,0 +1,278 @@
+import { statSync } from "node:fs";
+import type { Sql, SqlValue } from "../../shared/sql.ts";
+import type { Paths } from "../../platform/paths.ts";
+import { backUp, listBackups } from "../../store/backup.ts";
+import { decode, encode } from "../../store/checkpoint-body.ts";
+import { removeDatabase } from "../../store/database.ts";
+import type { Connection } from "../../store/driver.ts";
+import { incrementForgetCount } from "../../store/forget-count.ts";
+import { withMaintenanceLock } from "../../store/maintenance-lock.ts";
+import * as snapshotDrops from "../../store/snapshot-drops.ts";
+import { markTranscript } from "../sessions/transcript-mark.ts";
+import * as syncDevice from "../sync/device.ts";
+import * as spool from "../../store/spool.ts";
+import { removeDurably } from "../../platform/private-files.ts";
+import type { Store } from "../../store/store.ts";
+import { rebuild } from "../../store/text-index.ts";
+import { StoreError, toStoreError } from "../../store/store-error.ts";
+
+export type ForgetTarget =
+  | { readonly session: string }
+  | { readonly project: string }
+  | { readonly checkpoint: string };
+
+export interface ForgetResult {
+  readonly sessions: readonly string[];
+  readonly checkpoints: readonly string[];
+  /** Deleted rows of all kinds. */
+  readonly rows: number;
+  /** Git snapshots that the caller must drop, then report to snapshot-drops. */
+  readonly snapshots: readonly snapshotDrops.SnapshotDrop[];
+}
+
+/** What a purge still has to look for; it goes with the purge. */
+interface PurgeTargets {
+  readonly sessions: readonly string[];
+  readonly projects: readonly string[];
+}
+
+const targetsKey = "purge_targets";
+const pendingKey = "purge_pending";
+/** Tables whose rows belong to one session. */
+const ownedTables = [
+  "clients",
+  "journal",
+  "checkpoints",
+  "signals",
+  "crashes",
+  "recoveries",
+  "team_chats",
+  "team_news",
+  "team_continuations",
+  "team_calls",
+  "team_claims",
+  "usage_messages",
+  "usage_costs",
+  "usage_totals",
+  "usage_files",
+  "task_spending",
+];
+/** Each waits as long as any write does for other processes. */
+const maxAttempts = 3;
+
+/**
+ * [ST60] Deletes every row of a session, of all sessions of a project, or one checkpoint. Traces are left in the file, its log and
+ * its copies until {@link purge}. A pause of the project stays, as it is a wish and no content.
+ *
+ * @param keepsCopies backups are wanted: no purge is to follow
+ */
+export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): ForgetResult {
+  // A PRAGMA answers a row, which better-sqlite3 does not let run() throw away.
+  sql.all("PRAGMA secure_delete = ON");
+  const sessions = sessionsOf(sql, target);
+  const isCheckpoint = "checkpoint" in target;
+  const [where, values] = isCheckpoint ? ["id = ?", [target.checkpoint]] : inClause("session_id", sessions);
+  const checkpoints = selectColumn(sql, `SELECT id FROM checkpoints WHERE ${where}`, values);
+  const [theirs, ids] = inClause("checkpoint_id", checkpoints);
+  const snapshots = sql.all<snapshotDrops.SnapshotDrop>(
+    `SELECT checkpoint_id AS checkpointId, repository FROM snapshots WHERE ${theirs}`,
+    ...ids,
+  );
+  snapshotDrops.enqueue(sql, theirs, ...ids);
+  const changedCheckpoints = dropInheritedWork(sql, sessions);
+  const rows = isCheckpoint
+    ? sql.run(`DELETE FROM checkpoints WHERE ${where}`, ...values)
+    : sessions.reduce((sum, id) => sum + deleteSession(sql, id), 0);
+  // What is sealed and not sent yet may hold it, and the key is on this machine.
+  if (isSealed(sql, sessions, [...checkpoints, ...changedCheckpoints])) syncDevice.requestNewEpoch(sql);
+  if (!keepsCopies) savePurgeTargets(sql, { sessions, projects: "project" in target ? [target.project] : [] });
+  incrementForgetCount(sql);
+  return { sessions, checkpoints, rows, snapshots };
+}
+
+function isSealed(sql: Sql, sessions: readonly string[], checkpoints: readonly string[]): boolean {
+  const [theirs, ids] = inClause("session_id", sessions);
+  const [these, names] = inClause("json_extract(op, '$.checkpoint')", checkpoints);
+  return sql.all(`SELECT 1 FROM sync_log WHERE ${theirs} OR ${these} LIMIT 1`, ...ids, ...names).length > 0;
+}
+
+function sessionsOf(sql: Sql, target: ForgetTarget): string[] {
+  if ("checkpoint" in target) return [];
+  if ("session" in target) return [target.session];
+  return selectColumn(sql, "SELECT id FROM sessions WHERE project = ? OR (project IS NULL AND cwd = ?)", [
+    target.project,
+    target.project,
+  ]);
+}
+
+function deleteSession(sql: Sql, id: string): number {
+  let rows = 0;
+  skipTranscriptSoFar(sql, id);
+  for (const table of ownedTables) rows += sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
+  rows += sql.run("DELETE FROM clients WHERE given_id = ?", id);
+  sql.run("UPDATE sessions SET parent_id = NULL WHERE parent_id = ?", id);
+  sql.run("UPDATE sessions SET recovery_by = NULL WHERE recovery_by = ?", id);
+  sql.run("UPDATE recoveries SET by_session = NULL WHERE by_session = ?", id);
+  return rows + sql.run("DELETE FROM sessions WHERE id = ?", id);
+}
+
+/**
+ * [ST63] What a successor was handed of a forgotten session (`WorkState.continues`) goes with it.
+ *
+ * @returns which checkpoints were changed
+ */
+function dropInheritedWork(sql: Sql, sessions: readonly string[]): string[] {
+  const changedCheckpoints: string[] = [];
+  const [where, values] = inClause("session_id", sessions);
+  const successors = selectColumn(
+    sql,
+    `SELECT DISTINCT by_session FROM recoveries WHERE by_session IS NOT NULL AND ${where}`,
+    values,
+  );
+  const [theirs, ids] = inClause("session_id", successors);
+  for (const row of sql.all<{ seq: number; id: string; hash: string; body: Uint8Array }>(
+    `SELECT seq, id, hash, body FROM checkpoints WHERE ${theirs}`,
+    ...ids,
+  )) {
+    const state = readInheritedWork(row.body, row.hash);
+    if (!state || !sessions.includes(state.continues.session)) continue;
+    const { continues: _continues, ...rest } = state;
+    const { body, hash, rawBytes } = encode(rest);
+    sql.run("UPDATE checkpoints SET body = ?, hash = ?, raw_bytes = ? WHERE seq = ?", body, hash, rawBytes, row.seq);
+    changedCheckpoints.push(row.id);
+  }
+  return changedCheckpoints;
+}
+
+/** Null for a state that was handed nothing, and for a damaged one: what cannot be read holds nothing to hand on. */
+function readInheritedWork(body: Uint8Array, hash: string): { continues: { session: string } } | null {
+  try {
+    const state = decode(body, hash) as { continues?: { session: string } };
+    return state.continues ? { ...state, continues: state.continues } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** [ST62] A chat that lives on begins anew: what stands in its transcript by now is forgotten, too. */
+function skipTranscriptSoFar(sql: Sql, id: string): void {
+  const [row] = sql.all<{ path: string | null; offset: number }>(
+    "SELECT transcript_path AS path, transcript_offset AS offset FROM sessions WHERE id = ?",
+    id,
+  );
+  if (!row?.path) return;
+  const size = statSync(row.path, { throwIfNoEntry: false })?.size ?? 0;
+  markTranscript(sql, id, Math.max(row.offset, size));
+}
+
+function savePurgeTargets(sql: Sql, { sessions, projects }: PurgeTargets): void {
+  const before = targetsOf(sql);
+  const all: PurgeTargets = {
+    sessions: [...new Set([...before.sessions, ...sessions])],
+    projects: [...new Set([...before.projects, ...projects])],
+  };
+  setMeta(sql, targetsKey, JSON.stringify(all));
+  setMeta(sql, pendingKey, "1");
+}
+
+/** True from a forget until its traces are gone everywhere. */
+export function isPurgePending(sql: Sql): boolean {
+  return sql.all("SELECT 1 FROM meta WHERE key = ?", pendingKey).length > 0;
+}
+
+/**
+ * [ST61] Removes the traces of what was forgotten: search index, spool, backups, set-aside files, free pages, write-ahead log. All
+ * earlier backups and set-aside files go; a new backup is made. Can be repeated, and must be after an error.
+ *
+ * @throws {StoreError} when another process holds the file for too long; says which step is left
+ */
+export async function purge(store: Store, paths: Pick<Paths, "spool">): Promise<void> {
+  const targets = store.read(targetsOf, { sessions: [], projects: [] });
+  const hadBackups = listBackups(store.context.files.backups).length > 0;
+  store.connection().all("PRAGMA secure_delete = ON");
+  await retryStep("the search index", store, () => store.write(rebuild));
+  await retryStep("the spool", store, () => spool.remove(paths.spool, (entry) => matchesTargets(entry, targets)));
+  await retryStep("backups and set-aside files", store, () => removeCopies(store));
+  await retryStep("free pages", store, () => store.connection().run("VACUUM"));
+  await retryStep("the write-ahead log", store, () => {
+    store.write((sql) => sql.run("DELETE FROM meta WHERE key = ?", targetsKey));
+    truncateLog(store.connection());
+  });
+  if (hadBackups) await backUp(store, store.context.now(), 1);
+  store.write((sql) => sql.run("DELETE FROM meta WHERE key = ?", pendingKey));
+}
+
+async function retryStep(remainder: string, store: Store, work: () => unknown): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      work();
+      return;
+    } catch (error) {
+      const mapped = toStoreError(error, store.path);
+      if (!(mapped instanceof StoreError)) throw mapped;
+      if (!mapped.retryable || attempt === maxAttempts) {
+        throw new StoreError(
+          mapped.code,
+          `what was to be forgotten is deleted, but ${remainder} may still hold traces of it; repeat the command ` +
+            `(if that does not help, close the other chats first). ${mapped.message}`,
+          { cause: error },
+        );
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+/** Any copy may hold the rows: rather none than one too many. */
+function removeCopies(store: Store): void {
+  const { files, driver, busyMs } = store.context;
+  withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
+    removeDatabase(files.next);
+    removeDurably(files.backups);
+    removeDurably(files.setAside);
+  });
+}
+
+function truncateLog(connection: Connection): void {
+  const [row] = connection.all<{ busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)");
+  if (row?.busy) throw new StoreError("store_locked", "another process still reads an older state of the store");
+}
+
+function matchesTargets(entry: spool.SpoolEntry, { sessions, projects }: PurgeTargets): boolean {
+  const texts = textsOf(entry, 0);
+  return texts.some((text) => sessions.includes(text) || projects.some((project) => mentionsProject(text, project)));
+}
+
+function mentionsProject(text: string, project: string): boolean {
+  return text === project || text.startsWith(`${project}/`);
+}
+
+/** Values two levels down: a spooled hook holds its session and folder as `input.session_id` and `input.cwd`. */
+function textsOf(value: unknown, depth: number): string[] {
+  if (typeof value === "string") return [value];
+  if (typeof value !== "object" || value === null || depth > 2) return [];
+  return Object.values(value).flatMap((inner) => textsOf(inner, depth + 1));
+}
+
+function targetsOf(sql: Sql): PurgeTargets {
+  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", targetsKey);
+  // Only remember() writes this row.
+  return row ? (JSON.parse(row.value) as PurgeTargets) : { sessions: [], projects: [] };
+}
+
+function setMeta(sql: Sql, key: string, value: string): void {
+  sql.run(
+    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    key,
+    value,
+  );
+}
+
+/** One bound value, however many there are. */
+function inClause(name: string, values: readonly string[]): [string, SqlValue[]] {
+  return [`${name} IN (SELECT value FROM json_each(?))`, [JSON.stringify(values)]];
+}
+
+function selectColumn(sql: Sql, query: string, values: readonly SqlValue[]): string[] {
+  return sql.all<Record<string, string>>(query, ...values).flatMap((row) => Object.values(row));
+}

@@ -1,0 +1,234 @@
+import type { Config } from "../../contract/config.ts";
+import type { Sql, SqlValue } from "../../shared/sql.ts";
+import { closedReason } from "../sessions/closed-sessions.ts";
+import { hasContentSql } from "../../store/session-content-sql.ts";
+import * as snapshotDrops from "../../store/snapshot-drops.ts";
+
+export interface PruneResult {
+  /** Deleted checkpoints; their git snapshots wait in snapshot-drops. */
+  readonly checkpoints: readonly string[];
+  /** Rows deleted, of all kinds but signals. */
+  readonly rows: number;
+  /** The limit was reached: call again. */
+  readonly isMore: boolean;
+}
+
+const dayMs = 86_400_000;
+/** Folded journal rows are kept this long for `shim explain`. */
+const foldedJournalMs = 7 * dayMs;
+/** Crashes hold no text of the user's, and later tuning learns from them: kept this many times longer than sessions. */
+const crashAgeFactor = 12;
+
+/** [SI43] What chats have cost is looked up long after the chats themselves are gone. */
+const usageAgeFactor = 3;
+
+/** An incomplete session may still be recovered; one that was closed with nothing open is as good as finished. Needs the table under its own name. */
+const incompleteSql = `(sessions.ended_at IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))
+  AND sessions.detach_reason IS NOT '${closedReason(false)}')`;
+const newestSeqSql = "(SELECT max(seq) FROM checkpoints newest WHERE newest.session_id = checkpoints.session_id)";
+
+/**
+ * Deletes what is older or more than `retention` allows. [ST40] Never the newest checkpoint of a session that is incomplete or
+ * still kept, nor journal rows that no checkpoint has folded; [ST41] at most about `limit` rows in one call.
+ */
+export function prune(sql: Sql, now: number, retention: Config["retention"], limit: number): PruneResult {
+  const budget = new Budget(limit);
+  pruneOldSessions(sql, now - retention.maxAgeMs, budget);
+  pruneOldCheckpoints(sql, now - retention.maxAgeMs, budget);
+  pruneExcessCheckpoints(sql, retention.checkpointsPerSession, budget);
+  pruneJournal(sql, now - Math.min(foldedJournalMs, retention.maxAgeMs), budget);
+  pruneDeliveredNews(sql, now - retention.maxAgeMs, budget);
+  pruneOldCrashes(sql, now - retention.maxAgeMs * crashAgeFactor, budget);
+  pruneOldUsage(sql, now - retention.maxAgeMs * usageAgeFactor, budget);
+  sql.run("DELETE FROM notices WHERE acknowledged_at < ?", now - retention.maxAgeMs);
+  pruneToSize(sql, retention.maxBytes, budget);
+  return { checkpoints: budget.checkpoints, rows: limit - budget.remaining, isMore: budget.remaining <= 0 };
+}
+
+class Budget {
+  remaining: number;
+  readonly checkpoints: string[] = [];
+
+  constructor(limit: number) {
+    this.remaining = limit;
+  }
+
+  /** Never negative: SQLite takes a negative LIMIT for none. */
+  get limit(): number {
+    return Math.max(0, this.remaining);
+  }
+}
+
+/** [ST42] Sessions that ended, were recovered or dismissed, or in which nothing ever happened, go whole. */
+function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
+  const ids = selectColumn(
+    sql,
+    `SELECT id FROM sessions WHERE last_seen_at < ? AND (NOT ${incompleteSql} OR NOT ${hasContentSql("sessions.id")}) ORDER BY last_seen_at LIMIT ?`,
+    before,
+    budget.limit,
+  );
+  for (const id of ids) {
+    if (budget.remaining <= 0) return;
+    removeSession(sql, id, budget);
+  }
+}
+
+/** Few rows of each session. What it has yet to say to others (team_calls) is sent without it. */
+const otherOwnedTables = [
+  "signals",
+  "recoveries",
+  "clients",
+  "team_news",
+  "team_continuations",
+  "team_claims",
+  "usage_totals",
+  "usage_files",
+  "task_spending",
+];
+
+/** In portions: a session with more rows than the budget goes in several calls, its own row last. */
+function removeSession(sql: Sql, id: string, budget: Budget): void {
+  removeCheckpoints(sql, "session_id = ?", [id], budget);
+  budget.remaining -= sql.run(
+    "DELETE FROM journal WHERE seq IN (SELECT seq FROM journal WHERE session_id = ? LIMIT ?)",
+    id,
+    budget.limit,
+  );
+  if (budget.remaining <= 0) return;
+  for (const table of otherOwnedTables) sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
+  budget.remaining -= sql.run("DELETE FROM sessions WHERE id = ?", id);
+}
+
+function pruneOldCheckpoints(sql: Sql, before: number, budget: Budget): void {
+  const newest = newestCheckpointColumn(sql, "seq");
+  for (const { seq, session } of oldestRows(sql, "checkpoints", before)) {
+    if (budget.remaining <= 0) return;
+    if (seq < newest(session)) removeCheckpoints(sql, "seq = ?", [seq], budget);
+  }
+}
+
+/** [ST43] Of each session the newest ones stay. */
+function pruneExcessCheckpoints(sql: Sql, keep: number, budget: Budget): void {
+  const sessionsOverLimit = selectColumn(
+    sql,
+    "SELECT session_id FROM checkpoints GROUP BY session_id HAVING count(*) > ? LIMIT ?",
+    keep,
+    budget.limit,
+  );
+  for (const id of sessionsOverLimit) {
+    const oldestKept =
+      "(SELECT seq FROM checkpoints kept WHERE kept.session_id = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)";
+    removeCheckpoints(sql, `session_id = ? AND seq < ${oldestKept}`, [id, id, keep - 1], budget);
+  }
+}
+
+/** [ST44] What the newest checkpoint of its session holds already. */
+function pruneJournal(sql: Sql, before: number, budget: Budget): void {
+  const folded = newestCheckpointColumn(sql, "journal_seq");
+  for (const { seq, session } of oldestRows(sql, "journal", before)) {
+    if (budget.remaining <= 0) return;
+    if (seq <= folded(session)) budget.remaining -= sql.run("DELETE FROM journal WHERE seq = ?", seq);
+  }
+}
+
+/** Numbers follow the time, so the walk ends at the first younger row instead of reading the whole table. */
+function* oldestRows(
+  sql: Sql,
+  table: "checkpoints" | "journal",
+  before: number,
+): Generator<{ seq: number; session: string }> {
+  const query = `SELECT seq, session_id AS session, at FROM ${table} WHERE seq > ? ORDER BY seq LIMIT 200`;
+  let last = 0;
+  for (;;) {
+    const rows = sql.all<{ seq: number; session: string; at: number }>(query, last);
+    for (const row of rows) {
+      if (row.at >= before) return;
+      yield row;
+      last = row.seq;
+    }
+    if (rows.length === 0) return;
+  }
+}
+
+/** A column of each session's newest checkpoint; 0 without one. */
+function newestCheckpointColumn(sql: Sql, name: "seq" | "journal_seq"): (session: string) => number {
+  const cache = new Map<string, number>();
+  return (session) => {
+    const value =
+      cache.get(session) ??
+      sql.all<{ n: number }>(
+        `SELECT ${name} AS n FROM checkpoints WHERE session_id = ? ORDER BY seq DESC LIMIT 1`,
+        session,
+      )[0]?.n ??
+      0;
+    cache.set(session, value);
+    return value;
+  };
+}
+
+/** [ST48] What nobody was told stays as long as its session. */
+function pruneDeliveredNews(sql: Sql, before: number, budget: Budget): void {
+  const deliveredSql = "SELECT seq FROM team_news WHERE told_at < ? LIMIT ?";
+  budget.remaining -= sql.run(`DELETE FROM team_news WHERE seq IN (${deliveredSql})`, before, budget.limit);
+}
+
+function pruneOldCrashes(sql: Sql, before: number, budget: Budget): void {
+  const rows = sql.all<{ session_id: string; at: number }>(
+    "SELECT session_id, at FROM crashes WHERE at < ? LIMIT ?",
+    before,
+    budget.limit,
+  );
+  for (const row of rows) {
+    budget.remaining -= sql.run("DELETE FROM crashes WHERE session_id = ? AND at = ?", row.session_id, row.at);
+  }
+}
+
+function pruneOldUsage(sql: Sql, before: number, budget: Budget): void {
+  const messages = "SELECT key FROM usage_messages WHERE at < ? ORDER BY at LIMIT ?";
+  budget.remaining -= sql.run(`DELETE FROM usage_messages WHERE key IN (${messages})`, before, budget.limit);
+  if (budget.remaining > 0) budget.remaining -= sql.run("DELETE FROM usage_costs WHERE at < ?", before);
+}
+
+/** [ST45] Oldest checkpoints first, then whole sessions that are over. Freed pages are used again; the file does not shrink. */
+function pruneToSize(sql: Sql, maxBytes: number, budget: Budget): void {
+  const portion = 50;
+  while (budget.remaining > 0 && usedBytes(sql) > maxBytes) {
+    const step = new Budget(Math.min(portion, budget.remaining));
+    const allowed = step.remaining;
+    removeCheckpoints(sql, `seq < ${newestSeqSql}`, [], step);
+    if (step.remaining === allowed) removeOldestSession(sql, step);
+    budget.checkpoints.push(...step.checkpoints);
+    budget.remaining -= allowed - step.remaining;
+    // All that is left is the newest checkpoints of incomplete sessions.
+    if (step.remaining === allowed) return;
+  }
+}
+
+function removeOldestSession(sql: Sql, budget: Budget): void {
+  const [id] = selectColumn(sql, `SELECT id FROM sessions WHERE NOT ${incompleteSql} ORDER BY last_seen_at LIMIT 1`);
+  if (id !== undefined) removeSession(sql, id, budget);
+}
+
+function usedBytes(sql: Sql): number {
+  const read = (pragma: string): number =>
+    Object.values(sql.all<Record<string, number>>(`PRAGMA ${pragma}`)[0] ?? {})[0] ?? 0;
+  return (read("page_count") - read("freelist_count")) * read("page_size");
+}
+
+/** Oldest first. `where` speaks of the table checkpoints. */
+function removeCheckpoints(sql: Sql, where: string, values: SqlValue[], budget: Budget): void {
+  const rows = sql.all<{ seq: number; id: string }>(
+    `SELECT seq, id FROM checkpoints WHERE ${where} ORDER BY seq LIMIT ?`,
+    ...values,
+    budget.limit,
+  );
+  for (const { seq, id } of rows) {
+    snapshotDrops.enqueue(sql, "checkpoint_id = ?", id);
+    budget.remaining -= sql.run("DELETE FROM checkpoints WHERE seq = ?", seq);
+    budget.checkpoints.push(id);
+  }
+}
+
+function selectColumn(sql: Sql, query: string, ...values: SqlValue[]): string[] {
+  return sql.all<Record<string, string>>(query, ...values).flatMap((row) => Object.values(row));
+}

@@ -1,0 +1,69 @@
+import { isWithin } from "../../shared/elapsed.ts";
+import type { Notifier } from "../notify/notifier.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import * as servers from "../sessions/servers.ts";
+import { isEmpty } from "../../store/spool.ts";
+import { ChatWaker } from "../team/chat-waker.ts";
+import type { Chat } from "./chat.ts";
+import type { FileSaver } from "./file-saver.ts";
+import type { LateSync } from "./late-sync.ts";
+import type { ChatTeam } from "./late-team.ts";
+import { openNotifier } from "./open-notifier.ts";
+import { refreshIfDue, upkeep } from "./upkeep.ts";
+
+export interface BackgroundParts {
+  readonly runtime: Runtime;
+  readonly chat: Chat;
+  /** The process that the client has started. */
+  readonly server: ProcessIdentity;
+  readonly team: ChatTeam | null;
+  readonly files: FileSaver;
+  readonly sync: LateSync;
+}
+
+/** In ms. */
+const quietIntervalMs = 10_000;
+
+/** Work of the process that no call asks for, in small portions. */
+export class Background {
+  readonly #parts: BackgroundParts;
+  readonly #wakeUp: ChatWaker;
+  readonly #notifier: Notifier;
+  /** The store after the last tick, and since when it is so. */
+  #version = "";
+  #changedAt = Number.NEGATIVE_INFINITY;
+  #ranAt = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: BackgroundParts) {
+    this.#parts = parts;
+    this.#wakeUp = new ChatWaker(parts.runtime);
+    this.#notifier = openNotifier(parts.runtime, parts.team);
+  }
+
+  /** [MC18] Does what is due. While nothing changes, only every ten seconds. */
+  tick(): void {
+    const { store, paths, now } = this.#parts.runtime;
+    const at = now();
+    if (store.version() !== this.#version || !isEmpty(paths.spool)) this.#changedAt = at;
+    const isQuiet = isWithin(at - this.#ranAt, quietIntervalMs) && !isWithin(at - this.#changedAt, quietIntervalMs);
+    if (isQuiet) return;
+    this.#ranAt = at;
+    this.#run();
+    // Its own writes are no news.
+    this.#version = store.version();
+  }
+
+  #run(): void {
+    const { runtime, chat, server, files, sync } = this.#parts;
+    const session = chat.current();
+    if (chat.client) servers.register(runtime, server, chat.client);
+    if (session) refreshIfDue(chat, session);
+    void chat.team?.follow(session);
+    if (session) this.#wakeUp.check(session);
+    void this.#notifier.check();
+    upkeep(runtime);
+    sync.startIfJoined();
+    void files.save();
+  }
+}

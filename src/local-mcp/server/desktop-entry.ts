@@ -1,0 +1,11 @@
+/** The same server in the bundle for Claude Desktop, whose Node loads no native module: [DX2] its own SQLite is the only one there. */
+import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
+import { serveSystem } from "./serve-system.ts";
+import { messageOf } from "../../shared/error.ts";
+
+try {
+  serveSystem({ open: openNodeSqlite, fallbackReason: null });
+} catch (error) {
+  process.stderr.write(`shim: ${messageOf(error)}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,40 @@
+import type { Runtime } from "../../runtime/runtime.ts";
+import { mayJoinTeam } from "../team/may-join.ts";
+import { version } from "../../platform/version.ts";
+import { instructions } from "./instructions.ts";
+
+/** How the server names itself. */
+export const serverInfo = { name: "shim", title: "SHIM", version };
+
+/** Versions of the protocol that begin with a handshake, the newest first, as the SDK serves them. */
+const newestVersion = "2025-11-25";
+const olderVersions: ReadonlySet<unknown> = new Set(["2025-06-18", "2025-03-26", "2024-11-05", "2024-10-07"]);
+
+const listChanged = { listChanged: true };
+
+/**
+ * The result of `initialize`, word for word that of the SDK's server, for which a client would wait until the worker has started. A version that
+ * is not known is answered with the newest one (MCP 2025-11-25, "Lifecycle", version negotiation).
+ *
+ * @param params of the request
+ * @returns null where the request is not complete: the worker refuses it
+ */
+export function initializeResult(runtime: Runtime, params: unknown): object | null {
+  if (!isComplete(params)) return null;
+  return {
+    protocolVersion: olderVersions.has(params["protocolVersion"]) ? params["protocolVersion"] : newestVersion,
+    capabilities: { tools: listChanged, resources: listChanged, prompts: listChanged },
+    serverInfo,
+    instructions: instructions(runtime, mayJoinTeam(runtime)),
+  };
+}
+
+function isComplete(params: unknown): params is Record<string, unknown> {
+  if (!isObject(params) || !isObject(params["capabilities"]) || !isObject(params["clientInfo"])) return false;
+  const { name, version: clientVersion } = params["clientInfo"];
+  return [params["protocolVersion"], name, clientVersion].every((value) => typeof value === "string");
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,25 @@
+import { mayBeJoined } from "../../coordinator-client/edge-config.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+
+/** The sync of this machine, loaded when it has joined a workspace: most machines never do. */
+export class LateSync {
+  readonly #runtime: Runtime;
+  readonly #server: ProcessIdentity;
+  #stop: Promise<() => Promise<void>> | null = null;
+
+  constructor(runtime: Runtime, server: ProcessIdentity) {
+    this.#runtime = runtime;
+    this.#server = server;
+  }
+
+  startIfJoined(): void {
+    if (this.#stop || !mayBeJoined(this.#runtime.paths.home, this.#runtime.env)) return;
+    this.#stop = import("../sync/start-sync.ts").then(({ startSync }) => startSync(this.#runtime, this.#server));
+  }
+
+  /** Sends what is left, if that is quick. */
+  async stop(): Promise<void> {
+    if (this.#stop) await (await this.#stop)();
+  }
+}

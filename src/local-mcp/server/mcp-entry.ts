@@ -1,0 +1,11 @@
+/** `shim mcp`: the stdio process of one chat. stdout belongs to the protocol. */
+import { loadDriver } from "../../store/open-driver.ts";
+import { serveSystem } from "./serve-system.ts";
+import { messageOf } from "../../shared/error.ts";
+
+void loadDriver()
+  .then(serveSystem)
+  .catch((error: unknown) => {
+    process.stderr.write(`shim mcp: ${messageOf(error)}\n`);
+    process.exitCode = 1;
+  });

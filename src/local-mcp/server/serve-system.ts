@@ -1,0 +1,29 @@
+import { edgeConfigFromEnv } from "../../coordinator-client/edge-config.ts";
+import { frontOf } from "../front/control.ts";
+import { clientPidOf } from "../../platform/processes.ts";
+import type { LoadedDriver } from "../../store/open-driver.ts";
+import { systemRuntime } from "../../runtime/system-runtime.ts";
+import { version } from "../../platform/version.ts";
+import { serve } from "./serve.ts";
+
+/** Serves the chat that has started this process, on the real machine and with the SQLite that the entry has chosen. */
+export function serveSystem({ open, fallbackReason }: Pick<LoadedDriver, "open" | "fallbackReason">): void {
+  const runtime = systemRuntime({ driver: open, busyMs: 5_000 });
+  if (fallbackReason) runtime.log("warn", "second choice of SQLite", { reason: fallbackReason });
+  const edge = edgeConfigFromEnv(process.env);
+  // Chats are saved all the same; Claude Desktop keeps stderr in the log of this server.
+  if (!edge.ok) {
+    runtime.log("error", "the workspace of the environment cannot be used", { reason: edge.error });
+    process.stderr.write(`SHIM: no workspace is joined: ${edge.error}.\n`);
+  }
+  const front = frontOf(process.env, process.ppid);
+  serve({
+    runtime,
+    version,
+    clientPid: front?.clientPid ?? clientPidOf(runtime.processes, process.env, process.ppid),
+    front,
+    stdin: process.stdin,
+    stdout: process.stdout,
+    exit: (code) => process.exit(code),
+  });
+}

@@ -1,0 +1,206 @@
+import {
+  CLIENT_INFO_META_KEY,
+  McpServer,
+  ResourceNotFoundError,
+  ResourceTemplate,
+  type ServerContext,
+} from "@modelcontextprotocol/server";
+import * as z from "zod";
+import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
+import { StoreError } from "../../store/store-error.ts";
+import type { Chat } from "./chat.ts";
+import { serverInfo } from "./handshake.ts";
+import { instructions } from "./instructions.ts";
+import { toListed } from "./listed-schema.ts";
+import * as resources from "./resources.ts";
+import type { Tool, ToolError } from "./tool.ts";
+import { registerState } from "./state-resource.ts";
+import { autoCheckpoint } from "./tools/auto-checkpoint.ts";
+import { chats } from "./tools/chats.ts";
+import { checkRecovery } from "./tools/check-recovery.ts";
+import { clearState } from "./tools/clear-state.ts";
+import { files } from "./tools/files.ts";
+import { forceCheckpoint } from "./tools/force-checkpoint.ts";
+import { inbox } from "./tools/inbox.ts";
+import { monitorSignals } from "./tools/monitor-signals.ts";
+import { next } from "./tools/next.ts";
+import { report } from "./tools/report.ts";
+import { send } from "./tools/send.ts";
+import { sessionStatus } from "./tools/session-status.ts";
+import { stateSet } from "./tools/state-set.ts";
+import { submit } from "./tools/submit.ts";
+import { stackOf } from "../../shared/error.ts";
+
+export const tools: readonly Tool[] = [
+  autoCheckpoint,
+  checkRecovery,
+  monitorSignals,
+  sessionStatus,
+  forceCheckpoint,
+  clearState,
+];
+
+/** [TE18] Beside the six, where the chat may be in a team. */
+export const teamTools: readonly Tool[] = [chats, submit, next, report, send, inbox, files, stateSet];
+
+export interface ServerOptions {
+  readonly chat: Chat;
+  readonly version: string;
+  /** Called with what is left to do once a tool has answered: work that nobody waits for. */
+  readonly afterAnswer: (work: () => void) => void;
+}
+
+/** One MCP server for one connection; the SDK serves both protocol eras with it. */
+export function createServer(options: ServerOptions): McpServer {
+  const server = new McpServer(
+    { ...serverInfo, version: options.version },
+    { instructions: instructions(options.chat.runtime, options.chat.team !== null) },
+  );
+  registerAll(server, options);
+  return server;
+}
+
+/** All that clients find on a server of SHIM. */
+export function registerAll(server: McpServer, options: ServerOptions): void {
+  const { chat } = options;
+  for (const tool of chat.team ? [...tools, ...teamTools] : tools) register(server, tool, options);
+  if (chat.team) registerState(server, chat);
+  registerResource(
+    server,
+    chat,
+    "sessions",
+    "A session: what is known of it now",
+    resources.session,
+    resources.listSessions,
+  );
+  registerResource(
+    server,
+    chat,
+    "checkpoints",
+    "A checkpoint's whole state",
+    resources.checkpoint,
+    resources.listCheckpoints,
+  );
+  server.registerPrompt(
+    "shim_recover",
+    {
+      title: "Continue a session that died",
+      description: "What the session that is named was doing, else the newest that died, and what comes next",
+      argsSchema: z.object({ session: z.string().max(200).optional() }),
+    },
+    ({ session }) => ({
+      messages: [{ role: "user", content: { type: "text", text: resources.recoverPrompt(chat, session) } }],
+    }),
+  );
+}
+
+function register(server: McpServer, tool: Tool, options: ServerOptions): void {
+  const { name, title, description, annotations } = tool;
+  const config = {
+    title,
+    description,
+    annotations,
+    inputSchema: toListed(tool.input),
+    outputSchema: toListed(tool.output),
+  };
+  server.registerTool(name, config, async (input: unknown, { mcpReq }: ServerContext) => {
+    try {
+      readClientName(options.chat, mcpReq.envelope);
+      const result = await call(tool, options.chat, input);
+      options.afterAnswer(() => countExchange(options.chat, input, result));
+      return result;
+    } catch (error) {
+      return toErrorResult(options.chat, toToolError(options.chat, tool.name, error));
+    }
+  });
+}
+
+const Envelope = z.object({ [CLIENT_INFO_META_KEY]: z.object({ name: z.string() }) });
+
+/** From the revision of 2026-07-28 on there is no handshake: each request names its client. */
+function readClientName(chat: Chat, envelope: unknown): void {
+  if (chat.hasClientName) return;
+  const parsed = Envelope.safeParse(envelope);
+  if (parsed.success) chat.setClientName(parsed.data[CLIENT_INFO_META_KEY].name);
+}
+
+interface CallResult {
+  [key: string]: unknown;
+  content: { type: "text"; text: string }[];
+  structuredContent?: Record<string, unknown>;
+  isError?: boolean;
+}
+
+async function call(tool: Tool, chat: Chat, input: unknown): Promise<CallResult> {
+  const result = await tool.run(chat, input);
+  const notices = chat.notices();
+  if (!result.ok) return toErrorResult(chat, result.error, notices);
+  const { text, output } = result.value;
+  const structured: Record<string, unknown> = { ...(output as object), ...(notices.length > 0 ? { notices } : {}) };
+  if (tool.name === "shim_check_recovery") chat.cancelOffer();
+  const offerText = offerFor(chat, structured["session"]);
+  const parts = [
+    ...notices.map((notice) => `NOTICE: ${notice}`),
+    text,
+    ...(offerText ? [withCommand(chat, offerText)] : []),
+  ];
+  return { content: parts.map((part) => ({ type: "text", text: part })), structuredContent: structured };
+}
+
+/** After the answer: nobody is there any more to be told of a failure. */
+function countExchange(chat: Chat, input: unknown, result: CallResult): void {
+  const session = result.structuredContent?.["session"];
+  if (typeof session !== "string") return;
+  try {
+    chat.countExchange(session, JSON.stringify([input, result.content]));
+  } catch (error) {
+    chat.runtime.log("warn", "the length of an answer was not counted", { error: String(error) });
+  }
+}
+
+/** [MC5] A session that died is told with the first answer, whatever was asked. */
+function offerFor(chat: Chat, session: unknown): string | null {
+  return typeof session === "string" ? chat.offerOnce(session) : null;
+}
+
+function toErrorResult(chat: Chat, error: ToolError, notices: readonly string[] = []): CallResult {
+  const text = [...notices.map((notice) => `NOTICE: ${notice}`), `${error.code}: ${error.message}`].join("\n");
+  return { isError: true, content: [{ type: "text", text: withCommand(chat, text) }] };
+}
+
+/** [CL75] */
+function withCommand({ runtime }: Chat, text: string): string {
+  return withShimCommand(text, () => shimCommand(runtime));
+}
+
+/** [MC6] Broken storage is said aloud, never answered as if it had saved. A bug is logged and named as one. */
+function toToolError(chat: Chat, tool: string, error: unknown): ToolError {
+  chat.runtime.log("error", `${tool} failed`, {
+    error: stackOf(error),
+  });
+  if (error instanceof StoreError) {
+    return { code: error.code, message: `Nothing was saved. ${error.message} Tell the user.` };
+  }
+  return {
+    code: "internal",
+    message: "SHIM failed inside; nothing was saved by this call. The log has the details: `shim doctor` shows where.",
+  };
+}
+
+type ReadResource = (chat: Chat, id: string) => string | null;
+
+function registerResource(
+  server: McpServer,
+  chat: Chat,
+  kind: string,
+  description: string,
+  readResource: ReadResource,
+  list: (chat: Chat) => { name: string; uri: string }[],
+): void {
+  const template = new ResourceTemplate(`shim://${kind}/{id}`, { list: () => ({ resources: list(chat) }) });
+  server.registerResource(kind, template, { description, mimeType: "application/json" }, (uri, values) => {
+    const text = readResource(chat, String(values["id"]));
+    if (text === null) throw new ResourceNotFoundError(uri.href);
+    return { contents: [{ uri: uri.href, mimeType: "application/json", text }] };
+  });
+}

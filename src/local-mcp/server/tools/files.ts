@@ -1,0 +1,116 @@
+import type * as z from "zod";
+import { Files } from "../../../contract/team-tools.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import { age } from "../../recovery/brief.ts";
+import { formatResource, type ReservationError } from "../../team/file-reservations.ts";
+import { toLeasePath } from "../../team/lease-paths.ts";
+import { resolveLinks } from "../../team/lease-paths.ts";
+import type { Reservation } from "../../team/reservation-table.ts";
+import { defineTeamTool, toRefusal, type Caller, type TeamAnswer } from "../team-tool.ts";
+import type { ToolError } from "../tool.ts";
+
+type FilesResult = Result<TeamAnswer<z.infer<typeof Files.output>>, ToolError>;
+
+interface ProjectPaths {
+  readonly project: string;
+  readonly paths: readonly string[];
+}
+
+export const files = defineTeamTool({
+  name: "shim_files",
+  title: "Reserve files",
+  description: "Reserve files, all or none, before you edit what others may edit; release when done.",
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  ...Files,
+  async act(caller, { action, paths = [], project }): Promise<FilesResult> {
+    if (action === "list") return list(caller);
+    if (action === "reserve" && paths.length === 0) {
+      return err({ code: "paths_missing", message: "reserve needs paths: file, dir/* or dir/**." });
+    }
+    const requestedRoot = await projectPathsOf(caller, paths, project);
+    if (!requestedRoot.ok) return requestedRoot;
+    return action === "reserve" ? reserve(caller, requestedRoot.value) : release(caller, requestedRoot.value);
+  },
+});
+
+async function projectPathsOf(
+  { session, member }: Caller,
+  given: readonly string[],
+  requestedRoot: string | undefined,
+): Promise<Result<ProjectPaths, ToolError>> {
+  const root = requestedRoot ?? session.project;
+  if (root === null) {
+    return err({ code: "no_project", message: 'SHIM does not know the project of this chat: give "project".' });
+  }
+  const paths = given.map((path) => toLeasePath(root, path));
+  const invalidPath = paths.find((path) => !path.ok);
+  if (invalidPath && !invalidPath.ok)
+    return err({ code: "bad_path", message: `${invalidPath.error}. Nothing was changed.` });
+  const named = await member.naming.project(root);
+  if (!named.ok) return err({ code: "no_key", message: `${named.error}.` });
+  return ok({
+    project: named.value,
+    paths: paths.flatMap((path) => (path.ok ? [resolveLinks(root, path.value)] : [])),
+  });
+}
+
+async function reserve(caller: Caller, { project, paths }: ProjectPaths): Promise<FilesResult> {
+  const reserved = await caller.member.files.reserve(project, paths);
+  if (!reserved.ok) return toReserveRefusal(caller, reserved.error);
+  const names = reserved.value.map(({ resource }) => formatResource(resource)).join(", ");
+  return ok({
+    message: `Reserved: ${names}. Release them when you are done.`,
+    output: outputOf(caller, reserved.value),
+  });
+}
+
+function toReserveRefusal(caller: Caller, { code, message, holder }: ReservationError): FilesResult {
+  if (!holder) return toRefusal({ code, message });
+  const path = formatResource(holder.resource);
+  if (holder.holder === caller.member.sessionId) {
+    return err({
+      code,
+      message: `This chat holds ${path} already, which overlaps. Release it first, then reserve both.`,
+    });
+  }
+  const since = age(caller.chat.runtime.now() - holder.since);
+  return err({
+    code,
+    message: `Nothing was reserved: ${path} is held by ${holder.holder} "${holder.holderName}" on ${holder.machine}, for ${since}. Ask it with shim_send (to "${holder.holder}"), or work elsewhere.`,
+  });
+}
+
+async function release(caller: Caller, { project, paths }: ProjectPaths): Promise<FilesResult> {
+  const released = await caller.member.files.release(project, paths);
+  if (!released.ok) return toRefusal(released.error);
+  const names = released.value.map(formatResource).join(", ");
+  return ok({
+    message: names === "" ? "Nothing of it was held." : `Released: ${names}.`,
+    output: outputOf(caller, []),
+  });
+}
+
+async function list(caller: Caller): Promise<FilesResult> {
+  const found = await caller.member.files.list();
+  if (!found.ok) return toRefusal(found.error);
+  const output = outputOf(caller, found.value);
+  const lines = output.files.map(
+    ({ path, holder, name, machine, isSelf, heldForMs }) =>
+      `${path}: ${isSelf ? "this chat" : `${holder} "${name}" on ${machine}`}, for ${age(heldForMs)}`,
+  );
+  if (lines.length === 0) return ok({ message: "No file is reserved.", output });
+  return ok({ message: `Reserved: ${lines.length}.`, quoted: { as: "files", text: lines.join("\n") }, output });
+}
+
+function outputOf({ chat, member }: Caller, found: readonly Reservation[]) {
+  const now = chat.runtime.now();
+  const reservations = found.map(({ resource, holder, holderName, machine, since }) => ({
+    path: formatResource(resource),
+    holder,
+    name: holderName,
+    machine,
+    isSelf: holder === member.sessionId,
+    heldForMs: Math.max(0, now - since),
+  }));
+  return { files: reservations };
+}

@@ -1,0 +1,103 @@
+import { Inbox } from "../../../contract/team-tools.ts";
+import { ok } from "../../../shared/result.ts";
+import { age } from "../../recovery/brief.ts";
+import { toDelivered } from "../../recovery/offer-news.ts";
+import * as news from "../../team/news.ts";
+import type { News, NewsRow } from "../../team/news.ts";
+import { neutralize } from "../../words/neutralize.ts";
+import { indentLines } from "../../team/deliver-news.ts";
+import { defineTeamTool, toRefusal } from "../team-tool.ts";
+
+const maxNews = 20;
+const callTimeoutMs = 8_000;
+/** Of the text; the rest comes with the next call. */
+const maxChars = 20_000;
+
+export const inbox = defineTeamTool({
+  name: "shim_inbox",
+  title: "News of the team",
+  description: "Messages, lost claims, cancelled tasks and other news, each once.",
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
+  ...Inbox,
+  async act({ chat, session, member }, { topics }) {
+    for (const pattern of topics ?? []) {
+      const subscribed = await member.openedLink.link.call("messages.subscribe", { pattern }, callTimeoutMs);
+      if (!subscribed.ok) return toRefusal(subscribed.error);
+    }
+    const pulled = await member.pull();
+    const { runtime } = chat;
+    const now = runtime.now();
+    const { rows, isMore } = runtime.store.write((sql) => {
+      const waiting = news
+        .undelivered(sql, session.id, maxNews + 1)
+        .map((row) => Object.assign(row, { news: toDelivered(row.news, now) }));
+      const item = fittingRows(waiting);
+      news.markDelivered(sql, now, item);
+      return { rows: item, isMore: item.length < waiting.length };
+    });
+    const missing = pulled.ok ? "" : ` The coordinator was not reached (${pulled.error.code}): more may wait there.`;
+    const lead = `${rows.length === 0 ? "No news." : `News: ${rows.length}.`}${isMore ? " More wait: call again." : ""}${missing}`;
+    const texts = rows.map((row) => indentLines(`${age(now - row.at)} ago: ${formatNews(row.news)}`));
+    return ok({
+      message: lead,
+      ...(rows.length === 0 ? {} : { quoted: { as: "news", text: texts.join("\n") } }),
+      output: {
+        news: rows.map((row) => Object.assign({ ageMs: now - row.at }, harmlessNews(row.news))),
+        isMore,
+        isComplete: pulled.ok,
+      },
+    });
+  },
+});
+
+/** [RE38] The brief of an offer has its own fence, and is neutralised already. */
+function harmlessNews<One extends News>(one: One): One {
+  const entries = Object.entries(one).map(([name, value]: [string, unknown]) => [
+    name,
+    typeof value === "string" && name !== "brief" ? neutralize(value) : value,
+  ]);
+  return Object.fromEntries(entries) as One;
+}
+
+function fittingRows(rows: readonly NewsRow[]): NewsRow[] {
+  const fits: NewsRow[] = [];
+  let chars = 0;
+  for (const row of rows.slice(0, maxNews)) {
+    chars += JSON.stringify(row.news).length;
+    if (fits.length > 0 && chars > maxChars) break;
+    fits.push(row);
+  }
+  return fits;
+}
+
+function formatMessage({ id, from, fromName, topic, text }: Extract<News, { kind: "message" }>): string {
+  return `message ${id} from ${from} "${fromName}"${topic === null ? "" : ` to topic ${topic}`}: ${text}`;
+}
+
+function formatLeader({ name, leader, isSelf }: Extract<News, { kind: "leader_changed" }>): string {
+  return `${isSelf ? "this chat" : (leader ?? "nobody")} leads ${name} now`;
+}
+
+function taskText(item: Extract<News, { readonly title: string }>): string {
+  if (item.kind === "task_available") return ", of a type that you asked for, can be taken now: shim_next";
+  if (item.kind === "claim_lost") return ` is no longer yours: ${item.reason}. Stop the work on it.`;
+  return ` was cancelled: ${item.reason}. Stop, and report it as failed.`;
+}
+
+function formatNews(item: News): string {
+  if ("title" in item) return `task ${item.task} (${item.title})${taskText(item)}`;
+  switch (item.kind) {
+    case "message":
+      return formatMessage(item);
+    case "report_refused":
+      return `your report on task ${item.task} did not count: ${item.reason}`;
+    case "leader_changed":
+      return formatLeader(item);
+    case "offer":
+      return `session ${item.session} died unfinished on ${item.machine}: ${item.brief}`;
+    case "continued_elsewhere":
+      return `session ${item.session} is continued by ${item.by} on ${item.machine}; do not go on with it here`;
+    case "notice":
+      return item.text;
+  }
+}

@@ -1,0 +1,124 @@
+import type { ClaimedTask } from "../../../contract/tasks.ts";
+import { Next } from "../../../contract/team-tools.ts";
+import { Label } from "../../../contract/values.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import { WorkResult } from "../../../contract/work-result.ts";
+import { age } from "../../recovery/brief.ts";
+import type { Abilities } from "../../team/chat-abilities.ts";
+import type { HeldTask } from "../../team/held-tasks.ts";
+import type { TeamChat } from "../../team/team-chat.ts";
+import type { WaitingTasks } from "../../team/waiting-tasks.ts";
+import { defineTeamTool, toRefusal } from "../team-tool.ts";
+import type { ToolError } from "../tool.ts";
+
+const maxChars = 4_000;
+
+export const next = defineTeamTool({
+  name: "shim_next",
+  title: "Take a task",
+  description: "Takes a task, or says which you have, with what earlier attempts left. End it with shim_report.",
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  ...Next,
+  async act({ member }, { types = [], capabilities, capacity, waitMs = 0 }) {
+    const stated = await setAbilities(member, omitUndefined({ capabilities, capacity }));
+    if (!stated.ok) return stated;
+    const [held] = member.tasks.list();
+    if (held) return ok(toAnswer(member, held, false));
+    const taken = await member.claims.claim(types, waitMs);
+    if (!taken.ok) return toRefusal(taken.error);
+    if (taken.value) return ok(toAnswer(member, taken.value, true));
+    const waited = await member.claims.findWaiting(types);
+    // That nothing was taken is known without it.
+    const waiting = waited.ok ? waited.value : [];
+    return ok({ message: nothingText(waiting), output: { task: null, waiting } });
+  },
+});
+
+/** [TE39] */
+function nothingText(waiting: readonly WaitingTasks[]): string {
+  const why = waiting.length === 0 ? "Nothing is there to be taken" : waiting.map(formatReason).join("; ");
+  return `${why}. News will say when there is a task for this chat; shim_next then takes it.`;
+}
+
+const maxNamed = 10;
+
+/** Capabilities are words of others: they stand in the structured answer. */
+function formatReason({ type, tasks, waitsFor, needs, dueInMs }: WaitingTasks): string {
+  const s = tasks.length === 1 ? "s" : "";
+  const reasons = [
+    waitsFor.length === 0 ? "" : `wait${s} for ${listTasks(waitsFor)}`,
+    dueInMs === null ? "" : `come${s} in ${age(dueInMs)}`,
+    needs.length === 0 ? "" : `need${s} capabilities that this chat has not`,
+  ].filter((text) => text !== "");
+  return `${tasks.length} task${s === "" ? "s" : ""} of type ${type} ${reasons.join(", or ") || "cannot be taken yet"}`;
+}
+
+function listTasks(tasks: WaitingTasks["waitsFor"]): string {
+  const named = tasks.slice(0, maxNamed).map(({ task, state }) => `${task} (${state})`);
+  const more = tasks.length > maxNamed ? ` and ${tasks.length - maxNamed} more` : "";
+  return `${named.join(", ")}${more}`;
+}
+
+function toAnswer(member: TeamChat, held: HeldTask, isNew: boolean) {
+  return {
+    message: formatMessage(member, held, isNew),
+    quoted: { as: "task", text: formatContent(held.task) },
+    output: { task: { ...toTask(member, held), isNew } },
+  };
+}
+
+/** [TE34] */
+async function setAbilities(member: TeamChat, abilities: Partial<Abilities>): Promise<Result<null, ToolError>> {
+  if (Object.keys(abilities).length === 0) return ok(null);
+  const invalidName = abilities.capabilities?.find((name) => !Label.safeParse(name).success);
+  if (invalidName !== undefined) {
+    return err({ code: "bad_input", message: `"${invalidName}" is no capability: 1 to 200 characters on one line.` });
+  }
+  await member.setAbilities(abilities);
+  return ok(null);
+}
+
+function toTask(member: TeamChat, held: HeldTask) {
+  const { task, type, payload, attempt, progress, checkpoint, inputs } = held.task;
+  const remainingMs = member.tasks.remainingMs(held);
+  return {
+    task,
+    type,
+    payload,
+    attempt,
+    progress,
+    checkpoint,
+    inputs,
+    ...(remainingMs === null ? {} : { remainingMs }),
+  };
+}
+
+function formatMessage(member: TeamChat, held: HeldTask, isNew: boolean): string {
+  const { task, type, attempt, maxAttempts } = held.task;
+  const remainingMs = member.tasks.remainingMs(held);
+  const until = remainingMs === null ? "" : `, ${age(remainingMs)} left`;
+  const first = `${isNew ? "Taken" : "You have"} task ${task} (${type}, attempt ${attempt} of ${maxAttempts}${until}).`;
+  return `${first}${inputsText(held.task)} End it with shim_report.`;
+}
+
+/** [TE41] A chat works in a folder of its own: nobody has merged there what its task builds on. */
+function inputsText({ inputs }: ClaimedTask): string {
+  const commits = inputs.flatMap(({ result }) => WorkResult.safeParse(result).data ?? []).filter(isOnBranch);
+  if (commits.length === 0) return "";
+  const named = commits.slice(0, maxNamed).map(({ commit }) => commit);
+  return ` It builds on commits that other tasks have left: merge those that this folder lacks before you begin (git merge ${named.join(" ")}).`;
+}
+
+function isOnBranch({ branch }: WorkResult): boolean {
+  return branch !== null;
+}
+
+function formatContent({ payload, progress, checkpoint, inputs }: ClaimedTask): string {
+  const lines = [`payload: ${JSON.stringify(payload)}`];
+  if (progress !== null) lines.push(`an earlier attempt got as far as: ${JSON.stringify(progress)}`);
+  if (checkpoint !== null) lines.push(`its last checkpoint: ${JSON.stringify(checkpoint)}`);
+  if (inputs.length > 0) lines.push(`results that it depended on: ${JSON.stringify(inputs)}`);
+  const text = lines.join("\n");
+  return text.length <= maxChars ? text : `${text.slice(0, maxChars)} [cut; all of it is in the structured answer]`;
+}

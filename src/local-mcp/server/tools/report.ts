@@ -1,0 +1,100 @@
+import type * as z from "zod";
+import type { Progress } from "../../../contract/tasks.ts";
+import { Report } from "../../../contract/team-tools.ts";
+import type { Json } from "../../../contract/values.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import type { HeldTask } from "../../team/held-tasks.ts";
+import type { ReportResult } from "../../team/task-reports.ts";
+import type { TeamChat } from "../../team/team-chat.ts";
+import { defineTeamTool, toRefusal, type TeamAnswer } from "../team-tool.ts";
+import type { ToolError } from "../tool.ts";
+
+type Input = z.infer<typeof Report.input>;
+
+/** As the contract has them, in characters. */
+const maxNoteChars = 500;
+const maxResultChars = 262_144;
+
+export const report = defineTeamTool({
+  name: "shim_report",
+  title: "Report on your task",
+  description: "Progress or end of your task. Your newest checkpoint goes along, so checkpoint first.",
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  ...Report,
+  async act({ member }, input) {
+    const held = requireHeldTask(member, input.task);
+    if (!held.ok) return held;
+    const reported = await reportOutcome(member, held.value, input);
+    if (!reported.ok) return reported;
+    const { task } = held.value.task;
+    if (reported.value.kind === "kept") {
+      return ok({
+        message: `Kept: the report on task ${task} will be sent once, when the coordinator answers again. Go on.`,
+        output: { task, state: "kept" },
+      });
+    }
+    return toAnswer(task, input.outcome, reported.value);
+  },
+});
+
+function toAnswer(
+  task: number,
+  outcome: Input["outcome"],
+  { answer }: Extract<ReportResult, { kind: "answered" }>,
+): Result<TeamAnswer<z.infer<typeof Report.output>>, ToolError> {
+  if (!answer.ok) return toRefusal(answer.error);
+  const { state, isCancelled, reason } = answer.value;
+  const output = { task, state: "told", ...(state === undefined ? {} : { taskState: state }) };
+  if (isCancelled)
+    return ok({
+      message: `Task ${task} was cancelled (${reason ?? "no reason given"}): stop, and report it as failed.`,
+      output,
+    });
+  if (outcome === "progress") return ok({ message: `Told. Task ${task} stays yours.`, output });
+  return ok({ message: `Told: task ${task} is ${state ?? "over"}.`, output });
+}
+
+function requireHeldTask(member: TeamChat, task: number | undefined): Result<HeldTask, ToolError> {
+  const held = member.tasks.list();
+  const found = task === undefined ? held[0] : held.find((one) => one.task.task === task);
+  if (found) return ok(found);
+  const heldTasks = held.map((one) => one.task.task).join(", ") || "none";
+  const what = task === undefined ? "This chat has no task" : `Task ${task} is not this chat's (it has: ${heldTasks})`;
+  return err({ code: "no_claim", message: `${what}. shim_next takes one; nothing was reported.` });
+}
+
+async function reportOutcome(member: TeamChat, held: HeldTask, input: Input): Promise<Result<ReportResult, ToolError>> {
+  const { note } = input;
+  const short = note?.slice(0, maxNoteChars);
+  switch (input.outcome) {
+    case "progress":
+      member.setProgress(short ?? "");
+      return ok(await member.reports.progress(held, toProgress(short, input.percent)));
+    case "failed":
+      return ok(await member.reports.fail(held, short || "no reason given", input.retry !== false));
+    case "done":
+      return completeTask(member, held, toResult(input));
+  }
+}
+
+function toResult({ result, note }: Input): Json {
+  return (result ?? note ?? null) as Json;
+}
+
+async function completeTask(member: TeamChat, held: HeldTask, result: Json): Promise<Result<ReportResult, ToolError>> {
+  const chars = JSON.stringify(result).length;
+  if (chars > maxResultChars) {
+    return err({
+      code: "too_large",
+      message: `The result has ${chars} characters as JSON, at most ${maxResultChars}. Shorten it, or name a file; nothing was reported.`,
+    });
+  }
+  return ok(await member.reports.complete(held, result));
+}
+
+function toProgress(note: string | undefined, percent: number | undefined): Progress {
+  return {
+    ...(note === undefined ? {} : { note }),
+    ...(percent === undefined ? {} : { percent }),
+  };
+}

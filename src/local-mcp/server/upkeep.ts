@@ -1,0 +1,91 @@
+import { isWithin } from "../../shared/elapsed.ts";
+import { capture } from "../checkpoints/capture.ts";
+import { DeathWatch, recordDeaths } from "../recovery/deaths.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { catchUp } from "../sessions/catch-up.ts";
+import { refresh } from "../sessions/refresh.ts";
+import { timerTrigger } from "../sessions/observe.ts";
+import * as clients from "../sessions/clients.ts";
+import * as servers from "../sessions/servers.ts";
+import { isSessionPaused } from "../sessions/paused-session.ts";
+import * as sessions from "../sessions/sessions.ts";
+import * as history from "../signals/history.ts";
+import { dropMarked } from "../../snapshots/stored-snapshots.ts";
+import { backUp, firstCheckpointAt, isBackupDue } from "../../store/backup.ts";
+import { prune } from "../retention/retention.ts";
+import * as textIndex from "../../store/text-index.ts";
+import { drainInto } from "../hooks/spool-hook.ts";
+import { readSubagents } from "../usage/subagent-files.ts";
+import type { Chat } from "./chat.ts";
+
+const refreshIntervalMs = 15_000;
+const upkeepIntervalMs = 600_000;
+const backupCheckIntervalMs = 60_000;
+/** Rows of processes of an earlier boot are kept for so long. */
+const processRowsMs = 7 * 86_400_000;
+/** Rewriting a pack is worth it only when this share of it is garbage. */
+const minGarbageShare = 0.3;
+
+/** Called by the timer: takes the readings that no hook reports (memory, age, texts in the transcript), and a checkpoint if one is due. */
+export function refreshIfDue(chat: Chat, sessionId: string): void {
+  const { runtime } = chat;
+  const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+  if (!session || session.endedAt !== null) return;
+  const last = session.readings.sessionAgeMs?.at ?? 0;
+  // [SI30] A status line takes readings all the time, and may be the one that saw the risk rise.
+  const isRecent = session.riskMark.pending === null && isWithin(runtime.now() - last, refreshIntervalMs);
+  if (!isRecent) observeSession(chat, session);
+}
+
+/** Reads the session's transcript at once, however recent its readings are. */
+export function observeAgain(chat: Chat, sessionId: string): void {
+  const session = chat.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+  if (session) observeSession(chat, session);
+}
+
+function observeSession(chat: Chat, session: sessions.Session): void {
+  const { runtime } = chat;
+  const sessionId = session.id;
+  if (runtime.store.read((sql) => isSessionPaused(sql, runtime.now(), session), false)) {
+    runtime.store.write((sql) => catchUp(sql, runtime.now(), sessionId));
+    return;
+  }
+  readSubagents(runtime, session);
+  const trigger = timerTrigger(refresh(runtime, session, chat.exchangeReadings(session)), runtime);
+  if (trigger) capture(runtime, { sessionId, trigger, isForRise: trigger === "risk" }, chat.recent);
+}
+
+function backUpIfDue(runtime: Runtime, now: number): void {
+  if (isWithin(now - lastBackupCheckAt, backupCheckIntervalMs)) return;
+  lastBackupCheckAt = now;
+  if (!isBackupDue(runtime.paths.backups, now, runtime.store.read(firstCheckpointAt, null))) return;
+  backUp(runtime.store, now, runtime.config.retention.backups).catch((error: unknown) =>
+    runtime.log("error", "backup", { error: String(error) }),
+  );
+}
+
+let lastUpkeepAt = 0;
+let lastBackupCheckAt = 0;
+const deaths = new DeathWatch();
+
+/** Spool, backup and retention, in small portions, by any process that runs. */
+export function upkeep(runtime: Runtime): void {
+  drainInto(runtime);
+  if (runtime.store.read(textIndex.hasPending, false)) runtime.store.write(textIndex.indexPending);
+  runtime.store.checkpointWal();
+  deaths.check(runtime);
+  const now = runtime.now();
+  backUpIfDue(runtime, now);
+  if (isWithin(now - lastUpkeepAt, upkeepIntervalMs)) return;
+  lastUpkeepAt = now;
+  // [RE64] What is pruned leaves its death behind.
+  recordDeaths(runtime, () => true);
+  runtime.store.write((sql) => {
+    prune(sql, now, runtime.config.retention, 200);
+    history.thin(sql, now, { maxAgeMs: runtime.config.retention.maxAgeMs, rows: 500 });
+    for (const table of [clients, servers]) table.prune(sql, runtime.processes.boot(), now - processRowsMs);
+  });
+  void dropMarked(runtime, minGarbageShare).catch((error: unknown) =>
+    runtime.log("error", "snapshots", { error: String(error) }),
+  );
+}

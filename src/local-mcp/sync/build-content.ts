@@ -1,0 +1,107 @@
+import type { Sql } from "../../shared/sql.ts";
+import * as checkpoints from "../checkpoints/checkpoints.ts";
+import { readHead } from "../sessions/git-head.ts";
+import * as journal from "../sessions/journal.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
+import type { CheckpointContent, SessionContent } from "./content-schema.ts";
+import * as sentFiles from "./sent-files.ts";
+
+/** What of the store is put into envelopes, at this moment. */
+
+/** Newest journal entries that no checkpoint holds yet: how many are told, and how much of them, in characters of JSON. */
+const maxUnsavedEntries = 30;
+const maxUnsavedChars = 32_768;
+
+export interface SealStamp {
+  readonly epoch: number;
+  readonly now: number;
+}
+
+/** @param remote address of its repository */
+export function buildSessionContent(
+  sql: Sql,
+  session: sessions.Session,
+  { epoch, now }: SealStamp,
+  remote: string | null,
+): SessionContent {
+  const { client, project, cwd, model, origin, startedAt, lastSeenAt, savedAt } = session;
+  const { endedAt, endReason, detachedAt, detachReason, toolCalls, toolErrors, readings } = session;
+  const newest = checkpoints.latest(sql, session.id);
+  const files = sentFiles.get(sql, session.id);
+  return {
+    epoch,
+    sealedAt: now,
+    client,
+    project,
+    cwd,
+    title: sessions.displayTitle(session),
+    model,
+    origin,
+    startedAt,
+    lastSeenAt,
+    savedAt,
+    recovery: localRecovery(sql, session),
+    endedAt,
+    endReason,
+    detachedAt,
+    detachReason,
+    toolCalls,
+    toolErrors,
+    readings,
+    git: project === null ? null : readHead(project),
+    remote,
+    newest: newest && { checkpoint: newest.id, at: newest.at },
+    unsaved: findUnsaved(sql, session.id, newest?.journalSeq ?? 0),
+    ...(files ? { files: sentFiles.toContent(files) } : {}),
+  };
+}
+
+/**
+ * [RE25] What a chat of another machine does with it, the mirror itself tells: given back there, it is open again at once. [RE70] That its tasks are
+ * finished only this machine tells.
+ */
+export function localRecovery(sql: Sql, { id, recovery, recoveryBy }: sessions.Session): sessions.Recovery | null {
+  const isForeign = recovery === "recovered" && recoveryBy !== null && sessions.get(sql, recoveryBy) === null;
+  return isForeign && recoveries.finishedTasks(sql, id).length === 0 ? null : recovery;
+}
+
+function findUnsaved(sql: Sql, session: string, after: number): SessionContent["unsaved"] {
+  const rows = journal.list(sql, session, after);
+  const entries: SessionContent["unsaved"]["entries"] = [];
+  let chars = 0;
+  for (const { at, entry } of rows.slice(-maxUnsavedEntries).toReversed()) {
+    chars += JSON.stringify(entry).length;
+    if (chars > maxUnsavedChars) break;
+    entries.unshift({ at, entry });
+  }
+  return { count: rows.length, entries };
+}
+
+/** Null: its content is damaged. */
+export function buildCheckpointContent(
+  sql: Sql,
+  checkpoint: checkpoints.Checkpoint,
+  session: sessions.Session | null,
+  { epoch, now }: SealStamp,
+): CheckpointContent | null {
+  const state = checkpoints.findState(sql, checkpoint.seq);
+  if (state === null) return null;
+  const { id, at, trigger, hash, journalSeq, rawBytes, redactions, summary } = checkpoint;
+  return {
+    epoch,
+    sealedAt: now,
+    id,
+    session: checkpoint.sessionId,
+    at,
+    trigger,
+    hash,
+    journalSeq,
+    rawBytes,
+    redactions,
+    summary,
+    project: session?.project ?? null,
+    cwd: session?.cwd ?? null,
+    state,
+  };
+}

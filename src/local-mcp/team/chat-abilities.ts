@@ -1,0 +1,54 @@
+import { ok, type Result } from "../../shared/result.ts";
+import type { ChatLink, CallError } from "../../coordinator-client/chat-link.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import * as members from "./members.ts";
+
+/** The tasks that a chat may be given, by its capabilities, and how many at a time. */
+export interface Abilities {
+  readonly capabilities: string[];
+  readonly capacity: number;
+}
+
+/** In the metadata of a chat that has stated its abilities itself: the next process of the chat keeps them. */
+const ownAbilitiesField = "hasOwnAbilities";
+const timeoutMs = 5_000;
+
+/** [TE34] The abilities of one chat: those of the settings, until the chat states its own. */
+export class ChatAbilities {
+  readonly #runtime: Pick<Runtime, "config" | "store">;
+  readonly #link: ChatLink;
+  readonly #sessionId: string;
+  #stated: Abilities | null = null;
+  #isLoaded = false;
+
+  constructor({ runtime, link, sessionId }: { runtime: Runtime; link: ChatLink; sessionId: string }) {
+    this.#runtime = runtime;
+    this.#link = link;
+    this.#sessionId = sessionId;
+  }
+
+  get current(): Abilities {
+    const { capabilities, capacity } = this.#stated ?? this.#runtime.config.team;
+    return { capabilities, capacity };
+  }
+
+  /** For the metadata of the chat. */
+  get metadata(): Record<string, boolean> {
+    return this.#stated === null ? {} : { [ownAbilitiesField]: true };
+  }
+
+  change(changes: Partial<Abilities>): void {
+    this.#stated = { ...this.current, ...changes };
+  }
+
+  /** Only the coordinator knows what an earlier process of this chat has stated: the chat is not registered without it. */
+  async load(): Promise<Result<null, CallError>> {
+    const isMember = this.#runtime.store.read((sql) => members.has(sql, this.#sessionId), false);
+    if (!isMember || this.#isLoaded) return ok(null);
+    const chat = await this.#link.call("chats.get", { chat: this.#sessionId }, timeoutMs);
+    if (!chat.ok && chat.error.code !== "unknown_chat") return chat;
+    this.#isLoaded = true;
+    if (chat.ok && chat.value.metadata[ownAbilitiesField] === true) this.#stated ??= chat.value;
+    return ok(null);
+  }
+}

@@ -1,0 +1,89 @@
+import type { Chat } from "../../contract/chats.ts";
+import type { ChatLink } from "../../coordinator-client/chat-link.ts";
+import { shortIdAmong } from "../../shared/short-id.ts";
+import { redact } from "../../redaction/redact.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { shortSessionId } from "../sessions/short-ids.ts";
+import type { Naming } from "./chat-naming.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+
+/** A chat's name and checkout, as far as this chat may know them. The name is the chat's own text: data. */
+export interface ChatIdentity {
+  readonly name: string;
+  readonly machine: string;
+  /** The root of its work tree where that is known in clear; empty: not known. */
+  readonly checkout: string;
+}
+
+const validForMs = 60_000;
+const timeoutMs = 5_000;
+const maxNameChars = 80;
+
+/** Names of chats: their own, or those that this machine knows of its sessions. */
+export class ChatDirectory {
+  readonly #runtime: Pick<Runtime, "store" | "now">;
+  readonly #link: ChatLink;
+  readonly #machine: string;
+  readonly #naming: Naming;
+  readonly #cache = new Map<string, { readonly identity: ChatIdentity; readonly at: number }>();
+
+  constructor(runtime: Pick<Runtime, "store" | "now">, link: ChatLink, machine: string, naming: Naming) {
+    this.#runtime = runtime;
+    this.#link = link;
+    this.#machine = machine;
+    this.#naming = naming;
+  }
+
+  async lookUp(chat: string): Promise<ChatIdentity> {
+    const cached = this.#cache.get(chat);
+    if (cached && isWithin(this.#runtime.now() - cached.at, validForMs)) return cached.identity;
+    const local = this.#fromSession(chat);
+    if (local) return this.#remember(chat, local);
+    const answer = await this.#link.call("chats.get", { chat }, timeoutMs);
+    if (answer.ok) return this.fromChat(answer.value);
+    return cached?.identity ?? { name: this.#shortName(chat), machine: "", checkout: "" };
+  }
+
+  /** From what was told of it. */
+  fromChat({ chat, machine, client, metadata }: Pick<Chat, "chat" | "machine" | "client" | "metadata">): ChatIdentity {
+    const local = this.#fromSession(chat);
+    if (local) return this.#remember(chat, local);
+    const title = this.#naming.titleOf({ chat, machine, metadata });
+    const { checkout } = metadata;
+    const name = title === null ? `${toLabel(client)} ${this.#shortName(chat)}` : toLabel(title);
+    return this.#remember(chat, {
+      name,
+      machine: toLabel(machine),
+      checkout: typeof checkout === "string" ? checkout : "",
+    });
+  }
+
+  #fromSession(chat: string): ChatIdentity | null {
+    const session = this.#runtime.store.read((sql) => sessions.get(sql, chat), null);
+    if (!session) return null;
+    const title = sessions.displayTitle(session);
+    const name = title === null ? this.#shortName(chat) : toLabel(title);
+    return { name, machine: this.#machine, checkout: session.project ?? "" };
+  }
+
+  /** [CL78] Unique among the sessions of this machine and the chats that were named so far. */
+  #shortName(chat: string): string {
+    const localId = this.#runtime.store.read((sql) => shortSessionId(sql, chat), chat.slice(0, 8));
+    const knownId = shortIdAmong(chat, this.#cache.keys());
+    return localId.length > knownId.length ? localId : knownId;
+  }
+
+  #remember(chat: string, identity: ChatIdentity): ChatIdentity {
+    this.#cache.set(chat, { identity, at: this.#runtime.now() });
+    return identity;
+  }
+}
+
+/** Another chat's words in a line of ours: one line, nothing that ends a quotation or a fence. */
+function toLabel(text: string): string {
+  return redact(text)
+    .text.replaceAll(/[\s"<>`]+/g, " ")
+    .trim()
+    .slice(0, maxNameChars);
+}

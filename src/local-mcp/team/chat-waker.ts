@@ -1,0 +1,102 @@
+import { connect } from "node:net";
+import type { Sql } from "../../shared/sql.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import * as journal from "../sessions/journal.ts";
+import { isPausedById } from "../sessions/paused-session.ts";
+import * as continuations from "./continuations.ts";
+import { undelivered } from "./news.ts";
+import { isUrgent } from "./deliver-news.ts";
+import { wakeLine } from "./wake-line.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+
+/** Claude Code's socket for messages of other processes of its user, from the environment of its child processes. */
+interface MessagingSocket {
+  readonly socket: string;
+  readonly token: string;
+}
+
+/** Sends lines to a local socket. */
+export type PostLines = (socket: string, lines: string) => Promise<void>;
+
+/** By then the hook of a turn's end has delivered the news, in ms. */
+const idleAfterMs = 3_000;
+const postTimeoutMs = 5_000;
+const maxRead = 100;
+
+/**
+ * [HO20] Wakes an idle Claude Code by its messaging socket, if the settings say so (`team.wake`): one line says that there is news, and the hook
+ * of the turn that begins delivers them. Socket and token stay in this process's environment.
+ */
+export class ChatWaker {
+  readonly #runtime: Runtime;
+  readonly #postLines: PostLines;
+  readonly #messaging: MessagingSocket | null;
+  /** The newest news, by session, for which a wake was tried; after a failure the next hook delivers them. */
+  readonly #wokenFor = new Map<string, number>();
+
+  constructor(runtime: Runtime, postLines: PostLines = postToSocket) {
+    this.#runtime = runtime;
+    this.#postLines = postLines;
+    this.#messaging = runtime.config.team.wake === "socket" ? readMessagingSocket(runtime.env) : null;
+  }
+
+  /** Wakes the session if it has urgent news. */
+  check(session: string): void {
+    const messaging = this.#messaging;
+    if (!messaging || !this.#runtime.store.read((sql) => this.#newestUrgent(sql, session) !== null, false)) return;
+    const count = this.#runtime.store.write((sql) => this.#consumeWake(sql, session));
+    if (count === 0) return;
+    const content = `${wakeLine} (${count === maxRead ? "many" : count}); its hook brings it with this turn.`;
+    const lines = [
+      { type: "auth", token: messaging.token },
+      { type: "user", message: { role: "user", content } },
+    ];
+    const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+    this.#postLines(messaging.socket, text).catch((error: unknown) =>
+      this.#runtime.log("warn", "the chat could not be woken", { error: String(error) }),
+    );
+  }
+
+  /** @returns the number of news; 0: the chat is not to be woken */
+  #consumeWake(sql: Sql, session: string): number {
+    const newest = this.#newestUrgent(sql, session);
+    if (newest === null) return 0;
+    const { now, config } = this.#runtime;
+    this.#wokenFor.set(session, newest);
+    if (!continuations.consume(sql, now(), session, config.team.maxContinuationsPerHour)) return 0;
+    return undelivered(sql, session, maxRead).length;
+  }
+
+  /** The newest news for which an idle chat is to be woken. */
+  #newestUrgent(sql: Sql, session: string): number | null {
+    const newest = undelivered(sql, session, maxRead).findLast(({ news }) => isUrgent(news))?.seq;
+    if (newest === undefined || newest <= (this.#wokenFor.get(session) ?? 0)) return null;
+    return this.#isIdle(sql, session) ? newest : null;
+  }
+
+  #isIdle(sql: Sql, session: string): boolean {
+    const now = this.#runtime.now();
+    if (isPausedById(sql, now, session)) return false;
+    const [lastEntry] = journal.newest(sql, session, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end"], 1);
+    return lastEntry?.entry.kind === "turn_end" && !isWithin(now - lastEntry.at, idleAfterMs);
+  }
+}
+
+function readMessagingSocket(env: NodeJS.ProcessEnv): MessagingSocket | null {
+  const socket = env["CLAUDE_CODE_MESSAGING_SOCKET"];
+  const token = env["CLAUDE_CODE_MESSAGING_TOKEN"];
+  return socket && token ? { socket, token } : null;
+}
+
+/** @throws {Error} when no process listens, or it does not read in time */
+function postToSocket(path: string, lines: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ path });
+    socket.setTimeout(postTimeoutMs, () => socket.destroy(new Error("the client did not take it in time")));
+    socket.once("error", reject);
+    socket.once("close", () => resolve());
+    // The client sends no answer, and closes the socket at the end.
+    socket.resume();
+    socket.end(lines);
+  });
+}

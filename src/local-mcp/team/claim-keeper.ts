@@ -1,0 +1,226 @@
+import type { Usage } from "../../contract/budgets.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { ClaimedTask } from "../../contract/tasks.ts";
+import type { Json } from "../../contract/values.ts";
+import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import * as checkpoints from "../checkpoints/checkpoints.ts";
+import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { StoreError } from "../../store/store-error.ts";
+import * as spending from "../usage/task-spending.ts";
+import * as heldTasks from "./held-tasks.ts";
+import type { HeldTask } from "./held-tasks.ts";
+import * as news from "./news.ts";
+
+export interface ClaimKeeperDeps {
+  readonly runtime: Pick<Runtime, "store" | "now" | "log">;
+  readonly platform: Pick<Platform, "setTimer">;
+  readonly link: ChatLink;
+  readonly sessionId: string;
+  readonly workspace: string;
+  /** Whether a checkpoint is sent with a summary of the work, which the operator of an edge could read. */
+  readonly isLocal: boolean;
+  /** Whether the chat shows signs of work. */
+  readonly isActive: () => boolean;
+}
+
+/** Four heartbeats within the allowed silence, but at least one in this time, in ms. */
+const maxBeatIntervalMs = 30_000;
+const beatTimeoutMs = 10_000;
+/** The claim is over, whatever this chat does. */
+const lostCodes: ReadonlySet<string> = new Set(["stale_claim", "unknown_task", "unknown_chat", "chat_replaced"]);
+
+/**
+ * Keeps the claims of the chat: [TE4] heartbeats as long as the chat shows signs of work [TE26], with the newest checkpoint, so that the next
+ * attempt can continue from it. [TE5] A lost claim and a cancelled task are news for the chat.
+ */
+export class ClaimKeeper {
+  readonly #deps: ClaimKeeperDeps;
+  /** The last reported checkpoint, by task. */
+  readonly #sentCheckpoints = new Map<number, string | null>();
+  readonly #deadlines = new Map<number, number>();
+  #isBeating = false;
+  #isClosed = false;
+  #cancelTimer: () => void = () => undefined;
+
+  constructor(deps: ClaimKeeperDeps) {
+    this.#deps = deps;
+  }
+
+  /** The oldest first. */
+  list(): HeldTask[] {
+    return this.#deps.runtime.store.read((sql) => heldTasks.list(sql, this.#deps), []);
+  }
+
+  /** Remaining time of the attempt, in ms; null: not known yet. */
+  remainingMs({ task }: HeldTask): number | null {
+    const at = this.#deadlines.get(task.task);
+    return at === undefined ? null : Math.max(0, at - this.#deps.runtime.now());
+  }
+
+  add(task: ClaimedTask): HeldTask {
+    const { runtime, link } = this.#deps;
+    const held = { task, incarnation: link.self?.incarnation ?? 0, at: runtime.now() };
+    runtime.store.write((sql) => heldTasks.upsert(sql, this.#deps, held));
+    this.#deadlines.set(task.task, held.at + task.remainingMs);
+    this.#schedule();
+    return held;
+  }
+
+  /** The newest checkpoint of the session as others may see it; null before the first. */
+  newestCheckpoint(): Json {
+    const { runtime, sessionId, isLocal } = this.#deps;
+    const checkpoint = runtime.store.read((sql) => checkpoints.latest(sql, sessionId), null);
+    if (!checkpoint) return null;
+    return { session: sessionId, checkpoint: checkpoint.id, ...(isLocal ? { summary: checkpoint.summary } : {}) };
+  }
+
+  /** [BU8] The usage of the attempt by the client's figures and its transcript; null: not known. */
+  usageOf({ task: { claim } }: HeldTask): Usage | null {
+    const { runtime, sessionId } = this.#deps;
+    const record = runtime.store.read((sql) => spending.get(sql, sessionId), null);
+    return record?.claim === claim ? spending.toUsage(record, runtime.now()) : null;
+  }
+
+  /** Checks by heartbeats that the tasks are not cancelled and still this chat's; also after a registration. */
+  check(): void {
+    if (this.#isBeating || this.#isClosed) return;
+    this.#isBeating = true;
+    void this.#beatIfActive()
+      .catch((error: unknown) => this.#deps.runtime.log("error", "heartbeat of a task", { error: String(error) }))
+      .finally(() => {
+        this.#isBeating = false;
+        this.#schedule();
+      });
+  }
+
+  /** Reports a checkpoint that the next attempt would miss if this chat died now. */
+  sendNewCheckpoint(): void {
+    if (this.list().some(({ task }) => this.#unsentCheckpoint(task.task) !== null)) this.check();
+  }
+
+  /** The last heartbeats, with the last checkpoint. */
+  async flush(): Promise<void> {
+    await this.#beatAll();
+  }
+
+  /** All tasks of the chat are lost. */
+  loseAll(reason: string): void {
+    for (const held of this.list()) this.#lose(held, reason);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#cancelTimer();
+  }
+
+  #schedule(): void {
+    this.#cancelTimer();
+    const everyMs = this.#isClosed ? null : this.#pauseMs();
+    if (everyMs === null) return;
+    this.#cancelTimer = this.#deps.platform.setTimer(() => this.check(), everyMs);
+  }
+
+  /** Null: the chat has no task. If the tasks cannot be read now, it is tried again later. */
+  #pauseMs(): number | null {
+    try {
+      const held = this.list();
+      return held.length === 0 ? null : Math.min(maxBeatIntervalMs, ...held.map(({ task }) => task.heartbeatMs / 4));
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      return maxBeatIntervalMs;
+    }
+  }
+
+  async #beatIfActive(): Promise<void> {
+    if (this.#deps.isActive()) await this.#beatAll();
+  }
+
+  async #beatAll(): Promise<void> {
+    const { self } = this.#deps.link;
+    if (!self) return;
+    for (const held of this.list()) {
+      if (held.incarnation === self.incarnation) await this.#sendHeartbeat(held);
+      else this.#lose(held, "the chat counted as gone, and goes on in another process");
+    }
+  }
+
+  async #sendHeartbeat(held: HeldTask): Promise<void> {
+    const { task, claim } = held.task;
+    const checkpoint = this.#unsentCheckpoint(task);
+    const usage = this.usageOf(held);
+    const answer = await this.#deps.link.call(
+      "tasks.heartbeat",
+      { task, claim, ...(checkpoint === null ? {} : { checkpoint }), ...(usage ? { usage } : {}) },
+      beatTimeoutMs,
+    );
+    if (this.#isClosed) return;
+    if (answer.ok) this.#onAnswer(held, answer.value, checkpoint, usage);
+    else this.#onError(held, answer.error);
+  }
+
+  /** Null: nothing new. */
+  #unsentCheckpoint(task: number): Json {
+    const checkpoint = this.newestCheckpoint();
+    return checkpoint !== null && this.#sentCheckpoints.get(task) !== JSON.stringify(checkpoint) ? checkpoint : null;
+  }
+
+  #onAnswer(held: HeldTask, answer: OutputOf<"tasks.heartbeat">, sentCheckpoint: Json, usage: Usage | null): void {
+    const { isCancelled, isOverBudget, reason, remainingMs } = answer;
+    const { runtime } = this.#deps;
+    const { task, claim, type: title } = held.task;
+    if (sentCheckpoint !== null) this.#sentCheckpoints.set(task, JSON.stringify(sentCheckpoint));
+    this.#deadlines.set(task, runtime.now() + remainingMs);
+    if (isOverBudget) return this.#onOverBudget(held, reason ?? "its budget is used up");
+    if (usage) this.#confirmUsage(claim, usage);
+    if (isCancelled) {
+      this.#addNews(`cancelled:${task}:${claim}`, {
+        kind: "task_cancelled",
+        task,
+        title,
+        reason: reason ?? "cancelled",
+      });
+    }
+  }
+
+  /** Most heartbeats are below every limit, and write nothing. */
+  #confirmUsage(claim: number, usage: Usage): void {
+    const { runtime, sessionId } = this.#deps;
+    const isOverLimit = runtime.store.read(
+      (sql) => spending.refusal(sql, sessionId, undefined, runtime.now()) !== null,
+      false,
+    );
+    if (isOverLimit) runtime.store.write((sql) => spending.confirm(sql, sessionId, claim, usage));
+  }
+
+  #onOverBudget(held: HeldTask, reason: string): void {
+    const { runtime, sessionId } = this.#deps;
+    runtime.store.write((sql) => spending.exceed(sql, sessionId, held.task.claim, reason));
+    this.#lose(held, reason);
+  }
+
+  #onError(held: HeldTask, error: CallError): void {
+    if (lostCodes.has(error.code)) this.#lose(held, error.message);
+    else if (!isTransient(error)) this.#deps.runtime.log("warn", "heartbeat of a task", { code: error.code });
+  }
+
+  /** Unless its end was reported meanwhile. */
+  #lose({ task: claimed }: HeldTask, reason: string): void {
+    const { runtime, sessionId, workspace } = this.#deps;
+    const { task, claim, type: title } = claimed;
+    const newsItem = { kind: "claim_lost", task, title, reason, workspace } as const;
+    runtime.store.write((sql) => {
+      if (!heldTasks.remove(sql, this.#deps, claimed)) return;
+      news.add(sql, runtime.now(), sessionId, `lost:${task}:${claim}`, newsItem);
+    });
+    this.#sentCheckpoints.delete(task);
+    this.#deadlines.delete(task);
+  }
+
+  #addNews(key: string, newsItem: news.News): void {
+    const { runtime, sessionId } = this.#deps;
+    // Most heartbeats of a cancelled task bring nothing new.
+    const isKnown = runtime.store.read((sql) => news.has(sql, sessionId, key), false);
+    if (!isKnown) runtime.store.write((sql) => void news.add(sql, runtime.now(), sessionId, key, newsItem));
+  }
+}

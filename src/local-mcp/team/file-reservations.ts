@@ -1,0 +1,261 @@
+import type { Lease } from "../../contract/leases.ts";
+import type { Change } from "../../contract/state.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { newId, type Platform } from "../../coordinator-client/edge/platform.ts";
+import type { ChatLink, CallError } from "../../coordinator-client/chat-link.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { ChatDirectory } from "./chat-directory.ts";
+import * as reservationTable from "./reservation-table.ts";
+import type { Reservation } from "./reservation-table.ts";
+import * as news from "./news.ts";
+
+export interface FileReservationDeps {
+  readonly runtime: Pick<Runtime, "store" | "now" | "log">;
+  readonly platform: Pick<Platform, "clock" | "random">;
+  readonly link: ChatLink;
+  readonly directory: ChatDirectory;
+  readonly sessionId: string;
+  readonly workspace: string;
+}
+
+/** The reason why a path was not reserved: its holder, or an error. */
+export interface ReservationError extends CallError {
+  readonly holder: Reservation | null;
+}
+
+const resourcePrefix = "file:";
+const timeoutMs = 10_000;
+const pageSize = 200;
+
+/**
+ * Reservations of files: leases that live as long as this chat, [TE12] several at once all or nothing; and the table of all reservations, which
+ * hooks read: [TE13] the list at the start, then each change; this chat's own at once.
+ */
+export class FileReservations {
+  readonly #deps: FileReservationDeps;
+  #pendingWork: Promise<unknown> = Promise.resolve();
+  /** Tokens. */
+  readonly #releasedTokens = new Set<number>();
+  /** Tokens of this chat's leases by resource. Not from the table: another process may have noted a loss first. */
+  readonly #ownTokens = new Map<string, number>();
+  /** The table may be incomplete: the next check reads the whole list. */
+  #isStale = false;
+  #stop: () => void = () => undefined;
+
+  constructor(deps: FileReservationDeps) {
+    this.#deps = deps;
+  }
+
+  /** Keeps the table from now on. */
+  follow(): void {
+    this.#stop();
+    this.#stop = this.#deps.link.watch("$file/", (changes) => {
+      this.#isStale ||= changes === null;
+      this.#enqueue(() => (this.#isStale ? this.#refreshAll() : this.#applyChanges(changes ?? [])));
+    });
+  }
+
+  /** Called from time to time: reads the whole list if the table may be incomplete. */
+  check(): void {
+    if (this.#isStale) this.#enqueue(() => (this.#isStale ? this.#refreshAll() : Promise.resolve()));
+  }
+
+  #enqueue(work: () => Promise<void>): void {
+    this.#pendingWork = this.#pendingWork.then(work).catch((error: unknown) => {
+      this.#isStale = true;
+      this.#deps.runtime.log("error", "reservations of files", { error: String(error) });
+    });
+  }
+
+  close(): void {
+    this.#stop();
+  }
+
+  /** @param project as the coordinator names it; @param paths as {@link pathIn} gives them */
+  async reserve(project: string, paths: readonly string[]): Promise<Result<Reservation[], ReservationError>> {
+    const ownLeases = await this.listOwn();
+    if (!ownLeases.ok) return err({ ...ownLeases.error, holder: null });
+    const heldResources = new Set(ownLeases.value.map(({ resource }) => resource));
+    const requested = [...new Set(paths)].map((path) => toResource(project, path));
+    const newLeases: Lease[] = [];
+    for (const resource of requested.filter((one) => !heldResources.has(one))) {
+      const requestId = newId(this.#deps.platform);
+      const answer = await this.#deps.link.call("leases.acquire", { resource, requestId, isBound: true }, timeoutMs);
+      const lease = answer.ok && answer.value.state === "granted" ? answer.value.lease : null;
+      if (lease) newLeases.push(lease);
+      else {
+        await this.#release(newLeases);
+        return err(await this.#toReservationError(resource, answer.ok ? heldError : answer.error));
+      }
+    }
+    const reservations = [...ownLeases.value.filter(({ resource }) => requested.includes(resource)), ...newLeases];
+    return ok(await this.#record(reservations));
+  }
+
+  /** @param paths empty: all reservations of this chat */
+  async release(project: string, paths: readonly string[]): Promise<Result<string[], CallError>> {
+    const ownLeases = await this.listOwn();
+    if (!ownLeases.ok) return ownLeases;
+    const requested = new Set(paths.map((path) => toResource(project, path)));
+    const released = ownLeases.value.filter(({ resource }) => paths.length === 0 || requested.has(resource));
+    const error = await this.#release(released);
+    return error ? err(error) : ok(released.map(({ resource }) => resource));
+  }
+
+  /** Leases of files that this chat has now. */
+  async listOwn(): Promise<Result<Lease[], CallError>> {
+    const { self } = this.#deps.link;
+    return self ? this.#listLeases({ holder: self.chat }) : err({ code: "not_registered", message: "no chat yet" });
+  }
+
+  /** All reservations, as the coordinator has them. */
+  async list(): Promise<Result<Reservation[], CallError>> {
+    const leases = await this.#listLeases({});
+    return leases.ok ? ok(await this.#reservations(leases.value)) : leases;
+  }
+
+  async #listLeases(filter: { readonly holder?: string }): Promise<Result<Lease[], CallError>> {
+    const leases: Lease[] = [];
+    let cursor: string | null = null;
+    do {
+      const next: { cursor?: string } = cursor === null ? {} : { cursor };
+      const answer = await this.#deps.link.call(
+        "leases.list",
+        { prefix: resourcePrefix, limit: pageSize, ...filter, ...next },
+        timeoutMs,
+      );
+      if (!answer.ok) return answer;
+      leases.push(...answer.value.leases);
+      ({ cursor } = answer.value);
+    } while (cursor !== null);
+    return ok(leases);
+  }
+
+  async #release(leases: readonly Lease[]): Promise<CallError | null> {
+    const { link, runtime } = this.#deps;
+    let firstError: CallError | null = null;
+    for (const { resource, token, holder } of leases) {
+      this.#releasedTokens.add(token);
+      this.#ownTokens.delete(resource);
+      // Before the coordinator reports it: a release by this chat itself is no news for it.
+      runtime.store.write((sql) => reservationTable.remove(sql, resource, holder));
+      const answer = await link.call("leases.release", { resource, token }, timeoutMs);
+      if (!answer.ok) firstError ??= answer.error;
+    }
+    return firstError;
+  }
+
+  async #toReservationError(resource: string, error: CallError): Promise<ReservationError> {
+    if (error.code !== "lease_held") return { ...error, holder: null };
+    const reservations = await this.list();
+    const holder = reservations.ok ? reservations.value.find((one) => overlaps(one.resource, resource)) : undefined;
+    return { ...error, holder: holder ?? null };
+  }
+
+  async #record(leases: readonly Lease[]): Promise<Reservation[]> {
+    const { runtime } = this.#deps;
+    for (const { resource, token } of leases) this.#ownTokens.set(resource, token);
+    const reservations = await this.#reservations(leases);
+    runtime.store.write((sql) => {
+      for (const one of reservations) reservationTable.upsert(sql, runtime.now(), one);
+    });
+    return reservations;
+  }
+
+  async #reservation({
+    resource,
+    holder,
+    heldForMs,
+  }: Pick<Lease, "resource" | "holder" | "heldForMs">): Promise<Reservation> {
+    const { directory, workspace, runtime } = this.#deps;
+    const { name: holderName, machine, checkout } = await directory.lookUp(holder);
+    return { resource, workspace, holder, holderName, machine, checkout, since: runtime.now() - heldForMs };
+  }
+
+  async #refreshAll(): Promise<void> {
+    const earlierTokens = [...this.#ownTokens];
+    const leases = await this.#listLeases({});
+    const { runtime, link } = this.#deps;
+    if (!leases.ok) return runtime.log("warn", "reservations of files are not known", { code: leases.error.code });
+    const reservations = await this.#reservations(leases.value);
+    runtime.store.write((sql) => reservationTable.replaceAll(sql, runtime.now(), reservations));
+    this.#isStale = false;
+    const ownLeases = new Map(
+      leases.value.filter(({ holder }) => holder === link.self?.chat).map((one) => [one.resource, one]),
+    );
+    for (const [resource, token] of earlierTokens) {
+      if (this.#ownTokens.get(resource) === token && !ownLeases.has(resource)) this.#notifyLost(resource, token);
+    }
+    for (const { resource, token } of ownLeases.values())
+      if (!this.#releasedTokens.has(token)) this.#ownTokens.set(resource, token);
+  }
+
+  #reservations(leases: readonly Lease[]): Promise<Reservation[]> {
+    return Promise.all(leases.map((lease) => this.#reservation(lease)));
+  }
+
+  async #applyChanges(changes: readonly Change[]): Promise<void> {
+    for (const { key, value } of changes) {
+      const resource = `${resourcePrefix}${key.slice("$file/".length)}`;
+      const holderInfo = parseHolder(value);
+      if (holderInfo === null) await this.#onReleased(resource);
+      // Reported after it was released.
+      else if (!this.#releasedTokens.has(holderInfo.token)) await this.#recordHolder(resource, holderInfo.holder);
+    }
+  }
+
+  async #recordHolder(resource: string, holder: string): Promise<void> {
+    const { runtime } = this.#deps;
+    const one = await this.#reservation({ resource, holder, heldForMs: 0 });
+    runtime.store.write((sql) => reservationTable.upsert(sql, runtime.now(), one));
+  }
+
+  /** [TE14] A reservation of this chat that it has not given back itself is news. */
+  async #onReleased(resource: string): Promise<void> {
+    const { runtime } = this.#deps;
+    const token = this.#ownTokens.get(resource);
+    // This chat may hold it again by now.
+    const ownLeases = token === undefined ? null : await this.listOwn();
+    if (ownLeases?.ok && ownLeases.value.some((lease) => lease.resource === resource)) return;
+    runtime.store.write((sql) => reservationTable.remove(sql, resource));
+    if (token !== undefined && this.#ownTokens.get(resource) === token) this.#notifyLost(resource, token);
+  }
+
+  #notifyLost(resource: string, token: number): void {
+    const { runtime, sessionId, workspace } = this.#deps;
+    const text = `This chat no longer holds ${formatResource(resource)}: its reservation is over. Reserve it again before you go on there.`;
+    const key = `freed:${workspace}:${resource}:${token}`;
+    runtime.store.write((sql) => void news.add(sql, runtime.now(), sessionId, key, { kind: "notice", text }));
+    this.#ownTokens.delete(resource);
+  }
+}
+
+const heldError: CallError = { code: "lease_held", message: "others stand in line for it" };
+
+function toResource(project: string, path: string): string {
+  return `${resourcePrefix}${project}/${path}`;
+}
+
+/** Without the name of the project, which says nothing to people. */
+export function formatResource(resource: string): string {
+  return resource.slice(resource.indexOf("/") + 1);
+}
+
+/** [TE12] As the engine judges it: the same, or one is a folder that the other lies in. */
+function overlaps(a: string, b: string): boolean {
+  return covers(a, b) || covers(b, a);
+}
+
+function covers(range: string, other: string): boolean {
+  if (range === other) return true;
+  if (range.endsWith("/**")) return other.startsWith(range.slice(0, -2));
+  if (!range.endsWith("/*")) return false;
+  const folder = range.slice(0, -1);
+  return other.startsWith(folder) && !other.slice(folder.length).includes("/");
+}
+
+function parseHolder(value: Change["value"]): { readonly holder: string; readonly token: number } | null {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+  const { holder, token } = value;
+  return typeof holder === "string" && typeof token === "number" ? { holder, token } : null;
+}

@@ -1,0 +1,44 @@
+import { isAbsolute, posix, relative, resolve, sep } from "node:path";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { realPath } from "../../platform/real-path.ts";
+
+const maxChars = 400;
+
+/**
+ * A path as its lease names it: below the root of the project, with `/`; `dir/*` is all files of a folder, `dir/**` all below it. Pure: nothing
+ * is looked up. [TE11]
+ *
+ * @param input relative to the root, or absolute
+ */
+export function toLeasePath(root: string, input: string): Result<string, string> {
+  const relativePath = isAbsolute(input) ? relative(root, input) : input;
+  const path = posix.normalize(relativePath.split(sep).join("/")).replace(/\/$/, "");
+  const violation = pathRules.find(({ isViolated }) => isViolated(path));
+  return violation ? err(`"${input}" ${violation.message(root)}`) : ok(path);
+}
+
+const pathRules: readonly {
+  readonly isViolated: (path: string) => boolean;
+  readonly message: (root: string) => string;
+}[] = [
+  { isViolated: (path) => /^\.\.(\/|$)/.test(path) || isAbsolute(path), message: (root) => `is not below ${root}` },
+  { isViolated: (path) => path === "." || path === "", message: () => 'is the whole project; "**" reserves that' },
+  {
+    isViolated: (path) => path.replace(/(^|\/)\*\*?$/, "").includes("*"),
+    message: () => "has * elsewhere than as its last part",
+  },
+  { isViolated: (path) => /\p{Cc}/u.test(path) || path.length > maxChars, message: () => "cannot be reserved" },
+];
+
+/**
+ * A path to be reserved, by the name under which the guard finds what is edited: links in it are followed, where they do not lead out of the project.
+ * [TE11]
+ *
+ * @param path as {@link toLeasePath} gives it
+ */
+export function resolveLinks(root: string, path: string): string {
+  const [range = ""] = /(^|\/)\*\*?$/.exec(path) ?? [];
+  const real = relative(realPath(root), realPath(resolve(root, path.slice(0, path.length - range.length))));
+  const leasePath = toLeasePath(root, real.split(sep).join("/") + (real === "" ? range.replace("/", "") : range));
+  return leasePath.ok ? leasePath.value : path;
+}

@@ -1,0 +1,70 @@
+import type { Usage } from "../../contract/budgets.ts";
+import type { Progress, TaskState } from "../../contract/tasks.ts";
+import type { Json } from "../../contract/values.ts";
+import type { Result } from "../../shared/result.ts";
+import type { CallError } from "../../coordinator-client/chat-link.ts";
+import * as heldTasks from "./held-tasks.ts";
+import type { HeldTask, TaskScope } from "./held-tasks.ts";
+import type { Outbox } from "./outbox.ts";
+import type { ClaimKeeper } from "./claim-keeper.ts";
+
+/** The result of a report. */
+export type ReportResult =
+  | { readonly kind: "kept" }
+  | { readonly kind: "answered"; readonly answer: Result<ReportAnswer, CallError> };
+
+interface ReportAnswer {
+  readonly state?: TaskState;
+  readonly isCancelled?: boolean;
+  readonly reason?: string | null;
+}
+
+/**
+ * Reports of a chat on its tasks. [TE6] The transaction that keeps the report also takes the task from the chat; the newest checkpoint is sent
+ * before it, so that the next attempt has it.
+ */
+export class TaskReports {
+  readonly #scope: TaskScope;
+  readonly #outbox: Outbox;
+  readonly #tasks: ClaimKeeper;
+
+  constructor(scope: TaskScope, outbox: Outbox, tasks: ClaimKeeper) {
+    this.#scope = scope;
+    this.#outbox = outbox;
+    this.#tasks = tasks;
+  }
+
+  async progress(held: HeldTask, progress: Progress): Promise<ReportResult> {
+    const result = await this.#outbox.call("tasks.heartbeat", this.#heartbeatInput(held, progress));
+    return result;
+  }
+
+  async complete(held: HeldTask, result: Json): Promise<ReportResult> {
+    const { task, claim } = held.task;
+    return this.#outbox.call(
+      "tasks.ack",
+      { task, claim, result, ...this.#usageField(held) },
+      (sql) => void heldTasks.remove(sql, this.#scope, held.task),
+    );
+  }
+
+  async fail(held: HeldTask, reason: string, isRetryable: boolean): Promise<ReportResult> {
+    const { task, claim } = held.task;
+    const heartbeat = this.#heartbeatInput(held, { note: reason });
+    return this.#outbox.call("tasks.nack", { task, claim, reason, isRetryable, ...this.#usageField(held) }, (sql) => {
+      heldTasks.remove(sql, this.#scope, held.task);
+      this.#outbox.enqueue(sql, "tasks.heartbeat", heartbeat);
+    });
+  }
+
+  #heartbeatInput(held: HeldTask, progress: Progress) {
+    const { task, claim } = held.task;
+    const checkpoint = this.#tasks.newestCheckpoint();
+    return { task, claim, progress, ...(checkpoint === null ? {} : { checkpoint }), ...this.#usageField(held) };
+  }
+
+  #usageField(held: HeldTask): { usage?: Usage } {
+    const usage = this.#tasks.usageOf(held);
+    return usage ? { usage } : {};
+  }
+}

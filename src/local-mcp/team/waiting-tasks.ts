@@ -1,0 +1,122 @@
+import type { InputOf, OutputOf } from "../../contract/operations.ts";
+import type { TaskLine } from "../../contract/task-views.ts";
+import type { TaskState } from "../../contract/tasks.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import type { ChatLink, CallError } from "../../coordinator-client/chat-link.ts";
+
+/** Tasks of the types that a chat asked for and did not get, and why. */
+export type WaitingTasks = {
+  readonly type: string;
+  readonly tasks: readonly number[];
+  /** Tasks that have to end first, with their states. */
+  readonly waitsFor: readonly { readonly task: number; readonly state: TaskState }[];
+  /** Capabilities that the chat has not. */
+  readonly needs: readonly string[];
+  /** Until the first of them is due, in ms; null: they do not wait for a time. */
+  readonly dueInMs: number | null;
+};
+
+const timeoutMs = 5_000;
+const maxListed = 200;
+/** Tasks that are looked at one by one. */
+const maxRead = 20;
+const endedStates: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"]);
+
+type Task = OutputOf<"tasks.get">;
+
+/** @param types empty: all */
+function listTasks(
+  link: ChatLink,
+  state: TaskState,
+  types: readonly string[],
+): Promise<Result<OutputOf<"tasks.list">, CallError>> {
+  const type = types.length === 1 ? types[0] : undefined;
+  const filter: InputOf<"tasks.list"> = { state, limit: maxListed, ...omitUndefined({ type }) };
+  return link.call("tasks.list", filter, timeoutMs);
+}
+
+function filterByType(tasks: readonly TaskLine[], types: readonly string[]): TaskLine[] {
+  return tasks.filter(({ type }) => types.length === 0 || types.includes(type)).slice(0, maxRead);
+}
+
+/** Those that are in one state, each as it is now; one that is gone meanwhile is left out. */
+async function readTasks(
+  link: ChatLink,
+  state: TaskState,
+  types: readonly string[],
+): Promise<Result<Task[], CallError>> {
+  const list = await listTasks(link, state, types);
+  if (!list.ok) return list;
+  const tasks: Task[] = [];
+  for (const { task } of filterByType(list.value.tasks, types)) {
+    const answer = await link.call("tasks.get", { task }, timeoutMs);
+    if (answer.ok && answer.value.state === state) tasks.push(answer.value);
+  }
+  return ok(tasks);
+}
+
+/** [TE40] Queued tasks of these types that the chat could take now. */
+export async function findClaimable(
+  link: ChatLink,
+  types: readonly string[],
+  abilities: readonly string[],
+): Promise<Result<Task[], CallError>> {
+  const queued = await readTasks(link, "queued", types);
+  return queued.ok ? ok(queued.value.filter((task) => missingCapabilities(task, abilities).length === 0)) : queued;
+}
+
+function missingCapabilities({ capabilities }: Task, abilities: readonly string[]): string[] {
+  return capabilities.filter((one) => !abilities.includes(one));
+}
+
+/** [TE39] Why a chat that asked for tasks of these types got none; one entry for each type that has some. */
+export async function findWaiting(
+  link: ChatLink,
+  types: readonly string[],
+  abilities: readonly string[],
+): Promise<Result<WaitingTasks[], CallError>> {
+  const tasks: Task[] = [];
+  for (const state of ["blocked", "scheduled", "queued"] as const) {
+    const answer = await readTasks(link, state, types);
+    if (!answer.ok) return answer;
+    // What is queued and fits was taken in the same moment, or the chat takes no more.
+    tasks.push(...answer.value.filter((task) => state !== "queued" || missingCapabilities(task, abilities).length > 0));
+  }
+  const states = await readOpenStates(link, new Set(tasks.flatMap(({ dependsOn }) => dependsOn)));
+  return ok(
+    [...Map.groupBy(tasks, ({ type }) => type)].map(([type, tasksOfType]) =>
+      toWaitingTasks(type, tasksOfType, states, abilities),
+    ),
+  );
+}
+
+/** Of those that have not ended. */
+async function readOpenStates(link: ChatLink, tasks: ReadonlySet<number>): Promise<Map<number, TaskState>> {
+  const states = new Map<number, TaskState>();
+  for (const task of [...tasks].slice(0, maxRead)) {
+    const answer = await link.call("tasks.get", { task }, timeoutMs);
+    if (answer.ok && !endedStates.has(answer.value.state)) states.set(task, answer.value.state);
+  }
+  return states;
+}
+
+function toWaitingTasks(
+  type: string,
+  tasks: readonly Task[],
+  states: ReadonlyMap<number, TaskState>,
+  abilities: readonly string[],
+): WaitingTasks {
+  const dependencies = [...new Set(tasks.flatMap(({ dependsOn }) => dependsOn))].toSorted((a, b) => a - b);
+  const dueTimes = tasks.flatMap(({ state, dueInMs }) => (state === "scheduled" && dueInMs !== null ? [dueInMs] : []));
+  return {
+    type,
+    tasks: tasks.map(({ task }) => task).toSorted((a, b) => a - b),
+    waitsFor: dependencies.flatMap((task) => {
+      const state = states.get(task);
+      return state === undefined ? [] : [{ task, state }];
+    }),
+    needs: [...new Set(tasks.flatMap((task) => missingCapabilities(task, abilities)))],
+    dueInMs: dueTimes.length === 0 ? null : Math.min(...dueTimes),
+  };
+}

@@ -1,0 +1,53 @@
+import { randomBytes } from "node:crypto";
+import { basename, dirname, join } from "node:path";
+import { defaults } from "../contract/config.ts";
+import type { Launch } from "../platform/launch.ts";
+import { readConfig } from "../platform/config-file.ts";
+import { fileLog, type Log } from "../platform/log-file.ts";
+import { homeFrom, pathsIn } from "../platform/paths.ts";
+import { systemProcesses } from "../platform/processes.ts";
+import type { Runtime } from "./runtime.ts";
+import { realPath } from "../platform/shim-command.ts";
+import type { Driver } from "../store/driver.ts";
+import { Store } from "../store/store.ts";
+
+export interface SystemOptions {
+  readonly driver: Driver;
+  /** How long a write waits for other processes, in ms. */
+  readonly busyMs: number;
+  readonly log?: Log;
+  /** See {@link StoreOptions.maxUpkeepBytes}. */
+  readonly maxUpkeepBytes?: number;
+  /** See {@link StoreOptions.canReadCopy}. */
+  readonly canReadCopy?: boolean;
+  /** See {@link StoreOptions.totalBusyMs}. */
+  readonly totalBusyMs?: number;
+}
+
+/** The real clock, randomness, environment, processes and files. Settings that cannot be read are logged, and the defaults hold. */
+export function systemRuntime(options: SystemOptions): Runtime {
+  const paths = pathsIn(homeFrom(process.env));
+  const now = Date.now;
+  const log = options.log ?? fileLog(paths.log, now);
+  const config = readConfig(paths.config);
+  if (!config.ok) log("error", "settings ignored", { reason: config.error });
+  return {
+    now,
+    random: (bytes) => randomBytes(bytes),
+    env: process.env,
+    launch: launchOf(process.argv),
+    paths,
+    config: config.ok ? config.value : defaults,
+    processes: systemProcesses,
+    store: new Store({ ...options, path: paths.database, now }),
+    log,
+  };
+}
+
+/** The arguments name this Node and a program in dist/, or the launcher in bin/ beside it, or a link to one of them. */
+function launchOf([node = "node", started = ""]: readonly string[]): Launch {
+  const folder = dirname(dirname(realPath(started) ?? started));
+  // The plugin of a clone has programs of its own, and the clone has the launcher.
+  const root = basename(folder) === "plugin" ? dirname(folder) : folder;
+  return { node, script: join(root, "bin", "shim.mjs"), hookScript: join(root, "dist", "hook.cjs") };
+}

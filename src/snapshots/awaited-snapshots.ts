@@ -1,0 +1,23 @@
+import type { Sql } from "../shared/sql.ts";
+
+/** SQL of a snapshot `s` whose files may be gone a moment later: what changes them waits for it. */
+export const isBeforeTool = "(SELECT trigger FROM checkpoints c WHERE c.id = s.checkpoint_id) = 'before_tool'";
+const isAwaited = "(SELECT trigger FROM checkpoints c WHERE c.id = s.checkpoint_id) IN ('before_tool', 'compact')";
+
+/** Well below the ten seconds that the client gives a hook. */
+export const maxAwaitMs = 6_000;
+
+export interface PendingSnapshot {
+  readonly checkpointId: string;
+  readonly project: string;
+}
+
+/** [CP33] The oldest snapshot that a tool or a compaction waits for. One look at a small index: every tool call begins with it. */
+export function findAwaited(sql: Sql, now: number): PendingSnapshot | null {
+  const [row] = sql.all<PendingSnapshot>(
+    `SELECT s.checkpoint_id AS checkpointId, s.project FROM snapshots s
+     WHERE s.state = 'pending' AND s.at > ? AND ${isAwaited} ORDER BY s.at LIMIT 1`,
+    now - maxAwaitMs,
+  );
+  return row ?? null;
+}

@@ -1,0 +1,114 @@
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { err, ok, type Result } from "../shared/result.ts";
+import { removeDurably, syncFolder } from "../platform/private-files.ts";
+import { lines } from "./git.ts";
+import { filterOwned, pack } from "./object-store.ts";
+import {
+  inRepository,
+  refOf,
+  updateRefs,
+  withRepository,
+  type SnapshotHost,
+  type OpenRepository,
+} from "./repository.ts";
+import { isRefName, failureReason } from "./take-snapshot.ts";
+
+export interface DropInput extends SnapshotHost {
+  readonly repository: string;
+  readonly checkpointIds: readonly string[];
+  /**
+   * Share of a pack, 0 to 1, that may stay behind as garbage: 0 (to forget) leaves nothing of what was dropped; more spares
+   * the rewriting of a large pack for a small gain (for routine retention).
+   */
+  readonly maxGarbage?: number;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface DropResult {
+  /** How many snapshots the repository still holds; 0: its folder is gone. */
+  readonly left: number;
+}
+
+export interface DropRefusal {
+  readonly code: "drop_failed";
+  readonly message: string;
+}
+
+/** With more packs than this every look-up is slow; they become one. */
+const maxPacks = 50;
+
+/**
+ * Drops snapshots and what only they held. [GS40] After it nothing of them can be read from SHIM's folder; [GS41] what others
+ * hold stays. Ids that are not there are no error, so a drop that failed is repeated with the same ones.
+ */
+export async function dropSnapshots(input: DropInput): Promise<Result<DropResult, DropRefusal>> {
+  const { repository, checkpointIds } = input;
+  const invalidId = checkpointIds.find((id) => !isRefName(id));
+  if (invalidId !== undefined) throw new Error(`a checkpoint id has letters, digits, _ and - only: ${invalidId}`);
+  const timeout = AbortSignal.timeout(input.timeoutMs);
+  const signal = input.signal ? AbortSignal.any([timeout, input.signal]) : timeout;
+  if (!existsSync(repository)) return ok({ left: 0 });
+  try {
+    return await withRepository(input, repository, null, signal, async (opened) => {
+      const left = await dropRefs(opened, checkpointIds);
+      if (left.length === 0) removeDurably(repository);
+      else await prune(opened, input.maxGarbage ?? 0);
+      return ok({ left: left.length });
+    });
+  } catch (error) {
+    const reason = failureReason(error, timeout.aborted ? input.timeoutMs : null);
+    return err({ code: "drop_failed", message: `what was dropped may still be on the disk, repeat it: ${reason}` });
+  }
+}
+
+/** Answers the refs that are left. */
+async function dropRefs(opened: OpenRepository, checkpointIds: readonly string[]): Promise<string[]> {
+  const git = inRepository(opened);
+  const known = new Set(await lines(git, ["for-each-ref", "--format=%(refname)", "refs/shim/"]));
+  const refsToDrop = [...new Set(checkpointIds.map(refOf))].filter((ref) => known.has(ref));
+  if (refsToDrop.length > 0) await updateRefs(opened, refsToDrop.map((ref) => `delete ${ref}\n`).join(""));
+  return [...known].filter((ref) => !refsToDrop.includes(ref));
+}
+
+interface Pack {
+  /** Path without `.pack` or `.idx`. */
+  readonly base: string;
+  readonly ids: readonly string[];
+}
+
+/** Rewrites the packs that hold too much that nothing refers to, then removes the old ones. */
+async function prune(opened: OpenRepository, maxGarbage: number): Promise<void> {
+  const git = inRepository(opened);
+  // Borrowed contents are not here; all else is.
+  const reachable = await lines(git, ["rev-list", "--objects", "--no-object-names", "--missing=allow-any", "--all"]);
+  const reachableIds = await filterOwned(opened, reachable);
+  const packs = await listPacks(opened);
+  const isMostlyGarbage = ({ ids }: Pack) => ids.filter((id) => !reachableIds.has(id)).length > ids.length * maxGarbage;
+  const packsToRewrite = packs.length > maxPacks ? packs : packs.filter(isMostlyGarbage);
+  const kept = new Set(packs.filter((each) => !packsToRewrite.includes(each)).flatMap(({ ids }) => ids));
+  const idsToRepack = [...new Set(packsToRewrite.flatMap(({ ids }) => ids))].filter(
+    (id) => reachableIds.has(id) && !kept.has(id),
+  );
+  const made = await pack(git, opened.owned, idsToRepack);
+  for (const { base } of packsToRewrite) if (made === null || !base.endsWith(`pack-${made}`)) removePack(opened, base);
+  syncFolder(join(opened.owned, "pack"));
+}
+
+async function listPacks(opened: OpenRepository): Promise<Pack[]> {
+  const git = inRepository(opened);
+  const folder = join(opened.owned, "pack");
+  const packs: Pack[] = [];
+  for (const name of readdirSync(folder).filter((name) => name.endsWith(".idx"))) {
+    const answer = await lines(git, ["show-index"], readFileSync(join(folder, name)));
+    packs.push({ base: name.slice(0, -".idx".length), ids: answer.map((line) => line.split(" ")[1] ?? "") });
+  }
+  return packs;
+}
+
+/** The index first: a pack without one is not seen, an index without its pack is an error. */
+function removePack(opened: OpenRepository, base: string): void {
+  const names = readdirSync(join(opened.owned, "pack")).filter((name) => name.startsWith(`${base}.`));
+  for (const name of names.sort()) rmSync(join(opened.owned, "pack", name), { force: true });
+}

@@ -1,0 +1,134 @@
+import { createHash } from "node:crypto";
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
+import { isAbsolute } from "node:path";
+import type { FileNote, FileStamp } from "../contract/work-state.ts";
+import { looksSecret } from "./secret-names.ts";
+import { codeOf } from "../shared/error.ts";
+
+export interface NoteLimits {
+  readonly maxFileBytes: number;
+}
+
+export type FileComparison = "same" | "changed" | "missing" | "unknown";
+
+/** The facts read of a file. `isThere` is null when even that is not known. */
+export interface FileFacts {
+  readonly isThere: boolean | null;
+  readonly hash: string | null;
+  readonly skipped?: string;
+  readonly bytes: number;
+}
+
+/** A checkpoint names no more; what is beyond is answered `unknown`, unread. */
+const maxFiles = 500;
+/** Above every sensible `snapshots.maxFileBytes`; a file that was hashed then and is larger now is `unknown`. */
+const maxComparedFileBytes = 16_777_216;
+/** Read in all for one comparison: well below a second of hashing. */
+const maxComparedBytes = 134_217_728;
+const blockBytes = 65_536;
+
+/**
+ * Notes a file's content by its SHA-256. [GS50] Only a regular file of at most `maxFileBytes` whose name does not look secret
+ * is read; otherwise the note says why not.
+ *
+ * @param path absolute; a chat may name another, which is noted unread
+ */
+export function noteFile(path: string, action: FileNote["action"], limits: NoteLimits): FileNote {
+  if (!isAbsolute(path)) return { path, hash: null, skipped: "not an absolute path", action };
+  const { hash, skipped } = readFacts(path, limits.maxFileBytes);
+  return skipped === undefined ? { path, hash, action } : { path, hash, skipped, action };
+}
+
+/**
+ * Compares files with what a checkpoint noted of them. [GS51] `unknown` is what was not hashed then or cannot be now. At most
+ * 500 files of 16 MiB, 128 MiB together, are read.
+ *
+ * @param read tests give their own
+ */
+export function compareFiles(
+  files: readonly FileNote[],
+  read: (path: string, maxFileBytes: number) => FileFacts = readFacts,
+): (FileNote & { readonly now: FileComparison })[] {
+  let bytesLeft = maxComparedBytes;
+  return files.map((note, index) => {
+    if (index >= maxFiles || !isAbsolute(note.path)) return { ...note, now: "unknown" };
+    const found = read(note.path, Math.min(maxComparedFileBytes, bytesLeft));
+    bytesLeft -= found.bytes;
+    return { ...note, now: compare(note, found) };
+  });
+}
+
+/** Null: it is not there, no regular file, or cannot be told. */
+export function stampOf(path: string): FileStamp | null {
+  if (!isAbsolute(path)) return null;
+  try {
+    const found = lstatSync(path);
+    return found.isFile() ? { bytes: found.size, modifiedMs: found.mtimeMs } : null;
+  } catch {
+    return null;
+  }
+}
+
+function compare(note: FileNote, now: FileFacts): FileComparison {
+  if (note.stamp && now.isThere !== false) return compareStamp(note.stamp, stampOf(note.path));
+  if (note.hash === null) return compareUnhashed(note, now);
+  if (now.isThere === false) return "missing";
+  if (now.hash === null) return "unknown";
+  return now.hash === note.hash ? "same" : "changed";
+}
+
+function compareStamp(then: FileStamp, now: FileStamp | null): FileComparison {
+  if (now === null) return "unknown";
+  return then.bytes === now.bytes && then.modifiedMs === now.modifiedMs ? "same" : "changed";
+}
+
+/** Without a hash only one thing can be known: whether the file was there. A note that nobody looked for says not even that. */
+function compareUnhashed({ skipped }: FileNote, { isThere }: FileFacts): FileComparison {
+  if (isThere === null || skipped === undefined) return "unknown";
+  if (skipped === absentReason) return isThere ? "changed" : "same";
+  return isThere ? "unknown" : "missing";
+}
+
+const absentReason = "not there";
+
+function readFacts(path: string, maxFileBytes: number): FileFacts {
+  const isSecret = looksSecret(path);
+  let file: number;
+  try {
+    // Without O_NONBLOCK the opening of a pipe waits for its other end.
+    file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  } catch (error) {
+    return factsOfUnopened(error);
+  }
+  try {
+    if (!fstatSync(file).isFile()) return { isThere: true, hash: null, skipped: "not a regular file", bytes: 0 };
+    if (isSecret) return { isThere: true, hash: null, skipped: "looks secret", bytes: 0 };
+    return hashOf(file, maxFileBytes);
+  } catch {
+    return { isThere: true, hash: null, skipped: "unreadable", bytes: 0 };
+  } finally {
+    closeSync(file);
+  }
+}
+
+function factsOfUnopened(error: unknown): FileFacts {
+  const code = codeOf(error);
+  if (code === "ENOENT" || code === "ENOTDIR") return { isThere: false, hash: null, skipped: absentReason, bytes: 0 };
+  if (code === "ENXIO") return { isThere: true, hash: null, skipped: "not a regular file", bytes: 0 };
+  return { isThere: null, hash: null, skipped: "unreadable", bytes: 0 };
+}
+
+/** Counts while it reads: the size that the file system tells may be old by then. */
+function hashOf(file: number, maxFileBytes: number): FileFacts {
+  if (fstatSync(file).size > maxFileBytes) return { isThere: true, hash: null, skipped: "too large", bytes: 0 };
+  const hash = createHash("sha256");
+  const block = Buffer.allocUnsafe(blockBytes);
+  let bytes = 0;
+  for (;;) {
+    const bytesRead = readSync(file, block);
+    if (bytesRead === 0) return { isThere: true, hash: hash.digest("hex"), bytes };
+    bytes += bytesRead;
+    if (bytes > maxFileBytes) return { isThere: true, hash: null, skipped: "too large", bytes };
+    hash.update(block.subarray(0, bytesRead));
+  }
+}

@@ -1,0 +1,118 @@
+import type { Sql } from "../shared/sql.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { isPaused } from "../store/pause.ts";
+import { maxAwaitMs, findAwaited, isBeforeTool, type PendingSnapshot } from "./awaited-snapshots.ts";
+import { takeSnapshot, type Snapshot } from "./take-snapshot.ts";
+
+/**
+ * Saves the files of these sessions' checkpoints that wait for it. [GS20] One process takes each, in turn; a snapshot that fails is kept with
+ * its reason. Nobody takes one late: the files would not be those of the checkpoint any more.
+ */
+export async function takePending(runtime: Runtime, sessionIds: readonly string[], signal: AbortSignal): Promise<void> {
+  failOverdue(runtime);
+  await takeAll(runtime, (sql, now) => findPending(sql, now, sessionIds), signal);
+}
+
+/**
+ * [GS21] The files from before a risky tool, and [CP33] before a compaction: their hook waits for them, since a moment later they may not be the same.
+ * No other process takes those of a tool for as long as the hook may be at it.
+ */
+export async function takeAwaited(runtime: Runtime): Promise<void> {
+  await takeAll(runtime, findAwaited, AbortSignal.timeout(maxAwaitMs));
+}
+
+/** The process that should have taken it is gone. */
+const maxPendingMs = 60_000;
+
+type FindPending = (sql: Sql, now: number) => PendingSnapshot | null;
+
+async function takeAll(runtime: Runtime, find: FindPending, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const next = claim(runtime, find);
+    if (!next) return;
+    const snapshot = await takeSnapshot({
+      env: runtime.env,
+      processes: runtime.processes,
+      project: next.project,
+      snapshots: runtime.paths.snapshots,
+      checkpointId: next.checkpointId,
+      now: runtime.now(),
+      limits: runtime.config.snapshots,
+      signal,
+    });
+    runtime.store.write((sql) => recordSnapshot(sql, runtime.now(), next, snapshot, signal.aborted));
+  }
+}
+
+function claim(runtime: Runtime, find: FindPending): PendingSnapshot | null {
+  const now = runtime.now();
+  if (!runtime.store.read((sql) => find(sql, now), null)) return null;
+  return runtime.store.write((sql) => {
+    const found = find(sql, now);
+    if (found && isPaused(sql, now, found.project)) return null;
+    if (found)
+      sql.run("UPDATE snapshots SET state = 'running', at = ? WHERE checkpoint_id = ?", now, found.checkpointId);
+    return found;
+  });
+}
+
+function failOverdue(runtime: Runtime): void {
+  const overdueSql = "state IN ('pending', 'running') AND at < ?";
+  const before = runtime.now() - maxPendingMs;
+  const isAny = runtime.store.read(
+    (sql) => sql.all(`SELECT 1 FROM snapshots WHERE ${overdueSql} LIMIT 1`, before).length > 0,
+    false,
+  );
+  if (!isAny) return;
+  const reason = "the process that should have taken the files was gone";
+  runtime.store.write((sql) =>
+    sql.run(`UPDATE snapshots SET state = 'skipped', reason = ? WHERE ${overdueSql}`, reason, before),
+  );
+}
+
+function findPending(sql: Sql, now: number, sessionIds: readonly string[]): PendingSnapshot | null {
+  const [row] = sql.all<PendingSnapshot>(
+    `SELECT s.checkpoint_id AS checkpointId, s.project FROM snapshots s
+     WHERE s.state = 'pending' AND s.session_id IN (SELECT value FROM json_each(?)) AND NOT (${isBeforeTool} AND s.at > ?)
+     ORDER BY s.at LIMIT 1`,
+    JSON.stringify(sessionIds),
+    now - 2 * maxAwaitMs,
+  );
+  return row ?? null;
+}
+
+/** An aborted one waits again: another process may take it. */
+function recordSnapshot(sql: Sql, now: number, pending: PendingSnapshot, snapshot: Snapshot, isAborted: boolean): void {
+  if (snapshot.state !== "done") {
+    sql.run(
+      "UPDATE snapshots SET state = ?, reason = ? WHERE checkpoint_id = ? AND state = 'running'",
+      isAborted ? "pending" : snapshot.state,
+      snapshot.reason,
+      pending.checkpointId,
+    );
+    return;
+  }
+  const { repository, head, branch, commit, ...detail } = snapshot;
+  const updated = sql.run(
+    `UPDATE snapshots SET state = 'done', reason = NULL, repository = ?, head = ?, branch = ?, commit_id = ?, detail = ?
+     WHERE checkpoint_id = ? AND state = 'running'`,
+    repository,
+    head,
+    branch,
+    commit,
+    JSON.stringify(detail),
+    pending.checkpointId,
+  );
+  // [GS22] Its checkpoint was deleted while the files were read: they must go too.
+  if (updated === 0) enqueueDrop(sql, now, pending.checkpointId, repository);
+}
+
+function enqueueDrop(sql: Sql, now: number, checkpointId: string, repository: string): void {
+  sql.run(
+    `INSERT INTO snapshots (checkpoint_id, session_id, at, state, project, repository) VALUES (?, '', ?, 'drop', '', ?)
+     ON CONFLICT (checkpoint_id) DO UPDATE SET state = 'drop', repository = excluded.repository`,
+    checkpointId,
+    now,
+    repository,
+  );
+}

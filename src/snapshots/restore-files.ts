@@ -1,0 +1,220 @@
+import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { err, ok, type Result } from "../shared/result.ts";
+import { indexEntries, submoduleMode, type IndexEntry } from "./work-tree-changes.ts";
+import { firstLine, GitError, repositoryGit, joinRaw, run, displayPath, withAuthor, text, type Git } from "./git.ts";
+import { listNeeded, readingGit } from "./object-store.ts";
+import { shareObjects, projectObjects, withRepository, type SnapshotHost, type OpenRepository } from "./repository.ts";
+import { readStats, type ExcludedFile } from "./selection.ts";
+import { dropEntries } from "./stage.ts";
+import { failureReason } from "./take-snapshot.ts";
+import { discover, isContentSetting, type WorkTree } from "./work-tree.ts";
+
+export interface RestoreInput extends SnapshotHost {
+  /** Both as `takeSnapshot` answered them. */
+  readonly repository: string;
+  readonly commit: string;
+  /** A folder that is not there or is empty, or a branch that the project (any folder inside it) does not have. */
+  readonly into: string | { readonly project: string; readonly branch: string };
+  /** Epoch milliseconds. */
+  readonly now: number;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface RestoreResult {
+  readonly written: readonly string[];
+  readonly notRestored: readonly ExcludedFile[];
+  /** Of a new branch; `parent` is null when the commit that the work was based on is gone from the project. */
+  readonly branch: { readonly name: string; readonly commit: string; readonly parent: string | null } | null;
+}
+
+export interface RestoreRefusal {
+  readonly code:
+    | "snapshot_missing"
+    | "folder_not_empty"
+    | "branch_exists"
+    | "bad_branch_name"
+    | "not_a_work_tree"
+    | "commit_missing"
+    | "bundle_unusable"
+    | "restore_failed";
+  readonly message: string;
+}
+
+export type RestoreOutcome = Result<RestoreResult, RestoreRefusal>;
+
+/**
+ * Puts a snapshot back, [GS30] never over anything that is there: into a new folder, or as a new branch, which leaves work
+ * tree, index and HEAD alone. [GS31] What cannot come back is named, the rest comes.
+ */
+export async function restoreFiles(input: RestoreInput): Promise<RestoreOutcome> {
+  const timeout = AbortSignal.timeout(input.timeoutMs);
+  const signal = input.signal ? AbortSignal.any([timeout, input.signal]) : timeout;
+  if (!isCommitId(input.commit)) return refuse("snapshot_missing", `${input.commit} is no commit's id`);
+  if (!existsSync(join(input.repository, "HEAD")))
+    return refuse("snapshot_missing", `${input.repository} is not there`);
+  try {
+    return await withRepository(input, input.repository, null, signal, (opened) => putBack(opened, input));
+  } catch (error) {
+    return refuse("restore_failed", failureReason(error, timeout.aborted ? input.timeoutMs : null));
+  }
+}
+
+/** From SHIM's repository, or from the scratch beside it. */
+export async function putBack(
+  opened: OpenRepository,
+  input: Pick<RestoreInput, "commit" | "into" | "now">,
+): Promise<RestoreOutcome> {
+  const { commit, into } = input;
+  const { code } = await run(readingGit(opened, []), ["cat-file", "-e", `${commit}^{commit}`], "", [0, 1, 128]);
+  if (code !== 0) return refuse("snapshot_missing", `the snapshot ${commit} is not in ${opened.repository}`);
+  return typeof into === "string" ? restoreIntoFolder(opened, commit, into) : restoreIntoBranch(opened, input, into);
+}
+
+export function refuse(code: RestoreRefusal["code"], message: string): RestoreOutcome {
+  return err({ code, message });
+}
+
+async function restoreIntoFolder(opened: OpenRepository, commit: string, folder: string): Promise<RestoreOutcome> {
+  const existing = lstatSync(folder, { throwIfNoEntry: false });
+  if (existing && (!existing.isDirectory() || readdirSync(folder).length > 0))
+    return refuse("folder_not_empty", `${folder} is there and not an empty folder: name one that is not there`);
+  const objects = await projectObjects(opened);
+  const { settings } = await readCommitInfo(readingGit(opened, []), commit);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const top = realpathSync(folder);
+  const git = readingGit(opened, objects === null ? [] : [objects], top, settings);
+  const { entries, notRestored } = await readComplete(git, commit);
+  const files = entries.filter(({ mode }) => mode !== submoduleMode);
+  const submodules = entries.filter(({ mode }) => mode === submoduleMode);
+  // Exit 1: some could not be written; which ones is looked up below.
+  const args = ["checkout-index", "-q", "-z", "--stdin"];
+  const { stderr } = await run(git, args, joinRaw(files.map(({ path }) => path)), [0, 1, 128]);
+  const isThere = ({ path }: IndexEntry) => readStats(top, path) !== undefined;
+  const failed = files.filter((entry) => !isThere(entry));
+  return ok({
+    written: files.filter(isThere).map(({ path }) => displayPath(path)),
+    notRestored: [
+      ...notRestored,
+      ...submodules.map(({ path, id }) => ({ path: displayPath(path), reason: `a submodule, at commit ${id}` })),
+      ...failed.map(({ path }) => ({ path: displayPath(path), reason: firstLine(stderr) || "git could not write it" })),
+    ],
+    branch: null,
+  });
+}
+
+/** Reads the snapshot into the scratch's index, without what has no content any more. */
+async function readComplete(git: Git, commit: string): Promise<{ entries: IndexEntry[]; notRestored: ExcludedFile[] }> {
+  await run(git, ["read-tree", commit]);
+  const allEntries = await indexEntries(git);
+  const absentIds = new Set((await listNeeded(git, commit)).absent);
+  const absent = allEntries.filter(({ id }) => absentIds.has(id));
+  await dropEntries(git, absent);
+  return {
+    entries: allEntries.filter(({ id }) => !absentIds.has(id)),
+    notRestored: absent.map(({ path }) => ({
+      path: displayPath(path),
+      reason: "it was unchanged and stood only in the project's own objects, where it is no more",
+    })),
+  };
+}
+
+/**
+ * What `takeSnapshot` wrote into the last line of the commit's message; a restore must not fail for the want of it. [GS63] Another machine may have
+ * written it: only settings of content are used, so that git runs no command that a message names.
+ */
+async function readCommitInfo(git: Git, commit: string): Promise<{ head: string | null; settings: string[] }> {
+  const message = await text(git, ["cat-file", "commit", commit]);
+  const { head, settings } = parseObject(message.trimEnd().split("\n").at(-1) ?? "");
+  return {
+    head: typeof head === "string" && isCommitId(head) ? head : null,
+    settings: Array.isArray(settings)
+      ? settings.filter((value) => typeof value === "string" && isContentSetting(value))
+      : [],
+  };
+}
+
+function isCommitId(text: string): boolean {
+  return /^[0-9a-f]{40,64}$/.test(text);
+}
+
+function parseObject(line: string): Record<string, unknown> {
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
+}
+
+async function restoreIntoBranch(
+  opened: OpenRepository,
+  { commit, now }: Pick<RestoreInput, "commit" | "now">,
+  { project, branch }: { readonly project: string; readonly branch: string },
+): Promise<RestoreOutcome> {
+  const tree = await discover(opened.host.env, project, opened.signal);
+  if ("skipped" in tree) return refuse("not_a_work_tree", tree.skipped);
+  const git = repositoryGit(opened.host.env, { gitDir: tree.found.gitDir }, opened.signal);
+  const ref = `refs/heads/${branch}`;
+  const isNamed = await run(git, ["check-ref-format", ref], "", [0, 1]);
+  if (isNamed.code !== 0 || branch.startsWith("-"))
+    return refuse("bad_branch_name", `git takes no branch named ${branch}`);
+  const known = await run(git, ["show-ref", "--verify", "--quiet", ref], "", [0, 1]);
+  if (known.code === 0) return refuse("branch_exists", `the branch ${branch} is there already: name a new one`);
+  const { head } = await readCommitInfo(readingGit(opened, []), commit);
+  const branchRestore: BranchRestore = { opened, project: withAuthor(git, now), tree: tree.found, now, commit };
+  const branchCommit =
+    (head === null ? null : await createBranchCommit(branchRestore, head)) ??
+    (await createBranchCommit(branchRestore, null));
+  const nothing = "0".repeat(branchCommit.commit.length);
+  // The old value makes git refuse a branch that came up meanwhile.
+  await run(branchRestore.project, ["update-ref", "-m", "shim: restored", ref, branchCommit.commit, nothing]);
+  const { entries, notRestored, parent } = branchCommit;
+  const branchMade = { name: branch, commit: branchCommit.commit, parent };
+  return ok({ written: entries.map(({ path }) => displayPath(path)), notRestored, branch: branchMade });
+}
+
+interface BranchCommit {
+  readonly commit: string;
+  readonly parent: string | null;
+  readonly entries: readonly IndexEntry[];
+  readonly notRestored: readonly ExcludedFile[];
+}
+
+interface BranchRestore {
+  readonly opened: OpenRepository;
+  readonly project: Git;
+  readonly tree: WorkTree;
+  readonly now: number;
+  readonly commit: string;
+}
+
+/**
+ * Makes the branch's commit in the scratch and lets the project fetch it; fetch checks that all it needs is there.
+ *
+ * @returns null when the project no longer has `parent` with its whole history: the work then comes without it
+ */
+async function createBranchCommit(branchRestore: BranchRestore, parent: string): Promise<BranchCommit | null>;
+async function createBranchCommit(branchRestore: BranchRestore, parent: null): Promise<BranchCommit>;
+async function createBranchCommit(
+  { opened, project, tree, now, commit }: BranchRestore,
+  parent: string | null,
+): Promise<BranchCommit | null> {
+  shareObjects(opened, [opened.owned, tree.objects]);
+  // The index can only be changed in a work tree; this one is not looked into.
+  const git = readingGit(opened, [tree.objects], opened.scratch);
+  const { entries, notRestored } = await readComplete(git, commit);
+  try {
+    const root = await text(git, ["write-tree", "--missing-ok"]);
+    const parents = parent === null ? [] : ["-p", parent];
+    const message = `Work restored from snapshot ${commit}`;
+    const commitId = await text(withAuthor(git, now), ["commit-tree", root, ...parents, "-m", message]);
+    await run(git, ["update-ref", "refs/heads/restored", commitId]);
+    const flags = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance"];
+    await run(project, ["fetch", ...flags, opened.scratch, "refs/heads/restored"]);
+    return { commit: commitId, parent, entries, notRestored };
+  } catch (error) {
+    if (parent !== null && error instanceof GitError && error.fault === "failed") return null;
+    throw error;
+  }
+}

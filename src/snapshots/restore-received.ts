@@ -1,0 +1,75 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { firstLine, repositoryGit, lines, run, type Git } from "./git.ts";
+import { readingGit } from "./object-store.ts";
+import { repositoryFor, withRepository, type OpenRepository } from "./repository.ts";
+import { putBack, refuse, type RestoreInput, type RestoreOutcome } from "./restore-files.ts";
+import { failureReason } from "./take-snapshot.ts";
+import { discover, type WorkTree } from "./work-tree.ts";
+
+export interface RestoreReceivedInput extends Omit<RestoreInput, "repository"> {
+  /** Any folder inside the clone here. */
+  readonly project: string;
+  /** SHIM's folder for its bare repositories. */
+  readonly snapshots: string;
+  /** As `makeBundle` made both, on another machine. */
+  readonly bundle: Buffer;
+  readonly needs: readonly string[];
+}
+
+const idPattern = /^[0-9a-f]{40,64}$/;
+
+/**
+ * [GS61] Puts a snapshot of another machine back, with the care of `restoreFiles`. The bundle is verified against the clone here and unpacked into a
+ * scratch beside SHIM's repository of that clone, where nothing of it is kept. [GS62] Without the commits it is based on it is refused.
+ */
+export async function restoreReceived(input: RestoreReceivedInput): Promise<RestoreOutcome> {
+  const timeout = AbortSignal.timeout(input.timeoutMs);
+  const signal = input.signal ? AbortSignal.any([timeout, input.signal]) : timeout;
+  if (![input.commit, ...input.needs].every((id) => idPattern.test(id)))
+    return refuse("bundle_unusable", "the files name commits that are none");
+  try {
+    const tree = await discover(input.env, input.project, signal);
+    if ("skipped" in tree) return refuse("not_a_work_tree", tree.skipped);
+    const { found } = tree;
+    return await withRepository(input, repositoryFor(input.snapshots, found), found, signal, async (opened) => {
+      return (await unpack(opened, found, input)) ?? putBack(opened, input);
+    });
+  } catch (error) {
+    return refuse("restore_failed", failureReason(error, timeout.aborted ? input.timeoutMs : null));
+  }
+}
+
+/** @returns why not */
+async function unpack(
+  opened: OpenRepository,
+  tree: WorkTree,
+  { env, bundle, needs, project: folder }: RestoreReceivedInput,
+): Promise<RestoreOutcome | null> {
+  const project = repositoryGit(env, { gitDir: tree.gitDir }, opened.signal);
+  const missing = await findMissing(project, needs);
+  if (missing.length > 0)
+    return refuse(
+      "commit_missing",
+      `the files are based on commit ${missing.join(", ")}, which is not in ${folder}: \`git fetch\` there, or push it where it is, then again`,
+    );
+  const file = join(opened.scratch, "files.bundle");
+  writeFileSync(file, bundle, { mode: 0o600 });
+  const verified = await run(project, ["bundle", "verify", "--quiet", file], "", [0, 1, 128]);
+  if (verified.code !== 0)
+    return refuse(
+      "bundle_unusable",
+      `git does not take the files: ${firstLine(verified.stderr) || "they are damaged"}`,
+    );
+  // After the header of a bundle comes a pack. Its objects are unpacked, so that each is checked and nothing but the scratch is written.
+  const pack = bundle.subarray(bundle.indexOf("\n\n") + 2);
+  await run(readingGit(opened, [tree.objects]), ["unpack-objects", "-q", "--strict"], pack);
+  return null;
+}
+
+/** Which of these commits a repository does not have. */
+export async function findMissing(project: Git, needs: readonly string[]): Promise<string[]> {
+  const queries = needs.map((id) => `${id}^{commit}\n`).join("");
+  const answer = await lines(project, ["cat-file", "--batch-check=%(objecttype)"], queries);
+  return needs.filter((_id, at) => answer[at] !== "commit");
+}

@@ -1,0 +1,183 @@
+import { lstatSync, type Stats } from "node:fs";
+import { dirname } from "node:path/posix";
+import { setImmediate as breathe } from "node:timers/promises";
+import { submoduleMode, type FileChange, type WorkTreeChanges } from "./work-tree-changes.ts";
+import { diskPath, displayPath, type RawPath } from "./git.ts";
+import { SecretContent } from "./secret-content.ts";
+import { looksSecret, secretName } from "./secret-names.ts";
+
+export interface ExcludedFile {
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** The last entry tells how many more there are than `most`. */
+export function firstLeftOut(leftOut: readonly ExcludedFile[], most: number): ExcludedFile[] {
+  if (leftOut.length <= most) return [...leftOut];
+  return [...leftOut.slice(0, most), { path: "...", reason: `and ${leftOut.length - most} more` }];
+}
+
+export interface SnapshotLimits {
+  readonly maxFileBytes: number;
+  readonly maxTotalBytes: number;
+}
+
+/** Why a folder is left out that has a `.git` of its own. */
+export const ownRepository = "a git repository of its own";
+
+/** What becomes of the changed paths. */
+export interface Selection {
+  /** Read from the work tree. */
+  readonly taken: readonly FileChange[];
+  readonly bytes: number;
+  /** No longer in the work tree. */
+  readonly deleted: readonly FileChange[];
+  /** The snapshot keeps what HEAD has of them, or nothing. */
+  readonly kept: readonly FileChange[];
+  readonly leftOut: readonly ExcludedFile[];
+}
+
+/** A file that became a folder counts as deleted: the files in it are changes of their own. */
+type FileVerdict = { readonly is: "taken"; readonly bytes: number } | { readonly is: "deleted" } | ExcludedVerdict;
+interface ExcludedVerdict {
+  readonly is: "left out";
+  readonly reason: string;
+}
+
+/** Paths looked at without giving other work of this process a turn: their content takes about a millisecond for 200 KB. */
+const pathsPerTurn = 50;
+
+/** Decides for each change by its name, kind, size and content. [GS7] [GS8] [GS9] [GS10] [GS24] Whatever is left out is named with the reason. */
+export async function select(
+  top: string,
+  { changes, tracked, closedFolders }: WorkTreeChanges,
+  filters: ReadonlyMap<RawPath, string>,
+  limits: SnapshotLimits,
+  isOwn: (path: RawPath) => boolean,
+): Promise<Selection> {
+  const context: SelectionContext = { top, limits, links: new Map(), content: new SecretContent() };
+  const candidates: { change: FileChange; bytes: number }[] = [];
+  const deleted: FileChange[] = [];
+  const kept: FileChange[] = [];
+  const leftOut: ExcludedFile[] = closedFolders.map((path) => ({ path, reason: "this folder cannot be opened" }));
+  const exclude = (change: FileChange, reason: string) => {
+    kept.push(change);
+    leftOut.push({
+      path: displayPath(change.path),
+      reason: change.before ? `${reason}; the last commit's version is kept` : reason,
+    });
+  };
+  for (const [index, change] of changes.entries()) {
+    if (index % pathsPerTurn === pathsPerTurn - 1) await breathe();
+    if (isOwn(change.path)) continue;
+    const verdict = assessChange(context, change, filters.get(change.path));
+    if (verdict.is === "taken") candidates.push({ change, bytes: verdict.bytes });
+    else if (verdict.is === "deleted") deleted.push(change);
+    else exclude(change, verdict.reason);
+  }
+  const { taken, bytes } = limitTotal(candidates, limits, exclude);
+  return { taken, bytes, deleted, kept, leftOut: [...leftOut, ...unchangedExclusions({ changes, tracked }, filters)] };
+}
+
+/** What is known while the changes of one snapshot are gone through. */
+interface SelectionContext {
+  readonly top: string;
+  readonly limits: SnapshotLimits;
+  readonly links: Map<string, boolean>;
+  readonly content: SecretContent;
+}
+
+function assessChange(
+  context: SelectionContext,
+  { path, before }: FileChange,
+  filter: string | undefined,
+): FileVerdict {
+  const { top, links } = context;
+  if (path.endsWith("/")) return toExcluded(ownRepository);
+  const stats = isBehindLink(top, path, links) ? undefined : readStats(top, path);
+  if (!stats) return { is: "deleted" };
+  if (stats.isDirectory()) return before?.mode === submoduleMode ? toExcluded("a submodule") : { is: "deleted" };
+  const reason = stats.isSymbolicLink() ? null : exclusionReason(context, path, stats, filter);
+  return reason === null ? { is: "taken", bytes: stats.size } : toExcluded(reason);
+}
+
+function toExcluded(reason: string): ExcludedVerdict {
+  return { is: "left out", reason };
+}
+
+/** Undefined: nothing is there, or nothing can be (a parent is a file, the name is too long). */
+export function readStats(top: string, path: RawPath): Stats | undefined {
+  try {
+    return lstatSync(diskPath(top, path), { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Git stores a link, never what is reached through it: below one nothing of the project is left. */
+function isBehindLink(top: string, path: RawPath, links: Map<string, boolean>): boolean {
+  const folder = dirname(path);
+  if (folder === ".") return false;
+  const known = links.get(folder);
+  if (known !== undefined) return known;
+  const isLink = isBehindLink(top, folder, links) || readStats(top, folder)?.isSymbolicLink() === true;
+  links.set(folder, isLink);
+  return isLink;
+}
+
+function exclusionReason(
+  { top, limits, content }: SelectionContext,
+  path: RawPath,
+  stats: Stats,
+  filter: string | undefined,
+): string | null {
+  if (!stats.isFile()) return "a socket, pipe or device";
+  if (looksSecret(path)) return secretName;
+  if (filter !== undefined) return `git keeps it through the filter ${displayPath(filter)}, which is not run`;
+  if (stats.size > limits.maxFileBytes) return `larger than ${limits.maxFileBytes} bytes`;
+  return content.reason(diskPath(top, path), path);
+}
+
+function rank(change: FileChange): number {
+  return change.isTracked ? 0 : 1;
+}
+
+/** [GS8] Changes of tracked files come first, then new files, small before large. */
+function limitTotal(
+  candidates: readonly { change: FileChange; bytes: number }[],
+  { maxTotalBytes }: SnapshotLimits,
+  exclude: (change: FileChange, reason: string) => void,
+): { taken: FileChange[]; bytes: number } {
+  const taken: FileChange[] = [];
+  let bytes = 0;
+  const sorted = [...candidates].sort((a, b) => rank(a.change) - rank(b.change) || a.bytes - b.bytes);
+  for (const { change, bytes: size } of sorted) {
+    if (bytes + size > maxTotalBytes) {
+      exclude(change, `the snapshot is full (${maxTotalBytes} bytes)`);
+      continue;
+    }
+    bytes += size;
+    taken.push(change);
+  }
+  return { taken, bytes };
+}
+
+/** [GS9] Submodules always; tracked files under a filter that are unchanged: their stored form is in the snapshot. */
+function unchangedExclusions(
+  { changes, tracked }: Pick<WorkTreeChanges, "changes" | "tracked">,
+  filters: ReadonlyMap<RawPath, string>,
+): ExcludedFile[] {
+  const changed = new Set(changes.map(({ path }) => path));
+  const exclusions: ExcludedFile[] = [];
+  for (const { path, mode } of tracked) {
+    if (changed.has(path)) continue;
+    const filter = filters.get(path);
+    if (mode === submoduleMode) exclusions.push({ path: displayPath(path), reason: "a submodule" });
+    else if (filter !== undefined)
+      exclusions.push({
+        path: displayPath(path),
+        reason: `kept as the filter ${displayPath(filter)} stored it, not as it is in the work tree`,
+      });
+  }
+  return exclusions;
+}

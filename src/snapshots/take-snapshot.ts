@@ -1,0 +1,240 @@
+import { realpathSync } from "node:fs";
+import { join, relative, sep } from "node:path";
+import { readAttributes, changesSince, indexEntries, submoduleMode, type IndexEntry } from "./work-tree-changes.ts";
+import { GitError, displayPath, withAuthor, text, type Git, type RawPath } from "./git.ts";
+import {
+  describe,
+  listNeeded,
+  filterOwned,
+  pack,
+  splitIntoPacks,
+  readingGit,
+  type StoredObject,
+} from "./object-store.ts";
+import {
+  refOf,
+  repositoryFor,
+  updateRefs,
+  withRepository,
+  type SnapshotHost,
+  type OpenRepository,
+} from "./repository.ts";
+import { firstLeftOut, select, type ExcludedFile, type SnapshotLimits, type Selection } from "./selection.ts";
+import { copyProjectFiles, dropEntries, specialFiles, stage, unhide } from "./stage.ts";
+import { discover, isContentSetting, type WorkTree } from "./work-tree.ts";
+
+export interface SnapshotInput extends SnapshotHost {
+  /** Any folder inside the work tree. */
+  readonly project: string;
+  /** SHIM's folder for its bare repositories. */
+  readonly snapshots: string;
+  readonly checkpointId: string;
+  /** Epoch milliseconds. */
+  readonly now: number;
+  readonly limits: SnapshotLimits & { readonly timeoutMs: number };
+  readonly signal?: AbortSignal;
+}
+
+export type Snapshot =
+  | {
+      readonly state: "done";
+      readonly head: string | null;
+      readonly branch: string | null;
+      /** In SHIM's repository; it has no parent, `head` tells what it is based on. */
+      readonly commit: string;
+      readonly repository: string;
+      readonly leftOut: readonly ExcludedFile[];
+      readonly files: number;
+      /** Content of the changed and new files. */
+      readonly bytes: number;
+      /** Unchanged files whose content stands only in the project's own objects yet. */
+      readonly borrowed: number;
+    }
+  | { readonly state: "skipped"; readonly reason: string }
+  | { readonly state: "failed"; readonly reason: string };
+
+/** Named one by one; the last entry tells how many more there are. */
+const maxNamed = 1_000;
+
+/**
+ * Keeps the tracked and the untracked, not ignored files of a work tree as they are, as a commit in a repository of SHIM's own.
+ * [GS2] Nothing is written into the project. [GS3] SHIM's repository owns the content, so that no `git gc` in the project can
+ * take it away. Taking it again under the same id replaces it.
+ */
+export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
+  const { limits, checkpointId } = input;
+  if (!isRefName(checkpointId)) throw new Error(`a checkpoint id has letters, digits, _ and - only: ${checkpointId}`);
+  const timeout = AbortSignal.timeout(limits.timeoutMs);
+  const signal = input.signal ? AbortSignal.any([timeout, input.signal]) : timeout;
+  try {
+    const tree = await discover(input.env, input.project, signal);
+    if ("skipped" in tree) return { state: "skipped", reason: tree.skipped };
+    const repository = repositoryFor(input.snapshots, tree.found);
+    return await withRepository(input, repository, tree.found, signal, (opened) => capture(opened, tree.found, input));
+  } catch (error) {
+    return { state: "failed", reason: failureReason(error, timeout.aborted ? limits.timeoutMs : null) };
+  }
+}
+
+export function isRefName(id: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9_-]{0,199}$/.test(id);
+}
+
+/**
+ * For people.
+ *
+ * @param timeoutMs when the time was up
+ * @throws what is neither git's nor the file system's: a bug
+ */
+export function failureReason(error: unknown, timeoutMs: number | null): string {
+  if (error instanceof GitError && error.fault === "stopped")
+    return timeoutMs === null ? "stopped before it was done" : `took longer than ${timeoutMs} ms (${error.message})`;
+  if (error instanceof GitError) return error.message;
+  if (error instanceof Error && "code" in error && "syscall" in error) return error.message;
+  throw error;
+}
+
+async function capture(opened: OpenRepository, tree: WorkTree, input: SnapshotInput): Promise<Snapshot> {
+  copyProjectFiles(tree, opened.scratch);
+  const reader = readingGit(opened, [tree.objects], tree.top, tree.config);
+  const writer = readingGit(opened, [], tree.top, tree.config);
+  await unhide(writer, tree.top, await indexEntries(writer));
+  const { selection, special } = await selectChanges(opened, tree, input, reader);
+  await stage(writer, selection, tree.format);
+  const { root, entries, absent } = await writeTree(reader, writer);
+  const commit = await writeCommit(writer, root, tree, input);
+  const borrowed = await adoptObjects(opened, reader, commit, input.checkpointId, input.limits);
+  const files = entries.filter(({ mode }) => mode !== submoduleMode);
+  return {
+    state: "done",
+    head: tree.head,
+    branch: tree.branch,
+    commit,
+    repository: opened.repository,
+    leftOut: limitNamed([...selection.leftOut, ...absent, ...special]),
+    files: files.length,
+    bytes: selection.bytes,
+    borrowed: files.filter(({ id }) => borrowed.has(id)).length,
+  };
+}
+
+async function selectChanges(
+  opened: OpenRepository,
+  tree: WorkTree,
+  input: SnapshotInput,
+  reader: Git,
+): Promise<{ selection: Selection; special: ExcludedFile[] }> {
+  const changes = await changesSince(reader, tree.head);
+  const paths = [...new Set([...changes.tracked, ...changes.changes].map(({ path }) => path))];
+  const { filter, autoText } = await readAttributes(reader, paths);
+  const isOwn = ownFolder(tree.top, input.snapshots);
+  const selection = await select(tree.top, changes, filter, input.limits, isOwn);
+  // For automatic line endings git looks at what the index has; the writing step does not see the project's objects.
+  const convertedPaths = new Set(selection.taken.map(({ path }) => path).filter((path) => autoText.has(path)));
+  const ids = changes.tracked
+    .filter(({ path, mode }) => convertedPaths.has(path) && mode !== submoduleMode)
+    .map(({ id }) => id);
+  const existingObjects = await describe(reader, opened, [...new Set(ids)]);
+  await pack(
+    reader,
+    join(opened.scratch, "objects"),
+    existingObjects.filter(({ type }) => type === "blob").map(({ id }) => id),
+  );
+  return { selection, special: await specialFiles(reader, tree.top, paths) };
+}
+
+/** [GS11] Where SHIM's own folder stands inside the project, it is no part of the work. */
+function ownFolder(top: string, snapshots: string): (path: RawPath) => boolean {
+  const inside = relative(realpathSync(top), realpathSync(snapshots)).split(sep);
+  if (inside[0] === ".." || inside[0] === "") return () => false;
+  const home = inside.length > 1 ? inside.slice(0, -1) : inside;
+  const prefix = `${Buffer.from(home.join("/")).toString("latin1")}/`;
+  return (path) => path.startsWith(prefix);
+}
+
+/** The tree of the index, less what has no content on this machine (a partial clone that never fetched it). */
+async function writeTree(
+  reader: Git,
+  writer: Git,
+): Promise<{ root: string; entries: IndexEntry[]; absent: ExcludedFile[] }> {
+  const root = await text(writer, ["write-tree", "--missing-ok"]);
+  const entries = await indexEntries(writer);
+  const absentIds = new Set((await listNeeded(reader, root)).absent);
+  if (absentIds.size === 0) return { root, entries, absent: [] };
+  const absent = entries.filter(({ id }) => absentIds.has(id));
+  await dropEntries(writer, absent);
+  return {
+    root: await text(writer, ["write-tree", "--missing-ok"]),
+    entries: entries.filter(({ id }) => !absentIds.has(id)),
+    absent: absent.map(({ path }) => ({
+      path: displayPath(path),
+      reason: "its content is not in the project's objects on this machine",
+    })),
+  };
+}
+
+async function writeCommit(
+  writer: Git,
+  root: string,
+  tree: WorkTree,
+  { checkpointId, now }: SnapshotInput,
+): Promise<string> {
+  const settings = tree.config.filter(isContentSetting);
+  const about = JSON.stringify({ head: tree.head, branch: tree.branch, settings });
+  return text(withAuthor(writer, now), ["commit-tree", root], `Work at checkpoint ${checkpointId}\n\n${about}\n`);
+}
+
+function isRequired({ type, isNew }: StoredObject): boolean {
+  return isNew || type !== "blob";
+}
+
+/**
+ * Moves what the commit needs into SHIM's repository and points the ref at it: first what only this run has and all
+ * folders, then, within the size and the time left, what the project's objects hold too.
+ *
+ * @returns the contents that are still borrowed
+ */
+async function adoptObjects(
+  opened: OpenRepository,
+  reader: Git,
+  commit: string,
+  checkpointId: string,
+  limits: SnapshotLimits,
+): Promise<Set<string>> {
+  const { ids } = await listNeeded(reader, commit);
+  const ownedIds = await filterOwned(opened, ids);
+  const missing = await describe(
+    reader,
+    opened,
+    ids.filter((id) => !ownedIds.has(id)),
+  );
+  await pack(
+    reader,
+    opened.owned,
+    missing.filter(isRequired).map(({ id }) => id),
+  );
+  await updateRefs(opened, `update ${refOf(checkpointId)} ${commit}\n`);
+  const others = missing.filter((object) => !isRequired(object));
+  const borrowed = new Set(others.map(({ id }) => id));
+  for (const portion of splitIntoPacks(others, limits.maxTotalBytes)) {
+    if (!(await hasSucceeded(pack(reader, opened.owned, portion)))) break;
+    for (const id of portion) borrowed.delete(id);
+  }
+  return borrowed;
+}
+
+/** [GS12] The snapshot is whole while the project keeps its objects; the next one goes on from here. */
+async function hasSucceeded(work: Promise<unknown>): Promise<boolean> {
+  try {
+    await work;
+    return true;
+  } catch (error) {
+    if (error instanceof GitError && error.fault === "stopped") return false;
+    throw error;
+  }
+}
+
+function limitNamed(leftOut: readonly ExcludedFile[]): ExcludedFile[] {
+  const distinct = [...new Map(leftOut.toReversed().map((each) => [each.path, each])).values()].toReversed();
+  return firstLeftOut(distinct, maxNamed);
+}

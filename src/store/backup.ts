@@ -1,0 +1,166 @@
+import { closeSync, existsSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Sql } from "../shared/sql.ts";
+import { isSound, removeDatabase, type StoreContext } from "./database.ts";
+import type { Connection } from "./driver.ts";
+import { readForgetCount } from "./forget-count.ts";
+import { withMaintenanceLock } from "./maintenance-lock.ts";
+import { createPrivateFile, createPrivateFolder, renameDurably, syncFile } from "../platform/private-files.ts";
+import { StoreError, toStoreError } from "./store-error.ts";
+import type { Store } from "./store.ts";
+import { codeOf } from "../shared/error.ts";
+import { isWithin } from "../shared/elapsed.ts";
+
+export interface Backup {
+  readonly path: string;
+  /** When it was taken. */
+  readonly at: number;
+}
+
+const dayMs = 86_400_000;
+const minIntervalMs = 300_000;
+/** A migration takes its backup without the configuration; the next daily one prunes to what that says. */
+const keptAtMigration = 5;
+
+let copies = 0;
+
+/**
+ * [ST12] Copies the whole store into `backups` while others work, checks the copy, gives it its name when it is whole, and
+ * keeps the newest `keep`.
+ *
+ * @returns the new backup's path
+ * @throws {StoreError} when the copy could not be written or is not sound; older backups stay
+ */
+export async function backUp(store: Store, now: number, keep: number): Promise<string> {
+  const { context: site } = store;
+  try {
+    const partial = beginCopy(site.files.backups);
+    try {
+      await store.backup(partial);
+      const forgetCount = finalizeCopy(site, partial);
+      // A copy begun before rows were forgotten would bring them back.
+      return withMaintenanceLock(site.files, site.driver, site.busyMs, "shared", () => {
+        if (store.read(readForgetCount, forgetCount) !== forgetCount) {
+          throw new StoreError("store_locked", "rows were forgotten while the backup was written; repeat it");
+        }
+        return keepCopy(site.files.backups, partial, now, keep);
+      });
+    } finally {
+      removeDatabase(partial);
+    }
+  } catch (error) {
+    throw toStoreError(error, site.files.database);
+  }
+}
+
+/** [ST13] The old schema's whole content, before a migration touches it. Call it under the exclusive maintenance lock. */
+export function backUpBeforeMigration(site: StoreContext, connection: Connection): void {
+  const { backups } = site.files;
+  const partial = beginCopy(backups);
+  try {
+    connection.run("VACUUM INTO ?", partial);
+    finalizeCopy(site, partial);
+    keepCopy(backups, partial, site.now(), keptAtMigration);
+  } finally {
+    removeDatabase(partial);
+  }
+}
+
+/**
+ * [ST12] The first backup is due minutes after the first checkpoint, the next ones each after twice as long, up to a day. One of a time to come counts as
+ * due: the clock was set back.
+ *
+ * @param firstAt when the first checkpoint that is kept was taken; null: there is none yet
+ */
+export function isBackupDue(folder: string, now: number, firstAt: number | null): boolean {
+  const newest = listBackups(folder)[0];
+  if (firstAt === null) return newest === undefined || !isWithin(now - newest.at, dayMs);
+  const isAfterFirst = newest !== undefined && (newest.at >= firstAt || now < firstAt);
+  if (!isAfterFirst) return !isWithin(now - firstAt, minIntervalMs);
+  const gap = Math.min(dayMs, Math.max(minIntervalMs, Math.abs(newest.at - firstAt)));
+  return !isWithin(now - newest.at, gap);
+}
+
+/** When the first checkpoint that is kept was taken; null: there is none. */
+export function firstCheckpointAt(sql: Sql): number | null {
+  return sql.all<{ at: number }>("SELECT at FROM checkpoints ORDER BY seq LIMIT 1")[0]?.at ?? null;
+}
+
+/** Newest first, by number: the clock may have been set back. */
+export function listBackups(folder: string): Backup[] {
+  if (!existsSync(folder)) return [];
+  return (
+    readdirSync(folder)
+      .map((name) => /^(\d{6,})-(\d{4}-\d{2}-\d{2}T)(\d{2})-(\d{2})-([\d.]+Z)\.db$/.exec(name))
+      .filter((match) => match !== null)
+      .sort((a, b) => Number(b[1]) - Number(a[1]))
+      .map(([name, , date, hour, minute, second]) => ({
+        path: join(folder, name),
+        at: Date.parse(`${date}${hour}:${minute}:${second}`),
+      }))
+      // A name that was reserved by a process that died.
+      .filter(({ path }) => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0)
+  );
+}
+
+function beginCopy(folder: string): string {
+  createPrivateFolder(folder);
+  for (const name of readdirSync(folder)) {
+    const pid = /^partial-(\d+)-\d+\.db$/.exec(name)?.[1];
+    if (pid && !isRunning(Number(pid))) removeDatabase(join(folder, name));
+  }
+  const partial = join(folder, `partial-${process.pid}-${++copies}.db`);
+  removeDatabase(partial);
+  createPrivateFile(partial);
+  return partial;
+}
+
+/** A reused pid only keeps a rest for longer. */
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === "EPERM";
+  }
+}
+
+/** Makes the copy one self-contained file that is on the disk, and checks it. Answers its mark of forgotten rows. */
+function finalizeCopy(site: StoreContext, path: string): number {
+  const copy = site.driver({ path, readOnly: false, busyMs: site.busyMs });
+  let forgetCount: number;
+  try {
+    copy.all("PRAGMA journal_mode = DELETE");
+    if (!isSound(copy)) {
+      throw new StoreError("store_unavailable", `${path}: the backup is not sound; check the disk, then repeat`);
+    }
+    const hasMeta = copy.all("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").length > 0;
+    forgetCount = hasMeta ? readForgetCount(copy) : 0;
+  } finally {
+    copy.close();
+  }
+  syncFile(path);
+  return forgetCount;
+}
+
+function keepCopy(folder: string, partial: string, now: number, keep: number): string {
+  const path = reserveName(folder, now);
+  renameDurably(partial, path);
+  for (const old of listBackups(folder).slice(Math.max(keep, 1))) rmSync(old.path, { force: true });
+  return path;
+}
+
+/** Takes a free number, also when two processes make a backup at once. */
+function reserveName(folder: string, now: number): string {
+  const time = new Date(now).toISOString().replaceAll(":", "-");
+  const numbers = readdirSync(folder).map((name) => Number.parseInt(name, 10) || 0);
+  for (let number = Math.max(0, ...numbers) + 1; ; number++) {
+    const path = join(folder, `${String(number).padStart(6, "0")}-${time}.db`);
+    try {
+      closeSync(openSync(path, "wx", 0o600));
+      return path;
+    } catch (error) {
+      if (codeOf(error) !== "EEXIST") throw error;
+    }
+  }
+}

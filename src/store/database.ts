@@ -1,0 +1,88 @@
+import { chmodSync, copyFileSync, rmSync, statSync } from "node:fs";
+import { migrate, schemaState, type Migration } from "../shared/migrate.ts";
+import { connect } from "./connect.ts";
+import type { Connection, Driver } from "./driver.ts";
+import { createPrivateFile, syncFile, type StoreFiles } from "../platform/private-files.ts";
+import { StoreError } from "./store-error.ts";
+import { transaction } from "./transaction.ts";
+
+/** What the parts of the store need to know of it. */
+export interface StoreContext {
+  readonly files: StoreFiles;
+  readonly driver: Driver;
+  readonly now: () => number;
+  /** How long a statement or the maintenance lock may wait for another process from now on, in ms. */
+  readonly busyMs: number;
+  readonly migrations: readonly Migration[];
+  /** Of a repaired file: its backup may have been restored before. */
+  readonly minEpoch: () => number;
+}
+
+/** [ST3] Refuses a file that asks for a newer program; answers whether it has the schema that this program writes. */
+export function isReady(
+  connection: Connection,
+  path: string,
+  migrations: readonly Migration[],
+  stateOf = schemaState,
+): boolean {
+  const knownVersion = migrations.length;
+  const { version, minReader } = stateOf(connection);
+  if (minReader > knownVersion) {
+    throw new StoreError(
+      "store_newer",
+      `${path} was written by a newer shim (schema ${version}, this program knows ${knownVersion}). Update this shim, then repeat; nothing was changed.`,
+    );
+  }
+  return version >= knownVersion;
+}
+
+/**
+ * Builds a whole database at `files.next`: a copy of `from`, or a fresh one, brought to the newest schema, and what `fill` adds.
+ * Nothing looks at it before it is renamed.
+ *
+ * @throws {StoreError} `store_corrupt` or `store_newer` when `from` is no good
+ */
+export function buildNext<T>(context: StoreContext, from: string | null, fill: (connection: Connection) => T): T {
+  const { next } = context.files;
+  removeDatabase(next);
+  try {
+    if (from === null) createPrivateFile(next);
+    else copyFileSync(from, next);
+    chmodSync(next, 0o600);
+    const connection = connect(context.driver, next, context.busyMs);
+    let filled: T;
+    try {
+      if (from !== null) assertSound(connection, from);
+      filled = transaction(connection, "BEGIN IMMEDIATE", () => {
+        if (!isReady(connection, from ?? next, context.migrations))
+          migrate(connection, context.now(), context.migrations);
+        return fill(connection);
+      });
+      connection.all("PRAGMA wal_checkpoint(TRUNCATE)");
+    } finally {
+      connection.close();
+    }
+    if ((statSync(`${next}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) {
+      throw new StoreError("store_unavailable", `${next} could not be written whole; repeat. Nothing was changed.`);
+    }
+    syncFile(next);
+    return filled;
+  } catch (error) {
+    removeDatabase(next);
+    throw error;
+  }
+}
+
+export function removeDatabase(path: string): void {
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) rmSync(file, { force: true });
+}
+
+/** SQLite's own full check. */
+export function isSound(connection: Connection): boolean {
+  const rows = connection.all<{ integrity_check: string }>("PRAGMA integrity_check(1)");
+  return rows.length === 1 && rows[0]?.integrity_check === "ok";
+}
+
+function assertSound(connection: Connection, path: string): void {
+  if (!isSound(connection)) throw new StoreError("store_corrupt", `${path} is damaged`);
+}

@@ -1,0 +1,54 @@
+import { rmSync } from "node:fs";
+import type { Connection, Driver } from "./driver.ts";
+import { createPrivateFile, inodeOf, type StoreFiles } from "../platform/private-files.ts";
+import { StoreError, toStoreError } from "./store-error.ts";
+
+/**
+ * [ST10] Runs `body` while no other process opens (`exclusive`) or replaces (`shared`) the database. Shared is held only while
+ * opening, exclusive while creating, migrating, setting aside and purging. It is SQLite's own lock on an empty file, so the
+ * system gives it back when its holder dies. Not reentrant.
+ *
+ * @throws {StoreError} `store_locked` after `busyMs`
+ */
+export function withMaintenanceLock<T>(
+  files: StoreFiles,
+  driver: Driver,
+  busyMs: number,
+  mode: "shared" | "exclusive",
+  body: () => T,
+): T {
+  for (;;) {
+    const lock = tryAcquire(files, driver, busyMs, mode);
+    if (!lock) continue;
+    try {
+      return body();
+    } finally {
+      lock.close();
+    }
+  }
+}
+
+/** Null when the lock file was replaced meanwhile: then the lock is on a file that nobody else looks at. */
+function tryAcquire(
+  files: StoreFiles,
+  driver: Driver,
+  busyMs: number,
+  mode: "shared" | "exclusive",
+): Connection | null {
+  createPrivateFile(files.lock);
+  const inode = inodeOf(files.lock);
+  const connection = driver({ path: files.lock, readOnly: false, busyMs });
+  try {
+    connection.run(mode === "exclusive" ? "BEGIN EXCLUSIVE" : "BEGIN");
+    if (mode === "shared") connection.all("SELECT count(*) AS n FROM sqlite_schema");
+    if (inode !== null && inodeOf(files.lock) === inode) return connection;
+  } catch (error) {
+    connection.close();
+    const mapped = toStoreError(error, files.lock);
+    if (!(mapped instanceof StoreError) || mapped.code !== "store_corrupt") throw mapped;
+    rmSync(files.lock, { force: true });
+    return null;
+  }
+  connection.close();
+  return null;
+}

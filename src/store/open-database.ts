@@ -1,0 +1,84 @@
+import { chmodSync, existsSync, lstatSync, readlinkSync, renameSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { listBackups } from "./backup.ts";
+import { connect } from "./connect.ts";
+import { buildNext, type StoreContext } from "./database.ts";
+import type { Connection } from "./driver.ts";
+import { withMaintenanceLock } from "./maintenance-lock.ts";
+import * as notices from "./notices.ts";
+import { inodeOf, renameDurably, syncFolder } from "../platform/private-files.ts";
+import { isTruncated } from "./salvage-source.ts";
+import { StoreError } from "./store-error.ts";
+import { finishSwap, newSetAsideFolder } from "./database-swap.ts";
+
+export interface OpenedDatabase {
+  readonly connection: Connection;
+  readonly inode: bigint;
+}
+
+/** Opens the database; makes it when there is none, and finishes a swap whose process died. */
+export function openDatabase(context: StoreContext): OpenedDatabase {
+  const { files, driver } = context;
+  for (;;) {
+    const opened = withMaintenanceLock(files, driver, context.busyMs, "shared", () => {
+      const inode = inodeOf(files.database);
+      if (inode === null || existsSync(files.swap)) return null;
+      checkFile(files.database);
+      return { connection: connect(driver, files.database, context.busyMs), inode };
+    });
+    if (opened) return opened;
+    withMaintenanceLock(files, driver, context.busyMs, "exclusive", () => {
+      finishSwap(context);
+      if (inodeOf(files.database) === null) createDatabase(context);
+    });
+  }
+}
+
+/**
+ * [ST4] A file of no bytes was cut off: a new database gets its name only when it is whole. SQLite would take it for a new one,
+ * delete its log and begin anew without a word. Of a file that was cut off in the middle of a page it reads the rest as zeros.
+ */
+function checkFile(path: string): void {
+  const { mode } = statSync(path);
+  if (isTruncated(path)) throw new StoreError("store_corrupt", `${path} was cut off`);
+  // [ST2] A backup that was copied back by hand; SQLite gives its log the same mode.
+  if (process.platform !== "win32" && (mode & 0o077) !== 0) chmodSync(path, 0o600);
+}
+
+/**
+ * [ST90] A link to a disk that is not mounted is no missing store: a new one in its place would hide the old one.
+ *
+ * @throws {StoreError} `store_unavailable`
+ */
+export function refuseDanglingLink(path: string): void {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return;
+  throw new StoreError(
+    "store_unavailable",
+    `${path} is a link to ${readlinkSync(path)}, which is not there. Make it available (is its disk mounted?), or remove the link to begin a new store. Nothing was changed`,
+  );
+}
+
+function createDatabase(context: StoreContext): void {
+  const { files } = context;
+  refuseDanglingLink(files.database);
+  // A log without its database would be replayed into the new one.
+  const orphans = files.companions.filter((path) => existsSync(path));
+  if (orphans.length > 0) {
+    const folder = newSetAsideFolder(files, context.now());
+    for (const path of orphans) renameSync(path, join(folder, basename(path)));
+    syncFolder(folder);
+  }
+  // Not what is being written there: it may be what asks for the store.
+  const backups = listBackups(files.backups).length;
+  buildNext(context, null, (connection) => {
+    if (orphans.length + backups === 0) return;
+    notices.add(
+      connection,
+      context.now(),
+      "store_missing",
+      `The store ${files.database} was gone, although it had been there before, so a new, empty one was begun. ` +
+        `Its backups stand in ${files.backups}: to go back to one, close all chats, delete shim.db, shim.db-wal and shim.db-shm, and copy the backup to shim.db.`,
+    );
+  });
+  renameDurably(files.next, files.database);
+}

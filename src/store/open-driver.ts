@@ -1,0 +1,46 @@
+import type { Driver, DriverName } from "./driver.ts";
+import { StoreError } from "./store-error.ts";
+import { messageOf } from "../shared/error.ts";
+
+export interface LoadedDriver {
+  readonly driver: DriverName;
+  readonly open: Driver;
+  /** Why the preferred driver could not be loaded; null when it was. */
+  readonly fallbackReason: string | null;
+}
+
+type LoadDriver = () => Promise<Driver>;
+
+const loaders: Record<DriverName, LoadDriver> = {
+  "better-sqlite3": async () => {
+    const { openBetterSqlite3, probeBetterSqlite3 } = await import("./driver-better-sqlite3.ts");
+    probeBetterSqlite3();
+    return openBetterSqlite3;
+  },
+  "node:sqlite": async () => (await import("./driver-node-sqlite.ts")).openNodeSqlite,
+};
+
+/**
+ * [ST8] Loads the preferred SQLite driver, else the other one and says why.
+ *
+ * @throws {StoreError} `store_unavailable` when neither loads
+ */
+export async function loadDriver(preferred: DriverName = "better-sqlite3"): Promise<LoadedDriver> {
+  const fallback: DriverName = preferred === "better-sqlite3" ? "node:sqlite" : "better-sqlite3";
+  let fallbackReason: string;
+  try {
+    return { driver: preferred, open: await loaders[preferred](), fallbackReason: null };
+  } catch (error) {
+    fallbackReason = `${preferred} could not be loaded: ${messageOf(error)}`;
+  }
+  try {
+    return { driver: fallback, open: await loaders[fallback](), fallbackReason };
+  } catch (error) {
+    throw new StoreError(
+      "store_unavailable",
+      `no SQLite can be loaded, so nothing can be saved (${fallbackReason}; ${fallback} could not be loaded: ${messageOf(error)}). ` +
+        `Run shim with Node 22.16 or newer (this is ${process.version}), or repeat \`npm install\` of shim with this Node.`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,181 @@
+import type { Migration } from "../shared/migrate.ts";
+import { deathAndUsageTables } from "./death-and-usage-schema.ts";
+import { syncFilesTables, syncTables } from "./sync-schema.ts";
+import { teamTables } from "./team-schema.ts";
+
+/** Stored. Append only: a change is a new step that only adds; an old process may still be writing. */
+export const migrations: readonly Migration[] = [
+  {
+    id: 1,
+    name: "sessions, journal, checkpoints, signals, recovery",
+    statements: [
+      "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+      `CREATE TABLE sessions (
+         id TEXT PRIMARY KEY,
+         client TEXT NOT NULL,
+         project TEXT,
+         cwd TEXT,
+         title TEXT,
+         model TEXT,
+         transcript_path TEXT,
+         transcript_offset INTEGER NOT NULL DEFAULT 0,
+         origin TEXT NOT NULL,
+         parent_id TEXT,
+         owner_boot TEXT,
+         owner_pid INTEGER,
+         owner_start TEXT,
+         started_at INTEGER NOT NULL,
+         last_seen_at INTEGER NOT NULL,
+         saved_at INTEGER,
+         ended_at INTEGER,
+         end_reason TEXT,
+         detached_at INTEGER,
+         detach_reason TEXT,
+         recovery TEXT,
+         recovery_at INTEGER,
+         recovery_by TEXT,
+         tool_calls INTEGER NOT NULL DEFAULT 0,
+         tool_errors INTEGER NOT NULL DEFAULT 0,
+         readings TEXT NOT NULL DEFAULT '{}'
+       ) STRICT, WITHOUT ROWID`,
+      "CREATE INDEX sessions_open ON sessions (started_at) WHERE ended_at IS NULL AND recovery IS NULL",
+      "CREATE INDEX sessions_offered ON sessions (recovery_by) WHERE recovery = 'offered'",
+      `CREATE TABLE clients (
+         boot TEXT NOT NULL,
+         pid INTEGER NOT NULL,
+         start TEXT NOT NULL,
+         given_id TEXT NOT NULL,
+         session_id TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         PRIMARY KEY (boot, pid, start)
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE servers (
+         boot TEXT NOT NULL,
+         pid INTEGER NOT NULL,
+         start TEXT NOT NULL,
+         client_pid INTEGER NOT NULL,
+         client_start TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         PRIMARY KEY (boot, pid, start)
+       ) STRICT, WITHOUT ROWID`,
+      // AUTOINCREMENT: checkpoints point at places of the journal, so a number must not come again after its row was pruned.
+      `CREATE TABLE journal (
+         seq INTEGER PRIMARY KEY AUTOINCREMENT,
+         session_id TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         kind TEXT NOT NULL,
+         key TEXT NOT NULL,
+         body TEXT NOT NULL,
+         UNIQUE (session_id, key)
+       ) STRICT`,
+      "CREATE INDEX journal_by_session ON journal (session_id, seq)",
+      `CREATE TABLE checkpoints (
+         seq INTEGER PRIMARY KEY,
+         id TEXT NOT NULL UNIQUE,
+         session_id TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         trigger TEXT NOT NULL,
+         hash TEXT NOT NULL,
+         journal_seq INTEGER NOT NULL,
+         raw_bytes INTEGER NOT NULL,
+         redactions INTEGER NOT NULL,
+         summary TEXT NOT NULL,
+         body BLOB NOT NULL
+       ) STRICT`,
+      "CREATE INDEX checkpoints_by_session ON checkpoints (session_id, seq)",
+      "CREATE VIRTUAL TABLE checkpoints_text USING fts5 (summary, content='checkpoints', content_rowid='seq')",
+      `CREATE TRIGGER checkpoints_text_add AFTER INSERT ON checkpoints BEGIN
+         INSERT INTO checkpoints_text (rowid, summary) VALUES (new.seq, new.summary);
+       END`,
+      `CREATE TRIGGER checkpoints_text_drop AFTER DELETE ON checkpoints BEGIN
+         INSERT INTO checkpoints_text (checkpoints_text, rowid, summary) VALUES ('delete', old.seq, old.summary);
+       END`,
+      `CREATE TABLE snapshots (
+         checkpoint_id TEXT PRIMARY KEY,
+         session_id TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         state TEXT NOT NULL,
+         reason TEXT,
+         project TEXT NOT NULL,
+         repository TEXT,
+         head TEXT,
+         branch TEXT,
+         commit_id TEXT,
+         detail TEXT NOT NULL DEFAULT '{}'
+       ) STRICT, WITHOUT ROWID`,
+      "CREATE INDEX snapshots_pending ON snapshots (at) WHERE state IN ('pending', 'running')",
+      `CREATE TABLE signals (
+         session_id TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         risk REAL NOT NULL,
+         level TEXT NOT NULL,
+         readings TEXT NOT NULL,
+         PRIMARY KEY (session_id, at)
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE crashes (
+         session_id TEXT NOT NULL,
+         at INTEGER NOT NULL,
+         cause TEXT NOT NULL,
+         detail TEXT NOT NULL,
+         readings TEXT NOT NULL,
+         PRIMARY KEY (session_id, at)
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE recoveries (
+         seq INTEGER PRIMARY KEY,
+         at INTEGER NOT NULL,
+         session_id TEXT NOT NULL,
+         action TEXT NOT NULL,
+         by_session TEXT,
+         score REAL,
+         detail TEXT NOT NULL DEFAULT '{}'
+       ) STRICT`,
+      "CREATE INDEX recoveries_by_session ON recoveries (session_id, seq)",
+      `CREATE TABLE notices (
+         id INTEGER PRIMARY KEY,
+         at INTEGER NOT NULL,
+         kind TEXT NOT NULL,
+         text TEXT NOT NULL,
+         acknowledged_at INTEGER
+       ) STRICT`,
+    ],
+  },
+  {
+    id: 2,
+    name: "text_index_later",
+    statements: [
+      "CREATE TABLE checkpoints_unindexed (seq INTEGER PRIMARY KEY) STRICT",
+      "DROP TRIGGER checkpoints_text_add",
+      "DROP TRIGGER checkpoints_text_drop",
+      `CREATE TRIGGER checkpoints_text_add AFTER INSERT ON checkpoints BEGIN
+         INSERT INTO checkpoints_unindexed (seq) VALUES (new.seq);
+       END`,
+      // A row that is not in the index must not be taken out of it: FTS5 would count it, and the index would be damaged.
+      `CREATE TRIGGER checkpoints_text_drop AFTER DELETE ON checkpoints BEGIN
+         INSERT INTO checkpoints_text (checkpoints_text, rowid, summary)
+           SELECT 'delete', old.seq, old.summary WHERE old.seq NOT IN (SELECT seq FROM checkpoints_unindexed);
+         DELETE FROM checkpoints_unindexed WHERE seq = old.seq;
+       END`,
+    ],
+  },
+  { id: 3, name: "team", statements: teamTables },
+  { id: 4, name: "sync", statements: syncTables },
+  {
+    id: 5,
+    name: "waiting chats and sent notifications",
+    statements: [
+      "ALTER TABLE sessions ADD COLUMN waiting_for TEXT",
+      "ALTER TABLE sessions ADD COLUMN waiting_since INTEGER",
+      "CREATE INDEX sessions_waiting ON sessions (waiting_since) WHERE waiting_for IS NOT NULL",
+      // The key is a digest: it names no session.
+      "CREATE TABLE sent_notifications (key TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    ],
+  },
+  { id: 6, name: "deaths and usage", statements: deathAndUsageTables },
+  { id: 7, name: "session names", statements: ["ALTER TABLE sessions ADD COLUMN name TEXT"] },
+  {
+    id: 8,
+    name: "index of prompts",
+    statements: ["CREATE INDEX journal_prompts ON journal (session_id, seq) WHERE kind = 'prompt'"],
+  },
+  { id: 9, name: "files of sessions", statements: syncFilesTables },
+];

@@ -1,0 +1,71 @@
+import { messageOf } from "../shared/error.ts";
+import { isAlive } from "../platform/processes.ts";
+import * as servers from "../local-mcp/sessions/servers.ts";
+import type { Session } from "../local-mcp/sessions/sessions.ts";
+import * as restarter from "./auto-restarter.ts";
+import { reportDeath, type WatchOptions } from "./chat-death.ts";
+import { ProcessMonitor } from "./process-monitor.ts";
+import type { WatchedDesktop } from "./supervisor-settings.ts";
+
+export interface AppWatchOptions extends WatchOptions {
+  readonly watched: WatchedDesktop;
+}
+
+/**
+ * Chats of an app without hooks, by the life of SHIM's servers in it. [SU16] The app is started again only where the settings say how, and only
+ * after what looks like a crash.
+ */
+export class AppWatch {
+  readonly #options: AppWatchOptions;
+  readonly #monitor: ProcessMonitor;
+  /** Of the app; null: nothing was wrong yet. */
+  #restarts: restarter.Restarts | null = null;
+
+  constructor(options: AppWatchOptions) {
+    this.#options = options;
+    const { runtime, isSupervised } = options;
+    this.#monitor = new ProcessMonitor(runtime, ({ id, origin }) => origin === "handle" && !isSupervised(id));
+  }
+
+  async check(): Promise<void> {
+    const dead = this.#monitor.check();
+    for (const { id } of dead) await reportDeath(this.#options, id);
+    // One app has several chats.
+    if (this.#options.watched.restartWith && dead.some((session) => this.#isCrash(session))) this.#planRestart();
+    const now = this.#options.runtime.now();
+    if (this.#restarts && restarter.dueInMs(this.#restarts, now) === 0) await this.#restart(this.#restarts);
+  }
+
+  /** The client was gone with the connection; or it has vanished together with its server, which said nothing. */
+  #isCrash({ owner, detachedAt, detachReason }: Session): boolean {
+    if (detachedAt !== null) return detachReason === "client_gone";
+    const { store, processes } = this.#options.runtime;
+    const client = owner && store.read((sql) => servers.clientOf(sql, owner), null);
+    return client !== null && !isAlive(processes, client);
+  }
+
+  #planRestart(): void {
+    const { name, runtime, rules, emit } = this.#options;
+    const now = runtime.now();
+    const previous = this.#restarts ?? restarter.initial(now);
+    const crash = { kind: "crashed", reason: "the app went away without closing its connections" } as const;
+    this.#restarts = restarter.afterEnd(previous, crash, now, { when: "on-crash", rules });
+    const { phase, reason } = this.#restarts;
+    const againInMs = restarter.dueInMs(this.#restarts, now);
+    emit({ type: "ended", name, phase, reason, againInMs, ranMs: now - previous.since, isProgram: false });
+  }
+
+  async #restart(restarts: restarter.Restarts): Promise<void> {
+    const { name, runtime, watched, openTerminal, emit } = this.#options;
+    this.#restarts = restarter.afterStart(restarts, runtime.now());
+    // The user was quicker.
+    if (this.#monitor.hasLiving()) return;
+    const [command = "", ...args] = watched.restartWith ?? [];
+    try {
+      await openTerminal(command, args, runtime.paths.home);
+      emit({ type: "restarting", name, session: null, how: [command, ...args].join(" ") });
+    } catch (error) {
+      emit({ type: "problem", name, message: `${command} cannot be started: ${messageOf(error)}` });
+    }
+  }
+}

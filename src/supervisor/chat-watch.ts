@@ -1,0 +1,142 @@
+import { existsSync } from "node:fs";
+import type { CrashCause } from "../contract/readings.ts";
+import { messageOf } from "../shared/error.ts";
+import { uuidv7 } from "../shared/ids.ts";
+import { mayBeAlive } from "../platform/processes.ts";
+import { brief } from "../local-mcp/recovery/brief.ts";
+import { take } from "../local-mcp/recovery/recover.ts";
+import type { Restoration } from "../local-mcp/recovery/restoration.ts";
+import { checkTranscript, planStart, withdrawOffer } from "../local-mcp/recovery/relaunch.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import * as sessions from "../local-mcp/sessions/sessions.ts";
+import * as restarter from "./auto-restarter.ts";
+import { reportDeath, findRestoration, type WatchOptions } from "./chat-death.ts";
+import type { ProgramEnding } from "./program-end.ts";
+import { ProcessMonitor } from "./process-monitor.ts";
+import type { WatchedSessions } from "./supervisor-settings.ts";
+import { isWithin } from "../shared/elapsed.ts";
+
+export interface ChatWatchOptions extends WatchOptions {
+  readonly watched: WatchedSessions;
+}
+
+const crashCauses: ReadonlySet<CrashCause> = new Set(["killed", "out_of_memory", "context_full"]);
+
+interface PlannedRestart {
+  readonly restarts: restarter.Restarts;
+  /** The session that this one goes on with; the same, where it is resumed. */
+  readonly sourceId: string;
+}
+
+/** A chat that was started is seen within this time, or has died again. */
+const startTimeoutMs = 60_000;
+
+/** Chats that the user has started: their last checkpoint is kept, their death attested. [SU11] Started again only where the settings say how. */
+export class ChatWatch {
+  readonly #options: ChatWatchOptions;
+  readonly #monitor: ProcessMonitor;
+  /** Of the sessions that are to be started again, or have been: those that were begun for others by their own ids. */
+  readonly #planned = new Map<string, PlannedRestart>();
+
+  constructor(options: ChatWatchOptions) {
+    this.#options = options;
+    const { runtime, isSupervised } = options;
+    this.#monitor = new ProcessMonitor(runtime, ({ id, client }) => client === "claude-code" && !isSupervised(id));
+  }
+
+  async check(): Promise<void> {
+    for (const session of this.#monitor.check()) await this.#onDied(session);
+    const now = this.#options.runtime.now();
+    for (const [id, planned] of this.#planned) {
+      if (restarter.dueInMs(planned.restarts, now) === 0) await this.#restart(id, planned.restarts);
+      else this.#checkStarted(id, planned, now);
+    }
+  }
+
+  async #onDied({ id }: sessions.Session): Promise<void> {
+    const restoration = await reportDeath(this.#options, id);
+    const ending = restoration && this.#endingOf(restoration);
+    if (ending) this.#planRestart(id, ending, this.#options.runtime.now());
+  }
+
+  /** What nobody knows the cause of, and what the user has closed, stays closed. */
+  #endingOf({ cause, session, state }: Restoration): ProgramEnding | null {
+    const { watched } = this.#options;
+    if (!watched.restartWith || session.recovery !== null) return null;
+    // Its worker goes on with it.
+    if (state.firstPrompt?.startsWith("Do task ")) return null;
+    if (cause === "usage_limit") return { kind: "limited", resetsAtMs: null };
+    return cause !== null && crashCauses.has(cause) ? { kind: "crashed", reason: cause.replaceAll("_", " ") } : null;
+  }
+
+  #planRestart(id: string, ending: ProgramEnding, now: number): void {
+    const { name, rules, emit } = this.#options;
+    const previous = this.#planned.get(id)?.restarts ?? restarter.initial(now);
+    const restarts = restarter.afterEnd(previous, ending, now, { when: "on-crash", rules });
+    this.#planned.set(id, { restarts, sourceId: id });
+    const { phase, reason } = restarts;
+    const againInMs = restarter.dueInMs(restarts, now);
+    emit({
+      type: "ended",
+      name: `${name} ${id}`,
+      phase,
+      reason,
+      againInMs,
+      ranMs: now - previous.since,
+      isProgram: false,
+    });
+  }
+
+  async #restart(id: string, restarts: restarter.Restarts): Promise<void> {
+    const { runtime } = this.#options;
+    const restoration = findRestoration(runtime, id);
+    if (!restoration || isClaimed(restoration, runtime)) return void this.#planned.delete(id);
+    const now = runtime.now();
+    const newId = uuidv7(now, runtime.random(16));
+    const transcript = checkTranscript(restoration.session.transcriptPath, id);
+    const plan = planStart(restoration.session, transcript, { id: newId, brief: brief(restoration, now, "resume") });
+    const cwd = [restoration.session.cwd, restoration.session.project].find(
+      (folder) => folder !== null && existsSync(folder),
+    );
+    if (plan && cwd && plan.newId !== null) take(runtime, restoration, plan.newId);
+    this.#planned.delete(id);
+    if (!plan || !cwd) return this.#problem(`session ${id} cannot be started again: its folder is gone`);
+    this.#planned.set(plan.newId ?? id, { restarts: restarter.afterStart(restarts, now), sourceId: id });
+    await this.#openTerminal([plan.command, ...plan.args], cwd, id, plan.reason);
+  }
+
+  async #openTerminal(commandLine: readonly string[], cwd: string, session: string, how: string): Promise<void> {
+    const { name, watched, openTerminal, emit } = this.#options;
+    const opener = watched.restartWith ?? [];
+    const [command = "", ...args] = [...opener.map((word) => word.replaceAll("{cwd}", cwd)), ...commandLine];
+    try {
+      await openTerminal(command, args, cwd);
+      emit({ type: "restarting", name, session, how });
+    } catch (error) {
+      this.#problem(`${command} cannot be started: ${messageOf(error)}`);
+    }
+  }
+
+  #problem(message: string): void {
+    this.#options.emit({ type: "problem", name: this.#options.name, message });
+  }
+
+  /** What was started and never became a chat has died. */
+  #checkStarted(id: string, { restarts, sourceId }: PlannedRestart, now: number): void {
+    if (restarts.phase !== "running" || this.#monitor.isAlive(id) || isWithin(now - restarts.since, startTimeoutMs))
+      return;
+    const { runtime } = this.#options;
+    const session = runtime.store.read((sql) => sessions.get(sql, id), null);
+    if (session && session.lastSeenAt > restarts.since) return;
+    if (id !== sourceId) withdrawOffer(runtime, sourceId, id);
+    this.#planned.delete(id);
+    this.#planned.set(sourceId, { restarts, sourceId });
+    this.#planRestart(sourceId, { kind: "crashed", reason: "no chat began" }, now);
+  }
+}
+
+/** Somebody goes on with it, or nobody is to. */
+function isClaimed({ session }: Restoration, { processes }: Runtime): boolean {
+  if (session.endedAt !== null || session.recovery === "recovered" || session.recovery === "dismissed") return true;
+  return session.owner !== null && mayBeAlive(processes, session.owner);
+}

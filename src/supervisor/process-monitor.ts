@@ -1,0 +1,74 @@
+import { isAlive, isInOtherNamespace, type ProcessIdentity } from "../platform/processes.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import * as sessions from "../local-mcp/sessions/sessions.ts";
+import { isWithin } from "../shared/elapsed.ts";
+
+/** A chat's own process may still save, and say how the chat ended. */
+const settleMs = 3_000;
+/** Who was silent for longer than that before the supervisor began is not looked for among the living. */
+const maxSilenceMs = 30 * 86_400_000;
+
+interface WatchedOwner {
+  readonly owner: ProcessIdentity;
+  /** When it was first seen to be gone; null: it lives. */
+  readonly goneAt: number | null;
+}
+
+/** Which chats of this machine live, and which have died since the last look. Only what was seen alive can die. */
+export class ProcessMonitor {
+  readonly #runtime: Runtime;
+  readonly #isWatched: (session: sessions.Session) => boolean;
+  readonly #owners = new Map<string, WatchedOwner>();
+
+  /** @param isWatched which chats are watched */
+  constructor(runtime: Runtime, isWatched: (session: sessions.Session) => boolean) {
+    this.#runtime = runtime;
+    this.#isWatched = isWatched;
+  }
+
+  isAlive(id: string): boolean {
+    return this.#owners.get(id)?.goneAt === null;
+  }
+
+  hasLiving(): boolean {
+    return [...this.#owners.values()].some(({ goneAt }) => goneAt === null);
+  }
+
+  /** @returns the sessions that have died, each once, and a moment late: those that have ended well are none of them */
+  check(): sessions.Session[] {
+    const now = this.#runtime.now();
+    for (const session of this.#findLiving(now)) {
+      if (session.owner) this.#owners.set(session.id, { owner: session.owner, goneAt: null });
+    }
+    const dead: sessions.Session[] = [];
+    for (const [id, { owner, goneAt }] of this.#owners) {
+      if (isAlive(this.#runtime.processes, owner)) continue;
+      if (goneAt === null) this.#owners.set(id, { owner, goneAt: now });
+      else if (!isWithin(now - goneAt, settleMs)) dead.push(...this.#remove(id, owner));
+    }
+    return dead;
+  }
+
+  #findLiving(now: number): sessions.Session[] {
+    const { store, processes } = this.#runtime;
+    return store.read((sql) => {
+      const live: sessions.Session[] = [];
+      for (const session of sessions.listOpen(sql)) {
+        if (now - session.lastSeenAt > maxSilenceMs) break;
+        const { owner } = session;
+        if (owner && !isInOtherNamespace(processes, owner) && isAlive(processes, owner) && this.#isWatched(session)) {
+          live.push(session);
+        }
+      }
+      return live;
+    }, []);
+  }
+
+  /** The same session may be run by another process by now. */
+  #remove(id: string, owner: ProcessIdentity): sessions.Session[] {
+    this.#owners.delete(id);
+    const session = this.#runtime.store.read((sql) => sessions.get(sql, id), null);
+    const isSame = session?.owner?.pid === owner.pid && session.owner.start === owner.start;
+    return session && isSame && session.endedAt === null ? [session] : [];
+  }
+}

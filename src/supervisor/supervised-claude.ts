@@ -1,0 +1,193 @@
+import { uuidv7 } from "../shared/ids.ts";
+import { claudeEnvironment } from "../worker-runner/claude/environment.ts";
+import { readEvent, type ResultEvent } from "../worker-runner/claude/claude-events.ts";
+import { isFull, isUnknownSession } from "../worker-runner/claude/result-outcome.ts";
+import { writeClaudeFiles } from "../worker-runner/claude/claude-files.ts";
+import { interruptedText } from "../worker-runner/claude/prompt.ts";
+import type { ProgramExit } from "../worker-runner/run-program.ts";
+import type { Launch } from "../platform/launch.ts";
+import { drainInto } from "../local-mcp/hooks/spool-hook.ts";
+import { mayBeAlive } from "../platform/processes.ts";
+import { brief } from "../local-mcp/recovery/brief.ts";
+import { causeOf, hasContent } from "../local-mcp/recovery/detect.ts";
+import { take } from "../local-mcp/recovery/recover.ts";
+import { restore } from "../local-mcp/recovery/restoration.ts";
+import { checkTranscript, withdrawOffer } from "../local-mcp/recovery/relaunch.ts";
+import { redact } from "../redaction/redact.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { redactAndClip } from "../local-mcp/sessions/entries.ts";
+import * as sessions from "../local-mcp/sessions/sessions.ts";
+import { StoreError } from "../store/store-error.ts";
+import { classifyEnd } from "./program-end.ts";
+import type { WatchedClaude } from "./supervisor-settings.ts";
+import type { ProgramRun, RunEnd, Supervised, NotRun } from "./program-run.ts";
+import type { ProgramChat } from "./supervisor-state.ts";
+
+export interface SupervisedClaudeOptions {
+  readonly runtime: Runtime;
+  readonly launch: Launch;
+  readonly watched: WatchedClaude;
+  /** Where it works, absolute. */
+  readonly folder: string;
+  /** What is to be done for a session whose process has ended. */
+  readonly recordDeath: (session: string) => Promise<void>;
+}
+
+interface ClaudeStart {
+  readonly chat: ProgramChat & { readonly session: string };
+  readonly isResumed: boolean;
+  readonly how: string;
+  readonly input: string;
+}
+
+const maxOutputChars = 2_000;
+/** The last event of Claude Code repeats what was refused. */
+const maxLineChars = 4_000_000;
+
+/** [SU7] Claude Code without a terminal, in sessions that SHIM knows, each of which goes on with the one before. */
+export class SupervisedClaude implements Supervised {
+  readonly #options: SupervisedClaudeOptions;
+
+  constructor(options: SupervisedClaudeOptions) {
+    this.#options = options;
+  }
+
+  next({ chat }: { readonly chat: ProgramChat }): ProgramRun | NotRun {
+    const lastSession = this.#findLastSession(chat);
+    if (!lastSession) return this.#toRun(this.#startNew("a new session"));
+    if (lastSession.endedAt !== null) return { kind: "finished", reason: `session ${lastSession.id} has ended` };
+    if (lastSession.recovery === "recovered")
+      return { kind: "finished", reason: `session ${lastSession.recoveryBy} goes on with it` };
+    if (lastSession.recovery === "dismissed")
+      return { kind: "finished", reason: `session ${lastSession.id} was dismissed` };
+    if (lastSession.owner && mayBeAlive(this.#options.runtime.processes, lastSession.owner)) {
+      return { kind: "held", reason: `session ${lastSession.id} runs already (pid ${lastSession.owner.pid})` };
+    }
+    return this.#toRun(this.#continueFrom(lastSession, chat.isUnresumable && lastSession.id === chat.session));
+  }
+
+  /** The newest session of this program in which anything has happened. */
+  #findLastSession({ session, before }: ProgramChat): sessions.Session | null {
+    const { runtime } = this.#options;
+    logStoreErrors(runtime, () => void drainInto(runtime));
+    return runtime.store.read((sql) => {
+      const sessionId = [session, before].find((id) => id !== null && hasContent(sql, id)) ?? null;
+      return sessionId === null ? null : sessions.get(sql, sessionId);
+    }, null);
+  }
+
+  #newId(): string {
+    const { runtime } = this.#options;
+    return uuidv7(runtime.now(), runtime.random(16));
+  }
+
+  #startNew(how: string): ClaudeStart {
+    const session = this.#newId();
+    const chat = { session, before: null, isUnresumable: false };
+    return { chat, isResumed: false, how: `${how}, ${session}`, input: this.#options.watched.prompt };
+  }
+
+  #continueFrom(lastSession: sessions.Session, isUnresumable: boolean): ClaudeStart {
+    const { runtime, watched } = this.#options;
+    const transcript = isUnresumable
+      ? ({ isWhole: false, reason: "Claude Code does not take it up again" } as const)
+      : checkTranscript(lastSession.transcriptPath, lastSession.id);
+    if (transcript.isWhole) {
+      const chat = { session: lastSession.id, before: null, isUnresumable: false };
+      return { chat, isResumed: true, how: `session ${lastSession.id} is resumed`, input: interruptedText };
+    }
+    const now = runtime.now();
+    const restoration = restore(runtime, lastSession, now);
+    if (!restoration) return this.#startNew("a new session");
+    const session = this.#newId();
+    logStoreErrors(runtime, () => take(runtime, restoration, session));
+    const how = `session ${session} with the brief of ${lastSession.id}, because ${transcript.reason}`;
+    const chat = { session, before: lastSession.id, isUnresumable: false };
+    return { chat, isResumed: false, how, input: `${watched.prompt}\n\n${brief(restoration, now, "resume")}` };
+  }
+
+  #toRun({ chat, isResumed, how, input }: ClaudeStart): ProgramRun {
+    const { runtime, launch, watched, folder } = this.#options;
+    const { home } = runtime.paths;
+    const files = writeClaudeFiles(home, launch);
+    const output = new ClaudeOutput();
+    const args = [
+      "-p",
+      "--output-format",
+      "stream-json",
+      "--verbose",
+      "--mcp-config",
+      files.mcpConfig,
+      "--settings",
+      files.settings,
+      ...watched.args,
+      isResumed ? "--resume" : "--session-id",
+      chat.session,
+    ];
+    const env = claudeEnvironment(runtime.env, watched.env, home);
+    return {
+      start: { command: watched.program, args, cwd: folder, env, input, maxLineChars },
+      how,
+      chat,
+      onLine: (line) => output.onLine(line),
+      onEnd: (exit, wasAskedToEnd) => this.#onEnd(chat, output, exit, wasAskedToEnd),
+    };
+  }
+
+  async #onEnd(
+    chat: ClaudeStart["chat"],
+    { limit, result }: ClaudeOutput,
+    exit: ProgramExit,
+    wasAskedToEnd: boolean,
+  ): Promise<RunEnd> {
+    const { runtime } = this.#options;
+    const { session, before } = chat;
+    await this.#options.recordDeath(session);
+    if (before !== null) logStoreErrors(runtime, () => withdrawOffer(runtime, before, session));
+    const stored = runtime.store.read((sql) => sessions.get(sql, session), null);
+    const ending = classifyEnd({
+      exit,
+      wasAskedToEnd,
+      isSessionOver: stored !== null && stored.endedAt !== null,
+      limit: limit ?? (stored && this.#hasHitLimit(stored) ? { resetsAtMs: null } : null),
+      result,
+    });
+    const isUnresumable = result !== null && (isUnknownSession(result) || isFull(result));
+    return { ending, chat: { ...chat, isUnresumable } };
+  }
+
+  /** As the client's hook has told it. */
+  #hasHitLimit(session: sessions.Session): boolean {
+    const { runtime } = this.#options;
+    return runtime.store.read((sql) => causeOf(sql, session, runtime.processes).cause, null) === "usage_limit";
+  }
+}
+
+const unknownReset = { resetsAtMs: null };
+
+/** What Claude Code tells as it works. */
+class ClaudeOutput {
+  limit: { readonly resetsAtMs: number | null } | null = null;
+  result: ResultEvent | null = null;
+
+  /** @returns what it answers, redacted */
+  onLine(line: string): string | null {
+    const event = readEvent(line);
+    if (event === null || event === "unreadable") return null;
+    if (event.kind === "limited") this.limit = { resetsAtMs: event.resetsAtMs };
+    if (event.kind === "message") this.limit = event.problem === "rate_limit" ? (this.limit ?? unknownReset) : null;
+    if (event.kind !== "result") return null;
+    this.result = event;
+    return redact(redactAndClip(event.text, maxOutputChars)).text;
+  }
+}
+
+/** A store that takes nothing now is no reason to leave the work undone. */
+function logStoreErrors(runtime: Runtime, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    runtime.log("warn", "supervisor: the session before is not brought up to date", { reason: error.message });
+  }
+}

@@ -1,0 +1,170 @@
+import { messageOf } from "../shared/error.ts";
+import { omitUndefined } from "../shared/omit-undefined.ts";
+import { redact } from "../redaction/redact.ts";
+import type { runProgram } from "../worker-runner/run-program.ts";
+import * as restarter from "./auto-restarter.ts";
+import { isProgramRun, type ProgramRun, type Supervised } from "./program-run.ts";
+import type { SupervisorEvent } from "./supervisor-events.ts";
+import { noChat, type ProgramState, type SupervisorState } from "./supervisor-state.ts";
+
+export interface SupervisedProgramOptions {
+  readonly name: string;
+  readonly supervised: Supervised;
+  readonly initialState: ProgramState;
+  readonly state: SupervisorState;
+  readonly policy: restarter.RestartPolicy;
+  readonly stopTimeouts: StopTimeouts;
+  readonly now: () => number;
+  readonly run: typeof runProgram;
+  readonly emit: (event: SupervisorEvent) => void;
+  /** [SU30] See `Program`. */
+  readonly pace?: (() => Promise<unknown> | null) | undefined;
+  /** Something has changed: it is worth a look. */
+  readonly wake: () => void;
+}
+
+/** How long it may take to end when it is asked to, in ms: after INT, and after TERM. */
+export interface StopTimeouts {
+  readonly interruptMs: number;
+  readonly graceMs: number;
+}
+
+/** One program that is kept running. At any time at most one process of it is there. */
+export class SupervisedProgram {
+  readonly #options: SupervisedProgramOptions;
+  readonly #stopController = new AbortController();
+  #programState: ProgramState;
+  #running: Promise<void> | null = null;
+  /** When what is known is to be written down once more, epoch ms; null: it is. */
+  #writeAgainAt: number | null = null;
+
+  constructor(options: SupervisedProgramOptions) {
+    this.#options = options;
+    const { initialState, now } = options;
+    this.#programState = { ...initialState, restarts: restarter.afterTakeover(initialState.restarts, now()) };
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  /** In which Claude Code works. */
+  get session(): string | null {
+    return this.#programState.chat.session;
+  }
+
+  /** Ms until it wants to be looked at; null: until something happens. */
+  dueInMs(): number | null {
+    return this.#running ? null : restarter.dueInMs(this.#programState.restarts, this.#options.now());
+  }
+
+  /** Starts what is due, and what somebody wants again. */
+  check(): void {
+    try {
+      this.#check();
+    } catch (error) {
+      this.#hold(error);
+    }
+  }
+
+  #check(): void {
+    const { name, state, now } = this.#options;
+    if (this.#writeAgainAt !== null && now() >= this.#writeAgainAt) this.#save({});
+    if (state.takeRestartRequest(name) && !this.#running) {
+      const { chat, restarts } = this.#programState;
+      // What has ended well begins anew; what has not goes on.
+      this.#save({ restarts: restarter.initial(now()), chat: restarts.phase === "finished" ? noChat : chat });
+    }
+    if (this.dueInMs() !== 0 || this.#stopController.signal.aborted) return;
+    const programRun = this.#nextRun();
+    if (!programRun) return;
+    this.#running = this.#run(programRun)
+      .catch((error: unknown) => this.#hold(error))
+      .finally(() => this.#onRunEnd());
+  }
+
+  /** Ends it, for the next supervisor to go on with. */
+  async leave(): Promise<void> {
+    this.#stopController.abort();
+    await this.#running;
+  }
+
+  #onRunEnd(): void {
+    this.#running = null;
+    this.#options.wake();
+  }
+
+  #save(change: Partial<ProgramState>): void {
+    this.#programState = { ...this.#programState, ...change };
+    this.#writeAgainAt = this.#options.now() + restarter.holdMs;
+    this.#options.state.save(this.name, this.#programState);
+    this.#writeAgainAt = null;
+  }
+
+  #nextRun(): ProgramRun | null {
+    const { supervised, now, emit } = this.#options;
+    const nextRun = supervised.next(this.#programState);
+    if (isProgramRun(nextRun)) return nextRun;
+    const { kind, reason } = nextRun;
+    const { restarts } = this.#programState;
+    if (kind === "held" && restarts.reason !== reason) emit({ type: "held", name: this.name, reason });
+    if (kind === "held") this.#save({ restarts: restarter.afterHold(restarts, now(), reason) });
+    else this.#recordEnd({ kind }, reason);
+    return null;
+  }
+
+  /** A store or a disk that fails now may do later; the others go on. What cannot be written down is remembered, and written later. */
+  #hold(error: unknown): void {
+    const message = messageOf(error);
+    this.#options.emit({ type: "problem", name: this.name, message });
+    const { restarts } = this.#programState;
+    const isActive = restarts.phase === "running" || restarts.phase === "due";
+    if (isActive)
+      this.#programState = {
+        ...this.#programState,
+        restarts: restarter.afterHold(restarts, this.#options.now(), message),
+      };
+  }
+
+  async #run(programRun: ProgramRun): Promise<void> {
+    const { name, now, emit } = this.#options;
+    const { start, how, chat, onLine, onEnd } = programRun;
+    // Written down first: a supervisor that is killed now leaves no program that nobody knows of.
+    this.#save({ chat, restarts: restarter.afterStart(this.#programState.restarts, now()) });
+    emit({ type: "started", name, how, session: chat.session });
+    const emitOutput = (text: string | null): void => {
+      if (text !== null) emit({ type: "output", name, text });
+    };
+    const exit = await this.#options.run({
+      ...start,
+      signal: this.#stopController.signal,
+      ...this.#options.stopTimeouts,
+      ...omitUndefined({ pace: this.#options.pace }),
+      onLine: (line) => emitOutput(onLine(line)),
+      onStderr: (text) => emitOutput(redact(text.trimEnd()).text),
+    });
+    const runEnd = await onEnd(exit, this.#stopController.signal.aborted);
+    this.#recordEnd(runEnd.ending, null, runEnd.chat);
+  }
+
+  #recordEnd(
+    ending: Parameters<typeof restarter.afterEnd>[1],
+    endReason: string | null = null,
+    chat = this.#programState.chat,
+  ): void {
+    const { policy, now, emit, name } = this.#options;
+    const ranMs = now() - this.#programState.restarts.since;
+    const restarts = restarter.afterEnd(this.#programState.restarts, ending, now(), policy);
+    this.#save({ restarts, chat });
+    const { phase, reason } = restarts;
+    emit({
+      type: "ended",
+      name,
+      phase,
+      reason: endReason ?? reason,
+      againInMs: restarter.dueInMs(restarts, now()),
+      ranMs,
+      isProgram: true,
+    });
+  }
+}

@@ -1,0 +1,217 @@
+import { resolve } from "node:path";
+import { messageOf } from "../shared/error.ts";
+import { endMarked, hasMarks, toMark } from "../worker-runner/marked-processes.ts";
+import type { runProgram } from "../worker-runner/run-program.ts";
+import type { Launch } from "../platform/launch.ts";
+import { withoutSecrets } from "../platform/secret-env.ts";
+import type { ProcessIdentity } from "../platform/processes.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { OpenTerminal } from "./chat-death.ts";
+import { attestDeath, type AttestDeath } from "./death-attestation.ts";
+import { saveLastCheckpoint } from "./last-checkpoint.ts";
+import { isProgram, type SupervisorSettings, type WatchedProgram } from "./supervisor-settings.ts";
+import type { Supervised } from "./program-run.ts";
+import { SupervisedClaude } from "./supervised-claude.ts";
+import { supervisedCommand } from "./supervised-command.ts";
+import { SupervisedProgram, type StopTimeouts } from "./supervised-program.ts";
+import type { SupervisorEvent } from "./supervisor-events.ts";
+import type { SupervisorState } from "./supervisor-state.ts";
+import { AppWatch } from "./app-watch.ts";
+import { ChatWatch } from "./chat-watch.ts";
+
+export interface SupervisorOptions {
+  readonly runtime: Runtime;
+  readonly settings: SupervisorSettings;
+  /** Where the settings stand: their paths begin there. */
+  readonly folder: string;
+  readonly state: SupervisorState;
+  /** This copy of SHIM. */
+  readonly launch: Launch;
+  readonly self: ProcessIdentity;
+  /** Who supervised before and did not end in good order. */
+  readonly previous: ProcessIdentity | null;
+  readonly run: typeof runProgram;
+  readonly openTerminal: OpenTerminal;
+  readonly attest: AttestDeath;
+  readonly emit: (event: SupervisorEvent) => void;
+  /** [SU30] Asked after each part of a program's output: no more is read until it resolves. Absent: all is read at once. */
+  readonly pace?: () => Promise<unknown> | null;
+  /** Resolves after `ms`, or at once when the signal is aborted. */
+  readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+/** asked: somebody wants it to end; memory: it has used more than it may. */
+export type SupervisorEnd = "asked" | "memory";
+
+/** How often chats, requests and the own memory are looked at. */
+const pollEveryMs = 2_000;
+const leftoverMs = 3_000;
+const bytesPerMb = 1_048_576;
+
+/** [SU12] Holds the parts together: looks at what is due, until it is to end; then everything that it runs ends with it. */
+export class SupervisorDaemon {
+  readonly #options: SupervisorOptions;
+  readonly #programs: readonly SupervisedProgram[];
+  readonly #chats: readonly (ChatWatch | AppWatch)[];
+  /** Asked to end: what may be left out is. */
+  readonly #endController = new AbortController();
+  #wakeController = new AbortController();
+  /** What kept it from looking at the chats last. */
+  #problem: string | null = null;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    const { watch } = options.settings;
+    this.#programs = Object.entries(watch).flatMap(([name, target]) =>
+      isProgram(target) ? [this.#program(name, target)] : [],
+    );
+    this.#chats = Object.entries(watch).flatMap(([name, watched]) => {
+      if (isProgram(watched)) return [];
+      const { runtime, settings, openTerminal, emit } = options;
+      const recordDeath = (session: string): Promise<string | null> =>
+        this.#recordDeath(session, this.#endController.signal);
+      const isSupervised = (session: string): boolean => this.#programs.some((program) => program.session === session);
+      const sharedOptions = { name, runtime, rules: settings.restarts, isSupervised, recordDeath, openTerminal, emit };
+      return [
+        watched.kind === "sessions"
+          ? new ChatWatch({ ...sharedOptions, watched })
+          : new AppWatch({ ...sharedOptions, watched }),
+      ];
+    });
+  }
+
+  /**
+   * @param endSignal aborted: everything ends, in good order
+   * @param hurrySignal aborted: what has not ended yet is told TERM at once
+   */
+  async run(endSignal: AbortSignal, hurrySignal: AbortSignal): Promise<SupervisorEnd> {
+    const { self, previous, settings, emit } = this.#options;
+    endSignal.addEventListener("abort", () => this.#end(), { once: true });
+    if (previous?.boot === self.boot) await this.#waitForLeftovers(previous, endSignal);
+    emit({ type: "supervising", pid: self.pid, watched: Object.keys(settings.watch) });
+    while (!endSignal.aborted && !this.#isTooLarge()) {
+      this.#wakeController = new AbortController();
+      await this.#check();
+      if (!endSignal.aborted) await this.#options.wait(this.#pauseMs(), this.#wakeController.signal);
+    }
+    const end = endSignal.aborted ? "asked" : "memory";
+    emit({
+      type: "ending",
+      reason: end === "asked" ? "asked to end" : `it uses more than ${settings.memoryLimitMb} MB`,
+    });
+    hurrySignal.addEventListener("abort", () => void endMarked(toMark(self)), { once: true });
+    await Promise.all(this.#programs.map((program) => program.leave()));
+    return end;
+  }
+
+  #end(): void {
+    this.#endController.abort();
+    this.#wakeController.abort();
+  }
+
+  /** [SU9] What the one before has left has ended before anything is started: never two of one program. */
+  async #waitForLeftovers(previous: ProcessIdentity, endSignal: AbortSignal): Promise<void> {
+    if (hasMarks) return endMarked(toMark(previous));
+    // Its keepers end it within this time.
+    await this.#options.wait(leftoverMs, endSignal);
+  }
+
+  async #check(): Promise<void> {
+    for (const program of this.#programs) program.check();
+    for (const chats of this.#chats) {
+      try {
+        await chats.check();
+        this.#problem = null;
+      } catch (error) {
+        // The store is looked at again a moment later; one word is enough.
+        const message = messageOf(error);
+        if (message !== this.#problem) this.#options.emit({ type: "problem", name: null, message });
+        this.#problem = message;
+      }
+    }
+  }
+
+  #pauseMs(): number {
+    const dueTimes = this.#programs.flatMap((program) => program.dueInMs() ?? []);
+    return Math.min(pollEveryMs, ...dueTimes);
+  }
+
+  /** [SU13] */
+  #isTooLarge(): boolean {
+    const { runtime, self, settings } = this.#options;
+    const usedBytes = runtime.processes.facts(self.pid)?.residentBytes ?? 0;
+    return usedBytes > settings.memoryLimitMb * bytesPerMb;
+  }
+
+  #program(name: string, watched: WatchedProgram): SupervisedProgram {
+    const { runtime, settings, state, run, emit } = this.#options;
+    return new SupervisedProgram({
+      name,
+      supervised: this.#supervised(watched),
+      initialState: state.stateFor(name, watched, runtime.now()),
+      state,
+      policy: { when: watched.restart, rules: settings.restarts },
+      stopTimeouts: stopTimeoutsOf(watched),
+      now: runtime.now,
+      run,
+      emit,
+      pace: this.#options.pace,
+      wake: () => this.#wakeController.abort(),
+    });
+  }
+
+  #supervised(watched: WatchedProgram): Supervised {
+    const { runtime, launch } = this.#options;
+    const { env } = runtime;
+    const folder = resolve(this.#options.folder, watched.folder ?? ".");
+    switch (watched.kind) {
+      case "command": {
+        const [command, ...args] = watched.command;
+        return supervisedCommand({ command, args, cwd: folder, env: withoutSecrets(env) });
+      }
+      case "worker":
+        // It is SHIM itself.
+        return supervisedCommand({
+          command: launch.node,
+          args: [launch.script, "worker", ...watched.args],
+          cwd: folder,
+          env: { ...env, SHIM_HOME: runtime.paths.home },
+        });
+      case "claude": {
+        const recordDeath = async (session: string): Promise<void> =>
+          void (await this.#recordDeath(session, neverAborted));
+        return new SupervisedClaude({ runtime, launch, watched, folder, recordDeath });
+      }
+    }
+  }
+
+  /** The last checkpoint, and the news of its death; neither keeps the other back. */
+  async #recordDeath(session: string, hurrySignal: AbortSignal): Promise<string | null> {
+    const { runtime, attest } = this.#options;
+    const checkpoint = await this.#tryOrReport(`the last checkpoint of ${session}`, () =>
+      saveLastCheckpoint(runtime, session, hurrySignal),
+    );
+    const problem = await this.#tryOrReport(`the death of ${session}`, () => attestDeath(runtime, attest, session));
+    if (problem !== null) this.#options.emit({ type: "problem", name: null, message: problem });
+    return checkpoint;
+  }
+
+  async #tryOrReport(what: string, work: () => Promise<string | null>): Promise<string | null> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#options.emit({ type: "problem", name: null, message: `${what}: ${messageOf(error)}` });
+      return null;
+    }
+  }
+}
+
+const neverAborted = new AbortController().signal;
+
+/** SHIM's own server, which Claude Code has started, saves files after TERM. */
+const graceMs = 6_000;
+
+/** INT makes Claude Code tell how far it came, and a worker lets its tasks end; other programs are used to TERM. */
+function stopTimeoutsOf({ kind, stopMs }: WatchedProgram): StopTimeouts {
+  return kind === "command" ? { interruptMs: 0, graceMs: stopMs } : { interruptMs: stopMs, graceMs };
+}

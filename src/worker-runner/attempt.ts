@@ -1,0 +1,239 @@
+import type { ClaimedTask } from "../contract/tasks.ts";
+import type { Json } from "../contract/values.ts";
+import { messageOf } from "../shared/error.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import type { Instant } from "../coordinator-client/edge/trust.ts";
+import { AttemptFinisher, type AttemptFinisherDeps, type AttemptEnd } from "./finish-attempt.ts";
+import type { Executor, RunOutcome } from "./executor.ts";
+import { readInputWork, type InputWork } from "./input-work.ts";
+import { BoundedOutput } from "./bounded-output.ts";
+import { HeartbeatData } from "./heartbeat-data.ts";
+import { TaskHeartbeat } from "./task-heartbeat.ts";
+import { Stop } from "./stop.ts";
+import { toAttemptResult } from "./attempt-result.ts";
+import { TaskFolderError, type CommittedWork, type TaskFolder, type TaskFolders } from "./task-folder.ts";
+import type { EmitWorkerEvent, WorkerEvent } from "./worker-events.ts";
+
+/** How tasks of one type are done. */
+export interface TaskSetup {
+  readonly executor: Executor;
+  readonly folders: TaskFolders;
+}
+
+export interface AttemptDeps extends AttemptFinisherDeps {
+  readonly emit: EmitWorkerEvent;
+  /** Work in progress is kept so often, in ms. */
+  readonly saveEveryMs: number;
+  /** Keeps for people what a program has written. */
+  readonly keepOutput: (task: ClaimedTask, text: string) => void;
+}
+
+/** For the result of another task, in ms. */
+const askTimeoutMs = 30_000;
+
+type Checkpoint = Readonly<Record<string, Json>>;
+
+/** States in which another attempt follows. */
+const openTaskStates: ReadonlySet<string> = new Set(["queued", "scheduled", "assigned", "running"]);
+
+/** One task that this worker has: from its claim until the coordinator knows how it ended. [WK2] */
+export class Attempt {
+  readonly task: ClaimedTask;
+  readonly #deps: AttemptDeps;
+  readonly #setup: TaskSetup;
+  readonly #heartbeatData: HeartbeatData;
+  readonly #heartbeat: TaskHeartbeat;
+  readonly #stopController = new AbortController();
+  readonly #output = new BoundedOutput();
+  /** Checkpoints that wait for the files to be kept; null: nobody wants that now. */
+  #unsaved: Checkpoint[] | null = null;
+  #saving: Promise<void> | null = null;
+  #cancelSave: () => void = () => undefined;
+
+  /** @param since start of the request that brought the task */
+  constructor(deps: AttemptDeps, setup: TaskSetup, task: ClaimedTask, since: Instant) {
+    this.task = task;
+    this.#deps = deps;
+    this.#setup = setup;
+    this.#heartbeatData = new HeartbeatData(task.checkpoint, (message) => this.#note(message));
+    this.#heartbeat = new TaskHeartbeat(deps, task, since, this.#heartbeatData, (stop) => this.stop(stop));
+  }
+
+  /** The first reason counts. */
+  stop(stop: Stop): void {
+    this.#stopController.abort(stop);
+  }
+
+  /** Asks at once whether the task is still wanted. */
+  check(): void {
+    this.#heartbeat.beatSoon();
+  }
+
+  async run(): Promise<AttemptEnd> {
+    this.#heartbeat.start();
+    const openedFolder = await this.#openFolder();
+    const outcome = openedFolder.ok ? await this.#execute(openedFolder.value) : this.#openFailure(openedFolder.error);
+    const work = openedFolder.ok ? await this.#finishWork(openedFolder.value, outcome.kind === "done") : ok(null);
+    const conclusion = new AttemptFinisher(this.#deps, this.task, this.#heartbeat, this.#heartbeatData);
+    const attemptEnd = await conclusion.finish(toAttemptResult(outcome, this.#stop, work));
+    if (openedFolder.ok) await this.#releaseFolder(openedFolder.value, attemptEnd);
+    this.#keepOutput();
+    this.#emit({
+      type: "ended",
+      end: attemptEnd.end,
+      state: attemptEnd.state,
+      reason: attemptEnd.reason,
+      wallMs: this.#heartbeatData.usage.wallMs,
+    });
+    return attemptEnd;
+  }
+
+  get #stop(): Stop | null {
+    const { signal } = this.#stopController;
+    return signal.aborted ? (signal.reason as Stop) : null;
+  }
+
+  /** What was stopped before it began needs no place. */
+  async #openFolder(): Promise<Result<TaskFolder, TaskFolderError>> {
+    if (this.#stop) return err(new TaskFolderError(this.#stop.message, true));
+    try {
+      const taskFolder = await this.#setup.folders.open(this.task, () => this.#inputWork());
+      this.#emit({
+        type: "began",
+        attempt: this.task.attempt,
+        folder: taskFolder.folder,
+        isContinued: taskFolder.isContinued,
+      });
+      for (const note of taskFolder.notes) this.#note(note);
+      this.#heartbeatData.setWork(taskFolder.location());
+      return ok(taskFolder);
+    } catch (error) {
+      if (error instanceof TaskFolderError) return err(error);
+      return err(new TaskFolderError(`there is no place to work: ${messageOf(error)}`, true));
+    }
+  }
+
+  #inputWork(): Promise<InputWork[]> {
+    return readInputWork((input) => this.#deps.link.call("tasks.get", input, askTimeoutMs), this.task.inputs);
+  }
+
+  #openFailure({ message: reason, isRetryable }: TaskFolderError): RunOutcome {
+    return this.#stop ? { kind: "stopped" } : { kind: "failed", reason, isRetryable };
+  }
+
+  async #execute(taskFolder: TaskFolder): Promise<RunOutcome> {
+    if (this.#stop) return { kind: "stopped" };
+    this.#scheduleSave(taskFolder);
+    try {
+      const outcome = await this.#setup.executor.run({
+        task: this.task,
+        folder: taskFolder.folder,
+        merged: taskFolder.merged,
+        signal: this.#stopController.signal,
+        budgetLeft: this.task.budget,
+        onUsage: (usage) => this.#heartbeatData.addUsage(usage),
+        onProgress: (progress) => {
+          this.#heartbeatData.setProgress(progress);
+          const { percent = null, note = null } = this.#heartbeatData.progress;
+          this.#emit({ type: "progress", percent, note });
+        },
+        onCheckpoint: (checkpoint) => this.#save(taskFolder, checkpoint),
+        onOutput: (text) => this.#output.push(text),
+      });
+      const problem = outcome.kind === "done" ? await taskFolder.problem() : null;
+      return problem === null ? outcome : failedOutcome(problem);
+    } catch (error) {
+      return failedOutcome(`the executor threw, which is a bug of it: ${messageOf(error)}`);
+    } finally {
+      this.#cancelSave();
+    }
+  }
+
+  #scheduleSave(taskFolder: TaskFolder): void {
+    this.#cancelSave = this.#deps.platform.setTimer(() => {
+      this.#save(taskFolder, {});
+      this.#scheduleSave(taskFolder);
+    }, this.#deps.saveEveryMs);
+  }
+
+  /** [WK11] One after the other; files first, so that no checkpoint is ahead of them. What comes meanwhile is kept together. */
+  #save(taskFolder: TaskFolder, checkpoint: Checkpoint): void {
+    (this.#unsaved ??= []).push(checkpoint);
+    this.#saving ??= this.#saveAll(taskFolder).finally(() => (this.#saving = null));
+  }
+
+  async #saveAll(taskFolder: TaskFolder): Promise<void> {
+    while (this.#unsaved) {
+      const checkpoints = this.#unsaved.filter((checkpoint) => Object.keys(checkpoint).length > 0);
+      this.#unsaved = null;
+      await this.#saveOnce(taskFolder);
+      for (const checkpoint of checkpoints) this.#heartbeatData.mergeCheckpoint(checkpoint);
+    }
+  }
+
+  async #saveOnce(taskFolder: TaskFolder): Promise<void> {
+    try {
+      await taskFolder.save();
+      this.#heartbeatData.setWork(taskFolder.location());
+    } catch (error) {
+      this.#note(`its work in progress was not kept: ${messageOf(error)}`);
+    }
+  }
+
+  async #finishWork(taskFolder: TaskFolder, isDone: boolean): Promise<Result<CommittedWork | null, string>> {
+    await this.#saving;
+    try {
+      const work = await taskFolder.finish();
+      this.#heartbeatData.setWork(taskFolder.location());
+      return ok(work && isDone ? await this.#publish(taskFolder, work) : work);
+    } catch (error) {
+      const reason = messageOf(error);
+      this.#note(`its work was not committed: ${reason}`);
+      return err(reason);
+    }
+  }
+
+  async #publish(taskFolder: TaskFolder, finishedWork: CommittedWork): Promise<CommittedWork> {
+    const { work, note } = await taskFolder.publish(finishedWork);
+    if (note !== null) this.#note(note);
+    return work;
+  }
+
+  async #releaseFolder(taskFolder: TaskFolder, attemptEnd: AttemptEnd): Promise<void> {
+    try {
+      const note = await taskFolder.release(mayContinue(attemptEnd));
+      if (note !== null) this.#note(note);
+    } catch (error) {
+      this.#note(`${taskFolder.folder} was left as it is: ${messageOf(error)}`);
+    }
+  }
+
+  #keepOutput(): void {
+    try {
+      this.#deps.keepOutput(this.task, this.#output.text);
+    } catch (error) {
+      this.#note(`what it has written was not kept: ${messageOf(error)}`);
+    }
+  }
+
+  #note(message: string): void {
+    this.#emit({ type: "note", message });
+  }
+
+  #emit(event: AttemptEvent): void {
+    const { task, type } = this.task;
+    this.#deps.emit({ task, taskType: type, ...event });
+  }
+}
+
+/** What became of a task whose claim was lost nobody has told: another attempt may come here. */
+function mayContinue({ end, state }: AttemptEnd): boolean {
+  return state === null ? end !== "thrown_away" : openTaskStates.has(state);
+}
+
+type AttemptEvent = DistributiveOmit<Extract<WorkerEvent, { readonly task: number }>, "task" | "taskType">;
+type DistributiveOmit<Event, Keys extends PropertyKey> = Event extends unknown ? Omit<Event, Keys> : never;
+
+function failedOutcome(reason: string): RunOutcome {
+  return { kind: "failed", reason, isRetryable: true };
+}

@@ -1,0 +1,205 @@
+import { describeInput } from "../../local-mcp/hooks/hook-entries.ts";
+import {
+  asObject,
+  listAt,
+  numberAt,
+  objectAt,
+  parseObject,
+  textAt,
+  type JsonObject,
+} from "../../local-mcp/signals/json-fields.ts";
+
+/** Tokens of one response, as far as they are known; they only grow. */
+export interface TokenCounts {
+  readonly input: number;
+  readonly output: number;
+  readonly cacheRead: number;
+  readonly cacheWrite: number;
+}
+
+/** What the last event tells. */
+export interface ResultEvent {
+  readonly kind: "result";
+  readonly subtype: string;
+  readonly isError: boolean;
+  readonly terminalReason: string | null;
+  readonly text: string;
+  readonly turns: number;
+  readonly refused: number;
+  /** With those of sub-agents and side requests; null: it is not told. */
+  readonly tokens: number | null;
+  /** In US dollars. */
+  readonly costUsd: number | null;
+  /** The two are of what came after the last event of this kind; else they may be of a whole session. */
+  readonly isPart: boolean;
+}
+
+/** One line of what Claude Code tells as it works. */
+export type ClaudeEvent =
+  | { readonly kind: "begun"; readonly session: string; readonly model: string; readonly permissionMode: string }
+  | {
+      readonly kind: "message";
+      readonly id: string;
+      readonly model: string;
+      readonly counts: TokenCounts;
+      /** Of a sub-agent: not what the task's own chat says. */
+      readonly isOwn: boolean;
+      readonly texts: readonly string[];
+      readonly tools: readonly string[];
+      /** Claude Code's own word for what went wrong with the API. */
+      readonly problem: string | null;
+    }
+  | {
+      readonly kind: "counted";
+      readonly parent: string;
+      readonly id: string | null;
+      readonly counts: Partial<TokenCounts>;
+    }
+  | { readonly kind: "refused"; readonly tool: string }
+  | { readonly kind: "retrying"; readonly attempt: number; readonly delayMs: number; readonly problem: string }
+  /** `resetsAtMs`: when requests are taken again, epoch ms. */
+  | { readonly kind: "limited"; readonly resetsAtMs: number | null }
+  | ResultEvent;
+
+/** Most lines are parts of a text that comes whole a moment later. */
+const skippedMarker = '"type":"content_block_';
+
+/**
+ * [CX8] Reads one line. Pure, and never throws: a kind that is not known, a field of the wrong type and half a line say nothing.
+ *
+ * @returns null: nothing that matters; "unreadable": no JSON object
+ */
+export function readEvent(line: string): ClaudeEvent | "unreadable" | null {
+  if (line.trim() === "" || line.includes(skippedMarker)) return null;
+  const event = parseObject(line);
+  if (!event) return "unreadable";
+  return readers.get(textAt(event, "type", 40) ?? "")?.(event) ?? null;
+}
+
+const readers: ReadonlyMap<string, (event: JsonObject) => ClaudeEvent | null> = new Map([
+  ["system", parseSystem],
+  ["assistant", parseAssistant],
+  ["stream_event", parseCounted],
+  ["rate_limit_event", parseRateLimit],
+  ["result", parseResult],
+]);
+
+function parseSystem(event: JsonObject): ClaudeEvent | null {
+  switch (textAt(event, "subtype", 40)) {
+    case "init":
+      return parseInit(event);
+    case "permission_denied":
+      return { kind: "refused", tool: textAt(event, "tool_name", 200) ?? "a tool" };
+    case "api_retry":
+      return {
+        kind: "retrying",
+        attempt: numberAt(event, "attempt") ?? 1,
+        delayMs: numberAt(event, "retry_delay_ms") ?? 0,
+        problem: textAt(event, "error", 200) ?? "unknown",
+      };
+    case null:
+    default:
+      return null;
+  }
+}
+
+function parseInit(event: JsonObject): ClaudeEvent | null {
+  const session = textAt(event, "session_id", 200);
+  if (session === null) return null;
+  const permissionMode = textAt(event, "permissionMode", 40) ?? "unknown";
+  return { kind: "begun", session, model: textAt(event, "model", 200) ?? "unknown", permissionMode };
+}
+
+/** An answer that Claude Code made up itself bears this in place of a model. */
+const synthetic = "<synthetic>";
+
+function parseAssistant(event: JsonObject): ClaudeEvent | null {
+  const message = objectAt(event, "message");
+  const id = textAt(message, "id", 200);
+  if (!message || id === null) return null;
+  const blocks = listAt(message, "content").map(asObject);
+  const model = textAt(message, "model", 200) ?? "unknown";
+  return {
+    kind: "message",
+    id,
+    model,
+    counts: { ...zeroCounts, ...(model === synthetic ? {} : readCounts(objectAt(message, "usage"))) },
+    isOwn: textAt(event, "parent_tool_use_id", 200) === null,
+    texts: blocks.flatMap((block) => (block?.["type"] === "text" ? [textAt(block, "text") ?? ""] : [])),
+    tools: blocks.flatMap((block) => (block?.["type"] === "tool_use" ? [formatTool(block)] : [])),
+    problem: textAt(event, "error", 200),
+  };
+}
+
+function formatTool(block: JsonObject): string {
+  return `${textAt(block, "name", 200) ?? "a tool"} ${describeInput(block["input"])}`;
+}
+
+/** The first part of a response tells what went in, its last one what came out; only the parts between bear no id. */
+function parseCounted(event: JsonObject): ClaudeEvent | null {
+  const part = objectAt(event, "event");
+  const message = objectAt(part, "message");
+  const usage = objectAt(message ?? part, "usage");
+  if (!usage) return null;
+  const parent = textAt(event, "parent_tool_use_id", 200) ?? "";
+  return { kind: "counted", parent, id: textAt(message, "id", 200), counts: readCounts(usage) };
+}
+
+const zeroCounts: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
+/** As the API names them; in a result they are named otherwise. */
+const countFields: Readonly<Record<keyof TokenCounts, readonly string[]>> = {
+  input: ["input_tokens", "inputTokens"],
+  output: ["output_tokens", "outputTokens"],
+  cacheRead: ["cache_read_input_tokens", "cacheReadInputTokens"],
+  cacheWrite: ["cache_creation_input_tokens", "cacheCreationInputTokens"],
+};
+/** No response has as many; a larger figure is no count. */
+const maxTokens = 1_000_000_000;
+
+function readCounts(usage: JsonObject | null): Partial<TokenCounts> {
+  const found = Object.entries(countFields).flatMap(([name, keys]) => {
+    const count = keys.map((key) => numberAt(usage, key, maxTokens)).find((value) => value !== null);
+    return count === undefined ? [] : [[name, Math.floor(count ?? 0)]];
+  });
+  return Object.fromEntries(found) as Partial<TokenCounts>;
+}
+
+export function totalTokens({ input, output, cacheRead, cacheWrite }: TokenCounts): number {
+  return input + output + cacheRead + cacheWrite;
+}
+
+function parseRateLimit(event: JsonObject): ClaudeEvent | null {
+  const info = objectAt(event, "rate_limit_info");
+  if (textAt(info, "status", 40) !== "rejected") return null;
+  const seconds = numberAt(info, "resetsAt");
+  return { kind: "limited", resetsAtMs: seconds === null ? null : seconds * 1_000 };
+}
+
+function parseResult(event: JsonObject): ClaudeEvent {
+  const part = objectAt(event, "model_usage_since_last_result");
+  const models = readModels(part ?? objectAt(event, "modelUsage"));
+  const errors = listAt(event, "errors").filter((text) => typeof text === "string");
+  return {
+    kind: "result",
+    subtype: textAt(event, "subtype", 100) ?? "unknown",
+    isError: event["is_error"] === true,
+    terminalReason: textAt(event, "terminal_reason", 100),
+    text: textAt(event, "result") ?? errors.join("; "),
+    turns: numberAt(event, "num_turns") ?? 0,
+    refused: listAt(event, "permission_denials").length,
+    tokens: models && models.reduce((sum, model) => sum + totalTokens({ ...zeroCounts, ...readCounts(model) }), 0),
+    costUsd: models
+      ? models.reduce((sum, model) => sum + (numberAt(model, "costUSD") ?? 0), 0)
+      : numberAt(event, "total_cost_usd"),
+    isPart: part !== null,
+  };
+}
+
+function readModels(usage: JsonObject | null): JsonObject[] | null {
+  return (
+    usage &&
+    Object.values(usage)
+      .map(asObject)
+      .filter((model) => model !== null)
+  );
+}

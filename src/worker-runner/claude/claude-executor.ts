@@ -1,0 +1,57 @@
+import { zeroUsage } from "../../contract/usage.ts";
+import type { Launch } from "../../platform/launch.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { Executor, RunOutcome, TaskRun } from "../executor.ts";
+import { ClaudeRun } from "./claude-run.ts";
+import { chooseContinuation, takeOver, type Continuation } from "./continuation.ts";
+import { findReachedLimit } from "./usage-limits.ts";
+import type { ClaudeSettings } from "./claude-settings.ts";
+
+export interface ClaudeExecutorOptions {
+  readonly settings: ClaudeSettings;
+  readonly runtime: Runtime;
+  /** In ms; stands still while the machine sleeps, and does not jump. */
+  readonly monotonic: () => number;
+  /** This copy of SHIM, whose server and hooks Claude Code gets. */
+  readonly launch: Launch;
+  readonly stopTimeouts?: StopTimeouts;
+}
+
+/** How long a run may take to stop, in ms: after INT, and after TERM. */
+export interface StopTimeouts {
+  readonly interruptMs: number;
+  readonly graceMs: number;
+}
+
+/** Does tasks with Claude Code (`claude -p`), which is kept, resumed and stopped as docs/spec/claude-executor.md says. */
+export function claudeExecutor(options: ClaudeExecutorOptions): Executor {
+  return { run: (run) => runTask(options, run) };
+}
+
+async function runTask(options: ClaudeExecutorOptions, run: TaskRun): Promise<RunOutcome> {
+  const limit = findReachedLimit(zeroUsage, run.budgetLeft);
+  if (limit !== null) return { kind: "over_budget", reason: limit };
+  if (options.settings.allowAll) run.onOutput("allowAll: no permission is asked for, every tool may be used\n");
+  const firstOutcome = await runSession(options, run, chooseContinuation(options.runtime, run.task, run.folder));
+  if (firstOutcome !== "unknown_session") return firstOutcome;
+  run.onOutput("Claude Code does not know the session of the attempt before; a new one is begun\n");
+  const newSession = chooseContinuation(options.runtime, { ...run.task, checkpoint: null }, run.folder);
+  const secondOutcome = await runSession(options, run, newSession);
+  if (secondOutcome === "unknown_session") throw new Error("a new session cannot be unknown");
+  return secondOutcome;
+}
+
+async function runSession(
+  options: ClaudeExecutorOptions,
+  run: TaskRun,
+  continuation: Continuation,
+): Promise<RunOutcome | "unknown_session"> {
+  if (continuation.kind === "brief")
+    run.onOutput(`session ${continuation.restoration.session.id} is not resumed: ${continuation.reason}\n`);
+  const release = takeOver(options.runtime, continuation);
+  try {
+    return await new ClaudeRun(options, run, continuation).run();
+  } finally {
+    release();
+  }
+}

@@ -1,0 +1,51 @@
+import { join } from "node:path";
+import { hookEvents } from "../../contract/hook-input.ts";
+import { isEventKnown } from "../../contract/hook-tool.ts";
+import { edgeConfigPath } from "../../coordinator-client/edge-config.ts";
+import { hookCommand, hookTimeout, serverCommand, serverName } from "../../installer/entries.ts";
+import type { Launch } from "../../platform/launch.ts";
+import { digest } from "../../local-mcp/sessions/entries.ts";
+import { createPrivateFolder, inodeOf, writeAtomically } from "../../platform/private-files.ts";
+
+/** What is given to Claude Code as `--mcp-config` and `--settings`. */
+export interface ClaudeFiles {
+  readonly mcpConfig: string;
+  readonly settings: string;
+}
+
+/**
+ * [CX3] SHIM's server and hooks, in files of SHIM's own: nothing of the user's is changed, and `shim init` is not needed. Their names are of what is
+ * in them, so two copies of SHIM do not write over each other's.
+ */
+export function writeClaudeFiles(home: string, launch: Launch): ClaudeFiles {
+  const folder = join(home, "worker-claude");
+  createPrivateFolder(folder);
+  return {
+    mcpConfig: writeByDigest(folder, "mcp", {
+      mcpServers: { [serverName]: { type: "stdio", ...serverCommand(launch) } },
+    }),
+    settings: writeByDigest(folder, "settings", { hooks: buildHooks(launch), permissions: { deny: denyRules(home) } }),
+  };
+}
+
+function buildHooks(launch: Launch): object {
+  const knownEvents = hookEvents.filter((event) => isEventKnown(event, null));
+  const handlers = knownEvents.map((event) => {
+    const handler = { type: "command", ...hookCommand(launch, event), timeout: hookTimeout(event) };
+    return [event, [{ hooks: [handler] }]];
+  });
+  return Object.fromEntries(handlers) as object;
+}
+
+/** [CX7] The file with the tokens of this machine. A rule's absolute path begins with two slashes. */
+function denyRules(home: string): string[] {
+  const path = edgeConfigPath(home).replaceAll("\\", "/");
+  return ["Read", "Edit"].map((tool) => `${tool}(/${path})`);
+}
+
+function writeByDigest(folder: string, name: string, value: object): string {
+  const text = JSON.stringify(value, null, 2);
+  const path = join(folder, `${name}-${digest(text)}.json`);
+  if (inodeOf(path) === null) writeAtomically(path, text);
+  return path;
+}

@@ -1,0 +1,202 @@
+import type { Usage } from "../../contract/budgets.ts";
+import { redactAndClip } from "../../local-mcp/sessions/entries.ts";
+import type { RunOutcome, TaskRun } from "../executor.ts";
+import { programEnv } from "../program-env.ts";
+import { runProgram, type ProgramExit } from "../run-program.ts";
+import { buildArguments } from "./claude-arguments.ts";
+import { renderBrief, toCheckpoint, type Continuation } from "./continuation.ts";
+import { claudeEnvironment } from "./environment.ts";
+import { readEvent, type ClaudeEvent, type ResultEvent } from "./claude-events.ts";
+import { findReachedLimit } from "./usage-limits.ts";
+import { isFull, isUnknownSession, outcomeOfResult, toReason } from "./result-outcome.ts";
+import type { ClaudeExecutorOptions, StopTimeouts } from "./claude-executor.ts";
+import { writeClaudeFiles } from "./claude-files.ts";
+import { buildPrompt } from "./prompt.ts";
+import { UsageMeter } from "./usage-meter.ts";
+
+/** SIGINT makes Claude Code tell its last event, with the cost; where it hangs, TERM follows, and KILL. */
+const defaultStopTimeouts: StopTimeouts = { interruptMs: 5_000, graceMs: 5_000 };
+/** Time goes on while nothing is told. */
+const reportEveryMs = 250;
+const fenceBytes = 8;
+/** The last event repeats what was refused. */
+const maxLineChars = 4_000_000;
+const maxNoteChars = 400;
+const maxOutputChars = 2_000;
+const maxStderrChars = 4_000;
+
+/** One process of Claude Code, from its start to its end. */
+export class ClaudeRun {
+  readonly #options: ClaudeExecutorOptions;
+  readonly #run: TaskRun;
+  readonly #continuation: Continuation;
+  readonly #meter: UsageMeter;
+  readonly #startedAt: number;
+  readonly #limit = new AbortController();
+  #session: string;
+  #hasStarted = false;
+  #problem: string | null = null;
+  #resetsAtMs: number | null = null;
+  /** Of the last turn; null: one goes on. What a tool does in the background may begin another. */
+  #result: ResultEvent | null = null;
+  #stderr = "";
+  #unreadableLines = 0;
+
+  constructor(options: ClaudeExecutorOptions, run: TaskRun, continuation: Continuation) {
+    this.#options = options;
+    this.#run = run;
+    this.#continuation = continuation;
+    this.#session = continuation.session;
+    this.#meter = new UsageMeter(options.settings.prices);
+    this.#startedAt = options.monotonic();
+  }
+
+  /** @returns "unknown_session": the one to be resumed is not there, and nothing was done */
+  async run(): Promise<RunOutcome | "unknown_session"> {
+    const timer = setInterval(() => this.#reportUsage(), reportEveryMs);
+    let exit: ProgramExit;
+    try {
+      exit = await this.#startProgram();
+    } finally {
+      clearInterval(timer);
+    }
+    const stopOutcome = this.#stopOutcome();
+    const usage = this.#reportUsage();
+    if (this.#unreadableLines > 0) this.#writeOutput(`${this.#unreadableLines} lines of Claude Code could not be read`);
+    return stopOutcome ?? this.#toOutcome(exit, usage);
+  }
+
+  #startProgram(): Promise<ProgramExit> {
+    const { settings, runtime, launch, stopTimeouts } = this.#options;
+    const { folder, budgetLeft, signal, task, merged } = this.#run;
+    const home = runtime.paths.home;
+    const fence = Buffer.from(runtime.random(fenceBytes)).toString("hex");
+    const brief = this.#continuation.kind === "brief" ? renderBrief(runtime, this.#continuation.restoration) : null;
+    return runProgram({
+      command: settings.program,
+      args: buildArguments(settings, writeClaudeFiles(home, launch), this.#continuation, budgetLeft),
+      cwd: folder,
+      env: programEnv(claudeEnvironment(runtime.env, settings.env, home), task),
+      input: buildPrompt({
+        task,
+        merged,
+        continuation: this.#continuation,
+        instruction: settings.instruction,
+        brief,
+        fence,
+      }),
+      signal: AbortSignal.any([signal, this.#limit.signal]),
+      ...(stopTimeouts ?? defaultStopTimeouts),
+      maxLineChars,
+      onLine: (line) => this.#onLine(line),
+      onStderr: (text) => this.#onStderr(text),
+    });
+  }
+
+  #onLine(line: string): void {
+    const event = readEvent(line);
+    if (event === "unreadable") this.#unreadableLines += 1;
+    if (event === null || event === "unreadable") return;
+    this.#meter.read(event);
+    this.#onEvent(event);
+    this.#reportUsage();
+  }
+
+  /** [CX12] Says what was used, and stops at a limit. */
+  #reportUsage(): Usage {
+    const usage = this.#meter.usage(Math.round(this.#options.monotonic() - this.#startedAt));
+    this.#run.onUsage(usage);
+    const { budgetLeft } = this.#run;
+    // Between two turns only time is used.
+    const limit = findReachedLimit(
+      usage,
+      this.#result ? { wallMs: budgetLeft.wallMs, tokens: null, costMicros: null } : budgetLeft,
+    );
+    if (limit !== null && !this.#limit.signal.aborted) this.#limit.abort(limit);
+    return usage;
+  }
+
+  #onEvent(event: ClaudeEvent): void {
+    switch (event.kind) {
+      case "begun":
+        return this.#onStarted(event);
+      case "message":
+        return this.#onMessage(event);
+      case "refused":
+        return this.#writeOutput(`refused: ${event.tool}`);
+      case "retrying":
+        return this.#writeOutput(
+          `the API is asked again in ${Math.ceil(event.delayMs / 1_000)} s (${event.problem}, ${event.attempt})`,
+        );
+      case "limited":
+        this.#resetsAtMs = event.resetsAtMs;
+        return;
+      case "result":
+        this.#result = event;
+        return;
+      case "counted":
+    }
+  }
+
+  /** [CX4] From now on another attempt could go on in this session. */
+  #onStarted({ session, model, permissionMode }: Extract<ClaudeEvent, { kind: "begun" }>): void {
+    this.#result = null;
+    this.#problem = null;
+    if (this.#hasStarted) return;
+    this.#hasStarted = true;
+    this.#session = session;
+    this.#run.onCheckpoint(toCheckpoint(session, this.#run.folder));
+    const startText = { resume: "resumed", brief: "new, with the brief of the one before", new: "new" }[
+      this.#continuation.kind
+    ];
+    this.#writeOutput(`session ${session} (${startText}), model ${model}, permissions: ${permissionMode}`);
+  }
+
+  #onMessage({ isOwn, texts, tools, problem }: Extract<ClaudeEvent, { kind: "message" }>): void {
+    if (problem !== null) this.#problem = problem;
+    if (!isOwn) return;
+    for (const text of texts.filter((part) => part.trim() !== "")) {
+      this.#writeOutput(redactAndClip(text, maxOutputChars));
+      this.#run.onProgress({ note: redactAndClip(text, maxNoteChars).trim() });
+    }
+    for (const tool of tools) this.#writeOutput(`> ${tool}`);
+  }
+
+  #onStderr(text: string): void {
+    this.#stderr = (this.#stderr + text).slice(-maxStderrChars);
+    this.#run.onOutput(redactAndClip(text, maxOutputChars));
+  }
+
+  #writeOutput(text: string): void {
+    this.#run.onOutput(`${text}\n`);
+  }
+
+  #toOutcome(exit: ProgramExit, usage: Usage): RunOutcome | "unknown_session" {
+    if (exit.kind === "not_started") return failedOutcome(`${this.#options.settings.program}: ${exit.message}`);
+    if (!this.#result) return failedOutcome(`Claude Code ended with ${exit.code} and no result. ${this.#stderr}`);
+    return this.#outcomeOfResult(this.#result, usage);
+  }
+
+  /** A result that was there before may be that of a turn which waited for something in the background. */
+  #stopOutcome(): RunOutcome | null {
+    if (this.#run.signal.aborted) return { kind: "stopped" };
+    const { signal } = this.#limit;
+    return signal.aborted ? { kind: "over_budget", reason: String(signal.reason) } : null;
+  }
+
+  #outcomeOfResult(result: ResultEvent, { tokens, costMicros }: Usage): RunOutcome | "unknown_session" {
+    if (this.#continuation.kind === "resume" && isUnknownSession(result)) return "unknown_session";
+    if (isFull(result)) this.#run.onCheckpoint(toCheckpoint(this.#session, this.#run.folder, true));
+    return outcomeOfResult(result, {
+      session: this.#session,
+      problem: this.#problem,
+      resetsAtMs: this.#resetsAtMs,
+      now: this.#options.runtime.now(),
+      facts: { tokens, costMicros, cost: this.#meter.isMeasured ? "measured" : "estimated" },
+    });
+  }
+}
+
+function failedOutcome(text: string): RunOutcome {
+  return { kind: "failed", reason: toReason(text), isRetryable: true };
+}

@@ -1,0 +1,111 @@
+import { realpathSync } from "node:fs";
+import * as z from "zod";
+import type { ClaimedTask } from "../../contract/tasks.ts";
+import type { Json } from "../../contract/values.ts";
+import { codeOf } from "../../shared/error.ts";
+import { uuidv7 } from "../../shared/ids.ts";
+import { drainInto } from "../../local-mcp/hooks/spool-hook.ts";
+import { mayBeAlive } from "../../platform/processes.ts";
+import { brief } from "../../local-mcp/recovery/brief.ts";
+import { take } from "../../local-mcp/recovery/recover.ts";
+import { restore, type Restoration } from "../../local-mcp/recovery/restoration.ts";
+import { checkTranscript, withdrawOffer } from "../../local-mcp/recovery/relaunch.ts";
+import { openingLine } from "../../contract/task-prompt.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { catchUp } from "../../local-mcp/sessions/catch-up.ts";
+import * as sessions from "../../local-mcp/sessions/sessions.ts";
+import { StoreError } from "../../store/store-error.ts";
+
+/** How an attempt begins: in the session of the one before, in a new one that gets its brief, or in a new one that knows nothing of it. */
+export type Continuation =
+  | { readonly kind: "resume"; readonly session: string }
+  | { readonly kind: "brief"; readonly session: string; readonly restoration: Restoration; readonly reason: string }
+  | { readonly kind: "new"; readonly session: string };
+
+/** Becomes an argument of a program, and comes from the chat that had the task before. */
+const SessionId = z.uuid();
+const StoredCheckpoint = z.object({
+  claude: z.object({ session: SessionId, folder: z.string().max(4_096), isFull: z.boolean().default(false) }),
+});
+
+/** [CX4] What the next attempt needs. `isFull`: the session takes no further request. */
+export function toCheckpoint(session: string, folder: string, isFull = false): Readonly<Record<string, Json>> {
+  return { claude: { session, folder, ...(isFull ? { isFull } : {}) } };
+}
+
+/**
+ * [CX4] The session of the attempt before goes on where its transcript is whole, on this machine, of this folder, and nobody runs it. Else [CX5] what SHIM has kept of it
+ * goes into a new one; where this machine knows nothing of it, the task's own progress and checkpoint have to do.
+ */
+export function chooseContinuation(runtime: Runtime, task: ClaimedTask, folder: string): Continuation {
+  const session = uuidv7(runtime.now(), runtime.random(16));
+  const previous = findPreviousAttempt(runtime, task);
+  if (!previous) return { kind: "new", session };
+  const { restoration, isFull } = previous;
+  const reason = isFull ? "it takes no further request" : findResumeObstacle(runtime, restoration.session, folder);
+  return reason === null
+    ? { kind: "resume", session: restoration.session.id }
+    : { kind: "brief", session, restoration, reason };
+}
+
+/** A checkpoint is what another worker has said: chats of people, and of other tasks, are not handed out to it. */
+function findPreviousAttempt(
+  runtime: Runtime,
+  task: ClaimedTask,
+): { readonly restoration: Restoration; readonly isFull: boolean } | null {
+  const storedCheckpoint = StoredCheckpoint.safeParse(task.checkpoint).data?.claude;
+  const restoration = storedCheckpoint ? findRestoration(runtime, storedCheckpoint.session) : null;
+  const isSameTask = restoration?.state.firstPrompt?.startsWith(openingLine(task)) === true;
+  return storedCheckpoint && restoration && isSameTask ? { restoration, isFull: storedCheckpoint.isFull } : null;
+}
+
+function findRestoration(runtime: Runtime, id: string): Restoration | null {
+  const now = runtime.now();
+  logStoreErrors(runtime, () => {
+    drainInto(runtime);
+    runtime.store.write((sql) => {
+      if (sessions.get(sql, id)) catchUp(sql, now, id);
+    });
+  });
+  const session = runtime.store.read((sql) => sessions.get(sql, id), null);
+  return session && restore(runtime, session, now);
+}
+
+function findResumeObstacle(runtime: Runtime, session: sessions.Session, folder: string): string | null {
+  if (session.owner && mayBeAlive(runtime.processes, session.owner)) return "it is still running";
+  if (session.cwd === null || resolvePath(session.cwd) !== resolvePath(folder)) return "it worked in another folder";
+  const transcript = checkTranscript(session.transcriptPath, session.id);
+  return transcript.isWhole ? null : transcript.reason;
+}
+
+function resolvePath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if (codeOf(error) === null) throw error;
+    return path;
+  }
+}
+
+/** The text that a new session begins with. */
+export function renderBrief(runtime: Runtime, restoration: Restoration): string {
+  return brief(restoration, runtime.now(), "resume");
+}
+
+/** The new session is the one that goes on with the old one: no other chat is offered it. @returns ends that where the new one never began */
+export function takeOver(runtime: Runtime, continuation: Continuation): () => void {
+  if (continuation.kind !== "brief") return () => undefined;
+  const { restoration, session } = continuation;
+  logStoreErrors(runtime, () => take(runtime, restoration, session));
+  return () => logStoreErrors(runtime, () => withdrawOffer(runtime, restoration.session.id, session));
+}
+
+/** A store that takes nothing now is no reason to leave the task undone. */
+function logStoreErrors(runtime: Runtime, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    runtime.log("warn", "worker: the session before is not brought up to date", { reason: error.message });
+  }
+}

@@ -1,0 +1,92 @@
+import type { Usage } from "../../contract/budgets.ts";
+import { totalTokens, type ClaudeEvent, type TokenCounts, type ResultEvent } from "./claude-events.ts";
+import type { ClaudeSettings } from "./claude-settings.ts";
+
+interface ApiResponse {
+  readonly model: string;
+  readonly counts: TokenCounts;
+}
+
+const emptyResponse: ApiResponse = { model: "unknown", counts: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 } };
+
+/**
+ * [CX9] What a run has used. A response is told in several lines, and counts once; the sum of the last event, which has sub-agents and side requests too, takes the
+ * place of what was counted. The cost is Claude Code's own figure, known at the end; until then it is estimated where its model's prices are known, and 0 where not. Never less
+ * than before.
+ */
+export class UsageMeter {
+  readonly #prices: ClaudeSettings["prices"];
+  readonly #responses = new Map<string, ApiResponse>();
+  /** The response that is being told, by who called for it. */
+  readonly #openResponses = new Map<string, string>();
+  #measured = { tokens: 0, costUsd: 0 };
+  #counted = 0;
+  #estimated = 0;
+  #tokens = 0;
+  #costMicros = 0;
+  #isMeasured = false;
+
+  constructor(prices: ClaudeSettings["prices"]) {
+    this.#prices = prices;
+  }
+
+  /** The cost is Claude Code's own figure. */
+  get isMeasured(): boolean {
+    return this.#isMeasured;
+  }
+
+  read(event: ClaudeEvent): void {
+    if (event.kind === "message") this.#count(event.id, event.counts, event.model);
+    else if (event.kind === "counted") this.#countPart(event);
+    else if (event.kind === "result") this.#measure(event);
+  }
+
+  /** @param wallMs since the run began */
+  usage(wallMs: number): Usage {
+    return { wallMs, tokens: this.#tokens, costMicros: this.#costMicros };
+  }
+
+  #countPart({ parent, id, counts }: Extract<ClaudeEvent, { kind: "counted" }>): void {
+    if (id !== null) this.#openResponses.set(parent, id);
+    const openResponse = this.#openResponses.get(parent);
+    if (openResponse !== undefined) this.#count(openResponse, counts);
+  }
+
+  #count(id: string, newCounts: Partial<TokenCounts>, model?: string): void {
+    const before = this.#responses.get(id) ?? emptyResponse;
+    const larger = (name: keyof TokenCounts): number => Math.max(before.counts[name], newCounts[name] ?? 0);
+    const after = {
+      model: model ?? before.model,
+      counts: {
+        input: larger("input"),
+        output: larger("output"),
+        cacheRead: larger("cacheRead"),
+        cacheWrite: larger("cacheWrite"),
+      },
+    };
+    this.#responses.set(id, after);
+    this.#counted += totalTokens(after.counts) - totalTokens(before.counts);
+    this.#estimated += this.#estimate(after) - this.#estimate(before);
+    this.#raise(this.#counted, this.#estimated);
+  }
+
+  #measure({ tokens, costUsd, isPart }: ResultEvent): void {
+    const before = isPart ? this.#measured : { tokens: 0, costUsd: 0 };
+    this.#measured = { tokens: before.tokens + (tokens ?? 0), costUsd: before.costUsd + (costUsd ?? 0) };
+    this.#raise(this.#measured.tokens, this.#measured.costUsd * 1_000_000);
+    this.#isMeasured ||= costUsd !== null;
+  }
+
+  #raise(tokens: number, costMicros: number): void {
+    this.#tokens = Math.max(this.#tokens, tokens);
+    this.#costMicros = Math.max(this.#costMicros, Math.round(costMicros));
+  }
+
+  #estimate({ model, counts }: ApiResponse): number {
+    const price = Object.hasOwn(this.#prices, model) ? this.#prices[model] : undefined;
+    if (!price) return 0;
+    const { input, output, cacheRead, cacheWrite } = counts;
+    // Dollars for a million tokens are millionths of a dollar for one.
+    return input * price.input + output * price.output + cacheRead * price.cacheRead + cacheWrite * price.cacheWrite;
+  }
+}

@@ -1,0 +1,144 @@
+import type { Usage } from "../contract/budgets.ts";
+import type { ClaimedTask, ClaimOptions, TaskState } from "../contract/tasks.ts";
+import { readClock, type Instant } from "../coordinator-client/edge/trust.ts";
+import { redact } from "../redaction/redact.ts";
+import type { HeartbeatData } from "./heartbeat-data.ts";
+import type { TaskHeartbeat } from "./task-heartbeat.ts";
+import { gaveUpCode, reportEnd, type ReportDeps } from "./report-end.ts";
+import type { AttemptResult } from "./attempt-result.ts";
+import type { CallError } from "../coordinator-client/chat-link.ts";
+import type { AttemptEndKind } from "./worker-events.ts";
+
+/** How an attempt ended, as the coordinator knows it. */
+export interface AttemptEnd {
+  readonly end: AttemptEndKind;
+  /** Of the task, now; null: it is another's, or unknown. */
+  readonly state: TaskState | null;
+  readonly reason: string | null;
+  /** What came with the answer, and the start of that request. */
+  readonly next: { readonly tasks: readonly ClaimedTask[]; readonly since: Instant };
+}
+
+export interface AttemptFinisherDeps extends ReportDeps {
+  /** What is to come with the answer. */
+  readonly next: (isFailed: boolean) => ClaimOptions | undefined;
+}
+
+type FailedResult = Extract<AttemptResult, { kind: "failed" }>;
+
+/** As the contract has it, in characters. */
+const maxReasonChars = 500;
+/** The result itself is what is wrong. */
+const unfitResultCodes: ReadonlySet<string> = new Set(["bad_input", "too_large"]);
+
+/** Tells the coordinator how one attempt ended. [WK7] */
+export class AttemptFinisher {
+  readonly #deps: AttemptFinisherDeps;
+  readonly #claim: Pick<ClaimedTask, "task" | "claim">;
+  readonly #heartbeat: TaskHeartbeat;
+  readonly #heartbeatData: HeartbeatData;
+
+  constructor(
+    deps: AttemptFinisherDeps,
+    { task, claim }: ClaimedTask,
+    heartbeat: TaskHeartbeat,
+    heartbeatData: HeartbeatData,
+  ) {
+    this.#deps = deps;
+    this.#claim = { task, claim };
+    this.#heartbeat = heartbeat;
+    this.#heartbeatData = heartbeatData;
+  }
+
+  async finish(attemptResult: AttemptResult): Promise<AttemptEnd> {
+    this.#heartbeat.measure();
+    switch (attemptResult.kind) {
+      case "done":
+        return this.#acknowledge(attemptResult.result);
+      case "failed":
+        return (await this.#flushHeartbeat()) ?? this.#fail(attemptResult);
+      case "over_budget":
+        return this.#failOverBudget(attemptResult.reason);
+      case "given_back":
+        return (await this.#flushHeartbeat()) ?? this.#release(attemptResult);
+      case "lost":
+        this.#heartbeat.end();
+        return this.#toEnd("lost", null, attemptResult.reason);
+    }
+  }
+
+  async #acknowledge(result: Extract<AttemptResult, { kind: "done" }>["result"]): Promise<AttemptEnd> {
+    this.#heartbeat.end();
+    const since = readClock(this.#deps.platform.clock);
+    const answer = await reportEnd(this.#deps, "tasks.ack", {
+      ...this.#claim,
+      result,
+      ...this.#usage,
+      ...this.#next(false),
+    });
+    if (answer.ok)
+      return { ...this.#toEnd("done", answer.value.state, null), next: { tasks: answer.value.next, since } };
+    if (!unfitResultCodes.has(answer.error.code)) return this.#notReported("thrown_away", answer.error);
+    const reason = `its result is not taken: ${answer.error.message}`;
+    return this.#fail({ kind: "failed", end: "failed", reason, isRetryable: false });
+  }
+
+  async #fail({ end, reason: rawReason, isRetryable, delayMs }: FailedResult): Promise<AttemptEnd> {
+    const reason = toReason(rawReason);
+    const since = readClock(this.#deps.platform.clock);
+    const answer = await reportEnd(this.#deps, "tasks.nack", {
+      ...this.#claim,
+      reason,
+      isRetryable,
+      ...(delayMs === undefined ? {} : { delayMs }),
+      ...this.#usage,
+      ...this.#next(true),
+    });
+    if (answer.ok)
+      return { ...this.#toEnd(end, answer.value.state, reason), next: { tasks: answer.value.next, since } };
+    // When its time is over the coordinator ends it by itself.
+    return end === "timeout" ? this.#toEnd(end, null, reason) : this.#notReported("lost", answer.error);
+  }
+
+  /** The coordinator judges by what it is told; where it sees no limit reached, this end is final all the same. */
+  async #failOverBudget(reason: string): Promise<AttemptEnd> {
+    const budgetEnd = await this.#flushHeartbeat();
+    if (budgetEnd) return budgetEnd;
+    const failedEnd = await this.#fail({ kind: "failed", end: "failed", reason, isRetryable: false });
+    return failedEnd.end === "failed" ? { ...failedEnd, end: "budget_exceeded" } : failedEnd;
+  }
+
+  /** The last heartbeat. @returns the end, where the coordinator has ended it for its budget */
+  async #flushHeartbeat(): Promise<AttemptEnd | null> {
+    if (this.#heartbeat.budgetReason === null) await this.#heartbeat.flush();
+    const { budgetReason } = this.#heartbeat;
+    return budgetReason === null ? null : this.#toEnd("budget_exceeded", "dead", budgetReason);
+  }
+
+  async #release({ end, reason }: Extract<AttemptResult, { kind: "given_back" }>): Promise<AttemptEnd> {
+    const answer = await reportEnd(this.#deps, "tasks.release", { ...this.#claim, ...this.#usage });
+    return answer.ok ? this.#toEnd(end, answer.value.state, reason) : this.#notReported("lost", answer.error);
+  }
+
+  get #usage(): { readonly usage: Usage } {
+    return { usage: this.#heartbeatData.usage };
+  }
+
+  #next(isFailed: boolean): { readonly next?: ClaimOptions } {
+    const next = this.#deps.next(isFailed);
+    return next ? { next } : {};
+  }
+
+  #notReported(end: "lost" | "thrown_away", { code, message }: CallError): AttemptEnd {
+    return this.#toEnd(code === gaveUpCode ? "untold" : end, null, message);
+  }
+
+  #toEnd(end: AttemptEndKind, state: TaskState | null, reason: string | null): AttemptEnd {
+    return { end, state, reason, next: { tasks: [], since: readClock(this.#deps.platform.clock) } };
+  }
+}
+
+/** A reason is kept by the coordinator, and must not be empty. */
+function toReason(reason: string): string {
+  return redact(reason).text.slice(0, maxReasonChars) || "no reason given";
+}

@@ -1,0 +1,99 @@
+import type { Usage } from "../contract/budgets.ts";
+import type { Progress } from "../contract/tasks.ts";
+import type { Json } from "../contract/values.ts";
+import { maxUsage, zeroUsage } from "../contract/usage.ts";
+import { redact } from "../redaction/redact.ts";
+
+type Checkpoint = Readonly<Record<string, Json>>;
+
+/** As the contract has it, in characters. */
+const maxNoteChars = 500;
+const maxDataChars = 8_192;
+const maxCheckpointChars = 65_536;
+
+/** What an attempt has to tell with its next heartbeat. Redacted, and within what a coordinator takes. [WK8] */
+export class HeartbeatData {
+  readonly #warn: (message: string) => void;
+  #usage: Usage = zeroUsage;
+  /** Of the executors, of this attempt and those before. */
+  #checkpoint: Checkpoint;
+  /** Where the work is. */
+  #work: Json;
+  #progress: Progress = {};
+  #hasNewProgress = false;
+  #hasNewCheckpoint = false;
+
+  /** @param previous the checkpoint that came with the task */
+  constructor(previous: Json, warn: (message: string) => void) {
+    this.#warn = warn;
+    const isObject = typeof previous === "object" && previous !== null && !Array.isArray(previous);
+    const { work = null, ...checkpoint } = isObject ? previous : {};
+    this.#checkpoint = checkpoint;
+    this.#work = work;
+  }
+
+  get usage(): Usage {
+    return this.#usage;
+  }
+
+  /** As it is told. */
+  get progress(): Progress {
+    return this.#progress;
+  }
+
+  get hasUnsent(): boolean {
+    return this.#hasNewProgress || this.#hasNewCheckpoint;
+  }
+
+  addUsage(usage: Usage): void {
+    this.#usage = maxUsage(this.#usage, usage);
+  }
+
+  setProgress({ percent, note, data }: Progress): void {
+    const isDataFit = data === undefined || JSON.stringify(data).length <= maxDataChars;
+    if (!isDataFit) this.#warn(`the data of its progress is left out: more than ${maxDataChars} characters`);
+    this.#progress = {
+      ...(percent === undefined || Number.isNaN(percent) ? {} : { percent: Math.min(100, Math.max(0, percent)) }),
+      ...(note === undefined ? {} : { note: redact(note).text.slice(0, maxNoteChars) }),
+      ...(data === undefined || !isDataFit ? {} : { data }),
+    };
+    this.#hasNewProgress = true;
+  }
+
+  mergeCheckpoint(checkpoint: Checkpoint): void {
+    this.#change({ ...this.#checkpoint, ...checkpoint }, this.#work);
+  }
+
+  /** @param work where it is, and up to which commit */
+  setWork(work: Json): void {
+    this.#change(this.#checkpoint, work);
+  }
+
+  #change(checkpoint: Checkpoint, work: Json): void {
+    const chars = JSON.stringify({ ...checkpoint, work }).length;
+    if (chars > maxCheckpointChars) {
+      return this.#warn(`its checkpoint has ${chars} characters, at most ${maxCheckpointChars}: the one before stays`);
+    }
+    this.#checkpoint = checkpoint;
+    this.#work = work;
+    this.#hasNewCheckpoint = true;
+  }
+
+  /** What a heartbeat carries; told from now on, unless it is given back. */
+  takeUnsent(): { readonly usage: Usage; readonly progress?: Progress; readonly checkpoint?: Json } {
+    const unsent = {
+      usage: this.#usage,
+      ...(this.#hasNewProgress ? { progress: this.#progress } : {}),
+      ...(this.#hasNewCheckpoint ? { checkpoint: { ...this.#checkpoint, work: this.#work } } : {}),
+    };
+    this.#hasNewProgress = false;
+    this.#hasNewCheckpoint = false;
+    return unsent;
+  }
+
+  /** It did not arrive. What was said meanwhile is newer, and goes instead. */
+  restoreUnsent({ progress, checkpoint }: { readonly progress?: Progress; readonly checkpoint?: Json }): void {
+    this.#hasNewProgress ||= progress !== undefined;
+    this.#hasNewCheckpoint ||= checkpoint !== undefined;
+  }
+}

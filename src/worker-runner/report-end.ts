@@ -1,0 +1,45 @@
+import type { OutputOf } from "../contract/operations.ts";
+import { fullJitter } from "../shared/backoff.ts";
+import { err, type Result } from "../shared/result.ts";
+import type { CallInput } from "../coordinator-client/edge/calls.ts";
+import { sleep, type Platform } from "../coordinator-client/edge/platform.ts";
+import { isTransient, type ChatLink, type CallError } from "../coordinator-client/chat-link.ts";
+
+type ReportOperation = "tasks.ack" | "tasks.nack" | "tasks.release";
+
+const askTimeoutMs = 30_000;
+const retryBackoff = { baseMs: 500, capMs: 10_000 };
+
+export interface ReportDeps {
+  readonly link: ChatLink;
+  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
+  /** Aborted: answers are not waited for any longer. */
+  readonly giveUp: AbortSignal;
+}
+
+/** The code of a report that nobody has answered. */
+export const gaveUpCode = "gave_up";
+
+/** [WK7] Tells how an attempt ended, as often as it takes: after a reconnect, too. Whether that still counts the coordinator says. */
+export async function reportEnd<Name extends ReportOperation>(
+  { link, platform, giveUp }: ReportDeps,
+  name: Name,
+  input: CallInput<Name>,
+): Promise<Result<OutputOf<Name>, CallError>> {
+  const aborted = whenAborted(giveUp);
+  for (let attempt = 0; ; attempt++) {
+    const answer = await Promise.race([link.call(name, input, askTimeoutMs), aborted]);
+    if (answer.ok || !isTransient(answer.error)) return answer;
+    if (giveUp.aborted) return aborted;
+    await Promise.race([sleep(platform, fullJitter(retryBackoff, attempt, platform.random)), aborted]);
+  }
+}
+
+function whenAborted(signal: AbortSignal): Promise<Result<never, CallError>> {
+  return new Promise((resolve) => {
+    const end = (): void =>
+      resolve(err({ code: gaveUpCode, message: "the report did not reach the coordinator: no answer" }));
+    if (signal.aborted) end();
+    signal.addEventListener("abort", end, { once: true });
+  });
+}

@@ -1,0 +1,145 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { constants } from "node:os";
+import type { Readable } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
+import { codeOf } from "../shared/error.ts";
+import { endGroup, groupOf, hasGroups } from "../platform/process-group.ts";
+import { programPath } from "../platform/program-path.ts";
+import { watchdogScript, type WatchdogReport } from "./watchdog-script.ts";
+import { LineReader } from "./line-reader.ts";
+import { endMarked, markName, toMark } from "./marked-processes.ts";
+
+export interface Program {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** Written to its stdin, which ends behind it. */
+  readonly input: string;
+  /** Aborted: TERM to all of its processes, and KILL to who is left after `graceMs`. So it is with what is left when it ends by itself. */
+  readonly signal: AbortSignal;
+  readonly graceMs: number;
+  /** Aborted: first INT, and TERM to who is left after so many ms. */
+  readonly interruptMs?: number;
+  /** 300,000 where it is not given. */
+  readonly maxLineChars?: number;
+  /** Of stdout, without its end; cut where it is longer than any answer may be. */
+  readonly onLine: (line: string) => void;
+  /** Of stderr, as it comes. */
+  readonly onStderr: (text: string) => void;
+  /** Asked after each part of its output: until the promise resolves no more is read, so that the program waits. Null: at once. */
+  readonly pace?: () => Promise<unknown> | null;
+  /** It has ended; what it has left behind is ended next. */
+  readonly onEnd?: () => void;
+}
+
+export type ProgramExit =
+  /** 128 and the number of the signal that has ended it. */
+  | { readonly kind: "exited"; readonly code: number }
+  | { readonly kind: "not_started"; readonly isMissing: boolean; readonly message: string };
+
+/** What somebody outside of the group still writes into its pipes is not waited for any longer. */
+const outputDrainMs = 1_000;
+/** For what a program leaves behind: SHIM's own server takes the last snapshot of a client that is gone. */
+const maxLeftoverMs = 6_000;
+/** Enough for one line of JSON. */
+const maxReportChars = 10_000;
+
+/**
+ * Runs a program without a shell, as the first of a group of processes. [WK14] When it has ended, all of the group has, and what has left the
+ * group, as far as it can be found: what was left behind is killed. [WK15] It does not outlive this process, however that ends.
+ */
+export async function runProgram(program: Program): Promise<ProgramExit> {
+  if (program.signal.aborted) return notStarted("ABORT", "stopped before it was started");
+  const child = spawnProgram(program);
+  if (child.pid === undefined) return whenNotSpawned(child, program.cwd);
+  const group = groupOf(child.pid);
+  let groupEnd: Promise<void> | null = null;
+  const stop = (): void => void (groupEnd = endGroup(group, program.graceMs, program.interruptMs));
+  program.signal.addEventListener("abort", stop, { once: true });
+  const closed = new Promise<void>((resolve) => void child.once("close", () => resolve()));
+  readOutput(child, program);
+  const readReport = collectReport(child);
+  const code = await waitForExit(child);
+  program.onEnd?.();
+  program.signal.removeEventListener("abort", stop);
+  await (groupEnd ?? endGroup(group, Math.min(program.graceMs, maxLeftoverMs)));
+  await endMarked(`${processMark()}-${group.pid}`);
+  await Promise.race([closed, pause(outputDrainMs)]);
+  for (const stream of [child.stdout, child.stderr]) stream?.destroy();
+  return toExit(readReport(), code);
+}
+
+function spawnProgram({ command, args, cwd, env }: Program): ChildProcess {
+  return spawn(process.execPath, ["-e", watchdogScript, "--", programPath(command, env), ...args], {
+    cwd,
+    env: { ...env, [markName]: processMark() },
+    stdio: ["pipe", "pipe", "pipe", "pipe"],
+    detached: hasGroups,
+    windowsHide: true,
+  });
+}
+
+function processMark(): string {
+  return toMark(groupOf(process.pid));
+}
+
+function notStarted(code: string, message: string): ProgramExit {
+  return { kind: "not_started", isMissing: code === "ENOENT", message };
+}
+
+function whenNotSpawned(child: ChildProcess, cwd: string): Promise<ProgramExit> {
+  return new Promise((resolve) => {
+    child.once("error", (error) => {
+      // Node itself is there.
+      const isFolder = codeOf(error) === "ENOENT";
+      resolve(notStarted("unknown", isFolder ? `there is no folder ${cwd}` : error.message));
+    });
+  });
+}
+
+function waitForExit(child: ChildProcess): Promise<number> {
+  return new Promise((resolve) => {
+    child.once("exit", (code, signal) => resolve(exitCode(code, signal)));
+  });
+}
+
+function exitCode(code: number | null, signal: NodeJS.Signals | null): number {
+  return code ?? 128 + (signal ? constants.signals[signal] : 0);
+}
+
+function readOutput(child: ChildProcess, { input, onLine, onStderr, maxLineChars, pace }: Program): void {
+  const lines = new LineReader(onLine, maxLineChars);
+  const readStream = (stream: Readable | null, onText: (text: string) => void): void => {
+    stream?.setEncoding("utf8").on("data", (text: string) => {
+      onText(text);
+      // What is left of a program that has ended is little.
+      const paused = child.exitCode === null && child.signalCode === null ? pace?.() : null;
+      if (!paused) return;
+      stream.pause();
+      void paused.then(() => stream.resume());
+    });
+    child.once("exit", () => stream?.resume());
+  };
+  readStream(child.stdout, (text) => lines.push(text));
+  child.stdout?.once("close", () => lines.end());
+  readStream(child.stderr, onStderr);
+  // It may end before it has read everything; its exit code tells what that means.
+  child.stdin?.on("error", () => undefined);
+  child.stdin?.end(input);
+}
+
+/** @returns what the keeper has told until now; null: it was killed itself */
+function collectReport(child: ChildProcess): () => WatchdogReport | null {
+  let text = "";
+  const worker = child.stdio[3] as Readable;
+  worker.setEncoding("utf8").on("data", (part: string) => (text = (text + part).slice(0, maxReportChars)));
+  worker.on("error", () => undefined);
+  return () => (text.endsWith("\n") ? (JSON.parse(text) as WatchdogReport) : null);
+}
+
+function toExit(report: WatchdogReport | null, code: number): ProgramExit {
+  if (report === null) return { kind: "exited", code };
+  if ("problem" in report) return notStarted(report.problem, report.message);
+  return { kind: "exited", code: exitCode(report.code, report.signal) };
+}

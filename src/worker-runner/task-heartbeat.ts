@@ -1,0 +1,211 @@
+import type { OutputOf } from "../contract/operations.ts";
+import type { ClaimedTask } from "../contract/tasks.ts";
+import type { Result } from "../shared/result.ts";
+import type { Platform } from "../coordinator-client/edge/platform.ts";
+import { elapsedMs, marginMs, readClock, type Instant } from "../coordinator-client/edge/trust.ts";
+import type { HeartbeatData } from "./heartbeat-data.ts";
+import { Stop } from "./stop.ts";
+import { isTransient, type ChatLink, type CallError } from "../coordinator-client/chat-link.ts";
+
+export interface TaskHeartbeatDeps {
+  readonly link: ChatLink;
+  readonly platform: Pick<Platform, "clock" | "setTimer">;
+}
+
+/** Four in the silence that is allowed, but no rarer than this, in ms. */
+const maxBeatIntervalMs = 30_000;
+/** [TA17] A heartbeat without news may not be written down within a third of the silence that is allowed: so much of it is sure after an answer. */
+const trustedShare = 2 / 3;
+/** News go out no faster, in ms. */
+const minUnsentIntervalMs = 1_000;
+/** Of one heartbeat, in ms. */
+const beatTimeoutMs = 10_000;
+const maxCheckIntervalMs = 1_000;
+
+/**
+ * The heartbeats of one attempt, and how long its claim can be trusted: [WK5] from the start of the last request that was answered for two
+ * thirds of the silence that is allowed, less a margin, by the clock that says more. [WK6] It calls for a stop when that, or the time of the attempt, is over.
+ */
+export class TaskHeartbeat {
+  readonly #deps: TaskHeartbeatDeps;
+  readonly #task: ClaimedTask;
+  readonly #data: HeartbeatData;
+  readonly #onStop: (stop: Stop) => void;
+  readonly #startedAt: Instant;
+  readonly #everyMs: number;
+  #trustedFrom: Instant;
+  #deadlineFrom: Instant;
+  #deadlineInMs: number;
+  #lastSentAt: Instant;
+  /** Of what was used. */
+  #usageSentAt: Instant;
+  #beating: Promise<Result<unknown, CallError>> | null = null;
+  #isBeatWanted = false;
+  #hasRequestedStop = false;
+  #hasEnded = false;
+  #budgetReason: string | null = null;
+  #cancelTimer: () => void = () => undefined;
+
+  /** @param since start of the request that brought the task */
+  constructor(
+    deps: TaskHeartbeatDeps,
+    task: ClaimedTask,
+    since: Instant,
+    data: HeartbeatData,
+    onStop: (onStop: Stop) => void,
+  ) {
+    this.#deps = deps;
+    this.#task = task;
+    this.#data = data;
+    this.#onStop = onStop;
+    this.#startedAt = readClock(deps.platform.clock);
+    this.#everyMs = Math.min(maxBeatIntervalMs, task.heartbeatMs / 4);
+    this.#trustedFrom = since;
+    this.#deadlineFrom = since;
+    this.#deadlineInMs = task.remainingMs;
+    this.#lastSentAt = since;
+    this.#usageSentAt = since;
+  }
+
+  start(): void {
+    this.#cancelTimer();
+    this.#tick();
+  }
+
+  /** Why the coordinator has ended the attempt for its budget; null: it has not. */
+  get budgetReason(): string | null {
+    return this.#budgetReason;
+  }
+
+  /** No more heartbeats, and nothing is called for. */
+  end(): void {
+    this.#hasEnded = true;
+    this.#cancelTimer();
+  }
+
+  /** Asks at once whether the task is still wanted. */
+  beatSoon(): void {
+    this.#isBeatWanted = true;
+    if (!this.#hasEnded) this.#tick();
+  }
+
+  /** The last heartbeat: all that is news is told, or cannot be now. */
+  async flush(): Promise<Result<OutputOf<"tasks.heartbeat">, CallError>> {
+    this.end();
+    await this.#beating;
+    return this.#send();
+  }
+
+  /** Measured here, by the clock that stands still while the machine sleeps. */
+  measure(): void {
+    const wallMs = this.#wallMs(readClock(this.#deps.platform.clock));
+    this.#data.addUsage({ wallMs: Math.round(wallMs), tokens: 0, costMicros: 0 });
+  }
+
+  #tick(): void {
+    this.#cancelTimer();
+    const now = readClock(this.#deps.platform.clock);
+    const stopReason = this.#stopReasonAt(now);
+    if (stopReason) this.#requestStop(stopReason);
+    if (this.#hasEnded) return;
+    if (this.#isDue(now)) void this.#sendOnce(this.#isUsageFresh(now));
+    this.#cancelTimer = this.#deps.platform.setTimer(() => this.#tick(), this.#checkInMs(now));
+  }
+
+  /** Often, as clocks may jump; and when something is over. */
+  #checkInMs(now: Instant): number {
+    const { heartbeatMs, budget } = this.#task;
+    const ends = [this.#trustedForMs(now)];
+    if (!this.#hasRequestedStop) {
+      ends.push(this.#deadlineInMs - elapsedMs(this.#deadlineFrom, now));
+      ends.push((budget.wallMs ?? Number.POSITIVE_INFINITY) - this.#wallMs(now));
+    }
+    return Math.max(1, Math.ceil(Math.min(maxCheckIntervalMs, heartbeatMs / 8, ...ends)));
+  }
+
+  #trustedForMs(now: Instant): number {
+    const trustedMs = this.#task.heartbeatMs * trustedShare;
+    return trustedMs - marginMs(trustedMs) - elapsedMs(this.#trustedFrom, now);
+  }
+
+  #wallMs(now: Instant): number {
+    return now.monotonic - this.#startedAt.monotonic;
+  }
+
+  #stopReasonAt(now: Instant): Stop | null {
+    if (this.#trustedForMs(now) <= 0) {
+      const silentMs = elapsedMs(this.#trustedFrom, now);
+      return new Stop("lost", `no heartbeat was answered for ${(silentMs / 1_000).toFixed(1)} s`);
+    }
+    if (this.#hasRequestedStop) return null;
+    if (elapsedMs(this.#deadlineFrom, now) >= this.#deadlineInMs)
+      return new Stop("time", "the time of the attempt is over");
+    const { wallMs } = this.#task.budget;
+    return wallMs !== null && this.#wallMs(now) >= wallMs ? new Stop("budget", "its budget of time is used up") : null;
+  }
+
+  #isDue(now: Instant): boolean {
+    if (this.#beating) return false;
+    const sinceMs = elapsedMs(this.#lastSentAt, now);
+    const isSoon = this.#data.hasUnsent && sinceMs >= Math.min(minUnsentIntervalMs, this.#everyMs);
+    return this.#isBeatWanted || isSoon || sinceMs >= this.#everyMs;
+  }
+
+  /** Nothing is to be told but what was used, and that a moment ago: written down on one machine, it would be news to every other worker there. */
+  #isUsageFresh(now: Instant): boolean {
+    return !this.#data.hasUnsent && elapsedMs(this.#usageSentAt, now) < this.#everyMs;
+  }
+
+  /** Once. While the work is stopped and put away the claim is kept, as long as it is there. */
+  #requestStop(stopReason: Stop): void {
+    if (stopReason.kind === "lost") this.end();
+    if (this.#hasRequestedStop && stopReason.kind !== "lost") return;
+    this.#hasRequestedStop = true;
+    this.#onStop(stopReason);
+  }
+
+  async #sendOnce(isWithoutUsage: boolean): Promise<void> {
+    this.#beating = this.#send(isWithoutUsage).finally(() => (this.#beating = null));
+    await this.#beating;
+  }
+
+  /** @param isWithoutUsage what was used is left out */
+  async #send(isWithoutUsage = false): Promise<Result<OutputOf<"tasks.heartbeat">, CallError>> {
+    const { clock } = this.#deps.platform;
+    this.measure();
+    this.#isBeatWanted = false;
+    this.#lastSentAt = readClock(clock);
+    const sentAt = this.#lastSentAt;
+    if (!isWithoutUsage) this.#usageSentAt = sentAt;
+    const { usage, ...unsent } = this.#data.takeUnsent();
+    const { task, claim } = this.#task;
+    const answer = await this.#deps.link.call(
+      "tasks.heartbeat",
+      { task, claim, ...unsent, ...(isWithoutUsage ? {} : { usage }) },
+      Math.min(beatTimeoutMs, this.#task.heartbeatMs),
+    );
+    if (answer.ok) this.#onAnswer(answer.value, sentAt);
+    else {
+      this.#data.restoreUnsent(unsent);
+      const isLost = !isTransient(answer.error) && !this.#hasEnded;
+      if (isLost) this.#requestStop(new Stop("lost", answer.error.message));
+    }
+    return answer;
+  }
+
+  #onAnswer({ isCancelled, isOverBudget, reason, remainingMs }: OutputOf<"tasks.heartbeat">, sentAt: Instant): void {
+    this.#trustedFrom = sentAt;
+    this.#deadlineFrom = sentAt;
+    this.#deadlineInMs = remainingMs;
+    if (isOverBudget) this.#onOverBudget(reason ?? "its budget is used up");
+    else if (isCancelled && !this.#hasEnded) this.#requestStop(new Stop("cancelled", reason ?? "cancelled"));
+  }
+
+  /** The coordinator has ended the attempt with its answer. */
+  #onOverBudget(reason: string): void {
+    this.end();
+    this.#budgetReason = reason;
+    this.#hasRequestedStop = true;
+    this.#onStop(new Stop("budget", reason));
+  }
+}

@@ -1,0 +1,177 @@
+import { dirname, join } from "node:path";
+import * as z from "zod";
+import type { ClaimedTask } from "../contract/tasks.ts";
+import { omitUndefined } from "../shared/omit-undefined.ts";
+import type { ProcessIdentity, Processes } from "../platform/processes.ts";
+import type { InputWork } from "./input-work.ts";
+import {
+  resolveCommit,
+  gitInFolder,
+  gitInWorktree,
+  hasCommit,
+  worktreeAdminFolder,
+  commonGitFolder,
+  unlock,
+  worktreeCommand,
+} from "./work-git.ts";
+import type { TaskFolder, TaskFolders } from "./task-folder.ts";
+import {
+  isFolderFree,
+  MergedRecord,
+  readRecord,
+  removeRecord,
+  worktreePath,
+  writeRecord,
+  type WorkRecord,
+} from "./work-record.ts";
+import { startWithInputs } from "./worktree-inputs.ts";
+import { Worktree, type WorktreeDeps } from "./worktree.ts";
+
+export interface WorktreeOptions extends WorktreeDeps {
+  /** A folder in the repository. */
+  readonly repository: string;
+  /** What new work begins from: a branch, a tag, a commit. */
+  readonly base: string;
+  /** Where SHIM keeps worktrees. */
+  readonly home: string;
+  readonly processes: Processes;
+  readonly self: ProcessIdentity;
+  readonly random: () => number;
+}
+
+const hash = z.string().regex(/^[0-9a-f]{40,64}$/);
+
+/** What a checkpoint says of the work before. It comes from the coordinator: nothing of it is believed that cannot be seen here. */
+const PreviousWork = z.object({
+  work: z.object({
+    machine: z.string(),
+    folder: z.string(),
+    base: hash,
+    commit: hash,
+    merged: MergedRecord.optional().catch(undefined),
+  }),
+});
+type PreviousWork = z.infer<typeof PreviousWork>["work"];
+
+type ReadInputs = () => Promise<InputWork[]>;
+
+/** Where a new worktree begins. */
+interface StartPoint {
+  readonly commit: string;
+  /** Without the work of the task and of its inputs. */
+  readonly base: string;
+  readonly merged: MergedRecord | undefined;
+  readonly isContinued: boolean;
+  readonly notes: readonly string[];
+}
+
+/** A worktree of one repository for each task: the one that the attempt before has left, or a new one from its last commit. [WK12] */
+export class TaskWorktrees implements TaskFolders {
+  readonly #options: WorktreeOptions;
+
+  constructor(options: WorktreeOptions) {
+    this.#options = options;
+  }
+
+  async open(task: ClaimedTask, inputs: ReadInputs): Promise<TaskFolder> {
+    const { env, repository } = this.#options;
+    const parsed = PreviousWork.safeParse(task.checkpoint);
+    const previous = parsed.success ? parsed.data.work : null;
+    const commonDir = await commonGitFolder(gitInFolder(env, repository), repository);
+    const resumed = previous && (await this.#resume(task, commonDir, previous));
+    return resumed ?? this.#create(task, commonDir, await this.#findStart(task, commonDir, previous, inputs));
+  }
+
+  async #resume(task: ClaimedTask, repository: string, previous: PreviousWork): Promise<TaskFolder | null> {
+    const { processes, self, env } = this.#options;
+    const recordFolder = dirname(previous.folder);
+    const record = this.#isOwnFolder(previous) ? readRecord(recordFolder) : null;
+    if (!record || record.task !== task.task || record.repository !== repository) return null;
+    if (worktreeAdminFolder(repository, previous.folder) === null) return null;
+    if (!(await isFolderFree(processes, recordFolder, record))) return null;
+    const ownedRecord = { ...record, owner: self };
+    writeRecord(recordFolder, ownedRecord);
+    await unlock(gitInWorktree(env, repository, previous.folder));
+    return this.#worktree(recordFolder, task, ownedRecord, { commit: previous.commit, isContinued: true, notes: [] });
+  }
+
+  /** A folder of SHIM's own on this machine. */
+  #isOwnFolder({ machine, folder }: PreviousWork): boolean {
+    const recordFolder = dirname(folder);
+    const isHere = machine === this.#options.machine && dirname(recordFolder) === this.#options.home;
+    return isHere && worktreePath(recordFolder) === folder;
+  }
+
+  async #create(task: ClaimedTask, repository: string, startPoint: StartPoint): Promise<TaskFolder> {
+    const { home, self } = this.#options;
+    const name = `task-${task.task}-${this.#suffix()}`;
+    const recordFolder = join(home, name);
+    const branch = `shim/${name}`;
+    const { base, merged } = startPoint;
+    const record = { task: task.task, repository, branch, base, owner: self, ...omitUndefined({ merged }) };
+    writeRecord(recordFolder, record);
+    try {
+      await this.#add(branch, worktreePath(recordFolder), startPoint.commit);
+    } catch (error) {
+      removeRecord(recordFolder);
+      throw error;
+    }
+    return this.#worktree(recordFolder, task, record, startPoint);
+  }
+
+  async #add(branch: string, tree: string, commit: string): Promise<void> {
+    const git = gitInFolder(this.#options.env, this.#options.repository);
+    const add = (make: "-b" | "-B"): string[] => ["add", "--quiet", "--no-track", make, branch, tree, commit];
+    // The name is its own: where the first try has made the branch it is the same one.
+    await worktreeCommand(git, add("-b"), add("-B"));
+  }
+
+  /** [WK12] The last commit of the attempt before where it is here, else the base; [WK30] with the inputs that are not in it. */
+  async #findStart(
+    task: ClaimedTask,
+    repository: string,
+    previous: PreviousWork | null,
+    inputs: ReadInputs,
+  ): Promise<StartPoint> {
+    const git = gitInFolder(this.#options.env, this.#options.repository);
+    if (previous && (await hasCommit(git, previous.commit))) {
+      const { base, merged } = previous;
+      if (merged) return { commit: previous.commit, base, merged, isContinued: true, notes: [] };
+      return { ...(await this.#withInputs(task, repository, previous.commit, inputs)), base, isContinued: true };
+    }
+    const base = await resolveCommit(git, this.#options.base);
+    const mergedStart = await this.#withInputs(task, repository, base, inputs);
+    const lostNote = previous
+      ? [`the work of the attempt before is on ${previous.machine}, and not here: it begins anew`]
+      : [];
+    return { ...mergedStart, base, isContinued: false, notes: [...lostNote, ...mergedStart.notes] };
+  }
+
+  async #withInputs(
+    { task }: ClaimedTask,
+    repository: string,
+    startCommit: string,
+    inputs: ReadInputs,
+  ): Promise<Pick<StartPoint, "commit" | "merged" | "notes">> {
+    const works = this.#options.inputs.isMerged ? await inputs() : [];
+    const location = { folder: this.#options.repository, repository, task };
+    const { commit, merged, notes } = await startWithInputs(this.#options, location, startCommit, works);
+    return { commit, merged: works.length === 0 ? undefined : { ...merged, commit }, notes };
+  }
+
+  #worktree(
+    recordFolder: string,
+    task: ClaimedTask,
+    record: WorkRecord,
+    startPoint: ConstructorParameters<typeof Worktree>[4],
+  ): Worktree {
+    return new Worktree(this.#options, recordFolder, task, record, startPoint);
+  }
+
+  /** Branches of other workspaces, and of task numbers that came before a lost file, may be there. */
+  #suffix(): string {
+    return Math.floor(this.#options.random() * 2 ** 32)
+      .toString(16)
+      .padStart(8, "0");
+  }
+}

@@ -1,0 +1,152 @@
+import { copyFileSync, existsSync, lstatSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { codeOf } from "../shared/error.ts";
+import { type Git, GitError, userGit, run, withAuthor, text } from "../snapshots/git.ts";
+import { withoutSecrets } from "../platform/secret-env.ts";
+import type { ExcludedFile } from "../snapshots/selection.ts";
+import { stageWork } from "./stage-work.ts";
+
+/** Git in the worktree of a task: without hooks, signing and the user's own commands. */
+
+/** A command that takes longer hangs: it is ended, and said. */
+const gitTimeoutMs = 600_000;
+
+export function gitInFolder(env: NodeJS.ProcessEnv, folder: string): Git {
+  return userGit(withoutSecrets(env), folder, AbortSignal.timeout(gitTimeoutMs));
+}
+
+/**
+ * [WK11] Git in one worktree, by what its repository knows of it: who works there may have taken `.git` away or written another one, which would
+ * lead to a repository around it, or to settings that run programs.
+ *
+ * @param repository the repository's own folder
+ * @throws {GitError} when that has no such worktree
+ */
+export function gitInWorktree(env: NodeJS.ProcessEnv, repository: string, tree: string): Git {
+  const adminFolder = worktreeAdminFolder(repository, tree);
+  if (adminFolder === null) throw new GitError("failed", `${repository} knows no worktree ${tree} any more`);
+  const git = gitInFolder(env, tree);
+  return { ...git, before: [...git.before, `--git-dir=${adminFolder}`, `--work-tree=${tree}`] };
+}
+
+/** Where a repository keeps what it knows of one of its worktrees; null: there is none. */
+export function worktreeAdminFolder(repository: string, tree: string): string | null {
+  const worktreesFolder = join(repository, "worktrees");
+  if (!existsSync(worktreesFolder) || lstatSync(tree, { throwIfNoEntry: false })?.isDirectory() !== true) return null;
+  const pointer = join(realpathSync(dirname(tree)), basename(tree), ".git");
+  const folders = readdirSync(worktreesFolder).map((name) => join(worktreesFolder, name));
+  return folders.find((folder) => readGitPointer(folder) === pointer) ?? null;
+}
+
+/** The `.git` of the worktree that git knows by this folder; null: it went in the same moment, or is broken. */
+function readGitPointer(folder: string): string | null {
+  try {
+    return resolve(folder, readFileSync(join(folder, "gitdir"), "utf8").trimEnd());
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+    return null;
+  }
+}
+
+/** Full hash of what is named. @throws {GitError} when it is no commit */
+export function resolveCommit(git: Git, name: string): Promise<string> {
+  return text(git, ["rev-parse", "--verify", "--quiet", "--end-of-options", `${name}^{commit}`]);
+}
+
+export async function hasCommit(git: Git, hash: string): Promise<boolean> {
+  return (await run(git, ["cat-file", "-e", `${hash}^{commit}`], "", [0, 1, 128])).code === 0;
+}
+
+/** The repository's own folder, the same from each of its worktrees. */
+export async function commonGitFolder(git: Git, folder: string): Promise<string> {
+  return resolve(folder, await text(git, ["rev-parse", "--git-common-dir"]));
+}
+
+/** The branch that HEAD is on; null: on none. */
+export async function currentBranch(git: Git): Promise<string | null> {
+  const { code, stdout } = await run(git, ["symbolic-ref", "--quiet", "--short", "HEAD"], "", [0, 1]);
+  return code === 0 ? stdout.toString("utf8").trim() : null;
+}
+
+/** A commit of all that is in a worktree. */
+export interface Commit {
+  /** The worktree. */
+  readonly tree: string;
+  readonly message: string;
+  readonly now: number;
+}
+
+/**
+ * [WK11] Commits the worktree's present content under `ref`: neither the branch nor the index of another process there is touched.
+ *
+ * @param index where a copy of the index may stand
+ * @returns HEAD, where nothing is new
+ */
+export async function commitToRef(
+  git: Git,
+  index: string,
+  ref: string,
+  { tree, message, now }: Commit,
+): Promise<string> {
+  const indexPath = await gitPath(git, "index");
+  copyFileSync(indexPath, index);
+  const gitBeside: Git = { ...git, env: { ...git.env, GIT_INDEX_FILE: index } };
+  await stageWork(gitBeside, tree);
+  const content = await text(gitBeside, ["write-tree"]);
+  const head = await resolveCommit(git, "HEAD");
+  if (content === (await text(git, ["rev-parse", "HEAD^{tree}"]))) return head;
+  const commit = await text(withAuthor(gitBeside, now), ["commit-tree", content, "-p", head, "-m", message]);
+  await run(git, ["update-ref", ref, commit]);
+  return commit;
+}
+
+/** The same on the branch, once nobody works there any more. @returns the new HEAD, and what is not in it */
+export async function commitAll(
+  git: Git,
+  { tree, message, now }: Commit,
+): Promise<{ readonly commit: string; readonly leftOut: readonly ExcludedFile[] }> {
+  await unlock(git);
+  const leftOut = await stageWork(git, tree);
+  const { code } = await run(git, ["diff", "--cached", "--quiet"], "", [0, 1]);
+  if (code === 1) await run(withAuthor(git, now), ["commit", "--quiet", "--no-verify", "--message", message]);
+  return { commit: await resolveCommit(git, "HEAD"), leftOut };
+}
+
+/** The process that held the index is gone. */
+export async function unlock(git: Git): Promise<void> {
+  rmSync(await gitPath(git, "index.lock"), { force: true });
+}
+
+async function gitPath(git: Git, name: string): Promise<string> {
+  const folder = await text(git, ["rev-parse", "--absolute-git-dir"]);
+  return join(folder, name);
+}
+
+/** Of a git beside this one: what it is just making cannot be read yet, or is locked. */
+const transientError = /failed to read|could not lock|unable to create '.*\.lock'/i;
+const pausesMs = [50, 100, 200, 400, 800];
+
+/**
+ * `git worktree`, where other workers add and remove theirs at the same time: git reads all of them, also one that is half made (seen: "failed to
+ * read .git/worktrees/tree1/commondir").
+ *
+ * @param retryArgs arguments after a failure, which may have left a part behind
+ */
+export async function worktreeCommand(git: Git, args: readonly string[], retryArgs = args): Promise<void> {
+  for (const [tries, pauseMs] of pausesMs.entries()) {
+    try {
+      await run(git, ["worktree", ...(tries === 0 ? args : retryArgs)]);
+      return;
+    } catch (error) {
+      if (!(error instanceof GitError) || !transientError.test(error.message)) throw error;
+    }
+    await pause(pauseMs);
+  }
+  await run(git, ["worktree", ...retryArgs]);
+}
+
+/** The top of the work tree that a folder is in. @throws {GitError} when it is in none */
+export function worktreeTop(env: NodeJS.ProcessEnv, folder: string): Promise<string> {
+  return text(gitInFolder(env, folder), ["rev-parse", "--show-toplevel"]);
+}

@@ -1,0 +1,161 @@
+import { basename, join } from "node:path";
+import type { ClaimedTask } from "../contract/tasks.ts";
+import type { Json } from "../contract/values.ts";
+import { messageOf } from "../shared/error.ts";
+import { GitError, run, type Git } from "../snapshots/git.ts";
+import { isWholeJob, nameJobBranch } from "./job-branch.ts";
+import { unresolved } from "./merge-commits.ts";
+import { pushBranch } from "./remote-branches.ts";
+import { firstLeftOut } from "../snapshots/selection.ts";
+import {
+  currentBranch,
+  commitAll,
+  type Commit,
+  gitInFolder,
+  gitInWorktree,
+  commitToRef,
+  worktreeCommand,
+} from "./work-git.ts";
+import { noMergedInputs, type MergedInputs, type CommittedWork, type TaskFolder } from "./task-folder.ts";
+import { removeRecord, worktreePath, writeRecord, type MergedRecord, type WorkRecord } from "./work-record.ts";
+import type { InputDeps } from "./worktree-inputs.ts";
+
+export interface WorktreeDeps extends InputDeps {
+  readonly machine: string;
+}
+
+/** Files that the result of a task names one by one; it has a bound of its own. */
+const maxLeftOutNamed = 20;
+
+/** The worktree of one task. [WK11] [WK12] */
+export class Worktree implements TaskFolder {
+  readonly folder: string;
+  readonly isContinued: boolean;
+  readonly notes: readonly string[];
+  readonly #deps: WorktreeDeps;
+  readonly #recordFolder: string;
+  readonly #task: ClaimedTask;
+  readonly #record: WorkRecord;
+  #commit: string;
+  /** Of the job that the task stands for; null: its branch bears the task's name. */
+  #jobBranch: string | null = null;
+
+  /** @param recordFolder the folder that holds the worktree and its record, which is this process's own */
+  constructor(
+    deps: WorktreeDeps,
+    recordFolder: string,
+    task: ClaimedTask,
+    record: WorkRecord,
+    start: { readonly commit: string; readonly isContinued: boolean; readonly notes: readonly string[] },
+  ) {
+    this.#deps = deps;
+    this.#recordFolder = recordFolder;
+    this.#task = task;
+    this.#record = record;
+    this.#commit = start.commit;
+    this.folder = worktreePath(recordFolder);
+    this.isContinued = start.isContinued;
+    this.notes = start.notes;
+  }
+
+  get merged(): MergedInputs {
+    return this.#record.merged ?? noMergedInputs;
+  }
+
+  location(): Json {
+    const { branch, base, merged } = this.#record;
+    const { machine } = this.#deps;
+    const mergedField = merged ? { merged: asJson(merged) } : {};
+    return { machine, folder: this.folder, branch, base, commit: this.#commit, ...mergedField };
+  }
+
+  /** [WK31] */
+  async problem(): Promise<string | null> {
+    const conflictFiles = this.merged.conflicts.flatMap(({ files }) => files);
+    const unresolvedFiles = await unresolved(this.#git, conflictFiles);
+    return unresolvedFiles.length === 0
+      ? null
+      : `the conflict of its inputs is not resolved in ${unresolvedFiles.join(", ")}`;
+  }
+
+  async save(): Promise<void> {
+    const index = join(this.#recordFolder, "index");
+    this.#commit = await commitToRef(this.#git, index, this.#ref, this.#commitFields("work in progress"));
+  }
+
+  async finish(): Promise<CommittedWork> {
+    const { type, attempt } = this.#task;
+    const { commit, leftOut } = await commitAll(this.#git, this.#commitFields(`${type}, attempt ${attempt}`));
+    this.#commit = commit;
+    await run(this.#git, ["update-ref", "-d", this.#ref]);
+    const branch = await currentBranch(this.#git);
+    const { base, merged } = this.#record;
+    const isUnchanged = branch === this.#record.branch && commit === base;
+    const { machine } = this.#deps;
+    const leftOutField = leftOut.length > 0 ? { leftOut: firstLeftOut(leftOut, maxLeftOutNamed) } : {};
+    return { branch: isUnchanged ? null : branch, commit, base: merged?.commit ?? base, machine, ...leftOutField };
+  }
+
+  async publish(work: CommittedWork): Promise<{ readonly work: CommittedWork; readonly note: string | null }> {
+    if (work.branch === null) return { work, note: null };
+    const git = gitInFolder(this.#deps.env, this.#record.repository);
+    const branch = isWholeJob(this.#task.payload)
+      ? await nameJobBranch(git, this.#task.task, work.commit)
+      : work.branch;
+    if (branch !== work.branch) this.#jobBranch = branch;
+    return { work: { ...work, branch }, note: await this.#push(git, branch, work.commit) };
+  }
+
+  /** [WK33] Its result counts all the same: the commit is on this machine. @returns why it is nowhere else */
+  async #push(git: Git, branch: string, commit: string): Promise<string | null> {
+    const { remote } = this.#deps.inputs;
+    if (remote === null) return null;
+    try {
+      await pushBranch(git, remote, branch, commit);
+      return null;
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      return `${branch} could not be pushed to ${remote}, so other machines do not have it: ${error.message}`;
+    }
+  }
+
+  async release(isOpen: boolean): Promise<string | null> {
+    writeRecord(this.#recordFolder, { ...this.#record, owner: null });
+    return isOpen ? null : this.#removeWorktree();
+  }
+
+  /** [WK13] Git itself refuses where something is not committed. */
+  async #removeWorktree(): Promise<string | null> {
+    const repository = gitInFolder(this.#deps.env, this.#record.repository);
+    const { branch, base } = this.#record;
+    const isOnOwnBranch = (await currentBranch(this.#git)) === branch;
+    if (!isOnOwnBranch) return `its worktree stays, since it is on another branch than ${branch}: ${this.folder}`;
+    try {
+      await worktreeCommand(repository, ["remove", this.folder]);
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      return `its worktree stays, since not all in it is committed, or it is no worktree any more: ${this.folder} (${messageOf(error)})`;
+    }
+    // Of a branch with nothing on it, and of one that is the job's, nobody needs the name.
+    const isBranchUnneeded = this.#commit === base || this.#jobBranch !== null;
+    if (isBranchUnneeded) await run(repository, ["update-ref", "-d", `refs/heads/${branch}`, this.#commit]);
+    removeRecord(this.#recordFolder);
+    return null;
+  }
+
+  get #git(): Git {
+    return gitInWorktree(this.#deps.env, this.#record.repository, this.folder);
+  }
+
+  get #ref(): string {
+    return `refs/shim/${basename(this.#recordFolder)}`;
+  }
+
+  #commitFields(what: string): Commit {
+    return { tree: this.folder, message: `shim: task ${this.#task.task}: ${what}`, now: this.#deps.now() };
+  }
+}
+
+function asJson({ tasks, conflicts, commit }: MergedRecord): Json {
+  return { tasks: [...tasks], conflicts: conflicts.map(({ task, files }) => ({ task, files: [...files] })), commit };
+}

@@ -1,0 +1,133 @@
+import { expect, it } from "vitest";
+import { Cli } from "../../../src/cli/cli.ts";
+import { checkCommit, type CommitVerdict } from "../../../src/cli/commands/team/commit-guard/check-commit.ts";
+import { openCoordinatorLink } from "../../../src/cli/coordinator-link.ts";
+import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
+import { processKey } from "../../../src/coordinator-client/local/process-key.ts";
+import { openLocalCoordinator } from "../../../src/coordinator-client/open-link.ts";
+import * as clients from "../../../src/local-mcp/sessions/clients.ts";
+import { StoreError } from "../../../src/store/store-error.ts";
+import * as names from "../../../src/local-mcp/sync/project-names.ts";
+import * as filesTable from "../../../src/local-mcp/team/reservation-table.ts";
+import * as members from "../../../src/local-mcp/team/members.ts";
+import { addSession, aCliHome, ids, type CliHome } from "../../support/cli-home.ts";
+
+const holder = ids.alive;
+const resource = "file:p1/src/**";
+
+/** A machine on which the chat `holder`, with the process 100, has reserved `src/**`. */
+function withReservation(): CliHome {
+  const home = aCliHome();
+  const { store, processes, now } = home.runtime;
+  home.alive.add(100);
+  addSession(home, { id: holder, pid: 100, title: "the parser" });
+  const client = { boot: "boot-1", pid: 100, start: "s100" };
+  const process = processKey(client);
+  store.write((sql) => {
+    names.save(sql, "local", home.project, "p1", home.now);
+    clients.moveTo(sql, home.now, client, { givenId: holder, sessionId: holder });
+    members.upsert(sql, home.now, { sessionId: holder, workspace: "local", chat: holder, incarnation: 1, process });
+    filesTable.upsert(sql, home.now, {
+      resource,
+      workspace: "local",
+      holder,
+      holderName: "the parser",
+      machine: "vm",
+      checkout: home.project,
+      since: home.now - 180_000,
+    });
+  });
+  const { driver, busyMs } = store.context;
+  const { coordinator, close } = openLocalCoordinator({ home: home.paths.home, driver, busyMs, processes, now });
+  coordinator.call("chats.register", { chat: holder, session: holder, process, machine: "vm", client: "claude-code" });
+  const self = { chat: holder, incarnation: 1 };
+  coordinator.call("leases.acquire", { self, resource, requestId: "r1", isBound: true });
+  close();
+  return home;
+}
+
+interface Around {
+  readonly parentPid?: number;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly patience?: Promise<"late">;
+  readonly ask?: Parameters<typeof checkCommit>[2];
+}
+
+function commit(home: CliHome, paths: readonly string[], around: Around = {}): Promise<CommitVerdict> {
+  const { parentPid = 1, env = {}, patience = new Promise<"late">(() => undefined) } = around;
+  const runtime = { ...home.runtime, env: { ...home.runtime.env, ...env } };
+  const ask = around.ask ?? (() => openCoordinatorLink(new Cli(home.io())));
+  const staged = paths.map((path) => `${path}\0`).join("");
+  return checkCommit(runtime, { root: home.project, staged, parentPid }, ask, patience);
+}
+
+function inChat(id: string): NodeJS.ProcessEnv {
+  return { CLAUDE_CODE_SESSION_ID: id };
+}
+
+it("[FI20] a commit with a file that another living chat has reserved is refused, with who has it and how to go on", async () => {
+  const home = withReservation();
+  expect(await commit(home, ["docs/a.md", "srcs/a.ts", ""])).toEqual({ isRefused: false, text: "" });
+  const { isRefused, text } = await commit(home, ["docs/a.md", "src/deep/a b.ts"]);
+  expect(isRefused).toBe(true);
+  expect(text).toMatch(/src\/deep\/a b\.ts: "the parser" \(chat aaaa1111-\S+, on vm\), since 3 min/);
+  expect(text).toMatch(/shim send aaaa1111-[^]*git commit --no-verify/);
+  expect(text).not.toContain("docs/a.md");
+  const many = await commit(
+    home,
+    Array.from({ length: 14 }, (_, at) => `src/f${at}.ts`),
+  );
+  expect(many.text).toMatch(/src\/f9\.ts[^]*and 4 more/);
+});
+
+it("[FI21] the chat itself commits what it has reserved, known by its process or its environment", async () => {
+  const home = withReservation();
+  home.alive.add(200);
+  addSession(home, { id: ids.elsewhere, pid: 200 });
+  expect(await commit(home, ["src/a.ts"], { parentPid: 100 })).toEqual({ isRefused: false, text: "" });
+  expect((await commit(home, ["src/a.ts"], { env: inChat(holder) })).isRefused).toBe(false);
+  expect((await commit(home, ["src/a.ts"], { env: inChat(ids.elsewhere) })).isRefused).toBe(true);
+});
+
+it("[FI21] what the command line has reserved keeps chats from committing it, not the user", async () => {
+  const home = aCliHome();
+  expect((await home.shim("files", "reserve", "a.ts")).code).toBe(0);
+  addSession(home, { id: ids.elsewhere });
+  expect((await commit(home, ["a.ts"])).isRefused).toBe(false);
+  expect((await commit(home, ["a.ts"], { env: inChat(ids.elsewhere) })).isRefused).toBe(true);
+});
+
+it("[FI22] what is over, and what a chat that has died held, is free", async () => {
+  const home = withReservation();
+  expect((await home.shim("lease", "force-release", resource, "--reason", "test")).code).toBe(0);
+  expect(await commit(home, ["src/a.ts"])).toEqual({ isRefused: false, text: "" });
+  const other = withReservation();
+  other.alive.delete(100);
+  expect(await commit(other, ["src/a.ts"])).toEqual({ isRefused: false, text: "" });
+});
+
+it("[FI22] where SHIM cannot answer, the commit goes on with a warning; switched off, or with nothing stored, without one", async () => {
+  const home = withReservation();
+  const goesOn = { isRefused: false, text: expect.stringMatching(/not checked \(.*\); the commit goes on/) as string };
+  const never = new Promise<never>(() => undefined);
+  expect(await commit(home, ["src/a.ts"], { ask: () => never, patience: Promise.resolve("late") })).toEqual(goesOn);
+  const broken = Object.create(home.runtime.store) as typeof home.runtime.store;
+  broken.write = () => {
+    throw new StoreError("store_locked", "the store is locked");
+  };
+  const locked = { ...home, runtime: { ...home.runtime, store: broken } };
+  expect(await commit(locked, ["src/a.ts"])).toEqual(goesOn);
+  const { config } = home.runtime;
+  const off = { ...config, team: { ...config.team, isEnabled: false } };
+  expect(await commit({ ...home, runtime: { ...home.runtime, config: off } }, ["src/a.ts"])).toMatchObject({
+    text: "",
+  });
+  expect(await commit(aCliHome(), ["src/a.ts"])).toEqual({ isRefused: false, text: "" });
+  writeEdgeConfig(home.paths.home, {
+    url: "http://127.0.0.1:9",
+    workspace: "local",
+    machine: "vm",
+    token: "t".repeat(40),
+  });
+  expect(await commit(home, ["src/a.ts"])).toEqual(goesOn);
+});

@@ -1,0 +1,238 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { OutputOf } from "../../../src/contract/operations.ts";
+import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
+import { addSession, aCliHome, ids, seed, type CliHome } from "../../support/cli-home.ts";
+import { submit, Worker } from "../../support/cli-worker.ts";
+import { EdgeRuntime } from "../../support/edge-runtime.ts";
+import { realEdgeClient } from "../../support/real-edge-client.ts";
+
+async function explained(home: CliHome, task: string): Promise<string[]> {
+  const ran = await home.shim("explain", task);
+  expect([ran.code, ran.err]).toEqual([0, ""]);
+  const why = (await home.shim("explain", task, "--json")).json()["why"] as string[];
+  expect(ran.out).toBe(`${why.join("\n")}\n`);
+  return why;
+}
+
+function aWorker(...all: ConstructorParameters<typeof Worker>): Worker {
+  return new Worker(...all);
+}
+
+it("[CL51] of a blocked task those that it waits for are named, and how they are", async () => {
+  const home = aCliHome();
+  const [done, running, waiting] = [
+    await submit(home, "a"),
+    await submit(home, "b"),
+    await submit(home, "c", "--delay", "1h"),
+  ];
+  const task = await submit(home, "test", "--depends-on", done, running, waiting);
+  const worker = new Worker(home);
+  worker.take().done();
+  worker.take().beat(40, "half way");
+  expect(await explained(home, task)).toEqual([
+    `Task ${task} (test) is blocked: 2 of the 3 tasks that it depends on must end first.`,
+    `  task ${running} (b): running, by w, 40 % half way`,
+    `  task ${waiting} (c): scheduled`,
+  ]);
+  expect((await home.shim("explain", task, "--json")).json()).toMatchObject({
+    task: { state: "blocked" },
+    needs: [
+      { known: { state: "done" } },
+      { known: { state: "running", chat: "w" } },
+      { known: { state: "scheduled" } },
+    ],
+  });
+});
+
+it("[CL51] of a scheduled task it is said until when it waits, and why", async () => {
+  const home = aCliHome();
+  const asked = await submit(home, "a", "--delay", "2h");
+  expect(await explained(home, asked)).toEqual([
+    expect.stringMatching(/^Task \d+ \(a\) is scheduled: it is queued at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, in 2 h\.$/),
+    "Its submit asked for that.",
+  ]);
+  const failed = await submit(home, "b");
+  new Worker(home).take().failed("no disk", true);
+  expect((await explained(home, failed))[1]).toBe(
+    "Attempt 1 of 3, by w, ended: failed: no disk. It waits before the next one.",
+  );
+});
+
+it("[CL51] of a queued task each chat that lives is named, with what keeps it from it", async () => {
+  const home = aCliHome();
+  const task = await submit(home, "build", "--capability", "gpu", "big");
+  expect(await explained(home, task)).toEqual([`Task ${task} (build) is queued: no chat lives that could take it.`]);
+  const all = ["gpu", "big"];
+  aWorker(home, { chat: "a-lacks" });
+  const full = aWorker(home, { chat: "b-full", capabilities: all, capacity: 1 });
+  await submit(home, "other");
+  await home.shim("task", "cancel", task, "--reason", "again");
+  full.take();
+  const again = await submit(home, "build", "--capability", "gpu", "big");
+  aWorker(home, { chat: "c-drains", capabilities: all }).drain();
+  aWorker(home, { chat: "d-none", capabilities: all, capacity: 0 });
+  aWorker(home, { chat: "e-other", capabilities: all, taskTypes: ["lint", "test"] });
+  aWorker(home, { chat: "e-stuck", capabilities: all }).isStuck();
+  aWorker(home, { chat: "f-gone", capabilities: all }).leave();
+  const obstacles = [
+    "  a-lacks: lacks big",
+    "  b-full: is full: it has 1 of 1 task",
+    "  c-drains: drains: it ends what it has",
+    "  d-none: takes no tasks",
+    "  e-other: is only given lint, test",
+    "  e-stuck: says that it is stuck: it is given nothing before it goes on",
+  ];
+  expect(await explained(home, again)).toEqual([
+    `Task ${again} (build) is queued: none of the 6 chats that live can take it now.`,
+    ...obstacles,
+  ]);
+  aWorker(home, { chat: "g-free", capabilities: all, capacity: 2 });
+  expect(await explained(home, again)).toEqual([
+    `Task ${again} (build) is queued: 1 of the 7 chats that live can take it.`,
+    ...obstacles,
+    "  g-free: has 0 of 2 tasks; takes it when it asks",
+  ]);
+  expect((await home.shim("explain", again, "--json")).json()).toMatchObject({
+    takers: [
+      { obstacle: "lacks_capability", lacks: ["big"] },
+      { obstacle: "full", held: 1, capacity: 1 },
+      { obstacle: "draining" },
+      { obstacle: "takes_none" },
+      { obstacle: "other_types", taskTypes: ["lint", "test"] },
+      { obstacle: "stuck" },
+      { obstacle: null, held: 0, taskTypes: null },
+    ],
+  });
+});
+
+it("[CL51] of a queued task a budget that is used up is named, of the chat or of the day", async () => {
+  const home = aCliHome();
+  const worker = aWorker(home);
+  await submit(home, "build");
+  const work = worker.take();
+  const task = await submit(home, "build");
+  worker.set({ budgets: { task: {}, chat: { tokens: 100 }, day: { tokens: 1_000 } } });
+  work.used({ tokens: 150 });
+  expect((await explained(home, task))[1]).toBe("  w: has used up its budget: it begins nothing until that is raised");
+  worker.set({ budgets: { chat: { tokens: null }, day: { tokens: 120 } } });
+  expect(await explained(home, task)).toEqual([
+    `Task ${task} (build) is queued: the one chat that lives cannot take it now.`,
+    "  w: must wait: the budget of the workspace is used up for today (UTC)",
+  ]);
+});
+
+it("[CL51] of a join it is said that the coordinator makes it", async () => {
+  const home = aCliHome();
+  const plan = [
+    { type: "part", ref: "p" },
+    { type: "join", joinRule: "collect", dependsOn: ["p"] },
+  ];
+  writeFileSync(join(home.project, "plan.json"), JSON.stringify(plan));
+  const ran = await home.shim("task", "submit", "--graph", "plan.json", "--json");
+  const { tasks } = ran.json() as OutputOf<"tasks.submit">;
+  const task = String(tasks[1]?.task);
+  expect((await explained(home, task)).at(-1)).toBe("Then the coordinator joins their results by the rule collect.");
+  aWorker(home).take().done();
+  expect(await explained(home, task)).toEqual([
+    `Task ${task} (join) is done: the coordinator has joined the results of its parts (collect).`,
+  ]);
+});
+
+it("[CL51] of one that somebody has it is said who, how far, and until when", async () => {
+  const home = aCliHome();
+  const task = await submit(home, "build");
+  const worker = new Worker(home);
+  worker.take(false);
+  home.now += 10_000;
+  expect(await explained(home, task)).toEqual([
+    `Task ${task} (build) is assigned to w, and not begun: it must begin within 20 s, else it is queued again.`,
+  ]);
+  const running = await submit(home, "test");
+  const work = worker.take();
+  home.now += 5_000;
+  work.beat(40, "half\nway");
+  home.now += 7_000;
+  await home.shim("task", "cancel", running, "--reason", "not wanted");
+  expect(await explained(home, running)).toEqual([
+    `Task ${running} (test) is running: by w for 12 s, attempt 1 of 3.`,
+    "Progress: 40 % half way",
+    "Last heartbeat: 7 s ago; silent for 53 s more it has stalled.",
+    "The attempt must end within 59 min, else it is a timeout.",
+    "It was cancelled: its chat learns so with the answer to its next heartbeat.",
+  ]);
+  work.done();
+  expect(await explained(home, running)).toEqual([`Task ${running} (test) is done: by w, 0 s ago, after 12 s.`]);
+});
+
+it("[CL51] of a dead task it is said why, how each attempt ended, and what can be done", async () => {
+  const home = aCliHome();
+  const task = await submit(home, "build");
+  const dependent = await submit(home, "test", "--depends-on", task);
+  const work = new Worker(home).take();
+  home.now += 3_000;
+  work.failed("no disk");
+  expect(await explained(home, task)).toEqual([
+    `Task ${task} (build) is dead: its last failure is none that another attempt would mend (1 of 3 attempts).`,
+    expect.stringMatching(/^Last said: .*no disk$/),
+    "  attempt 1, by w: failed, after 3 s, 0 s ago: no disk",
+    `\`shim queue replay ${task}\` begins it anew, \`shim queue discard ${task} --reason <text>\` gives it up.`,
+  ]);
+  const [first, , needed, advice] = await explained(home, dependent);
+  expect([first, needed, advice]).toEqual([
+    `Task ${dependent} (test) is dead: one that it depends on is dead or cancelled.`,
+    `  task ${task} (build): dead (failed)`,
+    expect.stringMatching(/^First replay those, then it: /),
+  ]);
+  await home.shim("queue", "discard", dependent, "--reason", "no use");
+  expect(await explained(home, dependent)).toEqual([
+    `Task ${dependent} (test) is dead: it was given up for good.`,
+    "Last said: no use",
+    `  task ${task} (build): dead (failed)`,
+    "It is not replayed; what is still wanted is submitted anew.",
+  ]);
+  const cancelled = await submit(home, "c");
+  await home.shim("task", "cancel", cancelled, "--reason", "not wanted");
+  expect(await explained(home, cancelled)).toEqual([`Task ${cancelled} (c) is cancelled: not wanted.`]);
+});
+
+it("[CL51] digits alone are a task, also where a session's id begins with them", async () => {
+  const home = aCliHome();
+  seed(home);
+  expect(await home.shim("explain", "7")).toMatchObject({
+    code: 3,
+    err: "shim: there is no task 7, or it is no longer kept\n",
+  });
+  addSession(home, { id: "77771111-0000-4000-8000-000000000007" });
+  expect((await home.shim("explain", "7777")).err).toContain("A session is meant by more of its id than digits.");
+  expect((await home.shim("explain", "77771111-")).out).toContain("77771111-0000");
+  expect((await home.shim("explain", ids.dead)).out).toContain(ids.dead);
+  expect(await home.shim("explain", "9007199254740993")).toMatchObject({ code: 2 });
+});
+
+it("[CL51] in a workspace it is the same, with the connections of its chats", async () => {
+  const edge = await EdgeRuntime.open();
+  const { url, workspace, adminToken } = edge;
+  const home = aCliHome();
+  writeEdgeConfig(home.paths.home, { url, workspace, machine: "admin", token: adminToken });
+  await realEdgeClient(url, adminToken, "given", { taskTypes: ["lint"], capabilities: ["gpu"] });
+  await edge.call("chats.register", {
+    chat: "unheard",
+    session: "u",
+    process: "u",
+    machine: "admin",
+    client: "test",
+    taskTypes: ["*"],
+    capabilities: ["gpu"],
+  });
+  const task = await submit(home, "build", "--capability", "gpu");
+  const dependent = await submit(home, "test", "--depends-on", task);
+  expect(await explained(home, task)).toEqual([
+    `Task ${task} (build) is queued: 1 of the 2 chats that live can take it.`,
+    "  given: is only given lint",
+    "  unheard: has 0 of 3 tasks; has no connection, so it must ask",
+  ]);
+  expect((await explained(home, dependent))[1]).toBe(`  task ${task} (build): queued`);
+  expect(await home.shim("explain", "7")).toMatchObject({ code: 3 });
+});

@@ -1,0 +1,222 @@
+import { expect, it } from "vitest";
+import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
+import { shortIdAmong, shortIds } from "../../../src/shared/short-id.ts";
+import { addSession, aCliHome, checkpointOf, ids, seed, type CliHome } from "../../support/cli-home.ts";
+
+/** Ids of workers begin with the time: these three share 8, 13 and more characters. */
+const workers = [
+  "01a1fbb6-1111-7aaa-8000-000000000001",
+  "01a1fbb6-1112-7aaa-8000-000000000002",
+  "01a1fbb6-1112-7aaa-9000-000000000003",
+] as const;
+
+function withWorkers(): CliHome {
+  const home = aCliHome();
+  for (const id of workers) addSession(home, { id, pid: 300, title: `task of ${id.slice(-1)}` });
+  return home;
+}
+
+async function shownIds(home: CliHome): Promise<string[]> {
+  const { out } = await home.shim("sessions");
+  return out
+    .split("\n")
+    .slice(1, -1)
+    .map((line) => line.split(" ")[0] ?? "")
+    .toSorted();
+}
+
+it("[CL78] sessions are shown with as many characters as are unique, and what is shown is accepted", async () => {
+  const home = withWorkers();
+  addSession(home, { id: ids.dead, pid: 200 });
+  const shown = await shownIds(home);
+  expect(shown).toEqual(["01a1fbb6-1111", "01a1fbb6-1112-7aaa-8", "01a1fbb6-1112-7aaa-9", "bbbb2222"]);
+  for (const id of shown) expect((await home.shim("explain", id)).code).toBe(0);
+  const { out } = await home.shim("up", "--once");
+  expect(out).toContain("shim resume 01a1fbb6-1112-7aaa-9\n");
+});
+
+it("[CL78] checkpoints are shown with as many characters as are unique, and what is shown is accepted", async () => {
+  const home = withWorkers();
+  const listed = (await home.shim("checkpoints", "--json")).json()["checkpoints"] as { id: string; shortId: string }[];
+  const short = listed.map(({ shortId }) => shortId);
+  expect(new Set(short).size).toBe(3);
+  for (const { id, shortId } of listed) {
+    expect((await home.shim("checkpoints", "show", shortId, "--json")).json()).toMatchObject({ checkpoint: { id } });
+    expect((await home.shim("checkpoints")).out).toContain(`  ${shortId}  `);
+  }
+});
+
+it("[CL78] a short id has at least 8 characters behind its prefix, does not end in a hyphen, and may be the whole id", () => {
+  expect(shortIdAmong("cp_01a1fbb6-1111", [])).toBe("cp_01a1fbb6");
+  expect(shortIdAmong("01a1fbb6-1111", ["01a1fbb6x"])).toBe("01a1fbb6-1");
+  expect(shortIdAmong("abc", ["abc", "abcdefghij"])).toBe("abc");
+  expect(shortIdAmong("abcdefghij", ["abcdefghijk"])).toBe("abcdefghij");
+  const short = shortIds(["aaaaaaaa1", "aaaaaaaa2", "b"]);
+  expect(["aaaaaaaa1", "aaaaaaaa2", "b", "aaaaaaaa3"].map(short)).toEqual(["aaaaaaaa1", "aaaaaaaa2", "b", "aaaaaaaa3"]);
+});
+
+it("[CL79] an ambiguous id is refused with short ids and titles, and at most eight of them", async () => {
+  const home = withWorkers();
+  const ran = await home.shim("explain", "01a1fbb6-1112");
+  expect(ran.code).toBe(2);
+  expect(ran.err).toContain('"01a1fbb6-1112" is the beginning of several sessions; give more of the id:\n');
+  expect(ran.err).toContain("  01a1fbb6-1112-7aaa-8  0 s ago  task of 2\n  01a1fbb6-1112-7aaa-9  0 s ago  task of 3\n");
+  expect(ran.err).not.toContain("task of 1");
+  const checkpoint = await home.shim("restore", "cp_", "--files");
+  expect(checkpoint.code).toBe(2);
+  expect(checkpoint.err).toMatch(/ {2}cp_\S+ {2}0 s ago {2}on_demand {2}task of 1\n/);
+  for (let at = 0; at < 9; at += 1) addSession(home, { id: `cccc0000-${at}`, pid: 300 });
+  const many = await home.shim("explain", "cccc", "--json");
+  expect((many.json()["error"] as { candidates: string[] }).candidates).toHaveLength(8);
+  expect(many.err).toContain("\n  and more\n");
+});
+
+it("[CL80] a session is named, renamed, and loses its name again", async () => {
+  const home = aCliHome();
+  seed(home);
+  const named = await home.shim("name", "bbbb2", "  Parser\n work  ");
+  expect([named.code, named.out]).toEqual([0, 'bbbb2222 is called "Parser work".\n']);
+  expect((await home.shim("sessions")).out).toMatch(/bbbb2222 .* Parser work\n/);
+  const json = (await home.shim("name", "bbbb2", "Second", "--json")).json();
+  expect(json).toEqual({ session: ids.dead, name: "Second", title: "Second" });
+  const cleared = await home.shim("name", "bbbb2", "--clear");
+  expect(cleared.out).toBe('bbbb2222 has no name now; its title is "work of bbbb".\n');
+  expect((await home.shim("sessions")).out).not.toContain("Second");
+});
+
+it("[CL80] a name is redacted and bounded; wrong usage changes nothing", async () => {
+  const home = aCliHome();
+  seed(home);
+  const secret = `ghp_${"a1B2c3D4e5F6g7H8i9J0".repeat(2).slice(0, 36)}`;
+  await home.shim("name", "bbbb2", `token ${secret}`);
+  const stored = home.runtime.store.read((sql) => sessions.get(sql, ids.dead)?.name, null);
+  expect(stored).not.toContain(secret);
+  const wrong: [string[], RegExp][] = [
+    [["name", "bbbb2"], /give either a name or --clear/],
+    [["name", "bbbb2", "x", "--clear"], /give either a name or --clear/],
+    [["name", "bbbb2", "  "], /the name is empty/],
+    [["name", "bbbb2", "x".repeat(101)], /longer than 100 characters/],
+  ];
+  for (const [argv, message] of wrong) {
+    const ran = await home.shim(...argv);
+    expect([argv, ran.code]).toEqual([argv, 2]);
+    expect(ran.err).toMatch(message);
+  }
+  expect((await home.shim("name", "zzzz", "x")).code).toBe(3);
+  expect(home.runtime.store.read((sql) => sessions.get(sql, ids.dead)?.name, null)).toBe(stored);
+});
+
+it("[CL80] the name travels with an export", async () => {
+  const home = aCliHome();
+  seed(home);
+  await home.shim("name", "bbbb2", "Parser work");
+  const file = `${home.folder}/all.jsonl`;
+  await home.shim("export", file);
+  const other = aCliHome();
+  expect((await other.shim("import", file)).code).toBe(0);
+  expect(other.runtime.store.read((sql) => sessions.get(sql, ids.dead)?.name, null)).toBe("Parser work");
+});
+
+it("[CL81] the name stands for the title in every list", async () => {
+  const home = aCliHome();
+  seed(home);
+  await home.shim("name", "bbbb2", "Parser work");
+  const outputs = [
+    (await home.shim("sessions", "--incomplete")).out,
+    (await home.shim("up", "--once")).out,
+    (await home.shim("explain", "bbbb2")).out,
+    (await home.shim("checkpoints")).out,
+    (await home.shim("search", "parser")).out,
+  ];
+  expect(outputs.filter((out) => !out.includes("Parser work"))).toEqual([]);
+  expect((await home.shim("sessions", "--json")).json()["sessions"]).toContainEqual(
+    expect.objectContaining({ id: ids.dead, title: "Parser work", name: "Parser work" }),
+  );
+});
+
+it("[CL82] a session that was offered and not taken has its cause in `up` and in JSON, and so has one that is continued", async () => {
+  const home = aCliHome();
+  seed(home);
+  const mark = (recovery: sessions.Recovery): void =>
+    home.runtime.store.write((sql) => sessions.setRecovery(sql, home.now, ids.dead, recovery, "nobody"));
+  const cause = async (): Promise<unknown> => {
+    const listed = (await home.shim("sessions", "--json")).json()["sessions"] as { id: string; cause: unknown }[];
+    return listed.find(({ id }) => id === ids.dead)?.cause;
+  };
+  mark("offered");
+  home.now += 120_000;
+  const { out } = await home.shim("up", "--once");
+  expect(out).toMatch(/bbbb2222 .* killed, 3 min ago: shim resume bbbb2222\n/);
+  expect(await cause()).toBe("killed");
+  for (const recovery of ["recovered", "dismissed"] as const) {
+    mark(recovery);
+    expect(await cause()).toBe("killed");
+  }
+});
+
+it("[CL83] [CL84] each session is listed once with its newest checkpoints, and each row shows what it holds", async () => {
+  const home = aCliHome();
+  addSession(home, {
+    id: ids.dead,
+    pid: 200,
+    title: "fix the parser",
+    entries: [
+      { kind: "prompt", text: "fix the parser with pnpm" },
+      { kind: "tool_start", id: "t1", name: "Bash", input: "pnpm test" },
+      { kind: "tool_end", id: "t2", name: "Edit", input: "a.ts", path: "/p/a.ts", action: "edited" },
+    ],
+  });
+  addSession(home, {
+    id: ids.finished,
+    pid: 400,
+    title: "docs",
+    entries: [{ kind: "prompt", text: "write docs about pnpm" }],
+  });
+  for (let at = 0; at < 6; at += 1) {
+    home.now += 1_000;
+    home.runtime.store.write((sql) =>
+      sql.run(
+        `INSERT INTO checkpoints (id, session_id, at, trigger, hash, journal_seq, raw_bytes, redactions, summary, body)
+         SELECT ?, session_id, ?, 'time', hash, journal_seq, raw_bytes, redactions, summary, body FROM checkpoints
+         WHERE session_id = ? LIMIT 1`,
+        `cp_zz${at}00000000`,
+        home.now,
+        ids.dead,
+      ),
+    );
+  }
+  const { out } = await home.shim("checkpoints");
+  expect(out.match(/^bbbb2222 {2}fix the parser {2}\S+/gm)).toHaveLength(1);
+  expect(out).toMatch(/ {2}cp_zz500000 +0 s ago +time +fix the parser with pnpm +Bash pnpm test +a\.ts\n/);
+  expect(out).toContain("  2 more: add `--session bbbb2222`\n");
+  expect(out).toContain("cccc4444  docs");
+  const limited = (await home.shim("checkpoints", "--limit", "1", "--json")).json()["sessions"];
+  expect(limited).toEqual([expect.objectContaining({ id: ids.dead, total: 7 })]);
+  const one = (await home.shim("checkpoints", "--session", "bbbb", "--limit", "6", "--json")).json()["checkpoints"];
+  expect(one).toHaveLength(6);
+  const found = await home.shim("search", "pnpm", "--limit", "2");
+  expect(found.out.match(/^bbbb2222 /gm)).toHaveLength(1);
+  expect(found.out).toMatch(/^cccc4444 {2}docs/m);
+  expect((await home.shim("search", "pnpm", "--json")).json()["sessions"]).toMatchObject([
+    { id: ids.dead, total: 7, checkpoints: [{ contents: { lastRequest: "fix the parser with pnpm" } }, {}] },
+    { id: ids.finished, total: 1 },
+  ]);
+});
+
+it("[CL84] a damaged checkpoint is marked, and the others are listed", async () => {
+  const home = aCliHome();
+  seed(home);
+  const id = checkpointOf(home, ids.dead);
+  home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'x' WHERE id = ?", id));
+  const { code, out } = await home.shim("checkpoints");
+  expect(code).toBe(0);
+  expect(out).toContain("(damaged)");
+  expect(out).toContain("fix the parser of aaaa1111");
+});
+
+it("[CL88] with other machines in the answer it says that none died here", async () => {
+  const home = aCliHome();
+  const { out } = await home.shim("sessions", "--incomplete", "--all-machines");
+  expect(out).toMatch(/^No session died unfinished on this machine\.\n\nOther machines: none\./);
+  expect((await home.shim("sessions", "--incomplete")).out).toBe("No session died unfinished.\n");
+});

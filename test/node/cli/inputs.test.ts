@@ -1,0 +1,78 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
+import { aCliHome } from "../../support/cli-home.ts";
+import { RealServer } from "../../support/edge-real-server.ts";
+
+const edge = { workspace: "team", machine: "m1", token: "shim_a.b", adminToken: "shim_c.d" };
+
+it("[CL34] what the engine refuses as bad input is wrong usage, said by field and with what is allowed", async () => {
+  const home = aCliHome();
+  for (const [args, said] of [
+    [["state", "set", "$chat/x", "1"], /^shim: key: keys that begin with \$ are the coordinator's own\.$/m],
+    [["state", "set", "k".repeat(513), "1"], /^shim: key: 1 to 512 characters without control characters\.$/m],
+    [["state", "set", "k", "x".repeat(140_000)], /has 140002 characters as JSON; at most 131072\.$/m],
+    [["send", "no name", "hi"], /^shim: target\.chat: 1 to 128 letters, digits and \. : @ _ -\.$/m],
+    [["lease", "list", "p".repeat(513)], /^shim: prefix: at most 512 characters\.$/m],
+    [["lease", "force-release", "x", "--reason", ""], /^shim: reason: at least 1 characters\.$/m],
+    [["lease", "run", "file:a/../b", "--", "true"], /^shim: resource: a path has no empty part, no \. and no \.\.$/m],
+    [["chats", "--limit", "201"], /1 to 200/],
+    [["state", "list", "--limit", "501"], /1 to 500/],
+  ] as const) {
+    const refused = await home.shimWith({ interrupted: () => new AbortController().signal }, ...args);
+    expect([args[1], refused.code, refused.err]).toEqual([args[1], 2, expect.stringMatching(said)]);
+    expect(refused.err).not.toMatch(/[✖→]/);
+  }
+});
+
+it("[CL35] without a limit a list is read to its end; with one it is a page, with the cursor to go on from", async () => {
+  const home = aCliHome();
+  for (const key of ["a", "b", "c"]) await home.shim("state", "set", key, "1");
+  const first = await home.shim("state", "list", "--limit", "2");
+  const [, cursor = ""] = /^There are more: --cursor (\S+)$/m.exec(first.out) ?? [];
+  const next = (await home.shim("state", "list", "--limit", "2", "--cursor", cursor, "--json")).json();
+  expect(next).toMatchObject({ entries: [{ key: "c" }], cursor: null });
+  const server = await RealServer.listen();
+  const lease = { holder: "c1", incarnation: 1, token: 1, ttlMs: 1, remainingMs: 1, isBound: false, heldForMs: 0 };
+  server.answer = ({ url }, response) => {
+    const isLast = url.includes("cursor=a");
+    const leases = [{ resource: isLast ? "b" : "a", ...lease }];
+    response.end(JSON.stringify({ leases, cursor: isLast ? null : "a b" }));
+  };
+  writeEdgeConfig(home.paths.home, { ...edge, url: server.url });
+  const all = (await home.shim("lease", "list", "--json")).json();
+  expect(all).toMatchObject({ leases: [{ resource: "a" }, { resource: "b" }], cursor: null });
+  expect((await home.shim("lease", "list", "--limit", "1")).out).toContain("There are more: --cursor 'a b'");
+});
+
+it("[CL35] the list of tokens tells until when each is good", async () => {
+  const home = aCliHome();
+  const server = await RealServer.listen();
+  const tokens = [null, 7_200_000, 0].map((expiresInMs, at) => {
+    return { id: `tok_${at}`, machine: "m", scope: "work", ageMs: 1, isRevoked: false, expiresInMs };
+  });
+  server.answer = (_request, response) => void response.end(JSON.stringify({ tokens }));
+  writeEdgeConfig(home.paths.home, { ...edge, url: server.url });
+  const { out } = await home.shim("edge", "token", "list");
+  expect(out).toMatch(/EXPIRES\ntok_0 .* good +never\ntok_1 .* good +in 2 h.*\ntok_2 .* over +-\n/);
+});
+
+it("[CL36] the secret in .dev.vars is for the development server only, whatever this machine is called in its address", async () => {
+  const home = aCliHome();
+  writeFileSync(join(home.project, ".dev.vars"), "SHIM_ADMIN_SECRET=of-dev\n");
+  const env = { ...home.runtime.env, SHIM_DEV_PORT: "9" };
+  const needs = "needs the secret of the deployment";
+  for (const [url, isUsed] of [
+    ["http://localhost:9/", true],
+    ["http://127.0.0.1:9", true],
+    ["http://[::1]:9", true],
+    ["http://127.0.0.1:10", false],
+    ["http://127.0.0.1:9/other", false],
+    ["https://localhost:9", false],
+    ["https://shim.example.com:9", false],
+  ] as const) {
+    const tried = await home.shimWith({ env }, "edge", "workspace", "create", "team", "--url", url);
+    expect([url, !tried.err.includes(needs)]).toEqual([url, isUsed]);
+  }
+});

@@ -1,0 +1,101 @@
+import { readFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { EdgeRuntime } from "../../support/edge-runtime.ts";
+import { LeaseDesk } from "../../support/lease-desk.ts";
+
+const forever = 'process.on("SIGTERM", () => process.exit(9)); writeFileSync(file, "1"); setInterval(() => 0, 1000);';
+/** With a process of its own that does not heed TERM and whose pid it writes. */
+const stubborn = `const { spawn } = require("node:child_process");
+  const deaf = spawn(process.execPath, ["-e", 'process.on("SIGTERM", () => 0); console.log("up"); setInterval(() => 0, 1000)']);
+  deaf.stdout.once("data", () => writeFileSync(file, String(deaf.pid)));`;
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0) && !/\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+it("[CL33] a command runs with the token of its lease, its exit code is passed on, and the lease is given back", async () => {
+  const desk = new LeaseDesk();
+  const script = "writeFileSync(file, process.env.SHIM_LEASE_TOKEN); exitWhenAsked(7);";
+  const running = desk.leaseRun(["--json"], script);
+  const [token] = await desk.written();
+  expect(await desk.held()).toMatchObject([{ token, holder: expect.stringMatching(/^run-/) as string }]);
+  desk.askToExit();
+  const ran = await running;
+  expect([ran.code, ran.json()]).toEqual([7, { resource: "db", token, exitCode: 7 }]);
+  expect([await desk.held(), await desk.chats()]).toEqual([[], ["offline"]]);
+});
+
+it("[CL33] a lease that is not free in time is answered with 75, and the command is not started", async () => {
+  const desk = new LeaseDesk();
+  const running = desk.leaseRun([], 'writeFileSync(file, "1"); exitWhenAsked(0);');
+  await desk.written();
+  for (const options of [[], ["--wait", "0.4s"]]) {
+    const late = await desk.leaseRun(options, 'writeFileSync(file, "wrong");');
+    expect([options, late.code]).toEqual([options, 75]);
+    expect(late.err).toMatch(/db/);
+  }
+  const next = desk.leaseRun(["--wait", "30s"], 'writeFileSync(file, "2");');
+  desk.askToExit();
+  expect([(await running).code, (await next).code, await desk.written()]).toEqual([0, 0, [2]]);
+});
+
+it("[CL33] a command whose lease is lost is ended with all of its processes, and answered with 76", async () => {
+  const desk = new LeaseDesk();
+  const running = desk.leaseRun(["--ttl", "2s"], stubborn);
+  const [deaf = 0] = await desk.written();
+  const before = Date.now();
+  await desk.forceRelease("db");
+  const ran = await running;
+  expect([ran.code, isAlive(deaf)]).toEqual([76, false]);
+  expect(ran.err).toContain("the lease on db was lost");
+  // KILL, since one of them does not heed TERM.
+  expect(Date.now() - before).toBeGreaterThan(4_900);
+});
+
+it("[CL33] Ctrl-C ends the command and gives the lease back; before the lease is got it starts nothing", async () => {
+  const desk = new LeaseDesk();
+  const running = desk.leaseRun([], forever);
+  await desk.written();
+  const waiting = desk.leaseRun(["--wait", "1h"], 'writeFileSync(file, "wrong");');
+  await expect.poll(() => desk.chats()).toHaveLength(2);
+  desk.stop.abort();
+  expect([(await running).code, (await waiting).code]).toEqual([9, 130]);
+  expect([await desk.written(), await desk.held(), await desk.chats()]).toEqual([[1], [], ["offline", "offline"]]);
+});
+
+it("[CL33] what cannot be started, and what is no duration, is said", async () => {
+  const desk = new LeaseDesk();
+  const none = await desk.home.shimWith(desk.real, "lease", "run", "db", "--", "no-such-program");
+  expect([none.code, none.err]).toEqual([127, expect.stringContaining("no program no-such-program")]);
+  expect(await desk.held()).toEqual([]);
+  for (const wrong of [
+    ["--ttl", "0s"],
+    ["--wait", "2h"],
+    ["--ttl", "x"],
+  ]) {
+    const refused = await desk.home.shim("lease", "run", "db", ...wrong, "--", "true");
+    expect([refused.code, refused.err]).toEqual([2, expect.stringMatching(/from [01]s to 1h/)]);
+  }
+});
+
+it("[CL33] on the edge it is the same: token, exit code, 75, 76 and what is left", async () => {
+  const runtime = await EdgeRuntime.open();
+  const desk = new LeaseDesk();
+  await desk.joinEdge(runtime);
+  const running = desk.leaseRun(["--ttl", "2s"], `${stubborn} setTimeout(() => process.exit(0), 60_000);`);
+  const [deaf = 0] = await desk.written();
+  expect(await desk.held()).toMatchObject([{ holder: expect.stringMatching(/^run-m1-/) as string }]);
+  const refused = await desk.leaseRun(["--wait", "0.3s"], "");
+  expect([refused.code, refused.err]).toEqual([75, expect.any(String)]);
+  await expect.poll(async () => (await desk.held())[0]?.heldForMs, { timeout: 30_000 }).toBeGreaterThan(2_500);
+  await desk.forceRelease("db");
+  expect([(await running).code, isAlive(deaf)]).toEqual([76, false]);
+  const script = "process.exit(Number(process.env.SHIM_LEASE_TOKEN) > 0 ? 5 : 6)";
+  expect((await desk.leaseRun(["--wait", "10s"], script)).code).toBe(5);
+  expect(await desk.held()).toEqual([]);
+  expect(new Set(await desk.chats())).toEqual(new Set(["offline"]));
+});

@@ -1,0 +1,271 @@
+import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { fileErrorText } from "../../../src/cli/file-error.ts";
+import type { Io } from "../../../src/cli/io.ts";
+import { StoreError } from "../../../src/store/store-error.ts";
+import { version } from "../../../src/platform/version.ts";
+import { aCliHome, checkpointOf, ids, seed } from "../../support/cli-home.ts";
+
+it("prints help that names every command and the exit codes, and the version", async () => {
+  const home = aCliHome();
+  const help = await home.shim("--help");
+  expect(help.code).toBe(0);
+  const names = [
+    "init",
+    "up",
+    "uninstall",
+    "sessions",
+    "checkpoints",
+    "search",
+    "resume",
+    "restore",
+    "explain",
+    "doctor",
+  ];
+  for (const name of [...names, "config", "pause", "forget", "export", "import", "statusline", "mcp", "hook"])
+    expect(help.out).toMatch(new RegExp(`^  ${name}\\b`, "m"));
+  expect(help.out).toContain("Exit codes:");
+  expect((await home.shim()).out).toBe(help.out);
+  expect((await home.shim("--version")).out).toBe(`${version}\n`);
+  expect((await home.shim("help", "resume")).out).toContain("--dismiss <session>");
+  expect(existsSync(home.paths.home)).toBe(false);
+});
+
+it("[CL1] wrong commands, options and arguments answer 2, say what is wrong and do nothing", async () => {
+  const home = aCliHome();
+  for (const argv of [
+    ["nonsense"],
+    ["sessions", "--what"],
+    ["sessions", "show"],
+    ["sessions", "--limit", "0"],
+    ["search", "x", "--since", "soon"],
+    ["pause", "soonish"],
+  ]) {
+    const ran = await home.shim(...argv);
+    expect([argv, ran.code]).toEqual([argv, 2]);
+    expect(ran.out).toBe("");
+    expect(ran.err).toMatch(/^shim: /);
+  }
+  for (const [typed, meant] of Object.entries({ sesions: "sessions", inti: "init", chekpoits: "checkpoints", u: "up" }))
+    expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n(Did you mean ${meant}?)\n`);
+  for (const typed of ["install", "foo", "get", "remove", "report"]) {
+    const { err } = await home.shim(typed);
+    expect(err).toContain(`unknown command '${typed}'\n\`shim --help\``);
+  }
+  expect((await home.shim("sessions", "--limt", "3")).err).toContain("Did you mean --limit?");
+  const json = await home.shim("sessions", "--limit", "many", "--json");
+  expect(json.json()).toMatchObject({ error: { code: "wrong_usage" } });
+  expect(existsSync(home.paths.home)).toBe(false);
+});
+
+it("[CL2] [CL79] an unknown id answers 3 and says how to list, an ambiguous one 2 with what each candidate is", async () => {
+  const home = aCliHome();
+  seed(home);
+  const unknown = await home.shim("explain", "zzzz");
+  expect(unknown.code).toBe(3);
+  expect(unknown.err).toContain("`shim sessions` lists them");
+  const both = await home.shim("explain", "bbbb", "--json");
+  expect(both.code).toBe(2);
+  expect(both.json()).toMatchObject({ error: { code: "ambiguous", candidates: [ids.dead, ids.elsewhere] } });
+  expect(both.err).toContain("bbbb2222  60 s ago  work of bbbb\n");
+  expect(both.err).toContain("bbbb3333  60 s ago  work of bbbb\n");
+  expect((await home.shim("explain", "bbbb2")).code).toBe(0);
+  expect((await home.shim("explain", "")).code).toBe(3);
+  const checkpoint = checkpointOf(home, ids.dead);
+  const short = checkpoint.slice("cp_".length);
+  expect((await home.shim("checkpoints", "show", short, "--json")).json()).toMatchObject({
+    checkpoint: { id: checkpoint },
+  });
+  expect((await home.shim("checkpoints", "show", "cp_zz")).err).toContain("`shim checkpoints` lists them");
+});
+
+it("[CL3] colours stand in a terminal only, and NO_COLOR switches them off", async () => {
+  const home = aCliHome();
+  seed(home);
+  const screen = { isTty: true };
+  expect((await home.shimWith(screen, "up", "--once")).out).toContain("\u001b[");
+  expect((await home.shim("up", "--once")).out).not.toContain("\u001b");
+  for (const env of [{ NO_COLOR: "1" }, { TERM: "dumb" }]) {
+    const plain = await home.shimWith({ ...screen, env: { ...home.runtime.env, ...env } }, "up", "--once");
+    expect(plain.out).not.toContain("\u001b");
+  }
+});
+
+it("[CL4] stored texts cannot move the cursor, set the title or turn the text around", async () => {
+  const home = aCliHome();
+  seed(home);
+  const hostile = "\u001b]0;owned\u0007\u001b[2Jboo\u202e\u009b31m";
+  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET title = ? WHERE id = ?", hostile, ids.dead));
+  for (const argv of [
+    ["sessions"],
+    ["sessions", "show", ids.dead],
+    ["explain", ids.dead],
+    ["up", "--once"],
+    ["sessions", "--json"],
+  ]) {
+    const { out } = await home.shim(...argv);
+    expect(out).toContain("boo");
+    // eslint-disable-next-line no-control-regex -- control characters are what this looks for
+    expect(out).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/);
+  }
+});
+
+it("[CL4] of stored texts no colour, no hidden text and no invisible character is shown, also in a terminal", async () => {
+  const home = aCliHome();
+  seed(home);
+  const hostile = "\u001b[8mhid\u001b[31mden\u200b\u2060\ufeff\u{e0041}\ue123[31m";
+  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET title = ? WHERE id = ?", hostile, ids.dead));
+  for (const argv of [["sessions"], ["sessions", "show", ids.dead], ["explain", ids.dead], ["up", "--once"]]) {
+    const { out } = await home.shimWith({ isTty: true }, ...argv);
+    expect(out).toContain("hidden");
+    expect(out).not.toMatch(/[\u200b\u2060\ufeff]|[\u{e0000}-\u{e0fff}]/u);
+    // eslint-disable-next-line no-control-regex -- colours begin with ESC
+    expect(out).not.toMatch(/\u001b(?!\[(?:1|2|22|3[0-9])m)|\u001b\[31mden/);
+  }
+  const { out } = await home.shim("sessions", "--json");
+  expect(out).toContain("\\u200b");
+  expect(out).not.toContain("\u200b");
+});
+
+function failing(error: Error): Partial<Io> {
+  return {
+    makeRuntime: async () => {
+      throw error;
+    },
+  };
+}
+
+it("[CL5] broken storage and bugs answer 1 with one line; the stack is only for SHIM_DEBUG=1", async () => {
+  const home = aCliHome();
+  const full = await home.shimWith(
+    failing(new StoreError("store_full", "the disk is full; free some space")),
+    "sessions",
+    "--json",
+  );
+  expect(full.code).toBe(1);
+  expect(full.json()).toEqual({ error: { code: "store_full", message: "the disk is full; free some space" } });
+  expect(full.err).toBe("shim: the disk is full; free some space\n");
+  const bug = failing(new Error("oops"));
+  const quiet = await home.shimWith(bug, "sessions");
+  expect(quiet.err).toBe("shim: oops (a bug of SHIM; SHIM_DEBUG=1 shows where)\n");
+  const loud = await home.shimWith({ ...bug, env: { ...home.runtime.env, SHIM_DEBUG: "1" } }, "sessions");
+  expect(loud.err).toContain("cli-program.test.ts");
+});
+
+it("[CL5] a file that cannot be used is no bug: its path and what to do, exit code 1", async () => {
+  const home = aCliHome();
+  seed(home);
+  const file = join(home.folder, "file");
+  writeFileSync(file, "");
+  const inFile = { env: { ...home.runtime.env, SHIM_HOME: join(file, "shim") } };
+  mkdirSync(join(home.folder, ".claude"));
+  const missing = join(home.folder, "nope", "e");
+  const cases: [Partial<Io>, string[], string, string][] = [
+    [{}, ["import", home.folder], home.folder, "is a folder"],
+    [{}, ["export", missing], missing, "make the folder"],
+    [inFile, ["config", "set", "recovery", "ask"], join(file, "shim"), "SHIM_HOME"],
+    [
+      inFile,
+      ["init", "--yes"],
+      join(file, "shim"),
+      "Nothing was changed. Make that folder one that your user can write to",
+    ],
+  ];
+  for (const [io, argv, path, advice] of cases) {
+    const ran = await home.shimWith(io, ...argv, "--json");
+    expect([argv, ran.code]).toEqual([argv, 1]);
+    expect(ran.err).toContain(path);
+    expect(ran.err).toContain(advice);
+    expect(ran.err).not.toContain("bug");
+  }
+});
+
+function systemError(code: string, more: object): Error {
+  return Object.assign(new Error(`${code}: said`), { code, ...more });
+}
+
+it("[CL5] what the system says of a file is told with the path and an advice; other errors stay bugs", () => {
+  const told = (code: string): string | null =>
+    fileErrorText(systemError(code, { syscall: "open", path: "/a/b" }), "/home/shim");
+  expect(told("EROFS")).toBe("/a/b: this place is read-only; name another one (EROFS: said)");
+  const beside = systemError("EACCES", { syscall: "open", path: "/a/.config.json.shim-12.tmp" });
+  expect(fileErrorText(beside, "/home/shim")).toMatch(/^\/a\/config\.json: /);
+  expect(told("EACCES")).toContain("no right");
+  expect(told("ELOOP")).toContain("/a/b: the system does not allow it");
+  expect(fileErrorText(systemError("EROFS", { syscall: "mkdir", path: "/home/shim" }), "/home/shim")).toContain(
+    "SHIM_HOME moves",
+  );
+  expect(fileErrorText(systemError("EISDIR", { syscall: "read" }), "/home/shim")).toBe(
+    "this is a folder; name a file (EISDIR: said)",
+  );
+  for (const other of [
+    new Error("oops"),
+    "oops",
+    systemError("ENOENT", { syscall: "spawn git" }),
+    systemError("ERR_X", {}),
+  ])
+    expect(fileErrorText(other, "/home/shim")).toBeNull();
+});
+
+it("[CL7] every command answers with one JSON document under --json", async () => {
+  const home = aCliHome();
+  seed(home);
+  const checkpoint = checkpointOf(home, ids.dead);
+  const commands: [string[], number][] = [
+    [["up"], 0],
+    [["sessions"], 0],
+    [["sessions", "--incomplete"], 0],
+    [["sessions", "show", ids.dead], 0],
+    [["checkpoints"], 0],
+    [["checkpoints", "list", "--session", ids.dead], 0],
+    [["checkpoints", "show", checkpoint], 0],
+    [["search", "parser"], 0],
+    [["resume"], 0],
+    [["resume", "--dismiss", ids.elsewhere], 0],
+    [["resume", "--undo", ids.elsewhere], 0],
+    [["explain", ids.dead], 0],
+    [["doctor"], 0],
+    [["config"], 0],
+    [["config", "get", "recovery"], 0],
+    [["config", "set", "recovery", "ask"], 0],
+    [["config", "unset", "recovery"], 0],
+    [["config", "path"], 0],
+    [["pause", "1h"], 0],
+    [["pause", "--off"], 0],
+    [["statusline"], 0],
+    [["restore", checkpoint, "--files"], 1],
+    [["init", "--dry-run"], 3],
+    [["uninstall"], 3],
+    [["export", "all.jsonl"], 0],
+    [["export"], 2],
+    [["import", "all.jsonl"], 0],
+    [["mcp"], 1],
+    [["hook", "Stop"], 1],
+    [["forget", ids.dead], 2],
+    [["forget", ids.dead, "--yes"], 0],
+  ];
+  for (const [argv, code] of commands) {
+    const ran = await home.shim(...argv, "--json");
+    expect([argv, ran.code]).toEqual([argv, code]);
+    expect([argv, typeof ran.json()]).toEqual([argv, "object"]);
+  }
+});
+
+it("[CL8] on a fresh machine reading commands answer that there is nothing, and create nothing", async () => {
+  const home = aCliHome();
+  const up = await home.shim("up", "--once");
+  expect(up.code).toBe(0);
+  expect(up.out).toContain("Nothing is stored on this machine yet.");
+  expect(up.out).toContain("shim init");
+  expect(up.out).toContain("shim demo");
+  for (const argv of [["sessions"], ["checkpoints"], ["search", "x"], ["doctor"], ["statusline"], ["config"]]) {
+    expect([argv, (await home.shim(...argv)).code]).toEqual([argv, 0]);
+  }
+  expect((await home.shim("resume")).code).toBe(3);
+  expect(existsSync(home.paths.home)).toBe(false);
+});
+
+it.skipIf(process.platform === "win32")("can be started by its name: npx neither fails nor changes the clone", () => {
+  expect(statSync(join(import.meta.dirname, "..", "..", "..", "bin", "shim.mjs")).mode & 0o111).toBe(0o111);
+});

@@ -1,0 +1,183 @@
+import { expect, it } from "vitest";
+import type { Io } from "../../../src/cli/io.ts";
+import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
+import { noteOf } from "../../../src/local-mcp/recovery/remote-notes.ts";
+import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
+import { addKey } from "../../../src/local-mcp/sync/key-ring.ts";
+import { createSynchronizer } from "../../../src/local-mcp/sync/start-sync.ts";
+import { createKey } from "../../../src/local-mcp/sync/workspace-key.ts";
+import { addSession, aCliHome, ids, type CliHome } from "../../support/cli-home.ts";
+import { git } from "../../support/git-project.ts";
+import { given } from "../../support/state-builders.ts";
+import { SyncServer, tokenOf } from "../../support/sync-server.ts";
+
+const terminal: Partial<Io> = { isTty: true, isInteractive: true };
+const key = createKey((bytes) => new Uint8Array(bytes).fill(7));
+
+interface Pair {
+  readonly server: SyncServer;
+  readonly there: CliHome;
+  readonly here: CliHome;
+  /** On the other machine. */
+  readonly actor: { readonly machine: string; readonly isAdmin: false };
+}
+
+/** Two machines of one workspace with a clone of one repository each; a session of the first has died. */
+async function aPair(): Promise<Pair> {
+  const server = await SyncServer.listen();
+  const [there, here] = [aCliHome(), aCliHome()];
+  for (const [home, machine] of [
+    [there, "desk"],
+    [here, "laptop"],
+  ] as const) {
+    const edge = { url: server.url, workspace: "team", machine, token: tokenOf(machine) };
+    writeEdgeConfig(home.paths.home, edge);
+    addKey(home.paths.home, edge, key);
+    git(home.project, "init", "-q", "-b", "main");
+    git(home.project, "remote", "add", "origin", "git@example.com:ann/app.git");
+    home.alive.add(process.pid);
+    home.now = server.host.now();
+  }
+  const actor = { machine: "desk", isAdmin: false } as const;
+  addSession(there, { id: ids.dead, pid: 200, title: "fix the parser" });
+  given(await server.host.call("chats.register", { ...aChat(ids.dead), machine: "desk" }, actor));
+  await sync(there);
+  await die({ server, actor });
+  return { server, there, here, actor };
+}
+
+function aChat(chat: string) {
+  return { chat, session: chat, process: `boot:${chat}`, client: "test" };
+}
+
+async function die({ server, actor }: Pick<Pair, "server" | "actor">): Promise<void> {
+  const input = { chat: ids.dead, machine: "desk", process: `boot:${ids.dead}` };
+  given(await server.host.call("chats.attest-death", input, actor));
+}
+
+async function sync(home: CliHome): Promise<void> {
+  const own = { boot: "boot-1", pid: process.pid, start: `s${process.pid}` };
+  const synchronizer = createSynchronizer(home.runtime, own);
+  const report = await synchronizer.syncNow();
+  await synchronizer.stop();
+  expect(report.trouble).toBeNull();
+}
+
+it("[RE27] what is not here is looked for on the other machines: by id, by its beginning, or the newest of this project", async () => {
+  const { here } = await aPair();
+  for (const asked of [[ids.dead], [ids.dead.slice(0, 8)], []]) {
+    const ran = await here.shim("resume", ...asked);
+    expect([ran.code, ran.err]).toEqual([0, ""]);
+    expect(ran.out).toContain("on another machine (desk)");
+    expect(ran.out).toContain("fix the parser of bbbb2222");
+  }
+  const json = (await here.shimWith(terminal, "resume", "--json")).json();
+  expect(json).toMatchObject({ session: ids.dead, machine: "desk", start: { kind: "new", cwd: here.project } });
+  expect((await here.shimWith({ cwd: here.other }, "resume")).code).toBe(3);
+  expect((await here.shim("resume", "nope")).code).toBe(3);
+});
+
+it("[RE27] [RE26] it starts a new chat in the project's folder, and writes down that this one goes on with it; one that never begins changes nothing", async () => {
+  const { here } = await aPair();
+  const note = () => here.runtime.store.read((sql) => noteOf(sql, ids.dead), null);
+  const never = await here.shimWith(terminal, "resume", ids.dead);
+  expect([never.code, note()]).toEqual([0, null]);
+  const startProcess: Io["startProcess"] = async (start) => {
+    here.started.push(start);
+    addSession(here, { id: start.args[1] ?? "", pid: 700 });
+    return 0;
+  };
+  const ran = await here.shimWith({ ...terminal, startProcess }, "resume", ids.dead);
+  expect(ran.code).toBe(0);
+  expect(ran.err).toContain("its transcript is on desk");
+  const start = here.started.at(-1);
+  expect(start).toMatchObject({ command: "claude", cwd: here.project });
+  expect(start?.args[2]).toContain("Continue this work now");
+  expect(note()).toEqual({ action: "taken", by: start?.args[1] });
+});
+
+it("[RE27] one whose chat lives, that was finished or is continued elsewhere, or whose project is not here, is not started", async () => {
+  const { here, there, server, actor } = await aPair();
+  const elsewhere = await here.shimWith({ ...terminal, cwd: here.other }, "resume", ids.dead);
+  expect(elsewhere.code).toBe(1);
+  expect(elsewhere.err).toContain("this folder is not its project");
+  const rival = { machine: "tower", isAdmin: false };
+  const { incarnation } = given(
+    await server.host.call("chats.register", { ...aChat("rival"), machine: "tower" }, rival),
+  );
+  const self = { chat: "rival", incarnation };
+  const lease = { self, resource: `session:${ids.dead}`, requestId: "r", ttlMs: 60_000 };
+  given(await server.host.call("leases.acquire", lease, rival));
+  const held = await here.shimWith(terminal, "resume", ids.dead);
+  expect([held.code, held.err]).toEqual([1, expect.stringContaining("is continued by chat rival on tower")]);
+  given(await server.host.call("chats.unregister", { self }, rival));
+  given(await server.host.call("chats.register", { ...aChat(ids.dead), machine: "desk" }, actor));
+  const alive = await here.shimWith(terminal, "resume", ids.dead);
+  expect([alive.code, alive.err]).toEqual([1, expect.stringContaining("on desk: It is idle")]);
+  there.runtime.store.write((sql) => sessions.end(sql, there.now, ids.dead, "prompt_input_exit"));
+  await sync(there);
+  const finished = await here.shimWith(terminal, "resume", ids.dead);
+  expect([finished.code, finished.err]).toEqual([1, expect.stringContaining("was finished on desk")]);
+  expect(here.started).toEqual([]);
+});
+
+it("[RE27] while the coordinator does not answer nothing is started, and that is said", async () => {
+  const { here, server } = await aPair();
+  await here.shim("resume");
+  server.isDown = true;
+  const ran = await here.shimWith(terminal, "resume", ids.dead);
+  expect(ran.code).toBe(1);
+  expect(ran.err).toContain("Other machines as last heard of");
+  expect(ran.err).toContain("is not known now");
+  const printed = await here.shim("resume", ids.dead);
+  expect(printed.code).toBe(0);
+  expect(here.started).toEqual([]);
+});
+
+it("[RE26] [RE27] --undo gives it back for all machines, --dismiss is of this one", async () => {
+  const { here, there, server } = await aPair();
+  expect((await here.shim("resume", "--dismiss", ids.dead)).out).toContain("is not offered on this machine any more");
+  expect((await here.shim("resume", "--undo", ids.dead)).out).toContain("counts as incomplete again");
+  expect((await here.shim("resume", "--undo", ids.dead)).code).toBe(1);
+  const laptop = { machine: "laptop", isAdmin: false };
+  const { incarnation } = given(
+    await server.host.call("chats.register", { ...aChat("heir"), machine: "laptop" }, laptop),
+  );
+  const self = { chat: "heir", incarnation };
+  const acquired = given(
+    await server.host.call(
+      "leases.acquire",
+      { self, resource: `session:${ids.dead}`, requestId: "r", isBound: true },
+      laptop,
+    ),
+  );
+  const [row] = given(await server.host.call("sync.list", {}, laptop)).sessions;
+  const token = acquired.state === "granted" ? acquired.lease.token : 0;
+  given(await server.host.call("sync.take", { self, device: row?.device ?? "", session: ids.dead, token }, laptop));
+  expect((await here.shim("sessions", "--all-machines", "--json")).json()).toMatchObject({
+    sessions: [],
+    elsewhere: [{ id: ids.dead, state: "taken", machine: "desk", takenBy: { chat: "heir", machine: "laptop" } }],
+  });
+  // The machine that it came from learns of it, and does not offer it any more.
+  await sync(there);
+  expect(there.runtime.store.read((sql) => sessions.get(sql, ids.dead), null)).toMatchObject({
+    recovery: "recovered",
+    recoveryBy: "heir",
+  });
+  expect((await here.shim("resume", "--undo", ids.dead)).code).toBe(0);
+  const shown = await here.shim("sessions", "--all-machines");
+  expect(shown.out).toMatch(/bbbb2222 +incomplete .* desk /);
+  expect((await here.shim("sessions", "--all-machines", "--incomplete")).out).toContain("fix the parser");
+  await sync(there);
+  expect(there.runtime.store.read((sql) => sessions.get(sql, ids.dead), null)).toMatchObject({ recovery: null });
+});
+
+it("[RE27] on a machine that has joined no workspace there are no other machines", async () => {
+  const home = aCliHome();
+  const ran = await home.shim("sessions", "--all-machines");
+  expect([ran.code, ran.out]).toEqual([
+    0,
+    expect.stringContaining("Other machines: none. This machine belongs to no workspace"),
+  ]);
+  expect((await home.shim("resume", "nope")).code).toBe(3);
+});

@@ -1,0 +1,197 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { Io } from "../../../src/cli/io.ts";
+import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
+import { append } from "../../../src/store/spool.ts";
+import { StoreError } from "../../../src/store/store-error.ts";
+import { addSession, aCliHome, ids, seed, type CliHome } from "../../support/cli-home.ts";
+import { anAssistantLine, aTranscript } from "../../support/transcripts.ts";
+
+const terminal: Partial<Io> = { isTty: true, isInteractive: true };
+
+function recoveryOf(home: CliHome, id: string): sessions.Session | null {
+  return home.runtime.store.read((sql) => sessions.get(sql, id), null);
+}
+
+function withTranscript(home: CliHome, id: string): void {
+  const path = join(home.folder, `${id}.jsonl`);
+  writeFileSync(path, `${JSON.stringify({ type: "user", sessionId: id })}\n`);
+  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET transcript_path = ? WHERE id = ?", path, id));
+}
+
+it("[CL9] without a session the one that died in this project is meant; outside a terminal its brief is printed", async () => {
+  const home = aCliHome();
+  seed(home);
+  const ran = await home.shim("resume");
+  expect(ran.code).toBe(0);
+  expect(ran.out).toContain(ids.dead);
+  expect(ran.out).toContain("fix the parser");
+  expect(home.started).toEqual([]);
+  const json = (await home.shimWith(terminal, "resume", "--json")).json();
+  expect(json).toMatchObject({
+    session: ids.dead,
+    cause: "killed",
+    start: { kind: "new", command: "claude", cwd: home.project },
+  });
+  expect(String(json["brief"])).toContain("restore score");
+  expect((await home.shimWith(terminal, "resume", "--print")).out).toContain("restore score");
+  expect(home.started).toEqual([]);
+});
+
+it("[CL9] where nothing died here it answers 3 and says how many did elsewhere", async () => {
+  const home = aCliHome();
+  seed(home);
+  const ran = await home.shimWith({ cwd: home.folder }, "resume");
+  expect(ran.code).toBe(3);
+  expect(ran.err).toContain("2 elsewhere");
+  expect((await home.shimWith({ cwd: "/" }, "resume")).err).toContain("unfinished here");
+});
+
+it("[CL9] several are listed with numbers: asked for in a terminal, else answered with 2", async () => {
+  const home = aCliHome();
+  seed(home);
+  home.now += 1;
+  addSession(home, { id: "dddd", pid: 500 });
+  const listed = await home.shim("resume", "--json");
+  expect(listed.code).toBe(2);
+  expect(listed.json()).toMatchObject({ error: { code: "ambiguous", candidates: ["dddd", ids.dead] } });
+  expect(listed.err).toMatch(/1 {2}dddd .*\n2 {2}bbbb2222/);
+  const chosen = await home.shimWith({ ...terminal, ask: async () => "2" }, "resume");
+  expect(chosen.code).toBe(0);
+  expect(chosen.err).toContain("2  bbbb2222");
+  expect(home.started).toHaveLength(1);
+  const none = await home.shimWith({ ...terminal, ask: async () => "3" }, "resume");
+  expect(none.code).toBe(2);
+  expect(none.err).toContain('"3" is none of them');
+  expect(home.started).toHaveLength(1);
+});
+
+it("[CL12] a session with a whole transcript is resumed by Claude Code, in its own folder", async () => {
+  const home = aCliHome();
+  seed(home);
+  withTranscript(home, ids.dead);
+  const ran = await home.shimWith({ ...terminal, cwd: "/" }, "resume", "bbbb2");
+  expect(ran.code).toBe(0);
+  expect(home.started).toEqual([{ command: "claude", args: ["--resume", ids.dead], cwd: home.project }]);
+  expect(recoveryOf(home, ids.dead)?.recovery).toBeNull();
+});
+
+it("[CL12] without one a new chat gets the brief, and the session counts as offered to it once it has begun", async () => {
+  const home = aCliHome();
+  seed(home);
+  const startProcess: Io["startProcess"] = async (start) => {
+    home.started.push(start);
+    addSession(home, { id: start.args[1] ?? "", pid: 700 });
+    return 0;
+  };
+  const ran = await home.shimWith({ ...terminal, startProcess }, "resume", ids.dead);
+  expect(ran.code).toBe(0);
+  expect(ran.err).toContain("no transcript of it is known");
+  const [start] = home.started;
+  const newId = start?.args[1] ?? "";
+  expect(newId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
+  expect(start?.args[0]).toBe("--session-id");
+  expect(start?.args[2]).toContain("Continue this work now");
+  // Its first checkpoint made it recovered.
+  expect(recoveryOf(home, ids.dead)).toMatchObject({ recovery: "recovered", recoveryBy: newId });
+  const { out } = await home.shim("explain", ids.dead);
+  expect(out).toContain(`offered to session ${newId}`);
+  expect(out).toContain("died: killed");
+});
+
+function unstarted(error: Error): Partial<Io> {
+  return {
+    ...terminal,
+    startProcess: async () => {
+      throw error;
+    },
+  };
+}
+
+it("[CL12] when the client cannot be started, or the new chat never begins, nothing has changed", async () => {
+  const home = aCliHome();
+  seed(home);
+  const missing = Object.assign(new Error("spawn claude ENOENT"), { code: "ENOENT" });
+  const ran = await home.shimWith(unstarted(missing), "resume", ids.dead);
+  expect(ran.code).toBe(1);
+  expect(ran.err).toContain("`claude` was not found on the PATH");
+  expect(ran.err).not.toContain("start it yourself");
+  expect(recoveryOf(home, ids.dead)?.recovery).toBeNull();
+  withTranscript(home, ids.dead);
+  const whole = await home.shimWith(unstarted(missing), "resume", ids.dead);
+  expect(whole.err).toContain(`start it yourself: claude --resume ${ids.dead}.`);
+  const forbidden = await home.shimWith(unstarted(new Error("EACCES")), "resume", ids.dead);
+  expect(forbidden.err).toContain("could not be started");
+  const failing = await home.shimWith({ ...terminal, startProcess: async () => 7 }, "resume", ids.dead);
+  expect(failing.code).toBe(1);
+  expect(failing.err).toContain("exit code 7");
+  expect(recoveryOf(home, ids.dead)?.recovery).toBeNull();
+});
+
+it("[CL12] a session that runs, one of another client and one whose folder is gone are not started", async () => {
+  const home = aCliHome();
+  seed(home);
+  const running = await home.shimWith(terminal, "resume", "aaaa");
+  expect(running.code).toBe(1);
+  expect(running.err).toContain("still running (pid 100)");
+  addSession(home, { id: "dddd", pid: 500, client: "claude-ai" });
+  const desktop = await home.shimWith(terminal, "resume", "dddd");
+  expect(desktop.code).toBe(0);
+  expect(desktop.err).toContain("claude-ai cannot be started from here");
+  expect(desktop.out).toContain("restore score");
+  rmSync(home.other, { recursive: true });
+  const gone = await home.shimWith(terminal, "resume", "bbbb3");
+  expect(gone.code).toBe(1);
+  expect(gone.err).toContain(`the folder of the session (${home.other}) is gone`);
+  expect(home.started).toEqual([]);
+});
+
+it("[CL9] what waits in the spool or stands in the transcript only is in the brief; a store that takes nothing gives one without", async () => {
+  const home = aCliHome();
+  seed(home);
+  append(home.paths.spool, {
+    at: home.now,
+    event: "UserPromptSubmit",
+    clientPid: 200,
+    input: { session_id: ids.dead, cwd: home.project, prompt: "waiting words", prompt_id: "p9" },
+  });
+  const path = join(home.folder, "t.jsonl");
+  writeFileSync(
+    path,
+    aTranscript(anAssistantLine({ content: [{ type: "text", text: "last words" }] }, { sessionId: ids.dead })),
+  );
+  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET transcript_path = ? WHERE id = ?", path, ids.dead));
+  const { out } = await home.shim("resume");
+  expect(out).toContain("waiting words");
+  expect(out).toContain("last words");
+  const store = Object.create(home.runtime.store, {
+    write: {
+      value: () => {
+        throw new StoreError("store_readonly", "the folder is read-only");
+      },
+    },
+    read: { value: home.runtime.store.read.bind(home.runtime.store) },
+    close: { value: () => undefined },
+  }) as typeof home.runtime.store;
+  const readOnly = await home.shimWith(
+    { makeRuntime: async () => ({ runtime: { ...home.runtime, store }, driver: "node:sqlite", fallbackReason: null }) },
+    "resume",
+  );
+  expect(readOnly.code).toBe(0);
+  expect(readOnly.err).toContain("Some of the last events are missing: the folder is read-only");
+  expect(readOnly.out).toContain("fix the parser");
+});
+
+it("[CL9] --dismiss and --undo move a session out of the offers and back", async () => {
+  const home = aCliHome();
+  seed(home);
+  expect((await home.shim("resume", "--undo", ids.dead)).code).toBe(1);
+  expect((await home.shim("resume", "--dismiss", "bbbb2")).out).toContain("not offered any more");
+  expect(recoveryOf(home, ids.dead)?.recovery).toBe("dismissed");
+  expect((await home.shim("resume")).code).toBe(3);
+  expect((await home.shim("resume", "--undo", "bbbb2")).out).toContain("counts as incomplete again");
+  expect((await home.shim("resume")).code).toBe(0);
+  expect((await home.shim("resume", "--dismiss", "nope")).code).toBe(3);
+  expect((await home.shim("resume", ids.dead, "--undo", ids.dead)).code).toBe(2);
+});

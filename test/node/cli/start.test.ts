@@ -1,0 +1,70 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { checkTranscript, planStart } from "../../../src/local-mcp/recovery/relaunch.ts";
+import { aTranscript, aUserLine } from "../../support/transcripts.ts";
+
+const id = "5f0e0e5e-0000-4000-8000-000000000001";
+const fresh = { id: "0198a3b4-c5d6-7000-8000-000000000000", brief: "SHIM: an earlier session died" };
+
+function aFile(text: string): string {
+  const folder = mkdtempSync(join(tmpdir(), "shim-start-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, `${id}.jsonl`);
+  writeFileSync(path, text);
+  return path;
+}
+
+it("[CL10] a whole transcript is resumed by the client, any other begins a new chat with the brief", () => {
+  const session = { id, client: "claude-code" };
+  expect(planStart(session, { isWhole: true }, fresh)).toMatchObject({
+    kind: "resume",
+    command: "claude",
+    args: ["--resume", id],
+    newId: null,
+  });
+  expect(planStart(session, { isWhole: false, reason: "its transcript is gone" }, fresh)).toEqual({
+    kind: "new",
+    command: "claude",
+    args: ["--session-id", fresh.id, fresh.brief],
+    reason: "a new chat is started with the brief, because its transcript is gone",
+    newId: fresh.id,
+  });
+});
+
+it("[CL10] a client without a command line is not started", () => {
+  expect(planStart({ id, client: "claude-ai" }, { isWhole: true }, fresh)).toBeNull();
+});
+
+it("[CL11] a transcript is whole when its last line is complete JSON and it names the session", () => {
+  expect(checkTranscript(aFile(aTranscript(aUserLine("hi"), aUserLine("go on"))), id)).toEqual({ isWhole: true });
+  expect(checkTranscript(aFile(aTranscript(aUserLine("hi")).trimEnd()), id)).toEqual({ isWhole: true });
+});
+
+it("[CL11] a missing, empty, torn, foreign or unreadable transcript is not whole, and says why", () => {
+  const torn = aTranscript(aUserLine("hi"), aUserLine("go on")).slice(0, -20);
+  const cases: [string | null, string][] = [
+    [null, "no transcript of it is known"],
+    [join(tmpdir(), "shim-not-there", "x.jsonl"), "its transcript is gone"],
+    [aFile(""), "its transcript is empty"],
+    [aFile("\n\n"), "its transcript is empty"],
+    [aFile(torn), "its transcript ends in the middle of a line"],
+    [aFile("12\n"), "its transcript ends in the middle of a line"],
+    [aFile(aTranscript(aUserLine("hi", { sessionId: "another" }))), "its transcript is that of another session"],
+    [tmpdir(), "its transcript cannot be read"],
+  ];
+  for (const [path, reason] of cases) {
+    const check = checkTranscript(path, id);
+    expect(check).toMatchObject({ isWhole: false });
+    expect("reason" in check ? check.reason : "").toContain(reason);
+  }
+});
+
+it("[CL11] of a large transcript only the end is read", () => {
+  const filler = `${JSON.stringify({ type: "user", text: "x".repeat(999_950) })}\n`.repeat(20);
+  const path = aFile(filler + aTranscript(aUserLine("the end")));
+  const began = process.memoryUsage().arrayBuffers;
+  expect(checkTranscript(path, id)).toEqual({ isWhole: true });
+  expect(process.memoryUsage().arrayBuffers - began).toBeLessThan(15_000_000);
+});

@@ -1,0 +1,310 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { expect, it } from "vitest";
+import type { Io } from "../../../src/cli/io.ts";
+import { createLocalStore } from "../../../src/coordinator-client/local/local-store.ts";
+import { LocalCoordinator } from "../../../src/coordinator-client/local/local-coordinator.ts";
+import { processKey } from "../../../src/coordinator-client/local/process-key.ts";
+import { openNodeSqlite } from "../../../src/store/driver-node-sqlite.ts";
+import { becomeSupervisor, resign, findSupervisor } from "../../../src/supervisor/supervisor-lock.ts";
+import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
+import { addKey } from "../../../src/local-mcp/sync/key-ring.ts";
+import { createKey } from "../../../src/local-mcp/sync/workspace-key.ts";
+import { aCliHome, addSession, ids, type CliHome } from "../../support/cli-home.ts";
+
+const node = process.execPath;
+const command = (script: string): object => ({ kind: "command", command: [node, "-e", script] });
+
+function aHome(settings?: object | string): CliHome {
+  const home = aCliHome();
+  home.alive.add(process.pid);
+  home.runtime.env["PATH"] = `${join(home.folder, "path")}:${process.env["PATH"]}`;
+  mkdirSync(home.paths.home, { recursive: true });
+  const text = typeof settings === "string" ? settings : JSON.stringify(settings, null, 1);
+  if (settings !== undefined) writeFileSync(join(home.paths.home, "supervisor.json"), text);
+  return home;
+}
+
+/** A supervisor in this process: `until` sees each thing that it prints and says when it is asked to end. */
+function supervise(
+  home: CliHome,
+  until: (out: string) => boolean,
+  more: Partial<Io> = {},
+): ReturnType<CliHome["shim"]> {
+  let interrupt: (() => void) | null = null;
+  let out = "";
+  const looks = { isAsked: false };
+  const wait: Io["wait"] = async (ms, signal) => {
+    await pause(5);
+    if (!signal.aborted) home.now += Math.min(ms, 1_000);
+    if (!looks.isAsked && until(out)) {
+      looks.isAsked = true;
+      interrupt?.();
+    }
+  };
+  const onInterrupt: Io["onInterrupt"] = (heed) => {
+    interrupt = heed;
+    return () => undefined;
+  };
+  const io = home.io({ wait, onInterrupt, ...more });
+  const stdout = (text: string): void => {
+    out += text;
+    io.stdout(text);
+  };
+  return home.shimWith({ wait, onInterrupt, stdout, ...more }, "supervise", "--json").then((ran) => ({ ...ran, out }));
+}
+
+function events(out: string): { readonly event: string; readonly [field: string]: unknown }[] {
+  return out
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { event: string });
+}
+
+it("[SU14] it does what supervisor.json says, tells it line by line, and ends when it is asked to", async () => {
+  const home = aHome({
+    watch: { once: command("console.log('made ' + process.cwd())"), idle: command("setInterval(() => 0, 1000)") },
+  });
+  const ran = await supervise(home, (out) => out.includes('"finished"'));
+  expect([ran.code, ran.err]).toEqual([0, ""]);
+  const told = events(ran.out);
+  expect(told[0]).toMatchObject({ event: "supervising", pid: process.pid, watched: ["once", "idle"] });
+  expect(told).toContainEqual(
+    expect.objectContaining({ event: "output", name: "once", text: `made ${home.paths.home}` }),
+  );
+  expect(told.filter(({ event }) => event === "ended")).toEqual([
+    expect.objectContaining({ name: "once", phase: "finished" }),
+    expect.objectContaining({ name: "idle", phase: "due" }),
+  ]);
+  expect(told.at(-1)).toEqual({ event: "over" });
+  const { watched, pid } = (await home.shim("supervise", "status", "--json")).json();
+  expect([pid, watched]).toEqual([
+    null,
+    [
+      { name: "once", kind: "command", phase: "finished", reason: null, session: null, againInMs: null },
+      {
+        name: "idle",
+        kind: "command",
+        phase: "due",
+        reason: "it ended with its supervisor",
+        session: null,
+        againInMs: 0,
+      },
+    ],
+  ]);
+});
+
+it("[SU14] what is wrong in the settings is said, with its line, and nothing is started", async () => {
+  const none = await aHome().shim("supervise");
+  expect([none.code, none.err]).toEqual([3, expect.stringMatching(/there is no .*supervisor\.json.*"watch"/s)]);
+  for (const [text, said] of [
+    ["{", /line 1/],
+    ['{"watch": {}}', /line 1: watch: name something/],
+    ['{\n"watch": {"a": {"kind": "nothing"}}}', /line 2: watch\.a\.kind: one of /],
+    ['{\n"watch": {"a": {"kind": "command"}}}', /line 2: watch\.a\.command: is missing/],
+    ['{"watch": {"A b": {"kind": "sessions"}}}', /small letters/],
+    ['{"watch": {"a": {"kind": "sessions"}},\n"memory": 1}', /line 2: no such field: "memory"/],
+    ['{"watch": {"a": {"kind": "sessions"}}, "memoryLimitMb": 1}', /memoryLimitMb: at least 128/],
+    ['{"watch": {"a": {"kind": "command", "command": ["no-such-program"]}}}', /a: there is no program no-such-program/],
+    ['{"watch": {"a": {"kind": "sessions", "restartWith": ["no-such"]}}}', /a: there is no program no-such/],
+    [
+      '{"watch": {"a": {"kind": "worker", "args": ["--once"], "folder": "nowhere"}}}',
+      /a: there is no folder .*nowhere/,
+    ],
+    [
+      '{"watch": {"a": {"kind": "claude", "folder": ".", "prompt": "x", "args": ["--resume=x"]}}}',
+      /a\.args: SHIM gives -p, the session and the output format itself/,
+    ],
+    [
+      '{"watch": {"a": {"kind": "claude", "folder": ".", "prompt": "x", "restart": "always"}}}',
+      /one of on-crash, never/,
+    ],
+  ] as const) {
+    const home = aHome(text);
+    const ran = await home.shim("supervise");
+    expect([text, ran.code, ran.out, ran.err]).toEqual([text, 2, "", expect.stringMatching(said)]);
+    expect((await home.shim("supervise", "status")).code).toBe(2);
+  }
+  const damaged = aHome({ watch: { a: command("0") } });
+  mkdirSync(join(damaged.paths.home, "supervisor"));
+  writeFileSync(join(damaged.paths.home, "supervisor", "state.json"), "{");
+  const ran = await damaged.shim("supervise");
+  expect([ran.code, ran.err]).toEqual([1, expect.stringMatching(/state\.json is damaged: remove it/)]);
+  expect(findSupervisor(damaged.paths.home, damaged.runtime.processes)).toBeNull();
+});
+
+it("[SU8] a second supervisor is refused, and told who it is; a dead one, and a number that was given away, hold nobody off", async () => {
+  const home = aHome({ watch: { a: command("0") } });
+  const owner = join(home.paths.home, "supervisor", "owner.json");
+  mkdirSync(join(home.paths.home, "supervisor"));
+  home.alive.add(4_000);
+  writeFileSync(owner, JSON.stringify({ boot: "boot-1", pid: 4_000, start: "s4000" }));
+  const refused = await home.shim("supervise");
+  expect([refused.code, refused.err]).toEqual([1, expect.stringMatching(/runs already, pid 4000.*supervise stop/)]);
+  expect((await home.shim("supervise", "status")).out).toMatch(
+    /^Supervisor: pid 4000\.\na {2}command {2}not started yet/,
+  );
+  for (const other of [
+    { boot: "boot-1", pid: 4_000, start: "another start" },
+    { boot: "boot-0", pid: 4_000, start: "s4000" },
+    { boot: "boot-1", pid: 4_001, start: "s4001" },
+    "no owner",
+  ]) {
+    writeFileSync(owner, JSON.stringify(other));
+    expect((await supervise(home, () => true)).code).toBe(0);
+  }
+  // In another container that shares the home.
+  writeFileSync(owner, JSON.stringify({ boot: "boot-1 pid:[2]", pid: 1, start: "s1" }));
+  expect((await home.shim("supervise")).code).toBe(1);
+  expect((await home.shim("supervise", "stop")).err).toMatch(/runs in another container/);
+});
+
+it("[SU8] of many that begin at once one supervises, and only that one gives it back", async () => {
+  const home = aHome();
+  const { processes } = home.runtime;
+  const all = Array.from({ length: 20 }, (_, at) => ({ boot: "boot-1", pid: 5_000 + at, start: `s${5_000 + at}` }));
+  for (const { pid } of all) home.alive.add(pid);
+  const answers = await Promise.all(all.map((own) => becomeSupervisor(home.paths.home, own, processes)));
+  const winners = all.filter((_, at) => answers[at]?.ok);
+  expect(winners).toHaveLength(1);
+  for (const own of all.filter((one) => one !== winners[0])) resign(home.paths.home, own);
+  expect(findSupervisor(home.paths.home, processes)).toEqual(winners[0]);
+  resign(home.paths.home, winners[0]!);
+  expect(findSupervisor(home.paths.home, processes)).toBeNull();
+});
+
+it("[SU14] retry is heard by the supervisor that runs, or by the next one; stop finds none", async () => {
+  const home = aHome({ watch: { a: command("process.exit(0)"), chats: { kind: "sessions" } } });
+  await supervise(home, (out) => out.includes('"finished"'));
+  const asked = await home.shim("supervise", "retry", "a");
+  expect([asked.code, asked.out]).toEqual([0, "a is started again with the next `shim supervise`.\n"]);
+  const ran = await supervise(home, (out) => out.includes('"finished"'));
+  expect(events(ran.out).filter(({ event }) => event === "started")).toHaveLength(1);
+  for (const name of ["chats", "b"]) {
+    const unknown = await home.shim("supervise", "retry", name);
+    expect([unknown.code, unknown.err]).toEqual([
+      3,
+      expect.stringMatching(/no program ".*" is watched\. There are: a\./),
+    ]);
+  }
+  const stopped = await home.shim("supervise", "stop");
+  expect([stopped.code, stopped.err]).toEqual([3, expect.stringMatching(/no supervisor runs/)]);
+});
+
+it("[SU13] too much memory is a failure, so that a service starts it again", async () => {
+  const home = aHome({ watch: { a: command("setInterval(() => 0, 1000)") } });
+  const facts = { parent: 1, start: "s", command: "node", residentBytes: 300 * 1_048_576 };
+  const processes = { boot: () => "boot-1", facts: () => facts };
+  const { makeRuntime } = home.io();
+  const ran = await supervise(home, () => false, {
+    makeRuntime: async () => {
+      const loaded = await makeRuntime();
+      return { ...loaded, runtime: { ...loaded.runtime, processes } };
+    },
+  });
+  expect([ran.code, ran.err]).toEqual([1, expect.stringMatching(/used more than 256 MB and has ended/)]);
+});
+
+it("[SU10] the coordinator of this machine is told of a chat that has died, and frees what it held", async () => {
+  const home = aHome({ watch: { chats: { kind: "sessions" } } });
+  home.alive.add(700);
+  addSession(home, { id: ids.alive, pid: 700 });
+  const { processes, store } = home.runtime;
+  const process = processKey({ boot: "boot-1", pid: 700, start: "s700" });
+  const machine = hostname();
+  const now = (): number => home.now;
+  const files = createLocalStore({ home: home.paths.home, driver: openNodeSqlite, now, busyMs: 1_000 });
+  const coordinator = new LocalCoordinator({ store: files, processes, machine, now });
+  const chat = { chat: "c", session: ids.alive, process, machine, client: "claude-code" };
+  const registered = coordinator.call("chats.register", chat);
+  expect(registered.ok).toBe(true);
+  store.write((sql) =>
+    sql.run(
+      "INSERT INTO team_chats (session_id, workspace, chat, incarnation, process, at) VALUES (?, 'local', 'c', 1, ?, 1)",
+      ids.alive,
+      process,
+    ),
+  );
+  const ran = await supervise(home, (out) => {
+    if (out.includes('"supervising"')) home.alive.delete(700);
+    return out.includes('"died"');
+  });
+  expect([ran.code, ran.err]).toEqual([0, ""]);
+  // Read from the file itself: a question to the coordinator would find the death by itself.
+  const rows = files.read((sql) => sql.all("SELECT * FROM chats"), []);
+  files.close();
+  expect(rows).toEqual([expect.objectContaining({ chat: "c", status: "offline", reason: "attested" })]);
+});
+
+it("[SU14] stop asks the supervisor to end and waits until it is gone", async () => {
+  const home = aHome({ watch: { a: command("0") } });
+  const child = spawn(node, ["-e", "setInterval(() => 0, 1000)"], { stdio: "ignore" });
+  const pid = child.pid ?? 0;
+  home.alive.add(pid);
+  const gone = new Promise<NodeJS.Signals | null>((resolve) => void child.once("exit", (_, signal) => resolve(signal)));
+  void gone.then(() => home.alive.delete(pid));
+  mkdirSync(join(home.paths.home, "supervisor"));
+  const owner = { boot: "boot-1", pid, start: `s${pid}` };
+  writeFileSync(join(home.paths.home, "supervisor", "owner.json"), JSON.stringify(owner));
+  const { signal } = new AbortController();
+  const ran = await home.shimWith({ interrupted: () => signal, wait: async () => pause(5) }, "supervise", "stop");
+  expect([ran.code, ran.out]).toEqual([0, `Supervisor ${pid} has ended.\n`]);
+  expect(await gone).toBe("SIGTERM");
+});
+
+it("[SU14] for people each line bears the time; a reader that goes away ends it, as Ctrl-C does", async () => {
+  const home = aHome({ watch: { once: command("console.log('made')") } });
+  let leave: (() => void) | null = null;
+  const wait: Io["wait"] = async () => {
+    await pause(5);
+    home.now += 1_000;
+    if (home.now > 1_700_000_100_000) leave?.();
+  };
+  const onReaderGone: Io["onReaderGone"] = (heed) => {
+    leave = heed;
+    return () => undefined;
+  };
+  const ran = await home.shimWith({ wait, onReaderGone }, "supervise");
+  expect([
+    ran.code,
+    ran.out
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.slice(20)),
+  ]).toEqual([
+    0,
+    [
+      expect.stringMatching(/^supervises once/),
+      expect.stringMatching(/^once: started/),
+      "once | made",
+      expect.stringMatching(/^once: finished/),
+      "ends (asked to end)",
+    ],
+  ]);
+});
+
+it("[SY63] while a supervisor of a machine that has joined a workspace runs, somebody sends what is stored", async () => {
+  const home = aHome({ watch: { chats: { kind: "sessions" } } });
+  addSession(home, { id: ids.dead });
+  // Nobody listens there.
+  const place = { url: "http://127.0.0.1:9", workspace: "w1" };
+  writeEdgeConfig(home.paths.home, { ...place, machine: "m1", token: "shim_w1_token" });
+  addKey(
+    home.paths.home,
+    place,
+    createKey(() => new Uint8Array(32).fill(7)),
+  );
+  const senders = (): { process: string }[] =>
+    home.runtime.store.read((sql) => sql.all<{ process: string }>("SELECT process FROM sync_uploader"), []);
+  const seen: string[] = [];
+  const ran = await supervise(home, () => {
+    seen.push(...senders().map(({ process: key }) => key));
+    return seen.length > 0;
+  });
+  expect(ran.code).toBe(0);
+  expect(seen[0]).toContain(String(process.pid));
+  expect(senders()).toEqual([]);
+});

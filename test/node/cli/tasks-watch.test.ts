@@ -1,0 +1,194 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { OutputOf } from "../../../src/contract/operations.ts";
+import type { Io } from "../../../src/cli/io.ts";
+import { aCliHome } from "../../support/cli-home.ts";
+import { submit, Worker } from "../../support/cli-worker.ts";
+
+/** Ctrl-C comes after the steps, each of which happens between two looks. */
+function steps(...all: (() => void)[]): Partial<Io> {
+  const stop = new AbortController();
+  return {
+    interrupted: () => stop.signal,
+    wait: async () => {
+      const step = all.shift();
+      if (step) step();
+      else stop.abort();
+    },
+  };
+}
+
+/** What stands in the rows of a terminal after each change: each frame goes up over the one before. */
+function frames(out: string): string[][] {
+  // eslint-disable-next-line no-control-regex -- the sequences are what tells frames apart
+  return out.split(/\u001b\[\d+A\r\u001b\[J/).map((frame) => frame.trimEnd().split("\n"));
+}
+
+it("[CL48] in a terminal a watch is rows that are written over, with a bar, until the task is done", async () => {
+  const home = aCliHome();
+  const task = await submit(home, "build");
+  const work = { now: null as ReturnType<Worker["take"]> | null };
+  const io = steps(
+    () => (work.now = new Worker(home).take()),
+    () => work.now?.beat(40, "half\u202e way"),
+    () => undefined,
+    () => work.now?.done(),
+  );
+  const terminal = { ...io, isTty: true, size: () => ({ columns: 70, rows: 9 }) };
+  const ran = await home.shimWith(terminal, "task", "watch", task);
+  expect(ran.code).toBe(0);
+  expect(frames(ran.out)).toEqual([
+    [`task ${task} (build): queued`],
+    [`task ${task} (build): running, by w`],
+    [expect.stringMatching(/^█{8}░{12} {2}40 % task \d+ \(build\): running, by w half/)],
+    [`task ${task} (build): done`],
+  ]);
+  expect(ran.out).not.toContain("\u202e");
+  for (const row of frames(ran.out).flat()) expect(row.length).toBeLessThan(70);
+});
+
+it("[CL48] a task with parts has a bar for all of them, and a row for each; what does not fit is counted", async () => {
+  const home = aCliHome();
+  const plan = [
+    { type: "join", ref: "join", dependsOn: ["a", "b", "c", "d"], joinRule: "count" },
+    ...["a", "b", "c", "d"].map((ref) => ({ type: "part", ref, parent: "join" })),
+  ];
+  writeFileSync(join(home.project, "plan.json"), JSON.stringify(plan));
+  await home.shim("task", "submit", "--graph", "plan.json");
+  const worker = new Worker(home);
+  const finish = (): void => worker.take().done();
+  const small = { ...steps(finish, finish, finish, finish), isTty: true, size: () => ({ columns: 80, rows: 6 }) };
+  const ran = await home.shimWith(small, "task", "watch", "1");
+  expect(ran.code).toBe(0);
+  const [first, second] = frames(ran.out);
+  expect(first).toEqual([
+    "░░░░░░░░░░░░░░░░░░░░   0 % task 1 (join join): blocked, 0 of 4 parts done",
+    "task 2 (part a): queued",
+    "task 3 (part b): queued",
+    "... and 2 more",
+  ]);
+  expect(second?.slice(0, 2)).toEqual([
+    "█████░░░░░░░░░░░░░░░  25 % task 1 (join join): blocked, 1 of 4 parts done",
+    "████████████████████ 100 % task 2 (part a): done",
+  ]);
+  expect(frames(ran.out).at(-1)).toEqual(["task 1 (join join): done, 4 of 4 parts done"]);
+});
+
+it("[CL48] elsewhere a watch is a line for each change; a dead task gives 1, Ctrl-C ends it without a word", async () => {
+  const home = aCliHome();
+  const task = await submit(home, "build");
+  const stopped = await home.shimWith(
+    steps(() => undefined),
+    "task",
+    "watch",
+    task,
+  );
+  expect([stopped.code, stopped.err, stopped.out]).toEqual([1, "", expect.stringMatching(/^[^\n]+: queued\n$/)]);
+  const ran = await home.shimWith(
+    steps(() => new Worker(home).take().failed("no disk")),
+    "task",
+    "watch",
+    task,
+  );
+  expect(ran.code).toBe(1);
+  expect(ran.out).toMatch(
+    /^\S+ \S+ task \d+ \(build\): queued\n\S+ \S+ task \d+ \(build\): dead \(failed\), .*no disk\n$/,
+  );
+  const again = await home.shim("task", "watch", task, "--json");
+  expect([again.code, again.json()]).toMatchObject([1, { state: "dead", reason: "failed" }]);
+});
+
+it("[CL48] without a task the watch is of all, until nothing is open", async () => {
+  const home = aCliHome();
+  await submit(home, "a");
+  await submit(home, "b");
+  const worker = new Worker(home);
+  const io = steps(
+    () => worker.take().done(),
+    () => worker.take().failed("no disk"),
+  );
+  const ran = await home.shimWith(io, "task", "watch", "--json");
+  const lines = ran.out
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as object);
+  expect([ran.code, lines]).toMatchObject([1, [{ queuedTasks: 2 }, { completedTasks: 1 }, { queuedTasks: 0 }]]);
+  expect((await home.shim("task", "watch")).out).toMatch(/ 1 of 2 done, .* 1 dead or cancelled\n$/);
+  expect(await home.shim("task", "watch")).toMatchObject({ code: 0 });
+});
+
+it("[CL49] dead tasks are listed with their reason, begin anew with another payload, or are given up", async () => {
+  const home = aCliHome();
+  const task = await submit(home, "build", "--payload", "1");
+  expect((await home.shim("queue", "dead")).out).toBe("No dead tasks.\n");
+  expect(await home.shim("queue", "replay", task)).toMatchObject({ code: 1 });
+  const worker = new Worker(home);
+  worker.take().failed("no\ndisk");
+  const dependent = await submit(home, "test", "--depends-on", task);
+  expect((await home.shim("queue", "dead")).out).toMatch(
+    /^TASK .*\n\d+ +build +failed +1\/3 .* no disk\n\d+ +test +dependency /,
+  );
+  expect((await home.shim("queue", "replay", dependent)).out).toContain("replay that one first");
+  expect((await home.shim("queue", "replay", task, "--payload", "2")).out).toBe(`Task ${task} begins anew: queued.\n`);
+  const shown = (await home.shim("task", "show", task, "--json")).json();
+  expect(shown).toMatchObject({
+    payload: 2,
+    failures: 0,
+    attempts: [{ end: "failed", chat: "w", reason: "no\ndisk" }],
+  });
+  expect((await home.shim("task", "show", task)).out).toMatch(/\nATTEMPT .*\n1 +w +failed .* no disk\n$/);
+  expect(await home.shim("queue", "discard", task, "--reason", "x")).toMatchObject({ code: 1 });
+  expect((await home.shim("queue", "discard", dependent, "--reason", "old")).out).toBe(
+    `Task ${dependent} is discarded.\n`,
+  );
+  expect((await home.shim("queue", "replay", dependent)).out).toContain("it is discarded");
+});
+
+it("[CL49] dead tasks that fit are replayed together, and a filter is not mixed with a task", async () => {
+  const home = aCliHome();
+  const [a, b, c, d] = [
+    await submit(home, "build", "--tag", "night"),
+    await submit(home, "build"),
+    await submit(home, "test", "--tag", "night"),
+    await submit(home, "test"),
+  ];
+  const worker = new Worker(home);
+  for (let n = 0; n < 4; n++) worker.take().failed("no disk");
+  const dead = async (): Promise<number[]> =>
+    ((await home.shim("queue", "dead", "--json")).json() as OutputOf<"tasks.list">).tasks.map(({ task }) => task);
+  expect((await home.shim("queue", "replay", "--reason", "poison")).out).toBe(
+    "No dead task that can begin anew fits.\n",
+  );
+  expect((await home.shim("queue", "replay", "--type", "build", "--tag", "night")).out).toMatch(
+    new RegExp(`^1 task begins anew\\.\nTASK +STATE\n${a} +queued\n$`),
+  );
+  expect((await home.shim("queue", "replay", "--limit", "1", "--json")).json()).toEqual({
+    tasks: [{ task: Number(b), state: "queued" }],
+  });
+  expect(await dead()).toEqual([Number(c), Number(d)]);
+  expect((await home.shim("queue", "replay", "--reason", "failed")).out).toMatch(/^2 tasks begin anew\.\n/);
+  expect(await dead()).toEqual([]);
+  for (const [args, why] of [
+    [[], "name a dead task, or which ones"],
+    [["1", "--type", "build"], "not both"],
+    [["--type", "build", "--payload", "1"], "--payload is for one task."],
+    [["--reason", "discarded"], "reason: one of failed, poison, expired, dependency, budget_exceeded"],
+    [["--limit", "501"], "1 to 500"],
+  ] as const) {
+    const refused = await home.shim("queue", "replay", ...args);
+    expect([args, refused.code, refused.err]).toEqual([args, 2, expect.stringContaining(why)]);
+  }
+});
+
+it("[CL49] figures by type", async () => {
+  const home = aCliHome();
+  expect((await home.shim("queue", "stats")).out).toBe("No tasks at this machine.\n");
+  await submit(home, "build");
+  await submit(home, "build");
+  const work = new Worker(home).take();
+  home.now += 5_000;
+  work.done();
+  expect((await home.shim("queue", "stats")).out).toMatch(/\nbuild +1 +5 s +0 +1 +0 +1 +0 s \/ 0 s +5 s \/ 5 s\n$/);
+  expect((await home.shim("queue", "stats", "--json")).json()).toMatchObject({ types: [{ type: "build", done: 1 }] });
+});

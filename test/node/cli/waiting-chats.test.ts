@@ -1,0 +1,138 @@
+import { expect, it } from "vitest";
+import { renderStatus, statusOf } from "../../../src/cli/commands/setup/statusline/status-line.ts";
+import type { HookEvent, HookInput } from "../../../src/contract/hook-input.ts";
+import { drainInto, spoolEvent } from "../../../src/local-mcp/hooks/spool-hook.ts";
+import { dismiss } from "../../../src/local-mcp/recovery/recover.ts";
+import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
+import * as news from "../../../src/local-mcp/team/news.ts";
+import { aDeadClaude, anotherClaude, aProject, Claude, storedSession } from "../../support/builders.ts";
+import { twoMates } from "../../support/team-desk.ts";
+import { storedBytes, tempRuntime, type TempRuntime } from "../../support/temp-runtime.ts";
+
+const permission = { message: "Claude needs your permission to use Bash", notification_type: "permission_prompt" };
+
+function waiting(runtime: TempRuntime, { session }: Claude): sessions.Waiting | undefined {
+  return storedSession(runtime, session).waiting;
+}
+
+function statusFor(runtime: TempRuntime, { session }: Claude): string {
+  return renderStatus(statusOf(runtime, JSON.stringify({ session_id: session })));
+}
+
+it.each([
+  [permission, "permission"],
+  [{ message: "x", notification_type: "worker_permission_prompt" }, "permission"],
+  [{ message: "x", notification_type: "elicitation_dialog" }, "dialog"],
+  [{ message: "x", notification_type: "elicitation_url_dialog" }, "dialog"],
+  [{ message: "Claude needs your choice", notification_type: "agent_needs_input" }, "dialog"],
+  [{ message: "Claude is waiting for your input", notification_type: "idle_prompt" }, "prompt"],
+  [{ message: "Claude needs your permission to use Bash" }, "permission"],
+  [{ message: "Claude is waiting for your input" }, "prompt"],
+  [{ message: "Signed in", notification_type: "auth_success" }, undefined],
+  [{ message: "Claude needs your permission", notification_type: "constructor" }, undefined],
+  [{}, undefined],
+])("[HO21] the notification %j marks the chat as waiting: %s", (fields, what) => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.prompt("deploy it");
+  expect(claude.tell("Notification", fields)).toEqual({});
+  expect(waiting(runtime, claude)?.for).toBe(what);
+  expect(waiting(runtime, claude)?.since).toBe(what === undefined ? undefined : runtime.now());
+  expect(storedBytes(runtime.paths)).not.toContain("needs your permission to use");
+});
+
+it.each<[HookEvent, Record<string, unknown>, boolean]>([
+  ["UserPromptSubmit", { prompt: "yes" }, false],
+  ["PreToolUse", { tool_name: "Bash", tool_use_id: "t1", tool_input: {} }, false],
+  ["PostToolUse", { tool_name: "Bash", tool_use_id: "t1", tool_input: {} }, false],
+  ["PostToolUseFailure", { tool_name: "Bash", tool_use_id: "t1", tool_input: {}, error: "no" }, false],
+  ["Stop", { last_assistant_message: "Done." }, false],
+  ["StopFailure", { error: "rate_limit" }, false],
+  ["SessionStart", { source: "resume" }, false],
+  ["SessionEnd", { reason: "logout" }, false],
+  ["SubagentStop", { agent_id: "a", agent_type: "Explore" }, true],
+  ["Notification", { message: "Signed in", notification_type: "auth_success" }, true],
+])("[HO21] %s ends the waiting or leaves it", (event, fields, isLeft) => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.prompt("deploy it");
+  claude.tell("Notification", permission);
+  const since = runtime.now();
+  claude.tell("Notification", permission);
+  expect(waiting(runtime, claude)).toEqual({ for: "permission", since });
+  claude.tell(event, fields);
+  expect(waiting(runtime, claude) !== undefined).toBe(isLeft);
+});
+
+it("[HO21] a notification that had to wait in the spool marks nothing, and the prompt after it ends nothing twice", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.prompt("deploy it");
+  spoolEvent(runtime, "Notification", claude.input("Notification", permission) as HookInput, claude.pid);
+  drainInto(runtime);
+  expect(waiting(runtime, claude)).toBeUndefined();
+});
+
+it("[CL67] the status line counts other living chats that wait for their user, not itself and not the dead", () => {
+  const runtime = tempRuntime();
+  const first = new Claude(runtime, { cwd: aProject() });
+  const second = anotherClaude(runtime, first);
+  for (const claude of [first, second]) {
+    claude.prompt("deploy it");
+    claude.tell("Notification", permission);
+  }
+  expect(statusFor(runtime, first)).toContain("| 1 waiting");
+  second.kill();
+  expect(statusFor(runtime, first)).not.toContain("waiting");
+});
+
+it("[CL67] for ten minutes the status line names what the chat was given to continue, unless it is dismissed", () => {
+  const runtime = tempRuntime();
+  const dead = aDeadClaude(runtime, "Make the parser \u001b[2J faster");
+  const next = anotherClaude(runtime, dead);
+  next.start();
+  expect(statusFor(runtime, next)).toContain('| recovered: "Make the parser faster"\n');
+  dismiss(runtime, dead.session);
+  expect(statusFor(runtime, next)).not.toContain("recovered");
+  runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), dead.session, "recovered", next.session));
+  expect(statusFor(runtime, next)).toContain("recovered:");
+  runtime.wait(600_001);
+  expect(statusFor(runtime, next)).not.toContain("recovered");
+});
+
+it("[CL67] messages that the chat has not been given yet are counted", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.prompt("hello");
+  runtime.store.write((sql) => {
+    for (const id of [1, 2]) {
+      const message = { kind: "message", id, from: "b", fromName: "b", topic: null, text: "hi" } as const;
+      news.add(sql, runtime.now(), claude.session, `m${id}`, message);
+    }
+    news.add(sql, runtime.now(), claude.session, "n", { kind: "notice", text: "x" });
+  });
+  expect(statusFor(runtime, claude)).toContain("| 2 messages");
+  claude.prompt("what is new?");
+  expect(statusFor(runtime, claude)).not.toContain("message");
+});
+
+it("[TE22] while a chat waits for its user, the team reads so in place of its progress", async () => {
+  const { desk, one } = await twoMates();
+  const progress = async (): Promise<unknown> => {
+    await desk.time.pass(20_000);
+    return desk.call("chats.list", {}).chats.find(({ chat }) => chat === one.claude.session)?.progress;
+  };
+  one.claude.tell("Notification", { message: "x", notification_type: "permission_prompt" });
+  expect(await progress()).toBe("waits for its user");
+  one.claude.use("Bash", { command: "deploy" });
+  expect(await progress()).not.toBe("waits for its user");
+});
+
+it("[TE3] a chat whose terminal is closed between two turns leaves the team with its client", async () => {
+  const { desk, one } = await twoMates();
+  one.claude.stop();
+  desk.base.wait(60_000);
+  one.claude.tell("SessionEnd", { reason: "other" });
+  await one.team.end("goes_on");
+  expect(desk.call("chats.get", { chat: one.claude.session })).toMatchObject({ status: "offline", reason: "left" });
+});

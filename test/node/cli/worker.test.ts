@@ -1,0 +1,183 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { aCliHome, type CliHome } from "../../support/cli-home.ts";
+import { aWorkerHome, submit } from "../../support/cli-worker.ts";
+import { git } from "../../support/git-project.ts";
+
+const node = process.execPath;
+
+async function task(home: CliHome, number: string): Promise<Record<string, unknown>> {
+  return (await home.shim("task", "show", number, "--json")).json();
+}
+
+it("[WK18] `shim worker --type` does the tasks of a type with the command behind --, in worktrees of the repository here", async () => {
+  const home = aWorkerHome();
+  const number = await submit(home, "build", "--payload", '{"name":"new.txt"}');
+  const script = `const { payload } = JSON.parse(require("node:fs").readFileSync(0, "utf8")); require("node:fs").writeFileSync(payload.name, "made"); console.log('{"lines":3}')`;
+  const ran = await home.shim("worker", "--type", "build", "--once", "--", node, "-e", script);
+  expect([ran.code, ran.err]).toEqual([0, ""]);
+  expect(ran.out).toMatch(
+    /works as worker-\S+ on build\n.*begun, attempt 1, in .*\n.*done after .*\nTasks: 1 done\.\n$/,
+  );
+  const { branch, output } = (await task(home, number))["result"] as { branch: string; output: unknown };
+  expect(output).toEqual({ lines: 3 });
+  expect(git(home.project, "show", `${branch}:new.txt`)).toBe("made");
+  expect(existsSync(join(home.project, "new.txt"))).toBe(false);
+});
+
+it("[WK18] with --json each event is a line, the last one with all ends; --once and --max-tasks fail when a task did", async () => {
+  const home = aWorkerHome();
+  const number = await submit(home, "build");
+  const ran = await home.shim(
+    "worker",
+    "--type",
+    "build",
+    "--max-tasks",
+    "1",
+    "--json",
+    "--",
+    node,
+    "-e",
+    "process.exit(4)",
+  );
+  const events = ran.out
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { event: string });
+  expect(events.map(({ event }) => event)).toEqual(["registered", "began", "ended", "over"]);
+  expect(events.at(-2)).toMatchObject({
+    task: Number(number),
+    end: "failed",
+    state: "scheduled",
+    reason: "exit code 4",
+  });
+  expect([ran.code, events.at(-1)]).toEqual([1, { event: "over", ends: { failed: 1 } }]);
+});
+
+it("[WK18] --folder is worked in as it is, and no repository is needed", async () => {
+  const home = aCliHome();
+  home.alive.add(process.pid);
+  await submit(home, "build");
+  const script = `require("node:fs").writeFileSync("here.txt", "made")`;
+  const ran = await home.shim("worker", "--type", "build", "--folder", "../other", "--once", "--", node, "-e", script);
+  expect([ran.code, readFileSync(join(home.other, "here.txt"), "utf8")]).toEqual([0, "made"]);
+  const without = await home.shim("worker", "--type", "build", "--once", "--", "true");
+  expect([without.code, without.err]).toEqual([2, expect.stringMatching(/in no git repository.*folder/s)]);
+});
+
+it("[WK18] a file names types and how each is done, with paths from where it stands; options go before it", async () => {
+  const home = aWorkerHome();
+  writeFileSync(
+    join(home.other, "worker.yaml"),
+    `concurrency: 3
+types:
+  build:
+    command: [${node}, -e, "process.exit(9)"]
+    finalCodes: [9]
+    repository: ../project
+    base: main
+  test:
+    command: [${node}, -e, "console.log(process.cwd())"]
+    folder: .
+`,
+  );
+  const [build, test, other] = [await submit(home, "build"), await submit(home, "test"), await submit(home, "deploy")];
+  const ran = await home.shim("worker", "--config", "../other/worker.yaml", "--concurrency", "1", "--once");
+  expect([ran.code, ran.err]).toEqual([1, ""]);
+  expect(await task(home, build)).toMatchObject({ state: "dead", detail: "exit code 9" });
+  expect(await task(home, test)).toMatchObject({ state: "done", result: home.other });
+  expect(await task(home, other)).toMatchObject({ state: "queued" });
+});
+
+it("[WK18] what is wrong in a file, or in the options, is said with its line and nothing is done", async () => {
+  const home = aWorkerHome();
+  home.runtime.env["PATH"] = process.env["PATH"];
+  const path = join(home.project, "w.yaml");
+  for (const [text, said] of [
+    ["types:\n  build:\n    comand: [x]\n", /w\.yaml: .*line 3: .*no such field: "comand"/],
+    ["types:\n  build: { folder: . }\n", /line 2: types\.build: say how it is done/],
+    ["types:\n  build: { command: [x], folder: ., base: main }\n", /neither repository nor base/],
+    ["types:\n  build: { command: [x], base: --evil }\n", /the name of a branch/],
+    ["types: {}\n", /name a type/],
+    ["- build\n", /w\.yaml holds no settings of a worker/],
+    ["concurrency: 0\ntypes:\n  a: { command: [x] }\n", /line 1: concurrency: at least 1/],
+    ["types:\n  'a b': { command: [x] }\n", /1 to 64 letters/],
+    ["types: [\n", /line \d/],
+    ["types:\n  a: { command: [./x], folder: nowhere }\n", /a: there is no folder .*nowhere/],
+    ["types:\n  a: { command: [./x], repository: ../other }\n", /in no git repository/],
+    ["types:\n  a: { command: [./x], base: nowhere }\n", /a: nowhere is no commit in/],
+    ["types:\n  a: { command: [no-such-program] }\n", /a: there is no program no-such-program/],
+    ["types:\n  a: { claude: { program: /no/such/claude } }\n", /a: there is no program \/no\/such\/claude/],
+  ] as const) {
+    writeFileSync(path, text);
+    const ran = await home.shim("worker", "--config", "w.yaml");
+    expect([text, ran.code, ran.err]).toEqual([text, 2, expect.stringMatching(said)]);
+  }
+  for (const [args, said] of [
+    [[], /--config, or a --type/],
+    [["--type", "a"], /command behind --/],
+    [["--type", "a b", "--", "x"], /1 to 64 letters/],
+    [["--config", "w.yaml", "--type", "a"], /cannot be used/],
+    [["--config", "w.yaml", "--", "x"], /give no other/],
+    [["--type", "a", "--drain-ms", "-1", "--", "x"], /milliseconds/],
+    [["--type", "a", "--concurrency", "0", "--", "x"], /1 to 100/],
+  ] as const) {
+    const ran = await home.shim("worker", ...args);
+    expect([args, ran.code, ran.err]).toEqual([args, 2, expect.stringMatching(said)]);
+  }
+  expect((await home.shim("worker", "--config", "none.yaml")).code).toBe(3);
+});
+
+it("[WK18] Ctrl-C lets what runs end; the second one gives it back", async () => {
+  for (const times of [1, 2]) {
+    const home = aWorkerHome();
+    const number = await submit(home, "build");
+    const marks = { asked: (): void => undefined };
+    let begun = 0;
+    const stdout = (text: string): void => {
+      if (!text.includes("half")) return;
+      begun += 1;
+      for (let n = 0; n < times; n++) marks.asked();
+    };
+    const onInterrupt = (heed: () => void): (() => void) => {
+      marks.asked = heed;
+      return () => undefined;
+    };
+    const forever = times === 2 ? "setInterval(() => 0, 1000)" : 'setTimeout(() => console.log("end"), 200)';
+    const script = `console.log('{"shim":"progress","note":"half"}'); ${forever}`;
+    const ran = await home.shimWith({ stdout, onInterrupt }, "worker", "--type", "build", "--", node, "-e", script);
+    expect([times, ran.code, begun]).toEqual([times, 0, 1]);
+    expect(await task(home, number)).toMatchObject({ state: times === 1 ? "done" : "queued" });
+  }
+});
+
+it("[WK10] who prints to nobody any more lets what runs end, too", async () => {
+  const home = aWorkerHome();
+  const number = await submit(home, "build");
+  let isGone = false;
+  const reader = { goes: (): void => undefined };
+  const stdout = (text: string): void => {
+    isGone ||= text.includes("half");
+    if (isGone) reader.goes();
+  };
+  const onReaderGone = (heed: () => void): (() => void) => {
+    reader.goes = heed;
+    return () => undefined;
+  };
+  const script = `console.log('{"shim":"progress","note":"half"}'); setTimeout(() => console.log("end"), 200)`;
+  const ran = await home.shimWith({ stdout, onReaderGone }, "worker", "--type", "build", "--", node, "-e", script);
+  expect([ran.code, await task(home, number)]).toMatchObject([0, { state: "done" }]);
+});
+
+it("[WK18] what a command has written can be read afterwards, redacted", async () => {
+  const home = aWorkerHome();
+  await submit(home, "build");
+  const script = `console.log("hello"); console.error("token ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8")`;
+  await home.shim("worker", "--type", "build", "--once", "--", node, "-e", script);
+  const folder = join(home.paths.home, "work", "output");
+  const [name = ""] = readdirSync(folder);
+  const text = readFileSync(join(folder, name), "utf8");
+  expect(text).toContain("hello");
+  expect(text).not.toContain("a1B2c3D4");
+});

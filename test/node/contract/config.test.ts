@@ -1,0 +1,104 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { configSchema, defaults } from "../../../src/contract/config.ts";
+import { parseConfig, readConfig } from "../../../src/platform/config-file.ts";
+import { fileLog } from "../../../src/platform/log-file.ts";
+import { homeFrom, pathsIn } from "../../../src/platform/paths.ts";
+import { openNodeSqlite } from "../../../src/store/driver-node-sqlite.ts";
+import { systemRuntime } from "../../../src/runtime/system-runtime.ts";
+
+function aFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "shim-config-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+it("[ID6] the defaults are those of the schema", () => {
+  expect(configSchema().parse({})).toEqual(defaults);
+});
+
+it("[ID6] without a file all settings have their defaults; a file may give some, with comments", () => {
+  const path = join(aFolder(), "config.json");
+  expect(readConfig(path)).toEqual({ ok: true, value: defaults });
+  writeFileSync(path, '\uFEFF{\n  // mine\n  "recovery": "ask",\n  "checkpoint": { "everyToolCalls": 3, },\n}\n');
+  const read = readConfig(path);
+  expect(read).toMatchObject({
+    ok: true,
+    value: { recovery: "ask", checkpoint: { everyToolCalls: 3, everyMs: 300_000 } },
+  });
+});
+
+it("[ID6] a file that cannot be used is refused with its place and what is wrong, never half used", () => {
+  const cases: [string, RegExp][] = [
+    ["", /not valid JSON/],
+    ["{,}", /not valid JSON at character 1/],
+    ['{"recovry": "ask"}', /recovry/],
+    ['{"recovery": "now"}', /recovery/],
+    ['{"checkpoint": {"everyMs": 0}}', /everyMs/],
+    ['{"risk": {"levels": {"danger": 2}}}', /danger/],
+    ["[]", /type object/],
+  ];
+  for (const [text, problem] of cases) {
+    const parsed = parseConfig(text, "/c.json");
+    expect(parsed, text).toMatchObject({ ok: false, error: expect.stringMatching(/^\/c\.json: /) as string });
+    expect(parsed.ok ? "" : parsed.error, text).toMatch(problem);
+  }
+  const folder = aFolder();
+  expect(readConfig(folder)).toEqual({ ok: false, error: `${folder}: cannot be read (EISDIR)` });
+});
+
+it("[ID6] no text makes the reading of settings throw", () => {
+  fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => void parseConfig(text, "c")));
+});
+
+it("[ID6] everything stands below one folder, which SHIM_HOME moves", () => {
+  expect(homeFrom({ SHIM_HOME: "/elsewhere" })).toBe("/elsewhere");
+  expect(homeFrom({ SHIM_HOME: "" })).toMatch(/shim/);
+  const { home, ...places } = pathsIn("/elsewhere");
+  expect(Object.values(places).every((path) => path.startsWith(`${home}/`))).toBe(true);
+});
+
+it("[ID7] the log is JSON lines, private, moved aside when it is large; one that cannot be written goes to stderr", () => {
+  const path = join(aFolder(), "new", "shim.log");
+  const log = fileLog(path, () => 7);
+  log("warn", "first", { event: "Stop" });
+  expect(JSON.parse(readFileSync(path, "utf8"))).toEqual({
+    level: "warn",
+    time: 7,
+    pid: process.pid,
+    msg: "first",
+    event: "Stop",
+  });
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  writeFileSync(path, "x".repeat(5_000_001));
+  log("info", "second");
+  expect(readFileSync(path, "utf8")).toContain("second");
+  expect(statSync(`${path}.1`).size).toBe(5_000_001);
+  const stderr = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  onTestFinished(() => stderr.mockRestore());
+  const folder = aFolder();
+  mkdirSync(join(folder, "shim.log"));
+  fileLog(join(folder, "shim.log"), () => 8)("error", "third");
+  expect(stderr).toHaveBeenCalledWith(expect.stringContaining('"msg":"third"'));
+});
+
+it("[ID6] a process takes its folder from the environment; settings that cannot be used are logged, and the defaults hold", () => {
+  const home = aFolder();
+  vi.stubEnv("SHIM_HOME", home);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const logged: unknown[] = [];
+  const options = { driver: openNodeSqlite, busyMs: 100, log: (...line: unknown[]) => void logged.push(line) };
+  const runtime = systemRuntime(options);
+  expect(runtime).toMatchObject({ paths: pathsIn(home), config: defaults });
+  expect(runtime.store.path).toBe(join(home, "shim.db"));
+  expect(runtime.random(5)).toHaveLength(5);
+  expect(logged).toEqual([]);
+  writeFileSync(join(home, "config.json"), '{"recovery": "never"}');
+  expect(systemRuntime(options).config).toEqual(defaults);
+  expect(logged).toMatchObject([
+    ["error", "settings ignored", { reason: expect.stringContaining("recovery") as string }],
+  ]);
+});

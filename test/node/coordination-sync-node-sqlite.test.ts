@@ -1,5 +1,0 @@
-import { openNodeSqlite } from "../../src/local-mcp/store/driver-node-sqlite.ts";
-import { syncSuites } from "../rules/suites.ts";
-import { LocalHost } from "../support/local-host.ts";
-
-syncSuites(() => Promise.resolve(new LocalHost(openNodeSqlite)));

@@ -1,0 +1,225 @@
+import { expect, it, vi } from "vitest";
+import type { InputOf } from "../../../../src/contract/operations.ts";
+import { openBetterSqlite3 } from "../../../../src/store/driver-better-sqlite3.ts";
+import { Peer, second } from "../../../support/coordination-builders.ts";
+import { LocalHost } from "../../../support/local-host.ts";
+import { ask, day, given, hour, refusal } from "../../../support/state-builders.ts";
+import { look, takersOf, tokens } from "../../../support/takers.ts";
+
+const taker = takersOf(2);
+
+async function submit(
+  host: LocalHost,
+  ...tasks: Partial<InputOf<"tasks.submit">["tasks"][number]>[]
+): Promise<number[]> {
+  const made = await ask(host, "tasks.submit", { tasks: tasks.map((task) => Object.assign({ type: "build" }, task)) });
+  return made.tasks.map(({ task }) => task);
+}
+
+async function holders(host: LocalHost): Promise<Record<number, string | null>> {
+  const { tasks } = await ask(host, "tasks.list", { limit: 200 });
+  return Object.fromEntries(tasks.map(({ task, chat }) => [task, chat]));
+}
+
+async function claimed(peer: Peer, requestId = "r"): Promise<number[]> {
+  const claim = given(await peer.host.call("tasks.claim", { self: peer.self, requestId, limit: 10 }, peer.actor));
+  return claim.claims.map(({ task }) => task);
+}
+
+it("[QU1] while one token is under way, no other is sent; none where nobody could take anything", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  await Peer.join(host, "asks-itself");
+  await submit(host, {});
+  expect(tokens(host)).toBe(0);
+  await taker(host, "a");
+  await submit(host, {}, {}, {});
+  await submit(host, {});
+  expect(tokens(host)).toBe(1);
+  look(host);
+  await submit(host, {});
+  // Two of six are given, and nobody has room for the others.
+  expect(tokens(host)).toBe(0);
+});
+
+it("[QU1] however many tasks one end sets free, at any depth, those who could take them are looked for once", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await Peer.join(host, "asks-itself", { capacity: 10 });
+  await taker(host, "taker", { taskTypes: ["other"] });
+  const [root = 0] = await submit(host, {});
+  await submit(host, ...Array.from({ length: 30 }, () => ({ dependsOn: [root] })));
+  await submit(
+    host,
+    { ref: "join", dependsOn: [root], joinRule: "collect" },
+    ...Array.from({ length: 30 }, () => ({ dependsOn: ["join"] })),
+  );
+  const [held] = given(await host.call("tasks.claim", { self: a.self, requestId: "r" }, a.actor)).claims;
+  const all = vi.spyOn(host.sql, "all");
+  await ask(host, "tasks.ack", { self: a.self, task: root, claim: held?.claim ?? 0, result: 1 });
+  expect(all.mock.calls.filter(([query]) => query.includes("task_types"))).toHaveLength(1);
+  expect((await ask(host, "tasks.list", { state: "queued", limit: 200 })).tasks).toHaveLength(60);
+});
+
+it("[QU2] a token that brought no look is sent again after 30 s, as long as something is queued", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a");
+  await submit(host, {});
+  expect(tokens(host)).toBe(1);
+  host.wait(29 * second);
+  await host.ping("a");
+  await host.ring();
+  expect(tokens(host)).toBe(0);
+  host.wait(second);
+  await host.ring();
+  expect(tokens(host)).toBe(1);
+  const [held] = given(await host.call("tasks.claim", { self: a.self, requestId: "r" }, a.actor)).claims;
+  await ask(host, "tasks.ack", { self: a.self, task: held?.task ?? 0, claim: held?.claim ?? 0, result: null });
+  host.wait(60 * second);
+  await host.ring();
+  expect(tokens(host)).toBe(0);
+  expect(host.sql.all("SELECT * FROM outbox")).toEqual([]);
+});
+
+it("[QU5] by priority, then by number, each to the least loaded that can do it", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  await taker(host, "a", { capacity: 3 });
+  await taker(host, "b", { capacity: 1, capabilities: ["gpu"] });
+  await taker(host, "c", { capacity: 1, taskTypes: ["build"] });
+  const [low, gpu, review, last] = await submit(
+    host,
+    { priority: 1 },
+    { capabilities: ["gpu"] },
+    { type: "review", priority: 9 },
+    { priority: 0 },
+  );
+  look(host);
+  const given = await holders(host);
+  // Of the two without a task the first by name; then b has what only it can do, and the rest is for who has room.
+  expect([given[review ?? 0], given[gpu ?? 0], given[low ?? 0], given[last ?? 0]]).toEqual(["a", "b", "c", "a"]);
+});
+
+it("[QU5] a look that comes again gives nothing twice, and more than a hundred are given in turns", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  await taker(host, "a", { capacity: 100 });
+  await taker(host, "b", { capacity: 100 });
+  await submit(host, ...Array.from({ length: 150 }, () => ({})));
+  tokens(host);
+  expect(look(host)).toBe(100);
+  expect(tokens(host)).toBe(1);
+  expect([look(host), look(host)]).toEqual([50, 0]);
+  expect(Object.values(await holders(host)).every((chat) => chat === "a" || chat === "b")).toBe(true);
+});
+
+it("[QU5] what was given is the chat's own from its next claim on; not taken for 30 s it is queued again and has cost no attempt", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a");
+  const [task] = await submit(host, {});
+  look(host);
+  const first = given(await host.call("tasks.claim", { self: a.self, requestId: "r", limit: 1 }, a.actor)).claims;
+  expect(first).toMatchObject([{ task, attempt: 1, isStarted: true }]);
+  expect(await claimed(a)).toEqual([task]);
+  const [other] = await submit(host, {});
+  look(host);
+  for (let waited = 0; waited < 30; waited += 10) {
+    host.wait(10 * second);
+    await host.ping("a");
+    await host.ring();
+  }
+  expect(await ask(host, "tasks.get", { task: other ?? 0 })).toMatchObject({
+    state: "queued",
+    chat: null,
+    failures: 0,
+  });
+});
+
+it("[QU5] [CH6] who was given a task is watched: when nothing more is heard of it, another has the task within its ttl", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a");
+  const [task] = await submit(host, { heartbeatMs: 600_000 });
+  look(host);
+  expect(await claimed(a)).toEqual([task]);
+  host.wait(30 * second);
+  await host.ring();
+  expect(await ask(host, "tasks.get", { task: task ?? 0 })).toMatchObject({ state: "queued", lostChats: 1 });
+});
+
+it("[QU6] nothing is given to who is gone, drains, has no connection or has not said that it takes tasks", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const draining = await taker(host, "draining");
+  await ask(host, "chats.drain", { chat: draining.chat, reason: "asked" });
+  await (await taker(host, "gone")).leave();
+  await Peer.join(host, "unconnected", { taskTypes: ["*"] });
+  await Peer.join(host, "silent");
+  await host.connect("silent");
+  await submit(host, {});
+  expect(look(host)).toBe(0);
+});
+
+it("[QU6] [QU8] a chat that is stuck is given nothing; when it is so no more there is a look", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a");
+  const beat = (status: "stuck" | "idle") => host.call("chats.heartbeat", { self: a.self, status }, a.actor);
+  await beat("stuck");
+  const [task] = await submit(host, {});
+  expect([tokens(host), look(host)]).toEqual([0, 0]);
+  await beat("idle");
+  expect([tokens(host), look(host)]).toEqual([1, 1]);
+  expect(await claimed(a)).toEqual([task]);
+});
+
+it("[QU8] a cancelled task makes room for the next one, though its chat has never asked for it", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a", { capacity: 1 });
+  const [task = 0, next] = await submit(host, {}, {});
+  look(host);
+  tokens(host);
+  given(await host.call("tasks.cancel", { task, reason: "not wanted" }));
+  expect(tokens(host)).toBe(1);
+  look(host);
+  expect(await claimed(a)).toEqual([next]);
+});
+
+it("[QU8] a claim that runs out makes room for the next task, whatever becomes of its own", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a", { capacity: 1 });
+  const [lost, next] = await submit(host, { maxAttempts: 1, startToCloseMs: 20 * second }, {});
+  look(host);
+  expect(await claimed(a)).toEqual([lost]);
+  tokens(host);
+  host.wait(20 * second);
+  await host.ping("a");
+  await host.ring();
+  expect(tokens(host)).toBe(1);
+  look(host);
+  expect(await claimed(a, "s")).toEqual([next]);
+});
+
+it("[TA27] one old task does not make each submit count all the others", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  await ask(host, "settings.set", { settings: { maxTasks: 10, keepTasksMs: hour } });
+  const [old = 0] = await submit(host, { delayMs: day });
+  for (const task of await submit(host, ...Array.from({ length: 19 }, () => ({})))) {
+    await ask(host, "tasks.cancel", { task, reason: "not wanted" });
+  }
+  host.wait(3 * hour);
+  await host.ring();
+  const all = vi.spyOn(host.sql, "all");
+  for (let times = 0; times < 18; times++) await submit(host, {});
+  const counts = all.mock.calls.filter(([query]) => query.includes("count(*) AS n FROM (SELECT 1 FROM tasks"));
+  // One when there may be too many for the first time, one when so many more were submitted.
+  expect(counts.length).toBeLessThanOrEqual(2);
+  expect((await ask(host, "tasks.get", { task: old })).state).toBe("scheduled");
+  await submit(host, {});
+  expect((await refusal(host, "tasks.submit", { tasks: [{ type: "build" }] })).code).toBe("quota_exceeded");
+});
+
+it("[QU5] tasks that only a full chat could take keep no other task from its turn, however many lanes they stand in", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const capabilities = Array.from({ length: 30 }, (_, at) => `c${at}`);
+  await taker(host, "a", { taskTypes: ["x"], capabilities });
+  await taker(host, "b", { taskTypes: ["y"] });
+  await submit(host, ...capabilities.map((one) => ({ type: "x", capabilities: [one], priority: 9 })));
+  const last = await submit(host, { type: "y" }, { type: "x", priority: 0 }, { type: "y", priority: 0 });
+  expect(look(host)).toBe(4);
+  const taken = await holders(host);
+  expect(last.map((task) => taken[task])).toEqual(["b", null, "b"]);
+});

@@ -1,0 +1,259 @@
+import { expect, it } from "vitest";
+import { openBetterSqlite3 } from "../../../../src/store/driver-better-sqlite3.ts";
+import { second } from "../../../support/coordination-builders.ts";
+import { LocalHost } from "../../../support/local-host.ts";
+import { ask, day, refused } from "../../../support/state-builders.ts";
+import { look, takersOf, tokens } from "../../../support/takers.ts";
+import { endsOf, submit, taskOf } from "../../../support/task-builders.ts";
+
+const taker = takersOf(4);
+
+/** So long, with everybody heard of. */
+async function pass(host: LocalHost, ms: number, ...chats: string[]): Promise<void> {
+  host.wait(ms);
+  for (const chat of chats) await host.ping(chat);
+  await host.ring();
+}
+
+/** With the next day, who has what waited for it, after so many looks that were asked for. */
+async function tomorrow(host: LocalHost, waiting: number): Promise<{ looks: number; chat: string | null }> {
+  const { dayEndsInMs } = await ask(host, "budgets.get", {});
+  tokens(host);
+  await pass(host, dayEndsInMs, "a");
+  const looks = tokens(host);
+  look(host);
+  return { looks, chat: (await taskOf(host, waiting)).chat };
+}
+
+async function holders(host: LocalHost, tasks: readonly number[]): Promise<(string | null)[]> {
+  return Promise.all(tasks.map(async (task) => (await taskOf(host, task)).chat));
+}
+
+const four = [{ type: "x" }, { type: "x" }, { type: "x" }, { type: "x" }] as const;
+
+it("[PL21] what was assigned and has not started goes to a chat that came later and has less to do, under a new claim", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a");
+  const tasks = await submit(host, ...four);
+  look(host);
+  const [begun, ...others] = await a.claim({ limit: 4, isStarted: false });
+  if (!begun) throw new Error("four were given");
+  await a.do("tasks.start", begun, {});
+  const b = await taker(host, "b");
+  host.hints.length = 0;
+  await pass(host, 5 * second, "a", "b");
+  const where = await holders(host, tasks);
+  expect(where.filter((chat) => chat === "b")).toHaveLength(2);
+  expect(where[tasks.indexOf(begun.task)]).toBe("a");
+  const moved = others.filter(({ task }) => where[tasks.indexOf(task)] === "b");
+  expect(host.hints.filter(({ kind }) => kind === "task").map((hint) => "chat" in hint && hint.chat)).toEqual(
+    moved.flatMap(() => ["a", "b"]),
+  );
+  for (const held of moved) {
+    expect(refused(await a.try("tasks.start", held, {})).code).toBe("stale_claim");
+    expect(await endsOf(host, held.task)).toEqual(["moved"]);
+    expect(await taskOf(host, held.task)).toMatchObject({ failures: 0, stalls: 0, lostChats: 0 });
+  }
+  const taken = await b.claim({ limit: 4 });
+  expect(taken.map(({ task }) => task)).toEqual(moved.map(({ task }) => task));
+});
+
+it("[PL21] [PL16] in the next rounds nothing moves back or on, and without anything that waits there are no rounds", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  await taker(host, "a");
+  const tasks = await submit(host, ...four);
+  look(host);
+  const b = await taker(host, "b");
+  await pass(host, 5 * second, "a", "b");
+  const after = await holders(host, tasks);
+  for (let round = 0; round < 3; round++) await pass(host, 5 * second, "a", "b");
+  expect(await holders(host, tasks)).toEqual(after);
+  expect(host.sql.all("SELECT * FROM meta WHERE key = 'rebalance_at'")).toHaveLength(1);
+  await b.claim({ limit: 4 });
+  await pass(host, 30 * second, "a", "b");
+  await pass(host, 5 * second, "a", "b");
+  expect(host.sql.all("SELECT * FROM meta WHERE key = 'rebalance_at'")).toEqual([]);
+});
+
+it("[PL21] only to chats that take the type and can do it; a draining one gives all away", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a", { capabilities: ["gpu"] });
+  const [gpu, review] = await submit(host, { type: "x", capabilities: ["gpu"] }, { type: "review" });
+  look(host);
+  await taker(host, "b", { taskTypes: ["x"] });
+  await ask(host, "chats.drain", { chat: a.chat });
+  await pass(host, 5 * second, "a", "b");
+  expect(await holders(host, [gpu, review])).toEqual(["a", "a"]);
+  await taker(host, "c", { taskTypes: ["review"], capacity: 1 });
+  await pass(host, 5 * second, "a", "b", "c");
+  expect(await holders(host, [gpu, review])).toEqual(["a", "c"]);
+});
+
+it("[PL18] of chats with the same load the one gets a task that has done better with its type", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const [a, b] = [await taker(host, "a"), await taker(host, "b")];
+  await submit(host, { type: "x", affinity: "a", maxAttempts: 1 }, { type: "x", affinity: "b" });
+  look(host);
+  await a.nack(await a.take());
+  await b.ack(await b.take());
+  const [x, y] = await submit(host, { type: "x" }, { type: "y" });
+  look(host);
+  // Of type y nobody is known, and both were given something at the same time: the first by name, who has less to do.
+  expect(await holders(host, [x, y])).toEqual(["b", "a"]);
+});
+
+it("[PL18] [PL13] a chat that failed once, and never again, comes back to those that never have, and then writes nothing", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a");
+  const work = async (isSuccess: boolean): Promise<void> => {
+    await submit(host, { type: "x", maxAttempts: 1 });
+    const held = await a.take();
+    await (isSuccess ? a.ack(held) : a.nack(held));
+  };
+  const rate = (): number =>
+    host.sql.all<{ success_rate: number }>("SELECT success_rate FROM chat_performance")[0]?.success_rate ?? 0;
+  await work(false);
+  for (let times = 0; times < 10; times++) await work(true);
+  const settled = rate();
+  // The tenth of one that never failed.
+  expect(settled).toBeGreaterThanOrEqual(0.95);
+  for (let times = 0; times < 5; times++) await work(true);
+  expect(rate()).toBe(settled);
+});
+
+it("[PL18] a chat that goes on as before writes nothing of its performance, and what is known of it goes with it", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a");
+  const rows = (): unknown[] => host.sql.all("SELECT * FROM chat_performance");
+  const work = async (ms: number): Promise<void> => {
+    await submit(host, { type: "x" });
+    const held = await a.take();
+    host.wait(ms);
+    await host.ping("a");
+    await a.ack(held);
+  };
+  await work(10 * second);
+  const first = rows();
+  expect(first).toEqual([{ chat: "a", type: "x", success_rate: 1, duration_ms: 10 * second }]);
+  await work(11 * second);
+  expect(rows()).toEqual(first);
+  await work(20 * second);
+  expect(rows()).toEqual([{ chat: "a", type: "x", success_rate: 1, duration_ms: 12 * second }]);
+  // Gone within its ttl, forgotten a day later.
+  for (const wait of [day, 2 * day]) {
+    host.wait(wait);
+    await host.ring();
+  }
+  expect(await ask(host, "chats.list", {})).toMatchObject({ chats: [] });
+  expect(rows()).toEqual([]);
+});
+
+it("[PL12] of chats that are alike the one that has gone longest without a new task gets it", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const hands = { a: await taker(host, "a"), b: await taker(host, "b") };
+  const got: string[] = [];
+  for (let turn = 0; turn < 4; turn++) {
+    const [task] = await submit(host, { type: `t${turn}` });
+    look(host);
+    const [chat] = await holders(host, [task]);
+    if (chat !== "a" && chat !== "b") throw new Error("nobody got it");
+    got.push(chat);
+    await hands[chat].ack(await hands[chat].take());
+    await pass(host, second, "a", "b");
+  }
+  expect(got).toEqual(["a", "b", "a", "b"]);
+});
+
+it("[PL14] load, throughput, success and duration of each live chat, of the last hour", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const [a] = [await taker(host, "a"), await taker(host, "b", { capacity: 2 })];
+  await submit(host, { type: "x" }, { type: "x", maxAttempts: 1 }, { type: "x" });
+  const [one, two, three] = await a.claim({ limit: 3 });
+  if (!one || !two || !three) throw new Error("three were there");
+  host.wait(4 * second);
+  await a.ack(one);
+  host.wait(4 * second);
+  await a.nack(two);
+  expect(await ask(host, "tasks.load", {})).toEqual({
+    chats: [
+      {
+        chatId: "a",
+        currentTasks: 1,
+        utilizationRate: 0.25,
+        throughput: 1,
+        successRate: 0.5,
+        avgDurationMs: 6 * second,
+      },
+      { chatId: "b", currentTasks: 0, utilizationRate: 0, throughput: 0, successRate: null, avgDurationMs: null },
+    ],
+    isSample: false,
+  });
+});
+
+it("[BU4] with the next day, and with a limit that is raised, tasks that were kept back are given out", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a");
+  await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
+  await submit(host, { type: "x" });
+  look(host);
+  await a.do("tasks.ack", await a.take(), { usage: { tokens: 10 } });
+  tokens(host);
+  await submit(host, { type: "x" });
+  expect([tokens(host), look(host)]).toEqual([0, 0]);
+  await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 11 } } } });
+  expect([tokens(host), look(host)]).toEqual([1, 1]);
+  await a.do("tasks.ack", await a.take(), { usage: { tokens: 1 } });
+  await submit(host, { type: "x" });
+  expect(look(host)).toBe(0);
+  const { dayEndsInMs } = await ask(host, "budgets.get", {});
+  await pass(host, dayEndsInMs - 1, "a");
+  expect(tokens(host)).toBe(0);
+  await pass(host, 1, "a");
+  expect([tokens(host), look(host)]).toEqual([1, 1]);
+  expect((await ask(host, "budgets.get", {})).today.tokens).toBe(0);
+});
+
+it("[BU4] what was queued before the day was used up is given out with the next one, though those that asked were refused", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a", { capacity: 1 });
+  await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
+  const [, waiting] = await submit(host, { type: "x" }, { type: "x" });
+  look(host);
+  await a.do("tasks.ack", await a.take(), { usage: { tokens: 10 } });
+  expect(refused(await a.tryClaim()).code).toBe("budget_exceeded");
+  expect(await tomorrow(host, waiting)).toEqual({ looks: 1, chat: "a" });
+});
+
+it("[BU4] a clock that ran ahead for a while and was set back keeps nobody from the next day", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  const a = await taker(host, "a", { capacity: 1 });
+  await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
+  await submit(host, { type: "x" });
+  host.wait(300 * day);
+  await host.ping("a");
+  await a.do("tasks.ack", await a.take(), { usage: { tokens: 1 } });
+  host.wait(-300 * day);
+  const [, waiting] = await submit(host, { type: "x" }, { type: "x" });
+  await host.ping("a");
+  look(host);
+  await a.do("tasks.ack", await a.take(), { usage: { tokens: 10 } });
+  expect(await tomorrow(host, waiting)).toEqual({ looks: 1, chat: "a" });
+});
+
+it("[QU8] what moves away makes room for what only the one that had it can do", async () => {
+  const host = new LocalHost(openBetterSqlite3);
+  await taker(host, "a", { capacity: 2, capabilities: ["gpu"] });
+  const [, , special] = await submit(
+    host,
+    { type: "x" },
+    { type: "x" },
+    { type: "x", capabilities: ["gpu"], priority: 1 },
+  );
+  look(host);
+  await taker(host, "b");
+  tokens(host);
+  await pass(host, 5 * second, "a", "b");
+  expect(tokens(host)).toBe(1);
+  look(host);
+  expect(await holders(host, [special])).toEqual(["a"]);
+});

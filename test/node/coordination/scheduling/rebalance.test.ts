@@ -1,0 +1,169 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { selectChat, type ChatLoad } from "../../../../src/coordination/tasks/balance.ts";
+import { rebalance, type AssignedTask, type Reassignment } from "../../../../src/coordination/scheduling/rebalance.ts";
+import { aCandidate, anyChatLoad, anyTask, anyWanted, labels } from "../../../support/candidates.ts";
+
+interface World {
+  readonly seats: readonly ChatLoad[];
+  readonly assigned: readonly AssignedTask[];
+}
+
+/** Chats hold the tasks that are assigned to them, and sometimes more than they take. */
+const anyWorld: fc.Arbitrary<World> = fc
+  .tuple(
+    fc.array(anyChatLoad, { minLength: 1, maxLength: 6 }),
+    fc.array(fc.tuple(fc.nat(), anyWanted, fc.boolean()), { maxLength: 24 }),
+  )
+  .map(([drawn, tasks]) => {
+    const assigned = tasks.map(([at, wanted, isStarted], task) => ({
+      ...wanted,
+      task,
+      chat: `c${at % drawn.length}`,
+      isStarted,
+    }));
+    const seats = drawn.map((seat, at) => ({
+      ...seat,
+      chat: `c${at}`,
+      running: assigned.filter(({ chat }) => chat === `c${at}`).length,
+    }));
+    return { seats, assigned };
+  });
+
+function moved({ seats, assigned }: World, moves: readonly Reassignment[]): World {
+  const to = new Map(moves.map((move) => [move.task, move.to]));
+  const next = assigned.map((task) => ({ ...task, chat: to.get(task.task) ?? task.chat }));
+  const counts = Map.groupBy(next, ({ chat }) => chat);
+  return { assigned: next, seats: seats.map((seat) => ({ ...seat, running: counts.get(seat.chat)?.length ?? 0 })) };
+}
+
+it("[PL15] only what has not started is moved, once, to a chat that can do it and had room", () => {
+  fc.assert(
+    fc.property(anyWorld, (world) => {
+      const moves = rebalance(world.seats, world.assigned);
+      expect(new Set(moves.map(({ task }) => task)).size).toBe(moves.length);
+      const next = moved(world, moves);
+      for (const { task, from, to } of moves) {
+        const before = world.assigned.find((one) => one.task === task);
+        const seat = next.seats.find(({ chat }) => chat === to);
+        expect(before).toMatchObject({ chat: from, isStarted: false });
+        expect(seat?.capabilities).toEqual(expect.arrayContaining([...(before?.capabilities ?? ["?"])]));
+        expect(seat?.running ?? 9).toBeLessThanOrEqual(seat?.capacity ?? 0);
+      }
+      expect(rebalance(world.seats.toReversed(), world.assigned.toReversed())).toEqual(moves);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+const waiting = ({ assigned }: World) => assigned.filter(({ isStarted }) => !isStarted);
+const started = ({ assigned }: World) => assigned.filter(({ isStarted }) => isStarted);
+
+/** Where a task would go by load alone, were it new: chats with less load than its own has without it. */
+function better({ seats }: World, task: AssignedTask): readonly ChatLoad[] {
+  const own = seats.find(({ chat }) => chat === task.chat);
+  const load = own && own.capacity > 0 ? (own.running - 1) / own.capacity : Number.POSITIVE_INFINITY;
+  return seats.filter(
+    ({ chat, running, capacity, capabilities }) =>
+      chat !== task.chat &&
+      running < capacity &&
+      task.capabilities.every((one) => capabilities.includes(one)) &&
+      running / capacity < load - 1e-9,
+  );
+}
+
+it("[PL15] at rest no task that has not started would go elsewhere by load, and before that one did", () => {
+  fc.assert(
+    fc.property(anyWorld, (world) => {
+      const moves = rebalance(world.seats, world.assigned);
+      const next = moved(world, moves);
+      expect(waiting(next).flatMap((task) => better(next, task))).toEqual([]);
+      expect(moves.length > 0).toBe(waiting(world).some((task) => better(world, task).length > 0));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+it("[PL15] what was selected just now is not moved", () => {
+  fc.assert(
+    fc.property(anyWorld, anyWanted, (start, wanted) => {
+      const world = moved(start, rebalance(start.seats, start.assigned));
+      const candidates = world.seats.map((seat) => aCandidate(seat.chat, seat));
+      const { chat } = selectChat(candidates, wanted);
+      if (chat === null) return;
+      const task = { ...wanted, task: 1_000, chat, isStarted: false };
+      const next = moved({ seats: world.seats, assigned: [...world.assigned, task] }, []);
+      const moves = rebalance(next.seats, next.assigned);
+      const shown = moves.filter((move) => move.task === task.task);
+      expect(shown).toEqual([]);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+const seat = (chat: string, running: number, capacity = 3): ChatLoad => ({ chat, running, capacity, capabilities: [] });
+const of = (chat: string, count: number): AssignedTask[] =>
+  Array.from({ length: count }, (_, task) => ({ ...anyTask, task, chat, isStarted: false }));
+
+it("[PL15] the newest are moved first, those that wish to be there before them, those that wish to stay last", () => {
+  const seats = [seat("a", 4, 4), seat("b", 0, 4)];
+  const tasks = (affinities: readonly (string | null)[]) =>
+    rebalance(
+      seats,
+      affinities.map((affinity, task) => ({ task, chat: "a", isStarted: false, capabilities: [], affinity })),
+    ).map(({ task }) => task);
+  expect(tasks([null, null, null, null])).toEqual([2, 3]);
+  expect(tasks(["b", null, null, null])).toEqual([0, 3]);
+  expect(tasks([null, null, "a", "a"])).toEqual([0, 1]);
+});
+
+it("[PL15] a difference of one task is left alone; a chat of capacity 0 gives away all, and what is not known stays", () => {
+  expect(rebalance([seat("a", 1), seat("b", 0)], of("a", 1))).toEqual([]);
+  expect(rebalance([seat("a", 2), seat("b", 0)], of("a", 2))).toEqual([{ task: 1, from: "a", to: "b" }]);
+  expect(rebalance([seat("a", 2, 0), seat("b", 2)], of("a", 2))).toEqual([{ task: 1, from: "a", to: "b" }]);
+  expect(rebalance([seat("b", 0)], of("gone", 2))).toEqual([]);
+  expect(rebalance([seat("a", 2)], of("a", 2))).toEqual([]);
+  expect(rebalance([], [])).toEqual([]);
+});
+
+it("[PL16] after one round the next moves nothing, and no started task has moved", () => {
+  fc.assert(
+    fc.property(anyWorld, (start) => {
+      const next = moved(start, rebalance(start.seats, start.assigned));
+      expect(rebalance(next.seats, next.assigned)).toEqual([]);
+      expect(started(next)).toEqual(started(start));
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+it("[PL16] a task goes on to a better place within the round, not in the next", () => {
+  const seats = [seat("a", 2, 0), { ...seat("c", 0, 2), capabilities: ["web"] }, seat("d", 0, 2)];
+  const [first, second] = of("a", 2);
+  // The second takes c, which comes before d, until the first, which can only go to c, is there, too.
+  const assigned = [{ ...first, capabilities: ["web"] }, second] as readonly AssignedTask[];
+  expect(rebalance(seats, assigned)).toEqual([
+    { task: 0, from: "a", to: "c" },
+    { task: 1, from: "a", to: "d" },
+  ]);
+});
+
+it("[PL16] a round over many chats is over soon", () => {
+  const seats = Array.from({ length: 200 }, (_, at) => ({
+    chat: `c${at}`,
+    running: at < 20 ? 100 : 0,
+    capacity: at < 20 ? 100 : 1 + (at % 20),
+    capabilities: at % 3 ? [...labels] : [labels[0]],
+  }));
+  const assigned = Array.from({ length: 2_000 }, (_, task) => ({
+    task,
+    chat: `c${task % 20}`,
+    isStarted: task % 7 === 0,
+    capabilities: task % 2 ? [labels[0]] : [labels[1]],
+    affinity: null,
+  }));
+  const moves = rebalance(seats, assigned);
+  expect(moves.length).toBeGreaterThan(500);
+  const next = moved({ seats, assigned }, moves);
+  expect(rebalance(next.seats, next.assigned)).toEqual([]);
+});

@@ -1,0 +1,81 @@
+import { expect, it } from "vitest";
+import { parseAddress, socketUrl } from "../../../../src/coordinator-client/edge/address.ts";
+import { EdgeClient } from "../../../../src/coordinator-client/edge/client.ts";
+import { aClient, aChat, outsideOf } from "../../../support/edge-chats.ts";
+import { edgeUrl, FakeEdge, token } from "../../../support/edge-server.ts";
+import { Machine } from "../../../support/edge-time.ts";
+
+function problemOf(edge: string, workspace = "w1"): string {
+  const address = parseAddress(edge, workspace);
+  return address.ok ? "" : address.error;
+}
+
+it("[EC1] the address of a workspace lies below the coordinator's, and a socket is opened in a chat's name", () => {
+  const http = "https://a.example/v1/workspaces/w1";
+  const socket = "wss://a.example/v1/workspaces/w1/connect";
+  expect(parseAddress("https://a.example", "w1")).toEqual({ ok: true, value: { http, socket } });
+  expect(parseAddress("https://a.example/", "w1")).toEqual({ ok: true, value: { http, socket } });
+  expect(parseAddress("https://a.example/shim//", "w1")).toMatchObject({
+    value: { http: "https://a.example/shim/v1/workspaces/w1" },
+  });
+  expect(socketUrl({ http, socket }, null)).toBe(socket);
+  expect(socketUrl({ http, socket }, "a:b@c")).toBe(`${socket}?chat=a%3Ab%40c`);
+});
+
+it("[EC1] plain http goes to this machine only", () => {
+  for (const host of ["localhost", "localhost:8787", "127.0.0.1:1", "127.9.9.9", "127.1", "[::1]:8787"]) {
+    expect(parseAddress(`http://${host}`, "w1"), host).toMatchObject({ ok: true });
+    expect(parseAddress(`http://${host}`, "w1"), host).toMatchObject({
+      value: { socket: expect.stringMatching(/^ws:/) },
+    });
+  }
+  const others = ["example.com", "127.0.0.1.example.com", "localhost.example.com", "192.168.0.1", "[::2]", "0.0.0.0"];
+  for (const host of others) expect(problemOf(`http://${host}`), host).toContain("only for this machine");
+});
+
+it("[EC1] an address with a secret in it is refused, and not repeated", () => {
+  for (const url of ["https://me:s3cret@a.example", "https://s3cret@a.example", "https://a.example/?key=s3cret"]) {
+    expect(problemOf(url), url).not.toBe("");
+    expect(problemOf(url), url).not.toContain("s3cret");
+  }
+  for (const url of ["a.example", "", "ftp://a.example", "file:///etc", "https://a.example/#x"]) {
+    expect(problemOf(url), url).toContain("the address of the coordinator");
+  }
+  for (const workspace of ["", "W1", "a/b", "..", "a".repeat(64)]) {
+    expect(problemOf("https://a.example", workspace), workspace).toContain("the name of a workspace");
+  }
+});
+
+it("[EC1] a token that no header can hold is refused, and not repeated", () => {
+  const edge = new FakeEdge();
+  for (const bad of ["", "two words", "line\nend", "tök", "x".repeat(5_000)]) {
+    const outside = outsideOf(edge, new Machine(edge.time));
+    const opened = EdgeClient.open({ edge: edgeUrl, workspace: "w1", token: bad }, outside);
+    expect(opened).toEqual({ ok: false, error: expect.stringContaining("the token of the coordinator is empty") });
+  }
+});
+
+it("[EC1] [EC14] no event and no error holds the token, whatever goes wrong", async () => {
+  const edge = new FakeEdge();
+  const made = aClient(edge);
+  const { client, events } = made;
+  const results: unknown[] = [];
+  const ask = async (): Promise<void> => {
+    results.push(await edge.time.until(client.call("state.get", { key: "a" }, { deadlineMs: 3_000 })));
+  };
+  edge.faults.isUnreachable = true;
+  await ask();
+  edge.faults.isUnreachable = false;
+  edge.faults.refusesSockets = true;
+  results.push(await edge.time.until(client.register(aChat("a"))));
+  edge.faults.refuses = () => ({ code: "internal", message: "the coordinator failed" });
+  await ask();
+  edge.faults.refuses = () => null;
+  edge.revoke(token);
+  await ask();
+  await ask();
+  const told = JSON.stringify([events, results]);
+  expect(told).toContain("unauthenticated");
+  expect(told).not.toContain("shim_secret");
+  expect(told).not.toContain("Bearer");
+});

@@ -1,0 +1,72 @@
+import { expect, it } from "vitest";
+import { atomicUpdate } from "../../../../src/coordinator-client/edge/atomic-update.ts";
+import { aClient, codeOf, registered, value } from "../../../support/edge-chats.ts";
+import { FakeEdge } from "../../../support/edge-server.ts";
+import { FakeTime, seededRandom } from "../../../support/edge-time.ts";
+
+function next(entry: { readonly value: unknown } | null): number {
+  return Number(entry?.value ?? 0) + 1;
+}
+
+it("[EC18] an update makes the next value of what was there, or nothing", async () => {
+  const edge = new FakeEdge();
+  const { client } = aClient(edge);
+  const first = value(await edge.time.until(client.atomicUpdate("k", next)));
+  const second = value(
+    await edge.time.until(client.atomicUpdate("k", async (entry) => next(await Promise.resolve(entry)))),
+  );
+  expect(second.version).toBeGreaterThan(first.version ?? 0);
+  expect(value(await edge.time.until(client.atomicUpdate("k", () => undefined)))).toEqual({ version: null });
+  expect(value(await edge.time.until(client.call("state.get", { key: "k" }))).entry?.value).toBe(2);
+});
+
+it("[EC18] of many at once each takes effect once", async () => {
+  const edge = new FakeEdge();
+  const clients = [1, 2, 3, 4].map((seed) => aClient(edge, { seed }).client);
+  const updates = clients.flatMap((client) => Array.from({ length: 5 }, () => client.atomicUpdate("k", next)));
+  for (const update of await edge.time.until(Promise.all(updates))) value(update);
+  expect(value(await edge.host.call("state.get", { key: "k" })).entry?.value).toBe(20);
+});
+
+it("[EC18] a lost answer is not taken for somebody who was first", async () => {
+  const edge = new FakeEdge();
+  const { client } = aClient(edge);
+  value(await edge.time.until(client.atomicUpdate("k", next)));
+  let left = 2;
+  edge.faults.loses = ({ direction, text }) =>
+    direction === "down" && text.includes('"version"') && !text.includes("entry") && left-- > 0;
+  value(await edge.time.until(client.atomicUpdate("k", next)));
+  expect(edge.count("state.set")).toBe(4);
+  expect(value(await edge.host.call("state.get", { key: "k" })).entry?.value).toBe(2);
+});
+
+it("[EC18] when others are first each time it is refused after a bounded number of attempts, with pauses between", async () => {
+  const edge = new FakeEdge();
+  const { client } = aClient(edge);
+  value(await edge.time.until(client.call("state.get", { key: "k" })));
+  edge.faults.refuses = ({ name }) =>
+    name === "state.set" ? { code: "version_mismatch", message: "not first" } : null;
+  const began = edge.time.now;
+  expect(codeOf(await edge.time.until(client.atomicUpdate("k", next, { attempts: 5 })))).toBe("version_mismatch");
+  expect(edge.count("state.set")).toBe(5);
+  expect(edge.time.now - began).toBeGreaterThan(5 * 20);
+  expect(codeOf(await edge.time.until(client.atomicUpdate("k", next)))).toBe("version_mismatch");
+  expect(edge.count("state.set")).toBe(25);
+});
+
+it("[EC18] an update under a guard ends when the guard is lost", async () => {
+  const edge = new FakeEdge();
+  const { client } = await registered(edge, "a");
+  const right = value(await edge.time.until(client.hold({ resource: "r" })));
+  value(await edge.time.until(client.atomicUpdate("k", next, { guard: right.guard, by: "a", ttlMs: 60_000 })));
+  await edge.time.until(right.release());
+  expect(codeOf(await edge.time.until(client.atomicUpdate("k", next, { guard: right.guard })))).toBe("stale_token");
+});
+
+it("[EC18] it works with whoever can be asked, such as the coordinator of this machine", async () => {
+  const { host } = new FakeEdge();
+  const time = new FakeTime();
+  const outside = { setTimer: time.setTimer, random: seededRandom() };
+  const done = await atomicUpdate((name, input) => host.call(name, input as never) as never, outside, "k", next);
+  expect(value(done).version).toBe(1);
+});

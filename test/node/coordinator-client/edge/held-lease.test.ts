@@ -1,0 +1,161 @@
+import { expect, it } from "vitest";
+import { aChat, aClient, codeOf, registered, value } from "../../../support/edge-chats.ts";
+import { held, isHeld, resource, rightsOf, trustIsTrue } from "../../../support/edge-rights.ts";
+import { FakeEdge } from "../../../support/edge-server.ts";
+import { admin } from "../../../support/engine-host.ts";
+
+it("[EC13] a held lease is renewed at half of its time, for as long as it is held", async () => {
+  const edge = new FakeEdge();
+  const made = await registered(edge, "a");
+  const right = await held(edge, made);
+  expect(right).toMatchObject({ name: "r", state: "trusted", guard: { resource: "r", token: right.token } });
+  await edge.time.pass(14_900);
+  expect(edge.count("leases.renew")).toBe(0);
+  await edge.time.pass(600_000);
+  expect(edge.count("leases.renew")).toBe(40);
+  expect(right.isTrusted() && (await isHeld(edge, right))).toBe(true);
+  expect(rightsOf(made)).toEqual(["r trusted"]);
+  expect(value(await edge.time.until(right.release()))).toBe(true);
+  expect([right.isTrusted(), right.state, await isHeld(edge, right)]).toEqual([false, "released", false]);
+  expect(codeOf(await edge.time.until(right.confirm()))).toBe("not_holder");
+  await edge.time.pass(60_000);
+  expect(edge.count("leases.renew")).toBe(40);
+});
+
+it("[EC13] a bound lease follows the pings: it is not renewed, and outlives its ttl", async () => {
+  const edge = new FakeEdge();
+  const made = await registered(edge, "a");
+  const right = await held(edge, made, { isBound: true });
+  await edge.time.pass(20_000);
+  const renewals = edge.count("leases.renew");
+  await edge.time.pass(280_000);
+  expect(edge.count("leases.renew")).toBe(renewals);
+  expect(renewals).toBeLessThanOrEqual(1);
+  expect(right.isTrusted() && (await isHeld(edge, right))).toBe(true);
+  expect(rightsOf(made)).toEqual(["r trusted"]);
+});
+
+it("[EC13] after a new registration a bound lease is confirmed before pings prolong it again", async () => {
+  const edge = new FakeEdge();
+  const made = aClient(edge);
+  value(await edge.time.until(made.client.register(aChat("a", { isInteractive: false }))));
+  const right = await held(edge, made, { isBound: true });
+  await edge.time.pass(25_000);
+  // A worker is forgiven 5 s: it counts as gone, and its lease is frozen.
+  edge.faults.isUnreachable = true;
+  edge.closeAll();
+  await edge.time.pass(6_500);
+  edge.faults.isUnreachable = false;
+  await edge.time.untilTrue(() => made.client.state === "connected");
+  const { entries } = value(await edge.host.call("audit.list", { kind: "chat.offline" }, admin));
+  expect(entries.length).toBe(1);
+  await edge.time.pass(120_000);
+  expect(right.isTrusted() && (await isHeld(edge, right))).toBe(true);
+  expect(edge.count("leases.renew")).toBeGreaterThan(5);
+});
+
+it("[EC13] a lease that was taken away is told once, at once", async () => {
+  const edge = new FakeEdge();
+  for (const isBound of [false, true]) {
+    const made = await registered(edge, `a-${isBound}`);
+    const lost: string[] = [];
+    const right = await held(edge, made, { isBound }, { onLost: (reason) => lost.push(reason) });
+    await edge.host.call("leases.force-release", { resource, reason: "stuck" }, admin);
+    edge.tell();
+    await edge.time.pass(50);
+    expect(right.state).toBe("lost");
+    await edge.time.pass(120_000);
+    expect(lost).toEqual([expect.stringContaining("r is not held")]);
+    expect(rightsOf(made)).toEqual(["r trusted", "r lost"]);
+    expect(codeOf(await edge.time.until(right.confirm()))).toBe("not_holder");
+    expect(value(await edge.time.until(right.release()))).toBe(false);
+  }
+});
+
+it("[EC13] a bound lease that was taken away while the hint was lost is found out nevertheless", async () => {
+  const edge = new FakeEdge();
+  const made = await registered(edge, "a");
+  const right = await held(edge, made, { isBound: true });
+  await edge.time.pass(11_000);
+  edge.faults.loses = ({ text }) => text.includes("lease.granted");
+  await edge.host.call("leases.force-release", { resource, reason: "stuck" }, admin);
+  edge.tell();
+  await edge.time.pass(320_000);
+  expect(right.state).toBe("lost");
+});
+
+it("[EC13] what a request without an answer has taken is given back", async () => {
+  const edge = new FakeEdge();
+  const made = await registered(edge, "a");
+  edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("granted");
+  const unknown = await edge.time.until(made.client.hold({ resource, isBound: true }));
+  expect(codeOf(unknown)).toBe("outcome_unknown");
+  expect(value(await edge.host.call("leases.list", {})).leases.length).toBe(1);
+  edge.faults.loses = () => false;
+  await edge.time.pass(30_000);
+  expect(value(await edge.host.call("leases.list", {})).leases).toEqual([]);
+});
+
+it("[EC13] a place in line that a request without an answer has taken is given back", async () => {
+  const edge = new FakeEdge();
+  const first = await registered(edge, "a");
+  const second = await registered(edge, "b");
+  const right = await held(edge, first);
+  edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("waiting");
+  const unknown = await edge.time.until(second.client.hold({ resource, waitMs: 3_600_000 }));
+  expect(codeOf(unknown)).toBe("outcome_unknown");
+  edge.faults.loses = () => false;
+  await edge.time.pass(30_000);
+  value(await edge.time.until(right.release()));
+  await edge.time.pass(1_000);
+  expect(value(await edge.host.call("leases.list", {})).leases).toEqual([]);
+});
+
+it("[EC13] a leader stays one by renewing its term, and the next in line follows when it goes", async () => {
+  const edge = new FakeEdge();
+  const first = await registered(edge, "a");
+  const second = await registered(edge, "b");
+  const leading = value(await edge.time.until(first.client.lead({ name: "build", ttlMs: 10_000 })));
+  expect(leading.name).toBe("leader:build");
+  expect(codeOf(await edge.time.until(second.client.lead({ name: "build" })))).toBe("lease_held");
+  const following = second.client.lead({ name: "build", ttlMs: 10_000, waitMs: 600_000 });
+  await edge.time.pass(60_000);
+  expect(leading.isTrusted()).toBe(true);
+  expect(edge.count("elections.renew")).toBe(12);
+  value(await edge.time.until(first.client.call("state.set", { key: "k", value: 1, guard: leading.guard })));
+  expect(value(await edge.time.until(leading.release()))).toBe(true);
+  const next = value(await edge.time.until(following, 1_000));
+  expect(next.token).toBeGreaterThan(leading.token);
+  const stale = second.client.call("state.set", { key: "k", value: 2, guard: leading.guard });
+  expect(codeOf(await edge.time.until(stale))).toBe("stale_token");
+});
+
+it("[EC13] whoever has waited in vain for leadership leaves the line", async () => {
+  const edge = new FakeEdge();
+  const first = await registered(edge, "a");
+  const second = await registered(edge, "b");
+  const leading = value(await edge.time.until(first.client.lead({ name: "build" })));
+  expect(codeOf(await edge.time.until(second.client.lead({ name: "build", waitMs: 8_000 })))).toBe("lease_held");
+  value(await edge.time.until(leading.release()));
+  expect(value(await edge.host.call("elections.observe", { name: "build" })).leader).toBeNull();
+});
+
+it("[EC13] pings of a new registration prolong nothing that was not confirmed under it", async () => {
+  const edge = new FakeEdge();
+  const made = aClient(edge);
+  value(await edge.time.until(made.client.register(aChat("a", { isInteractive: false }))));
+  const right = await held(edge, made, { isBound: true });
+  await edge.time.pass(12_000);
+  edge.faults.refuses = ({ name }) => (name === "leases.renew" ? { code: "rate_limited", message: "slow down" } : null);
+  edge.faults.isUnreachable = true;
+  edge.closeAll();
+  await edge.time.pass(6_000);
+  edge.faults.isUnreachable = false;
+  trustIsTrue(edge, right);
+  await edge.time.pass(60_000);
+  expect(made.client.state).toBe("connected");
+  expect(right.state).toBe("doubtful");
+  edge.faults.refuses = () => null;
+  await edge.time.pass(10_000);
+  expect(right.state).toBe("lost");
+});

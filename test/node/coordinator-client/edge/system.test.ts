@@ -1,0 +1,132 @@
+import { expect, it, onTestFinished } from "vitest";
+import { EdgeClient } from "../../../../src/coordinator-client/edge/client.ts";
+import { send } from "../../../../src/coordinator-client/edge/http-transport.ts";
+import { nodePlatform } from "../../../../src/coordinator-client/edge/node-platform.ts";
+import { value } from "../../../support/edge-chats.ts";
+import { RealServer } from "../../../support/edge-real-server.ts";
+
+const token = "shim_secret.real";
+const headers = { authorization: `Bearer ${token}`, "shim-protocol": "1" };
+
+interface Told {
+  readonly events: string[];
+  readonly ended: Promise<void>;
+}
+
+function open(url: string, onOpen: (socket: { send(text: string): void }) => void = () => undefined): Told {
+  const events: string[] = [];
+  const ended = new Promise<void>((resolve) => {
+    const socket = nodePlatform().openSocket(url, headers, {
+      onOpen: () => {
+        events.push("open");
+        onOpen(socket);
+      },
+      onText: (text) => events.push(`text ${text}`),
+      onClose: (code, reason) => {
+        events.push(`close ${code} ${reason}`);
+        // A second end would come in the same turn or the next.
+        setImmediate(resolve);
+      },
+    });
+  });
+  return { events, ended };
+}
+
+function socketUrl(server: RealServer): string {
+  return `${server.url.replace("http", "ws")}/v1/workspaces/w1/connect`;
+}
+
+it("[EC19] a WebSocket is opened with the headers and without an origin, and tells texts and the code of its close", async () => {
+  const server = await RealServer.listen();
+  server.onText = (text, connection) => {
+    connection.send(`heard ${text}`);
+    connection.close(4002, "this chat counts as gone");
+  };
+  const { events, ended } = open(`${socketUrl(server)}?chat=a%3Ab`, (socket) => socket.send("ping"));
+  await ended;
+  expect(events).toEqual(["open", "text heard ping", "close 4002 this chat counts as gone"]);
+  expect(server.seen).toMatchObject([{ method: "GET", url: "/v1/workspaces/w1/connect?chat=a%3Ab", headers }]);
+  expect(server.seen[0]?.headers.origin).toBeUndefined();
+});
+
+it("[EC19] a refused upgrade, and a server that is not there, end once", async () => {
+  const server = await RealServer.listen();
+  server.refusesWith = 401;
+  const refused = open(socketUrl(server));
+  await refused.ended;
+  expect(refused.events).toEqual([expect.stringMatching(/^close 1006 /)]);
+  const url = socketUrl(server);
+  server.close();
+  const unreachable = open(url);
+  await unreachable.ended;
+  expect(unreachable.events).toEqual([expect.stringMatching(/^close 1006 /)]);
+});
+
+it("[EC19] over HTTP headers, query and body arrive; what was not sent is known; a redirect is not followed", async () => {
+  const server = await RealServer.listen();
+  const base = `${server.url}/v1/workspaces/w1`;
+  const way = {
+    platform: nodePlatform(),
+    address: { http: base, socket: "" },
+    token,
+    signal: new AbortController().signal,
+  };
+  server.answer = (_request, response) => void response.end('{"entry":null}');
+  expect(await send(way, "state.get", { key: "a b&c" }, 5_000)).toMatchObject({
+    kind: "answered",
+    result: { ok: true },
+  });
+  server.answer = (_request, response) => void response.end('{"version":3}');
+  expect(await send(way, "state.set", { key: "k", value: "ä" }, 5_000)).toMatchObject({
+    result: { value: { version: 3 } },
+  });
+  expect(server.seen).toMatchObject([
+    { method: "GET", url: "/v1/workspaces/w1/state?key=a+b%26c", headers, body: "" },
+    { method: "PUT", headers: { ...headers, "content-type": "application/json" }, body: '{"key":"k","value":"ä"}' },
+  ]);
+  server.answer = (_request, response) => void response.writeHead(302, { location: "/elsewhere" }).end();
+  const redirected = await send(way, "state.get", { key: "k" }, 5_000);
+  expect(redirected).toMatchObject({ kind: "lost", isSent: true });
+  expect(server.seen.length).toBe(3);
+  server.answer = () => undefined;
+  expect(await send(way, "state.get", { key: "k" }, 50)).toMatchObject({
+    kind: "lost",
+    isSent: true,
+    message: "no answer over HTTP within 50 ms",
+  });
+  server.close();
+  expect(await send(way, "state.get", { key: "k" }, 5_000)).toEqual({
+    kind: "lost",
+    isSent: false,
+    message: "no answer over HTTP: ECONNREFUSED",
+  });
+});
+
+it("[EC19] a client works on the real clocks and network, and comes back after a close", async () => {
+  const server = await RealServer.listen();
+  server.onText = (text, connection) => {
+    if (text === "ping") return connection.send("pong");
+    const { id } = JSON.parse(text) as { id: number };
+    connection.send(JSON.stringify({ jsonrpc: "2.0", id, result: { entry: null } }));
+  };
+  const opened = EdgeClient.open({ edge: server.url, workspace: "w1", token }, nodePlatform());
+  const client = value(opened);
+  onTestFinished(() => client.close());
+  expect(value(await client.call("state.get", { key: "k" }))).toEqual({ entry: null });
+  const down = new Promise<void>((resolve) => {
+    client.on((event) => event.type === "state" && event.state === "disconnected" && resolve());
+  });
+  server.connections[0]?.close(1012, "a deploy");
+  await down;
+  expect(value(await client.call("state.get", { key: "k" }))).toEqual({ entry: null });
+  expect(server.connections.length).toBe(2);
+});
+
+it("[EC19] random numbers lie below 1 and differ", () => {
+  const { random, clock } = nodePlatform();
+  const numbers = Array.from({ length: 200 }, random);
+  expect(new Set(numbers).size).toBe(200);
+  expect(numbers.every((number) => number >= 0 && number < 1)).toBe(true);
+  expect(clock.monotonic()).toBeLessThanOrEqual(clock.monotonic());
+  expect(Math.abs(clock.wall() - Date.now())).toBeLessThan(1_000);
+});

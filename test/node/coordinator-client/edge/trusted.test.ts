@@ -1,0 +1,146 @@
+import { expect, it } from "vitest";
+import { codeOf, registered, value } from "../../../support/edge-chats.ts";
+import { held, isHeld, resource, rightsOf, trustIsTrue } from "../../../support/edge-rights.ts";
+import { FakeEdge } from "../../../support/edge-server.ts";
+
+it("[EC12] over HTTP, where nothing pings, a bound lease is renewed like others", async () => {
+  const edge = new FakeEdge();
+  edge.faults.refusesSockets = true;
+  const made = await registered(edge, "a");
+  const right = await held(edge, made, { isBound: true });
+  await edge.time.pass(300_000);
+  expect(right.isTrusted() && (await isHeld(edge, right))).toBe(true);
+  expect(edge.count("leases.renew", "http")).toBeGreaterThan(15);
+});
+
+it("[EC12] without a coordinator trust ends before the lease does, and comes back with the coordinator", async () => {
+  const edge = new FakeEdge();
+  const made = await registered(edge, "a");
+  const right = await held(edge, made, { ttlMs: 60_000 });
+  await edge.time.pass(31_000);
+  edge.faults.isUnreachable = true;
+  edge.connections[0]?.freeze();
+  await edge.time.untilTrue(() => !right.isTrusted());
+  expect(await isHeld(edge, right)).toBe(true);
+  expect(right.state).toBe("doubtful");
+  const unsure = await edge.time.until(right.confirm());
+  expect(["unreachable", "outcome_unknown"]).toContain(codeOf(unsure));
+  edge.faults.isUnreachable = false;
+  await edge.time.pass(40_000);
+  // Nobody else wanted it; it was freed, so that this client has lost it.
+  expect(right.state).toBe("lost");
+  expect(rightsOf(made)).toEqual(["r trusted", "r doubtful", "r lost"]);
+});
+
+it("[EC12] a short interruption ends in trust again, with the same token", async () => {
+  const edge = new FakeEdge();
+  const made = await registered(edge, "a");
+  const right = await held(edge, made, { ttlMs: 60_000 });
+  edge.faults.isUnreachable = true;
+  edge.closeAll();
+  await edge.time.pass(50_000);
+  expect(right.state).toBe("trusted");
+  edge.faults.isUnreachable = false;
+  await edge.time.pass(31_000);
+  expect([right.state, await isHeld(edge, right)]).toEqual(["trusted", true]);
+});
+
+it("[EC12] whoever waits is granted in line, and trusts it after his first renewal", async () => {
+  const edge = new FakeEdge();
+  const first = await registered(edge, "a");
+  const second = await registered(edge, "b");
+  const right = await held(edge, first);
+  const waiting = second.client.hold({ resource, ttlMs: 30_000, waitMs: 60_000 });
+  await edge.time.pass(7_000);
+  value(await edge.time.until(right.release()));
+  const mine = value(await edge.time.until(waiting, 100));
+  expect(mine.isTrusted() && mine.token > right.token).toBe(true);
+  expect(edge.arrived.at(-1)?.name).toBe("leases.renew");
+});
+
+it("[EC12] a grant whose hint was lost is found by asking, and confirmed before it is trusted", async () => {
+  const edge = new FakeEdge();
+  const first = await registered(edge, "a");
+  const second = await registered(edge, "b");
+  const right = await held(edge, first);
+  const waiting = second.client.hold({ resource, ttlMs: 3_000, waitMs: 60_000 });
+  await edge.time.pass(1_000);
+  edge.faults.loses = ({ text }) => text.includes("lease.granted");
+  value(await edge.time.until(right.release()));
+  const mine = value(await edge.time.until(waiting));
+  expect(mine.isTrusted() && (await isHeld(edge, mine))).toBe(true);
+});
+
+it("[EC12] whoever has waited in vain leaves the line", async () => {
+  const edge = new FakeEdge();
+  const first = await registered(edge, "a");
+  const second = await registered(edge, "b");
+  const right = await held(edge, first);
+  expect(codeOf(await edge.time.until(second.client.hold({ resource })))).toBe("lease_held");
+  const began = edge.time.now;
+  const late = await edge.time.until(second.client.hold({ resource, waitMs: 20_000 }));
+  expect(codeOf(late)).toBe("lease_held");
+  expect(edge.time.now - began).toBeLessThan(26_000);
+  value(await edge.time.until(right.release()));
+  expect(value(await edge.host.call("leases.list", {})).leases).toEqual([]);
+});
+
+it("[EC12] after a sleep nothing is trusted until it is confirmed, however much time was left", async () => {
+  const edge = new FakeEdge();
+  const made = await registered(edge, "a");
+  const right = await held(edge, made, { ttlMs: 600_000 });
+  await made.machine.sleep(8_000);
+  expect(right.isTrusted()).toBe(false);
+  expect(value(await edge.time.until(right.confirm()))).toEqual(right.guard);
+  expect(right.isTrusted()).toBe(true);
+  made.machine.setWall(-3_600_000);
+  expect(right.isTrusted()).toBe(false);
+  expect(value(await edge.time.until(right.confirm()))).toEqual(right.guard);
+});
+
+it("[EC12] who slept too long has lost it, and learns it before he acts", async () => {
+  const edge = new FakeEdge();
+  const made = await registered(edge, "a");
+  const other = await registered(edge, "b");
+  const right = await held(edge, made);
+  const waiting = other.client.hold({ resource, waitMs: 300_000 });
+  await edge.time.pass(1_000);
+  await made.machine.sleep(120_000);
+  expect(right.isTrusted()).toBe(false);
+  expect(codeOf(await edge.time.until(right.confirm()))).toBe("not_holder");
+  expect(value(await edge.time.until(waiting)).isTrusted()).toBe(true);
+});
+
+it("[EC12] a ping counts from when it was sent, not from when it was answered", async () => {
+  const edge = new FakeEdge();
+  const made = await registered(edge, "a");
+  const right = await held(edge, made, { isBound: true });
+  await edge.time.pass(11_000);
+  edge.faults.latencyMs = 2_000;
+  await edge.time.pass(14_500);
+  edge.connections[0]?.freeze();
+  edge.faults.isUnreachable = true;
+  trustIsTrue(edge, right);
+  await edge.time.untilTrue(() => !right.isTrusted(), 40_000);
+  expect(right.state).toBe("doubtful");
+});
+
+it("[EC12] a grant that was made for a request without an answer counts from then", async () => {
+  const edge = new FakeEdge();
+  const made = await registered(edge, "a");
+  const waiting = made.client.hold({ resource, ttlMs: 30_000 });
+  await edge.time.pass(6);
+  expect(edge.count("leases.acquire")).toBe(1);
+  edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("granted");
+  edge.faults.isUnreachable = true;
+  edge.connections[0]?.vanish();
+  await edge.time.pass(3_000);
+  Object.assign(edge.faults, { isUnreachable: false, loses: () => false });
+  const right = value(await edge.time.until(waiting));
+  expect(edge.count("leases.acquire")).toBe(2);
+  trustIsTrue(edge, right);
+  edge.connections[0]?.freeze();
+  edge.faults.isUnreachable = true;
+  await edge.time.pass(60_000);
+  expect(right.isTrusted()).toBe(false);
+});

@@ -1,0 +1,206 @@
+import { expect, it } from "vitest";
+import { aClient, registered } from "../../../support/edge-chats.ts";
+import { Follower, isInOrder, present, write } from "../../../support/edge-follower.ts";
+import { FakeEdge } from "../../../support/edge-server.ts";
+
+it("[EC15] changes of one update stand in one event", async () => {
+  const edge = new FakeEdge();
+  const { client } = aClient(edge);
+  const follower = new Follower(client.watch());
+  await edge.time.pass(100);
+  const writes = Array.from({ length: 12 }, (_, at) => ({ op: "set", key: `k${at}`, value: at }) as const);
+  await edge.host.call("state.update", { writes });
+  edge.tell();
+  await edge.time.pass(100);
+  expect(follower.events.at(-1)).toMatchObject({ type: "changes", changes: { length: 12 } });
+});
+
+it("[EC15] a watch goes on over lost connections, without gap and without repetition", async () => {
+  const edge = new FakeEdge();
+  const { client } = await registered(edge, "a");
+  const follower = new Follower(client.watch({ prefix: "k/" }));
+  await edge.time.pass(100);
+  for (let round = 0; round < 6; round++) {
+    await write(edge, round * 10, round * 10 + 4);
+    if (round % 2 === 0) edge.closeAll();
+    else await edge.deploy();
+    await write(edge, round * 10 + 5, round * 10 + 9);
+    await edge.time.pass(3_000);
+  }
+  expect(follower.types.filter((type) => type === "snapshot").length).toBe(1);
+  expect(follower.revisions.length).toBe(60);
+  expect(isInOrder(follower.revisions)).toBe(true);
+  expect(Object.fromEntries(follower.keys)).toEqual(await present(edge, "k/"));
+});
+
+it("[EC15] over HTTP it asks, and goes on over a socket when one opens", async () => {
+  const edge = new FakeEdge();
+  edge.faults.refusesSockets = true;
+  const { client } = aClient(edge);
+  const follower = new Follower(client.watch({ prefix: "k/" }));
+  await edge.time.pass(100);
+  await write(edge, 1, 600);
+  await edge.time.pass(5_100);
+  expect(follower.revisions.length).toBe(600);
+  edge.faults.refusesSockets = false;
+  await edge.time.untilTrue(() => client.state === "connected");
+  await write(edge, 601, 605);
+  await edge.time.pass(100);
+  expect(follower.revisions.length).toBe(605);
+  expect(isInOrder(follower.revisions)).toBe(true);
+  const asked = edge.count("state.changes");
+  await edge.time.pass(60_000);
+  expect(edge.count("state.changes")).toBe(asked);
+});
+
+it("[EC15] who takes events out slowly is told slowly, and misses nothing", async () => {
+  const edge = new FakeEdge();
+  const { client } = aClient(edge);
+  const watch = client.watch({ after: 0 });
+  await edge.time.pass(100);
+  await write(edge, 1, 300);
+  await edge.time.pass(1_000);
+  expect(edge.count("state.watch")).toBeLessThan(10);
+  const seen: number[] = [];
+  for (let waits = 0; seen.length < 300 && waits < 2_000; waits++) {
+    const { value: event } = await edge.time.until(watch.next());
+    if (event?.type === "changes") seen.push(...event.changes.map(({ revision }) => revision));
+    await edge.time.pass(20);
+  }
+  expect(seen.length).toBe(300);
+  expect(isInOrder(seen)).toBe(true);
+  expect(watch.revision).toBe(300);
+});
+
+it("[EC15] what is pushed faster than anybody takes it out is asked for again, without gap", async () => {
+  const edge = new FakeEdge();
+  Object.assign(edge.pace, { maxBehind: 10_000, changesPerFrame: 1 });
+  const { client } = aClient(edge);
+  const watch = client.watch({ after: 0 });
+  await edge.time.pass(100);
+  await write(edge, 1, 150);
+  await edge.time.pass(1_000);
+  const seen: number[] = [];
+  for (let written = 150; seen.length < 200;) {
+    const { value: event } = await edge.time.until(watch.next());
+    if (event?.type === "changes") seen.push(...event.changes.map(({ revision }) => revision));
+    // What is on its way while it asks anew belongs to the watch before.
+    if (seen.length >= 97 && written < 200) await write(edge, ++written, written);
+    if (seen.length % 3 === 0) await edge.time.pass(3);
+  }
+  expect(seen).toEqual(Array.from({ length: 200 }, (_, at) => at + 1));
+  expect(edge.count("state.watch")).toBeGreaterThan(1);
+});
+
+it("[EC15] a watch goes on when the last event is taken out in the moment of a reconnect", async () => {
+  const edge = new FakeEdge();
+  const { client } = aClient(edge);
+  const watch = client.watch({ after: 0 });
+  await edge.time.pass(100);
+  await write(edge, 1, 1);
+  await edge.time.pass(100);
+  const taken: Promise<unknown>[] = [];
+  client.on((event) => {
+    if (event.type === "state" && event.state === "connected") taken.push(Promise.resolve().then(() => watch.next()));
+  });
+  edge.closeAll();
+  await edge.time.pass(2_000);
+  expect(taken.length).toBe(1);
+  await write(edge, 2, 2);
+  expect(await edge.time.until(watch.next(), 1_000)).toMatchObject({ value: { type: "changes", revision: 2 } });
+});
+
+it("[EC15] what a coordinator tells twice is told once, and what it tells to another watch not at all", async () => {
+  const edge = new FakeEdge();
+  const { client } = aClient(edge);
+  const follower = new Follower(client.watch({ after: 0 }));
+  await edge.time.pass(100);
+  await write(edge, 1, 3);
+  await edge.time.pass(100);
+  const watch = edge.arrived.at(-1)?.input["watch"];
+  const change = { revision: 3, group: 3, key: "k/3", op: "set", value: 3, by: null };
+  edge.connections[0]?.notify("state.changes", { watch, after: 0, changes: [change], revision: 3 });
+  const other = { watch: "other", after: 3, changes: [{ ...change, revision: 4, group: 4 }], revision: 4 };
+  edge.connections[0]?.notify("state.changes", other);
+  await edge.time.pass(100);
+  expect(follower.revisions).toEqual([1, 2, 3]);
+});
+
+it("[EC15] a frame that is lost on an open connection is noticed with the next one, and asked for", async () => {
+  const edge = new FakeEdge();
+  edge.pace.changesPerFrame = 1;
+  const { client } = aClient(edge);
+  const follower = new Follower(client.watch({ prefix: "k/", after: 0 }));
+  await edge.time.pass(100);
+  for (let round = 1; round <= 40; round += 4) {
+    await write(edge, round, round);
+    // What is for nobody moves no place.
+    await edge.host.call("state.set", { key: "other", value: round });
+    edge.tell();
+    await edge.time.pass(100);
+    edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes(`"value":${round + 1}}`);
+    await write(edge, round + 1, round + 1);
+    await edge.time.pass(100);
+    edge.faults.loses = () => false;
+    await write(edge, round + 2, round + 3);
+    await edge.time.pass(200);
+  }
+  const told = follower.events.flatMap((event) => (event.type === "changes" ? event.changes : []));
+  expect(told.map(({ value: text }) => text)).toEqual(Array.from({ length: 40 }, (_, at) => at + 1));
+  expect([edge.count("state.watch"), edge.upgrades.length]).toEqual([11, 1]);
+});
+
+it("[EC15] a watch can begin behind a revision", async () => {
+  const edge = new FakeEdge();
+  await write(edge, 1, 10);
+  const { client } = aClient(edge);
+  const follower = new Follower(client.watch({ prefix: "k/", after: 6 }));
+  await edge.time.pass(100);
+  expect(follower.revisions).toEqual([7, 8, 9, 10]);
+});
+
+it("[EC15] the end of a watch ends the loop over it, and the coordinator tells it nothing more", async () => {
+  const edge = new FakeEdge();
+  const { client } = aClient(edge);
+  const watch = client.watch();
+  const follower = new Follower(watch);
+  await edge.time.pass(100);
+  watch.close();
+  await edge.time.pass(100);
+  expect(follower.isOver).toBe(true);
+  await write(edge, 1, 3);
+  await edge.time.pass(10_000);
+  expect(follower.types).toEqual(["snapshot"]);
+  expect(await watch.next()).toEqual({ done: true, value: undefined });
+});
+
+it("[EC15] leaving the loop over a watch ends it", async () => {
+  const edge = new FakeEdge();
+  const { client } = aClient(edge);
+  const watch = client.watch();
+  const first = (async () => {
+    for await (const event of watch) return event.type;
+    return "nothing";
+  })();
+  expect(await edge.time.until(first)).toBe("snapshot");
+  await edge.time.pass(100);
+  expect(await watch.next()).toEqual({ done: true, value: undefined });
+  await write(edge, 1, 3);
+  expect(watch.revision).toBe(0);
+});
+
+it("[EC15] a watch that cannot go on says why, and ends", async () => {
+  const edge = new FakeEdge();
+  const { client } = aClient(edge);
+  const follower = new Follower(client.watch());
+  await edge.time.pass(100);
+  client.close();
+  await edge.time.pass(100);
+  expect(follower.events.at(-1)).toMatchObject({ type: "failed", error: { code: "closed" } });
+  expect(follower.isOver).toBe(true);
+  const other = aClient(edge);
+  edge.faults.refuses = ({ name }) => (name === "state.list" ? { code: "forbidden", message: "not yours" } : null);
+  const refused = new Follower(other.client.watch());
+  await edge.time.pass(100);
+  expect(refused.events).toEqual([{ type: "failed", error: { code: "forbidden", message: "not yours" } }]);
+});

@@ -1,0 +1,264 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import type { Json } from "../../../src/contract/values.ts";
+import { createLocalStore } from "../../../src/coordinator-client/local/local-store.ts";
+import { LocalCoordinator } from "../../../src/coordinator-client/local/local-coordinator.ts";
+import { processKey, readProcessKey } from "../../../src/coordinator-client/local/process-key.ts";
+import type { ProcessIdentity } from "../../../src/platform/processes.ts";
+import { backUp } from "../../../src/store/backup.ts";
+import { openBetterSqlite3 } from "../../../src/store/driver-better-sqlite3.ts";
+import type { Store } from "../../../src/store/store.ts";
+import { codeOf } from "../../support/coordination-builders.ts";
+import { FakeProcesses } from "../../support/temp-runtime.ts";
+import { T0, tempHome } from "../../support/temp-store.ts";
+
+/** One machine: a process table, a clock, and a coordinator for each process that opens the file. */
+class Machine {
+  readonly processes = new FakeProcesses();
+  readonly #home = tempHome().home;
+  readonly path = join(this.#home, "coordination", "coordination.db");
+  now = T0 + 100_000_000_000;
+
+  readonly #clock = (): number => this.now;
+
+  store(): Store {
+    const store = createLocalStore({ home: this.#home, driver: openBetterSqlite3, now: this.#clock, busyMs: 1_000 });
+    onTestFinished(() => store.close());
+    return store;
+  }
+
+  open(): LocalCoordinator {
+    const { processes } = this;
+    return new LocalCoordinator({ store: this.store(), processes, machine: "here", now: this.#clock });
+  }
+
+  /** A chat whose life is that of a new process. */
+  chat(
+    at: LocalCoordinator,
+    name: string,
+    pid: number,
+  ): { self: { chat: string; incarnation: number }; identity: ProcessIdentity } {
+    const identity = this.processes.start(pid);
+    const registered = at.call("chats.register", {
+      chat: name,
+      session: name,
+      process: processKey(identity),
+      machine: "here",
+      client: "test",
+    });
+    if (!registered.ok) throw new Error(registered.error.message);
+    return { self: { chat: name, incarnation: registered.value.incarnation }, identity };
+  }
+}
+
+it("[EM1] two processes on one file see each other's chats, leases and state", () => {
+  const machine = new Machine();
+  const [one, other] = [machine.open(), machine.open()];
+  const a = machine.chat(one, "a", 10);
+  const b = machine.chat(other, "b", 11);
+  expect(one.call("leases.acquire", { self: a.self, resource: "x", requestId: "r" })).toMatchObject({ ok: true });
+  expect(other.call("leases.acquire", { self: b.self, resource: "x", requestId: "r" })).toMatchObject({
+    ok: false,
+    error: { code: "lease_held" },
+  });
+  one.call("state.set", { key: "k", value: 1 });
+  expect(other.call("state.get", { key: "k" })).toMatchObject({ ok: true, value: { entry: { value: 1 } } });
+  const listed = other.call("chats.list", {});
+  expect(listed.ok && listed.value.chats.map(({ chat }) => chat)).toEqual(["a", "b"]);
+});
+
+it("[EM1] nothing is made by looking: the file comes with the first write", () => {
+  const machine = new Machine();
+  expect(machine.open().call("health", {})).toMatchObject({ ok: true, value: { chats: 0, schemaVersion: 0 } });
+  expect(existsSync(machine.path)).toBe(false);
+});
+
+it("[EM1] a living process needs no heartbeat: its chat stays, and so does what is bound to it", () => {
+  const machine = new Machine();
+  const at = machine.open();
+  const { self } = machine.chat(at, "a", 10);
+  at.call("leases.acquire", { self, resource: "x", requestId: "r", isBound: true });
+  machine.now += 3_600_000;
+  expect(machine.open().call("leases.list", {})).toMatchObject({ value: { leases: [{ resource: "x", holder: "a" }] } });
+  expect(at.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "idle" } });
+});
+
+it("[EM2] a chat whose process is gone is attested dead by whoever asks next, and what it held is free at once", () => {
+  const machine = new Machine();
+  const [one, other] = [machine.open(), machine.open()];
+  const a = machine.chat(one, "a", 10);
+  const b = machine.chat(other, "b", 11);
+  one.call("leases.acquire", { self: a.self, resource: "x", requestId: "r" });
+  other.call("leases.acquire", { self: b.self, resource: "x", requestId: "r", waitMs: 60_000 });
+  machine.processes.kill(10);
+  machine.now += 1_000;
+  expect(other.call("leases.acquire", { self: b.self, resource: "x", requestId: "r" })).toMatchObject({
+    value: { state: "granted", lease: { holder: "b" } },
+  });
+  expect(other.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "offline", reason: "attested" } });
+});
+
+it("[EM2] also after the clock was set back by hours", () => {
+  const machine = new Machine();
+  const at = machine.open();
+  machine.chat(at, "a", 10);
+  at.call("chats.get", { chat: "a" });
+  machine.processes.kill(10);
+  machine.now -= 3 * 3_600_000;
+  expect(at.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "offline", reason: "attested" } });
+});
+
+it("[EM2] a reused number is another process; one that cannot be seen from here is not attested", () => {
+  const machine = new Machine();
+  const at = machine.open();
+  machine.chat(at, "a", 10);
+  machine.processes.start(10);
+  machine.now += 1_000;
+  expect(at.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "offline" } });
+  const elsewhere = { boot: "boot-1 another namespace", pid: 12, start: "5" };
+  at.call("chats.register", {
+    chat: "c",
+    session: "c",
+    process: processKey(elsewhere),
+    machine: "here",
+    client: "test",
+  });
+  machine.now += 20_000;
+  expect(at.call("chats.get", { chat: "c" })).toMatchObject({ value: { status: "idle" } });
+  machine.now += 10_000;
+  expect(at.call("chats.get", { chat: "c" })).toMatchObject({ value: { status: "offline", reason: "timeout" } });
+});
+
+it("[EM1] a refused operation leaves nothing, and input is checked as on the edge", () => {
+  const machine = new Machine();
+  const at = machine.open();
+  const refused = at.call("state.update", {
+    writes: [
+      { op: "set", key: "a", value: 1 },
+      { op: "check", key: "b", ifVersion: 7 },
+    ],
+  });
+  expect(refused).toMatchObject({ ok: false, error: { code: "version_mismatch" } });
+  expect(at.call("state.list", {})).toMatchObject({ value: { entries: [] } });
+  expect(at.call("state.set", { key: "$chat/a", value: 1 })).toMatchObject({ error: { code: "bad_input" } });
+  expect(at.call("tokens.list", {})).toMatchObject({ error: { code: "bad_input" } });
+});
+
+it("[EM4] who waits sees by the file's version that another process has written", () => {
+  const machine = new Machine();
+  const [one, other] = [machine.open(), machine.open()];
+  one.call("state.set", { key: "k", value: 1 });
+  const before = other.version();
+  expect(other.version()).toBe(before);
+  one.call("state.set", { key: "k", value: 2 });
+  expect(other.version()).not.toBe(before);
+});
+
+it("[TA2] a new file counts its tasks from 1, and goes on above all that were after its epoch was raised", () => {
+  const machine = new Machine();
+  const at = machine.open();
+  const submit = (): unknown => {
+    const made = at.call("tasks.submit", { tasks: [{ type: "a" }] });
+    return made.ok && made.value.tasks[0]?.task;
+  };
+  expect([submit(), submit()]).toEqual([1, 2]);
+  machine.now += 60_000;
+  expect(at.call("epoch.raise", { reason: "restored" })).toMatchObject({ ok: true });
+  expect(submit()).toBeGreaterThan(2);
+});
+
+it("[EM5] a damaged file is set aside, a lost one begun anew, and no fencing token comes a second time", () => {
+  const machine = new Machine();
+  const at = machine.open();
+  const { self } = machine.chat(at, "a", 10);
+  const first = at.call("leases.acquire", { self, resource: "x", requestId: "r" });
+  writeFileSync(machine.path, Buffer.alloc(8_192, 0xff));
+  const next = machine.open();
+  const again = machine.chat(next, "a", 11);
+  const second = next.call("leases.acquire", { self: again.self, resource: "x", requestId: "q" });
+  const tokenOf = (result: typeof first): number =>
+    result.ok && result.value.state === "granted" ? result.value.lease.token : -1;
+  expect(tokenOf(first)).toBeGreaterThan(0);
+  expect(tokenOf(second)).toBeGreaterThan(tokenOf(first));
+  rmSync(join(machine.path, ".."), { recursive: true });
+  machine.now += 300_000;
+  const last = machine.open();
+  const third = last.call("leases.acquire", { self: machine.chat(last, "a", 12).self, resource: "x", requestId: "z" });
+  expect(tokenOf(third)).toBeGreaterThan(tokenOf(second));
+});
+
+it("[EM1] a process key can be read by SHIM only", () => {
+  const identity = { boot: "b", pid: 3, start: "s" };
+  expect(readProcessKey(processKey(identity))).toEqual(identity);
+  for (const key of ["p1", "[1,2]", "null", '{"pid":1}']) expect(readProcessKey(key)).toBeNull();
+});
+
+function nested(depth: number): Json {
+  return JSON.parse("[".repeat(depth) + "]".repeat(depth)) as Json;
+}
+
+it("[WI8] on this machine, too, what is nested too deep or has a field named __proto__ is refused, and what is not is kept", () => {
+  const coordinator = new Machine().open();
+  const set = (value: Json): string => codeOf(coordinator.call("state.set", { key: "k", value }));
+  for (const value of [nested(101), nested(100_000), JSON.parse('{"a":[{"__proto__":1}]}') as Json]) {
+    expect(set(value)).toBe("bad_input");
+    expect(coordinator.call("state.get", { key: "k" })).toMatchObject({ ok: true, value: { entry: null } });
+  }
+  expect(set(nested(99))).toBe("ok");
+  expect(coordinator.call("state.get", { key: "k" })).toMatchObject({ value: { entry: { value: nested(99) } } });
+});
+
+it("[WI9] a name with half of a character in it is refused, and says so; a whole one beyond the basic plane is taken", () => {
+  const machine = new Machine();
+  const coordinator = machine.open();
+  const { self } = machine.chat(coordinator, "a", 10);
+  const register = (more: object, chat: string): ReturnType<typeof coordinator.call> =>
+    coordinator.call("chats.register", { chat, session: chat, process: "p", machine: "here", client: "test", ...more });
+  const tries: Record<string, (text: string) => ReturnType<typeof coordinator.call>> = {
+    machine: (text) => register({ machine: text }, "b"),
+    client: (text) => register({ client: text }, "c"),
+    capability: (text) => register({ capabilities: [text] }, "d"),
+    process: (text) => register({ process: text }, "e"),
+    resource: (text) => coordinator.call("leases.acquire", { self, resource: text, requestId: "r" }),
+    key: (text) => coordinator.call("state.set", { key: text, value: 1 }),
+    "key of an update": (text) => coordinator.call("state.update", { writes: [{ op: "set", key: text, value: 1 }] }),
+  };
+  for (const [what, attempt] of Object.entries(tries)) {
+    for (const text of ["\ud800", "a\udc00b", "\udc00\ud800"]) {
+      const message = expect.stringContaining("half of a character");
+      expect([what, attempt(text)]).toMatchObject([what, { ok: false, error: { code: "bad_input", message } }]);
+    }
+    expect([what, codeOf(attempt("\u{1F600}"))]).toEqual([what, "ok"]);
+  }
+});
+
+it("[EM5] a file that is lost under a process, or repaired from one backup twice, gives no fencing token a second time", async () => {
+  const machine = new Machine();
+  let pid = 10;
+  const tokenBy = (at: LocalCoordinator): number => {
+    const { self } = machine.chat(at, `c${pid}`, pid++);
+    const taken = at.call("leases.acquire", { self, resource: `x${pid}`, requestId: "r" });
+    return taken.ok && taken.value.state === "granted" ? taken.value.lease.token : -1;
+  };
+  const at = machine.open();
+  const tokens = [tokenBy(at)];
+  rmSync(join(machine.path, ".."), { recursive: true });
+  machine.now += 60_000;
+  tokens.push(tokenBy(at));
+  const copy = readFileSync(await backUp(machine.store(), machine.now, 5));
+  for (let times = 0; times < 2; times++) {
+    machine.now += 60_000;
+    rmSync(join(machine.path, ".."), { recursive: true });
+    const backups = join(machine.path, "..", "backups");
+    mkdirSync(backups, { recursive: true });
+    writeFileSync(join(backups, "000001-2026-01-01T00-00-00.000Z.db"), copy);
+    writeFileSync(machine.path, Buffer.alloc(8_192, 0xff));
+    const repaired = machine.open();
+    tokens.push(tokenBy(repaired));
+    // What the backup had.
+    expect(codeOf(repaired.call("chats.get", { chat: "c11" }))).toBe("ok");
+  }
+  expect(tokens).toEqual([...new Set(tokens)].toSorted((one, other) => one - other));
+  expect(tokens[0]).toBeGreaterThan(0);
+});

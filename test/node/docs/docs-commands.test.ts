@@ -1,0 +1,192 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { CommanderError } from "commander";
+import { expect, it } from "vitest";
+import { Cli } from "../../../src/cli/cli.ts";
+import { build } from "../../../src/cli/commands/program.ts";
+import { aCliHome } from "../../support/cli-home.ts";
+
+const root = join(import.meta.dirname, "..", "..", "..");
+const folders = ["docs", "docs/guide", "docs/reference", "docs/internals", "docs/spec"];
+const pages = ["README.md", "SECURITY.md", "plugin/README.md"].concat(
+  folders.flatMap((folder) =>
+    readdirSync(join(root, folder)).flatMap((file) => (file.endsWith(".md") ? [`${folder}/${file}`] : [])),
+  ),
+);
+
+interface Shown {
+  readonly page: string;
+  readonly words: readonly string[];
+  /** Named in a sentence: what it needs may be left out. */
+  readonly isInText: boolean;
+  /** Several commands written as one. */
+  readonly hasChoices: boolean;
+}
+
+/** A word of a shell, quoted or not. */
+const word = /"[^"]*"|'[^']*'|[^\s"']+/g;
+
+function wordsOf(line: string): string[] {
+  const all = (line.match(word) ?? []).map((one) => one.replaceAll(/^["']|["']$/g, ""));
+  const end = all.findIndex((one) => /^([|<>#;&]+|2?>.*|&&)$/.test(one));
+  return all.slice(0, end < 0 ? undefined : end);
+}
+
+function inBlocks(page: string, text: string): Shown[] {
+  const blocks = text.match(/^```(?:sh)?\n[\s\S]*?^```$/gm) ?? [];
+  const lines = blocks.flatMap((block) => block.split("\n").slice(1, -1));
+  return lines.flatMap((line) => {
+    const found = /^\s*(?:[A-Z_]+=\S+ )*(?:npx shim|node bin\/shim\.mjs|shim) (.+)$/.exec(line);
+    return found?.[1] === undefined ? [] : [{ page, words: wordsOf(found[1]), isInText: false, hasChoices: false }];
+  });
+}
+
+function inSentences(page: string, text: string): Shown[] {
+  const withoutBlocks = text.replaceAll(/^```[\s\S]*?^```$/gm, "");
+  const spans = withoutBlocks.match(/`shim [a-z][^`]*`/g) ?? [];
+  return spans.map((span) => {
+    // What may be left out, and what stands for one of several.
+    const line = span
+      .slice(6, -1)
+      .replaceAll(/[[\]]/g, "")
+      .replaceAll(/ \\?\| /g, " ");
+    const words = wordsOf(line);
+    if (words.at(-1) === "...") words.pop();
+    return { page, words, isInText: true, hasChoices: / \\?\| /.test(span) };
+  });
+}
+
+const shown = pages.flatMap((page) => {
+  const text = readFileSync(join(root, page), "utf8");
+  return inBlocks(page, text).concat(inSentences(page, text));
+});
+
+/** The program, with commands that do nothing. */
+function program(complain: (text: string) => void): Command {
+  const idle = (command: Command): void => {
+    command.exitOverride().configureOutput({ writeErr: complain, writeOut: () => undefined });
+    command.action(() => undefined);
+    for (const one of command.commands) idle(one);
+  };
+  const built = build(new Cli(aCliHome().io()), complain);
+  for (const one of built.commands) idle(one);
+  return built.exitOverride();
+}
+
+const leftOut = new Set([
+  "commander.missingArgument",
+  "commander.missingMandatoryOptionValue",
+  "commander.optionMissingArgument",
+  // A group of commands.
+  "commander.help",
+  "commander.helpDisplayed",
+]);
+/** What stands for something that the reader puts in. */
+const placeholder = /^(\.{3}|<.*>|n|.*\|.*)$/;
+
+/** What is only left open in the text, and no mistake. */
+function isMeant({ words, isInText, hasChoices }: Shown, { code }: CommanderError): boolean {
+  if (isInText && leftOut.has(code)) return true;
+  if (hasChoices && code === "commander.excessArguments") return true;
+  // The value of an option that stands for one.
+  return code === "commander.invalidArgument" && words.some((one) => placeholder.test(one));
+}
+
+async function problemOf(one: Shown): Promise<string | null> {
+  let complaint = "";
+  try {
+    await program((text) => (complaint += text)).parseAsync([...one.words], { from: "user" });
+    return null;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return isMeant(one, error) ? null : complaint || error.message;
+  }
+}
+
+it("[CL64] every command that the documents show is one of the program's, with options that it has", async () => {
+  expect(shown.length).toBeGreaterThan(100);
+  const wrong = [];
+  for (const one of shown) {
+    const problem = await problemOf(one);
+    if (problem !== null) wrong.push(`${one.page}: shim ${one.words.join(" ")}: ${problem.trim()}`);
+  }
+  expect(wrong).toEqual([]);
+});
+
+/** Each command by its whole name, with the long names of its options. */
+function described(command: Command, prefix: string): { name: string; words: string[] }[] {
+  return command.commands.flatMap((one) => {
+    const name = `${prefix}${one.name()}`;
+    const options = one.options.flatMap(({ long, hidden }) => (long === undefined || hidden ? [] : [long]));
+    return [{ name, words: [one.name(), ...options] }, ...described(one, `${name} `)];
+  });
+}
+
+it("the reference names every command of the program, and every option of it", () => {
+  const reference = readFileSync(join(root, "docs", "reference", "cli.md"), "utf8");
+  const inReference = new Set(reference.match(/--[a-z-]+|[a-z][a-z-]*/g));
+  const commands = described(
+    program(() => undefined),
+    "shim ",
+  );
+  expect(commands.length).toBeGreaterThan(60);
+  const left = commands.flatMap(({ name, words }) =>
+    words.filter((word) => !inReference.has(word)).map((word) => `${name}: ${word}`),
+  );
+  expect(left).toEqual([]);
+});
+
+/** Texts of the programs: SHIM's messages, and the comments that speak of commands. */
+const sources = ["src", "bin", "demo", "scripts", "plugin", "desktop"].flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .filter((file) => /\.(?:[cm]?js|ts|md|json)$/.test(file) && !/(?:^|[\\/])dist[\\/]/.test(file))
+    .map((file) => `${folder}/${file}`),
+);
+
+/** Words behind "shim" that are no command of the table: programs that the launcher starts itself, and English. */
+const otherWords = new Set([
+  "mcp",
+  "hook",
+  "help",
+  "is",
+  "needs",
+  "command",
+  "process",
+  "names",
+  "with",
+  "key",
+  "reads",
+  "seal",
+]);
+
+function inSource(page: string, text: string): Shown[] {
+  // Inside of a template the quotes are escaped, and a value stands for something that is put in.
+  const plain = text
+    .replaceAll("\\`", "`")
+    .replaceAll(/\$\{[^`{}]*\}/g, "<x>")
+    .replaceAll(/\$\{[^`]*/g, "");
+  return inSentences(page, plain).filter(({ words: [first = ""] }) => !otherWords.has(first.replace(/:$/, "")));
+}
+
+it("[CL77] every command that a text of the source names is one of the program's, with options that it has", async () => {
+  const named = sources.flatMap((page) => inSource(page, readFileSync(join(root, page), "utf8")));
+  expect(named.length).toBeGreaterThan(80);
+  const wrong = [];
+  for (const one of named) {
+    const problem = await problemOf(one);
+    if (problem !== null) wrong.push(`${one.page}: shim ${one.words.join(" ")}: ${problem.trim()}`);
+  }
+  expect(wrong).toEqual([]);
+});
+
+it("[CL77] a command in double quotes or at the beginning of a line is in the table as well", () => {
+  const names = new Set(program(() => undefined).commands.map((command) => command.name()));
+  const typed = sources
+    .filter((page) => page.endsWith(".ts"))
+    .flatMap((page) => {
+      const text = readFileSync(join(root, page), "utf8");
+      return [...text.matchAll(/["'`\n] *(?:npx )?shim ([a-z-]+) /g)].map(([, word = ""]) => ({ page, word }));
+    });
+  expect(typed.filter(({ word }) => !names.has(word) && !otherWords.has(word))).toEqual([]);
+});

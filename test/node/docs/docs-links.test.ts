@@ -1,0 +1,58 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, it } from "vitest";
+
+const root = join(import.meta.dirname, "..", "..", "..");
+const pages = ["README.md", "AGENTS.md", "CHANGELOG.md", "SECURITY.md", "plugin/README.md"].concat(
+  readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => join("docs", file)),
+);
+
+function read(page: string): string {
+  return readFileSync(join(root, page), "utf8");
+}
+
+/** The anchors of a page's headings, made the way GitHub makes them. */
+function anchorsOf(page: string): string[] {
+  return [...read(page).matchAll(/^#+ (.+)$/gm)].map(([, title = ""]) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+function brokenLinks(page: string): string[] {
+  const links = [...read(page).matchAll(/\]\(([^)\s]+)\)|(?:src|srcset)="([^"]+)"/g)].map(
+    ([, link, image]) => link ?? image ?? "",
+  );
+  return links
+    .filter((link) => !/^[a-z]+:/.test(link))
+    .filter((link) => {
+      const [path = "", anchor] = link.split("#");
+      const target = path === "" ? page : join(dirname(page), path);
+      if (!existsSync(join(root, target))) return true;
+      return anchor !== undefined && !anchorsOf(target).includes(anchor);
+    })
+    .map((link) => `${page}: ${link}`);
+}
+
+it("every link between the documents names a file and a heading that exist", () => {
+  expect(pages.length).toBeGreaterThan(50);
+  expect(pages.flatMap(brokenLinks)).toEqual([]);
+});
+
+it("every page of docs that a text of the source names exists", () => {
+  const named = ["src", "bin", "demo", "scripts", "bench", "test"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+      .filter((file) => /\.(?:ts|mjs)$/.test(file))
+      .flatMap((file) =>
+        [...read(join(folder, file)).matchAll(/docs\/(?:guide|reference|internals|spec|decisions)\/[\w-]+\.md/g)].map(
+          ([page]) => ({ file: join(folder, file), page }),
+        ),
+      ),
+  );
+  expect(named.length).toBeGreaterThan(5);
+  expect(named.filter(({ page }) => !existsSync(join(root, page)))).toEqual([]);
+});

@@ -1,0 +1,200 @@
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { readText } from "../../../src/installer/client-files.ts";
+import type { Launch } from "../../../src/platform/launch.ts";
+import { inspect, type Finding, type InspectContext } from "../../../src/installer/inspect.ts";
+import { remove, set } from "../../../src/installer/json-text.ts";
+import { aClientHome, launch, type ClientHome } from "../../support/client-home.ts";
+
+/** A machine on which SHIM stands where `launch` says and all Nodes are new. */
+function aContext(overrides: Partial<InspectContext> = {}): InspectContext {
+  return {
+    read: readText,
+    exists: (path) => path.startsWith("/src/shim/"),
+    nodeVersion: () => "v24.1.0",
+    minNodeVersion: [22, 16],
+    launch,
+    claudeVersion: "2.1.117 (Claude Code)",
+    ...overrides,
+  };
+}
+
+function lookAt(home: ClientHome, overrides?: Partial<InspectContext>): Finding[] {
+  return inspect(home.code, aContext(overrides));
+}
+
+const codes = (findings: Finding[]): string[] => findings.map(({ severity, code }) => `${severity} ${code}`);
+
+function change(home: ClientHome, path: string, edit: (text: string) => string): void {
+  home.write(path, edit(home.read(path) ?? ""));
+}
+
+it("[IN12] finds SHIM installed by init, and not installed", () => {
+  const home = aClientHome();
+  expect(lookAt(home)).toEqual([
+    {
+      severity: "warning",
+      client: "claude-code",
+      code: "not_installed",
+      text: "Claude Code: SHIM is not installed",
+      fix: "Run `shim init`.",
+    },
+  ]);
+  home.install();
+  expect(codes(lookAt(home))).toEqual(["ok installed"]);
+  home.install(home.desktop);
+  expect(codes(inspect(home.desktop, aContext()))).toEqual(["ok installed"]);
+});
+
+it("[IN21] says how tool events reach SHIM, and what to do where the client and the hooks do not fit", () => {
+  const home = aClientHome("2.1.117 (Claude Code)");
+  home.install();
+  const [found] = lookAt(home);
+  expect(found?.text).toBe(
+    "Claude Code: SHIM is installed by `shim init`; each tool event starts a process (Claude Code 2.1.117)",
+  );
+  const updated = { claudeVersion: "2.1.328 (Claude Code)" };
+  expect(codes(lookAt(home, updated))).toEqual(["error incomplete", "ok todo_tools_off"]);
+  home.claudeVersion = updated.claudeVersion;
+  home.install();
+  expect(lookAt(home, updated)[0]?.text).toContain("tool events go through its MCP process");
+  expect(codes(lookAt(home, updated))).toEqual(["ok installed", "ok todo_tools_off"]);
+  expect(codes(lookAt(home))).toEqual(["ok installed", "error hooks_too_new"]);
+  expect(codes(lookAt(home, { claudeVersion: null }))).toEqual(["ok installed"]);
+});
+
+it("[IN12] finds what is missing", () => {
+  const home = aClientHome();
+  home.install();
+  change(home, home.settings, (text) => remove(remove(text, ["hooks", "Stop"]), ["statusLine"]));
+  const found = lookAt(home);
+  expect(codes(found)).toEqual(["error incomplete", "warning no_status_line"]);
+  expect(found[0]?.text).toBe("Claude Code: hooks are missing for Stop");
+  change(home, home.servers, (text) => remove(text, ["mcpServers"]));
+  expect(lookAt(home).map(({ text }) => text)).toContain("Claude Code: the hooks are there, but not the MCP server");
+  change(home, home.servers, (text) => set(text, ["mcpServers", "shim"], { command: "other" }));
+  expect(codes(lookAt(home))).toContain("error name_taken");
+});
+
+it("[IN12] finds a clone that has moved, another copy, and a Node that is gone or too old", () => {
+  const home = aClientHome();
+  home.install();
+  expect(codes(lookAt(home, { exists: () => false }))).toEqual([
+    "ok installed",
+    "error script_missing",
+    "error script_missing",
+  ]);
+  const here: Launch = { ...launch, script: "/new/bin/shim.mjs", hookScript: "/new/dist/hook.cjs" };
+  expect(codes(lookAt(home, { launch: here }))).toEqual(["ok installed", "warning other_copy", "warning other_copy"]);
+  expect(codes(lookAt(home, { nodeVersion: () => null }))).toEqual(["ok installed", "error node_missing"]);
+  const versions = ["v20.20.2", "v22.15.9", "v22.16.0", "v26.0.0"];
+  const found = versions.map((version) => codes(lookAt(home, { nodeVersion: () => version })).at(-1));
+  expect(found).toEqual(["error node_too_old", "error node_too_old", "ok installed", "ok installed"]);
+});
+
+it("[IN12] asks no version of a program that is not Node", () => {
+  const home = aClientHome();
+  home.write(home.desktop.serversFile, '{"mcpServers": {"shim": {"command": "shim", "args": ["mcp"]}}}');
+  expect(codes(inspect(home.desktop, aContext({ nodeVersion: () => null })))).toEqual(["ok installed"]);
+});
+
+it("[IN12] finds files that cannot be read or that the client ignores", () => {
+  const home = aClientHome();
+  home.install();
+  change(home, home.settings, (text) => text.replace("{", "{ // mine"));
+  expect(codes(lookAt(home))).toEqual(["error file_ignored", "ok installed"]);
+  home.write(home.settings, "{");
+  expect(codes(lookAt(home))).toEqual(["error file_unsound"]);
+  const unreadable = { path: "", code: "config_unreadable", message: "" } as const;
+  expect(codes(lookAt(home, { read: () => ({ ok: false, error: unreadable }) }))).toEqual([
+    "error file_unsound",
+    "error file_unsound",
+  ]);
+});
+
+it("[IN12] finds hooks that are switched off", () => {
+  const home = aClientHome();
+  home.install();
+  change(home, home.settings, (text) => set(text, ["disableAllHooks"], true));
+  expect(codes(lookAt(home))).toEqual(["ok installed", "error hooks_disabled"]);
+});
+
+it("[IN13] finds SHIM doubled within one file", () => {
+  const home = aClientHome();
+  home.install();
+  change(home, home.servers, (text) =>
+    set(text, ["mcpServers", "again"], { command: "/opt/node/bin/node", args: [launch.script, "mcp"] }),
+  );
+  change(home, home.settings, (text) =>
+    set(
+      text,
+      ["hooks", "Stop"],
+      [
+        { hooks: [{ type: "command", command: launch.node, args: [launch.hookScript, "Stop"] }] },
+        { hooks: [{ type: "command", command: "shim hook Stop" }] },
+      ],
+    ),
+  );
+  const found = lookAt(home);
+  expect(codes(found)).toEqual(["ok installed", "warning doubled", "warning doubled"]);
+  expect(found[1]?.text).toContain("shim, again");
+  expect(found[2]?.text).toContain("several hooks for Stop");
+});
+
+/** As Claude Code 2.1.328 writes after `claude plugin marketplace add <source>` and `claude plugin install shim@shim`. */
+function withPlugin(home: ClientHome, entry: object, source = "directory"): void {
+  const plugins = home.code.pluginsFolder ?? "";
+  const user = "scope" in entry && entry.scope === "user";
+  if (user) change(home, home.settings, (text) => set(text, ["enabledPlugins", "shim@shim"], true));
+  home.write(
+    join(plugins, "installed_plugins.json"),
+    JSON.stringify({ version: 2, plugins: { "shim@shim": [entry] } }),
+  );
+  const marketplace = { source: { source, path: "/src/shim" }, installLocation: "/src/shim" };
+  home.write(join(plugins, "known_marketplaces.json"), JSON.stringify({ shim: marketplace }));
+}
+
+it("[IN13] finds the plugin, and warns when init is there too", () => {
+  const home = aClientHome();
+  withPlugin(home, { scope: "user", installPath: "/cache/shim" });
+  expect(codes(lookAt(home))).toEqual(["ok installed"]);
+  expect(lookAt(home)[0]?.text).toContain("as the plugin shim@shim");
+  home.install();
+  expect(codes(lookAt(home))).toEqual(["ok installed"]);
+  change(home, home.servers, (text) =>
+    set(text, ["mcpServers", "shim"], { command: "node", args: [launch.script, "mcp"] }),
+  );
+  const found = lookAt(home);
+  expect(codes(found)).toContain("warning doubled");
+  expect(found.find(({ code }) => code === "doubled")?.fix).toContain("claude plugin uninstall shim@shim");
+});
+
+it("[IN13] warns of a plugin in one project beside init", () => {
+  const home = aClientHome();
+  home.install();
+  withPlugin(home, { scope: "project", projectPath: "/projects/app", installPath: "/cache/shim" });
+  const doubled = lookAt(home).find(({ code }) => code === "doubled");
+  expect(doubled?.text).toContain("for /projects/app");
+  expect(doubled?.fix).toBe("Run `claude plugin uninstall shim@shim` in that project.");
+});
+
+it("[IN13] finds a plugin that was not built, in the folder that is read", () => {
+  const home = aClientHome();
+  withPlugin(home, { scope: "user", installPath: "/cache/shim" }, "github");
+  expect(codes(lookAt(home))).toEqual(["ok installed", "error plugin_not_built"]);
+  expect(codes(lookAt(home, { exists: (path) => path === "/cache/shim/dist/hook.cjs" }))).toEqual(["ok installed"]);
+  withPlugin(home, { scope: "user" }, "github");
+  expect(codes(lookAt(home))).toEqual(["ok installed"]);
+});
+
+it("[IN13] takes the settings' word for a plugin where the lists are missing or odd, and ignores a disabled one", () => {
+  const home = aClientHome();
+  home.write(home.settings, '{"enabledPlugins": {"shim@mine": true, "shim@off": false, "other@mine": true}}');
+  const found = lookAt(home);
+  expect(found.map(({ text }) => text)).toEqual(["Claude Code: SHIM is installed as the plugin shim@mine"]);
+  home.write(join(home.code.pluginsFolder ?? "", "installed_plugins.json"), '{"plugins": {"shim@off": {"scope": 1}}}');
+  home.write(join(home.code.pluginsFolder ?? "", "known_marketplaces.json"), "{");
+  expect(codes(lookAt(home))).toEqual(["ok installed"]);
+  home.write(join(home.code.pluginsFolder ?? "", "installed_plugins.json"), '{"plugins": {"shim@off": [{}, 1]}}');
+  expect(codes(lookAt(home))).toEqual(["ok installed"]);
+});

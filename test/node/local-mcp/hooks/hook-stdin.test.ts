@@ -1,0 +1,154 @@
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { answerHook } from "../../../../src/local-mcp/hooks/answer-hook.ts";
+import { readHookInput, type HookStdin } from "../../../../src/local-mcp/hooks/hook-stdin.ts";
+import { JsonObjectReader } from "../../../../src/local-mcp/hooks/json-object-reader.ts";
+import type { Connection, OpenOptions } from "../../../../src/store/driver.ts";
+import { openBetterSqlite3 } from "../../../../src/store/driver-better-sqlite3.ts";
+import { append } from "../../../../src/store/spool.ts";
+import { Store } from "../../../../src/store/store.ts";
+import { aProject, Claude, journalKinds } from "../../../support/builders.ts";
+import { T0, tempRuntime } from "../../../support/temp-runtime.ts";
+
+it("[HO41] an object that comes in any parts is complete at its end, with all of its fields", () => {
+  const object = fc.dictionary(fc.string(), fc.jsonValue());
+  fc.assert(
+    fc.property(object, fc.integer({ min: 1, max: 9 }), (value, size) => {
+      const bytes = Buffer.from(`\n ${JSON.stringify(value, null, 1)} \n`);
+      const reader = new JsonObjectReader();
+      for (let at = 0; at < bytes.length; at += size) reader.push(bytes.subarray(at, at + size));
+      expect(reader.isWhole).toBe(true);
+      expect(JSON.parse(reader.text())).toEqual(JSON.parse(JSON.stringify(value)));
+    }),
+  );
+});
+
+it("[HO41] a tool's answer that is too large is left out, and the tool has ended all the same", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.prompt("read it");
+  const id = claude.begin("Read", { file_path: "/a" });
+  claude.done(id, "Read", { file_path: "/a" }, { text: 'x\\"{['.repeat(8_000_000) });
+  expect(journalKinds(runtime, claude.session)).toContain("tool_end");
+  expect(runtime.logged).toEqual([]);
+});
+
+interface Desk {
+  readonly read: Promise<HookStdin>;
+  send(text: string | null): void;
+  readonly timers: Map<() => void, number>;
+}
+
+function reading(): Desk {
+  const waiting: ((part: Buffer | null) => void)[] = [];
+  const timers = new Map<() => void, number>();
+  const read = readHookInput(
+    (take) => void waiting.push(take),
+    (work, ms) => {
+      timers.set(work, ms);
+      return () => void timers.delete(work);
+    },
+  );
+  return { read, timers, send: (text) => waiting.shift()?.(text === null ? null : Buffer.from(text)) };
+}
+
+it("[HO40] input is complete when its object is, also where stdin stays open; other input when it ends", async () => {
+  const desk = reading();
+  desk.send('{"session_id":"a",');
+  desk.send('"prompt":"}"}');
+  expect(await desk.read).toEqual({ text: '{"session_id":"a","prompt":"}"}', isCutOff: false });
+  expect(desk.timers.size).toBe(0);
+  const rubbish = reading();
+  rubbish.send("no json");
+  rubbish.send(null);
+  expect(await rubbish.read).toEqual({ text: "no json", isCutOff: false });
+});
+
+it("[HO40] of input that stops in the middle the fields before are kept, after a silence that has an end", async () => {
+  const desk = reading();
+  desk.send('{"session_id":"a","cwd":"/p","prompt":"half');
+  const [silence] = [...desk.timers].toSorted((a, b) => a[1] - b[1]);
+  expect(Math.max(...desk.timers.values())).toBeLessThan(10_000);
+  silence?.[0]();
+  expect(await desk.read).toEqual({ text: '{"session_id":"a","cwd":"/p"}', isCutOff: true });
+  const silent = reading();
+  for (const work of silent.timers.keys()) work();
+  expect(await silent.read).toEqual({ text: "{}", isCutOff: true });
+});
+
+it("[HO40] a process ends with 0 although a read of its stdin is under way", async () => {
+  const script = `import { exitWithPendingRead } from ${JSON.stringify(join(import.meta.dirname, "../../../../src/local-mcp/hooks/hook-stdin.ts"))};
+    import { read } from "node:fs";
+    read(0, Buffer.alloc(1), 0, 1, null, () => undefined);
+    setImmediate(exitWithPendingRead);`;
+  const child = spawn(process.execPath, ["--input-type=module-typescript", "-e", script], {
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  expect(await once(child, "exit")).toEqual([0, null]);
+});
+
+/** Another process holds the lock: each wait is as long as the connection has been told. */
+function locked(wait: (ms: number) => void): (options: OpenOptions) => Connection {
+  return (options) => {
+    const connection = openBetterSqlite3(options);
+    let busyMs = options.busyMs;
+    return {
+      ...connection,
+      script(statements) {
+        busyMs = Number(/^PRAGMA busy_timeout = ([\d.]+)$/.exec(statements)?.[1] ?? busyMs);
+        connection.script(statements);
+      },
+      run(query, ...values) {
+        if (query !== "BEGIN IMMEDIATE") return connection.run(query, ...values);
+        wait(busyMs);
+        throw Object.assign(new Error("database is locked"), { code: "SQLITE_BUSY" });
+      },
+    };
+  };
+}
+
+it("[HO14] [ST92] a start waits at most five seconds in all, also with events before it", () => {
+  const runtime = tempRuntime();
+  new Claude(runtime, { cwd: aProject() }).turn("before");
+  const { paths, now } = runtime;
+  append(paths.spool, { at: T0, event: "Stop", clientPid: 1, input: { session_id: "a" } });
+  runtime.store.close();
+  const driver = locked((ms) => runtime.wait(ms));
+  const store = new Store({ path: paths.database, driver, now, busyMs: 5_000, totalBusyMs: 5_000 });
+  const begin = now();
+  const input = JSON.stringify({ session_id: "another", hook_event_name: "SessionStart", source: "startup" });
+  answerHook({ ...runtime, store }, "SessionStart", () => input, 1);
+  store.close();
+  expect(now() - begin).toBeLessThanOrEqual(5_000);
+});
+
+function entry(name: string): string {
+  return join(import.meta.dirname, "../../../../src", name);
+}
+
+function run(path: string, ...args: string[]): { code: number; out: string } {
+  try {
+    const options = { input: '{"session_id":"a"}', encoding: "utf8", stdio: "pipe" } as const;
+    const env = { ...process.env, SHIM_HOME: "rel/path", NODE_NO_WARNINGS: "1" };
+    return { code: 0, out: execFileSync(process.execPath, [entry(path), ...args], { ...options, env }) };
+  } catch (error) {
+    const { status, stdout, stderr } = error as { status: number; stdout: string; stderr: string };
+    return { code: status, out: `${stdout}${stderr}` };
+  }
+}
+
+it("[ST93] a relative SHIM_HOME is refused by every program, and no hook fails", () => {
+  expect(run("local-mcp/hooks/hook-entry.ts", "UserPromptSubmit")).toEqual({
+    code: 0,
+    out: expect.stringMatching(/^\{"systemMessage":"SHIM cannot save: SHIM_HOME gives \\"rel\/path\\"/),
+  });
+  expect(run("local-mcp/hooks/hook-entry.ts", "PostToolUse")).toEqual({ code: 0, out: "" });
+  expect(run("cli/statusline-entry.ts")).toMatchObject({ code: 0, out: expect.stringContaining("SHIM_HOME") });
+  for (const path of ["cli/cli-entry.ts", "local-mcp/front/front-entry.ts", "local-mcp/server/mcp-entry.ts"]) {
+    const { code, out } = run(path, "sessions");
+    expect([path, code > 0, out.includes('SHIM_HOME gives "rel/path"')]).toEqual([path, true, true]);
+  }
+});

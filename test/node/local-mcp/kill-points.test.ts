@@ -1,0 +1,168 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { WorkState } from "../../../src/contract/work-state.ts";
+import { currentState } from "../../../src/local-mcp/checkpoints/capture.ts";
+import { brief } from "../../../src/local-mcp/recovery/brief.ts";
+import { restoration } from "../../../src/local-mcp/recovery/restoration.ts";
+import * as journal from "../../../src/local-mcp/sessions/journal.ts";
+import type { JournalRow } from "../../../src/local-mcp/sessions/journal.ts";
+import { isRequest } from "../../../src/local-mcp/sessions/requests.ts";
+import { emptyState, fold } from "../../../src/local-mcp/sessions/work-state.ts";
+import { ordersIn } from "../../../src/local-mcp/words/standing-order.ts";
+import { aProject, Claude, storedSession } from "../../support/builders.ts";
+import { tempRuntime, type TempRuntime } from "../../support/temp-runtime.ts";
+
+const prompts = [
+  "Translate the museum guide into Danish. Always keep the room numbers.",
+  "yes",
+  "Use the formal address throughout.",
+  "also add a glossary",
+  "Never translate the names of painters",
+  "Actually no formal address, use the informal one",
+  "continue",
+  "What is the longest chapter?",
+  "Now prepare the audio script for room 12, at most 90 seconds",
+  "ok",
+  "use short sentences from now on",
+  "Let's go with a female voice instead of the male voice",
+  "weiter",
+  "Write the label for the statue of Ariadne",
+];
+
+type Step = (claude: Claude) => void;
+
+/** A session as hooks tell it: turns with tools, errors, tasks, a dialog, a plan, subagents, two compactions. */
+function steps(cwd: string): Step[] {
+  const file = (index: number): string => join(cwd, `part-${index % 4}.txt`);
+  const turn = (prompt: string, index: number): Step[] => [
+    (one) => void one.prompt(prompt),
+    (one) => void one.use("Read", { file_path: file(index) }),
+    (one) => void one.write(file(index), `text ${index}`),
+    (one) =>
+      void one.use("TodoWrite", {
+        todos: [{ content: `proofread part ${index}`, status: index % 2 ? "completed" : "pending" }],
+      }),
+    (one) => void one.fail("Bash", { command: `aspell part-${index}` }, "Exit code 1"),
+    (one) => void one.begin("Bash", { command: `wc part-${index}` }),
+    ...(index % 5 === 1
+      ? [
+          (one: Claude) =>
+            void one.use(
+              "AskUserQuestion",
+              { questions: [] },
+              { answers: { [`Which font for part ${index}?`]: "Garamond" } },
+            ),
+          (one: Claude) =>
+            void one.tell("SubagentStop", {
+              agent_id: `a${index}`,
+              agent_type: "Explore",
+              last_assistant_message: "found",
+            }),
+        ]
+      : []),
+    ...(index === 4
+      ? [(one: Claude) => void one.use("ExitPlanMode", { plan: "# Guide\n1. rooms" }, { plan: "# Guide\n1. rooms" })]
+      : []),
+    (one) =>
+      void one.stop(
+        `Part ${index} stands. I decided on variant ${index} because it is shorter. Next I will read part ${index + 1}.`,
+      ),
+    ...(index % 6 === 3 ? [(one: Claude) => void one.compact(`6. All user messages:\n- guide ${index}`)] : []),
+  ];
+  return [(one) => void one.start(), ...[...prompts, ...prompts.slice(3)].flatMap(turn)];
+}
+
+function rowsOf(runtime: TempRuntime, session: string): JournalRow[] {
+  return runtime.store.read((sql) => journal.list(sql, session, 0, 100_000), []);
+}
+
+function texts(all: readonly { readonly text: string }[] | undefined): string[] {
+  return (all ?? []).map(({ text }) => text);
+}
+
+/** What a state has of the user's words and of decisions, whether it still holds or not. */
+function knowledge(state: WorkState): string[] {
+  const kept = (state.requests ?? []).filter((one) => one.isKept);
+  return [...texts(kept), ...texts(state.orders), ...texts(state.decided), state.plan?.text ?? ""];
+}
+
+interface Acknowledged {
+  readonly requests: Set<string>;
+  readonly orders: Set<string>;
+  readonly files: Set<string>;
+}
+
+function acknowledge({ requests, orders, files }: Acknowledged, entry: JournalRow["entry"]): void {
+  if (entry.kind === "prompt" && isRequest(entry.text)) {
+    requests.add(entry.text);
+    for (const order of ordersIn(entry.text)) orders.add(order);
+  }
+  if (entry.kind === "tool_end" && entry.path) files.add(entry.path);
+}
+
+/** What an entry alone adds to the state. */
+function expectItsOwn(state: WorkState, entry: JournalRow["entry"]): void {
+  if (entry.kind === "tool_start") expect(state.runningTools.at(-1)?.id).toBe(entry.id);
+  if (entry.kind !== "answers") return;
+  const chosen = entry.answers.map(({ question, answer }) => `${question} -> ${answer}`);
+  expect(texts(state.decided)).toEqual(expect.arrayContaining(chosen));
+}
+
+it("[CP29] cut at every row of the journal: nothing acknowledged is missing, a later cut knows no less, and parts give the whole", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  for (const step of steps(claude.cwd)) step(claude);
+  const rows = rowsOf(runtime, claude.session);
+  expect(rows.length).toBeGreaterThan(200);
+  let before = emptyState;
+  const acknowledged = { requests: new Set<string>(), orders: new Set<string>(), files: new Set<string>() };
+  for (const [index, row] of rows.entries()) {
+    const { entry } = row;
+    const state = fold(before, [row]);
+    expect(knowledge(state)).toEqual(expect.arrayContaining(knowledge(before).filter(Boolean)));
+    acknowledge(acknowledged, entry);
+    expect(texts(state.requests)).toEqual(expect.arrayContaining([...acknowledged.requests]));
+    expect(texts(state.orders)).toEqual(expect.arrayContaining([...acknowledged.orders]));
+    expect(state.files.map(({ path }) => path).toSorted()).toEqual([...acknowledged.files].toSorted());
+    expectItsOwn(state, entry);
+    if (index % 7 === 0) expect(fold(emptyState, rows.slice(0, index + 1))).toEqual(state);
+    before = state;
+  }
+});
+
+it("[CP29] killed after any event: checkpoint and journal give what the journal alone gives, and restoring twice gives the same", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  writeFileSync(join(claude.cwd, "part-0.txt"), "old");
+  let cuts = 0;
+  for (const step of steps(claude.cwd)) {
+    step(claude);
+    cuts += 1;
+    const state = runtime.store.read((sql) => currentState(sql, claude.session), null);
+    const { files, git: _git, firstGit: _first, ...known } = state ?? emptyState;
+    const { files: noted, firstGit: _begun, ...told } = fold(emptyState, rowsOf(runtime, claude.session));
+    expect({ ...known, requests: known.requests ?? [] }).toEqual({ ...told, requests: told.requests ?? [] });
+    expect(files.map(({ path, action }) => [path, action])).toEqual(noted.map(({ path, action }) => [path, action]));
+    if (cuts % 4 !== 0) continue;
+    const session = storedSession(runtime, claude.session);
+    const restored = (): string => {
+      const from = runtime.store.read((sql) => restoration(sql, runtime.processes, session, runtime.now()), null);
+      return from ? brief(from, runtime.now(), "resume") : "";
+    };
+    expect(restored()).toBe(restored());
+  }
+  expect(cuts).toBeGreaterThan(150);
+});
+
+it("[CP29] /clear begins with nothing of the session before, which keeps all of its own", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  const first = claude.session;
+  for (const step of steps(claude.cwd).slice(0, 30)) step(claude);
+  const whole = fold(emptyState, rowsOf(runtime, first));
+  claude.clear("5c1e0000-0000-4000-8000-000000000001");
+  claude.prompt("Plan the opening party");
+  expect(texts(fold(emptyState, rowsOf(runtime, claude.session)).requests)).toEqual(["Plan the opening party"]);
+  expect(knowledge(fold(emptyState, rowsOf(runtime, first)))).toEqual(knowledge(whole));
+});

@@ -1,0 +1,243 @@
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { configSchema } from "../../../../src/contract/config.ts";
+import { deadTasks } from "../../../../src/local-mcp/notify/dead-tasks.ts";
+import { notifyDesktop } from "../../../../src/local-mcp/notify/desktop-notification.ts";
+import { Notifier, type NotifierOptions } from "../../../../src/local-mcp/notify/notifier.ts";
+import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
+import * as news from "../../../../src/local-mcp/team/news.ts";
+import { anotherClaude, aProject, Claude } from "../../../support/builders.ts";
+import { someReadings } from "../../../support/readings.ts";
+import { twoMates } from "../../../support/team-desk.ts";
+import { storedBytes, tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+
+interface Receiver {
+  readonly url: string;
+  readonly bodies: Record<string, unknown>[];
+  /** What it answers with. */
+  status: number;
+}
+
+/** A webhook on this machine. */
+async function aReceiver(): Promise<Receiver> {
+  const receiver = { url: "", bodies: [] as Record<string, unknown>[], status: 204 };
+  const server = createServer((request, response) => {
+    let body = "";
+    request.setEncoding("utf8").on("data", (text: string) => (body += text));
+    request.on("end", () => {
+      receiver.bodies.push(JSON.parse(body) as Record<string, unknown>);
+      response.writeHead(receiver.status, { location: "/elsewhere" }).end();
+    });
+  });
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+  return receiver;
+}
+
+/** Each call lets the time pass until the next look. */
+function looksOf(runtime: TempRuntime, options: Omit<NotifierOptions, "runtime"> = {}): () => Promise<void> {
+  const notifier = new Notifier({ runtime, ...options });
+  return async () => {
+    runtime.wait(10_000);
+    await notifier.check();
+  };
+}
+
+/** Folder with a notify-send that writes down what it is given. */
+function aDesktop(exit = 0): { readonly env: NodeJS.ProcessEnv; readonly shown: () => string[][] } {
+  const folder = mkdtempSync(join(tmpdir(), "shim-desktop-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const out = join(folder, "out");
+  const program = join(folder, "notify-send");
+  writeFileSync(
+    program,
+    `#!/bin/sh\nfor word in "$@"; do printf '%s\\036' "$word"; done >> "${out}"\nprintf '\\035' >> "${out}"\nexit ${exit}\n`,
+  );
+  chmodSync(program, 0o755);
+  const read = (): string => (existsSync(out) ? readFileSync(out, "utf8") : "");
+  const shown = (): string[][] =>
+    read()
+      .split("\u001d")
+      .filter((call) => call !== "")
+      .map((call) => call.split("\u001e").slice(0, -1));
+  return { env: { PATH: `${folder}:/usr/bin:/bin` }, shown };
+}
+
+it("[CL70] a chat that died, a message that waits and a critical risk are sent, each once; what was so before is not", async () => {
+  const receiver = await aReceiver();
+  const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
+  const old = new Claude(runtime, { cwd: aProject(), session: "old-chat" });
+  old.turn("an old one");
+  old.kill();
+  const look = looksOf(runtime);
+  await look();
+  const dead = anotherClaude(runtime, old, { session: "dead-chat" });
+  dead.turn("Make the parser faster", "a secret answer");
+  dead.kill();
+  const living = anotherClaude(runtime, old, { session: "living-chat", pid: 9_000 });
+  living.turn("write the lexer");
+  runtime.store.write((sql) => {
+    const message = {
+      kind: "message",
+      id: 1,
+      from: "x",
+      fromName: "x",
+      topic: null,
+      text: "words of another",
+    } as const;
+    news.add(sql, runtime.now(), living.session, "m1", message);
+    const readings = someReadings(
+      { contextFill: 1, sinceCheckpointMs: 10_000_000, hostMemory: 1, rateLimit: 1 },
+      runtime.now(),
+    );
+    sessions.update(sql, living.session, { readings });
+  });
+  for (let n = 0; n < 5; n++) await look();
+  expect(receiver.bodies.map(({ event, session, title, text }) => [event, session, title, text])).toEqual([
+    ["chat_died", "dead-chat", "Make the parser faster", '"Make the parser faster" died (killed)'],
+    ["risk_critical", "living-chat", "write the lexer", '"write the lexer" is at critical risk'],
+    ["message_waiting", "living-chat", "write the lexer", 'a message waits for "write the lexer"'],
+  ]);
+  expect(JSON.stringify(receiver.bodies)).not.toMatch(/secret answer|words of another|shim-project/);
+  expect(Object.keys(receiver.bodies[0] ?? {})).toEqual(["event", "at", "session", "title", "text"]);
+});
+
+it("[CL70] without settings nothing is looked at, and only the events that are named are sent", async () => {
+  const receiver = await aReceiver();
+  for (const notify of [{}, { webhook: receiver.url, events: ["risk_critical"] }]) {
+    const runtime = tempRuntime({ config: { notify } });
+    const look = looksOf(runtime);
+    await look();
+    const dead = new Claude(runtime, { cwd: aProject() });
+    dead.turn("x");
+    dead.kill();
+    await look();
+  }
+  expect(receiver.bodies).toEqual([]);
+});
+
+it("[CL70] a chat that its user has closed is no death, and one that died again is another", async () => {
+  const receiver = await aReceiver();
+  const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
+  const look = looksOf(runtime);
+  await look();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.turn("x", "Which one?");
+  runtime.wait(60_000);
+  claude.end("other");
+  await look();
+  expect(receiver.bodies).toEqual([]);
+  for (let n = 0; n < 2; n++) {
+    claude.pid += 10;
+    runtime.processes.start(claude.pid);
+    claude.start("resume");
+    claude.prompt("go on");
+    claude.kill();
+    await look();
+  }
+  expect(receiver.bodies.map(({ event }) => event)).toEqual(["chat_died", "chat_died"]);
+});
+
+it("[CL70] a dead task of the workspace is sent once", async () => {
+  const { desk, one } = await twoMates();
+  const receiver = await aReceiver();
+  const runtime = tempRuntime({ beside: desk.base, config: { notify: { webhook: receiver.url } } });
+  const look = looksOf(runtime, { deadTasks: deadTasks(runtime.now, () => one.team.reader()) });
+  await look();
+  await one.ask("shim_submit", { tasks: [{ type: "build" }] });
+  await one.ask("shim_next");
+  await one.ask("shim_report", { outcome: "failed", note: "words of the chat", retry: false });
+  runtime.wait(60_000);
+  for (let n = 0; n < 3; n++) await look();
+  expect(receiver.bodies).toMatchObject([{ event: "task_dead", session: null, title: null }]);
+  expect(receiver.bodies[0]?.["text"]).toMatch(/^task 1 \(build\) is dead/);
+});
+
+it("[CL71] of several processes one sends, on each channel once, and what is stored names no session", async () => {
+  const receiver = await aReceiver();
+  const rings: string[] = [];
+  const config = { notify: { webhook: receiver.url, bell: true } };
+  const runtime = tempRuntime({ config });
+  const beside = tempRuntime({ beside: runtime, config });
+  const looks = [looksOf(runtime), looksOf(beside, { ring: () => void rings.push("bell") })];
+  for (const look of looks) await look();
+  const dead = new Claude(runtime, { cwd: aProject(), session: "dead-chat" });
+  dead.turn("x");
+  dead.kill();
+  for (let n = 0; n < 3; n++) await Promise.all(looks.map((look) => look()));
+  expect([receiver.bodies.length, rings]).toEqual([1, ["bell"]]);
+  expect(storedBytes(runtime.paths)).not.toContain("chat_died");
+});
+
+it("[CL71] a channel that fails is logged once until it works again, and holds up no other", async () => {
+  const receiver = await aReceiver();
+  const desktop = aDesktop();
+  const runtime = tempRuntime({ env: desktop.env, config: { notify: { webhook: receiver.url, desktop: true } } });
+  const look = looksOf(runtime);
+  await look();
+  const die = async (session: string): Promise<void> => {
+    const claude = new Claude(runtime, { cwd: aProject(), session });
+    claude.turn("x");
+    claude.kill();
+    await look();
+  };
+  receiver.status = 500;
+  await die("first-chat");
+  await die("second-chat");
+  expect(runtime.logged).toHaveLength(1);
+  expect(runtime.logged[0]).toContain("the webhook answered 500");
+  receiver.status = 200;
+  await die("third-chat");
+  receiver.status = 500;
+  await die("fourth-chat");
+  expect(runtime.logged).toHaveLength(2);
+  expect(desktop.shown()).toHaveLength(4);
+});
+
+it("[CL72] a redirect is not followed", async () => {
+  const receiver = await aReceiver();
+  receiver.status = 307;
+  const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
+  const look = looksOf(runtime);
+  await look();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.turn("x");
+  claude.kill();
+  await look();
+  expect(receiver.bodies).toHaveLength(1);
+  expect(runtime.logged[0]).toContain("the webhook answered 307");
+});
+
+it.each([
+  ["https://example.org/hook?x=1", true],
+  ["https://example.org:8443", true],
+  ["http://localhost:3000/hook", true],
+  ["http://127.0.0.1/hook", true],
+  ["http://[::1]:80/", true],
+  ["http://example.org/hook", false],
+  ["http://localhost.example.org/", false],
+  ["http://127.0.0.1.example.org/", false],
+  ["https://user:word@example.org/", false],
+  ["http://localhost@example.org/", false],
+  ["ftp://localhost/", false],
+  ["javascript:alert(1)", false],
+  ["", false],
+])("[CL72] %s as a webhook: %s", (webhook, isAllowed) => {
+  expect(configSchema().safeParse({ notify: { webhook } }).success).toBe(isAllowed);
+});
+
+it("[CL73] the desktop gets the text as data, without a shell and without markup", async () => {
+  const desktop = aDesktop();
+  await notifyDesktop('"<b>$(touch x)</b> & \\"; -e" died', desktop.env, "linux");
+  expect(desktop.shown()).toEqual([
+    ["--app-name=SHIM", "--", "SHIM", '"&lt;b&gt;$(touch x)&lt;/b&gt; &amp; \\"; -e" died'],
+  ]);
+  await expect(notifyDesktop("x", aDesktop(3).env, "linux")).rejects.toThrow("notify-send ended with 3");
+  await expect(notifyDesktop("x", { PATH: "/nonexistent" }, "linux")).rejects.toThrow("ENOENT");
+  await expect(notifyDesktop("x", { PATH: "/nonexistent" }, "darwin")).rejects.toThrow("osascript");
+});

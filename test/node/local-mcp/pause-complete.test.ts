@@ -1,0 +1,174 @@
+import { appendFileSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { answerHook } from "../../../src/local-mcp/hooks/answer-hook.ts";
+import { drainInto, spoolEvent } from "../../../src/local-mcp/hooks/spool-hook.ts";
+import { catchUp } from "../../../src/local-mcp/sessions/catch-up.ts";
+import { refresh } from "../../../src/local-mcp/sessions/refresh.ts";
+import { isPaused, pause, resume } from "../../../src/store/pause.ts";
+import { aProject, Claude, storedSession } from "../../support/builders.ts";
+import { leaked, tempRuntime, type TempRuntime } from "../../support/temp-runtime.ts";
+import { anAssistantLine } from "../../support/transcripts.ts";
+
+const secret = "words-of-the-pause";
+const open = "words-outside-of-it";
+
+function say(runtime: TempRuntime, path: string, text: string, cwd?: string): void {
+  const timestamp = new Date(runtime.now()).toISOString();
+  appendFileSync(
+    path,
+    `${anAssistantLine({ content: [{ type: "text", text }] }, { timestamp, ...(cwd ? { cwd } : {}) })}\n`,
+  );
+}
+
+/** An event of a session, with another folder or transcript than its usual ones. */
+function tell(runtime: TempRuntime, claude: Claude, fields: object, event = "Notification"): void {
+  runtime.wait(20);
+  const input = { ...claude.input("Notification"), message: "m", hook_event_name: event, ...fields };
+  answerHook(runtime, event, () => JSON.stringify(input), claude.pid);
+}
+
+function begin(runtime: TempRuntime, project: string | null): void {
+  runtime.wait(20);
+  runtime.store.write((sql) => pause(sql, runtime.now(), null, project));
+  runtime.wait(20);
+}
+
+function end(runtime: TempRuntime, project: string | null): void {
+  runtime.wait(20);
+  runtime.store.write((sql) => resume(sql, runtime.now(), project));
+  runtime.wait(20);
+}
+
+it("[HO10] [ST51] a chat that moves into a paused project stores nothing of what is said there, by no way", () => {
+  const runtime = tempRuntime();
+  const paused = aProject();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.turn("begin elsewhere");
+  begin(runtime, paused);
+  say(runtime, claude.transcript, secret);
+  tell(runtime, claude, { cwd: paused });
+  say(runtime, claude.transcript, `${secret}-2`);
+  refresh(runtime, storedSession(runtime, claude.session), {});
+  runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
+  end(runtime, paused);
+  say(runtime, claude.transcript, open);
+  tell(runtime, claude, { cwd: paused });
+  expect(leaked(runtime, [secret, open])).toEqual([open]);
+});
+
+it("[HO10] [ST51] a chat that leaves a paused project is stored again, without what was said in it", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  begin(runtime, claude.cwd);
+  say(runtime, claude.transcript, secret);
+  claude.prompt(`${secret} in a prompt`);
+  const other = aProject();
+  say(runtime, claude.transcript, `${secret}-2`);
+  tell(runtime, claude, { cwd: other, prompt: open }, "UserPromptSubmit");
+  expect(leaked(runtime, [secret, open])).toEqual([open]);
+});
+
+it("[HO10] [JO12] a transcript with another path during a pause is not read from its beginning when the pause is over", () => {
+  for (const hadPath of [true, false]) {
+    const runtime = tempRuntime();
+    const claude = new Claude(runtime, { cwd: aProject() });
+    const other = join(claude.cwd, "other.jsonl");
+    tell(runtime, claude, hadPath ? {} : { transcript_path: undefined });
+    begin(runtime, null);
+    say(runtime, other, secret);
+    tell(runtime, claude, { transcript_path: other });
+    say(runtime, claude.transcript, secret);
+    tell(runtime, claude, {});
+    end(runtime, null);
+    for (const path of [other, claude.transcript]) {
+      say(runtime, path, `${open} ${path}`);
+      tell(runtime, claude, { transcript_path: path });
+    }
+    expect(leaked(runtime, [secret])).toEqual([]);
+    expect(leaked(runtime, [open])).toEqual([open]);
+  }
+});
+
+it("[HO10] what was said during a pause of which no event told is known by its time", () => {
+  for (const isTimed of [true, false]) {
+    const runtime = tempRuntime();
+    const claude = new Claude(runtime, { cwd: aProject() });
+    claude.turn("before");
+    runtime.wait(20);
+    runtime.store.write((sql) => pause(sql, runtime.now(), isTimed ? runtime.now() + 1_000 : null, claude.cwd));
+    runtime.wait(500);
+    say(runtime, claude.transcript, secret);
+    runtime.wait(1_000);
+    if (!isTimed) end(runtime, claude.cwd);
+    say(runtime, claude.transcript, open);
+    tell(runtime, claude, {});
+    expect(leaked(runtime, [secret, open])).toEqual([open]);
+  }
+});
+
+it("[ST51] links in either direction, folders below and projects within count as the paused project", () => {
+  const runtime = tempRuntime();
+  const [project, other] = [aProject(), aProject()];
+  const link = join(other, "link");
+  symlinkSync(project, link);
+  mkdirSync(join(project, "packages", "one", ".git"), { recursive: true });
+  const within = join(project, "packages", "one");
+  const isNow = (folder: string): boolean => runtime.store.read((sql) => isPaused(sql, runtime.now(), folder), false);
+  for (const named of [project, link]) {
+    runtime.store.write((sql) => pause(sql, runtime.now(), null, named));
+    expect([project, link, within, join(link, "packages"), other, `${project}-other`].map(isNow)).toEqual([
+      true,
+      true,
+      true,
+      true,
+      false,
+      false,
+    ]);
+    runtime.store.write((sql) => resume(sql, runtime.now(), named));
+    runtime.wait(1);
+  }
+});
+
+it("[HO10] an event without a folder comes from where its session works", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.turn("before");
+  begin(runtime, claude.cwd);
+  tell(runtime, claude, { cwd: undefined, prompt: secret }, "UserPromptSubmit");
+  expect(leaked(runtime, [secret])).toEqual([]);
+});
+
+it("[HO8] [HO10] an event from the spool is judged by its time, and none is spooled during a pause", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.turn("before");
+  const event = (prompt: string): void => {
+    const input = { ...claude.input("UserPromptSubmit", { prompt }), session_id: claude.session } as never;
+    spoolEvent(runtime, "UserPromptSubmit", input, claude.pid);
+    runtime.wait(20);
+  };
+  event(open);
+  begin(runtime, claude.cwd);
+  event(secret);
+  end(runtime, claude.cwd);
+  drainInto(runtime);
+  expect(leaked(runtime, [secret, open])).toEqual([open]);
+});
+
+it("[HO10] a transcript that was replaced by a shorter one during a pause is read on from there", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  for (let n = 0; n < 20; n++) say(runtime, claude.transcript, `a long talk ${n}`);
+  claude.turn("before");
+  begin(runtime, null);
+  const shorter = join(claude.cwd, "shorter");
+  writeFileSync(shorter, "");
+  say(runtime, shorter, secret);
+  renameSync(shorter, claude.transcript);
+  tell(runtime, claude, {});
+  end(runtime, null);
+  say(runtime, claude.transcript, open);
+  tell(runtime, claude, {});
+  expect(leaked(runtime, [secret, open])).toEqual([open]);
+});

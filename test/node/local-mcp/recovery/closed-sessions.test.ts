@@ -1,0 +1,231 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { statusOf } from "../../../../src/cli/commands/setup/statusline/status-line.ts";
+import { drainInto, spoolEvent } from "../../../../src/local-mcp/hooks/spool-hook.ts";
+import { findIncomplete } from "../../../../src/local-mcp/recovery/detect.ts";
+import { undo } from "../../../../src/local-mcp/recovery/recover.ts";
+import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
+import { prune } from "../../../../src/local-mcp/retention/retention.ts";
+import type { HookInput } from "../../../../src/contract/hook-input.ts";
+import { aProject, anotherClaude, Claude, journalKinds, rowCount, storedSession } from "../../../support/builders.ts";
+import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+
+const hour = 3_600_000;
+
+/** A chat of one turn whose terminal was closed later. */
+function aClosedChat(runtime: TempRuntime, answer = "Done."): Claude {
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.start();
+  claude.turn("fix the parser", answer);
+  runtime.wait(60_000);
+  claude.end("other");
+  return claude;
+}
+
+/** The next chat of the same project, with what it was told. */
+function nextChat(runtime: TempRuntime, like: Claude, session: string): { claude: Claude; told: string; line: string } {
+  const claude = new Claude(runtime, { cwd: like.cwd, session, pid: 5_000 + session.length });
+  const printed = claude.tell("SessionStart", { source: "startup" });
+  return {
+    claude,
+    told: printed.hookSpecificOutput?.additionalContext ?? "",
+    line: printed.systemMessage ?? "",
+  };
+}
+
+function incomplete(runtime: TempRuntime): string[] {
+  return runtime.store
+    .read((sql) => findIncomplete(sql, runtime.processes, runtime.now()), [])
+    .map(({ session, cause }) => `${session.id} ${cause}`);
+}
+
+it.each(["cli", "claude-vscode", undefined])(
+  "[RE50] a chat with a user (entry point %s) that is closed between two turns is not finished",
+  (entryPoint) => {
+    const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: entryPoint } });
+    const closed = aClosedChat(runtime);
+    expect(storedSession(runtime, closed.session)).toMatchObject({ endedAt: null, detachReason: "closed" });
+    expect(journalKinds(runtime, closed.session).at(-1)).toBe("detached");
+    expect(incomplete(runtime)).toEqual([`${closed.session} closed`]);
+  },
+);
+
+it.each(["sdk-cli", "sdk-ts", "sdk-py", "mcp", "claude-code-github-action"])(
+  "[RE2] a run without a user (%s) that ends after its turn is finished, one that is cut off in its turn is not",
+  (entryPoint) => {
+    const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: entryPoint } });
+    const done = aClosedChat(runtime);
+    expect(storedSession(runtime, done.session)).toMatchObject({ endReason: "other", detachedAt: null });
+    const cut = anotherClaude(runtime, done);
+    cut.prompt("and the lexer");
+    cut.begin("Bash", { command: "make" });
+    cut.end("other");
+    expect(incomplete(runtime)).toEqual([`${cut.session} closed`]);
+  },
+);
+
+it.each(["prompt_input_exit", "logout", "clear", "resume", "bypass_permissions_disabled"])(
+  "[RE2] SessionEnd %s is the user's own doing, and the end",
+  (reason) => {
+    const runtime = tempRuntime();
+    const claude = new Claude(runtime, { cwd: aProject() });
+    claude.turn("fix the parser", "Shall I go on?");
+    claude.end(reason);
+    expect(storedSession(runtime, claude.session).endReason).toBe(reason);
+  },
+);
+
+it("[RE50] what the MCP process saw before or after does not change why it was closed; a chat in which nothing was asked is finished", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.turn("fix the parser");
+  runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, "sighup"));
+  claude.end("other");
+  runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, "stdin_end"));
+  expect(storedSession(runtime, claude.session)).toMatchObject({ endedAt: null, detachReason: "closed" });
+  const empty = anotherClaude(runtime, claude);
+  empty.start();
+  empty.end("other");
+  expect(storedSession(runtime, empty.session).endReason).toBe("other");
+});
+
+it("[RE50] an end that had to wait in the spool counts by the entry point of its own client", () => {
+  for (const [own, draining, isEnded] of [
+    ["sdk-cli", "cli", true],
+    ["cli", "sdk-cli", false],
+  ] as const) {
+    const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: own } });
+    const claude = new Claude(runtime, { cwd: aProject() });
+    claude.turn("fix the parser");
+    spoolEvent(runtime, "SessionEnd", claude.input("SessionEnd", { reason: "other" }) as HookInput, claude.pid);
+    drainInto(tempRuntime({ beside: runtime, env: { CLAUDE_CODE_ENTRYPOINT: draining } }));
+    expect(storedSession(runtime, claude.session).endedAt !== null).toBe(isEnded);
+  }
+});
+
+it("[RE51] a closed chat with a to-do, or with a question to the user, is offered with its brief, to three chats", () => {
+  const runtime = tempRuntime();
+  const closed = aClosedChat(runtime, "Fixed. Shall I write **the tests**?*");
+  expect(storedSession(runtime, closed.session).detachReason).toBe("closed_open");
+  for (const name of ["first", "second-", "third--"]) {
+    const { claude, told, line } = nextChat(runtime, closed, name);
+    expect(told).toContain("goal: fix the parser");
+    expect(line).toMatch(/^SHIM: "fix the parser" was closed \d+ (s|min) ago with work open; Claude has its brief\./);
+    claude.end();
+  }
+  expect(nextChat(runtime, closed, "fourth---")).toMatchObject({ told: "", line: "" });
+  expect(incomplete(runtime)).toEqual([`${closed.session} closed`]);
+  const other = tempRuntime();
+  const claude = new Claude(other, { cwd: aProject() });
+  claude.prompt("fix the parser");
+  claude.use("TaskCreate", { subject: "write the test" }, { task: { id: "1", subject: "write the test" } });
+  claude.stop("Later.");
+  other.wait(60_000);
+  claude.end("other");
+  expect(storedSession(other, claude.session).detachReason).toBe("closed_open");
+});
+
+it("[RE51] a tool that failed together with the end of the turn was killed by the hangup; one that failed before was not", () => {
+  for (const [pauseMs, reason] of [
+    [0, "closed_open"],
+    [60_000, "closed"],
+  ] as const) {
+    const runtime = tempRuntime();
+    const claude = new Claude(runtime, { cwd: aProject() });
+    claude.prompt("build it");
+    claude.fail("Bash", { command: "make" }, "Exit code 137");
+    claude.stop("The build was killed.");
+    runtime.wait(pauseMs);
+    claude.end("other");
+    expect(storedSession(runtime, claude.session).detachReason).toBe(reason);
+  }
+});
+
+it("[RE52] chats that were closed with nothing open are mentioned once, the newest by title, and only listed after that", () => {
+  const runtime = tempRuntime();
+  const first = new Claude(runtime, { cwd: aProject() });
+  const last = anotherClaude(runtime, first);
+  for (const claude of [first, last]) claude.turn("fix the parser");
+  runtime.wait(60_000);
+  for (const claude of [first, last]) claude.end("other");
+  runtime.wait(14 * hour);
+  const { claude, told, line } = nextChat(runtime, first, "next");
+  expect(line).toBe(
+    'SHIM: your last chat here, "fix the parser", was closed 14 h ago, and 1 more before it. To continue it, ask Claude.',
+  );
+  expect(told).toContain(`shim_check_recovery (of "${last.session}", take true)`);
+  expect(told).toContain("1 more chats of this project were closed before it.");
+  expect(told.length).toBeLessThan(600);
+  expect(told).not.toContain("recovered data");
+  claude.end();
+  expect(nextChat(runtime, first, "later-")).toMatchObject({ told: "", line: "" });
+  expect(incomplete(runtime)).toEqual([`${last.session} closed`, `${first.session} closed`]);
+  undo(runtime, last.session);
+  expect(nextChat(runtime, first, "latest--").line).toContain("your last chat here");
+});
+
+it("[RE52] opened and closed again, a chat is mentioned again", () => {
+  const runtime = tempRuntime();
+  const closed = aClosedChat(runtime);
+  nextChat(runtime, closed, "next").claude.end();
+  closed.pid += 50;
+  runtime.processes.start(closed.pid);
+  closed.start("resume");
+  closed.turn("and the lexer");
+  runtime.wait(60_000);
+  closed.end("other");
+  expect(nextChat(runtime, closed, "later-").line).toContain("your last chat here");
+});
+
+it("[RE52] a session that died comes before one that was closed later, however many of those there are", () => {
+  const runtime = tempRuntime();
+  const dead = new Claude(runtime, { cwd: aProject() });
+  dead.turn("the important one");
+  dead.kill();
+  for (let n = 0; n < 25; n++) {
+    const claude = new Claude(runtime, { cwd: dead.cwd, session: `closed-chat-${n}`, pid: 2_000 + n });
+    claude.turn(`evening ${n}`);
+    runtime.wait(60_000);
+    claude.end("other");
+  }
+  const { told, line } = nextChat(runtime, dead, "next");
+  expect(told).toContain("goal: the important one");
+  expect(line).toContain('"the important one" died');
+  expect(line).not.toContain("more");
+});
+
+it("[RE52] a closed chat is not counted as died by the status line, is not named to a script, and is pruned like a finished one", () => {
+  const runtime = tempRuntime();
+  const closed = aClosedChat(runtime);
+  const beside = anotherClaude(runtime, closed);
+  beside.prompt("next");
+  expect(statusOf(runtime, JSON.stringify({ session_id: beside.session })).incomplete).toBe(0);
+  const script = tempRuntime({ beside: runtime, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
+  expect(nextChat(script, closed, "script").told).toBe("");
+  runtime.wait(31 * 24 * hour);
+  runtime.store.write((sql) => prune(sql, runtime.now(), runtime.config.retention, 1_000));
+  expect(rowCount(runtime, "sessions")).toBe(1);
+});
+
+it("[RE53] a closed chat that is opened again hears nothing where nothing has changed, else what has", () => {
+  const runtime = tempRuntime();
+  const closed = new Claude(runtime, { cwd: aProject() });
+  const path = join(closed.cwd, "a.ts");
+  closed.prompt("fix the parser");
+  closed.write(path, "old");
+  closed.stop();
+  const reopen = (meanwhile = (): void => undefined): string => {
+    runtime.wait(60_000);
+    closed.end("other");
+    meanwhile();
+    closed.pid += 10;
+    runtime.processes.start(closed.pid);
+    return closed.start("resume");
+  };
+  expect(reopen()).toBe("");
+  closed.turn("go on");
+  expect(reopen()).toBe("");
+  closed.turn("go on");
+  expect(reopen(() => writeFileSync(path, "new"))).toContain("CHANGED");
+});

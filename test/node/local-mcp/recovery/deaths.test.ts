@@ -1,0 +1,186 @@
+import { writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, it } from "vitest";
+import { migrate } from "../../../../src/shared/migrate.ts";
+import { DeathWatch, recordDeath, recordDeaths } from "../../../../src/local-mcp/recovery/deaths.ts";
+import { dismiss, offer } from "../../../../src/local-mcp/recovery/recover.ts";
+import { saveLastCheckpoint } from "../../../../src/supervisor/last-checkpoint.ts";
+import * as history from "../../../../src/local-mcp/signals/history.ts";
+import { drainInto, spoolEvent } from "../../../../src/local-mcp/hooks/spool-hook.ts";
+import { aDeadClaude, anotherClaude, aProject, Claude, rowCount, storedSession } from "../../../support/builders.ts";
+import { openBetterSqlite3 } from "../../../../src/store/driver-better-sqlite3.ts";
+import { migrations } from "../../../../src/store/schema.ts";
+import { upkeep } from "../../../../src/local-mcp/server/upkeep.ts";
+import { connect } from "../../../support/mcp-client.ts";
+import { T0, tempHome } from "../../../support/temp-store.ts";
+import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+
+const never = new AbortController().signal;
+
+function deaths(runtime: TempRuntime): history.Crash[] {
+  return runtime.store.read((sql) => history.listCrashes(sql), []);
+}
+
+/** A chat that was killed in its second turn, after so many tool calls that no checkpoint holds. */
+function aClaudeKilledInMidTurn(runtime: TempRuntime, toolCalls = 2): Claude {
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.start();
+  claude.turn("fix the parser");
+  claude.prompt("and the lexer");
+  for (let call = 0; call < toolCalls; call++) claude.use("Read", { file_path: "/p/a.ts" });
+  claude.kill();
+  return claude;
+}
+
+it("[RE60] a death is recorded with the age of the last checkpoint and what came after it", () => {
+  const runtime = tempRuntime();
+  const claude = aClaudeKilledInMidTurn(runtime);
+  const { savedAt, lastSeenAt } = storedSession(runtime, claude.session);
+  runtime.wait(60_000);
+  expect(recordDeaths(runtime, () => true)).toBe(1);
+  expect(deaths(runtime)).toMatchObject([
+    {
+      sessionId: claude.session,
+      at: lastSeenAt,
+      cause: "killed",
+      checkpointAgeMs: lastSeenAt - (savedAt ?? 0),
+      unsavedToolCalls: 2,
+      unsavedEvents: 5,
+      readings: { toolCalls: { value: 3 } },
+    },
+  ]);
+});
+
+it("[RE60] the supervisor, a new chat, the timer and the user meet one death, and it is recorded once", async () => {
+  const runtime = tempRuntime();
+  const claude = aClaudeKilledInMidTurn(runtime);
+  const recorded = runtime.store.read((sql) => history.listCrashes(sql), []);
+  expect(recorded).toEqual([]);
+  await saveLastCheckpoint(runtime, claude.session, never);
+  runtime.wait(5_000);
+  anotherClaude(runtime, claude).start();
+  new DeathWatch().check(runtime);
+  recordDeaths(runtime, () => true);
+  offer(runtime, "next", { project: claude.cwd });
+  dismiss(runtime, claude.session);
+  // The last checkpoint came after the death, and does not hide what was unsaved then.
+  expect(deaths(runtime)).toMatchObject([{ sessionId: claude.session, unsavedToolCalls: 2 }]);
+});
+
+it("[RE60] a death that was dismissed and never offered is recorded", () => {
+  const runtime = tempRuntime();
+  const claude = aDeadClaude(runtime);
+  dismiss(runtime, claude.session);
+  expect(deaths(runtime)).toMatchObject([{ sessionId: claude.session }]);
+});
+
+it("[RE60] a session in which nothing happened, one that lives and one that ended leave no death", () => {
+  const runtime = tempRuntime();
+  const empty = new Claude(runtime, { cwd: aProject() });
+  empty.start();
+  empty.kill();
+  const ended = new Claude(runtime, { pid: 2_000, session: "b0487890-04b4-4fe0-bbd5-6aa531354563", cwd: aProject() });
+  ended.turn("fix it");
+  ended.end();
+  const living = new Claude(runtime, { pid: 3_000, session: "c0487890-04b4-4fe0-bbd5-6aa531354563", cwd: aProject() });
+  living.turn("fix it");
+  expect(recordDeaths(runtime, () => true)).toBe(0);
+  expect(deaths(runtime)).toEqual([]);
+});
+
+it("[RE61] a session that died, was resumed and died again has two deaths, also when it was resumed at once", () => {
+  const runtime = tempRuntime();
+  const claude = aClaudeKilledInMidTurn(runtime);
+  const resumed = new Claude(runtime, { pid: 1_001, session: claude.session, cwd: claude.cwd });
+  resumed.start("resume");
+  expect(deaths(runtime)).toMatchObject([{ unsavedToolCalls: 2 }]);
+  resumed.turn("go on");
+  resumed.kill();
+  expect(recordDeaths(runtime, () => true)).toBe(1);
+  expect(recordDeaths(runtime, () => true)).toBe(0);
+  expect(deaths(runtime).map(({ sessionId }) => sessionId)).toEqual([claude.session, claude.session]);
+});
+
+it("[RE61] a dead session that a tool call goes on with has its death recorded first", async () => {
+  const runtime = tempRuntime();
+  const claude = aClaudeKilledInMidTurn(runtime);
+  const { call } = await connect(runtime, { clientPid: 4_000, serverPid: 4_001 });
+  await call("shim_auto_checkpoint", { session: claude.session, doing: "going on" });
+  expect(deaths(runtime)).toMatchObject([{ sessionId: claude.session }]);
+});
+
+it("[RE62] a new chat records the deaths of every project, the one that is not offered to it, too", () => {
+  const runtime = tempRuntime();
+  const elsewhere = aDeadClaude(runtime);
+  const fresh = new Claude(runtime, { pid: 5_000, session: "d0487890-04b4-4fe0-bbd5-6aa531354563", cwd: aProject() });
+  expect(fresh.start()).toBe("");
+  expect(deaths(runtime)).toMatchObject([{ sessionId: elsewhere.session }]);
+});
+
+it("[RE62] the timer records a death once it has been seen for ten seconds: an end mark may be on its way", () => {
+  const runtime = tempRuntime();
+  const watch = new DeathWatch();
+  const claude = aDeadClaude(runtime);
+  watch.check(runtime);
+  runtime.wait(1_000);
+  watch.check(runtime);
+  expect(deaths(runtime)).toEqual([]);
+  runtime.wait(15_000);
+  watch.check(runtime);
+  expect(deaths(runtime)).toMatchObject([{ sessionId: claude.session }]);
+});
+
+it("[RE62] two processes that record at once record one death", () => {
+  const runtime = tempRuntime();
+  const beside = tempRuntime({ beside: runtime });
+  const claude = aDeadClaude(runtime);
+  const record = (one: TempRuntime): boolean => one.store.write((sql) => recordDeath(sql, one, claude.session));
+  expect([record(runtime), record(beside)]).toEqual([true, false]);
+  expect(rowCount(runtime, "crashes")).toBe(1);
+});
+
+it("[RE63] an end mark that comes late shows that there was no death", () => {
+  const runtime = tempRuntime();
+  const claude = aDeadClaude(runtime);
+  const end = claude.input("SessionEnd", { reason: "prompt_input_exit" });
+  spoolEvent(runtime, "SessionEnd", { ...end, session_id: claude.session }, claude.pid);
+  recordDeaths(runtime, () => true);
+  expect(deaths(runtime)).toHaveLength(1);
+  drainInto(runtime);
+  expect(storedSession(runtime, claude.session).endReason).toBe("prompt_input_exit");
+  expect(deaths(runtime)).toEqual([]);
+});
+
+it("[RE64] retention deletes a session, and leaves its death behind", () => {
+  const runtime = tempRuntime();
+  const claude = aDeadClaude(runtime);
+  // As an older program dismissed it, without a record.
+  runtime.store.write((sql) => sql.run("UPDATE sessions SET recovery = 'dismissed' WHERE id = ?", claude.session));
+  runtime.wait(31 * 86_400_000);
+  upkeep(runtime);
+  expect(rowCount(runtime, "sessions")).toBe(0);
+  expect(deaths(runtime)).toMatchObject([{ sessionId: claude.session, cause: "killed" }]);
+});
+
+it("[RE60] a death that an older program has recorded is known after the update", () => {
+  const path = join(dirname(tempHome().home), "old.db");
+  writeFileSync(path, "");
+  const db = openBetterSqlite3({ path, readOnly: false, busyMs: 100 });
+  const at = migrations.findIndex(({ name }) => name === "deaths and usage");
+  migrate(db, T0, migrations.slice(0, at));
+  for (const id of ["recorded", "unrecorded"]) {
+    const query =
+      "INSERT INTO sessions (id, client, origin, started_at, last_seen_at) VALUES (?, 'c', 'startup', ?, ?)";
+    db.run(query, id, T0, T0 + 1);
+  }
+  db.run(
+    "INSERT INTO crashes (session_id, at, cause, detail, readings) VALUES ('recorded', ?, 'killed', '', '{}')",
+    T0 + 1,
+  );
+  migrate(db, T0, migrations);
+  expect(db.all("SELECT id, death_at AS deathAt FROM sessions ORDER BY id")).toEqual([
+    { id: "recorded", deathAt: T0 + 1 },
+    { id: "unrecorded", deathAt: null },
+  ]);
+  db.close();
+});

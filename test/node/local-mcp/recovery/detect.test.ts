@@ -1,0 +1,157 @@
+import { expect, it } from "vitest";
+import { causeOf, findIncomplete, isDead, type SessionSearch } from "../../../../src/local-mcp/recovery/detect.ts";
+import * as journal from "../../../../src/local-mcp/sessions/journal.ts";
+import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
+import { storedSession } from "../../../support/builders.ts";
+import { T0, tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+
+interface Made {
+  readonly id?: string;
+  readonly pid?: number;
+  readonly project?: string | null;
+  readonly isEmpty?: boolean;
+}
+
+function aSession(runtime: TempRuntime, { id = "s1", pid, project = "/p", isEmpty = false }: Made = {}): void {
+  const owner = pid === undefined ? null : runtime.processes.start(pid);
+  runtime.wait(1);
+  runtime.store.write((sql) => {
+    sessions.recordSighting(sql, runtime.now(), {
+      id,
+      client: "test",
+      origin: "startup",
+      project,
+      owner,
+      isAlive: true,
+    });
+    if (!isEmpty) journal.append(sql, id, runtime.now(), "k", { kind: "prompt", text: "do it" });
+  });
+}
+
+function found(runtime: TempRuntime, search: SessionSearch = {}): string[] {
+  return runtime.store
+    .read((sql) => findIncomplete(sql, runtime.processes, runtime.now(), search), [])
+    .map(({ session }) => session.id);
+}
+
+it("[RE1] incomplete is what has no end mark, no living owner and something to recover, newest first", () => {
+  const runtime = tempRuntime();
+  for (const id of ["dead", "alive", "empty", "ended", "newest"]) {
+    aSession(runtime, { id, pid: 10 + id.length + id.charCodeAt(0), isEmpty: id === "empty" });
+    if (id !== "alive") runtime.processes.kill(10 + id.length + id.charCodeAt(0));
+  }
+  runtime.store.write((sql) => sessions.end(sql, T0, "ended", "other"));
+  expect(found(runtime)).toEqual(["newest", "dead"]);
+  expect(found(runtime, { except: "newest" })).toEqual(["dead"]);
+  expect(found(runtime, { limit: 1 })).toEqual(["newest"]);
+});
+
+it("[RE1] a dead session is found behind any number of newer ones that live or hold nothing", () => {
+  const runtime = tempRuntime();
+  aSession(runtime, { id: "dead", pid: 10 });
+  runtime.processes.kill(10);
+  for (let n = 0; n < 1_100; n++) aSession(runtime, { id: `newer-${n}`, pid: 1_000 + n, project: n % 2 ? "/p" : null });
+  expect(found(runtime)).toEqual(["dead"]);
+  expect(found(runtime, { project: "/p" })).toEqual(["dead"]);
+  expect(found(runtime, { project: "/q" })).toEqual([]);
+  expect(found(runtime, { project: null })).toEqual([]);
+});
+
+it("[RE1] a session that never had an owner process is dead when it was detached, or silent for ten minutes", () => {
+  const runtime = tempRuntime();
+  aSession(runtime);
+  const isGone = (): boolean => isDead(storedSession(runtime, "s1"), runtime.processes, runtime.now());
+  expect(isGone()).toBe(false);
+  runtime.wait(600_001);
+  expect(isGone()).toBe(true);
+  aSession(runtime, { id: "s2" });
+  runtime.store.write((sql) => sessions.detach(sql, runtime.now(), "s2", "stdin_end"));
+  expect(isDead(storedSession(runtime, "s2"), runtime.processes, runtime.now())).toBe(true);
+});
+
+it("[RE1] a search is for one project, for sessions without any, or for all", () => {
+  const runtime = tempRuntime();
+  aSession(runtime, { id: "here", pid: 1, project: "/p" });
+  aSession(runtime, { id: "there", pid: 2, project: "/q" });
+  aSession(runtime, { id: "nowhere", pid: 3, project: null });
+  runtime.processes.reboot();
+  expect([found(runtime), found(runtime, { project: "/p" }), found(runtime, { project: null })]).toEqual([
+    ["nowhere", "there", "here"],
+    ["here"],
+    ["nowhere"],
+  ]);
+});
+
+it("[RE1] a long history costs nothing: finished sessions are not even looked at", () => {
+  const runtime = tempRuntime();
+  runtime.store.write((sql) => {
+    sql.run(
+      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+       INSERT INTO sessions (id, client, project, origin, started_at, last_seen_at, ended_at)
+       SELECT 'old' || i, 'claude-code', '/p', 'startup', i, i, i FROM n`,
+    );
+    sql.run(
+      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+       INSERT INTO checkpoints (id, session_id, at, trigger, hash, journal_seq, raw_bytes, redactions, summary, body)
+       SELECT 'cp' || i, 'old' || (i % 10000), i, 'time', 'h', 0, 0, 0, 's', x'00' FROM n`,
+    );
+  });
+  aSession(runtime, { id: "dead", pid: 5 });
+  runtime.processes.kill(5);
+  const plans: string[] = [];
+  const queries = runtime.store.read((sql) => {
+    const asked: string[] = [];
+    const watched = {
+      run: sql.run.bind(sql),
+      all: <Row>(query: string, ...values: Parameters<typeof sql.run>[1][]): Row[] => {
+        asked.push(query);
+        plans.push(
+          ...sql.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`, ...values).map(({ detail }) => detail),
+        );
+        return sql.all<Row>(query, ...values);
+      },
+    };
+    expect(
+      findIncomplete(watched, runtime.processes, runtime.now(), { project: "/p" }).map(({ session }) => session.id),
+    ).toEqual(["dead"]);
+    return asked;
+  }, []);
+  expect(queries.length).toBeLessThan(10);
+  expect(
+    plans.filter((plan) => plan.startsWith("SCAN") && !/sessions_o/.test(plan) && !/CONSTANT ROW/.test(plan)),
+  ).toEqual([]);
+});
+
+it("[RE11] an offer to a chat that is still to be started holds for a minute; a chat that lives keeps it", () => {
+  const runtime = tempRuntime();
+  aSession(runtime, { id: "dead", pid: 1 });
+  runtime.processes.kill(1);
+  runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), "dead", "offered", "later"));
+  expect(found(runtime)).toEqual([]);
+  runtime.wait(60_001);
+  expect(found(runtime)).toEqual(["dead"]);
+  aSession(runtime, { id: "later", pid: 2 });
+  expect(found(runtime)).toEqual([]);
+  runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), "dead", "dismissed", null));
+  runtime.processes.kill(2);
+  expect(found(runtime)).toEqual(["later"]);
+});
+
+it("[RE14] why it died is told from its journal, its end and its owner", () => {
+  const runtime = tempRuntime();
+  aSession(runtime, { pid: 1 });
+  runtime.processes.kill(1);
+  const cause = (): unknown => {
+    const session = storedSession(runtime, "s1");
+    return runtime.store.read((sql) => causeOf(sql, session, runtime.processes).cause, null);
+  };
+  expect(cause()).toBe("killed");
+  runtime.store.write((sql) => sessions.detach(sql, T0, "s1", "interrupted"));
+  expect(cause()).toBe("closed");
+  runtime.store.write((sql) =>
+    journal.append(sql, "s1", T0, "f", { kind: "failure", text: "rate_limit: usage limit reached" }),
+  );
+  expect(cause()).toBe("usage_limit");
+  runtime.store.write((sql) => journal.append(sql, "s1", T0, "p", { kind: "prompt", text: "again" }));
+  expect(cause()).toBe("closed");
+});

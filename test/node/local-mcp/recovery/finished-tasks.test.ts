@@ -1,0 +1,152 @@
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { readOverview } from "../../../../src/cli/commands/care/overview.ts";
+import { brief } from "../../../../src/local-mcp/recovery/brief.ts";
+import { findIncomplete } from "../../../../src/local-mcp/recovery/detect.ts";
+import { recordFinishedHere } from "../../../../src/local-mcp/recovery/finished-tasks.ts";
+import { undo } from "../../../../src/local-mcp/recovery/recover.ts";
+import { restore } from "../../../../src/local-mcp/recovery/restoration.ts";
+import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
+import { Claude } from "../../../support/builders.ts";
+import type { Mate, TeamDesk } from "../../../support/team-desk.ts";
+import { twoMates } from "../../../support/team-desk.ts";
+import type { TempRuntime } from "../../../support/temp-runtime.ts";
+
+function incomplete({ base }: TeamDesk): string[] {
+  const found = base.store.read((sql) => findIncomplete(sql, base.processes, base.now()), []);
+  return found.map(({ session }) => session.id);
+}
+
+function briefOf({ base }: TeamDesk, id: string): string {
+  const session = base.store.read((sql) => sessions.get(sql, id), null);
+  const from = session && restore(base, session, base.now());
+  return from ? brief(from, base.now(), "brief") : "";
+}
+
+/** A chat that starts in the project. @returns what its model reads */
+function newChat(desk: TeamDesk, runtime: TempRuntime = desk.base): string {
+  const claude = new Claude(runtime, {
+    pid: 7_000,
+    cwd: desk.project,
+    session: "99999999-04b4-4fe0-bbd5-6aa531354563",
+  });
+  const printed = JSON.stringify(claude.start());
+  claude.end("prompt_input_exit");
+  return printed;
+}
+
+/** One of two chats has taken a task, and is killed in the middle of it. */
+async function diedAtWork(): Promise<{ desk: TeamDesk; one: Mate; other: Mate }> {
+  const { desk, one, other } = await twoMates();
+  desk.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r1" });
+  await one.ask("shim_next", { types: ["tests"] });
+  await desk.time.pass(1_000);
+  one.claude.kill();
+  await one.team.end("goes_on");
+  return { desk, one, other };
+}
+
+async function finishedBy(desk: TeamDesk, other: Mate): Promise<void> {
+  await desk.time.until(other.ask("shim_next", { types: ["tests"], waitMs: 40_000 }));
+  await other.ask("shim_report", { outcome: "done", result: "well" });
+}
+
+it("[RE70] a session whose task another chat has finished is offered to nobody, and its brief says who did it", async () => {
+  const { desk, one, other } = await diedAtWork();
+  const { session } = one.claude;
+  recordFinishedHere(desk.base);
+  expect(incomplete(desk)).toContain(session);
+  await finishedBy(desk, other);
+  expect(newChat(desk)).not.toContain(session);
+  expect(readOverview(desk.base, [], {} as never).incomplete).toEqual([]);
+  expect(incomplete(desk)).not.toContain(session);
+  expect(briefOf(desk, session)).toContain(
+    `its task 1 (tests) was finished by ${other.claude.session}: do not do it again`,
+  );
+  expect(desk.base.store.read((sql) => sessions.get(sql, session), null)).toMatchObject({
+    recovery: "recovered",
+    recoveryBy: other.claude.session,
+  });
+});
+
+it("[RE70] so it is when its server outlives the client and hears that the task is another's", async () => {
+  const { desk, one, other } = await twoMates();
+  const { session } = one.claude;
+  desk.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r1" });
+  await one.ask("shim_next", { types: ["tests"] });
+  one.claude.kill();
+  await desk.time.until(other.ask("shim_next", { types: ["tests"], waitMs: 40_000 }));
+  await one.team.end("client_gone");
+  const left = desk.base.store.read((sql) => sql.all("SELECT task FROM team_claims WHERE session_id = ?", session), []);
+  expect(left).toEqual([]);
+  recordFinishedHere(desk.base);
+  expect(incomplete(desk)).toContain(session);
+  await other.ask("shim_report", { outcome: "done", result: "well" });
+  recordFinishedHere(desk.base);
+  expect(incomplete(desk)).not.toContain(session);
+});
+
+it("[RE70] a cancelled task is wanted by nobody; one that is queued or running again still is", async () => {
+  const { desk, one, other } = await diedAtWork();
+  const { session } = one.claude;
+  await desk.time.until(other.ask("shim_next", { types: ["tests"], waitMs: 40_000 }));
+  recordFinishedHere(desk.base);
+  expect(incomplete(desk)).toContain(session);
+  await other.ask("shim_report", { outcome: "failed", note: "no" });
+  recordFinishedHere(desk.base);
+  expect(incomplete(desk)).toContain(session);
+  desk.call("tasks.cancel", { task: 1, reason: "not wanted" });
+  recordFinishedHere(desk.base);
+  expect(incomplete(desk)).not.toContain(session);
+  expect(briefOf(desk, session)).toContain("its task 1 (tests) was cancelled: nobody wants it any more");
+});
+
+it("[RE70] undone it stays incomplete; what its user asked for after it got the task is offered, with the news of the task", async () => {
+  const undone = await diedAtWork();
+  await finishedBy(undone.desk, undone.other);
+  recordFinishedHere(undone.desk.base);
+  expect(undo(undone.desk.base, undone.one.claude.session)).toBe(true);
+  recordFinishedHere(undone.desk.base);
+  expect(incomplete(undone.desk)).toContain(undone.one.claude.session);
+
+  const { desk, one, other } = await twoMates();
+  desk.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r1" });
+  await one.ask("shim_next", { types: ["tests"] });
+  await desk.time.pass(1_000);
+  one.claude.prompt("Rewrite the README so that it explains the installation on Windows");
+  one.claude.kill();
+  await one.team.end("goes_on");
+  await finishedBy(desk, other);
+  expect(newChat(desk)).toMatch(/task 1 \(tests\) was finished by /);
+  expect(incomplete(desk)).toContain(one.claude.session);
+});
+
+it("[RE70] a chat that was offered the session before is told; so is the session when it comes back", async () => {
+  const { desk, one, other } = await diedAtWork();
+  const { session } = one.claude;
+  const heir = await desk.mate("go on");
+  expect(desk.base.store.read((sql) => sessions.get(sql, session), null)).toMatchObject({ recovery: "offered" });
+  await finishedBy(desk, other);
+  await heir.tick();
+  await desk.time.pass(15_000);
+  await heir.tick();
+  const { output } = await heir.ask("shim_inbox");
+  expect(JSON.stringify(output["news"])).toContain("its task 1 (tests) was finished by");
+  const back = new Claude(desk.base, { pid: 8_000, cwd: desk.project, session });
+  expect(JSON.stringify(back.start("resume"))).toContain("its task 1 (tests) was finished by");
+});
+
+it("[RE70] a session that a worker began for a task is over with the task", async () => {
+  const { desk } = await twoMates();
+  const folder = join(desk.base.paths.home, "work", "task-1-abc", "tree");
+  desk.call("tasks.submit", { tasks: [{ type: "fix" }], requestId: "r1" });
+  const claude = new Claude(desk.base, { pid: 8_100, cwd: folder, session: "88888888-04b4-4fe0-bbd5-6aa531354563" });
+  claude.start();
+  claude.prompt('Do task 1 (fix):\n<shim-task-1>{"type":"fix"}</shim-task-1>');
+  claude.kill();
+  recordFinishedHere(desk.base);
+  expect(incomplete(desk)).toContain(claude.session);
+  desk.call("tasks.cancel", { task: 1, reason: "not wanted" });
+  recordFinishedHere(desk.base);
+  expect(incomplete(desk)).not.toContain(claude.session);
+});

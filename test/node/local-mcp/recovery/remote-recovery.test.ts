@@ -1,0 +1,133 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { brief } from "../../../../src/local-mcp/recovery/brief.ts";
+import { findElsewhere, offerable } from "../../../../src/local-mcp/recovery/remote-candidates.ts";
+import { gatherRestoration } from "../../../../src/local-mcp/recovery/remote-gather.ts";
+import { project } from "../../../support/machines.ts";
+import { aWorld, minute } from "../../../support/remote-world.ts";
+
+it("[RE20] a session of another machine is found when the coordinator says that its chat is gone, not before", async () => {
+  const alive = await aWorld({ isDead: false });
+  expect(await findElsewhere(alive.reach, project)).toEqual([]);
+  const { reach, dead, there } = await aWorld();
+  const [found] = await findElsewhere(reach, project);
+  expect(found).toMatchObject({
+    row: { session: dead.session, machine: "desk" },
+    liveness: { isOver: true, isCertain: true },
+  });
+  expect(await findElsewhere(reach, "another-project")).toEqual([]);
+  expect(await findElsewhere({ ...reach, runtime: there.runtime }, project)).toEqual([]);
+});
+
+it("[RE20] one that no chat ever stood for counts as over after ten silent minutes, and not as certainly dead", async () => {
+  const one = await aWorld({ isKnown: false });
+  expect(await findElsewhere(one.reach, project)).toEqual([]);
+  one.world.wait(6 * minute);
+  const [found] = await findElsewhere(one.reach, project);
+  expect(found?.liveness).toMatchObject({ isOver: true, isCertain: false });
+  const text = found
+    ? brief(await gatherRestoration(one.reach, found, one.chat.cwd), one.here.runtime.now(), "brief")
+    : "";
+  expect(text).toContain("was last heard of 11 min ago (whether it died is not certain)");
+  expect(text).toContain("The coordinator knows no chat of it");
+});
+
+it("[RE20] one that ended, that was recovered or dismissed where it ran, or that has nothing in it, is not found", async () => {
+  const { reach, there, dead, here } = await aWorld();
+  for (const recovery of ["recovered", "dismissed"]) {
+    await there.mirror(dead.session, { change: { recovery } });
+    await here.pull();
+    expect(await findElsewhere(reach, project)).toEqual([]);
+  }
+  await there.mirror(dead.session, {
+    change: { newest: null, toolCalls: 0, unsaved: { count: 0, entries: [] } },
+    isWithoutCheckpoint: true,
+  });
+  await here.pull();
+  expect(await findElsewhere(reach, project)).toEqual([]);
+  dead.end();
+  await there.mirror(dead.session);
+  await here.pull();
+  expect(await findElsewhere(reach, project)).toEqual([]);
+});
+
+it("[RE20] while the coordinator does not answer nothing is said to be dead", async () => {
+  const { reach, world } = await aWorld();
+  world.isCut = (name) => name === "chats.get";
+  expect(await findElsewhere(reach, project)).toEqual([]);
+});
+
+it("[RE21] its files are looked for in the project here: the same, different, or not here; others are named", async () => {
+  const { reach, dead, chat, here, there } = await aWorld();
+  const inside = (path: string): string => join(dead.cwd, path);
+  mkdirSync(inside("src"));
+  dead.write(inside("src/lexer.ts"), "lexer");
+  dead.write(inside("gone.ts"), "gone");
+  dead.write("/tmp/shim-outside-of-the-project.txt", "elsewhere");
+  dead.stop("Written.");
+  await there.mirror(dead.session);
+  await here.pull();
+  mkdirSync(join(chat.cwd, "src"));
+  writeFileSync(join(chat.cwd, "parser.ts"), "export const parser = 1;\n");
+  writeFileSync(join(chat.cwd, "src", "lexer.ts"), "another lexer");
+  const [found] = await findElsewhere(reach, project);
+  const from = found && (await gatherRestoration(reach, found, chat.cwd));
+  const compared = from?.files.map(({ path, now }) => [path, now]);
+  expect(compared).toEqual(
+    expect.arrayContaining([
+      [join(chat.cwd, "parser.ts"), "same"],
+      [join(chat.cwd, "src", "lexer.ts"), "changed"],
+      [join(chat.cwd, "gone.ts"), "missing"],
+      ["/tmp/shim-outside-of-the-project.txt", "unknown"],
+    ]),
+  );
+  expect(from?.score.parts.find(({ name }) => name === "artifacts")?.share).toBeCloseTo((3 / 4 + 1) / 4);
+  const text = from ? brief(from, here.runtime.now(), "brief") : "";
+  expect(text).toContain(`- ${join("src", "lexer.ts")} (created): DIFFERENT here`);
+  expect(text).toContain("NOT HERE");
+  expect(text).toContain("shim-outside-of-the-project.txt (created): not verified (outside of its project there)");
+});
+
+it("[RE22] the brief says on which machine it was, how old all is, what was not synced, and that its snapshots are there", async () => {
+  const { reach, dead, chat, here } = await aWorld();
+  const [found] = await findElsewhere(reach, project);
+  const from = found && (await gatherRestoration(reach, found, chat.cwd));
+  const text = from ? brief(from, here.runtime.now(), "brief") : "";
+  for (const part of [
+    `an earlier session (${dead.session}) on another machine (desk) died 5 min ago`,
+    `it ran on: desk, in ${dead.cwd} there`,
+    `project: ${chat.cwd}`,
+    "another SHIM process of its machine saw that its process is gone",
+    "last request: and the lexer",
+    "not synced: whatever it did after 5 min ago; 1 event after the checkpoint came with it, and is in this",
+    "files as they were: on desk only",
+    "git: main at a1a1a1a1a1a1, the same here",
+    "take true",
+  ])
+    expect(text).toContain(part);
+  expect(text.length).toBeLessThan(10_000);
+});
+
+it("[RE22] what its machine had and nobody has sent is said", async () => {
+  const { reach, there, here, dead, chat } = await aWorld();
+  const text = async (): Promise<string> => {
+    await here.pull();
+    const [found] = await findElsewhere(reach, project);
+    return found ? brief(await gatherRestoration(reach, found, chat.cwd), here.runtime.now(), "brief") : "";
+  };
+  await there.mirror(dead.session, { change: { unsaved: { count: 40, entries: [] } } });
+  expect(await text()).toContain("not synced: 40 events after the last checkpoint; whatever");
+  await there.mirror(dead.session, {
+    change: { newest: { checkpoint: "cp_later", at: there.runtime.now() + minute } },
+  });
+  expect(await text()).toContain("not synced: a newer checkpoint than this one");
+});
+
+it("[RE24] what a worker has begun for a task is found, and not offered: the worker goes on with it", async () => {
+  const { world, reach } = await aWorld({ isKnown: false, prompt: "Do task 7 (fix):\n{}" });
+  world.wait(10 * minute);
+  const found = await findElsewhere(reach);
+  expect(found).toHaveLength(1);
+  expect(offerable(reach, found)).toEqual([]);
+});

@@ -1,0 +1,237 @@
+import { expect, it } from "vitest";
+import { currentState } from "../../../../src/local-mcp/checkpoints/capture.ts";
+import { findElsewhere, offerable } from "../../../../src/local-mcp/recovery/remote-candidates.ts";
+import { offerElsewhere } from "../../../../src/local-mcp/recovery/remote-offer.ts";
+import { recordContinuation, recordTakeovers } from "../../../../src/local-mcp/recovery/takeover-notices.ts";
+import { releaseSession, takeOver } from "../../../../src/local-mcp/recovery/remote-takeover.ts";
+import { TakenSessions } from "../../../../src/local-mcp/recovery/taken-sessions.ts";
+import * as recoveries from "../../../../src/local-mcp/sessions/recoveries.ts";
+import { aProject, Claude, storedSession } from "../../../support/builders.ts";
+import { project, workspace } from "../../../support/machines.ts";
+import { aWorld, minute, newsOf, rowOf } from "../../../support/remote-world.ts";
+
+it("[RE23] two machines ask at the same time: one gets it, the other is told who and where", async () => {
+  const one = await aWorld();
+  const third = await one.world.add("tower");
+  const rival = new Claude(third.runtime, { cwd: aProject(), session: "cccc3333-0000-4000-8000-000000000003" });
+  rival.start();
+  await third.pull();
+  const other = await third.join(rival.session);
+  const answers = await Promise.all([
+    takeOver(one.reach, rowOf(one, one.dead)),
+    takeOver(other, rowOf({ here: third }, one.dead)),
+  ]);
+  expect(answers[0]).toMatchObject({ ok: true });
+  expect(answers[1]).toMatchObject({ ok: false, error: { code: "held" } });
+  if (!answers[1].ok) expect(answers[1].error.message).toContain(`continued by chat ${one.chat.session} on laptop`);
+  await third.pull();
+  expect(await findElsewhere(other, project)).toEqual([]);
+  expect(rowOf({ here: third }, one.dead).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
+});
+
+it("[RE23] cut off anywhere in the middle nothing is lost: the same again takes it", async () => {
+  for (const cut of ["leases.acquire", "sync.take"]) {
+    const one = await aWorld();
+    one.world.isCut = (name) => name === cut;
+    const first = await takeOver(one.reach, rowOf(one, one.dead));
+    expect(first).toMatchObject({ ok: false, error: { code: "unreachable" } });
+    expect(rowOf(one, one.dead).taken).toBeNull();
+    one.world.isCut = () => false;
+    expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
+    expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
+    const notes = one.here.runtime.store.read((sql) => sql.all("SELECT action FROM recoveries"), []);
+    expect(notes).toEqual([{ action: "taken" }]);
+  }
+});
+
+it("[RE23] whoever goes on with it keeps of it what is next, and a death of that one is what is found then", async () => {
+  const one = await aWorld();
+  expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
+  const { store } = one.here.runtime;
+  expect(store.read((sql) => currentState(sql, one.chat.session)?.continues, null)).toMatchObject({
+    session: one.dead.session,
+    goal: "fix the parser",
+  });
+  // Dead before it has saved anything: the first one is open again.
+  await one.here.attest(one.chat.session);
+  const third = await one.world.add("tower");
+  const asks = new Claude(third.runtime, { cwd: aProject(), session: "cccc3333-0000-4000-8000-000000000003" });
+  asks.start();
+  await third.pull();
+  const other = await third.join(asks.session);
+  expect((await findElsewhere(other, project)).map(({ row }) => row.session)).toEqual([one.dead.session]);
+  one.chat.turn("go on");
+  await one.here.mirror(one.chat.session);
+  await third.pull();
+  expect((await findElsewhere(other, project)).map(({ row }) => row.session)).toEqual([one.chat.session]);
+});
+
+it("[RE23] a session that was forgotten where it ran cannot be taken, and leaves no lease behind", async () => {
+  const one = await aWorld();
+  const row = rowOf(one, one.dead);
+  await one.there.device.push({ kind: "forget", session: one.dead.session });
+  const taken = await takeOver(one.reach, row);
+  expect(taken).toMatchObject({ ok: false, error: { code: "unknown_key" } });
+  const leases = await one.world.host.call("leases.list", {});
+  expect(leases).toMatchObject({ ok: true, value: { leases: [] } });
+});
+
+it("[RE24] of a session that was forgotten where it ran nothing is kept here", async () => {
+  const one = await aWorld();
+  expect(await offerElsewhere(one.reach, { root: one.chat.cwd, project })).toBe(one.dead.session);
+  await one.there.device.push({ kind: "forget", session: one.dead.session });
+  await one.here.pull();
+  expect(await findElsewhere(one.reach, project)).toEqual([]);
+  const rows = (table: string) => one.here.runtime.store.read((sql) => sql.all(`SELECT 1 FROM ${table}`), []);
+  expect(["remote_sessions", "remote_checkpoints", "recoveries"].map((table) => rows(table).length)).toEqual([0, 0, 0]);
+});
+
+it("[RE24] a chat is offered the newest one of its project once, by news; a second chat of this machine is not, while the first lives", async () => {
+  const one = await aWorld();
+  const place = { root: one.chat.cwd, project };
+  expect(await offerElsewhere(one.reach, place)).toBe(one.dead.session);
+  expect(await offerElsewhere(one.reach, place)).toBeNull();
+  expect(newsOf(one.here, one.chat.session)).toMatchObject([
+    { kind: "offer", session: one.dead.session, machine: "desk", from: { state: { firstPrompt: "fix the parser" } } },
+  ]);
+  const second = new Claude(one.here.runtime, {
+    pid: 2_000,
+    cwd: one.chat.cwd,
+    session: "dddd4444-0000-4000-8000-000000000004",
+  });
+  second.start();
+  const other = await one.here.join(second.session);
+  expect(await offerElsewhere(other, place)).toBeNull();
+  one.chat.kill();
+  expect(await offerElsewhere(other, place)).toBe(one.dead.session);
+});
+
+it("[RE24] what cannot be taken yet is not offered yet: its own chat holds its lease for a while", async () => {
+  const one = await aWorld({ isDead: false });
+  const place = { root: one.chat.cwd, project };
+  const back = await one.there.join(one.dead.session);
+  const lease = { resource: `session:${one.dead.session}`, requestId: "own", isBound: true };
+  await back.link.call("leases.acquire", lease, 1_000);
+  await one.world.host.connect(one.dead.session);
+  await one.world.host.disconnect(one.dead.session);
+  one.world.wait(25_000);
+  expect(await findElsewhere(one.reach, project)).toHaveLength(1);
+  expect(await offerElsewhere(one.reach, place)).toBeNull();
+  one.world.wait(minute);
+  expect(await offerElsewhere(one.reach, place)).toBe(one.dead.session);
+});
+
+it("[RE24] none is offered to a chat that was offered one of this machine, to a task's, after a dismissal, and when it is too old", async () => {
+  const one = await aWorld();
+  const place = { root: one.chat.cwd, project };
+  const { runtime } = one.here;
+  const tasks = { ...one.reach, runtime: { ...runtime, env: { SHIM_TASK: "1" } } };
+  expect(await offerElsewhere(tasks, place)).toBeNull();
+  const script = { ...one.reach, runtime: { ...runtime, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } } };
+  expect(await offerElsewhere(script, place)).toBeNull();
+  const note = { at: runtime.now(), sessionId: one.dead.session };
+  runtime.store.write((sql) => recoveries.add(sql, { ...note, action: "dismissed" }));
+  expect(await offerElsewhere(one.reach, place)).toBeNull();
+  runtime.store.write((sql) => recoveries.add(sql, { ...note, action: "undone" }));
+  one.world.wait(8 * 24 * 60 * minute);
+  const found = await findElsewhere(one.reach, project);
+  expect(found).toHaveLength(1);
+  expect(offerable(one.reach, found)).toEqual([]);
+  expect(await offerElsewhere(one.reach, place)).toBeNull();
+  expect(newsOf(one.here, one.chat.session)).toEqual([]);
+});
+
+it("[RE25] the old session is told that it was continued elsewhere, and is not offered where it ran", async () => {
+  const one = await aWorld();
+  const fresh = new Claude(one.there.runtime, {
+    pid: 3_000,
+    cwd: one.dead.cwd,
+    session: "eeee5555-0000-4000-8000-000000000005",
+  });
+  expect(fresh.start()).toContain("fix the parser");
+  expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
+  await one.there.pull();
+  recordTakeovers(one.there.runtime, workspace, one.there.device.device);
+  recordTakeovers(one.there.runtime, workspace, one.there.device.device);
+  const told = { kind: "continued_elsewhere", session: one.dead.session, by: one.chat.session, machine: "laptop" };
+  expect(newsOf(one.there, one.dead.session)).toEqual([told]);
+  expect(newsOf(one.there, fresh.session)).toEqual([told]);
+  expect(storedSession(one.there.runtime, one.dead.session)).toMatchObject({
+    recovery: "recovered",
+    recoveryBy: one.chat.session,
+  });
+  fresh.kill();
+  const later = new Claude(one.there.runtime, {
+    pid: 3_001,
+    cwd: one.dead.cwd,
+    session: "ffff6666-0000-4000-8000-000000000006",
+  });
+  expect(later.start()).not.toContain("fix the parser");
+  // It returns by `claude --resume`.
+  const back = new Claude(one.there.runtime, { pid: 3_002, cwd: one.dead.cwd, session: one.dead.session });
+  expect(back.start("resume")).toContain(`was continued by session ${one.chat.session}`);
+});
+
+it("[RE25] it is told once: living on in spite of that it is no more taken for recovered", async () => {
+  const one = await aWorld();
+  const { store, now } = one.there.runtime;
+  const taken = { chat: one.chat.session, machine: "laptop" };
+  store.write((sql) => recordContinuation(sql, now(), one.dead.session, taken));
+  const back = new Claude(one.there.runtime, { pid: 3_002, cwd: one.dead.cwd, session: one.dead.session });
+  back.start("resume");
+  expect(JSON.stringify(back.prompt("go on here"))).toContain(`is worked on by chat ${one.chat.session} on laptop`);
+  store.write((sql) => recordContinuation(sql, now(), one.dead.session, taken));
+  expect(storedSession(one.there.runtime, one.dead.session).recovery).toBeNull();
+  expect(newsOf(one.there, one.dead.session)).toEqual([]);
+});
+
+it("[RE26] what `shim resume` has written down, the chat that it starts takes when it joins; given back, it lets it go", async () => {
+  const one = await aWorld();
+  const { runtime } = one.here;
+  const row = rowOf(one, one.dead);
+  const { session } = one.dead;
+  runtime.store.write((sql) =>
+    recoveries.add(sql, { at: runtime.now(), sessionId: session, action: "taken", by: one.chat.session }),
+  );
+  const taken = new TakenSessions();
+  await taken.reconcile(one.reach);
+  await taken.reconcile(one.reach);
+  const holders = async (): Promise<unknown> => one.world.host.call("leases.list", { prefix: "session:" });
+  expect(await holders()).toMatchObject({
+    value: { leases: [{ resource: `session:${session}`, holder: one.chat.session }] },
+  });
+  expect(rowOf(one, one.dead).taken).toMatchObject({ chat: one.chat.session });
+  expect(await releaseSession(one.reach, row)).toMatchObject({ ok: true });
+  await taken.reconcile(one.reach);
+  expect(await holders()).toMatchObject({ value: { leases: [] } });
+  await one.here.pull();
+  expect((await findElsewhere(one.reach, project)).map((found) => found.row.session)).toEqual([session]);
+});
+
+it("[RE26] where another chat was first, the chat that was started for it is told who", async () => {
+  const one = await aWorld();
+  const { runtime } = one.here;
+  const third = await one.world.add("tower");
+  const rival = new Claude(third.runtime, { cwd: aProject(), session: "cccc3333-0000-4000-8000-000000000003" });
+  rival.start();
+  await third.pull();
+  await takeOver(await third.join(rival.session), rowOf({ here: third }, one.dead));
+  const { session } = one.dead;
+  runtime.store.write((sql) =>
+    recoveries.add(sql, { at: runtime.now(), sessionId: session, action: "taken", by: one.chat.session }),
+  );
+  await new TakenSessions().reconcile(one.reach);
+  expect(newsOf(one.here, one.chat.session)).toEqual([
+    { kind: "continued_elsewhere", session, by: rival.session, machine: "tower" },
+  ]);
+  await new TakenSessions().reconcile(one.reach);
+  expect(newsOf(one.here, one.chat.session)).toHaveLength(1);
+});
+
+it("[RE52] a session of another machine that was closed with nothing open is listed, not offered", async () => {
+  const one = await aWorld();
+  await one.there.mirror(one.dead.session, { change: { detachedAt: 1, detachReason: "closed" } });
+  await one.here.pull();
+  expect((await findElsewhere(one.reach, project)).map(({ row }) => row.session)).toEqual([one.dead.session]);
+  expect(await offerElsewhere(one.reach, { root: one.chat.cwd, project })).toBeNull();
+});

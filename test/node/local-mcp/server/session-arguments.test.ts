@@ -1,0 +1,82 @@
+import { expect, it } from "vitest";
+import { findSession } from "../../../../src/local-mcp/sessions/session-prefix.ts";
+import { aDeadClaude, anotherClaude, storedSession } from "../../../support/builders.ts";
+import { connect } from "../../../support/mcp-client.ts";
+import { tempRuntime } from "../../../support/temp-runtime.ts";
+
+it("[RE56] a tool takes the beginning of an id; several that fit are named with their titles, and nothing happens", async () => {
+  const runtime = tempRuntime();
+  const first = aDeadClaude(runtime, "fix the parser");
+  const second = anotherClaude(runtime, first, { session: `${first.session.slice(0, 8)}-other` });
+  second.turn("write the lexer");
+  second.kill();
+  const { call } = await connect(runtime);
+  const named = await call("shim_check_recovery", { of: first.session.slice(0, 12), take: true });
+  expect(named.text).toContain("fix the parser");
+  expect(storedSession(runtime, first.session).recovery).toBe("offered");
+  for (const [tool, input] of [
+    ["shim_check_recovery", { of: "2048", dismiss: true }],
+    ["shim_force_checkpoint", { session: "2048", goal: "g" }],
+    ["shim_clear_state", { scope: "session", id: "2048", confirm: "yes, delete" }],
+  ] as const) {
+    const refused = await call(tool, input);
+    expect(refused).toMatchObject({ isError: true });
+    for (const name of ['("fix the parser")', '("write the lexer")']) expect(refused.text).toContain(name);
+  }
+  expect(storedSession(runtime, second.session).recovery).toBeNull();
+});
+
+it("[RE56] fewer than four characters name nothing, and ses_ may be left out", () => {
+  const runtime = tempRuntime();
+  aDeadClaude(runtime);
+  anotherClaude(runtime, aDeadClaude(runtime), { session: "ses_01a1fbb6-one" }).turn("x");
+  const kinds = ["204", "", "ses_", "2048", "01a1", "ses_01a1", "nothing"].map((given) =>
+    runtime.store.read((sql) => findSession(sql, given).kind, null),
+  );
+  expect(kinds).toEqual(["none", "none", "none", "one", "one", "one", "none"]);
+});
+
+it("[RE55] when the user says no the model dismisses the offer, and the next chat hears nothing of it", async () => {
+  const runtime = tempRuntime();
+  const dead = aDeadClaude(runtime);
+  const chat = anotherClaude(runtime, dead);
+  expect(chat.start()).toContain(
+    `shim_check_recovery (of "${dead.session}", take true); when the user does not want it, with dismiss true`,
+  );
+  const { call } = await connect(runtime, { clientPid: chat.pid });
+  expect(await call("shim_check_recovery", { of: dead.session, dismiss: true, take: true })).toMatchObject({
+    isError: true,
+    text: expect.stringContaining("not both") as string,
+  });
+  const done = await call("shim_check_recovery", { of: dead.session.slice(0, 8), dismiss: true });
+  expect(done).toMatchObject({ isError: false, text: expect.stringContaining("is not offered any more") as string });
+  expect(done.output["brief"]).toBeUndefined();
+  expect(storedSession(runtime, dead.session).recovery).toBe("dismissed");
+  const next = anotherClaude(runtime, dead, { pid: 6_000, session: "next-session" });
+  expect(next.start()).toBe("");
+});
+
+it("[RE55] without a name the session on offer is dismissed; what lives, has ended, or is the chat itself is not", async () => {
+  const runtime = tempRuntime();
+  const dead = aDeadClaude(runtime);
+  const chat = anotherClaude(runtime, dead);
+  chat.start();
+  chat.prompt("hello");
+  const { call } = await connect(runtime, { clientPid: chat.pid });
+  expect((await call("shim_check_recovery", { dismiss: true })).text).toContain(dead.session);
+  expect(storedSession(runtime, dead.session).recovery).toBe("dismissed");
+  expect((await call("shim_check_recovery", { dismiss: true })).text).toContain("nothing_to_take");
+  const living = anotherClaude(runtime, dead, { pid: 6_000, session: "living-session" });
+  living.turn("x");
+  const ended = anotherClaude(runtime, dead, { pid: 6_001, session: "ended-session" });
+  ended.turn("x");
+  ended.end();
+  for (const [of, why] of [
+    [living.session, "is still running"],
+    [ended.session, "was finished"],
+    [chat.session, "is this chat itself"],
+  ] as const) {
+    expect((await call("shim_check_recovery", { of, dismiss: true })).text).toContain(why);
+    expect(storedSession(runtime, of).recovery).toBeNull();
+  }
+});

@@ -1,0 +1,227 @@
+import { expect, it } from "vitest";
+import type { JournalEntry } from "../../../../src/contract/journal.ts";
+import type { WorkState } from "../../../../src/contract/work-state.ts";
+import { goalReached, goalRequestBefore } from "../../../../src/local-mcp/sessions/goal-state.ts";
+import { lastGoalRequest } from "../../../../src/local-mcp/sessions/requests.ts";
+import { emptyState, fold } from "../../../../src/local-mcp/sessions/work-state.ts";
+
+import { aProject, anotherClaude, Claude } from "../../../support/builders.ts";
+import { tempRuntime } from "../../../support/temp-runtime.ts";
+
+const noise = [
+  "The second tab shows what the kiln did that week.",
+  "A neighbour noticed the smell in the afternoon.",
+  "We saw nothing like it in spring.",
+  "Some of the plates carry two marks.",
+  "There was a new delivery of clay on that day.",
+  "The first plate was moved at noon.",
+];
+
+function after(...entries: JournalEntry[]): WorkState {
+  return entries.reduce((known, entry, index) => fold(known, [{ seq: index, at: index + 1, entry }]), emptyState);
+}
+
+function user(text: string): JournalEntry {
+  return { kind: "prompt", text };
+}
+
+function chat(text: string): JournalEntry {
+  return { kind: "assistant", text };
+}
+
+function goalOf({ requests = [] }: WorkState): string | undefined {
+  return lastGoalRequest(requests)?.text;
+}
+
+function goalAfter(...prompts: string[]): string | undefined {
+  return goalOf(after(...prompts.map(user)));
+}
+
+it.each([
+  "The spoons should be made of birch.",
+  "We take birch for the spoons now. Forget the maple.",
+  "Whatever happens, keep the lid closed.",
+  "Leave the old boxes alone.",
+  "Forget the maple, the spoons will be birch.",
+  "Make a plan first, please.",
+  "How long does the glue need?",
+  "Do we have a test of the glue?",
+  "Can you show me the list?",
+  "Tell me what is missing",
+  "Nothing may touch the wall.",
+  "About the spoons: birch.",
+  "Let the spoons be birch then.",
+  "Bei den Löffeln setzen wir auf Birke.",
+  "I tried it, and it is a bit wobbly",
+  "FYI the wood comes on Friday",
+  "still wobbly",
+  "Add a handle to that as well",
+  "I'd like the spoons to be birch.",
+  "Undo your last change",
+  [...noise, ...noise].join(" "),
+])("[CP35] is no new goal: %s", (prompt) => {
+  expect(goalAfter("Build a shelf for the kitchen", prompt)).toBe("Build a shelf for the kitchen");
+});
+
+it.each([
+  "Please add a drawer to the table",
+  "Can you write the letter to the landlord?",
+  "Use the birch boards to build a bench, and paint it",
+  "The drawer sticks when it rains; please fix that.",
+  "Drop the shelf, work on the chair",
+  "Sand the table and oil it",
+  "Varnish the whole lot of them",
+  "I'd love to have a drawer in the table",
+  "The drawer does not open since yesterday.",
+  "Nothing happens when I pull the drawer",
+  "Now the drawer",
+  "Enough of that. On to the chair: it has to fold.",
+  "Would love to see a drawer in the table",
+  "Could the table show the time?",
+  "New task. The chair has three legs, add one.",
+  "We're going to build a bench out of the rest.",
+  "Write a letter to the carpenter, and never mention the price in it",
+  "Replace the hinges by leather straps",
+  "Take the old engine apart",
+  "Do the inventory of the cellar",
+  "Kannst du den Tisch so umbauen, dass er klappt?",
+  "Il faudrait que la table soit plus haute.",
+  "La mesa se cae, corrígelo.",
+  "椅子を作ってください。",
+])("[CP35] is a new goal: %s", (prompt) => {
+  expect(goalAfter("Build a shelf for the kitchen", prompt)).toBe(prompt);
+});
+
+it("[CP35] a short prompt that names what was settled is about that, else one thing for another is work", () => {
+  const settled = "For the hinges we take brass.";
+  for (const prompt of ["Replace brass by steel", "Brass breaks. Steel then.", "Zamień mosiądz: brass na steel"])
+    expect(goalAfter("Build a shelf", settled, prompt)).toBe("Build a shelf");
+  expect(goalAfter("Build a shelf", "Replace brass by steel")).toBe("Replace brass by steel");
+  expect(goalAfter("Build a shelf", settled, "Polish the brass of the door")).toBe("Polish the brass of the door");
+});
+
+it("[CP35] words that ask for nothing known are a new goal where the chat has said that the goal before is reached", () => {
+  const prompts = [user("Build a shelf for the kitchen"), user("a bench for the garden")];
+  expect(goalOf(after(...prompts))).toBe("Build a shelf for the kitchen");
+  const reached = after(prompts[0] ?? user(""), chat("The shelf for the kitchen is built."), prompts[1] ?? user(""));
+  expect(goalOf(reached)).toBe("a bench for the garden");
+  expect(reached.requests?.map(({ kind }) => kind)).toEqual([undefined, undefined]);
+});
+
+it.each(["nice one", "splendid!", "great work there"])(
+  "[CP35] a remark is no new goal, also where the goal is reached: %s",
+  (remark) => {
+    const shelf = user("Build a shelf for the kitchen");
+    expect(goalOf(after(shelf, chat("The shelf for the kitchen is built."), user(remark)))).toBe(
+      "Build a shelf for the kitchen",
+    );
+  },
+);
+
+it.each([
+  "What would it take to hang the shelf on hooks? Don't just describe it, go ahead and get it done.",
+  "Don't just measure the shelf, build a new one from oak.",
+  "The door no longer closes since we moved the shelf.",
+])("[CP35] a request is one, however it begins: %s", (request) => {
+  expect(goalOf(after(user("Paint the fence of the garden"), user(request)))).toBe(request);
+});
+
+it("[CP35] a story that ends in a decision is no new goal", () => {
+  const story =
+    "I spoke with the joiner for an hour, and he had a long list of reasons that I did not follow in every detail. Bottom line, the table gets built with oak. He comes by on Tuesday.";
+  expect(goalOf(after(user("Paint the fence of the garden"), user(story)))).toBe("Paint the fence of the garden");
+});
+
+it("[CP38] what the chat has said of a goal being done is known, for the last one and the one before", () => {
+  const state = after(
+    user("Build a shelf for the kitchen"),
+    chat("I bought wood. The shelf for the kitchen is built."),
+    user("Write a letter to the carpenter"),
+    chat("Next I will write the letter to the carpenter."),
+  );
+  expect(goalReached(state)).toBeNull();
+  const before = goalRequestBefore(state.requests ?? []);
+  expect(before?.text).toBe("Build a shelf for the kitchen");
+  expect(goalReached(state, before)).toBe("The shelf for the kitchen is built.");
+  expect(goalRequestBefore(after(user("Build a shelf")).requests ?? [])).toBeNull();
+});
+
+/** The brief of a chat that has said these answers to these prompts, and died. */
+function briefOf(...turns: [prompt: string, answer: string][]): string {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.start();
+  for (const [prompt, answer] of turns) claude.turn(prompt, answer);
+  claude.prompt("go on");
+  claude.begin("Bash", { command: "sleep 600" });
+  claude.kill();
+  runtime.wait(120_000);
+  return anotherClaude(runtime, claude).start();
+}
+
+it("[CP38] a goal that is said to be done carries those words", () => {
+  const brief = briefOf(["Build a shelf for the kitchen", "The shelf for the kitchen is built."]);
+  expect(brief).toMatch(/goal: Build a shelf .* \[said to be done: The shelf for the kitchen is built\.\]/);
+});
+
+it("[CP38] the goal before is named where nothing says that it is done, and what was asked after the goal stands apart", () => {
+  const letter: [string, string] = ["Write a letter to the carpenter", "I began."];
+  const later: [string, string][] = [
+    ["a bit friendlier", "Done."],
+    ["with a stamp on it", "Done."],
+  ];
+  const open = briefOf(["Build a shelf for the kitchen", "I bought wood."], letter, ...later);
+  expect(open).toContain("\nrequest that is perhaps still open: Build a shelf for the kitchen");
+  expect(open).toMatch(/\nlater requests, newest last:\n- a bit friendlier/);
+  expect(open).toContain("the goal, the one before perhaps open");
+  const done = briefOf(["Build a shelf for the kitchen", "The shelf for the kitchen is done."], letter, ...later);
+  expect(done).not.toContain("perhaps");
+});
+
+it("[CP26] where no next step is known the last words of the last whole turn stand for it", () => {
+  expect(briefOf(["Build a shelf", "Wood is here. A second coat of oil, then."])).toContain(
+    "\nnext step: not stated; the chat's last words: A second coat of oil, then.",
+  );
+  expect(briefOf(["Build a shelf", "The shelf is done."])).toContain("\nnext step: not stated\n");
+});
+
+it("[CP21] a decision is shown with the short prompt that names it last, the nearer one where there are two", () => {
+  const state = after(
+    user("Build a table"),
+    user("Let us take oak for the table."),
+    user("Bad news on oak: too dear for the table"),
+    user("The council prefers thick planks for a table"),
+  );
+  expect(state.decided?.[0]).toMatchObject({
+    text: "Let us take oak for the table.",
+    followedBy: { text: "Bad news on oak: too dear for the table" },
+  });
+});
+
+it.each([
+  [
+    "Between the two, oak wins for the table because our joiner has it.",
+    "Sad: oak is sold out, so beech becomes the table.",
+  ],
+  [
+    "Decided at noon:\n- the table will be done in oak\n- two coats",
+    "Beech it has to be for the table, oak does not survive.",
+  ],
+  ["手入れが楽なので、table は oak を採用します。", "oak だと table が高すぎるので、beech に切り替えてください。"],
+])("[CP21] two words of a decision in a short prompt are enough: %j, later %j", (decision, later) => {
+  const state = after(user("Build a table"), user(decision), user(later));
+  const oak = state.decided?.find(({ text }) => text.includes("oak"));
+  expect(oak?.followedBy?.text ?? oak?.takenBack?.text).toBe(later);
+});
+
+it("[CP21] a request that holds a decision is shown with what was said later of it", () => {
+  const brief = briefOf(
+    ["Build a table", "On it."],
+    ["Decided at noon:\n- the table will be done in oak\n- two coats", "Noted."],
+    ["Beech it has to be for the table, oak does not survive.", "Noted."],
+    ["Also sand the legs", "Sanded."],
+  );
+  expect(brief).not.toContain("\n- Decided at noon: (");
+  for (const line of brief.split("\n").filter((one) => one.includes("done in oak")))
+    expect(line).toMatch(/(?:said|changed) later: Beech it has to be/);
+});

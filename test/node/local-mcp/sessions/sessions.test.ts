@@ -1,0 +1,168 @@
+import { expect, it } from "vitest";
+import * as clients from "../../../../src/local-mcp/sessions/clients.ts";
+import * as servers from "../../../../src/local-mcp/sessions/servers.ts";
+import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
+import { rowCount, storedSession } from "../../../support/builders.ts";
+import { T0, tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+
+function see(runtime: TempRuntime, overrides: Partial<sessions.Sighting> = {}): sessions.Session {
+  const sighting = { id: "s1", client: "claude-code", origin: "startup", owner: null, isAlive: true, ...overrides };
+  return runtime.store.write((sql) => sessions.recordSighting(sql, runtime.now(), sighting));
+}
+
+it("[ID3] the first sign of life makes the session, later ones refresh it; what is once told of its project and origin stays", () => {
+  const runtime = tempRuntime();
+  const owner = runtime.processes.start(7);
+  expect(see(runtime, { cwd: "/p/a" })).toMatchObject({
+    project: null,
+    cwd: "/p/a",
+    startedAt: T0,
+    lastSeenAt: T0,
+    owner: null,
+  });
+  runtime.wait(5);
+  see(runtime, { project: "/p", owner, model: "m", origin: "resume" });
+  runtime.wait(5);
+  expect(see(runtime, { project: "/tmp", cwd: "/tmp" })).toMatchObject({
+    project: "/p",
+    cwd: "/tmp",
+    model: "m",
+    origin: "startup",
+    owner,
+    startedAt: T0,
+    lastSeenAt: T0 + 10,
+  });
+  runtime.clock.now = T0 - 1_000;
+  expect(see(runtime).lastSeenAt).toBe(T0 + 10);
+});
+
+it("[ID3] seen alive again, a session is not ended, detached or on offer any more; seen late, it stays what it is", () => {
+  const runtime = tempRuntime();
+  see(runtime);
+  runtime.store.write((sql) => {
+    sessions.end(sql, T0, "s1", "other");
+    sessions.setRecovery(sql, T0, "s1", "offered", "s2");
+  });
+  expect(see(runtime, { isAlive: false })).toMatchObject({ endReason: "other", recovery: "offered", recoveryBy: "s2" });
+  expect(see(runtime)).toMatchObject({
+    endedAt: null,
+    endReason: null,
+    recovery: null,
+    recoveryBy: null,
+    recoveryAt: null,
+  });
+});
+
+it("[RE3] the first detachment is kept, and does not end the session; after the end there is none", () => {
+  const runtime = tempRuntime();
+  see(runtime);
+  runtime.store.write((sql) => {
+    sessions.detach(sql, T0 + 1, "s1", "sigint");
+    sessions.detach(sql, T0 + 2, "s1", "stdin_end");
+  });
+  expect(storedSession(runtime, "s1")).toMatchObject({ detachedAt: T0 + 1, detachReason: "sigint", endedAt: null });
+  see(runtime, { id: "s2" });
+  runtime.store.write((sql) => {
+    sessions.end(sql, T0, "s2", "clear");
+    sessions.detach(sql, T0 + 1, "s2", "sigint");
+  });
+  expect(storedSession(runtime, "s2").detachedAt).toBeNull();
+});
+
+it("[ID9] sessions are listed newest first, by project and time, and found by the beginning of their id", () => {
+  const runtime = tempRuntime();
+  for (const [index, id] of ["aa1", "aa2", "b"].entries()) {
+    runtime.clock.now = T0 + index;
+    see(runtime, { id, project: id === "b" ? "/q" : "/p" });
+  }
+  const ids = (filter: sessions.SessionFilter): string[] =>
+    runtime.store.read((sql) => sessions.list(sql, filter), []).map(({ id }) => id);
+  expect([ids({}), ids({ project: "/p" }), ids({ since: T0 + 2 }), ids({ limit: 1 })]).toEqual([
+    ["b", "aa2", "aa1"],
+    ["aa2", "aa1"],
+    ["b"],
+    ["b"],
+  ]);
+  const named = (prefix: string): string[] =>
+    runtime.store.read((sql) => sessions.byPrefix(sql, prefix), []).map(({ id }) => id);
+  expect([named("aa"), named("aa2"), named("c"), named("")]).toEqual([["aa1", "aa2"], ["aa2"], [], ["aa1", "aa2"]]);
+});
+
+it("[ID9] counts add up, the title is set once, and what is not given stays", () => {
+  const runtime = tempRuntime();
+  see(runtime);
+  runtime.store.write((sql) => {
+    sessions.update(sql, "s1", { toolCalls: 2, toolErrors: 1, title: "first", transcriptOffset: 7 });
+    sessions.update(sql, "s1", { toolCalls: 1, title: "second", model: "m" });
+    sessions.markSaved(sql, T0 + 9, "s1", "third");
+  });
+  expect(storedSession(runtime, "s1")).toMatchObject({
+    toolCalls: 3,
+    toolErrors: 1,
+    title: "first",
+    model: "m",
+    transcriptOffset: 7,
+    savedAt: T0 + 9,
+  });
+});
+
+it("[RE1] the search for open sessions goes through an index that holds only those, however long the history is", () => {
+  const runtime = tempRuntime();
+  see(runtime);
+  const plan = (query: string): string =>
+    runtime.store.read((sql) => JSON.stringify(sql.all(`EXPLAIN QUERY PLAN ${query}`)), "");
+  expect(
+    plan("SELECT * FROM sessions WHERE ended_at IS NULL AND recovery IS NULL ORDER BY started_at DESC LIMIT 500"),
+  ).toContain("USING INDEX sessions_open");
+  expect(plan("SELECT * FROM sessions WHERE recovery = 'offered'")).toContain("USING INDEX sessions_offered");
+});
+
+it("[ID2] a client process is in one session at a time: its row is replaced; another process of the same number has its own", () => {
+  const runtime = tempRuntime();
+  const client = runtime.processes.start(7);
+  const current = (): clients.ClientSession | null => runtime.store.read((sql) => clients.current(sql, client), null);
+  expect(current()).toBeNull();
+  for (const sessionId of ["a", "b"]) {
+    runtime.store.write((sql) => clients.moveTo(sql, T0, client, { givenId: "given", sessionId }));
+    expect(current()).toEqual({ givenId: "given", sessionId });
+  }
+  const again = runtime.processes.start(7);
+  expect(runtime.store.read((sql) => clients.current(sql, again), null)).toBeNull();
+  expect(rowCount(runtime, "clients")).toBe(1);
+});
+
+it("[HO4] an MCP process is known once, until it says goodbye", () => {
+  const runtime = tempRuntime();
+  const client = runtime.processes.start(7);
+  const server = runtime.processes.start(8);
+  const look = (): servers.ServerStatus =>
+    runtime.store.read((sql) => servers.check(sql, runtime.processes, client), { dead: [], isServed: false });
+  servers.register(runtime, server, client);
+  servers.register(runtime, server, client);
+  expect(rowCount(runtime, "servers")).toBe(1);
+  expect(look()).toEqual({ dead: [], isServed: true });
+  runtime.processes.kill(8);
+  expect(look()).toEqual({ dead: [server], isServed: false });
+  runtime.store.write((sql) => servers.unregister(sql, server));
+  expect(look()).toEqual({ dead: [], isServed: false });
+});
+
+it("[ID11] rows of processes of an earlier boot go when they are old; those of this boot stay", () => {
+  const runtime = tempRuntime();
+  const [client, server] = [runtime.processes.start(7), runtime.processes.start(8)];
+  runtime.store.write((sql) => clients.moveTo(sql, T0, client, { givenId: "a", sessionId: "a" }));
+  servers.register(runtime, server, client);
+  const rows = (): number[] => [rowCount(runtime, "clients"), rowCount(runtime, "servers")];
+  const prune = (before: number): void =>
+    runtime.store.write((sql) => {
+      clients.prune(sql, runtime.processes.boot(), before);
+      servers.prune(sql, runtime.processes.boot(), before);
+    });
+  prune(T0 + 1);
+  expect(rows()).toEqual([1, 1]);
+  runtime.processes.reboot();
+  prune(T0);
+  expect(rows()).toEqual([1, 1]);
+  prune(T0 + 1);
+  expect(rows()).toEqual([0, 0]);
+});

@@ -1,0 +1,135 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import type { JournalEntry } from "../../../../src/contract/journal.ts";
+import type { WorkState } from "../../../../src/contract/work-state.ts";
+import { emptyState, fold, withNotes } from "../../../../src/local-mcp/sessions/work-state.ts";
+import { anEntry } from "../../../support/journal-entries.ts";
+import { T0 } from "../../../support/temp-store.ts";
+
+function stateAfter(...entries: JournalEntry[]): WorkState {
+  return fold(
+    emptyState,
+    entries.map((entry, index) => ({ seq: index + 1, at: T0 + index, entry })),
+  );
+}
+
+const prompt = (text: string): JournalEntry => ({ kind: "prompt", text });
+const begun = (id: string): JournalEntry => ({ kind: "tool_start", id, name: "Bash", input: id });
+const ended = (id: string): JournalEntry => ({ kind: "tool_end", id, name: "Bash", input: id });
+const touched = (path: string, action: "read" | "edited" | "created"): JournalEntry => ({
+  kind: "tool_end",
+  id: path,
+  name: "Edit",
+  input: path,
+  path,
+  action,
+});
+
+it("[CP8] the first and the newest request are the user's; a slash command is neither, but stands in the conversation", () => {
+  const state = stateAfter(prompt("/init"), prompt("fix it"), prompt("/compact keep the names"), prompt("and test it"));
+  expect(state).toMatchObject({ firstPrompt: "fix it", lastPrompt: "and test it" });
+  expect(state.conversation.map((turn) => turn.text)).toEqual([
+    "/init",
+    "fix it",
+    "/compact keep the names",
+    "and test it",
+  ]);
+  expect(stateAfter(prompt("/home/ann/a.ts is broken")).firstPrompt).toBe("/home/ann/a.ts is broken");
+});
+
+const running = (...entries: JournalEntry[]): string[] => stateAfter(...entries).runningTools.map((tool) => tool.id);
+
+it("[CP14] a tool runs from its start to its end, its error, the end of the turn or the next prompt", () => {
+  expect(running(begun("a"), begun("b"), ended("a"))).toEqual(["b"]);
+  expect(running(begun("a"), { kind: "tool_error", id: "a", name: "Bash", input: "a", text: "no" })).toEqual([]);
+  expect(running(begun("a"), { kind: "turn_end" })).toEqual([]);
+  expect(running(begun("a"), { kind: "end", reason: "other" })).toEqual([]);
+  expect(running(begun("a"), prompt("stop that"))).toEqual([]);
+  expect(running(begun("a"), begun("a"))).toEqual(["a"]);
+});
+
+it("[CP14] the newest error is kept, of a tool or of the client", () => {
+  const error: JournalEntry = { kind: "tool_error", id: "a", name: "Bash", input: "make", text: "Exit code 2" };
+  expect(stateAfter(error).lastError).toEqual({ at: T0, text: "Bash make: Exit code 2" });
+  expect(stateAfter(error, { kind: "failure", text: "rate_limit" }).lastError).toEqual({
+    at: T0 + 1,
+    text: "rate_limit",
+  });
+});
+
+const files = (...entries: JournalEntry[]): unknown =>
+  stateAfter(...entries).files.map(({ path, action }) => [path, action]);
+
+it("[CP10] of each file the last thing done counts, but an edited one stays edited when it is read again; newest last", () => {
+  expect(files(touched("/a", "edited"), touched("/b", "read"), touched("/a", "read"))).toEqual([
+    ["/b", "read"],
+    ["/a", "edited"],
+  ]);
+  expect(files(touched("/a", "read"), touched("/a", "edited"))).toEqual([["/a", "edited"]]);
+});
+
+const rows = (entry: JournalEntry): { seq: number; at: number; entry: JournalEntry }[] => [{ seq: 1, at: T0, entry }];
+
+it("[CP10] an edit after the checkpoint makes its hash void, for nobody can tell it from another's edit; reading does not", () => {
+  const base: WorkState = { ...emptyState, files: [{ path: "/a", hash: "h", action: "edited" }] };
+  expect(fold(base, rows(touched("/a", "read"))).files).toEqual(base.files);
+  expect(fold(base, rows(touched("/a", "edited"))).files).toMatchObject([
+    { hash: null, skipped: "edited after the last checkpoint" },
+  ]);
+});
+
+it("[CP14] tasks: a whole list replaces, a single one changes or joins, a deleted one goes", () => {
+  const list: JournalEntry = { kind: "todos", todos: [{ text: "old", status: "pending" }] };
+  const one: JournalEntry = { kind: "todo", todo: { id: "1", text: "one", status: "pending" } };
+  const done: JournalEntry = { kind: "todo", todo: { id: "1", status: "completed" } };
+  expect(stateAfter(one, list).todos).toEqual([{ text: "old", status: "pending" }]);
+  expect(stateAfter(one, done).todos).toEqual([{ id: "1", text: "one", status: "completed" }]);
+  expect(stateAfter(done).todos).toEqual([{ id: "1", text: "task 1", status: "completed" }]);
+  expect(stateAfter(one, { kind: "todo_removed", id: "1" }).todos).toEqual([]);
+});
+
+it("[CP2] what the chat says of its own work replaces what was there; what it leaves out stays", () => {
+  const state = withNotes(
+    { ...emptyState, goal: "old", done: ["a"], nextStep: "c" },
+    { goal: "new", done: ["a", "b"], nextStep: undefined },
+    T0,
+  );
+  expect(state).toMatchObject({ goal: "new", done: ["a", "b"], nextStep: "c" });
+  expect(withNotes(state, { state: null, todos: [] }, T0)).toMatchObject({ goal: "new", state: null });
+  const files = withNotes(
+    { ...emptyState, files: [{ path: "/a", hash: "h", action: "edited" }] },
+    { files: ["/b", "/a"] },
+    T0,
+  ).files;
+  expect(files).toEqual([
+    { path: "/b", hash: null, action: "noted" },
+    { path: "/a", hash: "h", action: "edited" },
+  ]);
+});
+
+it("[CP13] however long a session is, its state is bounded: the tail of the conversation, the newest files, tasks and tools", () => {
+  const many = Array.from({ length: 400 }, (_, index): JournalEntry[] => [
+    touched(`/${index}`, "edited"),
+    { kind: "todo", todo: { id: String(index), text: "t" } },
+    { kind: "assistant", text: `said ${index}` },
+    begun(`run ${index}`),
+  ]);
+  const state = stateAfter(...many.flat());
+  expect(state.conversation).toHaveLength(30);
+  expect(state.conversation.at(-1)?.text).toBe("said 399");
+  expect(state.files).toHaveLength(200);
+  expect(state.files.at(-1)?.path).toBe("/399");
+  expect(state.todos).toHaveLength(200);
+  expect(state.runningTools).toHaveLength(50);
+});
+
+it("[CP1] a state can be folded on from any point, and stays plain JSON", () => {
+  fc.assert(
+    fc.property(fc.array(anEntry(), { maxLength: 40 }), fc.nat(40), (entries, cut) => {
+      const rows = entries.map((entry, index) => ({ seq: index + 1, at: T0 + index, entry }));
+      const whole = fold(emptyState, rows);
+      const stored = JSON.parse(JSON.stringify(fold(emptyState, rows.slice(0, cut)))) as WorkState;
+      expect(fold(stored, rows.slice(cut))).toEqual(whole);
+    }),
+  );
+});

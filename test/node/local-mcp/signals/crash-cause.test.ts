@@ -1,0 +1,136 @@
+import { expect, it } from "vitest";
+import type { CrashCause } from "../../../../src/contract/readings.ts";
+import { inferCause, type Evidence } from "../../../../src/local-mcp/signals/crash-cause.ts";
+import { someReadings } from "../../../support/readings.ts";
+
+const T0 = 1_700_000_000_000;
+
+/** A session whose process is gone without a word, on a machine that still runs. */
+function someEvidence(overrides: Partial<Evidence> = {}): Evidence {
+  return {
+    readings: {},
+    endedAt: T0,
+    lastStopFailure: null,
+    lastError: null,
+    detachReason: null,
+    isSameBoot: true,
+    oomKillsBefore: 0,
+    oomKillsNow: 0,
+    hadRunningTool: false,
+    ...overrides,
+  };
+}
+
+const causeOf = (overrides: Partial<Evidence>): CrashCause => inferCause(someEvidence(overrides)).cause;
+
+it.each<[string, CrashCause]>([
+  ["invalid_request Prompt is too long", "context_full"],
+  ["API Error: 400 prompt is too long: 208310 tokens > 200000 maximum", "context_full"],
+  ["Input is too long for requested model", "context_full"],
+  ["Context limit reached \u00b7 /compact or /clear to continue", "context_full"],
+  ["Error during compaction: Conversation too long", "context_full"],
+  ["rate_limit 429 Too Many Requests API Error: Rate limit reached", "usage_limit"],
+  ["You've hit your session limit \u00b7 resets 3:45pm", "usage_limit"],
+  ["You\u2019ve hit your weekly limit", "usage_limit"],
+  ["You've hit your Opus limit", "usage_limit"],
+  ["spend limit reached (daily; resets 2026-08-09 00:00 UTC)", "usage_limit"],
+  ["billing_error Credit balance is too low", "usage_limit"],
+  ["rate_limit API Error: Server is temporarily limiting requests (not your usage limit)", "killed"],
+  ["overloaded 529 Overloaded", "killed"],
+  ["authentication_failed", "killed"],
+])("[SI24] the client's failure %j means %s", (text, cause) => {
+  expect(causeOf({ lastStopFailure: text })).toBe(cause);
+});
+
+it("[SI24] an error shown in the chat counts only when it is the client's own", () => {
+  expect(causeOf({ lastError: "Prompt is too long" })).toBe("context_full");
+  expect(causeOf({ lastError: "You've hit your weekly limit \u00b7 resets Mon" })).toBe("usage_limit");
+  expect(causeOf({ lastError: "grep: the words 'prompt is too long' were not found" })).toBe("killed");
+});
+
+it("[SI24] what the client said stands above how it was closed", () => {
+  expect(causeOf({ lastStopFailure: "Prompt is too long", detachReason: "sighup" })).toBe("context_full");
+});
+
+it.each([
+  ["sighup", "its terminal was closed (SIGHUP)"],
+  ["sigterm", "it was asked to end (SIGTERM)"],
+  ["sigint", "it was asked to end, by which signal is not known"],
+])("[SI24] [SI35] %s means that it was closed, even when memory was full", (detachReason, how) => {
+  expect(inferCause(someEvidence({ detachReason, oomKillsNow: 1 }))).toEqual({
+    cause: "closed",
+    detail: `The last thing seen was that ${how}.`,
+  });
+});
+
+it("[SI24] an orderly signal before a restart of the machine means that it was closed", () => {
+  const { cause, detail } = inferCause(someEvidence({ detachReason: "sigterm", isSameBoot: false }));
+  expect(cause).toBe("closed");
+  expect(detail).toContain("started again");
+});
+
+it("[SI24] more out-of-memory kills than before mean out of memory, on the same boot only", () => {
+  const rose = { oomKillsBefore: 2, oomKillsNow: 3 };
+  expect(inferCause(someEvidence(rose))).toEqual({
+    cause: "out_of_memory",
+    detail: "The kernel's count of out-of-memory kills rose from 2 to 3 since it was last seen.",
+  });
+  expect(causeOf({ ...rose, detachReason: "stdin_end" })).toBe("out_of_memory");
+  expect(causeOf({ ...rose, isSameBoot: false })).toBe("killed");
+  expect(causeOf({ oomKillsBefore: null, oomKillsNow: 3 })).toBe("killed");
+  expect(causeOf({ oomKillsBefore: 3, oomKillsNow: null })).toBe("killed");
+});
+
+it("[SI24] memory over 95 % shortly before the end means out of memory", () => {
+  expect(causeOf({ readings: someReadings({ hostMemory: 0.96 }, T0 - 300_000) })).toBe("out_of_memory");
+  expect(causeOf({ readings: someReadings({ hostMemory: 0.95 }, T0) })).toBe("killed");
+  expect(causeOf({ readings: someReadings({ hostMemory: 0.99 }, T0 - 300_001) })).toBe("killed");
+});
+
+it("[SI24] a context of 95 % or more at the end means context full, with its source", () => {
+  const { cause, detail } = inferCause(
+    someEvidence({ readings: someReadings({ contextFill: 0.97 }, T0, "estimated") }),
+  );
+  expect(cause).toBe("context_full");
+  expect(detail).toContain("97 %");
+  expect(detail).toContain("estimated");
+  expect(causeOf({ readings: someReadings({ contextFill: 0.949 }, T0) })).toBe("killed");
+});
+
+it("[SI24] without a time of the end the newest reading marks it", () => {
+  const { endedAt: _, ...evidence } = someEvidence();
+  const old = someReadings({ contextFill: 0.99 }, T0);
+  expect(inferCause({ ...evidence, readings: old }).cause).toBe("context_full");
+  const readings = { ...old, ...someReadings({ toolCalls: 3 }, T0 + 300_001) };
+  expect(inferCause({ ...evidence, readings }).cause).toBe("killed");
+});
+
+it("[SI24] a process that vanished without a word was killed, and the tool it was in is said", () => {
+  expect(causeOf({})).toBe("killed");
+  expect(inferCause(someEvidence({ hadRunningTool: true })).detail).toContain("in the middle of a tool call");
+  expect(causeOf({ detachReason: "parent_death" })).toBe("killed");
+  const restarted = inferCause(someEvidence({ isSameBoot: false }));
+  expect(restarted.cause).toBe("killed");
+  expect(restarted.detail).toContain("The machine was started again");
+});
+
+it("[SI25] the end of the connection alone says nothing, unless the client would have reported its end", () => {
+  expect(causeOf({ detachReason: "stdin_end" })).toBe("unknown");
+  expect(causeOf({ detachReason: "client_gone" })).toBe("unknown");
+  for (const detachReason of ["stdin_end", "client_gone"]) {
+    expect(causeOf({ detachReason, hasEndHook: true })).toBe("killed");
+  }
+  expect(causeOf({ detachReason: "constructor" })).toBe("unknown");
+});
+
+it("[SI25] without an owner or any sign the cause is unknown", () => {
+  expect(inferCause(someEvidence({ isSameBoot: null }))).toEqual({
+    cause: "unknown",
+    detail: "Nothing was seen of its end.",
+  });
+});
+
+it("[SI25] the detail holds no text of the chat", () => {
+  const { detail } = inferCause(someEvidence({ lastStopFailure: "Prompt is too long: my secret plan" }));
+  expect(detail).not.toContain("secret");
+});

@@ -1,0 +1,228 @@
+import { randomBytes } from "node:crypto";
+import { expect, it } from "vitest";
+import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
+import { removeEdgeConfig } from "../../../../src/coordinator-client/edge-config.ts";
+import { decode, encode } from "../../../../src/store/checkpoint-body.ts";
+import * as notices from "../../../../src/store/notices.ts";
+import { forget } from "../../../../src/local-mcp/retention/forget.ts";
+import { setEpoch } from "../../../../src/store/epoch.ts";
+import * as devices from "../../../../src/local-mcp/sync/device.ts";
+import * as notes from "../../../../src/local-mcp/sync/sync-notes.ts";
+import { SyncMachine, SyncWorld } from "../../../support/sync-machines.ts";
+
+function pushes(world: SyncWorld): number {
+  return world.asked.filter((name) => name.endsWith("sync.push")).length;
+}
+
+async function begun(world: SyncWorld): Promise<SyncMachine> {
+  const machine = new SyncMachine(world);
+  machine.work("s0", "first");
+  machine.sync.start();
+  await world.time.pass(2_000);
+  expect(await machine.mirrored()).toEqual(machine.kept());
+  return machine;
+}
+
+it("[SY64] a checkpoint is at the coordinator within two seconds, a session that only goes on every five", async () => {
+  const world = new SyncWorld();
+  const machine = await begun(world);
+  machine.work("s1", "saved");
+  await world.time.pass(2_000);
+  expect(await machine.mirrored()).toEqual(machine.kept());
+  await world.time.pass(6_000);
+  const before = pushes(world);
+  for (let n = 0; n < 20; n++) {
+    machine.note("s1", `on ${n}`);
+    await world.time.pass(500);
+  }
+  expect(pushes(world) - before).toBeGreaterThanOrEqual(2);
+  expect(pushes(world) - before).toBeLessThanOrEqual(3);
+  machine.end("s1");
+  await world.time.pass(1_000);
+  const listed = await world.host.call("sync.list", { session: "s1" });
+  expect(listed).toMatchObject({ value: { sessions: [{ isEnded: true }] } });
+});
+
+it("[SY64] while nothing changes the coordinator is asked for news of others once a minute, and for nothing else", async () => {
+  const world = new SyncWorld();
+  const machine = await begun(world);
+  await world.time.pass(10_000);
+  world.asked.length = 0;
+  await world.time.pass(600_000);
+  expect(new Set(world.asked)).toEqual(new Set([`${machine.name} sync.list`]));
+  expect(world.asked.length).toBeGreaterThanOrEqual(9);
+  expect(world.asked.length).toBeLessThanOrEqual(11);
+});
+
+it("[SY67] without a network it tries less and less, says since when, and goes on within a minute of its return", async () => {
+  const world = new SyncWorld();
+  const machine = await begun(world);
+  world.weather = () => "unreachable";
+  machine.work("s1", "offline");
+  await world.time.pass(3_600_000);
+  const tries = pushes(world);
+  expect(tries).toBeLessThan(400);
+  expect(machine.runtime.store.read(notes.read, {}).trouble).toMatchObject({ code: "unreachable" });
+  for (let n = 0; n < 5; n++) machine.work("s1", `offline ${n}`);
+  world.weather = () => "good";
+  await world.time.pass(62_000);
+  expect(await machine.mirrored()).toEqual(machine.kept());
+  expect(machine.runtime.store.read(notes.read, {}).trouble).toBeNull();
+});
+
+it("[SY65] more than a thousand changes: of each session the newest checkpoint is sent, deletions are, and it is said once", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world);
+  machine.work("gone", "forgotten");
+  await machine.sync.syncNow();
+  world.weather = () => "unreachable";
+  machine.runtime.store.write((sql) => forget(sql, { session: "gone" }));
+  const newest: string[] = [];
+  for (let session = 0; session < 3; session++) {
+    for (let n = 0; n < 340; n++) machine.work(`s${session}`, `text ${session} ${n}`);
+    newest.push(machine.kept().checkpoints.at(-1) ?? "");
+  }
+  world.weather = () => "good";
+  expect(await machine.sync.syncNow()).toMatchObject({ checkpoints: 3, forgotten: 2, left: 0, trouble: null });
+  expect((await machine.mirrored()).checkpoints.toSorted()).toEqual(newest.toSorted());
+  const said = machine.runtime.store.read(notices.list, []).filter(({ kind }) => kind === "sync_passed_over");
+  expect(said.length).toBe(1);
+  expect(said[0]?.text).toContain("All of them are on this machine");
+  expect(machine.runtime.store.read(notes.read, {}).passedOver).toBe(1_017);
+});
+
+it("[SY68] what is forgotten is deleted at the coordinator, and what was sealed of it and not sent is not kept", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world);
+  machine.work("s1", "sent");
+  machine.work("s2", "stays");
+  await machine.sync.syncNow();
+  world.weather = () => "unreachable";
+  machine.work("s1", "sealed, and not sent");
+  machine.work("s2", "sealed as well");
+  await machine.sync.syncNow();
+  const log = (): number =>
+    machine.runtime.store.read((sql) => sql.all("SELECT 1 FROM sync_log WHERE session_id = 's1'").length, 0);
+  expect(log()).toBeGreaterThan(0);
+  machine.runtime.store.write((sql) => forget(sql, { session: "s1" }));
+  expect(log()).toBe(0);
+  world.weather = () => "good";
+  await world.time.pass(6_000);
+  expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await machine.mirrored()).toEqual(machine.kept());
+  expect((await machine.mirrored()).sessions).toEqual(["s2"]);
+});
+
+it("[SY61] after a repair of the store numbers begin anew, and everything is sent again", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world);
+  machine.work("s1", "first");
+  await machine.sync.syncNow();
+  const before = machine.runtime.store.read(devices.get, null);
+  // As the repair leaves it.
+  machine.runtime.store.write((sql) => setEpoch(sql, 2));
+  expect(await machine.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, trouble: null });
+  const after = machine.runtime.store.read(devices.get, null);
+  expect(after?.epoch).toBeGreaterThan(before?.epoch ?? 0);
+  expect(after?.device).toBe(before?.device);
+});
+
+it("[SY63] a process that has joined nothing, or has no key, writes nothing; one that leaves stops", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world, { key: null });
+  machine.sync.start();
+  await world.time.pass(30_000);
+  expect(machine.runtime.store.exists()).toBe(false);
+  expect(world.asked).toEqual([]);
+  const joined = await begun(world);
+  removeEdgeConfig(joined.runtime.paths.home);
+  world.asked.length = 0;
+  joined.work("s0", "on");
+  await world.time.pass(120_000);
+  expect(world.asked).toEqual([]);
+});
+
+it("[SY63] the last changes of a process are sent when it ends, if that is quick", async () => {
+  const world = new SyncWorld();
+  const machine = await begun(world);
+  await world.time.pass(10_000);
+  machine.note("s0", "and on");
+  await world.time.pass(300);
+  machine.note("s0", "the very last");
+  await world.time.until(machine.sync.stop());
+  const listed = await world.host.call("sync.list", {});
+  expect(machine.runtime.store.read((sql) => sql.all("SELECT 1 FROM sync_changes").length, 9)).toBe(0);
+  expect(listed.ok).toBe(true);
+  expect(machine.runtime.store.read((sql) => sql.all("SELECT 1 FROM sync_uploader").length, 9)).toBe(0);
+});
+
+it("[SY42] what cannot be sent stays here, is counted and said once, and stops nothing else", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world);
+  machine.work("no id for a coordinator", "kept");
+  machine.work("s1", "sent");
+  expect(await machine.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, left: 0, trouble: null });
+  expect((await machine.mirrored()).sessions).toEqual(["s1"]);
+  expect(machine.runtime.store.read(notes.read, {}).keptHere).toBe(2);
+  machine.work("no id for a coordinator", "kept again");
+  await world.time.pass(6_000);
+  await machine.sync.syncNow();
+  const said = machine.runtime.store.read(notices.list, []).filter(({ kind }) => kind === "sync_kept_here");
+  expect(said.map(({ text }) => text)).toEqual([expect.stringContaining("is on this machine only")]);
+});
+
+it("[SY67] what is refused, since the workspace is full say, is not sent again every minute", async () => {
+  const world = new SyncWorld();
+  const machine = await begun(world);
+  await world.host.call("settings.set", { settings: { maxSyncChars: 1_000_000 } });
+  const noise = (n: number): string => Buffer.from(machine.runtime.random(300_000)).toString("base64") + String(n);
+  for (let n = 0; n < 5; n++) machine.work("s1", noise(n));
+  const before = pushes(world);
+  await world.time.pass(900_000);
+  expect(machine.runtime.store.read(notes.read, {}).trouble).toMatchObject({ code: "quota_exceeded" });
+  expect(pushes(world) - before).toBeLessThan(8);
+  await world.host.call("settings.set", { settings: { maxSyncChars: 500_000_000 } });
+  await world.time.pass(310_000);
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});
+
+it("[SY68] what a forgotten session had handed on is taken out of the checkpoints of others at the coordinator, too", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world);
+  machine.work("s1", "of the forgotten");
+  const { runtime } = machine;
+  runtime.store.write((sql) => {
+    const [row] = sql.all<{ body: Uint8Array; hash: string }>("SELECT body, hash FROM checkpoints");
+    if (!row) throw new Error("no checkpoint");
+    const state = decode(row.body, row.hash) as object;
+    const { body, hash } = encode({ ...state, continues: { session: "s0", goal: "the secret goal", nextStep: null } });
+    sql.run("UPDATE checkpoints SET body = ?, hash = ?", body, hash);
+    sessions.recordSighting(sql, 0, { id: "s0", client: "test", origin: "startup", owner: null, isAlive: true });
+    sql.run("INSERT INTO recoveries (at, session_id, action, by_session) VALUES (0, 's0', 'recovered', 's1')");
+  });
+  expect(await machine.sync.syncNow()).toMatchObject({ checkpoints: 1, left: 0 });
+  world.weather = () => "unreachable";
+  runtime.store.write((sql) => forget(sql, { session: "s0" }));
+  await machine.sync.syncNow();
+  world.weather = () => "good";
+  expect(await machine.sync.syncNow()).toMatchObject({ checkpoints: 1, left: 0, trouble: null });
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});
+
+it("[SY68] in a full workspace what is forgotten is deleted all the same, and makes room", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world);
+  for (let n = 0; n < 8; n++) machine.work("stored", randomBytes(30_000).toString("hex"));
+  await machine.sync.syncNow();
+  const status = await world.host.call("sync.status", {});
+  const maxSyncChars = status.ok ? status.value.chars + 1_000 : 0;
+  await world.host.call("settings.set", { settings: { maxSyncChars } });
+  for (let n = 0; n < 60; n++) machine.note(`more${n}`, `text ${n}`);
+  expect((await machine.sync.syncNow()).trouble).toMatchObject({ code: "quota_exceeded" });
+  machine.runtime.store.write((sql) => forget(sql, { session: "stored" }));
+  expect(await machine.sync.syncNow()).toMatchObject({ forgotten: 9, trouble: null });
+  // Those that were sealed before and not sent have their pace.
+  await world.time.pass(6_000);
+  expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});

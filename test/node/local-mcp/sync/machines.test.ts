@@ -1,0 +1,282 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
+import * as devices from "../../../../src/local-mcp/sync/device.ts";
+import { fetchCheckpoint } from "../../../../src/local-mcp/sync/fetch-checkpoint.ts";
+import { readKeys } from "../../../../src/local-mcp/sync/key-ring.ts";
+import type { PullDeps } from "../../../../src/local-mcp/sync/pull.ts";
+import * as remote from "../../../../src/local-mcp/sync/remote-sessions.ts";
+import type { RemoteSession } from "../../../../src/local-mcp/sync/remote-sessions.ts";
+import * as notices from "../../../../src/store/notices.ts";
+import { backUp } from "../../../../src/store/backup.ts";
+import { openBetterSqlite3 } from "../../../../src/store/driver-better-sqlite3.ts";
+import { forget } from "../../../../src/local-mcp/retention/forget.ts";
+import { breakPage } from "../../../support/damaged-store.ts";
+import { makeProject, git } from "../../../support/git-project.ts";
+import { aKey, SyncMachine, SyncWorld, type Weather } from "../../../support/sync-machines.ts";
+
+function remotes(machine: SyncMachine): RemoteSession[] {
+  return machine.runtime.store.read((sql) => remote.list(sql, "team"), []);
+}
+
+function aroundOf(machine: SyncMachine): PullDeps {
+  const ring = readKeys(machine.runtime.paths.home, machine.edge, {});
+  if (!ring.ok || !ring.value) throw new Error("no key");
+  const { runtime, world, name } = machine;
+  return { runtime, call: world.call(name), workspace: "team", keys: ring.value, device: null };
+}
+
+function deviceOf(machine: SyncMachine): devices.Device {
+  const device = machine.runtime.store.read(devices.get, null);
+  if (!device) throw new Error("no device");
+  return device;
+}
+
+it("[SY60] [SY50] [SY54] what one machine stores another one of the workspace reads, with its newest checkpoint", async () => {
+  const world = new SyncWorld();
+  const key = aKey();
+  const [one, two] = [new SyncMachine(world, { key }), new SyncMachine(world, { name: "m2", key })];
+  const { project } = makeProject({ "a.txt": "a" });
+  git(project, "remote", "add", "origin", "git@example.com:a/b.git");
+  one.work("s1", "first", project);
+  const newest = one.work("s1", "second", project);
+  one.note("s1", "not saved", project);
+  one.work("s2", "other");
+  one.end("s2");
+  expect(await one.sync.syncNow()).toMatchObject({ sessions: 2, checkpoints: 3, left: 0, trouble: null });
+  expect(await one.mirrored()).toEqual(one.kept());
+  await world.time.pass(10_000);
+  expect(await two.sync.syncNow()).toMatchObject({ received: 2, refused: 0, trouble: null });
+  const [first, second] = remotes(two).toSorted((a, b) => a.session.localeCompare(b.session));
+  expect(first).toMatchObject({
+    machine: "m1",
+    isEnded: false,
+    taken: null,
+    newest: { checkpoint: newest },
+    checkpoints: 2,
+    content: { project, title: "first", remote: "example.com/a/b", unsaved: { count: 1 }, git: { branch: "main" } },
+  });
+  expect(first?.content.unsaved.entries).toMatchObject([{ entry: { kind: "prompt", text: "not saved" } }]);
+  expect(second).toMatchObject({ isEnded: true, project: null });
+  // Two clones have one name.
+  expect(first?.project).toMatch(/^[0-9a-f]{32}$/);
+  if (!first) throw new Error("not there");
+  const fetched = await fetchCheckpoint(aroundOf(two), first);
+  expect(fetched).toMatchObject({
+    ok: true,
+    value: { isBehind: false, content: { id: newest, project, state: { lastPrompt: "second" } } },
+  });
+  const asked = world.asked.length;
+  expect(await fetchCheckpoint(aroundOf(two), first)).toEqual(fetched);
+  expect(world.asked.slice(asked)).toEqual(["m2 sync.checkpoints"]);
+  // Its own sessions are not stored a second time.
+  await one.sync.syncNow();
+  expect(remotes(one)).toEqual([]);
+});
+
+it("[CL81] other machines are told the name of a session that has one", async () => {
+  const world = new SyncWorld();
+  const key = aKey();
+  const [one, two] = [new SyncMachine(world, { key }), new SyncMachine(world, { name: "m2", key })];
+  one.work("s1", "first");
+  await one.sync.syncNow();
+  one.runtime.store.write((sql) => sessions.rename(sql, "s1", "Plan of March"));
+  // A change of the row alone is sent after a while.
+  await world.time.pass(600_000);
+  await one.sync.syncNow();
+  await two.sync.syncNow();
+  expect(remotes(two)).toMatchObject([{ content: { title: "Plan of March" } }]);
+});
+
+it("[SY60] nothing is lost, nothing comes twice and the order holds, whatever is cut and whoever dies", async () => {
+  const weather = fc.constantFrom<Weather>("good", "good", "unreachable", "lost");
+  const act = fc.oneof(
+    fc.record({ act: fc.constant("work" as const), session: fc.nat(2) }),
+    fc.record({ act: fc.constant("end" as const), session: fc.nat(2) }),
+    fc.record({ act: fc.constant("forget" as const), session: fc.nat(2) }),
+    fc.record({ act: fc.constant("sync" as const), weather: fc.array(weather, { minLength: 1, maxLength: 4 }) }),
+    fc.record({ act: fc.constant("restart" as const) }),
+    fc.record({ act: fc.constant("wait" as const), ms: fc.nat(9_000) }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(act, { maxLength: 25 }), async (acts) => {
+      const world = new SyncWorld();
+      const machine = new SyncMachine(world);
+      for (const [n, one] of acts.entries()) {
+        await world.time.pass(10);
+        if (one.act === "work") machine.work(`s${one.session}`, `text ${n}`);
+        if (one.act === "end") machine.end(`s${one.session}`);
+        if (one.act === "forget") machine.runtime.store.write((sql) => forget(sql, { session: `s${one.session}` }));
+        if (one.act === "restart") machine.restart();
+        if (one.act === "wait") await world.time.pass(one.ms);
+        if (one.act !== "sync") continue;
+        const coming = [...one.weather];
+        world.weather = () => coming.shift() ?? "good";
+        await machine.sync.syncNow();
+        world.weather = () => "good";
+      }
+      await world.time.pass(6_000);
+      expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+      expect(await machine.mirrored()).toEqual(machine.kept());
+    }),
+    { numRuns: 60 },
+  );
+});
+
+it("[SY61] a copied home is told apart before it sends, on the same machine and on another, and neither loses anything", async () => {
+  for (const [name, isCopyFirst] of [
+    ["m1", true],
+    ["m1", false],
+    ["m2", true],
+    ["m2", false],
+  ] as const) {
+    const world = new SyncWorld();
+    const one = new SyncMachine(world);
+    one.work("s1", "before the copy");
+    await one.sync.syncNow();
+    const copy = new SyncMachine(world, { name, copyOf: one });
+    const before = deviceOf(one);
+    await world.time.pass(40_000);
+    copy.work("of-the-copy", "on");
+    one.work("of-the-first", "on");
+    for (const machine of isCopyFirst ? [copy, one] : [one, copy])
+      expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+    expect(deviceOf(one)).toMatchObject({ device: before.device, epoch: before.epoch });
+    expect(deviceOf(copy).epoch).toBeGreaterThan(before.epoch);
+    // With a token of another machine it is a device of its own.
+    expect(deviceOf(copy).device === before.device).toBe(name === "m1");
+    const listed = await world.host.call("sync.list", {});
+    const there = listed.ok ? listed.value.sessions.map(({ session }) => session) : [];
+    expect(new Set(there)).toEqual(new Set(["s1", "of-the-copy", "of-the-first"]));
+  }
+});
+
+it("[SY61] a store that was put back to an earlier state, and a coordinator that was, are noticed, and all is sent anew", async () => {
+  const world = new SyncWorld();
+  const one = new SyncMachine(world);
+  one.work("s1", "first");
+  await one.sync.syncNow();
+  const copy = new SyncMachine(world, { copyOf: one });
+  copy.fingerprint = one.fingerprint;
+  one.work("s1", "second");
+  await one.sync.syncNow();
+  const { epoch } = deviceOf(one);
+  // As if it were the first one, restored from a backup.
+  await world.time.pass(40_000);
+  copy.work("s1", "another second");
+  expect(await copy.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(deviceOf(copy).epoch).toBeGreaterThan(epoch);
+  expect((await copy.mirrored()).checkpoints).toEqual(expect.arrayContaining(copy.kept().checkpoints));
+  await world.host.call("sync.purge", { device: deviceOf(copy).device });
+  copy.work("s2", "after the coordinator has lost it");
+  expect(await copy.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await copy.mirrored()).toEqual(copy.kept());
+});
+
+it("[SY61] after the store was damaged and repaired from a backup, the coordinator has what is left, and what came since", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world);
+  for (let n = 0; n < 60; n++) machine.work(`s${n % 4}`, `text ${n} ${"long ".repeat(200)}`);
+  await machine.sync.syncNow();
+  await backUp(machine.runtime.store, machine.runtime.now(), 5);
+  for (let n = 60; n < 70; n++) machine.work(`s${n % 4}`, `text ${n} ${"long ".repeat(200)}`);
+  await machine.sync.syncNow();
+  const before = deviceOf(machine);
+  machine.runtime.store.close();
+  breakPage(openBetterSqlite3, machine.runtime.paths, "checkpoints", 0.5);
+  await world.time.pass(60_000);
+  // Whoever reads the page finds the damage.
+  machine.runtime.store.read((sql) => sql.all("SELECT * FROM checkpoints"), []);
+  machine.work("s0", "after the repair");
+  expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(deviceOf(machine)).toMatchObject({ device: before.device });
+  expect(deviceOf(machine).epoch).toBeGreaterThan(before.epoch);
+  const there = await machine.mirrored();
+  expect(there.sessions).toEqual(machine.kept().sessions);
+  expect(there.checkpoints).toEqual(expect.arrayContaining(machine.kept().checkpoints));
+});
+
+it("[SY61] a coordinator that never keeps its place is not believed for ever", async () => {
+  const world = new SyncWorld();
+  const one = new SyncMachine(world);
+  one.work("s1", "first");
+  world.twist = (name, answer) => (name === "sync.push" ? { ...(answer as object), mark: 0 } : answer);
+  expect((await one.sync.syncNow()).trouble).toMatchObject({ code: "lost_place" });
+  expect(world.asked.length).toBeLessThan(12);
+  world.twist = (_name, answer) => answer;
+  expect(await one.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await one.mirrored()).toEqual(one.kept());
+});
+
+it("[SY66] another key than the workspace's is not used: changes wait until the right one comes", async () => {
+  const world = new SyncWorld();
+  const [key, other] = [aKey(), aKey()];
+  const [one, two] = [new SyncMachine(world, { key }), new SyncMachine(world, { name: "m2", key: other })];
+  one.work("s1", "of one");
+  await one.sync.syncNow();
+  two.work("s2", "of two");
+  expect((await two.sync.syncNow()).trouble).toMatchObject({ code: "wrong_key" });
+  expect(await two.mirrored()).toMatchObject({ sessions: [] });
+  const said = (): string[] => two.runtime.store.read(notices.list, []).map(({ text }) => text);
+  await two.sync.syncNow();
+  expect(said()).toEqual([expect.stringContaining("the workspace has another key by now")]);
+  two.take(key);
+  expect(await two.sync.syncNow()).toMatchObject({ trouble: null, left: 0, received: 1, refused: 0 });
+  expect(said()).toEqual([]);
+  expect(await two.mirrored()).toEqual(two.kept());
+});
+
+it("[SY62] under a new key everything that is kept is sealed and sent again, and other machines wait for its code", async () => {
+  const world = new SyncWorld();
+  const [key, next] = [aKey(), aKey()];
+  const [one, two] = [new SyncMachine(world, { key }), new SyncMachine(world, { name: "m2", key })];
+  one.work("s1", "of one");
+  two.work("s2", "of two");
+  for (const machine of [one, two, one]) await machine.sync.syncNow();
+  await world.host.call("sync.rekey", { keyId: next.id, from: key.id });
+  one.take(next);
+  expect(await one.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, trouble: null });
+  expect(await one.mirrored()).toEqual(one.kept());
+  two.work("s2", "and on");
+  await two.sync.syncNow();
+  two.work("s2", "and on and on");
+  const waiting = await two.sync.syncNow();
+  expect(waiting.trouble).toMatchObject({ code: "wrong_key" });
+  expect(waiting.left).toBeGreaterThan(0);
+  two.take(next);
+  expect(await two.sync.syncNow()).toMatchObject({ left: 0, trouble: null, refused: 0 });
+  expect(await two.mirrored()).toEqual(two.kept());
+  expect(await one.sync.syncNow()).toMatchObject({ refused: 0, received: 1 });
+});
+
+it("[SY63] one process of a machine sends; when it is gone another one does, and needs nothing of it", async () => {
+  const world = new SyncWorld();
+  const one = new SyncMachine(world);
+  const beside = one.open(one.runtime.processes.start(500));
+  one.work("s1", "first");
+  expect((await one.sync.syncNow()).trouble).toBeNull();
+  one.work("s1", "second");
+  expect((await beside.syncNow()).trouble).toMatchObject({ code: "not_uploader" });
+  one.runtime.processes.kill(one.process.pid);
+  expect(await beside.syncNow()).toMatchObject({ left: 0, trouble: null });
+  await beside.stop();
+  one.work("s1", "third");
+  const third = one.open(one.runtime.processes.start(501));
+  expect(await third.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await one.mirrored()).toEqual(one.kept());
+});
+
+it("[SY63] a process that hangs does not keep the others of its machine from sending, and finds that out when it goes on", async () => {
+  const world = new SyncWorld();
+  const one = new SyncMachine(world);
+  const beside = one.open(one.runtime.processes.start(500));
+  one.work("s1", "first");
+  await one.sync.syncNow();
+  one.work("s1", "second");
+  await world.time.pass(300_000);
+  expect((await beside.syncNow()).trouble).toMatchObject({ code: "not_uploader" });
+  await world.time.pass(300_000);
+  expect(await beside.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect((await one.sync.syncNow()).trouble).toMatchObject({ code: "not_uploader" });
+  expect(await one.mirrored()).toEqual(one.kept());
+});

@@ -1,0 +1,130 @@
+import { appendFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { toSessionView } from "../../../../src/cli/commands/sessions/session-view.ts";
+import { activityOf, keepsTasks, type ActivityFacts } from "../../../../src/local-mcp/sessions/activity.ts";
+import { refresh } from "../../../../src/local-mcp/sessions/refresh.ts";
+import { aProject, Claude, storedSession } from "../../../support/builders.ts";
+import { tempRuntime, T0, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { twoMates } from "../../../support/team-desk.ts";
+import { anAssistantLine } from "../../../support/transcripts.ts";
+
+const minuteMs = 60_000;
+
+/** In a turn, and something was seen of it just now. */
+function facts(overrides: Partial<ActivityFacts> = {}): ActivityFacts {
+  return { isDead: false, isWaitingForUser: false, isInTurn: true, openTools: [], workedAt: T0, now: T0, ...overrides };
+}
+
+function after(minutes: number, overrides: Partial<ActivityFacts> = {}): ActivityFacts {
+  return facts({ now: T0 + minutes * minuteMs, ...overrides });
+}
+
+const build = [{ name: "Bash", startedAt: T0 }];
+
+it("[TE25] a chat is busy while signs of work come, and stuck when a turn is silent for fifteen minutes", () => {
+  expect([facts(), after(14), after(15), after(600)].map(activityOf)).toEqual(["busy", "busy", "stuck", "stuck"]);
+});
+
+it("[TE25] a tool that is open is a sign of work for two hours", () => {
+  expect([40, 119, 121].map((minutes) => activityOf(after(minutes, { openTools: build })))).toEqual([
+    "busy",
+    "busy",
+    "stuck",
+  ]);
+});
+
+it("[TE25] a question to the user is waiting, however it shows; the end of a turn is idle; without its process it is dead", () => {
+  const question = [{ name: "AskUserQuestion", startedAt: T0 }];
+  expect(activityOf(after(300, { openTools: question }))).toBe("waiting");
+  expect(activityOf(after(300, { isWaitingForUser: true }))).toBe("waiting");
+  expect(activityOf(after(300, { isInTurn: false }))).toBe("idle");
+  expect(activityOf(facts({ isDead: true, isWaitingForUser: true }))).toBe("dead");
+});
+
+it("[TE25] a client without hooks is busy for fifteen minutes after a call, and then idle", () => {
+  expect([14, 16].map((minutes) => activityOf(after(minutes, { isInTurn: null })))).toEqual(["busy", "idle"]);
+});
+
+/** The last minute at which its tasks are kept. */
+function until(overrides: Partial<ActivityFacts>): number {
+  return Array.from({ length: 150 }, (_, minutes) => minutes).findLast((at) => keepsTasks(after(at, overrides))) ?? -1;
+}
+
+it("[TE26] tasks are kept while busy, an hour while waiting, a quarter of an hour while idle, half an hour unseen, and not when stuck or dead", () => {
+  expect(until({ openTools: build })).toBe(119);
+  expect(until({ isWaitingForUser: true })).toBe(59);
+  expect(until({ isInTurn: false })).toBe(14);
+  expect(until({ isInTurn: null })).toBe(29);
+  expect(until({})).toBe(14);
+  expect(until({ isDead: true })).toBe(-1);
+});
+
+it("[TE26] a chat whose model hangs loses its task, though its process lives", async () => {
+  const { desk, one, other } = await twoMates();
+  await one.ask("shim_submit", { tasks: [{ type: "a" }] });
+  await one.ask("shim_next");
+  await desk.time.pass(10 * minuteMs);
+  expect(desk.call("tasks.get", { task: 1 })).toMatchObject({ state: "running", stalls: 0 });
+  await desk.time.pass(10 * minuteMs);
+  expect(await other.ask("shim_next")).toMatchObject({ output: { task: { task: 1, isNew: true } } });
+  expect(desk.call("chats.list", {}).chats).toContainEqual(
+    expect.objectContaining({ chat: one.claude.session, status: "stuck" }),
+  );
+});
+
+it("[TE26] a build of forty minutes keeps the task, and so do signs of work that keep coming", async () => {
+  const { desk, one } = await twoMates();
+  await one.ask("shim_submit", { tasks: [{ type: "a" }] });
+  await one.ask("shim_next");
+  one.claude.begin("Bash", { command: "make" });
+  await desk.time.pass(40 * minuteMs);
+  expect(desk.call("tasks.get", { task: 1 })).toMatchObject({ state: "running", stalls: 0 });
+});
+
+it("[TE27] the workspace is told whether a chat works, hangs, or waits for its user", async () => {
+  const { desk, one } = await twoMates();
+  const told = (): unknown => desk.call("chats.list", {}).chats.find(({ chat }) => chat === one.claude.session);
+  one.claude.begin("AskUserQuestion", { questions: [] });
+  await desk.time.pass(20_000);
+  expect(told()).toMatchObject({ status: "busy", progress: "waits for its user" });
+  one.claude.stop();
+  await desk.time.pass(20_000);
+  expect(told()).toMatchObject({ status: "idle", progress: "" });
+});
+
+function shown(runtime: TempRuntime, { session }: Claude): string | null {
+  const stored = storedSession(runtime, session);
+  return runtime.store.read((sql) => toSessionView(sql, runtime, stored).activity, null);
+}
+
+it("[TE28] sessions show what a living chat does: growth of the transcript is work, a notification and the timer's checkpoints are none", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.start();
+  expect(shown(runtime, claude)).toBe("idle");
+  claude.prompt("think hard");
+  expect(shown(runtime, claude)).toBe("busy");
+  runtime.wait(14 * minuteMs);
+  appendFileSync(claude.transcript, `${anAssistantLine({ content: [{ type: "text", text: "Let me see." }] })}\n`);
+  refresh(runtime, storedSession(runtime, claude.session), {});
+  runtime.wait(14 * minuteMs);
+  expect(shown(runtime, claude)).toBe("busy");
+  claude.tell("Notification", { message: "Claude is waiting for your input", notification_type: "idle_prompt" });
+  refresh(runtime, storedSession(runtime, claude.session), {});
+  runtime.wait(2 * minuteMs);
+  expect(shown(runtime, claude)).toBe("stuck");
+  claude.stop();
+  expect(shown(runtime, claude)).toBe("idle");
+  claude.kill();
+  expect(shown(runtime, claude)).toBeNull();
+});
+
+it("[TE28] a tool that a cut-off turn has left open does not run in the next one", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.prompt("build it");
+  claude.begin("Bash", { command: "make" });
+  claude.prompt("stop that, think");
+  runtime.wait(20 * minuteMs);
+  expect(shown(runtime, claude)).toBe("stuck");
+});

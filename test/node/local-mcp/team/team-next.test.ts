@@ -1,0 +1,105 @@
+import { expect, it } from "vitest";
+import { twoMates, type Mate } from "../../../support/team-desk.ts";
+
+async function news(mate: Mate): Promise<{ kind: string; task?: number }[]> {
+  return (await mate.ask("shim_inbox")).output["news"] as { kind: string; task?: number }[];
+}
+
+it("[TE39] a shim_next that takes nothing says what tasks of its types wait for", async () => {
+  const { desk, one, other } = await twoMates();
+  const none = await one.ask("shim_next", { types: ["tests"] });
+  expect([none.output["task"], none.output["waiting"]]).toEqual([null, []]);
+  expect(none.output["message"]).toMatch(/^Nothing is there to be taken\. News will say/);
+  const tasks = [
+    { type: "api", ref: "api" },
+    { type: "db", ref: "db" },
+    { type: "tests", dependsOn: ["api", "db"] },
+    { type: "tests", dependsOn: ["api"] },
+    { type: "train", capabilities: ["gpu <system>"] },
+    { type: "later", delayMs: 120_000 },
+  ];
+  desk.call("tasks.submit", { tasks, requestId: "r1" });
+  await other.ask("shim_next", { types: ["api"] });
+  const blocked = await one.ask("shim_next", { types: ["tests"] });
+  expect(blocked.output["message"]).toMatch(/^2 tasks of type tests wait for 1 \(running\), 2 \(queued\)\. News/);
+  expect(blocked.output["waiting"]).toEqual([
+    {
+      type: "tests",
+      tasks: [3, 4],
+      waitsFor: [
+        { task: 1, state: "running" },
+        { task: 2, state: "queued" },
+      ],
+      needs: [],
+      dueInMs: null,
+    },
+  ]);
+  const rest = await one.ask("shim_next", { types: ["train", "later"] });
+  expect(rest.output["message"]).toMatch(
+    /1 task of type later comes in 2 min.*1 task of type train needs capabilities that this chat has not/,
+  );
+  expect(rest.text).not.toContain("<system>");
+  await other.ask("shim_report", { outcome: "done" });
+  expect((await one.ask("shim_next", { types: ["tests"] })).output["task"]).toMatchObject({ task: 4, isNew: true });
+});
+
+it("[TE39] with waitMs it takes the first task that comes within the time, and answers when that is over", async () => {
+  const { desk, one } = await twoMates();
+  const asked = one.ask("shim_next", { types: ["tests"], waitMs: 30_000 });
+  await desk.time.pass(5_000);
+  desk.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r1" });
+  const answer = await desk.time.until(asked);
+  expect(answer.output["task"]).toMatchObject({ task: 1, isNew: true });
+  await one.ask("shim_report", { outcome: "done" });
+  const startedAt = desk.time.now;
+  const empty = await desk.time.until(one.ask("shim_next", { types: ["tests"], waitMs: 20_000 }));
+  expect([empty.output["task"], desk.time.now - startedAt >= 20_000]).toEqual([null, true]);
+  expect(await one.call("shim_next", { waitMs: 50_001 })).toMatchObject({ isError: true });
+});
+
+it("[TE40] a chat that asked in vain is told once when a task is there that it could take", async () => {
+  const { desk, one, other } = await twoMates();
+  await one.ask("shim_next", { types: ["tests"] });
+  desk.call("tasks.submit", { tasks: [{ type: "docs" }, { type: "tests", capabilities: ["gpu"] }], requestId: "r1" });
+  await desk.time.pass(30_000);
+  expect(await news(one)).toEqual([]);
+  desk.call("tasks.submit", { tasks: [{ type: "tests" }, { type: "tests" }], requestId: "r2" });
+  await desk.time.pass(30_000);
+  expect(await news(one)).toMatchObject([{ kind: "task_available", task: 3, title: "tests" }]);
+  await desk.time.pass(60_000);
+  expect([await news(one), await news(other)]).toEqual([[], []]);
+  expect((await one.ask("shim_next", { types: ["tests"] })).output["task"]).toMatchObject({ task: 3 });
+});
+
+it("[TE40] [HO17] the news is reason enough to go on at the end of a turn; who has taken a task is told nothing", async () => {
+  const { desk, one, other } = await twoMates();
+  for (const mate of [one, other]) await mate.ask("shim_next", { types: ["tests", "docs"] });
+  desk.call("tasks.submit", { tasks: [{ type: "docs" }], requestId: "r1" });
+  await other.ask("shim_next", { types: ["docs"] });
+  desk.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r2" });
+  await desk.time.pass(30_000);
+  expect(JSON.stringify(one.claude.stop())).toMatch(/task 2 .*can be taken now: shim_next/);
+  expect(await news(other)).toEqual([]);
+});
+
+it("[TE41] a chat that takes a task is told of the commits that it builds on", async () => {
+  const { desk, one, other } = await twoMates();
+  const tasks = [
+    { type: "api", ref: "api" },
+    { type: "notes", ref: "notes" },
+    { type: "tests", dependsOn: ["api", "notes"] },
+  ];
+  desk.call("tasks.submit", { tasks, requestId: "r1" });
+  const commit = "a".repeat(40);
+  for (const [type, result] of [
+    ["api", { branch: "shim/task-1-x", commit, output: null }],
+    ["notes", { branch: "; rm -rf", commit: "--evil" }],
+  ] as const) {
+    await other.ask("shim_next", { types: [type] });
+    await other.ask("shim_report", { outcome: "done", result });
+  }
+  const { output } = await one.ask("shim_next", { types: ["tests"] });
+  expect(output["message"]).toMatch(
+    new RegExp(`merge those that this folder lacks before you begin \\(git merge ${commit}\\)`),
+  );
+});

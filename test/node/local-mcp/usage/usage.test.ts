@@ -1,0 +1,178 @@
+import { appendFileSync, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, it } from "vitest";
+import { statusOf } from "../../../../src/cli/commands/setup/statusline/status-line.ts";
+import { defaults } from "../../../../src/contract/config.ts";
+import { refreshIfDue, upkeep } from "../../../../src/local-mcp/server/upkeep.ts";
+import { catchUp } from "../../../../src/local-mcp/sessions/catch-up.ts";
+import { emptyLine, usageBy, type Grouping, type UsageLine } from "../../../../src/local-mcp/usage/usage-report.ts";
+import { aProject, Claude, rowCount, storedSession } from "../../../support/builders.ts";
+import { connect } from "../../../support/mcp-client.ts";
+import { tempRuntime, T0, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { anAssistantLine } from "../../../support/transcripts.ts";
+
+function aClaude(runtime: TempRuntime, options: ConstructorParameters<typeof Claude>[1] = {}): Claude {
+  const claude = new Claude(runtime, { cwd: aProject(), ...options });
+  claude.start();
+  claude.prompt("fix it");
+  return claude;
+}
+
+/** One response in a line of its own. */
+function said(id: string, output: number, overrides: Record<string, unknown> = {}): string {
+  const usage = {
+    input_tokens: 100,
+    cache_creation_input_tokens: 20,
+    cache_read_input_tokens: 1_000,
+    output_tokens: output,
+  };
+  return `${anAssistantLine({ id, usage, content: [{ type: "text", text: id }] }, { requestId: `req_${id}`, ...overrides })}\n`;
+}
+
+function lines(runtime: TempRuntime, by: Grouping = "session", usage = defaults.usage): UsageLine[] {
+  return runtime.store.read((sql) => usageBy(sql, { by, since: null }, usage), []);
+}
+
+it("[SI40] each response counts once, into its session, day, project and model, however often its lines are read", () => {
+  const runtime = tempRuntime();
+  const claude = aClaude(runtime);
+  // The client repeats a response over several lines; the last one is complete.
+  appendFileSync(claude.transcript, said("m1", 1) + said("m1", 50) + said("m2", 7));
+  claude.use("Bash");
+  appendFileSync(claude.transcript, said("m2", 30));
+  claude.stop();
+  const expected = { responses: 2, input: 200, output: 80, cacheRead: 2_000, cacheWrite: 40 };
+  expect(lines(runtime)).toEqual([{ ...emptyLine, ...expected, key: claude.session, unpricedTokens: 2_320 }]);
+  expect(lines(runtime, "project")).toMatchObject([{ key: claude.cwd, ...expected }]);
+  expect(lines(runtime, "model")).toMatchObject([{ key: "claude-opus-5-5", ...expected }]);
+  expect(lines(runtime, "day")).toMatchObject([{ key: new Date(T0).toISOString().slice(0, 10), ...expected }]);
+});
+
+it("[SI40] a replay of the transcript and a resumed session that repeats it in a new one count nothing twice", () => {
+  const runtime = tempRuntime();
+  const claude = aClaude(runtime);
+  appendFileSync(claude.transcript, said("m1", 50));
+  claude.stop();
+  runtime.store.write((sql) => {
+    sql.run("UPDATE sessions SET transcript_offset = 0");
+    catchUp(sql, runtime.now(), claude.session);
+  });
+  claude.kill();
+  const resumed = new Claude(runtime, { pid: 1_001, session: `c${claude.session.slice(1)}`, cwd: claude.cwd });
+  appendFileSync(resumed.transcript, said("m1", 50) + said("m3", 10));
+  resumed.start("resume");
+  resumed.prompt("go on");
+  expect(lines(runtime)).toMatchObject([
+    { key: claude.session, responses: 1, output: 50 },
+    { key: resumed.session, responses: 1, output: 10 },
+  ]);
+});
+
+it("[SI40] what sub-agents use counts too, where their lines stand in the chat's transcript", () => {
+  const runtime = tempRuntime();
+  const claude = aClaude(runtime);
+  appendFileSync(claude.transcript, said("m1", 50) + said("side", 40, { isSidechain: true }));
+  claude.stop();
+  expect(lines(runtime)).toMatchObject([{ responses: 2, output: 90 }]);
+  expect(storedSession(runtime, claude.session).readings.contextTokens?.value).toBe(1_170);
+});
+
+it("[SI42] the timer reads on in the transcripts that sub-agents have of their own, once", async () => {
+  const runtime = tempRuntime();
+  const claude = aClaude(runtime);
+  const { chat } = await connect(runtime, { clientPid: claude.pid });
+  const file = join(dirname(claude.transcript), claude.session, "subagents", "agent-a1.jsonl");
+  mkdirSync(dirname(file), { recursive: true });
+  const look = (): void => {
+    runtime.wait(16_000);
+    refreshIfDue(chat, claude.session);
+  };
+  look();
+  appendFileSync(file, said("s1", 40, { isSidechain: true }));
+  look();
+  look();
+  appendFileSync(file, said("s2", 5, { isSidechain: true }));
+  look();
+  expect(lines(runtime)).toMatchObject([{ responses: 2, output: 45 }]);
+});
+
+/** The client redraws its status line. */
+function redraw(runtime: TempRuntime, { session }: Claude, costUsd: number): void {
+  statusOf(
+    runtime,
+    JSON.stringify({ session_id: session, model: { id: "claude-opus-5-5" }, cost: { total_cost_usd: costUsd } }),
+  );
+}
+
+it("[SI41] of the client's running cost only what is new counts; a late and a repeated line change nothing", () => {
+  const runtime = tempRuntime();
+  const claude = aClaude(runtime);
+  for (const cost of [0, 0.5, 0.5, 1.25, 0.5, 1.25]) redraw(runtime, claude, cost);
+  expect(lines(runtime)).toMatchObject([{ key: claude.session, clientCostUsd: 1.25 }]);
+});
+
+it("[SI41] a total of a later process goes on from the earlier one, or begins anew below it", () => {
+  const runtime = tempRuntime();
+  const claude = aClaude(runtime);
+  redraw(runtime, claude, 1);
+  const later = (pid: number): Claude => {
+    claude.kill();
+    const next = new Claude(runtime, { pid, session: claude.session, cwd: claude.cwd });
+    next.start("resume");
+    return next;
+  };
+  redraw(runtime, later(2_001), 1.5);
+  runtime.processes.kill(2_001);
+  const third = later(2_002);
+  redraw(runtime, third, 0);
+  redraw(runtime, third, 0.25);
+  expect(lines(runtime)).toMatchObject([{ clientCostUsd: 1.75 }]);
+});
+
+it("[SI41] what a resumed session had cost before SHIM knew it is not counted", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.start("resume");
+  redraw(runtime, claude, 7);
+  redraw(runtime, claude, 7.5);
+  expect(lines(runtime)).toMatchObject([{ clientCostUsd: 0.5 }]);
+});
+
+it("[SI44] the client's own cost of a session goes before an estimate by the user's prices; a model without a price is named as such", () => {
+  const runtime = tempRuntime();
+  const prices = { "claude-opus-5-5": { input: 10, output: 50, cacheRead: 1, cacheWrite: 12.5 } };
+  const [told, silent] = [
+    aClaude(runtime),
+    aClaude(runtime, { pid: 3_000, session: "e0487890-04b4-4fe0-bbd5-6aa531354563" }),
+  ];
+  for (const [at, claude] of [told, silent].entries()) {
+    appendFileSync(claude.transcript, said(`m${at}`, 100));
+    claude.stop();
+  }
+  redraw(runtime, told, 0.4);
+  const estimate = (100 * 10 + 100 * 50 + 1_000 * 1 + 20 * 12.5) / 1_000_000;
+  expect(lines(runtime, "session", { prices, pricesAsOf: null })).toMatchObject([
+    { key: told.session, clientCostUsd: 0.4, estimatedCostUsd: 0, unpricedTokens: 0 },
+    { key: silent.session, clientCostUsd: 0, estimatedCostUsd: estimate, unpricedTokens: 0 },
+  ]);
+  expect(lines(runtime)).toMatchObject([{ unpricedTokens: 0 }, { unpricedTokens: 1_220 }]);
+});
+
+it("[SI43] usage outlives its session, and goes after three times the retention", () => {
+  const runtime = tempRuntime();
+  const claude = aClaude(runtime);
+  appendFileSync(claude.transcript, said("m1", 50, { timestamp: new Date(T0).toISOString() }));
+  redraw(runtime, claude, 1);
+  claude.stop();
+  claude.end();
+  runtime.wait(31 * 86_400_000);
+  upkeep(runtime);
+  expect([
+    rowCount(runtime, "sessions"),
+    rowCount(runtime, "usage_messages"),
+    rowCount(runtime, "usage_costs"),
+  ]).toEqual([0, 1, 1]);
+  runtime.wait(60 * 86_400_000);
+  upkeep(runtime);
+  expect([rowCount(runtime, "usage_messages"), rowCount(runtime, "usage_costs")]).toEqual([0, 0]);
+});

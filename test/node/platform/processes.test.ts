@@ -1,0 +1,113 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { expect, it } from "vitest";
+import {
+  clientPidOf,
+  identify,
+  isAlive,
+  isInOtherNamespace,
+  linuxProcesses,
+  portableProcesses,
+  systemProcesses,
+  type Processes,
+} from "../../../src/platform/processes.ts";
+import { FakeProcesses } from "../../support/temp-runtime.ts";
+
+const unixes: [string, Processes][] = [["ps", portableProcesses("darwin")]];
+if (process.platform === "linux") unixes.push(["proc", linuxProcesses()]);
+
+it("[ID1] a process is known by boot, pid and start; what it is and who started it can be read", () => {
+  for (const [name, processes] of unixes) {
+    const facts = processes.facts(process.pid);
+    expect(facts?.parent, name).toBe(process.ppid);
+    expect(facts?.residentBytes, name).toBeGreaterThan(1_000_000);
+    const identity = identify(processes, process.pid);
+    expect(identity && isAlive(processes, identity), name).toBe(true);
+    expect(identity?.start, name).not.toBe(identify(processes, process.ppid)?.start);
+    expect(processes.facts(-1), name).toBeNull();
+    expect(identify(processes, 2 ** 30), name).toBeNull();
+  }
+});
+
+it("[ID1] a process that has ended is not alive, also before its parent has noticed", async () => {
+  const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" });
+  const pid = child.pid ?? 0;
+  const identities = unixes.map(([, processes]) => ({ processes, identity: identify(processes, pid) }));
+  expect(identities.every(({ processes, identity }) => identity && isAlive(processes, identity))).toBe(true);
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  expect(identities.some(({ processes, identity }) => identity && isAlive(processes, identity))).toBe(false);
+});
+
+it("[ID1] the start of a process is the same text for every caller, whatever its language and zone", () => {
+  const processes = portableProcesses("darwin");
+  const before = identify(processes, process.pid);
+  const { TZ, LC_ALL } = process.env;
+  try {
+    process.env["TZ"] = "Asia/Tokyo";
+    process.env["LC_ALL"] = "de_DE.UTF-8";
+    expect(identify(processes, process.pid)).toEqual(before);
+  } finally {
+    restore("TZ", TZ);
+    restore("LC_ALL", LC_ALL);
+  }
+});
+
+function restore(name: string, value: string | undefined): void {
+  if (value === undefined) delete process.env[name];
+  else process.env[name] = value;
+}
+
+it("[ID1] where only the number of a process can be asked for, one that is there is alive", () => {
+  const processes = portableProcesses("win32");
+  expect(processes.facts(process.pid)).toMatchObject({ start: "unknown", residentBytes: null });
+  expect(processes.facts(1)).not.toBeNull();
+  expect(processes.facts(2 ** 30)).toBeNull();
+});
+
+it("[ID1] a reused pid and another boot are not the same process", () => {
+  const processes = new FakeProcesses();
+  const first = processes.start(7);
+  const again = processes.start(7);
+  expect([isAlive(processes, first), isAlive(processes, again)]).toEqual([false, true]);
+  processes.reboot();
+  expect(processes.start(7).start).toBe(first.start);
+  expect(isAlive(processes, first)).toBe(false);
+});
+
+it("[ID1] the process table of this machine is the system's own", () => {
+  expect(systemProcesses.facts(process.pid)?.parent).toBe(process.ppid);
+  expect(systemProcesses.boot()).toBe(systemProcesses.boot());
+});
+
+it("[ID12] behind a launcher the client is the launcher's parent; a number from further up is not believed", () => {
+  const parents: Record<number, number> = { 30: 20, 20: 10, 10: 1 };
+  const processes = {
+    boot: () => "b",
+    facts: (pid: number) => ({ parent: parents[pid] ?? 0, start: "1", command: "", residentBytes: null }),
+  };
+  expect(clientPidOf(processes, {}, 30)).toBe(30);
+  expect(clientPidOf(processes, { SHIM_CLIENT_PID: "20" }, 30)).toBe(20);
+  for (const stale of ["10", "1", "0", "-1", "x", ""]) {
+    expect(clientPidOf(processes, { SHIM_CLIENT_PID: stale }, 30), stale).toBe(30);
+  }
+});
+
+it("[ID13] a process of another pid namespace is out of sight, one of an earlier boot is gone", () => {
+  const processes = { boot: () => "boot-1 pid:[1]", facts: () => null };
+  const of = (boot: string): boolean => isInOtherNamespace(processes, { boot, pid: 1, start: "1" });
+  expect([of("boot-1 pid:[1]"), of("boot-1 pid:[2]"), of("boot-0 pid:[1]")]).toEqual([false, true, false]);
+  expect(linuxProcesses().boot()).toMatch(/^[0-9a-f-]{36} pid:\[\d+\]$/);
+});
+
+it("[ID13] a process that is there but whose start cannot be read counts as alive", () => {
+  const path = process.env["PATH"];
+  const identity = { boot: "unknown", pid: process.pid, start: "Fri Nov 20 10:00:00 2026" };
+  try {
+    process.env["PATH"] = "/nonexistent";
+    expect(isAlive(portableProcesses("darwin"), identity)).toBe(true);
+    expect(isAlive(portableProcesses("darwin"), { ...identity, pid: 2 ** 22 + 1 })).toBe(false);
+  } finally {
+    process.env["PATH"] = path;
+  }
+});

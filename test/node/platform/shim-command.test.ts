@@ -1,0 +1,110 @@
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { shimCommand, withShimCommand } from "../../../src/platform/shim-command.ts";
+import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
+import { aProject, anotherClaude, Claude } from "../../support/builders.ts";
+import { aDeadChat, connect, desktop } from "../../support/mcp-client.ts";
+import { tempRuntime, type TempRuntime } from "../../support/temp-runtime.ts";
+
+/** A copy of SHIM in a folder of the test, with nothing on the PATH. */
+function anInstallation(folder = "app"): { runtime: TempRuntime; script: string; bin: string } {
+  const home = aProject();
+  const script = join(home, folder, "bin", "shim.mjs");
+  const bin = join(home, "path");
+  for (const path of [join(home, folder, "bin"), bin]) mkdirSync(path, { recursive: true });
+  writeFileSync(script, "");
+  const launch = { node: "/opt/node", script, hookScript: "" };
+  return { runtime: { ...tempRuntime({ env: { PATH: bin } }), launch }, script, bin };
+}
+
+it("[CL75] a path with blanks or a dollar sign can be pasted into a shell as it is printed", () => {
+  const { runtime, script, bin } = anInstallation("my $app");
+  expect(shimCommand(runtime)).toBe(`/opt/node '${script}'`);
+  writeFileSync(join(bin, "node"), "");
+  expect(shimCommand(runtime)).toBe(`node '${script}'`);
+  const text = "Run `shim doctor`, not `shim` or shim doctor.";
+  expect(withShimCommand(text, () => shimCommand(runtime))).toBe(
+    `Run \`node '${script}' doctor\`, not \`shim\` or shim doctor.`,
+  );
+});
+
+it("[CL75] a link to this copy makes it `shim`, also behind npm's wrapper of Windows", () => {
+  const { runtime, script, bin } = anInstallation();
+  symlinkSync(script, join(bin, "shim"));
+  expect(shimCommand(runtime)).toBe("shim");
+  const windows = anInstallation("path/node_modules/shim-mcp");
+  writeFileSync(join(windows.bin, "shim.cmd"), "");
+  expect(shimCommand(windows.runtime)).toBe("shim");
+});
+
+it("[CL75] without a command line the texts stay as they are", () => {
+  const runtime = tempRuntime();
+  expect(shimCommand(runtime)).toBeNull();
+  expect(withShimCommand("`shim doctor`", () => null)).toBe("`shim doctor`");
+});
+
+it("[CL75] the brief at the start of a chat names a command that can be typed", () => {
+  const { runtime, script } = anInstallation();
+  const first = new Claude(runtime, { cwd: aProject() });
+  first.start();
+  first.turn("fix the parser");
+  first.kill();
+  const { systemMessage, hookSpecificOutput } = anotherClaude(runtime, first).tell("SessionStart", {
+    source: "startup",
+  });
+  const context = hookSpecificOutput?.additionalContext;
+  expect(systemMessage).toContain(`/opt/node ${script} resume --dismiss 20487890`);
+  expect(context).toContain("fix the parser");
+  expect(context).not.toContain("`shim ");
+});
+
+it("[CL75] answers and refusals of the tools name commands that can be typed", async () => {
+  const { runtime, script } = anInstallation();
+  const dead = await aDeadChat(runtime);
+  const { call } = await desktop(runtime);
+  const brief = await call("shim_check_recovery", { of: dead });
+  expect(brief.text).not.toContain("`shim ");
+  expect(brief.output["brief"]).toBe(brief.text);
+  runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), dead, "recovered", "another"));
+  const refused = await call("shim_check_recovery", { of: dead, take: true });
+  expect(refused.text).toContain(`\`/opt/node ${script} resume --undo ${dead}\``);
+});
+
+it("[CL79] a tool takes the beginning of an id; one that fits several is refused with their titles", async () => {
+  const runtime = tempRuntime();
+  const [one, two] = ["01a1fbb6-1111-7aaa-8000-000000000001", "01a1fbb6-1112-7aaa-8000-000000000002"] as const;
+  for (const [session, goal] of [
+    [one, "fix the parser"],
+    [two, 'write "docs"'],
+  ] as const) {
+    const claude = new Claude(runtime, { cwd: aProject(), session });
+    claude.start();
+    claude.turn(goal);
+    claude.kill();
+  }
+  const { call } = await connect(runtime);
+  const refused = await call("shim_check_recovery", { of: "01a1fbb6" });
+  expect(refused).toMatchObject({
+    isError: true,
+    text: 'ambiguous_session: "01a1fbb6" is the beginning of several sessions: 01a1fbb6-1111 ("fix the parser"), 01a1fbb6-1112 ("write docs "). Give more of the id.',
+  });
+  expect((await call("shim_check_recovery", { of: "01a1fbb6-1111" })).text).toContain("fix the parser");
+  const handle = await call("shim_session_status", { session: "01a1fbb6" });
+  expect(handle.text).toContain('01a1fbb6-1111 ("fix the parser"), 01a1fbb6-1112 ("write docs ")');
+});
+
+it("[CL81] what a tool lists as incomplete, and the first line of the instructions, use the name", async () => {
+  const runtime = tempRuntime();
+  const dead = await aDeadChat(runtime);
+  runtime.store.write((sql) => sessions.rename(sql, dead, "Importer of March"));
+  const other = new Claude(runtime, { cwd: aProject() });
+  other.start();
+  other.turn("fix the parser");
+  other.kill();
+  runtime.store.write((sql) => sessions.rename(sql, other.session, "Parser of April"));
+  runtime.wait(1_000);
+  const { call, client } = await desktop(runtime);
+  expect(client.getInstructions()).toContain('an earlier chat ("Importer of March") died');
+  expect((await call("shim_check_recovery")).output["incomplete"]).toMatchObject([{ title: "Parser of April" }]);
+});

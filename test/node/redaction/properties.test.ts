@@ -1,0 +1,133 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { redact, redactJson } from "../../../src/redaction/redact.ts";
+import { secretSamples } from "../../support/secret-corpus.ts";
+import { lookAlikes } from "../../support/secret-look-alikes.ts";
+
+/** Fixed where secrets are drawn: about one in ten thousand looks like a word by chance and is rightly left. */
+const seed = 20_251;
+const seeds = fc.integer({ min: 0, max: 2 ** 31 });
+
+/** Pieces of what the rules look for, so that random texts hit their edges. */
+const piece = fc.constantFrom(
+  ...'password|PASSWORD=|secret|token|api_key|Bearer |Basic |auth|Cookie: |: |=|"|\'|`|\\|\\n|\\"|\n| |,|;|@|://|user:|/|(|[|]|{|}|<|>|--token |-u |sk-|ghp_|eyJ|.|AKIA|hunter2|a1B2c3D4e5F6g7H8i9J0k|-----BEGIN PRIVATE KEY-----|-----END PRIVATE KEY-----|<private>|</private>|[redacted:password]|[redacted:|[private]|value|${X}|Q~|curl |login x |is |xoxb-'
+    .split("|")
+    .filter((part) => part !== ""),
+  "|",
+);
+const hostile = fc
+  .array(
+    fc.oneof({ weight: 3, arbitrary: piece }, { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 12 }) }),
+    {
+      maxLength: 40,
+    },
+  )
+  .map((parts) => parts.join(""));
+
+it("[RD10] doing it again changes nothing", () => {
+  fc.assert(
+    fc.property(hostile, (text) => {
+      const once = redact(text);
+      expect(redact(once.text)).toEqual({ text: once.text, count: 0, kinds: [] });
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+it("[RD10] redacted secrets stay redacted, next to each other and in any order", () => {
+  fc.assert(
+    fc.property(seeds, fc.array(fc.nat(200), { minLength: 1, maxLength: 6 }), piece, (seed, picks, between) => {
+      const samples = secretSamples(seed);
+      const text = picks.map((pick) => samples[pick % samples.length]?.text).join(between);
+      const once = redact(text).text;
+      expect(redact(once).text).toBe(once);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+it("[RD10] what is kept is kept character for character and in order", () => {
+  fc.assert(
+    fc.property(hostile, (text) => {
+      const { text: redacted, count } = redact(text);
+      if (count === 0) expect(redacted).toBe(text);
+      let from = 0;
+      for (const part of redacted.split(/\[redacted:[a-z0-9-]+\]|\[private\]/)) {
+        const at = text.indexOf(part, from);
+        expect(at).toBeGreaterThanOrEqual(from);
+        from = at + part.length;
+      }
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+it("[RD10] text without findings is returned as it is", () => {
+  fc.assert(
+    fc.property(seeds, fc.array(fc.nat(200), { maxLength: 5 }), (seed, picks) => {
+      const others = lookAlikes(seed);
+      const text = picks.map((pick) => others[pick % others.length]?.text).join("\n\n");
+      expect(redact(text)).toEqual({ text, count: 0, kinds: [] });
+    }),
+    { numRuns: 100, seed },
+  );
+});
+
+it("[RD2] a secret goes wherever its line stands in other text", () => {
+  const line = fc.string({ maxLength: 200 });
+  fc.assert(
+    fc.property(seeds, fc.nat(200), line, line, (seed, pick, before, after) => {
+      const samples = secretSamples(seed % 50);
+      const sample = samples[pick % samples.length];
+      const redacted = redact(`${before}\n${sample?.text}\n${after}`).text;
+      for (const secret of sample?.secrets ?? []) expect(redacted).not.toContain(secret);
+    }),
+    { numRuns: 1_000, seed },
+  );
+});
+
+it("[RD10] never throws, whatever the JSON", () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ maxDepth: 6 }), hostile, (value, text) => {
+      const { value: copy } = redactJson({ value, [text]: text, password: text });
+      expect(JSON.stringify(copy)).toBeTypeOf("string");
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+it.each(["a", "A1", "=", '"', "'", "\\", "<private>", "<private ", "sk-", "-eyJabcdefghi", "://a:", "token:a:"])(
+  "[RD10] a megabyte of %j is answered",
+  (unit) => {
+    const text = unit.repeat(2 ** 20 / unit.length);
+    expect(redact(text).text).toBe(unit === "<private>" ? "[private]" : text);
+  },
+);
+
+it("[RD10] a megabyte of beginnings without ends is answered", () => {
+  const text = "-----BEGIN PRIVATE KEY-----\n".repeat(40_000);
+  expect(redact(text)).toEqual({ text, count: 0, kinds: [] });
+  expect(redact('password="'.repeat(100_000)).text.length).toBeLessThan(3_000_000);
+});
+
+/** Of each rule what it looks for and does not get, again and again. */
+const nearMisses = [
+  ...'-----END PRIVATE KEY-----\n|-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n|LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t\n|Private-Lines: 8\n|"kty":"EC",|{"kty": |<RSAKeyValue><D>'.split(
+    "|",
+  ),
+  ..."curl -u |curl -u a:|curl \\\n|--user |postgres://a:b/|redis://:x@|x@y:z/|://u:p@p@p@".split("|"),
+  ...'password\n|Password:\n|password |requirepass a |ENV PASSWORD |type="password" x="1" |<password>a|<key>password</key>'.split(
+    "|",
+  ),
+  ..."seed phrase: a |mnemonic: abandon |sess|session_id=|Signature=|--token |token is |define('AUTH_KEY', ".split("|"),
+  ..."key_|.atlasv1.|Q~|shim_|cio|dapi|eyJ|oy2|sk.|M.aaaaaa.|A3-|\\n\\n|\\\\\\\\n".split("|"),
+  "abandon ability able about above absent absorb abstract ",
+  "a".repeat(39),
+];
+
+it.each(nearMisses)("[RD10] a megabyte of near misses like %j is answered", (unit) => {
+  const text = unit.repeat(Math.ceil(2 ** 20 / unit.length));
+  const once = redact(text).text;
+  expect(once.length).toBeLessThan(4 * text.length);
+  expect(redact(`password=${text}`).text).not.toBe("");
+});

@@ -1,0 +1,120 @@
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseEnv } from "node:util";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { lock, makePrivate, secretsIn } from "../../../scripts/dev-folder.ts";
+
+const root = join(import.meta.dirname, "..", "..", "..");
+
+function aFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "shim-dev-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+function modeOf(...path: string[]): number {
+  return statSync(join(...path)).mode & 0o777;
+}
+
+/** A file that all may read. */
+function wide(text: string, ...path: string[]): string {
+  const file = join(...path);
+  writeFileSync(file, text);
+  chmodSync(file, 0o644);
+  return file;
+}
+
+it("[DV3] what was there with wider modes is readable by its user only; what a link leads to is left alone", () => {
+  const folder = aFolder();
+  const objects = join(folder, ".wrangler", "state", "v3", "do");
+  mkdirSync(objects, { recursive: true });
+  for (const path of [folder, join(folder, ".wrangler"), objects]) chmodSync(path, 0o755);
+  wide("rows", objects, "one.sqlite");
+  const elsewhere = wide("of another program", folder, "elsewhere");
+  symlinkSync(elsewhere, join(objects, "link"));
+  makePrivate(join(folder, ".wrangler"));
+  expect([modeOf(folder, ".wrangler"), modeOf(objects), modeOf(objects, "one.sqlite")]).toEqual([0o700, 0o700, 0o600]);
+  expect([modeOf(elsewhere), modeOf(folder)]).toEqual([0o644, 0o755]);
+  makePrivate(join(folder, "new"));
+  expect(modeOf(folder, "new")).toBe(0o700);
+});
+
+it("[DV4] secrets that are missing are made and added; those that are there stay", () => {
+  vi.spyOn(console, "error").mockReturnValue();
+  const folder = aFolder();
+  const path = join(folder, ".dev.vars");
+  const first = secretsIn(path);
+  expect(modeOf(path)).toBe(0o600);
+  expect(Object.values(first).map(({ length }) => length)).toEqual([43, 43]);
+  expect(secretsIn(path)).toEqual(first);
+  const own = "of-my-own-and-long-enough-to-be-one";
+  wide(`# mine\nSHIM_ADMIN_SECRET="${own}"\nSHIM_SIGNING_SECRET=\nOTHER=1`, path);
+  const second = secretsIn(path);
+  expect(second.SHIM_ADMIN_SECRET).toBe(own);
+  expect(second.SHIM_SIGNING_SECRET).toHaveLength(43);
+  expect(parseEnv(readFileSync(path, "utf8"))).toEqual({ ...second, OTHER: "1" });
+  expect(modeOf(path)).toBe(0o600);
+});
+
+it("[DV4] a secret that could be guessed is refused with what to do, and nothing is written", () => {
+  const path = wide("SHIM_ADMIN_SECRET=hunter2\n", aFolder(), ".dev.vars");
+  expect(() => secretsIn(path)).toThrow(
+    `SHIM_ADMIN_SECRET has 7 characters; at least 32 are needed. Delete its line in ${path}: the next \`npm run dev\` makes a random one.`,
+  );
+  expect(readFileSync(path, "utf8")).toBe("SHIM_ADMIN_SECRET=hunter2\n");
+});
+
+it("[DV4] `npm run deploy` with a secret that could be guessed deploys nothing", () => {
+  const env = { PATH: "", SHIM_ADMIN_SECRET: "hunter2" };
+  const ran = spawnSync(process.execPath, [join(root, "scripts", "deploy.ts")], { env, encoding: "utf8" });
+  expect([ran.status, ran.stdout]).toEqual([1, ""]);
+  expect(ran.stderr).toMatch(/^SHIM_ADMIN_SECRET has 7 characters; at least 32 are needed\. Nothing was deployed/);
+});
+
+it("[DV5] a folder is locked by one process, until it is released or that process is killed", () => {
+  const folder = aFolder();
+  const script = `
+    import { lock } from ${JSON.stringify(join(root, "scripts", "dev-folder.ts"))};
+    try { lock(${JSON.stringify(folder)}); console.log("locked"); } catch (error) { console.log(error.message); }
+    process.kill(process.pid, "SIGKILL");`;
+  const another = (): string =>
+    spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" }).stdout;
+  expect([another(), another()]).toEqual(["locked\n", "locked\n"]);
+  const release = lock(folder);
+  expect(another()).toContain(`Another \`npm run dev\` uses ${folder}, which is made for one.`);
+  release();
+  expect(another()).toBe("locked\n");
+  expect(modeOf(folder, "dev.lock")).toBe(0o600);
+});
+
+it("[DV1] [DV2] one program starts the local runtime, and no other starts any", () => {
+  const starters = ["src", "scripts", "demo", "bench", "test"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+      .filter((name) => /\.(ts|mjs)$/.test(name))
+      .map((name) => join(folder, name))
+      .filter((name) =>
+        /from "(miniflare|wrangler|workerd)"|bin", "wrangler|new Miniflare/.test(
+          readFileSync(join(root, name), "utf8"),
+        ),
+      ),
+  );
+  // One of the others only deploys, one reads the configuration.
+  expect(starters.sort()).toEqual([
+    "scripts/deploy.ts",
+    "scripts/local-runtime.ts",
+    "test/node/scripts/dev-folder.test.ts",
+    "test/node/scripts/local-runtime.test.ts",
+  ]);
+});

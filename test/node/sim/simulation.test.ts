@@ -1,0 +1,128 @@
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { bugNamed, bugs } from "../../sim/bugs.ts";
+import { simulate, type Outcome } from "../../sim/run.ts";
+import { command, play, type Command } from "../../sim/script.ts";
+
+/** As many as come through all that [SM13] asks for; a million is a step of CI, by `npm run sim`. */
+const events = 100_000;
+const seed = 3;
+/** Many days, each with another weather. */
+const day = 8_000;
+const timeout = 180_000;
+
+let clean: Outcome | undefined;
+function cleanRun(): Outcome {
+  return (clean ??= simulate({ seed, events, day }));
+}
+
+it(
+  "[SM1] [SM2] [SM3] [SM4] [SM5] [SM6] [SM7] [SM8] [SM9] [SM14] [SM15] [SM16] [SM17] [SM18] [SM19] [SM20] [SM21] [SM22] every rule holds in a long run",
+  () => {
+    const { violation, events: done } = cleanRun();
+    expect(violation, `npm run sim -- --events ${events} --seed ${seed} --day ${day}`).toBeNull();
+    expect(done).toBeGreaterThanOrEqual(events);
+  },
+  timeout,
+);
+
+it(
+  "[SM13] a run comes through all that it is made for",
+  () => {
+    const { counts } = cleanRun();
+    expect(reached.filter((name) => !counts.has(name))).toEqual([]);
+  },
+  timeout,
+);
+
+const reached = [
+  "request lost, reply lost, request again, patience over, hint, ping, pong, alarm late, alarm lost, alarm again",
+  "watchdog found what was due, host died before the commit, host died after the commit, deploy, notices a closed socket",
+  "fault: short pause, fault: pause, fault: long pause, fault: suspend, fault: suspend with a step, fault: clock stepped",
+  "fault: clock set, fault: crash, fault: machine crash, fault: cut off, fault: socket broken, fault: network away",
+  "fault: backup, fault: restore, restored, fault: host clock set ahead, fault: host clock set back, fault: deploy, fault: admin, goes on, machine wakes, clocks jumped, process starts beside another, death attested",
+  "granted at once, granted to one who waited, stands in line, lease ran out",
+  "offline: left, offline: closed, offline: timeout, offline: attested",
+  "guarded write accepted, write refused: stale_token, write refused: version_mismatch, write repeated",
+  "watch told, watch compacted, copy compared, messages read, message repeated",
+  "refused: lease_held, refused: not_holder, refused: session_in_use, refused: chat_offline, refused: chat_replaced",
+  "refused: owner_alive",
+  "task begins: queued, task begins: blocked, task begins: scheduled, task begins: dead",
+  "submit repeated, submit of a known key, circle refused, refused: duplicate_task, refused: unknown_task",
+  "token, token again, token lost, token after a failure, queue forgot, task given, took what was given, task moved",
+  "task taken, task received again, progress went along, results went along, task forgotten, refused: chat_draining",
+  "tasks.start accepted, tasks.heartbeat accepted, tasks.extend accepted, end of a claim repeated, refused: stale_claim",
+  "attempt: done, attempt: failed, attempt: timeout, attempt: stalled, attempt: chat_offline, attempt: chat_left",
+  "attempt: not_started, attempt: released, attempt: cancelled, attempt: moved, told of a cancellation, replayed",
+  "attempt: budget_exceeded, task: budget_exceeded, task went as one too many",
+  "task: failed, task: poison, task: expired, task: dependency, task: discarded, task: cancelled",
+  "at night: done, at night: dead, at night: cancelled, accepted task accounted for, task pruned, cancelled before it was seen",
+].flatMap((names) => names.split(", "));
+
+/** What happens in a run, in words. */
+function told(from: number): string[] {
+  const lines: string[] = [];
+  simulate({ seed: from, events: 3_000, trace: (line) => lines.push(line) });
+  return lines;
+}
+
+it("[SM10] the same seed gives the same run", () => {
+  const first = told(5);
+  expect(told(5)).toEqual(first);
+  expect(told(6)).not.toEqual(first);
+});
+
+it("[SM10] a violation prints the command that shows it again", { timeout }, () => {
+  const main = join(import.meta.dirname, "..", "..", "sim", "main.ts");
+  const run = (...args: string[]): string => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: "utf8" });
+    expect({ status, stderr }).toMatchObject({ status: 1 });
+    return `${stdout}${stderr}`;
+  };
+  const output = run("--bug", "token-not-raised", "--seed", "3", "--events", "20000");
+  const again = /again: npm run sim -- (.*)/.exec(output)?.[1]?.split(" ") ?? [];
+  expect(/violation.*/.exec(run(...again))?.[0]).toBe(/violation.*/.exec(output)?.[0]);
+});
+
+const lists = fc.array(command, { maxLength: 60, size: "max" });
+
+it("[SM11] the rules hold for whatever list of commands", { timeout }, () => {
+  fc.assert(
+    fc.property(lists, (list) => {
+      const { violation } = play(list);
+      if (violation) throw violation;
+    }),
+    { numRuns: 150, seed },
+  );
+});
+
+it("[SM11] a list that breaks a rule is shrunk to the few commands that matter", { timeout }, () => {
+  const bug = bugNamed("guards-lost");
+  const { failed, counterexample } = fc.check(
+    fc.property(lists, (list) => play(list, bug).violation === null),
+    { numRuns: 500, seed: 7 },
+  );
+  const [list] = counterexample as [Command[]];
+  expect({ failed, isShort: list.length <= 8 }).toEqual({ failed: true, isShort: true });
+  expect(list).toContainEqual(expect.objectContaining({ do: "act" }));
+  expect(play(JSON.parse(JSON.stringify(list)) as Command[], bug).violation).toMatchObject({ rule: "guard" });
+  expect(play(list).violation).toBeNull();
+});
+
+it.each(bugs)("[SM12] is caught within $within events from each of three seeds: $name, $about", { timeout }, (bug) => {
+  const caught = [1, 2, 3].map(
+    (from) => simulate({ seed: from, events: bug.within, bug, day: 3_000 }).violation !== null,
+  );
+  expect(caught).toEqual([true, true, true]);
+});
+
+it("[SM12] where a rare bug is looked for, nothing is found without it", { timeout }, () => {
+  const found = bugs.flatMap(({ name, focus }) => {
+    if (!focus) return [];
+    const { violation } = simulate({ seed, events: 4_000, bug: { name, about: "", within: 0, focus }, day: 2_000 });
+    return violation ? [`${name}: ${violation.message}`] : [];
+  });
+  expect(found).toEqual([]);
+});

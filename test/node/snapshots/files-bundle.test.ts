@@ -1,0 +1,247 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { makeBundle, type BundleResult } from "../../../src/snapshots/make-bundle.ts";
+import type { RestoreOutcome } from "../../../src/snapshots/restore-files.ts";
+import { restoreReceived, type RestoreReceivedInput } from "../../../src/snapshots/restore-received.ts";
+import {
+  commitAll,
+  contents,
+  fingerprint,
+  git,
+  GIT_ENV,
+  HOST,
+  makeProject,
+  T0,
+  taken,
+  temporaryFolder,
+  write,
+  type Done,
+  type GitProject,
+} from "../../support/git-project.ts";
+
+type Made = Extract<BundleResult, { state: "made" }>;
+
+/** A project with a remote, and a clone of that on another machine. */
+function twoClones(files: Record<string, string | Buffer>): { there: GitProject; here: GitProject } {
+  const there = makeProject(files);
+  const origin = join(there.root, "origin.git");
+  git(there.root, "clone", "-q", "--bare", there.project, origin);
+  git(there.project, "remote", "add", "origin", origin);
+  git(there.project, "fetch", "-q", "origin");
+  const root = temporaryFolder();
+  const project = join(root, "project");
+  git(root, "clone", "-q", origin, project);
+  return { there, here: { root, project, snapshots: join(root, "home", "snapshots") } };
+}
+
+function bundled(from: GitProject, snapshot: Done, maxBytes = 8_388_608): Promise<BundleResult> {
+  const { repository, commit, head } = snapshot;
+  const { project, snapshots } = from;
+  const signal = new AbortController().signal;
+  return makeBundle({
+    env: GIT_ENV,
+    snapshots,
+    repository,
+    commit,
+    head,
+    project,
+    maxBytes,
+    now: T0,
+    timeoutMs: 60_000,
+    signal,
+  });
+}
+
+async function made(from: GitProject, snapshot: Done, maxBytes?: number): Promise<Made> {
+  const bundle = await bundled(from, snapshot, maxBytes);
+  if (bundle.state !== "made") throw new Error(JSON.stringify(bundle));
+  return bundle;
+}
+
+function received(
+  here: GitProject,
+  snapshot: Done,
+  { bytes, needs }: Pick<Made, "bytes" | "needs">,
+  into: RestoreReceivedInput["into"] = join(here.root, "restored"),
+): Promise<RestoreOutcome> {
+  const { project, snapshots } = here;
+  return restoreReceived({
+    ...HOST,
+    project,
+    snapshots,
+    commit: snapshot.commit,
+    bundle: bytes,
+    needs,
+    into,
+    now: T0,
+    timeoutMs: 60_000,
+  });
+}
+
+function refusalOf(outcome: RestoreOutcome): { code: string; message: string } {
+  if (outcome.ok) throw new Error("it was restored");
+  return outcome.error;
+}
+
+it("[GS60] [GS61] the uncommitted files of a project come back in a clone of it, byte for byte, and nothing else is written there", async () => {
+  const large = Buffer.from(Array.from({ length: 300_000 }, (_, at) => (at * at * 31) % 251));
+  const { there, here } = twoClones({ "a.txt": "a\n", "gone.txt": "gone\n", "large.bin": large });
+  rmSync(join(there.project, "gone.txt"));
+  write(there.project, { "a.txt": "changed\n", "new/b\nc.txt": "new\n", "run.sh": "#!/bin/sh\n" });
+  chmodSync(join(there.project, "run.sh"), 0o755);
+  symlinkSync("a.txt", join(there.project, "link"));
+  const snapshot = await taken(there);
+  const before = fingerprint(join(there.project, ".git"));
+  const bundle = await made(there, snapshot);
+  expect(fingerprint(join(there.project, ".git"))).toEqual(before);
+  expect(readdirSync(there.snapshots)).toHaveLength(1);
+  // What the clone has is not in it.
+  expect(bundle.bytes.length).toBeLessThan(3_000);
+  expect(bundle.needs).toEqual([snapshot.head]);
+  const [atHome, work] = [fingerprint(join(here.project, ".git")), contents(here.project)];
+  const outcome = await received(here, snapshot, bundle);
+  expect(outcome).toMatchObject({ ok: true, value: { notRestored: [], branch: null } });
+  expect(contents(join(here.root, "restored"))).toEqual(contents(there.project));
+  expect([fingerprint(join(here.project, ".git")), contents(here.project)]).toEqual([atHome, work]);
+  // Nothing of it stays in SHIM's folder.
+  const [repository = ""] = readdirSync(here.snapshots);
+  expect(readdirSync(here.snapshots)).toEqual([repository]);
+  expect(git(join(here.snapshots, repository), "count-objects", "-v")).toMatch(/count: 0\n[^]*in-pack: 0\n/);
+});
+
+it("[GS60] commits that were not pushed come along, and a branch has them as its history", async () => {
+  const { there, here } = twoClones({ "a.txt": "a\n" });
+  const pushed = git(there.project, "rev-parse", "HEAD").trim();
+  write(there.project, { "a.txt": "second\n" });
+  const second = commitAll(there.project, "second");
+  write(there.project, { "c.txt": "third\n" });
+  const third = commitAll(there.project, "third");
+  write(there.project, { "a.txt": "not committed\n" });
+  const snapshot = await taken(there);
+  const bundle = await made(there, snapshot);
+  expect(bundle.needs).toEqual([pushed]);
+  const into = { project: here.project, branch: "work" };
+  expect(await received(here, snapshot, bundle, into)).toMatchObject({
+    ok: true,
+    value: { branch: { parent: third } },
+  });
+  expect(git(here.project, "log", "--format=%H", "work").split("\n").slice(1, 4)).toEqual([third, second, pushed]);
+  expect(git(here.project, "show", "work:a.txt")).toBe("not committed\n");
+  expect(git(here.project, "status", "--porcelain")).toBe("");
+  // The care of every restore.
+  expect(refusalOf(await received(here, snapshot, bundle, into)).code).toBe("branch_exists");
+  expect(refusalOf(await received(here, snapshot, bundle, here.project)).code).toBe("folder_not_empty");
+});
+
+it("[GS60] where the commits are too large the files come without them; what is too large without them is not sent", async () => {
+  const { there, here } = twoClones({ "a.txt": "a\n" });
+  const noise = Buffer.from(crypto.getRandomValues(new Uint8Array(60_000)));
+  write(there.project, { "noise.bin": noise });
+  commitAll(there.project, "large");
+  rmSync(join(there.project, "noise.bin"));
+  commitAll(there.project, "small again");
+  write(there.project, { "b.txt": "b\n" });
+  const snapshot = await taken(there);
+  expect((await made(there, snapshot)).bytes.length).toBeGreaterThan(60_000);
+  const small = await made(there, snapshot, 20_000);
+  expect(await received(here, snapshot, small)).toMatchObject({ ok: true });
+  expect(contents(join(here.root, "restored"))).toEqual(contents(there.project));
+  const branch = await received(here, snapshot, small, { project: here.project, branch: "work" });
+  expect(branch).toMatchObject({ ok: true, value: { branch: { parent: null } } });
+  expect(await bundled(there, snapshot, 100)).toEqual({ state: "too_large" });
+  expect(readdirSync(there.snapshots)).toHaveLength(1);
+});
+
+it("[GS60] a project without a remote, before its first commit, or with objects of SHA-256 is sent whole", async () => {
+  for (const [files, init] of [
+    [{ "a.txt": "a\n" }, []],
+    [{}, []],
+    [{ "a.txt": "a\n" }, ["--object-format=sha256"]],
+  ] as const) {
+    const there = makeProject(files, ...init);
+    write(there.project, { "b.txt": "b\n" });
+    const snapshot = await taken(there);
+    const bundle = await made(there, snapshot);
+    expect(bundle.needs).toEqual([]);
+    const here = makeProject({ "other.txt": "other\n" }, ...init);
+    expect(await received(here, snapshot, bundle)).toMatchObject({ ok: true });
+    expect(contents(join(here.root, "restored"))).toEqual(contents(there.project));
+  }
+});
+
+it("[GS62] without the commit it is based on a bundle is refused: the commit is named, and nothing is written", async () => {
+  const { there, here } = twoClones({ "a.txt": "a\n" });
+  write(there.project, { "a.txt": "second\n" });
+  commitAll(there.project, "second");
+  git(there.project, "push", "-q", "origin", "main");
+  write(there.project, { "a.txt": "not committed\n" });
+  const snapshot = await taken(there);
+  const bundle = await made(there, snapshot);
+  const { code, message } = refusalOf(await received(here, snapshot, bundle));
+  expect([code, message]).toEqual(["commit_missing", expect.stringContaining(snapshot.head ?? "no head")]);
+  expect(message).toContain("git fetch");
+  expect(existsSync(join(here.root, "restored"))).toBe(false);
+  git(here.project, "fetch", "-q");
+  expect(await received(here, snapshot, bundle)).toMatchObject({ ok: true });
+});
+
+it("[GS61] a bundle that was cut or changed, or names what is not in it, is refused, and nothing is written", async () => {
+  const { there, here } = twoClones({ "a.txt": "a\n" });
+  write(there.project, { "b.txt": "b\n".repeat(5_000) });
+  const snapshot = await taken(there);
+  const { bytes, needs } = await made(there, snapshot);
+  const changed = Buffer.from(bytes);
+  changed[bytes.length - 40] = (changed[bytes.length - 40] ?? 0) ^ 1;
+  for (const bad of [
+    bytes.subarray(0, bytes.length - 10),
+    bytes.subarray(0, 30),
+    changed,
+    Buffer.from("no bundle\n\n"),
+  ])
+    expect(["bundle_unusable", "restore_failed"]).toContain(
+      refusalOf(await received(here, snapshot, { bytes: bad, needs })).code,
+    );
+  const other = { ...snapshot, commit: "0".repeat(40) };
+  expect(refusalOf(await received(here, other, { bytes, needs })).code).toBe("snapshot_missing");
+  expect(refusalOf(await received(here, snapshot, { bytes, needs: ["--output=/tmp/x"] })).code).toBe("bundle_unusable");
+  expect(existsSync(join(here.root, "restored"))).toBe(false);
+  expect(readdirSync(here.snapshots)).toHaveLength(1);
+});
+
+it("[GS63] settings that a snapshot of another machine brings run no command and name no file", async () => {
+  const { there, here } = twoClones({ "a.txt": "a\n" });
+  write(there.project, { ".gitattributes": "*.txt filter=evil\n", "a.txt": "changed\n" });
+  const snapshot = await taken(there);
+  const mark = join(here.root, "ran");
+  const settings = [`filter.evil.smudge=touch ${mark}`, `core.fsmonitor=touch ${mark}`, "core.eol=lf"];
+  const message = `Work\n\n${JSON.stringify({ head: "--help", branch: null, settings })}\n`;
+  const commit = git(snapshot.repository, "commit-tree", `${snapshot.commit}^{tree}`, "-m", message).trim();
+  const evil = { ...snapshot, commit };
+  const bundle = await made(there, evil);
+  expect(await received(here, evil, bundle)).toMatchObject({ ok: true });
+  expect(await received(here, evil, bundle, { project: here.project, branch: "work" })).toMatchObject({ ok: true });
+  expect(existsSync(mark)).toBe(false);
+});
+
+it("[GS60] what a killed process has left is cleared, and one that is stopped leaves nothing", async () => {
+  const { there } = twoClones({ "a.txt": "a\n" });
+  write(there.project, { "b.txt": "b\n" });
+  const snapshot = await taken(there);
+  mkdirSync(join(there.snapshots, "bundle-left"));
+  const { repository, commit, head } = snapshot;
+  const { project, snapshots } = there;
+  const input = {
+    env: GIT_ENV,
+    snapshots,
+    repository,
+    commit,
+    head,
+    project,
+    maxBytes: 1_000_000,
+    now: T0,
+    timeoutMs: 60_000,
+  };
+  expect(await makeBundle({ ...input, signal: AbortSignal.abort() })).toMatchObject({ state: "failed" });
+  expect(readdirSync(there.snapshots)).toHaveLength(1);
+});

@@ -1,0 +1,74 @@
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { expect, it } from "vitest";
+import type { Connection, OpenOptions } from "../../../src/store/driver.ts";
+import { openNodeSqlite } from "../../../src/store/driver-node-sqlite.ts";
+import { Store } from "../../../src/store/store.ts";
+import { aCliHome, ids, seed } from "../../support/cli-home.ts";
+import { T0, tempHome } from "../../support/temp-store.ts";
+
+/** SQLite on a disk that takes no write: nothing below `home` can be opened. */
+function readOnlyBelow(home: string): (options: OpenOptions) => Connection {
+  return (options) => {
+    if (!options.path.startsWith(home)) return openNodeSqlite(options);
+    throw Object.assign(new Error("attempt to write a readonly database"), { code: "ERR_SQLITE_ERROR", errcode: 8 });
+  };
+}
+
+it("[ST91] on a read-only disk everything that is stored can be read, with its newest rows, and nothing is left behind", async () => {
+  const home = aCliHome();
+  seed(home);
+  const { runtime, paths } = home;
+  // The log holds the newest rows.
+  const copy = `${paths.home}-copy`;
+  cpSync(paths.home, copy, { recursive: true });
+  const database = join(copy, "shim.db");
+  const options = { path: database, driver: readOnlyBelow(copy), now: runtime.now, busyMs: 0 };
+  expect(() => new Store(options).read(() => 1, 0)).toThrow("read-only");
+  const before = readdirSync(tmpdir()).filter((name) => /^shim-\w{6}$/.test(name));
+  const store = new Store({ ...options, canReadCopy: true });
+  const makeRuntime = async () => ({
+    runtime: { ...runtime, store },
+    driver: "node:sqlite" as const,
+    fallbackReason: null,
+  });
+  const commands = [
+    ["sessions", "--json"],
+    ["sessions", "show", ids.dead],
+    ["checkpoints"],
+    ["search", "work"],
+    ["explain", ids.dead],
+    ["resume", ids.dead, "--print"],
+    ["export"],
+    ["up", "--once"],
+  ];
+  for (const argv of commands) {
+    const ran = await home.shimWith({ makeRuntime }, ...argv);
+    expect([argv, ran.code, ran.out.length > 50]).toEqual([argv, 0, true]);
+  }
+  expect((await home.shimWith({ makeRuntime }, "name", ids.dead, "new name")).err).toContain("read-only");
+  store.close();
+  expect(readdirSync(tmpdir()).filter((name) => /^shim-\w{6}$/.test(name))).toEqual(before);
+});
+
+it("[ST90] a store that is a link to a disk that is not there is refused, and not begun anew", () => {
+  const paths = tempHome();
+  mkdirSync(dirname(paths.database), { recursive: true });
+  symlinkSync("/nonexistent/disk/shim.db", paths.database);
+  const store = new Store({ path: paths.database, driver: openNodeSqlite, now: () => T0 });
+  const message = /is a link to \/nonexistent\/disk\/shim\.db, which is not there/;
+  expect(() => store.read(() => 1, 0)).toThrow(message);
+  expect(() => store.write(() => 1)).toThrow(message);
+  expect(lstatSync(paths.database).isSymbolicLink()).toBe(true);
+  expect(existsSync("/nonexistent")).toBe(false);
+});
+
+it("[ST90] a link in a circle is a clear error", () => {
+  const paths = tempHome();
+  mkdirSync(dirname(paths.database), { recursive: true });
+  execFileSync("ln", ["-s", paths.database, paths.database]);
+  const store = new Store({ path: paths.database, driver: openNodeSqlite, now: () => T0 });
+  expect(() => store.write(() => 1)).toThrow(/cannot be opened/);
+});

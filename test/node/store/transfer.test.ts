@@ -1,0 +1,188 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import type { Sql } from "../../../src/shared/sql.ts";
+import { openBetterSqlite3 } from "../../../src/store/driver-better-sqlite3.ts";
+import { exportLines, type ExportFilter } from "../../../src/store/export-lines.ts";
+import { importLines, type ImportResult } from "../../../src/store/import-lines.ts";
+import type { Store } from "../../../src/store/store.ts";
+import { addCheckpoint, addJournal, addSession, column, plantRest, searched } from "../../support/store-rows.ts";
+import { T0, tempStore } from "../../support/temp-store.ts";
+import { aState } from "../../support/work-states.ts";
+
+const TABLES = ["sessions", "journal", "checkpoints", "signals", "crashes", "recoveries"];
+
+it("[ST70] an export is one header and one JSON record a line, with nothing of this machine's processes", () => {
+  const { store } = filled();
+  const lines = exported(store).map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(lines[0]).toEqual({ type: "header", format: "shim-export", version: 1, exportedAt: T0 + 5 });
+  const one = "session journal journal journal checkpoint checkpoint signal crash recovery";
+  expect(lines.slice(1).map(({ type }) => type)).toEqual(`${one} session checkpoint`.split(" "));
+  expect(lines[5]).toMatchObject({ state: aState({ goal: "first" }), session_id: "one" });
+  expect(JSON.stringify(lines)).not.toContain("owner");
+});
+
+it("[ST70] every column of a session but its process is exported", () => {
+  const { store } = filled();
+  const columns = store.read((sql) => column(sql, "SELECT name FROM pragma_table_info('sessions')"), []).map(String);
+  const session = JSON.parse(exported(store)[1] ?? "") as object;
+  const processes = ["owner_boot", "owner_pid", "owner_start", "waiting_for", "waiting_since"];
+  // How the processes of this machine have watched it.
+  const marks = ["risk_covered", "risk_pending", "risk_below_at", "worked_at", "death_at"];
+  expect([...Object.keys(session), ...processes, ...marks].sort()).toEqual([...columns, "type"].sort());
+});
+
+it("[ST70] an export may be of one session, one project, or what was seen since", () => {
+  const { store } = filled();
+  const sessions = (filter: ExportFilter): unknown[] =>
+    exported(store, filter)
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .filter(({ type }) => type === "session")
+      .map(({ id }) => id);
+  expect(sessions({ session: "two" })).toEqual(["two"]);
+  expect(sessions({ project: "/p" })).toEqual(["one"]);
+  expect(sessions({ since: T0 + 1 })).toEqual(["two"]);
+  expect(sessions({ project: "/p", since: T0 + 1 })).toEqual([]);
+});
+
+it("[ST70] a large store is read in portions", () => {
+  const { store } = tempStore(openBetterSqlite3);
+  store.write((sql) => {
+    for (let n = 0; n < 250; n++) addSession(sql, { id: `s${n}` });
+    for (let n = 0; n < 250; n++) addJournal(sql, { session: "s7", key: `k${n}` });
+  });
+  expect(exported(store)).toHaveLength(501);
+});
+
+it("[ST71] what is exported comes back whole in another store, and a second time adds nothing", () => {
+  const { store } = filled();
+  const other = tempStore(openBetterSqlite3).store;
+  expect(imported(other, exported(store))).toEqual({ added: 11, skipped: 0, refused: [] });
+  expect(contents(other)).toEqual(contents(store));
+  expect(exported(other)).toEqual(exported(store));
+  expect(other.write((sql) => searched(sql, "newest"))).toHaveLength(1);
+  expect(imported(other, exported(store))).toEqual({ added: 0, skipped: 11, refused: [] });
+  expect(imported(store, exported(store))).toEqual({ added: 0, skipped: 11, refused: [] });
+});
+
+it("[ST71] places in the journal are those of the new store", () => {
+  const { store } = filled();
+  const other = tempStore(openBetterSqlite3).store;
+  other.write((sql) => {
+    for (let n = 0; n < 10; n++) addJournal(sql, { session: "mine", key: `k${n}` });
+  });
+  imported(other, exported(store));
+  const folded = other.read(
+    (sql) => column(sql, "SELECT journal_seq FROM checkpoints WHERE session_id = 'one' ORDER BY seq"),
+    [],
+  );
+  expect(folded).toEqual([11, 12]);
+  expect(other.read((sql) => column(sql, "SELECT seq FROM journal WHERE key = 'after'"), [])).toEqual([13]);
+});
+
+it("[ST71] a newer state of a known session is added, an older one that was pruned here is not", () => {
+  const { store } = filled();
+  const early = exported(store, { session: "one" });
+  store.write((sql) => sql.run("DELETE FROM checkpoints WHERE id = 'cp1'"));
+  expect(imported(store, early)).toMatchObject({ added: 0 });
+  store.write((sql) => sql.run("DELETE FROM checkpoints WHERE id = 'cp2'"));
+  expect(imported(store, early)).toMatchObject({ added: 2 });
+});
+
+it("[ST72] one bad line, and nothing is added; each is named with its number", () => {
+  const { store } = filled();
+  const good = exported(store);
+  const [header = "", session = "", journal = ""] = good;
+  const other = tempStore(openBetterSqlite3).store;
+  other.write((sql) => addSession(sql, { id: "mine" }));
+  const cases: [string[], number, RegExp][] = [
+    [[], 1, /empty/],
+    [["no json"], 1, /not one JSON value/],
+    [good.slice(1), 1, /the first line must say format "shim-export", version 1/],
+    [[header.replace('"version":1', '"version":2'), ...good.slice(1)], 1, /version 1/],
+    [[...good, "{}"], 13, /type/],
+    [[...good, session], 13, /session one comes twice/],
+    [[header, journal], 2, /must follow the line of that session/],
+    [[...good.slice(0, 3), journal], 4, /not in its order/],
+    [good.map((line) => line.replace('"goal":"first"', '"goal":"other"')), 6, /cp1 was changed/],
+    [good.map((line) => line.replace('"done":[]', '"done":[1]')), 6, /state.done/],
+    [good.map((line) => line.replace('"kind":"prompt","text":"text"', '"kind":"prompt","text":5')), 3, /body.text/],
+    [good.map((line) => line.replace('"started_at":', '"started_at":-')), 2, /started_at/],
+    [good.map((line) => line.replace('"id":"one"', '"id":"one\\u0000"')), 2, /id: .*letters, digits/],
+    [[header, `"${"x".repeat(16 * 1024 * 1024)}"`], 2, /longer than/],
+    [[header, `${"[".repeat(200_000)}${"]".repeat(200_000)}`], 2, /not one JSON value/],
+  ];
+  for (const [lines, line, reason] of cases) {
+    const answer = imported(other, lines);
+    expect([answer.added, answer.skipped]).toEqual([0, 0]);
+    expect([line, answer.refused[0]]).toEqual([line, { line, reason: expect.stringMatching(reason) as string }]);
+  }
+  expect(contents(other).map((rows) => rows.length)).toEqual([1, 0, 0, 0, 0, 0]);
+  expect(imported(other, [...good, "", " "])).toMatchObject({ added: 11, refused: [] });
+});
+
+it("[ST72] a file full of rubbish is given up after a few reasons", () => {
+  const { store } = filled();
+  const lines = [...exported(store), ...Array.from({ length: 1_000 }, () => "rubbish")];
+  expect(imported(store, lines).refused).toHaveLength(20);
+});
+
+it("[ST72] no input makes an import throw or leave a part of it", () => {
+  const { store } = filled();
+  const good = exported(store);
+  const other = tempStore(openBetterSqlite3).store;
+  other.write((sql) => addSession(sql, { id: "mine" }));
+  const before = contents(other);
+  const mutated = fc.tuple(fc.nat(good.length - 1), fc.nat(), fc.oneof(fc.string(), fc.json()));
+  fc.assert(
+    fc.property(mutated, ([index, at, put]) => {
+      const line = good[index] ?? "";
+      const cut = at % (line.length + 1);
+      const answer = imported(other, good.with(index, line.slice(0, cut) + put + line.slice(cut + 1)));
+      if (answer.refused.length > 0) expect(contents(other)).toEqual(before);
+      else
+        other.write((sql) =>
+          TABLES.forEach((table) => sql.run(`DELETE FROM ${table} WHERE ${owner(table)} <> 'mine'`)),
+        );
+    }),
+    { numRuns: 300 },
+  );
+});
+
+function filled(): { store: Store } {
+  const { store } = tempStore(openBetterSqlite3);
+  store.write((sql) => {
+    addSession(sql, { id: "one" });
+    const first = addJournal(sql, { session: "one", key: "first" });
+    const second = addJournal(sql, { session: "one", key: "second" });
+    addJournal(sql, { session: "one", key: "after" });
+    addCheckpoint(sql, { id: "cp1", session: "one", journalSeq: first, state: aState({ goal: "first" }) });
+    addCheckpoint(sql, {
+      id: "cp2",
+      session: "one",
+      at: T0 + 1,
+      journalSeq: second,
+      summary: "the newest",
+      state: aState({ goal: "second", state: { b: 1, a: ["ä", null, 0.5], "2": { "1": true } } }),
+    });
+    plantRest(sql, "one", "x");
+    addSession(sql, { id: "two", project: "/q", lastSeenAt: T0 + 1, endedAt: T0 + 1 });
+    addCheckpoint(sql, { id: "cp3", session: "two", state: aState() });
+  });
+  return { store };
+}
+
+function exported(store: Store, filter: ExportFilter = {}): string[] {
+  return store.read((sql) => [...exportLines(sql, T0 + 5, filter)], []);
+}
+
+function imported(store: Store, lines: string[]): ImportResult {
+  return store.write((sql) => importLines(sql, lines));
+}
+
+function contents(store: Store): unknown[][] {
+  return store.read((sql: Sql) => TABLES.map((table) => sql.all(`SELECT * FROM ${table} ORDER BY 1, 2`)), []);
+}
+
+function owner(table: string): string {
+  return table === "sessions" ? "id" : "session_id";
+}

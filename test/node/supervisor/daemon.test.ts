@@ -1,0 +1,200 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { openBetterSqlite3 } from "../../../src/store/driver-better-sqlite3.ts";
+import { SupervisorState } from "../../../src/supervisor/supervisor-state.ts";
+import { SupervisorDesk } from "../../support/supervisor-desk.ts";
+
+const job = { kind: "command", command: ["make", "all"] } as const;
+const one = { watch: { job } };
+
+it("[SU3] [SU4] starts what crashed again after its wait, and a loop no more", async () => {
+  const desk = new SupervisorDesk(one);
+  await desk.begin();
+  expect(desk.runs).toHaveLength(1);
+  for (const [wait, runs] of [
+    [1_000, 2],
+    [2_000, 3],
+    [4_000, 4],
+    [8_000, 5],
+  ] as const) {
+    await desk.end(137);
+    await desk.pass(wait - 1);
+    expect(desk.runs).toHaveLength(runs - 1);
+    await desk.pass(1);
+    expect(desk.runs).toHaveLength(runs);
+  }
+  await desk.end(137);
+  expect(desk.told("ended").at(-1)).toMatchObject({ phase: "looping", againInMs: null });
+  await desk.pass(3_600_000);
+  expect(desk.runs).toHaveLength(5);
+  desk.state.requestRestart("job");
+  await desk.pass(2_000);
+  expect(desk.runs).toHaveLength(6);
+  await desk.end(137);
+  expect(desk.told("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 1_000 });
+});
+
+it("[SU1] [SU2] [SU14] what has finished or was stopped stays so, until the user wants it again", async () => {
+  for (const [code, phase] of [
+    [0, "finished"],
+    [143, "stopped"],
+  ] as const) {
+    const desk = new SupervisorDesk(one);
+    await desk.begin();
+    await desk.end(code);
+    await desk.pass(100_000);
+    expect([desk.runs.length, desk.told("ended").at(-1)?.phase]).toEqual([1, phase]);
+    desk.state.requestRestart("job");
+    await desk.pass(2_000);
+    expect(desk.runs).toHaveLength(2);
+    // Once for each time.
+    await desk.end(code);
+    await desk.pass(100_000);
+    expect(desk.runs).toHaveLength(2);
+  }
+});
+
+it("[SU12] asked to end it ends what it runs, each as it is used to, and the next one goes on", async () => {
+  const desk = new SupervisorDesk(
+    {
+      watch: {
+        job: { ...job, stopMs: 3_000 },
+        worker: { kind: "worker", args: ["--config", "w.yaml"], stopMs: 70_000 },
+        done: job,
+      },
+    },
+    { env: { SHIM_TOKEN: "t" } },
+  );
+  await desk.begin();
+  const [first, worker, done] = desk.runs.map(({ program }) => program);
+  // A worker is SHIM itself.
+  expect([first?.env["SHIM_TOKEN"], worker?.env["SHIM_TOKEN"]]).toEqual([undefined, "t"]);
+  expect([first?.interruptMs, first?.graceMs]).toEqual([0, 3_000]);
+  expect([worker?.interruptMs, worker?.args.slice(1)]).toEqual([70_000, ["worker", "--config", "w.yaml"]]);
+  expect(done?.command).toBe("make");
+  await desk.end(0);
+  desk.stop();
+  expect(await desk.over()).toBe("asked");
+  expect(desk.told("ending")).toEqual([{ type: "ending", reason: "asked to end" }]);
+  const phases = ["job", "worker", "done"].map((name) => desk.state.get(name)?.restarts.phase);
+  expect(phases).toEqual(["due", "due", "finished"]);
+  expect(desk.state.get("job")?.restarts).toMatchObject({ crashes: [], reason: "it ended with its supervisor" });
+});
+
+it("[SU9] [SU12] what is running is on the disk before it is started, and was no crash when the supervisor vanished", async () => {
+  const desk = new SupervisorDesk(one);
+  await desk.begin();
+  const path = join(desk.runtime.paths.home, "supervisor", "state.json");
+  const atStart = readFileSync(path, "utf8");
+  expect(desk.state.get("job")?.restarts.phase).toBe("running");
+  const next = new SupervisorDesk(one);
+  mkdirSync(join(next.runtime.paths.home, "supervisor"));
+  writeFileSync(join(next.runtime.paths.home, "supervisor", "state.json"), atStart);
+  await next.begin();
+  expect(next.runs).toHaveLength(1);
+  expect(next.state.get("job")?.restarts).toMatchObject({ phase: "running", crashes: [], failures: 0 });
+});
+
+it("[SU12] what is known of a program begins anew when its settings change; a damaged file is said", async () => {
+  const desk = new SupervisorDesk(one);
+  await desk.begin();
+  await desk.end(0);
+  const known = (command: readonly [string, ...string[]]): string =>
+    desk.state.stateFor("job", { kind: "command", command: [...command], restart: "on-crash", stopMs: 10_000 }, 0)
+      .restarts.phase;
+  expect([known(["make", "all"]), known(["make", "test"])]).toEqual(["finished", "due"]);
+  const path = join(desk.runtime.paths.home, "supervisor", "state.json");
+  for (const text of ["{", '{"programs": 5}', ""]) {
+    writeFileSync(path, text);
+    expect(SupervisorState.open(desk.runtime.paths.home)).toEqual({ ok: false, error: `${path} is damaged` });
+  }
+});
+
+it("[SU1] a program that cannot be started has crashed, and the reason is told", async () => {
+  const desk = new SupervisorDesk(one);
+  await desk.begin();
+  desk.runs[0]?.cannotStart("there is no program make");
+  await desk.pass(1);
+  await expect.poll(() => desk.told("ended").at(-1)?.reason).toBe("it cannot be started: there is no program make");
+});
+
+/** A file stands where the supervisor's folder should be. */
+function breakFolder({ runtime }: SupervisorDesk): string {
+  const folder = join(runtime.paths.home, "supervisor");
+  rmSync(folder, { recursive: true });
+  writeFileSync(folder, "");
+  return folder;
+}
+
+it("[SU12] what cannot be written down now is tried again, and the others go on", async () => {
+  const desk = new SupervisorDesk({ watch: { job, other: { kind: "command", command: ["other"] } } });
+  await desk.begin();
+  const folder = breakFolder(desk);
+  desk.runs[0]?.end(137);
+  await expect
+    .poll(() => desk.told("problem"))
+    .toEqual([{ type: "problem", name: "job", message: expect.stringMatching(/EEXIST|ENOTDIR/) }]);
+  await desk.pass(29_000);
+  rmSync(folder);
+  expect(desk.runs).toHaveLength(2);
+  await desk.pass(2_000);
+  expect(desk.runs.map(({ program }) => program.command)).toEqual(["make", "other", "make"]);
+  expect(desk.state.get("job")?.restarts.phase).toBe("running");
+});
+
+it("[SU2] [SU12] what has finished is not begun again because that could not be written down", async () => {
+  const desk = new SupervisorDesk(one);
+  await desk.begin();
+  const folder = breakFolder(desk);
+  desk.runs[0]?.end(0);
+  await expect.poll(() => desk.told("problem").length).toBe(1);
+  await desk.pass(100_000);
+  rmSync(folder);
+  await desk.pass(100_000);
+  expect([desk.runs.length, desk.state.get("job")?.restarts.phase]).toEqual([1, "finished"]);
+});
+
+it("[SU12] a store that cannot be read is said once, and the chats are looked at again", async () => {
+  const desk = new SupervisorDesk({ watch: { chats: { kind: "sessions" } } });
+  desk.runtime.store.write(() => undefined);
+  await desk.begin();
+  // Another program brings a schema that this one cannot read, and takes it back.
+  const other = openBetterSqlite3({ path: desk.runtime.paths.database, readOnly: false, busyMs: 0 });
+  const spoil = (): unknown => other.run("INSERT INTO migrations VALUES (999, 'later', 999, 1)");
+  spoil();
+  await desk.pass(20_000);
+  const problem = { type: "problem", name: null, message: expect.stringMatching(/newer/) };
+  expect(desk.told("problem")).toEqual([problem]);
+  other.run("DELETE FROM migrations WHERE id = 999");
+  await desk.pass(2_000);
+  spoil();
+  await desk.pass(2_000);
+  expect(desk.told("problem")).toEqual([problem, problem]);
+  other.close();
+});
+
+it("[SU13] it ends when it uses more memory than it may, in good order", async () => {
+  const desk = new SupervisorDesk({ ...one, memoryLimitMb: 256 });
+  await desk.begin();
+  desk.runtime.processes.use(1, 256 * 1_048_576);
+  await desk.pass(2_000);
+  expect(desk.told("ending")).toEqual([]);
+  desk.runtime.processes.use(1, 256 * 1_048_576 + 1);
+  await desk.pass(2_000);
+  expect(await desk.over()).toBe("memory");
+  expect(desk.told("ending")).toEqual([{ type: "ending", reason: "it uses more than 256 MB" }]);
+  expect(desk.state.get("job")?.restarts.phase).toBe("due");
+});
+
+it("[SU9] output is told line by line, without its secrets", async () => {
+  const desk = new SupervisorDesk(one);
+  await desk.begin();
+  const token = `ghp_${"a1B2".repeat(9)}`;
+  desk.runs[0]?.program.onLine(`using ${token}`);
+  desk.runs[0]?.program.onStderr(`bad ${token}\n`);
+  expect(desk.told("output").map(({ text }) => text)).toEqual([
+    expect.stringMatching(/^using \[redacted:/),
+    expect.stringMatching(/^bad \[redacted:[^\n]*$/),
+  ]);
+});

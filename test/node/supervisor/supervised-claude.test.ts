@@ -1,0 +1,213 @@
+import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { pause } from "../../../src/store/pause.ts";
+import { dismiss } from "../../../src/local-mcp/recovery/recover.ts";
+import * as journal from "../../../src/local-mcp/sessions/journal.ts";
+import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
+import { init, lines, result, says } from "../../support/fake-claude.ts";
+import { aLiveChat, checkpointsOf, sessionOf, type LiveChat } from "../../support/supervised-sessions.ts";
+import { SupervisorDesk } from "../../support/supervisor-desk.ts";
+
+const prompt = "Fix the parser.";
+const fix = { kind: "claude", folder: "project", prompt, args: ["--model", "opus"] } as const;
+
+async function aDesk(): Promise<SupervisorDesk> {
+  const desk = new SupervisorDesk({ watch: { fix } }, { env: { PATH: "/bin", SHIM_X_TOKEN: "t", OTHER: "x" } });
+  mkdirSync(join(desk.folder, "project"));
+  await desk.begin();
+  return desk;
+}
+
+function valueAfter(desk: SupervisorDesk, option: string): string | undefined {
+  const { args = [] } = desk.runs.at(-1)?.program ?? {};
+  return args.includes(option) ? args[args.indexOf(option) + 1] : undefined;
+}
+
+/** The session that it was told to work in has begun. */
+function live(desk: SupervisorDesk, change: Partial<LiveChat> = {}): string {
+  const id = valueAfter(desk, "--session-id") ?? valueAfter(desk, "--resume") ?? "";
+  aLiveChat(desk.runtime, { id, pid: 500 + desk.runs.length, ...change });
+  return id;
+}
+
+async function crash(desk: SupervisorDesk, code = 137): Promise<void> {
+  desk.runtime.processes.kill(500 + desk.runs.length);
+  await desk.end(code);
+  await desk.pass(10_000);
+}
+
+it("[SU7] begins with the prompt in a session of SHIM's choice, with its server and hooks, and none of its secrets", async () => {
+  const desk = await aDesk();
+  const { program } = desk.runs[0]!;
+  expect([program.command, program.cwd, program.input]).toEqual(["claude", join(desk.folder, "project"), prompt]);
+  expect(valueAfter(desk, "--session-id")).toMatch(/^[0-9a-f-]{36}$/);
+  expect(valueAfter(desk, "--model")).toBe("opus");
+  const [mcp, settings] = ["--mcp-config", "--settings"].map((option) =>
+    readFileSync(valueAfter(desk, option)!, "utf8"),
+  );
+  expect([mcp, settings]).toEqual([expect.stringContaining("shim.mjs"), expect.stringContaining("SessionStart")]);
+  expect(program.env).toEqual({ PATH: "/bin", SHIM_HOME: desk.runtime.paths.home });
+  expect(desk.told("started")[0]).toMatchObject({ name: "fix", session: valueAfter(desk, "--session-id") });
+});
+
+it("[SU6] [SU7] after a crash the session is resumed where its transcript is whole, and its last checkpoint is there", async () => {
+  const desk = await aDesk();
+  const id = live(desk);
+  const { transcriptPath } = sessionOf(desk.runtime, id)!;
+  const said = {
+    type: "assistant",
+    message: { role: "assistant", content: [{ type: "text", text: "It is line 7." }] },
+  };
+  appendFileSync(transcriptPath!, `${JSON.stringify({ ...said, sessionId: id, uuid: "u1" })}\n`);
+  await crash(desk);
+  expect(desk.runs).toHaveLength(2);
+  expect(valueAfter(desk, "--resume")).toBe(id);
+  expect(desk.runs[1]?.program.args).not.toContain("--session-id");
+  expect(desk.runs[1]?.program.input).toMatch(/interrupted.*Go on from where you stopped/);
+  expect(checkpointsOf(desk.runtime, id)).toEqual([expect.stringMatching(/^detached: .*make the parser/s)]);
+});
+
+it("[SU6] nothing is saved during a pause", async () => {
+  const desk = await aDesk();
+  const id = live(desk);
+  desk.runtime.store.write((sql) => pause(sql, desk.runtime.now(), null, null));
+  await crash(desk);
+  expect(checkpointsOf(desk.runtime, id)).toEqual([]);
+  expect(valueAfter(desk, "--resume")).toBe(id);
+});
+
+it("[SU7] where its transcript is not whole a new session begins with the prompt and the brief, and nobody else is offered the old one", async () => {
+  const desk = await aDesk();
+  const first = live(desk, { transcript: '{"type":"user","ses' });
+  await crash(desk);
+  const second = valueAfter(desk, "--session-id");
+  expect(second).not.toBe(first);
+  const { input } = desk.runs[1]!.program;
+  expect(input.startsWith(`${prompt}\n\n`)).toBe(true);
+  expect(input).toContain(first);
+  expect(input).toContain("make the parser accept empty input");
+  expect(sessionOf(desk.runtime, first)).toMatchObject({ recovery: "offered", recoveryBy: second });
+  // It dies before it began: the next one goes on with the first, too.
+  await crash(desk);
+  const third = valueAfter(desk, "--session-id");
+  expect([first, second]).not.toContain(third);
+  expect(desk.runs[2]?.program.input).toContain(first);
+  expect(sessionOf(desk.runtime, first)).toMatchObject({ recoveryBy: third });
+});
+
+it("[SU7] a session that Claude Code does not take up again gets a successor", async () => {
+  for (const last of [
+    result({ is_error: true, subtype: "error_during_execution", num_turns: 0 }),
+    result({ is_error: true, subtype: "success", terminal_reason: "prompt_too_long" }),
+  ]) {
+    const desk = await aDesk();
+    const id = live(desk);
+    await crash(desk);
+    expect(valueAfter(desk, "--resume")).toBe(id);
+    for (const line of lines(init(), last).split("\n")) desk.runs[1]?.program.onLine(line);
+    await crash(desk, 1);
+    expect(valueAfter(desk, "--resume")).toBeUndefined();
+    expect(desk.runs[2]?.program.input).toContain(id);
+  }
+});
+
+it("[SU1] [SU7] a session that has ended is never begun again, whatever its exit code; nor one that another chat goes on with, or that was dismissed", async () => {
+  const finished = await aDesk();
+  const id = live(finished);
+  finished.runtime.store.write((sql) => sessions.end(sql, finished.runtime.now(), id, "other"));
+  await crash(finished, 1);
+  expect([finished.runs.length, finished.told("ended").at(-1)?.phase]).toEqual([1, "finished"]);
+  // The user wants it again: that is another session.
+  finished.state.requestRestart("fix");
+  await finished.pass(2_000);
+  expect([finished.runs.length, finished.runs[1]?.program.input]).toEqual([2, prompt]);
+  for (const take of ["recovered", "dismissed"] as const) {
+    const desk = await aDesk();
+    const dead = live(desk);
+    desk.runtime.processes.kill(501);
+    await desk.end(137);
+    if (take === "dismissed") dismiss(desk.runtime, dead);
+    else desk.runtime.store.write((sql) => sessions.setRecovery(sql, desk.runtime.now(), dead, "recovered", "other"));
+    await desk.pass(10_000);
+    expect([desk.runs.length, desk.told("ended").at(-1)?.phase]).toEqual([1, "finished"]);
+  }
+});
+
+it("[SU7] a session that somebody else runs is waited for", async () => {
+  const desk = await aDesk();
+  const id = live(desk);
+  desk.runtime.processes.kill(501);
+  await desk.end(137);
+  aLiveChat(desk.runtime, { id, pid: 900 });
+  // By the user, in a terminal.
+  desk.runtime.store.write((sql) =>
+    sql.run("UPDATE sessions SET owner_pid = 900, owner_start = ?", desk.runtime.processes.facts(900)!.start),
+  );
+  await desk.pass(100_000);
+  expect([desk.runs.length, desk.told("held")]).toEqual([
+    1,
+    [{ type: "held", name: "fix", reason: `session ${id} runs already (pid 900)` }],
+  ]);
+  desk.runtime.processes.kill(900);
+  await desk.pass(40_000);
+  expect(valueAfter(desk, "--resume")).toBe(id);
+});
+
+it("[SU5] a usage limit is waited for: as the stream tells it, or the client's hook", async () => {
+  const told = await aDesk();
+  live(told);
+  const resetsAt = Math.floor(told.runtime.now() / 1_000) + 3_600;
+  const limit = { type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } };
+  const end = result({ is_error: true, result: "You've hit your limit" });
+  for (const line of lines(init(), limit, says({ error: "rate_limit" }), end).split("\n")) {
+    told.runs[0]?.program.onLine(line);
+  }
+  told.runtime.processes.kill(501);
+  await told.end(1);
+  expect(told.told("ended").at(-1)).toMatchObject({ phase: "due", reason: "a usage limit was reached" });
+  await told.pass(3_500_000);
+  expect(told.runs).toHaveLength(1);
+  await told.pass(200_000);
+  expect(told.runs).toHaveLength(2);
+  const hooked = await aDesk();
+  const id = live(hooked);
+  const text = "rate_limit: You've hit your session limit";
+  hooked.runtime.store.write((sql) => journal.append(sql, id, hooked.runtime.now(), "f", { kind: "failure", text }));
+  hooked.runtime.processes.kill(501);
+  await hooked.end(1);
+  expect(hooked.told("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 300_000 });
+});
+
+it("[SU5] a limit that it got past is none", async () => {
+  const desk = await aDesk();
+  live(desk);
+  for (const line of lines(init(), says({ error: "rate_limit" }), says({ text: "Go on." })).split("\n")) {
+    desk.runs[0]?.program.onLine(line);
+  }
+  desk.runtime.processes.kill(501);
+  await desk.end(137);
+  expect(desk.told("ended").at(-1)).toMatchObject({ reason: "it was ended by signal 9", againInMs: 1_000 });
+});
+
+it("[SU7] what it answers last is told, without secrets", async () => {
+  const desk = await aDesk();
+  live(desk);
+  const token = `ghp_${"a1B2".repeat(9)}`;
+  desk.runs[0]?.program.onLine(lines(result({ result: `Done with ${token}.` })).trim());
+  expect(desk.told("output").map(({ text }) => text)).toEqual([expect.stringMatching(/^Done with \[redacted:/)]);
+});
+
+it("[SU6] [SU12] a store that takes nothing keeps nobody from his work, and it is said", async () => {
+  const desk = await aDesk();
+  live(desk);
+  const { store } = desk.runtime;
+  store.write((sql) =>
+    sql.run("CREATE TRIGGER full BEFORE INSERT ON checkpoints BEGIN SELECT RAISE(ABORT, 'no room'); END"),
+  );
+  await crash(desk);
+  expect(desk.told("problem")).toEqual([
+    expect.objectContaining({ message: expect.stringMatching(/^the last checkpoint of/) }),
+  ]);
+  expect(desk.runs).toHaveLength(2);
+});

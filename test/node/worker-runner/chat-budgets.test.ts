@@ -1,0 +1,125 @@
+import { appendFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { statusOf } from "../../../src/cli/commands/setup/statusline/status-line.ts";
+import { twoMates, type Mate, type TeamDesk } from "../../support/team-desk.ts";
+import { anAssistantLine } from "../../support/transcripts.ts";
+
+let responses = 0;
+
+/** The model has answered with so many tokens; the client writes that down. */
+function answered(mate: Mate, tokens: number): void {
+  const usage = { input_tokens: 0, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: tokens };
+  const id = `msg_${(responses += 1)}`;
+  const timestamp = new Date(mate.runtime.now()).toISOString();
+  appendFileSync(mate.claude.transcript, `${anAssistantLine({ id, usage }, { requestId: id, timestamp })}\n`);
+}
+
+async function withTask(budget: Record<string, number>): Promise<{ desk: TeamDesk; one: Mate; other: Mate }> {
+  const mates = await twoMates();
+  mates.desk.call("tasks.submit", { tasks: [{ type: "a", budget }] });
+  await mates.one.ask("shim_next");
+  await mates.desk.time.pass(100);
+  return mates;
+}
+
+function denied({ claude }: Mate, tool = "Bash"): string | undefined {
+  const printed = claude.tell("PreToolUse", {
+    tool_name: tool,
+    tool_input: {},
+    tool_use_id: `toolu_x${(responses += 1)}`,
+  });
+  return printed.hookSpecificOutput?.permissionDecision;
+}
+
+it("[BU8] an interactive chat's tokens, cost and time are told with its task's heartbeats and its report", async () => {
+  const { desk, one } = await withTask({});
+  answered(one, 1_000);
+  one.claude.use("Bash");
+  const line = { session_id: one.claude.session, cost: { total_cost_usd: 0.5 }, model: { id: "claude-opus-5-5" } };
+  statusOf(one.runtime, JSON.stringify(line));
+  await desk.time.pass(60_000);
+  expect(desk.call("budgets.get", {})).toMatchObject({
+    today: { tokens: 1_000, costMicros: 500_000 },
+    chats: [{ chat: one.claude.session, used: { tokens: 1_000, costMicros: 500_000 } }],
+  });
+  answered(one, 200);
+  one.claude.use("Bash");
+  await one.ask("shim_report", { outcome: "done" });
+  await desk.time.pass(1_000);
+  expect(desk.call("budgets.get", {}).today.tokens).toBe(1_200);
+  answered(one, 5_000);
+  one.claude.use("Bash");
+  await desk.time.pass(60_000);
+  // What it uses without a task is no task's.
+  expect(desk.call("budgets.get", {}).today.tokens).toBe(1_200);
+});
+
+it("[BU10] at four fifths of a budget the user and the chat are told once", async () => {
+  const { one } = await withTask({ tokens: 1_000 });
+  answered(one, 700);
+  expect(one.claude.use("Bash")).toEqual({});
+  answered(one, 150);
+  const { systemMessage, hookSpecificOutput } = one.claude.use("Bash");
+  expect(systemMessage).toContain("task 1 has used 850 tokens of 1,000 tokens");
+  expect(hookSpecificOutput?.additionalContext).toBe(systemMessage);
+  expect(one.claude.use("Bash")).toEqual({});
+  expect(denied(one)).toBeUndefined();
+});
+
+it("[BU11] [BU12] at the limit the next tool call is denied, but for SHIM's own tools; the task ends, and it stays so until the user says something", async () => {
+  const { desk, one } = await withTask({ tokens: 1_000 });
+  answered(one, 1_000);
+  expect(denied(one)).toBe("deny");
+  expect(denied(one, "mcp__shim__shim_report")).toBeUndefined();
+  expect(denied(one, "mcp__plugin_shim_shim__shim_report")).toBeUndefined();
+  await desk.time.pass(60_000);
+  expect(desk.call("tasks.get", { task: 1 })).toMatchObject({ state: "dead" });
+  expect(denied(one)).toBe("deny");
+  one.claude.prompt("never mind the task, go on");
+  expect(denied(one)).toBeUndefined();
+});
+
+it("[BU12] a prompt does not lift the denial of a task that the chat still has", async () => {
+  const { one } = await withTask({ tokens: 1_000 });
+  answered(one, 1_000);
+  expect(denied(one)).toBe("deny");
+  one.claude.prompt("go on");
+  expect(denied(one)).toBe("deny");
+  await one.call("shim_report", { outcome: "failed", note: "too dear" });
+  one.claude.prompt("then do the other thing");
+  expect(denied(one)).toBeUndefined();
+});
+
+it("[BU11] a budget of dollars counts what the client itself says", async () => {
+  const { one } = await withTask({ costMicros: 1_000_000 });
+  const redraw = (cost: number): void => {
+    statusOf(one.runtime, JSON.stringify({ session_id: one.claude.session, cost: { total_cost_usd: cost } }));
+  };
+  redraw(0.9);
+  expect(denied(one)).toBeUndefined();
+  redraw(1.1);
+  expect(denied(one)).toBe("deny");
+});
+
+it("[BU11] without a budget, and without a task, nothing is denied", async () => {
+  const { one, other } = await withTask({});
+  for (const mate of [one, other]) {
+    answered(mate, 10_000_000);
+    expect(denied(mate)).toBeUndefined();
+  }
+});
+
+it("[BU13] a limit that was raised meanwhile is heard of with the next heartbeat", async () => {
+  const { desk, one } = await twoMates();
+  const limit = (tokens: number): unknown => desk.call("settings.set", { settings: { budgets: { task: { tokens } } } });
+  limit(1_000);
+  desk.call("tasks.submit", { tasks: [{ type: "a" }] });
+  await one.ask("shim_next");
+  await desk.time.pass(100);
+  answered(one, 1_000);
+  limit(9_000);
+  expect(denied(one)).toBe("deny");
+  await desk.time.pass(60_000);
+  expect(denied(one)).toBeUndefined();
+  expect(desk.call("tasks.get", { task: 1 })).toMatchObject({ state: "running" });
+});

@@ -1,0 +1,141 @@
+import { expect, it } from "vitest";
+import { EdgeChatLink } from "../../../src/coordinator-client/edge-chat-link.ts";
+import { aClient, registered, value, type TestClient } from "../../support/edge-chats.ts";
+import { FakeEdge, token } from "../../support/edge-server.ts";
+import { look } from "../../support/takers.ts";
+import { ofEvents, startWorker, type WorkerAtWork, type WorkerWish } from "../../support/work-desk.ts";
+
+interface EdgeWorker extends Omit<WorkerAtWork, "pid"> {
+  readonly made: TestClient;
+}
+
+function aWorker(edge: FakeEdge, wish: WorkerWish = {}): EdgeWorker {
+  const made = aClient(edge);
+  const { machine } = made;
+  const link = new EdgeChatLink(made.client, { setTimer: machine.setTimer });
+  return { ...startWorker({ machine, name: "w", link, process: "process of w" }, wish), made };
+}
+
+async function submit(edge: FakeEdge, overrides: object = {}): Promise<number> {
+  const { tasks } = value(await edge.host.call("tasks.submit", { tasks: [{ type: "build", ...overrides }] }));
+  return tasks[0]?.task ?? 0;
+}
+
+/** What the consumer of the queue does with a token, and what follows for the connections. */
+function giveOut(edge: FakeEdge): void {
+  look(edge.host);
+  edge.tell();
+}
+
+async function ends(edge: FakeEdge, task: number): Promise<string[]> {
+  return value(await edge.host.call("tasks.history", { task })).attempts.map(({ end }) => end);
+}
+
+it("[EC22] a client hears that a task or a message may be there, or a task is to be given up, and looks after each registration", async () => {
+  const edge = new FakeEdge();
+  const { client } = await registered(edge, "a");
+  const heard: string[] = [];
+  const stop = client.onHint((news) => heard.push(news));
+  edge.host.hints.push(
+    { kind: "task", chat: "a" },
+    { kind: "task", chat: "b" },
+    { kind: "message", chat: "a", topic: null },
+  );
+  edge.tell();
+  await edge.time.pass(100);
+  expect(heard).toEqual(["task", "message"]);
+  edge.closeAll();
+  await edge.time.untilTrue(() => client.state === "connected" && heard.length > 2);
+  stop();
+  edge.host.hints.push({ kind: "task", chat: "a" });
+  edge.tell();
+  await edge.time.pass(100);
+  expect(heard).toEqual(["task", "message", "any"]);
+});
+
+it("[WK2] on the edge a task that is pushed is taken at once; one whose hint was lost with the next look", async () => {
+  const edge = new FakeEdge();
+  const worker = aWorker(edge);
+  await edge.time.pass(1_000);
+  await submit(edge);
+  giveOut(edge);
+  await edge.time.pass(50);
+  expect(worker.executor.attempts).toHaveLength(1);
+  worker.executor.last.end({ kind: "done", result: null });
+  await edge.time.pass(1_000);
+  await submit(edge);
+  await edge.time.pass(1_000);
+  expect(worker.executor.attempts).toHaveLength(1);
+  await edge.time.pass(15_000);
+  expect(worker.executor.attempts).toHaveLength(2);
+});
+
+it("[WK6] on the edge a cancelled task is stopped within a moment", async () => {
+  const edge = new FakeEdge();
+  const worker = aWorker(edge);
+  const task = await submit(edge);
+  await edge.time.untilTrue(() => worker.executor.attempts.length === 1);
+  await edge.time.pass(3_000);
+  await edge.host.call("tasks.cancel", { task, reason: "enough" });
+  edge.tell();
+  await edge.time.pass(100);
+  expect(worker.executor.last.run.signal.reason).toMatchObject({ kind: "cancelled" });
+  expect(ofEvents(worker, "ended")).toMatchObject([{ end: "cancelled", state: "cancelled" }]);
+});
+
+it("[WK7] a short loss of the connection is survived: the attempt goes on, and its result is told after the reconnect", async () => {
+  const edge = new FakeEdge();
+  const worker = aWorker(edge);
+  const task = await submit(edge);
+  await edge.time.untilTrue(() => worker.executor.attempts.length === 1);
+  await edge.time.pass(2_000);
+  edge.faults.isUnreachable = true;
+  await edge.deploy();
+  await edge.time.pass(20_000);
+  worker.executor.last.end({ kind: "done", result: "kept" });
+  await edge.time.pass(5_000);
+  edge.faults.isUnreachable = false;
+  await edge.time.untilTrue(() => ofEvents(worker, "ended").length > 0);
+  expect(ofEvents(worker, "ended")).toMatchObject([{ end: "done", state: "done" }]);
+  expect([value(await edge.host.call("tasks.get", { task })).result, await ends(edge, task)]).toEqual([
+    "kept",
+    ["done"],
+  ]);
+});
+
+it("[WK5] [WK7] of a worker that was cut off too long the work is stopped before another gets it, and it goes on with new work when it is back", async () => {
+  const edge = new FakeEdge();
+  const worker = aWorker(edge);
+  const task = await submit(edge, { heartbeatMs: 20_000 });
+  await edge.time.untilTrue(() => worker.executor.attempts.length === 1);
+  edge.faults.isUnreachable = true;
+  for (const connection of edge.connections) connection.freeze();
+  const { signal } = worker.executor.last.run;
+  await edge.time.untilTrue(() => signal.aborted);
+  expect(await ends(edge, task)).toEqual([]);
+  await edge.time.pass(60_000);
+  expect(await ends(edge, task)).not.toContain("done");
+  edge.faults.isUnreachable = false;
+  await edge.time.untilTrue(() => worker.executor.attempts.length === 2);
+  worker.executor.last.end({ kind: "done", result: null });
+  await edge.time.pass(1_000);
+  expect(value(await edge.host.call("tasks.get", { task })).state).toBe("done");
+});
+
+it("[WK1] a worker whose chat is taken over, or whose token is revoked, stops everything and says why it ends", async () => {
+  const edge = new FakeEdge();
+  const worker = aWorker(edge);
+  await submit(edge);
+  await edge.time.untilTrue(() => worker.executor.attempts.length === 1);
+  edge.revoke(token);
+  expect(await edge.time.until(worker.ended)).toMatchObject({ ok: false, error: { code: "chat_lost" } });
+  expect(worker.executor.last.run.signal.reason).toMatchObject({ kind: "lost" });
+});
+
+it("[WK1] a worker that is not let in says why", async () => {
+  const edge = new FakeEdge();
+  edge.faults.refuses = ({ name }) =>
+    name === "chats.register" ? { code: "forbidden", message: "the token is for looking only" } : null;
+  const worker = aWorker(edge);
+  expect(await edge.time.until(worker.ended)).toMatchObject({ ok: false, error: { code: "forbidden" } });
+});

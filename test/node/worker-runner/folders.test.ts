@@ -1,0 +1,318 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { dirname, join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { FixedFolder } from "../../../src/worker-runner/fixed-folder.ts";
+import { removeOldWorktrees } from "../../../src/worker-runner/old-worktrees.ts";
+import { git, GIT_ENV, temporaryFolder, write } from "../../support/git-project.ts";
+import { base62, draw, pem } from "../../support/secret-draw.ts";
+import { aTask, whereOf, Yard } from "../../support/work-yard.ts";
+
+it("[WK11] each task gets a worktree of its own; what was done is one commit by SHIM on a branch of its own, and the worktree goes", async () => {
+  const yard = new Yard();
+  const [one, other] = [await yard.open(aTask()), await yard.open(aTask(null, 8))];
+  expect(one.folder).not.toBe(other.folder);
+  expect(readFileSync(join(one.folder, "a.txt"), "utf8")).toBe("one\n");
+  write(one.folder, { "a.txt": "two\n", "new.txt": "new\n" });
+  const work = await one.finish();
+  expect(work?.branch).toMatch(/^shim\/task-7-[0-9a-f]{8}$/);
+  expect(yard.git("log", "-1", "--format=%an <%ae> %s", work?.commit ?? "")).toBe(
+    "SHIM <shim@localhost> shim: task 7: build, attempt 1",
+  );
+  expect(yard.git("show", `${work?.branch}:a.txt`)).toBe("two");
+  expect(yard.git("show", `${work?.branch}:new.txt`)).toBe("new");
+  expect(await one.release(false)).toBeNull();
+  expect([existsSync(one.folder), existsSync(dirname(one.folder)), existsSync(other.folder)]).toEqual([
+    false,
+    false,
+    true,
+  ]);
+  expect(readFileSync(join(yard.repository, "a.txt"), "utf8")).toBe("one\n");
+  expect(yard.git("status", "--porcelain")).toBe("");
+});
+
+it("[WK11] where nothing was changed no branch is left", async () => {
+  const yard = new Yard();
+  const place = await yard.open(aTask());
+  expect(await place.finish()).toMatchObject({ branch: null, commit: yard.git("rev-parse", "HEAD") });
+  expect([await place.release(false), yard.branches()]).toEqual([null, []]);
+});
+
+it("[WK19] worktrees of one repository are made and taken away at the same time, also while git cannot read one that is half made", async () => {
+  const yard = new Yard();
+  const half = join(yard.repository, ".git", "worktrees", "half");
+  write(half, { gitdir: `${join(yard.repository, "half", ".git")}\n`, HEAD: "ref: refs/heads/half\n", commondir: "" });
+  const opening = Promise.all(Array.from({ length: 6 }, (_, n) => yard.open(aTask(null, n + 1))));
+  // As when the other git goes on.
+  const mended = setTimeout(() => rmSync(half, { recursive: true }), 120);
+  onTestFinished(() => clearTimeout(mended));
+  const places = await opening;
+  expect(new Set(places.map(({ folder }) => folder)).size).toBe(6);
+  await Promise.all(places.map((place) => place.finish()));
+  expect(await Promise.all(places.map((place) => place.release(false)))).toEqual(places.map(() => null));
+  expect(yard.branches()).toEqual([]);
+});
+
+it("[WK11] new work begins from the base that was named", async () => {
+  const yard = new Yard();
+  git(yard.repository, "branch", "old");
+  write(yard.repository, { "a.txt": "later\n" });
+  git(yard.repository, "commit", "-qam", "later");
+  const place = await yard.open(aTask(), { base: "old" });
+  expect(readFileSync(join(place.folder, "a.txt"), "utf8")).toBe("one\n");
+  await expect(yard.open(aTask(), { base: "nowhere" })).rejects.toThrow();
+});
+
+it("[WK11] no hook of the project runs, and no commit is signed", async () => {
+  const yard = new Yard();
+  const hooks = join(yard.repository, ".git", "hooks");
+  mkdirSync(hooks, { recursive: true });
+  for (const name of ["post-checkout", "pre-commit", "commit-msg", "post-commit"]) {
+    writeFileSync(join(hooks, name), `#!/bin/sh\ntouch ${join(yard.root, "hooked")}\nexit 1\n`, { mode: 0o755 });
+  }
+  git(yard.repository, "config", "commit.gpgSign", "true");
+  const place = await yard.open(aTask());
+  write(place.folder, { "a.txt": "two\n" });
+  await place.save();
+  expect((await place.finish())?.branch).not.toBeNull();
+  expect(existsSync(join(yard.root, "hooked"))).toBe(false);
+});
+
+it("[WK11] work in progress is kept as a commit, and neither branch nor index of who works there is touched", async () => {
+  const yard = new Yard();
+  const place = await yard.open(aTask());
+  const head = yard.git("rev-parse", "HEAD");
+  expect(whereOf(place)).toMatchObject({ machine: "m1", folder: place.folder, commit: head });
+  write(place.folder, { "a.txt": "half\n", "b.txt": "staged by the program\n", "c.txt": "new\n" });
+  git(place.folder, "add", "b.txt");
+  await place.save();
+  const { commit } = whereOf(place);
+  expect(commit).not.toBe(head);
+  expect([yard.git("show", `${commit}:a.txt`), yard.git("show", `${commit}:c.txt`)]).toEqual(["half", "new"]);
+  expect(git(place.folder, "rev-parse", "HEAD").trim()).toBe(head);
+  expect(git(place.folder, "status", "--porcelain")).toBe(" M a.txt\nA  b.txt\n?? c.txt\n");
+  await place.finish();
+  expect(yard.git("for-each-ref", "refs/shim")).toBe("");
+});
+
+it("[WK11] new files that say by name or content that they hold secrets are not committed; the result names them, and the worktree stays", async () => {
+  const yard = new Yard();
+  const place = await yard.open(aTask());
+  const d = draw(29);
+  const secrets = {
+    ".env.local": "KEY=1\n",
+    "sub/id_rsa": "x\n",
+    "deploy dir/ä": pem(d, "OPENSSH PRIVATE KEY"),
+    "client.ts": `login("ghp_${d.chars(base62, 36)}");\n`,
+    "staged.ts": `login("ghp_${d.chars(base62, 36)}");\n`,
+  };
+  write(place.folder, { ...secrets, "a.txt": "two\n", "new.ts": "export {};\n" });
+  symlinkSync("/nowhere", join(place.folder, "link"));
+  git(place.folder, "add", "staged.ts");
+  git(place.folder, "init", "-q", "inner");
+  write(place.folder, { "inner/b.txt": "b\n" });
+  const kept = [".gitignore", "a.txt", "link", "new.ts"];
+  await place.save();
+  expect(yard.git("ls-tree", "-r", "--name-only", whereOf(place).commit).split("\n")).toEqual(kept);
+  const work = await place.finish();
+  expect(yard.git("ls-tree", "-r", "--name-only", work?.commit ?? "").split("\n")).toEqual(kept);
+  expect(new Map(work?.leftOut?.map(({ path, reason }) => [path, reason]))).toEqual(
+    new Map([
+      [".env.local", "its name says that it holds a secret"],
+      ["sub/id_rsa", "its name says that it holds a secret"],
+      ["deploy dir/ä", "it holds a private key"],
+      ["client.ts", "it holds a secret (github-token)"],
+      ["staged.ts", "it holds a secret (github-token)"],
+      ["inner/", "a git repository of its own"],
+    ]),
+  );
+  expect(await place.release(false)).toContain(place.folder);
+  for (const [path, text] of Object.entries(secrets)) expect(readFileSync(join(place.folder, path), "utf8")).toBe(text);
+});
+
+it("[WK11] a change that brings a secret into a file is not committed; one of a file that held a secret before is", async () => {
+  const yard = new Yard();
+  const token = `login("ghp_${draw(31).chars(base62, 36)}");\n`;
+  write(yard.repository, { "fixture.ts": token, "later.ts": "export {};\n" });
+  git(yard.repository, "add", ".");
+  git(yard.repository, "commit", "-qm", "second");
+  const place = await yard.open(aTask());
+  write(place.folder, { "fixture.ts": `${token}// more\n`, "later.ts": token });
+  const work = await place.finish();
+  expect(work?.leftOut).toEqual([
+    { path: "later.ts", reason: "it holds a secret (github-token); the last commit's version is kept" },
+  ]);
+  expect(yard.git("diff", "--name-only", "HEAD", work?.commit ?? "")).toBe("fixture.ts");
+  expect(await place.release(false)).toContain(place.folder);
+});
+
+it("[WK11] of many files that are left out the result names some and counts the rest", async () => {
+  const yard = new Yard();
+  const place = await yard.open(aTask());
+  write(place.folder, Object.fromEntries(Array.from({ length: 25 }, (_, n) => [`${n}.pem`, "x\n"])));
+  const work = await place.finish();
+  expect([work?.branch, work?.leftOut?.length, work?.leftOut?.at(-1)]).toEqual([
+    null,
+    21,
+    { path: "...", reason: "and 5 more" },
+  ]);
+});
+
+it("[WK12] the next attempt on the machine goes on in the same worktree once its worker is gone", async () => {
+  const yard = new Yard();
+  const first = await yard.open(aTask(), { pid: 1 });
+  write(first.folder, { "half.txt": "half\n" });
+  await first.save();
+  const task = aTask({ work: first.location() });
+  const beside = await yard.open(task, { pid: 2 });
+  expect([beside.folder === first.folder, beside.isContinued]).toEqual([false, true]);
+  expect(readFileSync(join(beside.folder, "half.txt"), "utf8")).toBe("half\n");
+  yard.processes.kill(1);
+  write(first.folder, { "later.txt": "after the last checkpoint\n" });
+  const next = await yard.open(task, { pid: 3 });
+  expect([next.folder, next.isContinued, next.notes]).toEqual([first.folder, true, []]);
+  expect((await next.finish())?.branch).toBe(whereOf(first).branch);
+  expect(yard.git("show", `${whereOf(first).branch}:later.txt`)).toBe("after the last checkpoint");
+});
+
+it("[WK12] a worktree in which a process still stands is left to it", async () => {
+  const yard = new Yard();
+  const first = await yard.open(aTask(), { pid: 1 });
+  const sitting = spawn("sleep", ["60"], { cwd: first.folder, stdio: "ignore" });
+  onTestFinished(() => void sitting.kill("SIGKILL"));
+  await new Promise((resolve) => sitting.once("spawn", resolve));
+  yard.processes.kill(1);
+  const task = aTask({ work: first.location() });
+  expect((await yard.open(task, { pid: 2 })).folder).not.toBe(first.folder);
+  const ended = new Promise((resolve) => sitting.once("exit", resolve));
+  sitting.kill("SIGKILL");
+  await ended;
+  expect((await yard.open(task, { pid: 3 })).folder).toBe(first.folder);
+});
+
+it("[WK12] what a dead worker has left running in the worktree, in whatever session, is ended, and the work goes on there", async () => {
+  const yard = new Yard();
+  const first = await yard.open(aTask(), { pid: 1 });
+  const { start = "" } = yard.processes.facts(1) ?? {};
+  const env = { ...process.env, SHIM_RUN: `1.${start}-55` };
+  const left = spawn("sleep", ["60"], { cwd: first.folder, env, stdio: "ignore", detached: true });
+  onTestFinished(() => void left.kill("SIGKILL"));
+  await new Promise((resolve) => left.once("spawn", resolve));
+  const ended = new Promise((resolve) => left.once("exit", (_code, signal) => resolve(signal)));
+  yard.processes.kill(1);
+  expect((await yard.open(aTask({ work: first.location() }), { pid: 2 })).folder).toBe(first.folder);
+  expect(await ended).toBe("SIGTERM");
+});
+
+it("[WK12] what was given back is gone on with by the same worker; what is gone begins from its last commit, as far as that is known here", async () => {
+  const yard = new Yard();
+  const first = await yard.open(aTask());
+  write(first.folder, { "half.txt": "half\n" });
+  await first.finish();
+  expect(await first.release(true)).toBeNull();
+  const again = await yard.open(aTask({ work: first.location() }));
+  expect([again.folder, again.isContinued]).toEqual([first.folder, true]);
+  git(yard.repository, "worktree", "remove", "--force", first.folder);
+  const anew = await yard.open(aTask({ work: first.location() }));
+  expect([anew.folder === first.folder, anew.isContinued]).toEqual([false, true]);
+  expect(readFileSync(join(anew.folder, "half.txt"), "utf8")).toBe("half\n");
+  const elsewhere = { machine: "m2", folder: "/there/tree", base: "0".repeat(40), commit: "1".repeat(40) };
+  const lost = await yard.open(aTask({ work: elsewhere }));
+  expect([lost.isContinued, existsSync(join(lost.folder, "half.txt"))]).toEqual([false, false]);
+  expect(lost.notes).toEqual([expect.stringMatching(/m2.*anew/)]);
+});
+
+it("[WK12] nothing that a checkpoint names is entered but a worktree of the same task that SHIM has made", async () => {
+  const yard = new Yard();
+  const own = await yard.open(aTask());
+  await own.release(true);
+  const where = whereOf(own);
+  for (const work of [
+    { ...where, folder: yard.repository },
+    { ...where, folder: join(yard.home, "..", "repository", "tree") },
+    { ...where, commit: "--upload-pack=x" },
+    { ...where, commit: "HEAD" },
+    "no object",
+  ]) {
+    const place = await yard.open(aTask({ work }));
+    expect(dirname(dirname(place.folder))).toBe(yard.home);
+    expect(place.folder).not.toBe(own.folder);
+  }
+  const others = await yard.open(aTask({ work: own.location() }, 8));
+  expect(others.folder).not.toBe(own.folder);
+});
+
+it("[WK13] nothing that is not committed is deleted: on another branch, or with a repository in it, the worktree stays", async () => {
+  const yard = new Yard();
+  const moved = await yard.open(aTask());
+  git(moved.folder, "checkout", "-q", "-b", "own-way");
+  write(moved.folder, { "a.txt": "elsewhere\n" });
+  expect(await moved.finish()).toMatchObject({ branch: "own-way" });
+  expect(await moved.release(false)).toMatch(/another branch/);
+  const nested = await yard.open(aTask(null, 8));
+  git(nested.folder, "init", "-q", "inner");
+  write(nested.folder, { "inner/x.txt": "x\n" });
+  await nested.finish();
+  expect(await nested.release(false)).toMatch(/not all in it is committed/);
+  expect([existsSync(moved.folder), existsSync(join(nested.folder, "inner", "x.txt"))]).toEqual([true, true]);
+});
+
+it("[WK13] a task that goes on keeps its worktree, with what git ignores", async () => {
+  const yard = new Yard();
+  const place = await yard.open(aTask());
+  write(place.folder, { "ignored/built.txt": "warm\n" });
+  await place.finish();
+  await place.release(true);
+  expect(existsSync(join(place.folder, "ignored", "built.txt"))).toBe(true);
+  expect(readdirSync(dirname(place.folder)).toSorted()).toEqual(["record.json", "tree"]);
+});
+
+it("[WK13] a worktree that nobody has come back to for a week goes when a worker begins, unless something in it is not committed", async () => {
+  const yard = new Yard();
+  const places = [await yard.open(aTask()), await yard.open(aTask(null, 8)), await yard.open(aTask(null, 9))];
+  const [done, dirty, used] = places.map(({ folder }) => folder);
+  for (const place of places) write(place.folder, { "a.txt": "two\n" });
+  for (const place of places.slice(0, 2)) {
+    await place.finish();
+    await place.release(true);
+  }
+  write(dirty ?? "", { "late.txt": "x" });
+  const sweep = (days: number): Promise<string[]> =>
+    removeOldWorktrees(yard.home, {
+      env: GIT_ENV,
+      processes: yard.processes,
+      now: () => Date.now() + days * 86_400_000,
+    });
+  expect(await sweep(6)).toEqual([]);
+  expect(await sweep(8)).toEqual([dirname(done ?? "")]);
+  expect([done, dirty, used].map((folder) => existsSync(folder ?? ""))).toEqual([false, true, true]);
+  expect(yard.branches()).toHaveLength(3);
+});
+
+it("[WK13] a worktree whose worker was killed before anything was done in it goes when the next worker begins", async () => {
+  const yard = new Yard();
+  const sweep = (): Promise<string[]> =>
+    removeOldWorktrees(yard.home, { env: GIT_ENV, processes: yard.processes, now: () => Date.now() });
+  const unused = await yard.open(aTask(), { pid: 2 });
+  const changed = await yard.open(aTask(null, 8), { pid: 2 });
+  const saved = await yard.open(aTask(null, 9), { pid: 2 });
+  for (const place of [changed, saved]) write(place.folder, { "a.txt": "two\n" });
+  await saved.save();
+  expect(await sweep()).toEqual([]);
+  yard.processes.kill(2);
+  expect(await sweep()).toEqual([dirname(unused.folder)]);
+  expect([unused, changed, saved].map(({ folder }) => existsSync(folder))).toEqual([false, true, true]);
+  expect(yard.branches()).toHaveLength(2);
+});
+
+it("[WK11] a given folder is worked in as it is", async () => {
+  const folder = temporaryFolder();
+  const place = await new FixedFolder(folder, "m1").open(aTask());
+  expect([place.folder, await place.finish(), await place.release(false), place.location()]).toEqual([
+    folder,
+    null,
+    null,
+    { machine: "m1", folder },
+  ]);
+  await expect(new FixedFolder(join(folder, "none"), "m1").open(aTask())).rejects.toThrow("there is no folder");
+});

@@ -1,0 +1,234 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { ClaimedTask } from "../../../src/contract/tasks.ts";
+import type { Json } from "../../../src/contract/values.ts";
+import { readInputWork, readTaskWork, type InputWork } from "../../../src/worker-runner/input-work.ts";
+import type { TaskFolder } from "../../../src/worker-runner/task-folder.ts";
+import { git, temporaryFolder, write } from "../../support/git-project.ts";
+import { aDependent, aTask, whereOf, Yard } from "../../support/work-yard.ts";
+
+function read(place: TaskFolder, name: string): string {
+  return readFileSync(join(place.folder, name), "utf8");
+}
+
+it("[WK30] a worktree begins with the commits of the tasks before; with nothing more done its branch holds them", async () => {
+  const yard = new Yard();
+  const one = await yard.done(aTask(null, 1), { "api.js": "api\n" });
+  const two = await yard.done(aTask(null, 2), { "db.js": "db\n" });
+  const before = [yard.git("rev-parse", "main"), yard.git("reflog", "main"), yard.git("status", "--porcelain")];
+  const place = await yard.open(aDependent({ 1: one, 2: two }));
+  expect([read(place, "api.js"), read(place, "db.js"), read(place, "a.txt")]).toEqual(["api\n", "db\n", "one\n"]);
+  expect(place.merged).toMatchObject({ tasks: [1, 2], conflicts: [] });
+  expect(git(place.folder, "status", "--porcelain")).toBe("");
+  const work = await place.finish();
+  expect(work).toMatchObject({ branch: whereOf(place).branch, base: work?.commit, machine: "m1" });
+  await place.release(false);
+  expect(yard.git("log", "--format=%an %s", "--merges", work?.commit ?? "")).toBe("SHIM shim: merge task-2");
+  expect([yard.git("rev-parse", "main"), yard.git("reflog", "main"), yard.git("status", "--porcelain")]).toEqual(
+    before,
+  );
+  const last = await yard.done(aDependent({ 9: work }, 10), { "tests.js": "tests\n" });
+  expect([last.base, yard.git("diff", "--name-only", last.base, last.commit)]).toEqual([work?.commit, "tests.js"]);
+});
+
+it("[WK30] the same inputs give the same tree whatever comes of the base, in the order of the dependencies", async () => {
+  const yard = new Yard();
+  const one = await yard.done(aTask(null, 1), { "one.txt": "1\n" });
+  const two = await yard.done(aTask(null, 2), { "two.txt": "2\n" });
+  const inOrder = async (task: ClaimedTask): Promise<string> => {
+    const place = await yard.open(task);
+    return git(place.folder, "log", "--format=%H", "-1").trim();
+  };
+  const first = await inOrder(aDependent({ 1: one, 2: two }));
+  expect(await inOrder(aDependent({ 1: one, 2: two }, 11))).toBe(first);
+  const turned = aDependent({ 1: one, 2: two }, 12);
+  const other = await inOrder({ ...turned, inputs: turned.inputs.toReversed() });
+  expect(yard.git("rev-parse", `${other}^1`)).toBe(two.commit);
+  write(yard.repository, { "later.txt": "later\n" });
+  git(yard.repository, "add", ".");
+  git(yard.repository, "commit", "-qm", "later");
+  const later = await yard.open(aDependent({ 1: one, 2: two }, 13));
+  expect(["one.txt", "two.txt", "later.txt"].map((name) => existsSync(join(later.folder, name)))).toEqual([
+    true,
+    true,
+    true,
+  ]);
+});
+
+it("[WK30] a task whose inputs are not to be merged begins from the base alone, and so does one whose inputs changed nothing", async () => {
+  const yard = new Yard();
+  const one = await yard.done(aTask(null, 1), { "api.js": "api\n" });
+  const none = await yard.done(aTask(null, 2), {});
+  const off = await yard.open(aDependent({ 1: one }), { isMerged: false });
+  expect(existsSync(join(off.folder, "api.js"))).toBe(false);
+  const plain: Json[] = [
+    none as unknown as Json,
+    "text",
+    null,
+    { branch: "x", commit: "--evil" },
+    { commit: one.commit },
+  ];
+  for (const [n, result] of plain.entries()) {
+    const place = await yard.open(aDependent({ 2: result }, 20 + n));
+    expect([place.merged.tasks, await place.finish()]).toMatchObject([[], { branch: null }]);
+  }
+});
+
+it("[WK30] no hook, merge driver, filter or signing program of the repository runs for a merge; git's own union driver does its work", async () => {
+  const yard = new Yard();
+  const ran = join(yard.root, "ran");
+  write(yard.repository, { "log.txt": "1\n", ".gitattributes": "*.txt merge=own\nlog.txt merge=union\n" });
+  git(yard.repository, "add", ".");
+  git(yard.repository, "commit", "-qm", "attributes");
+  yard.git("config", "merge.own.driver", `touch '${ran}'; true`);
+  yard.git("config", "commit.gpgSign", "true");
+  yard.git("config", "gpg.program", join(yard.root, "no-such-program"));
+  mkdirSync(join(yard.repository, ".git", "hooks"), { recursive: true });
+  for (const hook of [
+    "post-merge",
+    "pre-merge-commit",
+    "post-checkout",
+    "reference-transaction",
+    "prepare-commit-msg",
+  ]) {
+    const path = join(yard.repository, ".git", "hooks", hook);
+    writeFileSync(path, `#!/bin/sh\ntouch '${ran}'\n`, { mode: 0o755 });
+  }
+  const one = await yard.done(aTask(null, 1), { "log.txt": "1\n2\n", "b.txt": "b\n" });
+  const two = await yard.done(aTask(null, 2), { "log.txt": "1\n3\n", "c.txt": "c\n" });
+  const place = await yard.open(aDependent({ 1: one, 2: two }));
+  expect(read(place, "log.txt")).toBe("1\n2\n3\n");
+  expect(existsSync(ran)).toBe(false);
+});
+
+it("[WK31] inputs that contradict each other fail the task for good, with the files; merged into the base they do not", async () => {
+  const yard = new Yard();
+  const one = await yard.done(aTask(null, 1), { "a.txt": "first\n", "b.txt": "b\n" });
+  const two = await yard.done(aTask(null, 2), { "a.txt": "second\n" });
+  const task = aDependent({ 1: one, 2: two });
+  await expect(yard.open(task)).rejects.toMatchObject({
+    isRetryable: false,
+    message: expect.stringMatching(
+      /inputs of task 9: task 2 conflicts .* in a\.txt \(shim\/task-2-.*shim queue replay 9/,
+    ),
+  });
+  expect(yard.git("worktree", "list", "--porcelain").split("\n\n")).toHaveLength(1);
+  expect(yard.branches()).toHaveLength(2);
+  git(yard.repository, "merge", "-q", one.branch ?? "");
+  expect(() => git(yard.repository, "merge", "-q", two.branch ?? "")).toThrow();
+  write(yard.repository, { "a.txt": "both\n" });
+  git(yard.repository, "commit", "-qam", "resolved by hand");
+  const place = await yard.open(task);
+  expect(read(place, "a.txt")).toBe("both\n");
+});
+
+it("[WK31] a conflict that is handed on stands in the files, and has to be gone before the work counts; the next attempt knows of it", async () => {
+  const yard = new Yard();
+  const one = await yard.done(aTask(null, 1), { "a.txt": "first\n" });
+  const two = await yard.done(aTask(null, 2), { "a.txt": "second\n" });
+  const task = aDependent({ 1: one, 2: two });
+  const place = await yard.open(task, { isConflictKept: true });
+  expect(place.merged.conflicts).toEqual([{ task: 2, files: ["a.txt"] }]);
+  expect(read(place, "a.txt")).toMatch(/^<{7} before\nfirst\n={7}\nsecond\n>{7} task-2\n$/);
+  expect(await place.problem()).toBe("the conflict of its inputs is not resolved in a.txt");
+  await place.save();
+  await place.release(true);
+  const next = await yard.open({ ...task, checkpoint: { work: place.location() } }, { isConflictKept: true, pid: 1 });
+  expect([next.isContinued, next.merged.conflicts]).toEqual([true, [{ task: 2, files: ["a.txt"] }]]);
+  write(next.folder, { "a.txt": "first and second\n" });
+  expect(await next.problem()).toBeNull();
+  const work = await next.finish();
+  expect(yard.git("show", `${work?.commit}:a.txt`)).toBe("first and second");
+  for (const { commit } of [one, two]) yard.git("merge-base", "--is-ancestor", commit, work?.commit ?? "");
+});
+
+it("[WK32] a commit that is not here is named with its machine, and the task does not begin", async () => {
+  const [here, there] = [new Yard(), new Yard()];
+  const work = await there.done(aTask(null, 1), { "api.js": "api\n" }, { machine: "m2" });
+  await expect(here.open(aDependent({ 1: work }))).rejects.toMatchObject({
+    isRetryable: true,
+    message: expect.stringContaining(
+      `inputs of task 9: commit ${work.commit.slice(0, 12)} of machine m2 is not here (task 1, branch ${work.branch}); name a remote`,
+    ),
+  });
+  expect(here.branches()).toEqual([]);
+});
+
+it("[WK33] through a remote commits go from one machine to the next; no other branch moves, and what the remote refuses is said", async () => {
+  const [here, there] = [new Yard(), new Yard()];
+  const bare = join(temporaryFolder(), "shared.git");
+  git(here.root, "clone", "-q", "--bare", here.repository, bare);
+  for (const { repository } of [here, there]) git(repository, "remote", "add", "origin", bare);
+  git(there.repository, "fetch", "-q", "origin");
+  git(there.repository, "reset", "-q", "--hard", "origin/main");
+  const remote = "origin";
+  const work = await there.done(aTask(null, 1), { "api.js": "api\n" }, { machine: "m2", remote });
+  expect(git(bare, "rev-parse", work.branch ?? "").trim()).toBe(work.commit);
+  const refs = here.git("for-each-ref");
+  const place = await here.open(aDependent({ 1: work }), { remote });
+  expect(read(place, "api.js")).toBe("api\n");
+  await place.release(false);
+  expect(here.git("for-each-ref", "refs/heads/main", "refs/remotes", "refs/tags")).toBe(refs);
+  const gone = { ...work, commit: "f".repeat(40) };
+  await expect(here.open(aDependent({ 1: gone }, 10), { remote })).rejects.toThrow(
+    /commit ffffffffffff of machine m2 is not here/,
+  );
+  git(there.repository, "remote", "set-url", "origin", join(there.root, "gone.git"));
+  const second = await there.open(aTask(null, 2), { remote });
+  write(second.folder, { "b.txt": "b\n" });
+  const finished = await second.finish();
+  if (!finished) throw new Error("no work");
+  expect((await second.publish(finished)).note).toMatch(
+    /could not be pushed to origin, so other machines do not have it/,
+  );
+});
+
+it("[WK34] a job's result is on the branch shim/job-<number>, or beside it where that name is taken", async () => {
+  const yard = new Yard();
+  const job = { job: { title: "stores" }, join: [] };
+  const one = await yard.done(aTask(null, 1), { "one.txt": "1\n" });
+  const part = await yard.done(
+    { ...aTask(null, 2), payload: { job: { title: "stores" }, part: { name: "x" } } },
+    { "two.txt": "2\n" },
+  );
+  expect(part.branch).toMatch(/^shim\/task-2-/);
+  const whole = await yard.done({ ...aDependent({ 1: one, 2: part }, 3), payload: job }, {});
+  expect([whole.branch, yard.git("rev-parse", "shim/job-3")]).toEqual(["shim/job-3", whole.commit]);
+  expect(yard.branches().filter((name) => name.startsWith("shim/task-3"))).toEqual([]);
+  const again = await yard.done({ ...aDependent({ 1: one }, 3), payload: job }, { "more.txt": "more\n" });
+  expect(again.branch).toBe(`shim/job-3-${again.commit.slice(0, 12)}`);
+  expect(yard.git("rev-parse", "shim/job-3")).toBe(whole.commit);
+});
+
+function aWork(n: number): Json {
+  return { branch: `shim/task-${n}-x`, commit: String(n).repeat(40), machine: "m1", output: null };
+}
+
+function anInput(task: number, result: Json, isLeftOut = false): ClaimedTask["inputs"][number] {
+  return { task, ref: null, state: "done", result, isLeftOut };
+}
+
+function tasksOf(works: readonly InputWork[]): number[] {
+  return works.map(({ task }) => task);
+}
+
+it("[WK30] results that were too large to come along, and those that the coordinator joined, are asked for", async () => {
+  const joined = { value: [], conflicts: [], isComplete: true, missing: [] };
+  const known: Record<number, { result: Json; joinRule: "collect" | null; dependsOn: number[]; state: string }> = {
+    1: { result: aWork(1), joinRule: null, dependsOn: [], state: "done" },
+    2: { result: aWork(2), joinRule: null, dependsOn: [], state: "dead" },
+    3: { result: aWork(3), joinRule: null, dependsOn: [], state: "done" },
+    5: { result: joined, joinRule: "collect", dependsOn: [1, 2, 3], state: "done" },
+  };
+  const get = ({ task }: { task: number }) => {
+    const found = known[task];
+    if (!found) return Promise.resolve({ ok: false, error: { message: "no such task" } } as const);
+    return Promise.resolve({ ok: true, value: found as never } as const);
+  };
+  expect(tasksOf(await readInputWork(get, [anInput(3, null, true), anInput(5, joined)]))).toEqual([3, 1]);
+  expect(tasksOf(await readTaskWork(get, 5))).toEqual([1, 3]);
+  await expect(readInputWork(get, [anInput(8, null, true)])).rejects.toThrow(
+    "the result of task 8 cannot be read: no such task",
+  );
+});

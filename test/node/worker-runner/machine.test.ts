@@ -1,0 +1,47 @@
+import { readdirSync, utimesSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { BoundedOutput } from "../../../src/worker-runner/bounded-output.ts";
+import { MachineHealth } from "../../../src/worker-runner/machine-health.ts";
+import { OutputFiles } from "../../../src/worker-runner/output-files.ts";
+import { temporaryFolder } from "../../support/git-project.ts";
+
+it("[WK4] how a machine is: its cores since the last look, its memory, and how long the worker has lived", () => {
+  let now = 1_000.4;
+  const times = [
+    { busyMs: 100, allMs: 1_000 },
+    { busyMs: 400, allMs: 2_000 },
+    { busyMs: 400, allMs: 2_000 },
+  ];
+  const look = (): { busyMs: number; allMs: number } => times.shift() ?? { busyMs: 400, allMs: 2_000 };
+  const health = new MachineHealth({ monotonic: () => now }, look, () => 0.5);
+  now += 5_000;
+  expect(health.check()).toEqual({ cpu: 0.3, memory: 0.5, uptimeMs: 5_000 });
+  expect(health.check()).toEqual({ memory: 0.5, uptimeMs: 5_000 });
+  const unknown = new MachineHealth({ monotonic: () => now }, look, () => null);
+  expect(unknown.check()).toEqual({ uptimeMs: 0 });
+});
+
+it("[WK18] the newest two hundred outputs are kept, and nothing for who has written nothing", () => {
+  const folder = join(temporaryFolder(), "output");
+  const files = new OutputFiles(folder);
+  for (let task = 1; task <= 205; task++) {
+    files.save({ task, claim: 1 }, `of ${task}`);
+    utimesSync(join(folder, `task-${task}-1.txt`), task, task);
+  }
+  files.save({ task: 300, claim: 1 }, "");
+  files.save({ task: 301, claim: 1 }, "last");
+  const names = readdirSync(folder);
+  expect(names).toHaveLength(200);
+  expect([names.includes("task-301-1.txt"), names.includes("task-300-1.txt"), names.includes("task-5-1.txt")]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+});
+
+it("[WK14] millions of short lines take no longer to keep than to read", () => {
+  const output = new BoundedOutput();
+  for (let n = 0; n < 3_000_000; n++) output.push("y\n");
+  expect(output.text).toHaveLength(2 * 32_768 + "\n[... 5934464 characters ...]\n".length);
+});

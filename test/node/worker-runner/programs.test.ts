@@ -1,0 +1,327 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+import { join } from "node:path";
+import { expect, it, onTestFinished, vi } from "vitest";
+import type { ClaimedTask, Progress } from "../../../src/contract/tasks.ts";
+import type { Json } from "../../../src/contract/values.ts";
+import { commandExecutor } from "../../../src/worker-runner/command-executor.ts";
+import type { RunOutcome } from "../../../src/worker-runner/executor.ts";
+import { runProgram, type ProgramExit, type Program } from "../../../src/worker-runner/run-program.ts";
+import { unknownStart } from "../../../src/platform/processes.ts";
+import { endGroup, groupOf } from "../../../src/platform/process-group.ts";
+import { BoundedOutput } from "../../../src/worker-runner/bounded-output.ts";
+import { temporaryFolder } from "../../support/git-project.ts";
+
+const node = process.execPath;
+/** A program of a task that has a child which does not heed TERM, and is not waited for. */
+const withDeafChild = `const { spawn } = require("node:child_process");
+  const deaf = spawn(process.execPath, ["-e", 'process.on("SIGTERM", () => 0); console.log("up"); setInterval(() => 0, 1000)'], { stdio: ["ignore", "pipe", "ignore"] });
+  deaf.stdout.once("data", () => { console.log("deaf " + deaf.pid); next(); });`;
+
+function statOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/stat`, "utf8");
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return !/\) Z/.test(statOf(pid));
+  } catch {
+    return false;
+  }
+}
+
+interface Heard {
+  readonly lines: string[];
+  readonly ended: Promise<ProgramExit>;
+  /** The first line that begins so; its rest. */
+  told(start: string): Promise<string>;
+}
+
+function begin(script: string, overrides: Partial<Program> = {}): Heard {
+  const lines: string[] = [];
+  const waiting = new Set<() => void>();
+  const program: Program = {
+    command: node,
+    args: ["-e", script],
+    cwd: temporaryFolder(),
+    env: process.env,
+    input: "",
+    signal: new AbortController().signal,
+    graceMs: 300,
+    onLine: (line) => {
+      lines.push(line);
+      for (const look of waiting) look();
+    },
+    onStderr: () => undefined,
+    ...overrides,
+  };
+  const told = (start: string): Promise<string> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        const found = lines.find((line) => line.startsWith(start));
+        if (found !== undefined) resolve(found.slice(start.length));
+      };
+      waiting.add(look);
+      look();
+    });
+  return { lines, ended: runProgram(program), told };
+}
+
+it("[WK14] a program gets its input on stdin, and its lines and its exit code are told", async () => {
+  const script = `let all = ""; process.stdin.on("data", (part) => all += part).on("end", () => { console.log("got " + all); process.stdout.write("no end"); process.exitCode = 7; });`;
+  const ran = begin(script, { input: "é\u2028x" });
+  expect(await ran.ended).toEqual({ kind: "exited", code: 7 });
+  expect(ran.lines).toEqual(["got é\u2028x", "no end"]);
+});
+
+it("[WK14] when a program has ended nothing that it left behind in its group is alive", async () => {
+  const ran = begin(`${withDeafChild} function next() { process.exit(0); }`);
+  const deaf = Number(await ran.told("deaf "));
+  expect(await ran.ended).toEqual({ kind: "exited", code: 0 });
+  expect(isAlive(deaf)).toBe(false);
+});
+
+it("[WK14] what has left the group of its program is ended too, where it can be found", async () => {
+  const script = `const away = require("node:child_process").spawn("sleep", ["600"], { detached: true, stdio: "ignore" });
+    console.log("away " + away.pid); away.unref();`;
+  const ran = begin(script);
+  const away = Number(await ran.told("away "));
+  expect(await ran.ended).toEqual({ kind: "exited", code: 0 });
+  expect(isAlive(away)).toBe(false);
+});
+
+it("[WK14] a stop is TERM to all of them, then KILL to who is left", async () => {
+  const stop = new AbortController();
+  const script = `${withDeafChild} function next() { process.on("SIGTERM", () => { console.log("heard"); process.exit(5); }); console.log("ready"); setInterval(() => 0, 1000); }`;
+  const ran = begin(script, { signal: stop.signal });
+  const deaf = Number(await ran.told("deaf "));
+  await ran.told("ready");
+  stop.abort();
+  expect(await ran.ended).toEqual({ kind: "exited", code: 5 });
+  expect([ran.lines.at(-1), isAlive(deaf)]).toEqual(["heard", false]);
+});
+
+it("[WK14] what a program leaves behind may end its work first", async () => {
+  const folder = temporaryFolder();
+  const child = `process.on("SIGTERM", () => setTimeout(() => { require("node:fs").writeFileSync("saved", ""); process.exit(); }, 100)); console.log("ready"); setInterval(() => 0, 1000);`;
+  const script = `const left = require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(child)}], { stdio: ["ignore", "pipe", "ignore"] });
+    left.stdout.once("data", () => process.exit(0));`;
+  expect(await begin(script, { cwd: folder, graceMs: 5_000 }).ended).toEqual({ kind: "exited", code: 0 });
+  expect(existsSync(join(folder, "saved"))).toBe(true);
+});
+
+it.runIf(process.platform === "linux")("[WK14] a group of zombies is not waited for", async () => {
+  // The sleep that the shell becomes takes no note of its child's end.
+  const script = "setsid cat <&3 >/dev/null & echo $!; exec sleep 60 3<&-";
+  const parent = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "inherit", "pipe"] });
+  onTestFinished(() => void parent.kill("SIGKILL"));
+  const [line] = (await once(createInterface({ input: parent.stdout as Readable }), "line")) as [string];
+  const pid = Number(line);
+  await vi.waitFor(() => expect(statOf(parent.pid ?? 0)).toContain("(sleep)"), { interval: 10 });
+  (parent.stdio[3] as Writable).end();
+  await vi.waitFor(() => expect(statOf(pid)).toMatch(new RegExp(`\\) Z \\d+ ${pid} `)), { interval: 10 });
+  await endGroup({ boot: "", pid, start: unknownStart }, 60_000);
+  expect(statOf(pid)).toContain(") Z ");
+});
+
+it("[WK14] a number that was given to another process is not killed", async () => {
+  const child = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  await new Promise((resolve) => child.once("spawn", resolve));
+  const group = groupOf(child.pid ?? 0);
+  await endGroup({ ...group, start: `${group.start}0` }, 0);
+  expect(isAlive(group.pid)).toBe(true);
+  const ended = new Promise((resolve) => child.once("exit", (_code, signal) => resolve(signal)));
+  await endGroup(group, 5_000);
+  expect(await ended).toBe("SIGTERM");
+});
+
+it("[WK14] what is stopped before it has begun is not started; what cannot be started is said", async () => {
+  expect(await begin("", { signal: AbortSignal.abort() }).ended).toMatchObject({ kind: "not_started" });
+  expect(await begin("", { command: "no-such-program" }).ended).toMatchObject({ kind: "not_started", isMissing: true });
+  const gone = join(temporaryFolder(), "gone");
+  expect(await begin("", { cwd: gone }).ended).toMatchObject({
+    kind: "not_started",
+    message: `there is no folder ${gone}`,
+  });
+  const killed = begin("process.kill(process.pid, 'SIGKILL')");
+  expect(await killed.ended).toEqual({ kind: "exited", code: 137 });
+});
+
+it("[WK14] lines and outputs are bounded", async () => {
+  const ran = begin(`process.stdout.write("x".repeat(3_000_000) + "\\nlast\\n")`);
+  await ran.ended;
+  expect(ran.lines.map(({ length }) => length)).toEqual([300_000, 4]);
+  const output = new BoundedOutput(10);
+  for (let n = 0; n < 100; n++) output.push(`line ${n}\n`);
+  expect(output.text).toBe("line 0\nlin\n[... 770 characters ...]\n8\nline 99\n");
+});
+
+it("[WK15] a worker that is killed with -9 leaves nothing of its programs behind", async () => {
+  const folder = temporaryFolder();
+  const child = join(import.meta.dirname, "..", "..", "support", "program-child.ts");
+  const script = `${withDeafChild} function next() { console.log("self " + process.pid); setInterval(() => 0, 1000); }`;
+  const worker = spawn(node, [child, folder, node, "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+  onTestFinished(() => void worker.kill("SIGKILL"));
+  const pids: number[] = [];
+  for await (const line of createInterface({ input: worker.stdout })) {
+    pids.push(Number(line.split(" ")[1]));
+    if (pids.length === 2) break;
+  }
+  expect(pids.map(isAlive)).toEqual([true, true]);
+  worker.kill("SIGKILL");
+  await vi.waitFor(() => expect(pids.map(isAlive)).toEqual([false, false]), { timeout: 10_000, interval: 20 });
+});
+
+const task: ClaimedTask = {
+  task: 7,
+  claim: 3,
+  attempt: 2,
+  maxAttempts: 3,
+  type: "build",
+  priority: 5,
+  payload: { file: "$(touch hacked); `touch hacked`" },
+  isStarted: true,
+  progress: { percent: 10 },
+  checkpoint: { step: 1 },
+  inputs: [{ task: 6, ref: null, state: "done", result: "r", isLeftOut: false }],
+  startInMs: null,
+  remainingMs: 60_000,
+  heartbeatMs: 60_000,
+  budget: { wallMs: null, tokens: null, costMicros: null },
+};
+
+interface Done {
+  readonly outcome: RunOutcome;
+  readonly progress: Progress[];
+  readonly checkpoints: Readonly<Record<string, Json>>[];
+  readonly output: string;
+}
+
+async function execute(
+  script: string,
+  finalCodes: readonly number[] = [],
+  signal = new AbortController().signal,
+  heed: (text: string) => void = () => undefined,
+): Promise<Done> {
+  const env = {
+    ...process.env,
+    SHIM_ADMIN_SECRET: "secret",
+    SHIM_LEASE_TOKEN: "9",
+    OF_THE_USER: "yes",
+    GIT_DIR: "/other",
+  };
+  const executor = commandExecutor({ command: [node, "-e", script], env, finalCodes });
+  const progress: Progress[] = [];
+  const checkpoints: Readonly<Record<string, Json>>[] = [];
+  let output = "";
+  const outcome = await executor.run({
+    task,
+    folder: temporaryFolder(),
+    merged: { tasks: [], conflicts: [] },
+    signal,
+    budgetLeft: task.budget,
+    onUsage: () => undefined,
+    onProgress: (one) => progress.push(one),
+    onCheckpoint: (one) => checkpoints.push(one),
+    onOutput: (text) => {
+      output += text;
+      heed(text);
+    },
+  });
+  return { outcome, progress, checkpoints, output };
+}
+
+const readTask = `const task = JSON.parse(require("node:fs").readFileSync(0, "utf8"));`;
+
+it("[WK16] a command gets its task as JSON on stdin, and its last line is the result", async () => {
+  const { outcome } = await execute(
+    `${readTask} console.log("working"); console.log(JSON.stringify(task)); console.log("")`,
+  );
+  const { payload, attempt, progress, checkpoint, inputs } = task;
+  expect(outcome).toEqual({
+    kind: "done",
+    result: { task: 7, type: "build", payload, attempt, progress, checkpoint, inputs },
+  });
+  expect((await execute("console.log('plain text')")).outcome).toEqual({ kind: "done", result: "plain text" });
+  expect((await execute("")).outcome).toEqual({ kind: "done", result: null });
+});
+
+/** A program that says this. */
+function say(value: unknown): string {
+  return `console.log(${JSON.stringify(JSON.stringify(value))});`;
+}
+
+it("[WK16] lines for the worker are progress and checkpoints, not results; what it does not understand is a line like any other", async () => {
+  const { outcome, progress, checkpoints, output } = await execute(
+    [
+      `console.log("the result");`,
+      say({ shim: "progress", percent: 50, note: "half" }),
+      say({ shim: "checkpoint", step: 2, files: ["a"] }),
+    ].join(""),
+  );
+  expect(outcome).toEqual({ kind: "done", result: "the result" });
+  expect([progress, checkpoints]).toEqual([[{ percent: 50, note: "half" }], [{ step: 2, files: ["a"] }]]);
+  expect(output).toContain('{"shim":"progress"');
+  const strange = [{ shim: "progress", percent: "much" }, { shim: "other" }, { shim: "progress", unknown: 1 }];
+  for (const one of strange) expect((await execute(say(one))).outcome).toEqual({ kind: "done", result: one });
+  expect((await execute(`console.log('{"shim": broken')`)).outcome).toEqual({
+    kind: "done",
+    result: '{"shim": broken',
+  });
+});
+
+function fail(code: number): string {
+  return `console.error("first"); console.error("it broke"); process.exitCode = ${code};`;
+}
+
+function nothing(): void {}
+
+it("[WK16] exit codes: 75 is a failure that passes, others fail with what was said last; those that were named are final", async () => {
+  expect((await execute(fail(75), [75])).outcome).toEqual({
+    kind: "failed",
+    reason: "exit code 75: it broke",
+    isRetryable: true,
+  });
+  expect((await execute(fail(3), [2])).outcome).toMatchObject({ kind: "failed", isRetryable: true });
+  expect((await execute(fail(2), [2])).outcome).toMatchObject({ kind: "failed", isRetryable: false });
+  expect((await execute("console.log('only stdout'); process.exitCode = 4")).outcome).toMatchObject({
+    reason: "exit code 4: only stdout",
+  });
+  expect((await execute("process.exitCode = 4")).outcome).toMatchObject({ reason: "exit code 4" });
+  const none = commandExecutor({ command: ["no-such-program"], env: process.env, finalCodes: [] });
+  const around = { onUsage: nothing, onProgress: nothing, onCheckpoint: nothing, onOutput: nothing };
+  const { signal } = new AbortController();
+  const merged = { tasks: [], conflicts: [] };
+  const run = { task, folder: temporaryFolder(), merged, signal, budgetLeft: task.budget, ...around };
+  expect(await none.run(run)).toMatchObject({ kind: "failed", isRetryable: true });
+});
+
+it("[WK16] a command that is stopped is stopped, whatever it says at its end", async () => {
+  const stop = new AbortController();
+  const script = "process.on('SIGTERM', () => process.exit(0)); setInterval(() => 0, 1000); console.log('ready')";
+  const { outcome } = await execute(script, [], stop.signal, (text) => {
+    if (text.includes("ready")) stop.abort();
+  });
+  expect(outcome).toEqual({ kind: "stopped" });
+});
+
+it("[WK7] a stop that comes when the command has ended, and only what it left behind has not, takes no result back", async () => {
+  const stop = new AbortController();
+  const left = `process.on("SIGTERM", () => { console.error("bye"); setTimeout(() => process.exit(), 100); }); setInterval(() => 0, 1000); process.send("up");`;
+  const script = `const away = require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(left)}], { detached: true, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    away.on("message", () => { console.log("finished"); process.exit(0); });`;
+  const { outcome } = await execute(script, [], stop.signal, (text) => {
+    if (text.includes("bye")) stop.abort();
+  });
+  expect([stop.signal.aborted, outcome]).toEqual([true, { kind: "done", result: "finished" }]);
+});
+
+it("[WK17] no shell sees anything of a task, and none of SHIM's secrets is passed on", async () => {
+  const script = `${readTask} console.log(JSON.stringify([process.argv.slice(1), require("node:fs").readdirSync("."), process.env.SHIM_ADMIN_SECRET, process.env.SHIM_LEASE_TOKEN, process.env.OF_THE_USER, process.env.GIT_DIR, process.env.SHIM_TASK, process.env.SHIM_CLAIM]))`;
+  const { outcome } = await execute(script);
+  expect(outcome).toEqual({ kind: "done", result: [[], [], null, null, "yes", null, "7", "3"] });
+});
