@@ -174,9 +174,9 @@ function nodeAt(root: Node | null, path: readonly PropertyKey[]): Node | null {
   let node: unknown = root;
   let last = root;
   for (const step of path) {
-    const [place, next] = childAt(node, step);
-    if (!place) return last;
-    last = place;
+    const [position, next] = childAt(node, step);
+    if (!position) return last;
+    last = position;
     node = next;
   }
   return last;

@@ -1,6 +1,6 @@
 import type { Migration } from "../shared/migrate.ts";
 import { syncFilesTable, syncTables } from "./sync/sync-schema.ts";
-import { dedupeCount, planTables, taskTables, wishIndex } from "./tasks/task-schema.ts";
+import { dedupeCount, planTables, taskTables, affinityIndex } from "./tasks/task-schema.ts";
 
 /**
  * Append only. On the edge each row and each index entry written is billed, so tables have few indexes, and those with a text key have no
@@ -160,7 +160,7 @@ export const migrations: readonly Migration[] = [
     ],
   },
   { id: 3, name: "plans_budgets_performance", statements: planTables },
-  { id: 4, name: "wishes", statements: [wishIndex] },
+  { id: 4, name: "wishes", statements: [affinityIndex] },
   { id: 5, name: "sync", statements: syncTables },
   {
     id: 6,

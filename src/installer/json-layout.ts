@@ -90,8 +90,8 @@ function deleteRange(start: number, end: number): Edit {
 /** The only item, and no comment beside it. */
 function isAlone(body: string, item: Node, container: Node): boolean {
   if (childrenOf(container).length > 1) return false;
-  const around = body.slice(container.offset + 1, item.offset) + body.slice(endOf(item), endOf(container) - 1);
-  return /^[\s,]*$/.test(around);
+  const separators = body.slice(container.offset + 1, item.offset) + body.slice(endOf(item), endOf(container) - 1);
+  return /^[\s,]*$/.test(separators);
 }
 
 function commaBefore(body: string, item: Node, container: Node): number | null {

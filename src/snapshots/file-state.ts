@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import type { FileNote, FileStamp } from "../contract/work-state.ts";
-import { looksSecret } from "./secret-names.ts";
+import { isSecretName } from "./secret-names.ts";
 import { codeOf } from "../shared/error.ts";
 
 export interface NoteLimits {
@@ -92,7 +92,7 @@ function compareUnhashed({ skipped }: FileNote, { isThere }: FileFacts): FileCom
 const absentReason = "not there";
 
 function readFacts(path: string, maxFileBytes: number): FileFacts {
-  const isSecret = looksSecret(path);
+  const isSecret = isSecretName(path);
   let file: number;
   try {
     // Without O_NONBLOCK the opening of a pipe waits for its other end.

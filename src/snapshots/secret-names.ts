@@ -41,7 +41,7 @@ const secretFolders = new Set([".ssh", ".gnupg", ".aws", ".kube", ".azure", ".gc
 export const secretName = "its name says that it holds a secret";
 
 /** [GS7] True for a path whose name says that it holds a secret: it is neither copied nor read. */
-export function looksSecret(path: string): boolean {
+export function isSecretName(path: string): boolean {
   const parts = path.toLowerCase().split(/[/\\]/);
   const name = parts.pop() ?? "";
   return parts.some((part) => secretFolders.has(part)) || secretNames.some((pattern) => pattern.test(name));

@@ -4,7 +4,7 @@ import { setImmediate as breathe } from "node:timers/promises";
 import { submoduleMode, type FileChange, type WorkTreeChanges } from "./work-tree-changes.ts";
 import { diskPath, displayPath, type RawPath } from "./git.ts";
 import { SecretContent } from "./secret-content.ts";
-import { looksSecret, secretName } from "./secret-names.ts";
+import { isSecretName, secretName } from "./secret-names.ts";
 
 export interface ExcludedFile {
   readonly path: string;
@@ -132,7 +132,7 @@ function exclusionReason(
   filter: string | undefined,
 ): string | null {
   if (!stats.isFile()) return "a socket, pipe or device";
-  if (looksSecret(path)) return secretName;
+  if (isSecretName(path)) return secretName;
   if (filter !== undefined) return `git keeps it through the filter ${displayPath(filter)}, which is not run`;
   if (stats.size > limits.maxFileBytes) return `larger than ${limits.maxFileBytes} bytes`;
   return content.reason(diskPath(top, path), path);

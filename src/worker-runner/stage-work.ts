@@ -2,7 +2,7 @@ import { setImmediate as breathe } from "node:timers/promises";
 import { changesSince, type FileChange } from "../snapshots/work-tree-changes.ts";
 import { type Git, joinRaw, diskPath, run, displayPath } from "../snapshots/git.ts";
 import { SecretContent, secretIn } from "../snapshots/secret-content.ts";
-import { looksSecret, secretName } from "../snapshots/secret-names.ts";
+import { isSecretName, secretName } from "../snapshots/secret-names.ts";
 import { ownRepository, readStats, type ExcludedFile } from "../snapshots/selection.ts";
 
 /** Files looked into without giving other work of this process a turn. */
@@ -39,7 +39,7 @@ async function findReason(git: Git, tree: string, content: SecretContent, change
   const { path, before } = change;
   if (path.endsWith("/")) return ownRepository;
   if (readStats(tree, path)?.isFile() !== true) return null;
-  if (before === null && looksSecret(path)) return secretName;
+  if (before === null && isSecretName(path)) return secretName;
   const reason = content.reason(diskPath(tree, path), path);
   if (reason === null || before === null) return reason;
   const { stdout } = await run(git, ["cat-file", "blob", before.id]);

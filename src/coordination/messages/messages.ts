@@ -150,10 +150,10 @@ interface Waiting {
 
 function waiting(tx: Tx, chat: string, least: number, limit: number): Waiting {
   const at = inboxes.readCursor(tx.sql, chat);
-  const { rows, upTo, isAll } = unread.look(tx, chat, at, { limit: unread.mostCounted });
+  const { rows, upTo, isAll } = unread.scan(tx, chat, at, { limit: unread.maxCounted });
   const seen = { unread: rows.length, cursor: at.cursor };
   if (isAll) return { matching: inTurn(rows, least), isAll, ...seen };
-  const urgent = unread.look(tx, chat, { ...at, cursor: upTo }, { limit: limit + 1, isUrgent: true });
+  const urgent = unread.scan(tx, chat, { ...at, cursor: upTo }, { limit: limit + 1, isUrgent: true });
   return {
     matching: inTurn([...rows, ...urgent.rows], least),
     isAll: least === priorities.high && urgent.isAll,

@@ -58,9 +58,9 @@ function tooManySchemas(most: number): Refusal {
 export function list(sql: Sql, { limit, cursor }: ListTopicSchemas): OutputOf<"messages.list-topic-schemas"> {
   const query = "SELECT topic, json_schema FROM topics WHERE topic > ? ORDER BY topic LIMIT ?";
   const rows = sql.all<{ topic: string; json_schema: string }>(query, cursor ?? "", limit + 1);
-  const told = page(rows, limit, ({ json_schema: schema }) => schema.length);
+  const listed = page(rows, limit, ({ json_schema: schema }) => schema.length);
   return {
-    topics: told.map((row) => ({ topic: row.topic, schema: JSON.parse(row.json_schema) as Record<string, Json> })),
-    cursor: rows.length > told.length ? (told.at(-1)?.topic ?? null) : null,
+    topics: listed.map((row) => ({ topic: row.topic, schema: JSON.parse(row.json_schema) as Record<string, Json> })),
+    cursor: rows.length > listed.length ? (listed.at(-1)?.topic ?? null) : null,
   };
 }

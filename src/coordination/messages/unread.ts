@@ -9,13 +9,13 @@ import type { Tx } from "../kernel/tx.ts";
 const columns = "id, target, from_chat, priority, at, expires_at";
 
 /** Counted and sorted at once; more is told as more. */
-export const mostCounted = 1_000;
+export const maxCounted = 1_000;
 /** Rows that one look reads of one source: of one target, or of all messages where wildcards stand for topics. */
-const mostLooked = 2_000;
+const maxScanned = 2_000;
 /** Acknowledged out of order and remembered; what is more comes again. */
-const mostAhead = 1_000;
+const maxAhead = 1_000;
 
-export interface Look {
+export interface UnreadScan {
   /** Unread, in the order of the ids. */
   readonly rows: readonly MessageRow[];
   /** All messages up to here were looked at. */
@@ -24,7 +24,7 @@ export interface Look {
   readonly isAll: boolean;
 }
 
-interface Wish {
+interface UnreadQuery {
   /** Of unread messages. */
   readonly limit: number;
   /** The last message that is looked at. */
@@ -34,21 +34,21 @@ interface Wish {
 }
 
 /** [MS17] The first messages behind a cursor that are unread: however many to others, or that are over, lie between, a bounded number of rows is read. */
-export function look(tx: Tx, chat: string, { cursor, ahead }: InboxCursor, wish: Wish): Look {
+export function scan(tx: Tx, chat: string, { cursor, ahead }: InboxCursor, query: UnreadQuery): UnreadScan {
   const newest = inboxes.newestId(tx.sql);
   if (newest <= cursor) return { rows: [], upTo: newest, isAll: true };
   const isUnread = unreadBy(tx, chat, ahead);
-  const { sources, isComplete } = sourcesOf(tx.sql, chat, wish);
+  const { sources, isComplete } = sourcesOf(tx.sql, chat, query);
   const found: MessageRow[] = [];
-  let upTo = wish.upTo ?? newest;
+  let upTo = query.upTo ?? newest;
   for (const source of sources) {
     const span = { after: Math.max(cursor, source.since), upTo };
-    const rows = source.read(span, wish.limit + ahead.length);
-    upTo = firstOf(rows, (row) => isUnread(row) && source.isFor(row), wish.limit, found) ?? upTo;
+    const rows = source.read(span, query.limit + ahead.length);
+    upTo = firstOf(rows, (row) => isUnread(row) && source.isFor(row), query.limit, found) ?? upTo;
   }
   const all = distinct(found.filter(({ id }) => id <= upTo));
-  const end = all[wish.limit - 1]?.id ?? upTo;
-  return { rows: all.slice(0, wish.limit), upTo: end, isAll: end === newest && isComplete };
+  const end = all[query.limit - 1]?.id ?? upTo;
+  return { rows: all.slice(0, query.limit), upTo: end, isAll: end === newest && isComplete };
 }
 
 function unreadBy({ now }: Tx, chat: string, ahead: readonly number[]): (row: MessageRow) => boolean {
@@ -69,11 +69,11 @@ function firstOf(
   found: MessageRow[],
 ): number | null {
   const enough = found.length + limit;
-  let looked = 0;
+  let scanned = 0;
   for (const row of rows) {
     if (isWanted(row)) found.push(row);
-    looked += 1;
-    if (found.length === enough || looked === mostLooked) return row.id;
+    scanned += 1;
+    if (found.length === enough || scanned === maxScanned) return row.id;
   }
   return null;
 }
@@ -103,7 +103,7 @@ interface Sources {
   readonly isComplete: boolean;
 }
 
-function sourcesOf(sql: Sql, chat: string, { isUrgent = false }: Wish): Sources {
+function sourcesOf(sql: Sql, chat: string, { isUrgent = false }: UnreadQuery): Sources {
   const subscribed = inboxes.listSubscriptions(sql, chat);
   const wild = subscribed.filter(({ pattern }) => !isExact(pattern));
   const exact = subscribed.filter(({ pattern }) => isExact(pattern));
@@ -157,10 +157,10 @@ function* ofAnyTarget(sql: Sql, { after, upTo }: Span): Generator<MessageRow, vo
 /** What others have sent to others, and one's own: once so many lie behind the cursor, it moves on over them. */
 const mostPassed = 50;
 /** More are told as so many. */
-const mostTold = 100;
+const maxReported = 100;
 /** Messages that one count looks at together, from the cursor on, and how often where it finds nothing. */
-const lookedAtOnce = 1_000;
-const mostLooks = 10;
+const scannedAtOnce = 1_000;
+const maxScans = 10;
 
 /**
  * [MS14] How much is unread; where nothing of the next messages is for the chat, they are not read another time. [MS15] Once something is found
@@ -169,16 +169,16 @@ const mostLooks = 10;
 export function count(tx: Tx, chat: string): number {
   const at = inboxes.readCursor(tx.sql, chat);
   const newest = inboxes.newestId(tx.sql);
-  let [unread, looked]: [readonly MessageRow[], number] = [[], at.cursor];
-  for (let looks = 0; looks < mostLooks && unread.length === 0 && looked < newest; looks++) {
+  let [unread, scanned]: [readonly MessageRow[], number] = [[], at.cursor];
+  for (let scans = 0; scans < maxScans && unread.length === 0 && scanned < newest; scans++) {
     // A raised epoch leaves a gap in the numbers.
-    const cursor = nextId(tx.sql, looked) - 1;
-    looked = Math.min(newest, cursor + lookedAtOnce);
-    unread = look(tx, chat, { cursor, ahead: at.ahead }, { limit: mostTold, upTo: looked }).rows;
+    const cursor = nextId(tx.sql, scanned) - 1;
+    scanned = Math.min(newest, cursor + scannedAtOnce);
+    unread = scan(tx, chat, { cursor, ahead: at.ahead }, { limit: maxReported, upTo: scanned }).rows;
   }
   const [first] = unread;
-  pass(tx.sql, chat, at, first ? first.id - 1 : looked);
-  return first || looked >= newest ? unread.length : 1;
+  pass(tx.sql, chat, at, first ? first.id - 1 : scanned);
+  return first || scanned >= newest ? unread.length : 1;
 }
 
 /** The number of the next message; there must be one. */
@@ -202,15 +202,15 @@ export function acknowledge(
 ): { cursor: number; unread: number; isMore: boolean } {
   const { cursor, ahead } = inboxes.readCursor(tx.sql, chat);
   const newest = inboxes.newestId(tx.sql);
-  const least = Math.max(cursor, Math.min(upTo, newest));
-  const above = [...new Set([...ahead, ...ids])].filter((id) => id > least && id <= newest).sort((a, b) => a - b);
-  const left = look(tx, chat, { cursor: least, ahead: above }, { limit: mostCounted });
+  const minCursor = Math.max(cursor, Math.min(upTo, newest));
+  const above = [...new Set([...ahead, ...ids])].filter((id) => id > minCursor && id <= newest).sort((a, b) => a - b);
+  const left = scan(tx, chat, { cursor: minCursor, ahead: above }, { limit: maxCounted });
   // Everything below the first that is unread is acknowledged, or is not for this chat.
-  const next = Math.max(least, (left.rows[0]?.id ?? left.upTo + 1) - 1);
+  const next = Math.max(minCursor, (left.rows[0]?.id ?? left.upTo + 1) - 1);
   const waiting = above.filter((id) => id > next);
-  const at = { cursor: next, ahead: waiting.slice(0, mostAhead) };
+  const at = { cursor: next, ahead: waiting.slice(0, maxAhead) };
   inboxes.move(tx.sql, chat, at);
-  const { rows, isAll } = waiting.length > mostAhead ? look(tx, chat, at, { limit: mostCounted }) : left;
+  const { rows, isAll } = waiting.length > maxAhead ? scan(tx, chat, at, { limit: maxCounted }) : left;
   return { cursor: next, unread: rows.length, isMore: !isAll };
 }
 

@@ -82,10 +82,10 @@ export function list(tx: Tx, { limit, cursor, ...filter }: ListTasks): OutputOf<
   const after = Number(cursor ?? 0);
   const scanned = scanRows(tx, filter, Number.isSafeInteger(after) ? after : 0);
   const fitting = scanned.filter((row) => matches(row, filter));
-  const told = page(fitting, limit, ({ progress, tags }) => (progress?.length ?? 0) + tags.length);
-  const isMore = told.length < fitting.length;
-  const last = isMore ? told.at(-1) : scanned.at(-1);
-  const tasks = told.map((row) => toTaskLine(tx, row));
+  const listed = page(fitting, limit, ({ progress, tags }) => (progress?.length ?? 0) + tags.length);
+  const isMore = listed.length < fitting.length;
+  const last = isMore ? listed.at(-1) : scanned.at(-1);
+  const tasks = listed.map((row) => toTaskLine(tx, row));
   return { tasks, cursor: isMore || scanned.length === maxScannedRows ? String(last?.task) : null };
 }
 
@@ -134,12 +134,12 @@ export function history(tx: Tx, { task, limit, cursor }: TaskHistory): Result<Ou
   if (!found.ok) return found;
   const below = Number(cursor ?? Number.MAX_SAFE_INTEGER);
   const left = attemptRows.sizes(tx, task, Number.isSafeInteger(below) ? below : 0, limit + 1);
-  const told = page(left, limit, ({ bytes }) => bytes);
-  const attempts = told.flatMap(({ claim }) => {
+  const listed = page(left, limit, ({ bytes }) => bytes);
+  const attempts = listed.flatMap(({ claim }) => {
     const row = attemptRows.find(tx, task, claim);
     return row ? [toAttempt(tx, row)] : [];
   });
-  return ok({ attempts, cursor: told.length < left.length ? String(told.at(-1)?.claim) : null });
+  return ok({ attempts, cursor: listed.length < left.length ? String(listed.at(-1)?.claim) : null });
 }
 
 function toAttempt({ now }: Tx, row: Omit<attemptRows.AttemptRow, "result">): Attempt {

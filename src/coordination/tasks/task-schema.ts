@@ -117,7 +117,7 @@ export const planTables: readonly string[] = [
 ];
 
 /** Of migration 4. Only a task that wishes for a chat has an entry. */
-export const wishIndex =
+export const affinityIndex =
   "CREATE INDEX tasks_wished ON tasks (affinity, lane, priority DESC, task) WHERE state = 'queued' AND affinity IS NOT NULL";
 
 /** Of migration 7: a submit asks how many keys are remembered. */

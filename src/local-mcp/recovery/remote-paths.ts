@@ -31,19 +31,19 @@ function isWindows(root: string): boolean {
   return /^[a-z]:|^\\\\/i.test(root);
 }
 
-const outsideReason = "outside of its project there";
+const externalReason = "outside of its project there";
 
 export interface MappedFiles {
   readonly inside: readonly FileNote[];
   /** Under their names there: this machine has nothing to compare them with. */
-  readonly outside: readonly (FileNote & { readonly now: "unknown" })[];
+  readonly external: readonly (FileNote & { readonly now: "unknown" })[];
 }
 
 export function mapFiles(files: readonly FileNote[], roots: Roots): MappedFiles {
-  const mapped: { inside: FileNote[]; outside: (FileNote & { now: "unknown" })[] } = { inside: [], outside: [] };
+  const mapped: { inside: FileNote[]; external: (FileNote & { now: "unknown" })[] } = { inside: [], external: [] };
   for (const file of files) {
     const path = mapPath(file.path, roots);
-    if (path === null) mapped.outside.push({ ...file, hash: null, skipped: outsideReason, now: "unknown" });
+    if (path === null) mapped.external.push({ ...file, hash: null, skipped: externalReason, now: "unknown" });
     else mapped.inside.push({ ...file, path });
   }
   return mapped;

@@ -33,8 +33,8 @@ export function remoteRestoration(facts: RemoteFacts): Restoration {
   const session = toSession(row);
   const unsaved = unsavedSince(row, newest?.content ?? null);
   const state = stateOf(row, newest);
-  const { inside, outside } = mapFiles(state.files, { there: session.project, here });
-  const files = [...compareFiles(inside), ...outside];
+  const { inside, external } = mapFiles(state.files, { there: session.project, here });
+  const files = [...compareFiles(inside), ...external];
   const head = here === null ? null : readHead(here);
   const restorable = { state, files, head, checkpoint: newest && toCheckpoint(newest) };
   return {

@@ -286,8 +286,8 @@ const pausedError: ToolError = {
 const freshMs = 30_000;
 
 function isFresh(known: sessions.Session, sighting: sessions.Sighting, now: number): boolean {
-  const isSamePlace = !sighting.project || sighting.project === known.project;
-  return isOpen(known) && isSameOwner(known, sighting) && isSamePlace && isWithin(now - known.lastSeenAt, freshMs);
+  const isSameProject = !sighting.project || sighting.project === known.project;
+  return isOpen(known) && isSameOwner(known, sighting) && isSameProject && isWithin(now - known.lastSeenAt, freshMs);
 }
 
 function isOpen({ endedAt, detachedAt, recovery }: sessions.Session): boolean {

@@ -51,7 +51,7 @@ export class Sender {
   #requiredKeyId: string | null = null;
   #currentId = "";
   /** The coordinator has not what was acknowledged. */
-  #hasLostPlace = false;
+  #hasLostPosition = false;
   /** It has no room for what was sent last. */
   #isFull = false;
   #projectNames: { readonly scope: string; readonly cache: ProjectNameCache } | null = null;
@@ -106,8 +106,8 @@ export class Sender {
     const { sealed, waiting } = batch;
     const pushed = await pushLog(this.#options.runtime, active.device, call);
     if (!pushed.ok) {
-      this.#hasLostPlace = pushed.error.code === "lost_place";
-      const isRestart = this.#hasLostPlace || (pushed.error.code === "quota_exceeded" && this.#sealDeletionsFirst());
+      this.#hasLostPosition = pushed.error.code === "lost_place";
+      const isRestart = this.#hasLostPosition || (pushed.error.code === "quota_exceeded" && this.#sealDeletionsFirst());
       return isRestart ? { kind: "turned" } : { kind: "stopped", error: pushed.error };
     }
     this.#isFull = false;
@@ -139,14 +139,14 @@ export class Sender {
     const { runtime } = this.#options;
     const { store, now, random } = runtime;
     const fingerprint = this.#options.fingerprint();
-    const need = store.read((sql) => epochNeed(sql, { fingerprint, keyId: key.id }, this.#hasLostPlace), null);
+    const need = store.read((sql) => epochNeed(sql, { fingerprint, keyId: key.id }, this.#hasLostPosition), null);
     if (!need) return err({ code: "no_edge", message: "this machine has left the workspace" });
     const { device, reason } = need;
     if (reason === null) return ok(device);
     const requestId = `begin_${uuidv7(now(), random(16))}`;
     const answer = await call("sync.begin", { device: device.device, keyId: key.id, requestId });
     if (!answer.ok) return this.#onBeginRefused(device, answer.error);
-    this.#hasLostPlace = false;
+    this.#hasLostPosition = false;
     this.#requiredKeyId = answer.value.keyId;
     const { epoch } = answer.value;
     store.write((sql) => {
@@ -208,9 +208,9 @@ export class Sender {
 function epochNeed(
   sql: Sql,
   identity: Parameters<typeof devices.epochReason>[2],
-  hasLostPlace: boolean,
+  hasLostPosition: boolean,
 ): { readonly device: Device; readonly reason: "all" | "numbers" | null } | null {
   const device = devices.get(sql);
   if (!device) return null;
-  return { device, reason: hasLostPlace ? "all" : devices.epochReason(sql, device, identity) };
+  return { device, reason: hasLostPosition ? "all" : devices.epochReason(sql, device, identity) };
 }

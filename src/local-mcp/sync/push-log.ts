@@ -35,12 +35,12 @@ export async function pushLog(
   if (!firstRow) return ok({ acked: [], keyId: null });
   const ops = rows.map(({ op, at }) => withAge(op, Math.max(0, now() - at)));
   const answer = await call("sync.push", { device: device.device, epoch: device.epoch, ops });
-  if (!answer.ok) return lostCodes.has(answer.error.code) ? lostPlaceError(answer.error.message) : answer;
+  if (!answer.ok) return lostCodes.has(answer.error.code) ? lostPositionError(answer.error.message) : answer;
   const { mark, keyId } = answer.value;
-  if (mark < firstRow.seq) return lostPlaceError(`the coordinator knows numbers up to ${mark} only`);
+  if (mark < firstRow.seq) return lostPositionError(`the coordinator knows numbers up to ${mark} only`);
   const acked = store.write((sql) => acknowledge(sql, device, mark));
   return acked === null
-    ? lostPlaceError("the coordinator knows numbers that were never sealed here")
+    ? lostPositionError("the coordinator knows numbers that were never sealed here")
     : ok({ acked, keyId });
 }
 
@@ -52,7 +52,7 @@ function withAge(op: string, ageMs: number): SyncOp {
 /** A gap: what was acknowledged is not there any more. */
 const lostCodes: ReadonlySet<string> = new Set(["gap", "device_forked", "unknown_device"]);
 
-function lostPlaceError(message: string): { readonly ok: false; readonly error: SyncError } {
+function lostPositionError(message: string): { readonly ok: false; readonly error: SyncError } {
   return err({ code: "lost_place", message });
 }
 

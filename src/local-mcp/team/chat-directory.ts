@@ -35,7 +35,7 @@ export class ChatDirectory {
     this.#naming = naming;
   }
 
-  async lookUp(chat: string): Promise<ChatIdentity> {
+  async identify(chat: string): Promise<ChatIdentity> {
     const cached = this.#cache.get(chat);
     if (cached && isWithin(this.#runtime.now() - cached.at, validForMs)) return cached.identity;
     const local = this.#fromSession(chat);

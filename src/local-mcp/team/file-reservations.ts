@@ -168,7 +168,7 @@ export class FileReservations {
     heldForMs,
   }: Pick<Lease, "resource" | "holder" | "heldForMs">): Promise<Reservation> {
     const { directory, workspace, runtime } = this.#deps;
-    const { name: holderName, machine, checkout } = await directory.lookUp(holder);
+    const { name: holderName, machine, checkout } = await directory.identify(holder);
     return { resource, workspace, holder, holderName, machine, checkout, since: runtime.now() - heldForMs };
   }
 

@@ -58,7 +58,7 @@ export class MessageInbox {
     const { runtime, directory, sessionId, workspace } = this.#deps;
     const namedMessages: { readonly message: Message; readonly fromName: string }[] = [];
     for (const message of messages)
-      namedMessages.push({ message, fromName: (await directory.lookUp(message.from)).name });
+      namedMessages.push({ message, fromName: (await directory.identify(message.from)).name });
     runtime.store.write((sql) => {
       for (const { message, fromName } of namedMessages) {
         const { id, from, target } = message;

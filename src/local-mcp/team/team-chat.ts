@@ -306,7 +306,7 @@ export class TeamChat {
     const leases = await link.call("leases.list", { prefix: resource, limit: 1 }, leaseTimeoutMs);
     const holder = leases.ok ? leases.value.leases[0]?.holder : undefined;
     if (holder === undefined || holder === self.chat) return;
-    const { machine } = await this.directory.lookUp(holder);
+    const { machine } = await this.directory.identify(holder);
     this.#addNews(`continued:${this.sessionId}:${holder}`, {
       kind: "continued_elsewhere",
       session: this.sessionId,

@@ -6,7 +6,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { FileNote } from "../../../src/contract/work-state.ts";
 import { compareFiles, noteFile, type FileFacts } from "../../../src/snapshots/file-state.ts";
-import { hasNpmToken, looksSecret } from "../../../src/snapshots/secret-names.ts";
+import { hasNpmToken, isSecretName } from "../../../src/snapshots/secret-names.ts";
 import { LIMITS, temporaryFolder, write } from "../../support/git-project.ts";
 
 function sha256(content: string | Uint8Array): string {
@@ -213,8 +213,8 @@ it("[GS7] knows secrets by their names, and leaves programs and settings that lo
     "tfstate.py",
     "ssh/config",
   ];
-  expect(secrets.filter((name) => !looksSecret(name))).toEqual([]);
-  expect(others.filter(looksSecret)).toEqual([]);
+  expect(secrets.filter((name) => !isSecretName(name))).toEqual([]);
+  expect(others.filter(isSecretName)).toEqual([]);
 });
 
 it("[GS7] finds a token in npm settings, and none in a reference to the environment", () => {

@@ -52,9 +52,9 @@ export async function createSetups(
     // Said before a task is taken: each would fail, three times.
     const missing = listPrograms(typeConfig).find((program) => !isOnPath(program, deps.runtime.env));
     if (missing !== undefined) return wrongUsage(`${type}: there is no program ${missing}.`);
-    const places = await createPlaces(deps, type, typeConfig, folder);
-    if (!places.ok) return places;
-    setups.set(type, { executor: createExecutor(deps, typeConfig), folders: places.value });
+    const folders = await createFolders(deps, type, typeConfig, folder);
+    if (!folders.ok) return folders;
+    setups.set(type, { executor: createExecutor(deps, typeConfig), folders: folders.value });
   }
   return ok(setups);
 }
@@ -78,7 +78,7 @@ function untestedExecutor(
   throw new Error("a type without a way to do it has passed the check");
 }
 
-async function createPlaces(
+async function createFolders(
   deps: SetupDeps,
   type: string,
   config: TypeConfig,

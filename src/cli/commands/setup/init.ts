@@ -131,13 +131,13 @@ function planAll(
         ? planInstall(target, cli.io.launch, context)
         : planUninstall(target, { ...context, backups: backups.list(backupsFolder(cli)) });
     if (!plan.ok) return toFailure(plan.error);
-    plans.push(action === "install" ? { ...plan.value, notes: [...plan.value.notes, ...placeNotes(cli)] } : plan.value);
+    plans.push(action === "install" ? { ...plan.value, notes: [...plan.value.notes, ...homeNotes(cli)] } : plan.value);
   }
   return ok(plans);
 }
 
 /** The variable of this terminal is not written into the clients' files. */
-function placeNotes({ io, paths }: Cli): string[] {
+function homeNotes({ io, paths }: Cli): string[] {
   const usual = homeFrom({});
   if (!io.env["SHIM_HOME"] || paths.home === usual) return [];
   return [

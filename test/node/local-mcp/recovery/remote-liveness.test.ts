@@ -49,7 +49,7 @@ it("[RE21] whatever a list of another machine holds, no path leads out of the pr
   fc.assert(
     fc.property(fc.array(fc.oneof(path, fc.string()), { maxLength: 8 }), (paths) => {
       const files = paths.map((one) => ({ path: one, hash: "h", action: "edited" as const }));
-      const { inside, outside: platform } = mapFiles(files, { there: "/home/ann/app", here: "/srv/app" });
+      const { inside, external: platform } = mapFiles(files, { there: "/home/ann/app", here: "/srv/app" });
       expect(inside.length + platform.length).toBe(paths.length);
       for (const file of inside) {
         expect(file.path.startsWith("/srv/app/")).toBe(true);

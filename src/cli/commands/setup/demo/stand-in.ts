@@ -49,7 +49,7 @@ export async function standIn({ input, output }: Streams, context: ClientContext
       (result) => ({ id, result }),
       (error: unknown) => ({ id, error: messageOf(error) }),
     );
-    underWay.push(answer.then((told) => void output.write(`${JSON.stringify(told)}\n`)));
+    underWay.push(answer.then((reply) => void output.write(`${JSON.stringify(reply)}\n`)));
   }
   await Promise.all(underWay);
   await client.follow({ do: "leave" });
@@ -84,8 +84,8 @@ class Client {
     const { cwd, env } = this.#context;
     const { command, args } = program;
     this.#server = new McpConnection({ command, args, cwd, env: { ...env, ...program.env }, isGroup: hasGroups });
-    const told = await this.#server.initialize("claude-code");
-    return { pid: this.#server.pid, instructions: told["instructions"] };
+    const initialized = await this.#server.initialize("claude-code");
+    return { pid: this.#server.pid, instructions: initialized["instructions"] };
   }
 
   async #hook(program: ProgramStart, input: Message): Promise<Message> {

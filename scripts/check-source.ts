@@ -1,0 +1,134 @@
+/** `npm run lint` runs it: names and imports of `src` that no linter checks. Prints each fault as `file:line: why`. */
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+
+/** Words that do not say what a thing is, with the word to use instead. [docs/internals/glossary.md] */
+const banned: Readonly<Record<string, string>> = {
+  around: "deps",
+  circumstances: "the name of what it holds",
+  desk: "the name of what it does",
+  gathering: "groupCommit",
+  heed: "onSignal, watch",
+  look: "check, scan, poll",
+  looked: "scanned, checked",
+  looks: "checks, looksLike",
+  outside: "platform",
+  place: "path, position, waiter",
+  places: "paths, positions, waiters",
+  seat: "availableChat",
+  seats: "availableChats",
+  surplus: "retention",
+  surroundings: "deps",
+  taker: "claimant",
+  takers: "claimants",
+  told: "the noun of the result: toLease, reported",
+  undoing: "rollback",
+  whoever: "a noun",
+  wish: "request",
+};
+
+/** Fields that are stored or printed under such a name keep it. */
+const kept = new Map([
+  ["told", ["src/durable/attachments.ts", "src/durable/watches.ts"]],
+  ["takers", ["src/cli/commands/tasks/explain/task-facts.ts", "src/cli/commands/tasks/explain/waiting-tasks.ts"]],
+]);
+
+/** Cycles that are still to be cut; no other may appear. */
+const openCycles: readonly (readonly string[])[] = [
+  [
+    "src/local-mcp/checkpoints",
+    "src/local-mcp/hooks",
+    "src/local-mcp/recovery",
+    "src/local-mcp/sessions",
+    "src/local-mcp/signals",
+    "src/local-mcp/sync",
+    "src/local-mcp/team",
+    "src/local-mcp/usage",
+  ],
+  ["src/local-mcp/front", "src/local-mcp/server", "src/local-mcp/server/tools"],
+  ["src/worker-runner", "src/worker-runner/claude"],
+  ["src/cli/commands/care", "src/cli/commands/care/doctor"],
+  ["src/cli/commands/tasks", "src/cli/commands/tasks/explain"],
+];
+
+const comment = /\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/[^\n]*/g;
+const text = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g;
+const identifier = /(?<![\w$])[A-Za-z_$][\w$]*/g;
+
+/** Faults of one file's identifiers; comments, strings and templates are not read. */
+export function namingFaults(path: string, source: string): string[] {
+  const code = source.replaceAll(comment, blank).replaceAll(text, blank);
+  return [...code.matchAll(identifier)].flatMap(({ 0: name, index }) => {
+    const word = wordsOf(name).find((one) => Object.hasOwn(banned, one));
+    if (kept.get(name)?.includes(path)) return [];
+    const line = code.slice(0, index).split("\n").length;
+    return word === undefined ? [] : [`${path}:${line}: the name ${name} has the word "${word}"; use ${banned[word]}`];
+  });
+}
+
+function blank(found: string): string {
+  return found.replaceAll(/[^\n]/g, " ");
+}
+
+/** Snake case is left alone: these are columns of tables and fields of stored rows. */
+function wordsOf(name: string): string[] {
+  return name.includes("_") ? [] : (name.match(/[A-Z]?[a-z]+|[A-Z]+(?![a-z])/g) ?? []).map((one) => one.toLowerCase());
+}
+
+/**
+ * Cycles of imports between folders.
+ *
+ * @param imports the files that each file imports, by path; entries, which no file imports, may be in any folder
+ * @returns the folders of each cycle, each folder once
+ */
+export function folderCycles(imports: ReadonlyMap<string, readonly string[]>): string[][] {
+  const next = new Map<string, Set<string>>();
+  for (const [file, targets] of imports) {
+    if (file.endsWith("-entry.ts")) continue;
+    const folders = next.get(dirname(file)) ?? new Set<string>();
+    for (const target of targets) if (dirname(target) !== dirname(file)) folders.add(dirname(target));
+    next.set(dirname(file), folders);
+  }
+  const cycles = [...next.keys()].map((folder) => {
+    const reached = reachable(folder, next);
+    return [...reached].filter((other) => reachable(other, next).has(folder)).sort();
+  });
+  return [...new Map(cycles.filter(({ length }) => length > 1).map((cycle) => [cycle.join(), cycle])).values()];
+}
+
+function reachable(from: string, next: ReadonlyMap<string, ReadonlySet<string>>): Set<string> {
+  const found = new Set<string>();
+  const open = [from];
+  for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
+    for (const other of next.get(folder) ?? []) if (!found.has(other)) open.push(other);
+    for (const other of next.get(folder) ?? []) found.add(other);
+  }
+  return found;
+}
+
+function isOpen(cycle: readonly string[]): boolean {
+  return openCycles.some((open) => cycle.every((folder) => open.includes(folder)));
+}
+
+function importsOf(path: string, source: string): string[] {
+  const found = source.matchAll(/(?:from|import\(|import)\s*"(\.[^"]+)"/g);
+  return [...found].map(([, to = ""]) => join(dirname(path), to));
+}
+
+if (import.meta.main) {
+  const files = globSync("src/**/*.ts", { cwd: root }).map((path) => ({
+    path,
+    source: readFileSync(join(root, path), "utf8"),
+  }));
+  const cycles = folderCycles(new Map(files.map(({ path, source }) => [path, importsOf(path, source)])));
+  const faults = [
+    ...files.flatMap(({ path, source }) => namingFaults(path, source)),
+    ...cycles
+      .filter((cycle) => !isOpen(cycle))
+      .map((folders) => `folders that import each other: ${folders.join(", ")}`),
+  ];
+  for (const fault of faults) console.error(fault);
+  if (faults.length > 0) process.exitCode = 1;
+}
