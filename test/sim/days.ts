@@ -43,21 +43,21 @@ export class Days {
   }
 
   /** Until so many events have happened, and all has come to rest after them. */
-  run(events: number): void {
+  async run(events: number): Promise<void> {
     const { sim } = this.#world;
     while (sim.events < events) {
       this.#dawn();
-      this.#until(Math.min(events, sim.events + this.#dayEvents));
+      await this.#until(Math.min(events, sim.events + this.#dayEvents));
       this.#isDay = false;
-      comeToRest(this.#world);
+      await comeToRest(this.#world);
       this.#world.oracle.trim();
     }
   }
 
-  #until(events: number): void {
+  async #until(events: number): Promise<void> {
     const { sim, oracle } = this.#world;
     let nextCheck = sim.events + checkEvery;
-    while (sim.events < events && sim.step()) {
+    while (sim.events < events && (await sim.step())) {
       if (sim.events < nextCheck) continue;
       nextCheck = sim.events + checkEvery;
       oracle.full.run();
@@ -130,7 +130,7 @@ export class Days {
     const { sim } = this.#world;
     client.later(sim.rng.between(1, 2 * this.#thinkMs), "act", () => {
       if (!this.#isDay || client.isLeaving) return;
-      if (client.link.isRegistered) {
+      if (client.isUp) {
         const act = drawAct(sim.rng, this.#weights);
         sim.note(() => `${client.name}: ${act.name}`);
         act.run(client, sim.rng);

@@ -51,9 +51,9 @@ export function faultsOf(world: World, starts: Starts): Faults {
   /** Another process of the machine has seen that it is gone. */
   const attest = ({ identity: { chat, machine, process } }: Client, inMs: number): void => {
     sim.later(inMs, "death attested", () => {
-      const mate = on(machine).find((client) => client.isRunning && client.link.isRegistered);
+      const mate = on(machine).find((client) => client.isRunning && client.isUp);
       if (!mate) return false;
-      return mate.call("chats.attest-death", { chat, machine: machine.name, process }, () => undefined, { tries: 3 });
+      return mate.send("chats.attest-death", { chat, machine: machine.name, process });
     });
   };
 
@@ -101,7 +101,6 @@ export function faultsOf(world: World, starts: Starts): Faults {
       if (machine.isSuspended || (quiet.get(machine) ?? 0) > sim.now) return;
       quiet.set(machine, sim.now + apartMs);
       machine.setWall(byMs);
-      for (const client of on(machine)) client.lookAtClocks();
       for (const client of on(machine)) client.leasing.recheck();
     },
     cut: (client, ms) => {
@@ -109,7 +108,7 @@ export function faultsOf(world: World, starts: Starts): Faults {
       sim.later(ms, "network is back", () => void (client.isCut = false));
     },
     breakSocket: (client) => {
-      if (client.isRunning) client.link.breakOff();
+      client.socket?.breakOff();
     },
     deploy: () => world.host.deploy(),
     setHostClock: (byMs) => world.setHostClock(byMs),

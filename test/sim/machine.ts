@@ -33,6 +33,11 @@ export class Machine implements Clock {
     return this.#start + (this.#sim.now - this.#start) * this.#rate + this.#wallShift;
   }
 
+  /** How long it takes in truth until the clocks of this machine have gone on by so much. */
+  trueMs(ms: number): number {
+    return ms / this.#rate;
+  }
+
   suspend(): void {
     this.#mono = this.monotonic();
     this.isSuspended = true;

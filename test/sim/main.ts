@@ -50,7 +50,7 @@ function report(outcome: Outcome, again: string): void {
   console.error(`again: ${again}`);
 }
 
-function run(seed: number): void {
+async function run(seed: number): Promise<void> {
   const tail = new Tail();
   const [began, cpu] = [performance.now(), process.cpuUsage()];
   const options = {
@@ -60,7 +60,7 @@ function run(seed: number): void {
     day: values.day === undefined ? undefined : Number(values.day),
     trace: traceLines > 0 ? tail.add : undefined,
   };
-  const outcome = simulate(options);
+  const outcome = await simulate(options);
   const used = process.cpuUsage(cpu);
   const perSecond = (ms: number): string => Math.round((outcome.events / ms) * 1_000).toLocaleString("en");
   tail.print();
@@ -71,13 +71,13 @@ function run(seed: number): void {
   report(outcome, `npm run sim -- --events ${values.events} --seed ${seed}${rest} --trace 200`);
 }
 
-function replay(list: string): void {
+async function replay(list: string): Promise<void> {
   const tail = new Tail();
-  const outcome = play(JSON.parse(list) as Command[], bug, traceLines > 0 ? tail.add : undefined);
+  const outcome = await play(JSON.parse(list) as Command[], bug, traceLines > 0 ? tail.add : undefined);
   tail.print();
   console.log(outcome.violation ? "the list breaks a rule" : "every rule held");
   report(outcome, `npm run sim -- --replay '${list}' --trace 200`);
 }
 
-if (values.replay !== undefined) replay(values.replay);
-else for (let seed = Number(values.seed); seed < Number(values.seed) + Number(values.seeds); seed++) run(seed);
+if (values.replay !== undefined) await replay(values.replay);
+else for (let seed = Number(values.seed); seed < Number(values.seed) + Number(values.seeds); seed++) await run(seed);

@@ -1,6 +1,6 @@
-import type { Reply, Request, SimHost } from "./host/sim-host.ts";
 import type { Rng } from "./rng.ts";
 import type { Sim } from "./sim.ts";
+import type { Weather } from "./weather.ts";
 
 /** One end of the network. */
 export interface Endpoint {
@@ -10,7 +10,7 @@ export interface Endpoint {
   deliver(work: () => void): boolean | void;
 }
 
-/** Faults of the next request, for scripted runs. */
+/** Faults of the next request, for scripted runs. A socket on which something is lost is dead. */
 export interface NextRequest {
   isLost?: boolean;
   isReplyLost?: boolean;
@@ -18,91 +18,74 @@ export interface NextRequest {
   delayMs?: number;
 }
 
-/** Loses, delays, doubles and reorders what goes between clients and the host. */
+/** What becomes of a request over HTTP. */
+export interface Exchange<Reply> {
+  /** @returns null: no reply leaves the host */
+  readonly serve: () => Reply | null;
+  /** May be called twice, when the request came twice. */
+  readonly onReply: (reply: Reply) => void;
+  /** Its connection was reset. It may have arrived, and a copy of it may arrive yet. */
+  readonly onReset: () => void;
+}
+
+/** Loses, delays, doubles and reorders what goes between clients and the host, each by itself. Sockets keep an order of their own. */
 export class Network {
-  readonly #sim: Sim;
-  readonly #host: SimHost;
-  readonly #rng: Rng;
   /** Null: chance decides. */
   next: NextRequest | null = null;
+  readonly #sim: Sim;
+  readonly #weather: () => Weather;
+  readonly #rng: Rng;
 
-  constructor(sim: Sim, host: SimHost) {
+  constructor(sim: Sim, weather: () => Weather) {
     this.#sim = sim;
-    this.#host = host;
+    this.#weather = weather;
     this.#rng = sim.rng;
   }
 
-  /**
-   * @param onReply may be called twice, when the request came twice
-   * @param onSilence called at most once, when nothing was heard for a while; a reply may still come
-   */
-  send(from: Endpoint, request: Request, onReply: (reply: Reply) => void, onSilence: () => void): void {
-    const plan = this.#takePlan();
-    const way = this.#way(from, request, onReply, onSilence, plan.isReplyLost);
+  send<Reply>(from: Endpoint, exchange: Exchange<Reply>): void {
+    const plan = this.takePlan();
     const delayMs = plan.delayMs ?? this.delay();
-    const { loss, duplicate } = this.#host.weather;
+    const { loss, duplicate } = this.#weather();
+    const arrives = (): void => this.#arrives(from, exchange, plan.isReplyLost);
     if (plan.isLost ?? this.#rng.chance(loss)) {
       this.#sim.count("request lost");
-      way.fails();
-    } else this.#sim.later(delayMs, "request", () => way.arrives());
+      this.#fails(from, exchange);
+    } else this.#sim.later(delayMs, "request", arrives);
     const copyMs = plan.copyAfterMs ?? (this.#rng.chance(duplicate) ? this.delay() + this.#rng.below(3_000) : null);
-    if (copyMs !== null) this.#sim.later(delayMs + copyMs, "request again", () => way.arrives());
+    if (copyMs !== null) this.#sim.later(delayMs + copyMs, "request again", arrives);
   }
 
   delay(): number {
-    const { slow, verySlow } = this.#host.weather;
+    const { slow, verySlow } = this.#weather();
     if (this.#rng.chance(verySlow)) return this.#rng.between(2_000, 40_000);
     return this.#rng.chance(slow) ? this.#rng.between(50, 2_000) : this.#rng.between(2, 40);
   }
 
-  isLost(): boolean {
-    return this.#rng.chance(this.#host.weather.loss);
+  /** @param part of the share of messages that are lost */
+  isLost(part = 1): boolean {
+    return this.#rng.chance(part * this.#weather().loss);
   }
 
-  /** One request on its way there and back. */
-  #way(
-    from: Endpoint,
-    request: Request,
-    onReply: (reply: Reply) => void,
-    onSilence: () => void,
-    isReplyLost: boolean | undefined,
-  ): { arrives: () => void; fails: () => void } {
-    const sim = this.#sim;
-    const until = sim.now + this.#rng.between(2_000, 6_000);
-    let isWatched = false;
-    let isAnswered = false;
-    const fails = (): void => {
-      if (isWatched) return;
-      isWatched = true;
-      sim.later(until - sim.now, "patience over", () => (isAnswered ? false : from.deliver(onSilence)));
-    };
-    const answer = (reply: Reply): void => {
-      const delayMs = this.delay();
-      if (sim.now + delayMs >= until) fails();
-      sim.later(delayMs, "reply", () => {
-        if (from.isCut) {
-          fails();
-          return;
-        }
-        return from.deliver(() => {
-          isAnswered = true;
-          onReply(reply);
-        });
-      });
-    };
-    const arrives = (): void => {
-      const reply = from.isCut ? null : this.#host.handle(request);
-      sim.note(() => `  ${request.name} ${JSON.stringify(request.input)} -> ${JSON.stringify(reply)}`);
-      if (reply && !(isReplyLost ?? this.isLost())) return answer(reply);
-      if (reply) sim.count("reply lost");
-      fails();
-    };
-    return { arrives, fails };
-  }
-
-  #takePlan(): NextRequest {
+  takePlan(): NextRequest {
     const plan = this.next;
     this.next = null;
     return plan ?? {};
+  }
+
+  #arrives<Reply>(from: Endpoint, exchange: Exchange<Reply>, isReplyLost: boolean | undefined): void {
+    const reply = from.isCut ? null : exchange.serve();
+    if (reply !== null && !(isReplyLost ?? this.isLost())) {
+      return this.#sim.later(this.delay(), "reply", () =>
+        from.isCut ? this.#fails(from, exchange) : from.deliver(() => exchange.onReply(reply)),
+      );
+    }
+    if (reply !== null) this.#sim.count("reply lost");
+    this.#fails(from, exchange);
+  }
+
+  /** Mostly its connection is reset at some time; else nobody tells. */
+  #fails<Reply>(from: Endpoint, { onReset }: Exchange<Reply>): void {
+    if (this.#rng.chance(0.3)) return;
+    this.#sim.later(this.#rng.between(100, 6_000), "connection reset", () => from.deliver(onReset));
   }
 }

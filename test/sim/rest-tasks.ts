@@ -20,36 +20,36 @@ const quietMs = 150_000;
 /** More than all chats together have room for. */
 const manyTasks = 40;
 
-type Run = (ms: number) => void;
+type Run = (ms: number) => Promise<void>;
 
 /**
  * Faults have ended. At first nobody asks of his own accord but who has room again: what is queued, and somebody connected takes and has room
  * for, must come to him by way of the queue. Then all ask, until nothing is left that they can do.
  */
-export function workOff(world: World, run: Run): void {
-  for (let passed = 0; passed < quietMs && isAnybodyBusy(world); passed += stepMs) run(stepMs);
+export async function workOff(world: World, run: Run): Promise<void> {
+  for (let passed = 0; passed < quietMs && isAnybodyBusy(world); passed += stepMs) await run(stepMs);
   const isUnseen = world.sim.rng.chance(0.3);
   submitAtNight(world, isUnseen);
-  if (isUnseen) cancelUnseen(world, run);
-  waitForTheQueue(world, run);
-  askForMore(world, run);
+  if (isUnseen) await cancelUnseen(world, run);
+  await waitForTheQueue(world, run);
+  await askForMore(world, run);
   for (const known of world.oracle.tasks.tasks.values()) mustWaitForSomething(world, known);
 }
 
-function waitForTheQueue(world: World, run: Run): void {
+async function waitForTheQueue(world: World, run: Run): Promise<void> {
   const since = new Map<number, number>();
   const end = world.sim.now + mostQueuedMs + stepMs;
   while (world.sim.now < end && world.oracle.tasks.countOpen > 0 && hasOpenSeat(world)) {
-    run(stepMs);
+    await run(stepMs);
     lookAtQueued(world, since);
   }
 }
 
-function askForMore(world: World, run: Run): void {
+async function askForMore(world: World, run: Run): Promise<void> {
   const end = world.sim.now + mostWorkMs;
   while (world.sim.now < end && isWorkLeft(world)) {
     for (const { working } of world.clients) working.ask();
-    run(stepMs);
+    await run(stepMs);
   }
 }
 
@@ -63,21 +63,21 @@ function submitAtNight(world: World, isMany: boolean): void {
   if (world.oracle.tasks.countOpen > 0 && rng.chance(0.5) && !isMany) return;
   const size = isMany || rng.chance(0.3) ? manyTasks : rng.between(1, 3);
   const tasks = Array.from({ length: size }, () => plainTask(world.jobs.newJob(true)));
-  world.losesHints = isMany;
+  world.front.losesHints = isMany;
   const requestId = `night ${world.sim.events}`;
   while (!world.ask("tasks.submit", { tasks, by: "night", requestId }));
 }
 
 /** [QU8] What was given is cancelled before its chats have heard of it: they have room again, and do not know. */
-function cancelUnseen(world: World, run: Run): void {
-  run(lookMs);
+async function cancelUnseen(world: World, run: Run): Promise<void> {
+  await run(lookMs);
   for (const { held, state, task } of world.oracle.tasks.tasks.values()) {
     if (state !== "assigned" || held?.requestId !== null) continue;
     world.ask("tasks.cancel", { task, reason: "not wanted" });
     world.sim.count("cancelled before it was seen");
   }
-  run(stepMs);
-  world.losesHints = false;
+  await run(stepMs);
+  world.front.losesHints = false;
 }
 
 /** Since when each is queued and could be given to somebody; for too long: nobody looks. */
@@ -128,9 +128,9 @@ function isWorkLeft(world: World): boolean {
 /** Chats that could have what is queued. */
 function takersOf({ clients, oracle: { tasks } }: World, known: KnownTask): string[] {
   if (known.state !== "queued") return [];
-  return [...clients].flatMap(({ identity: { chat }, link, isLeaving }) => {
+  return [...clients].flatMap(({ identity: { chat }, isUp, isLeaving }) => {
     const worker = tasks.workers.all.get(chat);
-    const isHere = link.isRegistered && !isLeaving && !tasks.workers.draining.has(chat);
+    const isHere = isUp && !isLeaving && !tasks.workers.draining.has(chat);
     return worker && isHere && isAble(worker, known) ? [chat] : [];
   });
 }

@@ -1,5 +1,7 @@
 import type { Json } from "../../src/contract/values.ts";
+import type { Client } from "./client/client.ts";
 import type { Held } from "./oracle/lease-ledger.ts";
+import type { Sim } from "./sim.ts";
 import { calm } from "./weather.ts";
 import { accountForTasks, cancelTasks, workOff } from "./rest-tasks.ts";
 import type { World } from "./world.ts";
@@ -8,18 +10,21 @@ import type { World } from "./world.ts";
 
 /** Longer than any wait, lease and grace together. */
 const settlingMs = 600_000;
+/** A watch over HTTP asks every few seconds, and changes of keys that run out go on. */
+const mostBehindMs = 120_000;
 /** Beyond the day for which an offline chat is kept, and then to the next full hours of housekeeping. */
 const nightMs = 30 * 3_600_000;
 
 /** [SM9] Faults end, everybody gives back what he has, then all go, and nothing that was due is forgotten. */
-export function comeToRest(world: World): void {
+export async function comeToRest(world: World): Promise<void> {
   heal(world);
-  workOff(world, (ms) => runFor(world, ms));
-  giveBack(world);
-  lookAtCopies(world);
-  leaveWithoutAWord(world);
+  await workOff(world, (ms) => runFor(world, ms));
+  await giveBack(world);
+  lookForChats(world);
+  await lookAtCopies(world);
+  await leaveWithoutAWord(world);
   accountForTasks(world);
-  if (world.sim.rng.chance(0.4)) sleep(world);
+  if (world.sim.rng.chance(0.4)) await sleep(world);
   world.oracle.full.run();
 }
 
@@ -37,23 +42,23 @@ function heal(world: World): void {
   world.ask("chats.list", { limit: 1 });
 }
 
-function runFor(world: World, ms: number): void {
+async function runFor(world: World, ms: number): Promise<void> {
   const until = world.sim.now + ms;
-  while (world.sim.step(until)) if (world.sim.events % 1_000 === 0) world.oracle.full.run();
+  while (await world.sim.step(until)) if (world.sim.events % 1_000 === 0) world.oracle.full.run();
   world.sim.now = until;
 }
 
 /** Every wait ends with a grant or an answer. */
-function giveBack(world: World): void {
-  const { sim, clients } = world;
+async function giveBack(world: World): Promise<void> {
+  const { clients } = world;
+  const sim: Sim = world.sim;
   for (let passed = 0; passed < settlingMs && (passed < 30_000 || isBusy(world)); passed += 5_000) {
-    runFor(world, 5_000);
-    for (const { leasing, link } of clients) if (link.isRegistered) leasing.giveBackAll();
+    await runFor(world, 5_000);
+    for (const { leasing, isUp } of clients) if (isUp) leasing.giveBackAll();
   }
   for (const { name, leasing } of clients) {
-    const [left] = leasing.holdings.values();
-    if (left)
-      sim.fail("due", `${name} is still ${left.state} for ${left.resource}, and everybody has given back what he had`);
+    const [left] = leasing.holdings.keys();
+    sim.must(left === undefined, "due", () => `${name} still has or wants ${left}, and everybody has given back all`);
   }
   for (const lease of world.oracle.leases.leases.values()) lookForHolder(world, lease);
 }
@@ -78,33 +83,46 @@ function isBusy({ clients }: World): boolean {
   return [...clients].some(({ leasing, isLeaving }) => leasing.holdings.size > 0 && !isLeaving);
 }
 
+/** [SM23] Who runs, and has not left, is registered by now. */
+function lookForChats(world: World): void {
+  const offline = "SELECT 1 FROM chats WHERE chat = ? AND status = 'offline'";
+  for (const { identity, name, isLeaving } of world.clients) {
+    const isGone = !isLeaving && world.host.sql.peek(offline, identity.chat).length > 0;
+    if (isGone) world.sim.fail("due", `${name} runs, and counts as gone`);
+  }
+}
+
 /** [SM5] What watches were told adds up to what is there. */
-function lookAtCopies(world: World): void {
+async function lookAtCopies(world: World): Promise<void> {
   const { oracle, sim } = world;
-  for (const { watch } of world.clients) watch.pull(500);
-  runFor(world, 10_000);
+  const behind = (): Client[] =>
+    [...world.clients].filter(
+      ({ copy, isLeaving }) => !isLeaving && copy.revision < oracle.changes.newestBelow(copy.prefix),
+    );
+  for (let passed = 0; passed < mostBehindMs && behind().length > 0; passed += 5_000) await runFor(world, 5_000);
+  for (const { name, copy } of behind())
+    sim.fail("watch", `the copy of ${name} below "${copy.prefix}" is still at revision ${copy.revision}`);
   const entries = [...oracle.state.keys].map(([key, { value, version }]) => {
-    return { key, value: JSON.parse(value) as Json, version, ageMs: 0, ttlMs: null };
+    return { key, value: JSON.parse(value) as Json, version };
   });
-  for (const { name, watch } of world.clients) {
-    if (watch.revision !== oracle.changes.newest) continue;
+  for (const { name, copy } of world.clients) {
     sim.count("copy compared");
-    const key = watch.differs(entries, (one) => oracle.state.isOver(one));
-    if (key !== null) sim.fail("watch", `the copy of ${name} below "${watch.prefix}" is wrong at ${key}`);
+    const key = copy.differs(entries, (one) => oracle.state.isOver(one));
+    if (key !== null) sim.fail("watch", `the copy of ${name} below "${copy.prefix}" is wrong at ${key}`);
   }
 }
 
 /** All machines vanish: nobody closes a socket, nobody says a word. */
-function leaveWithoutAWord(world: World): void {
+async function leaveWithoutAWord(world: World): Promise<void> {
   for (const client of world.clients) world.kill(client, false);
-  runFor(world, settlingMs);
+  await runFor(world, settlingMs);
   for (const table of ["leases", "waiters", "lock_delays"]) mustBeEmpty(world, table);
 }
 
 /** Housekeeping: chats go with their inboxes, keys and results with their times. */
-function sleep(world: World): void {
+async function sleep(world: World): Promise<void> {
   cancelTasks(world);
-  runFor(world, nightMs);
+  await runFor(world, nightMs);
   mustBeEmpty(world, "idempotency");
   mustBeEmpty(world, "chats", "status = 'offline'");
   // [CH6] Who held nothing is not watched, and is judged when somebody looks.

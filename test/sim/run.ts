@@ -24,10 +24,12 @@ export interface Outcome {
 const usual: Size = { machines: 4, chats: 10 };
 
 /** One run from a seed: the same seed, the same run. */
-export function simulate({ seed, events, bug = null, day, trace }: Run): Outcome {
+export async function simulate({ seed, events, bug = null, day, trace }: Run): Promise<Outcome> {
   const world = new World(seed, bug, { ...stormy }, usual);
   follow(world, trace);
-  const violation = watched(world, () => new Days(world, day, bug?.focus, bug ? bug.focus?.restores : 0.5).run(events));
+  const violation = await watched(world, () =>
+    new Days(world, day, bug?.focus, bug ? bug.focus?.restores : 0.5).run(events),
+  );
   world.host.sql.close();
   return { violation, events: world.sim.events, counts: world.sim.counts };
 }
@@ -38,9 +40,9 @@ export function follow({ sim }: World, trace: ((line: string) => void) | undefin
 }
 
 /** What is thrown is a violation, too: the engine has no business to throw. */
-export function watched({ sim }: World, work: () => void): Violation | null {
+export async function watched({ sim }: World, work: () => Promise<void>): Promise<Violation | null> {
   try {
-    work();
+    await work();
     return null;
   } catch (error) {
     if (error instanceof Violation) return error;

@@ -65,26 +65,30 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
 );
 
 /** Each command is done at once; time passes only in `wait`, and at the end, when all comes to rest. */
-export function play(commands: readonly Command[], bug: Bug | null = null, trace?: (line: string) => void): Outcome {
+export async function play(
+  commands: readonly Command[],
+  bug: Bug | null = null,
+  trace?: (line: string) => void,
+): Promise<Outcome> {
   const world = new World(1, bug, { ...calm }, { machines, chats });
   follow(world, trace);
   const faults = faultsOf(world, {
     later: (place, inMs) => world.sim.later(inMs, "process starts", () => void world.spawn(place)),
     beside: () => undefined,
   });
-  const violation = watched(world, () => {
+  const violation = await watched(world, async () => {
     for (let place = 0; place < chats; place++) world.spawn(place);
-    pass(world, 1_000);
-    for (const command of commands) perform(world, faults, command);
-    comeToRest(world);
+    await pass(world, 1_000);
+    for (const command of commands) await perform(world, faults, command);
+    await comeToRest(world);
   });
   world.host.sql.close();
   return { violation, events: world.sim.events, counts: world.sim.counts };
 }
 
-function pass({ sim, oracle }: World, ms: number): void {
+async function pass({ sim, oracle }: World, ms: number): Promise<void> {
   const until = sim.now + ms;
-  while (sim.step(until));
+  while (await sim.step(until));
   sim.now = until;
   oracle.full.run();
 }
@@ -95,7 +99,11 @@ function clientOf(world: World, place: number): Client | undefined {
 }
 
 type Performers = {
-  readonly [Name in Command["do"]]: (world: World, faults: Faults, command: Extract<Command, { do: Name }>) => void;
+  readonly [Name in Command["do"]]: (
+    world: World,
+    faults: Faults,
+    command: Extract<Command, { do: Name }>,
+  ) => void | Promise<void>;
 };
 
 /** Does something with a client, where there is one. */
@@ -110,7 +118,7 @@ function withClient<C extends { readonly who: number }>(
 
 const performers: Performers = {
   act: withClient((_, client, { what, seed }) => {
-    if (!client.isRunning || !client.link.isRegistered || client.isLeaving) return;
+    if (!client.isRunning || !client.isUp || client.isLeaving) return;
     acts.find(({ name }) => name === what)?.run(client, new Rng(seed));
   }),
   wait: (world, _, { ms }) => pass(world, ms),
@@ -135,7 +143,8 @@ const performers: Performers = {
   "delay-next": ({ network }, _, { ms }) => void (network.next = { delayMs: ms }),
 };
 
-function perform(world: World, faults: Faults, command: Command): void {
+async function perform(world: World, faults: Faults, command: Command): Promise<void> {
   world.sim.note(() => JSON.stringify(command));
-  performers[command.do](world, faults, command as never);
+  await performers[command.do](world, faults, command as never);
+  await world.sim.settle();
 }

@@ -41,6 +41,7 @@ export type Rule =
   | "restore"
   | "requests"
   | "mirror"
+  | "client"
   | "throws";
 
 /** True time, chance, and the order of events. Knows nothing of what happens. */
@@ -56,6 +57,11 @@ export class Sim {
   /** Set to see each event. */
   trace: ((line: string) => void) | null = null;
 
+  /** Called when all has followed that follows from an event. */
+  onSettled: () => void = () => undefined;
+
+  #isTouched = false;
+  #broken: { readonly error: unknown } | null = null;
   #hostShiftMs = 0;
   #hostFloor = 0;
 
@@ -77,19 +83,41 @@ export class Sim {
     this.agenda.add(this.now + Math.max(0, Math.round(ms)), label, run);
   }
 
-  /** The next event; false: there is none before `until`. */
-  step(until = Infinity): boolean {
+  /** The next event, with all that follows from it at once; false: there is none before `until`. */
+  async step(until = Infinity): Promise<boolean> {
+    if (this.#isTouched) await this.settle();
     const at = this.agenda.nextAt();
     if (at === null || at > until) return false;
     const entry = this.agenda.take();
     if (!entry) return false;
     this.now = entry.at;
     this.doing = entry.label;
-    if (entry.run() === false) return true;
-    this.events += 1;
-    this.count(entry.label);
-    this.trace?.(`event ${entry.label}`);
+    const isEvent = entry.run() !== false;
+    if (isEvent) {
+      this.events += 1;
+      this.count(entry.label);
+      this.trace?.(`event ${entry.label}`);
+    }
+    if (this.#isTouched) await this.settle();
     return true;
+  }
+
+  /** A process takes part in what happens now: what it does may follow from promises. */
+  touch(): void {
+    this.#isTouched = true;
+  }
+
+  /** Lets all follow that follows at once, and nothing else: no promise of the simulation waits for anything but its events. */
+  async settle(): Promise<void> {
+    this.#isTouched = false;
+    await new Promise((resolve) => void setImmediate(resolve));
+    this.onSettled();
+    if (this.#broken) throw this.#broken.error;
+  }
+
+  /** What was thrown where nobody but a promise catches it. */
+  broke(error: unknown): void {
+    this.#broken ??= { error };
   }
 
   count(label: string): void {
@@ -106,6 +134,9 @@ export class Sim {
 
   fail(rule: Rule, message: string): never {
     const doing = JSON.stringify(this.doing)?.slice(0, 400);
-    throw new Violation(rule, `${message}; while ${doing}`, this.events, this.now - T0);
+    const violation = new Violation(rule, `${message}; while ${doing}`, this.events, this.now - T0);
+    // The client that is shipped catches what its listeners throw.
+    this.broke(violation);
+    throw violation;
   }
 }

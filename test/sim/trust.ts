@@ -1,3 +1,4 @@
+import type { HeldLease } from "../../src/coordinator-client/edge/held-lease.ts";
 import type { Trust } from "../../src/coordinator-client/edge/trust.ts";
 import { atoms, maskOf, placesOf } from "./resources.ts";
 import type { Sim } from "./sim.ts";
@@ -16,52 +17,44 @@ export class Holding {
   readonly resource: string;
   readonly requestId: string;
   readonly mask: number;
-  /** As asked for. */
-  readonly ttlMs: number;
-  readonly waitMs: number;
-  readonly lockDelayMs: number;
-  isBound: boolean;
-  /** When it was first asked for, true time. */
-  readonly askedAt: number;
-  state: "asking" | "waiting" | "held" | "over" = "asking";
-  hasWaited = false;
-  token = 0;
-  /** As last told: its time from a renewal on. */
-  spanMs = 0;
-  proof: Trust | null = null;
-  /** The registration in which the coordinator has said that it is bound: pings of it count. */
-  life: number | null = null;
+  /** Null: it waits for it. */
+  right: HeldLease | null = null;
   /** Taken away by an admin: its holder cannot know. */
   isForced = false;
-  /** False: it is left to run out. */
-  isRenewed = true;
-  /** Only the newest timer renews. */
-  plan = 0;
+  #isTrusted: () => boolean = () => false;
 
-  constructor(
-    owner: Believer,
-    wanted: Pick<Holding, "resource" | "requestId" | "ttlMs" | "waitMs" | "lockDelayMs" | "isBound" | "askedAt">,
-  ) {
+  constructor(owner: Believer, resource: string, requestId: string) {
     this.owner = owner;
-    this.resource = wanted.resource;
-    this.requestId = wanted.requestId;
-    this.ttlMs = wanted.ttlMs;
-    this.waitMs = wanted.waitMs;
-    this.lockDelayMs = wanted.lockDelayMs;
-    this.isBound = wanted.isBound;
-    this.askedAt = wanted.askedAt;
-    this.mask = maskOf(wanted.resource);
+    this.resource = resource;
+    this.requestId = requestId;
+    this.mask = maskOf(resource);
   }
 
-  /** For how long it is still believed, ms by the owner's clocks; 0: it is not. */
-  trustMs(): number {
-    return this.proof && this.owner.isAlive ? this.owner.trustedForMs(this.proof) : 0;
+  /** 0: it has none. */
+  get token(): number {
+    return this.right?.token ?? 0;
+  }
+
+  /** @param isTrusted by the client, unless a bug is planted */
+  begin(right: HeldLease, isTrusted: () => boolean): void {
+    this.right = right;
+    this.#isTrusted = isTrusted;
+  }
+
+  end(): void {
+    this.#isTrusted = () => false;
+  }
+
+  /** Whether its owner acts on it now, by its own clocks. */
+  isTrusted(): boolean {
+    return this.owner.isAlive && this.#isTrusted();
   }
 }
 
 /**
  * What all processes believe at one true instant. [SM1] is judged here and nowhere else: by the clocks of the processes and what they were told,
- * never by the tables. A belief begins, or is prolonged, only in `prove` and with a change of a clock, so that is where it is looked at.
+ * never by the tables. A belief begins, or is prolonged, only with an event of the process and with a change of a clock, so that is when it is looked
+ * at.
  */
 export class TrustBook {
   readonly #sim: Sim;
@@ -81,15 +74,11 @@ export class TrustBook {
   /** Up to this token all were granted before the clock of the coordinator was set forward: they may have ended too early. */
   shakenUpTo = 0;
 
-  prove(holding: Holding, proof: Trust): void {
-    if (holding.owner.trustedForMs(proof) <= holding.trustMs()) return;
-    holding.proof = proof;
+  /** It is held from now on. */
+  add(holding: Holding): void {
     holding.isForced = this.#forced.has(holding.token);
     this.#byToken.set(holding.token, holding);
-    for (const place of placesOf(holding.mask)) {
-      const believed = this.#byAtom[place] as Holding[];
-      if (!believed.includes(holding)) believed.push(holding);
-    }
+    for (const place of placesOf(holding.mask)) (this.#byAtom[place] as Holding[]).push(holding);
     this.check(holding);
   }
 
@@ -108,7 +97,7 @@ export class TrustBook {
         if (other === holding || !this.#isJudged(other)) continue;
         this.#sim.fail(
           "one-holder",
-          `${holding.owner.name} (${holding.resource}, token ${holding.token}, ${Math.ceil(holding.trustMs())} ms left) and ${other.owner.name} (${other.resource}, token ${other.token}, ${Math.ceil(other.trustMs())} ms left) both trust ${atoms[place]}`,
+          `${holding.owner.name} (${holding.resource}, token ${holding.token}) and ${other.owner.name} (${other.resource}, token ${other.token}) both trust ${atoms[place]}`,
         );
       }
     }
@@ -116,15 +105,14 @@ export class TrustBook {
 
   /** It is believed, and neither an admin nor a clock that was set has taken it from one who cannot know. */
   #isJudged(holding: Holding): boolean {
-    if (holding.isForced || holding.trustMs() === 0) return false;
+    if (holding.isForced || !holding.isTrusted()) return false;
     if (holding.token > this.shakenUpTo) return true;
     this.#sim.count("known: trusted when the coordinator's clock was set");
     return false;
   }
 
   drop(holding: Holding): void {
-    holding.state = "over";
-    holding.proof = null;
+    holding.end();
     if (this.#byToken.get(holding.token) === holding) this.#byToken.delete(holding.token);
     for (const place of placesOf(holding.mask)) {
       const believed = this.#byAtom[place] as Holding[];
@@ -142,11 +130,10 @@ export class TrustBook {
       holding.isForced = true;
       return;
     }
-    const left = holding.trustMs();
-    if (left === 0 || holding.isForced || token <= Math.max(this.lostUpTo, this.shakenUpTo)) return;
+    if (!holding.isTrusted() || holding.isForced || token <= Math.max(this.lostUpTo, this.shakenUpTo)) return;
     this.#sim.fail(
       "kept-while-trusted",
-      `${resource} (token ${token}) is free, and ${holding.owner.name} trusts it for ${Math.ceil(left)} ms more`,
+      `${resource} (token ${token}) is free, and ${holding.owner.name} trusts it still`,
     );
   }
 }

@@ -42,7 +42,8 @@ export const calm: Weather = {
 
 export const stormy: Weather = {
   loss: 0.03,
-  duplicate: 0.04,
+  // Over a socket there are no copies.
+  duplicate: 0.1,
   slow: 0.05,
   verySlow: 0.01,
   crash: 0.004,

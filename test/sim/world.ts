@@ -1,13 +1,13 @@
-import type { Hint } from "../../src/coordination/kernel/tx.ts";
 import * as meta from "../../src/coordination/kernel/meta.ts";
 import { raisedEpoch } from "../../src/coordination/kernel/epochs.ts";
 import { numbersPerEpoch } from "../../src/coordination/kernel/tx.ts";
 import { clientOf, hostOf, operatorOf, type Bug, type OperatorQuirks } from "./bug.ts";
 import { Client, type Surroundings } from "./client/client.ts";
+import type { Copy } from "./client/copy.ts";
 import { chatName } from "./client/message-acts.ts";
 import { skillsOf } from "./client/skills.ts";
-import type { Watch } from "./client/watch.ts";
 import { Grips } from "./grips.ts";
+import { Front } from "./host/front.ts";
 import { SimHost, type Reply, type Request } from "./host/sim-host.ts";
 import { Jobs } from "./jobs.ts";
 import { Machine } from "./machine.ts";
@@ -27,6 +27,9 @@ export interface Size {
 /** How long tasks are kept once they have ended, and how many: within a night all of them go. */
 const keeps = { keepTasksMs: 3_600_000, keepDeadTasksMs: 7_200_000, keepDedupeMs: 3_600_000, maxTasks: 300 };
 
+/** Share of the processes that look for a socket; the others use HTTP alone. */
+const socketShare = 0.6;
+
 /** Beyond the longest lease of the simulation. */
 const quietMs = 90_000;
 
@@ -37,6 +40,7 @@ const rates = [-0.008, 0.008, -0.002, 0.000_02];
 export class World {
   readonly sim: Sim;
   readonly host: SimHost;
+  readonly front: Front;
   readonly network: Network;
   readonly oracle: Oracle;
   readonly machines: readonly Machine[];
@@ -45,13 +49,12 @@ export class World {
   readonly size: Size;
   readonly #around: Surroundings;
   /** Of the newest process of each chat. */
-  readonly #watches = new Map<string, Watch>();
+  readonly #copies = new Map<string, Copy>();
+  /** Those that take part in the present event. */
+  readonly #touched = new Set<Client>();
   readonly quirksOfOperator: OperatorQuirks;
   #backup: { readonly image: Buffer; readonly putBack: PutBack } | null = null;
   #processes = 0;
-  #socketShare = 0.7;
-  /** Hints are lost, all of them. */
-  losesHints = false;
   /** Called when a process has ended by itself. */
   onEnd: (client: Client) => void = () => undefined;
 
@@ -60,7 +63,8 @@ export class World {
     this.size = size;
     this.quirksOfOperator = operatorOf(bug);
     this.host = new SimHost(this.sim, hostOf(bug), weather);
-    this.network = new Network(this.sim, this.host);
+    this.front = new Front(this.sim, this.host);
+    this.network = new Network(this.sim, () => this.host.weather);
     const trust = new TrustBook(this.sim);
     this.oracle = new Oracle(this.sim, this.host, trust);
     const quiet = "SELECT 1 FROM meta WHERE key = 'quiet_until'";
@@ -76,19 +80,21 @@ export class World {
     this.#around = {
       sim: this.sim,
       host: this.host,
+      front: this.front,
       network: this.network,
       trust,
       grips,
       jobs: new Jobs(this.oracle.queue, this.oracle.tasks),
       quirks: clientOf(bug),
       habits: { forgets: 0.08, bound: 0.4, neglects: 0.03, isNight: false },
+      onTouched: (client) => void this.#touched.add(client),
       onEnd: (client) => {
         this.clients.delete(client);
         this.onEnd(client);
       },
     };
     this.host.onCommit = (commit) => this.oracle.committed(commit);
-    this.host.onHint = (hint) => this.#hint(hint);
+    this.sim.onSettled = () => this.#settled();
     this.host.onLost = (chat, isDeploy) => this.oracle.life.lost(chat, isDeploy);
     this.host.connections.onHeard = (chat) => this.oracle.life.heard(chat);
     // The host may die over it.
@@ -157,31 +163,28 @@ export class World {
         machine,
         process: `${machine.name}.${machine.boot}.${(this.#processes += 1)}`,
         isInteractive: place % 2 === 0,
-        mode: rng.chance(this.#socketShare) ? "socket" : "http",
+        transport: rng.chance(socketShare) ? "auto" : "http",
         skills: skillsOf(place),
       },
       this.#around,
-      rng.chance(0.5) ? (this.#watches.get(chatName(place)) ?? null) : null,
+      rng.chance(0.5) ? (this.#copies.get(chatName(place)) ?? null) : null,
     );
-    this.#watches.set(chatName(place), client.watch);
+    this.#copies.set(chatName(place), client.copy);
     this.clients.add(client);
-    client.link.start();
     return client;
   }
 
   /** A process is gone at once. */
   kill(client: Client, isSeen: boolean): void {
-    const connection = client.die();
+    client.die();
     this.clients.delete(client);
-    if (connection && isSeen) {
-      this.sim.later(this.sim.rng.between(5, 500), "socket closed", () => this.host.closed(connection));
-    }
+    if (isSeen) client.socket?.endsAtHost();
   }
 
   /** The process that is registered as this chat, in this incarnation. */
   livingAs(chat: string, incarnation: number): Client | undefined {
     return [...this.clients].find(
-      (client) => client.identity.chat === chat && client.incarnation === incarnation && client.link.isRegistered,
+      (client) => client.identity.chat === chat && client.self?.incarnation === incarnation && client.isUp,
     );
   }
 
@@ -190,27 +193,9 @@ export class World {
     return this.host.handle({ name, input, actor: { machine: "admin", isAdmin: true } });
   }
 
-  /** Hints go over sockets only. */
-  #hint(hint: Hint): void {
-    if (this.losesHints) return;
-    if (hint.kind !== "lease" && hint.kind !== "message" && hint.kind !== "task") return;
-    const { rng } = this.sim;
-    for (const client of this.clients) {
-      if (!client.link.isConnected || !this.#concerns(hint, client)) continue;
-      if (this.network.isLost()) continue;
-      this.sim.later(this.network.delay(), "hint", () =>
-        client.deliver(() => {
-          if (hint.kind === "lease") client.leasing.hinted(hint.resource);
-          else if (hint.kind === "task") client.working.hinted();
-          else if (rng.chance(0.3)) client.inbox.pull(50, false);
-        }),
-      );
-    }
-  }
-
-  #concerns(hint: Extract<Hint, { kind: "lease" | "message" | "task" }>, client: Client): boolean {
-    // To all, or to a topic.
-    if (hint.chat === null) return this.sim.rng.chance(0.1);
-    return hint.chat === client.identity.chat;
+  /** [SM1] All that a process may believe, after each event in which it takes part. */
+  #settled(): void {
+    for (const client of this.#touched) client.leasing.recheck();
+    this.#touched.clear();
   }
 }

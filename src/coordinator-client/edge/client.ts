@@ -127,6 +127,7 @@ export class EdgeClient {
     const { self } = this.#registration;
     if (!self) return notRegistered("chats.unregister");
     this.#registration.forget("unregistered");
+    this.#leaseAcquirer.leave();
     const { result } = await this.#calls.call("chats.unregister", { self });
     return result;
   }

@@ -137,6 +137,11 @@ export class RenewedLease implements HeldLease {
     else this.#tick();
   }
 
+  /** Its chat leaves: the coordinator frees it. */
+  leave(): void {
+    this.#setState("released", "the chat has left");
+  }
+
   /** Nobody renews it any more. */
   stopRenewing(): void {
     this.#cancelTimer();

@@ -36,12 +36,18 @@ interface AcquireStrategy {
   operationsFor(grant: LeaseGrant): LeaseOperations;
 }
 
+/** An answer to one who asks, and the life of the registration in which it was asked for. */
+type Asked = DatedResult<LeaseGrant | null> & { readonly registrationNumber: number | null };
+
 /** Takes leases and leaderships, and keeps them. */
 export class LeaseAcquirer {
   readonly #calls: Calls;
   readonly #deps: HeldLeaseDeps;
   readonly #signals: Emitter<Signal>;
-  readonly #heldLeases = new Set<RenewedLease>();
+  /** With who hears of its loss, once it was handed out. */
+  readonly #heldLeases = new Map<RenewedLease, HoldOptions["onLost"]>();
+  /** How often the chat has left: what was asked for before is not kept. */
+  #departures = 0;
 
   constructor(calls: Calls, deps: HeldLeaseDeps, signals: Emitter<Signal>) {
     this.#calls = calls;
@@ -58,8 +64,14 @@ export class LeaseAcquirer {
     return this.#acquire(electionStrategy(this.#calls, self, request), options);
   }
 
+  /** [EC24] The chat leaves, and the coordinator frees all that it holds. */
+  leave(): void {
+    this.#departures += 1;
+    for (const lease of this.#heldLeases.keys()) lease.leave();
+  }
+
   #onSignal(signal: Signal): void {
-    for (const lease of this.#heldLeases) {
+    for (const lease of this.#heldLeases.keys()) {
       if (signal.method === "closed") lease.stopRenewing();
       else if (signal.method === "lease.granted" && signal.params.resource === lease.name) lease.recheck("hint");
       else if (signal.method === "registered" || signal.method === "jump" || signal.method === "usable") {
@@ -71,8 +83,13 @@ export class LeaseAcquirer {
   async #acquire(strategy: AcquireStrategy, options: HoldOptions): Promise<Result<HeldLease, EdgeError>> {
     const { clock } = this.#deps.platform;
     const deadlineAt = clock.monotonic() + strategy.waitMs;
+    const departures = this.#departures;
     for (let isFirst = true; ; isFirst = false) {
-      const acquired = await this.#tryAcquire(strategy, options, Math.max(0, deadlineAt - clock.monotonic()), isFirst);
+      const waitMs = Math.max(0, deadlineAt - clock.monotonic());
+      const asked = await this.#ask(strategy, waitMs);
+      if (departures !== this.#departures) return err(departed(strategy));
+      const acquired = await this.#take(strategy, options, asked, isFirst);
+      if (departures !== this.#departures) return err(departed(strategy));
       if (acquired) return acquired;
       const leftMs = deadlineAt - clock.monotonic();
       if (leftMs <= 0) return this.#timeOut(strategy);
@@ -81,20 +98,25 @@ export class LeaseAcquirer {
   }
 
   /** @returns null: it stands in line, or has lost what it was granted before it knew */
-  async #tryAcquire(
+  async #take(
     strategy: AcquireStrategy,
-    options: HoldOptions,
-    waitMs: number,
+    { onLost }: HoldOptions,
+    { result, sentAt, registrationNumber }: Asked,
     isFirst: boolean,
   ): Promise<Result<HeldLease, EdgeError> | null> {
-    const registrationNumber = this.#deps.registrationNumber();
-    const { result, sentAt } = await strategy.attempt(waitMs);
     if (!result.ok) return this.#fail(strategy, result.error);
     const grant = result.value;
     if (!grant) return null;
-    const lease = this.#startRenewing(strategy, { grant, sentAt }, options);
+    const lease = this.#startRenewing(strategy, { grant, sentAt });
     if (isFirst) lease.start(registrationNumber);
-    return this.#confirm(lease);
+    const confirmation = await this.#confirm(lease);
+    if (confirmation?.ok && this.#heldLeases.has(lease)) this.#heldLeases.set(lease, onLost);
+    return confirmation;
+  }
+
+  async #ask(strategy: AcquireStrategy, waitMs: number): Promise<Asked> {
+    const registrationNumber = this.#deps.registrationNumber();
+    return { ...(await strategy.attempt(waitMs)), registrationNumber };
   }
 
   /** [EC12] A client that has waited does not know the time of its grant: it trusts it after the first renewal. Null: it has to ask again. */
@@ -106,17 +128,18 @@ export class LeaseAcquirer {
     return confirmation;
   }
 
-  #startRenewing(strategy: AcquireStrategy, datedGrant: DatedGrant, { onLost }: HoldOptions): RenewedLease {
+  #startRenewing(strategy: AcquireStrategy, datedGrant: DatedGrant): RenewedLease {
     const lease: RenewedLease = new RenewedLease(
       this.#deps,
       strategy.operationsFor(datedGrant.grant),
       datedGrant,
       (state, reason) => {
+        const onLost = this.#heldLeases.get(lease);
         this.#heldLeases.delete(lease);
         if (state === "lost") onLost?.(reason);
       },
     );
-    this.#heldLeases.add(lease);
+    this.#heldLeases.set(lease, undefined);
     return lease;
   }
 
@@ -152,6 +175,10 @@ export class LeaseAcquirer {
       });
     });
   }
+}
+
+function departed({ name }: AcquireStrategy): EdgeError {
+  return { code: "not_registered", message: `${name}: the chat has left` };
 }
 
 function leaseStrategy(calls: Calls, self: Self, request: LeaseRequest): AcquireStrategy {

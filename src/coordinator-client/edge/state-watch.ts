@@ -169,7 +169,8 @@ export class EdgeWatch implements Watch {
   }
 
   #isSubscribed(): boolean {
-    return this.#subscription?.generation === this.#deps.connection.generation;
+    const { state, generation } = this.#deps.connection;
+    return state !== "fallback" && this.#subscription?.generation === generation;
   }
 
   #unsubscribe(): void {
@@ -239,10 +240,11 @@ export class EdgeWatch implements Watch {
       deadlineMs: timeoutMs,
       isQueued: false,
     });
-    if (result.ok && answeredGeneration === generation && connection.generation === generation) return ok("done");
+    const isPushed = answeredGeneration === generation && this.#isSubscribed();
+    if (result.ok && isPushed) return ok("done");
     this.#isBehind = true;
-    if (result.ok) return ok("again");
-    return result.error.code === "bad_input" && connection.state === "fallback" ? ok("again") : result;
+    // Over HTTP it is refused as bad input, also where a socket has opened by now.
+    return result.ok || (!isPushed && result.error.code === "bad_input") ? ok("again") : result;
   }
 
   async #pullChanges(after: number): Promise<Result<WatchStep, EdgeError>> {

@@ -5,8 +5,7 @@ import { expect, it } from "vitest";
 import { claimDriver } from "../../../src/store/driver.ts";
 import { loadDriver } from "../../../src/store/open-driver.ts";
 
-const source = (name: string): string =>
-  pathToFileURL(join(import.meta.dirname, "../../../src/store", name)).href;
+const source = (name: string): string => pathToFileURL(join(import.meta.dirname, "../../../src/store", name)).href;
 
 /** Runs a module in a process of its own, as only there Node can be told to load no binaries. */
 function run(flags: string[], code: string): { stdout: string; stderr: string } {

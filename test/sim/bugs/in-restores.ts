@@ -20,14 +20,14 @@ export const inRestores: readonly Bug[] = [
   },
   {
     name: "quiet-unread",
-    within: 10_000,
+    within: 30_000,
     about: "the host does not read until when nothing is granted",
     focus: returns,
     host: { ignoresQuiet: true },
   },
   {
     name: "numbers-come-again",
-    within: 10_000,
+    within: 30_000,
     about: "messages and incarnations are counted on from what is stored, whatever the epoch",
     focus: { ...returns, acts: { ...returns.acts, send: 3 } },
     host: {

@@ -1,41 +1,48 @@
-import type { Refusal } from "../../../src/contract/errors.ts";
-import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
-import type { EngineOperation } from "../../../src/coordination/engine.ts";
-import type { Result } from "../../../src/shared/result.ts";
-import type { Connection } from "../host/connections.ts";
-import type { SimHost } from "../host/sim-host.ts";
+import type { CallOptions, CallInput } from "../../../src/coordinator-client/edge/calls.ts";
+import { EdgeClient, type CallName } from "../../../src/coordinator-client/edge/client.ts";
+import type { InputOf, OutputOf } from "../../../src/contract/operations.ts";
+import type { Self } from "../../../src/contract/values.ts";
+import type { Actor } from "../../../src/coordination/kernel/tx.ts";
+import type { EdgeEvent } from "../../../src/coordinator-client/edge/events.ts";
+import type { EdgeError } from "../../../src/coordinator-client/edge/edge-error.ts";
 import {
-  elapsedMs,
-  jumpedMs,
   readClock,
   trustedForMs,
+  type Clock,
   type Instant,
   type Trust,
 } from "../../../src/coordinator-client/edge/trust.ts";
+import type { Result } from "../../../src/shared/result.ts";
 import type { Grips } from "../grips.ts";
+import type { Front } from "../host/front.ts";
+import type { SimHost } from "../host/sim-host.ts";
+import type { Jobs } from "../jobs.ts";
 import type { Machine } from "../machine.ts";
 import type { Endpoint, Network } from "../network.ts";
-import type { Jobs } from "../jobs.ts";
+import { outsideOf } from "../outside.ts";
 import type { Sim } from "../sim.ts";
+import type { SimSocket } from "../sim-socket.ts";
 import type { Believer, TrustBook } from "../trust.ts";
-import { Inbox } from "./inbox.ts";
+import { Copy } from "./copy.ts";
 import { Leasing } from "./leasing.ts";
-import { Link } from "./link.ts";
-import type { ClientQuirks } from "./quirks.ts";
+import { clockOf, type ClientQuirks } from "./quirks.ts";
+import { Reading } from "./reading.ts";
 import type { Skills } from "./skills.ts";
-import { Watch } from "./watch.ts";
 import { Working } from "./working.ts";
 
 /** All that a process of the simulation stands on. */
 export interface Surroundings {
   readonly sim: Sim;
   readonly host: SimHost;
+  readonly front: Front;
   readonly network: Network;
   readonly trust: TrustBook;
   readonly grips: Grips;
   readonly jobs: Jobs;
   readonly quirks: ClientQuirks;
   readonly habits: Habits;
+  /** It takes part in the present event. */
+  readonly onTouched: (client: Client) => void;
   /** It has ended by itself: left, or replaced by another process. */
   readonly onEnd: (client: Client) => void;
 }
@@ -58,60 +65,93 @@ export interface Identity {
   /** Boot, pid and start time in one. */
   readonly process: string;
   readonly isInteractive: boolean;
-  /** How it tells that it lives. */
-  readonly mode: "socket" | "http";
+  /** The way that it looks for to the coordinator. */
+  readonly transport: "auto" | "http";
   readonly skills: Skills;
 }
 
-export type Answer<Name extends EngineOperation> = Result<OutputOf<Name>, Refusal>;
-type Done<Name extends EngineOperation> = (reply: Answer<Name> | null, sent: Instant) => void;
+export type Answer<Name extends CallName> = Result<OutputOf<Name>, EdgeError>;
 
-/** One process that works as a chat: its clocks, its requests, whether it runs. What it does stands beside it. */
+const url = "https://edge.example";
+/** Registrations that are refused in a row, before it ends: another process works as this chat, and goes on. */
+const mostRefusals = 12;
+
+/** One process that works as a chat through the client that is shipped: its clocks, whether it runs, and what it does. */
 export class Client implements Believer, Endpoint {
   readonly identity: Identity;
   readonly around: Surroundings;
-  readonly link: Link;
+  readonly edge: EdgeClient;
   readonly leasing: Leasing;
-  readonly watch: Watch;
-  readonly inbox: Inbox;
+  readonly copy: Copy;
   readonly working: Working;
   isAlive = true;
   isPaused = false;
   isCut = false;
   /** It has said that it leaves, and begins nothing more. */
   isLeaving = false;
-  incarnation = 0;
-  #seen: Instant;
+  /** The newest one. */
+  socket: SimSocket | null = null;
+  readonly reading = new Reading(this);
+  readonly #clock: Clock;
   #requests = 0;
-  #backlog: (() => void)[] = [];
+  #refusals = 0;
+  #incarnation = 0;
+  #backlog: (() => boolean | void)[] = [];
 
-  constructor(identity: Identity, around: Surroundings, before: Watch | null) {
+  constructor(identity: Identity, around: Surroundings, before: Copy | null) {
     this.identity = identity;
     this.around = around;
-    this.#seen = readClock(identity.machine);
-    this.link = new Link(this);
+    this.#clock = clockOf(around.quirks, identity.machine);
+    const options = { edge: url, workspace: "sim", token: "shim_t", transport: identity.transport };
+    const opened = EdgeClient.open(options, outsideOf(this, this.#clock));
+    if (!opened.ok) throw new Error(opened.error);
+    this.edge = opened.value;
     this.leasing = new Leasing(this);
-    this.watch = new Watch(this, before);
-    this.inbox = new Inbox(this);
     this.working = new Working(this);
+    this.copy = new Copy(this, before);
+    this.edge.on((event) => this.#heard(event));
+    this.edge.onHint((news) => {
+      if (news === "task") this.working.hinted();
+    });
+    if (around.sim.rng.chance(0.5)) this.#readMessages();
+    this.run(() => this.#register());
+    this.copy.follow();
   }
 
   get name(): string {
     return `${this.identity.chat}/${this.identity.process}`;
   }
 
-  get self(): { chat: string; incarnation: number } {
-    return { chat: this.identity.chat, incarnation: this.incarnation };
+  get actor(): Actor {
+    return { machine: this.identity.machine.name, isAdmin: false };
+  }
+
+  /** Null: it is not registered. */
+  get self(): Self | null {
+    return this.edge.self;
+  }
+
+  /** It is registered, and requests get through as far as it knows. */
+  get isUp(): boolean {
+    const { state, self } = this.edge;
+    return self !== null && (state === "connected" || state === "fallback");
   }
 
   get isRunning(): boolean {
     return this.isAlive && !this.isPaused && !this.identity.machine.isSuspended;
   }
 
-  deliver(work: () => void): boolean | void {
+  deliver(work: () => boolean | void): boolean | void {
     if (!this.isAlive) return false;
-    if (this.isRunning) work();
-    else this.#backlog.push(work);
+    if (!this.isRunning) return void this.#backlog.push(work);
+    this.touch();
+    return work();
+  }
+
+  /** What follows from promises is done before the next event. */
+  touch(): void {
+    this.around.sim.touch();
+    this.around.onTouched(this);
   }
 
   /** Unlike a message, a timer of a process that does not run is late. */
@@ -119,105 +159,129 @@ export class Client implements Believer, Endpoint {
     this.around.sim.later(ms, label, () => this.deliver(work));
   }
 
-  /** Goes on after a pause or a suspend: first of all it looks at its clocks. */
+  /** Something that it does of its own accord. */
+  run(work: () => Promise<unknown>): void {
+    this.touch();
+    void work().catch((error: unknown) => this.around.sim.broke(error));
+  }
+
+  /** Goes on after a pause or a suspend. */
   goOn(): void {
-    this.lookAtClocks();
     const backlog = this.#backlog;
     this.#backlog = [];
-    for (const work of backlog) this.deliver(work);
+    for (const work of backlog) this.around.sim.later(0, "comes late", () => this.deliver(work));
   }
 
   /** The process is gone. Whether the host sees its socket close is another matter. */
-  die(): Connection | null {
+  die(): void {
     this.isAlive = false;
     this.#backlog = [];
     this.leasing.dropAll();
     this.working.dropAll();
-    return this.link.cut();
   }
 
   /** It stops by itself. */
   end(): void {
-    const connection = this.die();
-    if (connection)
-      this.around.sim.later(this.around.network.delay(), "socket closed", () => this.around.host.closed(connection));
+    if (!this.isAlive) return;
+    this.edge.close();
+    this.die();
     this.around.onEnd(this);
   }
 
+  /** It leaves: what it has is not its own any more from the moment it says so. */
+  async leave(): Promise<void> {
+    this.isLeaving = true;
+    this.working.dropAll();
+    await this.edge.unregister();
+    this.end();
+  }
+
   stamp(): Instant {
-    return readClock(this.identity.machine);
+    return readClock(this.#clock);
   }
 
-  /** By the rules of the client that is shipped, unless one of them is broken on purpose. */
   trustedForMs(proof: Trust): number {
-    const now = this.stamp();
-    const { clocks, ignoresJumps } = this.around.quirks;
-    if (clocks === "both" && !ignoresJumps) return trustedForMs(proof, now);
-    const { monotonic, wall } = proof.from;
-    const ages = { both: elapsedMs(proof.from, now), monotonic: now.monotonic - monotonic, wall: now.wall - wall };
-    return Math.max(0, proof.forMs - ages[clocks]);
-  }
-
-  /** After a jump nothing that was known before is trusted: it asks again. */
-  lookAtClocks(): void {
-    if (!this.isRunning) return;
-    const now = this.stamp();
-    const byMs = jumpedMs(this.#seen, now);
-    this.#seen = now;
-    if (byMs === 0 || this.around.quirks.ignoresJumps) return;
-    this.around.sim.count("clocks jumped");
-    this.leasing.askAgain();
+    return trustedForMs(proof, this.stamp());
   }
 
   newRequestId(): string {
     return `${this.identity.process}:${(this.#requests += 1)}`;
   }
 
-  /**
-   * Asks, and asks the same again where no reply comes.
-   *
-   * @param done null: no reply after so many tries
-   * @param late another reply to the same request: a copy of it was answered, too
-   */
-  call<Name extends EngineOperation>(
-    name: Name,
-    input: CheckedInputOf<Name>,
-    done: Done<Name>,
-    { tries = Infinity, late }: { tries?: number; late?: Done<Name> } = {},
-  ): void {
-    const { network } = this.around;
-    const actor = { machine: this.identity.machine.name, isAdmin: false };
-    let left = tries;
-    let isDone = false;
-    const attempt = (): void => {
-      left -= 1;
-      const sent = this.stamp();
-      network.send(
-        this,
-        { name, input, actor },
-        (reply) => {
-          const when = this.around.quirks.trustsFrom === "request" ? sent : this.stamp();
-          if (isDone) return late?.(reply as Answer<Name>, when);
-          isDone = true;
-          done(this.#looked(reply as Answer<Name>), when);
-        },
-        () => {
-          if (isDone) return;
-          if (left > 0) return attempt();
-          isDone = true;
-          done(null, sent);
-        },
-      );
-    };
-    attempt();
+  call<Name extends CallName>(name: Name, given: CallInput<Name>, options?: CallOptions): Promise<Answer<Name>> {
+    this.touch();
+    return this.edge.call(name, given, options);
   }
 
-  /** What every refusal may say of the chat itself. */
-  #looked<Name extends EngineOperation>(reply: Answer<Name>): Answer<Name> {
-    if (reply.ok) return reply;
-    const { code } = reply.error;
-    if (code === "chat_offline" || code === "unknown_chat") this.link.again();
-    if (code === "chat_replaced" && this.link.isRegistered) this.end();
-    return reply;
+  /** A call whose answer nobody waits for. */
+  send<Name extends CallName>(name: Name, given: CallInput<Name>): void {
+    this.run(() => this.call(name, given));
+  }
+
+  /** Sent once by another program of this chat, without the client, so that it may be without an id. */
+  post<Name extends CallName>(name: Name, input: InputOf<Name>): void {
+    const { network, front } = this.around;
+    network.send(this, {
+      serve: () => front.http({ name, url, input }, this.actor),
+      onReply: () => undefined,
+      onReset: () => undefined,
+    });
+  }
+
+  async registerAgain(): Promise<void> {
+    if (this.isUp) await this.#register();
+  }
+
+  async #register(): Promise<void> {
+    const { chat, process, machine, isInteractive, skills } = this.identity;
+    const registered = await this.edge.register({
+      chat,
+      session: `s-${chat}`,
+      process,
+      machine: machine.name,
+      client: "sim",
+      isInteractive,
+      capabilities: [...skills.capabilities],
+      capacity: skills.capacity,
+      ...(skills.taskTypes ? { taskTypes: [...skills.taskTypes] } : {}),
+    });
+    if (registered.ok) {
+      this.#refusals = 0;
+      return;
+    }
+    if ((this.#refusals += 1) > mostRefusals) return this.end();
+    const { retryAfterMs = 5_000 } = registered.error as { retryAfterMs?: number };
+    this.later(Math.min(retryAfterMs, 10_000), "registers again", () => this.run(() => this.#register()));
+  }
+
+  #heard(event: EdgeEvent): void {
+    if (!this.isAlive) return;
+    const { sim } = this.around;
+    if (event.type === "clock-jump") sim.count("clocks jumped");
+    else if (event.type === "chat-lost") this.end();
+    else if (event.type === "problem") sim.fail("client", `${this.name}: ${event.message}`);
+    else if (event.type === "registered") this.#registered(event.incarnation);
+    else this.leasing.heard(event);
+  }
+
+  #registered(incarnation: number): void {
+    const isOther = this.#incarnation !== 0 && this.#incarnation !== incarnation;
+    this.#incarnation = incarnation;
+    if (isOther) this.working.dropAll();
+    this.leasing.registered();
+    this.working.registered();
+  }
+
+  /** [EC17] Nothing comes twice to one process, unless the coordinator has forgotten that it was acknowledged. */
+  #readMessages(): void {
+    const sim: Sim = this.around.sim;
+    const { trust } = this.around;
+    /** With the history in which it came. */
+    const seen = new Map<number, number>();
+    this.edge.inbox(({ id }) => {
+      sim.count("message taken in");
+      sim.must(seen.get(id) !== trust.lostUpTo, "client", () => `message ${id} was given to ${this.name} twice`);
+      seen.set(id, trust.lostUpTo);
+    });
   }
 }

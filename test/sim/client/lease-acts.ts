@@ -34,18 +34,19 @@ function some(client: Client, rng: Rng): Holding | null {
 
 function giveBack(client: Client, rng: Rng): void {
   const holding = some(client, rng);
-  if (holding && holding.state !== "asking") client.leasing.giveBack(holding);
+  if (holding) client.leasing.giveBack(holding);
 }
 
-function renew(client: Client, rng: Rng): void {
-  const holding = some(client, rng);
-  if (holding?.state === "held") client.leasing.renew(holding);
+/** Before an act that relies on it. */
+function confirm(client: Client, rng: Rng): void {
+  const right = some(client, rng)?.right;
+  if (right) client.run(() => right.confirm());
 }
 
 /** Work that a lease guards: only while it is trusted. */
 function guarded(client: Client, rng: Rng): void {
   const holding = some(client, rng);
-  if (holding?.state !== "held" || holding.trustMs() === 0) return;
+  if (!holding?.isTrusted()) return;
   const resource = rng.chance(0.5) ? holding.resource : (atoms[rng.pick(placesOf(holding.mask))] as string);
   write(client, rng, resource, holding.token);
 }
@@ -62,32 +63,26 @@ function write(client: Client, rng: Rng, resource: string, token: number): void 
   const key = `work/${rng.below(4)}`;
   const guard = { resource, token };
   const by = client.identity.chat;
-  client.call("state.set", { key, value: `${by} ${token}`, guard, by }, () => undefined, { tries: 2 });
+  client.send("state.set", { key, value: `${by} ${token}`, guard, by });
 }
 
 function check(client: Client, rng: Rng): void {
   const holding = some(client, rng);
-  if (holding?.state !== "held") return;
-  client.call("leases.check", { resource: holding.resource, token: holding.token }, () => undefined, { tries: 1 });
+  if (holding?.right) client.send("leases.check", { resource: holding.resource, token: holding.token });
 }
 
 export const leaseActs: readonly Act[] = [
   { name: "acquire", weight: 24, run: acquire },
   { name: "campaign", weight: 6, run: campaign },
   { name: "give back", weight: 12, run: giveBack },
-  { name: "renew", weight: 5, run: renew },
+  { name: "confirm", weight: 5, run: confirm },
   { name: "guarded write", weight: 10, run: guarded },
   { name: "write with an old token", weight: 3, run: tooLate },
   { name: "check a token", weight: 2, run: check },
-  {
-    name: "list leases",
-    weight: 1,
-    run: (client) => client.call("leases.list", { prefix: "", limit: 50 }, () => undefined, { tries: 1 }),
-  },
+  { name: "list leases", weight: 1, run: (client) => client.send("leases.list", { prefix: "", limit: 50 }) },
   {
     name: "who leads",
     weight: 2,
-    run: (client, rng) =>
-      client.call("elections.observe", { name: rng.pick(elections) }, () => undefined, { tries: 1 }),
+    run: (client, rng) => client.send("elections.observe", { name: rng.pick(elections) }),
   },
 ];

@@ -18,16 +18,28 @@ function target(rng: Rng): Target {
 }
 
 function send(client: Client, rng: Rng): void {
-  const input: SendMessage = {
-    self: client.self,
+  const input: Omit<SendMessage, "self"> = {
     target: target(rng),
     body: { n: rng.below(1_000) },
     priority: rng.pick(priorities),
     ttlMs: rng.pick([2_000, 30_000, 300_000, 3_600_000]),
   };
-  // Without a name it is sent once: a copy would be another message.
-  if (rng.chance(0.9)) client.call("messages.send", { ...input, requestId: client.newRequestId() }, () => undefined);
-  else client.call("messages.send", input, () => undefined, { tries: 1 });
+  const { self } = client;
+  if (rng.chance(0.9) || !self) client.send("messages.send", input);
+  else client.post("messages.send", { ...input, self });
+}
+
+/** Beside the inbox of the client: some, in any number, and not all of them acknowledged. */
+async function read(client: Client, rng: Rng): Promise<void> {
+  const isUrgent = rng.chance(0.1);
+  const limit = rng.pick([1, 3, 10, 50]);
+  const pulled = await client.call("messages.pull", { limit, ...(isUrgent ? { minPriority: "high" } : {}) });
+  if (!pulled.ok || pulled.value.messages.length === 0) return;
+  const ids = pulled.value.messages.map(({ id }) => id);
+  // All up to the newest by cursor, when all are known; else each by its id, or only some.
+  const isByCursor = !pulled.value.isMore && !isUrgent && rng.chance(0.4);
+  const some = rng.chance(0.3) ? ids.filter(() => rng.chance(0.5)) : ids;
+  await client.call("messages.ack", isByCursor ? { cursor: Math.max(...ids), ids: [] } : { ids: some });
 }
 
 export const messageActs: readonly Act[] = [
@@ -35,22 +47,12 @@ export const messageActs: readonly Act[] = [
   {
     name: "subscribe",
     weight: 3,
-    run: (client, rng) =>
-      client.call("messages.subscribe", { self: client.self, pattern: rng.pick(patterns) }, () => undefined, {
-        tries: 2,
-      }),
+    run: (client, rng) => client.send("messages.subscribe", { pattern: rng.pick(patterns) }),
   },
   {
     name: "unsubscribe",
     weight: 2,
-    run: (client, rng) =>
-      client.call("messages.unsubscribe", { self: client.self, pattern: rng.pick(patterns) }, () => undefined, {
-        tries: 2,
-      }),
+    run: (client, rng) => client.send("messages.unsubscribe", { pattern: rng.pick(patterns) }),
   },
-  {
-    name: "read messages",
-    weight: 16,
-    run: (client, rng) => client.inbox.pull(rng.pick([1, 3, 10, 50]), rng.chance(0.1)),
-  },
+  { name: "read messages", weight: 16, run: (client, rng) => client.run(() => read(client, rng)) },
 ];

@@ -1,8 +1,13 @@
-/** What a planted bug breaks in the clients: each is a rule of trust that is not kept. */
+import { toTrust, type Clock, type Instant } from "../../../src/coordinator-client/edge/trust.ts";
+import type { Holding } from "../trust.ts";
+import type { Client } from "./client.ts";
+
+/** What a planted bug breaks around the client that is shipped: in its clocks, in the answers that it reads, in the use of what it says. */
 export interface ClientQuirks {
+  /** What a grant promises is read so that no margin is left. */
   readonly hasMargin: boolean;
-  /** Which clocks count. */
-  readonly clocks: "both" | "monotonic" | "wall";
+  /** Which clocks count; `forward`: a wall clock that was set back is not noticed. */
+  readonly clocks: "both" | "monotonic" | "wall" | "forward";
   /** From when a reply counts. */
   readonly trustsFrom: "request" | "reply";
   /** What is left of a grant that is found again counts as its whole ttl. */
@@ -13,8 +18,6 @@ export interface ClientQuirks {
   readonly pingsRevive: boolean;
   /** Pings count for what was bound in an earlier registration, too. */
   readonly pingsOutliveLives: boolean;
-  /** After a jump of the clocks all goes on as before. */
-  readonly ignoresJumps: boolean;
   /** A process that does not answer is reported as dead. */
   readonly attestsTheLiving: boolean;
   /** A process that gives a lease back goes on with it. */
@@ -39,7 +42,6 @@ export const soundClient: ClientQuirks = {
   trustsWhileWaiting: false,
   pingsRevive: false,
   pingsOutliveLives: false,
-  ignoresJumps: false,
   attestsTheLiving: false,
   keepsReleased: false,
   submitsAnew: false,
@@ -48,3 +50,61 @@ export const soundClient: ClientQuirks = {
   keepsReturned: false,
   neverAsks: false,
 };
+
+/** The clocks that the client reads. */
+export function clockOf({ clocks }: ClientQuirks, machine: Clock): Clock {
+  const monotonic = (): number => machine.monotonic();
+  const wall = (): number => machine.wall();
+  let most = -Infinity;
+  switch (clocks) {
+    case "both":
+      return machine;
+    case "monotonic":
+      return { monotonic, wall: monotonic };
+    case "wall":
+      return { monotonic: wall, wall };
+    case "forward":
+      return { monotonic, wall: () => monotonic() + (most = Math.max(most, wall() - monotonic())) };
+  }
+}
+
+/** What a process believes of its rights: by the client that is shipped, unless a bug is planted. */
+export class Belief {
+  readonly #client: Client;
+  /** Start of the last ping that was answered. */
+  #pingedAt: Instant | null = null;
+  readonly #kept = new WeakSet<Holding>();
+
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  registered(): void {
+    if (!this.#client.around.quirks.pingsOutliveLives) this.#pingedAt = null;
+  }
+
+  heard(roundTripMs: number): void {
+    const { monotonic, wall } = this.#client.stamp();
+    this.#pingedAt = { monotonic: monotonic - roundTripMs, wall: wall - roundTripMs };
+  }
+
+  /** Whether it is used on though it is given back. */
+  keeps(holding: Holding): boolean {
+    if (!this.#client.around.quirks.keepsReleased || !holding.isTrusted()) return false;
+    this.#kept.add(holding);
+    return true;
+  }
+
+  get #believesPings(): boolean {
+    const { pingsRevive, pingsOutliveLives } = this.#client.around.quirks;
+    return pingsRevive || pingsOutliveLives;
+  }
+
+  isTrusted(holding: Holding, { ttlMs, isBound }: { readonly ttlMs: number; readonly isBound: boolean }): boolean {
+    const { right } = holding;
+    if (right?.isTrusted() || this.#kept.has(holding)) return true;
+    const isFollowing = isBound && right?.state === "doubtful" && this.#believesPings;
+    if (!isFollowing || !this.#pingedAt) return false;
+    return this.#client.trustedForMs(toTrust(this.#pingedAt, ttlMs, ttlMs)) > 0;
+  }
+}

@@ -1,4 +1,4 @@
-import type { Write } from "../../../src/contract/state.ts";
+import type { Entry, Write } from "../../../src/contract/state.ts";
 import type { Rng } from "../rng.ts";
 import type { Act } from "./acts.ts";
 import type { Client } from "./client.ts";
@@ -6,76 +6,52 @@ import type { Client } from "./client.ts";
 const counters = ["count/a", "count/b", "count/c"];
 const accounts = ["acct/1", "acct/2", "acct/3"];
 
-/** Tries at one increment, when others were first. */
-const mostTries = 5;
+/** Now and then by another program, without an id. */
+const named = 0.7;
 
-/** The client's `atomicUpdate`: reads, and writes only where nobody was first. */
 function increment(client: Client, rng: Rng): void {
   const key = rng.pick(counters);
-  const isNamed = rng.chance(0.7);
-  const again = (left: number): void => {
-    client.call(
-      "state.get",
-      { key },
-      (reply) => {
-        if (!reply?.ok) return;
-        const { entry } = reply.value;
-        const value = (typeof entry?.value === "number" ? entry.value : 0) + 1;
-        const requestId = isNamed ? { requestId: client.newRequestId() } : {};
-        const input = { key, value, ifVersion: entry?.version ?? 0, by: client.identity.chat, ...requestId };
-        // Without a name a lost reply cannot be told from a lost request: it is not asked again.
-        client.call(
-          "state.set",
-          input,
-          (written) => {
-            if (written && !written.ok && written.error.code === "version_mismatch" && left > 0) again(left - 1);
-          },
-          isNamed ? {} : { tries: 1 },
-        );
-      },
-      { tries: 3 },
-    );
-  };
-  again(mostTries);
+  client.run(async () => {
+    if (rng.chance(named)) {
+      const raised = (entry: Entry | null): number => valueOf(entry) + 1;
+      return client.edge.atomicUpdate(key, raised, { by: client.identity.chat });
+    }
+    const found = await client.call("state.get", { key });
+    const entry = found.ok ? found.value.entry : undefined;
+    if (entry !== undefined)
+      client.post("state.set", { key, value: valueOf(entry) + 1, ifVersion: entry?.version ?? 0 });
+    return found;
+  });
+}
+
+function valueOf(entry: Pick<Entry, "value"> | null | undefined): number {
+  return typeof entry?.value === "number" ? entry.value : 0;
 }
 
 /** From one account to another: the sum stays. */
-function transfer(client: Client, rng: Rng): void {
+async function transfer(client: Client, rng: Rng): Promise<void> {
   const from = rng.pick(accounts);
   const to = rng.pick(accounts.filter((key) => key !== from));
   const amount = rng.between(1, 9);
-  client.call(
-    "state.list",
-    { prefix: "acct/", limit: 100 },
-    (reply) => {
-      if (!reply?.ok) return;
-      const found = new Map(reply.value.entries.map((entry) => [entry.key, entry]));
-      const set = (key: string, by: number) => ({
-        op: "set" as const,
-        key,
-        value: Number(found.get(key)?.value ?? 0) + by,
-        ifVersion: found.get(key)?.version ?? 0,
-      });
-      const writes = [set(from, -amount), set(to, amount)];
-      const requestId = client.newRequestId();
-      client.call("state.update", { writes, guards: [], by: client.identity.chat, requestId }, () => undefined);
-    },
-    { tries: 3 },
-  );
+  const listed = await client.call("state.list", { prefix: "acct/", limit: 100 });
+  if (!listed.ok) return;
+  const found = new Map(listed.value.entries.map((entry) => [entry.key, entry]));
+  const set = (key: string, by: number) => ({
+    op: "set" as const,
+    key,
+    value: valueOf(found.get(key)) + by,
+    ifVersion: found.get(key)?.version ?? 0,
+  });
+  const writes = [set(from, -amount), set(to, amount)];
+  await client.call("state.update", { writes, guards: [], by: client.identity.chat });
 }
 
 function passing(client: Client, rng: Rng): void {
   const key = `${rng.chance(0.2) ? "session" : "tmp"}/${rng.below(6)}`;
   const ttlMs = key.startsWith("tmp") || rng.chance(0.5) ? { ttlMs: rng.between(1_000, 60_000) } : {};
   const input = { key, value: rng.below(1_000), ...ttlMs };
-  client.call("state.set", rng.chance(0.3) ? { ...input, requestId: client.newRequestId() } : input, () => undefined, {
-    tries: 2,
-  });
-}
-
-function remove(client: Client, rng: Rng): void {
-  const requestId = client.newRequestId();
-  client.call("state.delete", { key: `tmp/${rng.below(6)}`, requestId }, () => undefined, { tries: 3 });
+  if (rng.chance(0.3)) client.send("state.set", input);
+  else client.post("state.set", input);
 }
 
 /** Several at once, some with conditions, some to be deleted. */
@@ -87,21 +63,31 @@ function several(client: Client, rng: Rng): void {
     const value = rng.below(1_000);
     return rng.chance(0.2) ? { op: "set", key, value, ifVersion: 0 } : { op: "set", key, value };
   });
-  const requestId = rng.chance(0.5) ? { requestId: client.newRequestId() } : {};
-  client.call("state.update", { writes, guards: [], ...requestId }, () => undefined, { tries: 2 });
+  if (rng.chance(0.5)) client.send("state.update", { writes, guards: [] });
+  else client.post("state.update", { writes, guards: [] });
 }
 
 function read(client: Client, rng: Rng): void {
   const key = rng.pick([...counters, ...accounts, `tmp/${rng.below(6)}`, `session/${rng.below(6)}`, "work/1"]);
-  client.call("state.get", { key }, () => undefined, { tries: 1 });
+  client.send("state.get", { key });
+}
+
+/** From where the copy stands, few at a time. */
+function readChanges(client: Client, rng: Rng): void {
+  const { prefix, revision } = client.copy;
+  client.send("state.changes", { prefix, after: revision, limit: rng.pick([1, 2, 5, 20, 200]) });
 }
 
 export const stateActs: readonly Act[] = [
   { name: "increment", weight: 14, run: increment },
-  { name: "transfer", weight: 6, run: transfer },
+  { name: "transfer", weight: 6, run: (client, rng) => client.run(() => transfer(client, rng)) },
   { name: "set for a while", weight: 6, run: passing },
-  { name: "delete", weight: 3, run: remove },
+  {
+    name: "delete",
+    weight: 3,
+    run: (client, rng) => client.send("state.delete", { key: `tmp/${rng.below(6)}` }),
+  },
   { name: "several at once", weight: 5, run: several },
   { name: "read", weight: 5, run: read },
-  { name: "watch", weight: 14, run: (client, rng) => client.watch.pull(rng.pick([1, 2, 5, 20, 200])) },
+  { name: "read changes", weight: 14, run: readChanges },
 ];

@@ -4,7 +4,7 @@ import { toTrust, type Instant } from "../../../src/coordinator-client/edge/trus
 import { Grip } from "../grips.ts";
 import { stepOf } from "../oracle/task-known.ts";
 import type { Rng } from "../rng.ts";
-import type { Client } from "./client.ts";
+import type { Answer, Client } from "./client.ts";
 import { endingOf, type Ending } from "./endings.ts";
 
 /** A task that the process has, and how far it is. */
@@ -51,7 +51,7 @@ export class Working {
 
   /** The host says that something was given to it, or cancelled. */
   hinted(): void {
-    for (const hold of this.holds.values()) if (hold.isStarted) this.#beat(hold);
+    for (const hold of this.holds.values()) if (hold.isStarted) this.#client.run(() => this.#beat(hold));
     this.ask();
   }
 
@@ -60,46 +60,39 @@ export class Working {
   }
 
   ask(wish: Partial<ClaimOptions> = {}): void {
-    const { link, identity, isLeaving } = this.#client;
+    const { self, identity, isLeaving } = this.#client;
     const room = identity.skills.capacity - this.holds.size;
-    if (!link.isRegistered || isLeaving || this.isDraining || room <= 0) return;
+    if (!self || isLeaving || this.isDraining || room <= 0) return;
     if (this.#isAsking) {
       this.#isWanted = true;
       return;
     }
+    this.#client.run(() => this.#claim({ limit: Math.min(room, mostRoom), isStarted: true, ...wish }));
+  }
+
+  async #claim(next: ClaimOptions): Promise<void> {
     this.#isAsking = true;
     const since = this.#client.stamp();
-    const input = { limit: Math.min(room, mostRoom), isStarted: true, ...wish };
-    const request = { self: this.#client.self, requestId: this.#client.newRequestId(), ...input };
-    this.#client.call(
-      "tasks.claim",
-      request,
-      (reply) => {
-        this.#isAsking = false;
-        if (reply?.ok) this.#take(reply.value.claims, since);
-        else if (reply?.error.code === "chat_draining") this.isDraining = true;
-        if (!this.#isWanted) return;
-        this.#isWanted = false;
-        this.ask();
-      },
-      { late: (reply) => reply?.ok && this.#take(reply.value.claims, since) },
-    );
+    const reply = await this.#client.call("tasks.claim", next);
+    this.#isAsking = false;
+    if (reply.ok) this.#take(reply.value.claims, since);
+    else if (reply.error.code === "chat_draining") this.isDraining = true;
+    if (!this.#isWanted) return;
+    this.#isWanted = false;
+    this.ask();
   }
 
   /** What comes of a claim that is over must not be taken, or is a repeat. */
-  callLate(rng: Rng): void {
+  async callLate(rng: Rng): Promise<void> {
     if (this.#old.length === 0) return;
     const hold = rng.pick(this.#old);
-    const ended = (isTaken: boolean): void => {
-      if (isTaken) this.#client.around.jobs.counted(hold.grip.task, hold.grip.claim);
-    };
-    const of = { self: this.#client.self, task: hold.grip.task, claim: hold.grip.claim };
+    const { task, claim } = hold.grip;
     const what = rng.pick(["ack", "ack", "start", "extend"] as const);
     if (what === "ack") {
-      const input = { ...of, result: resultOf(hold) };
-      this.#client.call("tasks.ack", input, (reply) => ended(reply?.ok ?? false), { tries: 2 });
-    } else if (what === "start") this.#client.call("tasks.start", of, () => undefined, { tries: 1 });
-    else this.#client.call("tasks.extend", { ...of, ms: 60_000 }, () => undefined, { tries: 1 });
+      const reply = await this.#client.call("tasks.ack", { task, claim, result: resultOf(hold) });
+      if (reply.ok) this.#client.around.jobs.counted(task, claim);
+    } else if (what === "start") await this.#client.call("tasks.start", { task, claim });
+    else await this.#client.call("tasks.extend", { task, claim, ms: 60_000 });
   }
 
   /** [QU1] Who has room again asks for itself. */
@@ -155,37 +148,35 @@ export class Working {
 
   #work(hold: Hold): void {
     if (hold.isOver) return;
-    if (!this.#client.link.isRegistered) return this.#later(hold);
-    if (!hold.isStarted) return this.#start(hold);
-    if (hold.isCancelled || hold.left <= 0 || this.#client.around.habits.isNight) return this.#end(hold);
+    if (!this.#client.isUp) return this.#later(hold);
+    if (!hold.isStarted) {
+      this.#client.run(() => this.#start(hold));
+      return this.#later(hold);
+    }
+    if (hold.isCancelled || hold.left <= 0 || this.#client.around.habits.isNight) {
+      return this.#client.run(() => this.#end(hold));
+    }
     hold.left -= 1;
     const { rng } = this.#client.around.sim;
-    if (rng.chance(0.15)) this.#extend(hold, rng.between(1_000, 60_000));
-    else this.#beat(hold);
+    const extendMs = rng.chance(0.15) ? rng.between(1_000, 60_000) : null;
+    this.#client.run(() => (extendMs === null ? this.#beat(hold) : this.#extend(hold, extendMs)));
     this.#later(hold);
   }
 
   /** A start that is sent again is no sign of life: time counts from the first one. */
-  #start(hold: Hold): void {
+  async #start(hold: Hold): Promise<void> {
     const since = (hold.begunAt ??= this.#client.stamp());
     // From now on it may run, and then a silence is what ends it.
     const spanMs = Math.min(hold.claimed.heartbeatMs, hold.claimed.remainingMs);
     hold.grip.shorten(toTrust(since, spanMs, spanMs));
-    this.#client.call(
-      "tasks.start",
-      this.#of(hold),
-      (reply) => {
-        if (hold.isOver || !reply) return;
-        if (!reply.ok) return this.#refused(hold, reply.error.code);
-        hold.isStarted = true;
-        this.#prove(hold, since, Math.min(reply.value.remainingMs, hold.claimed.heartbeatMs));
-      },
-      { tries: 3 },
-    );
-    this.#later(hold);
+    const reply = await this.#client.call("tasks.start", of(hold));
+    if (hold.isOver) return;
+    if (!reply.ok) return this.#refused(hold, reply.error.code);
+    hold.isStarted = true;
+    this.#prove(hold, since, Math.min(reply.value.remainingMs, hold.claimed.heartbeatMs));
   }
 
-  #beat(hold: Hold): void {
+  async #beat(hold: Hold): Promise<void> {
     const { rng } = this.#client.around.sim;
     const isNews = rng.chance(0.7);
     if (isNews) hold.step += 1;
@@ -194,69 +185,45 @@ export class Working {
     const { usage } = usageOf(hold);
     // Who tells that it has reached its limit has ended.
     if (usage.tokens >= (hold.claimed.budget.tokens ?? Infinity)) this.#client.around.grips.drop(hold.grip);
-    this.#client.call(
-      "tasks.heartbeat",
-      { ...this.#of(hold), ...news, usage },
-      (reply, sent) => {
-        if (hold.isOver || !reply) return;
-        if (!reply.ok) return this.#refused(hold, reply.error.code);
-        if (reply.value.isOverBudget) return this.#refused(hold, "stale_claim");
-        hold.isCancelled = reply.value.isCancelled;
-        // [TA17] Without news it may have written nothing for a third of the time.
-        const silenceMs = hold.claimed.heartbeatMs * (2 / 3);
-        this.#prove(hold, sent, Math.min(reply.value.remainingMs, silenceMs));
-      },
-      { tries: 2 },
-    );
+    const sent = this.#client.stamp();
+    const reply = await this.#client.call("tasks.heartbeat", { ...of(hold), ...news, usage });
+    if (hold.isOver) return;
+    if (!reply.ok) return this.#refused(hold, reply.error.code);
+    if (reply.value.isOverBudget) return this.#refused(hold, "stale_claim");
+    hold.isCancelled = reply.value.isCancelled;
+    // [TA17] Without news it may have written nothing for a third of the time.
+    const silenceMs = hold.claimed.heartbeatMs * (2 / 3);
+    this.#prove(hold, sent, Math.min(reply.value.remainingMs, silenceMs));
   }
 
-  #extend(hold: Hold, ms: number): void {
-    this.#client.call(
-      "tasks.extend",
-      { ...this.#of(hold), ms },
-      (reply, sent) => {
-        if (hold.isOver || !reply) return;
-        if (!reply.ok) return this.#refused(hold, reply.error.code);
-        this.#prove(hold, sent, Math.min(reply.value.remainingMs, hold.claimed.heartbeatMs));
-      },
-      { tries: 2 },
-    );
+  async #extend(hold: Hold, ms: number): Promise<void> {
+    const sent = this.#client.stamp();
+    const reply = await this.#client.call("tasks.extend", { ...of(hold), ms });
+    if (hold.isOver) return;
+    if (!reply.ok) return this.#refused(hold, reply.error.code);
+    this.#prove(hold, sent, Math.min(reply.value.remainingMs, hold.claimed.heartbeatMs));
   }
 
   /** From the moment it says that it is through with it, it is. */
-  #end(hold: Hold): void {
-    const { sim, quirks, habits } = this.#client.around;
+  async #end(hold: Hold): Promise<void> {
+    const { sim, quirks, habits, jobs } = this.#client.around;
     const ending = endingOf(sim.rng, hold.isCancelled, habits.isNight);
     if (!quirks.keepsReturned || ending.how === "ack") this.#drop(hold);
     const since = this.#client.stamp();
-    const done = (reply: { ok: boolean; value?: { next?: readonly ClaimedTask[] } } | null): void => {
-      if (ending.how === "ack" && (reply?.ok || quirks.countsRefused))
-        this.#client.around.jobs.counted(hold.grip.task, hold.grip.claim);
-      this.#take(reply?.value?.next ?? [], since);
-      this.#freed();
-    };
-    this.#say(hold, ending, done);
+    const reply = await this.#say(hold, ending);
+    const { task, claim } = hold.grip;
+    if (ending.how === "ack" && (reply.ok || quirks.countsRefused)) jobs.counted(task, claim);
+    if (reply.ok && "next" in reply.value) this.#take(reply.value.next ?? [], since);
+    this.#freed();
   }
 
-  #say(
-    hold: Hold,
-    { how, next, nack }: Ending,
-    done: (reply: { ok: boolean; value?: { next?: readonly ClaimedTask[] } } | null) => void,
-  ): void {
-    const of = this.#of(hold);
-    const wish =
-      next && this.holds.size < this.#client.identity.skills.capacity && !this.#client.isLeaving ? { next } : {};
-    if (how === "ack")
-      this.#client.call("tasks.ack", { ...of, ...usageOf(hold), result: resultOf(hold), ...wish }, done, {
-        late: done,
-      });
-    else if (how === "nack")
-      this.#client.call("tasks.nack", { ...of, ...usageOf(hold), ...nack, ...wish }, done, { late: done });
-    else this.#client.call("tasks.release", { ...of, ...usageOf(hold) }, (reply) => done(reply && { ok: reply.ok }));
-  }
-
-  #of({ grip: { task, claim } }: Hold): { self: Client["self"]; task: number; claim: number } {
-    return { self: this.#client.self, task, claim };
+  #say(hold: Hold, { how, next, nack }: Ending): Promise<Answer<"tasks.ack" | "tasks.nack" | "tasks.release">> {
+    const { identity, isLeaving } = this.#client;
+    const said = { ...of(hold), ...usageOf(hold) };
+    const wish = next && this.holds.size < identity.skills.capacity && !isLeaving ? { next } : {};
+    if (how === "ack") return this.#client.call("tasks.ack", { ...said, result: resultOf(hold), ...wish });
+    if (how === "nack") return this.#client.call("tasks.nack", { ...said, ...nack, ...wish });
+    return this.#client.call("tasks.release", said);
   }
 
   /** Only `stale_claim` says that it is over; else the chat itself is the matter. */
@@ -290,4 +257,8 @@ function usageOf({ tokens }: Hold): { usage: Usage } {
 
 function resultOf({ grip: { task, claim }, step }: Hold): { by: string; step: number } {
   return { by: `${task}/${claim}`, step };
+}
+
+function of({ grip: { task, claim } }: Hold): { task: number; claim: number } {
+  return { task, claim };
 }

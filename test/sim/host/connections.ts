@@ -1,3 +1,4 @@
+import { closeCodes } from "../../../src/contract/protocol.ts";
 import type { Presence } from "../../../src/coordination/kernel/tx.ts";
 import type { Sim } from "../sim.ts";
 import type { HostQuirks } from "./quirks.ts";
@@ -10,9 +11,24 @@ export interface Connection {
   lastSeen: number;
   /** As the host knows it. */
   isOpen: boolean;
+  readonly watches: Map<string, Watched>;
   /** Tells the client's end, which notices later. */
-  readonly onClosed: () => void;
+  readonly onClosed: (code: number) => void;
+  /** Over the connection. */
+  readonly notify: (method: string, params: object) => void;
 }
+
+/** How far a watch has been sent what is below its prefix. */
+export interface Watched {
+  readonly prefix: string;
+  /** Compared up to this revision. */
+  sent: number;
+  /** The revision of the last frame. */
+  notified: number;
+}
+
+/** Of a socket that ends without a close. */
+const vanished = 1006;
 
 /** Which chats the host hears. They outlive an eviction, not a deploy. */
 export class Connections implements Presence {
@@ -44,11 +60,17 @@ export class Connections implements Presence {
   /** A registration succeeded, over a connection or without one. Those of other incarnations are closed. */
   bind(chat: string, incarnation: number, connection: Connection | null): void {
     const old = this.#byChat.get(chat);
-    if (old && old !== connection && (connection !== null || old.incarnation !== incarnation)) this.shut(chat);
+    if (old && old !== connection && (connection !== null || old.incarnation !== incarnation)) {
+      this.shut(chat, closeCodes.replaced);
+    }
     if (!connection) return;
     this.#ever.add(chat);
     Object.assign(connection, { chat, incarnation, lastSeen: this.#sim.hostNow });
     this.#byChat.set(chat, connection);
+  }
+
+  of(chat: string): Connection | undefined {
+    return this.#byChat.get(chat);
   }
 
   has(chat: string, incarnation: number): boolean {
@@ -56,12 +78,12 @@ export class Connections implements Presence {
   }
 
   /** The host closes what a chat has. */
-  shut(chat: string): void {
+  shut(chat: string, code: number): void {
     const connection = this.#byChat.get(chat);
     if (!connection) return;
     this.#byChat.delete(chat);
     connection.isOpen = false;
-    connection.onClosed();
+    connection.onClosed(code);
   }
 
   /** Closed from without. @returns whether it was the chat's present one */
@@ -73,7 +95,7 @@ export class Connections implements Presence {
   }
 
   loseAll(): void {
-    for (const chat of this.#byChat.keys()) this.shut(chat);
+    for (const chat of this.#byChat.keys()) this.shut(chat, vanished);
   }
 
   open(): readonly Connection[] {

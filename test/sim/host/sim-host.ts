@@ -1,5 +1,6 @@
 import type { Refusal } from "../../../src/contract/errors.ts";
 import type { CheckedInputOf } from "../../../src/contract/operations.ts";
+import { closeCodes } from "../../../src/contract/protocol.ts";
 import type { Settings } from "../../../src/contract/workspaces.ts";
 import * as audit from "../../../src/coordination/kernel/audit.ts";
 import * as dispatch from "../../../src/coordination/scheduling/dispatch.ts";
@@ -54,7 +55,7 @@ export class SimHost {
   weather: Weather;
   onCommit: (commit: Commit) => void = () => undefined;
   onHint: (hint: Hint) => void = () => undefined;
-  /** The socket of a chat is gone: closed, or lost in a deploy. */
+  /** The host knows that the socket of a chat is gone: closed, or lost in a deploy. */
   onLost: (chat: string, isDeploy: boolean) => void = () => undefined;
   readonly #sim: Sim;
   readonly #quirks: HostQuirks;
@@ -64,6 +65,10 @@ export class SimHost {
   #commits = 0;
   /** Just started, by a deploy or a crash: connections may be missing. */
   #isFresh = false;
+  /** It died, and may have left its sockets open. */
+  #isAsleep = false;
+  /** Chats whose sockets went with it. */
+  readonly #lost = new Set<string>();
 
   constructor(sim: Sim, quirks: HostQuirks, weather: Weather) {
     this.#sim = sim;
@@ -155,7 +160,7 @@ export class SimHost {
   /** All sockets are gone, and nobody saw them close. */
   deploy(): void {
     this.#sim.count("deploy");
-    for (const { chat } of this.connections.open()) this.onLost(chat, true);
+    for (const { chat } of this.connections.open()) this.#lost.add(chat);
     this.connections.loseAll();
     this.queue.forget();
     this.#isFresh = true;
@@ -164,6 +169,7 @@ export class SimHost {
   /** Somebody puts an older state in the place of the present one. */
   restore(image: Buffer): void {
     this.deploy();
+    this.#lost.clear();
     this.sql.restore(image);
     this.alarm.lose();
   }
@@ -171,6 +177,7 @@ export class SimHost {
   /** Sometimes it hibernates only, sometimes it takes its sockets with it. */
   #die(label: string): null {
     this.#sim.count(label);
+    this.#isAsleep = true;
     if (this.#sim.rng.chance(0.3)) this.deploy();
     return null;
   }
@@ -179,9 +186,14 @@ export class SimHost {
   #start(): void {
     if (this.#isFresh) {
       this.#isFresh = false;
+      for (const chat of this.#lost) this.onLost(chat, true);
+      this.#lost.clear();
       this.#transact(null, (tx) => ok(liveness.markLostConnections(tx, mostLost)), [], false);
       this.alarm.arm();
     }
+    // [DO14] After a start watches are compared again.
+    if (this.#isAsleep) this.onHint({ kind: "changes" });
+    this.#isAsleep = false;
     this.alarm.watch();
   }
 
@@ -218,7 +230,7 @@ export class SimHost {
   }
 
   #tell(hint: Hint): void {
-    if (hint.kind === "offline" && this.#isOffline(hint.chat)) this.connections.shut(hint.chat);
+    if (hint.kind === "offline" && this.#isOffline(hint.chat)) this.connections.shut(hint.chat, closeCodes.chat);
     if (hint.kind === "dispatch") this.queue.send();
     this.onHint(hint);
   }

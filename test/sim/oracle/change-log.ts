@@ -28,6 +28,10 @@ export class ChangeLog {
     return this.#log.at(-1)?.revision ?? 0;
   }
 
+  newestBelow(prefix: string): number {
+    return this.#log.findLast(({ key }) => key.startsWith(prefix))?.revision ?? 0;
+  }
+
   committed({ request, result, facts }: Commit): void {
     for (const fact of facts) {
       if (fact.kind === "changed") this.#append(fact.change);

@@ -34,15 +34,20 @@ export class TotalQueue {
   }
 
   accepted(job: number, task: number): void {
-    const known = this.#job(job);
-    known.tasks.add(task);
+    this.#known(job, task);
     this.#accepted.add(task);
-    const isOnce = known.tasks.size === 1 || !known.isNamed;
-    this.#sim.must(isOnce, "queue", () => `job ${job} was accepted as tasks ${[...known.tasks].join(" and ")}`);
+  }
+
+  /** By who has submitted it, or by who has received it. */
+  #known(job: number, task: number): void {
+    const { tasks, isNamed } = this.#job(job);
+    tasks.add(task);
+    const isOnce = tasks.size === 1 || !isNamed;
+    this.#sim.must(isOnce, "queue", () => `job ${job} was accepted as tasks ${[...tasks].join(" and ")}`);
   }
 
   received(job: number, task: number, claim: number): void {
-    this.#job(job);
+    this.#known(job, task);
     const claims = this.#received.get(task) ?? new Set();
     if (claims.size > 0 && !claims.has(claim)) this.#sim.count("task received again");
     this.#received.set(task, claims.add(claim));

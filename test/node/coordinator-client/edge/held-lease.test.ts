@@ -159,3 +159,41 @@ it("[EC13] pings of a new registration prolong nothing that was not confirmed un
   await edge.time.pass(10_000);
   expect(right.state).toBe("lost");
 });
+
+it("[EC24] a chat that leaves trusts nothing of what it has held, or asks for", async () => {
+  const edge = new FakeEdge();
+  const made = await registered(edge, "a");
+  const right = await held(edge, made);
+  const asked = made.client.hold({ resource: "other", ttlMs: 30_000 });
+  const left = made.client.unregister();
+  expect([right.isTrusted(), right.state]).toEqual([false, "released"]);
+  value(await edge.time.until(left));
+  expect(await isHeld(edge, right)).toBe(false);
+  expect(codeOf(await edge.time.until(asked))).toBe("not_registered");
+  expect(rightsOf(made)).toEqual(["r trusted", "r released"]);
+  const renewals = edge.count("leases.renew");
+  await edge.time.pass(60_000);
+  expect(edge.count("leases.renew")).toBe(renewals);
+});
+
+it("[EC13] a grant that is lost before it was handed out is told to nobody", async () => {
+  const edge = new FakeEdge();
+  const [first, second] = [await registered(edge, "a"), await registered(edge, "b", { seed: 2 })];
+  const before = await held(edge, first);
+  const lost: string[] = [];
+  let isRefused = false;
+  edge.faults.refuses = ({ name }) => {
+    if (name !== "leases.renew" || isRefused) return null;
+    isRefused = true;
+    return { code: "not_holder", message: "it is held by another" };
+  };
+  const wanted = { resource: "r", ttlMs: 30_000, waitMs: 60_000 };
+  const waiting = second.client.hold(wanted, { onLost: (reason) => lost.push(reason) });
+  await edge.time.pass(1_000);
+  await edge.time.until(before.release());
+  const right = value(await edge.time.until(waiting));
+  expect({ isRefused, lost, isTrusted: right.isTrusted() }).toEqual({ isRefused: true, lost: [], isTrusted: true });
+  await edge.host.call("leases.force-release", { resource: "r", reason: "test" }, admin);
+  await edge.time.pass(60_000);
+  expect(lost.length).toBe(1);
+});

@@ -204,3 +204,27 @@ it("[EC15] a watch that cannot go on says why, and ends", async () => {
   await edge.time.pass(100);
   expect(refused.events).toEqual([{ type: "failed", error: { code: "forbidden", message: "not yours" } }]);
 });
+
+it("[EC15] a watch that was refused over HTTP, after a socket had opened, goes on over the socket", async () => {
+  const edge = new FakeEdge();
+  const { client } = await registered(edge, "a");
+  edge.faults.refusesSockets = true;
+  edge.closeAll();
+  await edge.time.untilTrue(() => client.state === "disconnected");
+  const follower = new Follower(client.watch({ prefix: "k/", after: 0 }));
+  edge.faults.refuses = ({ way, name }) => {
+    if (way === "http" && name === "state.watch") {
+      // Its answer takes so long that a socket opens before.
+      edge.faults.latencyMs = 9_000;
+      edge.faults.refusesSockets = false;
+      edge.time.setTimer(() => void (edge.faults.latencyMs = 5), 1);
+    }
+    return null;
+  };
+  await edge.time.untilTrue(() => edge.count("state.watch", "http") > 0);
+  await edge.time.untilTrue(() => client.state === "connected");
+  await edge.time.pass(20_000);
+  await write(edge, 0, 4);
+  await edge.time.pass(1_000);
+  expect({ isOver: follower.isOver, keys: follower.keys.size }).toEqual({ isOver: false, keys: 5 });
+});

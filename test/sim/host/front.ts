@@ -1,0 +1,212 @@
+import * as z from "zod";
+import { errorTable, toWire, type Refusal } from "../../../src/contract/errors.ts";
+import { operations, type OperationName } from "../../../src/contract/operations.ts";
+import type { UnwatchState, WatchState } from "../../../src/contract/state.ts";
+import * as changes from "../../../src/coordination/kernel/changes.ts";
+import { checkFields } from "../../../src/shared/check-input.ts";
+import { isEngineOperation } from "../../../src/coordination/engine.ts";
+import type { Actor, Hint } from "../../../src/coordination/kernel/tx.ts";
+import { err, ok, type Result } from "../../../src/shared/result.ts";
+import type { Sim } from "../sim.ts";
+import type { Connection } from "./connections.ts";
+import type { Reply, SimHost } from "./sim-host.ts";
+
+export interface HttpRequest {
+  readonly name: OperationName;
+  /** Of a GET its query says what is asked for; of others the input. */
+  readonly url: string;
+  readonly input: unknown;
+}
+
+export interface HttpReply {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** JSON-RPC 2.0. */
+export interface Frame {
+  /** Absent in notifications, which are not answered. */
+  readonly id?: number;
+  readonly method: string;
+  readonly params: unknown;
+}
+
+/** Changes in one frame: few, so that a watch gets many frames. */
+const changesPerFrame = 20;
+const healthy = {
+  alarmInMs: null,
+  overdueRows: 0,
+  outboxDepth: 0,
+  storage: null,
+  sockets: 0,
+  chats: 0,
+  schemaVersion: 1,
+  protocol: 1,
+  epoch: 1,
+  revision: 0,
+};
+
+const byPath = new Map<string, OperationName>(
+  (Object.keys(operations) as OperationName[]).map((name) => [
+    `${operations[name].method} ${operations[name].path}`,
+    name,
+  ]),
+);
+
+export function httpReply(reply: Reply): HttpReply {
+  if (reply.ok) return { status: 200, text: JSON.stringify(reply.value) };
+  return { status: errorTable[reply.error.code].status, text: JSON.stringify({ error: toWire(reply.error) }) };
+}
+
+export function frameReply(id: number | undefined, reply: Reply): string {
+  if (reply.ok) return JSON.stringify({ jsonrpc: "2.0", id, result: reply.value });
+  const { message } = reply.error;
+  return JSON.stringify({ jsonrpc: "2.0", id, error: { code: -32_000, message, data: toWire(reply.error) } });
+}
+
+/** The operation that is served there. */
+export function nameAt(method: string, url: string): OperationName {
+  const path = new URL(url).pathname.replace(/^\/v1\/workspaces\/[^/]+/, "");
+  const name = byPath.get(`${method} ${path}`);
+  if (!name) throw new Error(`nothing is served at ${method} ${path}`);
+  return name;
+}
+
+/** The wire in front of the engine, as the worker and its object speak it. */
+export class Front {
+  readonly #sim: Sim;
+  readonly #host: SimHost;
+  /** Hints are lost, all of them. */
+  losesHints = false;
+
+  constructor(sim: Sim, host: SimHost) {
+    this.#sim = sim;
+    this.#host = host;
+    host.onHint = (hint) => this.#hint(hint);
+  }
+
+  /** @returns null: no reply leaves the host */
+  http({ name, url, input }: HttpRequest, actor: Actor): HttpReply | null {
+    const isQuery = operations[name].method === "GET";
+    const given = isQuery ? fromQuery(name, new URL(url).searchParams) : input;
+    const reply = name === "health" ? ok(healthy) : this.#run(name, given, actor, null);
+    return reply && httpReply(reply);
+  }
+
+  /** One frame of a socket. @returns null: it is not answered */
+  frame({ id, method, params }: Frame, actor: Actor, connection: Connection): string | null {
+    if (id === undefined) return null;
+    const reply = this.#ofConnection(method, params, connection) ?? this.#run(method, params, actor, connection);
+    return reply && frameReply(id, reply);
+  }
+
+  /** What a connection watches is sent as far as it was not. */
+  follow(connection: Connection): void {
+    for (const [watch, place] of connection.watches) {
+      for (let isMore = true; isMore;) {
+        const { prefix, sent: after } = place;
+        const pulled = changes.pull(this.#host.sql, { prefix, after, limit: changesPerFrame });
+        if (!pulled.ok) {
+          connection.watches.delete(watch);
+          connection.notify("resync", { watch, revision: place.notified });
+          break;
+        }
+        const { changes: found, revision } = pulled.value;
+        if (found.length > 0) {
+          connection.notify("state.changes", { watch, after: place.notified, changes: found, revision });
+          place.notified = revision;
+        }
+        place.sent = revision;
+        isMore = pulled.value.isMore;
+      }
+    }
+  }
+
+  #run(name: string, input: unknown, actor: Actor, connection: Connection | null): Reply | null {
+    const checked = checkFields(name, input);
+    if (!checked.ok) this.#sim.fail("requests", `the client sent what the contract refuses: ${checked.error.message}`);
+    const request = checked.value;
+    if (!isEngineOperation(request.name)) return err({ code: "bad_input", message: `${name} is not served here` });
+    const isBinding = connection !== null && name === "chats.register";
+    const reply = this.#host.handle({
+      name: request.name,
+      input: request.input as never,
+      actor,
+      ...(isBinding ? { connection } : {}),
+    });
+    this.#sim.note(() => `  ${name} ${JSON.stringify(input)} -> ${JSON.stringify(reply)}`);
+    return reply;
+  }
+
+  /** What only a socket can ask for. */
+  #ofConnection(name: string, params: unknown, { watches }: Connection): Result<object, Refusal> | null {
+    if (name === "state.unwatch") return ok({ isRemoved: watches.delete((params as UnwatchState).watch) });
+    if (name !== "state.watch") return null;
+    const { watch, prefix, after } = params as WatchState;
+    const first = changes.pull(this.#host.sql, { prefix, after, limit: 1 });
+    if (!first.ok) return first;
+    watches.set(watch, { prefix, sent: after, notified: after });
+    return ok({ watch, revision: after });
+  }
+
+  /** Hints go over sockets only. */
+  #hint(hint: Hint): void {
+    const { connections } = this.#host;
+    // No hint, though it comes with one: what is watched is sent.
+    if (hint.kind === "changes") for (const connection of connections.open()) this.follow(connection);
+    if (this.losesHints) return;
+    const pushed = notificationOf(hint);
+    if (!pushed) return;
+    const { chat, method, params } = pushed;
+    if (chat !== null) return connections.of(chat)?.notify(method, params);
+    // To all, or to a topic.
+    for (const connection of connections.open()) {
+      if (this.#sim.rng.chance(0.1)) connection.notify(method, params);
+    }
+  }
+}
+
+interface Pushed {
+  readonly chat: string | null;
+  readonly method: string;
+  readonly params: object;
+}
+
+function notificationOf(hint: Hint): Pushed | null {
+  switch (hint.kind) {
+    case "lease":
+      return { chat: hint.chat, method: "lease.granted", params: { resource: hint.resource } };
+    case "task":
+      return { chat: hint.chat, method: "tasks.new", params: {} };
+    case "message":
+      return { chat: hint.chat, method: "messages.new", params: {} };
+    case "changes":
+    case "dispatch":
+    case "offline":
+      return null;
+  }
+}
+
+/** Fields of a query that are numbers, and those that are booleans, by operation. */
+const typed = new Map<OperationName, ReadonlyMap<string, string>>();
+
+function typesOf(name: OperationName): ReadonlyMap<string, string> {
+  let types = typed.get(name);
+  if (!types) {
+    const { properties = {} } = z.toJSONSchema(operations[name].input, { io: "input" });
+    types = new Map(Object.entries(properties).map(([field, schema]) => [field, (schema as { type: string }).type]));
+    typed.set(name, types);
+  }
+  return types;
+}
+
+function fromQuery(name: OperationName, query: URLSearchParams): object {
+  const types = typesOf(name);
+  return Object.fromEntries(
+    [...query].map(([field, text]) => {
+      const type = types.get(field);
+      if (type === "integer" || type === "number") return [field, Number(text)];
+      return [field, type === "boolean" ? text === "true" : text];
+    }),
+  );
+}

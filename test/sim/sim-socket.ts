@@ -1,0 +1,121 @@
+import { pingText, pongText } from "../../src/contract/protocol.ts";
+import type { Socket, SocketEvents } from "../../src/coordinator-client/edge/platform.ts";
+import type { Client } from "./client/client.ts";
+import type { Connection, Watched } from "./host/connections.ts";
+import { frameReply, type Frame } from "./host/front.ts";
+
+/** Of the share of requests over HTTP that are lost: a socket on which something is lost is dead from then on. */
+const lossPart = 0.15;
+
+/** Ways in and out. */
+type Way = "up" | "down";
+
+/** A WebSocket with both of its ends. What goes over it keeps its order, until it is dead: then nothing comes through, and nobody is told. */
+export class SimSocket implements Socket, Connection {
+  readonly chat: string;
+  incarnation = 0;
+  lastSeen = 0;
+  isOpen = true;
+  readonly watches = new Map<string, Watched>();
+  readonly #client: Client;
+  readonly #events: SocketEvents;
+  readonly #arrivedAt = { up: 0, down: 0 };
+  #isDead = false;
+  #isClosedHere = false;
+
+  constructor(client: Client, chat: string, events: SocketEvents) {
+    this.#client = client;
+    this.chat = chat;
+    this.#events = events;
+    this.#pass("up", "socket opens", () => this.#down("socket is open", () => events.onOpen()));
+  }
+
+  send(text: string): void {
+    if (this.#isClosedHere) return;
+    if (text === pingText) this.#pass("up", "ping", () => this.#pinged());
+    else this.#request(text);
+  }
+
+  close(): void {
+    if (this.#isClosedHere) return;
+    this.#isClosedHere = true;
+    this.#pass("up", "socket closed", () => this.#client.around.host.closed(this));
+  }
+
+  notify(method: string, params: object): void {
+    this.#downText("hint", JSON.stringify({ jsonrpc: "2.0", method, params }));
+  }
+
+  onClosed(code: number): void {
+    this.#down("notices a closed socket", () => this.#events.onClose(code, ""), this.#between(5, 2_000));
+  }
+
+  /** The network ends it; both ends notice at some time. */
+  breakOff(): void {
+    this.#isDead = true;
+    const { sim } = this.#client.around;
+    sim.later(this.#between(5, 500), "notices a closed socket", () =>
+      this.#client.deliver(() => this.#events.onClose(1006, "")),
+    );
+    this.endsAtHost();
+  }
+
+  /** The host sees it close. */
+  endsAtHost(): void {
+    const { sim, host } = this.#client.around;
+    sim.later(this.#between(5, 500), "socket closed", () => host.closed(this));
+  }
+
+  #request(text: string): void {
+    const { front, network } = this.#client.around;
+    const frame = JSON.parse(text) as Frame;
+    const instead = this.#client.reading.instead(frame.method, frame.params);
+    if (instead) return this.#client.later(0, "not sent", () => this.#events.onText(frameReply(frame.id, instead)));
+    const read = this.#client.reading.sent(frame.method, frame.params as object);
+    const plan = network.takePlan();
+    if (plan.isLost) this.#isDead = true;
+    const arrived = (): void => {
+      if (!this.isOpen) return;
+      const answer = front.frame(frame, this.#client.actor, this);
+      if (plan.isReplyLost) this.#isDead = true;
+      if (answer !== null) this.#downText("reply", answer, read);
+      if (frame.method === "state.watch") front.follow(this);
+    };
+    this.#pass("up", "request", arrived, plan.delayMs);
+  }
+
+  #pinged(): void {
+    if (this.#client.around.host.connections.ping(this)) this.#downText("pong", pongText);
+  }
+
+  #downText(label: string, text: string, read: ((text: string) => string) | null = null): void {
+    this.#down(label, () => this.#events.onText(read ? read(text) : text));
+  }
+
+  #down(label: string, work: () => void, delayMs?: number): void {
+    this.#pass("down", label, () => this.#client.deliver(work), delayMs);
+  }
+
+  /** Behind what goes before it. */
+  #pass(way: Way, label: string, work: () => boolean | void, delayMs = this.#client.around.network.delay()): void {
+    const { sim, network } = this.#client.around;
+    if (this.#isDead) return;
+    if (network.isLost(lossPart)) return this.#dies();
+    const at = Math.max(this.#arrivedAt[way], sim.now + delayMs);
+    this.#arrivedAt[way] = at;
+    sim.later(at - sim.now, label, () => {
+      if (this.#isDead) return false;
+      if (this.#client.isCut) return this.#dies();
+      return work();
+    });
+  }
+
+  #dies(): void {
+    this.#isDead = true;
+    this.#client.around.sim.count("socket went dead");
+  }
+
+  #between(from: number, to: number): number {
+    return this.#client.around.sim.rng.between(from, to);
+  }
+}
