@@ -44,6 +44,8 @@ export class Machine implements Clock {
   }
 
   wake(): void {
+    // Twice: its monotonic clock would go back.
+    if (!this.isSuspended) return;
     this.#since = this.#sim.now;
     this.isSuspended = false;
   }

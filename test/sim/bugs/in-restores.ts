@@ -13,14 +13,14 @@ export const inRestores: readonly Bug[] = [
   },
   {
     name: "no-quiet",
-    within: 30_000,
+    within: 100_000,
     about: "after a restore leases are granted at once",
     focus: returns,
     operator: { skipsQuiet: true },
   },
   {
     name: "quiet-unread",
-    within: 30_000,
+    within: 100_000,
     about: "the host does not read until when nothing is granted",
     focus: returns,
     host: { ignoresQuiet: true },
