@@ -150,7 +150,7 @@ it("[CL5] broken storage and bugs answer 1 with one line; the stack is only for 
   const quiet = await home.shimWith(bug, "sessions");
   expect(quiet.err).toBe("shim: oops (a bug of SHIM; SHIM_DEBUG=1 shows where)\n");
   const loud = await home.shimWith({ ...bug, env: { ...home.runtime.env, SHIM_DEBUG: "1" } }, "sessions");
-  expect(loud.err).toContain("cli-program.test.ts");
+  expect(loud.err).toContain("program.test.ts");
 });
 
 it("[CL5] a file that cannot be used is no bug: its path and what to do, exit code 1", async () => {
