@@ -1,6 +1,6 @@
 import { err } from "../shared/result.ts";
 
-/** [CL1] What the exit code says; documented in docs/reference/cli.md. */
+/** [CL1] Stable exit codes; documented in docs/reference/cli.md. */
 export const exitCodes = {
   ok: 0,
   failed: 1,
@@ -15,19 +15,17 @@ export const exitCodes = {
 } as const;
 type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** What a command answers: for programs and for people. */
 export interface Answer {
-  /** Printed as JSON; a stable shape, fields are only added. */
+  /** Printed as JSON: a stable shape, fields are only added. */
   readonly data: unknown;
   /** Lines for people, each ending in a line break; "" prints nothing. */
   readonly text: string;
-  /** True: the text quotes what is stored, so that no command in it is printed another way. */
+  /** True: the text quotes stored content, whose `shim` commands are not rewritten. */
   readonly isVerbatim?: boolean;
-  /** True: the document is the last of a stream of lines. */
+  /** True: the JSON document ends a stream of lines. */
   readonly isOneLine?: boolean;
-  /** True: the command did its work, and found that something is wrong. */
+  /** True: the command ran and found that something is wrong. */
   readonly isFailed?: boolean;
-  /** Of a program that it has run. */
   readonly exit?: number;
 }
 
@@ -36,7 +34,6 @@ export interface CommandError {
   readonly exit: ExitCode;
   readonly code: string;
   readonly message: string;
-  /** What an ambiguous name may have meant. */
   readonly candidates?: readonly string[];
 }
 

@@ -3,7 +3,7 @@ import { wrongUsage } from "./answer.ts";
 import type { Cli, CommandResult } from "./cli.ts";
 import { withLink, type CoordinatorLink } from "./coordinator-link.ts";
 
-/** [CL46] One call to the coordinator; input that no coordinator would take is wrong usage, and is not sent. */
+/** [CL46] Checks a coordinator call's input first; invalid input is wrong usage, and not sent. */
 export function withCheckedLink(
   cli: Cli,
   body: (link: CoordinatorLink) => Promise<CommandResult>,

@@ -1,4 +1,3 @@
-/** `shim`: everything but `mcp`, `hook` and `statusline`, which the launcher starts as programs of their own. */
 import { run } from "./commands/program.ts";
 import { endWithoutReader, systemIo } from "./system-io.ts";
 

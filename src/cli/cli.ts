@@ -16,18 +16,15 @@ import { parseTime } from "./times.ts";
 
 export type CommandResult = Result<Answer, CommandError>;
 
-/** In the options of every command. */
 export interface CommonOptions {
   readonly json?: boolean;
 }
 
-/** They show the notices in their answer. */
 const commandsShowingNotices: ReadonlySet<string> = new Set(["up", "doctor", "statusline"]);
 
-/** `never`: each command names the options that it has declared; commander does not know their types. */
+/** `never`: commander does not know the types of the options that each command declares. */
 type CommandBody = (options: never, ...args: string[]) => Promise<CommandResult>;
 
-/** What the commands share during one run. */
 export class Cli {
   readonly io: Io;
   readonly paths: Paths;
@@ -41,7 +38,6 @@ export class Cli {
     this.paths = pathsIn(homeFrom(io.env));
   }
 
-  /** Loads SQLite at the first call. */
   async loaded(): Promise<LoadedRuntime> {
     this.#loaded ??= this.io.makeRuntime();
     return this.#loaded;
@@ -60,21 +56,19 @@ export class Cli {
     return this.#screen.paint;
   }
 
-  /** [CL4] As a terminal may show it: what is quoted with commands as they stand there. */
+  /** [CL4] Makes text safe for the terminal; quoted commands stay as they are. */
   verbatim(text: string): string {
     return this.#screen.format(text);
   }
 
-  /** SHIM's own words, as a terminal may show them and with commands as they can be typed here. */
   format(text: string): string {
     return withShimCommand(this.verbatim(text), () => this.command);
   }
 
-  /** Adds `--json` unless the command has one of its own, and runs `body` with the options and the arguments as the command declares them. */
+  /** Adds `--json` where the command lacks it; passes declared options and arguments to `body`. */
   define(command: Command, body: CommandBody): Command {
     const hasOwn = command.options.some(({ long }) => long === "--json");
     return (hasOwn ? command : command.option("--json", "print JSON")).action(async (...all: unknown[]) => {
-      // commander calls with the declared arguments, the options and the command.
       const args = all.slice(0, -2) as string[];
       const given = (all.at(-1) as Command).optsWithGlobals<CommonOptions>();
       await this.#run(given.json === true, () => body(given as never, ...args));
@@ -82,17 +76,15 @@ export class Cli {
     });
   }
 
-  /** One line about long work, for people who wait. */
   progress(text: string): void {
     this.io.stderr(`${this.format(this.paint("dim", text))}\n`);
   }
 
-  /** "12 s ago" */
   ago(at: number): string {
     return `${age(this.io.now() - at)} ago`;
   }
 
-  /** Asks before something is done. [CL6] Where nobody can answer, `--yes` must have been given. */
+  /** [CL6] Asks before a change. Without a terminal to ask in, `--yes` is required. */
   async confirm(question: string, isYes: boolean): Promise<"yes" | "no" | "unasked"> {
     if (isYes) return "yes";
     if (!this.io.isInteractive) return "unasked";
@@ -100,7 +92,7 @@ export class Cli {
     return /^y(es)?$/i.test(reply.trim()) ? "yes" : "no";
   }
 
-  /** Says what happened; the only place where answers, refusals and errors are printed. */
+  /** Prints the outcome; the only function that prints answers, refusals and errors. */
   report(outcome: CommandResult, isJson: boolean): void {
     if (outcome.ok) {
       const { data, text, isFailed, isOneLine, isVerbatim, exit } = outcome.value;
@@ -116,7 +108,7 @@ export class Cli {
     this.exitCode = exit;
   }
 
-  /** [CL5] Broken storage, files that cannot be used, and bugs: one line, and the stack only for who asks for it. */
+  /** [CL5] Prints storage errors, unusable files and bugs in one line; the stack on request. */
   reportError(error: unknown, isJson: boolean): void {
     this.report(toFailure(error, this.paths.home), isJson);
     if (this.io.env["SHIM_DEBUG"] === "1" && error instanceof Error) this.io.stderr(`${error.stack}\n`);
@@ -127,7 +119,7 @@ export class Cli {
     loaded?.runtime.store.close();
   }
 
-  /** [CL27] After the command, as it may be the one that met the damage. Where no SQLite was loaded there is none to read. */
+  /** [CL27] Runs after the command, which may be the one that found the damage. */
   async #showNotices(): Promise<void> {
     const loaded = await this.#loaded?.catch(() => null);
     if (!loaded) return;
@@ -157,13 +149,10 @@ function noticesOf(runtime: Runtime): notices.Notice[] {
   try {
     return runtime.store.read(notices.list, []);
   } catch (error) {
-    // The command has met it as well, and has said so.
     if (error instanceof StoreError) return [];
     throw error;
   }
 }
-
-/** Readers of option values; what they throw, commander prints beside the option's name. */
 
 export function countUpTo(max: number): (text: string) => number {
   return (text) => {
@@ -177,12 +166,11 @@ export function countUpTo(max: number): (text: string) => number {
 
 export const count = countUpTo(10_000);
 
-/** @param defaultLimit where it is not given */
 export function limitOption(defaultLimit: number, description = "at most so many"): Option {
   return new Option("--limit <n>", `${description} (default: ${defaultLimit})`).argParser(count);
 }
 
-/** Versions and revisions stand above epoch * 2^28: they have up to 16 digits. */
+/** Versions and revisions start above epoch * 2^28: up to 16 digits. */
 export function revision(text: string): number {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
   const value = Number(text);

@@ -1,4 +1,4 @@
-/** What the pre-commit hook of git runs, with the staged paths on stdin: it loads little, and only a reserved file makes it ask. */
+/** Pre-commit hook of git: loads little, and asks only about reserved files. */
 import { readFileSync, writeSync } from "node:fs";
 import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
 import { systemRuntime } from "../runtime/system-runtime.ts";
@@ -6,7 +6,7 @@ import { messageOf } from "../shared/error.ts";
 import { checkCommit } from "./commands/team/commit-guard/check-commit.ts";
 import { refusedExit } from "./commands/team/commit-guard/hook-file.ts";
 
-/** Somebody waits for the commit. */
+/** Short, since the user waits for the commit. */
 const busyMs = 500;
 const maxWaitMs = 4_000;
 
@@ -15,7 +15,6 @@ async function main(): Promise<number> {
   const commit = { root: process.cwd(), staged: readFileSync(0, "utf8"), parentPid: process.ppid };
   const { promise: timeout, resolve } = Promise.withResolvers<"late">();
   const timer = setTimeout(() => resolve("late"), maxWaitMs);
-  // One SQLite in a process: the one that is open.
   const makeRuntime = async () => ({ runtime, driver: "node:sqlite" as const, fallbackReason: null });
   const openLink = async () => {
     const [{ Cli }, { openCoordinatorLink: coordination }, { systemIo }] = await Promise.all([

@@ -16,18 +16,15 @@ import { readEdgeConfig, type EdgeConfig } from "../coordinator-client/edge-conf
 import { exitCodes, failed, type FailedResult } from "./answer.ts";
 import type { Cli, CommandResult } from "./cli.ts";
 
-/** How long a command waits for the edge, in ms. */
 const callTimeoutMs = 15_000;
 
-/** The coordinator of this machine, for one command. */
 export interface CoordinatorLink {
   readonly where: string;
   readonly machine: string;
-  /** This process, as its chats name it. */
   readonly process: string;
-  /** For what goes on for longer: a client with a socket, not connected yet. Null: this machine decides, and is asked for nothing. */
+  /** Not connected yet; null: this machine's own coordinator. */
   readonly edge: EdgeClient | null;
-  /** Another number after each commit of another process of this machine. Null: on the edge, which tells by itself. */
+  /** Changes after each commit of another process; null on the edge, which sends hints. */
   readonly version: (() => number) | null;
   call<Name extends OperationName>(
     name: Name,
@@ -36,7 +33,6 @@ export interface CoordinatorLink {
   close(): void;
 }
 
-/** A command's call to the coordinator; the connection is closed after it. */
 export async function withLink(
   cli: Cli,
   body: (link: CoordinatorLink) => Promise<CommandResult>,
@@ -50,7 +46,6 @@ export async function withLink(
   }
 }
 
-/** The edge where this machine has joined one, else its own file. */
 export async function openCoordinatorLink(cli: Cli): Promise<Result<CoordinatorLink, FailedResult["error"]>> {
   const edge = readEdgeConfig(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
@@ -59,7 +54,7 @@ export async function openCoordinatorLink(cli: Cli): Promise<Result<CoordinatorL
   return link.ok ? ok(withRedaction(cli, link.value)) : link;
 }
 
-/** [RD12] Every command's input passes here, so none can forget it. */
+/** [RD12] All commands' input passes here, so none can skip redaction. */
 function withRedaction(cli: Cli, link: CoordinatorLink): CoordinatorLink {
   return {
     ...link,
@@ -71,10 +66,7 @@ function withRedaction(cli: Cli, link: CoordinatorLink): CoordinatorLink {
   };
 }
 
-/**
- * @param token of this machine, or that of an admin
- * @param adminToken for what only an admin may; without it `token` is for all
- */
+/** @param adminToken for admin operations; without it `token` is for all */
 export function edgeLink(
   edge: Pick<EdgeConfig, "url" | "workspace" | "machine">,
   token: string,
@@ -97,7 +89,7 @@ export function edgeLink(
       const callTarget = { platform, address: address.value, token: requiredToken, signal };
       const request = withId(platform, name, input);
       const first = await send(callTarget, name, request.input, callTimeoutMs);
-      // [CL28] By its id it takes effect once.
+      // [CL28] A repeat with the same id takes effect once.
       const isLost = first.kind === "lost" && first.isSent && request.hasId;
       const outcome = isLost ? await send(callTarget, name, request.input, callTimeoutMs) : first;
       if (outcome.kind === "answered") return outcome.result.ok ? outcome.result : refusalFailure(outcome.result.error);
@@ -137,7 +129,6 @@ async function localLink(cli: Cli): Promise<CoordinatorLink> {
   };
 }
 
-/** Why a client has no answer. */
 export function edgeFailure(error: EdgeError): FailedResult {
   return isRefusal(error) ? refusalFailure(error) : failed("edge_unreachable", error.message);
 }
@@ -149,7 +140,6 @@ function isRefusal(error: EdgeError): error is Refusal {
 function refusalFailure({ code, message, retryAfterMs }: Refusal): FailedResult {
   const retryText = retryAfterMs === undefined ? "" : ` (again in ${Math.ceil(retryAfterMs / 1_000)} s)`;
   if (badInputCodes.has(code)) {
-    // Which operation it was the command says.
     const text = message.replace(/^[a-z]+\.[a-z-]+: /, "");
     return err({ exit: exitCodes.wrongUsage, code, message: text.endsWith(".") ? text : `${text}.` });
   }
@@ -157,10 +147,10 @@ function refusalFailure({ code, message, retryAfterMs }: Refusal): FailedResult 
   return missingCodes.has(code) ? err({ ...refused.error, exit: exitCodes.notFound }) : refused;
 }
 
-/** [CL1] The same again would be refused again. */
+/** [CL1] Refusals that a repeat cannot change. */
 const badInputCodes: ReadonlySet<string> = new Set<Refusal["code"]>(["bad_input", "too_large"]);
 
-/** [CL1] What these name is not there. */
+/** [CL1] Refusals of names that do not exist. */
 const missingCodes: ReadonlySet<string> = new Set<Refusal["code"]>([
   "unknown_workspace",
   "unknown_chat",
@@ -169,14 +159,12 @@ const missingCodes: ReadonlySet<string> = new Set<Refusal["code"]>([
   "unknown_token",
 ]);
 
-/** What the chat of the command line calls its client. */
 export const commandLine = "shim command line";
 
 export function commandLineChat(machine: string): string {
   return `cli-${machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 100)}`;
 }
 
-/** The command line as a chat of its own: one for each machine, which every command continues. */
 export async function registerCommandLine(link: CoordinatorLink): Promise<Result<Self, FailedResult["error"]>> {
   const chat = commandLineChat(link.machine);
   const registered = await link.call("chats.register", {

@@ -1,9 +1,9 @@
-/** [CL1] A slip of the finger: one edit, in longer words one for each four letters typed. "install" is no slip for "uninstall". */
+/** [CL1] One edit, in longer words one per four letters typed: not "install" for "uninstall". */
 export function isClose(typed: string, knownWord: string): boolean {
   return editDistance(typed, knownWord) <= Math.max(1, Math.floor(typed.length / 4));
 }
 
-/** Letters put in, taken out or changed, and neighbours that changed places: the optimal string alignment distance. */
+/** Optimal string alignment distance: insertions, deletions, substitutions and transpositions. */
 function editDistance(from: string, to: string): number {
   let older: number[] = [];
   let last = Array.from({ length: to.length + 1 }, (_, at) => at);

@@ -7,7 +7,6 @@ export interface PageOptions {
   readonly cursor?: string | undefined;
 }
 
-/** @param maxPerPage items of one page */
 export function withPageOptions(command: Command, maxPerPage: number): Command {
   return command
     .option("--limit <n>", `a page of so many, ${maxPerPage} at most (default: all)`, countUpTo(maxPerPage))
@@ -19,7 +18,7 @@ interface PageRequest {
   readonly cursor?: string;
 }
 
-/** One page where a limit is given, else all of them, with what stands beside the items of the first: from its revision on nothing is missed. */
+/** Other fields come from the first page: a watch from its revision misses nothing. */
 export async function fetchPages<
   Field extends string,
   Value extends { cursor: string | null } & Record<Field, unknown[]>,
@@ -42,7 +41,6 @@ export async function fetchPages<
   return ok({ ...first.value, [field]: items, cursor: null });
 }
 
-/** A page was full: how to go on is said. */
 export function moreText(cursor: string | null): string {
   return cursor === null ? "" : `There are more: --cursor ${quoteArgument(cursor)}\n`;
 }

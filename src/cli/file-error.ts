@@ -15,9 +15,10 @@ const adviceByCode: Record<string, string> = {
 const defaultAdvice = "the system does not allow it; look at the place, then repeat";
 
 /**
- * [CL5] What the system says of a file is no bug: the path, what to do, and the system's own words. Null: it is another error.
+ * [CL5] Explains a file error of the system, which is no bug.
  *
- * @param home where SHIM keeps its files; who cannot write there may move them
+ * @param home SHIM's folder; a user who cannot write there may move it
+ * @returns path, advice and the system's words; null: no file error
  */
 export function fileErrorText(error: unknown, home: string): string | null {
   if (!isFileError(error)) return null;
@@ -28,7 +29,7 @@ export function fileErrorText(error: unknown, home: string): string | null {
   return `${location}${adviceByCode[code] ?? defaultAdvice}${homeHint} (${message})`;
 }
 
-/** A file is written anew beside the one that it replaces (writeWhole). */
+/** Maps the temporary file of writeWhole to the file that it replaces. */
 function intendedPath(path: string): string {
   return path.replace(/\.([^/\\]+)\.shim-\d+\.tmp$/, "$1");
 }
@@ -38,7 +39,7 @@ interface FileError extends Error {
   readonly path?: string;
 }
 
-/** Programs that cannot be started, and connections, have calls of their own. */
+/** Failed program starts and connections have other syscalls. */
 function isFileError(error: unknown): error is FileError {
   if (!(error instanceof Error) || !("code" in error) || !("syscall" in error)) return false;
   const { code, syscall } = error;

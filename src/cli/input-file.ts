@@ -7,19 +7,16 @@ import type { Cli } from "./cli.ts";
 import { readPlan, type Plan, type PlanProblem } from "./plan-file.ts";
 import { readTextFile } from "./task-input.ts";
 
-/** What a file has to hold. */
 interface ExpectedInput<Schema extends z.ZodType> {
   readonly schema: Schema;
-  /** As in "holds no array of tasks", and what stands before a problem of all of it. */
   readonly form: string;
   readonly name: string;
   readonly maxChars: number;
 }
 
-/** Problems that are told at once. */
 const maxShownProblems = 10;
 
-/** [CL50] An input as YAML or JSON, and what is wrong in it with its line. As it stands in the file: defaults are the coordinator's. */
+/** [CL50] Reads YAML or JSON as written: the coordinator adds defaults. */
 export function readInputFile<Schema extends z.ZodType>(
   cli: Cli,
   file: string,
@@ -31,7 +28,7 @@ export function readInputFile<Schema extends z.ZodType>(
   const read = readPlan(text.value, expected.maxChars);
   if (!read.ok) return wrongUsage(`${file}, line ${read.error.line}: ${read.error.message}.`);
   const problem = findProblem(file, read.value, expected);
-  // It has the schema's form: what was read is its input.
+  // The value passed the schema, so it is the schema's input.
   return problem === null ? ok(read.value.value as z.input<Schema>) : wrongUsage(problem);
 }
 
@@ -57,12 +54,10 @@ function problems(plan: Plan, issues: readonly z.core.$ZodIssue[], name: string)
   return `${shownProblems.join("; ")}${all.length > maxShownProblems ? `; and ${all.length - maxShownProblems} more` : ""}`;
 }
 
-/** What concerns the whole stands in no line. */
 function toProblem(plan: Plan, issue: z.core.$ZodIssue, name: string): PlanProblem {
   const [first] = issue.path;
-  // Of an item of a list the number is told by its line.
+  // The line already identifies the item of a list.
   const field = Array.isArray(plan.value) ? issue.path.slice(1) : issue.path;
-  // A field that nobody knows stands in a line of its own.
   const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
   const isWhole = first === undefined && issue.code !== "unrecognized_keys";
   const message = formatIssues({ issues: [{ ...issue, path: isWhole ? [name] : field }] });

@@ -1,7 +1,7 @@
 import { failed, type FailedResult } from "./answer.ts";
 import type { CoordinatorLink } from "./coordinator-link.ts";
 
-/** [CL62] [CL104] A machine that has joined a workspace may work there, and not decide for all of it. @param what as the beginning of a sentence */
+/** [CL62] [CL104] A joined machine may work, not administer. @param what begins the sentence */
 export function needsAdmin(link: CoordinatorLink, what: string, refused: FailedResult): FailedResult {
   const { code, message } = refused.error;
   if (code !== "forbidden") return refused;

@@ -16,10 +16,9 @@ import {
 import type { Json } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 
-/** A plan as it was written: YAML, of which JSON is a part. Pure. */
 export interface Plan {
   readonly value: Json;
-  /** The line that a path leads to, or as far as it leads; the first one is 1. */
+  /** Line of the path's deepest existing node; the first line is 1. */
   lineOf(path: readonly PropertyKey[]): number;
 }
 
@@ -28,10 +27,10 @@ export interface PlanProblem {
   readonly message: string;
 }
 
-/** Nodes within nodes, as an input may be nested: all that walks through them is a recursion. */
+/** Nesting limit, since all readers of the tree recurse. */
 const maxDepth = 100;
 
-/** @param maxChars of all texts together, with each alias as what it stands for */
+/** @param maxChars of all texts together, aliases expanded */
 export function readPlan(text: string, maxChars: number): Result<Plan, PlanProblem> {
   const lines = new LineCounter();
   const lineAt = (offset: number): number => lines.linePos(offset).line;
@@ -45,14 +44,14 @@ export function readPlan(text: string, maxChars: number): Result<Plan, PlanProbl
   return ok({ value: read.value, lineOf: (path) => lineAt(startOffset(nodeAt(document.contents, path))) });
 }
 
-/** Where it is nested too deep: before a parser that goes down into it does. */
+/** Finds too deep nesting before a recursive parser reads it. */
 function findTooDeep(text: string, lines: LineCounter): number | null {
   lines.addNewLine(0);
   const parser = new Parser(lines.addNewLine);
   for (const lexeme of new Lexer().lex(text)) {
-    // Each token is in place when the next one comes.
+    // Each token is complete when the next one comes.
     for (const _token of parser.next(lexeme));
-    // The document itself is one of them, a scalar at the end another.
+    // The stack also holds the document, and maybe a scalar at the end.
     if (parser.stack.length > maxDepth + 2) return parser.offset;
   }
   return null;
@@ -68,7 +67,6 @@ interface SizedValue {
   readonly chars: number;
 }
 
-/** Thrown by {@link PlanReader}, and caught where it was asked. */
 class UnfitError extends Error {
   readonly node: Node | null;
 
@@ -87,10 +85,10 @@ function toValue({ contents }: Document.Parsed, maxChars: number): Result<Json, 
   }
 }
 
-/** From nodes to a JSON value. What an anchor stands for is made once, and counted as often as it is named. */
+/** Converts nodes to a JSON value. An anchor is converted once, and counted at each use. */
 class PlanReader {
   readonly #maxChars: number;
-  /** Null: it is being read just now. */
+  /** Values by anchor; null while the anchor is being read. */
   readonly #anchors = new Map<string, SizedValue | null>();
 
   constructor(maxChars: number) {
@@ -159,7 +157,7 @@ function readKey({ key }: Pair, node: Node): string {
   throw new UnfitError(node, "the name of a field is no text (1 and true need quotes)");
 }
 
-/** A tag may make something else of it than a map or a list. */
+/** A tag may turn a map or a list into another type. */
 function requirePlain(node: YAMLMap | YAMLSeq, kind: "map" | "seq", value: Json): Json {
   if (node.tag === undefined || node.tag === `tag:yaml.org,2002:${kind}`) return value;
   throw new UnfitError(node, `${node.tag} makes no value that JSON has`);
@@ -169,7 +167,7 @@ function startOffset(node: Node | null): number {
   return node?.range?.[0] ?? 0;
 }
 
-/** As far down as it leads. A field is where its name stands. */
+/** Stops at the deepest existing node. A field's node is its name. */
 function nodeAt(root: Node | null, path: readonly PropertyKey[]): Node | null {
   let node: unknown = root;
   let last = root;
@@ -182,7 +180,6 @@ function nodeAt(root: Node | null, path: readonly PropertyKey[]): Node | null {
   return last;
 }
 
-/** Where it stands, and what is there. */
 function childAt(node: unknown, step: PropertyKey): readonly [Node | null, unknown] {
   if (isSeq<Node>(node)) {
     const item = node.items[Number(step)] ?? null;

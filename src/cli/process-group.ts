@@ -4,12 +4,12 @@ import { endGroup, groupOf, hasGroups } from "../platform/process-group.ts";
 import { programPath } from "../platform/program-path.ts";
 import type { ProcessGroup, ProcessStart } from "./io.ts";
 
-/** While a group runs these are for it, and a second Ctrl-C must not leave it behind. */
+/** Forwarded to the group; a second Ctrl-C must not leave it running. */
 const forwardedSignals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGTSTP"] as const;
 
 function leave(): void {}
 
-/** Without a shell. On Windows there are no groups: there it is the program alone. */
+/** Runs without a shell. Windows has no groups: there only the program itself is ended. */
 export function startGroup({
   command,
   args,

@@ -1,6 +1,5 @@
 import type { Readable } from "node:stream";
 
-/** No client sends more; what is beyond is not read. */
 const maxChars = 4_000_000;
 
 export async function readAll(stream: Readable): Promise<string> {

@@ -11,7 +11,7 @@ import { age } from "../local-mcp/recovery/brief.ts";
 import { ambiguous, notFound, type CommandError } from "./answer.ts";
 import { oneLine } from "./screen-text.ts";
 
-/** Ids and folders as users give them, and ids as users see them. [CL2] Any beginning of an id that fits one only will do. */
+/** [CL2] Accepts any unique prefix of an id. */
 
 export function findSession(runtime: Runtime, idOrPrefix: string): Result<sessions.Session, CommandError> {
   const found = findByPrefix(runtime, idOrPrefix, "ses_", sessions.byPrefix);
@@ -31,12 +31,10 @@ export function findCheckpoint(runtime: Runtime, idOrPrefix: string): Result<che
   });
 }
 
-/** [CL78] As much of the id as tells the session from all others of this machine. */
 export function shortSession(runtime: Runtime, id: string): string {
   return runtime.store.read((sql) => shortSessionId(sql, id), id);
 }
 
-/** [CL78] As much of the id as tells the checkpoint from all others of this machine. */
 export function shortCheckpoint(runtime: Runtime, id: string): string {
   return runtime.store.read((sql) => shortCheckpointId(sql, id), id);
 }
@@ -53,7 +51,6 @@ function checkpointLine(runtime: Runtime, { id, at, trigger, sessionId }: checkp
   return `${shortCheckpoint(runtime, id)}  ${saved}  ${trigger}  ${oneLine(title, 60)}`;
 }
 
-/** An ambiguous id is answered with so many candidates. */
 const maxCandidates = 8;
 
 interface Identified {
@@ -75,13 +72,10 @@ function findByPrefix<T extends Identified>(
 
 interface ItemKind<T> {
   readonly what: string;
-  /** The command that lists them. */
   readonly list: string;
-  /** One line that tells a candidate from the others. */
   readonly describe: (one: T) => string;
 }
 
-/** [CL79] */
 function pickOne<T extends Identified>(
   matches: readonly T[],
   idOrPrefix: string,
@@ -100,7 +94,6 @@ function pickOne<T extends Identified>(
   );
 }
 
-/** The project that a folder given by the user belongs to, as sessions name it. */
 export function projectOfFolder(runtime: Runtime, cwd: string, folder: string): string {
   const path = resolve(cwd, folder);
   const real = existsSync(path) ? realpathSync(path) : path;

@@ -1,4 +1,4 @@
-/** `shim statusline`: the client runs it after every step, so it loads as little as it can. It never fails. */
+/** Program of `shim statusline`: runs after every step, so it loads little. Never fails. */
 import { fstatSync, writeSync } from "node:fs";
 import { exitWithPendingRead, readStdin } from "../local-mcp/hooks/hook-stdin.ts";
 import { HomeError, homeFrom, pathsIn } from "../platform/paths.ts";
@@ -13,7 +13,7 @@ async function main(): Promise<void> {
     configPath: pathsIn(homeFrom(process.env)).config,
     makeRuntime: async () => systemRuntime({ driver: openNodeSqlite, busyMs: 200 }),
   };
-  // A terminal gives no input of its own accord.
+  // A terminal sends no input by itself.
   const stdin = fstatSync(0).isCharacterDevice() ? { text: "", isCutOff: false } : await readStdin();
   const line = await chainedLine(host, stdin.text);
   // Not process.stdout: making that stream loads node:net.
@@ -21,7 +21,6 @@ async function main(): Promise<void> {
   if (stdin.isCutOff) exitWithPendingRead();
 }
 
-// Whatever happened, the client goes on; `shim doctor` finds what is wrong.
 main().catch((error: unknown) => {
   if (error instanceof HomeError) writeSync(1, `SHIM: ${error.message}\n`);
 });

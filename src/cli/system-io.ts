@@ -13,11 +13,7 @@ import type { Io, LoadedRuntime, ProcessStart } from "./io.ts";
 import { startGroup } from "./process-group.ts";
 import { readAll } from "./read-all.ts";
 
-/**
- * The real terminal, clock and processes.
- *
- * @param bundle URL of dist/cli.cjs: beside it stands dist/hook.cjs, above it bin/shim.mjs
- */
+/** @param bundle URL of dist/cli.cjs: dist/hook.cjs lies beside it, bin/shim.mjs above it */
 export function systemIo(bundle: string): Io {
   const { stdin, stdout, stderr } = process;
   const bundlePath = (path: string): string => fileURLToPath(new URL(path, bundle));
@@ -52,7 +48,6 @@ export function systemIo(bundle: string): Io {
 
 let drainPromise: Promise<boolean> | null = null;
 
-/** One listener, however many wait. */
 function drained(ms: number): Promise<boolean> | null {
   const { stdout } = process;
   if (!stdout.writableNeedDrain || stdout.destroyed) return null;
@@ -69,7 +64,7 @@ function drained(ms: number): Promise<boolean> | null {
   return drainPromise;
 }
 
-/** On stderr, so that what stdout is sent to holds answers only. Ctrl-C and the end of stdin are an empty answer. */
+/** Uses stderr: stdout holds answers only. Ctrl-C and the end of stdin are an empty answer. */
 async function ask(question: string): Promise<string> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   const { promise: closed, resolve } = Promise.withResolvers<string>();
@@ -87,7 +82,7 @@ async function ask(question: string): Promise<string> {
 
 const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** The second Ctrl-C ends the process the hard way, should the first not do. */
+/** A second Ctrl-C ends the process the hard way. */
 export function interrupted(): AbortSignal {
   const controller = new AbortController();
   for (const signal of endSignals) process.once(signal, () => controller.abort());
@@ -109,7 +104,7 @@ function onReaderGone(listener: () => void): () => void {
   };
 }
 
-/** `shim sessions | head` ends the reader first: a command that does nothing else ends too. */
+/** Ends a command whose reader has ended, as in `shim sessions | head`. */
 export function endWithoutReader(): void {
   const { stdout } = process;
   stdout.on("error", () => {
@@ -121,7 +116,6 @@ function leave(): void {}
 
 export function startProcess({ command, args, cwd }: ProcessStart): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
-  // Ctrl-C in this terminal is for the program that runs in it.
   process.on("SIGINT", leave);
   const child = spawn(programPath(command, process.env), args, { cwd, stdio: "inherit" });
   child.on("error", reject);
@@ -158,7 +152,6 @@ export function versionOf(program: string): string | null {
   }
 }
 
-/** What a long-running process writes into its log is for the person here. */
 const log: Log = (level, message, fields = {}) => {
   if (level === "info") return;
   const detail = Object.values(fields).map(String).join(" ");

@@ -6,21 +6,18 @@ import { ok, type Result } from "../shared/result.ts";
 import { failed, notFound, wrongUsage, type FailedResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
 
-/** Numbers of tasks stand above epoch * 2^28: they have up to 16 digits. */
+/** Task numbers start above epoch * 2^28: up to 16 digits. */
 function parseTaskNumber(text: string): number | null {
   const value = Number(text);
   return /^\d{1,16}$/.test(text) && Number.isSafeInteger(value) ? value : null;
 }
 
-/** An argument that names a task. */
 export function taskNumber(text: string): Result<number, FailedResult["error"]> {
   const value = parseTaskNumber(text);
   return value === null
     ? wrongUsage(`"${text.slice(0, 60)}" is no number of a task; \`shim task list\` shows them.`)
     : ok(value);
 }
-
-/** Readers of option values, those of lists each for one of several. */
 
 export function taskOption(text: string): number {
   const value = parseTaskNumber(text);
@@ -46,7 +43,7 @@ export function textListOption(text: string, previous: readonly string[] = []): 
   return [...previous, text];
 }
 
-/** What a file holds, taken from the folder where the command stands. @param description it is to hold, as people know it */
+/** @param description of its content, for error texts */
 export function readTextFile(
   cli: Cli,
   name: string,
@@ -61,7 +58,6 @@ export function readTextFile(
   return ok(readFileSync(path, "utf8"));
 }
 
-/** No payload is larger, however it is written. */
 const maxPayloadBytes = 1_048_576;
 
 export function readJsonFile(cli: Cli, name: string): Result<Json, FailedResult["error"]> {
@@ -73,7 +69,6 @@ export async function readJsonInput(cli: Cli): Promise<Result<Json, FailedResult
   return parseJson(await cli.io.readInput(), "stdin");
 }
 
-/** @param from as people know it */
 export function parseJson(text: string, from: string): Result<Json, FailedResult["error"]> {
   if (text.trim() === "") return wrongUsage(`${from} is empty; JSON is needed.`);
   try {

@@ -1,5 +1,3 @@
-/** Pure. */
-
 const units: Readonly<Record<string, number>> = {
   s: 1_000,
   m: 60_000,
@@ -9,7 +7,7 @@ const units: Readonly<Record<string, number>> = {
   w: 604_800_000,
 };
 
-/** `90s`, `15m`, `3h`, `2d`, `1w`, `1h30m`: milliseconds; null for anything else, and for nothing at all. */
+/** Parses `90s`, `15m`, `3h`, `2d`, `1w`, `1h30m` to milliseconds; null for anything else. */
 export function parseDuration(text: string): number | null {
   const trimmed = text.trim().toLowerCase();
   if (!/^(?:\d{1,6}(?:\.\d{1,3})?(?:s|min|m|h|d|w)\s*)+$/.test(trimmed)) return null;
@@ -19,7 +17,7 @@ export function parseDuration(text: string): number | null {
 }
 
 /**
- * A moment: a duration means so long ago, a date without a time its first or last moment here, else ISO 8601.
+ * Parses a duration (so long ago), a date (its first or last moment here), or ISO 8601.
  *
  * @param now epoch ms
  * @returns epoch ms; null when it is none of these
@@ -41,7 +39,7 @@ function dayBoundary(year: number, month: number, day: number, edge: "first" | "
   return edge === "first" ? first.getTime() : new Date(year, month - 1, day + 1).getTime() - 1;
 }
 
-/** `2026-11-20 08:46:12` in the machine's own time zone. */
+/** Formats local time as `2026-11-20 08:46:12`. */
 export function localTime(at: number): string {
   const date = new Date(at);
   const day = `${date.getFullYear()}-${twoDigits(date.getMonth() + 1)}-${twoDigits(date.getDate())}`;

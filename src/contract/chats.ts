@@ -5,9 +5,8 @@ import { counter, Cursor, durationMs, Id, Json, Label, limit, Self, whole } from
 const ChatRole = z.enum(["supervisor", "worker"]);
 export const ChatStatus = z.enum(["idle", "busy", "stuck", "draining", "offline"]);
 export type ChatStatus = z.infer<typeof ChatStatus>;
-/** What a chat may say of itself. */
 const OwnStatus = z.enum(["idle", "busy", "stuck"]);
-/** Why a chat is offline: it left; its socket closed; nothing was heard of it; another process of its machine saw that it is gone. */
+/** Cause: it left, its socket closed, its pings stopped, or another process attested its end. */
 export const OfflineReason = z.enum(["left", "closed", "timeout", "attested"]);
 export type OfflineReason = z.infer<typeof OfflineReason>;
 
@@ -16,20 +15,17 @@ const share = z.number().min(0).max(1);
 export const Health = z.strictObject({
   /** Share of all cores, 0 to 1. */
   cpu: share.optional(),
-  /** Share of the host's memory, 0 to 1. */
   memory: share.optional(),
   uptimeMs: durationMs.optional(),
-  /** Share of the context window, 0 to 1. */
   contextFill: share.optional(),
 });
 export type Health = z.infer<typeof Health>;
 
-/** At most 4,000 characters as JSON. */
 const Metadata = z
   .record(z.string().max(100), Json)
   .refine((value) => JSON.stringify(value).length <= 4_000, "at most 4,000 characters as JSON");
 
-/** One process, told from every other of its machine: boot, pid and start time. Opaque, only compared. */
+/** Opaque identity of one process on its machine: boot, pid and start time. */
 const ProcessKey = whole(z.string().min(1).max(300));
 
 export const RegisterChat = {
@@ -40,12 +36,10 @@ export const RegisterChat = {
     machine: Label,
     client: Label,
     role: ChatRole.default("worker"),
-    /** Worked on by a person: a closed socket is forgiven longer. */
     isInteractive: z.boolean().default(true),
     capabilities: z.array(Label).max(50).default([]),
-    /** Tasks it takes at a time. */
     capacity: z.int().min(0).max(100).default(3),
-    /** Types of tasks that it is given as they come, `*` for all; without it, it asks for tasks itself. */
+    /** Task types dispatched to this chat, `*` for all; absent, the chat polls for tasks. */
     taskTypes: z
       .array(z.union([TaskType, z.literal("*")]))
       .min(1)
@@ -56,13 +50,12 @@ export const RegisterChat = {
   output: z.object({
     chat: Id,
     incarnation: z.int(),
-    /** A lease that is bound to this chat's life, and the chat itself, live so long after the last ping. */
+    /** Lifetime of the chat, and of leases bound to it, after the last ping. */
     ttlMs: durationMs,
     pingIntervalMs: durationMs,
-    /** Newest revision of the workspace: watches may begin here. */
     revision: counter,
     isNew: z.boolean(),
-    /** It was there before, and has counted as gone since: what it stood in line for is lost, and what it held may be. */
+    /** True after a time offline: the chat's waiters are lost, and its leases may be too. */
     wasOffline: z.boolean(),
   }),
 };
@@ -89,14 +82,12 @@ export const Chat = z.object({
   role: ChatRole,
   isInteractive: z.boolean(),
   status: ChatStatus,
-  /** Why it is in this status. */
   reason: z.string().nullable(),
   statusAgeMs: durationMs,
   lastSeenAgeMs: durationMs,
   isConnected: z.boolean(),
   capabilities: z.array(z.string()),
   capacity: z.int(),
-  /** Types of tasks that it is given as they come; null: it asks for itself. */
   taskTypes: z.array(z.string()).nullable().default(null),
   taskCount: z.int(),
   progress: z.string().nullable(),
@@ -134,7 +125,6 @@ export const AttestDeath = {
   input: z.strictObject({
     chat: Id,
     machine: Label,
-    /** The process that was seen to be gone: must be the one that the chat registered with. */
     process: ProcessKey,
   }),
   output: z.object({ released: counter, wasAlive: z.boolean() }),

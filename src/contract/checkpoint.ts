@@ -1,10 +1,10 @@
 import * as z from "zod";
 
-/** Limits of one checkpoint's parts; over-long input is refused with the field's name, never cut silently. */
+/** Limits of one checkpoint's parts. Over-long input is refused, never cut silently. */
 const line = z.string().max(2_000);
 const lines = z.array(line).max(200);
 
-/** What lies deeper would be left out when secrets are looked for, so it is refused. */
+/** Redaction does not reach deeper levels, so they are refused. */
 const maxDepth = 60;
 
 function isShallow(value: unknown): boolean {
@@ -20,7 +20,7 @@ const Todo = z.strictObject({
   text: line,
   status: z.enum(["pending", "in_progress", "completed"]),
 });
-/** What a chat can say of its own work. All optional: what is left out keeps its last value; done, decisions and openQuestions join what was given before. */
+/** Notes of a chat. Omitted fields keep their value; done, decisions and openQuestions add up. */
 export const WorkNotes = z.strictObject({
   goal: z.string().max(4_000).optional(),
   replace: z.boolean().optional().describe("done, decisions, openQuestions replace instead of adding"),

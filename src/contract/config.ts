@@ -1,13 +1,13 @@
 import * as z from "zod/mini";
 import { notifyDefaults, notifyShape } from "./notify.ts";
 
-/** `config.json`. zod/mini, and built only when there is such a file: the hook loads this. */
+/** `config.json`. zod/mini, and built only when the file exists: the hook loads this. */
 
 const dayMs = 86_400_000;
-/** Below what a coordinator takes in one bundle (`maxFileParts`), in bytes. */
+/** Bytes, below a coordinator's limit for one bundle (`maxFileParts`). */
 const mostFilesBytes = 64_000_000;
 
-/** US dollars for a million tokens. */
+/** US dollars per million tokens. */
 export interface ModelPrices {
   readonly input: number;
   readonly output: number;
@@ -18,9 +18,9 @@ export interface ModelPrices {
 export type RecoverySetting = "ask" | "brief" | "resume";
 export type WakeSetting = "hooks" | "socket";
 
-/** What holds where the file says nothing. Times in ms, sizes in bytes, shares 0 to 1. */
+/** Defaults. Times in ms, sizes in bytes, shares 0 to 1. */
 export const defaults = {
-  /** What SessionStart does with a session that died: only ask, hand over the brief, or tell the chat to go on at once. */
+  /** SessionStart after a session died: ask, give the brief, or have the chat continue at once. */
   recovery: "brief" as RecoverySetting,
   /** Older incomplete sessions are listed, not offered. */
   offerMaxAgeMs: 7 * dayMs,
@@ -35,16 +35,12 @@ export const defaults = {
       transcriptSize: 0.1,
     },
     thresholds: {
-      /** Fill of the effective context window. */
       contextFill: 0.75,
-      /** Used instead of contextFill where the window is unknown. */
       contextTokens: 150_000,
       sinceCheckpointMs: 480_000,
-      /** Share of the memory that is available to the machine. */
       memory: 0.8,
       rateLimit: 0.9,
       toolErrors: 0.3,
-      /** Newest tool latencies against the session's usual one. */
       latencyTrend: 3,
       transcriptBytes: 50_000_000,
     },
@@ -53,11 +49,11 @@ export const defaults = {
   checkpoint: {
     everyToolCalls: 10,
     everyMs: 300_000,
-    /** Tool names, `*` as wildcard; a checkpoint with files is taken before they run. */
+    /** Tools that get a checkpoint with files before they run; `*` is a wildcard. */
     beforeTools: [] as string[],
     /**
-     * Shell commands that get the same: command and subcommands in their order, then options that must be there, `|` between alternatives, `*` as
-     * wildcard; `text:` is found anywhere, without case.
+     * Shell commands that get the same: command and subcommands in order, then required options,
+     * `|` between alternatives, `*` as wildcard; `text:` matches anywhere, ignoring case.
      */
     beforeCommands: [
       "git push -f|--force|--force-with-lease|--mirror|--delete",
@@ -104,48 +100,38 @@ export const defaults = {
       "text:truncate table",
       "text:delete from",
     ],
-    /** Largest state of one checkpoint, before compression. */
     maxBytes: 1_048_576,
   },
   snapshots: { isEnabled: true, maxFileBytes: 1_048_576, maxTotalBytes: 268_435_456, timeoutMs: 10_000 },
-  /** Of the workspace that this machine has joined. */
   sync: {
-    /** Uncommitted files go there, too, sealed. */
     files: false,
-    /** Files of a session that take more, packed, stay on their machine. */
+    /** Maximum packed size of a session's files; larger ones stay on their machine. */
     maxFilesBytes: 8_388_608,
   },
   retention: { maxAgeMs: 30 * dayMs, checkpointsPerSession: 50, maxBytes: 1_073_741_824, backups: 5 },
   team: {
-    /** Off: the chat registers with nobody, and has the six tools of a chat that works alone. */
+    /** Off: the chat registers with no coordinator and has the six tools of a lone chat. */
     isEnabled: true,
-    /** Also refuses an edit of a file that is reserved in another checkout; else that is a warning. */
+    /** Refuses an edit of a file that is reserved in another checkout; otherwise a warning. */
     strictFiles: false,
-    /** How often in an hour a chat goes on by itself at the end of a turn, because there is news for it. */
     maxContinuationsPerHour: 3,
-    /** How news reaches a chat: by its next hook; or, in Claude Code, also while it is idle, by its messaging socket. */
+    /** Delivery by the next hook or, in Claude Code, by the messaging socket while idle. */
     wake: "hooks" as WakeSetting,
-    /** What chats of this machine are capable of: they may take tasks that require it. A chat can state others. */
     capabilities: [] as string[],
-    /** How many tasks a chat counts as able to have at a time. */
     capacity: 1,
   },
-  /** How the user is notified of what happens in chats that nobody looks at. */
   notify: notifyDefaults,
   usage: {
-    /** By model id without its date. Used where the client does not say what a chat has cost; SHIM itself knows no prices. */
+    /** Prices by model id without its date, for clients that report no cost; SHIM knows none. */
     prices: {} as Record<string, ModelPrices>,
-    /** When they were last compared with the provider's list, such as 2026-11-20. */
     pricesAsOf: null as string | null,
   },
-  /** `shim init --todo-tools` has switched the client's to-do tools on; `shim uninstall` takes that back. */
   todoTools: false,
-  /** The user's own status line command, run by `shim statusline` before its own part. */
   statusLine: null as string | null,
 };
 export type Config = typeof defaults;
 
-/** Unknown keys are refused, so that a typing error is seen. */
+/** Refuses unknown keys, so that a typing error is seen. */
 export function configSchema(): z.ZodMiniType<Config> {
   return section(defaults, {
     recovery: z.enum(["ask", "brief", "resume"]),
@@ -224,14 +210,13 @@ function riskSchema() {
   });
 }
 
-/** A field that is absent has its default; absent as a whole, the section has all of them. */
 function section<Settings extends object>(
   usual: Settings,
   shape: { readonly [Key in keyof Settings]: z.ZodMiniType<Settings[Key]> },
 ): z.ZodMiniType<Settings> {
   const fields = Object.entries<z.ZodMiniType>(shape);
   const withDefaults = fields.map(([key, field]) => [key, z._default(field, usual[key as keyof Settings])]);
-  // The type cannot tell that each field of the shape has a default now.
+  // The type does not show that each field of the shape has a default now.
   const schema = z.strictObject(Object.fromEntries(withDefaults)) as unknown as z.ZodMiniType<
     Settings,
     Partial<Settings>

@@ -7,7 +7,7 @@ export const Leader = z.object({
   name: ElectionName,
   leader: Id,
   incarnation: z.int(),
-  /** Grows with each change of the leader; the fencing token of what the leader does. */
+  /** Fencing token of the leader; grows with each change of the leader. */
   term: counter,
   ttlMs: durationMs,
   remainingMs: durationMs,
@@ -20,7 +20,6 @@ export const Campaign = {
     name: ElectionName,
     requestId: Id,
     ttlMs: z.int().min(1_000).max(600_000).default(30_000),
-    /** Stand in line for so long. */
     waitMs: z.int().min(0).max(3_600_000).default(0),
   }),
   output: z.discriminatedUnion("state", [

@@ -1,9 +1,6 @@
 import * as z from "zod";
 
-/**
- * Every refusal of a coordinator. Codes are never reused. The first question of an error is whether to repeat: `retryable` means that the same
- * request may succeed later without anybody changing it.
- */
+/** Every refusal. Codes are never reused. `retryable`: may succeed later without a change. */
 export const errorTable = {
   bad_input: { status: 400, retryable: false },
   unsupported_protocol: { status: 400, retryable: false },
@@ -29,11 +26,10 @@ export const errorTable = {
   duplicate_task: { status: 409, retryable: false },
   version_mismatch: { status: 409, retryable: false },
   key_reused: { status: 409, retryable: false },
-  /** The number of an op is not the one after the newest: what lies between is not there. */
+  /** Number of an op is not the one after the newest: ops between are missing. */
   gap: { status: 409, retryable: false },
-  /** Another op was stored under this number: the device goes on from a copy, or from an older state. */
+  /** Another op has this number: the device continues from a copy or an older state. */
   device_forked: { status: 409, retryable: false },
-  /** The workspace seals under another key. */
   wrong_key: { status: 409, retryable: false },
   compacted: { status: 410, retryable: false },
   budget_exceeded: { status: 402, retryable: false },
@@ -49,17 +45,14 @@ export const errorTable = {
 
 export type ErrorCode = keyof typeof errorTable;
 
-/** A refusal as data: the code for programs, the message for people. */
 export interface Refusal<Code extends ErrorCode = ErrorCode> {
   readonly code: Code;
   readonly message: string;
-  /** When a retryable request may be repeated, in ms from now. */
   readonly retryAfterMs?: number;
-  /** What a program needs beyond the code, such as the present version of a key. */
+  /** Facts that a program needs beyond the code, such as the present version of a key. */
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;
 }
 
-/** The one shape of an error on the wire, in a body of HTTP and as `data` of a JSON-RPC error. */
 export const WireError = z.object({
   code: z.enum(Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]),
   message: z.string(),

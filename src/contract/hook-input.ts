@@ -1,9 +1,6 @@
 import * as z from "zod/mini";
 
-/**
- * What Claude Code gives a hook on stdin, as far as SHIM reads it; fields that it does not know are left alone. zod/mini: the hook
- * entry loads this. Sizes are bounded by the reader of stdin.
- */
+/** zod/mini: the hook entry loads this. The reader of stdin bounds sizes. */
 // oxlint-disable promise/valid-params -- zod's catch: a wrong type counts as missing
 const text = z.optional(z.catch(z.optional(z.string()), undefined));
 const number = z.optional(z.catch(z.optional(z.number()), undefined));
@@ -32,12 +29,10 @@ export const HookInput = z.looseObject({
   compact_summary: text,
   last_assistant_message: text,
   reason: text,
-  /** At Stop: the client goes on already because a hook has told it to. */
   stop_hook_active: flag,
-  /** At Notification: what the client shows the user, and why (`permission_prompt`, `idle_prompt`, ...). */
+  /** Set at Notification; the type is `permission_prompt`, `idle_prompt`, ... */
   message: text,
   notification_type: text,
-  /** At PreModelSwitch. */
   from_model: text,
   to_model: text,
 });

@@ -1,15 +1,13 @@
 import type { HookEvent } from "./hook-input.ts";
 
 /**
- * The unlisted MCP tool through which Claude Code (2.1.118 or later) delivers hook events of type `mcp_tool`. Its arguments are text: the client
- * replaces `${field}` with the field's value, an object or a list with its JSON, and an absent field with "".
+ * Unlisted MCP tool for hook events of type `mcp_tool` (Claude Code 2.1.118 or later). Arguments
+ * are text: objects and lists arrive as JSON, absent fields as "".
  */
 export const hookTool = "shim_hook";
 
-/** Fields that every event carries. */
 const common = ["session_id", "transcript_path", "cwd", "prompt_id", "agent_id", "agent_type"];
 
-/** Arguments of tools of which one tells a person what a call is about, in order of preference. */
 export const describingArguments = [
   "command",
   "file_path",
@@ -23,7 +21,7 @@ export const describingArguments = [
   "prompt",
 ] as const;
 
-/** Single fields, since a whole tool input or response may be megabytes. What SHIM reads from a tool call stands here. */
+/** Single fields, since a whole tool input or response may be megabytes. */
 const toolInput = [
   ...describingArguments,
   "taskId",
@@ -37,7 +35,10 @@ const toolInput = [
 const toolResponse = ["type", "task", "answers", "filePath", "plan"].map((name) => `tool_response.${name}`);
 const tool = [...common, "tool_name", "tool_use_id", ...toolInput];
 
-/** The events that go through the MCP process. SessionStart and SessionEnd fire while no server is connected; UserPromptSubmit notices a dead one. */
+/**
+ * Excludes SessionStart and SessionEnd, which fire while no server is connected, and
+ * UserPromptSubmit, which detects a dead server.
+ */
 export const hookToolFields = {
   PreToolUse: tool,
   PostToolUse: [...tool, ...toolResponse, "duration_ms"],
@@ -52,16 +53,12 @@ export const hookToolFields = {
 } as const satisfies Partial<Record<HookEvent, readonly string[]>>;
 export type HookToolEvent = keyof typeof hookToolFields;
 
-/** The first version of Claude Code that knows hooks of type `mcp_tool`. */
 export const hookToolSince = "2.1.118";
 
-/**
- * Events that came with a later version of Claude Code. A client that does not know an event, or a type of hook, drops all hooks that stand in
- * the same file.
- */
+/** Events of later versions. A client drops all hooks of a file with an unknown event or type. */
 const eventSince: Partial<Record<HookEvent, string>> = { PreModelSwitch: "2.1.251" };
 
-/** @param version of the client, such as "2.1.328 (Claude Code)"; null: not known, so that only old events count as known */
+/** @param version such as "2.1.328 (Claude Code)"; null: unknown, so only old events count */
 export function isEventKnown(event: HookEvent, version: string | null): boolean {
   const since = eventSince[event];
   return since === undefined || isAtLeast(version, since);
@@ -71,7 +68,7 @@ export function hasHookTool(version: string | null): boolean {
   return isAtLeast(version, hookToolSince);
 }
 
-/** From this version on the newest models are offered no to-do tools unless the user's settings say so. */
+/** Newer versions offer the newest models no to-do tools unless the user's settings do. */
 export function hasNoTodoTools(version: string | null): boolean {
   return isAtLeast(version, "2.1.233");
 }
@@ -87,10 +84,9 @@ export function isHookToolEvent(event: string): event is HookToolEvent {
   return Object.hasOwn(hookToolFields, event);
 }
 
-/** Seconds that the client waits for an answer before it goes on without one; the client's own default is ten minutes. */
+/** Seconds the client waits for an answer; its own default is ten minutes. */
 const hookToolTimeout = 5;
 
-/** The handler of one event as it stands in the client's settings or in the plugin. */
 export interface HookToolHandler {
   readonly type: "mcp_tool";
   readonly server: string;
@@ -99,7 +95,7 @@ export interface HookToolHandler {
   readonly input: Readonly<Record<string, string>>;
 }
 
-/** Arguments of other servers' tools have names that SHIM cannot list: theirs are passed whole. */
+/** SHIM cannot list the argument names of other servers' tools, so it takes them whole. */
 const otherServers = "^mcp__";
 
 export interface HookToolGroup {
@@ -107,7 +103,7 @@ export interface HookToolGroup {
   readonly hooks: readonly HookToolHandler[];
 }
 
-/** @param server the name under which the client knows SHIM's MCP server (`shim`, or `plugin:shim:shim`) */
+/** @param server SHIM's MCP server in the client (`shim`, or `plugin:shim:shim`) */
 export function hookToolGroups(event: HookToolEvent, server: string): HookToolGroup[] {
   const handler = (fields: readonly string[]): HookToolHandler => ({
     type: "mcp_tool",

@@ -1,9 +1,6 @@
 import type { FileNote, FileStamp, Predecessor, TodoItem, WorkState } from "./work-state.ts";
 
-/**
- * One thing that happened in a session, as a hook or the transcript told it; texts are redacted and bounded.
- * Stored as JSON. Add kinds and optional fields only.
- */
+/** Stored as JSON, redacted and bounded. Add kinds and optional fields only. */
 export type JournalEntry =
   /** `isUntold`: stored after the client had stopped waiting for an answer. */
   | { readonly kind: "start"; readonly source: string; readonly isUntold?: true; readonly git?: WorkState["git"] }
@@ -21,7 +18,6 @@ export type JournalEntry =
       readonly name: string;
       readonly input: string;
       readonly durationMs?: number;
-      /** The file it touched, absolute. */
       readonly path?: string;
       readonly action?: FileNote["action"];
       readonly stamp?: FileStamp;
@@ -37,14 +33,11 @@ export type JournalEntry =
   | { readonly kind: "todos"; readonly todos: readonly TodoItem[] }
   | { readonly kind: "todo"; readonly todo: Partial<TodoItem> & { readonly id: string } }
   | { readonly kind: "todo_removed"; readonly id: string }
-  /** What the user chose in a dialog of the client. */
   | { readonly kind: "answers"; readonly answers: readonly { readonly question: string; readonly answer: string }[] }
-  /** The user approved it. */
   | { readonly kind: "plan"; readonly text: string; readonly path?: string }
   | { readonly kind: "compacting"; readonly trigger: string }
   | { readonly kind: "compacted"; readonly summary: string }
   | { readonly kind: "turn_end" }
-  /** The session goes on with one of another machine. */
   | ({ readonly kind: "continues" } & Predecessor)
   | { readonly kind: "subagent_end"; readonly text: string }
   | { readonly kind: "failure"; readonly text: string }

@@ -1,10 +1,7 @@
 import * as z from "zod";
 import { counter, durationMs, Id, limit, Self, whole } from "./values.ts";
 
-/**
- * What a lease is on. Any name; names that begin with `file:` are paths (`file:<project>/<path>`), where a last part of `*` means all files
- * of a folder and `**` all below it, and where two that overlap exclude each other.
- */
+/** Any name. In `file:<project>/<path>` a last `*` means a folder's files, `**` all below it. */
 const Resource = whole(z.string().regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters without control characters"))
   .refine((name) => !name.startsWith("leader:"), "leader: is for elections")
   .refine(
@@ -16,7 +13,6 @@ const Resource = whole(z.string().regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 charact
     "a path has no empty part, no . and no ..",
   );
 
-/** Of a lease that does not live with its chat. */
 const LeaseTtl = z.int().min(1_000).max(3_600_000);
 const defaultLeaseTtlMs = 60_000;
 
@@ -24,12 +20,12 @@ export const Lease = z.object({
   resource: z.string(),
   holder: Id,
   incarnation: z.int(),
-  /** The fencing token: grows with each new grant; a guarded write carries it. */
+  /** Fencing token: grows with each grant; a guarded write carries it. */
   token: counter,
   ttlMs: durationMs,
-  /** What is left of it by the coordinator's clock; a holder trusts it from its own request on. */
+  /** Remaining time by the coordinator's clock; a holder counts it from its own request. */
   remainingMs: durationMs,
-  /** Lives as long as its holder does: the holder's pings renew it. */
+  /** Renewed by its holder's pings for as long as the holder lives. */
   isBound: z.boolean(),
   heldForMs: durationMs,
 });
@@ -39,13 +35,13 @@ export const AcquireLease = {
   input: z.strictObject({
     self: Self,
     resource: Resource,
-    /** The same request again returns the grant that it has got. */
+    /** Repeats of a request return the same grant. */
     requestId: Id,
     ttlMs: LeaseTtl.default(defaultLeaseTtlMs),
     isBound: z.boolean().default(false),
-    /** How long to stand in line when it is held; 0: not at all. */
+    /** Maximum time in the queue while the lease is held; 0: no waiting. */
     waitMs: z.int().min(0).max(3_600_000).default(0),
-    /** After an expiry nobody else gets it for so long. */
+    /** Time after an expiry in which no other chat gets the lease. */
     lockDelayMs: z.int().min(0).max(60_000).default(0),
   }),
   output: z.discriminatedUnion("state", [
@@ -73,7 +69,7 @@ export const CancelWait = {
 };
 export type CancelWait = z.infer<typeof CancelWait.input>;
 
-/** Whether a token is the present one of what covers the resource: the question that a guarded write asks. */
+/** Answers whether a token is the present one of a lease that covers the resource. */
 export const CheckLease = {
   input: z.strictObject({ resource: z.string().max(512), token: counter }),
   output: z.object({ isValid: z.boolean(), remainingMs: durationMs, holder: Id.nullable() }),
@@ -95,7 +91,6 @@ export const ForceRelease = {
   input: z.strictObject({
     resource: z.string().max(512),
     reason: z.string().min(1).max(500),
-    /** The same request again takes nothing more away. */
     requestId: Id.optional(),
   }),
   output: z.object({ isReleased: z.boolean() }),

@@ -1,9 +1,8 @@
 import * as z from "zod";
 import { counter, Cursor, durationMs, Id, Json, limit, Self } from "./values.ts";
 
-/** Words separated by dots. */
 const Topic = z.string().regex(/^[\w-]{1,60}(\.[\w-]{1,60}){0,7}$/, "words separated by dots, such as build.web");
-/** `*` stands for one word, `**` at the end for one or more. */
+/** `*` matches one word, a final `**` one or more. */
 const TopicPattern = z
   .string()
   .regex(
@@ -11,7 +10,7 @@ const TopicPattern = z
     "a topic, with * for a word and ** at the end for the rest",
   );
 
-/** Of a body as JSON, in characters. */
+/** Limit of a body as JSON. */
 export const maxMessageBodyChars = 65_536;
 const maxMessageTtlMs = 604_800_000;
 
@@ -32,7 +31,6 @@ export const SendMessage = {
     body: Json,
     priority: Priority.default("normal"),
     ttlMs: z.int().min(1_000).max(maxMessageTtlMs).default(86_400_000),
-    /** The same request again sends nothing more. */
     requestId: Id.optional(),
   }),
   output: z.object({ id: counter, isRepeat: z.boolean() }),
@@ -40,7 +38,7 @@ export const SendMessage = {
 export type SendMessage = z.infer<typeof SendMessage.input>;
 
 export const Message = z.object({
-  /** Its place in the order of all messages: what a cursor counts. */
+  /** Position in the order of all messages; cursors count it. */
   id: counter,
   from: Id,
   target: Target,
@@ -62,9 +60,9 @@ export const PullMessages = {
   input: z.strictObject({ self: Self, limit: limit(100, 50), minPriority: Priority.optional() }),
   output: z.object({
     messages: z.array(Message),
-    /** Of those that were looked at, up to 1,000. */
+    /** Unread messages among those examined, up to 1,000. */
     unread: counter,
-    /** Pull again: there are others, or not all was looked at, also where no message was found. */
+    /** Pull again: not all was examined, even where no message was found. */
     isMore: z.boolean(),
     cursor: counter,
   }),
@@ -74,28 +72,26 @@ export type PullMessages = z.infer<typeof PullMessages.input>;
 export const AckMessages = {
   input: z.strictObject({
     self: Self,
-    /** All up to here. */
+    /** Acknowledges everything up to here. */
     cursor: counter.optional(),
-    /** These, in whatever order. */
     ids: z.array(counter).max(100).default([]),
   }),
   output: z.object({
     cursor: counter,
     unread: counter,
-    /** Not all was looked at: more than `unread` may be there, also where that is 0. */
+    /** Not all was examined: more than `unread` may exist, even where it is 0. */
     isMore: z.boolean().default(false),
   }),
 };
 export type AckMessages = z.infer<typeof AckMessages.input>;
 
-/** A JSON Schema that bodies of a topic must fit; null takes it away. */
 export const SetTopicSchema = {
   input: z.strictObject({ topic: Topic, schema: z.record(z.string(), Json).nullable() }),
   output: z.object({ topic: Topic, hasSchema: z.boolean() }),
 };
 export type SetTopicSchema = z.infer<typeof SetTopicSchema.input>;
 
-/** By name; a page has few, as a schema may be large. */
+/** Sorted by name; pages are small, since a schema may be large. */
 export const ListTopicSchemas = {
   input: z.strictObject({ limit: limit(50, 20), cursor: Cursor.optional() }),
   output: z.object({

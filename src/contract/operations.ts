@@ -8,7 +8,6 @@ import { syncOperations } from "./sync-operations.ts";
 import { taskOperations } from "./task-operations.ts";
 import { workspaceOperations } from "./workspace-operations.ts";
 
-/** All that a coordinator can be asked: routes, sockets, clients and documents are made of this table. */
 export const operations = {
   ...chatOperations,
   ...leaseOperations,
@@ -21,9 +20,7 @@ export const operations = {
 } as const;
 
 export type OperationName = keyof typeof operations;
-/** What a caller gives: defaults may be left out. */
 export type InputOf<Name extends OperationName> = z.input<(typeof operations)[Name]["input"]>;
-/** What the engine gets: checked, with defaults. */
 export type CheckedInputOf<Name extends OperationName> = z.output<(typeof operations)[Name]["input"]>;
 export type OutputOf<Name extends OperationName> = z.output<(typeof operations)[Name]["output"]>;
 

@@ -1,16 +1,12 @@
 import * as z from "zod";
 import { Json, Label, whole } from "./values.ts";
 
-/** What is split into parts, how, and how the results of the parts become one. */
-
 const WorkText = whole(z.string().max(20_000));
 
-/** Relative to the project, with `/`. */
 const FilePath = whole(
   z.string().regex(/^[^\p{Cc}]{1,400}$/u, "1 to 400 characters without control characters"),
 ).refine((path) => !/(^|\/)\.{0,2}(\/|$)/.test(path), "a path is relative and has no empty part, no . and no ..");
 
-/** A name in a plan: serves as the name of a task within one submission. */
 const PartName = z.string().regex(/^[\w.:-]{1,64}$/, "1 to 64 letters, digits and . : _ -");
 
 export const WorkKind = z.enum(["refactor", "migrate", "test", "fix", "document"]);
@@ -18,7 +14,6 @@ export type WorkKind = z.infer<typeof WorkKind>;
 
 const JobFile = z.strictObject({
   path: FilePath,
-  /** How much work it is, in any unit, such as lines: only compared with the others of its job. */
   weight: z.int().min(1).max(1_000_000).default(1),
 });
 export type JobFile = z.infer<typeof JobFile>;
@@ -26,7 +21,7 @@ export type JobFile = z.infer<typeof JobFile>;
 export const Job = z.strictObject({
   title: Label,
   text: WorkText.default(""),
-  /** At most 65,536 characters as JSON: the whole job goes into the payload of a task. */
+  /** The whole job goes into the payload of a task. */
   payload: Json.refine((value) => JSON.stringify(value).length <= 65_536, "at most 65,536 characters as JSON").default(
     null,
   ),
@@ -35,7 +30,6 @@ export const Job = z.strictObject({
     .max(2_000)
     .refine((files) => new Set(files.map(({ path }) => path)).size === files.length, "each file stands here once")
     .default([]),
-  /** Beside those that the title and the text show. */
   kinds: z.array(WorkKind).max(5).default([]),
 });
 export type Job = z.infer<typeof Job>;
@@ -44,7 +38,6 @@ const GivenPart = z.strictObject({
   name: PartName,
   text: WorkText.default(""),
   files: z.array(FilePath).max(2_000).default([]),
-  /** Names of other parts that have to be done before. */
   dependsOn: z.array(PartName).max(100).default([]),
 });
 export type GivenPart = z.infer<typeof GivenPart>;
@@ -53,7 +46,7 @@ export const SplitStrategy = z.discriminatedUnion("by", [
   z.strictObject({ by: z.literal("file") }),
   z.strictObject({
     by: z.literal("module"),
-    /** So many folders of a path name its module; all of them when absent. */
+    /** Folders of a path that name its module; all when absent. */
     depth: z.int().min(1).max(20).optional(),
   }),
   z.strictObject({
@@ -64,6 +57,6 @@ export const SplitStrategy = z.discriminatedUnion("by", [
 ]);
 export type SplitStrategy = z.infer<typeof SplitStrategy>;
 
-/** collect: the results as they are; merge: one JSON object of all; count: how many ended how. */
+/** collect: unchanged results; merge: one JSON object of all; count: how many ended how. */
 export const AggregateRule = z.enum(["collect", "merge", "count"]);
 export type AggregateRule = z.infer<typeof AggregateRule>;

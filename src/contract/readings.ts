@@ -1,10 +1,9 @@
-/** Where a figure comes from: read by the client or the machine, said by the model, or computed from text. */
+/** Origin: read by the client or the machine, said by the model, or computed from text. */
 export type Source = "measured" | "reported" | "estimated";
 
 export interface Reading {
   readonly value: number;
   readonly source: Source;
-  /** Epoch milliseconds when it was true. */
   readonly at: number;
 }
 
@@ -16,20 +15,18 @@ export type ReadingName =
   | "clientMemoryBytes"
   /** Share of the machine's available memory in use, 0 to 1. */
   | "hostMemory"
-  /** Share of the rate limit used, 0 to 1 (the fuller of the five-hour and the seven-day window). */
+  /** Used share, 0 to 1, of the five-hour or the seven-day limit, whichever is fuller. */
   | "rateLimit"
   | "toolCalls"
-  /** Share of recent tool calls that failed, 0 to 1. */
   | "toolErrors"
   /** Recent tool latency against the session's usual one, 1 = as usual. */
   | "latencyTrend"
   | "transcriptBytes"
-  /** Processes that the kernel has killed for want of memory, since boot. */
   | "oomKills"
   | "sessionAgeMs"
   | "sinceCheckpointMs";
 
-/** Stored as JSON. A name that is missing is not known. */
+/** Stored as JSON. A missing name is unknown. */
 export type Readings = Partial<Record<ReadingName, Reading>>;
 
 export type RiskLevel = "safe" | "warning" | "danger" | "critical";
@@ -38,13 +35,11 @@ export interface RiskReason {
   readonly name: string;
   readonly value: number;
   readonly threshold: number;
-  /** What this reason adds to the risk. */
   readonly weight: number;
   readonly source: Source;
 }
 
 export interface Risk {
-  /** 0 to 1: the sum of the weights of all reasons, capped at 1. */
   readonly score: number;
   readonly level: RiskLevel;
   readonly reasons: readonly RiskReason[];

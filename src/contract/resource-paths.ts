@@ -1,12 +1,8 @@
-/** Resources that are paths, `file:<project>/<path>`, and which of them overlap. Pure. */
-
 const scheme = "file:";
 
 export type Shape =
   | { readonly kind: "exact"; readonly path: string }
-  /** All files of a folder. */
   | { readonly kind: "children"; readonly folder: string }
-  /** All below a folder. */
   | { readonly kind: "tree"; readonly folder: string };
 
 function shapeOf(resource: string): Shape {
@@ -16,7 +12,7 @@ function shapeOf(resource: string): Shape {
   return { kind: "exact", path: resource };
 }
 
-/** [LE9] Whether there may be a file that both stand for. */
+/** [LE9] Answers whether some file may match both. */
 export function overlap(one: string, other: string): boolean {
   if (one === other) return true;
   if (!one.startsWith(scheme) || !other.startsWith(scheme)) return false;
@@ -38,10 +34,7 @@ function parentOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf("/")));
 }
 
-/**
- * The names, beside ranges, under which something that overlaps can stand: the resource itself, patterns of its folder and trees of all
- * folders above. At most as many as the path has parts.
- */
+/** Names, beside ranges, of everything that can overlap: at most as many as the path has parts. */
 export function namesAbove(resource: string): string[] {
   if (!resource.startsWith(scheme)) return [resource];
   const shape = shapeOf(resource);
@@ -52,26 +45,24 @@ export function namesAbove(resource: string): string[] {
   return [...names];
 }
 
-/** What stands below a pattern: all names from `from` (inclusive) to `to` (exclusive). Null for an exact one. */
+/** Range of names below a pattern, `to` excluded; null for an exact resource. */
 export function rangeBelow(resource: string): { readonly from: string; readonly to: string } | null {
   const shape = shapeOf(resource);
   if (shape.kind === "exact") return null;
-  // The sign after "/" is "0".
+  // The character after "/" is "0".
   return { from: `${shape.folder}/`, to: `${shape.folder}0` };
 }
 
-/** Where all that overlaps a path lies: everything that begins with this, the path itself included; null: it overlaps only itself. */
+/** Prefix of everything that overlaps a path, the path included; null: only itself does. */
 export function projectOf(resource: string): string | null {
   const end = resource.startsWith(scheme) ? resource.indexOf("/") : -1;
   return end < 0 ? null : resource.slice(0, end + 1);
 }
 
-/** A set of resources that is asked whether one of them overlaps another: the answer costs as much as that other one is deep. */
+/** Set of resources; an overlap test costs as much as the tested resource is deep. */
 export class OverlapSet {
   readonly #names = new Set<string>();
-  /** Folders with something at any depth below them. */
   readonly #trees = new Set<string>();
-  /** Folders with a file that lies in them directly. */
   readonly #parents = new Set<string>();
 
   add(resource: string): void {
@@ -86,7 +77,6 @@ export class OverlapSet {
     }
   }
 
-  /** The same as whether `overlap` holds for one of them. */
   overlaps(resource: string): boolean {
     if (namesAbove(resource).some((name) => this.#names.has(name))) return true;
     const shape = shapeOf(resource);

@@ -1,11 +1,10 @@
-/** The secrets of a deployment. Below this length a secret that a person has chosen could be guessed. */
+/** Minimum length: a shorter secret that a person chose could be guessed. */
 const minSecretChars = 32;
 
-/** The names of both, as wrangler and `.dev.vars` know them. */
 export const secretNames = ["SHIM_SIGNING_SECRET", "SHIM_ADMIN_SECRET"] as const;
 export type SecretName = (typeof secretNames)[number];
 
-/** What is wrong with a secret, without the secret itself; null: it can be used. A header holds printable ASCII only. */
+/** Problem of a secret, without the secret; null: usable. A header holds printable ASCII only. */
 export function secretProblem(name: SecretName, value: string | undefined): string | null {
   if (!value) return `${name} is not set`;
   if (value.length < minSecretChars) {

@@ -1,30 +1,28 @@
 import * as z from "zod";
 import { counter, durationMs, Id, Json, limit, whole } from "./values.ts";
 
-/** Keys that begin with `$` are the coordinator's own: `$chat/<chat>`, `$leader/<name>`, `$file/<project>/<path>`. They can be watched, not written. */
+/** Keys with `$` belong to the coordinator; they can be watched, not written. */
 const Key = whole(z.string().regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters without control characters")).refine(
   (key) => !key.startsWith("$"),
   "keys that begin with $ are the coordinator's own",
 );
 const Prefix = z.string().max(512);
 
-/** Of one value as JSON, in characters. */
 export const maxValueChars = 131_072;
-/** Where keys below `session/` are set without a ttl. */
 export const sessionTtlMs = 3_600_000;
 const Ttl = z.int().min(1_000).max(31_536_000_000);
 
-/** The write happens only while this lease is held with this token. */
+/** Requires this lease with this token for the write. */
 export const Guard = z.strictObject({ resource: z.string().max(520), token: counter });
 export type Guard = z.infer<typeof Guard>;
 
-/** The version that the key must have; 0: it must not be there. */
+/** Required version of the key; 0: absent. */
 const ifVersion = counter.optional();
 
 export const Entry = z.object({
   key: z.string(),
   value: Json,
-  /** The revision of its last change: grows for ever, also over a deletion. */
+  /** Revision of the last change; grows forever, across deletions too. */
   version: counter,
   ageMs: durationMs,
   ttlMs: durationMs.nullable(),
@@ -74,12 +72,11 @@ export type ListState = z.infer<typeof ListState.input>;
 export const Write = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("set"), key: Key, value: Json, ifVersion, ttlMs: Ttl.optional() }),
   z.strictObject({ op: z.literal("delete"), key: Key, ifVersion }),
-  /** Only the condition. */
   z.strictObject({ op: z.literal("check"), key: Key, ifVersion: counter }),
 ]);
 export type Write = z.infer<typeof Write>;
 
-/** All or nothing, under all conditions at once. */
+/** Applies all writes or none, under all conditions at once. */
 export const UpdateState = {
   input: z.strictObject({
     writes: z.array(Write).min(1).max(100),
@@ -93,7 +90,7 @@ export type UpdateState = z.infer<typeof UpdateState.input>;
 
 export const Change = z.object({
   revision: counter,
-  /** Changes of one update have one group, and are never told apart. */
+  /** Changes of one update share a group and are sent together. */
   group: counter,
   key: z.string(),
   op: z.enum(["set", "delete", "expire"]),
@@ -102,12 +99,11 @@ export const Change = z.object({
 });
 export type Change = z.infer<typeof Change>;
 
-/** What happened below a prefix after a revision, oldest first. Below the compaction floor: `compacted`, and a list begins anew. */
+/** Changes below a prefix, oldest first. Below the compaction floor: `compacted`; list anew. */
 export const PullChanges = {
   input: z.strictObject({ prefix: Prefix.default(""), after: counter, limit: limit(500, 200) }),
   output: z.object({
     changes: z.array(Change),
-    /** Everything up to here is told. */
     revision: counter,
     isMore: z.boolean(),
   }),
@@ -115,8 +111,9 @@ export const PullChanges = {
 export type PullChanges = z.infer<typeof PullChanges.input>;
 
 /**
- * On a socket only: changes come as notifications `state.changes` {watch, after, changes, revision}. `after` is the revision of the one before,
- * at first that of the watch: who has not got as far has missed one, and watches anew from where it stands.
+ * Socket only: changes arrive as `state.changes` {watch, after, changes, revision}. `after` is the
+ * revision of the notification before, at first of the watch; a client below it missed one and
+ * watches again from its own revision.
  */
 export const WatchState = {
   input: z.strictObject({ watch: Id, prefix: Prefix.default(""), after: counter }),

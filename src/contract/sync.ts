@@ -1,18 +1,14 @@
 import * as z from "zod";
 import { counter, Cursor, durationMs, Id, limit, Self } from "./values.ts";
 
-/**
- * What machines of a workspace keep for each other: sessions and checkpoints, sealed where they were made. A coordinator sees ids, sizes and
- * times of them, and stores texts that it cannot open.
- */
+/** A coordinator sees ids, sizes and times of sessions; it cannot open their sealed content. */
 
-/** One home of SHIM on one machine. */
 const Device = Id;
-/** Of a device: given by the coordinator, another one after each restore and each copy of its home. Each is above all that were given before. */
+/** Device epoch: a new one, above all before, after each restore or copy of a SHIM folder. */
 const Epoch = z.int().min(1);
-/** Name of a key, not the key: 16 hexadecimal digits. */
+/** Name of a key, not the key. */
 const KeyId = z.string().regex(/^[0-9a-f]{16}$/, "16 hexadecimal digits");
-/** A sealed text: base64url. A checkpoint has at most 1 MB compressed, which is 1.4 million characters here, below the 2 MB of a row. */
+/** Base64url: 1 MB compressed is 1.4 million characters here, below the 2 MB of a row. */
 export const maxEnvelopeChars = 1_450_000;
 const Envelope = z
   .string()
@@ -33,21 +29,19 @@ function isWhole({ kind, checkpoint, envelope }: Parts): boolean {
 
 export const SyncOp = z
   .strictObject({
-    /** In the order of the device, without gaps. */
     seq: z.int().min(1),
-    /** SHA-256 (hex) of all of it but `ageMs`: tells one op from another of the same number. */
+    /** SHA-256 (hex) of all of it but `ageMs`; distinguishes two ops of one number. */
     hash: z.string().regex(/^[0-9a-f]{64}$/, "SHA-256, hexadecimal"),
-    /** session, checkpoint: what it has is stored, in place of what was stored under its id. forget: what is stored under its id is deleted. */
+    /** session, checkpoint: replaces what has its id. forget: deletes what has its id. */
     kind: z.enum(["session", "checkpoint", "forget"]),
     session: Id,
-    /** Of kind checkpoint; a forget without it is of the session and all its checkpoints. */
+    /** Id for kind checkpoint; a forget without it covers the session and all its checkpoints. */
     checkpoint: Id.optional(),
-    /** A name for the project that only holders of the key can make. */
+    /** Name of the project that only holders of the key can make. */
     project: Id.nullable().default(null),
     isEnded: z.boolean().default(false),
-    /** How old its content was when it was sent: of two that a device tells in different epochs the younger one stays. */
+    /** Age of the content when sent: across epochs of a device the younger content stays. */
     ageMs: durationMs,
-    /** Absent in a forget. */
     envelope: Envelope.optional(),
   })
   .refine(isWhole, "a session has an envelope, a checkpoint an id and an envelope, and a forget no envelope");
@@ -57,7 +51,6 @@ export const BeginSync = {
   input: z.strictObject({ device: Device, keyId: KeyId, requestId: Id.optional() }),
   output: z.object({
     epoch: Epoch,
-    /** Under which key the workspace seals by now. */
     keyId: KeyId,
   }),
 };
@@ -68,7 +61,7 @@ export const PushSync = {
   input: z.strictObject({
     device: Device,
     epoch: Epoch,
-    /** Of the first op that was not known to be stored before, or before it: those that are stored are only compared. */
+    /** Epoch of the first op not known to be stored, or before it; stored ops are only compared. */
     ops: z.array(SyncOp).min(1).max(maxPushOps),
   }),
   output: z.object({
@@ -85,9 +78,8 @@ export const RekeySync = {
 };
 export type RekeySync = z.infer<typeof RekeySync.input>;
 
-/** Of one bundle of files, with its header: enough for 64 MB in parts of 256 KiB. */
+/** Parts of one bundle with its header: enough for 64 MB in parts of 256 KiB. */
 export const maxFileParts = 257;
-/** One bundle holds the files of one checkpoint, sealed once. */
 const Bundle = Id;
 
 export const PutFiles = {
@@ -95,22 +87,20 @@ export const PutFiles = {
     device: Device,
     epoch: Epoch,
     session: Id,
-    /** Another one each time files are sealed, so that parts of two are never mixed. */
+    /** New for each seal, so that parts of two bundles never mix. */
     bundle: Bundle,
-    /** Whose files they are: they are deleted with it. */
+    /** Checkpoint of the files, which are deleted with it. */
     checkpoint: Id,
-    /** From 0 on, one after the other. */
     part: z
       .int()
       .min(0)
       .max(maxFileParts - 1),
     parts: z.int().min(1).max(maxFileParts),
-    /** How old the files were when this was sent. */
     ageMs: durationMs,
     envelope: Envelope,
   }),
   output: z.object({
-    /** How many parts are stored. With all of them the bundle replaces the one before. */
+    /** Number of stored parts; the complete bundle replaces the one before. */
     stored: counter,
   }),
 };
@@ -120,9 +110,8 @@ export const GetFiles = {
   input: z.strictObject({
     session: Id,
     device: Device,
-    /** Refused when another one has replaced it. Without it, the one that is stored. */
+    /** Refused when another bundle has replaced it; absent: the stored one. */
     bundle: Bundle.optional(),
-    /** Without it, the last one. */
     part: z
       .int()
       .min(0)
@@ -140,16 +129,12 @@ export const MirroredSession = z.object({
   session: Id,
   project: Id.nullable(),
   isEnded: z.boolean(),
-  /** Of the op that is shown: in a later epoch the numbers begin anew. */
   epoch: Epoch,
   seq: counter,
   ageMs: durationMs,
-  /** Grows with each change of the row: ask for those after it. */
   revision: counter,
-  /** How many checkpoints of it are stored, and the newest of them. */
   checkpoints: counter,
   newest: z.object({ checkpoint: Id, ageMs: durationMs }).nullable(),
-  /** Who goes on with it. */
   taken: Taken.nullable(),
   envelope: z.string(),
 });
@@ -160,15 +145,15 @@ export const ListSync = {
     project: Id.optional(),
     session: Id.optional(),
     device: Device.optional(),
-    /** Only what has changed after this revision, oldest change first. */
+    /** Lists changes after this revision only, oldest first. */
     after: counter.default(0),
     limit: limit(100, 50),
   }),
   output: z.object({
     sessions: z.array(MirroredSession),
-    /** Those that were forgotten since `after`: what is kept of them elsewhere goes, too. None where all is listed, from 0 on. */
+    /** Sessions forgotten since `after`, to delete elsewhere too; none in a full list from 0. */
     forgotten: z.array(z.object({ device: Device, session: Id })),
-    /** Ask for what comes after it. Below `after`: the coordinator was restored, and all of it is listed anew. */
+    /** Next `after`. Below the one sent: the coordinator was restored, and lists all of it anew. */
     revision: counter,
     isMore: z.boolean(),
   }),
@@ -193,7 +178,7 @@ export type ListCheckpoints = z.infer<typeof ListCheckpoints.input>;
 export const GetCheckpoint = {
   input: z.strictObject({
     checkpoint: Id,
-    /** A copied home stores the same ones: without it, the newest. */
+    /** Copied SHIM folders store the same checkpoints; absent: the newest. */
     device: Device.optional(),
   }),
   output: StoredCheckpoint.extend({ envelope: z.string() }),
@@ -205,7 +190,7 @@ export const TakeSession = {
     self: Self,
     device: Device,
     session: Id,
-    /** Of the lease `session:<session>`, which the taker holds. */
+    /** Fencing token of the lease `session:<session>` that the successor holds. */
     token: counter,
   }),
   output: z.object({ isTaken: z.boolean() }),

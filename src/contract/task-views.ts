@@ -4,29 +4,23 @@ import { AggregateRule } from "./plans.ts";
 import { AttemptEnd, DeathReason, Progress, TaskState } from "./tasks.ts";
 import { counter, Cursor, durationMs, Id, Json, Label, limit } from "./values.ts";
 
-/** What is told of tasks, and what is done with the dead ones. */
-
 const taskLine = {
   task: counter,
-  /** Its name within its submit. */
   ref: z.string().nullable(),
   type: z.string(),
   state: TaskState,
-  /** Why it is dead. */
   reason: DeathReason.nullable(),
-  /** The last error, or why it was cancelled or discarded. */
   detail: z.string().nullable(),
   priority: z.int(),
   parent: counter.nullable(),
   tags: z.array(z.string()),
-  /** Who has it. */
   chat: Id.nullable(),
   failures: z.int(),
   maxAttempts: z.int(),
   isCancelAsked: z.boolean(),
   progress: Progress.nullable(),
   ageMs: durationMs,
-  /** Until something happens by itself: it is queued, expires, times out, is looked at, or is no longer kept. */
+  /** Time until its next automatic change: queued, expired, timed out, checked or deleted. */
   dueInMs: durationMs.nullable(),
 };
 export const TaskLine = z.object(taskLine);
@@ -34,9 +28,9 @@ export type TaskLine = z.infer<typeof TaskLine>;
 
 const Running = z.object({
   startedAgeMs: durationMs,
-  /** Since the last heartbeat that was kept: one without news is, after a third of the time that a silence may last. */
+  /** Age of the last stored heartbeat, at most a third of the silence limit behind. */
   heardAgeMs: durationMs,
-  /** Until a timeout, and, if nothing is heard, until a stall. */
+  /** Time until a timeout, and until a stall without a heartbeat. */
   remainingMs: durationMs,
   silenceLeftMs: durationMs,
 });
@@ -53,12 +47,9 @@ export const GetTask = {
     dependsOn: z.array(counter),
     stalls: z.int(),
     lostChats: z.int(),
-    /** The coordinator does it by this rule. */
     joinRule: AggregateRule.nullable(),
     budget: Budget.nullable(),
-    /** Of all attempts since it was submitted or replayed, as far as it was told. */
     used: Usage,
-    /** Of the attempt that runs. */
     running: Running.nullable().default(null),
   }),
 };
@@ -74,14 +65,13 @@ export const ListTasks = {
     limit: limit(200, 50),
     cursor: Cursor.optional(),
   }),
-  /** A page may be short, or empty, and still not the last one. */
+  /** A page may be short or empty without being the last. */
   output: z.object({ tasks: z.array(TaskLine), cursor: Cursor.nullable() }),
 };
 export type ListTasks = z.infer<typeof ListTasks.input>;
 
 export const TaskTree = {
   input: z.strictObject({ task: counter, limit: limit(1_000, 200) }),
-  /** The task and those below it, each behind its parent. */
   output: z.object({
     tasks: z.array(
       z.object({
@@ -101,24 +91,21 @@ export type TaskTree = z.infer<typeof TaskTree.input>;
 export const Attempt = z.object({
   claim: counter,
   attempt: z.int(),
-  /** null: the coordinator. */
+  /** Chat of the attempt; null: the coordinator. */
   chat: Id.nullable(),
   incarnation: z.int(),
   end: AttemptEnd,
   reason: z.string().nullable(),
-  /** What the task became. */
   state: TaskState,
   waitedMs: durationMs,
   ranMs: durationMs.nullable(),
   endedAgeMs: durationMs,
   progress: Progress.nullable(),
   checkpoint: Json.nullable(),
-  /** Calls that came after its end, and were refused. */
   lateCalls: z.int(),
 });
 export type Attempt = z.infer<typeof Attempt>;
 
-/** The attempts that have ended, the newest first; a page may be short and still not the last one. */
 export const TaskHistory = {
   input: z.strictObject({ task: counter, limit: limit(100, 20), cursor: Cursor.optional() }),
   output: z.object({ attempts: z.array(Attempt), cursor: Cursor.nullable().default(null) }),
@@ -126,7 +113,7 @@ export const TaskHistory = {
 export type TaskHistory = z.infer<typeof TaskHistory.input>;
 
 export const TaskProgress = {
-  /** Of those right below a task, then the newest 100,000 only; without one of all that are kept. */
+  /** Covers the newest 100,000 direct children of a task; without one all kept tasks. */
   input: z.strictObject({ parent: counter.optional() }),
   output: z.object({
     totalTasks: counter,
@@ -134,7 +121,7 @@ export const TaskProgress = {
     inProgressTasks: counter,
     queuedTasks: counter,
     activeChats: counter,
-    /** false: of the newest 100,000, and of the older ones those that are queued or under way. */
+    /** False: covers the newest 100,000, and of the older ones those queued or under way. */
     isAll: z.boolean().default(true),
   }),
 };
@@ -155,14 +142,14 @@ export const TypeStats = z.object({
 });
 export type TypeStats = z.infer<typeof TypeStats>;
 
-/** Of the newest 10,000 that are kept. */
+/** Covers the newest 10,000 kept tasks. */
 export const TaskStats = {
   input: z.strictObject({ type: z.string().max(64).optional() }),
   output: z.object({ types: z.array(TypeStats), isAll: z.boolean() }),
 };
 export type TaskStats = z.infer<typeof TaskStats.input>;
 
-/** Of the last hour, by the newest 10,000 attempts. */
+/** Covers the last hour, by the newest 10,000 attempts. */
 export const TaskLoad = {
   input: z.strictObject({}),
   output: z.object({
@@ -170,22 +157,18 @@ export const TaskLoad = {
       z.object({
         chatId: Id,
         currentTasks: counter,
-        /** currentTasks / capacity, at most 1. */
         utilizationRate: z.number(),
-        /** Tasks done in an hour. */
         throughput: z.number(),
-        /** Of the attempts that ended; null: none has. */
         successRate: z.number().nullable(),
         avgDurationMs: z.number().nullable(),
       }),
     ),
-    /** Of fewer than all attempts of the hour. */
     isSample: z.boolean(),
   }),
 };
 
 export const ReplayTasks = {
-  /** One dead task, or those that fit, the lowest numbers first. With the attempts and losses counted anew. */
+  /** One dead task, or the matching ones, lowest numbers first. Attempts and losses restart. */
   input: z.strictObject({
     task: counter.optional(),
     filter: z
@@ -196,7 +179,6 @@ export const ReplayTasks = {
         limit: limit(500, 100),
       })
       .optional(),
-    /** In place of the old one; for one task only. */
     payload: Json.refine(
       (value) => JSON.stringify(value).length <= 65_536,
       "at most 65536 characters as JSON",

@@ -12,23 +12,23 @@ function limitedJson(maxChars: number) {
   return Json.refine((value) => JSON.stringify(value).length <= maxChars, `at most ${maxChars} characters as JSON`);
 }
 
-/** Durations only: when something is over is the coordinator's to say. */
+/** Durations only: expiry is decided by the coordinator's clock. */
 export const TaskType = z.string().regex(/^[\w.:-]{1,64}$/, "1 to 64 letters, digits and . : _ -");
 const TaskNumber = counter;
-/** The one assignment: grows with each of a task, and fences what comes of an older one. */
+/** Claim number: grows with each assignment of a task, and fences results of older ones. */
 const Claim = counter;
 const Reason = z.string().min(1).max(500);
 const Tags = z.array(Label).max(16);
 
-/** scheduled: not before a time; assigned: somebody's, but not begun. done, dead and cancelled are ends. */
+/** scheduled: delayed; assigned: claimed, not started. done, dead and cancelled are final. */
 export const TaskState = z.enum(["blocked", "scheduled", "queued", "assigned", "running", "done", "dead", "cancelled"]);
 export type TaskState = z.infer<typeof TaskState>;
 
-/** Why a task is dead. poison: it has cost too many chats, or stalled too often; expired: nobody took it in time. */
+/** poison: it cost too many chats or stalled too often; expired: no claim in time. */
 export const DeathReason = z.enum(["failed", "poison", "expired", "dependency", "budget_exceeded", "discarded"]);
 export type DeathReason = z.infer<typeof DeathReason>;
 
-/** How an attempt ended. Only failed and timeout count against maxAttempts. */
+/** Ends of an attempt. Only failed and timeout count against maxAttempts. */
 export const AttemptEnd = z.enum([
   "done",
   "failed",
@@ -44,58 +44,54 @@ export const AttemptEnd = z.enum([
 ]);
 export type AttemptEnd = z.infer<typeof AttemptEnd>;
 
-/** After the nth failure baseMs doubled n - 1 times, at most capMs; with jitter half to all of it. */
+/** Delay after failure n: baseMs doubled n - 1 times, at most capMs; jitter: half to all of it. */
 const Backoff = z.strictObject({
   baseMs: z.int().min(0).max(dayMs).default(2_000),
   capMs: z.int().min(0).max(dayMs).default(300_000),
   hasJitter: z.boolean().default(true),
 });
 
-/** Another task: by number, or by a `ref` of the same submit. */
 const TaskReference = z.union([TaskNumber, Id]);
 
 export const NewTask = z.strictObject({
   type: TaskType,
   payload: limitedJson(maxPayloadChars).default(null),
-  /** 9 goes first; within one priority the lower number. */
+  /** 9 goes first; within one priority the lower task number. */
   priority: z.int().min(0).max(9).default(5),
-  /** Only a chat that has all of them takes it. */
   capabilities: z.array(Label).max(16).default([]),
-  /** The chat that gets it rather than others among equals. */
+  /** Preferred chat among equals. */
   affinity: Id.optional(),
   delayMs: z
     .int()
     .min(0)
     .max(30 * dayMs)
     .default(0),
-  /** Queued for so long it is dead: expired. */
+  /** Maximum time in the queue; then the task is dead (expired). */
   scheduleToStartMs: z
     .int()
     .min(1_000)
     .max(30 * dayMs)
     .optional(),
-  /** Of each attempt; `tasks.extend` prolongs it. */
   startToCloseMs: z
     .int()
     .min(1_000)
     .max(7 * dayMs)
     .default(3_600_000),
-  /** An attempt that is silent for so long has stalled. */
+  /** Silence after which an attempt has stalled. */
   heartbeatMs: z.int().min(1_000).max(dayMs).default(60_000),
   maxAttempts: z.int().min(1).max(20).default(3),
   backoff: Backoff.prefault({}),
   dedupeKey: Id.optional(),
-  /** When the key is known: the whole submit is refused, or the known task stands for this one. */
+  /** Effect of an existing key: refuse the whole submit, or return the existing task. */
   onDuplicate: z.enum(["reject", "existing"]).default("existing"),
-  /** Its name within this submit. */
   ref: Id.optional(),
   dependsOn: z.array(TaskReference).max(100).default([]),
   onDependencyDeath: z.enum(["fail", "ignore"]).default("fail"),
   parent: TaskReference.optional(),
   tags: Tags.default([]),
-  /** Over all attempts, in place of the workspace's for a task. */
+  /** Limit over all attempts, instead of the workspace's for a task. */
   budget: Budget.optional(),
-  /** No chat does it: when all that it depends on has ended, the coordinator joins their results. */
+  /** No chat does it: the coordinator joins the results when all dependencies have ended. */
   joinRule: AggregateRule.optional(),
 });
 export type NewTask = z.infer<typeof NewTask>;
@@ -111,14 +107,13 @@ export const SubmitTasks = {
         `at most ${maxSubmitChars} characters of payload together`,
       ),
     by: Id.optional(),
-    /** The same request again submits nothing more. */
     requestId: Id.optional(),
   }),
   output: z.object({
     tasks: z.array(
       z.object({
         task: TaskNumber,
-        /** null: a duplicate of one that is no longer kept. */
+        /** State; null for a duplicate of a task that is no longer kept. */
         state: TaskState.nullable(),
         isDuplicate: z.boolean(),
       }),
@@ -137,33 +132,31 @@ export type Progress = z.infer<typeof Progress>;
 export const ClaimedTask = z.object({
   task: TaskNumber,
   claim: Claim,
-  /** Counts what has failed: an attempt that a chat's end or a stall has cut goes on under the same number. */
+  /** Counts failures: after a lost chat or a stall the attempt continues under the same number. */
   attempt: z.int(),
   maxAttempts: z.int(),
   type: z.string(),
   priority: z.int(),
   payload: Json,
   isStarted: z.boolean(),
-  /** What the attempt before has told last: where to go on. */
   progress: Progress.nullable(),
   checkpoint: Json.nullable(),
-  /** What it depended on. */
+  /** Results of the dependencies. */
   inputs: z.array(
     z.object({
       task: TaskNumber,
       ref: Id.nullable(),
       state: TaskState,
       result: Json.nullable(),
-      /** Too large to come along: `tasks.get` tells it. */
+      /** Too large to include; `tasks.get` returns it. */
       isLeftOut: z.boolean(),
     }),
   ),
-  /** Not started by then, it is given back. */
+  /** Time to start; then the task is requeued. */
   startInMs: durationMs.nullable(),
-  /** Of this attempt; from its start on. */
   remainingMs: durationMs,
   heartbeatMs: durationMs,
-  /** What this attempt may use at most: the least that is left to the task, the chat and the day. */
+  /** Least of what remains to the task, the chat and the day. */
   budget: RemainingBudget,
 });
 export type ClaimedTask = z.infer<typeof ClaimedTask>;
@@ -171,7 +164,7 @@ export type ClaimedTask = z.infer<typeof ClaimedTask>;
 const claimFields = {
   limit: limit(50, 1),
   types: z.array(TaskType).min(1).max(50).optional(),
-  /** false: it is only assigned, and `tasks.start` begins it. */
+  /** False: only assigned, until `tasks.start`. */
   isStarted: z.boolean().default(true),
 };
 export const ClaimOptions = z.strictObject(claimFields);
@@ -180,7 +173,6 @@ export type ClaimOptions = z.infer<typeof ClaimOptions>;
 export const ClaimTasks = {
   input: z.strictObject({
     self: Self,
-    /** The same request again is answered with the same claims, as far as they are still held. */
     requestId: Id,
     ...claimFields,
   }),
@@ -189,7 +181,7 @@ export const ClaimTasks = {
 export type ClaimTasks = z.infer<typeof ClaimTasks.input>;
 
 const claimedTaskFields = { self: Self, task: TaskNumber, claim: Claim };
-/** Of this attempt, from its start on: never less than was told before. */
+/** Use of this attempt since its start; never below an earlier report. */
 const used = Usage.optional();
 
 export const HoldTask = { input: z.strictObject(claimedTaskFields), output: z.object({ remainingMs: durationMs }) };
@@ -203,11 +195,10 @@ export const HeartbeatTask = {
     usage: used,
   }),
   output: z.object({
-    /** Somebody has cancelled it: stop, and acknowledge or give it back. */
+    /** A cancel was requested: stop, then ack or release. */
     isCancelled: z.boolean(),
-    /** A limit is reached: the task is dead, the claim is over. Stop at once. */
+    /** Limit reached: the task is dead and the claim has ended. Stop at once. */
     isOverBudget: z.boolean(),
-    /** Why to stop. */
     reason: z.string().nullable(),
     remainingMs: durationMs,
   }),
@@ -232,7 +223,6 @@ export const NackTask = {
     ...claimedTaskFields,
     isRetryable: z.boolean().default(true),
     reason: Reason,
-    /** In place of the backoff. */
     delayMs: z
       .int()
       .min(0)
@@ -246,7 +236,7 @@ export const NackTask = {
 export type NackTask = z.infer<typeof NackTask.input>;
 
 export const ExtendTask = {
-  /** At least so long from now on. */
+  /** Minimum time from now. */
   input: z.strictObject({
     ...claimedTaskFields,
     ms: z
@@ -266,7 +256,7 @@ export type ReleaseTask = z.infer<typeof ReleaseTask.input>;
 
 export const CancelTask = {
   input: z.strictObject({ task: TaskNumber, reason: Reason }),
-  /** running: its chat is told. */
+  /** State running: its chat gets the request to stop. */
   output: z.object({ state: TaskState }),
 };
 export type CancelTask = z.infer<typeof CancelTask.input>;

@@ -1,16 +1,12 @@
 import * as z from "zod";
 
-/**
- * Input and output of the eight tools of a chat in a team, independent of any MCP library. Every word here costs each chat tokens. Looser than the
- * operations behind them, whose refusals say what is wrong.
- */
+/** Every word costs each chat tokens. Looser than the operations, whose refusals explain. */
 const common = { session: z.string().max(200).optional() };
-/** `message` says what was done and what to do: Claude Code shows a model only the structured part of an answer. */
+/** `message` states result and next step: Claude Code shows a model only structured output. */
 const answer = { session: z.string(), message: z.string() };
 const task = z.int().min(0);
-/** Any JSON. */
 const json = z.unknown();
-/** Their fields say what they are; a schema of them would be most of the list. */
+/** Self-describing objects: their schema would be most of the list. */
 const some = z.looseObject({});
 const items = z.array(some);
 
@@ -21,7 +17,10 @@ export const Chats = {
   }),
   output: z.object({
     ...answer,
-    /** chat, name, machine, status, isSelf, capabilities, capacity, progress, tasks [{task, type, percent, note}], lastSeenMsAgo */
+    /**
+     * chat, name, machine, status, isSelf, capabilities, capacity, progress, tasks [{task, type,
+     * percent, note}], lastSeenMsAgo
+     */
     chats: items,
     /** name, chat, term */
     leaders: items,
@@ -71,7 +70,7 @@ export const Next = {
     ...answer,
     /** task, isNew, type, payload, attempt, progress, checkpoint, inputs, remainingMs */
     task: some.nullable(),
-    /** Where there is none: type, tasks, waitsFor [{task, state}], needs, dueInMs */
+    /** Fields without a task: type, tasks, waitsFor [{task, state}], needs, dueInMs */
     waiting: items.optional(),
   }),
 };
@@ -142,9 +141,8 @@ export const StateSet = {
     ...answer,
     version: z.number().optional(),
     isDeleted: z.boolean().optional(),
-    /** Of a read. */
     value: json.optional(),
-    /** Of an election: chat, isSelf, term. */
+    /** Result of an election: chat, isSelf, term. */
     leader: some.nullable().optional(),
   }),
 };

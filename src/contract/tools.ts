@@ -1,17 +1,13 @@
 import * as z from "zod";
 import { WorkNotes } from "./checkpoint.ts";
 
-/**
- * Input and output of the six tools, independent of any MCP library. Every word here costs each chat tokens: descriptions say
- * only what a model cannot guess.
- */
+/** Every word costs each chat tokens: descriptions say only what a model cannot guess. */
 const id = z.string().max(200);
 const session = id.optional().describe("Default: this chat's");
 const project = z.string().max(4_096).optional().describe("Absolute folder");
 const detail = z.enum(["concise", "detailed"]).default("concise");
 const common = { session, project };
 
-/** In every answer. */
 const answer = { session: z.string(), notices: z.array(z.string()).optional() };
 const level = z.enum(["safe", "warning", "danger", "critical"]);
 

@@ -1,13 +1,11 @@
 import type { Usage } from "./budgets.ts";
 
-/** Figures of what work has used. Pure. */
-
 export const measures = ["wallMs", "tokens", "costMicros"] as const;
 export type Measure = (typeof measures)[number];
 
 export const zeroUsage: Usage = { wallMs: 0, tokens: 0, costMicros: 0 };
 
-/** Whatever is told, a sum stays a number that every host can read: nobody's figures keep the others from work for ever. */
+/** Cap of a sum: a number that every host can read, so that no report blocks others forever. */
 export const maxCounted = Number.MAX_SAFE_INTEGER;
 
 export function sum(a: Usage, b: Usage): Usage {
@@ -18,7 +16,6 @@ export function difference(a: Usage, b: Usage): Usage {
   return mapMeasures((name) => a[name] - b[name]);
 }
 
-/** One figure after the other: never less than before. */
 export function maxUsage(a: Usage, b: Usage): Usage {
   return mapMeasures((name) => Math.max(a[name], b[name]));
 }

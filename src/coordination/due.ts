@@ -21,21 +21,18 @@ import * as tasks from "./tasks/task-sweep.ts";
 import type { Tx } from "./kernel/tx.ts";
 import * as waiters from "./leases/waiters.ts";
 
-/** What has to happen without anybody asking: the one alarm of a host rings at the earliest of it. */
+/** Everything with a due time; a host's one alarm is set to the earliest. */
 
 interface DueKind {
   readonly name: string;
-  /** SQL of one value: epoch ms, or NULL. All kinds are asked in one statement, after each write. */
+  /** SQL of one value: epoch ms, or NULL. One statement reads all kinds, after each write. */
   readonly dueAt: string;
-  /** What its `?` stands for. */
   readonly value?: (settings: Settings) => number;
-  /** Housekeeping need not be on time. */
   readonly isCoarse?: boolean;
-  /** Moves or ends each row that it takes on, at most about `limit` of them. */
   readonly sweep: (tx: Tx, limit: number) => void;
 }
 
-/** It waits for the full hour, so that rows which grow old one by one ring no alarm each; not where the storage is full. */
+/** Waits for the full hour, so that rows which age singly share an alarm; not on full storage. */
 const coarseMs = 3_600_000;
 
 const dueKinds: readonly DueKind[] = [
@@ -94,7 +91,6 @@ const dueTimesSql = [
   ...dueKinds.map(({ name, dueAt }) => `(${dueAt}) AS ${name}`),
 ].join(", ");
 
-/** When the host has to come back; null: nothing waits for its time. */
 export function nextDue(tx: Tx): number | null {
   const { chats, tasks, kinds } = readDueTimes(tx);
   const times = [chats, tasks, ...kinds.map(({ at }) => at)].filter((at) => at !== null);
@@ -107,7 +103,6 @@ interface DueTimes {
   readonly kinds: readonly { readonly one: DueKind; readonly at: number | null }[];
 }
 
-/** When the first chat, the first task, and each kind, is due, unless a failure has put it off. */
 function readDueTimes(tx: Tx): DueTimes {
   const values = dueKinds.flatMap(({ value }) => (value ? [value(tx.settings)] : []));
   const [row = {}] = tx.sql.all<Partial<Record<string, number | null>> & { putOff?: string | null }>(
@@ -124,24 +119,20 @@ function readDueTimes(tx: Tx): DueTimes {
   return { chats: row["chats"] ?? null, tasks: row["tasks"] ?? null, kinds };
 }
 
-/** By the name of the kind: when it has its turn again. */
 type PostponedKinds = Partial<Record<string, number>>;
 
 function putOff({ sql }: Tx): PostponedKinds {
   return JSON.parse(meta.read(sql, "put_off") ?? "{}") as PostponedKinds;
 }
 
-/** Runs work as a transaction of its own inside the present one: it is undone when it throws. */
+/** Runs work as a nested transaction, which is rolled back when it throws. */
 export type Atomically = <T>(work: () => T) => T;
 
-/** What fails is left alone for so long. */
 const failedRetryMs = 60_000;
 
 /**
- * [DU1] Does what is due, each chat, each task and each kind in a transaction of its own: one whose work throws is put off and told in the audit log, and
- * never keeps the others from their turn. [DU2] Bounded: what is left is due at once again.
- *
- * @returns what went wrong, for the host's log
+ * [DU1] A separate transaction each: one that throws is put off, recorded, and blocks no other.
+ * [DU2] Bounded: the rest is due again at once. Returns failures for the host's log.
  */
 export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
   const problems: string[] = [];

@@ -30,7 +30,6 @@ import { stats } from "./tasks/task-stats.ts";
 import * as topicSchemas from "./messages/topic-schemas.ts";
 import type { Actor, Tx } from "./kernel/tx.ts";
 
-/** Operations that only a host can answer: they concern its connections, its tokens, its alarm. */
 export type HostOperation =
   | "state.watch"
   | "state.unwatch"
@@ -121,7 +120,7 @@ const handlers: Handlers = {
     onceForMachine(tx, "epoch.raise", input, () => settings.raiseEpoch(tx, actor, input)),
 };
 
-/** [RQ6] What no chat asks for: ids of requests belong to the machine of the token. */
+/** [RQ6] Request ids of operations without a chat belong to the machine of the token. */
 function onceForMachine<T extends object>(
   tx: Tx,
   operation: EngineOperation,
@@ -135,7 +134,7 @@ export function isEngineOperation(name: string): name is EngineOperation {
   return Object.hasOwn(handlers, name);
 }
 
-/** One operation in the host's transaction: the host rolls back when it is refused or throws. */
+/** Runs one operation; the host rolls back its transaction on a refusal or an exception. */
 export function run<Name extends EngineOperation>(
   tx: Tx,
   actor: Actor,
@@ -145,14 +144,9 @@ export function run<Name extends EngineOperation>(
   return handlers[name]({ ...tx, actor }, input, actor);
 }
 
-/**
- * [TA5] What is kept of a refusal, as a transaction of the host's own: that of the operation is undone by then.
- *
- * @returns the work of that transaction; null: nothing is kept
- */
+/** [TA5] Runs after the operation's rollback, in a transaction of its own; null: nothing to do. */
 export function followUpOf(input: unknown, { code }: Refusal): ((tx: Pick<Tx, "sql">) => void) | null {
   if (code !== "stale_claim") return null;
-  // Only operations on a claim are refused so, and this one's input was checked.
   const { self, task, claim } = input as HoldTask;
   return (tx) => countLateCall(tx, task, claim, self.chat);
 }

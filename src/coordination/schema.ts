@@ -3,8 +3,8 @@ import { syncFilesTable, syncTables } from "./sync/sync-schema.ts";
 import { dedupeCount, planTables, taskTables, affinityIndex } from "./tasks/task-schema.ts";
 
 /**
- * Append only. On the edge each row and each index entry written is billed, so tables have few indexes, and those with a text key have no
- * rowid. Numbers of `audit`, `changes` and `messages` never come again: their newest row is never deleted.
+ * Append only. On the edge each written row and index entry is billed: few indexes, no rowid with
+ * text keys. Newest rows of `audit`, `changes`, `messages` are never deleted: numbers never recur.
  */
 export const migrations: readonly Migration[] = [
   {
@@ -129,7 +129,6 @@ export const migrations: readonly Migration[] = [
          expires_at INTEGER,
          revoked_at INTEGER
        ) STRICT, WITHOUT ROWID`,
-      // What a person must be told of the store itself; written where the host has a file of its own.
       `CREATE TABLE notices (
          id INTEGER PRIMARY KEY,
          at INTEGER NOT NULL,
@@ -152,9 +151,8 @@ export const migrations: readonly Migration[] = [
     name: "tasks",
     statements: [
       ...taskTables,
-      // Types of tasks that are pushed to it, as JSON; NULL: it asks for itself.
+      // JSON list of dispatched task types; NULL: the chat polls.
       "ALTER TABLE chats ADD COLUMN task_types TEXT",
-      // Each submit asks for them: among many chats that ask for themselves they are found at once.
       "CREATE INDEX chats_takers ON chats (chat) WHERE task_types IS NOT NULL",
       "CREATE TABLE outbox (seq INTEGER PRIMARY KEY, due_at INTEGER NOT NULL, tries INTEGER NOT NULL) STRICT",
     ],
@@ -166,7 +164,7 @@ export const migrations: readonly Migration[] = [
     id: 6,
     name: "limits",
     statements: [
-      // Running sums, so that what is kept is known from the first and the last row.
+      // Running sums, so that the first and last row give the total.
       "ALTER TABLE changes ADD COLUMN written_chars INTEGER NOT NULL DEFAULT 0",
       "ALTER TABLE messages ADD COLUMN written_chars INTEGER NOT NULL DEFAULT 0",
       "ALTER TABLE idempotency ADD COLUMN machine TEXT NOT NULL DEFAULT ''",
@@ -174,14 +172,12 @@ export const migrations: readonly Migration[] = [
       "ALTER TABLE idempotency ADD COLUMN written_chars INTEGER NOT NULL DEFAULT 0",
       `UPDATE idempotency SET nth = numbered.nth
        FROM (SELECT key, row_number() OVER (ORDER BY expires_at) AS nth FROM idempotency) AS numbered WHERE numbered.key = idempotency.key`,
-      // In place of the one by expiry: a request writes as many rows as before.
+      // Replaces the index by expiry: a request writes as many rows as before.
       "CREATE INDEX idempotency_machine ON idempotency (machine, nth)",
       "DROP INDEX idempotency_expiry",
-      // Who waits for a name, in the order of arrival.
       "CREATE INDEX waiters_resource ON waiters (resource)",
-      // Who receives a topic, without a look at what all others have subscribed to.
       "CREATE INDEX subscriptions_pattern ON subscriptions (pattern)",
-      // Whoever has ended takes nothing: what is kept of such chats costs those who look for takers nothing.
+      // Excludes ended chats, whose kept rows would slow down dispatch.
       "DROP INDEX chats_takers",
       "CREATE INDEX chats_takers ON chats (chat) WHERE task_types IS NOT NULL AND status <> 'offline'",
     ],
@@ -189,11 +185,7 @@ export const migrations: readonly Migration[] = [
   {
     id: 7,
     name: "bounds",
-    statements: [
-      // A message of high priority is found behind any number of others.
-      "CREATE INDEX messages_urgent ON messages (target, id) WHERE priority = 2",
-      ...dedupeCount,
-    ],
+    statements: ["CREATE INDEX messages_urgent ON messages (target, id) WHERE priority = 2", ...dedupeCount],
   },
   { id: 8, name: "files of sessions", statements: [syncFilesTable] },
 ];

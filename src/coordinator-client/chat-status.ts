@@ -2,13 +2,12 @@ import type { Health, Heartbeat } from "../contract/chats.ts";
 import type { Platform } from "./edge/platform.ts";
 import type { ChatLink } from "./chat-link.ts";
 
-/** How the worker is. */
 export type ChatStatus = Required<Pick<Heartbeat, "status" | "taskCount" | "progress">>;
 
 const reportEveryMs = 15_000;
 const timeoutMs = 5_000;
 
-/** Heartbeats of the worker's chat: when something has changed, and now and then. [WK4] */
+/** [WK4] Sends a heartbeat on a change, and at intervals. */
 export class ChatStatusReporter {
   readonly #link: ChatLink;
   readonly #clock: Platform["clock"];
@@ -23,7 +22,7 @@ export class ChatStatusReporter {
     this.#health = health;
   }
 
-  /** One at a time; what could not be told now is told with one of the next. @param isForced somebody has to ask something */
+  /** Skipped while another report is running. @param isForced sends even without a change */
   async report(state: ChatStatus, isForced: boolean): Promise<void> {
     const text = JSON.stringify(state);
     const isDue = this.#clock.monotonic() - this.#reportedAt >= reportEveryMs;

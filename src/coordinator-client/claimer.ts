@@ -3,17 +3,15 @@ import { newId, type Platform } from "./edge/platform.ts";
 import { readClock, type Instant } from "./edge/trust.ts";
 import { isTransient, type ChatLink, type CallError } from "./chat-link.ts";
 
-/** What a claim has brought, and the start of the request. */
 export interface ClaimResult {
   readonly tasks: readonly ClaimedTask[];
   readonly since: Instant;
-  /** Why there is nothing; null: there is nothing to be taken. */
   readonly error: CallError | null;
 }
 
 const claimTimeoutMs = 30_000;
 
-/** Asks for tasks. A request whose answer was lost is asked again under its id, so that what it has got is not left lying. [WK2] */
+/** [WK2] Repeats a lost request under its id, so tasks it already claimed are not orphaned. */
 export class Claimer {
   readonly #link: ChatLink;
   readonly #platform: Pick<Platform, "clock" | "random">;
@@ -26,7 +24,6 @@ export class Claimer {
     this.#types = types;
   }
 
-  /** @param types of none: all */
   async claim(
     limit: number,
     types: readonly string[] = this.#types,

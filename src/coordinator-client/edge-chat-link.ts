@@ -7,10 +7,8 @@ import type { CallName, EdgeClient } from "./edge/client.ts";
 import type { Platform } from "./edge/platform.ts";
 import type { ChatInput, ChatLink, HintKind, CallError } from "./chat-link.ts";
 
-/** What was pushed, and missed, is found after so long. */
 const pollEveryMs = 15_000;
 
-/** Over a client that reconnects and registers by itself. */
 export class EdgeChatLink implements ChatLink {
   readonly pollEveryMs = pollEveryMs;
   readonly #client: EdgeClient;
@@ -51,7 +49,7 @@ export class EdgeChatLink implements ChatLink {
   watch(prefix: string, listener: (changes: readonly Change[] | null) => void): () => void {
     const watch = this.#client.watch({ prefix });
     const follow = async (): Promise<void> => {
-      // Keys of the coordinator's own are in no snapshot: it only says that changes were missed.
+      // A snapshot lacks the coordinator's own keys: it only signals that changes were missed.
       for await (const event of watch)
         if (event.type !== "failed") listener(event.type === "changes" ? event.changes : null);
     };
@@ -63,7 +61,7 @@ export class EdgeChatLink implements ChatLink {
     const timeout = Promise.withResolvers<void>();
     const cancelTimer = this.#platform.setTimer(() => timeout.resolve(), timeoutMs);
     await Promise.race([this.#client.unregister(), timeout.promise]);
-    // A timer that is left keeps the process from its end.
+    // A pending timer would keep the process alive.
     cancelTimer();
   }
 }

@@ -9,17 +9,13 @@ import { parseAddress } from "./edge/address.ts";
 import { readTokenClaim, isMachineToken } from "./edge/machine-token.ts";
 import { createPrivateFolder, removeDurably, writeAtomically } from "../platform/private-files.ts";
 
-/**
- * Who decides for this machine's chats: the file of this machine, or a coordinator on the edge. [EM3] Exactly one of the two; the environment
- * says which, else the file `edge.json` in SHIM's folder, readable by its owner only, since it holds tokens.
- */
+/** [EM3] The only coordinator; `edge.json` is owner-readable only, since it holds tokens. */
 const EdgeConfig = z.strictObject({
   url: z.string(),
   workspace: Workspace,
-  /** How this machine calls itself; its tokens are for this name. */
+  /** Name of this machine; its tokens are bound to it. */
   machine: z.string(),
   token: z.string(),
-  /** Only where the workspace was made here. */
   adminToken: z.string().optional(),
 });
 export type EdgeConfig = z.infer<typeof EdgeConfig>;
@@ -34,7 +30,7 @@ export function edgeConfigPath(home: string): string {
   return join(home, "edge.json");
 }
 
-/** Null: this machine's own file decides. [DX4] Where the environment names a workspace, it wins over `edge.json`. */
+/** @returns null: this machine's file decides. [DX4] The environment wins over `edge.json`. */
 export function readEdgeConfig(home: string, env: NodeJS.ProcessEnv = {}): Result<EdgeConfig | null, string> {
   const fromEnv = edgeConfigFromEnv(env);
   return fromEnv.ok && fromEnv.value === null ? readConfigFile(edgeConfigPath(home)) : fromEnv;
@@ -42,7 +38,7 @@ export function readEdgeConfig(home: string, env: NodeJS.ProcessEnv = {}): Resul
 
 const requiredNames = ["SHIM_EDGE_URL", "SHIM_WORKSPACE", "SHIM_TOKEN"] as const;
 
-/** What the environment says, for clients that keep settings of their own (Claude Desktop's are empty where nothing was filled in). */
+/** Reads the environment; Claude Desktop sets unfilled settings to empty strings. */
 export function edgeConfigFromEnv(env: NodeJS.ProcessEnv): Result<EdgeConfig | null, string> {
   const missing = requiredNames.filter((name) => envText(env, name) === "");
   if (missing.length === requiredNames.length) return ok(null);
@@ -79,12 +75,11 @@ function envText(env: NodeJS.ProcessEnv, name: string): string {
   return env[name]?.trim() ?? "";
 }
 
-/** Whether there is anything to read: cheap enough to be asked every second. */
 export function mayBeJoined(home: string, env: NodeJS.ProcessEnv): boolean {
   return existsSync(edgeConfigPath(home)) || requiredNames.some((name) => envText(env, name) !== "");
 }
 
-/** The file as it was read last. It is written whole, by a rename, so that another one has another inode. */
+/** Cached by inode: each write is a rename, so it changes the inode. */
 let lastRead: {
   readonly path: string;
   readonly stamp: string;
@@ -98,7 +93,6 @@ function readConfigFile(path: string): Result<EdgeConfig | null, string> {
   return lastRead.edge;
 }
 
-/** Null: there is no file, or it cannot be looked up. */
 function stampOf(path: string): string | null {
   try {
     const { ino, mtimeNs, size, mode } = statSync(path, { bigint: true });
@@ -116,7 +110,7 @@ function parseFile(path: string): Result<EdgeConfig | null, string> {
     return codeOf(error) === "ENOENT" ? ok(null) : err(`${path} cannot be read (${String(codeOf(error))})`);
   }
   const parsed = EdgeConfig.safeParse(parse(text));
-  // Not what is in it: that may be a token.
+  // Never quote the text: it may hold a token.
   return parsed.success ? ok(parsed.data) : err(`${path} is damaged; \`shim edge leave\` removes it`);
 }
 

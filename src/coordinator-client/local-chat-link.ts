@@ -10,20 +10,16 @@ import { StoreError } from "../store/store-error.ts";
 import type { ChatInput, ChatLink, HintKind, CallError } from "./chat-link.ts";
 import { LocalWatch } from "./local-watch.ts";
 
-/** The coordinator of this machine. */
 export interface LocalCalls {
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<Result<OutputOf<Name>, CallError>>;
-  /** Another number after each commit of another process. */
   version(): number;
 }
 
-/** [EM2] Each call releases what chats that are gone had, so that some call has to come within this time, in ms. */
+/** [EM2] Longest gap between calls, each of which releases what dead chats held, in ms. */
 const pollEveryMs = 500;
 const pollVersionEveryMs = 250;
-/** Somebody else is this chat, or it was forgotten. */
 const lostCodes: ReadonlySet<string> = new Set(["chat_replaced", "unknown_chat"]);
 
-/** Over the file of this machine, which answers at once and sends no events: its version is polled. */
 export class LocalChatLink implements ChatLink {
   readonly pollEveryMs = pollEveryMs;
   readonly #coordinator: LocalCalls;
@@ -57,7 +53,6 @@ export class LocalChatLink implements ChatLink {
     if ("requestId" in shape) input["requestId"] ??= newId(this.#platform);
     if ("self" in shape) input["self"] ??= this.#self;
     if (input["self"] === null) return err({ code: "not_registered", message: `${name} needs a registered chat` });
-    // What was left out is filled in.
     const answer = await this.#request(name, input as InputOf<Name>);
     if (!answer.ok) await this.#onRefused(answer.error);
     return answer;
@@ -99,7 +94,6 @@ export class LocalChatLink implements ChatLink {
     if (self) await this.#request("chats.unregister", { self });
   }
 
-  /** A file that cannot be read or written now may be so again in a moment. */
   async #request<Name extends OperationName>(
     name: Name,
     input: InputOf<Name>,
@@ -117,7 +111,6 @@ export class LocalChatLink implements ChatLink {
       return this.#coordinator.version();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      // The next question says what is wrong with it.
       return null;
     }
   }

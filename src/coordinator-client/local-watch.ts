@@ -9,15 +9,12 @@ export type StateRead = <Read extends StateReadName>(
   input: InputOf<Read>,
 ) => Promise<Result<OutputOf<Read>, CallError>>;
 
-/** In one answer. */
 const pageSize = 500;
 
-/** A watch where nothing is pushed: it reads on from its own revision whenever somebody says that the file has changed. */
 export class LocalWatch {
   readonly #request: StateRead;
   readonly #prefix: string;
   readonly #onChanges: (changes: readonly Change[] | null) => void;
-  /** Null: where it begins is not known. */
   #revision: number | null = null;
   #isChecking = false;
   #isCheckWanted = false;
@@ -29,7 +26,6 @@ export class LocalWatch {
     this.#onChanges = onChanges;
   }
 
-  /** One look at a time; what is asked meanwhile is looked at once more. */
   async check(): Promise<void> {
     this.#isCheckWanted = true;
     if (this.#isChecking) return;

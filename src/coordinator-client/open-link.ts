@@ -13,7 +13,6 @@ import { EdgeChatLink } from "./edge-chat-link.ts";
 import { LocalChatLink } from "./local-chat-link.ts";
 
 export interface LocalCoordinatorSite {
-  /** SHIM's folder. */
   readonly home: string;
   readonly driver: Driver;
   readonly busyMs: number;
@@ -21,7 +20,6 @@ export interface LocalCoordinatorSite {
   readonly now: LocalCoordinatorOptions["now"];
 }
 
-/** The coordinator in this machine's file, over a connection of its own. */
 export function openLocalCoordinator({ home, driver, busyMs, processes, now }: LocalCoordinatorSite): {
   readonly coordinator: LocalCoordinator;
   readonly machine: string;
@@ -33,22 +31,17 @@ export function openLocalCoordinator({ home, driver, busyMs, processes, now }: L
   return { coordinator, machine, close: () => store.close() };
 }
 
-/** The link of one chat to the coordinator of this machine. */
 export interface OpenedLink {
   readonly link: ChatLink;
-  /** As rows of the store name it. */
   readonly workspace: string;
   readonly machine: string;
-  /** The operator of the edge can read what is sent; null: this machine's own file. */
+  /** Edge whose operator can read what is sent; null: this machine's own file. */
   readonly edge: EdgeWorkspace | null;
-  /** Nothing is asked any more; the chat is not unregistered by it. */
   readonly close: () => void;
 }
 
-/** The name of this machine's own coordinator in rows of the store. */
 export const localWorkspace = "local";
 
-/** Over the edge where this machine has joined one, else over its own file. One for each chat. */
 export function openLink(runtime: Runtime, platform: Platform): Result<OpenedLink, string> {
   const edge = readEdgeConfig(runtime.paths.home, runtime.env);
   if (!edge.ok) return edge;
@@ -64,7 +57,6 @@ function openFileLink({ paths, store, processes, now }: Runtime, platform: Platf
   const { driver, busyMs } = store.context;
   const { coordinator, machine, close } = openLocalCoordinator({ home: paths.home, driver, busyMs, processes, now });
   const localCalls = {
-    // What the file refuses is a rejection, as that of a server would be.
     call: async (...args: Parameters<LocalCoordinator["call"]>) => coordinator.call(...args),
     version: () => coordinator.version(),
   };

@@ -1,22 +1,18 @@
-/** What a hibernating socket remembers: at most 16 KB, so the number and the size of watches are bounded. */
-
-/** Changed in place while the object is awake; what is stored of it may lag behind ({@link Watches}). */
+/** Changed in memory first; the stored copy may lag behind ({@link Watches}). */
 export interface Watch {
   readonly id: string;
   readonly prefix: string;
-  /** Compared up to this revision: what matches was sent. */
+  /** Last revision compared; matching changes up to here were sent. */
   sent: number;
-  /** The revision of the last frame. */
   told: number;
-  /** The client has taken in what was sent up to this revision; with the last frame, all that was compared. */
+  /** Acknowledged revision; all that was compared once the last frame is acknowledged. */
   taken: number;
-  /** Characters of the frames that are not acknowledged. Absent: 0. */
+  /** Unacknowledged characters; absent: 0. */
   chars?: number;
-  /** It does not follow: nothing more is sent before it asks anew. */
+  /** Nothing is sent until the client watches again. */
   isStalled: boolean;
 }
 
-/** A signed token as the worker has read it: the object looks whether it is still good. */
 export interface Credentials {
   readonly id: string;
   readonly hash: string;
@@ -24,17 +20,15 @@ export interface Credentials {
 
 /** Stored with the socket. Add fields as optional. */
 export interface Attachment {
-  /** What it may do is asked with each frame: a token may be over by then. */
   readonly token: Credentials;
   readonly openedAt: number;
-  /** The chat that the client has named in the address: only it can be registered here. */
+  /** Chat named in the address; only this one may register here. */
   readonly chat: string | null;
-  /** Set once it is registered: from then on the connection stands for the chat. */
   readonly incarnation: number | null;
   readonly watches: readonly Watch[];
 }
 
-/** So many watches, with prefixes of so many bytes together, stay below 16 KB also with the longest ids. */
+/** Keep an attachment below its limit of 16 KB, even with the longest ids. */
 export const maxWatches = 16;
 export const maxPrefixBytes = 8_192;
 
@@ -42,12 +36,12 @@ export function prefixBytes(watches: readonly Pick<Watch, "prefix">[]): number {
   return watches.reduce((sum, { prefix }) => sum + bytesOf(prefix), 0);
 }
 
-/** V8 stores a text in which one sign is above U+00FF with two bytes for each. */
+/** V8 stores a string with a character above U+00FF as two bytes per character. */
 function bytesOf(text: string): number {
   return /[\u0100-\uffff]/.test(text) ? 2 * text.length : text.length;
 }
 
-/** Reading one anew takes longer than all else that a change costs a connection. */
+/** Deserializing an attachment costs more than the rest of a change. */
 const cache = new WeakMap<WebSocket, Attachment>();
 
 export function attachmentOf(socket: WebSocket): Attachment | null {

@@ -31,15 +31,11 @@ import { Transactions } from "./transactions.ts";
 import { Watches } from "./watches.ts";
 
 const sweepsPerAlarm = 20;
-/** No alarm follows the one before sooner: what stays due in spite of a sweep must not spin. */
+/** Minimum gap between alarms, so work that stays due after a sweep cannot spin. */
 const minPauseMs = 250;
-/** After a failure. */
 const retryPauseMs = 30_000;
 
-/**
- * The single writer of one workspace. Decides nothing from memory: each operation is one transaction over SQLite. What it does remember (the
- * time of its alarm, the settings while one event is handled) only saves reading it again.
- */
+/** The single writer of one workspace. Memory only caches what storage holds. */
 export class ChatCoordinator extends DurableObject<Env> {
   readonly #sql = new StorageSql(this.ctx.storage);
   readonly #outgoing = new Outgoing(() => crypto.randomUUID());
@@ -76,7 +72,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     watches: this.#watches,
     outgoing: this.#outgoing,
   });
-  /** Connections that were closed from here. */
+  /** Connections closed by this side. */
   readonly #closed = new WeakSet<WebSocket>();
   #isCreated = false;
 
@@ -84,29 +80,27 @@ export class ChatCoordinator extends DurableObject<Env> {
     super(ctx, env);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(pingText, pongText));
     void ctx.blockConcurrencyWhile(async () => {
-      // [DO1] A workspace that nobody has created stays nothing.
+      // [DO1] Nothing is stored for a workspace that was never created.
       this.#isCreated = schemaState(this.#sql).version > 0;
       if (!this.#isCreated) return;
       this.#migrate();
       await this.#alarm.load();
       this.#closeExpired();
-      // All of them: a connection that is gone is not looked for again.
       this.#transactions.run((tx) => ok(liveness.markLostConnections(tx, Number.MAX_SAFE_INTEGER)));
       this.#endEvent(0);
     });
   }
 
-  /** Epoch ms: the one place of the object that reads a clock. */
+  /** Epoch ms; the only clock of the object. */
   protected now(): number {
     return Date.now();
   }
 
-  /** Of what is stored, in bytes, without what was deleted. */
   protected size(): number {
     return this.ctx.storage.sql.databaseSize;
   }
 
-  /** Makes the workspace with its first token. [WO10] The same again, while that token is good, is the same success. */
+  /** Creates the workspace. [WO10] A repeat succeeds while its token is valid. */
   create(token: tokens.NewToken): string {
     this.#beginEvent();
     if (this.#isCreated && this.#requireBearer(token).ok) return toJsonText(ok({ id: token.id }));
@@ -119,7 +113,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     return toJsonText(made);
   }
 
-  /** One operation, as JSON text of a Result: what an RPC returns keeps its types only as plain data. */
+  /** Answers JSON text, since an RPC keeps types only for plain data. */
   call(credentials: Credentials, name: string, input: unknown): string {
     const answered = toJsonText(withErrorBoundary(() => this.#call(credentials, name, input)));
     this.#throttle.charge(credentials.id, { chars: answered.length, rows: 0 });
@@ -130,7 +124,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     this.#beginEvent();
     const bearer = this.#requireBearer(credentials);
     if (!bearer.ok) return bearer;
-    // [WO3] The worker has looked how it is nested.
+    // [WO3] The worker has checked the nesting.
     const checked = checkFields(name, input);
     const work = (): Result<unknown, Refusal> =>
       checked.ok ? this.#operations.run(bearer.value, checked.value) : checked;
@@ -147,7 +141,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       : err({ code: "unauthenticated", message: "the token was revoked, is over, or is not known" });
   }
 
-  /** The worker has made and signed it, and makes it again for a request that is repeated. */
+  /** Stores a token signed by the worker; a repeated request derives the same one. */
   addToken(credentials: Credentials, token: tokens.NewToken, tokenRequest: tokens.TokenRequest): string {
     this.#beginEvent();
     return toJsonText(
@@ -166,7 +160,6 @@ export class ChatCoordinator extends DurableObject<Env> {
     );
   }
 
-  /** The upgrade. The worker has checked the signature, the origin and the address. */
   override fetch(request: Request): Response {
     this.#beginEvent();
     const { searchParams } = new URL(request.url);
@@ -193,7 +186,6 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   #handle(socket: WebSocket, message: string | ArrayBuffer): void {
-    // Nobody reads an answer to what was still on its way.
     if (this.#closed.has(socket)) return;
     const bearer = this.#requireBearer(attachmentOf(socket)?.token ?? { id: "", hash: "" });
     if (!bearer.ok) return this.#closeSocket(socket, closeCodes.token, bearer.error.message);
@@ -208,7 +200,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       this.#closeSocket(socket, closeCodes.flood, "throttled, and it went on; wait before coming back");
   }
 
-  /** [DO20] What it has sent before is handled before. */
+  /** [DO20] Handles the queued frames of this socket before its close. */
   override webSocketClose(socket: WebSocket, code: number): void | Promise<void> {
     return this.#groupCommit.runAfterQueued(() => {
       close(socket, code === 1005 || code === 1006 ? 1000 : code, "");
@@ -220,7 +212,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     return this.#groupCommit.runAfterQueued(() => this.#handleClosed(socket));
   }
 
-  /** Closed from here. What follows for its chat does not wait for the other side, which may never answer. */
+  /** Closes without waiting for the peer, which may never answer. */
   #closeSocket(socket: WebSocket, code: number, reason: string): void {
     this.#closed.add(socket);
     close(socket, code, reason);
@@ -233,14 +225,14 @@ export class ChatCoordinator extends DurableObject<Env> {
     return this.#throttle.isSpent(token, settings.maxOperationsPerSecond, now);
   }
 
-  /** [DO21] What a token that is over has open ends at once, also when its client only pings. */
+  /** [DO21] Closes sockets of expired tokens, also those that only ping. */
   #closeExpired(): void {
     for (const socket of this.#tokenExpiry.listExpired(this.#sockets.all(), this.now())) {
       this.#closeSocket(socket, closeCodes.token, "the token has expired, or was revoked");
     }
   }
 
-  /** [DO8] Within an event, at whose end what follows is told. */
+  /** [DO8] Must run inside an event, whose end sends the hints. */
   #handleClosed(socket: WebSocket): void {
     this.#outgoing.forget(socket);
     this.#sockets.beginEvent();
@@ -250,13 +242,13 @@ export class ChatCoordinator extends DurableObject<Env> {
     this.#transactions.run((tx) => ok(liveness.markDisconnected(tx, chat, this.#sockets.seenAt(socket))));
   }
 
-  /** [DO4] However it goes, an alarm is set again while something waits: also when it fails for the last time. */
+  /** [DO4] Sets the next alarm while anything is due, even after the last failed retry. */
   override alarm(info?: AlarmInvocationInfo): void {
     this.#beginEvent();
     this.#alarm.ring();
     if (!this.#isCreated) return;
     try {
-      // Before older changes go: positions of watches are in memory.
+      // Before old changes are compacted: watch positions are in memory.
       this.#sockets.notifyChanges();
       this.#sweep();
       this.#endEvent(minPauseMs);
@@ -277,7 +269,6 @@ export class ChatCoordinator extends DurableObject<Env> {
     }
   }
 
-  /** After each event: the alarm rings no later than something is due, and whoever waits is told. Without an await, so it is stored with the rows. */
   #endEvent(pauseMs: number | null = null): void {
     if (this.#mustArm() || pauseMs !== null) this.#arm(pauseMs ?? 0);
     const hints = this.#transactions.takeHints();
@@ -286,13 +277,11 @@ export class ChatCoordinator extends DurableObject<Env> {
     this.#closeSlow();
   }
 
-  /** What is only read makes nothing due, unless the storage is full: then more is. */
   #mustArm(): boolean {
     const isFull = this.#isCreated && this.#transactions.isFull;
     return this.#sql.hasWritten() || isFull || this.#alarm.isLost(this.now());
   }
 
-  /** [DO22] */
   #closeSlow(): void {
     const overfull = this.#outgoing.listOverfull();
     for (const socket of overfull)
@@ -306,7 +295,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     if (times.length > 0) this.#alarm.arm(Math.max(Math.min(...times), tx.now + pauseMs), tx.now);
   }
 
-  /** [QU1] After the commit; where it fails the alarm finds the row and sends another. */
+  /** [QU1] Runs after the commit; if it fails, the alarm sends another token. */
   async #sendToken(): Promise<void> {
     try {
       await this.env.DISPATCH.send({ workspace: this.ctx.id.name ?? "" });
@@ -315,12 +304,10 @@ export class ChatCoordinator extends DurableObject<Env> {
     }
   }
 
-  /** The consumer of the queue has a token of this workspace. */
   dispatch(): void {
     this.#runFromQueue(dispatch.assignQueued);
   }
 
-  /** Tokens that the queue has given up: the alarm sends others; that it came so far is worth a line in the audit log. */
   lostTokens(count: number): void {
     this.#runFromQueue((tx) => audit.append(tx, { kind: "queue.lost", subject: "shim-dispatch", detail: { count } }));
   }
@@ -332,7 +319,6 @@ export class ChatCoordinator extends DurableObject<Env> {
     this.#endEvent();
   }
 
-  /** Nothing is remembered from one event to the next. */
   #beginEvent(): void {
     this.#transactions.beginEvent();
     this.#sockets.beginEvent();

@@ -3,15 +3,13 @@ import * as chatRows from "../coordination/kernel/chat-rows.ts";
 import type { Sql } from "../shared/sql.ts";
 
 /**
- * What an operation does to the storage of its workspace.
- * read: nothing. keep: it keeps or ends what a chat has (renewals, heartbeats, acknowledgements, releases). free: it deletes, or only changes
- * limits. grow: it adds.
+ * read: no change. keep: keeps or ends what a chat has (renewals, heartbeats, acknowledgements,
+ * releases). free: deletes, or only changes limits. grow: adds.
  */
 type Effect = "read" | "keep" | "free" | "grow";
 
-/** Complete by its type: a new operation does not compile before it has an effect. */
 const effects: { readonly [Name in OperationName]: Effect | ((input: CheckedInputOf<Name>, sql: Sql) => Effect) } = {
-  // A chat that lost its connection registers again before it can renew anything.
+  // A chat that lost its connection must register before it can renew anything.
   "chats.register": ({ chat }, sql) => (chatRows.findLiveness({ sql }, chat) ? "keep" : "grow"),
   "chats.heartbeat": "keep",
   "chats.list": "read",
@@ -93,7 +91,6 @@ export function effectOf<Name extends OperationName>(name: Name, input: CheckedI
   return typeof effect === "function" ? effect(input, sql) : effect;
 }
 
-/** Whether it is of those that are never held back by what else its token does. */
 export function keepsWork(name: OperationName): boolean {
   return effects[name] === "keep" || name === "chats.register";
 }

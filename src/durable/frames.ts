@@ -2,10 +2,10 @@ import { maxBatchSize, maxFrameChars } from "../contract/protocol.ts";
 import { toWire, type Refusal } from "../contract/errors.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 
-/** JSON-RPC 2.0 (jsonrpc.org/specification) as text frames; an array of requests is one frame, and one commit. Pure. */
+/** JSON-RPC 2.0 (jsonrpc.org/specification); an array is one frame and one commit. Pure. */
 
 export interface RpcRequest {
-  /** Null: a notification, which is not answered. */
+  /** A notification has null and is not answered. */
   readonly id: string | number | null;
   readonly method: string;
   readonly params: unknown;
@@ -14,11 +14,10 @@ export interface RpcRequest {
 export interface Frame {
   readonly requests: readonly (RpcRequest | null)[];
   readonly isBatch: boolean;
-  /** Of its text. */
   readonly chars: number;
 }
 
-/** Null stands for an element that is no request. */
+/** Null marks an element that is not a request. */
 export function readFrame(text: string | ArrayBuffer): Result<Frame, Refusal> {
   if (typeof text !== "string") return err({ code: "bad_input", message: "only text frames are taken" });
   if (text.length > maxFrameChars) {
@@ -49,7 +48,7 @@ function isId(id: unknown): id is string | number | null {
   return id === null || typeof id === "string" || typeof id === "number";
 }
 
-/** Codes of JSON-RPC for what it names itself; all else is -32000, and `data.code` tells. */
+/** JSON-RPC codes; every other refusal is -32000 with its code in `data.code`. */
 const rpcCodes: Partial<Record<Refusal["code"], number>> = {
   bad_input: -32_602,
   unknown_operation: -32_601,

@@ -24,13 +24,11 @@ interface OperationsOptions {
   readonly sockets: Sockets;
   readonly watches: Watches;
   readonly alarm: Alarm;
-  /** Of the storage, in bytes. */
   readonly size: () => number;
   readonly transactions: Transactions;
   readonly closeSocket: (socket: WebSocket, code: number, reason: string) => void;
 }
 
-/** Runs operations whose input and sender have been checked: those of the engine, and those that only this host has. */
 export class Operations {
   readonly #sql: Sql;
   readonly #sockets: Sockets;
@@ -50,7 +48,6 @@ export class Operations {
     this.#closeSocket = closeSocket;
   }
 
-  /** @param socket the connection that asks; null over HTTP */
   run(
     bearer: tokens.Bearer,
     { name, input }: OperationRequest,
@@ -60,7 +57,7 @@ export class Operations {
       checkScope(name, bearer.scope) ?? rejectForeignChat(socket, name, input) ?? this.checkStorage(name, input);
     if (refused) return err(refused);
     const actor = { machine: bearer.machine, isAdmin: bearer.scope === "admin" };
-    // The name decides the type of the input, which checkInput() has looked at; that it does TypeScript cannot follow.
+    // checkInput() has validated the input for this name; TypeScript cannot follow that.
     if (!isEngineOperation(name)) return this.#hostOperations[name](input as never, actor, socket);
     const result = this.#transactions.run((tx) => {
       const result = run(tx, actor, name, input as never);
@@ -73,7 +70,7 @@ export class Operations {
     return result;
   }
 
-  /** [DO27] What grows is refused where the storage is nearly used up; what keeps, ends and deletes goes on. */
+  /** [DO27] Refuses what grows when the storage is nearly full. */
   checkStorage<Name extends OperationName>(name: Name, input: CheckedInputOf<Name>): Refusal | null {
     if (!this.#transactions.isFull || effectOf(name, input, this.#sql) !== "grow") return null;
     return {
@@ -83,11 +80,10 @@ export class Operations {
     };
   }
 
-  /** Operations about connections, tokens and the alarm. */
   readonly #hostOperations: HostOperations = {
     "state.watch": (input, _actor, socket) => {
       const watched = socket ? this.#watches.watch(socket, input) : socketOnly("state.watch");
-      // The answer goes first, then what happened since.
+      // The answer precedes the changes since.
       if (watched.ok) this.#transactions.tell({ kind: "changes" });
       return watched;
     },

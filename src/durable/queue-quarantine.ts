@@ -3,11 +3,9 @@ import { migrate, type Migration } from "../shared/migrate.ts";
 import type { Env } from "./env.ts";
 import { StorageSql } from "./storage-sql.ts";
 
-/** What came over a queue and nobody can read. */
 export interface UnreadableMessage {
   readonly id: string;
   readonly queue: string;
-  /** As text, cut. */
   readonly body: string;
 }
 
@@ -15,7 +13,6 @@ export interface QuarantinedMessage extends UnreadableMessage {
   readonly ageMs: number;
 }
 
-/** Append only, like those of a workspace. */
 const migrations: readonly Migration[] = [
   {
     id: 1,
@@ -29,7 +26,7 @@ const migrations: readonly Migration[] = [
 const maxMessages = 100;
 const keepMs = 30 * 86_400_000;
 
-/** One for the whole deployment: such a message names no workspace that could keep it. The newest, for 30 days. */
+/** One for the whole deployment. Keeps the newest messages, for 30 days. */
 export class QueueQuarantine extends DurableObject<Env> {
   readonly #sql = new StorageSql(this.ctx.storage);
 
@@ -38,12 +35,11 @@ export class QueueQuarantine extends DurableObject<Env> {
     ctx.storage.transactionSync(() => migrate(this.#sql, this.now(), migrations));
   }
 
-  /** Epoch ms: the one place of the object that reads a clock. */
   protected now(): number {
     return Date.now();
   }
 
-  /** A message that comes again, since its acknowledgement was lost, is the same one. */
+  /** Deduplicates messages redelivered after a lost acknowledgement. */
   keep(messages: readonly UnreadableMessage[]): void {
     const now = this.now();
     this.ctx.storage.transactionSync(() => {
@@ -66,7 +62,6 @@ export class QueueQuarantine extends DurableObject<Env> {
     });
   }
 
-  /** The newest first. */
   list(): QuarantinedMessage[] {
     const now = this.now();
     return this.#sql

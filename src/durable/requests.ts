@@ -29,7 +29,6 @@ interface Admitted {
   readonly refused: Refusal | null;
 }
 
-/** Does what frames ask for, within the bounds of their token and of an answer. */
 export class Requests {
   readonly #options: RequestsOptions;
 
@@ -55,7 +54,7 @@ export class Requests {
     return { text: texts.length === 0 ? null : text, isFlooding };
   }
 
-  /** [DO25] Once the answers are long enough, what follows is not done. */
+  /** [DO25] Refuses the remaining requests once the answers are too long. */
   #answerAll(socket: WebSocket, bearer: Bearer, admitted: readonly Admitted[]): string[] {
     const texts: string[] = [];
     let chars = 0;
@@ -88,7 +87,6 @@ export class Requests {
     return id === null ? null : JSON.stringify(answer(id, result));
   }
 
-  /** One operation over HTTP. */
   runCall(bearer: Bearer, name: string, work: () => Result<unknown, Refusal>): Result<unknown, Refusal> {
     const { throttle, sql, transactions } = this.#options;
     const { settings, now } = transactions.tx();

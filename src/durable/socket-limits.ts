@@ -4,7 +4,6 @@ import type { Tx } from "../coordination/kernel/tx.ts";
 import type { Sockets } from "./sockets.ts";
 import type { Throttle } from "./throttle.ts";
 
-/** As so many operations it counts to open a socket. */
 const operationsPerSocket = 20;
 
 interface OpenOptions {
@@ -13,7 +12,7 @@ interface OpenOptions {
   readonly closeSocket: (socket: WebSocket, code: number, reason: string) => void;
 }
 
-/** [DO24] [DO26] What a token, and the workspace, has open is bounded; connections that may be dead make room first. */
+/** [DO24] [DO26] Closes silent connections before refusing. */
 export function checkCanOpen(
   { settings, now }: Tx,
   token: string,

@@ -11,16 +11,12 @@ import { notification, type RpcRequest } from "./frames.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Watches } from "./watches.ts";
 
-/**
- * The connections of one object: who is heard, and what they are told. Everything that is remembered stands in the sockets' own attachments,
- * which outlive a hibernation.
- */
+/** State lives in the sockets' attachments, which outlive a hibernation. */
 export class Sockets implements Presence {
   readonly #ctx: Pick<DurableObjectState, "getWebSockets" | "getWebSocketAutoResponseTimestamp">;
   readonly #sql: Sql;
   readonly #outgoing: Outgoing;
   readonly #watches: Watches;
-  /** Of the present event only: one operation asks for the same chat several times. */
   readonly #seen = new Map<string, number | null>();
 
   constructor(ctx: DurableObjectState, sql: Sql, outgoing: Outgoing, watches: Watches) {
@@ -30,7 +26,7 @@ export class Sockets implements Presence {
     this.#watches = watches;
   }
 
-  /** [DO2] The last ping, answered without waking the object, or the opening, over the chat's open connections. */
+  /** [DO2] Last auto-answered ping or opening over the chat's open connections. */
   lastSeen(chat: string): number | null {
     const cached = this.#seen.get(chat);
     if (cached !== undefined) return cached;
@@ -40,7 +36,6 @@ export class Sockets implements Presence {
     return last;
   }
 
-  /** A new event: nothing of the one before holds. */
   beginEvent(): void {
     this.#seen.clear();
   }
@@ -66,10 +61,7 @@ export class Sockets implements Presence {
     return this.#open(`chat:${chat}`).filter((socket) => boundChat(socket) !== null);
   }
 
-  /**
-   * [DO7] A connection that registers a chat is the chat's only one from now on; the others are closed. Over HTTP only those of an earlier
-   * process are.
-   */
+  /** [DO7] Closes the chat's other connections; over HTTP, only those of an earlier process. */
   bind(chat: string, incarnation: number, socket: WebSocket | null): void {
     for (const other of this.#listBound(chat)) {
       const isOver = socket !== null || attachmentOf(other)?.incarnation !== incarnation;
@@ -82,7 +74,7 @@ export class Sockets implements Presence {
     this.#seen.delete(chat);
   }
 
-  /** After a commit. What a closed connection misses it finds by asking. */
+  /** Runs after a commit. A closed connection finds what it missed by asking. */
   notify(hints: readonly Hint[]): void {
     if (hints.some(({ kind }) => kind === "changes")) this.notifyChanges();
     for (const hint of hints) {
@@ -107,7 +99,7 @@ export class Sockets implements Presence {
     for (const socket of this.#listBound(chat)) this.#outgoing.send(socket, text);
   }
 
-  /** [DO10] Not where the chat is back by now: it may have come back in the same event that saw it gone. */
+  /** [DO10] Skips a chat that came back in the same event. */
   #closeAllOf(chat: string): void {
     const status = chatRows.findLiveness({ sql: this.#sql }, chat)?.status ?? "offline";
     if (status !== "offline") return;
@@ -117,7 +109,6 @@ export class Sockets implements Presence {
     }
   }
 
-  /** The open connections that a token has opened. */
   listOfToken(id: string): WebSocket[] {
     return this.#open(`token:${id}`);
   }
@@ -127,7 +118,7 @@ export class Sockets implements Presence {
   }
 }
 
-/** [DO7] On a socket a chat can be registered only where the address has named it: so the runtime finds its connections. */
+/** [DO7] The runtime finds connections by the chat in their address. */
 export function rejectForeignChat(socket: WebSocket | null, name: string, input: unknown): Refusal | null {
   if (!socket || name !== "chats.register") return null;
   const { chat } = input as { chat: string };
@@ -135,7 +126,7 @@ export function rejectForeignChat(socket: WebSocket | null, name: string, input:
   return { code: "bad_input", message: `this connection was opened for another chat; open .../connect?chat=${chat}` };
 }
 
-/** Whether all that it does is undone with its transaction: it touches no connection. */
+/** Whether a rollback undoes everything: the operation touches no connection. */
 export function canRollBack(request: RpcRequest | null): boolean {
   return request === null || (request.method !== "chats.register" && isEngineOperation(request.method));
 }
@@ -144,13 +135,12 @@ export function socketOnly(name: string): Result<never, Refusal> {
   return err({ code: "bad_input", message: `${name} concerns a connection: use it over a socket` });
 }
 
-/** The chat that a connection stands for. */
 function boundChat(socket: WebSocket): string | null {
   const attachment = attachmentOf(socket);
   return attachment && attachment.incarnation !== null ? attachment.chat : null;
 }
 
-/** [DO7] [DO8] It stands for its chat no more: its end, which is told later, means nothing. */
+/** [DO7] [DO8] The close of this socket must have no effect on the chat. */
 export function unbind(socket: WebSocket): void {
   const attachment = attachmentOf(socket);
   if (attachment) attach(socket, { ...attachment, incarnation: null });

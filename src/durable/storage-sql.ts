@@ -1,9 +1,9 @@
 import type { Sql, SqlValue } from "../shared/sql.ts";
 
-/** The object's SQLite as the engine sees it. Cursors never live over an await: all rows are read at once. */
+/** Reads all rows at once, since a cursor must not live across an await. */
 export class StorageSql implements Sql {
   readonly #sql: SqlStorage;
-  /** Rows and index entries, also those of transactions that were undone. */
+  /** Rows and index entries, including those of rolled-back transactions. */
   #written = 0;
   #asked = 0;
 
@@ -13,7 +13,7 @@ export class StorageSql implements Sql {
 
   all<Row>(query: string, ...values: SqlValue[]): Row[] {
     const cursor = this.#sql.exec(query, ...values);
-    // The row type is the caller's promise about its own SQL; nothing can check it here.
+    // The row type is the caller's promise about its SQL; nothing can check it here.
     const rows = cursor.toArray() as Row[];
     this.#written += cursor.rowsWritten;
     return rows;
@@ -25,14 +25,12 @@ export class StorageSql implements Sql {
     return rowsWritten;
   }
 
-  /** Whether anything was written since it was last asked. */
   hasWritten(): boolean {
     const has = this.#written > this.#asked;
     this.#asked = this.#written;
     return has;
   }
 
-  /** Rows and index entries since the start. */
   get written(): number {
     return this.#written;
   }

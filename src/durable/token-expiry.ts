@@ -2,7 +2,7 @@ import * as tokens from "../coordination/workspace/tokens.ts";
 import type { Sql } from "../shared/sql.ts";
 import { attachmentOf } from "./attachments.ts";
 
-/** [DO21] When the tokens of open connections expire: nobody asks by a token that is over, so the object looks by itself. */
+/** [DO21] Tracks expiry for open connections, whose clients may never ask. */
 export class TokenExpiry {
   readonly #sql: Sql;
   #next: number | null = null;
@@ -11,7 +11,7 @@ export class TokenExpiry {
     this.#sql = sql;
   }
 
-  /** Epoch ms; null: none of them expires. It may be of a connection that is closed by now. */
+  /** Epoch ms; null: none expires. May belong to a closed connection. */
   get next(): number | null {
     return this.#next;
   }
@@ -24,7 +24,6 @@ export class TokenExpiry {
     return this.#next !== null && this.#next <= now;
   }
 
-  /** Looks anew. @returns the connections whose token is not good any more */
   listExpired(open: readonly WebSocket[], now: number): WebSocket[] {
     const ids = new Set(open.map(tokenOf));
     const valid = tokens.findValid({ sql: this.#sql, now }, [...ids]);

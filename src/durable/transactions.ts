@@ -4,10 +4,9 @@ import type { Hint, Memory, Presence, Tx } from "../coordination/kernel/tx.ts";
 import { err, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 
-/** What a refusal inside of a transaction is thrown as, so that the runtime undoes it. */
+/** Thrown for a refusal, so that the runtime rolls the transaction back. */
 export const rollbackSignal = Symbol("undoing");
 
-/** The transactions of one object, and what they have to tell when they are over. */
 export class Transactions {
   readonly #storage: Pick<DurableObjectStorage, "transactionSync">;
   readonly #sql: Sql;
@@ -15,10 +14,8 @@ export class Transactions {
   readonly #now: () => number;
   readonly #size: () => number;
   #hints: Hint[] = [];
-  /** Read once for each event: within one nothing else can change them. */
   #facts: meta.WorkspaceFacts | null = null;
   #isFull: boolean | null = null;
-  /** Of what runs together; null: each by itself. */
   #memory: Memory | null = null;
 
   /** @param size of the storage, in bytes */
@@ -30,13 +27,12 @@ export class Transactions {
     this.#size = size;
   }
 
-  /** A new event, or settings that have changed: nothing that was read before holds. */
   beginEvent(): void {
     this.#facts = null;
     this.#isFull = null;
   }
 
-  /** [DO27] Measured once for each event: what a single one can add is far below what is left free. */
+  /** [DO27] Measured once per event: one event adds far less than the free reserve. */
   get isFull(): boolean {
     return this.tx().isFull === true;
   }
@@ -51,7 +47,7 @@ export class Transactions {
     return hints;
   }
 
-  /** One transaction; undone, with what it had to tell, when it refuses or throws. */
+  /** Runs one transaction; a refusal or an exception rolls it back with its hints. */
   run<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
     if (this.#memory) return this.#runPart(work);
     let refused: Result<never, Refusal> | null = null;
@@ -70,8 +66,8 @@ export class Transactions {
   }
 
   /**
-   * Many of them as one, while all goes well, which costs a third less. Once one refuses or fails all are done again, each by itself, so that
-   * only what that one has written is undone. `work` must touch nothing beside the storage.
+   * Runs several transactions as one, which costs a third less; if one refuses or throws, repeats
+   * all separately. `work` must touch only the storage.
    */
   together<T>(work: () => T): T {
     this.#memory = { totals: null, livenessRows: new Map(), performances: new Map() };
@@ -92,7 +88,7 @@ export class Transactions {
     try {
       result = work(this.tx());
     } catch {
-      // It is thrown again, and told of, when it is done by itself.
+      // Rethrown (and logged) when the request is retried on its own.
       throw rollbackSignal;
     }
     if (!result.ok) throw rollbackSignal;
@@ -111,7 +107,6 @@ export class Transactions {
     return otherwise();
   }
 
-  /** Inside of a transaction, or to look only. */
   tx(): Tx {
     const sql = this.#sql;
     const facts = (this.#facts ??= meta.readFacts(sql));
@@ -128,7 +123,6 @@ export class Transactions {
   }
 }
 
-/** From so many bytes on nothing that grows is accepted: what keeps and deletes has to be written, too. */
 function fullThreshold(maxBytes: number): number {
   return maxBytes * 0.8;
 }

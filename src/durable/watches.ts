@@ -16,38 +16,31 @@ import {
 import { notification } from "./frames.ts";
 import type { Outgoing } from "./outgoing.ts";
 
-/** Changes that a client may be behind in taking in before its watch stalls. */
+/** Changes that a client may be behind before its watch stalls. */
 const maxBehind = 1_000;
-/** Changes in one frame. */
 const changesPerFrame = 200;
-/** Characters of changes that one connection may have unacknowledged: more follow when it has taken them in. */
+/** Unacknowledged characters of changes per connection. */
 const maxUnackedChars = 2_000_000;
-/** Revisions that stored positions of watches may lag behind: after a start they are compared again. */
+/** Revisions that stored positions may lag behind; they are compared again after a start. */
 const maxLag = 256;
 
-/** What may be sent to the connections of a token without being asked. */
 interface PushBudget {
   readonly isSpent: (token: string) => boolean;
   readonly charge: (token: string, chars: number) => void;
 }
 
-/** A connection with watches. */
 interface Watcher {
   readonly socket: WebSocket;
   readonly attachment: Attachment;
 }
 
-/**
- * [DO5] [DO14] The watches of an object's connections. A change is read once, and compared with all of their prefixes in memory; an attachment is
- * stored when something was sent over its connection, or when its positions have fallen far behind.
- */
+/** [DO5] [DO14] Stores an attachment after a send, or when its positions lag far behind. */
 export class Watches {
   readonly #sql: Sql;
   readonly #outgoing: Outgoing;
   readonly #budget: PushBudget;
-  /** Positions were stored at this revision; null: not known since the start. */
+  /** Revision at which positions were stored; null: unknown since the start. */
   #storedAt: number | null = null;
-  /** The newest revision that watches were compared with since the start. */
   #newest = 0;
 
   constructor(sql: Sql, outgoing: Outgoing, budget: PushBudget) {
@@ -86,18 +79,15 @@ export class Watches {
     return { isRemoved: true };
   }
 
-  /** The client has taken in what was sent: more may follow. */
   taken(socket: WebSocket, id: unknown, revision: unknown): void {
     const attachment = attachmentOf(socket);
     const watch = attachment?.watches.find((one) => one.id === id);
     if (!attachment || !watch || typeof revision !== "number" || !acknowledge(watch, revision)) return;
     const newest = changes.readTotals(this.#sql).revision;
-    // What one watch has taken in makes room for all of the connection.
     for (const one of attachment.watches) if (one.sent < newest) this.#follow({ socket, attachment }, one);
     attach(socket, attachment);
   }
 
-  /** Sends what is new to all watches of these connections. */
   notify(sockets: readonly WebSocket[]): void {
     const watchers = sockets.flatMap((socket): Watcher[] => {
       const attachment = attachmentOf(socket);
@@ -116,14 +106,14 @@ export class Watches {
 
   #store(watchers: readonly Watcher[], sentTo: ReadonlySet<Watcher>, newest: number): void {
     const storedAt = (this.#storedAt ??= newest);
-    // Positions below what is kept would be lost, though nothing was missed.
+    // Positions below the compaction floor would be lost although nothing was missed.
     const isLagging =
       newest - storedAt >= maxLag || (newest > storedAt && changes.compactionFloor(this.#sql) > storedAt);
     for (const { socket, attachment } of isLagging ? watchers : sentTo) attach(socket, attachment);
     if (isLagging) this.#storedAt = newest;
   }
 
-  /** There are new changes, and these have not yet taken in what they have. */
+  /** Stalls watches that are far behind when new changes arrive. */
   #stallSlow(watchers: readonly Watcher[], newest: number, sentTo: Set<Watcher>): void {
     for (const watcher of watchers) {
       for (const watch of watcher.attachment.watches) {
@@ -146,10 +136,8 @@ export class Watches {
     }
   }
 
-  /** @returns whether anything was sent */
   #follow(watcher: Watcher, watch: Watch, batch: changes.ChangeBatch | null = null): boolean {
     let isSent = false;
-    // What is left follows when the client has taken in what it has.
     for (let isMore = true; isMore && !isWaiting(watch, isFull(watcher));) {
       const pulled = this.#next(watch, batch);
       const isSending = pulled.ok && pulled.value.changes.length > 0;
@@ -187,7 +175,7 @@ export class Watches {
   }
 }
 
-/** Where those stand that have not been sent everything; null: all wait for their clients. */
+/** Oldest position that can continue; null: all wait for their clients. */
 function oldestPosition(watchers: readonly Watcher[]): number | null {
   let minSent: number | null = null;
   for (const watcher of watchers) {
@@ -199,7 +187,6 @@ function oldestPosition(watchers: readonly Watcher[]): number | null {
   return minSent;
 }
 
-/** Nothing more is sent before its client has taken in what it has, or asks anew. */
 function isWaiting({ isStalled, told, taken }: Watch, isBlocked: boolean): boolean {
   return isStalled || isBlocked || told - taken >= maxBehind;
 }
@@ -210,7 +197,6 @@ function isFull({ attachment }: Watcher): boolean {
   return chars >= maxUnackedChars;
 }
 
-/** @returns whether that was new */
 function acknowledge(watch: Watch, revision: number): boolean {
   const isAll = revision >= watch.told;
   const taken = isAll ? watch.sent : Math.max(watch.taken, revision);
@@ -220,7 +206,7 @@ function acknowledge(watch: Watch, revision: number): boolean {
   return isNew;
 }
 
-/** Nothing up to there was for this watch: who has taken in the last frame has nothing to take in. */
+/** Advances without a frame; a client that has acknowledged the last frame is up to date. */
 function skipTo(watch: Watch, revision: number): void {
   if (watch.taken >= watch.told) watch.taken = revision;
   watch.sent = revision;

@@ -9,7 +9,7 @@ import { isMissing, readText, refusal, type ClientRefusal } from "./client-files
 import type { FileEdit, Plan } from "./plan.ts";
 
 export interface ApplyResult {
-  /** Where the files as they were are kept; null when there was nothing to change. */
+  /** Folder with the original files; null when there was nothing to change. */
   readonly backup: string | null;
   readonly changed: readonly string[];
 }
@@ -17,14 +17,10 @@ export interface ApplyResult {
 export interface ApplyContext {
   /** Epoch milliseconds; names the backup. */
   readonly now: number;
-  /** Folder of the backups of clients' settings. */
   readonly backups: string;
 }
 
-/**
- * [IN8] [IN9] Carries a plan out: all of its edits or none. Refuses when a file is no longer as it was when the plan was made;
- * an edit that fails takes back those before it.
- */
+/** [IN8] [IN9] Carries out all edits of a plan or none; refuses a file changed since the plan. */
 export function apply(plan: Plan, { now, backups }: ApplyContext): Result<ApplyResult, ClientRefusal> {
   if (plan.edits.length === 0) return ok({ backup: null, changed: [] });
   for (const edit of plan.edits) {
@@ -81,7 +77,6 @@ function exists(path: string): boolean {
   }
 }
 
-/** What went wrong, or null. A link stays one: the file that it leads to is changed. */
 function applyEdit(edit: FileEdit): ClientRefusal | null {
   const { path, before, after } = edit;
   let changed: ClientRefusal | null = null;
@@ -104,7 +99,7 @@ function applyEdit(edit: FileEdit): ClientRefusal | null {
   }
 }
 
-/** The backup stays only while it is needed: one of a plan that was never carried out would mislead a later uninstall. */
+/** Deletes the backup after a complete rollback: it would mislead a later uninstall. */
 function rollBack(applied: readonly FileEdit[], failure: ClientRefusal, backup: string): ClientRefusal {
   const rollbackProblems = applied
     .toReversed()

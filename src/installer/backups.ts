@@ -17,9 +17,9 @@ interface Manifest {
   readonly at: number;
   readonly files: readonly {
     readonly path: string;
-    /** The copy in this folder and the SHA-256 of its text; null: the file was not there before. */
+    /** Copy in this folder and the SHA-256 of its text; null when there was no file. */
     readonly before: { readonly copy: string; readonly hash: string } | null;
-    /** SHA-256 of the text that was put in its place; null: it was deleted. */
+    /** SHA-256 of the new text; null when the file was deleted. */
     readonly after: string | null;
   }[];
 }
@@ -27,11 +27,9 @@ interface Manifest {
 export interface BackupFile {
   readonly path: string;
   readonly after: string | null;
-  /** The text before the change; null: there was no file. */
   readonly before: string | null;
 }
 
-/** One applied plan. */
 export interface Backup {
   readonly folder: string;
   readonly action: Plan["action"];
@@ -43,7 +41,7 @@ export function hashOf(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-/** [IN8] Copies what the plan will change, before it changes; only the user can read it. Returns the folder. */
+/** [IN8] Copies the files that the plan will change, readable by the user only. */
 export function create(backups: string, plan: Plan, now: number): string {
   const folder = newFolder(backups, now);
   const files = plan.edits.map(({ path, before, after }, index) => {
@@ -60,7 +58,7 @@ export function create(backups: string, plan: Plan, now: number): string {
   return folder;
 }
 
-/** Names sort by time; two plans of one millisecond get a number each. */
+/** Names sort by time; plans of the same millisecond are numbered. */
 function newFolder(backups: string, now: number): string {
   createPrivateFolder(backups);
   const time = new Date(now).toISOString().replaceAll(":", "-");
@@ -76,10 +74,7 @@ function newFolder(backups: string, now: number): string {
   }
 }
 
-/**
- * All backups, oldest first. A folder without a sound manifest is passed over, its plan was never carried out; so is a file
- * whose copy is gone or damaged.
- */
+/** Lists backups, oldest first; skips unsound manifests and missing or damaged copies. */
 export function list(backups: string): Backup[] {
   return listNames(backups)
     .toSorted()
@@ -114,7 +109,6 @@ function readManifest(folder: string): Manifest | null {
   if (!text.ok || text.value === null) return null;
   try {
     const value: unknown = JSON.parse(text.value);
-    // SHIM's own file, written whole or not at all.
     return isRecord(value) && value["version"] === 1 ? (value as unknown as Manifest) : null;
   } catch {
     return null;

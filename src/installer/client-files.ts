@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { codeOf, messageOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 
-/** Why a client's settings were left alone. `message` is for people and says what to do. */
+/** Refusal to edit a client's settings. `message` is for people and says what to do. */
 export interface ClientRefusal {
   readonly code: "config_unreadable" | "config_unsound" | "name_taken" | "config_changed" | "write_failed";
   readonly path: string;
@@ -11,7 +11,7 @@ export interface ClientRefusal {
 
 export type ReadText = (path: string) => Result<string | null, ClientRefusal>;
 
-/** The file's text, byte order mark included, so that encoding it again gives the same bytes; null when it is not there. */
+/** Keeps the byte order mark, so that encoding the text again gives the same bytes. */
 export function readText(path: string): Result<string | null, ClientRefusal> {
   let bytes: Buffer;
   try {
@@ -33,7 +33,7 @@ export function refusal(code: ClientRefusal["code"], path: string, message: stri
   return { code, path, message: `${path} ${message}` };
 }
 
-/** ENOENT; ENOTDIR: a file stands where a folder of the path should be, so there is no such file either. */
+/** ENOTDIR: a file has the name of one of the path's folders, so the path does not exist. */
 export function isMissing(error: unknown): boolean {
   const code = codeOf(error);
   return code === "ENOENT" || code === "ENOTDIR";

@@ -19,36 +19,28 @@ import { isRecord } from "./entries.ts";
 import type { Launch } from "../platform/launch.ts";
 import type { Machine } from "./targets.ts";
 
-/** The link in the user's folder of programs that makes `shim` a command. */
 export interface LinkPlan {
   readonly action: "create" | "remove";
   readonly path: string;
-  /** The launcher that the link leads to. */
   readonly target: string;
-  /** Whether the user's PATH has the folder of the link. */
   readonly isOnPath: boolean;
 }
 
-/** What `init` has made, so that `uninstall` removes that and nothing else. Stored. Add fields as optional. */
+/** Stored, so that `uninstall` removes only what `init` made. Add fields as optional. */
 interface LinkRecord {
   readonly path: string;
   readonly target: string;
-  /** Folders that were made for the link, outermost first. */
+  /** Folders created for the link, outermost first. */
   readonly folders: readonly string[];
 }
 
 export interface LinkContext {
   readonly machine: Machine;
   readonly launch: Launch;
-  /** File of the {@link LinkRecord}. */
   readonly record: string;
 }
 
-/**
- * [IN16] [IN17] The link that makes `shim` a command, or why none is made.
- *
- * @returns null: nothing to do; an error names the foreign program that keeps the name
- */
+/** [IN16] [IN17] Returns null for nothing to do; an error names the foreign program. */
 export function planLink({ machine, launch, record }: LinkContext): Result<LinkPlan | null, string> {
   if (machine.platform === "win32") return ok(null);
   const path = join(machine.homedir, ".local", "bin", "shim");
@@ -60,14 +52,13 @@ export function planLink({ machine, launch, record }: LinkContext): Result<LinkP
   return ok({ action: "create", path, target: launch.script, isOnPath: folders.includes(dirname(path)) });
 }
 
-/** [IN18] The link that `init` made, as long as it still leads where it was made to lead. */
+/** [IN18] Plans the removal of the link that `init` made, if its target is unchanged. */
 export function planLinkRemoval({ record }: LinkContext): LinkPlan | null {
   const linkRecord = readRecord(record);
   if (linkRecord === null || linkTarget(linkRecord.path) !== linkRecord.target) return null;
   return { action: "remove", path: linkRecord.path, target: linkRecord.target, isOnPath: false };
 }
 
-/** @returns why it could not be done */
 export function applyLink(plan: LinkPlan, record: string): string | null {
   try {
     if (plan.action === "create") createLink(plan, record);
@@ -84,7 +75,7 @@ function createLink({ path, target }: LinkPlan, record: string): void {
   mkdirSync(dirname(record), { recursive: true, mode: 0o700 });
   const earlier = readRecord(record)?.folders ?? [];
   const linkRecord: LinkRecord = { path, target, folders: [...new Set([...earlier, ...folders])] };
-  // Before the link: a link without a record would never be removed.
+  // Record first: a link without a record would never be removed.
   writeAtomically(record, `${JSON.stringify(linkRecord)}\n`);
   const temporary = join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
   rmSync(temporary, { force: true });
@@ -103,7 +94,7 @@ function removeIfEmpty(folder: string): void {
   try {
     rmdirSync(folder);
   } catch {
-    // Something else lives there by now.
+    // Something else has been put there since.
   }
 }
 
@@ -112,7 +103,6 @@ function missingFolders(folder: string): string[] {
   return [...missingFolders(dirname(folder)), folder];
 }
 
-/** A link of SHIM's whose copy was moved or deleted since. */
 function isStaleLink(path: string, record: string): boolean {
   const target = linkTarget(path);
   if (target === null || realPath(path) !== null) return false;
@@ -132,7 +122,6 @@ function statLink(path: string): Stats | null {
   }
 }
 
-/** What a symbolic link holds; null: there is none, or the file is no link. */
 function linkTarget(path: string): string | null {
   return statLink(path)?.isSymbolicLink() === true ? readlinkSync(path) : null;
 }
@@ -140,7 +129,6 @@ function linkTarget(path: string): string | null {
 function readRecord(path: string): LinkRecord | null {
   try {
     const value: unknown = JSON.parse(readFileSync(path, "utf8"));
-    // SHIM's own file, written whole or not at all.
     return isRecord(value) && typeof value["path"] === "string" ? (value as unknown as LinkRecord) : null;
   } catch {
     return null;

@@ -2,11 +2,11 @@ import type { HookEvent } from "../contract/hook-input.ts";
 import { hookTool } from "../contract/hook-tool.ts";
 import { plainWord, shellWord, type Launch } from "../platform/launch.ts";
 
-/** What SHIM writes into a client's settings, and how it knows its own again after the clone moved. Pure. */
+/** SHIM's entries in a client's settings, and their recognition after the clone moved. Pure. */
 
 export const serverName = "shim";
 
-/** Seconds, as Claude Code counts a hook's timeout. Starting reads the store and composes the brief. */
+/** Seconds, as Claude Code counts. SessionStart reads the store and writes the brief. */
 export function hookTimeout(event: HookEvent): number {
   return event === "SessionStart" ? 15 : 10;
 }
@@ -15,15 +15,15 @@ export function serverCommand(launch: Launch): { command: string; args: string[]
   return { command: launch.node, args: [launch.script, "mcp"] };
 }
 
-/** Exec form: no shell takes part, so no path needs quoting and Windows behaves as the others. */
+/** Exec form: without a shell no path needs quoting, and Windows behaves like the others. */
 export function hookCommand(launch: Launch, event: HookEvent): { command: string; args: string[] } {
   return { command: launch.node, args: [launch.hookScript, event] };
 }
 
 /**
- * The status line is one string for a shell. On Windows that is Git Bash or PowerShell, whichever is there, so the text must
- * mean the same to both: slashes, and a node with blanks in its path is started from its folder, since PowerShell takes a
- * quoted word at the start for a value. Null: a path that cannot be written for both.
+ * On Windows the shell is Git Bash or PowerShell, so the text must mean the same to both: it uses
+ * slashes, and starts a node whose path has blanks from its folder, since PowerShell reads a
+ * leading quoted word as a value. Returns null for a path that cannot be written for both.
  */
 export function statusLineCommand(launch: Launch, platform: NodeJS.Platform): string | null {
   if (platform !== "win32") return `${shellWord(launch.node)} ${shellWord(launch.script)} statusline`;
@@ -42,7 +42,6 @@ function windowsWord(text: string): string | null {
   return /["$`]/.test(text) ? null : `"${text}"`;
 }
 
-/** A command and its arguments as a client's settings hold them. */
 export interface Command {
   readonly command: string;
   readonly args: readonly string[];
@@ -59,7 +58,6 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** shim.mjs in any folder, the installed `shim` and its Windows wrappers, the package's name for npx. */
 const program = /(^|[\\/])(shim(\.mjs|\.cmd|\.exe)?|shim-mcp(@[^\\/]*)?)$/;
 const hookProgram = /(^|[\\/])(dist[\\/]hook|shim-hook)\.[cm]?js$/;
 const node = /(^|[\\/])node[^\\/]*$/;
@@ -69,7 +67,6 @@ export function isOurServer(value: unknown): boolean {
   return found !== null && found.args.at(-1) === "mcp" && programIndex(found) >= 0;
 }
 
-/** One handler under an event: the hook's own script with the event as its argument, or `shim hook <event>`. */
 export function isOurHook(value: unknown, event: string): boolean {
   if (isHookToolHandler(value)) return true;
   const found = parseCommand(value);
@@ -80,7 +77,6 @@ export function isOurHook(value: unknown, event: string): boolean {
   return found.args.at(-2) === "hook" && programIndex(found) >= 0;
 }
 
-/** A handler that delivers the event to SHIM's MCP server, whatever the server is called. */
 export function isHookToolHandler(value: unknown): boolean {
   return isRecord(value) && value["type"] === "mcp_tool" && value["tool"] === hookTool;
 }
@@ -99,7 +95,7 @@ function programIndex({ command, args }: Command): number {
   return [command, ...args].findIndex((word) => program.test(word));
 }
 
-/** The script that an entry of ours starts; null where a bare name is looked up on the PATH. */
+/** Returns the script that an entry starts; null where a bare name is resolved through PATH. */
 export function findScript(value: unknown): string | null {
   const found = parseCommand(value);
   return found?.args.find((arg) => /[\\/][^\\/]*\.[cm]?js$/.test(arg)) ?? null;

@@ -12,10 +12,8 @@ import { pathOf, type ClientTarget } from "./targets.ts";
 export interface Finding {
   readonly severity: "ok" | "warning" | "error";
   readonly client: ClientTarget["client"];
-  /** Stable name of the finding, for programs. */
   readonly code: FindingCode;
   readonly text: string;
-  /** What to do; null where nothing is to be done. */
   readonly fix: string | null;
 }
 
@@ -38,17 +36,13 @@ type FindingCode =
   | "todo_tools_off"
   | "plugin_not_built";
 
-/** What the doctor lets `inspect` see of the machine. */
 export interface InspectContext {
   readonly read: ReadText;
   readonly exists: (path: string) => boolean;
-  /** `v24.1.0`, or null when it does not run. */
   readonly nodeVersion: (node: string) => string | null;
-  /** The oldest Node that SHIM runs on. */
   readonly minNodeVersion: readonly [major: number, minor: number];
-  /** What `shim init` would write now. */
   readonly launch: Launch;
-  /** What `claude --version` prints; null: it cannot be asked. */
+  /** Output of `claude --version`; null when it cannot be run. */
   readonly claudeVersion: string | null;
 }
 
@@ -59,7 +53,7 @@ interface ClientSettingsTexts {
   readonly settings: string;
 }
 
-/** [IN12] [IN13] Whether and how SHIM stands in a client, and what is wrong with it. Reads only. */
+/** [IN12] [IN13] Reads only. */
 export function inspect(target: ClientTarget, context: InspectContext): Finding[] {
   const findings: Finding[] = [];
   const add: AddFinding = (severity, code, text, fix) =>
@@ -101,7 +95,6 @@ function readSound(target: ClientTarget, path: string, { read }: InspectContext,
   return text;
 }
 
-/** Those that are switched on for all projects, with their folder where it is known. */
 function listPlugins(target: ClientTarget, context: InspectContext, texts: ClientSettingsTexts): InstalledPlugin[] {
   const { pluginsFolder, platform } = target;
   if (pluginsFolder === null) return [];
@@ -162,7 +155,7 @@ function checkComplete(
   else checkDelivery(delivery, texts, add);
 }
 
-/** [IN21] How tool events reach SHIM. */
+/** [IN21] */
 function checkDelivery({ server, version }: settings.HookDelivery, texts: ClientSettingsTexts, add: AddFinding): void {
   const groups = JSON.stringify(json.valueAt(texts.settings, ["hooks", "PreToolUse"]) ?? []);
   const isTool = groups.includes(`"tool":"${hookTool}"`);
@@ -187,7 +180,7 @@ function checkDoubled(texts: ClientSettingsTexts, plugins: readonly InstalledPlu
   for (const plugin of plugins) add("warning", "doubled", doubledText(plugin), doubledFix(plugin));
 }
 
-/** Hooks of the MCP server have a group for each matcher; what is there several times is a process hook, or stands beside one. */
+/** MCP hooks have one group for each matcher; a process hook beside them is one too many. */
 function isDoubled(text: string, event: string): boolean {
   const handlers = settings
     .ourHooks(text, event)
@@ -207,7 +200,6 @@ function doubledFix({ key, project }: InstalledPlugin): string {
   return `Keep one. The plugin: run \`shim init\` again, which then leaves the rest to it. Or without it: ${withoutPlugin}.`;
 }
 
-/** Scripts and Nodes that SHIM's entries name, each looked at once. */
 function checkCommands(texts: ClientSettingsTexts, context: InspectContext, add: AddFinding): void {
   const servers = settings.ourServers(texts.servers).map((name) => json.valueAt(texts.servers, ["mcpServers", name]));
   const hooks = hookEvents.flatMap((event) =>

@@ -1,8 +1,5 @@
 import type { Edit, Node } from "jsonc-parser";
 
-/** Where an added item goes and what a removed one takes along, so that layout and comments around it stay as they are. */
-
-/** How the document is written. */
 interface JsonStyle {
   readonly unit: string;
   readonly eol: string;
@@ -27,7 +24,6 @@ export function replacement(body: string, node: Node, value: unknown): Edit {
   return { offset: node.offset, length: node.length, content };
 }
 
-/** Adds at the end of an object (`key`) or array (`key` null). */
 export function addition(body: string, container: Node, key: string | null, value: unknown): Edit[] {
   const style = detectStyle(body);
   const name = key === null ? "" : `${JSON.stringify(key)}:${style.isMultiLine ? " " : ""}`;
@@ -38,7 +34,6 @@ export function addition(body: string, container: Node, key: string | null, valu
   const tail = tailOf(body, endOf(last));
   const inline = style.isMultiLine ? " " : "";
   const separator = layout.hasOwnLines || tail.endsInLineComment ? style.eol + layout.indent : inline;
-  // A comma at the end, where the user writes one, stays the habit.
   if (tail.comma !== null) return [{ offset: tail.end, length: 0, content: `${separator}${text},` }];
   return [
     { offset: endOf(last), length: 0, content: "," },
@@ -46,7 +41,6 @@ export function addition(body: string, container: Node, key: string | null, valu
   ];
 }
 
-/** Whether the items of a container that has some stand on lines of their own, and how far in. */
 function detectLayout(body: string, container: Node, style: JsonStyle): { hasOwnLines: boolean; indent: string } {
   const first = childrenOf(container)[0] ?? container;
   const hasOwnLines = body.slice(container.offset, first.offset).includes("\n");
@@ -66,7 +60,6 @@ function firstItem(body: string, container: Node, style: JsonStyle, text: (inden
   return [{ offset, length: close - offset, content: before + text(outer + style.unit) + after }];
 }
 
-/** Takes out a property or an element: with its comma, and with its line where it stands alone on it. */
 export function removal(body: string, value: Node): Edit[] {
   const item = value.parent?.type === "property" ? value.parent : value;
   const container = item.parent;
@@ -87,7 +80,6 @@ function deleteRange(start: number, end: number): Edit {
   return { offset: start, length: end - start, content: "" };
 }
 
-/** The only item, and no comment beside it. */
 function isAlone(body: string, item: Node, container: Node): boolean {
   if (childrenOf(container).length > 1) return false;
   const separators = body.slice(container.offset + 1, item.offset) + body.slice(endOf(item), endOf(container) - 1);
@@ -100,7 +92,6 @@ function commaBefore(body: string, item: Node, container: Node): number | null {
   return previous ? tailOf(body, endOf(previous)).comma : null;
 }
 
-/** The item with the blanks that belong to it: its line from the end of the line before, or those up to its neighbour. */
 function rangeOf(body: string, start: number, end: number, hasComma: boolean): Edit {
   const lineStart = start - (/[ \t]*$/.exec(body.slice(0, start)) ?? [""])[0].length;
   const blanksEnd = end + (/^[ \t]*/.exec(body.slice(end)) ?? [""])[0].length;
@@ -111,9 +102,7 @@ function rangeOf(body: string, start: number, end: number, hasComma: boolean): E
 }
 
 interface ItemTail {
-  /** Where the comma after the item stands. */
   readonly comma: number | null;
-  /** Behind the item, its comma and the comments on the same line. */
   readonly end: number;
   readonly endsInLineComment: boolean;
 }
@@ -139,7 +128,6 @@ function endOf(node: Node): number {
   return node.offset + node.length;
 }
 
-/** The blanks at the start of the line. */
 function indentAt(body: string, offset: number): string {
   const lineStart = body.lastIndexOf("\n", offset - 1) + 1;
   return (/^[ \t]*/.exec(body.slice(lineStart)) ?? [""])[0];

@@ -3,9 +3,9 @@ import type { Edit, Node, ParseError } from "jsonc-parser";
 import { addition, detectEol, removal, replacement } from "./json-layout.ts";
 
 /**
- * Edits of JSON and JSONC texts that leave every other byte alone: comments, order, indentation, line ends, a byte order
- * mark. `modify` of jsonc-parser is not used: it drops comments beside what it removes and re-indents the lines it touches.
- * `problemIn` must have answered null for a text before it is edited; a blank text counts as an empty object.
+ * Edits of JSON(C) texts that leave every other byte alone. `modify` of jsonc-parser is not used:
+ * it drops comments beside what it removes and re-indents the lines it touches. `findProblem` must
+ * have returned null for a text before it is edited; a blank text counts as an empty object.
  */
 
 export type JsonPath = readonly (string | number)[];
@@ -13,7 +13,7 @@ export type JsonPath = readonly (string | number)[];
 const bom = "\uFEFF";
 const blank = /^[ \t\r\n]*$/;
 
-/** What keeps the text from being edited, for a person, with line and column; null when it is a sound JSON(C) object. */
+/** Returns the problem for a person, with line and column; null for a sound JSON(C) object. */
 export function findProblem(text: string): string | null {
   const body = withoutBom(text);
   if (blank.test(body)) return null;
@@ -29,7 +29,6 @@ export function findProblem(text: string): string | null {
   );
 }
 
-/** False where comments or trailing commas stand that a strict reader refuses. */
 export function isStrict(text: string): boolean {
   const body = withoutBom(text);
   try {
@@ -40,13 +39,12 @@ export function isStrict(text: string): boolean {
   }
 }
 
-/** The value at the path; undefined when there is none. */
 export function valueAt(text: string, path: JsonPath): unknown {
   const node = nodeAt(withoutBom(text), path);
   return node && (getNodeValue(node) as unknown);
 }
 
-/** True for `{}` or `[]` without a comment in it or before it. */
+/** Returns true for `{}` or `[]` without a comment in it or before it. */
 export function isEmptyAt(text: string, path: JsonPath): boolean {
   const body = withoutBom(text);
   const value = nodeAt(body, path);
@@ -56,7 +54,6 @@ export function isEmptyAt(text: string, path: JsonPath): boolean {
   return /^("([^"\\]|\\.)*"\s*:\s*)?(\{\s*\}|\[\s*\])$/.test(source);
 }
 
-/** Replaces the value at the path, or adds it at the end of its object; objects missing on the way are made. */
 export function set(text: string, path: JsonPath, value: unknown): string {
   return edit(text, (body) => {
     const node = nodeAt(body, path);
@@ -64,7 +61,6 @@ export function set(text: string, path: JsonPath, value: unknown): string {
   });
 }
 
-/** Adds the value at the end of the array at the path; what is missing on the way is made. */
 export function append(text: string, path: JsonPath, value: unknown): string {
   return edit(text, (body) => {
     const array = nodeAt(body, path);
@@ -72,7 +68,6 @@ export function append(text: string, path: JsonPath, value: unknown): string {
   });
 }
 
-/** Takes out the property or element at the path with its comma and its line; comments around it stay. */
 export function remove(text: string, path: JsonPath): string {
   return edit(text, (body) => {
     const value = nodeAt(body, path);
@@ -97,7 +92,7 @@ function nodeAt(body: string, path: JsonPath): Node | undefined {
   return root && findNodeAtLocation(root, [...path]);
 }
 
-/** The newest tree: Claude Code's file of servers may hold megabytes, and is asked for many paths. */
+/** Newest tree: Claude Code's server file may have megabytes and is read at many paths. */
 let cachedTree: { readonly body: string; readonly root: Node | undefined } = { body: "", root: undefined };
 
 function parseCached(body: string): Node | undefined {
@@ -105,7 +100,6 @@ function parseCached(body: string): Node | undefined {
   return cachedTree.root;
 }
 
-/** The nearest object that is there takes the rest of the path as a nested value. */
 function addAt(body: string, path: JsonPath, value: unknown): Edit[] {
   let depth = path.length - 1;
   while (depth > 0 && !nodeAt(body, path.slice(0, depth))) depth--;

@@ -11,39 +11,32 @@ import type { ClientTarget } from "./targets.ts";
 
 export interface FileEdit {
   readonly path: string;
-  /** The text when the plan was made; null: there was no such file. */
   readonly before: string | null;
-  /** Null: the file is deleted. */
   readonly after: string | null;
-  /** What changes, for a person. */
   readonly summary: readonly string[];
 }
 
-/** What `apply` will do and nothing else. Without edits all is as wanted already. */
 export interface Plan {
   readonly action: "install" | "uninstall";
   readonly target: ClientTarget;
   readonly edits: readonly FileEdit[];
-  /** What a person should know beside the edits. */
   readonly notes: readonly string[];
 }
 
 export interface PlanContext {
-  /** SHIM's own config.json; it keeps the user's status line while SHIM's stands in its place. */
+  /** SHIM's own config.json; keeps the user's status line while SHIM's replaces it. */
   readonly shimConfig: string;
   readonly read: ReadText;
-  /** What `claude --version` prints; null: it cannot be asked. */
   readonly claudeVersion: string | null;
-  /** [IN22] The user wants the client's to-do tools switched on. */
   readonly wantsTodoTools?: boolean;
 }
 
-/** The longest command that config.json's `statusLine` takes. */
+/** Longest command that config.json's `statusLine` accepts. */
 const maxStatusLineChars = 2_000;
 
 /**
- * [IN4] [IN5] [IN6] [IN7] The edits that put SHIM into a client: its MCP server, hooks and status line, each once. With the
- * plugin enabled only the status line, which a plugin cannot bring. Refuses files that are unsound.
+ * [IN4] [IN5] [IN6] [IN7] Plans the MCP server, hooks and status line, each once. With the plugin
+ * enabled, plans only the status line, which a plugin cannot set. Refuses unsound files.
  */
 export function planInstall(target: ClientTarget, launch: Launch, context: PlanContext): Result<Plan, ClientRefusal> {
   const loaded = load(target, context);
@@ -66,7 +59,6 @@ interface InstalledState {
   readonly isPlugin: boolean;
 }
 
-/** Hooks, status line and what SHIM has to remember of them. */
 function planSettings(
   path: string,
   target: ClientTarget,
@@ -93,14 +85,12 @@ function toPlan(target: ClientTarget, edits: readonly (FileEdit | null)[], notes
   return { action: "install", target, edits: edits.filter((edit) => edit !== null), notes };
 }
 
-/** The files that SHIM edits for one client; null where there is none. */
 export interface ClientTexts {
   readonly servers: string | null;
   readonly settings: string | null;
   readonly config: string | null;
 }
 
-/** Reads them all; each is known to have the expected shape then. */
 export function load(target: ClientTarget, { read, shimConfig }: PlanContext): Result<ClientTexts, ClientRefusal> {
   const { serversFile, settingsFile } = target;
   const servers = loadOne(read, serversFile);
@@ -119,7 +109,6 @@ function loadOne(read: ReadText, path: string): Result<string | null, ClientRefu
   return problem === null ? text : err(refusal("config_unsound", path, problem));
 }
 
-/** The edit, or null when nothing changes. */
 export function toEdit(
   path: string,
   before: string | null,
@@ -149,9 +138,8 @@ function editServers(target: ClientTarget, launch: Launch, before: string | null
 }
 
 interface StatusLinePlan {
-  /** Null: the place is left as it is. */
+  /** Command to write; null leaves the status line unchanged. */
   readonly command: string | null;
-  /** The user's own command, to be run by SHIM's. */
   readonly chained: string | null;
   readonly notes: readonly string[];
 }
@@ -177,7 +165,7 @@ function withoutStatusLine(why: string): StatusLinePlan {
   return { command: null, chained: null, notes: [`The status line is left alone: ${why}.`] };
 }
 
-/** [IN20] Through the MCP server where the client can, under the name that it has in the client's file. */
+/** [IN20] Prefers the MCP server, under its name in the client's file. */
 export function hookDelivery(servers: string, version: string | null): settings.HookDelivery {
   const [name = serverName] = settings.ourServers(servers);
   return { server: hasHookTool(version) ? name : null, version };
@@ -243,7 +231,7 @@ function editConfig(
   return after === text ? null : toEdit(path, before, after, summary);
 }
 
-/** [IN22] Nothing of SHIM depends on them: a person decides. */
+/** [IN22] SHIM does not need the to-do tools, so a person decides. */
 function todoNotes(texts: ClientTexts, { claudeVersion, wantsTodoTools }: PlanContext): string[] {
   const isMissing = hasNoTodoTools(claudeVersion) && !settings.isTodoToolsSet(texts.settings ?? "");
   if (!isMissing || wantsTodoTools) return [];
@@ -252,7 +240,7 @@ function todoNotes(texts: ClientTexts, { claudeVersion, wantsTodoTools }: PlanCo
   ];
 }
 
-/** Claude Code reads strict JSON: it passes over such a settings file as a whole, and will not start with such servers. */
+/** Claude Code ignores settings that are not strict JSON and fails to start with such servers. */
 function strictnessNotes(target: ClientTarget, texts: ClientTexts): string[] {
   const files = [
     { path: target.serversFile, text: texts.servers },

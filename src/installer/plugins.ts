@@ -2,11 +2,8 @@ import { isRecord } from "./entries.ts";
 import * as json from "./json-text.ts";
 import { pathOf } from "./targets.ts";
 
-/** SHIM as a plugin of Claude Code, as its settings and its own lists tell. Keys are `shim@<marketplace>`. */
-
 const isOurs = (key: string): boolean => key.startsWith("shim@");
 
-/** SHIM's plugins that the settings switch on. */
 export function enabledPlugins(settings: string): string[] {
   const switches = json.valueAt(settings, ["enabledPlugins"]);
   if (!isRecord(switches)) return [];
@@ -16,15 +13,13 @@ export function enabledPlugins(settings: string): string[] {
 export interface InstalledPlugin {
   readonly key: string;
   readonly scope: string;
-  /** For scopes other than the user's. */
   readonly project: string | null;
-  /** Where the plugin's files are read from; null where the lists do not tell. */
   readonly folder: string | null;
 }
 
 /**
- * SHIM's plugins in Claude Code's `installed_plugins.json`. A marketplace that is a folder, such as a clone, is read in its
- * place, and the copy that the list names is not used then (seen with 2.1.328).
+ * Reads `installed_plugins.json`. A marketplace that is a folder, such as a clone, is read
+ * directly; the copy that the list names is then unused (seen with 2.1.328).
  */
 export function installedPlugins(
   installed: string,

@@ -1,12 +1,12 @@
 import type { FileEdit, Plan } from "./plan.ts";
 
-/** Lines shown before and after a change. Few, since a neighbour's entry may hold what is nobody else's business. */
+/** Context lines of a change. Few, since a neighbouring entry may be confidential. */
 const contextLines = 2;
-/** Beyond this product of line counts a changed part is shown as taken out and put in whole. */
+/** Product of line counts above which a changed part is shown as removed and added whole. */
 const maxTableCells = 4_000_000;
 const maxLineChars = 160;
 
-/** [IN3] The plan as text, like a unified diff; for a dry run and for the question before a change. */
+/** [IN3] */
 export function renderPlan(plan: Plan): string {
   const head = `${plan.action === "install" ? "Set up" : "Remove from"} ${plan.target.label}`;
   const edits = plan.edits.length === 0 ? ["Nothing to change."] : plan.edits.map(renderEdit);
@@ -54,7 +54,6 @@ function diffChanged(before: readonly string[], after: readonly string[]): DiffL
   return align(before, after, commonLengths(before, after));
 }
 
-/** One line with much on it, as of a minified file: only what differs, since the rest is not SHIM's business. */
 function shorten(before: string, after: string): DiffLine[] {
   let start = 0;
   while (start < before.length && before[start] === after[start]) start++;
@@ -75,7 +74,7 @@ const severalKeys = /"\s*:.*"\s*:/;
 
 type CommonLength = (i: number, j: number) => number;
 
-/** Length of the longest common subsequence of before[i..] and after[j..], by dynamic programming. */
+/** Longest common subsequence of before[i..] and after[j..], by dynamic programming. */
 function commonLengths(before: readonly string[], after: readonly string[]): CommonLength {
   const width = after.length + 1;
   const table = new Uint32Array((before.length + 1) * width);
@@ -125,7 +124,7 @@ function hunks(lines: readonly DiffLine[]): string[] {
   return shown;
 }
 
-/** A value beside the change may be a key of another server. What SHIM changes is shown in full. */
+/** Values beside the change may be keys of other servers. */
 function maskValues(text: string): string {
   return text.replace(/("[^"]*"\s*:\s*)"[^"]{12,}"/g, '$1"…"');
 }

@@ -16,9 +16,6 @@ import {
 import type { Launch } from "../platform/launch.ts";
 import * as json from "./json-text.ts";
 
-/** Text in, text out: SHIM's entries put into a client's settings and taken out again. `shapeProblem` comes first. */
-
-/** Syntax, and the shape of what SHIM would edit; null when all is as expected. */
 export function shapeProblem(text: string): string | null {
   const syntax = json.findProblem(text);
   if (syntax) return `${syntax}. Correct it and try again; nothing was changed.`;
@@ -38,20 +35,18 @@ function findShapeProblem(text: string): string | null {
   return null;
 }
 
-/** Names of the servers that are SHIM, whatever the user calls them. */
 export function ourServers(text: string): string[] {
   const servers = json.valueAt(text, ["mcpServers"]);
   if (!isRecord(servers)) return [];
   return Object.keys(servers).filter((name) => isOurServer(servers[name]));
 }
 
-/** Another program that goes by SHIM's name. */
 export function isNameTaken(text: string): boolean {
   const holder = json.valueAt(text, ["mcpServers", serverName]);
   return holder !== undefined && !isOurServer(holder);
 }
 
-/** [IN5] An entry that is there keeps its name and what the user added to it, such as `env`. */
+/** [IN5] An existing entry keeps its name and the user's additions, such as `env`. */
 export function addServer(text: string, client: ClientName, launch: Launch): string {
   const expected = serverCommand(launch);
   const [first, ...others] = ourServers(text);
@@ -68,20 +63,16 @@ export function removeServers(text: string, original: string): string {
   return rest === text ? text : removeIfEmptied(rest, ["mcpServers"], original);
 }
 
-/** How Claude Code delivers events to SHIM. */
 export interface HookDelivery {
-  /** The name of SHIM's MCP server, which takes tool events; null: each event starts a process. */
+  /** Name of SHIM's MCP server, which gets tool events; null: each event starts a process. */
   readonly server: string | null;
-  /** Of the client; null: not known. */
   readonly version: string | null;
 }
 
-/** The events that a client of this version can have hooks for. */
 export function supportedEvents({ version }: HookDelivery): HookEvent[] {
   return hookEvents.filter((event) => isEventKnown(event, version));
 }
 
-/** Where SHIM's handlers stand under an event: the matcher's group and the place in it. */
 export function ourHooks(text: string, event: string): { group: number; handler: number }[] {
   const groups = json.valueAt(text, ["hooks", event]);
   if (!Array.isArray(groups)) return [];
@@ -94,7 +85,7 @@ export function ourHooks(text: string, event: string): { group: number; handler:
   });
 }
 
-/** [IN5] One hook for each event; one that is there is corrected in its place, the user's own are not touched. */
+/** [IN5] Sets one hook for each event; the user's own stay unchanged. */
 export function addHooks(text: string, launch: Launch, delivery: HookDelivery): string {
   return hookEvents.reduce((rest, event) => {
     if (!isEventKnown(event, delivery.version)) return withoutHooks(rest, event, "");
@@ -104,7 +95,7 @@ export function addHooks(text: string, launch: Launch, delivery: HookDelivery): 
   }, text);
 }
 
-/** [IN20] The event goes to the MCP server: a group for each matcher. A process hook of SHIM's goes. */
+/** [IN20] Sets one group for each matcher and removes SHIM's process hook. */
 function withToolHook(text: string, event: HookEvent, expected: readonly object[]): string {
   const found = ourHooks(text, event).map(({ group }) => json.valueAt(text, ["hooks", event, group]));
   if (JSON.stringify(found) === JSON.stringify(expected)) return text;
@@ -137,7 +128,7 @@ function withoutHooks(text: string, event: HookEvent, original: string): string 
   return found.length === 0 ? text : removeIfEmptied(removeHandlers(text, event, found), ["hooks", event], original);
 }
 
-/** Last first, so that the places before stay true. */
+/** Removes the last first, so that earlier indexes stay valid. */
 function removeHandlers(text: string, event: string, handlers: readonly { group: number; handler: number }[]): string {
   return handlers.reduceRight((rest, { group, handler }) => {
     const without = json.remove(rest, ["hooks", event, group, "hooks", handler]);
@@ -147,7 +138,6 @@ function removeHandlers(text: string, event: string, handlers: readonly { group:
   }, text);
 }
 
-/** What stands in the client's one place for a status line. */
 export type StatusLine =
   | { readonly kind: "none" | "ours" | "unknown" }
   | { readonly kind: "other"; readonly command: string };
@@ -161,10 +151,9 @@ export function statusLineIn(text: string): StatusLine {
   return typeof command === "string" ? { kind: "other", command } : { kind: "unknown" };
 }
 
-/** Brings back the to-do tools, which Claude Code 2.1.233 and later leaves out for the newest models. */
+/** Restores the to-do tools, which Claude Code 2.1.233 and later omit for the newest models. */
 const todoTools = ["env", "CLAUDE_CODE_ENABLE_TODO_TOOLS"];
 
-/** Whether the user, or SHIM, has said anything about the client's to-do tools. */
 export function isTodoToolsSet(text: string): boolean {
   return json.valueAt(text, todoTools) !== undefined;
 }
@@ -179,14 +168,12 @@ export function removeTodoTools(text: string, original: string): string {
     : text;
 }
 
-/** The user's padding and other wishes for the line stay. */
 export function setStatusLine(text: string, command: string): string {
   if (statusLineIn(text).kind === "none") return json.set(text, ["statusLine"], { type: "command", command });
   if (json.valueAt(text, ["statusLine", "command"]) === command) return text;
   return json.set(text, ["statusLine", "command"], command);
 }
 
-/** The user's command comes back, or, without one, the place is freed. A line that is not SHIM's stays. */
 export function restoreStatusLine(text: string, command: string | null): string {
   if (statusLineIn(text).kind !== "ours") return text;
   return command === null ? json.remove(text, ["statusLine"]) : json.set(text, ["statusLine", "command"], command);
@@ -200,7 +187,7 @@ function updateCommand(text: string, path: json.JsonPath, expected: { command: s
   return isSameArgs ? named : json.set(named, [...path, "args"], expected.args);
 }
 
-/** A container that SHIM's entries leave empty goes with them, unless the user had it before or wrote a comment into it. */
+/** Keeps an emptied container that the user had before or that contains a comment. */
 function removeIfEmptied(text: string, path: json.JsonPath, original: string): string {
   const isShims = json.isEmptyAt(text, path) && json.valueAt(original, path) === undefined;
   return isShims ? json.remove(text, path) : text;

@@ -2,31 +2,27 @@ import { posix, win32 } from "node:path";
 
 export type ClientName = "claude-desktop" | "claude-code";
 
-/** One installed client and the files in which it keeps its settings; the files themselves may not be there yet. */
+/** Installed client and its settings files, which may not exist yet. */
 export interface ClientTarget {
   readonly client: ClientName;
   readonly platform: NodeJS.Platform;
-  /** For people. */
   readonly label: string;
-  /** Holds `mcpServers`. */
   readonly serversFile: string;
-  /** Holds hooks and the status line; null where the client has neither. */
+  /** File with hooks and the status line; null where the client has neither. */
   readonly settingsFile: string | null;
-  /** Where the client keeps its plugins; null where it has none. */
   readonly pluginsFolder: string | null;
 }
 
-/** The machine as `detect` sees it. Paths are of the given platform, whatever system runs this. */
+/** Machine facts for `detect`. Paths are of the given platform, whatever system runs this. */
 export interface Machine {
   readonly platform: NodeJS.Platform;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homedir: string;
   readonly exists: (path: string) => boolean;
-  /** Names in the folder; empty where it cannot be read. */
   readonly list: (folder: string) => readonly string[];
 }
 
-/** [IN1] [IN2] Every client that is installed, Claude Desktop first; a machine can have several Claude Desktops. */
+/** [IN1] [IN2] A machine can have several Claude Desktops. */
 export function detect(machine: Machine): ClientTarget[] {
   const code = claudeCodeTarget(machine);
   return [...desktopTargets(machine), ...(code ? [code] : [])];
@@ -59,7 +55,7 @@ function desktopFolders(machine: Machine): LabelledFolder[] {
   return [{ label, folder: path.join(env["XDG_CONFIG_HOME"] || path.join(homedir, ".config"), "Claude") }];
 }
 
-/** The Store's package keeps its data apart from the classic installer's, and its newer versions in yet another folder. */
+/** The Store's package has its own data folder, and its newer versions another. */
 function windowsFolders(machine: Machine): LabelledFolder[] {
   const { env, homedir } = machine;
   const roaming = env["APPDATA"] || win32.join(homedir, "AppData", "Roaming");
@@ -79,13 +75,13 @@ function windowsFolders(machine: Machine): LabelledFolder[] {
   ];
 }
 
-/** `CLAUDE_CONFIG_DIR` moves everything, the file of the servers too, which else stands beside the folder and not in it. */
+/** `CLAUDE_CONFIG_DIR` moves everything, also the server file, which is usually outside it. */
 function claudeCodeTarget(machine: Machine): ClientTarget | null {
   const path = pathOf(machine.platform);
   const moved = machine.env["CLAUDE_CONFIG_DIR"];
   const folder = moved || path.join(machine.homedir, ".claude");
   const current = path.join(moved || machine.homedir, ".claude.json");
-  // Claude Code goes on with this file of its first versions wherever it is still there.
+  // Claude Code still prefers this file of its first versions where it exists.
   const first = path.join(folder, ".config.json");
   const isInstalled = [folder, current].some(machine.exists) || isOnPath(machine, "claude");
   if (!isInstalled) return null;
@@ -107,7 +103,6 @@ function isOnPath(machine: Machine, name: string): boolean {
   return folders.some((folder) => names.some((file) => machine.exists(path.join(folder, file))));
 }
 
-/** The rules for paths of a platform, whichever system runs this. */
 export function pathOf(platform: NodeJS.Platform): typeof posix {
   return platform === "win32" ? win32 : posix;
 }

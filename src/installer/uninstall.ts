@@ -7,13 +7,12 @@ import * as settings from "./settings-edits.ts";
 import type { ClientTarget } from "./targets.ts";
 
 export interface UninstallContext extends PlanContext {
-  /** Oldest first. */
   readonly backups: readonly Backup[];
 }
 
 /**
- * [IN10] [IN11] The edits that take SHIM out of a client. A file that is byte for byte as SHIM wrote it becomes what it was
- * before the first install, or is deleted if there was none; in a file that was changed since, only SHIM's entries go.
+ * [IN10] [IN11] Restores a file that is byte for byte as SHIM wrote it, or deletes it if there was
+ * none before; a file changed since loses only SHIM's entries.
  */
 export function planUninstall(target: ClientTarget, context: UninstallContext): Result<Plan, ClientRefusal> {
   const { settingsFile } = target;
@@ -66,8 +65,8 @@ function editConfig(
 }
 
 /**
- * The command that stood in the status line's place before SHIM's, or that the user put into SHIM's config.json since. One
- * that he had there before SHIM came, without a status line of his own, is none.
+ * Finds the status line before SHIM's, or one put into SHIM's config.json since. A command that was
+ * there before SHIM, without a status line, does not count.
  */
 function keptStatusLine(
   texts: ClientTexts,
@@ -87,11 +86,9 @@ function statusLineBefore([first]: readonly BackupFile[]): string | null {
 
 interface RemovalResult {
   readonly text: string | null;
-  /** End of the sentence that tells what was removed. */
   readonly how: string;
 }
 
-/** The text without what SHIM put in; `original` is what the user had before. */
 type RemoveEntries = (text: string, original: string) => string;
 
 const withFile = ", with the file that SHIM made";
@@ -112,7 +109,7 @@ function removeEntries(
   return { text, how: "" };
 }
 
-/** Null where the file was changed since, or where an older install that the user had edited stands below the newest one. */
+/** Returns null where the file was changed since, or edited between two installs. */
 function restore(before: string, installs: readonly BackupFile[], without: RemoveEntries): RemovalResult | null {
   const exact = originalText(before, installs);
   if (!exact) return null;
@@ -124,21 +121,20 @@ function isWithout(text: string, without: RemoveEntries): boolean {
   return without(text, "") === text;
 }
 
-/** What the file was before SHIM, from the text that is there through each install that wrote it; null: it was changed since. */
+/** Rolls back each install whose result matches, newest first; null when none matches. */
 function originalText(current: string, installs: readonly BackupFile[]): { readonly text: string | null } | null {
   let text: string | null = current;
   for (const file of installs.toReversed()) if (text !== null && file.after === hashOf(text)) text = file.before;
   return text === current ? null : { text };
 }
 
-/** What installs did to the file since the last uninstall, oldest first. */
+/** Lists the installs since the last uninstall, oldest first. */
 function listInstalls(path: string, backups: readonly Backup[]): BackupFile[] {
   const relevantBackups = backups.filter(({ files }) => files.some((file) => file.path === path));
   const last = relevantBackups.findLastIndex(({ action }) => action === "uninstall");
   return relevantBackups.slice(last + 1).flatMap(({ files }) => files.filter((file) => file.path === path));
 }
 
-/** Nothing of the user's is left: no key, no comment. */
 function isEmptied(text: string): boolean {
   return json.isStrict(text) && Object.keys(json.valueAt(text, []) ?? {}).length === 0;
 }

@@ -5,7 +5,6 @@ import { configSchema, defaults, type Config } from "../contract/config.ts";
 import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 
-/** Settings as they stand, or why they cannot be used. A missing file means: all defaults. */
 export function readConfig(path: string): Result<Config, string> {
   let text: string;
   try {
@@ -26,7 +25,7 @@ export function parseConfig(text: string, path: string): Result<Config, string> 
   return parsed.success ? ok(parsed.data) : err(`${path}: ${parsed.error.issues.map(formatIssue).join("; ")}`);
 }
 
-/** zod/mini has no words of its own. */
+/** zod/mini has no messages of its own. */
 function formatIssue(issue: z.core.$ZodIssue): string {
   const name = issue.path.join(".") || "the file";
   if (issue.code === "unrecognized_keys") {

@@ -4,13 +4,10 @@ import { dirname } from "node:path";
 /** One line for the log file (never stdout); `fields` hold no user text. */
 export type Log = (level: "info" | "warn" | "error", message: string, fields?: Record<string, unknown>) => void;
 
-/** Above this the log is moved to `shim.log.1`, which replaces the one before. */
+/** A larger log replaces `shim.log.1`. */
 const maxBytes = 5_000_000;
 
-/**
- * JSON lines in `shim.log` (0600), for processes too short-lived to load a logger. Logging never fails its caller: a log that
- * cannot be written goes to stderr.
- */
+/** Writes JSON lines (0600) without loading a logger. Never throws: failures go to stderr. */
 export function fileLog(path: string, now: () => number): Log {
   return (level, message, fields = {}) => {
     const line = `${JSON.stringify({ level, time: now(), pid: process.pid, msg: message, ...fields })}\n`;

@@ -1,7 +1,6 @@
 import { isAbsolute, sep } from "node:path";
 import envPaths from "env-paths";
 
-/** Everything SHIM keeps on this machine stands below one folder; `SHIM_HOME` moves it. */
 export interface Paths {
   readonly home: string;
   readonly database: string;
@@ -31,16 +30,11 @@ export function pathsIn(home: string): Paths {
   };
 }
 
-/** The environment names no usable folder; the message says what to do. */
 export class HomeError extends Error {
   override readonly name = "HomeError";
 }
 
-/**
- * `SHIM_HOME`, else the platform's folder for application data.
- *
- * @throws {HomeError} [ST93] for a relative path, which would be another store in each folder
- */
+/** @throws {HomeError} [ST93] for a relative path, which would be another store in each folder */
 export function homeFrom(env: NodeJS.ProcessEnv): string {
   const given = env["SHIM_HOME"];
   const home = given || envPaths("shim", { suffix: "" }).data;

@@ -15,14 +15,11 @@ import {
 import { basename, dirname, join } from "node:path";
 import { pathsIn } from "./paths.ts";
 
-/** The files around one `shim.db`. */
 export interface StoreFiles {
   readonly database: string;
-  /** SQLite's own companions of the database. */
   readonly companions: readonly string[];
-  /** A database that is being built; it gets its name by a rename when it is whole. */
   readonly next: string;
-  /** Says that `next` is whole and takes the place of a damaged file; see swap.ts. */
+  /** Marks `next` as complete, to replace a damaged file; see swap.ts. */
   readonly swap: string;
   /** An empty SQLite file, only locked; see maintenance-lock.ts. */
   readonly lock: string;
@@ -47,14 +44,14 @@ export function inodeOf(path: string): bigint | null {
   return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino ?? null;
 }
 
-/** [ST2] The folder is 0700 and the file 0600 before SQLite opens it; its -wal and -shm take over the file's mode. */
+/** [ST2] Sets the modes (0700, 0600) before SQLite opens the file; -wal and -shm inherit them. */
 export function createPrivateFile(path: string): void {
   if (inodeOf(path) !== null) return;
   createPrivateFolder(dirname(path));
   closeSync(openSync(path, "a", 0o600));
 }
 
-/** [ST82] Where the folder had to be made, its name is on the disk when it returns, as are those of the folders above it. */
+/** [ST82] The names of new folders are on the disk when it returns. */
 export function createPrivateFolder(path: string): void {
   const first = mkdirSync(path, { recursive: true, mode: 0o700 });
   if (first === undefined) return;
@@ -62,18 +59,17 @@ export function createPrivateFolder(path: string): void {
 }
 
 /**
- * [IN8] Replaces a small file as a whole or not at all, also when the machine stops in between: a new file beside it, flushed, then renamed.
- * Keeps the owner of a file that is there. `path` is no symbolic link.
- *
- * @param options.mode for a file that is not SHIM's own: the mode of a new file; a file that is there keeps its mode. Without it the mode is 0600
- * @param options.check runs last before the rename; what it throws leaves the file as it was
+ * [IN8] Replaces a small file atomically and durably, and keeps its owner.
+ * @param path not a symbolic link
+ * @param options.mode for a new file that is not SHIM's own; an existing one keeps its mode
+ * @param options.check runs before the rename; if it throws, the file is unchanged
  */
 export function writeAtomically(path: string, text: string, options: { mode?: number; check?: () => void } = {}): void {
   const present = statSync(path, { throwIfNoEntry: false });
   // Other processes may replace the same file at the same moment.
   const temporary = join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
   try {
-    // A leftover has this name only when an earlier process of the same number was killed here.
+    // Left by a killed process with the same pid.
     rmSync(temporary, { force: true });
     writeFlushed(temporary, text, present, options.mode);
     options.check?.();
@@ -89,7 +85,7 @@ function writeFlushed(path: string, text: string, present: Stats | undefined, mo
   const descriptor = openSync(path, "wx", 0o600);
   try {
     writeFileSync(descriptor, text);
-    // Under sudo the user's file stays the user's.
+    // Under sudo the file must stay the user's.
     const made = fstatSync(descriptor);
     if (present && (present.uid !== made.uid || present.gid !== made.gid)) {
       fchownSync(descriptor, present.uid, present.gid);
@@ -101,20 +97,17 @@ function writeFlushed(path: string, text: string, present: Stats | undefined, mo
   }
 }
 
-/** A rename that is on the disk when it returns. */
 export function renameDurably(from: string, to: string): void {
   renameSync(from, to);
   syncFolder(dirname(to));
 }
 
-/** Removes a file or a folder, so that it does not come back with the next power cut. */
 export function removeDurably(path: string): void {
   rmSync(path, { recursive: true, force: true });
-  // Also where nothing is there any more: another process may have removed it a moment ago.
   if (inodeOf(dirname(path)) !== null) syncFolder(dirname(path));
 }
 
-/** Never call it on a database that this process has open: closing any descriptor of a file drops all its POSIX locks. */
+/** Never for a database open in this process: closing any descriptor drops its POSIX locks. */
 export function syncFile(path: string): void {
   const file = openSync(path, "r+");
   try {

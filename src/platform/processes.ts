@@ -2,10 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, readlinkSync } from "node:fs";
 import { codeOf } from "../shared/error.ts";
 
-/**
- * A process that cannot be confused with a later one of the same number: the machine's boot, the pid and when it started.
- * `start` is opaque and only compared (clock ticks since boot on Linux, a date elsewhere).
- */
+/** Unlike a pid, never reused. `start` is opaque (Linux: clock ticks since boot; else a date). */
 export interface ProcessIdentity {
   readonly boot: string;
   readonly pid: number;
@@ -16,12 +13,10 @@ export interface ProcessFacts {
   readonly parent: number;
   readonly start: string;
   readonly command: string;
-  /** Resident memory in bytes; null where it cannot be read. */
   readonly residentBytes: number | null;
 }
 
 export interface Processes {
-  /** Null when there is no such process. */
   facts(pid: number): ProcessFacts | null;
   boot(): string;
 }
@@ -31,19 +26,15 @@ export function identify(processes: Processes, pid: number): ProcessIdentity | n
   return facts ? { boot: processes.boot(), pid, start: facts.start } : null;
 }
 
-/**
- * [ID12] The client that started this process: its parent, or behind a launcher the launcher's parent, as the launcher says. What a process
- * further up has left in the environment is not believed.
- */
+/** [ID12] Trusts a launcher's statement about its parent only, not an inherited value. */
 export function clientPidOf(processes: Processes, env: NodeJS.ProcessEnv, parent: number): number {
   const statedPid = Number(env["SHIM_CLIENT_PID"]);
   return statedPid > 0 && processes.facts(parent)?.parent === statedPid ? statedPid : parent;
 }
 
-/** Wrappers between a client and what it starts: `npx` alone makes three processes. */
 const maxWrappers = 10;
 
-/** Whether the process stands below the other one, directly or behind wrappers (`sh -c`, `npx`). */
+/** Accepts wrappers in between (`sh -c`, `npx`). */
 export function isDescendant(processes: Processes, pid: number, ancestor: ProcessIdentity): boolean {
   if (!isAlive(processes, ancestor)) return false;
   let next = processes.facts(pid)?.parent ?? 0;
@@ -61,19 +52,16 @@ export function isAlive(processes: Processes, identity: ProcessIdentity): boolea
   return start === identity.start || start === unknownStart;
 }
 
-/** Where a process is there but its start could not be read: better a dead one taken for alive than the other way round. */
+/** Start of a process where it is unreadable; such a process counts as alive. */
 export const unknownStart = "?";
 
-/**
- * [ID13] A process of this boot that cannot be seen from here: it runs in another pid namespace (a container that shares the home), where its number
- * means another process or none.
- */
+/** [ID13] In a container that shares the home, the pid is another process or none. */
 export function isInOtherNamespace(processes: Processes, { boot }: ProcessIdentity): boolean {
   const here = processes.boot();
   return boot !== here && boot.split(" ")[0] === here.split(" ")[0];
 }
 
-/** What cannot be seen from here counts as alive. */
+/** Counts processes that cannot be seen from here as alive. */
 export function mayBeAlive(processes: Processes, owner: ProcessIdentity): boolean {
   return isInOtherNamespace(processes, owner) || isAlive(processes, owner);
 }
@@ -81,7 +69,7 @@ export function mayBeAlive(processes: Processes, owner: ProcessIdentity): boolea
 export const systemProcesses: Processes =
   process.platform === "linux" ? linuxProcesses() : portableProcesses(process.platform);
 
-/** proc(5): field 22 of /proc/PID/stat is the start time in ticks since boot; the command (field 2) may hold blanks and brackets. */
+/** proc(5): field 22 is the start; the command (field 2) may hold blanks and brackets. */
 export function linuxProcesses(): Processes {
   let boot: string | undefined;
   return {
@@ -107,7 +95,6 @@ export function linuxProcesses(): Processes {
   };
 }
 
-/** pid_namespaces(7); containers have their own. */
 function pidNamespace(): string {
   try {
     return readlinkSync("/proc/self/ns/pid");
@@ -116,7 +103,7 @@ function pidNamespace(): string {
   }
 }
 
-/** macOS and other Unixes by ps(1); Windows can only tell that a pid exists, so a reused pid is not seen there. */
+/** Uses ps(1); Windows only reports that a pid exists, so a reused pid is not noticed there. */
 export function portableProcesses(platform: NodeJS.Platform): Processes {
   return {
     boot: () => "unknown",
@@ -133,7 +120,7 @@ function psFacts(pid: number, basicFacts: ProcessFacts): ProcessFacts | null {
       encoding: "utf8",
       timeout: 2_000,
       stdio: ["ignore", "pipe", "ignore"],
-      // The date must be the same text in whatever language and zone the asking process runs.
+      // The date must not depend on the language and zone of this process.
       env: { ...process.env, LC_ALL: "C", TZ: "UTC" },
     });
     const [, parent, rss, start, command] =
@@ -141,20 +128,18 @@ function psFacts(pid: number, basicFacts: ProcessFacts): ProcessFacts | null {
     if (!parent || !start) return null;
     return { parent: Number(parent), residentBytes: Number(rss) * 1024, start, command: command ?? "" };
   } catch (error) {
-    // Only ps itself may say that there is none; a slow or missing ps says nothing.
+    // Only an exit of ps itself proves absence; a slow or missing ps proves nothing.
     const isGone = error instanceof Error && "status" in error && error.status === 1;
     return isGone ? null : { ...basicFacts, start: unknownStart };
   }
 }
 
-/** What the system tells everywhere: that there is a process of this number. */
 function signalFacts(pid: number): ProcessFacts | null {
   const facts = { parent: 0, start: "unknown", command: "", residentBytes: null };
   try {
     process.kill(pid, 0);
     return facts;
   } catch (error) {
-    // There, but another user's.
     return codeOf(error) === "EPERM" ? facts : null;
   }
 }

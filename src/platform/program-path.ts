@@ -2,10 +2,8 @@ import { existsSync } from "node:fs";
 import { delimiter, isAbsolute, join, win32 } from "node:path";
 
 /**
- * What to start for a program's name (a path stays). Windows looks into the working folder first, so a project could bring its own `git.exe` along: there
- * it is looked up in the absolute folders of PATH only. Elsewhere the name is enough.
- *
- * @returns on Windows an absolute path, of a file that does not exist where PATH has none: starting it fails as it does elsewhere (ENOENT)
+ * Resolves a program's name on Windows, where a project's own `git.exe` would win over PATH.
+ * @returns an absolute path, of a missing file where PATH has none: starting it fails (ENOENT)
  */
 export function programPath(
   name: string,
@@ -20,7 +18,7 @@ export function programPath(
   return found ?? win32.join("C:\\", "not-on-the-path", `${name}.exe`);
 }
 
-/** Whether PATH has a program of this name. What depends on the folder it is started in, or on the system without a PATH, counts as there. */
+/** Counts as found what depends on the folder it is started in, or on the system without a PATH. */
 export function isOnPath(name: string, env: NodeJS.ProcessEnv): boolean {
   const found = programPath(name, env);
   if (/[\\/]/.test(found)) return !isAbsolute(found) || existsSync(found);

@@ -1,7 +1,7 @@
 import { realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-/** Follows links; the path of a file that does not exist yet is resolved by the nearest folder above it. @param path absolute */
+/** Resolves a missing file by its nearest folder. @param path absolute */
 export function realPath(path: string): string {
   for (let at = path, rest = ""; ; rest = join(at.slice(dirname(at).length), rest), at = dirname(at)) {
     try {

@@ -1,4 +1,3 @@
-/** What lets somebody act in the workspace, or read what is stored there. */
 const secretName = /^SHIM_.*(TOKEN|SECRET|KEY)$/;
 
 /** For programs that may run commands of a task or of a project's settings (git: filters). */

@@ -3,18 +3,12 @@ import { delimiter, isAbsolute, join } from "node:path";
 import type { Launch } from "./launch.ts";
 import { shellWord } from "./launch.ts";
 
-/** What decides how the command is printed; a `Runtime` and an `Io` both have it. */
 export interface CommandSource {
   readonly env: NodeJS.ProcessEnv;
   readonly launch: Pick<Launch, "node" | "script">;
 }
 
-/**
- * [CL75] What starts this copy of SHIM when it is typed in any folder: `shim` where the first `shim` on the PATH is this copy, else
- * node with the full path of the launcher.
- *
- * @returns null when this copy has no launcher (the plugin and the desktop bundle come without the command line)
- */
+/** [CL75] `shim` where the PATH's first one is this copy, else node and launcher; null: neither. */
 export function shimCommand({ env, launch }: CommandSource): string | null {
   const ownScript = realPath(launch.script);
   const folders = persistentPathFolders(env);
@@ -25,11 +19,7 @@ export function shimCommand({ env, launch }: CommandSource): string | null {
   return `${hasNode ? "node" : shellWord(launch.node)} ${shellWord(launch.script)}`;
 }
 
-/**
- * [CL75] SHIM's own texts name commands in backquotes, as `shim doctor`. Answers the text with each of them as it can be typed here.
- *
- * @param command called only for a text that names a command
- */
+/** [CL75] Replaces commands in backquotes, as `shim doctor`, with what can be typed here. */
 export function withShimCommand(text: string, command: () => string | null): string {
   if (!text.includes("`shim ")) return text;
   const shimName = command() ?? "shim";
@@ -37,13 +27,13 @@ export function withShimCommand(text: string, command: () => string | null): str
   return text.replaceAll(/`shim(?= [a-z-])/g, () => `\`${shimName}`);
 }
 
-/** npm puts the .bin folders of its packages on the PATH of what it starts; the user's own shell does not have them. */
+/** npm adds .bin folders to the PATH of what it starts; the user's own shell lacks them. */
 export function persistentPathFolders(env: NodeJS.ProcessEnv): string[] {
   const path = Object.entries(env).find(([name]) => name.toUpperCase() === "PATH")?.[1] ?? "";
   return path.split(delimiter).filter((folder) => isAbsolute(folder) && !/[\\/]node_modules[\\/]/.test(`${folder}/`));
 }
 
-/** The script behind a `shim` in this folder: a link, or the wrapper that npm writes on Windows. */
+/** Follows a link, or the wrapper that npm writes on Windows. */
 function findShim(folder: string): string | null {
   const wrapped = join(folder, "node_modules", "shim-mcp", "bin", "shim.mjs");
   return existsSync(join(folder, "shim.cmd")) ? realPath(wrapped) : realPath(join(folder, "shim"));

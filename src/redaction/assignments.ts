@@ -4,29 +4,23 @@ import { isGibberish, isHexOrUuid, isRandom } from "./randomness.ts";
 import { isSecretValue, ValueReader, type Unquoted, type Value } from "./values.ts";
 
 interface TellingName extends KeyName {
-  /** The text before the telling word, as far as it matters. */
   readonly before: string;
   readonly word: string;
 }
 
 interface Notation {
-  /** The characters that `pattern` may begin with; only the notations of the character behind a name are tried. */
+  /** First characters of `pattern`, for a quick choice. */
   readonly starts: string;
-  /** What stands between a name and its value. */
   readonly pattern: RegExp;
-  /** The only strength of names that are written like this; without it all are. */
+  /** Limits the notation to names of this strength. */
   readonly only?: Strength;
-  /** What must hold besides. */
   readonly isHere?: (name: TellingName) => boolean;
-  /** Whether an unquoted value cannot be a name in code. */
   readonly isLiteral?: (name: TellingName, text: string) => boolean;
-  /** What an unquoted value is otherwise; `bare` where it is not given. */
   readonly unquoted?: Unquoted;
 }
 
 const aloneOnLine = /[^\s:={}[\]<>()"'`#,;-][^\s:={}[\]<>"'`,;]{5,63}[ \t]{0,8}(?:[\r\n]|\\[nr]|$)/;
 
-/** How values follow their names, in the order in which they are tried. */
 const notations: readonly Notation[] = [
   // name: Type = "value"
   {
@@ -51,7 +45,7 @@ const notations: readonly Notation[] = [
     only: "password",
     pattern: /(?<=type\s?=\s?["']?\w{4,12})["']?[^<>"']{0,8}(?:["'][^<>]{0,200}?)?\svalue\s?=\s?(?=["'])/iy,
   },
-  // name = value, "name": "value", name["x"] := value, **name**: value, name string = "value", also a list's first item
+  // name = value, "name": "value", name["x"] := value, **name**: value, first item of a list
   {
     starts: "\\\"'`])}*?! \t:=：",
     pattern:
@@ -137,7 +131,7 @@ const lineStart =
 const connection =
   /\b(?:server|host|data source|user id|uid|username|endpoint\w*|accountname|database|initial catalog)=/i;
 
-/** Values at telling names, in whatever notation. [RD5] [RD6] */
+/** [RD5] [RD6] */
 export function assignments(text: string): Finding[] {
   const findings: Finding[] = [];
   let next = tellingWordFrom(text, 0);
@@ -166,7 +160,6 @@ interface ValueStart {
   readonly unquoted: Unquoted;
 }
 
-/** Where the value of a name begins, by the notation that follows the name; null when none does. */
 function valueStart(text: string, name: TellingName): ValueStart | null {
   for (const notation of byStart.get(text.charAt(name.end)) ?? []) {
     const at = startByNotation(notation, text, name);
@@ -182,7 +175,7 @@ function startByNotation({ only, pattern, isHere }: Notation, text: string, name
   return at === null || isHere?.(name) === false ? null : at;
 }
 
-/** Env files, shell and ini lines, connection strings: what follows `=` is the value itself. */
+/** Env files, shell and ini lines, connection strings. */
 function isLiteralValue({ before, word, end }: TellingName, text: string): boolean {
   if (text.charAt(end) !== "=" || /[=\s]/.test(text.charAt(end + 1))) return false;
   const own = endOfName(before);
@@ -191,11 +184,10 @@ function isLiteralValue({ before, word, end }: TellingName, text: string): boole
   return lineStart.test(outside) || (/;\s?$/.test(outside) && connection.test(outside));
 }
 
-/** The part of a name that ends the text. Walked back from the end, since a pattern would begin at each character. */
+/** Walks back, since a pattern would start at each character. */
 function endOfName(text: string): string {
   let start = text.length;
   while (start > 0 && /[\w.-]/.test(text.charAt(start - 1))) start -= 1;
-  // An escaped line end before the name is no part of it.
   const isEscape = text.charAt(start - 1) === "\\" && /[nrt]/.test(text.charAt(start));
   return text.slice(isEscape ? start + 1 : start);
 }
@@ -215,7 +207,7 @@ function valuesAt(text: string, name: TellingName, reader: ValueReader): Finding
   return readValues(text, found, reader).flatMap((value) => checkValue(text, value, name.strength));
 }
 
-/** The value, or each of a list, which is read no further than anyone would write by hand. */
+/** Reads only as many items of a list as a person would write. */
 function readValues(text: string, found: ValueStart, reader: ValueReader): Value[] {
   const isList = /[[(]$/.test(text.slice(Math.max(0, found.at - 9), found.at).trimEnd());
   const values: Value[] = [];
@@ -237,7 +229,7 @@ function checkValue(text: string, value: Value | null, strength: Strength): Find
   return [{ start, end, kind: strength }];
 }
 
-/** `password=other,` is an argument in code, though it begins its line as in an env file. */
+/** `password=other,` is an argument in code, even at the start of a line. */
 function codeValue(text: string, { start, end, shape }: Value): Value {
   return shape === "literal" && /[,;)]/.test(text.charAt(end - 1))
     ? { start, end: end - 1, shape: "bare" }
@@ -252,7 +244,6 @@ function cookieAt(text: string, at: number, reader: ValueReader): Finding[] {
 
 const phraseOfWords = /["'`]?((?:[a-z]{3,8}[ ,]{1,3}){11,23}[a-z]{3,8})(?![a-z])/y;
 
-/** The twelve to twenty-four words of a wallet. */
 function phraseAt(text: string, at: number): Finding[] {
   phraseOfWords.lastIndex = at;
   const words = phraseOfWords.exec(text)?.[1];
@@ -271,7 +262,7 @@ const statedPassword = /s?(?: for [\w.@-]{1,40})? (?:is|was|to|=|lautet|ist|est|
 const nearToken = /[^\n\r\\{}<>;"'`]{0,60}?[ \t:=(]["'`]?(?=[A-Za-z0-9_+/-]{16})/y;
 const tokenRun = /[\w+/.~-]+={0,2}/y;
 
-/** "the password is ...", "here is my key for the staging server: ..." [RD8] */
+/** [RD8] "the password is ...", "here is my key for the staging server: ..." */
 function findInProse(text: string, name: KeyName): Finding[] {
   return name.strength === "password" ? findStatedPassword(text, name.end) : findNearbyToken(text, name.end);
 }

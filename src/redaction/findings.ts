@@ -1,4 +1,3 @@
-/** A stretch of text that must not be stored: from `start` up to, not including, `end`. */
 export interface Finding {
   readonly start: number;
   readonly end: number;
@@ -12,17 +11,11 @@ export interface ReplaceResult {
 
 const markerStart = "[redacted:";
 
-/** A place that an earlier run has already covered; it is never a value of its own. */
 export function isMarkerAt(text: string, index: number): boolean {
   return text.startsWith(markerStart, index) || text.startsWith("[private]", index);
 }
 
-/**
- * Puts `[redacted:<kind>]` in the place of each finding and keeps the rest exactly. Findings that overlap become one, with
- * the kind of the one that begins first (of the same stretch: the one that stands first in the list).
- *
- * @param kinds takes up the kinds that were used
- */
+/** Merges overlapping findings under the kind of the first. @param kinds receives the kinds used */
 export function replace(text: string, findings: readonly Finding[], kinds: Set<string>): ReplaceResult {
   const sorted = [...findings].sort((a, b) => a.start - b.start || b.end - a.end);
   const parts: string[] = [];

@@ -2,23 +2,17 @@ import { isRandom } from "./randomness.ts";
 
 export interface TokenFormat {
   readonly kind: string;
-  /**
-   * What the first pass looks for: the fixed characters at the start, as a pattern. It ends in one of `pivots`, or begins with a
-   * capital or a sign: at small letters the first pass would stand still too often.
-   */
   readonly prefix: string;
-  /** The whole token, from the prefix on. Made when first needed: a hook has no time to make them all. */
+  /** Compiled lazily: a hook has no time to compile them all. */
   readonly token: () => RegExp;
-  /** For prefixes that stand in ordinary names too. */
   readonly isToken?: (value: string) => boolean;
 }
 
-/** Characters that are rare enough to be looked for first. */
 export const pivots = ["_", "-", "\\.", "=", "~", "J", "2"];
 
 /**
- * Formats whose prefix says what they are, as their issuers document them (lengths are lower bounds, since they grow).
- * Every pattern is sticky and ends with its own greedy class or a fixed count, so that a failed try costs a bounded time.
+ * Documented by the issuers; lengths are lower bounds, since they grow. Patterns are sticky and end
+ * with a greedy class or a fixed count, so that a failed try costs a bounded time.
  */
 export const formats: readonly TokenFormat[] = [
   {
@@ -27,9 +21,9 @@ export const formats: readonly TokenFormat[] = [
     token: () => /A[A-Z]{3}[A-Z2-7]{16}(?![A-Za-z0-9])/y,
   },
   { kind: "aws-bedrock-key", prefix: "ABSK[A-Za-z0-9]", token: () => /ABSK[A-Za-z0-9+/]{60,}={0,2}/y },
-  // Not `shimkey-`: of plain characters that of Mailgun would be seen first.
+  // Not `shimkey-`: among plain alternatives V8 would find Mailgun's first.
   { kind: "shim-key", prefix: "shim[k]ey-", token: () => /shimkey-[\w-]{48}/y },
-  // SHIM's own: the payload begins with an open brace, unlike the names of its tools.
+  // The payload begins with an open brace, unlike the names of SHIM's tools.
   { kind: "shim-token", prefix: "shim_", token: () => /shim_eyJ[\w-]{40,2000}\.[\w-]{43}/y },
   { kind: "github-token", prefix: "gh[pousr]_", token: () => /gh[pousr]_[A-Za-z0-9_]{30,}(?:\.[\w-]{10,2000}){0,2}/y },
   { kind: "github-token", prefix: "github_pat_", token: () => /github_pat_\w{30,}/y },

@@ -1,4 +1,4 @@
-/** How much a name promises: a password may be any word, a token must also look like one, a key must look random. */
+/** A password may be any word, a token must also look like one, a key must look random. */
 export type Strength =
   | "password"
   | "secret"
@@ -10,13 +10,9 @@ export type Strength =
   | "authorization"
   | "cookie";
 
-/**
- * The first pass over a text: each of these words begins or ends a telling name. Words are looked for at a letter of theirs that is rare,
- * and in few alternatives: both halve the time that a plain list takes in V8. What must follow a word is looked at later.
- */
+/** Rare parts of telling words: searching for these, in few alternatives, halves V8's time. */
 const rareParts =
   /p(?:ass|wd?|sk|at(?<=[-_]pat)|i(?<=art-api))|c(?:ret(?<=secret)|redential|ookie|ontraseña)|k(?:en(?<=token)|ey)|uth(?<=auth)|b(?:earer|y(?<=identified by))|mnemonic|s(?:e(?:ss(?=(?:ion)?[-_ .]?id)|ed)|ignature)|пароль|密码|パスワード/gi;
-/** What of a word stands before its rare part. */
 const beforePart: Readonly<Record<string, string>> = {
   cret: "se",
   ken: "to",
@@ -29,11 +25,9 @@ const beforePart: Readonly<Record<string, string>> = {
 export interface TellingWord {
   readonly start: number;
   readonly end: number;
-  /** In small letters. */
   readonly word: string;
 }
 
-/** The next telling word whose rare part begins at `from` or later. */
 export function tellingWordFrom(text: string, from: number): TellingWord | null {
   rareParts.lastIndex = from;
   const match = rareParts.exec(text);
@@ -48,15 +42,15 @@ const authStem = /orization/iy;
 const seedStem = /[-_ .]?(?:phrase|words?)/iy;
 const sessionStem = /(?:ion)?[-_ .]?id/iy;
 const restOfName = /[A-Za-z0-9_-]{1,40}/y;
-/** What may follow in the name without changing what it names. */
+/** Suffixes that do not change what the name means. */
 const neutralEnd =
   /^(?:s|[-_]?\d{1,3}|[-_]?(?:value|string|str|text|plain|raw|data|base|base64|b64|hex|pair|prod|production|dev|development|staging|stage|test|live|default|old|new|prev|previous|current|primary|secondary|main|backup|admin|root|user|db|v\d))*$/i;
-/** Keys that are secret whatever they look like. */
+/** Secret whatever the value is. */
 const secretKinds =
   /(?:api|access|priv(?:ate)?|secret|sign(?:ing)?|encrypt(?:ion)?|decrypt(?:ion)?|account|master|auth|service|shared|pre[-_]?shared|admin|app|application|license|storage|webhook|session|hmac|jwt|ssh|deploy|subscription|functions?|host|sas|aes|crypto|cipher|fernet|server|write|ingest|consumer|sdk|nonce|logged[-_]in|(?<![a-z])[sp])[-_ .]?$/i;
 /** The last word before `key`: `publicKey`, `cache_key`, `STRIPE-KEY`. */
 const kindOfKey = /([A-Z]?[a-z]+|[A-Z]+)\d{0,2}[-_ .]?$/;
-/** Issuers whose keys are called by their name alone, as in `STRIPE_KEY`. */
+/** Issuers whose keys go by their name alone, as `STRIPE_KEY`. */
 const issuers = new Set(
   `algolia alchemy amplitude anthropic assemblyai aws azure binance bugsnag clerk cloudflare cohere coinbase datadog deepgram
   deepseek elevenlabs etherscan fastly firebase github gitlab google groq heroku honeycomb huggingface infura langsmith
@@ -64,7 +58,7 @@ const issuers = new Set(
   rapid replicate resend rollbar segment sendgrid sentry shodan slack square stripe supabase tailscale tavily telegram twilio
   vonage weaviate`.split(/\s+/),
 );
-/** Keys that find something, name something or are public. */
+/** Keys that find or name something, or are public. */
 const harmlessKinds = new Set(
   `public pub publishable site verify verifying verification primary foreign partition sort cache row idempotency dedup dedupe
   deduplication object hot short shortcut map i18n locale translation message registry group order unique index lookup
@@ -77,17 +71,15 @@ const harmlessKinds = new Set(
 /** Tokens that are counted or point into a list. */
 const harmlessTokens =
   /(?:page|next|continuation|cursor|sync|fencing|design|max|min|num|total|prompt|completion|input|output|context|cached?|stop|eos|bos|pad|unk|sep|start|end|special|mask|reserved|thinking|reasoning)[-_ .]?$/i;
-/** Words of the language that end in `pass`. */
+/** Words that end in `pass`. */
 const notPassword =
   /(?:com|encom|by|tres|over|under|sur|im|multi|one|two|first|second|sub|pre|render|low|high|band|all)$/i;
 
 export interface KeyName {
   readonly strength: Strength;
-  /** Where the name ends. */
   readonly end: number;
 }
 
-/** Reads the name that holds a telling word; null when the name tells of something else. */
 export function keyNameAt(text: string, { start, word }: TellingWord): KeyName | null {
   const stem = stemEnd(text, start, word);
   if (wholeWords.has(word) && isLetterAt(text, stem)) return null;
@@ -104,20 +96,18 @@ function restOfNameAt(text: string, at: number): string {
   return restOfName.test(text) ? text.slice(at, restOfName.lastIndex) : "";
 }
 
-/** Of an earlier run, as in `[redacted:1password-token]`. */
 function isInMarker(text: string, start: number): boolean {
   return (
     ":1-".includes(text.charAt(start - 1)) && /\[redacted:[a-z0-9-]*$/.test(text.slice(Math.max(0, start - 40), start))
   );
 }
 
-/** WordPress has `AUTH_SALT` beside its keys. */
 function isSalt(word: string, rest: string): boolean {
   return word === "auth" && rest === "_SALT";
 }
 
 const stems: Readonly<Record<string, RegExp>> = { pass: passStem, auth: authStem, seed: seedStem, sess: sessionStem };
-/** What goes on with a letter is another word: `patch`, `seeds`, `session`. */
+/** Not a prefix of another word: `patch`, `seeds`, `session`. */
 const wholeWords = new Set(["pw", "psk", "seed", "sess", "_pat", "-pat"]);
 
 function stemEnd(text: string, start: number, word: string): number {
@@ -129,9 +119,7 @@ function stemEnd(text: string, start: number, word: string): number {
 }
 
 interface NameContext {
-  /** What stands before the word. */
   readonly before: string;
-  /** The word as written, with its stem. */
   readonly word: string;
 }
 
@@ -170,14 +158,12 @@ const strengths: Readonly<Record<string, (context: NameContext) => Strength | nu
   _pat: () => "token",
 };
 
-/** "identified by" of SQL, and the word for password in other languages. */
 function foreignPasswordStrength(): Strength {
   return "password";
 }
 
 function passStrength(context: NameContext): Strength | null {
   if (context.word.length > "pass".length || isSeparateWord(context)) return "password";
-  // `storepass`, `requirepass`
   return isCompound(context) && !notPassword.test(context.before) ? "token" : null;
 }
 
@@ -196,13 +182,13 @@ function isQualifiedKey({ before, word }: NameContext): boolean {
   return /[?&]$|[A-Za-z0-9][-_]$/.test(before) || (/[a-z0-9]$/.test(before) && word.startsWith("K"));
 }
 
-/** Not the end of another word: `compass`, `oauth`; `dbPass` and `db_pass` are two words. `PWD` alone is the shell's folder. */
+/** Not `compass`, `oauth`, but `dbPass`, `db_pass`. `PWD` alone is the shell's folder. */
 function isSeparateWord({ before, word }: NameContext): boolean {
   if (word === "PWD") return /[A-Za-z][_-]$/.test(before);
   return !/[A-Za-z0-9]$/.test(before) || (/[a-z0-9]$/.test(before) && /^[A-Z]/.test(word));
 }
 
-/** At the end of a word in small letters, as in `storepass` and `masterauth`, but not in `oauth`. */
+/** `storepass`, `masterauth`, but not `oauth`. */
 function isCompound({ before, word }: NameContext): boolean {
   return /(?:^|[^A-Za-z])[a-z]{2,12}$/.test(before) && word === word.toLowerCase();
 }

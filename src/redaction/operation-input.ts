@@ -3,17 +3,15 @@ import { redactJson } from "./redact.ts";
 
 export interface RedactedInput<Name extends OperationName> {
   readonly input: InputOf<Name>;
-  /** How many secrets were taken out. */
   readonly count: number;
 }
 
-/** Sealed contents, and names of machines beside tokens that the coordinator itself makes. */
+/** Sealed contents, and names beside tokens that the coordinator makes. */
 const withoutTexts = /^(?:sync|tokens|workspaces)\./;
 
-/** [RD12] What a coordinator may be given to store: texts, keys and names without secrets. The same input is always redacted alike. */
+/** [RD12] Same input, same redaction. */
 export function redactInput<Name extends OperationName>(name: Name, input: InputOf<Name>): RedactedInput<Name> {
   if (withoutTexts.test(name)) return { input, count: 0 };
   const { value, count } = redactJson(input);
-  // Redaction puts strings in place of strings.
   return { input: value as InputOf<Name>, count };
 }

@@ -1,6 +1,6 @@
 import { isMarkerAt } from "./findings.ts";
 
-/** Words that stand where a secret would: labels, types, states, and what examples write. Compared whole, in lower case. */
+/** Labels, types, states, and what examples write. Compared whole, in lower case. */
 const words = new Set(
   `pass password passwd passphrase passcode pwd secret token key apikey auth authorization credential credentials bearer
   passwort contraseña senha wachtwoord пароль 密码 パスワード motdepasse
@@ -12,16 +12,16 @@ const words = new Set(
   include omit same-origin changeit secretkey`.split(/\s+/),
 );
 
-/** Parts that only made-up values hold. A random token of 64 characters holds one of them less than once in ten thousand. */
+/** Fewer than one in ten thousand random tokens of 64 characters contain one of these. */
 const parts =
   /example|sample|placeholder|your[-_ ]|[-_ ]your|^your|change[-_ ]?me|replace[-_ ]?(?:me|with|this)|dummy|fake|\btodo\b|fixme|redact|masked|insert|goes[-_ ]?here|[-_]here$|not[-_ ]?a[-_ ]?(?:real[-_ ]?)?secret|foobar|x{5}|\*{3}|•{3}|\.{3}|…|my[-_]?(?:super[-_]?)?(?:secret|token|password|api|key)|(?:secret|token|api|password)[-_]?(?:value|string)$|test[-_](?:secret|token|key|pass)|^<.*>$|keyboard cat|^abcdefgh/i;
 
-/** Where a value comes from, instead of the value: variables, templates, calls, references to a vault or a file. */
+/** Variables, templates, calls, references to a vault or a file. */
 const references =
   /^(?:\$(?:[A-Z_][A-Z0-9_]*$|[a-z_]+$|[({[])|\{[\w.]*\}?$|%[\w()]+%?$|@(?:Microsoft|\w+$)|!(?:Ref|Sub|GetAtt|vault)|(?:process|os|import|env|config|cfg|settings|secrets|vars?|this|self|props|options|opts|args|params|req|request|res|response|ctx|context|data|user|account|local|module|module|std|System|Deno|Bun|ENV)\.[A-Za-z_]|(?:op|vault|ssm|awssm|gcpsm|keychain|file|env|secretref|ref\+\w+):|arn:aws|projects\/|https?:\/\/[^?]*$|(?:\.{0,2}|~|[A-Za-z]:)[\\/](?:[\w.@-]+[\\/])*[\w.@-]{0,40}\.[a-z]{1,5}$|\/(?:run|etc|var|home|usr|opt|tmp|mnt|secrets|root|Users)\/)/;
 const interpolation = /\$\{|\{\{|<%|#\{/;
 
-/** True for what only stands in a secret's place, so that examples and configuration stay readable. [RD7] */
+/** [RD7] Keeps examples and configuration readable. */
 export function isPlaceholder(value: string): boolean {
   if (value.length < 3 || /^(.)\1*$/su.test(value)) return true;
   if (isMarkerAt(value, 0)) return true;

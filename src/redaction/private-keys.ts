@@ -4,11 +4,11 @@ const begin = /-----BEGIN (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----/y;
 const ending = /-----END (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----/y;
 const beginMark = "-----BEGIN ";
 const endMark = "-----END ";
-/** A 16,384-bit RSA key is about 12,700 characters; JSON escapes, line numbers and comment signs come on top. */
+/** A 16,384-bit RSA key has about 12,700 characters, plus escapes, line numbers and margins. */
 const maxKeyChars = 32_768;
-/** What tools put before a line: `12→`, `12->`, `file:12:`, `> `, `+`. */
+/** `12→`, `12->`, `file:12:`, `> `, `+` */
 const margin = String.raw`(?:[\w./-]{1,100}:)?(?:\d{1,6}(?:\t|→|->|[:|-]))?[ \t>+#*/|-]{0,12}`;
-/** One line of a key, in the file itself or with its line ends escaped once or more. */
+/** Line ends may be escaped once or more. */
 const line = new RegExp(
   String.raw`(?:\s|\\+[nrt]|["',+]){0,40}${margin}(?:[A-Z][A-Za-z-]{2,12}: [^\n\\]{1,80}|[A-Za-z0-9+/=]{16,})`,
   "y",
@@ -17,8 +17,8 @@ const wholeLine = new RegExp(String.raw`^[ \t"']*${margin}[A-Za-z0-9+/=]{16,}$`)
 const material = /[A-Za-z0-9+/]{40}/;
 
 /**
- * Private keys. [RD4] In PEM armour, also where line ends are escaped, lines are numbered or either end was cut off; in base64 of
- * such a file; those of PuTTY, in JSON web keys and in XML. Public keys, certificates and armour around a placeholder stay.
+ * [RD4] Finds PEM (escaped, numbered or cut off), its base64, PuTTY, JSON web and XML keys. Public
+ * keys, certificates and armour around a placeholder stay.
  */
 export function privateKeys(text: string): Finding[] {
   const findings: Finding[] = [];
@@ -40,7 +40,7 @@ function findArmoured(text: string): Finding[] {
     begin.lastIndex = at;
     if (!begin.test(text)) continue;
     const body = begin.lastIndex;
-    // Each mark is looked for only once it is passed, so many beginnings without an end stay linear.
+    // Each mark is searched only once it is passed, so many starts without an end stay linear.
     if (next.begin < body) next.begin = indexFrom(text, beginMark, body);
     if (next.end < body) next.end = indexFrom(text, endMark, body);
     const isClosed = next.end < next.begin && next.end - body < maxKeyChars;
@@ -69,7 +69,6 @@ function endOfLines(text: string, from: number): number {
   return end;
 }
 
-/** Lines of a key before an end whose beginning is missing. They are walked back from the end, each once. */
 function findWithoutBeginning(text: string, known: readonly Finding[]): Finding[] {
   const findings: Finding[] = [];
   let scannedUntil = 0;
@@ -86,14 +85,12 @@ function findWithoutBeginning(text: string, known: readonly Finding[]): Finding[
   return findings;
 }
 
-/** Behind the last one nothing comes. */
 function findingAt(findings: readonly Finding[], index: number): Pick<Finding, "start" | "end"> {
   return findings[index] ?? { start: Infinity, end: Infinity };
 }
 
 function startOfLines(text: string, end: number, from: number): number {
   let start = end;
-  // What stands before the end in its own line is its margin.
   let above = breakBefore(text, end, from);
   while (above !== null) {
     const next = breakBefore(text, above.start, from);
@@ -105,10 +102,8 @@ function startOfLines(text: string, end: number, from: number): number {
   return start;
 }
 
-/** A line of a key with what stands before it is shorter. */
 const maxLineChars = 240;
 
-/** The last line break before `at`, escaped or not; null where there is none near. */
 function breakBefore(text: string, at: number, from: number): { readonly start: number; readonly end: number } | null {
   for (let i = at - 1; i >= Math.max(from, at - maxLineChars); i--) {
     if (text[i] === "\n") return { start: text[i - 1] === "\r" ? i - 1 : i, end: i + 1 };
@@ -120,19 +115,18 @@ function breakBefore(text: string, at: number, from: number): { readonly start: 
   return null;
 }
 
-/** Where the backslashes begin that stand before the letter at `at`. */
 function beforeEscape(text: string, at: number, from: number): number {
   let start = at;
   while (start > Math.max(from, at - 16) && text[start - 1] === "\\") start -= 1;
   return start;
 }
 
-/** Base64 of `----`, short for it is looked for in every text. */
+/** Base64 of `----`: short, since every text is searched for it. */
 const encodedBegin = "LS0tLS";
 const encodedRun =
   /[A-Za-z0-9+/]{14,}={0,2}(?:(?:\r?\n|\\{1,4}n)[ \t]{0,20}[A-Za-z0-9+/]{60,76}={0,2}(?![A-Za-z0-9+/]))*(?:(?:\r?\n|\\{1,4}n)[ \t]{0,20}[A-Za-z0-9+/]{2,76}={1,2})?/y;
 
-/** Base64 of PEM, as in a kubeconfig. That of a certificate begins alike, and stays. */
+/** Base64 of PEM, as in a kubeconfig; a certificate's starts alike, and stays. */
 function findEncoded(text: string): Finding[] {
   const findings: Finding[] = [];
   for (let at = text.indexOf(encodedBegin); at !== -1; at = text.indexOf(encodedBegin, encodedRun.lastIndex)) {
@@ -167,7 +161,7 @@ const privateMember =
   /(?:[\s{,]|\\n)\\{0,8}["']?(?:d|p|q|dp|dq|qi|k)\\{0,8}["']?\s{0,8}:\s{0,8}\\{0,8}["']([\w-]{16,})/g;
 const maxWebKeyChars = 8_192;
 
-/** The private members of a JSON web key (RFC 7517, 7518): each object is looked through once. */
+/** RFC 7517, 7518. Searches each object once. */
 function webKeys(text: string): Finding[] {
   const findings: Finding[] = [];
   let scannedUntil = 0;

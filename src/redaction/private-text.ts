@@ -1,10 +1,7 @@
-/** Literal or as JSON encoders write it; a self-closing tag holds nothing. The bound keeps a lone `<private ` cheap. */
+/** Literal or as JSON encoders write it. The bound keeps a lone `<private ` cheap. */
 const tag = /(?:<|\\u003c)(?:(\\?\/)private\s{0,20}|private(?:\s[^>]{0,300}?)?)(?<!\/)(?:>|\\u003e)/gi;
 
-/**
- * Puts `[private]` in the place of each `<private>...</private>`, tags included. [RD1] Tags nest, may have attributes and
- * any case; without a closing tag everything to the end is private.
- */
+/** [RD1] Tags nest and may have attributes; without a closing tag, the rest is private. */
 export function stripPrivate(text: string): { readonly text: string; readonly count: number } {
   const parts: string[] = [];
   let keptUntil = 0;

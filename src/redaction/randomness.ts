@@ -1,24 +1,19 @@
-/** What tells a random token from words, names, paths and versions. Pure functions over short strings. */
-
 const humpBoundary = /(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/;
 const word = /^(?:[A-Za-z][a-z]{0,19}|[A-Z]{1,14}|\d{1,8}|[A-Za-z]{2,}\d{1,5}|[vV]\d{1,4})$/;
 
-/** Words with separators or humps between them: `my-app-2`, `getTokenFromHeader`, `src/auth/token.ts`. */
+/** `my-app-2`, `getTokenFromHeader`, `src/auth/token.ts` */
 export function isWordy(value: string): boolean {
   return value.split(/[^A-Za-z0-9]+/).every((part) => part === "" || isName(part)) && !isGibberish(value);
 }
 
-/** Letters that often follow each letter in words and in names of code, from `a` on: about half of all pairs. */
+/** Common second letters after each letter, from `a`: about half of all pairs. */
 const commonFollowers =
   "bcdfgiklmnprstuvwxyz abdeijlorstuy aceihkloqrstuy abdegijlmnorsuvwy abcdefghiklmnopqrstuvwxy aefilorstuy aeghilnorstuy aeimnortuwy abcdefgklmnopqrstvxz aeious aeilnorswy abcdefgiklmnoprstuvy abeilmnopsuy acdefgijklnoqstuvy abcdefghiklmnoprstuvwxyz aehiloprstuy lqsu abcdefgiklmnoprstuvwy abcefhiklmnopqrstuwy acehilmoprstuwyz abcdefgiklmnprstz aeiorsuy adehiklnorsy acehimoptuy abcdeilmnoprstw aeiloyzu"
     .split(" ")
     .map((letters) => new Set(letters));
 const codeOfA = 97;
 
-/**
- * Whether the letters follow each other as in no language. Of random letters about half of the pairs are unusual, of words and names
- * hardly any; at least six pairs are needed to tell. Pairs across a hump (`tK` in `apiTokenKey`) do not count.
- */
+/** About half of random letter pairs are unusual, hardly any in words; needs six pairs. */
 export function isGibberish(value: string): boolean {
   let pairs = 0;
   let unusual = 0;
@@ -37,14 +32,14 @@ function isLetter(code: number): boolean {
   return (code >= 65 && code <= 90) || (code >= codeOfA && code <= 122);
 }
 
-/** The humps of a name are words; those of a random string are two or three characters long. */
+/** Humps of a name are words; those of a random string have two or three characters. */
 function isName(part: string): boolean {
   const words = part.split(humpBoundary);
   const minAverage = words.length <= 3 ? 3 : /\d/.test(part) ? 4.2 : 3.2;
   return words.every((one) => word.test(one)) && (words.length === 1 || part.length >= words.length * minAverage);
 }
 
-/** The Shannon entropy of the characters, in bits for each (Shannon 1948, H = -sum p log2 p). */
+/** Shannon entropy in bits per character (Shannon 1948, H = -sum p log2 p). */
 export function entropy(value: string): number {
   const counts = new Map<string, number>();
   for (const char of value) counts.set(char, (counts.get(char) ?? 0) + 1);
@@ -57,7 +52,7 @@ interface CharacterCounts {
   readonly lower: number;
   readonly upper: number;
   readonly digits: number;
-  /** How often the next letter or digit is of another class: near 0.6 a character in random base 62, near 0.2 in camel case. */
+  /** Changes of class per character: near 0.6 in random base 62, near 0.2 in camel case. */
   readonly changes: number;
 }
 
@@ -80,10 +75,7 @@ function classOf(char: string): "lower" | "upper" | "digits" | null {
   return char >= "0" && char <= "9" ? "digits" : null;
 }
 
-/**
- * Whether a string of at least 16 characters is most likely random. [RD8] Names in camel case, paths, versions and words
- * with a number are not, however long.
- */
+/** [RD8] Needs 16 characters. Camel case, paths, versions and numbered words are not random. */
 export function isRandom(value: string): boolean {
   if (value.length < 16 || entropy(value) < 3 || isWordy(value)) return false;
   const { lower, upper, digits, changes } = countCharacters(value);
@@ -93,7 +85,7 @@ export function isRandom(value: string): boolean {
   return digits >= length * 0.12 && changes >= length * 0.12;
 }
 
-/** Only hexadecimal digits and hyphens: as likely a commit, a digest or an id as a secret. */
+/** Commits, digests and ids are as likely as secrets. */
 export function isHexOrUuid(value: string): boolean {
   return /^(?:0x)?[0-9a-fA-F-]+$/.test(value);
 }

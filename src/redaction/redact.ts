@@ -10,19 +10,14 @@ import { webCommands } from "./web-commands.ts";
 
 export interface RedactResult {
   readonly text: string;
-  /** How many places were replaced. */
   readonly count: number;
-  /** What was found, each kind once: `private`, or what stands in the markers. */
   readonly kinds: readonly string[];
 }
 
-/** Two passes are usual where something was found (the second finds nothing); more only in text made to be hard. */
+/** Two passes are usual where something was found; more only in a hostile text. */
 const maxPasses = 6;
 
-/**
- * Takes out what must never be stored: private text first, then secrets, each replaced by `[redacted:<kind>]`. All else
- * stays character for character. [RD1] to [RD10]; linear in the length of the text. Doing it again changes nothing.
- */
+/** [RD1] to [RD10] Replaces private text and secrets with markers. Linear and idempotent. */
 export function redact(text: string): RedactResult {
   const open = stripPrivate(text);
   const kinds = new Set<string>(open.count > 0 ? ["private"] : []);
@@ -52,7 +47,7 @@ export interface RedactedJson {
   readonly kinds: readonly string[];
 }
 
-/** Deeper than any tool writes; what lies below is left out, for it cannot be looked at. */
+/** Deeper than any tool writes; deeper values are left out unread. */
 export const maxDepth = 64;
 const tooDeepText = "[omitted: nested too deep]";
 
@@ -62,11 +57,8 @@ interface RedactionTotals {
 }
 
 /**
- * Redacts every string of a JSON value, keys too, and returns a copy. [RD9] A string at a telling key (`password`, `apiKey`,
- * `authorization` ...) is masked whole unless it is a placeholder; so is the `value` beside a telling `name` or `key`.
- * What lies deeper than 64 levels is left out.
- *
- * @param value what `JSON.parse` answers
+ * Redacts a copy, keys too. [RD9] Masks a whole string at a telling key, or in `value` beside a
+ * telling `name` or `key`, unless it is a placeholder.
  */
 export function redactJson(value: unknown): RedactedJson {
   const totals: RedactionTotals = { count: 0, kinds: new Set() };
@@ -97,7 +89,7 @@ function walk(value: unknown, context: WalkContext, totals: RedactionTotals): un
 
 function redactString(value: string, strength: Strength | null, totals: RedactionTotals): string {
   const redacted = redact(value);
-  // What is one known secret keeps its own mark; else a telling key hides the whole.
+  // A known secret keeps its own marker; else a telling key hides the whole.
   const isWhole = /^\[(?:private|redacted:[\w-]+)\]$/.test(redacted.text);
   if (strength !== null && !isWhole && isSecretValue(value, strength, "quoted")) {
     totals.count += 1;
@@ -114,7 +106,7 @@ function strengthOfName(entries: readonly (readonly [string, unknown])[]): Stren
   return typeof name === "string" ? strengthOf(name) : null;
 }
 
-/** How much the whole of a key promises; the last telling word decides. */
+/** The last telling word decides. */
 function strengthOf(key: string): Strength | null {
   if (key.length > 128) return null;
   let strength: Strength | null = null;

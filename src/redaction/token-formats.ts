@@ -5,20 +5,16 @@ import { isRandom } from "./randomness.ts";
 interface FirstPass {
   readonly bySeparator: RegExp;
   readonly byPrefix: RegExp;
-  /** By the first character of what they match. */
   readonly byStart: ReadonlyMap<string, readonly TokenFormat[]>;
 }
 
 let cachedFirstPass: FirstPass | undefined;
 const tokenPatterns = new Map<TokenFormat, RegExp>();
 
-/**
- * The first pass, in two parts. Looking for the separator and then behind it costs a third of looking for each prefix at
- * each place, since few characters are separators.
- */
+/** Finding the rare separator first costs a third of trying each prefix everywhere. */
 function firstPass(): FirstPass {
   if (cachedFirstPass) return cachedFirstPass;
-  // Most pivots are passed over at once: those in lines of hyphens, at the end of a sentence, before a variable.
+  // Skips most pivots at once: lines of hyphens, ends of sentences, variables.
   const behind = pivots.map((end) => {
     const before = end === "\\." ? "[\\w-]" : "[A-Za-z0-9]";
     return `${end}(?<=${before}${end})(?<=(${alternation((prefix) => prefix.endsWith(end))}))`;
@@ -37,8 +33,8 @@ function firstPass(): FirstPass {
 }
 
 /**
- * The longer first: looking backwards, `sb_secret_` would else be taken for `secret_`. The order holds only for prefixes that
- * are more than plain characters: V8 sorts plain alternatives by their first character, in a lookbehind too.
+ * Longer first: backwards, `sb_secret_` would else match as `secret_`. Needs prefixes with a class,
+ * since V8 sorts plain alternatives by their first character, in a lookbehind too.
  */
 function alternation(matchesPrefix: (prefix: string) => boolean): string {
   const prefixes = new Set(formats.map(({ prefix }) => prefix).filter(matchesPrefix));
@@ -51,12 +47,9 @@ function tokenPattern(format: TokenFormat): RegExp {
   return known;
 }
 
-/** The 40 characters that belong to an AWS key id, right after it, as in the console's CSV file. */
+/** The 40 characters after an AWS key id, as in the console's CSV file. */
 const awsSecret = /["']?[\s,;:|]{1,4}["']?([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])/y;
-/**
- * Tokens whose mark stands `before` characters behind their beginning, or begins with a small letter. A mark has at most six characters: V8 finds
- * longer ones more slowly.
- */
+/** Tokens found by a mark of at most six characters: V8 finds longer ones more slowly. */
 const markedFormats = [
   { kind: "crates-token", mark: "cio", before: 0, token: /cio[A-Za-z0-9]{32}(?![A-Za-z0-9])/y },
   { kind: "databricks-token", mark: "dapi", before: 0, token: /dapi[0-9a-fA-F]{32}(?:-\d)?/y },
@@ -70,7 +63,7 @@ const markedFormats = [
   { kind: "terraform-token", mark: ".atlas", before: 14, token: /[A-Za-z0-9]{14}\.atlasv1\.[\w-]{60,}/y },
 ];
 
-/** Tokens of known issuers, wherever they stand. [RD2] */
+/** [RD2] */
 export function knownTokens(text: string): Finding[] {
   const { bySeparator, byPrefix } = firstPass();
   const findings: Finding[] = [];
@@ -112,7 +105,6 @@ function awsSecretAfter(text: string, index: number): Finding[] {
   return [{ start: awsSecret.lastIndex - secret.length, end: awsSecret.lastIndex, kind: "aws-secret-key" }];
 }
 
-/** `refused`: where the last match ended that was no token. A later one of its format inside it is not tried again. */
 function tokenAt(text: string, start: number, rejectedUntil: Map<TokenFormat, number>): Finding | null {
   for (const format of firstPass().byStart.get(text.charAt(start)) ?? []) {
     if (start < (rejectedUntil.get(format) ?? 0)) continue;
@@ -132,12 +124,11 @@ function isAccepted(value: string, { isToken }: TokenFormat): boolean {
   return !/example|x{6}|\*{4}/i.test(value) && (isToken?.(value) ?? true);
 }
 
-/** What stands before the secret part and says where it belongs: kept, for it helps the reader. */
 function secretOffset(kind: string, value: string): number {
   return kind === "url-signature" ? value.indexOf("=") + 1 : 0;
 }
 
-/** A token begins a word. A line end or an escape sequence written out, as in JSON, and a terminal colour are no part of a word. */
+/** Escape sequences, also written out as in JSON, and terminal colours are no part of a word. */
 function isBoundary(text: string, index: number): boolean {
   if (index === 0 || !/[A-Za-z0-9]/.test(text.charAt(index - 1)) || /[:?&;-]/.test(text.charAt(index))) return true;
   return /\\(?:[nrtbf]|u[0-9a-fA-F]{4})$|%[0-9A-Fa-f]{2}$|\[[0-9;]{0,8}m$/.test(

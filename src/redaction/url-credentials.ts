@@ -4,15 +4,15 @@ import { isRandom } from "./randomness.ts";
 
 const userPart = /([^\s:@/?#"'`<>\\[\]]{0,256}):(?=[^\s"'`<>\\[\]])/y;
 const restOfAddress = /(?:(?!:\/\/)[^\s"'`<>\\[\]]){1,600}/y;
-/** A sole user that is a token, as in a git remote. The public key of a Sentry address looks the same and is none. */
+/** A token as sole user, as in a git remote; not the public key of a Sentry address. */
 const userOnly = /([\w.~-]{20,256})@(?=[\w.-])(?!\w+\.ingest\.|[\w.]*sentry\.)/y;
 
-/** What follows the `@`: a host, which a variable may stand for; `clear` when nothing else looks like it. */
+/** A host or a variable; clear: nothing else has this form. */
 const host = /^(?:[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}(?::\d{1,5})?(?=[/?#,;)&|]|$)|[$%{])/;
 const clearHost =
   /^(?:[\w-]{1,63}(?:\.[\w-]{1,63}){0,7}\.[a-z][\w-]{0,62}|\d{1,3}(?:\.\d{1,3}){3}|localhost|[\w-]{1,63}(?=:\d))(?::\d{1,5})?(?=[/?#,;)&|]|$)/i;
 
-/** Passwords, and tokens in place of a user, in addresses and connection strings. [RD3] */
+/** [RD3] */
 export function urlCredentials(text: string): Finding[] {
   const findings: Finding[] = [];
   for (let at = text.indexOf("://"); at !== -1; at = text.indexOf("://", at + 3)) {
@@ -42,10 +42,7 @@ function passwordAt(text: string, from: number): { readonly start: number; reado
   return length > 0 ? { start, end: start + length } : null;
 }
 
-/**
- * A password should have its `@` and `/` encoded, but often has not: it ends at the first `@` with a clear host behind it, or else
- * at the first with what may be one.
- */
+/** Ends at the first `@` before a clear host, else before a possible one. */
 function passwordLength(user: string, rest: string): number {
   const plain = /^[^@/?#]*@/.exec(rest)?.[0].length ?? 0;
   if (plain === 0) return passwordLengthWithSlash(user, rest);
@@ -53,13 +50,12 @@ function passwordLength(user: string, rest: string): number {
   return endBefore(clearHost, authority) ?? endBefore(host, authority) ?? plain - 1;
 }
 
-/** Nothing but a `/` or a `?` before the first `@`: an address with a port and no password looks the same. */
+/** Ambiguous with an address that has a port and no password. */
 function passwordLengthWithSlash(user: string, rest: string): number {
   const isPort = /^\d{1,5}(?:[/?]|$)/.test(rest);
   return isPort || user.includes(".") ? 0 : (endBefore(clearHost, rest) ?? 0);
 }
 
-/** Where the first `@` stands that such a host follows. */
 function endBefore(pattern: RegExp, text: string): number | null {
   let at = text.indexOf("@");
   for (let tries = 0; at !== -1 && tries < 8; tries++) {

@@ -3,8 +3,8 @@ import { isPlaceholder } from "./placeholders.ts";
 import { entropy, isGibberish, isHexOrUuid, isRandom, isWordy } from "./randomness.ts";
 
 /**
- * `literal`: the notation takes no variables, as a line of an env file; `element`: the same in XML, up to the next tag; `bare`: it may as well be a name in code; `spaced`: only a
- * blank stands between name and value, as in prose.
+ * literal: no variables, as in an env file. element: XML text. bare: may be a name in code. spaced:
+ * only a blank precedes it, as in prose.
  */
 export type Shape = "quoted" | "literal" | "element" | "bare" | "spaced";
 export type Unquoted = Exclude<Shape, "quoted">;
@@ -27,7 +27,7 @@ const runs: Readonly<Record<Unquoted, RegExp>> = {
 };
 const restOfLine = /[^\r\n"'`\\[\]]{8,}/y;
 
-/** Reads values of one text. A run that many names point into is measured once, which keeps hostile text linear. */
+/** Measures a run once even if many names point into it, which keeps hostile text linear. */
 export class ValueReader {
   readonly #text: string;
   readonly #ends = {
@@ -42,7 +42,6 @@ export class ValueReader {
     this.#text = text;
   }
 
-  /** The value that begins at `at`, without its quotes; null when there is none. */
   read(at: number, unquoted: Unquoted): Value | null {
     opening.lastIndex = at;
     const [quote, backslashes, mark] = opening.exec(this.#text) ?? [];
@@ -52,7 +51,6 @@ export class ValueReader {
     return end === null ? this.bare(start, unquoted) : { start, end, shape: "quoted" };
   }
 
-  /** The rest of the line or string, once for each line: what was read before is not read again. */
   line(start: number): Value | null {
     if (start < this.#lineEnd) return null;
     restOfLine.lastIndex = start;
@@ -74,8 +72,8 @@ export class ValueReader {
 }
 
 /**
- * Where the quote closes that opened with `depth` backslashes before it. In a string inside a JSON string the closing mark
- * has as many backslashes; one with more belongs to the value, one with fewer ends an outer string. Null: not closed.
+ * Inside a JSON string the closing quote has `depth` backslashes; more belong to the value, fewer
+ * end an outer string. Null: not closed.
  */
 function quotedEnd(text: string, start: number, mark: string, depth: number): number | null {
   const limit = Math.min(text.length, start + maxQuotedChars);
@@ -93,7 +91,7 @@ function isClosing(backslashes: number, depth: number): boolean {
   return depth === 0 ? backslashes % 2 === 0 : backslashes <= depth;
 }
 
-/** What a secret looks like shows at its beginning; the bound keeps many names before one long run cheap. */
+/** Enough to judge; keeps many names before one long run cheap. */
 const maxJudgedChars = 160;
 
 const secretWord = /pass|secret|token|key|credential|auth/i;
@@ -101,7 +99,7 @@ const sentence = /\b(?:must|your|the|is|are|please|enter|at least|characters?|an
 const algorithm =
   /^(?:sha|base|md|argon|utf|pbkdf|scrypt|bcrypt|hs|rs|es|ps|aes|oauth|ed|p)-?\d[\w.]{0,6}(?:-[a-z]+){0,3}$|^(?:[~^]|[<>]=?)?v?\d+\.\d+\.\d+[\w.+-]*$/i;
 
-/** [RD5] [RD7] Whether what stands at a telling name is a secret, and not a label, a variable, a count or a placeholder. */
+/** [RD5] [RD7] */
 export function isSecretValue(value: string, strength: Strength, shape: Shape): boolean {
   if (strength === "cookie") return hasRandomPart(value);
   const short = value.slice(0, maxJudgedChars);
@@ -130,7 +128,7 @@ function isPassword(value: string, shape: Shape): boolean {
   return shape !== "bare" || isBarePassword(value);
 }
 
-/** Without quotes, words are as likely a name in code or prose, except where they are longer than any word. */
+/** Unquoted words are likely code or prose, unless longer than any word. */
 function isBarePassword(value: string): boolean {
   if (/^(?:0x[0-9a-fA-F]{1,8}|[\d.,%]+)$/.test(value)) return /^\d{6,}$/.test(value);
   const core = value.replace(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, "");
@@ -140,7 +138,6 @@ function isBarePassword(value: string): boolean {
   return !isMember && !isWords && (/[^A-Za-z]/.test(core) || /^[a-z]{16,}$/.test(core) || isGibberish(core));
 }
 
-/** `client.dbPw`: short parts that are no words, but no digits. */
 function isNameInCode(value: string): boolean {
   return !/\d/.test(value) && !isGibberish(value);
 }
@@ -170,7 +167,6 @@ function hasLetterAndDigit(value: string): boolean {
   return /\d/.test(value) && /[A-Za-z]/.test(value);
 }
 
-/** For names that say less: long, and random beyond doubt. What may be a digest or an id stays. */
 function isRandomKey(value: string): boolean {
   return (
     value.length >= 20 &&
@@ -180,7 +176,6 @@ function isRandomKey(value: string): boolean {
   );
 }
 
-/** A value behind a blank, where prose goes on as well: letters and digits that change all the time. */
 function isMixedCharacters(value: string): boolean {
   if (!/^\S{8,}$/.test(value) || !hasLetterAndDigit(value)) return false;
   if (isWordy(value) || isHexOrUuid(value)) return false;
@@ -188,7 +183,7 @@ function isMixedCharacters(value: string): boolean {
   return changes >= Math.max(3, value.length * 0.3) && !/[/\\:()]/.test(value);
 }
 
-/** Drawn from all characters of a keyboard, as WordPress does for its keys; a pattern or a template is none. */
+/** WordPress makes such keys; a pattern or a template is not one. */
 function isDrawnFromKeyboard(value: string): boolean {
   if (value.length < 20 || entropy(value) < 4 || /\w-\w\]|\\[wds]|\$\{|\{\{|<\w|=>|\(\w*\)|^\/|\s{2}/.test(value))
     return false;
@@ -209,7 +204,6 @@ function isDateOrNumber(value: string): boolean {
   return /^[\d.,:_-]+$/.test(value) || /^\d{4}-\d\d-\d\d/.test(value);
 }
 
-/** `userPassword`, `my-app-token`, `errors.secret_missing`: names of the thing, not the thing. */
 function isNameOfSecret(value: string): boolean {
   return /^[A-Za-z_$][A-Za-z_$./: -]*$/.test(value) && secretWord.test(value);
 }
@@ -221,7 +215,6 @@ function isBasicCredential(value: string): boolean {
   try {
     return /^[\x20-\x7e]+:[\x20-\x7e]+$/.test(atob(whole));
   } catch {
-    // Not base64 after all.
     return false;
   }
 }

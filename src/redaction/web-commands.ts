@@ -2,12 +2,12 @@ import type { Finding } from "./findings.ts";
 import { isSecretValue } from "./values.ts";
 
 const names = ["curl", "wget", "http ", "https "];
-/** The command and its arguments, to the end of the line; a backslash or an open list continues it. The bound keeps it cheap. */
+/** A backslash or an open list continues the line. The bound keeps it cheap. */
 const command = /(?<![\w.-])(?:curl|wget|https?)(?=["' \t])(?:\\\r?\n|[,([][ \t]{0,8}\r?\n|[^\r\n|]){1,2000}/y;
 const user =
   /(?:[\s"'`]|\\n)(?:-[a-zA-Z]{0,8}[uU]|--(?:proxy-)?user|-a|--auth)(?:["'],\s{0,8}["']|[ \t]*=?[ \t]*\\{0,4}["']?)([^\s:"'@\\-][^\s:"'@\\]{0,63})?:(?!\/\/)([^\s"'\\]{3,256})/g;
 
-/** Passwords that are given to curl, wget and HTTPie beside the user, as in `curl -u user:password`. [RD5] */
+/** [RD5] `curl -u user:password` */
 export function webCommands(text: string): Finding[] {
   const findings: Finding[] = [];
   for (const name of names) {
@@ -26,7 +26,7 @@ function passwordsIn(line: string, at: number): Finding[] {
     // A backtick ends a command that is quoted in Markdown; bold type may end behind it.
     const password = given.replace(/`\W*$/, "");
     const end = start + password.length;
-    // `--user 1000:1000` and `-u www-data:www-data` are a user and a group of another command in the line.
+    // `--user 1000:1000` and `-u www-data:www-data` are a user and a group of another command.
     const isGroup = (/^\d+$/.test(name) && /^\d+$/.test(password)) || name === password;
     if (isGroup || /^\[redacted:|^\[private\]/.test(password) || !isSecretValue(password, "password", "literal"))
       return [];

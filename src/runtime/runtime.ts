@@ -5,13 +5,12 @@ import type { Paths } from "../platform/paths.ts";
 import type { Processes } from "../platform/processes.ts";
 import type { Store } from "../store/store.ts";
 
-/** What a part of the local process may use of the outside. Tests give their own; nothing below reads a clock or the environment. */
+/** All access of the local process to clock, randomness and environment; replaced in tests. */
 export interface Runtime {
   /** Epoch milliseconds. */
   readonly now: () => number;
   readonly random: (bytes: number) => Uint8Array;
   readonly env: NodeJS.ProcessEnv;
-  /** This Node and this copy of SHIM. */
   readonly launch: Launch;
   readonly paths: Paths;
   readonly config: Config;

@@ -13,18 +13,14 @@ import { Store } from "../store/store.ts";
 
 export interface SystemOptions {
   readonly driver: Driver;
-  /** How long a write waits for other processes, in ms. */
   readonly busyMs: number;
   readonly log?: Log;
-  /** See {@link StoreOptions.maxUpkeepBytes}. */
   readonly maxUpkeepBytes?: number;
-  /** See {@link StoreOptions.canReadCopy}. */
   readonly canReadCopy?: boolean;
-  /** See {@link StoreOptions.totalBusyMs}. */
   readonly totalBusyMs?: number;
 }
 
-/** The real clock, randomness, environment, processes and files. Settings that cannot be read are logged, and the defaults hold. */
+/** Unreadable settings are logged, and the defaults hold. */
 export function systemRuntime(options: SystemOptions): Runtime {
   const paths = pathsIn(homeFrom(process.env));
   const now = Date.now;
@@ -44,10 +40,10 @@ export function systemRuntime(options: SystemOptions): Runtime {
   };
 }
 
-/** The arguments name this Node and a program in dist/, or the launcher in bin/ beside it, or a link to one of them. */
+/** `started` is a program in dist/, the launcher in bin/ beside it, or a link to either. */
 function launchOf([node = "node", started = ""]: readonly string[]): Launch {
   const folder = dirname(dirname(realPath(started) ?? started));
-  // The plugin of a clone has programs of its own, and the clone has the launcher.
+  // The plugin of a clone uses the launcher of the clone.
   const root = basename(folder) === "plugin" ? dirname(folder) : folder;
   return { node, script: join(root, "bin", "shim.mjs"), hookScript: join(root, "dist", "hook.cjs") };
 }

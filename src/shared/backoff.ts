@@ -1,14 +1,11 @@
 export interface Backoff {
-  /** Most of the first wait, in ms; doubles with each attempt. */
   readonly baseMs: number;
-  /** Most of any wait, in ms. */
   readonly capMs: number;
 }
 
 /**
- * How long to wait before the next attempt: exponential with full jitter, so that many who failed together do not come back together
- * (AWS Architecture Blog, "Exponential Backoff And Jitter").
- *
+ * Full jitter, so that clients that failed together spread out (AWS Architecture Blog, "Exponential
+ * Backoff And Jitter").
  * @param attempt 0 before the first repeat
  * @param random at least 0, below 1
  * @returns whole ms, from 0 up to the limit of this attempt

@@ -5,20 +5,18 @@ import { err, ok, type Result } from "./result.ts";
 import { checkJsonShape } from "./json-shape.ts";
 import { formatIssues } from "./problems.ts";
 
-/** What every host does with a request before the engine sees it. Pure. */
-
 export interface OperationRequest<Name extends OperationName = OperationName> {
   readonly name: Name;
   readonly input: CheckedInputOf<Name>;
 }
 
-/** [WI8] What stands in it, before anything walks through it, and [WI1] what it asks for. */
+/** [WI8] Checks the JSON shape before any recursion over it, then [WI1] the fields. */
 export function checkInput(name: string, input: unknown): Result<OperationRequest, Refusal> {
   const problem = checkJsonShape(input);
   return problem ? err(problem) : checkFields(name, input);
 }
 
-/** [WI1] Unknown operations, unknown fields and values out of bounds are refused, with what is wrong; nothing has happened then. */
+/** [WI1] Refuses unknown operations, unknown fields and values out of bounds, without effects. */
 export function checkFields(name: string, input: unknown): Result<OperationRequest, Refusal> {
   if (!isOperation(name))
     return err({ code: "unknown_operation", message: `there is no operation ${formatName(name)}` });
@@ -38,7 +36,6 @@ export function checkScope(name: OperationName, scope: Scope): Refusal | null {
   return { code: "forbidden", message: `${name} needs a token of scope ${needed}; this one has ${scope}` };
 }
 
-/** Operations that change nothing: no alarm has to be looked at after them. */
 export function isRead(name: OperationName): boolean {
   return operations[name].method === "GET";
 }

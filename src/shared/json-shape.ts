@@ -1,9 +1,9 @@
 import type { Refusal } from "../contract/errors.ts";
 
-/** JSON is nested at most so deep: all that walks through it is a recursion, and a stack ends somewhere. */
+/** Limit of nesting: recursion over JSON must not overflow the stack. */
 const maxDepth = 100;
 
-/** What those who come after would stumble over, or lose without a word. */
+/** Refuses JSON that later code would fail on or silently lose. */
 export function checkJsonShape(value: unknown, depthLeft = maxDepth): Refusal | null {
   if (typeof value !== "object" || value === null) return null;
   if (depthLeft === 0) return { code: "bad_input", message: `JSON is nested at most ${maxDepth} deep` };

@@ -1,29 +1,25 @@
 import type { Sql } from "./sql.ts";
 
-/** One step of a schema. Append only: a step that was released never changes. */
+/** One step of a schema. Append only: a released step never changes. */
 export interface Migration {
-  /** 1, 2, 3 ... without gaps. */
   readonly id: number;
   readonly name: string;
   readonly statements: readonly string[];
-  /** The oldest program, as its own newest migration id, that can still work on the result. Absent: any. */
+  /** Oldest program, as its newest migration id, that can work on the result. Absent: any. */
   readonly minReader?: number;
 }
 
 export interface SchemaState {
-  /** Newest migration applied; 0 in an empty file. */
   readonly version: number;
-  /** Newest migration id that a program must know to touch the file. */
   readonly minReader: number;
 }
 
-/** What stands in the file. [ST3] A program that knows less than `minReader` must not touch it. */
+/** [ST3] Programs older than `minReader` must not touch the file. */
 export function schemaState(sql: Sql): SchemaState {
   const [table] = sql.all<{ n: number }>("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'migrations'");
   return table?.n ? migratedState(sql) : { version: 0, minReader: 0 };
 }
 
-/** The same for a file that is known to have been migrated once: half the work. */
 export function migratedState(sql: Sql): SchemaState {
   const [row] = sql.all<SchemaState>(
     "SELECT coalesce(max(id), 0) AS version, coalesce(max(min_reader), 0) AS minReader FROM migrations",
@@ -32,9 +28,8 @@ export function migratedState(sql: Sql): SchemaState {
 }
 
 /**
- * Applies what is missing. Call it inside one write transaction, so that a crash leaves the old schema.
- *
- * @returns how many steps were applied
+ * Call it in one write transaction, so that a crash leaves the old schema.
+ * @returns number of applied steps
  */
 export function migrate(sql: Sql, now: number, migrations: readonly Migration[]): number {
   checkAppendOnly(migrations);

@@ -1,6 +1,5 @@
 import type * as z from "zod";
 
-/** What a contract refuses, in words: which field, and what is allowed there. Pure. */
 export function formatIssues({ issues }: Pick<z.ZodError, "issues">): string {
   return issues.map(formatIssue).join("; ").slice(0, 1_000);
 }
@@ -35,7 +34,6 @@ function formatUnit(origin: string): string {
   return origin === "array" ? " of them" : "";
 }
 
-/** Of values that are told apart by a field, which ones there are; of two kinds of values, what both of them allow. */
 function formatUnion({ message, errors }: z.core.$ZodIssueInvalidUnion): string {
   const expected = /Expected (.*)$/.exec(message)?.[1];
   if (expected !== undefined) return `one of ${expected.replaceAll(" | ", ", ")}`;

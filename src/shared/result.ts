@@ -1,4 +1,4 @@
-/** An expected outcome: a value, or a refusal that the caller must look at. Bugs and broken storage throw instead. */
+/** Refusals are expected outcomes. Bugs and broken storage throw. */
 export type Result<T, E> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: E };
 
 export function ok<T>(value: T): { readonly ok: true; readonly value: T } {

@@ -1,16 +1,14 @@
-/** Characters behind a type prefix such as `cp_` that are shown at least. */
 const minChars = 8;
 
-/** [CL78] The shortest beginning of an id, at least 8 characters long, that no other id of the list begins with. */
+/** [CL78] Shortest unique beginning of an id in the list, at least 8 characters. */
 export function shortIdAmong(id: string, others: Iterable<string>): string {
   const typePrefix = /^[a-z]+_/.exec(id)?.[0].length ?? 0;
   let length = typePrefix + minChars;
   for (const other of others) if (other !== id) length = Math.max(length, commonLength(id, other) + 1);
-  // A hyphen at the end looks like a line that was broken off.
+  // A hyphen at the end looks like a truncated line.
   return id.slice(0, id[length - 1] === "-" ? length + 1 : length);
 }
 
-/** The same for each id of a list. */
 export function shortIds(ids: Iterable<string>): (id: string) => string {
   const sorted = [...new Set(ids)].toSorted();
   const short = new Map(

@@ -1,6 +1,6 @@
 import type { Sql } from "../shared/sql.ts";
 
-/** SQL of a snapshot `s` whose files may be gone a moment later: what changes them waits for it. */
+/** SQL condition on a snapshot `s` that must be taken before its files can change. */
 export const isBeforeTool = "(SELECT trigger FROM checkpoints c WHERE c.id = s.checkpoint_id) = 'before_tool'";
 const isAwaited = "(SELECT trigger FROM checkpoints c WHERE c.id = s.checkpoint_id) IN ('before_tool', 'compact')";
 
@@ -12,7 +12,7 @@ export interface PendingSnapshot {
   readonly project: string;
 }
 
-/** [CP33] The oldest snapshot that a tool or a compaction waits for. One look at a small index: every tool call begins with it. */
+/** [CP33] Reads one small index: every tool call begins with it. */
 export function findAwaited(sql: Sql, now: number): PendingSnapshot | null {
   const [row] = sql.all<PendingSnapshot>(
     `SELECT s.checkpoint_id AS checkpointId, s.project FROM snapshots s

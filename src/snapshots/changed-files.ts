@@ -2,35 +2,27 @@ import { lstatSync } from "node:fs";
 import { isAbsolute, join, relative, sep } from "node:path";
 import { answerSync, userGit, displayPath, splitRaw, type Git } from "./git.ts";
 
-/** What git says has changed in a project since a session began, by whatever means. */
-
 export interface ChangedFile {
-  /** Absolute. */
   readonly path: string;
-  /** Null: it is gone. */
   readonly modifiedMs: number | null;
 }
 
 export interface ProjectChanges {
-  /** Not committed, newest first. */
   readonly open: readonly ChangedFile[];
-  /** Committed since the session began. */
   readonly committed: ReadonlySet<string>;
-  /** Of the paths that were asked about, those that git has and that are as committed. */
   readonly clean: ReadonlySet<string>;
 }
 
 export interface ChangesQuery {
   readonly project: string;
-  /** Commit that the session began at; null: not known, or there was none. */
+  /** Commit at the session's start; null when unknown or absent. */
   readonly commit: string | null;
-  /** Epoch ms: what was written before is not the session's. */
+  /** Epoch ms: earlier changes are not the session's. */
   readonly startedAt: number;
-  /** Absolute paths of files that the chat has edited. */
   readonly edited: readonly string[];
 }
 
-/** One question; a recovery that waits longer does without the answer. */
+/** Time limit of one question in ms; a recovery then continues without the answer. */
 const timeoutMs = 1_500;
 const maxFiles = 2_000;
 /** A file's time may be coarser than the clock. */
@@ -38,11 +30,7 @@ const slackMs = 2_000;
 const flags = ["--name-only", "-z", "--no-renames", "--ignore-submodules=all"];
 const emptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
-/**
- * [RE32] Reads only, and compares by size and time as git's index has them, so that no filter of the project runs.
- *
- * @returns null where git cannot tell: no repository, no git, no answer in time
- */
+/** [RE32] Reads only, by size and time, so that no filter of the project runs. */
 export function changesIn(
   env: NodeJS.ProcessEnv,
   { project, commit, startedAt, edited }: ChangesQuery,

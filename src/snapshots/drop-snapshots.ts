@@ -18,8 +18,8 @@ export interface DropInput extends SnapshotHost {
   readonly repository: string;
   readonly checkpointIds: readonly string[];
   /**
-   * Share of a pack, 0 to 1, that may stay behind as garbage: 0 (to forget) leaves nothing of what was dropped; more spares
-   * the rewriting of a large pack for a small gain (for routine retention).
+   * Share of garbage that may stay in a pack, 0 to 1: 0 to forget; more for routine retention,
+   * which then avoids rewriting a large pack for a small gain.
    */
   readonly maxGarbage?: number;
   readonly timeoutMs: number;
@@ -27,7 +27,6 @@ export interface DropInput extends SnapshotHost {
 }
 
 export interface DropResult {
-  /** How many snapshots the repository still holds; 0: its folder is gone. */
   readonly left: number;
 }
 
@@ -36,12 +35,12 @@ export interface DropRefusal {
   readonly message: string;
 }
 
-/** With more packs than this every look-up is slow; they become one. */
+/** Packs above this number become one: every object lookup searches them all. */
 const maxPacks = 50;
 
 /**
- * Drops snapshots and what only they held. [GS40] After it nothing of them can be read from SHIM's folder; [GS41] what others
- * hold stays. Ids that are not there are no error, so a drop that failed is repeated with the same ones.
+ * [GS40] Leaves nothing of them readable in SHIM's folder; [GS41] contents of others stay. Unknown
+ * ids are no error, so a failed drop can be repeated.
  */
 export async function dropSnapshots(input: DropInput): Promise<Result<DropResult, DropRefusal>> {
   const { repository, checkpointIds } = input;
@@ -63,7 +62,6 @@ export async function dropSnapshots(input: DropInput): Promise<Result<DropResult
   }
 }
 
-/** Answers the refs that are left. */
 async function dropRefs(opened: OpenRepository, checkpointIds: readonly string[]): Promise<string[]> {
   const git = inRepository(opened);
   const known = new Set(await lines(git, ["for-each-ref", "--format=%(refname)", "refs/shim/"]));
@@ -73,15 +71,12 @@ async function dropRefs(opened: OpenRepository, checkpointIds: readonly string[]
 }
 
 interface Pack {
-  /** Path without `.pack` or `.idx`. */
   readonly base: string;
   readonly ids: readonly string[];
 }
 
-/** Rewrites the packs that hold too much that nothing refers to, then removes the old ones. */
 async function prune(opened: OpenRepository, maxGarbage: number): Promise<void> {
   const git = inRepository(opened);
-  // Borrowed contents are not here; all else is.
   const reachable = await lines(git, ["rev-list", "--objects", "--no-object-names", "--missing=allow-any", "--all"]);
   const reachableIds = await filterOwned(opened, reachable);
   const packs = await listPacks(opened);
@@ -107,7 +102,7 @@ async function listPacks(opened: OpenRepository): Promise<Pack[]> {
   return packs;
 }
 
-/** The index first: a pack without one is not seen, an index without its pack is an error. */
+/** Index first: git ignores a pack without one, but fails on an index without its pack. */
 function removePack(opened: OpenRepository, base: string): void {
   const names = readdirSync(join(opened.owned, "pack")).filter((name) => name.startsWith(`${base}.`));
   for (const name of names.sort()) rmSync(join(opened.owned, "pack", name), { force: true });

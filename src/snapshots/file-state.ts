@@ -11,7 +11,6 @@ export interface NoteLimits {
 
 export type FileComparison = "same" | "changed" | "missing" | "unknown";
 
-/** The facts read of a file. `isThere` is null when even that is not known. */
 export interface FileFacts {
   readonly isThere: boolean | null;
   readonly hash: string | null;
@@ -19,32 +18,21 @@ export interface FileFacts {
   readonly bytes: number;
 }
 
-/** A checkpoint names no more; what is beyond is answered `unknown`, unread. */
+/** Bound of a checkpoint's files; further ones are `unknown`, unread. */
 const maxFiles = 500;
-/** Above every sensible `snapshots.maxFileBytes`; a file that was hashed then and is larger now is `unknown`. */
 const maxComparedFileBytes = 16_777_216;
-/** Read in all for one comparison: well below a second of hashing. */
+/** Bytes read for one comparison: well below a second of hashing. */
 const maxComparedBytes = 134_217_728;
 const blockBytes = 65_536;
 
-/**
- * Notes a file's content by its SHA-256. [GS50] Only a regular file of at most `maxFileBytes` whose name does not look secret
- * is read; otherwise the note says why not.
- *
- * @param path absolute; a chat may name another, which is noted unread
- */
+/** [GS50] Hashes a regular file of at most `maxFileBytes` without a secret name. */
 export function noteFile(path: string, action: FileNote["action"], limits: NoteLimits): FileNote {
   if (!isAbsolute(path)) return { path, hash: null, skipped: "not an absolute path", action };
   const { hash, skipped } = readFacts(path, limits.maxFileBytes);
   return skipped === undefined ? { path, hash, action } : { path, hash, skipped, action };
 }
 
-/**
- * Compares files with what a checkpoint noted of them. [GS51] `unknown` is what was not hashed then or cannot be now. At most
- * 500 files of 16 MiB, 128 MiB together, are read.
- *
- * @param read tests give their own
- */
+/** [GS51] Returns `unknown` for unhashed files. Reads at most 500 of 16 MiB, 128 MiB together. */
 export function compareFiles(
   files: readonly FileNote[],
   read: (path: string, maxFileBytes: number) => FileFacts = readFacts,
@@ -58,7 +46,6 @@ export function compareFiles(
   });
 }
 
-/** Null: it is not there, no regular file, or cannot be told. */
 export function stampOf(path: string): FileStamp | null {
   if (!isAbsolute(path)) return null;
   try {
@@ -82,7 +69,7 @@ function compareStamp(then: FileStamp, now: FileStamp | null): FileComparison {
   return then.bytes === now.bytes && then.modifiedMs === now.modifiedMs ? "same" : "changed";
 }
 
-/** Without a hash only one thing can be known: whether the file was there. A note that nobody looked for says not even that. */
+/** Without a hash only the file's existence can be compared, if it was noted. */
 function compareUnhashed({ skipped }: FileNote, { isThere }: FileFacts): FileComparison {
   if (isThere === null || skipped === undefined) return "unknown";
   if (skipped === absentReason) return isThere ? "changed" : "same";
@@ -95,7 +82,7 @@ function readFacts(path: string, maxFileBytes: number): FileFacts {
   const isSecret = isSecretName(path);
   let file: number;
   try {
-    // Without O_NONBLOCK the opening of a pipe waits for its other end.
+    // Without O_NONBLOCK, opening a pipe waits for its other end.
     file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
     return factsOfUnopened(error);
@@ -118,7 +105,7 @@ function factsOfUnopened(error: unknown): FileFacts {
   return { isThere: null, hash: null, skipped: "unreadable", bytes: 0 };
 }
 
-/** Counts while it reads: the size that the file system tells may be old by then. */
+/** Counts while reading: the reported size may be outdated. */
 function hashOf(file: number, maxFileBytes: number): FileFacts {
   if (fstatSync(file).size > maxFileBytes) return { isThere: true, hash: null, skipped: "too large", bytes: 0 };
   const hash = createHash("sha256");

@@ -3,15 +3,11 @@ import { delimiter, parse } from "node:path";
 import { withoutSecrets } from "../platform/secret-env.ts";
 import { programPath } from "../platform/program-path.ts";
 
-/** Where git works and what it may see. Made by `gitOutside` or `gitIn`. */
 export interface Git {
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
-  /** `-C`, `-c` and the like, before the command. */
   readonly before: readonly string[];
-  /** Aborted: the command's whole process group is killed. */
   readonly signal: AbortSignal;
-  /** Of one answer; a command that says more is killed. */
   readonly maxOutputBytes?: number;
 }
 
@@ -23,7 +19,6 @@ export interface GitOutput {
 
 export type GitFault = "missing" | "stopped" | "too_large" | "failed";
 
-/** Git could not do it. `message` is for people and holds git's own words. */
 export class GitError extends Error {
   readonly fault: GitFault;
   readonly stderr: string;
@@ -34,7 +29,7 @@ export class GitError extends Error {
   }
 }
 
-/** No command of the user's configuration may run, and git must not tidy up behind our back. */
+/** Keeps git from running configured commands and from housekeeping. */
 const hardenedSettings = [
   "core.hooksPath=/dev/null",
   "core.fsmonitor=false",
@@ -43,19 +38,19 @@ const hardenedSettings = [
   "core.looseCompression=0",
   "pack.compression=1",
   "pack.threads=2",
-  // By default git leaves references to the system: after a power cut they are empty files. Loose objects are in scratch folders only.
+  // By default git leaves syncing references to the system: after a power cut they are empty files.
+  // Loose objects are in scratch folders only.
   "core.fsync=pack,pack-metadata,reference",
   "gc.auto=0",
   "maintenance.auto=false",
   "commit.gpgSign=false",
   "fetch.writeCommitGraph=false",
-  // Nothing of a project's own settings may send git elsewhere, or run what fetches from there.
+  // A project's settings must not make git fetch from elsewhere or run a transport.
   "protocol.allow=never",
   "protocol.file.allow=always",
   "submodule.recurse=false",
 ].flatMap((setting) => ["-c", setting]);
 
-/** Tell which settings files git reads and how far it looks for a repository: the user's own choice, kept. */
 const keptVariables = new Set([
   "GIT_CONFIG_GLOBAL",
   "GIT_CONFIG_SYSTEM",
@@ -65,7 +60,7 @@ const keptVariables = new Set([
   "GIT_EXEC_PATH",
 ]);
 
-/** Held in memory at once; a list of a million long paths is below it. */
+/** Bytes in memory at once; a list of a million long paths fits. */
 const defaultMaxOutputBytes = 268_435_456;
 const maxAnswerBytes = 16_777_216;
 const maxStderrChars = 65_536;
@@ -85,25 +80,20 @@ function cleanEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   };
 }
 
-/** Git as the user would run it in `folder`, to learn where its repository is; for questions that read settings only. */
+/** Runs git as the user would, to find the repository; for questions that read settings only. */
 export function userGit(env: NodeJS.ProcessEnv, folder: string, signal: AbortSignal): Git {
-  // -C instead of the process's working folder: a folder that is gone then gives git's message, not "git is not installed".
+  // -C: for a missing folder, cwd would fail as if git were not installed.
   return { env: cleanEnv(env), cwd: parse(folder).root || "/", before: ["-C", folder], signal };
 }
 
 export interface GitLocation {
   readonly gitDir: string;
   readonly workTree?: string;
-  /** Object folders that may be read besides the repository's own. */
   readonly alternates?: readonly string[];
-  /** `key=value` of the project's settings that shape file content. */
   readonly config?: readonly string[];
 }
 
-/**
- * Git in a repository of SHIM's own (or, for a new branch, in the project's). The user's global settings are not read, so
- * no filter, hook or pager of theirs is known to it.
- */
+/** Excludes the user's global settings, so that no filter, hook or pager of theirs applies. */
 export function repositoryGit(env: NodeJS.ProcessEnv, location: GitLocation, signal: AbortSignal): Git {
   const alternates = (location.alternates ?? []).map(quoteFolder).join(delimiter);
   return {
@@ -122,7 +112,6 @@ export function repositoryGit(env: NodeJS.ProcessEnv, location: GitLocation, sig
   };
 }
 
-/** Commits of SHIM's own bear its name, and a time in epoch milliseconds that is passed in. */
 export function withAuthor(git: Git, now: number): Git {
   const date = `${Math.floor(now / 1_000)} +0000`;
   const as = (role: string) => ({
@@ -133,7 +122,7 @@ export function withAuthor(git: Git, now: number): Git {
   return { ...git, env: { ...git.env, ...as("AUTHOR"), ...as("COMMITTER") } };
 }
 
-/** Git unquotes a folder in a list of alternates when it begins with a double quote (gitglossary, git(1)). */
+/** Git unquotes an alternate that begins with a double quote (gitglossary, git(1)). */
 export function quoteFolder(folder: string): string {
   if (!/["\n\\]/.test(folder) && !folder.includes(delimiter)) return folder;
   const escaped = folder.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
@@ -142,10 +131,8 @@ export function quoteFolder(folder: string): string {
 
 /**
  * Runs one git command without a shell.
- *
- * @param input written to its standard input
  * @param codes exit codes that are answers; any other throws
- * @throws {GitError} when git is not installed, fails, or is stopped by the signal (all its processes are gone then)
+ * @throws {GitError} when git is missing, fails, or is aborted (all its processes are gone then)
  */
 export async function run(
   git: Git,
@@ -166,7 +153,7 @@ export async function run(
 function start(git: Git, args: readonly string[], input: Buffer | string): Promise<GitOutput> {
   if (git.signal.aborted) return Promise.reject(new GitError("stopped", `git ${args[0]} was not started`));
   const { promise, resolve, reject } = Promise.withResolvers<GitOutput>();
-  // A process group of its own, so that a kill also reaches what git started.
+  // A process group of its own, so that a kill also reaches git's children.
   const detached = process.platform !== "win32";
   const options = { cwd: git.cwd, env: git.env, detached, windowsHide: true };
   const child = spawn(programPath("git", git.env), [...hardenedSettings, ...git.before, ...args], options);
@@ -175,7 +162,7 @@ function start(git: Git, args: readonly string[], input: Buffer | string): Promi
       if (detached && child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
       else child.kill("SIGKILL");
     } catch {
-      // It ended by itself in the same moment.
+      // The process ended in the same moment.
     }
   };
   git.signal.addEventListener("abort", kill, { once: true });
@@ -191,7 +178,7 @@ function start(git: Git, args: readonly string[], input: Buffer | string): Promi
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr = (stderr + text).slice(0, maxStderrChars);
   });
-  // Git may end before it has read everything (EPIPE); its exit code tells why.
+  // Git may end before it has read everything (EPIPE); its exit code says why.
   child.stdin.on("error", () => {});
   child.stdin.end(input);
   child.on("error", (error: NodeJS.ErrnoException) => {
@@ -210,7 +197,6 @@ function start(git: Git, args: readonly string[], input: Buffer | string): Promi
   return promise;
 }
 
-/** For a question that its caller has to wait for. Null: git is not there, fails, or takes longer. */
 export function answerSync(git: Git, args: readonly string[], timeout: number): Buffer | null {
   const options = { cwd: git.cwd, env: git.env, timeout, killSignal: "SIGKILL", windowsHide: true } as const;
   const program = programPath("git", git.env);
@@ -222,27 +208,22 @@ export function answerSync(git: Git, args: readonly string[], timeout: number): 
   return status === 0 ? stdout : null;
 }
 
-/** Git's first complaint, without the hints that follow. */
 export function firstLine(stderr: string): string {
   const lines = stderr.split("\n").filter((line) => line.trim() !== "");
   return lines.find((line) => line.startsWith("fatal:")) ?? lines[0] ?? "";
 }
 
-/** The answer without its last line break (a folder's name may itself end with one). */
+/** Removes only the last line break: a folder's name may end with one. */
 export async function text(git: Git, args: readonly string[], input: Buffer | string = ""): Promise<string> {
   return (await run(git, args, input)).stdout.toString("utf8").replace(/\n$/, "");
 }
 
-/** Lines of plain answers (object ids). */
 export async function lines(git: Git, args: readonly string[], input: Buffer | string = ""): Promise<string[]> {
   const answer = await text(git, args, input);
   return answer === "" ? [] : answer.split("\n");
 }
 
-/**
- * A path inside the work tree as git stores it, one character per byte: file names need not be UTF-8, and must survive
- * the way through here unchanged.
- */
+/** Path in the work tree as git stores it, one character per byte: names need not be UTF-8. */
 export type RawPath = string;
 
 export async function rawList(git: Git, args: readonly string[], input: Buffer | string = ""): Promise<RawPath[]> {
@@ -255,17 +236,14 @@ export function splitRaw(stdout: Buffer): RawPath[] {
   return fields;
 }
 
-/** NUL-terminated, for `-z --stdin`. */
 export function joinRaw(items: readonly RawPath[]): Buffer {
   return Buffer.from(items.map((item) => `${item}\0`).join(""), "latin1");
 }
 
-/** For people: UTF-8 where it is. */
 export function displayPath(path: RawPath): string {
   return Buffer.from(path, "latin1").toString("utf8");
 }
 
-/** For the file system. */
 export function diskPath(top: string, path: RawPath): Buffer {
   return Buffer.concat([Buffer.from(`${top}/`), Buffer.from(path, "latin1")]);
 }

@@ -7,15 +7,12 @@ import { discover, type WorkTree } from "./work-tree.ts";
 
 export interface BundleInput {
   readonly env: NodeJS.ProcessEnv;
-  /** SHIM's folder for its bare repositories. */
   readonly snapshots: string;
-  /** As `takeSnapshot` answered these three. */
   readonly repository: string;
   readonly commit: string;
   readonly head: string | null;
   readonly project: string;
   readonly maxBytes: number;
-  /** Epoch milliseconds. */
   readonly now: number;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -25,21 +22,19 @@ export type BundleResult =
   | {
       readonly state: "made";
       readonly bytes: Buffer;
-      /** Commits that the reader's repository must have. */
       readonly needs: readonly string[];
     }
   | { readonly state: "too_large" }
   | { readonly state: "failed"; readonly reason: string };
 
 const scratchPrefix = "bundle-";
-/** The snapshot itself, and a commit that bases it on what the reader has. */
 const filesRef = "refs/shim/files";
 const ontoRef = "refs/shim/onto";
 
 /**
- * [GS60] A git bundle of a snapshot without what a clone of the project has: thin against the commit it was based on where a remote-tracking branch
- * has that, else against the newest commits that one has, with the commits since, or without them where they are too large. Works without the lock of
- * SHIM's repository, so that no snapshot waits for it, and writes into a scratch folder only.
+ * [GS60] Bundles a snapshot without what a clone has: thin against its base commit where a
+ * remote-tracking branch has that, else against its newest ancestors that one has, with the commits
+ * since unless they are too large. Needs no repository lock, so that no snapshot waits.
  */
 export async function makeBundle(input: BundleInput): Promise<BundleResult> {
   const timeout = AbortSignal.timeout(input.timeoutMs);
@@ -57,7 +52,7 @@ export async function makeBundle(input: BundleInput): Promise<BundleResult> {
   }
 }
 
-/** One process of a machine sends, so what is there was left by one that was killed. */
+/** One process of a machine sends, so leftovers belong to a killed one. */
 function newScratch(snapshots: string): string {
   const leftovers = readdirSync(snapshots).filter((name) => name.startsWith(scratchPrefix));
   for (const name of leftovers) rmSync(join(snapshots, name), { recursive: true, force: true });
@@ -86,7 +81,6 @@ async function createBundle(
   return { state: "too_large" };
 }
 
-/** The commit itself where a remote-tracking branch has it, else the newest ones on its way back that one has; none where there is no remote. */
 async function findBases(project: Git, head: string | null): Promise<string[]> {
   if (head === null) return [];
   const [unpushed] = await lines(project, ["rev-list", "--max-count=1", head, "--not", "--remotes"]);
@@ -95,7 +89,6 @@ async function findBases(project: Git, head: string | null): Promise<string[]> {
   return boundaryLines.filter((line) => line.startsWith("-")).map((line) => line.slice(1));
 }
 
-/** Null: it is too large. */
 async function writeBundle(
   git: Git,
   commit: string,

@@ -4,24 +4,17 @@ import { isPaused } from "../store/pause.ts";
 import { maxAwaitMs, findAwaited, isBeforeTool, type PendingSnapshot } from "./awaited-snapshots.ts";
 import { takeSnapshot, type Snapshot } from "./take-snapshot.ts";
 
-/**
- * Saves the files of these sessions' checkpoints that wait for it. [GS20] One process takes each, in turn; a snapshot that fails is kept with
- * its reason. Nobody takes one late: the files would not be those of the checkpoint any more.
- */
+/** [GS20] Lets one process take each; an overdue one fails, since its files may have changed. */
 export async function takePending(runtime: Runtime, sessionIds: readonly string[], signal: AbortSignal): Promise<void> {
   failOverdue(runtime);
   await takeAll(runtime, (sql, now) => findPending(sql, now, sessionIds), signal);
 }
 
-/**
- * [GS21] The files from before a risky tool, and [CP33] before a compaction: their hook waits for them, since a moment later they may not be the same.
- * No other process takes those of a tool for as long as the hook may be at it.
- */
+/** [GS21] [CP33] Takes what a hook waits for; no other process takes a tool's meanwhile. */
 export async function takeAwaited(runtime: Runtime): Promise<void> {
   await takeAll(runtime, findAwaited, AbortSignal.timeout(maxAwaitMs));
 }
 
-/** The process that should have taken it is gone. */
 const maxPendingMs = 60_000;
 
 type FindPending = (sql: Sql, now: number) => PendingSnapshot | null;
@@ -81,7 +74,7 @@ function findPending(sql: Sql, now: number, sessionIds: readonly string[]): Pend
   return row ?? null;
 }
 
-/** An aborted one waits again: another process may take it. */
+/** An aborted snapshot stays pending for another process. */
 function recordSnapshot(sql: Sql, now: number, pending: PendingSnapshot, snapshot: Snapshot, isAborted: boolean): void {
   if (snapshot.state !== "done") {
     sql.run(
@@ -103,7 +96,7 @@ function recordSnapshot(sql: Sql, now: number, pending: PendingSnapshot, snapsho
     JSON.stringify(detail),
     pending.checkpointId,
   );
-  // [GS22] Its checkpoint was deleted while the files were read: they must go too.
+  // [GS22] The checkpoint was deleted meanwhile, so the files are dropped, too.
   if (updated === 0) enqueueDrop(sql, now, pending.checkpointId, repository);
 }
 

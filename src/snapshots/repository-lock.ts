@@ -5,16 +5,14 @@ import { GitError } from "./git.ts";
 import { codeOf } from "../shared/error.ts";
 
 const pollIntervalMs = 25;
-/** A broken lock is itself guarded by a lock; deeper than this means that processes die one after another while they break it. */
+/** Breaking a lock takes a lock; more levels mean that process after process dies at it. */
 const maxDepth = 4;
 
 let draftCount = 0;
 
 /**
- * Runs `body` while no other process and no other call of this one does so on `path`. [GS15] The lock of a process that died
- * is broken; a live one is waited for until the signal stops it.
- *
- * @param path of the lock file; its folder must exist
+ * [GS15] Runs `body` exclusively, across processes and calls; breaks the lock of a dead process.
+ * The folder of `path` must exist.
  * @throws {GitError} `stopped` when the signal comes first
  */
 export async function withLock<T>(
@@ -28,7 +26,6 @@ export async function withLock<T>(
   );
   while (!tryLock(path, ownIdentity, processes, 0)) {
     if (signal.aborted) throw new GitError("stopped", `another shim process holds ${path}`);
-    // Stopped while waiting: the look above tells.
     await wait(pollIntervalMs, undefined, { signal }).catch(() => {});
   }
   try {
@@ -44,13 +41,13 @@ function tryLock(path: string, ownIdentity: string, processes: Processes, depth:
   if (owner === null || depth > maxDepth || isHeld(owner, processes)) return false;
   const breaking = `${path}.break`;
   if (!tryLock(breaking, ownIdentity, processes, depth + 1)) return false;
-  // The process that holds `breaking` is the only one to remove a dead owner's lock; it may be a living one's by now.
+  // Only the holder of `breaking` removes a dead owner's lock; by now a living one may have it.
   if (readOwner(path) === owner) unlinkSync(path);
   rmSync(breaking, { force: true });
   return false;
 }
 
-/** A hard link appears with its content, or not at all: nobody reads a lock without its owner. */
+/** A hard link appears with its content: no process reads a lock without its owner. */
 function createLock(path: string, ownIdentity: string): boolean {
   const draft = `${path}.${process.pid}-${draftCount++}`;
   writeFileSync(draft, ownIdentity, { mode: 0o600 });

@@ -7,23 +7,20 @@ import { repositoryGit, quoteFolder, run, text, type Git } from "./git.ts";
 import { withLock } from "./repository-lock.ts";
 import type { WorkTree } from "./work-tree.ts";
 
-/** What the snapshot functions use of the outside; a `Runtime` has both. */
 export interface SnapshotHost {
   readonly env: NodeJS.ProcessEnv;
   readonly processes: Processes;
 }
 
 /**
- * SHIM's repository of a project, held under its lock, with a scratch git folder beside it. Work is done in the scratch; only
- * finished packs and refs enter the repository, so whatever stops the work leaves nothing behind.
+ * SHIM's repository of a project, under its lock. Work is done in a scratch git folder beside it;
+ * only finished packs and refs enter the repository, so an interruption leaves nothing behind.
  */
 export interface OpenRepository {
   readonly host: SnapshotHost;
   readonly signal: AbortSignal;
   readonly repository: string;
-  /** Objects that SHIM owns. */
   readonly owned: string;
-  /** A bare git folder for this one run. */
   readonly scratch: string;
 }
 
@@ -33,17 +30,14 @@ export function refOf(checkpointId: string): string {
   return `${refPrefix}${checkpointId}`;
 }
 
-/** One repository per project: linked work trees share the objects of their main repository, so they share this too. */
 export function repositoryFor(snapshots: string, tree: WorkTree): string {
   const name = createHash("sha256").update(`${tree.format}\0${tree.commonDir}`).digest("hex").slice(0, 32);
   return join(snapshots, `${name}.git`);
 }
 
 /**
- * Opens SHIM's repository under its lock.
- *
- * @param tree the project to make the repository for when there is none yet; null: it must be there
- * @throws {GitError} when it is stopped while it waits, or git fails
+ * @param tree project to create it for; null: it must exist
+ * @throws {GitError} when aborted while waiting, or git fails
  */
 export async function withRepository<T>(
   host: SnapshotHost,
@@ -66,7 +60,6 @@ export async function withRepository<T>(
   });
 }
 
-/** Under the lock nobody else works here, so what a killed process left can go: its scratch, git's locks, half-written packs. */
 function clearLeftovers(repository: string): void {
   const parentFolder = dirname(repository);
   const stale = readdirSync(parentFolder)
@@ -82,7 +75,7 @@ function clearLeftovers(repository: string): void {
   for (const path of [...stale, ...inside]) rmSync(path, { recursive: true, force: true });
 }
 
-/** Appears whole or not at all. Where only parts of an older one are left, they are kept: git adds what it misses. */
+/** Creates it whole or not at all. Parts of a damaged one are kept: git adds what it lacks. */
 async function createRepository(
   host: SnapshotHost,
   repository: string,
@@ -90,7 +83,6 @@ async function createRepository(
   signal: AbortSignal,
 ): Promise<void> {
   const isDamaged = existsSync(repository);
-  // mkdtemp makes it 0700.
   const gitDir = isDamaged ? repository : mkdtempSync(`${repository}.new-`);
   const git = repositoryGit(host.env, { gitDir }, signal);
   const format = `--object-format=${tree.format}`;
@@ -100,13 +92,12 @@ async function createRepository(
   if (!isDamaged) renameDurably(gitDir, repository);
 }
 
-/** Git syncs neither its settings nor its folders: a repository whose HEAD is empty after a power cut would be none for ever. */
+/** Git syncs neither settings nor folders; after a power cut an empty HEAD would be permanent. */
 function syncRepository(gitDir: string): void {
   for (const file of ["HEAD", "config"]) syncFile(join(gitDir, file));
   for (const folder of ["objects/pack", "objects", "refs", "."]) syncFolder(join(gitDir, folder));
 }
 
-/** Makes an empty folder a bare git folder with the format of the repository. */
 export function prepareScratch(repository: string, scratch: string): void {
   for (const folder of ["objects/pack", "objects/info", "refs", "info"]) {
     mkdirSync(join(scratch, folder), { recursive: true });
@@ -115,27 +106,23 @@ export function prepareScratch(repository: string, scratch: string): void {
   for (const file of ["HEAD", "config"]) copyFileSync(join(repository, file), join(scratch, file));
 }
 
-/** Git in SHIM's repository itself, seeing only what SHIM owns. */
 export function inRepository(opened: OpenRepository): Git {
   return repositoryGit(opened.host.env, { gitDir: opened.repository }, opened.signal);
 }
 
-/** Commands for `git update-ref --stdin`; what they have done is on the disk when it returns. */
 export async function updateRefs(opened: OpenRepository, commands: string): Promise<void> {
   await run(inRepository(opened), ["update-ref", "--stdin"], commands);
   const folder = join(opened.repository, "refs/shim");
-  // Git removes it with the last reference.
+  // Git removes the folder with the last reference.
   if (existsSync(folder)) syncFolder(folder);
   syncFolder(dirname(folder));
 }
 
-/** Where the project kept its objects when the repository was made; null when that is unknown or gone. */
 export async function projectObjects(opened: OpenRepository): Promise<string | null> {
   const objects = await text(inRepository(opened), ["config", "--get", "shim.objects"]);
   return existsSync(objects) ? objects : null;
 }
 
-/** Makes other programs that open the scratch (git fetch) see these objects too. */
 export function shareObjects(opened: OpenRepository, folders: readonly string[]): void {
   writeFileSync(
     join(opened.scratch, "objects/info/alternates"),

@@ -11,12 +11,9 @@ import { failureReason } from "./take-snapshot.ts";
 import { discover, isContentSetting, type WorkTree } from "./work-tree.ts";
 
 export interface RestoreInput extends SnapshotHost {
-  /** Both as `takeSnapshot` answered them. */
   readonly repository: string;
   readonly commit: string;
-  /** A folder that is not there or is empty, or a branch that the project (any folder inside it) does not have. */
   readonly into: string | { readonly project: string; readonly branch: string };
-  /** Epoch milliseconds. */
   readonly now: number;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
@@ -25,7 +22,7 @@ export interface RestoreInput extends SnapshotHost {
 export interface RestoreResult {
   readonly written: readonly string[];
   readonly notRestored: readonly ExcludedFile[];
-  /** Of a new branch; `parent` is null when the commit that the work was based on is gone from the project. */
+  /** New branch; `parent` is null when the snapshot's base commit is gone from the project. */
   readonly branch: { readonly name: string; readonly commit: string; readonly parent: string | null } | null;
 }
 
@@ -45,8 +42,8 @@ export interface RestoreRefusal {
 export type RestoreOutcome = Result<RestoreResult, RestoreRefusal>;
 
 /**
- * Puts a snapshot back, [GS30] never over anything that is there: into a new folder, or as a new branch, which leaves work
- * tree, index and HEAD alone. [GS31] What cannot come back is named, the rest comes.
+ * [GS30] Restores into a new folder or branch, never over existing files; work tree, index and HEAD
+ * stay. [GS31] Names what cannot be restored and restores the rest.
  */
 export async function restoreFiles(input: RestoreInput): Promise<RestoreOutcome> {
   const timeout = AbortSignal.timeout(input.timeoutMs);
@@ -61,7 +58,6 @@ export async function restoreFiles(input: RestoreInput): Promise<RestoreOutcome>
   }
 }
 
-/** From SHIM's repository, or from the scratch beside it. */
 export async function putBack(
   opened: OpenRepository,
   input: Pick<RestoreInput, "commit" | "into" | "now">,
@@ -88,7 +84,7 @@ async function restoreIntoFolder(opened: OpenRepository, commit: string, folder:
   const { entries, notRestored } = await readComplete(git, commit);
   const files = entries.filter(({ mode }) => mode !== submoduleMode);
   const submodules = entries.filter(({ mode }) => mode === submoduleMode);
-  // Exit 1: some could not be written; which ones is looked up below.
+  // Exit 1: some files could not be written; they are found below.
   const args = ["checkout-index", "-q", "-z", "--stdin"];
   const { stderr } = await run(git, args, joinRaw(files.map(({ path }) => path)), [0, 1, 128]);
   const isThere = ({ path }: IndexEntry) => readStats(top, path) !== undefined;
@@ -104,7 +100,6 @@ async function restoreIntoFolder(opened: OpenRepository, commit: string, folder:
   });
 }
 
-/** Reads the snapshot into the scratch's index, without what has no content any more. */
 async function readComplete(git: Git, commit: string): Promise<{ entries: IndexEntry[]; notRestored: ExcludedFile[] }> {
   await run(git, ["read-tree", commit]);
   const allEntries = await indexEntries(git);
@@ -121,8 +116,8 @@ async function readComplete(git: Git, commit: string): Promise<{ entries: IndexE
 }
 
 /**
- * What `takeSnapshot` wrote into the last line of the commit's message; a restore must not fail for the want of it. [GS63] Another machine may have
- * written it: only settings of content are used, so that git runs no command that a message names.
+ * Reads the commit message's last line; a restore continues without it. [GS63] Another machine may
+ * have written it: only content settings count, so git runs no command that it names.
  */
 async function readCommitInfo(git: Git, commit: string): Promise<{ head: string | null; settings: string[] }> {
   const message = await text(git, ["cat-file", "commit", commit]);
@@ -167,7 +162,7 @@ async function restoreIntoBranch(
     (head === null ? null : await createBranchCommit(branchRestore, head)) ??
     (await createBranchCommit(branchRestore, null));
   const nothing = "0".repeat(branchCommit.commit.length);
-  // The old value makes git refuse a branch that came up meanwhile.
+  // The old value makes git refuse a branch created meanwhile.
   await run(branchRestore.project, ["update-ref", "-m", "shim: restored", ref, branchCommit.commit, nothing]);
   const { entries, notRestored, parent } = branchCommit;
   const branchMade = { name: branch, commit: branchCommit.commit, parent };
@@ -189,11 +184,7 @@ interface BranchRestore {
   readonly commit: string;
 }
 
-/**
- * Makes the branch's commit in the scratch and lets the project fetch it; fetch checks that all it needs is there.
- *
- * @returns null when the project no longer has `parent` with its whole history: the work then comes without it
- */
+/** Returns null when the project lacks `parent` or its history; the work then comes without it. */
 async function createBranchCommit(branchRestore: BranchRestore, parent: string): Promise<BranchCommit | null>;
 async function createBranchCommit(branchRestore: BranchRestore, parent: null): Promise<BranchCommit>;
 async function createBranchCommit(
@@ -201,7 +192,6 @@ async function createBranchCommit(
   parent: string | null,
 ): Promise<BranchCommit | null> {
   shareObjects(opened, [opened.owned, tree.objects]);
-  // The index can only be changed in a work tree; this one is not looked into.
   const git = readingGit(opened, [tree.objects], opened.scratch);
   const { entries, notRestored } = await readComplete(git, commit);
   try {

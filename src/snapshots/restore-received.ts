@@ -8,11 +8,8 @@ import { failureReason } from "./take-snapshot.ts";
 import { discover, type WorkTree } from "./work-tree.ts";
 
 export interface RestoreReceivedInput extends Omit<RestoreInput, "repository"> {
-  /** Any folder inside the clone here. */
   readonly project: string;
-  /** SHIM's folder for its bare repositories. */
   readonly snapshots: string;
-  /** As `makeBundle` made both, on another machine. */
   readonly bundle: Buffer;
   readonly needs: readonly string[];
 }
@@ -20,8 +17,8 @@ export interface RestoreReceivedInput extends Omit<RestoreInput, "repository"> {
 const idPattern = /^[0-9a-f]{40,64}$/;
 
 /**
- * [GS61] Puts a snapshot of another machine back, with the care of `restoreFiles`. The bundle is verified against the clone here and unpacked into a
- * scratch beside SHIM's repository of that clone, where nothing of it is kept. [GS62] Without the commits it is based on it is refused.
+ * [GS61] Restores like `restoreFiles`, from a bundle verified against the local clone and unpacked
+ * into a scratch, of which nothing is kept. [GS62] Refuses a bundle without its base commits.
  */
 export async function restoreReceived(input: RestoreReceivedInput): Promise<RestoreOutcome> {
   const timeout = AbortSignal.timeout(input.timeoutMs);
@@ -40,7 +37,6 @@ export async function restoreReceived(input: RestoreReceivedInput): Promise<Rest
   }
 }
 
-/** @returns why not */
 async function unpack(
   opened: OpenRepository,
   tree: WorkTree,
@@ -61,13 +57,11 @@ async function unpack(
       "bundle_unusable",
       `git does not take the files: ${firstLine(verified.stderr) || "they are damaged"}`,
     );
-  // After the header of a bundle comes a pack. Its objects are unpacked, so that each is checked and nothing but the scratch is written.
   const pack = bundle.subarray(bundle.indexOf("\n\n") + 2);
   await run(readingGit(opened, [tree.objects]), ["unpack-objects", "-q", "--strict"], pack);
   return null;
 }
 
-/** Which of these commits a repository does not have. */
 export async function findMissing(project: Git, needs: readonly string[]): Promise<string[]> {
   const queries = needs.map((id) => `${id}^{commit}\n`).join("");
   const answer = await lines(project, ["cat-file", "--batch-check=%(objecttype)"], queries);

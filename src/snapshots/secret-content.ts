@@ -4,17 +4,14 @@ import { redact } from "../redaction/redact.ts";
 import { knownTokens } from "../redaction/token-formats.ts";
 import { hasNpmToken, isNpmSettings, mayHoldSecrets } from "./secret-names.ts";
 
-/** Read of one file. */
 const maxBytesOfFile = 262_144;
-/** Read for one snapshot: about a fifth of a second. */
+/** Bytes read for one snapshot: about a fifth of a second. */
 const maxBytes = 33_554_432;
-/** A file with a zero byte this early is no text. */
 const headBytes = 8_192;
 
-/** What tests and examples hold as well, and what is good for minutes only. */
+/** Kinds that are common in tests and examples, or valid for minutes only. */
 const weakKinds = new Set(["jwt", "url-signature"]);
 
-/** Files that say by their content what they are. */
 const credentialFiles: readonly RegExp[] = [
   // A kubeconfig with a token or a password
   /^kind:[ \t]*Config\b[\s\S]*^[ \t-]*(?:token|password):[ \t]*\S/m,
@@ -26,14 +23,10 @@ const credentialFiles: readonly RegExp[] = [
   /^# (?:Netscape )?HTTP Cookie File/,
 ];
 
-/**
- * Looks into the new and changed files of one snapshot. [GS24] Only the first 256 KiB of each are read, and 32 MiB in all; what comes after
- * is judged by its name alone.
- */
+/** [GS24] Reads at most 256 KiB of each new or changed file, and 32 MiB in all. */
 export class SecretContent {
   #bytesLeft = maxBytes;
 
-  /** Why a file must not be copied; null where nothing in it says so. */
   reason(file: Buffer, path: string): string | null {
     try {
       accessSync(file, constants.R_OK);
@@ -44,7 +37,7 @@ export class SecretContent {
   }
 
   #read(file: Buffer): Buffer {
-    // Without O_NONBLOCK the opening of a pipe, should it have become one, waits for its other end.
+    // Without O_NONBLOCK, opening a pipe waits for its other end.
     const opened = openSync(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     try {
       const content = Buffer.allocUnsafe(Math.min(maxBytesOfFile, this.#bytesLeft));
@@ -57,10 +50,10 @@ export class SecretContent {
   }
 }
 
-/** [GS24] What the first 256 KiB of a file hold that must not be copied; null: nothing known. */
+/** [GS24] Returns why the first 256 KiB must not be copied; null when nothing is found. */
 export function secretIn(content: Buffer, path: string): string | null {
   if (content.subarray(0, headBytes).includes(0)) return null;
-  // The rules know ASCII only, so that bytes may stand for characters.
+  // Latin-1 suffices: the rules match ASCII only.
   return findReason(content.subarray(0, maxBytesOfFile).toString("latin1"), path);
 }
 

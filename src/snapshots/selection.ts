@@ -11,7 +11,6 @@ export interface ExcludedFile {
   readonly reason: string;
 }
 
-/** The last entry tells how many more there are than `most`. */
 export function firstLeftOut(leftOut: readonly ExcludedFile[], most: number): ExcludedFile[] {
   if (leftOut.length <= most) return [...leftOut];
   return [...leftOut.slice(0, most), { path: "...", reason: `and ${leftOut.length - most} more` }];
@@ -22,17 +21,13 @@ export interface SnapshotLimits {
   readonly maxTotalBytes: number;
 }
 
-/** Why a folder is left out that has a `.git` of its own. */
 export const ownRepository = "a git repository of its own";
 
-/** What becomes of the changed paths. */
 export interface Selection {
-  /** Read from the work tree. */
   readonly taken: readonly FileChange[];
   readonly bytes: number;
-  /** No longer in the work tree. */
   readonly deleted: readonly FileChange[];
-  /** The snapshot keeps what HEAD has of them, or nothing. */
+  /** Paths of which the snapshot keeps HEAD's state, or nothing. */
   readonly kept: readonly FileChange[];
   readonly leftOut: readonly ExcludedFile[];
 }
@@ -44,10 +39,10 @@ interface ExcludedVerdict {
   readonly reason: string;
 }
 
-/** Paths looked at without giving other work of this process a turn: their content takes about a millisecond for 200 KB. */
+/** Paths per turn of the event loop: their content takes about a millisecond for 200 KB. */
 const pathsPerTurn = 50;
 
-/** Decides for each change by its name, kind, size and content. [GS7] [GS8] [GS9] [GS10] [GS24] Whatever is left out is named with the reason. */
+/** [GS7] [GS8] [GS9] [GS10] [GS24] Names every path that is left out, with the reason. */
 export async function select(
   top: string,
   { changes, tracked, closedFolders }: WorkTreeChanges,
@@ -79,7 +74,6 @@ export async function select(
   return { taken, bytes, deleted, kept, leftOut: [...leftOut, ...unchangedExclusions({ changes, tracked }, filters)] };
 }
 
-/** What is known while the changes of one snapshot are gone through. */
 interface SelectionContext {
   readonly top: string;
   readonly limits: SnapshotLimits;
@@ -105,7 +99,7 @@ function toExcluded(reason: string): ExcludedVerdict {
   return { is: "left out", reason };
 }
 
-/** Undefined: nothing is there, or nothing can be (a parent is a file, the name is too long). */
+/** Returns undefined when nothing is there, or can be (a parent is a file, the name too long). */
 export function readStats(top: string, path: RawPath): Stats | undefined {
   try {
     return lstatSync(diskPath(top, path), { throwIfNoEntry: false });
@@ -114,7 +108,7 @@ export function readStats(top: string, path: RawPath): Stats | undefined {
   }
 }
 
-/** Git stores a link, never what is reached through it: below one nothing of the project is left. */
+/** Git stores a link, never its target: no path below one belongs to the project. */
 function isBehindLink(top: string, path: RawPath, links: Map<string, boolean>): boolean {
   const folder = dirname(path);
   if (folder === ".") return false;
@@ -142,7 +136,7 @@ function rank(change: FileChange): number {
   return change.isTracked ? 0 : 1;
 }
 
-/** [GS8] Changes of tracked files come first, then new files, small before large. */
+/** [GS8] Prefers tracked files to new ones, then small ones to large. */
 function limitTotal(
   candidates: readonly { change: FileChange; bytes: number }[],
   { maxTotalBytes }: SnapshotLimits,
@@ -162,7 +156,7 @@ function limitTotal(
   return { taken, bytes };
 }
 
-/** [GS9] Submodules always; tracked files under a filter that are unchanged: their stored form is in the snapshot. */
+/** [GS9] Names submodules and unchanged tracked files under a filter, whose form is stored. */
 function unchangedExclusions(
   { changes, tracked }: Pick<WorkTreeChanges, "changes" | "tracked">,
   filters: ReadonlyMap<RawPath, string>,

@@ -8,7 +8,7 @@ import type { WorkTree } from "./work-tree.ts";
 
 const maxFoldersSearched = 5_000;
 
-/** Copies what git needs to know of the project into the scratch: the index and the ignore and attribute rules of this clone. */
+/** Copies the index and this clone's ignore and attribute rules into the scratch. */
 export function copyProjectFiles(tree: WorkTree, scratch: string): void {
   for (const file of ["info/exclude", "info/attributes"]) {
     const from = join(tree.commonDir, file);
@@ -20,14 +20,14 @@ export function copyProjectFiles(tree: WorkTree, scratch: string): void {
   if (!existsSync(index)) return;
   const copy = join(scratch, "index");
   copyFileSync(index, copy);
-  // Git compares a file's time with the index's to see whether it may have changed unseen; a younger copy would hide such
-  // changes, an older one only makes git look again.
+  // Git trusts files older than the index: a younger index copy would hide changes, an older one
+  // only costs a comparison.
   const { mtimeMs } = statSync(index);
   const seconds = Math.floor(mtimeMs / 1_000) - 1;
   utimesSync(copy, seconds, seconds);
 }
 
-/** Files that the user told git to overlook are part of the work all the same; those that are not in the work tree stay as they are. */
+/** Includes files hidden from git by the user, unless they are missing from the work tree. */
 export async function unhide(git: Git, top: string, tracked: readonly IndexEntry[]): Promise<void> {
   const isThere = ({ path }: IndexEntry) => readStats(top, path) !== undefined;
   const skipped = tracked.filter((entry) => entry.tag.toUpperCase() === "S" && isThere(entry));
@@ -47,8 +47,8 @@ function indexLine(path: RawPath, { mode, id }: GitEntry): string {
 }
 
 /**
- * Brings the copied index to what the snapshot holds, and the taken files' content into the scratch. `git` must not see the
- * project's objects: where git finds an object that it was asked to write, it sets the time of the file that holds it.
+ * Git must not see the project's objects here: on writing an object that exists, it sets the time
+ * of the file that has it.
  */
 export async function stage(git: Git, { taken, deleted, kept }: Selection, format: string): Promise<void> {
   const zeroId = "0".repeat(format === "sha256" ? 64 : 40);
@@ -60,7 +60,7 @@ export async function stage(git: Git, { taken, deleted, kept }: Selection, forma
   ];
   if (changes.length > 0) await run(git, ["update-index", "--replace", "-z", "--index-info"], joinRaw(changes));
   const paths = taken.map(({ path }: FileChange) => path);
-  // --remove: a file that has gone since we looked is gone from the snapshot too.
+  // --remove: a file deleted meanwhile is not in the snapshot either.
   if (paths.length > 0)
     await run(git, ["update-index", "--add", "--remove", "--replace", "-z", "--stdin"], joinRaw(paths));
 }
@@ -70,7 +70,7 @@ export async function dropEntries(git: Git, entries: readonly IndexEntry[]): Pro
     await run(git, ["update-index", "--force-remove", "-z", "--stdin"], joinRaw(entries.map(({ path }) => path)));
 }
 
-/** [GS10] Git passes over sockets, pipes and devices in silence; those beside the project's files are named. */
+/** [GS10] Names sockets, pipes and devices, which git omits silently. */
 export async function specialFiles(git: Git, top: string, paths: readonly RawPath[]): Promise<ExcludedFile[]> {
   const specialPaths: RawPath[] = [];
   for (const folder of foldersOf(paths)) specialPaths.push(...(await specialIn(top, folder)));
@@ -94,7 +94,6 @@ function foldersOf(paths: readonly RawPath[]): Set<RawPath> {
 }
 
 async function specialIn(top: string, folder: RawPath): Promise<RawPath[]> {
-  // A folder may have gone, or be closed to us: git has told about that.
   const entries = await readdir(diskPath(top, folder), { withFileTypes: true, encoding: "buffer" }).catch(() => []);
   return entries
     .filter((entry) => !entry.isFile() && !entry.isDirectory() && !entry.isSymbolicLink())

@@ -3,15 +3,9 @@ import * as snapshotDrops from "../store/snapshot-drops.ts";
 import { dropSnapshots } from "./drop-snapshots.ts";
 
 const dropTimeoutMs = 60_000;
-/** Snapshots dropped by one call. */
 const maxDropsPerCall = 500;
 
-/**
- * Removes the files of checkpoints that are gone from SHIM's repositories. What fails stays marked, so the next call repeats it.
- *
- * @param maxGarbage see {@link dropSnapshots}: 0 to forget, more for routine retention
- * @returns why some could not be removed
- */
+/** Drops marked snapshots and returns the failures, which stay marked for the next call. */
 export async function dropMarked(runtime: Runtime, maxGarbage: number): Promise<string[]> {
   const marked = runtime.store.read((sql) => snapshotDrops.list(sql, maxDropsPerCall), []);
   const failures: string[] = [];

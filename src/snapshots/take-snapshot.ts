@@ -24,12 +24,9 @@ import { copyProjectFiles, dropEntries, specialFiles, stage, unhide } from "./st
 import { discover, isContentSetting, type WorkTree } from "./work-tree.ts";
 
 export interface SnapshotInput extends SnapshotHost {
-  /** Any folder inside the work tree. */
   readonly project: string;
-  /** SHIM's folder for its bare repositories. */
   readonly snapshots: string;
   readonly checkpointId: string;
-  /** Epoch milliseconds. */
   readonly now: number;
   readonly limits: SnapshotLimits & { readonly timeoutMs: number };
   readonly signal?: AbortSignal;
@@ -40,26 +37,24 @@ export type Snapshot =
       readonly state: "done";
       readonly head: string | null;
       readonly branch: string | null;
-      /** In SHIM's repository; it has no parent, `head` tells what it is based on. */
+      /** Commit without a parent; `head` is its base. */
       readonly commit: string;
       readonly repository: string;
       readonly leftOut: readonly ExcludedFile[];
       readonly files: number;
-      /** Content of the changed and new files. */
       readonly bytes: number;
-      /** Unchanged files whose content stands only in the project's own objects yet. */
+      /** Unchanged files whose content is still only in the project's objects. */
       readonly borrowed: number;
     }
   | { readonly state: "skipped"; readonly reason: string }
   | { readonly state: "failed"; readonly reason: string };
 
-/** Named one by one; the last entry tells how many more there are. */
 const maxNamed = 1_000;
 
 /**
- * Keeps the tracked and the untracked, not ignored files of a work tree as they are, as a commit in a repository of SHIM's own.
- * [GS2] Nothing is written into the project. [GS3] SHIM's repository owns the content, so that no `git gc` in the project can
- * take it away. Taking it again under the same id replaces it.
+ * Stores tracked and untracked, not ignored files as a commit in SHIM's repository. [GS2] Writes
+ * nothing into the project. [GS3] Owns the content, so that `git gc` in the project cannot remove
+ * it. Taking it again under the same id replaces it.
  */
 export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
   const { limits, checkpointId } = input;
@@ -80,12 +75,7 @@ export function isRefName(id: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9_-]{0,199}$/.test(id);
 }
 
-/**
- * For people.
- *
- * @param timeoutMs when the time was up
- * @throws what is neither git's nor the file system's: a bug
- */
+/** Formats the reason for people; throws an error that is a bug. */
 export function failureReason(error: unknown, timeoutMs: number | null): string {
   if (error instanceof GitError && error.fault === "stopped")
     return timeoutMs === null ? "stopped before it was done" : `took longer than ${timeoutMs} ms (${error.message})`;
@@ -129,7 +119,7 @@ async function selectChanges(
   const { filter, autoText } = await readAttributes(reader, paths);
   const isOwn = ownFolder(tree.top, input.snapshots);
   const selection = await select(tree.top, changes, filter, input.limits, isOwn);
-  // For automatic line endings git looks at what the index has; the writing step does not see the project's objects.
+  // Automatic line endings depend on the index, whose objects the writing step does not see.
   const convertedPaths = new Set(selection.taken.map(({ path }) => path).filter((path) => autoText.has(path)));
   const ids = changes.tracked
     .filter(({ path, mode }) => convertedPaths.has(path) && mode !== submoduleMode)
@@ -143,7 +133,7 @@ async function selectChanges(
   return { selection, special: await specialFiles(reader, tree.top, paths) };
 }
 
-/** [GS11] Where SHIM's own folder stands inside the project, it is no part of the work. */
+/** [GS11] Excludes SHIM's own folder inside the project. */
 function ownFolder(top: string, snapshots: string): (path: RawPath) => boolean {
   const inside = relative(realpathSync(top), realpathSync(snapshots)).split(sep);
   if (inside[0] === ".." || inside[0] === "") return () => false;
@@ -152,7 +142,6 @@ function ownFolder(top: string, snapshots: string): (path: RawPath) => boolean {
   return (path) => path.startsWith(prefix);
 }
 
-/** The tree of the index, less what has no content on this machine (a partial clone that never fetched it). */
 async function writeTree(
   reader: Git,
   writer: Git,
@@ -188,12 +177,7 @@ function isRequired({ type, isNew }: StoredObject): boolean {
   return isNew || type !== "blob";
 }
 
-/**
- * Moves what the commit needs into SHIM's repository and points the ref at it: first what only this run has and all
- * folders, then, within the size and the time left, what the project's objects hold too.
- *
- * @returns the contents that are still borrowed
- */
+/** Moves new objects first, then the project's within size and time; returns those borrowed. */
 async function adoptObjects(
   opened: OpenRepository,
   reader: Git,
@@ -223,7 +207,7 @@ async function adoptObjects(
   return borrowed;
 }
 
-/** [GS12] The snapshot is whole while the project keeps its objects; the next one goes on from here. */
+/** [GS12] The snapshot is whole while the project keeps its objects; the next one continues. */
 async function hasSucceeded(work: Promise<unknown>): Promise<boolean> {
   try {
     await work;

@@ -1,6 +1,5 @@
 import { joinRaw, rawList, run, splitRaw, type Git, type RawPath } from "./git.ts";
 
-/** Mode and object of a path in a commit or in the index. */
 export interface GitEntry {
   readonly mode: string;
   readonly id: string;
@@ -8,13 +7,13 @@ export interface GitEntry {
 
 export interface IndexEntry extends GitEntry {
   readonly path: RawPath;
-  /** `ls-files -v`: S is skip-worktree, a small letter is assume-unchanged. */
+  /** Tag of `ls-files -v`: S is skip-worktree, a small letter is assume-unchanged. */
   readonly tag: string;
 }
 
 export interface FileChange {
   readonly path: RawPath;
-  /** What HEAD has; null for a path that is new since. */
+  /** Entry in HEAD; null for a new path. */
   readonly before: GitEntry | null;
   readonly isTracked: boolean;
 }
@@ -22,7 +21,6 @@ export interface FileChange {
 export interface WorkTreeChanges {
   readonly changes: readonly FileChange[];
   readonly tracked: readonly IndexEntry[];
-  /** Folders that git could not open. */
   readonly closedFolders: readonly string[];
 }
 
@@ -38,14 +36,8 @@ export async function indexEntries(git: Git): Promise<IndexEntry[]> {
   });
 }
 
-/**
- * What the work tree has that HEAD has not, from a copy of the index. Nothing but the copy is written: submodules are not
- * entered, no filter runs.
- *
- * @param head null before the first commit
- */
+/** Writes only the index copy: enters no submodule, runs no filter. */
 export async function changesSince(git: Git, head: string | null): Promise<WorkTreeChanges> {
-  // Only makes the next questions exact for files that were touched and not changed; exit 1 says that some did change.
   await run(git, ["update-index", "-q", "--really-refresh", "--unmerged", "--ignore-submodules"], "", [0, 1]);
   const base = head ?? (await emptyTree(git));
   const flags = ["--raw", "-z", "--no-renames", "--no-abbrev", "--ignore-submodules=all"];
@@ -66,7 +58,7 @@ export async function changesSince(git: Git, head: string | null): Promise<WorkT
     if (!changes.has(path)) changes.set(path, { path, before: entry, isTracked: true });
   }
   for (const path of splitRaw(untracked.stdout)) {
-    // Also a path that was unmerged or removed from the index only: then HEAD has it.
+    // HEAD also has a path that is unmerged or removed from the index only.
     changes.set(path, { path, before: before.get(path) ?? null, isTracked: false });
   }
   return { changes: [...changes.values()], tracked, closedFolders: parseClosedFolders(untracked.stderr) };
@@ -76,7 +68,7 @@ function emptyTree(git: Git): Promise<string> {
   return run(git, ["hash-object", "-t", "tree", "--stdin"]).then(({ stdout }) => stdout.toString("utf8").trim());
 }
 
-/** `:oldmode newmode oldid newid status NUL path NUL`; the old side, null where the path was not there. */
+/** Parses `:oldmode newmode oldid newid status NUL path NUL`; null where the path was not there. */
 function parseRawDiff(stdout: Buffer): { path: RawPath; entry: GitEntry | null }[] {
   const fields = splitRaw(stdout);
   const entries = [];
@@ -91,11 +83,8 @@ function parseClosedFolders(stderr: string): string[] {
   return [...stderr.matchAll(/could not open directory '(.*)':/g)].map(([, folder = ""]) => folder);
 }
 
-/** The attributes that decide how content is stored, for paths that have any. */
 export interface Attributes {
-  /** Name of the filter driver. */
   readonly filter: Map<RawPath, string>;
-  /** Paths whose line endings git may convert by what the index holds. */
   readonly autoText: Set<RawPath>;
 }
 

@@ -3,25 +3,19 @@ import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { firstLine, GitError, userGit, run, text, type Git } from "./git.ts";
 
-/** Where a project's git repository keeps its things, and where it stands. */
 export interface WorkTree {
-  /** Top folder of the work tree. */
   readonly top: string;
-  /** The work tree's own git folder (a linked one has its own, below the main repository's). */
   readonly gitDir: string;
-  /** The repository that all linked work trees share. */
   readonly commonDir: string;
   readonly objects: string;
   readonly format: string;
-  /** Commit of HEAD; null before the first commit. */
   readonly head: string | null;
-  /** Null when HEAD is detached. */
   readonly branch: string | null;
-  /** `key=value`: settings that change how files and their content are read and written. */
+  /** `key=value` settings that change how files and content are read and written. */
   readonly config: readonly string[];
 }
 
-/** Whether `key=value` is a setting that only shapes content: it names no file and no command. */
+/** Accepts settings that shape content and name no file and no command. */
 export function isContentSetting(setting: string): boolean {
   const [key = ""] = setting.split("=", 1);
   return new RegExp(contentSettings).test(key) && !/^core\.(excludesfile|attributesfile)$/.test(key);
@@ -29,17 +23,15 @@ export function isContentSetting(setting: string): boolean {
 
 export type Discovery = { readonly found: WorkTree } | { readonly skipped: string };
 
-/** GIT_CONFIG_GLOBAL, which keeps the user's commands out, came with this release (June 2021). */
+/** GIT_CONFIG_GLOBAL, which excludes the user's commands, needs this release (June 2021). */
 const minGitVersion = [2, 32] as const;
 
 const contentSettings =
   "^core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|trustctime|checkstat|protecthfs|protectntfs|excludesfile|attributesfile|checkroundtripencoding)$";
 
 /**
- * Finds the work tree around `folder`. [GS1] Says why there is none: outside git, a bare repository, git not installed or too
- * old, or git refusing a folder of another user.
- *
- * @throws {GitError} when git fails in another way or is stopped
+ * [GS1] Returns why there is no work tree.
+ * @throws {GitError} when git fails otherwise or is aborted
  */
 export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: AbortSignal): Promise<Discovery> {
   if (!existsSync(folder)) return { skipped: `the folder ${folder} is not there` };
@@ -59,7 +51,7 @@ export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: A
   return isHome(tree.top, env) ? { skipped: `${tree.top} is the home folder, not a project` } : { found: tree };
 }
 
-/** A repository of dotfiles: everything of the user's would be copied. A setting may also name a work tree above it. */
+/** A dotfiles repository would copy the whole home. A setting may name a work tree above it. */
 function isHome(top: string, env: NodeJS.ProcessEnv): boolean {
   const home = resolve(env["HOME"] ?? homedir());
   return home === top || home.startsWith(top.endsWith("/") ? top : `${top}/`);
@@ -105,7 +97,7 @@ async function describe(git: Git): Promise<WorkTree> {
   };
 }
 
-/** `key LF value NUL`, or `key NUL` for a switch that is only named. The last of a key counts. */
+/** Parses `key LF value NUL`, or `key NUL` for a switch; the last of a key counts. */
 function parseSettings(answer: string): string[] {
   const lastByKey = new Map<string, string>();
   for (const entry of answer.split("\0").slice(0, -1)) {

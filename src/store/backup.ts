@@ -13,23 +13,19 @@ import { isWithin } from "../shared/elapsed.ts";
 
 export interface Backup {
   readonly path: string;
-  /** When it was taken. */
   readonly at: number;
 }
 
 const dayMs = 86_400_000;
 const minIntervalMs = 300_000;
-/** A migration takes its backup without the configuration; the next daily one prunes to what that says. */
+/** Migrations back up without the configuration; the next daily backup applies it. */
 const keptAtMigration = 5;
 
 let copies = 0;
 
 /**
- * [ST12] Copies the whole store into `backups` while others work, checks the copy, gives it its name when it is whole, and
- * keeps the newest `keep`.
- *
- * @returns the new backup's path
- * @throws {StoreError} when the copy could not be written or is not sound; older backups stay
+ * [ST12] Copies the store while others work, checks the copy and keeps the newest `keep`.
+ * @throws {StoreError} when the copy failed or is not sound; older backups stay
  */
 export async function backUp(store: Store, now: number, keep: number): Promise<string> {
   const { context: site } = store;
@@ -38,7 +34,7 @@ export async function backUp(store: Store, now: number, keep: number): Promise<s
     try {
       await store.backup(partial);
       const forgetCount = finalizeCopy(site, partial);
-      // A copy begun before rows were forgotten would bring them back.
+      // A copy begun before a forget would bring the rows back.
       return withMaintenanceLock(site.files, site.driver, site.busyMs, "shared", () => {
         if (store.read(readForgetCount, forgetCount) !== forgetCount) {
           throw new StoreError("store_locked", "rows were forgotten while the backup was written; repeat it");
@@ -53,7 +49,7 @@ export async function backUp(store: Store, now: number, keep: number): Promise<s
   }
 }
 
-/** [ST13] The old schema's whole content, before a migration touches it. Call it under the exclusive maintenance lock. */
+/** [ST13] Keeps the old schema's content. Requires the exclusive maintenance lock. */
 export function backUpBeforeMigration(site: StoreContext, connection: Connection): void {
   const { backups } = site.files;
   const partial = beginCopy(backups);
@@ -66,12 +62,7 @@ export function backUpBeforeMigration(site: StoreContext, connection: Connection
   }
 }
 
-/**
- * [ST12] The first backup is due minutes after the first checkpoint, the next ones each after twice as long, up to a day. One of a time to come counts as
- * due: the clock was set back.
- *
- * @param firstAt when the first checkpoint that is kept was taken; null: there is none yet
- */
+/** [ST12] Intervals double from minutes up to a day; a backup from the future counts as due. */
 export function isBackupDue(folder: string, now: number, firstAt: number | null): boolean {
   const newest = listBackups(folder)[0];
   if (firstAt === null) return newest === undefined || !isWithin(now - newest.at, dayMs);
@@ -81,12 +72,11 @@ export function isBackupDue(folder: string, now: number, firstAt: number | null)
   return !isWithin(now - newest.at, gap);
 }
 
-/** When the first checkpoint that is kept was taken; null: there is none. */
 export function firstCheckpointAt(sql: Sql): number | null {
   return sql.all<{ at: number }>("SELECT at FROM checkpoints ORDER BY seq LIMIT 1")[0]?.at ?? null;
 }
 
-/** Newest first, by number: the clock may have been set back. */
+/** Sorts newest first, by number: the clock may have been set back. */
 export function listBackups(folder: string): Backup[] {
   if (!existsSync(folder)) return [];
   return (
@@ -98,7 +88,7 @@ export function listBackups(folder: string): Backup[] {
         path: join(folder, name),
         at: Date.parse(`${date}${hour}:${minute}:${second}`),
       }))
-      // A name that was reserved by a process that died.
+      // Empty file: name reserved by a process that died.
       .filter(({ path }) => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0)
   );
 }
@@ -115,7 +105,6 @@ function beginCopy(folder: string): string {
   return partial;
 }
 
-/** A reused pid only keeps a rest for longer. */
 function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -125,7 +114,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Makes the copy one self-contained file that is on the disk, and checks it. Answers its mark of forgotten rows. */
+/** Makes the copy one self-contained synced file, checks it and returns its forget count. */
 function finalizeCopy(site: StoreContext, path: string): number {
   const copy = site.driver({ path, readOnly: false, busyMs: site.busyMs });
   let forgetCount: number;
@@ -150,7 +139,6 @@ function keepCopy(folder: string, partial: string, now: number, keep: number): s
   return path;
 }
 
-/** Takes a free number, also when two processes make a backup at once. */
 function reserveName(folder: string, now: number): string {
   const time = new Date(now).toISOString().replaceAll(":", "-");
   const numbers = readdirSync(folder).map((name) => Number.parseInt(name, 10) || 0);

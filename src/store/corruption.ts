@@ -14,19 +14,16 @@ import { rebuild } from "./text-index.ts";
 import { beginSwap, finishSwap, newSetAsideFolder } from "./database-swap.ts";
 
 export interface Damage {
-  /** The file that was found damaged; null: none was there any more. */
   readonly inode: bigint | null;
-  /** Found twice: no more checks. */
   readonly isCertain: boolean;
-  /** Only the search index was found damaged. */
   readonly isIndexOnly: boolean;
   readonly message: string;
 }
 
 /**
- * [ST5] Replaces a damaged database by its newest good backup (or a fresh one), takes over what can still be read of it, raises
- * the epoch and leaves a notice. The damaged files are kept in `set-aside`. Does nothing when another process was first, or when
- * SQLite's own check finds the file sound.
+ * [ST5] Replaces a damaged database by its newest good backup or a fresh one, salvages readable
+ * rows, raises the epoch and adds a notice. Damaged files stay in `set-aside`. Does nothing when
+ * another process was first, or SQLite's own check finds the file sound.
  */
 export function setAside(context: StoreContext, damage: Damage): void {
   const { files, driver, busyMs } = context;
@@ -41,10 +38,10 @@ export function setAside(context: StoreContext, damage: Damage): void {
   });
 }
 
-/** Sound after all (a passing fault), or made so by a new search index. */
+/** Sound after all (a passing fault), or repaired by a new search index. */
 function isUsable(context: StoreContext, damage: Damage): boolean {
   const { database } = context.files;
-  // SQLite would delete the log of a database of no bytes, and make a new one of a file that is shorter than a page.
+  // SQLite would delete the log of an empty database, and overwrite a file below one page.
   if (isTruncated(database)) return false;
   try {
     const connection = connect(context.driver, database, context.busyMs);
@@ -76,7 +73,6 @@ interface Replacement {
   readonly folder: string;
 }
 
-/** Builds `files.next` and answers the id of its notice. */
 function buildReplacement(context: StoreContext, replacement: Replacement): number {
   for (const backup of existsSync(context.files.backups) ? listBackups(context.files.backups) : []) {
     try {
@@ -118,7 +114,6 @@ function readDamagedEpoch(context: StoreContext): number {
       connection.close();
     }
   } catch {
-    // Not readable any more: the backup's own epoch is raised instead.
     return 0;
   }
 }

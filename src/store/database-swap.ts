@@ -11,29 +11,25 @@ import {
 } from "../platform/private-files.ts";
 import { salvage } from "./salvage.ts";
 
-/** How many damaged files are kept for a look; the disk that damages one may damage more. */
+/** Damaged files kept for inspection; a failing disk may damage more. */
 const maxSetAsideFolders = 3;
-/** A salvage that kills its process must not kill the next one for ever. */
+/** A salvage that kills its process must not kill every later one. */
 const maxSalvageAttempts = 2;
 
-/** Stored next to the database while a damaged one is replaced. */
 interface Swap {
-  /** Name of the folder in `set-aside` that takes the damaged files. */
   readonly folder: string;
-  /** The row of `notices` in the new database that tells the user. */
   readonly noticeId: number;
   readonly attempts: number;
 }
 
-/** [ST6] From here on the swap is finished by the process that opens the store next: `files.next` is whole. */
+/** [ST6] From here on, any opener finishes the swap: `files.next` is whole. */
 export function beginSwap(files: StoreFiles, folder: string, noticeId: number): void {
   writeSwap(files, { folder: basename(folder), noticeId, attempts: 0 });
 }
 
 /**
- * Moves the damaged files away, puts the new one in their place, then takes over the rows that can be read. Each step can be
- * repeated, so a process killed here leaves work for the next opener and never half a store. Needs the exclusive maintenance
- * lock; does nothing when no swap is under way.
+ * Moves the damaged files away, renames the new one, salvages rows. Each step can be repeated: a
+ * killed process never leaves half a store. Requires the exclusive maintenance lock.
  */
 export function finishSwap(context: StoreContext): void {
   const { files } = context;
@@ -42,7 +38,7 @@ export function finishSwap(context: StoreContext): void {
   const folder = join(files.setAside, swap.folder);
   createPrivateFolder(folder);
   if (existsSync(files.next)) {
-    // Other processes still have the old files open and go on in them; the log must be away before the new database has its name.
+    // Other processes keep using the old files; the log must be gone before the new file is named.
     for (const path of [files.database, ...files.companions]) {
       const moved = join(folder, basename(path));
       if (existsSync(path) && !existsSync(moved)) renameSync(path, moved);
@@ -50,7 +46,6 @@ export function finishSwap(context: StoreContext): void {
     syncFolder(folder);
     renameDurably(files.next, files.database);
   }
-  // Deleted by hand meanwhile: a new one will be made.
   if (existsSync(files.database) && swap.attempts < maxSalvageAttempts) {
     salvageOnce(context, swap, join(folder, basename(files.database)));
   }
@@ -58,7 +53,7 @@ export function finishSwap(context: StoreContext): void {
   pruneSetAside(files);
 }
 
-/** The attempt is counted before it begins, and not at all when it ends with an error that can be told. */
+/** Counts the attempt first, so that a crash counts; an error that is thrown does not. */
 function salvageOnce(context: StoreContext, swap: Swap, damaged: string): void {
   writeSwap(context.files, { ...swap, attempts: swap.attempts + 1 });
   try {
@@ -73,7 +68,6 @@ function writeSwap(files: StoreFiles, swap: Swap): void {
   writeAtomically(files.swap, JSON.stringify(swap));
 }
 
-/** It is written whole; a disk that damages it as well must not keep the store shut. */
 function readSwap(files: StoreFiles, now: number): Swap {
   try {
     return JSON.parse(readFileSync(files.swap, "utf8")) as Swap;
@@ -83,7 +77,7 @@ function readSwap(files: StoreFiles, now: number): Swap {
   }
 }
 
-/** `<number>-<time>`: the number says which is the newest even when the clock was set back. */
+/** `<number>-<time>`: the number orders them even when the clock was set back. */
 export function newSetAsideFolder(files: StoreFiles, now: number): string {
   createPrivateFolder(files.setAside);
   const newest = setAsideFolders(files).at(-1);

@@ -6,19 +6,16 @@ import { createPrivateFile, syncFile, type StoreFiles } from "../platform/privat
 import { StoreError } from "./store-error.ts";
 import { transaction } from "./transaction.ts";
 
-/** What the parts of the store need to know of it. */
 export interface StoreContext {
   readonly files: StoreFiles;
   readonly driver: Driver;
   readonly now: () => number;
-  /** How long a statement or the maintenance lock may wait for another process from now on, in ms. */
   readonly busyMs: number;
   readonly migrations: readonly Migration[];
-  /** Of a repaired file: its backup may have been restored before. */
+  /** Minimum epoch of a repaired file: its backup may have been restored before. */
   readonly minEpoch: () => number;
 }
 
-/** [ST3] Refuses a file that asks for a newer program; answers whether it has the schema that this program writes. */
 export function isReady(
   connection: Connection,
   path: string,
@@ -37,10 +34,8 @@ export function isReady(
 }
 
 /**
- * Builds a whole database at `files.next`: a copy of `from`, or a fresh one, brought to the newest schema, and what `fill` adds.
- * Nothing looks at it before it is renamed.
- *
- * @throws {StoreError} `store_corrupt` or `store_newer` when `from` is no good
+ * Builds a whole database at `files.next` from a copy or afresh, migrated; invisible until renamed.
+ * @throws {StoreError} `store_corrupt` or `store_newer` when `from` is unusable
  */
 export function buildNext<T>(context: StoreContext, from: string | null, fill: (connection: Connection) => T): T {
   const { next } = context.files;
@@ -77,7 +72,6 @@ export function removeDatabase(path: string): void {
   for (const file of [path, `${path}-wal`, `${path}-shm`]) rmSync(file, { force: true });
 }
 
-/** SQLite's own full check. */
 export function isSound(connection: Connection): boolean {
   const rows = connection.all<{ integrity_check: string }>("PRAGMA integrity_check(1)");
   return rows.length === 1 && rows[0]?.integrity_check === "ok";

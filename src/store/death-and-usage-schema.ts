@@ -1,19 +1,19 @@
-/** Of migration 5: append only, like it. */
+/** Part of migration 5: append only. */
 export const deathAndUsageTables: readonly string[] = [
-  // The highest risk level that a checkpoint has covered, and a higher one that was seen since and awaits its checkpoint.
+  // Highest risk level covered by a checkpoint, and a higher one that awaits its checkpoint.
   "ALTER TABLE sessions ADD COLUMN risk_covered TEXT",
   "ALTER TABLE sessions ADD COLUMN risk_pending TEXT",
   "ALTER TABLE sessions ADD COLUMN risk_below_at INTEGER",
-  // The newest sign of work: a hook event, a tool call, growth of the transcript.
+  // Newest sign of work: a hook event, a tool call, growth of the transcript.
   "ALTER TABLE sessions ADD COLUMN worked_at INTEGER",
-  // Set with the row in crashes; null again when the session lives again.
+  // Set with the row in crashes; null again when the session is alive again.
   "ALTER TABLE sessions ADD COLUMN death_at INTEGER",
   "UPDATE sessions SET death_at = last_seen_at WHERE ended_at IS NULL AND EXISTS (SELECT 1 FROM crashes c WHERE c.session_id = sessions.id AND c.at = sessions.last_seen_at)",
   "CREATE INDEX sessions_not_known_dead ON sessions (last_seen_at) WHERE ended_at IS NULL AND death_at IS NULL AND owner_pid IS NOT NULL",
   "ALTER TABLE crashes ADD COLUMN checkpoint_age_ms INTEGER",
   "ALTER TABLE crashes ADD COLUMN unsaved_events INTEGER",
   "ALTER TABLE crashes ADD COLUMN unsaved_tool_calls INTEGER",
-  // One row per response of a model. The key is the response's own id, so that a repeated line or a copied transcript changes nothing.
+  // One row per model response, by its own id: a repeated line or copied transcript adds nothing.
   `CREATE TABLE usage_messages (
      key TEXT PRIMARY KEY,
      session_id TEXT NOT NULL,
@@ -31,7 +31,7 @@ export const deathAndUsageTables: readonly string[] = [
    ) STRICT, WITHOUT ROWID`,
   "CREATE INDEX usage_messages_by_session ON usage_messages (session_id, at)",
   "CREATE INDEX usage_messages_by_time ON usage_messages (at)",
-  // What the client itself says that a session has cost, split by when it was said.
+  // Cost of a session as reported by the client, split by time.
   `CREATE TABLE usage_costs (
      session_id TEXT NOT NULL,
      day TEXT NOT NULL,
@@ -44,21 +44,21 @@ export const deathAndUsageTables: readonly string[] = [
      PRIMARY KEY (session_id, day, model, task, claim)
    ) STRICT, WITHOUT ROWID`,
   "CREATE INDEX usage_costs_by_time ON usage_costs (at)",
-  // The client's running total as last seen: only what is above it is new.
+  // Client's last running total: only an increase is new.
   `CREATE TABLE usage_totals (
      session_id TEXT PRIMARY KEY,
      cost_micros INTEGER NOT NULL,
      process TEXT NOT NULL,
      at INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID`,
-  // How far the transcript of each sub-agent was read.
+  // Read position in the transcript of each sub-agent.
   `CREATE TABLE usage_files (
      session_id TEXT NOT NULL,
      name TEXT NOT NULL,
      bytes INTEGER NOT NULL,
      PRIMARY KEY (session_id, name)
    ) STRICT, WITHOUT ROWID`,
-  // Spending of the task that the chat has now, kept as sums so that a hook reads one row before each tool call.
+  // Spending of the chat's current task, as sums: a hook reads one row before each tool call.
   `CREATE TABLE task_spending (
      session_id TEXT PRIMARY KEY,
      task INTEGER NOT NULL,

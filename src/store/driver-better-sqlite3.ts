@@ -2,7 +2,6 @@ import Database from "better-sqlite3";
 import type { SqlValue } from "../shared/sql.ts";
 import { claimDriver, type Connection, type OpenOptions } from "./driver.ts";
 
-/** Loads the binary. Throws where it does not fit this Node or may not be loaded. */
 export function probeBetterSqlite3(): void {
   new Database(":memory:").close();
 }
@@ -18,7 +17,7 @@ export function openBetterSqlite3(options: OpenOptions): Connection {
   };
   return {
     driver: "better-sqlite3",
-    // The row type is the caller's promise about its own SQL; nothing can check it here.
+    // The row type is the caller's promise about its own SQL.
     all: <Row>(query: string, ...values: SqlValue[]): Row[] => prepare(query).all(...values) as Row[],
     run: (query, ...values) => prepare(query).run(...values).changes,
     script: (statements) => void db.exec(statements),

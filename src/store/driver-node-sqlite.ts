@@ -17,7 +17,7 @@ export function openNodeSqlite(options: OpenOptions): Connection {
   };
   return {
     driver: "node:sqlite",
-    // The row type is the caller's promise about its own SQL; nothing can check it here.
+    // The row type is the caller's promise about its own SQL.
     all: <Row>(query: string, ...values: SqlValue[]): Row[] => prepare(query).all(...values) as Row[],
     run: (query, ...values) => Number(prepare(query).run(...values).changes),
     script: (statements) => db.exec(statements),
@@ -26,7 +26,7 @@ export function openNodeSqlite(options: OpenOptions): Connection {
   };
 }
 
-/** By its path alone it would make a missing file. */
+/** A plain path would create a missing file. */
 function urlOf({ path, readOnly }: OpenOptions): URL {
   const url = pathToFileURL(path);
   url.searchParams.set("mode", readOnly ? "ro" : "rw");

@@ -1,6 +1,6 @@
 import type { Sql } from "../shared/sql.ts";
 
-/** How often the store was replaced by an older state, counted from 1: numbers given out before may come again after it. */
+/** Counts replacements by an older state, from 1: numbers from before may repeat after one. */
 export function epochOf(sql: Sql): number {
   const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = 'epoch'");
   return row ? Number(row.value) : 1;

@@ -2,25 +2,21 @@ import type { Sql } from "../shared/sql.ts";
 import { decode } from "./checkpoint-body.ts";
 import { exportFormat, exportVersion } from "./transfer-format.ts";
 
-/** Which sessions; all of the given parts must fit. */
 export interface ExportFilter {
   readonly session?: string;
   readonly project?: string;
-  /** Last seen at or after this, in epoch ms. */
   readonly since?: number;
 }
 
 type ExportRow = Record<string, unknown>;
 
-/** Columns of a session that mean something outside of this machine: its processes do not. */
+/** Columns that are valid on other machines, so none of its processes. */
 const sessionColumns = `id, client, project, cwd, title, name, model, transcript_path, transcript_offset, origin, parent_id, started_at,
   last_seen_at, saved_at, ended_at, end_reason, detached_at, detach_reason, recovery, recovery_at, recovery_by, tool_calls,
   tool_errors, readings`;
 
 /**
- * [ST70] The content of the store as JSON lines: a header, then each session followed by its journal, checkpoints, signals, crashes
- * and recoveries. Git snapshots are not in it. Reads in portions: use it up inside of one read.
- *
+ * [ST70] Reads in portions: consume it within one read. Contains no git snapshots.
  * @throws {Error} when a checkpoint's body does not match its hash
  */
 export function* exportLines(sql: Sql, now: number, filter: ExportFilter = {}): Generator<string> {
@@ -76,7 +72,6 @@ function checkpointLine(row: ExportRow): string {
   return toLine("checkpoint", { ...kept, state: decode(body, String(row["hash"])) });
 }
 
-/** Rows by a growing key, a page at a time, so that a large store is never in memory as a whole. */
 function* readPaged(
   sql: Sql,
   query: string,
@@ -98,7 +93,6 @@ function toLine(type: string, row: ExportRow): string {
   return JSON.stringify({ type, ...row });
 }
 
-/** Columns that SHIM writes as JSON objects. */
 function parseObject(json: unknown): object {
   return JSON.parse(String(json)) as object;
 }

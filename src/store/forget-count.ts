@@ -1,6 +1,6 @@
 import type { Sql } from "../shared/sql.ts";
 
-/** How often rows were forgotten: a copy with a lower number may still hold them and must not be kept. */
+/** Number of forgets: a copy with a lower number may still hold forgotten rows. */
 export function readForgetCount(sql: Sql): number {
   const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = 'forgets'");
   return row ? Number(row.value) : 0;

@@ -16,17 +16,16 @@ import {
 
 export interface ImportResult {
   readonly added: number;
-  /** What stood there already, or is older than what stands there. */
   readonly skipped: number;
-  /** With one refusal nothing is added at all. At most {@link maxRefusals}. */
+  /** One refusal means that nothing is added. At most {@link maxRefusals}. */
   readonly refused: readonly { readonly line: number; readonly reason: string }[];
 }
 
 const maxRefusals = 20;
 
 /**
- * [ST71] Adds what an export holds and the store does not. [ST72] All or nothing: one bad line, and nothing is added. Importing
- * the same twice adds nothing. Imported sessions belong to no process. Call it inside of one write.
+ * [ST71] Adds what the store lacks; a repeat adds nothing. [ST72] Adds nothing if one line is bad.
+ * Requires one surrounding write.
  */
 export function importLines(sql: Sql, lines: Iterable<string>): ImportResult {
   sql.run("SAVEPOINT import");
@@ -49,12 +48,10 @@ export function importLines(sql: Sql, lines: Iterable<string>): ImportResult {
     : { added: run.added, skipped: run.skipped, refused: [] };
 }
 
-/** What is known of the session whose lines are being read. */
 interface CurrentSession {
   readonly id: string;
-  /** When the newest checkpoint was taken that stood here before; null: none did. */
+  /** Time of the newest checkpoint before the import; null when there was none. */
   readonly newestAt: number | null;
-  /** Place in the exporting store to place here, in growing order. */
   readonly journal: (readonly [number, number])[];
 }
 
@@ -81,7 +78,7 @@ class ImportRun {
     if (number === 1) return this.#checkHeader(parsed.value);
     const entry = Entry.safeParse(parsed.value);
     if (!entry.success) return this.refuse(number, reasonOf(entry.error));
-    // The schemas put fields into their own order; the hash is over the order in the file.
+    // The hash covers the file's field order, which the schemas do not keep.
     const reason = this.#add({
       ...entry.data,
       ...pick(parsed.value, ["body", "state", "readings", "detail"]),
@@ -98,7 +95,6 @@ class ImportRun {
     );
   }
 
-  /** Answers why the entry is refused, or null. */
   #add(entry: Entry): string | null {
     if (entry.type === "session") return this.#addSession(entry);
     const current = this.#current;
@@ -128,7 +124,6 @@ class ImportRun {
   #addJournal(entry: JournalEntry, current: CurrentSession): string | null {
     if (entry.seq <= (current.journal.at(-1)?.[0] ?? -1)) return "the journal is not in its order";
     const { session_id, at, key } = entry;
-    // The kind has a column of its own.
     const { kind, ...body } = entry.body;
     const added = insert(this.#sql, "journal", { session_id, at, kind, key, body: JSON.stringify(body) });
     const [row] = this.#sql.all<{ seq: number }>(
@@ -140,7 +135,7 @@ class ImportRun {
     return this.#countAdded(added);
   }
 
-  /** An older one that is not here was pruned; put behind the newest it would pass for the session's last state. */
+  /** Skips an older one: it was pruned, and added now would count as the newest. */
   #addCheckpoint(entry: CheckpointEntry, current: CurrentSession): string | null {
     const { body, hash, rawBytes } = encode(entry.state);
     if (hash !== entry.hash) return `checkpoint ${entry.id} was changed: its state does not match its hash`;
@@ -194,7 +189,7 @@ function parse(text: string): { ok: true; value: unknown } | { ok: false; reason
   if (text.length > maxLineChars) return { ok: false, reason: `the line is longer than ${maxLineChars} characters` };
   try {
     const value: unknown = JSON.parse(text);
-    // What is too deep to be written again cannot be stored.
+    // Rejects values nested too deeply to be stringified again.
     JSON.stringify(value);
     return { ok: true, value };
   } catch (error) {

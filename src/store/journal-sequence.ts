@@ -1,8 +1,7 @@
 import type { Sql } from "../shared/sql.ts";
 
-/** [ST11] New journal rows must come after every place that a checkpoint has folded; call it after rows came from elsewhere. */
+/** [ST11] New journal numbers must exceed all folded ones; call it after importing rows. */
 export function raiseJournalSequence(sql: Sql): void {
-  // The coordinator's file has no journal.
   if (sql.all("SELECT 1 FROM sqlite_schema WHERE name = 'journal'").length === 0) return;
   const [row] = sql.all<{ highest: number }>(
     `SELECT max(

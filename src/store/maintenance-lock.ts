@@ -4,10 +4,9 @@ import { createPrivateFile, inodeOf, type StoreFiles } from "../platform/private
 import { StoreError, toStoreError } from "./store-error.ts";
 
 /**
- * [ST10] Runs `body` while no other process opens (`exclusive`) or replaces (`shared`) the database. Shared is held only while
- * opening, exclusive while creating, migrating, setting aside and purging. It is SQLite's own lock on an empty file, so the
- * system gives it back when its holder dies. Not reentrant.
- *
+ * [ST10] Runs `body` while no other process opens (`exclusive`) or replaces (`shared`) the
+ * database. Uses SQLite's lock on an empty file, which the system releases when its holder dies.
+ * Not reentrant.
  * @throws {StoreError} `store_locked` after `busyMs`
  */
 export function withMaintenanceLock<T>(
@@ -28,7 +27,7 @@ export function withMaintenanceLock<T>(
   }
 }
 
-/** Null when the lock file was replaced meanwhile: then the lock is on a file that nobody else looks at. */
+/** Returns null when the lock file was replaced: no other process checks the old one. */
 function tryAcquire(
   files: StoreFiles,
   driver: Driver,

@@ -1,6 +1,6 @@
 import type { Sql } from "../shared/sql.ts";
 
-/** Something the user must be told, in every answer and in the status line, until acknowledged. */
+/** Shown in every answer and in the status line until acknowledged. */
 export interface Notice {
   readonly id: number;
   readonly at: number;
@@ -8,12 +8,11 @@ export interface Notice {
   readonly text: string;
 }
 
-/** [ST20] What is not acknowledged yet, oldest first. */
+/** [ST20] Lists oldest first. */
 export function list(sql: Sql): Notice[] {
   return sql.all<Notice>("SELECT id, at, kind, text FROM notices WHERE acknowledged_at IS NULL ORDER BY id");
 }
 
-/** Answers the notice's id. */
 export function add(sql: Sql, now: number, kind: string, text: string): number {
   const [row] = sql.all<{ id: number }>(
     "INSERT INTO notices (at, kind, text) VALUES (?, ?, ?) RETURNING id",
@@ -25,10 +24,6 @@ export function add(sql: Sql, now: number, kind: string, text: string): number {
   return row.id;
 }
 
-/**
- * @param id one notice; null: all
- * @returns how many were open
- */
 export function acknowledge(sql: Sql, now: number, id: number | null): number {
   return id === null
     ? sql.run("UPDATE notices SET acknowledged_at = ? WHERE acknowledged_at IS NULL", now)

@@ -8,10 +8,7 @@ import type { Connection } from "./driver.ts";
 import * as textIndex from "./text-index.ts";
 import { transaction } from "./transaction.ts";
 
-/**
- * [ST91] A private copy of a store that lies on a read-only disk, with what stands in its log, brought to the newest schema. SQLite itself can
- * open such a store only without its log, and so without its newest rows.
- */
+/** [ST91] SQLite opens a store on a read-only disk only without its log and newest rows. */
 export function openCopy(context: StoreContext): Connection {
   const { files, driver, busyMs } = context;
   const folder = mkdtempSync(join(tmpdir(), "shim-"));
@@ -39,7 +36,6 @@ export function openCopy(context: StoreContext): Connection {
   }
 }
 
-/** The coordinator's file has none. */
 function hasIndex(copy: Connection): boolean {
   return copy.all("SELECT 1 FROM sqlite_schema WHERE name = 'checkpoints_unindexed'").length > 0;
 }

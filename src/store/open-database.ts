@@ -16,7 +16,6 @@ export interface OpenedDatabase {
   readonly inode: bigint;
 }
 
-/** Opens the database; makes it when there is none, and finishes a swap whose process died. */
 export function openDatabase(context: StoreContext): OpenedDatabase {
   const { files, driver } = context;
   for (;;) {
@@ -34,20 +33,16 @@ export function openDatabase(context: StoreContext): OpenedDatabase {
   }
 }
 
-/**
- * [ST4] A file of no bytes was cut off: a new database gets its name only when it is whole. SQLite would take it for a new one,
- * delete its log and begin anew without a word. Of a file that was cut off in the middle of a page it reads the rest as zeros.
- */
+/** [ST4] SQLite would take an empty file for new, and read a missing part of a page as zeros. */
 function checkFile(path: string): void {
   const { mode } = statSync(path);
   if (isTruncated(path)) throw new StoreError("store_corrupt", `${path} was cut off`);
-  // [ST2] A backup that was copied back by hand; SQLite gives its log the same mode.
+  // [ST2] Fixes a backup copied back by hand; SQLite gives its log the same mode.
   if (process.platform !== "win32" && (mode & 0o077) !== 0) chmodSync(path, 0o600);
 }
 
 /**
- * [ST90] A link to a disk that is not mounted is no missing store: a new one in its place would hide the old one.
- *
+ * [ST90] Refuses a link to an unmounted disk: a new store would hide the old one.
  * @throws {StoreError} `store_unavailable`
  */
 export function refuseDanglingLink(path: string): void {
@@ -61,14 +56,13 @@ export function refuseDanglingLink(path: string): void {
 function createDatabase(context: StoreContext): void {
   const { files } = context;
   refuseDanglingLink(files.database);
-  // A log without its database would be replayed into the new one.
+  // An orphaned log would be replayed into the new database.
   const orphans = files.companions.filter((path) => existsSync(path));
   if (orphans.length > 0) {
     const folder = newSetAsideFolder(files, context.now());
     for (const path of orphans) renameSync(path, join(folder, basename(path)));
     syncFolder(folder);
   }
-  // Not what is being written there: it may be what asks for the store.
   const backups = listBackups(files.backups).length;
   buildNext(context, null, (connection) => {
     if (orphans.length + backups === 0) return;

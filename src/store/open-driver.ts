@@ -5,7 +5,6 @@ import { messageOf } from "../shared/error.ts";
 export interface LoadedDriver {
   readonly driver: DriverName;
   readonly open: Driver;
-  /** Why the preferred driver could not be loaded; null when it was. */
   readonly fallbackReason: string | null;
 }
 
@@ -21,8 +20,7 @@ const loaders: Record<DriverName, LoadDriver> = {
 };
 
 /**
- * [ST8] Loads the preferred SQLite driver, else the other one and says why.
- *
+ * [ST8] Falls back to the other SQLite driver.
  * @throws {StoreError} `store_unavailable` when neither loads
  */
 export async function loadDriver(preferred: DriverName = "better-sqlite3"): Promise<LoadedDriver> {

@@ -2,16 +2,14 @@ import { sep } from "node:path";
 import type { Sql } from "../shared/sql.ts";
 import { realPath } from "../platform/real-path.ts";
 
-/** A time in which nothing of the user's content is stored. */
+/** Time in which no content of the user's is stored. `project` null: every project. */
 export interface Pause {
-  /** Null: every project. */
   readonly project: string | null;
-  /** Epoch milliseconds; null: until resumed. */
   readonly until: number | null;
 }
 
 const keyPrefix = "pause:";
-/** Sorts behind every key that begins with the prefix. */
+/** Sorts after every key with the prefix. */
 const afterKeyPrefix = "pause;";
 const forever = "forever";
 
@@ -26,34 +24,23 @@ export function pause(sql: Sql, now: number, until: number | null, project: stri
   );
 }
 
-/**
- * [ST51] Whether nothing may be stored of what was said at that time in this folder: it, or a folder above it, was paused then. Links in both
- * paths are followed. Without a folder, only a pause of every project counts.
- */
+/** [ST51] Follows links. Without a folder, only a pause of every project counts. */
 export function isPaused(sql: Sql, at: number, folder: string | null): boolean {
   return pausesAt(sql, at).some(({ project }) => covers(project, folder));
 }
 
-/**
- * For what is read long after it was said.
- *
- * @returns whether something that was said at that time, in one of these folders, belongs to a pause; null: there was no pause for a long time
- */
+/** Returns a check of past times and folders against pauses; null when there were none. */
 export function pauseLookup(sql: Sql): ((at: number, folders: readonly (string | null)[]) => boolean) | null {
   const periods = allPeriods(sql);
   if (periods.length === 0) return null;
   return (at, folders) =>
     periods.some(
-      // The moment of the command itself belongs to what was before it.
+      // The moment of the pause command itself is not paused.
       (one) => one.from < at && isBefore(at, one.until) && folders.some((folder) => covers(one.project, folder)),
     );
 }
 
-/**
- * Ends the pause of exactly this project; null: the pause of all projects, while those of single projects stay.
- *
- * @returns false when there was none
- */
+/** Ends only this project's pause, or for null the pause of all projects; false without one. */
 export function resume(sql: Sql, now: number, project: string | null): boolean {
   dropExpired(sql, now);
   const periods = endPeriod(sql, now, project);
@@ -62,7 +49,6 @@ export function resume(sql: Sql, now: number, project: string | null): boolean {
   return true;
 }
 
-/** What is paused now. */
 export function list(sql: Sql, now: number): Pause[] {
   return pauseRows(sql)
     .filter(({ value }) => isRunning(value, now))
@@ -72,16 +58,15 @@ export function list(sql: Sql, now: number): Pause[] {
     }));
 }
 
-/** When something was paused. Stored as JSON in one row. */
+/** Stored as JSON in one row. */
 interface Period extends Pause {
   readonly from: number;
 }
 
 const periodsKey = "periods_of_pauses";
-/** What was said before that is not read any more: sessions are not kept for longer. */
+/** Older content is no longer read: sessions are not kept that long. */
 const maxPeriods = 500;
 
-/** Those of single projects and of all, the running ones included. */
 function allPeriods(sql: Sql): Period[] {
   const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", periodsKey);
   const storedPeriods = row ? (JSON.parse(row.value) as Period[]) : [];
@@ -91,7 +76,7 @@ function allPeriods(sql: Sql): Period[] {
   return [
     // An older program ends a pause without closing its period.
     ...storedPeriods.filter((one) => one.until !== null || runningPauses.get(one.project) === null),
-    // And it begins one without a period.
+    // An older program also begins a pause without a period.
     ...[...runningPauses]
       .filter(([project, until]) => !isKnown(project, until))
       .map(([project, until]) => ({ project, until, from: Number.NEGATIVE_INFINITY })),
@@ -102,7 +87,6 @@ function pausesAt(sql: Sql, at: number): Period[] {
   return allPeriods(sql).filter(({ from, until }) => from <= at && isBefore(at, until));
 }
 
-/** The periods of all projects, with that of this project ended now. */
 function endPeriod(sql: Sql, now: number, project: string | null): Period[] {
   return allPeriods(sql)
     .filter(({ from }) => Number.isFinite(from))

@@ -5,50 +5,39 @@ export type TableRow = Record<string, SqlValue>;
 
 export interface Table {
   readonly name: string;
-  /** Quoted, as the columns are. */
   readonly key: readonly string[];
   readonly columns: readonly string[];
-  /** The key is the row's number. */
   readonly isNumbered: boolean;
 }
 
-/** Rows read at once; where a page is damaged, one by one. */
 const pageRows = 200;
-/** Numbers that are tried one by one in a damaged table: in all, and in a row where its highest number is not known. */
+/** Bounds of numbers tried singly: in all, and in sequence where the highest is unknown. */
 const maxProbes = 5_000;
 const maxFailedProbes = 1_000;
 
-/** All rows of a damaged table that SQLite can reach. A row may come twice. */
 export function* readableRows(source: Connection, table: Table): Generator<TableRow> {
   const at: Position = { last: 0, limit: pageRows, probes: 0, inVain: 0, gaps: [] };
   const isWhole = table.isNumbered ? yield* walkNumbers(source, table, at) : yield* walkKeys(source, table, "ASC");
-  // Damage that SQLite does not notice may end a walk early: rows behind a number or key that is too high.
+  // Undetected damage may end a walk early: a number or key that is too high hides rows.
   if (isWhole && isInOrder(source, table)) return;
   yield* walkKeys(source, table, "DESC");
   yield* table.isNumbered ? probeGaps(source, table, at) : scan(source, table);
 }
 
-/** How far the numbers of a table have been walked. */
 interface Position {
   last: number;
   limit: number;
   probes: number;
   inVain: number;
-  /** Numbers that were passed over, bounds included. */
   readonly gaps: { low: number; high: number }[];
 }
 
-/** The quick check compares numbers with their neighbours, other keys only the whole one does. */
+/** The quick check compares only row numbers; other keys need the whole check. */
 function isInOrder(source: Connection, { name, isNumbered }: Table): boolean {
   const check = isNumbered ? "quick_check" : "integrity_check";
   return tryRead(source, `PRAGMA ${check}(${name})`, [])?.[0]?.[check] === "ok";
 }
 
-/**
- * Upwards; behind a damaged page it goes on with the next number that can be read.
- *
- * @returns whether all numbers were tried
- */
 function* walkNumbers(source: Connection, table: Table, at: Position): Generator<TableRow, boolean> {
   const highest = highestNumber(source, table);
   while (at.probes < maxProbes && at.inVain < maxFailedProbes) {
@@ -66,7 +55,6 @@ function* walkNumbers(source: Connection, table: Table, at: Position): Generator
   return false;
 }
 
-/** Goes on behind the rows. @returns whether they are the last ones */
 function passRows(table: Table, at: Position, rows: readonly TableRow[], highest: number | null): boolean {
   for (const row of rows) passTo(at, rowNumber(row, table));
   const isLast = rows.length < at.limit;
@@ -80,10 +68,7 @@ function passTo(at: Position, number: number): void {
   at.last = Math.max(at.last, number);
 }
 
-/**
- * Asks for the numbers that were passed over, from the edges of all gaps inwards: a damaged number may make a gap of any width, and what it
- * hides stands near what was found.
- */
+/** A damaged number can make a gap of any width; hidden rows are near those found. */
 function* probeGaps(source: Connection, table: Table, at: Position): Generator<TableRow> {
   for (let open = at.gaps; open.length > 0; open = open.filter(({ low, high }) => low <= high)) {
     for (const gap of open) {
@@ -124,7 +109,6 @@ function readRow(source: Connection, { name, key, columns }: Table, number: numb
   return tryRead(source, `SELECT ${columns.join(", ")} FROM ${name} WHERE ${key[0]} = ?`, [number]);
 }
 
-/** Null where the end of the table is damaged, too. */
 function highestNumber(source: Connection, { name, key }: Table): number | null {
   const inTable = tryRead(source, `SELECT max(${key[0]}) AS n FROM ${name}`, []);
   const counted = tryRead(source, "SELECT max(seq) AS n FROM sqlite_sequence WHERE name = ?", [name]);
@@ -132,7 +116,7 @@ function highestNumber(source: Connection, { name, key }: Table): number | null 
   return inTable === null && numbers.length === 0 ? null : Math.max(0, ...numbers);
 }
 
-/** Null where the keys show that a page is not what it should be: damaged pages may lead in a circle. */
+/** Returns null when the keys are out of order: damaged pages may form a circle. */
 function orderedRows(
   rows: readonly TableRow[] | null,
   key: readonly string[],
@@ -148,7 +132,6 @@ function orderedRows(
   return rows;
 }
 
-/** As SQLite does it; 0 also for values that cannot be compared. */
 function compareKeys(one: readonly SqlValue[], other: readonly SqlValue[]): number {
   for (const [index, value] of one.entries()) {
     const beside = other[index];
@@ -160,7 +143,6 @@ function compareKeys(one: readonly SqlValue[], other: readonly SqlValue[]): numb
   return 0;
 }
 
-/** Up to a damaged page, or down to it from the other end. @returns whether it came to the end */
 function* walkKeys(source: Connection, table: Table, direction: "ASC" | "DESC"): Generator<TableRow, boolean> {
   const order = table.key.map((name) => `${name} ${direction}`).join(", ");
   const key = `(${table.key.join(", ")})`;
@@ -184,7 +166,6 @@ function* walkKeys(source: Connection, table: Table, direction: "ASC" | "DESC"):
   }
 }
 
-/** As the rows stand, whatever their keys, up to the first page that cannot be read. */
 function* scan(source: Connection, { name, columns }: Table): Generator<TableRow> {
   for (let offset = 0; ; offset += pageRows) {
     const query = `SELECT ${columns.join(", ")} FROM ${name} NOT INDEXED LIMIT ${pageRows} OFFSET ${offset}`;
@@ -194,7 +175,6 @@ function* scan(source: Connection, { name, columns }: Table): Generator<TableRow
   }
 }
 
-/** Null: SQLite cannot read it. */
 export function tryRead(source: Connection, query: string, values: readonly SqlValue[]): TableRow[] | null {
   try {
     return source.all<TableRow>(query, ...values);

@@ -12,28 +12,21 @@ import {
 import type { StoreContext } from "./database.ts";
 import type { Connection } from "./driver.ts";
 
-/** SQLite's default page; SHIM makes no other, in bytes. */
+/** SQLite's default page size in bytes; SHIM uses no other. */
 const pageBytes = 4_096;
 
-/** Whether a database ends in the middle of a page, or before its first. With a log, the next checkpoint completes a page. */
 export function isTruncated(database: string): boolean {
   const { size } = statSync(database);
   const hasLog = (statSync(`${database}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
   return size === 0 || (size % pageBytes !== 0 && !hasLog);
 }
 
-/** The schema as the pages of a sound database hold it. */
 export interface SchemaPages {
   readonly byNumber: ReadonlyMap<number, Buffer>;
-  /** Of the whole database: the tables begin on pages below it. */
   readonly pageCount: number;
 }
 
-/**
- * Of the new database, which was made as the damaged one was. Call it before anything else has it open: closing a descriptor drops SQLite's locks.
- *
- * @returns null where this SQLite cannot tell its pages
- */
+/** Must precede any other connection: closing a descriptor drops SQLite's locks. */
 export function schemaPages({ files, driver, busyMs }: StoreContext): SchemaPages | null {
   try {
     const connection = driver({ path: files.database, readOnly: true, busyMs });
@@ -63,10 +56,9 @@ function readPages(path: string, numbers: readonly number[]): SchemaPages["byNum
 }
 
 /**
- * Opens what can be opened of a damaged database: as it is; else a copy with a sound head, since SQLite refuses a file whose head is wrong or
- * names more pages than there are; else a copy with the schema of the new database as well, where both were made by the same steps.
- *
- * @param isAlike whether the schema of the new database describes the damaged one
+ * Opens a damaged database as it is; else a copy with a repaired header, since SQLite refuses a
+ * wrong one or one that names too many pages; else with the new database's schema, too.
+ * @param isAlike whether the new database's schema describes the damaged one
  * @returns the result of `body`; null where nothing can be opened
  */
 export function withSource<T>(
@@ -76,7 +68,7 @@ export function withSource<T>(
   isAlike: (source: Connection) => boolean,
   body: (source: Connection) => T,
 ): T | null {
-  // A database of no bytes makes SQLite delete its log, and the log may hold the newest rows.
+  // SQLite deletes the log of an empty database, and the log may hold the newest rows.
   if (statSync(damaged).size > 0) {
     const found = tryOpen(context, damaged, () => true, body);
     if (found) return found.value;
@@ -139,7 +131,7 @@ function hasTables(source: Connection): boolean {
   return source.all("SELECT name FROM sqlite_schema WHERE type = 'table'").length > 0;
 }
 
-/** Offsets and values are those of the database file format (sqlite.org/fileformat2.html, section 1.3). */
+/** Offsets and values of the file format (sqlite.org/fileformat2.html, section 1.3). */
 const headerLayout = {
   pages: 28,
   changeCounter: 24,
@@ -157,10 +149,10 @@ const headerLayout = {
   ],
 } as const;
 
-/** A damaged head may name any number of pages; the file gets no longer than this, most of it without disk space. */
+/** Bounds a damaged header's page count; the extended file is mostly sparse. */
 const maxPages = 2 ** 20;
 
-/** Gives a file a head that fits it, the pages of the schema, and empty pages for those that were cut off: SQLite refuses a table that begins behind the end. */
+/** Extends a truncated file by empty pages: SQLite refuses a table that begins behind the end. */
 function repairHeader(path: string, schema: SchemaPages | null): void {
   const whole = Math.max(1, Math.ceil(statSync(path).size / pageBytes));
   const file = openSync(path, "r+");
@@ -177,7 +169,7 @@ function repairHeader(path: string, schema: SchemaPages | null): void {
     const count = Buffer.alloc(4);
     count.writeUInt32BE(pages);
     writeSync(file, count, 0, 4, headerLayout.pages);
-    // The count of pages holds only where these two are the same.
+    // The page count is valid only while these two are equal.
     for (const offset of [headerLayout.changeCounter, headerLayout.versionValidFor])
       writeSync(file, Buffer.from([0, 0, 0, 1]), 0, 4, offset);
   } finally {

@@ -9,23 +9,19 @@ import { schemaPages, withSource } from "./salvage-source.ts";
 import { isConstraint } from "./store-error.ts";
 import { transaction } from "./transaction.ts";
 
-/** Rows that never change: those in the backup are as good, and are kept. Rows of other tables are newer in the damaged file. */
+/** Immutable rows: the backup's are as good. Other tables are newer in the damaged file. */
 const immutableTables: ReadonlySet<string> = new Set(["journal", "checkpoints", "signals", "crashes", "recoveries"]);
-/** The new file's own. */
 const ownTables: ReadonlySet<string> = new Set([
   "meta",
   "migrations",
   "notices",
   "checkpoints_unindexed",
-  // Copies of what the coordinator has: it is asked for all of them again.
+  // Copies of the coordinator's data, which are pulled again.
   "remote_sessions",
   "remote_checkpoints",
 ]);
 
-/**
- * Takes over what can be read of a damaged database, row by row, and says in the notice what came. [ST94] A wrong head, a file that was cut off
- * and a damaged schema cost what stood on the damaged pages, not the rest. Best effort: where nothing can be read the notice says so.
- */
+/** [ST94] A wrong header, a truncated file or a damaged schema costs only rows on damaged pages. */
 export function salvage(context: StoreContext, damaged: string, noticeId: number): void {
   const schema = schemaPages(context);
   const target = connect(context.driver, context.files.database, context.busyMs);
@@ -51,10 +47,7 @@ function copyTables(source: Connection, target: Connection): Map<string, number>
   return found;
 }
 
-/**
- * The schema of the new database describes the damaged one when both have its pages in the same places: made in one go by the same steps, or one
- * is a backup of the other.
- */
+/** Compares migrations: equal ones put the schema on the same pages. */
 function hasSameMigrations(source: Connection, target: Connection): boolean {
   const query = "SELECT id, name, applied_at FROM migrations ORDER BY id";
   const [theirs, ours] = [tryRead(source, query, []), target.all<TableRow>(query)];
@@ -70,9 +63,8 @@ function isSingleRun(steps: readonly TableRow[]): boolean {
   return new Set(steps.map((step) => step["applied_at"])).size === 1;
 }
 
-/** Checkpoints and journals whose session stood on a damaged page: without its row nobody would find them. */
+/** Adds missing session rows, without which checkpoints and journals could not be found. */
 function adoptOrphans(target: Connection, found: ReadonlyMap<string, number>): void {
-  // The coordinator's file has none.
   if (!found.has("checkpoints") || !found.has("journal")) return;
   target.run(
     `INSERT INTO sessions (id, client, project, origin, started_at, last_seen_at)
@@ -101,7 +93,7 @@ function conflictUpdate({ name, key, columns }: Table): string {
   return `${changed.join(", ")}${isNewer}`;
 }
 
-/** Ordinary tables, by what both files say of them: a table of a later migration is taken over, too. */
+/** Uses the schemas of both files, so that tables of a later migration are included. */
 function commonTables(source: Connection, target: Connection): Table[] {
   const names = target.all<{ name: string }>(
     "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name",
@@ -125,7 +117,6 @@ function commonColumns(source: Connection, target: Connection, name: string): Ta
   };
 }
 
-/** A row that breaks a rule of its table is damage, too. */
 function tryInsert(target: Connection, insert: string, columns: readonly string[], row: TableRow): number {
   try {
     return target.run(insert, ...columns.map((column) => row[unquoted(column)] ?? null));
@@ -136,7 +127,7 @@ function tryInsert(target: Connection, insert: string, columns: readonly string[
 }
 
 function isSoundRow(table: Table, row: TableRow): boolean {
-  // A page that was cut off is filled with zeros; nothing of SHIM's holds one.
+  // Missing pages are filled with zeros; no text of SHIM's contains one.
   if (Object.values(row).some((value) => typeof value === "string" && value.includes("\0"))) return false;
   try {
     const { body, hash } = row;
@@ -149,7 +140,6 @@ function isSoundRow(table: Table, row: TableRow): boolean {
   }
 }
 
-/** Settings such as a pause; the epoch is the new file's own. */
 function copyMeta(source: Connection, target: Connection): void {
   const table: Table = { name: "meta", key: ['"key"'], columns: ['"key"', '"value"'], isNumbered: false };
   for (const row of readableRows(source, table)) {
@@ -164,7 +154,6 @@ function copyMeta(source: Connection, target: Connection): void {
   }
 }
 
-/** What begins as JSON is read as JSON by whoever wrote it. */
 function isSoundValue(value: string): boolean {
   if (!/^[[{]/.test(value)) return true;
   try {

@@ -3,7 +3,7 @@ import { deathAndUsageTables } from "./death-and-usage-schema.ts";
 import { syncFilesTables, syncTables } from "./sync-schema.ts";
 import { teamTables } from "./team-schema.ts";
 
-/** Stored. Append only: a change is a new step that only adds; an old process may still be writing. */
+/** Stored. Append only: each step only adds, since an old process may still be writing. */
 export const migrations: readonly Migration[] = [
   {
     id: 1,
@@ -58,7 +58,7 @@ export const migrations: readonly Migration[] = [
          at INTEGER NOT NULL,
          PRIMARY KEY (boot, pid, start)
        ) STRICT, WITHOUT ROWID`,
-      // AUTOINCREMENT: checkpoints point at places of the journal, so a number must not come again after its row was pruned.
+      // AUTOINCREMENT: checkpoints refer to journal numbers, so none may be reused after pruning.
       `CREATE TABLE journal (
          seq INTEGER PRIMARY KEY AUTOINCREMENT,
          session_id TEXT NOT NULL,
@@ -149,7 +149,7 @@ export const migrations: readonly Migration[] = [
       `CREATE TRIGGER checkpoints_text_add AFTER INSERT ON checkpoints BEGIN
          INSERT INTO checkpoints_unindexed (seq) VALUES (new.seq);
        END`,
-      // A row that is not in the index must not be taken out of it: FTS5 would count it, and the index would be damaged.
+      // FTS5 damages its index when a row that is not in it is deleted.
       `CREATE TRIGGER checkpoints_text_drop AFTER DELETE ON checkpoints BEGIN
          INSERT INTO checkpoints_text (checkpoints_text, rowid, summary)
            SELECT 'delete', old.seq, old.summary WHERE old.seq NOT IN (SELECT seq FROM checkpoints_unindexed);

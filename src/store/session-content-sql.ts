@@ -1,4 +1,4 @@
-/** SQL that says whether a session holds anything to recover: something asked, answered, done or saved. `id` is SQL, too. */
+/** SQL: whether a session has anything to recover. `id` is SQL, too. */
 export function hasContentSql(id: string): string {
   return `(EXISTS (SELECT 1 FROM checkpoints WHERE session_id = ${id}) OR
     EXISTS (SELECT 1 FROM journal WHERE session_id = ${id} AND kind IN ('prompt', 'assistant', 'tool_start', 'tool_end', 'tool_error')))`;

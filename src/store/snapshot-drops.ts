@@ -1,13 +1,11 @@
 import type { Sql, SqlValue } from "../shared/sql.ts";
 
-/** A git snapshot whose checkpoint is gone; the row stays until the snapshot is, so that a crash in between loses no work. */
+/** Row of a deleted checkpoint's git snapshot; it stays until the snapshot is dropped. */
 export interface SnapshotDrop {
   readonly checkpointId: string;
-  /** SHIM's bare repository; null: it was never taken. */
   readonly repository: string | null;
 }
 
-/** Snapshots still to be dropped from their repositories, oldest first. */
 export function list(sql: Sql, limit: number): SnapshotDrop[] {
   return sql.all<SnapshotDrop>(
     "SELECT checkpoint_id AS checkpointId, repository FROM snapshots WHERE state = 'drop' ORDER BY at LIMIT ?",
@@ -15,12 +13,11 @@ export function list(sql: Sql, limit: number): SnapshotDrop[] {
   );
 }
 
-/** Called when they were dropped. */
 export function remove(sql: Sql, checkpointIds: readonly string[]): void {
   for (const id of checkpointIds) sql.run("DELETE FROM snapshots WHERE checkpoint_id = ? AND state = 'drop'", id);
 }
 
-/** [ST46] Marks the snapshots of a checkpoint that goes, and keeps nothing of them but where they are. */
+/** [ST46] Keeps nothing of a deleted checkpoint's snapshots but their repository and id. */
 export function enqueue(sql: Sql, where: string, ...values: SqlValue[]): void {
   sql.run(
     `UPDATE snapshots SET state = 'drop', session_id = '', project = '', reason = NULL, head = NULL, branch = NULL, detail = '{}'

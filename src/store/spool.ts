@@ -20,40 +20,33 @@ import { createPrivateFolder, inodeOf, removeDurably, syncFolder, writeAtomicall
 import { StoreError, toStoreError } from "./store-error.ts";
 import { codeOf, messageOf } from "../shared/error.ts";
 
-/** One line of a spool file: what could not be stored at once. */
 export interface SpoolEntry {
-  /** When it happened, in epoch ms. */
   readonly at: number;
   readonly [name: string]: unknown;
 }
 
 export interface SpoolOptions {
-  /** All waiting files together may not grow beyond this, in bytes. */
   readonly maxBytes?: number;
   readonly processes?: Processes;
 }
 
 const defaultMaxBytes = 64 * 1024 * 1024;
-/** No process writes more into one file: the limit of the folder and one event. */
 const maxFileBytes = 2 * defaultMaxBytes;
 const waitingName = /\.jsonl(\.\d+)*(\.taken-\d+-[0-9a-f]{8})?$/;
-/** Ending of a file whose reading failed after it was taken over. */
 const unreadableSuffix = ".unreadable";
 const takenName = /\.taken-(\d+)-[0-9a-f]{8}$/;
 
 /**
- * [ST30] Keeps an entry on the disk while the store cannot be opened or locked; the process that opens it next takes it over. Each process
- * has a file of its own.
- *
+ * [ST30] Keeps an entry until the store can be opened again. Each process has its own file.
  * @throws {StoreError} when the entry could not be written, or the spool is full
  */
 export function append(folder: string, entry: SpoolEntry, options: SpoolOptions = {}): void {
-  // A line that was torn by a full disk ends here, and only it is lost.
+  // Leading line break: ends a line torn by a full disk, so that only that one is lost.
   const line = Buffer.from(`\n${JSON.stringify(entry)}\n`);
   try {
     createPrivateFolder(folder);
     assertRoom(folder, line.length, options.maxBytes ?? defaultMaxBytes);
-    // timeOrigin tells a process from an earlier one with the same pid.
+    // timeOrigin distinguishes earlier processes with the same pid.
     const path = join(folder, `${process.pid}-${Math.floor(performance.timeOrigin)}.jsonl`);
     while (!appendOnce(path, line));
   } catch (error) {
@@ -61,7 +54,7 @@ export function append(folder: string, entry: SpoolEntry, options: SpoolOptions 
   }
 }
 
-/** False when a drainer took the file before the line was in it for sure: then the line may be lost, and is written again. */
+/** Returns false when a drainer claimed the file before the sync: the line may be lost. */
 function appendOnce(path: string, line: Uint8Array): boolean {
   const file = openSync(path, "a", 0o600);
   try {
@@ -69,7 +62,7 @@ function appendOnce(path: string, line: Uint8Array): boolean {
       throw new StoreError("store_full", `${path}: the disk is full; free some space. The last event was not kept`);
     }
     fsyncSync(file);
-    // Each time: an earlier append may have made the file, and failed before its name was on the disk.
+    // Every time: an earlier append may have failed before the file's name was synced.
     syncFolder(dirname(path));
     return inodeOf(path) === fstatSync(file, { bigint: true }).ino;
   } finally {
@@ -88,26 +81,22 @@ function assertRoom(folder: string, more: number, maxBytes: number): void {
 }
 
 export interface DrainOptions extends SpoolOptions {
-  /** Files taken over by one drain, the oldest first. */
   readonly maxFiles?: number;
-  /** Asked between two entries: what is left then stays for a later drain. At least one entry is applied. */
+  /** Checked between entries; at least one is applied. */
   readonly isTimeUp?: () => boolean;
 }
 
-/** What lies in a spool. */
 export interface SpoolSurvey {
-  /** Names of files whose entries can be applied, also those that another process is applying just now. */
   readonly waiting: readonly string[];
-  /** What can only be passed over, with the reason; the name is "" for the folder itself. */
+  /** Unreadable files with the reason; the name is "" for the folder itself. */
   readonly unreadable: readonly { readonly name: string; readonly reason: string }[];
 }
 
-/** [ST33] Never throws: what cannot be read or moved is named and holds up nothing else. */
+/** [ST33] Never throws: an unreadable file does not block the others. */
 export function survey(folder: string): SpoolSurvey {
   try {
     const names = readdirSync(folder).filter((name) => waitingName.test(name) || name.endsWith(unreadableSuffix));
     if (names.length === 0) return { waiting: [], unreadable: [] };
-    // A file is taken over by a rename.
     accessSync(folder, constants.W_OK | constants.X_OK);
     const files = names.map((name) => ({ name, reason: unreadableReason(join(folder, name)) }));
     return {
@@ -117,7 +106,7 @@ export function survey(folder: string): SpoolSurvey {
       ),
     };
   } catch (error) {
-    // A link to a folder that is not there is no spool that has not been made yet.
+    // A dangling link is not a spool that has not been created yet.
     const isMissing = codeOf(error) === missingCode && !lstatSync(folder, { throwIfNoEntry: false });
     return { waiting: [], unreadable: isMissing ? [] : [{ name: "", reason: codeOf(error) ?? messageOf(error) }] };
   }
@@ -126,11 +115,10 @@ export function survey(folder: string): SpoolSurvey {
 const missingCode = "ENOENT";
 const notRegular = "not a regular file";
 
-/** Null: its entries can be read, as far as its kind, size and permissions tell. */
 function unreadableReason(path: string): string | null {
   if (path.endsWith(unreadableSuffix)) return "reading it failed";
   try {
-    // A link, a folder or a pipe was put there by something else than SHIM.
+    // SHIM creates no link, folder or pipe here.
     const found = lstatSync(path);
     if (!found.isFile()) return notRegular;
     if (found.size > maxFileBytes) return `too large (${found.size} bytes)`;
@@ -142,11 +130,9 @@ function unreadableReason(path: string): string | null {
 }
 
 /**
- * [ST31] Takes over the files of all processes and applies their entries in the order of time. A file is deleted when its last
- * entry was applied; what is left, because the time is up or `apply` throws, is free for any process again. So an entry may come
- * twice, never not at all. [ST33] What cannot be read is passed over.
- *
- * @returns how many entries were applied
+ * [ST31] Claims all processes' files and applies entries in order of time. A file is deleted after
+ * its last entry; the rest is free again when the time is up or `apply` throws, so an entry may
+ * come twice but is never lost. [ST33] Skips unreadable files. Returns the number applied.
  */
 export function drain(folder: string, apply: (entry: SpoolEntry) => void, options: DrainOptions = {}): number {
   const claimed = claimFiles(folder, options.processes ?? systemProcesses, options.maxFiles ?? Infinity);
@@ -164,7 +150,6 @@ export function drain(folder: string, apply: (entry: SpoolEntry) => void, option
   }
 }
 
-/** Null: reading failed, and the file is set aside. */
 function readOrSetAside(path: string): SpoolEntry[] | null {
   try {
     return entriesOf(path);
@@ -201,21 +186,18 @@ function applyAll(files: readonly ClaimedFile[], apply: (entry: SpoolEntry) => v
   return applied;
 }
 
-/** Its writer may have begun a new file of the first name meanwhile. */
+/** The writer may have started a new file of the original name. */
 function releaseFile(path: string): void {
   tryRename(path, unusedName(path.replace(takenName, ""), ""));
 }
 
-/** Whether nothing waits that can be read, also nothing that another process is applying just now. */
 export function isEmpty(folder: string): boolean {
   return survey(folder).waiting.length === 0;
 }
 
 /**
- * [ST32] Removes the entries that match from every waiting file, also from one that another process is draining just now (that
- * process has already read it).
- *
- * @throws {StoreError} when there is something that cannot be read, which may hold such entries; all other files are done then
+ * [ST32] Removes matching entries from all files, those being drained included.
+ * @throws {StoreError} when a file cannot be read and may hold such entries; all others are done
  */
 export function remove(folder: string, matches: (entry: SpoolEntry) => boolean, options: SpoolOptions = {}): void {
   for (const path of claimFiles(folder, options.processes ?? systemProcesses, Infinity, () => true)) {
@@ -241,7 +223,6 @@ function rewrite(path: string, kept: readonly SpoolEntry[]): void {
   else writeAtomically(path, kept.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
 }
 
-/** The rename gives each file to one process. */
 function claimFiles(
   folder: string,
   processes: Processes,
@@ -259,19 +240,16 @@ function claimFiles(
   return claimed;
 }
 
-/** When the process began that wrote the file: the second number of its name. */
 function writerStartIn(name: string): number {
   return Number(/^\d+-(\d+)\./.exec(name)?.[1] ?? 0);
 }
 
-/** What an earlier drain of this process left must not be written over. */
 function unusedName(path: string, suffix: string): string {
   let name = path + suffix;
   for (let n = 1; existsSync(name); n++) name = `${path}.${n}${suffix}`;
   return name;
 }
 
-/** False when another process was first, or when the system does not allow it. */
 function tryRename(from: string, to: string): boolean {
   try {
     renameSync(from, to);
@@ -281,7 +259,6 @@ function tryRename(from: string, to: string): boolean {
   }
 }
 
-/** True for a file that no other living process drains; that of a drainer that died is free again. */
 function isClaimableBy(processes: Processes): (name: string) => boolean {
   return (name) => {
     const [suffix, pid] = takenName.exec(name) ?? [];
@@ -289,14 +266,14 @@ function isClaimableBy(processes: Processes): (name: string) => boolean {
   };
 }
 
-/** How the files end that a process drains just now: a later process of the same pid has another ending. */
+/** Suffix that differs for a later process of the same pid. */
 export function claimSuffix(processes: Processes, pid: number): string {
   const identity = identify(processes, pid);
   const hash = createHash("sha256").update(`${identity?.boot} ${identity?.start}`).digest("hex").slice(0, 8);
   return `.taken-${pid}-${hash}`;
 }
 
-/** A line that was torn when its writer died was never acknowledged; it is passed over. */
+/** Skips a torn line: it was never acknowledged. */
 function entriesOf(path: string): SpoolEntry[] {
   const lines = readFileSync(path, "utf8").split("\n");
   return lines.map((line) => parse(line)).filter((entry) => entry !== null);

@@ -11,11 +11,10 @@ export type StoreErrorCode =
   | "store_upkeep"
   | "store_unavailable";
 
-/** The store could not do its work. Nothing was half-written; the message says what to do. */
 export class StoreError extends Error {
   override readonly name = "StoreError";
   readonly code: StoreErrorCode;
-  /** Whether the same call may succeed later without anybody doing something. */
+  /** True when the same call may succeed later without intervention. */
   readonly retryable: boolean;
 
   constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
@@ -37,7 +36,7 @@ const adviceByCode: Record<Exclude<StoreErrorCode, "store_newer" | "store_upkeep
 
 type AdvisedCode = keyof typeof adviceByCode;
 
-/** SQLite's primary result codes (sqlite.org/rescode.html) that say something about the file, not about the statement. */
+/** SQLite's primary result codes (sqlite.org/rescode.html) about the file, not the statement. */
 const byResultCode: Record<number, AdvisedCode> = {
   5: "store_locked",
   6: "store_locked",
@@ -60,7 +59,6 @@ const resultCodeByName: Record<string, number> = {
   SQLITE_NOTADB: 26,
 };
 
-/** What the system says of a file outside of SQLite. */
 const byErrno: Record<string, AdvisedCode> = {
   EACCES: "store_readonly",
   EPERM: "store_readonly",
@@ -77,7 +75,6 @@ const byErrno: Record<string, AdvisedCode> = {
   EBUSY: "store_unavailable",
 };
 
-/** Turns an error about the file into a {@link StoreError}; anything else is a bug and comes back as it was. */
 export function toStoreError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof StoreError) return error;
   const knownCode =
@@ -90,18 +87,18 @@ export function toStoreError(error: unknown, path: string): unknown {
 
 const corruptCode = 11;
 
-/** A damaged head may name a format that SQLite does not know; it says so with the code of a wrong statement. */
+/** SQLite reports an unknown format in a damaged header with the code of a wrong statement. */
 function isUnsupportedFormat(error: Error): boolean {
   return error.message === "unsupported file format";
 }
 
-/** SQLite only says that it cannot open or write its companions (-wal, -shm): the folder is read-only, or its disk is full. */
+/** SQLite cannot open its companions (-wal, -shm): read-only folder, or full disk. */
 function unavailableCode(folder: string): AdvisedCode {
   if (isReadOnly(folder)) return "store_readonly";
   return isFull(folder) ? "store_full" : "store_unavailable";
 }
 
-/** A new -shm takes 32 KB; less than this is as good as nothing. */
+/** Free bytes below which a disk counts as full; a new -shm takes 32 KB. */
 const minFreeBytes = 65_536;
 
 function isFull(folder: string): boolean {
@@ -113,12 +110,11 @@ function isFull(folder: string): boolean {
   }
 }
 
-/** A system error may also come from a caller's own files inside a transaction; that one is not ours to explain. */
+/** Leaves errors about a caller's own files unexplained. */
 function isInFolder(error: Error, folder: string): boolean {
   return !("path" in error) || (typeof error.path === "string" && error.path.startsWith(folder));
 }
 
-/** Looks at the nearest folder that exists. */
 function isReadOnly(folder: string): boolean {
   try {
     accessSync(folder, constants.W_OK);
@@ -130,17 +126,15 @@ function isReadOnly(folder: string): boolean {
   }
 }
 
-/** True when a row with the same key stands already. */
 export function isKeyConflict(error: unknown): boolean {
   return hasExtendedCode(error, { SQLITE_CONSTRAINT_PRIMARYKEY: 1555, SQLITE_CONSTRAINT_UNIQUE: 2067 });
 }
 
-/** True when the table refuses a row for any reason. */
 export function isConstraint(error: unknown): boolean {
   return error instanceof Error && (resultCode(error) === 19 || nameOf(error).startsWith("SQLITE_CONSTRAINT"));
 }
 
-/** True when only the search index is damaged: SQLITE_CORRUPT_VTAB. It can be made anew from the rows. */
+/** Detects SQLITE_CORRUPT_VTAB: the search index can be rebuilt from the rows. */
 export function isIndexDamage(error: unknown): boolean {
   return hasExtendedCode(error instanceof StoreError ? error.cause : error, { SQLITE_CORRUPT_VTAB: 267 });
 }
@@ -151,7 +145,7 @@ function hasExtendedCode(error: unknown, codes: Record<string, number>): boolean
   return nameOf(error) in codes;
 }
 
-/** better-sqlite3 names the code (`SQLITE_BUSY_SNAPSHOT`), `node:sqlite` gives the extended number in `errcode`. */
+/** better-sqlite3 has names (`SQLITE_BUSY_SNAPSHOT`), `node:sqlite` numbers in `errcode`. */
 function resultCode(error: Error): number {
   if ("errcode" in error && typeof error.errcode === "number") return error.errcode & 0xff;
   const primary = /^SQLITE_[A-Z]+/.exec(nameOf(error))?.[0] ?? "";

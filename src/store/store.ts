@@ -18,39 +18,30 @@ export interface StoreOptions {
   readonly path: string;
   readonly driver: Driver;
   readonly now: () => number;
-  /** How long a write waits for another process, in ms. */
+  /** Wait of a write for other processes, in ms. */
   readonly busyMs?: number;
   readonly migrations?: readonly Migration[];
-  /** A repaired file has at least this epoch. */
   readonly minEpoch?: () => number;
-  /** A process that is soon killed (a hook) leaves the repair and the migration of a larger file to others, in bytes. */
+  /** Bytes above which a short-lived process (a hook) leaves repair and migration to others. */
   readonly maxUpkeepBytes?: number;
-  /** A store on a read-only disk is copied for reading; for processes that live for one command. */
   readonly canReadCopy?: boolean;
-  /**
-   * All waits for other processes together end so long after the store was made, in ms; without it each write waits `busyMs`. For a process
-   * whose client waits for its answer.
-   */
+  /** Total wait for other processes, in ms; without it each write waits `busyMs`. */
   readonly totalBusyMs?: number;
 }
 
 /**
- * `shim.db`: one SQLite file per user, shared by all local processes. Opening does nothing on disk; the first write makes
- * or migrates the file. Every write is one `BEGIN IMMEDIATE` transaction that is on the disk when it returns (WAL,
- * `synchronous=FULL`).
+ * `shim.db`: one SQLite file per user, shared by all local processes. Opening does nothing on disk;
+ * the first write creates or migrates it. Every write is one durable `BEGIN IMMEDIATE` transaction.
  */
 export class Store {
   readonly path: string;
-  /** What maintenance (backup, purge) needs to know of the store. */
   readonly context: StoreContext;
   readonly #maxUpkeepBytes: number;
   readonly #canReadCopy: boolean;
   readonly #isWaitLimited: boolean;
   #connection: Connection | null = null;
-  /** Of a store that cannot be opened where it is. */
   #copy: Connection | null = null;
   #inode: bigint | null = null;
-  /** Of the file that is open: once true, its table of migrations need not be looked for again. */
   #isMigrated = false;
 
   constructor(options: StoreOptions) {
@@ -77,16 +68,14 @@ export class Store {
   }
 
   exists(): boolean {
-    // In the middle of a swap there is no database under the name, but there is one.
     if (inodeOf(this.path) !== null || existsSync(this.context.files.swap)) return true;
     refuseDanglingLink(this.path);
     return false;
   }
 
   /**
-   * Reads in one consistent view. [ST1] Answers `empty` while there is no database or it has an older schema, and makes none. [ST91] Where
-   * nothing can be written, and the options say so, reads a copy in the system's folder for temporary files.
-   *
+   * [ST1] Returns `empty` without a database or with an older schema, and creates none. [ST91]
+   * Reads a temporary copy where nothing can be written, if the options allow.
    * @throws {StoreError} when the file cannot be read or is newer than this program
    */
   read<T>(body: (sql: Sql) => T, empty: T): T {
@@ -98,9 +87,8 @@ export class Store {
   }
 
   /**
-   * Runs `body` as one durable transaction; it is rolled back when it throws. `body` may run again on a new file when the old
-   * one is found damaged or replaced meanwhile, so it must derive everything from its arguments.
-   *
+   * Runs `body` as one durable transaction. `body` may run again on a new file when the old one is
+   * damaged or replaced, so it must derive everything from its arguments.
    * @throws {StoreError} when nothing could be written
    */
   write<T>(body: (sql: Sql) => T): T {
@@ -108,19 +96,19 @@ export class Store {
     return this.#withRepair(() => {
       for (;;) {
         const connection = this.#currentConnection();
-        // [ST92] An open connection waits as long as it was told when it was opened.
+        // [ST92] An open connection keeps its initial timeout.
         if (this.#isWaitLimited) connection.script(`PRAGMA busy_timeout = ${this.context.busyMs}`);
         try {
           const done = transaction(connection, "BEGIN IMMEDIATE", () =>
             this.#isReady(connection) ? { value: body(connection) } : null,
           );
           if (!done) this.#migrate(connection);
-          // [ST7] A file that is still under its name after the commit is moved, if ever, only then; what it holds is taken over
-          // after the move. Otherwise the row may be in a file that nobody reads any more: write it again.
+          // [ST7] A file that still has its name after the commit can only be moved later, with its
+          // rows salvaged. Otherwise the row may be in an abandoned file: write it again.
           else if (inodeOf(this.path) === this.#inode) return done.value;
           else committed = done;
         } catch (error) {
-          // The rows committed to the old file were taken over before we came back with the same keys.
+          // The salvage has already copied the committed rows with the same keys.
           if (committed && isKeyConflict(error)) return committed.value;
           throw error;
         }
@@ -129,8 +117,7 @@ export class Store {
   }
 
   /**
-   * Another text after each commit, whichever process made it; "" while there is no database. Cheap enough to ask for often.
-   *
+   * Changes with each commit of any process; "" without a database. Cheap enough to poll.
    * @throws {StoreError} when the file cannot be opened
    */
   version(): string {
@@ -143,14 +130,13 @@ export class Store {
     });
   }
 
-  /** Copies the whole database into a new private file while others work. */
   async backup(to: string): Promise<void> {
     this.connection();
     const { files, driver, busyMs } = this.context;
     try {
       createPrivateFile(to);
-      // Its own connection: a copy fails when it meets the connection in a write. An open read transaction holds one state
-      // still; without it the copy would begin again with every write of another process.
+      // A copy on the shared connection would fail during a write. The open read transaction fixes
+      // one state; without it each write of another process would restart the copy.
       const source = withMaintenanceLock(files, driver, busyMs, "shared", () => connect(driver, this.path, busyMs));
       try {
         source.run("BEGIN");
@@ -164,12 +150,11 @@ export class Store {
     }
   }
 
-  /** Brings the log into the file as far as nobody reads it, so that no write has to. Quick when there is little. */
+  /** Moves the log into the file as far as readers allow, so that no write has to. */
   checkpointWal(): void {
     this.#withRepair(() => this.#currentConnection().all("PRAGMA wal_checkpoint(PASSIVE)"));
   }
 
-  /** A connection for maintenance (checks, vacuum); the caller must not leave a transaction open. */
   connection(): Connection {
     return this.#withRepair(() => this.#currentConnection());
   }
@@ -196,7 +181,6 @@ export class Store {
     this.#checkUpkeep("brought to the newest schema");
     const { files, driver, busyMs, migrations, now } = this.context;
     withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
-      // Replaced meanwhile: the new file is looked at next.
       if (inodeOf(this.path) !== this.#inode || this.#isReady(connection)) return;
       backUpBeforeMigration(this.context, connection);
       transaction(connection, "BEGIN IMMEDIATE", () => migrate(connection, now(), migrations));
@@ -225,7 +209,6 @@ export class Store {
     return connection;
   }
 
-  /** Maps errors; a damaged file is repaired or set aside, then the work is done again. */
   #withRepair<T>(work: () => T): T {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -238,7 +221,7 @@ export class Store {
     }
   }
 
-  /** [ST22] Begun and killed again and again, the work would never be done. */
+  /** [ST22] Work that is killed and restarted again and again would never finish. */
   #checkUpkeep(what: string): void {
     const bytes = statSync(this.path, { throwIfNoEntry: false })?.size ?? 0;
     if (bytes <= this.#maxUpkeepBytes) return;
@@ -261,7 +244,6 @@ export class Store {
   }
 }
 
-/** What SQLite itself said. */
 function sqliteMessage(error: StoreError): string {
   return error.cause instanceof Error ? error.cause.message : error.message;
 }

@@ -2,10 +2,7 @@ import * as z from "zod";
 import type { JournalEntry } from "../contract/journal.ts";
 import type { WorkState } from "../contract/work-state.ts";
 
-/**
- * What SHIM itself writes into the bodies of journal and checkpoints, checked where it comes from elsewhere: the rest of the
- * program trusts these rows. Loose: fields of a later version pass. The annotations keep these in step with the contract.
- */
+/** Validates bodies from elsewhere, which the rest trusts. Fields of later versions pass. */
 const text = z.string();
 const maybeText = z.nullable(text);
 const texts = z.array(text);

@@ -1,6 +1,6 @@
-/** Of migration 4: append only, like it. */
+/** Part of migration 4: append only. */
 export const syncTables: readonly string[] = [
-  // One row while this machine belongs to a workspace on the edge: only then changes are noted.
+  // One row while this machine belongs to an edge workspace; changes are recorded only then.
   `CREATE TABLE sync_device (
      workspace TEXT PRIMARY KEY,
      device TEXT NOT NULL,
@@ -11,7 +11,7 @@ export const syncTables: readonly string[] = [
      acked INTEGER NOT NULL,
      joined_at INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID`,
-  // The op log's first half: what has changed, in the transaction of the change.
+  // Unsealed changes, recorded in the transaction of the change.
   `CREATE TABLE sync_changes (
      seq INTEGER PRIMARY KEY AUTOINCREMENT,
      kind TEXT NOT NULL,
@@ -20,7 +20,7 @@ export const syncTables: readonly string[] = [
      at INTEGER NOT NULL
    ) STRICT`,
   "CREATE UNIQUE INDEX sync_changes_of ON sync_changes (kind, id)",
-  // The second half: sealed under a number of the device, sent as it stands here until it is acknowledged.
+  // Sealed ops under the device's numbers, sent unchanged until acknowledged.
   `CREATE TABLE sync_log (
      seq INTEGER PRIMARY KEY,
      kind TEXT NOT NULL,
@@ -30,7 +30,7 @@ export const syncTables: readonly string[] = [
      op TEXT NOT NULL
    ) STRICT`,
   "CREATE TABLE sync_uploader (one INTEGER PRIMARY KEY CHECK (one = 1), process TEXT NOT NULL, at INTEGER NOT NULL) STRICT",
-  // Sessions of other machines of the workspace, opened, as last heard of.
+  // Opened sessions of the workspace's other machines, as last pulled.
   `CREATE TABLE remote_sessions (
      workspace TEXT NOT NULL,
      device TEXT NOT NULL,
@@ -52,7 +52,7 @@ export const syncTables: readonly string[] = [
      at INTEGER NOT NULL,
      body BLOB NOT NULL
    ) STRICT, WITHOUT ROWID`,
-  // No OR IGNORE: the statement that fires a trigger may bring a conflict clause of its own, which would count instead (lang_createtrigger.html).
+  // No OR IGNORE: the firing statement's conflict clause would win (lang_createtrigger.html).
   `CREATE TRIGGER sync_session_new AFTER INSERT ON sessions
      WHEN EXISTS (SELECT 1 FROM sync_device) AND NOT EXISTS (SELECT 1 FROM sync_changes WHERE kind = 'session' AND id = new.id) BEGIN
      INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('session', new.id, new.id, new.last_seen_at);
@@ -69,7 +69,7 @@ export const syncTables: readonly string[] = [
      WHEN EXISTS (SELECT 1 FROM sync_device) AND NOT EXISTS (SELECT 1 FROM sync_changes WHERE kind = 'checkpoint' AND id = new.id) BEGIN
      INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('checkpoint', new.session_id, new.id, new.at);
    END`,
-  // What a forgotten session had handed on is taken out of others.
+  // Forgetting a session changes the checkpoints that inherited from it.
   `CREATE TRIGGER sync_checkpoint_changed AFTER UPDATE OF body ON checkpoints
      WHEN EXISTS (SELECT 1 FROM sync_device) AND NOT EXISTS (SELECT 1 FROM sync_changes WHERE kind = 'checkpoint' AND id = new.id) BEGIN
      INSERT INTO sync_changes (kind, session_id, id, at) VALUES ('checkpoint', new.session_id, new.id, new.at);
@@ -80,9 +80,9 @@ export const syncTables: readonly string[] = [
    END`,
 ];
 
-/** Of migration 9: append only, like it. */
+/** Part of migration 9: append only. */
 export const syncFilesTables: readonly string[] = [
-  // What of a session's newest files has reached the coordinator; JSON.
+  // Newest files of a session at the coordinator; JSON.
   "CREATE TABLE sync_files (session_id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID",
   `CREATE TRIGGER sync_files_gone AFTER DELETE ON sessions BEGIN
      DELETE FROM sync_files WHERE session_id = old.id;

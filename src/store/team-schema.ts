@@ -1,6 +1,6 @@
-/** Of migration 3: append only, like it. */
+/** Part of migration 3: append only. */
 export const teamTables: readonly string[] = [
-  // Chats that processes of this machine have registered with the coordinator: hooks and the supervisor read them.
+  // Chats of this machine that are registered; hooks and the supervisor read them.
   `CREATE TABLE team_chats (
      session_id TEXT PRIMARY KEY,
      workspace TEXT NOT NULL,
@@ -9,7 +9,7 @@ export const teamTables: readonly string[] = [
      process TEXT NOT NULL,
      at INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID`,
-  // What a chat is to be told, each once: by its next hook, or by a tool that it asks.
+  // Notifications, delivered once: by the chat's next hook, or by a tool.
   `CREATE TABLE team_news (
      seq INTEGER PRIMARY KEY AUTOINCREMENT,
      session_id TEXT NOT NULL,
@@ -21,13 +21,13 @@ export const teamTables: readonly string[] = [
      UNIQUE (session_id, key)
    ) STRICT`,
   "CREATE INDEX team_news_untold ON team_news (session_id, seq) WHERE told_at IS NULL",
-  // When a hook made a chat go on by itself.
+  // Times at which a hook made a chat continue by itself.
   `CREATE TABLE team_continuations (
      session_id TEXT NOT NULL,
      at INTEGER NOT NULL,
      PRIMARY KEY (session_id, at)
    ) STRICT, WITHOUT ROWID`,
-  // Reservations of files, as last heard of.
+  // Reservations of files, as last reported.
   `CREATE TABLE team_files (
      resource TEXT PRIMARY KEY,
      workspace TEXT NOT NULL,
@@ -38,7 +38,7 @@ export const teamTables: readonly string[] = [
      since INTEGER NOT NULL,
      at INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID`,
-  // What a project is called in a workspace, found once: a hook has no time to ask git.
+  // Project names in a workspace, cached: a hook has no time to ask git.
   `CREATE TABLE team_projects (
      workspace TEXT NOT NULL,
      root TEXT NOT NULL,
@@ -46,7 +46,7 @@ export const teamTables: readonly string[] = [
      at INTEGER NOT NULL,
      PRIMARY KEY (workspace, root)
    ) STRICT, WITHOUT ROWID`,
-  // What a chat has to say to others (results, messages), until it is answered: it outlives the network and the process.
+  // Unanswered calls of a chat (results, messages): they outlive the network and the process.
   `CREATE TABLE team_calls (
      seq INTEGER PRIMARY KEY AUTOINCREMENT,
      session_id TEXT NOT NULL,
@@ -57,7 +57,7 @@ export const teamTables: readonly string[] = [
      tries INTEGER NOT NULL DEFAULT 0,
      last_error TEXT
    ) STRICT`,
-  // Tasks that a chat has taken, until it reports how they ended: a later process of the same client goes on with them.
+  // Claimed tasks until their report; a later process of the same client continues them.
   `CREATE TABLE team_claims (
      session_id TEXT NOT NULL,
      workspace TEXT NOT NULL,

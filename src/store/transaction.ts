@@ -1,6 +1,5 @@
 import type { Connection } from "./driver.ts";
 
-/** Runs `body` between `begin` and COMMIT; rolls back when it throws. */
 export function transaction<T>(connection: Connection, begin: "BEGIN" | "BEGIN IMMEDIATE", body: () => T): T {
   connection.run(begin);
   let result: T;
@@ -18,6 +17,6 @@ function rollBack(connection: Connection): void {
   try {
     connection.run("ROLLBACK");
   } catch {
-    // SQLite has already rolled back by itself (disk full, I/O error); the first error is the one that counts.
+    // SQLite has already rolled back (disk full, I/O error); the first error counts.
   }
 }

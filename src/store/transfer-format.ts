@@ -1,13 +1,9 @@
 import * as z from "zod";
 import { StoredEntry, StoredState } from "./stored-shapes.ts";
 
-/**
- * The lines of an export. Stored in users' files: a change raises `version`, and older versions stay readable. Limits are far above what
- * SHIM writes; they keep a hostile file from filling the memory.
- */
+/** Stored in users' files: a change raises `version`. Limits are only against hostile files. */
 export const exportFormat = "shim-export";
 export const exportVersion = 1;
-/** Longest line, in characters. */
 export const maxLineChars = 16 * 1024 * 1024;
 
 const id = z
@@ -106,7 +102,6 @@ const recovery = z.strictObject({
   detail: json,
 });
 
-/** One record per line; those of a session follow its session line. */
 export const Entry = z.discriminatedUnion("type", [session, journal, checkpoint, signal, crash, recovery]);
 export type Entry = z.infer<typeof Entry>;
 export type SessionEntry = z.infer<typeof session>;

@@ -11,14 +11,10 @@ export interface AppWatchOptions extends WatchOptions {
   readonly watched: WatchedDesktop;
 }
 
-/**
- * Chats of an app without hooks, by the life of SHIM's servers in it. [SU16] The app is started again only where the settings say how, and only
- * after what looks like a crash.
- */
+/** [SU16] Restarts an app without hooks only where configured, after an apparent crash. */
 export class AppWatch {
   readonly #options: AppWatchOptions;
   readonly #monitor: ProcessMonitor;
-  /** Of the app; null: nothing was wrong yet. */
   #restarts: restarter.Restarts | null = null;
 
   constructor(options: AppWatchOptions) {
@@ -30,13 +26,11 @@ export class AppWatch {
   async check(): Promise<void> {
     const dead = this.#monitor.check();
     for (const { id } of dead) await reportDeath(this.#options, id);
-    // One app has several chats.
     if (this.#options.watched.restartWith && dead.some((session) => this.#isCrash(session))) this.#planRestart();
     const now = this.#options.runtime.now();
     if (this.#restarts && restarter.dueInMs(this.#restarts, now) === 0) await this.#restart(this.#restarts);
   }
 
-  /** The client was gone with the connection; or it has vanished together with its server, which said nothing. */
   #isCrash({ owner, detachedAt, detachReason }: Session): boolean {
     if (detachedAt !== null) return detachReason === "client_gone";
     const { store, processes } = this.#options.runtime;
@@ -58,7 +52,6 @@ export class AppWatch {
   async #restart(restarts: restarter.Restarts): Promise<void> {
     const { name, runtime, watched, openTerminal, emit } = this.#options;
     this.#restarts = restarter.afterStart(restarts, runtime.now());
-    // The user was quicker.
     if (this.#monitor.hasLiving()) return;
     const [command = "", ...args] = watched.restartWith ?? [];
     try {

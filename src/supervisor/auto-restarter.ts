@@ -1,16 +1,16 @@
 import * as z from "zod";
 import type { ProgramEnding } from "./program-end.ts";
 
-/** Pure: no clock, no timers. When a program that has ended is started again, and when no more. */
+/** Pure: no clock, no timers. */
 
 /** All in ms. */
 export const RestartRules = z.strictObject({
   /** Wait after the first crash; doubles with each further one. */
   firstMs: z.int().min(10).max(600_000).default(1_000),
   mostMs: z.int().min(10).max(86_400_000).default(600_000),
-  /** Who ran for so long begins anew with the first wait. */
+  /** Longer runs reset the wait to the first one. */
   healthyMs: z.int().min(10).max(86_400_000).default(600_000),
-  /** So many crashes within that time are a loop: nothing is started any more until the user says so. */
+  /** This many crashes within `loopWithinMs` are a loop, which only the user ends. */
   loopCrashes: z.int().min(2).max(1_000_000).default(5),
   loopWithinMs: z.int().min(10).max(86_400_000).default(900_000),
 });
@@ -21,31 +21,29 @@ export type RestartWhen = z.infer<typeof RestartWhen>;
 
 /** Stored. Add fields as optional. */
 export const Restarts = z.object({
-  /** due: to be started when `waitMs` after `since` are over. looping: only the user starts it again. */
+  /** due: to be started `waitMs` after `since`. looping: only the user restarts it. */
   phase: z.enum(["due", "running", "finished", "stopped", "failed", "looping"]),
-  /** When the phase began, epoch ms. */
+  /** Start of the phase, epoch ms. */
   since: z.number(),
   waitMs: z.number(),
-  /** Crashes one after the other, without a healthy time between them. */
+  /** Consecutive crashes without a healthy run between them. */
   failures: z.number(),
-  /** Usage limits one after the other whose end nobody told. */
+  /** Consecutive usage limits without a known reset time. */
   limits: z.number(),
-  /** When the last crashes were, epoch ms. */
+  /** Times of the last crashes, epoch ms. */
   crashes: z.array(z.number()),
-  /** Why it is not running; null: nothing has happened. */
   reason: z.string().nullable(),
 });
 export type Restarts = z.infer<typeof Restarts>;
 
-/** Where nobody told when a usage limit ends: doubles from the first to the last, which is the longest window of a plan but for a week's. */
+/** Bounds of the doubling wait; the last is a plan's longest window except the weekly one. */
 const firstLimitMs = 300_000;
 const maxLimitMs = 18_000_000;
-/** A time that was told may be years away by mistake. */
+/** A reported reset time may be years away by mistake. */
 const maxResetDelayMs = 7 * 86_400_000;
-/** Who cannot go on now tries again after this time. */
 export const holdMs = 30_000;
 const leftReason = "it ended with its supervisor";
-/** The clock of who told it is not ours. */
+/** The reporter's clock differs from this machine's. */
 const resetMarginMs = 2_000;
 
 export function initial(now: number): Restarts {
@@ -56,18 +54,17 @@ export function afterStart(previous: Restarts, now: number): Restarts {
   return { ...previous, phase: "running", since: now, waitMs: 0 };
 }
 
-/** What a supervisor finds that another one left: whatever ran then has ended with it, and was no crash of its own. [SU9] */
+/** [SU9] A program that ended with the supervisor before has not crashed. */
 export function afterTakeover(previous: Restarts, now: number): Restarts {
   if (previous.phase !== "running") return previous;
   return { ...previous, phase: "due", since: now, waitMs: 0, reason: leftReason };
 }
 
-/** Not now: somebody else is at it. */
 export function afterHold(previous: Restarts, now: number, reason: string): Restarts {
   return { ...previous, phase: "due", since: now, waitMs: holdMs, reason };
 }
 
-/** Ms until it is to be started; null: it is not. A clock that was set back makes nobody wait for longer. */
+/** Ms until the start; null: none is planned. A clock that was set back makes it due at once. */
 export function dueInMs({ phase, since, waitMs }: Restarts, now: number): number | null {
   if (phase !== "due") return null;
   return now < since ? 0 : Math.max(0, since + waitMs - now);
@@ -78,7 +75,7 @@ export interface RestartPolicy {
   readonly rules: RestartRules;
 }
 
-/** [SU2] The next state after an end. */
+/** [SU2] */
 export function afterEnd(previous: Restarts, ending: ProgramEnding, now: number, policy: RestartPolicy): Restarts {
   const base = { ...previous, since: now, waitMs: 0 };
   switch (ending.kind) {
@@ -99,7 +96,7 @@ export function afterEnd(previous: Restarts, ending: ProgramEnding, now: number,
   }
 }
 
-/** [SU3] Waits double, and begin anew after a healthy time. [SU4] Too many crashes in a while are a loop. */
+/** [SU3] Waits double until a healthy run. [SU4] Too many recent crashes are a loop. */
 function afterCrash(previous: Restarts, reason: string, now: number, { when, rules }: RestartPolicy): Restarts {
   if (when === "never") return { ...previous, phase: "failed", since: now, waitMs: 0, reason };
   const isRecent = (at: number): boolean => at <= now && now - at < rules.loopWithinMs;
@@ -113,7 +110,7 @@ function afterCrash(previous: Restarts, reason: string, now: number, { when, rul
 
 const limitReason = "a usage limit was reached";
 
-/** [SU5] Waits for the reset; it is no crash. */
+/** [SU5] Waits for the reset; a usage limit is no crash. */
 function afterLimit(base: Restarts, resetsAtMs: number | null, now: number, { when }: RestartPolicy): Restarts {
   const reason = limitReason;
   if (when === "never") return { ...base, phase: "failed", reason };

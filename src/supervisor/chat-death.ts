@@ -5,18 +5,14 @@ import * as sessions from "../local-mcp/sessions/sessions.ts";
 import type * as restarter from "./auto-restarter.ts";
 import type { SupervisorEvent } from "./supervisor-events.ts";
 
-/** Starts something that goes on by itself. Rejects where it cannot be started. */
+/** Opens a terminal that outlives the call. Rejects where the start fails. */
 export type OpenTerminal = (command: string, args: readonly string[], cwd: string) => Promise<void>;
 
-/** What those need who watch chats that they have not started. */
 export interface WatchOptions {
-  /** Of what is watched. */
   readonly name: string;
   readonly runtime: Runtime;
   readonly rules: restarter.RestartRules;
-  /** Not those that the supervisor runs itself. */
   readonly isSupervised: (session: string) => boolean;
-  /** The last checkpoint, and the news of its death. */
   readonly recordDeath: (session: string) => Promise<string | null>;
   readonly openTerminal: OpenTerminal;
   readonly emit: (event: SupervisorEvent) => void;
@@ -27,7 +23,7 @@ export function findRestoration(runtime: Runtime, id: string): Restoration | nul
   return session && restore(runtime, session, runtime.now());
 }
 
-/** Does what is to be done for a chat that has died, and tells it. @returns null: its client ended in good order, which a hook in the spool may tell late */
+/** @returns null: the client ended cleanly, which a spooled hook event may report late */
 export async function reportDeath(
   { name, runtime, recordDeath, emit }: WatchOptions,
   id: string,

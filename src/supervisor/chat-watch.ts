@@ -24,18 +24,16 @@ const crashCauses: ReadonlySet<CrashCause> = new Set(["killed", "out_of_memory",
 
 interface PlannedRestart {
   readonly restarts: restarter.Restarts;
-  /** The session that this one goes on with; the same, where it is resumed. */
+  /** Session that this one continues; the same id where it is resumed. */
   readonly sourceId: string;
 }
 
-/** A chat that was started is seen within this time, or has died again. */
 const startTimeoutMs = 60_000;
 
-/** Chats that the user has started: their last checkpoint is kept, their death attested. [SU11] Started again only where the settings say how. */
+/** [SU11] Chats that the user has started are restarted only where configured. */
 export class ChatWatch {
   readonly #options: ChatWatchOptions;
   readonly #monitor: ProcessMonitor;
-  /** Of the sessions that are to be started again, or have been: those that were begun for others by their own ids. */
   readonly #planned = new Map<string, PlannedRestart>();
 
   constructor(options: ChatWatchOptions) {
@@ -59,11 +57,11 @@ export class ChatWatch {
     if (ending) this.#planRestart(id, ending, this.#options.runtime.now());
   }
 
-  /** What nobody knows the cause of, and what the user has closed, stays closed. */
+  /** An unknown cause, or a close by the user, plans no restart. */
   #endingOf({ cause, session, state }: Restoration): ProgramEnding | null {
     const { watched } = this.#options;
     if (!watched.restartWith || session.recovery !== null) return null;
-    // Its worker goes on with it.
+    // The worker continues the task itself.
     if (state.firstPrompt?.startsWith("Do task ")) return null;
     if (cause === "usage_limit") return { kind: "limited", resetsAtMs: null };
     return cause !== null && crashCauses.has(cause) ? { kind: "crashed", reason: cause.replaceAll("_", " ") } : null;
@@ -121,7 +119,6 @@ export class ChatWatch {
     this.#options.emit({ type: "problem", name: this.#options.name, message });
   }
 
-  /** What was started and never became a chat has died. */
   #checkStarted(id: string, { restarts, sourceId }: PlannedRestart, now: number): void {
     if (restarts.phase !== "running" || this.#monitor.isAlive(id) || isWithin(now - restarts.since, startTimeoutMs))
       return;
@@ -135,7 +132,6 @@ export class ChatWatch {
   }
 }
 
-/** Somebody goes on with it, or nobody is to. */
 function isClaimed({ session }: Restoration, { processes }: Runtime): boolean {
   if (session.endedAt !== null || session.recovery === "recovered" || session.recovery === "dismissed") return true;
   return session.owner !== null && mayBeAlive(processes, session.owner);

@@ -7,16 +7,14 @@ import { isSessionPaused } from "../local-mcp/sessions/paused-session.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { takePending } from "../snapshots/pending-snapshots.ts";
 
-/** How long the files may take. */
 const filesTimeoutMs = 5_000;
 
 /**
- * [SU6] A session's last checkpoint, from what its chat has left on the disk: hooks that still wait in the spool, the transcript, the journal.
- * Files are taken for a new checkpoint only, a moment after the death.
+ * [SU6] Reads spool, transcript and journal. Files are taken for a new checkpoint only.
  *
  * @param hurrySignal aborted: the files are left out
- * @returns its id; null where there is nothing to save, it has ended well, or saving is paused
- * @throws {StoreError} when the store takes nothing now
+ * @returns its id; null: nothing to save, a session that ended well, or a pause
+ * @throws {StoreError} when the store cannot be written now
  */
 export async function saveLastCheckpoint(
   runtime: Runtime,
@@ -28,7 +26,7 @@ export async function saveLastCheckpoint(
   if (!session || session.endedAt !== null) return null;
   runtime.store.write((sql) => {
     catchUp(sql, runtime.now(), sessionId);
-    // [RE60] Before the last checkpoint, which hides what the death would have lost.
+    // [RE60] First, since the checkpoint would hide the loss that the death record counts.
     recordDeath(sql, runtime, sessionId);
   });
   if (runtime.store.read((sql) => isSessionPaused(sql, runtime.now(), session), false)) return null;

@@ -3,24 +3,22 @@ import type { Runtime } from "../runtime/runtime.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { isWithin } from "../shared/elapsed.ts";
 
-/** A chat's own process may still save, and say how the chat ended. */
+/** A chat's own process may still save, and report how the chat ended. */
 const settleMs = 3_000;
-/** Who was silent for longer than that before the supervisor began is not looked for among the living. */
+/** Sessions silent for longer before the supervisor began are not checked. */
 const maxSilenceMs = 30 * 86_400_000;
 
 interface WatchedOwner {
   readonly owner: ProcessIdentity;
-  /** When it was first seen to be gone; null: it lives. */
   readonly goneAt: number | null;
 }
 
-/** Which chats of this machine live, and which have died since the last look. Only what was seen alive can die. */
+/** Finds deaths since the last check. Only a chat that was seen alive can die. */
 export class ProcessMonitor {
   readonly #runtime: Runtime;
   readonly #isWatched: (session: sessions.Session) => boolean;
   readonly #owners = new Map<string, WatchedOwner>();
 
-  /** @param isWatched which chats are watched */
   constructor(runtime: Runtime, isWatched: (session: sessions.Session) => boolean) {
     this.#runtime = runtime;
     this.#isWatched = isWatched;
@@ -34,7 +32,7 @@ export class ProcessMonitor {
     return [...this.#owners.values()].some(({ goneAt }) => goneAt === null);
   }
 
-  /** @returns the sessions that have died, each once, and a moment late: those that have ended well are none of them */
+  /** @returns each death once, `settleMs` late; chats that ended well are not among them */
   check(): sessions.Session[] {
     const now = this.#runtime.now();
     for (const session of this.#findLiving(now)) {
@@ -64,7 +62,7 @@ export class ProcessMonitor {
     }, []);
   }
 
-  /** The same session may be run by another process by now. */
+  /** Another process may run the same session by now. */
   #remove(id: string, owner: ProcessIdentity): sessions.Session[] {
     this.#owners.delete(id);
     const session = this.#runtime.store.read((sql) => sessions.get(sql, id), null);

@@ -1,38 +1,32 @@
 import type { ProgramExit } from "../worker-runner/run-program.ts";
 import type { ResultEvent } from "../worker-runner/claude/claude-events.ts";
 
-/** What the end of a program means. */
 export type ProgramEnding =
-  /** It is through: never started again, unless the settings want it always. */
+  /** Completed: restarted only under `always`. */
   | { readonly kind: "finished" }
-  /** The user has ended it. */
   | { readonly kind: "stopped" }
-  /** This supervisor has ended it, as it ends itself: the next one starts it again. */
+  /** Ended by this supervisor's own end; the next one starts it again. */
   | { readonly kind: "left" }
   | { readonly kind: "crashed"; readonly reason: string }
-  /** The same again would end the same way. */
+  /** Deterministic failure: a restart would end the same way. */
   | { readonly kind: "failed"; readonly reason: string }
-  /** A usage limit; `resetsAtMs`: when requests are taken again, epoch ms, where that was told. */
+  /** A usage limit; `resetsAtMs`: epoch ms of its end, where known. */
   | { readonly kind: "limited"; readonly resetsAtMs: number | null };
 
-/** What is known of an end. */
 export interface EndEvidence {
   readonly exit: ProgramExit;
-  /** This supervisor has told it to end. */
   readonly wasAskedToEnd: boolean;
-  /** Its session bears an end mark. */
   readonly isSessionOver: boolean;
   readonly limit: { readonly resetsAtMs: number | null } | null;
-  /** What Claude Code has told last; null for other programs, and where it told nothing. */
+  /** Last result event of Claude Code; null for other programs, and where there was none. */
   readonly result: ResultEvent | null;
 }
 
-/** 128 and the number of the signal: what a user ends a program with. kill -9, and the signals of a fault, are none of them. */
+/** Signals that users send; kill -9 and fault signals are not among them. */
 const userSignalCodes: ReadonlySet<number> = new Set([130, 143]);
-/** Limits that the user has set. */
 const userLimits: ReadonlySet<string> = new Set(["error_max_turns", "error_max_budget_usd"]);
 
-/** [SU1] Tells a crash from an end that somebody wanted. Pure. */
+/** [SU1] Distinguishes a crash from an intended end. Pure. */
 export function classifyEnd({ exit, wasAskedToEnd, isSessionOver, limit, result }: EndEvidence): ProgramEnding {
   if (isSessionOver) return { kind: "finished" };
   if (wasAskedToEnd) return { kind: "left" };

@@ -27,9 +27,8 @@ export interface SupervisedClaudeOptions {
   readonly runtime: Runtime;
   readonly launch: Launch;
   readonly watched: WatchedClaude;
-  /** Where it works, absolute. */
+  /** Absolute working folder. */
   readonly folder: string;
-  /** What is to be done for a session whose process has ended. */
   readonly recordDeath: (session: string) => Promise<void>;
 }
 
@@ -44,7 +43,7 @@ const maxOutputChars = 2_000;
 /** The last event of Claude Code repeats what was refused. */
 const maxLineChars = 4_000_000;
 
-/** [SU7] Claude Code without a terminal, in sessions that SHIM knows, each of which goes on with the one before. */
+/** [SU7] Runs Claude Code without a terminal; each session continues the one before. */
 export class SupervisedClaude implements Supervised {
   readonly #options: SupervisedClaudeOptions;
 
@@ -66,7 +65,6 @@ export class SupervisedClaude implements Supervised {
     return this.#toRun(this.#continueFrom(lastSession, chat.isUnresumable && lastSession.id === chat.session));
   }
 
-  /** The newest session of this program in which anything has happened. */
   #findLastSession({ session, before }: ProgramChat): sessions.Session | null {
     const { runtime } = this.#options;
     logStoreErrors(runtime, () => void drainInto(runtime));
@@ -156,7 +154,6 @@ export class SupervisedClaude implements Supervised {
     return { ending, chat: { ...chat, isUnresumable } };
   }
 
-  /** As the client's hook has told it. */
   #hasHitLimit(session: sessions.Session): boolean {
     const { runtime } = this.#options;
     return runtime.store.read((sql) => causeOf(sql, session, runtime.processes).cause, null) === "usage_limit";
@@ -165,12 +162,10 @@ export class SupervisedClaude implements Supervised {
 
 const unknownReset = { resetsAtMs: null };
 
-/** What Claude Code tells as it works. */
 class ClaudeOutput {
   limit: { readonly resetsAtMs: number | null } | null = null;
   result: ResultEvent | null = null;
 
-  /** @returns what it answers, redacted */
   onLine(line: string): string | null {
     const event = readEvent(line);
     if (event === null || event === "unreadable") return null;
@@ -182,7 +177,6 @@ class ClaudeOutput {
   }
 }
 
-/** A store that takes nothing now is no reason to leave the work undone. */
 function logStoreErrors(runtime: Runtime, work: () => void): void {
   try {
     work();

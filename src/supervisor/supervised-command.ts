@@ -2,7 +2,6 @@ import { redact } from "../redaction/redact.ts";
 import { classifyEnd } from "./program-end.ts";
 import type { ProgramStart, Supervised } from "./program-run.ts";
 
-/** A program that knows nothing of sessions. */
 export function supervisedCommand(start: Omit<ProgramStart, "input">): Supervised {
   return {
     next: ({ chat }) => ({

@@ -17,25 +17,21 @@ export interface SupervisedProgramOptions {
   readonly now: () => number;
   readonly run: typeof runProgram;
   readonly emit: (event: SupervisorEvent) => void;
-  /** [SU30] See `Program`. */
   readonly pace?: (() => Promise<unknown> | null) | undefined;
-  /** Something has changed: it is worth a look. */
   readonly wake: () => void;
 }
 
-/** How long it may take to end when it is asked to, in ms: after INT, and after TERM. */
 export interface StopTimeouts {
   readonly interruptMs: number;
   readonly graceMs: number;
 }
 
-/** One program that is kept running. At any time at most one process of it is there. */
+/** Keeps one program running; never two processes of it at a time. */
 export class SupervisedProgram {
   readonly #options: SupervisedProgramOptions;
   readonly #stopController = new AbortController();
   #programState: ProgramState;
   #running: Promise<void> | null = null;
-  /** When what is known is to be written down once more, epoch ms; null: it is. */
   #writeAgainAt: number | null = null;
 
   constructor(options: SupervisedProgramOptions) {
@@ -48,17 +44,15 @@ export class SupervisedProgram {
     return this.#options.name;
   }
 
-  /** In which Claude Code works. */
   get session(): string | null {
     return this.#programState.chat.session;
   }
 
-  /** Ms until it wants to be looked at; null: until something happens. */
+  /** Ms until the next check; null: no timer is needed. */
   dueInMs(): number | null {
     return this.#running ? null : restarter.dueInMs(this.#programState.restarts, this.#options.now());
   }
 
-  /** Starts what is due, and what somebody wants again. */
   check(): void {
     try {
       this.#check();
@@ -72,7 +66,7 @@ export class SupervisedProgram {
     if (this.#writeAgainAt !== null && now() >= this.#writeAgainAt) this.#save({});
     if (state.takeRestartRequest(name) && !this.#running) {
       const { chat, restarts } = this.#programState;
-      // What has ended well begins anew; what has not goes on.
+      // A program that ended well starts fresh; others continue their session.
       this.#save({ restarts: restarter.initial(now()), chat: restarts.phase === "finished" ? noChat : chat });
     }
     if (this.dueInMs() !== 0 || this.#stopController.signal.aborted) return;
@@ -83,7 +77,6 @@ export class SupervisedProgram {
       .finally(() => this.#onRunEnd());
   }
 
-  /** Ends it, for the next supervisor to go on with. */
   async leave(): Promise<void> {
     this.#stopController.abort();
     await this.#running;
@@ -113,7 +106,7 @@ export class SupervisedProgram {
     return null;
   }
 
-  /** A store or a disk that fails now may do later; the others go on. What cannot be written down is remembered, and written later. */
+  /** A store or disk failure may pass: unsaved state is kept in memory and saved later. */
   #hold(error: unknown): void {
     const message = messageOf(error);
     this.#options.emit({ type: "problem", name: this.name, message });
@@ -129,7 +122,7 @@ export class SupervisedProgram {
   async #run(programRun: ProgramRun): Promise<void> {
     const { name, now, emit } = this.#options;
     const { start, how, chat, onLine, onEnd } = programRun;
-    // Written down first: a supervisor that is killed now leaves no program that nobody knows of.
+    // Saved first, so that a killed supervisor leaves no unknown program.
     this.#save({ chat, restarts: restarter.afterStart(this.#programState.restarts, now()) });
     emit({ type: "started", name, how, session: chat.session });
     const emitOutput = (text: string | null): void => {

@@ -22,41 +22,36 @@ import { ChatWatch } from "./chat-watch.ts";
 export interface SupervisorOptions {
   readonly runtime: Runtime;
   readonly settings: SupervisorSettings;
-  /** Where the settings stand: their paths begin there. */
+  /** Folder of the settings; their paths are relative to it. */
   readonly folder: string;
   readonly state: SupervisorState;
-  /** This copy of SHIM. */
   readonly launch: Launch;
   readonly self: ProcessIdentity;
-  /** Who supervised before and did not end in good order. */
   readonly previous: ProcessIdentity | null;
   readonly run: typeof runProgram;
   readonly openTerminal: OpenTerminal;
   readonly attest: AttestDeath;
   readonly emit: (event: SupervisorEvent) => void;
-  /** [SU30] Asked after each part of a program's output: no more is read until it resolves. Absent: all is read at once. */
+  /** [SU30] No more output is read until it resolves. Absent: all is read at once. */
   readonly pace?: () => Promise<unknown> | null;
   /** Resolves after `ms`, or at once when the signal is aborted. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** asked: somebody wants it to end; memory: it has used more than it may. */
+/** asked: by a signal; memory: over its memory limit. */
 export type SupervisorEnd = "asked" | "memory";
 
-/** How often chats, requests and the own memory are looked at. */
 const pollEveryMs = 2_000;
 const leftoverMs = 3_000;
 const bytesPerMb = 1_048_576;
 
-/** [SU12] Holds the parts together: looks at what is due, until it is to end; then everything that it runs ends with it. */
+/** [SU12] Checks what is due until it is asked to end; then ends all its programs. */
 export class SupervisorDaemon {
   readonly #options: SupervisorOptions;
   readonly #programs: readonly SupervisedProgram[];
   readonly #chats: readonly (ChatWatch | AppWatch)[];
-  /** Asked to end: what may be left out is. */
   readonly #endController = new AbortController();
   #wakeController = new AbortController();
-  /** What kept it from looking at the chats last. */
   #problem: string | null = null;
 
   constructor(options: SupervisorOptions) {
@@ -80,10 +75,7 @@ export class SupervisorDaemon {
     });
   }
 
-  /**
-   * @param endSignal aborted: everything ends, in good order
-   * @param hurrySignal aborted: what has not ended yet is told TERM at once
-   */
+  /** @param hurrySignal aborted: programs that still run get TERM at once */
   async run(endSignal: AbortSignal, hurrySignal: AbortSignal): Promise<SupervisorEnd> {
     const { self, previous, settings, emit } = this.#options;
     endSignal.addEventListener("abort", () => this.#end(), { once: true });
@@ -109,10 +101,10 @@ export class SupervisorDaemon {
     this.#wakeController.abort();
   }
 
-  /** [SU9] What the one before has left has ended before anything is started: never two of one program. */
+  /** [SU9] Leftovers of an earlier supervisor end before any start: never two of one program. */
   async #waitForLeftovers(previous: ProcessIdentity, endSignal: AbortSignal): Promise<void> {
     if (hasMarks) return endMarked(toMark(previous));
-    // Its keepers end it within this time.
+    // Watchdogs of the earlier supervisor end them within this time.
     await this.#options.wait(leftoverMs, endSignal);
   }
 
@@ -123,7 +115,7 @@ export class SupervisorDaemon {
         await chats.check();
         this.#problem = null;
       } catch (error) {
-        // The store is looked at again a moment later; one word is enough.
+        // The store is checked again a moment later; one report is enough.
         const message = messageOf(error);
         if (message !== this.#problem) this.#options.emit({ type: "problem", name: null, message });
         this.#problem = message;
@@ -170,7 +162,6 @@ export class SupervisorDaemon {
         return supervisedCommand({ command, args, cwd: folder, env: withoutSecrets(env) });
       }
       case "worker":
-        // It is SHIM itself.
         return supervisedCommand({
           command: launch.node,
           args: [launch.script, "worker", ...watched.args],
@@ -185,7 +176,7 @@ export class SupervisorDaemon {
     }
   }
 
-  /** The last checkpoint, and the news of its death; neither keeps the other back. */
+  /** Saves the last checkpoint and attests the death; a failure of one does not stop the other. */
   async #recordDeath(session: string, hurrySignal: AbortSignal): Promise<string | null> {
     const { runtime, attest } = this.#options;
     const checkpoint = await this.#tryOrReport(`the last checkpoint of ${session}`, () =>
@@ -208,10 +199,10 @@ export class SupervisorDaemon {
 
 const neverAborted = new AbortController().signal;
 
-/** SHIM's own server, which Claude Code has started, saves files after TERM. */
+/** SHIM's own server, started by Claude Code, saves files after TERM. */
 const graceMs = 6_000;
 
-/** INT makes Claude Code tell how far it came, and a worker lets its tasks end; other programs are used to TERM. */
+/** INT makes Claude Code report its progress, and lets a worker finish its tasks. */
 function stopTimeoutsOf({ kind, stopMs }: WatchedProgram): StopTimeouts {
   return kind === "command" ? { interruptMs: 0, graceMs: stopMs } : { interruptMs: stopMs, graceMs };
 }

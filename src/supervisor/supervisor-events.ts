@@ -1,7 +1,7 @@
 import type { CrashCause } from "../contract/readings.ts";
 import type { Restarts } from "./auto-restarter.ts";
 
-/** What a supervisor tells as it goes; `type` is what `shim supervise --json` calls `event`. */
+/** `type` is the field `event` of `shim supervise --json`. */
 export type SupervisorEvent =
   | { readonly type: "supervising"; readonly pid: number; readonly watched: readonly string[] }
   | { readonly type: "started"; readonly name: string; readonly how: string; readonly session: string | null }
@@ -11,7 +11,6 @@ export type SupervisorEvent =
       readonly name: string;
       readonly phase: Restarts["phase"];
       readonly reason: string | null;
-      /** Until it is started again; null: it is not. */
       readonly againInMs: number | null;
       readonly ranMs: number;
       /** False: a chat, or an app, that the user has started. */
@@ -19,7 +18,6 @@ export type SupervisorEvent =
     }
   | {
       readonly type: "died";
-      /** Of what is watched. */
       readonly name: string;
       readonly session: string;
       readonly cause: CrashCause;

@@ -8,10 +8,9 @@ import { withLock } from "../snapshots/repository-lock.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
 
 const Identity = z.strictObject({ boot: z.string(), pid: z.number(), start: z.string() });
-/** Held for a moment only, by processes that begin to supervise. */
+/** Held only briefly, by processes that begin to supervise. */
 const lockTimeoutMs = 5_000;
 
-/** Where a supervisor keeps what it knows. @param home SHIM's folder */
 export function supervisorFolder(home: string): string {
   return join(home, "supervisor");
 }
@@ -20,19 +19,19 @@ function ownerFile(home: string): string {
   return join(supervisorFolder(home), "owner.json");
 }
 
-/** Who supervises now; null: nobody. [SU8] A number that another process has got since supervises nothing. */
+/** [SU8] Current supervisor, or null; a reused pid is none. */
 export function findSupervisor(home: string, processes: Processes): ProcessIdentity | null {
   const owner = findLastSupervisor(home);
   return owner && mayBeAlive(processes, owner) ? owner : null;
 }
 
-/** Who has supervised last and did not end in good order; it may live. */
+/** Last supervisor that did not end cleanly; it may be alive. */
 export function findLastSupervisor(home: string): ProcessIdentity | null {
   const text = readText(ownerFile(home));
   return text === null ? null : parseOwner(text);
 }
 
-/** [SU8] Makes this process the only supervisor of the home, or answers who is it already. */
+/** [SU8] Makes this process the home's only supervisor, or returns the current one. */
 export async function becomeSupervisor(
   home: string,
   self: ProcessIdentity,
@@ -48,13 +47,12 @@ export async function becomeSupervisor(
   });
 }
 
-/** Ends what `becomeSupervisor` began. */
 export function resign(home: string, self: ProcessIdentity): void {
   const path = ownerFile(home);
   if (readText(path) === JSON.stringify(self)) rmSync(path, { force: true });
 }
 
-/** Null: it was not written by a supervisor, so it holds nobody off. */
+/** @returns null: no supervisor wrote it, so it blocks none */
 function parseOwner(text: string): ProcessIdentity | null {
   try {
     return Identity.safeParse(JSON.parse(text)).data ?? null;

@@ -3,14 +3,12 @@ import { RestartRules, RestartWhen } from "./auto-restarter.ts";
 
 const Text = z.string().min(1).max(4_096);
 const CommandLine = z.tuple([Text], z.string().max(4_096));
-/** How long a program may take to end when it is asked to, in ms. */
 const StopMs = z.int().min(0).max(3_600_000);
 
 const Command = z.strictObject({
   kind: z.literal("command"),
-  /** A program and its arguments, without a shell. */
   command: CommandLine,
-  /** Relative to where the settings stand. */
+  /** Relative to the folder of the settings. */
   folder: Text.optional(),
   restart: RestartWhen.default("on-crash"),
   stopMs: StopMs.default(10_000),
@@ -18,15 +16,15 @@ const Command = z.strictObject({
 
 const Worker = z.strictObject({
   kind: z.literal("worker"),
-  /** What `shim worker` is called with: `["--config", "worker.yaml"]`. */
+  /** Arguments of `shim worker`: `["--config", "worker.yaml"]`. */
   args: z.array(z.string().max(4_096)).min(1).max(1_000),
   folder: Text.optional(),
   restart: RestartWhen.default("on-crash"),
-  /** A worker lets its tasks end for a minute. */
+  /** A worker gives its tasks a minute to end. */
   stopMs: StopMs.default(65_000),
 });
 
-/** SHIM says itself in which session Claude Code works, and reads what it tells. */
+/** SHIM sets Claude Code's session itself, and reads its output. */
 const reservedOption =
   /^(-p|--print|-c|--continue|-r|--resume|--session-id|--fork-session|--output-format|--input-format|--verbose)(=|$)/;
 
@@ -34,7 +32,6 @@ const Claude = z.strictObject({
   kind: z.literal("claude"),
   folder: Text,
   prompt: z.string().min(1).max(100_000),
-  /** Further arguments of `claude`: what it may do, which model. */
   args: z
     .array(z.string().max(10_000))
     .max(1_000)
@@ -44,7 +41,7 @@ const Claude = z.strictObject({
     )
     .default([]),
   program: Text.default("claude"),
-  /** Names of further variables of the environment that it gets. */
+  /** Names of further environment variables that it gets. */
   env: z
     .array(z.string().regex(/^[A-Za-z_]\w*$/, "the name of a variable"))
     .max(100)
@@ -53,17 +50,16 @@ const Claude = z.strictObject({
   stopMs: StopMs.default(10_000),
 });
 
-/** Chats that the user starts: they are watched, and started again only where the settings say how. */
 const Sessions = z.strictObject({
   kind: z.literal("sessions"),
-  /** What opens a new terminal; the command follows. `{cwd}` stands for the folder of the session. */
+  /** Opens a terminal; the chat's command is appended. `{cwd}` is the session's folder. */
   restartWith: CommandLine.optional(),
 });
 
 /** Chats of Claude Desktop, and of other clients without hooks. */
 const Desktop = z.strictObject({
   kind: z.literal("desktop"),
-  /** What starts the app after a crash: `["open", "-a", "Claude"]`. */
+  /** Command that starts the app after a crash: `["open", "-a", "Claude"]`. */
   restartWith: CommandLine.optional(),
 });
 
@@ -74,10 +70,9 @@ export type WatchedSessions = Extract<WatchTarget, { kind: "sessions" }>;
 export type WatchedDesktop = Extract<WatchTarget, { kind: "desktop" }>;
 export type WatchedClaude = Extract<WatchTarget, { kind: "claude" }>;
 
-/** Becomes the name of a file. */
+/** Used as a file name. */
 const watchName = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
-/** What `supervisor.json` holds. */
 export const SupervisorSettings = z.strictObject({
   watch: z
     .record(z.string(), WatchTarget)
@@ -87,7 +82,6 @@ export const SupervisorSettings = z.strictObject({
       message: "a name has 1 to 64 small letters, digits, _ and -",
     }),
   restarts: RestartRules.prefault({}),
-  /** What the supervisor itself may use of memory. */
   memoryLimitMb: z.int().min(128).max(65_536).default(256),
 });
 export type SupervisorSettings = z.infer<typeof SupervisorSettings>;

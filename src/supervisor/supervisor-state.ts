@@ -11,15 +11,15 @@ import type { WatchedProgram } from "./supervisor-settings.ts";
 
 /** Stored. Add fields as optional. */
 const ProgramState = z.object({
-  /** A hash of the settings that this is of: what was changed is begun anew. */
+  /** Hash of its settings: changed settings start fresh. */
   settings: z.string(),
   restarts: Restarts,
   chat: z.object({
-    /** In which Claude Code works; null: in none yet. */
+    /** Claude Code's current session; null: none yet. */
     session: z.string().nullable(),
-    /** The one that it goes on with, in case it never begins. */
+    /** Session that it continues, in case it never begins. */
     before: z.string().nullable(),
-    /** Claude Code does not take it up again: a new one gets its brief. */
+    /** True: Claude Code cannot resume it; a new session gets its brief. */
     isUnresumable: z.boolean(),
   }),
 });
@@ -31,7 +31,7 @@ const State = z.object({ programs: z.record(z.string(), ProgramState) });
 
 export const noChat: ProgramChat = { session: null, before: null, isUnresumable: false };
 
-/** What supervisors of one home know of their programs, over their own ends. A file: the store may be what fails. */
+/** Program states across supervisors of one home. A file, since the store may be what fails. */
 export class SupervisorState {
   readonly #folder: string;
   readonly #programs: Record<string, ProgramState>;
@@ -41,10 +41,7 @@ export class SupervisorState {
     this.#programs = programs;
   }
 
-  /**
-   * @param home SHIM's folder
-   * @returns or why not: nothing may begin anew only because nobody knows that it has ended
-   */
+  /** Refuses an unreadable file: programs must not start fresh because their state is unknown. */
   static open(home: string): Result<SupervisorState, string> {
     const folder = supervisorFolder(home);
     const programs = readStateFile(stateFile(folder));
@@ -55,7 +52,6 @@ export class SupervisorState {
     return this.#programs[name] ?? null;
   }
 
-  /** What is known of a program as it is set now. */
   stateFor(name: string, watched: WatchedProgram, now: number): ProgramState {
     const settings = digest(JSON.stringify(watched));
     const stored = this.get(name);
@@ -63,20 +59,19 @@ export class SupervisorState {
     return { settings, restarts: initial(now), chat: noChat };
   }
 
-  /** On the disk when it returns: a program is started only after that. */
+  /** Durable when it returns: a program starts only after that. */
   save(name: string, state: ProgramState): void {
     this.#programs[name] = state;
     createPrivateFolder(this.#folder);
     writeAtomically(stateFile(this.#folder), `${JSON.stringify({ programs: this.#programs }, null, 2)}\n`);
   }
 
-  /** Another process asks for a program to be started again. */
   requestRestart(name: string): void {
     mkdirSync(join(this.#folder, "again"), { recursive: true, mode: 0o700 });
     writeFileSync(join(this.#folder, "again", name), "", { mode: 0o600 });
   }
 
-  /** @returns whether somebody has asked; once for each time */
+  /** @returns whether a restart was requested; true once per request */
   takeRestartRequest(name: string): boolean {
     const path = join(this.#folder, "again", name);
     if (!existsSync(path)) return false;
@@ -89,7 +84,6 @@ function stateFile(folder: string): string {
   return join(folder, "state.json");
 }
 
-/** Null: it is damaged. */
 function readStateFile(path: string): Record<string, ProgramState> | null {
   try {
     return State.safeParse(JSON.parse(readFileSync(path, "utf8"))).data?.programs ?? null;

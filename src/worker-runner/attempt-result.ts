@@ -4,7 +4,6 @@ import type { RunOutcome } from "./executor.ts";
 import type { Stop } from "./stop.ts";
 import type { CommittedWork } from "./task-folder.ts";
 
-/** Pure. What is to be told of an attempt that has come to its end. */
 export type AttemptResult =
   | { readonly kind: "done"; readonly result: Json }
   | {
@@ -18,13 +17,12 @@ export type AttemptResult =
   | { readonly kind: "given_back"; readonly end: "cancelled" | "released"; readonly reason: string }
   | { readonly kind: "lost"; readonly reason: string };
 
-/** @param work what became of the folder, or why it could not be kept */
 export function toAttemptResult(
   outcome: RunOutcome,
   stop: Stop | null,
   work: Result<CommittedWork | null, string>,
 ): AttemptResult {
-  // A result that is there is told, whatever else was wanted meanwhile: whether it still counts the coordinator says.
+  // The coordinator decides whether the result still counts.
   if (outcome.kind === "done") return doneResult(outcome, work);
   if (outcome.kind === "over_budget") return outcome;
   if (stop) return stoppedResult(stop);

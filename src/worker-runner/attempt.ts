@@ -14,7 +14,6 @@ import { toAttemptResult } from "./attempt-result.ts";
 import { TaskFolderError, type CommittedWork, type TaskFolder, type TaskFolders } from "./task-folder.ts";
 import type { EmitWorkerEvent, WorkerEvent } from "./worker-events.ts";
 
-/** How tasks of one type are done. */
 export interface TaskSetup {
   readonly executor: Executor;
   readonly folders: TaskFolders;
@@ -22,21 +21,17 @@ export interface TaskSetup {
 
 export interface AttemptDeps extends AttemptFinisherDeps {
   readonly emit: EmitWorkerEvent;
-  /** Work in progress is kept so often, in ms. */
   readonly saveEveryMs: number;
-  /** Keeps for people what a program has written. */
   readonly keepOutput: (task: ClaimedTask, text: string) => void;
 }
 
-/** For the result of another task, in ms. */
 const askTimeoutMs = 30_000;
 
 type Checkpoint = Readonly<Record<string, Json>>;
 
-/** States in which another attempt follows. */
 const openTaskStates: ReadonlySet<string> = new Set(["queued", "scheduled", "assigned", "running"]);
 
-/** One task that this worker has: from its claim until the coordinator knows how it ended. [WK2] */
+/** [WK2] */
 export class Attempt {
   readonly task: ClaimedTask;
   readonly #deps: AttemptDeps;
@@ -45,7 +40,7 @@ export class Attempt {
   readonly #heartbeat: TaskHeartbeat;
   readonly #stopController = new AbortController();
   readonly #output = new BoundedOutput();
-  /** Checkpoints that wait for the files to be kept; null: nobody wants that now. */
+  /** Checkpoints of the next save; null if none is due. */
   #unsaved: Checkpoint[] | null = null;
   #saving: Promise<void> | null = null;
   #cancelSave: () => void = () => undefined;
@@ -64,7 +59,6 @@ export class Attempt {
     this.#stopController.abort(stop);
   }
 
-  /** Asks at once whether the task is still wanted. */
   check(): void {
     this.#heartbeat.beatSoon();
   }
@@ -93,7 +87,6 @@ export class Attempt {
     return signal.aborted ? (signal.reason as Stop) : null;
   }
 
-  /** What was stopped before it began needs no place. */
   async #openFolder(): Promise<Result<TaskFolder, TaskFolderError>> {
     if (this.#stop) return err(new TaskFolderError(this.#stop.message, true));
     try {
@@ -156,7 +149,7 @@ export class Attempt {
     }, this.#deps.saveEveryMs);
   }
 
-  /** [WK11] One after the other; files first, so that no checkpoint is ahead of them. What comes meanwhile is kept together. */
+  /** [WK11] Files first, so that no checkpoint is ahead of them. */
   #save(taskFolder: TaskFolder, checkpoint: Checkpoint): void {
     (this.#unsaved ??= []).push(checkpoint);
     this.#saving ??= this.#saveAll(taskFolder).finally(() => (this.#saving = null));
@@ -226,7 +219,7 @@ export class Attempt {
   }
 }
 
-/** What became of a task whose claim was lost nobody has told: another attempt may come here. */
+/** After a lost claim the state is unknown: another attempt may come here. */
 function mayContinue({ end, state }: AttemptEnd): boolean {
   return state === null ? end !== "thrown_away" : openTaskStates.has(state);
 }

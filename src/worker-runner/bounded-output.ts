@@ -1,4 +1,3 @@
-/** What a person may read afterwards: the beginning, the end, and how much lay between them. */
 export class BoundedOutput {
   readonly #maxChars: number;
   #head = "";
@@ -15,7 +14,7 @@ export class BoundedOutput {
     const freeChars = this.#maxChars - this.#head.length;
     this.#head += text.slice(0, freeChars);
     this.#tail += text.slice(freeChars);
-    // Cutting copies all of it: not at each of a million short lines.
+    // Cutting copies the whole tail: not at each line.
     if (this.#tail.length > 2 * this.#maxChars) this.#tail = this.#end;
   }
 

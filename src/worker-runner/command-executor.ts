@@ -5,20 +5,19 @@ import { programEnv } from "./program-env.ts";
 import { runProgram, type ProgramExit } from "./run-program.ts";
 
 export interface CommandOptions {
-  /** The program and its arguments: no shell, and nothing of a task among them. */
   readonly command: readonly [program: string, ...args: string[]];
   readonly env: NodeJS.ProcessEnv;
-  /** Exit codes after which the same again would fail again. */
+  /** Exit codes of failures that a retry would repeat. */
   readonly finalCodes: readonly number[];
 }
 
-/** sysexits.h: the user is invited to retry. */
+/** EX_TEMPFAIL of sysexits.h. */
 const temporaryFailure = 75;
 /** Between TERM and KILL. */
 const graceMs = 5_000;
 const maxStderrChars = 300;
 
-/** [WK16] Any program: the task as one line of JSON on stdin; its exit code and the last line of stdout are the outcome. */
+/** [WK16] Task on stdin as one line of JSON; outcome by exit code and last stdout line. */
 export function commandExecutor(options: CommandOptions): Executor {
   return { run: (run) => runCommand(options, run) };
 }
@@ -26,7 +25,6 @@ export function commandExecutor(options: CommandOptions): Executor {
 async function runCommand({ command, env, finalCodes }: CommandOptions, run: TaskRun): Promise<RunOutcome> {
   const [program, ...args] = command;
   const lastLines = { result: null as string | null, stderr: "" };
-  // A stop that comes while what it has left behind is ended takes nothing back.
   let hasEnded = false;
   const exit = await runProgram({
     command: program,
@@ -52,7 +50,6 @@ async function runCommand({ command, env, finalCodes }: CommandOptions, run: Tas
   return toOutcome(exit, lastLines, finalCodes);
 }
 
-/** What the program is told of its task. */
 function taskInput({ task: claimed, merged }: TaskRun): object {
   const { task, type, payload, attempt, progress, checkpoint, inputs } = claimed;
   const conflicts = merged.conflicts.length === 0 ? {} : { conflicts: merged.conflicts };
@@ -87,7 +84,6 @@ function parseResult(line: string): Json {
   }
 }
 
-/** The last one with something on it; a text that goes on is kept to its end. */
 function lastLine(text: string): string {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   const end = text.endsWith("\n") ? "\n" : "";

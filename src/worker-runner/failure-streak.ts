@@ -1,10 +1,10 @@
 import { fullJitter } from "../shared/backoff.ts";
 
-/** After the first failure it goes on at once: that may be the task's own fault. */
+/** The first failure may be the task's own fault: no pause. */
 const pauseBackoff = { baseMs: 2_000, capMs: 60_000 };
 const suspiciousFailures = 2;
 
-/** Failures one after the other, whatever their tasks: perhaps the worker is what is wrong. [WK9] */
+/** [WK9] Consecutive failures of any tasks: the worker itself may be at fault. */
 export class FailureStreak {
   readonly #random: () => number;
   #failures = 0;
@@ -17,7 +17,6 @@ export class FailureStreak {
     return this.#failures;
   }
 
-  /** Whether one more would make it wait. */
   get wouldPause(): boolean {
     return this.#failures + 1 >= suspiciousFailures;
   }
@@ -26,7 +25,7 @@ export class FailureStreak {
     this.#failures = 0;
   }
 
-  /** @returns how long to take nothing new, in ms */
+  /** @returns pause in ms */
   recordFailure(): number {
     this.#failures += 1;
     return this.#failures < suspiciousFailures

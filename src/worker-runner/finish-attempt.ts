@@ -9,29 +9,24 @@ import type { AttemptResult } from "./attempt-result.ts";
 import type { CallError } from "../coordinator-client/chat-link.ts";
 import type { AttemptEndKind } from "./worker-events.ts";
 
-/** How an attempt ended, as the coordinator knows it. */
 export interface AttemptEnd {
   readonly end: AttemptEndKind;
-  /** Of the task, now; null: it is another's, or unknown. */
+  /** Null if the task is another's or unknown. */
   readonly state: TaskState | null;
   readonly reason: string | null;
-  /** What came with the answer, and the start of that request. */
   readonly next: { readonly tasks: readonly ClaimedTask[]; readonly since: Instant };
 }
 
 export interface AttemptFinisherDeps extends ReportDeps {
-  /** What is to come with the answer. */
   readonly next: (isFailed: boolean) => ClaimOptions | undefined;
 }
 
 type FailedResult = Extract<AttemptResult, { kind: "failed" }>;
 
-/** As the contract has it, in characters. */
 const maxReasonChars = 500;
-/** The result itself is what is wrong. */
 const unfitResultCodes: ReadonlySet<string> = new Set(["bad_input", "too_large"]);
 
-/** Tells the coordinator how one attempt ended. [WK7] */
+/** [WK7] */
 export class AttemptFinisher {
   readonly #deps: AttemptFinisherDeps;
   readonly #claim: Pick<ClaimedTask, "task" | "claim">;
@@ -96,11 +91,11 @@ export class AttemptFinisher {
     });
     if (answer.ok)
       return { ...this.#toEnd(end, answer.value.state, reason), next: { tasks: answer.value.next, since } };
-    // When its time is over the coordinator ends it by itself.
+    // The coordinator ends an attempt at its deadline by itself.
     return end === "timeout" ? this.#toEnd(end, null, reason) : this.#notReported("lost", answer.error);
   }
 
-  /** The coordinator judges by what it is told; where it sees no limit reached, this end is final all the same. */
+  /** The end is final even if the coordinator sees no limit reached. */
   async #failOverBudget(reason: string): Promise<AttemptEnd> {
     const budgetEnd = await this.#flushHeartbeat();
     if (budgetEnd) return budgetEnd;
@@ -108,7 +103,6 @@ export class AttemptFinisher {
     return failedEnd.end === "failed" ? { ...failedEnd, end: "budget_exceeded" } : failedEnd;
   }
 
-  /** The last heartbeat. @returns the end, where the coordinator has ended it for its budget */
   async #flushHeartbeat(): Promise<AttemptEnd | null> {
     if (this.#heartbeat.budgetReason === null) await this.#heartbeat.flush();
     const { budgetReason } = this.#heartbeat;
@@ -138,7 +132,6 @@ export class AttemptFinisher {
   }
 }
 
-/** A reason is kept by the coordinator, and must not be empty. */
 function toReason(reason: string): string {
   return redact(reason).text.slice(0, maxReasonChars) || "no reason given";
 }

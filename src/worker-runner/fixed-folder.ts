@@ -2,7 +2,6 @@ import { statSync } from "node:fs";
 import type { ClaimedTask } from "../contract/tasks.ts";
 import { noMergedInputs, type TaskFolder, type TaskFolders } from "./task-folder.ts";
 
-/** All tasks in one folder, which is as they leave it. */
 export class FixedFolder implements TaskFolders {
   readonly #folder: string;
   readonly #machine: string;

@@ -1,7 +1,7 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { sep } from "node:path";
 
-/** Whether a process of this user has its working folder there, or below. Linux only (proc(5)); elsewhere none is found. */
+/** Linux only (proc(5)); false elsewhere. Covers the user's own processes. */
 export function isFolderInUse(folder: string): boolean {
   if (process.platform !== "linux") return false;
   return readdirSync("/proc").some((name) => {
@@ -10,7 +10,6 @@ export function isFolderInUse(folder: string): boolean {
   });
 }
 
-/** Null: it has ended, or is another user's. */
 function readWorkingFolder(pid: string): string | null {
   try {
     return readlinkSync(`/proc/${pid}/cwd`);

@@ -6,24 +6,20 @@ import { redact } from "../redaction/redact.ts";
 
 type Checkpoint = Readonly<Record<string, Json>>;
 
-/** As the contract has it, in characters. */
 const maxNoteChars = 500;
 const maxDataChars = 8_192;
 const maxCheckpointChars = 65_536;
 
-/** What an attempt has to tell with its next heartbeat. Redacted, and within what a coordinator takes. [WK8] */
+/** [WK8] Redacted, and within the coordinator's limits. */
 export class HeartbeatData {
   readonly #warn: (message: string) => void;
   #usage: Usage = zeroUsage;
-  /** Of the executors, of this attempt and those before. */
   #checkpoint: Checkpoint;
-  /** Where the work is. */
   #work: Json;
   #progress: Progress = {};
   #hasNewProgress = false;
   #hasNewCheckpoint = false;
 
-  /** @param previous the checkpoint that came with the task */
   constructor(previous: Json, warn: (message: string) => void) {
     this.#warn = warn;
     const isObject = typeof previous === "object" && previous !== null && !Array.isArray(previous);
@@ -36,7 +32,6 @@ export class HeartbeatData {
     return this.#usage;
   }
 
-  /** As it is told. */
   get progress(): Progress {
     return this.#progress;
   }
@@ -64,7 +59,6 @@ export class HeartbeatData {
     this.#change({ ...this.#checkpoint, ...checkpoint }, this.#work);
   }
 
-  /** @param work where it is, and up to which commit */
   setWork(work: Json): void {
     this.#change(this.#checkpoint, work);
   }
@@ -79,7 +73,6 @@ export class HeartbeatData {
     this.#hasNewCheckpoint = true;
   }
 
-  /** What a heartbeat carries; told from now on, unless it is given back. */
   takeUnsent(): { readonly usage: Usage; readonly progress?: Progress; readonly checkpoint?: Json } {
     const unsent = {
       usage: this.#usage,
@@ -91,7 +84,7 @@ export class HeartbeatData {
     return unsent;
   }
 
-  /** It did not arrive. What was said meanwhile is newer, and goes instead. */
+  /** Newer data takes precedence. */
   restoreUnsent({ progress, checkpoint }: { readonly progress?: Progress; readonly checkpoint?: Json }): void {
     this.#hasNewProgress ||= progress !== undefined;
     this.#hasNewCheckpoint ||= checkpoint !== undefined;

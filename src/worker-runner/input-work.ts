@@ -6,26 +6,23 @@ import type { Result } from "../shared/result.ts";
 import { WorkResult } from "../contract/work-result.ts";
 import { TaskFolderError } from "./task-folder.ts";
 
-/** A commit that a worker named in the result of a task. */
 export interface InputWork {
   readonly task: number;
-  /** The branch that the worker made; it may be in another repository. */
+  /** The branch may be in another repository. */
   readonly branch: string;
   readonly commit: string;
-  /** Where it was made; null: an older version of SHIM did not say. */
   readonly machine: string | null;
 }
 
 type GetTask = (input: InputOf<"tasks.get">) => Promise<Result<OutputOf<"tasks.get">, { readonly message: string }>>;
 
-/** Of all tasks below one, so that results of coordinators' joins that lead to others come to an end. */
+/** Ends chains of joins. */
 const maxRead = 200;
 
 /**
- * The commits that a task's inputs have left, in the order in which the task depends on them, each once. A result that the coordinator joined has none
- * of its own: then those of what it joined count. One that changed nothing, or worked on no branch, is left out.
+ * Lists each commit once, in dependency order; a join by the coordinator has those of its parts.
  *
- * @throws {TaskFolderError} when the coordinator does not tell a result
+ * @throws {TaskFolderError} if a result cannot be read
  */
 export async function readInputWork(get: GetTask, inputs: ClaimedTask["inputs"]): Promise<InputWork[]> {
   const workByTask = new Map<number, InputWork | null>();
@@ -38,7 +35,6 @@ export async function readInputWork(get: GetTask, inputs: ClaimedTask["inputs"])
   return presentWork(workByTask);
 }
 
-/** The same of one task that is done, by its own result, or where the coordinator joined it by those of its parts. */
 export async function readTaskWork(get: GetTask, task: number): Promise<InputWork[]> {
   const workByTask = new Map<number, InputWork | null>();
   await readWork(get, task, workByTask);

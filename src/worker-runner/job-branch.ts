@@ -3,20 +3,14 @@ import type { Json } from "../contract/values.ts";
 import { GitError, run, type Git } from "../snapshots/git.ts";
 import { resolveCommit } from "./work-git.ts";
 
-/** As `plans.submit` makes them: the payload of the task that stands for a whole job has the job and no part of it. */
+/** Payload by `plans.submit` of the task that stands for a whole job. */
 const WholeJob = z.looseObject({ job: z.looseObject({ title: z.string() }), part: z.undefined().optional() });
 
-/** Whether a task is a job that was not split, or the join of one that was. */
 export function isWholeJob(payload: Json): boolean {
   return WholeJob.safeParse(payload).success;
 }
 
-/**
- * [WK34] Gives the result of a job its branch: `shim/job-<number>`, or where another commit has that name already, the same with the beginning of the
- * commit's hash. No branch that exists is moved.
- *
- * @returns the branch
- */
+/** [WK34] Creates `shim/job-<number>`, or with part of the hash if taken; moves no branch. */
 export async function nameJobBranch(git: Git, task: number, commit: string): Promise<string> {
   const name = `shim/job-${task}`;
   if (await isCreated(git, name, commit)) return name;
@@ -27,7 +21,7 @@ export async function nameJobBranch(git: Git, task: number, commit: string): Pro
 
 async function isCreated(git: Git, name: string, commit: string): Promise<boolean> {
   try {
-    // An empty old value: it must not exist.
+    // The empty old value requires that the branch does not exist.
     await run(git, ["update-ref", `refs/heads/${name}`, commit, ""]);
     return true;
   } catch (error) {

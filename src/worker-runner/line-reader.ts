@@ -1,7 +1,6 @@
-/** Above what any answer to a coordinator may be, in characters. */
 const defaultMaxChars = 300_000;
 
-/** Makes lines of a text that comes in parts. The rest of one that is too long is passed over. */
+/** Skips the rest of a line that is too long. */
 export class LineReader {
   readonly #onLine: (line: string) => void;
   readonly #maxChars: number;
@@ -22,7 +21,6 @@ export class LineReader {
     this.#append(text.slice(from));
   }
 
-  /** The last line may have no end. */
   end(): void {
     if (this.#buffer !== "") this.#emitLine();
   }

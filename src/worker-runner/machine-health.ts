@@ -3,7 +3,6 @@ import type { Health } from "../contract/chats.ts";
 import type { Clock } from "../coordinator-client/edge/trust.ts";
 import { share as memoryShare } from "../local-mcp/signals/memory.ts";
 
-/** Times of all cores since they were started, in ms. */
 export interface CpuTimes {
   readonly busyMs: number;
   readonly allMs: number;
@@ -16,7 +15,6 @@ function systemCpuTimes(): CpuTimes {
   return { busyMs: allMs - idleMs, allMs };
 }
 
-/** How the machine of a worker is: its cores since the last look. */
 export class MachineHealth {
   readonly #clock: Pick<Clock, "monotonic">;
   readonly #cpuTimes: () => CpuTimes;

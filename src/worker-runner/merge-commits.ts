@@ -3,34 +3,28 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Git, repositoryGit, run, displayPath, withAuthor, splitRaw, text } from "../snapshots/git.ts";
 
-/** A commit that is to be merged, under the name that conflict markers give it: letters, digits and hyphens. */
 export interface MergeSide {
   readonly name: string;
   readonly commit: string;
 }
 
-/** Where one side and the sides before it changed the same lines or the same file. */
 export interface Conflict {
   readonly name: string;
-  /** Paths, as people read them. */
   readonly files: readonly string[];
 }
 
 export interface MergeResult {
-  /** Contains `start` and every side. With conflicts its files hold the marks of them. */
+  /** Contains `start` and every side; conflicting files hold the markers. */
   readonly commit: string;
   readonly conflicts: readonly Conflict[];
 }
 
 export interface MergeDeps {
   readonly env: NodeJS.ProcessEnv;
-  /** The repository's own folder, as `git rev-parse --git-common-dir` names it. */
+  /** Output of `git rev-parse --git-common-dir`. */
   readonly repository: string;
-  /** Epoch ms; the time of the merge commits. */
   readonly now: number;
-  /** Aborted: git is ended. */
   readonly signal: AbortSignal;
-  /** Name and email of the merge commits; without it they are SHIM's. */
   readonly author?: Author;
 }
 
@@ -39,17 +33,17 @@ export interface Author {
   readonly email: string;
 }
 
-/** The name of what was merged before, in the marks of a conflict. */
 const mergedName = "before";
-/** A line that begins or ends a conflict, as a POSIX extended expression. */
+/** POSIX extended expression. */
 const conflictMark = `^(<{7,}|>{7,}) (${mergedName}|task-[0-9]+)`;
 
 /**
- * [WK30] Merges commits one after the other, in the given order, and stores only objects: no branch, index or work tree of the repository changes.
- * Git runs in an empty repository that borrows the objects, so that no hook, merge driver or filter of the repository's settings is known to it.
+ * [WK30] Writes only objects: no branch, index or work tree changes. Git runs in an empty
+ * repository that borrows the objects, so that the repository's hooks, merge drivers and filters do
+ * not run.
  *
- * @param keepsConflicts a side that conflicts is merged all the same, with the marks in its files; otherwise the first conflict ends the merge
- * @throws {GitError} when a commit is not there, or two have no history in common
+ * @param keepsConflicts merges a conflicting side with its markers; otherwise the merge ends
+ * @throws {GitError} if a commit is missing, or two have no common history
  */
 export async function mergeCommits(
   deps: MergeDeps,
@@ -74,7 +68,6 @@ export async function mergeCommits(
   }
 }
 
-/** Git in a new repository below `scratch` whose objects are those of the user's repository. */
 async function openScratchGit({ env, repository, signal }: MergeDeps, scratch: string, start: string): Promise<Git> {
   const gitDir = join(scratch, "git");
   const workTree = join(scratch, "tree");
@@ -82,7 +75,7 @@ async function openScratchGit({ env, repository, signal }: MergeDeps, scratch: s
   const format = start.length > 40 ? "sha256" : "sha1";
   const scratchGit = repositoryGit(env, { gitDir, workTree }, signal);
   await run(scratchGit, ["init", "--quiet", "--template=", `--object-format=${format}`, "--initial-branch=none"]);
-  // Where the history of a shallow clone ends is known to the repository alone.
+  // Only the repository knows where the history of a shallow clone ends.
   const shallow = join(repository, "shallow");
   if (existsSync(shallow)) copyFileSync(shallow, join(gitDir, "shallow"));
   return { ...scratchGit, env: { ...scratchGit.env, GIT_OBJECT_DIRECTORY: join(repository, "objects") } };
@@ -90,7 +83,6 @@ async function openScratchGit({ env, repository, signal }: MergeDeps, scratch: s
 
 interface SideMerge {
   readonly commit: string;
-  /** The files that conflict; null: it was merged cleanly. */
   readonly conflict: readonly string[] | null;
 }
 
@@ -100,7 +92,7 @@ async function mergeOne(git: Git, deps: MergeDeps, commit: string, side: MergeSi
   await run(git, ["update-ref", `refs/heads/${mergedName}`, commit]);
   await run(git, ["update-ref", `refs/heads/${side.name}`, side.commit]);
   await readAttributes(git, commit);
-  // Conflict markers bear the names of these branches.
+  // Conflict markers show these branch names.
   const args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", mergedName, side.name];
   const { code, stdout } = await run(git, args, "", [0, 1]);
   const [tree = "", ...files] = splitRaw(stdout);
@@ -109,7 +101,7 @@ async function mergeOne(git: Git, deps: MergeDeps, commit: string, side: MergeSi
   return { commit: mergeCommit, conflict: code === 1 ? files.map(displayPath) : null };
 }
 
-/** `.gitattributes` of the tree say where git's own drivers (union, binary) are wanted; without a work tree git reads none. */
+/** Without a work tree git does not read `.gitattributes`. */
 async function readAttributes(git: Git, commit: string): Promise<void> {
   const pathspec = ":(glob)**/.gitattributes";
   // Exit code 1: there is none.
@@ -137,7 +129,6 @@ async function isAncestor(git: Git, ancestor: string, commit: string): Promise<b
   return (await run(git, ["merge-base", "--is-ancestor", ancestor, commit], "", [0, 1])).code === 0;
 }
 
-/** Of files that hold marks of a conflict in the work tree, those among `files`. */
 export async function unresolved(git: Git, files: readonly string[]): Promise<string[]> {
   if (files.length === 0) return [];
   const search = [

@@ -5,16 +5,9 @@ import { GitError, run } from "../snapshots/git.ts";
 import { currentBranch, resolveCommit, gitInFolder, gitInWorktree, hasCommit, worktreeCommand } from "./work-git.ts";
 import { isFolderFree, readRecord, removeRecord, worktreePath, type WorkRecord } from "./work-record.ts";
 
-/** Nobody comes back to a task after so long. */
 const maxAgeMs = 7 * 86_400_000;
 
-/**
- * Removes worktrees that a week ago somebody has left, for a next attempt that never came here. [WK13] Git itself refuses where something is not
- * committed; those stay.
- *
- * @param home where SHIM keeps worktrees
- * @returns those that are gone
- */
+/** [WK13] Removes worktrees left a week ago; git refuses those with uncommitted changes. */
 export async function removeOldWorktrees(home: string, deps: OldWorktreeDeps): Promise<string[]> {
   const removedFolders: string[] = [];
   for (const name of existsSync(home) ? readdirSync(home) : []) {
@@ -47,12 +40,12 @@ async function removeIfUnused(
   return true;
 }
 
-/** Nothing was saved or committed in it: a worker that was killed then has told nobody of its worktree. */
+/** A worker killed before its first save or commit has reported no worktree. */
 async function isUntouched(env: NodeJS.ProcessEnv, record: WorkRecord, folder: string): Promise<boolean> {
   const { owner, repository, base } = record;
   const tree = worktreePath(folder);
   try {
-    // Left in good order, for the next attempt.
+    // Left in good order for the next attempt.
     if (owner === null) return false;
     if (await hasCommit(gitInFolder(env, repository), `refs/shim/${basename(folder)}`)) return false;
     return !existsSync(tree) || (await resolveCommit(gitInWorktree(env, repository, tree), "HEAD")) === base;
@@ -62,7 +55,7 @@ async function isUntouched(env: NodeJS.ProcessEnv, record: WorkRecord, folder: s
   }
 }
 
-/** Git refuses where the branch is elsewhere by now; it may not have been made yet. */
+/** Git refuses if the branch has moved. */
 async function deleteBranch(env: NodeJS.ProcessEnv, { repository, branch, base }: WorkRecord): Promise<void> {
   await run(gitInFolder(env, repository), ["update-ref", "-d", `refs/heads/${branch}`, base], "", [0, 1, 128]);
 }
@@ -74,7 +67,7 @@ async function removeWorktree(
 ): Promise<boolean> {
   if (!existsSync(tree)) return true;
   try {
-    // Commits that are on no branch would go with it.
+    // Commits on no branch would be lost.
     if ((await currentBranch(gitInWorktree(env, repository, tree))) !== branch) return false;
     await worktreeCommand(gitInFolder(env, repository), ["remove", tree]);
     return true;

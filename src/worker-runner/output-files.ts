@@ -4,10 +4,8 @@ import type { ClaimedTask } from "../contract/tasks.ts";
 import { redact } from "../redaction/redact.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
 
-/** The newest are kept. */
 const maxFiles = 200;
 
-/** What programs of tasks have written, a file for each attempt, redacted. */
 export class OutputFiles {
   readonly #folder: string;
 

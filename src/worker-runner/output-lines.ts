@@ -2,7 +2,6 @@ import * as z from "zod";
 import { Progress } from "../contract/tasks.ts";
 import { Json } from "../contract/values.ts";
 
-/** What a program says on one line of its stdout. */
 export type OutputLine =
   | { readonly kind: "text" }
   | { readonly kind: "progress"; readonly progress: Progress }
@@ -11,7 +10,7 @@ export type OutputLine =
 const ProgressLine = z.strictObject({ shim: z.literal("progress"), ...Progress.shape, note: z.string().optional() });
 const CheckpointLine = z.object({ shim: z.literal("checkpoint") }).catchall(Json);
 
-/** [WK16] Lines for the worker begin with `{"shim":`; one that it does not understand is a line like any other. */
+/** [WK16] Worker lines begin with `{"shim":`; one that does not parse is ordinary output. */
 export function parseLine(line: string): OutputLine {
   const value = /^\s*\{\s*"shim"\s*:/.test(line) ? parseJson(line) : undefined;
   if (value === undefined) return { kind: "text" };

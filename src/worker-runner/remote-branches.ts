@@ -1,34 +1,28 @@
 import { GitError, lines, run, type Git } from "../snapshots/git.ts";
 import { hasCommit } from "./work-git.ts";
 
-/** Branches of tasks at a remote of the repository, which all workers of a project may share. [WK33] */
-
-/** What other machines may ask for: nothing but branches that a worker made. */
+/** [WK33] Other machines may ask only for branches that a worker made. */
 const workerBranch = /^shim\/[\w.-]{1,200}$/;
 
-/** The transports of a remote: those that run no other program are left out (`ext`), and those without encryption. */
+/** Excludes transports that run other programs (`ext`) or do not encrypt. */
 const transports = ["https", "ssh"].flatMap((name) => ["-c", `protocol.${name}.allow=always`]);
 
 function withTransports(git: Git): Git {
   return { ...git, before: [...git.before, ...transports] };
 }
 
-/** @throws {GitError} when the repository cannot be read */
+/** @throws {GitError} if the repository cannot be read */
 export async function hasRemote(git: Git, remote: string): Promise<boolean> {
   return (await lines(git, ["remote"])).includes(remote);
 }
 
-/** @throws {GitError} with git's words, when the remote does not take it */
+/** @throws {GitError} if the remote refuses, with git's reason */
 export async function pushBranch(git: Git, remote: string, branch: string, commit: string): Promise<void> {
   const safeOptions = ["--quiet", "--no-verify", "--no-follow-tags", "--no-signed", "--recurse-submodules=no"];
   await run(withTransports(git), ["push", ...safeOptions, "--", remote, `${commit}:refs/heads/${branch}`]);
 }
 
-/**
- * Brings a commit from the remote: by its branch, or where that stands elsewhere by its hash, which is checked by git. No branch of the repository changes.
- *
- * @returns null when the commit is here now; else why not, in git's words
- */
+/** Changes no branch. @returns null on success, else git's reason */
 export async function fetchCommit(git: Git, remote: string, branch: string, commit: string): Promise<string | null> {
   const refNames = [...(workerBranch.test(branch) ? [`refs/heads/${branch}`] : []), commit];
   const safeOptions = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap="];

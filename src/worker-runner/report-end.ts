@@ -13,14 +13,12 @@ const retryBackoff = { baseMs: 500, capMs: 10_000 };
 export interface ReportDeps {
   readonly link: ChatLink;
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
-  /** Aborted: answers are not waited for any longer. */
   readonly giveUp: AbortSignal;
 }
 
-/** The code of a report that nobody has answered. */
 export const gaveUpCode = "gave_up";
 
-/** [WK7] Tells how an attempt ended, as often as it takes: after a reconnect, too. Whether that still counts the coordinator says. */
+/** [WK7] Repeats the report until answered; the coordinator decides whether it still counts. */
 export async function reportEnd<Name extends ReportOperation>(
   { link, platform, giveUp }: ReportDeps,
   name: Name,

@@ -14,40 +14,36 @@ export interface Program {
   readonly args: readonly string[];
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
-  /** Written to its stdin, which ends behind it. */
   readonly input: string;
-  /** Aborted: TERM to all of its processes, and KILL to who is left after `graceMs`. So it is with what is left when it ends by itself. */
+  /** Aborted: TERM to all processes, then KILL after `graceMs`. */
   readonly signal: AbortSignal;
   readonly graceMs: number;
-  /** Aborted: first INT, and TERM to who is left after so many ms. */
+  /** Time between INT and TERM after an abort. */
   readonly interruptMs?: number;
-  /** 300,000 where it is not given. */
+  /** Default: 300,000. */
   readonly maxLineChars?: number;
-  /** Of stdout, without its end; cut where it is longer than any answer may be. */
+  /** Lines are cut at `maxLineChars`. */
   readonly onLine: (line: string) => void;
-  /** Of stderr, as it comes. */
   readonly onStderr: (text: string) => void;
-  /** Asked after each part of its output: until the promise resolves no more is read, so that the program waits. Null: at once. */
+  /** Backpressure: pauses reading until the promise resolves. */
   readonly pace?: () => Promise<unknown> | null;
-  /** It has ended; what it has left behind is ended next. */
+  /** Called before leftover processes are ended. */
   readonly onEnd?: () => void;
 }
 
 export type ProgramExit =
-  /** 128 and the number of the signal that has ended it. */
+  /** `code` is 128 plus the number of the signal for a program ended by one. */
   | { readonly kind: "exited"; readonly code: number }
   | { readonly kind: "not_started"; readonly isMissing: boolean; readonly message: string };
 
-/** What somebody outside of the group still writes into its pipes is not waited for any longer. */
+/** A process outside the group may still write into the pipes. */
 const outputDrainMs = 1_000;
-/** For what a program leaves behind: SHIM's own server takes the last snapshot of a client that is gone. */
 const maxLeftoverMs = 6_000;
-/** Enough for one line of JSON. */
 const maxReportChars = 10_000;
 
 /**
- * Runs a program without a shell, as the first of a group of processes. [WK14] When it has ended, all of the group has, and what has left the
- * group, as far as it can be found: what was left behind is killed. [WK15] It does not outlive this process, however that ends.
+ * Runs a program without a shell. [WK14] Ends its process group and, where found, processes that
+ * left it. [WK15] The program never outlives this process.
  */
 export async function runProgram(program: Program): Promise<ProgramExit> {
   if (program.signal.aborted) return notStarted("ABORT", "stopped before it was started");
@@ -91,7 +87,6 @@ function notStarted(code: string, message: string): ProgramExit {
 function whenNotSpawned(child: ChildProcess, cwd: string): Promise<ProgramExit> {
   return new Promise((resolve) => {
     child.once("error", (error) => {
-      // Node itself is there.
       const isFolder = codeOf(error) === "ENOENT";
       resolve(notStarted("unknown", isFolder ? `there is no folder ${cwd}` : error.message));
     });
@@ -113,7 +108,6 @@ function readOutput(child: ChildProcess, { input, onLine, onStderr, maxLineChars
   const readStream = (stream: Readable | null, onText: (text: string) => void): void => {
     stream?.setEncoding("utf8").on("data", (text: string) => {
       onText(text);
-      // What is left of a program that has ended is little.
       const paused = child.exitCode === null && child.signalCode === null ? pace?.() : null;
       if (!paused) return;
       stream.pause();
@@ -124,12 +118,11 @@ function readOutput(child: ChildProcess, { input, onLine, onStderr, maxLineChars
   readStream(child.stdout, (text) => lines.push(text));
   child.stdout?.once("close", () => lines.end());
   readStream(child.stderr, onStderr);
-  // It may end before it has read everything; its exit code tells what that means.
+  // The program may end before it has read everything.
   child.stdin?.on("error", () => undefined);
   child.stdin?.end(input);
 }
 
-/** @returns what the keeper has told until now; null: it was killed itself */
 function collectReport(child: ChildProcess): () => WatchdogReport | null {
   let text = "";
   const worker = child.stdio[3] as Readable;

@@ -5,15 +5,10 @@ import { SecretContent, secretIn } from "../snapshots/secret-content.ts";
 import { isSecretName, secretName } from "../snapshots/secret-names.ts";
 import { ownRepository, readStats, type ExcludedFile } from "../snapshots/selection.ts";
 
-/** Files looked into without giving other work of this process a turn. */
+/** Yields to other work of this process after each turn. */
 const filesPerTurn = 50;
 
-/**
- * [WK11] All that is new or changed goes into the index, but new files that hold secrets by their name or content, changes that bring a secret
- * into a file, and repositories in the worktree. What a program has put into the index itself is judged alike.
- *
- * @returns what was left out
- */
+/** [WK11] Leaves out files and changes with secrets, and repositories in the worktree. */
 export async function stageWork(git: Git, tree: string): Promise<ExcludedFile[]> {
   await run(git, ["add", "--update", "."]);
   const { changes } = await changesSince(git, "HEAD");

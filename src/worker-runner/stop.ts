@@ -1,10 +1,6 @@
-/**
- * cancelled: somebody wants it no more; lost: the claim is over, or can no longer be trusted; time and budget: all of it is used; leaving: the
- * worker ends.
- */
+/** lost: the claim has ended or cannot be trusted; leaving: the worker ends. */
 export type StopKind = "cancelled" | "lost" | "time" | "budget" | "leaving";
 
-/** Why an attempt is stopped: the reason of its signal. */
 export class Stop extends Error {
   readonly kind: StopKind;
 

@@ -12,19 +12,18 @@ export interface TaskHeartbeatDeps {
   readonly platform: Pick<Platform, "clock" | "setTimer">;
 }
 
-/** Four in the silence that is allowed, but no rarer than this, in ms. */
+/** Upper bound; otherwise a quarter of the allowed silence. */
 const maxBeatIntervalMs = 30_000;
-/** [TA17] A heartbeat without news may not be written down within a third of the silence that is allowed: so much of it is sure after an answer. */
+/** [TA17] A heartbeat without changes may stay unwritten for a third of the allowed silence. */
 const trustedShare = 2 / 3;
-/** News go out no faster, in ms. */
 const minUnsentIntervalMs = 1_000;
-/** Of one heartbeat, in ms. */
 const beatTimeoutMs = 10_000;
 const maxCheckIntervalMs = 1_000;
 
 /**
- * The heartbeats of one attempt, and how long its claim can be trusted: [WK5] from the start of the last request that was answered for two
- * thirds of the silence that is allowed, less a margin, by the clock that says more. [WK6] It calls for a stop when that, or the time of the attempt, is over.
+ * [WK5] A claim is trusted from the start of the last answered request for two thirds of the
+ * allowed silence, less a margin, by the clock that shows more. [WK6] Stops when that or the
+ * attempt's time has expired.
  */
 export class TaskHeartbeat {
   readonly #deps: TaskHeartbeatDeps;
@@ -37,7 +36,6 @@ export class TaskHeartbeat {
   #deadlineFrom: Instant;
   #deadlineInMs: number;
   #lastSentAt: Instant;
-  /** Of what was used. */
   #usageSentAt: Instant;
   #beating: Promise<Result<unknown, CallError>> | null = null;
   #isBeatWanted = false;
@@ -46,7 +44,6 @@ export class TaskHeartbeat {
   #budgetReason: string | null = null;
   #cancelTimer: () => void = () => undefined;
 
-  /** @param since start of the request that brought the task */
   constructor(
     deps: TaskHeartbeatDeps,
     task: ClaimedTask,
@@ -72,31 +69,27 @@ export class TaskHeartbeat {
     this.#tick();
   }
 
-  /** Why the coordinator has ended the attempt for its budget; null: it has not. */
   get budgetReason(): string | null {
     return this.#budgetReason;
   }
 
-  /** No more heartbeats, and nothing is called for. */
   end(): void {
     this.#hasEnded = true;
     this.#cancelTimer();
   }
 
-  /** Asks at once whether the task is still wanted. */
   beatSoon(): void {
     this.#isBeatWanted = true;
     if (!this.#hasEnded) this.#tick();
   }
 
-  /** The last heartbeat: all that is news is told, or cannot be now. */
   async flush(): Promise<Result<OutputOf<"tasks.heartbeat">, CallError>> {
     this.end();
     await this.#beating;
     return this.#send();
   }
 
-  /** Measured here, by the clock that stands still while the machine sleeps. */
+  /** Uses the clock that stops while the machine sleeps. */
   measure(): void {
     const wallMs = this.#wallMs(readClock(this.#deps.platform.clock));
     this.#data.addUsage({ wallMs: Math.round(wallMs), tokens: 0, costMicros: 0 });
@@ -112,7 +105,7 @@ export class TaskHeartbeat {
     this.#cancelTimer = this.#deps.platform.setTimer(() => this.#tick(), this.#checkInMs(now));
   }
 
-  /** Often, as clocks may jump; and when something is over. */
+  /** Checks often, since clocks may jump. */
   #checkInMs(now: Instant): number {
     const { heartbeatMs, budget } = this.#task;
     const ends = [this.#trustedForMs(now)];
@@ -151,12 +144,12 @@ export class TaskHeartbeat {
     return this.#isBeatWanted || isSoon || sinceMs >= this.#everyMs;
   }
 
-  /** Nothing is to be told but what was used, and that a moment ago: written down on one machine, it would be news to every other worker there. */
+  /** Every written heartbeat wakes the other workers of one machine. */
   #isUsageFresh(now: Instant): boolean {
     return !this.#data.hasUnsent && elapsedMs(this.#usageSentAt, now) < this.#everyMs;
   }
 
-  /** Once. While the work is stopped and put away the claim is kept, as long as it is there. */
+  /** The claim is kept alive until the work is saved. */
   #requestStop(stopReason: Stop): void {
     if (stopReason.kind === "lost") this.end();
     if (this.#hasRequestedStop && stopReason.kind !== "lost") return;
@@ -169,7 +162,6 @@ export class TaskHeartbeat {
     await this.#beating;
   }
 
-  /** @param isWithoutUsage what was used is left out */
   async #send(isWithoutUsage = false): Promise<Result<OutputOf<"tasks.heartbeat">, CallError>> {
     const { clock } = this.#deps.platform;
     this.measure();
@@ -201,7 +193,6 @@ export class TaskHeartbeat {
     else if (isCancelled && !this.#hasEnded) this.#requestStop(new Stop("cancelled", reason ?? "cancelled"));
   }
 
-  /** The coordinator has ended the attempt with its answer. */
   #onOverBudget(reason: string): void {
     this.end();
     this.#budgetReason = reason;

@@ -28,11 +28,9 @@ import { startWithInputs } from "./worktree-inputs.ts";
 import { Worktree, type WorktreeDeps } from "./worktree.ts";
 
 export interface WorktreeOptions extends WorktreeDeps {
-  /** A folder in the repository. */
   readonly repository: string;
-  /** What new work begins from: a branch, a tag, a commit. */
+  /** A branch, tag or commit. */
   readonly base: string;
-  /** Where SHIM keeps worktrees. */
   readonly home: string;
   readonly processes: Processes;
   readonly self: ProcessIdentity;
@@ -41,7 +39,7 @@ export interface WorktreeOptions extends WorktreeDeps {
 
 const hash = z.string().regex(/^[0-9a-f]{40,64}$/);
 
-/** What a checkpoint says of the work before. It comes from the coordinator: nothing of it is believed that cannot be seen here. */
+/** Untrusted: only what can be verified here is used. */
 const PreviousWork = z.object({
   work: z.object({
     machine: z.string(),
@@ -55,17 +53,15 @@ type PreviousWork = z.infer<typeof PreviousWork>["work"];
 
 type ReadInputs = () => Promise<InputWork[]>;
 
-/** Where a new worktree begins. */
 interface StartPoint {
   readonly commit: string;
-  /** Without the work of the task and of its inputs. */
   readonly base: string;
   readonly merged: MergedRecord | undefined;
   readonly isContinued: boolean;
   readonly notes: readonly string[];
 }
 
-/** A worktree of one repository for each task: the one that the attempt before has left, or a new one from its last commit. [WK12] */
+/** [WK12] Reuses the previous attempt's worktree, or creates one from its last commit. */
 export class TaskWorktrees implements TaskFolders {
   readonly #options: WorktreeOptions;
 
@@ -95,7 +91,6 @@ export class TaskWorktrees implements TaskFolders {
     return this.#worktree(recordFolder, task, ownedRecord, { commit: previous.commit, isContinued: true, notes: [] });
   }
 
-  /** A folder of SHIM's own on this machine. */
   #isOwnFolder({ machine, folder }: PreviousWork): boolean {
     const recordFolder = dirname(folder);
     const isHere = machine === this.#options.machine && dirname(recordFolder) === this.#options.home;
@@ -122,11 +117,11 @@ export class TaskWorktrees implements TaskFolders {
   async #add(branch: string, tree: string, commit: string): Promise<void> {
     const git = gitInFolder(this.#options.env, this.#options.repository);
     const add = (make: "-b" | "-B"): string[] => ["add", "--quiet", "--no-track", make, branch, tree, commit];
-    // The name is its own: where the first try has made the branch it is the same one.
+    // The failed first try may have made the branch, whose name is unique.
     await worktreeCommand(git, add("-b"), add("-B"));
   }
 
-  /** [WK12] The last commit of the attempt before where it is here, else the base; [WK30] with the inputs that are not in it. */
+  /** [WK12] Prefers the previous attempt's last commit; [WK30] merges missing inputs. */
   async #findStart(
     task: ClaimedTask,
     repository: string,
@@ -168,7 +163,7 @@ export class TaskWorktrees implements TaskFolders {
     return new Worktree(this.#options, recordFolder, task, record, startPoint);
   }
 
-  /** Branches of other workspaces, and of task numbers that came before a lost file, may be there. */
+  /** Another workspace, or a lost coordinator file, may have used the same task number. */
   #suffix(): string {
     return Math.floor(this.#options.random() * 2 ** 32)
       .toString(16)

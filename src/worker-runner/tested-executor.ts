@@ -4,15 +4,12 @@ import { commandExecutor } from "./command-executor.ts";
 import type { Executor, RunOutcome, TaskRun } from "./executor.ts";
 import { isWholeJob } from "./job-branch.ts";
 
-/** What a checkpoint says of tests that failed. Stored. */
+/** Stored in a checkpoint. */
 export const FailedTests = z.looseObject({ failedTests: z.string() });
 
 const maxOutputChars = 2_000;
 
-/**
- * [WK35] Once a job is done, its tests run in the same folder before that counts: by the command of the worker's settings, never by one of the job. If they
- * fail the attempt has failed, and the next one is given their last words.
- */
+/** [WK35] Runs the settings' command, never the job's. The next attempt gets the output's end. */
 export function testedExecutor(
   executor: Executor,
   { command, env }: { readonly command: readonly [string, ...string[]]; readonly env: NodeJS.ProcessEnv },
@@ -27,7 +24,6 @@ export function testedExecutor(
   };
 }
 
-/** What the tests print is read by people only: no progress, no checkpoint. */
 function runTests(tests: Executor, run: TaskRun): Promise<RunOutcome> {
   run.onOutput("the tests of the job:\n");
   return tests.run({ ...run, onProgress: () => undefined, onCheckpoint: () => undefined });

@@ -1,11 +1,10 @@
 import { markName } from "./marked-processes.ts";
 
 /**
- * A small process between a worker and a program of a task. It is the first of the program's group, and sits at one end of a pipe: when the
- * other end closes, the worker is gone for whatever reason (kill -9 too): then TERM goes to the whole group, so that a program can end what it has
- * put outside of it, and 2 s later, or when the program has ended, KILL, itself included, and what has left the group, where that can be found (Linux). [WK15]
- *
- * Arguments: the program and its arguments. To the mark in its environment it adds its own number. On descriptor 3 it tells how the program ended, as one line of JSON (`WatchdogReport`).
+ * [WK15] Leads a program's group and holds one end of a pipe. When the pipe closes the worker is
+ * gone (even by kill -9): TERM to the group, then KILL 2 s later or at the program's end, also to
+ * itself and (Linux) to processes that left the group. Writes a `WatchdogReport` to descriptor 3 as
+ * one line of JSON.
  */
 export const watchdogScript = `"use strict";
 const { spawn } = require("node:child_process");
@@ -57,8 +56,6 @@ program.once("error", ({ code, message }) => tell({ problem: code ?? "unknown", 
 program.once("exit", (code, signal) => tell({ code, signal }));
 `;
 
-/** What a keeper tells. */
 export type WatchdogReport =
   | { readonly code: number | null; readonly signal: NodeJS.Signals | null }
-  /** It could not be started. */
   | { readonly problem: string; readonly message: string };

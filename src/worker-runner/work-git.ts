@@ -7,9 +7,6 @@ import { withoutSecrets } from "../platform/secret-env.ts";
 import type { ExcludedFile } from "../snapshots/selection.ts";
 import { stageWork } from "./stage-work.ts";
 
-/** Git in the worktree of a task: without hooks, signing and the user's own commands. */
-
-/** A command that takes longer hangs: it is ended, and said. */
 const gitTimeoutMs = 600_000;
 
 export function gitInFolder(env: NodeJS.ProcessEnv, folder: string): Git {
@@ -17,11 +14,9 @@ export function gitInFolder(env: NodeJS.ProcessEnv, folder: string): Git {
 }
 
 /**
- * [WK11] Git in one worktree, by what its repository knows of it: who works there may have taken `.git` away or written another one, which would
- * lead to a repository around it, or to settings that run programs.
+ * [WK11] Located by the repository, since a program may have replaced the worktree's `.git`.
  *
- * @param repository the repository's own folder
- * @throws {GitError} when that has no such worktree
+ * @throws {GitError} if the repository has no such worktree
  */
 export function gitInWorktree(env: NodeJS.ProcessEnv, repository: string, tree: string): Git {
   const adminFolder = worktreeAdminFolder(repository, tree);
@@ -30,7 +25,6 @@ export function gitInWorktree(env: NodeJS.ProcessEnv, repository: string, tree: 
   return { ...git, before: [...git.before, `--git-dir=${adminFolder}`, `--work-tree=${tree}`] };
 }
 
-/** Where a repository keeps what it knows of one of its worktrees; null: there is none. */
 export function worktreeAdminFolder(repository: string, tree: string): string | null {
   const worktreesFolder = join(repository, "worktrees");
   if (!existsSync(worktreesFolder) || lstatSync(tree, { throwIfNoEntry: false })?.isDirectory() !== true) return null;
@@ -39,7 +33,6 @@ export function worktreeAdminFolder(repository: string, tree: string): string | 
   return folders.find((folder) => readGitPointer(folder) === pointer) ?? null;
 }
 
-/** The `.git` of the worktree that git knows by this folder; null: it went in the same moment, or is broken. */
 function readGitPointer(folder: string): string | null {
   try {
     return resolve(folder, readFileSync(join(folder, "gitdir"), "utf8").trimEnd());
@@ -49,7 +42,7 @@ function readGitPointer(folder: string): string | null {
   }
 }
 
-/** Full hash of what is named. @throws {GitError} when it is no commit */
+/** @throws {GitError} if it names no commit */
 export function resolveCommit(git: Git, name: string): Promise<string> {
   return text(git, ["rev-parse", "--verify", "--quiet", "--end-of-options", `${name}^{commit}`]);
 }
@@ -58,30 +51,27 @@ export async function hasCommit(git: Git, hash: string): Promise<boolean> {
   return (await run(git, ["cat-file", "-e", `${hash}^{commit}`], "", [0, 1, 128])).code === 0;
 }
 
-/** The repository's own folder, the same from each of its worktrees. */
 export async function commonGitFolder(git: Git, folder: string): Promise<string> {
   return resolve(folder, await text(git, ["rev-parse", "--git-common-dir"]));
 }
 
-/** The branch that HEAD is on; null: on none. */
+/** Returns null for a detached HEAD. */
 export async function currentBranch(git: Git): Promise<string | null> {
   const { code, stdout } = await run(git, ["symbolic-ref", "--quiet", "--short", "HEAD"], "", [0, 1]);
   return code === 0 ? stdout.toString("utf8").trim() : null;
 }
 
-/** A commit of all that is in a worktree. */
 export interface Commit {
-  /** The worktree. */
   readonly tree: string;
   readonly message: string;
   readonly now: number;
 }
 
 /**
- * [WK11] Commits the worktree's present content under `ref`: neither the branch nor the index of another process there is touched.
+ * [WK11] Commits the content under `ref` and leaves branch and index alone.
  *
- * @param index where a copy of the index may stand
- * @returns HEAD, where nothing is new
+ * @param index path for a copy of the index
+ * @returns HEAD if nothing changed
  */
 export async function commitToRef(
   git: Git,
@@ -101,7 +91,7 @@ export async function commitToRef(
   return commit;
 }
 
-/** The same on the branch, once nobody works there any more. @returns the new HEAD, and what is not in it */
+/** Call only when no process works in the worktree. @returns the new HEAD */
 export async function commitAll(
   git: Git,
   { tree, message, now }: Commit,
@@ -113,7 +103,6 @@ export async function commitAll(
   return { commit: await resolveCommit(git, "HEAD"), leftOut };
 }
 
-/** The process that held the index is gone. */
 export async function unlock(git: Git): Promise<void> {
   rmSync(await gitPath(git, "index.lock"), { force: true });
 }
@@ -123,15 +112,15 @@ async function gitPath(git: Git, name: string): Promise<string> {
   return join(folder, name);
 }
 
-/** Of a git beside this one: what it is just making cannot be read yet, or is locked. */
+/** Caused by another git process at work. */
 const transientError = /failed to read|could not lock|unable to create '.*\.lock'/i;
 const pausesMs = [50, 100, 200, 400, 800];
 
 /**
- * `git worktree`, where other workers add and remove theirs at the same time: git reads all of them, also one that is half made (seen: "failed to
- * read .git/worktrees/tree1/commondir").
+ * `git worktree` reads also worktrees that other workers have half made (seen: "failed to read
+ * .git/worktrees/tree1/commondir").
  *
- * @param retryArgs arguments after a failure, which may have left a part behind
+ * @param retryArgs arguments after a failure, which may have left a part
  */
 export async function worktreeCommand(git: Git, args: readonly string[], retryArgs = args): Promise<void> {
   for (const [tries, pauseMs] of pausesMs.entries()) {
@@ -146,7 +135,7 @@ export async function worktreeCommand(git: Git, args: readonly string[], retryAr
   await run(git, ["worktree", ...retryArgs]);
 }
 
-/** The top of the work tree that a folder is in. @throws {GitError} when it is in none */
+/** @throws {GitError} if the folder is in no work tree */
 export function worktreeTop(env: NodeJS.ProcessEnv, folder: string): Promise<string> {
   return text(gitInFolder(env, folder), ["rev-parse", "--show-toplevel"]);
 }

@@ -15,14 +15,10 @@ import type { AttemptEndKind, EmitWorkerEvent } from "./worker-events.ts";
 
 export interface WorkerOptions {
   readonly chat: Pick<ChatInput, "chat" | "session" | "process" | "machine" | "client" | "capabilities">;
-  /** By type of task. */
   readonly setups: ReadonlyMap<string, TaskSetup>;
   readonly concurrency: number;
-  /** After so many tasks it ends; null: never. */
   readonly maxTasks: number | null;
-  /** Ends when nothing is there to be taken. */
   readonly isOnce: boolean;
-  /** How long what runs may take to come to its end once the worker is asked to end, in ms. */
   readonly drainMs: number;
 }
 
@@ -34,16 +30,14 @@ export interface WorkerDeps {
   readonly keepOutput: AttemptDeps["keepOutput"];
 }
 
-/** How the attempts of a worker have ended. */
 export type EndCounts = Partial<Readonly<Record<AttemptEndKind, number>>>;
 
 const saveEveryMs = 60_000;
-/** For what was stopped to be put away and given back, in ms. */
 const stopTimeoutMs = 20_000;
 const leaveTimeoutMs = 5_000;
 const askTimeoutMs = 5_000;
 
-/** [WK1] A chat that takes tasks, does them, and tells how they ended, until it is asked to end. */
+/** [WK1] */
 export class WorkerAutomation {
   readonly #options: WorkerOptions;
   readonly #deps: WorkerDeps;
@@ -62,7 +56,6 @@ export class WorkerAutomation {
   #isPaused = false;
   #takenCount = 0;
   #claimError: CallError | null = null;
-  /** Why it ended, where nobody has asked for that. */
   #fatalError: CallError | null = null;
 
   constructor(options: WorkerOptions, deps: WorkerDeps) {
@@ -74,7 +67,6 @@ export class WorkerAutomation {
     this.#streak = new FailureStreak(platform.random);
   }
 
-  /** To its end. @returns how the attempts ended; or why it could not begin, or go on */
   async run(): Promise<Result<EndCounts, CallError>> {
     const { link, emit } = this.#deps;
     const { chat, setups, concurrency } = this.#options;
@@ -99,7 +91,7 @@ export class WorkerAutomation {
     return this.#fatalError ? err(this.#fatalError) : ok(Object.fromEntries(this.#endCounts));
   }
 
-  /** [WK10] Takes nothing new, and ends when what runs has ended, or the time for that is over. */
+  /** [WK10] */
   drain(reason: string): void {
     if (this.#isDraining) return;
     const { link, emit } = this.#deps;
@@ -110,7 +102,6 @@ export class WorkerAutomation {
     this.#finishIfIdle();
   }
 
-  /** Stops what runs, and gives it back with its checkpoints. */
   stopNow(reason: string): void {
     this.drain(reason);
     for (const attempt of this.#running) attempt.stop(new Stop("leaving", reason));
@@ -125,7 +116,7 @@ export class WorkerAutomation {
     this.#finishIfIdle();
   }
 
-  /** Now and then, as what was told may have been missed. */
+  /** A hint may have been missed. */
   #check(): void {
     this.#schedule(this.#deps.link.pollEveryMs, () => this.#check());
     const canClaim = this.#freeSlots > 0;
@@ -150,7 +141,6 @@ export class WorkerAutomation {
     void this.#statusReporter.report(state, isForced);
   }
 
-  /** [WK3] */
   get #freeSlots(): number {
     const { concurrency, maxTasks } = this.#options;
     if (this.#isDraining || this.#isPaused) return 0;
@@ -182,7 +172,7 @@ export class WorkerAutomation {
   #onClaimError({ code, message }: CallError, previousError: CallError | null): void {
     if (code === "chat_draining") return this.drain("the chat was asked to end");
     if (message !== previousError?.message) this.#deps.emit({ type: "problem", message });
-    // Its token does not allow it: nothing changes that.
+    // No retry helps without another token.
     if (code === "forbidden") this.#onLost(message);
   }
 
@@ -199,7 +189,6 @@ export class WorkerAutomation {
     const attempt = new Attempt(deps, setup, task, since);
     this.#takenCount += 1;
     this.#running.add(attempt);
-    // It was on its way when the worker was asked to end.
     if (this.#isDraining) attempt.stop(new Stop("leaving", "the worker ends"));
     void attempt.run().then(
       (attemptEnd) => this.#onAttemptEnd(attempt, attemptEnd),
@@ -207,14 +196,13 @@ export class WorkerAutomation {
     );
   }
 
-  /** A coordinator does not do that. */
   #releaseUnrequested({ task, claim, type }: ClaimedTask): void {
     const { link, emit } = this.#deps;
     emit({ type: "problem", message: `task ${task} is of type ${type}, which was not asked for; it is given back` });
     void link.call("tasks.release", { task, claim }, askTimeoutMs);
   }
 
-  /** [WK3] With the answer to an end comes what is done in its place. */
+  /** [WK3] The answer to an end brings the next task. */
   #nextClaim(isFailed: boolean): ClaimOptions | undefined {
     const { maxTasks, setups } = this.#options;
     const isPausing = this.#isPaused || (isFailed && this.#streak.wouldPause);
@@ -232,7 +220,6 @@ export class WorkerAutomation {
     void this.#claimAll();
   }
 
-  /** A bug: the task is given out again when its heartbeats are missed. */
   #onAttemptBug(attempt: Attempt, error: unknown): void {
     this.#running.delete(attempt);
     this.#endCounts.set("untold", (this.#endCounts.get("untold") ?? 0) + 1);
@@ -240,7 +227,6 @@ export class WorkerAutomation {
     this.#finishIfIdle();
   }
 
-  /** [WK9] */
   #pauseFor(forMs: number): void {
     if (forMs === 0) return;
     this.#isPaused = true;
@@ -261,7 +247,6 @@ export class WorkerAutomation {
     const { maxTasks } = this.#options;
     const isEndDue = this.#isDraining || (maxTasks !== null && this.#takenCount >= maxTasks);
     if (!isEndDue && !this.#isQueueDrained) return;
-    // Tasks may be there, and it was refused them.
     if (!isEndDue) this.#fatalError ??= this.#claimError;
     this.#finished.resolve();
   }

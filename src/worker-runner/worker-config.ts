@@ -3,34 +3,29 @@ import { TaskType } from "../contract/tasks.ts";
 import { Label } from "../contract/values.ts";
 import { ClaudeSettings } from "./claude/claude-settings.ts";
 
-/** What a worker does with tasks of one type. Exactly one way to do them. */
+/** Exactly one of `command` and `claude`. */
 const TypeConfig = z
   .strictObject({
-    /** A program and its arguments, without a shell. */
     command: z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096)).optional(),
-    /** Claude Code, and what it may do. */
     claude: ClaudeSettings.optional(),
-    /** Exit codes of the command after which the same again would fail again. */
     finalCodes: z.array(z.int().min(1).max(255)).max(100).optional(),
-    /** Works in this folder itself. Relative to the file that says so. */
+    /** Shared by all tasks; relative to the settings file. */
     folder: z.string().min(1).max(4_096).optional(),
-    /** Works in a worktree of this repository; without folder and repository of the one where the worker was started. */
+    /** Default: the repository where the worker was started. */
     repository: z.string().min(1).max(4_096).optional(),
-    /** What new worktrees begin from: a branch, a tag, a commit. */
     base: z
       .string()
       .regex(/^[^-\p{Cc}\s][^\p{Cc}\s]{0,199}$/u, "the name of a branch, a tag or a commit")
       .optional(),
-    /** false: a new worktree does not begin with the results of the tasks that its task depends on. */
     mergeInputs: z.boolean().optional(),
-    /** Where those contradict each other: fail names the files; pass hands them on with the marks of the conflict. */
+    /** Conflicting inputs: fail names the files; pass keeps the conflict markers. */
     onConflict: z.enum(["fail", "pass"]).optional(),
-    /** The name of a remote in the repository: finished branches go there, missing ones come from there. */
+    /** Remote for finished branches and missing commits. */
     remote: z
       .string()
       .regex(/^[A-Za-z0-9_][\w./-]{0,99}$/, "the name of a remote")
       .optional(),
-    /** Has to succeed on what a job has become before the job is done. A program and its arguments, without a shell. */
+    /** Must succeed before a job is done. */
     jobTests: z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096)).optional(),
   })
   .refine(
@@ -52,12 +47,9 @@ const TypeConfig = z
   );
 export type TypeConfig = z.infer<typeof TypeConfig>;
 
-/** The file that `shim worker --config` reads. */
 export const WorkerConfig = z.strictObject({
-  /** Tasks at a time. */
   concurrency: z.int().min(1).max(100).default(1),
   capabilities: z.array(Label).max(50).default([]),
-  /** What runs has so long to end by itself when the worker is asked to end, in ms. */
   drainMs: z.int().min(0).max(86_400_000).default(60_000),
   types: z
     .record(z.string(), TypeConfig)

@@ -6,34 +6,29 @@ import { gitInFolder, hasCommit } from "./work-git.ts";
 import { noMergedInputs, TaskFolderError, type MergedInputs } from "./task-folder.ts";
 
 export interface InputSettings {
-  /** false: new worktrees begin at the base alone. */
   readonly isMerged: boolean;
-  /** A conflict of the inputs is handed to whoever does the task; else the task fails with the files named. */
   readonly isConflictKept: boolean;
-  /** A remote of the repository to which finished work goes, and from which missing commits come; null: none. */
   readonly remote: string | null;
 }
 
 export interface InputDeps {
   readonly env: NodeJS.ProcessEnv;
-  /** Epoch ms. */
   readonly now: () => number;
   readonly inputs: InputSettings;
 }
 
 export interface MergedStart {
-  /** The commit that a worktree begins from. */
   readonly commit: string;
   readonly merged: MergedInputs;
   readonly notes: readonly string[];
 }
 
 /**
- * [WK30] Where the worktree of a task begins: at `start`, with the commits of its inputs merged in the order in which it depends on them.
+ * [WK30] Merges the inputs in dependency order.
  *
  * @param folder a folder in the repository
  * @param repository the repository's own folder
- * @throws {TaskFolderError} [WK31] when they conflict and this is not handed on; [WK32] when a commit is not here
+ * @throws {TaskFolderError} [WK31] for a conflict; [WK32] for a missing commit
  */
 export async function startWithInputs(
   deps: InputDeps,
@@ -111,7 +106,6 @@ async function fetchMissing(git: Git, remote: string | null, task: number, works
   throw new TaskFolderError(`inputs of task ${task}: ${text}`, true);
 }
 
-/** @returns why the commit is not here */
 async function fetchWork(git: Git, remote: string | null, work: InputWork): Promise<string | null> {
   const { task, branch, commit, machine } = work;
   const origin = machine === null ? "" : ` of machine ${machine}`;

@@ -24,10 +24,8 @@ export interface WorktreeDeps extends InputDeps {
   readonly machine: string;
 }
 
-/** Files that the result of a task names one by one; it has a bound of its own. */
 const maxLeftOutNamed = 20;
 
-/** The worktree of one task. [WK11] [WK12] */
 export class Worktree implements TaskFolder {
   readonly folder: string;
   readonly isContinued: boolean;
@@ -37,10 +35,8 @@ export class Worktree implements TaskFolder {
   readonly #task: ClaimedTask;
   readonly #record: WorkRecord;
   #commit: string;
-  /** Of the job that the task stands for; null: its branch bears the task's name. */
   #jobBranch: string | null = null;
 
-  /** @param recordFolder the folder that holds the worktree and its record, which is this process's own */
   constructor(
     deps: WorktreeDeps,
     recordFolder: string,
@@ -106,7 +102,7 @@ export class Worktree implements TaskFolder {
     return { work: { ...work, branch }, note: await this.#push(git, branch, work.commit) };
   }
 
-  /** [WK33] Its result counts all the same: the commit is on this machine. @returns why it is nowhere else */
+  /** [WK33] The result counts even if this fails. @returns the reason */
   async #push(git: Git, branch: string, commit: string): Promise<string | null> {
     const { remote } = this.#deps.inputs;
     if (remote === null) return null;
@@ -124,7 +120,7 @@ export class Worktree implements TaskFolder {
     return isOpen ? null : this.#removeWorktree();
   }
 
-  /** [WK13] Git itself refuses where something is not committed. */
+  /** [WK13] Git refuses if something is not committed. */
   async #removeWorktree(): Promise<string | null> {
     const repository = gitInFolder(this.#deps.env, this.#record.repository);
     const { branch, base } = this.#record;
@@ -136,7 +132,7 @@ export class Worktree implements TaskFolder {
       if (!(error instanceof GitError)) throw error;
       return `its worktree stays, since not all in it is committed, or it is no worktree any more: ${this.folder} (${messageOf(error)})`;
     }
-    // Of a branch with nothing on it, and of one that is the job's, nobody needs the name.
+    // A branch without commits, or replaced by the job's, is not needed.
     const isBranchUnneeded = this.#commit === base || this.#jobBranch !== null;
     if (isBranchUnneeded) await run(repository, ["update-ref", "-d", `refs/heads/${branch}`, this.#commit]);
     removeRecord(this.#recordFolder);

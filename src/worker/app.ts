@@ -26,7 +26,6 @@ import * as tokens from "./tokens.ts";
 
 const base = "/v1/workspaces/:workspace";
 
-/** The edge entry: who asks, what, and whether it can be meant; then the workspace's object answers. */
 export const app = new Hono<AppBindings>();
 
 app.onError((error, context) => {
@@ -53,7 +52,6 @@ for (const [name, operation] of Object.entries<Operation>(operations)) {
   app.on(operation.method, `${base}${operation.path}`, limitBody(operation), (context) => serve(context, name));
 }
 
-/** [WO3] */
 function limitBody({
   maxBodyBytes: maxSize = defaultMaxBodyBytes,
 }: Pick<Operation, "maxBodyBytes"> = {}): MiddlewareHandler {
@@ -61,7 +59,7 @@ function limitBody({
   return bodyLimit({ maxSize, onError: () => errorResponse(tooLarge) });
 }
 
-/** [QU7] Who has the deployment's admin secret is told besides what nobody could read of its queues. */
+/** [QU7] Deployment admins also get the quarantined queue messages. */
 async function health(context: AppContext): Promise<Response> {
   const versions = { protocol: protocolVersion, oldestProtocol: oldestProtocolVersion };
   if (context.req.header("authorization") === undefined) return Response.json(versions);
@@ -70,7 +68,7 @@ async function health(context: AppContext): Promise<Response> {
   return admin.error.code === "unauthenticated" ? Response.json(versions) : errorResponse(admin.error);
 }
 
-/** An object that is overloaded must not be asked again at once (Cloudflare, Durable Objects error handling). */
+/** An overloaded object must not be retried at once (Durable Objects error handling). */
 function toRefusal(error: unknown): Refusal {
   const isOverloaded =
     typeof error === "object" && error !== null && "overloaded" in error && error.overloaded === true;
@@ -79,7 +77,7 @@ function toRefusal(error: unknown): Refusal {
     : { code: "internal", message: "the coordinator failed", retryAfterMs: 1_000 };
 }
 
-/** [WO1] [WO10] Only the holder of the deployment's admin secret makes a workspace. */
+/** [WO1] Only for the holder of the deployment's admin secret. */
 async function createWorkspace(context: AppContext): Promise<Response> {
   const admin = await requireDeploymentAdmin(context);
   if (!admin.ok) return errorResponse(admin.error);
@@ -128,7 +126,7 @@ async function createToken(
   const hash = await tokens.hashOf(token);
   const added = parseResult<AddedToken>(await stub.addToken(credentials, { ...claims, hash }, { requestId, ttlMs }));
   if (!added.ok) return errorResponse(added.error);
-  // [RQ6] Of a repeat it is the first one's.
+  // [RQ6] A repeat answers with the id and expiry of the first request.
   const { id, expiresAt } = added.value;
   const isNew = id === claims.id;
   return Response.json({ id, token: isNew ? token : await tokens.make(secret, { ...claims, id, expiresAt }, random) });
@@ -157,16 +155,14 @@ function checkConnect(context: AppContext, chat: string | undefined): Refusal | 
   if (context.req.header("upgrade")?.toLowerCase() !== "websocket") {
     return { code: "bad_input", message: "connect is for WebSockets" };
   }
-  // A page in a browser sends its origin with a socket, and the rules of CORS do not hold for it.
+  // CORS does not apply to sockets.
   if (context.req.header("origin") !== undefined)
     return { code: "forbidden", message: "sockets are not open to pages" };
   const isId = chat === undefined || Id.safeParse(chat).success;
   return isId ? null : { code: "bad_input", message: "chat: not an id" };
 }
 
-/** What an object has answered, as text of a Result. */
 function parseResult<Value extends object>(text: string): Result<Value, Refusal> {
-  // Written by the object's own text().
   return JSON.parse(text) as Result<Value, Refusal>;
 }
 

@@ -17,14 +17,13 @@ export interface AppBindings {
 }
 export type AppContext = Context<AppBindings>;
 
-/** Who asks, and the object that answers. */
 export interface Caller {
   readonly workspace: string;
   readonly stub: DurableObjectStub<ChatCoordinator>;
   readonly credentials: Credentials;
 }
 
-/** [WO2] A token that the worker has not signed, or for another workspace, never reaches an object. */
+/** [WO2] Keeps tokens that are unsigned or for another workspace away from the object. */
 export async function authenticate(context: AppContext): Promise<Result<Caller, Refusal>> {
   if (!isProtocolSupported(context)) {
     const served = `${oldestProtocolVersion} to ${protocolVersion}`;
@@ -54,16 +53,13 @@ function checkClaims({ expiresAt, workspace }: tokens.Claims, requested: string 
   return workspace === requested ? null : { code: "forbidden", message: `this token is for workspace ${workspace}` };
 }
 
-/** Per location and only roughly counted: it sheds floods, and is no quota. */
+/** Approximate and per location: sheds floods, and is no quota. */
 async function checkRateLimit({ env }: AppContext, key: string): Promise<Refusal | null> {
   if (!(await isOverLimit(env.RATE_LIMITER, key))) return null;
   return { code: "rate_limited", message: "too many requests", retryAfterMs: 10_000 };
 }
 
-/**
- * [WO12] Only failures are counted, and only they are refused: what has a valid token or secret passes, whatever else comes from its
- * address. Behind NAT, and on loopback, many callers share one.
- */
+/** [WO12] Counts only failures: callers behind NAT or on loopback share an address. */
 async function failedAuthentication({ env, req }: AppContext): Promise<Refusal> {
   const key = clientKey(env.SHIM_LOCAL !== undefined, req.header("cf-connecting-ip"));
   if (key === null || !(await isOverLimit(env.AUTH_FAILURE_LIMITER, key))) return unauthenticated;
@@ -75,12 +71,12 @@ async function isOverLimit(limiter: RateLimit | undefined, key: string): Promise
   return limiter !== undefined && !(await limiter.limit({ key })).success;
 }
 
-/** [WO11] [WO12] Whether the caller has the secret of the whole deployment; refused where it has not, or where that secret is too weak. */
+/** [WO11] Refuses where the deployment's secret is too weak. */
 export async function requireDeploymentAdmin(context: AppContext): Promise<Result<void, Refusal>> {
   const { SHIM_ADMIN_SECRET: secret, SHIM_SIGNING_SECRET: signing } = context.env;
   const given = readBearerToken(context);
   if (!secret || given === null || !(await tokens.isSameSecret(given, secret))) {
-    // A token that this deployment has signed is no guess.
+    // A token signed by this deployment is no guess.
     const isToken = given !== null && signing && (await tokens.read(signing, given)) !== null;
     return err(isToken ? unauthenticated : await failedAuthentication(context));
   }
@@ -88,7 +84,6 @@ export async function requireDeploymentAdmin(context: AppContext): Promise<Resul
   return problem ? err(misconfigured(problem)) : ok(undefined);
 }
 
-/** [WO11] */
 function misconfigured(problem: string): Refusal {
   logProblem("the deployment is not set up", { problem });
   const remedy = "set another value: `wrangler secret put`, or .dev.vars on this machine";
@@ -99,7 +94,6 @@ export function coordinatorOf(context: AppContext, workspace: string): DurableOb
   return context.env.COORDINATOR.getByName(workspace);
 }
 
-/** The one of the deployment. */
 export function quarantineOf({ QUARANTINE }: Pick<Env, "QUARANTINE">): DurableObjectStub<QueueQuarantine> {
   return QUARANTINE.getByName("messages");
 }

@@ -1,15 +1,10 @@
-/**
- * The key under which failures of one client are counted; null: nobody knows where the request comes from. Cloudflare overwrites what a client
- * has sent in the header. The local runtime does not, so there all callers count as one.
- *
- * @param address as `cf-connecting-ip` says
- */
+/** One key for all callers of the local runtime, where a client can choose its address. */
 export function clientKey(isLocal: boolean, address: string | undefined): string | null {
   if (isLocal) return "local";
   return address === undefined ? null : networkOf(address);
 }
 
-/** Of IPv6 the /64 network, all of whose addresses one client may use (RFC 6177); an IPv4 address as it is. */
+/** Returns the /64 network of an IPv6 address, which one client may use as a whole (RFC 6177). */
 function networkOf(address: string): string {
   if (!address.includes(":")) return address;
   const [head = "", tail] = address.toLowerCase().split("::");

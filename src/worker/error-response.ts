@@ -1,6 +1,5 @@
 import { errorTable, toWire, type Refusal } from "../contract/errors.ts";
 
-/** The one shape of an error: `{"error": {code, message, retryable, retryAfterMs?, details?}}`. */
 export function errorResponse(refusal: Refusal): Response {
   const headers: Record<string, string> = refusal.retryAfterMs
     ? { "retry-after": String(Math.ceil(refusal.retryAfterMs / 1_000)) }

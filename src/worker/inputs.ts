@@ -12,7 +12,7 @@ interface Property {
   readonly type?: string;
 }
 
-/** [WI10] A query whose meaning is in doubt is refused: not UTF-8, or a parameter more than once. */
+/** [WI10] Refuses an ambiguous query: not UTF-8, or a repeated parameter. */
 export function parseQuery(url: string): Result<Readonly<Record<string, string>>, Refusal> {
   const query = new Map<string, string>();
   for (const part of new URL(url).search.slice(1).split("&").filter(Boolean)) {
@@ -40,7 +40,7 @@ export function readQuery(operation: Operation, url: string): Result<Record<stri
   return query.ok ? ok(coerceQuery(operation, query.value)) : query;
 }
 
-/** Input from a query string: numbers and booleans are told by the schema; what it does not know stays a text, and is refused by it. */
+/** Leaves unknown parameters as text, which the schema refuses. */
 function coerceQuery(operation: Operation, query: Readonly<Record<string, string>>): Record<string, unknown> {
   const { properties = {} } = z.toJSONSchema(operation.input, { io: "input" }) as {
     properties?: Record<string, Property>;
@@ -56,7 +56,6 @@ function coerceValue(text: string, type: string | undefined): unknown {
   return text;
 }
 
-/** The body as an object; no body stands for an empty one. */
 export async function readBody(context: AppContext): Promise<Result<Record<string, unknown>, Refusal>> {
   try {
     const bytes = await context.req.arrayBuffer();
@@ -72,11 +71,9 @@ export async function readBody(context: AppContext): Promise<Result<Record<strin
 
 export const NewWorkspace = z.strictObject({
   workspace: Workspace,
-  /** The same request again is answered with the same token. */
   requestId: Id.optional(),
 });
 
-/** What the worker itself answers; all else its object checks. */
 export function check<Output>(schema: z.ZodType<Output>, input: unknown): Result<Output, Refusal> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return ok(parsed.data);

@@ -5,7 +5,7 @@ import { operations } from "../contract/operations.ts";
 import { protocolVersion } from "../contract/protocol.ts";
 import { Json } from "../contract/values.ts";
 
-/** OpenAPI 3.1 of all that can be asked over HTTP, made from the table of operations. Pure. */
+/** OpenAPI 3.1 of the HTTP operations. Pure. */
 export function openApi(): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const [name, operation] of Object.entries(operations) as [string, Operation][]) {
@@ -55,7 +55,7 @@ interface Schema {
   readonly required?: readonly string[];
 }
 
-/** As a part of the document: the recursive Json, all that schemas define for themselves, stands among its components. */
+/** The recursive Json, which every schema defines, moves to the components. */
 function schemaOf(type: z.ZodType, io: "input" | "output"): Schema {
   const { $schema: _, $defs: __, ...schema } = z.toJSONSchema(type, { io });
   return withRefs(schema);

@@ -5,18 +5,15 @@ import type { Env } from "../durable/env.ts";
 import { logProblem } from "../durable/log-problem.ts";
 import { quarantineOf } from "./callers.ts";
 
-/** The consumer of the dispatch queue: a token makes its workspace look at its tasks. Retries and delays of tasks are the object's alone. */
-
-/** What a message says. Unknown fields are those of a newer program. */
 const Token = z.object({ workspace: Workspace });
 
 export const deadLetterQueue = "shim-dispatch-dead";
 
-/** An overloaded object must not be asked again at once (Cloudflare, Durable Objects error handling). */
+/** An overloaded object must not be retried at once (Durable Objects error handling). */
 const overloadedSeconds = 10;
 const failedSeconds = 2;
 
-/** [QU3] One call for each workspace of a batch; a message is acknowledged only when its object has answered. */
+/** [QU3] Acknowledges a message only after the object of its workspace has answered. */
 export async function consume(batch: MessageBatch, env: Env): Promise<void> {
   const groups = new Map<string, Message[]>();
   const unreadable: Message[] = [];
@@ -47,10 +44,7 @@ async function dispatchWorkspace(
   }
 }
 
-/**
- * [QU4] [QU7] What nobody can read goes no second time round: it is kept, and acknowledged then. As it names no workspace it is the whole
- * deployment's. Where it cannot be kept it comes again, as often as the queue allows.
- */
+/** [QU4] [QU7] Redelivered only if quarantining fails. */
 async function quarantine(env: Env, queue: string, messages: readonly Message[]): Promise<void> {
   if (messages.length === 0) return;
   const unreadable = messages.map(({ id, body }) => ({ id, queue, body: formatBody(body) }));
@@ -66,7 +60,7 @@ async function quarantine(env: Env, queue: string, messages: readonly Message[])
 
 const maxShownChars = 500;
 
-/** A message may hold what JSON has not: a circle, a bigint. */
+/** A body may hold what JSON cannot: a cycle, a bigint. */
 function formatBody(body: unknown): string {
   try {
     return (JSON.stringify(body) ?? String(body)).slice(0, maxShownChars);

@@ -3,18 +3,14 @@ import { Label } from "../contract/values.ts";
 import { Scope, Workspace, type Scope as ScopeName } from "../contract/workspaces.ts";
 import { uuidv7 } from "../shared/ids.ts";
 
-/**
- * Tokens: `shim_<payload>.<signature>`, both base64url; the payload names workspace, id, machine, scope and end, and the signature is
- * HMAC-SHA-256 with the worker's secret. So a forged one never reaches an object, and a made-up workspace name creates nothing.
- */
+/** Signed with HMAC-SHA-256, so forged tokens and made-up workspaces never reach an object. */
 const Payload = z.strictObject({
   w: Workspace,
   i: z.string().min(1).max(64),
   m: Label,
   s: Scope,
-  /** Epoch ms by the worker's clock; null: no end. */
+  /** Epoch ms by the worker's clock; null: does not expire. */
   e: z.number().nullable(),
-  /** Random, so that a token cannot be made from what a list shows. */
   n: z.string().min(16).max(64),
 });
 type Payload = z.infer<typeof Payload>;
@@ -28,7 +24,7 @@ export interface Claims {
 }
 
 const prefix = "shim_";
-/** Of the longest machine name, 200 signs of four bytes, it is about 1,400. */
+/** The longest machine name, 200 characters of four bytes, makes about 1,400. */
 const maxTokenChars = 2_000;
 
 export async function make(secret: string, claims: Claims, random: Uint8Array): Promise<string> {
@@ -45,17 +41,14 @@ export async function make(secret: string, claims: Claims, random: Uint8Array): 
   return `${prefix}${text}.${base64url(new Uint8Array(signature))}`;
 }
 
-/** What makes the tokens of one request random: the same request gives the same, and without the secret nobody can tell it. */
+/** Same for a repeated request, unpredictable without the secret. */
 export async function deriveRandom(secret: string, workspace: string, requestId: string): Promise<Uint8Array> {
-  // No token's payload has a blank in it, so this is the signature of none.
+  // No token payload contains a blank, so this is never a token's signature.
   const text = new TextEncoder().encode(`token of ${workspace} ${requestId}`);
   return new Uint8Array(await crypto.subtle.sign("HMAC", await keyOf(secret), text));
 }
 
-/**
- * [WO10] Id and random part of a workspace's first token, from the request that makes it: the same request gives the same token for ever, so
- * that nothing of it has to be kept. No request for another token has an id with a blank in it.
- */
+/** [WO10] Derives the first token from its request. No other request id contains a blank. */
 export async function deriveFirstToken(
   secret: string,
   workspace: string,
@@ -68,13 +61,12 @@ export async function deriveFirstToken(
   };
 }
 
-/** [WO2] What a token says, if the worker has signed it; null otherwise. Whether it was revoked, only its workspace knows. */
+/** [WO2] Answers null unless the worker signed it. Only the workspace knows revoked tokens. */
 export async function read(secret: string, token: string): Promise<Claims | null> {
   const [text = "", signature = "", ...rest] = token.startsWith(prefix) ? token.slice(prefix.length).split(".") : [];
   if (token.length > maxTokenChars || rest.length > 0) return null;
   const bytes = fromBase64url(signature);
   if (!bytes) return null;
-  // Compares in constant time.
   const isSigned = await crypto.subtle.verify("HMAC", await keyOf(secret), bytes, new TextEncoder().encode(text));
   return isSigned ? claimsOf(text) : null;
 }
@@ -88,7 +80,7 @@ function claimsOf(text: string): Claims | null {
   return { workspace, id, machine, scope, expiresAt };
 }
 
-/** What is stored of it. SHA-256, hex: the token has 128 random bits and more, so no salt is needed. */
+/** SHA-256, hex. No salt is needed: a token has at least 128 random bits. */
 export async function hashOf(token: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -99,7 +91,7 @@ function keyOf(secret: string): Promise<CryptoKey> {
   return crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, ["sign", "verify"]);
 }
 
-/** Whether two secrets are the same, in a time that does not depend on where they differ. */
+/** Constant-time comparison. */
 export async function isSameSecret(one: string, other: string): Promise<boolean> {
   const [a, b] = await Promise.all([hashOf(one), hashOf(other)]);
   let difference = 0;

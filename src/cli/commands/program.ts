@@ -45,12 +45,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or ambiguous, 3 not found, 78 unusab
 SHIM_HOME moves the place of everything stored; NO_COLOR switches colours off; SHIM_DEBUG=1 shows where an error came from.
 `;
 
-/**
- * `shim`: runs one command to its end.
- *
- * @param argv without node and script
- * @returns the exit code, see `exitCodes`
- */
+/** @param argv without node and script @returns the exit code, see `exitCodes` */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   let cli: Cli;
   try {
@@ -75,7 +70,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   return cli.exitCode;
 }
 
-/** Help and version come as errors too. */
+/** Help and version arrive as errors too. */
 function finish(cli: Cli, error: CommanderError, complaint: string, isJson: boolean): void {
   if (error.exitCode === 0) return;
   const message = complaint.trim().replace(/^error: /, "") || error.message;
@@ -93,7 +88,6 @@ function keepCloseSuggestions(message: string): string {
   });
 }
 
-/** All commands. @param complain gets what is wrong with a command line */
 export function build(cli: Cli, complain: (text: string) => void): Command {
   const { io } = cli;
   const program = new Command("shim")
@@ -139,7 +133,6 @@ export function build(cli: Cli, complain: (text: string) => void): Command {
   return program;
 }
 
-/** Name and arguments; that there are options goes without saying. */
 function formatTerm(command: Command): string {
   const args = command.registeredArguments.map((one) => {
     const name = `${one.name()}${one.variadic ? "..." : ""}`;

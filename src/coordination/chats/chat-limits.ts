@@ -5,15 +5,12 @@ import * as meta from "../kernel/meta.ts";
 import * as tokens from "../workspace/tokens.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** How many chats a workspace, and one machine of it, may have. */
-
-/** Why a chat cannot be registered now. @param old its row, if it has one */
 export function checkRegistration(tx: Tx, old: ChatRow | null, machine: string): Refusal | null {
   if (old && old.status !== "offline") return null;
   return checkWorkspaceLimit(tx) ?? checkMachineShare(tx, machine) ?? (old ? null : checkOfflineLimit(tx, machine));
 }
 
-/** [CH12] Those that hold nothing are not watched: who of them is gone is noticed when its place is wanted. */
+/** [CH12] A chat that holds nothing is not watched; it expires when room is needed. */
 function checkWorkspaceLimit(tx: Tx): Refusal | null {
   const limit = tx.settings.maxConcurrentChats;
   if (meta.countLiveChats(tx.sql) < limit) return null;
@@ -31,11 +28,10 @@ function expireGoneChats(tx: Tx): void {
     liveness.goOfflineIfGone(tx, row);
 }
 
-/** [CH17] Where other machines have tokens, none takes all that they would need. */
+/** [CH17] Leaves room for the chats of other machines that have tokens. */
 function checkMachineShare(tx: Tx, machine: string): Refusal | null {
   const { maxConcurrentChats, machineChatShare } = tx.settings;
   const limit = Math.max(1, Math.floor(maxConcurrentChats * machineChatShare));
-  // Fewer live chats in all: none has more.
   if (meta.countLiveChats(tx.sql) < limit || !tokens.hasOtherMachine(tx, machine)) return null;
   if (countLive(tx, machine) < limit) return null;
   expireGoneChats(tx);
@@ -52,7 +48,7 @@ function countLive({ sql }: Tx, machine: string): number {
   return sql.all<{ n: number }>(query, machine)[0]?.n ?? 0;
 }
 
-/** [CH18] What is kept of a chat that has ended is kept for its time, so a machine that has too many waits. */
+/** [CH18] Offline chats are kept for their time, so a machine with too many must wait. */
 function checkOfflineLimit({ sql, now, settings }: Tx, machine: string): Refusal | null {
   const limit = settings.maxOfflineChatsPerMachine;
   const [row] = sql.all<{ n: number; next: number | null }>(

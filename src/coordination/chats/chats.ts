@@ -17,14 +17,9 @@ import { enqueueDispatch } from "../tasks/task-states.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 import * as unread from "../messages/unread.ts";
 
-/** The registry: who is there, how it is, and who is gone. */
-
 type Registered = OutputOf<"chats.register">;
 
-/**
- * [CH1] A reconnect of the same process continues the same chat; another process does when the old one is gone, in a new incarnation. [CH2] One
- * session is worked on by one living process.
- */
+/** [CH1] Reconnects the same process; another one gets a new incarnation. [CH2] One per session. */
 export function register(tx: Tx, actor: Actor, input: RegisterChat): Result<Registered, Refusal> {
   const old = chatRows.find(tx, input.chat);
   const rows = rowsOnSession(tx, input.session, old);
@@ -34,7 +29,7 @@ export function register(tx: Tx, actor: Actor, input: RegisterChat): Result<Regi
     chatLimits.checkRegistration(tx, old, input.machine);
   if (refused) return err(refused);
   const liveRow = old && chatRows.offlineReason(tx, old) === null ? old : null;
-  // Who is passed over as gone has to register again, whatever its connection tells later.
+  // A chat that is passed over as gone must register again, whatever its connection reports later.
   for (const row of rows) liveness.goOfflineIfGone(tx, row);
   const incarnation = incarnationOf(tx, input, old);
   upsert(tx, input, incarnation, liveRow);
@@ -50,20 +45,19 @@ export function register(tx: Tx, actor: Actor, input: RegisterChat): Result<Regi
   });
 }
 
-/** The chat's own row, and those of all chats on the session. */
 function rowsOnSession({ sql }: Tx, session: string, own: ChatRow | null): ChatRow[] {
   const rows = sql.all<ChatRow>("SELECT * FROM chats WHERE session = ?", session);
   return own ? [own, ...rows.filter(({ chat }) => chat !== own.chat)] : rows;
 }
 
-/** [CH19] After a restore above all that were lost: a process that was registered in what is lost cannot pass for another one. */
+/** [CH19] Exceeds every incarnation that a restore lost, so that two processes never share one. */
 function incarnationOf(tx: Tx, input: RegisterChat, old: ChatRow | null): number {
   if (old && isSameProcess(old, input)) return old.incarnation;
   const next = old ? old.incarnation + 1 : chatRows.firstIncarnation(tx);
   return Math.max(next, meta.numberFloor(tx) + 1);
 }
 
-/** Keys of processes are told apart within one machine only. */
+/** Process keys are unique within one machine only. */
 function isSameProcess(row: ChatRow, { process, machine }: RegisterChat): boolean {
   return row.process === process && row.machine === machine;
 }
@@ -74,7 +68,7 @@ function startIncarnation(tx: Tx, actor: Actor, chat: string, incarnation: numbe
   announceStatus(tx, chat, "idle", "registered", incarnation);
 }
 
-/** Another living process works as this chat, or on this session. */
+/** Refuses a chat or session that another living process works on. */
 function checkSessionFree(tx: Tx, input: RegisterChat, rows: readonly ChatRow[]): Refusal | null {
   const rival = rows.find((row) => !isSameProcess(row, input) && chatRows.offlineReason(tx, row) === null);
   if (!rival) return null;
@@ -86,7 +80,6 @@ function checkSessionFree(tx: Tx, input: RegisterChat, rows: readonly ChatRow[])
   };
 }
 
-/** @param liveRow the row of the same chat, while it lives: its status and its connection go on */
 function upsert(tx: Tx, input: RegisterChat, incarnation: number, liveRow: ChatRow | null): void {
   const old = liveRow ?? { status: "idle", reason: null, status_at: tx.now, is_connected: 0 };
   chatRows.write(
@@ -117,12 +110,11 @@ function upsert(tx: Tx, input: RegisterChat, incarnation: number, liveRow: ChatR
     input.capacity,
     JSON.stringify(input.metadata),
     input.taskTypes ? JSON.stringify(input.taskTypes) : null,
-    // [CH6] While it was offline it was looked at only when something of it ran out.
     tx.settings.chatTtlMs,
   );
 }
 
-/** [CH3] Unchanged, it writes no row while a connection tells that the chat lives. */
+/** [CH3] An unchanged heartbeat writes no row while a connection shows that the chat lives. */
 export function heartbeat(tx: Tx, input: Heartbeat): Result<OutputOf<"chats.heartbeat">, Refusal> {
   const actor = chatRows.requireLiveChat(tx, input.self);
   if (!actor.ok) return actor;
@@ -131,7 +123,7 @@ export function heartbeat(tx: Tx, input: Heartbeat): Result<OutputOf<"chats.hear
   if (status !== row.status) setStatus(tx, row, status, "said so");
   if ((input.taskCount ?? input.progress ?? input.health) !== undefined) storeReport(tx, row.chat, input);
   const { revision } = changes.currentTotals(tx);
-  // Not each sign of life is stored at once: the answer promises what is.
+  // Heartbeats are not all stored at once; the answer promises what is stored.
   const ttlMs = chatRows.lastSeen(tx, row) + tx.settings.chatTtlMs - tx.now;
   return ok({ status, ttlMs, revision, unread: unread.count(tx, row.chat) });
 }
@@ -158,7 +150,6 @@ function storeReport(tx: Tx, chat: string, { taskCount, progress, health }: Hear
   );
 }
 
-/** Shares of cpu and memory always move a little, and uptime always grows: only a step of a tenth is news. */
 function hasHealthChanged(old: string, next: string): boolean {
   if (old === next) return false;
   return roundHealth(old) !== roundHealth(next);
@@ -181,7 +172,6 @@ function setStatus(tx: Tx, row: LivenessRow, status: Chat["status"], reason: str
     row.chat,
   );
   announceStatus(tx, row.chat, status, reason, row.incarnation);
-  // [QU8] It is given tasks again.
   if (row.status === "stuck") enqueueDispatch(tx);
 }
 
@@ -192,7 +182,7 @@ export function get(tx: Tx, chat: string): Result<Chat, Refusal> {
 
 const pageSize = 200;
 
-/** [CH13] By id; judged at the time of the look. */
+/** [CH13] Sorted by id. */
 export function list(tx: Tx, { limit, cursor, ...filter }: ListChats): OutputOf<"chats.list"> {
   const found: { readonly row: ChatRow; readonly chat: Chat }[] = [];
   for (const row of behind(tx, cursor ?? "")) {
@@ -246,7 +236,7 @@ function toChat(tx: Tx, row: ChatRow): Chat {
   };
 }
 
-/** [CH9] The chat says itself that it is over; it may say so again. */
+/** [CH9] Repeatable end by the chat itself. */
 export function unregister(tx: Tx, { self }: { self: Self }): Result<{ released: number }, Refusal> {
   const found = chatRows.requireCurrentIncarnation(tx, self);
   return found.ok ? ok({ released: liveness.end(tx, found.value, "left") }) : found;
@@ -260,7 +250,7 @@ export function drain(tx: Tx, { chat, reason }: DrainChat): Result<{ status: Cha
   return ok({ status: "draining" });
 }
 
-/** [CH10] Who runs on the chat's machine can see whether its process is there; what it held is free at once. */
+/** [CH10] A process of the chat's machine can see its end; its leases are released at once. */
 export function attestDeath(tx: Tx, actor: Actor, input: AttestDeath): Result<OutputOf<"chats.attest-death">, Refusal> {
   const row = chatRows.find(tx, input.chat);
   if (!row) return err({ code: "unknown_chat", message: `there is no chat ${input.chat}` });

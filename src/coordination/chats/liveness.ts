@@ -13,23 +13,19 @@ import type { Tx } from "../kernel/tx.ts";
 import { newestExpiry } from "../messages/unread.ts";
 import * as waiters from "../leases/waiters.ts";
 
-/** Whether a chat is there: what hosts tell of connections, and the look at a chat whose time has come. */
-
-/** Offline rows are kept for a day, with their inbox, and longer while something in it may be read. */
+/** Retention of offline rows with their inbox; longer while a message there may be read. */
 const keepOfflineMs = 86_400_000;
 
-/** [CH9] [CH10] Its process is over, so nothing that it holds is trusted any more. @returns how many leases were freed */
+/** [CH9] [CH10] Returns the number of released leases; the ended process trusts none any more. */
 export function end(tx: Tx, row: LivenessRow, reason: "left" | "attested"): number {
   return row.status === "offline" ? leases.releaseAllOf(tx, row) : goOffline(tx, row, reason);
 }
 
-/** Goes offline if it is gone by now. */
 export function goOfflineIfGone(tx: Tx, row: LivenessRow): void {
   const offlineReason = chatRows.offlineReason(tx, row);
   if (offlineReason === "closed" || offlineReason === "timeout") goOffline(tx, row, offlineReason);
 }
 
-/** @returns how many leases were freed at once */
 export function goOffline(tx: Tx, row: LivenessRow, reason: OfflineReason): number {
   let released = 0;
   if (reason === "left" || reason === "attested") released = leases.releaseAllOf(tx, row);
@@ -52,7 +48,6 @@ export function goOffline(tx: Tx, row: LivenessRow, reason: OfflineReason): numb
   return released;
 }
 
-/** The host has a connection of this chat. */
 export function markConnected(tx: Tx, chat: string): void {
   chatRows.write(
     tx,
@@ -62,20 +57,16 @@ export function markConnected(tx: Tx, chat: string): void {
   );
 }
 
-/**
- * [CH4] A closed connection is forgiven for a while: a worker shortly, a chat with a user longer. Nothing happens while the chat has another.
- *
- * @param seenAt when the chat was last heard over the connection that was closed
- */
+/** [CH4] Starts a grace period, unless the chat has another connection. */
 export function markDisconnected(tx: Tx, chat: string, seenAt: number): void {
   const row = chatRows.find(tx, chat);
-  // Not of a connection that is known to be gone, such as that of an older process.
+  // Ignores a connection already known to be gone, such as that of an older process.
   if (!row || row.is_connected === 0 || tx.presence.lastSeen(chat) !== null) return;
   const { interactiveGraceMs, workerGraceMs } = tx.settings;
   startGrace(tx, row, seenAt, tx.now + (row.is_interactive === 1 ? interactiveGraceMs : workerGraceMs));
 }
 
-/** [CH5] Connections that are gone without a close, after a deploy or a crash of the host: all chats get the same long grace, once. */
+/** [CH5] Connections lost without a close (deploy, crash of the host) get one long grace period. */
 export function markLostConnections(tx: Tx, limit: number): void {
   const rows = tx.sql.all<ChatRow>("SELECT * FROM chats WHERE is_connected = 1 AND status <> 'offline'");
   const lost = rows.filter((row) => tx.presence.lastSeen(row.chat) === null);
@@ -103,7 +94,7 @@ export function listDue({ sql, now }: Tx, limit: number): string[] {
     .map(({ chat }) => chat);
 }
 
-/** [CH6] The look at one chat whose time has come: is it gone, has something of it run out, and when is the next look. */
+/** [CH6] Checks one due chat: whether it is gone, what has expired, when to check next. */
 export function checkChat(tx: Tx, chat: string): void {
   const found = chatRows.find(tx, chat);
   if (!found) return;
@@ -117,13 +108,12 @@ export function checkChat(tx: Tx, chat: string): void {
   chatRows.write(tx, "UPDATE chats SET due_at = ? WHERE chat = ?", next, chat);
 }
 
-/** [CH14] [MS13] The inbox is looked into once the day is over, and again when what was found there is over. */
+/** [CH14] [MS13] Checks the inbox after a day, and when its newest message has expired. */
 function keptUntil(tx: Tx, row: ChatRow): number {
   const dayOver = row.status_at + keepOfflineMs;
   return dayOver > tx.now ? dayOver : Math.max(dayOver, newestExpiry(tx, row.chat, dayOver));
 }
 
-/** A chat that holds nothing, waits for nothing and has no grace running needs no look. */
 function nextCheckAt(tx: Tx, row: ChatRow, lease: number | null, wait: number | null): number | null {
   const { at, reason } = chatRows.offlineAt(tx, row);
   const isWatched = reason === "closed" || lease !== null || wait !== null || taskRows.countHeld(tx, row.chat) > 0;
@@ -131,7 +121,6 @@ function nextCheckAt(tx: Tx, row: ChatRow, lease: number | null, wait: number | 
   return times.length === 0 ? null : Math.min(...times);
 }
 
-/** [CH14] */
 function deleteChat(tx: Tx, row: ChatRow): void {
   messages.deleteInbox(tx, row.chat);
   chatPerformance.deleteChat(tx, row.chat);

@@ -2,7 +2,7 @@ import type { AuditEntry, ListAudit } from "../../contract/workspaces.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Tx } from "./tx.ts";
 
-/** The log of what changed hands. Its numbers are the source of fencing tokens, so a grant costs one row for both. */
+/** Entry numbers serve as fencing tokens, so a grant costs one row for both. */
 
 export interface NewAuditEntry {
   readonly kind: string;
@@ -11,7 +11,6 @@ export interface NewAuditEntry {
   readonly detail?: Readonly<Record<string, string | number | boolean | null>>;
 }
 
-/** @returns its number: above all before it */
 export function append({ sql, now }: Pick<Tx, "sql" | "now">, { kind, subject, actor, detail }: NewAuditEntry): number {
   const [row] = sql.all<{ seq: number }>(
     "INSERT INTO audit (at, kind, subject, actor, detail) VALUES (?, ?, ?, ?, ?) RETURNING seq",
@@ -55,16 +54,15 @@ export function list({ sql, now }: Tx, { before, kind, limit }: ListAudit): { en
 
 const keepMs = 30 * 86_400_000;
 const keepRows = 20_000;
-/** How often, in entries, one that is appended removes those that are too many. */
 const pruneEvery = 256;
 
-/** When the oldest row has to go, by age or by number; none has to while it is the newest. */
+/** Due time of the oldest row, by age or number; never of the newest row. */
 export const dueAt = `
   SELECT min(at + ${keepMs}, ifnull((SELECT at FROM audit WHERE seq > oldest.seq + ${keepRows} ORDER BY seq LIMIT 1), at + ${keepMs}))
   FROM (SELECT seq, at FROM audit ORDER BY seq LIMIT 1) AS oldest
   WHERE seq < (SELECT max(seq) FROM audit)`;
 
-/** From the oldest on, never the newest row: its number must not come again. At most `limit` rows. */
+/** Oldest first, at most `limit` rows; never the newest, whose number must not recur. */
 export function prune(sql: Sql, now: number, limit: number): void {
   const rows = sql.all<{ seq: number; at: number }>("SELECT seq, at FROM audit ORDER BY seq LIMIT ?", limit);
   const [newest] = sql.all<{ seq: number }>("SELECT seq FROM audit ORDER BY seq DESC LIMIT 1");

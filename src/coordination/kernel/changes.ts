@@ -6,17 +6,15 @@ import type { Sql } from "../../shared/sql.ts";
 import * as meta from "./meta.ts";
 import { numbersPerEpoch, type Tx } from "./tx.ts";
 
-/** The ordered record that watches read: each row is a revision, and carries the running totals that limits are checked against. */
+/** Each row is a revision with the running totals that limits are checked against. */
 
 export interface NewChange {
   readonly key: string;
   readonly op: Change["op"];
-  /** JSON text. */
   readonly value?: string | null;
   readonly by?: string | null;
-  /** Changes of one update have the first one's revision as group. */
   readonly group?: number | null;
-  /** By how much the number and the size of all keys change. */
+  /** Growth of the number and size of all keys. */
   readonly keys?: number;
   readonly chars?: number;
 }
@@ -25,7 +23,6 @@ export interface Totals {
   readonly revision: number;
   readonly keys: number;
   readonly chars: number;
-  /** Characters of the keys and values of all changes so far, kept or not. */
   readonly written: number;
 }
 
@@ -41,12 +38,11 @@ export function currentTotals({ sql, memory }: Tx): Totals {
   return (memory.totals ??= readTotals(sql));
 }
 
-/** [SV9] No revision comes twice: after a restore the raised epoch puts the next one above all that were lost. */
+/** [SV9] Exceeds every lost revision after a restore, by the raised epoch. */
 export function nextRevision(tx: Tx, { revision }: Totals): number {
   return Math.max(revision, tx.epoch * numbersPerEpoch) + 1;
 }
 
-/** @param before the totals, where they are known @returns those after it */
 export function append(tx: Tx, change: NewChange, before = currentTotals(tx)): Totals {
   const { key, op, value = null, by = null } = change;
   const after = totalsAfter(tx, before, change);
@@ -80,14 +76,14 @@ function totalsAfter(tx: Tx, before: Totals, { key, value, keys = 0, chars = 0 }
   };
 }
 
-/** Something of the coordinator's own that can be watched: `$chat/<chat>`, `$leader/<name>`, `$file/<project>/<path>`. */
+/** Announces `$chat/<chat>`, `$leader/<name>` or `$file/<project>/<path>`. */
 export function announce(tx: Tx, key: string, value: object | null): void {
   append(tx, { key, op: value ? "set" : "delete", value: value && JSON.stringify(value) });
 }
 
 const floorKey = "changes_floor";
 
-/** The newest revision that is not kept any more: a watch from there on misses nothing. 0: all are kept. */
+/** Newest deleted revision: a watch from there on misses nothing. 0: none was deleted. */
 export function compactionFloor(sql: Sql): number {
   return Number(meta.read(sql, floorKey) ?? 0);
 }
@@ -98,18 +94,17 @@ interface ChangeRow {
   readonly key: string;
   readonly op: Change["op"];
   readonly by_chat: string | null;
-  /** Of the value, in bytes: only values that are told are read. */
+  /** Bytes of the value; only values that are sent are read. */
   readonly size: number;
 }
 
-/** Looked at for one answer, so that a prefix which nothing fits stays cheap. */
+/** Limit for one answer, so that a prefix without matches stays cheap. */
 const maxScannedRows = 2_000;
-/** Of the values in one answer that has more than one group. */
 const maxPageBytes = 1_000_000;
 
 /**
- * [SV2] Ordered, without gap or duplicate; [SV3] changes of one update stand in one answer. [SV4] Below the floor, and from a revision that is
- * not one of this workspace's past (after a restore), it is refused as compacted.
+ * [SV2] No gap or duplicate; [SV3] an update is never split. [SV4] Refused as compacted below the
+ * floor or for a revision outside this workspace's past (after a restore).
  */
 export function pull(sql: Sql, { prefix, after, limit }: PullChanges): Result<OutputOf<"state.changes">, Refusal> {
   const lowest = compactionFloor(sql);
@@ -124,12 +119,11 @@ export function pull(sql: Sql, { prefix, after, limit }: PullChanges): Result<Ou
   return ok(new ChangeBatch(sql, after).pull({ prefix, after, limit }));
 }
 
-/** What is newer than a revision; null: below the floor, or not of this workspace's past. */
+/** Returns null below the floor or outside this workspace's past. */
 export function readAfter(sql: Sql, after: number): ChangeBatch | null {
   return isKnownRevision(sql, after, compactionFloor(sql)) ? new ChangeBatch(sql, after) : null;
 }
 
-/** Changes after a revision, whole groups, read once for any number of readers. */
 export class ChangeBatch {
   readonly #sql: Sql;
   readonly #after: number;
@@ -147,17 +141,15 @@ export class ChangeBatch {
       after,
       maxScannedRows,
     );
-    // The last group may go on behind the rows that were read.
+    // The last group may continue after the rows that were read.
     const last = rows.length === maxScannedRows ? rows.findIndex(({ grp }) => grp === rows.at(-1)?.grp) : 0;
     this.#rows = last > 0 ? rows.slice(0, last) : rows;
   }
 
-  /** Up to where they were read. */
   get revision(): number {
     return this.#rows.at(-1)?.revision ?? this.#after;
   }
 
-  /** Whether there are any after this revision, of all that follow it. */
   covers(after: number): boolean {
     return after >= this.#after && after < this.revision;
   }
@@ -166,7 +158,6 @@ export class ChangeBatch {
     return !this.#rows.some(({ revision, key }) => revision > after && key.startsWith(prefix));
   }
 
-  /** As {@link pull}, from a revision that is covered. */
   pull({ prefix, after, limit }: PullChanges): OutputOf<"state.changes"> {
     const rows = this.#rows.filter(({ revision }) => revision > after);
     const page = wholeGroups(rows, prefix, limit);
@@ -185,7 +176,6 @@ export class ChangeBatch {
   }
 }
 
-/** Between two epochs lie those that a restore has undone. */
 function isKnownRevision(sql: Sql, revision: number, lowest: number): boolean {
   return revision === lowest || sql.all("SELECT 1 FROM changes WHERE revision = ?", revision).length > 0;
 }
@@ -196,7 +186,7 @@ function describeCompacted(after: number, lowest: number, newest: number): strin
   return `revision ${after} was never given out here, or was lost with a restore (the newest is ${newest})`;
 }
 
-/** As many groups as fit, at least one: a group is never cut. [SV17] */
+/** [SV17] Whole groups, at least one. */
 function wholeGroups(
   rows: readonly ChangeRow[],
   prefix: string,
@@ -215,15 +205,14 @@ function wholeGroups(
   return { rows: pageRows, revision };
 }
 
-/** Of the newest epoch; those of an older one go by their age. */
 const keepRows = 100_000;
 
-/** Behind a raised epoch lies a gap in the numbers: what is before it is no surplus. */
+/** A raised epoch leaves a gap in the numbers, which is no excess of rows. */
 function isSameEpoch(one: number, other: number): boolean {
   return Math.floor(one / numbersPerEpoch) === Math.floor(other / numbersPerEpoch);
 }
 
-/** When the oldest group has to go, by age (`keepMs`: ?) or by number; none has to while it is the newest. */
+/** Due time of the oldest group, by age (`keepMs`: ?) or number; never of the newest. */
 export const dueAt = `
   SELECT min(at + keep, ifnull(
     (SELECT at FROM changes
@@ -234,12 +223,10 @@ export const dueAt = `
     (SELECT ? AS keep)
   WHERE oldest.grp < newest.grp`;
 
-/** How often, in changes, a write looks whether there are too many: by number, or by their characters. */
 const compactEvery = 256;
-/** Rows that one write removes at most: far more than come between two looks. */
 const maxCompactedRows = 10_000;
 
-/** [SV18] What is too much goes with the write that makes it so; only what is too old waits for the alarm. */
+/** [SV18] Excess is deleted by the write that causes it; only age waits for the alarm. */
 function compact(tx: Tx, { revision, written }: Totals): void {
   const [oldest] = tx.sql.all<AgedRow>(`${agedRowsSql} LIMIT 1`);
   if (oldest && isExcess(tx, oldest, { revision, written })) prune(tx, maxCompactedRows);
@@ -253,13 +240,13 @@ interface AgedRow {
 
 const agedRowsSql = "SELECT at, grp, written_chars AS written FROM changes ORDER BY revision";
 
-/** Those behind it are already as many as are kept. */
+/** Later changes alone reach the limit. */
 function isExcess({ settings }: Tx, { grp, written }: AgedRow, newest: Pick<Totals, "revision" | "written">): boolean {
   const isTooMany = isSameEpoch(grp, newest.revision) && grp < newest.revision - keepRows;
   return isTooMany || newest.written - written >= settings.maxChangeChars;
 }
 
-/** [SV5] Compaction: by age, number and characters, from the oldest on, whole groups only, never the newest. At most about `limit` rows. */
+/** [SV5] Oldest first, whole groups, never the newest; about `limit` rows. */
 export function prune(tx: Tx, limit: number): void {
   const { sql, now, settings } = tx;
   const newest = readTotals(sql);
@@ -273,7 +260,6 @@ export function prune(tx: Tx, limit: number): void {
   meta.write(sql, floorKey, String(last.revision));
 }
 
-/** Where the group behind this one begins; behind the newest one: where that begins. */
 function nextGroup(sql: Sql, group: number): number {
   const query = "SELECT revision FROM changes WHERE revision > ? AND grp > ? ORDER BY revision LIMIT 1";
   return sql.all<{ revision: number }>(query, group, group)[0]?.revision ?? group;

@@ -7,18 +7,13 @@ import * as changes from "./changes.ts";
 import * as meta from "./meta.ts";
 import type { Actor, Tx } from "./tx.ts";
 
-/** The rows of chats, and the judgement whether one lives: what leases, elections and messages need to know of them. */
-
-/** What tells whether a chat lives: all that most operations need of it, and a third of the cost of the whole row. */
 export interface LivenessRow {
   readonly chat: string;
   readonly incarnation: number;
   readonly machine: string;
   readonly status: ChatStatus;
-  /** As stored; a connection may know a later one. */
   readonly last_seen_at: number;
   readonly is_connected: number;
-  /** After its connection was lost: when it counts as gone. */
   readonly grace_until: number | null;
   readonly due_at: number | null;
 }
@@ -54,7 +49,7 @@ export function findLiveness({ sql, memory }: Pick<Tx, "sql" | "memory">, chat: 
   return row ?? null;
 }
 
-/** Every statement that changes rows of chats: nothing that was read of them before holds. */
+/** Every write to chats goes through here, because it invalidates the rows in memory. */
 export function write({ sql, memory }: Pick<Tx, "sql" | "memory">, query: string, ...values: SqlValue[]): number {
   memory?.livenessRows.clear();
   return sql.run(query, ...values);
@@ -64,34 +59,30 @@ export function healthOf(row: ChatRow): Health {
   return JSON.parse(row.health) as Health;
 }
 
-/** By the connection where there is one, and by what is stored. [CH5] One that is lost may have told of life up to now. */
 export function lastSeen({ presence, now }: Tx, row: LivenessRow): number {
   const connectionSeenAt = presence.lastSeen(row.chat);
   if (connectionSeenAt === null && row.is_connected === 1) return now;
   return Math.max(row.last_seen_at, connectionSeenAt ?? 0);
 }
 
-/** When it counts as gone if nothing more is heard of it. [CH4] [CH6] */
 export function offlineAt(tx: Tx, row: LivenessRow): { readonly at: number; readonly reason: "closed" | "timeout" } {
   const isConnected = tx.presence.lastSeen(row.chat) !== null;
   if (!isConnected && row.grace_until !== null) return { at: row.grace_until, reason: "closed" };
   return { at: lastSeen(tx, row) + tx.settings.chatTtlMs, reason: "timeout" };
 }
 
-/** Why it is gone by now, whether or not a sweep has seen it; null while it lives. */
 export function offlineReason(tx: Tx, row: LivenessRow): "offline" | "closed" | "timeout" | null {
   if (row.status === "offline") return "offline";
   const { at, reason } = offlineAt(tx, row);
   return at <= tx.now ? reason : null;
 }
 
-/** [CH11] [CH15] A token is for the chats of its machine, an admin's for all. */
+/** [CH11] [CH15] A token is valid for its machine's chats, an admin's for all. */
 export function checkMachine({ isAdmin, machine }: Actor, ownerMachine: string): Refusal | null {
   if (isAdmin || machine === ownerMachine) return null;
   return { code: "forbidden", message: `this token is for machine ${machine}, not ${ownerMachine}` };
 }
 
-/** The chat that is meant, if this is its present incarnation, gone or not. */
 export function requireCurrentIncarnation(tx: Tx, self: Self): Result<LivenessRow, Refusal> {
   const row = findLiveness(tx, self.chat);
   if (!row) return err({ code: "unknown_chat", message: `chat ${self.chat} is not registered; register it` });
@@ -106,7 +97,6 @@ export function requireCurrentIncarnation(tx: Tx, self: Self): Result<LivenessRo
   return ok(row);
 }
 
-/** The acting chat, if it may act: registered, in this incarnation, and not gone. */
 export function requireLiveChat(tx: Tx, self: Self): Result<LivenessRow, Refusal> {
   const found = requireCurrentIncarnation(tx, self);
   if (!found.ok) return found;
@@ -116,22 +106,21 @@ export function requireLiveChat(tx: Tx, self: Self): Result<LivenessRow, Refusal
   return ok(recordActivity(tx, found.value));
 }
 
-/** [CH3] Acting is a sign of life; without a connection it is stored, a few times in each ttl. [CH4] It ends a grace. */
+/** [CH3] Any action counts as life, stored a few times per ttl. [CH4] Ends a grace period. */
 function recordActivity(tx: Tx, row: LivenessRow): LivenessRow {
-  // A connection that is open may be silent: then what comes another way is what keeps the chat alive.
+  // An open connection may be silent; then activity over another channel keeps the chat alive.
   const share = tx.presence.lastSeen(row.chat) === null ? 3 : 2;
   if (row.grace_until === null && tx.now - lastSeen(tx, row) < tx.settings.chatTtlMs / share) return row;
   write(tx, "UPDATE chats SET last_seen_at = ?, grace_until = NULL WHERE chat = ?", tx.now, row.chat);
   return { ...row, last_seen_at: tx.now, grace_until: null };
 }
 
-/** The chat is looked at no later than `at`; never moves it to a later time. */
 export function scheduleCheck(tx: Tx, row: LivenessRow, at: number): void {
   if (row.due_at !== null && row.due_at <= at) return;
   write(tx, "UPDATE chats SET due_at = ? WHERE chat = ? AND (due_at IS NULL OR due_at > ?)", at, row.chat, at);
 }
 
-/** [CH6] Whoever has a task is watched. [PL12] When it was given one is kept, for whom the next one goes to. */
+/** [CH6] A chat with a task is watched. [PL12] The last assignment ranks it for the next. */
 export function recordAssignment(tx: Tx, row: LivenessRow): void {
   const at = lastSeen(tx, row) + tx.settings.chatTtlMs;
   const dueAt = row.due_at === null ? at : Math.min(row.due_at, at);
@@ -140,7 +129,7 @@ export function recordAssignment(tx: Tx, row: LivenessRow): void {
 
 const floorKey = "incarnation_floor";
 
-/** [CH14] Of a chat without a row: above those of all that were removed. */
+/** [CH14] First incarnation of a chat without a row: above those of all deleted chats. */
 export function firstIncarnation({ sql }: Tx): number {
   return Number(meta.read(sql, floorKey) ?? 0) + 1;
 }
@@ -150,7 +139,7 @@ export function remove(tx: Tx, { chat, incarnation }: LivenessRow): void {
   if (incarnation >= firstIncarnation(tx)) meta.write(tx.sql, floorKey, String(incarnation));
 }
 
-/** [CH8] Each change of a status, with its reason, is a change that can be watched. */
+/** [CH8] */
 export function announceStatus(tx: Tx, chat: string, status: ChatStatus, reason: string, incarnation: number): void {
   changes.announce(tx, `$chat/${chat}`, { status, reason, incarnation });
 }

@@ -3,24 +3,21 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Tx } from "./tx.ts";
 
-/** Results of requests that were given an id, so that the same request again changes nothing more. Only successes are kept. */
+/** Results by request id, so that a repeat changes nothing. Only successes are stored. */
 
 const keepMs = 86_400_000;
 
 export interface IdempotentRequest {
   readonly operation: string;
-  /** The chat that asks; absent: its machine itself. */
   readonly by?: string | undefined;
   readonly requestId: string | undefined;
   readonly input: object;
 }
 
 /**
- * [RQ1] The same id with the same request returns the first result; [RQ2] with another request it is refused. [RQ5] Whatever an operation says of
- * who asks, ids belong to the machine of the token.
- *
- * @param hasChanged whether there is anything to remember: what has changed nothing is done anew when it comes again [RQ3]
- * @returns `throttled` where the machine has as many ids as are remembered of one [RQ7]
+ * [RQ1] Returns the first result; [RQ2] refuses another request. [RQ5] Ids are the machine's.
+ * @param hasChanged whether to store the result: requests without effect run again [RQ3]
+ * @returns `throttled` when the machine has the maximum number of stored ids [RQ7]
  */
 export function once<T extends object>(
   tx: Tx,
@@ -35,7 +32,6 @@ export function once<T extends object>(
   const key = keyOf(request, machine, requestId);
   const stored = findStored(tx, [key, oldKeyOf(request, machine, requestId)]);
   if (stored) {
-    // It is the answer to the same operation.
     const value = JSON.parse(stored.result) as T;
     return { result: stored.request === requestDigest ? ok(value) : err(keyReused(requestId)), isRepeat: true };
   }
@@ -74,18 +70,17 @@ function store({ sql, now }: Tx, last: StoredEntry | null, { key, machine, reque
   );
 }
 
-/** No name of a machine or a chat has a line break in it, so no two requests have one key. */
+/** Names of machines and chats have no line break, so keys are unique. */
 function keyOf({ operation, by = "" }: IdempotentRequest, machine: string, requestId: string): string {
   return `${operation} ${machine}\n${by} ${requestId}`;
 }
 
-/** Under which a program before migration 6 has stored it; a day after that nothing has such a key. */
+/** Key stored by a program before migration 6; unused a day after the migration. */
 function oldKeyOf({ operation, by }: IdempotentRequest, machine: string, requestId: string): string {
   const isOfState = operation.startsWith("state.");
   return `${operation} ${by ?? (isOfState ? "" : machine)} ${requestId}`;
 }
 
-/** The first or the last that is remembered of a machine. */
 interface StoredEntry {
   readonly nth: number;
   readonly chars: number;
@@ -117,14 +112,13 @@ function findStored({ sql, now }: Tx, keys: readonly [string, string]): StoredRe
   return sql.all<StoredResult>(query, ...keys, now)[0] ?? null;
 }
 
-/** [RQ7] What is remembered goes in the order in which it came, so its first and its last row tell how much there is. */
+/** [RQ7] Entries are deleted in their order, so the first and last row give the count. */
 function checkLimits(tx: Tx, machine: string, first: StoredEntry | null, last: StoredEntry | null): Refusal | null {
   if (!first || !last) return null;
   const { maxRequestIdsPerMachine: maxIds, maxRequestCharsPerMachine: maxChars } = tx.settings;
   const ids = last.nth - first.nth + 1;
   if (ids < maxIds && last.chars - first.chars < maxChars) return null;
   if (first.until <= tx.now) {
-    // A machine that has waited as long as it was asked to is not refused again.
     prune(tx.sql, tx.now, maxPrunedRows);
     return null;
   }
@@ -135,14 +129,13 @@ function checkLimits(tx: Tx, machine: string, first: StoredEntry | null, last: S
   };
 }
 
-/** Rows that one request removes at most: more than it adds. */
 const maxPrunedRows = 100;
 
 function keyReused(requestId: string): Refusal {
   return { code: "key_reused", message: `request id ${requestId} was used for another request; take a new one` };
 }
 
-/** Tells two requests apart; no protection against anybody who wants them to look alike: they are the same chat's. FNV-1a twice, with other constants, and the length. */
+/** FNV-1a twice and the length; no protection against collisions made on purpose. */
 function digest(text: string): string {
   let [high, low] = [0x811c9dc5, 0x01000193];
   for (let at = 0; at < text.length; at++) {
@@ -153,7 +146,6 @@ function digest(text: string): string {
   return `${text.length}:${high.toString(36)}:${low.toString(36)}`;
 }
 
-/** Machines with something remembered: from each the index leads to the next. */
 const machinesSql = `machines (machine) AS (
     SELECT min(machine) FROM idempotency
     UNION ALL SELECT (SELECT min(machine) FROM idempotency WHERE machine > machines.machine) FROM machines
@@ -163,7 +155,6 @@ export const dueAt = `
   WITH RECURSIVE ${machinesSql}
   SELECT min((SELECT expires_at FROM idempotency WHERE machine = machines.machine ORDER BY nth LIMIT 1)) FROM machines`;
 
-/** What is over goes, of each machine in the order in which it came: at most `limit` rows of each. */
 export function prune(sql: Sql, now: number, limit: number): void {
   const machineRows = sql.all<{ machine: string }>(
     `WITH RECURSIVE ${machinesSql} SELECT machine FROM machines WHERE machine IS NOT NULL`,

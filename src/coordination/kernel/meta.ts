@@ -18,14 +18,12 @@ export function remove(sql: Sql, key: string): void {
   sql.run("DELETE FROM meta WHERE key = ?", key);
 }
 
-/** What every operation needs of the workspace. */
 export interface WorkspaceFacts {
   readonly settings: Settings;
-  /** Raised after a restore. Part of every fencing token, so that a counter that was set back issues none twice. */
+  /** Part of every fencing token, so that a counter that was set back repeats none. */
   readonly epoch: number;
-  /** Epoch ms: until then no lease is granted, since leases of a lost history may still be trusted; 0: nothing is lost. */
+  /** Epoch ms before which no lease is granted: holders from a lost history may exist; 0: none. */
   readonly quietUntil: number;
-  /** Of this file. */
   readonly firstEpoch: number;
 }
 
@@ -56,12 +54,11 @@ export function endQuiet(sql: Sql): void {
   remove(sql, quietKey);
 }
 
-/** Below every number of this epoch. People type them: a file that began with a later epoch than 0 counts from 1 all the same. */
+/** People type numbers: a file that began with a later epoch still counts from 1. */
 export function numberFloor({ epoch, firstEpoch }: Pick<Tx, "epoch" | "firstEpoch">): number {
   return (epoch - firstEpoch) * numbersPerEpoch;
 }
 
-/** The stored ones over the defaults. */
 function settingsOf(stored: string | null): Settings {
   return stored === null ? defaultSettings : { ...defaultSettings, ...(JSON.parse(stored) as Partial<Settings>) };
 }

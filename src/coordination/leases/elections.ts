@@ -9,9 +9,9 @@ import * as leases from "./leases.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as waiters from "./waiters.ts";
 
-/** An election is a lease on `leader:<name>`; its token is the term. [EL1] One leader in a term, terms only grow. */
+/** Lease on `leader:<name>` whose token is the term. [EL1] One leader per term. */
 
-/** After a leader that vanished nobody leads for so long: it may still believe in itself. */
+/** Time without a leader after one vanished: it may still believe that it leads. */
 const lockDelayMs = 15_000;
 
 function resourceOf(name: string): string {
@@ -26,7 +26,7 @@ export function campaign(tx: Tx, input: Campaign): Result<OutputOf<"elections.ca
   const acquired = leases.acquireFor(tx, actor.value, request);
   if (!acquired.ok && acquired.error.code === "quota_exceeded") return acquired;
   const leader = findLeader(tx, name);
-  // By this request: what another one of the same chat was granted may be given back at any moment, by whoever asked so.
+  // Requires this request: a lease of another one of the chat may be released at any moment.
   if (leader && acquired.ok && acquired.value.state === "granted") return ok({ state: "leading", leader });
   const position = acquired.ok && acquired.value.state === "waiting" ? acquired.value.position : null;
   return ok({ state: "following", leader, position });
@@ -39,14 +39,13 @@ export function renew(tx: Tx, { self, name, term }: RenewTerm): Result<Leader, R
   return ok({ name, leader, incarnation, term: token, ttlMs, remainingMs });
 }
 
-/** [EL2] A leader that goes leaves no delay: the next in line leads at once, and that is not itself. */
+/** [EL2] Resignation leaves no lock delay: the next waiter, another chat, leads at once. */
 export function resign(tx: Tx, { self, name, term }: Resign): Result<{ hasResigned: boolean }, Refusal> {
   removeWaits(tx, name, self.chat);
   const released = leases.release(tx, { self, resource: resourceOf(name), token: term });
   return released.ok ? ok({ hasResigned: released.value.isReleased }) : released;
 }
 
-/** Who goes, or only stood in line, leaves it. */
 function removeWaits(tx: Tx, name: string, chat: string): void {
   const resource = resourceOf(name);
   for (const waiter of waiters.listOfChat(tx.sql, resource, chat)) waiters.remove(tx.sql, waiter.seq);

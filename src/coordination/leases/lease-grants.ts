@@ -17,9 +17,6 @@ import { OverlapSet, projectOf } from "../../contract/resource-paths.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 import * as waiters from "./waiters.ts";
 
-/** Grants and ends of leases, and whose turn follows from an end. */
-
-/** Of what a lease is taken for: an operation of its own, or an election. */
 export type LeaseRequest = Omit<AcquireLease, "self">;
 
 export function grant(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): LeaseRow {
@@ -38,7 +35,6 @@ export function grant(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest)
     granted_at: tx.now,
   };
   insert(tx.sql, row);
-  // [CH6] Whoever holds something is watched.
   chatRows.scheduleCheck(tx, chat, Math.min(row.expires_at, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
   announce(tx, resource, row);
   return row;
@@ -47,7 +43,7 @@ export function grant(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest)
 const leaderScheme = "leader:";
 const fileScheme = "file:";
 
-/** [EL3] [LE18] Watches of `$leader/` and of `$file/` are told of each change; of other leases it would only cost rows. */
+/** [EL3] [LE18] Announces only `$leader/` and `$file/`; other leases would only cost rows. */
 function announce(tx: Tx, resource: string, row: LeaseRow | null): void {
   if (resource.startsWith(leaderScheme)) {
     const leader = row && { leader: row.holder, incarnation: row.incarnation, term: row.token };
@@ -59,20 +55,17 @@ function announce(tx: Tx, resource: string, row: LeaseRow | null): void {
   }
 }
 
-/** Frees what has run out of a chat's leases. @returns when the next one does; null: it holds nothing */
+/** Returns the next expiry; null: the chat holds no lease. */
 export function expireHeldBy(tx: Tx, chat: string): number | null {
   const expired = heldBy(tx.sql, chat).filter((row) => !isLive(tx, row));
   expire(tx, expired);
-  // Read again: what was freed may have been granted to the same chat anew.
   const left = heldBy(tx.sql, chat).map((row) => expiresAt(tx, row));
   return left.length === 0 ? null : Math.min(...left);
 }
 
-/** What overlaps a resource. */
 export interface Overlap {
   readonly held: readonly LeaseRow[];
   readonly delays: readonly waiters.LockDelay[];
-  /** Somebody waits for it, or for what overlaps it. */
   readonly hasWaiters: boolean;
 }
 
@@ -84,18 +77,16 @@ function findOverlap(tx: Tx, resource: string): Overlap {
   };
 }
 
-/** [LE19] In the way of every grant: what a lost history has granted may still be trusted. */
+/** [LE19] Blocks every grant: leases of a lost history may still be trusted. */
 function quietDelays({ quietUntil, now }: Tx, resource: string): waiters.LockDelay[] {
   return quietUntil > now ? [{ resource, until: quietUntil }] : [];
 }
 
-/** [LE19] Then all who wait have their turn. For the sweep. */
 export function endQuietPeriod(tx: Tx): void {
   meta.endQuiet(tx.sql);
   grantWaiting(tx, waiters.listResources(tx.sql));
 }
 
-/** What overlaps a resource once all that is over has gone and those who wait have had their turn. */
 export function resolveOverlap(tx: Tx, resource: string): Overlap {
   if (hasNoOverlap(tx.sql, resource)) return { held: [], delays: quietDelays(tx, resource), hasWaiters: false };
   const overlap = findOverlap(tx, resource);
@@ -104,21 +95,20 @@ export function resolveOverlap(tx: Tx, resource: string): Overlap {
   const isHeld = overlap.held.length + overlap.delays.length > 0;
   if (expired.length + endedDelays.length === 0 && (!overlap.hasWaiters || (isHeld && projectOf(resource) === null)))
     return overlap;
-  // Before an expiry puts a new delay in the place of an ended one. [LE11]
+  // [LE11] Ends old delays before an expiry sets a new one.
   for (const delay of endedDelays) waiters.endDelay(tx.sql, delay.resource);
   expire(tx, expired);
   grantWaiting(tx, [resource, ...endedDelays.map((delay) => delay.resource)]);
   return findOverlap(tx, resource);
 }
 
-/** Delays whose time is over end, and those who wait have their turn. For the sweep. */
 export function endDelays(tx: Tx, limit: number): void {
   const expired = waiters.listExpiredDelays(tx.sql, tx.now, limit);
   for (const resource of expired) waiters.endDelay(tx.sql, resource);
   grantWaiting(tx, expired);
 }
 
-/** [LE10] [LE11] The holder's time is over: it did not give them back, so a lock delay holds. */
+/** [LE10] [LE11] Involuntary end, so a lock delay applies. */
 function expire(tx: Tx, expired: readonly LeaseRow[]): void {
   for (const row of expired) {
     audit.append(tx, { kind: "lease.expired", subject: row.resource, actor: row.holder, detail: { token: row.token } });
@@ -127,7 +117,6 @@ function expire(tx: Tx, expired: readonly LeaseRow[]): void {
   deleteLeases(tx, expired);
 }
 
-/** All of them before anybody has a turn, so that the waiters are read once. @param left what else may be free now */
 export function deleteLeases(tx: Tx, rows: readonly LeaseRow[], left: readonly string[] = []): void {
   for (const { resource } of rows) tx.sql.run("DELETE FROM leases WHERE resource = ?", resource);
   freed(
@@ -143,10 +132,8 @@ export function freed(tx: Tx, resources: readonly string[], left: readonly strin
 }
 
 /**
- * [LE4] First come, first served, among those who live; whoever is blocked keeps the place before those behind. [LE21] A name costs the same
- * however many wait for it, a path as much as there are waiters in its project.
- *
- * @param freed what may be free now
+ * [LE4] First come, first served; a blocked waiter keeps its position. [LE21] The cost is constant
+ * for a name, and linear in the project's waiters for a path.
  */
 export function grantWaiting(tx: Tx, freed: readonly string[]): void {
   if (tx.quietUntil > tx.now) return;
@@ -157,7 +144,6 @@ export function grantWaiting(tx: Tx, freed: readonly string[]): void {
   }
 }
 
-/** A name overlaps only itself: the first waiter that lives has it. */
 function grantName(tx: Tx, resource: string): void {
   let waiter = waiters.findFirst(tx.sql, resource);
   if (!waiter || isBlocked(tx, resource)) return;
@@ -168,7 +154,6 @@ function grantName(tx: Tx, resource: string): void {
   }
 }
 
-/** One pass in the order of arrival. */
 function grantPaths(tx: Tx, project: string, freed: readonly string[]): void {
   const [changed, ahead] = [new OverlapSet(), new OverlapSet()];
   for (const resource of freed) changed.add(resource);
@@ -176,7 +161,7 @@ function grantPaths(tx: Tx, project: string, freed: readonly string[]): void {
     const { resource, seq } = waiter;
     const chat = waiters.findLiveChat(tx, waiter);
     if (!chat) {
-      // [LE13] Those behind it may have waited for it alone, also far from what was freed.
+      // [LE13] Later waiters may have waited for this one alone, even far from the freed resource.
       waiters.remove(tx.sql, seq);
       changed.add(resource);
     } else {
@@ -185,7 +170,6 @@ function grantPaths(tx: Tx, project: string, freed: readonly string[]): void {
         waiters.remove(tx.sql, seq);
         grantWaiter(tx, chat, waiter);
       }
-      // What was granted stands in the way of those behind, as what is still waited for.
       ahead.add(resource);
     }
   }

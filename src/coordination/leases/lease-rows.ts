@@ -3,8 +3,6 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import { namesAbove, overlap, rangeBelow } from "../../contract/resource-paths.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** The rows of leases: only what is held, or was until somebody looks, has one. */
-
 export interface LeaseRow {
   readonly resource: string;
   readonly holder: string;
@@ -12,7 +10,6 @@ export interface LeaseRow {
   readonly token: number;
   readonly ttl_ms: number;
   readonly is_bound: number;
-  /** Of a bound one the time of its grant + ttl; its holder's life moves it. */
   readonly expires_at: number;
   readonly lock_delay_ms: number;
   readonly request_id: string;
@@ -44,7 +41,6 @@ export function heldBy(sql: Sql, chat: string): LeaseRow[] {
   return sql.all<LeaseRow>("SELECT * FROM leases WHERE holder = ?", chat);
 }
 
-/** A bound lease lives with its holder: from each sign of life another ttl. */
 export function expiresAt(tx: Tx, row: LeaseRow): number {
   if (row.is_bound === 0) return row.expires_at;
   const holder = chatRows.findLiveness(tx, row.holder);
@@ -52,12 +48,11 @@ export function expiresAt(tx: Tx, row: LeaseRow): number {
   return Math.max(row.expires_at, chatRows.lastSeen(tx, holder) + row.ttl_ms);
 }
 
-/** [LE10] At its last instant a lease is over. */
+/** [LE10] A lease has ended at its last instant. */
 export function isLive(tx: Tx, row: LeaseRow): boolean {
   return expiresAt(tx, row) > tx.now;
 }
 
-/** Rows of a table with a column `resource` under names that overlap one. */
 export function findOverlapping<Row extends { readonly resource: string }>(
   sql: Sql,
   table: (typeof tables)[number],
@@ -71,10 +66,7 @@ export function findOverlapping<Row extends { readonly resource: string }>(
   return [...found, ...below.filter((row) => !seen.has(row.resource) && overlap(row.resource, resource))];
 }
 
-/**
- * Whether a waiter has to wait for a lease or a delay; reads no more than the first that stands in the way. A lease that is over, but not yet
- * expired by somebody's look, may leave a delay: its own turn comes first.
- */
+/** Reads at most the first blocker. An expired lease blocks until handled: it may leave a delay. */
 export function isBlocked({ sql, now }: Pick<Tx, "sql" | "now">, resource: string): boolean {
   const range = rangeBelow(resource);
   const isFolder = resource.endsWith("/*");
@@ -82,7 +74,6 @@ export function isBlocked({ sql, now }: Pick<Tx, "sql" | "now">, resource: strin
     { text: "resource IN (SELECT value FROM json_each(?))", values: [JSON.stringify(namesAbove(resource))] },
   ];
   if (range) {
-    // The files of a folder lie in it directly.
     const text = `resource >= ? AND resource < ?${isFolder ? " AND instr(substr(resource, length(?) + 1), '/') = 0" : ""}`;
     wheres.push({ text, values: [range.from, range.to, ...(isFolder ? [range.from] : [])] });
   }
@@ -97,11 +88,10 @@ export function isBlocked({ sql, now }: Pick<Tx, "sql" | "now">, resource: strin
   return row?.is_any === 1;
 }
 
-/** A statement takes 100 values on the edge. */
+/** The edge binds at most 100 values per statement. */
 const maxNamesPerQuery = 90;
 const tables = ["leases", "lock_delays", "waiters"] as const;
 
-/** Whether nothing at all may overlap: one look instead of three where nobody is in the way. */
 export function hasNoOverlap(sql: Sql, resource: string): boolean {
   const names = namesAbove(resource);
   const range = rangeBelow(resource);
@@ -126,7 +116,6 @@ function selectByNames<Row>(sql: Sql, table: string, names: readonly string[]): 
   return found;
 }
 
-/** Leases on the resource itself or on a pattern that it falls under. */
 export function findCovering(sql: Sql, resource: string): LeaseRow[] {
   return selectByNames(sql, "leases", namesAbove(resource));
 }

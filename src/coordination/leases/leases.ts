@@ -21,17 +21,13 @@ import * as waiters from "./waiters.ts";
 
 type Acquired = OutputOf<"leases.acquire">;
 
-/**
- * [LE1] One live holder for whatever overlaps. [LE2] Each grant has a token above all before it. [LE3] The same request again returns the
- * grant that it got. [LE4] Nobody passes one who stands in line before him.
- */
+/** [LE1] One live holder per overlap. [LE2] Tokens grow. [LE3] Repeats return the grant. */
 export function acquire(tx: Tx, input: AcquireLease): Result<Acquired, Refusal> {
   const { self, ...request } = input;
   const actor = chatRows.requireLiveChat(tx, self);
   return actor.ok ? acquireFor(tx, actor.value, request) : actor;
 }
 
-/** For a chat that is known to act. */
 export function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired, Refusal> {
   const { resource, requestId } = request;
   const isMine = (row: LeaseRow): boolean =>
@@ -50,7 +46,6 @@ export function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseReq
 
 interface WaitContext {
   readonly overlap: Overlap;
-  /** Of this request; null: it has none yet. */
   readonly waiter: waiters.WaiterRow | null;
   readonly ahead: number;
 }
@@ -70,7 +65,7 @@ function enqueue(
   return ok({ state: "waiting", position, waitMs: request.waitMs });
 }
 
-/** [LE22] What a chat waits for counts: it may be granted at any moment. */
+/** [LE22] Waiters count too: each may be granted at any moment. */
 function checkLeaseLimit(tx: Tx, chat: string): Refusal | null {
   const maxLeases = tx.settings.maxLeasesPerChat;
   const [row] = tx.sql.all<{ n: number }>(
@@ -110,7 +105,7 @@ function leaseHeld(tx: Tx, resource: string, { held, delays }: Overlap): Refusal
   };
 }
 
-/** [LE5] Only a lease that is still held can be renewed, by its holder, with its token; it never becomes shorter. */
+/** [LE5] Needs the held lease with its token; never shortens it. */
 export function renew(tx: Tx, input: RenewLease): Result<Lease, Refusal> {
   const actor = chatRows.requireLiveChat(tx, input.self);
   if (!actor.ok) return actor;
@@ -121,10 +116,10 @@ export function renew(tx: Tx, input: RenewLease): Result<Lease, Refusal> {
       message: `${input.resource} is not held by chat ${input.self.chat} with token ${input.token} any more; stop the work that it guards, then acquire it again`,
     });
   }
-  // [LE14] A bound one has its holder's.
+  // [LE14] A bound lease keeps its ttl.
   const ttlMs = row.is_bound === 1 ? row.ttl_ms : (input.ttlMs ?? row.ttl_ms);
   const renewed = { ...row, ttl_ms: ttlMs, expires_at: Math.max(row.expires_at, tx.now + ttlMs) };
-  // The index of what is due stays as it is: the holder is looked at when the old time comes.
+  // The due index stays unchanged: the holder is checked at the old time.
   tx.sql.run(
     "UPDATE leases SET ttl_ms = ?, expires_at = ? WHERE resource = ?",
     ttlMs,
@@ -134,7 +129,7 @@ export function renew(tx: Tx, input: RenewLease): Result<Lease, Refusal> {
   return ok(toLease(tx, renewed));
 }
 
-/** [LE6] Giving back what is not held is no error, so that it can be repeated. */
+/** [LE6] Releasing what is not held is no error, so a release can be repeated. */
 export function release(tx: Tx, input: ReleaseLease): Result<{ isReleased: boolean }, Refusal> {
   const actor = chatRows.requireLiveChat(tx, input.self);
   if (!actor.ok) return actor;
@@ -158,7 +153,7 @@ export function cancelWait(
   return ok({ isCancelled: true });
 }
 
-/** [LE7] A token is valid while the lease it came with is held and covers the resource. */
+/** [LE7] A token is valid while its lease is held and covers the resource. */
 export function check(tx: Tx, { resource, token }: CheckLease | Guard): OutputOf<"leases.check"> {
   const covering = findCovering(tx.sql, resource).filter((row) => isLive(tx, row));
   const found = covering.find((row) => row.token === token);
@@ -171,7 +166,7 @@ export function check(tx: Tx, { resource, token }: CheckLease | Guard): OutputOf
 }
 
 export function list(tx: Tx, { holder, prefix, limit, cursor }: ListLeases): OutputOf<"leases.list"> {
-  // One lower bound: of two, SQLite looks for either and reads all from there on.
+  // One lower bound: of two, SQLite seeks either and reads everything after it.
   const rows = tx.sql.all<LeaseRow>(
     `SELECT * FROM leases WHERE resource >= max(?, ?) AND resource <> ? AND resource < ? ${holder === undefined ? "" : "AND holder = ?"}
      ORDER BY resource LIMIT ?`,
@@ -189,7 +184,7 @@ export function list(tx: Tx, { holder, prefix, limit, cursor }: ListLeases): Out
   };
 }
 
-/** [LE8] An admin may take a lease away; who, from whom and why stands in the audit log. */
+/** [LE8] Admins only; the audit log records who, from whom and why. */
 export function forceRelease(tx: Tx, actor: Actor, { resource, reason }: ForceRelease): { isReleased: boolean } {
   const row = findLease(tx.sql, resource);
   if (!row) return { isReleased: false };
@@ -200,11 +195,7 @@ export function forceRelease(tx: Tx, actor: Actor, { resource, reason }: ForceRe
   return { isReleased: true };
 }
 
-/**
- * All that a chat waits for, and holds in this incarnation: an older process may still trust what it has.
- *
- * @returns how many leases were freed
- */
+/** Returns the number of released leases; an older process may still trust its own. */
 export function releaseAllOf(tx: Tx, chat: chatRows.LivenessRow): number {
   const waitedFor = waiters.removeOfChat(tx, chat.chat);
   const rows = heldBy(tx.sql, chat.chat).filter((row) => isHeldBy(row, chat));
@@ -212,7 +203,7 @@ export function releaseAllOf(tx: Tx, chat: chatRows.LivenessRow): number {
   return rows.length;
 }
 
-/** [CH7] A chat that is gone may still trust what it holds: bound leases keep their last time, and nothing is freed before it. */
+/** [CH7] A chat that is gone may still trust its leases: bound ones keep their last time. */
 export function freezeAllOf(tx: Tx, chat: string): void {
   const waitedFor = waiters.removeOfChat(tx, chat);
   for (const row of heldBy(tx.sql, chat)) {

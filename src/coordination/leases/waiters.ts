@@ -6,8 +6,6 @@ import { findOverlapping as nearIn } from "./lease-rows.ts";
 import { projectOf } from "../../contract/resource-paths.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** Who stands in line for a resource, and resources that nobody gets for a while. */
-
 export interface WaiterRow {
   readonly seq: number;
   readonly resource: string;
@@ -25,7 +23,6 @@ export function find(sql: Sql, resource: string, chat: string, requestId: string
   return sql.all<WaiterRow>(query, resource, chat, requestId)[0] ?? null;
 }
 
-/** Where a request waits; null: it does not, or its time is over. */
 export function findActive(tx: Tx, resource: string, chat: string, requestId: string): WaiterRow | null {
   const waiter = find(tx.sql, resource, chat, requestId);
   if (!waiter || waiter.until > tx.now) return waiter;
@@ -33,7 +30,6 @@ export function findActive(tx: Tx, resource: string, chat: string, requestId: st
   return null;
 }
 
-/** Whether somebody waits for a name, or may wait for what overlaps a path. */
 export function hasWaiters(sql: Sql, resource: string): boolean {
   const project = projectOf(resource);
   const query = "SELECT 1 FROM waiters WHERE resource >= ? AND resource <= ? LIMIT 1";
@@ -41,13 +37,11 @@ export function hasWaiters(sql: Sql, resource: string): boolean {
   return sql.all(query, from, to).length > 0;
 }
 
-/** Above everything that begins with a project's name and its slash. */
 function prefixEnd(project: string): string {
-  // The sign after "/" is "0".
+  // The character after "/" is "0".
   return `${project.slice(0, -1)}0`;
 }
 
-/** How many who live, as far as is known, wait for what overlaps the resource, before a place or in all. */
 export function countAhead(tx: Tx, resource: string, before = Number.MAX_SAFE_INTEGER): number {
   const { sql, now } = tx;
   if (projectOf(resource) !== null) {
@@ -57,24 +51,20 @@ export function countAhead(tx: Tx, resource: string, before = Number.MAX_SAFE_IN
   return sql.all<{ n: number }>(query, resource, before, now)[0]?.n ?? 0;
 }
 
-/** Who came first of those who wait for a name. */
 export function findFirst(sql: Sql, resource: string): WaiterRow | null {
   const query = "SELECT * FROM waiters WHERE resource = ? ORDER BY seq LIMIT 1";
   return sql.all<WaiterRow>(query, resource)[0] ?? null;
 }
 
-/** All that wait for a path of a project, in the order of their arrival. */
 export function listInProject(sql: Sql, project: string): WaiterRow[] {
   const query = "SELECT * FROM waiters WHERE resource > ? AND resource < ? ORDER BY seq";
   return sql.all<WaiterRow>(query, project, prefixEnd(project));
 }
 
-/** What a chat waits for under this name, whatever its requests. */
 export function listOfChat(sql: Sql, resource: string, chat: string): WaiterRow[] {
   return sql.all<WaiterRow>("SELECT * FROM waiters WHERE resource = ? AND chat = ?", resource, chat);
 }
 
-/** Of one chat for one resource: it has one request after the other. */
 const maxPerChatAndResource = 20;
 
 /** [LE20] */
@@ -104,7 +94,6 @@ export function checkLimits({ sql, settings }: Tx, chat: string, resource: strin
   return { code: "quota_exceeded", message };
 }
 
-/** The chat that waits there, while it does; null: its time is over, or it is gone. */
 export function findLiveChat(tx: Tx, waiter: WaiterRow): chatRows.LivenessRow | null {
   const chat = waiter.until > tx.now ? chatRows.findLiveness(tx, waiter.chat) : null;
   return chat?.incarnation === waiter.incarnation && chatRows.offlineReason(tx, chat) === null ? chat : null;
@@ -142,7 +131,6 @@ export function remove(sql: Sql, seq: number): void {
   sql.run("DELETE FROM waiters WHERE seq = ?", seq);
 }
 
-/** @returns what they waited for: somebody behind them may have his turn now */
 export function removeOfChat({ sql }: Tx, chat: string): string[] {
   const resources = sql.all<{ resource: string }>("SELECT resource FROM waiters WHERE chat = ?", chat);
   if (resources.length > 0) sql.run("DELETE FROM waiters WHERE chat = ?", chat);
@@ -153,12 +141,11 @@ export function listResources(sql: Sql): string[] {
   return sql.all<{ resource: string }>("SELECT DISTINCT resource FROM waiters").map(({ resource }) => resource);
 }
 
-/** [LE19] After a restore some of them do not wait any more; those who do ask again. */
+/** [LE19] Some waiters of before the restore no longer wait; the others ask again. */
 export function removeAll(tx: Tx): void {
   for (const { chat } of tx.sql.all<{ chat: string }>("SELECT DISTINCT chat FROM waiters")) removeOfChat(tx, chat);
 }
 
-/** Those of a chat whose time is over go. @returns when the next one's is; null: it waits for nothing */
 export function expireOfChat({ sql, now }: Tx, chat: string): { expired: string[]; next: number | null } {
   const rows = sql.all<WaiterRow>("SELECT * FROM waiters WHERE chat = ?", chat);
   const expired = rows.filter(({ until }) => until <= now);
@@ -167,13 +154,12 @@ export function expireOfChat({ sql, now }: Tx, chat: string): { expired: string[
   return { expired: expired.map(({ resource }) => resource), next: left.length === 0 ? null : Math.min(...left) };
 }
 
-/** After an expiry: until then nobody gets the resource. */
 export interface LockDelay {
   readonly resource: string;
   readonly until: number;
 }
 
-/** [LE11] After an expiry with a lock delay nobody else gets the resource before its end. */
+/** [LE11] No other chat gets the resource before the delay ends. */
 export function setDelay({ sql, now }: Tx, resource: string, until: number): void {
   if (until <= now) return;
   sql.run(
@@ -187,7 +173,6 @@ export function endDelay(sql: Sql, resource: string): void {
   sql.run("DELETE FROM lock_delays WHERE resource = ?", resource);
 }
 
-/** All delays that are over, for the sweep. */
 export function listExpiredDelays(sql: Sql, now: number, limit: number): string[] {
   return sql
     .all<{ resource: string }>("SELECT resource FROM lock_delays WHERE until <= ? ORDER BY until LIMIT ?", now, limit)

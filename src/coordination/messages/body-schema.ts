@@ -3,26 +3,24 @@ import type { Json } from "../../contract/values.ts";
 import { messageOf } from "../../shared/error.ts";
 import { SchemaSteps } from "./schema-steps.ts";
 
-/** Whether a body fits a JSON Schema (2019-09). A library validates; its steps are bounded before it starts. Pure. */
+/** JSON Schema (2019-09), by a library whose steps are bounded first. Pure. */
 
-/** [MS5] [MS16] Why a schema cannot be used; null when it can. */
+/** [MS5] [MS16] Reason why a schema cannot be used; null: it can. */
 export function findSchemaProblem(schema: Json): string | null {
   return messageIfThrown(() => void new SchemaSteps(schema));
 }
 
-/** [MS5] [MS16] Where and why a body does not fit; null when it does. */
+/** [MS5] [MS16] Position and reason of a mismatch; null: the body fits. */
 export function findBodyProblem(schema: Json, body: Json): string | null {
   return messageIfThrown(() => {
     const steps = prepareSteps(schema);
     steps.count(schema, body);
     const { valid, errors } = validate(body, schema as Schema, "2019-09", steps.refs);
-    // The last one lies deepest.
     const { instanceLocation = "#", error = "it does not fit" } = errors.at(-1) ?? {};
     if (!valid) throw new Error(`${instanceLocation}: ${error}`);
   });
 }
 
-/** An older version may have stored one that cannot be used. */
 function prepareSteps(schema: Json): SchemaSteps {
   try {
     return new SchemaSteps(schema);

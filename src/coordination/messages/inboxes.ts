@@ -2,9 +2,6 @@ import type { Target } from "../../contract/messages.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { patternsOf } from "./topics.ts";
 
-/** Who receives what, and how far each chat has acknowledged: the rows. */
-
-/** Without the body, which can be large: only bodies that are told are read. */
 export interface MessageRow {
   readonly id: number;
   readonly target: string;
@@ -30,11 +27,9 @@ export function parseTarget(text: string): Target {
   return text.startsWith("topic:") ? { to: "topic", topic: text.slice(6) } : { to: "all" };
 }
 
-/** The newest and the oldest message that are kept. */
 export interface MessageRange {
   readonly newest: number;
   readonly oldest: number;
-  /** Characters of the bodies of all messages so far, kept or not, up to each of the two. */
   readonly written: number;
   readonly oldestWritten: number;
 }
@@ -58,9 +53,7 @@ export function patterns(sql: Sql, chat: string): string[] {
 }
 
 export interface InboxCursor {
-  /** All up to here are acknowledged. */
   readonly cursor: number;
-  /** Acknowledged above it. */
   readonly ahead: readonly number[];
 }
 
@@ -92,7 +85,6 @@ export function move(sql: Sql, chat: string, { cursor, ahead }: InboxCursor): vo
   );
 }
 
-/** Chats with a subscription that a topic falls under. */
 export function listReceivers(sql: Sql, topic: string): string[] {
   const query = "SELECT DISTINCT chat FROM subscriptions WHERE pattern IN (SELECT value FROM json_each(?))";
   return sql.all<{ chat: string }>(query, JSON.stringify(patternsOf(topic))).map(({ chat }) => chat);

@@ -20,17 +20,17 @@ import { unfit } from "./topic-schemas.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 import * as unread from "./unread.ts";
 
-/** One row for each message and a cursor for each receiver: at least once, in the order of the ids, until acknowledged or over. */
+/** Delivery at least once, ordered by id, until acknowledged or expired. */
 
 const priorities: Record<Priority, number> = { low: 0, normal: 1, high: 2 };
 const priorityNames = ["low", "normal", "high"] as const;
 
-/** [MS1] What was accepted is kept for every receiver until it has acknowledged it or its time is over. [MS2] A repeat sends nothing more. */
+/** [MS1] Kept for each receiver until acknowledged or expired. [MS2] A repeat sends nothing. */
 export function send(tx: Tx, input: SendMessage): Result<OutputOf<"messages.send">, Refusal> {
   const actor = chatRows.requireLiveChat(tx, input.self);
   if (!actor.ok) return actor;
   const { requestId, self, ...content } = input;
-  // A later incarnation may repeat what an earlier one has sent.
+  // A later incarnation may repeat a send of an earlier one.
   const request = { operation: "messages.send", by: self.chat, requestId, input: content };
   const { result, isRepeat } = once(tx, request, () => sendOnce(tx, input));
   return result.ok ? ok({ id: result.value.id, isRepeat }) : result;
@@ -76,11 +76,10 @@ function checkReceiver(tx: Tx, target: Target): Refusal | null {
   return { code: "unknown_chat", message: `there is no chat ${target.chat} to send to` };
 }
 
-/** Two chats that answer each other without an end: so many in each direction within a minute. */
 const loopLimit = 20;
 const loopMs = 60_000;
 
-/** [MS6] Two chats that only answer each other are slowed down. */
+/** [MS6] Throttles two chats that only answer each other. */
 function checkLoop(tx: Tx, from: string, target: Target): Refusal | null {
   if (target.to !== "chat") return null;
   const there = recentTimes(tx, from, target.chat);
@@ -131,7 +130,7 @@ export function unsubscribe(tx: Tx, { self, pattern }: Subscribe): Result<Output
   return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
 }
 
-/** [MS3] Pull is the truth: what is unread, higher priorities first, else in the order of the ids. */
+/** [MS3] Pull is authoritative: unread messages by priority, then by id. */
 export function pull(tx: Tx, { self, limit, minPriority }: PullMessages): Result<OutputOf<"messages.pull">, Refusal> {
   const actor = chatRows.requireLiveChat(tx, self);
   if (!actor.ok) return actor;
@@ -141,7 +140,6 @@ export function pull(tx: Tx, { self, limit, minPriority }: PullMessages): Result
 }
 
 interface Waiting {
-  /** In the order in which they are told. */
   readonly matching: readonly inboxes.MessageRow[];
   readonly isAll: boolean;
   readonly unread: number;
@@ -158,7 +156,7 @@ function waiting(tx: Tx, chat: string, least: number, limit: number): Waiting {
     matching: inTurn([...rows, ...urgent.rows], least),
     isAll: least === priorities.high && urgent.isAll,
     ...seen,
-    // [MS17] What was looked at in vain is not read again.
+    // [MS17] A scan without matches is not repeated.
     ...(rows.length === 0 ? { cursor: unread.pass(tx.sql, chat, at, upTo) } : {}),
   };
 }
@@ -167,10 +165,9 @@ function inTurn(rows: readonly inboxes.MessageRow[], least: number): inboxes.Mes
   return rows.filter(({ priority }) => priority >= least).toSorted((a, b) => b.priority - a.priority || a.id - b.id);
 }
 
-/** Of the bodies in one answer, after the first. */
 const maxPageChars = 1_000_000;
 
-/** [MS19] As many as fit into one answer, at least one. */
+/** [MS19] Messages that fit into one answer, at least one. */
 function page(tx: Tx, rows: readonly inboxes.MessageRow[]): Message[] {
   const messages: Message[] = [];
   let chars = 0;
@@ -196,26 +193,24 @@ function toMessage(tx: Tx, row: inboxes.MessageRow, body: string): Message {
   };
 }
 
-/** [MS7] What is acknowledged does not come again, in whatever order that was. */
+/** [MS7] Acknowledged messages never return, in whatever order they were acknowledged. */
 export function ack(tx: Tx, { self, cursor, ids }: AckMessages): Result<OutputOf<"messages.ack">, Refusal> {
   const actor = chatRows.requireLiveChat(tx, self);
   if (!actor.ok) return actor;
   return ok(unread.acknowledge(tx, self.chat, cursor ?? 0, ids));
 }
 
-/** A new chat's inbox begins here; one that comes back finds its own. */
 export function open(tx: Tx, chat: string): void {
   inboxes.open(tx.sql, chat);
 }
 
-/** The chat is forgotten, with its inbox. */
 export function deleteInbox(tx: Tx, chat: string): void {
   for (const table of ["inboxes", "subscriptions"]) tx.sql.run(`DELETE FROM ${table} WHERE chat = ?`, chat);
 }
 
 /**
- * When the oldest message has to go: at its own time, or when `maxMessages` (?) newer ones of its epoch were there. The newest stays: its number
- * must not come again.
+ * Due time: own expiry, or `maxMessages` (?) newer ones of its epoch. Excludes the newest message,
+ * whose number must not recur.
  */
 export const dueAt = `
   SELECT min(expires_at, ifnull(
@@ -224,12 +219,11 @@ export const dueAt = `
   FROM (SELECT id, expires_at FROM messages ORDER BY id LIMIT 1) AS oldest, (SELECT max(id) AS id FROM messages) AS newest
   WHERE oldest.id < newest.id`;
 
-/** Rows that one send removes at most: more than it adds. */
 const maxPrunedRows = 100;
 
 /**
- * [MS8] Messages go when their time is over, or when `maxMessages` newer ones, or `maxMessageChars` characters of newer ones, were sent, the
- * oldest first; behind a raised epoch `maxMessages` does not count.
+ * [MS8] Deletes expired messages, and the oldest beyond `maxMessages` (within one epoch) or
+ * `maxMessageChars`.
  */
 export function prune({ sql, now, settings }: Tx, limit: number): void {
   const { newest, written } = inboxes.readRange(sql);

@@ -1,29 +1,21 @@
-/**
- * What JavaScript's engine may do to match a regular expression: in `a*a*b` each repetition may end anywhere, and it tries every way. An upper bound;
- * what it does not hold for is refused. Pure.
- */
+/** Upper bound of a regular expression's cost: in `a*a*b` the engine tries every split. Pure. */
 
-/** Parts that are tried: at most `size * ways * (characters + 1) ** degree`. */
+/** Tries are at most `size * ways * (characters + 1) ** degree`. */
 interface Cost {
   readonly size: number;
-  /** Of alternatives and bounded repetitions. */
   readonly ways: number;
-  /** Unbounded repetitions in a row, and one where the pattern may begin anywhere. */
   readonly degree: number;
 }
 
-/** Steps to match a text of so many characters, at most; each takes about a microsecond. */
+/** Maximum steps for a text of this length; each takes about a microsecond. */
 export type PatternSteps = (chars: number) => number;
 
-/** Of the engine, in a microsecond. */
 const triesInStep = 250;
-/** A pattern has at most so many characters, and takes at most so many steps for a text of so many. */
 const [mostChars, mostSteps, usualChars] = [1_000, 50_000, 64];
 
-/** @throws {Error} for what is no pattern, or may take too long; the message says which part, and what is allowed */
+/** @throws {Error} for an invalid or expensive pattern; names the part and what is allowed */
 export function patternSteps(source: string): PatternSteps {
   if (source.length > mostChars) throw new Error(`it has more than ${mostChars} characters`);
-  // Its syntax is JavaScript's own; from here on the source is known to be well-formed.
   void new RegExp(source, "u");
   const { size, ways, degree } = costOf(source);
   const steps: PatternSteps = (chars) => 1 + (size * ways * (chars + 1) ** degree) / triesInStep;
@@ -37,7 +29,6 @@ const token =
   /\\(?:[pPu]\{[^}]*\}|.)|\[(?:\\.|[^\]\\])*\]|\((?:\?(?:[:=!]|<[=!]?))?|(?:[*+?]|\{(?<least>\d+)(?<more>,?)(?<most>\d*)\})\??|./gsu;
 const unitCost: Cost = { size: 1, ways: 1, degree: 0 };
 
-/** Alternatives, each with its parts. */
 type Group = Cost[][];
 
 function costOf(source: string): Cost {
@@ -92,7 +83,6 @@ function repeatCost(part: Cost, text: string, bounds: Bounds): Cost {
   );
 }
 
-/** Of a quantifier in braces. */
 type Bounds = Readonly<Record<string, string | undefined>>;
 
 function boundsOf(text: string, { least, more, most }: Bounds): [least: number, most: number] {

@@ -1,7 +1,7 @@
 import { format as formats, schemaArrayKeyword, schemaKeyword, schemaMapKeyword } from "@cfworker/json-schema";
 import type { Json } from "../../contract/values.ts";
 
-/** What the keywords of a JSON Schema may have. The library takes anything, and fails, or lets everything pass, when a body comes. Pure. */
+/** The library accepts any schema, then fails, or passes every body. Pure. */
 
 export interface JsonObject {
   readonly [name: string]: Json;
@@ -15,7 +15,6 @@ export function isSchema(value: Json | undefined): value is JsonObject | boolean
   return typeof value === "boolean" || isObject(value);
 }
 
-/** Of a keyword that has schemas; of others none. @throws {Error} where one is no schema */
 export function schemasOf(keyword: string, value: Json): readonly Json[] {
   if (![schemaMapKeyword, schemaArrayKeyword, schemaKeyword].some((of) => of[keyword] === true)) return [];
   const found = valuesOf(keyword, value);
@@ -28,12 +27,11 @@ function valuesOf(keyword: string, value: Json): readonly Json[] {
   return schemaKeyword[keyword] === true ? [value] : [null];
 }
 
-/** @throws {Error} where the keyword cannot have this value, or cannot be used */
 export function checkKeyword(keyword: string, value: Json): void {
   if (checks.get(keyword)?.(value) === false) throwInvalid(keyword, value);
 }
 
-/** Characters that the library reads at a keyword: what it asks for, or the names of its schemas. */
+/** Characters that the library reads at a keyword: its value, or the names of its schemas. */
 export function sizeOf(keyword: string, value: Json): number {
   const isMap = schemaMapKeyword[keyword] === true && isObject(value);
   if (isMap || Array.isArray(value)) return JSON.stringify(checks.has(keyword) ? value : Object.keys(value)).length;
@@ -49,7 +47,7 @@ const isText = (value: Json): boolean => typeof value === "string";
 const isCount = (value: Json): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
 const isNumber = (value: Json): boolean => typeof value === "number";
 const areNames = (value: Json): boolean => Array.isArray(value) && value.every(isText);
-/** Unknown ones are ignored. The check of a `url` may take exponentially many steps, that of a `regex` compiles what the body says. */
+/** A `url` check may take exponentially many steps; `regex` compiles text of the body. */
 const isFormat = (value: Json): boolean =>
   typeof value === "string" &&
   value !== "url" &&
@@ -79,11 +77,9 @@ const groups: readonly [isRight: (value: Json) => boolean, ...keywords: string[]
   [areNames, "required"],
   [(value) => isObject(value) && Object.values(value).every(areNames), "dependentRequired"],
   [(value) => typeof value === "string" && /^#(?:$|\/)/.test(value), "$ref"],
-  // Of other drafts; what they ask for cannot be counted, or the library does not know it.
   [() => false, "dependencies", "$recursiveRef", "$recursiveAnchor", "$dynamicRef", "__absolute_ref__"],
 ];
 
-/** Keywords whose value is no schema, and whether it is right. */
 const checks = new Map(
   groups.flatMap(([isRight, ...keywords]) => keywords.map((keyword) => [keyword, isRight] as const)),
 );

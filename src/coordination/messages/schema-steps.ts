@@ -11,34 +11,29 @@ import {
   type JsonObject,
 } from "./schema-keywords.ts";
 
-/** Each takes at most about a microsecond. */
+/** Each step takes at most about a microsecond. */
 const maxSteps = 50_000;
-/** Schemas applied within each other, to a value and to what is in it: each is a call within a call. */
 const maxNesting = 300;
 
 const sameValueKeywords = new Set(["not", "if", "then", "else", "allOf", "anyOf", "oneOf", "dependentSchemas"]);
 const itemKeywords = new Set(["prefixItems", "items", "additionalItems", "unevaluatedItems", "contains"]);
-/** For the properties that `properties` does not name. */
 const otherPropertyKeywords = new Set(["additionalProperties", "unevaluatedProperties"]);
 
-/** One schema applied to one value; `name` where it is a property's. */
 type SchemaApplication = readonly [schema: Json, value: Json, name?: string];
 
-/** [MS16] Counts what the library does at most with a schema and a body: as if every schema that may look at a value did. */
+/** [MS16] Upper bound of the library's steps, as if every schema that may apply did. */
 export class SchemaSteps {
-  /** What each `$ref` stands for. The library's own search for them takes time quadratic in the schema. */
+  /** Targets of each `$ref`; the library's own search is quadratic in the schema. */
   readonly refs = Object.create(null) as Record<string, JsonObject | boolean>;
-  /** Of each part of the schema the characters that the library reads when it applies the part. */
   readonly #sizes = new Map<JsonObject, number>();
   readonly #patterns = new Map<Json | undefined, PatternSteps>();
   #stepsLeft = maxSteps;
 
-  /** @throws {Error} for a schema that cannot be used; the message says which part */
   constructor(root: Json) {
     const parts = [root];
     for (const part of parts) if (isObject(part) && !this.#sizes.has(part)) this.#read(root, part, parts);
     const stepsLeft = this.#stepsLeft;
-    // A part that refers to itself for the same value, or doubles too often, does so whatever the value is.
+    // Self-reference on one value, or excessive doubling, shows with any value.
     for (const part of this.#sizes.keys()) this.count(part, null);
     this.#stepsLeft = stepsLeft;
   }
@@ -69,7 +64,6 @@ export class SchemaSteps {
     } catch (error) {
       throwInvalid(keyword, source, `: ${messageOf(error)}`);
     }
-    // To compile it; classes such as \p{L} have hundreds of ranges.
     this.#spend(10 + source.length / 16 + 200 * (source.split(/\\p/i).length - 1));
   }
 
@@ -82,14 +76,13 @@ export class SchemaSteps {
         throw new Error(`more than ${maxNesting} schemas apply within each other: does one refer to itself?`);
       this.#spendOn(schema, value);
       for (const [one, part, name] of this.#applications(schema, value)) {
-        // What does not fit is reported by each schema around it.
+        // Every enclosing schema reports a mismatch.
         this.#spend(1 + nested / 32 + (name === undefined ? 0 : 4 + name.length / 32));
         applications.push({ schema: one, value: part, nested: nested + 1 });
       }
     }
   }
 
-  /** For what a schema asks of the value itself. */
   #spendOn(schema: JsonObject, value: Json): void {
     this.#spend((this.#sizes.get(schema) ?? 0) / 8 + ("multipleOf" in schema ? 3 : 0));
     if (typeof value === "string") this.#spend(value.length / 8 + this.#match(schema["pattern"], value));
@@ -106,7 +99,6 @@ export class SchemaSteps {
       for (const name of names) this.#spend(this.#match(source, name));
   }
 
-  /** With as many values of its own, and with those of the schema. */
   #spendToCompare({ const: only = null, enum: choices = [] }: JsonObject, value: Json, ownValues: number): void {
     const others = [only, choices].flat().filter((one) => typeof one === "object" && one !== null);
     const pairs = ownValues + others.length;
@@ -167,7 +159,6 @@ function* applyToNamed(properties: Json, value: JsonObject): Generator<SchemaApp
   }
 }
 
-/** @throws {Error} where a reference does not lead to a part of the schema itself */
 function partAt(root: Json, ref: string): JsonObject | boolean {
   let part: Json | undefined = root;
   for (const step of decodeURIComponent(ref).split("/").slice(1)) {

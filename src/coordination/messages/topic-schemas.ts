@@ -13,9 +13,7 @@ import { findSchemaProblem, findBodyProblem } from "./body-schema.ts";
 import { page } from "../kernel/pages.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** What messages to a topic must look like. */
-
-/** [MS5] A topic may say what its messages look like. */
+/** [MS5] */
 export function unfit(sql: Sql, target: Target, body: Json): Refusal | null {
   if (target.to !== "topic") return null;
   const [row] = sql.all<{ json_schema: string }>("SELECT json_schema FROM topics WHERE topic = ?", target.topic);
@@ -25,12 +23,11 @@ export function unfit(sql: Sql, target: Target, body: Json): Refusal | null {
   return { code: "schema_mismatch", message: `topic ${target.topic} does not take the body: ${short(why)}` };
 }
 
-/** A body, and what is wrong with it, may be long. */
 function short(text: string): string {
   return text.length > 300 ? `${text.slice(0, 300)}...` : text;
 }
 
-/** [MS18] A topic that has a schema may have another one, however many there are. */
+/** [MS18] A topic with a schema may replace it even at the limit. */
 export function set(
   { sql, settings }: Tx,
   { topic, schema }: SetTopicSchema,

@@ -1,5 +1,3 @@
-/** Which topics a pattern stands for. Pure. */
-
 /** [MS4] `*` is one word, `**` at the end one or more, alone all. */
 export function matches(pattern: string, topic: string): boolean {
   const [wanted, words] = [pattern.split("."), topic.split(".")];
@@ -14,12 +12,11 @@ export function isExact(pattern: string): boolean {
   return !pattern.includes("*");
 }
 
-/** [MS4] All patterns that stand for a topic: at most 511, as a topic has at most eight words. */
+/** [MS4] All patterns that match a topic: at most 511, as a topic has at most eight words. */
 export function patternsOf(topic: string): string[] {
   const patterns = ["**"];
   let prefixes: string[] = [];
   for (const [at, word] of topic.split(".").entries()) {
-    // What goes on behind them ends with two stars.
     patterns.push(...prefixes.map((prefix) => `${prefix}.**`));
     prefixes = at === 0 ? [word, "*"] : prefixes.flatMap((prefix) => [`${prefix}.${word}`, `${prefix}.*`]);
   }

@@ -4,36 +4,27 @@ import type { InboxCursor, MessageRow, Subscription } from "./inboxes.ts";
 import { matches, isExact } from "./topics.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** What a chat has not acknowledged. */
-
 const columns = "id, target, from_chat, priority, at, expires_at";
 
-/** Counted and sorted at once; more is told as more. */
 export const maxCounted = 1_000;
-/** Rows that one look reads of one source: of one target, or of all messages where wildcards stand for topics. */
 const maxScanned = 2_000;
-/** Acknowledged out of order and remembered; what is more comes again. */
+/** Limit of ids acknowledged out of order; beyond it messages are sent again. */
 const maxAhead = 1_000;
 
 export interface UnreadScan {
-  /** Unread, in the order of the ids. */
   readonly rows: readonly MessageRow[];
-  /** All messages up to here were looked at. */
   readonly upTo: number;
-  /** There are no others. */
   readonly isAll: boolean;
 }
 
 interface UnreadQuery {
-  /** Of unread messages. */
   readonly limit: number;
-  /** The last message that is looked at. */
   readonly upTo?: number;
-  /** Only those of high priority, and none by wildcards: an index leads to them. */
+  /** High priority only, without wildcards: an index finds them. */
   readonly isUrgent?: boolean;
 }
 
-/** [MS17] The first messages behind a cursor that are unread: however many to others, or that are over, lie between, a bounded number of rows is read. */
+/** [MS17] Reads a bounded number of rows, however many are expired or for other chats. */
 export function scan(tx: Tx, chat: string, { cursor, ahead }: InboxCursor, query: UnreadQuery): UnreadScan {
   const newest = inboxes.newestId(tx.sql);
   if (newest <= cursor) return { rows: [], upTo: newest, isAll: true };
@@ -57,11 +48,6 @@ function unreadBy({ now }: Tx, chat: string, ahead: readonly number[]): (row: Me
     until > now && !acknowledged.has(id) && (from !== chat || target.startsWith("chat:"));
 }
 
-/**
- * Adds the first `limit` that are wanted. Each source is in the order of the ids, so the first ones of all lie among the first ones of each.
- *
- * @returns the last one that was looked at; null: all were
- */
 function firstOf(
   rows: Iterable<MessageRow>,
   isWanted: (row: MessageRow) => boolean,
@@ -78,20 +64,17 @@ function firstOf(
   return null;
 }
 
-/** A wildcard stands for what another pattern names, too. */
 function distinct(rows: readonly MessageRow[]): MessageRow[] {
   return [...new Map(rows.map((row) => [row.id, row])).values()].toSorted((a, b) => a.id - b.id);
 }
 
-/** Messages after one and up to another. */
 interface Span {
   readonly after: number;
   readonly upTo: number;
 }
 
-/** Messages in the order of their ids, among which are some for a chat. */
 interface Source {
-  /** None up to here is. */
+  /** No message up to here is for the chat. */
   readonly since: number;
   readonly read: (span: Span, page: number) => Iterable<MessageRow>;
   readonly isFor: (row: MessageRow) => boolean;
@@ -99,7 +82,6 @@ interface Source {
 
 interface Sources {
   readonly sources: readonly Source[];
-  /** Nothing else is for the chat. */
   readonly isComplete: boolean;
 }
 
@@ -154,24 +136,18 @@ function* ofAnyTarget(sql: Sql, { after, upTo }: Span): Generator<MessageRow, vo
   }
 }
 
-/** What others have sent to others, and one's own: once so many lie behind the cursor, it moves on over them. */
+/** Messages for other chats, or its own, after which the cursor skips them. */
 const mostPassed = 50;
-/** More are told as so many. */
 const maxReported = 100;
-/** Messages that one count looks at together, from the cursor on, and how often where it finds nothing. */
 const scannedAtOnce = 1_000;
 const maxScans = 10;
 
-/**
- * [MS14] How much is unread; where nothing of the next messages is for the chat, they are not read another time. [MS15] Once something is found
- * the rest is left to a pull: so a count costs no more, however many messages to others lie behind what is unread.
- */
+/** [MS14] Skips messages to others for good. [MS15] Stops at the first scan with a match. */
 export function count(tx: Tx, chat: string): number {
   const at = inboxes.readCursor(tx.sql, chat);
   const newest = inboxes.newestId(tx.sql);
   let [unread, scanned]: [readonly MessageRow[], number] = [[], at.cursor];
   for (let scans = 0; scans < maxScans && unread.length === 0 && scanned < newest; scans++) {
-    // A raised epoch leaves a gap in the numbers.
     const cursor = nextId(tx.sql, scanned) - 1;
     scanned = Math.min(newest, cursor + scannedAtOnce);
     unread = scan(tx, chat, { cursor, ahead: at.ahead }, { limit: maxReported, upTo: scanned }).rows;
@@ -181,19 +157,16 @@ export function count(tx: Tx, chat: string): number {
   return first || scanned >= newest ? unread.length : 1;
 }
 
-/** The number of the next message; there must be one. */
 function nextId(sql: Sql, after: number): number {
   return sql.all<{ id: number }>("SELECT id FROM messages WHERE id > ? ORDER BY id LIMIT 1", after)[0]?.id ?? after + 1;
 }
 
-/** [MS14] Nothing up to `upTo` is unread. @returns the cursor */
 export function pass(sql: Sql, chat: string, { cursor, ahead }: InboxCursor, upTo: number): number {
   if (upTo - cursor < mostPassed) return cursor;
   inboxes.move(sql, chat, { cursor: upTo, ahead: ahead.filter((id) => id > upTo) });
   return upTo;
 }
 
-/** The cursor moves over all that is acknowledged without a gap; what lies above waits beside it. */
 export function acknowledge(
   tx: Tx,
   chat: string,
@@ -205,7 +178,6 @@ export function acknowledge(
   const minCursor = Math.max(cursor, Math.min(upTo, newest));
   const above = [...new Set([...ahead, ...ids])].filter((id) => id > minCursor && id <= newest).sort((a, b) => a - b);
   const left = scan(tx, chat, { cursor: minCursor, ahead: above }, { limit: maxCounted });
-  // Everything below the first that is unread is acknowledged, or is not for this chat.
   const next = Math.max(minCursor, (left.rows[0]?.id ?? left.upTo + 1) - 1);
   const waiting = above.filter((id) => id > next);
   const at = { cursor: next, ahead: waiting.slice(0, maxAhead) };
@@ -215,9 +187,8 @@ export function acknowledge(
 }
 
 /**
- * [MS13] When the newest of what a chat has not acknowledged is over, of each source; 0: there is nothing. Older ones may last longer: whoever asks
- * again at that time finds them. What is not for it alone counts only where it was sent by `sentBy`: else a chat that never comes back would be
- * kept as long as others talk to all.
+ * [MS13] 0: none. Older messages may last longer: ask again at that time. Shared ones count only if
+ * sent by `sentBy`; otherwise a chat that never returns is kept while others send to all.
  */
 export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
   const { cursor, ahead } = inboxes.readCursor(tx.sql, chat);
@@ -246,7 +217,6 @@ export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
   );
 }
 
-/** Of those that wildcards stand for. */
 function newestOfTopics(
   sql: Sql,
   subscribed: readonly Subscription[],

@@ -2,33 +2,28 @@ import { defaultComplexityWeights, type ComplexityWeights, type Scale } from "..
 import { WorkKind, type Job } from "../../contract/plans.ts";
 import { folderOf } from "./folders.ts";
 
-/** How much a job asks of one chat, by what it says of itself. Pure. */
-
 const sizeSignals = ["files", "modules", "steps", "textChars", "payloadChars"] as const;
 
 export interface ComplexityReason {
   readonly signal: (typeof sizeSignals)[number] | WorkKind;
-  /** What was counted: files, folders, steps, characters; of a kind of work 1. */
   readonly value: number;
   readonly points: number;
 }
 
 export interface Complexity {
-  /** Whole, 1 to 10. */
   readonly score: number;
   readonly isAboveThreshold: boolean;
-  /** What added points, most first. */
   readonly reasons: readonly ComplexityReason[];
 }
 
 /**
- * [PL1] 1 and the points of all signals, rounded, at most 10. [PL2] Never lower for a job with one more file, line of text, kind of work or a
- * larger payload. Each signal counts by its logarithm, as the sizes of changes are spread: from 1 to 2 files is as much more as from 20 to 40.
+ * [PL1] 1 plus all points, rounded, at most 10. [PL2] Monotonic in files, text, kinds and payload.
+ * Logarithmic, since the sizes of changes are: 1 to 2 files counts like 20 to 40.
  */
 export function estimateComplexity(job: Job, weights: ComplexityWeights = defaultComplexityWeights): Complexity {
   const [ofSize, ofKinds] = [reasonsOfSize(job, weights), reasonsOfKinds(job, weights)];
   const points = sumPoints(ofSize) + Math.min(sumPoints(ofKinds), weights.kinds.most);
-  // Without the inner rounding the last bits of a sum, which depend on its parts, could make a larger job a smaller score.
+  // The last bits of the sum could otherwise give a larger job a smaller score.
   const score = Math.min(10, Math.round(1 + Math.round(points * 1e6) / 1e6));
   const reasons = [...ofSize, ...ofKinds].filter((reason) => reason.points > 0).toSorted((a, b) => b.points - a.points);
   return { score, isAboveThreshold: score > weights.threshold, reasons };
@@ -74,7 +69,7 @@ const kindPatterns: Record<WorkKind, RegExp> = {
   document: /\b(document(s|ed|ing|ation)?|docs|readme)\b/i,
 };
 
-/** Items of lists, and words that put one thing after another. Bounded repeats: the text is somebody else's. */
+/** List items and sequence words. Repeats are bounded: the text is untrusted. */
 function countSteps(text: string): number {
   const items = text.match(/^[ \t]{0,20}(?:[-*+]|\d{1,3}[.)])[ \t]/gm) ?? [];
   const turns = text.match(/\b(?:then|afterwards|finally|after that)\b/gi) ?? [];

@@ -6,35 +6,27 @@ import { folderOf } from "./folders.ts";
 import { pack, type Item } from "./packing.ts";
 import { findSplitProblem, joinName } from "./plan-check.ts";
 
-/** A job in parts that several chats do, and a last step that joins their results. Pure. */
+/** Splits a job into parts for several chats and a join of their results. Pure. */
 
 export interface Part {
-  /** Unique in its plan. */
   readonly name: string;
   readonly text: string;
-  /** Paths of the files that it works on, sorted. */
   readonly files: readonly string[];
-  /** Names of parts that have to be done before. */
   readonly dependsOn: readonly string[];
-  /** The sum of its files. */
   readonly weight: number;
 }
 
 export interface Plan {
   readonly parts: readonly Part[];
-  /** Comes after all parts. */
   readonly join: { readonly name: typeof joinName; readonly dependsOn: readonly string[] };
 }
 
-/** The product's: a complex job is split into up to eight. */
 const defaultMaxParts = 8;
 
 /**
- * [PL4] Two parts or more, none empty, and a join after all of them; [PL5] each file of the job is in one part, or in several of which one
- * follows the other. The same job gives the same plan, in whatever order its files stand. Refused with `bad_input` and the reason where it
- * cannot be split so, or where a given split breaks a rule.
- *
- * @param maxParts beside the join, 2 to 8
+ * [PL4] Two or more non-empty parts and a join; [PL5] a file is in one part or in successive ones.
+ * Independent of the order of files. Refused with `bad_input`.
+ * @param maxParts without the join, 2 to 8
  */
 export function split(job: Job, strategy: SplitStrategy, maxParts = defaultMaxParts): Result<Plan, Refusal> {
   if (!Number.isInteger(maxParts) || maxParts < 2 || maxParts > defaultMaxParts) {
@@ -122,7 +114,6 @@ function toIndependentPart(at: number, count: number, description: string, files
   };
 }
 
-/** Each phase has all the files: no two phases are at work at a time. */
 function byPhase({ files }: Job, phases: readonly string[]): GivenPart[] {
   return phases.map((name, at) => ({
     name,

@@ -1,26 +1,20 @@
 import { compare } from "../../shared/compare.ts";
 
-/** Things of different weight in parts of about the same. Pure. */
-
 export interface Item {
-  /** Stands for the item; unique. */
   readonly key: string;
-  /** Above 0. */
   readonly weight: number;
 }
 
-/** The largest part weighs at most so many times the smallest. */
 const maxRatio = 2;
 
 /**
- * [PL6] As many balanced parts as there can be, at most `mostParts`: neighbours by name stay together where that is balanced, else the heaviest
- * is placed first, each into the part that is lightest by then (LPT: Graham, "Bounds on Multiprocessing Timing Anomalies", 1969). Placed so into
- * two parts, they are balanced whenever no item weighs more than two thirds of all; where one does, no parts are, and it has a part for itself.
- * The same for any order of the items.
- *
+ * [PL6] Makes as many balanced parts as possible: neighbours by name where balanced, else the
+ * heaviest first into the lightest part (LPT: Graham, "Bounds on Multiprocessing Timing Anomalies",
+ * 1969). Two parts are balanced whenever no item exceeds two thirds of the weight; one that does
+ * gets its own part.
  * @param items two or more
  * @param maxParts 2 or more
- * @returns two parts or more, none empty; items by name
+ * @returns two or more non-empty parts; items by name
  */
 export function pack<T extends Item>(items: readonly T[], maxParts: number): T[][] {
   const byName = items.toSorted((a, b) => compare(a.key, b.key));
@@ -41,7 +35,7 @@ function isBalanced(parts: readonly (readonly Item[])[]): boolean {
   return Math.max(...weights) <= maxRatio * Math.min(...weights);
 }
 
-/** Cut where equal shares end: an item belongs to the share in which its middle lies. A share may stay empty. */
+/** Cuts at equal shares: the middle of an item decides its share. A share may stay empty. */
 function packNeighbours<T extends Item>(items: readonly T[], count: number): T[][] {
   const all = weightOf(items);
   const parts = Array.from({ length: count }, (): T[] => []);

@@ -1,10 +1,7 @@
 import type { GivenPart, Job } from "../../contract/plans.ts";
 
-/** What every split keeps to, whoever made it. Pure. */
-
 export const joinName = "join";
 
-/** Why parts are no split of the job; null when they are. Several faults of one kind are told by their first. */
 export function findSplitProblem(job: Job, parts: readonly GivenPart[], maxParts: number): string | null {
   return (
     countProblem(parts, maxParts) ??
@@ -59,7 +56,7 @@ function cycleProblem(parts: readonly GivenPart[]): string | null {
   return inCycle.length > 0 ? `parts wait for each other: ${inCycle.join(", ")}` : null;
 }
 
-/** [PL5] Two that may be at work at the same time would overwrite each other. */
+/** [PL5] Parts that run at the same time would overwrite each other. */
 function sharedFileProblem(parts: readonly GivenPart[]): string | null {
   const before = predecessorsOf(parts);
   const follow = (one: string, other: string) => before.get(one)?.has(other) || before.get(other)?.has(one);
@@ -75,7 +72,6 @@ function sharedFileProblem(parts: readonly GivenPart[]): string | null {
   return null;
 }
 
-/** For each part all that come before it, also over others. */
 function predecessorsOf(parts: readonly GivenPart[]): Map<string, Set<string>> {
   const before = new Map(parts.map(({ name, dependsOn }) => [name, new Set(dependsOn)]));
   for (const through of before.keys()) {

@@ -14,8 +14,6 @@ import * as dedupe from "../tasks/task-dedupe.ts";
 import * as rows from "../tasks/task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** One complex job becomes tasks: the parts, and the join, which is their parent and stands for the job. */
-
 type Submitted = OutputOf<"plans.submit">;
 type Estimated = OutputOf<"plans.estimate">;
 
@@ -32,12 +30,11 @@ function toPart({ name, text, files, dependsOn }: Plan["parts"][number]): NonNul
 
 interface JobPlan {
   readonly complexity: Estimated["complexity"];
-  /** null: one task. */
   readonly parts: Plan | null;
   readonly reason: string | null;
 }
 
-/** [PL19] Split above the threshold, where it is asked for, and as it is listed. */
+/** [PL19] Splits above the threshold, on request, or as listed. */
 function plan(tx: Tx, { job, strategy, maxParts, isForced }: EstimateJob): Result<JobPlan, Refusal> {
   const weights = tx.settings.complexity;
   const { score, isAboveThreshold, reasons } = estimateComplexity(job, weights);
@@ -54,7 +51,6 @@ function plan(tx: Tx, { job, strategy, maxParts, isForced }: EstimateJob): Resul
   return ok({ complexity, parts: parts.value, reason: null });
 }
 
-/** The first that fits; where none does, why the first one did not. */
 function splitByDefault(job: Job, maxParts: number | undefined): Result<Plan, Refusal> {
   const byModule = split(job, { by: "module" }, maxParts);
   if (byModule.ok) return byModule;
@@ -64,7 +60,7 @@ function splitByDefault(job: Job, maxParts: number | undefined): Result<Plan, Re
   return byPhase.ok ? byPhase : byModule;
 }
 
-/** [PL20] All or nothing; a repeat submits nothing more. */
+/** [PL20] All or nothing; a repeat submits nothing. */
 export function submit(tx: Tx, input: SubmitJob): Result<Submitted, Refusal> {
   const { requestId, by, ...content } = input;
   const request = { operation: "plans.submit", by, requestId, input: content };
@@ -96,7 +92,6 @@ function findDuplicate(tx: Tx, { dedupeKey }: SubmitJob): RootTask | null {
 
 interface StoredJob {
   readonly root: RootTask;
-  /** The parts, in their order. */
   readonly others: readonly number[];
 }
 
@@ -112,7 +107,6 @@ function submitDrafts(tx: Tx, drafts: readonly TaskDraft[]): Result<StoredJob, R
 
 type TaskDraft = Parameters<typeof NewTask.safeParse>[0];
 
-/** The job of parts without what only the whole is measured by. */
 function jobSummary({ title, text, payload }: Job): Pick<Job, "title" | "text" | "payload"> {
   return { title, text, payload };
 }
@@ -126,7 +120,6 @@ function draftWholeJob({ job, type, options, dedupeKey }: SubmitJob): TaskDraft 
   };
 }
 
-/** The join first: the parts name it as their parent. */
 function draftTasks(input: SubmitJob, { parts, join }: Plan): TaskDraft[] {
   const { job, type, options, joinRule, joinType, onPartDeath, dedupeKey } = input;
   const joinTask = {
@@ -153,7 +146,6 @@ function draftTasks(input: SubmitJob, { parts, join }: Plan): TaskDraft[] {
   ];
 }
 
-/** By the schema of a submit: what a part carries has its limits too. */
 function validateDrafts(drafts: readonly TaskDraft[]): Result<NewTask[], Refusal> {
   const tasks: NewTask[] = [];
   for (const draft of drafts) {

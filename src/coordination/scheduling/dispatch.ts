@@ -8,12 +8,11 @@ import * as chatPerformance from "../tasks/chat-performance.ts";
 import * as availableChats from "../tasks/available-chats.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** Tasks that one look gives out. */
 const maxTasksPerDispatch = 100;
 
 /**
- * [QU5] What is queued goes to the chats that want it: by priority, then by number, each to the least loaded that can do it. It picks the work
- * itself, so that a token that comes twice, late or never changes nothing but the time. @returns how many tasks it gave out
+ * [QU5] Reads the queue itself: a repeated, late or lost token changes only the time. Returns the
+ * number of assigned tasks.
  */
 export function assignQueued(tx: Tx): number {
   const available = new Map(availableChats.listWithRoom(tx).map((candidate) => [candidate.chat, candidate]));
@@ -23,7 +22,7 @@ export function assignQueued(tx: Tx): number {
   let assigned = 0;
   for (let head = queue.next(); head && assigned < maxTasksPerDispatch && available.size > 0; head = queue.next()) {
     const candidate = selectCandidate([...available.values()], head, performanceByChat);
-    // Nobody has room for more of its lane: seats only fill.
+    // No chat has room for this partition key any more: load only grows here.
     if (!candidate) continue;
     assign(tx, candidate.life, head.task, pushedRequestId, false);
     queue.advance(head.lane);
@@ -44,11 +43,11 @@ export function assignQueued(tx: Tx): number {
 
 const compareFronts = lanes.compareFor(lanes.noChat);
 
-/** What is queued in lanes that somebody with room takes, in its turn: of each lane one task is read at a time. */
+/** Queued partition keys that available chats accept; reads one task per key at a time. */
 class LaneQueue {
   readonly types: ReadonlySet<string>;
   readonly #tx: Tx;
-  /** The last one has its turn first. */
+  /** Sorted; the last one is next. */
   readonly #fronts: lanes.Front[];
 
   constructor(tx: Tx, candidates: readonly availableChats.AvailableChat[]) {
@@ -65,7 +64,6 @@ class LaneQueue {
     return this.#fronts.pop();
   }
 
-  /** Its first task was given out: the one behind it has its turn some time. */
   advance(lane: string): void {
     const [front] = lanes.fronts(this.#tx, [lane]);
     if (!front) return;
@@ -74,7 +72,6 @@ class LaneQueue {
   }
 }
 
-/** [PL18] What is known of each for this type of task counts. */
 function selectCandidate(
   all: readonly availableChats.AvailableChat[],
   { lane, affinity }: lanes.Front,
@@ -90,7 +87,6 @@ function selectCandidate(
   return candidates.find((candidate) => candidate.chat === chat);
 }
 
-/** For the alarm. */
 export function resendToken(tx: Tx): void {
   outbox.resend(tx, availableChats.hasWork(tx));
 }

@@ -12,13 +12,13 @@ import { enqueueDispatch } from "../tasks/task-states.ts";
 import { isExpired } from "../tasks/task-times.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** Tasks that were assigned and have not started go to chats with less load, every `balancingIntervalMs` while there are any. */
+/** Rebalances tasks that have not started, every `balancingIntervalMs` while there are any. */
 
 const nextKey = "rebalance_at";
 
 export const dueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${nextKey}'`;
 
-/** [PL21] Something was assigned and has not started. */
+/** [PL21] */
 export function schedule(tx: Tx): void {
   if (meta.read(tx.sql, nextKey) === null) scheduleNext(tx);
 }
@@ -27,10 +27,8 @@ function scheduleNext(tx: Tx): void {
   meta.write(tx.sql, nextKey, String(tx.now + tx.settings.balancingIntervalMs));
 }
 
-/** Chats looked at in one round, by name. */
 const maxChats = 1_000;
 
-/** For the alarm. */
 export function sweep(tx: Tx): void {
   const waiting = listAssigned(tx);
   if (waiting.length === 0) return meta.remove(tx.sql, nextKey);
@@ -53,7 +51,6 @@ function listAssigned(tx: Tx): TaskRow[] {
     .filter((row) => !isExpired(tx, row));
 }
 
-/** The types that a chat takes stand among its capabilities: a break of line is in no capability of its own. */
 function toReceiver(candidate: availableChats.AvailableChat, waiting: readonly TaskRow[]): ChatLoad {
   const types = candidate.types.has("*") ? new Set(waiting.map(({ type }) => type)) : candidate.types;
   return { ...candidate, capabilities: [...candidate.capabilities, ...[...types].map((type) => `\n${type}`)] };
@@ -69,7 +66,6 @@ function toAssigned(row: TaskRow): AssignedTask {
   };
 }
 
-/** Those that hold such a task and are given nothing now: they ask for themselves, drain, or have no connection. */
 function listGivers(tx: Tx, waiting: readonly TaskRow[], receivers: ReadonlyMap<string, unknown>): ChatLoad[] {
   const names = new Set(waiting.flatMap(({ chat }) => (chat === null || receivers.has(chat) ? [] : [chat])));
   return [...names].flatMap((chat) => {
@@ -77,7 +73,6 @@ function listGivers(tx: Tx, waiting: readonly TaskRow[], receivers: ReadonlyMap<
     if (!row) return [];
     const running = rows.countHeld(tx, chat);
     const takesNothing = row.status === "draining" || row.status === "stuck";
-    // No abilities: it receives nothing.
     return [{ chat, running, capacity: takesNothing ? 0 : row.capacity, capabilities: [] }];
   });
 }

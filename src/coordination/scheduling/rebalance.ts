@@ -1,8 +1,6 @@
 import { compare } from "../../shared/compare.ts";
 import { hasRoom, isCapable, loadOf, type ChatLoad, type TaskNeeds } from "../tasks/balance.ts";
 
-/** Which tasks that have not started had better wait with another chat. Pure. */
-
 export interface AssignedTask extends TaskNeeds {
   readonly task: number;
   readonly chat: string;
@@ -16,16 +14,14 @@ export interface Reassignment {
 }
 
 /**
- * [PL15] From the chat with the highest load to the one with the lowest that can do the task, as long as the latter has less load than the former
- * has without it: by its load, the receiver would be selected if the task were new. So no move would be moved back, and none moves what was
- * selected just now. A chat of capacity 0 gives away all that has not started.
- *
- * [PL16] Until no step is left: the next round finds none either. Each step lowers the potential of Rosenthal ("A Class of Games Possessing
- * Pure-Strategy Nash Equilibria", 1973), the sum of n(n-1)/2c over chats with n tasks and capacity c, so the steps come to an end.
- *
- * @param chats all live chats; tasks of others are not looked at
- * @param assigned a task stands here once; those that have started stay
- * @returns at most one move for each task, by its number
+ * [PL15] Moves from the highest load to the lowest while the receiver has less load than the giver
+ * without the task, so no move is reversed. Capacity 0 gives away all.
+ * [PL16] Each step lowers the potential of Rosenthal ("A Class of Games Possessing Pure-Strategy
+ * Nash Equilibria", 1973), the sum of n(n-1)/2c over chats with n tasks and capacity c, so it
+ * terminates.
+ * @param chats all live chats; tasks of others are ignored
+ * @param assigned each task once; started ones stay
+ * @returns at most one move per task, by its number
  */
 export function rebalance(chats: readonly ChatLoad[], assigned: readonly AssignedTask[]): Reassignment[] {
   const state: BalanceState = {
@@ -44,7 +40,6 @@ export function rebalance(chats: readonly ChatLoad[], assigned: readonly Assigne
 
 interface BalanceState {
   readonly chats: Map<string, ChatLoad>;
-  /** What may be moved, by the chat where it is by now; each still names the one where it was. */
   readonly waiting: Map<string, AssignedTask[]>;
 }
 
@@ -72,7 +67,7 @@ function nextStep({ chats, waiting }: BalanceState): ReassignStep | null {
   return null;
 }
 
-/** Those first that wish to be there, those last that wish to stay; else the newest, which would wait longest. */
+/** Sorts by affinity, then the newest first, which would wait longest. */
 function compareTasks(a: AssignedTask, b: AssignedTask, from: string, to: string): number {
   return affinityGain(b, from, to) - affinityGain(a, from, to) || b.task - a.task;
 }

@@ -3,14 +3,11 @@ import type { AttemptRow } from "../tasks/attempt-rows.ts";
 import { loadMetrics, type LoadSample } from "../tasks/balance.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** What chats do at present, and how they did within the last hour. */
-
 const windowMs = 3_600_000;
 const maxScannedRows = 10_000;
 
 type EndedAttempt = Pick<AttemptRow, "chat" | "ended" | "started_at" | "ended_at">;
 
-/** Ends that count for or against the chat that had the task. */
 const failures: ReadonlySet<string> = new Set(["failed", "timeout", "stalled"]);
 
 export function load(tx: Tx): OutputOf<"tasks.load"> {

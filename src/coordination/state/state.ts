@@ -19,9 +19,8 @@ import * as leases from "../leases/leases.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 
-/** Versioned keys. A version is the revision of the last change, so none comes twice, also over a deletion. */
+/** A version is the revision of the last change, so none recurs, even after a deletion. */
 
-/** Without the value, which can be large: only values that are told are read. */
 interface StateRow {
   readonly key: string;
   readonly chars: number;
@@ -32,12 +31,11 @@ interface StateRow {
 
 const columns = "key, chars, version, at, expires_at";
 
-/** Expired or not. */
 function findStored({ sql }: Tx, key: string): StateRow | null {
   return sql.all<StateRow>(`SELECT ${columns} FROM state WHERE key = ?`, key)[0] ?? null;
 }
 
-/** [SV6] What has expired is not there, whether or not a sweep has seen it. */
+/** [SV6] An expired key is absent, whether or not a sweep has run. */
 function findRow(tx: Tx, key: string): StateRow | null {
   return unlessExpired(tx, findStored(tx, key));
 }
@@ -66,10 +64,9 @@ function toEntry(tx: Tx, { key, version, at, expires_at: until }: StateRow): Ent
   };
 }
 
-/** Of the values in one answer that has more than one key. */
 const maxPageChars = 1_000_000;
 
-/** [SV13] By prefix, in order; [SV17] as many as fit. */
+/** [SV13] Sorted keys of a prefix; [SV17] limited to one answer. */
 export function list(tx: Tx, { prefix, limit, cursor }: ListState): OutputOf<"state.list"> {
   const { revision } = changes.currentTotals(tx);
   const entries: Entry[] = [];
@@ -84,9 +81,8 @@ export function list(tx: Tx, { prefix, limit, cursor }: ListState): OutputOf<"st
   return { entries, cursor: null, revision };
 }
 
-/** What is there with a prefix and after a key. What begins with a prefix stands together; there is no text that is above all of it. */
+/** Keys with a prefix are contiguous, but no text is above all of them. */
 function* readPrefix(tx: Tx, prefix: string, after: string, page: number): Generator<StateRow, void> {
-  // One lower bound: of two, SQLite looks for either and reads all from there on.
   const query = `SELECT ${columns} FROM state WHERE key >= max(?, ?) AND key <> ? ORDER BY key LIMIT ?`;
   for (let last = after; ;) {
     const rows = tx.sql.all<StateRow>(query, prefix, last, last, page);
@@ -99,7 +95,7 @@ function* readPrefix(tx: Tx, prefix: string, after: string, page: number): Gener
   }
 }
 
-/** [SV1] A write under a condition happens only where it still holds; of two with the same one only one succeeds. */
+/** [SV1] Two writes under the same condition: one succeeds. */
 export function set(tx: Tx, input: SetState): Result<OutputOf<"state.set">, Refusal> {
   const { key, value, ifVersion, ttlMs, guard, by, requestId } = input;
   const write = { op: "set", key, value, ...omitUndefined({ ifVersion, ttlMs }) } as const;
@@ -134,16 +130,13 @@ export function update(
   return once(tx, { operation, by, requestId, input }, () => applyUpdate(tx, input), hasChanged).result;
 }
 
-/** A write, and what is read once for it. */
 interface PlannedWrite {
   readonly write: Write;
-  /** Of a value to be set, as JSON. */
   readonly text: string;
-  /** Expired or not. */
   readonly row: StateRow | null;
 }
 
-/** [SV7] All or nothing: every condition is looked at before the first write. */
+/** [SV7] All or nothing: every condition is checked before the first write. */
 function applyUpdate(
   tx: Tx,
   { writes, guards, by }: Omit<UpdateState, "requestId">,
@@ -155,7 +148,7 @@ function applyUpdate(
   if (unmet) return err(unmet);
   const before = changes.currentTotals(tx);
   if (!checkQuota(tx, plan, before)) return ok(executeWrites(tx, plan, by ?? null, before));
-  // [SV11] What has expired takes no room.
+  // [SV11] Expired keys use no quota.
   sweep(tx, maxSweptForRoom);
   const [again, totals] = [planWrites(tx, writes), changes.currentTotals(tx)];
   const quotaProblem = checkQuota(tx, again, totals);
@@ -179,7 +172,7 @@ function checkKeys(writes: readonly Write[]): Refusal | null {
   return null;
 }
 
-/** [SV8] A write that a lease guards fails with an old token. */
+/** [SV8] A guarded write fails with a stale token. */
 function checkGuards(tx: Tx, guards: readonly Guard[]): Refusal | null {
   const stale = guards.find((guard) => !leases.check(tx, guard).isValid);
   if (!stale) return null;
@@ -209,10 +202,9 @@ function checkConditions(tx: Tx, plan: readonly PlannedWrite[]): Refusal | null 
   return null;
 }
 
-/** Keys that have expired and that no sweep has seen: so many make room for a write that finds none. */
 const maxSweptForRoom = 100;
 
-/** [SV11] What frees room is never refused, also where a limit was lowered. */
+/** [SV11] A write that frees room is never refused, even after a limit was lowered. */
 function checkQuota(tx: Tx, plan: readonly PlannedWrite[], totals: changes.Totals): Refusal | null {
   const { maxKeys, maxStateChars } = tx.settings;
   let { keys, chars } = totals;
@@ -228,10 +220,9 @@ function checkQuota(tx: Tx, plan: readonly PlannedWrite[], totals: changes.Total
   };
 }
 
-/** By how much a write changes the totals: of stored rows, expired or not. */
 function growthOf(tx: Tx, { write, text, row }: PlannedWrite): { keys: number; chars: number } {
   if (write.op === "set") return { keys: row ? 0 : 1, chars: text.length - (row?.chars ?? 0) };
-  // What has expired is left to the sweep, which tells its end.
+  // Expired keys are left to the sweep, which announces their end.
   if (write.op === "check" || !unlessExpired(tx, row)) return { keys: 0, chars: 0 };
   return { keys: -1, chars: -(row?.chars ?? 0) };
 }
@@ -274,7 +265,6 @@ function upsert(tx: Tx, write: Extract<Write, { op: "set" }>, text: string, vers
 
 export const dueAt = "SELECT min(expires_at) FROM state WHERE expires_at IS NOT NULL";
 
-/** Keys whose time is over go, and watches are told. */
 export function sweep(tx: Tx, limit: number): void {
   const rows = tx.sql.all<{ key: string; size: number }>(
     "SELECT key, chars AS size FROM state WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",

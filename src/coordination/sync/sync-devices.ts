@@ -8,15 +8,10 @@ import { once } from "../kernel/idempotency.ts";
 import * as rows from "./sync-rows.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 
-/** Devices, each a home of SHIM on a machine, and their lives: an epoch each. */
-
-/** One life of a device. */
 export interface DeviceRow extends rows.Origin {
   readonly key_id: string;
-  /** Everything up to this number is stored. */
   readonly mark: number;
   readonly pushed_at: number;
-  /** Beginnings of the hashes of the newest ops, one after the other. */
   readonly hashes: string;
 }
 
@@ -28,13 +23,12 @@ export function own(tx: Tx, actor: Actor, device: string, epoch: number): Result
   return refused ? err(refused) : ok(row);
 }
 
-/** In its newest life. */
 function findNewest({ sql }: Tx, device: string): DeviceRow | null {
   const query = "SELECT * FROM sync_devices WHERE device = ? ORDER BY epoch DESC LIMIT 1";
   return sql.all<DeviceRow>(query, device)[0] ?? null;
 }
 
-/** [SY2] What a device stores only its own machine may store, an admin's token of another one neither: the admin may only delete it. */
+/** [SY2] Allows only the own machine to store; an admin of another one may only delete. */
 function checkOwner({ machine }: Actor, row: rows.Origin): Refusal | null {
   if (machine === row.machine) return null;
   return {
@@ -44,10 +38,10 @@ function checkOwner({ machine }: Actor, row: rows.Origin): Refusal | null {
 }
 
 const maxDevices = 1_000;
-/** Of one device: a copied home goes on in an older one. Who comes back in one that is gone begins anew. */
+/** Limit per device: a copied SHIM folder continues in an older epoch. */
 const maxEpochs = 8;
 
-/** [SY1] A device, or another life of it. The same request again is the same life. */
+/** [SY1] New device or epoch; a repeated request returns the same epoch. */
 export function begin(tx: Tx, actor: Actor, input: BeginSync): Result<OutputOf<"sync.begin">, Refusal> {
   const request = { operation: "sync.begin", requestId: input.requestId, input };
   return once(tx, request, () => beginOnce(tx, actor, input)).result;
@@ -96,7 +90,7 @@ function checkKey({ key_id: wanted }: rows.Totals, given: string): Refusal | nul
   };
 }
 
-/** [SY6] Of two that change the key at once one succeeds, and the other is told the present one. */
+/** [SY6] Concurrent changes of the key: one succeeds; the other gets the present key. */
 export function rekey(tx: Tx, actor: Actor, input: RekeySync): Result<OutputOf<"sync.rekey">, Refusal> {
   const request = { operation: "sync.rekey", requestId: input.requestId, input };
   return once(tx, request, () => rekeyOnce(tx, actor, input)).result;
@@ -118,7 +112,7 @@ function rekeyOnce(tx: Tx, actor: Actor, { keyId, from }: RekeySync): Result<Out
   return ok({ keyId });
 }
 
-/** [SY16] Of its own machine, or by an admin. */
+/** [SY16] Allowed to its own machine and to admins. */
 export function purge(tx: Tx, actor: Actor, input: PurgeSync): Result<OutputOf<"sync.purge">, Refusal> {
   const request = { operation: "sync.purge", requestId: input.requestId, input };
   return once(tx, request, () => purgeOnce(tx, actor, input)).result;

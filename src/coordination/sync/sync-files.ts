@@ -6,9 +6,6 @@ import * as devices from "./sync-devices.ts";
 import * as rows from "./sync-rows.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 
-/** The uncommitted files of sessions, sealed, in bundles of parts. */
-
-/** Without its envelope, which is large. */
 interface PartRow {
   readonly bundle: string;
   readonly checkpoint: string;
@@ -21,8 +18,8 @@ interface PartRow {
 const ofSession = "session = ? AND device = ?";
 
 /**
- * [SY32] One part after the other; the last one makes the bundle complete, and the bundle before is deleted in the same transaction. A part that is
- * stored is not stored again. [SY10] What another life of the device has stored is replaced only by what is not older.
+ * [SY32] The last part replaces the previous bundle in one transaction; stored parts are skipped.
+ * [SY10] Content of another epoch is replaced only by content that is not older.
  */
 export function put(tx: Tx, actor: Actor, input: PutFiles): Result<OutputOf<"sync.put-files">, Refusal> {
   const { device, epoch, session, bundle, part, parts } = input;
@@ -34,7 +31,6 @@ export function put(tx: Tx, actor: Actor, input: PutFiles): Result<OutputOf<"syn
   const refused = whyNot(tx, { ...input, at }, stored);
   if (refused) return err(refused);
   const sums = rows.totals(tx.sql);
-  // Of a bundle that was begun before and never completed nothing is of use.
   const others = `${ofSession} AND bundle <> ?`;
   if (part === parts - 1) rows.removeFiles(tx, sums, others, session, device, bundle);
   else if (part === 0) rows.removeFiles(tx, sums, `${others} AND ${incomplete}`, session, device, bundle);
@@ -60,7 +56,6 @@ function storedParts({ sql }: Tx, { session, device, bundle }: Of & Pick<PutFile
   );
 }
 
-/** The newest bundle of which every part is stored. */
 function complete({ sql }: Tx, { session, device }: Of): PartRow | null {
   const [row] = sql.all<PartRow>(
     `SELECT bundle, checkpoint, part, parts, epoch, at FROM sync_files WHERE ${ofSession} AND part = parts - 1`,
@@ -117,7 +112,7 @@ function insert({ sql }: Tx, input: Dated): void {
   );
 }
 
-/** [SY35] Files take at most the lower half of the room, so that they never keep out a checkpoint. */
+/** [SY35] Files use at most half of the quota, so that they never keep out a checkpoint. */
 function noRoom(tx: Tx, sums: rows.Totals): Refusal | null {
   const most = Math.floor(tx.settings.maxSyncChars / 2);
   if (sums.chars <= most) return null;

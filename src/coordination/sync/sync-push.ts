@@ -6,11 +6,9 @@ import * as devices from "./sync-devices.ts";
 import * as rows from "./sync-rows.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 
-/** What a device has sealed, in its order: each op once, whatever was lost on the way. */
-
 /**
- * [SY7] Ops that are stored already are compared, those after them stored, all of a push or none. [SY8] The number after the mark, else it is a
- * gap; [SY9] another op under a number that is stored says that the device goes on from a copy, or from an older state.
+ * [SY7] All or none; stored ops are compared. [SY8] A number that is not the next is a gap; [SY9]
+ * another op under a stored number means a copied or older device.
  */
 export function push(tx: Tx, actor: Actor, { device, epoch, ops }: PushSync): Result<OutputOf<"sync.push">, Refusal> {
   const owned = devices.own(tx, actor, device, epoch);
@@ -24,7 +22,6 @@ export function push(tx: Tx, actor: Actor, { device, epoch, ops }: PushSync): Re
   return mark.ok ? ok({ mark: mark.value, keyId: sums.key_id ?? row.key_id }) : mark;
 }
 
-/** @returns the new mark */
 function store(tx: Tx, sums: rows.Totals, row: devices.DeviceRow, newOps: readonly SyncOp[]): Result<number, Refusal> {
   const before = sums.chars;
   const touched = new Set<string>();
@@ -52,9 +49,9 @@ function checkGap({ mark }: devices.DeviceRow, ops: readonly SyncOp[]): Refusal 
   };
 }
 
-/** So much of a hash as tells the ops of one device apart: it is nobody's but the device's own work. */
+/** Sufficient length: only the device itself could forge a hash. */
 const hashChars = 16;
-/** A client sends again at most what it has not seen acknowledged. */
+/** A client repeats at most its unacknowledged ops. */
 const maxHashes = 1_000;
 
 function checkFork(row: devices.DeviceRow, ops: readonly SyncOp[]): Refusal | null {
@@ -75,7 +72,6 @@ function hasHash(hashes: string, index: number, hash: string): boolean {
 
 interface PushState {
   readonly row: devices.DeviceRow;
-  /** Sessions that whoever polls is told again, with all that this push does. */
   readonly touched: Set<string>;
 }
 
@@ -95,7 +91,7 @@ function applyOp(tx: Tx, sums: rows.Totals, { row, touched }: PushState, op: Syn
   }
 }
 
-/** [SY11] Nothing of it stays, also where another life of the device has stored it. */
+/** [SY11] Deletes it in every epoch of the device. */
 function applyForget(
   tx: Tx,
   sums: rows.Totals,
@@ -115,10 +111,9 @@ function applyForget(
   touched.add(session);
 }
 
-/** What is over its time takes no room; a push refuses after it has looked at so many rows of it. */
 const maxExpiredRows = 1_000;
 
-/** [SY15] A push that needs no more room than there was is never refused. */
+/** [SY15] A push that needs no additional room is never refused. */
 function checkQuota(tx: Tx, sums: rows.Totals): Refusal | null {
   const { maxSyncChars } = tx.settings;
   if (sums.chars > maxSyncChars) rows.expire(tx, sums, maxExpiredRows);
@@ -129,7 +124,6 @@ function checkQuota(tx: Tx, sums: rows.Totals): Refusal | null {
   };
 }
 
-/** @returns the new mark */
 function advanceMark(tx: Tx, row: devices.DeviceRow, newOps: readonly SyncOp[]): number {
   const mark = row.mark + newOps.length;
   const hashes = row.hashes + newOps.map(({ hash }) => hash.slice(0, hashChars)).join("");

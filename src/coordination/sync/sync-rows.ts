@@ -2,17 +2,12 @@ import type { SyncOp } from "../../contract/sync.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 
-/** The rows of what machines keep for each other. Whoever changes them carries the counts along, and stores these once. */
+/** Rows of mirrored sessions. Callers update the totals in memory and store them once. */
 
-/** Of a workspace; read at the begin of an operation, and written at its end. */
 export interface Totals {
-  /** Under which key the workspace seals; null: nothing was ever stored. */
   key_id: string | null;
-  /** The newest that was given. */
   epoch: number;
-  /** Of the newest change. */
   revision: number;
-  /** Of all envelopes. */
   chars: number;
 }
 
@@ -26,7 +21,7 @@ export function saveTotals(sql: Sql, { key_id: keyId, epoch, revision, chars }: 
   sql.run("UPDATE sync_totals SET key_id = ?, epoch = ?, revision = ?, chars = ?", keyId, epoch, revision, chars);
 }
 
-/** [SY4] [SY20] After a restore the raised epoch of the workspace puts it above all that were lost. */
+/** [SY4] [SY20] Exceeds every lost number after a restore, by the raised epoch. */
 export function nextNumber(tx: Tx, last: number): number {
   return Math.max(last, tx.epoch * numbersPerEpoch) + 1;
 }
@@ -36,7 +31,6 @@ function nextRevision(tx: Tx, sums: Totals): number {
   return sums.revision;
 }
 
-/** Without its envelope, which can be large. */
 export interface SessionRow {
   readonly revision: number;
   readonly session: string;
@@ -50,14 +44,13 @@ export interface SessionRow {
   readonly taken_chat: string | null;
   readonly taken_machine: string | null;
   readonly taken_at: number | null;
-  /** 0: it was not told yet. */
+  /** 0: not listed yet. */
   readonly chars: number;
 }
 
 export const sessionColumns =
   "revision, session, device, machine, project, is_ended, epoch, seq, at, taken_chat, taken_machine, taken_at, chars";
 
-/** Told or not. */
 function findRow({ sql }: Tx, device: string, session: string): SessionRow | null {
   const query = `SELECT ${sessionColumns} FROM sync_sessions WHERE session = ? AND device = ?`;
   return sql.all<SessionRow>(query, session, device)[0] ?? null;
@@ -68,26 +61,21 @@ export function findSession(tx: Tx, device: string, session: string): SessionRow
   return row && row.chars > 0 ? row : null;
 }
 
-/** Whose ops are stored, and in which of its lives. */
 export interface Origin {
   readonly device: string;
   readonly machine: string;
   readonly epoch: number;
 }
 
-/** Of one life the later op is the newer one. What another life has stored is only replaced by what is not older. */
+/** Later ops are newer within an epoch; across epochs the younger content is. */
 export interface OpVersion {
   readonly epoch: number;
   readonly at: number;
 }
 
-/**
- * Ages are those at sending: on its way the same content becomes a little younger. A device that begins anew and seals the same once more, under
- * another key, is not kept from it.
- */
+/** Content becomes a little younger in transit; a new epoch may seal the same content again. */
 const transitMs = 30_000;
 
-/** [SY10] */
 export function isOlder(one: OpVersion, than: OpVersion): boolean {
   if (one.epoch === than.epoch) return false;
   return one.at < than.at - (one.epoch > than.epoch ? transitMs : 0);
@@ -97,7 +85,6 @@ function createdAt({ now }: Tx, { ageMs }: SyncOp): number {
   return Math.max(0, now - ageMs);
 }
 
-/** @returns whether it was stored */
 export function upsertSession(tx: Tx, sums: Totals, origin: Origin, op: SyncOp): boolean {
   const { session, seq, envelope = "" } = op;
   const { device, machine, epoch } = origin;
@@ -129,7 +116,7 @@ export function upsertSession(tx: Tx, sums: Totals, origin: Origin, op: SyncOp):
   return true;
 }
 
-/** [SY21] Something of a session has changed: whoever polls is told it again. A session of which only this is known gets its place. */
+/** [SY21] Lists a session again after a change, even one without an envelope yet. */
 export function touch(tx: Tx, sums: Totals, { device, machine, epoch }: Origin, session: string): void {
   tx.sql.run(
     `INSERT INTO sync_sessions (revision, session, device, machine, is_ended, epoch, seq, at, changed_at, chars, envelope)
@@ -149,7 +136,6 @@ export interface Claimant {
   readonly machine: string;
 }
 
-/** @param by null: nobody goes on with it */
 export function setClaimant(tx: Tx, sums: Totals, { session, device }: SessionRow, by: Claimant | null): void {
   tx.sql.run(
     `UPDATE sync_sessions SET revision = ?, changed_at = ?, taken_chat = ?, taken_machine = ?, taken_at = ?
@@ -177,9 +163,8 @@ export interface CheckpointRow {
 export const checkpointColumns = "checkpoint, device, session, epoch, seq, at, chars";
 
 /**
- * [SY12] Under its id and its device: what another device stores under the same id, as a copied home does, stands beside it. So no device can
- * replace, delete or keep out what another one has stored.
- *
+ * [SY12] Keyed by id and device, since a copied SHIM folder stores the same ids. No device can
+ * replace, delete or keep out what another one stored.
  * @returns whether it was stored
  */
 export function upsertCheckpoint(tx: Tx, sums: Totals, { device, epoch }: Origin, op: SyncOp): boolean {
@@ -209,7 +194,7 @@ export function upsertCheckpoint(tx: Tx, sums: Totals, { device, epoch }: Origin
   return true;
 }
 
-/** [SY13] Of more than `maxSyncCheckpoints` of a session the oldest go. */
+/** [SY13] Deletes the oldest beyond `maxSyncCheckpoints` per session. */
 function pruneCheckpoints(tx: Tx, sums: Totals, device: string, session: string): void {
   const excessSql = `SELECT checkpoint FROM sync_checkpoints WHERE session = ? AND device = ?
     ORDER BY at DESC, epoch DESC, seq DESC LIMIT -1 OFFSET ?`;
@@ -225,7 +210,6 @@ function pruneCheckpoints(tx: Tx, sums: Totals, device: string, session: string)
   );
 }
 
-/** @returns how many that were told */
 export function forgetSessions(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): number {
   const removed = tx.sql.all<SessionRow>(`SELECT ${sessionColumns} FROM sync_sessions WHERE ${where}`, ...values);
   const visible = removed.filter(({ chars }) => chars > 0);
@@ -243,12 +227,11 @@ export function forgetSessions(tx: Tx, sums: Totals, where: string, ...values: S
   return visible.length;
 }
 
-/** @returns how many */
 export function removeCheckpoints(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): number {
   return remove(tx, sums, `sync_checkpoints WHERE ${where}`, values);
 }
 
-/** [SY34] The files of a session, or of one checkpoint. */
+/** [SY34] */
 export function removeFiles(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): void {
   remove(tx, sums, `sync_files WHERE ${where}`, values);
 }
@@ -262,10 +245,7 @@ function remove({ sql }: Tx, sums: Totals, fromWhere: string, values: readonly S
 export const dueAt = `SELECT min(at) + ? FROM (SELECT * FROM (SELECT changed_at AS at FROM sync_sessions ORDER BY revision LIMIT 1)
   UNION ALL SELECT * FROM (SELECT at FROM sync_forgotten ORDER BY revision LIMIT 1))`;
 
-/**
- * [SY14] Sessions in which nothing has changed for `keepSyncMs` go with their checkpoints, about `limit` rows of them. That is not told: other
- * machines know how old theirs are.
- */
+/** [SY14] Deletes without notice: other machines know the age of their copies. */
 export function expire(tx: Tx, sums: Totals, limit: number): void {
   const expired = tx.sql.all<Pick<SessionRow, "session" | "device">>(
     "SELECT session, device FROM sync_sessions WHERE changed_at <= ? ORDER BY revision LIMIT ?",
@@ -283,13 +263,11 @@ export function expire(tx: Tx, sums: Totals, limit: number): void {
 
 const ofSessionSql = "session = ? AND device = ?";
 
-/** [SY11] With all its checkpoints. */
 export function forgetSession(tx: Tx, sums: Totals, device: string, session: string): void {
   forgetSessions(tx, sums, ofSessionSql, session, device);
   removeCheckpoints(tx, sums, ofSessionSql, session, device);
 }
 
-/** For the alarm. */
 export function sweep(tx: Tx, limit: number): void {
   const sums = totals(tx.sql);
   expire(tx, sums, limit);

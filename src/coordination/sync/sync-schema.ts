@@ -1,8 +1,6 @@
-/**
- * Of migration 5: append only, like it. Envelopes stand last in their rows, so that what is only listed or counted does not read them.
- */
+/** Migration 5: append only. Envelopes are last, so that lists and counts do not read them. */
 export const syncTables: readonly string[] = [
-  // One row, so that a push writes its counters with one: what is stored is not summed up again each time, and no number comes twice.
+  // One row: a push writes one, nothing is summed up again, and no number recurs.
   `CREATE TABLE sync_totals (
      one INTEGER PRIMARY KEY CHECK (one = 1),
      key_id TEXT,
@@ -11,7 +9,7 @@ export const syncTables: readonly string[] = [
      chars INTEGER NOT NULL
    ) STRICT`,
   "INSERT INTO sync_totals (one, key_id, epoch, revision, chars) VALUES (1, NULL, 0, 0, 0)",
-  // Epochs are the workspace's, so one stands for its device. `hashes` are those of the newest ops up to the mark.
+  // Epochs are unique in a workspace. `hashes` are those of the newest ops up to the mark.
   `CREATE TABLE sync_devices (
      epoch INTEGER PRIMARY KEY,
      device TEXT NOT NULL,
@@ -21,8 +19,7 @@ export const syncTables: readonly string[] = [
      pushed_at INTEGER NOT NULL,
      hashes TEXT NOT NULL
    ) STRICT`,
-  // In the order of the changes: who polls reads on from a revision, and the oldest one is the first to go. Without an envelope there are only
-  // checkpoints of it yet.
+  // Ordered by change, from which pulls continue. No envelope: only checkpoints are stored yet.
   `CREATE TABLE sync_sessions (
      revision INTEGER PRIMARY KEY,
      session TEXT NOT NULL,
@@ -52,7 +49,7 @@ export const syncTables: readonly string[] = [
      envelope TEXT NOT NULL,
      PRIMARY KEY (checkpoint, device)
    ) STRICT, WITHOUT ROWID`,
-  // What other machines have heard of, and must not keep either.
+  // Sessions that other machines have read and must delete.
   `CREATE TABLE sync_forgotten (
      revision INTEGER PRIMARY KEY,
      session TEXT NOT NULL,
@@ -62,7 +59,7 @@ export const syncTables: readonly string[] = [
   "CREATE INDEX sync_checkpoints_session ON sync_checkpoints (session, device)",
 ];
 
-/** Of migration 7: append only, like it. Of a session at most two bundles: the complete one, and the one that is being sent. */
+/** Migration 7: append only. At most two bundles per session: complete and incoming. */
 export const syncFilesTable = `CREATE TABLE sync_files (
      session TEXT NOT NULL,
      device TEXT NOT NULL,

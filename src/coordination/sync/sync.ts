@@ -16,18 +16,14 @@ import * as leases from "../leases/leases.ts";
 import * as rows from "./sync-rows.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 
-/** What machines have stored for each other, read and taken by any of them. */
-
-/** Of the envelopes in one answer that has more than one session. */
 const maxPageChars = 1_000_000;
 
 /**
- * [SY20] In the order of the last changes; who reads on from the answer's revision misses none. [SY22] As many as fit. [SY18] What was forgotten
- * stands between, for those who may have read it before.
+ * [SY20] Ordered by change, so pulls miss none. [SY22] Limited in size. [SY18] With forgotten ones.
  */
 export function list(tx: Tx, { project, session, device, after, limit }: ListSync): OutputOf<"sync.list"> {
   const { revision } = rows.totals(tx.sql);
-  // A revision that is not one of this workspace's past (after a restore): all of it is news.
+  // A revision that is not in this workspace's past (after a restore): everything is listed.
   const from = after > revision ? 0 : after;
   const filter = { "revision > ?": from, "session = ?": session, "device = ?": device };
   const sessionFilter = { ...filter, "chars > ?": 0, "project = ?": project };
@@ -46,12 +42,11 @@ export function list(tx: Tx, { project, session, device, after, limit }: ListSyn
 type ChangedRow = Pick<rows.SessionRow, "revision" | "chars">;
 type ForgottenRow = ChangedRow & Pick<rows.SessionRow, "session" | "device">;
 
-/** But those that were told anew since. */
 const forgottenRowsSql = `revision, session, device, 0 AS chars FROM
   (SELECT * FROM sync_forgotten AS one WHERE NOT EXISTS
     (SELECT 1 FROM sync_sessions WHERE session = one.session AND device = one.device))`;
 
-/** @returns the revision of the last one that fits; null: all do */
+/** Returns the revision of the last row that fits; null: all fit. */
 function endOfPage(all: readonly ChangedRow[], limit: number): number | null {
   let chars = 0;
   let last: number | null = null;
@@ -63,7 +58,6 @@ function endOfPage(all: readonly ChangedRow[], limit: number): number | null {
   return null;
 }
 
-/** One more than the limit. @param wheres each with its value; those without one do not hold */
 function listChanged<Row>(
   { sql }: Tx,
   columns: string,
@@ -123,7 +117,7 @@ function newestFirst(tx: Tx, where: string, values: readonly SqlValue[], limit: 
   );
 }
 
-/** [SY23] Page by page. */
+/** [SY23] */
 export function checkpoints(
   tx: Tx,
   { session, device, limit, cursor }: ListCheckpoints,
@@ -150,7 +144,7 @@ function toStoredCheckpoint(tx: Tx, { checkpoint, device, session, epoch, seq, a
   return { checkpoint, device, session, epoch, seq, ageMs: ageOf(tx, at), chars };
 }
 
-/** [SY12] Where several devices have stored one under this id, that of the device that is named, else the newest. */
+/** [SY12] Prefers the named device, else the newest. */
 export function checkpoint(
   tx: Tx,
   { checkpoint: id, device }: GetCheckpoint,
@@ -168,7 +162,7 @@ export function checkpoint(
   return ok({ ...toStoredCheckpoint(tx, row), envelope: text.envelope });
 }
 
-/** [SY30] Whoever goes on with a session holds its lease: so at most one does. */
+/** [SY30] Requires the session's lease, so at most one chat continues it. */
 export function take(tx: Tx, { self, device, session, token }: TakeSession): Result<OutputOf<"sync.take">, Refusal> {
   const actor = chatRows.requireLiveChat(tx, self);
   if (!actor.ok) return actor;
@@ -190,7 +184,7 @@ export function take(tx: Tx, { self, device, session, token }: TakeSession): Res
   return ok({ isTaken: true });
 }
 
-/** [SY31] By the machine that took it, by the one it came from, or by an admin. */
+/** [SY31] Allowed to the machine that took it, its origin, and admins. */
 export function release(
   tx: Tx,
   { machine, isAdmin }: Actor,

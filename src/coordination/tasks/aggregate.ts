@@ -5,32 +5,23 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { checkJsonShape } from "../../shared/json-shape.ts";
 import { merge, type Conflict } from "./merge.ts";
 
-/** Results of the parts of a job become one. Pure. */
-
-/** How a part ended. */
 export type PartResult =
   | { readonly part: string; readonly state: "done"; readonly result: Json }
   | { readonly part: string; readonly state: "dead" | "cancelled"; readonly reason: string };
 
 export interface Aggregate {
-  /** collect: `[{part, result}]`; merge: one object; count: `{parts, done, dead, cancelled}`. */
   readonly value: Json;
-  /** Where merged results say different things. Empty for the other rules. */
   readonly conflicts: readonly Conflict[];
-  /** Nothing is missing; there may be conflicts. */
   readonly isComplete: boolean;
   readonly missing: readonly { readonly part: string; readonly state: "dead" | "cancelled"; readonly reason: string }[];
 }
 
-/** As a result of a task. */
 const defaultMaxChars = 262_144;
 
 /**
- * [PL8] What the parts gave, in their order, and [PL10] what is missing and why. [PL9] A merge overwrites nothing: what differs is a conflict.
- * [PL11] Refused with `bad_input`, when a result cannot be merged safely or a part has two, and with `too_large`.
- *
- * @param results in the order of the parts in their plan: in a conflict the earlier one is kept in the value
- * @param maxChars of the whole answer as JSON, in characters
+ * [PL8] Keeps plan order; [PL10] names missing parts. [PL9] A merge overwrites nothing. [PL11]
+ * Refused with `bad_input` for an unsafe merge or a part with two results, and with `too_large`.
+ * @param maxChars limit of the whole answer as JSON
  */
 export function aggregate(
   rule: AggregateRule,
@@ -85,7 +76,6 @@ function checkResults(results: readonly PartResult[]): Refusal | null {
 
 const prototypeProblem = "no field has the name constructor with a field prototype in it";
 
-/** What a careless copy would write into the prototype of all objects, beside `__proto__`; a field `constructor` alone may be data. */
 function reachesPrototype(value: Json): boolean {
   if (typeof value !== "object" || value === null) return false;
   const inner: unknown = Object.hasOwn(value, "constructor") ? Reflect.get(value, "constructor") : null;

@@ -2,8 +2,6 @@ import type { AttemptEnd, TaskState } from "../../contract/tasks.ts";
 import type { TaskRow } from "./task-rows.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 
-/** The rows of attempts that have ended; of one that goes on its task's row tells. */
-
 export interface AttemptRow {
   readonly task: number;
   readonly claim: number;
@@ -27,17 +25,15 @@ export interface AttemptOutcome {
   readonly ended: AttemptEnd;
   readonly became: TaskState;
   readonly reason?: string | null;
-  /** JSON text. */
   readonly result?: string;
 }
 
-/** Instead of a chat: no id is empty. */
+/** Replaces the chat: no id is empty. */
 export const coordinatorChat = "";
 
-/** So many of a task are kept: giving back costs nothing, and may go on for ever. */
+/** Limit per task: releasing is free, and may repeat forever. */
 const maxAttemptsKept = 100;
 
-/** @param row as it was while the attempt went on */
 export function insert(tx: Tx, row: TaskRow, { ended, became, reason, result }: AttemptOutcome): void {
   tx.sql.run(
     `INSERT INTO attempts (task, claim, attempt, chat, incarnation, queued_at, assigned_at, started_at, ended_at, ended, reason, became,
@@ -59,7 +55,7 @@ export function insert(tx: Tx, row: TaskRow, { ended, became, reason, result }: 
     row.checkpoint,
     result ?? null,
   );
-  // Claims count on from each epoch's first: up to that number there are no more of them.
+  // Claims count from each epoch's first, so below that number there are fewer.
   if (row.claim % numbersPerEpoch <= maxAttemptsKept) return;
   tx.sql.run(
     "DELETE FROM attempts WHERE task = ? AND claim <= (SELECT claim FROM attempts WHERE task = ? ORDER BY claim DESC LIMIT 1 OFFSET ?)",
@@ -75,7 +71,7 @@ export function find({ sql }: Tx, task: number, claim: number): Omit<AttemptRow,
   return sql.all<Omit<AttemptRow, "result">>(query, task, claim)[0] ?? null;
 }
 
-/** [TA5] A call that came after the end of this attempt, by the chat that had it, is counted. */
+/** [TA5] Counts calls by the attempt's chat after its end. */
 export function countLateCall({ sql }: Pick<Tx, "sql">, task: number, claim: number, chat: string): void {
   sql.run(
     "UPDATE attempts SET late_calls = late_calls + 1 WHERE task = ? AND claim = ? AND chat = ? AND late_calls < ?",
@@ -87,14 +83,11 @@ export function countLateCall({ sql }: Pick<Tx, "sql">, task: number, claim: num
 }
 
 interface AttemptResult {
-  /** JSON. */
   readonly text: string | null;
-  /** Of the text. */
   readonly bytes: number;
   readonly isLeftOut: boolean;
 }
 
-/** What came of a task, where it has at most so many bytes. */
 export function readResult({ sql }: Tx, { task, claim }: TaskRow, maxBytes: number): AttemptResult {
   const where = "FROM attempts WHERE task = ? AND claim = ? AND ended = 'done'";
   const [found] = sql.all<{ size: number }>(`SELECT octet_length(result) AS size ${where}`, task, claim);
@@ -104,13 +97,11 @@ export function readResult({ sql }: Tx, { task, claim }: TaskRow, maxBytes: numb
   return { text: row?.result ?? null, bytes: found.size, isLeftOut: false };
 }
 
-/** How much an attempt has to tell, in bytes. */
 interface Size {
   readonly claim: number;
   readonly bytes: number;
 }
 
-/** The newest below a claim. */
 export function sizes({ sql }: Tx, task: number, below: number, limit: number): Size[] {
   return sql.all<Size>(
     `SELECT claim, coalesce(octet_length(progress), 0) + coalesce(octet_length(checkpoint), 0) AS bytes FROM attempts

@@ -24,12 +24,9 @@ import { finish } from "./task-states.ts";
 import { isExpired, remainingMs } from "./task-times.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** What a chat does with a task that it has. Each carries the claim, and is refused when that is over. */
-
 interface ClaimCheck {
   readonly chat: chatRows.LivenessRow;
   readonly row: TaskRow;
-  /** Present, or over since. */
   readonly isHeld: boolean;
 }
 
@@ -43,7 +40,7 @@ function checkClaim(tx: Tx, { self, task, claim }: HoldTask): Result<ClaimCheck,
   return ok({ chat: actor.value, row, isHeld: isOwn && !isExpired(tx, row) });
 }
 
-/** [TA5] What an older claim, or one that is over, still sends changes nothing. */
+/** [TA5] Calls of a stale claim change nothing. */
 function staleClaim({ task, claim }: HoldTask, { row }: ClaimCheck): Refusal {
   return {
     code: "stale_claim",
@@ -52,13 +49,13 @@ function staleClaim({ task, claim }: HoldTask, { row }: ClaimCheck): Refusal {
   };
 }
 
-/** The hold and its task, begun: whoever works on what was only assigned has begun it. */
+/** Starts an assigned task implicitly. */
 function requireRunning(tx: Tx, input: HoldTask): Result<TaskRow, Refusal> {
   const claimCheck = checkClaim(tx, input);
   if (!claimCheck.ok) return claimCheck;
   const { row, isHeld } = claimCheck.value;
   if (!isHeld) return err(staleClaim(input, claimCheck.value));
-  // [BU4] What was assigned before is not begun either.
+  // [BU4] An exhausted budget stops assigned tasks from starting too.
   const refused = row.state === "assigned" ? budgets.checkExhausted(tx, input.self.chat) : null;
   if (refused) return err(refused);
   return ok(row.state === "running" ? row : claims.startRunning(tx, row));
@@ -69,7 +66,7 @@ export function start(tx: Tx, input: HoldTask): Result<OutputOf<"tasks.start">, 
   return row.ok ? ok({ remainingMs: remainingMs(tx, row.value) }) : row;
 }
 
-/** [TA17] Without news it writes no row within a third of the time that a silence may last. The index of what is due stays as it is. */
+/** [TA17] Writes no row without news within a third of the silence limit. */
 export function heartbeat(tx: Tx, input: HeartbeatTask): Result<OutputOf<"tasks.heartbeat">, Refusal> {
   const running = requireRunning(tx, input);
   if (!running.ok) return running;
@@ -86,7 +83,6 @@ export function heartbeat(tx: Tx, input: HeartbeatTask): Result<OutputOf<"tasks.
       row.task,
     );
   }
-  // [BU3]
   if (limitReached !== null)
     requeue(tx, { ...row, progress, checkpoint }, { ended: "budget_exceeded", reason: limitReached, limitReached });
   return ok({
@@ -97,7 +93,6 @@ export function heartbeat(tx: Tx, input: HeartbeatTask): Result<OutputOf<"tasks.
   });
 }
 
-/** As this heartbeat leaves them. */
 function withReported(row: TaskRow, { progress, checkpoint }: HeartbeatTask): Pick<TaskRow, "progress" | "checkpoint"> {
   return {
     progress: progress === undefined ? row.progress : JSON.stringify(progress),
@@ -105,7 +100,6 @@ function withReported(row: TaskRow, { progress, checkpoint }: HeartbeatTask): Pi
   };
 }
 
-/** Never less than before, so that it can be repeated. */
 export function extend(tx: Tx, input: ExtendTask): Result<OutputOf<"tasks.extend">, Refusal> {
   const row = requireRunning(tx, input);
   if (!row.ok) return row;
@@ -120,7 +114,7 @@ interface EndedClaim {
   readonly isRepeat: boolean;
 }
 
-/** [TA6] A repeat is answered like the first time. */
+/** [TA6] A repeat gets the first answer. */
 function endClaim(
   tx: Tx,
   input: HoldTask,
@@ -137,20 +131,20 @@ function endClaim(
   return isRepeat ? ok({ chat, state: recorded.became, isRepeat }) : err(staleClaim(input, claimCheck.value));
 }
 
-/** A repeat takes nothing new: it may have been long on its way, and nobody wait for its answer. */
+/** A repeat claims nothing new: it may be late, and its answer unread. */
 function claimNext(tx: Tx, { chat, isRepeat }: EndedClaim, { task, claim, next }: AckTask | NackTask): ClaimedTask[] {
   if (!next) return [];
-  // No id of a client has a blank.
+  // Client ids contain no blank.
   const requestId = `after ${task} ${claim}`;
   return isRepeat ? claims.repeat(tx, chat, requestId) : claims.next(tx, chat, requestId, next);
 }
 
 export function ack(tx: Tx, input: AckTask): Result<OutputOf<"tasks.ack">, Refusal> {
   const done = endClaim(tx, input, "done", (row) => {
-    // A result that is there is taken, whatever it has cost.
+    // A result is accepted whatever it cost.
     budgets.recordFinalUsage(tx, row, input.usage);
     chatPerformance.record(tx, row, true);
-    // Before the end: what follows from it may be a join of the results.
+    // Recorded before the end, which may lead to a join of the results.
     attemptRows.insert(tx, row, { ended: "done", became: "done", result: JSON.stringify(input.result) });
     return finish(tx, row, { state: "done" });
   });

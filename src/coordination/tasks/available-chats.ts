@@ -5,9 +5,7 @@ import * as lanes from "./lanes.ts";
 import type { Performance } from "../kernel/performance.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** Chats that have said which tasks they take, and can be told of one now. */
 export interface AvailableChat extends balance.Candidate {
-  /** Types of tasks; `*` stands for all. */
   readonly types: ReadonlySet<string>;
   readonly life: chatRows.LivenessRow;
 }
@@ -20,12 +18,11 @@ interface AvailableChatRow extends chatRows.LivenessRow {
   readonly last_assigned_at: number | null;
 }
 
-/** [BU4] Nobody whose budget is used up. [QU6] Neither those that are gone, drain or are stuck nor those without a connection: they ask for themselves. */
+/** [BU4] [QU6] Excludes chats that are over budget, offline, draining, stuck or not connected. */
 export function listAll(tx: Tx): AvailableChat[] {
   return query(tx, "");
 }
 
-/** Those with room for one more. */
 export function listWithRoom(tx: Tx): AvailableChat[] {
   return query(tx, "AND held < capacity");
 }
@@ -61,7 +58,6 @@ export function accepts(candidate: AvailableChat, lane: string): boolean {
   return acceptsType && balance.isCapable(candidate, { capabilities: lanes.capabilitiesIn(lane) });
 }
 
-/** Whether something is queued that somebody of them takes and has room for. */
 export function hasWork(tx: Tx): boolean {
   const withRoom = listWithRoom(tx);
   if (withRoom.length === 0) return false;

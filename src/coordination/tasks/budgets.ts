@@ -6,8 +6,6 @@ import type { TaskRow } from "./task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { difference, maxUsage, maxCounted, zeroUsage, measures, sum, type Measure } from "../../contract/usage.ts";
 
-/** What work has used, against what it may use. Figures come from whoever measures; limits are judged here, in the same commit. */
-
 const dayMs = 86_400_000;
 
 interface TaskUsage {
@@ -16,24 +14,21 @@ interface TaskUsage {
   readonly own: Usage;
 }
 
-/** [BU3] Of an attempt that goes on. @returns which limit is reached, in words; null: none */
+/** [BU3] Returns the reached limit, in words; null: none. */
 export function recordUsage(tx: Tx, row: TaskRow, usage: Usage | undefined): string | null {
   if (usage === undefined || row.chat === null) return null;
   addReported(tx, row, row.chat, usage);
   return describeFirstReached(limitsOf(tx, row.chat, row));
 }
 
-/** [BU3] Of one that ends: no other limit than the task's own keeps it from the next attempt. @returns whether that is reached, in words */
+/** [BU3] Reports only the task's own limit, since no other prevents the next attempt. */
 export function recordFinalUsage(tx: Tx, row: TaskRow, usage: Usage | undefined): string | null {
   if (usage === undefined || row.chat === null) return null;
   addReported(tx, row, row.chat, usage);
   return describeFirstReached([limitOf(tx, row)].filter(isLimited));
 }
 
-/**
- * [BU1] What the attempt has used since it last told goes into its task, its chat and the day. [BU2] A report that comes again, or late, counts
- * nothing twice.
- */
+/** [BU1] Adds the use since the last report. [BU2] Repeated or late reports count nothing twice. */
 function addReported(tx: Tx, row: TaskRow, chat: string, usage: Usage): void {
   const recorded = findTaskUsage(tx, row.task);
   const before =
@@ -69,7 +64,7 @@ export function usedBy(tx: Tx, task: number): Usage {
   return recorded ? sum(recorded.earlier, recorded.own) : zeroUsage;
 }
 
-/** [BU6] A task that is replayed begins anew. */
+/** [BU6] */
 export function deleteTaskUsage({ sql }: Tx, task: number): void {
   sql.run("DELETE FROM task_usage WHERE task = ?", task);
 }
@@ -98,7 +93,7 @@ function readTotal({ sql }: Tx, kind: UsageKind, key: string): Usage {
   return sql.all<Usage>(query, kind, key)[0] ?? zeroUsage;
 }
 
-/** Of the same length for ages, so that texts are in the order of days. */
+/** Fixed length, so that text order is day order. */
 function dayKey({ now }: Pick<Tx, "now">): string {
   return String(Math.floor(now / dayMs)).padStart(6, "0");
 }
@@ -143,13 +138,13 @@ function formatAmount(measure: Measure, value: number): string {
   return measure === "wallMs" ? `${Math.round(value / 1_000)} s` : `${(value / 1e6).toFixed(2)} USD`;
 }
 
-/** [BU4] Why this chat begins nothing new; null: it may. */
+/** [BU4] Reason why this chat starts nothing new; null: it may. */
 export function checkExhausted(tx: Tx, chat: string): Refusal | null {
   const why = describeFirstReached(limitsOf(tx, chat, null));
   return why === null ? null : { code: "budget_exceeded", message: `${why}; raise it with \`shim budget set\`` };
 }
 
-/** [BU5] What an attempt may still use: the least of all limits. */
+/** [BU5] Least remaining of all limits. */
 export function remaining(tx: Tx, row: Pick<TaskRow, "task" | "chat" | "budget">): RemainingBudget {
   const all = limitsOf(tx, row.chat ?? "", row).map(({ budget, used }) => ({ budget, has: used() }));
   const minLeft = (name: Measure): number | null => {
@@ -193,17 +188,17 @@ function isExhausted(budget: Budget, used: Usage): boolean {
 
 const dayEndKey = "budget_day_ends";
 
-/** A day with use may keep somebody from work, by a limit that comes later too: with the next day there is a look. */
+/** Schedules a check at the next day: today's use may block chats, by a later limit too. */
 function scheduleDayEnd(tx: Tx): void {
   const at = tx.now - (tx.now % dayMs) + dayMs;
   const recorded = meta.read(tx.sql, dayEndKey);
-  // Later than that it is of a clock that was set back since.
+  // A later time comes from a clock that was set back since.
   if (recorded === null || Number(recorded) > at) meta.write(tx.sql, dayEndKey, String(at));
 }
 
 export const dueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${dayEndKey}'`;
 
-/** [BU4] The next day has begun. Days long past are forgotten. */
+/** [BU4] Starts the next day and deletes old days. */
 export function endDay(tx: Tx): void {
   meta.remove(tx.sql, dayEndKey);
   tx.sql.run("DELETE FROM usage WHERE kind = 'day' AND key < ?", dayKey({ now: tx.now - keepDays * dayMs }));

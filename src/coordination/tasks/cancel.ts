@@ -7,10 +7,7 @@ import * as rows from "./task-rows.ts";
 import { finish, enqueueDispatch } from "./task-states.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/**
- * [TA21] What has not started ends at once; what runs is told by the answer to its heartbeat, and ends when its chat is through with it: a
- * result that comes all the same is taken. What has ended stays as it is.
- */
+/** [TA21] A running task learns of it by its heartbeat; its result is still accepted. */
 export function cancel(tx: Tx, { task, reason }: CancelTask): Result<OutputOf<"tasks.cancel">, Refusal> {
   const found = rows.requireTask(tx, task);
   if (!found.ok) return found;

@@ -3,8 +3,6 @@ import type { Performance } from "../kernel/performance.ts";
 import type { TaskRow } from "./task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** What is stored of how chats do with each type of task. */
-
 interface PerformanceRow {
   readonly chat: string;
   readonly type: string;
@@ -12,13 +10,9 @@ interface PerformanceRow {
   readonly duration_ms: number | null;
 }
 
-/** What changes less is not worth a row: of the share of successes, of the duration, and in ms. */
 const minChange = { successRate: 0.02, durationShare: 0.05, durationMs: 50 };
 
-/**
- * [PL18] Of an attempt that was begun. Written where it changes what would be chosen: a chat that goes on as before writes nothing. Small steps
- * add up where they lead to another rank: one that has failed once comes back to those that never have.
- */
+/** [PL18] Writes only what affects dispatch. Small steps add up where they change the rank. */
 export function record(tx: Tx, { chat, type, started_at }: TaskRow, isSuccess: boolean): void {
   if (chat === null || started_at === null) return;
   const stored = findStored(tx, chat, type);
@@ -39,7 +33,6 @@ export function record(tx: Tx, { chat, type, started_at }: TaskRow, isSuccess: b
   );
 }
 
-/** Types of which it is known how well one chat does them; of others nothing is kept. */
 const maxTypesPerChat = 500;
 
 function hasMaxTypes({ sql }: Tx, chat: string): boolean {
@@ -69,7 +62,6 @@ function toPerformance(row: PerformanceRow): Performance {
 
 export type PerformanceByType = ReadonlyMap<string, Performance>;
 
-/** Of the chats that tasks are pushed to, with tasks of these types. */
 export function readByChat({ sql }: Tx, types: ReadonlySet<string>): Map<string, PerformanceByType> {
   const rows = sql.all<PerformanceRow>(
     `SELECT * FROM chat_performance WHERE chat IN (SELECT chat FROM chats WHERE task_types IS NOT NULL AND status <> 'offline')

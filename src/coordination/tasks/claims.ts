@@ -12,12 +12,10 @@ import type { TaskRow } from "./task-rows.ts";
 import { isExpired, nextCheckAt, remainingMs } from "./task-times.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** A chat takes tasks that it can do. */
-
-/** Instead of a request's id: what a dispatch has assigned before the chat asked. Its next claim takes it. */
+/** Replaces the request id of a dispatched task until the chat's next claim. */
 export const pushedRequestId = "";
 
-/** [TA4] One live claim for each task. [TA6] The same request again is answered with what it has got, as far as that is still held. */
+/** [TA4] One live claim per task. [TA6] A repeat returns the claims still held. */
 export function claim(tx: Tx, input: ClaimTasks): Result<OutputOf<"tasks.claim">, Refusal> {
   const { self, requestId, ...options } = input;
   const actor = chatRows.requireLiveChat(tx, self);
@@ -32,7 +30,7 @@ export function claim(tx: Tx, input: ClaimTasks): Result<OutputOf<"tasks.claim">
   return ok({ claims });
 }
 
-/** The claims of a request, of one that a chat makes or of one that rides on an acknowledgement. [TA9] A draining chat gets no new ones. */
+/** [TA9] Claims for a request, or with an ack. A draining chat gets no new ones. */
 export function next(tx: Tx, chat: chatRows.LivenessRow, requestId: string, options: ClaimOptions): ClaimedTask[] {
   const all = rows.heldBy(tx, chat.chat);
   const held = listHeld(tx, chat, all);
@@ -43,7 +41,6 @@ export function next(tx: Tx, chat: chatRows.LivenessRow, requestId: string, opti
   return toClaimedTasks(tx, claimQueued(tx, chat, requestId, options, all.length));
 }
 
-/** Those that the request has got, as far as they are still held. */
 export function repeat(tx: Tx, chat: chatRows.LivenessRow, requestId: string): ClaimedTask[] {
   const sameRequest = listHeld(tx, chat, rows.heldBy(tx, chat.chat)).filter((row) => row.request_id === requestId);
   return toRepeatedClaims(tx, sameRequest);
@@ -56,12 +53,11 @@ function toRepeatedClaims(tx: Tx, held: readonly TaskRow[]): ClaimedTask[] {
   );
 }
 
-/** Of what it has that whose time is not over. */
 function listHeld(tx: Tx, { incarnation }: chatRows.LivenessRow, held: readonly TaskRow[]): TaskRow[] {
   return held.filter((row) => row.incarnation === incarnation && !isExpired(tx, row));
 }
 
-/** [QU5] What a dispatch has assigned is the request's own from now on, under the same claim number. */
+/** [QU5] Gives dispatched tasks to the request, under the same claim number. */
 function adoptPushed(
   tx: Tx,
   held: readonly TaskRow[],
@@ -79,7 +75,7 @@ function adoptPushed(
   });
 }
 
-/** [TA8] No more than the chat's capacity. @param held how many it has */
+/** [TA8] Limited by the chat's capacity. */
 function claimQueued(
   tx: Tx,
   chat: chatRows.LivenessRow,
@@ -98,12 +94,10 @@ function claimQueued(
     row: assign(tx, chat, task, requestId, options.isStarted),
     texts,
   }));
-  // [CH6] Whoever has a task is watched.
   if (assigned.length > 0) chatRows.scheduleCheck(tx, chat, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs);
   return assigned;
 }
 
-/** Of one answer, in bytes. */
 const maxAnswerBytes = 1_000_000;
 
 interface ClaimableTask {
@@ -111,7 +105,6 @@ interface ClaimableTask {
   readonly texts: TaskTexts;
 }
 
-/** As many from the front on as fit in one answer, at least one. */
 function fitToAnswer(tx: Tx, candidates: readonly lanes.Head[]): readonly ClaimableTask[] {
   const page: ClaimableTask[] = [];
   let bytes = 0;
@@ -124,7 +117,6 @@ function fitToAnswer(tx: Tx, candidates: readonly lanes.Head[]): readonly Claima
   return page;
 }
 
-/** Of what is in a lane; nothing else is asked of its row. */
 export function assign(
   tx: Tx,
   chat: chatRows.LivenessRow,
@@ -154,7 +146,6 @@ export function assign(
   return row;
 }
 
-/** What a chat is told of a task that it has got. */
 type HeldRow = Pick<
   TaskRow,
   | "task"
@@ -183,7 +174,6 @@ interface AssignedRow {
 
 interface TaskTexts {
   readonly payload: string;
-  /** JSON. */
   readonly depends_on: string;
   readonly bytes: number;
 }
@@ -195,7 +185,6 @@ function readTexts({ sql }: Tx, task: number): TaskTexts {
   return texts;
 }
 
-/** What comes of dependencies in one answer, in bytes. */
 const maxInputBytes = 500_000;
 
 function toClaimedTasks(tx: Tx, assigned: readonly AssignedRow[]): ClaimedTask[] {
@@ -230,7 +219,7 @@ function readInputs(tx: Tx, needed: readonly number[], budget: { bytes: number }
   });
 }
 
-/** [TA17] The look that was due to an assignment may come early: then it finds the task running and is put off. */
+/** [TA17] The due check may come early; it then finds the task running and postpones. */
 export function startRunning(tx: Tx, row: TaskRow): TaskRow {
   const running = {
     ...row,

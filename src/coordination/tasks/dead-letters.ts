@@ -8,15 +8,10 @@ import type { TaskRow } from "./task-rows.ts";
 import { finish, dependencyState, makeRunnable } from "./task-states.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** Dead tasks, which are kept with what is known of their attempts until somebody decides, or their time is over. */
-
 type Replayed = OutputOf<"tasks.replay">;
 type ReplayFilter = NonNullable<ReplayTasks["filter"]>;
 
-/**
- * [TA22] Dead tasks begin anew, with their counts at 0 and the last checkpoint; what still depends on a dead one stays dead. A repeat finds
- * nothing dead.
- */
+/** [TA22] Counts restart at 0, the last checkpoint stays; dependents of a dead one stay dead. */
 export function replay(tx: Tx, { task, filter, payload }: ReplayTasks): Result<Replayed, Refusal> {
   if (task === undefined) {
     if (!filter || payload !== undefined)
@@ -40,10 +35,8 @@ function isDead({ state, reason }: TaskRow): boolean {
   return state === "dead" && reason !== "discarded";
 }
 
-/** Looked at for one filter. */
 const maxScannedRows = 2_000;
 
-/** Each behind those that it depends on. */
 function findDead({ sql }: Tx, { type, reason, tag, limit }: ReplayFilter): TaskRow[] {
   const dead = sql.all<TaskRow>(
     `SELECT * FROM tasks WHERE state = 'dead' AND reason <> 'discarded' AND (? IS NULL OR type = ?) AND (? IS NULL OR reason = ?)
@@ -77,7 +70,7 @@ function revive(tx: Tx, row: TaskRow): Replayed["tasks"] {
   return [{ task: row.task, state: "blocked" }];
 }
 
-/** [TA23] It stays, as discarded, until it is pruned, and is not replayed. */
+/** [TA23] Discarded tasks stay until pruned, and are never replayed. */
 export function discard(tx: Tx, { task, reason }: DiscardTask): Result<OutputOf<"tasks.discard">, Refusal> {
   const found = rows.requireTask(tx, task);
   if (!found.ok) return found;

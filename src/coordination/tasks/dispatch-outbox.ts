@@ -1,11 +1,7 @@
 import type { Tx } from "../kernel/tx.ts";
 
-/**
- * [QU1] The one token of a workspace for the queue: it stands in a row while it is under way, in the same commit as what it is about. What it
- * stands for is a look at what is queued, never a task: lost, late or twice it costs time only.
- */
+/** [QU1] Committed with the change. Names no task: lost, late or repeated, it costs only time. */
 
-/** A token that has brought no look. */
 const resendMs = 30_000;
 const maxResendMs = 300_000;
 
@@ -18,25 +14,22 @@ function findToken({ sql }: Tx): OutboxRow | null {
   return sql.all<OutboxRow>("SELECT seq, tries FROM outbox LIMIT 1")[0] ?? null;
 }
 
-/** Tokens under way: 0 or 1. */
 export function depth({ sql }: Pick<Tx, "sql">): number {
   return sql.all("SELECT 1 FROM outbox").length;
 }
 
-/** @param hasWork whether something is queued for somebody who does not ask by himself */
 export function enqueue(tx: Tx, hasWork: () => boolean): void {
   if (findToken(tx) || !hasWork()) return;
   tx.sql.run("INSERT INTO outbox (due_at, tries) VALUES (?, 0)", tx.now + resendMs);
   tx.tell({ kind: "dispatch" });
 }
 
-/** A look has been taken. @param hasWork whether there is more than it has given out */
 export function complete(tx: Tx, hasWork: boolean): void {
   tx.sql.run("DELETE FROM outbox");
   enqueue(tx, () => hasWork);
 }
 
-/** [QU2] For the alarm: no look came of the token. */
+/** [QU2] Resends a token that led to no dispatch. */
 export function resend(tx: Tx, hasWork: boolean): void {
   const row = findToken(tx);
   if (!row || !hasWork) return complete(tx, false);

@@ -5,14 +5,12 @@ import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** The results of what a task depends on, joined by its rule. */
-
 export type JoinOutcome = { readonly result: string } | { readonly failure: string };
 
-/** Read for one join, in bytes. What is more could not be the result of a task. */
+/** Limit of one join; more could not be a task's result. */
 const maxBytes = 1_000_000;
 
-/** [TA26] In the order of its dependencies; [PL10] what has died is named with its reason. */
+/** [TA26] Joins in order of dependencies; [PL10] names dead ones with their reason. */
 export function joinResults(tx: Tx, row: TaskRow): JoinOutcome {
   if (row.join_rule === null) throw new Error(`task ${row.task} has no rule for a join`);
   const parts = rows.dependenciesOf(tx, row.task).flatMap((task) => rows.find(tx, task) ?? []);
@@ -31,7 +29,7 @@ export function joinResults(tx: Tx, row: TaskRow): JoinOutcome {
     : { failure: `${answer.error.code}: ${answer.error.message}` };
 }
 
-/** Its ref; where two have the same, where it is another's number, or where there is none, its number. */
+/** Names a part by its ref or, where that is missing or ambiguous, its number. */
 function partNamer(parts: readonly TaskRow[]): (part: TaskRow) => string {
   const refs = Map.groupBy(parts, ({ ref }) => ref);
   const numbers = new Set(parts.map(({ task }) => String(task)));

@@ -1,23 +1,20 @@
 import type { Tx } from "../kernel/tx.ts";
 
-/** What can be claimed, by lane: all tasks of one lane can be done by the same chats. So a claim costs the same however many wait. */
+/** Tasks of one partition key suit the same chats: a claim's cost is independent of the queue. */
 
 export interface Head {
   readonly task: number;
   readonly lane: string;
   readonly priority: number;
   readonly affinity: string | null;
-  /** Of what its last attempt has told. */
   readonly told_bytes: number;
 }
 
-/** Above a type's own lane and all that begin with it and a line break. */
+/** Upper bound of a type's own partition key and all that begin with it and a line break. */
 const afterTypeLanes = "\v";
 
-/** Above every lane. */
 const endOfLanes = "\u{10FFFF}";
 
-/** Lanes in which something is queued for who has these capabilities. */
 export function listMatching(tx: Tx, capabilities: ReadonlySet<string>, types?: readonly string[]): string[] {
   const found = types
     ? [...new Set(types)].flatMap((type) => Array.from(lanesBetween(tx, type, type + afterTypeLanes)))
@@ -25,16 +22,14 @@ export function listMatching(tx: Tx, capabilities: ReadonlySet<string>, types?: 
   return found.filter((lane) => capabilitiesIn(lane).every((one) => capabilities.has(one)));
 }
 
-/** Every lane in which something is queued; as many are read as are asked for. */
 export function listQueued(tx: Tx): Generator<string, void> {
   return lanesBetween(tx, "", endOfLanes);
 }
 
-/** Above a lane, and below all that begin with it: no lane has this sign. */
+/** Upper bound of a partition key and all that begin with it: none has this character. */
 const afterLane = "\u0001";
 const maxLanesPerQuery = 100;
 
-/** From each lane the index leads to the next. */
 function* lanesBetween({ sql }: Tx, from: string, to: string): Generator<string, void> {
   for (let start = from; ;) {
     const rows = sql.all<{ lane: string }>(
@@ -55,7 +50,7 @@ function* lanesBetween({ sql }: Tx, from: string, to: string): Generator<string,
   }
 }
 
-/** [TA28] Whether these would be more lanes than a workspace has at a time. */
+/** [TA28] Answers whether the workspace would have too many partition keys. */
 export function exceedsLimit(tx: Tx, newLanes: ReadonlySet<string>): boolean {
   const isQueued = "EXISTS (SELECT 1 FROM tasks WHERE state = 'queued' AND lane = wanted.value)";
   const [row] = tx.sql.all<{ n: number }>(
@@ -72,7 +67,6 @@ export function exceedsLimit(tx: Tx, newLanes: ReadonlySet<string>): boolean {
 
 export type Front = Omit<Head, "told_bytes">;
 
-/** What has its turn first in each of these lanes; of what a chat is wished for, or of all. */
 export function fronts({ sql, now }: Tx, lanes: readonly string[], chat: string | null = null): Front[] {
   return sql.all<Front>(
     `SELECT wanted.value AS lane, task, priority, affinity FROM json_each(?) AS wanted JOIN tasks ON task =
@@ -84,17 +78,16 @@ export function fronts({ sql, now }: Tx, lanes: readonly string[], chat: string 
   );
 }
 
-/** By what is first in each, for this chat: in the lanes behind them nothing has its turn before `limit` tasks. [TA7] */
+/** [TA7] Later partition keys cannot supply any of the first `limit` tasks. */
 export function selectFirst(tx: Tx, lanes: readonly string[], chat: string, limit: number): readonly string[] {
   if (lanes.length <= limit) return lanes;
   const all = [...fronts(tx, lanes), ...fronts(tx, lanes, chat)];
   return [...new Set(all.toSorted(compareFor(chat)).map(({ lane }) => lane))].slice(0, limit);
 }
 
-/** Instead of a chat: no task wishes for it. */
 export const noChat = "";
 
-/** [TA7] By priority, then those that are meant for this chat, then by number. */
+/** [TA7] Sorts by priority, then affinity to this chat, then number. */
 export function compareFor(chat: string): (a: Front, b: Front) => number {
   const affinityRank = ({ affinity }: Front): number => (affinity === chat ? 0 : 1);
   return (a, b) => b.priority - a.priority || affinityRank(a) - affinityRank(b) || a.task - b.task;
@@ -108,7 +101,7 @@ export function capabilitiesIn(lane: string): string[] {
   return lane.split("\n").slice(1);
 }
 
-/** Those whose turn is first. [TA15] What has expired is nobody's, though no sweep has seen it. */
+/** [TA15] Excludes expired tasks, whether or not a sweep has run. */
 function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
   return sql.all<Head>(
     `SELECT ${columns} FROM tasks WHERE state = 'queued' AND lane = ? AND ${isOpenSql} ORDER BY priority DESC, task LIMIT ?`,
@@ -122,7 +115,6 @@ const columns =
   "task, lane, priority, affinity, coalesce(octet_length(progress), 0) + coalesce(octet_length(checkpoint), 0) AS told_bytes";
 const isOpenSql = "(due_at IS NULL OR due_at > ?)";
 
-/** The same, and those that wish for a chat: of its equals the first, however many were queued before. */
 export function headsFor(tx: Tx, lane: string, chat: string, limit: number): Head[] {
   const affine = tx.sql.all<Head>(
     `SELECT ${columns} FROM tasks WHERE state = 'queued' AND affinity = ? AND lane = ? AND ${isOpenSql} ORDER BY priority DESC, task LIMIT ?`,

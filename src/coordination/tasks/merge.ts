@@ -1,7 +1,5 @@
 import type { Json } from "../../contract/values.ts";
 
-/** One JSON object out of those of several parts. Pure; what goes in is nested at most as deep as `unfit` allows. */
-
 interface PartValue {
   readonly part: string;
   readonly value: Json;
@@ -10,18 +8,14 @@ interface PartValue {
 export interface Conflict {
   /** JSON Pointer (RFC 6901) into the merged value; "" is all of it. */
   readonly path: string;
-  /** Whose value stands there; null: that of none. */
+  /** Part whose value was kept; null: none. */
   readonly kept: string | null;
-  /** What others say instead. */
   readonly others: readonly PartValue[];
 }
 
 type JsonObject = { [name: string]: Json };
 
-/**
- * [PL9] Objects are merged field by field, in the order of the parts. Values that differ in anything but the order of their fields are a conflict,
- * and so are lists: nobody knows which order would be right. The first stays in the value, the others are told.
- */
+/** [PL9] Merges by field, in the order of parts. Lists that differ conflict: no order is right. */
 export function merge(parts: readonly PartValue[]): { value: Json; conflicts: readonly Conflict[] } {
   const conflicts: Conflict[] = [];
   const others = parts.filter(({ value }) => !isObject(value));

@@ -2,23 +2,19 @@ import type { NewTask, TaskState } from "../../contract/tasks.ts";
 import { dependencyDeath, pruneTimeOf, dependencyState } from "./task-states.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** What of a submit is written. */
-
 export interface TaskInsert {
   readonly task: number;
   readonly input: NewTask;
   readonly depth: number;
   readonly parent: number | null;
-  /** All of them stored. */
   readonly dependsOn: readonly number[];
 }
 
-/** [TA7] Types and labels have no control characters, so that no two wishes have one lane. */
+/** [TA7] Types and labels have no control characters, so partition keys are unique. */
 export function laneOf({ type, capabilities }: Pick<NewTask, "type" | "capabilities">): string {
   return [type, ...new Set(capabilities.toSorted())].join("\n");
 }
 
-/** @returns its first state */
 export function insert(tx: Tx, newTask: TaskInsert): TaskState {
   const { task, dependsOn, input } = newTask;
   const initial = initialStateOf(tx, newTask);
@@ -33,7 +29,6 @@ export function insert(tx: Tx, newTask: TaskInsert): TaskState {
   return initial.state;
 }
 
-/** How it begins. */
 interface InitialState {
   readonly state: TaskState;
   readonly reason: string | null;
@@ -49,7 +44,7 @@ function initialStateOf(tx: Tx, { input, dependsOn }: TaskInsert): InitialState 
     const { state, reason = null, detail = null } = dependencyDeath(dependencies.by);
     return { state, reason, detail, endedAt: tx.now, dueAt: pruneTimeOf(tx, state) };
   }
-  // [TA26] One that the coordinator joins goes on when all tasks of the submit are stored.
+  // [TA26] A join continues when all tasks of the submit are stored.
   if (dependencies.state === "blocked" || input.joinRule !== undefined)
     return { ...defaults, state: "blocked", dueAt: null };
   if (input.delayMs > 0) return { ...defaults, state: "scheduled", dueAt: tx.now + input.delayMs };

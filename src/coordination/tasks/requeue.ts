@@ -8,18 +8,15 @@ import { finish, makeRunnable } from "./task-states.ts";
 import { backoffMs } from "./task-times.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** An attempt that ends without a result: the task waits for the next one, or has had its last. */
-
 interface RequeueInput {
   readonly ended: Exclude<AttemptEnd, "done">;
   readonly reason?: string;
   readonly isRetryable?: boolean;
   readonly delayMs?: number | undefined;
-  /** [BU3] Which budget it has used up. */
   readonly limitReached?: string | null;
 }
 
-/** What each end counts as; nothing: it costs the task nothing. */
+/** Counter that each end raises; absent: the end is free. */
 const counters: Partial<Record<AttemptEnd, "failures" | "stalls" | "lost_chats">> = {
   failed: "failures",
   timeout: "failures",
@@ -27,7 +24,7 @@ const counters: Partial<Record<AttemptEnd, "failures" | "stalls" | "lost_chats">
   chat_offline: "lost_chats",
 };
 
-/** [TA10] After a failure it waits for its backoff; all else is queued at once. [TA19] What was told of progress goes along. */
+/** [TA10] Backoff after a failure; otherwise queued at once. [TA19] Keeps the progress. */
 export function requeue(tx: Tx, before: TaskRow, input: RequeueInput): TaskState {
   const { ended, reason } = input;
   const counter = counters[ended];
@@ -50,7 +47,7 @@ function endOrRetry(tx: Tx, row: TaskRow, input: RequeueInput): TaskState {
   return makeRunnable(tx, row, counters[ended] === "failures" ? tx.now + (delayMs ?? backoffMs(row)) : tx.now);
 }
 
-/** [TA10] So many failures; [TA20] stalls and lost chats are counted apart. */
+/** [TA10] Limits failures; [TA20] stalls and lost chats count separately. */
 function findDeathReason(
   { settings }: Tx,
   { failures, max_attempts, stalls, lost_chats }: TaskRow,
@@ -61,7 +58,7 @@ function findDeathReason(
   return stalls >= settings.maxStalls || lost_chats >= settings.maxLostChats ? "poison" : null;
 }
 
-/** [TA20] A chat that is gone gives back what it has: what it had begun has cost the chat, unless it left by itself. */
+/** [TA20] A started task counts the chat as lost, unless the chat left by itself. */
 export function requeueAllOf(tx: Tx, chat: string, reason: OfflineReason): void {
   for (const row of rows.heldBy(tx, chat)) {
     const lossReason = reason === "left" ? "chat_left" : "chat_offline";

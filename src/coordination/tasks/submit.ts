@@ -12,18 +12,15 @@ import * as retention from "./task-retention.ts";
 import { enqueueDispatch, updateDependents } from "./task-states.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** What one submit asks for, looked through before anything is written. */
-
 type Submitted = OutputOf<"tasks.submit">;
 
-/** [TA1] All or nothing; [TA3] a repeat submits nothing more. */
+/** [TA1] All or nothing; [TA3] a repeat submits nothing. */
 export function submit(tx: Tx, input: SubmitTasks): Result<Submitted, Refusal> {
   const { requestId, by, ...content } = input;
   const request = { operation: "tasks.submit", by, requestId, input: content };
   return once(tx, request, () => submitOnce(tx, input.tasks)).result;
 }
 
-/** Within a request of its own. */
 export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted, Refusal> {
   const refused = checkJoins(tasks) ?? retention.checkLimit(tx, tasks.length);
   if (refused) return err(refused);
@@ -71,7 +68,6 @@ function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parent
     if (input.dedupeKey !== undefined) dedupe.store(tx, input.dedupeKey, task);
   }
   if ([...states.values()].includes("queued")) enqueueDispatch(tx);
-  // What a join has set going is read; of all others the state is known.
   const known = resolveJoins(tx, fresh) ? new Map<number, TaskState>() : states;
   const tasks = planned.map(({ task, isDuplicate }) => ({
     task,
@@ -81,7 +77,6 @@ function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parent
   return { tasks };
 }
 
-/** [TA26] What they depend on may have ended before. @returns whether there are any */
 function resolveJoins(tx: Tx, fresh: ReadonlyMap<number, NewTask>): boolean {
   const joins = [...fresh].filter(([, { joinRule }]) => joinRule !== undefined);
   updateDependents(
@@ -91,7 +86,6 @@ function resolveJoins(tx: Tx, fresh: ReadonlyMap<number, NewTask>): boolean {
   return joins.length > 0;
 }
 
-/** [TA14] Which are known by their key, also by one of the same submit. */
 function plan(tx: Tx, tasks: readonly NewTask[]): Result<PlannedTask[], Refusal> {
   const planned: PlannedTask[] = [];
   const keys = new Map<string, number>();
@@ -127,7 +121,7 @@ function readRefs(planned: readonly PlannedTask[]): Result<Map<string, number>, 
 
 const maxDependents = 1_000;
 
-/** So many may depend on one task: when it ends all of them have their turn at once. */
+/** Limit of dependents, which all continue at once when a task ends. */
 function checkDependents(tx: Tx, { of }: Edges): Refusal | null {
   const added = new Map<number, number>();
   for (const other of [...of.values()].flat()) added.set(other, (added.get(other) ?? 0) + 1);
@@ -144,7 +138,7 @@ function tooMany(tx: Tx, fresh: readonly PlannedTask[]): Refusal | null {
   return checkLanes(tx, fresh) ?? dedupe.tooMany(tx, keys);
 }
 
-/** [TA28] A look at what is queued reads each lane: nobody makes it read more. */
+/** [TA28] A dispatch reads each partition key, so their number is limited. */
 function checkLanes(tx: Tx, fresh: readonly PlannedTask[]): Refusal | null {
   const newLanes = new Set(fresh.filter(({ input }) => input.joinRule === undefined).map(({ input }) => laneOf(input)));
   if (!lanes.exceedsLimit(tx, newLanes)) return null;

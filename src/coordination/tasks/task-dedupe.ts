@@ -2,7 +2,7 @@ import type { Refusal } from "../../contract/errors.ts";
 import * as meta from "../kernel/meta.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** [TA14] Keys of submitted tasks: a second task under one is the first one, also when that is no longer kept. */
+/** [TA14] A second task under a key is the first one, even if that is no longer kept. */
 
 export function find({ sql, now }: Tx, key: string): number | undefined {
   const [row] = sql.all<{ task: number; until: number; is_kept: number }>(
@@ -22,7 +22,7 @@ export function store({ sql, now, settings }: Tx, key: string, task: number): vo
   );
 }
 
-/** [TA30] Whether a submit with so many new keys would be more than are remembered; keys whose time is over make room. */
+/** [TA30] Answers whether new keys exceed the limit; expired ones make room. */
 export function tooMany(tx: Tx, fresh: number): Refusal | null {
   const { maxDedupeKeys: most } = tx.settings;
   if (fresh === 0 || count(tx) + fresh <= most) return null;
@@ -34,7 +34,6 @@ export function tooMany(tx: Tx, fresh: number): Refusal | null {
   };
 }
 
-/** More than one submit adds. */
 const prunedAtOnce = 2_000;
 
 function count({ sql }: Tx): number {
@@ -43,7 +42,6 @@ function count({ sql }: Tx): number {
 
 export const dueAt = "SELECT min(until) FROM task_dedupe";
 
-/** Keys whose time is over go; those of tasks that are still kept stay as long as these. */
 export function prune({ sql, now, settings }: Tx, limit: number): void {
   const expiredKeysSql = "SELECT key FROM task_dedupe WHERE until <= ? ORDER BY until LIMIT ?";
   sql.run(

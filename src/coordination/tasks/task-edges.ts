@@ -4,9 +4,6 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { sortTopologically } from "./task-graph.ts";
 import * as rows from "./task-rows.ts";
 
-/** References between tasks: what one depends on, and what it is a part of. */
-
-/** A task of the submit with its number: its own, or that of the known one that stands for it. */
 export interface PlannedTask {
   readonly input: NewTask;
   readonly task: number;
@@ -16,20 +13,17 @@ export interface PlannedTask {
 const maxChainLength = 100;
 
 export interface Edges {
-  /** By the number of each new task: the numbers that it names. */
   readonly of: ReadonlyMap<number, readonly number[]>;
-  /** How deep each new one stands, each behind those that it names. */
   readonly depths: ReadonlyMap<number, number>;
 }
 
 interface EdgeKind {
   readonly verb: string;
   readonly referencesOf: (input: NewTask) => readonly (number | string)[];
-  /** Of one that is stored; null: it is not known. */
   readonly depthOf: (task: number) => number | null;
 }
 
-/** [TA11] Each goes to a task that is known or to a new one of the same submit; there is no circle, and no chain above 100. */
+/** [TA11] Edges lead to existing tasks or into the submit; no cycles, no chains above 100. */
 export function resolveEdges(
   fresh: readonly PlannedTask[],
   names: ReadonlyMap<string, number>,
@@ -59,7 +53,6 @@ export function resolveEdges(
   return depthsOf(fresh, of, result.order, storedDepths, kind.verb);
 }
 
-/** The number that is meant, with its depth where it is stored. Numbers of this very submit nobody can know: they have names. */
 function resolveReference(
   reference: number | string,
   names: ReadonlyMap<string, number>,

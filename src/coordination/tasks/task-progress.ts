@@ -2,17 +2,14 @@ import type { OutputOf } from "../../contract/operations.ts";
 import type { TaskProgress } from "../../contract/task-views.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** How far all tasks are, or those right below one. */
-
-/** Counted one by one: there is no index of those that are done, and an object does nothing else meanwhile. */
+/** Counted one by one: done tasks have no index, and the object does nothing else meanwhile. */
 const maxCounted = 100_000;
 
-/** [TA25] Those that are kept; cancelled and dead ones count into the total only. */
+/** [TA25] Covers kept tasks; cancelled and dead ones only count into the total. */
 export function progress(tx: Tx, { parent }: TaskProgress): OutputOf<"tasks.progress"> {
   const counts = countNewest(tx, parent);
   const isAll = sum(counts) < maxCounted;
   const held = countHeld(tx, parent);
-  // Where not all were counted, what has an index of its own is still told in full.
   if (!isAll && parent === undefined) {
     counts.set("queued", countQueued(tx)).set("running", held.n).delete("assigned");
   }
@@ -47,7 +44,6 @@ function countQueued({ sql }: Tx): number {
   return sql.all<{ n: number }>("SELECT count(*) AS n FROM tasks WHERE state = 'queued'")[0]?.n ?? 0;
 }
 
-/** By the index of what somebody has: no more than all chats take at a time. */
 function countHeld({ sql }: Tx, parent: number | undefined): { readonly n: number; readonly chats: number } {
   const [row] = sql.all<{ n: number; chats: number }>(
     "SELECT count(*) AS n, count(DISTINCT chat) AS chats FROM tasks WHERE chat IS NOT NULL AND (? IS NULL OR parent = ?)",

@@ -14,8 +14,6 @@ import type { TaskRow } from "./task-rows.ts";
 import { remainingMs } from "./task-times.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** What is told of tasks. None of it writes. */
-
 function parseJson(text: string | null | undefined): Json {
   return JSON.parse(text ?? "null") as Json;
 }
@@ -74,10 +72,9 @@ function toRunning(tx: Tx, row: TaskRow): OutputOf<"tasks.get">["running"] {
   };
 }
 
-/** Looked at for one page, so that a filter which nothing fits stays cheap. */
 const maxScannedRows = 1_000;
 
-/** [TA24] By number; the cursor is the last one that was looked at. */
+/** [TA24] Sorted by number; the cursor is the last task examined. */
 export function list(tx: Tx, { limit, cursor, ...filter }: ListTasks): OutputOf<"tasks.list"> {
   const after = Number(cursor ?? 0);
   const scanned = scanRows(tx, filter, Number.isSafeInteger(after) ? after : 0);
@@ -91,7 +88,6 @@ export function list(tx: Tx, { limit, cursor, ...filter }: ListTasks): OutputOf<
 
 type TaskFilter = Omit<ListTasks, "limit" | "cursor">;
 
-/** By the index of what the fewest rows have. */
 function scanRows({ sql }: Tx, { chat, parent, state }: TaskFilter, after: number): TaskRow[] {
   const tail = "task > ? ORDER BY task LIMIT ?";
   const read = (where: string, ...values: (string | number)[]): TaskRow[] =>
@@ -128,7 +124,7 @@ export function tree(tx: Tx, { task, limit }: TaskTree): Result<OutputOf<"tasks.
   return ok({ tasks, isMore: nodes.length > limit });
 }
 
-/** [TA24] The cursor is the last claim that was told. */
+/** [TA24] The cursor is the last claim returned. */
 export function history(tx: Tx, { task, limit, cursor }: TaskHistory): Result<OutputOf<"tasks.history">, Refusal> {
   const found = rows.requireTask(tx, task);
   if (!found.ok) return found;

@@ -4,16 +4,14 @@ import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** More tasks than a workspace keeps: the oldest that have ended go before their time. */
-
 const pruneKey = "task_surplus_at";
 const hourMs = 3_600_000;
 
 export const dueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${pruneKey}'`;
 
 /**
- * [TA27] For each submit. Numbers are given one by one, so the distance from the oldest to the newest says that there may be too many; they are
- * counted only then, and not again before so many more were given that there may be too many again.
+ * [TA27] Task numbers are consecutive, so their span bounds the count; tasks are counted only above
+ * it, and again only after as many new numbers as could exceed the limit.
  */
 export function checkLimit(tx: Tx, more: number): Refusal | null {
   const { maxTasks } = tx.settings;
@@ -34,11 +32,10 @@ const countKey = "task_count";
 
 interface Count {
   readonly tasks: number;
-  /** The next number at that time. */
   readonly next: number;
 }
 
-/** Each task since the last count has had a number of its own, so there are no more than this: one old task makes no submit count all. */
+/** Each task since the last count got its own number, so this bounds the count. */
 function upperBound(tx: Tx): number {
   const stored = meta.read(tx.sql, countKey);
   if (stored === null) return Number.POSITIVE_INFINITY;
@@ -52,7 +49,6 @@ function recount(tx: Tx, maxCount: number): number {
   return count.tasks;
 }
 
-/** Of the numbers of this epoch. */
 function numberSpan(tx: Tx): number {
   const [row] = tx.sql.all<{ first: number | null; last: number | null }>(
     "SELECT (SELECT min(task) FROM tasks WHERE task > ?) AS first, (SELECT max(task) FROM tasks) AS last",
@@ -66,18 +62,15 @@ function countUpTo({ sql }: Tx, maxCount: number): number {
   return sql.all<{ n: number }>(query, maxCount + 1)[0]?.n ?? 0;
 }
 
-/** For the alarm, at the full hour. */
 export function sweep(tx: Tx, limit: number): void {
   const { maxTasks } = tx.settings;
   const excess = countUpTo(tx, maxTasks + limit) - maxTasks;
   const oldest = excess <= 0 ? [] : listEnded(tx, Math.min(excess, limit));
   for (const row of oldest) rows.remove(tx, row);
-  // What is left has its turn at once; where nothing could go, with the next submit.
   const isMore = oldest.length > 0 && excess > oldest.length;
   if (!isMore) meta.remove(tx.sql, pruneKey);
 }
 
-/** Those that are still needed stay, and keep no younger one. */
 function listEnded({ sql }: Tx, limit: number): Pick<TaskRow, "task">[] {
   return sql.all<Pick<TaskRow, "task">>(
     `SELECT task FROM tasks WHERE state IN ('done', 'dead', 'cancelled') AND NOT ${rows.isNeededSql} ORDER BY task LIMIT ?`,

@@ -5,19 +5,16 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import * as meta from "../kernel/meta.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 
-/** The rows of tasks, as every part of the concept reads them. */
-
 export interface TaskRow {
   readonly task: number;
   readonly type: string;
-  /** Who can do it: the type, and all capabilities, sorted. */
+  /** Partition key: the type and all capabilities, sorted. */
   readonly lane: string;
   readonly priority: number;
   readonly state: TaskState;
   readonly reason: DeathReason | null;
   readonly detail: string | null;
   readonly parent: number | null;
-  /** How many tasks wait for each other down to this one, at most. */
   readonly depth: number;
   readonly affinity: string | null;
   readonly tags: string;
@@ -32,7 +29,7 @@ export interface TaskRow {
   readonly failures: number;
   readonly stalls: number;
   readonly lost_chats: number;
-  /** Of its present or last assignment; 0: it never had one. */
+  /** Number of the present or last claim; 0: none. */
   readonly claim: number;
   readonly chat: string | null;
   readonly incarnation: number | null;
@@ -49,10 +46,8 @@ export interface TaskRow {
   readonly progress: string | null;
   readonly checkpoint: string | null;
   readonly due_at: number | null;
-  /** Its name within its submit. */
   readonly ref: string | null;
   readonly join_rule: AggregateRule | null;
-  /** JSON. */
   readonly budget: string | null;
 }
 
@@ -83,7 +78,7 @@ export function countHeld({ sql }: Tx, chat: string): number {
 
 const floorKey = "task_floor";
 
-/** [TA2] No number comes twice: above all that were, also those that are pruned and, by the epoch, those that a restore has undone. */
+/** [TA2] Exceeds all earlier numbers, also pruned ones and those undone by a restore. */
 export function nextNumber(tx: Tx): number {
   const [row] = tx.sql.all<{ newest: number; floor: string | null }>(
     `SELECT coalesce(max(task), 0) AS newest, (SELECT value FROM meta WHERE key = '${floorKey}') AS floor FROM tasks`,
@@ -91,12 +86,11 @@ export function nextNumber(tx: Tx): number {
   return Math.max(row?.newest ?? 0, Number(row?.floor ?? 0), meta.numberFloor(tx)) + 1;
 }
 
-/** [TA5] Above every claim of this task before, also those that a restore has undone. */
+/** [TA5] Exceeds every earlier claim of this task, also those undone by a restore. */
 export function nextClaim(tx: Tx, { claim }: TaskRow): number {
   return Math.max(claim, claimFloor(tx)) + 1;
 }
 
-/** Below every claim of this epoch. */
 export function claimFloor({ epoch }: Tx): number {
   return epoch * numbersPerEpoch;
 }
@@ -117,7 +111,6 @@ export function countDependents({ sql }: Tx, task: number): number {
   return sql.all<{ n: number }>(query, task)[0]?.n ?? 0;
 }
 
-/** How many stand above it; null: it is not known. */
 export function countAncestors({ sql }: Tx, task: number): number | null {
   const [row] = sql.all<{ n: number | null }>(
     `WITH RECURSIVE above (task, n) AS (
@@ -131,18 +124,16 @@ export function countAncestors({ sql }: Tx, task: number): number | null {
 
 const isOpenSql = "other.state NOT IN ('done', 'dead', 'cancelled')";
 
-/** SQL of `tasks`: another that depends on it, or is a part of it, has not ended. */
 export const isNeededSql = `(EXISTS (SELECT 1 FROM tasks AS other WHERE other.parent = tasks.task AND ${isOpenSql})
   OR EXISTS (SELECT 1 FROM task_dependents JOIN tasks AS other USING (task) WHERE needs = tasks.task AND ${isOpenSql}))`;
 
-/** The highest number that was removed while it was the newest. */
 function readFloor(sql: Tx["sql"]): number {
   return Number(meta.read(sql, floorKey) ?? 0);
 }
 
 export function remove({ sql }: Tx, { task }: Pick<TaskRow, "task">): void {
   const [newest] = sql.all<{ task: number }>("SELECT max(task) AS task FROM tasks");
-  // The newest goes first where it has ended first; those below it are the newest after it.
+  // The newest may be deleted first; lower ones then become the newest.
   if (newest?.task === task && task > readFloor(sql)) meta.write(sql, floorKey, String(task));
   sql.run("DELETE FROM tasks WHERE task = ?", task);
   sql.run("DELETE FROM task_texts WHERE task = ?", task);

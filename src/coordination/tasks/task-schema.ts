@@ -1,6 +1,6 @@
 /**
- * Of migration 2: append only, like it. What changes often stands in `tasks`, apart from what is large. Each index is partial: a task has an
- * entry only where it is looked for, and taking an entry away costs no row on the edge.
+ * Migration 2: append only. Columns that change often are apart from large ones. Indexes are
+ * partial: deleting an entry costs no row on the edge.
  */
 export const taskTables: readonly string[] = [
   `CREATE TABLE tasks (
@@ -53,7 +53,7 @@ export const taskTables: readonly string[] = [
      payload TEXT NOT NULL,
      depends_on TEXT NOT NULL
    ) STRICT`,
-  // Of those that have ended; the result stands here, so that an acknowledgement writes one row for both.
+  // Ended attempts, with the result, so that an ack writes one row for both.
   `CREATE TABLE attempts (
      task INTEGER NOT NULL,
      claim INTEGER NOT NULL,
@@ -73,7 +73,6 @@ export const taskTables: readonly string[] = [
      result TEXT,
      PRIMARY KEY (task, claim)
    ) STRICT, WITHOUT ROWID`,
-  // The other direction stands in task_texts.depends_on.
   `CREATE TABLE task_dependents (
      needs INTEGER NOT NULL,
      task INTEGER NOT NULL,
@@ -83,12 +82,10 @@ export const taskTables: readonly string[] = [
   "CREATE INDEX task_dedupe_until ON task_dedupe (until)",
 ];
 
-/** Of migration 3. */
+/** Migration 3. */
 export const planTables: readonly string[] = [
   "ALTER TABLE tasks ADD COLUMN ref TEXT",
-  // Who joins the results of what it depends on without a chat.
   "ALTER TABLE tasks ADD COLUMN join_rule TEXT",
-  // JSON; NULL: the workspace's for a task.
   "ALTER TABLE tasks ADD COLUMN budget TEXT",
   "ALTER TABLE chats ADD COLUMN last_assigned_at INTEGER",
   `CREATE TABLE chat_performance (
@@ -98,14 +95,14 @@ export const planTables: readonly string[] = [
      duration_ms REAL,
      PRIMARY KEY (chat, type)
    ) STRICT, WITHOUT ROWID`,
-  // `claim` has told the own figures last; the earlier ones are those of all claims before it.
+  // `claim` reported the own figures last; earlier ones are those of all claims before.
   `CREATE TABLE task_usage (
      task INTEGER PRIMARY KEY,
      claim INTEGER NOT NULL,
      earlier TEXT NOT NULL,
      own TEXT NOT NULL
    ) STRICT`,
-  // Of a chat, by its name; of a day, by its number since 1970 (UTC).
+  // Key: the name of a chat, or the number of a day since 1970 (UTC).
   `CREATE TABLE usage (
      kind TEXT NOT NULL,
      key TEXT NOT NULL,
@@ -116,11 +113,11 @@ export const planTables: readonly string[] = [
    ) STRICT, WITHOUT ROWID`,
 ];
 
-/** Of migration 4. Only a task that wishes for a chat has an entry. */
+/** Migration 4. Only tasks with affinity have an entry. */
 export const affinityIndex =
   "CREATE INDEX tasks_wished ON tasks (affinity, lane, priority DESC, task) WHERE state = 'queued' AND affinity IS NOT NULL";
 
-/** Of migration 7: a submit asks how many keys are remembered. */
+/** Migration 7: submits need the number of stored keys. */
 export const dedupeCount: readonly string[] = [
   "INSERT INTO meta (key, value) SELECT 'dedupe_keys', count(*) FROM task_dedupe",
   `CREATE TRIGGER task_dedupe_counted_in AFTER INSERT ON task_dedupe BEGIN

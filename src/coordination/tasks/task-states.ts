@@ -8,34 +8,27 @@ import * as rows from "./task-rows.ts";
 import { isEnded, type TaskRow } from "./task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** The ways of a task that nobody has: it waits, can be claimed, or has ended. */
-
-/**
- * What can be claimed from now on: who waits for it without asking is told by way of the queue. [QU8] Also where nothing new is queued: a chat may
- * have room again, and not know of it.
- */
+/** [QU8] Runs without newly queued tasks too: a chat may have room without knowing of it. */
 export function enqueueDispatch(tx: Tx): void {
   outbox.enqueue(tx, () => availableChats.hasWork(tx));
 }
 
-/** What became of a task, and whether it, or what depends on it, is queued since. */
 interface StateChange {
   readonly state: TaskState;
   readonly hasQueued: boolean;
 }
 
-/** However many are queued by one change, takers are looked for once. */
+/** One dispatch per change, however many tasks it queues. */
 function dispatchIfQueued(tx: Tx, { state, hasQueued }: StateChange): TaskState {
   if (hasQueued) enqueueDispatch(tx);
   return state;
 }
 
-/** Free of dependencies and of any chat: queued, or scheduled where its time has not come. What the row counts is stored with it. */
 export function makeRunnable(tx: Tx, row: TaskRow, notBefore = row.not_before): TaskState {
   return dispatchIfQueued(tx, unblock(tx, row, notBefore));
 }
 
-/** [TA28] How long a task waits for a lane before it asks again. */
+/** [TA28] Delay before a task that waits for a partition key tries again. */
 const laneRetryMs = 60_000;
 
 function unblock(tx: Tx, row: TaskRow, notBefore = row.not_before): StateChange {
@@ -43,7 +36,7 @@ function unblock(tx: Tx, row: TaskRow, notBefore = row.not_before): StateChange 
   return storeRunnable(tx, row, hasLane(tx, row, notBefore) ? notBefore : tx.now + laneRetryMs);
 }
 
-/** What does not begin yet needs none. */
+/** A scheduled task needs no partition key yet. */
 function hasLane(tx: Tx, { lane }: TaskRow, notBefore: number): boolean {
   return notBefore > tx.now || !lanes.exceedsLimit(tx, new Set([lane]));
 }
@@ -68,7 +61,7 @@ function storeRunnable(tx: Tx, row: TaskRow, notBefore: number): StateChange {
   return { state: isLater ? "scheduled" : "queued", hasQueued: !isLater };
 }
 
-/** [TA26] It is done at once, as the coordinator's own attempt. */
+/** [TA26] Done at once, as the coordinator's own attempt. */
 function completeJoin(tx: Tx, row: TaskRow): StateChange {
   const answer = joinResults(tx, row);
   if ("failure" in answer)
@@ -89,7 +82,7 @@ function completeJoin(tx: Tx, row: TaskRow): StateChange {
 
 const hourMs = 3_600_000;
 
-/** [TA18] Housekeeping waits for the full hour. */
+/** [TA18] Rounded up to the full hour, for housekeeping. */
 export function pruneTimeOf({ now: dependencies, settings }: Tx, state: TaskState): number {
   const keepMs = state === "dead" ? settings.keepDeadTasksMs : settings.keepTasksMs;
   return Math.ceil((dependencies + keepMs) / hourMs) * hourMs;
@@ -101,7 +94,6 @@ export interface TaskEnd {
   readonly detail?: string | null;
 }
 
-/** It ends, and those that depended on it have their turn or end with it. */
 export function finish(tx: Tx, row: TaskRow, taskEnd: TaskEnd): TaskState {
   return dispatchIfQueued(tx, endTask(tx, row, taskEnd));
 }
@@ -123,17 +115,15 @@ function endTask(tx: Tx, row: TaskRow, { state, reason, detail }: TaskEnd): Stat
   return { state, hasQueued: updateAllBlocked(tx, rows.dependentsOf(tx, row.task)) };
 }
 
-/** Those that may wait for nothing more. */
 export function updateDependents(tx: Tx, tasks: readonly number[]): void {
   if (updateAllBlocked(tx, tasks)) enqueueDispatch(tx);
 }
 
-/** @returns whether something is queued since */
 function updateAllBlocked(tx: Tx, tasks: readonly number[]): boolean {
   return tasks.filter((task) => updateBlocked(tx, task)?.hasQueued).length > 0;
 }
 
-/** [TA12] What waits for others goes on when the last of them is done. [TA13] With one that died or was cancelled it dies, unless it ignores that. */
+/** [TA12] Continues after the last dependency. [TA13] Dies with a dead or cancelled one. */
 function updateBlocked(tx: Tx, task: number): StateChange | null {
   const row = rows.find(tx, task);
   if (row?.state !== "blocked") return null;
@@ -150,11 +140,9 @@ type DependencyState =
   | { readonly state: "free" | "blocked" }
   | {
       readonly state: "doomed";
-      /** The dependency that has ended without a result. */
       readonly by: number;
     };
 
-/** How it stands with what a task depends on. What is no longer kept has ended long ago. */
 export function dependencyState({ sql }: Tx, needed: readonly number[], onDeath: TaskRow["on_death"]): DependencyState {
   if (needed.length === 0) return { state: "free" };
   const found = sql.all<Pick<TaskRow, "task" | "state">>(

@@ -4,10 +4,7 @@ import type { TaskRow } from "./task-rows.ts";
 import { compare } from "../../shared/compare.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** Figures by type, of the newest tasks that are kept. */
-
 const maxScannedRows = 10_000;
-/** In one answer: those with the most tasks. */
 const maxTypes = 1_000;
 const hourMs = 3_600_000;
 

@@ -5,8 +5,6 @@ import { finish, enqueueDispatch, makeRunnable } from "./task-states.ts";
 import { nextCheckAt } from "./task-times.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** The look at one task whose time has come. */
-
 export const dueAt = "SELECT min(due_at) FROM tasks WHERE due_at IS NOT NULL";
 
 export function listDue({ sql, now }: Tx, limit: number): number[] {
@@ -49,7 +47,7 @@ function checkRunning(tx: Tx, row: TaskRow): void {
 
 const dayMs = 86_400_000;
 
-/** [TA18] It stays while a task that depends on it, or is a part of it, has not ended. */
+/** [TA18] Postponed while a dependent or child has not ended. */
 function prune(tx: Tx, row: TaskRow): void {
   const isNeeded = tx.sql.all(`SELECT 1 FROM tasks WHERE task = ? AND ${rows.isNeededSql}`, row.task).length > 0;
   if (isNeeded) postpone(tx, row.task, tx.now + dayMs);

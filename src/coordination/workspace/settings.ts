@@ -8,7 +8,7 @@ import type { Actor, Tx } from "../kernel/tx.ts";
 import * as waiters from "../leases/waiters.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 
-/** [BU7] So that two who change different limits do not undo each other. */
+/** [BU7] Merges, so that concurrent changes of different limits do not undo each other. */
 function mergeBudgets(current: Budgets, changes: BudgetChanges): Budgets {
   const changed = (scope: keyof Budgets): Budget => {
     const all = Object.entries({ ...current[scope], ...changes[scope] });
@@ -23,15 +23,14 @@ export function set(tx: Tx, actor: Actor, { settings }: SetSettings): { settings
   const next: Settings = { ...tx.settings, ...changed, budgets };
   meta.write(tx.sql, "settings", JSON.stringify(next));
   audit.append(tx, { kind: "settings.changed", subject: Object.keys(changed).join(" "), actor: actor.machine });
-  // [BU4] A limit that was raised.
   enqueueDispatch({ ...tx, settings: next });
   return { settings: next };
 }
 
 /**
- * [LE12] After a restore the counters stand where they stood before: a higher epoch puts every new token above every old one. [LE17] It is one of
- * the present minute, so a second restore of the same state begins another. [LE19] Nothing is granted before what the lost history has granted has
- * run out, and nobody waits who may not know of it.
+ * [LE12] A higher epoch puts new tokens above all old ones. [LE17] It follows the present minute,
+ * so a second restore starts another. [LE19] Nothing is granted until the lost history's leases
+ * have expired.
  */
 export function raiseEpoch(tx: Tx, actor: Actor, { reason, quietMs }: RaiseEpoch): { epoch: number } {
   const epoch = Math.max(tx.epoch + 1, raisedEpoch(tx.now));

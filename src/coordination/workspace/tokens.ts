@@ -6,7 +6,7 @@ import * as audit from "../kernel/audit.ts";
 import { once } from "../kernel/idempotency.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 
-/** Tokens of machines: only their hashes are stored. Making, signing and hashing them is the host's work. */
+/** Machine tokens: only hashes are stored. The host makes, signs and hashes tokens. */
 
 interface TokenRow {
   readonly id: string;
@@ -51,13 +51,12 @@ export function add(tx: Tx, actor: string, token: NewToken): Result<{ id: string
   return ok({ id: token.id });
 }
 
-/** What tells a repeated request for a token from another one. */
 export interface TokenRequest {
   readonly requestId: string | undefined;
   readonly ttlMs: number | undefined;
 }
 
-/** [RQ6] A repeat is told which token it was: with that the host makes the same one again, so the token itself is not kept. */
+/** [RQ6] A repeat gets the id, from which the host makes the same token; none is stored. */
 export function addOnce(
   tx: Tx,
   by: string,
@@ -76,11 +75,11 @@ export interface Bearer {
   readonly id: string;
   readonly machine: string;
   readonly scope: Scope;
-  /** Epoch ms; null: it does not expire. */
+  /** Epoch ms; null: no expiry. */
   readonly expiresAt: number | null;
 }
 
-/** [WI5] Whose token it is; null: unknown, revoked or over. */
+/** [WI5] Bearer of a token; null: unknown, revoked or expired. */
 export function findBearer({ sql, now }: Pick<Tx, "sql" | "now">, id: string, hash: string): Bearer | null {
   const [row] = sql.all<TokenRow>("SELECT * FROM tokens WHERE id = ?", id);
   if (!row || row.hash !== hash || row.revoked_at !== null) return null;
@@ -88,7 +87,6 @@ export function findBearer({ sql, now }: Pick<Tx, "sql" | "now">, id: string, ha
   return { id, machine: row.machine, scope: row.scope, expiresAt: row.expires_at };
 }
 
-/** Of these tokens, those that are good, each with its end (epoch ms; null: it does not expire). */
 export function findValid({ sql, now }: Pick<Tx, "sql" | "now">, ids: readonly string[]): Map<string, number | null> {
   const rows = sql.all<Pick<TokenRow, "id" | "expires_at">>(
     `SELECT id, expires_at FROM tokens
@@ -99,7 +97,7 @@ export function findValid({ sql, now }: Pick<Tx, "sql" | "now">, ids: readonly s
   return new Map(rows.map((row) => [row.id, row.expires_at]));
 }
 
-/** Whether another machine has a token for chats of its own that is good. Where there are no tokens, as on one machine, none has. */
+/** Answers whether another machine has a valid work token; false without tokens. */
 export function hasOtherMachine({ sql, now }: Tx, machine: string): boolean {
   const query =
     "SELECT 1 FROM tokens WHERE scope = 'work' AND machine <> ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) LIMIT 1";

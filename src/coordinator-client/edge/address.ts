@@ -1,24 +1,17 @@
 import { Workspace } from "../../contract/workspaces.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 
-/** Where a workspace is. */
 export interface Address {
-  /** Operations lie below it; no slash at the end. */
   readonly http: string;
-  /** Without the chat in whose name it is opened: see {@link socketUrl}. */
   readonly socket: string;
 }
 
-/** A connection is opened in the name of the chat that is registered on it: so the coordinator finds it again. */
+/** The coordinator finds a connection by the chat in its URL. */
 export function socketUrl({ socket }: Address, chat: string | null): string {
   return chat === null ? socket : `${socket}?chat=${encodeURIComponent(chat)}`;
 }
 
-/**
- * [EC1] Plain http goes to this machine only, and an address has no user and no password: both would show secrets to others.
- *
- * @returns else what is wrong, without the address, which may hold a secret
- */
+/** [EC1] @returns else the problem, without the address, which may hold a secret */
 export function parseAddress(edge: string, workspace: string): Result<Address, string> {
   const url = URL.canParse(edge) ? new URL(edge) : null;
   if (!url) return err("the address of the coordinator is no URL, such as https://shim.example.com");
@@ -43,7 +36,7 @@ function isLoopback(host: string): boolean {
   return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-/** [EC1] A token that no header can hold is refused before anything else could print it. */
+/** [EC1] Refuses a token that no header can hold before an error could print it. */
 export function isToken(token: string): boolean {
   return /^[\x21-\x7e]{1,4096}$/.test(token);
 }

@@ -5,7 +5,6 @@ import { fullJitter } from "../../shared/backoff.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { sleep, type Platform } from "./platform.ts";
 
-/** The edge, or the coordinator of this machine. */
 export type StateCall<Failure> = <Name extends "state.get" | "state.set">(
   name: Name,
   input: Name extends "state.get" ? { readonly key: string } : SetInput,
@@ -21,20 +20,18 @@ interface SetInput {
 }
 
 export interface UpdateOptions extends Pick<SetInput, "guard" | "ttlMs" | "by"> {
-  /** How often it is tried while others are first. */
   readonly attempts?: number;
 }
 
-/** @param entry null: the key is not there. @returns the new value; undefined: it stays as it is */
+/** @param entry null: no such key. @returns the new value; undefined: no change */
 export type ValueUpdate = (entry: Entry | null) => Json | undefined | Promise<Json | undefined>;
 
 const defaultAttempts = 20;
 const updateBackoff = { baseMs: 20, capMs: 2_000 };
 
 /**
- * [EC18] Reads a key, lets `change` make its next value, and writes it only if nobody was first; else all of it again.
- *
- * @returns the version that was written; null: `change` wanted nothing. Refused with `version_mismatch` when others were first each time
+ * [EC18] Writes the next value only if no other writer was first; else repeats.
+ * @returns the version written; null: no change. Refused with `version_mismatch` in the end
  */
 export async function atomicUpdate<Failure extends { readonly code: string }>(
   call: StateCall<Failure>,

@@ -2,7 +2,6 @@ import type { Platform } from "./platform.ts";
 
 export type WaitResult = "open" | "late" | "full" | "closed";
 
-/** Where calls wait, first come first served, until requests get through. */
 export class CallQueue {
   readonly #setTimer: Platform["setTimer"];
   readonly #maxWaiting: number;
@@ -18,7 +17,6 @@ export class CallQueue {
     return this.#state === "open";
   }
 
-  /** [EC8] Waits at most so long; when as many as may wait do, it answers at once. */
   wait(timeoutMs: number): Promise<WaitResult> {
     if (this.#state !== "shut") return Promise.resolve(this.#state);
     if (timeoutMs <= 0) return Promise.resolve("late");
@@ -43,7 +41,6 @@ export class CallQueue {
     this.#setState("shut");
   }
 
-  /** For ever. */
   close(): void {
     this.#setState("closed");
     this.#releaseAll("closed");

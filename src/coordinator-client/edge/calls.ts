@@ -14,26 +14,23 @@ import type { Registration } from "./registration.ts";
 import { readClock, type Instant } from "./trust.ts";
 
 export interface CallOptions {
-  /** How long it may take with all repeats and all waiting for a connection, in ms. */
+  /** Limit for all repeats and waits together, in ms. */
   readonly deadlineMs?: number;
-  /** False: refused at once while nothing gets through. */
+  /** False: refused at once while disconnected. */
   readonly isQueued?: boolean;
 }
 
-/** What a caller gives: what the client can fill in may be left out. */
 export type CallInput<Name extends OperationName> = Omit<InputOf<Name>, "self" | "requestId"> &
   Partial<Pick<InputOf<Name>, Extract<keyof InputOf<Name>, "self" | "requestId">>>;
 
 export interface CallAnswer<Name extends OperationName> {
   readonly result: Result<OutputOf<Name>, EdgeError>;
-  /** Start of the attempt that was answered. */
   readonly sentAt: Instant;
-  /** {@link Connection.generation} of that attempt. */
   readonly generation: number;
 }
 
 const defaultDeadlineMs = 30_000;
-/** Of one attempt, and of one whose input no frame holds, in ms: it may be on its way for long. */
+/** Limits of an attempt in ms; large: its input exceeds a frame. */
 const attemptTimeoutMs = 10_000;
 const largeAttemptTimeoutMs = 60_000;
 const retryBackoff = { baseMs: 200, capMs: 5_000 };
@@ -44,11 +41,8 @@ interface CallRequest<Name extends OperationName> {
   readonly requestId: string | undefined;
   readonly isQueued: boolean;
   readonly attemptTimeoutMs: number;
-  /** By the monotonic clock. */
   readonly deadlineAt: number;
-  /** An attempt was sent, and not answered. */
   mayHaveHappened: boolean;
-  /** Why the last attempt was not answered. */
   reason: string;
 }
 
@@ -57,7 +51,7 @@ interface CompletedInput<Name extends OperationName> {
   readonly bytes: number;
 }
 
-/** Calls: with an id, in line while nothing gets through, and repeated until they are answered. [EC8] [EC9] [EC10] */
+/** [EC8] [EC9] [EC10] Queues calls while disconnected and repeats them until answered. */
 export class Calls {
   readonly #platform: Platform;
   readonly #connection: Connection;
@@ -98,7 +92,6 @@ export class Calls {
     });
   }
 
-  /** [EC10] Fills in who asks and the id of the request, and refuses at once what the contract refuses. */
   #completeInput<Name extends OperationName>(
     name: Name,
     partialInput: CallInput<Name>,
@@ -114,7 +107,6 @@ export class Calls {
     if (bytes > maxBodyBytes) {
       return err({ code: "too_large", message: `${name}: the input has ${bytes} bytes; at most ${maxBodyBytes}` });
     }
-    // Checked by the schema of this name.
     return ok({ input: fullInput as InputOf<Name>, bytes });
   }
 
@@ -134,7 +126,7 @@ export class Calls {
       }
       const waitMs = this.#retryDelayMs(request, outcome, attempt);
       if (waitMs === null) return this.#toAnswer(request, outcome, generation);
-      // While the way is interrupted the line is where to wait.
+      // After an interruption the call waits in the queue instead.
       if (this.#connection.callQueue.isOpen) await sleep(this.#platform, Math.min(waitMs, this.#remainingMs(request)));
     }
   }
@@ -149,7 +141,6 @@ export class Calls {
     return Math.max(0, deadlineAt - this.#platform.clock.monotonic());
   }
 
-  /** @returns after how long it is repeated, in ms; null: it is not */
   #retryDelayMs(
     { deadlineAt }: CallRequest<OperationName>,
     outcome: RequestOutcome<unknown>,
@@ -158,7 +149,7 @@ export class Calls {
     if (!isRepeatable(outcome)) return null;
     const jitterMs = fullJitter(retryBackoff, attempt, this.#platform.random);
     if (outcome.kind !== "answered" || outcome.result.ok) return jitterMs;
-    // Many that were told the same time do not come back together.
+    // Jitter spreads clients that got the same `retryAfterMs`.
     const waitMs = jitterMs + (outcome.result.error.retryAfterMs ?? 0);
     return waitMs < this.#remainingMs({ deadlineAt }) ? waitMs : null;
   }

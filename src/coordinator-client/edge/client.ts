@@ -15,27 +15,21 @@ import { Registration, type RegisteredChat, type ChatInput } from "./registratio
 import { EdgeWatch, type Watch, type WatchOptions } from "./state-watch.ts";
 
 export interface EdgeOptions {
-  /** Of the coordinator, such as `https://shim.example.com`; plain http only to this machine. */
   readonly edge: string;
   readonly workspace: string;
   readonly token: string;
-  /** auto: a socket, and HTTP where none opens; http: without a socket, for a command that asks once. */
+  /** http: no socket, for a command that calls once. auto: HTTP while no socket opens. */
   readonly transport?: "auto" | "http";
-  /** Calls that may wait for a connection at the same time. */
   readonly maxQueued?: number;
 }
 
-/** What is asked by a method of its own, since it concerns a connection. */
 type ConnectionOperation = "chats.register" | "chats.unregister" | "state.watch" | "state.unwatch";
 export type CallName = Exclude<OperationName, ConnectionOperation>;
 
 const defaultMaxQueued = 200;
 const registerTimeoutMs = 30_000;
 
-/**
- * A coordinator on the edge, as one chat or one command sees it. It connects at the first use, comes back by itself, and repeats what was not
- * answered; nothing of it throws for what the network or the coordinator does.
- */
+/** Connects at the first use, reconnects and repeats by itself; never throws for the network. */
 export class EdgeClient {
   readonly #platform: Platform;
   readonly #events: Emitter<EdgeEvent>;
@@ -65,7 +59,6 @@ export class EdgeClient {
     });
   }
 
-  /** @returns else what is wrong with the options, without the token and without the address */
   static open(options: EdgeOptions, platform: Platform): Result<EdgeClient, string> {
     const { edge, workspace, token, transport = "auto", maxQueued = defaultMaxQueued } = options;
     const address = parseAddress(edge, workspace);
@@ -78,31 +71,23 @@ export class EdgeClient {
     return this.#connection.state;
   }
 
-  /** Null before the first registration, and when the chat is lost. */
   get self(): Self | null {
     return this.#registration.self;
   }
 
-  /** How the client is, from now on. @returns ends it */
   on(listener: (event: EdgeEvent) => void): () => void {
     return this.#events.on(listener);
   }
 
-  /** Connects now, and not at the first use. */
   connect(): void {
     this.#connection.start();
   }
 
-  /** For ever: nothing is renewed, registered or repeated any more. The coordinator sees the chat go. */
   close(): void {
     this.#connection.close("closed by its user");
   }
 
-  /**
-   * Asks the coordinator. `self` and `requestId` are filled in where they are left out.
-   *
-   * @returns a refusal of the coordinator, or why there is no answer; `outcome_unknown` alone may have happened
-   */
+  /** Fills in `self` and `requestId`. Only `outcome_unknown` and `bad_answer` leave it open. */
   async call<Name extends CallName>(
     name: Name,
     input: CallInput<Name>,
@@ -113,7 +98,6 @@ export class EdgeClient {
     return result;
   }
 
-  /** This client's chat from now on, registered again on each connection. One chat at a time. */
   register(chat: ChatInput, deadlineMs = registerTimeoutMs): Promise<Result<RegisteredChat, EdgeError>> {
     if (this.state === "closed") return Promise.resolve(err({ code: "closed", message: "the client is closed" }));
     const registered = this.#registration.setChat(chat, deadlineMs);
@@ -122,7 +106,7 @@ export class EdgeClient {
     return registered;
   }
 
-  /** The chat leaves; all that it holds is free at once. It is not registered again, whatever becomes of the request. */
+  /** Frees everything the chat holds; it is not registered again, even if the request fails. */
   async unregister(): Promise<Result<OutputOf<"chats.unregister">, EdgeError>> {
     const { self } = this.#registration;
     if (!self) return notRegistered("chats.unregister");
@@ -132,13 +116,11 @@ export class EdgeClient {
     return result;
   }
 
-  /** Takes a lease, standing in line for it up to `waitMs`, and keeps it. */
   hold(request: LeaseRequest, options: HoldOptions = {}): Promise<Result<HeldLease, EdgeError>> {
     const { self } = this;
     return self ? this.#leaseAcquirer.hold(self, request, options) : Promise.resolve(notRegistered("leases.acquire"));
   }
 
-  /** Becomes the leader, standing in line for it up to `waitMs`, and stays so. */
   lead(request: LeadershipRequest, options: HoldOptions = {}): Promise<Result<HeldLease, EdgeError>> {
     const { self } = this;
     return self
@@ -146,14 +128,13 @@ export class EdgeClient {
       : Promise.resolve(notRegistered("elections.campaign"));
   }
 
-  /** What happens below a prefix, over all interruptions. End it with `close()`, or by leaving the loop over it. */
+  /** Survives interruptions. End it with `close()`, or by leaving the loop over it. */
   watch(options: WatchOptions = {}): Watch {
     this.#connection.start();
     const { platform, calls, connection, signals } = this.#internals();
     return new EdgeWatch({ platform, calls, connection, signals }, calls.newId(), options);
   }
 
-  /** Messages of this client's chat. @returns ends it */
   inbox(onMessage: MessageHandler): () => void {
     const { platform, calls, signals } = this.#internals();
     const hasChat = (): boolean => this.self !== null;
@@ -161,7 +142,7 @@ export class EdgeClient {
     return () => inbox.close();
   }
 
-  /** [EC22] A task or a message may be there for this client's chat, or a task that it has be cancelled: a claim, a heartbeat, a pull tells. @returns ends it */
+  /** [EC22] Only a hint: a claim, a heartbeat or a pull reads the content. @returns unsubscribes */
   onHint(listener: (hint: "task" | "message" | "any") => void): () => void {
     return this.#signals.on(({ method }) => {
       if (method === "tasks.new") listener("task");
@@ -170,7 +151,6 @@ export class EdgeClient {
     });
   }
 
-  /** See {@link atomicUpdate}. */
   atomicUpdate(
     key: string,
     change: ValueUpdate,

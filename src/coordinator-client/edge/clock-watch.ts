@@ -1,6 +1,6 @@
 import { jumpedMs, readClock, type Clock, type Instant } from "./trust.ts";
 
-/** Notices that the machine slept, or that a clock was set, by looking at both clocks now and then. [EC7] */
+/** [EC7] Compares both clocks to notice sleep or a clock that was set. */
 export class ClockWatch {
   readonly #clock: Clock;
   #lastReading: Instant;
@@ -10,7 +10,6 @@ export class ClockWatch {
     this.#lastReading = readClock(clock);
   }
 
-  /** By how much the clocks have parted since the last look, in ms; 0: no more than drift. */
   jumpedMs(): number {
     const now = readClock(this.#clock);
     const byMs = jumpedMs(this.#lastReading, now);

@@ -18,31 +18,28 @@ import type { Ping, Registration } from "./registration.ts";
 import { EdgeSocket, type SocketClose } from "./socket.ts";
 import { elapsedMs, readClock, type Instant } from "./trust.ts";
 
-/** Of an attempt that only looks whether somebody answers, in ms. */
 const probeTimeoutMs = 10_000;
-/** After a deploy all clients come back; a worker's coordinator forgives a closed socket for 5 s only. */
+/** All clients return after a deploy; a coordinator forgives a closed socket for only 5 s. */
 const reconnectBackoff = { baseMs: 500, capMs: 30_000 };
-/** A connection that answers pings after so long is no accident, in ms. */
+/** A connection that answers pings after this time counts as stable, in ms. */
 const stableAfterMs = 5_000;
-/** While HTTP works, a socket is tried after so long: the first, and by chance up to so much more, in ms. */
+/** Retry the socket after `afterMs` plus up to `spreadMs` of jitter. */
 const socketRetry = { afterMs: 15_000, spreadMs: 30_000 };
 
-/** Where a socket has worked before they are not blocked: so often it is tried soon. */
+/** Quick tries where a socket has opened before, so sockets are not blocked. */
 const maxQuickTries = 4;
 
-/** The worker makes tokens before the object is asked. */
 const httpOnlyOperation: OperationName = "tokens.create";
 
 export interface ConnectionOptions {
   readonly platform: Platform;
   readonly address: Address;
   readonly token: string;
-  /** Over HTTP alone, without a socket: for a command that asks once. */
   readonly isHttpOnly: boolean;
   readonly maxQueued: number;
 }
 
-/** The way to the coordinator, kept open: over a socket, else over HTTP. [EC2] [EC4] [EC6] */
+/** [EC2] [EC4] [EC6] Keeps a socket open to the coordinator, else uses HTTP. */
 export class Connection {
   readonly callQueue: CallQueue;
   readonly #options: ConnectionOptions;
@@ -60,7 +57,6 @@ export class Connection {
   #isRegistering = false;
   #generation = 0;
   #attempt = 0;
-  /** To open a socket while HTTP works; null: none has ever been open. */
   #socketTries: number | null = null;
   #openedAt: Instant;
   #lastPing: Ping | null = null;
@@ -92,12 +88,11 @@ export class Connection {
     return this.#state;
   }
 
-  /** Another number after each interruption, and after each change between socket and HTTP. */
+  /** Changes with each interruption, and between socket and HTTP. */
   get generation(): number {
     return this.#generation;
   }
 
-  /** The last ping that was answered. */
   get lastPing(): Ping | null {
     return this.#lastPing;
   }
@@ -118,7 +113,6 @@ export class Connection {
     this.#signals.emit({ method: "closed", reason });
   }
 
-  /** Sends one request once, by the present way. */
   readonly send: SendRequest = async (name, input, timeoutMs) => {
     this.checkClocks();
     const generation = this.#generation;
@@ -136,7 +130,6 @@ export class Connection {
     if (this.#isLive) this.#socket?.notify(method, params);
   }
 
-  /** Registers the chat again, without a new connection. */
   registerAgain(): void {
     if (!this.callQueue.isOpen || this.#isRegistering) return;
     this.#isRegistering = true;
@@ -148,14 +141,12 @@ export class Connection {
       });
   }
 
-  /** [EC5] The coordinator takes the chat for gone: it is registered again; or for another process's: it is given up. */
   handleRefusal(self: Self | null, { code, message }: Refusal): void {
     if (!self || !this.#registration.isCurrent(self)) return;
     if (code === "chat_offline") this.registerAgain();
     if (code === "chat_replaced") this.#registration.lose({ code, message });
   }
 
-  /** There is a chat to register: over a connection that is opened in its name, or over HTTP. */
   registerChat(): void {
     const isForOtherChat = this.#socket !== null && this.#socket.chat !== this.#registration.chat;
     if (this.#state === "fallback") {
@@ -184,7 +175,7 @@ export class Connection {
       onOpen: () => void this.#onSocketOpen(socket),
       onClosed: (closed) => this.#onSocketClosed(socket, closed),
       onNotification: (notification) => {
-        // It will close this connection; a new one registers the chat first.
+        // The coordinator would close it; a new connection registers the chat first.
         if (notification.method === "chat.offline") socket.close(closeCodes.chat, "the chat counts as gone");
         else this.#signals.emit(notification);
       },
@@ -194,7 +185,7 @@ export class Connection {
     this.#socket = socket;
   }
 
-  /** [EC5] The chat is registered before anything else goes over a new connection. */
+  /** [EC5] Registers the chat before any other request. */
   async #onSocketOpen(socket: EdgeSocket): Promise<void> {
     const send: SendRequest = (name, input, timeoutMs) => socket.send(name, input, timeoutMs);
     const outcome = await this.#registration.register(send, () => this.registerAgain());
@@ -206,7 +197,7 @@ export class Connection {
     this.#socketTries = 0;
     this.#openedAt = readClock(this.#options.platform.clock);
     socket.keepAlive(this.#registration.pingIntervalMs);
-    // workerd tells of the close of a connection on which nothing was ever sent only when the object falls asleep (seen: 10 s).
+    // workerd reports the close of an unused connection only at hibernation (seen: 10 s).
     if (!outcome) socket.check();
     this.#setUsable("connected", "over a socket");
   }
@@ -223,7 +214,7 @@ export class Connection {
     void this.#tryHttp(message);
   }
 
-  /** [EC6] Where no socket opens, HTTP tells why: nobody is there, sockets are blocked, or the token is not accepted. */
+  /** [EC6] HTTP shows why no socket opens: no coordinator, blocked sockets or a refused token. */
   async #tryHttp(reason: string): Promise<void> {
     const registered = await this.#registration.register(this.#http, () => this.registerAgain());
     const outcome = registered ?? (await this.#http("health", {}, probeTimeoutMs));
@@ -234,7 +225,7 @@ export class Connection {
     if (!result.ok && isUnavailable(result.error))
       return this.#disconnect(result.error.message, result.error.retryAfterMs);
     this.#useHttp(reason);
-    // Somebody may have wanted it while only the way was looked for.
+    // A registration may have been requested during the probe.
     if (!registered) this.registerAgain();
   }
 
@@ -263,11 +254,10 @@ export class Connection {
     this.#cancelRetry = setTimer(() => this.#connect(), ms);
   }
 
-  /** [EC4] Exponential backoff with full jitter; after a connection that has proved itself from the start again. */
+  /** [EC4] Exponential backoff with full jitter, reset by a stable connection. */
   #disconnect(reason: string, retryAfterMs = 0): void {
     const { setTimer, random } = this.#options.platform;
     this.#dropConnection();
-    // Many that were told the same time do not come back together.
     const retryInMs = retryAfterMs + fullJitter(reconnectBackoff, this.#attempt, random);
     this.#attempt += 1;
     this.#setState("disconnected", reason, { retryInMs });
@@ -283,7 +273,6 @@ export class Connection {
     this.#closeSocket();
   }
 
-  /** What the socket tells from now on is not heard. */
   #closeSocket(): void {
     const socket = this.#socket;
     this.#socket = null;
@@ -303,7 +292,7 @@ export class Connection {
     this.#events.emit({ type: "alive", roundTripMs: elapsedMs(sentAt, readClock(this.#options.platform.clock)) });
   }
 
-  /** [EC7] After a sleep or a change of a clock nothing that was known before is relied on. */
+  /** [EC7] Relies on no earlier confirmation after sleep or a clock change. */
   checkClocks(): void {
     const byMs = this.#clocks.jumpedMs();
     if (byMs === 0) return;
@@ -320,7 +309,7 @@ export class Connection {
   }
 }
 
-/** [EC2] No frame holds it, and its operation takes it over HTTP. */
+/** [EC2] Too large for a frame, while its operation allows it over HTTP. */
 function isTooLarge(name: OperationName, input: object): boolean {
   const { maxBodyBytes }: Operation = operations[name];
   return maxBodyBytes !== undefined && byteLength(input) > maxFrameInputBytes;

@@ -3,19 +3,16 @@ import { flowMarkMethod, defaultMaxBodyBytes } from "../../contract/protocol.ts"
 import { Change } from "../../contract/state.ts";
 import { counter, Id } from "../../contract/values.ts";
 
-/** What stands in the frames of a socket: JSON-RPC 2.0, one object or an array of them. */
-
-/** What a coordinator tells without being asked. All but the changes are hints: who misses one finds it by asking. */
+/** All but the changes are hints: a client that misses one finds it by asking. */
 export const Notification = z.discriminatedUnion("method", [
   z.object({
     method: z.literal("state.changes"),
     params: z.object({ watch: Id, after: counter, changes: z.array(Change), revision: counter }),
   }),
-  /** The watch lost its place. */
   z.object({ method: z.literal("resync"), params: z.object({ watch: Id, revision: counter }) }),
   z.object({ method: z.literal("lease.granted"), params: z.object({ resource: z.string() }) }),
   z.object({ method: z.literal("messages.new"), params: z.object({}).optional() }),
-  /** A task was given to the chat, or one that it has is to be given up: a claim, or the next heartbeat, tells which. */
+  /** A new task or a cancelled one; a claim or the next heartbeat reads which. */
   z.object({ method: z.literal("tasks.new"), params: z.object({}).optional() }),
   z.object({ method: z.literal("chat.offline"), params: z.object({}).optional() }),
 ]);
@@ -35,7 +32,7 @@ export type Incoming =
 
 const Mark = z.object({ method: z.literal(flowMarkMethod), params: z.object({ mark: z.string().max(200) }) });
 
-/** A frame holds a little more than its input, in bytes. */
+/** Leaves room for the frame around the input, in bytes. */
 export const maxFrameInputBytes = defaultMaxBodyBytes - 1_024;
 
 export function byteLength(input: object): number {
@@ -50,7 +47,6 @@ export function notificationFrame(method: string, params: unknown): string {
   return JSON.stringify({ jsonrpc: "2.0", method, params });
 }
 
-/** What it does not know it says, and goes on: a newer coordinator may tell more. */
 export function readFrame(text: string): Incoming[] {
   const value = parse(text);
   if (value === undefined) return [{ kind: "unknown", message: "a frame is no JSON" }];

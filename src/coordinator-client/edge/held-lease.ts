@@ -7,12 +7,11 @@ import type { Platform } from "./platform.ts";
 import type { Ping } from "./registration.ts";
 import { elapsedMs, readClock, trustedForMs, toTrust, type Instant, type Trust } from "./trust.ts";
 
-/** What the coordinator says of a lease or a leadership. */
 export interface LeaseGrant {
   readonly token: number;
   readonly ttlMs: number;
   readonly remainingMs: number;
-  /** Lives as long as its chat: pings prolong it. */
+  /** Bound to the chat's life: pings renew it. */
   readonly isBound: boolean;
 }
 
@@ -21,23 +20,19 @@ export interface DatedGrant {
   readonly sentAt: Instant;
 }
 
-/** An answer, and when its request was sent. */
 export interface DatedResult<Value> {
   readonly result: Result<Value, EdgeError>;
   readonly sentAt: Instant;
 }
 
-/** How one right is prolonged, looked at and given back. */
 export interface LeaseOperations {
-  /** As guards name it. */
   readonly name: string;
   renew(deadlineMs: number): Promise<DatedResult<LeaseGrant>>;
-  /** Reads only; null: it is not held any more. */
+  /** Read-only; null: no longer held. */
   check(deadlineMs: number): Promise<DatedResult<LeaseGrant | null>>;
   release(): Promise<Result<boolean, EdgeError>>;
 }
 
-/** What a right needs to know of the client around it. */
 export interface HeldLeaseDeps {
   readonly platform: Pick<Platform, "clock" | "setTimer">;
   readonly events: Emitter<EdgeEvent>;
@@ -45,28 +40,25 @@ export interface HeldLeaseDeps {
   readonly lastPing: () => Ping | null;
 }
 
-/** A bound lease follows pings, which say nothing of one that was taken away: it is looked at this often, in ms. */
+/** Interval of checks on a bound lease, since pings do not report its loss, in ms. */
 const boundCheckEveryMs = 300_000;
-/** These say that it is over; other failures that nothing is known. */
+/** The lease is lost; after any other failure its state is unknown. */
 const lostCodes: ReadonlySet<string> = new Set(["not_holder", "chat_replaced", "unknown_chat"]);
 
-/** A lease or a leadership that this client keeps. */
 export interface HeldLease {
   readonly name: string;
-  /** The fencing token; the term of a leadership. */
   readonly token: number;
   readonly state: LeaseState;
-  /** What guarded writes carry. */
   readonly guard: Guard;
-  /** Whether an act may rely on it now, without asking. */
+  /** Whether the holder may act on it now without asking. */
   isTrusted(): boolean;
-  /** Before an act that relies on it: asks the coordinator unless it is trusted. */
+  /** Call before acting on the lease; asks the coordinator unless it is trusted. */
   confirm(): Promise<Result<Guard, EdgeError>>;
-  /** Gives it back. It is not trusted from now on, whatever becomes of the request; false: it was not held any more. */
+  /** Ends trust at once, even if the request fails. False: it was no longer held. */
   release(): Promise<Result<boolean, EdgeError>>;
 }
 
-/** [EC12] [EC13] A lease or a leadership, renewed at half of its time, and trusted only as long as the coordinator is sure to keep it. */
+/** [EC12] [EC13] Renews at half of the ttl; trusts it only while the coordinator must keep it. */
 export class RenewedLease implements HeldLease {
   readonly name: string;
   readonly token: number;
@@ -76,7 +68,6 @@ export class RenewedLease implements HeldLease {
   #state: LeaseState = "doubtful";
   #grant: LeaseGrant;
   #trust: Trust | null = null;
-  /** While pings of this life of the registration prolong it. */
   #registrationNumber: number | null = null;
   #checkedAt: Instant;
   #lastTriedAt: Instant;
@@ -123,13 +114,11 @@ export class RenewedLease implements HeldLease {
     return this.#operations.release();
   }
 
-  /** It was granted to one who asked for it just then. */
   start(registrationNumber: number | null): void {
     this.#applyGrant(this.#grant, this.#checkedAt, registrationNumber);
     this.#tick();
   }
 
-  /** Something happened that it may have been lost by. */
   recheck(cause: "registered" | "jump" | "usable" | "hint"): void {
     if (this.#hasEnded()) return;
     const isStillTrusted = this.isTrusted() && (cause === "usable" || (cause === "registered" && !this.#grant.isBound));
@@ -137,12 +126,10 @@ export class RenewedLease implements HeldLease {
     else this.#tick();
   }
 
-  /** Its chat leaves: the coordinator frees it. */
   leave(): void {
     this.#setState("released", "the chat has left");
   }
 
-  /** Nobody renews it any more. */
   stopRenewing(): void {
     this.#cancelTimer();
   }
@@ -169,7 +156,6 @@ export class RenewedLease implements HeldLease {
     return Math.max(byRenewalMs, trustedForMs(toTrust(ping.sentAt, ttlMs, ttlMs), now));
   }
 
-  /** One look at a time. */
   #check(): Promise<Result<void, EdgeError>> {
     this.#checking ??= this.#checkOnce().finally(() => {
       this.#checking = null;
@@ -182,7 +168,7 @@ export class RenewedLease implements HeldLease {
     const registrationNumber = this.#deps.registrationNumber();
     this.#lastTriedAt = readClock(this.#deps.platform.clock);
     const deadlineMs = Math.max(1_000, this.#grant.ttlMs / 2);
-    // Under another registration than it was confirmed in, it may be bound no more: only a renewal tells.
+    // Under a new registration it may no longer be bound: only a renewal shows.
     const isReadOnly = this.#isKeptByPings && this.#registrationNumber === registrationNumber && this.isTrusted();
     const { result, sentAt } = await (isReadOnly
       ? this.#operations.check(deadlineMs)
@@ -238,7 +224,6 @@ export class RenewedLease implements HeldLease {
   }
 }
 
-/** After a look that failed. */
 function retryDelayMs({ ttlMs }: LeaseGrant): number {
   return Math.min(5_000, ttlMs / 8);
 }

@@ -11,10 +11,8 @@ export interface HeartbeatHandlers {
   readonly onRefused: (self: Self, error: Refusal) => void;
 }
 
-/** Of one heartbeat, in ms. */
 const timeoutMs = 10_000;
 
-/** [EC6] Without a socket a chat says by itself that it lives, as often as it would ping. */
 export class HttpHeartbeat {
   readonly #setTimer: Platform["setTimer"];
   readonly #registration: Registration;

@@ -13,13 +13,12 @@ import {
 import type { FetchResponse, Platform } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
 
-/** One request over HTTP, by the table of operations. Repeats nothing. */
+/** One request over HTTP, without repeats. */
 
 export interface HttpTransport {
   readonly platform: Pick<Platform, "clock" | "setTimer" | "fetch">;
   readonly address: Address;
   readonly token: string;
-  /** Ends what is under way. */
   readonly signal: AbortSignal;
 }
 
@@ -40,7 +39,7 @@ export async function send<Name extends OperationName>(
     isTimedOut = true;
     abort();
   }, timeoutMs);
-  // By hand: AbortSignal.any() would hang a trace of each request on the signal of a client that lives for days.
+  // Not AbortSignal.any(): it would leak each request into a signal that lives for days.
   transport.signal.addEventListener("abort", abort);
   if (transport.signal.aborted) abort();
   const sentAt = readClock(transport.platform.clock);
@@ -64,7 +63,7 @@ function fetchArguments(
 ): Parameters<Platform["fetch"]> {
   const { method, path } = operations[name];
   const headers = requestHeaders(token, protocolVersion);
-  // A redirect could carry the token to somebody else.
+  // A redirect could carry the token to another host.
   const commonInit = { method, redirect: "error", signal } as const;
   if (method === "GET") return [`${address.http}${path}${formatQuery(input)}`, { ...commonInit, headers }];
   const body = JSON.stringify(input);
@@ -90,7 +89,7 @@ function toOutcome<Name extends OperationName>(
   if (status === 200)
     return body === undefined ? garbledOutcome(`${name}: HTTP 200 without JSON`) : answeredOutcome(name, sentAt, body);
   if (isErrorBody(body)) return refusedOutcome(name, sentAt, body.error, retryAfterMs(headers.get("retry-after")));
-  // Somebody between us and the coordinator answers; a 4xx of theirs stays, a 5xx may go.
+  // A proxy answered: a 4xx is permanent, a 5xx may pass.
   const message = `${name}: HTTP ${status}, and not from a coordinator`;
   return status >= 500 || status === 429 ? lostOutcome(true, message) : garbledOutcome(message);
 }
@@ -107,7 +106,7 @@ function isErrorBody(body: unknown): body is { error: unknown } {
   return typeof body === "object" && body !== null && "error" in body;
 }
 
-/** @param seconds the header, which may also be a date: then it says nothing to a clock that may be wrong */
+/** @param seconds header value; a date is ignored, since the local clock may be wrong */
 function retryAfterMs(seconds: string | null): number | undefined {
   return seconds !== null && /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1_000 : undefined;
 }
@@ -121,13 +120,12 @@ const unsentCodes = new Set([
   "UND_ERR_CONNECT_TIMEOUT",
 ]);
 
-/** No connection was made, so nothing was sent. */
 function wasNeverSent(error: unknown): boolean {
   const code = causeCode(error);
   return code !== null && unsentCodes.has(code);
 }
 
-/** Node's fetch hides the reason in the cause. Its own words are left out: they may quote a header. */
+/** The reason is in the cause of fetch's error. Messages are left out: they may quote a header. */
 function failureReason(error: unknown): string {
   return causeCode(error) ?? (error instanceof Error ? error.name : "unknown error");
 }

@@ -4,7 +4,7 @@ import type { Calls } from "./calls.ts";
 import type { EdgeEvent, Emitter, Signal } from "./events.ts";
 import type { Platform } from "./platform.ts";
 
-/** Takes in one message; it is acknowledged when this is done, and comes again when this throws. */
+/** Acknowledged when it returns; redelivered when it throws. */
 export type MessageHandler = (message: Message) => void | Promise<void>;
 
 export interface InboxDeps {
@@ -15,16 +15,15 @@ export interface InboxDeps {
   readonly hasChat: () => boolean;
 }
 
-/** Push is only a hint: it asks at least so often, in ms. */
 const pullEveryMs = 30_000;
 const pageSize = 100;
 
-/** The messages of this client's chat: at least once, those of higher priority first, until they are acknowledged. [EC17] */
+/** [EC17] Delivers at least once, higher priority first, until acknowledged. */
 export class Inbox {
   readonly #deps: InboxDeps;
   readonly #onMessage: MessageHandler;
   readonly #stopSignals: () => void;
-  /** Taken in, but not known to be acknowledged. */
+  /** Handled, but not known to be acknowledged. */
   readonly #unacknowledged = new Set<number>();
   #isPullWanted = false;
   #isPulling = false;
@@ -41,7 +40,6 @@ export class Inbox {
     this.pull();
   }
 
-  /** Asks now. */
   pull(): void {
     this.#isPullWanted = true;
     if (!this.#isPulling && !this.#isClosed) void this.#pullAll();
@@ -65,7 +63,6 @@ export class Inbox {
     if (!this.#isClosed) this.#cancelTimer = this.#deps.platform.setTimer(() => this.pull(), pullEveryMs);
   }
 
-  /** @returns whether more can be had at once */
   async #pullPage(): Promise<boolean> {
     const { result } = await this.#deps.calls.call("messages.pull", { limit: pageSize });
     if (!result.ok) return false;
@@ -79,7 +76,7 @@ export class Inbox {
     return (await this.#acknowledge(handledIds)) && isMore;
   }
 
-  /** A message whose acknowledgement was lost is not taken in twice here. */
+  /** A message whose acknowledgement was lost is not handled again. */
   async #handleOnce(message: Message): Promise<boolean> {
     if (this.#unacknowledged.has(message.id)) return true;
     try {
@@ -93,7 +90,7 @@ export class Inbox {
     }
   }
 
-  /** @returns whether something was acknowledged: else the same messages would come again at once */
+  /** @returns whether any was acknowledged; else the same messages would return at once */
   async #acknowledge(ids: readonly number[]): Promise<boolean> {
     if (ids.length === 0) return false;
     const { result } = await this.#deps.calls.call("messages.ack", { ids: [...ids] });

@@ -15,38 +15,32 @@ import {
 } from "./held-lease.ts";
 
 export interface HoldOptions {
-  /** Told once, when the coordinator says that it is not held any more: what it guards must stop. */
   readonly onLost?: (reason: string) => void;
 }
 export type LeaseRequest = Omit<CallInput<"leases.acquire">, "self">;
 export type LeadershipRequest = Omit<CallInput<"elections.campaign">, "self">;
 
-/** Hints may be lost: who stands in line asks this often, in ms. */
+/** Poll interval of a waiter, since hints may be lost, in ms. */
 const pollEveryMs = 5_000;
-/** How long a request without an answer is followed up, in ms. */
+/** How long a request with an unknown outcome is repeated in order to undo it, in ms. */
 const followUpForMs = 600_000;
 
-/** What leases and elections differ in. */
 interface AcquireStrategy {
   readonly name: string;
   readonly waitMs: number;
-  /** The same request each time. Null: it stands in line. */
   attempt(waitMs: number, deadlineMs?: number): Promise<DatedResult<LeaseGrant | null>>;
   cancelWait(): Promise<unknown>;
   operationsFor(grant: LeaseGrant): LeaseOperations;
 }
 
-/** An answer to one who asks, and the life of the registration in which it was asked for. */
 type Asked = DatedResult<LeaseGrant | null> & { readonly registrationNumber: number | null };
 
-/** Takes leases and leaderships, and keeps them. */
 export class LeaseAcquirer {
   readonly #calls: Calls;
   readonly #deps: HeldLeaseDeps;
   readonly #signals: Emitter<Signal>;
-  /** With who hears of its loss, once it was handed out. */
   readonly #heldLeases = new Map<RenewedLease, HoldOptions["onLost"]>();
-  /** How often the chat has left: what was asked for before is not kept. */
+  /** Requests made before the latest departure are discarded. */
   #departures = 0;
 
   constructor(calls: Calls, deps: HeldLeaseDeps, signals: Emitter<Signal>) {
@@ -64,7 +58,7 @@ export class LeaseAcquirer {
     return this.#acquire(electionStrategy(this.#calls, self, request), options);
   }
 
-  /** [EC24] The chat leaves, and the coordinator frees all that it holds. */
+  /** [EC24] The coordinator frees everything the chat holds. */
   leave(): void {
     this.#departures += 1;
     for (const lease of this.#heldLeases.keys()) lease.leave();
@@ -97,7 +91,7 @@ export class LeaseAcquirer {
     }
   }
 
-  /** @returns null: it stands in line, or has lost what it was granted before it knew */
+  /** @returns null: queued, or lost before it was confirmed */
   async #take(
     strategy: AcquireStrategy,
     { onLost }: HoldOptions,
@@ -119,7 +113,7 @@ export class LeaseAcquirer {
     return { ...(await strategy.attempt(waitMs)), registrationNumber };
   }
 
-  /** [EC12] A client that has waited does not know the time of its grant: it trusts it after the first renewal. Null: it has to ask again. */
+  /** [EC12] A waiter does not know the time of its grant, so it renews once. Null: ask again. */
   async #confirm(lease: RenewedLease): Promise<Result<HeldLease, EdgeError> | null> {
     const confirmation = await lease.confirm();
     if (confirmation.ok) return ok(lease);
@@ -143,7 +137,7 @@ export class LeaseAcquirer {
     return lease;
   }
 
-  /** Nothing of it may stay behind that nobody knows of. */
+  /** Undoes a request that may have been granted. */
   #fail(strategy: AcquireStrategy, error: EdgeError): Result<never, EdgeError> {
     if (error.code === "outcome_unknown") void this.#followUp(strategy);
     return err(error);
@@ -160,7 +154,7 @@ export class LeaseAcquirer {
     return err({ code: "lease_held", message: `${strategy.name} was not free within ${strategy.waitMs} ms` });
   }
 
-  /** Until it may have been granted, or the place in line may be lost. */
+  /** Resolves when the lease may be granted, or the queue position may be lost. */
   #waitForHint(name: string, ms: number): Promise<void> {
     return new Promise((resolve) => {
       const finish = (): void => {
@@ -232,7 +226,7 @@ function electionStrategy(calls: Calls, self: Self, request: LeadershipRequest):
       const { result, sentAt } = await calls.call("elections.campaign", input, deadlineOption({ deadlineMs }));
       return { result: result.ok ? parseCampaign(name, result.value) : result, sentAt };
     },
-    // Who leads nothing leaves the line.
+    // Term 0 leaves the queue.
     cancelWait: () => calls.call("elections.resign", { self, name, term: 0 }),
     operationsFor: ({ token }) => leadershipOperations(calls, self, name, token),
   };

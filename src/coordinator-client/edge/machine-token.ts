@@ -1,9 +1,8 @@
-/** Whether it is written as the tokens of machines are; whether it is one, the coordinator knows. */
 export function isMachineToken(token: string): boolean {
   return /^shim_[\w.-]+$/.test(token);
 }
 
-/** A token says for which machine (`m`) it is and what it may (`s`, a scope); whether that is true, the coordinator knows. */
+/** Claims of a token, unverified: `m` its machine, `s` its scope. */
 export function readTokenClaim(token: string, claim: "m" | "s"): string | null {
   try {
     const text = Buffer.from(token.slice(5).split(".")[0] ?? "", "base64url").toString("utf8");

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { OpenSocket, Platform } from "./platform.ts";
 
-/** The real clocks, timers, randomness and network. */
 export function nodePlatform(): Platform {
   return {
     clock: { monotonic: () => performance.now(), wall: () => Date.now() },
@@ -15,7 +14,7 @@ export function nodePlatform(): Platform {
   };
 }
 
-/** Node's own WebSocket, which takes headers, unlike that of browsers. */
+/** Node's own WebSocket, which accepts headers, unlike a browser's. */
 const openSocket: OpenSocket = (url, headers, { onOpen, onText, onClose }) => {
   const socket = new WebSocket(url, { headers });
   let isOpen = false;
@@ -31,7 +30,7 @@ const openSocket: OpenSocket = (url, headers, { onOpen, onText, onClose }) => {
   socket.addEventListener("message", ({ data }) => {
     if (typeof data === "string") onText(data);
   });
-  // Before it is open an error is the end, and not every version of Node tells of a close as well. It does not say why.
+  // Not every version of Node sends a close after a failed opening.
   socket.addEventListener("error", () => void (isOpen || closeOnce(1006, "no socket was opened")));
   socket.addEventListener("close", ({ code, reason }) => closeOnce(code, reason));
   return { send: (text) => socket.send(text), close: (code) => socket.close(code) };

@@ -1,10 +1,10 @@
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Clock } from "./trust.ts";
 
-/** All that the client uses of the world. Tests give their own; nothing else in this folder reads a clock, a random number or the network. */
+/** The only access of this folder to clock, randomness and network; replaced in tests. */
 export interface Platform {
   readonly clock: Clock;
-  /** Calls `work` once after so many ms. @returns cancels it; also after it was called */
+  /** Calls `work` once after `ms`. @returns cancels; harmless after the call */
   readonly setTimer: (work: () => void, ms: number) => () => void;
   /** At least 0, below 1. */
   readonly random: () => number;
@@ -12,7 +12,6 @@ export interface Platform {
   readonly openSocket: OpenSocket;
 }
 
-/** The part of `fetch` that is used. */
 export type Fetch = (
   url: string,
   init: {
@@ -33,13 +32,12 @@ export interface FetchResponse {
 export interface SocketEvents {
   readonly onOpen: () => void;
   readonly onText: (text: string) => void;
-  /** Comes once, also when the connection was never opened. */
+  /** Called once, even if the connection never opened. */
   readonly onClose: (code: number, reason: string) => void;
 }
 
 export interface Socket {
   send(text: string): void;
-  /** Events may still come afterwards. */
   close(code: number): void;
 }
 
@@ -50,7 +48,6 @@ export function sleep({ setTimer }: Pick<Platform, "setTimer">, ms: number): Pro
   return new Promise((resolve) => void setTimer(resolve, ms));
 }
 
-/** Of a request. */
 export function newId({ random, clock }: Pick<Platform, "random" | "clock">): string {
   return uuidv7(
     clock.wall(),

@@ -13,24 +13,21 @@ import type { Instant } from "./trust.ts";
 export type RegisteredChat = OutputOf<"chats.register">;
 export type ChatInput = InputOf<"chats.register">;
 
-/** One that was answered, and the life of the registration that it has prolonged. */
 export interface Ping {
   readonly sentAt: Instant;
   readonly registrationNumber: number;
 }
 
-/** Of one attempt, in ms. */
 const registerTimeoutMs = 10_000;
 const retryBackoff = { baseMs: 1_000, capMs: 30_000 };
 
-/** The chat of this client, registered anew on each connection, before anything else is asked there. [EC5] */
+/** [EC5] Registers the chat on each connection before any other request. */
 export class Registration {
   readonly #platform: Pick<Platform, "setTimer" | "random">;
   readonly #events: Emitter<EdgeEvent>;
   readonly #signals: Emitter<Signal>;
   #chatInput: ChatInput | null = null;
   #current: RegisteredChat | null = null;
-  /** Somebody waits for the first answer. */
   #resolveFirst: ((result: Result<RegisteredChat, EdgeError>) => void) | null = null;
   #isSent = false;
   #registrationNumber = 0;
@@ -44,17 +41,15 @@ export class Registration {
     this.#signals = signals;
   }
 
-  /** Who acts in requests of this client; null before the first registration, and when the chat is lost. */
   get self(): Self | null {
     return this.#current && { chat: this.#current.chat, incarnation: this.#current.incarnation };
   }
 
-  /** In whose name connections are opened. */
   get chat(): string | null {
     return this.#chatInput?.chat ?? null;
   }
 
-  /** Another number after each registration; null while the chat is not known to be registered. */
+  /** Changes with each registration; null while not known to be registered. */
   get registrationNumber(): number | null {
     return this.#isBound ? this.#registrationNumber : null;
   }
@@ -67,7 +62,6 @@ export class Registration {
     return self.chat === this.#current?.chat && self.incarnation === this.#current.incarnation;
   }
 
-  /** From now on this chat is registered on each connection. @returns the first answer */
   setChat(chatInput: ChatInput, deadlineMs: number): Promise<Result<RegisteredChat, EdgeError>> {
     this.forget("another chat is registered instead");
     this.#chatInput = chatInput;
@@ -88,12 +82,6 @@ export class Registration {
     return { code: this.#isSent ? "outcome_unknown" : "unreachable", message };
   }
 
-  /**
-   * Registers, by the given way.
-   *
-   * @param retry asks so once more, later, where the refusal allows it
-   * @returns null when there is no chat to register
-   */
   async register(ask: SendRequest, retry: () => void): Promise<RequestOutcome<RegisteredChat> | null> {
     const chatInput = this.#chatInput;
     this.unbind();
@@ -101,7 +89,6 @@ export class Registration {
     const registrationNumber = this.#registrationNumber;
     const outcome = await ask("chats.register", chatInput, registerTimeoutMs);
     this.#isSent ||= outcome.kind !== "lost" || outcome.isSent;
-    // Meanwhile it was registered in another way, or given up.
     if (registrationNumber !== this.#registrationNumber) return outcome;
     if (outcome.kind !== "answered") this.#scheduleRetry(0, retry);
     else if (outcome.result.ok) this.#accept(outcome.result.value);
@@ -109,14 +96,12 @@ export class Registration {
     return outcome;
   }
 
-  /** What was known by the last connection holds no more. */
   unbind(): void {
     this.#registrationNumber += 1;
     this.#isBound = false;
     this.#cancelRetry();
   }
 
-  /** [EC5] It is not registered again. */
   lose(error: Refusal): void {
     const chat = this.#current?.chat;
     this.forget(error.message);
@@ -143,7 +128,7 @@ export class Registration {
 
   #onRefused(error: Refusal, retry: () => void): void {
     if (this.#resolveFirst && !isUnavailable(error)) return this.#resolveFirst(err(error));
-    // Who works on the session instead will not give it back.
+    // The process that took over the session will not give it up.
     if (error.code === "session_in_use" || !errorTable[error.code].retryable) return this.lose(error);
     this.#events.emit({ type: "problem", message: `the chat is not registered: ${error.message}` });
     this.#scheduleRetry(error.retryAfterMs ?? 0, retry);

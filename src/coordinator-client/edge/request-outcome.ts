@@ -4,15 +4,12 @@ import { operations, type InputOf, type OperationName, type OutputOf } from "../
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Instant } from "./trust.ts";
 
-/** What became of one request that was sent once. */
 export type RequestOutcome<Output> =
   | { readonly kind: "answered"; readonly result: Result<Output, Refusal>; readonly sentAt: Instant }
-  /** No answer; `isSent`: it may have been carried out. */
   | { readonly kind: "lost"; readonly isSent: boolean; readonly message: string }
-  /** Something that is no answer: the same request would meet it again. */
+  /** Not an answer; a repeat would get the same. */
   | { readonly kind: "garbled"; readonly message: string };
 
-/** Sends one request once. */
 export type SendRequest = <Name extends OperationName>(
   name: Name,
   input: InputOf<Name>,
@@ -27,11 +24,10 @@ export function answeredOutcome<Name extends OperationName>(
   const parsed = operations[name].output.safeParse(answer);
   if (!parsed.success)
     return garbledOutcome(`the answer to ${name} is not what the contract says: ${formatIssues(parsed.error)}`);
-  // The schema is the one of this name; that its output has the type of this name TypeScript cannot follow.
+  // The schema is the one of this name; TypeScript cannot follow that.
   return { kind: "answered", result: ok(parsed.data as OutputOf<Name>), sentAt };
 }
 
-/** @param retryAfterMs where the error itself says nothing */
 export function refusedOutcome(
   name: string,
   sentAt: Instant,

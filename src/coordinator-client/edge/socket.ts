@@ -19,11 +19,8 @@ import {
 import type { Platform, Socket } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
 
-/** One connection, from its opening to its end; it never opens another. */
-
-/** Until it is open, in ms. */
 const openTimeoutMs = 10_000;
-/** Without any sign within this after a ping the connection is dead, in ms; with frequent pings half of their interval. */
+/** Limit for any frame after a ping, in ms; half of a shorter ping interval. */
 const pongTimeoutMs = 5_000;
 
 export interface EdgeSocketOptions {
@@ -42,7 +39,6 @@ export interface SocketHandlers {
   readonly onOpen: () => void;
   readonly onClosed: (closed: SocketClose) => void;
   readonly onNotification: (notification: Notification) => void;
-  /** @param sentAt start of the ping that was answered */
   readonly onPong: (sentAt: Instant) => void;
   readonly onProblem: (message: string) => void;
 }
@@ -54,7 +50,6 @@ interface PendingRequest {
 }
 
 export class EdgeSocket {
-  /** In whose name it was opened. */
   readonly chat: string | null;
   readonly #platform: Pick<Platform, "clock" | "setTimer" | "openSocket">;
   readonly #handlers: SocketHandlers;
@@ -84,7 +79,6 @@ export class EdgeSocket {
     });
   }
 
-  /** Sends one request once. */
   send<Name extends OperationName>(
     name: Name,
     input: InputOf<Name>,
@@ -111,13 +105,12 @@ export class EdgeSocket {
     if (this.#isUsable()) this.#socket.send(notificationFrame(method, params));
   }
 
-  /** [EC3] From now on it pings so often, and ends when nothing comes back. */
+  /** [EC3] Pings at intervals; closes when nothing comes back. */
   keepAlive(intervalMs: number): void {
     this.#pingIntervalMs = intervalMs;
     if (this.#isUsable() && this.#pingedAt === null) this.#schedulePing(intervalMs);
   }
 
-  /** Looks at once whether the connection still lives. */
   check(): void {
     if (this.#isUsable() && this.#pingedAt === null) this.#ping();
   }
@@ -142,7 +135,7 @@ export class EdgeSocket {
     this.#cancelTimer = this.#platform.setTimer(() => this.#ping(), ms);
   }
 
-  /** Never two at once: nobody could tell which of them a pong answers. */
+  /** Never two at once: a pong does not say which ping it answers. */
   #ping(): void {
     this.#pingedAt = readClock(this.#platform.clock);
     this.#socket.send(pingText);
@@ -156,7 +149,7 @@ export class EdgeSocket {
     this.#cancelTimer = this.#platform.setTimer(() => this.#checkPong(timeoutMs), timeoutMs);
   }
 
-  /** A long frame may come before the pong: whatever comes is a sign of life, but only a pong is told as one. */
+  /** Any frame is a sign of life, since a long one may precede the pong. */
   #checkPong(timeoutMs: number): void {
     if (!this.#hasReceived) return this.#end(1006, `no answer to a ping within ${timeoutMs} ms`);
     if (this.#pingedAt === null) this.#schedulePing(this.#pingIntervalMs - timeoutMs);
@@ -188,7 +181,7 @@ export class EdgeSocket {
           this.#handlers.onNotification(incoming.notification);
           break;
         case "mark":
-          // [EC23] Everything before it was read.
+          // [EC23] Everything before the mark was read.
           this.notify(flowReadMethod, { mark: incoming.mark });
           break;
         case "unknown":
@@ -198,7 +191,7 @@ export class EdgeSocket {
     }
   }
 
-  /** An answer that comes too late meets nobody: its request was asked again. */
+  /** Ignores a late answer: its request was repeated. */
   #finishPending(id: number, toOutcome: (pending: PendingRequest) => RequestOutcome<never>): void {
     const pending = this.#pending.get(id);
     if (pending) this.#finish(id, toOutcome(pending));

@@ -7,7 +7,6 @@ import type { EdgeError } from "./edge-error.ts";
 export type SnapshotEntry = Pick<Entry, "key" | "value" | "version">;
 
 export interface Snapshot {
-  /** By key. */
   readonly entries: readonly SnapshotEntry[];
   readonly revision: number;
 }
@@ -15,10 +14,8 @@ export interface Snapshot {
 const pageSize = 500;
 
 /**
- * All keys below a prefix at one revision. Several pages of a list are of several moments: the changes between them bring all to the last one.
- *
- * @param isStillWanted looked at after each page
- * @returns refused with `compacted` when it took so long that the changes are gone: begin anew
+ * Loads all keys below a prefix at one revision: pages are of several moments, and the changes
+ * between them bring all to the last. Refused with `compacted` when those are gone.
  */
 export async function loadSnapshot(
   calls: Calls,

@@ -7,30 +7,28 @@ import type { Connection } from "./connection.ts";
 import type { Platform } from "./platform.ts";
 import { loadSnapshot, type SnapshotEntry } from "./state-snapshot.ts";
 
-/** Steps of a watch, in order: a reader that applies each of them has the coordinator's state at `revision`. */
+/** Applying each event in order gives the coordinator's state at `revision`. */
 export type WatchEvent =
-  /** All keys below the prefix: forget what was known before. Keys that begin with `$` are never among them. */
+  /** Replaces all earlier state. Excludes keys that begin with `$`. */
   | { readonly type: "snapshot"; readonly entries: readonly SnapshotEntry[]; readonly revision: number }
-  /** Whole groups only: changes of one update stand in one event. */
+  /** The changes of one update are in one event. */
   | { readonly type: "changes"; readonly changes: readonly Change[]; readonly revision: number }
-  /** The last event: the watch cannot go on. */
+  /** The last event. */
   | { readonly type: "failed"; readonly error: EdgeError };
 
 export interface Watch extends AsyncIterableIterator<WatchEvent, undefined> {
-  /** Up to here everything was taken out: a later watch may begin here. Null before the first event. */
+  /** Everything up to here was delivered: a later watch may start here. Null: nothing yet. */
   readonly revision: number | null;
   close(): void;
 }
 
 export interface WatchOptions {
   readonly prefix?: string;
-  /** Begin behind this revision; without it a snapshot comes first. */
   readonly after?: number;
 }
 
 type PushedChanges = Extract<Signal, { readonly method: "state.changes" }>["params"];
 
-/** What a watch needs of the client around it. */
 export interface WatchDeps {
   readonly platform: Pick<Platform, "setTimer">;
   readonly calls: Calls;
@@ -38,23 +36,19 @@ export interface WatchDeps {
   readonly signals: Emitter<Signal>;
 }
 
-/** Over HTTP nothing is pushed: it asks so often, in ms. */
 const pollEveryMs = 5_000;
-/** After a failure it asks again, in ms. */
 const retryAfterMs = 2_000;
-/** For a connection, and for the answer, in ms. */
 const timeoutMs = 10_000;
-/** Events that nobody has taken out yet; what is pushed beyond is left to a later look. */
+/** Undelivered events; further pushes are dropped and read later. */
 const maxQueuedEvents = 100;
 const pageSize = 500;
-/** An event in the line is told as failure when the coordinator will never answer it. */
 const finalCodes: ReadonlySet<string> = new Set(["quota_exceeded", "forbidden", "bad_input", "closed", "bad_answer"]);
 
 type WatchStep = "done" | "again" | "later";
 
 /**
- * One watch over all interruptions. [EC15] Everything once and in order: what is pushed is taken where it continues what was told before;
- * after any doubt it asks from its own revision on. [EC16] What was compacted meanwhile is replaced by a snapshot.
+ * [EC15] Delivers everything once and in order: continues with pushed changes, and after any gap
+ * asks from its own revision. [EC16] A snapshot replaces compacted changes.
  */
 export class EdgeWatch implements Watch {
   readonly #deps: WatchDeps;
@@ -63,10 +57,10 @@ export class EdgeWatch implements Watch {
   readonly #stopSignals: () => void;
   readonly #events: WatchEvent[] = [];
   #readers: ((event: IteratorResult<WatchEvent, undefined>) => void)[] = [];
-  /** Everything up to here is told, or waits to be taken out; null: a snapshot comes first. */
+  /** Everything up to here is delivered or queued; null: a snapshot comes first. */
   #cursor: number | null;
   #readRevision: number | null = null;
-  /** Where and under which name the coordinator pushes; another name each time, so that nothing of an earlier one is taken for it. */
+  /** Has a new name each time, so that late frames of an earlier one are ignored. */
   #subscription: { readonly generation: number; readonly watch: string } | null = null;
   #watchCount = 0;
   #isBehind = true;
@@ -127,7 +121,7 @@ export class EdgeWatch implements Watch {
     if (signal.method === "usable") return this.#markBehind();
     if (signal.method !== "resync" && signal.method !== "state.changes") return;
     if (signal.params.watch !== this.#subscription?.watch) return;
-    // After a resync the coordinator tells nothing more before it is asked anew.
+    // After a resync the coordinator sends nothing until it is asked.
     if (signal.method === "resync") this.#markBehind();
     else this.#onPushed(signal.params);
   }
@@ -137,10 +131,10 @@ export class EdgeWatch implements Watch {
     void this.#catchUp();
   }
 
-  /** Continues what was told before only where nothing is asked for at the same time, and somebody takes it out. */
+  /** Uses a push only if it continues the cursor, no request is running and the queue has room. */
   #onPushed({ after, changes, revision }: PushedChanges): void {
     const isContinuing = this.#isSubscribed() && !this.#isBehind && this.#cursor !== null;
-    // A frame before this one did not arrive.
+    // An earlier frame is missing.
     if (isContinuing && after > (this.#cursor ?? 0)) this.#markBehind();
     else if (isContinuing && this.#events.length < maxQueuedEvents) this.#emitChanges(changes, revision);
     else this.#isBehind = true;
@@ -160,7 +154,7 @@ export class EdgeWatch implements Watch {
     reader({ done: false, value: event });
   }
 
-  /** A slow reader gets events slowly: the coordinator waits for it. */
+  /** Acknowledges at delivery, so that the coordinator waits for a slow reader. */
   #deliver(event: WatchEvent): void {
     if (event.type === "failed") return;
     this.#readRevision = event.revision;
@@ -184,7 +178,6 @@ export class EdgeWatch implements Watch {
     this.#end();
   }
 
-  /** One at a time, until nothing is open any more. */
   async #catchUp(): Promise<void> {
     if (this.#isCatchingUp) return;
     this.#isCatchingUp = true;
@@ -196,7 +189,6 @@ export class EdgeWatch implements Watch {
     if (step === "later" || isPolling) this.#scheduleCatchUp(step === "later" ? retryAfterMs : pollEveryMs);
   }
 
-  /** Meanwhile something was left out, or all was taken out. */
   #mustCatchUp(): boolean {
     return this.#isBehind && this.#events.length === 0 && !this.#isClosed;
   }
@@ -206,7 +198,6 @@ export class EdgeWatch implements Watch {
   }
 
   async #step(): Promise<WatchStep> {
-    // First all is taken out; then next() looks again.
     if (this.#isClosed || this.#events.length > 0) return "done";
     const isPushing = this.#deps.connection.state !== "fallback";
     const result = await (this.#cursor === null
@@ -224,7 +215,6 @@ export class EdgeWatch implements Watch {
     return "done";
   }
 
-  /** The coordinator tells everything behind the cursor from now on. */
   async #subscribe(after: number): Promise<Result<WatchStep, EdgeError>> {
     const { connection, calls } = this.#deps;
     if (this.#isSubscribed() && !this.#isBehind) return ok("done");
@@ -232,7 +222,7 @@ export class EdgeWatch implements Watch {
     this.#unsubscribe();
     const { generation } = connection;
     const watch = `${this.#id}.${(this.#watchCount += 1)}`;
-    // What is pushed may come before the answer is looked at.
+    // Changes may be pushed before the answer is handled.
     this.#subscription = { generation, watch };
     this.#isBehind = false;
     const input = { watch, prefix: this.#prefix, after };
@@ -243,7 +233,7 @@ export class EdgeWatch implements Watch {
     const isPushed = answeredGeneration === generation && this.#isSubscribed();
     if (result.ok && isPushed) return ok("done");
     this.#isBehind = true;
-    // Over HTTP it is refused as bad input, also where a socket has opened by now.
+    // HTTP refuses it as bad input, even if a socket has opened meanwhile.
     return result.ok || (!isPushed && result.error.code === "bad_input") ? ok("again") : result;
   }
 

@@ -20,40 +20,30 @@ import { readProcessKey } from "./process-key.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
 export interface LocalCoordinatorOptions {
-  /** On `coordination.db`, with the engine's migrations. */
   readonly store: Store;
   readonly processes: Processes;
   readonly machine: string;
   readonly now: () => number;
 }
 
-/** Each call does at most so much of what is due. */
 const sweepRows = 20;
-/** Owners are looked at this often, in ms; each costs a look into the process table. */
+/** Interval of the process checks, in ms; each reads the process table. */
 const pollEveryMs = 1_000;
 
-/**
- * The engine without a server: every process of this machine opens the same file, and each of them does what is due. The life of a chat
- * is the life of its process, which everybody here can see. [EM1]
- */
+/** [EM1] The engine without a server: each process opens the file and does what is due. */
 export class LocalCoordinator {
   readonly #options: LocalCoordinatorOptions;
-  /** When this process last looked after the owners; only saves work, since expiry does not depend on it. */
   #checkedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: LocalCoordinatorOptions) {
     this.#options = options;
   }
 
-  /**
-   * One operation as one transaction, on the disk when it returns.
-   *
-   * @throws {StoreError} when the file cannot be read or written
-   */
+  /** @throws {StoreError} when the file cannot be read or written */
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): Result<OutputOf<Name>, Refusal> {
     const checked = checkInput(name, input);
     if (!checked.ok) return checked;
-    // The engine's answer has the type that the name says; that it does TypeScript cannot follow.
+    // The engine's answer has the type of this name; TypeScript cannot follow that.
     return this.#run(checked.value.name, checked.value.input) as Result<OutputOf<Name>, Refusal>;
   }
 
@@ -76,7 +66,7 @@ export class LocalCoordinator {
     return answer === notFound ? this.#write(name, input) : answer;
   }
 
-  /** [EM1] What a new file would answer, without one. */
+  /** [EM1] Answers as a new file would, without creating one. */
   #answerFromEmptyStore(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
     const { driver, migrations, now } = this.#options.store.context;
     const memory = driver({ path: inMemory, readOnly: false, busyMs: 0 });
@@ -88,7 +78,7 @@ export class LocalCoordinator {
     }
   }
 
-  /** Refusals undo what was done for them; what is due is done in a transaction before. */
+  /** Due work has its own transaction: a refusal must not roll it back. */
   #write(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
     this.#options.store.write((sql) => this.#upkeep(sql));
     let refusal: Result<unknown, Refusal> | null = null;
@@ -102,7 +92,7 @@ export class LocalCoordinator {
           name,
           input as never,
         );
-        // [QU1] Here there is no queue: it is looked at once.
+        // [QU1] There is no queue here, so tasks are dispatched at once.
         if (result.ok && hints.some(({ kind }) => kind === "dispatch")) dispatch.assignQueued(this.#tx(sql));
         if (result.ok) return result;
         refusal = result;
@@ -124,7 +114,6 @@ export class LocalCoordinator {
     return { machine: this.#options.machine, isAdmin: true };
   }
 
-  /** @param onHint who waits looks at the file: see waitForChange() */
   #tx(sql: Sql, onHint: (hint: Hint) => void = () => undefined): Tx {
     const { now, processes } = this.#options;
     const at = now();
@@ -142,7 +131,7 @@ export class LocalCoordinator {
     };
   }
 
-  /** [EM2] Chats whose process is gone are attested dead by the process that sees it; then what is due is done. */
+  /** [EM2] Attests dead the chats whose process is gone, then does what is due. */
   #upkeep(sql: Sql): void {
     const tx = this.#tx(sql);
     if (!isWithin(tx.now - this.#checkedAt, pollEveryMs)) {
@@ -169,7 +158,6 @@ export class LocalCoordinator {
     return { alarmInMs: null, outboxDepth: 0, sockets: 0, storage: null, protocol: protocolVersion, ...figures };
   }
 
-  /** Changes with each commit of another process; compare two answers to see whether anything happened. */
   version(): number {
     const [row] = this.#options.store.connection().all<{ data_version: number }>("PRAGMA data_version");
     return row?.data_version ?? 0;
@@ -183,7 +171,7 @@ function isRunning(processes: Processes, key: string): boolean {
   return identity !== null && !isInOtherNamespace(processes, identity) && isAlive(processes, identity);
 }
 
-/** Only what can be seen from here is attested: not a process of another container. */
+/** Attests only processes visible from here, not those of another container. */
 function isProvedGone(processes: Processes, key: string): boolean {
   const identity = readProcessKey(key);
   return identity !== null && !isInOtherNamespace(processes, identity) && !isAlive(processes, identity);

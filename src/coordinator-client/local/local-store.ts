@@ -6,7 +6,6 @@ import type { Driver } from "../../store/driver.ts";
 import { Store } from "../../store/store.ts";
 
 export interface LocalStoreOptions {
-  /** SHIM's folder. */
   readonly home: string;
   readonly driver: Driver;
   readonly now: () => number;
@@ -14,8 +13,8 @@ export interface LocalStoreOptions {
 }
 
 /**
- * `coordination.db`, in a folder of its own with its own backups. [EM5] A new file begins with an epoch of its time: also when the old one was
- * lost whole, or can no longer be read, no fencing token comes a second time; and so does one that is repaired.
+ * [EM5] A new file starts with an epoch of its time, even if the old one was lost or unreadable, so
+ * no fencing token is repeated; so does a repaired one.
  */
 export function createLocalStore({ home, driver, now, busyMs }: LocalStoreOptions): Store {
   const path = join(home, "coordination", "coordination.db");
@@ -29,13 +28,12 @@ export function createLocalStore({ home, driver, now, busyMs }: LocalStoreOption
   });
 }
 
-/** Where the object on the edge begins with 0, this file begins with an epoch of its time. */
 function migrationsWithEpoch(epoch: () => number): readonly Migration[] {
   const [initial, ...later] = migrations;
   if (!initial) throw new Error("the engine has no schema");
   const withEpoch = {
     ...initial,
-    /** Of the time when the file is made: a process may be old by then. */
+    /** Evaluated when the file is created: the process may be old by then. */
     get statements(): readonly string[] {
       return [
         ...initial.statements,

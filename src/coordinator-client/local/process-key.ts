@@ -1,11 +1,9 @@
 import type { ProcessIdentity } from "../../platform/processes.ts";
 
-/** A process as chats name theirs: opaque to others, and readable to every SHIM process of the machine. */
 export function processKey({ boot, pid, start }: ProcessIdentity): string {
   return JSON.stringify([boot, pid, start]);
 }
 
-/** Null for a key that something else has made. */
 export function readProcessKey(key: string): ProcessIdentity | null {
   try {
     const value: unknown = JSON.parse(key);

@@ -2,10 +2,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Driver } from "../../store/driver.ts";
 
-/** What became of a task for good. */
 export interface TaskEnd {
   readonly state: "done" | "cancelled";
-  /** The chat whose result counted; null: nobody's. */
+  /** Chat whose result counted; null: none. */
   readonly by: string | null;
 }
 
@@ -14,12 +13,7 @@ interface TaskRow {
   readonly chat: string | null;
 }
 
-/**
- * Ends of tasks in the file of this machine, read without the engine: a hook has no time to load that, and what has ended well or was cancelled stays so.
- *
- * @param home SHIM's folder
- * @returns of those that have ended so
- */
+/** Works without the engine, which a hook has no time to load. */
 export function readTaskEnds(
   { home, driver, busyMs }: { readonly home: string; readonly driver: Driver; readonly busyMs: number },
   tasks: readonly number[],

@@ -21,15 +21,13 @@ export interface CaptureInput {
   readonly trigger: checkpoints.Trigger;
   /** Already redacted. */
   readonly notes?: WorkNotes;
-  /** It is taken because of a pending rise of the risk, so another process may take it first. */
   readonly isForRise?: boolean;
-  /** How many secrets were taken out of the notes. */
   readonly redactions?: number;
 }
 
 export interface CaptureResult {
   readonly checkpoint: checkpoints.Checkpoint;
-  /** False: the state was already in this checkpoint, nothing was stored. */
+  /** False: the state was already in this checkpoint. */
   readonly isNew: boolean;
 }
 
@@ -45,22 +43,16 @@ interface CaptureBasis {
   readonly isLastDamaged: boolean;
   readonly state: WorkState;
   readonly journalSeq: number;
-  /** On offer to this session. */
   readonly inheritedWork: readonly InheritedWork[];
 }
 
-/** The newest state per session that this process has stored, so that a save need not unpack the one before. Trusted only while its checkpoint is still the newest. */
+/** Spares unpacking the last checkpoint. Trusted only while it is still the newest. */
 export type RecentStates = Map<
   string,
   { readonly checkpointId: string; readonly hash: string; readonly state: WorkState }
 >;
 
-/**
- * The seeds' CheckpointManager: puts together what is known of a session and stores it as one durable transaction.
- * [CP6] State that is unchanged since the last checkpoint is not stored twice.
- *
- * @throws {StoreError} when the store cannot write; nothing is half-written then
- */
+/** [CP6] Throws StoreError when the store cannot write; nothing is half-written then. */
 export function capture(
   runtime: Runtime,
   input: CaptureInput,
@@ -74,7 +66,7 @@ export function capture(
     const fitted = fit(state, runtime.config.checkpoint.maxBytes);
     if (!fitted.ok) return fitted;
     const result = runtime.store.write((sql) => store(sql, runtime, input, basis, fitted.value));
-    // Null: another process has stored a newer checkpoint meanwhile, ours must build on it; or the session was deleted.
+    // Another process stored a newer checkpoint to build on, or the session was deleted.
     if (!result) continue;
     const { id: checkpointId, hash } = result.checkpoint;
     recent.set(input.sessionId, { checkpointId, hash, state: fitted.value.state });
@@ -103,10 +95,9 @@ function foldJournal(sql: Sql, sessionId: string, base: BaseState): BaseState {
   }
 }
 
-/** Sessions that died before their first checkpoint, one after the other, each of which was handed the one before. */
 const maxChain = 200;
 
-/** [CP12] Each with what it was handed itself: a session that died before its first checkpoint has stored nothing of that. */
+/** [CP12] A session that died before its first checkpoint has stored nothing that it inherited. */
 function findInherited(sql: Sql, sessionId: string, later: readonly string[] = []): InheritedWork[] {
   const chain = [...later, sessionId];
   const dead = sessions.listOfferedTo(sql, sessionId).filter(({ id }) => !chain.includes(id));
@@ -119,7 +110,7 @@ function findInherited(sql: Sql, sessionId: string, later: readonly string[] = [
 
 type BaseState = Pick<CaptureBasis, "state" | "journalSeq" | "isLastDamaged">;
 
-/** [CP3] The state of the newest checkpoint that is not damaged; what came after it, the journal tells. */
+/** [CP3] The newest checkpoint that is not damaged; the journal holds the rest. */
 function findBase(sql: Sql, sessionId: string, last: checkpoints.Checkpoint | null, recent: RecentStates): BaseState {
   const cached = recent.get(sessionId);
   if (last && cached?.checkpointId === last.id && cached.hash === last.hash) {
@@ -132,7 +123,7 @@ function findBase(sql: Sql, sessionId: string, last: checkpoints.Checkpoint | nu
   return { state: emptyState, journalSeq: 0, isLastDamaged: last !== null };
 }
 
-/** What is known of the session now, with all that came after its last checkpoint. Null for an unknown session. */
+/** Returns null for an unknown session. */
 export function currentState(sql: Sql, sessionId: string): WorkState | null {
   return readBasis(sql, sessionId, new Map())?.state ?? null;
 }
@@ -155,7 +146,7 @@ interface FittedState {
   readonly packed: EncodedBody;
 }
 
-/** [CP7] Over the limit, the tail of the conversation is shortened first, then the requests; what the chat itself gave is never cut, but refused with its size. */
+/** [CP7] Cuts the conversation first, then the requests; never the chat's own notes. */
 function fit(state: WorkState, maxBytes: number): Result<FittedState, CaptureError> {
   let fitting = state;
   for (;;) {
@@ -167,7 +158,6 @@ function fit(state: WorkState, maxBytes: number): Result<FittedState, CaptureErr
   }
 }
 
-/** Null: nothing is left that may go. */
 function shorten(state: WorkState): WorkState | null {
   const { conversation, requests = [] } = state;
   const isLastTurn = conversation.length === 1;
@@ -197,7 +187,7 @@ function store(
   markRecovered(sql, now, input.sessionId, fitted.state, basis.inheritedWork);
   if (fitted.state.continues) countRediscovery(sql, fitted.state.continues.session, input.sessionId);
   if (last?.hash === fitted.packed.hash && !basis.isLastDamaged) {
-    // What happened since changes nothing of the state: it need not be folded, or counted as news, again.
+    // The events since change nothing: they need not be folded, or counted as news, again.
     checkpoints.setJournalSeq(sql, last.seq, basis.journalSeq);
     return { checkpoint: last, isNew: false };
   }
@@ -208,7 +198,7 @@ function isSuperseded(sql: Sql, { sessionId }: CaptureInput, last: checkpoints.C
   return checkpoints.latestId(sql, sessionId) !== (last?.id ?? null);
 }
 
-/** [SI31] The rise of the risk that it is taken for has had its checkpoint meanwhile. */
+/** [SI31] */
 function isCoveredByAnother(sql: Sql, { isForRise, sessionId }: CaptureInput): boolean {
   return isForRise === true && !sessions.isRiskPending(sql, sessionId);
 }
@@ -241,7 +231,7 @@ function sessionTitle(state: WorkState): string | null {
   return (state.goal ?? state.firstPrompt)?.split("\n")[0]?.slice(0, 100) ?? null;
 }
 
-/** The files follow after the answer; of several that wait for one session only the newest is worth taking. */
+/** The files follow after the answer; only the newest waiting snapshot of a session counts. */
 function enqueueSnapshot(
   sql: Sql,
   checkpoint: { id: string; sessionId: string; at: number },

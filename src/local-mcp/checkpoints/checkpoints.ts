@@ -22,9 +22,8 @@ export interface Checkpoint {
   readonly trigger: Trigger;
   /** SHA-256 (hex) of the state as JSON. */
   readonly hash: string;
-  /** Journal rows up to this one are folded into the state. */
+  /** Last journal row that is folded into the state. */
   readonly journalSeq: number;
-  /** Size of the state as JSON. */
   readonly rawBytes: number;
   readonly redactions: number;
   readonly summary: string;
@@ -43,7 +42,7 @@ export interface NewCheckpoint extends EncodedBody {
   readonly summary: string;
 }
 
-/** Stores it; the search index follows. @returns its place in the order of all checkpoints */
+/** Returns its position among all checkpoints. The search index follows later. */
 export function insert(sql: Sql, checkpoint: NewCheckpoint): number {
   const [row] = sql.all<{ seq: number }>(
     `INSERT INTO checkpoints (id, session_id, at, trigger, hash, journal_seq, raw_bytes, redactions, summary, body)
@@ -63,7 +62,6 @@ export function insert(sql: Sql, checkpoint: NewCheckpoint): number {
   return row.seq;
 }
 
-/** Which checkpoint of the session is its newest; null before the first. */
 export function latestId(sql: Sql, sessionId: string): string | null {
   const [row] = sql.all<{ id: string }>(
     "SELECT id FROM checkpoints WHERE session_id = ? ORDER BY seq DESC LIMIT 1",
@@ -72,12 +70,10 @@ export function latestId(sql: Sql, sessionId: string): string | null {
   return row?.id ?? null;
 }
 
-/** The journal up to here is in the state of this checkpoint, too. */
 export function setJournalSeq(sql: Sql, seq: number, journalSeq: number): void {
   sql.run("UPDATE checkpoints SET journal_seq = ? WHERE seq = ? AND journal_seq < ?", journalSeq, seq, journalSeq);
 }
 
-/** The session's newest one, or the newest before a place in the order. */
 export function latest(sql: Sql, sessionId: string, beforeSeq = Number.MAX_SAFE_INTEGER): Checkpoint | null {
   const [row] = sql.all<Checkpoint>(
     `SELECT ${columns} FROM checkpoints c WHERE session_id = ? AND seq < ? ORDER BY seq DESC LIMIT 1`,
@@ -87,7 +83,7 @@ export function latest(sql: Sql, sessionId: string, beforeSeq = Number.MAX_SAFE_
   return row ?? null;
 }
 
-/** By id, or by the beginning of an id: two, so that the caller sees an ambiguous one, or as many as it asks for. */
+/** Default limit of two: enough to detect an ambiguous prefix. */
 export function byPrefix(sql: Sql, prefix: string, limit = 2): Checkpoint[] {
   return sql.all<Checkpoint>(
     `SELECT ${columns} FROM checkpoints c WHERE id >= ? AND id < ? ORDER BY id LIMIT ?`,
@@ -97,11 +93,7 @@ export function byPrefix(sql: Sql, prefix: string, limit = 2): Checkpoint[] {
   );
 }
 
-/**
- * The state of a checkpoint. [CP3] Its hash is checked, so a damaged one is found out, not handed on.
- *
- * @throws {Error} when there is none of this number, or it is damaged
- */
+/** [CP3] Throws when there is none of this number, or it is damaged. */
 export function requireState(sql: Sql, seq: number): WorkState {
   const row = readBody(sql, seq);
   if (!row) throw new Error(`there is no checkpoint number ${seq}`);
@@ -110,7 +102,7 @@ export function requireState(sql: Sql, seq: number): WorkState {
   return state;
 }
 
-/** The same for one that may be damaged: null then, and when it is not there. */
+/** Returns null if damaged or missing. */
 export function findState(sql: Sql, seq: number): WorkState | null {
   const row = readBody(sql, seq);
   return row ? unpackState(row) : null;
@@ -136,18 +128,18 @@ function unpackState({ body, hash }: CheckpointBody): WorkState | null {
 }
 
 export interface CheckpointFilter {
-  /** Words to look for in the summaries; all must occur, the last one may be a beginning. */
+  /** Words of which all must occur; the last one may be a beginning. */
   readonly text?: string;
   readonly session?: string;
   readonly project?: string;
   readonly since?: number;
   readonly until?: number;
-  /** Answers those stored before this place in the order, for the next page. */
+  /** Cursor of the next page: only checkpoints before this position. */
   readonly beforeSeq?: number;
   readonly limit?: number;
 }
 
-/** [CP4] Search by text, session, project and time, newest first. By text only what the index has taken in. */
+/** [CP4] Newest first; by text only what the index has taken in. */
 export function search(sql: Sql, filter: CheckpointFilter): Checkpoint[] {
   const { where, values } = conditions(filter);
   return sql.all<Checkpoint>(
@@ -159,11 +151,10 @@ export function search(sql: Sql, filter: CheckpointFilter): Checkpoint[] {
 
 export interface SessionHits {
   readonly sessionId: string;
-  /** How many of its checkpoints fit. */
   readonly total: number;
 }
 
-/** The sessions of what {@link search} would find, by their newest checkpoint; the limit counts sessions. */
+/** Lists sessions by their newest match of {@link search}; the limit counts sessions. */
 export function sessionsWith(sql: Sql, filter: CheckpointFilter): SessionHits[] {
   const { where, values } = conditions(filter);
   return sql.all<SessionHits>(
@@ -189,7 +180,7 @@ function conditions(filter: CheckpointFilter): { readonly where: string; readonl
   return { where: where.join(" AND "), values };
 }
 
-/** FTS5 syntax (sqlite.org/fts5.html 3): each word as a quoted string, so that no character of the user's is an operator. */
+/** Quotes each word, so that no character is an operator of FTS5 (sqlite.org/fts5.html 3). */
 function matchAll(text: string | undefined): string | undefined {
   const words = text?.split(/[\s\0]+/).filter((word) => /[\p{L}\p{N}]/u.test(word)) ?? [];
   if (words.length === 0) return text === undefined ? undefined : '""';

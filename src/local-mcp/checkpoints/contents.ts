@@ -3,14 +3,13 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { findState, type Checkpoint } from "./checkpoints.ts";
 
-/** What tells a checkpoint from the others of its session. Printed as JSON: fields are only added. */
+/** Printed as JSON: fields are only added. */
 export interface CheckpointContents {
   readonly lastRequest: string | null;
-  /** The newest tool call before the checkpoint; null also when its journal row was pruned. */
+  /** Newest tool call before the checkpoint; null also when its journal row was pruned. */
   readonly lastTool: { readonly name: string; readonly input: string } | null;
-  /** Absolute paths that the chat had edited or created by then, newest last. */
+  /** Absolute paths, newest last. */
   readonly changedFiles: readonly string[];
-  /** Its content does not match its hash. */
   readonly isDamaged: boolean;
 }
 

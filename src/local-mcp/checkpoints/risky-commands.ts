@@ -1,26 +1,21 @@
 import type { Config } from "../../contract/config.ts";
 import { simpleCommands, type SimpleCommand } from "./shell-words.ts";
 
-/** Pure: which commands destroy what no later command brings back. */
-
 const shellTools: ReadonlySet<string> = new Set(["Bash", "PowerShell"]);
 
-/** These run the command that follows somewhere in their words. */
+/** Commands that run another command given in their words. */
 const runners: ReadonlySet<string> = new Set(
   "sudo doas env nohup nice time timeout command builtin exec xargs watch npx bunx pnpm yarn npm bun bundle poetry uv pipx python python3 node php ruby docker podman kubectl ssh do then else".split(
     " ",
   ),
 );
-/** These run a text that is one of their words. */
+/** Commands that run a text given as a word. */
 const interpreters: ReadonlySet<string> = new Set(["bash", "sh", "zsh", "dash", "ksh", "eval", "ssh", "su", "xargs"]);
 const maxNesting = 3;
-/** Options and operands of a runner are few; more words are what it works on. */
+/** More words are what the runner works on. */
 const maxRunnerWords = 30;
 
-/**
- * [CP30] Whether a tool call runs a command of the list: by the words of each simple command in it, not by its text, so that a quoted mention is
- * none. [CP31] `sudo`, variables in front, wrappers, paths and `bash -c` do not hide a command.
- */
+/** Pure. [CP30] Compares words, not text, so that a quoted mention is no command. [CP31] */
 export function isRiskyCommand(
   toolName: string | null,
   toolInput: unknown,
@@ -40,17 +35,15 @@ function commandText(toolInput: unknown): string | null {
 
 interface Pattern {
   readonly subcommands: readonly Matcher[];
-  /** Options and operands that must all be there. */
   readonly flags: readonly Matcher[];
 }
 
 type Matcher = (word: string) => boolean;
 
-/** Most commands of a chat begin no pattern: they cost one look into the map. */
+/** Most commands begin no pattern: they cost one lookup in the map. */
 interface PatternList {
   readonly texts: readonly string[];
   readonly byName: ReadonlyMap<string, readonly Pattern[]>;
-  /** Whose command's name has a wildcard. */
   readonly others: readonly { readonly name: Matcher; readonly pattern: Pattern }[];
 }
 
@@ -98,7 +91,7 @@ function glob(pattern: string): Matcher {
   return (word) => expression.test(word);
 }
 
-/** `-r` is also in `-fr`; `--force` is also `--force=yes`. */
+/** Finds `-r` in `-fr`, and `--force` in `--force=yes`. */
 function flagMatcher(flag: string): Matcher {
   if (/^-\w$/.test(flag)) return (word) => /^-\w+$/.test(word) && word.includes(flag.charAt(1));
   return (word) => word === flag || word.startsWith(`${flag}=`);
@@ -117,7 +110,7 @@ function hasCommand(text: string, list: PatternList, nested: number): boolean {
 function isRisky(all: SimpleCommand, list: PatternList, nested: number): boolean {
   const words = all.slice(all.findIndex((word) => !/^\w+=/.test(word)));
   if (all.some((word) => runsSubstituted(word, list, nested))) return true;
-  // Options and operands of a runner stand before what it runs.
+  // Options and operands of a runner precede what it runs.
   const starts = runners.has(baseName(words[0] ?? "")) ? Math.min(words.length, maxRunnerWords) : 1;
   return Array.from({ length: starts }, (_, at) => words.slice(at)).some(
     (rest) => matchesAny(rest, list) || runsText(rest, list, nested),
@@ -137,7 +130,6 @@ function runsText([first = "", ...rest]: SimpleCommand, list: PatternList, neste
   return rest.some((word) => /\s/.test(word) && hasCommand(word, list, nested - 1));
 }
 
-/** A substitution within double quotes. */
 function runsSubstituted(word: string, list: PatternList, nested: number): boolean {
   const at = word.search(/\$\(|`/);
   return at >= 0 && nested > 0 && hasCommand(word.slice(at + 1), list, nested - 1);
@@ -151,7 +143,7 @@ function matches(words: readonly string[], { subcommands, flags }: Pattern): boo
   return hasSubcommands(words, subcommands) && flags.every((flag) => words.some(flag));
 }
 
-/** In their order from the front; only options, and what may be the value of one, stand between them. */
+/** Allows only options, and what may be the value of one, between the subcommands. */
 function hasSubcommands(words: readonly string[], subcommandMatchers: readonly Matcher[]): boolean {
   let matched = 0;
   let isAfterOption = false;
@@ -165,11 +157,10 @@ function hasSubcommands(words: readonly string[], subcommandMatchers: readonly M
   return matched === subcommandMatchers.length;
 }
 
-/** Made again by the next build. */
 const generatedFolder =
   /^(?:\.\/)?(?:[\w@.-]+\/)*(?:node_modules|dist|build|out|target|coverage|\.cache|\.next|\.turbo|__pycache__|\.pytest_cache)(?:\/|$)/;
 
-/** [CP32] `rm -rf node_modules/.cache` is no risk: each operand lies in a folder that builds and installers make, below the folder it runs in. */
+/** [CP32] `rm -rf node_modules/.cache` is no risk. */
 function isRemovalOfGenerated([command = "", ...rest]: SimpleCommand): boolean {
   if (baseName(command) !== "rm") return false;
   const operands = rest.filter((word) => !word.startsWith("-"));

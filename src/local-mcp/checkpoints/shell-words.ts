@@ -1,6 +1,5 @@
-/** Pure: the simple commands of a shell text, as far as they can be told without running it. */
+/** Pure: the simple commands of a shell text, without running it. */
 
-/** The words of one simple command, quotes removed. */
 export type SimpleCommand = readonly string[];
 
 const separators = new Set([";", "&", "|", "\n", "(", ")", "`"]);
@@ -11,12 +10,12 @@ const maxChars = 20_000;
 interface ShellReader {
   readonly commands: string[][];
   words: string[];
-  /** Null: between two words. */
+  /** Null between two words. */
   word: string | null;
   quote: string | null;
 }
 
-/** Splits at `;`, `&`, `|`, lines, groups and substitutions. A quoted text is one word, whatever stands in it. */
+/** Splits at `;`, `&`, `|`, lines, groups and substitutions. A quoted text is one word. */
 export function simpleCommands(text: string): SimpleCommand[] {
   const reader: ShellReader = { commands: [], words: [], word: null, quote: null };
   const source = text.slice(0, maxChars);
@@ -24,7 +23,6 @@ export function simpleCommands(text: string): SimpleCommand[] {
     const char = source[at] ?? "";
     if (char === "\\" && reader.quote !== "'") {
       at += 1;
-      // A line that goes on.
       if (source[at] !== "\n") appendChar(reader, source[at] ?? "");
     } else readChar(reader, char);
   }
@@ -50,7 +48,7 @@ function appendChar(reader: ShellReader, char: string): void {
 }
 
 function endWord(reader: ShellReader): void {
-  // `{`, `}`, `!` and `$` (of a substitution) stand for themselves.
+  // Lone `{`, `}`, `!` and `$` (of a substitution) are no words.
   if (reader.word !== null && !/^[{}!$]?$/.test(reader.word)) reader.words.push(reader.word);
   reader.word = null;
 }

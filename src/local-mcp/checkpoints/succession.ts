@@ -5,13 +5,12 @@ import * as sessions from "../sessions/sessions.ts";
 import { upgradeState } from "../sessions/work-state.ts";
 import { goalOf, nextStepOf, rulesOf } from "../recovery/current-work.ts";
 
-/** A dead session that is on offer to a chat. */
 export interface InheritedWork {
   readonly session: string;
   readonly state: WorkState;
 }
 
-/** [CP12] What its heir keeps of it. Of a chain of deaths the goal of the first is kept. */
+/** [CP12] Keeps the first goal of a chain of deaths. */
 export function toPredecessor({ session, state }: InheritedWork): Predecessor {
   const current = upgradeState(state);
   const goal = firstGoal(state) ?? goalOf(current)?.text ?? null;
@@ -25,20 +24,15 @@ function firstGoal({ goal, continues }: WorkState): string | null {
   return goal ?? continues?.goal ?? null;
 }
 
-/** Standing orders that go on with the work. */
 const maxOrders = 20;
 
-/** Characters kept of each text of a predecessor. */
 const maxTextChars = 600;
 
 function shorten(text: string | null): string | null {
   return text === null ? null : text.slice(0, maxTextChars);
 }
 
-/**
- * [RE9] A dead session is recovered by a chat that goes on with it: it has taken it up, or works on a file that the dead one had worked on
- * (or, where that changed none, had read). A chat that was only told of it leaves it on offer.
- */
+/** [RE9] Work on a file of the dead session counts as continuing it; an offer alone does not. */
 export function markRecovered(
   sql: Sql,
   at: number,

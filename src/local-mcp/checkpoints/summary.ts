@@ -2,7 +2,7 @@ import type { WorkState } from "../../contract/work-state.ts";
 
 const maxBytes = 2_048;
 
-/** [CP5] At most 2 KB of text that the search looks in: what it was about, what comes next, which files. */
+/** [CP5] At most 2 KB, for the search. */
 export function summarize(title: string | null, state: WorkState): string {
   const parts = [
     title,
@@ -23,7 +23,7 @@ export function summarize(title: string | null, state: WorkState): string {
   return clip([...seen].join("\n"), maxBytes);
 }
 
-/** Cuts to a number of UTF-8 bytes without cutting a character in two. */
+/** Cuts to UTF-8 bytes without cutting a character in two. */
 export function clip(text: string, bytes: number): string {
   if (text.length * 3 <= bytes) return text;
   const encoded = Buffer.from(text);

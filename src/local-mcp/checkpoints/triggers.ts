@@ -11,11 +11,9 @@ export interface ToolCall {
 }
 
 export interface TriggerFacts extends ToolCall {
-  /** Tool calls since the last checkpoint. */
   readonly toolCalls: number;
-  /** Since the state was last saved; null: never. */
+  /** Null if never saved. */
   readonly sinceSavedMs: number | null;
-  /** The risk has risen since the last checkpoint, whichever process saw it. */
   readonly isRiskPending: boolean;
 }
 
@@ -28,16 +26,11 @@ const alwaysDue: Partial<Record<HookEvent, Trigger>> = {
   PreModelSwitch: "model_switch",
 };
 
-/**
- * [CP9] When a checkpoint is due: the risk has crossed a level upwards, every N tool calls, every M minutes while something happens, before and
- * after a compaction, at the end of a turn and of the session, before another model, before a
- * tool that the user marked as risky, and [CP30] before a risky command.
- */
+/** [CP9] [CP30] */
 export function dueTrigger(event: HookEvent, facts: TriggerFacts, config: Config["checkpoint"]): Trigger | null {
   return eventTrigger(event, facts, config) ?? (isToolEnd(event) ? timerTrigger(facts, config) : null);
 }
 
-/** The part of {@link dueTrigger} that needs no more than the event. */
 export function eventTrigger(event: HookEvent, call: ToolCall, config: Config["checkpoint"]): Trigger | null {
   return alwaysDue[event] ?? (event === "PreToolUse" && isRiskyCall(call, config) ? "before_tool" : null);
 }
@@ -46,7 +39,7 @@ export function isToolEnd(event: HookEvent): boolean {
   return event === "PostToolUse" || event === "PostToolUseFailure";
 }
 
-/** [SI30] Without a hook's event: the risk has risen, or a checkpoint is due by count. */
+/** [SI30] */
 export function timerTrigger(
   facts: Pick<TriggerFacts, "toolCalls" | "sinceSavedMs" | "isRiskPending">,
   config: Config["checkpoint"],
@@ -54,7 +47,6 @@ export function timerTrigger(
   return facts.isRiskPending ? "risk" : countTrigger(facts, config);
 }
 
-/** Every N tool calls, or every M minutes while something changed. */
 export function countTrigger(
   facts: Pick<TriggerFacts, "toolCalls" | "sinceSavedMs">,
   config: Config["checkpoint"],

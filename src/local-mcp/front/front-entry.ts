@@ -1,4 +1,4 @@
-/** `shim mcp`: the process that a client starts for each chat. Only what the connection needs is loaded before the worker is on its way. */
+/** `shim mcp`: loads only what the connection needs until the worker is started. */
 import { spawn } from "node:child_process";
 import { writeSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -21,7 +21,7 @@ function homeOrEnd(): string {
   }
 }
 
-/** Most objects of the worker live short; a small young generation costs no time that was measured, and saves 5 MB. */
+/** Most worker objects are short-lived: saves 5 MB at no measured cost in time. */
 const workerFlags = ["--max-semi-space-size=1"];
 
 const clientPid = clientPidOf(systemProcesses, process.env, process.ppid);
@@ -44,7 +44,7 @@ function startWorker(isRestart: boolean): Worker {
   };
 }
 
-/** A file of its own, which is loaded once the worker is on its way. */
+/** Loaded once the worker is started. */
 const loadHooks = (): typeof import("./system-hook-channel.ts") =>
   createRequire(__filename)("./mcp-hooks.cjs") as typeof import("./system-hook-channel.ts");
 

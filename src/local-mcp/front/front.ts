@@ -4,13 +4,12 @@ import type { Log } from "../../platform/log-file.ts";
 import { controlPrefix } from "./control.ts";
 import { eachLine, parseMessage, type Message } from "./json-rpc-lines.ts";
 
-/** The process behind the front: it serves MCP and does all work that may be slow or may crash. */
 export interface Worker {
   readonly pid: number;
   readonly stdin: Writable;
   readonly stdout: Readable;
   kill(signal: NodeJS.Signals): void;
-  /** Called once, when the process is gone and its output was read; with the exit code, or null and the signal or error that ended it. */
+  /** Called once, after its output was read; code null: the signal or error that ended it. */
   onExit(listener: (code: number | null, reason: string) => void): void;
 }
 
@@ -18,14 +17,12 @@ export interface FrontOptions {
   readonly stdin: Readable;
   readonly stdout: Writable;
   readonly startWorker: (isRestart: boolean) => Worker;
-  /** The result of the handshake, without waiting for the worker; null leaves the answer to it. */
+  /** Answers the handshake without the worker; null leaves it to the worker. */
   readonly onInitialize: (params: unknown) => object | null;
-  /** Answers a hook event: arguments of the hook tool in, result out. Never rejects. */
+  /** Maps the hook tool's arguments to its result. Never rejects. */
   readonly onHook: (given: unknown) => Promise<object>;
-  /** Whether the process that started this one still lives. */
   readonly isClientAlive: () => boolean;
   readonly now: () => number;
-  /** Calls `work` after `ms`. */
   readonly schedule: (work: () => void, ms: number) => void;
   readonly log: Log;
   readonly exit: (code: number) => void;
@@ -34,29 +31,27 @@ export interface FrontOptions {
 interface PendingRequest {
   readonly line: string;
   readonly method: string;
-  /** Workers that have died with it. */
   readonly deaths: number;
 }
 
-/** A request that this many workers have died with is not sent to another one: it may be what they died of. */
+/** A request that this many workers died with may be the cause. */
 const maxDeaths = 2;
 
-/** A worker that lived this long had started well, in ms. */
+/** A worker that lived this long started well. */
 const stableMs = 10_000;
 const maxPauseMs = 10_000;
-/** A worker that is told to end may take so long to save, in ms. */
 const maxEndMs = 15_000;
 
 /**
- * The process that the client starts. It owns the connection, answers hook events itself, hands everything else to a worker, and starts the
- * worker again when it dies. [PR9] The client sees one connection: the handshake is repeated, requests without an answer are sent again, and
- * only a tool call that may have had an effect is answered with an error.
+ * Owns the client's connection and restarts the worker. [PR9] The client sees one connection: the
+ * handshake and requests without an answer are repeated; only a tool call that may have had an
+ * effect is answered with an error.
  */
 export class Front {
   readonly #options: FrontOptions;
   readonly #pending = new Map<string, PendingRequest>();
   readonly #control = new Map<string, () => void>();
-  /** Answers of the handshake that the client has had already. */
+  /** Handshake requests that are already answered. */
   readonly #ignored = new Set<string>();
   #initialize: PendingRequest | null = null;
   #initialized: string | null = null;
@@ -75,11 +70,9 @@ export class Front {
     this.#startWorker();
     eachLine(stdin, (line) => this.#onClientLine(line));
     for (const event of ["end", "close", "error"]) stdin.on(event, () => this.end(null));
-    // The client has closed its end: there is no one left to serve.
     stdout.on("error", () => this.end(null));
   }
 
-  /** The end of the client, or a signal. The worker saves and detaches its sessions, then both are gone. */
   end(signal: NodeJS.Signals | null): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -90,7 +83,7 @@ export class Front {
     }
     if (signal) worker.kill(signal);
     else worker.stdin.end();
-    // A client that is gone takes nothing more, and a worker with unread output would not count as ended.
+    // A gone client reads nothing, and a worker with unread output would not count as ended.
     worker.stdout.resume();
     this.#options.schedule(() => {
       worker.kill("SIGKILL");
@@ -98,7 +91,7 @@ export class Front {
     }, maxEndMs);
   }
 
-  /** A request to the worker; resolves when it is answered, if need be by the next worker. */
+  /** Resolves when this worker or a later one has answered. */
   request(method: string, params: object): Promise<void> {
     const id = `${controlPrefix}${(this.#controlCount += 1)}`;
     return new Promise((resolve) => {
@@ -146,7 +139,6 @@ export class Front {
 
   #onWorkerLine(line: string): void {
     const message = parseMessage(line);
-    // A request or a notification of the server has a method; what has none answers a request.
     if (message?.id === undefined || message.method !== undefined) {
       this.#sendToClient(line);
       return;
@@ -156,7 +148,6 @@ export class Front {
     if (!this.#resolveControl(message.id) && !this.#ignored.delete(key)) this.#sendToClient(line);
   }
 
-  /** Resolves the request `id` if this process made it. @returns whether it did */
   #resolveControl(id: unknown): boolean {
     const done = this.#control.get(String(id));
     this.#control.delete(String(id));
@@ -164,7 +155,7 @@ export class Front {
     return done !== undefined;
   }
 
-  /** A client that reads slowly slows the worker down, not the memory of this process. */
+  /** Backpressure: a slow client must not fill this process's memory. */
   #sendToClient(line: string): void {
     const { stdout } = this.#options;
     const isTaken = stdout.write(`${line}\n`);
@@ -179,14 +170,13 @@ export class Front {
     const worker = this.#options.startWorker(this.#failures > 0);
     this.#worker = worker;
     this.#startedAt = this.#options.now();
-    // A worker that dies while it is written to is reported by its exit.
+    // The exit reports a worker that dies during a write.
     worker.stdin.on("error", () => undefined);
     eachLine(worker.stdout, (line) => this.#onWorkerLine(line));
     worker.onExit((code, reason) => this.#onExit(code, reason));
     this.#resume(worker);
   }
 
-  /** What the worker before has taken with it. */
   #resume(worker: Worker): void {
     if (this.#initialize && !this.#isPending(this.#initialize)) {
       this.#ignored.add(requestKey(parseMessage(this.#initialize.line)?.id));
@@ -203,7 +193,7 @@ export class Front {
   #onExit(code: number | null, reason: string): void {
     const { log, exit, schedule, now, isClientAlive } = this.#options;
     this.#worker = null;
-    // The worker may notice first that the client is gone; one that was told to end by somebody else is started again.
+    // The worker may notice first that the client is gone.
     if (this.#isOver || (code === 0 && !isClientAlive())) {
       this.#isOver = true;
       exit(0);
@@ -212,13 +202,12 @@ export class Front {
     this.#failures = now() - this.#startedAt >= stableMs ? 1 : this.#failures + 1;
     log("error", "the worker ended and is started again", { code, reason, failures: this.#failures });
     this.#failRequests();
-    // The first time at once; a worker that cannot start does not spin.
     const pauseMs = this.#failures === 1 ? 0 : Math.min(maxPauseMs, 50 * 2 ** this.#failures);
     if (pauseMs === 0) this.#startWorker();
     else schedule(() => this.#startWorker(), pauseMs);
   }
 
-  /** Answers what the next worker must not get: a tool call, which may have had an effect, and what workers keep dying with. */
+  /** A tool call may have had an effect; a request with too many deaths may be their cause. */
   #failRequests(): void {
     for (const [key, pending] of this.#pending) {
       const deaths = pending.deaths + 1;
@@ -245,7 +234,6 @@ const repeatedDeathText = "SHIM's process died twice during this request; its lo
 const restartedText =
   "outcome_unknown: SHIM's process died during this call and was started again. The call may or may not have taken effect: check, then call again.";
 
-/** 1 and "1" are different ids. */
 function requestKey(id: unknown): string {
   return JSON.stringify(id) ?? "";
 }

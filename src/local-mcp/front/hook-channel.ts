@@ -7,29 +7,22 @@ import { isDescendant } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 
-/** What a client reads as the answer of a hook: one text block with JSON, or no block at all. */
 export interface HookReply {
   readonly content: readonly { readonly type: "text"; readonly text: string }[];
 }
 
 export interface HookChannelOptions {
   readonly runtime: Runtime;
-  /** This process. */
   readonly pid: number;
-  /** The process that started this one: the client, or a wrapper around it. */
   readonly clientPid: number;
-  /** Resolves when the worker has done it. */
   readonly defer: (work: DeferredWork) => Promise<void>;
-  /** Calls `work` once the answer is on its way. */
   readonly afterAnswer: (work: () => void) => void;
-  /** Resolves after `ms`. */
   readonly pause: (ms: number) => Promise<void>;
 }
 
-/** A risky tool and a compaction wait at most this long for their checkpoint, in ms: below the client's time limit for the hook. */
+/** Below the client's time limit for a hook. */
 const maxWaitMs = 4_000;
 
-/** Answers hook events in the process that the client talks to; whatever else that process does, an event waits for none of it. */
 export class HookChannel {
   readonly #options: HookChannelOptions;
   readonly #clients = new Map<string, number>();
@@ -49,13 +42,12 @@ export class HookChannel {
     const { event, input } = toolInput;
     const deferred: Promise<void>[] = [];
     const answer = answerEvent(runtime, event, input, this.#clientOf(input["session_id"]), (work) => {
-      // The end of the tool brings the next readings.
       if (event !== "PreToolUse") afterAnswer(() => this.#observe(event, work.sessionId));
       if (work.trigger === null && !work.isTranscriptBehind) return;
       const done = defer(work);
       if (work.trigger !== null && (event === "PreToolUse" || event === "PreCompact")) deferred.push(done);
     });
-    // [HO33] Before a risky tool or a compaction the files are saved.
+    // [HO33] The files are saved before a risky tool or a compaction.
     if (deferred.length > 0) await Promise.race([Promise.all(deferred), pause(maxWaitMs)]);
     return reply(event, answer);
   }
@@ -70,7 +62,7 @@ export class HookChannel {
     }
   }
 
-  /** [ID14] Behind a wrapper the client is the process that owns the session, if this one runs below it. */
+  /** [ID14] Behind a wrapper the client is the session's owner. */
   #clientOf(sessionId: unknown): number {
     const { runtime, pid, clientPid } = this.#options;
     if (typeof sessionId !== "string") return clientPid;
@@ -79,7 +71,7 @@ export class HookChannel {
     const owner = ownerOf(runtime, sessionId);
     if (!owner) return clientPid;
     const client = owner.pid !== clientPid && isDescendant(runtime.processes, pid, owner) ? owner.pid : clientPid;
-    // A session that another process owns now may be this client's later.
+    // Another owner is not cached: this client may own the session later.
     if (client === owner.pid) this.#clients.set(sessionId, client);
     return client;
   }
@@ -94,7 +86,7 @@ function ownerOf(runtime: Runtime, sessionId: string): sessions.Session["owner"]
   }
 }
 
-/** In the terminal the client prints any text that answers a compaction event. */
+/** The terminal client prints any text that answers a compaction event. */
 const silentEvents: ReadonlySet<HookEvent> = new Set(["PreCompact", "PostCompact"]);
 
 function reply(event: HookEvent, answer: object): HookReply {

@@ -1,6 +1,5 @@
 import type { Readable } from "node:stream";
 
-/** One JSON-RPC message of the stdio transport. */
 export interface Message {
   readonly id?: string | number;
   readonly method?: string;
@@ -8,7 +7,7 @@ export interface Message {
   readonly [field: string]: unknown;
 }
 
-/** Splits a stream at newlines only: U+2028 and the like are part of a message (MCP specification, "Transports", stdio). */
+/** A message may contain U+2028 (MCP specification, "Transports", stdio). */
 export function eachLine(stream: Readable, onLine: (line: string) => void): void {
   let chunks: Buffer[] = [];
   stream.on("data", (chunk: Buffer) => {
@@ -26,7 +25,6 @@ export function eachLine(stream: Readable, onLine: (line: string) => void): void
 
 const newline = 0x0a;
 
-/** Null: not a JSON object. */
 export function parseMessage(line: string): Message | null {
   try {
     const value: unknown = JSON.parse(line);

@@ -9,15 +9,15 @@ import { afterEventMethod } from "./control.ts";
 import type { Front } from "./front.ts";
 import { HookChannel } from "./hook-channel.ts";
 
-/** An event waits this long for a locked store before it goes to the spool, in ms. */
+/** Wait for a locked store before an event goes to the spool. */
 const busyMs = 100;
-/** The repair of a larger file is left to the worker. */
+/** The worker repairs a larger file. */
 const maxUpkeepBytes = 200_000_000;
 
 let cachedRuntime: Runtime | null = null;
 let cachedChannel: HookChannel | null = null;
 
-/** The result of the handshake; null leaves it to the worker. Never throws. See {@link initializeResult}. */
+/** Returns null to leave the handshake to the worker. */
 export function answerInitialize(params: unknown): object | null {
   const runtime = systemFrontRuntime();
   try {
@@ -28,7 +28,6 @@ export function answerInitialize(params: unknown): object | null {
   }
 }
 
-/** The hook events of this process, on the real machine. */
 export function systemHookChannel(front: Front, clientPid: number): HookChannel {
   return (cachedChannel ??= new HookChannel({
     runtime: systemFrontRuntime(),

@@ -13,18 +13,13 @@ import { drainInto, spoolEvent } from "./spool-hook.ts";
 import { guardAnswer } from "./team-part.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 
-/** Of larger input the fields that are too large are left out [HO41]. */
+/** [HO41] Larger input loses the fields that are too large. */
 const maxInputChars = 32_000_000;
 
-/** Events at which a problem is shown to the user: once a turn, not at every tool. */
+/** Events that show a problem to the user: once a turn, not at every tool. */
 export const problemEvents: ReadonlySet<string> = new Set(["SessionStart", "UserPromptSubmit"]);
 
-/**
- * Returns the output of a hook process: JSON for the client, or nothing. [HO1] Never throws: bad input and broken storage are logged, the
- * event goes to the spool, and the user is told.
- *
- * @param clientPid the process that started the hook
- */
+/** [HO1] Never throws: an event that cannot be stored is spooled, and the user is informed. */
 export function answerHook(runtime: Runtime, event: string, readInput: () => string, clientPid: number): string {
   if (!isHookEvent(event)) return rejectInput(runtime, `unknown hook event "${label(event)}"`);
   try {
@@ -36,12 +31,7 @@ export function answerHook(runtime: Runtime, event: string, readInput: () => str
   }
 }
 
-/**
- * [HO30] An event that the client delivers to the MCP process. [HO31] Nothing but the event itself happens before the answer: events that wait
- * in the spool, a checkpoint and a long transcript are left to `defer`.
- *
- * @param value what the hook tool was given
- */
+/** [HO30] [HO31] Stores only the event before the answer; the rest is left to `defer`. */
 export function answerEvent(
   runtime: Runtime,
   event: HookEvent,
@@ -68,7 +58,7 @@ function runGuarded(
 ): HookAnswer {
   try {
     const isTurn = defer ? isEmpty(runtime.paths.spool) : drainFirst(runtime, event);
-    // Another process is storing the events that wait before this one: it waits behind them.
+    // Another process is storing earlier events: this one queues behind them.
     if (!isTurn && trySpool(runtime, event, input, clientPid)) return guardOnly(runtime, event, input);
     return runHook(runtime, event, input, clientPid, false, defer);
   } catch (error) {
@@ -80,7 +70,7 @@ function runGuarded(
   }
 }
 
-/** [HO32] A reserved file stays guarded while the store takes no write: reservations can still be read. */
+/** [HO32] Reservations can still be read while the store takes no write. */
 function guardOnly(runtime: Runtime, event: HookEvent, input: HookInput): HookAnswer {
   try {
     return guardAnswer(runtime, event, input);
@@ -96,16 +86,10 @@ function problemText(error: unknown, isLater: boolean): string {
   return `SHIM cannot save: ${reason} ${consequence} Run \`shim doctor\`.`;
 }
 
-/** The client waits for its hook: each hook handles only a part of a long queue. */
+/** The client waits for its hook, so each hook handles only a part of a long queue. */
 const maxDrainMs = 300;
 
-/**
- * [HO8] Events keep their order: those in the spool come first, such as an earlier prompt, or the end of the session that a start offers. A
- * start waits in the spool only where the store takes nothing [HO14], since the client reads its answer.
- *
- * @returns whether the event may be stored now
- * @throws {StoreError} when the store takes nothing
- */
+/** [HO8] [HO14] Returns whether the event may be stored now; throws StoreError if unwritable. */
 function drainFirst(runtime: Runtime, event: HookEvent): boolean {
   const { spool: folder } = runtime.paths;
   if (isEmpty(folder)) return true;
@@ -124,7 +108,7 @@ function trySpool(runtime: Runtime, event: HookEvent, input: HookInput, clientPi
   }
 }
 
-/** [HO10] The spool is a store, too. While not even a pause can be read, the event waits there and is judged by its time. */
+/** [HO10] While no pause can be read, the event waits in the spool and is judged by its time. */
 function isSurelyPaused(runtime: Runtime, input: HookInput, clientPid: number): boolean {
   try {
     return isEventPaused(runtime, input, clientPid);
@@ -133,7 +117,6 @@ function isSurelyPaused(runtime: Runtime, input: HookInput, clientPid: number): 
   }
 }
 
-/** The parsed input, or what is wrong with it. */
 function parse(text: string): HookInput | string {
   let value: unknown;
   try {
@@ -157,7 +140,6 @@ function parseInput(value: unknown): HookInput | string {
     : `input is not what Claude Code sends: ${describeIssue(parsed.error)}`;
 }
 
-/** Other fields are kept as they are, or ignored. */
 function describeIssue({ issues: [issue] }: z.core.$ZodError): string {
   const field = issue?.path.join(".") ?? "";
   if (!issue || field === "") return "a JSON object is needed";

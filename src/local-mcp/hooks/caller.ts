@@ -1,6 +1,6 @@
-/** Pure: which client has started a hook process. Other clients run the hooks that stand in Claude Code's settings, with payloads of their own. */
+/** Pure. Other clients run the hooks of Claude Code's settings too, with their own payloads. */
 
-/** A variable that a client sets for its child processes, and the client's name. Claude Code in a terminal of VS Code inherits those of VS Code. */
+/** Variables set for child processes. A VS Code terminal passes those of VS Code to Claude Code. */
 const clientMarks: readonly (readonly [variable: RegExp, name: string])[] = [
   [/^CURSOR_/, "Cursor"],
   [/^COPILOT_/, "Copilot"],
@@ -11,14 +11,11 @@ const clientMarks: readonly (readonly [variable: RegExp, name: string])[] = [
   [/^VSCODE_/, "VS Code"],
 ];
 
-/** Fields that Claude Code never sends. */
 const foreignFields = ["sessionId", "sessionID", "hookEventName", "conversation_id", "turn_id", "timestamp"];
 
 /**
- * [HO36] The name of the client, or null for Claude Code. Claude Code sets CLAUDECODE for its hooks, and since 2.1.197 the id of the session; a
- * client that was started from a chat inherits both, but has another session.
- *
- * @param payload returns the parsed stdin of the hook; called only if the environment does not decide
+ * [HO36] Returns null for Claude Code, which sets CLAUDECODE for its hooks and, since 2.1.197, the
+ * session's id. A client started from a chat inherits both, but has another session.
  */
 export function foreignCaller(env: NodeJS.ProcessEnv, payload: () => unknown): string | null {
   const name = clientMarks.find(([mark]) => Object.keys(env).some((variable) => mark.test(variable)))?.[1] ?? null;

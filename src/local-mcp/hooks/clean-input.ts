@@ -1,12 +1,10 @@
 import type { HookInput } from "../../contract/hook-input.ts";
 import { redactAndClip, idOf, label } from "../sessions/entries.ts";
 
-/** Pure. */
-
 const idFields = ["prompt_id", "tool_use_id", "agent_id"] as const;
 const labelFields = ["agent_type", "source", "model", "tool_name", "trigger", "reason"] as const;
 
-/** [HO6] The input with ids and labels as they may be stored. Texts and paths stay: they are bounded and redacted where they are kept. */
+/** Pure. [HO6] Texts and paths stay: they are bounded and redacted where they are stored. */
 export function cleanInput(input: HookInput): HookInput {
   return {
     ...input,
@@ -32,10 +30,7 @@ function mapFields(
 /** No tool writes deeper values. */
 const maxDepth = 64;
 
-/**
- * A copy of a JSON value with texts of at most `maxText` characters and lists of at most 1,000 items, without values that are nested too
- * deep. [HO8] A longer text is redacted before it is cut, so that no secret is cut in two and missed.
- */
+/** [HO8] Redacts a text before it is cut, so that no secret is cut in two and missed. */
 export function boundTexts(value: unknown, maxText: number, depth = 0): unknown {
   if (typeof value === "string") return value.length > maxText ? redactAndClip(value, maxText) : value;
   if (typeof value !== "object" || value === null) return value;

@@ -4,7 +4,6 @@ import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as servers from "../sessions/servers.ts";
 
-/** The warning about the connection between the client and SHIM's MCP process; null: there is none. */
 export function connectionWarning(
   sql: Sql,
   runtime: Runtime,
@@ -15,7 +14,7 @@ export function connectionWarning(
   return deadServer(sql, runtime, event, client) ?? missedWarning(event, missedTools);
 }
 
-/** [HO4] Shown once, with the user's next prompt, which also deletes the row of the dead process. */
+/** [HO4] Shown once, with the next prompt, which also deletes the row of the dead process. */
 function deadServer(sql: Sql, runtime: Runtime, event: HookEvent, client: ProcessIdentity | null): string | null {
   if (event !== "UserPromptSubmit" || !client || !isAlive(runtime.processes, client)) return null;
   const { dead, isServed } = servers.check(sql, runtime.processes, client);
@@ -24,7 +23,7 @@ function deadServer(sql: Sql, runtime: Runtime, event: HookEvent, client: Proces
   return "SHIM: its MCP process has died. Reconnect it with /mcp: until then its tools are gone, reserved files are not guarded, and tool calls are saved with your next prompt.";
 }
 
-/** [HO37] At the end of a turn the events of all its tools have arrived; a call that is only in the transcript was not saved in time. */
+/** [HO37] All tool events have arrived by the end of a turn. */
 function missedWarning(event: HookEvent, missed: number): string | null {
   if (event !== "UserPromptSubmit" || missed === 0) return null;
   const calls = missed === 1 ? "One tool call" : `${missed} tool calls`;

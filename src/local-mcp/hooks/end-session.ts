@@ -8,15 +8,11 @@ import * as sessions from "../sessions/sessions.ts";
 
 const userlessEntryPoint = /^(sdk-|mcp$|claude-code-github-action$)/;
 
-/** Whether the client runs without a user, by its entry point. */
 export function isWithoutUser(env: NodeJS.ProcessEnv): boolean {
   return userlessEntryPoint.test(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
 }
 
-/**
- * SessionEnd. [RE2] The end mark is set when the user ended the chat, or a run without a user ended normally. [RE50] The reason `other` means
- * that the client was asked to end: in the middle of a turn the work was interrupted; between two turns the session waits to be continued.
- */
+/** [RE2] [RE50] The reason `other` means that the client was asked to end. */
 export function endSession(sql: Sql, runtime: Runtime, session: sessions.Session, reason: string): void {
   const now = runtime.now();
   const [last] = journal.newest(sql, session.id, turnKinds, 1);
@@ -49,7 +45,7 @@ function detachReason(sql: Sql, runtime: Runtime, id: string, last: journal.Jour
 /** A user cannot read an answer and close the terminal within this time. */
 const hangUpMs = 3_000;
 
-/** Older clients report a tool that the hangup killed as failed, and let the model answer before they end. */
+/** Older clients report a tool killed by the hangup as failed, and let the model answer first. */
 function isCutOff(sql: Sql, id: string, last: journal.JournalRow, now: number): boolean {
   if (now - last.at > hangUpMs) return false;
   const [tool] = journal.newest(sql, id, ["tool_end", "tool_error"], 1);

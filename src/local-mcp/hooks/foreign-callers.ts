@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** Clients that were seen to run SHIM's hooks, with the time of the first call (epoch ms). A file: no store is opened for them. */
+/** Clients seen to run SHIM's hooks, with the first call (epoch ms). A file avoids the store. */
 export type ForeignCallers = Readonly<Record<string, number>>;
 
 export function readForeignCallers(path: string): ForeignCallers {
@@ -12,7 +12,9 @@ export function readForeignCallers(path: string): ForeignCallers {
   }
 }
 
-/** [HO36] Written once for each client. Of two concurrent writes one may be lost; the client's next call repeats it. */
+/**
+ * [HO36] Written once per client. A lost concurrent write is repeated at the client's next call.
+ */
 export function recordForeignCaller(path: string, name: string, now: number): void {
   const known = readForeignCallers(path);
   if (known[name] !== undefined) return;

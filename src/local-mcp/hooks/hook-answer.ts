@@ -5,10 +5,9 @@ import { isWithoutUser } from "./end-session.ts";
 import { emptyStart, type StartAnswer } from "./session-start.ts";
 import { toCommand, toWarning, type TeamPart } from "./team-part.ts";
 
-/** Answer to a hook event, as the client reads it. */
 export interface HookAnswer {
   readonly systemMessage?: string;
-  /** At Stop: the client goes on, and gives the model the reason. */
+  /** Makes the client continue at Stop, and gives the model the reason. */
   readonly decision?: "block";
   readonly reason?: string;
   readonly hookSpecificOutput?: {
@@ -25,7 +24,7 @@ export interface HookOutcome {
   readonly team: TeamPart;
 }
 
-/** At a stop any other text would make Claude Code go on, or nobody would read it. */
+/** Other text at a stop would make Claude Code continue, or would not be read. */
 export function toAnswer(runtime: Runtime, event: HookEvent, input: HookInput, outcome: HookOutcome): HookAnswer {
   const command = toCommand(event, outcome.team);
   if (command || event === "Stop") return command ?? {};
@@ -41,7 +40,9 @@ function toText(event: HookEvent, { start, warning, team }: HookOutcome): HookAn
   };
 }
 
-/** [SI34] A message would be shown after the switch; a question comes before it. A client without a user refuses what it would have to ask. */
+/**
+ * [SI34] Asks, since a message would be shown after the switch. A client without a user refuses.
+ */
 function modelSwitch({ env }: Runtime, event: HookEvent, input: HookInput): HookAnswer {
   const { from_model: from = null, to_model: to = null, context_tokens: contextTokens = null } = input;
   const warning = switchWarning({ from, to, contextTokens }, env);

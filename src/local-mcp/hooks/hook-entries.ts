@@ -7,18 +7,12 @@ import { redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "..
 import { wakeLine } from "../team/wake-line.ts";
 import { boundTexts } from "./clean-input.ts";
 
-/**
- * The journal entries of a hook event: redacted, bounded, keyed by the client's own ids so that an event that is reported twice counts
- * once. Pure.
- *
- * @param turn identifies the turn: part of the keys of events that have no id of their own
- */
+/** Pure. Repeated events count once, by the client's own ids. */
 export function entriesOf(event: HookEvent, input: HookInput, turn: string): KeyedEntry[] {
   return readers[event](input, turn);
 }
 
 const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[]> = {
-  // The start and the end depend on the session, so they are written where it is known.
   SessionStart: () => [],
   SessionEnd: () => [],
   UserPromptSubmit: prompt,
@@ -34,7 +28,7 @@ const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[
   PreModelSwitch: () => [],
 };
 
-/** Prompts of the client itself (a finished background task) and SHIM's wake line are not the user's words. */
+/** Skips prompts of the client itself (a finished background task) and SHIM's wake line. */
 function prompt(input: HookInput, turn: string): KeyedEntry[] {
   const text = input.prompt?.trim();
   if (!text || text.startsWith("<task-notification>") || text.startsWith(wakeLine)) return [];
@@ -96,7 +90,6 @@ function toolOf(input: HookInput): { id: string; name: string; input: string } |
   return { id: input.tool_use_id, name, input: describeInput(input.tool_input) };
 }
 
-/** The argument that describes the call best, or all of them. */
 export function describeInput(toolInput: unknown): string {
   const values = asRecord(toolInput);
   const described = describingArguments.map((key) => values[key]).find((value) => typeof value === "string");
@@ -121,7 +114,7 @@ function fileOf(input: HookInput): { path?: string; action?: FileNote["action"] 
   return { path: pathOf(path), action: isNew ? "created" : action };
 }
 
-/** [JO13] What the user chose in a dialog, and [JO14] the plan that the user approved; a subagent has neither. */
+/** [JO13] Records the user's choice in a dialog, and [JO14] an approved plan. */
 function dialog(input: HookInput): KeyedEntry[] {
   if (input.agent_id || !input.tool_use_id) return [];
   if (input.tool_name === "AskUserQuestion") return answers(input, input.tool_use_id);
@@ -210,7 +203,7 @@ function keyed(key: string, entry: JournalEntry): KeyedEntry {
   return { key, entry };
 }
 
-/** Distinguishes two events of one kind to which the client gives no id: the turn and the content. */
+/** Distinguishes events without a client id by turn and content. */
 function eventStamp(input: HookInput, turn: string): string {
   const content = `${input.prompt ?? ""}${input.last_assistant_message ?? ""}${input.error ?? ""}${input.trigger ?? ""}`;
   return `${turn}:${digest(content)}`;

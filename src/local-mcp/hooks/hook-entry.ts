@@ -1,4 +1,4 @@
-/** `node hook.cjs <Event>`: the short-lived process of one hook. It always exits with 0: a hook must never break the client. */
+/** `node hook.cjs <Event>`: always exits with 0, since a hook must never break the client. */
 import { writeSync } from "node:fs";
 import * as z from "zod/mini";
 import { HomeError, homeFrom, pathsIn } from "../../platform/paths.ts";
@@ -15,13 +15,12 @@ import { stackOf } from "../../shared/error.ts";
 // For a single input zod's compiled parsers take longer to compile (8 ms) than they save.
 z.config({ jitless: true });
 
-/** The time that a hook waits for a locked store before its event goes to the spool, in ms; a start, whose answer the client reads, waits longer [HO14]. */
+/** Wait for a locked store before an event is spooled; a start waits longer [HO14]. */
 const eventBusyMs = 200;
 const startBusyMs = 5_000;
 /** A repair takes up to 20 ms for each megabyte, and the client kills a hook after ten seconds. */
 const maxUpkeepBytes = 200_000_000;
 
-/** The client's next step may change files, or drop them from the context. */
 const fileChangingEvents: ReadonlySet<string> = new Set(["PreToolUse", "PreCompact"]);
 
 async function main(event: string): Promise<void> {
@@ -36,7 +35,7 @@ async function handle(event: string, input: string): Promise<void> {
     recordForeignCaller(pathsIn(homeFrom(process.env)).foreignCallers, caller, Date.now());
     return;
   }
-  // node:sqlite and not better-sqlite3: it is part of node, so there is no binary to load (7 ms on the machine this was measured on).
+  // node:sqlite, unlike better-sqlite3, has no binary to load (7 ms on the machine measured).
   const waits = event === "SessionStart" ? { busyMs: startBusyMs, totalBusyMs: startBusyMs } : { busyMs: eventBusyMs };
   const runtime = systemRuntime({ driver: openNodeSqlite, ...waits, maxUpkeepBytes });
   const clientPid = Number(process.env["CLAUDE_PID"]) || clientPidOf(runtime.processes, process.env, process.ppid);
@@ -47,7 +46,7 @@ async function handle(event: string, input: string): Promise<void> {
     const { takeAwaited } = await import("../../snapshots/pending-snapshots.ts");
     await takeAwaited(runtime);
   }
-  // The store is not closed: the last one to close it would bring the whole write-ahead log into the file, with four fsyncs, while the client waits.
+  // The store stays open: the last close would checkpoint the write-ahead log (four fsyncs).
 }
 
 /** Input that is not JSON is reported when it is read as an event. */

@@ -8,16 +8,11 @@ import * as sessions from "../sessions/sessions.ts";
 
 export interface HookSession {
   readonly id: string;
-  /** Set when the client's id is in use by another live client: this one is a fork of it. */
+  /** Set when another live client uses the client's id: this session is a fork of it. */
   readonly parentId: string | null;
 }
 
-/**
- * SHIM's session for what the client calls `session_id`. [ID2] The same client moves on: the session it leaves is finished.
- * [ID4] A second live client with the same id is another session, a fork.
- *
- * @param mayMove false for events that may come late from a session that the client has left
- */
+/** [ID2] [ID4] @param mayMove false for events that may come late from a session already left */
 export function resolveSession(
   sql: Sql,
   runtime: Runtime,
@@ -38,7 +33,6 @@ export function resolveSession(
   return { id, parentId: isTaken ? givenId : null };
 }
 
-/** The session's id without writing, for reads before the write. */
 export function knownSessionId(sql: Sql, input: HookInput, client: ProcessIdentity | null): string {
   const current = client ? clients.current(sql, client) : null;
   return current?.givenId === input.session_id ? current.sessionId : input.session_id;
@@ -52,7 +46,7 @@ function isHeldByAnother(runtime: Runtime, session: sessions.Session | null, cli
 }
 
 function detachSession(sql: Sql, now: number, sessionId: string, client: ProcessIdentity): void {
-  // Windows gives no start time of a process: this one may have reused the id of the client of that session.
+  // Windows gives no start time: this process may have reused the id of the session's client.
   if (client.start === "unknown") return;
   const session = sessions.get(sql, sessionId);
   if (session && session.endedAt === null) sessions.end(sql, now, sessionId, "moved_on");

@@ -2,28 +2,20 @@ import { read } from "node:fs";
 import { codeOf } from "../../shared/error.ts";
 import { JsonObjectReader } from "./json-object-reader.ts";
 
-/** A client that is silent for so long while its input is not complete sends no more, in ms. */
+/** A client silent for so long while its input is incomplete sends no more. */
 const maxSilenceMs = 3_000;
 /** Below the ten seconds that the client gives a hook. */
 const maxTotalMs = 6_000;
 const partBytes = 65_536;
-/** Between two looks into a non-blocking pipe, in ms. */
 const emptyPipePollMs = 10;
-/** Above this the fields that are too large are left out. */
 const maxBytes = 32_000_000;
 
 export interface HookStdin {
   readonly text: string;
-  /** The end of stdin did not come, and what is here of the input is not whole. */
   readonly isCutOff: boolean;
 }
 
-/**
- * Reads the input of a hook. [HO40] It is complete when its JSON object is, also where stdin stays open; a client that stops in the middle is
- * not waited for.
- *
- * @param schedule calls `work` after `ms`; @returns what prevents that
- */
+/** [HO40] Ends with the JSON object, even if stdin stays open. */
 export function readHookInput(
   nextPart: (onPart: (part: Buffer | null) => void) => void,
   schedule: (work: () => void, ms: number) => () => void,
@@ -38,7 +30,7 @@ export function readHookInput(
       isOver = true;
       cancelSilence();
       cancelAll();
-      // Also what is no JSON object is given on as it came, to be reported.
+      // Anything but a JSON object is passed on unchanged, to be reported.
       const isWhole = !isCutOff && bytes <= maxBytes;
       resolve({ text: isWhole ? Buffer.concat(parts).toString() : reader.text(), isCutOff });
     };
@@ -68,10 +60,7 @@ export function readStdin(): Promise<HookStdin> {
   });
 }
 
-/**
- * Ends this process with exit code 0 while a read of stdin is under way. That read keeps the process alive, and `process.exit` waits for its
- * thread, so the process is replaced by one that ends.
- */
+/** `process.exit` would wait for the pending read's thread, so the process is replaced. */
 export function exitWithPendingRead(): void {
   if (process.platform !== "win32") process.execve?.("/bin/sh", ["sh", "-c", "exit 0"], {});
   process.kill(process.pid, "SIGKILL");

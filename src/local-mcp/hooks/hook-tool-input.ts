@@ -1,8 +1,6 @@
 import { hookToolFields, isHookToolEvent, type HookToolEvent } from "../../contract/hook-tool.ts";
 
-/** Pure: the arguments of the hook tool as the input that a hook process would have read from stdin. */
-
-/** Fields whose value is a number, a truth value, or JSON of an object or list; the client gives all as text. */
+/** The client passes every value as text. */
 const numberFields: ReadonlySet<string> = new Set(["duration_ms", "context_tokens"]);
 const booleanFields: ReadonlySet<string> = new Set(["stop_hook_active"]);
 const jsonFields: ReadonlySet<string> = new Set([
@@ -19,7 +17,7 @@ export interface HookToolInput {
   readonly input: Readonly<Record<string, unknown>>;
 }
 
-/** [HO30] Null: these are not the arguments of a hook event. */
+/** Pure. [HO30] Returns null if these are not the arguments of a hook event. */
 export function toHookInput(given: unknown): HookToolInput | null {
   if (typeof given !== "object" || given === null) return null;
   const values = new Map<string, unknown>(Object.entries(given));
@@ -41,7 +39,7 @@ function parseField(name: string, text: string): unknown {
   return jsonFields.has(name) ? parseJson(text) : text;
 }
 
-/** A text that is not JSON is the value itself: a tool may take a plain text where others take an object. */
+/** Keeps other text: a tool may take a plain text where others take an object. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

@@ -1,18 +1,13 @@
-/** A top-level value larger than this is left out, in bytes: it could only be a tool's output. */
+/** Larger top-level values are dropped: only a tool's output can be that large. */
 const maxValueBytes = 16_000_000;
-/** All values together. */
 const maxBytes = 32_000_000;
 
 const byte = { quote: 0x22, comma: 0x2c, backslash: 0x5c };
 const opening: ReadonlySet<number> = new Set(Buffer.from("{["));
 const closing: ReadonlySet<number> = new Set(Buffer.from("}]"));
 
-/**
- * Takes a JSON object in parts, in bounded memory, and knows when it is whole without the end of its stream. [HO41] Fields that are too large are
- * left out; [HO40] of an object that was cut off the fields before the cut are kept.
- */
+/** Reads in bounded memory. [HO40] [HO41] */
 export class JsonObjectReader {
-  /** Key and value of each field that is complete. */
   readonly #fields: Buffer[] = [];
   #bytes = 0;
   #depth = 0;
@@ -38,7 +33,6 @@ export class JsonObjectReader {
     if (!this.#isWhole && this.#depth > 0) this.#append(part.subarray(from));
   }
 
-  /** JSON of the object, as far as it is complete. */
   text(): string {
     return `{${this.#fields.map((field) => field.toString()).join(",")}}`;
   }
@@ -74,7 +68,7 @@ export class JsonObjectReader {
   }
 
   #endField(): void {
-    // Before the first field stands at most white space.
+    // Only white space precedes the first field.
     const field = Buffer.concat(this.#field);
     if (!this.#isFieldTooLarge && field.includes(":")) {
       this.#fields.push(field);

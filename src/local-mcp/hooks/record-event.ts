@@ -8,7 +8,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { stampOf } from "../../snapshots/file-state.ts";
 import { entriesOf } from "./hook-entries.ts";
 
-/** @returns whether the event is new, as far as that is known: some events are not stored */
+/** @returns whether the event is new, as far as known: some events are not stored */
 export function recordEvent(
   sql: Sql,
   now: number,
@@ -20,10 +20,10 @@ export function recordEvent(
   const entries = entriesOf(event, input, turnId(sql, event, input, id));
   let isNew = entries.length === 0;
   for (const { key, entry } of entries) {
-    // Before the end of its turn, and not again when the end is reported again: a later turn may have begun.
+    // Runs before the end of its turn is stored, and not for a repeat: a later turn may have begun.
     if (event === "Stop" && !journal.has(sql, id, key))
       recordAssistant(sql, id, now, input.last_assistant_message ?? "");
-    // Reported after its end: it runs no more.
+    // Reported after its end: it no longer runs.
     if (entry.kind === "tool_start" && journal.has(sql, id, `end:${entry.id}`)) continue;
     if (!journal.append(sql, id, now, key, withStamp(entry, isLate))) continue;
     isNew = true;
@@ -33,14 +33,13 @@ export function recordEvent(
   return isNew;
 }
 
-/** [JO15] An edited file with its size and time, so that another's edit after it shows although nothing has hashed it yet. */
+/** [JO15] Adds size and time, so that another's later edit shows before any hash. */
 function withStamp(entry: JournalEntry, isLate: boolean): JournalEntry {
   if (isLate || entry.kind !== "tool_end" || !entry.path || entry.action === "read") return entry;
   const stamp = stampOf(entry.path);
   return stamp ? { ...entry, stamp } : entry;
 }
 
-/** The change of the session's row by a new entry. */
 function sessionChange(entry: JournalEntry): sessions.SessionChange | null {
   if (entry.kind === "tool_end") return { toolCalls: 1 };
   if (entry.kind === "tool_error") return { toolCalls: 1, toolErrors: 1 };
@@ -48,10 +47,7 @@ function sessionChange(entry: JournalEntry): sessions.SessionChange | null {
   return { title: entry.text.split("\n")[0]?.slice(0, 100) ?? null };
 }
 
-/**
- * The client's id of the prompt; an older client gives none, then the position in the journal. One prompt may have several compactions,
- * which are identified by the one before.
- */
+/** Older clients give no prompt id, so the journal position identifies the turn. */
 function turnId(sql: Sql, event: HookEvent, input: HookInput, id: string): string {
   const seqOfNewest = (...kinds: JournalKind[]): number => journal.newest(sql, id, kinds, 1)[0]?.seq ?? 0;
   if (event === "PreCompact") return `${input.prompt_id ?? "none"}:${seqOfNewest("compacted")}`;

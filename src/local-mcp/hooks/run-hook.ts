@@ -33,26 +33,19 @@ import {
 } from "./transcript-part.ts";
 import { askTeam, guardedFile, type TeamPart } from "./team-part.ts";
 
-/** Events that can only come from a session that lives; the others may arrive after its end. */
+/** Events that only a living session sends; the others may arrive after its end. */
 const signsOfLife: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit", "PreToolUse"]);
-/** Events that tell which session a client works in; a subagent of the session before may still end after them. */
+/** Events that show a client's session; a subagent of the session before may end later. */
 const sessionSwitchEvents: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit"]);
 
-/** Work of an event that the client does not wait for. */
 export interface DeferredWork {
   readonly sessionId: string;
-  /** The checkpoint that is due; null: none is. */
   readonly trigger: Trigger | null;
-  /** More of the transcript is unread than an event may read. */
   readonly isTranscriptBehind: boolean;
 }
 
 /**
- * One hook event: journal, readings, checkpoint if one is due, and what the user or the model should be told.
- *
- * @param clientPid the process that started the hook
- * @param isLate told after the event (a spool): no sign of life now, and nobody reads the answer
- * @param defer takes over the checkpoint and a long transcript; without it they are done before the answer
+ * @param isLate from the spool: no sign of life now, and the answer is not read
  * @throws {StoreError} when nothing could be stored; the caller spools the event
  */
 export function runHook(
@@ -83,12 +76,7 @@ export function runHook(
   return toAnswer(runtime, event, input, { ...recorded, start });
 }
 
-/**
- * [HO31] The part of an event that is left for the time after its answer: the session's readings and risk.
- *
- * @returns the checkpoint that is due after a tool call
- * @throws {StoreError} when nothing could be stored; the next event or the timer does it
- */
+/** [HO31] Throws StoreError when nothing could be stored; the next event or the timer does it. */
 export function observeAfter(runtime: Runtime, event: HookEvent, sessionId: string): Trigger | null {
   return runtime.store.write((sql) => {
     const session = sessions.get(sql, sessionId);
@@ -98,12 +86,11 @@ export function observeAfter(runtime: Runtime, event: HookEvent, sessionId: stri
   });
 }
 
-/** First redacted: what makes a secret known may go when a path is made whole. */
+/** Redacts first: resolving a path may remove what identifies a secret. */
 function projectIn({ cwd }: HookInput): string | null {
   return cwd ? projectRoot(pathOf(cwd)) : null;
 }
 
-/** The checkpoint that is due after an event. */
 export function checkpoint(
   runtime: Runtime,
   { sessionId, trigger }: Pick<DeferredWork, "sessionId" | "trigger">,
@@ -114,12 +101,12 @@ export function checkpoint(
   if (!saved.ok && saved.error.code === "too_large") runtime.log("warn", "checkpoint too large", saved.error);
 }
 
-/** [HO10] Whether nothing may be stored of this event. */
+/** [HO10] */
 export function isEventPaused(runtime: Runtime, input: HookInput, clientPid: number): boolean {
   return isPausedFor(runtime, input, identify(runtime.processes, clientPid), runtime.now());
 }
 
-/** An event from before a pause that began meanwhile is stored without the transcript, which may tell more. */
+/** Skips the transcript for an event from before a pause, since it may hold more. */
 function readTranscriptPart(
   runtime: Runtime,
   input: HookInput,
@@ -131,7 +118,7 @@ function readTranscriptPart(
   return isPausedNow ? null : readTranscript(runtime, input, client, maxBytes);
 }
 
-/** An event without a folder comes from where its session works. */
+/** Uses the session's folder for an event without one. */
 function isPausedFor(runtime: Runtime, input: HookInput, client: ProcessIdentity | null, at: number): boolean {
   const folder = projectIn(input);
   return runtime.store.read(
@@ -140,10 +127,7 @@ function isPausedFor(runtime: Runtime, input: HookInput, client: ProcessIdentity
   );
 }
 
-/**
- * [HO10] What is said during a pause stays unread when the pause is over, in whichever file it stands. A store that takes nothing now is no
- * reason to keep the event.
- */
+/** [HO10] Skips text from a pause for good, and drops the event even if the store is unwritable. */
 function skipTranscript(runtime: Runtime, input: HookInput, client: ProcessIdentity | null): void {
   const { transcript_path: path, cwd } = input;
   try {
@@ -164,7 +148,6 @@ interface HookContext {
   readonly transcript: TranscriptRead | null;
   readonly edited: EditedFile | null;
   readonly isLate: boolean;
-  /** The readings are taken after the answer, by {@link observeAfter}. */
   readonly isDeferred: boolean;
 }
 
@@ -216,7 +199,6 @@ interface ObservedEvent {
   readonly isDeferred: boolean;
 }
 
-/** Takes the readings, as far as they are not deferred. */
 function triggerOf(
   sql: Sql,
   runtime: Runtime,
@@ -231,7 +213,6 @@ function triggerOf(
   return eventTrigger(event, call, config);
 }
 
-/** The session as it was before, and as this event shows it. */
 function recordSighting(
   sql: Sql,
   runtime: Runtime,
@@ -257,7 +238,6 @@ function recordSighting(
   return { session: before ? session : withTranscriptMark(sql, session), before };
 }
 
-/** A new session begins to read where there is a mark. */
 function withTranscriptMark(sql: Sql, session: sessions.Session): sessions.Session {
   const transcriptOffset = transcriptMark(sql, session.id);
   if (transcriptOffset > 0) sessions.update(sql, session.id, { transcriptOffset });
@@ -280,7 +260,7 @@ function sightingFields(
   };
 }
 
-/** [HO5] With hooks registered twice (settings and plugin) each start runs two hooks; only the first speaks. */
+/** [HO5] Hooks registered twice (settings and plugin) run at each start; only the first answers. */
 function isFirstStart(
   sql: Sql,
   now: number,
@@ -304,7 +284,7 @@ function headOf(project: string | null): { git?: NonNullable<ReturnType<typeof r
   return git ? { git } : {};
 }
 
-/** [HO14] A start that had to wait in the spool found nobody who read its answer: the user's next prompt brings it. */
+/** [HO14] Finds a start that was spooled: the user's next prompt brings its answer. */
 function missedStart(sql: Sql, event: HookEvent, session: sessions.Session, isLate: boolean): StartedSession | null {
   if (event !== "UserPromptSubmit" || isLate) return null;
   const [last] = journal.newest(sql, session.id, ["start", "prompt"], 1);
@@ -312,7 +292,7 @@ function missedStart(sql: Sql, event: HookEvent, session: sessions.Session, isLa
   return isMissed ? { session, before: null, source: last.entry.source } : null;
 }
 
-/** [HO7] A client that was told to resume a session it cannot find ends with that session's id, without ever having had it. */
+/** [HO7] A client asked to resume an unknown session ends with that id, without having had it. */
 function isForeign(sql: Sql, runtime: Runtime, input: HookInput, client: ProcessIdentity | null): boolean {
   const session = sessions.get(sql, knownSessionId(sql, input, client));
   const owner = session?.owner;

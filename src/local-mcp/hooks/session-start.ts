@@ -14,31 +14,23 @@ import * as sessions from "../sessions/sessions.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import * as notices from "../../store/notices.ts";
 
-/** Characters: with a whole brief the client still shows all of it. */
 const maxNoticeChars = 250;
 
 export interface StartedSession {
   readonly session: sessions.Session;
-  /** The session's row before this start; null for a new session. */
+  /** Row before this start; null for a new session. */
   readonly before: sessions.Session | null;
   readonly source: string;
 }
 
-/** The answer to a session's start. */
 export interface StartAnswer {
-  /** For the model. */
   readonly context: string | null;
-  /** For the user: one line. */
   readonly line: string | null;
 }
 
 export const emptyStart: StartAnswer = { context: null, line: null };
 
-/**
- * Answers a session's start. [HO2] A new chat gets the brief of a session that died in its project; a resumed one learns how it died and what
- * has changed since; a compacted one gets its own state back. Without anything to recover the answer is empty. [RE54] The user reads one line
- * about it, except in a run that a script has started: a program reads its output.
- */
+/** [HO2] Empty if there is nothing to recover. [RE54] A scripted run gets no line for a user. */
 export function startSession(runtime: Runtime, started: StartedSession): StartAnswer {
   recordDeaths(runtime, () => true);
   recordFinishedHere(runtime);
@@ -65,10 +57,7 @@ function startContext(runtime: Runtime, started: StartedSession): StartAnswer {
   }
 }
 
-/**
- * [HO9] A chat that `shim resume` has started with the brief of one session is not offered another. [HO15] A worker decides itself what its
- * task continues.
- */
+/** [HO9] Skips a chat that `shim resume` started with a brief, and [HO15] a worker's task. */
 function offerAnswer(runtime: Runtime, { session }: StartedSession): StartAnswer {
   if (runtime.env["SHIM_TASK"]) return emptyStart;
   if (runtime.store.read((sql) => sessions.listOfferedTo(sql, session.id).length > 0, false)) return emptyStart;
@@ -94,12 +83,12 @@ function offerLine(runtime: Runtime, { from, more }: Offer): string {
   return offeredLine({ session, cause, shortId, more }, runtime.now(), runtime.config.recovery, isPlugin);
 }
 
-/** `claude -p`: a script reads the answer, and there is no user to ask. */
+/** Detects `claude -p`: a script reads the answer, and there is no user to ask. */
 function isScripted({ env }: Runtime): boolean {
   return env["CLAUDE_CODE_ENTRYPOINT"] === "sdk-cli";
 }
 
-/** [HO13] A run of a script gets one line, and the offer stays open for a chat with a user. */
+/** [HO13] Gives a script one line; the offer stays open for a chat with a user. */
 function pointerLine(runtime: Runtime, { id, project }: sessions.Session): string | null {
   const dead = offerable(runtime, { project, except: id })[0]?.session;
   if (!dead || isClosedWithNothingOpen(dead)) return null;
@@ -107,7 +96,7 @@ function pointerLine(runtime: Runtime, { id, project }: sessions.Session): strin
   return `SHIM: session ${dead.id} of this project died ${when} ago. Only if your task is to go on with its work: shim_check_recovery (of "${dead.id}", take true). Else ignore this.`;
 }
 
-/** [RE10] The client restores the conversation; SHIM adds why the session died and what has changed since. */
+/** [RE10] The client restores the conversation; SHIM adds the cause of death and later changes. */
 function resumedAnswer(runtime: Runtime, { before }: StartedSession): StartAnswer {
   if (!before) return emptyStart;
   if (before.recovery === "recovered") return continuedAnswer(runtime, before);
@@ -119,7 +108,6 @@ function resumedAnswer(runtime: Runtime, { before }: StartedSession): StartAnswe
   return { context: isUnchanged(from) ? null : brief(from, runtime.now(), "resumed"), line };
 }
 
-/** By another chat; [RE70] or its task has been done by one. */
 function continuedAnswer(runtime: Runtime, { id, recoveryBy }: sessions.Session): StartAnswer {
   const done = runtime.store.read((sql) => recoveries.finishedTasks(sql, id), []);
   if (done.length > 0) {
@@ -134,12 +122,12 @@ function continuedAnswer(runtime: Runtime, { id, recoveryBy }: sessions.Session)
   };
 }
 
-/** [RE53] The user has closed the chat and opened it again, and nothing has changed. */
+/** [RE53] The user has closed and reopened the chat, and nothing has changed. */
 function isUnchanged({ session, files }: Restoration): boolean {
   return isClosed(session) && files.every(({ now }) => now !== "changed" && now !== "missing");
 }
 
-/** [HO3] The state that a compaction may drop: goal, decisions, open work. */
+/** [HO3] Returns what a compaction may drop: goal, decisions, open work. */
 function compactedContext(runtime: Runtime, { session }: StartedSession): string | null {
   const from = restore(runtime, session, runtime.now());
   return from ? brief(from, runtime.now(), "compacted") : null;

@@ -8,17 +8,13 @@ import { StoreError } from "../../store/store-error.ts";
 import { boundTexts } from "./clean-input.ts";
 import { runHook } from "./run-hook.ts";
 
-/** Texts of a spooled event are cut to this many characters: the store keeps no more. */
+/** Limit of a spooled text, in characters: the store keeps no more. */
 const maxText = 32_000;
 
-/**
- * Keeps an event that the store could not take, redacted, for the next process that can open it.
- *
- * @throws when not even the spool can be written
- */
+/** @throws when not even the spool can be written */
 export function spoolEvent(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): void {
   const { tool_response: response, ...rest } = input;
-  // The journal reads only two fields of a tool's answer: its kind, and the number of a new task.
+  // The journal reads only these fields of a tool's answer: its kind, and a new task's number.
   const kept = typeof response === "object" && response !== null ? pick(response, ["type", "task"]) : undefined;
   const { value } = redactJson(boundTexts({ ...rest, ...(kept ? { tool_response: kept } : {}) }, maxText));
   const clientStart = identify(runtime.processes, clientPid)?.start ?? null;
@@ -27,11 +23,8 @@ export function spoolEvent(runtime: Runtime, event: HookEvent, input: HookInput,
 }
 
 /**
- * Applies the events in the spool, with their original time. [HO8] An entry that is no hook event, or that fails for another reason than the
- * store, is dropped and logged: it would block all entries behind it.
- *
- * @param maxMs time limit; the rest stays for the next call
- * @throws {StoreError} when the store still takes nothing; all entries stay
+ * [HO8] Drops an entry that fails for a reason other than the store: it would block the rest.
+ * @throws {StoreError} while the store is unwritable; all entries stay
  */
 export function drainInto(runtime: Runtime, maxMs = maxDrainMs): number {
   const end = runtime.now() + maxMs;
@@ -44,7 +37,7 @@ export function drainInto(runtime: Runtime, maxMs = maxDrainMs): number {
       return;
     }
     const pastRuntime = { ...runtime, env: entryEnv(runtime, entry), now: () => entry.at };
-    // Another process may have the id by now: then the client is gone.
+    // If another process has the id by now, the client is gone.
     const isSame = identify(runtime.processes, Number(clientPid))?.start === entry["clientStart"];
     try {
       runHook(pastRuntime, event, input.data, isSame ? Number(clientPid) : noProcessId, true);
@@ -56,16 +49,15 @@ export function drainInto(runtime: Runtime, maxMs = maxDrainMs): number {
   return drain(runtime.paths.spool, apply, limits);
 }
 
-/** [RE50] Whether a user attended the session is known from the client that the event came from. */
+/** [RE50] The event's client decides whether a user attended the session. */
 function entryEnv({ env }: Runtime, { entryPoint }: SpoolEntry): NodeJS.ProcessEnv {
   return { ...env, CLAUDE_CODE_ENTRYPOINT: typeof entryPoint === "string" ? entryPoint : undefined };
 }
 
-/** Time limit of one call in the MCP process, which calls again two seconds later. */
+/** The MCP process calls again two seconds later. */
 const maxDrainMs = 1_000;
 const maxFiles = 500;
 
-/** No process has this id. */
 const noProcessId = -1;
 
 function pick(from: object, names: readonly string[]): Record<string, unknown> {

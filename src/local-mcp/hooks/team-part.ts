@@ -6,7 +6,6 @@ import * as spending from "../usage/task-spending.ts";
 import { deliverAtPrompt, deliverAtStop } from "../team/deliver-news.ts";
 import type { HookAnswer } from "./hook-answer.ts";
 
-/** The team's part of a hook's answer. */
 export interface TeamPart {
   readonly verdict: EditVerdict;
   readonly news: string | null;
@@ -17,13 +16,13 @@ export interface TeamHook {
   readonly input: HookInput;
   readonly session: string;
   readonly edited: EditedFile | null;
-  /** Handled after the event: nobody reads the answer. */
+  /** Handled after the event: the answer is not read. */
   readonly isLate: boolean;
-  /** A start is answered with this event: its brief fills what the client takes of a hook. */
+  /** A start's brief fills what the client takes of a hook. */
   readonly isFull: boolean;
 }
 
-/** The file that the guard checks, found before the store is locked. */
+/** Finds the guarded file before the store is locked. */
 export function guardedFile(
   { config }: Runtime,
   event: HookEvent,
@@ -33,10 +32,7 @@ export function guardedFile(
   return event === "PreToolUse" && !isLate && config.team.isEnabled ? editedFile(input) : null;
 }
 
-/**
- * @param recordRefusal stores the event, or that its tool call was refused for a reason; returns whether the event is new, since of two hooks only one
- *   speaks [HO5]
- */
+/** @param recordRefusal returns whether the event is new: only one of two hooks answers [HO5] */
 export function askTeam(
   sql: Sql,
   runtime: Runtime,
@@ -49,7 +45,7 @@ export function askTeam(
   return { verdict, news: canDeliver ? findNews(sql, runtime, hook) : null };
 }
 
-/** [BU10] [BU11] The verdict of the budget of the chat's task; null: there is none. */
+/** [BU10] [BU11] */
 function budgetVerdict(sql: Sql, runtime: Runtime, { event, input, session, isLate }: TeamHook): EditVerdict | null {
   if (isLate) return null;
   const now = runtime.now();
@@ -68,7 +64,6 @@ function editVerdict(sql: Sql, runtime: Runtime, { session, edited }: TeamHook):
   return checkEdit(sql, { now: runtime.now(), processes, session, isStrict: config.team.strictFiles }, edited);
 }
 
-/** The guard's answer alone, from a store that is only read: a refusal, or nothing. */
 export function guardAnswer(runtime: Runtime, event: HookEvent, input: HookInput): HookAnswer {
   const edited = guardedFile(runtime, event, input, false);
   if (!edited) return {};
@@ -78,7 +73,7 @@ export function guardAnswer(runtime: Runtime, event: HookEvent, input: HookInput
   return toCommand(event, { verdict, news: null }) ?? {};
 }
 
-/** [HO18] A sub-agent's stop is not its chat's, a chat that goes on because of a hook is not sent on again, and a task's run is its worker's. */
+/** [HO18] Skips a sub-agent's stop, a chat that a hook already continued, and a worker's run. */
 function findNews(sql: Sql, runtime: Runtime, { event, input, session }: TeamHook): string | null {
   const { env, config } = runtime;
   if (event === "UserPromptSubmit") return deliverAtPrompt(sql, runtime.now(), session);
@@ -86,7 +81,6 @@ function findNews(sql: Sql, runtime: Runtime, { event, input, session }: TeamHoo
   return deliverAtStop(sql, runtime.now(), session, config.team.maxContinuationsPerHour);
 }
 
-/** The part of the answer that the client obeys; null: there is none. */
 export function toCommand(event: HookEvent, { verdict, news }: TeamPart): HookAnswer | null {
   if (event === "Stop") return news === null ? null : { decision: "block", reason: news };
   if (verdict.kind !== "refused") return null;

@@ -12,7 +12,7 @@ import { countResponses } from "../usage/ledger.ts";
 import { knownSessionId } from "./hook-session.ts";
 
 export interface TranscriptRead {
-  /** The session's own offset when it was read: the part begins there, or after what is passed over. */
+  /** Session's offset at the read: the part begins there, or after what is skipped. */
   readonly from: number;
   readonly part: TranscriptPart;
 }
@@ -20,7 +20,7 @@ export interface TranscriptRead {
 /** About 1 ms of reading and parsing. */
 export const deferredReadBytes = 262_144;
 
-/** @param maxBytes of unread transcript; null is the answer where there is more */
+/** @param maxBytes limit of unread bytes, above which the result is null */
 export function readTranscript(
   runtime: Runtime,
   input: HookInput,
@@ -45,7 +45,6 @@ export function readTranscript(
   return { from, part: readAppended(path, from, limits) };
 }
 
-/** @returns the number of tool calls in the part whose events never arrived */
 export function recordTranscript(
   sql: Sql,
   runtime: Runtime,

@@ -2,12 +2,12 @@ import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { UserNotification } from "./due-notifications.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
-/** The coordinator may be far away, and charges for questions. */
+/** The coordinator may be remote and charge for requests. */
 const askEveryMs = 60_000;
 const timeoutMs = 5_000;
 const maxPages = 5;
 
-/** The workspace's dead tasks, asked for now and then; the same as before in between, and where nobody answers. */
+/** Repeats the last known tasks between requests and while the coordinator is unreachable. */
 export function deadTasks(
   now: () => number,
   reader: () => OpenedLink | null | Promise<OpenedLink | null>,

@@ -1,13 +1,12 @@
 import { spawn } from "node:child_process";
 import { withoutSecrets } from "../../platform/secret-env.ts";
 
-/** A desktop that does not answer must not keep processes. */
 const timeoutMs = 5_000;
 
-/** osascript takes the text as an argument, so that it is never read as a script. */
+/** osascript must not run the text as a script. */
 const script = ["on run argv", 'display notification (item 1 of argv) with title "SHIM"', "end run"];
 
-/** Rejects where the desktop cannot be reached. No shell takes part. */
+/** Rejects if the desktop cannot be reached. Uses no shell. */
 export async function notifyDesktop(text: string, env: NodeJS.ProcessEnv, platform = process.platform): Promise<void> {
   const [command, args] =
     platform === "darwin"
@@ -28,7 +27,7 @@ export async function notifyDesktop(text: string, env: NodeJS.ProcessEnv, platfo
   await promise;
 }
 
-/** Desktops read the text of a notification as markup. */
+/** Desktops parse the text as markup. */
 function escapeMarkup(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

@@ -8,19 +8,17 @@ import { isClosed } from "../sessions/closed-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { assess } from "../signals/risk.ts";
 
-/** Something that the user is to be notified of, once for each `key`. No text of a chat but its title. */
+/** Sent once per `key`. Contains no text of a chat but its title. */
 export interface UserNotification {
   readonly event: NotifyEvent;
   readonly key: string;
   readonly session: string | null;
   readonly title: string | null;
-  /** One sentence for people. */
   readonly text: string;
 }
 
-/** A death that was noticed longer ago is no news. */
 const maxDeathAgeMs = 86_400_000;
-/** A chat in its turn takes a message by itself within this time. */
+/** A chat in its turn reads a message by itself within this time. */
 const unreadAfterMs = 30_000;
 const maxChats = 20;
 
@@ -30,11 +28,10 @@ const readers: Readers = {
   chat_died: findDeaths,
   message_waiting: findUnreadMessages,
   risk_critical: findCriticalRisks,
-  // Only the coordinator knows them.
   task_dead: () => [],
 };
 
-/** [CL70] What is so now, whether or not the user has been notified of it. */
+/** [CL70] Includes what was already sent. */
 export function dueNotifications(sql: Sql, runtime: Runtime): UserNotification[] {
   return runtime.config.notify.events.flatMap((event) => readers[event](sql, runtime));
 }

@@ -10,26 +10,23 @@ type Channel = "desktop" | "webhook" | "bell";
 
 export interface NotifierOptions {
   readonly runtime: Runtime;
-  /** Tasks of the workspace that are dead; absent: this process does not look. */
   readonly deadTasks?: () => Promise<readonly UserNotification[]>;
-  /** Absent: this process has no terminal. */
   readonly ring?: () => void;
 }
 
-/** How often it looks, in ms. */
 const pollEveryMs = 10_000;
-/** Longer than anything that is looked at stays a reason. */
+/** Longer than any reason to notify lasts. */
 const retentionMs = 90 * 86_400_000;
 
-/** Tells the user what happens in chats that nobody looks at. [CL70] Off unless the settings say how. */
+/** [CL70] Off unless the settings name a channel. */
 export class Notifier {
   readonly #options: NotifierOptions;
   readonly #channels: readonly Channel[];
-  /** Channels whose last attempt failed, which the log says already. */
+  /** Channels whose failure is already logged. */
   readonly #failing = new Set<Channel>();
   #checkedAt = Number.NEGATIVE_INFINITY;
   #isChecking = false;
-  /** There was no store yet, so there is nothing that was so before. */
+  /** Set if there was no store at first: no event is older than the channel. */
   #hasBegunEmpty = false;
 
   constructor(options: NotifierOptions) {
@@ -42,7 +39,7 @@ export class Notifier {
     ];
   }
 
-  /** To be called often; never rejects. */
+  /** May be called often; never rejects. */
   async check(): Promise<void> {
     const { runtime } = this.#options;
     const now = runtime.now();
@@ -65,7 +62,7 @@ export class Notifier {
     return deadTasks();
   }
 
-  /** [CL71] Those that no process has sent on this channel. What was so before the channel was first in use is not sent. */
+  /** [CL71] Skips events from before the channel's first use. */
   #claim(channel: Channel, due: readonly UserNotification[]): UserNotification[] {
     const { store, now } = this.#options.runtime;
     const keyOf = ({ key }: UserNotification): string => `${channel}:${key}`;

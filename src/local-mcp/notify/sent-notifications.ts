@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import type { Sql } from "../../shared/sql.ts";
 
-/** What the user has been notified of. The rows name nothing: they are digests. */
+/** Only digests are stored, no content. */
 
 function digestOf(key: string): string {
   return createHash("sha256").update(key).digest("hex").slice(0, 32);
 }
 
-/** [CL71] Whether this process is the one that sends it: true for one caller only, ever. */
+/** [CL71] Returns true for exactly one caller per key, across processes. */
 export function claim(sql: Sql, now: number, key: string): boolean {
   return sql.run("INSERT OR IGNORE INTO sent_notifications (key, at) VALUES (?, ?)", digestOf(key), now) > 0;
 }

@@ -2,7 +2,7 @@ import type { UserNotification } from "./due-notifications.ts";
 
 const timeoutMs = 5_000;
 
-/** [CL72] Rejects unless the receiver takes it. Redirects are not followed: they could lead to an address that was not allowed. */
+/** [CL72] Rejects on refusal; follows no redirects, which could lead to a forbidden address. */
 export async function postWebhook(
   url: string,
   { event, session, title, text }: UserNotification,

@@ -4,7 +4,6 @@ import type { Restoration } from "./restoration.ts";
 
 const maxFiles = 40;
 
-/** What a chat need not look up again, since its brief says it. */
 export function briefFacts(from: Restoration): BriefFacts {
   const files = listedFiles(from)
     .slice(0, maxFiles)

@@ -6,8 +6,6 @@ import { age, oneLine, rankedLines, type BriefSection } from "./brief-text.ts";
 import * as remote from "./remote-brief.ts";
 import { isEdited, type Restoration, type RestoredFile } from "./restoration.ts";
 
-/** The parts of a brief that are checked against what is there now. Pure. */
-
 const maxFiles = 15;
 const maxPathChars = 160;
 
@@ -19,7 +17,7 @@ const fileStateText: Record<FileComparison, string> = {
 };
 const fileOrder: Record<FileComparison, number> = { missing: 0, changed: 0, unknown: 1, same: 1 };
 
-/** [RE31] Files that changed and are not committed, newest first; what is not as it was comes before the rest. */
+/** Pure. [RE31] Newest first; files that are not as they were come before the rest. */
 export function fileSection(from: Restoration): BriefSection {
   const { files, elsewhere, session } = from;
   const words = elsewhere ? remote.fileStateText : fileStateText;
@@ -37,7 +35,6 @@ export function fileSection(from: Restoration): BriefSection {
   return { heading: "files:", lines: lines.length + counts.length === 0 ? [] : rankedLines(1, [...lines, ...counts]) };
 }
 
-/** Those that are listed by name, as far as there is room. */
 export function listedFiles({ files }: Restoration): RestoredFile[] {
   return files
     .toReversed()
@@ -77,7 +74,7 @@ export function verifiedSection(from: Restoration, now: number): BriefSection {
   };
 }
 
-/** Nothing is said of a branch without a commit that is as it was. */
+/** Omits an unchanged branch without a commit. */
 function branchLine({ state, head, elsewhere }: Restoration): string[] {
   if (!state.git) return [];
   const then = formatHead(state.git);

@@ -33,7 +33,7 @@ import * as remote from "./remote-brief.ts";
 import type { Restoration } from "./restoration.ts";
 import { briefCapacity } from "./score.ts";
 
-/** The parts of a brief. Pure. */
+/** Pure. */
 
 const maxChars = { goal: 500, request: 240, line: 220, words: 360, summary: 500, state: 400 };
 const maxLines = { recent: 5, kept: 10, lines: 8, todos: 8, finished: 5 };
@@ -58,7 +58,6 @@ export function formatFinishedTask({ task, type, state, by }: FinishedTask): str
   return `its task ${task} (${type}) was finished by ${by ?? "another chat"}: do not do it again`;
 }
 
-/** The user's words first: what the work is about, and how it came to that. */
 export function goalSections({ state }: Restoration, now: number): BriefSection[] {
   const { requests = [] } = state;
   const goal = goalOf(state);
@@ -98,13 +97,13 @@ function predecessorLines({ continues }: WorkState): string[] {
   ];
 }
 
-/** [CP38] A goal of the user of which the chat has said that it is done is not stated without that. */
+/** [CP38] */
 function goalReachedNote(state: WorkState, goal: SourcedText): string {
   const words = goal.at === null ? null : goalReached(state, goal);
   return words === null ? "" : ` [said to be done: ${oneLine(words, 100)}]`;
 }
 
-/** Requests after the goal may change it; earlier ones are over or part of it. */
+/** Requests after the goal may change it; earlier ones are done or part of it. */
 function requestSections(state: WorkState, now: number, shown: readonly (string | undefined)[]): BriefSection[] {
   const all = requestsBetween(state, shown);
   const recentRequests = all
@@ -170,7 +169,6 @@ function ruleSections(state: WorkState, now: number): BriefSection[] {
   ];
 }
 
-/** What is done, running and next. */
 export function workSections({ state, cause }: Restoration, now: number): BriefSection[] {
   const when = cause === null ? "begun, end not seen" : "was running when it died";
   const running = state.runningTools.map((tool) => `- ${when}: ${tool.name} ${oneLine(tool.input, maxChars.line)}`);
@@ -213,7 +211,7 @@ function nextStepLine(state: WorkState, next: SourcedText | null, now: number): 
   return next && next.at === state.said?.nextStep ? step : `${step}${closingRemark(state, now)}`;
 }
 
-/** Without a known step the words that the last whole turn ended with say most of where the work stands. */
+/** Replaces a missing next step by the last words of the last whole turn. */
 function closingRemark(state: WorkState, now: number): string {
   const last = lastTurnEnd(state);
   const words = last && findClosingWords(last.text);
@@ -250,7 +248,6 @@ function listLines(rank: BriefLine["rank"], state: WorkState, texts: readonly st
   return rankedLines(rank, shown);
 }
 
-/** What was said and seen last, as far as the parts before do not say it. */
 export function tailSections({ state }: Restoration, now: number): BriefSection[] {
   const { lastError, compactSummary } = state;
   const error = lastError
@@ -284,7 +281,7 @@ function lastReplyLines({ conversation, requests = [] }: WorkState): string[] {
   return isReply ? [`- user: ${oneLine(after.text, 80)}`] : [];
 }
 
-/** The last sentences: a long answer says at its end where it stands. */
+/** A long answer gives its status at the end. */
 function closingSentences(text: string): string {
   const plain = text.replaceAll(/\s+/g, " ").trim();
   if (plain.length <= maxChars.words) return plain;

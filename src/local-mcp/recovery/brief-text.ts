@@ -3,23 +3,19 @@ import { outdatedBy } from "../sessions/statements.ts";
 import { neutralize } from "../words/neutralize.ts";
 import type { SourcedText } from "./current-work.ts";
 
-/** How the lines of a brief are written. Pure. */
-
-/** A line of the brief; of those that do not fit the ones of the highest rank are left out first, of one rank the last of their part. */
+/** Lines of the highest rank are left out first, of one rank the last of their part. */
 export interface BriefLine {
   readonly text: string;
   readonly rank: 0 | 1 | 2 | 3 | 4;
 }
 
-/** Lines under a heading, which goes with the last of them. */
 export interface BriefSection {
   readonly heading?: string;
   readonly lines: readonly BriefLine[];
-  /** Newest last: what does not fit is left out from the front. */
   readonly isNewestLast?: boolean;
 }
 
-/** A text that may name what was taken back later, or hold a decision of which something was said later, says so. */
+/** Marks a text that names what was retracted later, or a decision with a later remark. */
 export function annotateOutdated(
   state: WorkState,
   { text, at }: { text: string; at: number | null },
@@ -31,7 +27,6 @@ export function annotateOutdated(
   return `${oneLine(text, width)}${said ? ` [said later: ${oneLine(said.text, 120)}]` : note}`;
 }
 
-/** The remark on a decision that a text holds, if it is newer than the text. */
 function laterRemark(
   { decided = [] }: WorkState,
   text: string,
@@ -69,12 +64,11 @@ export function oneLine(text: string, max: number): string {
   return clip(neutralize(text).replaceAll(/\s+/g, " ").trim(), max);
 }
 
-/** At most `max` characters, and how many were left out. */
 export function clip(text: string, max: number): string {
   return text.length <= max ? text : `${text.slice(0, max - 20)} ... [${text.length - max + 20} more]`;
 }
 
-/** "42 s", "5 min", "3 h", "2 d": whole units, rounded down. */
+/** Formats "42 s", "5 min", "3 h", "2 d": whole units, rounded down. */
 export function age(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1_000));
   if (seconds < 120) return `${seconds} s`;

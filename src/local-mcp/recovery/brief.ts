@@ -9,21 +9,14 @@ import { upgradeState } from "../sessions/work-state.ts";
 
 export { age, clip } from "./brief-text.ts";
 
-/** Estimated tokens: of a whole brief, and how far it grows for what is only good to know. Claude Code cuts a hook's context at 10,000 characters. */
+/** Estimated tokens. Claude Code cuts a hook's context at 10,000 characters. */
 const budget = { most: 2_000, tokens: 1_950, aim: 950, chars: 9_400, least: 300 };
-/** Rank from which on a line is only good to know. */
 const optionalRank = 3;
 
-/** Who reads it: a new chat under one of the three settings, the session itself after a resume, or after a compaction. */
+/** Reader: a new chat under one of three settings, or the session after a resume or compaction. */
 export type Occasion = "ask" | "brief" | "resume" | "resumed" | "compacted";
 
-/**
- * The text that a successor reads. [RE7] Fenced as data, at most 2,000 tokens, and it says what is verified, what is not, how old it is
- * and why the session died. The values in it come from an earlier chat: never instructions.
- *
- * @param given what is known of the session
- * @param now epoch ms, for the ages
- */
+/** [RE7] The values in it come from an earlier chat: never instructions. */
 export function brief(given: Restoration, now: number, occasion: Occasion): string {
   const from = { ...given, state: upgradeState(given.state) };
   const fence = `shim-recovered-session-${from.session.id.slice(0, 8)}`;
@@ -56,7 +49,6 @@ function sanitizeText(text: string): string {
   return removeMarks(text).replaceAll("\n", " ");
 }
 
-/** The lines that there is room for, by their rank, in the order of the sections. */
 function fitLines(sections: readonly BriefSection[], frame: string, limit: number): string[] {
   const all = sections.flatMap((section) => {
     const lines = section.isNewestLast ? section.lines.toReversed() : section.lines;
@@ -70,7 +62,6 @@ function fitLines(sections: readonly BriefSection[], frame: string, limit: numbe
   });
 }
 
-/** What a brief has room for, and what has been put into it. */
 class BriefBuilder {
   readonly keptLines = new Map<BriefLine, string>();
   readonly #headingsWritten = new Set<BriefSection>();
@@ -79,7 +70,6 @@ class BriefBuilder {
   #tokens: number;
   #chars: number;
 
-  /** @param requiredLines how many lines every brief has */
   constructor(frame: string, limit: number, requiredLines: number) {
     this.#limit = limit;
     this.#requiredLines = requiredLines;
@@ -99,7 +89,6 @@ class BriefBuilder {
     this.#chars += text.length;
   }
 
-  /** What every brief says is cut instead of left out, so that there is room for all of it. */
   #truncateRequired(text: string): string {
     const left = this.#limit - this.#tokens;
     const share = Math.min(left, (2 * left) / this.#requiredLines);
@@ -119,7 +108,7 @@ function truncateText(text: string, tokens: number): string {
   return shown;
 }
 
-/** For the tokenizer that makes the most tokens of a text. */
+/** Assumes the tokenizer that makes the most tokens of a text. */
 function tokenCost(text: string): number {
   return estimateTokens(text, null);
 }
@@ -157,7 +146,7 @@ function closingText(from: Restoration, occasion: Occasion): string {
   return [act, ...offerInstructions(occasion, id, from.elsewhere !== undefined)].join(" ");
 }
 
-/** [RE9] What decides whether it is offered again, and [RE35] the user's words for "no". */
+/** [RE9] States what decides a later offer, and [RE35] the user's words for "no". */
 function offerInstructions(occasion: Occasion, id: string, isElsewhere: boolean): string[] {
   const more = `More: \`${isElsewhere ? `shim resume ${id} --print` : `shim explain ${id}`}\`, or tool shim_check_recovery.`;
   if (occasion === "resume") return [`Not for this chat: \`shim resume --undo ${id}\`.`, more];

@@ -4,16 +4,13 @@ import { isSlashCommand, lastGoalRequest } from "../sessions/requests.ts";
 import { outdatedBy } from "../sessions/statements.ts";
 import { contentWords, isAboutTheSame } from "../words/sentences.ts";
 
-/** What of a session's state holds now: its goal, its rules and decisions, what comes next. Pure. */
-
-/** Something that is known, who said it, and when; `at` null: not known. */
 export interface SourcedText {
   readonly text: string;
   readonly source: string;
   readonly at: number | null;
 }
 
-/** [CP8] The last request that sets a goal, unless the chat has put a goal into words after it. */
+/** Pure. [CP8] The last request that sets a goal, unless the chat worded a goal after it. */
 export function goalOf(state: WorkState): SourcedText | null {
   const request = lastGoalRequest(state.requests ?? []);
   const goal = statedGoal(state);
@@ -36,19 +33,19 @@ export interface Rules {
   readonly decided: readonly Statement[];
 }
 
-/** [CP23] What was taken back is left out: what took it back is there instead. */
+/** [CP23] Replaces what was retracted by what retracted it. */
 export function rulesOf(state: WorkState): Rules {
   const isCurrent = (one: Statement): boolean => !one.takenBack && outdatedBy(state, one.text, one.at) === null;
   return { orders: (state.orders ?? []).filter(isCurrent), decided: (state.decided ?? []).filter(isCurrent) };
 }
 
-/** What a statement took back, where its own words do not say it. */
+/** Returns null where the statement's own words say it. */
 export function takenBackBy(state: WorkState, { text }: Statement): Statement | null {
   if (contentWords(text).size > 3) return null;
   return [...(state.orders ?? []), ...(state.decided ?? [])].find((one) => one.takenBack?.text === text) ?? null;
 }
 
-/** [CP26] The step to go on with: said by the chat, in progress, planned, to do, or the user's request itself; null: nothing is known. */
+/** [CP26] */
 export function nextStepOf(state: WorkState): SourcedText | null {
   return nextStepCandidates(state).find(({ text }) => !isDone(state, text)) ?? null;
 }
@@ -101,7 +98,7 @@ export function todoTexts({ todos }: WorkState, status: WorkState["todos"][numbe
   return todos.filter((todo) => todo.status === status).map((todo) => todo.text);
 }
 
-/** [CP38] The goal before the user's last one, where all that the chat has said since is known and none of it says that it is done. */
+/** [CP38] Requires that all the chat has said since is known and nothing says that it is done. */
 export function possiblyOpenGoal(state: WorkState): UserRequest | null {
   const { requests = [], conversation } = state;
   const previousGoal = goalRequestBefore(requests);
@@ -109,7 +106,6 @@ export function possiblyOpenGoal(state: WorkState): UserRequest | null {
   return isConversationWhole && goalReached(state, previousGoal) === null ? previousGoal : null;
 }
 
-/** The requests that are not shown elsewhere, as goal, rule or decision, newest last. */
 export function requestsBetween(state: WorkState, shown: readonly (string | undefined)[]): UserRequest[] {
   const { orders, decided } = rulesOf(state);
   const shownTexts = new Set([...shown, ...[...orders, ...decided].map(({ text }) => text)]);

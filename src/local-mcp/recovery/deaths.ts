@@ -9,13 +9,7 @@ import { causeOf, hasContent, isDead } from "./detect.ts";
 
 type DeathDeps = Pick<Runtime, "processes" | "now">;
 
-/**
- * [RE60] Records that a session has died, once for each life of it: the mark goes when the session is seen alive again. An empty session loses
- * nothing by its death.
- *
- * @param detachReason the end that the caller has just seen, if the row has none yet
- * @returns whether a death was recorded
- */
+/** [RE60] @param detachReason the end that the caller has just seen, if the row has none yet */
 export function recordDeath(
   sql: Sql,
   { processes, now }: DeathDeps,
@@ -34,7 +28,7 @@ export function recordDeath(
   return history.recordCrash(sql, crash);
 }
 
-/** [RE61] For a session that is about to live again in another process: later its earlier death cannot be inferred any more. */
+/** [RE61] Runs before the session lives in another process, which hides its earlier death. */
 export function recordEarlierDeath(sql: Sql, machine: DeathDeps, session: sessions.Session): boolean {
   return isOwnerGone(session, machine) && recordDeath(sql, machine, session.id);
 }
@@ -44,14 +38,10 @@ function isOwnerGone({ owner }: sessions.Session, { processes }: DeathDeps): boo
   return owner !== null && !isInOtherNamespace(processes, owner) && !isAlive(processes, owner);
 }
 
-/** Deaths recorded in one call, each in a write of its own. */
+/** Each death is a write of its own. */
 const maxDeathsPerCall = 50;
 
-/**
- * [RE62] Records the deaths that nothing has recorded yet. Commands that only read do not call it.
- *
- * @param isSettled whether a session that is gone is to be recorded now: the end mark of one that ended well may still be on its way
- */
+/** [RE62] @param isSettled false while the end mark of a session may be on its way */
 export function recordDeaths(runtime: Runtime, isSettled: (session: sessions.Session) => boolean): number {
   const deadSessions = runtime.store.read(
     (sql) => sessions.listWithoutDeath(sql).filter((session) => isOwnerGone(session, runtime)),
@@ -64,7 +54,6 @@ export function recordDeaths(runtime: Runtime, isSettled: (session: sessions.Ses
 const minGoneMs = 10_000;
 const pollIntervalMs = 15_000;
 
-/** Records deaths for a process that checks again and again. */
 export class DeathWatch {
   readonly #goneSince = new Map<string, number>();
   #checkedAt = Number.NEGATIVE_INFINITY;

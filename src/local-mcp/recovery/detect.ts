@@ -8,39 +8,31 @@ import { hasContentSql } from "../../store/session-content-sql.ts";
 import { inferCause } from "../signals/crash-cause.ts";
 import { oomKills, systemMemory } from "../signals/memory.ts";
 
-/** A session without an end mark whose owner is gone. */
 export interface IncompleteSession {
   readonly session: sessions.Session;
   readonly cause: CrashCause;
-  /** The evidence for the cause. */
   readonly causeDetail: string;
 }
 
 export interface SessionSearch {
-  /** Only this project; null: only sessions that have none; absent: all. */
+  /** Null selects sessions without a project; absent: all. */
   readonly project?: string | null;
-  /** [RE16] Also sessions that tool calls have made (a client without hooks) when one of the two names no project. */
+  /** [RE16] Adds sessions made by tool calls (a client without hooks) if either has no project. */
   readonly isLoose?: boolean;
-  /** Never this one: the session that asks. */
   readonly except?: string;
   readonly limit?: number;
-  /** Only these. */
   readonly accepts?: (session: sessions.Session) => boolean;
 }
 
-/** Reason of a session that its client ended in the middle of a turn. */
 export const interruptedReason = "interrupted";
 
-/** A session whose owner is unknown or not visible counts as dead after this silence: no client is silent longer in the middle of work. */
+/** Silence after which an unknown or invisible owner counts as dead. */
 const maxSilenceMs = 600_000;
 
-/** A chat that is started for an offer is there within this time. */
+/** A chat that is started for an offer appears within this time. */
 const maxStartMs = 60_000;
 
-/**
- * The seeds' ResumeDetector. [RE1] Incomplete: no end mark, no live owner, something to recover. Newest first.
- * [RE4] A finished session never comes back. [RE5] A session whose client lives is not offered to the chat beside it.
- */
+/** [RE1] [RE4] [RE5] Newest first. */
 export function findIncomplete(
   sql: Sql,
   processes: Processes,
@@ -78,7 +70,6 @@ function* firstMatching<T>(all: Iterable<T>, isMatch: (one: T) => boolean, limit
   }
 }
 
-/** The projects that the store can filter by; undefined: all. */
 function projectsOf({ project, isLoose }: SessionSearch): (string | null)[] | undefined {
   if (project === undefined || (project === null && isLoose)) return undefined;
   return isLoose ? [project, null] : [project];
@@ -89,7 +80,7 @@ function memoize<T>(read: () => T): () => T {
   return () => (found ??= { value: read() }).value;
 }
 
-/** [RE11] An offer to a chat that is over, or that never began, is open again. */
+/** [RE11] Offers to chats that have ended, or never began, are open again. */
 function lapsedOffers(sql: Sql, processes: Processes, now: number): sessions.Session[] {
   return sessions.listOffered(sql).filter(({ recoveryBy, recoveryAt }) => {
     const successor = recoveryBy === null ? null : sessions.get(sql, recoveryBy);
@@ -105,7 +96,7 @@ function matchesSearch(session: sessions.Session, search: SessionSearch): boolea
   return search.isLoose === true && isWithoutProject && session.origin === "handle";
 }
 
-/** The search for a chat: its project, and in a client without hooks also sessions without a project. */
+/** Adds sessions without a project in a client without hooks. */
 export function searchFor(session: sessions.Session): SessionSearch {
   return { project: session.project, isLoose: session.origin === "handle" };
 }
@@ -119,7 +110,6 @@ export function hasContent(sql: Sql, sessionId: string): boolean {
   return sql.all(`SELECT 1 FROM sessions WHERE id = ? AND ${hasContentSql("sessions.id")}`, sessionId).length > 0;
 }
 
-/** Infers why a session died, from its last signals and the end of its processes. */
 export function causeOf(
   sql: Sql,
   session: sessions.Session,
@@ -141,14 +131,14 @@ export function causeOf(
     lastError: null,
     hasEndHook: journal.newest(sql, session.id, ["start"], 1).length > 0,
   });
-  // SessionEnd has written it: the client ended in order, but its work did not.
+  // Written by SessionEnd: the client ended in order, but its work did not.
   if (cause === "unknown" && session.detachReason === interruptedReason) {
     return { cause: "closed", causeDetail: "The client was closed, or asked to end, before its turn was over." };
   }
   return { cause, causeDetail: detail };
 }
 
-/** Newest error of the journal, unless a prompt or the end of a turn follows. */
+/** Returns null if a prompt or the end of a turn follows the error. */
 function lastFailure(sql: Sql, sessionId: string): string | null {
   const [last] = journal.newest(sql, sessionId, ["failure", "turn_end", "prompt"], 1);
   return last?.entry.kind === "failure" ? last.entry.text : null;

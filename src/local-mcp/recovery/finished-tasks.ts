@@ -14,24 +14,18 @@ import * as news from "../team/news.ts";
 import { formatFinishedTask } from "./brief-lines.ts";
 import { isDead } from "./detect.ts";
 
-/** A task that a session had when it died. */
 interface TaskAtDeath {
   readonly session: string;
   readonly task: number;
   readonly type: string;
-  /** When the session got it, epoch ms. */
   readonly at: number;
 }
 
-/** The name of this machine's own coordinator in rows of the store. */
 const localWorkspace = "local";
 const maxTasks = 20;
 const askTimeoutMs = 5_000;
 
-/**
- * [RE70] Finds sessions of this machine that died with tasks of its own coordinator which another chat has done since, or that were cancelled: what they
- * left is no unfinished work any more.
- */
+/** [RE70] Finds dead sessions whose tasks another chat has done, or that were cancelled. */
 export function recordFinishedHere(runtime: Runtime): void {
   const { home } = runtime.paths;
   try {
@@ -40,18 +34,18 @@ export function recordFinishedHere(runtime: Runtime): void {
     const { driver, busyMs } = runtime.store.context;
     recordFinished(runtime, tasks, readTaskEnds({ home, driver, busyMs }, taskNumbers(tasks)));
   } catch (error) {
-    // Offered once too often is better than not offered.
+    // A needless offer is better than none.
     runtime.log("warn", "whether tasks of dead sessions were finished is not known", { error: messageOf(error) });
   }
 }
 
-/** The same by the coordinator of a workspace, which a chat asks. */
+/** Asks the coordinator of a workspace for the same. */
 export async function recordFinishedTasks(runtime: Runtime, workspace: string, link: ChatLink): Promise<void> {
   const tasks = runtime.store.read((sql) => tasksAtDeath(sql, runtime, workspace), []);
   const ends = new Map<number, TaskEnd>();
   for (const task of taskNumbers(tasks)) {
     const end = await fetchTaskEnd(link, task);
-    // Nobody answers now.
+    // The coordinator does not answer now.
     if (end === "unknown") break;
     if (end !== "open") ends.set(task, end);
   }
@@ -73,7 +67,6 @@ function taskNumbers(tasks: readonly TaskAtDeath[]): number[] {
   return [...new Set(tasks.map(({ task }) => task))].slice(0, maxTasks);
 }
 
-/** Of sessions that died unfinished, and of which this was not found before. */
 function tasksAtDeath(sql: Sql, { processes, now, paths }: Runtime, workspace: string): TaskAtDeath[] {
   const held = heldAtDeath(sql, workspace);
   const lost = lostAtDeath(sql, workspace).filter(
@@ -101,7 +94,7 @@ function heldAtDeath(sql: Sql, workspace: string): TaskAtDeath[] {
   });
 }
 
-/** Its server may outlive a client that was killed, and hear that the task is another's now. What it lost in its life is no work that it left. */
+/** Counts losses near the death only: a server may outlive its killed client and see them. */
 function lostAtDeath(sql: Sql, workspace: string): TaskAtDeath[] {
   return sql.all<{ session: string; task: number; type: string; at: number }>(
     `SELECT n.session_id AS session, json_extract(n.body, '$.task') AS task, json_extract(n.body, '$.title') AS type, n.at
@@ -114,10 +107,8 @@ function lostAtDeath(sql: Sql, workspace: string): TaskAtDeath[] {
   );
 }
 
-/** Between the last sign of life and the news that a task is lost, in ms. */
 const deathWindowMs = 60_000;
 
-/** Sessions that `shim worker` has begun for tasks of this machine, by their first words and the worktree. @param work where worktrees are */
 function workerTasks(sql: Sql, work: string): TaskAtDeath[] {
   const rows = sql.all<{ id: string; title: string; cwd: string; started_at: number }>(
     `SELECT id, title, cwd, started_at FROM sessions WHERE ended_at IS NULL AND (recovery IS NULL OR recovery = 'offered')
@@ -139,7 +130,7 @@ function recordFinished(
   for (const [session, own] of Map.groupBy(tasks, (one) => one.session)) {
     const finished = own.flatMap(({ task, type }): FinishedTask[] => {
       const end = ends.get(task);
-      // What it has done itself is no news, and it may have been at something else.
+      // Its own result is no news, and it may have worked on something else.
       return end && end.by !== session ? [{ task, type, ...end }] : [];
     });
     if (finished.length < own.length) continue;
@@ -148,14 +139,13 @@ function recordFinished(
   }
 }
 
-/** @param at when it got the last of the tasks */
 function recordFinishedFor(sql: Sql, now: number, id: string, finished: readonly FinishedTask[], at: number): void {
   const session = sessions.get(sql, id);
   if (!session || session.endedAt !== null) return;
   const by = finished.findLast((one) => one.by !== null)?.by ?? null;
   recoveries.add(sql, { at: now, sessionId: id, action: "finished", by, finished });
   notifySuccessor(sql, now, session, finished);
-  // What its user asked for since then is not done by that.
+  // Requests of the user since then are not done by that.
   if (hasLaterGoal(sql, id, at)) return;
   sessions.setRecovery(sql, now, id, by === null ? "dismissed" : "recovered", by);
 }
@@ -165,7 +155,7 @@ function hasLaterGoal(sql: Sql, id: string, at: number): boolean {
   return requests.some((one) => one.kind === undefined && one.at !== null && one.at > at);
 }
 
-/** The chat that it was offered to may be about to do it again. */
+/** The chat that was offered the session may be about to repeat the work. */
 function notifySuccessor(
   sql: Sql,
   now: number,

@@ -7,7 +7,7 @@ type Offer = Extract<News, { kind: "offer" }>;
 /** Turns and characters of the client's summary that a brief may need. */
 const keptLimits = { turns: 6, summary: 4_000 };
 
-/** The offer of a session of another machine, with the data of its brief, which is written when the offer is delivered. */
+/** Keeps the data of the brief, which is written at delivery. */
 export function toOffer(from: Restoration, session: string, machine: string, occasion: Occasion): Offer {
   const { state } = from;
   const slim = {
@@ -18,14 +18,13 @@ export function toOffer(from: Restoration, session: string, machine: string, occ
   return { kind: "offer", session, machine, from: { ...from, state: slim }, occasion };
 }
 
-/** An offer as it is delivered: with its brief instead of the data. */
 export function toDelivered(news: News, now: number): News {
   if (news.kind !== "offer") return news;
   const { kind, session, machine } = news;
   return { kind, session, machine, brief: renderBrief(news, now) };
 }
 
-/** [RE36] The brief of an offer, with the ages of this moment. */
+/** [RE36] Uses the ages of this moment. */
 export function renderBrief({ from, occasion, brief: written }: Offer, now: number): string {
   return from ? brief(from, now, occasion ?? "brief") : (written ?? "");
 }

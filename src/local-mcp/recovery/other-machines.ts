@@ -6,10 +6,9 @@ import { offerElsewhere, type ChatProject } from "./remote-offer.ts";
 import { remoteContext } from "./remote-context.ts";
 import { TakenSessions } from "./taken-sessions.ts";
 
-/** The time in which an offer is searched for, in ms: a chat that has just died counts as alive for a while, and its mirror arrives later. */
+/** A chat that has just died counts as alive for a while, and its mirror arrives later. */
 const maxOfferSearchMs = 300_000;
 
-/** Sessions of the other machines of the workspace that one chat continues, or is offered. */
 export class OtherMachines {
   readonly #runtime: Runtime;
   readonly #taken = new TakenSessions();
@@ -21,7 +20,9 @@ export class OtherMachines {
     this.#runtime = runtime;
   }
 
-  /** [RE24] [RE26] To be called every few seconds once the chat is registered; one check runs at a time. */
+  /**
+   * [RE24] [RE26] Called every few seconds once the chat is registered; one check runs at a time.
+   */
   check(opened: OpenedLink, session: string, naming: Pick<Naming, "project">): Promise<void> {
     this.#checking ??= this.#check(opened, session, naming).finally(() => (this.#checking = null));
     return this.#checking;
@@ -39,7 +40,6 @@ export class OtherMachines {
     if (isOver || (await offerElsewhere(context, chatProject)) !== null) this.#isOfferDue = false;
   }
 
-  /** Null: a chat without a project is offered nothing. */
   async #projectOf(session: string, naming: Pick<Naming, "project">): Promise<ChatProject | null> {
     const root = this.#runtime.store.read((sql) => sessions.get(sql, session)?.project, null);
     if (!root) return null;

@@ -9,19 +9,12 @@ import { findIncomplete, type IncompleteSession, type SessionSearch } from "./de
 import { briefFacts } from "./brief-facts.ts";
 import { changesSince, restoration, withChanges, type Restoration } from "./restoration.ts";
 
-/** The seeds' RecoveryService: one offer per dead session, to one successor. */
-
 export interface Offer {
   readonly from: Restoration;
-  /** The number of other sessions like it. */
   readonly more: number;
 }
 
-/**
- * Offers the newest incomplete session to `to`. [RE8] An offer is made once: of two chats that ask at the same time one gets it.
- *
- * @returns what is offered, and how many more are incomplete; null when there is nothing
- */
+/** [RE8] One of two chats that ask at the same time gets the offer. */
 export function offer(runtime: Runtime, to: string, search: SessionSearch): Offer | null {
   const now = runtime.now();
   const searchOfOthers = { ...search, except: to };
@@ -46,14 +39,13 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
         }
       }
     } else if (runtime.config.recovery === "resume") {
-      // Under this setting its brief tells the chat to go on with it.
+      // Under this setting the brief makes the chat continue the session.
       recoveries.add(sql, { at: now, sessionId: first.session.id, action: "taken", by: to });
     }
     return { from, more: offerableSessions.length - 1 };
   });
 }
 
-/** Puts a session on offer to one chat and keeps how it died. */
 function recordOffer(sql: Sql, runtime: Runtime, from: Restoration, to: string): void {
   const { session, score } = from;
   const at = runtime.now();
@@ -69,10 +61,7 @@ function recordOffer(sql: Sql, runtime: Runtime, from: Restoration, to: string):
   });
 }
 
-/**
- * A chat continues a dead session, even if another was offered it: no other chat is offered it while this one lives, and the chat's next
- * checkpoint makes the session recovered.
- */
+/** No other chat is offered the session while the chat `by` lives. */
 export function take(runtime: Runtime, from: Restoration, by: string): void {
   const at = runtime.now();
   const { id: sessionId } = from.session;
@@ -83,7 +72,7 @@ export function take(runtime: Runtime, from: Restoration, by: string): void {
   });
 }
 
-/** [RE12] The incomplete sessions that are not too old, newest first; [RE52] only where there is none, those that were closed with nothing open. */
+/** [RE12] Newest first; [RE52] those closed with nothing open only where there are no others. */
 export function offerable(runtime: Runtime, search: SessionSearch): IncompleteSession[] {
   return runtime.store.read((sql) => findOfferable(sql, runtime, search), []);
 }
@@ -101,7 +90,7 @@ function findOfferable(sql: Sql, runtime: Runtime, search: SessionSearch): Incom
   return dead.length > 0 ? dead : findWith(true);
 }
 
-/** Offers of one closed session: a user who closes terminals every evening is not asked about each in every chat. */
+/** A user who closes terminals every evening is not asked about each in every chat. */
 const maxOffers = { withNothingOpen: 1, withOpenWork: 3 };
 
 /** [RE51] [RE52] */
@@ -111,7 +100,7 @@ function isOfferDue(sql: Sql, session: sessions.Session): boolean {
   return recoveries.offersSince(sql, session.id, session.detachedAt ?? 0) < maxOffersOfSession;
 }
 
-/** Undoes an offer, recovery or dismissal: the session is incomplete again. @returns whether there was one */
+/** @returns whether there was an offer, recovery or dismissal to undo */
 export function undo(runtime: Runtime, sessionId: string): boolean {
   const now = runtime.now();
   return runtime.store.write((sql) => {
@@ -123,7 +112,7 @@ export function undo(runtime: Runtime, sessionId: string): boolean {
   });
 }
 
-/** Never offers the session again; it is kept until retention deletes it. @returns false for an unknown session */
+/** Returns false for an unknown session. Retention deletes a dismissed one. */
 export function dismiss(runtime: Runtime, sessionId: string): boolean {
   const now = runtime.now();
   return runtime.store.write((sql) => {

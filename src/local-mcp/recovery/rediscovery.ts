@@ -5,12 +5,11 @@ import type { JournalRow } from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import type { BriefFacts, Rediscovery } from "../sessions/recoveries.ts";
 
-/** Counts what a chat reads or runs again although its brief had said it: a measure of the brief that needs no model. */
+/** Measures a brief without a model: repeats of what the brief had said. */
 
-/** Rows of the chat's journal that are read. */
 const maxRows = 1_000;
 
-/** Pure: reads of files that were named, and repeats of calls whose result was given, before the first edit. */
+/** Pure. Counts reads of named files and repeats of given results, before the first edit. */
 function countRepeats(rows: readonly JournalRow[], { files, results }: BriefFacts): Rediscovery {
   const knownFiles = new Set(files);
   let [reads, repeats] = [0, 0];
@@ -31,7 +30,7 @@ function isRepeated(entry: JournalEntry, results: readonly string[]): boolean {
   return isCall && results.some((text) => text.startsWith(`${entry.name} ${entry.input}: `));
 }
 
-/** [RE37] Kept with the offer, until the chat has made its first edit. */
+/** [RE37] */
 export function countRediscovery(sql: Sql, dead: string, successor: string): void {
   const offer = recoveries.latestOffer(sql, dead, successor);
   if (!offer?.detail.named || offer.detail.rediscovery?.isOver) return;

@@ -4,8 +4,6 @@ import * as sessions from "../sessions/sessions.ts";
 import { undo } from "./recover.ts";
 import { codeOf } from "../../shared/error.ts";
 
-/** The seeds' SessionStarter: how the client is started again for a session that died. */
-
 export type TranscriptCheck =
   | { readonly isWhole: true }
   /** `reason` ends a sentence: "a new chat is started, because ...". */
@@ -15,27 +13,21 @@ export interface StartPlan {
   readonly kind: "resume" | "new";
   readonly command: string;
   readonly args: readonly string[];
-  /** The reason, for the user. */
   readonly reason: string;
-  /** The id that a new chat gets; null when the old session goes on. */
+  /** Null when the old session continues. */
   readonly newId: string | null;
 }
 
 export interface NewChat {
-  /** The first prompt of the new chat. */
   readonly brief: string;
-  /** A UUID for it, so that the offer can name its taker before it starts. */
+  /** UUID that lets the offer name its successor before it starts. */
   readonly id: string;
 }
 
-/** Bytes that are read from the end of a transcript: its last line may hold a tool's whole output. */
+/** The last line of a transcript may hold a tool's whole output. */
 const tailBytes = 8_388_608;
 
-/**
- * [CL10] The client's own resume where its transcript is whole, else a new chat that begins with the brief. Pure.
- *
- * @returns null for a client that cannot be started from a command line
- */
+/** Pure. [CL10] Returns null for a client that cannot be started from a command line. */
 export function planStart(
   session: Pick<sessions.Session, "id" | "client">,
   transcript: TranscriptCheck,
@@ -56,16 +48,12 @@ export function planStart(
   };
 }
 
-/** Takes the offer back when the new chat never came to be. */
 export function withdrawOffer(runtime: Runtime, sessionId: string, newId: string): void {
   const hasBegun = runtime.store.read((sql) => sessions.get(sql, newId) !== null, false);
   if (!hasBegun) undo(runtime, sessionId);
 }
 
-/**
- * [CL11] A transcript is whole when it is there, its last line is complete JSON and it names the session. Reads only its end,
- * whatever its size; never throws.
- */
+/** [CL11] Reads only the end, whatever the size; never throws. */
 export function checkTranscript(path: string | null, sessionId: string): TranscriptCheck {
   if (path === null) return toBroken("no transcript of it is known");
   let tail: string;

@@ -2,11 +2,9 @@ import type { FileComparison } from "../../snapshots/file-state.ts";
 import { age as ageOf, oneLine } from "./brief-text.ts";
 import type { Elsewhere } from "./restoration.ts";
 
-/** What the brief says otherwise of a session of another machine. Pure. [RE22] */
-
 const maxTasks = 8;
 
-/** It stands outside of the fence, and another machine has chosen its name. */
+/** Pure. [RE22] The name is outside of the fence, and another machine has chosen it. */
 export function formatMachine({ machine }: Elsewhere): string {
   return ` on another machine (${quotedMachine(machine)})`;
 }
@@ -26,7 +24,6 @@ export const fileStateText: Record<FileComparison, string> = {
   unknown: "not verified",
 };
 
-/** @param then where git stood there. @param now where it stands here; null: it cannot be read */
 export function gitLine({ hasCommit }: Elsewhere, then: string, now: string | null): string {
   if (now === null) return `git: there ${then}; here it cannot be read`;
   if (then === now) return `git: ${then}, the same here`;
@@ -39,12 +36,7 @@ export function gitLine({ hasCommit }: Elsewhere, then: string, now: string | nu
   return `git: there ${then} (${commit}); here ${now} (DIFFERENT)`;
 }
 
-/**
- * What came over, what did not, and what became of its tasks.
- *
- * @param session its id
- * @param now epoch ms
- */
+/** @param now epoch ms */
 export function syncLines(elsewhere: Elsewhere, session: string, now: number): string[] {
   const { unsaved, lost, tasks, syncedUntil } = elsewhere;
   const later =

@@ -13,33 +13,22 @@ import { livenessOf, type Liveness, type ChatObservation } from "./remote-livene
 import { isFree } from "./remote-notes.ts";
 import { localClock, isLocalSession } from "./remote-session.ts";
 
-/** The means by which one chat reads and takes sessions of other machines. */
 export interface RemoteContext {
   readonly runtime: Runtime;
   readonly link: Pick<ChatLink, "self" | "call">;
-  /** For reading mirrors. */
   readonly mirror: PullDeps;
-  /** The chat that asks: its session. */
   readonly chatId: string;
-  /** The name of this machine in the workspace. */
   readonly machine: string;
 }
 
-/** A session of another machine that no chat continues, and whether it is over. */
 export interface DeadRemoteSession {
   readonly row: RemoteSession;
   readonly liveness: Liveness;
 }
 
-/** Time limit of one call to the coordinator, in ms. */
 export const callTimeoutMs = 5_000;
 
-/**
- * [RE20] The sessions of other machines that died unfinished, newest first: without an end, over by the coordinator's knowledge of their chats,
- * continued by no chat, and with something to recover. A session that this machine has itself is not among them.
- *
- * @param project name of a project in the workspace; absent: all
- */
+/** [RE20] Newest first; an absent `project` means all. */
 export async function findElsewhere(
   context: RemoteContext,
   project?: string,
@@ -71,7 +60,6 @@ function candidateRows(
   });
 }
 
-/** By its own machine: no chat there continues it, and its user has not dismissed it. */
 function isUnfinished({ isEnded, content }: RemoteSession): boolean {
   const isSettled = content.recovery === "recovered" || content.recovery === "dismissed";
   const hasContent = content.newest !== null || content.unsaved.count > 0 || content.toolCalls > 0;
@@ -93,10 +81,7 @@ async function observeChat(link: Pick<ChatLink, "call">, chat: string): Promise<
   return { status: "unreachable", why: answer.error.message };
 }
 
-/**
- * [RE23] A session is taken while the chat of its taker lives. If that is over, too, the taker counts only when its own last state says that it
- * continued the session: then the taker is to be recovered.
- */
+/** [RE23] A dead successor counts only if its last state says that it continued the session. */
 export async function isTaken(context: RemoteContext, row: RemoteSession): Promise<boolean> {
   const { taken } = row;
   if (taken === null) return false;
@@ -110,7 +95,7 @@ async function hasContinued({ runtime, mirror }: RemoteContext, chat: string, se
   if (own) return own.continues?.session === session;
   if (!row) return false;
   const newest = await fetchCheckpoint(mirror, row);
-  // Not known: it is better that no chat continues it than two.
+  // While this is unknown, no successor is better than two.
   return !newest.ok || newest.value?.content.state.continues?.session === session;
 }
 
@@ -121,14 +106,13 @@ interface ClaimantState {
 
 const unknownClaimant: ClaimantState = { own: null, row: null };
 
-/** The taker as this machine has stored it, or as its mirror says. */
 function findClaimant(sql: Sql, workspace: string, chat: string): ClaimantState {
   const saved = checkpoints.latest(sql, chat);
   const own = saved && checkpoints.findState(sql, saved.seq);
   return { own, row: remoteSessions.list(sql, workspace, { session: chat })[0] ?? null };
 }
 
-/** [RE24] The sessions that may be offered to the chat that asks: recent, not of a task, and continued by no other chat of this machine. */
+/** [RE24] Excludes old sessions, those of tasks, and those continued by another chat here. */
 export function offerable(
   { runtime, chatId }: RemoteContext,
   deadSessions: readonly DeadRemoteSession[],

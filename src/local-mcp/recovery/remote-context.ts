@@ -5,13 +5,10 @@ import { readKeys } from "../sync/key-ring.ts";
 import type { SyncCall } from "../sync/sync-call.ts";
 import type { RemoteContext } from "./remote-candidates.ts";
 
-/** A checkpoint of a megabyte may take long, in ms. */
+/** A checkpoint of a megabyte may take long. */
 const callTimeoutMs = 30_000;
 
-/**
- * How a chat that has joined a workspace reaches its other machines. Null: this machine's own file decides, or this machine has no key of the
- * workspace and can read nothing.
- */
+/** Returns null if this machine's own file decides, or it has no key of the workspace. */
 export function remoteContext(runtime: Runtime, opened: OpenedLink, chatId: string): RemoteContext | null {
   const { link, edge, workspace, machine } = opened;
   if (edge === null) return null;

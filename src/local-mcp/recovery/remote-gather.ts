@@ -10,17 +10,11 @@ import { remoteRestoration } from "./remote-restoration.ts";
 import { localClock } from "./remote-session.ts";
 import type { FilesElsewhere, Restoration } from "./restoration.ts";
 
-/** Time limit of a git command. */
 const gitTimeoutMs = 5_000;
-/** Tasks whose history is read, so that a brief does not wait for hundreds of answers. */
+/** A brief must not wait for hundreds of answers. */
 const maxHistories = 10;
 
-/**
- * Gathers what is known of a session of another machine: its newest checkpoint, its commit, its tasks. A source that does not answer is left
- * out, and the brief says so.
- *
- * @param here root of the same project on this machine; null: it is not here
- */
+/** Leaves out a source that does not answer; the brief says so. */
 export async function gatherRestoration(
   context: RemoteContext,
   { row, liveness }: DeadRemoteSession,
@@ -42,7 +36,7 @@ export async function gatherRestoration(
   return remoteRestoration({ row, liveness, newest, here, hasCommit, uncommitted, tasks });
 }
 
-/** [RE28] Only what was asked for and opened counts as there. */
+/** [RE28] Counts only files that were requested and opened. */
 async function filesOf(
   context: RemoteContext,
   row: RemoteSession,
@@ -57,12 +51,11 @@ async function filesOf(
   return { at: localClock(row)(at), missingCommit: missing, notThere: newer };
 }
 
-/** What was never sent cannot be found. */
 function whyNone({ sent, notSent }: NonNullable<SessionContent["files"]>, answer: string): string {
   return sent === null && notSent ? notSent.reason : answer;
 }
 
-/** None where git gives no answer. */
+/** Returns none if git gives no answer. */
 async function missingHere({ runtime }: RemoteContext, folder: string, needs: readonly string[]): Promise<string[]> {
   try {
     return await findMissing(userGit(runtime.env, folder, AbortSignal.timeout(gitTimeoutMs)), needs);
@@ -72,7 +65,7 @@ async function missingHere({ runtime }: RemoteContext, folder: string, needs: re
   }
 }
 
-/** Null: git gave no answer. */
+/** Returns null if git gives no answer. */
 async function isHere(
   { runtime }: RemoteContext,
   folder: string | null,
@@ -88,7 +81,7 @@ async function isHere(
   }
 }
 
-/** The tasks that the chat still has, and open ones that it had, among the first tasks of the queue. */
+/** Searches only the first tasks of the queue. */
 async function tasksOf(context: RemoteContext, chat: string): Promise<string[]> {
   const [own, queued, running] = await Promise.all([
     listTasks(context, { chat }),

@@ -1,9 +1,7 @@
 import type { Chat } from "../../contract/chats.ts";
 import { age } from "./brief.ts";
 
-/** Whether a session of another machine is over, by the coordinator's knowledge of its chat. Pure. */
-
-/** unknown: there is no chat of this name (it never registered, or was forgotten); unreachable: the coordinator did not answer. */
+/** unknown: the chat never registered, or was forgotten; unreachable: no answer. */
 export type ChatObservation =
   | ChatStatus
   | { readonly status: "unknown" }
@@ -15,11 +13,10 @@ export interface Liveness {
   readonly isOver: boolean;
   /** The coordinator says that the chat is gone. */
   readonly isCertain: boolean;
-  /** The evidence in one sentence. */
   readonly detail: string;
 }
 
-/** A session of which nothing more is known counts as over after this silence, as one of this machine does. */
+/** Same limit as for a session of this machine. */
 const maxSilenceMs = 600_000;
 
 const offlineReasonText: Readonly<Record<string, string>> = {
@@ -28,12 +25,7 @@ const offlineReasonText: Readonly<Record<string, string>> = {
   timeout: "the coordinator heard nothing more of it",
 };
 
-/**
- * [RE20] Certainly over: the coordinator has declared its chat dead. Over, but not certainly: there is no such chat, or it left without an end,
- * and its machine was silent for ten minutes. Else the session is not over.
- *
- * @param silenceMs time since the last news of the session, in ms
- */
+/** Pure. [RE20] @param silenceMs time since the last news of the session */
 export function livenessOf(observation: ChatObservation, silenceMs: number): Liveness {
   if ("lastSeenAgeMs" in observation) return livenessByStatus(observation, silenceMs);
   if (observation.status === "unknown") return livenessBySilence(silenceMs, "The coordinator knows no chat of it");

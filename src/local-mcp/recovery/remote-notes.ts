@@ -4,9 +4,7 @@ import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { isDead } from "./detect.ts";
 
-/** The actions of this machine on sessions of other machines: rows of `recoveries`, as for its own. */
-
-/** The newest action; null: none, or undone. */
+/** Returns null for none, or an undone one. */
 export function noteOf(sql: Sql, sessionId: string): Pick<recoveries.RecoveryNote, "action" | "by"> | null {
   const [row] = sql.all<Pick<recoveries.RecoveryNote, "action" | "by">>(
     'SELECT action, by_session AS "by" FROM recoveries WHERE session_id = ? ORDER BY seq DESC LIMIT 1',
@@ -15,7 +13,7 @@ export function noteOf(sql: Sql, sessionId: string): Pick<recoveries.RecoveryNot
   return row === undefined || row.action === "undone" ? null : row;
 }
 
-/** [RE24] Whether it may be offered to a chat of this machine: not when the user has dismissed it, or another living chat here has it. */
+/** [RE24] False if the user dismissed the session, or another living chat here has it. */
 export function isFree(sql: Sql, processes: Processes, now: number, sessionId: string, chatId: string): boolean {
   const note = noteOf(sql, sessionId);
   if (note === null || note.by === chatId) return note?.action !== "dismissed";
@@ -24,7 +22,6 @@ export function isFree(sql: Sql, processes: Processes, now: number, sessionId: s
   return other === null || other.endedAt !== null || isDead(other, processes, now);
 }
 
-/** Sessions of other machines that a chat of this one continues, by the rows of this machine. */
 export function takenBy(sql: Sql, chat: string): string[] {
   return sql
     .all<{ id: string }>(

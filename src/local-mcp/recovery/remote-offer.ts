@@ -12,33 +12,27 @@ import { isFree, noteOf } from "./remote-notes.ts";
 import { fetchHolder, takeOver } from "./remote-takeover.ts";
 import type { Restoration } from "./restoration.ts";
 
-/** The project of a chat: its folder here, and its name in the workspace. */
 export interface ChatProject {
   readonly root: string;
   readonly project: string;
 }
 
-/**
- * [RE24] Offers a chat the newest session of another machine that died unfinished in its project, by news that its next hook delivers: once, and
- * only if none of this machine was offered to it.
- *
- * @returns the session on offer; null: there is none for it
- */
+/** [RE24] Offers once, and only if the chat was offered no session of this machine. */
 export async function offerElsewhere(context: RemoteContext, { root, project }: ChatProject): Promise<string | null> {
   const { runtime, chatId } = context;
   if (!canBeOffered(runtime, chatId)) return null;
   const [first] = offerable(context, await findElsewhere(context, project, 5));
   if (!first) return null;
   const { row } = first;
-  // Its own chat holds the lease for a while after its death; only a session that can be taken is offered.
+  // A dead chat holds its lease for a while; only a session that can be taken is offered.
   if ((await fetchHolder(context.link, row.session)) !== null) return null;
   const isGoingOn = runtime.config.recovery === "resume";
-  // Under this setting the brief tells the chat to continue it, so the chat takes it first.
+  // Under this setting the brief makes the chat continue the session, so it is taken first.
   if (isGoingOn && !(await takeOver(context, row)).ok) return null;
   return notifyOffer(context, row, await gatherRestoration(context, first, root)) ? row.session : null;
 }
 
-/** Not to a task's chat, since its worker decides what it continues, and not to a script, since no user reads it. */
+/** A worker decides what its task continues, and a script has no user to ask. */
 function canBeOffered({ env, config, store }: Runtime, chatId: string): boolean {
   if (env["SHIM_TASK"]) return false;
   if (env["CLAUDE_CODE_ENTRYPOINT"] === "sdk-cli" && config.recovery !== "resume") return false;
@@ -49,7 +43,7 @@ function notifyOffer({ runtime, chatId }: RemoteContext, row: RemoteSession, fro
   const at = runtime.now();
   const { session, machine } = row;
   return runtime.store.write((sql) => {
-    // Another chat here may have been offered it, or this one have taken it, meanwhile.
+    // Meanwhile another chat here may have been offered the session, or this one have taken it.
     if (!isFree(sql, runtime.processes, at, session, chatId)) return false;
     const offer = toOffer(from, session, machine, runtime.config.recovery);
     const isNew = news.add(sql, at, chatId, `offer:${session}`, offer);
@@ -58,7 +52,6 @@ function notifyOffer({ runtime, chatId }: RemoteContext, row: RemoteSession, fro
   });
 }
 
-/** Stores that a session of another machine was offered to the chat `by`, and what its brief named. */
 export function recordOffered(sql: Sql, at: number, sessionId: string, by: string, from: Restoration): void {
   recoveries.add(sql, { at, sessionId, action: "offered", by, score: from.score.total, named: briefFacts(from) });
 }

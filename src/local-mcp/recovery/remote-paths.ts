@@ -1,21 +1,14 @@
 import { join } from "node:path";
 import type { FileNote } from "../../contract/work-state.ts";
 
-/** Maps paths of another machine's project to the same project here. Pure. */
-
 export interface Roots {
   /** Root of the project there; null: it had none. */
   readonly there: string | null;
-  /** The same here; null: there is none. */
+  /** Null if the project is not here. */
   readonly here: string | null;
 }
 
-/**
- * [RE21] Maps a path below the root there to the same path below the root here. Both separators count, since the other machine may run
- * Windows.
- *
- * @returns null for any other path
- */
+/** Pure. [RE21] Counts both separators, since the other machine may run Windows. */
 export function mapPath(path: string, { there, here }: Roots): string | null {
   if (there === null || here === null) return null;
   const root = there.replace(/[/\\]+$/, "");
@@ -35,7 +28,7 @@ const externalReason = "outside of its project there";
 
 export interface MappedFiles {
   readonly inside: readonly FileNote[];
-  /** Under their names there: this machine has nothing to compare them with. */
+  /** Paths of the other machine: this one has nothing to compare them with. */
   readonly external: readonly (FileNote & { readonly now: "unknown" })[];
 }
 

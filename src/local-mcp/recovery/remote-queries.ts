@@ -11,14 +11,7 @@ import { recordOffered } from "./remote-offer.ts";
 import { takeOver } from "./remote-takeover.ts";
 import type { Restoration } from "./restoration.ts";
 
-/** Queries of chats and commands about sessions of other machines. */
-
-/**
- * The session for the chat that asks: the one that it was offered, else the newest of its project, which is then offered to it.
- *
- * @param project its name in the workspace; null: the chat has none
- * @param root its folder here
- */
+/** Returns the session already offered to the chat, else offers it the newest of its project. */
 export async function offerNewest(
   context: RemoteContext,
   deadSessions: readonly DeadRemoteSession[],
@@ -50,7 +43,7 @@ function markOffered({ runtime, chatId }: RemoteContext, { session, machine }: R
   });
 }
 
-/** By id, or a beginning of one (at least 4 characters) that only it has. */
+/** Accepts a unique beginning of at least 4 characters. */
 export function findById(
   { runtime, mirror }: Pick<RemoteContext, "runtime" | "mirror">,
   idOrPrefix: string,
@@ -68,7 +61,7 @@ export async function restore(context: RemoteContext, row: RemoteSession, root: 
   return gatherRestoration(context, { row, liveness: await assessLiveness(context, row) }, root);
 }
 
-/** [RE23] Like `takeOver`, for a session that may have ended, may live, or may be continued by another chat. */
+/** [RE23] Refuses a session that has ended, may live, or is continued by another chat. */
 export async function takeOverIfFree(context: RemoteContext, row: RemoteSession): Promise<Result<null, CallError>> {
   const refuse = (why: string): Result<null, CallError> =>
     err({ code: "not_to_take", message: `${row.session} ${why}` });

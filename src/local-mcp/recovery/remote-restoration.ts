@@ -14,20 +14,19 @@ import { localClock, toSession, unsavedSince } from "./remote-session.ts";
 import type { Elsewhere, FilesElsewhere, Restoration } from "./restoration.ts";
 import { score } from "./score.ts";
 
-/** The data about a session of another machine. */
 export interface RemoteFacts {
   readonly row: RemoteSession;
   readonly liveness: Liveness;
-  /** Null: none has reached the workspace, or it cannot be fetched now. */
+  /** Null if none has reached the workspace, or it cannot be fetched now. */
   readonly newest: RemoteCheckpoint | null;
-  /** Root of the same project here; null: it is not here. */
+  /** Root of the same project here; null: absent. */
   readonly here: string | null;
   readonly hasCommit: boolean | null;
   readonly uncommitted: FilesElsewhere | null;
   readonly tasks: readonly string[];
 }
 
-/** [RE21] Restores a session of another machine, checked against the files and git of the same project here. */
+/** [RE21] */
 export function remoteRestoration(facts: RemoteFacts): Restoration {
   const { row, liveness, newest, here } = facts;
   const session = toSession(row);
@@ -48,7 +47,6 @@ export function remoteRestoration(facts: RemoteFacts): Restoration {
   };
 }
 
-/** The state by the newest checkpoint and the entries after it. */
 export function stateOf(row: RemoteSession, newest: RemoteCheckpoint | null): WorkState {
   // Without a checkpoint only the title says something of the goal.
   const base = newest?.content.state ?? { ...emptyState, goal: row.content.title };
@@ -56,7 +54,6 @@ export function stateOf(row: RemoteSession, newest: RemoteCheckpoint | null): Wo
   return withLocalTimes(state, localClock(row));
 }
 
-/** The state with its times by this machine's clock. */
 function withLocalTimes(state: WorkState, clock: (at: number) => number): WorkState {
   const withLocalTime = <T extends { readonly at: number | null }>(one: T): T =>
     one.at === null ? one : { ...one, at: clock(one.at) };
@@ -102,7 +99,6 @@ function toElsewhere(facts: RemoteFacts, unsaved: readonly JournalRow[]): Elsewh
   };
 }
 
-/** A sentence about what its machine had and did not send; null: nothing. */
 function lossText({ content }: RemoteSession, newest: RemoteCheckpoint | null, came: number): string | null {
   if (newest === null)
     return content.newest === null ? formatLostEvents(content.unsaved.count - came) : noCheckpointText;
@@ -139,7 +135,6 @@ function causeOf(
     lastStopFailure: last?.kind === "failure" ? last.text : null,
     lastError: null,
     detachReason: content.detachReason,
-    // Not known of another machine.
     isSameBoot: null,
     oomKillsBefore: null,
     oomKillsNow: null,

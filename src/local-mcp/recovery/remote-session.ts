@@ -4,7 +4,7 @@ import type { Session } from "../sessions/sessions.ts";
 import type { CheckpointContent } from "../sync/content-schema.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 
-/** A session of another machine in the form of a local one: times by this machine's clock, folders of the other machine, no owner. */
+/** Uses this machine's clock and the other machine's folders; there is no owner. */
 export function toSession(row: RemoteSession): Session {
   const { content } = row;
   const toLocal = localClock(row);
@@ -41,19 +41,18 @@ export function toSession(row: RemoteSession): Session {
   };
 }
 
-/** Converts times of that machine's clock to this one's: both know when the row was sealed. */
 export function localClock({ at, content }: RemoteSession): (there: number) => number {
   return (there) => at - (content.sealedAt - there);
 }
 
-/** The entries after a checkpoint that have arrived: they may be older than a checkpoint that was sealed after them. */
+/** Skips older entries: they may predate a checkpoint that was sealed after them. */
 export function unsavedSince({ content }: RemoteSession, newest: CheckpointContent | null): JournalRow[] {
   return content.unsaved.entries
     .filter((one) => newest === null || one.at > newest.at)
     .map(({ at, entry }, index) => ({ seq: index + 1, at, entry }));
 }
 
-/** Whether this machine has a session of this id itself, and so knows more than the mirror. */
+/** A machine that has the session itself knows more than the mirror. */
 export function isLocalSession(sql: Sql, { session }: RemoteSession): boolean {
   return sql.all("SELECT 1 FROM sessions WHERE id = ?", session).length > 0;
 }

@@ -13,7 +13,6 @@ import { stateOf } from "./remote-restoration.ts";
 
 type LeaseLink = Pick<ChatLink, "self" | "call">;
 
-/** The chat that continues a session, as far as the coordinator knows. */
 export interface SessionHolder {
   readonly chat: string;
   readonly machine: string | null;
@@ -21,7 +20,7 @@ export interface SessionHolder {
 }
 
 export interface LeaseRefusal extends CallError {
-  /** Null: the coordinator did not answer, or the holder left in the same moment. */
+  /** Null if the coordinator did not answer, or the holder left in the same moment. */
   readonly holder: SessionHolder | null;
 }
 
@@ -29,10 +28,10 @@ function leaseName(session: string): string {
   return `session:${session}`;
 }
 
-/** A repeated request of a chat for a session gets the same grant, so that a lost answer does no harm. */
+/** A repeated request gets the same grant, so that a lost answer does no harm. */
 const requestId = "taken";
 
-/** [RE23] The right to go on with a session: of all chats that ask one gets it, for as long as it lives. @returns its fencing token */
+/** [RE23] Grants the lease to one chat for as long as it lives. Returns the fencing token. */
 export async function acquireLease(link: LeaseLink, session: string): Promise<Result<number, LeaseRefusal>> {
   const resource = leaseName(session);
   const answer = await link.call("leases.acquire", { resource, requestId, isBound: true }, callTimeoutMs);
@@ -51,12 +50,7 @@ export async function fetchHolder(link: Pick<LeaseLink, "call">, session: string
   return { chat: lease.holder, machine: chat.ok ? chat.value.machine : null, heldForMs: lease.heldForMs };
 }
 
-/**
- * [RE23] A chat of this machine continues a session of another one: it holds the lease, the mirror names it as the taker, and then it is stored
- * here. After an interruption anywhere in between a repetition completes it.
- *
- * @returns otherwise the holder, or why it is not known
- */
+/** [RE23] A repetition completes an interrupted takeover. */
 export async function takeOver(context: RemoteContext, row: RemoteSession): Promise<Result<null, CallError>> {
   const { link, mirror, runtime } = context;
   const lease = await acquireLease(link, row.session);
@@ -88,7 +82,7 @@ export async function takeOver(context: RemoteContext, row: RemoteSession): Prom
 }
 
 export async function releaseLease(link: LeaseLink, session: string, token: number): Promise<void> {
-  // Bound to the chat, it ends with it at the latest.
+  // Bound to the chat, the lease ends with it at the latest.
   await link.call("leases.release", { resource: leaseName(session), token }, callTimeoutMs);
 }
 
@@ -101,7 +95,6 @@ function toRefusal({ session, machine }: RemoteSession, { code, message, holder 
   return { code: "held", message: heldMessage(session, machine, holder) };
 }
 
-/** The refusal: which chat continues the session, since when, and what can be done. */
 export function heldMessage(session: string, machine: string, holder: SessionHolder | null): string {
   if (holder === null) return `${session} was taken by another chat in this moment. Call again.`;
   if (holder.chat === session)
@@ -116,7 +109,6 @@ function toUnfinished({ session, machine }: RemoteSession, { code, message }: Ca
   return { code, message: `${session} was not taken (${message}). Nothing is lost; call again.` };
 }
 
-/** Gives the session back, here and for the workspace. */
 export async function releaseSession(
   { runtime, mirror }: Pick<RemoteContext, "runtime" | "mirror">,
   row: RemoteSession,

@@ -21,46 +21,40 @@ export interface SnapshotNote {
   readonly commit: string | null;
 }
 
-/** The uncommitted files of a session of another machine, as far as the workspace has them. */
 export interface FilesElsewhere {
-  /** When the stored ones were taken, in epoch ms of this machine; null: none are stored. */
+  /** Time of the stored files, epoch ms of this machine; null: none are stored. */
   readonly at: number | null;
-  /** A commit that is not here and that they are based on; null: none. */
+  /** Commit that the files are based on and that is not here; null: none. */
   readonly missingCommit: string | null;
-  /** Why newer ones, or any, are not there; null: those that are there are the newest. */
+  /** Reason why newer files, or any, are missing; null: these are the newest. */
   readonly notThere: string | null;
 }
 
-/** Facts of a session of another machine, for its brief. */
 export interface Elsewhere {
   readonly machine: string;
   /** Root of its project there; null: it had none. */
   readonly root: string | null;
-  /** The coordinator says that its chat is gone; otherwise it was only silent, which may be due to the network. */
+  /** False if the chat was only silent, which may be due to the network. */
   readonly isCertain: boolean;
-  /** Whether its commit is in the repository here; null: not known. */
   readonly hasCommit: boolean | null;
-  /** All that it did until then has reached the workspace; epoch ms of this machine. */
+  /** Everything until then has reached the workspace; epoch ms of this machine. */
   readonly syncedUntil: number;
-  /** The number of entries after the checkpoint that have reached the workspace. */
+  /** Entries after the checkpoint that have reached the workspace. */
   readonly unsaved: number;
-  /** Data of its machine that is known not to have arrived; null: none. */
+  /** Data known not to have arrived; null: none. */
   readonly lost: string | null;
-  /** Null: its machine sends none. */
+  /** Null if its machine sends none. */
   readonly uncommitted: FilesElsewhere | null;
-  /** Its tasks in the workspace and their state now, one line each. */
   readonly tasks: readonly string[];
 }
 
 export interface RestoredFile extends FileNote {
   readonly now: FileComparison;
-  /** Changed by other means than the chat's file tools, by git's account. */
+  /** Changed by other means than the chat's file tools. */
   readonly isFoundByGit?: true;
-  /** Committed as it is. */
   readonly isCommitted?: true;
 }
 
-/** All that is known of a session that died, checked against the files and git of now. */
 export interface Restoration {
   readonly session: Session;
   /** Null while the session lives. */
@@ -68,21 +62,19 @@ export interface Restoration {
   readonly causeDetail: string;
   readonly state: WorkState;
   readonly checkpoint: checkpoints.Checkpoint | null;
-  /** Time of the newest known event, epoch ms: the age of the brief counts from here. */
+  /** Time of the newest known event, epoch ms. */
   readonly knownUntil: number;
   readonly files: readonly RestoredFile[];
   readonly head: GitHead | null;
   readonly snapshot: SnapshotNote | null;
   readonly score: RestoreScore;
-  /** Files that other sessions of the project have edited, and when last, epoch ms: git cannot tell whose a change is. */
+  /** Times of the last edits, epoch ms: git cannot tell whose a change is. */
   readonly editedByOthers?: ReadonlyMap<string, number>;
-  /** Its tasks that others have done, or that were cancelled. */
   readonly finished?: readonly recoveries.FinishedTask[];
-  /** Only of a session of another machine. */
   readonly elsewhere?: Elsewhere;
 }
 
-/** The seeds' SessionRestorer: the state of the last checkpoint with the journal entries since, verified. Null for an unknown session. */
+/** Returns null for an unknown session. */
 export function restoration(sql: Sql, processes: Processes, session: Session, now: number): Restoration | null {
   const stored = currentState(sql, session.id);
   if (!stored) return null;
@@ -114,16 +106,16 @@ function filesOfOthers(sql: Sql, { id, project, startedAt }: Session): ReadonlyM
   return new Map(rows.map(({ path, at }) => [path, at]));
 }
 
-/** An edit is on the disk a moment before its event is recorded; clocks of files are coarse. */
+/** An edit is on the disk before its event is recorded; clocks of files are coarse. */
 const editSlackMs = 2_000;
 
-/** Like `restoration`, with the changes that git reports. Null for an unknown session. */
+/** Adds the changes that git reports. */
 export function restore(runtime: Runtime, session: Session, now: number): Restoration | null {
   const from = runtime.store.read((sql) => restoration(sql, runtime.processes, session, now), null);
   return from && withChanges(from, changesSince(runtime.env, from));
 }
 
-/** Null: git gave no answer. Not to be called inside of a transaction, which would wait for git. */
+/** Not to be called in a transaction, which would wait for git. Null: git gave no answer. */
 export function changesSince(env: NodeJS.ProcessEnv, { session, state }: Restoration): ProjectChanges | null {
   if (session.project === null) return null;
   const edited = state.files.filter(isEdited).map(({ path }) => path);
@@ -131,7 +123,7 @@ export function changesSince(env: NodeJS.ProcessEnv, { session, state }: Restora
   return changesIn(env, { project, startedAt, commit: state.firstGit?.commit ?? null, edited });
 }
 
-/** [CP27] Adds files that changed by any means, newest last, with a mark on those that are committed as they are. */
+/** [CP27] Adds files that changed by any means, newest last. */
 export function withChanges(from: Restoration, changes: ProjectChanges | null): Restoration {
   if (changes === null) return from;
   const knownPaths = new Set(from.files.map(({ path }) => path));

@@ -6,10 +6,9 @@ import { upgradeState } from "../sessions/work-state.ts";
 import type { FileComparison } from "../../snapshots/file-state.ts";
 import { goalOf, isDone, nextStepOf, possiblyOpenGoal, rulesOf, type SourcedText, type Rules } from "./current-work.ts";
 
-/** One thing that a probe looks at. */
 export interface ScoreItem {
   readonly name: string;
-  /** Share of it that is there or verified, 0 to 1. */
+  /** Share that is present or verified, 0 to 1. */
   readonly share: number;
 }
 
@@ -18,11 +17,10 @@ export interface ScorePart {
   readonly share: number;
   readonly weight: number;
   readonly items: readonly ScoreItem[];
-  /** What the brief would say that is not so; null: nothing. */
   readonly falseClaim: string | null;
 }
 
-/** How much of the session can be handed on, 0 to 100, with its parts: a measure of what is known and verified, never a promise. */
+/** Score of 0 to 100: a measure of what is known and verified, never a promise. */
 export interface RestoreScore {
   readonly total: number;
   readonly parts: readonly ScorePart[];
@@ -42,20 +40,16 @@ export interface Restorable {
   readonly checkpoint: Checkpoint | null;
 }
 
-/** What a brief says is so. */
 export interface Claims {
   readonly next: SourcedText | null;
   readonly rules: Rules;
 }
 
-/** Orders and decisions that a brief has room for, and the score that one with a false claim has at most. */
+/** Orders and decisions that a brief has room for. */
 export const briefCapacity = { orders: 20, decided: 14 };
 const maxFalseClaimScore = 50;
 
-/**
- * [RE6] Four probes: recall 30, artifacts 25, continuation 25, decisions 20. One that does not apply is left out, and the rest weighs more. [RE30] A
- * false claim makes its probe zero and the total 50 at most.
- */
+/** [RE6] [RE30] A probe that does not apply is left out, and the others weigh more. */
 export function score(given: Restorable, claims: Claims = claimsOf(upgradeState(given.state))): RestoreScore {
   const current = { ...given, state: upgradeState(given.state) };
   const parts = [
@@ -164,7 +158,7 @@ function decisionsPart(state: WorkState, { rules }: Claims): ScorePart | null {
   const { missing = 0, requests = [] } = state;
   const count = rules.decided.length;
   if (count === 0 && missing === 0 && !falseClaim) {
-    // In a long session somebody has settled something.
+    // A long session has settled something.
     return requests.length > 5
       ? toScorePart("decisions", 20, [{ name: "no decision is known", weight: 1, share: 0.5 }])
       : null;
@@ -180,7 +174,6 @@ function staleRule(state: WorkState, { decided, orders }: Rules): string | null 
   return stale ? `taken back, and stated as current: ${stale.text}` : null;
 }
 
-/** Of a list the part that a brief has room for. */
 function capacityItems(name: string, count: number, capacity: number): WeightedItem[] {
   return count === 0
     ? []

@@ -6,18 +6,11 @@ import type { RemoteContext } from "./remote-candidates.ts";
 import { takenBy } from "./remote-notes.ts";
 import { acquireLease, fetchHolder, releaseLease, takeOver } from "./remote-takeover.ts";
 
-/**
- * The sessions of other machines that the chat of this process continues. The rows in the store (written by its tool, or by `shim resume`, which
- * starts the chat) say which it wants; the leases follow.
- */
+/** Rows in the store, written by the chat's tool or `shim resume`, decide; the leases follow. */
 export class TakenSessions {
-  /** Fencing tokens by session. */
   readonly #heldLeases = new Map<string, number>();
 
-  /**
-   * [RE26] Takes sessions that are wanted and not held, also those lost while the coordinator could not be reached, and releases those that were
-   * given back. To be called at the registration, and now and then.
-   */
+  /** [RE26] Called at the registration and at intervals; regains leases lost while offline. */
   async reconcile(context: RemoteContext): Promise<void> {
     const { runtime, link, chatId } = context;
     if (link.self === null) return;
@@ -30,7 +23,7 @@ export class TakenSessions {
     for (const session of claimedSessions) await this.#acquire(context, session);
   }
 
-  /** A repeated request gets the same grant, as long as it is held. */
+  /** A repeated request gets the same grant while the lease is held. */
   async #acquire(context: RemoteContext, session: string): Promise<void> {
     const lease = await acquireLease(context.link, session);
     if (lease.ok && this.#heldLeases.get(session) === lease.value) return;
@@ -39,7 +32,7 @@ export class TakenSessions {
   }
 }
 
-/** [RE26] If another chat has it by now, the wish is dropped, and the chat is told. */
+/** [RE26] */
 async function takeOverOrDrop(context: RemoteContext, session: string): Promise<boolean> {
   const { runtime, mirror, link, chatId } = context;
   const [row] = runtime.store.read((sql) => remoteSessions.list(sql, mirror.workspace, { session }), []);

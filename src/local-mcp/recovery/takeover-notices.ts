@@ -6,7 +6,7 @@ import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession, Takeover } from "../sync/remote-sessions.ts";
 import * as news from "../team/news.ts";
 
-/** [RE25] Stores which sessions of this machine are continued by chats of others, by their mirrors. Writes only changes. */
+/** [RE25] Writes only changes. */
 export function recordTakeovers(
   { store, now }: Pick<Runtime, "store" | "now">,
   workspace: string,
@@ -26,7 +26,6 @@ interface TakeoverNotice {
   readonly session: string;
 }
 
-/** Sessions that were reported as continued elsewhere, and are not any more. */
 function returnedSessions(sql: Sql, taken: readonly Pick<RemoteSession, "session">[]): TakeoverNotice[] {
   const notices = sql.all<TakeoverNotice>(
     `SELECT n.seq, n.session_id AS session FROM team_news n JOIN sessions s ON s.id = n.session_id
@@ -37,7 +36,7 @@ function returnedSessions(sql: Sql, taken: readonly Pick<RemoteSession, "session
   return notices.filter(({ session }) => !isTaken.has(session));
 }
 
-/** [RE26] The session can be recovered again; if the same chat takes it once more, that is reported once more. */
+/** [RE26] A repeated takeover by the same chat is reported again. */
 function reopen(sql: Sql, at: number, notices: readonly TakeoverNotice[]): void {
   for (const { seq, session } of notices) {
     sql.run("DELETE FROM team_news WHERE seq = ?", seq);
@@ -51,8 +50,7 @@ function noticeKey(session: string, { chat }: Pick<Takeover, "chat">): string {
 }
 
 /**
- * [RE25] A session of this machine is continued elsewhere: it is not offered here any more, and it is told so when it returns, as is a chat that
- * had been offered it. Once: if it lives on in spite of that, and dies, it is to be recovered itself.
+ * [RE25] Reported once: a session that lives on in spite of that, and dies, is recovered itself.
  */
 export function recordContinuation(
   sql: Sql,

@@ -6,11 +6,9 @@ import { visible } from "../words/visible-text.ts";
 import { age } from "./brief.ts";
 import type { Restoration } from "./restoration.ts";
 
-/** The line that the user reads at the start of a chat: without control characters, and but for the title only words of this file. Pure. */
-
 const maxTitleChars = 60;
 
-/** A title as part of a line: quoted, on one line, short, and without characters that could change how the line looks. */
+/** Keeps the title on one line and without characters that could change its appearance. */
 export function quotedTitle(title: string | null, max = maxTitleChars): string {
   const line = visible(title ?? "")
     .replaceAll('"', "'")
@@ -31,9 +29,7 @@ export function quotedTitle(title: string | null, max = maxTitleChars): string {
 export interface OfferedSession {
   readonly session: Session;
   readonly cause: CrashCause | null;
-  /** Enough of its id to name it. */
   readonly shortId: string;
-  /** The number of other sessions. */
   readonly more: number;
 }
 
@@ -43,7 +39,7 @@ const actionText: Record<RecoverySetting, string> = {
   resume: "Claude continues it",
 };
 
-/** [RE54] For a session that is offered to this chat. */
+/** Pure. [RE54] For a session that is offered to this chat. */
 export function offeredLine(
   { session, cause, shortId, more }: OfferedSession,
   now: number,
@@ -62,7 +58,7 @@ export function offeredLine(
   return `SHIM: ${title} ${end}; ${actionText[setting]}.${others} Not this one? ${dismiss}`;
 }
 
-/** [RE54] For a chat that is resumed itself; null where it is all as it was. */
+/** [RE54] Returns null if nothing has changed. */
 export function resumedLine({ session, cause, files, state }: Restoration, now: number): string | null {
   const changedFiles = files.filter((file) => file.now === "changed" || file.now === "missing").length;
   const [tool] = state.runningTools;
@@ -78,7 +74,7 @@ function formatCause(cause: CrashCause | null): string {
   return cause === null || cause === "unknown" ? "" : ` (${cause.replaceAll("_", " ")})`;
 }
 
-/** For the model, which is not to continue a chat without open work unless the user asks for it. */
+/** The model must not continue a chat without open work unless the user asks for it. */
 export function closedContext({ session }: Restoration, now: number, more: number): string {
   const others = more > 0 ? ` ${more} more chats of this project were closed before it.` : "";
   return (

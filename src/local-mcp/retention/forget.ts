@@ -24,13 +24,11 @@ export type ForgetTarget =
 export interface ForgetResult {
   readonly sessions: readonly string[];
   readonly checkpoints: readonly string[];
-  /** Deleted rows of all kinds. */
   readonly rows: number;
   /** Git snapshots that the caller must drop, then report to snapshot-drops. */
   readonly snapshots: readonly snapshotDrops.SnapshotDrop[];
 }
 
-/** What a purge still has to look for; it goes with the purge. */
 interface PurgeTargets {
   readonly sessions: readonly string[];
   readonly projects: readonly string[];
@@ -38,7 +36,6 @@ interface PurgeTargets {
 
 const targetsKey = "purge_targets";
 const pendingKey = "purge_pending";
-/** Tables whose rows belong to one session. */
 const ownedTables = [
   "clients",
   "journal",
@@ -57,17 +54,15 @@ const ownedTables = [
   "usage_files",
   "task_spending",
 ];
-/** Each waits as long as any write does for other processes. */
 const maxAttempts = 3;
 
 /**
- * [ST60] Deletes every row of a session, of all sessions of a project, or one checkpoint. Traces are left in the file, its log and
- * its copies until {@link purge}. A pause of the project stays, as it is a wish and no content.
- *
- * @param keepsCopies backups are wanted: no purge is to follow
+ * [ST60] Deletes the target's rows but not a pause, which is a setting. Traces stay until
+ * {@link purge}.
+ * @param keepsCopies backups are kept: no purge follows
  */
 export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): ForgetResult {
-  // A PRAGMA answers a row, which better-sqlite3 does not let run() throw away.
+  // better-sqlite3's run() throws for a PRAGMA that returns a row.
   sql.all("PRAGMA secure_delete = ON");
   const sessions = sessionsOf(sql, target);
   const isCheckpoint = "checkpoint" in target;
@@ -83,7 +78,7 @@ export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): For
   const rows = isCheckpoint
     ? sql.run(`DELETE FROM checkpoints WHERE ${where}`, ...values)
     : sessions.reduce((sum, id) => sum + deleteSession(sql, id), 0);
-  // What is sealed and not sent yet may hold it, and the key is on this machine.
+  // Sealed, unsent content may include deleted rows, and the key is on this machine.
   if (isSealed(sql, sessions, [...checkpoints, ...changedCheckpoints])) syncDevice.requestNewEpoch(sql);
   if (!keepsCopies) savePurgeTargets(sql, { sessions, projects: "project" in target ? [target.project] : [] });
   incrementForgetCount(sql);
@@ -116,11 +111,7 @@ function deleteSession(sql: Sql, id: string): number {
   return rows + sql.run("DELETE FROM sessions WHERE id = ?", id);
 }
 
-/**
- * [ST63] What a successor was handed of a forgotten session (`WorkState.continues`) goes with it.
- *
- * @returns which checkpoints were changed
- */
+/** [ST63] Deletes inherited work (`WorkState.continues`); returns the changed checkpoints. */
 function dropInheritedWork(sql: Sql, sessions: readonly string[]): string[] {
   const changedCheckpoints: string[] = [];
   const [where, values] = inClause("session_id", sessions);
@@ -144,7 +135,6 @@ function dropInheritedWork(sql: Sql, sessions: readonly string[]): string[] {
   return changedCheckpoints;
 }
 
-/** Null for a state that was handed nothing, and for a damaged one: what cannot be read holds nothing to hand on. */
 function readInheritedWork(body: Uint8Array, hash: string): { continues: { session: string } } | null {
   try {
     const state = decode(body, hash) as { continues?: { session: string } };
@@ -154,7 +144,7 @@ function readInheritedWork(body: Uint8Array, hash: string): { continues: { sessi
   }
 }
 
-/** [ST62] A chat that lives on begins anew: what stands in its transcript by now is forgotten, too. */
+/** [ST62] Skips the transcript so far of a chat that lives on. */
 function skipTranscriptSoFar(sql: Sql, id: string): void {
   const [row] = sql.all<{ path: string | null; offset: number }>(
     "SELECT transcript_path AS path, transcript_offset AS offset FROM sessions WHERE id = ?",
@@ -175,16 +165,16 @@ function savePurgeTargets(sql: Sql, { sessions, projects }: PurgeTargets): void 
   setMeta(sql, pendingKey, "1");
 }
 
-/** True from a forget until its traces are gone everywhere. */
+/** Returns true from a forget until all its traces are gone. */
 export function isPurgePending(sql: Sql): boolean {
   return sql.all("SELECT 1 FROM meta WHERE key = ?", pendingKey).length > 0;
 }
 
 /**
- * [ST61] Removes the traces of what was forgotten: search index, spool, backups, set-aside files, free pages, write-ahead log. All
- * earlier backups and set-aside files go; a new backup is made. Can be repeated, and must be after an error.
- *
- * @throws {StoreError} when another process holds the file for too long; says which step is left
+ * [ST61] Removes the traces of forgotten rows: index, spool, free pages, log, all earlier backups
+ * and set-aside files; then makes a new backup. Must be repeated after an error.
+ * @throws {StoreError} when another process holds the file for too long; names the step that is
+ * left
  */
 export async function purge(store: Store, paths: Pick<Paths, "spool">): Promise<void> {
   const targets = store.read(targetsOf, { sessions: [], projects: [] });
@@ -223,7 +213,6 @@ async function retryStep(remainder: string, store: Store, work: () => unknown): 
   }
 }
 
-/** Any copy may hold the rows: rather none than one too many. */
 function removeCopies(store: Store): void {
   const { files, driver, busyMs } = store.context;
   withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
@@ -247,7 +236,6 @@ function mentionsProject(text: string, project: string): boolean {
   return text === project || text.startsWith(`${project}/`);
 }
 
-/** Values two levels down: a spooled hook holds its session and folder as `input.session_id` and `input.cwd`. */
 function textsOf(value: unknown, depth: number): string[] {
   if (typeof value === "string") return [value];
   if (typeof value !== "object" || value === null || depth > 2) return [];
@@ -256,7 +244,6 @@ function textsOf(value: unknown, depth: number): string[] {
 
 function targetsOf(sql: Sql): PurgeTargets {
   const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", targetsKey);
-  // Only remember() writes this row.
   return row ? (JSON.parse(row.value) as PurgeTargets) : { sessions: [], projects: [] };
 }
 
@@ -268,7 +255,6 @@ function setMeta(sql: Sql, key: string, value: string): void {
   );
 }
 
-/** One bound value, however many there are. */
 function inClause(name: string, values: readonly string[]): [string, SqlValue[]] {
   return [`${name} IN (SELECT value FROM json_each(?))`, [JSON.stringify(values)]];
 }

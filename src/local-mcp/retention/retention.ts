@@ -5,31 +5,28 @@ import { hasContentSql } from "../../store/session-content-sql.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
 
 export interface PruneResult {
-  /** Deleted checkpoints; their git snapshots wait in snapshot-drops. */
   readonly checkpoints: readonly string[];
-  /** Rows deleted, of all kinds but signals. */
   readonly rows: number;
-  /** The limit was reached: call again. */
   readonly isMore: boolean;
 }
 
 const dayMs = 86_400_000;
 /** Folded journal rows are kept this long for `shim explain`. */
 const foldedJournalMs = 7 * dayMs;
-/** Crashes hold no text of the user's, and later tuning learns from them: kept this many times longer than sessions. */
+/** Crashes hold no text of the user's and serve later tuning: kept this many times longer. */
 const crashAgeFactor = 12;
 
-/** [SI43] What chats have cost is looked up long after the chats themselves are gone. */
+/** [SI43] Usage is kept this many times longer than sessions. */
 const usageAgeFactor = 3;
 
-/** An incomplete session may still be recovered; one that was closed with nothing open is as good as finished. Needs the table under its own name. */
+/** An incomplete session can still be recovered. The table must not be aliased. */
 const incompleteSql = `(sessions.ended_at IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))
   AND sessions.detach_reason IS NOT '${closedReason(false)}')`;
 const newestSeqSql = "(SELECT max(seq) FROM checkpoints newest WHERE newest.session_id = checkpoints.session_id)";
 
 /**
- * Deletes what is older or more than `retention` allows. [ST40] Never the newest checkpoint of a session that is incomplete or
- * still kept, nor journal rows that no checkpoint has folded; [ST41] at most about `limit` rows in one call.
+ * [ST40] Keeps unfolded journal rows and the newest checkpoint of a session that is incomplete or
+ * still kept. [ST41] Deletes at most about `limit` rows.
  */
 export function prune(sql: Sql, now: number, retention: Config["retention"], limit: number): PruneResult {
   const budget = new Budget(limit);
@@ -53,13 +50,13 @@ class Budget {
     this.remaining = limit;
   }
 
-  /** Never negative: SQLite takes a negative LIMIT for none. */
+  /** Never negative: SQLite reads a negative LIMIT as none. */
   get limit(): number {
     return Math.max(0, this.remaining);
   }
 }
 
-/** [ST42] Sessions that ended, were recovered or dismissed, or in which nothing ever happened, go whole. */
+/** [ST42] Deletes sessions that ended, were recovered or dismissed, or never had content. */
 function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
   const ids = selectColumn(
     sql,
@@ -73,7 +70,7 @@ function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
   }
 }
 
-/** Few rows of each session. What it has yet to say to others (team_calls) is sent without it. */
+/** Tables with few rows per session. Unsent team_calls stay: they are sent without the session. */
 const otherOwnedTables = [
   "signals",
   "recoveries",
@@ -86,7 +83,6 @@ const otherOwnedTables = [
   "task_spending",
 ];
 
-/** In portions: a session with more rows than the budget goes in several calls, its own row last. */
 function removeSession(sql: Sql, id: string, budget: Budget): void {
   removeCheckpoints(sql, "session_id = ?", [id], budget);
   budget.remaining -= sql.run(
@@ -107,7 +103,7 @@ function pruneOldCheckpoints(sql: Sql, before: number, budget: Budget): void {
   }
 }
 
-/** [ST43] Of each session the newest ones stay. */
+/** [ST43] */
 function pruneExcessCheckpoints(sql: Sql, keep: number, budget: Budget): void {
   const sessionsOverLimit = selectColumn(
     sql,
@@ -122,7 +118,7 @@ function pruneExcessCheckpoints(sql: Sql, keep: number, budget: Budget): void {
   }
 }
 
-/** [ST44] What the newest checkpoint of its session holds already. */
+/** [ST44] */
 function pruneJournal(sql: Sql, before: number, budget: Budget): void {
   const folded = newestCheckpointColumn(sql, "journal_seq");
   for (const { seq, session } of oldestRows(sql, "journal", before)) {
@@ -131,7 +127,7 @@ function pruneJournal(sql: Sql, before: number, budget: Budget): void {
   }
 }
 
-/** Numbers follow the time, so the walk ends at the first younger row instead of reading the whole table. */
+/** Row numbers follow time, so the scan ends at the first younger row. */
 function* oldestRows(
   sql: Sql,
   table: "checkpoints" | "journal",
@@ -150,7 +146,6 @@ function* oldestRows(
   }
 }
 
-/** A column of each session's newest checkpoint; 0 without one. */
 function newestCheckpointColumn(sql: Sql, name: "seq" | "journal_seq"): (session: string) => number {
   const cache = new Map<string, number>();
   return (session) => {
@@ -166,7 +161,7 @@ function newestCheckpointColumn(sql: Sql, name: "seq" | "journal_seq"): (session
   };
 }
 
-/** [ST48] What nobody was told stays as long as its session. */
+/** [ST48] Undelivered news stays as long as its session. */
 function pruneDeliveredNews(sql: Sql, before: number, budget: Budget): void {
   const deliveredSql = "SELECT seq FROM team_news WHERE told_at < ? LIMIT ?";
   budget.remaining -= sql.run(`DELETE FROM team_news WHERE seq IN (${deliveredSql})`, before, budget.limit);
@@ -189,7 +184,7 @@ function pruneOldUsage(sql: Sql, before: number, budget: Budget): void {
   if (budget.remaining > 0) budget.remaining -= sql.run("DELETE FROM usage_costs WHERE at < ?", before);
 }
 
-/** [ST45] Oldest checkpoints first, then whole sessions that are over. Freed pages are used again; the file does not shrink. */
+/** [ST45] Deletes oldest checkpoints, then ended sessions. Freed pages are reused. */
 function pruneToSize(sql: Sql, maxBytes: number, budget: Budget): void {
   const portion = 50;
   while (budget.remaining > 0 && usedBytes(sql) > maxBytes) {
@@ -199,7 +194,7 @@ function pruneToSize(sql: Sql, maxBytes: number, budget: Budget): void {
     if (step.remaining === allowed) removeOldestSession(sql, step);
     budget.checkpoints.push(...step.checkpoints);
     budget.remaining -= allowed - step.remaining;
-    // All that is left is the newest checkpoints of incomplete sessions.
+    // Only the newest checkpoints of incomplete sessions are left.
     if (step.remaining === allowed) return;
   }
 }
@@ -215,7 +210,6 @@ function usedBytes(sql: Sql): number {
   return (read("page_count") - read("freelist_count")) * read("page_size");
 }
 
-/** Oldest first. `where` speaks of the table checkpoints. */
 function removeCheckpoints(sql: Sql, where: string, values: SqlValue[], budget: Budget): void {
   const rows = sql.all<{ seq: number; id: string }>(
     `SELECT seq, id FROM checkpoints WHERE ${where} ORDER BY seq LIMIT ?`,

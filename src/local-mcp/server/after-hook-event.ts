@@ -3,7 +3,7 @@ import { observeAgain } from "./upkeep.ts";
 import type { Chat } from "./chat.ts";
 import { stackOf } from "../../shared/error.ts";
 
-/** [HO31] What an event has left to do once it is answered: the rest of a long transcript, and the checkpoint that is due. */
+/** [HO31] Does the work that an event's answer did not wait for. */
 export function afterHookEvent(chat: Chat, { sessionId, trigger, isTranscriptBehind }: DeferredWork): void {
   const { runtime } = chat;
   try {

@@ -15,22 +15,18 @@ import { refreshIfDue, upkeep } from "./upkeep.ts";
 export interface BackgroundParts {
   readonly runtime: Runtime;
   readonly chat: Chat;
-  /** The process that the client has started. */
   readonly server: ProcessIdentity;
   readonly team: ChatTeam | null;
   readonly files: FileSaver;
   readonly sync: LateSync;
 }
 
-/** In ms. */
 const quietIntervalMs = 10_000;
 
-/** Work of the process that no call asks for, in small portions. */
 export class Background {
   readonly #parts: BackgroundParts;
   readonly #wakeUp: ChatWaker;
   readonly #notifier: Notifier;
-  /** The store after the last tick, and since when it is so. */
   #version = "";
   #changedAt = Number.NEGATIVE_INFINITY;
   #ranAt = Number.NEGATIVE_INFINITY;
@@ -41,7 +37,7 @@ export class Background {
     this.#notifier = openNotifier(parts.runtime, parts.team);
   }
 
-  /** [MC18] Does what is due. While nothing changes, only every ten seconds. */
+  /** [MC18] Runs at most once per `quietIntervalMs` while the store does not change. */
   tick(): void {
     const { store, paths, now } = this.#parts.runtime;
     const at = now();
@@ -50,7 +46,7 @@ export class Background {
     if (isQuiet) return;
     this.#ranAt = at;
     this.#run();
-    // Its own writes are no news.
+    // Read after the run: its own writes are not changes.
     this.#version = store.version();
   }
 

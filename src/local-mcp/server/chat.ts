@@ -26,22 +26,15 @@ import { isWithin } from "../../shared/elapsed.ts";
 
 export interface ChatOptions {
   readonly runtime: Runtime;
-  /** This process. */
   readonly server: ProcessIdentity;
-  /** The process that started it: the client, or a wrapper that the client has started. */
+  /** The client, or a wrapper that the client started. */
   readonly client: ProcessIdentity | null;
-  /** As the client names itself in the handshake. */
   readonly clientName: () => string | null;
-  /** Null: the chat works alone. */
   readonly team: ChatTeam | null;
-  /** A worker before this one has served the same connection. */
   readonly isRestart?: boolean;
 }
 
-/**
- * What a call is for. Work is a sign of life and continues the session that it names; a look changes nothing about whether a
- * session is over, and leaves one that it names as it is; deleting is possible also while SHIM is paused.
- */
+/** `work` is a sign of life, `look` is none; `delete` works even while SHIM is paused. */
 export type Purpose = "work" | "look" | "delete";
 
 export interface SessionTarget {
@@ -50,8 +43,8 @@ export interface SessionTarget {
 }
 
 /**
- * The chat behind one MCP process: which session a call belongs to. It is the one that hooks have seen in this client, else the one
- * in the environment, else one that the first call mints (its life is this process's life). [MC3] A call may name any session by handle.
+ * The chat behind one MCP process. A call belongs to the session that hooks saw in this client,
+ * else to the one in the environment, else to a minted one. [MC3] A call may name any session.
  */
 export class Chat {
   readonly runtime: Runtime;
@@ -59,14 +52,12 @@ export class Chat {
   readonly recent: RecentStates = new Map();
   readonly #options: ChatOptions;
   readonly #minted: MintedSessions;
-  /** Sessions of others that calls have gone on with. */
+  /** Sessions of other chats that calls have continued. */
   readonly #continued = new Set<string>();
-  /** What has passed, by session: how much, and a sample of it. */
   readonly #exchanges = new Map<string, { readonly chars: number; readonly sample: string }>();
   #clientName: string | null = null;
   #isOfferDue = true;
   #client: ProcessIdentity | null;
-  /** Behind a wrapper, whether the client has been found further up. */
   #hasFoundClient = false;
 
   constructor(options: ChatOptions) {
@@ -78,14 +69,13 @@ export class Chat {
     if (options.isRestart) this.#adoptOpenSessions();
   }
 
-  /** [MC18] Sessions that calls have made before the worker was started again go on, and nothing is offered a second time. */
+  /** [MC18] Minted sessions survive a restart of the worker; nothing is offered a second time. */
   #adoptOpenSessions(): void {
     this.#isOfferDue = false;
     const open = this.runtime.store.read((sql) => sessions.listOpenOf(sql, this.#options.server), []);
     this.#minted.adoptOpen(open);
   }
 
-  /** The client, as far as it is known by now. */
   get client(): ProcessIdentity | null {
     return this.#client;
   }
@@ -94,12 +84,10 @@ export class Chat {
     return this.#clientName !== null;
   }
 
-  /** The client has said its name. */
   setClientName(clientName: string): void {
     this.#clientName = label(clientName);
   }
 
-  /** [MC3] Finds or makes the session, and gives its sign of life. */
   enter(target: SessionTarget, purpose: Purpose = "work"): Result<sessions.Session, ToolError> {
     const found = this.#findStored(target, purpose);
     if (!found.ok) return found;
@@ -111,7 +99,7 @@ export class Chat {
     );
   }
 
-  /** The session as it is stored; null before its first call. One read, since every call begins with it. */
+  /** One read, since every call begins with it. */
   #findStored(target: SessionTarget, purpose: Purpose): Result<sessions.Session | null, ToolError> {
     const { project } = target;
     if (project !== undefined && !isAbsolute(project)) {
@@ -124,14 +112,13 @@ export class Chat {
       if (purpose === "delete") return this.#findSession(sql, target);
       if (isPaused(sql, now, root)) return err(pausedError);
       const found = this.#findSession(sql, target);
-      // The chat may work in another folder than the one that the client was started in.
+      // The chat may have left the folder that the client was started in.
       return found.ok && found.value && isSessionPaused(sql, now, found.value) ? err(pausedError) : found;
     }, ok(null));
   }
 
   #recordSighting(known: sessions.Session | null, sighting: sessions.Sighting): sessions.Session {
     const now = this.runtime.now();
-    // Most calls find a session that was seen a moment ago: one more sign of life is not worth a write to the disk.
     if (known && isFresh(known, sighting, now)) return known;
     return this.runtime.store.write((sql) => {
       if (known && sighting.isAlive) recordEarlierDeath(sql, this.runtime, known);
@@ -139,7 +126,6 @@ export class Chat {
     });
   }
 
-  /** The sessions that this process answers for, to be saved and detached when it ends. */
   servedSessions(): string[] {
     const hooked = this.#servedSession();
     const continued = [...this.#continued].filter((id) => this.#isOurs(id));
@@ -151,17 +137,15 @@ export class Chat {
     return [this.#options.server, this.#client].some((one) => isSameProcess(one, owner));
   }
 
-  /** The session of this client as far as it is known without making one. */
   current(): string | null {
     return this.#servedSession() ?? this.#minted.last;
   }
 
-  /** The chat has asked for itself. */
   cancelOffer(): void {
     this.#isOfferDue = false;
   }
 
-  /** [MC5] Once per process: where no hook has told the chat of a session that died, its first tool answer does. */
+  /** [MC5] The first tool answer makes the offer where no hook does. */
   offerOnce(sessionId: string): string | null {
     if (!this.#isOfferDue) return null;
     this.#isOfferDue = false;
@@ -170,15 +154,13 @@ export class Chat {
     return found ? brief(found.from, this.runtime.now(), this.runtime.config.recovery) : null;
   }
 
-  /** [SI27] Counts what has passed between this chat and SHIM; a client that measures its context is not asked for more. */
+  /** [SI27] A lower bound of the chat's context. */
   countExchange(sessionId: string, text: string): void {
     const { chars, sample } = this.#exchanges.get(sessionId) ?? { chars: 0, sample: "" };
-    // Counted in characters; tokens are estimated when somebody asks.
     const head = text.slice(0, sampleChars);
     this.#exchanges.set(sessionId, { chars: chars + text.length, sample: head.length > sample.length ? head : sample });
   }
 
-  /** The least that the context of the session holds, as far as this process has seen it. */
   exchangeReadings(session: sessions.Session): Readings {
     const found = this.#exchanges.get(session.id);
     if (found === undefined || session.origin !== "handle") return {};
@@ -213,15 +195,14 @@ export class Chat {
     return this.#clientName ?? label(this.#options.clientName() ?? "unknown");
   }
 
-  /** What names a session need not be called from its folder. */
   #folderFields(target: SessionTarget, isMinted: boolean): Pick<sessions.Sighting, "project" | "cwd"> {
     const folder = this.#folder(target, isMinted || target.session !== undefined);
-    // First redacted: what makes a secret known may go when a path is made whole.
+    // Redacted first: resolving a path may remove what makes a secret recognizable.
     const cwd = folder && pathOf(folder);
     return { project: cwd && projectRoot(cwd), cwd };
   }
 
-  /** Another living client's: a call from here must not take it away, or its life would end with ours. */
+  /** Whether another living client owns the session: taking it would end it with this process. */
   #isHeldByAnother({ owner }: sessions.Session): boolean {
     if (!owner || [this.#options.server, this.#client].some((one) => isSameProcess(one, owner))) return false;
     return isAlive(this.runtime.processes, owner);
@@ -252,7 +233,7 @@ export class Chat {
     return (found ? clients.current(sql, found)?.sessionId : null) ?? given;
   }
 
-  /** [ID14] What started this process may be a wrapper; the client is then who hooks have seen in the session that the environment names. */
+  /** [ID14] The parent may be a wrapper; the client is then the owner that hooks recorded. */
   #findWrappedClient(sql: Sql, given: string): ProcessIdentity | null {
     const owner = sessions.get(sql, given)?.owner ?? null;
     if (!owner || !isDescendant(this.runtime.processes, this.#options.server.pid, owner)) return null;
@@ -260,7 +241,7 @@ export class Chat {
     return (this.#client = owner);
   }
 
-  /** The session that the client itself works in; before there is a store, only the environment tells it. */
+  /** Before there is a store, only the environment names the session. */
   #servedSession(): string | null {
     return this.runtime.store.read((sql) => this.#hookedSession(sql), this.#envSessionId());
   }
@@ -271,7 +252,7 @@ export class Chat {
   }
 }
 
-/** The session, unless a hook has seen its start: that hook makes the offers. */
+/** A hook that saw the session's start makes the offers itself. */
 function withoutHooks(sql: Sql, sessionId: string): sessions.Session | null {
   const hasHooks = journal.newest(sql, sessionId, ["start"], 1).length > 0;
   return hasHooks ? null : sessions.get(sql, sessionId);
@@ -282,7 +263,7 @@ const pausedError: ToolError = {
   message: "SHIM is paused: nothing is stored. `shim pause --off` ends it.",
 };
 
-/** Signs of life nearer to each other than this tell nothing new, in ms. */
+/** Signs of life closer together than this are not stored, in ms. */
 const freshMs = 30_000;
 
 function isFresh(known: sessions.Session, sighting: sessions.Sighting, now: number): boolean {

@@ -18,11 +18,10 @@ export interface ClearRequest {
 export interface ClearResult {
   readonly deleted: number;
   readonly backup?: string;
-  /** Rows of all kinds. */
   readonly rows?: number;
 }
 
-/** [MC7] Deletes only what is named, after a backup unless it is to be forgotten; an unknown id changes nothing. */
+/** [MC7] Makes a backup first unless `forget` is set; an unknown id changes nothing. */
 export async function clear(runtime: Runtime, request: ClearRequest): Promise<Result<ClearResult, ToolError>> {
   const { scope, id } = request;
   if (scope === "notices")
@@ -56,7 +55,7 @@ async function remove(
   return ok({ deleted, rows: forgotten.rows, ...(backup ? { backup } : {}) });
 }
 
-/** A session may be named by a beginning of its id that only it has; a checkpoint, whose ids look much alike, only by all of it. */
+/** Checkpoint ids are similar, so only a session may be named by a prefix. */
 function knownId(runtime: Runtime, kind: "checkpoint" | "session", id: string): Result<string | null, ToolError> {
   return runtime.store.read<Result<string | null, ToolError>>((sql) => {
     if (kind === "checkpoint") return ok(checkpoints.byPrefix(sql, id)[0]?.id === id ? id : null);

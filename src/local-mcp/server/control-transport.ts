@@ -2,7 +2,7 @@ import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/server";
 import { afterEventMethod } from "../front/control.ts";
 import type { DeferredWork } from "../hooks/run-hook.ts";
 
-/** Takes the front's requests out of the client's messages; the MCP server sees only the rest. A front is trusted: it is the same program. */
+/** Separates the front's requests from the client's. A front is trusted: it is the same program. */
 export function withControl(
   inner: Transport,
   run: (work: DeferredWork) => Promise<void>,

@@ -1,4 +1,7 @@
-/** The same server in the bundle for Claude Desktop, whose Node loads no native module: [DX2] its own SQLite is the only one there. */
+/**
+ * Entry of the Claude Desktop bundle, whose Node loads no native module: [DX2] only node:sqlite
+ * works.
+ */
 import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
 import { serveSystem } from "./serve-system.ts";
 import { messageOf } from "../../shared/error.ts";

@@ -3,21 +3,19 @@ import { mayJoinTeam } from "../team/may-join.ts";
 import { version } from "../../platform/version.ts";
 import { instructions } from "./instructions.ts";
 
-/** How the server names itself. */
 export const serverInfo = { name: "shim", title: "SHIM", version };
 
-/** Versions of the protocol that begin with a handshake, the newest first, as the SDK serves them. */
+/** Versions that the SDK serves, newest first. */
 const newestVersion = "2025-11-25";
 const olderVersions: ReadonlySet<unknown> = new Set(["2025-06-18", "2025-03-26", "2024-11-05", "2024-10-07"]);
 
 const listChanged = { listChanged: true };
 
 /**
- * The result of `initialize`, word for word that of the SDK's server, for which a client would wait until the worker has started. A version that
- * is not known is answered with the newest one (MCP 2025-11-25, "Lifecycle", version negotiation).
+ * The result of `initialize`, identical to the SDK's, but before the worker has started. An unknown
+ * version is answered with the newest one (MCP 2025-11-25, "Lifecycle").
  *
- * @param params of the request
- * @returns null where the request is not complete: the worker refuses it
+ * @returns null for an incomplete request, which the worker refuses
  */
 export function initializeResult(runtime: Runtime, params: unknown): object | null {
   if (!isComplete(params)) return null;

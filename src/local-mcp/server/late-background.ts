@@ -1,6 +1,5 @@
 import type { Background, BackgroundParts } from "./background.ts";
 
-/** One portion of the background work; its code is loaded with the first one, long after the client has its first answer. */
 export function lateBackground(parts: BackgroundParts): () => Promise<void> {
   let loading: Promise<Background> | null = null;
   return async () => {

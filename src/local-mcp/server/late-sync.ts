@@ -2,7 +2,7 @@ import { mayBeJoined } from "../../coordinator-client/edge-config.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 
-/** The sync of this machine, loaded when it has joined a workspace: most machines never do. */
+/** Loads the sync only on a machine in a workspace: most machines never join one. */
 export class LateSync {
   readonly #runtime: Runtime;
   readonly #server: ProcessIdentity;
@@ -18,7 +18,6 @@ export class LateSync {
     this.#stop = import("../sync/start-sync.ts").then(({ startSync }) => startSync(this.#runtime, this.#server));
   }
 
-  /** Sends what is left, if that is quick. */
   async stop(): Promise<void> {
     if (this.#stop) await (await this.#stop)();
   }

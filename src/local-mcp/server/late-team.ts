@@ -4,15 +4,11 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { mayJoinTeam } from "../team/may-join.ts";
 import type { Team } from "../team/team.ts";
 
-/** What a chat needs of its team. */
 export interface ChatTeam extends Pick<Team, "chatFor" | "follow" | "end"> {
   reader(): OpenedLink | null | Promise<OpenedLink | null>;
 }
 
-/**
- * The team of one process, loaded when a chat first needs it: most of the program is the team's, and a client that starts a server waits for
- * its first answer. Null where the chat may join none.
- */
+/** Loads the team's code, most of the program, on demand: the client waits for an answer. */
 export function lateTeam(
   runtime: Runtime,
   server: ProcessIdentity,

@@ -2,9 +2,8 @@ import type { StandardSchemaWithJSON } from "@modelcontextprotocol/server";
 import type * as z from "zod";
 
 /**
- * [MC2] A schema as the list of tools shows it: every word of the list costs each chat tokens. Left out is what is so anyway (the dialect, which is
- * the protocol's default; that an integer is one that JavaScript can hold; defaults), limits that nobody meets who means well, and of answers what
- * only a validator reads. All of it is still checked, and a refusal names the limit.
+ * [MC2] Shortens a schema for the tool list, where every word costs each chat tokens. What is
+ * omitted is still checked, and a refusal names the limit.
  */
 export function toListed(schema: z.ZodType): StandardSchemaWithJSON {
   const standard = schema["~standard"];
@@ -30,11 +29,10 @@ function shorten(schema: unknown, omitted: ReadonlySet<string>): unknown {
   return Object.fromEntries(kept.map(([key, value]) => [key, shorten(value, omitted)]));
 }
 
-/** Of numbers: none, or more than anybody gives. */
 const numberLimits: ReadonlySet<string> = new Set(["minimum", "maximum"]);
 const sizeLimits: ReadonlySet<string> = new Set(["minLength", "maxLength", "minItems", "maxItems"]);
 
-/** A list of names, or a flag: a property may be called the same. */
+/** A property may have a keyword's name: its value is then a schema. */
 function isOmitted(key: string, value: unknown, omitted: ReadonlySet<string>): boolean {
   if (typeof value === "number") return sizeLimits.has(key) || (numberLimits.has(key) && (value <= 1 || value >= 20));
   return (

@@ -1,4 +1,4 @@
-/** `shim mcp`: the stdio process of one chat. stdout belongs to the protocol. */
+/** `shim mcp`: stdout carries only the protocol. */
 import { loadDriver } from "../../store/open-driver.ts";
 import { serveSystem } from "./serve-system.ts";
 import { messageOf } from "../../shared/error.ts";

@@ -3,7 +3,6 @@ import { Notifier } from "../notify/notifier.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { ChatTeam } from "./late-team.ts";
 
-/** The notifier of one MCP process, which has no terminal. */
 export function openNotifier(runtime: Runtime, team: ChatTeam | null): Notifier {
   if (!team) return new Notifier({ runtime });
   return new Notifier({ runtime, deadTasks: deadTasks(runtime.now, () => team.reader()) });

@@ -9,10 +9,7 @@ import { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { Team } from "../team/team.ts";
 
-/**
- * The team of one process. [TE1] A chat of a client with sessions of its own lives as long as the client, so that a
- * later process goes on with it; one that only this process knows, as long as this process.
- */
+/** [TE1] A chat of a client with session ids ends with the client; any other with this process. */
 export function openTeam(
   runtime: Runtime,
   server: ProcessIdentity,

@@ -13,16 +13,13 @@ import type { TeamChat } from "../team/team-chat.ts";
 import type { Chat } from "./chat.ts";
 import type { ToolError } from "./tool.ts";
 
-/** One that can be gone on with: its brief, and how that is done. */
 export interface RecoveryChoice {
   readonly from: Restoration;
-  /** @returns why not */
   readonly take: () => Promise<ToolError | null>;
-  /** [RE55] @returns why not */
+  /** [RE55] */
   readonly dismiss: () => Promise<ToolError | null>;
 }
 
-/** As `shim_check_recovery` lists it. */
 interface ListedSession {
   readonly session: string;
   readonly title: string;
@@ -32,7 +29,6 @@ interface ListedSession {
   readonly machine: string;
 }
 
-/** Sessions of other machines, as the chat of one session sees them. */
 export class OtherSessions {
   readonly #context: RemoteContext;
   readonly #member: TeamChat;
@@ -45,18 +41,12 @@ export class OtherSessions {
     this.#session = session;
   }
 
-  /**
-   * Asks nobody where this machine has none beside it. Else it asks at once: a chat that has just begun knows of no other machine yet.
-   *
-   * @param idOrPrefix a session that is asked for
-   * @returns null: there are none; "unreachable": there may be, and nobody can tell now
-   */
+  /** Pulls at once: a new chat knows no other machine. @returns "unreachable" if that fails */
   static async open(
     chat: Chat,
     session: Session,
     idOrPrefix: string | undefined,
   ): Promise<OtherSessions | "unreachable" | null> {
-    // Where this machine's own file decides, or nothing can, there is no other machine.
     const reader = await chat.team?.reader();
     if (!reader?.edge || !chat.team) return null;
     const member = await chat.team.chatFor(session);
@@ -68,18 +58,16 @@ export class OtherSessions {
     return (await others.#pull(idOrPrefix)) ? others : "unreachable";
   }
 
-  /** @returns whether anybody answered */
   async #pull(idOrPrefix: string | undefined): Promise<boolean> {
     const { mirror } = this.#context;
     const project = await this.#project();
     const ofProject = project === null ? ok(null) : await pullSome(mirror, { project });
-    // The beginning of an id, or no id at all, can only be of one that is known.
+    // A prefix can only match a session that is known here.
     const id = Id.safeParse(idOrPrefix);
     const ofNamed = id.success ? await pullSome(mirror, { session: id.data }) : ok(null);
     return ofProject.ok && ofNamed.ok;
   }
 
-  /** What the workspace calls the chat's project; null: it has none. */
   async #project(): Promise<string | null> {
     const root = this.#session.project;
     const project = root === null ? null : await this.#member.naming.project(root);
@@ -98,7 +86,7 @@ export class OtherSessions {
     }));
   }
 
-  /** [RE24] The newest of the chat's project. */
+  /** [RE24] Newest of the chat's project. */
   async newest(): Promise<RecoveryChoice | null> {
     const chatProject = { root: this.#session.project, project: await this.#project() };
     const from = await offerNewest(this.#context, await this.#all(), chatProject);
@@ -108,7 +96,6 @@ export class OtherSessions {
   async named(id: string): Promise<RecoveryChoice | null> {
     const row = findById(this.#context, id);
     if (!row) return null;
-    // Files of another project would be compared with nothing that they have to do with.
     const project = await this.#project();
     const isSame = project !== null && project === row.project;
     return this.#choice(await restore(this.#context, row, isSame ? this.#session.project : null));
@@ -134,10 +121,8 @@ export class OtherSessions {
 }
 
 /**
- * [RE23] In a workspace who goes on with a session holds its lease, also with one of this machine. Where nobody answers, what this machine knows of
- * its own processes is enough.
- *
- * @returns who has it
+ * [RE23] A succession in a workspace needs the session's lease; without a connection, this
+ * machine's process table decides.
  */
 export async function heldByAnother(chat: Chat, session: Session, dead: string): Promise<ToolError | null> {
   const member = await chat.team?.chatFor(session);
@@ -145,7 +130,7 @@ export async function heldByAnother(chat: Chat, session: Session, dead: string):
   if (!opened?.link.self) return null;
   const lease = await acquireLease(opened.link, dead);
   const holder = lease.ok ? null : lease.error.holder;
-  // Its own chat counts as alive for a while; that its process is gone is seen from here.
+  // The dead chat may still count as alive.
   if (holder === null || [dead, session.id].includes(holder.chat)) return null;
   return { code: "not_to_take", message: heldMessage(dead, opened.machine, holder) };
 }

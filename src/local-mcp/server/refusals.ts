@@ -2,7 +2,6 @@ import { err } from "../../shared/result.ts";
 import type { CaptureError } from "../checkpoints/capture.ts";
 import type { ToolError } from "./tool.ts";
 
-/** What a model should do when a checkpoint was refused. */
 export function captureRefusal(error: CaptureError): { readonly ok: false; readonly error: ToolError } {
   switch (error.code) {
     case "unknown_session":

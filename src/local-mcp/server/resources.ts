@@ -8,10 +8,9 @@ import { findSession } from "../sessions/session-prefix.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Chat } from "./chat.ts";
 
-/** Most entries in a list of resources: clients show them whole. */
+/** Clients show lists of resources in full. */
 const maxListed = 50;
 
-/** The session's row and all that is known of its work now, as JSON; null for an unknown one. */
 export function session(chat: Chat, id: string): string | null {
   return chat.runtime.store.read((sql) => {
     const found = sessions.get(sql, id);
@@ -40,7 +39,6 @@ export function listCheckpoints(chat: Chat): { name: string; uri: string }[] {
     .map(({ id, summary }) => ({ name: summary.split("\n")[0] || id, uri: `shim://checkpoints/${id}` }));
 }
 
-/** The text of the prompt shim_recover: the brief of the named session, else of the newest incomplete one. */
 export function recoverPrompt(chat: Chat, sessionId: string | undefined): string {
   const { runtime } = chat;
   const now = runtime.now();

@@ -6,12 +6,11 @@ import { systemRuntime } from "../../runtime/system-runtime.ts";
 import { version } from "../../platform/version.ts";
 import { serve } from "./serve.ts";
 
-/** Serves the chat that has started this process, on the real machine and with the SQLite that the entry has chosen. */
 export function serveSystem({ open, fallbackReason }: Pick<LoadedDriver, "open" | "fallbackReason">): void {
   const runtime = systemRuntime({ driver: open, busyMs: 5_000 });
   if (fallbackReason) runtime.log("warn", "second choice of SQLite", { reason: fallbackReason });
   const edge = edgeConfigFromEnv(process.env);
-  // Chats are saved all the same; Claude Desktop keeps stderr in the log of this server.
+  // Chats are saved all the same; Claude Desktop logs stderr.
   if (!edge.ok) {
     runtime.log("error", "the workspace of the environment cannot be used", { reason: edge.error });
     process.stderr.write(`SHIM: no workspace is joined: ${edge.error}.\n`);

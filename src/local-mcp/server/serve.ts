@@ -20,35 +20,32 @@ import { createServer } from "./server.ts";
 import { stackOf } from "../../shared/error.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
-/** How often the process looks after its session: parent alive, checkpoint due, files of new checkpoints. */
 const tickMs = 2_000;
-/** A client that only looks at the server, and leaves, finds nothing written. */
+/** Nothing is written for a client that only inspects the server and leaves. */
 const settleMs = 3_000;
 const maxEndMs = 10_000;
 
 export interface FrontInfo {
   readonly pid: number;
-  /** A worker before this one has died. */
   readonly isRestart: boolean;
 }
 
 export interface ServeOptions {
   readonly runtime: Runtime;
   readonly version: string;
-  /** The parent, or what the launcher says: the client, or a wrapper that the client has started. */
+  /** The client, or a wrapper that the client started. */
   readonly clientPid: number;
-  /** The front that started this process and outlives it; null: the client has started it. */
+  /** Null if the client started this process. */
   readonly front: FrontInfo | null;
   readonly stdin: Readable;
-  /** Takes the protocol and nothing else. */
+  /** Carries only the protocol. */
   readonly stdout: Writable;
   readonly exit: (code: number) => void;
 }
 
-/** Serves MCP on stdio until the client is gone. [MC8] However it ends, it ends once, detaches its sessions and leaves no process behind. */
+/** [MC8] Ends once, detaches its sessions and leaves no process behind. */
 export function serve(options: ServeOptions): void {
   const { runtime, clientPid, front } = options;
-  // What belongs to the connection lives as long as the front, through the death of a worker.
   const server = identify(runtime.processes, front?.pid ?? process.pid);
   const client = identify(runtime.processes, clientPid);
   if (!server) throw new Error("this process is not in the process table");
@@ -66,7 +63,7 @@ export function serve(options: ServeOptions): void {
     afterHookEvent(chat, work);
     await files.saveFor(work.trigger);
   };
-  // The SDK's transport listens once for each answer that a slow client has not read yet.
+  // The SDK's transport adds a listener for each unread answer.
   options.stdout.setMaxListeners(0);
   const onClosed = (): void => void shutDown("stdin_end");
   const handle = serveStdio(
@@ -87,12 +84,12 @@ export function serve(options: ServeOptions): void {
   const shutDown = async (reason: string): Promise<void> => {
     if (isOver) return;
     isOver = true;
-    // Whatever hangs (a disk, git), this process does not outlive its client for long.
+    // Bounds the shutdown if a disk or git hangs.
     setTimeout(() => options.exit(1), maxEndMs).unref();
     clearInterval(timer);
     files.stop();
     const isClientGone = chat.client !== null && (await isGone(runtime, chat.client, reason));
-    // A killed client that led its terminal's session sends us SIGHUP by its death: that is no closed terminal.
+    // A killed client that led its terminal's session causes SIGHUP here without a closed terminal.
     saveAndDetach(runtime, chat, server, isClientGone ? "client_gone" : reason);
     const teamEnd = team?.end(isClientGone ? "client_gone" : "goes_on").catch(logFailure(runtime, "leaving the team"));
     if (isClientGone) await files.saveLast();
@@ -102,7 +99,7 @@ export function serve(options: ServeOptions): void {
     options.exit(0);
   };
   const startedAt = runtime.now();
-  // Behind a launcher or a wrapper the parent is not the client: the death of either is the end.
+  // Behind a launcher or a wrapper the parent is not the client.
   const parent = identify(runtime.processes, process.ppid);
   const timer = setInterval(() => {
     const isOrphan = [chat.client, parent].some((one) => one !== null && !isAlive(runtime.processes, one));
@@ -114,14 +111,12 @@ export function serve(options: ServeOptions): void {
 
 function onClientEnd(stdin: Readable, end: (reason: string) => void): void {
   for (const event of ["end", "close"]) stdin.once(event, () => end("stdin_end"));
-  // Not once(): after the first one the same signal again would kill this process in the middle of its last save.
+  // Not once(): a repeated signal would otherwise kill this process during its last save.
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => end(signal.toLowerCase()));
 }
 
-/** Long enough that calls which follow each other at once do not wait for it. */
 const pauseMs = 30;
 
-/** Collects work and does it a moment later, all together. */
 function batchWork(run: (works: readonly (() => void)[]) => void): (work: () => void) => void {
   let waiting: (() => void)[] = [];
   return (work) => {
@@ -135,14 +130,14 @@ function batchWork(run: (works: readonly (() => void)[]) => void): (work: () => 
   };
 }
 
-/** [RE3] Neither the end of stdin nor a signal says that the work is finished. */
+/** [RE3] Neither the end of stdin nor a signal means that the work is finished. */
 function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, reason: string): void {
   try {
     servers.leave(runtime, server);
     for (const sessionId of chat.servedSessions().filter((id) => isStored(runtime, id))) {
       runtime.store.write((sql) => {
         catchUp(sql, runtime.now(), sessionId);
-        // [RE60] Before the last checkpoint, which hides what the death would have lost.
+        // [RE60] The last checkpoint would hide what the death has lost.
         if (reason === "client_gone") recordDeath(sql, runtime, sessionId, reason);
       });
       if (!isPausedFor(runtime, sessionId)) capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
@@ -153,14 +148,10 @@ function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, re
   }
 }
 
-/** Checks of a client that may be dying, and the pause between two of them, in ms. */
 const dyingChecks = 20;
 const dyingPauseMs = 10;
 
-/**
- * A killed process closes its files, and its terminal hangs up, a moment before it is gone from the process table: after these two signs the
- * check is repeated. Any other signal comes from a client that lives.
- */
+/** A killed process closes stdin and hangs up before it leaves the process table. */
 async function isGone(runtime: Runtime, client: ProcessIdentity, reason: string): Promise<boolean> {
   const isDying = reason === "stdin_end" || reason === "sighup";
   for (let checks = isDying ? dyingChecks : 1; checks > 0; checks--) {

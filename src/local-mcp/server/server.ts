@@ -40,17 +40,15 @@ export const tools: readonly Tool[] = [
   clearState,
 ];
 
-/** [TE18] Beside the six, where the chat may be in a team. */
+/** [TE18] */
 export const teamTools: readonly Tool[] = [chats, submit, next, report, send, inbox, files, stateSet];
 
 export interface ServerOptions {
   readonly chat: Chat;
   readonly version: string;
-  /** Called with what is left to do once a tool has answered: work that nobody waits for. */
   readonly afterAnswer: (work: () => void) => void;
 }
 
-/** One MCP server for one connection; the SDK serves both protocol eras with it. */
 export function createServer(options: ServerOptions): McpServer {
   const server = new McpServer(
     { ...serverInfo, version: options.version },
@@ -60,7 +58,6 @@ export function createServer(options: ServerOptions): McpServer {
   return server;
 }
 
-/** All that clients find on a server of SHIM. */
 export function registerAll(server: McpServer, options: ServerOptions): void {
   const { chat } = options;
   for (const tool of chat.team ? [...tools, ...teamTools] : tools) register(server, tool, options);
@@ -117,7 +114,7 @@ function register(server: McpServer, tool: Tool, options: ServerOptions): void {
 
 const Envelope = z.object({ [CLIENT_INFO_META_KEY]: z.object({ name: z.string() }) });
 
-/** From the revision of 2026-07-28 on there is no handshake: each request names its client. */
+/** Requests of protocol revision 2026-07-28 and later name their client. */
 function readClientName(chat: Chat, envelope: unknown): void {
   if (chat.hasClientName) return;
   const parsed = Envelope.safeParse(envelope);
@@ -147,7 +144,6 @@ async function call(tool: Tool, chat: Chat, input: unknown): Promise<CallResult>
   return { content: parts.map((part) => ({ type: "text", text: part })), structuredContent: structured };
 }
 
-/** After the answer: nobody is there any more to be told of a failure. */
 function countExchange(chat: Chat, input: unknown, result: CallResult): void {
   const session = result.structuredContent?.["session"];
   if (typeof session !== "string") return;
@@ -158,7 +154,7 @@ function countExchange(chat: Chat, input: unknown, result: CallResult): void {
   }
 }
 
-/** [MC5] A session that died is told with the first answer, whatever was asked. */
+/** [MC5] */
 function offerFor(chat: Chat, session: unknown): string | null {
   return typeof session === "string" ? chat.offerOnce(session) : null;
 }
@@ -173,7 +169,7 @@ function withCommand({ runtime }: Chat, text: string): string {
   return withShimCommand(text, () => shimCommand(runtime));
 }
 
-/** [MC6] Broken storage is said aloud, never answered as if it had saved. A bug is logged and named as one. */
+/** [MC6] Storage errors are reported, never answered as if saved. */
 function toToolError(chat: Chat, tool: string, error: unknown): ToolError {
   chat.runtime.log("error", `${tool} failed`, {
     error: stackOf(error),

@@ -5,7 +5,7 @@ import { candidateLines } from "../sessions/short-ids.ts";
 import type { Session } from "../sessions/sessions.ts";
 import type { ToolError } from "./tool.ts";
 
-/** [RE56] The session that a tool argument names by its id or the beginning of it; null: none of this machine. */
+/** [RE56] Accepts an id or a unique prefix; null if this machine has no such session. */
 export function findSessionArgument(sql: Sql, given: string): Result<Session | null, ToolError> {
   const found = findSession(sql, given);
   if (found.kind === "one") return ok(found.session);

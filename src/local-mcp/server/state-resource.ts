@@ -3,11 +3,10 @@ import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { Chat } from "./chat.ts";
 
 const callTimeoutMs = 5_000;
-/** Clients show lists whole. */
 const maxListed = 100;
 const prefix = "shim://state/";
 
-/** [TE17] Each key of the shared state is a resource, read as JSON with its version; the key stands in the address as one part of a path. */
+/** [TE17] Each key is a resource: JSON with its version. */
 export function registerState(server: McpServer, chat: Chat): void {
   const template = new ResourceTemplate(`${prefix}{key}`, { list: async () => ({ resources: await list(chat) }) });
   const metadata = { description: "Shared state: value and version", mimeType: "application/json" };
@@ -18,7 +17,6 @@ export function registerState(server: McpServer, chat: Chat): void {
   });
 }
 
-/** Null: it is not there. */
 async function read(chat: Chat, key: string): Promise<string | null> {
   const found = await (await linkOf(chat))?.call("state.get", { key }, callTimeoutMs);
   if (!found) throw new Error("this chat is not in the team yet; try again in a few seconds");
@@ -26,7 +24,7 @@ async function read(chat: Chat, key: string): Promise<string | null> {
   return found.value.entry ? JSON.stringify(found.value.entry, null, 1) : null;
 }
 
-/** A list is of much else, too: it is not refused because nobody can be reached. */
+/** The client's list has other resources too, so an unreachable coordinator is no error. */
 async function list(chat: Chat): Promise<{ name: string; uri: string }[]> {
   const found = await (await linkOf(chat))?.call("state.list", { limit: maxListed }, callTimeoutMs);
   if (!found?.ok) return [];

@@ -21,23 +21,21 @@ import type { Chat } from "./chat.ts";
 const refreshIntervalMs = 15_000;
 const upkeepIntervalMs = 600_000;
 const backupCheckIntervalMs = 60_000;
-/** Rows of processes of an earlier boot are kept for so long. */
 const processRowsMs = 7 * 86_400_000;
-/** Rewriting a pack is worth it only when this share of it is garbage. */
+/** Share of garbage from which rewriting a pack is worth it. */
 const minGarbageShare = 0.3;
 
-/** Called by the timer: takes the readings that no hook reports (memory, age, texts in the transcript), and a checkpoint if one is due. */
+/** Takes the readings that no hook reports, and a due checkpoint. */
 export function refreshIfDue(chat: Chat, sessionId: string): void {
   const { runtime } = chat;
   const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
   if (!session || session.endedAt !== null) return;
   const last = session.readings.sessionAgeMs?.at ?? 0;
-  // [SI30] A status line takes readings all the time, and may be the one that saw the risk rise.
+  // [SI30] A status line keeps the readings recent, and may be the one that saw the risk rise.
   const isRecent = session.riskMark.pending === null && isWithin(runtime.now() - last, refreshIntervalMs);
   if (!isRecent) observeSession(chat, session);
 }
 
-/** Reads the session's transcript at once, however recent its readings are. */
 export function observeAgain(chat: Chat, sessionId: string): void {
   const session = chat.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
   if (session) observeSession(chat, session);
@@ -68,7 +66,6 @@ let lastUpkeepAt = 0;
 let lastBackupCheckAt = 0;
 const deaths = new DeathWatch();
 
-/** Spool, backup and retention, in small portions, by any process that runs. */
 export function upkeep(runtime: Runtime): void {
   drainInto(runtime);
   if (runtime.store.read(textIndex.hasPending, false)) runtime.store.write(textIndex.indexPending);
@@ -78,7 +75,7 @@ export function upkeep(runtime: Runtime): void {
   backUpIfDue(runtime, now);
   if (isWithin(now - lastUpkeepAt, upkeepIntervalMs)) return;
   lastUpkeepAt = now;
-  // [RE64] What is pruned leaves its death behind.
+  // [RE64] Pruning a session keeps the record of its death.
   recordDeaths(runtime, () => true);
   runtime.store.write((sql) => {
     prune(sql, now, runtime.config.retention, 200);

@@ -2,34 +2,28 @@ import type { Sql } from "../../shared/sql.ts";
 import * as journal from "./journal.ts";
 import type { Session } from "./sessions.ts";
 
-/** What a chat is doing, as far as its signs of work tell. */
 export type Activity = "idle" | "busy" | "waiting" | "stuck" | "dead";
 
 export interface ActivityFacts {
   readonly isDead: boolean;
-  /** The client has told that it waits for the user (a permission, an answer). */
   readonly isWaitingForUser: boolean;
-  /** A prompt, or a tool, since the last end of a turn. Null: the client has no hooks that tell. */
+  /**
+   * Whether a prompt or a tool came since the last end of a turn; null for a client without hooks.
+   */
   readonly isInTurn: boolean | null;
-  /** Tools that have begun and not ended. */
   readonly openTools: readonly { readonly name: string; readonly startedAt: number }[];
-  /** The newest sign of work: a hook event, a tool call, growth of the transcript. */
   readonly workedAt: number;
   readonly now: number;
 }
 
 const minuteMs = 60_000;
-/** A model that thinks writes nothing for minutes, and a client repeats a failed request for about ten. */
+/** A thinking model writes nothing for minutes; a client retries a failed request for about ten. */
 const maxSilenceMs = 15 * minuteMs;
-/** A build or a sub-agent may run that long; a tool that is open for longer is taken for a hanging one. */
+/** A build or a sub-agent may run that long; a tool open for longer counts as hanging. */
 const openToolMs = 120 * minuteMs;
-/** Their run is the wait for an answer. */
 const askingTools: ReadonlySet<string> = new Set(["AskUserQuestion", "ExitPlanMode"]);
 
-/**
- * Pure. [TE25] Dead without its process; waiting when the client says so or a question is open; idle between two turns; busy while signs of work come,
- * or a tool is open for less than two hours; stuck when a turn is open and nothing has been seen of it for fifteen minutes.
- */
+/** Pure. [TE25] */
 export function activityOf(facts: ActivityFacts): Activity {
   const { isDead, isWaitingForUser, isInTurn, openTools, workedAt, now } = facts;
   if (isDead) return "dead";
@@ -41,7 +35,6 @@ export function activityOf(facts: ActivityFacts): Activity {
   return silenceMs < maxSilenceMs || isToolAtWork ? "busy" : "stuck";
 }
 
-/** How long after the last sign of work a chat keeps its tasks. */
 const keepsTasksMs: Readonly<Record<Activity, number>> = {
   busy: Number.POSITIVE_INFINITY,
   waiting: 60 * minuteMs,
@@ -49,10 +42,10 @@ const keepsTasksMs: Readonly<Record<Activity, number>> = {
   stuck: 0,
   dead: 0,
 };
-/** A client without hooks shows no sign of what it does between two calls of SHIM's tools. */
+/** A client without hooks shows no work between two calls of SHIM's tools. */
 const keepsTasksWithoutHooksMs = 30 * minuteMs;
 
-/** Pure. [TE26] Whether heartbeats for its tasks are honest: they say that somebody works on them. */
+/** Pure. [TE26] Returns whether heartbeats for the chat's tasks are honest. */
 export function keepsTasks(facts: ActivityFacts): boolean {
   const activity = activityOf(facts);
   const limitMs = activity === "idle" && facts.isInTurn === null ? keepsTasksWithoutHooksMs : keepsTasksMs[activity];
@@ -64,12 +57,11 @@ export interface LivenessFacts {
   readonly now: number;
 }
 
-/** The facts as the store has them. */
 export function factsOf(sql: Sql, session: Session, { isDead, now }: LivenessFacts): ActivityFacts {
   const waitsFor = session.waiting?.for;
   return {
     isDead,
-    // At an idle prompt its turn is over.
+    // At an idle prompt the turn has ended.
     isWaitingForUser: waitsFor === "permission" || waitsFor === "dialog",
     isInTurn: isInTurn(sql, session.id),
     openTools: openTools(sql, session.id),
@@ -88,7 +80,7 @@ function isInTurn(sql: Sql, sessionId: string): boolean | null {
 
 const maxOpenTools = 20;
 
-/** Since the last prompt: what a turn that was cut off has left open does not run any more. */
+/** Counts since the last prompt: tools left open by an interrupted turn no longer run. */
 function openTools(sql: Sql, sessionId: string): ActivityFacts["openTools"] {
   return sql.all<{ name: string; startedAt: number }>(
     `SELECT json_extract(body, '$.name') AS name, at AS startedAt FROM journal began

@@ -7,17 +7,14 @@ import { recordTexts } from "./observe.ts";
 import * as sessions from "./sessions.ts";
 import { markTranscript } from "./transcript-mark.ts";
 
-/**
- * [RE13] Takes over what a client wrote into its transcript after the last hook: a chat's last words may stand only there. The readings
- * stay as they were at its end. A transcript that is gone changes nothing.
- */
+/** [RE13] Stores what a client wrote into its transcript after the last hook; the readings stay. */
 export function catchUp(sql: Sql, now: number, sessionId: string): void {
   const session = sessions.get(sql, sessionId);
   if (!session?.transcriptPath) return;
   const { transcriptPath: path } = session;
   const part = readAppended(path, session.transcriptOffset, pauseReadLimits(sql, path, session));
   if (part.offset === session.transcriptOffset) return;
-  // [HO10] What was said during a pause is passed over, also when it is over.
+  // [HO10] Text from a pause is skipped even after the pause has ended.
   if (isSessionPaused(sql, now, session)) markTranscript(sql, path, part.size);
   else {
     recordTexts(sql, sessionId, now, part);

@@ -1,11 +1,9 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 
-/** Which session a client process works in now. */
 export interface ClientSession {
-  /** The id that the client itself uses. */
   readonly givenId: string;
-  /** SHIM's id: the same, but for a second live client that opened the same session. */
+  /** SHIM's id: differs only for a second live client that opened the same session. */
   readonly sessionId: string;
 }
 
@@ -19,7 +17,7 @@ export function current(sql: Sql, client: ProcessIdentity): ClientSession | null
   return row ?? null;
 }
 
-/** [ID2] The same client moves on: its row is replaced. */
+/** [ID2] Replaces the client's row. */
 export function moveTo(sql: Sql, now: number, client: ProcessIdentity, to: ClientSession): void {
   sql.run(
     `INSERT INTO clients (boot, pid, start, given_id, session_id, at) VALUES (?, ?, ?, ?, ?, ?)
@@ -33,7 +31,7 @@ export function moveTo(sql: Sql, now: number, client: ProcessIdentity, to: Clien
   );
 }
 
-/** [ID11] Rows of an earlier boot, once they are old: a home that two machines share has two boots at a time. */
+/** [ID11] Spares recent rows: a home that two machines share has two boots at a time. */
 export function prune(sql: Sql, boot: string, before: number): void {
   sql.run("DELETE FROM clients WHERE boot <> ? AND at < ?", boot, before);
 }

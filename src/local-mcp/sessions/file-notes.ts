@@ -2,10 +2,9 @@ import type { FileNote } from "../../contract/work-state.ts";
 
 const maxFiles = 200;
 
-/** Until the next checkpoint hashes it, the chat's own edit cannot be told from another's. */
 const editedSinceText = "edited after the last checkpoint";
 
-/** [CP10] Adds a file, newest last. A file that was edited stays edited when it is read again. Each checkpoint takes new hashes. */
+/** [CP10] Adds a file, newest last. An edited file stays edited when it is read again. */
 export function withFile(
   files: readonly FileNote[],
   path: string,

@@ -2,7 +2,7 @@ import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, st
 import { homedir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 
-/** Where a project stands: read from the files of `.git`, since starting git costs more than a hook may take. */
+/** Git state of a project, read from `.git`: starting git costs more than a hook may take. */
 export interface GitHead {
   /** Null when HEAD is detached. */
   readonly branch: string | null;
@@ -10,10 +10,7 @@ export interface GitHead {
   readonly commit: string | null;
 }
 
-/**
- * The nearest folder upwards that holds a `.git`; else the folder itself. The root of the file system is no project, and a repository of the
- * whole home (dotfiles) is not the project of a folder in it.
- */
+/** Skips the root of the file system, and a repository of the whole home (dotfiles). */
 export function projectRoot(folder: string, home = homedir()): string | null {
   const start = resolve(folder);
   for (let at = start; ; at = dirname(at)) {
@@ -22,7 +19,7 @@ export function projectRoot(folder: string, home = homedir()): string | null {
   }
 }
 
-/** The work tree from which this one was linked; null where it is none, or its repository is bare or a submodule's. */
+/** Returns null if not linked, or if the repository is bare or a submodule's. */
 export function mainWorkTree(root: string): string | null {
   try {
     const git = gitFolder(root);
@@ -34,13 +31,12 @@ export function mainWorkTree(root: string): string | null {
   }
 }
 
-/** Null outside of git, or when its files cannot be read. */
 export function readHead(project: string): GitHead | null {
   try {
     const git = gitFolder(project);
     const head = readSmallFile(join(git, "HEAD"));
     const ref = /^ref: (refs\/.+)$/.exec(head)?.[1];
-    // What the file says where the references are in a reftable (gitformat-reftable(5)).
+    // Content of the file where references are in a reftable (gitformat-reftable(5)).
     if (ref === "refs/heads/.invalid") return null;
     if (!ref) return { branch: null, commit: commitIdIn(head) };
     return { branch: ref.replace(/^refs\/heads\//, ""), commit: readRef(git, ref) };
@@ -49,7 +45,7 @@ export function readHead(project: string): GitHead | null {
   }
 }
 
-/** In a linked worktree or submodule `.git` is a file that names the folder (gitrepository-layout(5)). */
+/** Linked worktrees and submodules have a `.git` file (gitrepository-layout(5)). */
 function gitFolder(project: string): string {
   const path = join(project, ".git");
   if (statSync(path).isDirectory()) return path;
@@ -72,11 +68,11 @@ function readRef(git: string, ref: string): string | null {
   return commitIdIn(line?.split(" ")[0] ?? "");
 }
 
-/** A file of `.git` that is larger is none of git's making; the list of packed references alone may be long. */
+/** Larger files of `.git` are not git's; only the list of packed references may be long. */
 const maxSmallBytes = 4_096;
 const maxPackedBytes = 16_777_216;
 
-/** The text of a regular file. Not through a link, and never waiting: what an unpacked archive has put there may be anything. */
+/** Reads no links and never blocks: an unpacked archive may hold anything. */
 function readSmallFile(path: string, maxBytes = maxSmallBytes): string {
   const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0));
   try {
@@ -88,7 +84,7 @@ function readSmallFile(path: string, maxBytes = maxSmallBytes): string {
   }
 }
 
-/** A commit's id, or null: any other text is not repeated. */
+/** Returns null for any other text, which must not be repeated. */
 function commitIdIn(text: string): string | null {
   return /^[0-9a-f]{40,64}$/.test(text) ? text : null;
 }

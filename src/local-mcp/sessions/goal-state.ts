@@ -4,8 +4,6 @@ import type { PromptContext } from "./request-kind.ts";
 import { lastGoalRequest } from "./requests.ts";
 import { decisionsNamedIn } from "./statements.ts";
 
-/** What is known of the user's goals when the next prompt comes. Pure. */
-
 export function beforePrompt(state: WorkState, question: string, prompt: string): PromptContext {
   return {
     isAsked: /[?？]\s*$/.test(question),
@@ -14,7 +12,6 @@ export function beforePrompt(state: WorkState, question: string, prompt: string)
   };
 }
 
-/** The words by which the chat has said of a goal of the user that it is done; null: it has not. */
 export function goalReached(
   { requests = [], conversation }: WorkState,
   goal: Pick<UserRequest, "text" | "at"> | null = lastGoalRequest(requests),
@@ -24,7 +21,6 @@ export function goalReached(
   return since.map(({ text }) => findCompletion(goal.text, text, 0.4)).findLast((one) => one !== null) ?? null;
 }
 
-/** The request that was the goal before the last one. */
 export function goalRequestBefore(requests: readonly UserRequest[]): UserRequest | null {
   const last = requests.findLastIndex((one) => one.kind === undefined);
   return last > 0 ? lastGoalRequest(requests.slice(0, last)) : null;

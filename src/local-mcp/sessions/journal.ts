@@ -14,12 +14,7 @@ interface StoredRow {
   body: string;
 }
 
-/**
- * Adds what happened. [JO1] The same event told twice (two hooks, a spool, the transcript) is kept once, by its key.
- *
- * @param key unique within the session
- * @returns whether it was new
- */
+/** [JO1] Returns false for an event stored already (two hooks, a spool, the transcript). */
 export function append(sql: Sql, sessionId: string, at: number, key: string, entry: JournalEntry): boolean {
   const { kind, ...body } = entry;
   return (
@@ -34,12 +29,10 @@ export function append(sql: Sql, sessionId: string, at: number, key: string, ent
   );
 }
 
-/** Whether an entry of this key is there. */
 export function has(sql: Sql, sessionId: string, key: string): boolean {
   return sql.all("SELECT 1 FROM journal WHERE session_id = ? AND key = ?", sessionId, key).length > 0;
 }
 
-/** The entry of this key; null: there is none. */
 export function find(sql: Sql, sessionId: string, key: string): JournalRow | null {
   const [row] = sql.all<StoredRow>(
     "SELECT seq, at, kind, body FROM journal WHERE session_id = ? AND key = ?",
@@ -49,7 +42,6 @@ export function find(sql: Sql, sessionId: string, key: string): JournalRow | nul
   return row ? toJournalRow(row) : null;
 }
 
-/** What happened after `afterSeq`, oldest first. */
 export function list(sql: Sql, sessionId: string, afterSeq: number, limit = 5_000): JournalRow[] {
   return sql
     .all<StoredRow>(
@@ -61,7 +53,6 @@ export function list(sql: Sql, sessionId: string, afterSeq: number, limit = 5_00
     .map(toJournalRow);
 }
 
-/** The newest entries of some kinds, newest first. */
 export function newest(sql: Sql, sessionId: string, kinds: readonly JournalKind[], limit: number): JournalRow[] {
   const placeholders = kinds.map(() => "?").join(", ");
   return sql
@@ -74,13 +65,13 @@ export function newest(sql: Sql, sessionId: string, kinds: readonly JournalKind[
     .map(toJournalRow);
 }
 
-/** The `seq` of the newest prompt; 0: there is none. A turn may hold thousands of entries, so it has an index of its own. */
+/** Returns 0 without a prompt. Has its own index: a turn may hold thousands of entries. */
 export function newestPromptSeq(sql: Sql, sessionId: string): number {
   const query = "SELECT seq FROM journal WHERE session_id = ? AND kind = 'prompt' ORDER BY seq DESC LIMIT 1";
   return sql.all<{ seq: number }>(query, sessionId)[0]?.seq ?? 0;
 }
 
 function toJournalRow(row: StoredRow): JournalRow {
-  // The row was written by append() of this or an older program: kinds only grow, fields are only added.
+  // append() of this or an older program wrote the row: kinds and fields are only added.
   return { seq: row.seq, at: row.at, entry: { kind: row.kind, ...JSON.parse(row.body) } as JournalEntry };
 }

@@ -8,18 +8,13 @@ import * as journal from "./journal.ts";
 import * as sessions from "./sessions.ts";
 
 export interface MissedToolsOptions {
-  /** The tool call whose event is being recorded; null for other events. */
+  /** Tool call whose event is being recorded; null for other events. */
   readonly current?: string | null;
-  /** The client has ended: nothing comes after this part. */
+  /** The client has ended: nothing follows this part. */
   readonly isOver?: boolean;
 }
 
-/**
- * Takes over the tool calls of a transcript whose events never came: hooks are fail-open, so a client goes on without an MCP process. [JO20] They
- * have the keys of the events, so one that comes after all counts once. [JO22] A fork's transcript begins with the calls of the session before.
- *
- * @returns how many calls were missed from their start to their end
- */
+/** Stores tool calls whose events never came, since hooks fail open. [JO20] [JO22] */
 export function recordMissedTools(
   sql: Sql,
   sessionId: string,
@@ -37,7 +32,7 @@ export function recordMissedTools(
   return newEnds.filter(({ toolUseId, error }) => error === null && startedIds.has(toolUseId)).length;
 }
 
-/** [JO21] A client that is told to end kills its tools and writes that they failed, as its last words. */
+/** [JO21] A client asked to end kills its tools and writes their failure as its last words. */
 function isCutOff({ texts, toolCalls }: TranscriptPart, { error, at }: TranscriptToolEnd): boolean {
   return error !== null && at !== null && [...texts, ...toolCalls].every((other) => (other.at ?? 0) <= at);
 }
@@ -68,7 +63,6 @@ function recordAll(sql: Sql, sessionId: string, at: number, entries: ReturnType<
   return entries.map(({ key, entry }) => journal.append(sql, sessionId, at, key, entry)).includes(true);
 }
 
-/** A call whose start came by its event; the journal keeps the argument that tells most, which for a file is its path. */
 function startedCall(
   sql: Sql,
   sessionId: string,

@@ -20,12 +20,7 @@ export interface Observation {
   readonly facts: Omit<TriggerFacts, keyof ToolCall>;
 }
 
-/**
- * What one more look at a session tells: readings and risk, into its row and history.
- *
- * @param seen the session as the caller knows it; its row is read again, for others write to it too
- * @param part what was read on in its transcript; its texts are kept by `keepTexts`
- */
+/** @param seen the caller's copy: the row is read again, since others write to it too */
 export function observe(
   sql: Sql,
   runtime: Runtime,
@@ -54,12 +49,6 @@ export function observe(
   return { risk, facts };
 }
 
-/**
- * Stores the readings that stand in the transcript, and how far it was read.
- *
- * @param session as it is stored now
- * @returns the session with these readings
- */
 export function takeReadings(
   sql: Sql,
   runtime: Runtime,
@@ -84,7 +73,6 @@ function transcriptProgress(
   now: number,
 ): sessions.SessionChange {
   calibrate(sql, part);
-  // What the client writes is a sign that it works.
   const growth = part.offset > session.transcriptOffset ? { workedAt: now } : {};
   return {
     transcriptOffset: part.offset,
@@ -93,22 +81,18 @@ function transcriptProgress(
   };
 }
 
-/** Whether a look by the timer finds a checkpoint due. */
 export function timerTrigger(observation: Observation, runtime: Runtime): Trigger | null {
   return dueNow(observation.facts, runtime.config.checkpoint);
 }
 
-/** [SI17] The context readings from before a compaction hold no more. */
+/** [SI17] */
 export function clearContextReadings(sql: Sql, now: number, session: sessions.Session): sessions.Session {
   const readings = afterCompaction(session.readings, now);
   sessions.update(sql, session.id, { readings });
   return { ...session, readings };
 }
 
-/**
- * Prompts come from hooks with ids of their own; of the transcript only the assistant's texts are new. [JO4] Called before what the
- * hook itself tells is kept: the transcript speaks of what came before.
- */
+/** [JO4] Runs before the hook's event is stored: the transcript describes what came before. */
 export function recordTexts(sql: Sql, sessionId: string, now: number, part: TranscriptPart): void {
   for (const text of part.texts) {
     if (text.role === "assistant") recordAssistant(sql, sessionId, text.at ?? now, text.text);
@@ -121,7 +105,7 @@ export function recordTexts(sql: Sql, sessionId: string, now: number, part: Tran
   }
 }
 
-/** [JO2] A text that the hook and the transcript both tell stands in the turn once; the same words in a later turn are said again. */
+/** [JO2] Stores a text from hook and transcript once per turn. */
 export function recordAssistant(sql: Sql, sessionId: string, at: number, text: string): void {
   const keyedEntry = assistant(text);
   if (!keyedEntry) return;
@@ -141,7 +125,7 @@ function derivedReadings(
       toolCalls: session.toolCalls,
       toolErrors: session.toolErrors,
       recentTools: recentTools(sql, session.id),
-      // While nothing has happened since the last checkpoint, all that is known is saved as of now.
+      // Without news since the last checkpoint, everything known is saved as of now.
       lastCheckpointAt: hasNews ? session.savedAt : now,
       transcriptBytes: null,
       clientMemoryBytes: session.owner ? (runtime.processes.facts(session.owner.pid)?.residentBytes ?? null) : null,
@@ -152,7 +136,7 @@ function derivedReadings(
   );
 }
 
-/** [SI17] A compaction that no hook told of stands in the transcript. */
+/** [SI17] Handles a compaction that only the transcript reports. */
 function withoutOldContext(readings: Readings, { compactBoundary }: TranscriptPart, now: number): Readings {
   return compactBoundary ? afterCompaction(readings, compactBoundary.at ?? now) : readings;
 }

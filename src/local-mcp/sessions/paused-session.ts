@@ -4,28 +4,24 @@ import { isPaused, pauseLookup } from "../../store/pause.ts";
 import * as sessions from "./sessions.ts";
 import { digestOf, hasAny, transcriptMark } from "./transcript-mark.ts";
 
-/**
- * The folder in which a chat works now. A chat may leave the project in which it began; of an event during a pause only the folder is kept, so
- * that what no event tells is paused, too.
- */
+/** A chat may leave its first project; an event during a pause stores only the folder. */
 function folderOf(sql: Sql, { id, cwd, project }: Pick<sessions.Session, "id" | "cwd" | "project">): string | null {
   if (!hasAny(sql, metaKind)) return cwd ?? project;
   const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", keyOf(id));
   return row?.value ?? cwd ?? project;
 }
 
-/** [ST51] Whether nothing of the session may be stored now. */
+/** [ST51] */
 export function isSessionPaused(sql: Sql, now: number, session: sessions.Session): boolean {
   return isPaused(sql, now, folderOf(sql, session));
 }
 
-/** The same by its id; a session that is not stored is paused only with every project. */
+/** Treats a session that is not stored as paused only with every project. */
 export function isPausedById(sql: Sql, now: number, sessionId: string): boolean {
   const session = sessions.get(sql, sessionId);
   return session ? isSessionPaused(sql, now, session) : isPaused(sql, now, null);
 }
 
-/** An event during a pause says where the chat works. */
 export function setPausedFolder(sql: Sql, sessionId: string, folder: string): void {
   sql.run(
     "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -34,12 +30,11 @@ export function setPausedFolder(sql: Sql, sessionId: string, folder: string): vo
   );
 }
 
-/** An event outside of a pause: the session's row says where the chat works. */
 export function clearPausedFolder(sql: Sql, sessionId: string): void {
   if (hasAny(sql, metaKind)) sql.run("DELETE FROM meta WHERE key = ?", keyOf(sessionId));
 }
 
-/** [HO10] Leaves out what was said during pauses: before the mark of the file, or by the time and the folder of a line. */
+/** [HO10] Skips what was said during pauses, by the file's mark or a line's time and folder. */
 export function pauseReadLimits(
   sql: Sql,
   path: string,

@@ -1,17 +1,13 @@
 import type { Sql } from "../../shared/sql.ts";
 
-/**
- * What has happened to the offers of a dead session: `offered` to a chat, `taken` up by it, `recovered` with its first checkpoint after that; `finished`:
- * others have done its tasks, or those were cancelled.
- */
+/** `recovered` comes with the first checkpoint after `taken`. */
 export type RecoveryAction = "offered" | "taken" | "recovered" | "undone" | "dismissed" | "finished";
 
-/** A task of a dead session that nobody has to do any more. Stored. */
+/** Done or cancelled task of a dead session. Stored. */
 export interface FinishedTask {
   readonly task: number;
   readonly type: string;
   readonly state: "done" | "cancelled";
-  /** The chat that has done it; null: nobody. */
   readonly by: string | null;
 }
 
@@ -19,10 +15,8 @@ export interface RecoveryNote {
   readonly at: number;
   readonly sessionId: string;
   readonly action: RecoveryAction;
-  /** The chat that it concerns; null where it is the user's doing. */
   readonly by?: string | null;
   readonly score?: number | null;
-  /** What the chat was told of, to count what it looks up again. */
   readonly named?: BriefFacts;
   readonly finished?: readonly FinishedTask[];
 }
@@ -30,15 +24,14 @@ export interface RecoveryNote {
 export interface BriefFacts {
   /** Absolute paths. */
   readonly files: readonly string[];
-  /** Tool calls with their results, as the journal words them. */
   readonly results: readonly string[];
 }
 
-/** What a chat looked up again before its first edit, although its brief had said it. */
+/** Repeats of facts in the brief before the chat's first edit. */
 export interface Rediscovery {
   readonly reads: number;
   readonly repeats: number;
-  /** The chat has made its first edit, or did so much without one that nothing more is counted. */
+  /** True after the first edit, or after so much without one that counting stops. */
   readonly isOver: boolean;
 }
 
@@ -60,7 +53,7 @@ export function add(sql: Sql, { at, sessionId, action, by, score, ...detail }: R
   );
 }
 
-/** To how many chats the session was offered since `at` (epoch ms), and since the user took an offer back. */
+/** Counts the offers since `at` (epoch ms) and since the user's last undo. */
 export function offersSince(sql: Sql, sessionId: string, at: number): number {
   const [row] = sql.all<{ n: number }>(
     `SELECT count(*) AS n FROM recoveries WHERE session_id = ? AND action = 'offered' AND at >= ?
@@ -72,7 +65,7 @@ export function offersSince(sql: Sql, sessionId: string, at: number): number {
   return row?.n ?? 0;
 }
 
-/** What a chat was given to continue since `at` (epoch ms), newest first. */
+/** Lists what a chat was given to continue since `at` (epoch ms), newest first. */
 export function listOfferedTo(sql: Sql, by: string, at: number): { readonly sessionId: string; readonly at: number }[] {
   return sql.all(
     `SELECT session_id AS sessionId, max(at) AS at FROM recoveries
@@ -82,7 +75,6 @@ export function listOfferedTo(sql: Sql, by: string, at: number): { readonly sess
   );
 }
 
-/** The newest offer of a session to a chat; null: there is none. */
 export function latestOffer(sql: Sql, sessionId: string, by: string): { seq: number; detail: RecoveryDetail } | null {
   const [row] = sql.all<{ seq: number; detail: string }>(
     `SELECT seq, detail FROM recoveries WHERE session_id = ? AND by_session = ? AND action = 'offered' ORDER BY seq DESC LIMIT 1`,
@@ -96,7 +88,6 @@ export function setDetail(sql: Sql, seq: number, detail: RecoveryDetail): void {
   sql.run("UPDATE recoveries SET detail = ? WHERE seq = ?", JSON.stringify(detail), seq);
 }
 
-/** Whether the chat has said, or was told, that it goes on with the dead session it was offered last. */
 export function isTaken(sql: Sql, sessionId: string, by: string): boolean {
   const [row] = sql.all<{ action: RecoveryAction; by: string | null }>(
     'SELECT action, by_session AS "by" FROM recoveries WHERE session_id = ? ORDER BY seq DESC LIMIT 1',
@@ -105,7 +96,7 @@ export function isTaken(sql: Sql, sessionId: string, by: string): boolean {
   return row?.action === "taken" && row.by === by;
 }
 
-/** [RE70] Tasks that it had and that nobody has to do any more. */
+/** [RE70] Lists the session's tasks that others have done or that were cancelled. */
 export function finishedTasks(sql: Sql, sessionId: string): FinishedTask[] {
   const query = "SELECT detail FROM recoveries WHERE session_id = ? AND action = 'finished' ORDER BY seq";
   const rows = sql.all<{ detail: string }>(query, sessionId);

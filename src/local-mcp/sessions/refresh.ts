@@ -7,7 +7,6 @@ import { recordTexts, observe, type Observation } from "./observe.ts";
 import { pauseReadLimits } from "./paused-session.ts";
 import * as sessions from "./sessions.ts";
 
-/** Reads new lines of a session's transcript and takes new readings, outside of a hook. */
 export function refresh(runtime: Runtime, session: sessions.Session, fresh: Readings): Observation {
   const { transcriptPath: path } = session;
   const limits = path === null ? {} : runtime.store.read((sql) => pauseReadLimits(sql, path, session), {});

@@ -7,8 +7,6 @@ import { clauses, contentWords, isQuestion, sentences } from "../words/sentences
 import { isOrder, isOrderFirst } from "../words/standing-order.ts";
 import { asksForWork, isExchange, isForeign, tellsProblem } from "../words/work-request.ts";
 
-/** What a prompt of the user is: what the work is about from now on, or less than that. Pure. */
-
 export function isGeneralRule(sentence: string): boolean {
   return isOrder(sentence) || isOnlyDecision(sentence);
 }
@@ -16,7 +14,6 @@ export function isGeneralRule(sentence: string): boolean {
 const specificDetail =
   /\d|[\w-]+\.[a-z]{1,5}(?![\w.])|[\w.-]*\/[\w.-]+|`[^`]+`|["“«„][^"”»“]+["”»“]|(?<!\p{L})[a-z]+[A-Z]\w*|\w+_\w+|(?<!\p{L})\p{Lu}{2,}(?!\p{L})|(?<=\p{L}[\p{L},]*\s)\p{Lu}\p{L}+/u;
 
-/** A rule, a limit, a name, a number or a change of mind. */
 export function carriesDetail(text: string): boolean {
   return sentences(text).some((one) => specificDetail.test(one) || isOrder(one) || isChangeOfMind(one));
 }
@@ -33,7 +30,6 @@ const additionWord = new LazyRegExp(
   String.raw`(?<!\p{L})(?:too|as well|auch|aussi|también|anche|também|też|тоже)[.!]?$`,
   "iu",
 );
-/** A few words about what is there already. */
 const backReference = new LazyRegExp(
   String.raw`(?<!\p{L})(?:it|its|that|this|these|those|them|they|es|dies|sie|ça|cela|eso|esto|quello|questo|isso|isto|dit|это|его)(?!\p{L})|それ|これ|它|这个|那个|그거|이거`,
   "iu",
@@ -51,7 +47,7 @@ const abandonment = new LazyRegExp(
   "iu",
 );
 
-/** Leaves the work that was asked for; "leave it alone" is a rule. */
+/** Excludes "leave it alone", which is a rule. */
 function isAbandoning(sentence: string): boolean {
   if (!abandonment.test(sentence) || isOrderFirst(sentence)) return false;
   return !clauses(sentence).slice(1).some(isOnlyDecision);
@@ -61,17 +57,13 @@ function isRule(sentence: string): boolean {
   return isOrderFirst(sentence) || isOnlyDecision(sentence);
 }
 
-/** What the chat has said before a prompt. */
 export interface PromptContext {
-  /** Its last words were a question. */
   readonly isAsked?: boolean;
-  /** It has said that the goal is reached. */
   readonly isGoalReached?: boolean;
-  /** The prompt names something that was settled. */
   readonly isAboutDecision?: boolean;
 }
 
-/** [CP35] What a prompt is; undefined: a goal. */
+/** Pure. [CP35] Returns undefined for a goal. */
 export function requestKind(prompt: string, context: PromptContext): UserRequest["kind"] {
   const all = sentences(prompt);
   const size = prompt.slice(0, 400).trim().split(/\s+/).length;
@@ -89,7 +81,6 @@ function isOnlyQuestion([only, ...others]: readonly string[]): boolean {
   );
 }
 
-/** Wants to see or hear of what is there. */
 const showRequest = new LazyRegExp(
   pattern`
     ^(?:(?:please|ok|now|just|and)[\s,]+)*(?:(?:can|could|would|will) you (?:please |just |quickly )?)?(?:(?:show|
@@ -104,13 +95,13 @@ function isOnlyRules(all: readonly string[]): boolean {
   return all.length > 0 && all.every(isRule) && !all.every(isAbandoning);
 }
 
-/** Where nothing had been settled of it, to put one thing in the place of another is work, and what does not work is a problem. */
+/** Counts a replacement or a fault as work unless it concerns a settled decision. */
 function isWork(sentence: string, { isAboutDecision = false }: PromptContext): boolean {
   if (isAboutDecision || isOrderFirst(sentence)) return false;
   return tellsProblem(sentence) || (isExchange(sentence) && asksForWork(sentence));
 }
 
-/** "Make it shorter", not "sand the table and oil it". */
+/** Matches "make it shorter", not "sand the table and oil it". */
 function pointsBack(prompt: string): boolean {
   const at = backReference.exec(prompt)?.index ?? -1;
   return at >= 0 && !/(?<!\p{L})(?:the|an?|our|my|every|each|all|some) \p{L}/iu.test(prompt.slice(0, at));
@@ -121,10 +112,7 @@ function isAddition(prompt: string, size: number): boolean {
   return isTouch || (size <= 14 && (additionStart.test(prompt.trim()) || additionWord.test(prompt.trim())));
 }
 
-/**
- * Whether a prompt says what the work is about from now on: it asks for work, tells a problem, or is too long to be a remark. A few words of which
- * neither is known are an addition, unless the goal before is reached or they are in a language that is less known.
- */
+/** A few unclear words are an addition, unless the goal is reached or the language less known. */
 function isGoal(prompt: string, all: readonly string[], context: PromptContext): boolean {
   if (contentWords(prompt.slice(0, leadChars)).size === 0) return false;
   const others = all.filter((one) => !isRule(one) || isAbandoning(one) || isWork(one, context));
@@ -135,30 +123,25 @@ function isGoal(prompt: string, all: readonly string[], context: PromptContext):
   return framing.some(tellsProblem) || (others.length === all.length && isLikelyGoal(prompt, all, context));
 }
 
-/** Judges a prompt in which no sentence is known to ask for something. */
 function isLikelyGoal(prompt: string, all: readonly string[], { isGoalReached = false }: PromptContext): boolean {
   if (all.length >= longPromptSentences && all.every((one) => !isTask(one))) return false;
   const isLong = all.length < longPromptSentences && prompt.split(/\s+/).length > maxRemarkWords;
   return (isGoalReached && !isRemark(prompt)) || isLong || (isForeign(prompt) && !isTerse(prompt));
 }
 
-/** "Nice one", "love it": too little to say what is to be done next. */
 function isRemark(prompt: string): boolean {
   const wordsLeft = prompt.split(/\s+/).filter((word) => !isAcknowledgement(word));
   return contentWords(wordsLeft.join(" ")).size < 2 && !specificDetail.test(prompt);
 }
 
-/** A few words; in a script without spaces a few characters. */
 function isTerse(prompt: string): boolean {
   const words = prompt.trim().split(/\s+/).length;
   return prompt.length <= terseLimits.chars || (words > 1 && words <= terseLimits.words);
 }
 
 const terseLimits = { words: 6, chars: 16 };
-/** Words of the longest remark. */
 const maxRemarkWords = 24;
 
-/** A sentence that begins like this tells or describes. */
 const descriptionStart = new LazyRegExp(
   pattern`
     ^(?:the|a|an|there|here|it|its|this|that|these|those|they|he|she|one|some|most|many|several|both|all|at|on|
@@ -169,9 +152,8 @@ const descriptionStart = new LazyRegExp(
   "iu",
 );
 
-/** Characters in which a prompt says what it is about. */
 const leadChars = 320;
-/** In a longer prompt much may be pasted. */
+/** Longer prompts may hold pasted text. */
 const longPromptSentences = 6;
 
 export function isTask(sentence: string): boolean {

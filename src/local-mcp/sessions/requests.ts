@@ -4,14 +4,11 @@ import { sentences, withoutCode } from "../words/sentences.ts";
 import { asksForWork } from "../words/work-request.ts";
 import { carriesDetail, isGeneralRule, isTask, requestKind, type PromptContext } from "./request-kind.ts";
 
-/** The user's requests as a session's state keeps them. Pure. */
-
-/** Characters of one request, and of all of them. */
 const limits = { gist: 500, whole: 320, all: 32_000 };
-/** [CP19] Requests kept; the first ones and the newest are never thinned out. */
+/** [CP19] Requests kept; the first ones and the newest are never dropped. */
 const counts = { plain: 60, all: 200, first: 3, newest: 30 };
 
-/** The client's own command and SHIM's are not what the user wants. */
+/** Commands of the client and of SHIM are not requests. */
 export function isSlashCommand(prompt: string): boolean {
   return /^\/[\w:-]+(\s|$)/.test(prompt);
 }
@@ -20,7 +17,6 @@ export function isRequest(prompt: string): boolean {
   return prompt.trim() !== "" && !isSlashCommand(prompt) && !isAcknowledgement(prompt);
 }
 
-/** What a prompt says in few words: all of a short one, of a long one its first and last sentence and those that carry something between them. */
 function gist(prompt: string): string {
   const plain = withoutCode(prompt).replaceAll(/\s+/g, " ").trim();
   if (plain.length <= limits.whole) return plain;
@@ -38,7 +34,7 @@ function gist(prompt: string): string {
   return [first.slice(0, 200), ...betweenKept, last.slice(0, 120)].filter((one) => one !== "").join(" … ");
 }
 
-/** [CP18] The state with one more request. */
+/** Pure. [CP18] */
 export function withRequest(state: WorkState, at: number, prompt: string, before: PromptContext): WorkState {
   const request = toRequest(prompt, at, requestKind(prompt, before));
   const { requests, plain, kept } = thin([...(state.requests ?? []), request]);
@@ -52,7 +48,7 @@ export function withRequest(state: WorkState, at: number, prompt: string, before
   };
 }
 
-/** [CP19] The oldest plain request behind the first ones goes first; one that carries something only when all of them have no room. */
+/** [CP19] Drops the oldest plain requests after the first ones, and detailed ones last. */
 function thin(all: readonly UserRequest[]): { requests: readonly UserRequest[]; plain: number; kept: number } {
   let requests = all;
   let [plain, kept] = [0, 0];
@@ -68,7 +64,6 @@ function thin(all: readonly UserRequest[]): { requests: readonly UserRequest[]; 
   return { requests, plain, kept };
 }
 
-/** Index of the request that goes; null: there is room for all. */
 function findDispensable(requests: readonly UserRequest[]): number | null {
   const isPlainFull = requests.filter((one) => !one.isKept).length > counts.plain;
   const isFull = requests.length > counts.all || requests.reduce((sum, one) => sum + one.text.length, 0) > limits.all;
@@ -79,7 +74,6 @@ function findDispensable(requests: readonly UserRequest[]): number | null {
   return isFull ? counts.first : null;
 }
 
-/** For a checkpoint with no room: so many of the oldest behind the first go. */
 export function withoutSomeRequests(state: WorkState, count: number): WorkState {
   const [first, ...rest] = state.requests ?? [];
   if (!first) return state;
@@ -93,7 +87,6 @@ export function withoutSomeRequests(state: WorkState, count: number): WorkState 
   };
 }
 
-/** What a state of an earlier version tells of the requests. */
 export function earlierRequests(state: WorkState): readonly UserRequest[] {
   const { firstPrompt, lastPrompt, conversation } = state;
   const userTurns = conversation.filter((turn) => turn.role === "user" && isRequest(turn.text));
@@ -110,7 +103,6 @@ function toRequest(prompt: string, at: number | null, kind: UserRequest["kind"])
   return { text: gist(prompt), at, ...(kind ? { kind } : {}), ...(carriesDetail(prompt) ? { isKept: true } : {}) };
 }
 
-/** The last request that is more than an addition, a question, an answer or a rule. */
 export function lastGoalRequest(requests: readonly UserRequest[]): UserRequest | null {
   return requests.findLast((one) => one.kind === undefined) ?? requests[0] ?? null;
 }

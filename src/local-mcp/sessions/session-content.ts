@@ -51,7 +51,7 @@ interface StoredRecovery {
   readonly rediscovery: Rediscovery | null;
 }
 
-/** Every row of one session but its own, oldest first; bodies of checkpoints only as their sizes. */
+/** Rows of one session but its own, oldest first; bodies of checkpoints only as their sizes. */
 export interface SessionContent {
   readonly journal: readonly journal.JournalRow[];
   readonly checkpoints: readonly StoredCheckpoint[];
@@ -115,7 +115,6 @@ function withReadings<Row extends { readonly readings: string }>(
   return rows.map(({ readings, ...row }) => Object.assign(row, { readings: JSON.parse(readings) as Readings }));
 }
 
-/** What is known of the files of one checkpoint; null when none were to be saved. */
 export function findSnapshot(sql: Sql, checkpointId: string): StoredSnapshotRow | null {
   const [row] = sql.all<{ session: string }>(
     "SELECT session_id AS session FROM snapshots WHERE checkpoint_id = ?",

@@ -6,7 +6,7 @@ export type SessionMatch =
   | { readonly kind: "none" }
   | { readonly kind: "several"; readonly candidates: readonly Session[] };
 
-/** [RE56] The session of an id, or of a beginning of one (at least 4 characters) that only it has; `ses_` may be left out. */
+/** [RE56] Finds a session by id or unique beginning (at least 4 characters); `ses_` is optional. */
 export function findSession(sql: Sql, idOrPrefix: string): SessionMatch {
   const exact = get(sql, idOrPrefix);
   if (exact) return { kind: "one", session: exact };
@@ -18,6 +18,6 @@ export function findSession(sql: Sql, idOrPrefix: string): SessionMatch {
   return candidates.length === 1 ? { kind: "one", session: first } : { kind: "several", candidates };
 }
 
-/** A slip of a character or two must not name a session. */
+/** A typo of a character or two must not name a session. */
 const minPrefixChars = 4;
 const maxCandidates = 5;

@@ -2,8 +2,6 @@ import type { Readings, RiskLevel } from "../../contract/readings.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { RiskMark } from "../signals/risk-mark.ts";
 
-/** A session as the store has it. */
-
 export interface Waiting {
   readonly for: "permission" | "dialog" | "prompt";
   /** Epoch ms. */
@@ -15,24 +13,21 @@ export type Recovery = "offered" | "recovered" | "dismissed";
 export interface Session {
   readonly id: string;
   readonly client: string;
-  /** Root folder of the project; null where the client names none. */
+  /** Root folder; null if the client names none. */
   readonly project: string | null;
   readonly cwd: string | null;
-  /** The first request of the user, cut. */
   readonly title: string | null;
-  /** What the user calls it; null until it has been named. */
   readonly name: string | null;
   readonly model: string | null;
   readonly transcriptPath: string | null;
   readonly transcriptOffset: number;
-  /** startup, resume, clear, compact, fork (as Claude Code says) or handle (minted by a tool call). */
+  /** startup, resume, clear, compact, fork (by Claude Code) or handle (minted by a tool call). */
   readonly origin: string;
   readonly parentId: string | null;
-  /** The process whose life is the session's life. */
   readonly owner: ProcessIdentity | null;
   readonly startedAt: number;
   readonly lastSeenAt: number;
-  /** When its state was last known to be in a checkpoint. */
+  /** Time at which its state was last known to be in a checkpoint. */
   readonly savedAt: number | null;
   readonly endedAt: number | null;
   readonly endReason: string | null;
@@ -44,16 +39,14 @@ export interface Session {
   readonly toolCalls: number;
   readonly toolErrors: number;
   readonly readings: Readings;
-  /** Set while it waits for its user. */
   readonly waiting?: Waiting;
   readonly riskMark: RiskMark;
-  /** The newest sign of work: a hook event, a tool call, growth of the transcript. Null: none since an older program wrote the row. */
+  /** Newest hook event, tool call or transcript growth; null if an older program wrote the row. */
   readonly workedAt: number | null;
-  /** When it was last seen before its death, once that is recorded; null while it lives. */
+  /** Last sighting before a recorded death; null while the session lives. */
   readonly deathAt: number | null;
 }
 
-/** A row of the table `sessions`. */
 export interface SessionRow {
   id: string;
   client: string;

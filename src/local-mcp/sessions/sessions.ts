@@ -10,22 +10,21 @@ export interface Sighting {
   readonly id: string;
   readonly client: string;
   readonly origin: string;
-  /** The first that is told stays: a chat may go to other folders. */
+  /** The first value stays: a chat may go to other folders. */
   readonly project?: string | null;
   readonly cwd?: string | null;
   readonly model?: string | null;
   readonly transcriptPath?: string | null;
   readonly parentId?: string | null;
   readonly owner: ProcessIdentity | null;
-  /** False for what may arrive after the end (a late hook, a spool): it does not open an ended session again. */
+  /** False for events that may arrive after the end (a late hook, a spool): they reopen nothing. */
   readonly isAlive: boolean;
-  /** False for what shows that the client lives, and not that anything is done (a notification). */
+  /** False for signs of life without work (a notification). */
   readonly isWork?: boolean;
 }
 
 /**
- * A sign of life: makes the session at its first, refreshes it later. [ID3] A session that is seen alive again is not ended,
- * detached or on offer any more.
+ * Creates or refreshes the session. [ID3] A sighting alive clears its end, detachment and offer.
  */
 export function recordSighting(sql: Sql, now: number, sighting: Sighting): Session {
   if (sighting.isAlive) {
@@ -73,18 +72,18 @@ export function get(sql: Sql, id: string): Session | null {
   return row ? fromRow(row) : null;
 }
 
-/** Sessions whose id begins with `prefix`: one is the answer, two are ambiguous, so more are found only on request. */
+/** Default limit of two: enough to detect an ambiguous prefix. */
 export function byPrefix(sql: Sql, prefix: string, limit = 2): Session[] {
   const query = "SELECT * FROM sessions WHERE id >= ? AND id < ? ORDER BY id LIMIT ?";
   return sql.all<SessionRow>(query, prefix, `${prefix}\u{10FFFF}`, limit).map(fromRow);
 }
 
-/** [CL81] What people see of a session: its name, else its title. */
+/** [CL81] */
 export function displayTitle({ name, title }: Pick<Session, "name" | "title">): string | null {
   return name ?? title;
 }
 
-/** [CL80] @param name redacted; null takes the name away */
+/** [CL80] @param name redacted; null removes the name */
 export function rename(sql: Sql, id: string, name: string | null): void {
   sql.run("UPDATE sessions SET name = ? WHERE id = ?", name, id);
 }
@@ -95,7 +94,6 @@ export interface SessionFilter {
   readonly limit?: number;
 }
 
-/** Newest first. */
 export function list(sql: Sql, filter: SessionFilter = {}): Session[] {
   return sql
     .all<SessionRow>(
@@ -108,12 +106,7 @@ export function list(sql: Sql, filter: SessionFilter = {}): Session[] {
     .map(fromRow);
 }
 
-/**
- * [RE1] Sessions without an end mark that nobody recovers: alive, or incomplete. Newest first, read page by page; an index keeps it flat in
- * history.
- *
- * @param projects null stands for sessions without a project; absent: all
- */
+/** [RE1] Newest first. Null in `projects` means sessions without a project; absent: all. */
 export function* listOpen(sql: Sql, projects?: readonly (string | null)[]): Generator<Session, void> {
   const projectFilter =
     projects === undefined ? "" : `AND coalesce(project, '') IN (${projects.map(() => "?").join(", ")})`;
@@ -129,7 +122,6 @@ export function* listOpen(sql: Sql, projects?: readonly (string | null)[]): Gene
 
 const openPageRows = 500;
 
-/** Open sessions made by tool calls of one server process, the one used last at the end. */
 export function listOpenOf(sql: Sql, { boot, pid, start }: ProcessIdentity): Session[] {
   return sql
     .all<SessionRow>(
@@ -142,10 +134,7 @@ export function listOpenOf(sql: Sql, { boot, pid, start }: ProcessIdentity): Ses
     .map(fromRow);
 }
 
-/**
- * The end mark. [RE2] Only SessionEnd, or an explicit finish, sets it. [RE63] One that comes late, from the spool, shows that a death that was recorded
- * was none.
- */
+/** [RE2] Set only by SessionEnd or an explicit finish. [RE63] */
 export function end(sql: Sql, now: number, id: string, reason: string): void {
   sql.run("DELETE FROM crashes WHERE session_id = ? AND at = (SELECT death_at FROM sessions WHERE id = ?)", id, id);
   sql.run(
@@ -157,7 +146,7 @@ export function end(sql: Sql, now: number, id: string, reason: string): void {
   );
 }
 
-/** [RE3] The end of stdin, or a signal, is not the end of the session: a killed client looks the same. */
+/** [RE3] The end of stdin, or a signal, is not the session's end: a killed client causes both. */
 export function detach(sql: Sql, now: number, id: string, reason: string): void {
   sql.run(
     "UPDATE sessions SET detached_at = ?, detach_reason = ? WHERE id = ? AND ended_at IS NULL AND detached_at IS NULL",
@@ -167,12 +156,11 @@ export function detach(sql: Sql, now: number, id: string, reason: string): void 
   );
 }
 
-/** [RE50] The client closed it in good order: that says more than what its MCP process saw of the same end. */
+/** [RE50] Overrides what the MCP process saw of the same end. */
 export function close(sql: Sql, now: number, id: string, reason: string): void {
   sql.run("UPDATE sessions SET detached_at = ?, detach_reason = ? WHERE id = ? AND ended_at IS NULL", now, reason, id);
 }
 
-/** Counts tool calls and keeps the newest readings, title and how far the transcript was read. */
 export function update(sql: Sql, id: string, change: SessionChange): void {
   sql.run(
     `UPDATE sessions SET tool_calls = tool_calls + ?, tool_errors = tool_errors + ?, readings = coalesce(?, readings),
@@ -195,13 +183,12 @@ export function setRiskMark(sql: Sql, id: string, { covered, pending, belowAt }:
   sql.run(query, covered, pending, belowAt, id);
 }
 
-/** Whether a rise of the risk still awaits its checkpoint. */
 export function isRiskPending(sql: Sql, id: string): boolean {
   return sql.all("SELECT 1 FROM sessions WHERE id = ? AND risk_pending IS NOT NULL", id).length > 0;
 }
 
 export interface SessionChange {
-  /** Added to the counts. */
+  /** Added to the stored counts. */
   readonly toolCalls?: number;
   readonly toolErrors?: number;
   readonly readings?: Readings;
@@ -212,12 +199,7 @@ export interface SessionChange {
   readonly workedAt?: number;
 }
 
-/**
- * [SI28] A checkpoint covers every rise of the risk that was seen before it.
- *
- * @param title used where the session has none yet
- * @returns false when there is no such session any more
- */
+/** [SI28] Returns false when the session is gone. */
 export function markSaved(sql: Sql, now: number, id: string, title: string | null): boolean {
   const changed = sql.run(
     `UPDATE sessions SET saved_at = ?, last_seen_at = max(last_seen_at, ?), title = coalesce(title, ?),
@@ -244,32 +226,28 @@ export function setWaiting(sql: Sql, id: string, waiting: Waiting | null): void 
   );
 }
 
-/** Sessions without an end mark that were last known to wait for their user, the longest first. */
 export function listWaiting(sql: Sql): Session[] {
   const query =
     "SELECT * FROM sessions WHERE waiting_for IS NOT NULL AND ended_at IS NULL ORDER BY waiting_since LIMIT 100";
   return sql.all<SessionRow>(query).map(fromRow);
 }
 
-/** @returns false when its death is known already, or it has ended */
+/** @returns false when its death is recorded already, or it has ended */
 export function markDead(sql: Sql, id: string): boolean {
   const query = "UPDATE sessions SET death_at = last_seen_at WHERE id = ? AND death_at IS NULL AND ended_at IS NULL";
   return sql.run(query, id) > 0;
 }
 
-/** Those whose process may be gone without a record of it, newest first. */
 export function listWithoutDeath(sql: Sql): Session[] {
   const query = `SELECT * FROM sessions WHERE ended_at IS NULL AND death_at IS NULL AND owner_pid IS NOT NULL
      ORDER BY last_seen_at DESC LIMIT 500`;
   return sql.all<SessionRow>(query).map(fromRow);
 }
 
-/** All that are on offer: to a chat that has not saved anything since. */
 export function listOffered(sql: Sql): Session[] {
   return sql.all<SessionRow>("SELECT * FROM sessions WHERE recovery = 'offered'").map(fromRow);
 }
 
-/** The session that this one was offered last and has not taken over yet. */
 export function listOfferedTo(sql: Sql, by: string): Session[] {
   return sql.all<SessionRow>("SELECT * FROM sessions WHERE recovery = 'offered' AND recovery_by = ?", by).map(fromRow);
 }

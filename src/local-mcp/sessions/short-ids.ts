@@ -7,24 +7,23 @@ export function shortSessionId(sql: Sql, id: string): string {
   return shortIdAmong(id, neighbours(sql, "sessions", id));
 }
 
-/** [CL78] Unique among all checkpoints of this machine. */
 export function shortCheckpointId(sql: Sql, id: string): string {
   return shortIdAmong(id, neighbours(sql, "checkpoints", id));
 }
 
-/** [CL79] Sessions that an ambiguous id may mean, with what tells them apart. */
+/** [CL79] */
 export function candidateLines(sql: Sql, candidates: readonly Session[]): string[] {
   return candidates.map(
     (one) => `${shortSessionId(sql, one.id)} ("${sanitizeTitle(displayTitle(one) ?? "untitled")}")`,
   );
 }
 
-/** Words of an earlier chat in a line that a model takes for SHIM's: one line, and nothing that ends the quotation. */
+/** Keeps another chat's words from ending the line or the quotation. */
 function sanitizeTitle(title: string): string {
   return title.replaceAll(/[\s"<>`]+/g, " ").slice(0, 80);
 }
 
-/** In the order of ids, the ids with the longest common beginning stand beside each other. */
+/** Neighbours in id order share the longest common prefix. */
 function neighbours(sql: Sql, table: "sessions" | "checkpoints", id: string): string[] {
   const before = `SELECT id FROM ${table} WHERE id < ? ORDER BY id DESC LIMIT 1`;
   const after = `SELECT id FROM ${table} WHERE id > ? ORDER BY id LIMIT 1`;

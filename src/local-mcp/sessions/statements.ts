@@ -13,11 +13,9 @@ import { contentWords, coverage, isQuestion, isWholeWord, sentences } from "../w
 import { ordersIn } from "../words/standing-order.ts";
 import { asksForWork } from "../words/work-request.ts";
 
-/** Orders and decisions as a session's state keeps them. Pure. */
-
 const limits = { chars: 300, orders: 80, decided: 100, takenBack: 60 };
 
-/** [CP20] What a prompt orders for all of the work, and [CP22] what it settles. */
+/** Pure. [CP20] Adds a prompt's orders for all of the work, and [CP22] its decisions. */
 export function withUserStatements(state: WorkState, at: number, prompt: string): WorkState {
   const permitted = sentences(prompt).filter(
     (one) => isAllowing(one) && !isQuestion(one) && (state.orders ?? []).some(({ text }) => retracts(one, text)),
@@ -29,7 +27,7 @@ export function withUserStatements(state: WorkState, at: number, prompt: string)
   return withRemark(all, at, prompt);
 }
 
-/** [CP21] A short prompt that names a third of what was settled may change it, in whatever words: both are shown together. */
+/** [CP21] Attaches a short prompt to a decision of which it names a third: it may change it. */
 function withRemark(state: WorkState, at: number, prompt: string): WorkState {
   const text = prompt.replaceAll(/\s+/g, " ").trim();
   const isLater = (one: Statement): boolean => one.at !== at && one.followedBy?.at !== at && isNearer(one, text);
@@ -39,7 +37,6 @@ function withRemark(state: WorkState, at: number, prompt: string): WorkState {
   return { ...state, decided: (state.decided ?? []).map((one) => (namedDecisions.has(one) ? withFollowUp(one) : one)) };
 }
 
-/** Whether a remark has as much to do with a statement as the one that it would take the place of, or goes on from that. */
 function isNearer({ text, followedBy }: Statement, later: string): boolean {
   const own = sharedLength(text, later);
   if (own === 0 || !followedBy) return own > 0;
@@ -55,7 +52,7 @@ function sharedWords(one: string, other: string): string[] {
   return [...contentWords(one)].filter((word) => words.has(word));
 }
 
-/** What was settled and still holds, and is named in a short prompt; where that settles or changes something, by one word. */
+/** Returns valid decisions named in a short prompt; one word suffices if it settles something. */
 export function decisionsNamedIn({ decided = [] }: WorkState, prompt: string): Statement[] {
   const promptSentences = sentences(prompt);
   if (
@@ -79,7 +76,7 @@ export function decisionsNamedIn({ decided = [] }: WorkState, prompt: string): S
   );
 }
 
-/** A prompt that may be about one decision, and how much of the decision it has to name: so many whole words, or a share of all. */
+/** Bounds of a short prompt, and the whole words or the share of a decision that it has to name. */
 const remarkLimits = { sentences: 3, chars: 200, words: 2, share: 0.3 };
 
 export function withChatStatements(state: WorkState, at: number, message: string): WorkState {
@@ -98,7 +95,7 @@ export function withDecisions(
   return texts.reduce((known, text) => addStatement(known, "decided", { text, at, source }), state);
 }
 
-/** [CP21] Rules that only the client's summary of a compaction knows of, where nothing has taken them back. */
+/** [CP21] Adds rules that only the client's compaction summary holds, unless retracted. */
 export function withSummary(state: WorkState, at: number, summary: string): WorkState {
   return ordersIn(userParts(summary))
     .map((text) => text.slice(0, limits.chars))
@@ -106,7 +103,6 @@ export function withSummary(state: WorkState, at: number, summary: string): Work
     .reduce((known, text) => addStatement(known, "orders", { text, at, source: "summary" }), state);
 }
 
-/** The parts of a summary that tell the user's words: a heading or a line that says so, up to the next heading. */
 function userParts(summary: string): string {
   let isUsers = false;
   const kept = summary.split("\n").filter((line) => {
@@ -152,7 +148,7 @@ function addStatement(state: WorkState, list: "orders" | "decided", given: State
   };
 }
 
-/** What was given up for something that is now given up itself, and is named again, holds again. */
+/** Reinstates what was given up for something that is itself given up, if it is named again. */
 function reinstatedBy(
   known: Record<"orders" | "decided", readonly Statement[]>,
   later: string,
@@ -180,7 +176,6 @@ function withTakenBack(earlier: Statement, later: Remark): Statement {
   return isOtherChoice(later.text, earlier.text) ? { ...earlier, followedBy: later } : earlier;
 }
 
-/** What is no longer so, by its words: named by the sentence itself, else what is in the earlier statements only. */
 function retractedTerms(
   earlierTerms: readonly TakenBack[],
   later: Remark,
@@ -207,7 +202,7 @@ function retractedTerms(
   ];
 }
 
-/** Those that were taken back go first, then the oldest. */
+/** Drops retracted statements first, then the oldest. */
 function withinLimit(all: readonly Statement[], max: number): readonly Statement[] {
   let remaining = all;
   while (remaining.length > max) {
@@ -225,11 +220,7 @@ function countLost(before: readonly Statement[], after: readonly Statement[]): n
   return before.filter((one) => !one.takenBack && !kept.has(one)).length;
 }
 
-/**
- * [CP23] What took back something that a text names; null: nothing.
- *
- * @param at when the text was said; null: not known, so it counts as earlier
- */
+/** [CP23] @param at when the text was said; null counts as earlier */
 export function outdatedBy({ takenBack = [] }: WorkState, text: string, at: number | null): Remark | null {
   const words = contentWords(text);
   const found = takenBack.findLast(

@@ -1,12 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Sql } from "../../shared/sql.ts";
 
-/**
- * [JO12] Where a transcript is read on: what stands before was said during a pause, or is forgotten. The session or the file is named by a
- * digest only.
- *
- * @param name the id of a session without a row, or the path of a transcript
- */
+/** [JO12] @param name the id of a session without a row, or the path of a transcript */
 export function markTranscript(sql: Sql, name: string, offset: number): void {
   sql.run(
     "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -15,7 +10,6 @@ export function markTranscript(sql: Sql, name: string, offset: number): void {
   );
 }
 
-/** 0 where nothing is to be passed over. */
 export function transcriptMark(sql: Sql, name: string): number {
   if (!hasAny(sql, metaPrefix)) return 0;
   const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", keyOf(name));
@@ -28,7 +22,7 @@ function keyOf(name: string): string {
 
 const metaPrefix = "transcript_from";
 
-/** Whether there is any row of this kind; without one no digest is made, as loading node:crypto costs a hook some ms. */
+/** Avoids a digest where no row exists: loading node:crypto costs a hook some ms. */
 export function hasAny(sql: Sql, kind: string): boolean {
   // ";" sorts behind ":".
   return sql.all("SELECT 1 FROM meta WHERE key >= ? AND key < ? LIMIT 1", `${kind}:`, `${kind};`).length > 0;

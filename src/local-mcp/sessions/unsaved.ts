@@ -5,7 +5,6 @@ export interface Unsaved {
   readonly toolCalls: number;
 }
 
-/** What the journal holds since the session's last checkpoint. */
 export function unsavedOf(sql: Sql, sessionId: string): Unsaved {
   const [row] = sql.all<Unsaved>(
     `SELECT count(*) AS events, coalesce(sum(kind IN ('tool_end', 'tool_error')), 0) AS toolCalls FROM journal

@@ -3,7 +3,6 @@ import type { Sql } from "../../shared/sql.ts";
 import { mayBeAlive, type Processes } from "../../platform/processes.ts";
 import * as sessions from "./sessions.ts";
 
-/** A permission, a dialog of a tool's server, or the next prompt. */
 type WaitingFor = sessions.Waiting["for"];
 
 const waitingByType: Readonly<Record<string, WaitingFor>> = {
@@ -15,17 +14,17 @@ const waitingByType: Readonly<Record<string, WaitingFor>> = {
   idle_prompt: "prompt",
 };
 
-/** What a Notification says of the chat; null: nothing that the user must do. Older clients give a message only. */
+/** Returns null if the user need not act. Older clients send a message only. */
 function waitingFor({ notification_type: type, message }: HookInput): WaitingFor | null {
   if (type !== undefined) return Object.hasOwn(waitingByType, type) ? (waitingByType[type] ?? null) : null;
   if (/\bpermission\b/i.test(message ?? "")) return "permission";
   return /\bwaiting for your input\b/i.test(message ?? "") ? "prompt" : null;
 }
 
-/** A subagent may end, and the client may notify, while the question to the user is still open. */
+/** Events that may occur while the question to the user is still open. */
 const keepsWaiting: ReadonlySet<HookEvent> = new Set(["Notification", "SubagentStop", "PreModelSwitch"]);
 
-/** [HO21] A Notification marks the session as waiting for its user; any other sign of work ends that. */
+/** [HO21] Marks the session at a Notification; any other sign of work clears that. */
 export function updateWaiting(
   sql: Sql,
   now: number,
@@ -42,7 +41,6 @@ export function updateWaiting(
   }
 }
 
-/** Living sessions that wait for their user, the longest first. */
 export function waitingSessions(sql: Sql, processes: Processes, except: string | null): sessions.Session[] {
   return sessions
     .listWaiting(sql)

@@ -11,14 +11,12 @@ import { beforePrompt } from "./goal-state.ts";
 import { earlierRequests, isRequest, isSlashCommand, withRequest } from "./requests.ts";
 import { withChatStatements, withDecisions, withSummary, withUserStatements } from "./statements.ts";
 
-/** Pure: no storage, no clock. What is known of a session is its last checkpoint and what the journal tells since. */
+/** Pure: no storage, no clock. */
 
-/** Turns kept as the tail of the conversation. */
 const maxTurns = 30;
-/** More tools than that do not run at once: the end of some was never told. */
+/** More do not run at once: the end of some was never reported. */
 const maxRunningTools = 50;
 const maxTodos = 200;
-/** Of each list that a chat adds to. */
 const maxListItems = 200;
 
 export const emptyState: WorkState = {
@@ -39,12 +37,12 @@ export const emptyState: WorkState = {
   state: null,
 };
 
-/** [CP1] The state after more of the journal; folding in parts gives the same as folding at once. */
+/** [CP1] Folding in parts gives the same as folding at once. */
 export function fold(base: WorkState, rows: readonly JournalRow[]): WorkState {
   return rows.length === 0 ? base : rows.reduce((state, row) => apply(state, row.at, row.entry), upgradeState(base));
 }
 
-/** [CP28] A state that an earlier version has stored, with what it tells of requests and times. */
+/** [CP28] */
 export function upgradeState(state: WorkState): WorkState {
   if (state.requests !== undefined) return state;
   const userTurns = state.conversation.filter(({ role }) => role === "user");
@@ -62,7 +60,7 @@ export function upgradeState(state: WorkState): WorkState {
   return [...opening, ...userTurns].reduce((known, turn) => withUserStatements(known, turn.at, turn.text), first);
 }
 
-/** An earlier version stored no times: the last turn's stands for all of them. */
+/** Uses the last turn's time, since an earlier version stored none. */
 function timesOf(state: WorkState): Pick<WorkState, "said"> {
   const at = state.conversation.at(-1)?.at ?? 0;
   const times = {
@@ -73,7 +71,7 @@ function timesOf(state: WorkState): Pick<WorkState, "said"> {
   return Object.keys(times).length > 0 ? { said: times } : {};
 }
 
-/** [CP2] What the chat says of its own work; what it leaves out stays. [CP24] Lists of what was done, settled or asked grow. */
+/** [CP2] Keeps what the notes leave out. [CP24] Lists of what was done, settled or asked grow. */
 export function withNotes(given: WorkState, notes: WorkNotes, at: number): WorkState {
   const state = upgradeState(given);
   const { files = [], done, decisions = [], openQuestions, replace, ...rest } = notes;
@@ -104,7 +102,7 @@ function isStepOver(state: WorkState, { nextStep, done = [] }: WorkNotes): boole
 
 function statedTimes(state: WorkState, notes: WorkNotes, at: number): Pick<WorkState, "said"> {
   const { said = {}, requests = [] } = state;
-  // Said again with nothing new in between it is as old as it was.
+  // A repetition with nothing new in between keeps its age.
   const isGoalAgain = notes.goal === state.goal && isOlder(requests.at(-1)?.at, said.goal);
   const isStepAgain = notes.nextStep === state.nextStep && said.nextBy === "tool";
   const fresh = {
@@ -152,7 +150,7 @@ const appliers: Appliers = {
   },
   tool_error: (state, at, tool) => {
     const runningTools = withoutTool(state, tool.id);
-    // A call that was cut off says nothing of the work: the error before it is still the one to know.
+    // An interrupted call says nothing of the work: the error before it stays.
     if (state.lastError !== null && interruptedOutput.test(tool.text)) return { ...state, runningTools };
     return { ...state, runningTools, lastError: { at, text: `${describeCall(tool)}: ${tool.text}` } };
   },
@@ -183,8 +181,7 @@ const appliers: Appliers = {
 };
 
 function apply(state: WorkState, at: number, entry: JournalEntry): WorkState {
-  // The table gives each kind the function for its own entries; TypeScript cannot follow that through an index. A kind that a newer
-  // program has written says nothing to this one.
+  // TypeScript cannot follow the table through an index. Kinds of a newer program are ignored.
   const applier = appliers[entry.kind] as
     | ((state: WorkState, at: number, entry: JournalEntry) => WorkState)
     | undefined;
@@ -195,7 +192,6 @@ function describeCall({ name, input }: EntryOf<"tool_end" | "tool_error">): stri
   return `${name} ${input}`;
 }
 
-/** Ended by SIGINT, SIGKILL or SIGTERM, or by the user. */
 const interruptedOutput =
   /^\W*(?:error: )?(?:exit code (?:130|137|143)(?!\d)|(?:\[request )?interrupted|aborted|cancell?ed)/i;
 
@@ -203,7 +199,7 @@ function withoutTool(state: WorkState, toolId: string): ToolRun[] {
   return state.runningTools.filter((tool) => tool.id !== toolId);
 }
 
-/** [CP8] A slash command is no request, and neither are words that only say that the work may go on. */
+/** [CP8] Neither slash commands nor words that only let the work continue are requests. */
 function applyPrompt(state: WorkState, at: number, text: string): WorkState {
   const turn = addTurn({ ...state, runningTools: [] }, { role: "user", text, at });
   if (isSlashCommand(text)) return withClientGoal(turn, at, text);
@@ -227,7 +223,6 @@ function withAnswer(state: WorkState, at: number, lastQuestion: string, text: st
   return question && isAnswer ? withDecisions(state, at, [`${question} -> ${text}`], "user") : state;
 }
 
-/** Characters of a prompt that may be the answer to the chat's question. */
 const maxAnswerChars = 120;
 
 function withClientGoal(state: WorkState, at: number, text: string): WorkState {
@@ -238,7 +233,7 @@ function withClientGoal(state: WorkState, at: number, text: string): WorkState {
   return isOver ? rest : { ...rest, clientGoal: { text: condition.replaceAll(/\s+/g, " ").slice(0, 500), at } };
 }
 
-/** [CP25] The closing words of the chat say what comes next; and that a step is done. */
+/** [CP25] Takes the next step and its completion from the chat's closing words. */
 function applyAssistant(before: WorkState, at: number, text: string): WorkState {
   const state = withChatStatements(addTurn(before, { role: "assistant", text, at }), at, text);
   const nextStep = findNextStep(text);
@@ -249,7 +244,6 @@ function applyAssistant(before: WorkState, at: number, text: string): WorkState 
   return state.nextStep !== null && isReportedDone(state.nextStep, text) ? withoutNextStep(state) : state;
 }
 
-/** At the end of a turn only its last words say what comes next; what a tool was given stays. */
 function withoutStaleNextStep(state: WorkState): WorkState {
   const last = state.conversation.at(-1);
   const isOld = state.said?.nextBy === "chat" && last?.role === "assistant" && last.at !== state.said.nextStep;

@@ -3,51 +3,44 @@ import { effectiveWindow } from "./context-window.ts";
 import type { Usage } from "./transcript-lines.ts";
 import type { TranscriptPart } from "./transcript.ts";
 
-/** Pure: makes readings of what is known of a session, and puts new ones to the old. */
+/** Pure. */
 
 export interface ToolOutcome {
   readonly name: string;
   readonly isError: boolean;
-  /** Null where the client does not tell. */
+  /** Null if the client does not report it. */
   readonly durationMs: number | null;
 }
 
 export interface SessionFacts {
-  /** Epoch ms. */
   readonly startedAt: number;
-  /** Over the whole session. */
   readonly toolCalls: number;
   readonly toolErrors: number;
-  /** The newest last; about the last fifty are enough. */
+  /** Newest last; about the last fifty are enough. */
   readonly recentTools: readonly ToolOutcome[];
-  /** When all that is known was last in a checkpoint: the last one, or `now` while nothing has changed since. */
+  /** Time of the last checkpoint, or `now` while nothing has changed since. */
   readonly lastCheckpointAt: number | null;
   readonly transcriptBytes: number | null;
   readonly clientMemoryBytes: number | null;
   /** Share in use, 0 to 1. */
   readonly hostMemory: number | null;
-  /** `memory.oomKills`. */
   readonly oomKills?: number | null;
 }
 
 const sourceRank: Readonly<Record<Source, number>> = { estimated: 0, reported: 1, measured: 2 };
-/** The transcript and the status line speak at every turn, and few turns are longer: who is silent for so long speaks of another state. */
+/** Transcript and status line are read at every turn, and few turns are longer. */
 const maxTrustMs = 600_000;
 
-/** Errors are counted over so many of the newest calls, and only from so many on: one of one is not 100 %. */
+/** Newest calls that are counted, and their minimum: one error in one call is not 100 %. */
 const errorWindow = 20;
 const minErrorCalls = 5;
-/** Latency: the newest calls against what the same tool took before. */
 const latencyWindow = 5;
 const minRatios = 3;
 const minUsualCalls = 3;
-/** Below this, differences are noise of the machine. */
+/** Smaller differences are noise of the machine. */
 const minDurationMs = 100;
 
-/**
- * [SI16] Per reading the better source stays (measured, reported, estimated), unless it is over ten minutes older than the
- * other; of the same source the newer.
- */
+/** [SI16] Prefers measured to reported to estimated, unless over ten minutes older. */
 export function merge(old: Readings, fresh: Readings): Readings {
   const merged: Partial<Record<ReadingName, Reading>> = { ...old };
   for (const [name, reading] of readingEntries(fresh)) {
@@ -57,17 +50,14 @@ export function merge(old: Readings, fresh: Readings): Readings {
   return merged;
 }
 
-/** [SI17] After a compaction nothing that was read of the context until `at` holds any more. */
+/** [SI17] Drops what was read of the context until `at`. */
 export function afterCompaction(readings: Readings, at: number): Readings {
   const isGone = (name: ReadingName, reading: Reading): boolean =>
     (name === "contextTokens" || name === "contextFill") && reading.at <= at;
   return Object.fromEntries(readingEntries(readings).filter(([name, reading]) => !isGone(name, reading)));
 }
 
-/**
- * [SI18] Counts from the session's own rows. What is not known gives no reading: errors need five calls, the latency
- * trend (median of the newest five, each against the usual of its own tool) three comparable ones.
- */
+/** [SI18] Errors need five calls, the latency trend three comparable ones. */
 export function derive(facts: SessionFacts, now: number): Readings {
   return toReadings(
     {
@@ -86,12 +76,7 @@ export function derive(facts: SessionFacts, now: number): Readings {
   );
 }
 
-/**
- * [SI19] The context as the transcript's newest response counted it: input, cache and output. The window is the one that
- * the client told if it is in `old`, else the table's, which makes the fill an estimate.
- *
- * @param now stands in for a response without a time
- */
+/** [SI19] Prefers the window in `old`, which came from the client. */
 export function fromTranscript(part: TranscriptPart, old: Readings, env: NodeJS.ProcessEnv, now: number): Readings {
   const size = toReadings({ transcriptBytes: part.unreadable === null ? part.size : null }, "measured", now);
   const usage = part.contextUsage;
@@ -142,7 +127,6 @@ function median(values: readonly number[]): number {
   return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle)] ?? NaN)) / 2;
 }
 
-/** Readings of one source and time; null and what is no number is left out. */
 export function toReadings(values: Partial<Record<ReadingName, number | null>>, source: Source, at: number): Readings {
   return Object.fromEntries(
     Object.entries(values).flatMap(([name, value]): [string, Reading][] =>
@@ -151,7 +135,6 @@ export function toReadings(values: Partial<Record<ReadingName, number | null>>, 
   );
 }
 
-/** Object.entries with the names that the type promises. */
 function readingEntries(readings: Readings): [ReadingName, Reading][] {
   return Object.entries(readings) as [ReadingName, Reading][];
 }

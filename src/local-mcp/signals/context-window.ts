@@ -1,12 +1,10 @@
-/** Pure: how many tokens a model's context holds before the client compacts it or the model refuses. */
-
-/** When `windows` was last compared with what Claude Code 2.1.328 itself assumes. */
+/** Last comparison of `windows` with what Claude Code 2.1.328 itself assumes. */
 export const windowsAsOf = "2026-11-20";
 
 const smallWindow = 200_000;
 const largeWindow = 1_000_000;
 
-/** [SI10] By exact model id. A model that is not here is unknown: a wrong window is worse than none. */
+/** [SI10] A model that is missing here is unknown: a wrong window is worse than none. */
 const windows: ReadonlyMap<string, number> = new Map([
   ["claude-3-5-haiku", smallWindow],
   ["claude-3-5-sonnet", smallWindow],
@@ -16,7 +14,7 @@ const windows: ReadonlyMap<string, number> = new Map([
   ["claude-sonnet-4", smallWindow],
   ["claude-sonnet-4-0", smallWindow],
   ["claude-sonnet-4-5", smallWindow],
-  // Sonnet 4.6 and Opus 4.6 have either window, by plan, and the transcript does not say which.
+  // Sonnet 4.6 and Opus 4.6 have either window, by plan; the transcript does not say which.
   ["claude-sonnet-5", largeWindow],
   ["claude-sonnet-5-5", largeWindow],
   ["claude-opus-4", smallWindow],
@@ -35,10 +33,10 @@ const windows: ReadonlyMap<string, number> = new Map([
   ["claude-mythos-5-2", largeWindow],
 ]);
 
-/** The smallest auto-compact window that Claude Code takes; it raises smaller values to this. */
+/** Claude Code raises smaller auto-compact windows to this. */
 const minCompactWindow = 100_000;
 
-/** The providers' own clouds run some of the large models with the small window under the same id. */
+/** Clouds that run some of the large models with the small window under the same id. */
 const otherClouds = ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"];
 
 const units: ReadonlyMap<string, number> = new Map([
@@ -46,7 +44,7 @@ const units: ReadonlyMap<string, number> = new Map([
   ["m", 1_000_000],
 ]);
 
-/** A model id without case, `[1m]` and release date, as the tables know it. */
+/** Removes case, `[1m]` and release date. */
 export function canonicalModel(model: string): string {
   return model
     .trim()
@@ -55,13 +53,7 @@ export function canonicalModel(model: string): string {
     .replace(/-\d{8}$/, "");
 }
 
-/**
- * Tokens until the context is full: the smaller of the model's window and the client's auto-compact window.
- *
- * @param env the client's environment, as its hooks inherit it
- * @param measured the window that the client told (status line); it stands above the table
- * @returns null where it is not known
- */
+/** Pure. @param measured the window from the status line, which overrides the table */
 export function effectiveWindow(
   model: string | null,
   env: NodeJS.ProcessEnv,
@@ -71,7 +63,7 @@ export function effectiveWindow(
   const compact = autoCompactWindow(env);
   if (compact === null) return window;
   if (window !== null) return Math.min(window, compact);
-  // The client caps it at a window that we do not know, but no model here has less than the small one.
+  // The client caps it at an unknown window, but no model here has less than the small one.
   return compact <= smallWindow ? compact : null;
 }
 
@@ -83,7 +75,7 @@ function modelWindow(model: string, env: NodeJS.ProcessEnv): number | null {
   return !hasSuffix && otherClouds.some((name) => isOn(env[name])) ? null : known;
 }
 
-/** `CLAUDE_CODE_MAX_CONTEXT_TOKENS` counts only for ids that Claude Code cannot take for a Claude model. */
+/** `CLAUDE_CODE_MAX_CONTEXT_TOKENS` counts only for ids that cannot be a Claude model's. */
 function declaredWindow(model: string, env: NodeJS.ProcessEnv): number | null {
   return /claude/i.test(model) ? null : parseTokens(env["CLAUDE_CODE_MAX_CONTEXT_TOKENS"]);
 }
@@ -93,7 +85,7 @@ function autoCompactWindow(env: NodeJS.ProcessEnv): number | null {
   return tokens === null ? null : Math.max(minCompactWindow, tokens);
 }
 
-/** `500000`, `500k` or `1M`; older clients read `500k` as 500 and took the minimum, which only makes the warning late by as much. */
+/** `500000`, `500k` or `1M`. Older clients read `500k` as 500, so the warning is only late. */
 function parseTokens(text: string | undefined): number | null {
   const match = /^(\d{1,9}(?:\.\d{1,9})?)([km]?)$/i.exec(text?.trim() ?? "");
   if (!match) return null;

@@ -1,45 +1,43 @@
 import type { CrashCause, Reading, ReadingName, Readings } from "../../contract/readings.ts";
 
-/** Pure: why a session that has no end mark and no living owner died. */
 export interface Evidence {
-  /** The last ones of the session. */
   readonly readings: Readings;
-  /** When it was last seen, epoch ms; absent: when the newest reading was taken. */
+  /** Epoch ms; absent: when the newest reading was taken. */
   readonly endedAt?: number;
-  /** Text of the StopFailure hook (error type, details, message), if nothing was begun after it. */
+  /** StopFailure text (error type, details, message), if nothing began after it. */
   readonly lastStopFailure: string | null;
-  /** The last error that the client itself showed in the chat (`TranscriptPart.apiErrors`), if nothing was begun after it. */
+  /** Last error in the chat (`TranscriptPart.apiErrors`), if nothing began after it. */
   readonly lastError: string | null;
-  /** What the MCP process saw last: stdin_end (its client lived on), client_gone, sigterm, sighup, sigint, parent_death; null: it saw nothing. */
+  /** stdin_end (its client lived on), client_gone, sigterm, sighup, sigint or parent_death. */
   readonly detachReason: string | null;
-  /** Whether the owner ran since the machine last started; null: not known, or it had no owner. */
+  /** True if the owner ran since the last boot; null if unknown, or without an owner. */
   readonly isSameBoot: boolean | null;
-  /** `memory.oomKills` while it lived, and now. */
+  /** `memory.oomKills` while the session lived, and now. */
   readonly oomKillsBefore: number | null;
   readonly oomKillsNow: number | null;
   readonly hadRunningTool: boolean;
-  /** True for a client that reports its own end (Claude Code with hooks): its silence then says something. */
+  /** True for Claude Code with hooks, which reports its own end: its silence is evidence. */
   readonly hasEndHook?: boolean;
 }
 
 export interface Cause {
   readonly cause: CrashCause;
-  /** One sentence: what it rests on. Holds figures and fixed words only, no text of the chat. */
+  /** One sentence of figures and fixed words only, no text of the chat. */
   readonly detail: string;
 }
 
 const fullMemory = 0.95;
 const fullContext = 0.95;
-/** A reading says something of the end only when it was taken so shortly before. */
+/** Readings older than this say nothing of the end. */
 const nearEndMs = 300_000;
 
 const contextWords =
   /prompt is too long|input is too long for requested model|context limit reached|conversation too long|model_context_window_exceeded|exceeds? the (?:maximum )?context (?:window|limit|length)/i;
 const limitWords =
   /\brate_limit\b|\bbilling_error\b|usage limit|(?:session|weekly|monthly|spend|opus|sonnet|haiku|fable|mythos)(?: [\d.]+)? limit|hit your .{0,40}\blimit|out of (?:extra )?usage|credit balance/i;
-/** The client's words for a short throttling by the service, which has nothing to do with the plan. */
+/** A short throttling by the service is unrelated to the plan. */
 const throttleWords = /not your usage limit/i;
-/** How the client begins its own errors; a tool's output that only speaks of such an error does not count. */
+/** Start of the client's own errors; a tool's output that mentions one does not count. */
 const clientError =
   /^(?:api error|prompt is too long|context limit reached|you['\u2019]ve hit your|claude usage limit|usage limit)/i;
 
@@ -50,11 +48,7 @@ const orderlyEnds: Readonly<Record<string, string>> = {
   sigint: "it was asked to end, by which signal is not known",
 };
 
-/**
- * [SI24] The cause of a death by the first of these that holds: what the client itself said (context full, usage limit), an
- * orderly signal, the kernel's count of out-of-memory kills, nearly full memory, a nearly full context, a vanished
- * process. [SI25] Where the evidence is missing or fits more than one, it says unknown.
- */
+/** Pure. [SI24] The first match counts. [SI25] Missing or ambiguous evidence means unknown. */
 export function inferCause(evidence: Evidence): Cause {
   return (
     fromWords(evidence) ??
@@ -83,7 +77,7 @@ function fromSignal({ detachReason, isSameBoot }: Evidence): Cause | null {
 
 function fromMemory(evidence: Evidence): Cause | null {
   const { oomKillsBefore: before, oomKillsNow: now, isSameBoot } = evidence;
-  // The counter starts again at boot, so over a boot it says nothing.
+  // The counter starts again at boot, so it says nothing across one.
   if (isSameBoot === true && before !== null && now !== null && now > before)
     return {
       cause: "out_of_memory",
@@ -116,7 +110,6 @@ function fromSilence({ detachReason, isSameBoot, hadRunningTool, hasEndHook }: E
     : { cause: "killed", detail: `The machine was started again since; nothing orderly was seen before${when}.` };
 }
 
-/** The reading, if it was taken shortly before the end. */
 function readingAtEnd({ readings, endedAt }: Evidence, name: ReadingName): Reading | null {
   const reading = readings[name];
   if (!reading) return null;

@@ -1,7 +1,7 @@
 import type { CrashCause, Readings, Risk, RiskLevel } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
 
-/** The tables `signals` and `crashes`. Each function is part of the caller's transaction. */
+/** Tables `signals` and `crashes`. Each function is part of the caller's transaction. */
 
 export interface Sample {
   readonly at: number;
@@ -12,15 +12,13 @@ export interface Sample {
 
 export interface Crash {
   readonly sessionId: string;
-  /** When the session was last seen alive, epoch ms. */
   readonly at: number;
   readonly cause: CrashCause;
   readonly detail: string;
-  /** The last ones before the end. */
   readonly readings: Readings;
-  /** Of the last checkpoint, when it died; null: it had none, or an older program has recorded the death. */
+  /** Null if it had no checkpoint, or an older program has recorded the death. */
   readonly checkpointAgeMs: number | null;
-  /** Entries of the journal, and tool calls among them, that no checkpoint held. */
+  /** Journal entries, and tool calls among them, that no checkpoint held. */
   readonly unsavedEvents: number | null;
   readonly unsavedToolCalls: number | null;
 }
@@ -33,11 +31,8 @@ export interface ListOptions {
 }
 
 export interface ThinLimits {
-  /** Older samples are deleted. */
   readonly maxAgeMs: number;
-  /** Sessions looked at by one call. */
   readonly sessions?: number;
-  /** Samples deleted by one call. */
   readonly rows?: number;
 }
 
@@ -48,13 +43,9 @@ const minuteMs = 60_000;
 const quarterMs = 900_000;
 const cursorKey = "signals_thinned_to";
 
-/**
- * [SI20] Keeps a sample when there is none yet, when score or level changed, or after 60 s.
- *
- * @returns whether one was written
- */
+/** [SI20] Returns whether a sample was written. */
 export function record(sql: Sql, now: number, sessionId: string, readings: Readings, risk: Risk): boolean {
-  // Samples ahead of `now` come from before a clock jumped back; they must not silence the new ones.
+  // Samples ahead of `now` predate a clock that jumped back; they must not silence new ones.
   const [last] = sql.all<{ at: number; risk: number; level: string }>(
     "SELECT at, risk, level FROM signals WHERE session_id = ? AND at <= ? ORDER BY at DESC LIMIT 1",
     sessionId,
@@ -75,7 +66,6 @@ export function record(sql: Sql, now: number, sessionId: string, readings: Readi
   return inserted > 0;
 }
 
-/** Newest first. */
 export function list(sql: Sql, sessionId: string, options: ListOptions = {}): Sample[] {
   return sql
     .all<{ at: number; score: number; level: RiskLevel; readings: string }>(
@@ -87,13 +77,7 @@ export function list(sql: Sql, sessionId: string, options: ListOptions = {}): Sa
     .map(({ at, score, level, readings }) => ({ at, score, level, readings: readingsFrom(readings) }));
 }
 
-/**
- * [SI21] Down-samples: everything for an hour, one sample a minute up to a day, one per quarter of an hour up to `maxAgeMs`, then
- * nothing. Of each minute or quarter the worst stays, the newest among equals. [SI22] One call does a bounded part and
- * the next goes on from there.
- *
- * @returns how many samples were deleted
- */
+/** [SI21] Thins the samples. [SI22] One call does a bounded part. Returns how many it deleted. */
 export function thin(sql: Sql, now: number, limits: ThinLimits): number {
   const { maxAgeMs, sessions = 20, rows = 5_000 } = limits;
   let cursor = cursorOf(sql);
@@ -101,7 +85,7 @@ export function thin(sql: Sql, now: number, limits: ThinLimits): number {
   for (let done = 0; done < sessions; done++) {
     const next = sessionAfter(sql, cursor);
     if (next !== null) deleted += thinSession(sql, now, next, maxAgeMs, rows - deleted);
-    // A session that used up the rest is looked at again, for it may not be done.
+    // A session that used up the rest may not be finished, so it comes again.
     if (deleted >= rows) break;
     // After the last one the next call starts over.
     cursor = next ?? "";
@@ -111,11 +95,7 @@ export function thin(sql: Sql, now: number, limits: ThinLimits): number {
   return deleted;
 }
 
-/**
- * [SI23] Keeps a death once: a later report, with less evidence, changes nothing.
- *
- * @returns whether it was new
- */
+/** [SI23] A later report has less evidence, so it changes nothing. Returns whether it was new. */
 export function recordCrash(sql: Sql, crash: Crash): boolean {
   const added = sql.run(
     `INSERT INTO crashes (session_id, at, cause, detail, readings, checkpoint_age_ms, unsaved_events, unsaved_tool_calls)
@@ -132,7 +112,6 @@ export function recordCrash(sql: Sql, crash: Crash): boolean {
   return added > 0;
 }
 
-/** Newest first, of one session or of all. */
 export function listCrashes(sql: Sql, options: ListOptions & { readonly sessionId?: string } = {}): Crash[] {
   const { sessionId = null, since = 0 } = options;
   return sql
@@ -161,10 +140,7 @@ function thinSession(sql: Sql, now: number, sessionId: string, maxAgeMs: number,
   return expired + old + keepWorst(sql, sessionId, now - dayMs, now - hourMs, minuteMs, left - old);
 }
 
-/**
- * Buckets lie at whole multiples of `bucketMs`, so that thinning again changes nothing. The cast: better-sqlite3 binds every
- * number as a float, and a division by a float does not round.
- */
+/** better-sqlite3 binds numbers as floats, whose division does not round: hence the cast. */
 function keepWorst(sql: Sql, sessionId: string, from: number, to: number, bucketMs: number, rows: number): number {
   return sql.run(
     `DELETE FROM signals WHERE session_id = ? AND at IN (

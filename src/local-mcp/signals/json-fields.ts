@@ -1,6 +1,6 @@
 import { label } from "../sessions/entries.ts";
 
-/** Reads single fields out of JSON that others wrote. Pure. A field of the wrong kind is as good as missing; nothing throws. */
+/** Pure: fields of foreign JSON. A wrong kind counts as missing; nothing throws. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 export function asObject(value: unknown): JsonObject | null {
@@ -25,19 +25,18 @@ export function listAt(from: JsonObject | null, key: string): readonly unknown[]
   return Array.isArray(value) ? value : [];
 }
 
-/** A text of 1 to `maxLength` characters; an over-long one is refused, never cut: it may be an id or a path. */
+/** Refuses a longer text instead of cutting it: it may be an id or a path. */
 export function textAt(from: JsonObject | null, key: string, maxLength = Infinity): string | null {
   const value = from?.[key];
   return typeof value === "string" && value.length > 0 && value.length <= maxLength ? value : null;
 }
 
-/** [HO6] A word of the client's that is stored, as the name of a model: without a secret, else as `textAt`. */
+/** [HO6] Redacts a client's word for storage. */
 export function wordAt(from: JsonObject | null, key: string, maxLength: number): string | null {
   const value = textAt(from, key, maxLength);
   return value === null ? null : label(value);
 }
 
-/** A finite number from 0 to `max`. */
 export function numberAt(from: JsonObject | null, key: string, max = Number.MAX_SAFE_INTEGER): number | null {
   const value = from?.[key];
   return typeof value === "number" && value >= 0 && value <= max ? value : null;

@@ -2,12 +2,10 @@ import { readFileSync } from "node:fs";
 import { freemem, totalmem } from "node:os";
 import { posix } from "node:path";
 
-/** What is asked of the machine; the tests give their own. */
 export interface MemorySource {
   readonly platform: NodeJS.Platform;
-  /** A whole file; null when it cannot be read. */
   file(path: string): string | null;
-  /** macOS: `kern.memorystatus_level`, the percentage of memory that is free or can be freed; null when it cannot be read. */
+  /** macOS: `kern.memorystatus_level`, the percentage free or freeable; null: unreadable. */
   freePercent(): number | null;
   freeBytes(): number;
   totalBytes(): number;
@@ -15,20 +13,14 @@ export interface MemorySource {
 
 const cgroups = "/sys/fs/cgroup";
 
-/**
- * [SI11] Share of the available memory that is in use, 0 to 1: of the machine, or of the fullest control group that
- * limits this process (cgroup v2, own and all above), whichever is fuller. Null where it cannot be told.
- */
+/** [SI11] Share in use, 0 to 1, of the machine or the fullest cgroup (v2); null: unknown. */
 export function share(source: MemorySource = systemMemory): number | null {
   const shares = [machineShare(source), ...groupFolders(source).map((folder) => groupShare(source, folder))];
   const known = shares.filter((value) => value !== null);
   return known.length === 0 ? null : Math.min(1, Math.max(0, ...known));
 }
 
-/**
- * [SI12] How many processes the kernel has killed for want of memory, in the widest control group (v2) around this process that
- * counts them: so that two chats of one user read the same counter. It starts again at every boot. Null where there is none.
- */
+/** [SI12] Reads the widest cgroup that counts, so that a user's chats read the same counter. */
 export function oomKills(source: MemorySource = systemMemory): number | null {
   for (const folder of groupFolders(source)) {
     const count = fieldOf(source.file(posix.join(folder, "memory.events")), "oom_kill");
@@ -37,7 +29,7 @@ export function oomKills(source: MemorySource = systemMemory): number | null {
   return null;
 }
 
-/** proc_meminfo(5); elsewhere the system's own word. */
+/** Reads proc_meminfo(5) on Linux. */
 function machineShare(source: MemorySource): number | null {
   if (source.platform === "linux") {
     const info = source.file("/proc/meminfo");
@@ -46,14 +38,14 @@ function machineShare(source: MemorySource): number | null {
     return available === null || total === null ? null : ratio(total - available, total);
   }
   if (source.platform === "darwin") {
-    // os.freemem() leaves out what macOS can give back at once: every Mac would seem full.
+    // os.freemem() leaves out what macOS can free at once: every Mac would seem full.
     const free = source.freePercent();
     return free === null ? null : ratio(100 - free, 100);
   }
   return ratio(source.totalBytes() - source.freeBytes(), source.totalBytes());
 }
 
-/** As Kubernetes counts: file cache that can be dropped at once (`inactive_file`) is not in use. */
+/** Like Kubernetes, leaves out file cache that can be dropped at once (`inactive_file`). */
 function groupShare(source: MemorySource, folder: string): number | null {
   const limit = wholeNumber(source.file(posix.join(folder, "memory.max")));
   const used = wholeNumber(source.file(posix.join(folder, "memory.current")));
@@ -61,18 +53,17 @@ function groupShare(source: MemorySource, folder: string): number | null {
   return ratio(used - (fieldOf(source.file(posix.join(folder, "memory.stat")), "inactive_file") ?? 0), limit);
 }
 
-/** Own control group and all above it, the widest first. cgroups(7): the v2 line of /proc/self/cgroup is `0::PATH`. */
+/** Widest first. cgroups(7): the v2 line of /proc/self/cgroup is `0::PATH`. */
 function groupFolders(source: MemorySource): string[] {
   const path =
     source.platform === "linux" ? /^0::(\/.*)$/m.exec(source.file("/proc/self/cgroup") ?? "")?.[1] : undefined;
   if (path === undefined) return [];
-  // `..` stands there when the process was moved out of its namespace; then the path means nothing here.
+  // `..` appears when the process was moved out of its namespace; then the path is meaningless.
   const names = path.split("/").filter((name) => name !== "");
   if (names.includes("..")) return [];
   return [cgroups, ...names.map((_, depth) => posix.join(cgroups, ...names.slice(0, depth + 1)))];
 }
 
-/** The number after `name` at the start of a line. */
 function fieldOf(text: string | null, name: string): number | null {
   const line = text?.split("\n").find((line) => line.startsWith(name) && /^\s+\d/.test(line.slice(name.length)));
   return line === undefined ? null : Number.parseInt(line.slice(name.length), 10);

@@ -3,11 +3,11 @@ import { effectiveWindow } from "./context-window.ts";
 export interface ModelSwitch {
   readonly from: string | null;
   readonly to: string | null;
-  /** What the next request sends again; null: not known. */
+  /** Null if unknown. */
   readonly contextTokens: number | null;
 }
 
-/** Pure. [SI34] What to tell the user before a switch to a model whose window is too small for the chat; null: it fits, or that is not known. */
+/** Pure. [SI34] */
 export function switchWarning({ from, to, contextTokens }: ModelSwitch, env: NodeJS.ProcessEnv): string | null {
   const window = to === null ? null : effectiveWindow(to, env);
   if (window === null || contextTokens === null || contextTokens <= window) return null;

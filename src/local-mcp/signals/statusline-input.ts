@@ -3,7 +3,7 @@ import { toReadings } from "./collector.ts";
 import { effectiveWindow } from "./context-window.ts";
 import { numberAt, objectAt, parseObject, textAt, wordAt, type JsonObject } from "./json-fields.ts";
 
-/** What the client gives a status line command on stdin. Each field may be missing or null. */
+/** Each field may be missing or null. */
 export interface StatusLineInput {
   readonly sessionId: string | null;
   readonly transcriptPath: string | null;
@@ -15,16 +15,10 @@ export interface StatusLineInput {
 
 const maxIdChars = 200;
 const maxPathChars = 4_096;
-/** A thousand times the largest window: what is above is no token count. */
+/** A thousand times the largest window: more is no token count. */
 const maxTokens = 1_000_000_000;
 
-/**
- * [SI6] Reads Claude Code's status line input (docs "statusline"). Never throws: what is no JSON gives nulls and no readings.
- * [SI7] The context holds input, cache and the last output tokens: all of it comes again with the next request. Its share
- * is taken of the effective window, not of the full one that the client's own `used_percentage` means.
- *
- * @param env the client's environment (`CLAUDE_CODE_AUTO_COMPACT_WINDOW`)
- */
+/** [SI6] Never throws. [SI7] The share is of the effective window, unlike `used_percentage`. */
 export function parse(text: string, now: number, env: NodeJS.ProcessEnv): StatusLineInput {
   const input = parseObject(text);
   const model = wordAt(objectAt(input, "model"), "id", maxIdChars);
@@ -53,7 +47,7 @@ export function parse(text: string, now: number, env: NodeJS.ProcessEnv): Status
   };
 }
 
-/** Null before the first response and after a compaction, when the client itself does not know. */
+/** Null before the first response and after a compaction, when the client does not know. */
 function contextTokens(context: JsonObject | null, size: number | null): number | null {
   const usage = objectAt(context, "current_usage");
   const parts = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens"];
@@ -63,13 +57,13 @@ function contextTokens(context: JsonObject | null, size: number | null): number 
   return percent === null || percent === 0 || size === null ? null : Math.round((size * percent) / 100);
 }
 
-/** Null when none of the fields is there or all are 0: the client writes zeros before it knows. */
+/** Null when all fields are missing or 0: the client writes zeros before it knows. */
 function sum(from: JsonObject | null, keys: readonly string[]): number | null {
   const total = keys.reduce((total, key) => total + (numberAt(from, key, maxTokens) ?? 0), 0);
   return total === 0 || total > maxTokens ? null : total;
 }
 
-/** The fuller window, as a share. One that was reset meanwhile (`resets_at`, epoch seconds) says nothing any more. */
+/** The fuller window, as a share; one that was reset (`resets_at`, epoch seconds) is ignored. */
 function rateLimit(limits: JsonObject | null, now: number): number | null {
   const shares = ["five_hour", "seven_day"].flatMap((name) => {
     const limit = objectAt(limits, name);

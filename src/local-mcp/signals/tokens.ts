@@ -3,50 +3,40 @@ import type { Sql } from "../../shared/sql.ts";
 import { canonicalModel } from "./context-window.ts";
 import { asObject, numberAt, parseObject } from "./json-fields.ts";
 
-/** What was learned of one model. */
 export interface Factor {
-  /** Its tokens per token of tokenx. */
+  /** Tokens of the model per token of tokenx. */
   readonly factor: number;
-  /** How many measurements went into it. */
   readonly samples: number;
 }
 
-/** Stored as JSON in `meta`, by canonical model id; the one learned last stands last. */
+/** Stored as JSON in `meta`, by canonical model id; the last learned is last. */
 export type Factors = Readonly<Record<string, Factor>>;
 
 /** Claude up to 4.6 counts about 15 to 20 % more than the o200k tokens that tokenx imitates. */
 const oldFactor = 1.2;
-/** The tokenizer from Claude Opus 4.7 on makes about 30 % more of the same text: 1.2 x 1.3. Unknown models: rather too many than too few. */
+/** Claude Opus 4.7 and later: about 30 % more (1.2 x 1.3). Unknown models: better too many. */
 const newFactor = 1.5;
 
-/** Weight of a new measurement; ten of them make nine tenths of the factor. */
+/** Ten new measurements make nine tenths of the factor. */
 const learningRate = 0.2;
-/** No tokenizer is further off; what claims so did not measure the same text. */
+/** No tokenizer is further off: other pairs did not measure the same text. */
 const factorBounds = { min: 0.5, max: 4 };
 const maxRatio = 5;
-/** Below this a few tokens of framing distort the ratio. */
+/** Framing distorts the ratio of fewer tokens. */
 const minLearnTokens = 500;
 const maxModels = 50;
 
-/** tokenx needs about 80 ms for a million characters; of longer texts the head and the tail stand for the whole. */
+/** tokenx needs about 80 ms for a million characters; longer texts are sampled at both ends. */
 const sampleChars = 100_000;
 
 const metaKey = "token_factors";
 
-/**
- * [SI8] An estimate, never to be shown without saying so: tokenx times the model's factor, learned or assumed.
- *
- * @returns whole tokens, 0 for an empty text
- */
+/** [SI8] Returns whole tokens, never to be shown without saying that they are an estimate. */
 export function estimateTokens(text: string, model: string | null, factors: Factors = {}): number {
   return Math.round(plainTokens(text) * factorOf(factors, model));
 }
 
-/**
- * [SI9] Moves the model's factor towards what was measured (exponentially weighted mean). Too small or absurd pairs are passed over.
- *
- * @param estimated what `estimateTokens` gave with these `factors` for the text that was measured
- */
+/** [SI9] Exponentially weighted mean; skips pairs that are too small or absurd. */
 export function learn(factors: Factors, model: string, estimated: number, measured: number): Factors {
   const ratio = measured / estimated;
   const key = canonicalModel(model);
@@ -58,7 +48,7 @@ export function learn(factors: Factors, model: string, estimated: number, measur
   return Object.fromEntries([...others, [key, learned] as const].slice(-maxModels));
 }
 
-/** What was learned; what cannot be understood is left out. */
+/** Leaves out what cannot be read. */
 export function loadFactors(sql: Sql): Factors {
   const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", metaKey);
   const entries = Object.entries(parseObject(row?.value ?? "{}") ?? {}).flatMap(([model, value]) => {

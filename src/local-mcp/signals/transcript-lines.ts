@@ -1,13 +1,13 @@
 import { asObject, listAt, numberAt, objectAt, parseObject, textAt, wordAt, type JsonObject } from "./json-fields.ts";
 
-/** Pure: what the lines of a Claude Code transcript say. The format is the client's own and changes; what is unknown is passed over. */
+/** Pure. The format is the client's own and changes; what is unknown is skipped. */
 
 export interface TranscriptText {
   readonly role: "user" | "assistant";
   readonly text: string;
-  /** Epoch ms; null where the line bears no time. */
+  /** Epoch ms; null: the line has no time. */
   readonly at: number | null;
-  /** The line's own id, else `@` and its place in the file: the same line always has the same one. */
+  /** Line's own id, else `@` and its position in the file. */
   readonly uuid: string;
 }
 
@@ -26,22 +26,19 @@ export interface TranscriptToolError {
   readonly uuid: string;
 }
 
-/** The result of a tool call, whatever it was. */
 export interface TranscriptToolEnd {
   readonly toolUseId: string;
-  /** Null: it went well. */
   readonly error: string | null;
   readonly at: number | null;
 }
 
-/** An answer of the client itself in place of the model: a limit reached, a prompt too long. */
+/** Answer of the client instead of the model: a limit reached, a prompt too long. */
 export interface TranscriptApiError {
   readonly text: string;
   readonly at: number | null;
   readonly uuid: string;
 }
 
-/** Tokens of one response, as the API counted them. */
 export interface Usage {
   readonly messageId: string;
   readonly requestId: string | null;
@@ -57,7 +54,7 @@ export interface CompactBoundary {
   readonly at: number | null;
   readonly trigger: string | null;
   readonly preTokens: number | null;
-  /** The client's summary of what was dropped, where the line after the boundary gives it. */
+  /** Client's summary, where the line after the boundary gives it. */
   readonly summary: string | null;
 }
 
@@ -67,21 +64,17 @@ export interface TranscriptContent {
   readonly toolErrors: readonly TranscriptToolError[];
   readonly toolEnds: readonly TranscriptToolEnd[];
   readonly apiErrors: readonly TranscriptApiError[];
-  /** One per message id: the client repeats a response over several lines, and the last one is complete. */
+  /** One per message id: the client repeats a response, and the last line is complete. */
   readonly usage: readonly Usage[];
-  /** The same of sub-agents. */
   readonly subagentUsage: readonly Usage[];
-  /** The newest usage that still describes the context: null after a compaction until the next response. */
+  /** Null after a compaction until the next response. */
   readonly contextUsage: Usage | null;
-  /** The newest one. */
   readonly compactBoundary: CompactBoundary | null;
-  /** Complete lines that are no JSON object. */
   readonly invalidLines: number;
 }
 
 export interface TranscriptLine {
   readonly text: string;
-  /** Byte offset in the file. */
   readonly position: number;
 }
 
@@ -103,10 +96,7 @@ interface TranscriptDraft {
   invalidLines: number;
 }
 
-/**
- * Reads complete lines in their order. [SI5] Of sub-agents' lines (`isSidechain`) only what they used counts; answers made up by
- * the client (`model: "<synthetic>"`) and unknown types count for nothing.
- */
+/** [SI5] */
 export function readLines(
   lines: Iterable<TranscriptLine>,
   isExcluded: (at: number, cwd: string | null) => boolean = () => false,
@@ -228,7 +218,6 @@ function usageIn(line: JsonObject, message: JsonObject | null, origin: LineOrigi
   };
 }
 
-/** The text of a message or a tool result: its string, or its text blocks. */
 function textOf(holder: JsonObject | null): string {
   const plain = textAt(holder, "content");
   if (plain !== null) return plain;

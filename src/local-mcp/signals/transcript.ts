@@ -3,22 +3,19 @@ import { readLines, type TranscriptLine, type TranscriptContent } from "./transc
 import { codeOf } from "../../shared/error.ts";
 
 export interface TranscriptPart extends TranscriptContent {
-  /** Where to read on next time, in bytes. */
+  /** Start of the next read, in bytes. */
   readonly offset: number;
-  /** Of the file, in bytes. */
   readonly size: number;
-  /** Bytes since the offset given that were passed over unread, or that belong to a line whose start was. */
+  /** Bytes skipped unread, or of a line whose start was skipped. */
   readonly skippedBytes: number;
-  /** The file was smaller than the offset given: it was cut or replaced, and was read from its last part again. */
+  /** The file became smaller than the offset: it was cut or replaced. */
   readonly isRestarted: boolean;
-  /** Why nothing could be read (`ENOENT`, `EACCES`, `not_a_file` ...); null when it could. */
+  /** Error code (`ENOENT`, `EACCES`, `not_a_file` ...); null: readable. */
   readonly unreadable: string | null;
 }
 
-/** An open transcript; the tests count what is read through it. */
 export interface TranscriptFile {
   size(): number;
-  /** Fills `into` from `position` on; answers how many bytes there were. */
   read(into: Uint8Array, position: number): number;
   close(): void;
 }
@@ -26,9 +23,9 @@ export interface TranscriptFile {
 export interface ReadLimits {
   /** Nothing before this offset is read, in bytes. */
   readonly minOffset?: number;
-  /** Lines that are passed over, by their time in epoch ms (of the line before where it bears none) and their folder. */
+  /** Skips lines by their time in epoch ms (else the previous line's) and folder. */
   readonly isExcluded?: (at: number, cwd: string | null) => boolean;
-  /** Most bytes read by one call (one more, to see where a line starts). */
+  /** Limit of one call, plus one byte to see where a line starts. */
   readonly maxBytes?: number;
   /** @throws a system error, or one with `code` "not_a_file" */
   readonly open?: (path: string) => TranscriptFile;
@@ -38,14 +35,7 @@ const newline = 0x0a;
 /** About 5 ms of reading and parsing; a turn between two hooks is seldom over a tenth of it. */
 const defaultMaxBytes = 1_048_576;
 
-/**
- * Reads on in a Claude Code transcript. [SI1] Costs at most `maxBytes` whatever the file's size: where more was appended, only
- * the last part is read and the rest is counted in `skippedBytes`. [SI2] Stops after the last complete line, and never
- * starts in the middle of one. [SI3] A file that became smaller is read from its last part again. [SI4] Bad lines and a
- * missing file are counted or named, never thrown.
- *
- * @param offset the last call's `offset`; 0 for a new file
- */
+/** [SI1] [SI2] [SI3] [SI4] @param offset the last call's `offset`; 0 for a new file */
 export function readAppended(path: string, offset: number, limits: ReadLimits = {}): TranscriptPart {
   const { open = openTranscript } = limits;
   let file: TranscriptFile | null = null;
@@ -61,7 +51,7 @@ export function readAppended(path: string, offset: number, limits: ReadLimits = 
   }
 }
 
-/** How much was appended after `offset`, in bytes; 0 where there is no file to read, which `readOn` then reports. */
+/** Returns 0 where there is no file, which `readAppended` then reports. */
 export function unreadBytes(path: string, offset: number): number {
   try {
     return Math.max(0, statSync(path).size - offset);
@@ -111,9 +101,9 @@ function* linesOf(bytes: Buffer, begin: number, end: number, base: number): Gene
   }
 }
 
-/** The file itself; anything that is no regular file is refused. */
+/** Refuses anything that is no regular file. */
 export function openTranscript(path: string): TranscriptFile {
-  // The path comes from the client: without O_NONBLOCK a pipe of that name would hold the hook for ever. Windows has no such flag.
+  // Without O_NONBLOCK a pipe of that name would block the hook. Windows has no such flag.
   const fd = openSync(path, constants.O_RDONLY | (process.platform === "win32" ? 0 : constants.O_NONBLOCK));
   const file: TranscriptFile = {
     size: () => fstatSync(fd).size,

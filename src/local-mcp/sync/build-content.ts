@@ -7,9 +7,7 @@ import * as sessions from "../sessions/sessions.ts";
 import type { CheckpointContent, SessionContent } from "./content-schema.ts";
 import * as sentFiles from "./sent-files.ts";
 
-/** What of the store is put into envelopes, at this moment. */
-
-/** Newest journal entries that no checkpoint holds yet: how many are told, and how much of them, in characters of JSON. */
+/** Bounds of the newest unfolded journal entries: number, and characters of JSON. */
 const maxUnsavedEntries = 30;
 const maxUnsavedChars = 32_768;
 
@@ -18,7 +16,6 @@ export interface SealStamp {
   readonly now: number;
 }
 
-/** @param remote address of its repository */
 export function buildSessionContent(
   sql: Sql,
   session: sessions.Session,
@@ -58,8 +55,8 @@ export function buildSessionContent(
 }
 
 /**
- * [RE25] What a chat of another machine does with it, the mirror itself tells: given back there, it is open again at once. [RE70] That its tasks are
- * finished only this machine tells.
+ * [RE25] Omits another machine's takeover: the mirror reports it, and its release at once.
+ * [RE70] Keeps it with finished tasks, which only this machine reports.
  */
 export function localRecovery(sql: Sql, { id, recovery, recoveryBy }: sessions.Session): sessions.Recovery | null {
   const isForeign = recovery === "recovered" && recoveryBy !== null && sessions.get(sql, recoveryBy) === null;
@@ -78,7 +75,6 @@ function findUnsaved(sql: Sql, session: string, after: number): SessionContent["
   return { count: rows.length, entries };
 }
 
-/** Null: its content is damaged. */
 export function buildCheckpointContent(
   sql: Sql,
   checkpoint: checkpoints.Checkpoint,

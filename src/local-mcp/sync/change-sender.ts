@@ -18,22 +18,20 @@ import type { SynchronizerOptions } from "./synchronizer.ts";
 import * as uploader from "./uploader.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
-/** What one round needs, as the files say at its beginning. */
 export interface SyncTarget {
   readonly edge: EdgeConfig;
   readonly keyRing: KeyRing;
   readonly call: SyncCall;
 }
 
-/** [SY65] More changes than these are not sent one by one. */
+/** [SY65] Maximum of changes that are sent one by one. */
 const maxChanges = 1_000;
-/** A coordinator that says more often that it knows nothing of the last epoch, or wants another key, is not to be believed. */
+/** A coordinator that asks for more restarts than this is not trusted. */
 const maxRestarts = 3;
 
 type SendStep =
   | { readonly kind: "sent"; readonly acked: readonly SyncOp["kind"][]; readonly waiting: number }
   | { readonly kind: "done"; readonly waiting: number }
-  /** Begun anew, or under another key: from the beginning. */
   | { readonly kind: "turned" }
   | { readonly kind: "stopped"; readonly error: SyncError };
 
@@ -42,17 +40,13 @@ interface ActiveDevice {
   readonly key: WorkspaceKey;
 }
 
-/** Seals and sends what has changed, until nothing is left. */
 export class Sender {
   readonly #options: SynchronizerOptions;
   readonly #throttle: SessionThrottle;
   readonly #onAcked: (acked: readonly SyncOp["kind"][]) => void;
-  /** Under which key the workspace seals, where that is known. */
   #requiredKeyId: string | null = null;
   #currentId = "";
-  /** The coordinator has not what was acknowledged. */
   #hasLostPosition = false;
-  /** It has no room for what was sent last. */
   #isFull = false;
   #projectNames: { readonly scope: string; readonly cache: ProjectNameCache } | null = null;
 
@@ -66,9 +60,7 @@ export class Sender {
     this.#onAcked = onAcked;
   }
 
-  /** @returns why not all of it was sent */
   async send(target: SyncTarget): Promise<SyncError | null> {
-    // A new key of this machine is tried first.
     if (target.keyRing.current.id !== this.#currentId) this.#requiredKeyId = null;
     this.#currentId = target.keyRing.current.id;
     for (let restarts = 0; restarts <= maxRestarts;) {
@@ -116,7 +108,7 @@ export class Sender {
     return sealed.length + acked.length === 0 ? { kind: "done", waiting } : { kind: "sent", acked, waiting };
   }
 
-  /** [SY68] A push is taken whole or not at all: a deletion in it, or after it, would wait for room that only it can make. */
+  /** [SY68] A push is atomic: a deletion behind changes would wait for the room it makes. */
   #sealDeletionsFirst(): boolean {
     this.#isFull = this.#options.runtime.store.write((sql) => {
       if (!changes.hasDeletions(sql)) return false;
@@ -126,7 +118,6 @@ export class Sender {
     return this.#isFull;
   }
 
-  /** [SY66] The one that the workspace seals under, as far as that is known. */
   #selectKey({ keyRing }: SyncTarget): Result<WorkspaceKey, SyncError> {
     const key = this.#requiredKeyId === null ? keyRing.current : keyRing.keys.get(this.#requiredKeyId);
     if (key) return ok(key);
@@ -134,7 +125,6 @@ export class Sender {
     return err({ code: "wrong_key", message });
   }
 
-  /** [SY61] A new epoch where one is needed. */
   async #ensureEpoch(call: SyncCall, key: WorkspaceKey): Promise<Result<Device | "new", SyncError>> {
     const { runtime } = this.#options;
     const { store, now, random } = runtime;
@@ -159,7 +149,7 @@ export class Sender {
     return ok("new");
   }
 
-  /** [SY61] Of a home that was copied to a machine with another token, the copy is a device of its own. */
+  /** [SY61] Makes a home copied to a machine with another token a device of its own. */
   #onBeginRefused(device: Device, error: SyncError): Result<"new", SyncError> {
     const { store, now, random } = this.#options.runtime;
     const requiredKeyId = error.details?.["keyId"];
@@ -172,7 +162,6 @@ export class Sender {
     return ok("new");
   }
 
-  /** Else what another process has done meanwhile: it has begun anew, or sends now. */
   async #seal(edge: EdgeConfig, { device, key }: ActiveDevice): Promise<SealBatch | "turned" | "not_uploader"> {
     const { runtime, process } = this.#options;
     const { store, now } = runtime;

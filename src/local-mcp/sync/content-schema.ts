@@ -2,8 +2,8 @@ import * as z from "zod";
 import { StoredEntry, StoredState } from "../../store/stored-shapes.ts";
 
 /**
- * What is in envelopes, as JSON. Stored at the coordinator and read by other versions of SHIM: add fields as optional. Times are of the clock of
- * the machine that has sealed it; `sealedAt` is of the same clock, so ages can be told elsewhere.
+ * Envelope contents as JSON. Stored at the coordinator and read by other versions of SHIM: add
+ * fields as optional. Times, `sealedAt` too, are of the sealing machine's clock.
  */
 
 const text = z.string();
@@ -13,9 +13,7 @@ const nullableAt = z.nullable(at);
 const count = z.int().min(0);
 
 const Unsaved = z.object({
-  /** Journal entries since the newest checkpoint. */
   count,
-  /** The newest of them, oldest first. */
   entries: z.array(z.object({ at, entry: StoredEntry })),
 });
 
@@ -27,23 +25,20 @@ export type NotSentFiles = z.infer<typeof NotSentFiles>;
 
 const commitId = z.string().check(z.regex(/^[0-9a-f]{40,64}$/));
 
-/** The last part of a bundle of files; the parts before it are a git bundle, cut into pieces. */
+/** Last part of a bundle of files; the parts before it are pieces of a git bundle. */
 export const FilesContent = SentFiles.extend({
   session: text,
-  /** The snapshot's commit. */
   commit: commitId,
-  /** Commits that the reader's repository must have. */
   needs: z.array(commitId),
   leftOut: z.array(z.object({ path: text, reason: text })),
 });
 export type FilesContent = z.infer<typeof FilesContent>;
 
 export const SessionContent = z.object({
-  /** Of the device when it was sealed: with the number of the op it tells which of two is newer. */
+  /** Device epoch at sealing; with the op's number it orders two versions. */
   epoch: count,
   sealedAt: at,
   client: text,
-  /** Folders as they are called on that machine. */
   project: nullableText,
   cwd: nullableText,
   title: nullableText,
@@ -59,20 +54,16 @@ export const SessionContent = z.object({
   recovery: nullableText,
   toolCalls: count,
   toolErrors: count,
-  /** Newest readings of the signals. */
   readings: z.record(text, z.unknown()),
   git: z.nullable(z.object({ branch: nullableText, commit: nullableText })),
-  /** Address of the repository, without user and password. */
+  /** Repository address without user and password. */
   remote: nullableText,
-  /** The newest checkpoint that there was: one that is older at the coordinator is not the last state. */
+  /** Newest checkpoint: an older one at the coordinator is not the last state. */
   newest: z.nullable(z.object({ checkpoint: text, at })),
   unsaved: Unsaved,
-  /** Absent: its machine sends no files, or has none yet. */
   files: z.optional(
     z.object({
-      /** The files that the coordinator has. */
       sent: z.nullable(SentFiles),
-      /** Newer ones that it has not, and why. */
       notSent: z.nullable(NotSentFiles),
     }),
   ),
@@ -91,7 +82,7 @@ export const CheckpointContent = z.object({
   rawBytes: count,
   redactions: count,
   summary: text,
-  /** Root of the project on that machine: paths below it can be found on another. */
+  /** Project root on that machine: maps paths below it to another machine. */
   project: nullableText,
   cwd: nullableText,
   state: StoredState,
@@ -102,7 +93,6 @@ export function encodeContent(content: SessionContent | CheckpointContent | File
   return Buffer.from(JSON.stringify(content), "utf8");
 }
 
-/** Null: it is not what this version knows under this name. */
 export function decodeContent<Content>(schema: z.ZodType<Content>, bytes: Uint8Array): Content | null {
   try {
     return schema.safeParse(JSON.parse(Buffer.from(bytes).toString("utf8"))).data ?? null;

@@ -5,25 +5,24 @@ import * as changes from "./pending-changes.ts";
 import * as remote from "./remote-sessions.ts";
 import * as sentFiles from "./sent-files.ts";
 
-/** This machine in its workspace (sync_device): one row while it belongs to one on the edge, and only then changes are noted. */
+/** Row of this machine in sync_device. Changes are recorded only while it exists. */
 
 export interface Device {
   readonly workspace: string;
   readonly device: string;
-  /** 0: none was given out yet. */
+  /** Device epoch; 0 before the first. */
   readonly epoch: number;
   readonly keyId: string;
-  /** Number of the newest op that was sealed. */
   readonly sealed: number;
-  /** Everything up to this number is stored at the coordinator. */
+  /** Highest number that the coordinator has stored. */
   readonly acked: number;
-  /** Which home, on which machine, holds this row; "": numbers have to begin anew. */
+  /** Home and machine that hold this row; "": a new epoch is required. */
   readonly fingerprint: string;
-  /** [SY73] What was over before stays on this machine; 0: nothing does. */
+  /** [SY73] Sessions that ended before this stay local, in epoch ms; 0: none do. */
   readonly joinedAt: number;
 }
 
-/** Stands where a fingerprint would: numbers begin anew, but the content at the coordinator is good. */
+/** Replaces the fingerprint: numbers restart, but the content at the coordinator is good. */
 const restartMark = "";
 
 export function newId(now: number, random: (bytes: number) => Uint8Array): string {
@@ -38,11 +37,7 @@ export function get(sql: Sql): Device | null {
   return row ?? null;
 }
 
-/**
- * From now on changes are noted; what another workspace was told is forgotten.
- *
- * @param since see {@link Device.joinedAt}
- */
+/** Starts recording changes and forgets other workspaces. `since`: {@link Device.joinedAt}. */
 export function join(sql: Sql, workspace: string, device: string, since: number): void {
   leave(sql);
   sql.run(
@@ -55,7 +50,6 @@ export function join(sql: Sql, workspace: string, device: string, since: number)
   changes.enqueueAll(sql, since);
 }
 
-/** [SY73] What was to stay comes along now. */
 export function sendAll(sql: Sql): void {
   sql.run("UPDATE sync_device SET joined_at = 0");
   changes.enqueueAll(sql, 0);
@@ -68,9 +62,8 @@ export function leave(sql: Sql): void {
 }
 
 /**
- * [SY62] A new epoch begins with number 1: what was sealed under the old one is noted as changed again.
- *
- * @param isAll the coordinator may lack, or may have under another key, what it was told before: everything that is kept is sent again
+ * [SY62] Starts a new epoch at number 1. `isAll`: the coordinator may lack what it acknowledged, or
+ * have it under another key, so everything kept is sent again.
  */
 export function startEpoch(
   sql: Sql,
@@ -89,15 +82,15 @@ export function startEpoch(
   );
 }
 
-/** [SY61] Numbers have to begin anew before anything else is sent; the content at the coordinator is good. */
+/** [SY61] Restarts numbers before the next push; the content at the coordinator is good. */
 export function requestNewEpoch(sql: Sql): void {
   changes.requeueLog(sql);
   sql.run("UPDATE sync_device SET fingerprint = ?, sealed = acked", restartMark);
 }
 
 /**
- * [SY61] Why numbers have to begin anew: `all`, where the coordinator may lack what this row says, or has it under another key; `numbers`, where
- * it only has not begun. Null: they go on.
+ * [SY61] Returns why a new epoch is required, or null. `all`: the coordinator may lack what this
+ * row says, or has it under another key.
  */
 export function epochReason(
   sql: Sql,
@@ -110,7 +103,6 @@ export function epochReason(
   return device.fingerprint === withStoreEpoch(sql, fingerprint) ? null : "all";
 }
 
-/** A repaired store is an older state as well. */
 function withStoreEpoch(sql: Sql, fingerprint: string): string {
   return `${fingerprint} ${epochOf(sql)}`;
 }

@@ -5,14 +5,10 @@ import { send } from "../../coordinator-client/edge/http-transport.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import type { SyncCall } from "./sync-call.ts";
 
-/** A push of four megabytes may be on its way for long, in ms. */
+/** Timeout in ms; a push of four megabytes can take long. */
 const timeoutMs = 60_000;
 
-/**
- * Over HTTP, once: what is sealed does not fit a frame, and the sync itself repeats.
- *
- * @param signal aborted: nobody waits for an answer any more
- */
+/** Calls once over HTTP: sealed content does not fit a frame, and the sync itself retries. */
 export function createSyncCall(
   { url, workspace, token }: Pick<EdgeConfig, "url" | "workspace" | "token">,
   platform: Pick<Platform, "clock" | "setTimer" | "fetch">,

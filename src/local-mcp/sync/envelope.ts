@@ -4,40 +4,35 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { deriveKey, type WorkspaceKey } from "./workspace-key.ts";
 
 /**
- * Pure: no clock, no storage. An envelope is base64url of: version, key id (8 bytes), nonce (12), AES-256-GCM of the compressed bytes, tag (16).
- * Stored at the coordinator. A change is a new version.
+ * Pure: no clock, no storage. An envelope is base64url of: version, key id (8 bytes), nonce (12),
+ * AES-256-GCM of the compressed bytes, tag (16). Stored at the coordinator: a change is a new
+ * version.
  */
 
-/** What an envelope is of. It stands beside the envelope, and only there does the envelope open. */
+/** Subject of an envelope, stored beside it. The envelope opens only with the same subject. */
 export interface EnvelopeSubject {
   readonly workspace: string;
   readonly kind: "session" | "checkpoint" | "files" | "chat";
   readonly device: string;
   readonly session: string;
-  /** The id of a checkpoint; the number of the op that has stored the session; which part of which files; what of the chat. */
   readonly item: string | number;
 }
 
 export type OpenError = {
   readonly code: "unknown_key" | "not_authentic" | "malformed";
-  /** Under which it was sealed, where that can be told. */
   readonly keyId?: string;
 };
 
-/** Largest content, compressed, in bytes: it has to fit a row at the coordinator. */
+/** Largest compressed content in bytes: it must fit a row at the coordinator. */
 const maxSealedBytes = 1_048_576;
-/** A hostile envelope must not eat the memory: no content is larger than this, in bytes. */
+/** Largest opened content in bytes, against decompression bombs. */
 const maxOpenedBytes = 64 * 1024 * 1024;
 const version = 1;
 const nonceBytes = 12;
 const tagBytes = 16;
 const headerBytes = 1 + 8;
 
-/**
- * [SY42] Compresses and seals.
- *
- * @param random as many bytes as asked for; a nonce must never come twice under one key
- */
+/** [SY42] Nonces from `random` must never repeat under one key. */
 export function seal(
   key: WorkspaceKey,
   subject: EnvelopeSubject,
@@ -54,7 +49,7 @@ export function seal(
   return ok(Buffer.concat([header, nonce, ciphertext, cipher.getAuthTag()]).toString("base64url"));
 }
 
-/** [SY43] Nothing is answered of an envelope that was changed, cut, or stands beside something else than it was sealed for. */
+/** [SY43] Refuses an envelope that was changed, cut or sealed for another subject. */
 export function open(
   keys: ReadonlyMap<string, WorkspaceKey>,
   subject: EnvelopeSubject,
@@ -89,12 +84,11 @@ function sealingKey({ bytes }: WorkspaceKey): Buffer {
   return deriveKey(bytes, "shim seal", 32);
 }
 
-/** The whole head is bound as well, so that no other key id can be written over it. */
+/** Binds the whole header, so that the key id cannot be replaced. */
 function additionalData(header: Buffer, { workspace, kind, device, session, item }: EnvelopeSubject): Buffer {
   return Buffer.concat([header, Buffer.from(JSON.stringify([workspace, kind, device, session, item]), "utf8")]);
 }
 
-/** Both throw at what was changed. */
 function tryOrNull(work: () => Buffer): Buffer | null {
   try {
     return work();

@@ -8,19 +8,17 @@ import type { PullDeps } from "./pull.ts";
 import type { RemoteSession } from "./remote-sessions.ts";
 import type { SyncError } from "./sync-call.ts";
 
-/** The newest checkpoint of another machine's session. */
 export interface RemoteCheckpoint {
-  /** When it was taken, in epoch ms of this machine. */
+  /** Time of the checkpoint in epoch ms of this machine. */
   readonly at: number;
   readonly content: CheckpointContent;
-  /** [SY54] The session had a newer one that has not reached the coordinator, or is kept from us: this is not its last state. */
+  /** [SY54] A newer checkpoint is missing or withheld: this is not the last state. */
   readonly isBehind: boolean;
 }
 
 /**
- * [SY54] Opens the newest checkpoint that the coordinator has of a session and keeps it here. Null: it has none.
- *
- * @returns else `not_found` where it went in the meantime; `refused` where it cannot be believed; or why nobody answered
+ * [SY54] Opens and caches the newest checkpoint; null when there is none. Errors: `not_found` when
+ * it was deleted meanwhile, `refused` when it cannot be verified, or the coordinator's.
  */
 export async function fetchCheckpoint(
   deps: PullDeps,
@@ -68,7 +66,7 @@ const refusalReasons = {
   malformed: "is not what this version of SHIM reads; it is not used",
 } as const;
 
-/** [SY54] By the clock of the machine that has made both. */
+/** [SY54] Compares times of the clock of the machine that made both. */
 function toRemoteCheckpoint({ content: session }: RemoteSession, { at, content }: CachedCheckpoint): RemoteCheckpoint {
   return { at, content, isBehind: session.newest !== null && content.at < session.newest.at };
 }
@@ -88,15 +86,13 @@ function findCached(
   if (!row) return null;
   const { hash, body } = splitHash(row.body);
   try {
-    // What cache() has written; the hash proves it.
     return { at: row.at, content: decode(body, hash) as CheckpointContent };
   } catch {
-    // Damaged: the coordinator has it.
+    // Damaged: the coordinator still has it.
     return null;
   }
 }
 
-/** Of each session only the newest. */
 function cache(sql: Sql, { workspace, device, session }: RemoteSession, { at, content }: CachedCheckpoint): void {
   sql.run(
     "DELETE FROM remote_checkpoints WHERE workspace = ? AND device = ? AND session_id = ?",

@@ -9,24 +9,18 @@ import type { PullDeps } from "./pull.ts";
 import type { RemoteSession } from "./remote-sessions.ts";
 import type { SyncOutput, SyncError } from "./sync-call.ts";
 
-/** The uncommitted files of another machine's session. */
 export interface RemoteFiles {
   readonly header: FilesContent;
-  /** A git bundle. */
   readonly bundle: Buffer;
 }
 
-/**
- * [SY84] What the files that are stored for a session say of themselves, without the files.
- *
- * @returns else `not_found` where there are none; `refused` where they cannot be believed; or why nobody answered
- */
+/** [SY84] Opens the header only. Errors are those of `fetchCheckpoint`. */
 export async function fetchHeader(deps: PullDeps, row: RemoteSession): Promise<Result<FilesContent, SyncError>> {
   const result = await openHeader(deps, row);
   return result.ok ? ok(result.value.header) : result;
 }
 
-/** [SY84] Whole and as they were sealed, or not at all. */
+/** [SY84] Returns the files complete and as sealed, or refuses. */
 export async function fetchFiles(deps: PullDeps, row: RemoteSession): Promise<Result<RemoteFiles, SyncError>> {
   const result = await openHeader(deps, row);
   if (!result.ok) return result;
@@ -61,7 +55,7 @@ async function openHeader(
   return isReplay(row, header) ? refusedError(deps, row, "replayed") : ok({ header, parts });
 }
 
-/** [SY85] The session names the files that were the newest when it was sealed. Others must have been sealed after that, by the same clock. */
+/** [SY85] Files that the session does not name must be sealed after it, by the same clock. */
 function isReplay({ content }: RemoteSession, { bundle, digest, sealedAt }: FilesContent): boolean {
   const sent = content.files?.sent;
   if (sent?.bundle === bundle) return sent.digest !== digest;
@@ -100,7 +94,6 @@ const refusalReasons = {
   replayed: "are older than those that its machine has sent; they are not used",
 } as const;
 
-/** [SY51] */
 function refusedError(
   { runtime }: PullDeps,
   { device, session }: RemoteSession,

@@ -10,30 +10,28 @@ import type { SyncError } from "./sync-call.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
-/** none: a process that ends has no time for them. some: what is more urgent is not kept waiting. all: until nothing is left. */
+/** none: the process is ending. some: yields to more urgent changes. all: until nothing is left. */
 export type FilesMode = "none" | "some" | "all";
 
-/** The same files would be refused again; unknown_key: the session itself is not stored, or is over. */
+/** Final refusals of the same files. unknown_key: the session is not stored, or has ended. */
 const finalCodes: ReadonlySet<string> = new Set(["device_forked", "too_large", "bad_input", "unknown_key"]);
-/** Nobody answers, or the parts before are gone: tried again after so long, in ms. */
+/** Transient errors: no answer, or earlier parts are gone. Retry delay in ms. */
 const transientCodes: ReadonlySet<string> = new Set(["unreachable", "gap", "unknown_device"]);
 const transientRetryMs = 30_000;
-/** After any other refusal, such as by a full workspace, in ms. */
+/** Retry delay in ms after any other refusal, such as by a full workspace. */
 const refusedRetryMs = 300_000;
 
 interface Upload {
   readonly files: PreparedFiles;
-  /** The next part. */
   readonly part: number;
 }
 
-/** Sends the newest files of each session that goes on, one session after the other, part by part. Nothing waits for it. */
+/** Sends the newest files of each open session, part by part, in the background. */
 export class FilesSender {
   readonly #options: SynchronizerOptions;
   readonly #endSignal: AbortSignal;
   #upload: Upload | null = null;
   #preparing: Promise<void> | null = null;
-  /** By the monotonic clock. */
   #notBefore = 0;
 
   constructor(options: SynchronizerOptions, endSignal: AbortSignal) {
@@ -41,22 +39,19 @@ export class FilesSender {
     this.#endSignal = endSignal;
   }
 
-  /** Whether a part can be sent now. */
   get isDue(): boolean {
     return this.#upload !== null && this.#isPastWait();
   }
 
-  /** Another process sends now. */
   cancelUpload(): void {
     this.#upload = null;
   }
 
-  /** Git is at work no more. */
   async waitForPreparation(): Promise<void> {
     await this.#preparing;
   }
 
-  /** [SY80] @returns of how many sessions the files have arrived */
+  /** [SY80] Returns the number of sessions whose files have arrived. */
   async sendDue(target: SyncTarget, mode: FilesMode): Promise<number> {
     let sentCount = 0;
     while (this.#mayContinue(mode)) {
@@ -68,7 +63,7 @@ export class FilesSender {
     return sentCount;
   }
 
-  /** [SY81] What is prepared meanwhile has a round of its own, and checkpoints go before the next part. */
+  /** [SY81] Checkpoints are sent before the next part. */
   #mustYield(): boolean {
     return this.#upload === null || this.#options.runtime.store.read(changes.count, 0) > 0;
   }
@@ -85,14 +80,13 @@ export class FilesSender {
     this.#notBefore = this.#options.platform.clock.monotonic() + ms;
   }
 
-  /** Begins with the next files, while the rounds go on. @returns whether there are any */
   #prepareNext(): boolean {
     if (this.#preparing) return true;
     const nextFiles = this.#nextFiles();
     if (!nextFiles) return false;
     this.#preparing = this.#prepare(nextFiles.device, nextFiles.pending)
       .catch((error: unknown) => {
-        // The store says what is wrong with it when it is used next; anything else is a bug, and the sync goes on without the files.
+        // StoreErrors surface at the store's next use; others are bugs. The sync continues.
         this.#options.runtime.log("error", "files are not sent", { error: stackOf(error) });
         this.#wait(refusedRetryMs);
       })
@@ -117,7 +111,6 @@ export class FilesSender {
     if (prepared.state === "not") this.#record(pending, { notSent: prepared.reason });
   }
 
-  /** @param isRetried the same files are tried again */
   #record(
     { session, checkpoint, at }: PendingFiles,
     outcome: { readonly sent?: FilesRecord["sent"]; readonly notSent: string | null },
@@ -133,7 +126,6 @@ export class FilesSender {
     });
   }
 
-  /** @returns whether the bundle is complete */
   async #sendPart(target: SyncTarget, { files, part }: Upload): Promise<boolean> {
     const { pending, device, tree, parts } = files;
     const key = this.#selectKey(target, files);
@@ -164,7 +156,7 @@ export class FilesSender {
     return true;
   }
 
-  /** Null: the device has begun anew, or the checkpoint was forgotten meanwhile. */
+  /** Returns null when the device has a new epoch, or the checkpoint was forgotten meanwhile. */
   #selectKey({ keyRing }: SyncTarget, { device, pending }: PreparedFiles): WorkspaceKey | null {
     const isCurrent = this.#options.runtime.store.read((sql) => {
       const current = devices.get(sql);
@@ -174,10 +166,10 @@ export class FilesSender {
     return (isCurrent && keyRing.keys.get(device.keyId)) || null;
   }
 
-  /** [SY83] What was complete before is still there. */
+  /** [SY83] Earlier complete files stay available. */
   #onError(pending: PendingFiles, { code, message, retryAfterMs = 0 }: SyncError): false {
     if (this.#endSignal.aborted) return false;
-    // The coordinator knows how far it is: the same part is sent again.
+    // The coordinator knows its position: the same part is sent again.
     if (code !== "unreachable" && retryAfterMs === 0) this.#upload = null;
     if (finalCodes.has(code)) this.#record(pending, { notSent: message });
     else if (retryAfterMs > 0) this.#wait(retryAfterMs);

@@ -4,17 +4,14 @@ import { normalizeRemote, projectKey, type ProjectFacts } from "./project-key.ts
 import * as names from "./project-names.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
-/** Git that takes longer hangs, in ms. */
 const gitTimeoutMs = 10_000;
 
 export interface NamingContext {
-  /** As the tables name it. */
   readonly workspace: string;
   readonly key: WorkspaceKey | null;
   readonly machine: string;
 }
 
-/** What the project in a folder is called in a workspace: as kept, or found out by git and kept. */
 export async function findProject(
   { store, now, env }: Pick<Runtime, "store" | "now" | "env">,
   { workspace, key, machine }: NamingContext,
@@ -27,10 +24,9 @@ export async function findProject(
   return project;
 }
 
-/** A folder that is in no repository, is gone, or whose git does not answer, is known by its path alone. */
+/** Falls back to the path for a folder without a repository or whose git does not answer. */
 export async function readProjectFacts(env: NodeJS.ProcessEnv, folder: string, machine: string): Promise<ProjectFacts> {
   const folderOnly = { remote: null, rootCommit: null, machine, folder };
-  // No argument of a program can hold it, and no folder is called so.
   if (folder.includes("\0")) return folderOnly;
   const git = userGit(env, folder, AbortSignal.timeout(gitTimeoutMs));
   try {
@@ -42,7 +38,7 @@ export async function readProjectFacts(env: NodeJS.ProcessEnv, folder: string, m
   }
 }
 
-/** Of origin, else of the first by name that has an address elsewhere. */
+/** Prefers origin, else the first remote by name with a non-local address. */
 async function findRemote(git: Git): Promise<string | null> {
   const { code, stdout } = await run(git, ["config", "--null", "--get-regexp", "^remote\\..*\\.url$"], "", [0, 1]);
   if (code !== 0) return null;
@@ -60,7 +56,6 @@ function remoteRank(name: string): string {
   return name === "remote.origin.url" ? "" : name;
 }
 
-/** A shallow clone does not know it, and a repository without a commit has none. */
 async function findRootCommit(git: Git): Promise<string | null> {
   if ((await text(git, ["rev-parse", "--is-shallow-repository"])) !== "false") return null;
   const { code } = await run(git, ["rev-parse", "--verify", "--quiet", "HEAD"], "", [0, 1]);

@@ -2,13 +2,9 @@ import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 
-/** systemd's and D-Bus's id of an installation (machine-id(5)). */
 const machineIdFiles = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 
-/**
- * [SY61] Which home on which machine this is: another text in a copy of the home, on this machine or another. Where the machine has no id its name
- * stands for it.
- */
+/** [SY61] Differs in a copy of the home; uses the machine's name where there is no machine id. */
 export function homeFingerprint(home: string, machine = machineId()): string {
   const stats = statSync(home, { bigint: true, throwIfNoEntry: false });
   const inode = stats ? `${stats.dev} ${stats.ino}` : "none";

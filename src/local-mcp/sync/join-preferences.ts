@@ -1,20 +1,17 @@
 import type { Sql } from "../../shared/sql.ts";
 
-/** What was said when this machine joined: it outlives the device's row. Stored in meta. Add fields as optional. */
+/** Stored in meta, outlives the device's row. Add fields as optional. */
 export interface JoinPreferences {
   readonly workspace: string;
-  /** [SY71] Not with `--no-sync`, whatever keys there are. */
   readonly isSynced: boolean;
-  /** [SY73] What was over before stays on this machine, in epoch ms; 0: nothing does. */
+  /** [SY73] Sessions that ended before this stay local, in epoch ms; 0: none do. */
   readonly since: number;
 }
 
 const metaKey = "sync_choice";
 
-/** Null: nothing was said about this workspace, as where the environment names it. */
 export function read(sql: Sql, workspace: string): JoinPreferences | null {
   const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", metaKey);
-  // Only write() writes it.
   const preferences = row ? (JSON.parse(row.value) as JoinPreferences) : null;
   return preferences?.workspace === workspace ? preferences : null;
 }

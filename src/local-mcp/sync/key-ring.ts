@@ -7,15 +7,12 @@ import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import { formatCode, parseCode, type WorkspaceKey } from "./workspace-key.ts";
 
-/** The keys of one workspace that this machine has. */
 export interface KeyRing {
-  /** Seals. */
   readonly current: WorkspaceKey;
-  /** By id; earlier ones open what was sealed under them. */
+  /** Keys by id; earlier ones open what was sealed under them. */
   readonly keys: ReadonlyMap<string, WorkspaceKey>;
 }
 
-/** Stored. `workspace-keys.json`, readable by its owner only: codes by workspace, the current one last. */
 const KeyFile = z.strictObject({ workspaces: z.record(z.string(), z.array(z.string()).min(1)) });
 type KeyFile = z.infer<typeof KeyFile>;
 
@@ -23,11 +20,7 @@ export function keyFilePath(home: string): string {
   return join(home, "workspace-keys.json");
 }
 
-/**
- * [SY41] Keys of the workspace; the one in SHIM_WORKSPACE_KEY comes before those in the file. Null: this machine has none.
- *
- * @returns else why they cannot be read, without a key
- */
+/** [SY41] SHIM_WORKSPACE_KEY precedes the keys in the file. Errors never contain a key. */
 export function readKeys(
   home: string,
   edge: EdgeWorkspace,
@@ -45,11 +38,7 @@ export function readKeys(
     : err(`SHIM_WORKSPACE_KEY: ${environmentKey.error}`);
 }
 
-/**
- * The key seals from now on; those before stay, to open what was sealed under them.
- *
- * @returns else why nothing was changed
- */
+/** Makes the key current; earlier ones stay, to open what they sealed. */
 export function addKey(home: string, edge: EdgeWorkspace, key: WorkspaceKey): Result<void, string> {
   const file = readKeyFile(home);
   if (!file.ok) return file;
@@ -78,7 +67,7 @@ function readKeyFile(home: string): Result<KeyFile, string> {
     return parsed.success ? ok(parsed.data) : damagedError(home);
   } catch (error) {
     if (errorCodeOf(error) === "ENOENT") return ok({ workspaces: {} });
-    // Not what is in it: that may be a key.
+    // Omits the content: it may be a key.
     return error instanceof SyntaxError
       ? damagedError(home)
       : err(`${keyFilePath(home)}: ${String(errorCodeOf(error))}`);

@@ -1,21 +1,19 @@
 import type { SyncOp } from "../../contract/sync.ts";
 import type { Sql } from "../../shared/sql.ts";
 
-/** What has changed and is not sealed yet (sync_changes); triggers of the store note it in the transaction of the change. */
+/** Unsealed changes (sync_changes), recorded by triggers in the transaction of the change. */
 
 export interface PendingChange {
   readonly seq: number;
   readonly kind: "session" | "checkpoint";
   readonly session: string;
-  /** Of the session or the checkpoint. */
   readonly id: string;
   readonly at: number;
 }
 
-/** Of each session so many of its newest checkpoints are sent again, which is what a coordinator keeps. */
+/** Newest checkpoints sent again per session: as many as a coordinator keeps. */
 const maxCheckpointsPerSession = 20;
 
-/** In the order of their noting. */
 export function oldest(sql: Sql, limit: number): PendingChange[] {
   return sql.all<PendingChange>(
     "SELECT seq, kind, session_id AS session, id, at FROM sync_changes ORDER BY seq LIMIT ?",
@@ -23,7 +21,6 @@ export function oldest(sql: Sql, limit: number): PendingChange[] {
   );
 }
 
-/** Of what is gone here, in the order of their noting. */
 export function deletions(sql: Sql, limit: number): PendingChange[] {
   return sql.all<PendingChange>(
     `SELECT seq, kind, session_id AS session, id, at FROM sync_changes
@@ -33,7 +30,6 @@ export function deletions(sql: Sql, limit: number): PendingChange[] {
   );
 }
 
-/** Whether anything is to be deleted at the coordinator, sealed or not. */
 export function hasDeletions(sql: Sql): boolean {
   return deletions(sql, 1).length + sql.all("SELECT 1 FROM sync_log WHERE kind = 'forget' LIMIT 1").length > 0;
 }
@@ -46,12 +42,10 @@ export function count(sql: Sql): number {
   return sql.all<{ n: number }>("SELECT count(*) AS n FROM sync_changes")[0]?.n ?? 0;
 }
 
-/** Sealed, and not acknowledged. */
 export function sealedCount(sql: Sql): number {
   return sql.all<{ n: number }>("SELECT count(*) AS n FROM sync_log")[0]?.n ?? 0;
 }
 
-/** Folders of the projects that something has changed in. */
 export function projectRoots(sql: Sql): string[] {
   return sql
     .all<{ project: string }>(
@@ -61,11 +55,7 @@ export function projectRoots(sql: Sql): string[] {
     .map(({ project }) => project);
 }
 
-/**
- * [SY62] Everything that is kept, as if it were new; of each session in its order.
- *
- * @param since what was over before stays on this machine, in epoch ms
- */
+/** [SY62] Enqueues all that is kept but sessions that ended before `since` (epoch ms). */
 export function enqueueAll(sql: Sql, since: number): void {
   sql.run("DELETE FROM sync_changes WHERE kind = 'checkpoint' AND id IN (SELECT id FROM checkpoints)");
   sql.run(
@@ -83,14 +73,13 @@ export function enqueueAll(sql: Sql, since: number): void {
   );
 }
 
-/** [SY62] What was sealed and is not acknowledged, forgets among it, is noted again, before what has changed since; the log is empty then. */
+/** [SY62] Requeues sealed, unacknowledged ops before newer changes and empties the log. */
 export function requeueLog(sql: Sql): void {
   const log = sql.all<{ op: string; at: number }>("SELECT op, at FROM sync_log ORDER BY seq");
   if (log.length === 0) return;
   const laterChanges = oldest(sql, Number.MAX_SAFE_INTEGER);
   sql.run("DELETE FROM sync_changes");
   for (const { op, at } of log) {
-    // Only this program writes it.
     const { session, checkpoint } = JSON.parse(op) as SyncOp;
     enqueue(sql, { kind: checkpoint === undefined ? "session" : "checkpoint", session, id: checkpoint ?? session, at });
   }
@@ -102,11 +91,7 @@ export function enqueue(sql: Sql, { kind, session, id, at }: Omit<PendingChange,
   sql.run("INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at) VALUES (?, ?, ?, ?)", kind, session, id, at);
 }
 
-/**
- * [SY65] Of each session only its newest checkpoint is sent, when more has gathered than can be sent soon. Deletions stay.
- *
- * @returns how many are passed over
- */
+/** [SY65] Keeps each session's newest checkpoint and all deletions; returns the skipped count. */
 export function skipSuperseded(sql: Sql): number {
   return sql.run(
     `DELETE FROM sync_changes WHERE kind = 'checkpoint' AND EXISTS (

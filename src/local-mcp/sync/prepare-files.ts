@@ -12,28 +12,25 @@ import * as sentFiles from "./sent-files.ts";
 import type { PendingFiles } from "./sent-files.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
-/** What is sent of the files of a session: pieces of a git bundle, and a header after them. */
 export interface PreparedFiles {
   readonly pending: PendingFiles;
-  /** For whose epoch. */
   readonly device: Device;
   readonly bundle: string;
   readonly bytes: Buffer;
   readonly needs: readonly string[];
   readonly tree: string;
   readonly digest: string;
-  /** With the header. */
   readonly parts: number;
 }
 
 export type Prepared =
   | { readonly state: "ready"; readonly files: PreparedFiles }
-  /** [SY82] What was sent is the same. */
+  /** [SY82] */
   | { readonly state: "unchanged" }
   | { readonly state: "not"; readonly reason: string }
   | { readonly state: "stopped" };
 
-/** Of the bundle in one envelope, in bytes: few enough that a checkpoint does not wait long for the part that is on its way. */
+/** Bytes of the bundle per envelope: few, so that a checkpoint does not wait long for a part. */
 const partBytes = 262_144;
 
 export async function prepareFiles(
@@ -62,7 +59,6 @@ export async function prepareFiles(
   return { state: "ready", files: { pending, device, bundle, bytes, needs, tree, digest, parts } };
 }
 
-/** Null: git cannot read it. */
 async function readTree(
   env: NodeJS.ProcessEnv,
   { repository, commit }: PendingFiles,
@@ -71,13 +67,11 @@ async function readTree(
   try {
     return await text(repositoryGit(env, { gitDir: repository }, signal), ["rev-parse", `${commit}^{tree}`]);
   } catch (error) {
-    // Throws what is a bug.
     failureReason(error, null);
     return null;
   }
 }
 
-/** And still there: it is deleted with its checkpoint. */
 function isSent({ store }: Runtime, { session, head }: PendingFiles, tree: string): boolean {
   return store.read((sql) => {
     const sent = sentFiles.get(sql, session)?.sent;
@@ -86,12 +80,10 @@ function isSent({ store }: Runtime, { session, head }: PendingFiles, tree: strin
   }, false);
 }
 
-/** What the content of the session says of the files once they have arrived. */
 export function toSentFiles({ pending, bundle, digest, bytes }: PreparedFiles, sealedAt: number): SentFiles {
   return { bundle, checkpoint: pending.checkpoint, at: pending.at, sealedAt, digest, bytes: bytes.length };
 }
 
-/** @param part from 0 on; the last one is the header */
 export function sealPart(
   files: PreparedFiles,
   part: number,
@@ -112,7 +104,6 @@ export function sealPart(
 
 function buildHeader(files: PreparedFiles, now: number): Uint8Array {
   const { session, commit, detail } = files.pending;
-  // As takeSnapshot() has answered it.
   const { leftOut = [] } = JSON.parse(detail) as { leftOut?: FilesContent["leftOut"] };
   return encodeContent({ ...toSentFiles(files, now), session, commit, needs: [...files.needs], leftOut });
 }

@@ -10,10 +10,9 @@ interface CachedProject {
   readonly at: number;
 }
 
-/** A remote may be added later, in ms. */
+/** Lifetime in ms: a remote may be added later. */
 const validForMs = 86_400_000;
 
-/** What projects of this machine are called, found out by git before anything of them is sealed. */
 export class ProjectNameCache {
   readonly #runtime: Pick<Runtime, "store" | "now" | "env">;
   readonly #context: NamingContext;
@@ -35,7 +34,6 @@ export class ProjectNameCache {
     store.write((sql) => names.save(sql, workspace, root, name, now()));
   }
 
-  /** Null: it was not learned. */
   find(root: string): CachedProject | null {
     return this.#entries.get(root) ?? null;
   }

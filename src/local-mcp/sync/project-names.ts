@@ -1,12 +1,11 @@
 import type { Sql } from "../../shared/sql.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
-/** Names of projects in a workspace, found once (team_projects). No crypto and no git here: the hook loads this. */
+/** Project names in a workspace (team_projects). No crypto and no git: the hook loads this. */
 
-/** A remote may be added later, in ms. */
+/** Lifetime in ms: a remote may be added later. */
 const validForMs = 86_400_000;
 
-/** Null: not found yet, or too long ago. */
 export function find(sql: Sql, workspace: string, root: string, now: number): string | null {
   const [row] = sql.all<{ project: string; at: number }>(
     "SELECT project, at FROM team_projects WHERE workspace = ? AND root = ?",
@@ -27,7 +26,6 @@ export function save(sql: Sql, workspace: string, root: string, project: string,
   );
 }
 
-/** Under another key they have other names. */
 export function removeAll(sql: Sql, workspace: string): void {
   sql.run("DELETE FROM team_projects WHERE workspace = ?", workspace);
 }

@@ -9,17 +9,14 @@ import * as remote from "./remote-sessions.ts";
 import type { RemoteSession } from "./remote-sessions.ts";
 import type { SyncCall, SyncOutput, SyncError } from "./sync-call.ts";
 
-/** What reading needs: of this machine, and of the workspace. */
 export interface PullDeps {
   readonly runtime: Pick<Runtime, "now" | "store" | "log">;
   readonly call: SyncCall;
   readonly workspace: string;
   readonly keys: KeyRing;
-  /** This machine's own; null before it has one. */
   readonly device: string | null;
 }
 
-/** Why an envelope was not believed. */
 export interface RefusedEnvelope {
   readonly device: string;
   readonly session: string;
@@ -27,7 +24,6 @@ export interface RefusedEnvelope {
 }
 
 export interface PullResult {
-  /** To ask for what changes after it. */
   readonly revision: number;
   readonly stored: number;
   readonly refused: readonly RefusedEnvelope[];
@@ -35,11 +31,7 @@ export interface PullResult {
 
 const pageSize = 50;
 
-/**
- * [SY50] The same for one project or one session, at once: for a chat that asks before the machine has heard of the others.
- *
- * @returns why nothing can be known
- */
+/** [SY50] Pulls one project or session, for a chat that asks before the first full pull. */
 export async function pullSome(
   deps: PullDeps,
   filter: { readonly project: string } | { readonly session: string },
@@ -51,10 +43,8 @@ export async function pullSome(
 }
 
 /**
- * [SY50] Sessions of other machines that have changed after a revision, opened and stored. [SY51] What cannot be believed is refused aloud and
- * changes nothing that was stored before.
- *
- * @param after 0: all of them, and what is not among them any more is dropped here
+ * [SY50] Opens and stores sessions of other machines changed after a revision; 0 reads all and
+ * deletes those no longer listed. [SY51] Refused envelopes are reported and change nothing.
  */
 export async function pull(deps: PullDeps, after: number): Promise<Result<PullResult, SyncError>> {
   const seenKeys = new Set<string>();
@@ -69,16 +59,14 @@ export async function pull(deps: PullDeps, after: number): Promise<Result<PullRe
     }
   });
   if (end.ok) return ok(finishPull(deps, after, seenKeys, { revision: end.value, stored, refused }));
-  // What it knows now counts.
   return end.error.code === rolledBackCode && after > 0 ? pull(deps, 0) : end;
 }
 
 const rolledBackCode = "put_back";
 
 /**
- * [SY53] To the last page, some of which have deletions only. What was forgotten there is forgotten here.
- *
- * @returns the revision to ask on from; else why the end was not reached, so that nobody takes what is missing for deleted
+ * [SY53] Reads to the last page and applies deletions. An error tells a missing page from a deleted
+ * session.
  */
 async function forEachPage(
   deps: PullDeps,
@@ -112,7 +100,6 @@ function finishPull(deps: PullDeps, after: number, seenKeys: ReadonlySet<string>
   return pulled;
 }
 
-/** @returns what became of it; a code says why it is refused */
 function storeSession(deps: PullDeps, session: MirroredSession): "stored" | "own" | RefusedEnvelope["code"] {
   const { runtime, workspace, keys, device: ownDevice } = deps;
   const { device, seq } = session;
@@ -134,8 +121,8 @@ function storeSession(deps: PullDeps, session: MirroredSession): "stored" | "own
 }
 
 /**
- * [SY52] Numbers grow within an epoch of a device, and its epochs grow: what comes before what was seen is an old one shown again. Only a copied
- * home goes on in an older epoch, and what it seals is of a later time.
+ * [SY52] Numbers grow within a device epoch, and epochs grow. Only a copied home continues in an
+ * older epoch, with a later time.
  */
 function isReplay({ seq, content }: Pick<RemoteSession, "seq" | "content">, previous: RemoteSession): boolean {
   if (content.epoch === previous.content.epoch) return seq < previous.seq;
@@ -173,7 +160,7 @@ function removeForgotten(
   for (const { device, session } of forgotten) remote.remove(sql, workspace, device, session);
 }
 
-/** [SY53] What a full look does not show is gone there. */
+/** [SY53] Deletes what a full pull no longer lists. */
 function removeUnseen(sql: Sql, workspace: string, seenKeys: ReadonlySet<string>): void {
   for (const row of remote.list(sql, workspace))
     if (!seenKeys.has(sessionKey(row))) remote.remove(sql, workspace, row.device, row.session);

@@ -8,9 +8,8 @@ import { maxLogChars } from "./seal-changes.ts";
 import type { SyncCall, SyncError } from "./sync-call.ts";
 
 export interface PushResult {
-  /** What is stored now and was not known to be. */
   readonly acked: readonly SyncOp["kind"][];
-  /** Under which key the workspace seals by now; null: nothing was asked. */
+  /** Key id that the workspace seals under; null when no answer came. */
   readonly keyId: string | null;
 }
 
@@ -21,9 +20,8 @@ interface LogRow {
 }
 
 /**
- * [SY60] Sends the oldest sealed ops exactly as they stand, and takes those out of the log that are stored. Sent twice they are stored once.
- *
- * @returns else why not; `lost_place`: numbers have to begin anew
+ * [SY60] Sends the oldest sealed ops unchanged; a repeat is harmless. Error `lost_place`: a new
+ * epoch is required.
  */
 export async function pushLog(
   { store, now }: Pick<Runtime, "store" | "now">,
@@ -44,29 +42,27 @@ export async function pushLog(
     : ok({ acked, keyId });
 }
 
-/** Only sealChanges() writes ops into the log. */
 function withAge(op: string, ageMs: number): SyncOp {
   return Object.assign(JSON.parse(op) as Omit<SyncOp, "ageMs">, { ageMs });
 }
 
-/** A gap: what was acknowledged is not there any more. */
+/** Errors that mean lost acknowledged ops. */
 const lostCodes: ReadonlySet<string> = new Set(["gap", "device_forked", "unknown_device"]);
 
 function lostPositionError(message: string): { readonly ok: false; readonly error: SyncError } {
   return err({ code: "lost_place", message });
 }
 
-/** As many as one push holds. */
 function nextBatch(sql: Sql): LogRow[] {
   const rows = sql.all<LogRow>("SELECT seq, at, op FROM sync_log ORDER BY seq LIMIT ?", maxPushOps);
   let chars = 0;
   return rows.filter(({ op }, index) => (chars += op.length) <= maxLogChars || index === 0);
 }
 
-/** @returns what is out of the log; null: the mark is of another history */
+/** Returns the removed kinds; null when the mark is of another history. */
 function acknowledge(sql: Sql, device: Device, mark: number): SyncOp["kind"][] | null {
   const current = devices.get(sql);
-  // Another process has begun anew in the meantime: its numbers are others.
+  // Another process has started a new epoch meanwhile.
   if (current?.device !== device.device || current.epoch !== device.epoch) return [];
   if (mark > current.sealed) return null;
   sql.run("UPDATE sync_device SET acked = max(acked, ?)", mark);

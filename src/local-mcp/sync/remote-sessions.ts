@@ -1,12 +1,9 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { SessionContent } from "./content-schema.ts";
 
-/** Sessions of the workspace's other machines, opened, as last heard of (remote_sessions). */
-
 export interface Takeover {
   readonly chat: string;
   readonly machine: string;
-  /** Epoch ms of this machine. */
   readonly at: number;
 }
 
@@ -15,18 +12,14 @@ export interface RemoteSession {
   readonly device: string;
   readonly session: string;
   readonly machine: string;
-  /** As this workspace names it. */
   readonly project: string | null;
-  /** Number of the op that has stored it, in the epoch of `content`. */
+  /** Number of the op that stored it, in the epoch of `content`. */
   readonly seq: number;
-  /** When it was last changed there, in epoch ms of this machine. */
+  /** Last change there, in epoch ms of this machine. */
   readonly at: number;
   readonly isEnded: boolean;
-  /** Who goes on with it. */
   readonly taken: Takeover | null;
-  /** Newest checkpoint that the coordinator has; `at` is of this machine's clock. */
   readonly newest: { readonly checkpoint: string; readonly at: number } | null;
-  /** How many checkpoints of it the coordinator has. */
   readonly checkpoints: number;
   readonly content: SessionContent;
 }
@@ -52,7 +45,7 @@ export interface RemoteFilter {
   readonly device?: string;
 }
 
-/** Newest first. Those of this machine's own device are there only while somebody else goes on with them. */
+/** Lists newest first; this device's own only while another machine has taken them over. */
 export function list(sql: Sql, workspace: string, { project, session, device }: RemoteFilter = {}): RemoteSession[] {
   return sql
     .all<RemoteSessionRow>(
@@ -68,7 +61,7 @@ export function get(sql: Sql, workspace: string, device: string, session: string
   return list(sql, workspace, { device, session })[0] ?? null;
 }
 
-/** In place of what was known of it. [SY53] A checkpoint that was kept here and is not its newest any more may be forgotten there. */
+/** Replaces the row. [SY53] Deletes a cached checkpoint that is no longer the newest. */
 export function save(sql: Sql, row: RemoteSession): void {
   const { newest, checkpoints, content } = row;
   sql.run(
@@ -95,7 +88,6 @@ export function save(sql: Sql, row: RemoteSession): void {
   );
 }
 
-/** @param takeover null: it is nobody's again */
 export function setTakeover(
   sql: Sql,
   { workspace, device, session }: Pick<RemoteSession, "workspace" | "device" | "session">,
@@ -110,20 +102,17 @@ export function setTakeover(
   );
 }
 
-/** It is gone at the coordinator: what was opened of it goes, too. */
 export function remove(sql: Sql, workspace: string, device: string, session: string): void {
   for (const table of ["remote_sessions", "remote_checkpoints"])
     sql.run(`DELETE FROM ${table} WHERE workspace = ? AND device = ? AND session_id = ?`, workspace, device, session);
   removeOrphanedRecoveries(sql);
 }
 
-/** This machine belongs to the workspace no more. */
 export function removeAll(sql: Sql): void {
   for (const table of ["remote_sessions", "remote_checkpoints"]) sql.run(`DELETE FROM ${table}`);
   removeOrphanedRecoveries(sql);
 }
 
-/** What was done here about sessions that nobody knows any more. */
 function removeOrphanedRecoveries(sql: Sql): void {
   sql.run(
     `DELETE FROM recoveries WHERE session_id NOT IN (SELECT id FROM sessions)
@@ -142,7 +131,6 @@ function toRemoteSession(row: RemoteSessionRow): RemoteSession {
     seq,
     at,
     isEnded: row.is_ended === 1,
-    // Both are written by save() and setTakeover() only.
     taken: row.taken_by === null ? null : (JSON.parse(row.taken_by) as Takeover),
     ...(JSON.parse(row.body) as StoredBody),
   };

@@ -19,21 +19,18 @@ export interface SealContext {
   readonly runtime: Pick<Runtime, "now" | "random">;
   readonly key: WorkspaceKey;
   readonly projectNames: ProjectNameCache;
-  /** Whether a session whose own row alone has changed is to be sent now. */
   readonly isSessionDue: (session: string) => boolean;
-  /** [SY68] The workspace is full: only what makes room is sealed, as long as there is any. */
+  /** [SY68] Seals only deletions, while there are any. */
   readonly isFull: boolean;
 }
 
 export interface SealBatch {
   readonly sealed: readonly { readonly kind: SyncOp["kind"]; readonly session: string }[];
-  /** What is kept here only, and why. */
   readonly keptLocal: readonly { readonly id: string; readonly reason: string }[];
-  /** Changes that wait: of sessions that were sent a moment ago. */
   readonly waiting: number;
 }
 
-/** What is sealed and not acknowledged, in characters: no more is sealed before that is sent. */
+/** Maximum of sealed, unacknowledged characters: they are sent before more is sealed. */
 export const maxLogChars = 3_500_000;
 const batchSize = 400;
 
@@ -41,13 +38,12 @@ type LogOp = Omit<SyncOp, "ageMs" | "hash">;
 
 interface SealedOp {
   readonly op: LogOp;
-  /** Of its content; of a forget, now. */
   readonly at: number;
 }
 
 /**
- * [SY60] Moves changes, in their order, into the log of sealed ops, as many as one push holds: each under the next number of the device, with the
- * content of this moment. One transaction.
+ * [SY60] Moves as many changes as one push holds, in order, into the log of sealed ops, each under
+ * the device's next number. One transaction.
  */
 export function sealChanges(sql: Sql, device: Device, context: SealContext): SealBatch {
   const deletions = context.isFull ? changes.deletions(sql, batchSize) : [];
@@ -79,7 +75,7 @@ export function sealChanges(sql: Sql, device: Device, context: SealContext): Sea
   return { sealed: sealedOps, keptLocal, waiting };
 }
 
-/** [SY64] A session that works changes its row all the time; one that has gone, or has a checkpoint to send, does not wait. */
+/** [SY64] Throttles a working session; an ended one, or one with a checkpoint, does not wait. */
 function isTooEarly(
   sql: Sql,
   { kind, session }: PendingChange,
@@ -98,7 +94,6 @@ function readLogSize(sql: Sql): { readonly ops: number; readonly chars: number }
   return row ?? { ops: 0, chars: 0 };
 }
 
-/** @returns else why it is kept here only */
 function sealChange(sql: Sql, change: PendingChange, device: Device, context: SealContext): Result<SealedOp, string> {
   if (!Id.safeParse(change.session).success || !Id.safeParse(change.id).success)
     return err("its id is none that a coordinator takes");
@@ -140,7 +135,6 @@ function sealSession(
   return ok({ op, at: session.lastSeenAt });
 }
 
-/** Nobody elsewhere is to go on with it. */
 function isFinished(sql: Sql, session: sessions.Session): boolean {
   const recovery = localRecovery(sql, session);
   return session.endedAt !== null || recovery === "recovered" || recovery === "dismissed";
@@ -184,7 +178,6 @@ function sealContent(
   return envelope.ok ? envelope : err(`it has ${envelope.error.bytes} bytes compressed, too many to be sent`);
 }
 
-/** @returns its size, in characters */
 function appendToLog(sql: Sql, { op, at }: SealedOp): number {
   const hash = opHash(op);
   const text = JSON.stringify({ ...op, hash });

@@ -2,18 +2,14 @@ import type { Sql } from "../../shared/sql.ts";
 import * as changes from "./pending-changes.ts";
 import type { NotSentFiles, SentFiles, SessionContent } from "./content-schema.ts";
 
-/** What of the uncommitted files of this machine's sessions has reached the coordinator (sync_files). */
-
-/** Of one session. Stored as JSON: add fields as optional. */
+/** Record of one session. Stored as JSON: add fields as optional. */
 export interface FilesRecord {
-  /** Whose files were dealt with last; null: they are to be tried again. */
+  /** Checkpoint whose files were handled last; null: try again. */
   readonly checkpoint: string | null;
-  /** With what shows whether newer files are the same. */
   readonly sent: (SentFiles & { readonly tree: string; readonly head: string | null }) | null;
   readonly notSent: NotSentFiles | null;
 }
 
-/** The newest snapshot of a session that goes on. */
 export interface PendingFiles {
   readonly session: string;
   readonly checkpoint: string;
@@ -22,11 +18,10 @@ export interface PendingFiles {
   readonly repository: string;
   readonly commit: string;
   readonly head: string | null;
-  /** As `takeSnapshot` answered it, as JSON. */
   readonly detail: string;
 }
 
-/** [SY80] @param since sessions that were last heard of before stay out, in epoch ms. @returns the newest files that were not dealt with */
+/** [SY80] Finds the newest unhandled files of sessions seen after `since` (epoch ms). */
 export function findPending(sql: Sql, since: number): PendingFiles | null {
   const [row] = sql.all<PendingFiles>(
     `SELECT sessions.id AS session, files.checkpoint_id AS checkpoint, files.at, files.project, files.repository, files.commit_id AS "commit",
@@ -45,29 +40,26 @@ export function findPending(sql: Sql, since: number): PendingFiles | null {
 
 const openSessionSql =
   "sessions.ended_at IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))";
-/** What was sent goes at the coordinator with its checkpoint; then the same files are sent again. */
+/** Sent files are deleted at the coordinator with their checkpoint; then they are sent again. */
 const handledSql = `sync_files.body IS NOT NULL AND json_extract(sync_files.body, '$.checkpoint') IS files.checkpoint_id
   AND (json_extract(sync_files.body, '$.sent') IS NULL OR json_extract(sync_files.body, '$.sent.checkpoint') IN (SELECT id FROM checkpoints))`;
 
-/** Whether it may be sent: its checkpoint was not forgotten meanwhile. */
 export function isStillThere(sql: Sql, { checkpoint }: PendingFiles): boolean {
   return sql.all("SELECT 1 FROM snapshots WHERE checkpoint_id = ? AND state = 'done'", checkpoint).length > 0;
 }
 
 export function get(sql: Sql, session: string): FilesRecord | null {
   const [row] = sql.all<{ body: string }>("SELECT body FROM sync_files WHERE session_id = ?", session);
-  // Only save() writes it.
   return row ? (JSON.parse(row.body) as FilesRecord) : null;
 }
 
-/** What the content of the session says. */
 export function toContent({ sent, notSent }: FilesRecord): NonNullable<SessionContent["files"]> {
   if (sent === null) return { sent, notSent };
   const { tree: _tree, head: _head, ...rest } = sent;
   return { sent: rest, notSent };
 }
 
-/** The content of the session has changed by that, and is sent again. A session that was forgotten meanwhile has no record. */
+/** Requeues the session, whose content has changed. Skips a session forgotten meanwhile. */
 export function save(sql: Sql, session: string, record: FilesRecord, now: number): void {
   const stored = sql.run(
     `INSERT INTO sync_files (session_id, body) SELECT id, ? FROM sessions WHERE id = ?
@@ -79,16 +71,13 @@ export function save(sql: Sql, session: string, record: FilesRecord, now: number
     changes.enqueue(sql, { kind: "session", session, id: session, at: now });
 }
 
-/** All files are sent again. */
 export function removeAll(sql: Sql): void {
   sql.run("DELETE FROM sync_files");
 }
 
 export interface FilesCounts {
-  /** Sessions that go on whose files the coordinator has, and their size there, in bytes. */
   readonly sessions: number;
   readonly bytes: number;
-  /** Sessions whose newest files it has not, and why not for one of them. */
   readonly notSent: number;
   readonly reason: string | null;
 }

@@ -1,4 +1,3 @@
-/** [SY64] A session whose own row alone changes is sent at most so often, in ms. */
 const minIntervalMs = 5_000;
 
 export class SessionThrottle {
@@ -22,17 +21,14 @@ export class SessionThrottle {
     for (const session of sessions) this.#sentAt.set(session, now);
   }
 
-  /** @param isWaiting some session changed a moment after it was sent */
   setWaiting(isWaiting: boolean): void {
     this.#waitingUntil = isWaiting ? Math.min(...this.#sentAt.values()) + minIntervalMs : null;
   }
 
-  /** Whether the time has come that a session waits for. */
   isDue(): boolean {
     return this.#waitingUntil !== null && this.#monotonic() >= this.#waitingUntil;
   }
 
-  /** Nobody waits any more: this process ends. */
   disable(): void {
     this.#isDisabled = true;
   }

@@ -8,7 +8,6 @@ import { homeFingerprint } from "./home-fingerprint.ts";
 import type { Connect } from "./sync-round.ts";
 import { StateSynchronizer } from "./synchronizer.ts";
 
-/** Over the real network, for the process that is given; not started yet. */
 export function createSynchronizer(
   runtime: Runtime,
   process: ProcessIdentity,
@@ -18,7 +17,7 @@ export function createSynchronizer(
     const call = createSyncCall(edge, platform, signal);
     return call.ok ? call.value : () => Promise.resolve(err({ code: "edge_unusable", message: call.error }));
   };
-  // Asked for once it is needed: before the first write there is no home.
+  // Lazy: before the first write there is no home.
   return new StateSynchronizer({
     runtime,
     platform,
@@ -28,10 +27,10 @@ export function createSynchronizer(
   });
 }
 
-/** A client that only looks at the server, and leaves, finds nothing written, in ms. */
+/** Delay in ms: a client that only lists the tools and exits finds nothing written. */
 const startDelayMs = 3_000;
 
-/** [SY63] Of a process that lives for long. @returns ends it, sending what is left if that is quick */
+/** [SY63] Returns a stop function, which sends what is left if that is quick. */
 export function startSync(runtime: Runtime, process: ProcessIdentity): () => Promise<void> {
   const synchronizer = createSynchronizer(runtime, process);
   synchronizer.start(startDelayMs);

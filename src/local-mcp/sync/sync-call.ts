@@ -13,7 +13,6 @@ export interface SyncError extends CallError {
 export type SyncInput<Name extends SyncName> = z.input<(typeof syncOperations)[Name]["input"]>;
 export type SyncOutput<Name extends SyncName> = z.output<(typeof syncOperations)[Name]["output"]>;
 
-/** Asks the coordinator once; the caller repeats. */
 export type SyncCall = <Name extends SyncName>(
   name: Name,
   input: SyncInput<Name>,

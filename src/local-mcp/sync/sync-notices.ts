@@ -3,9 +3,6 @@ import * as notices from "../../store/notices.ts";
 import * as notes from "./sync-notes.ts";
 import type { SealBatch } from "./seal-changes.ts";
 
-/** What of the sync a user must be told. */
-
-/** [SY65] Said once, until it is acknowledged. */
 export function addSkippedNotice(sql: Sql, now: number, skippedCount: number): void {
   if (skippedCount === 0) return;
   notes.write(sql, { passedOver: (notes.read(sql).passedOver ?? 0) + skippedCount });
@@ -17,7 +14,6 @@ export function addSkippedNotice(sql: Sql, now: number, skippedCount: number): v
   );
 }
 
-/** [SY42] */
 export function addKeptLocalNotice(sql: Sql, now: number, keptLocal: SealBatch["keptLocal"]): void {
   const [example] = keptLocal;
   if (!example) return;
@@ -30,7 +26,7 @@ export function addKeptLocalNotice(sql: Sql, now: number, keptLocal: SealBatch["
   );
 }
 
-/** [SY66] Nobody looks at `shim edge status` as long as nothing says that there is something to see. */
+/** [SY66] Without a notice, no user would check `shim edge status`. */
 export function addWrongKeyNotice(sql: Sql, now: number, message: string): void {
   addOnce(sql, now, "sync_wrong_key", `Nothing of this machine is synced for now: ${message}.`);
 }

@@ -17,34 +17,28 @@ import type { SynchronizerOptions } from "./synchronizer.ts";
 import * as uploader from "./uploader.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
-/** @param signal aborted: nobody waits for an answer any more */
 export type Connect = (edge: EdgeConfig, signal: AbortSignal) => SyncCall;
 
 export interface SyncReport {
   readonly sessions: number;
   readonly checkpoints: number;
   readonly forgotten: number;
-  /** Sessions whose files have arrived. */
   readonly files: number;
   readonly received: number;
   readonly refused: number;
-  /** Changes that are not at the coordinator yet. */
   readonly left: number;
-  /** Why the round did not come to its end. */
   readonly trouble: SyncError | null;
 }
 
-/** All sessions are asked for this often, in ms: what was forgotten elsewhere is missing then. */
+/** Interval of full pulls in ms: they reveal what was forgotten elsewhere. */
 const fullPullEveryMs = 900_000;
 const emptyCounts = { sessions: 0, checkpoints: 0, forgotten: 0, files: 0, received: 0, refused: 0 };
 
 export interface RoundOptions {
-  /** Whether other machines' sessions are asked for. */
   readonly isPulling: boolean;
   readonly files: FilesMode;
 }
 
-/** One round after the other: what has changed is sealed and sent, then what others have changed is asked for. */
 export class SyncRound {
   readonly #options: SynchronizerOptions;
   readonly #sender: Sender;
@@ -53,7 +47,6 @@ export class SyncRound {
   readonly #abortController = new AbortController();
   #isSending = false;
   #counts = emptyCounts;
-  /** Whether the last answer told all sessions; null: none came in this round. */
   #wasFull: boolean | null = null;
   #pullState = { revision: 0, scope: "", fullAt: Number.NEGATIVE_INFINITY };
 
@@ -64,17 +57,14 @@ export class SyncRound {
     this.#files = new FilesSender(options, this.#abortController.signal);
   }
 
-  /** Whether a part of files waits to be sent. */
   get isDue(): boolean {
     return this.#files.isDue;
   }
 
-  /** Whether this process was the one that sends, in the last round. */
   get isSending(): boolean {
     return this.#isSending;
   }
 
-  /** Nobody waits for answers any more. */
   async abort(): Promise<void> {
     this.#abortController.abort();
     await this.#files.waitForPreparation();
@@ -98,19 +88,18 @@ export class SyncRound {
     return this.report(error ?? filesError);
   }
 
-  /** Last: what is bounded in size goes first. Its own trouble is noted with the session, and holds up nothing. */
+  /** Sends files last; their errors are recorded with the session and block nothing. */
   async #sendFiles(target: SyncTarget, mode: FilesMode): Promise<SyncError | null> {
     const { store } = this.#options.runtime;
     const previous = store.read(changes.count, 0);
     const files = await this.#files.sendDue(target, mode);
     this.#counts = { ...this.#counts, files };
     if (mode !== "all" || store.read(changes.count, 0) <= previous) return null;
-    // A caller that waits for all of it does not wait for the pace of a session that works.
     this.#pace.disable();
     return this.#sender.send(target);
   }
 
-  /** A machine that has left a workspace has deleted what others have stored. */
+  /** A machine that leaves a workspace deletes the mirror. */
   #reportWithoutTarget(error: SyncError): SyncReport {
     this.#pullState = { ...this.#pullState, scope: "" };
     return this.report(error);
@@ -138,7 +127,7 @@ export class SyncRound {
     return ok({ edge: edge.value, keyRing: keyRing.value, call: connect(edge.value, this.#abortController.signal) });
   }
 
-  /** [SY63] [SY61] Also makes the device's row where there is none: the store was lost, or older than the sync. */
+  /** [SY63] [SY61] Inserts a missing device row: the store was lost, or older than the sync. */
   #claimUploader({ edge: { workspace } }: SyncTarget): boolean {
     const { runtime, process } = this.#options;
     const { store, now, random, processes } = runtime;
@@ -171,7 +160,7 @@ export class SyncRound {
     const { runtime, platform } = this.#options;
     const scope = [workspace, ...keyRing.keys.keys()].join(" ");
     const now = platform.clock.monotonic();
-    // What did not open may open under a key that came since.
+    // A newer key may open what was refused.
     const isFull = this.#pullState.scope !== scope || now - this.#pullState.fullAt >= fullPullEveryMs;
     const device = runtime.store.read(devices.get, null)?.device ?? null;
     const pulled = await pull(
@@ -190,12 +179,12 @@ export class SyncRound {
     this.#counts = { ...this.#counts, received: stored, refused: refused.length };
   }
 
-  /** [SY51] What is refused is told again only when all sessions are asked for: until then the count goes on. */
+  /** [SY51] Only a full pull counts all refused envelopes; until then the count accumulates. */
   #refusedCount(previous: SyncNotes): number {
     return this.#counts.refused + (this.#wasFull === true ? 0 : (previous.refused ?? 0));
   }
 
-  /** Written only where it says something new: each write wakes others. */
+  /** Writes only changes: each write wakes others. */
   #saveNotes(error: SyncError | null): void {
     const { store, now } = this.#options.runtime;
     const { sessions, checkpoints, forgotten } = this.#counts;
@@ -212,7 +201,6 @@ export class SyncRound {
   }
 }
 
-/** Of what `shim edge status` says, in ms. */
 const syncedFreshMs = 60_000;
 
 function isAlreadyNoted(previous: SyncNotes, error: SyncError | null, refused: number, now: number): boolean {

@@ -5,20 +5,17 @@ import * as notes from "./sync-notes.ts";
 import type { SyncNotes } from "./sync-notes.ts";
 import * as sentFiles from "./sent-files.ts";
 
-/** How the sync of this machine is, as far as this machine knows. */
 export interface SyncStatus {
   readonly device: string;
   readonly epoch: number;
-  /** Under which what it has sent is sealed; "": nothing was sent yet. */
   readonly keyId: string;
-  /** Changes that the coordinator has not got yet, and when the oldest of them happened, in epoch ms. */
+  /** Unsent changes, and when the oldest happened, in epoch ms. */
   readonly backlog: number;
   readonly oldestAt: number | null;
   readonly notes: SyncNotes;
   readonly files: sentFiles.FilesCounts;
 }
 
-/** Null: this machine syncs with nobody. */
 export function syncStatus(sql: Sql): SyncStatus | null {
   const device = devices.get(sql);
   if (!device) return null;

@@ -12,25 +12,22 @@ import * as uploader from "./uploader.ts";
 export interface SynchronizerOptions {
   readonly runtime: Runtime;
   readonly platform: Pick<Platform, "setTimer" | "random" | "clock">;
-  /** This process. */
   readonly process: ProcessIdentity;
   readonly connect: Connect;
-  /** Which home on which machine this is; see fingerprint.ts. */
   readonly fingerprint: () => string;
 }
 
-/** How often the store's version is looked at, in ms: a checkpoint is on its way within twice that. */
+/** Poll interval of the store's version in ms: a checkpoint is sent within twice that. */
 const pollEveryMs = 250;
-/** The same once nothing was stored for a while: a chat that rests costs next to nothing. */
+/** Poll interval in ms when nothing was stored for a while. */
 const quietPollEveryMs = 1_000;
 const quietAfterMs = 10_000;
-/** While this machine has joined nothing, or another process sends. */
+/** Poll interval in ms while not joined, or while another process sends. */
 const idlePollEveryMs = 2_000;
-/** What other machines have changed is asked for so often, in ms. */
 const pullEveryMs = 60_000;
-/** After these a person has to do something; files are looked at again soon. */
+/** Errors that a person must solve; files are read again soon. */
 const needsUserCodes: ReadonlySet<string> = new Set(["no_edge", "no_sync", "no_key", "wrong_key", "edge_unusable"]);
-/** The same again would be refused again, and it may be millions of characters: who changes that asks by `shim edge sync`, in ms. */
+/** Retry delay in ms after a refusal: a repeat may be millions of characters and fail again. */
 const refusedRetryMs = 300_000;
 const refusedCodes: ReadonlySet<string> = new Set([
   "quota_exceeded",
@@ -42,13 +39,10 @@ const refusedCodes: ReadonlySet<string> = new Set([
   "lost_place",
 ]);
 const retryBackoff = { baseMs: 1_000, capMs: 60_000 };
-/** How long the last round of a process may take, in ms. */
+/** Time limit in ms of a process's last round. */
 const lastRoundTimeoutMs = 2_000;
 
-/**
- * Keeps what this machine stores at the coordinator as well, and what other machines store there here. One round at a time; whatever is cut short
- * goes on with the next one.
- */
+/** Mirrors this machine's sessions to the coordinator, and those of other machines here. */
 export class StateSynchronizer {
   readonly #options: SynchronizerOptions;
   readonly #throttle: SessionThrottle;
@@ -56,13 +50,10 @@ export class StateSynchronizer {
   #running: Promise<SyncReport> | null = null;
   #cancel: (() => void) | null = null;
   #isStopped = false;
-  /** The store as the last round has met it. */
   #version = "";
   #failures = 0;
-  /** By the monotonic clock. */
   #notBefore = 0;
   #pullAt = 0;
-  /** When something was last found stored. */
   #changedAt = 0;
 
   constructor(options: SynchronizerOptions) {
@@ -71,13 +62,11 @@ export class StateSynchronizer {
     this.#round = new SyncRound(options, this.#throttle);
   }
 
-  /** @param afterMs a process that is over at once has done nothing */
   start(afterMs = 0): void {
     if (this.#isStopped || this.#cancel) return;
     this.#schedule(afterMs);
   }
 
-  /** Sends what is left, if that takes no longer than a moment, and lets another process send. */
   async stop(): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
@@ -98,7 +87,6 @@ export class StateSynchronizer {
     await this.syncNow({ isPulling: false, files: "none" });
   }
 
-  /** One round, or what is left of the one that is under way and one more. */
   async syncNow(options: RoundOptions = { isPulling: true, files: "all" }): Promise<SyncReport> {
     while (this.#running) await this.#running;
     this.#running = this.#runRound(options).finally(() => (this.#running = null));
@@ -123,14 +111,13 @@ export class StateSynchronizer {
     void this.syncNow({ isPulling, files: "some" }).then((report) => this.#onRoundEnd(report, isPulling));
   }
 
-  /** A file that cannot be read is for the round to tell. */
+  /** An unreadable file counts as joined: the round reports it. */
   #isJoined(): boolean {
     const { env, paths } = this.#options.runtime;
     const edge = readEdgeConfig(paths.home, env);
     return !edge.ok || edge.value !== null;
   }
 
-  /** Any commit, of this process or another, the time that a session waits for, or files that are ready. */
   #isRoundDue(isPulling: boolean): boolean {
     return (
       isPulling ||
@@ -165,7 +152,7 @@ export class StateSynchronizer {
     try {
       return await this.#round.run(options);
     } catch (error) {
-      // The store says what to do; anything else is a bug, and the chat goes on without the sync.
+      // StoreErrors are reported; other errors are bugs, and the chat continues without the sync.
       const { runtime } = this.#options;
       runtime.log("error", "sync", { error: error instanceof StoreError ? error.message : stackOf(error) });
       const code = error instanceof StoreError ? error.code : "internal";
@@ -178,7 +165,7 @@ export class StateSynchronizer {
       return this.#options.runtime.store.version();
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      // The round says what is wrong with it.
+      // The round reports the error.
       return "unreadable";
     }
   }

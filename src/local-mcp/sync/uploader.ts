@@ -3,20 +3,18 @@ import { processKey, readProcessKey } from "../../coordinator-client/local/proce
 import { isInOtherNamespace, mayBeAlive, type ProcessIdentity, type Processes } from "../../platform/processes.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
-/** One process of a machine sends at a time (sync_uploader). Two would send the same twice, and do no harm. */
+/** Elects one sending process per machine (sync_uploader). Two would only send the same twice. */
 
-/** Interval of the sender's sign of life, in ms; a sender that is silent for much longer and not visible is gone. */
+/** Heartbeat of the sender in ms; an invisible process silent for much longer is gone. */
 const refreshEveryMs = 30_000;
 const maxSilenceMs = 120_000;
-/** A living one checks at least every five minutes: one that is silent for longer is stopped, or hangs, in ms. */
+/** Silence in ms after which a visible sender counts as stopped: it checks every five minutes. */
 const maxVisibleSilenceMs = 600_000;
 
-/** @returns whether it is this process */
 export function isThisProcess(sql: Sql, self: ProcessIdentity): boolean {
   return findRow(sql)?.process === processKey(self);
 }
 
-/** Whether a claim would do anything: a look that writes nothing. */
 export function isClaimDue(sql: Sql, now: number, self: ProcessIdentity, processes: Processes): boolean {
   const row = findRow(sql);
   if (!row) return true;
@@ -24,7 +22,7 @@ export function isClaimDue(sql: Sql, now: number, self: ProcessIdentity, process
   return !isAlive(row, now, processes);
 }
 
-/** [SY63] Replaces a sender that is gone, or hangs. @returns whether this process sends */
+/** [SY63] Replaces a sender that is gone or hangs; returns whether this process sends. */
 export function claim(sql: Sql, now: number, self: ProcessIdentity, processes: Processes): boolean {
   if (isClaimDue(sql, now, self, processes))
     sql.run("INSERT OR REPLACE INTO sync_uploader (one, process, at) VALUES (1, ?, ?)", processKey(self), now);

@@ -1,9 +1,8 @@
 import { createHash, hkdfSync, timingSafeEqual } from "node:crypto";
 import { err, ok, type Result } from "../../shared/result.ts";
 
-/** What only the machines of a workspace know. Never sent to a coordinator. */
+/** Secret of the workspace's machines. Never sent to a coordinator. */
 export interface WorkspaceKey {
-  /** Tells which key it is, and nothing of it. */
   readonly id: string;
   readonly bytes: Uint8Array;
 }
@@ -12,7 +11,6 @@ const keyBytes = 32;
 const checkBytes = 4;
 const prefix = "shimkey-";
 
-/** @param random as many bytes as asked for, which nobody can guess */
 export function createKey(random: (bytes: number) => Uint8Array): WorkspaceKey {
   return toKey(random(keyBytes));
 }
@@ -21,22 +19,20 @@ function toKey(bytes: Uint8Array): WorkspaceKey {
   return { id: deriveKeyId(bytes), bytes };
 }
 
-/** [SY40] 16 hexadecimal digits that say nothing of the key. */
 function deriveKeyId(bytes: Uint8Array): string {
   return deriveKey(bytes, "shim key id", 8).toString("hex");
 }
 
-/** One key for each use (RFC 5869), so that what one use shows says nothing of another. */
+/** One derived key for each use (RFC 5869), so that one use reveals nothing of another. */
 export function deriveKey(bytes: Uint8Array, use: "shim key id" | "shim seal" | "shim names", length: number): Buffer {
   return Buffer.from(hkdfSync("sha256", bytes, "", use, length));
 }
 
-/** [SY40] How people carry a key from one machine to another, past the coordinator: with a checksum. */
+/** [SY40] Adds a checksum: people carry the code to another machine. */
 export function formatCode({ bytes }: WorkspaceKey): string {
   return `${prefix}${Buffer.concat([bytes, checksum(bytes)]).toString("base64url")}`;
 }
 
-/** @returns else what is wrong with the code, without the code */
 export function parseCode(text: string): Result<WorkspaceKey, string> {
   const code = text.trim();
   if (!code.startsWith(prefix)) return err(`a key begins with ${prefix}; \`shim edge rekey --code\` shows it`);

@@ -3,17 +3,16 @@ import type { ChatLink, CallError } from "../../coordinator-client/chat-link.ts"
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as members from "./members.ts";
 
-/** The tasks that a chat may be given, by its capabilities, and how many at a time. */
 export interface Abilities {
   readonly capabilities: string[];
   readonly capacity: number;
 }
 
-/** In the metadata of a chat that has stated its abilities itself: the next process of the chat keeps them. */
+/** Metadata field by which the chat's next process keeps the stated abilities. */
 const ownAbilitiesField = "hasOwnAbilities";
 const timeoutMs = 5_000;
 
-/** [TE34] The abilities of one chat: those of the settings, until the chat states its own. */
+/** [TE34] */
 export class ChatAbilities {
   readonly #runtime: Pick<Runtime, "config" | "store">;
   readonly #link: ChatLink;
@@ -32,7 +31,6 @@ export class ChatAbilities {
     return { capabilities, capacity };
   }
 
-  /** For the metadata of the chat. */
   get metadata(): Record<string, boolean> {
     return this.#stated === null ? {} : { [ownAbilitiesField]: true };
   }
@@ -41,7 +39,7 @@ export class ChatAbilities {
     this.#stated = { ...this.current, ...changes };
   }
 
-  /** Only the coordinator knows what an earlier process of this chat has stated: the chat is not registered without it. */
+  /** Required to register: only the coordinator knows what an earlier process stated. */
   async load(): Promise<Result<null, CallError>> {
     const isMember = this.#runtime.store.read((sql) => members.has(sql, this.#sessionId), false);
     if (!isMember || this.#isLoaded) return ok(null);

@@ -4,12 +4,9 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
 
-/** The progress of a chat that waits, as others read it. */
 const waitingProgress = "waits for its user";
 
-/** A chat's activity, for the registry of its workspace. */
 export class ChatActivity {
-  /** In the chat's own words. */
   progress = "";
   readonly #runtime: Runtime;
   readonly #sessionId: string;
@@ -26,7 +23,7 @@ export class ChatActivity {
     return this.#readFacts(keepsTasks, true);
   }
 
-  /** [TE27] [TE22] The status in the terms of the workspace; the progress says that the chat waits for its user. */
+  /** [TE27] [TE22] */
   report(taskCount: number): void {
     const activity = this.#readFacts(activityOf, "idle");
     const isWaiting = activity === "waiting" || this.#isWaiting();
@@ -42,7 +39,6 @@ export class ChatActivity {
     return this.#runtime.store.read((sql) => sessions.get(sql, this.#sessionId)?.waiting, undefined) !== undefined;
   }
 
-  /** Reads the chat's facts from the store; `fallback` while the session is not stored. */
   #readFacts<T>(read: (facts: ActivityFacts) => T, fallback: T): T {
     const { store, processes, now } = this.#runtime;
     return store.read((sql) => {

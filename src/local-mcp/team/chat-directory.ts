@@ -8,11 +8,10 @@ import { shortSessionId } from "../sessions/short-ids.ts";
 import type { Naming } from "./chat-naming.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
-/** A chat's name and checkout, as far as this chat may know them. The name is the chat's own text: data. */
+/** The name is the chat's own text: untrusted. */
 export interface ChatIdentity {
   readonly name: string;
   readonly machine: string;
-  /** The root of its work tree where that is known in clear; empty: not known. */
   readonly checkout: string;
 }
 
@@ -20,7 +19,6 @@ const validForMs = 60_000;
 const timeoutMs = 5_000;
 const maxNameChars = 80;
 
-/** Names of chats: their own, or those that this machine knows of its sessions. */
 export class ChatDirectory {
   readonly #runtime: Pick<Runtime, "store" | "now">;
   readonly #link: ChatLink;
@@ -45,7 +43,6 @@ export class ChatDirectory {
     return cached?.identity ?? { name: this.#shortName(chat), machine: "", checkout: "" };
   }
 
-  /** From what was told of it. */
   fromChat({ chat, machine, client, metadata }: Pick<Chat, "chat" | "machine" | "client" | "metadata">): ChatIdentity {
     const local = this.#fromSession(chat);
     if (local) return this.#remember(chat, local);
@@ -67,7 +64,7 @@ export class ChatDirectory {
     return { name, machine: this.#machine, checkout: session.project ?? "" };
   }
 
-  /** [CL78] Unique among the sessions of this machine and the chats that were named so far. */
+  /** [CL78] Unique among this machine's sessions and the chats named so far. */
   #shortName(chat: string): string {
     const localId = this.#runtime.store.read((sql) => shortSessionId(sql, chat), chat.slice(0, 8));
     const knownId = shortIdAmong(chat, this.#cache.keys());
@@ -80,7 +77,7 @@ export class ChatDirectory {
   }
 }
 
-/** Another chat's words in a line of ours: one line, nothing that ends a quotation or a fence. */
+/** Untrusted text in a line of SHIM's own. */
 function toLabel(text: string): string {
   return redact(text)
     .text.replaceAll(/[\s"<>`]+/g, " ")

@@ -9,13 +9,11 @@ import { findProject } from "../sync/find-project.ts";
 import { type KeyRing, readKeys } from "../sync/key-ring.ts";
 import { checkoutKey } from "../sync/project-key.ts";
 
-/** Names of a chat and its project at a coordinator: [TE10] in clear on one machine; at an edge keyed hashes, the rest sealed. */
+/** [TE10] Plain names on one machine; at an edge keyed hashes, the rest sealed. */
 export interface Naming {
-  /** The name in the workspace of the project of a folder. */
   project(root: string): Promise<Result<string, string>>;
-  /** The metadata that describes the chat to others. */
   metadata(session: Session): Promise<Record<string, Json>>;
-  /** The title that a chat gives itself; null: it has none, or this machine cannot read it. */
+  /** Returns null also for a title that this machine cannot open. */
   titleOf(chat: Pick<Chat, "chat" | "machine" | "metadata">): string | null;
 }
 
@@ -27,7 +25,7 @@ export function createNaming(runtime: Runtime, identity: MachineInWorkspace): Na
     : new SealedNaming(runtime, identity, identity.edge);
 }
 
-/** For the file of this machine, which only this user reads. */
+/** Only this user can read this machine's file. */
 class PlainNaming implements Naming {
   readonly #runtime: Runtime;
   readonly #identity: MachineInWorkspace;
@@ -61,12 +59,12 @@ class PlainNaming implements Naming {
 const maxTitleChars = 200;
 const maxFolderChars = 1_000;
 
-/** [TE10] The operator of the edge sees which chats share a project, but not which project it is. */
+/** [TE10] The edge's operator sees which chats share a project, but not which project. */
 class SealedNaming implements Naming {
   readonly #runtime: Runtime;
   readonly #identity: MachineInWorkspace;
   readonly #edge: NonNullable<MachineInWorkspace["edge"]>;
-  /** Sealing gives another text each time, so the result is kept until the card changes. */
+  /** Sealing gives another text each time. */
   #sealedCard: { readonly text: string; readonly keyId: string; readonly card: string } | null = null;
 
   constructor(runtime: Runtime, identity: MachineInWorkspace, edge: NonNullable<MachineInWorkspace["edge"]>) {
@@ -77,7 +75,7 @@ class SealedNaming implements Naming {
     if (!keys.ok) runtime.log("error", "the keys of the workspace are not used", { reason: keys.error });
   }
 
-  /** [TE10] Read each time: a chat lives for days, and under an old key its projects have other names than those of other machines. */
+  /** [TE10] Not cached: a key may be replaced during a chat. */
   #readKeys(): Result<KeyRing | null, string> {
     return readKeys(this.#runtime.paths.home, this.#edge, this.#runtime.env);
   }
@@ -142,7 +140,7 @@ class SealedNaming implements Naming {
   }
 }
 
-/** Only SHIM seals with the workspace's key, but another version may have written it. */
+/** Another version of SHIM may have written it. */
 function parseTitle(text: string): string | null {
   const card = JSON.parse(text) as { readonly title?: unknown };
   return typeof card.title === "string" ? card.title : null;

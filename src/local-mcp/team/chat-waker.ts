@@ -9,29 +9,27 @@ import { isUrgent } from "./deliver-news.ts";
 import { wakeLine } from "./wake-line.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
-/** Claude Code's socket for messages of other processes of its user, from the environment of its child processes. */
 interface MessagingSocket {
   readonly socket: string;
   readonly token: string;
 }
 
-/** Sends lines to a local socket. */
 export type PostLines = (socket: string, lines: string) => Promise<void>;
 
-/** By then the hook of a turn's end has delivered the news, in ms. */
+/** The hook of a turn's end has delivered the notifications by then. */
 const idleAfterMs = 3_000;
 const postTimeoutMs = 5_000;
 const maxRead = 100;
 
 /**
- * [HO20] Wakes an idle Claude Code by its messaging socket, if the settings say so (`team.wake`): one line says that there is news, and the hook
- * of the turn that begins delivers them. Socket and token stay in this process's environment.
+ * [HO20] Starts a turn, whose hook delivers the notifications. Socket and token stay in this
+ * process's environment.
  */
 export class ChatWaker {
   readonly #runtime: Runtime;
   readonly #postLines: PostLines;
   readonly #messaging: MessagingSocket | null;
-  /** The newest news, by session, for which a wake was tried; after a failure the next hook delivers them. */
+  /** Newest notification that a wake was tried for, by session. */
   readonly #wokenFor = new Map<string, number>();
 
   constructor(runtime: Runtime, postLines: PostLines = postToSocket) {
@@ -40,7 +38,6 @@ export class ChatWaker {
     this.#messaging = runtime.config.team.wake === "socket" ? readMessagingSocket(runtime.env) : null;
   }
 
-  /** Wakes the session if it has urgent news. */
   check(session: string): void {
     const messaging = this.#messaging;
     if (!messaging || !this.#runtime.store.read((sql) => this.#newestUrgent(sql, session) !== null, false)) return;
@@ -57,7 +54,6 @@ export class ChatWaker {
     );
   }
 
-  /** @returns the number of news; 0: the chat is not to be woken */
   #consumeWake(sql: Sql, session: string): number {
     const newest = this.#newestUrgent(sql, session);
     if (newest === null) return 0;
@@ -67,7 +63,6 @@ export class ChatWaker {
     return undelivered(sql, session, maxRead).length;
   }
 
-  /** The newest news for which an idle chat is to be woken. */
   #newestUrgent(sql: Sql, session: string): number | null {
     const newest = undelivered(sql, session, maxRead).findLast(({ news }) => isUrgent(news))?.seq;
     if (newest === undefined || newest <= (this.#wokenFor.get(session) ?? 0)) return null;
@@ -88,14 +83,12 @@ function readMessagingSocket(env: NodeJS.ProcessEnv): MessagingSocket | null {
   return socket && token ? { socket, token } : null;
 }
 
-/** @throws {Error} when no process listens, or it does not read in time */
 function postToSocket(path: string, lines: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path });
     socket.setTimeout(postTimeoutMs, () => socket.destroy(new Error("the client did not take it in time")));
     socket.once("error", reject);
     socket.once("close", () => resolve());
-    // The client sends no answer, and closes the socket at the end.
     socket.resume();
     socket.end(lines);
   });

@@ -18,25 +18,22 @@ export interface ClaimKeeperDeps {
   readonly link: ChatLink;
   readonly sessionId: string;
   readonly workspace: string;
-  /** Whether a checkpoint is sent with a summary of the work, which the operator of an edge could read. */
+  /** An edge's operator could read the summary of a checkpoint. */
   readonly isLocal: boolean;
-  /** Whether the chat shows signs of work. */
   readonly isActive: () => boolean;
 }
 
-/** Four heartbeats within the allowed silence, but at least one in this time, in ms. */
+/** Upper bound; otherwise a quarter of the allowed silence. */
 const maxBeatIntervalMs = 30_000;
 const beatTimeoutMs = 10_000;
-/** The claim is over, whatever this chat does. */
 const lostCodes: ReadonlySet<string> = new Set(["stale_claim", "unknown_task", "unknown_chat", "chat_replaced"]);
 
 /**
- * Keeps the claims of the chat: [TE4] heartbeats as long as the chat shows signs of work [TE26], with the newest checkpoint, so that the next
- * attempt can continue from it. [TE5] A lost claim and a cancelled task are news for the chat.
+ * [TE4] [TE26] Sends heartbeats with the newest checkpoint while the chat shows signs of work.
+ * [TE5] Notifies the chat of a lost claim and a cancelled task.
  */
 export class ClaimKeeper {
   readonly #deps: ClaimKeeperDeps;
-  /** The last reported checkpoint, by task. */
   readonly #sentCheckpoints = new Map<number, string | null>();
   readonly #deadlines = new Map<number, number>();
   #isBeating = false;
@@ -47,12 +44,11 @@ export class ClaimKeeper {
     this.#deps = deps;
   }
 
-  /** The oldest first. */
   list(): HeldTask[] {
     return this.#deps.runtime.store.read((sql) => heldTasks.list(sql, this.#deps), []);
   }
 
-  /** Remaining time of the attempt, in ms; null: not known yet. */
+  /** Remaining ms of the attempt; null until known. */
   remainingMs({ task }: HeldTask): number | null {
     const at = this.#deadlines.get(task.task);
     return at === undefined ? null : Math.max(0, at - this.#deps.runtime.now());
@@ -67,7 +63,6 @@ export class ClaimKeeper {
     return held;
   }
 
-  /** The newest checkpoint of the session as others may see it; null before the first. */
   newestCheckpoint(): Json {
     const { runtime, sessionId, isLocal } = this.#deps;
     const checkpoint = runtime.store.read((sql) => checkpoints.latest(sql, sessionId), null);
@@ -75,14 +70,13 @@ export class ClaimKeeper {
     return { session: sessionId, checkpoint: checkpoint.id, ...(isLocal ? { summary: checkpoint.summary } : {}) };
   }
 
-  /** [BU8] The usage of the attempt by the client's figures and its transcript; null: not known. */
+  /** [BU8] Usage by the client's figures and its transcript; null if unknown. */
   usageOf({ task: { claim } }: HeldTask): Usage | null {
     const { runtime, sessionId } = this.#deps;
     const record = runtime.store.read((sql) => spending.get(sql, sessionId), null);
     return record?.claim === claim ? spending.toUsage(record, runtime.now()) : null;
   }
 
-  /** Checks by heartbeats that the tasks are not cancelled and still this chat's; also after a registration. */
   check(): void {
     if (this.#isBeating || this.#isClosed) return;
     this.#isBeating = true;
@@ -94,17 +88,14 @@ export class ClaimKeeper {
       });
   }
 
-  /** Reports a checkpoint that the next attempt would miss if this chat died now. */
   sendNewCheckpoint(): void {
     if (this.list().some(({ task }) => this.#unsentCheckpoint(task.task) !== null)) this.check();
   }
 
-  /** The last heartbeats, with the last checkpoint. */
   async flush(): Promise<void> {
     await this.#beatAll();
   }
 
-  /** All tasks of the chat are lost. */
   loseAll(reason: string): void {
     for (const held of this.list()) this.#lose(held, reason);
   }
@@ -121,7 +112,6 @@ export class ClaimKeeper {
     this.#cancelTimer = this.#deps.platform.setTimer(() => this.check(), everyMs);
   }
 
-  /** Null: the chat has no task. If the tasks cannot be read now, it is tried again later. */
   #pauseMs(): number | null {
     try {
       const held = this.list();
@@ -159,7 +149,6 @@ export class ClaimKeeper {
     else this.#onError(held, answer.error);
   }
 
-  /** Null: nothing new. */
   #unsentCheckpoint(task: number): Json {
     const checkpoint = this.newestCheckpoint();
     return checkpoint !== null && this.#sentCheckpoints.get(task) !== JSON.stringify(checkpoint) ? checkpoint : null;
@@ -183,7 +172,7 @@ export class ClaimKeeper {
     }
   }
 
-  /** Most heartbeats are below every limit, and write nothing. */
+  /** Most heartbeats are below every limit and need no write. */
   #confirmUsage(claim: number, usage: Usage): void {
     const { runtime, sessionId } = this.#deps;
     const isOverLimit = runtime.store.read(
@@ -204,7 +193,6 @@ export class ClaimKeeper {
     else if (!isTransient(error)) this.#deps.runtime.log("warn", "heartbeat of a task", { code: error.code });
   }
 
-  /** Unless its end was reported meanwhile. */
   #lose({ task: claimed }: HeldTask, reason: string): void {
     const { runtime, sessionId, workspace } = this.#deps;
     const { task, claim, type: title } = claimed;
@@ -219,7 +207,6 @@ export class ClaimKeeper {
 
   #addNews(key: string, newsItem: news.News): void {
     const { runtime, sessionId } = this.#deps;
-    // Most heartbeats of a cancelled task bring nothing new.
     const isKnown = runtime.store.read((sql) => news.has(sql, sessionId, key), false);
     if (!isKnown) runtime.store.write((sql) => void news.add(sql, runtime.now(), sessionId, key, newsItem));
   }

@@ -6,20 +6,12 @@ import * as sessions from "../sessions/sessions.ts";
 import { isReservedByOther, findProjects, type EditContext } from "./file-guard.ts";
 import * as reservationTable from "./reservation-table.ts";
 
-/** A file of a commit that another living chat has reserved, as far as this machine knows. */
 export interface ReservedFile {
-  /** From the root of the work tree. */
   readonly path: string;
   readonly reservation: reservationTable.Reservation;
 }
 
-/**
- * [FI20] The files of a commit that others have reserved, in any checkout.
- *
- * @param root of the work tree
- * @param paths from the root
- * @throws {StoreError} when the store cannot be read
- */
+/** [FI20] Counts any checkout. @param paths relative to `root`. @throws {StoreError} */
 export function reservedByOthers(
   sql: Sql,
   context: Pick<EditContext, "session" | "processes">,
@@ -44,17 +36,16 @@ export function reservedByOthers(
   return [];
 }
 
-/** A commit is made by a shell that a chat has started, behind git and the hook. */
+/** Covers the chat's shell, git and the hook. */
 const maxAncestors = 20;
 
-/** [FI21] The chat in which a process runs: that of the nearest client above it, else the one that the environment names. Null: no chat. */
+/** [FI21] Prefers the nearest client above the process to the environment. */
 export function enclosingChat(sql: Sql, processes: Processes, env: NodeJS.ProcessEnv, parent: number): string | null {
   const ancestors = listAncestors(processes, parent).flatMap((process) => clients.current(sql, process) ?? []);
   const environmentSession = env["CLAUDE_CODE_SESSION_ID"] ?? "";
   return ancestors[0]?.sessionId ?? sessions.get(sql, environmentSession)?.id ?? null;
 }
 
-/** The process itself first. */
 function listAncestors(processes: Processes, pid: number, limit = maxAncestors): ProcessIdentity[] {
   const process = pid > 1 && limit > 0 ? identify(processes, pid) : null;
   if (process === null) return [];

@@ -5,13 +5,11 @@ import { neutralize } from "../words/neutralize.ts";
 import * as continuations from "./continuations.ts";
 import { markDelivered, undelivered, type News, type NewsRow } from "./news.ts";
 
-/** Delivers news to a chat by a hook. The rows are in `team_news`; those that are delivered are marked in the same transaction. */
-
-/** Limits of one delivery; the rest comes with the next one. */
+/** The rest comes with the next delivery. */
 const maxDelivery = { items: 20, chars: 4_000 };
 const maxChars = { name: 80, title: 120, reason: 400, notice: 1_000 };
 
-/** News for which a chat goes on by itself: another chat waits for it, its work is in vain, or the task is there for which it waits. */
+/** Kinds for which a chat continues by itself. */
 const urgentKinds: ReadonlySet<News["kind"]> = new Set([
   "message",
   "claim_lost",
@@ -24,17 +22,13 @@ export function isUrgent({ kind }: News): boolean {
   return urgentKinds.has(kind);
 }
 
-/** [HO16] The news for a chat at its user's prompt; null: there is none. */
+/** [HO16] */
 export function deliverAtPrompt(sql: Sql, now: number, session: string): string | null {
   const rows = undelivered(sql, session, maxDelivery.items);
   return deliver(sql, now, session, rows, "SHIM: news from this chat's team.") ?? deliverOffer(sql, now, rows);
 }
 
-/**
- * [HO17] The news for which a chat goes on at the end of its turn. Null: it stops, and the news come with the next prompt.
- *
- * @param maxPerHour continuations of one chat
- */
+/** [HO17] Returns null to let the chat stop. */
 export function deliverAtStop(sql: Sql, now: number, session: string, maxPerHour: number): string | null {
   const rows = undelivered(sql, session, maxDelivery.items);
   if (!rows.some(({ news }) => isUrgent(news)) || !continuations.consume(sql, now, session, maxPerHour)) return null;
@@ -43,7 +37,7 @@ export function deliverAtStop(sql: Sql, now: number, session: string, maxPerHour
   return deliver(sql, now, session, rows, introduction);
 }
 
-/** A brief has a fence of its own, and fills what a client takes of a hook: it is delivered alone. */
+/** A brief has its own fence and fills what a client accepts from a hook. */
 function deliverOffer(sql: Sql, now: number, rows: readonly NewsRow[]): string | null {
   for (const row of rows) {
     if (row.news.kind !== "offer") continue;
@@ -81,11 +75,9 @@ const moreLine = "There is more: shim_inbox gives it, else it comes later.";
 interface FittedRows {
   readonly texts: readonly string[];
   readonly delivered: readonly NewsRow[];
-  /** The remaining part of a message that is too long for one delivery. */
   readonly remainder: NewsRow | null;
 }
 
-/** The oldest rows, as many as there is room for. */
 function fitRows(rows: readonly NewsRow[], now: number, chars: number): FittedRows {
   const texts: string[] = [];
   const delivered: NewsRow[] = [];
@@ -105,7 +97,6 @@ function fitRows(rows: readonly NewsRow[], now: number, chars: number): FittedRo
 
 type Message = Extract<News, { kind: "message" }>;
 
-/** The longest beginning of a message that fits, as it is shown, and the rest of the message. */
 function splitMessage(
   message: Message,
   ageMs: number,
@@ -160,12 +151,11 @@ function formatLeader({ leader, isSelf }: Extract<News, { kind: "leader_changed"
   return leader === null ? "nobody" : `chat ${quotable(leader, maxChars.name)}`;
 }
 
-/** The name that another chat gives itself, and its id. */
 export function formatChat(name: string, id: string): string {
   return `"${quotable(name, maxChars.name)}" (chat ${quotable(id, maxChars.name).slice(0, 13)})`;
 }
 
-/** Words of another chat on one line, without characters that end a quotation. */
+/** Untrusted text: one line, nothing that ends a quotation. */
 function quotable(text: string, max: number): string {
   return clip(
     neutralize(text)
@@ -175,7 +165,7 @@ function quotable(text: string, max: number): string {
   );
 }
 
-/** A text of another chat: its lines cannot look like the items of the list. */
+/** Untrusted text: its lines must not resemble list items. */
 export function indentLines(text: string): string {
   return neutralize(text).replaceAll(/\r\n?|[\n\u2028\u2029]/g, "\n  ");
 }

@@ -14,7 +14,7 @@ import { realPath } from "../../platform/real-path.ts";
 import { formatChat } from "./deliver-news.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
-/** Whether a chat may edit a file that others may have reserved. This is a guard, not a lock: it does not see what a shell writes. */
+/** A guard, not a lock: it does not see what a shell writes. */
 export type EditVerdict =
   | { readonly kind: "free" }
   | { readonly kind: "refused"; readonly reason: string }
@@ -24,14 +24,14 @@ export interface EditContext {
   readonly now: number;
   readonly processes: Processes;
   readonly session: string;
-  /** Also refuses what is reserved in another checkout. */
+  /** Refuses reservations in other checkouts too. */
   readonly isStrict: boolean;
 }
 
 export interface EditedFile {
   /** Absolute, links followed. */
   readonly path: string;
-  /** The work tree of the file, which may not be the chat's; outside of git all folders above the file, the nearest first. */
+  /** The file's own work tree; outside git all folders above the file, nearest first. */
   readonly roots: readonly string[];
 }
 
@@ -41,11 +41,7 @@ const warnEveryMs = 3_600_000;
 /** A statement takes 100 values, one of which is the workspace. */
 const maxNames = 99;
 
-/**
- * [FI3] A file that another living chat has reserved is not edited in the same checkout; in another one its chat is warned, and goes on.
- *
- * @throws {StoreError} when the store cannot be read
- */
+/** [FI3] Refuses in the same checkout, warns in another. @throws {StoreError} */
 export function checkEdit(sql: Sql, context: EditContext, file: EditedFile): EditVerdict {
   for (const { workspace, project, root } of findProjects(sql, file)) {
     const path = relative(root, file.path).split(sep).join("/");
@@ -60,7 +56,6 @@ export function checkEdit(sql: Sql, context: EditContext, file: EditedFile): Edi
   return allowed;
 }
 
-/** The file that a tool is about to write; null: none. */
 export function editedFile(input: HookInput): EditedFile | null {
   const path = editedPath(input);
   return path === null ? null : toEditedFile(path);
@@ -79,7 +74,7 @@ function pathInInput(toolInput: unknown): string | null {
   return typeof path === "string" && path !== "" ? path : null;
 }
 
-/** The path of a file that does not exist yet is resolved by the nearest folder above it. */
+/** A new file's path is resolved by its nearest existing folder. */
 function toEditedFile(inputPath: string): EditedFile {
   const path = realPath(resolve(inputPath));
   const root = projectRoot(dirname(path));
@@ -96,7 +91,7 @@ interface KnownProject extends reservationTable.NamedProject {
   readonly root: string;
 }
 
-/** A linked work tree that no chat has used yet belongs to the project of the main work tree. */
+/** A linked work tree without a chat belongs to the project of the main one. */
 export function findProjects(sql: Sql, { roots }: EditedFile): KnownProject[] {
   for (const root of roots) {
     const projects = reservationTable.listProjects(sql, pathOf(root));
@@ -110,7 +105,7 @@ export function findProjects(sql: Sql, { roots }: EditedFile): KnownProject[] {
     .map(({ workspace, project }) => ({ workspace, project, root }));
 }
 
-/** [FI5] A reservation of a chat of this machine whose process is proved dead is dropped. */
+/** [FI5] Drops the reservation of a chat of this machine whose process is proved dead. */
 export function isReservedByOther(
   sql: Sql,
   { session, processes }: Pick<EditContext, "session" | "processes">,
@@ -151,7 +146,7 @@ function formatPattern({ resource }: reservationTable.Reservation): string {
   return clip(resource.slice(resource.indexOf("/") + 1), 200);
 }
 
-/** [FI4] Once an hour for each holder and file. It is stored as delivered news. */
+/** [FI4] Warns once an hour per holder and file. */
 function recordWarning(sql: Sql, now: number, session: string, what: string): boolean {
   const key = `file: ${what}`;
   const [lastWarning] = sql.all<{ at: number }>(

@@ -18,7 +18,6 @@ export interface FileReservationDeps {
   readonly workspace: string;
 }
 
-/** The reason why a path was not reserved: its holder, or an error. */
 export interface ReservationError extends CallError {
   readonly holder: Reservation | null;
 }
@@ -27,18 +26,13 @@ const resourcePrefix = "file:";
 const timeoutMs = 10_000;
 const pageSize = 200;
 
-/**
- * Reservations of files: leases that live as long as this chat, [TE12] several at once all or nothing; and the table of all reservations, which
- * hooks read: [TE13] the list at the start, then each change; this chat's own at once.
- */
+/** [TE12] Acquires several leases all or nothing. [TE13] Keeps the table that hooks read. */
 export class FileReservations {
   readonly #deps: FileReservationDeps;
   #pendingWork: Promise<unknown> = Promise.resolve();
-  /** Tokens. */
   readonly #releasedTokens = new Set<number>();
-  /** Tokens of this chat's leases by resource. Not from the table: another process may have noted a loss first. */
+  /** Kept apart from the table, in which another process may have recorded a loss first. */
   readonly #ownTokens = new Map<string, number>();
-  /** The table may be incomplete: the next check reads the whole list. */
   #isStale = false;
   #stop: () => void = () => undefined;
 
@@ -46,7 +40,6 @@ export class FileReservations {
     this.#deps = deps;
   }
 
-  /** Keeps the table from now on. */
   follow(): void {
     this.#stop();
     this.#stop = this.#deps.link.watch("$file/", (changes) => {
@@ -55,7 +48,6 @@ export class FileReservations {
     });
   }
 
-  /** Called from time to time: reads the whole list if the table may be incomplete. */
   check(): void {
     if (this.#isStale) this.#enqueue(() => (this.#isStale ? this.#refreshAll() : Promise.resolve()));
   }
@@ -71,7 +63,10 @@ export class FileReservations {
     this.#stop();
   }
 
-  /** @param project as the coordinator names it; @param paths as {@link pathIn} gives them */
+  /**
+   * @param project the coordinator's name for it
+   * @param paths from `toLeasePath`
+   */
   async reserve(project: string, paths: readonly string[]): Promise<Result<Reservation[], ReservationError>> {
     const ownLeases = await this.listOwn();
     if (!ownLeases.ok) return err({ ...ownLeases.error, holder: null });
@@ -92,7 +87,7 @@ export class FileReservations {
     return ok(await this.#record(reservations));
   }
 
-  /** @param paths empty: all reservations of this chat */
+  /** @param paths empty: all of this chat */
   async release(project: string, paths: readonly string[]): Promise<Result<string[], CallError>> {
     const ownLeases = await this.listOwn();
     if (!ownLeases.ok) return ownLeases;
@@ -102,13 +97,11 @@ export class FileReservations {
     return error ? err(error) : ok(released.map(({ resource }) => resource));
   }
 
-  /** Leases of files that this chat has now. */
   async listOwn(): Promise<Result<Lease[], CallError>> {
     const { self } = this.#deps.link;
     return self ? this.#listLeases({ holder: self.chat }) : err({ code: "not_registered", message: "no chat yet" });
   }
 
-  /** All reservations, as the coordinator has them. */
   async list(): Promise<Result<Reservation[], CallError>> {
     const leases = await this.#listLeases({});
     return leases.ok ? ok(await this.#reservations(leases.value)) : leases;
@@ -137,7 +130,7 @@ export class FileReservations {
     for (const { resource, token, holder } of leases) {
       this.#releasedTokens.add(token);
       this.#ownTokens.delete(resource);
-      // Before the coordinator reports it: a release by this chat itself is no news for it.
+      // Earlier than the coordinator's report, which would notify the chat of its own release.
       runtime.store.write((sql) => reservationTable.remove(sql, resource, holder));
       const answer = await link.call("leases.release", { resource, token }, timeoutMs);
       if (!answer.ok) firstError ??= answer.error;
@@ -199,7 +192,7 @@ export class FileReservations {
       const resource = `${resourcePrefix}${key.slice("$file/".length)}`;
       const holderInfo = parseHolder(value);
       if (holderInfo === null) await this.#onReleased(resource);
-      // Reported after it was released.
+      // Reports may arrive after the release.
       else if (!this.#releasedTokens.has(holderInfo.token)) await this.#recordHolder(resource, holderInfo.holder);
     }
   }
@@ -210,11 +203,10 @@ export class FileReservations {
     runtime.store.write((sql) => reservationTable.upsert(sql, runtime.now(), one));
   }
 
-  /** [TE14] A reservation of this chat that it has not given back itself is news. */
+  /** [TE14] Notifies the chat of a lost reservation. */
   async #onReleased(resource: string): Promise<void> {
     const { runtime } = this.#deps;
     const token = this.#ownTokens.get(resource);
-    // This chat may hold it again by now.
     const ownLeases = token === undefined ? null : await this.listOwn();
     if (ownLeases?.ok && ownLeases.value.some((lease) => lease.resource === resource)) return;
     runtime.store.write((sql) => reservationTable.remove(sql, resource));
@@ -236,12 +228,12 @@ function toResource(project: string, path: string): string {
   return `${resourcePrefix}${project}/${path}`;
 }
 
-/** Without the name of the project, which says nothing to people. */
+/** Omits the project's name, which means nothing to people. */
 export function formatResource(resource: string): string {
   return resource.slice(resource.indexOf("/") + 1);
 }
 
-/** [TE12] As the engine judges it: the same, or one is a folder that the other lies in. */
+/** [TE12] The coordinator's rule: equal, or one is a folder around the other. */
 function overlaps(a: string, b: string): boolean {
   return covers(a, b) || covers(b, a);
 }

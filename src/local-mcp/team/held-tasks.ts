@@ -2,7 +2,6 @@ import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as spending from "../usage/task-spending.ts";
 
-/** A task that the chat has taken and not reported yet. The claim's number stays in this process and in the store. */
 export interface HeldTask {
   readonly task: ClaimedTask;
   readonly incarnation: number;
@@ -29,7 +28,6 @@ export function upsert(sql: Sql, { sessionId, workspace }: TaskScope, { task, in
   spending.begin(sql, sessionId, task, at);
 }
 
-/** @returns whether it was there */
 export function remove(
   sql: Sql,
   { sessionId }: TaskScope,
@@ -40,7 +38,6 @@ export function remove(
   return sql.run(query, sessionId, task, claim) > 0;
 }
 
-/** The oldest first. */
 export function list(sql: Sql, { sessionId, workspace }: TaskScope): HeldTask[] {
   return sql
     .all<{ incarnation: number; at: number; body: string }>(

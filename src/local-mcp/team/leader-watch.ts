@@ -12,10 +12,9 @@ export interface LeaderWatchDeps {
 
 const prefix = "$leader/";
 
-/** [TE9] Reports a new leader to the chat, but not the leader at the time when the chat joined. */
+/** [TE9] Skips the leader at the time of joining. */
 export class LeaderWatch {
   readonly #deps: LeaderWatchDeps;
-  /** Changes that are not stored yet. */
   #pendingChanges: Change[] = [];
   #stop: () => void = () => undefined;
 
@@ -35,7 +34,6 @@ export class LeaderWatch {
     this.#stop();
   }
 
-  /** Stores changes that could not be stored before. */
   check(): void {
     if (this.#pendingChanges.length === 0) return;
     try {

@@ -16,7 +16,7 @@ type CampaignAnswer = OutputOf<"elections.campaign">;
 
 interface Candidacy {
   readonly requestId: string;
-  /** Null: the chat waits. */
+  /** Null while the chat waits. */
   term: number | null;
 }
 
@@ -26,7 +26,7 @@ const ttlMs = 60_000;
 const waitMs = 3_600_000;
 const prefix = "leader:";
 
-/** [TE32] The elections in which one chat stands: it waits in line, and renews its terms while it lives. */
+/** [TE32] */
 export class Leadership {
   readonly #deps: LeadershipDeps;
   readonly #candidacies = new Map<string, Candidacy>();
@@ -43,7 +43,6 @@ export class Leadership {
     return answer;
   }
 
-  /** @returns whether the chat led */
   async resign(name: string): Promise<Result<boolean, CallError>> {
     const term = this.#candidacies.get(name)?.term ?? 0;
     const answer = await this.#deps.link.call("elections.resign", { name, term }, timeoutMs);
@@ -57,7 +56,7 @@ export class Leadership {
     return answer.ok ? ok(answer.value.leader) : answer;
   }
 
-  /** Terms that an earlier process of this chat has won are renewed by this one. */
+  /** Renews the terms won by an earlier process of this chat. */
   async adopt(): Promise<void> {
     const { link } = this.#deps;
     const { self } = link;
@@ -71,7 +70,6 @@ export class Leadership {
     }
   }
 
-  /** Renews the chat's terms, and asks again in elections where it waits. */
   async check(): Promise<void> {
     for (const [name, { term }] of this.#candidacies) {
       if (term === null) await this.campaign(name);

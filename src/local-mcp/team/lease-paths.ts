@@ -4,12 +4,7 @@ import { realPath } from "../../platform/real-path.ts";
 
 const maxChars = 400;
 
-/**
- * A path as its lease names it: below the root of the project, with `/`; `dir/*` is all files of a folder, `dir/**` all below it. Pure: nothing
- * is looked up. [TE11]
- *
- * @param input relative to the root, or absolute
- */
+/** [TE11] `dir/*` is all files of a folder, `dir/**` all below it. Pure. */
 export function toLeasePath(root: string, input: string): Result<string, string> {
   const relativePath = isAbsolute(input) ? relative(root, input) : input;
   const path = posix.normalize(relativePath.split(sep).join("/")).replace(/\/$/, "");
@@ -30,12 +25,7 @@ const pathRules: readonly {
   { isViolated: (path) => /\p{Cc}/u.test(path) || path.length > maxChars, message: () => "cannot be reserved" },
 ];
 
-/**
- * A path to be reserved, by the name under which the guard finds what is edited: links in it are followed, where they do not lead out of the project.
- * [TE11]
- *
- * @param path as {@link toLeasePath} gives it
- */
+/** [TE11] Follows links unless they lead out of the project. */
 export function resolveLinks(root: string, path: string): string {
   const [range = ""] = /(^|\/)\*\*?$/.exec(path) ?? [];
   const real = relative(realPath(root), realPath(resolve(root, path.slice(0, path.length - range.length))));

@@ -1,12 +1,10 @@
 import type { Sql } from "../../shared/sql.ts";
 
-/** A chat that a process of this machine has registered: hooks and other processes read it. */
 export interface Member {
   readonly sessionId: string;
   readonly workspace: string;
   readonly chat: string;
   readonly incarnation: number;
-  /** The key of the process; see process-key.ts. */
   readonly process: string;
 }
 
@@ -26,7 +24,6 @@ export function upsert(sql: Sql, now: number, { sessionId, workspace, chat, inca
   );
 }
 
-/** @param process deletes only a row of this process */
 export function remove(sql: Sql, sessionId: string, process: string): void {
   sql.run("DELETE FROM team_chats WHERE session_id = ? AND process = ?", sessionId, process);
 }

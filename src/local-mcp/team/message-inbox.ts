@@ -18,7 +18,7 @@ export interface MessageInboxDeps {
 const pageSize = 50;
 const timeoutMs = 10_000;
 
-/** Messages for the chat: [TE8] stored as news before they are acknowledged, so that none is lost or delivered twice. */
+/** [TE8] Messages are stored before they are acknowledged: none is lost or delivered twice. */
 export class MessageInbox {
   readonly #deps: MessageInboxDeps;
   #pulling: Promise<Result<null, CallError>> | null = null;
@@ -28,7 +28,6 @@ export class MessageInbox {
     this.#deps = deps;
   }
 
-  /** Reads new messages. */
   pull(): Promise<Result<null, CallError>> {
     this.#pulling ??= this.#pullAll().finally(() => (this.#pulling = null));
     return this.#pulling;
@@ -63,7 +62,7 @@ export class MessageInbox {
       for (const { message, fromName } of namedMessages) {
         const { id, from, target } = message;
         const topic = target.to === "topic" ? target.topic : null;
-        // Only a message from SHIM was redacted by its sender.
+        // Only SHIM's own messages were redacted by their sender.
         const text = redact(formatBody(message.body)).text.slice(0, maxMessageBodyChars);
         const newsItem = { kind: "message", id, from, fromName, topic, text } as const;
         news.add(sql, runtime.now(), sessionId, `message:${workspace}:${id}`, newsItem);

@@ -2,10 +2,7 @@ import type { Sql } from "../../shared/sql.ts";
 import type { Occasion } from "../recovery/brief.ts";
 import type { Restoration } from "../recovery/restoration.ts";
 
-/**
- * News for a chat. The process that learns of it first stores it; the chat's next hook, or a tool that it calls, delivers it once. The texts
- * are other chats' words: data, shown as such.
- */
+/** Texts of other chats are untrusted. */
 export type News =
   | {
       readonly kind: "message";
@@ -23,12 +20,10 @@ export type News =
       readonly workspace?: string;
     }
   | { readonly kind: "task_cancelled"; readonly task: number; readonly title: string; readonly reason: string }
-  /** The chat asked for such a task when there was none. */
   | { readonly kind: "task_available"; readonly task: number; readonly title: string }
-  /** The report was made while the coordinator could not be reached; it has been refused since. */
   | { readonly kind: "report_refused"; readonly task: number; readonly reason: string }
   | { readonly kind: "leader_changed"; readonly name: string; readonly leader: string | null; readonly isSelf: boolean }
-  /** A session of another machine that died unfinished: the data of its brief, or the brief itself in rows of an earlier version. */
+  /** Rows of an earlier version have the brief itself. */
   | {
       readonly kind: "offer";
       readonly session: string;
@@ -37,7 +32,6 @@ export type News =
       readonly occasion?: Occasion;
       readonly brief?: string;
     }
-  /** Another chat works on this chat's session, or on one that it continues. */
   | { readonly kind: "continued_elsewhere"; readonly session: string; readonly by: string; readonly machine: string }
   | { readonly kind: "notice"; readonly text: string };
 
@@ -48,7 +42,7 @@ export interface NewsRow {
   readonly news: News;
 }
 
-/** @param key identifies the news: the same key is not stored twice. @returns whether it is new */
+/** @returns false if the key is already stored */
 export function add(sql: Sql, at: number, sessionId: string, key: string, news: News): boolean {
   const body = JSON.stringify(news);
   return (
@@ -63,12 +57,10 @@ export function add(sql: Sql, at: number, sessionId: string, key: string, news: 
   );
 }
 
-/** Whether it was stored before, delivered or not. */
 export function has(sql: Sql, sessionId: string, key: string): boolean {
   return sql.all("SELECT 1 FROM team_news WHERE session_id = ? AND key = ?", sessionId, key).length > 0;
 }
 
-/** Oldest first. */
 export function undelivered(sql: Sql, sessionId: string, limit: number): NewsRow[] {
   const query =
     "SELECT seq, key, at, body FROM team_news WHERE session_id = ? AND told_at IS NULL ORDER BY seq LIMIT ?";

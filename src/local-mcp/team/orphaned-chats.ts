@@ -12,16 +12,13 @@ import { Outbox } from "./outbox.ts";
 export interface OrphanDeps {
   readonly runtime: Runtime;
   readonly platform: Pick<Platform, "setTimer" | "random">;
-  /** Opens a link to the workspace of the chats. */
   readonly open: () => OpenedLink | null;
 }
 
 const attestTimeoutMs = 10_000;
-/** Time limit for all kept calls of a chat, in ms. */
 const sendTimeoutMs = 60_000;
 const leaveTimeoutMs = 2_000;
 
-/** Chats of this machine whose process is gone. */
 export function deadMembers({ store, processes }: Runtime, workspace: string): Member[] {
   return store
     .read((sql) => members.inWorkspace(sql, workspace), [])
@@ -31,7 +28,7 @@ export function deadMembers({ store, processes }: Runtime, workspace: string): M
     });
 }
 
-/** [TE15] Sends the kept calls of a chat whose process died; then all that it holds is released. */
+/** [TE15] Sends the kept calls of a dead chat, then releases all that it holds. */
 export async function cleanUp(deps: OrphanDeps, openedLink: OpenedLink, member: Member): Promise<void> {
   const { runtime } = deps;
   const { sessionId, process } = member;
@@ -40,14 +37,14 @@ export async function cleanUp(deps: OrphanDeps, openedLink: OpenedLink, member: 
   if (isDone) runtime.store.write((sql) => members.remove(sql, sessionId, process));
 }
 
-/** On one machine the coordinator sees the death by itself. */
+/** A coordinator on one machine sees the death itself. */
 async function attestDeath({ link, machine, edge }: OpenedLink, { chat, process }: Member): Promise<boolean> {
   if (edge === null) return true;
   const answer = await link.call("chats.attest-death", { chat, machine, process }, attestTimeoutMs);
   return answer.ok || answer.error.code === "unknown_chat";
 }
 
-/** Within the grace period of a lost connection its claims are valid, so that its results count. */
+/** Claims are valid within the grace period of a lost connection. */
 async function sendKeptCalls({ runtime, platform, open }: OrphanDeps, member: Member): Promise<boolean> {
   const openedLink = open();
   if (!openedLink) return false;

@@ -17,22 +17,19 @@ export interface OutboxDeps {
   readonly workspace: string;
 }
 
-/** Answered; or kept, and sent as soon as the coordinator can be reached. */
 export type SendResult<Name extends QueuedCallName> =
   | { readonly kind: "answered"; readonly answer: Result<OutputOf<Name>, CallError> }
   | { readonly kind: "kept" };
 
 type AnswerHandler = (answer: Result<unknown, CallError>) => void;
 
-/** Time limit of one call, in ms. */
 const callTimeoutMs = 10_000;
-/** The time that a tool waits for the answer, in ms. */
 const answerTimeoutMs = 5_000;
 const retryBackoff = { baseMs: 500, capMs: 30_000 };
 
 /**
- * Calls of the chat to the coordinator. [TE6] Each is on the disk before it is sent and until it is answered, in order, and takes effect once.
- * [TE7] A refusal that arrives when no tool waits for it any more is news for the chat.
+ * [TE6] Calls are on disk until they are answered, sent in order, and take effect once. [TE7] A
+ * late refusal is a notification for the chat.
  */
 export class Outbox {
   readonly #deps: OutboxDeps;
@@ -72,12 +69,11 @@ export class Outbox {
     });
   }
 
-  /** Keeps a call in the caller's transaction, without waiting for an answer. @returns its sequence number */
+  /** @returns the call's sequence number */
   enqueue<Name extends QueuedCallName>(sql: Sql, name: Name, input: QueuedCallInput<Name>): number {
     return queuedCalls.add(sql, this.#deps.runtime.now(), this.#deps, name, input);
   }
 
-  /** Sends the kept calls now. */
   flush(): void {
     this.#isSendWanted = true;
     if (this.#isSending || this.#isClosed) return;
@@ -90,14 +86,12 @@ export class Outbox {
       .finally(() => (this.#isSending = false));
   }
 
-  /** Stops sending; kept calls stay for a later process. */
   close(): void {
     this.#isClosed = true;
     this.#cancelTimer();
     this.#emptyListeners.clear();
   }
 
-  /** Resolves once nothing is kept. */
   whenEmpty(): Promise<void> {
     return new Promise((resolve) => {
       this.#emptyListeners.add(resolve);
@@ -114,7 +108,6 @@ export class Outbox {
     }
   }
 
-  /** @returns false when the coordinator cannot be reached */
   async #sendQueued(): Promise<boolean> {
     const { runtime, link, sessionId, workspace } = this.#deps;
     for (;;) {
@@ -155,14 +148,14 @@ export class Outbox {
   }
 }
 
-/** The call may succeed later; a chat that counts as gone is registered again. */
+/** A chat that counts as gone is registered again. */
 function isRetryable(error: CallError): boolean {
   return isTransient(error) || error.code === "chat_offline" || error.code === "closed";
 }
 
 function toLateNews({ name, input }: QueuedCall, answer: Result<unknown, CallError>): news.News | null {
   if (answer.ok) return name === "tasks.submit" ? toSubmittedNews(answer.value as OutputOf<"tasks.submit">) : null;
-  // The heartbeats themselves report a claim that is over.
+  // The heartbeats report an ended claim.
   if (name === "tasks.heartbeat") return null;
   const reason = `${answer.error.code}: ${answer.error.message}`;
   const task = input["task"];

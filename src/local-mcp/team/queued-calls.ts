@@ -1,10 +1,9 @@
 import type { InputOf } from "../../contract/operations.ts";
 import type { Sql } from "../../shared/sql.ts";
 
-/** Operations that are kept while the coordinator cannot be reached. */
 export type QueuedCallName = "tasks.heartbeat" | "tasks.ack" | "tasks.nack" | "tasks.submit" | "messages.send";
 
-/** The input without the sender, which is added when it is sent. It holds what makes it take effect once (a claim, a request's id). */
+/** Contains what makes the call take effect once (claim, request id); the sender is added later. */
 export type QueuedCallInput<Name extends QueuedCallName> = Omit<InputOf<Name>, "self">;
 
 export interface QueuedCall {
@@ -14,7 +13,6 @@ export interface QueuedCall {
   readonly tries: number;
 }
 
-/** @returns its sequence number */
 export function add<Name extends QueuedCallName>(
   sql: Sql,
   now: number,
@@ -34,7 +32,6 @@ export function add<Name extends QueuedCallName>(
   return row.seq;
 }
 
-/** The oldest, which goes first. */
 export function oldest(sql: Sql, sessionId: string, workspace: string): QueuedCall | null {
   const [row] = sql.all<{ seq: number; name: QueuedCallName; input: string; tries: number }>(
     "SELECT seq, name, input, tries FROM team_calls WHERE session_id = ? AND workspace = ? ORDER BY seq LIMIT 1",

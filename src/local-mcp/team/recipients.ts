@@ -6,17 +6,16 @@ import type { TeamChat } from "./team-chat.ts";
 
 const timeoutMs = 5_000;
 const pageSize = 200;
-/** Shorter beginnings of ids are more likely a word. */
+/** A shorter prefix is more likely a word. */
 const minIdChars = 6;
-/** Longer texts are ids in full. */
 const maxPrefixChars = 20;
 
-/** The receivers of a message: "all", "topic:NAME", or a chat by its id, the beginning of its id, or its title. */
+/** Accepts "all", "topic:NAME", or a chat's id, id prefix or title. */
 export async function resolveRecipient(member: TeamChat, to: string): Promise<Result<Target, CallError>> {
   if (to === "all") return ok({ to: "all" });
   if (to.startsWith("topic:")) return ok({ to: "topic", topic: to.slice("topic:".length) });
   const chats = await listChats(member);
-  // A whole id needs no list: the message is kept while the coordinator cannot be reached.
+  // A message to a whole id can be kept for later.
   if (!chats.ok) return isTransient(chats.error) && isWholeId(to) ? ok({ to: "chat", chat: to }) : chats;
   return pickRecipient(
     member,

@@ -1,16 +1,14 @@
 import type { Sql } from "../../shared/sql.ts";
 
-/** Reserved files, as far as this machine knows. Hooks read this table: they have no time to ask the coordinator. */
+/** Read by hooks, which have no time to ask the coordinator. */
 export interface Reservation {
-  /** `file:<project>/<path>`, `.../dir/*` or `.../dir/**`, as its lease is called. */
+  /** Examples: `file:<project>/<path>`, `.../dir/*`, `.../dir/**`. */
   readonly resource: string;
   readonly workspace: string;
-  /** The chat. */
   readonly holder: string;
-  /** The name that the holder gives itself: another chat's words. */
   readonly holderName: string;
   readonly machine: string;
-  /** The root of its work tree where that is known in clear, else the chat's own description; empty: not known. */
+  /** The root of the work tree if known in clear, else the chat's own description, else empty. */
   readonly checkout: string;
   /** Epoch ms. */
   readonly since: number;
@@ -26,7 +24,7 @@ interface FileRow {
   since: number;
 }
 
-/** A later report of the same grant may have no checkout: the known one stays. */
+/** A later report of the same grant may lack the checkout. */
 export function upsert(sql: Sql, now: number, reservation: Reservation): void {
   sql.run(
     `INSERT INTO team_files (resource, workspace, holder, holder_name, machine, checkout, since, at)
@@ -47,20 +45,19 @@ export function upsert(sql: Sql, now: number, reservation: Reservation): void {
   );
 }
 
-/** @param holder deletes only this chat's reservation: another may hold it by now */
+/** @param holder deletes only this chat's reservation */
 export function remove(sql: Sql, resource: string, holder?: string): void {
   if (holder === undefined) sql.run("DELETE FROM team_files WHERE resource = ?", resource);
   else sql.run("DELETE FROM team_files WHERE resource = ? AND holder = ?", resource, holder);
 }
 
-/** Replaces the reservations of a workspace, and deletes those of an earlier workspace of this machine. */
+/** Deletes those of an earlier workspace too. */
 export function replaceAll(sql: Sql, now: number, reservations: readonly Reservation[]): void {
   const keptResources = new Set(reservations.map(({ resource }) => resource));
   for (const { resource } of list(sql)) if (!keptResources.has(resource)) remove(sql, resource);
   for (const reservation of reservations) upsert(sql, now, reservation);
 }
 
-/** By name. */
 export function list(sql: Sql): Reservation[] {
   return sql
     .all<FileRow>(
@@ -69,7 +66,7 @@ export function list(sql: Sql): Reservation[] {
     .map(toReservation);
 }
 
-/** The reservations with these names. @param resources at most 99: a statement takes 100 values */
+/** @param resources at most 99: a statement takes 100 values */
 export function listByResource(sql: Sql, workspace: string, resources: readonly string[]): Reservation[] {
   const marks = resources.map(() => "?").join(", ");
   return sql
@@ -87,7 +84,7 @@ export interface NamedProject {
   readonly project: string;
 }
 
-/** The names of the folder's project in the workspaces that this machine has been in, newest first. */
+/** Newest workspace first. */
 export function listProjects(sql: Sql, root: string): NamedProject[] {
   return sql.all<NamedProject>("SELECT workspace, project FROM team_projects WHERE root = ? ORDER BY at DESC", root);
 }

@@ -10,10 +10,9 @@ export interface TaskAlertDeps {
   readonly workspace: string;
 }
 
-/** Interval of the search, in ms, however often something changes. */
 const searchEveryMs = 2_000;
 
-/** [TE40] Tells a chat that asked for tasks and got none, once, when it could take one. Kept in memory: a later process of the chat is to ask again. */
+/** [TE40] Alerts once. Kept in memory: a later process of the chat must ask again. */
 export class TaskAlert {
   readonly #deps: TaskAlertDeps;
   #request: { readonly types: readonly string[]; readonly at: number } | null = null;
@@ -24,7 +23,6 @@ export class TaskAlert {
     this.#deps = deps;
   }
 
-  /** @param types empty: all */
   watchFor(types: readonly string[]): void {
     this.#request = { types, at: this.#deps.runtime.now() };
   }
@@ -33,7 +31,6 @@ export class TaskAlert {
     this.#request = null;
   }
 
-  /** @param capabilities the capabilities of the chat */
   async check(capabilities: readonly string[]): Promise<void> {
     const now = this.#deps.runtime.now();
     if (this.#request === null || this.#isChecking || Math.abs(now - this.#checkedAt) < searchEveryMs) return;
@@ -53,7 +50,6 @@ export class TaskAlert {
     const { runtime, link, sessionId, workspace } = this.#deps;
     const claimable = await findClaimable(link, request.types, capabilities);
     const firstTask = claimable.ok ? claimable.value[0] : undefined;
-    // It may have asked again, or taken one, meanwhile.
     if (!firstTask || this.#request !== request) return;
     const { task, type: title } = firstTask;
     const key = `available:${workspace}:${task}:${request.at}`;

@@ -11,16 +11,12 @@ export interface TaskClaimsDeps extends TaskAlertDeps {
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly link: ChatLink;
   readonly tasks: ClaimKeeper;
-  /** The capabilities of the chat. */
   readonly capabilities: () => readonly string[];
-  /** It has one task more. */
   readonly onTaken: () => void;
 }
 
-/** A tool waits for the answer. */
 const claimTimeoutMs = 8_000;
 
-/** The tasks that a chat asks for. */
 export class TaskClaims {
   readonly #deps: TaskClaimsDeps;
   readonly #claimer: Claimer;
@@ -33,13 +29,7 @@ export class TaskClaims {
     this.#alert = new TaskAlert(deps);
   }
 
-  /**
-   * Takes a task: where there is none, the first that comes within `waitMs` (0: it is asked for once). [TE40] Where that brings none either, news tell the
-   * chat when there is one.
-   *
-   * @param types empty: all
-   * @returns null: there is no task
-   */
+  /** [TE40] @param types empty: all; @param waitMs 0: asks once */
   async claim(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null, CallError>> {
     this.#alert.cancel();
     const result = await this.#claimWithin(types, waitMs);
@@ -47,12 +37,11 @@ export class TaskClaims {
     return result;
   }
 
-  /** [TE39] Why a request for tasks of these types brought nothing. */
+  /** [TE39] */
   findWaiting(types: readonly string[]): Promise<Result<WaitingTasks[], CallError>> {
     return findWaiting(this.#deps.link, types, this.#deps.capabilities());
   }
 
-  /** [TE40] */
   check(): Promise<void> {
     return this.#alert.check(this.#deps.capabilities());
   }
@@ -61,7 +50,6 @@ export class TaskClaims {
     this.#closing.abort();
   }
 
-  /** Asks again when something may have come, and now and then. */
   async #claimWithin(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null, CallError>> {
     const { link, platform } = this.#deps;
     const wait = new InterruptibleWait(this.#closing.signal);
@@ -91,7 +79,7 @@ export class TaskClaims {
   }
 }
 
-/** One wait, in rounds: what happens during a round wakes at its end. */
+/** Rounds keep an event that comes before the wait begins. */
 class InterruptibleWait {
   #round = Promise.withResolvers<void>();
   #hasEnded = false;

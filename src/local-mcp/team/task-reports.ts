@@ -8,7 +8,6 @@ import type { HeldTask, TaskScope } from "./held-tasks.ts";
 import type { Outbox } from "./outbox.ts";
 import type { ClaimKeeper } from "./claim-keeper.ts";
 
-/** The result of a report. */
 export type ReportResult =
   | { readonly kind: "kept" }
   | { readonly kind: "answered"; readonly answer: Result<ReportAnswer, CallError> };
@@ -19,10 +18,7 @@ interface ReportAnswer {
   readonly reason?: string | null;
 }
 
-/**
- * Reports of a chat on its tasks. [TE6] The transaction that keeps the report also takes the task from the chat; the newest checkpoint is sent
- * before it, so that the next attempt has it.
- */
+/** [TE6] One transaction keeps the report and removes the task from the chat. */
 export class TaskReports {
   readonly #scope: TaskScope;
   readonly #outbox: Outbox;

@@ -29,18 +29,16 @@ export interface TeamChatDeps {
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly openedLink: OpenedLink;
   readonly naming: Naming;
-  /** Sessions of other machines that concern the chat. */
   readonly otherMachines: OtherMachines;
 }
 
 const pollEveryMs = 15_000;
 const leaseTimeoutMs = 10_000;
-/** After a registration that was refused, or not answered, in ms. */
 const rejoinAfterMs = 10_000;
-/** The time that a tool waits for the registration, in ms. */
+/** Limit for a tool that waits for the registration. */
 const joinTimeoutMs = 5_000;
 
-/** One session as a chat of the workspace, from its registration to its leaving. [TE1] */
+/** [TE1] */
 export class TeamChat {
   readonly sessionId: string;
   readonly openedLink: OpenedLink;
@@ -60,16 +58,14 @@ export class TeamChat {
   readonly #process: string;
   readonly #activity: ChatActivity;
   #joining: Promise<Result<null, CallError>> | null = null;
-  /** The registered description; null: not registered. */
   #registered: string | null = null;
-  /** The incarnation that was last seen to hold the session's lease. */
+  /** The incarnation last seen to hold the session's lease. */
   #owner: number | null = null;
   #isFollowing = false;
   #isClosed = false;
   #cancelTimer: () => void = () => undefined;
   #unsubscribes: (() => void)[] = [];
 
-  /** @param process key of the process whose end is the chat's end */
   constructor(deps: TeamChatDeps, sessionId: string, process: string) {
     const { runtime, platform, openedLink, naming } = deps;
     const { link, workspace, machine } = openedLink;
@@ -97,7 +93,7 @@ export class TeamChat {
     this.claims = new TaskClaims({ ...parts, tasks: this.tasks, capabilities, onTaken });
   }
 
-  /** Registers the chat, and goes on trying in the background. @returns the error of the first attempt */
+  /** Keeps trying in the background. @returns the first attempt's error */
   async join(): Promise<Result<null, CallError>> {
     if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
     if (this.#registered !== null && this.openedLink.link.self) return ok(null);
@@ -110,7 +106,6 @@ export class TeamChat {
     return joined;
   }
 
-  /** Registers the chat again when its description, such as its title, has changed. */
   async describe(): Promise<void> {
     if (this.#registered === null || this.#joining) return;
     const chat = await this.#describe();
@@ -120,7 +115,7 @@ export class TeamChat {
     await this.#joining;
   }
 
-  /** [TE34] Sets the chat's abilities, and reports them to the coordinator at once. */
+  /** [TE34] */
   async setAbilities(abilities: Partial<Abilities>): Promise<void> {
     this.#abilities.change(abilities);
     await this.describe();
@@ -130,25 +125,23 @@ export class TeamChat {
     return newId(this.#deps.platform);
   }
 
-  /** Reads new messages. */
   pull(): Promise<Result<null, CallError>> {
     return this.#inbox.pull();
   }
 
-  /** Sets the chat's progress. */
   setProgress(progress: string): void {
     this.#activity.progress = progress;
     this.#activity.report(this.tasks.list().length);
   }
 
-  /** [TE3] The chat leaves: all that it holds is released. */
+  /** [TE3] */
   async leave(timeoutMs: number): Promise<void> {
     const { runtime, openedLink } = this.#deps;
     this.#stop();
     try {
       await openedLink.link.leave(timeoutMs);
       runtime.store.write((sql) => {
-        // The process that sends kept calls later reads the row.
+        // A process that sends kept calls later reads the row.
         if (queuedCalls.count(sql, this.sessionId) === 0) members.remove(sql, this.sessionId, this.#process);
       });
     } finally {
@@ -156,7 +149,7 @@ export class TeamChat {
     }
   }
 
-  /** [TE3] The client was killed: releases all that the chat holds, where the coordinator does not see the death by itself. */
+  /** [TE3] Serves a killed client whose death the coordinator does not see. */
   async attestDeath(timeoutMs: number): Promise<void> {
     const { link, machine, edge } = this.openedLink;
     const { self } = link;
@@ -172,7 +165,7 @@ export class TeamChat {
     this.close();
   }
 
-  /** Stops all work here; the chat itself goes on, in another process of the same client. */
+  /** The chat continues in another process of the same client. */
   close(): void {
     this.#stop();
     this.openedLink.close();
@@ -216,7 +209,7 @@ export class TeamChat {
     const { sessionId } = this;
     const member = { sessionId, workspace: openedLink.workspace, chat: chat.chat, incarnation, process: this.#process };
     runtime.store.write((sql) => members.upsert(sql, runtime.now(), member));
-    // Only now: others rely on a registered chat to receive its messages.
+    // Not before: others rely on a registered chat to receive messages.
     this.#follow();
     this.#registered = JSON.stringify(chat);
     return ok(null);
@@ -239,7 +232,6 @@ export class TeamChat {
     };
   }
 
-  /** Once, from the first registration on. */
   #follow(): void {
     if (this.#isFollowing || this.#isClosed) return;
     this.#isFollowing = true;
@@ -264,7 +256,7 @@ export class TeamChat {
     this.#runSafely(() => this.#onHint("any"));
   }
 
-  /** [TE21] No caller catches errors of this work; a store that takes no write now may do so later, at the next check. */
+  /** [TE21] No caller catches errors of this work; the next check retries it. */
   #runSafely(work: () => void): void {
     try {
       work();
@@ -288,12 +280,11 @@ export class TeamChat {
       .catch(this.#errorLogger("sessions of other machines"));
   }
 
-  /** A repeated request gets the same grant. */
   #acquireLeaseSoon(): void {
     void this.#acquireLease().catch(this.#errorLogger("the session's lease"));
   }
 
-  /** [TE2] One chat works on a session. */
+  /** [TE2] */
   async #acquireLease(): Promise<void> {
     const { link } = this.openedLink;
     const { self } = link;

@@ -16,7 +16,6 @@ import type { Naming } from "./chat-naming.ts";
 import { TeamChat } from "./team-chat.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
-/** A link to the coordinator, and the names that are sent over it. */
 export interface TeamConnection {
   readonly openedLink: OpenedLink;
   readonly naming: Naming;
@@ -26,27 +25,23 @@ export interface TeamConnection {
 export interface TeamOptions {
   readonly runtime: Runtime;
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
-  /** A new one for each chat. */
   readonly open: () => Result<TeamConnection, string>;
   /** Key of the process whose end is the session's end. */
   readonly processOf: (session: Session) => string;
 }
 
-/** The chats of this process go on in a later one; their client is gone; or they end with it. */
+/** goes_on: a later process continues the chats; over: they end with this one. */
 export type TeamEnding = "goes_on" | "client_gone" | "over";
 
 const leaveTimeoutMs = 2_000;
-/** Interval of the search for chats that died, in ms. */
 const cleanUpEveryMs = 10_000;
 
-/** The chats of one process: the one of Claude Code, or those chats of an app that have asked for the team. [TE1] */
+/** [TE1] */
 export class Team {
   readonly #options: TeamOptions;
   readonly #chats = new Map<string, TeamChat>();
-  /** The session of the client, which changes. */
   #followed: string | null = null;
   #isFollowing = false;
-  /** The last logged reason why the followed chat is not in the team. */
   #problem: string | null = null;
   #reader: OpenedLink | null = null;
   #cleanedUpAt = Number.NEGATIVE_INFINITY;
@@ -56,18 +51,16 @@ export class Team {
     this.#options = options;
   }
 
-  /** The chat of a session, registered or about to be. */
   async chatFor(session: Session): Promise<Result<TeamChat, CallError>> {
     const existing = this.#chats.get(session.id);
     const created = existing ? ok(existing) : this.#createChat(session);
     if (!created.ok) return created;
     this.#chats.set(session.id, created.value);
     const joined = await created.value.join();
-    // While the coordinator cannot be reached, calls of the chat are kept.
     return joined.ok || isTransient(joined.error) ? created : joined;
   }
 
-  /** [TE1] [TE3] Called from time to time: the client's present session joins, one that it has left or ended leaves. */
+  /** [TE1] [TE3] */
   async follow(sessionId: string | null): Promise<void> {
     if (this.#isFollowing) return;
     this.#isFollowing = true;
@@ -80,7 +73,6 @@ export class Team {
     }
   }
 
-  /** A link for reads: that of a chat here, else one of its own, kept until the end. */
   reader(): OpenedLink | null {
     const [chat] = this.#chats.values();
     if (chat) return chat.openedLink;
@@ -89,7 +81,6 @@ export class Team {
     return this.#reader;
   }
 
-  /** [TE3] */
   async end(ending: TeamEnding): Promise<void> {
     this.#hasEnded = true;
     this.#reader?.close();
@@ -117,13 +108,11 @@ export class Team {
     this.#logProblem(joined.ok ? null : joined.error.message);
   }
 
-  /** Logs a problem once: joining is tried every few seconds. */
   #logProblem(problem: string | null): void {
     if (problem !== null && problem !== this.#problem) this.#options.runtime.log("error", "team", { reason: problem });
     this.#problem = problem;
   }
 
-  /** Null: the session is not stored, has ended, or joins when its chat asks for the team. */
   #sessionToFollow(sessionId: string): Session | null {
     const { store, now } = this.#options.runtime;
     return store.read((sql) => {
@@ -178,7 +167,6 @@ export class Team {
     else chat.close();
   }
 
-  /** unknown: the store cannot be read now. */
   #readSession(sessionId: string): Session | null | "unknown" {
     try {
       return this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
@@ -188,7 +176,6 @@ export class Team {
     }
   }
 
-  /** The session has ended, or ends with this process. */
   #isSessionOver(sessionId: string): boolean {
     const session = this.#readSession(sessionId);
     if (session === "unknown") return false;

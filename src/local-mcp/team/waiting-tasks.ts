@@ -5,27 +5,22 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { ChatLink, CallError } from "../../coordinator-client/chat-link.ts";
 
-/** Tasks of the types that a chat asked for and did not get, and why. */
 export type WaitingTasks = {
   readonly type: string;
   readonly tasks: readonly number[];
-  /** Tasks that have to end first, with their states. */
   readonly waitsFor: readonly { readonly task: number; readonly state: TaskState }[];
-  /** Capabilities that the chat has not. */
   readonly needs: readonly string[];
-  /** Until the first of them is due, in ms; null: they do not wait for a time. */
+  /** Time until the first task is due; null if none waits for a time. */
   readonly dueInMs: number | null;
 };
 
 const timeoutMs = 5_000;
 const maxListed = 200;
-/** Tasks that are looked at one by one. */
 const maxRead = 20;
 const endedStates: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"]);
 
 type Task = OutputOf<"tasks.get">;
 
-/** @param types empty: all */
 function listTasks(
   link: ChatLink,
   state: TaskState,
@@ -40,7 +35,6 @@ function filterByType(tasks: readonly TaskLine[], types: readonly string[]): Tas
   return tasks.filter(({ type }) => types.length === 0 || types.includes(type)).slice(0, maxRead);
 }
 
-/** Those that are in one state, each as it is now; one that is gone meanwhile is left out. */
 async function readTasks(
   link: ChatLink,
   state: TaskState,
@@ -56,7 +50,7 @@ async function readTasks(
   return ok(tasks);
 }
 
-/** [TE40] Queued tasks of these types that the chat could take now. */
+/** [TE40] */
 export async function findClaimable(
   link: ChatLink,
   types: readonly string[],
@@ -70,7 +64,7 @@ function missingCapabilities({ capabilities }: Task, abilities: readonly string[
   return capabilities.filter((one) => !abilities.includes(one));
 }
 
-/** [TE39] Why a chat that asked for tasks of these types got none; one entry for each type that has some. */
+/** [TE39] */
 export async function findWaiting(
   link: ChatLink,
   types: readonly string[],
@@ -80,7 +74,7 @@ export async function findWaiting(
   for (const state of ["blocked", "scheduled", "queued"] as const) {
     const answer = await readTasks(link, state, types);
     if (!answer.ok) return answer;
-    // What is queued and fits was taken in the same moment, or the chat takes no more.
+    // A queued task that fits was taken meanwhile, or the chat takes no more.
     tasks.push(...answer.value.filter((task) => state !== "queued" || missingCapabilities(task, abilities).length > 0));
   }
   const states = await readOpenStates(link, new Set(tasks.flatMap(({ dependsOn }) => dependsOn)));
@@ -91,7 +85,6 @@ export async function findWaiting(
   );
 }
 
-/** Of those that have not ended. */
 async function readOpenStates(link: ChatLink, tasks: ReadonlySet<number>): Promise<Map<number, TaskState>> {
   const states = new Map<number, TaskState>();
   for (const task of [...tasks].slice(0, maxRead)) {

@@ -6,20 +6,16 @@ import { canonicalModel } from "../signals/context-window.ts";
 import type { Usage } from "../signals/transcript-lines.ts";
 import * as spending from "./task-spending.ts";
 
-/** What chats have used: tokens of each response, and what the client says that a session has cost. Each function is part of the caller's transaction. */
+/** Each function is part of the caller's transaction. */
 
 export interface ReportedUsage {
-  /** Of the chat's own model, and of its sub-agents where their lines stand in the same file. */
   readonly usage: readonly Usage[];
   readonly subagentUsage: readonly Usage[];
 }
 
 export type Prices = Config["usage"]["prices"];
 
-/**
- * [SI40] Counts each response once, by its own id, into its session, day, project, model and the task that the chat has. A line that is read again, a
- * transcript that repeats an earlier one and a process that starts anew change nothing; a later line of the same response adds what it has more.
- */
+/** [SI40] Adds only the difference of a later line of the same response. */
 export function countResponses(
   sql: Sql,
   session: Session,
@@ -67,7 +63,6 @@ function modelOf(model: string | null): string {
   return model === null ? "unknown" : canonicalModel(model);
 }
 
-/** The task that the chat has, unless it took it later. */
 function taskAt(sql: Sql, sessionId: string, at: number): spending.TaskSpending | null {
   const current = spending.get(sql, sessionId);
   return current && current.startedAt <= at ? current : null;
@@ -135,7 +130,7 @@ function sum({ input, output, cacheRead, cacheWrite }: TokenCounts): number {
   return input + output + cacheRead + cacheWrite;
 }
 
-/** In millionths of a dollar: dollars for a million tokens are that for one. Null: the model has no price. */
+/** Millionths of a dollar: dollars per million tokens equal that per token. Null: no price. */
 export function priceOf(price: ModelPrices | undefined, counts: TokenCounts): number | null {
   if (!price) return null;
   const { input, output, cacheRead, cacheWrite } = counts;
@@ -146,14 +141,14 @@ function hasClientCost(sql: Sql, sessionId: string): boolean {
   return sql.all("SELECT 1 FROM usage_totals WHERE session_id = ?", sessionId).length > 0;
 }
 
-/** As budgets count days: of UTC. */
+/** UTC, as budgets count days. */
 export function dayOf(at: number): string {
   return new Date(at).toISOString().slice(0, 10);
 }
 
 /**
- * [SI41] The client tells a running total: only what is above the last one is new, and a smaller one that comes late changes nothing. A total of
- * another process of the client that is smaller begins anew; what a session had cost before SHIM knew it is not counted.
+ * [SI41] The client reports a running total: only what exceeds the last one is new. A smaller total
+ * of another client process starts over; cost from before SHIM knew the session is not counted.
  */
 export function countCost(sql: Sql, session: Session, costUsd: number, model: string | null, now: number): void {
   const total = Math.round(costUsd * 1_000_000);

@@ -10,9 +10,7 @@ import { countResponses } from "./ledger.ts";
 
 const maxFiles = 500;
 
-/**
- * [SI42] Sub-agents have transcripts of their own, in a folder beside the chat's. Read on by the timer alone: a hook has no time to walk a folder.
- */
+/** [SI42] Called by the timer alone: a hook has no time to walk a folder. */
 export function readSubagents(runtime: Runtime, session: Session): void {
   if (!session.transcriptPath) return;
   const folder = join(dirname(session.transcriptPath), basename(session.transcriptPath, ".jsonl"), "subagents");

@@ -2,7 +2,7 @@ import type { Usage } from "../../contract/budgets.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Sql } from "../../shared/sql.ts";
 
-/** What the task that a chat has now has used, against what it may use: one row for each chat, so that a hook reads one before each tool call. */
+/** One row for each chat, so that a hook reads one before each tool call. */
 
 export interface TaskSpending {
   readonly task: number;
@@ -13,7 +13,6 @@ export interface TaskSpending {
   readonly limitWallMs: number | null;
   readonly limitTokens: number | null;
   readonly limitCostMicros: number | null;
-  /** Why the coordinator has ended the claim; null: it has not. */
   readonly exceeded: string | null;
   readonly warnedAt: number | null;
 }
@@ -33,18 +32,17 @@ export function begin(sql: Sql, sessionId: string, { task, claim, budget }: Clai
   );
 }
 
-/** The chat has the task no more. What was stopped at its limit stays stopped until the user says something. */
+/** A task stopped at its limit stays stopped until the user speaks. */
 export function end(sql: Sql, sessionId: string, { task, claim }: Pick<ClaimedTask, "task" | "claim">): void {
   const query = "DELETE FROM task_spending WHERE session_id = ? AND task = ? AND claim = ? AND exceeded IS NULL";
   sql.run(query, sessionId, task, claim);
 }
 
-/** The coordinator, which knows the limits of all, has ended the claim. */
 export function exceed(sql: Sql, sessionId: string, claim: number, reason: string): void {
   sql.run("UPDATE task_spending SET exceeded = ? WHERE session_id = ? AND claim = ?", reason, sessionId, claim);
 }
 
-/** [BU12] The user has said how to go on. */
+/** [BU12] The user has said how to continue. */
 export function release(sql: Sql, sessionId: string): void {
   sql.run("DELETE FROM task_spending WHERE session_id = ? AND exceeded IS NOT NULL", sessionId);
 }
@@ -69,7 +67,7 @@ export function toUsage({ startedAt, tokens, costMicros }: TaskSpending, now: nu
   return { wallMs: Math.max(0, now - startedAt), tokens, costMicros: Math.round(costMicros) };
 }
 
-/** [BU13] The coordinator has heard of a use above a limit, and lets the attempt go on: the limit was raised. */
+/** [BU13] The coordinator let the attempt continue above a limit: the limit was raised. */
 export function confirm(sql: Sql, sessionId: string, claim: number, { wallMs, tokens, costMicros }: Usage): void {
   sql.run(
     `UPDATE task_spending SET limit_wall_ms = iif(limit_wall_ms <= ?, NULL, limit_wall_ms),
@@ -110,7 +108,7 @@ function measure(used: number, limit: number | null, show: (value: number) => st
 /** SHIM's own tools stay open: the chat has to report what it has. */
 const ownTool = /^mcp__.*__shim_\w+$/;
 
-/** [BU11] Why a tool call is denied: limits are hard. Null: nothing is known against it. */
+/** [BU11] */
 export function refusal(sql: Sql, sessionId: string, toolName: string | undefined, now: number): string | null {
   const spending = get(sql, sessionId);
   if (!spending || ownTool.test(toolName ?? "")) return null;
@@ -121,7 +119,7 @@ export function refusal(sql: Sql, sessionId: string, toolName: string | undefine
 
 const warnShare = 0.8;
 
-/** [BU10] What the user and the chat are told when four fifths are used; null: not yet, or told already. */
+/** [BU10] Returns null below four fifths, or when already shown. */
 export function warning(sql: Sql, sessionId: string, now: number): string | null {
   const spending = get(sql, sessionId);
   if (!spending || spending.warnedAt !== null || spending.exceeded !== null) return null;

@@ -7,18 +7,16 @@ export type Grouping = (typeof groupings)[number];
 
 /** Printed as JSON by `shim cost`: fields are only added. */
 export interface UsageLine {
-  /** Null: no project, or no task. */
+  /** Null for no project, or no task. */
   readonly key: string | null;
   readonly responses: number;
   readonly input: number;
   readonly output: number;
   readonly cacheRead: number;
   readonly cacheWrite: number;
-  /** As the client says. */
   readonly clientCostUsd: number;
-  /** By the prices of the user's settings, of sessions whose client says nothing. */
+  /** Covers sessions whose client reports no cost. */
   readonly estimatedCostUsd: number;
-  /** Tokens of neither kind. */
   readonly unpricedTokens: number;
 }
 
@@ -43,11 +41,11 @@ interface CountedRow {
 
 export interface UsageQuery {
   readonly by: Grouping;
-  /** Epoch ms: from the day (UTC) of this moment on; null: all that is kept. */
+  /** Epoch ms, from the start of its day (UTC); null: all that is kept. */
   readonly since: number | null;
 }
 
-/** [SI44] What was used, with the client's own cost of a session before any estimate. The most expensive first, days newest first. */
+/** [SI44] Most expensive first, days newest first. */
 export function usageBy(sql: Sql, { by, since }: UsageQuery, { prices }: Config["usage"]): UsageLine[] {
   const from = since === null ? "" : dayOf(since);
   const column = columns[by];

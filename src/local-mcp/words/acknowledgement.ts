@@ -1,5 +1,5 @@
 import { LazyRegExp, pattern } from "./pattern.ts";
-/** Words of which an acknowledgement is made up; anything else in a prompt makes it a request. */
+/** Any other word in a prompt makes it a request. */
 const acknowledgementWords = new Set(
   `y yes yeah yep yup ya ok okay okey k kk sure fine good great nice perfect cool right correct exactly agreed approved thanks thank thx ty please pls
    go going ahead on continue proceed carry keep resume do did it that this so then and now just the a i we you let lets let's us with next step part all of both
@@ -26,13 +26,9 @@ const unspacedAcknowledgement = new LazyRegExp(
   "u",
 );
 
-/** A longer text has something to say. */
 const limits = { words: 8, chars: 60 };
 
-/**
- * Whether a prompt only says that the work may go on. By its shape: short, and not one word in it that says what to do. A number, a name or any
- * other word makes it a request or an answer.
- */
+/** Judges by shape: short, and not one word that says what to do. */
 export function isAcknowledgement(prompt: string): boolean {
   const plain = prompt.toLowerCase().replaceAll("’", "'").trim();
   if (plain.length > limits.chars) return false;

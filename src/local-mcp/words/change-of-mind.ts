@@ -2,15 +2,12 @@ import { LazyRegExp, pattern } from "./pattern.ts";
 import { contentWords, coverage } from "./sentences.ts";
 import { isForbidding } from "./standing-order.ts";
 
-/** Sentences that take something back, and what they take back. Pure. */
-
 const named = String.raw`([^,.;:!?()，。；]{1,80}?)`;
 const end = pattern`
   (?=$|[,.;:!?()，。；]|\s+(?:and|but|with|use|using|for|in|on|because|since|as|any ?more|after|at|we|i|und|weil|
   lieber|besser|für|et|pour|car|y|para|porque|e|per|по)(?!\p{L}))
 `;
 
-/** Each names what is given up. */
 const givingUp = [
   pattern`
     (?<!\p{L})(?:instead of|rather than|in place of|no longer|away from|and not|not|anstatt|statt|anstelle von|
@@ -58,7 +55,7 @@ export function isChangeOfMind(sentence: string): boolean {
   return marker.test(sentence) || abandonedTerms(sentence).length > 0;
 }
 
-/** What a sentence says is no longer so, by the words that name it; one list for each thing. */
+/** Pure. Returns the words that name what no longer holds; one list for each thing. */
 export function abandonedTerms(sentence: string): string[][] {
   return givingUp.flatMap((given) =>
     [...given.matchAll(sentence)].flatMap(([, one, other]) => {
@@ -68,17 +65,13 @@ export function abandonedTerms(sentence: string): string[][] {
   );
 }
 
-/** What a sentence takes up again. */
 export function resumedTerms(sentence: string): Set<string> {
   return contentWords(returning.exec(sentence)?.[1] ?? "");
 }
 
 const number = new LazyRegExp(String.raw`^[\d.,]+\p{L}{0,3}$`, "u");
 
-/**
- * Whether a later sentence takes an earlier rule or decision back: it names what it gives up, forbids what was asked for or the other way round,
- * says of the same thing that it is otherwise, or gives the same limit another number.
- */
+/** Pure. Includes a contradiction, and another number for the same limit. */
 export function retracts(later: string, earlier: string): boolean {
   const [now, then] = [readMeaning(later), readMeaning(earlier)];
   if (now.dropped.some((words) => coverage(words, then.words) >= 0.6)) return !isSameBan(now, then);
@@ -86,7 +79,6 @@ export function retracts(later: string, earlier: string): boolean {
   return isOtherwise(now, then) || isOtherNumber(now.words, then.words) || isLikeNamed(now, then);
 }
 
-/** Of the same thing it says the opposite, or says that it is different now. */
 function isOtherwise(now: Meaning, then: Meaning): boolean {
   const [shorter, longer] = now.words.size <= then.words.size ? [now.words, then.words] : [then.words, now.words];
   const shared = coverage(shorter, longer);
@@ -94,7 +86,6 @@ function isOtherwise(now: Meaning, then: Meaning): boolean {
   return isOpposite || (now.isMarked && shared >= 0.5);
 }
 
-/** What a sentence says, as far as another may take it back. */
 interface Meaning {
   readonly words: ReadonlySet<string>;
   readonly dropped: readonly ReadonlySet<string>[];
@@ -105,7 +96,7 @@ interface Meaning {
   readonly isMarked: boolean;
 }
 
-/** Each new sentence is compared with all before it, which have been read then already. */
+/** Cache: each new sentence is compared with all before it. */
 const meanings = new Map<string, Meaning>();
 const maxMeanings = 1_000;
 
@@ -126,7 +117,7 @@ function readMeaning(sentence: string): Meaning {
   return meaning;
 }
 
-/** Of two choices the later one, when it names the earlier one too, or their names are nearly one (npm for pnpm). */
+/** Accepts names that are nearly one (npm for pnpm). */
 function isLikeNamed(later: Meaning, earlier: Meaning): boolean {
   const [now, then] = [later.chosen, earlier.chosen];
   if (now === null || then === null || now === then || later.isForbidding || earlier.isForbidding) return false;
@@ -137,12 +128,11 @@ function isNearlyOne(one: string, other: string): boolean {
   return one.length >= 3 && other.length >= 3 && (one.includes(other) || other.includes(one));
 }
 
-/** "Never use X" and "Y instead of X" agree. */
+/** Treats "never use X" and "Y instead of X" as agreeing. */
 function isSameBan(later: Meaning, earlier: Meaning): boolean {
   return earlier.isForbidding && earlier.dropped.length === 0 && !later.isAllowing;
 }
 
-/** Whether it permits something. */
 export function isAllowing(sentence: string): boolean {
   return /(?<!\p{L})(?:(?:you|we) (?:can|may)|allowed|fine to|ok(?:ay)? to|now|again|darfst|dürfen|peux|puedes|puoi|pode|можно)(?!\p{L})|可以/iu.test(
     sentence,
@@ -169,13 +159,11 @@ const choice = new LazyRegExp(
   "iu",
 );
 
-/** Whether both choose something for nothing in particular, so that the later may be meant in place of the earlier. */
 export function isOtherChoice(later: string, earlier: string): boolean {
   const [now, then] = [readMeaning(later).chosen, readMeaning(earlier).chosen];
   return now !== null && then !== null && now !== then;
 }
 
-/** The one thing that a sentence chooses, where it does not say for what. */
 export function chosenThing(sentence: string): string | null {
   const match = choice.exec(sentence);
   const [named = ""] = match ? sentence.slice(match.index + match[0].length).split(/[,.;:!?()]/) : [];

@@ -4,7 +4,7 @@ import { clauses, contentWords, isQuestion, sentences } from "./sentences.ts";
 import { isOrder } from "./standing-order.ts";
 import { asksForWork, tellsProblem } from "./work-request.ts";
 
-/** Sentences in which somebody settles something. By their shape; pure. */
+/** Pure: judges sentences by their shape. */
 
 const choiceStart = new LazyRegExp(
   pattern`
@@ -49,7 +49,6 @@ const chatDecision = new LazyRegExp(
   `,
   "iu",
 );
-/** How a thing is to be, said by who decides it. */
 const determination = new LazyRegExp(
   pattern`
     ^(?!there(?!\p{L}))(?:(?:ok|okay|so|then|and|now|yes|no|well)[\s,]{1,3}){0,2}(?:(?:the|our|its|this|that|these|
@@ -69,7 +68,7 @@ const weUse = new LazyRegExp(
   `,
   "iu",
 );
-/** A thing is named for a part of the work: "X it is", "the winner is X", "as for the Y: X", "X is our Y now", "make X the Y". */
+/** "X it is", "the winner is X", "as for the Y: X", "X is our Y now", "make X the Y". */
 const named = new LazyRegExp(
   [
     String.raw`(?<!\p{L})(?!that|this|so|such|how)[\p{L}\p{N}_./-]+ it is(?=[,.!]|$| then| for)`,
@@ -120,7 +119,6 @@ const named = new LazyRegExp(
 );
 /** "The store: Parquet": a name and a value, and no verb. */
 const pair = /^(?:the |our )?[^:,]{1,40}:\s+\S+(?:\s+\S+){0,2}$/iu;
-/** What a label may be without that its line settles anything. */
 const label = new LazyRegExp(
   pattern`
     ^(?:next|new|todo|to do|task|topic|bug|issue|problem|error|feature|goal|note|fyi|ps|question|idea|example|done|
@@ -130,7 +128,6 @@ const label = new LazyRegExp(
   "iu",
 );
 
-/** Events that are told, not settled. */
 const narrated = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:was|were|got|had been|has been|have been)\s+(?:\p{L}+ly\s+)?(?:replaced|reverted|switched|dropped|
@@ -138,7 +135,6 @@ const narrated = new LazyRegExp(
   `,
   "iu",
 );
-/** What is only weighed is not settled. */
 const considered = new LazyRegExp(
   String.raw`(?<!\p{L})(?:if|could|might|would|maybe|perhaps|whether|not (?:yet )?decided|undecided|should i|shall i|vielleicht|könnte|peut-être|quizás|forse|talvez)(?!\p{L})`,
   "iu",
@@ -157,12 +153,11 @@ export function decisionsOfUser(text: string): string[] {
   return decisions;
 }
 
-/** Only announces what follows it. */
 function isHeading(sentence: string): boolean {
   return /[:：]$/u.test(sentence);
 }
 
-/** "Oak is out. The table gets birch.": what comes instead may stand in the next sentence. */
+/** "Oak is out. The table gets birch.": the replacement may be in the next sentence. */
 function isReplacement(sentence: string): boolean {
   if (sentence.split(/\s+/).length > maxWords || isQuestion(sentence) || isOrder(sentence)) return false;
   return isSettling(sentence) || !asksForWork(sentence);
@@ -177,7 +172,6 @@ function isSettling(sentence: string): boolean {
   return isChoice || isDetermined(sentence) || isNaming(sentence);
 }
 
-/** A short statement of how something is to be. */
 function isDetermined(sentence: string): boolean {
   const isShort = sentence.split(/\s+/).length <= maxWords;
   if (!isShort || considered.test(sentence)) return false;
@@ -197,7 +191,6 @@ const purpose = new LazyRegExp(
   "iu",
 );
 
-/** Whether a sentence only settles how, and asks for no work of its own. */
 export function isOnlyDecision(sentence: string): boolean {
   const isShort = sentence.split(/\s+/).length <= maxWords;
   const work = clauses(sentence).length > 1 && purpose.test(sentence);
@@ -210,7 +203,7 @@ export function decisionsOfChat(text: string): string[] {
   );
 }
 
-/** Going on is nothing that anybody has to decide about. */
+/** Continuing needs no decision. */
 const continuation = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:continue|proceed|go on|go ahead|keep going|start|begin|shall i do|should i do|want me to|
@@ -219,7 +212,7 @@ const continuation = new LazyRegExp(
   "iu",
 );
 
-/** The question that a text ends with, where its answer settles something. */
+/** Returns null where the answer would settle nothing. */
 export function closingQuestion(text: string): string | null {
   const last = sentences(text).at(-1);
   return last && isQuestion(last) && contentWords(last).size > 1 && !continuation.test(last) ? last : null;

@@ -1,7 +1,7 @@
 import { LazyRegExp, pattern } from "./pattern.ts";
 import { contentWords, coverage, isAboutTheSame, sentences } from "./sentences.ts";
 
-/** What a chat says that it does next, and whether something has done it. Pure. */
+/** Pure. */
 
 const announcement = new LazyRegExp(
   pattern`
@@ -20,7 +20,6 @@ const announcement = new LazyRegExp(
   `,
   "iu",
 );
-/** What is open, what follows, what the chat is ready for: said of a thing, not by "next" or "I will". */
 const openWork = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:first|next|last|only|final|remaining|one|other|missing|main|big|biggest) (?:thing|part|item|
@@ -52,7 +51,6 @@ const openWork = new LazyRegExp(
   `,
   "iu",
 );
-/** Nothing is open. */
 const nothingOpen = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:nothing|no(?:thing)? (?:more|further|other|open|remaining|pending|next)|
@@ -71,7 +69,6 @@ const completion = new LazyRegExp(
   `,
   "iu",
 );
-/** Said of a goal or a step that is reached. */
 const achievement = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:verified|confirmed|behaves (?:as|like|the way)|ready|landed|through|shipped|delivered|wired|connected|integrated|handled|solved|resolved|closed|
@@ -81,7 +78,7 @@ const achievement = new LazyRegExp(
   `,
   "iu",
 );
-/** An offer of help, but for one that names the work: "let me know if I should start on the tests". */
+/** Excludes an offer that names the work: "let me know if I should start on the tests". */
 const offer = new LazyRegExp(
   pattern`
     ^(?!.*(?<!\p{L})(?:(?:i|we)(?:['’]ll| will| should| can| may| shall)|(?:want|like|prefer) me to) (?!be |help|
@@ -90,7 +87,6 @@ const offer = new LazyRegExp(
   `,
   "iu",
 );
-/** A line over a list of what is to come. */
 const stepsHeading = new LazyRegExp(
   pattern`
     ^[#*_\s]*(?:(?:the |my |our )?(?:next|remaining|further|upcoming|open|outstanding|pending)(?: (?:steps?|work|
@@ -104,11 +100,9 @@ const stepsHeading = new LazyRegExp(
 );
 const checkedItem = /^\[[x✓✔]\]|^[✓✔✅☑]/iu;
 
-/** Sentences at the end of a message in which the next step is looked for, and a list of steps that may stand there. */
 const closingSentences = 4;
 const maxListSentences = 12;
 
-/** The closing words that say what comes next; null: the message says nothing of it. */
 export function findNextStep(message: string): string | null {
   const all = sentences(message);
   const listed = findSteps(all.slice(-maxListSentences));
@@ -127,7 +121,6 @@ export function findNextStep(message: string): string | null {
     : null;
 }
 
-/** The open items of a list of steps, under its heading. */
 function findSteps(last: readonly string[]): string | null {
   const at = last.findLastIndex((one) => stepsHeading.test(one));
   const openWork = at < 0 ? [] : last.slice(at + 1).filter((one) => !checkedItem.test(one) && !offer.test(one));
@@ -135,13 +128,12 @@ function findSteps(last: readonly string[]): string | null {
   return `${last[at]?.replaceAll(/[#*_:：]/g, "").trim()}: ${openWork.slice(0, closingSentences).join("; ")}`;
 }
 
-/** Whether a sentence speaks of what is to come or what is left. */
 function isAhead(sentence: string): boolean {
   if (nothingOpen.test(sentence)) return false;
   return announcement.test(sentence) || (openWork.test(sentence) && !isFinishedOrOffer(sentence));
 }
 
-/** The last sentence of a message, where it tells neither what is done nor what is offered. */
+/** Returns null if the sentence reports or offers something. */
 export function findClosingWords(message: string): string | null {
   const last = sentences(message).findLast((one) => !offer.test(one));
   return last && !isFinishedOrOffer(last) && !nothingOpen.test(last) ? last : null;
@@ -154,12 +146,10 @@ function isFinishedOrOffer(sentence: string): boolean {
   );
 }
 
-/** Whether a message says that the step is done. */
 export function isReportedDone(step: string, message: string): boolean {
   return findCompletion(step, message) !== null;
 }
 
-/** The sentence of a message that says that something is done; null: none does. */
 export function findCompletion(step: string, message: string, minShare?: number): string | null {
   const found = sentences(message).find(
     (one) => (completion.test(one) || achievement.test(one)) && !isAhead(one) && isAboutTheSame(step, one, minShare),
@@ -175,7 +165,7 @@ const running = new LazyRegExp(
   "iu",
 );
 
-/** Whether a command that ended well was the step: the step says to run something, and the command is mostly named in it. */
+/** The step says to run something, and names most of the command. */
 export function isDoneBy(step: string, command: string): boolean {
   if (!running.test(step) || contentWords(step).size > 8) return false;
   const words = new Set(

@@ -1,12 +1,9 @@
-/** The source of a long regular expression, written over several lines: line ends and indentation are not part of it. */
+/** Line ends and indentation are not part of the expression. */
 export function pattern(source: TemplateStringsArray, ...parts: readonly string[]): string {
   return String.raw(source, ...parts).replaceAll(/\n\s*/g, "");
 }
 
-/**
- * A regular expression that is compiled at its first use. One with Unicode classes or without regard to case takes up to a millisecond to
- * compile, and the process of a hook needs few of the dozens that read what people write.
- */
+/** Compiling takes up to a millisecond, and a hook needs few of the dozens of expressions. */
 export class LazyRegExp {
   readonly source: string;
   readonly #flags: string;
@@ -29,7 +26,7 @@ export class LazyRegExp {
     return this.#expression.exec(text);
   }
 
-  /** All matches; the expression has the flag `g`. */
+  /** Requires the flag `g`. */
   matchAll(text: string): Iterable<RegExpExecArray> {
     return text.matchAll(this.#expression);
   }

@@ -1,30 +1,29 @@
 import { LazyRegExp } from "./pattern.ts";
 
-/** Pure: the parts of what people write that the meaning of a text is read from. */
+/** Pure. */
 
-/** Lines that a person has pasted and not written: log lines, stack traces, quotations, diffs. */
+/** Log lines, stack traces, quotations, diffs. */
 const pasted =
   /^\s*(?:>|at .+:\d+|\[?\d{4}-\d\d-\d\d[ T]\d|\[?\d\d:\d\d:\d\d|[+-]{3} |@@ |\w*(?:Error|Exception|Warning):)/;
-/** Cells of a table, which may stand before a sentence where line ends were lost. */
+/** Table cells may precede a sentence where line ends were lost. */
 const cells = /^\s*(?:\|[^|]*(?=\|))+\|\s*/;
 const abbreviated = String.raw`(?<!\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|bzw|ca|nr|mr|mrs|dr|z\.\s?b|p\.\s?ej|par ex)\.)`;
 const sentenceEnd = new LazyRegExp(String.raw`\n+|(?<=[.!?…]["')\]*]{0,3})${abbreviated}\s+|(?<=[。！？])`, "iu");
-/** Where the end of a sentence was left out: a capital on a word that has none within a sentence. */
+/** A capital on a word that has none within a sentence. */
 const lostEnd = new LazyRegExp(
   String.raw`(?<=[\p{Ll}\p{N})]) (?=(?:You|We|Please|Never|Always|Don['’]t|Do not|Nothing|Nobody|Every|Each|Also|From now on|Under no|Make sure|Keep|Avoid|Only|Whatever|Absolutely) \p{Ll})`,
   "gu",
 );
 const listMarks = /^\s*(?:[-*•–+#]+|\d+[.)])\s+/gm;
 
-/** Without blocks of code: what is in them is data, not speech. */
+/** Code is data, not speech. */
 export function withoutCode(text: string): string {
   return text.replaceAll(/```[\s\S]*?(?:```|$)/g, " [code] ");
 }
 
-/** What is longer, or more, is looked at up to here: the patterns that read a sentence take their time from its length. */
+/** The patterns that read a sentence take their time from its length. */
 const limits = { chars: 400, sentences: 300 };
 
-/** Where line ends were lost, the sentence that follows a line of a log: it begins with a capital and ends as a sentence does. */
 const sentenceAfterLog = new LazyRegExp(String.raw`(?<=[\p{Ll}\p{N})] )\p{Lu}\p{Ll}+ \p{Ll}[^\n]*[.!?。！？]$`, "u");
 
 const logLine = /^\s*\[?(?:\d{4}-\d\d-\d\d[ T]\d|\d\d:\d\d:\d\d)/;
@@ -39,7 +38,6 @@ function withoutLog(text: string): string[] {
     : [];
 }
 
-/** The sentences that somebody wrote, each on one line; pasted lines and code are left out. */
 export function sentences(text: string): string[] {
   const written = withoutCode(text)
     .split("\n")
@@ -71,7 +69,6 @@ export function isQuestion(sentence: string): boolean {
   return /[?？]["')\]]*$/.test(sentence) && !tag.test(sentence);
 }
 
-/** Words that say nothing of what a sentence is about, by themselves. */
 const stopWords = new Set(
   `a an the this that these those it its he she they them their we us our you your i me my mine one ones there here
    and or but so then than if when while as of in on at to for from by with into onto over under about after before up down out off
@@ -94,12 +91,12 @@ const unspaced = new LazyRegExp(
   "u",
 );
 
-/** Whether one of the content words is a word, and not two characters of a script that writes no spaces. */
+/** False for two characters of a script that writes no spaces. */
 export function isWholeWord(one: string): boolean {
   return !unspaced.test(one);
 }
 
-/** What a text is about: its words without inflection, without those that say nothing by themselves. */
+/** Removes inflection and stop words. */
 export function contentWords(text: string): Set<string> {
   const found = new Set<string>();
   for (const [raw] of word.matchAll(text.toLowerCase())) {
@@ -116,12 +113,12 @@ function stem(plain: string): string {
   return base.length < 3 ? plain : base.replace(/(.)\1$/, "$1").replace(/e$/, "");
 }
 
-/** How much of `part` is in `whole`, 0 to 1; 0 where `part` is empty. */
+/** Share of `part` in `whole`, 0 to 1; 0 where `part` is empty. */
 export function coverage(part: ReadonlySet<string>, whole: ReadonlySet<string>): number {
   return part.size === 0 ? 0 : [...part].filter((one) => whole.has(one)).length / part.size;
 }
 
-/** Whether two texts are about one thing: the shorter one is mostly in the longer. */
+/** The shorter text is mostly in the longer. */
 export function isAboutTheSame(one: string, other: string, minShare = 0.6): boolean {
   const [a, b] = [contentWords(one), contentWords(other)];
   const [shorter, longer] = a.size <= b.size ? [a, b] : [b, a];

@@ -2,7 +2,7 @@ import { LazyRegExp, pattern } from "./pattern.ts";
 import { clauses, contentWords, isQuestion, sentences } from "./sentences.ts";
 import { asksForWork, tellsProblem } from "./work-request.ts";
 
-/** Sentences of a user that hold for all of the work and not for one request: rules, limits, preferences. By their shape; pure. */
+/** Pure: judges sentences by their shape. */
 
 const modal = new LazyRegExp(
   pattern`
@@ -12,7 +12,7 @@ const modal = new LazyRegExp(
   `,
   "iu",
 );
-/** What is told of the past or the speaker, or guessed, is no rule. */
+/** Narration and guesses are no rules. */
 const narrative = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:i (?:must|have to|always|never|only|don't|do not|keep|kept|just)|must (?:have|be (?:a|an|the|some|
@@ -58,7 +58,6 @@ const anywhere = new LazyRegExp(
   `,
   "iu",
 );
-/** A fault that is told of is no rule either. */
 const fault = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:always|never|only|keeps?|still) (?:fail|break|crash|return|get|show|happen|throw|wrong|empty|slow|
@@ -68,7 +67,6 @@ const fault = new LazyRegExp(
   "iu",
 );
 
-/** Something is ruled out, whoever speaks: nobody may do it, nobody wants it, it is not to be. */
 const ruledOut = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:nothing|nobody|no ?one|none|no \p{L}+(?: \p{L}+)?) (?:may|must|can|should|shall|will|is to|
@@ -87,7 +85,6 @@ const ruledOut = new LazyRegExp(
   `,
   "iu",
 );
-/** Each time, everywhere, for as long as the work goes on. */
 const habitual = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:before|after|with|for|in|on|at|upon|by|through|to|from) (?:each|every|any|all)(?! (?:other|
@@ -112,13 +109,12 @@ const repeated = new LazyRegExp(
   `,
   "iu",
 );
-/** Something that somebody has seen is no rule. */
 const observation = new LazyRegExp(
   String.raw`^(?:(?:and|but|so|now|also|then)[\s,]+)*(?:i (?:get|got|see|saw|have|had|think|guess|noticed|found|tried)|it|there|they|he|she|yesterday|here)(?!\p{L})`,
   "iu",
 );
 
-/** The words of other languages that make a rule of a sentence, wherever they are in it. */
+/** Words of other languages that make a rule of a sentence, in any position. */
 const foreignOrder = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:immer|tabu|tabou|pas touche|giù le mani|ręce precz|zakazan\p{L}*|vietat\p{L}*|
@@ -140,14 +136,13 @@ const foreignOrder = new LazyRegExp(
   "iu",
 );
 
-/** Whole sentences, in their order. */
 export function ordersIn(text: string): string[] {
   const orders: string[] = [];
   const all = sentences(text);
   let isAfterOrder = false;
   for (const [index, one] of all.entries()) {
     const isOne = isOrder(one);
-    // "It is frozen. No edits there.", "Red ink? Never.": a few words belong to what is before them.
+    // "It is frozen. No edits there.": a few words belong to the sentence before them.
     if (isOne && isAfterOrder && one.split(/\s+/).length <= 3) orders.push(`${orders.pop() ?? ""} ${one}`);
     else if (isOne) orders.push(contentWords(one).size === 0 ? `${all[index - 1] ?? ""} ${one}`.trim() : one);
     isAfterOrder = isOne;
@@ -165,7 +160,6 @@ export function isOrder(sentence: string): boolean {
   );
 }
 
-/** Whether a sentence orders before it says anything else: a request with a limit at its end does not. */
 export function isOrderFirst(sentence: string): boolean {
   if (!isOrder(sentence)) return false;
   const first = clauses(sentence).find((clause) => /\s|\P{ASCII}/u.test(clause) && !introductory.test(clause)) ?? "";
@@ -185,7 +179,7 @@ function isOrderClause(clause: string): boolean {
   return !isNarrated(clause) && (imperative.test(clause) || (modal.test(clause) && !oneTime.test(clause)));
 }
 
-/** What is to be done at one time is work, not a rule. */
+/** One-time work is no rule. */
 const oneTime = new LazyRegExp(
   String.raw`(?<!\p{L})(?:today|tonight|tomorrow|this (?:week|time|morning|afternoon|evening)|right away|asap|as soon as possible|by (?:\p{L}+day|noon|tonight|then))(?!\p{L})`,
   "iu",
@@ -196,7 +190,6 @@ function isAlwaysFirst(sentence: string, first: string): boolean {
   return isAlways(sentence) && (repeated.test(sentence) || !asksForWork(first));
 }
 
-/** Whether it rules something out, or says what is to be done each time. */
 function isAlways(sentence: string): boolean {
   if (tellsProblem(sentence) || fault.test(sentence) || observation.test(sentence)) return false;
   if (ruledOut.test(sentence)) return true;
@@ -216,7 +209,7 @@ const forbidding = new LazyRegExp(
   "iu",
 );
 
-/** Whether it forbids: then to give up what it is about agrees with it. */
+/** To give up what is forbidden agrees with the sentence. */
 export function isForbidding(sentence: string): boolean {
   return forbidding.test(sentence);
 }

@@ -1,9 +1,8 @@
 import { LazyRegExp, pattern } from "./pattern.ts";
 import { clauses, contentWords, isQuestion } from "./sentences.ts";
 
-/** Sentences in which a user asks for work, as opposed to those that rule, settle, ask or describe. By their shape; pure. */
+/** Pure: judges sentences by their shape. */
 
-/** What may stand before a request, or before the verb of one. */
 const opener = pattern`
   ^(?:(?:ok|okay|so|then|and|but|also|now|next|first(?:ly)?|hi|hey|hello|well|right|al(?:l )?right|great|perfect|
   thanks|thank you|cool|good|fine|nice|please|pls|just|finally|today|again|quickly|actually|yes|yeah|no|instead|
@@ -11,7 +10,7 @@ const opener = pattern`
   bueno|ahora|adesso|ora|teraz|proszę)[\s,.:!–-]{1,3}){0,5}
 `;
 
-/** Verbs that begin a piece of work; those that as often begin a rule or a choice are not among them. */
+/** Excludes verbs that as often begin a rule or a choice. */
 const verbs = pattern`
   adapt|add|adjust|allow|analy[sz]e|append|arrange|assemble|attach|audit|automate|backport|benchmark|book|bring|
   build|bump|calculate|carry out|change(?! of)|check|clean|clear|collect|combine|compare|compile|complete|compute|
@@ -32,7 +31,7 @@ const verbs = pattern`
   wire|work (?:on|out)|wrap|write|[a-z]{3,}(?:ize|ify)
 `;
 
-/** "Sanity-check the figures": a verb of any kind before its object; not what begins a statement, a rule or a choice. */
+/** "Sanity-check the figures": a verb of any kind before its object. */
 const otherVerb = pattern`
   (?!(?:a|an|the|this|that|these|those|it|its|he|she|they|we|i|you|my|our|your|his|her|their|one|some|any|all|
   each|every|both|no|not|never|always|only|there|here|what|who|why|how|when|where|which|whether|if|as|at|by|for|
@@ -53,7 +52,7 @@ const imperative = new LazyRegExp(
 
 const otherImperative = new LazyRegExp(`${opener}${otherVerb}`, "iu");
 
-/** "Could you ...", "I need ...", "it would be nice if ...", "your job is ...": what follows is the work. */
+/** "Could you ...", "I need ...", "it would be nice if ...", "your job is ...". */
 const framedRequest = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:can|could|would|will) (?:you|we)(?! please (?:always|never|only|keep)| (?:always|never|only|
@@ -75,7 +74,6 @@ const framedRequest = new LazyRegExp(
   "iu",
 );
 
-/** The user turns to something else. */
 const topicChange = new LazyRegExp(
   pattern`
     ^(?:(?:ok|okay|great|good|perfect|done|thanks|and|so)[\s,.!]+)*(?:now|next|then)[:,]? (?:the|our|for the|
@@ -89,7 +87,6 @@ const topicChange = new LazyRegExp(
   "iu",
 );
 
-/** A problem is told so that it is solved. */
 const problem = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:bugs?|crash(?:es|ed|ing)?|fails|failing|broken|breaks|hangs|freez(?:es|ing)|froze|leaks?|leaking|
@@ -109,7 +106,7 @@ const problem = new LazyRegExp(
   "iu",
 );
 
-/** "X should sort the list", "X needs a filter": what it is to do, not what it is to be. */
+/** "X should sort the list", "X needs a filter": what it does, not what it is. */
 const requirement = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:should(?:n['’]t)?|ought to|must|needs? to|has to|shall)\s+(?:be able to|not only|also|now|support|
@@ -122,7 +119,7 @@ const requirement = new LazyRegExp(
   "iu",
 );
 
-/** How other languages ask for work; a rule asks in the same way, and is known by its own words. */
+/** A rule has the same form in these languages, and is known by its own words. */
 const foreignRequest = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:kannst|könntest|würdest) du|(?:können|könnten) (?:sie|wir)|bitte (?:[^.!?]{0,60} )?\p{L}+(?:en|
@@ -146,7 +143,7 @@ const foreignRequest = new LazyRegExp(
   "iu",
 );
 
-/** One thing is put in the place of another: work, or a change of mind about what was settled. */
+/** A replacement is work, or a change of mind about a decision. */
 const replacement = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:replac(?:e|ing)|swap|substitute|exchange|change|switch|move|migrate|revert|undo|convert|ersetze?n?|
@@ -159,18 +156,16 @@ export function isExchange(sentence: string): boolean {
   return replacement.test(sentence);
 }
 
-/** Whether a sentence asks for work in so many words. */
 export function asksForWork(sentence: string): boolean {
   if (framedRequest.test(sentence) || topicChange.test(sentence) || foreignRequest.test(sentence)) return true;
   return requirement.test(sentence) || (!isQuestion(sentence) && clauses(sentence).some(isImperative));
 }
 
-/** "Nice one" is none: an unknown verb needs something that it is done to. */
+/** "Nice one" is no request: an unknown verb needs an object. */
 function isImperative(clause: string): boolean {
   return imperative.test(clause) || (otherImperative.test(clause) && contentWords(clause).size > 1);
 }
 
-/** Whether it tells of something that is wrong. */
 export function tellsProblem(sentence: string): boolean {
   return problem.test(sentence) && !isQuestion(sentence);
 }
@@ -189,7 +184,7 @@ const english = new LazyRegExp(
   "iu",
 );
 
-/** Whether its language is one whose requests are not all known by their shape, as far as its small words tell. */
+/** Judges the language by its small words. */
 export function isForeign(text: string): boolean {
   return foreign.test(text) && !english.test(text);
 }

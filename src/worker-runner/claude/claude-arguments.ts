@@ -4,14 +4,10 @@ import type { Continuation } from "./continuation.ts";
 import type { ClaudeFiles } from "./claude-files.ts";
 import type { ClaudeSettings } from "./claude-settings.ts";
 
-/** SHIM's own tools are allowed but for the one that deletes. */
 const shimTools = `mcp__${serverName}`;
 const shimDeletingTool = `${shimTools}__shim_clear_state`;
 
-/**
- * [CX1] [CX2] The command line: nothing of a task stands in it. Tools that are not allowed are not there, a use that is not allowed is refused, and nobody is asked;
- * the user's and the project's settings, which could allow more, are left out unless the settings name them.
- */
+/** [CX1] [CX2] Contains nothing of the task; denies what is not allowed without a question. */
 export function buildArguments(
   settings: ClaudeSettings,
   files: ClaudeFiles,
@@ -45,7 +41,7 @@ function permissions({ allowAll, allowedTools, disallowedTools }: ClaudeSettings
   const denied = ["--disallowedTools", shimDeletingTool, ...disallowedTools];
   if (allowAll) return [...pair("--permission-mode", "bypassPermissions"), ...denied];
   const tools = [...new Set(allowedTools.map(toolName))].filter((name) => !name.startsWith("mcp__"));
-  // A sub-agent's messages are told, and so its tokens.
+  // Without it, a sub-agent's tokens are not reported.
   const forwarded = tools.some((name) => name === "Agent" || name === "Task") ? ["--forward-subagent-text"] : [];
   return [
     ...pair("--permission-mode", "dontAsk"),
@@ -58,7 +54,6 @@ function permissions({ allowAll, allowedTools, disallowedTools }: ClaudeSettings
   ];
 }
 
-/** Without what is allowed of it. */
 function toolName(rule: string): string {
   return rule.replace(/\(.*$/s, "");
 }

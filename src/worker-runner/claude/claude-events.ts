@@ -9,7 +9,6 @@ import {
   type JsonObject,
 } from "../../local-mcp/signals/json-fields.ts";
 
-/** Tokens of one response, as far as they are known; they only grow. */
 export interface TokenCounts {
   readonly input: number;
   readonly output: number;
@@ -17,7 +16,6 @@ export interface TokenCounts {
   readonly cacheWrite: number;
 }
 
-/** What the last event tells. */
 export interface ResultEvent {
   readonly kind: "result";
   readonly subtype: string;
@@ -26,15 +24,13 @@ export interface ResultEvent {
   readonly text: string;
   readonly turns: number;
   readonly refused: number;
-  /** With those of sub-agents and side requests; null: it is not told. */
+  /** Includes sub-agents and side requests. */
   readonly tokens: number | null;
-  /** In US dollars. */
   readonly costUsd: number | null;
-  /** The two are of what came after the last event of this kind; else they may be of a whole session. */
+  /** Whether tokens and cost cover only the time since the previous result event. */
   readonly isPart: boolean;
 }
 
-/** One line of what Claude Code tells as it works. */
 export type ClaudeEvent =
   | { readonly kind: "begun"; readonly session: string; readonly model: string; readonly permissionMode: string }
   | {
@@ -42,11 +38,11 @@ export type ClaudeEvent =
       readonly id: string;
       readonly model: string;
       readonly counts: TokenCounts;
-      /** Of a sub-agent: not what the task's own chat says. */
+      /** False for messages of sub-agents. */
       readonly isOwn: boolean;
       readonly texts: readonly string[];
       readonly tools: readonly string[];
-      /** Claude Code's own word for what went wrong with the API. */
+      /** Claude Code's own word for an API error. */
       readonly problem: string | null;
     }
   | {
@@ -57,18 +53,14 @@ export type ClaudeEvent =
     }
   | { readonly kind: "refused"; readonly tool: string }
   | { readonly kind: "retrying"; readonly attempt: number; readonly delayMs: number; readonly problem: string }
-  /** `resetsAtMs`: when requests are taken again, epoch ms. */
+  /** `resetsAtMs`: end of the rate limit, epoch ms. */
   | { readonly kind: "limited"; readonly resetsAtMs: number | null }
   | ResultEvent;
 
-/** Most lines are parts of a text that comes whole a moment later. */
+/** Most lines are parts of a text that follows in full. */
 const skippedMarker = '"type":"content_block_';
 
-/**
- * [CX8] Reads one line. Pure, and never throws: a kind that is not known, a field of the wrong type and half a line say nothing.
- *
- * @returns null: nothing that matters; "unreadable": no JSON object
- */
+/** [CX8] Pure, never throws; ignores unknown kinds. @returns "unreadable" if not a JSON object */
 export function readEvent(line: string): ClaudeEvent | "unreadable" | null {
   if (line.trim() === "" || line.includes(skippedMarker)) return null;
   const event = parseObject(line);
@@ -110,7 +102,7 @@ function parseInit(event: JsonObject): ClaudeEvent | null {
   return { kind: "begun", session, model: textAt(event, "model", 200) ?? "unknown", permissionMode };
 }
 
-/** An answer that Claude Code made up itself bears this in place of a model. */
+/** Replaces the model's name in an answer that Claude Code made up itself. */
 const synthetic = "<synthetic>";
 
 function parseAssistant(event: JsonObject): ClaudeEvent | null {
@@ -135,7 +127,7 @@ function formatTool(block: JsonObject): string {
   return `${textAt(block, "name", 200) ?? "a tool"} ${describeInput(block["input"])}`;
 }
 
-/** The first part of a response tells what went in, its last one what came out; only the parts between bear no id. */
+/** The first part of a response has its input tokens, the last one its output tokens and no id. */
 function parseCounted(event: JsonObject): ClaudeEvent | null {
   const part = objectAt(event, "event");
   const message = objectAt(part, "message");
@@ -146,14 +138,12 @@ function parseCounted(event: JsonObject): ClaudeEvent | null {
 }
 
 const zeroCounts: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
-/** As the API names them; in a result they are named otherwise. */
 const countFields: Readonly<Record<keyof TokenCounts, readonly string[]>> = {
   input: ["input_tokens", "inputTokens"],
   output: ["output_tokens", "outputTokens"],
   cacheRead: ["cache_read_input_tokens", "cacheReadInputTokens"],
   cacheWrite: ["cache_creation_input_tokens", "cacheCreationInputTokens"],
 };
-/** No response has as many; a larger figure is no count. */
 const maxTokens = 1_000_000_000;
 
 function readCounts(usage: JsonObject | null): Partial<TokenCounts> {

@@ -10,20 +10,18 @@ import type { ClaudeSettings } from "./claude-settings.ts";
 export interface ClaudeExecutorOptions {
   readonly settings: ClaudeSettings;
   readonly runtime: Runtime;
-  /** In ms; stands still while the machine sleeps, and does not jump. */
+  /** Clock in ms that stops while the machine sleeps, and never jumps. */
   readonly monotonic: () => number;
-  /** This copy of SHIM, whose server and hooks Claude Code gets. */
   readonly launch: Launch;
   readonly stopTimeouts?: StopTimeouts;
 }
 
-/** How long a run may take to stop, in ms: after INT, and after TERM. */
+/** Times after INT and after TERM. */
 export interface StopTimeouts {
   readonly interruptMs: number;
   readonly graceMs: number;
 }
 
-/** Does tasks with Claude Code (`claude -p`), which is kept, resumed and stopped as docs/spec/claude-executor.md says. */
 export function claudeExecutor(options: ClaudeExecutorOptions): Executor {
   return { run: (run) => runTask(options, run) };
 }

@@ -7,16 +7,12 @@ import type { Launch } from "../../platform/launch.ts";
 import { digest } from "../../local-mcp/sessions/entries.ts";
 import { createPrivateFolder, inodeOf, writeAtomically } from "../../platform/private-files.ts";
 
-/** What is given to Claude Code as `--mcp-config` and `--settings`. */
 export interface ClaudeFiles {
   readonly mcpConfig: string;
   readonly settings: string;
 }
 
-/**
- * [CX3] SHIM's server and hooks, in files of SHIM's own: nothing of the user's is changed, and `shim init` is not needed. Their names are of what is
- * in them, so two copies of SHIM do not write over each other's.
- */
+/** [CX3] Changes nothing of the user's; names by content keep two copies of SHIM apart. */
 export function writeClaudeFiles(home: string, launch: Launch): ClaudeFiles {
   const folder = join(home, "worker-claude");
   createPrivateFolder(folder);
@@ -37,7 +33,7 @@ function buildHooks(launch: Launch): object {
   return Object.fromEntries(handlers) as object;
 }
 
-/** [CX7] The file with the tokens of this machine. A rule's absolute path begins with two slashes. */
+/** [CX7] Protects this machine's tokens. An absolute path in a rule begins with `//`. */
 function denyRules(home: string): string[] {
   const path = edgeConfigPath(home).replaceAll("\\", "/");
   return ["Read", "Edit"].map((tool) => `${tool}(/${path})`);

@@ -14,9 +14,8 @@ import { writeClaudeFiles } from "./claude-files.ts";
 import { buildPrompt } from "./prompt.ts";
 import { UsageMeter } from "./usage-meter.ts";
 
-/** SIGINT makes Claude Code tell its last event, with the cost; where it hangs, TERM follows, and KILL. */
+/** SIGINT makes Claude Code report its last event, with the cost. */
 const defaultStopTimeouts: StopTimeouts = { interruptMs: 5_000, graceMs: 5_000 };
-/** Time goes on while nothing is told. */
 const reportEveryMs = 250;
 const fenceBytes = 8;
 /** The last event repeats what was refused. */
@@ -25,7 +24,6 @@ const maxNoteChars = 400;
 const maxOutputChars = 2_000;
 const maxStderrChars = 4_000;
 
-/** One process of Claude Code, from its start to its end. */
 export class ClaudeRun {
   readonly #options: ClaudeExecutorOptions;
   readonly #run: TaskRun;
@@ -37,7 +35,7 @@ export class ClaudeRun {
   #hasStarted = false;
   #problem: string | null = null;
   #resetsAtMs: number | null = null;
-  /** Of the last turn; null: one goes on. What a tool does in the background may begin another. */
+  /** Null during a turn; a tool in the background may start another turn. */
   #result: ResultEvent | null = null;
   #stderr = "";
   #unreadableLines = 0;
@@ -51,7 +49,6 @@ export class ClaudeRun {
     this.#startedAt = options.monotonic();
   }
 
-  /** @returns "unknown_session": the one to be resumed is not there, and nothing was done */
   async run(): Promise<RunOutcome | "unknown_session"> {
     const timer = setInterval(() => this.#reportUsage(), reportEveryMs);
     let exit: ProgramExit;
@@ -102,12 +99,11 @@ export class ClaudeRun {
     this.#reportUsage();
   }
 
-  /** [CX12] Says what was used, and stops at a limit. */
+  /** [CX12] Stops the run at a limit. */
   #reportUsage(): Usage {
     const usage = this.#meter.usage(Math.round(this.#options.monotonic() - this.#startedAt));
     this.#run.onUsage(usage);
     const { budgetLeft } = this.#run;
-    // Between two turns only time is used.
     const limit = findReachedLimit(
       usage,
       this.#result ? { wallMs: budgetLeft.wallMs, tokens: null, costMicros: null } : budgetLeft,
@@ -138,7 +134,7 @@ export class ClaudeRun {
     }
   }
 
-  /** [CX4] From now on another attempt could go on in this session. */
+  /** [CX4] */
   #onStarted({ session, model, permissionMode }: Extract<ClaudeEvent, { kind: "begun" }>): void {
     this.#result = null;
     this.#problem = null;
@@ -177,7 +173,7 @@ export class ClaudeRun {
     return this.#outcomeOfResult(this.#result, usage);
   }
 
-  /** A result that was there before may be that of a turn which waited for something in the background. */
+  /** The result may be of a turn that waited for a tool in the background. */
   #stopOutcome(): RunOutcome | null {
     if (this.#run.signal.aborted) return { kind: "stopped" };
     const { signal } = this.#limit;

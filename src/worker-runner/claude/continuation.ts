@@ -16,26 +16,24 @@ import { catchUp } from "../../local-mcp/sessions/catch-up.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
 import { StoreError } from "../../store/store-error.ts";
 
-/** How an attempt begins: in the session of the one before, in a new one that gets its brief, or in a new one that knows nothing of it. */
 export type Continuation =
   | { readonly kind: "resume"; readonly session: string }
   | { readonly kind: "brief"; readonly session: string; readonly restoration: Restoration; readonly reason: string }
   | { readonly kind: "new"; readonly session: string };
 
-/** Becomes an argument of a program, and comes from the chat that had the task before. */
+/** Untrusted, and becomes a program's argument. */
 const SessionId = z.uuid();
 const StoredCheckpoint = z.object({
   claude: z.object({ session: SessionId, folder: z.string().max(4_096), isFull: z.boolean().default(false) }),
 });
 
-/** [CX4] What the next attempt needs. `isFull`: the session takes no further request. */
 export function toCheckpoint(session: string, folder: string, isFull = false): Readonly<Record<string, Json>> {
   return { claude: { session, folder, ...(isFull ? { isFull } : {}) } };
 }
 
 /**
- * [CX4] The session of the attempt before goes on where its transcript is whole, on this machine, of this folder, and nobody runs it. Else [CX5] what SHIM has kept of it
- * goes into a new one; where this machine knows nothing of it, the task's own progress and checkpoint have to do.
+ * [CX4] Resumes the session if its transcript is whole, of this machine and folder, and no process
+ * runs it. [CX5] Otherwise a new session gets its brief, or only progress and checkpoint.
  */
 export function chooseContinuation(runtime: Runtime, task: ClaimedTask, folder: string): Continuation {
   const session = uuidv7(runtime.now(), runtime.random(16));
@@ -48,7 +46,7 @@ export function chooseContinuation(runtime: Runtime, task: ClaimedTask, folder: 
     : { kind: "brief", session, restoration, reason };
 }
 
-/** A checkpoint is what another worker has said: chats of people, and of other tasks, are not handed out to it. */
+/** Untrusted: a checkpoint must not give access to other chats' sessions. */
 function findPreviousAttempt(
   runtime: Runtime,
   task: ClaimedTask,
@@ -87,12 +85,11 @@ function resolvePath(path: string): string {
   }
 }
 
-/** The text that a new session begins with. */
 export function renderBrief(runtime: Runtime, restoration: Restoration): string {
   return brief(restoration, runtime.now(), "resume");
 }
 
-/** The new session is the one that goes on with the old one: no other chat is offered it. @returns ends that where the new one never began */
+/** Offers the old session to no other chat. @returns the rollback */
 export function takeOver(runtime: Runtime, continuation: Continuation): () => void {
   if (continuation.kind !== "brief") return () => undefined;
   const { restoration, session } = continuation;
@@ -100,7 +97,7 @@ export function takeOver(runtime: Runtime, continuation: Continuation): () => vo
   return () => logStoreErrors(runtime, () => withdrawOffer(runtime, restoration.session.id, session));
 }
 
-/** A store that takes nothing now is no reason to leave the task undone. */
+/** An unwritable store is no reason to fail the task. */
 function logStoreErrors(runtime: Runtime, work: () => void): void {
   try {
     work();

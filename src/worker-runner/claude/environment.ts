@@ -1,9 +1,4 @@
-/**
- * [CX7] What Claude Code gets of the worker's environment: what programs in general need, what Claude Code reads itself, and what the settings name.
- * Nothing that a coordinator knows the worker by, and nothing of a Claude Code around the worker.
- *
- * @param names further ones, from the settings
- */
+/** [CX7] Passes no credential of a coordinator and nothing of an outer Claude Code. */
 export function claudeEnvironment(
   env: NodeJS.ProcessEnv,
   names: readonly string[],
@@ -38,7 +33,6 @@ const generalVariables = new RegExp(
 );
 
 const clientVariables = /^(ANTHROPIC_\w+|CLAUDE_\w+)$/;
-/** Names that other programs begin theirs with, too. */
 const settingVariables = /^((DISABLE|ENABLE|MAX|MCP)_\w+|BASH_\w+_(MS|LENGTH))$/;
 const secretSuffix = /(TOKEN|SECRET|PASSWORD|CREDENTIALS?|KEY)$/;
 
@@ -46,11 +40,10 @@ function isSettingVariable(name: string): boolean {
   return settingVariables.test(name) && !secretSuffix.test(name);
 }
 
-/** They name a chat that the worker was started from. */
 const outerClientVariables =
   /^(CLAUDECODE|CLAUDE_CODE_(SESSION_ID|ENTRYPOINT|MESSAGING_\w+|SSE_PORT|CHILD_SESSION)|CLAUDE_(PROJECT_DIR|ENV_FILE|PID))$/;
 
-/** Credentials of a cloud go along only where Claude Code is told to use that cloud. */
+/** Cloud credentials are passed only if Claude Code is set to use that cloud. */
 function findCloudVariables(env: NodeJS.ProcessEnv): RegExp[] {
   return [
     ...(env["CLAUDE_CODE_USE_BEDROCK"] ? [/^AWS_\w+$/] : []),

@@ -7,19 +7,16 @@ import type { Continuation } from "./continuation.ts";
 export interface PromptParts {
   readonly task: ClaimedTask;
   readonly continuation: Continuation;
-  /** Results of other tasks that are in the folder. */
   readonly merged: MergedInputs;
-  /** Of the settings: what to do with tasks of this type. */
   readonly instruction: string | undefined;
-  /** Of the session before, where a new one begins with it. */
   readonly brief: string | null;
-  /** Letters and digits that nobody can know before. */
+  /** Unpredictable. */
   readonly fence: string;
 }
 
 /**
- * [CX6] What Claude Code reads on its stdin: a fixed text, and the task as one JSON object between two marks that it cannot contain. Whoever submits
- * a task writes its payload, not what stands around it. The task stands first: of a chat that died its first words tell what it was about.
+ * [CX6] The untrusted task is JSON between two marks that it cannot contain. The task comes first:
+ * the first words become a dead session's title.
  */
 export function buildPrompt({ task, continuation, merged, instruction, brief, fence }: PromptParts): string {
   const mark = `shim-task-${fence}`;
@@ -54,7 +51,7 @@ function inputsSection({ tasks, conflicts }: MergedInputs): string[] {
 const failedTestsText =
   "An earlier attempt was finished, and the tests then failed: `failedTests` has their last words. Make them pass.";
 
-/** [CX16] What the tests of the attempt before said; null: they did not fail. */
+/** [CX16] */
 function failedTests({ checkpoint }: Pick<ClaimedTask, "checkpoint">): string | null {
   return FailedTests.safeParse(checkpoint).data?.failedTests ?? null;
 }
@@ -70,7 +67,6 @@ const endingRules = [
   'If the task asks for a value, end with one last line that is only this JSON: {"shim":"done","result":...}.',
 ].join("\n");
 
-/** A session that goes on knows its own progress. */
 function taskData(
   { task, type, attempt, payload, inputs, progress, checkpoint }: ClaimedTask,
   continuation: Continuation,

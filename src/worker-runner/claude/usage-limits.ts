@@ -6,7 +6,6 @@ const limitNames: Readonly<Record<keyof RemainingBudget, string>> = {
   costMicros: "millionths of a dollar",
 };
 
-/** What has reached a limit is over it. @returns which one, for people; null: none */
 export function findReachedLimit(usage: Usage, budgetLeft: RemainingBudget): string | null {
   for (const key of ["tokens", "costMicros", "wallMs"] as const) {
     const limit = budgetLeft[key];

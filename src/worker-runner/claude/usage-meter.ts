@@ -10,14 +10,13 @@ interface ApiResponse {
 const emptyResponse: ApiResponse = { model: "unknown", counts: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 } };
 
 /**
- * [CX9] What a run has used. A response is told in several lines, and counts once; the sum of the last event, which has sub-agents and side requests too, takes the
- * place of what was counted. The cost is Claude Code's own figure, known at the end; until then it is estimated where its model's prices are known, and 0 where not. Never less
- * than before.
+ * [CX9] A response counts once; the sum of the last event replaces the count. The cost is estimated
+ * (0 without prices) until Claude Code reports it. Never decreases.
  */
 export class UsageMeter {
   readonly #prices: ClaudeSettings["prices"];
   readonly #responses = new Map<string, ApiResponse>();
-  /** The response that is being told, by who called for it. */
+  /** Response that is still arriving, by caller. */
   readonly #openResponses = new Map<string, string>();
   #measured = { tokens: 0, costUsd: 0 };
   #counted = 0;
@@ -30,7 +29,6 @@ export class UsageMeter {
     this.#prices = prices;
   }
 
-  /** The cost is Claude Code's own figure. */
   get isMeasured(): boolean {
     return this.#isMeasured;
   }
@@ -41,7 +39,6 @@ export class UsageMeter {
     else if (event.kind === "result") this.#measure(event);
   }
 
-  /** @param wallMs since the run began */
   usage(wallMs: number): Usage {
     return { wallMs, tokens: this.#tokens, costMicros: this.#costMicros };
   }
@@ -86,7 +83,7 @@ export class UsageMeter {
     const price = Object.hasOwn(this.#prices, model) ? this.#prices[model] : undefined;
     if (!price) return 0;
     const { input, output, cacheRead, cacheWrite } = counts;
-    // Dollars for a million tokens are millionths of a dollar for one.
+    // Dollars per million tokens are millionths of a dollar per token.
     return input * price.input + output * price.output + cacheRead * price.cacheRead + cacheWrite * price.cacheWrite;
   }
 }

@@ -64,7 +64,7 @@ function toRow(name: string, line: UsageLine): string[] {
   ];
 }
 
-/** [CL96] A figure that is not the client's own, or not whole, says so. */
+/** [CL96] Marks a cost that includes estimates or misses unpriced tokens. */
 function costText(line: UsageLine): string {
   const cost = `$${totalCost(line).toFixed(2)}`;
   if (line.unpricedTokens > 0) return totalCost(line) === 0 ? "not known" : `at least ${cost}`;

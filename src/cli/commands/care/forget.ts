@@ -16,7 +16,6 @@ interface ForgetOptions extends CommonOptions {
   readonly yes?: boolean;
 }
 
-/** For the snapshots of one project, which are rewritten without the forgotten ones. */
 const dropTimeoutMs = 600_000;
 const dropPortion = 500;
 
@@ -34,7 +33,7 @@ interface ForgetChoice {
   readonly isAlive: boolean;
 }
 
-/** [CL16] Rows first, then the files of its snapshots, then the traces in index, spool, log and backups. */
+/** [CL16] Deletes the rows, then snapshot files, then traces in index, spool, log and backups. */
 async function run(cli: Cli, options: ForgetOptions, given: string): Promise<CommandResult> {
   const runtime = await cli.runtime();
   const target = findTarget(cli, runtime, given);
@@ -59,7 +58,7 @@ async function run(cli: Cli, options: ForgetOptions, given: string): Promise<Com
   );
 }
 
-/** What holds a separator or is a dot is a folder; no session's id has either. */
+/** A path separator or a dot marks a folder; no session id has either. */
 function findTarget(cli: Cli, runtime: Runtime, given: string): Result<ForgetChoice, CommandError> {
   const isFolder = /[\\/]/.test(given) || given === "." || given === ".." || given.startsWith("~");
   if (isFolder) return findProject(cli, runtime, given);
@@ -97,7 +96,7 @@ async function finish(
   { sessions, checkpoints, rows }: DeletedCounts,
 ): Promise<CommandResult> {
   const { dropped, failures } = await dropFiles(runtime);
-  // Without the purge it stays known that something is left, to the doctor and to the same command again.
+  // Without the purge, doctor and a repeat of the command still know that files are left.
   if (failures.length > 0)
     return failed("files_left", `not all saved files could be deleted: ${failures.join("; ")}. Repeat the command.`);
   cli.progress("Removing traces from the index, the log and the backups ...");
@@ -117,7 +116,7 @@ interface DroppedFiles {
   readonly failures: readonly string[];
 }
 
-/** All snapshots that wait to be dropped, those of an earlier try too. */
+/** Deletes all snapshots that wait for it, those of an earlier try included. */
 async function dropFiles(runtime: Runtime): Promise<DroppedFiles> {
   const failures: string[] = [];
   const dropped: string[] = [];

@@ -15,13 +15,13 @@ export interface ClientState {
   readonly isInstalled: boolean;
 }
 
-/** What `shim up` shows. Printed as JSON: fields are only added. */
+/** Printed as JSON: fields are only added. */
 export interface Overview {
   readonly at: number;
   readonly store: { readonly path: string; readonly isThere: boolean };
   readonly alive: readonly SessionView[];
   readonly incomplete: readonly SessionView[];
-  /** Ended within the last day, newest first. */
+  /** Sessions that ended within the last day, newest first. */
   readonly finished: readonly SessionView[];
   readonly notices: readonly notices.Notice[];
   readonly pauses: readonly pauses.Pause[];

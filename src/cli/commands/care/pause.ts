@@ -62,12 +62,11 @@ function endPause(runtime: Runtime, project: string | null): string {
   return `Saving again for ${formatProject(project)}.\n`;
 }
 
-/** A pause of before may name the folder by a link. */
 function pausesOfProject(all: readonly pauses.Pause[], project: string | null): readonly pauses.Pause[] {
   return all.filter((one) => (one.project === null ? null : realPath(one.project)) === project);
 }
 
-/** [HO10] What no hook has told of stands in the transcripts, and is passed over, too. */
+/** [HO10] Skips transcript entries that no hook has reported yet, too. */
 function skipOpenTranscripts(sql: Sql, now: number): void {
   for (const session of sessions.listOpen(sql)) {
     if (isSessionPaused(sql, now, session)) catchUp(sql, now, session.id);
@@ -78,7 +77,7 @@ function formatProject(project: string | null): string {
   return project ?? "every project";
 }
 
-/** The whole project of a folder, by its real path: clients tell that, or a link to it. */
+/** Project root by its real path: clients report that path or a link to it. */
 function projectFolder(cli: Cli, folder: string): string {
   const path = realPath(resolve(cli.io.cwd, folder));
   return projectRoot(path) ?? path;

@@ -6,14 +6,10 @@ import { howToJoin, teamFacts, teamLines } from "./render-team.ts";
 import type { SessionView } from "../sessions/session-view.ts";
 import { localTime } from "../../times.ts";
 
-/** Pure: the overview as text. */
-
 export interface OverviewStyle {
   readonly paint: Paint;
   readonly columns: number;
-  /** The user's home folder, shown as `~`. */
   readonly home: string;
-  /** What starts SHIM from a terminal here. */
   readonly command: string;
 }
 
@@ -24,7 +20,6 @@ const levelColours: Record<RiskLevel, "green" | "yellow" | "red"> = {
   critical: "red",
 };
 
-/** [CL20] The whole view, one line each. */
 export function overviewLines(overview: Overview, style: OverviewStyle): string[] {
   const { paint } = style;
   const { alive, incomplete, finished, notices, pauses } = overview;
@@ -78,7 +73,7 @@ const waitingText = {
   prompt: "waits for you",
 };
 
-/** [TE28] [CL68] A chat that waits for the user, or hangs, stands out. */
+/** [TE28] [CL68] */
 function activityText({ activity, waiting }: SessionView, now: number, { paint }: OverviewStyle): string {
   if (waiting !== null) return paint("yellow", `${waitingText[waiting.for]} (${age(now - waiting.since)})`);
   if (activity === "waiting") return paint("yellow", "waits for you");
@@ -108,7 +103,6 @@ function formatHead(one: SessionView, style: OverviewStyle): string {
   return `${one.shortId}  ${project}  ${oneLine(one.title ?? "untitled", room)}`;
 }
 
-/** [CL8] Where there is nothing to see yet: what to do. */
 function nextStepLines(overview: Overview, command: string): string[] {
   const isInstalled = overview.clients.some((one) => one.isInstalled);
   const hasSessions = overview.alive.length + overview.incomplete.length + overview.finished.length > 0;
@@ -128,7 +122,7 @@ function nextStepLines(overview: Overview, command: string): string[] {
   ];
 }
 
-/** For a reader that is no terminal: a line for each thing, without ages, so that it changes only when the thing does. */
+/** Facts without ages, for output that is no terminal: a line changes only with its fact. */
 export function overviewFacts(overview: Overview, command: string): Map<string, string> {
   const sessions = [...overview.alive, ...overview.incomplete, ...overview.finished];
   return new Map([

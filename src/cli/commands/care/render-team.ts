@@ -4,9 +4,7 @@ import type { Paint } from "../../screen-text.ts";
 import { pluralize, oneLine } from "../../screen-text.ts";
 import type { TeamOverview } from "./team-overview.ts";
 
-/** Pure: the team as text. */
-
-/** [CL63] Nothing where there is no team to see; else chats, tasks and files with who has them. */
+/** [CL63] Formats chats, tasks and files with their holders; empty where there is no team. */
 export function teamLines(team: TeamOverview, paint: Paint): string[] {
   if (team.trouble !== null) return [paint("yellow", `Team: ${team.where} did not answer: ${team.trouble}`), ""];
   if (!hasTeam(team)) return [];
@@ -34,7 +32,7 @@ function shortId({ names }: TeamOverview, chat: string): string {
   return names[chat]?.shortId ?? chat;
 }
 
-/** [CL86] A colon only in front of something. */
+/** [CL86] */
 function afterColon(text: string | null): string {
   const line = oneLine(text ?? "", 60);
   return line === "" ? "" : `: ${line}`;
@@ -50,12 +48,10 @@ function tasksLine({ tasks }: TeamOverview): string[] {
   return [`  tasks: ${queuedTasks} queued, ${inProgressTasks} under way, ${completedTasks} done, ${totalTasks} in all`];
 }
 
-/** The name of the project in front of it says nothing to people. */
 function filePath(resource: string): string {
   return resource.replace(/^file:[^/]*\//, "");
 }
 
-/** For a reader that is no terminal: without ages, so that a line changes only when the thing does. */
 export function teamFacts(team: TeamOverview): [string, string][] {
   if (team.trouble !== null) return [["team", `${team.where} did not answer: ${team.trouble}`]];
   return [
@@ -74,7 +70,6 @@ export function teamFacts(team: TeamOverview): [string, string][] {
   ];
 }
 
-/** What a second machine takes, said where this one is alone. */
 export function howToJoin({ isEdge, chats }: TeamOverview): string[] {
   if (isEdge || chats.length === 0) return [];
   return [

@@ -7,33 +7,27 @@ import type { Cli } from "../../cli.ts";
 import { StoreError } from "../../../store/store-error.ts";
 import { commandLine, openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
 
-/** The team as `shim up` shows it. Printed as JSON: fields are only added. */
+/** Printed as JSON: fields are only added. */
 export interface TeamOverview {
-  /** Who decides. */
   readonly where: string;
   readonly isEdge: boolean;
-  /** Why nothing is known now; null: what follows is of this moment. */
+  /** Why the team could not be read; null: the rest is current. */
   readonly trouble: string | null;
-  /** Without those that are offline, and the command line. */
+  /** Chats that are neither offline nor the command line. */
   readonly chats: readonly Chat[];
   readonly tasks: OutputOf<"tasks.progress"> | null;
-  /** Assigned or running. */
   readonly underWay: readonly TaskLine[];
-  /** What people see of a chat instead of its id. */
   readonly names: Readonly<Record<string, ChatName>>;
-  /** Reservations of files. */
   readonly files: readonly Lease[];
 }
 
 export interface ChatName {
-  /** As much of the id as is unique in the workspace. */
   readonly shortId: string;
   readonly title: string | null;
 }
 
 const maxItems = 50;
 
-/** Reads the team from the coordinator. One view keeps one connection. */
 export class TeamReader {
   readonly #cli: Cli;
   #link: CoordinatorLink | null = null;
@@ -48,13 +42,12 @@ export class TeamReader {
     try {
       return await readTeam(this.#cli, link);
     } catch (error) {
-      // A file that is busy, or damaged, is no reason to show nothing of the rest.
+      // A busy or damaged file must not hide the rest of the view.
       if (!(error instanceof StoreError)) throw error;
       return { ...emptyOverview, trouble: error.message };
     }
   }
 
-  /** @returns else why there is none */
   async #open(): Promise<CoordinatorLink | string> {
     if (this.#link) return this.#link;
     const opened = await openCoordinatorLink(this.#cli);

@@ -46,7 +46,7 @@ async function exportTo(cli: Cli, options: ExportOptions, file: string | undefin
   return path === null ? print(cli, runtime, filter.value) : writeTo(cli, runtime, filter.value, path);
 }
 
-/** All lines in one read, so that they are of one moment; null where nothing is stored. */
+/** Reads all lines in one transaction, so they agree; null where nothing is stored. */
 function readLines<T>(runtime: Runtime, filter: ExportFilter, body: (lines: Iterable<string>) => T): T | null {
   return runtime.store.read<T | null>((sql) => body(exportLines(sql, runtime.now(), filter)), null);
 }
@@ -83,7 +83,7 @@ function toFilter(
   });
 }
 
-/** A file that could not be written whole does not stay. It holds what the store holds, so only the user may read it. */
+/** Makes the file readable by the user only; an incomplete file is removed. */
 function writeLines(path: string, lines: Iterable<string>): number {
   const file = openSync(path, "wx", 0o600);
   let count = 0;
@@ -110,7 +110,7 @@ async function importFrom(cli: Cli, file: string): Promise<CommandResult> {
   if (found.isDirectory()) return failed("not_a_file", `${path} is a folder. Name a file that \`shim export\` wrote.`);
   const runtime = await cli.runtime();
   cli.progress(`Importing ${path} ...`);
-  // A write may be done again, so the file is read anew inside of it.
+  // The write may run again, so it reads the file anew.
   const importResult = runtime.store.write((sql) => importLines(sql, readFileLines(path)));
   if (importResult.refused.length > 0) {
     const reasons = importResult.refused.map(({ line, reason }) => `\n  line ${line}: ${reason}`).join("");
@@ -123,7 +123,7 @@ async function importFrom(cli: Cli, file: string): Promise<CommandResult> {
   });
 }
 
-/** Of a file that may be larger than the memory; the last line need not end. */
+/** Streams a file that may be larger than the memory; the last line may lack its break. */
 function* readFileLines(path: string): Generator<string> {
   const file = openSync(path, "r");
   const decoder = new StringDecoder("utf8");

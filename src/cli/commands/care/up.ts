@@ -16,7 +16,7 @@ interface UpOptions extends CommonOptions {
 }
 
 const redrawMs = 2_000;
-/** Connected clients change rarely, and reading their files costs time. */
+/** Connected clients change rarely, and reading their files is slow. */
 const clientsPollMs = 30_000;
 /** A coordinator on the edge counts requests. */
 const edgePollMs = 10_000;
@@ -60,7 +60,7 @@ interface UpView {
   readonly team: TeamReader;
 }
 
-/** Polls until Ctrl-C, or until the launcher is gone: killed the hard way it passes no signal on. A store that is busy for a moment is no reason to end. */
+/** Ends at Ctrl-C, and when the launcher is gone: a killed launcher forwards no signal. */
 async function watch(
   { cli, runtime, team }: UpView,
   stop: AbortSignal,
@@ -102,7 +102,7 @@ const sequences = {
   clearBelow: "\u001b[J",
 };
 
-/** [CL20] Over the old picture, line by line, so that nothing flickers; cut to the window. */
+/** [CL20] Overwrites the old picture line by line, so nothing flickers; cut to the window. */
 async function redraw(view: UpView, style: () => OverviewStyle, stop: AbortSignal): Promise<void> {
   const { cli } = view;
   cli.io.stdout(`${sequences.hideCursor}\u001b[2J`);
@@ -123,7 +123,7 @@ async function redraw(view: UpView, style: () => OverviewStyle, stop: AbortSigna
   }
 }
 
-/** Cuts to a number of characters that are seen; colours take no room and are ended. */
+/** Cuts to a number of visible characters; colours have no width and are closed. */
 function cutLine(line: string, columns: number): string {
   // eslint-disable-next-line no-control-regex -- ESC begins a colour
   const pieces = line.split(/(\u001b\[[\d;]*m)/);
@@ -137,7 +137,6 @@ function cutLine(line: string, columns: number): string {
   return keptPieces.join("");
 }
 
-/** What there is, then each change as a line of its own, with its time. */
 async function printChanges(view: UpView, stop: AbortSignal): Promise<void> {
   const { cli, runtime } = view;
   let previousFacts = new Map<string, string>();

@@ -7,11 +7,7 @@ import { failed, type FailedResult } from "../../answer.ts";
 import { edgeLink } from "../../coordinator-link.ts";
 import { startRequest, finishRequest } from "./unfinished-workspaces.ts";
 
-/**
- * Makes a workspace and joins it with this machine. [CL32] Whatever is lost on the way, the same command again goes on where it was.
- *
- * @param secret of the deployment
- */
+/** [CL32] Creates and joins a workspace; idempotent. @param secret of the deployment */
 export async function createWorkspace(
   home: string,
   edge: Pick<EdgeConfig, "url" | "workspace" | "machine">,
@@ -26,7 +22,7 @@ export async function createWorkspace(
   const admin = edgeLink(edge, adminToken.value);
   if (!admin.ok) return admin;
   const { machine } = edge;
-  // A machine may have another name by the next try.
+  // The machine may have another name by the next try.
   const named = `${requestId}:${machine.replaceAll(/[^\w.-]/g, "-").slice(0, 80)}`;
   const machineToken = await admin.value.call("tokens.create", { machine, scope: "work", requestId: named });
   if (!machineToken.ok) return machineToken;
@@ -35,7 +31,6 @@ export async function createWorkspace(
   return ok(undefined);
 }
 
-/** @returns the first token of the workspace, of scope admin */
 async function firstToken(
   { url, workspace }: Pick<EdgeConfig, "url" | "workspace">,
   secret: string,

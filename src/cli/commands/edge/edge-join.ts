@@ -20,7 +20,6 @@ export interface JoinOptions extends CommonOptions {
   readonly keep?: boolean;
 }
 
-/** Nothing is changed before everything is known to be right. */
 export async function joinWorkspace(cli: Cli, options: JoinOptions, name: string): Promise<CommandResult> {
   const { url } = options;
   const checked = checkNames(url, name);
@@ -60,7 +59,6 @@ async function tokenText(cli: Cli): Promise<string> {
   return cli.io.isInteractive ? cli.io.ask("Token of this machine (shim_): ") : cli.io.readInput();
 }
 
-/** Null: this coordinator syncs nothing. */
 async function keyFor(
   cli: Cli,
   { keyFile }: JoinOptions,
@@ -78,7 +76,6 @@ async function keyFor(
   return findKey(cli, edge, { line, ...(keyFile === undefined ? {} : { keyFile }) }, key);
 }
 
-/** An older coordinator, or a token that may not. */
 const codesWithoutSync: ReadonlySet<string> = new Set(["unknown_operation", "forbidden"]);
 
 async function joinWith(
@@ -91,7 +88,7 @@ async function joinWith(
   const work = await readLocalWork(cli);
   const choice = await chooseLocalWork(cli, options, work);
   if (!choice.ok) return choice;
-  // A key that is not on the disk would be lost with what is sealed under it.
+  // The key must be on the disk before anything is sealed under it.
   const written = foundKey ? storeKey(cli, edge, foundKey.key) : ok(undefined);
   if (!written.ok) return written;
   return completeJoin(cli, {

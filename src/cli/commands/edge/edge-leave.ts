@@ -14,7 +14,7 @@ export interface LeaveOptions extends CommonOptions {
   readonly forget?: boolean;
 }
 
-/** [SY74] The copies at the coordinator stay or go, as the user says; this machine keeps what it has, and its keys. */
+/** [SY74] The user decides about the coordinator's copies; this machine keeps data and keys. */
 export async function leaveWorkspace(cli: Cli, options: LeaveOptions): Promise<CommandResult> {
   const elsewhere = environmentConflict(cli);
   if (elsewhere) return elsewhere;
@@ -23,7 +23,6 @@ export async function leaveWorkspace(cli: Cli, options: LeaveOptions): Promise<C
   return leaveEdge(cli, options, current.ok ? current.value : null);
 }
 
-/** @param edge null: the file cannot be read */
 async function leaveEdge(cli: Cli, options: LeaveOptions, edge: EdgeConfig | null): Promise<CommandResult> {
   const name = edge ? `${edge.url}, workspace ${edge.workspace}` : "an unreadable edge.json";
   const notConfirmedError = await notConfirmed(cli, options, name, edge ? adminLossText(edge) : "");

@@ -11,8 +11,6 @@ import { ok, type Result } from "../../../shared/result.ts";
 import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 
-/** Which workspace a machine belongs to, and what has to be asked before that changes. */
-
 export function checkNames(url: string, name: string): Result<void, FailedResult["error"]> {
   const workspace = Workspace.safeParse(name);
   if (!workspace.success)
@@ -21,7 +19,6 @@ export function checkNames(url: string, name: string): Result<void, FailedResult
   return address.ok ? ok(undefined) : wrongUsage(`${address.error}.`);
 }
 
-/** [EM3] A new token for the same workspace leaves the admin token where it is. */
 export function keptAdminToken(cli: Cli, url: string, workspace: string): Pick<EdgeConfig, "adminToken"> {
   const current = readEdgeConfig(cli.paths.home);
   if (!current.ok || current.value?.adminToken === undefined || !isSameWorkspace(current.value, { url, workspace }))
@@ -29,13 +26,12 @@ export function keptAdminToken(cli: Cli, url: string, workspace: string): Pick<E
   return { adminToken: current.value.adminToken };
 }
 
-/** Without one nobody can list, make or revoke tokens any more. */
 export function adminLossText({ adminToken }: EdgeConfig): string {
   if (adminToken === undefined) return "";
   return " The admin token goes with it: to keep one, first `shim edge token create --machine <name> --scope admin`.";
 }
 
-/** [DX4] What is written into the file would have no effect. */
+/** [DX4] Refuses while the environment would override the file. */
 export function environmentConflict(cli: Cli): FailedResult | null {
   const given = edgeConfigFromEnv(cli.io.env);
   if (given.ok && given.value === null) return null;
@@ -45,7 +41,7 @@ export function environmentConflict(cli: Cli): FailedResult | null {
   );
 }
 
-/** [EM3] Two authorities are never mixed: what the old one knows stays with it. */
+/** [EM3] Two authorities are never mixed: the old one keeps its data. */
 export async function confirmReplace(
   cli: Cli,
   { yes }: { readonly yes?: boolean },

@@ -9,7 +9,7 @@ import type { Cli, CommandResult } from "../../cli.ts";
 import { openCoordinatorLink } from "../../coordinator-link.ts";
 import { pluralize } from "../../screen-text.ts";
 
-/** [SY77] Who decides, and how the sync is; also with nobody there, since what waits is here. */
+/** [SY77] Shows coordinator and sync; works offline, since the unsent changes are stored here. */
 export async function status(cli: Cli): Promise<CommandResult> {
   const link = await openCoordinatorLink(cli);
   if (!link.ok) return link;
@@ -34,7 +34,6 @@ function unreachable(where: string, message: string, machineStatus: MachineStatu
   return ok({ data: { where, unreachable: message, sync: machineStatus.data }, text, isFailed: true });
 }
 
-/** Null: this machine decides for itself. */
 async function readMachineStatus(cli: Cli): Promise<MachineStatus | null> {
   const edge = readEdgeConfig(cli.paths.home, cli.io.env);
   return edge.ok && edge.value !== null ? memberStatus(cli, edge.value) : null;
@@ -52,7 +51,6 @@ async function memberStatus(cli: Cli, edge: EdgeConfig): Promise<MachineStatus> 
   return { data, text: formatStatus(cli, config, key, sync) };
 }
 
-/** @param key "": it has none */
 function findProblem(store: Pick<Store, "read">, { workspace }: EdgeConfig, key: string): string | null {
   if (store.read((sql) => joinPreferences.read(sql, workspace), null)?.isSynced === false)
     return "this machine has joined with --no-sync; `shim edge key` begins to sync.";

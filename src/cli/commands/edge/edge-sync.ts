@@ -19,11 +19,10 @@ interface KeyOptions extends CommonOptions {
   readonly keyFile?: string;
 }
 
-/** Another process sends: how long it is waited for, and looked at, in ms. */
 const maxWaitMs = 20_000;
 const pollIntervalMs = 250;
 
-/** [SY75] One round, by this process or the one that sends already. */
+/** [SY75] */
 export async function syncNow(cli: Cli): Promise<CommandResult> {
   const edge = requireEdge(cli);
   if (!edge.ok) return edge;
@@ -67,7 +66,6 @@ function reportText({ sessions, checkpoints, forgotten, files, received, refused
   return sent + wrong + remainderText;
 }
 
-/** [SY76] Another key for the workspace, or the present one once more. */
 export async function rekeyWorkspace(cli: Cli, options: KeyOptions): Promise<CommandResult> {
   const edge = requireEdge(cli);
   if (!edge.ok) return edge;
@@ -92,10 +90,7 @@ async function notConfirmed(cli: Cli, { yes }: KeyOptions): Promise<FailedResult
 
 type PresentKey = Result<WorkspaceKey, FailedResult["error"]>;
 
-/**
- * [SY76] The key that the workspace seals under, which the newest one here is not where a rekey was cut short: its answer was lost, or it was killed
- * before it asked.
- */
+/** [SY76] Key that the workspace seals under: not the newest one here after a failed rekey. */
 async function presentKey(edge: EdgeConfig, { current, keys }: KeyRing): Promise<PresentKey> {
   const link = edgeLink(edge, edge.token);
   if (!link.ok) return link;
@@ -111,7 +106,6 @@ async function presentKey(edge: EdgeConfig, { current, keys }: KeyRing): Promise
   );
 }
 
-/** With nobody there, what this machine seals under. */
 function displayedKey(present: PresentKey, { current }: KeyRing): PresentKey {
   return present.ok || present.error.code === "wrong_key" ? present : ok(current);
 }
@@ -124,7 +118,7 @@ async function showCode(cli: Cli, { yes }: KeyOptions, shown: PresentKey): Promi
   return ok({ data: { keyId: key.id, key: formatCode(key) }, text: keyText(key) });
 }
 
-/** The new key is on the disk before the workspace knows of it, and behind the present one until the workspace does. */
+/** Stores the new key before the request, and restores the current one if the workspace refuses. */
 async function changeKey(cli: Cli, edge: EdgeConfig, from: WorkspaceKey): Promise<CommandResult> {
   const key = generateKey();
   const written = storeKey(cli, edge, key);
@@ -147,7 +141,6 @@ async function changeKey(cli: Cli, edge: EdgeConfig, from: WorkspaceKey): Promis
   });
 }
 
-/** [SY71] The key of a workspace that this machine belongs to. */
 export async function adoptKey(cli: Cli, options: KeyOptions): Promise<CommandResult> {
   const edge = requireEdge(cli);
   if (!edge.ok) return edge;

@@ -12,7 +12,6 @@ import { completeJoin, isMoving, chooseLocalWork } from "./join-workspace.ts";
 import { readLocalWork } from "./import-local-work.ts";
 import { findKey, storeKey } from "./workspace-key-input.ts";
 
-/** Of `npm run dev`. */
 const devPort = "8787";
 export const devUrl = `http://127.0.0.1:${devPort}`;
 
@@ -95,7 +94,6 @@ function adminSecret(cli: Cli, url: string): string | null {
   }
 }
 
-/** Whatever this machine is called in it. */
 function isDevServer(url: string, ports: readonly (string | undefined)[]): boolean {
   const { protocol, hostname: host, port, pathname } = new URL(url);
   const isHere = protocol === "http:" && ["127.0.0.1", "localhost", "[::1]"].includes(host);

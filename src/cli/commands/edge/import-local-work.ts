@@ -12,12 +12,10 @@ import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { epochOf } from "../../../store/epoch.ts";
 import type { Store } from "../../../store/store.ts";
 
-/** [SY73] What this machine has done by itself, before it joins others. */
 export interface LocalWork {
   readonly sessions: number;
-  /** Open tasks that nobody has begun. */
   readonly tasks: readonly number[];
-  /** They go on here, whatever becomes of the others. */
+  /** Running tasks, which finish here in either case. */
   readonly running: number;
   readonly keys: number;
 }
@@ -25,7 +23,6 @@ export interface LocalWork {
 const waitingStates: readonly TaskState[] = ["blocked", "scheduled", "queued", "assigned"];
 const maxTasks = 1_000;
 
-/** @param body with the coordinator of this machine, which is closed afterwards */
 async function withLocal<T>(cli: Cli, body: (local: LocalCoordinator, store: Store) => T | Promise<T>): Promise<T> {
   const { runtime } = await cli.loaded();
   const { driver, busyMs } = runtime.store.context;
@@ -67,11 +64,7 @@ function listTasks(local: LocalCoordinator, state: TaskState): number[] {
   }
 }
 
-/**
- * [SY73] Submits the open tasks of this machine to the workspace, all or none, and cancels them here. The same again submits none twice.
- *
- * @returns how many were taken there
- */
+/** [SY73] Submits the open tasks, all or none, and cancels them here; idempotent. */
 export function moveTasks(
   cli: Cli,
   link: CoordinatorLink,
@@ -104,7 +97,7 @@ export function moveTasks(
   });
 }
 
-/** What is done already is waited for no more; times that were set apart from the usual ones begin anew. */
+/** Keeps dependencies on imported tasks only; custom time limits fall back to the defaults. */
 function toNewTask(task: OutputOf<"tasks.get">, moved: ReadonlySet<number>, prefix: string): NewTaskInput {
   const { type, payload, priority, capabilities, tags, maxAttempts } = task;
   const parent = task.parent !== null && moved.has(task.parent) ? taskRef(task.parent) : undefined;

@@ -17,18 +17,15 @@ import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { moveTasks, type LocalWork } from "./import-local-work.ts";
 import { keyText, edgeVisibilityText, type FoundKey } from "./workspace-key-input.ts";
 
-/** How a machine with work of its own becomes one of a workspace. */
-
 export interface JoinPlan {
   readonly edge: EdgeConfig;
   readonly link: CoordinatorLink;
-  /** Null: nothing is synced. */
   readonly found: FoundKey | null;
   readonly work: LocalWork;
   readonly isImporting: boolean;
-  /** [SY71] False: the user wants no sync, whatever keys there are. */
+  /** [SY71] False: the user wants no sync, even with a key. */
   readonly isSynced: boolean;
-  /** It belonged to another coordinator until now, where a workspace may be called the same. */
+  /** True: it belonged to another coordinator, where a workspace may have the same name. */
   readonly isMoving: boolean;
 }
 
@@ -37,13 +34,11 @@ export function isMoving({ paths }: Cli, to: EdgeWorkspace): boolean {
   return old.ok && old.value !== null && !isSameWorkspace(old.value, to);
 }
 
-/** Options of the commands that join. */
 export interface LocalChoice {
   readonly import?: boolean;
   readonly keep?: boolean;
 }
 
-/** [SY73] @returns whether it comes along */
 export async function chooseLocalWork(
   cli: Cli,
   options: LocalChoice,
@@ -62,7 +57,6 @@ export async function chooseLocalWork(
   return failed("not_confirmed", "nothing was changed.");
 }
 
-/** What has to be known and written before is; now this machine belongs to the workspace. */
 export async function completeJoin(cli: Cli, joining: JoinPlan): Promise<CommandResult> {
   const { link, work, isImporting } = joining;
   const movedTasks = isImporting ? await moveTasks(cli, link, work) : ok(0);
@@ -71,9 +65,7 @@ export async function completeJoin(cli: Cli, joining: JoinPlan): Promise<Command
   return ok(toAnswer(joining, movedTasks.value));
 }
 
-/**
- * [SY61] The same workspace again, with another token say, leaves its numbers as they are. What was said is written before anybody can send.
- */
+/** [SY61] A repeated join keeps the device's numbers. Preferences are stored before any send. */
 async function storeMembership(cli: Cli, joining: JoinPlan): Promise<void> {
   const { store } = await cli.runtime();
   store.write((sql) => beginSync(sql, joining, cli.io.now()));

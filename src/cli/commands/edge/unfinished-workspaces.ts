@@ -5,10 +5,7 @@ import { Id } from "../../../contract/values.ts";
 import { isSameWorkspace, type EdgeWorkspace } from "../../../coordinator-client/edge-config.ts";
 import { createPrivateFolder, writeAtomically } from "../../../platform/private-files.ts";
 
-/**
- * Requests for workspaces whose end is not known here: the same request again is answered with the same token. [CL32] Private, since with the
- * deployment's secret a request is worth the token.
- */
+/** [CL32] Private: with the deployment's secret, a request id is worth the workspace's token. */
 const Requests = z.array(z.strictObject({ url: z.string(), workspace: z.string(), requestId: Id }));
 type Requests = z.infer<typeof Requests>;
 
@@ -16,7 +13,7 @@ export function unfinishedFile(home: string): string {
   return join(home, "edge-unfinished.json");
 }
 
-/** The id under which this workspace was asked for before, else a new one; stored before anything is sent. */
+/** Reuses the id of an earlier request for the workspace; stored before it is sent. */
 export function startRequest(home: string, { url, workspace }: EdgeWorkspace, newId: () => string): string {
   const requests = readRequests(home);
   const known = requests.find((one) => isSameWorkspace(one, { url, workspace }));
@@ -32,7 +29,7 @@ export function finishRequest(home: string, edge: EdgeWorkspace): void {
   else rmSync(unfinishedFile(home), { force: true });
 }
 
-/** What is damaged is as if it were not there: it only spares making another workspace. */
+/** A damaged file counts as empty: it only spares making another workspace. */
 function readRequests(home: string): Requests {
   try {
     return Requests.parse(JSON.parse(readFileSync(unfinishedFile(home), "utf8")));

@@ -9,20 +9,17 @@ import type { Cli } from "../../cli.ts";
 
 export interface GivenKey {
   readonly keyFile?: string;
-  /** A line of stdin. */
   readonly line?: string | undefined;
 }
 
-/** What has to be done with a key before the machine may use it. */
 export interface FoundKey {
   readonly key: WorkspaceKey;
-  /** Made here, for a workspace that had none: the code has to be shown, once. */
+  /** True: made here for a workspace without a key; its code must be shown once. */
   readonly isNew: boolean;
 }
 
 /**
- * [SY71] The key of a workspace: as given, else as kept here, else asked for, else made where the workspace has none. Never as an argument, which
- * other users of the machine can read.
+ * [SY71] Finds the key: given, stored, asked for, or made where the workspace has none.
  *
  * @param expectedKeyId id of the key that the workspace seals under; null: it has none yet
  */
@@ -51,7 +48,6 @@ async function promptForKey(cli: Cli, expectedKeyId: string): Promise<Result<Fou
   return typed === "" ? keyNeeded(expectedKeyId) : checkKey(typed, expectedKeyId);
 }
 
-/** A key for a workspace that this machine belongs to already. */
 export function generateKey(): WorkspaceKey {
   return createKey(randomBytes);
 }
@@ -87,7 +83,6 @@ export function storeKey(cli: Cli, edge: EdgeWorkspace, key: WorkspaceKey): Resu
   return done.ok ? done : failed("key_unusable", `${done.error}.`);
 }
 
-/** [SY71] */
 export function keyText(key: WorkspaceKey): string {
   return [
     `Key of the workspace: ${formatCode(key)}`,
@@ -97,7 +92,7 @@ export function keyText(key: WorkspaceKey): string {
   ].join("\n");
 }
 
-/** [SY72] What a join says, before anything is sent. */
+/** [SY72] */
 export const edgeVisibilityText = [
   "What the coordinator can read: tasks, messages, state, reservations (paths of files below a project), ids and progress of chats, names of machines;",
   "of sessions and checkpoints only ids, sizes and times: names of projects and files, titles, prompts and states are sealed on this machine (docs/internals/sync.md).",

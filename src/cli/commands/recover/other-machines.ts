@@ -14,22 +14,16 @@ import type { Cli } from "../../cli.ts";
 import { openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { shortSession } from "../../resolve-id.ts";
 
-/** The other machines of the workspace, as a command sees them. */
 export interface OtherMachines {
   readonly context: RemoteContext;
-  /** Nobody answered: what is known here is what was heard before. */
+  /** True: the coordinator did not answer, so this is what was pulled before. */
   readonly isStale: boolean;
-  /** What the workspace calls the project of a folder. */
   readonly projectOf: (root: string) => Promise<string>;
-  /** [CL78] As much of the id as tells the session from all others of this machine and of the others. */
+  /** [CL78] Shortest unique prefix among the sessions of this machine and of the others. */
   readonly short: (session: string) => string;
 }
 
-/**
- * Asks what has changed, and works with that. [RE27]
- *
- * @param body is given null where this machine belongs to no workspace on an edge, or has no key of it
- */
+/** [RE27] @param body gets null without a workspace on an edge, or without a key of it */
 export async function withOtherMachines<T>(cli: Cli, body: (others: OtherMachines | null) => Promise<T>): Promise<T> {
   const workspaceKeys = readWorkspace(cli);
   const opened = workspaceKeys && (await openCoordinatorLink(cli));
@@ -77,7 +71,7 @@ async function openContext(
   { workspace, machine, keys }: WorkspaceKeys,
 ): Promise<RemoteContext> {
   const runtime = await cli.runtime();
-  // A command is no chat: it holds nothing, and what fills itself in for a chat it leaves out.
+  // A command is no chat: it holds nothing and fills in no chat identity.
   const call: ChatLink["call"] = (name, given) => link.call(name, given as never);
   const sync: SyncCall = (name, input) => link.call(name, input);
   const device = runtime.store.read(devices.get, null)?.device ?? null;
@@ -85,7 +79,6 @@ async function openContext(
   return { runtime, link: { self: null, call }, mirror, chatId: "", machine };
 }
 
-/** The project of the folder that the command was called in. */
 export async function currentProject(
   cli: Cli,
   others: OtherMachines,

@@ -3,15 +3,12 @@ import { ok } from "../../../shared/result.ts";
 import type { CommonOptions, CommandResult } from "../../cli.ts";
 import { pluralize } from "../../screen-text.ts";
 
-/** What `shim restore` answers, whichever machine the files are from. */
-
 export interface RestoreOptions extends CommonOptions {
   readonly files?: boolean;
   readonly into?: string;
   readonly branch?: string;
 }
 
-/** A folder, or a new branch. */
 export type RestoreTarget = string | { readonly project: string; readonly branch: string };
 
 export interface ExcludedFile {
@@ -19,7 +16,6 @@ export interface ExcludedFile {
   readonly reason: string;
 }
 
-/** A large project on a slow disk takes its time; a restore that hangs must end. */
 export const timeoutMs = 600_000;
 
 interface RestoredSnapshot {
@@ -27,7 +23,6 @@ interface RestoredSnapshot {
   readonly result: RestoreResult;
   readonly leftOut: readonly ExcludedFile[];
   readonly checkpoint: string;
-  /** Where the files are from, as a line of its own; absent: from this machine. */
   readonly from?: string;
   readonly data?: Readonly<Record<string, string>>;
 }

@@ -11,12 +11,7 @@ import type { Cli, CommandResult } from "../../cli.ts";
 import { currentProject, withOtherMachines, type OtherMachines } from "./other-machines.ts";
 import { toRestoreAnswer, timeoutMs, type RestoreOptions, type RestoreTarget } from "./restore-answer.ts";
 
-/**
- * [CL131] `shim restore` of the uncommitted files of another machine's session.
- *
- * @param id of the session or of the checkpoint that the files are of, or the beginning of one
- * @returns null: there is none
- */
+/** [CL131] */
 export function restoreElsewhere(cli: Cli, options: RestoreOptions, id: string): Promise<CommandResult | null> {
   return withOtherMachines(cli, async (others) => {
     const row = others && (remoteQueries.findById(others.context, id) ?? findByCheckpoint(others.context, id));

@@ -55,7 +55,6 @@ async function restoreSnapshot(
 ): Promise<CommandResult> {
   cli.progress("Restoring the files ...");
   const { env, processes } = runtime;
-  // A snapshot that is done has both.
   const { repository, commit } = snapshot as StoredSnapshotRow & { repository: string; commit: string };
   const restoreResult = await restoreFiles({ env, processes, repository, commit, into, now: runtime.now(), timeoutMs });
   if (!restoreResult.ok) return failed(restoreResult.error.code, restoreResult.error.message);
@@ -74,7 +73,6 @@ function toTarget(
   return join(dirname(project), `${basename(project)}-${shortCheckpoint(runtime, checkpointId)}`);
 }
 
-/** [GS20] says who takes them, and that nobody does it late. */
 function missingSnapshotText(cli: Cli, snapshot: StoredSnapshotRow | null): string {
   if (!snapshot)
     return "no files were saved with this checkpoint: its project is not in git, or snapshots are switched off.";
@@ -98,7 +96,6 @@ function findOtherCheckpoint(runtime: Runtime, sessionId: string): string {
     : "";
 }
 
-/** As takeSnapshot wrote it into the row. */
 function parseExcluded(detail: unknown): ExcludedFile[] {
   const list = typeof detail === "object" && detail !== null && "leftOut" in detail ? detail.leftOut : [];
   return Array.isArray(list) ? (list as ExcludedFile[]) : [];

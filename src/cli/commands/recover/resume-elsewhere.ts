@@ -17,13 +17,10 @@ import { currentProject, withOtherMachines, type OtherMachines } from "./other-m
 import { oneLine } from "../../screen-text.ts";
 import { startClient } from "./start-client.ts";
 
-/** `shim resume` of a session of another machine. [RE27] */
-
 interface ResumeOptions extends CommonOptions {
   readonly print?: boolean;
 }
 
-/** @returns null: there is none of this id, or beginning of one */
 export function resumeElsewhere(cli: Cli, id: string, options: ResumeOptions): Promise<CommandResult | null> {
   return withOtherMachines(cli, async (others) => {
     const row = others && remoteQueries.findById(others.context, id);
@@ -31,7 +28,6 @@ export function resumeElsewhere(cli: Cli, id: string, options: ResumeOptions): P
   });
 }
 
-/** @returns null: no session of another machine died in this project */
 export function resumeNewest(cli: Cli, options: ResumeOptions): Promise<CommandResult | null> {
   return withOtherMachines(cli, async (others) => {
     const here = others && (await currentProject(cli, others));
@@ -51,7 +47,6 @@ export function resumeNewest(cli: Cli, options: ResumeOptions): Promise<CommandR
   });
 }
 
-/** @returns null: there is none of this id */
 export function markElsewhere(cli: Cli, id: string, action: "undo" | "dismiss"): Promise<CommandResult | null> {
   return withOtherMachines(cli, async (others) => {
     const row = others && remoteQueries.findById(others.context, id);
@@ -107,7 +102,6 @@ function isPrinting({ io }: Cli, { print, json }: ResumeOptions): boolean {
   return print === true || json === true || !io.isTty || !io.isInteractive;
 }
 
-/** The project's folder on this machine: the one that the command was called in, or another one that the workspace calls the same. */
 async function findRoot(cli: Cli, others: OtherMachines, { project }: RemoteSession): Promise<string | null> {
   const here = await currentProject(cli, others);
   return here !== null && here.project === project ? here.root : null;
@@ -172,7 +166,7 @@ interface StartInput {
   readonly root: string;
 }
 
-/** [RE26] The new chat takes the session when it joins the workspace; when it never comes to be, nothing has changed. */
+/** [RE26] The new chat takes the session over when it joins; without a start nothing changes. */
 async function start(cli: Cli, { context, row, newId, plan, root }: StartInput): Promise<CommandResult> {
   const { store, now } = context.runtime;
   const note = (action: "taken" | "undone", by?: string): void =>

@@ -49,7 +49,7 @@ async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Pr
   const found = id === undefined ? await choose(cli, runtime, options) : findSession(runtime, id);
   if (found.ok) return resume(cli, runtime, found.value, options);
   if (found.error.exit !== exitCodes.notFound) return found;
-  // [RE27] What is not here may be on another machine.
+  // [RE27] The session may be on another machine.
   const elsewhere = id === undefined ? await resumeNewest(cli, options) : await resumeElsewhere(cli, id, options);
   return elsewhere ?? found;
 }
@@ -84,7 +84,7 @@ function mark(runtime: Runtime, id: string, action: "undo" | "dismiss"): Command
   );
 }
 
-/** [CL9] Without an id: the one that died in this project, or where none did was closed; several are asked for, or listed. */
+/** [CL9] Default: the session that died in this project, else the one that was closed. */
 async function choose(
   cli: Cli,
   runtime: Runtime,
@@ -151,7 +151,6 @@ async function resume(
   return isRunning ? failed("still_running", stillRunning(runtime, session)) : start(cli, runtime, from, plan);
 }
 
-/** What waits to be stored belongs into the brief; where it cannot be stored now, the brief comes without it. */
 function tryCatchUp(cli: Cli, work: () => void): void {
   try {
     work();
@@ -186,7 +185,6 @@ function toPrintedAnswer(from: Restoration, now: number, runtime: Runtime, plan:
   return ok({ data: { session: session.id, cause, causeDetail, score, brief: text, start }, text: `${text}\n` });
 }
 
-/** [CL12] In the folder of the session, in this terminal, without a shell. */
 async function start(cli: Cli, runtime: Runtime, from: Restoration, plan: StartPlan): Promise<CommandResult> {
   const { session } = from;
   const cwd = [session.cwd, session.project].find((folder) => folder !== null && existsSync(folder)) ?? null;

@@ -4,7 +4,7 @@ import type { StartPlan } from "../../../local-mcp/recovery/relaunch.ts";
 import { failed } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 
-/** [CL12] In a folder, in this terminal, without a shell. */
+/** [CL12] Starts the client in a folder, in this terminal, without a shell. */
 export async function startClient(cli: Cli, session: string, plan: StartPlan, cwd: string): Promise<CommandResult> {
   const printHint = `\`shim resume ${session} --print\` prints the brief.`;
   cli.progress(`In ${cwd}: ${plan.reason}.`);

@@ -3,7 +3,6 @@ import { oneLine } from "../../screen-text.ts";
 
 const maxChars = 400;
 
-/** One line for people. */
 export function formatEvent(event: WorkerEvent): string {
   return oneLine(describeEvent(event), maxChars);
 }

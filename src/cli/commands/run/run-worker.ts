@@ -27,7 +27,7 @@ import { localTime } from "../../times.ts";
 import { formatEvent } from "./format-event.ts";
 import { createSetups, worktreesIn, type WorkerPlan } from "./worker-setups.ts";
 
-/** `shim worker`, to its end. [WK18] */
+/** [WK18] */
 export async function runWorker(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<CommandResult> {
   const plan = readPlan(cli, flags, source);
   if (!plan.ok) return plan;
@@ -35,7 +35,7 @@ export async function runWorker(cli: Cli, flags: WorkerFlags, source: WorkerSour
   return withLink(cli, (link) => work(cli, flags, link, plan.value));
 }
 
-/** [CX2] What bypasses permissions is said before anything is done so. */
+/** [CX2] Warns before a run that bypasses permissions. */
 function warnAboutPermissions(cli: Cli, { config }: WorkerPlan): void {
   for (const [type, { claude }] of Object.entries(config.types)) {
     if (claude?.allowAll)
@@ -45,7 +45,7 @@ function warnAboutPermissions(cli: Cli, { config }: WorkerPlan): void {
 
 const maxChars = 1_048_576;
 
-/** As it is written: what an option says goes before it, and defaults come last. */
+/** Layers as written: options override the file, and defaults come last. */
 interface WrittenConfig {
   readonly config: object;
   readonly folder: string;
@@ -97,7 +97,7 @@ async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: W
       if (interrupts === 1) worker.drain("asked to end");
       else worker.stopNow("asked to end at once");
     }),
-    // Ctrl-C ends `| tee` first, and a terminal that is closed takes nothing: no reason to drop what runs.
+    // Ctrl-C ends `| tee` first, and a closed terminal reads nothing: running tasks continue.
     cli.io.onReaderGone(() => worker.drain("its output is not read any more")),
   ];
   const stopSync = startSync(runtime, ownProcess);
@@ -107,7 +107,7 @@ async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: W
   } finally {
     await stopSync();
     for (const stop of subscriptions) stop();
-    // Output that nobody reads must not keep the process.
+    // Unread output must not keep the process alive.
     cli.io.leaveWithin(leaveTimeoutMs);
   }
 }
@@ -158,7 +158,7 @@ function printEvent({ io }: Cli, isJson: boolean, event: WorkerEvent): void {
   io.stdout(`${safeJsonLine({ event: type, at, ...more })}\n`);
 }
 
-/** Ends that nobody has asked for, of a worker that was to do some tasks only. */
+/** Ends that fail the command, for a worker started for some tasks only. */
 const unexpectedEnds = ["failed", "timeout", "budget_exceeded", "lost", "thrown_away", "untold"] as const;
 
 function toAnswer({ once, maxTasks }: WorkerFlags, ends: EndCounts): Answer {

@@ -2,7 +2,6 @@ import type { Command } from "commander";
 import { count, type Cli } from "../../cli.ts";
 import type { InstallOptions, LogOptions } from "./service/install.ts";
 
-/** Much of it no other command needs: it is loaded when it is asked for. */
 export function addService(program: Command, cli: Cli): void {
   const service = program.command("service").description("let the system start `shim supervise` when you log in");
   const install = service

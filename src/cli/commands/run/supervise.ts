@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 import type { Cli, CommonOptions } from "../../cli.ts";
 
-/** Much of it no other command needs: it is loaded when it is asked for. */
 export function addSupervise(program: Command, cli: Cli): void {
   const command = program
     .command("supervise")

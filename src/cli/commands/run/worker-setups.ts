@@ -20,7 +20,6 @@ import { GitError } from "../../../snapshots/git.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
 
-/** What a worker is to do, and where paths in it begin. */
 export interface WorkerPlan {
   readonly config: WorkerConfig;
   readonly folder: string;
@@ -28,28 +27,25 @@ export interface WorkerPlan {
 
 export interface SetupDeps {
   readonly runtime: Runtime;
-  /** This copy of SHIM. */
   readonly launch: Launch;
   readonly machine: string;
   readonly ownProcess: ProcessIdentity;
   readonly random: () => number;
-  /** In ms; stands still while the machine sleeps. */
+  /** Monotonic ms; does not advance while the machine sleeps. */
   readonly monotonic: () => number;
 }
 
-/** Where SHIM keeps worktrees. @param home SHIM's folder */
 export function worktreesIn(home: string): string {
   return join(home, "work");
 }
 
-/** How each type of tasks is done, as the settings say; refused where a folder or a repository is not there. */
 export async function createSetups(
   deps: SetupDeps,
   { config, folder }: WorkerPlan,
 ): Promise<Result<ReadonlyMap<string, TaskSetup>, FailedResult["error"]>> {
   const setups = new Map<string, TaskSetup>();
   for (const [type, typeConfig] of Object.entries(config.types)) {
-    // Said before a task is taken: each would fail, three times.
+    // Checked before a task is claimed: each would fail three times.
     const missing = listPrograms(typeConfig).find((program) => !isOnPath(program, deps.runtime.env));
     if (missing !== undefined) return wrongUsage(`${type}: there is no program ${missing}.`);
     const folders = await createFolders(deps, type, typeConfig, folder);
@@ -112,7 +108,7 @@ async function createFolders(
   );
 }
 
-/** A model can resolve a conflict; of a program nobody knows, so it has to be asked for. */
+/** A model can resolve a conflict; a plain program must be configured for it. */
 function toInputSettings({ mergeInputs, onConflict, remote, claude }: TypeConfig): InputSettings {
   return {
     isMerged: mergeInputs !== false,

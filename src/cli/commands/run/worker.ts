@@ -18,12 +18,10 @@ export interface WorkerFlags extends CommonOptions {
   readonly drainMs?: number;
 }
 
-/** Where the tasks come from and how they are done: a file, or one type and its command. */
 export type WorkerSource =
   | { readonly kind: "file"; readonly file: string }
   | { readonly kind: "command"; readonly type: string; readonly words: readonly string[] };
 
-/** What a file says of each type itself. */
 const singleTypeOptions = ["type", "folder", "repository", "base", "remote"];
 
 export function addWorker(program: Command, cli: Cli): void {
@@ -53,7 +51,6 @@ export function addWorker(program: Command, cli: Cli): void {
   });
 }
 
-/** Much of it no other command needs. */
 async function startWorker(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<CommandResult> {
   const { runWorker } = await import("./run-worker.ts");
   return runWorker(cli, flags, source);

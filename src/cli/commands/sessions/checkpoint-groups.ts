@@ -7,21 +7,21 @@ import { shortCheckpointId, shortSessionId } from "../../../local-mcp/sessions/s
 import type { Cli } from "../../cli.ts";
 import { oneLine, shortPath, table } from "../../screen-text.ts";
 
-/** A checkpoint as the lists show it. Printed as JSON: fields are only added. */
+/** Printed as JSON: fields are only added. */
 export interface ListedCheckpoint extends checkpoints.Checkpoint {
   readonly shortId: string;
   readonly contents: CheckpointContents;
 }
 
-/** The checkpoints of one session. Printed as JSON: fields are only added. */
+/** Printed as JSON: fields are only added. */
 export interface CheckpointGroup {
   readonly id: string;
   readonly shortId: string;
   readonly title: string | null;
   readonly project: string | null;
-  /** How many fit in all. */
+  /** Number of all checkpoints that match. */
   readonly total: number;
-  /** The newest of them, newest first. */
+  /** Newest first, cut to the limit. */
   readonly checkpoints: readonly ListedCheckpoint[];
 }
 
@@ -30,7 +30,7 @@ interface GroupLimits {
   readonly perSession: number;
 }
 
-/** [CL83] Sessions by their newest checkpoint that fits. */
+/** [CL83] */
 export function checkpointGroups(
   sql: Sql,
   filter: checkpoints.CheckpointFilter,
@@ -56,7 +56,6 @@ function toListed(sql: Sql, one: checkpoints.Checkpoint): ListedCheckpoint {
 
 type ExtraLines = (one: ListedCheckpoint) => readonly string[];
 
-/** [CL83] A heading for each session, below it a row for each checkpoint; `below` adds lines to a row. */
 export function groupsText(cli: Cli, groups: readonly CheckpointGroup[], extraLines: ExtraLines = () => []): string {
   const { columns } = cli.io.size();
   const rows = groups.flatMap((group) => group.checkpoints.map((one) => toRow(cli, one, columns)));

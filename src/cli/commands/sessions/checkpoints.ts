@@ -24,7 +24,6 @@ interface FilterOptions extends CommonOptions {
 }
 
 const defaultLimit = 20;
-/** Checkpoints of a session that are shown while others are shown too. */
 const maxPerSession = { listed: 5, found: 2 };
 
 export function addCheckpoints(program: Command, cli: Cli): void {
@@ -80,12 +79,11 @@ async function search(cli: Cli, options: FilterOptions, words: string): Promise<
   return ok({ data: toData(groups), text, isVerbatim: true });
 }
 
-/** `checkpoints` is the same in one list. */
+/** `checkpoints` repeats all groups as one flat list. */
 function toData(groups: readonly CheckpointGroup[]): unknown {
   return { sessions: groups, checkpoints: groups.flatMap((group) => group.checkpoints) };
 }
 
-/** The lines that hold one of the words and are not shown anyway. */
 function matchingLines({ summary, contents }: ListedCheckpoint, words: string): string[] {
   const terms = words.toLowerCase().split(/\s+/);
   const [, ...behindTitle] = summary.split("\n");
@@ -120,7 +118,7 @@ function projectFilter(cli: Cli, runtime: Runtime, { project }: FilterOptions): 
   return project === undefined ? {} : { project: projectOfFolder(runtime, cli.io.cwd, project) };
 }
 
-/** What waits for the search index; where it cannot be written, the search says what it may miss. */
+/** Where the search index cannot be written, the search says what it may miss. */
 function updateIndex(cli: Cli, runtime: Runtime): void {
   try {
     if (runtime.store.read(textIndex.hasPending, false)) runtime.store.write(textIndex.indexPending);
@@ -151,7 +149,6 @@ async function showOne(cli: Cli, id: string): Promise<CommandResult> {
   return ok({ data: { checkpoint, state: state.value, snapshot }, text, isVerbatim: true });
 }
 
-/** A damaged one is found out by its hash. */
 function readState(runtime: Runtime, checkpoint: checkpoints.Checkpoint): Result<WorkState | null, CommandError> {
   return runtime.store.read<Result<WorkState | null, CommandError>>((sql) => {
     try {

@@ -7,7 +7,6 @@ type SpokenEntry = Extract<JournalEntry, { kind: "prompt" | "assistant" | "subag
 type BoundaryEntry = Extract<JournalEntry, { kind: "start" | "continues" | "detached" | "end" }>;
 type TurnEntry = Exclude<JournalEntry, ToolEntry | TodoEntry | SpokenEntry | BoundaryEntry>;
 
-/** One line of what happened; texts are cut to `max` characters. */
 export function describeEntry(entry: JournalEntry, max: number): string {
   if (isTool(entry)) return describeTool(entry, max);
   if (isTodo(entry)) return describeTodo(entry, max);
@@ -67,7 +66,6 @@ function isBoundary(entry: JournalEntry): entry is BoundaryEntry {
   return ["start", "continues", "detached", "end"].includes(entry.kind);
 }
 
-/** How a session begins and ends. */
 function describeBoundary(entry: BoundaryEntry): string {
   switch (entry.kind) {
     case "start":
@@ -96,7 +94,6 @@ function describeTurn(entry: TurnEntry, max: number): string {
   }
 }
 
-/** Of a newer program, whose kinds this one does not know. */
 function describeUnknown(entry: never): string {
   return (entry as { readonly kind: string }).kind;
 }

@@ -21,7 +21,6 @@ export function addName(program: Command, cli: Cli): void {
   cli.define(command, (options: NameOptions, id: string, name?: string) => setName(cli, options, id, name));
 }
 
-/** [CL80] */
 async function setName(
   cli: Cli,
   { clear }: NameOptions,

@@ -8,7 +8,7 @@ import { displayTitle, type Session, type Waiting } from "../../../local-mcp/ses
 import { shortSessionId } from "../../../local-mcp/sessions/short-ids.ts";
 import { assess } from "../../../local-mcp/signals/risk.ts";
 
-/** `empty`: it died before there was anything to lose. `closed`: between two turns, with nothing open [RE52]. */
+/** `empty`: died with nothing to lose. `closed`: between two turns, with nothing open [RE52]. */
 export type SessionState =
   | "alive"
   | "incomplete"
@@ -19,15 +19,14 @@ export type SessionState =
   | "recovered"
   | "dismissed";
 
-/** A session as the commands show it. Printed as JSON: fields are only added. */
+/** Printed as JSON: fields are only added. */
 export interface SessionView {
   readonly id: string;
-  /** As much of the id as is unique on this machine. */
+  /** Shortest prefix of the id that is unique on this machine. */
   readonly shortId: string;
   readonly state: SessionState;
   readonly client: string;
   readonly project: string | null;
-  /** The name that the user has given it, else its first request. */
   readonly title: string | null;
   readonly name: string | null;
   readonly model: string | null;
@@ -39,14 +38,13 @@ export interface SessionView {
   readonly checkpoints: number;
   readonly toolCalls: number;
   readonly toolErrors: number;
-  /** Share of the context in use, 0 to 1; null when not known. */
+  /** Share of the context in use, 0 to 1; null when unknown. */
   readonly contextFill: number | null;
-  /** Of living sessions only. */
+  /** Null for sessions that are not alive. */
   readonly activity: Activity | null;
   readonly risk: Risk | null;
-  /** Of living sessions only: what it waits for its user with. */
   readonly waiting: Waiting | null;
-  /** Of sessions that died or were closed: incomplete, closed, offered, recovered or dismissed. */
+  /** Null unless the session died or was closed. */
   readonly cause: CrashCause | null;
   readonly causeDetail: string | null;
 }
@@ -71,7 +69,6 @@ export function toSessionView(sql: Sql, runtime: Runtime, session: Session): Ses
   };
 }
 
-/** [CL82] */
 const diedStates: ReadonlySet<SessionState> = new Set(["incomplete", "closed", "offered", "recovered", "dismissed"]);
 
 function findCause(

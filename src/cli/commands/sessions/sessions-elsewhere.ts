@@ -11,7 +11,7 @@ import type { Cli } from "../../cli.ts";
 import { oneLine, table } from "../../screen-text.ts";
 import { withOtherMachines, type OtherMachines } from "../recover/other-machines.ts";
 
-/** `unheard`: nothing came of it for a while, and nobody can say that it is dead; `unknown`: nobody could be asked. */
+/** `unheard`: silent for a while, though maybe alive; `unknown`: the coordinator did not answer. */
 export type StateElsewhere =
   | "alive"
   | "incomplete"
@@ -22,34 +22,30 @@ export type StateElsewhere =
   | "dismissed"
   | "unknown";
 
-/** A session of another machine as the commands show it. Printed as JSON: fields are only added. */
+/** Printed as JSON: fields are only added. */
 export interface ElsewhereView {
   readonly id: string;
-  /** As much of the id as is unique on this machine and those that it knows. */
   readonly shortId: string;
   readonly state: StateElsewhere;
   readonly machine: string;
   readonly client: string;
-  /** As it is called on that machine. */
   readonly project: string | null;
   readonly title: string | null;
   readonly startedAt: number;
   readonly lastSeenAt: number;
   readonly savedAt: number | null;
-  /** Stored at the coordinator. */
   readonly checkpoints: number;
-  /** The chat that goes on with it, and its machine. */
   readonly takenBy: { readonly chat: string; readonly machine: string } | null;
 }
 
 interface ListOptions {
   readonly isIncomplete: boolean;
-  /** Only of the same project as this one here, by its root; absent: of all. */
+  /** Root whose project filters the sessions; absent: all. */
   readonly root?: string;
   readonly limit: number;
 }
 
-/** [RE27] Null: this machine belongs to no workspace on an edge, or has no key of it. */
+/** [RE27] @returns null: this machine belongs to no workspace on an edge, or has no key of it */
 export function listElsewhere(cli: Cli, { isIncomplete, root, limit }: ListOptions): Promise<ElsewhereView[] | null> {
   return withOtherMachines(cli, async (others) => {
     if (others === null) return null;

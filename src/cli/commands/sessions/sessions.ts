@@ -53,7 +53,7 @@ async function list(cli: Cli, options: ListOptions): Promise<CommandResult> {
   return ok({ data: { sessions: views, elsewhere: elsewhere ?? [] }, text: `${text}\n${othersText(cli, elsewhere)}` });
 }
 
-/** [CL88] With other machines in the same answer it says that it speaks of this one. */
+/** [CL88] Names this machine when other machines are in the same answer. */
 function noneText(cli: Cli, runtime: Runtime, { incomplete, project, allMachines }: ListOptions): string {
   const title = incomplete ? "No session died unfinished" : "No sessions";
   const where = project === undefined ? "" : ` in ${projectOfFolder(runtime, cli.io.cwd, project)}`;

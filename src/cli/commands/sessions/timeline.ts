@@ -3,19 +3,16 @@ import type { SessionContent } from "../../../local-mcp/sessions/session-content
 import { age } from "../../../local-mcp/recovery/brief.ts";
 import { pluralize, oneLine } from "../../screen-text.ts";
 
-/** Pure. */
-
 export interface TimelineEntry {
   readonly at: number;
   readonly source: "journal" | "signal" | "checkpoint" | "snapshot" | "crash" | "recovery";
-  /** Short name of what happened, for programs. */
   readonly kind: string;
   readonly text: string;
 }
 
 const maxLineChars = 160;
 
-/** [CL14] All that is known of a session as one line of events, oldest first; of the same moment, what caused comes before what followed. */
+/** [CL14] Events of a session, oldest first; within one moment, cause before effect. */
 export function timeline(stored: SessionContent): TimelineEntry[] {
   const entries: TimelineEntry[] = [
     ...stored.journal.map(({ at, entry }) => ({
@@ -75,7 +72,7 @@ function recoveryText({ action, bySession, score, rediscovery }: SessionContent[
   return `${action}${by}${score === null ? "" : `, restore score ${score} of 100`}${rediscoveryText}`;
 }
 
-/** Nothing where an older program has recorded the death. */
+/** Empty where an older program recorded the death. */
 export function unsavedText({
   checkpointAgeMs,
   unsavedEvents,

@@ -70,7 +70,7 @@ function listKeys(value: unknown, before = ""): string[] {
   return Object.entries(value).flatMap(([name, inner]) => listKeys(inner, before === "" ? name : `${before}.${name}`));
 }
 
-/** `0.5`, `true`, `["Bash"]` and `null` as JSON; anything else is a text. */
+/** Parses `0.5`, `true`, `["Bash"]` and `null` as JSON; anything else is a text. */
 function parseValue(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -79,7 +79,7 @@ function parseValue(text: string): unknown {
   }
 }
 
-/** [CL18] Only a file that is valid afterwards is written; its comments stay. */
+/** [CL18] Writes only a file that stays valid; its comments stay. */
 function change(cli: Cli, key: string, value: unknown): CommandResult {
   const path = cli.paths.config;
   const text = readText(path);
@@ -92,7 +92,7 @@ function change(cli: Cli, key: string, value: unknown): CommandResult {
   if (!parsed.ok) return wrongUsage(`${parsed.error.replace(`${path}: `, "")}\nNothing was changed.`);
   if (editedText !== text) {
     createPrivateFolder(dirname(path));
-    // Who keeps settings elsewhere has a link here.
+    // The file may be a link to settings kept elsewhere.
     writeAtomically(
       existsSync(path) ? realpathSync(path) : path,
       editedText.endsWith("\n") ? editedText : `${editedText}\n`,

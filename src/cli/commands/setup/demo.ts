@@ -19,7 +19,6 @@ export function addDemo(program: Command, cli: Cli): void {
   const command = program
     .command("demo")
     .description("a chat that works, is killed and goes on, with real processes in a temporary folder")
-    // The process that plays the client is this program too.
     .addOption(new Option("--stand-in").hideHelp());
   cli.define(command, (options: DemoCommand) => (options.standIn ? play() : demo(cli)));
 }
@@ -63,7 +62,6 @@ async function readOptions(cli: Cli, signal: AbortSignal): Promise<DemoOptions> 
   };
 }
 
-/** Characters of one line about what came back; `--json` has all of it. */
 const maxDetail = 140;
 
 function render(cli: Cli, { checks, worked, times, isComplete }: DemoResult): string {
@@ -87,7 +85,7 @@ function render(cli: Cli, { checks, worked, times, isComplete }: DemoResult): st
   ].join("\n");
 }
 
-/** [DE7] In a clone `npm run demo` goes on with it. */
+/** [DE7] In a clone `npm run demo` continues with it. */
 function teamHint({ io }: Cli): string[] {
   const inClone = join(dirname(io.launch.script), "..", "demo", "main.ts");
   if (io.machine.exists(inClone)) return [];

@@ -3,8 +3,6 @@ import type { Plan } from "../../../installer/plan.ts";
 import type { Io } from "../../io.ts";
 import { pluralize, shortPath, table } from "../../screen-text.ts";
 
-/** Pure: what `init` and `uninstall` say of all their changes together. */
-
 interface InitChanges {
   readonly plans: readonly Plan[];
   readonly link: LinkPlan | null;
@@ -19,7 +17,7 @@ export function linkText({ link, linkNote }: InitChanges): string {
     : `Remove the command \`shim\`\n--- ${link.path} -> ${link.target}\n`;
 }
 
-/** [CL76] The end of a preview that may have scrolled away: a line for each file. */
+/** [CL76] */
 export function formatSummary({ plans, link }: InitChanges, { env, size }: Pick<Io, "env" | "size">): string {
   const home = env["HOME"] ?? "";
   const edits = plans.flatMap(({ target, edits: all }) => all.map((edit) => ({ label: target.label, edit })));
@@ -33,7 +31,6 @@ export function formatSummary({ plans, link }: InitChanges, { env, size }: Pick<
   return `Summary: ${counts}\n${table([...rows, ...linkRow], size().columns)}`;
 }
 
-/** What became of the link, and what the user still has to do for it. */
 export function linkResult({ action, path, isOnPath }: LinkPlan, problem: string | null, env: Io["env"]): string[] {
   if (problem !== null) return [`The link ${path} was not ${action === "create" ? "made" : "removed"}: ${problem}`];
   if (action === "remove") return [`Removed the link ${path}.`];

@@ -20,7 +20,6 @@ interface InitOptions extends CommonOptions {
   readonly client?: string;
   readonly dryRun?: boolean;
   readonly yes?: boolean;
-  /** False after --no-link. */
   readonly link?: boolean;
 }
 
@@ -47,11 +46,9 @@ function withOptions(command: Command): Command {
     .option("-y, --yes", "do not ask");
 }
 
-/** What one run will do. */
 interface PreparedChanges {
   readonly plans: readonly Plan[];
   readonly link: LinkPlan | null;
-  /** What a person should know of the link. */
   readonly linkNote: string | null;
 }
 
@@ -77,7 +74,6 @@ async function run(cli: Cli, options: InitOptions, action: Action): Promise<Comm
   return applyAll(cli, prepared.value, action);
 }
 
-/** [CL76] */
 function howToConfirm({ io }: Cli, action: Action): string {
   const name = action === "install" ? "init" : "uninstall";
   const isByNpm = io.env["npm_lifecycle_event"] === name;
@@ -99,7 +95,7 @@ function prepare(cli: Cli, options: InitOptions, action: Action): Result<Prepare
   return plans.ok ? ok({ plans: plans.value, link, linkNote }) : plans;
 }
 
-/** Of one client alone: the others may still need the command. */
+/** Leaves the link alone for a single client: the others may still need the command. */
 function planLinkChange(cli: Cli, options: InitOptions, action: Action): Pick<PreparedChanges, "link" | "linkNote"> {
   const context = { machine: cli.io.machine, launch: cli.io.launch, record: linkRecord(cli) };
   if (action === "uninstall") {
@@ -111,7 +107,6 @@ function planLinkChange(cli: Cli, options: InitOptions, action: Action): Pick<Pr
   return { link: null, linkNote: `${planned.error} is another program; it stays. SHIM is started by: ${cli.command}` };
 }
 
-/** Says which link `init` has made. */
 function linkRecord(cli: Cli): string {
   return join(cli.paths.home, "command-link.json");
 }
@@ -136,7 +131,7 @@ function planAll(
   return ok(plans);
 }
 
-/** The variable of this terminal is not written into the clients' files. */
+/** The terminal's SHIM_HOME is not written into the clients' files. */
 function homeNotes({ io, paths }: Cli): string[] {
   const usual = homeFrom({});
   if (!io.env["SHIM_HOME"] || paths.home === usual) return [];
@@ -149,7 +144,6 @@ function toFailure(error: ClientRefusal): { readonly ok: false; readonly error: 
   return failed(error.code, error.message);
 }
 
-/** Of the clients' files as they were; uninstall reads them. */
 function backupsFolder(cli: Cli): string {
   return join(cli.paths.home, "client-backups");
 }

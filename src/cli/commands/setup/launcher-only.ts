@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { failed } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 
-/** The launcher bin/shim.mjs starts these two as programs of their own, so that they load nothing of this one. */
+/** The launcher bin/shim.mjs starts both as programs that load nothing of this one. */
 export function addLauncherOnly(program: Command, cli: Cli): void {
   const launcherOnlyError = failed(
     "not_by_launcher",

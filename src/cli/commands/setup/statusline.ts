@@ -3,7 +3,7 @@ import { ok } from "../../../shared/result.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import { chainedLine, renderLine } from "./statusline/chained-line.ts";
 
-/** The launcher takes the program in statusline-entry.ts, which starts faster; this is the same for who starts dist/cli.mjs. */
+/** The launcher starts statusline-entry.ts, which is faster; this command serves dist/cli.mjs. */
 export function addStatusline(program: Command, cli: Cli): void {
   const command = program.command("statusline").description("status line; runs your own command first");
   cli.define(command, () => statusline(cli));

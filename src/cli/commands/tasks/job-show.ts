@@ -8,14 +8,13 @@ import { whyNoBranch } from "./task-work.ts";
 
 type Task = OutputOf<"tasks.get">;
 
-/** The one branch of a job; or why there is none. */
 type Integration =
   | { readonly branch: string; readonly commit: string; readonly machine: string | null; readonly tests: string | null }
   | { readonly branch: null; readonly why: string };
 
 const maxParts = 100;
 
-/** [CL123] How far a job is, its parts, and the branch that it has become. */
+/** [CL123] */
 export async function showJob(cli: Cli, link: CoordinatorLink, job: number): Promise<CommandResult> {
   const root = await link.call("tasks.get", { task: job });
   if (!root.ok) return root;
@@ -49,7 +48,6 @@ function toPart({ task, ref, state, result }: Task): PartView {
   return { task, ref, state, branch: data?.branch ?? null, commit: data?.commit ?? null };
 }
 
-/** [WK36] */
 function toIntegration(root: Task): Integration {
   const why = whyNoBranch(root);
   if (why !== null) return { branch: null, why };

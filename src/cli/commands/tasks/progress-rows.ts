@@ -1,18 +1,15 @@
 import type { Io } from "../../io.ts";
 import { oneLine, safeText } from "../../screen-text.ts";
 
-/** Rows of a terminal that are written over: how far things are. */
-
 export interface ProgressRow {
   readonly label: string;
-  /** 0 to 1; null: there is nothing to measure it by. */
+  /** 0 to 1; null: unknown. */
   readonly share: number | null;
   readonly note: string;
 }
 
 const barCells = 20;
 
-/** Cut to less than the width: a row that wraps could not be written over. */
 function rowText({ label, share, note }: ProgressRow, columns: number): string {
   const measure = share === null ? "" : `${bar(share)} `;
   const text = note === "" ? label : `${label} ${note}`;
@@ -21,12 +18,11 @@ function rowText({ label, share, note }: ProgressRow, columns: number): string {
 
 function bar(share: number): string {
   const bounded = Math.max(0, Math.min(1, share));
-  // Only what is done looks full.
+  // Rounded down, so that only what is done looks full.
   const full = Math.floor(bounded * barCells);
   return `${"█".repeat(full)}${"░".repeat(barCells - full)} ${String(Math.floor(bounded * 100)).padStart(3)} %`;
 }
 
-/** The rows at the end of the terminal, each time in the place of those before. */
 export class ProgressRows {
   readonly #io: Io;
   #height = 0;

@@ -79,7 +79,6 @@ function addReplay(queue: Command, cli: Cli): void {
   cli.define(command, (options: ReplayOptions, text?: string) => replay(cli, options, text));
 }
 
-/** What is given in words is checked by the contract. */
 function replay(cli: Cli, { payload, type, reason, tag, limit }: ReplayOptions, text?: string): Promise<CommandResult> {
   const filter = omitUndefined({ type, reason, tag, limit });
   const isFiltered = Object.keys(filter).length > 0;

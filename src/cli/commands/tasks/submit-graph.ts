@@ -10,10 +10,9 @@ import { table } from "../../screen-text.ts";
 
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
 
-/** What a submit may have at most. */
 const { maxBodyBytes } = taskOperations["tasks.submit"];
 
-/** [CL45] All tasks of a file or none. [CL50] What is wrong in it is told with its line; how they depend on each other the coordinator looks at. */
+/** [CL45] Submits all tasks or none. [CL50] Errors of the file come with their line. */
 export async function submitGraph(cli: Cli, file: string): Promise<CommandResult> {
   const tasks = readInputFile(cli, file, "a plan", {
     schema: SubmitTasks.input.shape.tasks,

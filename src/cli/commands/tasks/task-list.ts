@@ -61,7 +61,7 @@ function toFilter({ type, chat, tag, parent }: ListOptions, state: TaskState | u
 const defaultLimit = 50;
 const maxPerPage = 200;
 
-/** A page may be short, or empty, and still not the last one. */
+/** A short or empty page may still not be the last one. */
 async function fetchTasks(
   link: CoordinatorLink,
   filter: TaskFilter,
@@ -81,21 +81,20 @@ async function fetchTasks(
   }
 }
 
-/** What is not shown is said. */
 function moreText(cursor: string | null): string {
   return cursor === null ? "" : "There are more; --limit shows them.\n";
 }
 
 const endStates: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"]);
 
-/** [CL87] How far it is, or why it is not. The progress of a task that has ended says nothing any more. */
+/** [CL87] Shows progress or the reason; the progress of an ended task says nothing. */
 function progressNote({ state, progress, detail, isCancelAsked }: TaskLine): string {
   const isOver = endStates.has(state);
   const parts = [isCancelAsked && !isOver ? "asked to stop" : "", detail ?? "", isOver ? "" : progressText(progress)];
   return parts.filter((text) => text !== "").join("; ") || "-";
 }
 
-/** The list of tasks is of use without the list of chats. */
+/** The list of tasks is useful without the list of chats. */
 async function shortChats(link: CoordinatorLink, tasks: readonly TaskLine[]): Promise<(chat: string) => string> {
   if (tasks.every(({ chat }) => chat === null)) return (chat) => chat;
   const chats = await allChats(link);

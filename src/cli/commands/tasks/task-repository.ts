@@ -15,16 +15,13 @@ import { ok, type Result } from "../../../shared/result.ts";
 import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 
-/** The user's repository, for commands about the work of tasks. */
 export interface Repository {
   readonly git: Git;
-  /** The top of the work tree. */
   readonly top: string;
-  /** What all its work trees share. */
+  /** Folder that all its work trees share. */
   readonly common: string;
 }
 
-/** Runs `body` in the repository where the command stands; what git refuses is the answer. */
 export async function withRepository(
   cli: Cli,
   body: (found: Repository) => Promise<CommandResult>,
@@ -42,7 +39,7 @@ export async function withRepository(
   }
 }
 
-/** Every commit is in the repository afterwards; or why one is not. */
+/** @returns why a commit is not in the repository afterwards, if one is not */
 export async function fetchCommits(
   { git, top }: Repository,
   works: readonly Pick<InputWork, "task" | "branch" | "commit" | "machine">[],
@@ -65,7 +62,7 @@ export async function fetchCommits(
 const operationMarkers = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply"];
 const maxShown = 10;
 
-/** What the user is on: a branch with nothing uncommitted in its work tree and nothing half done; or why not. */
+/** Refuses a dirty work tree and a half-done operation. */
 export async function cleanBranch({
   git,
   top,
@@ -89,7 +86,6 @@ export async function cleanBranch({
   return ok({ branch, commit: await resolveCommit(git, "HEAD") });
 }
 
-/** Moves the branch that the user is on forward, with its work tree: all of it or nothing. @returns why git refused; null: it is done */
 export async function fastForward(git: Git, commit: string): Promise<string | null> {
   const mergeFlags = ["--ff-only", "--quiet", "--no-verify-signatures", "--no-autostash", "--no-overwrite-ignore"];
   const { code, stderr } = await run(git, ["merge", ...mergeFlags, commit], "", [0, 1, 128]);
@@ -102,7 +98,7 @@ export async function fastForward(git: Git, commit: string): Promise<string | nu
         .join(" ");
 }
 
-/** As git would sign a commit of the user; null: git does not know who that is. */
+/** Returns the user's committer identity; null: git knows none. */
 export async function readIdentity(git: Git): Promise<{ readonly name: string; readonly email: string } | null> {
   const { code, stdout } = await run(git, ["var", "GIT_COMMITTER_IDENT"], "", [0, 1, 128]);
   const found = /^(.+) <([^>]*)> \d+ [+-]\d{4}$/.exec(stdout.toString("utf8").trim());

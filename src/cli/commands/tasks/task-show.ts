@@ -21,7 +21,6 @@ export async function showTask(cli: Cli, link: CoordinatorLink, task: number): P
   return ok({ data: { ...response.value, attempts }, text });
 }
 
-/** What there is nothing to say of is left out. */
 function toFacts(task: Task): [string, string][] {
   const facts: [string, string | null][] = [
     ["task", String(task.task)],
@@ -46,7 +45,6 @@ function toFacts(task: Task): [string, string][] {
   return facts.flatMap(([name, value]) => (value === null ? [] : [[name, oneLine(value, maxShownChars)]]));
 }
 
-/** Of one value; `--json` has it in full. */
 const maxShownChars = 1_000;
 
 function stateText({ state, reason, isCancelAsked }: Task): string {

@@ -31,7 +31,6 @@ interface SubmitOptions extends CommonOptions {
   readonly tag?: readonly string[];
 }
 
-/** What a graph says of each of its tasks itself. */
 const singleTaskOptions = ["payload", "payloadFile", "priority", "capability", "delay", "dependsOn", "key", "tag"];
 
 export function addSubmit(task: Command, cli: Cli): void {
@@ -79,7 +78,6 @@ async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: st
   });
 }
 
-/** undefined: none is given. */
 async function readPayload(
   cli: Cli,
   { payload, payloadFile }: SubmitOptions,

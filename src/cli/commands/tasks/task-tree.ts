@@ -13,7 +13,7 @@ const maxNodes = 1_000;
 const maxPerPage = 200;
 const openStates: readonly TaskState[] = ["blocked", "scheduled", "queued", "assigned", "running"];
 
-/** [CL107] What a task, or every open one, waits for or is made of. */
+/** [CL107] */
 export async function showTaskTree(cli: Cli, link: CoordinatorLink, task: number | null): Promise<CommandResult> {
   const graph = new TaskGraph(link);
   const startTasks = task === null ? await openTasks(link) : ok([task]);
@@ -49,7 +49,6 @@ async function openTasks(link: CoordinatorLink): Promise<CoordinatorResult<numbe
 
 class TaskGraph {
   readonly #link: CoordinatorLink;
-  /** Null: it is no longer kept. */
   readonly #nodes = new Map<number, TreeNode | null>();
   isCut = false;
 
@@ -57,7 +56,6 @@ class TaskGraph {
     this.#link = link;
   }
 
-  /** The task with all below it, and all that these wait for. */
   async read(task: number): Promise<CoordinatorResult<null>> {
     const todo = [task];
     for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
@@ -74,13 +72,13 @@ class TaskGraph {
     return ok(null);
   }
 
-  /** Those that no other one shown waits for or has as a part. */
+  /** Finds the tasks that no other shown task waits for or has as a part. */
   findRoots(tasks: readonly number[]): number[] {
     const below = new Set([...this.#nodes.keys()].flatMap((one) => this.#children(one)));
     const roots = tasks.filter((one) => !below.has(one));
     const reached = new Set<number>();
     for (const root of roots) this.#collect(root, reached);
-    // Two that have each other, as parent and as dependency, are below each other.
+    // A parent that is also a dependency of its part: each is below the other.
     for (const one of tasks) {
       if (reached.has(one)) continue;
       roots.push(one);

@@ -11,22 +11,18 @@ import { progressText } from "./task-list.ts";
 
 const pollIntervalMs = 1_000;
 
-/** One state of the watched tasks. */
 interface TaskView {
-  /** For programs: what can change, without times. */
+  /** Changing fields only, without times; for programs. */
   readonly data: object;
   readonly text: string;
-  /** In a terminal. */
   readonly rows: readonly ProgressRow[];
   readonly end: "open" | "well" | "badly";
 }
 
 type ViewResult = Result<TaskView, FailedResult["error"]>;
 
-/** Rows of tasks at most. */
 const maxRows = 50;
 
-/** [CL48] Until that one task has ended. */
 export function watchTask(cli: Cli, link: CoordinatorLink, task: number, isJson: boolean): Promise<CommandResult> {
   return follow(cli, isJson, async () => {
     const found = await link.call("tasks.get", { task });
@@ -45,7 +41,6 @@ function toTaskView(line: TaskLine): TaskView {
   return { data, text: taskText(line), rows: [toRow(line)], end: toEnd(state) };
 }
 
-/** With its direct parts. */
 function toJobView(line: TaskLine, parts: readonly TaskLine[], { completedTasks, totalTasks }: Totals): TaskView {
   const { data, text, end } = toTaskView(line);
   const label = `${text}, ${completedTasks} of ${pluralize(totalTasks, "part")} done`;
@@ -70,7 +65,6 @@ function formatName({ task, type, ref, state, reason }: TaskLine): string {
   return `task ${task} (${ref === null ? type : `${type} ${ref}`}): ${state}${reason === null ? "" : ` (${reason})`}`;
 }
 
-/** The bar says how much of it is done where it has told that. */
 function toRow(line: TaskLine): ProgressRow {
   const percent = line.state === "done" ? 100 : line.progress?.percent;
   if (percent === undefined) return { label: taskText(line), share: null, note: "" };
@@ -87,7 +81,7 @@ function toEnd(state: TaskLine["state"]): TaskView["end"] {
   return state === "dead" || state === "cancelled" ? "badly" : "open";
 }
 
-/** [CL48] Until nothing is open; badly when more have not made it than at the beginning. */
+/** [CL48] Ends when no task is open; badly if more are dead or cancelled than at the start. */
 export function watchAll(cli: Cli, link: CoordinatorLink, isJson: boolean): Promise<CommandResult> {
   let lostAtStart: number | null = null;
   return follow(cli, isJson, async () => {
@@ -103,7 +97,7 @@ export function watchAll(cli: Cli, link: CoordinatorLink, isJson: boolean): Prom
 
 type Totals = OutputOf<"tasks.progress">;
 
-/** Dead or cancelled. */
+/** Counts dead and cancelled tasks. */
 function countLost({ totalTasks, completedTasks, inProgressTasks, queuedTasks }: Totals): number {
   return totalTasks - completedTasks - inProgressTasks - queuedTasks;
 }
@@ -135,7 +129,6 @@ async function follow(cli: Cli, isJson: boolean, readView: () => Promise<ViewRes
   }
 }
 
-/** Polls, and answers with the last state: at the end, or at Ctrl-C. */
 async function showChanges(
   { io }: Cli,
   screen: WatchScreen,
@@ -158,10 +151,9 @@ async function showChanges(
 }
 
 interface WatchScreen {
-  /** Shown again when this has changed. */
   changeKey(view: TaskView): unknown;
   show(view: TaskView): void;
-  /** What is said when nothing more comes; `isShown`: it was the last that was shown, too. */
+  /** @param isShown whether the last view was already shown */
   finalText(text: string, isShown: boolean): string;
   clear(): void;
 }

@@ -21,19 +21,17 @@ import {
 
 export interface WorkOptions extends CommonOptions {
   readonly remote?: string;
-  /** Also what the task began with. */
   readonly all?: boolean;
 }
 
 type Task = OutputOf<"tasks.get">;
 
-/** The work of one task, and where its own changes begin. */
 interface WorkRange {
   readonly work: InputWork;
   readonly base: string;
 }
 
-/** [CL120] What a task has changed itself; with `--all` also the results that it began with. */
+/** [CL120] Shows the task's own changes; with `--all` also the results that it began with. */
 export function diffTask(cli: Cli, link: CoordinatorLink, task: number, options: WorkOptions): Promise<CommandResult> {
   return withRange(cli, link, task, options, async ({ git }, { work, base }) => {
     const readable = { ...git, before: [...git.before, "-c", "core.quotePath=false"] };
@@ -50,7 +48,7 @@ export function diffTask(cli: Cli, link: CoordinatorLink, task: number, options:
   });
 }
 
-/** A line of `git diff --numstat`; a binary file has no counts. */
+/** Parses a line of `git diff --numstat`; a binary file has no counts. */
 function parseFile(line: string): { path: string; added: number | null; removed: number | null } {
   const [added = "-", removed = "-", path = ""] = line.split("\t");
   return { path, added: parseCount(added), removed: parseCount(removed) };
@@ -60,7 +58,7 @@ function parseCount(text: string): number | null {
   return text === "-" ? null : Number(text);
 }
 
-/** [CL121] Its own commits, the newest first. */
+/** [CL121] */
 export function logTask(cli: Cli, link: CoordinatorLink, task: number, options: WorkOptions): Promise<CommandResult> {
   return withRange(cli, link, task, options, async ({ git }, { work, base }) => {
     const format = "--format=%H%x09%at%x09%an%x09%s";
@@ -94,14 +92,14 @@ async function withRange(
     const fetched = await fetchCommits(repository, [work.value.work], remote);
     if (!fetched.ok) return fetched;
     const { commit } = work.value.work;
-    // A worker of an older version did not say where it began.
+    // A worker of an older version did not record its base.
     const own = all === true ? null : work.value.base;
     const base = own ?? (await text(repository.git, ["merge-base", "HEAD", commit]));
     return body(repository, { work: work.value.work, base });
   });
 }
 
-/** [CL120] Of a task that is done and whose result names a branch; or why there is none. */
+/** [CL120] @returns the branch of a done task, or why there is none */
 function findWork(task: Task): Result<{ work: InputWork; base: string | null }, FailedResult["error"]> {
   const missing = whyNoBranch(task);
   if (missing !== null) return failed("no_branch", `task ${task.task} has no branch: ${missing}.`);
@@ -109,7 +107,7 @@ function findWork(task: Task): Result<{ work: InputWork; base: string | null }, 
   return ok({ work: { task: task.task, branch: branch ?? "", commit, machine }, base });
 }
 
-/** [WK36] Why a task has left no branch; null: it has. */
+/** [WK36] @returns why a task has left no branch; null: it has one */
 export function whyNoBranch(found: Task): string | null {
   if (found.state !== "done") return whyNotDone(found);
   const { task, joinRule, dependsOn, result } = found;
@@ -128,7 +126,7 @@ function whyNotDone({ state, reason, detail, dependsOn }: Task): string {
   return `it is ${state}${state === "blocked" ? `, and waits for ${dependsOn.join(", ")}` : ""}`;
 }
 
-/** [CL122] Merges the work of a task, or of the parts of a job, into the branch that the user is on: all of it or nothing. */
+/** [CL122] Merges the work of a task or a job's parts into the current branch, all or none. */
 export async function mergeTask(
   cli: Cli,
   link: CoordinatorLink,

@@ -55,7 +55,6 @@ export function addTask(program: Command, cli: Cli): void {
   });
 }
 
-/** What tasks have left in the repository where the command stands. */
 function addWork(command: Command, cli: Cli): void {
   for (const { name, description, body } of [
     { name: "diff", description: "what a task has changed, as a patch", body: "diffTask" },
@@ -80,7 +79,6 @@ function addWork(command: Command, cli: Cli): void {
   }
 }
 
-/** A command about one task that its argument names. */
 export async function withTask(
   cli: Cli,
   text: string,

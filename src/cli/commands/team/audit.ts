@@ -56,11 +56,10 @@ async function showAudit(cli: Cli, link: CoordinatorLink, options: Options): Pro
 
 interface AuditPage {
   readonly entries: AuditEntry[];
-  /** Null: there are no more. */
   readonly before: number | null;
 }
 
-/** [CL105] The coordinator knows one filter; the others are applied to its pages, which are read until one entry more than wanted is found. */
+/** [CL105] Applies the filters that the coordinator lacks, until one entry more than the limit. */
 async function findEntries(
   cli: Cli,
   link: CoordinatorLink,

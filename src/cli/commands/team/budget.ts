@@ -26,7 +26,7 @@ interface Unit {
   readonly option: string;
   readonly name: string;
   readonly measure: BudgetMeasure;
-  /** Of the measure in one of what is typed. */
+  /** Stored units in one typed unit. */
   readonly scale: number;
   readonly show: (value: number) => string;
 }
@@ -53,7 +53,7 @@ export function addBudget(program: Command, cli: Cli): void {
   cli.define(set, (options: SetOptions) => withCheckedLink(cli, (link) => setBudgets(cli, link, options)));
 }
 
-/** Below 2^53 in the unit that is stored. */
+/** Keeps limits below 2^53 in the stored unit. */
 function parseLimit({ scale }: Unit): (text: string) => BudgetLimit {
   return (text) => {
     if (text === "none") return text;
@@ -65,7 +65,7 @@ function parseLimit({ scale }: Unit): (text: string) => BudgetLimit {
   };
 }
 
-/** 0.0132 and 20.00: at least two places, and no more than it takes. */
+/** At least two decimals, and no more than needed: 0.0132 and 20.00. */
 function dollars(micros: number): string {
   return `$${(micros / 1_000_000).toFixed(6).replace(/0{1,4}$/, "")}`;
 }

@@ -14,7 +14,7 @@ import { oneLine } from "../../screen-text.ts";
 
 type CoordinatorResult<T> = Result<T, FailedResult["error"]>;
 
-/** [CL85] Titles, projects and short ids of the chats that a coordinator knows. */
+/** [CL85] */
 export class ChatNames {
   readonly #runtime: Runtime;
   readonly #naming: Naming;
@@ -26,7 +26,6 @@ export class ChatNames {
     this.short = shortIds(chats.map(({ chat }) => chat));
   }
 
-  /** @param chats all that short ids have to tell apart */
   static async load(cli: Cli, link: CoordinatorLink, chats: readonly Chat[]): Promise<ChatNames> {
     const runtime = await cli.runtime();
     const edge = readEdgeConfig(cli.paths.home, cli.io.env);
@@ -41,7 +40,7 @@ export class ChatNames {
     return (session && sessions.displayTitle(session)) ?? this.#naming.titleOf(chat);
   }
 
-  /** The root of its project; null where this machine does not know it. */
+  /** @returns the root of its project; null where this machine does not know it */
   project(chat: Chat): string | null {
     const { checkout } = chat.metadata;
     const isPath = typeof checkout === "string" && /^([\\/]|[A-Za-z]:)/.test(checkout);
@@ -59,7 +58,7 @@ export function allChats(link: CoordinatorLink): Promise<CoordinatorResult<reado
   );
 }
 
-/** [CL79] The chat that the beginning of an id means; an id that fits none goes on as it is, and the coordinator answers. */
+/** [CL79] Resolves a prefix of a chat id; the coordinator answers for an unknown one. */
 export async function findChat(
   cli: Cli,
   link: CoordinatorLink,

@@ -7,7 +7,6 @@ const reasonText: Record<OfflineReason, string> = {
   attested: "process gone",
 };
 
-/** [CL85] The status and why, in words that need no glossary. */
 export function chatStatusText({ status, reason }: Pick<Chat, "status" | "reason">): string {
   const known = OfflineReason.safeParse(reason);
   if (known.success) return `${status} (${reasonText[known.data]})`;

@@ -97,7 +97,6 @@ function seconds(text: string): number {
   return value;
 }
 
-/** A year, as the contract has it. */
 const maxSeconds = 31_536_000;
 
 async function getState(link: CoordinatorLink, key: string): Promise<CommandResult> {
@@ -162,7 +161,7 @@ interface SendOptions extends Omit<Options, "json"> {
   readonly json?: string | boolean;
 }
 
-/** [CL108] What stands in an argument, or on stdin. */
+/** [CL108] */
 async function readBody(
   cli: Cli,
   text: string | undefined,
@@ -221,7 +220,6 @@ export function addInbox(program: Command, cli: Cli): void {
   cli.define(command, (options: Options) => withLink(cli, (link) => inbox(link, options)));
 }
 
-/** Over messages to others a pull goes in several turns. */
 async function pullSome(link: CoordinatorLink, self: Self): ReturnType<typeof link.call<"messages.pull">> {
   const pulled = await link.call("messages.pull", { self, limit: 100 });
   const isNoneYet = pulled.ok && pulled.value.messages.length === 0 && pulled.value.isMore;

@@ -11,7 +11,6 @@ interface Options extends CommonOptions {
 
 interface HooksRepository {
   readonly hooks: string;
-  /** Other repositories have the same hooks. */
   readonly isShared: boolean;
 }
 
@@ -37,7 +36,7 @@ function withRepository(cli: Cli, body: (repository: HooksRepository) => Command
   return repository.ok ? body(repository.value) : repository;
 }
 
-/** Git says where hooks are: core.hooksPath, and the one folder of all work trees. */
+/** Git resolves core.hooksPath, and the one folder of all work trees. */
 function findRepository({ io }: Cli): Result<HooksRepository, FailedResult["error"]> {
   const gitArgs = ["rev-parse", "--path-format=absolute", "--git-path", "hooks", "--git-common-dir", "--show-toplevel"];
   const output = io.runQuietly("git", ["-C", io.cwd, ...gitArgs]);
@@ -59,7 +58,6 @@ function guardCommand({ io }: Cli): GuardCommand {
   return { node, script: join(dirname(hookScript), "commit-guard.cjs"), home: io.env["SHIM_HOME"] };
 }
 
-/** [FI23] */
 function installIn(cli: Cli, { hooks, isShared }: HooksRepository, { shared }: Options): CommandResult {
   const command = guardCommand(cli);
   if (!cli.io.machine.exists(command.script)) {

@@ -13,7 +13,7 @@ interface Options extends CommonOptions {
   readonly for?: number;
 }
 
-/** As long as a lease may be that does not live with its chat. */
+/** Longest lease that does not live with its chat. */
 const defaultTtlMs = 3_600_000;
 
 export function addFiles(program: Command, cli: Cli): void {

@@ -22,7 +22,6 @@ interface Campaign {
   readonly ttlMs: number;
   /** Undefined: until it leads. */
   readonly waitMs: number | undefined;
-  /** Exits when leadership is lost, else campaigns again. */
   readonly isOnce: boolean;
   readonly words: CommandWords;
 }
@@ -72,7 +71,6 @@ async function showLeader(link: CoordinatorLink, name: string): Promise<CommandR
   return ok({ data: { leader, machine: chat.ok ? chat.value.machine : null }, text });
 }
 
-/** [CL100] [CL101] One process that campaigns, and runs its command in each term that it wins. */
 class LeadRun {
   readonly #cli: Cli;
   readonly #link: CoordinatorLink;
@@ -102,7 +100,7 @@ class LeadRun {
       const leaseResult = await acquireLease(this.#cli, this.#link, request, this.#stop, "lead");
       if (leaseResult.ok) return leaseResult;
       if (this.#stop.aborted) return interruptedBefore("this process led");
-      // [CL101] Nobody answers for a while: it has led before, so what was asked for is right.
+      // [CL101] After a first term the request is known to be valid, so an outage is retried.
       const isAgain =
         leaseResult.error.code === "lease_held"
           ? waitMs === undefined

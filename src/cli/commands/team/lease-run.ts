@@ -35,7 +35,7 @@ export function addLeaseRun(lease: Command, cli: Cli): void {
   });
 }
 
-/** As the contract has it: up to an hour for leases. */
+/** The contract allows up to an hour for leases. */
 export function durationUpTo(minSeconds: number, maxMinutes = 60): (text: string) => number {
   const maxText = maxMinutes === 60 ? "1h" : `${maxMinutes}m`;
   return (text) => {

@@ -22,14 +22,12 @@ import { fetchPages } from "../../fetch-pages.ts";
 
 type CoordinatorResult<T> = Result<T, FailedResult["error"]>;
 
-/** The project around the folder in which the command runs, as the coordinator names it. */
 export interface FileScope {
   readonly runtime: Runtime;
   readonly link: CoordinatorLink;
   readonly naming: Naming;
   readonly workspace: string;
   readonly root: string;
-  /** The beginning of the names of its reservations. */
   readonly prefix: string;
 }
 
@@ -42,7 +40,7 @@ export interface ReservationView {
   readonly resource: string;
 }
 
-/** @param isReadOnly [CL8] makes no store on this machine just to keep the name of the project for its hooks */
+/** @param isReadOnly [CL8] makes no store just to keep the project's name for its hooks */
 export async function fileScope(
   cli: Cli,
   link: CoordinatorLink,
@@ -61,12 +59,11 @@ export async function fileScope(
   return ok({ runtime, link, naming, workspace, root, prefix: `file:${project.value}/` });
 }
 
-/** As the naming of this machine's own coordinator makes it. */
 async function projectName({ io }: Cli, { machine }: CoordinatorLink, root: string): Promise<string> {
   return projectKey(null, await readProjectFacts(io.env, root, machine));
 }
 
-/** @param given as the user has typed them, from the folder in which the command runs */
+/** @param given paths as typed, relative to the current folder */
 export function toResources(cli: Cli, scope: FileScope, given: readonly string[]): CoordinatorResult<string[]> {
   const resources = new Set<string>();
   for (const one of given) {
@@ -85,7 +82,7 @@ export async function listLeases(scope: FileScope, holder?: string): Promise<Coo
   return listed.ok ? ok(listed.value.leases) : listed;
 }
 
-/** [FI6] All of them, or none: what was got before one was refused is given back. One that this chat has already is prolonged. */
+/** [FI6] Acquires all or none. A lease that this chat already has is renewed. */
 export async function reserve(
   scope: FileScope,
   self: Self,
@@ -167,7 +164,7 @@ export async function releaseLease(
   return released;
 }
 
-/** Hooks of this machine's chats look there at once; its other processes hear of it a moment later. */
+/** Hooks of this machine's chats read these at once, its other processes a moment later. */
 function storeReservations({ runtime, workspace, link, root }: FileScope, leases: readonly Lease[]): void {
   const now = runtime.now();
   const row = { workspace, holderName: "the user, by the command line", machine: link.machine, checkout: root };

@@ -13,7 +13,7 @@ import { ok } from "../../../shared/result.ts";
 type SettingsChanges = InputOf<"settings.set">["settings"];
 type SettingValue = unknown;
 
-/** Limits that are not set have no value, so the defaults do not name them. */
+/** Unset limits have no value, so the defaults do not name them. */
 const budgetKeys = Object.keys(Budgets.shape).flatMap((owner) =>
   Object.keys(Budget.shape).map((measure) => `budgets.${owner}.${measure}`),
 );
@@ -93,7 +93,6 @@ async function getOne(link: CoordinatorLink, key: string): Promise<CommandResult
   return ok({ data: { key, value }, text: `${value === null ? "none" : JSON.stringify(value)}\n` });
 }
 
-/** [CL104] */
 async function change(link: CoordinatorLink, key: string, value: SettingValue): Promise<CommandResult> {
   const settings = await toChanges(link, key, value);
   if (!settings.ok) return settings;
@@ -103,7 +102,7 @@ async function change(link: CoordinatorLink, key: string, value: SettingValue): 
   return ok({ data: { key, value: now }, text: `${key} is ${now === null ? "none" : JSON.stringify(now)}\n` });
 }
 
-/** A part of a group is sent with what the rest of the group is now; of budgets alone, which are merged where they are kept. */
+/** Groups are replaced as a whole, so the rest is sent too; budgets alone are merged. */
 async function toChanges(link: CoordinatorLink, key: string, value: SettingValue) {
   const [top = "", ...rest] = key.split(".");
   if (rest.length === 0 || top === "budgets") return ok(nest([top, ...rest], value) as SettingsChanges);

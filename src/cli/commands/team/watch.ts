@@ -37,7 +37,7 @@ interface WatchStart {
   readonly after: number;
 }
 
-/** Of this machine's own file: a look costs nothing. */
+/** This machine's own file: a poll is cheap. */
 const pollIntervalMs = 500;
 
 async function pull(
@@ -59,7 +59,7 @@ async function pull(
   }
 }
 
-/** [CL31] Over a socket, which comes back by itself; ends with Ctrl-C, or when the coordinator will never answer. */
+/** [CL31] Follows over a socket that reconnects; ends with Ctrl-C, or on a final error. */
 async function follow(
   cli: Cli,
   edge: EdgeClient,
@@ -79,7 +79,6 @@ async function follow(
   return endAnswer(watch.revision ?? start.after);
 }
 
-/** Who follows sees why nothing comes. */
 function reportState(cli: Cli, event: EdgeEvent): void {
   if (event.type !== "state" || event.state === event.previous) return;
   if (event.state === "disconnected" && event.previous !== "connecting") {
@@ -92,7 +91,6 @@ function endAnswer(revision: number): CommandResult {
   return ok({ data: { revision }, text: "", isOneLine: true });
 }
 
-/** The revision to begin after: the newest, unless one is given. */
 async function findStartRevision(
   link: CoordinatorLink,
   from: number | undefined,
@@ -101,7 +99,7 @@ async function findStartRevision(
     const listed = await link.call("state.list", { limit: 1 });
     return listed.ok ? ok(listed.value.revision) : listed;
   }
-  // One that is not kept any more is refused, and not passed over.
+  // A revision that is no longer kept is refused, not skipped.
   const asked = await link.call("state.changes", { after: from, limit: 1 });
   return asked.ok ? ok(from) : asked;
 }
@@ -110,7 +108,7 @@ function show(cli: Cli, { json }: Options, changes: readonly Change[]): void {
   for (const change of changes) cli.io.stdout(json ? `${safeJsonLine(change)}\n` : safeText(formatChange(change)));
 }
 
-/** It was away for so long that the changes are not kept any more. */
+/** After a long disconnection the changes are no longer kept. */
 function showAll(
   cli: Cli,
   { json }: Options,

@@ -39,7 +39,7 @@ export const autoCheckpoint = defineTool({
   },
 });
 
-/** [SI32] So close to the end every change is worth a checkpoint. */
+/** [SI32] */
 function atCriticalRisk({ level }: Risk): Trigger | null {
   return level === "critical" ? "risk" : null;
 }

@@ -47,7 +47,7 @@ export const checkRecovery = defineTool({
   },
 });
 
-/** [RE55] The user has said no. */
+/** [RE55] */
 async function dismissChoice(
   session: sessions.Session,
   choice: RecoveryChoice | null,
@@ -82,7 +82,6 @@ function unknownSession(of: string | undefined): ToolError {
   return { code: "unknown_session", message };
 }
 
-/** Why it is not gone on with, where that is wished; else null. */
 async function takeRefusal(
   choice: RecoveryChoice | null,
   { take: isToTake }: { readonly take?: boolean | undefined },
@@ -98,7 +97,7 @@ const nothingToTake: ToolError = {
   message: 'No session of this project died unfinished; "of" names another.',
 };
 
-/** One of this machine comes first: more is known of it. */
+/** Prefers a session of this machine: more is known of it. */
 async function choose(
   chat: Chat,
   session: sessions.Session,
@@ -130,7 +129,7 @@ function dismissOwn({ runtime }: Chat, session: sessions.Session, from: Restorat
   return null;
 }
 
-/** The session already offered to this chat stays its offer until its first checkpoint takes it over. */
+/** The offer stands until this chat's first checkpoint completes the succession. */
 function findOffer(chat: Chat, session: sessions.Session): Restoration | null {
   const { runtime } = chat;
   recordFinishedHere(runtime);
@@ -153,7 +152,7 @@ function findNamed(chat: Chat, given: string): Result<Restoration | null, ToolEr
   return ok(restore(runtime, sessionResult.value, runtime.now()));
 }
 
-/** [MC17] Why it cannot be taken up; null when it is. */
+/** [MC17] Returns the refusal, or null on success. */
 async function takeUp(chat: Chat, session: sessions.Session, from: Restoration): Promise<ToolError | null> {
   const { id, endedAt, recovery, recoveryBy } = from.session;
   const refuse = (why: string): ToolError => ({ code: "not_to_take", message: `${id} ${why}` });

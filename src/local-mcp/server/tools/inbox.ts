@@ -10,7 +10,6 @@ import { defineTeamTool, toRefusal } from "../team-tool.ts";
 
 const maxNews = 20;
 const callTimeoutMs = 8_000;
-/** Of the text; the rest comes with the next call. */
 const maxChars = 20_000;
 
 export const inbox = defineTeamTool({
@@ -50,7 +49,7 @@ export const inbox = defineTeamTool({
   },
 });
 
-/** [RE38] The brief of an offer has its own fence, and is neutralised already. */
+/** [RE38] The brief of an offer has its own fence. */
 function harmlessNews<One extends News>(one: One): One {
   const entries = Object.entries(one).map(([name, value]: [string, unknown]) => [
     name,

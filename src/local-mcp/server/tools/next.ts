@@ -29,13 +29,11 @@ export const next = defineTeamTool({
     if (!taken.ok) return toRefusal(taken.error);
     if (taken.value) return ok(toAnswer(member, taken.value, true));
     const waited = await member.claims.findWaiting(types);
-    // That nothing was taken is known without it.
     const waiting = waited.ok ? waited.value : [];
     return ok({ message: nothingText(waiting), output: { task: null, waiting } });
   },
 });
 
-/** [TE39] */
 function nothingText(waiting: readonly WaitingTasks[]): string {
   const why = waiting.length === 0 ? "Nothing is there to be taken" : waiting.map(formatReason).join("; ");
   return `${why}. News will say when there is a task for this chat; shim_next then takes it.`;
@@ -43,7 +41,7 @@ function nothingText(waiting: readonly WaitingTasks[]): string {
 
 const maxNamed = 10;
 
-/** Capabilities are words of others: they stand in the structured answer. */
+/** Capabilities are untrusted text: structured answer only. */
 function formatReason({ type, tasks, waitsFor, needs, dueInMs }: WaitingTasks): string {
   const s = tasks.length === 1 ? "s" : "";
   const reasons = [
@@ -68,7 +66,6 @@ function toAnswer(member: TeamChat, held: HeldTask, isNew: boolean) {
   };
 }
 
-/** [TE34] */
 async function setAbilities(member: TeamChat, abilities: Partial<Abilities>): Promise<Result<null, ToolError>> {
   if (Object.keys(abilities).length === 0) return ok(null);
   const invalidName = abilities.capabilities?.find((name) => !Label.safeParse(name).success);
@@ -102,7 +99,7 @@ function formatMessage(member: TeamChat, held: HeldTask, isNew: boolean): string
   return `${first}${inputsText(held.task)} End it with shim_report.`;
 }
 
-/** [TE41] A chat works in a folder of its own: nobody has merged there what its task builds on. */
+/** [TE41] The chat's own folder has no merged inputs. */
 function inputsText({ inputs }: ClaimedTask): string {
   const commits = inputs.flatMap(({ result }) => WorkResult.safeParse(result).data ?? []).filter(isOnBranch);
   if (commits.length === 0) return "";

@@ -11,7 +11,7 @@ import type { ToolError } from "../tool.ts";
 
 type Input = z.infer<typeof Report.input>;
 
-/** As the contract has them, in characters. */
+/** The contract's limits. */
 const maxNoteChars = 500;
 const maxResultChars = 262_144;
 

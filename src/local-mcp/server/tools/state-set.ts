@@ -12,7 +12,6 @@ type StateResult = Result<TeamAnswer<z.infer<typeof StateSet.output>>, ToolError
 
 const callTimeoutMs = 8_000;
 const leaderPrefix = "$leader/";
-/** Of a value in the text; all of it is in the structured answer. */
 const maxChars = 4_000;
 
 export const stateSet = defineTeamTool({
@@ -32,7 +31,7 @@ export const stateSet = defineTeamTool({
   },
 });
 
-/** [TE31] For clients that read no resources. */
+/** [TE31] Serves clients that read no resources. */
 async function read({ openedLink }: TeamChat, key: string): Promise<StateResult> {
   const found = await openedLink.link.call("state.get", { key }, callTimeoutMs);
   if (!found.ok) return toRefusal(found.error);
@@ -71,7 +70,6 @@ function condition(ifVersion: number | undefined): { ifVersion?: number } {
   return ifVersion === undefined ? {} : { ifVersion };
 }
 
-/** [TE32] */
 async function campaign(member: TeamChat, input: Input): Promise<StateResult> {
   const name = input.key.slice(leaderPrefix.length);
   if (input.delete === true) return resign(member, name);

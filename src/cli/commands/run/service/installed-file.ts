@@ -13,7 +13,6 @@ import {
   type ServiceFacts,
 } from "./start-file.ts";
 
-/** Where this system looks for what it starts, and what is written there. */
 export interface StartFile {
   readonly system: "systemd" | "launchd" | "task-scheduler";
   readonly path: string;
@@ -33,7 +32,6 @@ export function startFile({ io, paths }: Cli): StartFile {
   return { system: "systemd", path: posix.join(config, "systemd", "user", unitName), textOf: systemdUnit };
 }
 
-/** What stands there, as far as SHIM has written it. */
 export function fileOwner({ path }: StartFile): "ours" | "another's" | null {
   if (!existsSync(path)) return null;
   return readFileSync(path, "utf8").includes(ownMark) ? "ours" : "another's";

@@ -1,22 +1,19 @@
 import type { Launch } from "../../../../platform/launch.ts";
 
-/** What starts the supervisor when its user logs in. Pure. */
 export interface ServiceFacts {
   readonly launch: Launch;
   readonly home: string;
-  /** As it is now: services are started with another one, where no `claude` may be found. */
+  /** PATH as it is now: services get another one, without `claude`. */
   readonly path: string;
-  /** How long everything may take to end, in s. */
   readonly stopSeconds: number;
 }
 
 export const unitName = "shim.service";
 export const agentName = "shim.supervisor";
-/** Only a file that says so is removed. */
+/** Only a file with this mark is removed. */
 export const ownMark = "Written by `shim service install`.";
 const untested = "Untested: the authors of SHIM have no machine of this kind.";
 
-/** [SU15] For `systemd --user`. */
 export function systemdUnit({ launch, home, path, stopSeconds }: ServiceFacts): string {
   return `# ${ownMark} Changes are lost with the next one.
 [Unit]
@@ -42,17 +39,16 @@ WantedBy=default.target
 `;
 }
 
-/** systemd.syntax(7): quotes and backslashes are escaped, and % begins a specifier. */
+/** systemd.syntax(7): quotes and backslashes are escaped; % begins a specifier. */
 function unitWord(text: string): string {
   return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%")}"`;
 }
 
-/** systemd.service(5): in a command line $ begins a variable, but not in its first word, which may hold no quotes either: hence env. */
+/** systemd.service(5): $ begins a variable, but a first word may hold no quotes: hence env. */
 function execWord(text: string): string {
   return unitWord(text).replaceAll("$", "$$$$");
 }
 
-/** [SU15] For launchd, as an agent of the user. */
 export function launchdAgent({ launch, home, path, stopSeconds }: ServiceFacts): string {
   const words = [launch.node, launch.script, "supervise"].map((word) => `    <string>${xml(word)}</string>`);
   return `<?xml version="1.0" encoding="UTF-8"?>
@@ -93,7 +89,7 @@ ${words.join("\n")}
 `;
 }
 
-/** [SU15] For the Windows Task Scheduler, which gives a task no environment of its own: SHIM_HOME must be a variable of the user. */
+/** [SU15] The Windows Task Scheduler sets no environment: SHIM_HOME must be a user variable. */
 export function scheduledTask({ launch }: ServiceFacts): string {
   return `<?xml version="1.0"?>
 <!-- ${ownMark} ${untested} -->

@@ -48,7 +48,7 @@ interface ProgramRow {
   readonly text: string;
 }
 
-/** What a supervisor that was killed has left as running does not run any more. */
+/** A killed supervisor leaves states of `running` that are no longer true. */
 function toRow(cli: Cli, { state, supervisor }: SupervisorFacts, name: string, watched: WatchTarget): ProgramRow {
   const none = { name, kind: watched.kind, reason: null, session: null, againInMs: null };
   const idle = { ...none, phase: "unwatched", text: "not watched now" };
@@ -60,7 +60,6 @@ function toRow(cli: Cli, { state, supervisor }: SupervisorFacts, name: string, w
   return { ...none, phase, reason, session: chat.session, againInMs, text: phaseText(restarts, againInMs) };
 }
 
-/** How often a supervisor that was told to end is looked at, in ms. */
 const pollIntervalMs = 100;
 
 export async function stop(cli: Cli): Promise<CommandResult> {

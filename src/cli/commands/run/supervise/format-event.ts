@@ -5,7 +5,6 @@ import { oneLine } from "../../../screen-text.ts";
 
 const maxChars = 2_000;
 
-/** One line for people; of what a program prints, each of its own. */
 export function formatEvent(event: SupervisorEvent): string[] {
   if (event.type === "output")
     return event.text.split("\n").map((line) => `${event.name} | ${oneLine(line, maxChars)}`);
@@ -33,7 +32,6 @@ function describeEvent(event: Exclude<SupervisorEvent, { type: "output" }>): str
   }
 }
 
-/** Chats are started again by their user. */
 function retryHint({ phase, name, isProgram }: Extract<SupervisorEvent, { type: "ended" }>): string {
   return isProgram && phase === "looping" ? `. \`shim supervise retry ${name}\` starts it` : "";
 }
@@ -46,7 +44,6 @@ function savedText(checkpoint: string | null): string {
   return checkpoint === null ? "with nothing to save" : `its last checkpoint is ${checkpoint}`;
 }
 
-/** How a program is, and what comes next. */
 export function phaseText({ phase, reason }: Pick<Restarts, "phase" | "reason">, againInMs: number | null): string {
   const why = reasonText(reason);
   switch (phase) {
@@ -67,7 +64,6 @@ function reasonText(reason: string | null): string {
   return reason === null ? "" : `: ${reason}`;
 }
 
-/** An age is rounded down, and a wait up. */
 const almostSecondMs = 999;
 
 function startText(ms: number): string {

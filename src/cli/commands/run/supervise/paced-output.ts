@@ -1,12 +1,9 @@
 import type { Io } from "../../../io.ts";
 
-/** A reader that takes nothing for so long counts as stuck, in ms. */
+/** A reader that takes nothing for so long counts as stuck. */
 const maxWaitMs = 1_000;
 
-/**
- * [SU30] What programs print, no faster than the reader of stdout takes it. Where nobody reads, lines are left out and counted: the programs
- * go on, and no more than a little waits in memory.
- */
+/** [SU30] Prints no faster than stdout is read. A stuck reader loses lines, which are counted. */
 export class PacedOutput {
   readonly #io: Pick<Io, "stdout" | "drained">;
   #isStuck = false;
@@ -16,7 +13,6 @@ export class PacedOutput {
     this.#io = io;
   }
 
-  /** Null: more may be read from the program now. */
   pace(): Promise<void> | null {
     const drained = this.#io.drained(maxWaitMs);
     if (!drained) return null;
@@ -27,7 +23,6 @@ export class PacedOutput {
     this.#isStuck = !(await drained);
   }
 
-  /** @param formatDropped makes a line that says how many were left out */
   write(text: string, lines: number, formatDropped: (droppedLines: number) => string): void {
     if (this.#isStuck && this.#io.drained(maxWaitMs)) {
       this.#droppedLines += lines;

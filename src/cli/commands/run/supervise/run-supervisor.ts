@@ -20,7 +20,6 @@ import { PacedOutput } from "./paced-output.ts";
 import { readSettings } from "./settings-file.ts";
 import { formatEvent } from "./format-event.ts";
 
-/** `shim supervise`, to its end. [SU14] */
 export async function runSupervisor(cli: Cli, flags: CommonOptions): Promise<CommandResult> {
   const settings = readSettings(cli);
   if (!settings.ok) return settings;
@@ -35,7 +34,6 @@ export async function runSupervisor(cli: Cli, flags: CommonOptions): Promise<Com
     return await supervise(cli, flags, settings.value, ownProcess, previousSupervisor);
   } finally {
     resign(home, ownProcess);
-    // Output that nobody reads must not keep the process.
     cli.io.leaveWithin(leaveTimeoutMs);
   }
 }
@@ -85,12 +83,10 @@ async function supervise(
     return toAnswer(await runUntilInterrupted(cli, daemon), settings);
   } finally {
     stopNotifying();
-    // What is not sent yet stays for the next process of this machine.
     await stopSync().catch((error: unknown) => runtime.log("error", "sync", { error: stackOf(error) }));
   }
 }
 
-/** How often it is looked whether the user is to be notified; the notifier itself looks less often. */
 const notifyIntervalMs = 5_000;
 
 /** A bell in a file or in JSON is a stray character. */
@@ -116,7 +112,7 @@ async function runUntilInterrupted({ io }: Cli, daemon: SupervisorDaemon): Promi
   }
 }
 
-/** Asked anew each time: a machine may join another workspace meanwhile. */
+/** Reads the configuration each time: the machine may join another workspace meanwhile. */
 function attestThrough(cli: Cli): AttestDeath {
   return async (chat, process) => {
     const link = await openCoordinatorLink(cli);
@@ -151,7 +147,7 @@ function eventText(cli: Cli, isJson: boolean, event: SupervisorEvent): string {
 
 function toAnswer(end: SupervisorEnd, { memoryLimitMb }: SupervisorSettings): CommandResult {
   if (end === "asked") return ok({ data: { event: "over" }, text: "", isOneLine: true });
-  // The service starts it again after a failure.
+  // The service restarts it after a failure.
   return failed(
     "memory_limit",
     `it used more than ${memoryLimitMb} MB and has ended, with all that it ran. \`shim supervise\` goes on where it was.`,

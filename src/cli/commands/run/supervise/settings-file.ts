@@ -14,7 +14,7 @@ function settingsFile(cli: Cli): string {
 const maxChars = 1_048_576;
 const example = `{"watch": {"chats": {"kind": "sessions"}, "worker": {"kind": "worker", "args": ["--config", "worker.yaml"]}}}`;
 
-/** [SU14] What is to be watched; what is wrong is told, with its line, before anything is started. */
+/** [SU14] Reads what to watch; errors are reported with their line before anything starts. */
 export function readSettings(cli: Cli): Result<SupervisorSettings, FailedResult["error"]> {
   const file = settingsFile(cli);
   if (!existsSync(file)) return notFound(`there is no ${file}. It says what is watched, for example:\n${example}`);
@@ -34,7 +34,6 @@ export function readSettings(cli: Cli): Result<SupervisorSettings, FailedResult[
   return ok(settings);
 }
 
-/** Said before anything is started: it would fail again and again. */
 function findProblem(cli: Cli, watched: WatchTarget): string | null {
   const program = programOf(watched);
   if (program !== null && !isOnPath(program, cli.io.env)) return `there is no program ${program}`;

@@ -5,7 +5,6 @@ import { hasGroups } from "../../../../platform/process-group.ts";
 import { record, type Message } from "./mcp-connection.ts";
 import type { Order, ProgramStart } from "./stand-in.ts";
 
-/** How the programs are started; the same commands that `shim init` registers. */
 export interface Programs {
   readonly standIn: ProgramStart;
   readonly server: ProgramStart;
@@ -17,16 +16,12 @@ export interface ChatOptions {
   readonly project: string;
   readonly env: NodeJS.ProcessEnv;
   readonly programs: Programs;
-  /** Told of each process that was started. */
   readonly onProcess: (pid: number) => void;
-  /** Aborted: nothing new is begun. */
   readonly signal: AbortSignal;
 }
 
 export interface HookRun {
-  /** What the client would put before the model; "" when nothing. */
   readonly context: string;
-  /** From the start of the hook's process to its end. */
   readonly ms: number;
 }
 
@@ -35,7 +30,6 @@ export interface ToolRun {
   readonly output: string;
 }
 
-/** One chat: a stand-in client in a process of its own, told from here what its user and its model do. */
 export class Chat {
   readonly #options: ChatOptions;
   readonly #process: ChildProcess;
@@ -86,7 +80,6 @@ export class Chat {
     return this.hook("SessionStart", { source: "startup" });
   }
 
-  /** @returns what the server says of itself to the model */
   async serve(): Promise<string> {
     const { pid, instructions } = await this.#order({ do: "serve", program: this.#options.programs.server });
     this.#server = Number(pid);
@@ -111,13 +104,11 @@ export class Chat {
     await this.hook("UserPromptSubmit", { prompt });
   }
 
-  /** A whole tool call: the hooks around what `work` does. */
   async use(name: string, input: Message, work: () => Promise<Message> | Message): Promise<void> {
     const call = await this.#announce(name, input);
     await this.hook("PostToolUse", { ...call, tool_response: await work(), duration_ms: 5 });
   }
 
-  /** Runs a program as a Bash tool. */
   async bash(command: string, program: ProgramStart): Promise<ToolRun> {
     const call = await this.#announce("Bash", { command });
     const { code, stdout, stderr } = await this.#order({ do: "run", program });
@@ -131,7 +122,6 @@ export class Chat {
     return { failed: true, output };
   }
 
-  /** Begins a Bash tool that does not end. @returns its process */
   async beginBash(command: string, program: ProgramStart): Promise<number> {
     await this.#announce("Bash", { command });
     const { pid } = await this.#order({ do: "begin", program });
@@ -139,25 +129,21 @@ export class Chat {
     return Number(pid);
   }
 
-  /**
-   * Calls one of SHIM's tools. @returns its structured answer
-   *
-   * @throws {Error} when the tool refuses
-   */
+  /** @returns the structured answer of SHIM's tool @throws {Error} when the tool refuses */
   async call(tool: string, given: Message): Promise<Message> {
     const answer = await this.#order({ do: "call", tool, given });
     if (answer["isError"] === true) throw new Error(`${tool}: ${String(answer["text"])}`);
     return record(answer["data"]);
   }
 
-  /** kill -9 of the client and of both processes of the server: a worker that lived on would save the files once more. */
+  /** Kills client and both server processes: a surviving worker would save the files once more. */
   async kill(): Promise<void> {
     this.#process.kill("SIGKILL");
     process.kill(hasGroups ? -this.#server : this.#server, "SIGKILL");
     await this.#ended;
   }
 
-  /** The orderly end of Claude Code: SIGINT to the server, then the SessionEnd hook. @returns what did not belong on the server's stdout */
+  /** Ends like Claude Code. @returns stray lines of the server's stdout */
   async leave(): Promise<unknown[]> {
     const { stray } = await this.#order({ do: "leave" });
     await this.hook("SessionEnd", { reason: "prompt_input_exit" });
@@ -165,7 +151,6 @@ export class Chat {
     return Array.isArray(stray) ? stray : [];
   }
 
-  /** Lets the client finish what it does, end its server and go. */
   async close(): Promise<void> {
     this.#process.stdin?.end();
     await this.#ended;
@@ -194,7 +179,6 @@ export class Chat {
   }
 
   #onLine(line: string): void {
-    // The stand-in wrote it, see there.
     const { id, result, error } = JSON.parse(line) as { id: number; result?: Message; error?: string };
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);

@@ -17,11 +17,8 @@ export interface DemoOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly programs: Programs;
   readonly driver: Driver;
-  /** Epoch milliseconds. */
   readonly now: () => number;
-  /** Session ids of the two chats. */
   readonly newId: () => string;
-  /** The Node that the project's own test runs under. */
   readonly node: string;
   readonly progress: (text: string) => void;
   readonly signal: AbortSignal;
@@ -30,37 +27,31 @@ export interface DemoOptions {
 interface Check {
   readonly what: string;
   readonly isBack: boolean;
-  /** What came back; where it did not, what was expected. */
   readonly detail: string;
 }
 
 export interface DemoResult {
-  /** Whether every check holds. */
   readonly isComplete: boolean;
   readonly checks: readonly Check[];
   readonly worked: { readonly requests: number; readonly tools: number; readonly failed: number };
-  /** Milliseconds, measured in this run. */
   readonly times: {
-    /** A checkpoint through MCP, from the call to the answer: one per save. */
+    /** Duration of each checkpoint through MCP, from the call to the answer. */
     readonly saves: readonly number[];
-    /** From kill -9 until the session counts as incomplete. */
+    /** Time from kill -9 until the session counts as incomplete. */
     readonly deathNoticed: number;
-    /** The second chat's SessionStart hook, from the start of its process to its end. */
     readonly briefReady: number;
     readonly filesRestored: number;
   };
-  /** As the second chat read it. */
   readonly brief: string;
 }
 
-/** Longest wait for what another process does, in ms. */
 const maxWaitMs = 10_000;
 
 /**
- * SHIM's main job with real processes in a real git project: a chat works, is killed in the middle of a tool, and a second one goes on.
- * [DE1] Whatever should come back and does not is a failed check. [DE2] Nothing is left behind: no process, no file.
+ * Demo with real processes in a real git project: a chat is killed in a tool, a second continues.
+ * [DE1] Missing content is a failed check. [DE2] No process and no file is left.
  *
- * @throws {Error} when the work before the kill is not possible (no git, a program that does not start)
+ * @throws {Error} when the work before the kill is not possible (no git, a failed start)
  */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const scene = new Scene(options.env, systemProcesses);
@@ -109,7 +100,7 @@ class Demo {
     this.#checkBrief(context);
     await this.#continueWork(second, firstId, secondId);
     const filesRestored = await this.#restore(snapshot, asSaved);
-    // It survived its client, as tools do. It is the demo's own to end; whatever else is left is not.
+    // The tool survived its client, as tools do; the demo ends no other leftover process.
     this.#scene.kill(tool);
     await this.#checkEnd(second);
     return {
@@ -130,7 +121,7 @@ class Demo {
     return chat;
   }
 
-  /** A hook that still runs would make its files anew after they were removed: everybody may finish first, then kill -9. */
+  /** A running hook would recreate its files after the removal, so clients may finish first. */
   async tidyUp(): Promise<void> {
     const closed = Promise.all(this.#chats.map((chat) => chat.close()));
     await Promise.race([closed, pause(maxWaitMs, undefined, { ref: false })]);
@@ -142,7 +133,6 @@ class Demo {
     return this.#scene.alive().length === 0 ? true : null;
   }
 
-  /** @returns the id of the last checkpoint */
   async #work(chat: Chat): Promise<string> {
     await Promise.all([chat.start(), chat.serve()]);
     await chat.prompt(story.firstPrompt);
@@ -225,7 +215,6 @@ class Demo {
     }
   }
 
-  /** The second chat says that it goes on, and takes over with its first checkpoint; nobody is offered the work again. */
   async #continueWork(chat: Chat, firstId: string, secondId: string): Promise<void> {
     await chat.serve();
     const answer = await chat.call("shim_check_recovery", {});
@@ -287,7 +276,6 @@ class Demo {
     this.#checks.push({ what, isBack, detail });
   }
 
-  /** Looks until `find` answers something. */
   async #until<T>(what: string, find: () => T | null): Promise<T> {
     const end = performance.now() + maxWaitMs;
     for (;;) {

@@ -6,7 +6,6 @@ export interface Program {
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
-  /** First of a process group of its own, so that one signal reaches all processes of the server. */
   readonly isGroup?: boolean;
 }
 
@@ -28,20 +27,15 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** Characters of stderr that are kept, to be told when the process ends. */
 const maxErrorChars = 10_000;
 
-/**
- * A small MCP client by hand: JSON-RPC 2.0, one message per line, over the stdio of a server process (MCP specification 2025-11-25,
- * "Transports", stdio). The SDK's client would be a dependency that only this needs.
- */
+/** A minimal client of MCP 2025-11-25 (stdio); the SDK would be a dependency of the demo alone. */
 export class McpConnection {
   readonly process: ChildProcessWithoutNullStreams;
-  /** Settles when the process is gone and all that it wrote was read. */
+  /** Settles when the process has exited and all its output was read. */
   readonly ended: Promise<ProcessEnd>;
-  /** Lines on stdout that are no JSON-RPC message. There must be none. */
+  /** Stdout lines that are no JSON-RPC message; must stay empty. */
   readonly stray: string[] = [];
-  /** What the process wrote to stderr, the newest. */
   errors = "";
   #nextId = 1;
   readonly #waiting = new Map<unknown, Waiting>();
@@ -50,7 +44,6 @@ export class McpConnection {
   constructor({ command, args, env, cwd, isGroup = false }: Program) {
     this.process = spawn(command, args, { env, cwd, stdio: "pipe", detached: isGroup });
     const { stdin, stdout, stderr } = this.process;
-    // A server that is gone is told by its end, to everybody who waits.
     stdin.on("error", () => undefined);
     stderr.setEncoding("utf8").on("data", (text: string) => (this.errors = (this.errors + text).slice(-maxErrorChars)));
     createInterface({ input: stdout, crlfDelay: Infinity }).on("line", (line) => this.#onLine(line));
@@ -67,7 +60,6 @@ export class McpConnection {
     return this.process.pid ?? -1;
   }
 
-  /** The handshake of the 2025 protocol. @returns what the server says of itself */
   async initialize(clientName: string): Promise<Message> {
     const answer = await this.request("initialize", {
       protocolVersion: "2025-11-25",
@@ -104,7 +96,6 @@ export class McpConnection {
     this.write(`${JSON.stringify(message)}\n`);
   }
 
-  /** Bytes as they are, for those who want to know what the server does with them. */
   write(bytes: string | Uint8Array): void {
     this.process.stdin.write(bytes);
   }
@@ -128,7 +119,6 @@ export class McpConnection {
   }
 }
 
-/** Null for what is no JSON-RPC message. */
 function parse(line: string): Message | null {
   try {
     const message = record(JSON.parse(line));

@@ -9,12 +9,11 @@ import { codeOf } from "../../../../shared/error.ts";
 
 export class GitMissing extends Error {}
 
-/** A temporary folder with a git project and a SHIM home of its own, and all processes that were started there. */
 export class Scene {
   readonly root = realpathSync(mkdtempSync(join(tmpdir(), "shim-demo-")));
   readonly project = join(this.root, "till");
   readonly paths: Paths = pathsIn(join(this.root, "shim"));
-  /** Nothing of a client that the demo itself was started by. */
+  /** Holds no variable of a client that started the demo. */
   readonly env: NodeJS.ProcessEnv;
   readonly #processes: Processes;
   readonly #started: ProcessIdentity[] = [];
@@ -26,7 +25,6 @@ export class Scene {
     this.env["SHIM_HOME"] = this.paths.home;
   }
 
-  /** @throws {GitMissing} where there is no git */
   makeProject(): void {
     mkdirSync(this.project);
     this.#git("init", "--quiet", "--initial-branch=main");
@@ -43,7 +41,6 @@ export class Scene {
     writeFileSync(this.inProject(name), content);
   }
 
-  /** The project's files, without git's own. */
   files(folder = this.project): Map<string, Buffer> {
     const names = readdirSync(folder).filter((name) => name !== ".git");
     return new Map(names.sort().map((name) => [name, readFileSync(join(folder, name))]));
@@ -58,18 +55,17 @@ export class Scene {
     return this.#started.filter((one) => isAlive(this.#processes, one));
   }
 
-  /** kill -9 of those that are still there. */
   killAll(): void {
     for (const { pid } of this.alive()) process.kill(pid, "SIGKILL");
   }
 
-  /** kill -9, unless it is gone and its number is another's. */
+  /** Sends kill -9, unless the pid belongs to another process by now. */
   kill(pid: number): void {
     if (this.alive().some((one) => one.pid === pid)) process.kill(pid, "SIGKILL");
   }
 
   remove(): void {
-    // A process that was killed a moment ago may still hold a file on Windows.
+    // A process killed a moment ago may still hold a file on Windows.
     rmSync(this.root, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 

@@ -5,16 +5,14 @@ import { hasGroups } from "../../../../platform/process-group.ts";
 import { McpConnection, type Message } from "./mcp-connection.ts";
 import { messageOf } from "../../../../shared/error.ts";
 
-/** What the stand-in client is told to do, one JSON object per line on its stdin; each is answered on stdout with the same `id`. */
+/** Sent as JSON lines on stdin; each is answered on stdout with the same `id`. */
 export type Order =
   | { readonly do: "serve"; readonly program: ProgramStart }
   | { readonly do: "hook"; readonly program: ProgramStart; readonly input: Message }
   | { readonly do: "call"; readonly tool: string; readonly given: Message }
-  /** Runs to its end. */
   | { readonly do: "run"; readonly program: ProgramStart }
-  /** Goes on running; what it does is the tool's business. */
+  /** Keeps running after the answer, until the demo or the tool ends it. */
   | { readonly do: "begin"; readonly program: ProgramStart }
-  /** Ends the server the way Claude Code does. */
   | { readonly do: "leave" };
 
 export interface ProgramStart {
@@ -28,22 +26,18 @@ export interface Streams {
   readonly output: Writable;
 }
 
-/** Of a client that is told to: starts the server and the hooks as its own children, so that its death is theirs to notice. */
+/** Server and hooks are started as the client's own children, so that they notice its death. */
 export interface ClientContext {
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
   readonly pid: number;
 }
 
-/**
- * Stands for Claude Code: a process of its own that owns the MCP server and runs hooks and tools as the client does (seen in Claude Code
- * 2.1.328). Ends when its stdin does.
- */
+/** Owns the server and runs hooks and tools as the client does (seen in Claude Code 2.1.328). */
 export async function standIn({ input, output }: Streams, context: ClientContext): Promise<void> {
   const client = new Client(context);
   const underWay: Promise<void>[] = [];
   for await (const line of createInterface({ input, crlfDelay: Infinity })) {
-    // The demo wrote it: see Order.
     const { id, ...order } = JSON.parse(line) as Order & { readonly id: number };
     const answer = client.follow(order).then(
       (result) => ({ id, result }),

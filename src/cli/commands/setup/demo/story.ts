@@ -1,6 +1,4 @@
-/** What the chat of the demo works on. Pure: texts, and what must come back of them. */
-
-/** The project as it is committed. `npm test` of it would fail: cents do not add up in binary fractions. */
+/** The committed project. Its `npm test` would fail: cents do not add up in binary fractions. */
 export const project: Readonly<Record<string, string>> = {
   "price.mjs": `export function total(prices) {
   return prices.reduce((sum, price) => sum + price, 0);
@@ -28,7 +26,6 @@ export const edits = {
 `,
   readme: "# Till\n\nAdds up prices, in cents.\n",
   currency: "EUR\n",
-  /** By somebody else, after the chat has died. */
   later: "// Edited after the chat died.\n",
 };
 
@@ -54,11 +51,9 @@ export const slowCommand = "node migrate.mjs";
 
 export interface Expected {
   readonly what: string;
-  /** Texts that the brief must hold, each in its line. */
   readonly texts: readonly string[];
 }
 
-/** What the second chat must be told, by the words of the brief. */
 export function expectedBrief(): Expected[] {
   return [
     { what: "goal", texts: [`goal: ${notes.goal}`] },

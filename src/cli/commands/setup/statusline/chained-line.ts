@@ -16,18 +16,15 @@ export interface LineHost {
 }
 
 export interface StatusLineParts {
-  /** What the user's own command printed. */
   readonly own: string;
   readonly status: Status | null;
 }
 
-/** [CL19] The user's own command and SHIM's part, side by side. Never rejects. */
 export async function chainedLine(host: LineHost, input: string): Promise<StatusLineParts> {
   const [own, status] = await Promise.all([ownLine(host, input), ourStatus(host, input)]);
   return { own, status };
 }
 
-/** The user's part is his own, colours and all; ours is made safe. */
 export function renderLine({ own, status }: StatusLineParts): string {
   const first = own === "" || own.endsWith("\n") ? own : `${own}\n`;
   return `${first}${status ? safeText(renderStatus(status)) : ""}`;
@@ -44,7 +41,7 @@ async function ourStatus(host: LineHost, input: string): Promise<Status | null> 
   try {
     return statusOf(await host.makeRuntime(), input);
   } catch {
-    // No SQLite at all: the user's own line is still shown, and `shim doctor` tells.
+    // Without SQLite the user's own line is still shown; `shim doctor` reports the cause.
     return null;
   }
 }

@@ -8,19 +8,16 @@ import { waitingSessions } from "../../../../local-mcp/sessions/waiting.ts";
 import * as news from "../../../../local-mcp/team/news.ts";
 import { pluralize } from "../../../screen-text.ts";
 
-/** What happens around a chat. Printed as JSON by `shim statusline --json`: fields are only added. */
+/** Printed as JSON by `shim statusline --json`: fields are only added. */
 export interface ChatFacts {
-  /** What this chat was given to continue a short while ago: the titles of sessions that died. */
   readonly recovered: readonly string[];
-  /** Messages of other chats that this one has not been given yet. */
+  /** Undelivered messages of other chats. */
   readonly messages: number;
-  /** Other chats that wait for their user. */
   readonly waiting: number;
 }
 
 export const noChatFacts: ChatFacts = { recovered: [], messages: 0, waiting: 0 };
 
-/** So long the status line shows what was recovered, in ms. */
 const recoveredForMs = 600_000;
 
 /** [CL67] */

@@ -24,7 +24,6 @@ export interface Status extends ChatFacts {
   readonly session: string | null;
   readonly savedMsAgo: number | null;
   readonly risk: Pick<Risk, "score" | "level"> | null;
-  /** Sessions of this project that died unfinished. */
   readonly incomplete: number;
   readonly notices: readonly string[];
   /** Why nothing is saved; null while all is well. */
@@ -41,10 +40,7 @@ const unknownStatus: Status = {
   trouble: null,
 };
 
-/**
- * [CL19] Takes what the client tells into the session's row and history, and answers what to show. Never throws: what cannot be
- * known is left out, what cannot be saved is said.
- */
+/** [CL19] Stores the client's readings and returns what to show; never throws. */
 export function statusOf(runtime: Runtime, text: string): Status {
   try {
     const input = parse(text, runtime.now(), runtime.env);
@@ -63,7 +59,7 @@ interface StatusFacts {
 }
 
 function readFacts(runtime: Runtime, input: StatusLineInput): StatusFacts {
-  // The shell that the client starts is our parent, so the client says its pid itself.
+  // The parent is the shell that the client starts, so the client passes its own pid.
   const client = identify(runtime.processes, Number(runtime.env["CLAUDE_PID"]) || 0);
   return runtime.store.read<StatusFacts>(
     (sql) => {
@@ -99,7 +95,7 @@ function sessionId(input: StatusLineInput, current: clients.ClientSession | null
   return current?.givenId === input.sessionId ? current.sessionId : input.sessionId;
 }
 
-/** Hooks make the session; before its first one there is no row to write to. */
+/** Hooks make the session; before the first one there is no row to update. */
 function storeReadings(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): string | null {
   if (!session) return input.readings.contextTokens ? `this chat is not saved, ${adviceFor(runtime)}` : null;
   try {
@@ -110,13 +106,12 @@ function storeReadings(runtime: Runtime, session: sessions.Session | null, input
     });
     return null;
   } catch (error) {
-    // Another process is writing: the next line, a moment later, tells it all again.
+    // Another process is writing: the next line, a moment later, has the same readings.
     if (error instanceof StoreError && error.retryable) return null;
     return formatProblem(runtime, error);
   }
 }
 
-/** [CL75] */
 function adviceFor(runtime: Runtime): string {
   return withShimCommand("run `shim doctor`", () => shimCommand(runtime));
 }
@@ -132,7 +127,6 @@ function currentRisk(runtime: Runtime, session: sessions.Session | null, input: 
   return { score, level };
 }
 
-/** What the client does not know: how long ago all was saved. */
 function checkpointAge(session: sessions.Session, now: number): sessions.Session["readings"] {
   return {
     sinceCheckpointMs: {
@@ -148,7 +142,6 @@ function formatProblem(runtime: Runtime, error: unknown): string {
   return `cannot save (${code}), ${adviceFor(runtime)}`;
 }
 
-/** One line, and one for each notice. */
 export function renderStatus(status: Status): string {
   const { savedMsAgo, session, risk, incomplete, trouble } = status;
   const saved = savedMsAgo === null ? "not saved yet" : `saved ${age(savedMsAgo)} ago`;

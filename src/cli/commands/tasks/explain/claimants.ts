@@ -12,24 +12,19 @@ type Obstacle =
   | "lacks_capability"
   | "other_types"
   | "full"
-  /** By its own word; it may ask all the same. */
+  /** Reported by the chat itself, which may still ask for tasks. */
   | "stuck"
-  /** Its own. */
   | "budget_spent"
-  /** That of the whole workspace. */
+  /** The budget of the whole workspace. */
   | "day_spent";
 
-/** A chat that lives, as far as one task is concerned. */
 export interface Claimant {
   readonly chat: string;
-  /** Null: nothing keeps it from it. */
   readonly obstacle: Obstacle | null;
-  /** What it needs and the chat has not. */
   readonly lacks: readonly string[];
   readonly capacity: number;
-  /** Tasks that it has. */
   readonly held: number;
-  /** What it is given as it comes; null: it asks for itself. */
+  /** Types that are assigned to it; null: it asks for tasks itself. */
   readonly taskTypes: readonly string[] | null;
   readonly isConnected: boolean;
 }
@@ -59,7 +54,7 @@ function toClaimant(chat: Chat, task: TaskNeeds, held: number, budgets: Budgets)
   return { chat: chat.chat, obstacle, lacks, capacity, held, taskTypes, isConnected };
 }
 
-/** What it will not do, however long one waits. */
+/** Obstacle that waiting does not remove. */
 function permanentObstacle(
   { status, capacity, taskTypes }: Chat,
   { type }: TaskNeeds,

@@ -5,8 +5,6 @@ import { pluralize } from "../../../screen-text.ts";
 import type { Task, TaskFacts } from "./task-facts.ts";
 import { neededLine, reasonText } from "./waiting-tasks.ts";
 
-/** How a task has ended, and what can be done. Pure. */
-
 export function explainDone({ task, attempts: [last] }: TaskFacts): string[] {
   if (task.joinRule !== null)
     return [`is done: the coordinator has joined the results of its parts (${task.joinRule}).`];

@@ -8,7 +8,7 @@ import { explainAssigned, explainRunning } from "./held-tasks.ts";
 import { readFacts, type TaskFacts } from "./task-facts.ts";
 import { explainBlocked, explainQueued, explainScheduled } from "./waiting-tasks.ts";
 
-/** [CL51] Why a task is where it is, in words. */
+/** [CL51] */
 export async function explainTask(cli: Cli, link: CoordinatorLink, task: number): Promise<CommandResult> {
   const facts = await readFacts(link, task);
   if (!facts.ok) return facts.error.code === "unknown_task" ? unknownTask(cli, task, facts) : facts;
@@ -39,15 +39,13 @@ function explain(facts: TaskFacts, now: number): string[] {
   }
 }
 
-/** Of one line; `--json` has all in full. */
 const maxShownChars = 1_000;
 
-/** What stands below another line stays there. */
 function indentLine(text: string): string {
   return `${text.startsWith("  ") ? "  " : ""}${oneLine(text, maxShownChars)}`;
 }
 
-/** A number is a task, also where it is the beginning of a session's id. */
+/** A number is a task, even where it is also a prefix of a session's id. */
 async function unknownTask(cli: Cli, task: number, refused: CommandResult & { ok: false }): Promise<CommandResult> {
   const session = findSession(await cli.runtime(), String(task));
   if (!session.ok && session.error.code === "not_found") return refused;

@@ -2,8 +2,6 @@ import { age } from "../../../../local-mcp/recovery/brief.ts";
 import { progressText } from "../task-list.ts";
 import type { Task } from "./task-facts.ts";
 
-/** Who has a task, and until when. Pure. */
-
 export function explainAssigned({ chat, dueInMs }: Task): string[] {
   return [`is assigned to ${chat}, and not begun: it must begin within ${age(dueInMs ?? 0)}, else it is queued again.`];
 }

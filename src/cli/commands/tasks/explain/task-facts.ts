@@ -9,19 +9,17 @@ import { listClaimants, type Claimant } from "./claimants.ts";
 
 export type Task = OutputOf<"tasks.get">;
 
-/** A task that another one depends on. */
 export interface Needed extends Pick<Task, "task"> {
-  /** Null: it has ended, and is no longer kept. */
+  /** State while it is kept; null: it has ended, and was deleted. */
   readonly known: Pick<Task, "type" | "state" | "reason" | "chat" | "progress"> | null;
 }
 
-/** What is known of one task, and of what decides how it goes on. */
 export interface TaskFacts {
   readonly task: Task;
-  /** The newest first. */
+  /** Newest first. */
   readonly attempts: readonly Attempt[];
   readonly needs: readonly Needed[];
-  /** Of a queued one the chats that live; of another one none. */
+  /** Living chats for a queued task; empty for other states. */
   readonly takers: readonly Claimant[];
 }
 
@@ -40,7 +38,6 @@ export async function readFacts(link: CoordinatorLink, number: number): Coordina
   return ok({ task, attempts: history.value.attempts, needs: needs.value, takers: takers.value });
 }
 
-/** All that are kept, page by page. */
 export function historyOf(link: CoordinatorLink, task: number): CoordinatorAnswer<OutputOf<"tasks.history">> {
   return fetchPages({ maxPerPage: 100 }, "attempts", (page) => link.call("tasks.history", { task, ...page }));
 }

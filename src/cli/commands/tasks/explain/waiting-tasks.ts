@@ -5,8 +5,6 @@ import { localTime } from "../../../times.ts";
 import type { Claimant } from "./claimants.ts";
 import { isEnded, type Needed, type TaskFacts } from "./task-facts.ts";
 
-/** Why a task that nobody has waits. Pure. */
-
 export function explainBlocked({ task, needs }: TaskFacts): string[] {
   const open = needs.filter((needed) => !isEnded(needed));
   return [
@@ -27,7 +25,6 @@ export function neededLine({ task, known }: Needed): string {
   return `  task ${task} (${type}): ${details.filter((text) => text !== "").join(", ")}`;
 }
 
-/** @param now epoch ms, of this machine */
 export function explainScheduled({ task, attempts: [last] }: TaskFacts, now: number): string[] {
   const inMs = task.dueInMs ?? 0;
   const lines = [`is scheduled: it is queued at ${localTime(now + inMs)}, in ${age(inMs)}.`];

@@ -8,16 +8,14 @@ import { commandLineChat, type CoordinatorLink } from "../../../coordinator-link
 import { oneLine, safeText } from "../../../screen-text.ts";
 
 export interface CommitToCheck {
-  /** The root of the work tree. */
   readonly root: string;
-  /** As `git diff --name-only -z` prints them. */
+  /** Output of `git diff --name-only -z`. */
   readonly staged: string;
   readonly parentPid: number;
 }
 
 export interface CommitVerdict {
   readonly isRefused: boolean;
-  /** For stderr; empty: nothing to say. */
   readonly text: string;
 }
 
@@ -25,10 +23,9 @@ type OpenLink = () => Promise<Result<CoordinatorLink, FailedResult["error"]>>;
 
 const allowed: CommitVerdict = { isRefused: false, text: "" };
 const maxShown = 10;
-/** Leases that are asked for again: each is a request. */
 const maxChecked = 10;
 
-/** [FI20] [FI22] Refuses what another chat has reserved. Only a file that seems to be is asked for at the coordinator, and without an answer the commit goes on. */
+/** [FI20] [FI22] Confirms only reserved files at the coordinator; unanswered, the commit passes. */
 export async function checkCommit(
   runtime: Runtime,
   commit: CommitToCheck,
@@ -54,7 +51,7 @@ function findReserved({ store, processes, env }: Runtime, { root, staged, parent
   return store.write((sql) => {
     const session = enclosingChat(sql, processes, env, parentPid);
     const found = reservedByOthers(sql, { session: session ?? "", processes }, root, paths);
-    // What the user has reserved by the command line keeps chats away, not the user.
+    // The user's own reservations restrict chats, not the user.
     return session === null
       ? found.filter(({ reservation }) => reservation.holder !== commandLineChat(reservation.machine))
       : found;
@@ -63,7 +60,7 @@ function findReserved({ store, processes, env }: Runtime, { root, staged, parent
 
 class NotAnswered extends Error {}
 
-/** What this machine has heard may be over. */
+/** The stored reservations may have ended. */
 async function confirmReserved(
   candidates: readonly ReservedFile[],
   openLink: OpenLink,
@@ -93,7 +90,6 @@ function uncheckedVerdict(why: string): CommitVerdict {
   return { isRefused: false, text: `SHIM: reserved files were not checked (${safeText(why)}); the commit goes on.\n` };
 }
 
-/** Names are other chats' words. */
 function refusalText(now: number, reservedFiles: readonly ReservedFile[]): string {
   const lines = reservedFiles.slice(0, maxShown).map(({ path, reservation }) => {
     const who = `"${oneLine(reservation.holderName, 60)}" (chat ${reservation.holder}, on ${oneLine(reservation.machine, 60)})`;

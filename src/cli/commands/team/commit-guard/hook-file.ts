@@ -2,26 +2,21 @@ import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs"
 import { dirname, join } from "node:path";
 import { writeAtomically } from "../../../../platform/private-files.ts";
 
-/** The pre-commit hook of git that asks SHIM, and the hook that was there before it. */
-
 export interface GuardCommand {
   readonly node: string;
-  /** The built entry of the guard. */
   readonly script: string;
-  /** Where it is not the usual one. */
   readonly home: string | undefined;
 }
 
 export interface GuardState {
-  /** The hook. */
   readonly path: string;
-  /** What was there before, kept and run first. Null: nothing. */
+  /** Earlier hook, kept and run first; null: none. */
   readonly kept: string | null;
-  /** stale: of another copy of SHIM; other: another hook, or none. */
+  /** stale: of another copy of SHIM; other: another hook. */
   readonly kind: "installed" | "stale" | "other" | "none";
 }
 
-/** [FI20] The exit code by which the guard refuses; every other one lets the commit go on. */
+/** [FI20] Exit code of a refusal; after any other the commit continues. */
 export const refusedExit = 9;
 
 const mark = "# SHIM commit guard";
@@ -36,7 +31,7 @@ export function guardState(hooks: string, command: GuardCommand): GuardState {
   return { path, kept, kind: text === hookText(command, findInterpreter(kept)) ? "installed" : "stale" };
 }
 
-/** [FI23] @throws the system's error when the folder cannot be written to; then nothing has changed */
+/** [FI23] @throws the system's error when the folder is not writable; nothing has changed then */
 export function installGuard({ path, kind }: GuardState, command: GuardCommand): void {
   const kept = path + suffix;
   mkdirSync(dirname(path), { recursive: true });
@@ -49,7 +44,7 @@ export function installGuard({ path, kind }: GuardState, command: GuardCommand):
   }
 }
 
-/** [FI23] What was there before comes back as it was: it is the same file. */
+/** [FI23] Restores the earlier hook by renaming it back: it is the same file. */
 export function removeGuard({ path, kept }: GuardState): void {
   if (kept === null) rmSync(path);
   else renameSync(kept, path);
@@ -59,24 +54,23 @@ function exists(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** Empty for a link to nowhere. */
 function readText(path: string): string {
   return lstatSync(path).isFile() ? readFileSync(path, "utf8") : "";
 }
 
-/** The shell that a kept hook names, with its options; null: it is run as a program of its own. */
+/** Shell that a kept hook names, with its options; null: the hook runs as a program of its own. */
 function findInterpreter(kept: string | null): string | null {
   if (kept === null) return null;
   try {
     const [line = ""] = readFileSync(kept, "latin1").split("\n", 1);
     return /^#! *((?:\/usr\/bin\/env +)?[\w./-]*\b(?:sh|bash|dash|ksh|zsh)(?: +-\w+)*) *$/.exec(line)?.[1] ?? null;
   } catch {
-    // A link to nowhere: git would not have run it, either.
+    // Git would not have run a dangling link, either.
     return null;
   }
 }
 
-/** [FI24] A hook of a shell is read by its shell under the old name: many find their files, or their task, by `$0`. */
+/** [FI24] A kept shell hook is sourced under the old name: many find their files by `$0`. */
 function hookText({ node, script, home }: GuardCommand, shell: string | null): string {
   const run = shell === null ? `"$0${suffix}" "$@"` : `${shell} -c '. "$0${suffix}"' "$0" "$@"`;
   const lines = [

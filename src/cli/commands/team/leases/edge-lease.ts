@@ -9,10 +9,9 @@ import { edgeFailure } from "../../../coordinator-link.ts";
 import { interruptedBefore, type CommandLease } from "./held-lease.ts";
 import { notAcquired, type LeaseRequest } from "./lease-request.ts";
 
-/** For giving it back, in ms. */
 const releaseTimeoutMs = 5_000;
 
-/** [CL33] Over the edge's own client, which renews it and knows how long it may be trusted. */
+/** [CL33] The edge client renews the lease and knows how long to trust it. */
 export async function acquireOnEdge(
   edge: EdgeClient,
   chat: InputOf<"chats.register">,
@@ -41,7 +40,7 @@ export async function acquireOnEdge(
     : edgeFailure(leaseResult.error);
 }
 
-/** Told when it is lost, and when nobody has confirmed it until its time at the coordinator is over. @returns ends it */
+/** Calls `lose` also for a lease that stays doubtful past its ttl. @returns stops listening */
 function onLeaseLost(edge: EdgeClient, { resource, ttlMs }: LeaseRequest, lose: (reason: string) => void): () => void {
   let doubt: NodeJS.Timeout | undefined;
   const listener = (event: EdgeEvent): void => {
@@ -49,7 +48,7 @@ function onLeaseLost(edge: EdgeClient, { resource, ttlMs }: LeaseRequest, lose: 
     if (event.type === "chat-lost") return lose(event.error.message);
     if (event.type !== "right" || event.name !== resource) return;
     clearTimeout(doubt);
-    // After a jump of a clock it is confirmed in a moment.
+    // After a clock jump the lease is confirmed in a moment.
     if (event.state === "doubtful") doubt = setTimeout(() => lose(event.reason), marginMs(ttlMs));
   };
   const stop = edge.on(listener);

@@ -5,16 +5,15 @@ import { newId } from "../../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../../coordinator-client/edge/node-platform.ts";
 import type { InputOf } from "../../../../contract/operations.ts";
 
-/** Held and renewed until it is given back or lost. */
 export interface CommandLease {
   readonly token: number;
-  /** Aborted when nobody may rely on it any more; the reason is a text. */
+  /** Aborted when the lease may not be relied on any more; the reason is a text. */
   readonly lost: AbortSignal;
-  /** The chat goes with it. Takes a few seconds at most, also when nobody answers: then the lease ends with its ttl. */
+  /** Ends the chat too, within a few seconds; without an answer the ttl ends the lease. */
   release(): Promise<void>;
 }
 
-/** One chat for each run: what it holds is nobody else's. */
+/** One chat per run, so its leases belong to no other command. */
 export function toRunChat(
   { machine, process }: CoordinatorLink,
   kind: "run" | "lead" = "run",

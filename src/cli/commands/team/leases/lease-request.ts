@@ -8,21 +8,17 @@ import { redact } from "../../../../redaction/redact.ts";
 import { exitCodes, type CommandError } from "../../../answer.ts";
 import type { CoordinatorLink } from "../../../coordinator-link.ts";
 
-/** A right as one chat holds it. */
 export interface LeaseGrant {
   readonly self: Self;
   readonly token: number;
 }
 
-/** What a command runs under, a lease or a term of an election, and how each host is asked for it. */
 export interface LeaseRequest {
-  /** As guards name it. */
   readonly resource: string;
   readonly ttlMs: number;
-  /** How long to stand in line. */
   readonly waitMs: number;
   holdOnEdge(edge: EdgeClient, options: HoldOptions): Promise<Result<HeldLease, EdgeError>>;
-  /** @returns the token; null: in line */
+  /** @returns the token; null: waiting */
   acquireLocally(
     link: CoordinatorLink,
     self: Self,
@@ -39,7 +35,7 @@ interface LeaseTiming {
 }
 
 export function leaseRequest(name: string, { ttlMs, waitMs }: LeaseTiming): LeaseRequest {
-  // [RD12] The edge's own client is asked directly.
+  // [RD12] Redacted here, since requests to the edge's own client bypass the link.
   const resource = redact(name).text;
   const request = { resource, ttlMs };
   return {

@@ -14,7 +14,7 @@ import { notAcquired, type LeaseGrant, type LeaseRequest } from "./lease-request
 const pollIntervalMs = 200;
 const renewIntervalMs = 2_000;
 
-/** [CL33] From this machine's own file, which answers at once. */
+/** [CL33] Acquires from this machine's own file, which answers at once. */
 export async function acquireLocally(
   { wait }: Pick<Io, "wait">,
   link: CoordinatorLink,
@@ -43,7 +43,6 @@ export async function acquireLocally(
   return ok({ token: tokenResult.value, lost: lost.signal, release });
 }
 
-/** @returns the token */
 async function acquire(
   wait: Io["wait"],
   link: CoordinatorLink,
@@ -84,7 +83,7 @@ async function renewPeriodically(
     const now = readClock(clock);
     const problem = await renewOnce(context);
     if (problem === null) renewedAt = now;
-    // A file that cannot be written to now may be so again while its time lasts.
+    // A file that cannot be written now may work again before the ttl ends.
     else if (problem.isFinal || elapsedMs(renewedAt, now) >= ttlMs) lost.abort(problem.message);
   }
 }

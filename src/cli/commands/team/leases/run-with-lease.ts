@@ -10,7 +10,6 @@ import type { LeaseRequest } from "./lease-request.ts";
 
 export type CommandWords = readonly [program: string, ...args: string[]];
 
-/** Takes a right as a chat of its own. */
 export function acquireLease(
   cli: Cli,
   link: CoordinatorLink,
@@ -26,7 +25,7 @@ export type RunEnd =
   | { readonly end: "exit"; readonly exit: number }
   | { readonly end: "lost"; readonly reason: string };
 
-/** [CL33] [CL100] Runs a command until it ends, the right it runs under is lost, or it is to stop. */
+/** [CL33] [CL100] Runs a command until it ends, its lease is lost, or it is interrupted. */
 export async function runUnder(
   { io }: Cli,
   { lost }: CommandLease,
@@ -49,7 +48,6 @@ export async function runUnder(
   }
 }
 
-/** Between TERM and KILL. */
 const graceMs = 5_000;
 
 function notStarted(command: string, error: unknown): FailedResult {
