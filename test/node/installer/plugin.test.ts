@@ -79,6 +79,8 @@ it("[IN14] the launcher starts what the plugin holds, else what the clone around
   const both = aPlugin(["plugin/dist/hook.cjs", "dist/hook.cjs", "dist/mcp.cjs"]);
   expect(JSON.parse(start(both, ["hook", "Stop"]).stdout)).toEqual(["plugin/dist/hook.cjs", "Stop"]);
   expect(JSON.parse(start(both, ["mcp"]).stdout)).toEqual(["dist/mcp.cjs"]);
+  const cli = aPlugin(["dist/cli.cjs"]);
+  expect(JSON.parse(start(cli, ["constructor"]).stdout)).toEqual(["dist/cli.cjs", "constructor"]);
 });
 
 it("[IN14] without a build a hook ends well and the first one tells the user; the server fails", () => {
