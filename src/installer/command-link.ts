@@ -12,7 +12,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { messageOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { persistentPathFolders, realPath } from "../platform/shim-command.ts";
+import { persistentPathFolders, findRealPath } from "../platform/shim-command.ts";
 import { writeAtomically } from "../platform/private-files.ts";
 import { isMissing } from "./client-files.ts";
 import { isRecord } from "./entries.ts";
@@ -48,7 +48,7 @@ export function planLink({ machine, launch, record }: LinkContext): Result<LinkP
   const isStale = isStaleLink(path, record);
   const named = [path, ...folders.map((folder) => join(folder, "shim"))];
   const first = named.find((one) => exists(one) && !(one === path && isStale));
-  if (first !== undefined) return realPath(first) === realPath(launch.script) ? ok(null) : err(first);
+  if (first !== undefined) return findRealPath(first) === findRealPath(launch.script) ? ok(null) : err(first);
   return ok({ action: "create", path, target: launch.script, isOnPath: folders.includes(dirname(path)) });
 }
 
@@ -105,7 +105,7 @@ function missingFolders(folder: string): string[] {
 
 function isStaleLink(path: string, record: string): boolean {
   const target = linkTarget(path);
-  if (target === null || realPath(path) !== null) return false;
+  if (target === null || findRealPath(path) !== null) return false;
   return /[\\/]bin[\\/]shim\.mjs$/.test(target) || readRecord(record)?.target === target;
 }
 

@@ -10,7 +10,7 @@ export interface CommandSource {
 
 /** [CL75] `shim` where the PATH's first one is this copy, else node and launcher; null: neither. */
 export function shimCommand({ env, launch }: CommandSource): string | null {
-  const ownScript = realPath(launch.script);
+  const ownScript = findRealPath(launch.script);
   const folders = persistentPathFolders(env);
   const found = folders.map(findShim).find((script) => script !== null);
   if (found !== undefined && found === ownScript) return "shim";
@@ -36,10 +36,10 @@ export function persistentPathFolders(env: NodeJS.ProcessEnv): string[] {
 /** Follows a link, or the wrapper that npm writes on Windows. */
 function findShim(folder: string): string | null {
   const wrapped = join(folder, "node_modules", "shim-mcp", "bin", "shim.mjs");
-  return existsSync(join(folder, "shim.cmd")) ? realPath(wrapped) : realPath(join(folder, "shim"));
+  return existsSync(join(folder, "shim.cmd")) ? findRealPath(wrapped) : findRealPath(join(folder, "shim"));
 }
 
-export function realPath(path: string): string | null {
+export function findRealPath(path: string): string | null {
   try {
     return realpathSync(path);
   } catch {

@@ -7,7 +7,7 @@ import { fileLog, type Log } from "../platform/log-file.ts";
 import { homeFrom, pathsIn } from "../platform/paths.ts";
 import { systemProcesses } from "../platform/processes.ts";
 import type { Runtime } from "./runtime.ts";
-import { realPath } from "../platform/shim-command.ts";
+import { findRealPath } from "../platform/shim-command.ts";
 import type { Driver } from "../store/driver.ts";
 import { Store } from "../store/store.ts";
 
@@ -42,7 +42,7 @@ export function systemRuntime(options: SystemOptions): Runtime {
 
 /** `started` is a program in dist/, the launcher in bin/ beside it, or a link to either. */
 function launchOf([node = "node", started = ""]: readonly string[]): Launch {
-  const folder = dirname(dirname(realPath(started) ?? started));
+  const folder = dirname(dirname(findRealPath(started) ?? started));
   // The plugin of a clone uses the launcher of the clone.
   const root = basename(folder) === "plugin" ? dirname(folder) : folder;
   return { node, script: join(root, "bin", "shim.mjs"), hookScript: join(root, "dist", "hook.cjs") };
