@@ -8,8 +8,8 @@ export default defineConfig({
     // CI sums up the reports of several runs.
     reporters: results ? ["default", ["json", { outputFile: results }]] : ["default"],
     pool: "forks",
-    // By default all but one of the cores: on two that is one file after the other.
-    maxWorkers: 2,
+    // One more than the cores: end-to-end tests wait for other processes much of the time.
+    maxWorkers: 3,
     // Children of the tests never meet the developer's own SHIM.
     env: { SHIM_HOME: "/nonexistent/shim-tests-set-their-own-home", NO_COLOR: "1" },
     coverage: {
@@ -17,7 +17,7 @@ export default defineConfig({
       include: ["src/**/*.ts"],
       exclude: ["src/**/*-entry.ts"],
       reporter: ["text-summary", "json-summary", "html"],
-      thresholds: { lines: 95 },
+      thresholds: { lines: 97 },
     },
     projects: [
       // Properties run for seconds, on a loaded machine for many: a timeout is for what hangs.
@@ -44,7 +44,6 @@ export default defineConfig({
           include: ["test/e2e/**/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          fileParallelism: false,
         },
       },
       {
@@ -55,7 +54,6 @@ export default defineConfig({
           // Claude Code alone takes seconds to start on a busy machine.
           testTimeout: 120_000,
           hookTimeout: 60_000,
-          fileParallelism: false,
         },
       },
     ],
