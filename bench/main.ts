@@ -1,12 +1,11 @@
 /** `npm run bench -- edge one`: one suite, or parts of it. `npm run bench`, `npm run bench -- save`: the suite of this machine. */
-const suites: Readonly<Record<string, string>> = {
-  edge: "./edge-main.ts",
-  tasks: "./tasks-main.ts",
-  restore: "./restore-main.ts",
-};
+const suites = {
+  edge: () => import("./edge-main.ts"),
+  tasks: () => import("./tasks-main.ts"),
+  restore: () => import("./restore-main.ts"),
+} as const;
 const [name = ""] = process.argv.slice(2);
-const suite = Object.hasOwn(suites, name) ? suites[name] : undefined;
+const suite = Object.entries(suites).find(([one]) => one === name)?.[1];
 // Each suite reads its own arguments.
-if (suite !== undefined) process.argv.splice(2, 1);
-await import(suite ?? "./local-main.ts");
-export {};
+if (suite) process.argv.splice(2, 1);
+await(suite ? suite() : import("./local-main.ts"));

@@ -72,7 +72,7 @@ function readOptions({ options }: EndToEndRun): NodeJS.ProcessEnv {
   const declared = Object.keys(options).map((option) => [option, { type: "string" }] as const);
   const { values } = parseArgs({ args, options: Object.fromEntries(declared) });
   const variables = Object.entries(options).map(([option, { env, value, min = 1 }]) => {
-    const text = String(values[option] ?? value);
+    const text = values[option] ?? value;
     if (!/^\d{1,6}$/.test(text) || Number(text) < min) throw new Error(`--${option} is a number from ${min} on.`);
     return [env, text];
   });

@@ -1,8 +1,8 @@
 import type * as z from "zod";
 import { checkJsonShape } from "../shared/json-shape.ts";
 import { formatIssues } from "../shared/problems.ts";
-import { ok, type Result } from "../shared/result.ts";
-import { wrongUsage, type FailedResult } from "./answer.ts";
+import { ok } from "../shared/result.ts";
+import { wrongUsage, type CliResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
 import { readPlan, type Plan, type PlanProblem } from "./plan-file.ts";
 import { readTextFile } from "./task-input.ts";
@@ -22,7 +22,7 @@ export function readInputFile<Schema extends z.ZodType>(
   file: string,
   what: string,
   expected: ExpectedInput<Schema>,
-): Result<z.input<Schema>, FailedResult["error"]> {
+): CliResult<z.input<Schema>> {
   const text = readTextFile(cli, file, what, expected.maxChars);
   if (!text.ok) return text;
   const read = readPlan(text.value, expected.maxChars);

@@ -2,8 +2,8 @@ import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import type { Json } from "../contract/values.ts";
-import { ok, type Result } from "../shared/result.ts";
-import { failed, notFound, wrongUsage, type FailedResult } from "./answer.ts";
+import { ok } from "../shared/result.ts";
+import { failed, notFound, wrongUsage, type CliResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
 
 /** Task numbers start above epoch * 2^28: up to 16 digits. */
@@ -12,7 +12,7 @@ function parseTaskNumber(text: string): number | null {
   return /^\d{1,16}$/.test(text) && Number.isSafeInteger(value) ? value : null;
 }
 
-export function taskNumber(text: string): Result<number, FailedResult["error"]> {
+export function taskNumber(text: string): CliResult<number> {
   const value = parseTaskNumber(text);
   return value === null
     ? wrongUsage(`"${text.slice(0, 60)}" is no number of a task; \`shim task list\` shows them.`)
@@ -44,12 +44,7 @@ export function textListOption(text: string, previous: readonly string[] = []): 
 }
 
 /** @param description of its content, for error texts */
-export function readTextFile(
-  cli: Cli,
-  name: string,
-  description: string,
-  maxBytes: number,
-): Result<string, FailedResult["error"]> {
+export function readTextFile(cli: Cli, name: string, description: string, maxBytes: number): CliResult<string> {
   const path = resolve(cli.io.cwd, name);
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found) return notFound(`there is no file ${path}.`);
@@ -60,16 +55,16 @@ export function readTextFile(
 
 const maxPayloadBytes = 1_048_576;
 
-export function readJsonFile(cli: Cli, name: string): Result<Json, FailedResult["error"]> {
+export function readJsonFile(cli: Cli, name: string): CliResult<Json> {
   const text = readTextFile(cli, name, "JSON", maxPayloadBytes);
   return text.ok ? parseJson(text.value, resolve(cli.io.cwd, name)) : text;
 }
 
-export async function readJsonInput(cli: Cli): Promise<Result<Json, FailedResult["error"]>> {
+export async function readJsonInput(cli: Cli): Promise<CliResult<Json>> {
   return parseJson(await cli.io.readInput(), "stdin");
 }
 
-export function parseJson(text: string, from: string): Result<Json, FailedResult["error"]> {
+export function parseJson(text: string, from: string): CliResult<Json> {
   if (text.trim() === "") return wrongUsage(`${from} is empty; JSON is needed.`);
   try {
     return ok(JSON.parse(text) as Json);

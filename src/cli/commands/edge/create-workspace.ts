@@ -2,8 +2,8 @@ import { WireError } from "../../../contract/errors.ts";
 import { writeEdgeConfig, type EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { newId } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import { failed, type FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import { failed, type CliResult } from "../../answer.ts";
 import { edgeLink } from "../../coordinator-link.ts";
 import { startRequest, finishRequest } from "./unfinished-workspaces.ts";
 
@@ -12,7 +12,7 @@ export async function createWorkspace(
   home: string,
   edge: Pick<EdgeConfig, "url" | "workspace" | "machine">,
   secret: string,
-): Promise<Result<void, FailedResult["error"]>> {
+): Promise<CliResult<void>> {
   const requestId = startRequest(home, edge, () => newId(nodePlatform()));
   const adminToken = await firstToken(edge, secret, requestId);
   if (!adminToken.ok) {
@@ -35,7 +35,7 @@ async function firstToken(
   { url, workspace }: Pick<EdgeConfig, "url" | "workspace">,
   secret: string,
   requestId: string,
-): Promise<Result<string, FailedResult["error"]>> {
+): Promise<CliResult<string>> {
   const answer = await postWorkspace(url, secret, { workspace, requestId });
   if (!answer)
     return failed("edge_unreachable", `${url} does not answer. Is the coordinator running (\`npm run dev\`)?`);

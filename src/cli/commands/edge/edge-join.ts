@@ -1,8 +1,8 @@
 import { hostname } from "node:os";
 import type { OutputOf } from "../../../contract/operations.ts";
-import { ok, type Result } from "../../../shared/result.ts";
+import { ok } from "../../../shared/result.ts";
 import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
-import { wrongUsage, type FailedResult } from "../../answer.ts";
+import { wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { edgeLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { checkNames, keptAdminToken as keptAdmin, confirmReplace } from "./edge-membership.ts";
@@ -65,7 +65,7 @@ async function keyFor(
   edge: EdgeConfig,
   link: CoordinatorLink,
   line: string | undefined,
-): Promise<Result<FoundKey | null, FailedResult["error"]>> {
+): Promise<CliResult<FoundKey | null>> {
   const syncStatus = await link.call("sync.status", {});
   if (!syncStatus.ok) {
     if (!codesWithoutSync.has(syncStatus.error.code)) return syncStatus;

@@ -1,10 +1,10 @@
-import { ok, type Result } from "../../../shared/result.ts";
+import { ok } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { removeEdgeConfig, readEdgeConfig, type EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import * as joinPreferences from "../../../local-mcp/sync/join-preferences.ts";
 import * as devices from "../../../local-mcp/sync/device.ts";
 import * as notes from "../../../local-mcp/sync/sync-notes.ts";
-import { failed, notFound, type FailedResult } from "../../answer.ts";
+import { failed, notFound, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { edgeLink } from "../../coordinator-link.ts";
 import { adminLossText, environmentConflict } from "./edge-membership.ts";
@@ -56,11 +56,7 @@ interface Copies {
   readonly text: string;
 }
 
-async function purgeCopies(
-  cli: Cli,
-  options: LeaveOptions,
-  edge: EdgeConfig | null,
-): Promise<Result<Copies, FailedResult["error"]>> {
+async function purgeCopies(cli: Cli, options: LeaveOptions, edge: EdgeConfig | null): Promise<CliResult<Copies>> {
   const device = (await cli.runtime()).store.read(devices.get, null);
   if (!edge || !device) return ok({ purged: null, text: "" });
   if (!(await wantsForget(cli, options)))
@@ -88,7 +84,7 @@ interface Purged {
   readonly checkpoints: number;
 }
 
-async function purge(edge: EdgeConfig, device: string): Promise<Result<Purged, FailedResult["error"]>> {
+async function purge(edge: EdgeConfig, device: string): Promise<CliResult<Purged>> {
   const link = edgeLink(edge, edge.token);
   if (!link.ok) return link;
   const purged = await link.value.call("sync.purge", { device });

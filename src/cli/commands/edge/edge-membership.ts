@@ -7,11 +7,11 @@ import {
   type EdgeConfig,
   type EdgeWorkspace,
 } from "../../../coordinator-client/edge-config.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import { failed, wrongUsage, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 
-export function checkNames(url: string, name: string): Result<void, FailedResult["error"]> {
+export function checkNames(url: string, name: string): CliResult<void> {
   const workspace = Workspace.safeParse(name);
   if (!workspace.success)
     return wrongUsage(`"${name}" is no name for a workspace: ${workspace.error.issues[0]?.message}.`);

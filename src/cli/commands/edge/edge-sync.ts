@@ -6,8 +6,8 @@ import { readKeys, type KeyRing } from "../../../local-mcp/sync/key-ring.ts";
 import { createSynchronizer } from "../../../local-mcp/sync/start-sync.ts";
 import type { SyncReport } from "../../../local-mcp/sync/sync-round.ts";
 import { formatCode, type WorkspaceKey } from "../../../local-mcp/sync/workspace-key.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import { failed, notFound, type FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import { failed, notFound, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { edgeLink } from "../../coordinator-link.ts";
 import { pluralize } from "../../screen-text.ts";
@@ -88,7 +88,7 @@ async function notConfirmed(cli: Cli, { yes }: KeyOptions): Promise<FailedResult
   return failed("not_confirmed", reply === "no" ? "nothing was changed." : `${question} Say so with --yes.`);
 }
 
-type PresentKey = Result<WorkspaceKey, FailedResult["error"]>;
+type PresentKey = CliResult<WorkspaceKey>;
 
 /** [SY76] Key that the workspace seals under: not the newest one here after a failed rekey. */
 async function presentKey(edge: EdgeConfig, { current, keys }: KeyRing): Promise<PresentKey> {
@@ -168,7 +168,7 @@ async function givenKey(cli: Cli, { keyFile }: KeyOptions): Promise<GivenKey> {
   return cli.io.isInteractive ? {} : { line: await cli.io.readInput() };
 }
 
-function requireEdge(cli: Cli): Result<EdgeConfig, FailedResult["error"]> {
+function requireEdge(cli: Cli): CliResult<EdgeConfig> {
   const edge = readEdgeConfig(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   return edge.value === null ? notFound("this machine has joined no workspace.") : ok(edge.value);

@@ -5,8 +5,8 @@ import type { TaskState } from "../../../contract/tasks.ts";
 import { LocalCoordinator } from "../../../coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "../../../coordinator-client/local/local-store.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import { failed, type FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import { failed, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { epochOf } from "../../../store/epoch.ts";
@@ -65,11 +65,7 @@ function listTasks(local: LocalCoordinator, state: TaskState): number[] {
 }
 
 /** [SY73] Submits the open tasks, all or none, and cancels them here; idempotent. */
-export function moveTasks(
-  cli: Cli,
-  link: CoordinatorLink,
-  { tasks }: LocalWork,
-): Promise<Result<number, FailedResult["error"]>> {
+export function moveTasks(cli: Cli, link: CoordinatorLink, { tasks }: LocalWork): Promise<CliResult<number>> {
   if (tasks.length > maxTasks)
     return Promise.resolve(
       failed(

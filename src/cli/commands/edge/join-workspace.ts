@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { ok, type Result } from "../../../shared/result.ts";
+import { ok } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import {
   isSameWorkspace,
@@ -11,7 +11,7 @@ import {
 import * as joinPreferences from "../../../local-mcp/sync/join-preferences.ts";
 import * as devices from "../../../local-mcp/sync/device.ts";
 import { formatCode } from "../../../local-mcp/sync/workspace-key.ts";
-import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
+import { failed, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { moveTasks, type LocalWork } from "./import-local-work.ts";
@@ -43,7 +43,7 @@ export async function chooseLocalWork(
   cli: Cli,
   options: LocalChoice,
   { sessions, tasks, keys, running }: LocalWork,
-): Promise<Result<boolean, FailedResult["error"]>> {
+): Promise<CliResult<boolean>> {
   if (options.import && options.keep) return wrongUsage("give --import or --keep, not both.");
   if (options.import || options.keep) return ok(options.import === true);
   if (sessions + tasks.length + keys + running === 0) return ok(true);

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { Option, type Command } from "commander";
-import { ok, type Result } from "../../../shared/result.ts";
+import { ok } from "../../../shared/result.ts";
 import { apply } from "../../../installer/apply.ts";
 import * as backups from "../../../installer/backups.ts";
 import { applyLink, planLink, planLinkRemoval, type LinkPlan } from "../../../installer/command-link.ts";
@@ -11,7 +11,7 @@ import { renderPlan } from "../../../installer/render-plan.ts";
 import { detect, type ClientTarget } from "../../../installer/targets.ts";
 import { planUninstall } from "../../../installer/uninstall.ts";
 import { homeFrom } from "../../../platform/paths.ts";
-import { failed, notFound, wrongUsage, type CommandError } from "../../answer.ts";
+import { failed, notFound, wrongUsage, type CommandError, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { linkResult, linkText, formatSummary } from "./init-summary.ts";
 
@@ -81,7 +81,7 @@ function howToConfirm({ io }: Cli, action: Action): string {
   return `this changes files, and there is no terminal to confirm it. To see the changes: \`${commandWith("--dry-run")}\`. To make them: \`${commandWith("--yes")}\`.`;
 }
 
-function prepare(cli: Cli, options: InitOptions, action: Action): Result<PreparedChanges, CommandError> {
+function prepare(cli: Cli, options: InitOptions, action: Action): CliResult<PreparedChanges> {
   const { machine, launch } = cli.io;
   const missing = [launch.script, launch.hookScript].find((path) => !machine.exists(path));
   if (action === "install" && missing !== undefined) {
@@ -116,7 +116,7 @@ function planAll(
   targets: readonly ClientTarget[],
   action: Action,
   wantsTodoTools: boolean,
-): Result<Plan[], CommandError> {
+): CliResult<Plan[]> {
   const claudeVersion = cli.io.versionOf("claude");
   const context = { shimConfig: cli.paths.config, read: readText, claudeVersion, wantsTodoTools };
   const plans: Plan[] = [];

@@ -2,9 +2,9 @@ import { TaskState, type Progress } from "../../../contract/tasks.ts";
 import type { InputOf, OutputOf } from "../../../contract/operations.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
 import { age } from "../../../local-mcp/recovery/brief.ts";
-import { ok, type Result } from "../../../shared/result.ts";
+import { ok } from "../../../shared/result.ts";
 import { shortIds } from "../../../shared/short-id.ts";
-import { wrongUsage, type FailedResult } from "../../answer.ts";
+import { wrongUsage, type CliResult } from "../../answer.ts";
 import { allChats, findChat } from "../team/chat-names.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
@@ -66,10 +66,10 @@ async function fetchTasks(
   link: CoordinatorLink,
   filter: TaskFilter,
   limit: number,
-): Promise<Result<OutputOf<"tasks.list">, FailedResult["error"]>> {
+): Promise<CliResult<OutputOf<"tasks.list">>> {
   const tasks: TaskLine[] = [];
   for (let cursor: string | null = ""; ;) {
-    const page: Result<OutputOf<"tasks.list">, FailedResult["error"]> = await link.call("tasks.list", {
+    const page: CliResult<OutputOf<"tasks.list">> = await link.call("tasks.list", {
       ...filter,
       limit: Math.min(limit - tasks.length, maxPerPage),
       ...(cursor === "" ? {} : { cursor }),

@@ -2,8 +2,8 @@ import { InvalidArgumentError, Option, type Command } from "commander";
 import type { InputOf, OutputOf } from "../../../contract/operations.ts";
 import type { Json } from "../../../contract/values.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import { wrongUsage, type FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import { wrongUsage, type CliResult } from "../../answer.ts";
 import { withCheckedLink } from "../../checked-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import {
@@ -82,7 +82,7 @@ async function readPayload(
   cli: Cli,
   { payload, payloadFile }: SubmitOptions,
   dash: string | undefined,
-): Promise<Result<Json | undefined, FailedResult["error"]>> {
+): Promise<CliResult<Json | undefined>> {
   const given = [payload, payloadFile, dash].filter((one) => one !== undefined);
   if (given.length > 1) return wrongUsage("give one payload: --payload, --payload-file or -.");
   if (payload !== undefined) return parseJson(payload, "--payload");

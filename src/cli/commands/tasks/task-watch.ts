@@ -1,7 +1,7 @@
 import type { OutputOf } from "../../../contract/operations.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import type { FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import type { CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { ProgressRows, type ProgressRow } from "./progress-rows.ts";
@@ -19,7 +19,7 @@ interface TaskView {
   readonly end: "open" | "well" | "badly";
 }
 
-type ViewResult = Result<TaskView, FailedResult["error"]>;
+type ViewResult = CliResult<TaskView>;
 
 const maxRows = 50;
 

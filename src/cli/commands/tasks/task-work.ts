@@ -5,8 +5,8 @@ import { mergeCommits, type Conflict } from "../../../worker-runner/merge-commit
 import { TaskFolderError } from "../../../worker-runner/task-folder.ts";
 import { lines, run, text } from "../../../snapshots/git.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import { failed, type FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import { failed, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { pluralize, table } from "../../screen-text.ts";
@@ -100,7 +100,7 @@ async function withRange(
 }
 
 /** [CL120] @returns the branch of a done task, or why there is none */
-function findWork(task: Task): Result<{ work: InputWork; base: string | null }, FailedResult["error"]> {
+function findWork(task: Task): CliResult<{ work: InputWork; base: string | null }> {
   const missing = whyNoBranch(task);
   if (missing !== null) return failed("no_branch", `task ${task.task} has no branch: ${missing}.`);
   const { branch, commit, base = null, machine = null } = WorkResult.parse(task.result);
@@ -168,10 +168,7 @@ export async function mergeTask(
   });
 }
 
-async function listWork(
-  link: CoordinatorLink,
-  task: number,
-): Promise<Result<readonly InputWork[], FailedResult["error"]>> {
+async function listWork(link: CoordinatorLink, task: number): Promise<CliResult<readonly InputWork[]>> {
   const found = await link.call("tasks.get", { task });
   if (!found.ok) return found;
   const isJoined = found.value.state === "done" && found.value.joinRule !== null;

@@ -3,8 +3,8 @@ import type { InputOf } from "../../../contract/operations.ts";
 import type { AuditEntry } from "../../../contract/workspaces.ts";
 import { age } from "../../../local-mcp/recovery/brief.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import type { FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import type { CliResult } from "../../answer.ts";
 import { withCheckedLink } from "../../checked-link.ts";
 import { limitOption, momentOption, revision, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
@@ -60,11 +60,7 @@ interface AuditPage {
 }
 
 /** [CL105] Applies the filters that the coordinator lacks, until one entry more than the limit. */
-async function findEntries(
-  cli: Cli,
-  link: CoordinatorLink,
-  options: Options,
-): Promise<Result<AuditPage, FailedResult["error"]>> {
+async function findEntries(cli: Cli, link: CoordinatorLink, options: Options): Promise<CliResult<AuditPage>> {
   const { kind, limit = defaultLimit } = options;
   const entries: AuditEntry[] = [];
   let { before } = options;

@@ -2,9 +2,9 @@ import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import { Priority, type Target } from "../../../contract/messages.ts";
 import type { Json, Self } from "../../../contract/values.ts";
-import { ok, type Result } from "../../../shared/result.ts";
+import { ok } from "../../../shared/result.ts";
 import { age } from "../../../local-mcp/recovery/brief.ts";
-import { notFound, wrongUsage, type FailedResult } from "../../answer.ts";
+import { notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import { findChat } from "./chat-names.ts";
 import { revision, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { registerCommandLine, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
@@ -166,7 +166,7 @@ async function readBody(
   cli: Cli,
   text: string | undefined,
   json: string | boolean | undefined,
-): Promise<Result<Json, FailedResult["error"]>> {
+): Promise<CliResult<Json>> {
   if (typeof json !== "string") {
     if (text === undefined) return wrongUsage("give a text, or an object: `shim send all --json '{\"job\": 7}'`.");
     return text === "-" ? ok(parseJsonOrText((await cli.io.readInput()).trimEnd())) : ok(parseJsonOrText(text));
@@ -201,11 +201,7 @@ async function send(
   return sent.ok ? ok({ data: sent.value, text: `Sent to ${to}.\n` }) : sent;
 }
 
-async function resolveTarget(
-  cli: Cli,
-  link: CoordinatorLink,
-  to: string,
-): Promise<Result<Target, FailedResult["error"]>> {
+async function resolveTarget(cli: Cli, link: CoordinatorLink, to: string): Promise<CliResult<Target>> {
   if (to === "all") return ok({ to: "all" });
   if (to.startsWith("topic:")) return ok({ to: "topic", topic: to.slice(6) });
   const chat = await findChat(cli, link, to);

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Json } from "../../../contract/values.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import { notFound, wrongUsage, type FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import { notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import { withCheckedLink } from "../../checked-link.ts";
 import { type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
@@ -48,11 +48,7 @@ async function defineTopic(cli: Cli, options: Options, topic: string, dash?: str
   });
 }
 
-async function readSchema(
-  cli: Cli,
-  { schema, file }: Options,
-  dash: string | undefined,
-): Promise<Result<Json, FailedResult["error"]>> {
+async function readSchema(cli: Cli, { schema, file }: Options, dash: string | undefined): Promise<CliResult<Json>> {
   if (dash !== undefined && dash !== "-") return wrongUsage(`only - may follow the topic, not "${dash.slice(0, 60)}".`);
   const given = [schema, file, dash].filter((one) => one !== undefined);
   if (given.length !== 1) return wrongUsage("give one schema: --schema, --file or -.");

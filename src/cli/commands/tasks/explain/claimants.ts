@@ -1,7 +1,7 @@
 import type { Chat } from "../../../../contract/chats.ts";
 import type { OutputOf } from "../../../../contract/operations.ts";
-import { ok, type Result } from "../../../../shared/result.ts";
-import type { FailedResult } from "../../../answer.ts";
+import { ok } from "../../../../shared/result.ts";
+import type { CliResult } from "../../../answer.ts";
 import type { CoordinatorLink } from "../../../coordinator-link.ts";
 import { fetchPages } from "../../../fetch-pages.ts";
 import type { Task } from "./task-facts.ts";
@@ -32,10 +32,7 @@ export interface Claimant {
 type TaskNeeds = Pick<Task, "type" | "capabilities">;
 type Budgets = Pick<OutputOf<"budgets.get">, "isDaySpent" | "chats">;
 
-export async function listClaimants(
-  link: CoordinatorLink,
-  task: TaskNeeds,
-): Promise<Result<Claimant[], FailedResult["error"]>> {
+export async function listClaimants(link: CoordinatorLink, task: TaskNeeds): Promise<CliResult<Claimant[]>> {
   const listed = await fetchPages({ maxPerPage: 200 }, "chats", (page) => link.call("chats.list", page));
   if (!listed.ok) return listed;
   const load = await link.call("tasks.load", {});

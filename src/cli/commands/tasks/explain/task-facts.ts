@@ -1,8 +1,8 @@
 import type { OutputOf } from "../../../../contract/operations.ts";
 import type { Attempt } from "../../../../contract/task-views.ts";
 import type { TaskState } from "../../../../contract/tasks.ts";
-import { ok, type Result } from "../../../../shared/result.ts";
-import type { FailedResult } from "../../../answer.ts";
+import { ok } from "../../../../shared/result.ts";
+import type { CliResult } from "../../../answer.ts";
 import type { CoordinatorLink } from "../../../coordinator-link.ts";
 import { fetchPages } from "../../../fetch-pages.ts";
 import { listClaimants, type Claimant } from "./claimants.ts";
@@ -23,9 +23,7 @@ export interface TaskFacts {
   readonly takers: readonly Claimant[];
 }
 
-type CoordinatorAnswer<T> = Promise<Result<T, FailedResult["error"]>>;
-
-export async function readFacts(link: CoordinatorLink, number: number): CoordinatorAnswer<TaskFacts> {
+export async function readFacts(link: CoordinatorLink, number: number): Promise<CliResult<TaskFacts>> {
   const found = await link.call("tasks.get", { task: number });
   if (!found.ok) return found;
   const task = found.value;
@@ -38,11 +36,11 @@ export async function readFacts(link: CoordinatorLink, number: number): Coordina
   return ok({ task, attempts: history.value.attempts, needs: needs.value, takers: takers.value });
 }
 
-export function historyOf(link: CoordinatorLink, task: number): CoordinatorAnswer<OutputOf<"tasks.history">> {
+export function historyOf(link: CoordinatorLink, task: number): Promise<CliResult<OutputOf<"tasks.history">>> {
   return fetchPages({ maxPerPage: 100 }, "attempts", (page) => link.call("tasks.history", { task, ...page }));
 }
 
-async function readNeeded(link: CoordinatorLink, tasks: readonly number[]): CoordinatorAnswer<Needed[]> {
+async function readNeeded(link: CoordinatorLink, tasks: readonly number[]): Promise<CliResult<Needed[]>> {
   const needed: Needed[] = [];
   for (const task of tasks) {
     const found = await link.call("tasks.get", { task });
