@@ -5,6 +5,7 @@ import type { Json } from "../contract/values.ts";
 import { ok } from "../shared/result.ts";
 import { failed, notFound, wrongUsage, type CliResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
+import { parseDuration } from "./times.ts";
 
 /** Task numbers start above epoch * 2^28: up to 16 digits. */
 function parseTaskNumber(text: string): number | null {
@@ -38,6 +39,12 @@ export function digitOption(min: number, max: number): (text: string) => number 
   };
 }
 
+export function durationOption(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === null) throw new InvalidArgumentError("Give a duration (30s, 15m, 2h, 1d).");
+  return ms;
+}
+
 export function textListOption(text: string, previous: readonly string[] = []): string[] {
   if (text === "-") throw new InvalidArgumentError("Write - right after the type.");
   return [...previous, text];
@@ -62,6 +69,14 @@ export function readJsonFile(cli: Cli, name: string): CliResult<Json> {
 
 export async function readJsonInput(cli: Cli): Promise<CliResult<Json>> {
   return parseJson(await cli.io.readInput(), "stdin");
+}
+
+export function parseJsonOrText(text: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return text;
+  }
 }
 
 export function parseJson(text: string, from: string): CliResult<Json> {

@@ -1,7 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { HomeError } from "../../platform/paths.ts";
 import { version } from "../../platform/version.ts";
-import { exitCodes, wrongUsage } from "../answer.ts";
+import { exitCodes, failed, wrongUsage } from "../answer.ts";
 import { Cli } from "../cli.ts";
 import { isClose } from "../did-you-mean.ts";
 import { addAudit } from "./team/audit.ts";
@@ -9,7 +9,10 @@ import { addChats } from "./team/chats.ts";
 import { addCheckpoints, addSearch } from "./sessions/checkpoints.ts";
 import { addConfig } from "./setup/config.ts";
 import { addBudget } from "./team/budget.ts";
-import { addInbox, addLease, addSend, addState } from "./team/coordinate.ts";
+import { addInbox } from "./team/inbox.ts";
+import { addLease } from "./team/lease.ts";
+import { addSend } from "./team/send.ts";
+import { addState } from "./team/state.ts";
 import { addCost } from "./care/cost.ts";
 import { addDemo } from "./setup/demo.ts";
 import { addDoctor } from "./care/doctor.ts";
@@ -28,7 +31,6 @@ import { addResume } from "./recover/resume.ts";
 import { addSessions } from "./sessions/sessions.ts";
 import { addService } from "./run/service.ts";
 import { addSettings } from "./team/settings.ts";
-import { addLauncherOnly } from "./setup/launcher-only.ts";
 import { addStatusline } from "./setup/statusline.ts";
 import { addSupervise } from "./run/supervise.ts";
 import { addTask } from "./tasks/task.ts";
@@ -129,9 +131,21 @@ export function build(cli: Cli, complain: (text: string) => void): Command {
   program.commandsGroup("Keep in order:");
   for (const add of [addDoctor, addConfig, addPause, addForget, addExport, addImport]) add(program, cli);
   program.commandsGroup("Started by clients:");
-  for (const add of [addStatusline, addLauncherOnly]) add(program, cli);
+  addStatusline(program, cli);
+  for (const [name, description] of Object.entries(launcherOnly))
+    cli.define(program.command(name).description(description), async () => notByLauncher);
   return program;
 }
+
+/** Commands that bin/shim.mjs starts as programs of their own; here they are only listed. */
+const launcherOnly = {
+  mcp: "the MCP server of one chat, on stdio",
+  "hook <event>": "one hook event, as JSON on stdin",
+};
+const notByLauncher = failed(
+  "not_by_launcher",
+  "this is started through bin/shim.mjs, which has a program of its own for it.",
+);
 
 function formatTerm(command: Command): string {
   const args = command.registeredArguments.map((one) => {

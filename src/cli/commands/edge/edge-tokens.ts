@@ -1,19 +1,19 @@
 import type { Command } from "commander";
 import { Scope } from "../../../contract/workspaces.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
-import { failed, notFound, wrongUsage } from "../../answer.ts";
-import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { failed, notFound } from "../../answer.ts";
+import { enumOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { edgeLink } from "../../coordinator-link.ts";
 import { readTokenClaim } from "../../../coordinator-client/edge/machine-token.ts";
 import { age } from "../../../local-mcp/recovery/brief.ts";
-import { table } from "../../screen-text.ts";
-import { parseDuration } from "../../times.ts";
+import { durationOption } from "../../task-input.ts";
 
 interface TokenOptions extends CommonOptions {
-  readonly machine?: string;
-  readonly scope?: string;
-  readonly ttl?: string;
+  readonly machine: string;
+  readonly scope?: Scope;
+  readonly ttl?: number;
 }
 
 export function addTokens(edge: Command, cli: Cli): void {
@@ -22,8 +22,12 @@ export function addTokens(edge: Command, cli: Cli): void {
     .command("create")
     .description("a token for one machine, shown once")
     .requiredOption("--machine <name>", "the machine it is for")
-    .option("--scope <scope>", "observe, submit, work or admin (default: work)")
-    .option("--ttl <duration>", "how long it is good (default: until it is revoked)");
+    .addOption(enumOption("--scope <scope>", Scope, " (default: work)"))
+    .option(
+      "--ttl <duration>",
+      "how long it is good, such as 12h or 30d (default: until it is revoked)",
+      durationOption,
+    );
   cli.define(create, (options: TokenOptions) => createToken(cli, options));
   cli.define(token.command("list").description("all tokens, without their secrets"), () => listTokens(cli));
   const revoke = token.command("revoke <id>").description("make a token useless at once");
@@ -40,18 +44,10 @@ async function admin(cli: Cli): Promise<ReturnType<typeof edgeLink>> {
   return failed("no_admin_token", "the admin token of the workspace is on the machine that made it; go there.");
 }
 
-async function createToken(cli: Cli, { machine = "", scope = "work", ttl }: TokenOptions): Promise<CommandResult> {
-  const parsedScope = Scope.safeParse(scope);
-  if (!parsedScope.success) return wrongUsage(`"${scope}" is no scope: observe, submit, work or admin.`);
-  const ttlMs = ttl === undefined ? undefined : parseDuration(ttl);
-  if (ttlMs === null) return wrongUsage(`"${ttl}" is no duration. Give one such as 12h or 30d.`);
+async function createToken(cli: Cli, { machine, scope = "work", ttl }: TokenOptions): Promise<CommandResult> {
   const link = await admin(cli);
   if (!link.ok) return link;
-  const created = await link.value.call("tokens.create", {
-    machine,
-    scope: parsedScope.data,
-    ...(ttlMs === undefined ? {} : { ttlMs }),
-  });
+  const created = await link.value.call("tokens.create", { machine, scope, ...omitUndefined({ ttlMs: ttl }) });
   if (!created.ok) return created;
   cli.progress(
     `Token ${created.value.id} for ${machine}, shown only now. There, with the token on stdin: ${joinLine(cli)}`,
@@ -70,19 +66,15 @@ async function listTokens(cli: Cli): Promise<CommandResult> {
   if (!link.ok) return link;
   const response = await link.value.call("tokens.list", {});
   if (!response.ok) return response;
-  const now = cli.io.now();
-  const rows = response.value.tokens.map((one) => [
-    one.id,
-    one.machine,
-    one.scope,
-    cli.ago(now - one.ageMs),
-    one.isRevoked ? "revoked" : one.expiresInMs === 0 ? "over" : "good",
-    one.expiresInMs === null ? "never" : one.expiresInMs === 0 ? "-" : `in ${age(one.expiresInMs)}`,
-  ]);
-  return ok({
-    data: response.value,
-    text: table([["ID", "MACHINE", "SCOPE", "MADE", "STATE", "EXPIRES"], ...rows], cli.io.size().columns),
+  const text = cli.table(response.value.tokens, {
+    ID: ({ id }) => id,
+    MACHINE: ({ machine }) => machine,
+    SCOPE: ({ scope }) => scope,
+    MADE: ({ ageMs }) => `${age(ageMs)} ago`,
+    STATE: ({ isRevoked, expiresInMs }) => (isRevoked ? "revoked" : expiresInMs === 0 ? "over" : "good"),
+    EXPIRES: ({ expiresInMs }) => (expiresInMs === null ? "never" : expiresInMs === 0 ? "-" : `in ${age(expiresInMs)}`),
   });
+  return ok({ data: response.value, text });
 }
 
 async function revokeToken(cli: Cli, id: string): Promise<CommandResult> {

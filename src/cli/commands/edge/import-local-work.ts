@@ -9,6 +9,7 @@ import { ok } from "../../../shared/result.ts";
 import { failed, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { fetchPages } from "../../list-command.ts";
 import { epochOf } from "../../../store/epoch.ts";
 import type { Store } from "../../../store/store.ts";
 
@@ -38,30 +39,22 @@ async function withLocal<T>(cli: Cli, body: (local: LocalCoordinator, store: Sto
 export async function readLocalWork(cli: Cli): Promise<LocalWork> {
   const runtime = await cli.runtime();
   const [row] = runtime.store.read((sql) => sql.all<{ n: number }>("SELECT count(*) AS n FROM sessions"), []);
-  return withLocal(cli, (local) => {
+  return withLocal(cli, async (local) => {
     const keys = local.call("state.list", { prefix: "", limit: 500 });
+    const waiting = await Promise.all(waitingStates.map((state) => listTasks(local, state)));
+    const running = await listTasks(local, "running");
     return {
       sessions: row?.n ?? 0,
-      tasks: waitingStates.flatMap((state) => listTasks(local, state)).sort((a, b) => a - b),
-      running: listTasks(local, "running").length,
+      tasks: waiting.flat().toSorted((a, b) => a - b),
+      running: running.length,
       keys: keys.ok ? keys.value.entries.filter(({ key }) => !key.startsWith("$")).length : 0,
     };
   });
 }
 
-function listTasks(local: LocalCoordinator, state: TaskState): number[] {
-  const numbers: number[] = [];
-  for (let cursor: string | null = null; ;) {
-    const page: ReturnType<typeof local.call<"tasks.list">> = local.call("tasks.list", {
-      state,
-      limit: 200,
-      ...(cursor === null ? {} : { cursor }),
-    });
-    if (!page.ok) return numbers;
-    numbers.push(...page.value.tasks.map(({ task }) => task));
-    cursor = page.value.cursor;
-    if (cursor === null) return numbers;
-  }
+async function listTasks(local: LocalCoordinator, state: TaskState): Promise<number[]> {
+  const listed = await fetchPages(local, "tasks.list", { state });
+  return listed.ok ? listed.value.tasks.map(({ task }) => task) : [];
 }
 
 /** [SY73] Submits the open tasks, all or none, and cancels them here; idempotent. */

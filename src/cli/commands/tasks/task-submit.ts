@@ -1,4 +1,4 @@
-import { InvalidArgumentError, Option, type Command } from "commander";
+import { Option, type Command } from "commander";
 import type { InputOf, OutputOf } from "../../../contract/operations.ts";
 import type { Json } from "../../../contract/values.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
@@ -8,13 +8,13 @@ import { withCheckedLink } from "../../checked-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import {
   digitOption,
+  durationOption,
   parseJson,
   readJsonFile,
   readJsonInput,
   taskListOption,
   textListOption,
 } from "../../task-input.ts";
-import { parseDuration } from "../../times.ts";
 
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
 type SubmittedTask = OutputOf<"tasks.submit">["tasks"][number];
@@ -46,17 +46,11 @@ export function addSubmit(task: Command, cli: Cli): void {
     .option("--payload-file <file>", "the same, from a file (-: from stdin)")
     .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", digitOption(0, 9))
     .option("--capability <names...>", "only a chat that has them all takes it", textListOption)
-    .option("--delay <duration>", "not before so long (30s, 15m, 2h)", duration)
+    .option("--delay <duration>", "not before so long (30s, 15m, 2h)", durationOption)
     .option("--depends-on <tasks...>", "not before these are done", taskListOption)
     .option("--key <key>", "a second task under the same key is the first one")
     .option("--tag <tags...>", "to find it by", textListOption);
   cli.define(command, (options: SubmitOptions, type?: string, dash?: string) => submit(cli, options, type, dash));
-}
-
-function duration(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === null) throw new InvalidArgumentError("Give a duration (30s, 15m, 2h, 1d).");
-  return ms;
 }
 
 async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: string): Promise<CommandResult> {

@@ -7,9 +7,9 @@ import { lines, run, text } from "../../../snapshots/git.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { failed, type FailedResult, type CliResult } from "../../answer.ts";
-import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { pluralize, table } from "../../screen-text.ts";
+import { pluralize } from "../../screen-text.ts";
 import {
   fetchCommits,
   cleanBranch,
@@ -64,15 +64,26 @@ export function logTask(cli: Cli, link: CoordinatorLink, task: number, options: 
     const format = "--format=%H%x09%at%x09%an%x09%s";
     const found = await lines(git, ["log", "--no-color", "--no-show-signature", format, `${base}..${work.commit}`]);
     const commits = found.map(parseCommit);
-    const rows = commits.map(({ commit, at, author, subject }) => [commit.slice(0, 12), cli.ago(at), author, subject]);
     const nothing = `Task ${task} has no commit of its own; --all shows those that it began with.\n`;
-    const shown = table([["COMMIT", "MADE", "BY", "SUBJECT"], ...rows], cli.io.size().columns);
+    const columns: Columns<Commit> = {
+      COMMIT: ({ commit }) => commit.slice(0, 12),
+      MADE: ({ at }) => cli.ago(at),
+      BY: ({ author }) => author,
+      SUBJECT: ({ subject }) => subject,
+    };
     const data = { task, branch: work.branch, base, commit: work.commit, commits };
-    return ok({ data, text: commits.length === 0 ? nothing : shown, isVerbatim: true });
+    return ok({ data, text: cli.table(commits, columns, nothing), isVerbatim: true });
   });
 }
 
-function parseCommit(line: string): { commit: string; at: number; author: string; subject: string } {
+interface Commit {
+  readonly commit: string;
+  readonly at: number;
+  readonly author: string;
+  readonly subject: string;
+}
+
+function parseCommit(line: string): Commit {
   const [commit = "", at = "", author = "", ...subject] = line.split("\t");
   return { commit, at: Number(at) * 1_000, author, subject: subject.join("\t") };
 }

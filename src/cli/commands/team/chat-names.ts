@@ -9,7 +9,7 @@ import { shortIds } from "../../../shared/short-id.ts";
 import { ambiguous, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages } from "../../fetch-pages.ts";
+import { fetchPages } from "../../list-command.ts";
 import { oneLine } from "../../screen-text.ts";
 
 /** [CL85] */
@@ -51,9 +51,7 @@ export class ChatNames {
 }
 
 export function allChats(link: CoordinatorLink): Promise<CliResult<readonly Chat[]>> {
-  return fetchPages({ maxPerPage: 200 }, "chats", (page) => link.call("chats.list", page)).then((listed) =>
-    listed.ok ? ok(listed.value.chats) : listed,
-  );
+  return fetchPages(link, "chats.list", {}).then((listed) => (listed.ok ? ok(listed.value.chats) : listed));
 }
 
 /** [CL79] Resolves a prefix of a chat id; the coordinator answers for an unknown one. */

@@ -18,7 +18,8 @@ import { createNaming, type Naming } from "../../../local-mcp/team/chat-naming.t
 import { failed, wrongUsage, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages } from "../../fetch-pages.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
+import { fetchPages } from "../../list-command.ts";
 
 export interface FileScope {
   readonly runtime: Runtime;
@@ -69,10 +70,7 @@ export function toResources(cli: Cli, scope: FileScope, given: readonly string[]
 }
 
 export async function listLeases(scope: FileScope, holder?: string): Promise<CliResult<Lease[]>> {
-  const filter = holder === undefined ? {} : { holder };
-  const listed = await fetchPages({ maxPerPage: 200 }, "leases", (page) =>
-    scope.link.call("leases.list", { prefix: scope.prefix, ...filter, ...page }),
-  );
+  const listed = await fetchPages(scope.link, "leases.list", { prefix: scope.prefix, ...omitUndefined({ holder }) });
   return listed.ok ? ok(listed.value.leases) : listed;
 }
 

@@ -3,7 +3,7 @@ import type { OutputOf } from "../../../../contract/operations.ts";
 import { ok } from "../../../../shared/result.ts";
 import type { CliResult } from "../../../answer.ts";
 import type { CoordinatorLink } from "../../../coordinator-link.ts";
-import { fetchPages } from "../../../fetch-pages.ts";
+import { allChats } from "../../team/chat-names.ts";
 import type { Task } from "./task-facts.ts";
 
 type Obstacle =
@@ -33,14 +33,14 @@ type TaskNeeds = Pick<Task, "type" | "capabilities">;
 type Budgets = Pick<OutputOf<"budgets.get">, "isDaySpent" | "chats">;
 
 export async function listClaimants(link: CoordinatorLink, task: TaskNeeds): Promise<CliResult<Claimant[]>> {
-  const listed = await fetchPages({ maxPerPage: 200 }, "chats", (page) => link.call("chats.list", page));
-  if (!listed.ok) return listed;
+  const chats = await allChats(link);
+  if (!chats.ok) return chats;
   const load = await link.call("tasks.load", {});
   if (!load.ok) return load;
   const budgets = await link.call("budgets.get", {});
   if (!budgets.ok) return budgets;
   const held = new Map(load.value.chats.map(({ chatId, currentTasks }) => [chatId, currentTasks]));
-  const live = listed.value.chats.filter(({ status }) => status !== "offline");
+  const live = chats.value.filter(({ status }) => status !== "offline");
   return ok(live.map((chat) => toClaimant(chat, task, held.get(chat.chat) ?? 0, budgets.value)));
 }
 

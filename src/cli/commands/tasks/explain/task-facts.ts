@@ -4,7 +4,7 @@ import type { TaskState } from "../../../../contract/tasks.ts";
 import { ok } from "../../../../shared/result.ts";
 import type { CliResult } from "../../../answer.ts";
 import type { CoordinatorLink } from "../../../coordinator-link.ts";
-import { fetchPages } from "../../../fetch-pages.ts";
+import { fetchPages } from "../../../list-command.ts";
 import { listClaimants, type Claimant } from "./claimants.ts";
 
 export type Task = OutputOf<"tasks.get">;
@@ -37,7 +37,7 @@ export async function readFacts(link: CoordinatorLink, number: number): Promise<
 }
 
 export function historyOf(link: CoordinatorLink, task: number): Promise<CliResult<OutputOf<"tasks.history">>> {
-  return fetchPages({ maxPerPage: 100 }, "attempts", (page) => link.call("tasks.history", { task, ...page }));
+  return fetchPages(link, "tasks.history", { task });
 }
 
 async function readNeeded(link: CoordinatorLink, tasks: readonly number[]): Promise<CliResult<Needed[]>> {
