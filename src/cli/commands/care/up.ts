@@ -3,7 +3,7 @@ import { ok } from "../../../shared/result.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { StoreError } from "../../../store/store-error.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { clientStates } from "./doctor/client-states.ts";
+import { clientStates } from "./client-states.ts";
 import { readOverview, type ClientState, type Overview } from "./overview.ts";
 import { overviewFacts, overviewLines, type OverviewStyle } from "./render-overview.ts";
 import { safeText } from "../../screen-text.ts";

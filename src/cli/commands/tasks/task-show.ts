@@ -4,7 +4,7 @@ import { age } from "../../../local-mcp/recovery/brief.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, Columns, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { historyOf } from "./explain/task-facts.ts";
+import { historyOf } from "./task-facts.ts";
 import { oneLine, table } from "../../screen-text.ts";
 import { progressText } from "./task-list.ts";
 

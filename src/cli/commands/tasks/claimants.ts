@@ -1,9 +1,9 @@
-import type { Chat } from "../../../../contract/chats.ts";
-import type { OutputOf } from "../../../../contract/operations.ts";
-import { ok } from "../../../../shared/result.ts";
-import type { CliResult } from "../../../answer.ts";
-import type { CoordinatorLink } from "../../../coordinator-link.ts";
-import { allChats } from "../../team/chat-names.ts";
+import type { Chat } from "../../../contract/chats.ts";
+import type { OutputOf } from "../../../contract/operations.ts";
+import { ok } from "../../../shared/result.ts";
+import type { CliResult } from "../../answer.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { allChats } from "../team/chat-names.ts";
 import type { Task } from "./task-facts.ts";
 
 type Obstacle =

@@ -1,13 +1,13 @@
 import { accessSync, constants, existsSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { readConfig } from "../../../../platform/config-file.ts";
-import { readForeignCallers } from "../../../../local-mcp/hooks/foreign-callers.ts";
-import { survey } from "../../../../store/spool.ts";
-import type { Cli } from "../../../cli.ts";
+import { readConfig } from "../../../platform/config-file.ts";
+import { readForeignCallers } from "../../../local-mcp/hooks/foreign-callers.ts";
+import { survey } from "../../../store/spool.ts";
+import type { Cli } from "../../cli.ts";
 import { clientFindings } from "./client-states.ts";
-import { pluralize } from "../../../screen-text.ts";
-import { runCheck, fail, pass, warn, type Check } from "./check.ts";
-import { messageOf } from "../../../../shared/error.ts";
+import { pluralize } from "../../screen-text.ts";
+import { runCheck, fail, pass, warn, type Check } from "./doctor-check.ts";
+import { messageOf } from "../../../shared/error.ts";
 
 const minNode = { major: 22, minor: 16 };
 /** Below the first a save may fail now; below the second, backups and snapshots soon. */

@@ -1,10 +1,10 @@
-import type { OutputOf } from "../../../../contract/operations.ts";
-import type { Attempt } from "../../../../contract/task-views.ts";
-import type { TaskState } from "../../../../contract/tasks.ts";
-import { ok } from "../../../../shared/result.ts";
-import type { CliResult } from "../../../answer.ts";
-import type { CoordinatorLink } from "../../../coordinator-link.ts";
-import { fetchPages } from "../../../list-command.ts";
+import type { OutputOf } from "../../../contract/operations.ts";
+import type { Attempt } from "../../../contract/task-views.ts";
+import type { TaskState } from "../../../contract/tasks.ts";
+import { ok } from "../../../shared/result.ts";
+import type { CliResult } from "../../answer.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { fetchPages } from "../../list-command.ts";
 import { listClaimants, type Claimant } from "./claimants.ts";
 
 export type Task = OutputOf<"tasks.get">;

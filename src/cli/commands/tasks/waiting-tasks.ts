@@ -1,7 +1,7 @@
-import { age } from "../../../../local-mcp/recovery/brief.ts";
-import { progressText } from "../task-list.ts";
-import { pluralize } from "../../../screen-text.ts";
-import { localTime } from "../../../times.ts";
+import { age } from "../../../local-mcp/recovery/brief.ts";
+import { progressText } from "./task-list.ts";
+import { pluralize } from "../../screen-text.ts";
+import { localTime } from "../../times.ts";
 import type { Claimant } from "./claimants.ts";
 import { isEnded, type Needed, type TaskFacts } from "./task-facts.ts";
 

@@ -1,8 +1,8 @@
-import { err, ok } from "../../../../shared/result.ts";
-import type { Cli, CommandResult } from "../../../cli.ts";
-import type { CoordinatorLink } from "../../../coordinator-link.ts";
-import { findSession } from "../../../resolve-id.ts";
-import { oneLine } from "../../../screen-text.ts";
+import { err, ok } from "../../../shared/result.ts";
+import type { Cli, CommandResult } from "../../cli.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { findSession } from "../../resolve-id.ts";
+import { oneLine } from "../../screen-text.ts";
 import { explainCancelled, explainDead, explainDone } from "./ended-tasks.ts";
 import { explainAssigned, explainRunning } from "./held-tasks.ts";
 import { readFacts, type TaskFacts } from "./task-facts.ts";

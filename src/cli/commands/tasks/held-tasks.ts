@@ -1,5 +1,5 @@
-import { age } from "../../../../local-mcp/recovery/brief.ts";
-import { progressText } from "../task-list.ts";
+import { age } from "../../../local-mcp/recovery/brief.ts";
+import { progressText } from "./task-list.ts";
 import type { Task } from "./task-facts.ts";
 
 export function explainAssigned({ chat, dueInMs }: Task): string[] {

@@ -1,8 +1,8 @@
-import { detect } from "../../../../installer/targets.ts";
-import { readText } from "../../../../installer/client-files.ts";
-import { inspect, type Finding } from "../../../../installer/inspect.ts";
-import type { Cli } from "../../../cli.ts";
-import type { ClientState } from "../overview.ts";
+import { detect } from "../../../installer/targets.ts";
+import { readText } from "../../../installer/client-files.ts";
+import { inspect, type Finding } from "../../../installer/inspect.ts";
+import type { Cli } from "../../cli.ts";
+import type { ClientState } from "./overview.ts";
 
 const minNodeVersion = [22, 16] as const;
 

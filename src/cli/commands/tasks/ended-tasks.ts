@@ -1,7 +1,7 @@
-import type { Attempt } from "../../../../contract/task-views.ts";
-import type { DeathReason } from "../../../../contract/tasks.ts";
-import { age } from "../../../../local-mcp/recovery/brief.ts";
-import { pluralize } from "../../../screen-text.ts";
+import type { Attempt } from "../../../contract/task-views.ts";
+import type { DeathReason } from "../../../contract/tasks.ts";
+import { age } from "../../../local-mcp/recovery/brief.ts";
+import { pluralize } from "../../screen-text.ts";
 import type { Task, TaskFacts } from "./task-facts.ts";
 import { neededLine, reasonText } from "./waiting-tasks.ts";
 

@@ -1,5 +1,5 @@
-import { messageOf } from "../../../../shared/error.ts";
-import { StoreError } from "../../../../store/store-error.ts";
+import { messageOf } from "../../../shared/error.ts";
+import { StoreError } from "../../../store/store-error.ts";
 
 /** Printed as JSON: names are stable. */
 export interface Check {
