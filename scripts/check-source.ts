@@ -32,7 +32,7 @@ const banned: Readonly<Record<string, string>> = {
 /** Fields that are stored or printed under such a name keep it. */
 const kept = new Map([
   ["told", ["src/durable/attachments.ts", "src/durable/watches.ts"]],
-  ["takers", ["src/cli/commands/tasks/task-facts.ts", "src/cli/commands/tasks/waiting-tasks.ts"]],
+  ["takers", ["src/cli/commands/tasks/explain-task.ts", "src/cli/commands/tasks/task-facts.ts"]],
 ]);
 
 /** Cycles that are still to be cut; no other may appear. */

@@ -1,4 +1,4 @@
-import type { Chat } from "../../../contract/chats.ts";
+import { type Chat, OfflineReason } from "../../../contract/chats.ts";
 import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { localWorkspace } from "../../../coordinator-client/open-link.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
@@ -73,3 +73,16 @@ export async function findChat(cli: Cli, link: CoordinatorLink, idOrPrefix: stri
 }
 
 const maxCandidates = 8;
+
+const reasonText: Record<OfflineReason, string> = {
+  left: "ended by itself",
+  closed: "connection closed",
+  timeout: "no sign of life",
+  attested: "process gone",
+};
+
+export function chatStatusText({ status, reason }: Pick<Chat, "status" | "reason">): string {
+  const known = OfflineReason.safeParse(reason);
+  if (known.success) return `${status} (${reasonText[known.data]})`;
+  return reason === null ? status : `${status} (${reason})`;
+}
