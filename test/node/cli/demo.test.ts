@@ -70,6 +70,20 @@ it("[DE2] a demo that is interrupted leaves no process and no file", { timeout }
   expect(processesIn(root)).toEqual([]);
 });
 
+it(
+  "[DE2] a hook that fails in the work before the kill ends the demo with its reason, and nothing is left",
+  { timeout },
+  async () => {
+    const home = aCliHome();
+    const { io, root } = aStage(home);
+    const hookScript = join(home.folder, "broken-hook.mjs");
+    writeFileSync(hookScript, `console.error("no store"); process.exit(3);\n`);
+    const ran = await home.shimWith({ ...io, launch: { ...io.launch, hookScript } }, "demo", "--json");
+    expect(ran.json()).toMatchObject({ error: { message: expect.stringContaining("hook ended with 3: no store") } });
+    expect([ran.code, readdirSync(root), processesIn(root)]).toEqual([1, [], []]);
+  },
+);
+
 it("says that git is missing", async () => {
   const home = aCliHome();
   const { io, root } = aStage(home);

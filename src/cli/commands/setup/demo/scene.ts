@@ -1,36 +1,44 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { devNull, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { pathsIn, type Paths } from "../../../../platform/paths.ts";
-import { identify, isAlive, type Processes, type ProcessIdentity } from "../../../../platform/processes.ts";
-import * as story from "./story.ts";
 import { codeOf } from "../../../../shared/error.ts";
 
-export class GitMissing extends Error {}
+export class GitMissing extends Error {
+  override message = "the demo works in a git project, and git was not found. Install git.";
+}
 
+/** A temporary folder with a git project and a SHIM home. */
 export class Scene {
-  readonly root = realpathSync(mkdtempSync(join(tmpdir(), "shim-demo-")));
-  readonly project = join(this.root, "till");
-  readonly paths: Paths = pathsIn(join(this.root, "shim"));
-  /** Holds no variable of a client that started the demo. */
+  readonly root: string;
+  readonly project: string;
+  readonly paths: Paths;
+  /** Without variables of a client that started the demo, and without the user's git settings. */
   readonly env: NodeJS.ProcessEnv;
-  readonly #processes: Processes;
-  readonly #started: ProcessIdentity[] = [];
 
-  constructor(env: NodeJS.ProcessEnv, processes: Processes) {
-    this.#processes = processes;
-    const foreign = /^(CLAUDE|SHIM_|GIT_)/;
-    this.env = Object.fromEntries(Object.entries(env).filter(([name]) => !foreign.test(name)));
-    this.env["SHIM_HOME"] = this.paths.home;
+  constructor(name: string, project: string, env: NodeJS.ProcessEnv) {
+    this.root = realpathSync(mkdtempSync(join(tmpdir(), `shim-${name}-`)));
+    this.project = join(this.root, project);
+    this.paths = pathsIn(join(this.root, "shim"));
+    const foreign = /^(CLAUDE|SHIM_|GIT_|NODE_TEST_CONTEXT)/;
+    const kept = Object.entries(env).filter(([variable]) => !foreign.test(variable));
+    this.env = {
+      ...Object.fromEntries(kept),
+      SHIM_HOME: this.paths.home,
+      GIT_CONFIG_GLOBAL: devNull,
+      GIT_CONFIG_NOSYSTEM: "1",
+    };
   }
 
-  makeProject(): void {
+  /** Commits the files as the project's first state. @throws {GitMissing} */
+  makeProject(files: Readonly<Record<string, string>>, message: string): void {
     mkdirSync(this.project);
-    this.#git("init", "--quiet", "--initial-branch=main");
-    for (const [name, content] of Object.entries(story.project)) this.write(name, content);
-    this.#git("add", "--all");
-    this.#git("commit", "--quiet", "--message", "Add up prices");
+    this.git("init", "--quiet", "--initial-branch=main");
+    for (const [name, content] of Object.entries(files)) this.write(name, content);
+    this.git("add", "--all");
+    this.git("commit", "--quiet", "--message", message);
   }
 
   inProject(name: string): string {
@@ -38,54 +46,49 @@ export class Scene {
   }
 
   write(name: string, content: string): void {
-    writeFileSync(this.inProject(name), content);
+    const path = this.inProject(name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, content);
   }
 
-  files(folder = this.project): Map<string, Buffer> {
-    const names = readdirSync(folder).filter((name) => name !== ".git");
-    return new Map(names.sort().map((name) => [name, readFileSync(join(folder, name))]));
-  }
-
-  track(pid: number): void {
-    const found = identify(this.#processes, pid);
-    if (found) this.#started.push(found);
-  }
-
-  alive(): ProcessIdentity[] {
-    return this.#started.filter((one) => isAlive(this.#processes, one));
-  }
-
-  killAll(): void {
-    for (const { pid } of this.alive()) process.kill(pid, "SIGKILL");
-  }
-
-  /** Sends kill -9, unless the pid belongs to another process by now. */
-  kill(pid: number): void {
-    if (this.alive().some((one) => one.pid === pid)) process.kill(pid, "SIGKILL");
+  git(...args: string[]): string {
+    const author = ["-c", "user.name=SHIM demo", "-c", "user.email=demo@localhost"];
+    try {
+      return execFileSync("git", ["-C", this.project, ...author, ...args], {
+        env: this.env,
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "pipe"],
+        timeout: 30_000,
+      }).trim();
+    } catch (error) {
+      throw codeOf(error) === "ENOENT" ? new GitMissing(undefined, { cause: error }) : error;
+    }
   }
 
   remove(): void {
     // A process killed a moment ago may still hold a file on Windows.
     rmSync(this.root, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
+}
 
-  #git(...args: string[]): void {
-    const own = [
-      "user.name=SHIM demo",
-      "user.email=demo@localhost",
-      "commit.gpgSign=false",
-      "core.hooksPath=/dev/null",
-    ];
-    const settings = own.flatMap((one) => ["-c", one]);
-    try {
-      execFileSync("git", ["-C", this.project, ...settings, ...args], {
-        env: this.env,
-        stdio: "pipe",
-        timeout: 30_000,
-      });
-    } catch (error) {
-      const isMissing = codeOf(error) === "ENOENT";
-      throw isMissing ? new GitMissing("the demo works in a git project, and git was not found. Install git.") : error;
-    }
+interface Wait {
+  readonly maxMs: number;
+  readonly everyMs: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Polls until `find` answers something. @param what for the error when it does not in time */
+export async function pollUntil<T>(
+  what: string,
+  find: () => Promise<T | null> | T | null,
+  { maxMs, everyMs, signal }: Wait,
+): Promise<T> {
+  const end = performance.now() + maxMs;
+  for (;;) {
+    signal?.throwIfAborted();
+    const found = await find();
+    if (found !== null) return found;
+    if (performance.now() > end) throw new Error(`waited ${maxMs / 1_000} s in vain until ${what}`);
+    await pause(everyMs);
   }
 }
