@@ -1,11 +1,11 @@
 import { hostname } from "node:os";
-import type { OutputOf } from "../../../contract/operations.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { edgeLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { checkNames, keptAdminToken as keptAdmin, confirmReplace } from "./edge-membership.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { checkNames, keptAdminToken as keptAdmin, confirmReplace, withEdgeLink } from "./edge-membership.ts";
 import { readTokenClaim, isMachineToken } from "../../../coordinator-client/edge/machine-token.ts";
 import { completeJoin, isMoving, chooseLocalWork } from "./join-workspace.ts";
 import { readLocalWork } from "./import-local-work.ts";
@@ -35,11 +35,7 @@ export async function joinWorkspace(cli: Cli, options: JoinOptions, name: string
     token: token.trim(),
     ...keptAdmin(cli, url, name),
   };
-  const link = edgeLink(edge, edge.token);
-  if (!link.ok) return link;
-  const outcome = await joinByLink(cli, options, edge, link.value, line);
-  link.value.close();
-  return outcome;
+  return withEdgeLink(edge, (link) => joinByLink(cli, options, edge, link, line));
 }
 
 async function joinByLink(
@@ -72,8 +68,7 @@ async function keyFor(
     cli.progress(`Nothing will be synced: ${syncStatus.error.message}`);
     return ok(null);
   }
-  const key: OutputOf<"sync.status">["keyId"] = syncStatus.value.keyId;
-  return findKey(cli, edge, { line, ...(keyFile === undefined ? {} : { keyFile }) }, key);
+  return findKey(cli, edge, { line, ...omitUndefined({ keyFile }) }, syncStatus.value.keyId);
 }
 
 const codesWithoutSync: ReadonlySet<string> = new Set(["unknown_operation", "forbidden"]);

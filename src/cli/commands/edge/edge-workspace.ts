@@ -5,9 +5,8 @@ import { parseEnv } from "node:util";
 import { readEdgeConfig, type EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { failed, wrongUsage } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { edgeLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { createWorkspace } from "./create-workspace.ts";
-import { checkNames, confirmReplace } from "./edge-membership.ts";
+import { checkNames, confirmReplace, withEdgeLink } from "./edge-membership.ts";
 import { completeJoin, isMoving, chooseLocalWork } from "./join-workspace.ts";
 import { readLocalWork } from "./import-local-work.ts";
 import { findKey, storeKey } from "./workspace-key-input.ts";
@@ -56,30 +55,13 @@ async function createAndJoin(
   cli.progress(
     `Workspace ${requestedEdge.workspace} is there. For another machine: \`shim edge token create --machine <name>\`.`,
   );
-  return withEdge(cli, (edge, link) =>
-    completeJoin(cli, {
-      edge,
-      link,
-      found: { ...foundKey.value, isNew: true },
-      work,
-      isImporting: choice.value,
-      isSynced: true,
-      isMoving: moves,
-    }),
-  );
-}
-
-async function withEdge(
-  cli: Cli,
-  body: (edge: EdgeConfig, link: CoordinatorLink) => Promise<CommandResult>,
-): Promise<CommandResult> {
-  const edge = readEdgeConfig(cli.paths.home);
-  if (!edge.ok || edge.value === null) return failed("edge_unusable", "edge.json was changed meanwhile; join again.");
-  const link = edgeLink(edge.value, edge.value.token);
-  if (!link.ok) return link;
-  const outcome = await body(edge.value, link.value);
-  link.value.close();
-  return outcome;
+  const stored = readEdgeConfig(cli.paths.home);
+  if (!stored.ok || stored.value === null)
+    return failed("edge_unusable", "edge.json was changed meanwhile; join again.");
+  const edge = stored.value;
+  const found = { ...foundKey.value, isNew: true };
+  const plan = { edge, found, work, isImporting: choice.value, isSynced: true, isMoving: moves };
+  return withEdgeLink(edge, (link) => completeJoin(cli, { ...plan, link }));
 }
 
 /** The development server's secret lies beside it; elsewhere only the environment has one. */
