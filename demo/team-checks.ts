@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { OutputOf } from "../src/contract/operations.ts";
 import type { LocalEdge } from "../scripts/local-edge.ts";
-import { formatChecks } from "../src/cli/commands/setup/demo/checks.ts";
+import { formatChecks } from "./checks.ts";
 import type { TeamResult } from "./team-demo.ts";
 import type { TeamScene } from "./team-scene.ts";
 

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { InputOf, OutputOf } from "../src/contract/operations.ts";
-import { pollUntil } from "../src/cli/commands/setup/demo/scene.ts";
+import { pollUntil } from "./scene.ts";
 import { messageOf } from "../src/shared/error.ts";
 import { LocalEdge, startEdge } from "../scripts/local-edge.ts";
 import * as shop from "./shop.ts";

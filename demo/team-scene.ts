@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Scene } from "../src/cli/commands/setup/demo/scene.ts";
+import { Scene } from "./scene.ts";
 import { writeEdgeConfig, type EdgeConfig } from "../src/coordinator-client/edge-config.ts";
 import * as shop from "./shop.ts";
 

@@ -1,35 +1,28 @@
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
-import { Option, type Command } from "commander";
-import { ok } from "../../../shared/result.ts";
-import { clip } from "../../../local-mcp/recovery/brief.ts";
-import { loadDriver } from "../../../store/open-driver.ts";
-import { failed } from "../../answer.ts";
-import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { formatChecks } from "./demo/checks.ts";
-import { playClient } from "./demo/client.ts";
-import { runDemo, type DemoResult } from "./demo/demo.ts";
-import { GitMissing } from "./demo/scene.ts";
+import { ok } from "../src/shared/result.ts";
+import { clip } from "../src/local-mcp/recovery/brief.ts";
+import { loadDriver } from "../src/store/open-driver.ts";
+import { failed } from "../src/cli/answer.ts";
+import type { Cli, CommandResult } from "../src/cli/cli.ts";
+import type { DemoCommandOptions } from "../src/cli/commands/program.ts";
+import { formatChecks } from "./checks.ts";
+import { playClient } from "./client.ts";
+import { runDemo, type DemoResult } from "./chat-demo.ts";
+import { GitMissing } from "./scene.ts";
 
-interface DemoCommand extends CommonOptions {
-  readonly standIn?: boolean;
+/** The command `shim demo`; with `standIn` it is the client of one of the demo's chats. */
+export function demo(cli: Cli, { standIn }: DemoCommandOptions): Promise<CommandResult> {
+  return standIn ? playStandIn() : showDemo(cli);
 }
 
-export function addDemo(program: Command, cli: Cli): void {
-  const command = program
-    .command("demo")
-    .description("a chat that works, is killed and goes on, with real processes in a temporary folder")
-    .addOption(new Option("--stand-in").hideHelp());
-  cli.define(command, (options: DemoCommand) => (options.standIn ? standIn() : demo(cli)));
-}
-
-async function standIn(): Promise<CommandResult> {
+async function playStandIn(): Promise<CommandResult> {
   const { stdin: input, stdout: output, env, pid } = process;
   await playClient({ input, output, cwd: process.cwd(), env, pid });
   return ok({ data: null, text: "" });
 }
 
-async function demo(cli: Cli): Promise<CommandResult> {
+async function showDemo(cli: Cli): Promise<CommandResult> {
   const signal = cli.io.interrupted();
   try {
     const { env, launch, now } = cli.io;

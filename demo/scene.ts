@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "nod
 import { devNull, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { pathsIn, type Paths } from "../../../../platform/paths.ts";
-import { codeOf } from "../../../../shared/error.ts";
+import { pathsIn, type Paths } from "../src/platform/paths.ts";
+import { codeOf } from "../src/shared/error.ts";
 
 export class GitMissing extends Error {
   override message = "the demo works in a git project, and git was not found. Install git.";

@@ -4,11 +4,11 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
-import type { HookEvent } from "../../../../contract/hook-input.ts";
-import { hookCommand, serverCommand, type Command } from "../../../../installer/entries.ts";
-import type { Launch } from "../../../../platform/launch.ts";
-import { hasGroups } from "../../../../platform/process-group.ts";
-import { messageOf } from "../../../../shared/error.ts";
+import type { HookEvent } from "../src/contract/hook-input.ts";
+import { hookCommand, serverCommand, type Command } from "../src/installer/entries.ts";
+import type { Launch } from "../src/platform/launch.ts";
+import { hasGroups } from "../src/platform/process-group.ts";
+import { messageOf } from "../src/shared/error.ts";
 import { McpConnection, record, type Message } from "./mcp-connection.ts";
 import * as story from "./story.ts";
 

@@ -2,7 +2,7 @@ import { mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { McpConnection } from "../../../src/cli/commands/setup/demo/mcp-connection.ts";
+import { McpConnection } from "../../../demo/mcp-connection.ts";
 
 it("the connection keeps what is no protocol, passes on errors, and fails what a dead server did not answer", async () => {
   const cwd = realpathSync(mkdtempSync(join(tmpdir(), "shim-connection-")));

@@ -2,7 +2,9 @@ import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import type { DemoResult } from "../../../src/cli/commands/setup/demo/demo.ts";
+import { demo } from "../../../demo/chat-command.ts";
+import { run } from "../../../src/cli/commands/program.ts";
+import type { DemoResult } from "../../../demo/chat-demo.ts";
 import type { Io } from "../../../src/cli/io.ts";
 import { aCliHome, type CliHome } from "../../support/cli-home.ts";
 import { processesIn } from "../../support/processes-in.ts";
@@ -23,7 +25,7 @@ it(
       GIT_DIR: "/nowhere",
     };
     const env = { ...io.env, ...around, SHIM_HOME: home.paths.home };
-    const ran = await home.shimWith({ ...io, env }, "demo", "--json");
+    const ran = await runDemo(home, { ...io, env }, "--json");
     const result = ran.json() as unknown as DemoResult;
     expect(result.checks.filter(({ isBack }) => !isBack)).toEqual([]);
     expect(ran.code).toBe(0);
@@ -46,7 +48,7 @@ it(
   async () => {
     const home = aCliHome();
     const { io } = aStage(home);
-    const ran = await home.shimWith({ ...io, launch: { ...io.launch, hookScript: withoutBrief(home) } }, "demo");
+    const ran = await runDemo(home, { ...io, launch: { ...io.launch, hookScript: withoutBrief(home) } });
     expect(ran.code).toBe(1);
     expect(ran.out).toMatch(/^ {2}LOST {2}goal +expected: goal: /m);
     expect(ran.out).toMatch(/^ {2}back {2}files of the snapshot /m);
@@ -60,7 +62,7 @@ it("[DE2] a demo that is interrupted leaves no process and no file", { timeout }
   const home = aCliHome();
   const { io, root } = aStage(home);
   const stop = new AbortController();
-  const running = home.shimWith({ ...io, interrupted: () => stop.signal }, "demo", "--json");
+  const running = runDemo(home, { ...io, interrupted: () => stop.signal }, "--json");
   await vi.waitUntil(() => processesIn(root).length > 1, { timeout: 10_000, interval: 5 });
   stop.abort();
   const ran = await running;
@@ -78,7 +80,7 @@ it(
     const { io, root } = aStage(home);
     const hookScript = join(home.folder, "broken-hook.mjs");
     writeFileSync(hookScript, `console.error("no store"); process.exit(3);\n`);
-    const ran = await home.shimWith({ ...io, launch: { ...io.launch, hookScript } }, "demo", "--json");
+    const ran = await runDemo(home, { ...io, launch: { ...io.launch, hookScript } }, "--json");
     expect(ran.json()).toMatchObject({ error: { message: expect.stringContaining("hook ended with 3: no store") } });
     expect([ran.code, readdirSync(root), processesIn(root)]).toEqual([1, [], []]);
   },
@@ -87,12 +89,19 @@ it(
 it("says that git is missing", async () => {
   const home = aCliHome();
   const { io, root } = aStage(home);
-  const ran = await home.shimWith({ ...io, env: { ...io.env, PATH: home.folder } }, "demo", "--json");
+  const ran = await runDemo(home, { ...io, env: { ...io.env, PATH: home.folder } }, "--json");
   expect(ran.json()).toMatchObject({
     error: { code: "git_missing", message: expect.stringContaining("Install git.") },
   });
   expect(readdirSync(root)).toEqual([]);
 });
+
+/** Runs `shim demo` as the launcher does. */
+async function runDemo(home: CliHome, overrides: Partial<Io>, ...options: string[]) {
+  const io = home.io(overrides);
+  const code = await run(["demo", ...options], io, demo);
+  return { code, out: io.out, err: io.err, json: () => JSON.parse(io.out) as Record<string, unknown> };
+}
 
 interface Stage {
   readonly io: Pick<Io, "env" | "launch" | "now" | "interrupted">;
