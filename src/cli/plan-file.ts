@@ -11,16 +11,22 @@ import {
   type Document,
   type Node,
 } from "yaml";
+import type * as z from "zod";
 import type { Json } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { checkJsonShape } from "../shared/json-shape.ts";
+import { formatIssues } from "../shared/problems.ts";
+import { wrongUsage, type CliResult } from "./answer.ts";
+import type { Cli } from "./cli.ts";
+import { readTextFile } from "./task-input.ts";
 
-export interface Plan {
+interface Plan {
   readonly value: Json;
   /** Line of the path's deepest existing node; the first line is 1. */
   lineOf(path: readonly PropertyKey[]): number;
 }
 
-export interface PlanProblem {
+interface PlanProblem {
   readonly line: number;
   readonly message: string;
 }
@@ -29,7 +35,7 @@ export interface PlanProblem {
 const maxDepth = 100;
 
 /** @param maxChars of all texts together, aliases expanded */
-export function readPlan(text: string, maxChars: number): Result<Plan, PlanProblem> {
+function readPlan(text: string, maxChars: number): Result<Plan, PlanProblem> {
   const lines = new LineCounter();
   const lineAt = (offset: number): number => lines.linePos(offset).line;
   const deepAt = findTooDeep(text, lines);
@@ -134,4 +140,61 @@ function nodeAt(root: Node | null, path: readonly PropertyKey[]): Node | null {
     node = isPair(item) ? item.value : item;
   }
   return last;
+}
+
+interface ExpectedInput<Schema extends z.ZodType> {
+  readonly schema: Schema;
+  readonly form: string;
+  readonly name: string;
+  readonly maxChars: number;
+}
+
+const maxShownProblems = 10;
+
+/** [CL50] Reads YAML or JSON as written: the coordinator adds defaults. */
+export function readInputFile<Schema extends z.ZodType>(
+  cli: Cli,
+  file: string,
+  what: string,
+  expected: ExpectedInput<Schema>,
+): CliResult<z.input<Schema>> {
+  const text = readTextFile(cli, file, what, expected.maxChars);
+  if (!text.ok) return text;
+  const read = readPlan(text.value, expected.maxChars);
+  if (!read.ok) return wrongUsage(`${file}, line ${read.error.line}: ${read.error.message}.`);
+  const problem = findProblem(file, read.value, expected);
+  // The value passed the schema, so it is the schema's input.
+  return problem === null ? ok(read.value.value as z.input<Schema>) : wrongUsage(problem);
+}
+
+function findProblem<Schema extends z.ZodType>(
+  file: string,
+  plan: Plan,
+  { schema, form, name }: ExpectedInput<Schema>,
+): string | null {
+  const misshapen = checkJsonShape(plan.value);
+  if (misshapen) return `${file}: ${misshapen.message}.`;
+  const checked = schema.safeParse(plan.value);
+  if (checked.success) return null;
+  const { issues } = checked.error;
+  if (issues.some(({ code, path }) => code === "invalid_type" && path.length === 0)) return `${file} holds no ${form}.`;
+  return `${file}: ${problems(plan, issues, name)}.`;
+}
+
+function problems(plan: Plan, issues: readonly z.core.$ZodIssue[], name: string): string {
+  const all = issues.map((issue) => toProblem(plan, issue, name)).toSorted((a, b) => a.line - b.line);
+  const shownProblems = all
+    .slice(0, maxShownProblems)
+    .map(({ line, message }) => (line === 0 ? message : `line ${line}: ${message}`));
+  return `${shownProblems.join("; ")}${all.length > maxShownProblems ? `; and ${all.length - maxShownProblems} more` : ""}`;
+}
+
+function toProblem(plan: Plan, issue: z.core.$ZodIssue, name: string): PlanProblem {
+  const [first] = issue.path;
+  // The line already identifies the item of a list.
+  const field = Array.isArray(plan.value) ? issue.path.slice(1) : issue.path;
+  const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
+  const isWhole = first === undefined && issue.code !== "unrecognized_keys";
+  const message = formatIssues({ issues: [{ ...issue, path: isWhole ? [name] : field }] });
+  return { line: isWhole ? 0 : plan.lineOf(path), message };
 }

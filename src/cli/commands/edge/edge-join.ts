@@ -7,8 +7,7 @@ import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { checkNames, keptAdminToken as keptAdmin, confirmReplace, withEdgeLink } from "./edge-membership.ts";
 import { readTokenClaim, isMachineToken } from "../../../coordinator-client/edge/machine-token.ts";
-import { completeJoin, isMoving, chooseLocalWork } from "./join-workspace.ts";
-import { readLocalWork } from "./import-local-work.ts";
+import { completeJoin, isMoving, chooseLocalWork, readLocalWork } from "./join-workspace.ts";
 import { findKey, storeKey, type FoundKey } from "./workspace-key-input.ts";
 
 export interface JoinOptions extends CommonOptions {

@@ -101,8 +101,8 @@ async function submitJob(cli: Cli, options: SubmitOptions, file: string): Promis
 
 async function readJob(cli: Cli, file: string) {
   // The parser is large, and few commands need it.
-  const { readInputFile: inputOfFile } = await import("../../input-file.ts");
-  return inputOfFile(cli, file, "a job", { schema: Job, form: "job", name: "the job", maxChars: maxBodyBytes });
+  const { readInputFile } = await import("../../plan-file.ts");
+  return readInputFile(cli, file, "a job", { schema: Job, form: "job", name: "the job", maxChars: maxBodyBytes });
 }
 
 function scoreText({ complexity: { score, threshold, reasons } }: Pick<EstimateOutput, "complexity">): string {

@@ -15,6 +15,9 @@ import {
   taskListOption,
   textListOption,
 } from "../../task-input.ts";
+import { taskOperations } from "../../../contract/task-operations.ts";
+import { SubmitTasks } from "../../../contract/tasks.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
 
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
 type SubmittedTask = OutputOf<"tasks.submit">["tasks"][number];
@@ -57,8 +60,6 @@ async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: st
   const { graph } = options;
   if (graph !== undefined) {
     if (type !== undefined) return wrongUsage("with --graph the file names the types; give no other.");
-    // The parser of plans is large, and no other command needs it.
-    const { submitGraph } = await import("./submit-graph.ts");
     return submitGraph(cli, graph);
   }
   if (type === undefined) return wrongUsage("name a type (`shim task submit build`), or a --graph.");
@@ -102,4 +103,32 @@ function newTask(type: string, options: SubmitOptions, payload: Json | undefined
 function submittedText({ task, state, isDuplicate }: SubmittedTask): string {
   if (!isDuplicate) return `Task ${task} is ${state}.\n`;
   return `Task ${task} has this key already: ${state ?? "it is no longer kept"}. Nothing was submitted.\n`;
+}
+
+const { maxBodyBytes } = taskOperations["tasks.submit"];
+
+/** [CL45] Submits all tasks or none. [CL50] Errors of the file come with their line. */
+async function submitGraph(cli: Cli, file: string): Promise<CommandResult> {
+  // The parser of plans is large, and few commands need it.
+  const { readInputFile } = await import("../../plan-file.ts");
+  const tasks = readInputFile(cli, file, "a plan", {
+    schema: SubmitTasks.input.shape.tasks,
+    form: "array of tasks",
+    name: "tasks",
+    maxChars: maxBodyBytes,
+  });
+  return tasks.ok ? withCheckedLink(cli, (link) => submitAll(cli, link, tasks.value)) : tasks;
+}
+
+async function submitAll(cli: Cli, link: CoordinatorLink, tasks: readonly NewTask[]): Promise<CommandResult> {
+  const submitted = await link.call("tasks.submit", { tasks: [...tasks] });
+  if (!submitted.ok) return submitted;
+  const rows = submitted.value.tasks.map((one, at) => ({ ...tasks[at], ...one }));
+  const text = cli.table(rows, {
+    TASK: ({ task }) => String(task),
+    REF: ({ ref }) => ref ?? "-",
+    TYPE: ({ type }) => type ?? "-",
+    STATE: ({ state, isDuplicate }) => `${state ?? "no longer kept"}${isDuplicate ? " (there already)" : ""}`,
+  });
+  return ok({ data: submitted.value, text });
 }
