@@ -1,4 +1,4 @@
-/** `npm run bench:edge`: the coordinator under workerd beside a Redis of the same run. Prints a table and writes bench/results-edge.json. */
+/** `npm run bench -- edge`: the coordinator under workerd beside a Redis of the same run. Prints a table and writes bench/results-edge.json. */
 import { batched } from "./edge/batched.ts";
 import { Desk } from "./edge/desk.ts";
 import { detection } from "./edge/detection.ts";

@@ -1,4 +1,4 @@
-/** `npm run bench:restore`: how much of generated sessions the next chat is given, with the real client. See bench/restore/README.md. */
+/** `npm run bench -- restore`: how much of generated sessions the next chat is given, with the real client. See bench/restore/README.md. */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { CLAUDE_VERSION } from "../scripts/install-claude.ts";
@@ -9,7 +9,7 @@ import { measureAll } from "./restore/measure.ts";
 import { halves, type Half } from "./restore/phrasings/bank.ts";
 import { failures, summarize, tableOfFacts, tableOfKinds, tableOfTargets } from "./restore/report.ts";
 
-const usage = `npm run bench:restore -- [--seed N] [--sessions N] [--only NAME]... [--phrasings ${halves.join("|")}] [--keep DIR] [--jobs N]
+const usage = `npm run bench -- restore [--seed N] [--sessions N] [--only NAME]... [--phrasings ${halves.join("|")}] [--keep DIR] [--jobs N]
 kinds: ${kindNames.join(", ")}`;
 const { values } = parseArgs({
   options: {

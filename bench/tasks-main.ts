@@ -1,4 +1,4 @@
-/** `npm run bench:tasks`: tasks beside BullMQ on Redis in the same run. Prints a table and writes bench/results-tasks.json. */
+/** `npm run bench -- tasks`: tasks beside BullMQ on Redis in the same run. Prints a table and writes bench/results-tasks.json. */
 import { ownRedis } from "./edge/redis.ts";
 import { Parts } from "./parts.ts";
 import { backlog } from "./tasks/backlog.ts";

@@ -3,7 +3,6 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { parseArgs, styleText } from "node:util";
 import { messageOf } from "../src/shared/error.ts";
-import { skippedText, textOf } from "./team-text.ts";
 
 const launcher = join(import.meta.dirname, "..", "bin", "shim.mjs");
 const parts = ["chat", "team"] as const;
@@ -34,10 +33,10 @@ async function chat(isJson: boolean): Promise<Shown> {
 async function team(isJson: boolean): Promise<Shown> {
   const reason = await whyNot();
   if (reason !== null) {
-    if (!isJson) process.stdout.write(skippedText(reason));
+    if (!isJson) process.stdout.write(`The second part, a team of workers on a coordinator, is skipped: ${reason}.\n`);
     return { isComplete: true, data: { skipped: reason } };
   }
-  const { TeamDemo } = await import("./team-demo.ts");
+  const [{ TeamDemo }, { textOf }] = await Promise.all([import("./team-demo.ts"), import("./team-checks.ts")]);
   const startedAt = performance.now();
   const tell = (text: string): void => {
     const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1).padStart(5);

@@ -105,7 +105,7 @@ const stock: readonly Edit[] = [
   { file: "stock/cheapest.mjs", from: "goods.sort(", to: "goods.toSorted(" },
 ];
 
-/** After these edits the frontend's task waits for a word: in the first pause its worker is killed, in the second one the runtime. */
+/** After these edits the frontend's task waits for the demo: in the first pause its worker is killed, in the second one the runtime. */
 export const pauses = { worker: 2, runtime: 3 } as const;
 
 export const refactors = {

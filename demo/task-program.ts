@@ -8,7 +8,7 @@ import type { Edit } from "./shop.ts";
 
 export interface RefactorPayload {
   readonly edits: readonly Edit[];
-  /** Waits after so many edits until the demo gives its word. */
+  /** Waits after so many edits until the demo lets it continue. */
   readonly pauses: readonly number[];
 }
 
@@ -35,8 +35,8 @@ export interface Tested {
   readonly passed: number;
 }
 
-const [words = "."] = process.argv.slice(2);
-const lookEveryMs = 20;
+const [signals = "."] = process.argv.slice(2);
+const pollMs = 20;
 /** An edit takes as long as somebody needs to see it. */
 const editMs = 300;
 
@@ -52,7 +52,7 @@ async function refactor({ task, payload, checkpoint }: Told): Promise<Refactored
     apply(edit);
     say({ shim: "progress", percent: (100 * done) / edits.length, note: `${done} of ${edits.length}: ${edit.file}` });
     say({ shim: "checkpoint", done });
-    if (pauses.includes(done)) await wordFor(`${task}-${done}`);
+    if (pauses.includes(done)) await waitForSignal(`${task}-${done}`);
     else await pause(editMs);
   }
   return { began: before + 1, edits: edits.length };
@@ -68,8 +68,8 @@ function apply({ file, from, to }: Edit): void {
   );
 }
 
-async function wordFor(name: string): Promise<void> {
-  while (!existsSync(join(words, name))) await pause(lookEveryMs);
+async function waitForSignal(name: string): Promise<void> {
+  while (!existsSync(join(signals, name))) await pause(pollMs);
 }
 
 /** Runs tests on the work of the tasks before, which its worker has merged here. */

@@ -1,6 +1,8 @@
 import * as z from "zod";
 import type { OutputOf } from "../src/contract/operations.ts";
 import type { LocalEdge } from "../scripts/local-edge.ts";
+import { formatChecks } from "./checks.ts";
+import type { TeamResult } from "./team-demo.ts";
 import type { TeamScene } from "./team-scene.ts";
 
 export interface Check {
@@ -135,4 +137,23 @@ function ofEnd({ codes, left }: Facts): Check[] {
       detail: `exit codes ${codes.join(", ")}; ${left.length} processes left`,
     },
   ];
+}
+
+type Paint = (color: "green" | "red", text: string) => string;
+
+/** The report for people. */
+export function textOf({ checks, times, isComplete }: TeamResult, paint: Paint): string {
+  const lines = checks.map(({ what, holds, detail }) => ({
+    what,
+    verdict: holds ? paint("green", "ok   ") : paint("red", "WRONG"),
+    detail,
+  }));
+  const wrong = checks.filter(({ holds }) => !holds).length;
+  return [
+    "By the coordinator's record and the repository:",
+    ...formatChecks(lines),
+    `It took ${(times.all / 1_000).toFixed(1)} s.`,
+    isComplete ? "Every task was done, once." : `${wrong} of ${checks.length} are wrong.`,
+    "",
+  ].join("\n");
 }

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import type { InputOf, OutputOf } from "../src/contract/operations.ts";
+import { pollUntil } from "./scene.ts";
 import { messageOf } from "../src/shared/error.ts";
 import { LocalEdge, startEdge } from "../scripts/local-edge.ts";
 import * as shop from "./shop.ts";
@@ -40,7 +40,7 @@ type Edited = OutputOf<"tasks.get">;
 
 /** Longest wait for what other processes do, in ms: more than a token that was lost needs to be sent again. */
 const patienceMs = 45_000;
-const lookEveryMs = 50;
+const pollMs = 50;
 const failingBatches = 3;
 const names = ["backend", "frontend", "tests"] as const;
 
@@ -182,7 +182,7 @@ export class TeamDemo {
     this.#options.tell(`Another worker went on with it from there. kill -9 of workerd, in the middle of that ...`);
     const startedAt = performance.now();
     const killed = this.edge.kill();
-    this.scene.giveWord(task, shop.pauses.runtime);
+    this.scene.resumeTask(task, shop.pauses.runtime);
     await this.edge.isBack();
     const backMs = performance.now() - startedAt;
     this.#options.tell(`The coordinator is back with all that it knew, after ${Math.round(backMs)} ms.`);
@@ -254,15 +254,7 @@ export class TeamDemo {
     return this.#workers.flatMap((worker) => worker.left().map(({ pid }) => pid));
   }
 
-  /** Looks until `find` answers something. */
-  async #until<T>(what: string, find: () => Promise<T | null> | T | null, signal = this.#options.signal): Promise<T> {
-    const end = performance.now() + patienceMs;
-    for (;;) {
-      signal.throwIfAborted();
-      const found = await find();
-      if (found !== null) return found;
-      if (performance.now() > end) throw new Error(`waited ${patienceMs / 1_000} s in vain until ${what}`);
-      await pause(lookEveryMs);
-    }
+  #until<T>(what: string, find: () => Promise<T | null> | T | null, signal = this.#options.signal): Promise<T> {
+    return pollUntil(what, find, { maxMs: patienceMs, everyMs: pollMs, signal });
   }
 }

@@ -1,5 +1,5 @@
 // Starts a part of SHIM with whatever `node` runs this: `launch.mjs mcp`, `launch.mjs hook <event>`, `launch.mjs statusline`,
-// else the command line. Only what an old Node can parse stands here; the rest is loaded after the version is known, because
+// `launch.mjs demo`, else the command line. Only what an old Node can parse stands here; the rest is loaded after the version is known, because
 // better-sqlite3 crashes a Node that is too old. bin/shim.mjs is the same launcher.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -10,7 +10,7 @@ const [major, minor] = process.versions.node.split(".").map(Number);
 const isNewEnough = major > oldest[0] || (major === oldest[0] && minor >= oldest[1]);
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const parts = ["mcp", "hook", "statusline"];
+const parts = ["mcp", "hook", "statusline", "demo"];
 const part = !process.argv.includes("--help") && parts.includes(process.argv[2]) ? process.argv[2] : "cli";
 const file = `${part}.cjs`;
 // The plugin's own copy, else the one of the clone that the plugin is in.

@@ -64,6 +64,7 @@ const programs = {
   statusline: "src/cli/statusline-entry.ts",
   cli: "src/cli/cli-entry.ts",
   "commit-guard": "src/cli/commit-guard-entry.ts",
+  demo: "demo/chat-entry.ts",
 };
 
 const built = await build({

@@ -1,48 +1,92 @@
-/**
- * `npm run stress -- neighbour --seconds 10 --attacks frames,watches`: attacks on a coordinator under workerd, one after the other, each on one of
- * its own, and what an ordinary chat beside them notices. Exit code 1 where a target is missed.
- */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+/** `npm run stress -- <name>`: runs one long test; `npm run stress` lists their names and options. */
+import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { attacks, isAttack, type AttackName } from "../bench/stress/attacks.ts";
-import { missed, underAttack, type Outcome } from "../bench/stress/run.ts";
-import { stressTable } from "../bench/stress/table.ts";
-import { LocalEdge, startEdge } from "./local-edge.ts";
+import { messageOf } from "../src/shared/error.ts";
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    seconds: { type: "string", default: "10" },
-    attacks: { type: "string", default: Object.keys(attacks).join(",") },
+interface EndToEndRun {
+  readonly about: string;
+  /** File of `test/e2e`. */
+  readonly test: string;
+  /** Options, each with the variable that the test reads and the value without the option. */
+  readonly options: Readonly<Record<string, { readonly env: string; readonly value: string; readonly min?: 0 }>>;
+}
+
+const runs: Readonly<Record<string, EndToEndRun>> = {
+  race: {
+    about: "100 clients claim the same task, round by round, at a real runtime",
+    test: "claim-race.test.ts",
+    options: { rounds: { env: "SHIM_RACE_ROUNDS", value: "1000" } },
   },
-});
-const names = values.attacks.split(",");
-if (positionals.join(" ") !== "neighbour" || !/^[1-9]\d{0,3}$/.test(values.seconds) || !names.every(isAttack)) {
-  console.error(
-    `Usage: npm run stress -- neighbour [--seconds 10] [--attacks ${Object.keys(attacks).join(",")}]; seconds from 1 on, of each attack.`,
-  );
-  process.exit(2);
-}
-const outcomes: Outcome[] = [];
-for (const name of names.filter(isAttack)) {
-  console.error(`under attack: ${name} ...`);
-  outcomes.push(await once(name));
-}
-console.log(stressTable(outcomes));
-// A workerd that hangs is not waited for.
-process.exit(outcomes.some((outcome) => missed(outcome).length > 0) ? 1 : 0);
+  "sync-crash": {
+    about: "machine and coordinator are killed, round by round, while one syncs with the other",
+    test: "sync-crash.test.ts",
+    options: { rounds: { env: "SHIM_SYNC_CRASH_ROUNDS", value: "1000" } },
+  },
+  "supervise-kills": {
+    about: "a supervised Claude Code is killed again and again, with the built programs",
+    test: "supervise-kills.test.ts",
+    options: { rounds: { env: "SHIM_KILL_ROUNDS", value: "200" }, seed: { env: "SHIM_KILL_SEED", value: "1" } },
+  },
+  crowd: {
+    about: "chats with an MCP process each work as one team, a third of them on one machine; --pause: ms between calls",
+    test: "crowd.test.ts",
+    options: {
+      chats: { env: "SHIM_CROWD_CHATS", value: "30" },
+      seconds: { env: "SHIM_CROWD_SECONDS", value: "120" },
+      pause: { env: "SHIM_CROWD_PAUSE_MS", value: "500", min: 0 },
+    },
+  },
+};
 
-async function once(name: AttackName): Promise<Outcome> {
-  const root = join(import.meta.dirname, "..");
-  mkdirSync(join(root, ".scratch"), { recursive: true });
-  const folder = mkdtempSync(join(root, ".scratch", "stress-"));
-  const entry = join(root, "src", "worker", "worker-entry.ts");
-  const edge = new LocalEdge(await startEdge({ entry, folder, log: () => undefined }));
+const [name = "", ...args] = process.argv.slice(2);
+const start = await chooseRun();
+if (start !== null) await start();
+
+/** @returns null after a complaint: nothing is started */
+async function chooseRun(): Promise<(() => void | Promise<void>) | null> {
   try {
-    return await underAttack(edge, join(folder, "state"), name, Number(values.seconds) * 1_000);
-  } finally {
-    await edge.close();
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    if (name === "neighbour") {
+      const { attackAll, chooseAttacks } = await import("../bench/stress/attack-all.ts");
+      const attacks = chooseAttacks(args);
+      return () => attackAll(attacks);
+    }
+    const run = Object.hasOwn(runs, name) ? runs[name] : undefined;
+    if (!run) throw new Error(name === "" ? "Name one of these:" : `There is no run "${name}". There are:`);
+    const env = readOptions(run);
+    return () => runTest(run, env);
+  } catch (error) {
+    const lines = Object.entries(runs).map(([one, { about, options }]) => {
+      const usage = Object.entries(options).map(([option, { value }]) => `[--${option} ${value}]`);
+      return `  ${one} ${usage.join(" ")}\n    ${about}`;
+    });
+    const neighbour = "  neighbour [--seconds 10] [--attacks <name>,...]\n    what a chat notices of attacks beside it";
+    console.error([messageOf(error), ...lines, neighbour].join("\n"));
+    process.exitCode = 2;
+    return null;
   }
+}
+
+/** @throws {Error} for an option that the run does not have, or a value that is no such number */
+function readOptions({ options }: EndToEndRun): NodeJS.ProcessEnv {
+  const declared = Object.keys(options).map((option) => [option, { type: "string" }] as const);
+  const { values } = parseArgs({ args, options: Object.fromEntries(declared) });
+  const variables = Object.entries(options).map(([option, { env, value, min = 1 }]) => {
+    const text = values[option] ?? value;
+    if (!/^\d{1,6}$/.test(text) || Number(text) < min) throw new Error(`--${option} is a number from ${min} on.`);
+    return [env, text];
+  });
+  return Object.fromEntries(variables);
+}
+
+/** Runs the test for longer than every day; its exit code becomes that of this process. */
+function runTest({ test }: EndToEndRun, env: NodeJS.ProcessEnv): void {
+  const root = join(import.meta.dirname, "..");
+  const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
+  const ran = spawnSync(process.execPath, [vitest, "run", "--project", "e2e", `test/e2e/${test}`], {
+    cwd: root,
+    stdio: "inherit",
+    env: { ...process.env, ...env },
+  });
+  process.exitCode = ran.status ?? 1;
 }

@@ -1,4 +1,4 @@
-import { err } from "../shared/result.ts";
+import { err, type Result } from "../shared/result.ts";
 
 /** [CL1] Stable exit codes; documented in docs/reference/cli.md. */
 export const exitCodes = {
@@ -36,6 +36,8 @@ export interface CommandError {
   readonly message: string;
   readonly candidates?: readonly string[];
 }
+
+export type CliResult<T> = Result<T, CommandError>;
 
 export type FailedResult = { readonly ok: false; readonly error: CommandError };
 

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
+import type * as z from "zod";
 import { messageOf } from "../shared/error.ts";
 import type { Result } from "../shared/result.ts";
 import { age } from "../local-mcp/recovery/brief.ts";
@@ -11,7 +12,7 @@ import { StoreError } from "../store/store-error.ts";
 import { exitCodes, failed, type Answer, type CommandError, type FailedResult } from "./answer.ts";
 import { fileErrorText } from "./file-error.ts";
 import type { Io, LoadedRuntime } from "./io.ts";
-import { safeJson, safeJsonLine, createScreen, type Paint, type Screen } from "./screen-text.ts";
+import { safeJson, safeJsonLine, createScreen, table, type Paint, type Screen } from "./screen-text.ts";
 import { parseTime } from "./times.ts";
 
 export type CommandResult = Result<Answer, CommandError>;
@@ -19,6 +20,9 @@ export type CommandResult = Result<Answer, CommandError>;
 export interface CommonOptions {
   readonly json?: boolean;
 }
+
+/** Headings of a table, each with the text of an item's cell below it. */
+export type Columns<Item> = Readonly<Record<string, (item: Item) => string>>;
 
 const commandsShowingNotices: ReadonlySet<string> = new Set(["up", "doctor", "statusline"]);
 
@@ -78,6 +82,14 @@ export class Cli {
 
   progress(text: string): void {
     this.io.stderr(`${this.format(this.paint("dim", text))}\n`);
+  }
+
+  /** Formats items as a table with a heading; `empty` stands for a table without rows. */
+  table<Item>(items: readonly Item[], columns: Columns<Item>, empty?: string): string {
+    if (items.length === 0 && empty !== undefined) return empty;
+    const cells = Object.values(columns);
+    const rows = items.map((item) => cells.map((cell) => cell(item)));
+    return table([Object.keys(columns), ...rows], this.io.size().columns);
   }
 
   ago(at: number): string {
@@ -168,6 +180,21 @@ export const count = countUpTo(10_000);
 
 export function limitOption(defaultLimit: number, description = "at most so many"): Option {
   return new Option("--limit <n>", `${description} (default: ${defaultLimit})`).argParser(count);
+}
+
+/** Makes an option of the schema's values, which help and error name. */
+export function enumOption<Value extends string>(
+  flags: string,
+  schema: z.ZodEnum<Record<Value, Value>>,
+  note = "",
+): Option {
+  const values = schema.options.join(", ").replace(/, ([^,]*)$/, " or $1");
+  const option = new Option(flags, `${values}${note}`);
+  return option.argParser((text) => {
+    const parsed = schema.safeParse(text);
+    if (!parsed.success) throw new InvalidArgumentError(`It is no ${option.name()}: ${values}.`);
+    return parsed.data;
+  });
 }
 
 /** Versions and revisions start above epoch * 2^28: up to 16 digits. */

@@ -1,28 +1,32 @@
 import {
-  isAlias,
   isMap,
+  isPair,
   isScalar,
   isSeq,
   Lexer,
   LineCounter,
   parseDocument,
   Parser,
+  visit,
   type Document,
   type Node,
-  type Pair,
-  type YAMLMap,
-  type YAMLSeq,
 } from "yaml";
+import type * as z from "zod";
 import type { Json } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { checkJsonShape } from "../shared/json-shape.ts";
+import { formatIssues } from "../shared/problems.ts";
+import { wrongUsage, type CliResult } from "./answer.ts";
+import type { Cli } from "./cli.ts";
+import { readTextFile } from "./task-input.ts";
 
-export interface Plan {
+interface Plan {
   readonly value: Json;
   /** Line of the path's deepest existing node; the first line is 1. */
   lineOf(path: readonly PropertyKey[]): number;
 }
 
-export interface PlanProblem {
+interface PlanProblem {
   readonly line: number;
   readonly message: string;
 }
@@ -31,7 +35,7 @@ export interface PlanProblem {
 const maxDepth = 100;
 
 /** @param maxChars of all texts together, aliases expanded */
-export function readPlan(text: string, maxChars: number): Result<Plan, PlanProblem> {
+function readPlan(text: string, maxChars: number): Result<Plan, PlanProblem> {
   const lines = new LineCounter();
   const lineAt = (offset: number): number => lines.linePos(offset).line;
   const deepAt = findTooDeep(text, lines);
@@ -39,9 +43,15 @@ export function readPlan(text: string, maxChars: number): Result<Plan, PlanProbl
   const document = parseDocument(text, { prettyErrors: false });
   const [problem] = [...document.errors, ...document.warnings];
   if (problem) return err({ line: lineAt(problem.pos[0]), message: problem.message });
-  const read = toValue(document, maxChars);
-  if (!read.ok) return err({ line: lineAt(startOffset(read.error.node)), message: read.error.message });
-  return ok({ value: read.value, lineOf: (path) => lineAt(startOffset(nodeAt(document.contents, path))) });
+  const unfit = findUnfit(document);
+  if (unfit) return err({ line: lineAt(startOffset(unfit.node)), message: unfit.message });
+  // Aliases share their value, so only what is read of it later can be too large.
+  const value = document.toJS({ maxAliasCount: -1 }) as Json;
+  if (!fits(value, maxChars)) {
+    const message = `with all that aliases stand for it is too large: at most ${maxChars} characters`;
+    return err({ line: lineAt(startOffset(document.contents)), message });
+  }
+  return ok({ value, lineOf: (path) => lineAt(startOffset(nodeAt(document.contents, path))) });
 }
 
 /** Finds too deep nesting before a recursive parser reads it. */
@@ -57,110 +67,60 @@ function findTooDeep(text: string, lines: LineCounter): number | null {
   return null;
 }
 
-interface UnfitValue {
-  readonly node: Node | null;
+interface Unfit {
+  readonly node: Node;
   readonly message: string;
 }
 
-interface SizedValue {
-  readonly value: Json;
-  readonly chars: number;
+/** Finds the first node that has no JSON value: YAML has more kinds of keys, scalars and collections. */
+function findUnfit(document: Document.Parsed): Unfit | null {
+  const anchors = new Map<string, Node>();
+  let unfit: Unfit | null = null;
+  const check = (node: Node, message: string | null): symbol | undefined => {
+    if (message === null) return undefined;
+    unfit = { node, message };
+    return visit.BREAK;
+  };
+  visit(document, {
+    Alias: (_key, node, path) => {
+      const target = anchors.get(node.source);
+      if (!target) return check(node, `*${node.source} stands for nothing: no &${node.source} comes before it`);
+      return check(node, path.includes(target) ? `*${node.source} stands within what it stands for` : null);
+    },
+    Value: (_key, node) => {
+      if (node.anchor !== undefined) anchors.set(node.anchor, node);
+      return check(node, isScalar(node) ? scalarProblem(node.value) : collectionProblem(node));
+    },
+  });
+  return unfit;
 }
 
-class UnfitError extends Error {
-  readonly node: Node | null;
-
-  constructor(node: Node | null, message: string) {
-    super(message);
-    this.node = node;
-  }
-}
-
-function toValue({ contents }: Document.Parsed, maxChars: number): Result<Json, UnfitValue> {
-  try {
-    return ok(new PlanReader(maxChars).read(contents).value);
-  } catch (error) {
-    if (error instanceof UnfitError) return err({ node: error.node, message: error.message });
-    throw error;
-  }
-}
-
-/** Converts nodes to a JSON value. An anchor is converted once, and counted at each use. */
-class PlanReader {
-  readonly #maxChars: number;
-  /** Values by anchor; null while the anchor is being read. */
-  readonly #anchors = new Map<string, SizedValue | null>();
-
-  constructor(maxChars: number) {
-    this.#maxChars = maxChars;
-  }
-
-  read(node: unknown): SizedValue {
-    if (isAlias(node)) return this.#resolveAlias(node.source, node);
-    const known = isMap(node) || isSeq(node) || isScalar(node) ? node : null;
-    const anchor = known?.anchor;
-    if (anchor !== undefined) this.#anchors.set(anchor, null);
-    const value = this.#checkSize(known, this.#convert(node));
-    if (anchor !== undefined) this.#anchors.set(anchor, value);
-    return value;
-  }
-
-  #convert(node: unknown): SizedValue {
-    if (isMap(node)) return this.#object(node);
-    if (isSeq(node)) return this.#list(node);
-    return isScalar(node) ? scalar(node.value, node) : { value: null, chars: 4 };
-  }
-
-  #object(node: YAMLMap): SizedValue {
-    let chars = 2;
-    const entries = node.items.map((pair): [string, Json] => {
-      const key = readKey(pair, node);
-      const { value, chars: more } = this.read(pair.value);
-      chars += key.length + more + 4;
-      return [key, value];
-    });
-    return { value: requirePlain(node, "map", Object.fromEntries(entries)), chars };
-  }
-
-  #list(node: YAMLSeq): SizedValue {
-    let chars = 2;
-    const items = node.items.map((item) => {
-      const { value, chars: more } = this.read(item);
-      chars += more + 1;
-      return value;
-    });
-    return { value: requirePlain(node, "seq", items), chars };
-  }
-
-  #resolveAlias(name: string, node: Node): SizedValue {
-    const known = this.#anchors.get(name);
-    if (known === undefined) throw new UnfitError(node, `*${name} stands for nothing: no &${name} comes before it`);
-    if (known === null) throw new UnfitError(node, `*${name} stands within what it stands for`);
-    return this.#checkSize(node, known);
-  }
-
-  #checkSize(node: Node | null, value: SizedValue): SizedValue {
-    if (value.chars <= this.#maxChars) return value;
-    throw new UnfitError(node, `with all that aliases stand for it is too large: at most ${this.#maxChars} characters`);
-  }
-}
-
-function scalar(value: unknown, node: Node): SizedValue {
-  const isText = typeof value === "string";
-  if (isText || typeof value === "boolean" || value === null) return { value, chars: isText ? value.length + 2 : 5 };
-  if (typeof value === "number" && Number.isFinite(value)) return { value, chars: 8 };
-  throw new UnfitError(node, `${typeof value === "number" ? value : "this"} is no value that JSON has`);
-}
-
-function readKey({ key }: Pair, node: Node): string {
-  if (isScalar(key) && typeof key.value === "string") return key.value;
-  throw new UnfitError(node, "the name of a field is no text (1 and true need quotes)");
+function scalarProblem(value: unknown): string | null {
+  if (typeof value === "string" || typeof value === "boolean" || value === null || Number.isFinite(value)) return null;
+  return `${typeof value === "number" ? value : "this"} is no value that JSON has`;
 }
 
 /** A tag may turn a map or a list into another type. */
-function requirePlain(node: YAMLMap | YAMLSeq, kind: "map" | "seq", value: Json): Json {
-  if (node.tag === undefined || node.tag === `tag:yaml.org,2002:${kind}`) return value;
-  throw new UnfitError(node, `${node.tag} makes no value that JSON has`);
+function collectionProblem(node: Node): string | null {
+  const { tag } = node as { tag?: string };
+  if (tag !== undefined && tag !== `tag:yaml.org,2002:${isMap(node) ? "map" : "seq"}`)
+    return `${tag} makes no value that JSON has`;
+  const isNamed = !isMap(node) || node.items.every(({ key }) => isScalar(key) && typeof key.value === "string");
+  return isNamed ? null : "the name of a field is no text (1 and true need quotes)";
+}
+
+/** Counts characters of names and texts, and stops at the limit: a value may contain another many times. */
+function fits(value: Json, maxChars: number): boolean {
+  const open: Json[] = [value];
+  let chars = 0;
+  for (let next = open.pop(); next !== undefined && chars <= maxChars; next = open.pop()) {
+    chars += typeof next === "string" ? next.length + 2 : 5;
+    if (typeof next !== "object" || next === null) continue;
+    for (const name of Array.isArray(next) ? [] : Object.keys(next)) chars += name.length + 4;
+    // A call with all of them as arguments would overflow the stack.
+    for (const part of Object.values(next)) open.push(part);
+  }
+  return chars <= maxChars;
 }
 
 function startOffset(node: Node | null): number {
@@ -169,23 +129,72 @@ function startOffset(node: Node | null): number {
 
 /** Stops at the deepest existing node. A field's node is its name. */
 function nodeAt(root: Node | null, path: readonly PropertyKey[]): Node | null {
-  let node: unknown = root;
   let last = root;
+  let node: unknown = root;
   for (const step of path) {
-    const [position, next] = childAt(node, step);
-    if (!position) return last;
-    last = position;
-    node = next;
+    const item = isSeq(node)
+      ? node.items[Number(step)]
+      : isMap(node) && node.items.find(({ key }) => isScalar(key) && key.value === step);
+    if (!item) return last;
+    last = (isPair(item) ? item.key : item) as Node;
+    node = isPair(item) ? item.value : item;
   }
   return last;
 }
 
-function childAt(node: unknown, step: PropertyKey): readonly [Node | null, unknown] {
-  if (isSeq<Node>(node)) {
-    const item = node.items[Number(step)] ?? null;
-    return [item, item];
-  }
-  if (!isMap(node)) return [null, null];
-  const pair = node.items.find(({ key }) => isScalar(key) && key.value === step);
-  return [pair && isScalar(pair.key) ? pair.key : null, pair?.value];
+interface ExpectedInput<Schema extends z.ZodType> {
+  readonly schema: Schema;
+  readonly form: string;
+  readonly name: string;
+  readonly maxChars: number;
+}
+
+const maxShownProblems = 10;
+
+/** [CL50] Reads YAML or JSON as written: the coordinator adds defaults. */
+export function readInputFile<Schema extends z.ZodType>(
+  cli: Cli,
+  file: string,
+  what: string,
+  expected: ExpectedInput<Schema>,
+): CliResult<z.input<Schema>> {
+  const text = readTextFile(cli, file, what, expected.maxChars);
+  if (!text.ok) return text;
+  const read = readPlan(text.value, expected.maxChars);
+  if (!read.ok) return wrongUsage(`${file}, line ${read.error.line}: ${read.error.message}.`);
+  const problem = findProblem(file, read.value, expected);
+  // The value passed the schema, so it is the schema's input.
+  return problem === null ? ok(read.value.value as z.input<Schema>) : wrongUsage(problem);
+}
+
+function findProblem<Schema extends z.ZodType>(
+  file: string,
+  plan: Plan,
+  { schema, form, name }: ExpectedInput<Schema>,
+): string | null {
+  const misshapen = checkJsonShape(plan.value);
+  if (misshapen) return `${file}: ${misshapen.message}.`;
+  const checked = schema.safeParse(plan.value);
+  if (checked.success) return null;
+  const { issues } = checked.error;
+  if (issues.some(({ code, path }) => code === "invalid_type" && path.length === 0)) return `${file} holds no ${form}.`;
+  return `${file}: ${problems(plan, issues, name)}.`;
+}
+
+function problems(plan: Plan, issues: readonly z.core.$ZodIssue[], name: string): string {
+  const all = issues.map((issue) => toProblem(plan, issue, name)).toSorted((a, b) => a.line - b.line);
+  const shownProblems = all
+    .slice(0, maxShownProblems)
+    .map(({ line, message }) => (line === 0 ? message : `line ${line}: ${message}`));
+  return `${shownProblems.join("; ")}${all.length > maxShownProblems ? `; and ${all.length - maxShownProblems} more` : ""}`;
+}
+
+function toProblem(plan: Plan, issue: z.core.$ZodIssue, name: string): PlanProblem {
+  const [first] = issue.path;
+  // The line already identifies the item of a list.
+  const field = Array.isArray(plan.value) ? issue.path.slice(1) : issue.path;
+  const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
+  const isWhole = first === undefined && issue.code !== "unrecognized_keys";
+  const message = formatIssues({ issues: [{ ...issue, path: isWhole ? [name] : field }] });
+  return { line: isWhole ? 0 : plan.lineOf(path), message };
 }

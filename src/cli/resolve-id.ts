@@ -1,6 +1,6 @@
 import { existsSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
-import { ok, type Result } from "../shared/result.ts";
+import { ok } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import * as checkpoints from "../local-mcp/checkpoints/checkpoints.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -8,12 +8,12 @@ import { projectRoot } from "../local-mcp/sessions/git-head.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { shortCheckpointId, shortSessionId } from "../local-mcp/sessions/short-ids.ts";
 import { age } from "../local-mcp/recovery/brief.ts";
-import { ambiguous, notFound, type CommandError } from "./answer.ts";
+import { ambiguous, notFound, type CliResult } from "./answer.ts";
 import { oneLine } from "./screen-text.ts";
 
 /** [CL2] Accepts any unique prefix of an id. */
 
-export function findSession(runtime: Runtime, idOrPrefix: string): Result<sessions.Session, CommandError> {
+export function findSession(runtime: Runtime, idOrPrefix: string): CliResult<sessions.Session> {
   const found = findByPrefix(runtime, idOrPrefix, "ses_", sessions.byPrefix);
   return pickOne(found, idOrPrefix, {
     what: "session",
@@ -22,7 +22,7 @@ export function findSession(runtime: Runtime, idOrPrefix: string): Result<sessio
   });
 }
 
-export function findCheckpoint(runtime: Runtime, idOrPrefix: string): Result<checkpoints.Checkpoint, CommandError> {
+export function findCheckpoint(runtime: Runtime, idOrPrefix: string): CliResult<checkpoints.Checkpoint> {
   const found = findByPrefix(runtime, idOrPrefix, "cp_", checkpoints.byPrefix);
   return pickOne(found, idOrPrefix, {
     what: "checkpoint",
@@ -76,11 +76,7 @@ interface ItemKind<T> {
   readonly describe: (one: T) => string;
 }
 
-function pickOne<T extends Identified>(
-  matches: readonly T[],
-  idOrPrefix: string,
-  kind: ItemKind<T>,
-): Result<T, CommandError> {
+function pickOne<T extends Identified>(matches: readonly T[], idOrPrefix: string, kind: ItemKind<T>): CliResult<T> {
   const { what, list, describe } = kind;
   const [first, second] = matches;
   if (!first) return notFound(`there is no ${what} "${oneLine(idOrPrefix, 80)}". \`${list}\` lists them.`);

@@ -1,17 +1,17 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { homedir } from "node:os";
+import { homedir, constants } from "node:os";
 import { createInterface } from "node:readline/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import type { Readable } from "node:stream";
 import { codeOf } from "../shared/error.ts";
 import { programPath } from "../platform/program-path.ts";
 import type { Log } from "../platform/log-file.ts";
 import { loadDriver } from "../store/open-driver.ts";
 import { systemRuntime } from "../runtime/system-runtime.ts";
-import type { Io, LoadedRuntime, ProcessStart } from "./io.ts";
-import { startGroup } from "./process-group.ts";
-import { readAll } from "./read-all.ts";
+import type { Io, LoadedRuntime, ProcessStart, ProcessGroup } from "./io.ts";
+import { endGroup, groupOf, hasGroups } from "../platform/process-group.ts";
 
 /** @param bundle URL of dist/cli.cjs: dist/hook.cjs lies beside it, bin/shim.mjs above it */
 export function systemIo(bundle: string): Io {
@@ -161,4 +161,50 @@ const log: Log = (level, message, fields = {}) => {
 async function makeRuntime(): Promise<LoadedRuntime> {
   const { open, driver, fallbackReason } = await loadDriver();
   return { runtime: systemRuntime({ driver: open, busyMs: 5_000, canReadCopy: true, log }), driver, fallbackReason };
+}
+
+/** Forwarded to the group; a second Ctrl-C must not leave it running. */
+const forwardedSignals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGTSTP"] as const;
+
+/** Runs without a shell. Windows has no groups: there only the program itself is ended. */
+export function startGroup({
+  command,
+  args,
+  cwd,
+  env,
+}: ProcessStart & { readonly env: NodeJS.ProcessEnv }): ProcessGroup {
+  const { promise: ended, resolve, reject } = Promise.withResolvers<number>();
+  for (const signal of forwardedSignals) process.on(signal, leave);
+  const child = spawn(programPath(command, env), args, { cwd, env, stdio: "inherit", detached: hasGroups });
+  const group = child.pid === undefined ? null : groupOf(child.pid);
+  child.on("error", reject);
+  child.on("exit", (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));
+  let ending = Promise.resolve();
+  const whole = async (): Promise<number> => {
+    try {
+      return await ended;
+    } finally {
+      await ending;
+      for (const signal of forwardedSignals) process.off(signal, leave);
+    }
+  };
+  return {
+    ended: whole(),
+    end: (graceMs) => {
+      if (group) ending = endGroup(group, graceMs);
+      return ending;
+    },
+  };
+}
+
+const maxChars = 4_000_000;
+
+export async function readAll(stream: Readable): Promise<string> {
+  stream.setEncoding("utf8");
+  let text = "";
+  for await (const part of stream) {
+    text += String(part);
+    if (text.length > maxChars) break;
+  }
+  return text.slice(0, maxChars);
 }

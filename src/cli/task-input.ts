@@ -2,9 +2,10 @@ import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import type { Json } from "../contract/values.ts";
-import { ok, type Result } from "../shared/result.ts";
-import { failed, notFound, wrongUsage, type FailedResult } from "./answer.ts";
+import { ok } from "../shared/result.ts";
+import { failed, notFound, wrongUsage, type CliResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
+import { parseDuration } from "./times.ts";
 
 /** Task numbers start above epoch * 2^28: up to 16 digits. */
 function parseTaskNumber(text: string): number | null {
@@ -12,7 +13,7 @@ function parseTaskNumber(text: string): number | null {
   return /^\d{1,16}$/.test(text) && Number.isSafeInteger(value) ? value : null;
 }
 
-export function taskNumber(text: string): Result<number, FailedResult["error"]> {
+export function taskNumber(text: string): CliResult<number> {
   const value = parseTaskNumber(text);
   return value === null
     ? wrongUsage(`"${text.slice(0, 60)}" is no number of a task; \`shim task list\` shows them.`)
@@ -38,18 +39,19 @@ export function digitOption(min: number, max: number): (text: string) => number 
   };
 }
 
+export function durationOption(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === null) throw new InvalidArgumentError("Give a duration (30s, 15m, 2h, 1d).");
+  return ms;
+}
+
 export function textListOption(text: string, previous: readonly string[] = []): string[] {
   if (text === "-") throw new InvalidArgumentError("Write - right after the type.");
   return [...previous, text];
 }
 
 /** @param description of its content, for error texts */
-export function readTextFile(
-  cli: Cli,
-  name: string,
-  description: string,
-  maxBytes: number,
-): Result<string, FailedResult["error"]> {
+export function readTextFile(cli: Cli, name: string, description: string, maxBytes: number): CliResult<string> {
   const path = resolve(cli.io.cwd, name);
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found) return notFound(`there is no file ${path}.`);
@@ -60,16 +62,24 @@ export function readTextFile(
 
 const maxPayloadBytes = 1_048_576;
 
-export function readJsonFile(cli: Cli, name: string): Result<Json, FailedResult["error"]> {
+export function readJsonFile(cli: Cli, name: string): CliResult<Json> {
   const text = readTextFile(cli, name, "JSON", maxPayloadBytes);
   return text.ok ? parseJson(text.value, resolve(cli.io.cwd, name)) : text;
 }
 
-export async function readJsonInput(cli: Cli): Promise<Result<Json, FailedResult["error"]>> {
+export async function readJsonInput(cli: Cli): Promise<CliResult<Json>> {
   return parseJson(await cli.io.readInput(), "stdin");
 }
 
-export function parseJson(text: string, from: string): Result<Json, FailedResult["error"]> {
+export function parseJsonOrText(text: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return text;
+  }
+}
+
+export function parseJson(text: string, from: string): CliResult<Json> {
   if (text.trim() === "") return wrongUsage(`${from} is empty; JSON is needed.`);
   try {
     return ok(JSON.parse(text) as Json);

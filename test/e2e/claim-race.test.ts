@@ -4,7 +4,7 @@ import type { EdgeClient } from "../../src/coordinator-client/edge/client.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { realEdgeClient, value } from "../support/real-edge-client.ts";
 
-/** `npm run race -- --rounds 1000` */
+/** `npm run stress -- race --rounds 1000` */
 const rounds = Number(process.env["SHIM_RACE_ROUNDS"] ?? 100);
 const overSockets = 80;
 const overHttp = 20;

@@ -1,7 +1,7 @@
 import { writeFileSync, mkdirSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
-import type { McpConnection } from "../../src/cli/commands/setup/demo/mcp-connection.ts";
+import type { McpConnection } from "../../demo/mcp-connection.ts";
 import type { Paths } from "../../src/platform/paths.ts";
 import {
   answered,

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import type { DemoResult } from "../../src/cli/commands/setup/demo/demo.ts";
+import type { DemoResult } from "../../demo/chat-demo.ts";
 import { built, envOf, oldNode } from "../support/mcp-process.ts";
 import { tempHome } from "../support/temp-store.ts";
 

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { hookEvents } from "../../src/contract/hook-input.ts";
-import { record, type McpConnection, type Message } from "../../src/cli/commands/setup/demo/mcp-connection.ts";
+import { record, type McpConnection, type Message } from "../../demo/mcp-connection.ts";
 import type { Paths } from "../../src/platform/paths.ts";
 import { built, envOf, integrityOf, setting, startServer, storeOf } from "../support/mcp-process.ts";
 import { tempHome } from "../support/temp-store.ts";

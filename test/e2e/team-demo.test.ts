@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { TeamDemo } from "../../demo/team-demo.ts";
-import { textOf } from "../../demo/team-text.ts";
+import { textOf } from "../../demo/team-checks.ts";
 import { descendantsOf } from "../../scripts/local-edge.ts";
 import { identify, isAlive, systemProcesses } from "../../src/platform/processes.ts";
 import { processesIn } from "../support/processes-in.ts";

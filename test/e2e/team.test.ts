@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { expect, it, vi } from "vitest";
 import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
-import type { McpConnection } from "../../src/cli/commands/setup/demo/mcp-connection.ts";
+import type { McpConnection } from "../../demo/mcp-connection.ts";
 import type { Paths } from "../../src/platform/paths.ts";
 import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
 import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { record, type McpConnection } from "../../src/cli/commands/setup/demo/mcp-connection.ts";
+import { record, type McpConnection } from "../../demo/mcp-connection.ts";
 import { CutProxy } from "../support/cut-proxy.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { git } from "../support/git-project.ts";

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { JournalEntry } from "../../src/contract/journal.ts";
 import type { Io, ProcessStart } from "../../src/cli/io.ts";
-import { startGroup } from "../../src/cli/process-group.ts";
+import { startGroup } from "../../src/cli/system-io.ts";
 import { run } from "../../src/cli/commands/program.ts";
 import type { Launch } from "../../src/platform/launch.ts";
 import { capture } from "../../src/local-mcp/checkpoints/capture.ts";

@@ -1,4 +1,4 @@
-import type { McpConnection } from "../../src/cli/commands/setup/demo/mcp-connection.ts";
+import type { McpConnection } from "../../demo/mcp-connection.ts";
 
 /** A client whose hooks call the server, one tool call after the other, until the connection ends. */
 export class HookCaller {

@@ -8,6 +8,7 @@ export const sources = {
   mcp: source("local-mcp/server/mcp-entry.ts"),
   hook: source("local-mcp/hooks/hook-entry.ts"),
   cli: source("cli/cli-entry.ts"),
+  demo: join(import.meta.dirname, "..", "..", "demo", "chat-entry.ts"),
 };
 
 /** The programs without a build: node runs the sources. What it has compiled stays in the folder. */
@@ -15,8 +16,10 @@ export function launchSources(folder: string): Launch {
   const script = join(folder, "launch.mjs");
   writeFileSync(
     script,
-    `const isServer = process.argv[2] === "mcp";
-await import(isServer ? ${JSON.stringify(sources.mcp)} : ${JSON.stringify(sources.cli)});\n`,
+    `const { mcp, demo, cli } = ${JSON.stringify(sources)};
+const part = process.argv[2];
+if (part === "demo") process.argv.splice(2, 1);
+await import(part === "mcp" ? mcp : part === "demo" ? demo : cli);\n`,
   );
   return { node: process.execPath, script, hookScript: sources.hook };
 }

@@ -1,17 +1,19 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { HomeError } from "../../platform/paths.ts";
 import { version } from "../../platform/version.ts";
-import { exitCodes, wrongUsage } from "../answer.ts";
-import { Cli } from "../cli.ts";
+import { exitCodes, failed, wrongUsage } from "../answer.ts";
+import { Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { isClose } from "../did-you-mean.ts";
 import { addAudit } from "./team/audit.ts";
 import { addChats } from "./team/chats.ts";
 import { addCheckpoints, addSearch } from "./sessions/checkpoints.ts";
 import { addConfig } from "./setup/config.ts";
 import { addBudget } from "./team/budget.ts";
-import { addInbox, addLease, addSend, addState } from "./team/coordinate.ts";
+import { addInbox } from "./team/inbox.ts";
+import { addLease } from "./team/lease.ts";
+import { addSend } from "./team/send.ts";
+import { addState } from "./team/state.ts";
 import { addCost } from "./care/cost.ts";
-import { addDemo } from "./setup/demo.ts";
 import { addDoctor } from "./care/doctor.ts";
 import { addEdge } from "./edge/edge.ts";
 import { addExplain } from "./tasks/explain.ts";
@@ -28,7 +30,6 @@ import { addResume } from "./recover/resume.ts";
 import { addSessions } from "./sessions/sessions.ts";
 import { addService } from "./run/service.ts";
 import { addSettings } from "./team/settings.ts";
-import { addLauncherOnly } from "./setup/launcher-only.ts";
 import { addStatusline } from "./setup/statusline.ts";
 import { addSupervise } from "./run/supervise.ts";
 import { addTask } from "./tasks/task.ts";
@@ -45,8 +46,15 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or ambiguous, 3 not found, 78 unusab
 SHIM_HOME moves the place of everything stored; NO_COLOR switches colours off; SHIM_DEBUG=1 shows where an error came from.
 `;
 
+export interface DemoCommandOptions extends CommonOptions {
+  readonly standIn?: boolean;
+}
+
+/** What `shim demo` does: only its own program has that. */
+type Demo = (cli: Cli, options: DemoCommandOptions) => Promise<CommandResult>;
+
 /** @param argv without node and script @returns the exit code, see `exitCodes` */
-export async function run(argv: readonly string[], io: Io): Promise<number> {
+export async function run(argv: readonly string[], io: Io, demo: Demo = notByLauncher): Promise<number> {
   let cli: Cli;
   try {
     cli = new Cli(io);
@@ -57,7 +65,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   }
   let complaint = "";
   try {
-    const program = build(cli, (text) => (complaint += text));
+    const program = build(cli, (text) => (complaint += text), demo);
     if (argv.length === 0) program.outputHelp();
     else await program.parseAsync([...argv], { from: "user" });
   } catch (error) {
@@ -88,7 +96,7 @@ function keepCloseSuggestions(message: string): string {
   });
 }
 
-export function build(cli: Cli, complain: (text: string) => void): Command {
+export function build(cli: Cli, complain: (text: string) => void, demo: Demo = notByLauncher): Command {
   const { io } = cli;
   const program = new Command("shim")
     .description("Keeps AI chat sessions alive: nothing a chat knew or was doing is lost when it dies.")
@@ -105,7 +113,13 @@ export function build(cli: Cli, complain: (text: string) => void): Command {
     .helpCommand("help [command]", "options of a command")
     .addHelpText("after", helpEnding);
   program.commandsGroup("Set up:");
-  for (const add of [addInit, addUp, addDemo, addUninstall]) add(program, cli);
+  for (const add of [addInit, addUp]) add(program, cli);
+  const demoCommand = program
+    .command("demo")
+    .description("a chat that works, is killed and goes on, with real processes in a temporary folder")
+    .addOption(new Option("--stand-in").hideHelp());
+  cli.define(demoCommand, (options: DemoCommandOptions) => demo(cli, options));
+  addUninstall(program, cli);
   program.commandsGroup("Look and recover:");
   for (const add of [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain, addName])
     add(program, cli);
@@ -129,8 +143,20 @@ export function build(cli: Cli, complain: (text: string) => void): Command {
   program.commandsGroup("Keep in order:");
   for (const add of [addDoctor, addConfig, addPause, addForget, addExport, addImport]) add(program, cli);
   program.commandsGroup("Started by clients:");
-  for (const add of [addStatusline, addLauncherOnly]) add(program, cli);
+  addStatusline(program, cli);
+  for (const [name, description] of Object.entries(launcherOnly))
+    cli.define(program.command(name).description(description), notByLauncher);
   return program;
+}
+
+/** Commands that bin/shim.mjs starts as programs of their own; here they are only listed. */
+const launcherOnly = {
+  mcp: "the MCP server of one chat, on stdio",
+  "hook <event>": "one hook event, as JSON on stdin",
+};
+
+async function notByLauncher(): Promise<CommandResult> {
+  return failed("not_by_launcher", "this is started through bin/shim.mjs, which has a program of its own for it.");
 }
 
 function formatTerm(command: Command): string {

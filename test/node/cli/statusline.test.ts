@@ -1,8 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { chainedLine, renderLine } from "../../../src/cli/commands/setup/statusline/chained-line.ts";
-import { runOwnCommand } from "../../../src/cli/commands/setup/statusline/own-command.ts";
+import { chainedLine, renderLine, runOwnCommand } from "../../../src/cli/commands/setup/statusline/chained-line.ts";
 import { renderStatus, statusOf } from "../../../src/cli/commands/setup/statusline/status-line.ts";
 import * as clients from "../../../src/local-mcp/sessions/clients.ts";
 import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { expect, it } from "vitest";
-import { unfinishedFile } from "../../../src/cli/commands/edge/unfinished-workspaces.ts";
+import { unfinishedFile } from "../../../src/cli/commands/edge/edge-workspace.ts";
 import { readEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
 import { aCliHome } from "../../support/cli-home.ts";
 import { RealServer, type Seen } from "../../support/edge-real-server.ts";

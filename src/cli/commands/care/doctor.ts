@@ -2,10 +2,10 @@ import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
 import * as notices from "../../../store/notices.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { failedCheck, type Check } from "./doctor/check.ts";
+import { failedCheck, type Check } from "./doctor-check.ts";
 import { pluralize } from "../../screen-text.ts";
-import { machineChecks } from "./doctor/machine-checks.ts";
-import { storeChecks } from "./doctor/store-checks.ts";
+import { machineChecks } from "./machine-checks.ts";
+import { storeChecks } from "./store-checks.ts";
 
 interface DoctorOptions extends CommonOptions {
   readonly acknowledge?: boolean;

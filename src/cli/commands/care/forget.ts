@@ -1,12 +1,12 @@
 import { isAbsolute, resolve } from "node:path";
 import type { Command } from "commander";
-import { ok, type Result } from "../../../shared/result.ts";
+import { ok } from "../../../shared/result.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";
 import { dropSnapshots } from "../../../snapshots/drop-snapshots.ts";
 import { forget, isPurgePending, purge, type ForgetTarget } from "../../../local-mcp/retention/forget.ts";
 import * as snapshotDrops from "../../../store/snapshot-drops.ts";
-import { failed, notFound, wrongUsage, type CommandError } from "../../answer.ts";
+import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { findSession, projectOfFolder } from "../../resolve-id.ts";
 import { pluralize, oneLine } from "../../screen-text.ts";
@@ -59,7 +59,7 @@ async function run(cli: Cli, options: ForgetOptions, given: string): Promise<Com
 }
 
 /** A path separator or a dot marks a folder; no session id has either. */
-function findTarget(cli: Cli, runtime: Runtime, given: string): Result<ForgetChoice, CommandError> {
+function findTarget(cli: Cli, runtime: Runtime, given: string): CliResult<ForgetChoice> {
   const isFolder = /[\\/]/.test(given) || given === "." || given === ".." || given.startsWith("~");
   if (isFolder) return findProject(cli, runtime, given);
   const found = findSession(runtime, given);
@@ -70,7 +70,7 @@ function findTarget(cli: Cli, runtime: Runtime, given: string): Result<ForgetCho
   return ok({ what: { session: session.id }, label, isAlive });
 }
 
-function findProject(cli: Cli, runtime: Runtime, given: string): Result<ForgetChoice, CommandError> {
+function findProject(cli: Cli, runtime: Runtime, given: string): CliResult<ForgetChoice> {
   const path = isAbsolute(given) ? given : resolve(cli.io.cwd, given);
   const project = projectOfFolder(runtime, cli.io.cwd, path);
   const { count, isAlive } = runtime.store.read(

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { findIncomplete } from "../../../local-mcp/recovery/detect.ts";
 import { recordFinishedHere } from "../../../local-mcp/recovery/finished-tasks.ts";
@@ -5,9 +6,15 @@ import { hasDied } from "../../../local-mcp/sessions/closed-sessions.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";
 import * as notices from "../../../store/notices.ts";
 import * as pauses from "../../../store/pause.ts";
-import { existsSync } from "node:fs";
 import { toSessionView, type SessionView } from "../sessions/session-view.ts";
-import type { TeamOverview } from "./team-overview.ts";
+import type { Chat } from "../../../contract/chats.ts";
+import type { Lease } from "../../../contract/leases.ts";
+import type { OutputOf } from "../../../contract/operations.ts";
+import type { TaskLine } from "../../../contract/task-views.ts";
+import { allChats, ChatNames } from "../team/chat-names.ts";
+import type { Cli } from "../../cli.ts";
+import { StoreError } from "../../../store/store-error.ts";
+import { commandLine, openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
 
 export interface ClientState {
   readonly client: string;
@@ -50,4 +57,96 @@ export function readOverview(runtime: Runtime, clients: readonly ClientState[], 
     };
   }, empty);
   return { at: now, store: { path, isThere: existsSync(path) }, clients, team, ...views };
+}
+
+/** Printed as JSON: fields are only added. */
+export interface TeamOverview {
+  readonly where: string;
+  readonly isEdge: boolean;
+  /** Why the team could not be read; null: the rest is current. */
+  readonly trouble: string | null;
+  /** Chats that are neither offline nor the command line. */
+  readonly chats: readonly Chat[];
+  readonly tasks: OutputOf<"tasks.progress"> | null;
+  readonly underWay: readonly TaskLine[];
+  readonly names: Readonly<Record<string, ChatName>>;
+  readonly files: readonly Lease[];
+}
+
+interface ChatName {
+  readonly shortId: string;
+  readonly title: string | null;
+}
+
+const maxItems = 50;
+
+export class TeamReader {
+  readonly #cli: Cli;
+  #link: CoordinatorLink | null = null;
+
+  constructor(cli: Cli) {
+    this.#cli = cli;
+  }
+
+  async read(): Promise<TeamOverview> {
+    const link = await this.#open();
+    if (typeof link === "string") return { ...emptyOverview, where: "edge.json", isEdge: true, trouble: link };
+    try {
+      return await readTeam(this.#cli, link);
+    } catch (error) {
+      // A busy or damaged file must not hide the rest of the view.
+      if (!(error instanceof StoreError)) throw error;
+      return { ...emptyOverview, trouble: error.message };
+    }
+  }
+
+  async #open(): Promise<CoordinatorLink | string> {
+    if (this.#link) return this.#link;
+    const opened = await openCoordinatorLink(this.#cli);
+    return opened.ok ? (this.#link = opened.value) : opened.error.message;
+  }
+
+  close(): void {
+    this.#link?.close();
+    this.#link = null;
+  }
+}
+
+const emptyOverview: TeamOverview = {
+  where: "this machine",
+  isEdge: false,
+  trouble: null,
+  chats: [],
+  names: {},
+  tasks: null,
+  underWay: [],
+  files: [],
+};
+
+async function readTeam(cli: Cli, link: CoordinatorLink): Promise<TeamOverview> {
+  const base = { where: link.where, isEdge: link.edge !== null };
+  const chats = await allChats(link);
+  const tasks = await link.call("tasks.progress", {});
+  const assigned = await link.call("tasks.list", { state: "assigned", limit: maxItems });
+  const running = await link.call("tasks.list", { state: "running", limit: maxItems });
+  const leases = await link.call("leases.list", { prefix: "file:", limit: maxItems });
+  if (chats.ok && tasks.ok && assigned.ok && running.ok && leases.ok) {
+    return {
+      ...base,
+      trouble: null,
+      names: toNames(await ChatNames.load(cli, link, chats.value), chats.value),
+      chats: chats.value.filter(({ status, client }) => status !== "offline" && client !== commandLine),
+      tasks: tasks.value,
+      underWay: [...running.value.tasks, ...assigned.value.tasks],
+      files: leases.value.leases,
+    };
+  }
+  const [trouble] = [chats, tasks, assigned, running, leases].flatMap((one) => (one.ok ? [] : [one.error.message]));
+  return { ...emptyOverview, ...base, trouble: trouble ?? null };
+}
+
+function toNames(names: ChatNames, chats: readonly Chat[]): Record<string, ChatName> {
+  return Object.fromEntries(
+    chats.map((one) => [one.chat, { shortId: names.short(one.chat), title: names.title(one) }]),
+  );
 }

@@ -2,12 +2,12 @@ import { closeSync, existsSync, fsyncSync, openSync, readSync, rmSync, statSync,
 import { dirname, resolve } from "node:path";
 import { StringDecoder } from "node:string_decoder";
 import type { Command } from "commander";
-import { ok, type Result } from "../../../shared/result.ts";
+import { ok } from "../../../shared/result.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { exportLines, type ExportFilter } from "../../../store/export-lines.ts";
 import { importLines } from "../../../store/import-lines.ts";
 import { syncFolder } from "../../../platform/private-files.ts";
-import { failed, notFound, wrongUsage, type CommandError } from "../../answer.ts";
+import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import { momentOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { findSession, projectOfFolder } from "../../resolve-id.ts";
 import { pluralize } from "../../screen-text.ts";
@@ -69,11 +69,7 @@ function writeTo(cli: Cli, runtime: Runtime, filter: ExportFilter, path: string)
   return ok({ data: { file: path, lines }, text });
 }
 
-function toFilter(
-  cli: Cli,
-  runtime: Runtime,
-  { session, project, since }: ExportOptions,
-): Result<ExportFilter, CommandError> {
+function toFilter(cli: Cli, runtime: Runtime, { session, project, since }: ExportOptions): CliResult<ExportFilter> {
   const found = session === undefined ? null : findSession(runtime, session);
   if (found && !found.ok) return found;
   return ok({

@@ -3,11 +3,10 @@ import { ok } from "../../../shared/result.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { StoreError } from "../../../store/store-error.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { clientStates } from "./doctor/client-states.ts";
-import { readOverview, type ClientState, type Overview } from "./overview.ts";
+import { clientStates } from "./client-states.ts";
+import { readOverview, type ClientState, type Overview, TeamReader, type TeamOverview } from "./overview.ts";
 import { overviewFacts, overviewLines, type OverviewStyle } from "./render-overview.ts";
 import { safeText } from "../../screen-text.ts";
-import { TeamReader, type TeamOverview } from "./team-overview.ts";
 import { localTime } from "../../times.ts";
 import { isWithin } from "../../../shared/elapsed.ts";
 

@@ -1,14 +1,13 @@
 import { hostname } from "node:os";
-import type { OutputOf } from "../../../contract/operations.ts";
-import { ok, type Result } from "../../../shared/result.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
+import { ok } from "../../../shared/result.ts";
 import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
-import { wrongUsage, type FailedResult } from "../../answer.ts";
+import { wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { edgeLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { checkNames, keptAdminToken as keptAdmin, confirmReplace } from "./edge-membership.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { checkNames, keptAdminToken as keptAdmin, confirmReplace, withEdgeLink } from "./edge-membership.ts";
 import { readTokenClaim, isMachineToken } from "../../../coordinator-client/edge/machine-token.ts";
-import { completeJoin, isMoving, chooseLocalWork } from "./join-workspace.ts";
-import { readLocalWork } from "./import-local-work.ts";
+import { completeJoin, isMoving, chooseLocalWork, readLocalWork } from "./join-workspace.ts";
 import { findKey, storeKey, type FoundKey } from "./workspace-key-input.ts";
 
 export interface JoinOptions extends CommonOptions {
@@ -35,11 +34,7 @@ export async function joinWorkspace(cli: Cli, options: JoinOptions, name: string
     token: token.trim(),
     ...keptAdmin(cli, url, name),
   };
-  const link = edgeLink(edge, edge.token);
-  if (!link.ok) return link;
-  const outcome = await joinByLink(cli, options, edge, link.value, line);
-  link.value.close();
-  return outcome;
+  return withEdgeLink(edge, (link) => joinByLink(cli, options, edge, link, line));
 }
 
 async function joinByLink(
@@ -65,15 +60,14 @@ async function keyFor(
   edge: EdgeConfig,
   link: CoordinatorLink,
   line: string | undefined,
-): Promise<Result<FoundKey | null, FailedResult["error"]>> {
+): Promise<CliResult<FoundKey | null>> {
   const syncStatus = await link.call("sync.status", {});
   if (!syncStatus.ok) {
     if (!codesWithoutSync.has(syncStatus.error.code)) return syncStatus;
     cli.progress(`Nothing will be synced: ${syncStatus.error.message}`);
     return ok(null);
   }
-  const key: OutputOf<"sync.status">["keyId"] = syncStatus.value.keyId;
-  return findKey(cli, edge, { line, ...(keyFile === undefined ? {} : { keyFile }) }, key);
+  return findKey(cli, edge, { line, ...omitUndefined({ keyFile }) }, syncStatus.value.keyId);
 }
 
 const codesWithoutSync: ReadonlySet<string> = new Set(["unknown_operation", "forbidden"]);

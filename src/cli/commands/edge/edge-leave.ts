@@ -1,13 +1,12 @@
-import { ok, type Result } from "../../../shared/result.ts";
+import { ok } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { removeEdgeConfig, readEdgeConfig, type EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import * as joinPreferences from "../../../local-mcp/sync/join-preferences.ts";
 import * as devices from "../../../local-mcp/sync/device.ts";
 import * as notes from "../../../local-mcp/sync/sync-notes.ts";
-import { failed, notFound, type FailedResult } from "../../answer.ts";
+import { failed, notFound, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { edgeLink } from "../../coordinator-link.ts";
-import { adminLossText, environmentConflict } from "./edge-membership.ts";
+import { adminLossText, environmentConflict, requireYes, withEdgeLink } from "./edge-membership.ts";
 
 export interface LeaveOptions extends CommonOptions {
   readonly yes?: boolean;
@@ -25,8 +24,10 @@ export async function leaveWorkspace(cli: Cli, options: LeaveOptions): Promise<C
 
 async function leaveEdge(cli: Cli, options: LeaveOptions, edge: EdgeConfig | null): Promise<CommandResult> {
   const name = edge ? `${edge.url}, workspace ${edge.workspace}` : "an unreadable edge.json";
-  const notConfirmedError = await notConfirmed(cli, options, name, edge ? adminLossText(edge) : "");
-  if (notConfirmedError) return notConfirmedError;
+  const lost = edge ? adminLossText(edge) : "";
+  const question = `Leave ${name}? The token is deleted here; revoke it there, too.${lost}`;
+  const refused = await requireYes(cli, question, options, `say so with --yes.${lost}`);
+  if (refused) return refused;
   const copies = await purgeCopies(cli, options, edge);
   if (!copies.ok) return copies;
   removeEdgeConfig(cli.paths.home);
@@ -44,23 +45,12 @@ function leaveAll(sql: Sql): void {
   joinPreferences.forget(sql);
 }
 
-async function notConfirmed(cli: Cli, { yes }: LeaveOptions, name: string, lost: string): Promise<FailedResult | null> {
-  const question = `Leave ${name}? The token is deleted here; revoke it there, too.${lost}`;
-  const reply = await cli.confirm(question, yes === true);
-  if (reply === "yes") return null;
-  return failed("not_confirmed", reply === "no" ? "nothing was changed." : `say so with --yes.${lost}`);
-}
-
 interface Copies {
   readonly purged: Purged | null;
   readonly text: string;
 }
 
-async function purgeCopies(
-  cli: Cli,
-  options: LeaveOptions,
-  edge: EdgeConfig | null,
-): Promise<Result<Copies, FailedResult["error"]>> {
+async function purgeCopies(cli: Cli, options: LeaveOptions, edge: EdgeConfig | null): Promise<CliResult<Copies>> {
   const device = (await cli.runtime()).store.read(devices.get, null);
   if (!edge || !device) return ok({ purged: null, text: "" });
   if (!(await wantsForget(cli, options)))
@@ -88,11 +78,8 @@ interface Purged {
   readonly checkpoints: number;
 }
 
-async function purge(edge: EdgeConfig, device: string): Promise<Result<Purged, FailedResult["error"]>> {
-  const link = edgeLink(edge, edge.token);
-  if (!link.ok) return link;
-  const purged = await link.value.call("sync.purge", { device });
-  link.value.close();
+async function purge(edge: EdgeConfig, device: string): Promise<CliResult<Purged>> {
+  const purged = await withEdgeLink(edge, (link) => link.call("sync.purge", { device }));
   if (purged.ok || purged.error.code === "unknown_device")
     return purged.ok ? purged : ok({ sessions: 0, checkpoints: 0 });
   return failed(

@@ -7,11 +7,12 @@ import {
   type EdgeConfig,
   type EdgeWorkspace,
 } from "../../../coordinator-client/edge-config.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import { failed, notFound, wrongUsage, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
+import { edgeLink, type CoordinatorLink } from "../../coordinator-link.ts";
 
-export function checkNames(url: string, name: string): Result<void, FailedResult["error"]> {
+export function checkNames(url: string, name: string): CliResult<void> {
   const workspace = Workspace.safeParse(name);
   if (!workspace.success)
     return wrongUsage(`"${name}" is no name for a workspace: ${workspace.error.issues[0]?.message}.`);
@@ -31,6 +32,38 @@ export function adminLossText({ adminToken }: EdgeConfig): string {
   return " The admin token goes with it: to keep one, first `shim edge token create --machine <name> --scope admin`.";
 }
 
+export function requireEdge(cli: Cli): CliResult<EdgeConfig> {
+  const edge = readEdgeConfig(cli.paths.home, cli.io.env);
+  if (!edge.ok) return failed("edge_unusable", edge.error);
+  return edge.value === null ? notFound("this machine has joined no workspace.") : ok(edge.value);
+}
+
+/** Connects with the token of the configuration, for as long as `body` runs. */
+export async function withEdgeLink<T>(
+  edge: EdgeConfig,
+  body: (link: CoordinatorLink) => Promise<CliResult<T>>,
+): Promise<CliResult<T>> {
+  const link = edgeLink(edge, edge.token);
+  if (!link.ok) return link;
+  try {
+    return await body(link.value);
+  } finally {
+    link.value.close();
+  }
+}
+
+/** Asks before a change. @param unasked said where there is no terminal to ask in @returns null after a yes */
+export async function requireYes(
+  cli: Cli,
+  question: string,
+  { yes }: { readonly yes?: boolean },
+  unasked = `${question} Say so with --yes.`,
+): Promise<FailedResult | null> {
+  const reply = await cli.confirm(question, yes === true);
+  if (reply === "yes") return null;
+  return failed("not_confirmed", reply === "no" ? "nothing was changed." : unasked);
+}
+
 /** [DX4] Refuses while the environment would override the file. */
 export function environmentConflict(cli: Cli): FailedResult | null {
   const given = edgeConfigFromEnv(cli.io.env);
@@ -44,7 +77,7 @@ export function environmentConflict(cli: Cli): FailedResult | null {
 /** [EM3] Two authorities are never mixed: the old one keeps its data. */
 export async function confirmReplace(
   cli: Cli,
-  { yes }: { readonly yes?: boolean },
+  options: { readonly yes?: boolean },
   next: EdgeWorkspace,
 ): Promise<FailedResult | null> {
   const elsewhere = environmentConflict(cli);
@@ -53,7 +86,5 @@ export async function confirmReplace(
   if (!current.ok || current.value === null || isSameWorkspace(current.value, next)) return null;
   const was = `${current.value.url}, workspace ${current.value.workspace}`;
   const question = `This machine belongs to ${was}. Leave it for ${next.url}, workspace ${next.workspace}? What is stored there stays there.${adminLossText(current.value)}`;
-  const reply = await cli.confirm(question, yes === true);
-  if (reply === "yes") return null;
-  return failed("not_confirmed", reply === "no" ? "nothing was changed." : `${question} Say so with --yes.`);
+  return requireYes(cli, question, options);
 }

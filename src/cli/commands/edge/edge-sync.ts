@@ -1,15 +1,15 @@
 import { hostname } from "node:os";
 import { identify } from "../../../platform/processes.ts";
-import { readEdgeConfig, type EdgeConfig } from "../../../coordinator-client/edge-config.ts";
+import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import * as joinPreferences from "../../../local-mcp/sync/join-preferences.ts";
 import { readKeys, type KeyRing } from "../../../local-mcp/sync/key-ring.ts";
 import { createSynchronizer } from "../../../local-mcp/sync/start-sync.ts";
 import type { SyncReport } from "../../../local-mcp/sync/sync-round.ts";
 import { formatCode, type WorkspaceKey } from "../../../local-mcp/sync/workspace-key.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import { failed, notFound, type FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import { failed, notFound, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { edgeLink } from "../../coordinator-link.ts";
+import { requireEdge, requireYes, withEdgeLink } from "./edge-membership.ts";
 import { pluralize } from "../../screen-text.ts";
 import { generateKey, findKey, storeKey, keyText, type GivenKey } from "./workspace-key-input.ts";
 
@@ -75,27 +75,19 @@ export async function rekeyWorkspace(cli: Cli, options: KeyOptions): Promise<Com
   const present = await presentKey(edge.value, ring.value);
   if (options.code === true) return showCode(cli, options, displayedKey(present, ring.value));
   if (!present.ok) return present;
-  const notConfirmedError = await notConfirmed(cli, options);
-  if (notConfirmedError) return notConfirmedError;
+  const refused = await requireYes(cli, rekeyQuestion, options);
+  if (refused) return refused;
   return changeKey(cli, edge.value, present.value);
 }
 
-async function notConfirmed(cli: Cli, { yes }: KeyOptions): Promise<FailedResult | null> {
-  const question =
-    "Make another key? All that this machine has stored is sealed again and sent again; other machines go on when they have the new key.";
-  const reply = await cli.confirm(question, yes === true);
-  if (reply === "yes") return null;
-  return failed("not_confirmed", reply === "no" ? "nothing was changed." : `${question} Say so with --yes.`);
-}
+const rekeyQuestion =
+  "Make another key? All that this machine has stored is sealed again and sent again; other machines go on when they have the new key.";
 
-type PresentKey = Result<WorkspaceKey, FailedResult["error"]>;
+type PresentKey = CliResult<WorkspaceKey>;
 
 /** [SY76] Key that the workspace seals under: not the newest one here after a failed rekey. */
 async function presentKey(edge: EdgeConfig, { current, keys }: KeyRing): Promise<PresentKey> {
-  const link = edgeLink(edge, edge.token);
-  if (!link.ok) return link;
-  const syncStatus = await link.value.call("sync.status", {});
-  link.value.close();
+  const syncStatus = await withEdgeLink(edge, (link) => link.call("sync.status", {}));
   if (!syncStatus.ok) return syncStatus;
   const { keyId } = syncStatus.value;
   const key = keyId === null ? current : keys.get(keyId);
@@ -123,10 +115,7 @@ async function changeKey(cli: Cli, edge: EdgeConfig, from: WorkspaceKey): Promis
   const key = generateKey();
   const written = storeKey(cli, edge, key);
   if (!written.ok) return written;
-  const link = edgeLink(edge, edge.token);
-  if (!link.ok) return link;
-  const rekeyed = await link.value.call("sync.rekey", { keyId: key.id, from: from.id });
-  link.value.close();
+  const rekeyed = await withEdgeLink(edge, (link) => link.call("sync.rekey", { keyId: key.id, from: from.id }));
   if (!rekeyed.ok) {
     const back = storeKey(cli, edge, from);
     return back.ok ? rekeyed : back;
@@ -144,10 +133,7 @@ async function changeKey(cli: Cli, edge: EdgeConfig, from: WorkspaceKey): Promis
 export async function adoptKey(cli: Cli, options: KeyOptions): Promise<CommandResult> {
   const edge = requireEdge(cli);
   if (!edge.ok) return edge;
-  const link = edgeLink(edge.value, edge.value.token);
-  if (!link.ok) return link;
-  const syncStatus = await link.value.call("sync.status", {});
-  link.value.close();
+  const syncStatus = await withEdgeLink(edge.value, (link) => link.call("sync.status", {}));
   if (!syncStatus.ok) return syncStatus;
   const foundKey = await findKey(cli, edge.value, await givenKey(cli, options), syncStatus.value.keyId);
   if (!foundKey.ok) return foundKey;
@@ -166,10 +152,4 @@ export async function adoptKey(cli: Cli, options: KeyOptions): Promise<CommandRe
 async function givenKey(cli: Cli, { keyFile }: KeyOptions): Promise<GivenKey> {
   if (keyFile !== undefined) return { keyFile };
   return cli.io.isInteractive ? {} : { line: await cli.io.readInput() };
-}
-
-function requireEdge(cli: Cli): Result<EdgeConfig, FailedResult["error"]> {
-  const edge = readEdgeConfig(cli.paths.home, cli.io.env);
-  if (!edge.ok) return failed("edge_unusable", edge.error);
-  return edge.value === null ? notFound("this machine has joined no workspace.") : ok(edge.value);
 }

@@ -1,19 +1,21 @@
 import type { Command } from "commander";
 import { Scope } from "../../../contract/workspaces.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
-import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
-import { failed, notFound, wrongUsage } from "../../answer.ts";
-import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { edgeLink } from "../../coordinator-link.ts";
+import type { OutputOf } from "../../../contract/operations.ts";
+import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
+import { failed } from "../../answer.ts";
+import { enumOption, type Cli, type Columns, type CommonOptions, type CommandResult } from "../../cli.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { requireEdge, withEdgeLink } from "./edge-membership.ts";
 import { readTokenClaim } from "../../../coordinator-client/edge/machine-token.ts";
 import { age } from "../../../local-mcp/recovery/brief.ts";
-import { table } from "../../screen-text.ts";
-import { parseDuration } from "../../times.ts";
+import { durationOption } from "../../task-input.ts";
 
 interface TokenOptions extends CommonOptions {
-  readonly machine?: string;
-  readonly scope?: string;
-  readonly ttl?: string;
+  readonly machine: string;
+  readonly scope?: Scope;
+  readonly ttl?: number;
 }
 
 export function addTokens(edge: Command, cli: Cli): void {
@@ -22,72 +24,61 @@ export function addTokens(edge: Command, cli: Cli): void {
     .command("create")
     .description("a token for one machine, shown once")
     .requiredOption("--machine <name>", "the machine it is for")
-    .option("--scope <scope>", "observe, submit, work or admin (default: work)")
-    .option("--ttl <duration>", "how long it is good (default: until it is revoked)");
+    .addOption(enumOption("--scope <scope>", Scope, " (default: work)"))
+    .option(
+      "--ttl <duration>",
+      "how long it is good, such as 12h or 30d (default: until it is revoked)",
+      durationOption,
+    );
   cli.define(create, (options: TokenOptions) => createToken(cli, options));
   cli.define(token.command("list").description("all tokens, without their secrets"), () => listTokens(cli));
   const revoke = token.command("revoke <id>").description("make a token useless at once");
   cli.define(revoke, (_options: CommonOptions, id: string) => revokeToken(cli, id));
 }
 
-async function admin(cli: Cli): Promise<ReturnType<typeof edgeLink>> {
-  const edge = readEdgeConfig(cli.paths.home, cli.io.env);
-  if (!edge.ok) return failed("edge_unusable", edge.error);
-  if (edge.value === null) return notFound("this machine has joined no workspace.");
-  const { token, adminToken } = edge.value;
-  if (adminToken !== undefined) return edgeLink(edge.value, adminToken);
-  if (readTokenClaim(token, "s") === "admin") return edgeLink(edge.value, token);
-  return failed("no_admin_token", "the admin token of the workspace is on the machine that made it; go there.");
+async function withAdmin(
+  cli: Cli,
+  body: (link: CoordinatorLink, edge: EdgeConfig) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  const edge = requireEdge(cli);
+  if (!edge.ok) return edge;
+  const { token, adminToken = readTokenClaim(token, "s") === "admin" ? token : undefined } = edge.value;
+  if (adminToken === undefined)
+    return failed("no_admin_token", "the admin token of the workspace is on the machine that made it; go there.");
+  return withEdgeLink({ ...edge.value, token: adminToken }, (link) => body(link, edge.value));
 }
 
-async function createToken(cli: Cli, { machine = "", scope = "work", ttl }: TokenOptions): Promise<CommandResult> {
-  const parsedScope = Scope.safeParse(scope);
-  if (!parsedScope.success) return wrongUsage(`"${scope}" is no scope: observe, submit, work or admin.`);
-  const ttlMs = ttl === undefined ? undefined : parseDuration(ttl);
-  if (ttlMs === null) return wrongUsage(`"${ttl}" is no duration. Give one such as 12h or 30d.`);
-  const link = await admin(cli);
-  if (!link.ok) return link;
-  const created = await link.value.call("tokens.create", {
-    machine,
-    scope: parsedScope.data,
-    ...(ttlMs === undefined ? {} : { ttlMs }),
-  });
-  if (!created.ok) return created;
-  cli.progress(
-    `Token ${created.value.id} for ${machine}, shown only now. There, with the token on stdin: ${joinLine(cli)}`,
-  );
-  return ok({ data: created.value, text: `${created.value.token}\n` });
-}
-
-function joinLine(cli: Cli): string {
-  const edge = readEdgeConfig(cli.paths.home, cli.io.env);
-  const { workspace, url } = (edge.ok ? edge.value : null) ?? { workspace: "<workspace>", url: "<url>" };
-  return `shim edge join ${workspace} --url ${url} < token`;
-}
-
-async function listTokens(cli: Cli): Promise<CommandResult> {
-  const link = await admin(cli);
-  if (!link.ok) return link;
-  const response = await link.value.call("tokens.list", {});
-  if (!response.ok) return response;
-  const now = cli.io.now();
-  const rows = response.value.tokens.map((one) => [
-    one.id,
-    one.machine,
-    one.scope,
-    cli.ago(now - one.ageMs),
-    one.isRevoked ? "revoked" : one.expiresInMs === 0 ? "over" : "good",
-    one.expiresInMs === null ? "never" : one.expiresInMs === 0 ? "-" : `in ${age(one.expiresInMs)}`,
-  ]);
-  return ok({
-    data: response.value,
-    text: table([["ID", "MACHINE", "SCOPE", "MADE", "STATE", "EXPIRES"], ...rows], cli.io.size().columns),
+function createToken(cli: Cli, { machine, scope = "work", ttl }: TokenOptions): Promise<CommandResult> {
+  return withAdmin(cli, async (link, { workspace, url }) => {
+    const created = await link.call("tokens.create", { machine, scope, ...omitUndefined({ ttlMs: ttl }) });
+    if (!created.ok) return created;
+    const { id, token } = created.value;
+    cli.progress(
+      `Token ${id} for ${machine}, shown only now. There, with the token on stdin: shim edge join ${workspace} --url ${url} < token`,
+    );
+    return ok({ data: created.value, text: `${token}\n` });
   });
 }
 
-async function revokeToken(cli: Cli, id: string): Promise<CommandResult> {
-  const link = await admin(cli);
-  if (!link.ok) return link;
-  const revoked = await link.value.call("tokens.revoke", { id });
-  return revoked.ok ? ok({ data: { id }, text: `${id} is revoked, and its connections are closed.\n` }) : revoked;
+function listTokens(cli: Cli): Promise<CommandResult> {
+  return withAdmin(cli, async (link) => {
+    const listed = await link.call("tokens.list", {});
+    return listed.ok ? ok({ data: listed.value, text: cli.table(listed.value.tokens, columns) }) : listed;
+  });
+}
+
+const columns: Columns<OutputOf<"tokens.list">["tokens"][number]> = {
+  ID: ({ id }) => id,
+  MACHINE: ({ machine }) => machine,
+  SCOPE: ({ scope }) => scope,
+  MADE: ({ ageMs }) => `${age(ageMs)} ago`,
+  STATE: ({ isRevoked, expiresInMs }) => (isRevoked ? "revoked" : expiresInMs === 0 ? "over" : "good"),
+  EXPIRES: ({ expiresInMs }) => (expiresInMs === null ? "never" : expiresInMs === 0 ? "-" : `in ${age(expiresInMs)}`),
+};
+
+function revokeToken(cli: Cli, id: string): Promise<CommandResult> {
+  return withAdmin(cli, async (link) => {
+    const revoked = await link.call("tokens.revoke", { id });
+    return revoked.ok ? ok({ data: { id }, text: `${id} is revoked, and its connections are closed.\n` }) : revoked;
+  });
 }

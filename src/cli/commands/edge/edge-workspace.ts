@@ -1,16 +1,27 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
-import { readEdgeConfig, type EdgeConfig } from "../../../coordinator-client/edge-config.ts";
-import { failed, wrongUsage } from "../../answer.ts";
+import * as z from "zod";
+import {
+  readEdgeConfig,
+  type EdgeConfig,
+  writeEdgeConfig,
+  isSameWorkspace,
+  type EdgeWorkspace,
+} from "../../../coordinator-client/edge-config.ts";
+import { failed, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { edgeLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { createWorkspace } from "./create-workspace.ts";
-import { checkNames, confirmReplace } from "./edge-membership.ts";
-import { completeJoin, isMoving, chooseLocalWork } from "./join-workspace.ts";
-import { readLocalWork } from "./import-local-work.ts";
+import { checkNames, confirmReplace, withEdgeLink } from "./edge-membership.ts";
+import { completeJoin, isMoving, chooseLocalWork, readLocalWork } from "./join-workspace.ts";
 import { findKey, storeKey } from "./workspace-key-input.ts";
+import { WireError } from "../../../contract/errors.ts";
+import { newId } from "../../../coordinator-client/edge/platform.ts";
+import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
+import { ok } from "../../../shared/result.ts";
+import { edgeLink } from "../../coordinator-link.ts";
+import { Id } from "../../../contract/values.ts";
+import { createPrivateFolder, writeAtomically } from "../../../platform/private-files.ts";
 
 const devPort = "8787";
 export const devUrl = `http://127.0.0.1:${devPort}`;
@@ -56,30 +67,13 @@ async function createAndJoin(
   cli.progress(
     `Workspace ${requestedEdge.workspace} is there. For another machine: \`shim edge token create --machine <name>\`.`,
   );
-  return withEdge(cli, (edge, link) =>
-    completeJoin(cli, {
-      edge,
-      link,
-      found: { ...foundKey.value, isNew: true },
-      work,
-      isImporting: choice.value,
-      isSynced: true,
-      isMoving: moves,
-    }),
-  );
-}
-
-async function withEdge(
-  cli: Cli,
-  body: (edge: EdgeConfig, link: CoordinatorLink) => Promise<CommandResult>,
-): Promise<CommandResult> {
-  const edge = readEdgeConfig(cli.paths.home);
-  if (!edge.ok || edge.value === null) return failed("edge_unusable", "edge.json was changed meanwhile; join again.");
-  const link = edgeLink(edge.value, edge.value.token);
-  if (!link.ok) return link;
-  const outcome = await body(edge.value, link.value);
-  link.value.close();
-  return outcome;
+  const stored = readEdgeConfig(cli.paths.home);
+  if (!stored.ok || stored.value === null)
+    return failed("edge_unusable", "edge.json was changed meanwhile; join again.");
+  const edge = stored.value;
+  const found = { ...foundKey.value, isNew: true };
+  const plan = { edge, found, work, isImporting: choice.value, isSynced: true, isMoving: moves };
+  return withEdgeLink(edge, (link) => completeJoin(cli, { ...plan, link }));
 }
 
 /** The development server's secret lies beside it; elsewhere only the environment has one. */
@@ -98,4 +92,99 @@ function isDevServer(url: string, ports: readonly (string | undefined)[]): boole
   const { protocol, hostname: host, port, pathname } = new URL(url);
   const isHere = protocol === "http:" && ["127.0.0.1", "localhost", "[::1]"].includes(host);
   return isHere && pathname === "/" && ports.includes(port);
+}
+
+/** [CL32] Creates and joins a workspace; idempotent. @param secret of the deployment */
+async function createWorkspace(
+  home: string,
+  edge: Pick<EdgeConfig, "url" | "workspace" | "machine">,
+  secret: string,
+): Promise<CliResult<void>> {
+  const requestId = startRequest(home, edge, () => newId(nodePlatform()));
+  const adminToken = await firstToken(edge, secret, requestId);
+  if (!adminToken.ok) {
+    if (adminToken.error.code === "workspace_exists") finishRequest(home, edge);
+    return adminToken;
+  }
+  const admin = edgeLink(edge, adminToken.value);
+  if (!admin.ok) return admin;
+  const { machine } = edge;
+  // The machine may have another name by the next try.
+  const named = `${requestId}:${machine.replaceAll(/[^\w.-]/g, "-").slice(0, 80)}`;
+  const machineToken = await admin.value.call("tokens.create", { machine, scope: "work", requestId: named });
+  if (!machineToken.ok) return machineToken;
+  writeEdgeConfig(home, { ...edge, token: machineToken.value.token, adminToken: adminToken.value });
+  finishRequest(home, edge);
+  return ok(undefined);
+}
+
+async function firstToken(
+  { url, workspace }: Pick<EdgeConfig, "url" | "workspace">,
+  secret: string,
+  requestId: string,
+): Promise<CliResult<string>> {
+  const answer = await postWorkspace(url, secret, { workspace, requestId });
+  if (!answer)
+    return failed("edge_unreachable", `${url} does not answer. Is the coordinator running (\`npm run dev\`)?`);
+  const body = (await answer.json().catch(() => null)) as { token?: unknown; error?: unknown } | null;
+  if (answer.ok && typeof body?.token === "string") return ok(body.token);
+  const error = WireError.safeParse(body?.error);
+  if (!error.success) return failed("edge_unreachable", `${url} answered ${answer.status}, and is no coordinator.`);
+  const { code, message } = error.data;
+  return failed(
+    code,
+    code === "unauthenticated" ? "SHIM_ADMIN_SECRET is not the secret of this deployment." : `${message}.`,
+  );
+}
+
+async function postWorkspace(url: string, secret: string, body: object): Promise<Response | null> {
+  try {
+    return await fetch(`${url.replace(/\/+$/, "")}/v1/workspaces`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+      redirect: "error",
+      signal: AbortSignal.timeout(15_000),
+    });
+  } catch {
+    return null;
+  }
+}
+
+/** [CL32] Private: with the deployment's secret, a request id is worth the workspace's token. */
+const Requests = z.array(z.strictObject({ url: z.string(), workspace: z.string(), requestId: Id }));
+type Requests = z.infer<typeof Requests>;
+
+export function unfinishedFile(home: string): string {
+  return join(home, "edge-unfinished.json");
+}
+
+/** Reuses the id of an earlier request for the workspace; stored before it is sent. */
+function startRequest(home: string, { url, workspace }: EdgeWorkspace, newId: () => string): string {
+  const requests = readRequests(home);
+  const known = requests.find((one) => isSameWorkspace(one, { url, workspace }));
+  if (known) return known.requestId;
+  const requestId = newId();
+  writeRequests(home, [...requests, { url, workspace, requestId }]);
+  return requestId;
+}
+
+function finishRequest(home: string, edge: EdgeWorkspace): void {
+  const rest = readRequests(home).filter((one) => !isSameWorkspace(one, edge));
+  if (rest.length > 0) writeRequests(home, rest);
+  else rmSync(unfinishedFile(home), { force: true });
+}
+
+/** A damaged file counts as empty: it only spares making another workspace. */
+function readRequests(home: string): Requests {
+  try {
+    return Requests.parse(JSON.parse(readFileSync(unfinishedFile(home), "utf8")));
+  } catch {
+    return [];
+  }
+}
+
+function writeRequests(home: string, requests: Requests): void {
+  createPrivateFolder(home);
+  writeAtomically(unfinishedFile(home), `${JSON.stringify(requests, null, 2)}\n`);
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { ok, type Result } from "../../../shared/result.ts";
+import { hostname } from "node:os";
+import { ok } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import {
   isSameWorkspace,
@@ -11,11 +12,18 @@ import {
 import * as joinPreferences from "../../../local-mcp/sync/join-preferences.ts";
 import * as devices from "../../../local-mcp/sync/device.ts";
 import { formatCode } from "../../../local-mcp/sync/workspace-key.ts";
-import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
+import { failed, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { moveTasks, type LocalWork } from "./import-local-work.ts";
 import { keyText, edgeVisibilityText, type FoundKey } from "./workspace-key-input.ts";
+import type { NewTask, TaskState } from "../../../contract/tasks.ts";
+import type { OutputOf } from "../../../contract/operations.ts";
+import { LocalCoordinator } from "../../../coordinator-client/local/local-coordinator.ts";
+import { createLocalStore } from "../../../coordinator-client/local/local-store.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
+import { fetchPages } from "../../list-command.ts";
+import { epochOf } from "../../../store/epoch.ts";
+import type { Store } from "../../../store/store.ts";
 
 export interface JoinPlan {
   readonly edge: EdgeConfig;
@@ -43,7 +51,7 @@ export async function chooseLocalWork(
   cli: Cli,
   options: LocalChoice,
   { sessions, tasks, keys, running }: LocalWork,
-): Promise<Result<boolean, FailedResult["error"]>> {
+): Promise<CliResult<boolean>> {
   if (options.import && options.keep) return wrongUsage("give --import or --keep, not both.");
   if (options.import || options.keep) return ok(options.import === true);
   if (sessions + tasks.length + keys + running === 0) return ok(true);
@@ -111,4 +119,102 @@ function localText({ work, isImporting }: JoinPlan, tasks: number): string {
     .flat()
     .map((line) => `${line}\n`)
     .join("");
+}
+
+export interface LocalWork {
+  readonly sessions: number;
+  readonly tasks: readonly number[];
+  /** Running tasks, which finish here in either case. */
+  readonly running: number;
+  readonly keys: number;
+}
+
+const waitingStates: readonly TaskState[] = ["blocked", "scheduled", "queued", "assigned"];
+const maxTasks = 1_000;
+
+async function withLocal<T>(cli: Cli, body: (local: LocalCoordinator, store: Store) => T | Promise<T>): Promise<T> {
+  const { runtime } = await cli.loaded();
+  const { driver, busyMs } = runtime.store.context;
+  const store = createLocalStore({ home: cli.paths.home, driver, now: cli.io.now, busyMs });
+  try {
+    const { processes } = runtime;
+    return await body(new LocalCoordinator({ store, processes, machine: hostname(), now: cli.io.now }), store);
+  } finally {
+    store.close();
+  }
+}
+
+export async function readLocalWork(cli: Cli): Promise<LocalWork> {
+  const runtime = await cli.runtime();
+  const [row] = runtime.store.read((sql) => sql.all<{ n: number }>("SELECT count(*) AS n FROM sessions"), []);
+  return withLocal(cli, async (local) => {
+    const keys = local.call("state.list", { prefix: "", limit: 500 });
+    const waiting = await Promise.all(waitingStates.map((state) => listTasks(local, state)));
+    const running = await listTasks(local, "running");
+    return {
+      sessions: row?.n ?? 0,
+      tasks: waiting.flat().toSorted((a, b) => a - b),
+      running: running.length,
+      keys: keys.ok ? keys.value.entries.filter(({ key }) => !key.startsWith("$")).length : 0,
+    };
+  });
+}
+
+async function listTasks(local: LocalCoordinator, state: TaskState): Promise<number[]> {
+  const listed = await fetchPages(local, "tasks.list", { state });
+  return listed.ok ? listed.value.tasks.map(({ task }) => task) : [];
+}
+
+/** [SY73] Submits the open tasks, all or none, and cancels them here; idempotent. */
+function moveTasks(cli: Cli, link: CoordinatorLink, { tasks }: LocalWork): Promise<CliResult<number>> {
+  if (tasks.length > maxTasks)
+    return Promise.resolve(
+      failed(
+        "too_many_tasks",
+        `at most ${maxTasks} open tasks come along, and there are ${tasks.length}; do or cancel some first, or --keep.`,
+      ),
+    );
+  return withLocal(cli, async (local, store) => {
+    const found = tasks.flatMap((task) => {
+      const one = local.call("tasks.get", { task });
+      return one.ok ? [one.value] : [];
+    });
+    if (found.length === 0) return ok(0);
+    const epoch = store.read(epochOf, 0);
+    const moved = new Set(found.map(({ task }) => task));
+    const submitted = await link.call("tasks.submit", {
+      tasks: found.map((task) =>
+        toNewTask(task, moved, `import.${link.machine.replaceAll(/[^\w.-]/g, "-").slice(0, 60)}.${epoch}`),
+      ),
+    });
+    if (!submitted.ok) return submitted;
+    const reason = `moved to ${link.where}`.slice(0, 500);
+    for (const { task } of found) local.call("tasks.cancel", { task, reason });
+    return ok(found.length);
+  });
+}
+
+/** Keeps dependencies on imported tasks only; custom time limits fall back to the defaults. */
+function toNewTask(task: OutputOf<"tasks.get">, moved: ReadonlySet<number>, prefix: string): NewTaskInput {
+  const { type, payload, priority, capabilities, tags, maxAttempts } = task;
+  const parent = task.parent !== null && moved.has(task.parent) ? taskRef(task.parent) : undefined;
+  return {
+    type,
+    payload,
+    priority,
+    capabilities,
+    tags,
+    maxAttempts,
+    ref: taskRef(task.task),
+    dedupeKey: `${prefix}.${task.task}`,
+    dependsOn: task.dependsOn.filter((one) => moved.has(one)).map(taskRef),
+    ...(task.state === "scheduled" ? { delayMs: task.dueInMs ?? 0 } : {}),
+    ...omitUndefined({ parent, budget: task.budget ?? undefined, joinRule: task.joinRule ?? undefined }),
+  };
+}
+
+type NewTaskInput = Partial<NewTask> & Pick<NewTask, "type">;
+
+function taskRef(task: number): string {
+  return `local-${task}`;
 }

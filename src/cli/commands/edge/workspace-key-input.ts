@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import type { EdgeWorkspace } from "../../../coordinator-client/edge-config.ts";
 import { addKey, readKeys, type KeyRing } from "../../../local-mcp/sync/key-ring.ts";
 import { formatCode, createKey, parseCode, type WorkspaceKey } from "../../../local-mcp/sync/workspace-key.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import { failed, wrongUsage, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 
 export interface GivenKey {
@@ -28,7 +28,7 @@ export async function findKey(
   edge: EdgeWorkspace,
   given: GivenKey,
   expectedKeyId: string | null,
-): Promise<Result<FoundKey, FailedResult["error"]>> {
+): Promise<CliResult<FoundKey>> {
   const ring = readKeys(cli.paths.home, edge, cli.io.env);
   if (!ring.ok) return failed("key_unusable", `${ring.error}.`);
   const code = readKeyCode(given);
@@ -43,7 +43,7 @@ function findOwnKey({ current, keys }: KeyRing, expectedKeyId: string | null): W
   return expectedKeyId === null ? current : keys.get(expectedKeyId);
 }
 
-async function promptForKey(cli: Cli, expectedKeyId: string): Promise<Result<FoundKey, FailedResult["error"]>> {
+async function promptForKey(cli: Cli, expectedKeyId: string): Promise<CliResult<FoundKey>> {
   const typed = cli.io.isInteractive ? (await cli.io.ask("Key of the workspace (shimkey-): ")).trim() : "";
   return typed === "" ? keyNeeded(expectedKeyId) : checkKey(typed, expectedKeyId);
 }
@@ -52,7 +52,7 @@ export function generateKey(): WorkspaceKey {
   return createKey(randomBytes);
 }
 
-function readKeyCode({ keyFile, line }: GivenKey): Result<string | null, FailedResult["error"]> {
+function readKeyCode({ keyFile, line }: GivenKey): CliResult<string | null> {
   if (keyFile === undefined) return ok(line?.trim() || null);
   try {
     return ok(readFileSync(keyFile, "utf8").trim());
@@ -61,7 +61,7 @@ function readKeyCode({ keyFile, line }: GivenKey): Result<string | null, FailedR
   }
 }
 
-function checkKey(code: string, expectedKeyId: string | null): Result<FoundKey, FailedResult["error"]> {
+function checkKey(code: string, expectedKeyId: string | null): CliResult<FoundKey> {
   const key = parseCode(code);
   if (!key.ok) return wrongUsage(`${key.error}. Nothing was changed.`);
   if (expectedKeyId === null || key.value.id === expectedKeyId) return ok({ key: key.value, isNew: false });
@@ -78,7 +78,7 @@ function keyNeeded(expectedKeyId: string): FailedResult {
   );
 }
 
-export function storeKey(cli: Cli, edge: EdgeWorkspace, key: WorkspaceKey): Result<void, FailedResult["error"]> {
+export function storeKey(cli: Cli, edge: EdgeWorkspace, key: WorkspaceKey): CliResult<void> {
   const done = addKey(cli.paths.home, edge, key);
   return done.ok ? done : failed("key_unusable", `${done.error}.`);
 }

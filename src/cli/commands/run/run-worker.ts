@@ -21,7 +21,7 @@ import { failed, wrongUsage, type Answer, type FailedResult } from "../../answer
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { WorkerFlags, WorkerSource } from "./worker.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { readInputFile } from "../../input-file.ts";
+import { readInputFile } from "../../plan-file.ts";
 import { safeText, safeJsonLine } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
 import { formatEvent } from "./format-event.ts";

@@ -3,12 +3,12 @@ import { dirname } from "node:path";
 import type { Command } from "commander";
 import { defaults, type Config } from "../../../contract/config.ts";
 import { codeOf } from "../../../shared/error.ts";
-import { ok, type Result } from "../../../shared/result.ts";
+import { ok } from "../../../shared/result.ts";
 import { writeAtomically } from "../../../platform/private-files.ts";
 import * as json from "../../../installer/json-text.ts";
 import { parseConfig, readConfig } from "../../../platform/config-file.ts";
 import { createPrivateFolder } from "../../../platform/private-files.ts";
-import { failed, wrongUsage, type CommandError } from "../../answer.ts";
+import { failed, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 
 export function addConfig(program: Command, cli: Cli): void {
@@ -24,7 +24,7 @@ export function addConfig(program: Command, cli: Cli): void {
   cli.define(path, async () => ok({ data: { path: cli.paths.config }, text: `${cli.paths.config}\n` }));
 }
 
-function readCurrent(cli: Cli): Result<Config, CommandError> {
+function readCurrent(cli: Cli): CliResult<Config> {
   const read = readConfig(cli.paths.config);
   return read.ok
     ? read

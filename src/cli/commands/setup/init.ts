@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { Option, type Command } from "commander";
-import { ok, type Result } from "../../../shared/result.ts";
+import { ok } from "../../../shared/result.ts";
 import { apply } from "../../../installer/apply.ts";
 import * as backups from "../../../installer/backups.ts";
 import { applyLink, planLink, planLinkRemoval, type LinkPlan } from "../../../installer/command-link.ts";
@@ -11,9 +11,10 @@ import { renderPlan } from "../../../installer/render-plan.ts";
 import { detect, type ClientTarget } from "../../../installer/targets.ts";
 import { planUninstall } from "../../../installer/uninstall.ts";
 import { homeFrom } from "../../../platform/paths.ts";
-import { failed, notFound, wrongUsage, type CommandError } from "../../answer.ts";
+import { failed, notFound, wrongUsage, type CommandError, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { linkResult, linkText, formatSummary } from "./init-summary.ts";
+import type { Io } from "../../io.ts";
+import { pluralize, shortPath, table } from "../../screen-text.ts";
 
 interface InitOptions extends CommonOptions {
   readonly todoTools?: boolean;
@@ -81,7 +82,7 @@ function howToConfirm({ io }: Cli, action: Action): string {
   return `this changes files, and there is no terminal to confirm it. To see the changes: \`${commandWith("--dry-run")}\`. To make them: \`${commandWith("--yes")}\`.`;
 }
 
-function prepare(cli: Cli, options: InitOptions, action: Action): Result<PreparedChanges, CommandError> {
+function prepare(cli: Cli, options: InitOptions, action: Action): CliResult<PreparedChanges> {
   const { machine, launch } = cli.io;
   const missing = [launch.script, launch.hookScript].find((path) => !machine.exists(path));
   if (action === "install" && missing !== undefined) {
@@ -116,7 +117,7 @@ function planAll(
   targets: readonly ClientTarget[],
   action: Action,
   wantsTodoTools: boolean,
-): Result<Plan[], CommandError> {
+): CliResult<Plan[]> {
   const claudeVersion = cli.io.versionOf("claude");
   const context = { shimConfig: cli.paths.config, read: readText, claudeVersion, wantsTodoTools };
   const plans: Plan[] = [];
@@ -202,4 +203,42 @@ function noClient(cli: Cli, wanted: string | undefined): string {
   const what = wanted === undefined ? "neither Claude Code nor Claude Desktop was found" : `${wanted} was not found`;
   const { command, args } = serverCommand(cli.io.launch);
   return `${what} on this machine. Any other MCP client can start the server itself: ${JSON.stringify({ mcpServers: { shim: { command, args } } })}`;
+}
+
+function linkText({ link, linkNote }: PreparedChanges): string {
+  if (linkNote !== null) return `Note: ${linkNote}\n`;
+  if (link === null) return "";
+  return link.action === "create"
+    ? `Make \`shim\` a command\n+++ ${link.path} -> ${link.target}\n`
+    : `Remove the command \`shim\`\n--- ${link.path} -> ${link.target}\n`;
+}
+
+/** [CL76] */
+function formatSummary({ plans, link }: PreparedChanges, { env, size }: Pick<Io, "env" | "size">): string {
+  const home = env["HOME"] ?? "";
+  const edits = plans.flatMap(({ target, edits: all }) => all.map((edit) => ({ label: target.label, edit })));
+  if (edits.length === 0 && link === null) return "";
+  const rows = edits.map(({ label, edit }) => [` ${label}`, shortPath(edit.path, home), edit.summary.join("; ")]);
+  const linkVerb = link?.action === "create" ? "makes the link" : "removes the link";
+  const linkRow = link === null ? [] : [[" command", shortPath(link.path, home), linkVerb]];
+  const counts = [edits.length > 0 && pluralize(edits.length, "file"), link !== null && "1 link"]
+    .filter(Boolean)
+    .join(" and ");
+  return `Summary: ${counts}\n${table([...rows, ...linkRow], size().columns)}`;
+}
+
+function linkResult({ action, path, isOnPath }: LinkPlan, problem: string | null, env: Io["env"]): string[] {
+  if (problem !== null) return [`The link ${path} was not ${action === "create" ? "made" : "removed"}: ${problem}`];
+  if (action === "remove") return [`Removed the link ${path}.`];
+  if (isOnPath) return ["`shim` is a command now."];
+  const { line, file } = pathLine(env["SHELL"] ?? "");
+  return [
+    `~/.local/bin is not on your PATH yet. For \`shim\` as a command add this line to ${file}, and open a new terminal:`,
+    `  ${line}`,
+  ];
+}
+
+function pathLine(shell: string): { readonly line: string; readonly file: string } {
+  if (shell.endsWith("fish")) return { line: "fish_add_path ~/.local/bin", file: "~/.config/fish/config.fish" };
+  return { line: 'export PATH="$HOME/.local/bin:$PATH"', file: shell.endsWith("zsh") ? "~/.zshrc" : "~/.bashrc" };
 }

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
 import { readContent } from "../../../local-mcp/sessions/session-content.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { explainTask } from "./explain/explain-task.ts";
+import { explainTask } from "./explain-task.ts";
 import { findSession } from "../../resolve-id.ts";
 import { toSessionView } from "../sessions/session-view.ts";
 import { localTime } from "../../times.ts";

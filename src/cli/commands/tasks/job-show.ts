@@ -1,9 +1,8 @@
 import type { OutputOf } from "../../../contract/operations.ts";
 import { WorkResult } from "../../../contract/work-result.ts";
 import { ok } from "../../../shared/result.ts";
-import type { Cli, CommandResult } from "../../cli.ts";
+import type { Cli, Columns, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { table } from "../../screen-text.ts";
 import { whyNoBranch } from "./task-work.ts";
 
 type Task = OutputOf<"tasks.get">;
@@ -30,9 +29,13 @@ export async function showJob(cli: Cli, link: CoordinatorLink, job: number): Pro
   const { type, state, reason, detail } = root.value;
   const data = { job, type, state, reason, detail, integration, parts };
   const head = `Job ${job} (${type}) is ${state}.\n${integrationText(job, integration)}`;
-  const rows = parts.map((part) => [part.ref ?? "-", String(part.task), part.state, part.branch ?? "-"]);
-  const shown = rows.length === 0 ? "" : table([["PART", "TASK", "STATE", "BRANCH"], ...rows], cli.io.size().columns);
-  return ok({ data, text: head + shown });
+  const columns: Columns<PartView> = {
+    PART: ({ ref }) => ref ?? "-",
+    TASK: ({ task }) => String(task),
+    STATE: (part) => part.state,
+    BRANCH: ({ branch }) => branch ?? "-",
+  };
+  return ok({ data, text: head + cli.table(parts, columns, "") });
 }
 
 interface PartView {

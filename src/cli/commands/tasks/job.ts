@@ -6,7 +6,6 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { withCheckedLink } from "../../checked-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { table } from "../../screen-text.ts";
 import { digitOption, textListOption } from "../../task-input.ts";
 import { withTask } from "./task.ts";
 
@@ -78,7 +77,7 @@ async function estimateJob(cli: Cli, options: SplitOptions, file: string): Promi
   if (!job.ok) return job;
   return withCheckedLink(cli, async (link) => {
     const done = await link.call("plans.estimate", { job: job.value, ...toEstimateOptions(options) });
-    return done.ok ? ok({ data: done.value, text: estimateText(done.value, cli.io.size().columns) }) : done;
+    return done.ok ? ok({ data: done.value, text: estimateText(cli, done.value) }) : done;
   });
 }
 
@@ -102,8 +101,8 @@ async function submitJob(cli: Cli, options: SubmitOptions, file: string): Promis
 
 async function readJob(cli: Cli, file: string) {
   // The parser is large, and few commands need it.
-  const { readInputFile: inputOfFile } = await import("../../input-file.ts");
-  return inputOfFile(cli, file, "a job", { schema: Job, form: "job", name: "the job", maxChars: maxBodyBytes });
+  const { readInputFile } = await import("../../plan-file.ts");
+  return readInputFile(cli, file, "a job", { schema: Job, form: "job", name: "the job", maxChars: maxBodyBytes });
 }
 
 function scoreText({ complexity: { score, threshold, reasons } }: Pick<EstimateOutput, "complexity">): string {
@@ -111,15 +110,15 @@ function scoreText({ complexity: { score, threshold, reasons } }: Pick<EstimateO
   return `Complexity ${score} of 10 (split above ${threshold})${why === "" ? "" : `: ${why}`}.\n`;
 }
 
-function estimateText(estimated: EstimateOutput, columns: number): string {
+function estimateText(cli: Cli, estimated: EstimateOutput): string {
   if (estimated.parts === null) return `${scoreText(estimated)}One task: ${estimated.reason ?? "it is not split"}.\n`;
-  const rows = estimated.parts.map(({ name, files, dependsOn, text }) => [
-    name,
-    String(files.length),
-    dependsOn.join(" ") || "-",
-    text,
-  ]);
-  return `${scoreText(estimated)}${table([["PART", "FILES", "AFTER", "WHAT"], ...rows], columns)}`;
+  const parts = cli.table(estimated.parts, {
+    PART: ({ name }) => name,
+    FILES: ({ files }) => String(files.length),
+    AFTER: ({ dependsOn }) => dependsOn.join(" ") || "-",
+    WHAT: ({ text }) => text,
+  });
+  return `${scoreText(estimated)}${parts}`;
 }
 
 function submittedText(submitted: SubmitOutput): string {

@@ -7,11 +7,11 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { wrongUsage } from "../../answer.ts";
 import { withCheckedLink } from "../../checked-link.ts";
-import { countUpTo, limitOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
+import { countUpTo, type Cli, type Columns, type CommonOptions, type CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { pluralize, table } from "../../screen-text.ts";
+import { pluralize } from "../../screen-text.ts";
 import { parseJson } from "../../task-input.ts";
-import { listDead } from "./task-list.ts";
+import { addDeadList } from "./task-list.ts";
 import { withTask } from "./task.ts";
 
 interface QueueOptions extends CommonOptions {
@@ -31,8 +31,7 @@ export function addQueue(program: Command, cli: Cli): void {
   const command = program.command("queue").description("figures of the queue, and what to do with dead tasks");
   const stats = command.command("stats").description("by type: numbers, ages, throughput, times");
   cli.define(stats, () => withCheckedLink(cli, (link) => showStats(cli, link)));
-  const dead = command.command("dead").description("dead tasks, and why").addOption(limitOption(50));
-  cli.define(dead, ({ limit }: QueueOptions) => withCheckedLink(cli, (link) => listDead(cli, link, limit)));
+  addDeadList(command, cli);
   addReplay(command, cli);
   const discard = command
     .command("discard <task>")
@@ -47,21 +46,21 @@ async function showStats(cli: Cli, link: CoordinatorLink): Promise<CommandResult
   const stats = await link.call("tasks.stats", {});
   if (!stats.ok) return stats;
   const { types, isAll } = stats.value;
-  const rows = types.map((one) => [
-    one.type,
-    String(one.queued),
-    one.oldestQueuedMs === null ? "-" : age(one.oldestQueuedMs),
-    String(one.running),
-    String(one.done),
-    String(one.dead),
-    String(one.doneLastHour),
-    percentiles(one.wait),
-    percentiles(one.run),
-  ]);
-  const head = ["TYPE", "QUEUED", "OLDEST", "RUNNING", "DONE", "DEAD", "DONE/H", "WAIT P50/P95", "RUN P50/P95"];
-  const text = rows.length === 0 ? `No tasks at ${link.where}.\n` : table([head, ...rows], cli.io.size().columns);
+  const text = cli.table(types, statsColumns, `No tasks at ${link.where}.\n`);
   return ok({ data: stats.value, text: isAll ? text : `${text}Of the newest 10000 tasks only.\n` });
 }
+
+const statsColumns: Columns<TypeStats> = {
+  TYPE: ({ type }) => type,
+  QUEUED: ({ queued }) => String(queued),
+  OLDEST: ({ oldestQueuedMs }) => (oldestQueuedMs === null ? "-" : age(oldestQueuedMs)),
+  RUNNING: ({ running }) => String(running),
+  DONE: ({ done }) => String(done),
+  DEAD: ({ dead }) => String(dead),
+  "DONE/H": ({ doneLastHour }) => String(doneLastHour),
+  "WAIT P50/P95": ({ wait }) => percentiles(wait),
+  "RUN P50/P95": ({ run }) => percentiles(run),
+};
 
 function percentiles(times: TypeStats["wait"]): string {
   return times === null ? "-" : `${age(times.p50Ms)} / ${age(times.p95Ms)}`;
@@ -97,9 +96,9 @@ async function replayMatching(cli: Cli, link: CoordinatorLink, filter: ReplayFil
   if (!replayed.ok) return replayed;
   const { tasks } = replayed.value;
   if (tasks.length === 0) return ok({ data: replayed.value, text: "No dead task that can begin anew fits.\n" });
-  const rows = tasks.map(({ task, state }) => [String(task), state]);
+  const rows = cli.table(tasks, { TASK: ({ task }) => String(task), STATE: ({ state }) => state });
   const text = `${pluralize(tasks.length, "task")} ${tasks.length === 1 ? "begins" : "begin"} anew.\n`;
-  return ok({ data: replayed.value, text: text + table([["TASK", "STATE"], ...rows], cli.io.size().columns) });
+  return ok({ data: replayed.value, text: text + rows });
 }
 
 async function replayTask(cli: Cli, text: string, written: string | undefined): Promise<CommandResult> {

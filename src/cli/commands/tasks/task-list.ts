@@ -1,89 +1,93 @@
+import type { Command } from "commander";
+import type { InputOf } from "../../../contract/operations.ts";
 import { TaskState, type Progress } from "../../../contract/tasks.ts";
-import type { InputOf, OutputOf } from "../../../contract/operations.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
 import { age } from "../../../local-mcp/recovery/brief.ts";
-import { ok, type Result } from "../../../shared/result.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
+import { ok } from "../../../shared/result.ts";
 import { shortIds } from "../../../shared/short-id.ts";
-import { wrongUsage, type FailedResult } from "../../answer.ts";
-import { allChats, findChat } from "../team/chat-names.ts";
-import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { withCheckedLink } from "../../checked-link.ts";
+import { enumOption, limitOption, type Cli, type Columns, type CommonOptions, type CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { oneLine, table } from "../../screen-text.ts";
-
-export interface ListOptions extends CommonOptions {
-  readonly state?: string;
-  readonly type?: string;
-  readonly chat?: string;
-  readonly tag?: string;
-  readonly parent?: number;
-  readonly limit?: number;
-}
+import { fetchPages } from "../../list-command.ts";
+import { oneLine } from "../../screen-text.ts";
+import { taskOption } from "../../task-input.ts";
+import { allChats, findChat } from "../team/chat-names.ts";
 
 type TaskFilter = Omit<InputOf<"tasks.list">, "limit" | "cursor">;
+type ListOptions = CommonOptions & TaskFilter & { readonly limit?: number };
 
-export async function listTasks(cli: Cli, link: CoordinatorLink, options: ListOptions): Promise<CommandResult> {
-  const { state } = options;
-  const parsedState = TaskState.optional().safeParse(state);
-  if (!parsedState.success) {
-    return wrongUsage(`"${state?.slice(0, 60)}" is no state: ${TaskState.options.join(", ")}.`);
-  }
-  const chat = options.chat === undefined ? ok(undefined) : await findChat(cli, link, options.chat);
-  if (!chat.ok) return chat;
-  const filter = toFilter({ ...options, ...(chat.value === undefined ? {} : { chat: chat.value }) }, parsedState.data);
-  const tasks = await fetchTasks(link, filter, options.limit ?? defaultLimit);
-  if (!tasks.ok) return tasks;
-  const short = await shortChats(link, tasks.value.tasks);
-  const rows = tasks.value.tasks.map((task) => [
-    String(task.task),
-    task.state,
-    task.type,
-    String(task.priority),
-    task.chat === null ? "-" : short(task.chat),
-    `${task.failures}/${task.maxAttempts}`,
-    `${age(task.ageMs)} ago`,
-    oneLine(progressNote(task), 60),
-  ]);
-  const head = ["TASK", "STATE", "TYPE", "PRIORITY", "CHAT", "FAILED", "SUBMITTED", "PROGRESS"];
-  const text = rows.length === 0 ? `No tasks at ${link.where}.\n` : table([head, ...rows], cli.io.size().columns);
-  return ok({ data: tasks.value, text: text + moreText(tasks.value.cursor) });
+const defaultLimit = 50;
+
+export function addTaskList(task: Command, cli: Cli): void {
+  const command = task
+    .command("list")
+    .description("tasks by number")
+    .addOption(enumOption("--state <state>", TaskState))
+    .option("--type <type>", "only of this type")
+    .option("--chat <chat>", "only what this chat has")
+    .option("--tag <tag>", "only with this tag")
+    .option("--parent <task>", "only what is right below this task", taskOption)
+    .addOption(limitOption(defaultLimit));
+  cli.define(command, ({ state, type, chat, tag, parent, limit }: ListOptions) =>
+    withCheckedLink(cli, async (link) => {
+      const holder = chat === undefined ? ok(undefined) : await findChat(cli, link, chat);
+      if (!holder.ok) return holder;
+      const filter = omitUndefined({ state, type, chat: holder.value, tag, parent });
+      return listTasks(cli, link, filter, limit, { columns: taskColumns, empty: `No tasks at ${link.where}.\n` });
+    }),
+  );
 }
 
-function toFilter({ type, chat, tag, parent }: ListOptions, state: TaskState | undefined): TaskFilter {
+export function addDeadList(queue: Command, cli: Cli): void {
+  const command = queue.command("dead").description("dead tasks, and why").addOption(limitOption(defaultLimit));
+  cli.define(command, ({ limit }: ListOptions) =>
+    withCheckedLink(cli, (link) =>
+      listTasks(cli, link, { state: "dead" }, limit, { columns: () => deadColumns, empty: "No dead tasks.\n" }),
+    ),
+  );
+}
+
+interface TaskTable {
+  readonly columns: (shortChat: (chat: string) => string) => Columns<TaskLine>;
+  readonly empty: string;
+}
+
+async function listTasks(
+  cli: Cli,
+  link: CoordinatorLink,
+  filter: TaskFilter,
+  max: number = defaultLimit,
+  { columns, empty }: TaskTable,
+): Promise<CommandResult> {
+  const listed = await fetchPages(link, "tasks.list", filter, { max });
+  if (!listed.ok) return listed;
+  const { tasks, cursor } = listed.value;
+  const text = cli.table(tasks, columns(await shortChats(link, tasks)), empty);
+  return ok({ data: listed.value, text: cursor === null ? text : `${text}There are more; --limit shows them.\n` });
+}
+
+function taskColumns(shortChat: (chat: string) => string): Columns<TaskLine> {
   return {
-    ...(state === undefined ? {} : { state }),
-    ...(type === undefined ? {} : { type }),
-    ...(chat === undefined ? {} : { chat }),
-    ...(tag === undefined ? {} : { tag }),
-    ...(parent === undefined ? {} : { parent }),
+    TASK: ({ task }) => String(task),
+    STATE: ({ state }) => state,
+    TYPE: ({ type }) => type,
+    PRIORITY: ({ priority }) => String(priority),
+    CHAT: ({ chat }) => (chat === null ? "-" : shortChat(chat)),
+    FAILED: ({ failures, maxAttempts }) => `${failures}/${maxAttempts}`,
+    SUBMITTED: ({ ageMs }) => `${age(ageMs)} ago`,
+    PROGRESS: (task) => oneLine(progressNote(task), 60),
   };
 }
 
-const defaultLimit = 50;
-const maxPerPage = 200;
-
-/** A short or empty page may still not be the last one. */
-async function fetchTasks(
-  link: CoordinatorLink,
-  filter: TaskFilter,
-  limit: number,
-): Promise<Result<OutputOf<"tasks.list">, FailedResult["error"]>> {
-  const tasks: TaskLine[] = [];
-  for (let cursor: string | null = ""; ;) {
-    const page: Result<OutputOf<"tasks.list">, FailedResult["error"]> = await link.call("tasks.list", {
-      ...filter,
-      limit: Math.min(limit - tasks.length, maxPerPage),
-      ...(cursor === "" ? {} : { cursor }),
-    });
-    if (!page.ok) return page;
-    tasks.push(...page.value.tasks);
-    ({ cursor } = page.value);
-    if (cursor === null || tasks.length >= limit) return ok({ tasks, cursor });
-  }
-}
-
-function moreText(cursor: string | null): string {
-  return cursor === null ? "" : "There are more; --limit shows them.\n";
-}
+const deadColumns: Columns<TaskLine> = {
+  TASK: ({ task }) => String(task),
+  TYPE: ({ type }) => type,
+  REASON: ({ reason }) => reason ?? "-",
+  FAILED: ({ failures, maxAttempts }) => `${failures}/${maxAttempts}`,
+  SUBMITTED: ({ ageMs }) => `${age(ageMs)} ago`,
+  DETAIL: ({ detail }) => oneLine(detail ?? "-", 80),
+};
 
 const endStates: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"]);
 
@@ -104,20 +108,4 @@ async function shortChats(link: CoordinatorLink, tasks: readonly TaskLine[]): Pr
 export function progressText(progress: Progress | null): string {
   const { percent, note } = progress ?? {};
   return [percent === undefined ? "" : `${Math.round(percent)} %`, note ?? ""].filter((text) => text !== "").join(" ");
-}
-
-export async function listDead(cli: Cli, link: CoordinatorLink, limit: number = defaultLimit): Promise<CommandResult> {
-  const tasks = await fetchTasks(link, { state: "dead" }, limit);
-  if (!tasks.ok) return tasks;
-  const rows = tasks.value.tasks.map((task) => [
-    String(task.task),
-    task.type,
-    task.reason ?? "-",
-    `${task.failures}/${task.maxAttempts}`,
-    `${age(task.ageMs)} ago`,
-    oneLine(task.detail ?? "-", 80),
-  ]);
-  const head = ["TASK", "TYPE", "REASON", "FAILED", "SUBMITTED", "DETAIL"];
-  const text = rows.length === 0 ? "No dead tasks.\n" : table([head, ...rows], cli.io.size().columns);
-  return ok({ data: tasks.value, text: text + moreText(tasks.value.cursor) });
 }

@@ -11,8 +11,8 @@ import {
 } from "../../../worker-runner/work-git.ts";
 import { GitError, run, text, type Git } from "../../../snapshots/git.ts";
 import type { InputWork } from "../../../worker-runner/input-work.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import { failed, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 
 export interface Repository {
@@ -44,7 +44,7 @@ export async function fetchCommits(
   { git, top }: Repository,
   works: readonly Pick<InputWork, "task" | "branch" | "commit" | "machine">[],
   remote: string | undefined,
-): Promise<Result<null, FailedResult["error"]>> {
+): Promise<CliResult<null>> {
   if (remote !== undefined && !(await hasRemote(git, remote)))
     return wrongUsage(`${top} has no remote ${remote}; \`git remote\` lists them.`);
   for (const { task, branch, commit, machine } of works) {
@@ -66,7 +66,7 @@ const maxShown = 10;
 export async function cleanBranch({
   git,
   top,
-}: Repository): Promise<Result<{ readonly branch: string; readonly commit: string }, FailedResult["error"]>> {
+}: Repository): Promise<CliResult<{ readonly branch: string; readonly commit: string }>> {
   const gitDir = resolve(top, await text(git, ["rev-parse", "--absolute-git-dir"]));
   const operationInProgress = operationMarkers.find((name) => existsSync(join(gitDir, name)));
   if (operationInProgress !== undefined)

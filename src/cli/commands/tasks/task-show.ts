@@ -2,9 +2,9 @@ import type { OutputOf } from "../../../contract/operations.ts";
 import type { Attempt } from "../../../contract/task-views.ts";
 import { age } from "../../../local-mcp/recovery/brief.ts";
 import { ok } from "../../../shared/result.ts";
-import type { Cli, CommandResult } from "../../cli.ts";
+import type { Cli, Columns, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { historyOf } from "./explain/task-facts.ts";
+import { historyOf } from "./task-facts.ts";
 import { oneLine, table } from "../../screen-text.ts";
 import { progressText } from "./task-list.ts";
 
@@ -16,8 +16,8 @@ export async function showTask(cli: Cli, link: CoordinatorLink, task: number): P
   const history = await historyOf(link, task);
   if (!history.ok) return history;
   const { attempts } = history.value;
-  const { columns } = cli.io.size();
-  const text = `${table(toFacts(response.value), columns)}\n${attemptsText(attempts, columns)}`;
+  const facts = table(toFacts(response.value), cli.io.size().columns);
+  const text = `${facts}\n${cli.table(attempts, attemptColumns, "No attempt has ended.\n")}`;
   return ok({ data: { ...response.value, attempts }, text });
 }
 
@@ -59,15 +59,11 @@ function jsonText(value: Task["payload"]): string | null {
   return value === null ? null : JSON.stringify(value);
 }
 
-function attemptsText(attempts: readonly Attempt[], columns: number): string {
-  if (attempts.length === 0) return "No attempt has ended.\n";
-  const rows = attempts.map((one) => [
-    String(one.attempt),
-    one.chat ?? "coordinator",
-    one.end,
-    one.ranMs === null ? "not begun" : age(one.ranMs),
-    `${age(one.endedAgeMs)} ago`,
-    oneLine(one.reason ?? (progressText(one.progress) || "-"), 80),
-  ]);
-  return table([["ATTEMPT", "CHAT", "END", "RAN", "ENDED", "DETAIL"], ...rows], columns);
-}
+const attemptColumns: Columns<Attempt> = {
+  ATTEMPT: ({ attempt }) => String(attempt),
+  CHAT: ({ chat }) => chat ?? "coordinator",
+  END: ({ end }) => end,
+  RAN: ({ ranMs }) => (ranMs === null ? "not begun" : age(ranMs)),
+  ENDED: ({ endedAgeMs }) => `${age(endedAgeMs)} ago`,
+  DETAIL: ({ reason, progress }) => oneLine(reason ?? (progressText(progress) || "-"), 80),
+};

@@ -1,20 +1,23 @@
-import { InvalidArgumentError, Option, type Command } from "commander";
+import { Option, type Command } from "commander";
 import type { InputOf, OutputOf } from "../../../contract/operations.ts";
 import type { Json } from "../../../contract/values.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import { wrongUsage, type FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import { wrongUsage, type CliResult } from "../../answer.ts";
 import { withCheckedLink } from "../../checked-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import {
   digitOption,
+  durationOption,
   parseJson,
   readJsonFile,
   readJsonInput,
   taskListOption,
   textListOption,
 } from "../../task-input.ts";
-import { parseDuration } from "../../times.ts";
+import { taskOperations } from "../../../contract/task-operations.ts";
+import { SubmitTasks } from "../../../contract/tasks.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
 
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
 type SubmittedTask = OutputOf<"tasks.submit">["tasks"][number];
@@ -46,25 +49,17 @@ export function addSubmit(task: Command, cli: Cli): void {
     .option("--payload-file <file>", "the same, from a file (-: from stdin)")
     .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", digitOption(0, 9))
     .option("--capability <names...>", "only a chat that has them all takes it", textListOption)
-    .option("--delay <duration>", "not before so long (30s, 15m, 2h)", duration)
+    .option("--delay <duration>", "not before so long (30s, 15m, 2h)", durationOption)
     .option("--depends-on <tasks...>", "not before these are done", taskListOption)
     .option("--key <key>", "a second task under the same key is the first one")
     .option("--tag <tags...>", "to find it by", textListOption);
   cli.define(command, (options: SubmitOptions, type?: string, dash?: string) => submit(cli, options, type, dash));
 }
 
-function duration(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === null) throw new InvalidArgumentError("Give a duration (30s, 15m, 2h, 1d).");
-  return ms;
-}
-
 async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: string): Promise<CommandResult> {
   const { graph } = options;
   if (graph !== undefined) {
     if (type !== undefined) return wrongUsage("with --graph the file names the types; give no other.");
-    // The parser of plans is large, and no other command needs it.
-    const { submitGraph } = await import("./submit-graph.ts");
     return submitGraph(cli, graph);
   }
   if (type === undefined) return wrongUsage("name a type (`shim task submit build`), or a --graph.");
@@ -82,7 +77,7 @@ async function readPayload(
   cli: Cli,
   { payload, payloadFile }: SubmitOptions,
   dash: string | undefined,
-): Promise<Result<Json | undefined, FailedResult["error"]>> {
+): Promise<CliResult<Json | undefined>> {
   const given = [payload, payloadFile, dash].filter((one) => one !== undefined);
   if (given.length > 1) return wrongUsage("give one payload: --payload, --payload-file or -.");
   if (payload !== undefined) return parseJson(payload, "--payload");
@@ -108,4 +103,32 @@ function newTask(type: string, options: SubmitOptions, payload: Json | undefined
 function submittedText({ task, state, isDuplicate }: SubmittedTask): string {
   if (!isDuplicate) return `Task ${task} is ${state}.\n`;
   return `Task ${task} has this key already: ${state ?? "it is no longer kept"}. Nothing was submitted.\n`;
+}
+
+const { maxBodyBytes } = taskOperations["tasks.submit"];
+
+/** [CL45] Submits all tasks or none. [CL50] Errors of the file come with their line. */
+async function submitGraph(cli: Cli, file: string): Promise<CommandResult> {
+  // The parser of plans is large, and few commands need it.
+  const { readInputFile } = await import("../../plan-file.ts");
+  const tasks = readInputFile(cli, file, "a plan", {
+    schema: SubmitTasks.input.shape.tasks,
+    form: "array of tasks",
+    name: "tasks",
+    maxChars: maxBodyBytes,
+  });
+  return tasks.ok ? withCheckedLink(cli, (link) => submitAll(cli, link, tasks.value)) : tasks;
+}
+
+async function submitAll(cli: Cli, link: CoordinatorLink, tasks: readonly NewTask[]): Promise<CommandResult> {
+  const submitted = await link.call("tasks.submit", { tasks: [...tasks] });
+  if (!submitted.ok) return submitted;
+  const rows = submitted.value.tasks.map((one, at) => ({ ...tasks[at], ...one }));
+  const text = cli.table(rows, {
+    TASK: ({ task }) => String(task),
+    REF: ({ ref }) => ref ?? "-",
+    TYPE: ({ type }) => type ?? "-",
+    STATE: ({ state, isDuplicate }) => `${state ?? "no longer kept"}${isDuplicate ? " (there already)" : ""}`,
+  });
+  return ok({ data: submitted.value, text });
 }

@@ -1,16 +1,15 @@
 import type { OutputOf } from "../../../contract/operations.ts";
 import type { TaskState } from "../../../contract/tasks.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import type { FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import type { CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { fetchPages } from "../../list-command.ts";
 import { oneLine } from "../../screen-text.ts";
 
 type TreeNode = OutputOf<"tasks.tree">["tasks"][number];
-type CoordinatorResult<T> = Result<T, FailedResult["error"]>;
 
 const maxNodes = 1_000;
-const maxPerPage = 200;
 const openStates: readonly TaskState[] = ["blocked", "scheduled", "queued", "assigned", "running"];
 
 /** [CL107] */
@@ -29,20 +28,13 @@ export async function showTaskTree(cli: Cli, link: CoordinatorLink, task: number
   return ok({ data: { roots, tasks, isMore: graph.isCut }, text: text + more });
 }
 
-async function openTasks(link: CoordinatorLink): Promise<CoordinatorResult<number[]>> {
+async function openTasks(link: CoordinatorLink): Promise<CliResult<number[]>> {
   const taskNumbers: number[] = [];
   for (const state of openStates) {
-    for (let cursor: string | null = ""; cursor !== null && taskNumbers.length < maxNodes;) {
-      const at: { cursor?: string } = cursor === "" ? {} : { cursor };
-      const page: CoordinatorResult<OutputOf<"tasks.list">> = await link.call("tasks.list", {
-        state,
-        limit: maxPerPage,
-        ...at,
-      });
-      if (!page.ok) return page;
-      taskNumbers.push(...page.value.tasks.map((one) => one.task));
-      ({ cursor } = page.value);
-    }
+    // One more than is shown, so that a cut is noticed.
+    const listed = await fetchPages(link, "tasks.list", { state }, { max: maxNodes + 1 });
+    if (!listed.ok) return listed;
+    taskNumbers.push(...listed.value.tasks.map((one) => one.task));
   }
   return ok(taskNumbers.toSorted((a, b) => a - b));
 }
@@ -56,7 +48,7 @@ class TaskGraph {
     this.#link = link;
   }
 
-  async read(task: number): Promise<CoordinatorResult<null>> {
+  async read(task: number): Promise<CliResult<null>> {
     const todo = [task];
     for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
       if (this.#nodes.has(next)) continue;

@@ -5,11 +5,11 @@ import { mergeCommits, type Conflict } from "../../../worker-runner/merge-commit
 import { TaskFolderError } from "../../../worker-runner/task-folder.ts";
 import { lines, run, text } from "../../../snapshots/git.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import { failed, type FailedResult } from "../../answer.ts";
-import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { ok } from "../../../shared/result.ts";
+import { failed, type FailedResult, type CliResult } from "../../answer.ts";
+import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { pluralize, table } from "../../screen-text.ts";
+import { pluralize } from "../../screen-text.ts";
 import {
   fetchCommits,
   cleanBranch,
@@ -64,15 +64,26 @@ export function logTask(cli: Cli, link: CoordinatorLink, task: number, options: 
     const format = "--format=%H%x09%at%x09%an%x09%s";
     const found = await lines(git, ["log", "--no-color", "--no-show-signature", format, `${base}..${work.commit}`]);
     const commits = found.map(parseCommit);
-    const rows = commits.map(({ commit, at, author, subject }) => [commit.slice(0, 12), cli.ago(at), author, subject]);
     const nothing = `Task ${task} has no commit of its own; --all shows those that it began with.\n`;
-    const shown = table([["COMMIT", "MADE", "BY", "SUBJECT"], ...rows], cli.io.size().columns);
+    const columns: Columns<Commit> = {
+      COMMIT: ({ commit }) => commit.slice(0, 12),
+      MADE: ({ at }) => cli.ago(at),
+      BY: ({ author }) => author,
+      SUBJECT: ({ subject }) => subject,
+    };
     const data = { task, branch: work.branch, base, commit: work.commit, commits };
-    return ok({ data, text: commits.length === 0 ? nothing : shown, isVerbatim: true });
+    return ok({ data, text: cli.table(commits, columns, nothing), isVerbatim: true });
   });
 }
 
-function parseCommit(line: string): { commit: string; at: number; author: string; subject: string } {
+interface Commit {
+  readonly commit: string;
+  readonly at: number;
+  readonly author: string;
+  readonly subject: string;
+}
+
+function parseCommit(line: string): Commit {
   const [commit = "", at = "", author = "", ...subject] = line.split("\t");
   return { commit, at: Number(at) * 1_000, author, subject: subject.join("\t") };
 }
@@ -100,7 +111,7 @@ async function withRange(
 }
 
 /** [CL120] @returns the branch of a done task, or why there is none */
-function findWork(task: Task): Result<{ work: InputWork; base: string | null }, FailedResult["error"]> {
+function findWork(task: Task): CliResult<{ work: InputWork; base: string | null }> {
   const missing = whyNoBranch(task);
   if (missing !== null) return failed("no_branch", `task ${task.task} has no branch: ${missing}.`);
   const { branch, commit, base = null, machine = null } = WorkResult.parse(task.result);
@@ -168,10 +179,7 @@ export async function mergeTask(
   });
 }
 
-async function listWork(
-  link: CoordinatorLink,
-  task: number,
-): Promise<Result<readonly InputWork[], FailedResult["error"]>> {
+async function listWork(link: CoordinatorLink, task: number): Promise<CliResult<readonly InputWork[]>> {
   const found = await link.call("tasks.get", { task });
   if (!found.ok) return found;
   const isJoined = found.value.state === "done" && found.value.joinRule !== null;

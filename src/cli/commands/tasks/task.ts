@@ -3,10 +3,10 @@ import type { OutputOf } from "../../../contract/operations.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Answer } from "../../answer.ts";
 import { withCheckedLink } from "../../checked-link.ts";
-import { limitOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
+import { type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { taskOption, taskNumber } from "../../task-input.ts";
-import { listTasks, type ListOptions } from "./task-list.ts";
+import { taskNumber } from "../../task-input.ts";
+import { addTaskList } from "./task-list.ts";
 import { showTask } from "./task-show.ts";
 import { addSubmit } from "./task-submit.ts";
 import { showTaskTree } from "./task-tree.ts";
@@ -20,16 +20,7 @@ interface ReasonOptions extends CommonOptions {
 export function addTask(program: Command, cli: Cli): void {
   const command = program.command("task").description("tasks: submit them, see how far they are");
   addSubmit(command, cli);
-  const list = command
-    .command("list")
-    .description("tasks by number")
-    .option("--state <state>", "blocked, scheduled, queued, assigned, running, done, dead or cancelled")
-    .option("--type <type>", "only of this type")
-    .option("--chat <chat>", "only what this chat has")
-    .option("--tag <tag>", "only with this tag")
-    .option("--parent <task>", "only what is right below this task", taskOption)
-    .addOption(limitOption(50));
-  cli.define(list, (options: ListOptions) => withCheckedLink(cli, (link) => listTasks(cli, link, options)));
+  addTaskList(command, cli);
   const show = command.command("show <task>").description("one task, with its attempts");
   cli.define(show, (_options: CommonOptions, text: string) =>
     withTask(cli, text, (link, task) => showTask(cli, link, task)),

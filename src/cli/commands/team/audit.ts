@@ -1,15 +1,22 @@
 import type { Command } from "commander";
-import type { InputOf } from "../../../contract/operations.ts";
 import type { AuditEntry } from "../../../contract/workspaces.ts";
 import { age } from "../../../local-mcp/recovery/brief.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import type { FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import type { CliResult } from "../../answer.ts";
 import { withCheckedLink } from "../../checked-link.ts";
-import { limitOption, momentOption, revision, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
+import {
+  limitOption,
+  momentOption,
+  revision,
+  type Cli,
+  type Columns,
+  type CommonOptions,
+  type CommandResult,
+} from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { needsAdmin } from "../../needs-admin.ts";
-import { oneLine, table } from "../../screen-text.ts";
+import { oneLine } from "../../screen-text.ts";
 
 interface Options extends CommonOptions {
   readonly kind?: string;
@@ -40,19 +47,19 @@ async function showAudit(cli: Cli, link: CoordinatorLink, options: Options): Pro
   const found = await findEntries(cli, link, options);
   if (!found.ok) return needsAdmin(link, "The audit log is read", found);
   const { entries, before } = found.value;
-  const rows = entries.map(({ seq, ageMs, kind, subject, actor, detail }) => [
-    String(seq),
-    `${age(ageMs)} ago`,
-    kind,
-    subject,
-    actor ?? "-",
-    oneLine(detailText(detail), 80),
-  ]);
-  const head = ["NUMBER", "WHEN", "KIND", "SUBJECT", "ACTOR", "DETAIL"];
-  const text = rows.length === 0 ? "No entries.\n" : table([head, ...rows], cli.io.size().columns);
+  const text = cli.table(entries, columns, "No entries.\n");
   const more = before === null ? "" : `There are more: --before ${before}\n`;
   return ok({ data: { entries, before }, text: text + more });
 }
+
+const columns: Columns<AuditEntry> = {
+  NUMBER: ({ seq }) => String(seq),
+  WHEN: ({ ageMs }) => `${age(ageMs)} ago`,
+  KIND: ({ kind }) => kind,
+  SUBJECT: ({ subject }) => subject,
+  ACTOR: ({ actor }) => actor ?? "-",
+  DETAIL: ({ detail }) => oneLine(detailText(detail), 80),
+};
 
 interface AuditPage {
   readonly entries: AuditEntry[];
@@ -60,17 +67,12 @@ interface AuditPage {
 }
 
 /** [CL105] Applies the filters that the coordinator lacks, until one entry more than the limit. */
-async function findEntries(
-  cli: Cli,
-  link: CoordinatorLink,
-  options: Options,
-): Promise<Result<AuditPage, FailedResult["error"]>> {
+async function findEntries(cli: Cli, link: CoordinatorLink, options: Options): Promise<CliResult<AuditPage>> {
   const { kind, limit = defaultLimit } = options;
   const entries: AuditEntry[] = [];
   let { before } = options;
   for (let isLast = false; !isLast && entries.length <= limit;) {
-    const query: InputOf<"audit.list"> = { limit: maxPerPage, ...omitUndefined({ kind, before }) };
-    const page = await link.call("audit.list", query);
+    const page = await link.call("audit.list", { limit: maxPerPage, ...omitUndefined({ kind, before }) });
     if (!page.ok) return page;
     const recentEntries = page.value.entries.filter(({ ageMs }) => cli.io.now() - ageMs >= (options.since ?? 0));
     entries.push(...recentEntries.filter((one) => matchesFilter(one, options)));

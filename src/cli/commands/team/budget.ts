@@ -5,10 +5,9 @@ import { age } from "../../../local-mcp/recovery/brief.ts";
 import { ok } from "../../../shared/result.ts";
 import { wrongUsage } from "../../answer.ts";
 import { withCheckedLink } from "../../checked-link.ts";
-import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { needsAdmin } from "../../needs-admin.ts";
-import { table } from "../../screen-text.ts";
 
 type BudgetOwner = keyof Budgets;
 type BudgetMeasure = keyof Budget;
@@ -76,38 +75,31 @@ async function showBudgets(cli: Cli, link: CoordinatorLink): Promise<CommandResu
 }
 
 function formatBudgets(cli: Cli, { limits, today, dayEndsInMs, isDaySpent, chats }: OutputOf<"budgets.get">): string {
-  const { columns } = cli.io.size();
-  const rows = units.map(({ name, measure, show }) => [
-    name,
-    show(today[measure]),
-    ...budgetOwners.map((owner) => limitText(limits[owner][measure], show)),
-  ]);
-  const head = ["", "USED TODAY", "LIMIT OF THE DAY", "OF A CHAT", "OF A TASK"];
+  const limitColumn = (owner: BudgetOwner) => (unit: Unit) => limitText(limits[owner][unit.measure], unit.show);
+  const limitTable = cli.table(units, {
+    "": ({ name }) => name,
+    "USED TODAY": ({ measure, show }) => show(today[measure]),
+    "LIMIT OF THE DAY": limitColumn("day"),
+    "OF A CHAT": limitColumn("chat"),
+    "OF A TASK": limitColumn("task"),
+  });
   const state = isDaySpent ? "The limit of the day is reached: nothing new is begun before it ends or is raised. " : "";
-  return [
-    table([head, ...rows], columns),
-    `${state}The day (UTC) ends in ${age(dayEndsInMs)}.\n`,
-    ...(chats.length === 0 ? [] : ["\n", table(chatRows(chats), columns)]),
-  ].join("");
+  const chatTable = chats.length === 0 ? "" : `\n${cli.table(chats, chatColumns)}`;
+  return `${limitTable}${state}The day (UTC) ends in ${age(dayEndsInMs)}.\n${chatTable}`;
 }
 
 function limitText(limit: number | undefined, show: (value: number) => string): string {
   return limit === undefined ? "none" : show(limit);
 }
 
-function chatRows(chats: OutputOf<"budgets.get">["chats"]): string[][] {
-  const rows = chats.map(({ chat, machine, used, isSpent }) => [
-    chat,
-    machine ?? "-",
-    ...formatUsage(used),
-    isSpent ? "limit reached" : "",
-  ]);
-  return [["CHAT", "MACHINE", ...units.map(({ name }) => name.toUpperCase()), ""], ...rows];
-}
-
-function formatUsage(used: Usage): string[] {
-  return units.map(({ measure, show }) => show(used[measure]));
-}
+const chatColumns: Columns<OutputOf<"budgets.get">["chats"][number]> = {
+  CHAT: ({ chat }) => chat,
+  MACHINE: ({ machine }) => machine ?? "-",
+  ...Object.fromEntries(
+    units.map(({ name, measure, show }) => [name.toUpperCase(), ({ used }: { used: Usage }) => show(used[measure])]),
+  ),
+  "": ({ isSpent }) => (isSpent ? "limit reached" : ""),
+};
 
 async function setBudgets(cli: Cli, link: CoordinatorLink, options: SetOptions): Promise<CommandResult> {
   const changes = budgetOwners.flatMap((owner) =>

@@ -1,18 +1,16 @@
-import type { Chat } from "../../../contract/chats.ts";
+import { type Chat, OfflineReason } from "../../../contract/chats.ts";
 import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { localWorkspace } from "../../../coordinator-client/open-link.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";
 import { createNaming, type Naming } from "../../../local-mcp/team/chat-naming.ts";
-import { ok, type Result } from "../../../shared/result.ts";
+import { ok } from "../../../shared/result.ts";
 import { shortIds } from "../../../shared/short-id.ts";
-import { ambiguous, type FailedResult } from "../../answer.ts";
+import { ambiguous, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages } from "../../fetch-pages.ts";
+import { fetchPages } from "../../list-command.ts";
 import { oneLine } from "../../screen-text.ts";
-
-type CoordinatorResult<T> = Result<T, FailedResult["error"]>;
 
 /** [CL85] */
 export class ChatNames {
@@ -52,18 +50,12 @@ export class ChatNames {
   }
 }
 
-export function allChats(link: CoordinatorLink): Promise<CoordinatorResult<readonly Chat[]>> {
-  return fetchPages({ maxPerPage: 200 }, "chats", (page) => link.call("chats.list", page)).then((listed) =>
-    listed.ok ? ok(listed.value.chats) : listed,
-  );
+export function allChats(link: CoordinatorLink): Promise<CliResult<readonly Chat[]>> {
+  return fetchPages(link, "chats.list", {}).then((listed) => (listed.ok ? ok(listed.value.chats) : listed));
 }
 
 /** [CL79] Resolves a prefix of a chat id; the coordinator answers for an unknown one. */
-export async function findChat(
-  cli: Cli,
-  link: CoordinatorLink,
-  idOrPrefix: string,
-): Promise<CoordinatorResult<string>> {
+export async function findChat(cli: Cli, link: CoordinatorLink, idOrPrefix: string): Promise<CliResult<string>> {
   const chats = await allChats(link);
   if (!chats.ok) return chats;
   const isWhole = chats.value.some(({ chat }) => chat === idOrPrefix);
@@ -81,3 +73,16 @@ export async function findChat(
 }
 
 const maxCandidates = 8;
+
+const reasonText: Record<OfflineReason, string> = {
+  left: "ended by itself",
+  closed: "connection closed",
+  timeout: "no sign of life",
+  attested: "process gone",
+};
+
+export function chatStatusText({ status, reason }: Pick<Chat, "status" | "reason">): string {
+  const known = OfflineReason.safeParse(reason);
+  if (known.success) return `${status} (${reasonText[known.data]})`;
+  return reason === null ? status : `${status} (${reason})`;
+}

@@ -1,7 +1,7 @@
 import { dirname, join, relative, isAbsolute } from "node:path";
 import type { Command } from "commander";
-import { ok, type Result } from "../../../shared/result.ts";
-import { exitCodes, failed, notFound, wrongUsage, type FailedResult } from "../../answer.ts";
+import { ok } from "../../../shared/result.ts";
+import { exitCodes, failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { guardState, installGuard, removeGuard, type GuardCommand, type GuardState } from "./commit-guard/hook-file.ts";
 
@@ -37,7 +37,7 @@ function withRepository(cli: Cli, body: (repository: HooksRepository) => Command
 }
 
 /** Git resolves core.hooksPath, and the one folder of all work trees. */
-function findRepository({ io }: Cli): Result<HooksRepository, FailedResult["error"]> {
+function findRepository({ io }: Cli): CliResult<HooksRepository> {
   const gitArgs = ["rev-parse", "--path-format=absolute", "--git-path", "hooks", "--git-common-dir", "--show-toplevel"];
   const output = io.runQuietly("git", ["-C", io.cwd, ...gitArgs]);
   if (output === null) return failed("no_git", "there is no git here.");

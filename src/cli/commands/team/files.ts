@@ -2,10 +2,18 @@ import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
 import { age } from "../../../local-mcp/recovery/brief.ts";
 import { notFound } from "../../answer.ts";
-import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
 import { registerCommandLine, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { toView, fileScope, releaseLease, listLeases, reserve, toResources } from "./reserved-files.ts";
-import { oneLine, table } from "../../screen-text.ts";
+import {
+  type ReservationView,
+  toView,
+  fileScope,
+  releaseLease,
+  listLeases,
+  reserve,
+  toResources,
+} from "./reserved-files.ts";
+import { oneLine } from "../../screen-text.ts";
 import { addFilesGuard } from "./files-guard.ts";
 import { durationUpTo } from "./lease-run.ts";
 
@@ -42,18 +50,17 @@ async function listFiles(cli: Cli, link: CoordinatorLink): Promise<CommandResult
   const leases = await listLeases(scope.value);
   if (!leases.ok) return leases;
   const files = await Promise.all(leases.value.map((lease) => toView(scope.value, lease)));
-  const rows = files.map(({ path, name, chat, machine, heldForMs }) => [
-    path,
-    oneLine(name ?? "-", 40),
-    chat,
-    machine ?? "-",
-    `${age(heldForMs)} ago`,
-  ]);
-  const head = ["PATH", "RESERVED BY", "CHAT", "MACHINE", "SINCE"];
-  const text =
-    rows.length === 0 ? "Nothing is reserved in this project.\n" : table([head, ...rows], cli.io.size().columns);
+  const text = cli.table(files, columns, "Nothing is reserved in this project.\n");
   return ok({ data: { project: scope.value.root, files }, text });
 }
+
+const columns: Columns<ReservationView> = {
+  PATH: ({ path }) => path,
+  "RESERVED BY": ({ name }) => oneLine(name ?? "-", 40),
+  CHAT: ({ chat }) => chat,
+  MACHINE: ({ machine }) => machine ?? "-",
+  SINCE: ({ heldForMs }) => `${age(heldForMs)} ago`,
+};
 
 async function reserveFiles(
   cli: Cli,

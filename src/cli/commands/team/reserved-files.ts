@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import type { Lease } from "../../../contract/leases.ts";
 import type { Self } from "../../../contract/values.ts";
 import { overlap } from "../../../contract/resource-paths.ts";
-import { ok, type Result } from "../../../shared/result.ts";
+import { ok } from "../../../shared/result.ts";
 import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { localWorkspace } from "../../../coordinator-client/open-link.ts";
 import { age } from "../../../local-mcp/recovery/brief.ts";
@@ -15,12 +15,11 @@ import { toLeasePath } from "../../../local-mcp/team/lease-paths.ts";
 import * as filesTable from "../../../local-mcp/team/reservation-table.ts";
 import { resolveLinks } from "../../../local-mcp/team/lease-paths.ts";
 import { createNaming, type Naming } from "../../../local-mcp/team/chat-naming.ts";
-import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
+import { failed, wrongUsage, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages } from "../../fetch-pages.ts";
-
-type CoordinatorResult<T> = Result<T, FailedResult["error"]>;
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
+import { fetchPages } from "../../list-command.ts";
 
 export interface FileScope {
   readonly runtime: Runtime;
@@ -41,11 +40,7 @@ export interface ReservationView {
 }
 
 /** @param isReadOnly [CL8] makes no store just to keep the project's name for its hooks */
-export async function fileScope(
-  cli: Cli,
-  link: CoordinatorLink,
-  isReadOnly: boolean,
-): Promise<CoordinatorResult<FileScope>> {
+export async function fileScope(cli: Cli, link: CoordinatorLink, isReadOnly: boolean): Promise<CliResult<FileScope>> {
   const root = projectRoot(cli.io.cwd);
   if (root === null) return wrongUsage(`${cli.io.cwd} is no project: run it in the folder of one.`);
   const edge = readEdgeConfig(cli.paths.home, cli.io.env);
@@ -64,7 +59,7 @@ async function projectName({ io }: Cli, { machine }: CoordinatorLink, root: stri
 }
 
 /** @param given paths as typed, relative to the current folder */
-export function toResources(cli: Cli, scope: FileScope, given: readonly string[]): CoordinatorResult<string[]> {
+export function toResources(cli: Cli, scope: FileScope, given: readonly string[]): CliResult<string[]> {
   const resources = new Set<string>();
   for (const one of given) {
     const path = toLeasePath(scope.root, resolve(cli.io.cwd, one));
@@ -74,11 +69,8 @@ export function toResources(cli: Cli, scope: FileScope, given: readonly string[]
   return ok([...resources]);
 }
 
-export async function listLeases(scope: FileScope, holder?: string): Promise<CoordinatorResult<Lease[]>> {
-  const filter = holder === undefined ? {} : { holder };
-  const listed = await fetchPages({ maxPerPage: 200 }, "leases", (page) =>
-    scope.link.call("leases.list", { prefix: scope.prefix, ...filter, ...page }),
-  );
+export async function listLeases(scope: FileScope, holder?: string): Promise<CliResult<Lease[]>> {
+  const listed = await fetchPages(scope.link, "leases.list", { prefix: scope.prefix, ...omitUndefined({ holder }) });
   return listed.ok ? ok(listed.value.leases) : listed;
 }
 
@@ -88,7 +80,7 @@ export async function reserve(
   self: Self,
   resources: readonly string[],
   ttlMs: number,
-): Promise<CoordinatorResult<Lease[]>> {
+): Promise<CliResult<Lease[]>> {
   const heldLeases = await listLeases(scope, self.chat);
   if (!heldLeases.ok) return heldLeases;
   const reserved: Lease[] = [];
@@ -107,21 +99,11 @@ export async function reserve(
   return ok(reserved);
 }
 
-function renew(
-  { link }: FileScope,
-  self: Self,
-  { resource, token }: Lease,
-  ttlMs: number,
-): Promise<CoordinatorResult<Lease>> {
+function renew({ link }: FileScope, self: Self, { resource, token }: Lease, ttlMs: number): Promise<CliResult<Lease>> {
   return link.call("leases.renew", { self, resource, token, ttlMs });
 }
 
-async function acquire(
-  scope: FileScope,
-  self: Self,
-  resource: string,
-  ttlMs: number,
-): Promise<CoordinatorResult<Lease>> {
+async function acquire(scope: FileScope, self: Self, resource: string, ttlMs: number): Promise<CliResult<Lease>> {
   const requestId = Buffer.from(scope.runtime.random(16)).toString("hex");
   const answer = await scope.link.call("leases.acquire", { self, resource, requestId, ttlMs });
   if (!answer.ok) return answer.error.code === "lease_held" ? heldFailure(scope, self, resource, answer) : answer;
@@ -158,7 +140,7 @@ export async function releaseLease(
   scope: FileScope,
   self: Self,
   { resource, token }: Lease,
-): Promise<CoordinatorResult<unknown>> {
+): Promise<CliResult<unknown>> {
   const released = await scope.link.call("leases.release", { self, resource, token });
   if (released.ok) scope.runtime.store.write((sql) => filesTable.remove(sql, resource, self.chat));
   return released;

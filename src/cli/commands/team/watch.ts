@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import type { Change } from "../../../contract/state.ts";
-import { ok, type Result } from "../../../shared/result.ts";
+import { ok } from "../../../shared/result.ts";
 import type { EdgeClient } from "../../../coordinator-client/edge/client.ts";
 import type { EdgeEvent } from "../../../coordinator-client/edge/events.ts";
 import type { WatchEvent } from "../../../coordinator-client/edge/state-watch.ts";
-import type { FailedResult } from "../../answer.ts";
+import type { CliResult } from "../../answer.ts";
 import { revision, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { edgeFailure, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { oneLine, safeText, safeJsonLine } from "../../screen-text.ts";
@@ -91,10 +91,7 @@ function endAnswer(revision: number): CommandResult {
   return ok({ data: { revision }, text: "", isOneLine: true });
 }
 
-async function findStartRevision(
-  link: CoordinatorLink,
-  from: number | undefined,
-): Promise<Result<number, FailedResult["error"]>> {
+async function findStartRevision(link: CoordinatorLink, from: number | undefined): Promise<CliResult<number>> {
   if (from === undefined) {
     const listed = await link.call("state.list", { limit: 1 });
     return listed.ok ? ok(listed.value.revision) : listed;

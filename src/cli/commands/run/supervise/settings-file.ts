@@ -5,7 +5,7 @@ import { isProgram, SupervisorSettings, type WatchTarget } from "../../../../sup
 import { ok, type Result } from "../../../../shared/result.ts";
 import { notFound, wrongUsage, type FailedResult } from "../../../answer.ts";
 import type { Cli } from "../../../cli.ts";
-import { readInputFile } from "../../../input-file.ts";
+import { readInputFile } from "../../../plan-file.ts";
 
 function settingsFile(cli: Cli): string {
   return join(cli.paths.home, "supervisor.json");

@@ -16,8 +16,21 @@ import { isPaused } from "../../../../store/pause.ts";
 import { shimCommand, withShimCommand } from "../../../../platform/shim-command.ts";
 import { StoreError } from "../../../../store/store-error.ts";
 import { countCost } from "../../../../local-mcp/usage/ledger.ts";
-import { oneLine } from "../../../screen-text.ts";
-import { chatFacts, chatParts, noChatFacts, type ChatFacts } from "./chat-facts.ts";
+import { oneLine, pluralize } from "../../../screen-text.ts";
+import { quotedTitle } from "../../../../local-mcp/recovery/user-lines.ts";
+import * as recoveries from "../../../../local-mcp/sessions/recoveries.ts";
+import { waitingSessions } from "../../../../local-mcp/sessions/waiting.ts";
+import * as news from "../../../../local-mcp/team/news.ts";
+
+/** Printed as JSON by `shim statusline --json`: fields are only added. */
+interface ChatFacts {
+  readonly recovered: readonly string[];
+  /** Undelivered messages of other chats. */
+  readonly messages: number;
+  readonly waiting: number;
+}
+
+const noChatFacts: ChatFacts = { recovered: [], messages: 0, waiting: 0 };
 
 /** Printed as JSON by `shim statusline --json`: fields are only added. */
 export interface Status extends ChatFacts {
@@ -154,4 +167,33 @@ export function renderStatus(status: Status): string {
   ];
   const said = status.notices.map((text) => `\nSHIM: ${oneLine(text, 150)}`).join("");
   return `${parts.join(" | ")}${said}\n`;
+}
+
+const recoveredForMs = 600_000;
+
+/** [CL67] */
+function chatFacts(sql: Sql, { processes, now }: Runtime, sessionId: string | null): ChatFacts {
+  const waiting = waitingSessions(sql, processes, sessionId).length;
+  if (sessionId === null) return { ...noChatFacts, waiting };
+  return {
+    recovered: recoveredTitles(sql, sessionId, now() - recoveredForMs),
+    messages: news.countUndelivered(sql, sessionId, "message"),
+    waiting,
+  };
+}
+
+function recoveredTitles(sql: Sql, sessionId: string, since: number): string[] {
+  return recoveries
+    .listOfferedTo(sql, sessionId, since)
+    .flatMap((given) => sessions.get(sql, given.sessionId) ?? [])
+    .filter((dead) => hasDied(dead) && dead.recovery !== null && dead.recovery !== "dismissed")
+    .map(({ title }) => quotedTitle(title, 40));
+}
+
+function chatParts({ recovered, messages, waiting }: ChatFacts): string[] {
+  return [
+    ...(recovered.length > 0 ? [`recovered: ${recovered.join(", ")}`] : []),
+    ...(messages > 0 ? [pluralize(messages, "message")] : []),
+    ...(waiting > 0 ? [`${waiting} waiting`] : []),
+  ];
 }

@@ -1,9 +1,8 @@
-import type { Result } from "../../../../shared/result.ts";
 import { age } from "../../../../local-mcp/recovery/brief.ts";
 import type { Runtime } from "../../../../runtime/runtime.ts";
 import { StoreError } from "../../../../store/store-error.ts";
 import { enclosingChat, reservedByOthers, type ReservedFile } from "../../../../local-mcp/team/commit-guard.ts";
-import type { FailedResult } from "../../../answer.ts";
+import type { CliResult } from "../../../answer.ts";
 import { commandLineChat, type CoordinatorLink } from "../../../coordinator-link.ts";
 import { oneLine, safeText } from "../../../screen-text.ts";
 
@@ -19,7 +18,7 @@ export interface CommitVerdict {
   readonly text: string;
 }
 
-type OpenLink = () => Promise<Result<CoordinatorLink, FailedResult["error"]>>;
+type OpenLink = () => Promise<CliResult<CoordinatorLink>>;
 
 const allowed: CommitVerdict = { isRefused: false, text: "" };
 const maxShown = 10;

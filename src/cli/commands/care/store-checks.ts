@@ -1,0 +1,142 @@
+import { accessSync, constants, existsSync, lstatSync, readdirSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { messageOf } from "../../../shared/error.ts";
+import { schemaState } from "../../../shared/migrate.ts";
+import { age } from "../../../local-mcp/recovery/brief.ts";
+import { findIncomplete } from "../../../local-mcp/recovery/detect.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { listBackups } from "../../../store/backup.ts";
+import { isPurgePending } from "../../../local-mcp/retention/forget.ts";
+import * as notices from "../../../store/notices.ts";
+import * as pauses from "../../../store/pause.ts";
+import type { LoadedRuntime } from "../../io.ts";
+import { pluralize } from "../../screen-text.ts";
+import { runCheck, fail, pass, warn, type Check } from "./doctor-check.ts";
+
+const backupAgeMs = 2 * 86_400_000;
+const failuresSinceMs = 7 * 86_400_000;
+
+/** [CL15] Checks SQLite and the store; makes no store where there is none. */
+export function storeChecks({ runtime, driver, fallbackReason }: LoadedRuntime): Check[] {
+  const sqlite = fallbackReason
+    ? warn(
+        "sqlite",
+        `${driver}, the second choice: ${fallbackReason}`,
+        "Works as well; repeat `npm install` of shim with this Node for the first choice.",
+      )
+    : pass("sqlite", driver);
+  if (!lstatSync(runtime.store.path, { throwIfNoEntry: false }))
+    return [sqlite, pass("store", `nothing is stored yet (${runtime.store.path})`)];
+  const opened = runCheck("store", () => integrity(runtime));
+  const isOpen = opened.every(({ state }) => state !== "fail");
+  const whenOpen: Record<string, (runtime: Runtime) => Check | readonly Check[]> = { schema, backups, content };
+  const checks = { permissions, ...(isOpen ? whenOpen : {}) };
+  return [
+    sqlite,
+    ...opened,
+    ...Object.entries(checks).flatMap(([name, check]) => runCheck(name, () => check(runtime))),
+  ];
+}
+
+function integrity(runtime: Runtime): Check {
+  const { path } = runtime.store;
+  // Throws for a file made by a newer shim.
+  runtime.store.read(() => null, null);
+  const rows = runtime.store.connection().all<{ integrity_check: string }>("PRAGMA integrity_check(5)");
+  const problems = rows.map((row) => row.integrity_check).filter((text) => text !== "ok");
+  if (problems.length === 0) return writability(path);
+  return fail(
+    "store",
+    `${path} is damaged: ${problems.join("; ")}`,
+    `Close all chats, delete ${path}, ${path}-wal and ${path}-shm, then copy the newest file of ${runtime.paths.backups} to ${path}.`,
+  );
+}
+
+/** Checks the permission only: a write would wait for another writer. */
+function writability(path: string): Check {
+  try {
+    for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) accessSync(file, constants.W_OK);
+    return pass("store", `${path} is sound`);
+  } catch (error) {
+    const fix = "Give the files back to your user (chown, chmod u+w); until then nothing can be saved.";
+    return fail("store", `${path} is sound, but cannot be written to (${messageOf(error)})`, fix);
+  }
+}
+
+function schema(runtime: Runtime): Check {
+  const { version } = schemaState(runtime.store.connection());
+  const knownVersion = runtime.store.context.migrations.length;
+  if (version < knownVersion) {
+    runtime.store.write(() => undefined);
+    return pass("schema", `version ${knownVersion}, brought there from ${version} just now`);
+  }
+  if (version > knownVersion)
+    return warn(
+      "schema",
+      `version ${version}, made by a newer shim (this one knows ${knownVersion})`,
+      "It works; update this copy when you can.",
+    );
+  return pass("schema", `version ${version}`);
+}
+
+function permissions(runtime: Runtime): Check {
+  if (process.platform === "win32") return pass("permissions", "those of your user folder");
+  const { home } = runtime.paths;
+  const files = readdirSync(home).map((name) => join(home, name));
+  const tooOpen = [home, ...files].filter(
+    (path) => ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o077) !== 0,
+  );
+  if (tooOpen.length === 0) return pass("permissions", `only you can read ${home}`);
+  return fail("permissions", `others can read ${tooOpen.join(", ")}`, `chmod -R go= ${home}`);
+}
+
+function backups(runtime: Runtime): Check {
+  const [newest] = listBackups(runtime.paths.backups);
+  if (!newest)
+    return warn(
+      "backups",
+      "there is no backup yet",
+      "A running chat makes the first one minutes after its first checkpoint, then one each day.",
+    );
+  const ago = runtime.now() - newest.at;
+  const text = `newest ${basename(newest.path)}, ${age(ago)} ago`;
+  return ago > backupAgeMs
+    ? warn("backups", text, "A running chat makes one each day; if one runs, look into shim.log.")
+    : pass("backups", text);
+}
+
+function content(runtime: Runtime): Check[] {
+  return runtime.store.read((sql) => {
+    const now = runtime.now();
+    const openNotices = notices.list(sql);
+    const dead = findIncomplete(sql, runtime.processes, now, { limit: 100 });
+    const paused = pauses.list(sql, now);
+    const [failures] = sql.all<{ n: number; reason: string | null }>(
+      "SELECT count(*) AS n, max(reason) AS reason FROM snapshots WHERE state = 'failed' AND at >= ?",
+      now - failuresSinceMs,
+    );
+    return [
+      ...openNotices.map((one) => warn("notice", one.text, "When you have read it: `shim doctor --acknowledge`.")),
+      ...paused.map((one) =>
+        warn("paused", `nothing is stored for ${one.project ?? "every project"}`, "`shim pause --off` ends it."),
+      ),
+      ...(isPurgePending(sql)
+        ? [fail("forget", "traces of what was forgotten are left", "Repeat `shim forget` with the same argument.")]
+        : []),
+      dead.length > 0
+        ? warn(
+            "incomplete",
+            `${pluralize(dead.length, "session")} died unfinished`,
+            "`shim sessions --incomplete`, then `shim resume`.",
+          )
+        : pass("incomplete", "no session died unfinished"),
+      failures && failures.n > 0
+        ? warn(
+            "snapshots",
+            `files of ${pluralize(failures.n, "checkpoint")} were not saved this week: ${failures.reason ?? "no reason known"}`,
+            "`shim sessions show <id>` names each.",
+          )
+        : pass("snapshots", "no failure this week"),
+    ];
+  }, []);
+}

@@ -1,0 +1,204 @@
+import { err, ok } from "../../../shared/result.ts";
+import type { Cli, CommandResult } from "../../cli.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { findSession } from "../../resolve-id.ts";
+import { oneLine, pluralize } from "../../screen-text.ts";
+import { readFacts, type TaskFacts, type Task, type Claimant, isEnded, type Needed } from "./task-facts.ts";
+import type { Attempt } from "../../../contract/task-views.ts";
+import type { DeathReason } from "../../../contract/tasks.ts";
+import { age } from "../../../local-mcp/recovery/brief.ts";
+import { progressText } from "./task-list.ts";
+import { localTime } from "../../times.ts";
+
+/** [CL51] */
+export async function explainTask(cli: Cli, link: CoordinatorLink, task: number): Promise<CommandResult> {
+  const facts = await readFacts(link, task);
+  if (!facts.ok) return facts.error.code === "unknown_task" ? unknownTask(cli, task, facts) : facts;
+  const [first = "", ...others] = explain(facts.value, cli.io.now());
+  const why = [`Task ${task} (${facts.value.task.type}) ${first}`, ...others].map(indentLine);
+  return ok({ data: { ...facts.value, why }, text: `${why.join("\n")}\n` });
+}
+
+function explain(facts: TaskFacts, now: number): string[] {
+  const { task } = facts;
+  switch (task.state) {
+    case "blocked":
+      return explainBlocked(facts);
+    case "scheduled":
+      return explainScheduled(facts, now);
+    case "queued":
+      return explainQueued(facts);
+    case "assigned":
+      return explainAssigned(task);
+    case "running":
+      return explainRunning(task);
+    case "done":
+      return explainDone(facts);
+    case "dead":
+      return explainDead(facts);
+    case "cancelled":
+      return explainCancelled(facts);
+  }
+}
+
+const maxShownChars = 1_000;
+
+function indentLine(text: string): string {
+  return `${text.startsWith("  ") ? "  " : ""}${oneLine(text, maxShownChars)}`;
+}
+
+/** A number is a task, even where it is also a prefix of a session's id. */
+async function unknownTask(cli: Cli, task: number, refused: CommandResult & { ok: false }): Promise<CommandResult> {
+  const session = findSession(await cli.runtime(), String(task));
+  if (!session.ok && session.error.code === "not_found") return refused;
+  const { message } = refused.error;
+  return err({ ...refused.error, message: `${message}. A session is meant by more of its id than digits.` });
+}
+
+function explainDone({ task, attempts: [last] }: TaskFacts): string[] {
+  if (task.joinRule !== null)
+    return [`is done: the coordinator has joined the results of its parts (${task.joinRule}).`];
+  if (!last) return ["is done."];
+  const ran = last.ranMs === null ? "" : `, after ${age(last.ranMs)}`;
+  return [`is done: by ${last.chat}, ${age(last.endedAgeMs)} ago${ran}.`];
+}
+
+function explainCancelled({ task, attempts }: TaskFacts): string[] {
+  return [`is cancelled${reasonText(task.detail)}.`, ...attempts.map(attemptLine)];
+}
+
+function explainDead({ task, attempts, needs }: TaskFacts): string[] {
+  const { reason } = task;
+  const lastError = task.detail === null ? [] : [`Last said: ${task.detail}`];
+  const failedDependencies = needs.filter(({ known }) => known?.state === "dead" || known?.state === "cancelled");
+  return [
+    `is dead: ${reason === null ? "for a reason that is not known" : deathText(reason, task)}.`,
+    ...lastError,
+    ...failedDependencies.map(neededLine),
+    ...attempts.map(attemptLine),
+    ...adviceFor(task),
+  ];
+}
+
+function deathText(reason: DeathReason, { failures, maxAttempts, stalls, lostChats }: Task): string {
+  switch (reason) {
+    case "failed":
+      return failures < maxAttempts
+        ? `its last failure is none that another attempt would mend (${failures} of ${pluralize(maxAttempts, "attempt")})`
+        : `all of its ${pluralize(maxAttempts, "attempt")} failed`;
+    case "poison":
+      return `it was given up as poison, after ${pluralize(lostChats, "lost chat")} and ${pluralize(stalls, "stall")}`;
+    case "expired":
+      return "no chat took it in time";
+    case "dependency":
+      return "one that it depends on is dead or cancelled";
+    case "budget_exceeded":
+      return "a limit was reached";
+    case "discarded":
+      return "it was given up for good";
+  }
+}
+
+function attemptLine({ attempt, chat, end, ranMs, endedAgeMs, reason }: Attempt): string {
+  const ran = ranMs === null ? "not begun" : `after ${age(ranMs)}`;
+  return `  attempt ${attempt}, by ${chat}: ${end}, ${ran}, ${age(endedAgeMs)} ago${reasonText(reason)}`;
+}
+
+function adviceFor({ task, reason }: Task): string[] {
+  if (reason === "discarded") return ["It is not replayed; what is still wanted is submitted anew."];
+  const first = reason === "dependency" ? "First replay those, then it: " : "";
+  return [
+    `${first}\`shim queue replay ${task}\` begins it anew, \`shim queue discard ${task} --reason <text>\` gives it up.`,
+  ];
+}
+
+function explainAssigned({ chat, dueInMs }: Task): string[] {
+  return [`is assigned to ${chat}, and not begun: it must begin within ${age(dueInMs ?? 0)}, else it is queued again.`];
+}
+
+function explainRunning({ chat, failures, maxAttempts, running, progress, isCancelAsked }: Task): string[] {
+  const since = running === null ? "" : ` for ${age(running.startedAgeMs)}`;
+  const progressNote = progressText(progress);
+  return [
+    `is running: by ${chat}${since}, attempt ${failures + 1} of ${maxAttempts}.`,
+    progressNote === "" ? "No progress was reported." : `Progress: ${progressNote}`,
+    ...(running === null ? [] : deadlines(running)),
+    ...(isCancelAsked ? ["It was cancelled: its chat learns so with the answer to its next heartbeat."] : []),
+  ];
+}
+
+function deadlines({ heardAgeMs, silenceLeftMs, remainingMs }: NonNullable<Task["running"]>): string[] {
+  return [
+    `Last heartbeat: ${age(heardAgeMs)} ago; silent for ${age(silenceLeftMs)} more it has stalled.`,
+    `The attempt must end within ${age(remainingMs)}, else it is a timeout.`,
+  ];
+}
+
+function explainBlocked({ task, needs }: TaskFacts): string[] {
+  const open = needs.filter((needed) => !isEnded(needed));
+  return [
+    `is blocked: ${open.length} of the ${pluralize(needs.length, "task")} that it depends on must end first.`,
+    ...open.map(neededLine),
+    ...(task.joinRule === null ? [] : [`Then the coordinator joins their results by the rule ${task.joinRule}.`]),
+  ];
+}
+
+function neededLine({ task, known }: Needed): string {
+  if (known === null) return `  task ${task}: it has ended, and is no longer kept`;
+  const { type, state, reason, chat, progress } = known;
+  const details = [
+    `${state}${reason === null ? "" : ` (${reason})`}`,
+    chat === null ? "" : `by ${chat}`,
+    progressText(progress),
+  ];
+  return `  task ${task} (${type}): ${details.filter((text) => text !== "").join(", ")}`;
+}
+
+function explainScheduled({ task, attempts: [last] }: TaskFacts, now: number): string[] {
+  const inMs = task.dueInMs ?? 0;
+  const lines = [`is scheduled: it is queued at ${localTime(now + inMs)}, in ${age(inMs)}.`];
+  if (last?.state !== "scheduled") return [...lines, "Its submit asked for that."];
+  return [
+    ...lines,
+    `Attempt ${last.attempt} of ${task.maxAttempts}, by ${last.chat}, ended: ${last.end}${reasonText(last.reason)}. It waits before the next one.`,
+  ];
+}
+
+function explainQueued({ task, takers }: TaskFacts): string[] {
+  const claimantCount = takers.filter(({ obstacle }) => obstacle === null).length;
+  const expiry = task.dueInMs === null ? [] : [`If no chat takes it within ${age(task.dueInMs)}, it is dead: expired.`];
+  const lines = takers.map((claimant) => `  ${claimant.chat}: ${formatClaimant(claimant)}`);
+  return [`is queued: ${formatClaimantCount(claimantCount, takers.length)}`, ...lines, ...expiry];
+}
+
+function formatClaimantCount(claimantCount: number, chatCount: number): string {
+  if (chatCount === 0) return "no chat lives that could take it.";
+  if (chatCount === 1) return `the one chat that lives ${claimantCount > 0 ? "can take it" : "cannot take it now"}.`;
+  if (claimantCount > 0) return `${claimantCount} of the ${pluralize(chatCount, "chat")} that live can take it.`;
+  return `none of the ${pluralize(chatCount, "chat")} that live can take it now.`;
+}
+
+function formatClaimant(claimant: Claimant): string {
+  return claimant.obstacle === null ? readyText(claimant) : obstacles[claimant.obstacle](claimant);
+}
+
+const obstacles: Record<NonNullable<Claimant["obstacle"]>, (claimant: Claimant) => string> = {
+  draining: () => "drains: it ends what it has",
+  takes_none: () => "takes no tasks",
+  lacks_capability: ({ lacks }) => `lacks ${lacks.join(", ")}`,
+  other_types: ({ taskTypes }) => `is only given ${taskTypes?.join(", ")}`,
+  full: ({ held, capacity }) => `is full: it has ${held} of ${pluralize(capacity, "task")}`,
+  stuck: () => "says that it is stuck: it is given nothing before it goes on",
+  budget_spent: () => "has used up its budget: it begins nothing until that is raised",
+  day_spent: () => "must wait: the budget of the workspace is used up for today (UTC)",
+};
+
+function readyText({ held, capacity, taskTypes, isConnected }: Claimant): string {
+  const room = `has ${held} of ${pluralize(capacity, "task")}`;
+  if (taskTypes === null) return `${room}; takes it when it asks`;
+  return isConnected ? `${room}; is given it by the next look` : `${room}; has no connection, so it must ask`;
+}
+
+function reasonText(reason: string | null): string {
+  return reason === null ? "" : `: ${reason}`;
+}

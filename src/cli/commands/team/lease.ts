@@ -1,0 +1,38 @@
+import type { Command } from "commander";
+import { age } from "../../../local-mcp/recovery/brief.ts";
+import { ok } from "../../../shared/result.ts";
+import { notFound } from "../../answer.ts";
+import type { Cli, CommonOptions } from "../../cli.ts";
+import { withLink } from "../../coordinator-link.ts";
+import { defineList } from "../../list-command.ts";
+import { addLeaseRun } from "./lease-run.ts";
+
+export function addLease(program: Command, cli: Cli): void {
+  const command = program.command("lease").description("leases: who has the exclusive right on what");
+  defineList(cli, command.command("list [prefix]").description("leases that are held"), {
+    operation: "leases.list",
+    input: (prefix = "") => ({ prefix }),
+    columns: {
+      RESOURCE: ({ resource }) => resource,
+      HOLDER: ({ holder }) => holder,
+      TOKEN: ({ token }) => String(token),
+      UNTIL: ({ isBound, remainingMs }) => (isBound ? "while it lives" : `${age(remainingMs)} left`),
+      "HELD FOR": ({ heldForMs }) => age(heldForMs),
+    },
+    empty: "No leases are held.\n",
+  });
+  addLeaseRun(command, cli);
+  const force = command
+    .command("force-release <resource>")
+    .description("take a lease away from its holder")
+    .requiredOption("--reason <text>", "stands in the audit log");
+  cli.define(force, ({ reason }: CommonOptions & { readonly reason: string }, resource: string) =>
+    withLink(cli, async (link) => {
+      const done = await link.call("leases.force-release", { resource, reason });
+      if (!done.ok) return done;
+      if (!done.value.isReleased) return notFound(`nobody holds ${resource}.`);
+      const text = `${resource} is free. Its holder may still be at work: its token is not valid any more.\n`;
+      return ok({ data: done.value, text });
+    }),
+  );
+}
