@@ -5,7 +5,7 @@ import { backUp, listBackups } from "../../store/backup.ts";
 import { decode, encode } from "../../store/checkpoint-body.ts";
 import { removeDatabase } from "../../store/database.ts";
 import type { Connection } from "../../store/driver.ts";
-import { incrementForgetCount } from "../../store/forget-count.ts";
+import { incrementForgetCount } from "../../store/meta.ts";
 import { withMaintenanceLock } from "../../store/maintenance-lock.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import { markTranscript } from "../sessions/transcript-mark.ts";
@@ -214,8 +214,8 @@ async function retryStep(remainder: string, store: Store, work: () => unknown): 
 }
 
 function removeCopies(store: Store): void {
-  const { files, driver, busyMs } = store.context;
-  withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
+  const { files } = store.context;
+  withMaintenanceLock(store.context, "exclusive", () => {
     removeDatabase(files.next);
     removeDurably(files.backups);
     removeDurably(files.setAside);

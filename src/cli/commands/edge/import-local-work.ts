@@ -9,7 +9,7 @@ import { ok, type Result } from "../../../shared/result.ts";
 import { failed, type FailedResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { epochOf } from "../../../store/epoch.ts";
+import { epochOf } from "../../../store/meta.ts";
 import type { Store } from "../../../store/store.ts";
 
 export interface LocalWork {
