@@ -1,6 +1,5 @@
 import { spawn } from "node:child_process";
-import { constants } from "node:os";
-import { endGroup, groupOf, hasGroups } from "../platform/process-group.ts";
+import { endGroup, exitCode, groupOf, hasGroups } from "../platform/process-group.ts";
 import { programPath } from "../platform/program-path.ts";
 import type { ProcessGroup, ProcessStart } from "./io.ts";
 
@@ -21,7 +20,7 @@ export function startGroup({
   const child = spawn(programPath(command, env), args, { cwd, env, stdio: "inherit", detached: hasGroups });
   const group = child.pid === undefined ? null : groupOf(child.pid);
   child.on("error", reject);
-  child.on("exit", (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));
+  child.on("exit", (code, signal) => resolve(exitCode(code, signal)));
   let ending = Promise.resolve();
   const whole = async (): Promise<number> => {
     try {
