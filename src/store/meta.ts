@@ -4,9 +4,10 @@ export function read(sql: Sql, key: string): string | null {
   return sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", key)[0]?.value ?? null;
 }
 
+/** Writes no page where the value is there already. */
 export function write(sql: Sql, key: string, value: string): void {
   sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
     key,
     value,
   );
