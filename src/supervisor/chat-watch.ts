@@ -83,12 +83,13 @@ export class ChatWatch {
     const cwd = [restoration.session.cwd, restoration.session.project].find(
       (folder) => folder !== null && existsSync(folder),
     );
-    if (plan && cwd && plan.newId !== null) take(runtime, restoration, plan.newId);
-    this.#planned.delete(id);
     if (!plan || !cwd) {
+      this.#planned.delete(id);
       const message = `session ${id} cannot be started again: its folder is gone`;
       return this.#options.emit({ type: "problem", name: this.#options.name, message });
     }
+    if (plan.newId !== null) take(runtime, restoration, plan.newId);
+    this.#planned.delete(id);
     this.#planned.set(plan.newId ?? id, { restarts: restarter.afterStart(restarts, now), sourceId: id });
     const opener = (this.#options.watched.restartWith ?? []).map((word) => word.replaceAll("{cwd}", cwd));
     const command = [...opener, plan.command, ...plan.args];
