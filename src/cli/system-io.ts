@@ -1,6 +1,6 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { homedir, constants } from "node:os";
+import { homedir } from "node:os";
 import { createInterface } from "node:readline/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -11,7 +11,7 @@ import type { Log } from "../platform/log-file.ts";
 import { loadDriver } from "../store/open-driver.ts";
 import { systemRuntime } from "../runtime/system-runtime.ts";
 import type { Io, LoadedRuntime, ProcessStart, ProcessGroup } from "./io.ts";
-import { endGroup, groupOf, hasGroups } from "../platform/process-group.ts";
+import { endGroup, exitCode, groupOf, hasGroups } from "../platform/process-group.ts";
 
 /** @param bundle URL of dist/cli.cjs: dist/hook.cjs lies beside it, bin/shim.mjs above it */
 export function systemIo(bundle: string): Io {
@@ -178,7 +178,7 @@ export function startGroup({
   const child = spawn(programPath(command, env), args, { cwd, env, stdio: "inherit", detached: hasGroups });
   const group = child.pid === undefined ? null : groupOf(child.pid);
   child.on("error", reject);
-  child.on("exit", (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));
+  child.on("exit", (code, signal) => resolve(exitCode(code, signal)));
   let ending = Promise.resolve();
   const whole = async (): Promise<number> => {
     try {

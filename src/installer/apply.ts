@@ -1,11 +1,11 @@
-import { lstatSync, mkdirSync, readlinkSync, realpathSync, rmSync } from "node:fs";
+import { mkdirSync, realpathSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { messageOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { syncFolder } from "../platform/private-files.ts";
-import { writeAtomically } from "../platform/private-files.ts";
+import { syncFolder, writeAtomically } from "../platform/private-files.ts";
+import { findRealPath } from "../platform/shim-command.ts";
 import { create } from "./backups.ts";
-import { isMissing, readText, refusal, type ClientRefusal } from "./client-files.ts";
+import { linkTarget, readText, refusal, type ClientRefusal } from "./client-files.ts";
 import type { FileEdit, Plan } from "./plan.ts";
 
 export interface ApplyResult {
@@ -51,30 +51,12 @@ function findChangeSince({ path, before }: FileEdit): ClientRefusal | null {
 
 function findDanglingLink({ path }: FileEdit): ClientRefusal | null {
   const target = linkTarget(path);
-  if (target === null || exists(path)) return null;
+  if (target === null || findRealPath(path) !== null) return null;
   return refusal(
     "config_unreadable",
     path,
     `is a link to ${target}, which is not there. Create or remove it and try again.`,
   );
-}
-
-function linkTarget(path: string): string | null {
-  try {
-    return lstatSync(path).isSymbolicLink() ? readlinkSync(path) : null;
-  } catch (error) {
-    if (isMissing(error)) return null;
-    throw error;
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    realpathSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function applyEdit(edit: FileEdit): ClientRefusal | null {

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { lstatSync, readFileSync, readlinkSync, type Stats } from "node:fs";
 import { codeOf, messageOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 
@@ -37,4 +37,17 @@ export function refusal(code: ClientRefusal["code"], path: string, message: stri
 export function isMissing(error: unknown): boolean {
   const code = codeOf(error);
   return code === "ENOENT" || code === "ENOTDIR";
+}
+
+export function statLink(path: string): Stats | null {
+  try {
+    return lstatSync(path);
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}
+
+export function linkTarget(path: string): string | null {
+  return statLink(path)?.isSymbolicLink() === true ? readlinkSync(path) : null;
 }

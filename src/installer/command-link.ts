@@ -1,20 +1,10 @@
-import {
-  lstatSync,
-  mkdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  symlinkSync,
-  type Stats,
-} from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, symlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { messageOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { persistentPathFolders, findRealPath } from "../platform/shim-command.ts";
 import { writeAtomically } from "../platform/private-files.ts";
-import { isMissing } from "./client-files.ts";
+import { linkTarget, statLink } from "./client-files.ts";
 import { isRecord } from "./entries.ts";
 import type { Launch } from "../platform/launch.ts";
 import type { Machine } from "./targets.ts";
@@ -111,19 +101,6 @@ function isStaleLink(path: string, record: string): boolean {
 
 function exists(path: string): boolean {
   return statLink(path) !== null;
-}
-
-function statLink(path: string): Stats | null {
-  try {
-    return lstatSync(path);
-  } catch (error) {
-    if (isMissing(error)) return null;
-    throw error;
-  }
-}
-
-function linkTarget(path: string): string | null {
-  return statLink(path)?.isSymbolicLink() === true ? readlinkSync(path) : null;
 }
 
 function readRecord(path: string): LinkRecord | null {

@@ -9,32 +9,36 @@ import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugin
 import * as settings from "./settings-edits.ts";
 import { pathOf, type ClientTarget } from "./targets.ts";
 
+/** What each finding is called, and how serious it is. */
+const severities = {
+  installed: "ok",
+  not_installed: "warning",
+  file_unsound: "error",
+  file_ignored: "error",
+  incomplete: "error",
+  doubled: "warning",
+  name_taken: "error",
+  script_missing: "error",
+  other_copy: "warning",
+  node_missing: "error",
+  node_too_old: "error",
+  hooks_disabled: "error",
+  hooks_by_process: "warning",
+  hooks_too_new: "error",
+  no_status_line: "warning",
+  todo_tools_off: "ok",
+  plugin_not_built: "error",
+} as const;
+
+type FindingCode = keyof typeof severities;
+
 export interface Finding {
-  readonly severity: "ok" | "warning" | "error";
+  readonly severity: (typeof severities)[FindingCode];
   readonly client: ClientTarget["client"];
   readonly code: FindingCode;
   readonly text: string;
   readonly fix: string | null;
 }
-
-type FindingCode =
-  | "installed"
-  | "not_installed"
-  | "file_unsound"
-  | "file_ignored"
-  | "incomplete"
-  | "doubled"
-  | "name_taken"
-  | "script_missing"
-  | "other_copy"
-  | "node_missing"
-  | "node_too_old"
-  | "hooks_disabled"
-  | "hooks_by_process"
-  | "hooks_too_new"
-  | "no_status_line"
-  | "todo_tools_off"
-  | "plugin_not_built";
 
 export interface InspectContext {
   readonly read: ReadText;
@@ -46,65 +50,75 @@ export interface InspectContext {
   readonly claudeVersion: string | null;
 }
 
-type AddFinding = (severity: Finding["severity"], code: FindingCode, text: string, fix?: string) => void;
+interface Reading extends InspectContext {
+  readonly target: ClientTarget;
+  readonly add: (code: FindingCode, text: string, fix?: string) => void;
+}
 
-interface ClientSettingsTexts {
+interface Inspection extends Reading {
+  /** Texts of the client's files. */
   readonly servers: string;
-  readonly settings: string;
+  readonly settingsText: string;
+  readonly ourServers: readonly string[];
+  readonly hookedEvents: readonly string[];
+  readonly plugins: readonly InstalledPlugin[];
 }
 
 /** [IN12] [IN13] Reads only. */
 export function inspect(target: ClientTarget, context: InspectContext): Finding[] {
   const findings: Finding[] = [];
-  const add: AddFinding = (severity, code, text, fix) =>
-    findings.push({ severity, client: target.client, code, text: `${target.label}: ${text}`, fix: fix ?? null });
-  const texts = loadTexts(target, context, add);
-  if (!texts) return findings;
-  const plugins = listPlugins(target, context, texts);
-  checkPresence(target, context, texts, plugins, add);
-  checkDoubled(texts, plugins, add);
-  checkCommands(texts, context, add);
-  checkClaudeCode(target, texts, context, add);
-  for (const plugin of plugins) checkPlugin(target, plugin, context, add);
+  const add: Reading["add"] = (code, text, fix) =>
+    findings.push({
+      severity: severities[code],
+      client: target.client,
+      code,
+      text: `${target.label}: ${text}`,
+      fix: fix ?? null,
+    });
+  const reading = { ...context, target, add };
+  const servers = readSound(reading, target.serversFile);
+  const settingsText = target.settingsFile === null ? "" : readSound(reading, target.settingsFile);
+  if (servers === null || settingsText === null) return findings;
+  const inspection: Inspection = {
+    ...reading,
+    servers,
+    settingsText,
+    ourServers: settings.ourServers(servers),
+    hookedEvents: hookEvents.filter((event) => settings.ourHooks(settingsText, event).length > 0),
+    plugins: listPlugins(reading, settingsText),
+  };
+  checkPresence(inspection);
+  checkDoubled(inspection);
+  checkCommands(inspection);
+  if (target.settingsFile !== null) checkClaudeCode(inspection, target.settingsFile);
+  for (const plugin of inspection.plugins) checkPlugin(inspection, plugin);
   return findings;
 }
 
 const rerunInit = "Run `shim init` again.";
 
-function loadTexts(target: ClientTarget, context: InspectContext, add: AddFinding): ClientSettingsTexts | null {
-  const servers = readSound(target, target.serversFile, context, add);
-  const current = target.settingsFile === null ? "" : readSound(target, target.settingsFile, context, add);
-  return servers === null || current === null ? null : { servers, settings: current };
-}
-
-function readSound(target: ClientTarget, path: string, { read }: InspectContext, add: AddFinding): string | null {
+function readSound({ target, read, add }: Reading, path: string): string | null {
   const file = read(path);
   const text = file.ok ? (file.value ?? "") : "";
   const problem = file.ok ? settings.shapeProblem(text) : "cannot be read as UTF-8 text";
   if (problem) {
-    add("error", "file_unsound", `${path} ${problem}`, "Correct the file, then run `shim init` again.");
+    add("file_unsound", `${path} ${problem}`, "Correct the file, then run `shim init` again.");
     return null;
   }
-  if (!json.isStrict(text))
-    add(
-      "error",
-      "file_ignored",
-      `${path} has comments or trailing commas, which ${target.label} does not read`,
-      "Remove them.",
-    );
+  const ignoredText = `${path} has comments or trailing commas, which ${target.label} does not read`;
+  if (!json.isStrict(text)) add("file_ignored", ignoredText, "Remove them.");
   return text;
 }
 
-function listPlugins(target: ClientTarget, context: InspectContext, texts: ClientSettingsTexts): InstalledPlugin[] {
+function listPlugins({ target, read }: Reading, settingsText: string): InstalledPlugin[] {
   const { pluginsFolder, platform } = target;
   if (pluginsFolder === null) return [];
-  const path = pathOf(platform);
   const textOf = (name: string): string => {
-    const text = context.read(path.join(pluginsFolder, name));
+    const text = read(pathOf(platform).join(pluginsFolder, name));
     return text.ok && text.value !== null && json.findProblem(text.value) === null ? text.value : "";
   };
   const installed = installedPlugins(textOf("installed_plugins.json"), textOf("known_marketplaces.json"), platform);
-  const enabled = enabledPlugins(texts.settings);
+  const enabled = enabledPlugins(settingsText);
   const unlisted = enabled.filter((key) => !installed.some((plugin) => plugin.key === key));
   return [
     ...installed.filter(({ key, scope }) => scope !== "user" || enabled.includes(key)),
@@ -112,79 +126,53 @@ function listPlugins(target: ClientTarget, context: InspectContext, texts: Clien
   ];
 }
 
-function hookedEvents(texts: ClientSettingsTexts): string[] {
-  return hookEvents.filter((event) => settings.ourHooks(texts.settings, event).length > 0);
-}
-
-function checkPresence(
-  target: ClientTarget,
-  context: InspectContext,
-  texts: ClientSettingsTexts,
-  plugins: readonly InstalledPlugin[],
-  add: AddFinding,
-): void {
-  const isServer = settings.ourServers(texts.servers).length > 0;
-  const events = hookedEvents(texts);
+function checkPresence(inspection: Inspection): void {
+  const { servers, ourServers, hookedEvents, plugins, add } = inspection;
   const plugin = plugins.find(({ scope }) => scope === "user");
-  if (plugin) add("ok", "installed", `SHIM is installed as the plugin ${plugin.key}`);
-  if (!isServer && settings.isNameTaken(texts.servers))
-    add("error", "name_taken", 'another MCP server is named "shim"', "Rename or remove it, then run `shim init`.");
-  if (isServer || events.length > 0) checkComplete(target, context, { isServer, events }, texts, add);
-  else if (!plugin) add("warning", "not_installed", "SHIM is not installed", "Run `shim init`.");
+  if (plugin) add("installed", `SHIM is installed as the plugin ${plugin.key}`);
+  if (settings.isNameTaken(servers))
+    add("name_taken", 'another MCP server is named "shim"', "Rename or remove it, then run `shim init`.");
+  if (ourServers.length + hookedEvents.length > 0) checkComplete(inspection);
+  else if (!plugin) add("not_installed", "SHIM is not installed", "Run `shim init`.");
 }
 
-interface ServerPresence {
-  readonly isServer: boolean;
-  readonly events: readonly string[];
-}
-
-function checkComplete(
-  target: ClientTarget,
-  { claudeVersion }: InspectContext,
-  { isServer, events }: ServerPresence,
-  texts: ClientSettingsTexts,
-  add: AddFinding,
-): void {
-  const delivery = hookDelivery(texts.servers, claudeVersion);
+function checkComplete(inspection: Inspection): void {
+  const { target, claudeVersion, servers, ourServers, hookedEvents, add } = inspection;
+  const delivery = hookDelivery(servers, claudeVersion);
   const expectedEvents = target.settingsFile === null ? [] : settings.supportedEvents(delivery);
-  const missing = expectedEvents.filter((event) => !events.includes(event));
-  if (!isServer) add("error", "incomplete", "the hooks are there, but not the MCP server", rerunInit);
-  if (missing.length > 0) add("error", "incomplete", `hooks are missing for ${missing.join(", ")}`, rerunInit);
-  if (!isServer || missing.length > 0) return;
-  if (target.settingsFile === null) add("ok", "installed", "SHIM is installed by `shim init`");
-  else checkDelivery(delivery, texts, add);
+  const missing = expectedEvents.filter((event) => !hookedEvents.includes(event));
+  if (ourServers.length === 0) add("incomplete", "the hooks are there, but not the MCP server", rerunInit);
+  if (missing.length > 0) add("incomplete", `hooks are missing for ${missing.join(", ")}`, rerunInit);
+  if (ourServers.length === 0 || missing.length > 0) return;
+  if (target.settingsFile === null) add("installed", "SHIM is installed by `shim init`");
+  else checkDelivery(inspection, delivery);
 }
 
 /** [IN21] */
-function checkDelivery({ server, version }: settings.HookDelivery, texts: ClientSettingsTexts, add: AddFinding): void {
-  const groups = JSON.stringify(json.valueAt(texts.settings, ["hooks", "PreToolUse"]) ?? []);
+function checkDelivery({ settingsText, add }: Inspection, { server, version }: settings.HookDelivery): void {
+  const groups = JSON.stringify(json.valueAt(settingsText, ["hooks", "PreToolUse"]) ?? []);
   const isTool = groups.includes(`"tool":"${hookTool}"`);
   const client = `Claude Code ${/\d+\.\d+\.\d+/.exec(version ?? "")?.[0] ?? "of unknown version"}`;
   const deliveryText = isTool ? "tool events go through its MCP process" : "each tool event starts a process";
-  add("ok", "installed", `SHIM is installed by \`shim init\`; ${deliveryText} (${client})`);
+  add("installed", `SHIM is installed by \`shim init\`; ${deliveryText} (${client})`);
   if (version === null || isTool === (server !== null)) return;
   const slowText = "a process for each event makes tool calls slow, and is no longer needed";
   const unknownText = `${client} does not know hooks of type mcp_tool (${hookToolSince} does) and ignores all hooks of its settings`;
-  if (isTool) add("error", "hooks_too_new", unknownText, `Update Claude Code, or: ${rerunInit}`);
-  else add("warning", "hooks_by_process", slowText, rerunInit);
+  if (isTool) add("hooks_too_new", unknownText, `Update Claude Code, or: ${rerunInit}`);
+  else add("hooks_by_process", slowText, rerunInit);
 }
 
-function checkDoubled(texts: ClientSettingsTexts, plugins: readonly InstalledPlugin[], add: AddFinding): void {
-  const servers = settings.ourServers(texts.servers);
-  const doubledEvents = hookEvents.filter((event) => isDoubled(texts.settings, event));
-  if (servers.length > 1)
-    add("warning", "doubled", `SHIM is there as several MCP servers: ${servers.join(", ")}`, rerunInit);
-  if (doubledEvents.length > 0)
-    add("warning", "doubled", `SHIM has several hooks for ${doubledEvents.join(", ")}`, rerunInit);
-  if (servers.length === 0 && hookedEvents(texts).length === 0) return;
-  for (const plugin of plugins) add("warning", "doubled", doubledText(plugin), doubledFix(plugin));
+function checkDoubled({ ourServers, hookedEvents, settingsText, plugins, add }: Inspection): void {
+  const doubledEvents = hookEvents.filter((event) => isDoubled(settings.ourHandlers(settingsText, event)));
+  if (ourServers.length > 1)
+    add("doubled", `SHIM is there as several MCP servers: ${ourServers.join(", ")}`, rerunInit);
+  if (doubledEvents.length > 0) add("doubled", `SHIM has several hooks for ${doubledEvents.join(", ")}`, rerunInit);
+  if (ourServers.length + hookedEvents.length === 0) return;
+  for (const plugin of plugins) add("doubled", doubledText(plugin), doubledFix(plugin));
 }
 
 /** MCP hooks have one group for each matcher; a process hook beside them is one too many. */
-function isDoubled(text: string, event: string): boolean {
-  const handlers = settings
-    .ourHooks(text, event)
-    .map(({ group, handler }) => json.valueAt(text, ["hooks", event, group, "hooks", handler]));
+function isDoubled(handlers: readonly unknown[]): boolean {
   const processes = handlers.filter((handler) => !isHookToolHandler(handler));
   return processes.length > 1 || (processes.length === 1 && handlers.length > 1);
 }
@@ -200,85 +188,51 @@ function doubledFix({ key, project }: InstalledPlugin): string {
   return `Keep one. The plugin: run \`shim init\` again, which then leaves the rest to it. Or without it: ${withoutPlugin}.`;
 }
 
-function checkCommands(texts: ClientSettingsTexts, context: InspectContext, add: AddFinding): void {
-  const servers = settings.ourServers(texts.servers).map((name) => json.valueAt(texts.servers, ["mcpServers", name]));
-  const hooks = hookEvents.flatMap((event) =>
-    settings
-      .ourHooks(texts.settings, event)
-      .map(({ group, handler }) => json.valueAt(texts.settings, ["hooks", event, group, "hooks", handler])),
-  );
-  const { launch } = context;
+function checkCommands(inspection: Inspection): void {
+  const { servers, ourServers, settingsText, launch, exists, add } = inspection;
+  const entries = [
+    ...ourServers.map((name) => json.valueAt(servers, ["mcpServers", name])),
+    ...hookEvents.flatMap((event) => settings.ourHandlers(settingsText, event)),
+  ];
   const expected = new Set([launch.script, launch.hookScript]);
-  for (const script of distinct([...servers, ...hooks].map(findScript))) {
-    if (!context.exists(script))
-      add("error", "script_missing", `${script} is gone; was the clone moved?`, "Run `shim init` in its new place.");
+  for (const script of distinct(entries.map(findScript))) {
+    const movedText = `${script} is gone; was the clone moved?`;
+    if (!exists(script)) add("script_missing", movedText, "Run `shim init` in its new place.");
     else if (!expected.has(script))
-      add("warning", "other_copy", `it starts another copy of SHIM: ${script}`, `To use this one: ${rerunInit}`);
+      add("other_copy", `it starts another copy of SHIM: ${script}`, `To use this one: ${rerunInit}`);
   }
-  for (const node of distinct([...servers, ...hooks].map((entry) => parseCommand(entry)?.command ?? null)))
-    checkNode(node, context, add);
+  const commands = distinct(entries.map((entry) => parseCommand(entry)?.command ?? null));
+  for (const command of commands) checkNode(inspection, command);
 }
 
 function distinct(values: readonly (string | null)[]): string[] {
   return [...new Set(values.filter((value) => value !== null))];
 }
 
-function checkNode(command: string, context: InspectContext, add: AddFinding): void {
+function checkNode({ nodeVersion, minNodeVersion: [major, minor], add }: Inspection, command: string): void {
   if (!/(^|[\\/])node[^\\/]*$/.test(command)) return;
-  const version = context.nodeVersion(command);
-  const [major, minor] = context.minNodeVersion;
-  if (version === null) {
-    add("error", "node_missing", `${command} does not run`, rerunInit);
-    return;
-  }
+  const version = nodeVersion(command);
+  if (version === null) return add("node_missing", `${command} does not run`, rerunInit);
   const [foundMajor = 0, foundMinor = 0] = version.replace(/^v/, "").split(".").map(Number);
   if (foundMajor > major || (foundMajor === major && foundMinor >= minor)) return;
-  add(
-    "error",
-    "node_too_old",
-    `${command} is ${version}; SHIM needs ${major}.${minor} or newer`,
-    `With a newer Node: ${rerunInit}`,
-  );
+  const tooOldText = `${command} is ${version}; SHIM needs ${major}.${minor} or newer`;
+  add("node_too_old", tooOldText, `With a newer Node: ${rerunInit}`);
 }
 
-function checkClaudeCode(
-  target: ClientTarget,
-  texts: ClientSettingsTexts,
-  context: InspectContext,
-  add: AddFinding,
-): void {
-  if (target.settingsFile === null) return;
-  if (json.valueAt(texts.settings, ["disableAllHooks"]) === true)
-    add(
-      "error",
-      "hooks_disabled",
-      '"disableAllHooks" is set, so nothing is saved as it happens',
-      `Remove it from ${target.settingsFile}.`,
-    );
-  if (hasNoTodoTools(context.claudeVersion) && !settings.isTodoToolsSet(texts.settings))
-    add(
-      "ok",
-      "todo_tools_off",
-      "the newest models have no to-do tools here; `shim init --todo-tools` switches them on",
-    );
-  if (settings.statusLineIn(texts.settings).kind !== "ours" && hookedEvents(texts).length > 0)
-    add(
-      "warning",
-      "no_status_line",
-      "the status line is not SHIM's, so the fill of the context is estimated",
-      rerunInit,
-    );
+function checkClaudeCode({ settingsText, hookedEvents, claudeVersion, add }: Inspection, settingsFile: string): void {
+  const disabledText = '"disableAllHooks" is set, so nothing is saved as it happens';
+  if (json.valueAt(settingsText, ["disableAllHooks"]) === true)
+    add("hooks_disabled", disabledText, `Remove it from ${settingsFile}.`);
+  const noTodosText = "the newest models have no to-do tools here; `shim init --todo-tools` switches them on";
+  if (hasNoTodoTools(claudeVersion) && !settings.isTodoToolsSet(settingsText)) add("todo_tools_off", noTodosText);
+  const otherLineText = "the status line is not SHIM's, so the fill of the context is estimated";
+  if (settings.statusLineIn(settingsText).kind !== "ours" && hookedEvents.length > 0)
+    add("no_status_line", otherLineText, rerunInit);
 }
 
-function checkPlugin(target: ClientTarget, plugin: InstalledPlugin, context: InspectContext, add: AddFinding): void {
-  if (plugin.folder === null) return;
-  const path = pathOf(target.platform);
-  const built = ["dist", "../dist"].map((folder) => path.join(plugin.folder ?? "", folder, "hook.cjs"));
-  if (built.some(context.exists)) return;
-  add(
-    "error",
-    "plugin_not_built",
-    `the plugin in ${plugin.folder} is not built`,
-    "Run `npm ci && npm run build` in the clone.",
-  );
+function checkPlugin({ target, exists, add }: Inspection, { folder }: InstalledPlugin): void {
+  if (folder === null) return;
+  const built = ["dist", "../dist"].map((dist) => pathOf(target.platform).join(folder, dist, "hook.cjs"));
+  if (built.some(exists)) return;
+  add("plugin_not_built", `the plugin in ${folder} is not built`, "Run `npm ci && npm run build` in the clone.");
 }

@@ -44,7 +44,7 @@ export function planInstall(target: ClientTarget, launch: Launch, context: PlanC
   const texts = loaded.value;
   const plugins = enabledPlugins(texts.settings ?? "");
   const isPlugin = plugins.length > 0;
-  if (!isPlugin && isNameTaken(texts.servers ?? "")) return err(nameTaken(target.serversFile));
+  if (!isPlugin && settings.isNameTaken(texts.servers ?? "")) return err(nameTaken(target.serversFile));
   const notes = isPlugin
     ? [`The plugin ${plugins.join(", ")} brings the MCP server and the hooks; only the status line is set.`]
     : [];
@@ -116,10 +116,6 @@ export function toEdit(
   summary: readonly string[],
 ): FileEdit | null {
   return before === after || (before === null && after === "") ? null : { path, before, after, summary };
-}
-
-function isNameTaken(servers: string): boolean {
-  return settings.ourServers(servers).length === 0 && settings.isNameTaken(servers);
 }
 
 function nameTaken(path: string): ClientRefusal {

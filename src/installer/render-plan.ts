@@ -31,17 +31,23 @@ interface DiffLine {
 }
 
 function diff(before: readonly string[], after: readonly string[]): string[] {
-  let start = 0;
-  while (start < before.length && start < after.length && before[start] === after[start]) start++;
-  let end = 0;
-  const maxCommon = Math.min(before.length, after.length) - start;
-  while (end < maxCommon && before.at(-1 - end) === after.at(-1 - end)) end++;
+  const { start, end } = commonEnds(before, after);
   const lines = [
     ...before.slice(0, start).map(unchangedLine),
     ...diffChanged(before.slice(start, before.length - end), after.slice(start, after.length - end)),
     ...before.slice(before.length - end).map(unchangedLine),
   ];
   return hunks(lines);
+}
+
+/** Counts the lines, or characters, that both have at their start and, of the rest, at their end. */
+function commonEnds(before: ArrayLike<string>, after: ArrayLike<string>): { start: number; end: number } {
+  const shorter = Math.min(before.length, after.length);
+  let start = 0;
+  while (start < shorter && before[start] === after[start]) start++;
+  let end = 0;
+  while (end < shorter - start && before[before.length - 1 - end] === after[after.length - 1 - end]) end++;
+  return { start, end };
 }
 
 function unchangedLine(text: string): DiffLine {
@@ -55,11 +61,7 @@ function diffChanged(before: readonly string[], after: readonly string[]): DiffL
 }
 
 function shorten(before: string, after: string): DiffLine[] {
-  let start = 0;
-  while (start < before.length && before[start] === after[start]) start++;
-  let end = 0;
-  const maxCommon = Math.min(before.length, after.length) - start;
-  while (end < maxCommon && before.at(-1 - end) === after.at(-1 - end)) end++;
+  const { start, end } = commonEnds(before, after);
   const shortenLine = (text: string): string => {
     if (text.length <= maxLineChars && !severalKeys.test(text)) return text;
     return `…${text.slice(start, text.length - end)}…`;

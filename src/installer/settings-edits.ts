@@ -41,9 +41,9 @@ export function ourServers(text: string): string[] {
   return Object.keys(servers).filter((name) => isOurServer(servers[name]));
 }
 
+/** Whether another server has the name, and none of SHIM's is there under another one. */
 export function isNameTaken(text: string): boolean {
-  const holder = json.valueAt(text, ["mcpServers", serverName]);
-  return holder !== undefined && !isOurServer(holder);
+  return json.valueAt(text, ["mcpServers", serverName]) !== undefined && ourServers(text).length === 0;
 }
 
 /** [IN5] An existing entry keeps its name and the user's additions, such as `env`. */
@@ -73,16 +73,28 @@ export function supportedEvents({ version }: HookDelivery): HookEvent[] {
   return hookEvents.filter((event) => isEventKnown(event, version));
 }
 
-export function ourHooks(text: string, event: string): { group: number; handler: number }[] {
+export function ourHooks(text: string, event: string): HookPosition[] {
   const groups = json.valueAt(text, ["hooks", event]);
   if (!Array.isArray(groups)) return [];
   return groups.flatMap((group: unknown, at) => {
     if (!isRecord(group) || !Array.isArray(group["hooks"])) return [];
-    const handlers = group["hooks"].map((handler: unknown, index) => ({ handler, index }));
-    return handlers
-      .filter(({ handler }) => isOurHook(handler, event))
-      .map(({ index }) => ({ group: at, handler: index }));
+    return group["hooks"].flatMap((handler: unknown, index) =>
+      isOurHook(handler, event) ? [{ group: at, handler: index }] : [],
+    );
   });
+}
+
+export function ourHandlers(text: string, event: string): unknown[] {
+  return ourHooks(text, event).map((hook) => json.valueAt(text, handlerPath(event, hook)));
+}
+
+interface HookPosition {
+  readonly group: number;
+  readonly handler: number;
+}
+
+function handlerPath(event: string, { group, handler }: HookPosition): json.JsonPath {
+  return ["hooks", event, group, "hooks", handler];
 }
 
 /** [IN5] Sets one hook for each event; the user's own stay unchanged. */
@@ -104,9 +116,7 @@ function withToolHook(text: string, event: HookEvent, expected: readonly object[
 }
 
 function withProcessHook(text: string, event: HookEvent, launch: Launch): string {
-  const tools = ourHooks(text, event).filter(({ group, handler }) =>
-    isHookToolHandler(json.valueAt(text, ["hooks", event, group, "hooks", handler])),
-  );
+  const tools = ourHooks(text, event).filter((hook) => isHookToolHandler(json.valueAt(text, handlerPath(event, hook))));
   const rest = removeHandlers(text, event, tools);
   const [first, ...others] = ourHooks(rest, event);
   const expected = hookCommand(launch, event);
@@ -115,7 +125,7 @@ function withProcessHook(text: string, event: HookEvent, launch: Launch): string
     return json.append(rest, ["hooks", event], { hooks: [handler] });
   }
   const single = removeHandlers(rest, event, others);
-  return updateCommand(single, ["hooks", event, first.group, "hooks", first.handler], expected);
+  return updateCommand(single, handlerPath(event, first), expected);
 }
 
 export function removeHooks(text: string, original: string): string {
@@ -129,12 +139,12 @@ function withoutHooks(text: string, event: HookEvent, original: string): string 
 }
 
 /** Removes the last first, so that earlier indexes stay valid. */
-function removeHandlers(text: string, event: string, handlers: readonly { group: number; handler: number }[]): string {
-  return handlers.reduceRight((rest, { group, handler }) => {
-    const without = json.remove(rest, ["hooks", event, group, "hooks", handler]);
-    const left = json.valueAt(without, ["hooks", event, group, "hooks"]);
-    const isEmptied = Array.isArray(left) && left.length === 0;
-    return isEmptied ? json.remove(without, ["hooks", event, group]) : without;
+function removeHandlers(text: string, event: string, handlers: readonly HookPosition[]): string {
+  return handlers.reduceRight((rest, hook) => {
+    const without = json.remove(rest, handlerPath(event, hook));
+    const group = ["hooks", event, hook.group];
+    const left = json.valueAt(without, [...group, "hooks"]);
+    return Array.isArray(left) && left.length === 0 ? json.remove(without, group) : without;
   }, text);
 }
 

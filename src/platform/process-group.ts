@@ -1,7 +1,14 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
 import { codeOf } from "../shared/error.ts";
-import { endAll } from "./end-processes.ts";
 import { identify, systemProcesses, unknownStart, type ProcessIdentity } from "./processes.ts";
+
+type SendSignal = (signal: NodeJS.Signals | 0) => boolean;
+
+const pollIntervalMs = 50;
+/** A killed process can wait for a disk, or stay a zombie. */
+const maxKillMs = 2_000;
 
 /** Identified by its first process; on Windows, which has no groups, only that process. */
 export type ProcessGroup = ProcessIdentity;
@@ -58,4 +65,27 @@ function groupStates(pids: readonly string[], group: number): string[] {
       return [];
     }
   });
+}
+
+/** Sends INT (if `interruptMs` > 0), TERM, then KILL. Resolves when no process is left. */
+export async function endAll(sendSignal: SendSignal, graceMs: number, interruptMs = 0): Promise<void> {
+  const isGone = (): boolean => !sendSignal(0);
+  if (interruptMs > 0 && sendSignal("SIGINT") && (await pollUntil(isGone, interruptMs))) return;
+  if (!sendSignal("SIGTERM") || (await pollUntil(isGone, graceMs))) return;
+  sendSignal("SIGKILL");
+  await pollUntil(isGone, maxKillMs);
+}
+
+export async function pollUntil(condition: () => boolean, ms: number): Promise<boolean> {
+  const deadline = performance.now() + ms;
+  while (performance.now() < deadline) {
+    await pause(pollIntervalMs);
+    if (condition()) return true;
+  }
+  return false;
+}
+
+/** 128 plus the number of the signal, for a process ended by one. */
+export function exitCode(code: number | null, signal: NodeJS.Signals | null): number {
+  return code ?? 128 + (signal ? constants.signals[signal] : 0);
 }

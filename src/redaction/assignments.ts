@@ -1,4 +1,4 @@
-import { isMarkerAt, type Finding } from "./findings.ts";
+import { isMarkerAt, matchAt, matchEnd, type Finding } from "./findings.ts";
 import { keyNameAt, tellingWordFrom, type KeyName, type Strength, type TellingWord } from "./key-names.ts";
 import { isGibberish, isHexOrUuid, isRandom } from "./randomness.ts";
 import { isSecretValue, ValueReader, type Unquoted, type Value } from "./values.ts";
@@ -245,8 +245,7 @@ function cookieAt(text: string, at: number, reader: ValueReader): Finding[] {
 const phraseOfWords = /["'`]?((?:[a-z]{3,8}[ ,]{1,3}){11,23}[a-z]{3,8})(?![a-z])/y;
 
 function phraseAt(text: string, at: number): Finding[] {
-  phraseOfWords.lastIndex = at;
-  const words = phraseOfWords.exec(text)?.[1];
+  const words = matchAt(phraseOfWords, text, at)?.[1];
   const end = phraseOfWords.lastIndex;
   return words === undefined ? [] : [{ start: end - words.length, end, kind: "mnemonic" }];
 }
@@ -284,9 +283,4 @@ function findNearbyToken(text: string, from: number): Finding[] {
   const isSaid = /(?:\bis|[:=])\s?["'`]?$/.test(text.slice(start - 6, start));
   const isToken = isSaid ? isSecretValue(value, "token", "bare") : isRandom(value) && !isHexOrUuid(value);
   return isToken ? [{ start, end, kind: "token" }] : [];
-}
-
-function matchEnd(pattern: RegExp, text: string, at: number): number | null {
-  pattern.lastIndex = at;
-  return pattern.test(text) ? pattern.lastIndex : null;
 }

@@ -15,6 +15,18 @@ export function isMarkerAt(text: string, index: number): boolean {
   return text.startsWith(markerStart, index) || text.startsWith("[private]", index);
 }
 
+/** @param pattern sticky; null: it does not match at `at` */
+export function matchEnd(pattern: RegExp, text: string, at: number): number | null {
+  pattern.lastIndex = at;
+  return pattern.test(text) ? pattern.lastIndex : null;
+}
+
+/** @param pattern sticky */
+export function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
+  pattern.lastIndex = at;
+  return pattern.exec(text);
+}
+
 /** Merges overlapping findings under the kind of the first. @param kinds receives the kinds used */
 export function replace(text: string, findings: readonly Finding[], kinds: Set<string>): ReplaceResult {
   const sorted = [...findings].sort((a, b) => a.start - b.start || b.end - a.end);

@@ -1,3 +1,5 @@
+import { matchEnd } from "./findings.ts";
+
 /** A password may be any word, a token must also look like one, a key must look random. */
 export type Strength =
   | "password"
@@ -92,8 +94,7 @@ export function keyNameAt(text: string, { start, word }: TellingWord): KeyName |
 }
 
 function restOfNameAt(text: string, at: number): string {
-  restOfName.lastIndex = at;
-  return restOfName.test(text) ? text.slice(at, restOfName.lastIndex) : "";
+  return text.slice(at, matchEnd(restOfName, text, at) ?? at);
 }
 
 function isInMarker(text: string, start: number): boolean {
@@ -113,9 +114,7 @@ const wholeWords = new Set(["pw", "psk", "seed", "sess", "_pat", "-pat"]);
 function stemEnd(text: string, start: number, word: string): number {
   const end = start + word.length;
   const stem = stems[word];
-  if (!stem) return end;
-  stem.lastIndex = end;
-  return stem.test(text) ? stem.lastIndex : end;
+  return stem ? (matchEnd(stem, text, end) ?? end) : end;
 }
 
 interface NameContext {

@@ -1,4 +1,4 @@
-import type { Finding } from "./findings.ts";
+import { matchEnd, type Finding } from "./findings.ts";
 
 const begin = /-----BEGIN (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----/y;
 const ending = /-----END (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----/y;
@@ -37,9 +37,8 @@ function findArmoured(text: string): Finding[] {
   const findings: Finding[] = [];
   const next = { begin: 0, end: 0 };
   for (let at = text.indexOf(beginMark); at !== -1; at = text.indexOf(beginMark, Math.max(begin.lastIndex, at + 1))) {
-    begin.lastIndex = at;
-    if (!begin.test(text)) continue;
-    const body = begin.lastIndex;
+    const body = matchEnd(begin, text, at);
+    if (body === null) continue;
     // Each mark is searched only once it is passed, so many starts without an end stay linear.
     if (next.begin < body) next.begin = indexFrom(text, beginMark, body);
     if (next.end < body) next.end = indexFrom(text, endMark, body);
@@ -63,9 +62,8 @@ function endOfArmour(text: string, at: number): number {
 }
 
 function endOfLines(text: string, from: number): number {
-  line.lastIndex = from;
   let end = from;
-  while (line.test(text)) end = line.lastIndex;
+  for (let next: number | null = from; next !== null; next = matchEnd(line, text, end)) end = next;
   return end;
 }
 
@@ -74,9 +72,8 @@ function findWithoutBeginning(text: string, known: readonly Finding[]): Finding[
   let scannedUntil = 0;
   let passed = 0;
   for (let index = text.indexOf(endMark); index !== -1; index = text.indexOf(endMark, index + 1)) {
-    ending.lastIndex = index;
-    if (!ending.test(text)) continue;
-    const end = ending.lastIndex;
+    const end = matchEnd(ending, text, index);
+    if (end === null) continue;
     while (findingAt(known, passed).end <= index) passed += 1;
     const start = findingAt(known, passed).start < index ? index : startOfLines(text, index, scannedUntil);
     if (material.test(text.slice(start, index))) findings.push({ start, end, kind: "private-key" });
@@ -130,9 +127,8 @@ const encodedRun =
 function findEncoded(text: string): Finding[] {
   const findings: Finding[] = [];
   for (let at = text.indexOf(encodedBegin); at !== -1; at = text.indexOf(encodedBegin, encodedRun.lastIndex)) {
-    encodedRun.lastIndex = at;
-    if (!encodedRun.test(text)) break;
-    const end = encodedRun.lastIndex;
+    const end = matchEnd(encodedRun, text, at);
+    if (end === null) break;
     if (/PRIVATE KEY/.test(decode(text.slice(at, at + 80)))) findings.push({ start: at, end, kind: "private-key" });
   }
   return findings;

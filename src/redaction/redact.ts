@@ -2,11 +2,9 @@ import { assignments } from "./assignments.ts";
 import { replace, type Finding } from "./findings.ts";
 import { keyNameAt, tellingWordFrom, type Strength } from "./key-names.ts";
 import { privateKeys } from "./private-keys.ts";
-import { stripPrivate } from "./private-text.ts";
 import { knownTokens } from "./token-formats.ts";
-import { urlCredentials } from "./url-credentials.ts";
+import { urlCredentials, webCommands } from "./user-passwords.ts";
 import { isSecretValue } from "./values.ts";
-import { webCommands } from "./web-commands.ts";
 
 export interface RedactResult {
   readonly text: string;
@@ -31,6 +29,34 @@ export function redact(text: string): RedactResult {
     count += replaced.count;
   }
   return { text: current, count, kinds: [...kinds] };
+}
+
+/** Literal or as JSON encoders write it. The bound keeps a lone `<private ` cheap. */
+const tag = /(?:<|\\u003c)(?:(\\?\/)private\s{0,20}|private(?:\s[^>]{0,300}?)?)(?<!\/)(?:>|\\u003e)/gi;
+
+/** [RD1] Tags nest and may have attributes; without a closing tag, the rest is private. */
+function stripPrivate(text: string): { readonly text: string; readonly count: number } {
+  const parts: string[] = [];
+  let keptUntil = 0;
+  let depth = 0;
+  let count = 0;
+  tag.lastIndex = 0;
+  for (let match = tag.exec(text); match; match = tag.exec(text)) {
+    if (match[1] !== undefined) {
+      if (depth === 0) continue;
+      depth -= 1;
+      if (depth === 0) keptUntil = match.index + match[0].length;
+    } else {
+      if (depth === 0) {
+        parts.push(text.slice(keptUntil, match.index), "[private]");
+        count += 1;
+      }
+      depth += 1;
+    }
+  }
+  if (count === 0) return { text, count };
+  if (depth === 0) parts.push(text.slice(keptUntil));
+  return { text: parts.join(""), count };
 }
 
 const rules = [knownTokens, urlCredentials, webCommands, assignments];

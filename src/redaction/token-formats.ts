@@ -1,4 +1,4 @@
-import type { Finding } from "./findings.ts";
+import { matchAt, matchEnd, type Finding } from "./findings.ts";
 import { formats, pivots, type TokenFormat } from "./issuer-formats.ts";
 import { isRandom } from "./randomness.ts";
 
@@ -77,9 +77,8 @@ function addMarked(text: string, findings: Finding[]): void {
   for (const { kind, mark, before, token } of markedFormats) {
     for (let at = text.indexOf(mark); at !== -1; at = text.indexOf(mark, Math.max(token.lastIndex, at + 1))) {
       const start = at - before;
-      token.lastIndex = Math.max(0, start);
-      if (!token.test(text) || !isBoundary(text, start)) continue;
-      findings.push({ start, end: token.lastIndex, kind });
+      const end = matchEnd(token, text, Math.max(0, start));
+      if (end !== null && isBoundary(text, start)) findings.push({ start, end, kind });
     }
   }
 }
@@ -99,8 +98,7 @@ function addTokens(text: string, first: RegExp, findings: Finding[]): void {
 }
 
 function awsSecretAfter(text: string, index: number): Finding[] {
-  awsSecret.lastIndex = index;
-  const secret = awsSecret.exec(text)?.[1];
+  const secret = matchAt(awsSecret, text, index)?.[1];
   if (!secret || !isRandom(secret)) return [];
   return [{ start: awsSecret.lastIndex - secret.length, end: awsSecret.lastIndex, kind: "aws-secret-key" }];
 }
@@ -108,9 +106,7 @@ function awsSecretAfter(text: string, index: number): Finding[] {
 function tokenAt(text: string, start: number, rejectedUntil: Map<TokenFormat, number>): Finding | null {
   for (const format of firstPass().byStart.get(text.charAt(start)) ?? []) {
     if (start < (rejectedUntil.get(format) ?? 0)) continue;
-    const pattern = tokenPattern(format);
-    pattern.lastIndex = start;
-    const value = pattern.exec(text)?.[0];
+    const value = matchAt(tokenPattern(format), text, start)?.[0];
     if (value === undefined) continue;
     if (isAccepted(value, format)) {
       return { start: start + secretOffset(format.kind, value), end: start + value.length, kind: format.kind };

@@ -1,3 +1,4 @@
+import { matchAt, matchEnd } from "./findings.ts";
 import type { Strength } from "./key-names.ts";
 import { isPlaceholder } from "./placeholders.ts";
 import { entropy, isGibberish, isHexOrUuid, isRandom, isWordy } from "./randomness.ts";
@@ -43,9 +44,8 @@ export class ValueReader {
   }
 
   read(at: number, unquoted: Unquoted): Value | null {
-    opening.lastIndex = at;
-    const [quote, backslashes, mark] = opening.exec(this.#text) ?? [];
-    if (quote === undefined || backslashes === undefined || mark === undefined) return this.bare(at, unquoted);
+    const [quote, backslashes = "", mark = ""] = matchAt(opening, this.#text, at) ?? [];
+    if (quote === undefined) return this.bare(at, unquoted);
     const start = at + quote.length;
     const end = quotedEnd(this.#text, start, mark, backslashes.length);
     return end === null ? this.bare(start, unquoted) : { start, end, shape: "quoted" };
@@ -53,19 +53,17 @@ export class ValueReader {
 
   line(start: number): Value | null {
     if (start < this.#lineEnd) return null;
-    restOfLine.lastIndex = start;
-    if (!restOfLine.test(this.#text)) return null;
-    this.#lineEnd = restOfLine.lastIndex;
-    return { start, end: this.#lineEnd, shape: "literal" };
+    const end = matchEnd(restOfLine, this.#text, start);
+    if (end === null) return null;
+    this.#lineEnd = end;
+    return { start, end, shape: "literal" };
   }
 
   bare(start: number, shape: Unquoted): Value | null {
     const cachedEnd = this.#ends[shape];
     if (start < cachedEnd.from || start >= cachedEnd.to) {
-      const run = runs[shape];
-      run.lastIndex = start;
       cachedEnd.from = start;
-      cachedEnd.to = run.test(this.#text) ? run.lastIndex : start;
+      cachedEnd.to = matchEnd(runs[shape], this.#text, start) ?? start;
     }
     return cachedEnd.to > start ? { start, end: cachedEnd.to, shape } : null;
   }

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { err, ok, type Result } from "../shared/result.ts";
 import { removeDurably, syncFolder } from "../platform/private-files.ts";
-import { lines } from "./git.ts";
+import { lines, withTimeLimit, type TimeLimit } from "./git.ts";
 import { filterOwned, pack } from "./object-store.ts";
 import {
   inRepository,
@@ -12,9 +12,9 @@ import {
   type SnapshotHost,
   type OpenRepository,
 } from "./repository.ts";
-import { isRefName, failureReason } from "./take-snapshot.ts";
+import { isRefName } from "./take-snapshot.ts";
 
-export interface DropInput extends SnapshotHost {
+export interface DropInput extends SnapshotHost, TimeLimit {
   readonly repository: string;
   readonly checkpointIds: readonly string[];
   /**
@@ -22,8 +22,6 @@ export interface DropInput extends SnapshotHost {
    * which then avoids rewriting a large pack for a small gain.
    */
   readonly maxGarbage?: number;
-  readonly timeoutMs: number;
-  readonly signal?: AbortSignal;
 }
 
 export interface DropResult {
@@ -46,20 +44,19 @@ export async function dropSnapshots(input: DropInput): Promise<Result<DropResult
   const { repository, checkpointIds } = input;
   const invalidId = checkpointIds.find((id) => !isRefName(id));
   if (invalidId !== undefined) throw new Error(`a checkpoint id has letters, digits, _ and - only: ${invalidId}`);
-  const timeout = AbortSignal.timeout(input.timeoutMs);
-  const signal = input.signal ? AbortSignal.any([timeout, input.signal]) : timeout;
   if (!existsSync(repository)) return ok({ left: 0 });
-  try {
-    return await withRepository(input, repository, null, signal, async (opened) => {
-      const left = await dropRefs(opened, checkpointIds);
-      if (left.length === 0) removeDurably(repository);
-      else await prune(opened, input.maxGarbage ?? 0);
-      return ok({ left: left.length });
-    });
-  } catch (error) {
-    const reason = failureReason(error, timeout.aborted ? input.timeoutMs : null);
-    return err({ code: "drop_failed", message: `what was dropped may still be on the disk, repeat it: ${reason}` });
-  }
+  return withTimeLimit<Result<DropResult, DropRefusal>>(
+    input,
+    (signal) =>
+      withRepository(input, repository, null, signal, async (opened) => {
+        const left = await dropRefs(opened, checkpointIds);
+        if (left.length === 0) removeDurably(repository);
+        else await prune(opened, input.maxGarbage ?? 0);
+        return ok({ left: left.length });
+      }),
+    (reason) =>
+      err({ code: "drop_failed", message: `what was dropped may still be on the disk, repeat it: ${reason}` }),
+  );
 }
 
 async function dropRefs(opened: OpenRepository, checkpointIds: readonly string[]): Promise<string[]> {

@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { delimiter, parse } from "node:path";
+import { LockedError } from "../platform/process-lock.ts";
 import { withoutSecrets } from "../platform/secret-env.ts";
 import { programPath } from "../platform/program-path.ts";
 
@@ -195,6 +196,34 @@ function start(git: Git, args: readonly string[], input: Buffer | string): Promi
     else resolve({ code: code ?? -1, stdout: Buffer.concat(chunks), stderr });
   });
   return promise;
+}
+
+export interface TimeLimit {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** @param failed gets the reason, for people; an error that is a bug is thrown */
+export async function withTimeLimit<T>(
+  { timeoutMs, signal }: TimeLimit,
+  work: (signal: AbortSignal) => Promise<T>,
+  failed: (reason: string) => T,
+): Promise<T> {
+  const timeout = AbortSignal.timeout(timeoutMs);
+  try {
+    return await work(signal ? AbortSignal.any([timeout, signal]) : timeout);
+  } catch (error) {
+    return failed(failureReason(error, timeout.aborted ? timeoutMs : null));
+  }
+}
+
+/** Formats the reason for people; throws an error that is a bug. */
+export function failureReason(error: unknown, timeoutMs: number | null): string {
+  if (error instanceof LockedError || (error instanceof GitError && error.fault === "stopped"))
+    return timeoutMs === null ? "stopped before it was done" : `took longer than ${timeoutMs} ms (${error.message})`;
+  if (error instanceof GitError) return error.message;
+  if (error instanceof Error && "code" in error && "syscall" in error) return error.message;
+  throw error;
 }
 
 export function answerSync(git: Git, args: readonly string[], timeout: number): Buffer | null {

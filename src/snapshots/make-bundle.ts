@@ -1,8 +1,7 @@
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { GitError, repositoryGit, lines, run, withAuthor, text, type Git } from "./git.ts";
+import { GitError, repositoryGit, lines, run, withAuthor, withTimeLimit, text, type Git } from "./git.ts";
 import { prepareScratch } from "./repository.ts";
-import { failureReason } from "./take-snapshot.ts";
 import { discover, type WorkTree } from "./work-tree.ts";
 
 export interface BundleInput {
@@ -37,19 +36,20 @@ const ontoRef = "refs/shim/onto";
  * since unless they are too large. Needs no repository lock, so that no snapshot waits.
  */
 export async function makeBundle(input: BundleInput): Promise<BundleResult> {
-  const timeout = AbortSignal.timeout(input.timeoutMs);
-  const signal = AbortSignal.any([timeout, input.signal]);
-  let scratch: string | null = null;
-  try {
-    scratch = newScratch(input.snapshots);
-    const tree = await discover(input.env, input.project, signal);
-    if ("skipped" in tree) return { state: "failed", reason: tree.skipped };
-    return await createBundle(scratch, input, tree.found, signal);
-  } catch (error) {
-    return { state: "failed", reason: failureReason(error, timeout.aborted ? input.timeoutMs : null) };
-  } finally {
-    if (scratch !== null) rmSync(scratch, { recursive: true, force: true });
-  }
+  return withTimeLimit<BundleResult>(
+    input,
+    async (signal) => {
+      const scratch = newScratch(input.snapshots);
+      try {
+        const tree = await discover(input.env, input.project, signal);
+        if ("skipped" in tree) return { state: "failed", reason: tree.skipped };
+        return await createBundle(scratch, input, tree.found, signal);
+      } finally {
+        rmSync(scratch, { recursive: true, force: true });
+      }
+    },
+    (reason) => ({ state: "failed", reason }),
+  );
 }
 
 /** One process of a machine sends, so leftovers belong to a killed one. */

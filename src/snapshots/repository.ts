@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { withLock } from "../platform/process-lock.ts";
 import type { Processes } from "../platform/processes.ts";
 import { createPrivateFolder, renameDurably, syncFile, syncFolder } from "../platform/private-files.ts";
 import { repositoryGit, quoteFolder, run, text, type Git } from "./git.ts";
-import { withLock } from "./repository-lock.ts";
 import type { WorkTree } from "./work-tree.ts";
 
 export interface SnapshotHost {
@@ -62,10 +62,9 @@ export async function withRepository<T>(
 
 function clearLeftovers(repository: string): void {
   const parentFolder = dirname(repository);
+  const stalePrefixes = [".work-", ".new-"].map((suffix) => basename(repository) + suffix);
   const stale = readdirSync(parentFolder)
-    .filter(
-      (name) => name.startsWith(`${basename(repository)}.work-`) || name.startsWith(`${basename(repository)}.new-`),
-    )
+    .filter((name) => stalePrefixes.some((prefix) => name.startsWith(prefix)))
     .map((name) => join(parentFolder, name));
   const inside = ["refs/shim", "objects/pack", "."].flatMap((folder) => {
     const path = join(repository, folder);

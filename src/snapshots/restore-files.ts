@@ -1,22 +1,31 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { err, ok, type Result } from "../shared/result.ts";
-import { indexEntries, submoduleMode, type IndexEntry } from "./work-tree-changes.ts";
-import { firstLine, GitError, repositoryGit, joinRaw, run, displayPath, withAuthor, text, type Git } from "./git.ts";
-import { listNeeded, readingGit } from "./object-store.ts";
+import { submoduleMode, type IndexEntry } from "./work-tree-changes.ts";
+import {
+  displayPath,
+  firstLine,
+  GitError,
+  joinRaw,
+  repositoryGit,
+  run,
+  text,
+  withAuthor,
+  withTimeLimit,
+  type Git,
+  type TimeLimit,
+} from "./git.ts";
+import { readingGit } from "./object-store.ts";
 import { shareObjects, projectObjects, withRepository, type SnapshotHost, type OpenRepository } from "./repository.ts";
 import { readStats, type ExcludedFile } from "./selection.ts";
-import { dropEntries } from "./stage.ts";
-import { failureReason } from "./take-snapshot.ts";
+import { dropAbsent } from "./stage.ts";
 import { discover, isContentSetting, type WorkTree } from "./work-tree.ts";
 
-export interface RestoreInput extends SnapshotHost {
+export interface RestoreInput extends SnapshotHost, TimeLimit {
   readonly repository: string;
   readonly commit: string;
   readonly into: string | { readonly project: string; readonly branch: string };
   readonly now: number;
-  readonly timeoutMs: number;
-  readonly signal?: AbortSignal;
 }
 
 export interface RestoreResult {
@@ -46,16 +55,14 @@ export type RestoreOutcome = Result<RestoreResult, RestoreRefusal>;
  * stay. [GS31] Names what cannot be restored and restores the rest.
  */
 export async function restoreFiles(input: RestoreInput): Promise<RestoreOutcome> {
-  const timeout = AbortSignal.timeout(input.timeoutMs);
-  const signal = input.signal ? AbortSignal.any([timeout, input.signal]) : timeout;
   if (!isCommitId(input.commit)) return refuse("snapshot_missing", `${input.commit} is no commit's id`);
   if (!existsSync(join(input.repository, "HEAD")))
     return refuse("snapshot_missing", `${input.repository} is not there`);
-  try {
-    return await withRepository(input, input.repository, null, signal, (opened) => putBack(opened, input));
-  } catch (error) {
-    return refuse("restore_failed", failureReason(error, timeout.aborted ? input.timeoutMs : null));
-  }
+  return withTimeLimit(
+    input,
+    (signal) => withRepository(input, input.repository, null, signal, (opened) => putBack(opened, input)),
+    (reason) => refuse("restore_failed", reason),
+  );
 }
 
 export async function putBack(
@@ -102,17 +109,9 @@ async function restoreIntoFolder(opened: OpenRepository, commit: string, folder:
 
 async function readComplete(git: Git, commit: string): Promise<{ entries: IndexEntry[]; notRestored: ExcludedFile[] }> {
   await run(git, ["read-tree", commit]);
-  const allEntries = await indexEntries(git);
-  const absentIds = new Set((await listNeeded(git, commit)).absent);
-  const absent = allEntries.filter(({ id }) => absentIds.has(id));
-  await dropEntries(git, absent);
-  return {
-    entries: allEntries.filter(({ id }) => !absentIds.has(id)),
-    notRestored: absent.map(({ path }) => ({
-      path: displayPath(path),
-      reason: "it was unchanged and stood only in the project's own objects, where it is no more",
-    })),
-  };
+  const reason = "it was unchanged and stood only in the project's own objects, where it is no more";
+  const { entries, absent } = await dropAbsent(git, git, commit, reason);
+  return { entries, notRestored: absent };
 }
 
 /**
@@ -130,7 +129,7 @@ async function readCommitInfo(git: Git, commit: string): Promise<{ head: string 
   };
 }
 
-function isCommitId(text: string): boolean {
+export function isCommitId(text: string): boolean {
   return /^[0-9a-f]{40,64}$/.test(text);
 }
 

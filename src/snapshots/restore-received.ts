@@ -1,10 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { firstLine, repositoryGit, lines, run, type Git } from "./git.ts";
+import { firstLine, repositoryGit, lines, run, withTimeLimit, type Git } from "./git.ts";
 import { readingGit } from "./object-store.ts";
 import { repositoryFor, withRepository, type OpenRepository } from "./repository.ts";
-import { putBack, refuse, type RestoreInput, type RestoreOutcome } from "./restore-files.ts";
-import { failureReason } from "./take-snapshot.ts";
+import { isCommitId, putBack, refuse, type RestoreInput, type RestoreOutcome } from "./restore-files.ts";
 import { discover, type WorkTree } from "./work-tree.ts";
 
 export interface RestoreReceivedInput extends Omit<RestoreInput, "repository"> {
@@ -14,27 +13,25 @@ export interface RestoreReceivedInput extends Omit<RestoreInput, "repository"> {
   readonly needs: readonly string[];
 }
 
-const idPattern = /^[0-9a-f]{40,64}$/;
-
 /**
  * [GS61] Restores like `restoreFiles`, from a bundle verified against the local clone and unpacked
  * into a scratch, of which nothing is kept. [GS62] Refuses a bundle without its base commits.
  */
 export async function restoreReceived(input: RestoreReceivedInput): Promise<RestoreOutcome> {
-  const timeout = AbortSignal.timeout(input.timeoutMs);
-  const signal = input.signal ? AbortSignal.any([timeout, input.signal]) : timeout;
-  if (![input.commit, ...input.needs].every((id) => idPattern.test(id)))
+  if (![input.commit, ...input.needs].every(isCommitId))
     return refuse("bundle_unusable", "the files name commits that are none");
-  try {
-    const tree = await discover(input.env, input.project, signal);
-    if ("skipped" in tree) return refuse("not_a_work_tree", tree.skipped);
-    const { found } = tree;
-    return await withRepository(input, repositoryFor(input.snapshots, found), found, signal, async (opened) => {
-      return (await unpack(opened, found, input)) ?? putBack(opened, input);
-    });
-  } catch (error) {
-    return refuse("restore_failed", failureReason(error, timeout.aborted ? input.timeoutMs : null));
-  }
+  return withTimeLimit(
+    input,
+    async (signal) => {
+      const tree = await discover(input.env, input.project, signal);
+      if ("skipped" in tree) return refuse("not_a_work_tree", tree.skipped);
+      const { found } = tree;
+      return withRepository(input, repositoryFor(input.snapshots, found), found, signal, async (opened) => {
+        return (await unpack(opened, found, input)) ?? putBack(opened, input);
+      });
+    },
+    (reason) => refuse("restore_failed", reason),
+  );
 }
 
 async function unpack(

@@ -1,7 +1,8 @@
 import { copyFileSync, existsSync, readdirSync, statSync, utimesSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join, posix } from "node:path";
-import type { FileChange, GitEntry, IndexEntry } from "./work-tree-changes.ts";
+import { indexEntries, type FileChange, type IndexEntry } from "./work-tree-changes.ts";
+import { listNeeded } from "./object-store.ts";
 import { joinRaw, diskPath, run, displayPath, splitRaw, type Git, type RawPath } from "./git.ts";
 import { readStats, type ExcludedFile, type Selection } from "./selection.ts";
 import type { WorkTree } from "./work-tree.ts";
@@ -32,18 +33,13 @@ export async function unhide(git: Git, top: string, tracked: readonly IndexEntry
   const isThere = ({ path }: IndexEntry) => readStats(top, path) !== undefined;
   const skipped = tracked.filter((entry) => entry.tag.toUpperCase() === "S" && isThere(entry));
   const assumed = tracked.filter(({ tag }) => tag !== tag.toUpperCase());
-  if (skipped.length > 0)
-    await run(git, ["update-index", "--no-skip-worktree", "-z", "--stdin"], joinRaw(skipped.map(({ path }) => path)));
-  if (assumed.length > 0)
-    await run(
-      git,
-      ["update-index", "--no-assume-unchanged", "-z", "--stdin"],
-      joinRaw(assumed.map(({ path }) => path)),
-    );
+  await updateIndex(git, ["--no-skip-worktree"], skipped);
+  await updateIndex(git, ["--no-assume-unchanged"], assumed);
 }
 
-function indexLine(path: RawPath, { mode, id }: GitEntry): string {
-  return `${mode} ${id}\t${path}`;
+async function updateIndex(git: Git, flags: readonly string[], files: readonly { path: RawPath }[]): Promise<void> {
+  if (files.length > 0)
+    await run(git, ["update-index", ...flags, "-z", "--stdin"], joinRaw(files.map(({ path }) => path)));
 }
 
 /**
@@ -52,22 +48,30 @@ function indexLine(path: RawPath, { mode, id }: GitEntry): string {
  */
 export async function stage(git: Git, { taken, deleted, kept }: Selection, format: string): Promise<void> {
   const zeroId = "0".repeat(format === "sha256" ? 64 : 40);
-  const remove = ({ path }: { path: RawPath }) => `0 ${zeroId}\t${path}`;
+  const remove = ({ path }: FileChange) => `0 ${zeroId}\t${path}`;
+  const keep = ({ path, before }: FileChange) => (before ? [`${before.mode} ${before.id}\t${path}`] : []);
   const tracked = [...deleted, ...kept].filter(({ path }) => !path.endsWith("/"));
-  const changes = [
-    ...tracked.map(remove),
-    ...kept.flatMap((change) => (change.before ? [indexLine(change.path, change.before)] : [])),
-  ];
+  const changes = [...tracked.map(remove), ...kept.flatMap(keep)];
   if (changes.length > 0) await run(git, ["update-index", "--replace", "-z", "--index-info"], joinRaw(changes));
-  const paths = taken.map(({ path }: FileChange) => path);
   // --remove: a file deleted meanwhile is not in the snapshot either.
-  if (paths.length > 0)
-    await run(git, ["update-index", "--add", "--remove", "--replace", "-z", "--stdin"], joinRaw(paths));
+  await updateIndex(git, ["--add", "--remove", "--replace"], taken);
 }
 
-export async function dropEntries(git: Git, entries: readonly IndexEntry[]): Promise<void> {
-  if (entries.length > 0)
-    await run(git, ["update-index", "--force-remove", "-z", "--stdin"], joinRaw(entries.map(({ path }) => path)));
+/** Drops the index entries whose objects are missing, as in a partial clone. */
+export async function dropAbsent(
+  reader: Git,
+  writer: Git,
+  root: string,
+  reason: string,
+): Promise<{ entries: IndexEntry[]; absent: ExcludedFile[] }> {
+  const entries = await indexEntries(writer);
+  const absentIds = new Set((await listNeeded(reader, root)).absent);
+  const absent = entries.filter(({ id }) => absentIds.has(id));
+  await updateIndex(writer, ["--force-remove"], absent);
+  return {
+    entries: entries.filter(({ id }) => !absentIds.has(id)),
+    absent: absent.map(({ path }) => ({ path: displayPath(path), reason })),
+  };
 }
 
 /** [GS10] Names sockets, pipes and devices, which git omits silently. */

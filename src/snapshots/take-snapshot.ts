@@ -1,7 +1,7 @@
 import { realpathSync } from "node:fs";
 import { join, relative, sep } from "node:path";
 import { readAttributes, changesSince, indexEntries, submoduleMode, type IndexEntry } from "./work-tree-changes.ts";
-import { GitError, displayPath, withAuthor, text, type Git, type RawPath } from "./git.ts";
+import { GitError, withAuthor, withTimeLimit, text, type Git, type RawPath } from "./git.ts";
 import {
   describe,
   listNeeded,
@@ -20,7 +20,7 @@ import {
   type OpenRepository,
 } from "./repository.ts";
 import { firstLeftOut, select, type ExcludedFile, type SnapshotLimits, type Selection } from "./selection.ts";
-import { copyProjectFiles, dropEntries, specialFiles, stage, unhide } from "./stage.ts";
+import { copyProjectFiles, dropAbsent, specialFiles, stage, unhide } from "./stage.ts";
 import { discover, isContentSetting, type WorkTree } from "./work-tree.ts";
 
 export interface SnapshotInput extends SnapshotHost {
@@ -59,29 +59,20 @@ const maxNamed = 1_000;
 export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
   const { limits, checkpointId } = input;
   if (!isRefName(checkpointId)) throw new Error(`a checkpoint id has letters, digits, _ and - only: ${checkpointId}`);
-  const timeout = AbortSignal.timeout(limits.timeoutMs);
-  const signal = input.signal ? AbortSignal.any([timeout, input.signal]) : timeout;
-  try {
-    const tree = await discover(input.env, input.project, signal);
-    if ("skipped" in tree) return { state: "skipped", reason: tree.skipped };
-    const repository = repositoryFor(input.snapshots, tree.found);
-    return await withRepository(input, repository, tree.found, signal, (opened) => capture(opened, tree.found, input));
-  } catch (error) {
-    return { state: "failed", reason: failureReason(error, timeout.aborted ? limits.timeoutMs : null) };
-  }
+  return withTimeLimit<Snapshot>(
+    { timeoutMs: limits.timeoutMs, signal: input.signal },
+    async (signal) => {
+      const tree = await discover(input.env, input.project, signal);
+      if ("skipped" in tree) return { state: "skipped", reason: tree.skipped };
+      const repository = repositoryFor(input.snapshots, tree.found);
+      return withRepository(input, repository, tree.found, signal, (opened) => capture(opened, tree.found, input));
+    },
+    (reason) => ({ state: "failed", reason }),
+  );
 }
 
 export function isRefName(id: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9_-]{0,199}$/.test(id);
-}
-
-/** Formats the reason for people; throws an error that is a bug. */
-export function failureReason(error: unknown, timeoutMs: number | null): string {
-  if (error instanceof GitError && error.fault === "stopped")
-    return timeoutMs === null ? "stopped before it was done" : `took longer than ${timeoutMs} ms (${error.message})`;
-  if (error instanceof GitError) return error.message;
-  if (error instanceof Error && "code" in error && "syscall" in error) return error.message;
-  throw error;
 }
 
 async function capture(opened: OpenRepository, tree: WorkTree, input: SnapshotInput): Promise<Snapshot> {
@@ -147,19 +138,10 @@ async function writeTree(
   writer: Git,
 ): Promise<{ root: string; entries: IndexEntry[]; absent: ExcludedFile[] }> {
   const root = await text(writer, ["write-tree", "--missing-ok"]);
-  const entries = await indexEntries(writer);
-  const absentIds = new Set((await listNeeded(reader, root)).absent);
-  if (absentIds.size === 0) return { root, entries, absent: [] };
-  const absent = entries.filter(({ id }) => absentIds.has(id));
-  await dropEntries(writer, absent);
-  return {
-    root: await text(writer, ["write-tree", "--missing-ok"]),
-    entries: entries.filter(({ id }) => !absentIds.has(id)),
-    absent: absent.map(({ path }) => ({
-      path: displayPath(path),
-      reason: "its content is not in the project's objects on this machine",
-    })),
-  };
+  const reason = "its content is not in the project's objects on this machine";
+  const { entries, absent } = await dropAbsent(reader, writer, root, reason);
+  if (absent.length === 0) return { root, entries, absent };
+  return { root: await text(writer, ["write-tree", "--missing-ok"]), entries, absent };
 }
 
 async function writeCommit(

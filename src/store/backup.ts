@@ -1,9 +1,9 @@
 import { closeSync, existsSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Sql } from "../shared/sql.ts";
-import { isSound, removeDatabase, type StoreContext } from "./database.ts";
-import type { Connection } from "./driver.ts";
-import { readForgetCount } from "./forget-count.ts";
+import { isSound, nextName, removeDatabase, type StoreContext } from "./database.ts";
+import { withConnection, type Connection } from "./driver.ts";
+import { readForgetCount } from "./meta.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import { createPrivateFile, createPrivateFolder, renameDurably, syncFile } from "../platform/private-files.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
@@ -35,7 +35,7 @@ export async function backUp(store: Store, now: number, keep: number): Promise<s
       await store.backup(partial);
       const forgetCount = finalizeCopy(site, partial);
       // A copy begun before a forget would bring the rows back.
-      return withMaintenanceLock(site.files, site.driver, site.busyMs, "shared", () => {
+      return withMaintenanceLock(site, "shared", () => {
         if (store.read(readForgetCount, forgetCount) !== forgetCount) {
           throw new StoreError("store_locked", "rows were forgotten while the backup was written; repeat it");
         }
@@ -116,18 +116,14 @@ function isRunning(pid: number): boolean {
 
 /** Makes the copy one self-contained synced file, checks it and returns its forget count. */
 function finalizeCopy(site: StoreContext, path: string): number {
-  const copy = site.driver({ path, readOnly: false, busyMs: site.busyMs });
-  let forgetCount: number;
-  try {
+  const forgetCount = withConnection(site.driver({ path, readOnly: false, busyMs: site.busyMs }), (copy) => {
     copy.all("PRAGMA journal_mode = DELETE");
     if (!isSound(copy)) {
       throw new StoreError("store_unavailable", `${path}: the backup is not sound; check the disk, then repeat`);
     }
     const hasMeta = copy.all("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").length > 0;
-    forgetCount = hasMeta ? readForgetCount(copy) : 0;
-  } finally {
-    copy.close();
-  }
+    return hasMeta ? readForgetCount(copy) : 0;
+  });
   syncFile(path);
   return forgetCount;
 }
@@ -140,10 +136,8 @@ function keepCopy(folder: string, partial: string, now: number, keep: number): s
 }
 
 function reserveName(folder: string, now: number): string {
-  const time = new Date(now).toISOString().replaceAll(":", "-");
-  const numbers = readdirSync(folder).map((name) => Number.parseInt(name, 10) || 0);
-  for (let number = Math.max(0, ...numbers) + 1; ; number++) {
-    const path = join(folder, `${String(number).padStart(6, "0")}-${time}.db`);
+  for (;;) {
+    const path = join(folder, `${nextName(folder, now)}.db`);
     try {
       closeSync(openSync(path, "wx", 0o600));
       return path;

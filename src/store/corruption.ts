@@ -1,10 +1,10 @@
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { basename } from "node:path";
 import { listBackups } from "./backup.ts";
 import { connect } from "./connect.ts";
 import { buildNext, isSound, type StoreContext } from "./database.ts";
-import type { Connection } from "./driver.ts";
-import { epochOf, setEpoch } from "./epoch.ts";
+import { withConnection, type Connection } from "./driver.ts";
+import { epochOf, setEpoch } from "./meta.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import * as notices from "./notices.ts";
 import { inodeOf } from "../platform/private-files.ts";
@@ -26,8 +26,8 @@ export interface Damage {
  * another process was first, or SQLite's own check finds the file sound.
  */
 export function setAside(context: StoreContext, damage: Damage): void {
-  const { files, driver, busyMs } = context;
-  withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
+  const { files } = context;
+  withMaintenanceLock(context, "exclusive", () => {
     finishSwap(context);
     if (damage.inode === null || inodeOf(files.database) !== damage.inode) return;
     if (!damage.isCertain && isUsable(context, damage)) return;
@@ -44,13 +44,10 @@ function isUsable(context: StoreContext, damage: Damage): boolean {
   // SQLite would delete the log of an empty database, and overwrite a file below one page.
   if (isTruncated(database)) return false;
   try {
-    const connection = connect(context.driver, database, context.busyMs);
-    try {
+    return withConnection(connect(context.driver, database, context.busyMs), (connection) => {
       if (damage.isIndexOnly) rebuildIndex(connection, context.now());
       return isSound(connection);
-    } finally {
-      connection.close();
-    }
+    });
   } catch (error) {
     if (isCorrupt(error, database)) return false;
     throw error;
@@ -74,7 +71,7 @@ interface Replacement {
 }
 
 function buildReplacement(context: StoreContext, replacement: Replacement): number {
-  for (const backup of existsSync(context.files.backups) ? listBackups(context.files.backups) : []) {
+  for (const backup of listBackups(context.files.backups)) {
     try {
       return buildNext(context, backup.path, (connection) => addNotice(connection, context, replacement, backup.path));
     } catch (error) {
@@ -107,12 +104,7 @@ function readDamagedEpoch(context: StoreContext): number {
   const { database } = context.files;
   if (statSync(database).size === 0) return 0;
   try {
-    const connection = context.driver({ path: database, readOnly: true, busyMs: context.busyMs });
-    try {
-      return epochOf(connection);
-    } finally {
-      connection.close();
-    }
+    return withConnection(context.driver({ path: database, readOnly: true, busyMs: context.busyMs }), epochOf);
   } catch {
     return 0;
   }

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
-import type { StoreContext } from "./database.ts";
+import { nextName, type StoreContext } from "./database.ts";
 import {
   createPrivateFolder,
   removeDurably,
@@ -55,11 +55,12 @@ export function finishSwap(context: StoreContext): void {
 
 /** Counts the attempt first, so that a crash counts; an error that is thrown does not. */
 function salvageOnce(context: StoreContext, swap: Swap, damaged: string): void {
-  writeSwap(context.files, { ...swap, attempts: swap.attempts + 1 });
+  const { files } = context;
+  writeSwap(files, { ...swap, attempts: swap.attempts + 1 });
   try {
     salvage(context, damaged, swap.noticeId);
   } catch (error) {
-    writeSwap(context.files, swap);
+    writeSwap(files, swap);
     throw error;
   }
 }
@@ -77,26 +78,19 @@ function readSwap(files: StoreFiles, now: number): Swap {
   }
 }
 
-/** `<number>-<time>`: the number orders them even when the clock was set back. */
 export function newSetAsideFolder(files: StoreFiles, now: number): string {
   createPrivateFolder(files.setAside);
-  const newest = setAsideFolders(files).at(-1);
-  const number = (newest ? Number.parseInt(newest, 10) : 0) + 1;
-  const time = new Date(now).toISOString().replaceAll(":", "-");
-  const folder = join(files.setAside, `${String(number).padStart(6, "0")}-${time}`);
+  const folder = join(files.setAside, nextName(files.setAside, now));
   mkdirSync(folder, { mode: 0o700 });
   syncFolder(files.setAside);
   return folder;
 }
 
-function setAsideFolders(files: StoreFiles): string[] {
-  return readdirSync(files.setAside)
+function pruneSetAside({ setAside }: StoreFiles): void {
+  const folders = readdirSync(setAside)
     .filter((name) => /^\d{6,}-/.test(name))
     .sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
-}
-
-function pruneSetAside(files: StoreFiles): void {
-  for (const name of setAsideFolders(files).slice(0, -maxSetAsideFolders)) {
-    rmSync(join(files.setAside, name), { recursive: true, force: true });
+  for (const name of folders.slice(0, -maxSetAsideFolders)) {
+    rmSync(join(setAside, name), { recursive: true, force: true });
   }
 }

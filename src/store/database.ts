@@ -1,7 +1,7 @@
-import { chmodSync, copyFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, copyFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { migrate, schemaState, type Migration } from "../shared/migrate.ts";
 import { connect } from "./connect.ts";
-import type { Connection, Driver } from "./driver.ts";
+import { withConnection, type Connection, type Driver } from "./driver.ts";
 import { createPrivateFile, syncFile, type StoreFiles } from "../platform/private-files.ts";
 import { StoreError } from "./store-error.ts";
 import { transaction } from "./transaction.ts";
@@ -33,6 +33,11 @@ export function isReady(
   return version >= knownVersion;
 }
 
+/** Requires a write transaction. */
+export function migrateOlder(connection: Connection, path: string, { migrations, now }: StoreContext): void {
+  if (!isReady(connection, path, migrations)) migrate(connection, now(), migrations);
+}
+
 /**
  * Builds a whole database at `files.next` from a copy or afresh, migrated; invisible until renamed.
  * @throws {StoreError} `store_corrupt` or `store_newer` when `from` is unusable
@@ -44,19 +49,15 @@ export function buildNext<T>(context: StoreContext, from: string | null, fill: (
     if (from === null) createPrivateFile(next);
     else copyFileSync(from, next);
     chmodSync(next, 0o600);
-    const connection = connect(context.driver, next, context.busyMs);
-    let filled: T;
-    try {
-      if (from !== null) assertSound(connection, from);
-      filled = transaction(connection, "BEGIN IMMEDIATE", () => {
-        if (!isReady(connection, from ?? next, context.migrations))
-          migrate(connection, context.now(), context.migrations);
+    const filled = withConnection(connect(context.driver, next, context.busyMs), (connection) => {
+      if (from !== null && !isSound(connection)) throw new StoreError("store_corrupt", `${from} is damaged`);
+      const result = transaction(connection, "BEGIN IMMEDIATE", () => {
+        migrateOlder(connection, from ?? next, context);
         return fill(connection);
       });
       connection.all("PRAGMA wal_checkpoint(TRUNCATE)");
-    } finally {
-      connection.close();
-    }
+      return result;
+    });
     if ((statSync(`${next}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) {
       throw new StoreError("store_unavailable", `${next} could not be written whole; repeat. Nothing was changed.`);
     }
@@ -77,6 +78,9 @@ export function isSound(connection: Connection): boolean {
   return rows.length === 1 && rows[0]?.integrity_check === "ok";
 }
 
-function assertSound(connection: Connection, path: string): void {
-  if (!isSound(connection)) throw new StoreError("store_corrupt", `${path} is damaged`);
+/** `<number>-<time>`: the number orders names even when the clock was set back. */
+export function nextName(folder: string, now: number): string {
+  const numbers = readdirSync(folder).map((name) => Number.parseInt(name, 10) || 0);
+  const time = new Date(now).toISOString().replaceAll(":", "-");
+  return `${String(Math.max(0, ...numbers) + 1).padStart(6, "0")}-${time}`;
 }

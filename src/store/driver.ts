@@ -19,6 +19,15 @@ export interface OpenOptions {
 
 export type Driver = (options: OpenOptions) => Connection;
 
+/** Closes the connection after `body`. */
+export function withConnection<T>(connection: Connection, body: (connection: Connection) => T): T {
+  try {
+    return body(connection);
+  } finally {
+    connection.close();
+  }
+}
+
 let loadedDriver: DriverName | null = null;
 
 /** [ST9] Two SQLite builds in one process would drop each other's POSIX locks. */

@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
-import type { Connection, Driver } from "./driver.ts";
-import { createPrivateFile, inodeOf, type StoreFiles } from "../platform/private-files.ts";
+import type { StoreContext } from "./database.ts";
+import type { Connection } from "./driver.ts";
+import { createPrivateFile, inodeOf } from "../platform/private-files.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 
 /**
@@ -9,15 +10,9 @@ import { StoreError, toStoreError } from "./store-error.ts";
  * Not reentrant.
  * @throws {StoreError} `store_locked` after `busyMs`
  */
-export function withMaintenanceLock<T>(
-  files: StoreFiles,
-  driver: Driver,
-  busyMs: number,
-  mode: "shared" | "exclusive",
-  body: () => T,
-): T {
+export function withMaintenanceLock<T>(context: StoreContext, mode: LockMode, body: () => T): T {
   for (;;) {
-    const lock = tryAcquire(files, driver, busyMs, mode);
+    const lock = tryAcquire(context, mode);
     if (!lock) continue;
     try {
       return body();
@@ -27,13 +22,10 @@ export function withMaintenanceLock<T>(
   }
 }
 
+type LockMode = "shared" | "exclusive";
+
 /** Returns null when the lock file was replaced: no other process checks the old one. */
-function tryAcquire(
-  files: StoreFiles,
-  driver: Driver,
-  busyMs: number,
-  mode: "shared" | "exclusive",
-): Connection | null {
+function tryAcquire({ files, driver, busyMs }: StoreContext, mode: LockMode): Connection | null {
   createPrivateFile(files.lock);
   const inode = inodeOf(files.lock);
   const connection = driver({ path: files.lock, readOnly: false, busyMs });

@@ -1,8 +1,19 @@
-import { chmodSync, existsSync, lstatSync, readlinkSync, renameSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { listBackups } from "./backup.ts";
 import { connect } from "./connect.ts";
-import { buildNext, type StoreContext } from "./database.ts";
+import { buildNext, migrateOlder, type StoreContext } from "./database.ts";
 import type { Connection } from "./driver.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import * as notices from "./notices.ts";
@@ -10,6 +21,8 @@ import { inodeOf, renameDurably, syncFolder } from "../platform/private-files.ts
 import { isTruncated } from "./salvage-source.ts";
 import { StoreError } from "./store-error.ts";
 import { finishSwap, newSetAsideFolder } from "./database-swap.ts";
+import * as textIndex from "./text-index.ts";
+import { transaction } from "./transaction.ts";
 
 export interface OpenedDatabase {
   readonly connection: Connection;
@@ -19,14 +32,14 @@ export interface OpenedDatabase {
 export function openDatabase(context: StoreContext): OpenedDatabase {
   const { files, driver } = context;
   for (;;) {
-    const opened = withMaintenanceLock(files, driver, context.busyMs, "shared", () => {
+    const opened = withMaintenanceLock(context, "shared", () => {
       const inode = inodeOf(files.database);
       if (inode === null || existsSync(files.swap)) return null;
       checkFile(files.database);
       return { connection: connect(driver, files.database, context.busyMs), inode };
     });
     if (opened) return opened;
-    withMaintenanceLock(files, driver, context.busyMs, "exclusive", () => {
+    withMaintenanceLock(context, "exclusive", () => {
       finishSwap(context);
       if (inodeOf(files.database) === null) createDatabase(context);
     });
@@ -75,4 +88,36 @@ function createDatabase(context: StoreContext): void {
     );
   });
   renameDurably(files.next, files.database);
+}
+
+/** [ST91] SQLite opens a store on a read-only disk only without its log and newest rows. */
+export function openCopy(context: StoreContext): Connection {
+  const { files, driver, busyMs } = context;
+  const folder = mkdtempSync(join(tmpdir(), "shim-"));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  try {
+    const path = join(folder, "shim.db");
+    copyFileSync(files.database, path);
+    if (existsSync(`${files.database}-wal`)) copyFileSync(`${files.database}-wal`, `${path}-wal`);
+    for (const copied of [path, `${path}-wal`]) if (existsSync(copied)) chmodSync(copied, 0o600);
+    const copy = connect(driver, path, busyMs);
+    transaction(copy, "BEGIN IMMEDIATE", () => {
+      migrateOlder(copy, files.database, context);
+      if (hasIndex(copy) && textIndex.hasPending(copy)) textIndex.indexPending(copy);
+    });
+    return {
+      ...copy,
+      close() {
+        copy.close();
+        remove();
+      },
+    };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+function hasIndex(copy: Connection): boolean {
+  return copy.all("SELECT 1 FROM sqlite_schema WHERE name = 'checkpoints_unindexed'").length > 0;
 }

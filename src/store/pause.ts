@@ -1,6 +1,7 @@
 import { sep } from "node:path";
 import type { Sql } from "../shared/sql.ts";
 import { realPath } from "../platform/real-path.ts";
+import * as meta from "./meta.ts";
 
 /** Time in which no content of the user's is stored. `project` null: every project. */
 export interface Pause {
@@ -17,11 +18,7 @@ const forever = "forever";
 export function pause(sql: Sql, now: number, until: number | null, project: string | null): void {
   dropExpired(sql, now);
   writePeriods(sql, [...endPeriod(sql, now, project), { project, from: now, until }]);
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    keyOf(project),
-    until === null ? forever : String(until),
-  );
+  meta.write(sql, keyOf(project), until === null ? forever : String(until));
 }
 
 /** [ST51] Follows links. Without a folder, only a pause of every project counts. */
@@ -44,18 +41,13 @@ export function pauseLookup(sql: Sql): ((at: number, folders: readonly (string |
 export function resume(sql: Sql, now: number, project: string | null): boolean {
   dropExpired(sql, now);
   const periods = endPeriod(sql, now, project);
-  if (sql.run("DELETE FROM meta WHERE key = ?", keyOf(project)) === 0) return false;
+  if (!meta.remove(sql, keyOf(project))) return false;
   writePeriods(sql, periods);
   return true;
 }
 
 export function list(sql: Sql, now: number): Pause[] {
-  return pauseRows(sql)
-    .filter(({ value }) => isRunning(value, now))
-    .map(({ key, value }) => ({
-      project: projectIn(key),
-      until: untilOf(value),
-    }));
+  return readPauses(sql).filter(({ until }) => isBefore(now, until));
 }
 
 /** Stored as JSON in one row. */
@@ -68,9 +60,8 @@ const periodsKey = "periods_of_pauses";
 const maxPeriods = 500;
 
 function allPeriods(sql: Sql): Period[] {
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", periodsKey);
-  const storedPeriods = row ? (JSON.parse(row.value) as Period[]) : [];
-  const runningPauses = new Map(pauseRows(sql).map(({ key, value }) => [projectIn(key), untilOf(value)]));
+  const storedPeriods = JSON.parse(meta.read(sql, periodsKey) ?? "[]") as Period[];
+  const runningPauses = new Map(readPauses(sql).map(({ project, until }) => [project, until]));
   const isKnown = (project: string | null, until: number | null): boolean =>
     storedPeriods.some((one) => one.project === project && one.until === until);
   return [
@@ -90,19 +81,11 @@ function pausesAt(sql: Sql, at: number): Period[] {
 function endPeriod(sql: Sql, now: number, project: string | null): Period[] {
   return allPeriods(sql)
     .filter(({ from }) => Number.isFinite(from))
-    .map((one) => (one.project === project && isBefore(now, one.until) ? endPeriodAt(one, now) : one));
-}
-
-function endPeriodAt({ project, from }: Period, until: number): Period {
-  return { project, from, until };
+    .map((one) => (one.project === project && isBefore(now, one.until) ? { ...one, until: now } : one));
 }
 
 function writePeriods(sql: Sql, periods: readonly Period[]): void {
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    periodsKey,
-    JSON.stringify(periods.slice(-maxPeriods)),
-  );
+  meta.write(sql, periodsKey, JSON.stringify(periods.slice(-maxPeriods)));
 }
 
 function isBefore(at: number, until: number | null): boolean {
@@ -117,25 +100,17 @@ function covers(project: string | null, folder: string | null): boolean {
 }
 
 function dropExpired(sql: Sql, now: number): void {
-  for (const { key, value } of pauseRows(sql)) {
-    if (!isRunning(value, now)) sql.run("DELETE FROM meta WHERE key = ?", key);
+  for (const { project, until } of readPauses(sql)) {
+    if (!isBefore(now, until)) meta.remove(sql, keyOf(project));
   }
 }
 
-function pauseRows(sql: Sql): { key: string; value: string }[] {
-  return sql.all("SELECT key, value FROM meta WHERE key >= ? AND key < ? ORDER BY key", keyPrefix, afterKeyPrefix);
-}
-
-function isRunning(value: string, now: number): boolean {
-  return value === forever || Number(value) > now;
-}
-
-function projectIn(key: string): string | null {
-  return key.slice(keyPrefix.length) || null;
-}
-
-function untilOf(value: string): number | null {
-  return value === forever ? null : Number(value);
+function readPauses(sql: Sql): Pause[] {
+  const query = "SELECT key, value FROM meta WHERE key >= ? AND key < ? ORDER BY key";
+  return sql.all<{ key: string; value: string }>(query, keyPrefix, afterKeyPrefix).map(({ key, value }) => ({
+    project: key.slice(keyPrefix.length) || null,
+    until: value === forever ? null : Number(value),
+  }));
 }
 
 function keyOf(project: string | null): string {

@@ -1,16 +1,6 @@
-import {
-  closeSync,
-  copyFileSync,
-  existsSync,
-  ftruncateSync,
-  openSync,
-  readSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from "node:fs";
-import type { StoreContext } from "./database.ts";
-import type { Connection } from "./driver.ts";
+import { closeSync, copyFileSync, existsSync, ftruncateSync, openSync, readSync, statSync, writeSync } from "node:fs";
+import { removeDatabase, type StoreContext } from "./database.ts";
+import { withConnection, type Connection } from "./driver.ts";
 
 /** SQLite's default page size in bytes; SHIM uses no other. */
 const pageBytes = 4_096;
@@ -81,7 +71,7 @@ export function withSource<T>(
       null
     );
   } finally {
-    removeCopy(copy);
+    removeDatabase(copy);
   }
 }
 
@@ -95,15 +85,11 @@ function tryCopy<T>(
   isFit: (source: Connection) => boolean,
   body: (source: Connection) => T,
 ): OpenResult<T> {
-  removeCopy(copy);
+  removeDatabase(copy);
   copyFileSync(damaged, copy);
   if (existsSync(`${damaged}-wal`)) copyFileSync(`${damaged}-wal`, `${copy}-wal`);
   repairHeader(copy, schema);
   return tryOpen(context, copy, isFit, body);
-}
-
-function removeCopy(copy: string): void {
-  for (const path of [copy, `${copy}-wal`, `${copy}-shm`]) rmSync(path, { force: true });
 }
 
 function tryOpen<T>(
@@ -120,11 +106,7 @@ function tryOpen<T>(
     source?.close();
     return null;
   }
-  try {
-    return { value: body(source) };
-  } finally {
-    source.close();
-  }
+  return { value: withConnection(source, body) };
 }
 
 function hasTables(source: Connection): boolean {

@@ -2,7 +2,8 @@ import { existsSync } from "node:fs";
 import { decode } from "./checkpoint-body.ts";
 import { connect } from "./connect.ts";
 import type { StoreContext } from "./database.ts";
-import type { Connection } from "./driver.ts";
+import { withConnection, type Connection } from "./driver.ts";
+import * as meta from "./meta.ts";
 import { raiseJournalSequence } from "./journal-sequence.ts";
 import { readableRows, tryRead, unquoted, type TableRow, type Table } from "./salvage-rows.ts";
 import { schemaPages, withSource } from "./salvage-source.ts";
@@ -24,8 +25,7 @@ const ownTables: ReadonlySet<string> = new Set([
 /** [ST94] A wrong header, a truncated file or a damaged schema costs only rows on damaged pages. */
 export function salvage(context: StoreContext, damaged: string, noticeId: number): void {
   const schema = schemaPages(context);
-  const target = connect(context.driver, context.files.database, context.busyMs);
-  try {
+  withConnection(connect(context.driver, context.files.database, context.busyMs), (target) =>
     transaction(target, "BEGIN IMMEDIATE", () => {
       const isAlike = (source: Connection): boolean => hasSameMigrations(source, target);
       const copiedCounts = existsSync(damaged)
@@ -33,10 +33,8 @@ export function salvage(context: StoreContext, damaged: string, noticeId: number
         : null;
       raiseJournalSequence(target);
       target.run("UPDATE notices SET text = text || ? WHERE id = ?", ` ${formatReport(copiedCounts)}`, noticeId);
-    });
-  } finally {
-    target.close();
-  }
+    }),
+  );
 }
 
 function copyTables(source: Connection, target: Connection): Map<string, number> {
@@ -146,11 +144,7 @@ function copyMeta(source: Connection, target: Connection): void {
     const { key, value } = row;
     if (key === "epoch" || typeof key !== "string" || typeof value !== "string") continue;
     if (!isSoundRow(table, row) || !isSoundValue(value)) continue;
-    target.run(
-      "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-      key,
-      value,
-    );
+    meta.write(target, key, value);
   }
 }
 

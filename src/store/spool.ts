@@ -144,8 +144,7 @@ export function drain(folder: string, apply: (entry: SpoolEntry) => void, option
     return applyAll(files, apply, options.isTimeUp ?? (() => false));
   } finally {
     for (const file of files) {
-      if (file.applied < file.entries.length) releaseFile(file.path);
-      else if (!tryRemove(file.path)) releaseFile(file.path);
+      if (file.applied < file.entries.length || !tryRemove(file.path)) releaseFile(file.path);
     }
   }
 }
@@ -160,12 +159,7 @@ function readOrSetAside(path: string): SpoolEntry[] | null {
 }
 
 function tryRemove(path: string): boolean {
-  try {
-    rmSync(path, { force: true });
-    return true;
-  } catch {
-    return false;
-  }
+  return hasSucceeded(() => rmSync(path, { force: true }));
 }
 
 interface ClaimedFile {
@@ -201,12 +195,9 @@ export function isEmpty(folder: string): boolean {
  */
 export function remove(folder: string, matches: (entry: SpoolEntry) => boolean, options: SpoolOptions = {}): void {
   for (const path of claimFiles(folder, options.processes ?? systemProcesses, Infinity, () => true)) {
-    const entries = readOrSetAside(path);
-    if (entries !== null)
-      rewrite(
-        path,
-        entries.filter((entry) => !matches(entry)),
-      );
+    const kept = readOrSetAside(path)?.filter((entry) => !matches(entry));
+    if (kept?.length === 0) removeDurably(path);
+    else if (kept) writeAtomically(path, kept.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
   }
   const unreadableFiles = survey(folder)
     .unreadable.filter(({ reason }) => reason !== notRegular && reason !== "ENOTDIR" && reason !== missingCode)
@@ -216,11 +207,6 @@ export function remove(folder: string, matches: (entry: SpoolEntry) => boolean, 
     "store_unavailable",
     `what waits in ${unreadableFiles.join(", ")} cannot be read; remove it, then repeat`,
   );
-}
-
-function rewrite(path: string, kept: readonly SpoolEntry[]): void {
-  if (kept.length === 0) removeDurably(path);
-  else writeAtomically(path, kept.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
 }
 
 function claimFiles(
@@ -251,8 +237,12 @@ function unusedName(path: string, suffix: string): string {
 }
 
 function tryRename(from: string, to: string): boolean {
+  return hasSucceeded(() => renameSync(from, to));
+}
+
+function hasSucceeded(work: () => void): boolean {
   try {
-    renameSync(from, to);
+    work();
     return true;
   } catch {
     return false;

@@ -37,59 +37,45 @@ const adviceByCode: Record<Exclude<StoreErrorCode, "store_newer" | "store_upkeep
 type AdvisedCode = keyof typeof adviceByCode;
 
 /** SQLite's primary result codes (sqlite.org/rescode.html) about the file, not the statement. */
-const byResultCode: Record<number, AdvisedCode> = {
-  5: "store_locked",
-  6: "store_locked",
-  8: "store_readonly",
-  10: "store_unavailable",
-  11: "store_corrupt",
-  13: "store_full",
-  14: "store_unavailable",
-  26: "store_corrupt",
-};
+const resultCodes: readonly (readonly [number: number, name: string, code: AdvisedCode])[] = [
+  [5, "SQLITE_BUSY", "store_locked"],
+  [6, "SQLITE_LOCKED", "store_locked"],
+  [8, "SQLITE_READONLY", "store_readonly"],
+  [10, "SQLITE_IOERR", "store_unavailable"],
+  [11, "SQLITE_CORRUPT", "store_corrupt"],
+  [13, "SQLITE_FULL", "store_full"],
+  [14, "SQLITE_CANTOPEN", "store_unavailable"],
+  [26, "SQLITE_NOTADB", "store_corrupt"],
+];
 
-const resultCodeByName: Record<string, number> = {
-  SQLITE_BUSY: 5,
-  SQLITE_LOCKED: 6,
-  SQLITE_READONLY: 8,
-  SQLITE_IOERR: 10,
-  SQLITE_CORRUPT: 11,
-  SQLITE_FULL: 13,
-  SQLITE_CANTOPEN: 14,
-  SQLITE_NOTADB: 26,
-};
-
-const byErrno: Record<string, AdvisedCode> = {
-  EACCES: "store_readonly",
-  EPERM: "store_readonly",
-  EROFS: "store_readonly",
-  ENOSPC: "store_full",
-  EDQUOT: "store_full",
-  EIO: "store_unavailable",
-  EMFILE: "store_unavailable",
-  ENFILE: "store_unavailable",
-  ENOTDIR: "store_unavailable",
-  ELOOP: "store_unavailable",
-  ENOENT: "store_unavailable",
-  EEXIST: "store_unavailable",
-  EBUSY: "store_unavailable",
-};
+const errnos: readonly (readonly [code: AdvisedCode, names: readonly string[]])[] = [
+  ["store_readonly", ["EACCES", "EPERM", "EROFS"]],
+  ["store_full", ["ENOSPC", "EDQUOT"]],
+  ["store_unavailable", ["EIO", "EMFILE", "ENFILE", "ENOTDIR", "ELOOP", "ENOENT", "EEXIST", "EBUSY"]],
+];
 
 export function toStoreError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof StoreError) return error;
-  const knownCode =
-    byResultCode[isUnsupportedFormat(error) ? corruptCode : resultCode(error)] ??
-    (isInFolder(error, dirname(path)) ? byErrno[nameOf(error)] : undefined);
+  const knownCode = codeOfResult(error) ?? (isInFolder(error, dirname(path)) ? codeOfErrno(codeOf(error)) : undefined);
   if (!knownCode) return error;
   const code = knownCode === "store_unavailable" ? unavailableCode(dirname(path)) : knownCode;
   return new StoreError(code, `${path}: ${adviceByCode[code]} (${error.message})`, { cause: error });
 }
 
-const corruptCode = 11;
-
 /** SQLite reports an unknown format in a damaged header with the code of a wrong statement. */
-function isUnsupportedFormat(error: Error): boolean {
-  return error.message === "unsupported file format";
+function codeOfResult(error: Error): AdvisedCode | undefined {
+  if (error.message === "unsupported file format") return "store_corrupt";
+  return resultCodes.find(([number, name]) => isResult(error, number, name))?.[2];
+}
+
+/** better-sqlite3 has names (`SQLITE_BUSY_SNAPSHOT`), `node:sqlite` numbers in `errcode`. */
+function isResult(error: Error, number: number, name: string): boolean {
+  if ("errcode" in error && typeof error.errcode === "number") return (error.errcode & 0xff) === number;
+  return /^SQLITE_[A-Z]+/.exec(codeOf(error) ?? "")?.[0] === name;
+}
+
+function codeOfErrno(name: string | null): AdvisedCode | undefined {
+  return errnos.find(([, names]) => names.includes(name ?? ""))?.[0];
 }
 
 /** SQLite cannot open its companions (-wal, -shm): read-only folder, or full disk. */
@@ -120,9 +106,9 @@ function isReadOnly(folder: string): boolean {
     accessSync(folder, constants.W_OK);
     return false;
   } catch (error) {
-    const name = codeOf(error) ?? "";
+    const name = codeOf(error);
     if (name === "ENOENT" && dirname(folder) !== folder) return isReadOnly(dirname(folder));
-    return byErrno[name] === "store_readonly";
+    return codeOfErrno(name) === "store_readonly";
   }
 }
 
@@ -131,7 +117,7 @@ export function isKeyConflict(error: unknown): boolean {
 }
 
 export function isConstraint(error: unknown): boolean {
-  return error instanceof Error && (resultCode(error) === 19 || nameOf(error).startsWith("SQLITE_CONSTRAINT"));
+  return error instanceof Error && isResult(error, 19, "SQLITE_CONSTRAINT");
 }
 
 /** Detects SQLITE_CORRUPT_VTAB: the search index can be rebuilt from the rows. */
@@ -142,16 +128,5 @@ export function isIndexDamage(error: unknown): boolean {
 function hasExtendedCode(error: unknown, codes: Record<string, number>): boolean {
   if (!(error instanceof Error)) return false;
   if ("errcode" in error) return Object.values(codes).some((code) => error.errcode === code);
-  return nameOf(error) in codes;
-}
-
-/** better-sqlite3 has names (`SQLITE_BUSY_SNAPSHOT`), `node:sqlite` numbers in `errcode`. */
-function resultCode(error: Error): number {
-  if ("errcode" in error && typeof error.errcode === "number") return error.errcode & 0xff;
-  const primary = /^SQLITE_[A-Z]+/.exec(nameOf(error))?.[0] ?? "";
-  return resultCodeByName[primary] ?? 0;
-}
-
-function nameOf(error: Error): string {
-  return codeOf(error) ?? "";
+  return (codeOf(error) ?? "") in codes;
 }

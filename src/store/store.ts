@@ -7,8 +7,7 @@ import { setAside } from "./corruption.ts";
 import { isReady, type StoreContext } from "./database.ts";
 import type { Connection, Driver, DriverName } from "./driver.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
-import { openCopy } from "./open-copy.ts";
-import { openDatabase, refuseDanglingLink } from "./open-database.ts";
+import { openCopy, openDatabase, refuseDanglingLink } from "./open-database.ts";
 import { createPrivateFile, inodeOf, storeFilesOf } from "../platform/private-files.ts";
 import { migrations as shimMigrations } from "./schema.ts";
 import { isIndexDamage, isKeyConflict, StoreError, toStoreError } from "./store-error.ts";
@@ -36,9 +35,7 @@ export interface StoreOptions {
 export class Store {
   readonly path: string;
   readonly context: StoreContext;
-  readonly #maxUpkeepBytes: number;
-  readonly #canReadCopy: boolean;
-  readonly #isWaitLimited: boolean;
+  readonly #options: StoreOptions;
   #connection: Connection | null = null;
   #copy: Connection | null = null;
   #inode: bigint | null = null;
@@ -46,17 +43,15 @@ export class Store {
 
   constructor(options: StoreOptions) {
     this.path = options.path;
-    this.#maxUpkeepBytes = options.maxUpkeepBytes ?? Number.POSITIVE_INFINITY;
-    this.#canReadCopy = options.canReadCopy ?? false;
-    this.#isWaitLimited = options.totalBusyMs !== undefined;
+    this.#options = options;
     const { busyMs = 5_000, totalBusyMs, now } = options;
-    const endAt = totalBusyMs === undefined ? Number.POSITIVE_INFINITY : now() + totalBusyMs;
+    const endAt = totalBusyMs === undefined ? null : now() + totalBusyMs;
     this.context = {
       files: storeFilesOf(options.path),
       driver: options.driver,
       now,
       get busyMs() {
-        return endAt === Number.POSITIVE_INFINITY ? busyMs : Math.max(0, Math.min(busyMs, endAt - now()));
+        return endAt === null ? busyMs : Math.max(0, Math.min(busyMs, endAt - now()));
       },
       migrations: options.migrations ?? shimMigrations,
       minEpoch: options.minEpoch ?? (() => 0),
@@ -97,7 +92,7 @@ export class Store {
       for (;;) {
         const connection = this.#currentConnection();
         // [ST92] An open connection keeps its initial timeout.
-        if (this.#isWaitLimited) connection.script(`PRAGMA busy_timeout = ${this.context.busyMs}`);
+        if (this.#options.totalBusyMs !== undefined) connection.script(`PRAGMA busy_timeout = ${this.context.busyMs}`);
         try {
           const done = transaction(connection, "BEGIN IMMEDIATE", () =>
             this.#isReady(connection) ? { value: body(connection) } : null,
@@ -132,12 +127,12 @@ export class Store {
 
   async backup(to: string): Promise<void> {
     this.connection();
-    const { files, driver, busyMs } = this.context;
+    const { driver, busyMs } = this.context;
     try {
       createPrivateFile(to);
       // A copy on the shared connection would fail during a write. The open read transaction fixes
       // one state; without it each write of another process would restart the copy.
-      const source = withMaintenanceLock(files, driver, busyMs, "shared", () => connect(driver, this.path, busyMs));
+      const source = withMaintenanceLock(this.context, "shared", () => connect(driver, this.path, busyMs));
       try {
         source.run("BEGIN");
         source.all("SELECT count(*) AS n FROM sqlite_schema");
@@ -179,8 +174,8 @@ export class Store {
 
   #migrate(connection: Connection): void {
     this.#checkUpkeep("brought to the newest schema");
-    const { files, driver, busyMs, migrations, now } = this.context;
-    withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
+    const { migrations, now } = this.context;
+    withMaintenanceLock(this.context, "exclusive", () => {
       if (inodeOf(this.path) !== this.#inode || this.#isReady(connection)) return;
       backUpBeforeMigration(this.context, connection);
       transaction(connection, "BEGIN IMMEDIATE", () => migrate(connection, now(), migrations));
@@ -193,7 +188,7 @@ export class Store {
     } catch (error) {
       const mapped = toStoreError(error, this.path);
       const isReadOnly = mapped instanceof StoreError && mapped.code === "store_readonly";
-      if (!isReadOnly || !this.#canReadCopy) throw error;
+      if (!isReadOnly || this.#options.canReadCopy !== true) throw error;
       return (this.#copy ??= openCopy(this.context));
     }
   }
@@ -224,7 +219,7 @@ export class Store {
   /** [ST22] Work that is killed and restarted again and again would never finish. */
   #checkUpkeep(what: string): void {
     const bytes = statSync(this.path, { throwIfNoEntry: false })?.size ?? 0;
-    if (bytes <= this.#maxUpkeepBytes) return;
+    if (bytes <= (this.#options.maxUpkeepBytes ?? Infinity)) return;
     const size = `${Math.ceil(bytes / 1_000_000)} MB`;
     throw new StoreError(
       "store_upkeep",

@@ -1,9 +1,8 @@
-import { messageOf } from "../shared/error.ts";
 import { isAlive } from "../platform/processes.ts";
 import * as servers from "../local-mcp/sessions/servers.ts";
 import type { Session } from "../local-mcp/sessions/sessions.ts";
 import * as restarter from "./auto-restarter.ts";
-import { reportDeath, type WatchOptions } from "./chat-death.ts";
+import { planRestart, reportDeath, startInTerminal, type WatchOptions } from "./chat-death.ts";
 import { ProcessMonitor } from "./process-monitor.ts";
 import type { WatchedDesktop } from "./supervisor-settings.ts";
 
@@ -39,26 +38,15 @@ export class AppWatch {
   }
 
   #planRestart(): void {
-    const { name, runtime, rules, emit } = this.#options;
-    const now = runtime.now();
-    const previous = this.#restarts ?? restarter.initial(now);
     const crash = { kind: "crashed", reason: "the app went away without closing its connections" } as const;
-    this.#restarts = restarter.afterEnd(previous, crash, now, { when: "on-crash", rules });
-    const { phase, reason } = this.#restarts;
-    const againInMs = restarter.dueInMs(this.#restarts, now);
-    emit({ type: "ended", name, phase, reason, againInMs, ranMs: now - previous.since, isProgram: false });
+    this.#restarts = planRestart(this.#options, this.#options.name, this.#restarts, crash);
   }
 
   async #restart(restarts: restarter.Restarts): Promise<void> {
-    const { name, runtime, watched, openTerminal, emit } = this.#options;
+    const { runtime, watched } = this.#options;
     this.#restarts = restarter.afterStart(restarts, runtime.now());
     if (this.#monitor.hasLiving()) return;
-    const [command = "", ...args] = watched.restartWith ?? [];
-    try {
-      await openTerminal(command, args, runtime.paths.home);
-      emit({ type: "restarting", name, session: null, how: [command, ...args].join(" ") });
-    } catch (error) {
-      emit({ type: "problem", name, message: `${command} cannot be started: ${messageOf(error)}` });
-    }
+    const command = watched.restartWith ?? [];
+    await startInTerminal(this.#options, command, runtime.paths.home, { session: null, how: command.join(" ") });
   }
 }

@@ -1,9 +1,11 @@
 import { restore, type Restoration } from "../local-mcp/recovery/restoration.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { messageOf } from "../shared/error.ts";
 import { isClosed } from "../local-mcp/sessions/closed-sessions.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
-import type * as restarter from "./auto-restarter.ts";
-import type { SupervisorEvent } from "./supervisor-events.ts";
+import * as restarter from "./auto-restarter.ts";
+import type { ProgramEnding } from "./program-end.ts";
+import { toEndedEvent, type SupervisorEvent } from "./supervisor-events.ts";
 
 /** Opens a terminal that outlives the call. Rejects where the start fails. */
 export type OpenTerminal = (command: string, args: readonly string[], cwd: string) => Promise<void>;
@@ -33,4 +35,32 @@ export async function reportDeath(
   if (!restoration?.cause || restoration.session.endedAt !== null || isClosed(restoration.session)) return null;
   emit({ type: "died", name, session: id, cause: restoration.cause, checkpoint });
   return restoration;
+}
+
+/** Plans the restart of what the user has started, and reports the end. */
+export function planRestart(
+  { runtime, rules, emit }: WatchOptions,
+  name: string,
+  earlier: restarter.Restarts | null,
+  ending: ProgramEnding,
+): restarter.Restarts {
+  const now = runtime.now();
+  const previous = earlier ?? restarter.initial(now);
+  const restarts = restarter.afterEnd(previous, ending, now, { when: "on-crash", rules });
+  emit(toEndedEvent({ name, isProgram: false }, previous, restarts, now));
+  return restarts;
+}
+
+export async function startInTerminal(
+  { name, openTerminal, emit }: WatchOptions,
+  [command = "", ...args]: readonly string[],
+  cwd: string,
+  started: { readonly session: string | null; readonly how: string },
+): Promise<void> {
+  try {
+    await openTerminal(command, args, cwd);
+    emit({ type: "restarting", name, ...started });
+  } catch (error) {
+    emit({ type: "problem", name, message: `${command} cannot be started: ${messageOf(error)}` });
+  }
 }

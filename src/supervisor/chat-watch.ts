@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import type { CrashCause } from "../contract/readings.ts";
-import { messageOf } from "../shared/error.ts";
 import { uuidv7 } from "../shared/ids.ts";
 import { mayBeAlive } from "../platform/processes.ts";
 import { brief } from "../local-mcp/recovery/brief.ts";
@@ -10,7 +9,7 @@ import { checkTranscript, planStart, withdrawOffer } from "../local-mcp/recovery
 import type { Runtime } from "../runtime/runtime.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import * as restarter from "./auto-restarter.ts";
-import { reportDeath, findRestoration, type WatchOptions } from "./chat-death.ts";
+import { findRestoration, planRestart, reportDeath, startInTerminal, type WatchOptions } from "./chat-death.ts";
 import type { ProgramEnding } from "./program-end.ts";
 import { ProcessMonitor } from "./process-monitor.ts";
 import type { WatchedSessions } from "./supervisor-settings.ts";
@@ -54,7 +53,7 @@ export class ChatWatch {
   async #onDied({ id }: sessions.Session): Promise<void> {
     const restoration = await reportDeath(this.#options, id);
     const ending = restoration && this.#endingOf(restoration);
-    if (ending) this.#planRestart(id, ending, this.#options.runtime.now());
+    if (ending) this.#planRestart(id, ending);
   }
 
   /** An unknown cause, or a close by the user, plans no restart. */
@@ -67,22 +66,10 @@ export class ChatWatch {
     return cause !== null && crashCauses.has(cause) ? { kind: "crashed", reason: cause.replaceAll("_", " ") } : null;
   }
 
-  #planRestart(id: string, ending: ProgramEnding, now: number): void {
-    const { name, rules, emit } = this.#options;
-    const previous = this.#planned.get(id)?.restarts ?? restarter.initial(now);
-    const restarts = restarter.afterEnd(previous, ending, now, { when: "on-crash", rules });
+  #planRestart(id: string, ending: ProgramEnding): void {
+    const earlier = this.#planned.get(id)?.restarts ?? null;
+    const restarts = planRestart(this.#options, `${this.#options.name} ${id}`, earlier, ending);
     this.#planned.set(id, { restarts, sourceId: id });
-    const { phase, reason } = restarts;
-    const againInMs = restarter.dueInMs(restarts, now);
-    emit({
-      type: "ended",
-      name: `${name} ${id}`,
-      phase,
-      reason,
-      againInMs,
-      ranMs: now - previous.since,
-      isProgram: false,
-    });
   }
 
   async #restart(id: string, restarts: restarter.Restarts): Promise<void> {
@@ -96,27 +83,17 @@ export class ChatWatch {
     const cwd = [restoration.session.cwd, restoration.session.project].find(
       (folder) => folder !== null && existsSync(folder),
     );
-    if (plan && cwd && plan.newId !== null) take(runtime, restoration, plan.newId);
-    this.#planned.delete(id);
-    if (!plan || !cwd) return this.#problem(`session ${id} cannot be started again: its folder is gone`);
-    this.#planned.set(plan.newId ?? id, { restarts: restarter.afterStart(restarts, now), sourceId: id });
-    await this.#openTerminal([plan.command, ...plan.args], cwd, id, plan.reason);
-  }
-
-  async #openTerminal(commandLine: readonly string[], cwd: string, session: string, how: string): Promise<void> {
-    const { name, watched, openTerminal, emit } = this.#options;
-    const opener = watched.restartWith ?? [];
-    const [command = "", ...args] = [...opener.map((word) => word.replaceAll("{cwd}", cwd)), ...commandLine];
-    try {
-      await openTerminal(command, args, cwd);
-      emit({ type: "restarting", name, session, how });
-    } catch (error) {
-      this.#problem(`${command} cannot be started: ${messageOf(error)}`);
+    if (!plan || !cwd) {
+      this.#planned.delete(id);
+      const message = `session ${id} cannot be started again: its folder is gone`;
+      return this.#options.emit({ type: "problem", name: this.#options.name, message });
     }
-  }
-
-  #problem(message: string): void {
-    this.#options.emit({ type: "problem", name: this.#options.name, message });
+    if (plan.newId !== null) take(runtime, restoration, plan.newId);
+    this.#planned.delete(id);
+    this.#planned.set(plan.newId ?? id, { restarts: restarter.afterStart(restarts, now), sourceId: id });
+    const opener = (this.#options.watched.restartWith ?? []).map((word) => word.replaceAll("{cwd}", cwd));
+    const command = [...opener, plan.command, ...plan.args];
+    await startInTerminal(this.#options, command, cwd, { session: id, how: plan.reason });
   }
 
   #checkStarted(id: string, { restarts, sourceId }: PlannedRestart, now: number): void {
@@ -128,7 +105,7 @@ export class ChatWatch {
     if (id !== sourceId) withdrawOffer(runtime, sourceId, id);
     this.#planned.delete(id);
     this.#planned.set(sourceId, { restarts, sourceId });
-    this.#planRestart(sourceId, { kind: "crashed", reason: "no chat began" }, now);
+    this.#planRestart(sourceId, { kind: "crashed", reason: "no chat began" });
   }
 }
 

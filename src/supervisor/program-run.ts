@@ -1,5 +1,6 @@
+import { redact } from "../redaction/redact.ts";
 import type { ProgramExit } from "../worker-runner/run-program.ts";
-import type { ProgramEnding } from "./program-end.ts";
+import { classifyEnd, type ProgramEnding } from "./program-end.ts";
 import type { ProgramState, ProgramChat } from "./supervisor-state.ts";
 
 export interface ProgramStart {
@@ -32,4 +33,19 @@ export type NotRun = { readonly kind: "finished" | "held"; readonly reason: stri
 
 export function isProgramRun(nextRun: ProgramRun | NotRun): nextRun is ProgramRun {
   return "start" in nextRun;
+}
+
+export function supervisedCommand(start: Omit<ProgramStart, "input">): Supervised {
+  return {
+    next: ({ chat }) => ({
+      start: { ...start, input: "" },
+      how: redact([start.command, ...start.args].join(" ")).text,
+      chat,
+      onLine: (line) => redact(line).text,
+      onEnd: async (exit, wasAskedToEnd) => ({
+        ending: classifyEnd({ exit, wasAskedToEnd, isSessionOver: false, limit: null, result: null }),
+        chat,
+      }),
+    }),
+  };
 }

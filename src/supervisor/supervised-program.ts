@@ -4,7 +4,7 @@ import { redact } from "../redaction/redact.ts";
 import type { runProgram } from "../worker-runner/run-program.ts";
 import * as restarter from "./auto-restarter.ts";
 import { isProgramRun, type ProgramRun, type Supervised } from "./program-run.ts";
-import type { SupervisorEvent } from "./supervisor-events.ts";
+import { toEndedEvent, type SupervisorEvent } from "./supervisor-events.ts";
 import { noChat, type ProgramState, type SupervisorState } from "./supervisor-state.ts";
 
 export interface SupervisedProgramOptions {
@@ -146,18 +146,10 @@ export class SupervisedProgram {
     chat = this.#programState.chat,
   ): void {
     const { policy, now, emit, name } = this.#options;
-    const ranMs = now() - this.#programState.restarts.since;
-    const restarts = restarter.afterEnd(this.#programState.restarts, ending, now(), policy);
+    const previous = this.#programState.restarts;
+    const restarts = restarter.afterEnd(previous, ending, now(), policy);
     this.#save({ restarts, chat });
-    const { phase, reason } = restarts;
-    emit({
-      type: "ended",
-      name,
-      phase,
-      reason: endReason ?? reason,
-      againInMs: restarter.dueInMs(restarts, now()),
-      ranMs,
-      isProgram: true,
-    });
+    const event = toEndedEvent({ name, isProgram: true }, previous, restarts, now());
+    emit({ ...event, reason: endReason ?? restarts.reason });
   }
 }

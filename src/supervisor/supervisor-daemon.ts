@@ -5,22 +5,17 @@ import type { runProgram } from "../worker-runner/run-program.ts";
 import type { Launch } from "../platform/launch.ts";
 import { withoutSecrets } from "../platform/secret-env.ts";
 import type { ProcessIdentity } from "../platform/processes.ts";
-import type { Runtime } from "../runtime/runtime.ts";
 import type { OpenTerminal } from "./chat-death.ts";
-import { attestDeath, type AttestDeath } from "./death-attestation.ts";
-import { saveLastCheckpoint } from "./last-checkpoint.ts";
+import { recordDeathOf, type DeathRecorder } from "./death-record.ts";
 import { isProgram, type SupervisorSettings, type WatchedProgram } from "./supervisor-settings.ts";
-import type { Supervised } from "./program-run.ts";
+import { supervisedCommand, type Supervised } from "./program-run.ts";
 import { SupervisedClaude } from "./supervised-claude.ts";
-import { supervisedCommand } from "./supervised-command.ts";
 import { SupervisedProgram, type StopTimeouts } from "./supervised-program.ts";
-import type { SupervisorEvent } from "./supervisor-events.ts";
 import type { SupervisorState } from "./supervisor-state.ts";
 import { AppWatch } from "./app-watch.ts";
 import { ChatWatch } from "./chat-watch.ts";
 
-export interface SupervisorOptions {
-  readonly runtime: Runtime;
+export interface SupervisorOptions extends DeathRecorder {
   readonly settings: SupervisorSettings;
   /** Folder of the settings; their paths are relative to it. */
   readonly folder: string;
@@ -30,8 +25,6 @@ export interface SupervisorOptions {
   readonly previous: ProcessIdentity | null;
   readonly run: typeof runProgram;
   readonly openTerminal: OpenTerminal;
-  readonly attest: AttestDeath;
-  readonly emit: (event: SupervisorEvent) => void;
   /** [SU30] No more output is read until it resolves. Absent: all is read at once. */
   readonly pace?: () => Promise<unknown> | null;
   /** Resolves after `ms`, or at once when the signal is aborted. */
@@ -64,7 +57,7 @@ export class SupervisorDaemon {
       if (isProgram(watched)) return [];
       const { runtime, settings, openTerminal, emit } = options;
       const recordDeath = (session: string): Promise<string | null> =>
-        this.#recordDeath(session, this.#endController.signal);
+        recordDeathOf(options, session, this.#endController.signal);
       const isSupervised = (session: string): boolean => this.#programs.some((program) => program.session === session);
       const sharedOptions = { name, runtime, rules: settings.restarts, isSupervised, recordDeath, openTerminal, emit };
       return [
@@ -170,29 +163,9 @@ export class SupervisorDaemon {
         });
       case "claude": {
         const recordDeath = async (session: string): Promise<void> =>
-          void (await this.#recordDeath(session, neverAborted));
+          void (await recordDeathOf(this.#options, session, neverAborted));
         return new SupervisedClaude({ runtime, launch, watched, folder, recordDeath });
       }
-    }
-  }
-
-  /** Saves the last checkpoint and attests the death; a failure of one does not stop the other. */
-  async #recordDeath(session: string, hurrySignal: AbortSignal): Promise<string | null> {
-    const { runtime, attest } = this.#options;
-    const checkpoint = await this.#tryOrReport(`the last checkpoint of ${session}`, () =>
-      saveLastCheckpoint(runtime, session, hurrySignal),
-    );
-    const problem = await this.#tryOrReport(`the death of ${session}`, () => attestDeath(runtime, attest, session));
-    if (problem !== null) this.#options.emit({ type: "problem", name: null, message: problem });
-    return checkpoint;
-  }
-
-  async #tryOrReport(what: string, work: () => Promise<string | null>): Promise<string | null> {
-    try {
-      return await work();
-    } catch (error) {
-      this.#options.emit({ type: "problem", name: null, message: `${what}: ${messageOf(error)}` });
-      return null;
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { CrashCause } from "../contract/readings.ts";
-import type { Restarts } from "./auto-restarter.ts";
+import { dueInMs, type Restarts } from "./auto-restarter.ts";
 
 /** `type` is the field `event` of `shim supervise --json`. */
 export type SupervisorEvent =
@@ -28,3 +28,23 @@ export type SupervisorEvent =
   | { readonly type: "held"; readonly name: string; readonly reason: string }
   | { readonly type: "ending"; readonly reason: string }
   | { readonly type: "problem"; readonly name: string | null; readonly message: string };
+
+type EndedEvent = Extract<SupervisorEvent, { type: "ended" }>;
+
+export function toEndedEvent(
+  { name, isProgram }: Pick<EndedEvent, "name" | "isProgram">,
+  previous: Restarts,
+  restarts: Restarts,
+  now: number,
+): EndedEvent {
+  const { phase, reason } = restarts;
+  return {
+    type: "ended",
+    name,
+    phase,
+    reason,
+    againInMs: dueInMs(restarts, now),
+    ranMs: now - previous.since,
+    isProgram,
+  };
+}

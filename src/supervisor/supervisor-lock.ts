@@ -1,21 +1,19 @@
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
-import * as z from "zod";
-import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { lockOwner, tryLock, waitForLock } from "../platform/process-lock.ts";
 import { mayBeAlive, type Processes, type ProcessIdentity } from "../platform/processes.ts";
-import { withLock } from "../snapshots/repository-lock.ts";
-import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
+import { createPrivateFolder } from "../platform/private-files.ts";
 
-const Identity = z.strictObject({ boot: z.string(), pid: z.number(), start: z.string() });
-/** Held only briefly, by processes that begin to supervise. */
+/** For processes that begin to supervise at the same moment. */
 const lockTimeoutMs = 5_000;
 
 export function supervisorFolder(home: string): string {
   return join(home, "supervisor");
 }
 
-function ownerFile(home: string): string {
+/** Held as long as its process supervises. */
+function lockFile(home: string): string {
   return join(supervisorFolder(home), "owner.json");
 }
 
@@ -27,8 +25,7 @@ export function findSupervisor(home: string, processes: Processes): ProcessIdent
 
 /** Last supervisor that did not end cleanly; it may be alive. */
 export function findLastSupervisor(home: string): ProcessIdentity | null {
-  const text = readText(ownerFile(home));
-  return text === null ? null : parseOwner(text);
+  return lockOwner(lockFile(home));
 }
 
 /** [SU8] Makes this process the home's only supervisor, or returns the current one. */
@@ -38,34 +35,18 @@ export async function becomeSupervisor(
   processes: Processes,
 ): Promise<Result<void, ProcessIdentity>> {
   createPrivateFolder(supervisorFolder(home));
-  const path = ownerFile(home);
-  return withLock(`${path}.lock`, processes, AbortSignal.timeout(lockTimeoutMs), async () => {
+  const path = lockFile(home);
+  const signal = AbortSignal.timeout(lockTimeoutMs);
+  for (;;) {
+    // Before the lock is tried, which would break that of a process of another container.
     const owner = findSupervisor(home, processes);
     if (owner) return err(owner);
-    writeAtomically(path, JSON.stringify(self));
-    return ok(undefined);
-  });
+    if (tryLock(path, self, processes)) return ok(undefined);
+    await waitForLock(path, signal);
+  }
 }
 
 export function resign(home: string, self: ProcessIdentity): void {
-  const path = ownerFile(home);
-  if (readText(path) === JSON.stringify(self)) rmSync(path, { force: true });
-}
-
-/** @returns null: no supervisor wrote it, so it blocks none */
-function parseOwner(text: string): ProcessIdentity | null {
-  try {
-    return Identity.safeParse(JSON.parse(text)).data ?? null;
-  } catch {
-    return null;
-  }
-}
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return null;
-    throw error;
-  }
+  const owner = findLastSupervisor(home);
+  if (owner?.pid === self.pid && owner.start === self.start) rmSync(lockFile(home), { force: true });
 }

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { endAll } from "../platform/end-processes.ts";
+import { endAll } from "../platform/process-group.ts";
 import type { ProcessIdentity } from "../platform/processes.ts";
 
 /** Inherited by all processes of a task, even outside its group (setsid). */

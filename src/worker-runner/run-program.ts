@@ -1,9 +1,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { constants } from "node:os";
 import type { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { codeOf } from "../shared/error.ts";
-import { endGroup, groupOf, hasGroups } from "../platform/process-group.ts";
+import { endGroup, exitCode, groupOf, hasGroups } from "../platform/process-group.ts";
 import { programPath } from "../platform/program-path.ts";
 import { watchdogScript, type WatchdogReport } from "./watchdog-script.ts";
 import { LineReader } from "./line-reader.ts";
@@ -97,10 +96,6 @@ function waitForExit(child: ChildProcess): Promise<number> {
   return new Promise((resolve) => {
     child.once("exit", (code, signal) => resolve(exitCode(code, signal)));
   });
-}
-
-function exitCode(code: number | null, signal: NodeJS.Signals | null): number {
-  return code ?? 128 + (signal ? constants.signals[signal] : 0);
 }
 
 function readOutput(child: ChildProcess, { input, onLine, onStderr, maxLineChars, pace }: Program): void {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { pollUntil } from "../platform/end-processes.ts";
+import { pollUntil } from "../platform/process-group.ts";
 import { mayBeAlive, type Processes } from "../platform/processes.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
 import { isFolderInUse } from "./folder-in-use.ts";

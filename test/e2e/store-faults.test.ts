@@ -5,7 +5,7 @@ import { backUp, listBackups } from "../../src/store/backup.ts";
 import { setAside } from "../../src/store/corruption.ts";
 import { isSound } from "../../src/store/database.ts";
 import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
-import { epochOf } from "../../src/store/epoch.ts";
+import { epochOf } from "../../src/store/meta.ts";
 import * as notices from "../../src/store/notices.ts";
 import { inodeOf } from "../../src/platform/private-files.ts";
 import { migrations } from "../../src/store/schema.ts";

@@ -15,7 +15,7 @@ import type { Paths } from "../../src/platform/paths.ts";
 import { backUp, listBackups } from "../../src/store/backup.ts";
 import { setAside } from "../../src/store/corruption.ts";
 import type { Driver } from "../../src/store/driver.ts";
-import { epochOf } from "../../src/store/epoch.ts";
+import { epochOf } from "../../src/store/meta.ts";
 import * as notices from "../../src/store/notices.ts";
 import { inodeOf } from "../../src/platform/private-files.ts";
 import type { Store } from "../../src/store/store.ts";

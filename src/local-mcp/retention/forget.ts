@@ -5,7 +5,6 @@ import { backUp, listBackups } from "../../store/backup.ts";
 import { decode, encode } from "../../store/checkpoint-body.ts";
 import { removeDatabase } from "../../store/database.ts";
 import type { Connection } from "../../store/driver.ts";
-import { incrementForgetCount } from "../../store/forget-count.ts";
 import { withMaintenanceLock } from "../../store/maintenance-lock.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import { markTranscript } from "../sessions/transcript-mark.ts";
@@ -15,6 +14,7 @@ import { removeDurably } from "../../platform/private-files.ts";
 import type { Store } from "../../store/store.ts";
 import { rebuild } from "../../store/text-index.ts";
 import { StoreError, toStoreError } from "../../store/store-error.ts";
+import * as meta from "../../store/meta.ts";
 
 export type ForgetTarget =
   | { readonly session: string }
@@ -81,7 +81,7 @@ export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): For
   // Sealed, unsent content may include deleted rows, and the key is on this machine.
   if (isSealed(sql, sessions, [...checkpoints, ...changedCheckpoints])) syncDevice.requestNewEpoch(sql);
   if (!keepsCopies) savePurgeTargets(sql, { sessions, projects: "project" in target ? [target.project] : [] });
-  incrementForgetCount(sql);
+  meta.incrementForgetCount(sql);
   return { sessions, checkpoints, rows, snapshots };
 }
 
@@ -161,13 +161,13 @@ function savePurgeTargets(sql: Sql, { sessions, projects }: PurgeTargets): void 
     sessions: [...new Set([...before.sessions, ...sessions])],
     projects: [...new Set([...before.projects, ...projects])],
   };
-  setMeta(sql, targetsKey, JSON.stringify(all));
-  setMeta(sql, pendingKey, "1");
+  meta.write(sql, targetsKey, JSON.stringify(all));
+  meta.write(sql, pendingKey, "1");
 }
 
 /** Returns true from a forget until all its traces are gone. */
 export function isPurgePending(sql: Sql): boolean {
-  return sql.all("SELECT 1 FROM meta WHERE key = ?", pendingKey).length > 0;
+  return meta.read(sql, pendingKey) !== null;
 }
 
 /**
@@ -185,11 +185,11 @@ export async function purge(store: Store, paths: Pick<Paths, "spool">): Promise<
   await retryStep("backups and set-aside files", store, () => removeCopies(store));
   await retryStep("free pages", store, () => store.connection().run("VACUUM"));
   await retryStep("the write-ahead log", store, () => {
-    store.write((sql) => sql.run("DELETE FROM meta WHERE key = ?", targetsKey));
+    store.write((sql) => meta.remove(sql, targetsKey));
     truncateLog(store.connection());
   });
   if (hadBackups) await backUp(store, store.context.now(), 1);
-  store.write((sql) => sql.run("DELETE FROM meta WHERE key = ?", pendingKey));
+  store.write((sql) => meta.remove(sql, pendingKey));
 }
 
 async function retryStep(remainder: string, store: Store, work: () => unknown): Promise<void> {
@@ -214,8 +214,8 @@ async function retryStep(remainder: string, store: Store, work: () => unknown): 
 }
 
 function removeCopies(store: Store): void {
-  const { files, driver, busyMs } = store.context;
-  withMaintenanceLock(files, driver, busyMs, "exclusive", () => {
+  const { files } = store.context;
+  withMaintenanceLock(store.context, "exclusive", () => {
     removeDatabase(files.next);
     removeDurably(files.backups);
     removeDurably(files.setAside);
@@ -243,16 +243,8 @@ function textsOf(value: unknown, depth: number): string[] {
 }
 
 function targetsOf(sql: Sql): PurgeTargets {
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", targetsKey);
-  return row ? (JSON.parse(row.value) as PurgeTargets) : { sessions: [], projects: [] };
-}
-
-function setMeta(sql: Sql, key: string, value: string): void {
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    key,
-    value,
-  );
+  const stored = meta.read(sql, targetsKey);
+  return stored ? (JSON.parse(stored) as PurgeTargets) : { sessions: [], projects: [] };
 }
 
 function inClause(name: string, values: readonly string[]): [string, SqlValue[]] {

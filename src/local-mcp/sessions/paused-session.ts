@@ -3,12 +3,12 @@ import type { ReadLimits } from "../signals/transcript.ts";
 import { isPaused, pauseLookup } from "../../store/pause.ts";
 import * as sessions from "./sessions.ts";
 import { digestOf, hasAny, transcriptMark } from "./transcript-mark.ts";
+import * as meta from "../../store/meta.ts";
 
 /** A chat may leave its first project; an event during a pause stores only the folder. */
 function folderOf(sql: Sql, { id, cwd, project }: Pick<sessions.Session, "id" | "cwd" | "project">): string | null {
   if (!hasAny(sql, metaKind)) return cwd ?? project;
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", keyOf(id));
-  return row?.value ?? cwd ?? project;
+  return meta.read(sql, keyOf(id)) ?? cwd ?? project;
 }
 
 /** [ST51] */
@@ -23,15 +23,11 @@ export function isPausedById(sql: Sql, now: number, sessionId: string): boolean 
 }
 
 export function setPausedFolder(sql: Sql, sessionId: string, folder: string): void {
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    keyOf(sessionId),
-    folder,
-  );
+  meta.write(sql, keyOf(sessionId), folder);
 }
 
 export function clearPausedFolder(sql: Sql, sessionId: string): void {
-  if (hasAny(sql, metaKind)) sql.run("DELETE FROM meta WHERE key = ?", keyOf(sessionId));
+  if (hasAny(sql, metaKind)) meta.remove(sql, keyOf(sessionId));
 }
 
 /** [HO10] Skips what was said during pauses, by the file's mark or a line's time and folder. */

@@ -1,5 +1,6 @@
 import type { CrashCause, Readings, Risk, RiskLevel } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
+import * as meta from "../../store/meta.ts";
 
 /** Tables `signals` and `crashes`. Each function is part of the caller's transaction. */
 
@@ -166,16 +167,11 @@ function sessionAfter(sql: Sql, cursor: string): string | null {
 }
 
 function cursorOf(sql: Sql): string {
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", cursorKey);
-  return row?.value ?? "";
+  return meta.read(sql, cursorKey) ?? "";
 }
 
 function saveCursor(sql: Sql, cursor: string): void {
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
-    cursorKey,
-    cursor,
-  );
+  meta.write(sql, cursorKey, cursor);
 }
 
 /** Only `record` and `recordCrash` write this column. */

@@ -1,6 +1,6 @@
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { epochOf } from "../../store/epoch.ts";
+import { epochOf } from "../../store/meta.ts";
 import * as changes from "./pending-changes.ts";
 import * as remote from "./remote-sessions.ts";
 import * as sentFiles from "./sent-files.ts";

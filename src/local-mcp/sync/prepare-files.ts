@@ -4,7 +4,7 @@ import { uuidv7 } from "../../shared/ids.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { repositoryGit, text } from "../../snapshots/git.ts";
 import { makeBundle } from "../../snapshots/make-bundle.ts";
-import { failureReason } from "../../snapshots/take-snapshot.ts";
+import { failureReason } from "../../snapshots/git.ts";
 import { encodeContent, type FilesContent, type SentFiles } from "./content-schema.ts";
 import type { Device } from "./device.ts";
 import { seal } from "./envelope.ts";

@@ -1,4 +1,5 @@
 import type { Sql } from "../../shared/sql.ts";
+import * as meta from "../../store/meta.ts";
 
 /** Sync state for `shim edge status`, across processes. Stored in meta. Add fields as optional. */
 export interface SyncNotes {
@@ -15,18 +16,13 @@ export interface SyncNotes {
 const metaKey = "sync_notes";
 
 export function read(sql: Sql): SyncNotes {
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", metaKey);
-  return row ? (JSON.parse(row.value) as SyncNotes) : {};
+  return JSON.parse(meta.read(sql, metaKey) ?? "{}") as SyncNotes;
 }
 
 export function write(sql: Sql, change: SyncNotes): void {
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    metaKey,
-    JSON.stringify({ ...read(sql), ...change }),
-  );
+  meta.write(sql, metaKey, JSON.stringify({ ...read(sql), ...change }));
 }
 
 export function forget(sql: Sql): void {
-  sql.run("DELETE FROM meta WHERE key = ?", metaKey);
+  meta.remove(sql, metaKey);
 }

@@ -22,7 +22,7 @@ import { LocalCoordinator } from "../../../coordinator-client/local/local-coordi
 import { createLocalStore } from "../../../coordinator-client/local/local-store.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { fetchPages } from "../../list-command.ts";
-import { epochOf } from "../../../store/epoch.ts";
+import { epochOf } from "../../../store/meta.ts";
 import type { Store } from "../../../store/store.ts";
 
 export interface JoinPlan {

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { migrate } from "../../../../src/shared/migrate.ts";
 import { DeathWatch, recordDeath, recordDeaths } from "../../../../src/local-mcp/recovery/deaths.ts";
 import { dismiss, offer } from "../../../../src/local-mcp/recovery/recover.ts";
-import { saveLastCheckpoint } from "../../../../src/supervisor/last-checkpoint.ts";
+import { saveLastCheckpoint } from "../../../../src/supervisor/death-record.ts";
 import * as history from "../../../../src/local-mcp/signals/history.ts";
 import { drainInto, spoolEvent } from "../../../../src/local-mcp/hooks/spool-hook.ts";
 import { aDeadClaude, anotherClaude, aProject, Claude, rowCount, storedSession } from "../../../support/builders.ts";

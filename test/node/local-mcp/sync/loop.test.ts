@@ -5,7 +5,7 @@ import { removeEdgeConfig } from "../../../../src/coordinator-client/edge-config
 import { decode, encode } from "../../../../src/store/checkpoint-body.ts";
 import * as notices from "../../../../src/store/notices.ts";
 import { forget } from "../../../../src/local-mcp/retention/forget.ts";
-import { setEpoch } from "../../../../src/store/epoch.ts";
+import { setEpoch } from "../../../../src/store/meta.ts";
 import * as devices from "../../../../src/local-mcp/sync/device.ts";
 import * as notes from "../../../../src/local-mcp/sync/sync-notes.ts";
 import { SyncMachine, SyncWorld } from "../../../support/sync-machines.ts";

@@ -1,6 +1,6 @@
 import { runProgram } from "../../../../worker-runner/run-program.ts";
 import { identify, type ProcessIdentity } from "../../../../platform/processes.ts";
-import type { AttestDeath } from "../../../../supervisor/death-attestation.ts";
+import type { AttestDeath } from "../../../../supervisor/death-record.ts";
 import { becomeSupervisor, findLastSupervisor, resign } from "../../../../supervisor/supervisor-lock.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "../../../../supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../../../supervisor/supervisor-events.ts";

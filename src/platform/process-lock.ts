@@ -1,8 +1,7 @@
 import { linkSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
-import { identify, isAlive, type ProcessIdentity, type Processes } from "../platform/processes.ts";
-import { GitError } from "./git.ts";
 import { codeOf } from "../shared/error.ts";
+import { identify, isAlive, type ProcessIdentity, type Processes } from "./processes.ts";
 
 const pollIntervalMs = 25;
 /** Breaking a lock takes a lock; more levels mean that process after process dies at it. */
@@ -13,7 +12,7 @@ let draftCount = 0;
 /**
  * [GS15] Runs `body` exclusively, across processes and calls; breaks the lock of a dead process.
  * The folder of `path` must exist.
- * @throws {GitError} `stopped` when the signal comes first
+ * @throws {LockedError} when the signal comes first
  */
 export async function withLock<T>(
   path: string,
@@ -21,13 +20,8 @@ export async function withLock<T>(
   signal: AbortSignal,
   body: () => Promise<T>,
 ): Promise<T> {
-  const ownIdentity = JSON.stringify(
-    identify(processes, process.pid) ?? { boot: processes.boot(), pid: process.pid, start: "" },
-  );
-  while (!tryLock(path, ownIdentity, processes, 0)) {
-    if (signal.aborted) throw new GitError("stopped", `another shim process holds ${path}`);
-    await wait(pollIntervalMs, undefined, { signal }).catch(() => {});
-  }
+  const self = identify(processes, process.pid) ?? { boot: processes.boot(), pid: process.pid, start: "" };
+  while (!tryLock(path, self, processes)) await waitForLock(path, signal);
   try {
     return await body();
   } finally {
@@ -35,14 +29,24 @@ export async function withLock<T>(
   }
 }
 
-function tryLock(path: string, ownIdentity: string, processes: Processes, depth: number): boolean {
-  if (createLock(path, ownIdentity)) return true;
-  const owner = readOwner(path);
-  if (owner === null || depth > maxDepth || isHeld(owner, processes)) return false;
+export class LockedError extends Error {}
+
+/** @throws {LockedError} once the signal is aborted */
+export async function waitForLock(path: string, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) throw new LockedError(`another shim process holds ${path}`);
+  await wait(pollIntervalMs, undefined, { signal }).catch(() => {});
+}
+
+/** Writes `self` into the lock. Returns false, too, after it broke the lock of a dead process. */
+export function tryLock(path: string, self: ProcessIdentity, processes: Processes, depth = 0): boolean {
+  if (createLock(path, JSON.stringify(self))) return true;
+  const text = readText(path);
+  const owner = text === null ? null : parseOwner(text);
+  if (text === null || depth > maxDepth || (owner && isAlive(processes, owner))) return false;
   const breaking = `${path}.break`;
-  if (!tryLock(breaking, ownIdentity, processes, depth + 1)) return false;
+  if (!tryLock(breaking, self, processes, depth + 1)) return false;
   // Only the holder of `breaking` removes a dead owner's lock; by now a living one may have it.
-  if (readOwner(path) === owner) unlinkSync(path);
+  if (readText(path) === text) unlinkSync(path);
   rmSync(breaking, { force: true });
   return false;
 }
@@ -62,7 +66,12 @@ function createLock(path: string, ownIdentity: string): boolean {
   }
 }
 
-function readOwner(path: string): string | null {
+/** Returns null where nobody has it, and for a lock that does not say who. */
+export function lockOwner(path: string): ProcessIdentity | null {
+  return parseOwner(readText(path) ?? "");
+}
+
+function readText(path: string): string | null {
   try {
     return readFileSync(path, "utf8");
   } catch {
@@ -70,14 +79,9 @@ function readOwner(path: string): string | null {
   }
 }
 
-function isHeld(owner: string, processes: Processes): boolean {
-  const identity = parseOwner(owner);
-  return identity !== null && isAlive(processes, identity);
-}
-
-function parseOwner(owner: string): ProcessIdentity | null {
+function parseOwner(text: string): ProcessIdentity | null {
   try {
-    const { boot, pid, start } = JSON.parse(owner) as Record<string, unknown>;
+    const { boot, pid, start } = JSON.parse(text) as Record<string, unknown>;
     if (typeof boot !== "string" || typeof pid !== "number" || typeof start !== "string") return null;
     return { boot, pid, start };
   } catch {

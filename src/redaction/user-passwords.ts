@@ -1,6 +1,7 @@
-import { isMarkerAt, type Finding } from "./findings.ts";
+import { isMarkerAt, matchAt, type Finding } from "./findings.ts";
 import { isPlaceholder } from "./placeholders.ts";
 import { isRandom } from "./randomness.ts";
+import { isSecretValue } from "./values.ts";
 
 const userPart = /([^\s:@/?#"'`<>\\[\]]{0,256}):(?=[^\s"'`<>\\[\]])/y;
 const restOfAddress = /(?:(?!:\/\/)[^\s"'`<>\\[\]]){1,600}/y;
@@ -24,20 +25,17 @@ export function urlCredentials(text: string): Finding[] {
       }
       continue;
     }
-    userOnly.lastIndex = at + 3;
-    const [, token] = userOnly.exec(text) ?? [];
+    const token = matchAt(userOnly, text, at + 3)?.[1];
     if (token && isRandom(token)) findings.push({ start: at + 3, end: at + 3 + token.length, kind: "url-token" });
   }
   return findings;
 }
 
 function passwordAt(text: string, from: number): { readonly start: number; readonly end: number } | null {
-  userPart.lastIndex = from;
-  const user = userPart.exec(text)?.[1];
+  const user = matchAt(userPart, text, from)?.[1];
   if (user === undefined) return null;
   const start = userPart.lastIndex;
-  restOfAddress.lastIndex = start;
-  const rest = restOfAddress.exec(text)?.[0] ?? "";
+  const rest = matchAt(restOfAddress, text, start)?.[0] ?? "";
   const length = passwordLength(user, rest);
   return length > 0 ? { start, end: start + length } : null;
 }
@@ -63,4 +61,35 @@ function endBefore(pattern: RegExp, text: string): number | null {
     at = text.indexOf("@", at + 1);
   }
   return null;
+}
+
+const commands = ["curl", "wget", "http ", "https "];
+/** A backslash or an open list continues the line. The bound keeps it cheap. */
+const command = /(?<![\w.-])(?:curl|wget|https?)(?=["' \t])(?:\\\r?\n|[,([][ \t]{0,8}\r?\n|[^\r\n|]){1,2000}/y;
+const user =
+  /(?:[\s"'`]|\\n)(?:-[a-zA-Z]{0,8}[uU]|--(?:proxy-)?user|-a|--auth)(?:["'],\s{0,8}["']|[ \t]*=?[ \t]*\\{0,4}["']?)([^\s:"'@\\-][^\s:"'@\\]{0,63})?:(?!\/\/)([^\s"'\\]{3,256})/g;
+
+/** [RD5] `curl -u user:password` */
+export function webCommands(text: string): Finding[] {
+  const findings: Finding[] = [];
+  for (const name of commands) {
+    for (let at = text.indexOf(name); at !== -1; at = text.indexOf(name, Math.max(command.lastIndex, at + 1))) {
+      const line = matchAt(command, text, at)?.[0];
+      if (line !== undefined) findings.push(...passwordsIn(line, at));
+    }
+  }
+  return findings;
+}
+
+function passwordsIn(line: string, at: number): Finding[] {
+  return [...line.matchAll(user)].flatMap(({ 0: option, 1: name = "", 2: given = "", index }) => {
+    const start = at + index + option.length - given.length;
+    // A backtick ends a command that is quoted in Markdown; bold type may end behind it.
+    const password = given.replace(/`\W*$/, "");
+    const end = start + password.length;
+    // `--user 1000:1000` and `-u www-data:www-data` are a user and a group of another command.
+    const isGroup = (/^\d+$/.test(name) && /^\d+$/.test(password)) || name === password;
+    if (isGroup || isMarkerAt(password, 0) || !isSecretValue(password, "password", "literal")) return [];
+    return [{ start, end, kind: "password" }];
+  });
 }

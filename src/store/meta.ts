@@ -1,0 +1,37 @@
+import type { Sql } from "../shared/sql.ts";
+
+export function read(sql: Sql, key: string): string | null {
+  return sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", key)[0]?.value ?? null;
+}
+
+/** Writes no page where the value is there already. */
+export function write(sql: Sql, key: string, value: string): void {
+  sql.run(
+    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
+    key,
+    value,
+  );
+}
+
+/** Returns whether there was a value. */
+export function remove(sql: Sql, key: string): boolean {
+  return sql.run("DELETE FROM meta WHERE key = ?", key) > 0;
+}
+
+/** Counts replacements by an older state, from 1: numbers from before may repeat after one. */
+export function epochOf(sql: Sql): number {
+  return Number(read(sql, "epoch") ?? 1);
+}
+
+export function setEpoch(sql: Sql, epoch: number): void {
+  write(sql, "epoch", String(epoch));
+}
+
+/** Number of forgets: a copy with a lower number may still hold forgotten rows. */
+export function readForgetCount(sql: Sql): number {
+  return Number(read(sql, "forgets") ?? 0);
+}
+
+export function incrementForgetCount(sql: Sql): void {
+  write(sql, "forgets", String(readForgetCount(sql) + 1));
+}
