@@ -29,7 +29,7 @@ it("[RE13] the last words that stand only in the transcript are in the brief, an
   expect(storedSession(runtime, first.session).readings).toEqual(readings);
 });
 
-it("[CP12] the goal of the first lives through a chain of deaths", () => {
+it("[CP41] [CP12] the goal of the first lives through a chain of deaths", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   const parser = join(first.cwd, "parser.ts");
@@ -53,7 +53,7 @@ it("[CP12] the goal of the first lives through a chain of deaths", () => {
   expect(brief).toContain("before it: session second-session had died and was handed to it; goal: fix the parser");
 });
 
-it("[CP12] a successor that dies before its first checkpoint still tells what it was handed", () => {
+it("[CP41] the brief of a successor that died before its first checkpoint still names the first goal", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
   const second = anotherClaude(runtime, first, { session: "second-session" });
@@ -65,7 +65,7 @@ it("[CP12] a successor that dies before its first checkpoint still tells what it
   expect(brief).toContain("1 more incomplete");
 });
 
-it("[CP12] the goal of the first lives through any number of early deaths, each before a first checkpoint", () => {
+it("[CP41] the goal of the first lives through many early deaths, each before a first checkpoint", () => {
   const runtime = tempRuntime();
   let claude = new Claude(runtime, { cwd: aProject() });
   claude.prompt("write the parser");
@@ -79,7 +79,7 @@ it("[CP12] the goal of the first lives through any number of early deaths, each 
   expect(anotherClaude(runtime, claude, { session: "the-last" }).start()).toContain("write the parser");
 });
 
-it("[CP12] a chat that ends without a word has taken nothing over", () => {
+it("[CP42] a chat that ends without acting on an offer leaves it open", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
   const second = anotherClaude(runtime, first, { session: "second-session" });
