@@ -54,7 +54,7 @@ it("[HO17] Claude Code goes on at the end of its turn for a message, once, and i
   expect(chat.model.requests.filter(({ kind }) => kind === "loop")).toHaveLength(3);
 });
 
-it("[FI3] Claude Code does not edit a file that another chat has reserved in its checkout, and tells the model who has it", async () => {
+it("[FI3] Claude Code does not edit a file that another chat has reserved in its checkout", async () => {
   const desk = new Desk();
   const edit = (name: string) => call("Write", { file_path: desk.path(name), content: "export const a = 1;\n" });
   const chat = await desk.print("fix the parser", {
@@ -102,7 +102,7 @@ it("[HO20] an idle Claude Code is woken by its messaging socket, and the turn th
   expect(desk.stored(id).journal.filter(({ entry }) => entry.kind === "prompt")).toHaveLength(1);
 });
 
-it("[FI3] [FI5] a file that one Claude Code has reserved by its tool another one does not edit, until the first is killed", async () => {
+it("[FI3] [FI5] a file that one Claude Code has reserved is not edited by another, until the first is killed", async () => {
   const desk = new Desk();
   const first = await desk.print("write the lexer", {
     steps: [shimTool("shim_files", { action: "reserve", paths: ["src/**"] }), endless],
