@@ -99,7 +99,7 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
   expect(briefs(told(third.model))).toEqual([]);
 });
 
-it("[PR9] works on without a word when the worker was killed, in the terminal too", async () => {
+it("[PR9] the client works on undisturbed when the worker was killed, in the terminal too", async () => {
   const desk = new Desk();
   const first = await desk.terminal({
     steps: [{ text: "One." }, bash("echo two"), shimTool("shim_session_status"), { text: "Two." }, endless],

@@ -71,6 +71,20 @@ it("[DO33] [DO32] watch messages count: a token over its share gets resync, and 
   expect((await connection.next()).params?.["changes"]).toMatchObject([{ key: "k", value: 11 }]);
 });
 
+it("[DO46] a socket that a token opens counts as 20 operations", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  await workspace.ask("settings.set", { settings: slow });
+  const { token } = await workspace.tokenOf("observe");
+  // Of 30 at once: the second one leaves 10 fewer than none.
+  for (let n = 0; n < 2; n++) await workspace.connect(null, token);
+  expect((await workspace.upgrade(null, token)).status).toBe(429);
+  wait(1_000);
+  expect((await workspace.upgrade(null, token)).status).toBe(429);
+  wait(200);
+  await workspace.connect(null, token);
+});
+
 it("[DO24] who goes on sending although it is throttled is closed with 4006, and refused for a while", async () => {
   stopClock();
   const workspace = await TestWorkspace.create();

@@ -230,7 +230,7 @@ it("[WK36] [CL147] a job that the coordinator joined has no branch of its own, a
   expect(["part-1.txt", "part-2.txt"].map((name) => existsSync(join(home.project, name)))).toEqual([true, true]);
 });
 
-it("[WK32] [WK18] inputs that are elsewhere or contradict each other are the reason of the task; settings of it are checked first", async () => {
+it("[WK32] [WK56] [WK67] missing or contradicting inputs are the task's reason; its settings are checked first", async () => {
   const home = aWorkerHome();
   const one = await submit(home, "build", "--payload", files({ "a.txt": "first\n" }));
   const two = await submit(home, "build", "--payload", files({ "a.txt": "second\n" }));

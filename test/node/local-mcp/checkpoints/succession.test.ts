@@ -114,7 +114,7 @@ it("[HO5] an end that two hooks tell one after the other stands once", () => {
   }
 });
 
-it("[RE9] a successor that works on a file of the dead session makes it recovered with its next checkpoint, and nobody is offered it again", () => {
+it("[RE82] a successor that changes a file of the dead session recovers it with its next checkpoint", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   const [read, changed] = ["read.ts", "changed.ts"].map((name) => join(first.cwd, name)) as [string, string];
@@ -137,7 +137,7 @@ it("[RE9] a successor that works on a file of the dead session makes it recovere
   expect(new Claude(runtime, { cwd: first.cwd, pid: 3_000, session: "third-session" }).start()).toBe("");
 });
 
-it("[RE9] of a dead session that changed no file, the work on one that it had read goes on with it", () => {
+it("[RE82] of a dead session that changed no file, a change of one that it had read continues it", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   const read = join(first.cwd, "read.ts");
@@ -152,7 +152,7 @@ it("[RE9] of a dead session that changed no file, the work on one that it had re
   expect(storedSession(runtime, first.session).recovery).toBe("recovered");
 });
 
-it("[RE9] under the setting resume the successor was told to go on: its first checkpoint makes the session recovered", () => {
+it("[RE9] under the setting resume the successor's first checkpoint makes the session recovered", () => {
   const runtime = tempRuntime({ config: { recovery: "resume" } });
   const first = aDeadClaude(runtime);
   const second = anotherClaude(runtime, first);

@@ -185,6 +185,19 @@ it("[CP47] where no next step is known the brief quotes the last words of the la
   expect(briefOf(["Build a shelf", "The shelf is done."])).toContain("\nnext step: not stated\n");
 });
 
+it("[CP47] beside a next step from the tasks the brief quotes the last words too", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.start();
+  claude.prompt("Build a shelf");
+  claude.use("TodoWrite", { todos: [{ content: "sand the boards", status: "in_progress" }] });
+  claude.stop("Wood is here. A second coat of oil, then.");
+  claude.kill();
+  expect(anotherClaude(runtime, claude).start()).toMatch(
+    /\nnext step: sand the boards \(the task in progress, .*; the chat's last words: A second coat of oil, then\./,
+  );
+});
+
 it("[CP43] a decision is shown with the short prompt that names it last, the nearer one where there are two", () => {
   const state = after(
     user("Build a table"),
