@@ -8,7 +8,7 @@ import { untilFound } from "../support/claude-code.ts";
 const binary = otherClaudeBinary(OLDER_CLAUDE_VERSION) ?? "not installed: node scripts/install-claude.ts";
 const answer = { steps: [{ text: "Hello." }], binary };
 
-it("[RE2] an older client: a finished run is finished, one that was asked to stop in its turn is not", async () => {
+it("[RE73] [RE74] an older client: a finished run is finished, one that was asked to stop in its turn is not", async () => {
   const desk = new Desk();
   await desk.printed("fix the parser", { steps: [bash("echo fixed"), { text: "Fixed." }], binary });
   expect(desk.sessions()).toMatchObject([{ endReason: "other" }]);

@@ -25,7 +25,7 @@ it("[RE4] takes the end of a finished run for what it is: the next chat gets no 
   expect(desk.sessions().map(({ endReason }) => endReason)).toEqual(["other", "other"]);
 });
 
-it("[RE2] [SI35] takes a run that was asked to stop in the middle of its turn for unfinished", async () => {
+it("[RE74] [SI35] takes a run that was asked to stop in the middle of its turn for unfinished", async () => {
   const desk = new Desk();
   const first = await desk.print("fix the parser", { steps: [bash("echo begun"), endless] });
   await endlessTool(first.claude);
@@ -40,7 +40,7 @@ it("[RE2] [SI35] takes a run that was asked to stop in the middle of its turn fo
   expect(brief).toContain("was running when it died: Bash exec sleep 600");
 });
 
-it("[RE2] takes a run that the model's service refused for unfinished", async () => {
+it("[RE74] takes a run that the model's service refused for unfinished", async () => {
   const desk = new Desk();
   const error = { status: 400, type: "invalid_request_error", message: "Your credit balance is too low." };
   const first = await desk.print("fix the parser", { steps: [bash("echo begun"), { error, times: 5 }] });
@@ -49,7 +49,7 @@ it("[RE2] takes a run that the model's service refused for unfinished", async ()
   expect(briefs(told(next.model))[0]).toContain("why it died: usage_limit (");
 });
 
-it("[RE2] takes a run whose prompt became too long for unfinished", async () => {
+it("[RE74] takes a run whose prompt became too long for unfinished", async () => {
   const desk = new Desk();
   const error = {
     status: 400,
@@ -86,7 +86,7 @@ async function idleInTerminal(
   return chat;
 }
 
-it("[RE50] [RE52] a terminal that is closed, or told to end, between two turns does not finish the chat; the next one mentions it once", async () => {
+it("[RE50] [RE52] a terminal closed between two turns does not finish the chat; the next one mentions it once", async () => {
   for (const signal of ["SIGKILL", "SIGTERM"] as const) {
     const desk = new Desk();
     const idle = await idleInTerminal(desk, "Fixed.");
@@ -104,7 +104,7 @@ it("[RE50] [RE52] a terminal that is closed, or told to end, between two turns d
   }
 });
 
-it("[RE51] [RE54] a terminal that is closed with a question open: the next chat has the brief, and its user reads so on the screen", async () => {
+it("[RE51] [RE109] [RE54] a terminal closed with a question open: the next chat has the brief and its user the line", async () => {
   const desk = new Desk();
   const idle = await idleInTerminal(desk, "Which database shall I use?");
   idle.claude.kill("SIGKILL");
@@ -118,7 +118,7 @@ it("[RE51] [RE54] a terminal that is closed with a question open: the next chat 
   expect(briefs(told(next.model))).toHaveLength(1);
 });
 
-it("[RE54] a terminal that is closed in the middle of work: what a script prints holds nothing of it", async () => {
+it("[RE115] a terminal that is closed in the middle of work: what a script prints holds nothing of it", async () => {
   const desk = new Desk();
   const busy = await inTerminal(desk, [endless]);
   await desk.until(busy.id, (_, { journal }) => journal.at(-1)?.entry.kind === "tool_start", "the tool");
@@ -153,7 +153,7 @@ async function leave(claude: Terminal, keys: string): Promise<void> {
   claude.type(keys);
 }
 
-it("[RE2] a run that a chat has started with claude -p is finished when it has ended", async () => {
+it("[RE73] a run that a chat has started with claude -p is finished when it has ended", async () => {
   const desk = new Desk();
   const { home, paths } = desk;
   const inner = `${claudeBinary()} -p inner --plugin-dir ${plugin}`;

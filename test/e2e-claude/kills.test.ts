@@ -99,7 +99,7 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
   expect(briefs(told(third.model))).toEqual([]);
 });
 
-it("[PR9] works on without a word when the worker was killed, in the terminal too", async () => {
+it("[PR9] the client works on undisturbed when the worker was killed, in the terminal too", async () => {
   const desk = new Desk();
   const first = await desk.terminal({
     steps: [{ text: "One." }, bash("echo two"), shimTool("shim_session_status"), { text: "Two." }, endless],
@@ -237,7 +237,7 @@ it("[RE13] finds the last words in the transcript where both were killed before 
   expect(brief).toContain("last checkpoint: none; all of this comes from the journal");
 });
 
-it("[CP12] keeps what the first chat was about through a chain of deaths", async () => {
+it("[CP41] [CP12] the brief keeps the first goal through a chain of deaths, and names the session before", async () => {
   const desk = new Desk();
   const chat = async (prompt: string, ...steps: Step[]): Promise<string> => {
     const next = await desk.print(prompt, { steps: [...steps, endless] });

@@ -35,7 +35,7 @@ it("[HO13] tells a script in one line and keeps the offer for a chat with a user
   expect(briefs(told(next.model))).toHaveLength(1);
 });
 
-it("[RE1] gives a dead session to a chat of its own project only, in whatever folder of it", async () => {
+it("[HO2] gives a dead session to a chat of its own project only, in whatever folder of it", async () => {
   const desk = new Desk();
   await aDeath(desk);
   const elsewhere = join(desk.root, "elsewhere");

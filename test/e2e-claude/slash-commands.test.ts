@@ -23,7 +23,7 @@ it("[CL69] /shim:dismiss tells the model how, and the dead chat is not offered a
   expect(desk.session(dead).recovery).toBe("dismissed");
 });
 
-it("[HO21] a chat that asks for a permission waits for its user until that is given", async () => {
+it("[HO21] [HO53] a chat that asks for a permission waits for its user until that is given", async () => {
   const desk = new Desk();
   const command = `"${process.execPath}" "${launcher}" hook Notification`;
   const settings = { hooks: { Notification: [{ hooks: [{ type: "command", command, timeout: 10 }] }] } };

@@ -52,7 +52,7 @@ function told(supervisor: WorkerProcess, event: string, count = 1): Promise<Reco
   return untilFound(look, `"${event}" ${count} of the supervisor`);
 }
 
-it("[SU6] [SU7] [SU9] Claude Code that is killed in the middle of a tool goes on in its session, is done there, and is not begun again", async () => {
+it("[SU6] [SU35] [SU46] Claude Code that is killed in the middle of a tool continues in its session, and is done", async () => {
   const { desk, model, supervisor } = await supervised([
     bash("echo half > half.txt"),
     endless,
@@ -83,7 +83,7 @@ it("[SU6] [SU7] [SU9] Claude Code that is killed in the middle of a tool goes on
   expect(await supervisor.ended()).toBe(0);
 });
 
-it("[SU7] [SU9] a supervisor that is asked to end stops Claude Code in its turn, and the next one goes on in the session", async () => {
+it("[SU35] [SU47] [SU48] a supervisor that is asked to end stops Claude Code; the next one resumes the session", async () => {
   const { desk, supervisor, again } = await supervised([endless, done]);
   const claude = await supervisor.claude();
   await findChild(claude.pid, "sleep 600");
@@ -110,7 +110,7 @@ it("[SU5] a usage limit is seen as Claude Code tells it, and waited for", async 
 });
 
 it.for(["SIGINT", "SIGTERM"] as const)(
-  "[SU1] Claude Code that its user ends with %s is not started again",
+  "[SU31] Claude Code that its user ends with %s is not started again",
   async (signal) => {
     const { supervisor } = await supervised([endless, done]);
     const claude = await supervisor.claude();

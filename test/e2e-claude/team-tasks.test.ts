@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { Desk, endless, endlessTool, shimTool, told } from "../support/shim-desk.ts";
 
-it("[TE1] [TE3] [TE4] real Claude Codes are chats of a team: what one that is killed had taken goes on in the next, from its checkpoint", async () => {
+it("[TE1] [TE4] [TE42] real Claude Codes are a team: a killed chat's task continues in the next, from its checkpoint", async () => {
   const desk = new Desk();
   const first = await desk.print("plan the importer", {
     steps: [

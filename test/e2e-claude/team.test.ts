@@ -23,7 +23,7 @@ const message = (text: string): news.News => ({
   text,
 });
 
-it("[HO17] Claude Code goes on at the end of its turn for a message, once, and is told others with the next prompt", async () => {
+it("[HO17] [HO48] Claude Code continues at the end of its turn for a message, once; a changed leader waits", async () => {
   const desk = new Desk();
   const chat = await desk.terminal({
     steps: [{ hold: "turn", text: "Fixed." }, { text: "Answered." }, { text: "Bye." }],
@@ -54,7 +54,7 @@ it("[HO17] Claude Code goes on at the end of its turn for a message, once, and i
   expect(chat.model.requests.filter(({ kind }) => kind === "loop")).toHaveLength(3);
 });
 
-it("[FI3] Claude Code does not edit a file that another chat has reserved in its checkout, and tells the model who has it", async () => {
+it("[FI3] Claude Code does not edit a file that another chat has reserved in its checkout", async () => {
   const desk = new Desk();
   const edit = (name: string) => call("Write", { file_path: desk.path(name), content: "export const a = 1;\n" });
   const chat = await desk.print("fix the parser", {
@@ -80,7 +80,7 @@ it("[FI3] Claude Code does not edit a file that another chat has reserved in its
   expect(tools).toEqual(["tool_error", "tool_start", "tool_end"]);
 });
 
-it("[HO20] an idle Claude Code is woken by its messaging socket, and the turn that it starts is told the news", async () => {
+it("[HO20] an idle Claude Code is woken by its messaging socket, and the turn that it starts gets the news", async () => {
   const desk = new Desk();
   mkdirSync(desk.paths.home);
   writeFileSync(desk.paths.config, '{ "team": { "wake": "socket" } }');
@@ -102,7 +102,7 @@ it("[HO20] an idle Claude Code is woken by its messaging socket, and the turn th
   expect(desk.stored(id).journal.filter(({ entry }) => entry.kind === "prompt")).toHaveLength(1);
 });
 
-it("[FI3] [FI5] a file that one Claude Code has reserved by its tool another one does not edit, until the first is killed", async () => {
+it("[FI3] [FI5] a file that one Claude Code has reserved is not edited by another, until the first is killed", async () => {
   const desk = new Desk();
   const first = await desk.print("write the lexer", {
     steps: [shimTool("shim_files", { action: "reserve", paths: ["src/**"] }), endless],
@@ -122,7 +122,7 @@ it("[FI3] [FI5] a file that one Claude Code has reserved by its tool another one
   expect(readFileSync(desk.path("src/new.ts"), "utf8")).toBe("export const a = 1;\n");
 });
 
-it("[HO17] a message that one Claude Code sends by its tool makes another one go on at the end of its turn", async () => {
+it("[HO17] a message that one Claude Code sends by its tool makes another one continue at the end of its turn", async () => {
   const desk = new Desk();
   const second = await desk.terminal({ steps: [{ hold: "turn", text: "Fixed." }, { text: "Answered." }] });
   await second.claude.send("fix the parser");

@@ -40,11 +40,8 @@ it("[CX1] [CX3] a task is done by Claude Code in a worktree, with SHIM's server 
 });
 
 it.for([
-  [
-    "[CX4] a worker that is killed with its Claude Code loses its task to another, which goes on in the same session",
-    true,
-  ],
-  ["[CX4] a worker that is killed alone takes its Claude Code along, and another goes on in the same session", false],
+  ["[CX20] [CX4] a worker killed with its Claude Code loses its task to another, which resumes the session", true],
+  ["[CX20] [CX4] a worker killed alone ends its Claude Code too, and another resumes the session", false],
 ] as const)("%s", async ([, isWithClaude]) => {
   const half = bash("echo half > half.txt");
   const machine = await WorkerMachine.with([half, endless, bash("cat half.txt"), done], { allowedTools: ["Bash"] });
@@ -128,7 +125,7 @@ it("[CX12] a task that passes its budget of tokens, or of cost, is stopped and d
   }
 });
 
-it("[CX2] a tool that is not allowed is refused, nobody is asked, and the run goes on", async () => {
+it("[CX2] [CX17] [CX18] a tool that is not allowed is refused without a question, and the run continues", async () => {
   const machine = await WorkerMachine.with(
     [
       bash("touch not-allowed.txt"),

@@ -113,7 +113,7 @@ it("[DX3] without git it saves all but the files", async () => {
   expect((await answer(again, "shim_check_recovery", { project })).text).toContain(work.nextStep);
 });
 
-it("[DX4] the settings reach the server as its environment; those that are empty leave this machine to decide", async () => {
+it("[DX4] [DX7] the settings reach the server as its environment; empty ones count as not given", async () => {
   const settings = { edge_url: "https://shim.example.com", workspace: "team", token: "shim_a.b", machine: "desk" };
   const { env, user } = await startOf(folder, settings);
   const edge = { url: settings.edge_url, workspace: "team", token: "shim_a.b", machine: "desk" };
@@ -129,7 +129,7 @@ it("[DX4] the settings reach the server as its environment; those that are empty
   expect(existsSync(join(own, "shim.db"))).toBe(true);
 });
 
-it("[DX4] settings that name half a workspace are said on stderr, and the chat is saved all the same", async () => {
+it("[DX8] settings that name half a workspace are reported on stderr, and the chat is saved all the same", async () => {
   const running = await connected(await startOf(folder, { edge_url: "https://shim.example.com", token: "shim_a.b" }));
   expect((await answer(running, "shim_force_checkpoint", work)).output).toMatchObject({ isNew: true });
   await running.client.close();

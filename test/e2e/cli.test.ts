@@ -73,7 +73,7 @@ it("[CL19] the status line has a program of its own, which never fails", () => {
   expect(shim(place, ["statusline"], "{}").code).toBe(0);
 });
 
-it("[CL20] Ctrl-C ends the live view at once with 0, without a word on stderr", async () => {
+it("[CL132] Ctrl-C ends the live view at once with 0, with an empty stderr", async () => {
   const place = aPlace();
   expect(shim(place, ["pause", "1h"]).code).toBe(0);
   const child = spawn(process.execPath, [launcher, "up"], { cwd: place.folder, env: place.env });
@@ -81,7 +81,7 @@ it("[CL20] Ctrl-C ends the live view at once with 0, without a word on stderr", 
   expect(ended).toMatchObject({ code: 0, err: "" });
 });
 
-it("[CL20] in a real terminal it gives the cursor back after Ctrl-C", async () => {
+it("[CL132] in a real terminal the cursor is restored after Ctrl-C", async () => {
   const place = aPlace();
   const command = `exec "${process.execPath}" "${launcher}" up`;
   const child = spawn("script", ["-qefc", command, "/dev/null"], { cwd: place.folder, env: place.env });

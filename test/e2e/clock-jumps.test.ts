@@ -68,7 +68,7 @@ async function nothingIsOverdue(edge: LocalEdge): Promise<void> {
   while ((await edge.call("health", {})).overdueRows > 0) await pause(50);
 }
 
-it("[DO29] the clock is set three hours forward: the first holder has nothing left, and the second has it alone", async (test) => {
+it("[DO29] [DO45] the clock is set three hours forward: the first holder has nothing left, the second holds alone", async (test) => {
   const { edge, clock } = await edgeWithClock(test);
   const guest = await edge.call("tokens.create", { machine: "guest", scope: "observe", ttlMs: 60_000 });
   const a = await Member.join(edge, "a");
@@ -96,7 +96,7 @@ it("[DO29] the clock is set three hours forward: the first holder has nothing le
   expect(await edge.call("leases.check", { resource: "x", token })).toMatchObject({ isValid: true });
 });
 
-it("[DO29] the clock is set three hours back, and right again after a kill: nothing has two holders, and all ends", async (test) => {
+it("[DO29] [DO45] the clock is set three hours back, and right again after a kill: no two holders, and all ends", async (test) => {
   const { edge, clock } = await edgeWithClock(test);
   const a = await Member.join(edge, "a");
   const token = await a.hold("x");

@@ -34,7 +34,7 @@ it.each(Object.entries(passes))(
   },
 );
 
-it("[DX6] what the suite looks at are SHIM's own tools, with its fixtures beside them", async () => {
+it("[DX11] the suite tests SHIM's own tools, with its fixtures beside them", async () => {
   const host = await conformanceHost(tempRuntime());
   onTestFinished(() => host.close());
   for (const mode of ["legacy", "auto"] as const) {

@@ -30,7 +30,7 @@ it("[DO26] [DO28] a token opens no more sockets than it may, with idle watches o
   expect(neighbourRefused).toEqual({});
 });
 
-it("[DO23] [DO24] under a flood of frames a token is throttled, and its neighbour is not", async () => {
+it("[DO23] [DO24] [DO34] under a flood of frames a token is throttled, and its neighbour is not", async () => {
   const { tally, neighbourRefused } = await attacked("frames");
   // What it may do at once, and then in each second: the last frame may go beyond.
   expect(tally.accepted).toBeLessThan(maxOperationsPerSecond * (3 + (2 * ms) / 1_000));

@@ -37,7 +37,7 @@ function expectToContinue(next: ClaudeRun, before: ClaudeRun, isBroken: boolean)
 }
 
 it(
-  `[SU7] [SU9] ${rounds} random kills: it is back each time, nothing is left over, never two, and each goes on with the session before`,
+  `[SU9] [SU35] [SU36] [SU46] ${rounds} random kills: it is back each time, nothing is left over, never two`,
   async () => {
     const draw = seeded(seed);
     const home = new SupervisedHome(quick);
@@ -71,7 +71,7 @@ it(
   rounds * 10_000 + 60_000,
 );
 
-it("[SU9] a supervisor that is killed takes everything with it, and the next one goes on at once with one of each", async () => {
+it("[SU47] [SU48] a supervisor that is killed takes everything with it, and the next one continues with one of each", async () => {
   const home = new SupervisedHome(quick);
   let before: ClaudeRun | null = null;
   for (let round = 1; round <= 3; round++) {

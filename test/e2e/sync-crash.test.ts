@@ -8,7 +8,7 @@ import { syncCrash } from "../support/sync-crash.ts";
 const rounds = Number(process.env["SHIM_SYNC_CRASH_ROUNDS"] ?? 50);
 
 it(
-  `[SY60] kill -9 of the machine's process and of the runtime, ${rounds} times: nothing is lost, nothing comes twice, the order holds`,
+  `[SY60] [SY87] kill -9 of the machine's process and of the runtime, ${rounds} times: nothing lost, nothing twice, in order`,
   { timeout: 120_000 + rounds * 8_000 },
   async () => {
     const edge = await EdgeRuntime.open();

@@ -31,7 +31,7 @@ function senderOf(store: Store): number {
   return readProcessKey(rows[0]?.process ?? "")?.pid ?? 0;
 }
 
-it("[SY63] [SY64] chats of a machine send what they save; when the process that sends is killed another one goes on", async () => {
+it("[SY63] [SY64] chats of a machine send what they save; when the sending process is killed another one sends", async () => {
   const edge = await EdgeRuntime.open();
   const [one, two] = [tempHome(), tempHome()];
   await join(edge, one, "m1");

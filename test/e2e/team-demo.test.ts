@@ -25,7 +25,7 @@ function endOf({ end, reason }: Attempt): string {
 }
 
 /** What the demo finds is asked here again, of the coordinator and of git. */
-it("[DE4] [DE5] [DE6] [DE7] three workers do six tasks once, while a worker, the runtime and the queue fail, and nothing is left", async () => {
+it("[DE4] [DE5] [DE6] [DE7] [DE9] three workers do six tasks once, while a worker, the runtime and the queue fail", async () => {
   const told: string[] = [];
   const { env, execPath: node } = process;
   const signal = new AbortController().signal;

@@ -39,7 +39,7 @@ async function aChat(paths: Paths, goal: string): Promise<{ server: McpConnectio
 }
 
 for (const [name, open] of Object.entries(places)) {
-  it(`[TE3] [TE4] [TE13] two processes on ${name} work as a team; when one is killed its task goes on in the other and its files are free`, async () => {
+  it(`[TE4] [TE13] [TE42] two processes on ${name} work as a team; when one is killed its task continues in the other`, async () => {
     const paths = await open();
     const [one, other] = [await aChat(paths, "plan"), await aChat(paths, "build")];
     await answered(one.server, "shim_submit", { tasks: [{ type: "build", payload: { part: "parser" } }] });

@@ -55,7 +55,7 @@ function work(machine: Machine, type: string, ...more: string[]): ReturnType<typ
   return shim(machine, "worker", ...options, "--", process.execPath, "-e", program);
 }
 
-it("[WK30] [WK32] [WK33] [CL122] what one machine has done is in the worktree of the next one, through the project's remote; without one it is the reason", async () => {
+it("[WK30] [WK32] [WK33] [CL122] one machine's work is in the next one's worktree through the project's remote", async () => {
   const edge = await EdgeRuntime.open();
   const folder = temporaryFolder();
   const [first, shared] = [join(folder, "first"), join(folder, "shared.git")];

@@ -132,7 +132,7 @@ async function killedInMidTask(place: Place): Promise<number> {
   return now - (lost?.endedAgeMs ?? 0) - killedAt;
 }
 
-it("[WK5] [WK12] [WK15] two workers on one machine: one is killed with -9 in mid-task, the other finishes from its checkpoint, in its worktree", async () => {
+it("[WK5] [WK12] [WK15] of two workers on one machine one is killed, the other finishes in its worktree", async () => {
   const afterMs = await killedInMidTask(aPlace());
   // There is no grace: whoever asks next sees that the process is gone.
   expect(afterMs).toBeLessThan(3_000);

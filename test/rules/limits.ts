@@ -88,7 +88,7 @@ function task(type: string, more: object = {}): InputOf<"tasks.submit">["tasks"]
 }
 
 function laneRules(open: OpenHost): void {
-  it("[TA28] so many lanes have something queued; a submit that needs more is refused as a whole, known lanes take as many tasks as ever", async () => {
+  it("[TA28] a submit that needs more partition keys than allowed is refused as a whole", async () => {
     const host = await open();
     await limit(host, { maxLanes: 10 });
     const a = await Peer.join(host, "a", { capacity: 100 });
@@ -108,7 +108,7 @@ function laneRules(open: OpenHost): void {
     await ask(host, "tasks.submit", { tasks: [task("new")] });
   });
 
-  it("[TA28] what comes back to a lane that is not there any more waits until there is room", async () => {
+  it("[TA31] a task whose partition key no longer exists waits until there is room", async () => {
     const host = await open();
     await limit(host, { maxLanes: 10 });
     const a = await Peer.join(host, "a", { capacity: 100 });

@@ -5,7 +5,7 @@ import { given } from "../support/state-builders.ts";
 
 /** What liveness costs in rows, which on the edge are billed. */
 export function livenessRowRules(open: OpenRowHost): void {
-  it("[CH3] while a connection tells that it lives, an unchanged heartbeat writes no row", async () => {
+  it("[CH20] while a connection shows that it lives, an unchanged heartbeat writes no row", async () => {
     const host = await open();
     const a = await Peer.join(host, "a");
     await host.connect("a");
@@ -20,7 +20,7 @@ export function livenessRowRules(open: OpenRowHost): void {
     expect(await host.rowsWritten()).toBe(before);
   });
 
-  it("[CH3] without one it writes at most one row in each third of the ttl", async () => {
+  it("[CH20] without a connection a heartbeat writes at most one row in each third of the ttl", async () => {
     const host = await open();
     const a = await Peer.join(host, "a");
     await a.hold("x", { isBound: true });
@@ -34,7 +34,7 @@ export function livenessRowRules(open: OpenRowHost): void {
     expect(await statusOf(host, "a")).toBe("idle");
   });
 
-  it("[CH3] a look at chats writes no row, also where it finds that one is gone", async () => {
+  it("[CH20] reading chats writes no row, also where it finds that one is gone", async () => {
     const host = await open();
     const a = await Peer.join(host, "a");
     await a.hold("x");

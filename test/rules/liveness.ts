@@ -51,7 +51,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await statusOf(host, "a")).toBe("offline timeout");
   });
 
-  it("[CH3] as long as the answer to a heartbeat says, the chat and its bound leases live", async () => {
+  it("[CH21] the chat and its bound leases live as long as the answer to a heartbeat says", async () => {
     const host = await open();
     const a = await Peer.join(host, "a");
     const lease = await a.hold("x", { isBound: true });

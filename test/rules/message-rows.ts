@@ -57,7 +57,7 @@ export function messageRowRules(open: OpenRowHost): void {
     expect(await kept()).toEqual({ n: 10, chars: 100_000 });
   });
 
-  it("[MS5] [MS16] a schema that an older program has stored, and that cannot be used, refuses what it meets and names the topic", async () => {
+  it("[MS22] an unusable schema that an older program has stored refuses every body and names the topic", async () => {
     const host = await open();
     const from = await Correspondent.join(host, "c1");
     const stored = { old: { pattern: "(a)\\1" }, wrong: { dependentRequired: { a: 5 } }, loop: { $ref: "#" } };
@@ -111,7 +111,7 @@ async function fillTopic(host: RowHost, topic: string, count: number, priority =
 }
 
 function behindOthersRules(open: OpenRowHost): void {
-  it("[MS17] who pulls until nothing more is there is told all that is for it, however many messages to others lie between", async () => {
+  it("[MS29] pulling until isMore is false returns every message, however many to others lie between", async () => {
     const host = await open();
     const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
     await to.subscribe("news.**");
@@ -134,7 +134,7 @@ function behindOthersRules(open: OpenRowHost): void {
     expect(await to.pull()).toMatchObject({ messages: [], unread: 0, isMore: false });
   });
 
-  it("[MS17] an acknowledgement and a heartbeat never say that nothing is left while something is", async () => {
+  it("[MS28] [MS29] an acknowledgement and a heartbeat never say that nothing is left while something is", async () => {
     const host = await open();
     const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
     await to.subscribe("news.**");
@@ -152,7 +152,7 @@ function behindOthersRules(open: OpenRowHost): void {
     expect(await beat()).toBe(0);
   });
 
-  it("[MS3] [MS17] what is urgent comes first behind any number of others, by its chat, for all, and by the name of its topic", async () => {
+  it("[MS20] [MS29] urgent messages come first behind any number of others, by chat, for all, and by topic", async () => {
     const host = await open();
     const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
     for (const pattern of ["news.**", "plain"]) await to.subscribe(pattern);

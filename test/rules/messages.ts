@@ -107,7 +107,7 @@ function orderRules(open: OpenHost): void {
   });
 
   it(
-    "[MS3] a high one is first, and not hidden, behind more than a thousand low ones",
+    "[MS20] a high one is first, and not hidden, behind more than a thousand low ones",
     async () => {
       const [from, to] = await two(open);
       await from.sendMany(1_050, { priority: "low" });

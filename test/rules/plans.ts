@@ -52,7 +52,7 @@ export function planRules(open: OpenHost): void {
     expect((await ask(host, "plans.estimate", { job })).parts).toHaveLength(2);
   });
 
-  it("[PL20] parts with their files and dependencies are submitted together, and the join stands for the job", async () => {
+  it("[PL20] [PL31] [PL32] parts are submitted together, and the join represents the job", async () => {
     const host = await calm(open);
     const made = await ask(host, "plans.submit", {
       job: large,
@@ -84,7 +84,7 @@ export function planRules(open: OpenHost): void {
     expect(again).toMatchObject({ task: made.task, isDuplicate: true, state: "done", parts: [] });
   });
 
-  it("[PL20] without a rule the join is a task for a chat, which gets the results of all parts by their names", async () => {
+  it("[PL32] without a rule the join is a task for a chat, which gets the results of all parts by name", async () => {
     const host = await calm(open);
     const made = await ask(host, "plans.submit", { job: small, isForced: true, type: "code", joinType: "review" });
     const a = await Hand.join(host, "a", { capacity: 10 });
@@ -94,7 +94,7 @@ export function planRules(open: OpenHost): void {
     expect(join.inputs.map(({ ref, result }) => [ref, result])).toEqual(made.parts.map(({ name }) => [name, name]));
   });
 
-  it("[PL20] a part that has died is named in what the others gave, where that is asked for", async () => {
+  it("[PL33] a part that has died is named in the result of the others, where that is asked for", async () => {
     const host = await calm(open);
     const parts = ["one", "two"].map((name) => ({ name, text: name }));
     const wish = {
@@ -119,7 +119,7 @@ export function planRules(open: OpenHost): void {
     });
   });
 
-  it("[PL20] one that is not split is one task; the same request again submits nothing more; what does not fit is refused whole", async () => {
+  it("[PL20] a job that is not split is one task; the same request again submits nothing more", async () => {
     const host = await calm(open);
     const request = { job: small, type: "docs", requestId: "r1" };
     const made = await ask(host, "plans.submit", request);

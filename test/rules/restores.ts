@@ -43,7 +43,7 @@ export function restoreRules(open: OpenHost): void {
     await a.hold("x");
   });
 
-  it("[LE19] nobody keeps a place in line that it may not know of", async () => {
+  it("[LE23] no waiter stays that its chat may not know of", async () => {
     const host = await open();
     const [a, b] = await twoPeers(host);
     const held = await a.hold("x");

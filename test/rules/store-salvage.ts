@@ -29,7 +29,7 @@ export function storeSalvageRules(driver: Driver): void {
     expectPartOf(found, whole);
   });
 
-  it("[ST94] a damaged head costs nothing, whichever bytes it is", () => {
+  it("[ST96] a damaged head costs nothing, whichever bytes it is", () => {
     const heads: readonly [offset: number, bytes: readonly number[]][] = [
       [0, [0x78, 0x78]],
       [16, [0xff, 0xff]],
@@ -48,7 +48,7 @@ export function storeSalvageRules(driver: Driver): void {
     }
   });
 
-  it("[ST94] a damaged schema costs nothing, as the new store has the same one", () => {
+  it("[ST97] a damaged schema costs nothing, as the new store has the same one", () => {
     const garbage = Array.from({ length: PAGE }, (_, n) => (n * 7) % 256);
     for (const page of [0, 1]) {
       const { paths, whole, schema } = aDamagedStore(driver, (path, pages) =>
@@ -60,7 +60,7 @@ export function storeSalvageRules(driver: Driver): void {
     }
   });
 
-  it("[ST94] rows between two damaged pages are taken over, and what lost its session gets one", () => {
+  it("[ST94] [ST98] rows between two damaged pages are taken over, and what lost its session gets one", () => {
     const { paths, whole } = aDamagedStore(driver, (path) => {
       const leaves = leavesOf(driver, path, "checkpoints");
       for (const share of [0.25, 0.75]) {
@@ -75,7 +75,7 @@ export function storeSalvageRules(driver: Driver): void {
     expect(found.sessions.map(({ id }) => id)).toEqual(whole.sessions.map(({ id }) => id));
   });
 
-  it("[ST94] a row whose number or key is damaged costs no other row", () => {
+  it("[ST95] a row whose number or key is damaged costs no other row", () => {
     const { paths, whole } = aDamagedStore(driver, (path) => {
       const [checkpoint = 0] = leavesOf(driver, path, "checkpoints");
       overwrite(path, numberOffset(path, checkpoint, 1), [127]);

@@ -55,7 +55,7 @@ export function syncFileRules(open: OpenHost): void {
 }
 
 function partRules(open: OpenHost): void {
-  it("[SY32] [SY33] until the last part of a bundle is stored the one before is what is read, whole; then it is gone", async () => {
+  it("[SY98] [SY32] [SY33] until the last part of a bundle is stored the one before is read, whole", async () => {
     const host = await open();
     const device = await aDevice(host);
     expect(await files(host)).toBe(null);
@@ -71,7 +71,7 @@ function partRules(open: OpenHost): void {
     expect(await status(host)).toMatchObject({ chars: "of-s1of-k1b2-0b2-1b2-2".length });
   });
 
-  it("[SY32] a part that is sent again is stored once; one out of its order is a gap, and a bundle that was given up goes", async () => {
+  it("[SY99] a part sent again is stored once; one out of order is a gap, and an abandoned bundle is deleted", async () => {
     const host = await open();
     const device = await aDevice(host);
     given(await tryPut(device, { parts: 2, envelope: "first" }));
@@ -87,7 +87,7 @@ function partRules(open: OpenHost): void {
     expect(await status(host)).toMatchObject({ chars: "of-s1of-k1thirdfourth".length });
   });
 
-  it("[SY32] [SY10] a restored home does not replace the files of a later life of its device", async () => {
+  it("[SY10] a restored home does not replace the files of a later life of its device", async () => {
     const host = await open();
     const device = await aDevice(host);
     await put(device, "b1", 2);
@@ -138,7 +138,7 @@ function lifetimeRules(open: OpenHost): void {
 }
 
 function refusalRules(open: OpenHost): void {
-  it("[SY32] [SY2] [SY3] files are stored by the device's own machine, in its epoch, for a session that is stored and not over", async () => {
+  it("[SY32] [SY2] [SY3] files are stored by the device's own machine, in its epoch, for a stored open session", async () => {
     const host = await open();
     const device = await aDevice(host);
     await device.push(session("s2", "over", { isEnded: true }));

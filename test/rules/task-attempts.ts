@@ -15,7 +15,7 @@ export function taskAttemptRules(open: OpenHost): void {
 const plain = { baseMs: 2_000, capMs: 5_000, hasJitter: false };
 
 function failureRules(open: OpenHost): void {
-  it("[TA10] failures wait for the doubled base up to the cap, then the task is dead", async () => {
+  it("[TA10] [TA33] failures wait for the doubled base up to the cap, then the task is dead", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");
     const task = await submitOne(host, { backoff: plain, maxAttempts: 4 });
@@ -38,7 +38,7 @@ function failureRules(open: OpenHost): void {
     expect(await endsOf(host, task)).toEqual(["failed", "failed", "failed", "failed"]);
   });
 
-  it("[TA10] jitter leaves half to all of the backoff, the same for the same task and attempt, and others for others", async () => {
+  it("[TA33] jitter leaves half to all of the backoff, the same for the same task and attempt", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a", { capacity: 30 });
     const waits: number[] = [];
@@ -52,7 +52,7 @@ function failureRules(open: OpenHost): void {
     expect(new Set(waits).size).toBeGreaterThan(15);
   });
 
-  it("[TA10] a failure may name its time, or be the last", async () => {
+  it("[TA34] [TA10] a failure may name its own delay, or be the last", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");
     const task = await submitOne(host);

@@ -5,7 +5,7 @@ import { calm, cancel, endsOf, Hand, stateOf, submit, submitOne, taskOf } from "
 
 /** Rules of tasks that the coordinator does itself. */
 export function taskJoinRules(open: OpenHost): void {
-  it("[TA26] when all parts are done their results are joined by the rule, and nobody can claim the join", async () => {
+  it("[TA26] when all parts are done their results are joined by the rule, and no chat can claim the join", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");
     const [web, api, all, count] = await submit(
@@ -49,7 +49,7 @@ export function taskJoinRules(open: OpenHost): void {
     });
   });
 
-  it("[TA26] [PL10] with `ignore` it joins what there is and names what is missing; else it dies with its parts", async () => {
+  it("[TA36] [PL10] with `ignore` it joins what there is and names what is missing; else it dies with its parts", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");
     const [good, bad, gone, all, strict] = await submit(
@@ -77,7 +77,7 @@ export function taskJoinRules(open: OpenHost): void {
     expect([await stateOf(host, good), await stateOf(host, bad)]).toEqual(["done", "dead failed"]);
   });
 
-  it("[TA26] of parts that are done before the submit it is done at once; parts of the same name go by their numbers", async () => {
+  it("[TA35] [TA26] a join of parts that are done before the submit is done at once; equal names go by number", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");
     const [one] = await submit(host, { type: "x", ref: "part" });
@@ -93,7 +93,7 @@ export function taskJoinRules(open: OpenHost): void {
     });
   });
 
-  it("[TA26] a ref that is the number of another part does not stand for it", async () => {
+  it("[TA35] a ref that is the number of another part does not name it", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");
     const one = await submitOne(host);
@@ -109,7 +109,7 @@ export function taskJoinRules(open: OpenHost): void {
     });
   });
 
-  it("[TA26] [PL11] results that are too large together end it as dead, with the reason; replayed it joins again", async () => {
+  it("[TA37] [PL11] results that are too large together end the join as dead, with the reason", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");
     const names = ["a", "b"];
@@ -126,7 +126,7 @@ export function taskJoinRules(open: OpenHost): void {
     expect(await endsOf(host, all)).toEqual([]);
   });
 
-  it("[TA26] a join of nothing, or at a time of its own, is refused", async () => {
+  it("[TA38] a join of nothing, or at a time of its own, is refused", async () => {
     const host = await calm(open);
     const refused = await refusal(host, "tasks.submit", { tasks: [{ type: "join", joinRule: "count" }] });
     expect(refused).toMatchObject({ code: "bad_input" });

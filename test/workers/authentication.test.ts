@@ -90,7 +90,7 @@ it("[WO11] a signing secret that could be found from a token makes none valid", 
   expect(getByName).not.toHaveBeenCalled();
 });
 
-it("[WO12] failed authentications of one address are limited, over HTTP and for connections; valid ones pass", async () => {
+it("[WO12] [WO15] failed authentications of one address are limited, over HTTP and for connections; valid ones pass", async () => {
   const workspace = await TestWorkspace.create();
   const env = { AUTH_FAILURE_LIMITER: limiter() };
   const bad = from("203.0.113.7");
@@ -116,7 +116,7 @@ it("[WO12] failed authentications of one address are limited, over HTTP and for 
   expect((await ask(env, making("guessed", "wrong", from("203.0.113.8")))).status).toBe(401);
 });
 
-it("[WO12] what the deployment has signed counts as no guess, whatever it is used for", async () => {
+it("[WO15] what the deployment has signed counts as no guess, whatever it is used for", async () => {
   const workspace = await TestWorkspace.create();
   const limit = vi.fn(() => Promise.resolve({ success: true }));
   const env = { AUTH_FAILURE_LIMITER: { limit } };
@@ -133,7 +133,7 @@ it("[WO12] what the deployment has signed counts as no guess, whatever it is use
   expect(limit).not.toHaveBeenCalled();
 });
 
-it("[WO12] an IPv6 address counts as its network; locally, whatever a header says, all callers are one", async () => {
+it("[WO14] an IPv6 address counts as its network; locally, whatever a header says, all callers are one", async () => {
   const keys: string[] = [];
   const AUTH_FAILURE_LIMITER: RateLimit = {
     limit: ({ key }) => {

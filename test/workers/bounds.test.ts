@@ -99,7 +99,7 @@ it("[DO22] of many that owe a sign together too much, the largest are closed", (
   expect(outgoing.listOverfull()).toEqual([]);
 });
 
-it("[DO14] a client that acknowledges nothing is sent two million characters of changes, and the rest when it does", async () => {
+it("[DO43] a client that acknowledges nothing is sent two million characters, and the rest when it acknowledges", async () => {
   const workspace = await TestWorkspace.create();
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "w", prefix: "large/", after: 0 });

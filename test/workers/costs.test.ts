@@ -88,7 +88,7 @@ function submitOwn({ workspace }: Place): Promise<unknown> {
   return workspace.ask("tasks.submit", { tasks: [{ type: "own" }] });
 }
 
-it("[TA28] a claim that names its types costs the same however many lanes there are; another looks at the first of each", async () => {
+it("[TA32] a claim that names its types costs the same however many partition keys there are", async () => {
   let asked = 0;
   const claim = (more: Partial<InputOf<"tasks.claim">>) => (at: Place) =>
     at.connection.ask("tasks.claim", { self: at.self, requestId: `q${(asked += 1)}`, ...more });
@@ -108,7 +108,7 @@ async function lanesAndTaker(at: Place, count: number): Promise<void> {
   await at.workspace.join("taker", { taskTypes: ["*"], capacity: 3 });
 }
 
-it("[TA28] a submit costs the same however many lanes there are, also where somebody waits for tasks of any type", async () => {
+it("[TA32] a submit costs the same however many partition keys there are", async () => {
   const { submitted = [] } = await reads(lanesAndTaker, { submitted: submitOwn }, [100, 900]);
   expect(submitted[1]).toBe(submitted[0]);
 });

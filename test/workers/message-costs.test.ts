@@ -21,7 +21,7 @@ function beat(unread: number) {
   };
 }
 
-it("[MS15] a heartbeat costs the same, however many messages to others lie behind what is unread", async () => {
+it("[MS28] a heartbeat costs the same, however many messages to others lie after what is unread", async () => {
   const { heartbeat = [] } = await reads(manyMessages, { heartbeat: beat(1) }, [1_200, 4_000]);
   expect(heartbeat[1]).toBe(heartbeat[0]);
 });
@@ -42,7 +42,7 @@ async function behindOthers(at: Place, count: number): Promise<void> {
   await workspace.ask("messages.send", { self: from, target: { to: "topic", topic: "news.own" }, body: 1 });
 }
 
-it("[MS15] [MS17] a pull, an acknowledgement and a heartbeat cost the same, however many messages to others lie before what is unread", async () => {
+it("[MS28] [MS17] pull, ack and heartbeat cost the same, however many messages to others lie before the unread ones", async () => {
   const found = await reads(
     behindOthers,
     {
@@ -93,7 +93,7 @@ function around(before: number, behind: number) {
   };
 }
 
-it("[MS15] a heartbeat counts what is unread over the gap in the numbers that a raised epoch leaves, and passes it at no cost", async () => {
+it("[MS15] a heartbeat counts unread messages over the gap that a raised epoch leaves, at no cost", async () => {
   const { heartbeat: behind = [] } = await reads(around(0, 3), { heartbeat: beat(3) }, [30, 300]);
   const { heartbeat: none = [] } = await reads(around(0, 0), { heartbeat: beat(0) }, [30]);
   // Those behind the gap are counted once those before it are acknowledged.

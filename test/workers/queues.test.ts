@@ -20,7 +20,7 @@ async function hand(queue: string, bodies: readonly unknown[]): Promise<Handed> 
   return { acked: explicitAcks.toSorted(), retried: retryMessages.map(({ msgId }) => msgId).toSorted() };
 }
 
-it("[QU1] [QU5] what is submitted goes through the queue to a chat that waits for it, without anybody asking", async () => {
+it("[QU1] [QU9] a submitted task goes through the queue to a chat that waits for it, without a request", async () => {
   const workspace = await TestWorkspace.create();
   const connection = await workspace.connect("c1");
   const { incarnation } = await connection.ask("chats.register", {
@@ -50,7 +50,7 @@ it("[QU3] each workspace of a batch is asked once, and its tokens are acknowledg
   expect(handed).toEqual({ acked: ["0", "1", "2", "3"], retried: [] });
 });
 
-it("[QU1] health tells of a token that is under way, until a look has come of it", async () => {
+it("[QU1] health counts a token that is under way, until its dispatch", async () => {
   const workspace = await TestWorkspace.create();
   await workspace.rows("INSERT INTO outbox (due_at, tries) VALUES (?, 0)", Date.now() + 30_000);
   expect((await workspace.ask("health", {})).outboxDepth).toBe(1);

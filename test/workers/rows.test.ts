@@ -39,7 +39,7 @@ it("[DO17] a lease costs at most four rows to take, two to renew and four to giv
   expect(released).toBeLessThanOrEqual(4);
 });
 
-it("[DO17] a heartbeat that tells nothing new writes nothing while the chat is connected; nor do a ping, a read or a refusal", async () => {
+it("[DO31] a heartbeat without news on a connected chat, a ping, a read and a refusal write nothing", async () => {
   const { workspace, connection, self } = await busy();
   const health = { cpu: 0.52, memory: 0.31, uptimeMs: 1_000 };
   await connection.ask("chats.heartbeat", { self, status: "busy", taskCount: 1, progress: "half", health });
@@ -66,7 +66,7 @@ it("[DO17] a heartbeat that tells nothing new writes nothing while the chat is c
   expect(news).toBeLessThanOrEqual(1);
 });
 
-it("[DO17] a watch, its acknowledgement and what it is told write nothing", async () => {
+it("[DO31] a watch and its acknowledgement write nothing", async () => {
   const { workspace, connection } = await busy();
   const rows = await written(workspace, async () => {
     await connection.ask("state.watch", { watch: "w", prefix: "a", after: 0 });

@@ -3,7 +3,7 @@ import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
 
 const hour = 3_600_000;
 
-it("[DO27] near its limit what grows is refused, and all that keeps, ends or deletes goes on; below it all goes on by itself", async () => {
+it("[DO27] [DO35] [DO37] near the limit what grows is refused, and what keeps, ends or deletes is done", async () => {
   stopClock();
   const workspace = await TestWorkspace.create();
   const { connection, self } = await workspace.join("c1", { capacity: 1 });
@@ -53,7 +53,7 @@ it("[DO27] near its limit what grows is refused, and all that keeps, ends or del
   await workspace.ask("state.set", { key: "a", value: 2 });
 });
 
-it("[DO27] a workspace that has reached a small limit prunes at once what may go, and recovers", async () => {
+it("[DO27] [DO36] [DO37] a workspace that has reached a small limit prunes at once, and recovers", async () => {
   stopClock();
   const workspace = await TestWorkspace.create();
   const { storage: before } = await workspace.ask("health", {});

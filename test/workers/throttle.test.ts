@@ -20,7 +20,7 @@ function frame(count: number, method: string, params: object): object[] {
 
 const slow = { maxOperationsPerSecond: 10 };
 
-it("[DO23] what a token does is bounded, over sockets and over HTTP; others, and what keeps its own work, are not held back", async () => {
+it("[DO23] [DO34] a token's operations are bounded over sockets and HTTP; others, and its own renewals, are not", async () => {
   stopClock();
   const workspace = await TestWorkspace.create();
   const { token } = await workspace.tokenOf("work");
@@ -51,7 +51,7 @@ it("[DO23] what a token does is bounded, over sockets and over HTTP; others, and
   expect(await workspace.refusal("state.get", { key: "k" }, token)).toBeNull();
 });
 
-it("[DO23] what its watches are sent counts: who has used up its share is told to ask anew, and asks when it may", async () => {
+it("[DO33] [DO32] watch messages count: a token over its share gets resync, and opens its watch again later", async () => {
   stopClock();
   const workspace = await TestWorkspace.create();
   const { token } = await workspace.tokenOf("observe");
@@ -71,6 +71,20 @@ it("[DO23] what its watches are sent counts: who has used up its share is told t
   expect((await connection.next()).params?.["changes"]).toMatchObject([{ key: "k", value: 11 }]);
 });
 
+it("[DO46] a socket that a token opens counts as 20 operations", async () => {
+  stopClock();
+  const workspace = await TestWorkspace.create();
+  await workspace.ask("settings.set", { settings: slow });
+  const { token } = await workspace.tokenOf("observe");
+  // Of 30 at once: the second one leaves 10 fewer than none.
+  for (let n = 0; n < 2; n++) await workspace.connect(null, token);
+  expect((await workspace.upgrade(null, token)).status).toBe(429);
+  wait(1_000);
+  expect((await workspace.upgrade(null, token)).status).toBe(429);
+  wait(200);
+  await workspace.connect(null, token);
+});
+
 it("[DO24] who goes on sending although it is throttled is closed with 4006, and refused for a while", async () => {
   stopClock();
   const workspace = await TestWorkspace.create();
@@ -88,7 +102,7 @@ it("[DO24] who goes on sending although it is throttled is closed with 4006, and
   await workspace.connect(null, token);
 });
 
-it("[DO23] what an operation writes and answers counts, not only that it was asked", () => {
+it("[DO32] what an operation writes and answers counts, not only that it was asked", () => {
   const throttle = new Throttle();
   const take = (now: number): boolean => throttle.take("t", "usual", 100, now) === null;
   expect(take(0)).toBe(true);
@@ -109,7 +123,7 @@ function updating(op: "set" | "delete"): string {
   return effectOf("state.update", { writes: [write], guards: [] } as never, empty);
 }
 
-it("[DO27] every operation has an effect on the storage: reads read, and no more than what must go on is kept", () => {
+it("[DO38] every operation has an effect on the storage", () => {
   const names = Object.keys(operations) as OperationName[];
   for (const name of names) {
     const effect = effectOf(name, samples[name] as never, empty);

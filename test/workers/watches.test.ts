@@ -31,7 +31,7 @@ async function setMany(workspace: TestWorkspace, prefix: string, count: number):
   await workspace.ask("state.update", { writes });
 }
 
-it("[DO5] a watch is told what happens below its prefix, in order, each change once, changes of an update together", async () => {
+it("[DO5] a watch receives each change below its prefix once, in order, changes of an update together", async () => {
   const workspace = await TestWorkspace.create();
   const connection = await workspace.connect();
   expect(await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 })).toEqual({
@@ -55,7 +55,7 @@ it("[DO5] a watch is told what happens below its prefix, in order, each change o
   expect(told[3]?.params?.["changes"]).toHaveLength(3);
 });
 
-it("[DO5] each frame names the revision of the one before, so that a lost one is noticed", async () => {
+it("[DO39] each frame names the revision of the one before, so that a lost one is noticed", async () => {
   const workspace = await TestWorkspace.create();
   await setMany(workspace, "a/", 2);
   const connection = await workspace.connect();
@@ -81,7 +81,7 @@ it("[DO5] the answer to a watch comes before what happened since", async () => {
   expect(keysOf(await connection.told(), "w")).toEqual(["a/2", "a/3", "a/4"]);
 });
 
-it("[DO5] a watch goes on where it was left, on whatever connection, also when the object slept in between", async () => {
+it("[DO5] a watch continues from its revision on any connection, also when the object slept in between", async () => {
   const workspace = await TestWorkspace.create();
   const first = await workspace.connect();
   await first.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
@@ -98,7 +98,7 @@ it("[DO5] a watch goes on where it was left, on whatever connection, also when t
   expect(keysOf(await second.told(), "again")).toEqual(["a/last"]);
 });
 
-it("[DO5] several watches of a connection are told apart, one with the same name takes the place of the older", async () => {
+it("[DO5] several watches of a connection are kept apart, and one with the same name replaces the older", async () => {
   const workspace = await TestWorkspace.create();
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "a", prefix: "a/", after: 0 });
@@ -121,7 +121,7 @@ it("[DO5] several watches of a connection are told apart, one with the same name
   expect([keysOf(later, "a"), later.length]).toEqual([["b/2"], 1]);
 });
 
-it("[DO5] watches of a connection are bounded in number and size", async () => {
+it("[DO41] watches of a connection are bounded in number and size", async () => {
   const workspace = await TestWorkspace.create();
   const connection = await workspace.connect("c".repeat(128));
   const id = "w".repeat(126);
@@ -140,7 +140,7 @@ it("[DO5] watches of a connection are bounded in number and size", async () => {
   expect(keysOf(await connection.told(), "narrow")).toEqual(["\u6f22"]);
 });
 
-it("[DO5] a watch from below what is kept, or from above what there is, is compacted", async () => {
+it("[DO40] a watch from below what is kept, or from above what there is, is compacted", async () => {
   stopClock();
   const workspace = await TestWorkspace.create();
   await workspace.ask("state.set", { key: "a", value: 1 });
@@ -161,7 +161,7 @@ it("[DO5] a watch from below what is kept, or from above what there is, is compa
   expect(keysOf(await connection.told(), "v")).toEqual(["a"]);
 });
 
-it("[DO14] who takes nothing in is told to ask anew, once, a thousand changes behind, and then nothing more", async () => {
+it("[DO14] a watch a thousand changes behind gets resync once, and then nothing more", async () => {
   const workspace = await TestWorkspace.create();
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
@@ -180,7 +180,7 @@ it("[DO14] who takes nothing in is told to ask anew, once, a thousand changes be
   expect(keysOf(await connection.told(), "w")).toEqual(["a/over", "a/over", "a/over", "a/over"]);
 }, 30_000);
 
-it("[DO14] so it is with a connection that has no other watch", async () => {
+it("[DO14] the same holds for a connection that has no other watch", async () => {
   const workspace = await TestWorkspace.create();
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
@@ -190,7 +190,7 @@ it("[DO14] so it is with a connection that has no other watch", async () => {
   expect(await connection.told()).toMatchObject([{ method: "resync", params: { watch: "w", revision: 0 } }]);
 });
 
-it("[DO14] who takes in what he is told never has to ask anew, however far back he begins", async () => {
+it("[DO42] a watch that acknowledges never gets resync, however far back it begins", async () => {
   const workspace = await TestWorkspace.create();
   for (let times = 0; times < 25; times++) await setMany(workspace, "a/", 100);
   const connection = await workspace.connect();
@@ -206,7 +206,7 @@ it("[DO14] who takes in what he is told never has to ask anew, however far back 
   expect(await connection.told()).toEqual([]);
 }, 30_000);
 
-it("[DO14] what is not for a watch does not put it behind", async () => {
+it("[DO42] changes for others do not put a watch behind", async () => {
   const workspace = await TestWorkspace.create();
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
@@ -228,7 +228,7 @@ it("[DO14] what is not for a watch does not put it behind", async () => {
   }
 }, 30_000);
 
-it("[DO14] an acknowledgement of nothing, of another watch, or of what was never told, does no harm", async () => {
+it("[DO44] an acknowledgement of nothing, of another watch, or of an unsent revision changes nothing", async () => {
   const workspace = await TestWorkspace.create();
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "w", after: 0 });

@@ -41,7 +41,7 @@ it("[SY71] [SY72] the first machine makes the key, shows it once, and says what 
   expect(readFileSync(edgeConfigPath(home.paths.home), "utf8")).not.toContain(code);
 });
 
-it("[SY71] another machine gives the key; without it, or with another one, nothing is changed", async () => {
+it("[SY93] another machine gives the key; without it, or with another one, nothing is changed", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
   const first = aCliHome();
@@ -77,7 +77,7 @@ it("[SY71] another machine gives the key; without it, or with another one, nothi
   expect((await third.shimWith(line, "edge", "key")).out).toContain("This machine has key");
 });
 
-it("[SY73] with work of its own a machine joins only when it is said what becomes of it; import brings it along", async () => {
+it("[SY73] [SY95] with work of its own a machine joins only with a choice; import sends it", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
   const home = aCliHome();
@@ -103,7 +103,7 @@ it("[SY73] with work of its own a machine joins only when it is said what become
   expect((await home.shim("state", "get", "color")).out).toBe('"red"\n');
 });
 
-it("[SY73] what is kept stays here, and only what happens from now on is sent", async () => {
+it("[SY96] what is kept stays here, and only later changes are sent", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
   const home = aCliHome();
@@ -122,7 +122,7 @@ it("[SY73] what is kept stays here, and only what happens from now on is sent", 
   expect((await home.shim("task", "list", "--json")).json()).toMatchObject({ tasks: [{ state: "queued" }] });
 });
 
-it("[SY71] [SY73] with --no-sync nothing is sent though the key is here, and what was to stay stays when the sync begins", async () => {
+it("[SY94] [SY96] with --no-sync nothing is sent though the key is here, and what was to stay stays", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
   const home = aCliHome();
@@ -142,7 +142,7 @@ it("[SY71] [SY73] with --no-sync nothing is sent though the key is here, and wha
   expect((await home.shim("edge", "sync")).out).toContain("Sent: 1 sessions, 1 checkpoints");
 });
 
-it("[SY73] what one coordinator was sent stays away from another one with a workspace of the same name", async () => {
+it("[SY96] what one coordinator was sent stays away from another one with a workspace of the same name", async () => {
   const [first, second] = [await SyncServer.listen(), await SyncServer.listen()];
   const home = aCliHome();
   addSession(home, { id: ids.dead });
@@ -203,7 +203,7 @@ it("[SY75] [SY77] a round is told, and with nobody there what waits is counted a
   expect(json).toMatchObject({ sync: { backlog: 0, notes: { trouble: null } } });
 });
 
-it("[SY76] another key is made only when it is confirmed, and other machines go on when they have it", async () => {
+it("[SY76] another key is made only when it is confirmed, and other machines continue when they have it", async () => {
   const server = await SyncServer.listen();
   const [home, other] = [aCliHome(), aCliHome()];
   const code = await create(home, server);
@@ -229,7 +229,7 @@ it("[SY76] another key is made only when it is confirmed, and other machines go 
   expect((await home.shim("edge", "rekey", "--code", "--yes")).out).toContain(next);
 });
 
-it("[SY76] a rekey that was cut short is made good by the next one, and the code that is shown is the workspace's", async () => {
+it("[SY97] a rekey that was cut short is repaired by the next one, and the shown code is the workspace's", async () => {
   const server = await SyncServer.listen();
   const home = aCliHome();
   const code = await create(home, server);

@@ -11,7 +11,7 @@ function reserved(home: CliHome): string[] {
   return home.runtime.store.read((sql) => files.list(sql), []).map(({ resource }) => resource.replace(/^.*?\//, ""));
 }
 
-it("[FI6] shim files reserves, lists and gives back files of the project, by paths from where it runs", async () => {
+it("[FI6] shim files reserves, lists and releases files of the project, by paths from where it runs", async () => {
   const home = aCliHome();
   mkdirSync(join(home.project, ".git"));
   mkdirSync(join(home.project, "src"));
@@ -41,7 +41,7 @@ it("[FI6] shim files reserves, lists and gives back files of the project, by pat
   expect(reserved(home)).toEqual([]);
 });
 
-it("[FI6] several are reserved all or none; what the command line has already is prolonged", async () => {
+it("[FI28] several are reserved all or none; what the command line has already is prolonged", async () => {
   const home = aCliHome();
   await home.shim("files", "reserve", "src/**");
   const refused = await home.shim("files", "reserve", "docs/a.md", "src/b.ts");
@@ -60,7 +60,7 @@ it("[FI6] several are reserved all or none; what the command line has already is
   expect((await home.shim("files", "list")).out).toContain("Nothing is reserved");
 });
 
-it("[FI6] what another chat has is refused with who has it, for how long, and how to ask", async () => {
+it("[FI29] a file of another chat is refused with the holder, for how long, and how to ask", async () => {
   const home = aCliHome();
   await home.shim("files", "reserve", "src/**");
   const [mine] = home.runtime.store.read((sql) => files.list(sql), []);
@@ -124,7 +124,7 @@ it("[FI6] on an edge the name of the project needs the workspace's key: without 
   expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("no key of the workspace")]);
 });
 
-it("[FI6] what the command line has reserved a chat in that checkout does not edit", async () => {
+it("[FI30] a chat in that checkout does not edit what the command line has reserved", async () => {
   const home = aCliHome();
   await home.shim("files", "reserve", "src/*");
   home.alive.add(1_000);

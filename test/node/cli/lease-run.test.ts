@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { EdgeRuntime } from "../../support/edge-runtime.ts";
 import { LeaseDesk } from "../../support/lease-desk.ts";
@@ -17,7 +18,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-it("[CL33] a command runs with the token of its lease, its exit code is passed on, and the lease is given back", async () => {
+it("[CL33] a command gets the token of its lease, its exit code is passed on, and the lease is released", async () => {
   const desk = new LeaseDesk();
   const script = "writeFileSync(file, process.env.SHIM_LEASE_TOKEN); exitWhenAsked(7);";
   const running = desk.leaseRun(["--json"], script);
@@ -29,7 +30,7 @@ it("[CL33] a command runs with the token of its lease, its exit code is passed o
   expect([await desk.held(), await desk.chats()]).toEqual([[], ["offline"]]);
 });
 
-it("[CL33] a lease that is not free in time is answered with 75, and the command is not started", async () => {
+it("[CL136] a lease that is not free in time is answered with 75, and the command is not started", async () => {
   const desk = new LeaseDesk();
   const running = desk.leaseRun([], 'writeFileSync(file, "1"); exitWhenAsked(0);');
   await desk.written();
@@ -43,7 +44,7 @@ it("[CL33] a lease that is not free in time is answered with 75, and the command
   expect([(await running).code, (await next).code, await desk.written()]).toEqual([0, 0, [2]]);
 });
 
-it("[CL33] a command whose lease is lost is ended with all of its processes, and answered with 76", async () => {
+it("[CL137] a command whose lease is lost is ended with all of its processes, and answered with 76", async () => {
   const desk = new LeaseDesk();
   const running = desk.leaseRun(["--ttl", "2s"], stubborn);
   const [deaf = 0] = await desk.written();
@@ -56,7 +57,7 @@ it("[CL33] a command whose lease is lost is ended with all of its processes, and
   expect(Date.now() - before).toBeGreaterThan(4_900);
 });
 
-it("[CL33] Ctrl-C ends the command and gives the lease back; before the lease is got it starts nothing", async () => {
+it("[CL138] Ctrl-C ends the command and releases the lease; before there is a lease it starts nothing", async () => {
   const desk = new LeaseDesk();
   const running = desk.leaseRun([], forever);
   await desk.written();
@@ -67,7 +68,7 @@ it("[CL33] Ctrl-C ends the command and gives the lease back; before the lease is
   expect([await desk.written(), await desk.held(), await desk.chats()]).toEqual([[1], [], ["offline", "offline"]]);
 });
 
-it("[CL33] what cannot be started, and what is no duration, is said", async () => {
+it("[CL139] a command that does not exist, and a wrong duration, are refused", async () => {
   const desk = new LeaseDesk();
   const none = await desk.home.shimWith(desk.real, "lease", "run", "db", "--", "no-such-program");
   expect([none.code, none.err]).toEqual([127, expect.stringContaining("no program no-such-program")]);
@@ -82,7 +83,15 @@ it("[CL33] what cannot be started, and what is no duration, is said", async () =
   }
 });
 
-it("[CL33] on the edge it is the same: token, exit code, 75, 76 and what is left", async () => {
+it("[CL139] a file that cannot be executed is answered with 126", async () => {
+  const desk = new LeaseDesk();
+  const file = join(desk.home.project, "not-executable");
+  writeFileSync(file, "", { mode: 0o600 });
+  expect(await desk.home.shimWith(desk.real, "lease", "run", "db", "--", file)).toMatchObject({ code: 126 });
+  expect(await desk.held()).toEqual([]);
+});
+
+it("[CL33] [CL136] [CL137] on the edge it is the same: token, exit code, 75 and 76", async () => {
   const runtime = await EdgeRuntime.open();
   const desk = new LeaseDesk();
   await desk.joinEdge(runtime);

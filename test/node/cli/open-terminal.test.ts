@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { openTerminal } from "../../../src/cli/commands/run/supervise/open-terminal.ts";
 
-it("[SU11] what opens a terminal runs in the chat's folder, in a group of its own, and nobody waits for its end", async () => {
+it("[SU41] what opens a terminal runs in the chat's folder, in a group of its own, and is not waited for", async () => {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-open-")));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const script = `require("node:fs").writeFileSync("pid.txt", String(process.pid)); setInterval(() => 0, 1000)`;

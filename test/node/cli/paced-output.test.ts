@@ -39,7 +39,7 @@ it("[SU30] while the reader takes it, everything is written", async () => {
   expect(reader.written).toEqual(["one\n", "two\n"]);
 });
 
-it("[SU30] where nobody reads, lines are left out and counted, and that is said when somebody reads again", async () => {
+it("[SU53] without a reader, lines are left out and counted, and this is said when there is one again", async () => {
   const reader = aReader();
   reader.isStuck = true;
   const paused = reader.output.pace();

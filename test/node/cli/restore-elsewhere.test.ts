@@ -58,7 +58,7 @@ async function loseAChat({ server, there }: Pair): Promise<void> {
   );
 }
 
-it("[CL131] [RE28] the brief names the command, and that restores the uncommitted files of another machine's session", async () => {
+it("[CL131] [RE28] the brief names the command that restores the files of another machine's session", async () => {
   const pair = await aPair();
   const { there, here } = pair;
   await loseAChat(pair);
@@ -94,7 +94,7 @@ it("[CL131] [RE28] the brief names the command, and that restores the uncommitte
   expect([again.code, again.err]).toEqual([1, expect.stringContaining("is there and not an empty folder")]);
 });
 
-it("[CL131] it says what is in the way: another folder, a commit that is not here, no answer, nothing of this id", async () => {
+it("[CL151] it says why not: another folder, a missing commit, no answer, an unknown id", async () => {
   const pair = await aPair();
   const { server, there, here } = pair;
   write(there.project, { "a.txt": "second\n" });

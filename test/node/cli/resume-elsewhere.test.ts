@@ -63,7 +63,7 @@ async function sync(home: CliHome): Promise<void> {
   expect(report.trouble).toBeNull();
 }
 
-it("[RE27] what is not here is looked for on the other machines: by id, by its beginning, or the newest of this project", async () => {
+it("[RE27] what is not here is searched on the other machines: by id, by its beginning, or the newest of this project", async () => {
   const { here } = await aPair();
   for (const asked of [[ids.dead], [ids.dead.slice(0, 8)], []]) {
     const ran = await here.shim("resume", ...asked);
@@ -77,7 +77,7 @@ it("[RE27] what is not here is looked for on the other machines: by id, by its b
   expect((await here.shim("resume", "nope")).code).toBe(3);
 });
 
-it("[RE27] [RE26] it starts a new chat in the project's folder, and writes down that this one goes on with it; one that never begins changes nothing", async () => {
+it("[RE116] [RE26] it starts a new chat in the project's folder and records it; one that never begins changes nothing", async () => {
   const { here } = await aPair();
   const note = () => here.runtime.store.read((sql) => noteOf(sql, ids.dead), null);
   const never = await here.shimWith(terminal, "resume", ids.dead);
@@ -96,7 +96,7 @@ it("[RE27] [RE26] it starts a new chat in the project's folder, and writes down 
   expect(note()).toEqual({ action: "taken", by: start?.args[1] });
 });
 
-it("[RE27] one whose chat lives, that was finished or is continued elsewhere, or whose project is not here, is not started", async () => {
+it("[RE104] one whose chat lives, that was finished or is continued elsewhere, or has no project here, is not started", async () => {
   const { here, there, server, actor } = await aPair();
   const elsewhere = await here.shimWith({ ...terminal, cwd: here.other }, "resume", ids.dead);
   expect(elsewhere.code).toBe(1);
@@ -121,7 +121,7 @@ it("[RE27] one whose chat lives, that was finished or is continued elsewhere, or
   expect(here.started).toEqual([]);
 });
 
-it("[RE27] while the coordinator does not answer nothing is started, and that is said", async () => {
+it("[RE103] while the coordinator does not answer nothing is started, and this is said", async () => {
   const { here, server } = await aPair();
   await here.shim("resume");
   server.isDown = true;
@@ -134,7 +134,7 @@ it("[RE27] while the coordinator does not answer nothing is started, and that is
   expect(here.started).toEqual([]);
 });
 
-it("[RE26] [RE27] --undo gives it back for all machines, --dismiss is of this one", async () => {
+it("[RE26] [RE102] --undo returns it for all machines, --dismiss is of this one", async () => {
   const { here, there, server } = await aPair();
   expect((await here.shim("resume", "--dismiss", ids.dead)).out).toContain("is not offered on this machine any more");
   expect((await here.shim("resume", "--undo", ids.dead)).out).toContain("counts as incomplete again");
@@ -172,7 +172,7 @@ it("[RE26] [RE27] --undo gives it back for all machines, --dismiss is of this on
   expect(there.runtime.store.read((sql) => sessions.get(sql, ids.dead), null)).toMatchObject({ recovery: null });
 });
 
-it("[RE27] on a machine that has joined no workspace there are no other machines", async () => {
+it("[RE102] on a machine that has joined no workspace there are no other machines", async () => {
   const home = aCliHome();
   const ran = await home.shim("sessions", "--all-machines");
   expect([ran.code, ran.out]).toEqual([

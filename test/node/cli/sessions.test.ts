@@ -212,3 +212,19 @@ it("[CL26] `checkpoints show` prints the whole state, and tells when it is damag
   expect(damaged.code).toBe(1);
   expect(damaged.json()).toMatchObject({ error: { code: "checkpoint_damaged" } });
 });
+
+it("[RE89] commands that only read record no death", async () => {
+  const home = aCliHome();
+  seed(home);
+  const deaths = (): unknown => home.runtime.store.read((sql) => sql.all("SELECT session_id, at FROM crashes"), null);
+  const before = deaths();
+  for (const args of [
+    ["sessions"],
+    ["sessions", "show", ids.dead],
+    ["up", "--once"],
+    ["explain", ids.dead],
+    ["doctor"],
+  ])
+    await home.shim(...args);
+  expect(deaths()).toEqual(before);
+});

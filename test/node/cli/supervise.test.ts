@@ -286,7 +286,7 @@ it("[SU14] for people each line bears the time; a reader that goes away ends it,
   ]);
 });
 
-it("[SY63] while a supervisor of a machine that has joined a workspace runs, somebody sends what is stored", async () => {
+it("[SY63] while a supervisor of a machine that has joined a workspace runs, it sends what is stored", async () => {
   const home = aHome({ watch: { chats: { kind: "sessions" } } });
   addSession(home, { id: ids.dead });
   // Nobody listens there.
@@ -307,4 +307,11 @@ it("[SY63] while a supervisor of a machine that has joined a workspace runs, som
   expect(ran.code).toBe(0);
   expect(seen[0]).toContain(String(process.pid));
   expect(senders()).toEqual([]);
+});
+
+it("[SU54] when it has ended, unread output keeps its process for two seconds at most", async () => {
+  const home = aHome({ watch: { idle: command("setInterval(() => 0, 1000)") } });
+  const limits: number[] = [];
+  const ran = await supervise(home, (out) => out.includes("started"), { leaveWithin: (ms) => void limits.push(ms) });
+  expect([ran.code, limits]).toEqual([0, [2_000]]);
 });

@@ -93,7 +93,7 @@ it("[CL120] a task without a branch is told with the reason, and so is one whose
   expect([nowhere.code, nowhere.err]).toEqual([1, expect.stringContaining("Run the command in the repository")]);
 });
 
-it("[CL122] merge brings a task into the branch that one is on, as oneself, and says when it is there already", async () => {
+it("[CL122] merge brings a task into the current branch, as its user, and says when it is there already", async () => {
   const home = aWorkerHome();
   git(home.project, "config", "user.name", "Ann");
   git(home.project, "config", "user.email", "ann@localhost");
@@ -117,7 +117,7 @@ it("[CL122] merge brings a task into the branch that one is on, as oneself, and 
   expect(git(home.project, "rev-parse", "HEAD").trim()).toBe(head);
 });
 
-it("[CL122] merge refuses changes that are not committed, no branch and a merge under way; a conflict or a file in the way leaves all as it was", async () => {
+it("[CL148] [CL149] [CL150] merge refuses uncommitted changes, no branch, a merge under way and a conflict", async () => {
   const home = aWorkerHome();
   const one = await submit(home, "build", "--payload", files({ "a.txt": "theirs\n", "new.txt": "new\n" }));
   await work(home);
@@ -219,7 +219,7 @@ it("[WK35] [CL123] a job whose tests fail is not done, and says why it has no br
   expect((await home.shim("job", "show", other)).out).toMatch(/no tests ran on it: .*jobTests/);
 });
 
-it("[WK36] [CL122] a job that the coordinator joined has no branch of its own, says so, and its parts can be merged together", async () => {
+it("[WK36] [CL147] a job that the coordinator joined has no branch of its own, and its parts can be merged together", async () => {
   const home = aWorkerHome();
   const job = await submitJob(home, "--join", "collect");
   expect(await work(home, { command: [node, "-e", partProgram] })).toBe(0);
@@ -230,7 +230,7 @@ it("[WK36] [CL122] a job that the coordinator joined has no branch of its own, s
   expect(["part-1.txt", "part-2.txt"].map((name) => existsSync(join(home.project, name)))).toEqual([true, true]);
 });
 
-it("[WK32] [WK18] inputs that are elsewhere or contradict each other are the reason of the task; settings of it are checked first", async () => {
+it("[WK32] [WK56] [WK67] missing or contradicting inputs are the task's reason; its settings are checked first", async () => {
   const home = aWorkerHome();
   const one = await submit(home, "build", "--payload", files({ "a.txt": "first\n" }));
   const two = await submit(home, "build", "--payload", files({ "a.txt": "second\n" }));

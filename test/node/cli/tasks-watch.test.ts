@@ -25,7 +25,7 @@ function frames(out: string): string[][] {
   return out.split(/\u001b\[\d+A\r\u001b\[J/).map((frame) => frame.trimEnd().split("\n"));
 }
 
-it("[CL48] in a terminal a watch is rows that are written over, with a bar, until the task is done", async () => {
+it("[CL48] [CL142] in a terminal a watch is rows that are written over, with a bar, until the task is done", async () => {
   const home = aCliHome();
   const task = await submit(home, "build");
   const work = { now: null as ReturnType<Worker["take"]> | null };
@@ -48,7 +48,7 @@ it("[CL48] in a terminal a watch is rows that are written over, with a bar, unti
   for (const row of frames(ran.out).flat()) expect(row.length).toBeLessThan(70);
 });
 
-it("[CL48] a task with parts has a bar for all of them, and a row for each; what does not fit is counted", async () => {
+it("[CL140] a task with parts has a bar for all of them, and a row for each; what does not fit is counted", async () => {
   const home = aCliHome();
   const plan = [
     { type: "join", ref: "join", dependsOn: ["a", "b", "c", "d"], joinRule: "count" },
@@ -75,7 +75,7 @@ it("[CL48] a task with parts has a bar for all of them, and a row for each; what
   expect(frames(ran.out).at(-1)).toEqual(["task 1 (join join): done, 4 of 4 parts done"]);
 });
 
-it("[CL48] elsewhere a watch is a line for each change; a dead task gives 1, Ctrl-C ends it without a word", async () => {
+it("[CL141] [CL142] elsewhere a watch is a line for each change; a dead task and Ctrl-C answer 1", async () => {
   const home = aCliHome();
   const task = await submit(home, "build");
   const stopped = await home.shimWith(
@@ -99,7 +99,7 @@ it("[CL48] elsewhere a watch is a line for each change; a dead task gives 1, Ctr
   expect([again.code, again.json()]).toMatchObject([1, { state: "dead", reason: "failed" }]);
 });
 
-it("[CL48] without a task the watch is of all, until nothing is open", async () => {
+it("[CL143] without a task the watch is of all, until none is open", async () => {
   const home = aCliHome();
   await submit(home, "a");
   await submit(home, "b");

@@ -25,7 +25,7 @@ function live(steps: readonly (() => void)[]): Partial<Io> {
   };
 }
 
-it("[CL20] the view shows sessions with risk and last checkpoint, what died with what to do, notices and pauses", async () => {
+it("[CL20] the view shows sessions with risk and last checkpoint, what died, notices and pauses", async () => {
   const home = aCliHome();
   seed(home);
   home.runtime.store.write((sql) => {
@@ -61,7 +61,7 @@ it("[CL20] it says how to connect a client where none is, and what comes next wh
   expect((await home.shim("up", "--once")).out).not.toContain("Start a chat");
 });
 
-it("[CL20] in a terminal it draws over itself until Ctrl-C, fits the window, and gives the cursor back", async () => {
+it("[CL132] in a terminal it draws over itself until Ctrl-C, fits the window, and restores the cursor", async () => {
   const home = aCliHome();
   seed(home);
   const steps = [() => home.alive.delete(100), () => undefined];
@@ -82,7 +82,7 @@ it("[CL20] in a terminal it draws over itself until Ctrl-C, fits the window, and
   expect(ran.out.endsWith("\u001b[?25h")).toBe(true);
 });
 
-it("[CL20] outside a terminal it prints a line for each change, and nothing while nothing changes", async () => {
+it("[CL133] outside a terminal it prints a line for each change, and nothing while nothing changes", async () => {
   const home = aCliHome();
   seed(home);
   const steps = [
@@ -108,7 +108,7 @@ it("[CL20] outside a terminal it prints a line for each change, and nothing whil
   ]);
 });
 
-it("[CL20] outside a terminal, with a store but nothing in it, it says so once and waits", async () => {
+it("[CL133] outside a terminal, with a store but nothing in it, it says so once and waits", async () => {
   const home = aCliHome();
   home.runtime.store.write((sql) => pause(sql, home.now, home.now + 1, null));
   home.now += 10;
@@ -118,7 +118,7 @@ it("[CL20] outside a terminal, with a store but nothing in it, it says so once a
   expect(ran.out).toMatch(/^No session is running/m);
 });
 
-it("[CL20] when the launcher is gone the view ends with 0, as nobody could end it any more", async () => {
+it("[CL134] when the launcher is gone the view ends with 0", async () => {
   const home = aCliHome();
   seed(home);
   for (const isTty of [true, false]) {
@@ -136,7 +136,7 @@ it("[CL20] when the launcher is gone the view ends with 0, as nobody could end i
   }
 });
 
-it("[CL20] a store that is busy for a moment is shown, and does not end the view; a bug does", async () => {
+it("[CL135] a store that is busy for a moment is shown, and does not end the view; a bug does", async () => {
   const home = aCliHome();
   seed(home);
   let error: Error | null = null;

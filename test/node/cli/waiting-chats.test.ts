@@ -52,7 +52,7 @@ it.each<[HookEvent, Record<string, unknown>, boolean]>([
   ["SessionEnd", { reason: "logout" }, false],
   ["SubagentStop", { agent_id: "a", agent_type: "Explore" }, true],
   ["Notification", { message: "Signed in", notification_type: "auth_success" }, true],
-])("[HO21] %s ends the waiting or leaves it", (event, fields, isLeft) => {
+])("[HO53] %s ends the waiting or leaves it", (event, fields, isLeft) => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.prompt("deploy it");
@@ -64,7 +64,7 @@ it.each<[HookEvent, Record<string, unknown>, boolean]>([
   expect(waiting(runtime, claude) !== undefined).toBe(isLeft);
 });
 
-it("[HO21] a notification that had to wait in the spool marks nothing, and the prompt after it ends nothing twice", () => {
+it("[HO54] a notification that had to wait in the spool marks nothing", () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.prompt("deploy it");

@@ -26,7 +26,7 @@ it("[WK18] `shim worker --type` does the tasks of a type with the command behind
   expect(existsSync(join(home.project, "new.txt"))).toBe(false);
 });
 
-it("[WK18] with --json each event is a line, the last one with all ends; --once and --max-tasks fail when a task did", async () => {
+it("[WK68] [WK70] with --json each event is a line; --once and --max-tasks fail when a task did", async () => {
   const home = aWorkerHome();
   const number = await submit(home, "build");
   const ran = await home.shim(
@@ -55,7 +55,7 @@ it("[WK18] with --json each event is a line, the last one with all ends; --once 
   expect([ran.code, events.at(-1)]).toEqual([1, { event: "over", ends: { failed: 1 } }]);
 });
 
-it("[WK18] --folder is worked in as it is, and no repository is needed", async () => {
+it("[WK11] [WK18] --folder is worked in as it is, and no repository is needed", async () => {
   const home = aCliHome();
   home.alive.add(process.pid);
   await submit(home, "build");
@@ -66,7 +66,7 @@ it("[WK18] --folder is worked in as it is, and no repository is needed", async (
   expect([without.code, without.err]).toEqual([2, expect.stringMatching(/in no git repository.*folder/s)]);
 });
 
-it("[WK18] a file names types and how each is done, with paths from where it stands; options go before it", async () => {
+it("[WK18] a file names types and how each is done, with paths from its folder; options have priority", async () => {
   const home = aWorkerHome();
   writeFileSync(
     join(home.other, "worker.yaml"),
@@ -90,7 +90,7 @@ types:
   expect(await task(home, other)).toMatchObject({ state: "queued" });
 });
 
-it("[WK18] what is wrong in a file, or in the options, is said with its line and nothing is done", async () => {
+it("[WK67] an error in a file, or in the options, is reported with its line and nothing is done", async () => {
   const home = aWorkerHome();
   home.runtime.env["PATH"] = process.env["PATH"];
   const path = join(home.project, "w.yaml");
@@ -129,7 +129,7 @@ it("[WK18] what is wrong in a file, or in the options, is said with its line and
   expect((await home.shim("worker", "--config", "none.yaml")).code).toBe(3);
 });
 
-it("[WK18] Ctrl-C lets what runs end; the second one gives it back", async () => {
+it("[WK10] Ctrl-C lets running tasks end; the second one releases them", async () => {
   for (const times of [1, 2]) {
     const home = aWorkerHome();
     const number = await submit(home, "build");
@@ -170,7 +170,7 @@ it("[WK10] who prints to nobody any more lets what runs end, too", async () => {
   expect([ran.code, await task(home, number)]).toMatchObject([0, { state: "done" }]);
 });
 
-it("[WK18] what a command has written can be read afterwards, redacted", async () => {
+it("[WK69] the output of a command can be read afterwards, redacted", async () => {
   const home = aWorkerHome();
   await submit(home, "build");
   const script = `console.log("hello"); console.error("token ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8")`;

@@ -29,6 +29,19 @@ it("every rule of docs/spec is quoted in the name of a test", () => {
   expect(rules.size).toBeGreaterThan(100);
 });
 
+it("no rule of docs/spec has more than 60 words", () => {
+  const lines = texts("docs/spec", ".md").flatMap((text) => [...text.matchAll(/^- (\*\*\[[A-Z]{2}\d+\]\*\*.*)$/gm)]);
+  const long = lines.map(([, rule = ""]) => rule).filter((rule) => rule.split(/\s+/).length > 60);
+  expect(long).toEqual([]);
+});
+
+it("every id of a rule of docs/spec is used once", () => {
+  const ids = texts("docs/spec", ".md").flatMap((text) =>
+    [...text.matchAll(/^- \*\*\[([A-Z]{2}\d+)\]\*\*/gm)].map((match) => match[1]),
+  );
+  expect(ids).toHaveLength(rules.size);
+});
+
 it("every id that a test quotes is a rule of docs/spec", () => {
   expect([...quoted].filter((id) => !rules.has(id))).toEqual([]);
 });

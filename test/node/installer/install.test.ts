@@ -16,7 +16,7 @@ const handler = (event: string, timeout = 10): object => ({
   timeout,
 });
 
-it("[IN5] puts server, hooks and status line into a Claude Code without settings", () => {
+it("[IN5] [IN25] puts server, hooks and status line into a Claude Code without settings", () => {
   const home = aClientHome();
   home.install();
   expect(JSON.parse(home.read(home.servers) ?? "")).toEqual({
@@ -31,7 +31,7 @@ it("[IN5] puts server, hooks and status line into a Claude Code without settings
   expect(home.read(home.config)).toBeNull();
 });
 
-it("[IN20] a client that knows hooks of a server gets them for tool events, under the server's name in its file", () => {
+it("[IN20] [IN26] a client that knows hooks of a server gets them for tool events, under the server's name", () => {
   const home = aClientHome("2.1.118 (Claude Code)");
   home.write(
     home.servers,
@@ -53,13 +53,13 @@ function eventsFor(version: string | null): string[] {
   return Object.keys((JSON.parse(home.read(home.settings) ?? "") as { hooks: object }).hooks);
 }
 
-it("[IN20] an event is registered only where the client knows it: an older one would ignore all hooks of the file", () => {
+it("[IN26] an event is registered only where the client knows it", () => {
   expect(eventsFor("2.1.251 (Claude Code)")).toContain("PreModelSwitch");
   for (const version of ["2.1.250 (Claude Code)", "1.9.999", "not a version", null])
     expect(eventsFor(version)).not.toContain("PreModelSwitch");
 });
 
-it("[IN20] an update of the client changes the hooks in their place, forth and back, and uninstall leaves nothing", () => {
+it("[IN27] an update of the client changes the hooks in place, forth and back; uninstall leaves nothing", () => {
   const [old, updated] = ["2.1.117 (Claude Code)", "2.1.328 (Claude Code)"];
   const mine = { hooks: { Stop: [{ hooks: [{ type: "command", command: "say done" }] }] } };
   const home = aClientHome(old);
@@ -123,7 +123,7 @@ it("[IN5] corrects the entries of a clone that moved in their place and leaves t
   expect(valueAt(home.read(home.settings) ?? "", ["statusLine", "command"])).toContain(launch.script);
 });
 
-it("[IN4] refuses a file that it cannot understand and changes none", () => {
+it("[IN23] refuses a file that it cannot understand and changes none", () => {
   const cases: [string, string, string][] = [
     ["settings", "{ not json", "is not valid JSON"],
     ["settings", '{"hooks": []}', 'unexpected "hooks"'],
@@ -143,7 +143,7 @@ it("[IN4] refuses a file that it cannot understand and changes none", () => {
   }
 });
 
-it("[IN4] refuses what is not UTF-8, and a folder in the place of a file", () => {
+it("[IN23] refuses what is not UTF-8, and a folder instead of a file", () => {
   const home = aClientHome();
   home.write(home.settings, "x");
   execFileSync("sh", ["-c", `printf '\\377\\376{' > '${home.settings}'`]);
@@ -158,7 +158,7 @@ it("[IN5] refuses to take the name of another server", () => {
   expect(home.planInstall(home.code)).toMatchObject({ ok: false, error: { code: "name_taken" } });
 });
 
-it("[IN4] says when a client will not read the file for its comments", () => {
+it("[IN24] [IN4] says when a client will not read the file for its comments", () => {
   const home = aClientHome();
   home.write(home.settings, '{\n  // mine\n  "model": "opus"\n}\n');
   const plan = home.install();

@@ -101,7 +101,7 @@ it("[CP20] standing orders survive new goals and two compactions, with their tim
   expect(rulesOf(state).orders).toEqual([{ text: "Never open the red boxes.", at: T0, source: "user" }]);
 });
 
-it("[CP21] an order that was changed is not current any more; what changed it is", () => {
+it("[CP21] [CP43] an order that was changed is not current any more; what changed it is", () => {
   const state = after(
     user("Always use pnpm."),
     user("use npm from now on"),
@@ -118,7 +118,7 @@ it("[CP21] an order that was changed is not current any more; what changed it is
   });
 });
 
-it("[CP21] rules that only the client's summary knows are taken from it, but none that was taken back", () => {
+it("[CP44] rules that only the client's summary contains are taken from it, but none that was taken back", () => {
   const summary =
     "1. Intent: a site\n6. All user messages:\n- Always quote the source\n- Use the zorvex engine\n7. Work: it never ends";
   const state = after(user("Use plimth instead of zorvex"), { kind: "compacted", summary });
@@ -195,7 +195,7 @@ it("[CP25] the next step is what the chat said last, until it is said or seen to
   expect(run.nextStep).toBeNull();
 });
 
-it("[CP25] a step that a tool was given stays over the end of the turn, and goes when it is done", () => {
+it("[CP45] a step from a tool call stays over the end of the turn, and goes when it is done", () => {
   const given = withNotes(after(user("make the poster")), { nextStep: "send it to the printer" }, T0 + 1);
   const ended = fold(given, [
     { seq: 5, at: T0 + 5, entry: chat("Saved.") },
@@ -205,7 +205,7 @@ it("[CP25] a step that a tool was given stays over the end of the turn, and goes
   expect(withNotes(ended, { done: ["Send the poster to the printer"] }, T0 + 7).nextStep).toBeNull();
 });
 
-it("[CP26] without words of the chat the next step is the task in progress, the plan, the goal of the client, an open task, or the request", () => {
+it("[CP26] without words of the chat the next step is the task in progress, the plan, /goal, or the request", () => {
   const todos: JournalEntry = {
     kind: "todos",
     todos: [

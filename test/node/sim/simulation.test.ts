@@ -19,7 +19,7 @@ function cleanRun(): Promise<Outcome> {
 }
 
 it(
-  "[SM1] [SM2] [SM3] [SM4] [SM5] [SM6] [SM7] [SM8] [SM9] [SM14] [SM15] [SM16] [SM17] [SM18] [SM19] [SM20] [SM21] [SM22] [SM23] every rule holds in a long run",
+  "[SM1] [SM2] [SM3] [SM4] [SM5] [SM6] [SM7] [SM8] [SM9] [SM14] [SM15] [SM16] [SM17] [SM18] [SM19] [SM20] [SM21] [SM22] [SM23] [SM24] [SM25] [SM26] [SM27] [SM28] [SM29] [SM30] [SM31] [SM32] every rule holds in a long run",
   async () => {
     const { violation, events: done } = await cleanRun();
     expect(violation, `npm run sim -- --events ${events} --seed ${seed} --day ${day}`).toBeNull();

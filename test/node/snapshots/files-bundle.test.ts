@@ -84,7 +84,7 @@ function refusalOf(outcome: RestoreOutcome): { code: string; message: string } {
   return outcome.error;
 }
 
-it("[GS60] [GS61] the uncommitted files of a project come back in a clone of it, byte for byte, and nothing else is written there", async () => {
+it("[GS60] [GS61] [GS66] the uncommitted files of a project come back in a clone of it, byte for byte", async () => {
   const large = Buffer.from(Array.from({ length: 300_000 }, (_, at) => (at * at * 31) % 251));
   const { there, here } = twoClones({ "a.txt": "a\n", "gone.txt": "gone\n", "large.bin": large });
   rmSync(join(there.project, "gone.txt"));
@@ -110,7 +110,7 @@ it("[GS60] [GS61] the uncommitted files of a project come back in a clone of it,
   expect(git(join(here.snapshots, repository), "count-objects", "-v")).toMatch(/count: 0\n[^]*in-pack: 0\n/);
 });
 
-it("[GS60] commits that were not pushed come along, and a branch has them as its history", async () => {
+it("[GS60] commits that were not pushed are in the bundle, and a branch has them as its history", async () => {
   const { there, here } = twoClones({ "a.txt": "a\n" });
   const pushed = git(there.project, "rev-parse", "HEAD").trim();
   write(there.project, { "a.txt": "second\n" });
@@ -134,7 +134,7 @@ it("[GS60] commits that were not pushed come along, and a branch has them as its
   expect(refusalOf(await received(here, snapshot, bundle, here.project)).code).toBe("folder_not_empty");
 });
 
-it("[GS60] where the commits are too large the files come without them; what is too large without them is not sent", async () => {
+it("[GS64] too large commits are left out; what is too large without them is not sent", async () => {
   const { there, here } = twoClones({ "a.txt": "a\n" });
   const noise = Buffer.from(crypto.getRandomValues(new Uint8Array(60_000)));
   write(there.project, { "noise.bin": noise });
@@ -153,7 +153,7 @@ it("[GS60] where the commits are too large the files come without them; what is 
   expect(readdirSync(there.snapshots)).toHaveLength(1);
 });
 
-it("[GS60] a project without a remote, before its first commit, or with objects of SHA-256 is sent whole", async () => {
+it("[GS65] a project without a remote, before its first commit, or with objects of SHA-256 is sent whole", async () => {
   for (const [files, init] of [
     [{ "a.txt": "a\n" }, []],
     [{}, []],
@@ -224,7 +224,7 @@ it("[GS63] settings that a snapshot of another machine brings run no command and
   expect(existsSync(mark)).toBe(false);
 });
 
-it("[GS60] what a killed process has left is cleared, and one that is stopped leaves nothing", async () => {
+it("[GS66] what a killed process has left is cleared, and one that is stopped leaves nothing", async () => {
   const { there } = twoClones({ "a.txt": "a\n" });
   write(there.project, { "b.txt": "b\n" });
   const snapshot = await taken(there);

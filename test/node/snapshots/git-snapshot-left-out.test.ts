@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { base62, draw, encode, pem } from "../../support/secret-draw.ts";
+import { SecretContent } from "../../../src/snapshots/secret-content.ts";
 import { LIMITS, git, makeProject, paths, show, taken, write } from "../../support/git-project.ts";
 
 function names(snapshot: { leftOut: readonly { path: string }[] }): string[] {
@@ -48,7 +49,7 @@ it("[GS7] leaves secrets out by name, and an npm settings file by its token, and
   expect(all).not.toContain("hush hush");
 });
 
-it("[GS24] leaves out what holds a secret by its content, now or since a change, and keeps what only looks like it", async () => {
+it("[GS24] [GS68] a file with a secret by its content is left out, now or since a change; a lookalike is kept", async () => {
   const d = draw(23);
   const key = pem(d, "OPENSSH PRIVATE KEY");
   const token = `ghp_${d.chars(base62, 36)}`;
@@ -204,4 +205,21 @@ it("[GS13] leaves out and names what has no content on this machine", async () =
     { path: "lost.txt", reason: expect.stringContaining("not in the project's objects") },
   ]);
   expect(snapshot.files).toBe(1);
+});
+
+it("[GS67] the first 256 KiB of a file are searched for secrets, 32 MiB in all", () => {
+  const { project } = makeProject({});
+  const token = `login("ghp_${draw(37).chars(base62, 36)}");\n`;
+  const size = 256 * 1024;
+  write(project, {
+    early: `${token}${"x".repeat(size)}`,
+    late: `${"x".repeat(size)}${token}`,
+    large: Buffer.alloc(size),
+  });
+  const reasonOf = (search: SecretContent, name: string): string | null =>
+    search.reason(Buffer.from(join(project, name)), name);
+  const search = new SecretContent();
+  expect([reasonOf(search, "early"), reasonOf(search, "late")]).toEqual(["it holds a secret (github-token)", null]);
+  for (let read = 2; read < 128; read++) reasonOf(search, "large");
+  expect(reasonOf(search, "early")).toBeNull();
 });

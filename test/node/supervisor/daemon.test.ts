@@ -35,7 +35,7 @@ it("[SU3] [SU4] starts what crashed again after its wait, and a loop no more", a
   expect(desk.told("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 1_000 });
 });
 
-it("[SU1] [SU2] [SU14] what has finished or was stopped stays so, until the user wants it again", async () => {
+it("[SU1] [SU2] [SU14] [SU31] what has finished or was stopped stays so, until the user asks for it again", async () => {
   for (const [code, phase] of [
     [0, "finished"],
     [143, "stopped"],
@@ -55,7 +55,7 @@ it("[SU1] [SU2] [SU14] what has finished or was stopped stays so, until the user
   }
 });
 
-it("[SU12] asked to end it ends what it runs, each as it is used to, and the next one goes on", async () => {
+it("[SU51] asked to end it ends what it runs, each by its own settings, and the next one continues", async () => {
   const desk = new SupervisorDesk(
     {
       watch: {
@@ -82,7 +82,7 @@ it("[SU12] asked to end it ends what it runs, each as it is used to, and the nex
   expect(desk.state.get("job")?.restarts).toMatchObject({ crashes: [], reason: "it ended with its supervisor" });
 });
 
-it("[SU9] [SU12] what is running is on the disk before it is started, and was no crash when the supervisor vanished", async () => {
+it("[SU12] what is running is on the disk before it is started, and was no crash when the supervisor vanished", async () => {
   const desk = new SupervisorDesk(one);
   await desk.begin();
   const path = join(desk.runtime.paths.home, "supervisor", "state.json");
@@ -96,7 +96,7 @@ it("[SU9] [SU12] what is running is on the disk before it is started, and was no
   expect(next.state.get("job")?.restarts).toMatchObject({ phase: "running", crashes: [], failures: 0 });
 });
 
-it("[SU12] what is known of a program begins anew when its settings change; a damaged file is said", async () => {
+it("[SU49] [SU50] the state of a program is reset when its settings change; a damaged file is reported", async () => {
   const desk = new SupervisorDesk(one);
   await desk.begin();
   await desk.end(0);
@@ -111,7 +111,7 @@ it("[SU12] what is known of a program begins anew when its settings change; a da
   }
 });
 
-it("[SU1] a program that cannot be started has crashed, and the reason is told", async () => {
+it("[SU34] a program that cannot be started has crashed, and the reason is told", async () => {
   const desk = new SupervisorDesk(one);
   await desk.begin();
   desk.runs[0]?.cannotStart("there is no program make");
@@ -127,7 +127,7 @@ function breakFolder({ runtime }: SupervisorDesk): string {
   return folder;
 }
 
-it("[SU12] what cannot be written down now is tried again, and the others go on", async () => {
+it("[SU52] a state that cannot be written now is tried again, and the others continue", async () => {
   const desk = new SupervisorDesk({ watch: { job, other: { kind: "command", command: ["other"] } } });
   await desk.begin();
   const folder = breakFolder(desk);
@@ -143,7 +143,7 @@ it("[SU12] what cannot be written down now is tried again, and the others go on"
   expect(desk.state.get("job")?.restarts.phase).toBe("running");
 });
 
-it("[SU2] [SU12] what has finished is not begun again because that could not be written down", async () => {
+it("[SU2] [SU52] what has finished is not begun again because that could not be written down", async () => {
   const desk = new SupervisorDesk(one);
   await desk.begin();
   const folder = breakFolder(desk);
@@ -155,7 +155,7 @@ it("[SU2] [SU12] what has finished is not begun again because that could not be 
   expect([desk.runs.length, desk.state.get("job")?.restarts.phase]).toEqual([1, "finished"]);
 });
 
-it("[SU12] a store that cannot be read is said once, and the chats are looked at again", async () => {
+it("[SU52] a store that cannot be read is reported once, and the chats are checked again", async () => {
   const desk = new SupervisorDesk({ watch: { chats: { kind: "sessions" } } });
   desk.runtime.store.write(() => undefined);
   await desk.begin();
@@ -187,7 +187,7 @@ it("[SU13] it ends when it uses more memory than it may, in good order", async (
   expect(desk.state.get("job")?.restarts.phase).toBe("due");
 });
 
-it("[SU9] output is told line by line, without its secrets", async () => {
+it("[SU40] output is printed line by line, without its secrets", async () => {
   const desk = new SupervisorDesk(one);
   await desk.begin();
   const token = `ghp_${"a1B2".repeat(9)}`;

@@ -28,7 +28,7 @@ function ending(code: number, change: Partial<EndEvidence> = {}): ProgramEnding 
   return classifyEnd({ exit: ended, wasAskedToEnd: false, isSessionOver: false, limit: null, result: null, ...change });
 }
 
-it("[SU1] tells a crash from an end that somebody wanted", () => {
+it("[SU1] [SU31] [SU32] [SU33] [SU34] tells a crash from an end that the user wanted, a limit and a failure", () => {
   expect(ending(0)).toEqual({ kind: "finished" });
   expect(ending(137, { isSessionOver: true })).toEqual({ kind: "finished" });
   expect([ending(130), ending(143)]).toEqual([{ kind: "stopped" }, { kind: "stopped" }]);

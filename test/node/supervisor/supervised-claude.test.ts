@@ -51,7 +51,7 @@ it("[SU7] begins with the prompt in a session of SHIM's choice, with its server 
   expect(desk.told("started")[0]).toMatchObject({ name: "fix", session: valueAfter(desk, "--session-id") });
 });
 
-it("[SU6] [SU7] after a crash the session is resumed where its transcript is whole, and its last checkpoint is there", async () => {
+it("[SU6] [SU35] after a crash the session is resumed where its transcript is whole, with its last checkpoint", async () => {
   const desk = await aDesk();
   const id = live(desk);
   const { transcriptPath } = sessionOf(desk.runtime, id)!;
@@ -77,7 +77,7 @@ it("[SU6] nothing is saved during a pause", async () => {
   expect(valueAfter(desk, "--resume")).toBe(id);
 });
 
-it("[SU7] where its transcript is not whole a new session begins with the prompt and the brief, and nobody else is offered the old one", async () => {
+it("[SU36] [SU39] where its transcript is not whole a new session begins with the prompt and the brief", async () => {
   const desk = await aDesk();
   const first = live(desk, { transcript: '{"type":"user","ses' });
   await crash(desk);
@@ -96,7 +96,7 @@ it("[SU7] where its transcript is not whole a new session begins with the prompt
   expect(sessionOf(desk.runtime, first)).toMatchObject({ recoveryBy: third });
 });
 
-it("[SU7] a session that Claude Code does not take up again gets a successor", async () => {
+it("[SU36] a session that Claude Code does not resume gets a successor", async () => {
   for (const last of [
     result({ is_error: true, subtype: "error_during_execution", num_turns: 0 }),
     result({ is_error: true, subtype: "success", terminal_reason: "prompt_too_long" }),
@@ -112,7 +112,7 @@ it("[SU7] a session that Claude Code does not take up again gets a successor", a
   }
 });
 
-it("[SU1] [SU7] a session that has ended is never begun again, whatever its exit code; nor one that another chat goes on with, or that was dismissed", async () => {
+it("[SU1] [SU37] a session that has ended, was continued elsewhere or dismissed is never begun again", async () => {
   const finished = await aDesk();
   const id = live(finished);
   finished.runtime.store.write((sql) => sessions.end(sql, finished.runtime.now(), id, "other"));
@@ -134,7 +134,7 @@ it("[SU1] [SU7] a session that has ended is never begun again, whatever its exit
   }
 });
 
-it("[SU7] a session that somebody else runs is waited for", async () => {
+it("[SU38] a session that another process runs is waited for", async () => {
   const desk = await aDesk();
   const id = live(desk);
   desk.runtime.processes.kill(501);
@@ -190,7 +190,7 @@ it("[SU5] a limit that it got past is none", async () => {
   expect(desk.told("ended").at(-1)).toMatchObject({ reason: "it was ended by signal 9", againInMs: 1_000 });
 });
 
-it("[SU7] what it answers last is told, without secrets", async () => {
+it("[SU40] the last answer is printed, without secrets", async () => {
   const desk = await aDesk();
   live(desk);
   const token = `ghp_${"a1B2".repeat(9)}`;
@@ -198,7 +198,7 @@ it("[SU7] what it answers last is told, without secrets", async () => {
   expect(desk.told("output").map(({ text }) => text)).toEqual([expect.stringMatching(/^Done with \[redacted:/)]);
 });
 
-it("[SU6] [SU12] a store that takes nothing keeps nobody from his work, and it is said", async () => {
+it("[SU6] [SU52] a store that takes nothing stops no program, and it is reported", async () => {
   const desk = await aDesk();
   live(desk);
   const { store } = desk.runtime;

@@ -31,7 +31,7 @@ it("[WK1] other types of tasks, and those that need what it has not, are left to
   expect([desk.state(other), desk.state(gpu)]).toEqual(["queued", "queued"]);
 });
 
-it("[WK1] a worker whose chat counted as gone registers it again and goes on; asked to drain by somebody else it ends", async () => {
+it("[WK37] [WK38] a worker whose chat counted as gone registers it again; drained by another chat it ends", async () => {
   const desk = new WorkDesk();
   const task = desk.submit();
   const made = await desk.begun();
@@ -111,7 +111,7 @@ it("[WK4] its chat says how it is: busy with so many, idle, and how its machine 
   expect(chat()).toMatchObject({ status: "idle", taskCount: 0 });
 });
 
-it("[WK5] an attempt tells progress, checkpoint and what it has used, and lives as long as it goes on", async () => {
+it("[WK5] an attempt reports progress, checkpoint and usage, and lives as long as it works", async () => {
   const desk = new WorkDesk();
   const task = desk.submit({ heartbeatMs: 3_000 });
   const made = await desk.begun();
@@ -129,7 +129,7 @@ it("[WK5] an attempt tells progress, checkpoint and what it has used, and lives 
   expect(desk.call("tasks.get", { task }).used.wallMs).toBeGreaterThan(55_000);
 });
 
-it("[WK5] workers of one machine do not keep each other awake: a heartbeat that only asks writes nothing down", async () => {
+it("[WK40] workers of one machine do not keep each other awake: a heartbeat that only asks writes nothing", async () => {
   const desk = new WorkDesk();
   const cuts: CutLink[] = [];
   const link = (own: ChatLink): ChatLink => {
@@ -164,7 +164,7 @@ it("[WK5] [TA20] when a worker is gone the next one begins with the last checkpo
   });
 });
 
-it("[WK5] a claim that no heartbeat has confirmed is not trusted as long as the coordinator keeps it: the work is stopped before", async () => {
+it("[WK42] [WK41] a claim without confirmation is trusted for less time than the coordinator keeps it", async () => {
   const desk = new WorkDesk();
   let cut: CutLink | undefined;
   const task = desk.submit({ heartbeatMs: 10_000 });
@@ -184,7 +184,7 @@ it("[WK5] a claim that no heartbeat has confirmed is not trusted as long as the 
   expect(made.place.done.at(-1)).toBe("left open");
 });
 
-it("[WK5] [TA17] nor when the last heartbeats had no news and were not written down", async () => {
+it("[WK41] [TA17] nor when the last heartbeats had no news and were not written down", async () => {
   const desk = new WorkDesk();
   let cut: CutLink | undefined;
   const task = desk.submit({ heartbeatMs: 30_000 });
@@ -200,7 +200,7 @@ it("[WK5] [TA17] nor when the last heartbeats had no news and were not written d
   expect(desk.ends(task)).toEqual([]);
 });
 
-it("[WK5] after the machine has slept too long nothing is done any more, though the monotonic clock stood still and nobody answers", async () => {
+it("[WK41] [WK42] after too long a sleep of the machine the work is stopped, though the monotonic clock stood still", async () => {
   const desk = new WorkDesk();
   let cut: CutLink | undefined;
   const task = desk.submit({ heartbeatMs: 30_000 });
@@ -216,7 +216,7 @@ it("[WK5] after the machine has slept too long nothing is done any more, though 
   expect(desk.ends(task)).toEqual(["stalled"]);
 });
 
-it("[WK11] a checkpoint is told when the files that it speaks of are kept, and not before", async () => {
+it("[WK46] a checkpoint is reported when its files are kept, and not before", async () => {
   const desk = new WorkDesk();
   let cut: CutLink | undefined;
   desk.submit();
@@ -231,7 +231,7 @@ it("[WK11] a checkpoint is told when the files that it speaks of are kept, and n
   expect(cut?.checkpoints).toEqual([{ work: { commit: 0 } }, { step: 1, work: { commit: 1 } }]);
 });
 
-it("[WK11] a flood of checkpoints is kept with one look at the files, and holds up nothing", async () => {
+it("[WK45] a flood of checkpoints is kept with one save of the files, and delays nothing", async () => {
   const desk = new WorkDesk();
   const task = desk.submit();
   const made = await desk.begun();

@@ -103,7 +103,7 @@ it("[WK7] a short loss of the connection is survived: the attempt goes on, and i
   ]);
 });
 
-it("[WK5] [WK7] of a worker that was cut off too long the work is stopped before another gets it, and it goes on with new work when it is back", async () => {
+it("[WK42] [WK7] the work of a worker that was cut off too long is stopped before another gets it", async () => {
   const edge = new FakeEdge();
   const worker = aWorker(edge);
   const task = await submit(edge, { heartbeatMs: 20_000 });
@@ -122,7 +122,7 @@ it("[WK5] [WK7] of a worker that was cut off too long the work is stopped before
   expect(value(await edge.host.call("tasks.get", { task })).state).toBe("done");
 });
 
-it("[WK1] a worker whose chat is taken over, or whose token is revoked, stops everything and says why it ends", async () => {
+it("[WK39] a worker whose chat is taken over, or whose token is revoked, stops everything and says why it ends", async () => {
   const edge = new FakeEdge();
   const worker = aWorker(edge);
   await submit(edge);
@@ -132,7 +132,7 @@ it("[WK1] a worker whose chat is taken over, or whose token is revoked, stops ev
   expect(worker.executor.last.run.signal.reason).toMatchObject({ kind: "lost" });
 });
 
-it("[WK1] a worker that is not let in says why", async () => {
+it("[WK39] a worker that is refused says why", async () => {
   const edge = new FakeEdge();
   edge.faults.refuses = ({ name }) =>
     name === "chats.register" ? { code: "forbidden", message: "the token is for looking only" } : null;

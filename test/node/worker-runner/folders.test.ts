@@ -8,7 +8,7 @@ import { git, GIT_ENV, temporaryFolder, write } from "../../support/git-project.
 import { base62, draw, pem } from "../../support/secret-draw.ts";
 import { aTask, whereOf, Yard } from "../../support/work-yard.ts";
 
-it("[WK11] each task gets a worktree of its own; what was done is one commit by SHIM on a branch of its own, and the worktree goes", async () => {
+it("[WK11] [WK43] [WK13] each task gets a worktree of its own; its work is one commit by SHIM on its own branch", async () => {
   const yard = new Yard();
   const [one, other] = [await yard.open(aTask()), await yard.open(aTask(null, 8))];
   expect(one.folder).not.toBe(other.folder);
@@ -31,7 +31,7 @@ it("[WK11] each task gets a worktree of its own; what was done is one commit by 
   expect(yard.git("status", "--porcelain")).toBe("");
 });
 
-it("[WK11] where nothing was changed no branch is left", async () => {
+it("[WK13] where nothing was changed no branch is left", async () => {
   const yard = new Yard();
   const place = await yard.open(aTask());
   expect(await place.finish()).toMatchObject({ branch: null, commit: yard.git("rev-parse", "HEAD") });
@@ -63,7 +63,7 @@ it("[WK11] new work begins from the base that was named", async () => {
   await expect(yard.open(aTask(), { base: "nowhere" })).rejects.toThrow();
 });
 
-it("[WK11] no hook of the project runs, and no commit is signed", async () => {
+it("[WK43] no hook of the project runs, and no commit is signed", async () => {
   const yard = new Yard();
   const hooks = join(yard.repository, ".git", "hooks");
   mkdirSync(hooks, { recursive: true });
@@ -78,7 +78,7 @@ it("[WK11] no hook of the project runs, and no commit is signed", async () => {
   expect(existsSync(join(yard.root, "hooked"))).toBe(false);
 });
 
-it("[WK11] work in progress is kept as a commit, and neither branch nor index of who works there is touched", async () => {
+it("[WK45] work in progress is kept as a commit, and neither branch nor index of the program is touched", async () => {
   const yard = new Yard();
   const place = await yard.open(aTask());
   const head = yard.git("rev-parse", "HEAD");
@@ -95,7 +95,7 @@ it("[WK11] work in progress is kept as a commit, and neither branch nor index of
   expect(yard.git("for-each-ref", "refs/shim")).toBe("");
 });
 
-it("[WK11] new files that say by name or content that they hold secrets are not committed; the result names them, and the worktree stays", async () => {
+it("[WK44] [WK51] new files that hold secrets are not committed; the result names them, and the worktree stays", async () => {
   const yard = new Yard();
   const place = await yard.open(aTask());
   const d = draw(29);
@@ -130,7 +130,7 @@ it("[WK11] new files that say by name or content that they hold secrets are not 
   for (const [path, text] of Object.entries(secrets)) expect(readFileSync(join(place.folder, path), "utf8")).toBe(text);
 });
 
-it("[WK11] a change that brings a secret into a file is not committed; one of a file that held a secret before is", async () => {
+it("[WK44] a change that brings a secret into a file is not committed; one of a file that held a secret before is", async () => {
   const yard = new Yard();
   const token = `login("ghp_${draw(31).chars(base62, 36)}");\n`;
   write(yard.repository, { "fixture.ts": token, "later.ts": "export {};\n" });
@@ -146,7 +146,7 @@ it("[WK11] a change that brings a secret into a file is not committed; one of a 
   expect(await place.release(false)).toContain(place.folder);
 });
 
-it("[WK11] of many files that are left out the result names some and counts the rest", async () => {
+it("[WK44] of many files that are left out the result names some and counts the rest", async () => {
   const yard = new Yard();
   const place = await yard.open(aTask());
   write(place.folder, Object.fromEntries(Array.from({ length: 25 }, (_, n) => [`${n}.pem`, "x\n"])));
@@ -158,7 +158,7 @@ it("[WK11] of many files that are left out the result names some and counts the 
   ]);
 });
 
-it("[WK12] the next attempt on the machine goes on in the same worktree once its worker is gone", async () => {
+it("[WK12] [WK49] the next attempt on the machine continues in the same worktree once its worker is gone", async () => {
   const yard = new Yard();
   const first = await yard.open(aTask(), { pid: 1 });
   write(first.folder, { "half.txt": "half\n" });
@@ -175,7 +175,7 @@ it("[WK12] the next attempt on the machine goes on in the same worktree once its
   expect(yard.git("show", `${whereOf(first).branch}:later.txt`)).toBe("after the last checkpoint");
 });
 
-it("[WK12] a worktree in which a process still stands is left to it", async () => {
+it("[WK12] a worktree in which a process still works is left to it", async () => {
   const yard = new Yard();
   const first = await yard.open(aTask(), { pid: 1 });
   const sitting = spawn("sleep", ["60"], { cwd: first.folder, stdio: "ignore" });
@@ -190,7 +190,7 @@ it("[WK12] a worktree in which a process still stands is left to it", async () =
   expect((await yard.open(task, { pid: 3 })).folder).toBe(first.folder);
 });
 
-it("[WK12] what a dead worker has left running in the worktree, in whatever session, is ended, and the work goes on there", async () => {
+it("[WK48] what a dead worker has left running in the worktree, in whatever session, is ended", async () => {
   const yard = new Yard();
   const first = await yard.open(aTask(), { pid: 1 });
   const { start = "" } = yard.processes.facts(1) ?? {};
@@ -204,7 +204,7 @@ it("[WK12] what a dead worker has left running in the worktree, in whatever sess
   expect(await ended).toBe("SIGTERM");
 });
 
-it("[WK12] what was given back is gone on with by the same worker; what is gone begins from its last commit, as far as that is known here", async () => {
+it("[WK12] [WK49] a released worktree is used again; a missing one is replaced from its last commit", async () => {
   const yard = new Yard();
   const first = await yard.open(aTask());
   write(first.folder, { "half.txt": "half\n" });
@@ -222,7 +222,7 @@ it("[WK12] what was given back is gone on with by the same worker; what is gone 
   expect(lost.notes).toEqual([expect.stringMatching(/m2.*anew/)]);
 });
 
-it("[WK12] nothing that a checkpoint names is entered but a worktree of the same task that SHIM has made", async () => {
+it("[WK50] no folder that a checkpoint names is entered but a worktree of the same task that SHIM has made", async () => {
   const yard = new Yard();
   const own = await yard.open(aTask());
   await own.release(true);
@@ -242,7 +242,7 @@ it("[WK12] nothing that a checkpoint names is entered but a worktree of the same
   expect(others.folder).not.toBe(own.folder);
 });
 
-it("[WK13] nothing that is not committed is deleted: on another branch, or with a repository in it, the worktree stays", async () => {
+it("[WK51] nothing uncommitted is deleted: on another branch, or with a repository in it, the worktree stays", async () => {
   const yard = new Yard();
   const moved = await yard.open(aTask());
   git(moved.folder, "checkout", "-q", "-b", "own-way");
@@ -257,7 +257,7 @@ it("[WK13] nothing that is not committed is deleted: on another branch, or with 
   expect([existsSync(moved.folder), existsSync(join(nested.folder, "inner", "x.txt"))]).toEqual([true, true]);
 });
 
-it("[WK13] a task that goes on keeps its worktree, with what git ignores", async () => {
+it("[WK52] a task that continues keeps its worktree, with what git ignores", async () => {
   const yard = new Yard();
   const place = await yard.open(aTask());
   write(place.folder, { "ignored/built.txt": "warm\n" });
@@ -267,7 +267,7 @@ it("[WK13] a task that goes on keeps its worktree, with what git ignores", async
   expect(readdirSync(dirname(place.folder)).toSorted()).toEqual(["record.json", "tree"]);
 });
 
-it("[WK13] a worktree that nobody has come back to for a week goes when a worker begins, unless something in it is not committed", async () => {
+it("[WK53] a worktree unused for a week is removed, unless something in it is not committed", async () => {
   const yard = new Yard();
   const places = [await yard.open(aTask()), await yard.open(aTask(null, 8)), await yard.open(aTask(null, 9))];
   const [done, dirty, used] = places.map(({ folder }) => folder);
@@ -289,7 +289,7 @@ it("[WK13] a worktree that nobody has come back to for a week goes when a worker
   expect(yard.branches()).toHaveLength(3);
 });
 
-it("[WK13] a worktree whose worker was killed before anything was done in it goes when the next worker begins", async () => {
+it("[WK53] a worktree whose worker was killed before anything was done in it is removed by the next worker", async () => {
   const yard = new Yard();
   const sweep = (): Promise<string[]> =>
     removeOldWorktrees(yard.home, { env: GIT_ENV, processes: yard.processes, now: () => Date.now() });

@@ -12,7 +12,7 @@ function read(place: TaskFolder, name: string): string {
   return readFileSync(join(place.folder, name), "utf8");
 }
 
-it("[WK30] a worktree begins with the commits of the tasks before; with nothing more done its branch holds them", async () => {
+it("[WK30] [WK54] a worktree begins with the commits of its dependencies; without more work its branch holds them", async () => {
   const yard = new Yard();
   const one = await yard.done(aTask(null, 1), { "api.js": "api\n" });
   const two = await yard.done(aTask(null, 2), { "db.js": "db\n" });
@@ -56,7 +56,7 @@ it("[WK30] the same inputs give the same tree whatever comes of the base, in the
   ]);
 });
 
-it("[WK30] a task whose inputs are not to be merged begins from the base alone, and so does one whose inputs changed nothing", async () => {
+it("[WK56] [WK30] without the merge, or of inputs that changed nothing, a task begins from the base alone", async () => {
   const yard = new Yard();
   const one = await yard.done(aTask(null, 1), { "api.js": "api\n" });
   const none = await yard.done(aTask(null, 2), {});
@@ -75,7 +75,7 @@ it("[WK30] a task whose inputs are not to be merged begins from the base alone, 
   }
 });
 
-it("[WK30] no hook, merge driver, filter or signing program of the repository runs for a merge; git's own union driver does its work", async () => {
+it("[WK55] no hook, driver, filter or signing program runs for a merge; git's own union driver does", async () => {
   const yard = new Yard();
   const ran = join(yard.root, "ran");
   write(yard.repository, { "log.txt": "1\n", ".gitattributes": "*.txt merge=own\nlog.txt merge=union\n" });
@@ -123,7 +123,7 @@ it("[WK31] inputs that contradict each other fail the task for good, with the fi
   expect(read(place, "a.txt")).toBe("both\n");
 });
 
-it("[WK31] a conflict that is handed on stands in the files, and has to be gone before the work counts; the next attempt knows of it", async () => {
+it("[WK57] [WK58] a kept conflict is in the files and has to be resolved; the next attempt knows of it", async () => {
   const yard = new Yard();
   const one = await yard.done(aTask(null, 1), { "a.txt": "first\n" });
   const two = await yard.done(aTask(null, 2), { "a.txt": "second\n" });
@@ -213,7 +213,7 @@ function tasksOf(works: readonly InputWork[]): number[] {
   return works.map(({ task }) => task);
 }
 
-it("[WK30] results that were too large to come along, and those that the coordinator joined, are asked for", async () => {
+it("[WK30] results that were too large to be delivered, and those that the coordinator joined, are asked for", async () => {
   const joined = { value: [], conflicts: [], isComplete: true, missing: [] };
   const known: Record<number, { result: Json; joinRule: "collect" | null; dependsOn: number[]; state: string }> = {
     1: { result: aWork(1), joinRule: null, dependsOn: [], state: "done" },

@@ -22,7 +22,7 @@ it("[WK4] how a machine is: its cores since the last look, its memory, and how l
   expect(unknown.check()).toEqual({ uptimeMs: 0 });
 });
 
-it("[WK18] the newest two hundred outputs are kept, and nothing for who has written nothing", () => {
+it("[WK69] the newest two hundred outputs are kept, and no file for an empty one", () => {
   const folder = join(temporaryFolder(), "output");
   const files = new OutputFiles(folder);
   for (let task = 1; task <= 205; task++) {
@@ -40,7 +40,7 @@ it("[WK18] the newest two hundred outputs are kept, and nothing for who has writ
   ]);
 });
 
-it("[WK14] millions of short lines take no longer to keep than to read", () => {
+it("[WK62] millions of short lines take no longer to keep than to read", () => {
   const output = new BoundedOutput();
   for (let n = 0; n < 3_000_000; n++) output.push("y\n");
   expect(output.text).toHaveLength(2 * 32_768 + "\n[... 5934464 characters ...]\n".length);

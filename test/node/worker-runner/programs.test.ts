@@ -70,21 +70,21 @@ function begin(script: string, overrides: Partial<Program> = {}): Heard {
   return { lines, ended: runProgram(program), told };
 }
 
-it("[WK14] a program gets its input on stdin, and its lines and its exit code are told", async () => {
+it("[WK14] a program gets its input on stdin, and its lines and its exit code are reported", async () => {
   const script = `let all = ""; process.stdin.on("data", (part) => all += part).on("end", () => { console.log("got " + all); process.stdout.write("no end"); process.exitCode = 7; });`;
   const ran = begin(script, { input: "é\u2028x" });
   expect(await ran.ended).toEqual({ kind: "exited", code: 7 });
   expect(ran.lines).toEqual(["got é\u2028x", "no end"]);
 });
 
-it("[WK14] when a program has ended nothing that it left behind in its group is alive", async () => {
+it("[WK59] [WK60] when a program has ended nothing that it left behind in its group is alive", async () => {
   const ran = begin(`${withDeafChild} function next() { process.exit(0); }`);
   const deaf = Number(await ran.told("deaf "));
   expect(await ran.ended).toEqual({ kind: "exited", code: 0 });
   expect(isAlive(deaf)).toBe(false);
 });
 
-it("[WK14] what has left the group of its program is ended too, where it can be found", async () => {
+it("[WK60] what has left the group of its program is ended too, where it can be found", async () => {
   const script = `const away = require("node:child_process").spawn("sleep", ["600"], { detached: true, stdio: "ignore" });
     console.log("away " + away.pid); away.unref();`;
   const ran = begin(script);
@@ -93,7 +93,7 @@ it("[WK14] what has left the group of its program is ended too, where it can be 
   expect(isAlive(away)).toBe(false);
 });
 
-it("[WK14] a stop is TERM to all of them, then KILL to who is left", async () => {
+it("[WK59] a stop is TERM to all of them, then KILL to those that are left", async () => {
   const stop = new AbortController();
   const script = `${withDeafChild} function next() { process.on("SIGTERM", () => { console.log("heard"); process.exit(5); }); console.log("ready"); setInterval(() => 0, 1000); }`;
   const ran = begin(script, { signal: stop.signal });
@@ -104,7 +104,7 @@ it("[WK14] a stop is TERM to all of them, then KILL to who is left", async () =>
   expect([ran.lines.at(-1), isAlive(deaf)]).toEqual(["heard", false]);
 });
 
-it("[WK14] what a program leaves behind may end its work first", async () => {
+it("[WK59] what a program leaves behind may end its work first", async () => {
   const folder = temporaryFolder();
   const child = `process.on("SIGTERM", () => setTimeout(() => { require("node:fs").writeFileSync("saved", ""); process.exit(); }, 100)); console.log("ready"); setInterval(() => 0, 1000);`;
   const script = `const left = require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(child)}], { stdio: ["ignore", "pipe", "ignore"] });
@@ -113,7 +113,7 @@ it("[WK14] what a program leaves behind may end its work first", async () => {
   expect(existsSync(join(folder, "saved"))).toBe(true);
 });
 
-it.runIf(process.platform === "linux")("[WK14] a group of zombies is not waited for", async () => {
+it.runIf(process.platform === "linux")("[WK59] a group of zombies is not waited for", async () => {
   // The sleep that the shell becomes takes no note of its child's end.
   const script = "setsid cat <&3 >/dev/null & echo $!; exec sleep 60 3<&-";
   const parent = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "inherit", "pipe"] });
@@ -127,7 +127,7 @@ it.runIf(process.platform === "linux")("[WK14] a group of zombies is not waited 
   expect(statOf(pid)).toContain(") Z ");
 });
 
-it("[WK14] a number that was given to another process is not killed", async () => {
+it("[WK61] a pid that was given to another process is not killed", async () => {
   const child = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
   onTestFinished(() => void child.kill("SIGKILL"));
   await new Promise((resolve) => child.once("spawn", resolve));
@@ -139,7 +139,7 @@ it("[WK14] a number that was given to another process is not killed", async () =
   expect(await ended).toBe("SIGTERM");
 });
 
-it("[WK14] what is stopped before it has begun is not started; what cannot be started is said", async () => {
+it("[WK63] a program stopped before it has begun is not started; one that cannot be started is reported", async () => {
   expect(await begin("", { signal: AbortSignal.abort() }).ended).toMatchObject({ kind: "not_started" });
   expect(await begin("", { command: "no-such-program" }).ended).toMatchObject({ kind: "not_started", isMissing: true });
   const gone = join(temporaryFolder(), "gone");
@@ -151,7 +151,7 @@ it("[WK14] what is stopped before it has begun is not started; what cannot be st
   expect(await killed.ended).toEqual({ kind: "exited", code: 137 });
 });
 
-it("[WK14] lines and outputs are bounded", async () => {
+it("[WK62] lines and outputs are bounded", async () => {
   const ran = begin(`process.stdout.write("x".repeat(3_000_000) + "\\nlast\\n")`);
   await ran.ended;
   expect(ran.lines.map(({ length }) => length)).toEqual([300_000, 4]);
@@ -237,7 +237,7 @@ async function execute(
 
 const readTask = `const task = JSON.parse(require("node:fs").readFileSync(0, "utf8"));`;
 
-it("[WK16] a command gets its task as JSON on stdin, and its last line is the result", async () => {
+it("[WK16] [WK64] a command gets its task as JSON on stdin, and its last line is the result", async () => {
   const { outcome } = await execute(
     `${readTask} console.log("working"); console.log(JSON.stringify(task)); console.log("")`,
   );
@@ -255,7 +255,7 @@ function say(value: unknown): string {
   return `console.log(${JSON.stringify(JSON.stringify(value))});`;
 }
 
-it("[WK16] lines for the worker are progress and checkpoints, not results; what it does not understand is a line like any other", async () => {
+it("[WK16] lines for the worker are progress and checkpoints, not results; any other line is output", async () => {
   const { outcome, progress, checkpoints, output } = await execute(
     [
       `console.log("the result");`,
@@ -280,7 +280,7 @@ function fail(code: number): string {
 
 function nothing(): void {}
 
-it("[WK16] exit codes: 75 is a failure that passes, others fail with what was said last; those that were named are final", async () => {
+it("[WK65] exit code 75 is repeated, others fail with the last line; those that were named are final", async () => {
   expect((await execute(fail(75), [75])).outcome).toEqual({
     kind: "failed",
     reason: "exit code 75: it broke",
@@ -300,7 +300,7 @@ it("[WK16] exit codes: 75 is a failure that passes, others fail with what was sa
   expect(await none.run(run)).toMatchObject({ kind: "failed", isRetryable: true });
 });
 
-it("[WK16] a command that is stopped is stopped, whatever it says at its end", async () => {
+it("[WK66] a command that is stopped is stopped, whatever its exit code", async () => {
   const stop = new AbortController();
   const script = "process.on('SIGTERM', () => process.exit(0)); setInterval(() => 0, 1000); console.log('ready')";
   const { outcome } = await execute(script, [], stop.signal, (text) => {

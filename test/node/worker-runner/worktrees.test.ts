@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { git, write } from "../../support/git-project.ts";
 import { aTask, whereOf, Yard } from "../../support/work-yard.ts";
 
-it("[WK11] a `.git` that a program has taken away or written anew leads to no other repository, and to no settings of its own", async () => {
+it("[WK47] a `.git` that a program removed or wrote anew leads to no other repository and no settings of its own", async () => {
   const yard = new Yard();
   git(yard.root, "init", "-q", "-b", "around", ".");
   const before = yard.git("rev-parse", "main");

@@ -240,7 +240,7 @@ it("[MS16] a large body of a usual shape is checked to its end", () => {
   ).toBe(null);
 });
 
-it("[MS5] a schema that cannot be used any more says what is wrong and what to do", () => {
+it("[MS22] a schema that became unusable says what is wrong and what to do", () => {
   expect(findBodyProblem({ pattern: "^(a+)+$" }, "b")).toMatch(
     /set another one \(messages.set-topic-schema\): pattern cannot be "\^\(a\+\)\+\$"/,
   );
@@ -260,7 +260,7 @@ it.each<[Json, RegExp]>([
   [{ $ref: "#", __absolute_ref__: "#/$defs/a", $defs: { a: true } }, /^__absolute_ref__ cannot be/],
   [{ properties: { a: { $id: "https://example.com/a" } } }, /^\$id cannot be .*at the top/],
   [{ properties: { a: { anyOf: [{ $ref: "#/properties/a" }] } } }, /refer to itself/],
-])("[MS5] a schema that cannot be used is refused with the keyword: %j", (one, why) => {
+])("[MS21] [MS27] an unusable schema is refused with the keyword: %j", (one, why) => {
   expect(findSchemaProblem(one)).toMatch(why);
 });
 

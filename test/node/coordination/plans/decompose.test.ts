@@ -86,7 +86,7 @@ it("[PL5] files of a folder stay together by module, as deep as asked", () => {
   expect(given(split(job, shallow)).parts[1]).toMatchObject({ name: "part-2", text: "Part 2 of 4: src/a", weight: 2 });
 });
 
-it("[PL6] parts are balanced whenever no file weighs more than two thirds of all", () => {
+it("[PL6] [PL22] parts are balanced whenever no file weighs more than two thirds of all", () => {
   fc.assert(
     fc.property(anyFiles, fc.integer({ min: 2, max: 8 }), (files, maxParts) => {
       fc.pre(files.length >= 2);
@@ -102,7 +102,7 @@ it("[PL6] parts are balanced whenever no file weighs more than two thirds of all
   );
 });
 
-it("[PL6] files of one weight are shared out to as many parts as may be, neighbours together", () => {
+it("[PL23] files of one weight are shared out to as many parts as may be, neighbours together", () => {
   fc.assert(
     fc.property(fc.integer({ min: 2, max: 60 }), fc.integer({ min: 2, max: 8 }), (count, maxParts) => {
       const files = Array.from({ length: count }, (_, at) => `f${String(at).padStart(2, "0")}`);
@@ -115,7 +115,7 @@ it("[PL6] files of one weight are shared out to as many parts as may be, neighbo
   );
 });
 
-it("[PL6] where neighbours would not be balanced, the heaviest are placed first", () => {
+it("[PL6] [PL22] where neighbours would not be balanced, the heaviest are placed first", () => {
   const plan = given(split(weighted({ a: 9, b: 1, c: 1, d: 9, e: 9, f: 1 }), byFile, 3));
   expect(plan.parts.map(({ weight }) => weight)).toEqual([10, 10, 10]);
   const heavy = given(split(weighted({ a: 1, b: 100, c: 2, d: 3 }), byFile));
@@ -223,7 +223,7 @@ it.each<[string, readonly object[]]>([
   expect(why(aJob({ files: ["a", "b"] }), list(parts))).toContain(message);
 });
 
-it("[PL7] parts that follow each other, also over others, may share a file; of many lost files the first are told", () => {
+it("[PL7] parts that follow each other, also over others, may share a file", () => {
   const chain = [
     { name: "first", files: ["a"], dependsOn: ["between"] },
     { name: "between", text: "x", dependsOn: ["last"] },

@@ -26,7 +26,7 @@ async function claimed(peer: Peer, requestId = "r"): Promise<number[]> {
   return claim.claims.map(({ task }) => task);
 }
 
-it("[QU1] while one token is under way, no other is sent; none where nobody could take anything", async () => {
+it("[QU1] while one token is under way no other is sent, and none where no chat could take anything", async () => {
   const host = new LocalHost(openBetterSqlite3);
   await Peer.join(host, "asks-itself");
   await submit(host, {});
@@ -41,7 +41,7 @@ it("[QU1] while one token is under way, no other is sent; none where nobody coul
   expect(tokens(host)).toBe(0);
 });
 
-it("[QU1] however many tasks one end sets free, at any depth, those who could take them are looked for once", async () => {
+it("[QU1] however many tasks one end makes runnable, at any depth, the chats for them are searched once", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await Peer.join(host, "asks-itself", { capacity: 10 });
   await taker(host, "taker", { taskTypes: ["other"] });
@@ -97,7 +97,7 @@ it("[QU5] by priority, then by number, each to the least loaded that can do it",
   expect([given[review ?? 0], given[gpu ?? 0], given[low ?? 0], given[last ?? 0]]).toEqual(["a", "b", "c", "a"]);
 });
 
-it("[QU5] a look that comes again gives nothing twice, and more than a hundred are given in turns", async () => {
+it("[QU5] a repeated dispatch assigns nothing twice, and more than a hundred are assigned in turns", async () => {
   const host = new LocalHost(openBetterSqlite3);
   await taker(host, "a", { capacity: 100 });
   await taker(host, "b", { capacity: 100 });
@@ -109,7 +109,7 @@ it("[QU5] a look that comes again gives nothing twice, and more than a hundred a
   expect(Object.values(await holders(host)).every((chat) => chat === "a" || chat === "b")).toBe(true);
 });
 
-it("[QU5] what was given is the chat's own from its next claim on; not taken for 30 s it is queued again and has cost no attempt", async () => {
+it("[QU9] [QU10] an assigned task is the chat's from its next claim on; not claimed for 30 s it is queued again", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const [task] = await submit(host, {});
@@ -131,7 +131,7 @@ it("[QU5] what was given is the chat's own from its next claim on; not taken for
   });
 });
 
-it("[QU5] [CH6] who was given a task is watched: when nothing more is heard of it, another has the task within its ttl", async () => {
+it("[TA20] [CH6] when nothing more is heard of a chat with a task, the task is queued again within the ttl", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const [task] = await submit(host, { heartbeatMs: 600_000 });
@@ -212,7 +212,7 @@ it("[TA27] one old task does not make each submit count all the others", async (
   expect((await refusal(host, "tasks.submit", { tasks: [{ type: "build" }] })).code).toBe("quota_exceeded");
 });
 
-it("[QU5] tasks that only a full chat could take keep no other task from its turn, however many lanes they stand in", async () => {
+it("[QU5] tasks that only a full chat could take keep no other task from its turn", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const capabilities = Array.from({ length: 30 }, (_, at) => `c${at}`);
   await taker(host, "a", { taskTypes: ["x"], capabilities });

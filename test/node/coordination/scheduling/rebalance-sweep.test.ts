@@ -89,7 +89,7 @@ it("[PL21] only to chats that take the type and can do it; a draining one gives 
   expect(await holders(host, [gpu, review])).toEqual(["a", "c"]);
 });
 
-it("[PL18] of chats with the same load the one gets a task that has done better with its type", async () => {
+it("[PL30] [PL18] of chats with the same load the one that has done better with the type gets a task", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const [a, b] = [await taker(host, "a"), await taker(host, "b")];
   await submit(host, { type: "x", affinity: "a", maxAttempts: 1 }, { type: "x", affinity: "b" });
@@ -102,7 +102,7 @@ it("[PL18] of chats with the same load the one gets a task that has done better 
   expect(await holders(host, [x, y])).toEqual(["b", "a"]);
 });
 
-it("[PL18] [PL13] a chat that failed once, and never again, comes back to those that never have, and then writes nothing", async () => {
+it("[PL29] [PL13] a chat that failed once, and never again, returns to the best tenth, and then writes nothing", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const work = async (isSuccess: boolean): Promise<void> => {
@@ -121,7 +121,7 @@ it("[PL18] [PL13] a chat that failed once, and never again, comes back to those 
   expect(rate()).toBe(settled);
 });
 
-it("[PL18] a chat that goes on as before writes nothing of its performance, and what is known of it goes with it", async () => {
+it("[PL29] [PL30] [PL18] the same performance writes nothing, and is deleted with its chat", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const rows = (): unknown[] => host.sql.all("SELECT * FROM chat_performance");
@@ -148,7 +148,7 @@ it("[PL18] a chat that goes on as before writes nothing of its performance, and 
   expect(rows()).toEqual([]);
 });
 
-it("[PL12] of chats that are alike the one that has gone longest without a new task gets it", async () => {
+it("[PL12] of chats that are alike the one that has waited longest for a new task gets it", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const hands = { a: await taker(host, "a"), b: await taker(host, "b") };
   const got: string[] = [];

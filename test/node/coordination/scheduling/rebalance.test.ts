@@ -37,7 +37,7 @@ function moved({ seats, assigned }: World, moves: readonly Reassignment[]): Worl
   return { assigned: next, seats: seats.map((seat) => ({ ...seat, running: counts.get(seat.chat)?.length ?? 0 })) };
 }
 
-it("[PL15] only what has not started is moved, once, to a chat that can do it and had room", () => {
+it("[PL15] only a task that has not started is reassigned, once, to a chat that can do it and had room", () => {
   fc.assert(
     fc.property(anyWorld, (world) => {
       const moves = rebalance(world.seats, world.assigned);
@@ -72,7 +72,7 @@ function better({ seats }: World, task: AssignedTask): readonly ChatLoad[] {
   );
 }
 
-it("[PL15] at rest no task that has not started would go elsewhere by load, and before that one did", () => {
+it("[PL15] at rest no task that has not started would be better elsewhere by load, and before that one was", () => {
   fc.assert(
     fc.property(anyWorld, (world) => {
       const moves = rebalance(world.seats, world.assigned);
@@ -84,7 +84,7 @@ it("[PL15] at rest no task that has not started would go elsewhere by load, and 
   );
 });
 
-it("[PL15] what was selected just now is not moved", () => {
+it("[PL26] a task whose chat was selected just now is not reassigned", () => {
   fc.assert(
     fc.property(anyWorld, anyWanted, (start, wanted) => {
       const world = moved(start, rebalance(start.seats, start.assigned));
@@ -105,7 +105,7 @@ const seat = (chat: string, running: number, capacity = 3): ChatLoad => ({ chat,
 const of = (chat: string, count: number): AssignedTask[] =>
   Array.from({ length: count }, (_, task) => ({ ...anyTask, task, chat, isStarted: false }));
 
-it("[PL15] the newest are moved first, those that wish to be there before them, those that wish to stay last", () => {
+it("[PL28] the newest are reassigned first, those with affinity to the receiver before them, to the giver last", () => {
   const seats = [seat("a", 4, 4), seat("b", 0, 4)];
   const tasks = (affinities: readonly (string | null)[]) =>
     rebalance(
@@ -117,7 +117,7 @@ it("[PL15] the newest are moved first, those that wish to be there before them, 
   expect(tasks([null, null, "a", "a"])).toEqual([0, 1]);
 });
 
-it("[PL15] a difference of one task is left alone; a chat of capacity 0 gives away all, and what is not known stays", () => {
+it("[PL15] [PL27] a difference of one task changes nothing; a chat of capacity 0 gives away all its tasks", () => {
   expect(rebalance([seat("a", 1), seat("b", 0)], of("a", 1))).toEqual([]);
   expect(rebalance([seat("a", 2), seat("b", 0)], of("a", 2))).toEqual([{ task: 1, from: "a", to: "b" }]);
   expect(rebalance([seat("a", 2, 0), seat("b", 2)], of("a", 2))).toEqual([{ task: 1, from: "a", to: "b" }]);

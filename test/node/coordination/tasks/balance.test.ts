@@ -34,7 +34,7 @@ const anyCandidates = fc
       aCandidate(`c${at}`, { ...seat, performance, lastAssignedAt }),
     ),
   );
-it("[PL12] the choice has room and all capabilities, no other such chat has less load, and the order of the candidates changes nothing", () => {
+it("[PL12] [PL25] no other capable chat with room has less load, and the order of the candidates changes nothing", () => {
   const shuffled = anyCandidates.chain((all) =>
     fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length })),
   );
@@ -64,7 +64,7 @@ it("[PL12] the choice has room and all capabilities, no other such chat has less
   );
 });
 
-it("[PL12] load, wish, performance, longest without a task, name: each decides where those before it are even", () => {
+it("[PL12] load, affinity, performance, longest without a task, name: each decides where those before it are even", () => {
   const slow = after([success(9_000)]);
   const one = aCandidate("a", { running: 1, performance: slow, lastAssignedAt: 9 });
   const rivals: readonly [string, Candidate][] = [
@@ -82,7 +82,7 @@ it("[PL12] load, wish, performance, longest without a task, name: each decides w
   }
 });
 
-it("[PL12] a wish is soft: a chat that is full, lacks a capability or is gone is not waited for", () => {
+it("[PL12] [PL25] an affinity to a chat that is full, lacks a capability or is gone is not waited for", () => {
   const wish = { capabilities: ["db"], affinity: "a" };
   const b = aCandidate("b", { capabilities: ["db", "web"] });
   expect(chosen([aCandidate("a", { capabilities: ["db"] }), b], wish)).toBe("a");

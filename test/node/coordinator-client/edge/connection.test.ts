@@ -145,7 +145,7 @@ it("[EC4] [EC5] after a deploy all chats are back before anybody counts them as 
   ]);
 });
 
-it("[EC6] with sockets blocked it works over HTTP, and goes back to a socket when one opens", async () => {
+it("[EC38] with sockets blocked it works over HTTP, and returns to a socket when one opens", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
   const made = await registered(edge, "a");
@@ -169,7 +169,7 @@ it("[EC6] with sockets blocked it works over HTTP, and goes back to a socket whe
   expect(value(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({ isConnected: true, incarnation: 1 });
 });
 
-it("[EC6] where a socket has been open before, one that does not open is tried again within seconds", async () => {
+it("[EC39] where a socket has been open before, one that does not open is tried again within seconds", async () => {
   const edge = new FakeEdge();
   const made = await registered(edge, "a");
   await edge.time.pass(10_000);
@@ -188,7 +188,7 @@ it("[EC6] where a socket has been open before, one that does not open is tried a
   expect(edge.upgrades.length - tried).toBeLessThanOrEqual(8);
 });
 
-it("[EC6] when HTTP stops as well it is disconnected, until somebody answers again", async () => {
+it("[EC6] when HTTP stops as well it is disconnected, until the coordinator answers again", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
   const made = await registered(edge, "a");
@@ -218,7 +218,7 @@ it("[EC6] a request that is lost over HTTP tells nothing about a later way", asy
   expect(statesOf(made)).toEqual(before);
 });
 
-it("[EC6] with a token that is not accepted it is closed for ever", async () => {
+it("[EC25] with a token that is not accepted it is closed for good", async () => {
   const edge = new FakeEdge();
   const made = aClient(edge, { token: "shim_secret.wrong" });
   const refused = await edge.time.until(made.client.call("state.get", { key: "a" }));
@@ -229,7 +229,7 @@ it("[EC6] with a token that is not accepted it is closed for ever", async () => 
   expect(codeOf(await edge.time.until(made.client.register(aChat("a"))))).toBe("closed");
 });
 
-it("[EC6] a token that is revoked closes the client at once, over a socket and over HTTP", async () => {
+it("[EC26] a token that is revoked closes the client at once, over a socket and over HTTP", async () => {
   const edge = new FakeEdge();
   const connected = await registered(edge, "a");
   edge.revoke(token);
@@ -246,7 +246,7 @@ it("[EC6] a token that is revoked closes the client at once, over a socket and o
   expect(byHttp.client.state).toBe("closed");
 });
 
-it("[EC6] with an unknown workspace it is closed for ever", async () => {
+it("[EC25] with an unknown workspace it is closed for good", async () => {
   const edge = new FakeEdge();
   const made = aClient(edge, { workspace: "nowhere", edge: edgeUrl });
   expect(codeOf(await edge.time.until(made.client.call("state.get", { key: "a" })))).toBe("closed");

@@ -156,7 +156,7 @@ it("[EC12] whatever the network does and however the machines sleep, what a clie
   expect(looks).toBeGreaterThan(100);
 }, 120_000);
 
-it("[EC12] a client whose chat counts as gone while it sleeps trusts nothing of before when it wakes", async () => {
+it("[EC28] a client whose chat counts as gone while it sleeps trusts no earlier lease when it wakes", async () => {
   const edge = new FakeEdge();
   const made = aClient(edge);
   value(await edge.time.until(made.client.register(aChat("a", { isInteractive: false }))));

@@ -22,7 +22,7 @@ it("[EC13] a held lease is renewed at half of its time, for as long as it is hel
   expect(edge.count("leases.renew")).toBe(40);
 });
 
-it("[EC13] a bound lease follows the pings: it is not renewed, and outlives its ttl", async () => {
+it("[EC31] a bound lease follows the pings: it is not renewed, and outlives its ttl", async () => {
   const edge = new FakeEdge();
   const made = await registered(edge, "a");
   const right = await held(edge, made, { isBound: true });
@@ -35,7 +35,7 @@ it("[EC13] a bound lease follows the pings: it is not renewed, and outlives its 
   expect(rightsOf(made)).toEqual(["r trusted"]);
 });
 
-it("[EC13] after a new registration a bound lease is confirmed before pings prolong it again", async () => {
+it("[EC31] after a new registration a bound lease is confirmed before pings prolong it again", async () => {
   const edge = new FakeEdge();
   const made = aClient(edge);
   value(await edge.time.until(made.client.register(aChat("a", { isInteractive: false }))));
@@ -54,7 +54,7 @@ it("[EC13] after a new registration a bound lease is confirmed before pings prol
   expect(edge.count("leases.renew")).toBeGreaterThan(5);
 });
 
-it("[EC13] a lease that was taken away is told once, at once", async () => {
+it("[EC32] a lease that was force-released is reported once, at once", async () => {
   const edge = new FakeEdge();
   for (const isBound of [false, true]) {
     const made = await registered(edge, `a-${isBound}`);
@@ -72,7 +72,7 @@ it("[EC13] a lease that was taken away is told once, at once", async () => {
   }
 });
 
-it("[EC13] a bound lease that was taken away while the hint was lost is found out nevertheless", async () => {
+it("[EC32] a bound lease that was force-released while the hint was lost is found out nevertheless", async () => {
   const edge = new FakeEdge();
   const made = await registered(edge, "a");
   const right = await held(edge, made, { isBound: true });
@@ -84,7 +84,7 @@ it("[EC13] a bound lease that was taken away while the hint was lost is found ou
   expect(right.state).toBe("lost");
 });
 
-it("[EC13] what a request without an answer has taken is given back", async () => {
+it("[EC33] a lease that a request without an answer has acquired is released", async () => {
   const edge = new FakeEdge();
   const made = await registered(edge, "a");
   edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("granted");
@@ -96,7 +96,7 @@ it("[EC13] what a request without an answer has taken is given back", async () =
   expect(value(await edge.host.call("leases.list", {})).leases).toEqual([]);
 });
 
-it("[EC13] a place in line that a request without an answer has taken is given back", async () => {
+it("[EC33] a waiter that a request without an answer has added is removed", async () => {
   const edge = new FakeEdge();
   const first = await registered(edge, "a");
   const second = await registered(edge, "b");
@@ -111,7 +111,7 @@ it("[EC13] a place in line that a request without an answer has taken is given b
   expect(value(await edge.host.call("leases.list", {})).leases).toEqual([]);
 });
 
-it("[EC13] a leader stays one by renewing its term, and the next in line follows when it goes", async () => {
+it("[EC13] a leader stays one by renewing its term, and the next waiter follows when it goes", async () => {
   const edge = new FakeEdge();
   const first = await registered(edge, "a");
   const second = await registered(edge, "b");
@@ -130,7 +130,7 @@ it("[EC13] a leader stays one by renewing its term, and the next in line follows
   expect(codeOf(await edge.time.until(stale))).toBe("stale_token");
 });
 
-it("[EC13] whoever has waited in vain for leadership leaves the line", async () => {
+it("[EC30] a client that has waited in vain for leadership leaves the queue", async () => {
   const edge = new FakeEdge();
   const first = await registered(edge, "a");
   const second = await registered(edge, "b");
@@ -140,7 +140,7 @@ it("[EC13] whoever has waited in vain for leadership leaves the line", async () 
   expect(value(await edge.host.call("elections.observe", { name: "build" })).leader).toBeNull();
 });
 
-it("[EC13] pings of a new registration prolong nothing that was not confirmed under it", async () => {
+it("[EC31] pings of a new registration prolong nothing that was not confirmed under it", async () => {
   const edge = new FakeEdge();
   const made = aClient(edge);
   value(await edge.time.until(made.client.register(aChat("a", { isInteractive: false }))));
@@ -176,7 +176,7 @@ it("[EC24] a chat that leaves trusts nothing of what it has held, or asks for", 
   expect(edge.count("leases.renew")).toBe(renewals);
 });
 
-it("[EC13] a grant that is lost before it was handed out is told to nobody", async () => {
+it("[EC32] a grant that is lost before it was handed out is not reported", async () => {
   const edge = new FakeEdge();
   const [first, second] = [await registered(edge, "a"), await registered(edge, "b", { seed: 2 })];
   const before = await held(edge, first);

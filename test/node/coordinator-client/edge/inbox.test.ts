@@ -74,7 +74,7 @@ it("[EC17] a message whose hint was lost comes within 30 s, and one that was sen
   expect(taken).toEqual(["quiet", "meanwhile"]);
 });
 
-it("[EC17] [MS17] messages come behind thousands to others, over which a pull takes several turns", async () => {
+it("[EC17] [MS29] messages come behind thousands to others, over which a pull takes several turns", async () => {
   const edge = new FakeEdge();
   const { client } = await registered(edge, "a");
   const send = await sender(edge);

@@ -31,7 +31,7 @@ it("[EC12] the margin is half a second and a hundredth, and a quarter of a short
   expect([1_000, 30_000, 3_600_000].map(marginMs)).toEqual([250, 800, 36_500]);
 });
 
-it("[EC12] the longer one of two clocks counts: monotonic time stands in sleep, the wall clock can be set back", () => {
+it("[EC27] the longer of two clocks counts: monotonic time stops in sleep, the wall clock can be set back", () => {
   expect(elapsedMs(t0, later(1_000, 4_000))).toBe(4_000);
   expect(elapsedMs(t0, later(1_000, -2_000))).toBe(1_000);
   const trust = toTrust(t0, 30_000, 30_000);
@@ -39,7 +39,7 @@ it("[EC12] the longer one of two clocks counts: monotonic time stands in sleep, 
   expect(trustedForMs(trust, later(10_000, 6_000))).toBe(19_200);
 });
 
-it("[EC12] [EC7] after a jump of more than 5 s between the clocks nothing is trusted, in both directions", () => {
+it("[EC28] [EC7] after a jump of more than 5 s between the clocks nothing is trusted, in both directions", () => {
   const trust = toTrust(t0, 30_000, 30_000);
   expect(jumpedMs(t0, later(1_000, 6_000))).toBe(0);
   expect(jumpedMs(t0, later(1_000, 6_001))).toBe(5_001);
@@ -49,7 +49,7 @@ it("[EC12] [EC7] after a jump of more than 5 s between the clocks nothing is tru
   expect(trustedForMs(toTrust(later(1_000, 6_001), 30_000, 30_000), later(2_000, 7_001))).toBe(28_200);
 });
 
-it("[EC12] whatever the clocks do, trust ends before the time that the coordinator counts, unless both are wrong at once", () => {
+it("[EC12] [EC27] trust ends before the coordinator's time, unless both clocks are wrong at once", () => {
   const span = fc.integer({ min: 0, max: 100_000 });
   fc.assert(
     fc.property(

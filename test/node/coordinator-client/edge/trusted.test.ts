@@ -3,7 +3,7 @@ import { codeOf, registered, value } from "../../../support/edge-chats.ts";
 import { held, isHeld, resource, rightsOf, trustIsTrue } from "../../../support/edge-rights.ts";
 import { FakeEdge } from "../../../support/edge-server.ts";
 
-it("[EC12] over HTTP, where nothing pings, a bound lease is renewed like others", async () => {
+it("[EC13] over HTTP, without pings, a bound lease is renewed like others", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
   const made = await registered(edge, "a");
@@ -13,7 +13,7 @@ it("[EC12] over HTTP, where nothing pings, a bound lease is renewed like others"
   expect(edge.count("leases.renew", "http")).toBeGreaterThan(15);
 });
 
-it("[EC12] without a coordinator trust ends before the lease does, and comes back with the coordinator", async () => {
+it("[EC12] [EC32] without a coordinator trust ends before the lease does, and returns with the coordinator", async () => {
   const edge = new FakeEdge();
   const made = await registered(edge, "a");
   const right = await held(edge, made, { ttlMs: 60_000 });
@@ -45,7 +45,7 @@ it("[EC12] a short interruption ends in trust again, with the same token", async
   expect([right.state, await isHeld(edge, right)]).toEqual(["trusted", true]);
 });
 
-it("[EC12] whoever waits is granted in line, and trusts it after his first renewal", async () => {
+it("[EC29] a chat that waits is granted in order, and trusts the grant after its first renewal", async () => {
   const edge = new FakeEdge();
   const first = await registered(edge, "a");
   const second = await registered(edge, "b");
@@ -58,7 +58,7 @@ it("[EC12] whoever waits is granted in line, and trusts it after his first renew
   expect(edge.arrived.at(-1)?.name).toBe("leases.renew");
 });
 
-it("[EC12] a grant whose hint was lost is found by asking, and confirmed before it is trusted", async () => {
+it("[EC29] a grant whose hint was lost is found by asking, and confirmed before it is trusted", async () => {
   const edge = new FakeEdge();
   const first = await registered(edge, "a");
   const second = await registered(edge, "b");
@@ -71,7 +71,7 @@ it("[EC12] a grant whose hint was lost is found by asking, and confirmed before 
   expect(mine.isTrusted() && (await isHeld(edge, mine))).toBe(true);
 });
 
-it("[EC12] whoever has waited in vain leaves the line", async () => {
+it("[EC30] a client that has waited in vain leaves the queue", async () => {
   const edge = new FakeEdge();
   const first = await registered(edge, "a");
   const second = await registered(edge, "b");
@@ -85,7 +85,7 @@ it("[EC12] whoever has waited in vain leaves the line", async () => {
   expect(value(await edge.host.call("leases.list", {})).leases).toEqual([]);
 });
 
-it("[EC12] after a sleep nothing is trusted until it is confirmed, however much time was left", async () => {
+it("[EC28] after a sleep nothing is trusted until it is confirmed, however much time was left", async () => {
   const edge = new FakeEdge();
   const made = await registered(edge, "a");
   const right = await held(edge, made, { ttlMs: 600_000 });
@@ -98,7 +98,7 @@ it("[EC12] after a sleep nothing is trusted until it is confirmed, however much 
   expect(value(await edge.time.until(right.confirm()))).toEqual(right.guard);
 });
 
-it("[EC12] who slept too long has lost it, and learns it before he acts", async () => {
+it("[EC28] a client that slept too long has lost its lease, and learns it before it acts", async () => {
   const edge = new FakeEdge();
   const made = await registered(edge, "a");
   const other = await registered(edge, "b");

@@ -3,7 +3,7 @@ import { aClient, registered } from "../../../support/edge-chats.ts";
 import { Follower, isInOrder, present, write } from "../../../support/edge-follower.ts";
 import { FakeEdge } from "../../../support/edge-server.ts";
 
-it("[EC15] changes of one update stand in one event", async () => {
+it("[EC15] changes of one update are in one event", async () => {
   const edge = new FakeEdge();
   const { client } = aClient(edge);
   const follower = new Follower(client.watch());
@@ -15,7 +15,7 @@ it("[EC15] changes of one update stand in one event", async () => {
   expect(follower.events.at(-1)).toMatchObject({ type: "changes", changes: { length: 12 } });
 });
 
-it("[EC15] a watch goes on over lost connections, without gap and without repetition", async () => {
+it("[EC15] a watch continues over lost connections, without gap and without repetition", async () => {
   const edge = new FakeEdge();
   const { client } = await registered(edge, "a");
   const follower = new Follower(client.watch({ prefix: "k/" }));
@@ -33,7 +33,7 @@ it("[EC15] a watch goes on over lost connections, without gap and without repeti
   expect(Object.fromEntries(follower.keys)).toEqual(await present(edge, "k/"));
 });
 
-it("[EC15] over HTTP it asks, and goes on over a socket when one opens", async () => {
+it("[EC15] over HTTP it asks, and continues over a socket when one opens", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
   const { client } = aClient(edge);
@@ -53,7 +53,7 @@ it("[EC15] over HTTP it asks, and goes on over a socket when one opens", async (
   expect(edge.count("state.changes")).toBe(asked);
 });
 
-it("[EC15] who takes events out slowly is told slowly, and misses nothing", async () => {
+it("[EC34] a slow consumer gets events slowly, and misses none", async () => {
   const edge = new FakeEdge();
   const { client } = aClient(edge);
   const watch = client.watch({ after: 0 });
@@ -72,7 +72,7 @@ it("[EC15] who takes events out slowly is told slowly, and misses nothing", asyn
   expect(watch.revision).toBe(300);
 });
 
-it("[EC15] what is pushed faster than anybody takes it out is asked for again, without gap", async () => {
+it("[EC34] changes that are pushed faster than they are consumed are requested again, without gap", async () => {
   const edge = new FakeEdge();
   Object.assign(edge.pace, { maxBehind: 10_000, changesPerFrame: 1 });
   const { client } = aClient(edge);
@@ -92,7 +92,7 @@ it("[EC15] what is pushed faster than anybody takes it out is asked for again, w
   expect(edge.count("state.watch")).toBeGreaterThan(1);
 });
 
-it("[EC15] a watch goes on when the last event is taken out in the moment of a reconnect", async () => {
+it("[EC15] a watch continues when the last event is taken out in the moment of a reconnect", async () => {
   const edge = new FakeEdge();
   const { client } = aClient(edge);
   const watch = client.watch({ after: 0 });
@@ -110,7 +110,7 @@ it("[EC15] a watch goes on when the last event is taken out in the moment of a r
   expect(await edge.time.until(watch.next(), 1_000)).toMatchObject({ value: { type: "changes", revision: 2 } });
 });
 
-it("[EC15] what a coordinator tells twice is told once, and what it tells to another watch not at all", async () => {
+it("[EC15] a repeated change is delivered once, and a change for another watch not at all", async () => {
   const edge = new FakeEdge();
   const { client } = aClient(edge);
   const follower = new Follower(client.watch({ after: 0 }));
@@ -126,7 +126,7 @@ it("[EC15] what a coordinator tells twice is told once, and what it tells to ano
   expect(follower.revisions).toEqual([1, 2, 3]);
 });
 
-it("[EC15] a frame that is lost on an open connection is noticed with the next one, and asked for", async () => {
+it("[EC35] a frame that is lost on an open connection is noticed with the next one, and requested", async () => {
   const edge = new FakeEdge();
   edge.pace.changesPerFrame = 1;
   const { client } = aClient(edge);
@@ -150,7 +150,7 @@ it("[EC15] a frame that is lost on an open connection is noticed with the next o
   expect([edge.count("state.watch"), edge.upgrades.length]).toEqual([11, 1]);
 });
 
-it("[EC15] a watch can begin behind a revision", async () => {
+it("[EC36] a watch can begin after a revision", async () => {
   const edge = new FakeEdge();
   await write(edge, 1, 10);
   const { client } = aClient(edge);
@@ -159,7 +159,7 @@ it("[EC15] a watch can begin behind a revision", async () => {
   expect(follower.revisions).toEqual([7, 8, 9, 10]);
 });
 
-it("[EC15] the end of a watch ends the loop over it, and the coordinator tells it nothing more", async () => {
+it("[EC37] closing a watch ends the loop over it, and nothing more is sent", async () => {
   const edge = new FakeEdge();
   const { client } = aClient(edge);
   const watch = client.watch();
@@ -174,7 +174,7 @@ it("[EC15] the end of a watch ends the loop over it, and the coordinator tells i
   expect(await watch.next()).toEqual({ done: true, value: undefined });
 });
 
-it("[EC15] leaving the loop over a watch ends it", async () => {
+it("[EC37] leaving the loop over a watch ends it", async () => {
   const edge = new FakeEdge();
   const { client } = aClient(edge);
   const watch = client.watch();
@@ -189,7 +189,7 @@ it("[EC15] leaving the loop over a watch ends it", async () => {
   expect(watch.revision).toBe(0);
 });
 
-it("[EC15] a watch that cannot go on says why, and ends", async () => {
+it("[EC37] a watch that cannot continue says why, and ends", async () => {
   const edge = new FakeEdge();
   const { client } = aClient(edge);
   const follower = new Follower(client.watch());
@@ -205,7 +205,7 @@ it("[EC15] a watch that cannot go on says why, and ends", async () => {
   expect(refused.events).toEqual([{ type: "failed", error: { code: "forbidden", message: "not yours" } }]);
 });
 
-it("[EC15] a watch that was refused over HTTP, after a socket had opened, goes on over the socket", async () => {
+it("[EC15] a watch that was refused over HTTP, after a socket had opened, continues over the socket", async () => {
   const edge = new FakeEdge();
   const { client } = await registered(edge, "a");
   edge.faults.refusesSockets = true;

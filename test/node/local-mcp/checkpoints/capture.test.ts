@@ -214,7 +214,7 @@ it("[CP11] where snapshots are switched off none is asked for", () => {
   expect(rowCount(runtime, "snapshots")).toBe(0);
 });
 
-it("[CP12] a session that was handed a dead one keeps what that was about, for whoever comes after both", () => {
+it("[CP12] a session that was offered a dead one keeps its goal, for the brief of the third", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   first.turn("write the importer");

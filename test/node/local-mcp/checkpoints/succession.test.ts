@@ -29,7 +29,7 @@ it("[RE13] the last words that stand only in the transcript are in the brief, an
   expect(storedSession(runtime, first.session).readings).toEqual(readings);
 });
 
-it("[CP12] the goal of the first lives through a chain of deaths", () => {
+it("[CP41] [CP12] the goal of the first lives through a chain of deaths", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   const parser = join(first.cwd, "parser.ts");
@@ -53,7 +53,7 @@ it("[CP12] the goal of the first lives through a chain of deaths", () => {
   expect(brief).toContain("before it: session second-session had died and was handed to it; goal: fix the parser");
 });
 
-it("[CP12] a successor that dies before its first checkpoint still tells what it was handed", () => {
+it("[CP41] the brief of a successor that died before its first checkpoint still names the first goal", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
   const second = anotherClaude(runtime, first, { session: "second-session" });
@@ -65,7 +65,7 @@ it("[CP12] a successor that dies before its first checkpoint still tells what it
   expect(brief).toContain("1 more incomplete");
 });
 
-it("[CP12] the goal of the first lives through any number of early deaths, each before a first checkpoint", () => {
+it("[CP41] the goal of the first lives through many early deaths, each before a first checkpoint", () => {
   const runtime = tempRuntime();
   let claude = new Claude(runtime, { cwd: aProject() });
   claude.prompt("write the parser");
@@ -79,7 +79,7 @@ it("[CP12] the goal of the first lives through any number of early deaths, each 
   expect(anotherClaude(runtime, claude, { session: "the-last" }).start()).toContain("write the parser");
 });
 
-it("[CP12] a chat that ends without a word has taken nothing over", () => {
+it("[CP42] a chat that ends without acting on an offer leaves it open", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
   const second = anotherClaude(runtime, first, { session: "second-session" });
@@ -114,7 +114,7 @@ it("[HO5] an end that two hooks tell one after the other stands once", () => {
   }
 });
 
-it("[RE9] a successor that works on a file of the dead session makes it recovered with its next checkpoint, and nobody is offered it again", () => {
+it("[RE82] a successor that changes a file of the dead session recovers it with its next checkpoint", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   const [read, changed] = ["read.ts", "changed.ts"].map((name) => join(first.cwd, name)) as [string, string];
@@ -137,7 +137,7 @@ it("[RE9] a successor that works on a file of the dead session makes it recovere
   expect(new Claude(runtime, { cwd: first.cwd, pid: 3_000, session: "third-session" }).start()).toBe("");
 });
 
-it("[RE9] of a dead session that changed no file, the work on one that it had read goes on with it", () => {
+it("[RE82] of a dead session that changed no file, a change of one that it had read continues it", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   const read = join(first.cwd, "read.ts");
@@ -152,7 +152,7 @@ it("[RE9] of a dead session that changed no file, the work on one that it had re
   expect(storedSession(runtime, first.session).recovery).toBe("recovered");
 });
 
-it("[RE9] under the setting resume the successor was told to go on: its first checkpoint makes the session recovered", () => {
+it("[RE9] under the setting resume the successor's first checkpoint makes the session recovered", () => {
   const runtime = tempRuntime({ config: { recovery: "resume" } });
   const first = aDeadClaude(runtime);
   const second = anotherClaude(runtime, first);

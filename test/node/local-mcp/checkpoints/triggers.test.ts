@@ -16,7 +16,7 @@ function at(event: HookEvent, facts: Partial<TriggerFacts> = {}): string | null 
   return dueTrigger(event, { ...calm, ...facts }, config);
 }
 
-it("[CP9] every end and every compaction is a checkpoint; a start, a prompt and a subagent's end are not", () => {
+it("[CP39] every end, compaction and switch of the model is a checkpoint; a start and a prompt are not", () => {
   const always = hookEvents.map((event) => [event, at(event)]).filter(([, trigger]) => trigger !== null);
   expect(Object.fromEntries(always)).toEqual({
     PreCompact: "compact",
@@ -28,7 +28,7 @@ it("[CP9] every end and every compaction is a checkpoint; a start, a prompt and 
   });
 });
 
-it("[CP9] after a tool: when the risk has crossed a level upwards, every N calls, every M minutes, and when nothing was saved yet", () => {
+it("[CP9] after a tool: when the risk rose a level, every N calls, every M minutes, and when nothing was saved yet", () => {
   expect(at("PostToolUse")).toBeNull();
   expect(at("PostToolUse", { isRiskPending: true })).toBe("risk");
   expect(at("PostToolUseFailure", { toolCalls: 10 })).toBe("tools");
@@ -40,7 +40,7 @@ it("[CP9] after a tool: when the risk has crossed a level upwards, every N calls
 
 const before = (toolName: string | null): string | null => at("PreToolUse", { toolName });
 
-it("[CP9] before a tool that the user marked as risky; * stands for anything, all else for itself", () => {
+it("[CP40] before a tool that the user marked as risky; * matches any text, all else only itself", () => {
   expect(["Bash", "mcp__files__delete_all", "a.b"].map(before)).toEqual(["before_tool", "before_tool", "before_tool"]);
   expect(["BashOutput", "mcp__files__list", "aXb", null].map(before)).toEqual([null, null, null, null]);
 });

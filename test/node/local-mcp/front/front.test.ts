@@ -51,7 +51,7 @@ it("[HO30] hook events are answered by the front; the worker never sees them, an
   expect(desk.workers[0]?.received()).toHaveLength(2);
 });
 
-it("[PR9] a worker that dies is started again; the handshake is repeated and requests without an answer are sent again", async () => {
+it("[PR9] a worker that dies is started again: the handshake is repeated, open requests are sent again", async () => {
   const desk = aDesk();
   await greeted(desk);
   const list = { jsonrpc: "2.0", id: 3, method: "tools/list" };
@@ -68,7 +68,7 @@ it("[PR9] a worker that dies is started again; the handshake is repeated and req
   expect(desk.heard().map(({ id }) => id)).toEqual([0, 3]);
 });
 
-it("[PR9] a tool call that died with its worker is answered with an error, and never repeated", async () => {
+it("[PR13] a tool call that died with its worker is answered with an error, and never repeated", async () => {
   const desk = aDesk();
   await greeted(desk);
   desk.say({ jsonrpc: "2.0", id: 4, method: "tools/call", params: { name: "shim_send", arguments: {} } });
@@ -186,7 +186,7 @@ it("[PR11] a worker that ends in good order, since its client is gone, ends the 
   expect([desk.exits, desk.workers.length]).toEqual([[0], 1]);
 });
 
-it("[PR9] a worker that somebody else has told to end, while the client lives, is started again", async () => {
+it("[PR14] a worker that is asked to end, while the client lives, is started again", async () => {
   const desk = aDesk();
   await greeted(desk);
   desk.workers[0]?.die(0);
@@ -248,7 +248,7 @@ it("[PR11] a worker that does not end in time is killed and not waited for", asy
   expect([desk.workers[0]?.signals, desk.exits]).toEqual([["SIGKILL"], [1]]);
 });
 
-it("[HO31] work that an event has left is asked of the next worker when the first one dies with it", async () => {
+it("[HO56] work that an event has left is asked of the next worker when the first one dies with it", async () => {
   const desk = aDesk();
   await greeted(desk);
   let isDone = false;

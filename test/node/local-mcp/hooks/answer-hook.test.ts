@@ -113,7 +113,7 @@ it("[HO8] an event that the store does not take waits in the spool, redacted, an
   expect(drainInto(runtime)).toBe(0);
 });
 
-it("[HO8] what waited in the spool opens no ended session, makes no offer, and does not run again after its end", () => {
+it("[HO45] an event from the spool opens no ended session, makes no offer, and starts no tool that has ended", () => {
   const disk = failing();
   const runtime = tempRuntime({ driver: disk.driver });
   const first = new Claude(runtime, { cwd: aProject() });
@@ -138,7 +138,7 @@ it("[HO8] what waited in the spool opens no ended session, makes no offer, and d
   expect(runtime.store.read((sql) => currentState(sql, second.session)?.runningTools, null)).toEqual([]);
 });
 
-it("[HO8] a process that got the client's number since is not taken for it", () => {
+it("[HO46] a process that got the client's number since is not taken for it", () => {
   const disk = failing();
   const runtime = tempRuntime({ driver: disk.driver });
   const claude = new Claude(runtime);
@@ -152,7 +152,7 @@ it("[HO8] a process that got the client's number since is not taken for it", () 
   expect(storedSession(runtime, session).owner).toEqual(owner);
 });
 
-it("[HO8] an entry of the spool that is no event, or that fails for another reason than the store, stops nothing", () => {
+it("[HO47] an entry of the spool that is no event, or fails for another reason than the store, stops nothing", () => {
   const runtime = tempRuntime();
   const input = { session_id: session, prompt: "kept", prompt_id: "p1" };
   const entries = [
@@ -166,7 +166,7 @@ it("[HO8] an entry of the spool that is no event, or that fails for another reas
   expect(runtime.logged).toHaveLength(2);
 });
 
-it("[HO8] a bug in one event does not keep the others in the spool", () => {
+it("[HO47] a bug in one event does not keep the others in the spool", () => {
   const disk = failing();
   const runtime = tempRuntime({ driver: disk.driver });
   new Claude(runtime).start();

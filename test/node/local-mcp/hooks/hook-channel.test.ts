@@ -122,7 +122,7 @@ it("[HO30] arguments of other servers' tools come whole; lists and objects that 
   expect(inputs[1]).toContain("not json {");
 });
 
-it("[HO31] a checkpoint that is due is left to the worker, and so is a long transcript", async () => {
+it("[HO56] [HO31] a checkpoint that is due is left to the worker, and so is a long transcript", async () => {
   const runtime = tempRuntime();
   const channel = aChannel(runtime);
   const transcript = join(runtime.paths.home, "..", "transcript.jsonl");
@@ -137,7 +137,7 @@ it("[HO31] a checkpoint that is due is left to the worker, and so is a long tran
   expect(storedSession(runtime, session).transcriptOffset).toBe(0);
 });
 
-it("[HO31] readings and risk are taken after the answer, and with them the checkpoint that tool calls make due", async () => {
+it("[HO55] readings and risk are taken after the answer, and with them the checkpoint that tool calls make due", async () => {
   const checkpoint = { ...defaults.checkpoint, everyToolCalls: 2 };
   const runtime = tempRuntime({ config: { ...defaults, checkpoint } });
   const channel = aChannel(runtime);
@@ -158,7 +158,7 @@ it("[HO31] readings and risk are taken after the answer, and with them the check
   expect(channel.deferred.map(({ trigger }) => trigger)).toEqual(["time", "tools"]);
 });
 
-it("[HO31] readings that cannot be stored are logged, and the event stays answered", async () => {
+it("[HO55] readings that cannot be stored are logged, and the event stays answered", async () => {
   const runtime = tempRuntime();
   const channel = aChannel(runtime);
   await channel.answer("PostToolUse", bash);
@@ -172,7 +172,7 @@ it("[HO31] readings that cannot be stored are logged, and the event stays answer
   expect(journalKinds(runtime, session)).toEqual(["tool_end"]);
 });
 
-it("[HO31] events behind the spool wait in it, and are applied in their order by the worker", async () => {
+it("[HO56] events behind the spool wait in it, and are applied in their order by the worker", async () => {
   const runtime = tempRuntime();
   const channel = aChannel(runtime);
   const entry = { session_id: session, prompt_id: "p1", prompt: "fix the parser" };

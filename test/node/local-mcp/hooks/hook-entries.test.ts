@@ -157,7 +157,7 @@ it("[JO3] bounded texts are never longer than their limit and its mark, and coun
   );
 });
 
-it("[HO6] an id is kept as it is when it can be one; else it is named by its digest, the same each time", () => {
+it("[HO43] an id is kept as it is when it can be one; else it is stored as its digest, the same each time", () => {
   const real = [
     "20487890-04b4-4fe0-bbd5-6aa531354563",
     "toolu_1795162526340_2",
@@ -173,7 +173,7 @@ it("[HO6] an id is kept as it is when it can be one; else it is named by its dig
   expect(pathOf(path)).toBe(path);
 });
 
-it("[HO6] no secret that a limit cuts in two stands half in what a tool was called with", () => {
+it("[HO6] no half of a secret that a limit cuts in two is stored with a tool's input", () => {
   const token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
   // What is redacted before it moves the half that was cut into the part that is kept.
   const redacted = "password=hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2 ".repeat(13);
@@ -182,7 +182,7 @@ it("[HO6] no secret that a limit cuts in two stands half in what a tool was call
   }
 });
 
-it("[HO6] what is nested too deep, or too long a list, is left out", () => {
+it("[HO44] what is nested too deep, or too long a list, is left out", () => {
   let deep: unknown = "x";
   for (let level = 0; level < 100; level++) deep = [deep];
   expect(JSON.stringify(boundTexts(deep, 5)).length).toBeLessThan(200);

@@ -103,7 +103,7 @@ it("[HO16] the offer of a session of another machine is its brief, alone, and on
   expect(context(claude.prompt("four"))).toBe("");
 });
 
-it("[HO17] at the end of a turn a chat goes on for what somebody waits for, and is told it once", () => {
+it("[HO17] at the end of a turn a chat continues for what needs it, once", () => {
   for (const one of [aMessage("hello"), lost, cancelled, refused]) {
     const { runtime, claude } = aChat();
     hear(runtime, claude, one);
@@ -117,14 +117,14 @@ it("[HO17] at the end of a turn a chat goes on for what somebody waits for, and 
   }
 });
 
-it("[HO17] a new leader alone lets a chat stop; it is told with the next prompt", () => {
+it("[HO48] a new leader alone lets a chat stop, and comes with the next prompt", () => {
   const { runtime, claude } = aChat();
   hear(runtime, claude, leader);
   expect(claude.stop()).toEqual({});
   expect(context(claude.prompt("two"))).toContain("release is led by");
 });
 
-it("[HO17] a chat goes on by itself three times an hour, or as often as the settings say; the rest waits for a prompt", () => {
+it("[HO49] a chat continues by itself three times an hour, or as often as the settings say", () => {
   for (const [config, most] of [
     [{}, 3],
     [{ team: { maxContinuationsPerHour: 1 } }, 1],

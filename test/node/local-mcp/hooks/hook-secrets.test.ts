@@ -7,7 +7,7 @@ import { tempRuntime } from "../../../support/temp-runtime.ts";
 
 const token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
 
-it("[HO8] no secret that is cut in two by a limit stands half in the spool", () => {
+it("[HO8] no half of a secret that a limit cuts in two is in the spool", () => {
   const runtime = tempRuntime();
   for (let before = 31_960; before < 32_000; before += 8) {
     const prompt = `${"x ".repeat(before / 2)}${token} and more`;
@@ -19,7 +19,7 @@ it("[HO8] no secret that is cut in two by a limit stands half in the spool", () 
   expect(spooled.join("")).not.toContain("ghp_");
 });
 
-it("[HO6] the name of an event that is none is logged without a secret", () => {
+it("[HO6] an unknown event name is logged without a secret", () => {
   const runtime = tempRuntime();
   answerHook(runtime, `x ${token}`, () => "{}", 1);
   expect(JSON.stringify(runtime.logged)).toContain("unknown hook event");

@@ -21,7 +21,7 @@ it("[HO8] a prompt that had to wait in the spool stays before the next one: the 
   expect(state).toMatchObject({ firstPrompt: "fix the parser", lastPrompt: "write the changelog" });
 });
 
-it("[HO8] while another process applies what waits, an event waits behind it, but for a start, which is answered", () => {
+it("[HO8] while another process applies the spool, an event waits behind it, except a start, which is answered", () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime);
   claude.start();

@@ -29,7 +29,7 @@ it("[JO2] the last message of a turn, told by the hook and by the transcript, st
   expect(journalKinds(runtime, claude.session).filter((kind) => kind === "assistant")).toHaveLength(2);
 });
 
-it("[RE2] a client that is stopped in the middle of a turn ends with the reason other and no Stop: that work was cut off", () => {
+it("[RE74] a client that is stopped in the middle of a turn ends with the reason other and no Stop", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   first.start();
@@ -42,7 +42,7 @@ it("[RE2] a client that is stopped in the middle of a turn ends with the reason 
   expect(brief).toContain("was running when it died: Bash sleep 5");
 });
 
-it("[RE2] whoever ends the chat himself in the middle of a turn is done with it", () => {
+it("[RE2] an exit of the user in the middle of a turn is the end", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   first.prompt("fix the parser");

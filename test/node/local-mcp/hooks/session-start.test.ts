@@ -78,7 +78,7 @@ it("[HO2] the brief does not depend on the transcript, and uses it where it is",
   expect(brief).toContain("was running when it died: Read");
 });
 
-it("[RE2] a turn that failed is not finished work: a usage limit is told to the next chat as the cause", () => {
+it("[RE74] a turn that failed is not finished work: a usage limit is the cause in the next chat's brief", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   first.start();

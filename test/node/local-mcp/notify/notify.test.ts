@@ -68,7 +68,7 @@ function aDesktop(exit = 0): { readonly env: NodeJS.ProcessEnv; readonly shown: 
   return { env: { PATH: `${folder}:/usr/bin:/bin` }, shown };
 }
 
-it("[CL70] a chat that died, a message that waits and a critical risk are sent, each once; what was so before is not", async () => {
+it("[CL70] [CL146] a death, a waiting message and a critical risk are sent once; what was so before is not", async () => {
   const receiver = await aReceiver();
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
   const old = new Claude(runtime, { cwd: aProject(), session: "old-chat" });
@@ -107,7 +107,7 @@ it("[CL70] a chat that died, a message that waits and a critical risk are sent, 
   expect(Object.keys(receiver.bodies[0] ?? {})).toEqual(["event", "at", "session", "title", "text"]);
 });
 
-it("[CL70] without settings nothing is looked at, and only the events that are named are sent", async () => {
+it("[CL145] without settings nothing is checked, and only the named events are sent", async () => {
   const receiver = await aReceiver();
   for (const notify of [{}, { webhook: receiver.url, events: ["risk_critical"] }]) {
     const runtime = tempRuntime({ config: { notify } });
@@ -158,7 +158,7 @@ it("[CL70] a dead task of the workspace is sent once", async () => {
   expect(receiver.bodies[0]?.["text"]).toMatch(/^task 1 \(build\) is dead/);
 });
 
-it("[CL71] of several processes one sends, on each channel once, and what is stored names no session", async () => {
+it("[CL71] [CL144] of several processes one sends, on each channel once, and what is stored names no session", async () => {
   const receiver = await aReceiver();
   const rings: string[] = [];
   const config = { notify: { webhook: receiver.url, bell: true } };
@@ -231,7 +231,7 @@ it.each([
   expect(configSchema().safeParse({ notify: { webhook } }).success).toBe(isAllowed);
 });
 
-it("[CL73] the desktop gets the text as data, without a shell and without markup", async () => {
+it("[CL73] [CL144] the desktop gets the text as data, without a shell and without markup", async () => {
   const desktop = aDesktop();
   await notifyDesktop('"<b>$(touch x)</b> & \\"; -e" died', desktop.env, "linux");
   expect(desktop.shown()).toEqual([

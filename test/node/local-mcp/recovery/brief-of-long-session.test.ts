@@ -80,7 +80,7 @@ it("[JO15] [RE33] an edit by hand shows although no checkpoint had hashed the fi
   expect(brief).toContain("- mine.txt (created): as the chat left it");
 });
 
-it("[RE7] a branch that was switched is said, and nothing of one without a commit that is as it was", () => {
+it("[RE78] a branch that was switched is named; one without a commit that did not change is not", () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aRepository() });
   claude.start();
@@ -158,7 +158,7 @@ function longSession(runtime: TempRuntime): Claude {
   return claude;
 }
 
-it("[RE7] [CP19] [CP20] [CP23] after forty prompts, five goals and a decision that was taken back, the brief is right and short", () => {
+it("[RE77] [RE7] [CP19] [CP20] [CP23] after forty prompts, five goals and a retraction the brief is right and short", () => {
   const runtime = tempRuntime();
   const claude = longSession(runtime);
   const brief = briefAfter(runtime, claude);

@@ -61,7 +61,7 @@ function restored(state: Partial<WorkState> = {}, overrides: Partial<Restoration
 
 const now = T0 + 360_000;
 
-it("[RE7] it says what died when and why, what was wanted, done and open, and what is not verified", () => {
+it("[RE77] [RE78] it says what died when and why, what was asked, done and open, and what is not verified", () => {
   const text = brief(
     restored({
       goal: "fix the parser",
@@ -110,14 +110,14 @@ it("[RE7] it says what died when and why, what was wanted, done and open, and wh
   }
 });
 
-it("[RE7] where nothing is known it says so", () => {
+it("[RE77] where nothing is known it says so", () => {
   const text = brief(restored(), now, "brief");
   expect(text).toContain("goal: not known");
   expect(text).toContain("next step: not stated");
   expect(text).not.toContain("git:");
 });
 
-it("[RE7] each reader is told what to do with it", () => {
+it("[RE79] each reader is instructed what to do with it", () => {
   const openings = occasions.map((occasion) => brief(restored(), now, occasion));
   expect(openings[0]).toMatch(/^SHIM: .*Ask the user whether to continue it/);
   expect(openings[1]).toContain("Tell the user in one sentence that you have it");
@@ -128,14 +128,14 @@ it("[RE7] each reader is told what to do with it", () => {
   expect(openings.map((text) => text.includes("take true"))).toEqual([true, true, false, false, false]);
 });
 
-it("[RE7] a session that ended well or that lives is not said to have died", () => {
+it("[RE80] a session that ended well or that lives is not said to have died", () => {
   const ended = restored({}, { cause: null, session: aSession({ endedAt: T0 + 60_000 }) });
   expect(brief(ended, now, "brief")).toMatch(/^SHIM: an earlier session \(.*\) ended 5 min ago\./);
   const alive = restored({}, { cause: null });
   expect(brief(alive, now, "brief")).toMatch(/^SHIM: an earlier session \(.*\) is still open\./);
 });
 
-it("[RE7] git and the saved files are told as they stand against then", () => {
+it("[RE78] git and the saved files are compared with then", () => {
   const state = { git: { branch: "main", commit: "a" } };
   const line = (overrides: Partial<Restoration>): string => brief(restored(state, overrides), now, "brief");
   expect(line({ head: { branch: "main", commit: "a" } })).toContain("git: main at a, unchanged");
@@ -149,7 +149,7 @@ it("[RE7] git and the saved files are told as they stand against then", () => {
   );
 });
 
-it("[RE7] of many files those that are not as they were come first, and the rest is counted", () => {
+it("[RE78] of many files those that changed come first, and the rest is counted", () => {
   const files = Array.from(
     { length: 60 },
     (_, index) => ({ path: `/p/${index}`, hash: "h", action: "edited", now: "same" }) as const,
@@ -255,7 +255,7 @@ it("[RE39] no script and no symbol brings a brief over 2,000 estimated tokens", 
   );
 });
 
-it("[RE22] whatever another machine has told, its brief keeps to the same bounds, and no word of it stands outside of the fence", () => {
+it("[RE22] for any data of another machine its brief keeps the same bounds, with every word inside the fence", () => {
   const elsewhere = fc.record({
     machine: text,
     root: fc.option(text),
@@ -288,7 +288,7 @@ it("[RE22] whatever another machine has told, its brief keeps to the same bounds
   );
 });
 
-it("[RE7] ages are whole units, never in the future; cut texts say how much is missing", () => {
+it("[RE81] ages are whole units, never in the future; cut texts say how much is missing", () => {
   expect([-5, 0, 119_999, 120_000, 7_199_999, 7_200_000, 172_799_999, 172_800_000].map(age)).toEqual([
     "0 s",
     "0 s",

@@ -52,7 +52,7 @@ it.each(["cli", "claude-vscode", undefined])(
 );
 
 it.each(["sdk-cli", "sdk-ts", "sdk-py", "mcp", "claude-code-github-action"])(
-  "[RE2] a run without a user (%s) that ends after its turn is finished, one that is cut off in its turn is not",
+  "[RE73] [RE74] a run without a user (%s) that ends after its turn is finished, one that is cut off in its turn is not",
   (entryPoint) => {
     const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: entryPoint } });
     const done = aClosedChat(runtime);
@@ -66,7 +66,7 @@ it.each(["sdk-cli", "sdk-ts", "sdk-py", "mcp", "claude-code-github-action"])(
 );
 
 it.each(["prompt_input_exit", "logout", "clear", "resume", "bypass_permissions_disabled"])(
-  "[RE2] SessionEnd %s is the user's own doing, and the end",
+  "[RE2] SessionEnd %s is the user's own action, and the end",
   (reason) => {
     const runtime = tempRuntime();
     const claude = new Claude(runtime, { cwd: aProject() });
@@ -76,7 +76,7 @@ it.each(["prompt_input_exit", "logout", "clear", "resume", "bypass_permissions_d
   },
 );
 
-it("[RE50] what the MCP process saw before or after does not change why it was closed; a chat in which nothing was asked is finished", () => {
+it("[RE105] [RE107] what the MCP process saw does not change the cause; a chat without a request is finished", () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.turn("fix the parser");
@@ -90,7 +90,7 @@ it("[RE50] what the MCP process saw before or after does not change why it was c
   expect(storedSession(runtime, empty.session).endReason).toBe("other");
 });
 
-it("[RE50] an end that had to wait in the spool counts by the entry point of its own client", () => {
+it("[RE106] an end that had to wait in the spool counts by the entry point of its own client", () => {
   for (const [own, draining, isEnded] of [
     ["sdk-cli", "cli", true],
     ["cli", "sdk-cli", false],
@@ -104,7 +104,7 @@ it("[RE50] an end that had to wait in the spool counts by the entry point of its
   }
 });
 
-it("[RE51] a closed chat with a to-do, or with a question to the user, is offered with its brief, to three chats", () => {
+it("[RE51] [RE109] a closed chat with a to-do, or with a question to the user, is offered with its brief, to three chats", () => {
   const runtime = tempRuntime();
   const closed = aClosedChat(runtime, "Fixed. Shall I write **the tests**?*");
   expect(storedSession(runtime, closed.session).detachReason).toBe("closed_open");
@@ -126,7 +126,7 @@ it("[RE51] a closed chat with a to-do, or with a question to the user, is offere
   expect(storedSession(other, claude.session).detachReason).toBe("closed_open");
 });
 
-it("[RE51] a tool that failed together with the end of the turn was killed by the hangup; one that failed before was not", () => {
+it("[RE108] a tool that failed with the end of the turn was killed by the hangup; one that failed before was not", () => {
   for (const [pauseMs, reason] of [
     [0, "closed_open"],
     [60_000, "closed"],
@@ -142,7 +142,7 @@ it("[RE51] a tool that failed together with the end of the turn was killed by th
   }
 });
 
-it("[RE52] chats that were closed with nothing open are mentioned once, the newest by title, and only listed after that", () => {
+it("[RE52] chats closed with nothing open are mentioned once, the newest by title, and only listed after that", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   const last = anotherClaude(runtime, first);
@@ -195,7 +195,7 @@ it("[RE52] a session that died comes before one that was closed later, however m
   expect(line).not.toContain("more");
 });
 
-it("[RE52] a closed chat is not counted as died by the status line, is not named to a script, and is pruned like a finished one", () => {
+it("[RE110] [RE112] a closed chat has not died in the status line, is not named to a script, and is pruned", () => {
   const runtime = tempRuntime();
   const closed = aClosedChat(runtime);
   const beside = anotherClaude(runtime, closed);

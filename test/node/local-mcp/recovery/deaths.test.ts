@@ -32,7 +32,7 @@ function aClaudeKilledInMidTurn(runtime: TempRuntime, toolCalls = 2): Claude {
   return claude;
 }
 
-it("[RE60] a death is recorded with the age of the last checkpoint and what came after it", () => {
+it("[RE88] a death is recorded with the age of the last checkpoint and what came after it", () => {
   const runtime = tempRuntime();
   const claude = aClaudeKilledInMidTurn(runtime);
   const { savedAt, lastSeenAt } = storedSession(runtime, claude.session);
@@ -51,7 +51,7 @@ it("[RE60] a death is recorded with the age of the last checkpoint and what came
   ]);
 });
 
-it("[RE60] the supervisor, a new chat, the timer and the user meet one death, and it is recorded once", async () => {
+it("[RE60] the supervisor, a new chat, the timer and the user see one death, and it is recorded once", async () => {
   const runtime = tempRuntime();
   const claude = aClaudeKilledInMidTurn(runtime);
   const recorded = runtime.store.read((sql) => history.listCrashes(sql), []);

@@ -34,7 +34,7 @@ function found(runtime: TempRuntime, search: SessionSearch = {}): string[] {
     .map(({ session }) => session.id);
 }
 
-it("[RE1] incomplete is what has no end mark, no living owner and something to recover, newest first", () => {
+it("[RE1] [RE72] incomplete is what has no end mark, no living owner and something to recover, newest first", () => {
   const runtime = tempRuntime();
   for (const id of ["dead", "alive", "empty", "ended", "newest"]) {
     aSession(runtime, { id, pid: 10 + id.length + id.charCodeAt(0), isEmpty: id === "empty" });
@@ -46,7 +46,7 @@ it("[RE1] incomplete is what has no end mark, no living owner and something to r
   expect(found(runtime, { limit: 1 })).toEqual(["newest"]);
 });
 
-it("[RE1] a dead session is found behind any number of newer ones that live or hold nothing", () => {
+it("[RE72] a dead session is found behind any number of newer ones that live or hold nothing", () => {
   const runtime = tempRuntime();
   aSession(runtime, { id: "dead", pid: 10 });
   runtime.processes.kill(10);
@@ -57,7 +57,7 @@ it("[RE1] a dead session is found behind any number of newer ones that live or h
   expect(found(runtime, { project: null })).toEqual([]);
 });
 
-it("[RE1] a session that never had an owner process is dead when it was detached, or silent for ten minutes", () => {
+it("[RE71] a session that never had an owner process is dead when it was detached, or silent for ten minutes", () => {
   const runtime = tempRuntime();
   aSession(runtime);
   const isGone = (): boolean => isDead(storedSession(runtime, "s1"), runtime.processes, runtime.now());
@@ -69,7 +69,7 @@ it("[RE1] a session that never had an owner process is dead when it was detached
   expect(isDead(storedSession(runtime, "s2"), runtime.processes, runtime.now())).toBe(true);
 });
 
-it("[RE1] a search is for one project, for sessions without any, or for all", () => {
+it("[RE72] a search is for one project, for sessions without any, or for all", () => {
   const runtime = tempRuntime();
   aSession(runtime, { id: "here", pid: 1, project: "/p" });
   aSession(runtime, { id: "there", pid: 2, project: "/q" });
@@ -82,7 +82,7 @@ it("[RE1] a search is for one project, for sessions without any, or for all", ()
   ]);
 });
 
-it("[RE1] a long history costs nothing: finished sessions are not even looked at", () => {
+it("[RE72] a long history costs nothing: finished sessions are not read", () => {
   const runtime = tempRuntime();
   runtime.store.write((sql) => {
     sql.run(

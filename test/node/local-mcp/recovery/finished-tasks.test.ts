@@ -51,7 +51,7 @@ async function finishedBy(desk: TeamDesk, other: Mate): Promise<void> {
   await other.ask("shim_report", { outcome: "done", result: "well" });
 }
 
-it("[RE70] a session whose task another chat has finished is offered to nobody, and its brief says who did it", async () => {
+it("[RE70] [RE83] a session whose task another chat has finished is not offered, and its brief says who did it", async () => {
   const { desk, one, other } = await diedAtWork();
   const { session } = one.claude;
   recordFinishedHere(desk.base);
@@ -69,7 +69,7 @@ it("[RE70] a session whose task another chat has finished is offered to nobody, 
   });
 });
 
-it("[RE70] so it is when its server outlives the client and hears that the task is another's", async () => {
+it("[RE70] the same holds when its server outlives the client and learns that the task is another's", async () => {
   const { desk, one, other } = await twoMates();
   const { session } = one.claude;
   desk.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r1" });
@@ -86,7 +86,7 @@ it("[RE70] so it is when its server outlives the client and hears that the task 
   expect(incomplete(desk)).not.toContain(session);
 });
 
-it("[RE70] a cancelled task is wanted by nobody; one that is queued or running again still is", async () => {
+it("[RE70] [RE83] a cancelled task needs nobody; one that is queued or running again does", async () => {
   const { desk, one, other } = await diedAtWork();
   const { session } = one.claude;
   await desk.time.until(other.ask("shim_next", { types: ["tests"], waitMs: 40_000 }));
@@ -101,7 +101,7 @@ it("[RE70] a cancelled task is wanted by nobody; one that is queued or running a
   expect(briefOf(desk, session)).toContain("its task 1 (tests) was cancelled: nobody wants it any more");
 });
 
-it("[RE70] undone it stays incomplete; what its user asked for after it got the task is offered, with the news of the task", async () => {
+it("[RE84] [RE86] undone it stays incomplete; with a later request of its user it is offered all the same", async () => {
   const undone = await diedAtWork();
   await finishedBy(undone.desk, undone.other);
   recordFinishedHere(undone.desk.base);
@@ -121,7 +121,7 @@ it("[RE70] undone it stays incomplete; what its user asked for after it got the 
   expect(incomplete(desk)).toContain(one.claude.session);
 });
 
-it("[RE70] a chat that was offered the session before is told; so is the session when it comes back", async () => {
+it("[RE85] a chat that was offered the session before is notified; so is the session when it comes back", async () => {
   const { desk, one, other } = await diedAtWork();
   const { session } = one.claude;
   const heir = await desk.mate("go on");
@@ -136,7 +136,7 @@ it("[RE70] a chat that was offered the session before is told; so is the session
   expect(JSON.stringify(back.start("resume"))).toContain("its task 1 (tests) was finished by");
 });
 
-it("[RE70] a session that a worker began for a task is over with the task", async () => {
+it("[RE87] a session that a worker began for a task ends with the task", async () => {
   const { desk } = await twoMates();
   const folder = join(desk.base.paths.home, "work", "task-1-abc", "tree");
   desk.call("tasks.submit", { tasks: [{ type: "fix" }], requestId: "r1" });

@@ -6,7 +6,7 @@ import { mapFiles, mapPath } from "../../../../src/local-mcp/recovery/remote-pat
 const minute = 60_000;
 const offline = (reason: string) => ({ status: "offline", reason, lastSeenAgeMs: minute }) as const;
 
-it("[RE20] what the coordinator has declared dead is so certainly; what left, or is not known, after ten silent minutes only", () => {
+it("[RE90] [RE91] a chat that the coordinator declared dead is so; one that left, after ten silent minutes only", () => {
   for (const reason of ["attested", "closed", "timeout"])
     expect(livenessOf(offline(reason), 0)).toMatchObject({ isOver: true, isCertain: true });
   for (const seen of [offline("left"), offline("of a later version"), { status: "unknown" } as const]) {
@@ -15,7 +15,7 @@ it("[RE20] what the coordinator has declared dead is so certainly; what left, or
   }
 });
 
-it("[RE20] what lives, in whatever status, is not over; while nobody answers nothing is", () => {
+it("[RE90] [RE92] a living chat of any status is not gone; without an answer none is", () => {
   for (const status of ["idle", "busy", "stuck", "draining"] as const)
     expect(livenessOf({ status, reason: null, lastSeenAgeMs: 0 }, 60 * minute)).toMatchObject({ isOver: false });
   const unasked = livenessOf({ status: "unreachable", why: "no network" }, 60 * minute);

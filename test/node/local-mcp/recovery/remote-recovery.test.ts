@@ -7,7 +7,7 @@ import { gatherRestoration } from "../../../../src/local-mcp/recovery/remote-gat
 import { project } from "../../../support/machines.ts";
 import { aWorld, minute } from "../../../support/remote-world.ts";
 
-it("[RE20] a session of another machine is found when the coordinator says that its chat is gone, not before", async () => {
+it("[RE20] [RE90] a session of another machine is found when the coordinator reports its chat as gone, not before", async () => {
   const alive = await aWorld({ isDead: false });
   expect(await findElsewhere(alive.reach, project)).toEqual([]);
   const { reach, dead, there } = await aWorld();
@@ -20,7 +20,7 @@ it("[RE20] a session of another machine is found when the coordinator says that 
   expect(await findElsewhere({ ...reach, runtime: there.runtime }, project)).toEqual([]);
 });
 
-it("[RE20] one that no chat ever stood for counts as over after ten silent minutes, and not as certainly dead", async () => {
+it("[RE91] a session without a chat counts as ended after ten silent minutes, and not as certainly dead", async () => {
   const one = await aWorld({ isKnown: false });
   expect(await findElsewhere(one.reach, project)).toEqual([]);
   one.world.wait(6 * minute);
@@ -33,7 +33,7 @@ it("[RE20] one that no chat ever stood for counts as over after ten silent minut
   expect(text).toContain("The coordinator knows no chat of it");
 });
 
-it("[RE20] one that ended, that was recovered or dismissed where it ran, or that has nothing in it, is not found", async () => {
+it("[RE20] one that ended, was recovered or dismissed where it ran, or holds nothing, is not found", async () => {
   const { reach, there, dead, here } = await aWorld();
   for (const recovery of ["recovered", "dismissed"]) {
     await there.mirror(dead.session, { change: { recovery } });
@@ -52,7 +52,7 @@ it("[RE20] one that ended, that was recovered or dismissed where it ran, or that
   expect(await findElsewhere(reach, project)).toEqual([]);
 });
 
-it("[RE20] while the coordinator does not answer nothing is said to be dead", async () => {
+it("[RE92] while the coordinator does not answer no session is reported as dead", async () => {
   const { reach, world } = await aWorld();
   world.isCut = (name) => name === "chats.get";
   expect(await findElsewhere(reach, project)).toEqual([]);
@@ -89,7 +89,7 @@ it("[RE21] its files are looked for in the project here: the same, different, or
   expect(text).toContain("shim-outside-of-the-project.txt (created): not verified (outside of its project there)");
 });
 
-it("[RE22] the brief says on which machine it was, how old all is, what was not synced, and that its snapshots are there", async () => {
+it("[RE22] [RE93] [RE94] the brief says on which machine it was, how old all is, and what was not sent", async () => {
   const { reach, dead, chat, here } = await aWorld();
   const [found] = await findElsewhere(reach, project);
   const from = found && (await gatherRestoration(reach, found, chat.cwd));
@@ -109,7 +109,7 @@ it("[RE22] the brief says on which machine it was, how old all is, what was not 
   expect(text.length).toBeLessThan(10_000);
 });
 
-it("[RE22] what its machine had and nobody has sent is said", async () => {
+it("[RE93] the events and the newer checkpoint that its machine did not send are named", async () => {
   const { reach, there, here, dead, chat } = await aWorld();
   const text = async (): Promise<string> => {
     await here.pull();
@@ -124,10 +124,24 @@ it("[RE22] what its machine had and nobody has sent is said", async () => {
   expect(await text()).toContain("not synced: a newer checkpoint than this one");
 });
 
-it("[RE24] what a worker has begun for a task is found, and not offered: the worker goes on with it", async () => {
+it("[RE101] what a worker has begun for a task is found, and not offered", async () => {
   const { world, reach } = await aWorld({ isKnown: false, prompt: "Do task 7 (fix):\n{}" });
   world.wait(10 * minute);
   const found = await findElsewhere(reach);
   expect(found).toHaveLength(1);
   expect(offerable(reach, found)).toEqual([]);
+});
+
+it("[RE95] the brief names the tasks of the workspace that the session had, with what became of them", async () => {
+  const one = await aWorld({ isDead: false });
+  await one.world.host.call("tasks.submit", { tasks: [{ type: "docs" }] });
+  const back = await one.there.join(one.dead.session);
+  const claimed = await back.link.call("tasks.claim", { requestId: "r1" }, 1_000);
+  const { task = 0, claim = 0 } = claimed.ok ? (claimed.value.claims[0] ?? {}) : {};
+  await back.link.call("tasks.heartbeat", { task, claim, progress: { percent: 50 } }, 1_000);
+  await one.there.attest(one.dead.session);
+  const [found] = await findElsewhere(one.reach, project);
+  const from = found && (await gatherRestoration(one.reach, found, one.chat.cwd));
+  const text = from ? brief(from, one.here.runtime.now(), "brief") : "";
+  expect(text).toContain("its task: task 1 (docs): queued again");
 });

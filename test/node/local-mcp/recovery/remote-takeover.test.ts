@@ -10,7 +10,7 @@ import { aProject, Claude, storedSession } from "../../../support/builders.ts";
 import { project, workspace } from "../../../support/machines.ts";
 import { aWorld, minute, newsOf, rowOf } from "../../../support/remote-world.ts";
 
-it("[RE23] two machines ask at the same time: one gets it, the other is told who and where", async () => {
+it("[RE96] [RE23] two machines ask at the same time: one gets it, the other is refused with who and where", async () => {
   const one = await aWorld();
   const third = await one.world.add("tower");
   const rival = new Claude(third.runtime, { cwd: aProject(), session: "cccc3333-0000-4000-8000-000000000003" });
@@ -29,7 +29,7 @@ it("[RE23] two machines ask at the same time: one gets it, the other is told who
   expect(rowOf({ here: third }, one.dead).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
 });
 
-it("[RE23] cut off anywhere in the middle nothing is lost: the same again takes it", async () => {
+it("[RE97] cut off anywhere in the middle nothing is lost: the same again takes it", async () => {
   for (const cut of ["leases.acquire", "sync.take"]) {
     const one = await aWorld();
     one.world.isCut = (name) => name === cut;
@@ -44,7 +44,7 @@ it("[RE23] cut off anywhere in the middle nothing is lost: the same again takes 
   }
 });
 
-it("[RE23] whoever goes on with it keeps of it what is next, and a death of that one is what is found then", async () => {
+it("[RE98] a successor keeps the next step; when it dies with a checkpoint, it is found itself", async () => {
   const one = await aWorld();
   expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
   const { store } = one.here.runtime;
@@ -66,7 +66,7 @@ it("[RE23] whoever goes on with it keeps of it what is next, and a death of that
   expect((await findElsewhere(other, project)).map(({ row }) => row.session)).toEqual([one.chat.session]);
 });
 
-it("[RE23] a session that was forgotten where it ran cannot be taken, and leaves no lease behind", async () => {
+it("[RE99] a session that was forgotten where it ran cannot be taken, and leaves no lease behind", async () => {
   const one = await aWorld();
   const row = rowOf(one, one.dead);
   await one.there.device.push({ kind: "forget", session: one.dead.session });
@@ -76,7 +76,7 @@ it("[RE23] a session that was forgotten where it ran cannot be taken, and leaves
   expect(leases).toMatchObject({ ok: true, value: { leases: [] } });
 });
 
-it("[RE24] of a session that was forgotten where it ran nothing is kept here", async () => {
+it("[RE99] of a session that was forgotten where it ran nothing is kept here", async () => {
   const one = await aWorld();
   expect(await offerElsewhere(one.reach, { root: one.chat.cwd, project })).toBe(one.dead.session);
   await one.there.device.push({ kind: "forget", session: one.dead.session });
@@ -86,7 +86,7 @@ it("[RE24] of a session that was forgotten where it ran nothing is kept here", a
   expect(["remote_sessions", "remote_checkpoints", "recoveries"].map((table) => rows(table).length)).toEqual([0, 0, 0]);
 });
 
-it("[RE24] a chat is offered the newest one of its project once, by news; a second chat of this machine is not, while the first lives", async () => {
+it("[RE24] [RE101] a chat is offered the newest of its project once; a second chat of this machine is not", async () => {
   const one = await aWorld();
   const place = { root: one.chat.cwd, project };
   expect(await offerElsewhere(one.reach, place)).toBe(one.dead.session);
@@ -106,7 +106,7 @@ it("[RE24] a chat is offered the newest one of its project once, by news; a seco
   expect(await offerElsewhere(other, place)).toBe(one.dead.session);
 });
 
-it("[RE24] what cannot be taken yet is not offered yet: its own chat holds its lease for a while", async () => {
+it("[RE100] what cannot be taken yet is not offered yet: its own chat holds its lease for a while", async () => {
   const one = await aWorld({ isDead: false });
   const place = { root: one.chat.cwd, project };
   const back = await one.there.join(one.dead.session);
@@ -121,7 +121,7 @@ it("[RE24] what cannot be taken yet is not offered yet: its own chat holds its l
   expect(await offerElsewhere(one.reach, place)).toBe(one.dead.session);
 });
 
-it("[RE24] none is offered to a chat that was offered one of this machine, to a task's, after a dismissal, and when it is too old", async () => {
+it("[RE101] none is offered after a local offer, to a task's chat, after a dismissal, and when it is too old", async () => {
   const one = await aWorld();
   const place = { root: one.chat.cwd, project };
   const { runtime } = one.here;
@@ -228,7 +228,7 @@ it("[RE26] where another chat was first, the chat that was started for it is tol
   expect(newsOf(one.here, one.chat.session)).toHaveLength(1);
 });
 
-it("[RE52] a session of another machine that was closed with nothing open is listed, not offered", async () => {
+it("[RE111] a session of another machine that was closed with nothing open is listed, not offered", async () => {
   const one = await aWorld();
   await one.there.mirror(one.dead.session, { change: { detachedAt: 1, detachReason: "closed" } });
   await one.here.pull();

@@ -34,7 +34,7 @@ it("[RE20] the tool lists and briefs on sessions of other machines, with the mac
   expect(newsOf(one.here, one.chat.session)).toEqual([]);
 });
 
-it("[RE20] a chat that has just begun, on a machine that has heard of no other yet, is told as well, also of one that it names", async () => {
+it("[RE20] a chat on a machine that has mirrored no other yet gets them too, also by id", async () => {
   for (const given of [{}, { of: "dead" }]) {
     const one = await aWorld();
     one.here.runtime.store.write((sql) => sql.run("DELETE FROM remote_sessions"));
@@ -63,7 +63,7 @@ it("[RE20] one of this machine comes first, and those of others are listed with 
   expect((await call("shim_check_recovery", { of: "aaa" })).text).toContain("SHIM knows no session");
 });
 
-it("[RE20] while the coordinator does not answer that is said, and what is here is answered all the same", async () => {
+it("[RE92] without an answer of the coordinator this is said, and the local sessions are listed all the same", async () => {
   const one = await aWorld();
   one.world.isCut = () => true;
   const { call } = await open(one);
@@ -75,7 +75,7 @@ it("[RE20] while the coordinator does not answer that is said, and what is here 
   expect(taken.isError).toBe(true);
 });
 
-it("[RE23] take makes it this chat's, for all machines; a second time nothing changes", async () => {
+it("[RE23] [RE97] take makes it this chat's, for all machines; a second time nothing changes", async () => {
   const one = await aWorld();
   const { call } = await open(one);
   for (const _ of [1, 2])
@@ -84,7 +84,7 @@ it("[RE23] take makes it this chat's, for all machines; a second time nothing ch
   expect(rowOf({ here: one.there }, one.dead).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
 });
 
-it("[RE23] what another chat has is refused with who and where; what lives, or was finished, with why", async () => {
+it("[RE96] a session that another chat has is refused with who and where; a living or finished one with why", async () => {
   const one = await aWorld({ isDead: false });
   const { call } = await open(one);
   const living = await call("shim_check_recovery", { of: one.dead.session, take: true });
@@ -108,7 +108,7 @@ it("[RE23] what another chat has is refused with who and where; what lives, or w
   expect((await call("shim_check_recovery", { of: one.dead.session, take: true })).text).toContain("was finished");
 });
 
-it("[RE23] a session of this machine that another one goes on with cannot be taken here", async () => {
+it("[RE96] a session of this machine that another one continues cannot be taken here", async () => {
   const one = await aWorld();
   await takeOver(one.reach, rowOf(one, one.dead));
   const fresh = new Claude(one.there.runtime, {
@@ -130,7 +130,7 @@ it("[RE23] a session of this machine that another one goes on with cannot be tak
   });
 });
 
-it("[RE24] a chat that joins is offered it by news, also where the death becomes known a while later", async () => {
+it("[RE24] a chat that joins is offered it by a notification, also where the death becomes known a while later", async () => {
   const one = await aWorld({ isDead: false });
   const team = one.here.team();
   const joined = await team.chatFor(storedSession(one.here.runtime, one.chat.session));

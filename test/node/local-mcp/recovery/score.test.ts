@@ -40,7 +40,7 @@ it("[RE6] all known and verified is 100, nothing known is 0; each probe lists wh
   for (const part of score(whole).parts) expect(part.items.length).toBeGreaterThan(0);
 });
 
-it("[RE6] what is missing lowers its probe: files, branch, next step, requests that were thinned out", () => {
+it("[RE75] what is missing lowers its probe: files, branch, next step, requests that were thinned out", () => {
   const files = ["same", "changed", "missing", "unknown"].map((now, index) => ({
     now,
     path: `/${index}`,
@@ -55,12 +55,12 @@ it("[RE6] what is missing lowers its probe: files, branch, next step, requests t
   expect(share(crowded, "decisions")).toBeLessThan(0.5);
 });
 
-it("[RE6] a goal that only the chat has put into words is not the user's: recall is not whole", () => {
+it("[RE75] a goal that only the chat has stated is not the user's: recall is not whole", () => {
   const { requests: _requests, ...state } = whole.state;
   expect(share({ ...whole, state: { ...state, requests: [], goal: "g" } }, "recall")).toBeLessThan(0.8);
 });
 
-it("[RE6] a probe that does not apply is left out, and the rest weighs more", () => {
+it("[RE76] a probe that does not apply is left out, and the rest weighs more", () => {
   const { git: _git, decided: _decided, ...state } = whole.state;
   expect(score(restorable({ state })).parts.map(({ name }) => name)).toEqual(["recall", "continuation"]);
   expect(score(restorable({ state })).total).toBe(100);

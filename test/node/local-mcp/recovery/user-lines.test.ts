@@ -39,7 +39,7 @@ it("[RE54] in the plugin its command says no; others that died are counted; the 
   );
 });
 
-it("[RE54] a run of a script has no line, only the hint for its model", () => {
+it("[RE115] a run of a script has no line, only the hint for its model", () => {
   const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
   const dead = aDeadClaude(runtime);
   const printed = anotherClaude(runtime, dead).tell("SessionStart", { source: "startup" });
@@ -47,7 +47,7 @@ it("[RE54] a run of a script has no line, only the hint for its model", () => {
   expect(printed.hookSpecificOutput?.additionalContext).toContain(dead.session);
 });
 
-it("[RE54] a resumed chat has a line where a tool was running or files have changed, and none otherwise", () => {
+it("[RE114] a resumed chat has a line where a tool was running or files have changed, and none otherwise", () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject() });
   const path = join(claude.cwd, "a.ts");
@@ -70,7 +70,7 @@ it("[RE54] a resumed chat has a line where a tool was running or files have chan
   );
 });
 
-it("[RE54] a title is one short line without control characters, escape sequences, marks of direction and quotes", () => {
+it("[RE113] a title is one short line without control characters, escape sequences, marks of direction and quotes", () => {
   expect(quotedTitle('\u001b[31mred\u001b[0m "one"\r\n\u0007two\u202e three\u2028four')).toBe(
     "\"red 'one' two three four\"",
   );

@@ -3,7 +3,7 @@ import { aDeadClaude, anotherClaude, aProject, Claude, storedSession } from "../
 import { aDeadChat, connect, desktop, type Connected } from "../../../support/mcp-client.ts";
 import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
 
-it("[MC3] a client without session ids gets a handle with its first call and keeps it; the life of the process is its life", async () => {
+it("[MC3] a client without session ids gets a handle with its first call, which lives as long as the process", async () => {
   const runtime = tempRuntime();
   const { call, server } = await desktop(runtime);
   const first = await call("shim_session_status");
@@ -17,7 +17,7 @@ it("[MC3] a client without session ids gets a handle with its first call and kee
   });
 });
 
-it("[MC3] in one process each project has its own session; the first one that is named is that of the calls before it", async () => {
+it("[MC19] in one process each project has its own session", async () => {
   const runtime = tempRuntime();
   const { call, chat } = await desktop(runtime);
   const [p, q] = [aProject(), aProject()];
@@ -85,7 +85,7 @@ it("[ID14] also when the first call comes after the /clear", async () => {
   expect((await call("shim_auto_checkpoint", { doing: "x" })).output["session"]).toBe(claude.session);
 });
 
-it("[MC3] a call that works on a session by its handle continues it: it is open again, and this process answers for it", async () => {
+it("[MC20] a call that works on a session by its handle continues it: open again, and owned by this process", async () => {
   const runtime = tempRuntime();
   const dead = await aDeadChat(runtime);
   const { call, chat, server } = await desktop(runtime);
@@ -106,7 +106,7 @@ it("[MC3] a call that works on a session by its handle continues it: it is open 
   );
 });
 
-it("[MC3] looking at a session by its handle changes nothing about it: a finished one stays finished, a living one its client's", async () => {
+it("[MC21] [MC20] reading a session changes nothing; a living one stays its client's, also when work is saved", async () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.turn("fix it");

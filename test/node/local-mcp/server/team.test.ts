@@ -66,7 +66,7 @@ it("[TE30] the instructions are under 200 tokens; with hooks they ask for nothin
   expect(instructions(runtime)).toMatch(/At the start call shim_check_recovery; after each step shim_auto_checkpoint/);
 });
 
-it("[TE18] the instructions tell of the team, and stay under 2 KB, also with a session that died", async () => {
+it("[TE44] the instructions explain the team, and stay under 2 KB, also with a session that died", async () => {
   const runtime = tempRuntime();
   await aDeadChat(runtime, "and more ".repeat(50));
   const text = instructions(runtime, true);
@@ -76,7 +76,7 @@ it("[TE18] the instructions tell of the team, and stay under 2 KB, also with a s
   expect(instructions(runtime)).not.toContain("shim_next");
 });
 
-it("[TE18] input that a tool of the team does not take is refused as its error, in each protocol, and changes nothing", async () => {
+it("[TE47] input that a tool of the team does not take is refused as its error, and changes nothing", async () => {
   const desk = new TeamDesk();
   const { call } = await desk.mate();
   const bad: [string, Record<string, unknown>, RegExp][] = [

@@ -28,7 +28,7 @@ async function die(desk: SupervisorDesk, pid = 700): Promise<void> {
   await desk.pass(8_000);
 }
 
-it("[SU6] [SU11] of a chat that dies the last checkpoint is taken and its death is told, once; it is not started again", async () => {
+it("[SU6] [SU11] of a chat that dies the last checkpoint is taken and its death is reported, once", async () => {
   const desk = await aDesk();
   await die(desk);
   const [died] = desk.told("died");
@@ -43,7 +43,7 @@ it("[SU6] [SU11] of a chat that dies the last checkpoint is taken and its death 
   expect([desk.told("died").length, desk.opened]).toEqual([1, []]);
 });
 
-it("[RE52] a chat that its client closed between two turns is no death, with or without open work", async () => {
+it("[RE110] a chat that its client closed between two turns is no death, with or without open work", async () => {
   for (const reason of ["closed", "closed_open"]) {
     const desk = await aDesk(reopening);
     desk.runtime.store.write((sql) => sessions.close(sql, desk.runtime.now(), id, reason));
@@ -52,7 +52,7 @@ it("[RE52] a chat that its client closed between two turns is no death, with or 
   }
 });
 
-it("[SU11] what ended well is no death, nor is one that another process goes on with; what was never seen alive is not watched", async () => {
+it("[SU11] [SU42] what ended well, or another process continues, is no death; what was never seen alive is not watched", async () => {
   const desk = await aDesk(reopening);
   desk.runtime.store.write((sql) => sessions.end(sql, desk.runtime.now(), id, "prompt_input_exit"));
   const moved = "bbbb2222-0000-4000-8000-000000000002";
@@ -70,7 +70,7 @@ it("[SU11] what ended well is no death, nor is one that another process goes on 
 const app = { client: "claude-ai", origin: "handle", transcript: null };
 const appWatch = { watch: { app: { kind: "desktop", restartWith: ["open", "-a", "Claude"] } } };
 
-it("[SU16] chats of clients without hooks are watched by the life of their server; without a command the app is never started", async () => {
+it("[SU16] [SU44] chats of clients without hooks are watched by their server; without a command no app is started", async () => {
   const desk = await aDesk({ watch: { app: { kind: "desktop" } } }, app);
   desk.runtime.store.write((sql) => sessions.detach(sql, desk.runtime.now(), id, "client_gone"));
   await die(desk);
@@ -81,7 +81,7 @@ it("[SU16] chats of clients without hooks are watched by the life of their serve
   expect(other.told("died")).toEqual([]);
 });
 
-it("[SU16] an app that was gone with its connection is started again, once for all of its chats, and a loop is stopped", async () => {
+it("[SU44] an app that was gone with its connection is started again, once for all of its chats", async () => {
   const desk = await aDesk(appWatch, app);
   const second = "bbbb2222-0000-4000-8000-000000000002";
   aLiveChat(desk.runtime, { ...app, id: second, pid: 701 });
@@ -107,7 +107,7 @@ it("[SU16] an app that was gone with its connection is started again, once for a
   expect(desk.told("ended").at(-1)).toMatchObject({ name: "app", phase: "looping" });
 });
 
-it("[SU16] not started: an app that closed the connection first, whose server died alone, or that is there again", async () => {
+it("[SU45] [SU44] not started: an app that closed the connection first, whose server died alone, or that is there again", async () => {
   const quit = await aDesk(appWatch, app);
   quit.runtime.store.write((sql) => sessions.detach(sql, quit.runtime.now(), id, "stdin_end"));
   await die(quit);
@@ -134,7 +134,7 @@ it("[SU16] not started: an app that closed the connection first, whose server di
   expect([quit, back].map((desk) => desk.told("died").length)).toEqual([1, 1]);
 });
 
-it("[SU11] with a command that opens a terminal a killed chat is resumed in it, after its wait", async () => {
+it("[SU41] with a command that opens a terminal a killed chat is resumed in it, after its wait", async () => {
   const desk = await aDesk(reopening);
   const { cwd } = sessionOf(desk.runtime, id)!;
   await die(desk);
@@ -151,7 +151,7 @@ it("[SU11] with a command that opens a terminal a killed chat is resumed in it, 
   expect(desk.told("ended").map(({ againInMs }) => againInMs)).toEqual([1_000, 2_000]);
 });
 
-it("[SU11] a new chat with the brief, where the transcript is not whole; one that never begins is a crash, and in the end a loop", async () => {
+it("[SU41] [SU43] a new chat with the brief; one that never begins is a crash, and in the end a loop", async () => {
   const desk = await aDesk(reopening, { transcript: null });
   await die(desk);
   const begun = desk.opened[0]?.words.slice(5) ?? [];
@@ -166,7 +166,7 @@ it("[SU11] a new chat with the brief, where the transcript is not whole; one tha
   expect(sessionOf(desk.runtime, id)?.recovery).toBeNull();
 });
 
-it("[SU11] not started: what the user closed, what a worker runs, what somebody was offered, what is gone", async () => {
+it("[SU42] not started: what the user closed, what a worker runs, what was recovered, what is gone", async () => {
   const closed = await aDesk(reopening);
   closed.runtime.store.write((sql) => sessions.detach(sql, closed.runtime.now(), id, "sighup"));
   await die(closed);
@@ -185,7 +185,7 @@ it("[SU11] not started: what the user closed, what a worker runs, what somebody 
   expect(gone.told("problem")).toEqual([expect.objectContaining({ message: expect.stringMatching(/folder is gone/) })]);
 });
 
-it("[SU5] [SU11] after a usage limit it waits before it opens one; a terminal that cannot be opened is said", async () => {
+it("[SU5] [SU41] after a usage limit it waits before it opens one; a terminal that cannot be opened is reported", async () => {
   const desk = await aDesk(reopening);
   const text = "rate_limit: You've hit your session limit";
   desk.runtime.store.write((sql) => journal.append(sql, id, desk.runtime.now(), "f", { kind: "failure", text }));

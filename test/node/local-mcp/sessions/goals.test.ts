@@ -59,7 +59,7 @@ it.each([
   "I'd like the spoons to be birch.",
   "Undo your last change",
   [...noise, ...noise].join(" "),
-])("[CP35] is no new goal: %s", (prompt) => {
+])("[CP48] is no new goal: %s", (prompt) => {
   expect(goalAfter("Build a shelf for the kitchen", prompt)).toBe("Build a shelf for the kitchen");
 });
 
@@ -92,7 +92,7 @@ it.each([
   expect(goalAfter("Build a shelf for the kitchen", prompt)).toBe(prompt);
 });
 
-it("[CP35] a short prompt that names what was settled is about that, else one thing for another is work", () => {
+it("[CP48] [CP35] a short prompt that names what was settled is about that, else one thing for another is work", () => {
   const settled = "For the hinges we take brass.";
   for (const prompt of ["Replace brass by steel", "Brass breaks. Steel then.", "Zamień mosiądz: brass na steel"])
     expect(goalAfter("Build a shelf", settled, prompt)).toBe("Build a shelf");
@@ -100,7 +100,7 @@ it("[CP35] a short prompt that names what was settled is about that, else one th
   expect(goalAfter("Build a shelf", settled, "Polish the brass of the door")).toBe("Polish the brass of the door");
 });
 
-it("[CP35] words that ask for nothing known are a new goal where the chat has said that the goal before is reached", () => {
+it("[CP49] unknown words are a new goal where the chat has said that the goal before is reached", () => {
   const prompts = [user("Build a shelf for the kitchen"), user("a bench for the garden")];
   expect(goalOf(after(...prompts))).toBe("Build a shelf for the kitchen");
   const reached = after(prompts[0] ?? user(""), chat("The shelf for the kitchen is built."), prompts[1] ?? user(""));
@@ -109,7 +109,7 @@ it("[CP35] words that ask for nothing known are a new goal where the chat has sa
 });
 
 it.each(["nice one", "splendid!", "great work there"])(
-  "[CP35] a remark is no new goal, also where the goal is reached: %s",
+  "[CP48] a remark is no new goal, also where the goal is reached: %s",
   (remark) => {
     const shelf = user("Build a shelf for the kitchen");
     expect(goalOf(after(shelf, chat("The shelf for the kitchen is built."), user(remark)))).toBe(
@@ -126,7 +126,7 @@ it.each([
   expect(goalOf(after(user("Paint the fence of the garden"), user(request)))).toBe(request);
 });
 
-it("[CP35] a story that ends in a decision is no new goal", () => {
+it("[CP48] a story that ends in a decision is no new goal", () => {
   const story =
     "I spoke with the joiner for an hour, and he had a long list of reasons that I did not follow in every detail. Bottom line, the table gets built with oak. He comes by on Tuesday.";
   expect(goalOf(after(user("Paint the fence of the garden"), user(story)))).toBe("Paint the fence of the garden");
@@ -178,14 +178,27 @@ it("[CP38] the goal before is named where nothing says that it is done, and what
   expect(done).not.toContain("perhaps");
 });
 
-it("[CP26] where no next step is known the last words of the last whole turn stand for it", () => {
+it("[CP47] where no next step is known the brief quotes the last words of the last whole turn", () => {
   expect(briefOf(["Build a shelf", "Wood is here. A second coat of oil, then."])).toContain(
     "\nnext step: not stated; the chat's last words: A second coat of oil, then.",
   );
   expect(briefOf(["Build a shelf", "The shelf is done."])).toContain("\nnext step: not stated\n");
 });
 
-it("[CP21] a decision is shown with the short prompt that names it last, the nearer one where there are two", () => {
+it("[CP47] beside a next step from the tasks the brief quotes the last words too", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.start();
+  claude.prompt("Build a shelf");
+  claude.use("TodoWrite", { todos: [{ content: "sand the boards", status: "in_progress" }] });
+  claude.stop("Wood is here. A second coat of oil, then.");
+  claude.kill();
+  expect(anotherClaude(runtime, claude).start()).toMatch(
+    /\nnext step: sand the boards \(the task in progress, .*; the chat's last words: A second coat of oil, then\./,
+  );
+});
+
+it("[CP43] a decision is shown with the short prompt that names it last, the nearer one where there are two", () => {
   const state = after(
     user("Build a table"),
     user("Let us take oak for the table."),
@@ -208,13 +221,13 @@ it.each([
     "Beech it has to be for the table, oak does not survive.",
   ],
   ["手入れが楽なので、table は oak を採用します。", "oak だと table が高すぎるので、beech に切り替えてください。"],
-])("[CP21] two words of a decision in a short prompt are enough: %j, later %j", (decision, later) => {
+])("[CP43] two words of a decision in a short prompt are enough: %j, later %j", (decision, later) => {
   const state = after(user("Build a table"), user(decision), user(later));
   const oak = state.decided?.find(({ text }) => text.includes("oak"));
   expect(oak?.followedBy?.text ?? oak?.takenBack?.text).toBe(later);
 });
 
-it("[CP21] a request that holds a decision is shown with what was said later of it", () => {
+it("[CP43] a request that holds a decision is shown with what was said later of it", () => {
   const brief = briefOf(
     ["Build a table", "On it."],
     ["Decided at noon:\n- the table will be done in oak\n- two coats", "Noted."],

@@ -83,7 +83,7 @@ it("[JO4] of the transcript only the assistant's words are kept: prompts come fr
   expect(entries.map(({ entry }) => ("text" in entry ? entry.text : ""))).toEqual(["two", "one", "fix it"]);
 });
 
-it("[CP9] a look by the timer finds a checkpoint due by count and time", () => {
+it("[CP9] the timer finds a checkpoint due by count and time", () => {
   const runtime = tempRuntime({ config: { checkpoint: { everyToolCalls: 2 } } });
   const claude = aClaude(runtime);
   const look = (): unknown => {

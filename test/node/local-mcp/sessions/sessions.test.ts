@@ -106,7 +106,7 @@ it("[ID9] counts add up, the title is set once, and what is not given stays", ()
   });
 });
 
-it("[RE1] the search for open sessions goes through an index that holds only those, however long the history is", () => {
+it("[RE72] the search for open sessions uses an index that holds only those, however long the history is", () => {
   const runtime = tempRuntime();
   see(runtime);
   const plan = (query: string): string =>

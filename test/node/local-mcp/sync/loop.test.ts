@@ -127,7 +127,7 @@ it("[SY61] after a repair of the store numbers begin anew, and everything is sen
   expect(after?.device).toBe(before?.device);
 });
 
-it("[SY63] a process that has joined nothing, or has no key, writes nothing; one that leaves stops", async () => {
+it("[SY92] a process that has joined nothing, or has no key, writes nothing; one that leaves stops", async () => {
   const world = new SyncWorld();
   const machine = new SyncMachine(world, { key: null });
   machine.sync.start();
@@ -142,7 +142,7 @@ it("[SY63] a process that has joined nothing, or has no key, writes nothing; one
   expect(world.asked).toEqual([]);
 });
 
-it("[SY63] the last changes of a process are sent when it ends, if that is quick", async () => {
+it("[SY91] the last changes of a process are sent when it ends, if that is quick", async () => {
   const world = new SyncWorld();
   const machine = await begun(world);
   await world.time.pass(10_000);

@@ -88,7 +88,7 @@ it("[CL81] other machines are told the name of a session that has one", async ()
   expect(remotes(two)).toMatchObject([{ content: { title: "Plan of March" } }]);
 });
 
-it("[SY60] nothing is lost, nothing comes twice and the order holds, whatever is cut and whoever dies", async () => {
+it("[SY87] nothing is lost, nothing comes twice and the order holds, whatever is cut and killed", async () => {
   const weather = fc.constantFrom<Weather>("good", "good", "unreachable", "lost");
   const act = fc.oneof(
     fc.record({ act: fc.constant("work" as const), session: fc.nat(2) }),
@@ -123,7 +123,7 @@ it("[SY60] nothing is lost, nothing comes twice and the order holds, whatever is
   );
 });
 
-it("[SY61] a copied home is told apart before it sends, on the same machine and on another, and neither loses anything", async () => {
+it("[SY61] [SY89] a copied home is recognized before it sends, on the same machine and on another", async () => {
   for (const [name, isCopyFirst] of [
     ["m1", true],
     ["m1", false],
@@ -151,7 +151,7 @@ it("[SY61] a copied home is told apart before it sends, on the same machine and 
   }
 });
 
-it("[SY61] a store that was put back to an earlier state, and a coordinator that was, are noticed, and all is sent anew", async () => {
+it("[SY88] a store that was put back, and a coordinator that was, are noticed, and all is sent again", async () => {
   const world = new SyncWorld();
   const one = new SyncMachine(world);
   one.work("s1", "first");
@@ -196,7 +196,7 @@ it("[SY61] after the store was damaged and repaired from a backup, the coordinat
   expect(there.checkpoints).toEqual(expect.arrayContaining(machine.kept().checkpoints));
 });
 
-it("[SY61] a coordinator that never keeps its place is not believed for ever", async () => {
+it("[SY90] a coordinator that never keeps its place is not followed for ever", async () => {
   const world = new SyncWorld();
   const one = new SyncMachine(world);
   one.work("s1", "first");
@@ -266,7 +266,7 @@ it("[SY63] one process of a machine sends; when it is gone another one does, and
   expect(await one.mirrored()).toEqual(one.kept());
 });
 
-it("[SY63] a process that hangs does not keep the others of its machine from sending, and finds that out when it goes on", async () => {
+it("[SY63] a process that hangs does not keep the others from sending, and finds that out when it continues", async () => {
   const world = new SyncWorld();
   const one = new SyncMachine(world);
   const beside = one.open(one.runtime.processes.start(500));

@@ -21,11 +21,11 @@ function after(minutes: number, overrides: Partial<ActivityFacts> = {}): Activit
 
 const build = [{ name: "Bash", startedAt: T0 }];
 
-it("[TE25] a chat is busy while signs of work come, and stuck when a turn is silent for fifteen minutes", () => {
+it("[TE48] a chat is busy while signs of work come, and stuck when a turn is silent for fifteen minutes", () => {
   expect([facts(), after(14), after(15), after(600)].map(activityOf)).toEqual(["busy", "busy", "stuck", "stuck"]);
 });
 
-it("[TE25] a tool that is open is a sign of work for two hours", () => {
+it("[TE48] a tool that is open is a sign of work for two hours", () => {
   expect([40, 119, 121].map((minutes) => activityOf(after(minutes, { openTools: build })))).toEqual([
     "busy",
     "busy",
@@ -33,7 +33,7 @@ it("[TE25] a tool that is open is a sign of work for two hours", () => {
   ]);
 });
 
-it("[TE25] a question to the user is waiting, however it shows; the end of a turn is idle; without its process it is dead", () => {
+it("[TE25] a question to the user is waiting, the end of a turn is idle; without its process a chat is dead", () => {
   const question = [{ name: "AskUserQuestion", startedAt: T0 }];
   expect(activityOf(after(300, { openTools: question }))).toBe("waiting");
   expect(activityOf(after(300, { isWaitingForUser: true }))).toBe("waiting");
@@ -41,7 +41,7 @@ it("[TE25] a question to the user is waiting, however it shows; the end of a tur
   expect(activityOf(facts({ isDead: true, isWaitingForUser: true }))).toBe("dead");
 });
 
-it("[TE25] a client without hooks is busy for fifteen minutes after a call, and then idle", () => {
+it("[TE49] a client without hooks is busy for fifteen minutes after a call, and then idle", () => {
   expect([14, 16].map((minutes) => activityOf(after(minutes, { isInTurn: null })))).toEqual(["busy", "idle"]);
 });
 
@@ -50,7 +50,7 @@ function until(overrides: Partial<ActivityFacts>): number {
   return Array.from({ length: 150 }, (_, minutes) => minutes).findLast((at) => keepsTasks(after(at, overrides))) ?? -1;
 }
 
-it("[TE26] tasks are kept while busy, an hour while waiting, a quarter of an hour while idle, half an hour unseen, and not when stuck or dead", () => {
+it("[TE26] tasks are kept while busy, an hour while waiting, a quarter while idle, and not when stuck or dead", () => {
   expect(until({ openTools: build })).toBe(119);
   expect(until({ isWaitingForUser: true })).toBe(59);
   expect(until({ isInTurn: false })).toBe(14);

@@ -29,7 +29,7 @@ function anIdleChat(wake: string = "socket", env: NodeJS.ProcessEnv = inbox): Id
   return { runtime, claude, wakeUp, posted };
 }
 
-it("[HO20] an idle chat is woken once for news that somebody waits for, and its next hook tells them", () => {
+it("[HO20] an idle chat is woken once for news that need it, and its next hook delivers them", () => {
   const { runtime, claude, wakeUp, posted } = anIdleChat();
   wakeUp.check(claude.session);
   hear(runtime, claude, { kind: "leader_changed", name: "release", leader: null, isSelf: false });
@@ -46,7 +46,7 @@ it("[HO20] an idle chat is woken once for news that somebody waits for, and its 
   expect(journalKinds(runtime, claude.session)).toEqual(kinds);
 });
 
-it("[HO20] a chat in its turn, or whose turn has just ended, is not woken, nor one while SHIM is paused", () => {
+it("[HO51] a chat in its turn, or whose turn has just ended, is not woken, nor one while SHIM is paused", () => {
   const { runtime, claude, wakeUp, posted } = anIdleChat();
   claude.prompt("go on");
   hear(runtime, claude, aMessage("hello"));
@@ -63,7 +63,7 @@ it("[HO20] a chat in its turn, or whose turn has just ended, is not woken, nor o
   expect(posted).toHaveLength(1);
 });
 
-it("[HO20] waking counts as going on by itself: three times an hour", () => {
+it("[HO50] waking counts as a continuation: three times an hour", () => {
   const { runtime, claude, wakeUp, posted } = anIdleChat();
   for (let n = 0; n < 5; n++) {
     hear(runtime, claude, aMessage(`message ${n}`));
@@ -74,7 +74,7 @@ it("[HO20] waking counts as going on by itself: three times an hour", () => {
   expect(claude.stop()).toEqual({});
 });
 
-it("[HO20] without the setting, or outside of Claude Code, nobody is woken", () => {
+it("[HO20] without the setting, or outside of Claude Code, no chat is woken", () => {
   for (const idle of [anIdleChat("hooks"), anIdleChat("socket", {})]) {
     hear(idle.runtime, idle.claude, aMessage("hello"));
     idle.wakeUp.check(idle.claude.session);
@@ -82,7 +82,7 @@ it("[HO20] without the setting, or outside of Claude Code, nobody is woken", () 
   }
 });
 
-it("[HO20] the lines reach the socket; where nobody listens it is logged without the token, and not tried again", async () => {
+it("[HO52] [HO20] the lines reach the socket; without a listener it is logged without the token, not tried again", async () => {
   const folder = aProject();
   const socket = join(folder, "c.sock");
   const env = { ...inbox, CLAUDE_CODE_MESSAGING_SOCKET: socket };

@@ -143,7 +143,7 @@ it("[TE5] [TE7] a report that comes too late is told to the chat, and so is the 
   expect(undelivered(one)).toMatchObject([{ kind: "claim_lost", task: 2 }]);
 });
 
-it("[TE3] a client that was killed is attested dead: its task and its files are free at once", async () => {
+it("[TE42] a client that was killed is attested dead: its task and its files are free at once", async () => {
   const { desk, one, other, ask } = await atEdge();
   await ask(one, "shim_submit", { tasks: [{ type: "a" }] });
   await ask(one, "shim_next");

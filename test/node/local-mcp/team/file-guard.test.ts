@@ -43,7 +43,7 @@ function isRefused({ hookSpecificOutput }: Printed): boolean {
   return hookSpecificOutput?.permissionDecision === "deny";
 }
 
-it("[FI3] an edit of a file that a living chat has reserved in the same checkout is refused: by whom, since when, how to ask", () => {
+it("[FI3] an edit of a file that a living chat has reserved in the same checkout is refused: by whom, since when", () => {
   const team = aTeam();
   reserve(team, "src/**");
   team.runtime.wait(300_000);
@@ -56,7 +56,7 @@ it("[FI3] an edit of a file that a living chat has reserved in the same checkout
   });
 });
 
-it("[FI3] all tools that write a file are looked at, others are not; its holder edits it, and what nobody has reserved is free", () => {
+it("[FI3] [FI25] all tools that write a file are checked, others are not; its holder edits it", () => {
   const team = aTeam();
   reserve(team, "one.ts");
   const path = join(team.a.cwd, "one.ts");
@@ -68,7 +68,7 @@ it("[FI3] all tools that write a file are looked at, others are not; its holder 
   expect(edit(team.a, "/elsewhere/one.ts")).toEqual({});
 });
 
-it("[FI3] whatever a tool is given for a path, the hook refuses nothing that it cannot tell", () => {
+it("[FI26] whatever a tool is given for a path, the hook refuses nothing that it cannot determine", () => {
   const team = aTeam();
   reserve(team, "**");
   const given = fc.oneof(
@@ -90,7 +90,7 @@ it("[FI3] whatever a tool is given for a path, the hook refuses nothing that it 
   expect(team.runtime.logged.join()).not.toContain("TypeError");
 });
 
-it("[FI3] with the team switched off a chat is refused nothing", () => {
+it("[FI27] with the team switched off nothing is refused", () => {
   const team = aTeam({ config: { team: { isEnabled: false } } });
   reserve(team, "**");
   expect(edit(team.a, join(team.a.cwd, "one.ts"))).toEqual({});

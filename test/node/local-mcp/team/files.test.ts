@@ -71,7 +71,7 @@ it("[TE14] a reservation that is taken away is told also where another process o
   ]);
 });
 
-it("[TE11] [FI3] what is reserved by a link is reserved where the link leads, so an edit by either name is refused", async () => {
+it("[TE11] [FI3] a reservation by a link holds where the link leads, so an edit by either name is refused", async () => {
   const { desk, one, other } = await twoMates();
   mkdirSync(join(desk.project, "src"));
   symlinkSync("src", join(desk.project, "link"));

@@ -82,7 +82,7 @@ it("[TE2] a session that another chat goes on with is told to the one that comes
   }
 });
 
-it("[TE3] a session that ends leaves, and so does one that the client has left for another; its files and tasks are free", async () => {
+it("[TE3] a session that ends leaves, and so does one that its client has left; its files and tasks are free", async () => {
   const { desk, one, other } = await twoMates();
   await one.ask("shim_submit", { tasks: [{ type: "a" }] });
   await one.ask("shim_next");
@@ -101,7 +101,7 @@ it("[TE3] a session that ends leaves, and so does one that the client has left f
   expect(rowCount(desk.base, "team_chats")).toBe(1);
 });
 
-it("[TE3] [TE4] a later process of the same client goes on with its tasks and files; a killed client's are free", async () => {
+it("[TE43] [TE4] a later process of the same client keeps its tasks and files; a killed client's are free", async () => {
   const { desk, one, other } = await twoMates();
   await other.ask("shim_submit", { tasks: [{ type: "a", payload: "the work" }] });
   await one.ask("shim_next");
@@ -281,7 +281,7 @@ it("[TE19] no secret reaches another chat, in whichever field it stands", async 
   expect(JSON.stringify(told)).toContain("[redacted");
 });
 
-it("[TE18] a chat whose team is switched off works alone", async () => {
+it("[TE45] a chat whose team is switched off works alone", async () => {
   const desk = new TeamDesk({ config: { team: { isEnabled: false } } });
   const server = desk.base.processes.start(1);
   expect(lateTeam(desk.base, server, () => null)).toBeNull();
@@ -298,7 +298,7 @@ it("[TE16] no message looks like one of another chat in the text of the inbox", 
   expect(told).not.toContain("<system-reminder>");
 });
 
-it("[TE18] the chat of a worker's task works alone", async () => {
+it("[TE46] the chat of a worker's task works alone", async () => {
   const desk = new TeamDesk();
   const runtime = tempRuntime({ beside: desk.base, env: { SHIM_TASK: "7", SHIM_CLAIM: "1" } });
   const { client } = await connect(runtime, { team: (one, server) => lateTeam(runtime, server, () => one) });

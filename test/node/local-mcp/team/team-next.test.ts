@@ -71,7 +71,7 @@ it("[TE40] a chat that asked in vain is told once when a task is there that it c
   expect((await one.ask("shim_next", { types: ["tests"] })).output["task"]).toMatchObject({ task: 3 });
 });
 
-it("[TE40] [HO17] the news is reason enough to go on at the end of a turn; who has taken a task is told nothing", async () => {
+it("[TE40] [HO17] a takeable task makes its chat continue; a chat that has taken one is not notified", async () => {
   const { desk, one, other } = await twoMates();
   for (const mate of [one, other]) await mate.ask("shim_next", { types: ["tests", "docs"] });
   desk.call("tasks.submit", { tasks: [{ type: "docs" }], requestId: "r1" });

@@ -33,7 +33,7 @@ function lines(runtime: TempRuntime, by: Grouping = "session", usage = defaults.
   return runtime.store.read((sql) => usageBy(sql, { by, since: null }, usage), []);
 }
 
-it("[SI40] each response counts once, into its session, day, project and model, however often its lines are read", () => {
+it("[SI40] [SI46] each response counts once into session, day, project and model, with its last line", () => {
   const runtime = tempRuntime();
   const claude = aClaude(runtime);
   // The client repeats a response over several lines; the last one is complete.
@@ -48,7 +48,7 @@ it("[SI40] each response counts once, into its session, day, project and model, 
   expect(lines(runtime, "day")).toMatchObject([{ key: new Date(T0).toISOString().slice(0, 10), ...expected }]);
 });
 
-it("[SI40] a replay of the transcript and a resumed session that repeats it in a new one count nothing twice", () => {
+it("[SI45] a replay of the transcript and a resumed session that repeats it count nothing twice", () => {
   const runtime = tempRuntime();
   const claude = aClaude(runtime);
   appendFileSync(claude.transcript, said("m1", 50));
@@ -68,7 +68,7 @@ it("[SI40] a replay of the transcript and a resumed session that repeats it in a
   ]);
 });
 
-it("[SI40] what sub-agents use counts too, where their lines stand in the chat's transcript", () => {
+it("[SI40] the usage of sub-agents counts too, where their lines are in the chat's transcript", () => {
   const runtime = tempRuntime();
   const claude = aClaude(runtime);
   appendFileSync(claude.transcript, said("m1", 50) + said("side", 40, { isSidechain: true }));

@@ -162,11 +162,11 @@ it.each([
     "Noch offen: Schalen brennen; Ränder schleifen; Henkel; Deckel",
   ],
   ["To do:\n- [x] mix the clay\n- [x] fire the bowls", null],
-])("[CP25] what a message says comes next: %s", (message, step) => {
+])("[CP46] what a message says comes next: %s", (message, step) => {
   expect(findNextStep(message)).toBe(step);
 });
 
-it("[CP25] the last words of a message say where the work stands, unless they tell what is done or are an offer", () => {
+it("[CP46] the last words of a message say how far the work is, unless they report finished work or are an offer", () => {
   expect(findClosingWords("The index is long. A column for the dates, then.")).toBe("A column for the dates, then.");
   expect(findClosingWords("A column for the dates. Let me know if you like it.")).toBe("A column for the dates.");
   expect(findClosingWords("A column for the dates. The index is done.")).toBeNull();
@@ -276,7 +276,7 @@ it.each(["\n", " "])("[CP37] rules and decisions in a long pasted text are found
 });
 
 it.each(["I'd continue with the lid.", "Then comes the lid, on the left side.", "I want to start on the lid."])(
-  "[CP25] announces the next step: %s",
+  "[CP46] announces the next step: %s",
   (text) => {
     expect(findNextStep(`The box is glued. ${text}`)).toBe(text);
   },

@@ -28,7 +28,7 @@ function valuesAfter({ args }: Started, option: string): string[] {
   return end === -1 ? from : from.slice(0, end);
 }
 
-it("[CX1] [CX2] the command line holds what the type allows and nothing of the task", async () => {
+it("[CX1] [CX2] [CX17] [CX18] the command line holds what the type allows and nothing of the task", async () => {
   const claude = new FakeClaude([good]);
   const settings = {
     allowedTools: ["Read", "Bash(npm test *)", "Bash(git diff)", "mcp__docs__search"],
@@ -56,7 +56,7 @@ it("[CX1] [CX2] the command line holds what the type allows and nothing of the t
   expect(valueAfter(started!, "--max-budget-usd")).toBe("1.500000");
 });
 
-it("[CX2] without a word nothing is allowed; what bypasses permissions is said in the output", async () => {
+it("[CX2] [CX18] [CX19] nothing is allowed by default; the output reports bypassed permissions", async () => {
   const nothing = new FakeClaude([good]);
   await nothing.run();
   const [bare] = nothing.started();
@@ -95,7 +95,7 @@ it("[CX3] server and hooks stand in private files of SHIM's own, written once", 
   expect(paths.map((path) => statSync(path).mtimeMs)).toEqual(before);
 });
 
-it("[CX4] the checkpoint names the session, and what is no session becomes no argument", async () => {
+it("[CX4] [CX1] the checkpoint names the session, and what is no session becomes no argument", async () => {
   const claude = new FakeClaude([good]);
   const { checkpoints } = await claude.run();
   expect(checkpoints).toEqual([{ claude: { session, folder: claude.folder } }]);
@@ -140,7 +140,7 @@ const task = (claude: FakeClaude, more: object = {}) => ({
   task: { checkpoint: { claude: { session, folder: claude.folder, ...more } } },
 });
 
-it("[CX4] a session that died here is resumed", async () => {
+it("[CX20] a session that died here is resumed", async () => {
   const claude = new FakeClaude([good]);
   died(claude);
   const { outcome, output } = await claude.run(task(claude));
@@ -152,7 +152,7 @@ it("[CX4] a session that died here is resumed", async () => {
   expect(outcome).toMatchObject({ kind: "done", result: { session } });
 });
 
-it("[CX4] a chat of a person, or of another task, is neither resumed nor told", async () => {
+it("[CX21] a chat of a person, or of another task, is neither resumed nor quoted", async () => {
   for (const first of ["Fix the parser.", "Do task 71 (fix):", "Do task 7 (test):"]) {
     const claude = new FakeClaude([good]);
     died(claude, { first });
@@ -195,7 +195,7 @@ it("[CX5] a new session that never came to be leaves the old one as it was", asy
   expect(claude.runtime.store.read((sql) => sessions.get(sql, session)?.recovery, "unread")).toBeNull();
 });
 
-it("[CX4] a session that Claude Code does not find is not looked for twice", async () => {
+it("[CX22] a session that Claude Code does not find is not requested twice", async () => {
   const gone = result({
     subtype: "error_during_execution",
     is_error: true,

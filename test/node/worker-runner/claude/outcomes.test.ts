@@ -40,7 +40,7 @@ const limited = (resetsAt: unknown): object => ({
 
 const saying = async (text: string): Promise<RunOutcome> => (await ended(result({ result: text }))).outcome;
 
-it("[CX9] of a recorded run every response counts once while it works, and the last figures take their place", async () => {
+it("[CX9] [CX24] each response of a recorded run counts once, and the last figures replace the sum", async () => {
   const { usage, outcome } = await new FakeClaude([{ text: recordedStream() }]).run();
   const tokens = usage.map((one) => one.tokens);
   expect(tokens).toEqual(tokens.toSorted((a, b) => a - b));
@@ -50,7 +50,7 @@ it("[CX9] of a recorded run every response counts once while it works, and the l
   expect(outcome).toMatchObject({ result: { tokens: 11_322, costMicros: 97_140, cost: "measured" } });
 });
 
-it("[CX9] the turns before a resume are not counted again, and those of one run are added up", async () => {
+it("[CX23] the turns before a resume are not counted again, and those of one run are added up", async () => {
   const { usage } = await ended(
     turn(spent(100, 0.5), spent(5_100, 5.5)),
     init(),
@@ -70,7 +70,7 @@ it("[CX9] the turns before a resume are not counted again, and those of one run 
   expect(oldest.usage.at(-1)).toMatchObject({ tokens: 42, costMicros: 500_000 });
 });
 
-it("[CX9] the cost is estimated where the prices are known, and measured at the end", async () => {
+it("[CX24] the cost is estimated where the prices are known, and measured at the end", async () => {
   const prices = { "claude-opus-5-5": { input: 4, output: 20, cacheRead: 0.4, cacheWrite: 5 } };
   const told = [says({ id: "a", input: 100, output: 10 }), says({ id: "a", input: 100, output: 20 })];
   const unfinished = await ranWith(lines(init(), ...told), { prices });
@@ -93,7 +93,7 @@ it("[CX10] a good end is a result, with what was used", async () => {
   });
 });
 
-it("[CX10] trouble of the machine or the service is tried again, what the API will never take is not", async () => {
+it("[CX26] trouble of the machine or the service is tried again, what the API will never take is not", async () => {
   const reason = "Prompt refused.";
   const cases: readonly [string, object][] = [
     ["rate_limit", { isRetryable: true }],
@@ -120,7 +120,7 @@ it("[CX10] trouble of the machine or the service is tried again, what the API wi
   });
 });
 
-it("[CX10] a limit of requests fails the attempt until it is over", async () => {
+it("[CX25] a limit of requests fails the attempt until it ends", async () => {
   const end = [says({ error: "rate_limit" }), result({ is_error: true, result: "You've hit your limit" })];
   const hour = (await ended(limited(T0 / 1_000 + 3_600), ...end)).outcome;
   expect(hour).toEqual({ kind: "failed", reason: "You've hit your limit", isRetryable: true, delayMs: 3_600_000 });
@@ -129,7 +129,7 @@ it("[CX10] a limit of requests fails the attempt until it is over", async () => 
   expect((await ended(limited("soon"), ...end)).outcome).not.toHaveProperty("delayMs");
 });
 
-it("[CX10] a full session is not resumed, and what ends without a word has failed", async () => {
+it("[CX27] [CX28] a full session is not resumed, and a run without a result has failed", async () => {
   const full = await ended(
     says({ error: "invalid_request" }),
     result({ is_error: true, terminal_reason: "prompt_too_long", result: "Prompt is too long" }),

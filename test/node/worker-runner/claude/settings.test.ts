@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome } from "../../../support/cli-home.ts";
 
-it("[CX2] what bypasses permissions is said at the start of the worker", async () => {
+it("[CX19] bypassed permissions are reported at the start of the worker", async () => {
   const home = aCliHome();
   const types = { fix: { folder: "gone", claude: { allowAll: true } }, test: { folder: "gone", claude: {} } };
   writeFileSync(join(home.project, "worker.json"), JSON.stringify({ types }));
