@@ -1,4 +1,4 @@
-import { errorTable, type Refusal } from "../contract/errors.ts";
+import { type CallError, type Refusal, errorTable, isBadInput, isRefusal } from "../contract/errors.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "../contract/operations.ts";
 import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
@@ -6,7 +6,6 @@ import { processKey } from "../coordinator-client/local/process-key.ts";
 import { identify } from "../platform/processes.ts";
 import { parseAddress } from "../coordinator-client/edge/address.ts";
 import { EdgeClient } from "../coordinator-client/edge/client.ts";
-import type { EdgeError } from "../coordinator-client/edge/edge-error.ts";
 import { send } from "../coordinator-client/edge/http-transport.ts";
 import { newId, type Platform } from "../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
@@ -129,35 +128,22 @@ async function localLink(cli: Cli): Promise<CoordinatorLink> {
   };
 }
 
-export function edgeFailure(error: EdgeError): FailedResult {
+export function edgeFailure(error: CallError): FailedResult {
   return isRefusal(error) ? refusalFailure(error) : failed("edge_unreachable", error.message);
 }
 
-function isRefusal(error: EdgeError): error is Refusal {
-  return Object.hasOwn(errorTable, error.code);
-}
-
-function refusalFailure({ code, message, retryAfterMs }: Refusal): FailedResult {
+/** [CL1] What no repeat can change is wrong usage; a name that does not exist is not found. */
+function refusalFailure(refusal: Refusal): FailedResult {
+  const { code, message, retryAfterMs } = refusal;
   const retryText = retryAfterMs === undefined ? "" : ` (again in ${Math.ceil(retryAfterMs / 1_000)} s)`;
-  if (badInputCodes.has(code)) {
+  if (isBadInput(refusal)) {
     const text = message.replace(/^[a-z]+\.[a-z-]+: /, "");
     return err({ exit: exitCodes.wrongUsage, code, message: text.endsWith(".") ? text : `${text}.` });
   }
   const refused = failed(code, `${message}${retryText}`);
-  return missingCodes.has(code) ? err({ ...refused.error, exit: exitCodes.notFound }) : refused;
+  const isMissing = errorTable[code].status === 404 && code !== "unknown_operation";
+  return isMissing ? err({ ...refused.error, exit: exitCodes.notFound }) : refused;
 }
-
-/** [CL1] Refusals that a repeat cannot change. */
-const badInputCodes: ReadonlySet<string> = new Set<Refusal["code"]>(["bad_input", "too_large"]);
-
-/** [CL1] Refusals of names that do not exist. */
-const missingCodes: ReadonlySet<string> = new Set<Refusal["code"]>([
-  "unknown_workspace",
-  "unknown_chat",
-  "unknown_key",
-  "unknown_task",
-  "unknown_token",
-]);
 
 export const commandLine = "shim command line";
 

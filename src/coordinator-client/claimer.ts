@@ -1,7 +1,8 @@
+import { type CallError, isTransient } from "../contract/errors.ts";
 import type { ClaimedTask } from "../contract/tasks.ts";
 import { newId, type Platform } from "./edge/platform.ts";
 import { readClock, type Instant } from "./edge/trust.ts";
-import { isTransient, type ChatLink, type CallError } from "./chat-link.ts";
+import type { ChatLink } from "./chat-link.ts";
 
 export interface ClaimResult {
   readonly tasks: readonly ClaimedTask[];

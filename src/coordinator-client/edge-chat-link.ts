@@ -1,3 +1,4 @@
+import type { CallError } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { Change } from "../contract/state.ts";
 import type { Self } from "../contract/values.ts";
@@ -5,7 +6,7 @@ import type { Result } from "../shared/result.ts";
 import type { CallInput } from "./edge/calls.ts";
 import type { CallName, EdgeClient } from "./edge/client.ts";
 import type { Platform } from "./edge/platform.ts";
-import type { ChatInput, ChatLink, HintKind, CallError } from "./chat-link.ts";
+import type { ChatInput, ChatLink, HintKind } from "./chat-link.ts";
 
 const pollEveryMs = 15_000;
 

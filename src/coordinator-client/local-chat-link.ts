@@ -1,3 +1,4 @@
+import { type CallError, endOf, retryOf } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "../contract/operations.ts";
 import type { Change } from "../contract/state.ts";
@@ -7,7 +8,7 @@ import type { CallInput } from "./edge/calls.ts";
 import type { CallName } from "./edge/client.ts";
 import { newId, type Platform } from "./edge/platform.ts";
 import { StoreError } from "../store/store-error.ts";
-import type { ChatInput, ChatLink, HintKind, CallError } from "./chat-link.ts";
+import type { ChatInput, ChatLink, HintKind } from "./chat-link.ts";
 import { LocalWatch } from "./local-watch.ts";
 
 export interface LocalCalls {
@@ -18,7 +19,6 @@ export interface LocalCalls {
 /** [EM2] Longest gap between calls, each of which releases what dead chats held, in ms. */
 const pollEveryMs = 500;
 const pollVersionEveryMs = 250;
-const lostCodes: ReadonlySet<string> = new Set(["chat_replaced", "unknown_chat"]);
 
 export class LocalChatLink implements ChatLink {
   readonly pollEveryMs = pollEveryMs;
@@ -115,8 +115,8 @@ export class LocalChatLink implements ChatLink {
     }
   }
 
-  async #onRefused({ code, message }: CallError): Promise<void> {
-    if (code === "chat_offline" && this.#chat) await this.register(this.#chat);
-    if (lostCodes.has(code)) for (const listener of this.#lostListeners) listener(message);
+  async #onRefused(error: CallError): Promise<void> {
+    if (retryOf(error) === "after_registering" && this.#chat) await this.register(this.#chat);
+    if (endOf(error) === "chat") for (const listener of this.#lostListeners) listener(error.message);
   }
 }

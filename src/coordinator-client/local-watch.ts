@@ -1,7 +1,7 @@
+import type { CallError } from "../contract/errors.ts";
 import type { InputOf, OutputOf } from "../contract/operations.ts";
 import type { Change } from "../contract/state.ts";
 import type { Result } from "../shared/result.ts";
-import type { CallError } from "./chat-link.ts";
 
 type StateReadName = "state.changes" | "state.list";
 export type StateRead = <Read extends StateReadName>(

@@ -1,10 +1,12 @@
 import type { Result } from "../shared/result.ts";
 import { readProcessKey } from "../coordinator-client/local/process-key.ts";
-import type { CallError } from "../coordinator-client/chat-link.ts";
 import { mayBeAlive } from "../platform/processes.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 
-export type AttestDeath = (chat: string, process: string) => Promise<Result<unknown, CallError>>;
+export type AttestDeath = (
+  chat: string,
+  process: string,
+) => Promise<Result<unknown, { readonly code: string; readonly message: string }>>;
 
 interface ChatRow {
   readonly chat: string;

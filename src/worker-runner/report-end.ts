@@ -1,9 +1,10 @@
+import { type CallError, isTransient } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import { fullJitter } from "../shared/backoff.ts";
 import { err, type Result } from "../shared/result.ts";
 import type { CallInput } from "../coordinator-client/edge/calls.ts";
 import { sleep, type Platform } from "../coordinator-client/edge/platform.ts";
-import { isTransient, type ChatLink, type CallError } from "../coordinator-client/chat-link.ts";
+import type { ChatLink } from "../coordinator-client/chat-link.ts";
 
 type ReportOperation = "tasks.ack" | "tasks.nack" | "tasks.release";
 

@@ -1,8 +1,8 @@
+import type { CallError } from "../../src/contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
 import type { EngineOperation } from "../../src/coordination/engine.ts";
 import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
 import { LocalChatLink, type LocalCalls } from "../../src/coordinator-client/local-chat-link.ts";
-import type { CallError } from "../../src/coordinator-client/chat-link.ts";
 import type { Platform } from "../../src/coordinator-client/edge/platform.ts";
 import { OtherMachines } from "../../src/local-mcp/recovery/other-machines.ts";
 import type { RemoteContext } from "../../src/local-mcp/recovery/remote-candidates.ts";

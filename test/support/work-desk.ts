@@ -1,9 +1,10 @@
+import type { CallError } from "../../src/contract/errors.ts";
 import { onTestFinished } from "vitest";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
 import type { TaskSetup } from "../../src/worker-runner/attempt.ts";
 import type { Executor, RunOutcome, TaskRun } from "../../src/worker-runner/executor.ts";
 import { LocalChatLink } from "../../src/coordinator-client/local-chat-link.ts";
-import type { ChatLink, HintKind, CallError } from "../../src/coordinator-client/chat-link.ts";
+import type { ChatLink, HintKind } from "../../src/coordinator-client/chat-link.ts";
 import type { CommittedWork, TaskFolder } from "../../src/worker-runner/task-folder.ts";
 import { WorkerAutomation, type EndCounts, type WorkerOptions } from "../../src/worker-runner/worker-automation.ts";
 import type { WorkerEvent } from "../../src/worker-runner/worker-events.ts";

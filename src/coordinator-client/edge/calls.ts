@@ -1,10 +1,10 @@
+import { type CallError, isTransient } from "../../contract/errors.ts";
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
 import { Self } from "../../contract/values.ts";
 import { checkInput } from "../../shared/check-input.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { isBusy, isThrottled, type EdgeError, type ClientError } from "./edge-error.ts";
 import { byteLength, maxFrameInputBytes } from "./frames.ts";
 import type { WaitResult } from "./call-queue.ts";
 import type { Connection } from "./connection.ts";
@@ -24,7 +24,7 @@ export type CallInput<Name extends OperationName> = Omit<InputOf<Name>, "self" |
   Partial<Pick<InputOf<Name>, Extract<keyof InputOf<Name>, "self" | "requestId">>>;
 
 export interface CallAnswer<Name extends OperationName> {
-  readonly result: Result<OutputOf<Name>, EdgeError>;
+  readonly result: Result<OutputOf<Name>, CallError>;
   readonly sentAt: Instant;
   readonly generation: number;
 }
@@ -95,7 +95,7 @@ export class Calls {
   #completeInput<Name extends OperationName>(
     name: Name,
     partialInput: CallInput<Name>,
-  ): Result<CompletedInput<Name>, EdgeError> {
+  ): Result<CompletedInput<Name>, CallError> {
     const { input: schema, maxBodyBytes = maxFrameInputBytes }: Operation = operations[name];
     const fullInput: Record<string, unknown> = { ...partialInput };
     if ("requestId" in schema.shape) fullInput["requestId"] ??= this.newId();
@@ -165,11 +165,11 @@ export class Calls {
     const { result, sentAt } = outcome;
     if (result.ok) return { result, sentAt, generation };
     this.#connection.handleRefusal(selfIn(request.input), result.error);
-    const isUnknown = request.mayHaveHappened && isBusy(result.error);
+    const isUnknown = request.mayHaveHappened && isTransient(result.error);
     return isUnknown ? this.#failedAnswer(unansweredError(request, "late")) : { result, sentAt, generation };
   }
 
-  #failedAnswer(error: EdgeError): { result: Result<never, EdgeError>; sentAt: Instant; generation: number } {
+  #failedAnswer(error: CallError): { result: Result<never, CallError>; sentAt: Instant; generation: number } {
     return { result: err(error), sentAt: readClock(this.#platform.clock), generation: this.#connection.generation };
   }
 }
@@ -181,7 +181,7 @@ function selfIn(input: object): Self | null {
 
 function isRepeatable(outcome: RequestOutcome<unknown>): boolean {
   if (outcome.kind !== "answered") return outcome.kind === "lost";
-  return !outcome.result.ok && (isBusy(outcome.result.error) || isThrottled(outcome.result.error));
+  return !outcome.result.ok && isTransient(outcome.result.error);
 }
 
 function errorFields(
@@ -191,7 +191,7 @@ function errorFields(
   return { message: `${name}: ${reason}`, ...(requestId === undefined ? {} : { requestId }) };
 }
 
-function unansweredError(request: CallRequest<OperationName>, waitResult: WaitResult): ClientError {
+function unansweredError(request: CallRequest<OperationName>, waitResult: WaitResult): CallError {
   const { mayHaveHappened, reason } = request;
   if (mayHaveHappened) return { code: "outcome_unknown", ...errorFields(request, `sent, but not answered: ${reason}`) };
   switch (waitResult) {

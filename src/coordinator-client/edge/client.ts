@@ -1,3 +1,4 @@
+import type { CallError } from "../../contract/errors.ts";
 import type { OperationName, OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -5,7 +6,6 @@ import { parseAddress, isToken } from "./address.ts";
 import { atomicUpdate, type ValueUpdate, type UpdateOptions } from "./atomic-update.ts";
 import { Calls, type CallOptions, type CallInput } from "./calls.ts";
 import { Emitter, createEdgeEvents, type EdgeEvent, type ConnectionState, type Signal } from "./events.ts";
-import type { EdgeError } from "./edge-error.ts";
 import { LeaseAcquirer, type HoldOptions, type LeaseRequest, type LeadershipRequest } from "./lease-acquirer.ts";
 import { Inbox, type MessageHandler } from "./inbox.ts";
 import type { HeldLease } from "./held-lease.ts";
@@ -92,13 +92,13 @@ export class EdgeClient {
     name: Name,
     input: CallInput<Name>,
     options?: CallOptions,
-  ): Promise<Result<OutputOf<Name>, EdgeError>> {
+  ): Promise<Result<OutputOf<Name>, CallError>> {
     this.#connection.start();
     const { result } = await this.#calls.call(name, input, options);
     return result;
   }
 
-  register(chat: ChatInput, deadlineMs = registerTimeoutMs): Promise<Result<RegisteredChat, EdgeError>> {
+  register(chat: ChatInput, deadlineMs = registerTimeoutMs): Promise<Result<RegisteredChat, CallError>> {
     if (this.state === "closed") return Promise.resolve(err({ code: "closed", message: "the client is closed" }));
     const registered = this.#registration.setChat(chat, deadlineMs);
     this.#connection.start();
@@ -107,7 +107,7 @@ export class EdgeClient {
   }
 
   /** Frees everything the chat holds; it is not registered again, even if the request fails. */
-  async unregister(): Promise<Result<OutputOf<"chats.unregister">, EdgeError>> {
+  async unregister(): Promise<Result<OutputOf<"chats.unregister">, CallError>> {
     const { self } = this.#registration;
     if (!self) return notRegistered("chats.unregister");
     this.#registration.forget("unregistered");
@@ -116,12 +116,12 @@ export class EdgeClient {
     return result;
   }
 
-  hold(request: LeaseRequest, options: HoldOptions = {}): Promise<Result<HeldLease, EdgeError>> {
+  hold(request: LeaseRequest, options: HoldOptions = {}): Promise<Result<HeldLease, CallError>> {
     const { self } = this;
     return self ? this.#leaseAcquirer.hold(self, request, options) : Promise.resolve(notRegistered("leases.acquire"));
   }
 
-  lead(request: LeadershipRequest, options: HoldOptions = {}): Promise<Result<HeldLease, EdgeError>> {
+  lead(request: LeadershipRequest, options: HoldOptions = {}): Promise<Result<HeldLease, CallError>> {
     const { self } = this;
     return self
       ? this.#leaseAcquirer.lead(self, request, options)
@@ -155,8 +155,8 @@ export class EdgeClient {
     key: string,
     change: ValueUpdate,
     options?: UpdateOptions,
-  ): Promise<Result<{ readonly version: number | null }, EdgeError>> {
-    return atomicUpdate<EdgeError>(
+  ): Promise<Result<{ readonly version: number | null }, CallError>> {
+    return atomicUpdate<CallError>(
       (name, input) => this.call(name, input as never),
       this.#platform,
       key,
@@ -170,6 +170,6 @@ export class EdgeClient {
   }
 }
 
-function notRegistered(name: string): Result<never, EdgeError> {
+function notRegistered(name: string): Result<never, CallError> {
   return err({ code: "not_registered", message: `${name} needs a registered chat` });
 }

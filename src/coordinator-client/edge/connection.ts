@@ -1,13 +1,12 @@
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type OperationName } from "../../contract/operations.ts";
-import type { Refusal } from "../../contract/errors.ts";
+import { type Refusal, type Retry, endOf, isTransient } from "../../contract/errors.ts";
 import { closeCodes } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import type { Address } from "./address.ts";
 import { ClockWatch } from "./clock-watch.ts";
 import type { EdgeEvent, Emitter, ConnectionState, Signal } from "./events.ts";
-import { isPermanent, isUnavailable } from "./edge-error.ts";
 import { byteLength, maxFrameInputBytes } from "./frames.ts";
 import { CallQueue } from "./call-queue.ts";
 import { HttpHeartbeat } from "./http-heartbeat.ts";
@@ -117,7 +116,7 @@ export class Connection {
     this.checkClocks();
     const generation = this.#generation;
     const outcome = await this.#sendVia(name, input, timeoutMs);
-    if (outcome.kind === "answered" && !outcome.result.ok && isPermanent(outcome.result.error)) {
+    if (outcome.kind === "answered" && !outcome.result.ok && endOf(outcome.result.error) === "connection") {
       this.close(outcome.result.error.message);
     }
     const isCurrent = generation === this.#generation && this.#state === "fallback";
@@ -221,8 +220,8 @@ export class Connection {
     if (this.#state === "closed") return;
     if (outcome.kind !== "answered") return this.#disconnect(`${reason}; ${outcome.message}`);
     const { result } = outcome;
-    if (!result.ok && isPermanent(result.error)) return this.close(result.error.message);
-    if (!result.ok && isUnavailable(result.error))
+    if (!result.ok && endOf(result.error) === "connection") return this.close(result.error.message);
+    if (!result.ok && isTransient(result.error))
       return this.#disconnect(result.error.message, result.error.retryAfterMs);
     this.#useHttp(reason);
     // A registration may have been requested during the probe.

@@ -1,8 +1,7 @@
-import type { Refusal } from "../../contract/errors.ts";
+import { type CallError, type Refusal, endOf } from "../../contract/errors.ts";
 import type { Guard } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { EdgeEvent, Emitter, LeaseState } from "./events.ts";
-import type { EdgeError } from "./edge-error.ts";
 import type { Platform } from "./platform.ts";
 import type { Ping } from "./registration.ts";
 import { elapsedMs, readClock, trustedForMs, toTrust, type Instant, type Trust } from "./trust.ts";
@@ -21,7 +20,7 @@ export interface DatedGrant {
 }
 
 export interface DatedResult<Value> {
-  readonly result: Result<Value, EdgeError>;
+  readonly result: Result<Value, CallError>;
   readonly sentAt: Instant;
 }
 
@@ -30,7 +29,7 @@ export interface LeaseOperations {
   renew(deadlineMs: number): Promise<DatedResult<LeaseGrant>>;
   /** Read-only; null: no longer held. */
   check(deadlineMs: number): Promise<DatedResult<LeaseGrant | null>>;
-  release(): Promise<Result<boolean, EdgeError>>;
+  release(): Promise<Result<boolean, CallError>>;
 }
 
 export interface HeldLeaseDeps {
@@ -42,8 +41,6 @@ export interface HeldLeaseDeps {
 
 /** Interval of checks on a bound lease, since pings do not report its loss, in ms. */
 const boundCheckEveryMs = 300_000;
-/** The lease is lost; after any other failure its state is unknown. */
-const lostCodes: ReadonlySet<string> = new Set(["not_holder", "chat_replaced", "unknown_chat"]);
 
 export interface HeldLease {
   readonly name: string;
@@ -53,9 +50,9 @@ export interface HeldLease {
   /** Whether the holder may act on it now without asking. */
   isTrusted(): boolean;
   /** Call before acting on the lease; asks the coordinator unless it is trusted. */
-  confirm(): Promise<Result<Guard, EdgeError>>;
+  confirm(): Promise<Result<Guard, CallError>>;
   /** Ends trust at once, even if the request fails. False: it was no longer held. */
-  release(): Promise<Result<boolean, EdgeError>>;
+  release(): Promise<Result<boolean, CallError>>;
 }
 
 /** [EC12] [EC13] Renews at half of the ttl; trusts it only while the coordinator must keep it. */
@@ -71,7 +68,7 @@ export class RenewedLease implements HeldLease {
   #registrationNumber: number | null = null;
   #checkedAt: Instant;
   #lastTriedAt: Instant;
-  #checking: Promise<Result<void, EdgeError>> | null = null;
+  #checking: Promise<Result<void, CallError>> | null = null;
   #cancelTimer: () => void = () => undefined;
 
   constructor(
@@ -102,14 +99,14 @@ export class RenewedLease implements HeldLease {
     return this.#trustedForMs() > 0;
   }
 
-  async confirm(): Promise<Result<Guard, EdgeError>> {
+  async confirm(): Promise<Result<Guard, CallError>> {
     if (this.isTrusted()) return ok(this.guard);
     const checked = this.#hasEnded() ? err(this.#notHeldError()) : await this.#check();
     if (!checked.ok) return checked;
     return this.isTrusted() ? ok(this.guard) : err(this.#notHeldError());
   }
 
-  release(): Promise<Result<boolean, EdgeError>> {
+  release(): Promise<Result<boolean, CallError>> {
     this.#setState("released", "given back");
     return this.#operations.release();
   }
@@ -156,7 +153,7 @@ export class RenewedLease implements HeldLease {
     return Math.max(byRenewalMs, trustedForMs(toTrust(ping.sentAt, ttlMs, ttlMs), now));
   }
 
-  #check(): Promise<Result<void, EdgeError>> {
+  #check(): Promise<Result<void, CallError>> {
     this.#checking ??= this.#checkOnce().finally(() => {
       this.#checking = null;
       this.#tick();
@@ -164,7 +161,7 @@ export class RenewedLease implements HeldLease {
     return this.#checking;
   }
 
-  async #checkOnce(): Promise<Result<void, EdgeError>> {
+  async #checkOnce(): Promise<Result<void, CallError>> {
     const registrationNumber = this.#deps.registrationNumber();
     this.#lastTriedAt = readClock(this.#deps.platform.clock);
     const deadlineMs = Math.max(1_000, this.#grant.ttlMs / 2);
@@ -179,7 +176,9 @@ export class RenewedLease implements HeldLease {
       return ok(undefined);
     }
     const error = result.ok ? this.#notHeldError() : result.error;
-    if (lostCodes.has(error.code)) this.#setState("lost", error.message);
+    const end = endOf(error);
+    // After any other failure its state is unknown.
+    if (end === "lease" || end === "chat") this.#setState("lost", error.message);
     return err(error);
   }
 

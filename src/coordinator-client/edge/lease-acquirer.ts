@@ -1,9 +1,9 @@
+import type { CallError } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Calls, CallInput } from "./calls.ts";
 import type { Emitter, Signal } from "./events.ts";
-import type { EdgeError } from "./edge-error.ts";
 import {
   RenewedLease,
   type DatedResult,
@@ -50,11 +50,11 @@ export class LeaseAcquirer {
     signals.on((signal) => this.#onSignal(signal));
   }
 
-  hold(self: Self, request: LeaseRequest, options: HoldOptions): Promise<Result<HeldLease, EdgeError>> {
+  hold(self: Self, request: LeaseRequest, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
     return this.#acquire(leaseStrategy(this.#calls, self, request), options);
   }
 
-  lead(self: Self, request: LeadershipRequest, options: HoldOptions): Promise<Result<HeldLease, EdgeError>> {
+  lead(self: Self, request: LeadershipRequest, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
     return this.#acquire(electionStrategy(this.#calls, self, request), options);
   }
 
@@ -74,7 +74,7 @@ export class LeaseAcquirer {
     }
   }
 
-  async #acquire(strategy: AcquireStrategy, options: HoldOptions): Promise<Result<HeldLease, EdgeError>> {
+  async #acquire(strategy: AcquireStrategy, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
     const { clock } = this.#deps.platform;
     const deadlineAt = clock.monotonic() + strategy.waitMs;
     const departures = this.#departures;
@@ -97,7 +97,7 @@ export class LeaseAcquirer {
     { onLost }: HoldOptions,
     { result, sentAt, registrationNumber }: Asked,
     isFirst: boolean,
-  ): Promise<Result<HeldLease, EdgeError> | null> {
+  ): Promise<Result<HeldLease, CallError> | null> {
     if (!result.ok) return this.#fail(strategy, result.error);
     const grant = result.value;
     if (!grant) return null;
@@ -114,7 +114,7 @@ export class LeaseAcquirer {
   }
 
   /** [EC12] A waiter does not know the time of its grant, so it renews once. Null: ask again. */
-  async #confirm(lease: RenewedLease): Promise<Result<HeldLease, EdgeError> | null> {
+  async #confirm(lease: RenewedLease): Promise<Result<HeldLease, CallError> | null> {
     const confirmation = await lease.confirm();
     if (confirmation.ok) return ok(lease);
     if (lease.state === "lost") return null;
@@ -138,7 +138,7 @@ export class LeaseAcquirer {
   }
 
   /** Undoes a request that may have been granted. */
-  #fail(strategy: AcquireStrategy, error: EdgeError): Result<never, EdgeError> {
+  #fail(strategy: AcquireStrategy, error: CallError): Result<never, CallError> {
     if (error.code === "outcome_unknown") void this.#followUp(strategy);
     return err(error);
   }
@@ -149,7 +149,7 @@ export class LeaseAcquirer {
     else await strategy.cancelWait();
   }
 
-  async #timeOut(strategy: AcquireStrategy): Promise<Result<never, EdgeError>> {
+  async #timeOut(strategy: AcquireStrategy): Promise<Result<never, CallError>> {
     await strategy.cancelWait();
     return err({ code: "lease_held", message: `${strategy.name} was not free within ${strategy.waitMs} ms` });
   }
@@ -171,7 +171,7 @@ export class LeaseAcquirer {
   }
 }
 
-function departed({ name }: AcquireStrategy): EdgeError {
+function departed({ name }: AcquireStrategy): CallError {
   return { code: "not_registered", message: `${name}: the chat has left` };
 }
 
@@ -232,7 +232,7 @@ function electionStrategy(calls: Calls, self: Self, request: LeadershipRequest):
   };
 }
 
-function parseCampaign(name: string, answer: OutputOf<"elections.campaign">): Result<LeaseGrant | null, EdgeError> {
+function parseCampaign(name: string, answer: OutputOf<"elections.campaign">): Result<LeaseGrant | null, CallError> {
   if (answer.state === "leading") return ok(toGrant(answer.leader));
   if (answer.position !== null) return ok(null);
   return err({ code: "lease_held", message: `${answer.leader?.leader ?? "nobody yet"} leads ${name}` });

@@ -1,11 +1,10 @@
-import { errorTable, type Refusal } from "../../contract/errors.ts";
+import { type CallError, type Refusal, isRetryable, isTransient } from "../../contract/errors.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { maxPingIntervalMs } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { EdgeEvent, Emitter, Signal } from "./events.ts";
-import { isUnavailable, type EdgeError } from "./edge-error.ts";
 import type { SendRequest, RequestOutcome } from "./request-outcome.ts";
 import type { Platform } from "./platform.ts";
 import type { Instant } from "./trust.ts";
@@ -28,7 +27,7 @@ export class Registration {
   readonly #signals: Emitter<Signal>;
   #chatInput: ChatInput | null = null;
   #current: RegisteredChat | null = null;
-  #resolveFirst: ((result: Result<RegisteredChat, EdgeError>) => void) | null = null;
+  #resolveFirst: ((result: Result<RegisteredChat, CallError>) => void) | null = null;
   #isSent = false;
   #registrationNumber = 0;
   #isBound = false;
@@ -62,7 +61,7 @@ export class Registration {
     return self.chat === this.#current?.chat && self.incarnation === this.#current.incarnation;
   }
 
-  setChat(chatInput: ChatInput, deadlineMs: number): Promise<Result<RegisteredChat, EdgeError>> {
+  setChat(chatInput: ChatInput, deadlineMs: number): Promise<Result<RegisteredChat, CallError>> {
     this.forget("another chat is registered instead");
     this.#chatInput = chatInput;
     return new Promise((resolve) => {
@@ -77,7 +76,7 @@ export class Registration {
     });
   }
 
-  #timeoutError(): EdgeError {
+  #timeoutError(): CallError {
     const message = "chats.register: no coordinator in time";
     return { code: this.#isSent ? "outcome_unknown" : "unreachable", message };
   }
@@ -127,9 +126,9 @@ export class Registration {
   }
 
   #onRefused(error: Refusal, retry: () => void): void {
-    if (this.#resolveFirst && !isUnavailable(error)) return this.#resolveFirst(err(error));
+    if (this.#resolveFirst && !isTransient(error)) return this.#resolveFirst(err(error));
     // The process that took over the session will not give it up.
-    if (error.code === "session_in_use" || !errorTable[error.code].retryable) return this.lose(error);
+    if (error.code === "session_in_use" || !isRetryable(error.code)) return this.lose(error);
     this.#events.emit({ type: "problem", message: `the chat is not registered: ${error.message}` });
     this.#scheduleRetry(error.retryAfterMs ?? 0, retry);
   }

@@ -1,10 +1,11 @@
+import { isTransient } from "../../contract/errors.ts";
 import { join, sep } from "node:path";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import { messageOf } from "../../shared/error.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import { readTaskEnds, type TaskEnd } from "../../coordinator-client/local/task-ends.ts";
-import { isTransient, type ChatLink } from "../../coordinator-client/chat-link.ts";
+import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import type { FinishedTask } from "../sessions/recoveries.ts";

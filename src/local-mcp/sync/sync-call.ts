@@ -1,7 +1,7 @@
+import type { CallError } from "../../contract/errors.ts";
 import type * as z from "zod";
 import type { syncOperations } from "../../contract/sync-operations.ts";
 import type { Result } from "../../shared/result.ts";
-import type { CallError } from "../../coordinator-client/chat-link.ts";
 
 type SyncName = keyof typeof syncOperations;
 

@@ -1,5 +1,6 @@
+import type { CallError } from "../../contract/errors.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import type { ChatLink, CallError } from "../../coordinator-client/chat-link.ts";
+import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as members from "./members.ts";
 

@@ -1,8 +1,9 @@
+import type { CallError } from "../../contract/errors.ts";
 import type { Lease } from "../../contract/leases.ts";
 import type { Change } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { newId, type Platform } from "../../coordinator-client/edge/platform.ts";
-import type { ChatLink, CallError } from "../../coordinator-client/chat-link.ts";
+import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { ChatDirectory } from "./chat-directory.ts";
 import * as reservationTable from "./reservation-table.ts";

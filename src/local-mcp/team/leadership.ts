@@ -1,7 +1,8 @@
+import { type CallError, isTransient } from "../../contract/errors.ts";
 import type { Leader } from "../../contract/elections.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
+import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as news from "./news.ts";
 

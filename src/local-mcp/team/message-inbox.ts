@@ -1,7 +1,8 @@
+import type { CallError } from "../../contract/errors.ts";
 import { maxMessageBodyChars, type Message } from "../../contract/messages.ts";
 import type { Json } from "../../contract/values.ts";
 import type { Result } from "../../shared/result.ts";
-import type { ChatLink, CallError } from "../../coordinator-client/chat-link.ts";
+import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { ChatDirectory } from "./chat-directory.ts";

@@ -1,8 +1,9 @@
+import type { CallError } from "../../contract/errors.ts";
 import { Id } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
 import { newId, type Platform } from "../../coordinator-client/edge/platform.ts";
-import type { ChatInput, HintKind, CallError } from "../../coordinator-client/chat-link.ts";
+import type { ChatInput, HintKind } from "../../coordinator-client/chat-link.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -99,7 +100,7 @@ export class TeamChat {
     if (this.#registered !== null && this.openedLink.link.self) return ok(null);
     this.#joining ??= this.#register().finally(() => (this.#joining = null));
     const timeout = Promise.withResolvers<Result<null, CallError>>();
-    const error = { code: "unreachable", message: "the coordinator has not answered yet" };
+    const error = { code: "unreachable", message: "the coordinator has not answered yet" } as const;
     const cancelTimer = this.#deps.platform.setTimer(() => timeout.resolve(err(error)), joinTimeoutMs);
     const joined = await Promise.race([this.#joining, timeout.promise]);
     cancelTimer();

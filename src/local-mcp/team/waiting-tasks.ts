@@ -1,9 +1,10 @@
+import type { CallError } from "../../contract/errors.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import type { TaskLine } from "../../contract/task-views.ts";
 import type { TaskState } from "../../contract/tasks.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import type { ChatLink, CallError } from "../../coordinator-client/chat-link.ts";
+import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 
 export type WaitingTasks = {
   readonly type: string;

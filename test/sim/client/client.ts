@@ -1,10 +1,10 @@
+import type { CallError } from "../../../src/contract/errors.ts";
 import type { CallOptions, CallInput } from "../../../src/coordinator-client/edge/calls.ts";
 import { EdgeClient, type CallName } from "../../../src/coordinator-client/edge/client.ts";
 import type { InputOf, OutputOf } from "../../../src/contract/operations.ts";
 import type { Self } from "../../../src/contract/values.ts";
 import type { Actor } from "../../../src/coordination/kernel/tx.ts";
 import type { EdgeEvent } from "../../../src/coordinator-client/edge/events.ts";
-import type { EdgeError } from "../../../src/coordinator-client/edge/edge-error.ts";
 import {
   readClock,
   trustedForMs,
@@ -70,7 +70,7 @@ export interface Identity {
   readonly skills: Skills;
 }
 
-export type Answer<Name extends CallName> = Result<OutputOf<Name>, EdgeError>;
+export type Answer<Name extends CallName> = Result<OutputOf<Name>, CallError>;
 
 const url = "https://edge.example";
 /** Registrations that are refused in a row, before it ends: another process works as this chat, and goes on. */

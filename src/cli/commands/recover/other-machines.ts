@@ -72,8 +72,8 @@ async function openContext(
 ): Promise<RemoteContext> {
   const runtime = await cli.runtime();
   // A command is no chat: it holds nothing and fills in no chat identity.
-  const call: ChatLink["call"] = (name, given) => link.call(name, given as never);
-  const sync: SyncCall = (name, input) => link.call(name, input);
+  const call: ChatLink["call"] = (name, given) => link.call(name, given as never) as never;
+  const sync: SyncCall = (name, input) => link.call(name, input) as never;
   const device = runtime.store.read(devices.get, null)?.device ?? null;
   const mirror = { runtime, call: sync, workspace, keys, device };
   return { runtime, link: { self: null, call }, mirror, chatId: "", machine };

@@ -148,7 +148,10 @@ function automation(cli: Cli, flags: WorkerFlags, { link, plan, setups, platform
 function toChatLink(link: CoordinatorLink, platform: Platform): ChatLink {
   const { edge, version } = link;
   if (edge) return new EdgeChatLink(edge, platform);
-  return new LocalChatLink({ call: (name, input) => link.call(name, input), version: version ?? (() => 0) }, platform);
+  return new LocalChatLink(
+    { call: (name, input) => link.call(name, input) as never, version: version ?? (() => 0) },
+    platform,
+  );
 }
 
 function printEvent({ io }: Cli, isJson: boolean, event: WorkerEvent): void {

@@ -1,7 +1,7 @@
+import type { CallError } from "../../../../contract/errors.ts";
 import type { Self } from "../../../../contract/values.ts";
 import { err, ok, type Result } from "../../../../shared/result.ts";
 import type { EdgeClient } from "../../../../coordinator-client/edge/client.ts";
-import type { EdgeError } from "../../../../coordinator-client/edge/edge-error.ts";
 import type { HoldOptions } from "../../../../coordinator-client/edge/lease-acquirer.ts";
 import type { HeldLease } from "../../../../coordinator-client/edge/held-lease.ts";
 import { redact } from "../../../../redaction/redact.ts";
@@ -17,7 +17,7 @@ export interface LeaseRequest {
   readonly resource: string;
   readonly ttlMs: number;
   readonly waitMs: number;
-  holdOnEdge(edge: EdgeClient, options: HoldOptions): Promise<Result<HeldLease, EdgeError>>;
+  holdOnEdge(edge: EdgeClient, options: HoldOptions): Promise<Result<HeldLease, CallError>>;
   /** @returns the token; null: waiting */
   acquireLocally(
     link: CoordinatorLink,
