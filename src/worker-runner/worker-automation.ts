@@ -1,3 +1,4 @@
+import type { ChatInput, CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
 import { type CallError, isTransient } from "../contract/errors.ts";
 import type { Health } from "../contract/chats.ts";
 import type { ClaimedTask, ClaimOptions } from "../contract/tasks.ts";
@@ -11,7 +12,6 @@ import { Claimer, type ClaimResult } from "../coordinator-client/claimer.ts";
 import type { AttemptEnd } from "./finish-attempt.ts";
 import { FailureStreak } from "./failure-streak.ts";
 import { Stop } from "./stop.ts";
-import type { ChatInput, ChatLink } from "../coordinator-client/chat-link.ts";
 import type { AttemptEndKind, EmitWorkerEvent } from "./worker-events.ts";
 
 export interface WorkerOptions {
@@ -24,7 +24,7 @@ export interface WorkerOptions {
 }
 
 export interface WorkerDeps {
-  readonly link: ChatLink;
+  readonly link: CoordinatorClient;
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly health: () => Health;
   readonly emit: EmitWorkerEvent;

@@ -37,6 +37,9 @@ export interface HeldLeaseDeps {
   readonly events: Emitter<EdgeEvent>;
   readonly registrationNumber: () => number | null;
   readonly lastPing: () => Ping | null;
+  /** How often a waiter asks, since hints may be lost, and a holder at least renews, in ms. */
+  readonly waiterPollMs: number;
+  readonly maxRenewMs: number;
 }
 
 /** Interval of checks on a bound lease, since pings do not report its loss, in ms. */
@@ -209,7 +212,7 @@ export class RenewedLease implements HeldLease {
     const now = readClock(this.#deps.platform.clock);
     const retryInMs = retryDelayMs(this.#grant) - elapsedMs(this.#lastTriedAt, now);
     if (leftMs === 0) return retryInMs;
-    const everyMs = this.#isKeptByPings ? boundCheckEveryMs : this.#grant.ttlMs / 2;
+    const everyMs = this.#isKeptByPings ? boundCheckEveryMs : Math.min(this.#deps.maxRenewMs, this.#grant.ttlMs / 2);
     return Math.max(retryInMs, everyMs - elapsedMs(this.#checkedAt, now));
   }
 

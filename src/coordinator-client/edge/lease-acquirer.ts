@@ -1,8 +1,9 @@
+import type { CallInput } from "../coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Calls, CallInput } from "./calls.ts";
+import type { Calls } from "./calls.ts";
 import type { Emitter, Signal } from "./events.ts";
 import {
   RenewedLease,
@@ -20,8 +21,6 @@ export interface HoldOptions {
 export type LeaseRequest = Omit<CallInput<"leases.acquire">, "self">;
 export type LeadershipRequest = Omit<CallInput<"elections.campaign">, "self">;
 
-/** Poll interval of a waiter, since hints may be lost, in ms. */
-const pollEveryMs = 5_000;
 /** How long a request with an unknown outcome is repeated in order to undo it, in ms. */
 const followUpForMs = 600_000;
 
@@ -87,7 +86,7 @@ export class LeaseAcquirer {
       if (acquired) return acquired;
       const leftMs = deadlineAt - clock.monotonic();
       if (leftMs <= 0) return this.#timeOut(strategy);
-      await this.#waitForHint(strategy.name, Math.min(pollEveryMs, leftMs));
+      await this.#waitForHint(strategy.name, Math.min(this.#deps.waiterPollMs, leftMs));
     }
   }
 
@@ -165,7 +164,8 @@ export class LeaseAcquirer {
       const cancel = this.#deps.platform.setTimer(finish, ms);
       const stop = this.#signals.on((signal) => {
         const isGrant = signal.method === "lease.granted" && signal.params.resource === name;
-        if (isGrant || signal.method === "registered" || signal.method === "closed") finish();
+        if (isGrant || signal.method === "changed" || signal.method === "registered" || signal.method === "closed")
+          finish();
       });
     });
   }

@@ -1,4 +1,4 @@
-import { type CallError, type Refusal, isRetryable, isTransient } from "../../contract/errors.ts";
+import { type CallError, type Refusal, isRefusal, isRetryable, isTransient } from "../../contract/errors.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { maxPingIntervalMs } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
@@ -57,7 +57,7 @@ export class Registration {
     return this.#current?.pingIntervalMs ?? maxPingIntervalMs;
   }
 
-  isCurrent(self: Self): boolean {
+  #isCurrent(self: Self): boolean {
     return self.chat === this.#current?.chat && self.incarnation === this.#current.incarnation;
   }
 
@@ -101,7 +101,14 @@ export class Registration {
     this.#cancelRetry();
   }
 
-  lose(error: Refusal): void {
+  /** @param registerAgain a chat that counts as gone, or is not known, may come back */
+  handleRefusal(self: Self | null, error: CallError, registerAgain: () => void): void {
+    if (!self || !this.#isCurrent(self)) return;
+    if (error.code === "chat_offline" || error.code === "unknown_chat") registerAgain();
+    if (error.code === "chat_replaced") this.lose(error);
+  }
+
+  lose(error: CallError): void {
     const chat = this.#current?.chat;
     this.forget(error.message);
     if (chat !== undefined) this.#events.emit({ type: "chat-lost", chat, error });
@@ -125,10 +132,12 @@ export class Registration {
     this.#resolveFirst?.(ok(registered));
   }
 
-  #onRefused(error: Refusal, retry: () => void): void {
-    if (this.#resolveFirst && !isTransient(error)) return this.#resolveFirst(err(error));
+  /** Only what a coordinator refuses is repeated here: a store that fails is the caller's to see. */
+  #onRefused(error: CallError, retry: () => void): void {
+    if (this.#resolveFirst && !(isRefusal(error) && isTransient(error))) return this.#resolveFirst(err(error));
     // The process that took over the session will not give it up.
-    if (error.code === "session_in_use" || !isRetryable(error.code)) return this.lose(error);
+    const isFinal = isRefusal(error) && !isRetryable(error.code);
+    if (error.code === "session_in_use" || isFinal) return this.lose(error);
     this.#events.emit({ type: "problem", message: `the chat is not registered: ${error.message}` });
     this.#scheduleRetry(error.retryAfterMs ?? 0, retry);
   }

@@ -3,7 +3,7 @@ import type { Change } from "../../contract/state.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Calls } from "./calls.ts";
 import type { Emitter, Signal } from "./events.ts";
-import type { Connection } from "./connection.ts";
+import type { ClientConnection } from "./client-connection.ts";
 import type { Platform } from "./platform.ts";
 import { loadSnapshot, type SnapshotEntry } from "./state-snapshot.ts";
 
@@ -32,7 +32,7 @@ type PushedChanges = Extract<Signal, { readonly method: "state.changes" }>["para
 export interface WatchDeps {
   readonly platform: Pick<Platform, "setTimer">;
   readonly calls: Calls;
-  readonly connection: Connection;
+  readonly connection: ClientConnection;
   readonly signals: Emitter<Signal>;
 }
 
@@ -117,7 +117,7 @@ export class EdgeWatch implements Watch {
 
   #onSignal(signal: Signal): void {
     if (signal.method === "closed") return this.#fail({ code: "closed", message: signal.reason });
-    if (signal.method === "usable") return this.#markBehind();
+    if (signal.method === "usable" || signal.method === "changed") return this.#markBehind();
     if (signal.method !== "resync" && signal.method !== "state.changes") return;
     if (signal.params.watch !== this.#subscription?.watch) return;
     // After a resync the coordinator sends nothing until it is asked.
@@ -162,8 +162,8 @@ export class EdgeWatch implements Watch {
   }
 
   #isSubscribed(): boolean {
-    const { state, generation } = this.#deps.connection;
-    return state !== "fallback" && this.#subscription?.generation === generation;
+    const { isPushing, generation } = this.#deps.connection;
+    return isPushing && this.#subscription?.generation === generation;
   }
 
   #unsubscribe(): void {
@@ -184,7 +184,7 @@ export class EdgeWatch implements Watch {
     let step = await this.#step();
     while (step === "again" || (step === "done" && this.#mustCatchUp())) step = await this.#step();
     this.#isCatchingUp = false;
-    const isPolling = this.#deps.connection.state === "fallback";
+    const isPolling = !this.#deps.connection.isPushing;
     if (step === "later" || isPolling) this.#scheduleCatchUp(step === "later" ? retryAfterMs : pollEveryMs);
   }
 
@@ -198,7 +198,7 @@ export class EdgeWatch implements Watch {
 
   async #step(): Promise<WatchStep> {
     if (this.#isClosed || this.#events.length > 0) return "done";
-    const isPushing = this.#deps.connection.state !== "fallback";
+    const { isPushing } = this.#deps.connection;
     const result = await (this.#cursor === null
       ? this.#loadSnapshot()
       : isPushing

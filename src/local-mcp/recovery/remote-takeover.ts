@@ -1,7 +1,7 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { type CallError, isTransient } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { toPredecessor } from "../checkpoints/succession.ts";
-import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { fetchCheckpoint } from "../sync/fetch-checkpoint.ts";
@@ -12,7 +12,7 @@ import { callTimeoutMs, type RemoteContext } from "./remote-candidates.ts";
 import { noteOf } from "./remote-notes.ts";
 import { stateOf } from "./remote-restoration.ts";
 
-type LeaseLink = Pick<ChatLink, "self" | "call">;
+type LeaseLink = Pick<CoordinatorClient, "self" | "call">;
 
 export interface SessionHolder {
   readonly chat: string;

@@ -1,3 +1,4 @@
+import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -14,7 +15,6 @@ import { pushLog } from "./push-log.ts";
 import { addKeptLocalNotice, addSkippedNotice } from "./sync-notices.ts";
 import { sealChanges, type SealBatch } from "./seal-changes.ts";
 import type { SessionThrottle } from "./session-throttle.ts";
-import type { SyncCall } from "./sync-call.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import * as uploader from "./uploader.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
@@ -22,7 +22,7 @@ import type { WorkspaceKey } from "./workspace-key.ts";
 export interface SyncTarget {
   readonly edge: EdgeConfig;
   readonly keyRing: KeyRing;
-  readonly call: SyncCall;
+  readonly call: Call;
 }
 
 /** [SY65] Maximum of changes that are sent one by one. */
@@ -126,7 +126,7 @@ export class Sender {
     return err({ code: "wrong_key", message });
   }
 
-  async #ensureEpoch(call: SyncCall, key: WorkspaceKey): Promise<Result<Device | "new", CallError>> {
+  async #ensureEpoch(call: Call, key: WorkspaceKey): Promise<Result<Device | "new", CallError>> {
     const { runtime } = this.#options;
     const { store, now, random } = runtime;
     const fingerprint = this.#options.fingerprint();

@@ -1,3 +1,4 @@
+import type { OutputOf } from "../../contract/operations.ts";
 import type { CallError } from "../../contract/errors.ts";
 import { createHash } from "node:crypto";
 import { maxFileParts } from "../../contract/sync.ts";
@@ -8,7 +9,6 @@ import { partName } from "./prepare-files.ts";
 import * as notes from "./sync-notes.ts";
 import type { PullDeps } from "./pull.ts";
 import type { RemoteSession } from "./remote-sessions.ts";
-import type { SyncOutput } from "./sync-call.ts";
 
 export interface RemoteFiles {
   readonly header: FilesContent;
@@ -39,7 +39,7 @@ export async function fetchFiles(deps: PullDeps, row: RemoteSession): Promise<Re
   return isWhole ? ok({ header, bundle }) : refusedError(deps, row, "not_authentic");
 }
 
-type StoredPart = SyncOutput<"sync.files">;
+type StoredPart = OutputOf<"sync.files">;
 
 async function openHeader(
   deps: PullDeps,

@@ -170,7 +170,7 @@ export class FilesSender {
     // unknown_key: the session is not stored, or has ended.
     const isFinal = isBadInput(error) || code === "device_forked" || code === "unknown_key";
     // The coordinator knows its position: the same part is sent again.
-    if (code !== "unreachable" && retryAfterMs === 0) this.#upload = null;
+    if (!isTransient(error) && retryAfterMs === 0) this.#upload = null;
     if (isFinal) this.#record(pending, { notSent: message });
     else if (retryAfterMs > 0) this.#wait(retryAfterMs);
     else if (isTransient(error) || endOf(error) === "device_epoch") this.#wait(transientRetryMs);

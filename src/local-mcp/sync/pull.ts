@@ -1,3 +1,5 @@
+import type { Call } from "../../coordinator-client/coordinator-client.ts";
+import type { OutputOf } from "../../contract/operations.ts";
 import type { CallError } from "../../contract/errors.ts";
 import type { MirroredSession } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -8,11 +10,10 @@ import { open, type OpenError } from "./envelope.ts";
 import type { KeyRing } from "./key-ring.ts";
 import * as remote from "./remote-sessions.ts";
 import type { RemoteSession } from "./remote-sessions.ts";
-import type { SyncCall, SyncOutput } from "./sync-call.ts";
 
 export interface PullDeps {
   readonly runtime: Pick<Runtime, "now" | "store" | "log">;
-  readonly call: SyncCall;
+  readonly call: Call;
   readonly workspace: string;
   readonly keys: KeyRing;
   readonly device: string | null;
@@ -73,7 +74,7 @@ async function forEachPage(
   deps: PullDeps,
   filter: { readonly project?: string; readonly session?: string },
   after: number,
-  onPage: (page: SyncOutput<"sync.list">) => void,
+  onPage: (page: OutputOf<"sync.list">) => void,
 ): Promise<Result<number, CallError>> {
   for (let fromRevision = after; ;) {
     const page = await deps.call("sync.list", { ...filter, after: fromRevision, limit: pageSize });

@@ -1,3 +1,4 @@
+import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import { type CallError, endOf } from "../../contract/errors.ts";
 import { maxPushOps, type SyncOp } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -6,7 +7,6 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
 import { maxLogChars } from "./seal-changes.ts";
-import type { SyncCall } from "./sync-call.ts";
 
 export interface PushResult {
   readonly acked: readonly SyncOp["kind"][];
@@ -27,7 +27,7 @@ interface LogRow {
 export async function pushLog(
   { store, now }: Pick<Runtime, "store" | "now">,
   device: Device,
-  call: SyncCall,
+  call: Call,
 ): Promise<Result<PushResult, CallError>> {
   const rows = store.read(nextBatch, []);
   const [firstRow] = rows;

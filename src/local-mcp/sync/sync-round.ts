@@ -1,3 +1,4 @@
+import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
@@ -13,12 +14,11 @@ import { pull, type PullResult } from "./pull.ts";
 import { addWrongKeyNotice, clearWrongKeyNotice } from "./sync-notices.ts";
 import { Sender, type SyncTarget } from "./change-sender.ts";
 import type { SessionThrottle } from "./session-throttle.ts";
-import type { SyncCall } from "./sync-call.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import * as uploader from "./uploader.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
-export type Connect = (edge: EdgeConfig, signal: AbortSignal) => SyncCall;
+export type Connect = (edge: EdgeConfig, signal: AbortSignal) => Call;
 
 export interface SyncReport {
   readonly sessions: number;

@@ -1,3 +1,4 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { type CallError, endOf, isTransient } from "../../contract/errors.ts";
 import type { Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
@@ -5,7 +6,6 @@ import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { StoreError } from "../../store/store-error.ts";
 import * as spending from "../usage/task-spending.ts";
@@ -16,7 +16,7 @@ import * as news from "./news.ts";
 export interface ClaimKeeperDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
   readonly platform: Pick<Platform, "setTimer">;
-  readonly link: ChatLink;
+  readonly link: CoordinatorClient;
   readonly sessionId: string;
   readonly workspace: string;
   /** An edge's operator could read the summary of a checkpoint. */

@@ -1,10 +1,10 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { type CallError, type Retry, retryOf } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
-import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as queuedCalls from "./queued-calls.ts";
 import type { QueuedCall, QueuedCallInput, QueuedCallName } from "./queued-calls.ts";
@@ -13,7 +13,7 @@ import * as news from "./news.ts";
 export interface OutboxDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
   readonly platform: Pick<Platform, "setTimer" | "random">;
-  readonly link: ChatLink;
+  readonly link: CoordinatorClient;
   readonly sessionId: string;
   readonly workspace: string;
 }
