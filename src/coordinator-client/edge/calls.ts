@@ -1,3 +1,4 @@
+import { maxFrameInputBytes } from "../../contract/frames.ts";
 import { type CallError, isTransient } from "../../contract/errors.ts";
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
@@ -5,7 +6,6 @@ import { Self } from "../../contract/values.ts";
 import { checkInput } from "../../shared/check-input.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { byteLength, maxFrameInputBytes } from "./frames.ts";
 import type { WaitResult } from "./call-queue.ts";
 import type { ClientConnection } from "./client-connection.ts";
 import type { CallInput } from "../coordinator-client.ts";
@@ -190,6 +190,10 @@ export class Calls {
   #failedAnswer(error: CallError): { result: Result<never, CallError>; sentAt: Instant; generation: number } {
     return { result: err(error), sentAt: readClock(this.#platform.clock), generation: this.#connection.generation };
   }
+}
+
+export function byteLength(input: object): number {
+  return Buffer.byteLength(JSON.stringify(input));
 }
 
 function selfIn(input: object): Self | null {

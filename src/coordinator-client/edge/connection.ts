@@ -1,3 +1,5 @@
+import { byteLength } from "./calls.ts";
+import { maxFrameInputBytes } from "../../contract/frames.ts";
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type OperationName } from "../../contract/operations.ts";
 import { type CallError, endOf, isTransient } from "../../contract/errors.ts";
@@ -8,7 +10,6 @@ import type { Address } from "./address.ts";
 import type { ClientConnection } from "./client-connection.ts";
 import { ClockWatch } from "./clock-watch.ts";
 import type { EdgeEvent, Emitter, ConnectionState, Signal } from "./events.ts";
-import { byteLength, maxFrameInputBytes } from "./frames.ts";
 import { CallQueue } from "./call-queue.ts";
 import { HttpHeartbeat } from "./http-heartbeat.ts";
 import * as http from "./http-transport.ts";

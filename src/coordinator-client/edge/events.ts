@@ -1,6 +1,6 @@
+import type { Notification } from "../../contract/frames.ts";
 import type { CallError } from "../../contract/errors.ts";
 import { messageOf } from "../../shared/error.ts";
-import type { Notification } from "./frames.ts";
 
 /** fallback: over HTTP, since no socket opens. closed: for good. */
 export type ConnectionState = "disconnected" | "connecting" | "connected" | "fallback" | "closed";
