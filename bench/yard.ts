@@ -4,6 +4,8 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LocalEdge, startEdge } from "../scripts/local-edge.ts";
+import type { Call } from "../src/coordinator-client/coordinator-client.ts";
+import { WorkspaceClient } from "../src/coordinator-client/edge/client.ts";
 import { writeEdgeConfig } from "../src/coordinator-client/edge-config.ts";
 import { nodePlatform } from "../src/coordinator-client/edge/node-platform.ts";
 import { pathsIn, type Paths } from "../src/platform/paths.ts";
@@ -11,10 +13,8 @@ import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
 import { Store } from "../src/store/store.ts";
 import { CheckpointContent, decodeContent } from "../src/local-mcp/sync/content-schema.ts";
 import * as devices from "../src/local-mcp/sync/device.ts";
-import { createSyncCall } from "../src/local-mcp/sync/edge-sync-call.ts";
 import { open } from "../src/local-mcp/sync/envelope.ts";
 import { addKey } from "../src/local-mcp/sync/key-ring.ts";
-import type { SyncCall } from "../src/local-mcp/sync/sync-call.ts";
 import { createKey } from "../src/local-mcp/sync/workspace-key.ts";
 import { timed } from "./figures.ts";
 
@@ -26,7 +26,7 @@ export interface Machine {
   readonly project: string;
   readonly token: string;
   /** Over HTTP, as its synchronizer asks. */
-  readonly call: SyncCall;
+  readonly call: Call;
 }
 
 /** How long anything is waited for, in ms. */
@@ -77,7 +77,8 @@ export class Yard {
     const store = storeOf(paths);
     store.write((sql) => devices.join(sql, workspace, devices.newId(Date.now(), randomBytes), 0));
     store.close();
-    const call = taken(createSyncCall({ url, workspace, token }, nodePlatform(), this.#ended.signal));
+    const options = { edge: url, workspace, token, connectsFor: "chat", signal: this.#ended.signal } as const;
+    const { call } = taken(WorkspaceClient.open(options, nodePlatform()));
     return { paths, env: { HOME: home, SHIM_HOME: paths.home }, project: join(home, "project"), token, call };
   }
 

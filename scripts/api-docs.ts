@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { errorTable } from "../src/contract/errors.ts";
+import { errorTable, isRetryable, type ErrorCode } from "../src/contract/errors.ts";
 import { commonErrors, type Operation } from "../src/contract/operation.ts";
 import { operations } from "../src/contract/operations.ts";
 
@@ -71,7 +71,7 @@ function section(name: string, operation: Operation): string {
 
 export function apiDocs(): string {
   const codes = Object.entries(errorTable).map(
-    ([code, { status, retryable }]) => `| \`${code}\` | ${status} | ${retryable ? "yes" : "no"} |`,
+    ([code, { status }]) => `| \`${code}\` | ${status} | ${isRetryable(code as ErrorCode) ? "yes" : "no"} |`,
   );
   return `# Operations of a coordinator
 

@@ -35,6 +35,8 @@ export interface CommandError {
   readonly code: string;
   readonly message: string;
   readonly candidates?: readonly string[];
+  /** A repeat may succeed; not printed. */
+  readonly isTransient?: boolean;
 }
 
 export type CliResult<T> = Result<T, CommandError>;

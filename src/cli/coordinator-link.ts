@@ -1,14 +1,12 @@
-import { errorTable, type Refusal } from "../contract/errors.ts";
-import { operations, type InputOf, type OperationName, type OutputOf } from "../contract/operations.ts";
+import { errorTable, isBadInput, isRefusal, isTransient, type CallError, type Refusal } from "../contract/errors.ts";
+import type { OutputOf } from "../contract/operations.ts";
 import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { processKey } from "../coordinator-client/local/process-key.ts";
 import { identify } from "../platform/processes.ts";
-import { parseAddress } from "../coordinator-client/edge/address.ts";
-import { EdgeClient } from "../coordinator-client/edge/client.ts";
-import type { EdgeError } from "../coordinator-client/edge/edge-error.ts";
-import { send } from "../coordinator-client/edge/http-transport.ts";
-import { newId, type Platform } from "../coordinator-client/edge/platform.ts";
+import { WorkspaceClient } from "../coordinator-client/edge/client.ts";
+import type { PrepareInput } from "../coordinator-client/edge/calls.ts";
+import type { CallInput, CallName } from "../coordinator-client/coordinator-client.ts";
 import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
 import { openLocalCoordinator } from "../coordinator-client/open-link.ts";
 import { redactInput } from "../redaction/operation-input.ts";
@@ -20,16 +18,16 @@ const callTimeoutMs = 15_000;
 
 export interface CoordinatorLink {
   readonly where: string;
+  readonly isEdge: boolean;
   readonly machine: string;
   readonly process: string;
-  /** Not connected yet; null: this machine's own coordinator. */
-  readonly edge: EdgeClient | null;
-  /** Changes after each commit of another process; null on the edge, which sends hints. */
-  readonly version: (() => number) | null;
-  call<Name extends OperationName>(
+  /** On the edge not connected before a chat or a watch needs it. */
+  readonly client: WorkspaceClient;
+  call<Name extends CallName>(
     name: Name,
-    input: InputOf<Name>,
+    input: CallInput<Name>,
   ): Promise<Result<OutputOf<Name>, FailedResult["error"]>>;
+  toFailure(error: CallError): FailedResult;
   close(): void;
 }
 
@@ -49,115 +47,89 @@ export async function withLink(
 export async function openCoordinatorLink(cli: Cli): Promise<Result<CoordinatorLink, FailedResult["error"]>> {
   const edge = readEdgeConfig(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
-  if (edge.value === null) return ok(withRedaction(cli, await localLink(cli)));
-  const link = edgeLink(edge.value, edge.value.token, edge.value.adminToken);
-  return link.ok ? ok(withRedaction(cli, link.value)) : link;
-}
-
-/** [RD12] All commands' input passes here, so none can skip redaction. */
-function withRedaction(cli: Cli, link: CoordinatorLink): CoordinatorLink {
-  return {
-    ...link,
-    call: (name, given) => {
-      const { input, count } = redactInput(name, given);
-      if (count > 0) cli.progress(`Secrets removed: ${count}.`);
-      return link.call(name, input);
-    },
+  /** [RD12] All that a command sends passes here, so none can skip redaction. */
+  const redact: PrepareInput = (name, given) => {
+    const { input, count } = redactInput(name, given);
+    if (count > 0) cli.progress(`Secrets removed: ${count}.`);
+    return input;
   };
+  if (edge.value === null) return ok(await localLink(cli, redact));
+  return edgeLink(edge.value, edge.value.token, edge.value.adminToken, redact);
 }
 
 /** @param adminToken for admin operations; without it `token` is for all */
 export function edgeLink(
   edge: Pick<EdgeConfig, "url" | "workspace" | "machine">,
   token: string,
-  adminToken: string = token,
+  adminToken?: string,
+  prepareInput?: PrepareInput,
 ): Result<CoordinatorLink, FailedResult["error"]> {
-  const address = parseAddress(edge.url, edge.workspace);
-  if (!address.ok) return failed("bad_address", address.error);
-  const platform = nodePlatform();
-  const { signal } = new AbortController();
-  const client = EdgeClient.open({ edge: edge.url, workspace: edge.workspace, token }, platform);
+  const { url, workspace, machine } = edge;
+  const options = { edge: url, workspace, token, adminToken, connectsFor: "chat", prepareInput } as const;
+  const client = WorkspaceClient.open(options, nodePlatform());
   if (!client.ok) return failed("bad_address", client.error);
-  return ok({
-    where: `${edge.url}, workspace ${edge.workspace}`,
-    machine: edge.machine,
-    process: `process ${process.pid} of ${edge.machine}`,
-    edge: client.value,
-    version: null,
-    call: async (name, input) => {
-      const requiredToken = operations[name].scope === "admin" ? adminToken : token;
-      const callTarget = { platform, address: address.value, token: requiredToken, signal };
-      const request = withId(platform, name, input);
-      const first = await send(callTarget, name, request.input, callTimeoutMs);
-      // [CL28] A repeat with the same id takes effect once.
-      const isLost = first.kind === "lost" && first.isSent && request.hasId;
-      const outcome = isLost ? await send(callTarget, name, request.input, callTimeoutMs) : first;
-      if (outcome.kind === "answered") return outcome.result.ok ? outcome.result : refusalFailure(outcome.result.error);
-      return failed("edge_unreachable", `${edge.url} did not answer: ${outcome.message}`);
-    },
-    close: () => client.value.close(),
-  });
+  const where = `${url}, workspace ${workspace}`;
+  const process = processName(machine);
+  return ok({ where, isEdge: true, machine, process, ...calls(client.value, url), close: () => client.value.close() });
 }
 
-function withId<Name extends OperationName>(
-  platform: Platform,
-  name: Name,
-  input: InputOf<Name>,
-): { readonly input: InputOf<Name>; readonly hasId: boolean } {
-  const hasId = "requestId" in operations[name].input.shape;
-  return { input: hasId ? { requestId: newId(platform), ...input } : input, hasId };
-}
-
-async function localLink(cli: Cli): Promise<CoordinatorLink> {
+async function localLink(cli: Cli, prepareInput: PrepareInput): Promise<CoordinatorLink> {
   const { runtime } = await cli.loaded();
   const { driver, busyMs } = runtime.store.context;
   const { processes } = runtime;
   const ownProcess = identify(processes, process.pid);
   const storeOptions = { home: cli.paths.home, driver, busyMs, processes, now: cli.io.now };
   const { coordinator, machine, close } = openLocalCoordinator(storeOptions);
+  const client = WorkspaceClient.openLocal(coordinator, nodePlatform(), prepareInput);
   return {
     where: "this machine",
+    isEdge: false,
     machine,
-    process: ownProcess ? processKey(ownProcess) : `process ${process.pid} of ${machine}`,
-    edge: null,
-    version: () => coordinator.version(),
-    call: (name, input) => {
-      const result = coordinator.call(name, input);
-      return Promise.resolve(result.ok ? result : refusalFailure(result.error));
+    process: ownProcess ? processKey(ownProcess) : processName(machine),
+    ...calls(client, "this machine"),
+    close: () => {
+      client.close();
+      close();
     },
-    close,
   };
 }
 
-export function edgeFailure(error: EdgeError): FailedResult {
-  return isRefusal(error) ? refusalFailure(error) : failed("edge_unreachable", error.message);
+function processName(machine: string): string {
+  return `process ${process.pid} of ${machine}`;
 }
 
-function isRefusal(error: EdgeError): error is Refusal {
-  return Object.hasOwn(errorTable, error.code);
+function calls(client: WorkspaceClient, name: string): Pick<CoordinatorLink, "client" | "call" | "toFailure"> {
+  const toFailure = (error: CallError): FailedResult => callFailure(error, name);
+  return {
+    client,
+    toFailure,
+    call: async (operation, input) => {
+      const answer = await client.call(operation, input, callTimeoutMs);
+      return answer.ok ? answer : toFailure(answer.error);
+    },
+  };
 }
 
-function refusalFailure({ code, message, retryAfterMs }: Refusal): FailedResult {
+function callFailure(error: CallError, name: string): FailedResult {
+  if (isRefusal(error)) return refusalFailure(error);
+  if (error.code.startsWith("store_")) return failed(error.code, error.message);
+  const lost = failed("edge_unreachable", `${name} did not answer: ${error.message}`);
+  return err({ ...lost.error, isTransient: isTransient(error) });
+}
+
+/** [CL1] What no repeat can change is wrong usage; a name that does not exist is not found. */
+function refusalFailure(refusal: Refusal): FailedResult {
+  const { code, message, retryAfterMs } = refusal;
   const retryText = retryAfterMs === undefined ? "" : ` (again in ${Math.ceil(retryAfterMs / 1_000)} s)`;
-  if (badInputCodes.has(code)) {
+  if (isBadInput(refusal)) {
     const text = message.replace(/^[a-z]+\.[a-z-]+: /, "");
     return err({ exit: exitCodes.wrongUsage, code, message: text.endsWith(".") ? text : `${text}.` });
   }
   const refused = failed(code, `${message}${retryText}`);
-  return missingCodes.has(code) ? err({ ...refused.error, exit: exitCodes.notFound }) : refused;
+  const isMissing = errorTable[code].status === 404 && code !== "unknown_operation";
+  if (isMissing) return err({ ...refused.error, exit: exitCodes.notFound });
+  return err({ ...refused.error, isTransient: isTransient(refusal) });
 }
-
-/** [CL1] Refusals that a repeat cannot change. */
-const badInputCodes: ReadonlySet<string> = new Set<Refusal["code"]>(["bad_input", "too_large"]);
-
-/** [CL1] Refusals of names that do not exist. */
-const missingCodes: ReadonlySet<string> = new Set<Refusal["code"]>([
-  "unknown_workspace",
-  "unknown_chat",
-  "unknown_key",
-  "unknown_task",
-  "unknown_token",
-]);
 
 export const commandLine = "shim command line";
 

@@ -1,49 +1,114 @@
 import * as z from "zod";
 
-/** Every refusal. Codes are never reused. `retryable`: may succeed later without a change. */
+/** What becomes of the same call if it is repeated. */
+export type Retry =
+  /** It is answered in the same way. */
+  | "never"
+  /** It succeeds once others have released what it needs; when to ask again is the caller's decision. */
+  | "when_free"
+  /** The coordinator or the way to it is unavailable for now: repeat it under its request id. */
+  | "later"
+  /** Repeat it once the chat is registered again. */
+  | "after_registering"
+  /** This client is closed for good; another one may repeat it. */
+  | "with_another_client"
+  /** It succeeds once a person has changed something. */
+  | "after_user";
+
+interface Reaction {
+  readonly retry: Retry;
+  /** What the caller has lost; device_epoch: the coordinator knows other ops of the device. */
+  readonly ends?: "connection" | "chat" | "lease" | "claim" | "device_epoch";
+  /** The input itself is refused, by whichever coordinator. */
+  readonly isBadInput?: true;
+}
+
+/** Every refusal of a coordinator. Codes are never reused. */
 export const errorTable = {
-  bad_input: { status: 400, retryable: false },
-  unsupported_protocol: { status: 400, retryable: false },
-  unauthenticated: { status: 401, retryable: false },
-  forbidden: { status: 403, retryable: false },
-  unknown_operation: { status: 404, retryable: false },
-  unknown_workspace: { status: 404, retryable: false },
-  unknown_chat: { status: 404, retryable: false },
-  unknown_key: { status: 404, retryable: false },
-  unknown_task: { status: 404, retryable: false },
-  unknown_token: { status: 404, retryable: false },
-  unknown_device: { status: 404, retryable: false },
-  workspace_exists: { status: 409, retryable: false },
-  session_in_use: { status: 409, retryable: true },
-  chat_replaced: { status: 409, retryable: false },
-  chat_offline: { status: 409, retryable: false },
-  chat_draining: { status: 409, retryable: false },
-  owner_alive: { status: 409, retryable: false },
-  lease_held: { status: 409, retryable: true },
-  not_holder: { status: 409, retryable: false },
-  stale_token: { status: 409, retryable: false },
-  stale_claim: { status: 409, retryable: false },
-  duplicate_task: { status: 409, retryable: false },
-  version_mismatch: { status: 409, retryable: false },
-  key_reused: { status: 409, retryable: false },
+  bad_input: { status: 400, retry: "never", isBadInput: true },
+  unsupported_protocol: { status: 400, retry: "never", ends: "connection" },
+  unauthenticated: { status: 401, retry: "never", ends: "connection" },
+  forbidden: { status: 403, retry: "never" },
+  unknown_operation: { status: 404, retry: "never" },
+  unknown_workspace: { status: 404, retry: "never", ends: "connection" },
+  unknown_chat: { status: 404, retry: "never", ends: "chat" },
+  unknown_key: { status: 404, retry: "never" },
+  unknown_task: { status: 404, retry: "never", ends: "claim" },
+  unknown_token: { status: 404, retry: "never" },
+  unknown_device: { status: 404, retry: "never", ends: "device_epoch" },
+  workspace_exists: { status: 409, retry: "never" },
+  session_in_use: { status: 409, retry: "when_free" },
+  chat_replaced: { status: 409, retry: "never", ends: "chat" },
+  chat_offline: { status: 409, retry: "after_registering" },
+  chat_draining: { status: 409, retry: "never" },
+  owner_alive: { status: 409, retry: "never" },
+  lease_held: { status: 409, retry: "when_free" },
+  not_holder: { status: 409, retry: "never", ends: "lease" },
+  stale_token: { status: 409, retry: "never" },
+  stale_claim: { status: 409, retry: "never", ends: "claim" },
+  duplicate_task: { status: 409, retry: "never" },
+  version_mismatch: { status: 409, retry: "never" },
+  key_reused: { status: 409, retry: "never" },
   /** Number of an op is not the one after the newest: ops between are missing. */
-  gap: { status: 409, retryable: false },
+  gap: { status: 409, retry: "never", ends: "device_epoch" },
   /** Another op has this number: the device continues from a copy or an older state. */
-  device_forked: { status: 409, retryable: false },
-  wrong_key: { status: 409, retryable: false },
-  compacted: { status: 410, retryable: false },
-  budget_exceeded: { status: 402, retryable: false },
-  too_large: { status: 413, retryable: false },
-  schema_mismatch: { status: 422, retryable: false },
-  too_many_chats: { status: 429, retryable: true },
-  throttled: { status: 429, retryable: true },
-  rate_limited: { status: 429, retryable: true },
-  internal: { status: 500, retryable: true },
-  overloaded: { status: 503, retryable: true },
-  quota_exceeded: { status: 507, retryable: false },
-} as const satisfies Record<string, { readonly status: number; readonly retryable: boolean }>;
+  device_forked: { status: 409, retry: "never", ends: "device_epoch" },
+  wrong_key: { status: 409, retry: "after_user" },
+  compacted: { status: 410, retry: "never" },
+  budget_exceeded: { status: 402, retry: "never" },
+  too_large: { status: 413, retry: "never", isBadInput: true },
+  schema_mismatch: { status: 422, retry: "never" },
+  too_many_chats: { status: 429, retry: "when_free" },
+  throttled: { status: 429, retry: "when_free" },
+  rate_limited: { status: 429, retry: "later" },
+  internal: { status: 500, retry: "later" },
+  overloaded: { status: 503, retry: "later" },
+  quota_exceeded: { status: 507, retry: "never" },
+} as const satisfies Record<string, Reaction & { readonly status: number }>;
 
 export type ErrorCode = keyof typeof errorTable;
+
+/** Codes that a machine gives where no coordinator refused. */
+const machineErrorTable = {
+  /** No coordinator was reached in time: nothing has happened. */
+  unreachable: { retry: "later" },
+  /** Sent without an answer: it may have happened. Repeat it with the same request id. */
+  outcome_unknown: { retry: "later" },
+  queue_full: { retry: "later" },
+  /** No chat is registered: nothing has happened. */
+  not_registered: { retry: "later" },
+  closed: { retry: "with_another_client" },
+  /** The answer violates the contract; the request may have happened. */
+  bad_answer: { retry: "never" },
+  /** The caller has stopped waiting for the answer. */
+  gave_up: { retry: "never" },
+  chat_lost: { retry: "never" },
+  /** Another chat continues the session. */
+  held: { retry: "never" },
+  not_to_take: { retry: "never" },
+  not_found: { retry: "never" },
+  /** What another machine has sealed cannot be opened here. */
+  refused: { retry: "never" },
+  /** The coordinator continues from an older state. */
+  put_back: { retry: "never" },
+  unknown_session: { retry: "never" },
+  edge_unusable: { retry: "after_user" },
+  no_edge: { retry: "after_user" },
+  no_sync: { retry: "after_user" },
+  no_key: { retry: "after_user" },
+  not_uploader: { retry: "after_user" },
+  lost_place: { retry: "never", ends: "device_epoch" },
+  store_locked: { retry: "later" },
+  store_full: { retry: "later" },
+  store_unavailable: { retry: "later" },
+  store_corrupt: { retry: "never" },
+  store_readonly: { retry: "never" },
+  store_newer: { retry: "never" },
+  store_upkeep: { retry: "never" },
+} as const satisfies Record<string, Reaction>;
+
+export type MachineErrorCode = keyof typeof machineErrorTable;
+export type StoreErrorCode = Extract<MachineErrorCode, `store_${string}`>;
 
 export interface Refusal<Code extends ErrorCode = ErrorCode> {
   readonly code: Code;
@@ -51,6 +116,12 @@ export interface Refusal<Code extends ErrorCode = ErrorCode> {
   readonly retryAfterMs?: number;
   /** Facts that a program needs beyond the code, such as the present version of a key. */
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+/** Why a call has no result: refused by a coordinator, or not answered. */
+export interface CallError extends Omit<Refusal, "code"> {
+  readonly code: ErrorCode | MachineErrorCode;
+  readonly requestId?: string;
 }
 
 export const WireError = z.object({
@@ -63,5 +134,35 @@ export const WireError = z.object({
 export type WireError = z.infer<typeof WireError>;
 
 export function toWire(refusal: Refusal): WireError {
-  return { ...refusal, retryable: errorTable[refusal.code].retryable };
+  return { ...refusal, retryable: isRetryable(refusal.code) };
+}
+
+/** May succeed later without a change. */
+export function isRetryable(code: ErrorCode): boolean {
+  const { retry } = errorTable[code];
+  return retry === "later" || retry === "when_free";
+}
+
+const reactions: Readonly<Record<CallError["code"], Reaction>> = { ...errorTable, ...machineErrorTable };
+
+export function isRefusal(error: CallError): error is Refusal {
+  return Object.hasOwn(errorTable, error.code);
+}
+
+/** The limit of a token passes by itself; any other `throttled` is a limit of the caller. */
+export function retryOf({ code, details }: Pick<CallError, "code" | "details">): Retry {
+  const isTokenLimit = code === "throttled" && details?.["limit"] === "maxOperationsPerSecond";
+  return isTokenLimit ? "later" : reactions[code].retry;
+}
+
+export function isTransient(error: CallError): boolean {
+  return retryOf(error) === "later";
+}
+
+export function endOf({ code }: CallError): Reaction["ends"] {
+  return reactions[code].ends;
+}
+
+export function isBadInput({ code }: CallError): boolean {
+  return reactions[code].isBadInput === true;
 }

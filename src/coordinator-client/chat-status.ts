@@ -1,6 +1,6 @@
+import type { CoordinatorClient } from "./coordinator-client.ts";
 import type { Health, Heartbeat } from "../contract/chats.ts";
 import type { Platform } from "./edge/platform.ts";
-import type { ChatLink } from "./chat-link.ts";
 
 export type ChatStatus = Required<Pick<Heartbeat, "status" | "taskCount" | "progress">>;
 
@@ -9,14 +9,14 @@ const timeoutMs = 5_000;
 
 /** [WK4] Sends a heartbeat on a change, and at intervals. */
 export class ChatStatusReporter {
-  readonly #link: ChatLink;
+  readonly #link: CoordinatorClient;
   readonly #clock: Platform["clock"];
   readonly #health: () => Health;
   #lastReported = "";
   #reportedAt = Number.NEGATIVE_INFINITY;
   #isReporting = false;
 
-  constructor(link: ChatLink, clock: Platform["clock"], health: () => Health) {
+  constructor(link: CoordinatorClient, clock: Platform["clock"], health: () => Health) {
     this.#link = link;
     this.#clock = clock;
     this.#health = health;

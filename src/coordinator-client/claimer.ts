@@ -1,7 +1,8 @@
+import type { CoordinatorClient } from "./coordinator-client.ts";
+import { type CallError, isTransient } from "../contract/errors.ts";
 import type { ClaimedTask } from "../contract/tasks.ts";
 import { newId, type Platform } from "./edge/platform.ts";
 import { readClock, type Instant } from "./edge/trust.ts";
-import { isTransient, type ChatLink, type CallError } from "./chat-link.ts";
 
 export interface ClaimResult {
   readonly tasks: readonly ClaimedTask[];
@@ -13,12 +14,12 @@ const claimTimeoutMs = 30_000;
 
 /** [WK2] Repeats a lost request under its id, so tasks it already claimed are not orphaned. */
 export class Claimer {
-  readonly #link: ChatLink;
+  readonly #link: CoordinatorClient;
   readonly #platform: Pick<Platform, "clock" | "random">;
   readonly #types: readonly string[];
   #requestId: string | null = null;
 
-  constructor(link: ChatLink, platform: Pick<Platform, "clock" | "random">, types: readonly string[]) {
+  constructor(link: CoordinatorClient, platform: Pick<Platform, "clock" | "random">, types: readonly string[]) {
     this.#link = link;
     this.#platform = platform;
     this.#types = types;

@@ -1,16 +1,14 @@
+import { WorkspaceClient } from "./edge/client.ts";
+import type { CoordinatorClient } from "./coordinator-client.ts";
 import { hostname } from "node:os";
 import { err, ok, type Result } from "../shared/result.ts";
 import { readEdgeConfig, type EdgeWorkspace } from "./edge-config.ts";
 import { LocalCoordinator, type LocalCoordinatorOptions } from "./local/local-coordinator.ts";
 import { createLocalStore } from "./local/local-store.ts";
-import { EdgeClient } from "./edge/client.ts";
 import type { Platform } from "./edge/platform.ts";
 import type { Processes } from "../platform/processes.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Driver } from "../store/driver.ts";
-import type { ChatLink } from "./chat-link.ts";
-import { EdgeChatLink } from "./edge-chat-link.ts";
-import { LocalChatLink } from "./local-chat-link.ts";
 
 export interface LocalCoordinatorSite {
   readonly home: string;
@@ -32,7 +30,7 @@ export function openLocalCoordinator({ home, driver, busyMs, processes, now }: L
 }
 
 export interface OpenedLink {
-  readonly link: ChatLink;
+  readonly link: CoordinatorClient;
   readonly workspace: string;
   readonly machine: string;
   /** Edge whose operator can read what is sent; null: this machine's own file. */
@@ -47,19 +45,18 @@ export function openLink(runtime: Runtime, platform: Platform): Result<OpenedLin
   if (!edge.ok) return edge;
   if (edge.value === null) return ok(openFileLink(runtime, platform));
   const { url, workspace, token, machine } = edge.value;
-  const client = EdgeClient.open({ edge: url, workspace, token }, platform);
+  const client = WorkspaceClient.open({ edge: url, workspace, token }, platform);
   if (!client.ok) return err(client.error);
-  const link = new EdgeChatLink(client.value, platform);
-  return ok({ link, workspace, machine, edge: { url, workspace }, close: () => client.value.close() });
+  return ok({ link: client.value, workspace, machine, edge: { url, workspace }, close: () => client.value.close() });
 }
 
 function openFileLink({ paths, store, processes, now }: Runtime, platform: Platform): OpenedLink {
   const { driver, busyMs } = store.context;
   const { coordinator, machine, close } = openLocalCoordinator({ home: paths.home, driver, busyMs, processes, now });
-  const localCalls = {
-    call: async (...args: Parameters<LocalCoordinator["call"]>) => coordinator.call(...args),
-    version: () => coordinator.version(),
+  const link = WorkspaceClient.openLocal(coordinator, platform);
+  const closeAll = (): void => {
+    link.close();
+    close();
   };
-  const link = new LocalChatLink(localCalls as ConstructorParameters<typeof LocalChatLink>[0], platform);
-  return { link, workspace: localWorkspace, machine, edge: null, close };
+  return { link, workspace: localWorkspace, machine, edge: null, close: closeAll };
 }

@@ -1,3 +1,4 @@
+import { readRequests, toAnswer } from "../contract/frames.ts";
 import { DurableObject } from "cloudflare:workers";
 import { errorTable, type Refusal } from "../contract/errors.ts";
 import { closeCodes, pingText, pongText } from "../contract/protocol.ts";
@@ -15,7 +16,6 @@ import { err, ok, type Result } from "../shared/result.ts";
 import { Alarm, sweepRows } from "./alarm.ts";
 import { attach, attachmentOf, type Credentials } from "./attachments.ts";
 import type { Env } from "./env.ts";
-import { answer, readFrame } from "./frames.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { withErrorBoundary } from "./error-boundary.ts";
 import { checkCanOpen } from "./socket-limits.ts";
@@ -189,9 +189,9 @@ export class ChatCoordinator extends DurableObject<Env> {
     if (this.#closed.has(socket)) return;
     const bearer = this.#requireBearer(attachmentOf(socket)?.token ?? { id: "", hash: "" });
     if (!bearer.ok) return this.#closeSocket(socket, closeCodes.token, bearer.error.message);
-    const frame = readFrame(message);
+    const frame = readRequests(message);
     if (!frame.ok) {
-      this.#outgoing.send(socket, JSON.stringify(answer(null, frame)));
+      this.#outgoing.send(socket, JSON.stringify(toAnswer(null, frame)));
       return this.#closeSocket(socket, closeCodes.protocol, "not a frame of JSON-RPC 2.0");
     }
     const answered = this.#requests.runFrame(socket, bearer.value, frame.value);

@@ -1,5 +1,5 @@
+import { notificationFrame } from "../contract/frames.ts";
 import { flowMarkMethod } from "../contract/protocol.ts";
-import { notification } from "./frames.ts";
 
 /** Characters after which a client must acknowledge that it has read them. */
 const charsPerMark = 262_144;
@@ -39,7 +39,7 @@ export class Outgoing {
     unread.mark = this.#newMark();
     this.#awaitingMark.set(socket, unread);
     unread.charsAtMark = unread.chars;
-    trySend(socket, notification(flowMarkMethod, { mark: unread.mark }));
+    trySend(socket, notificationFrame(flowMarkMethod, { mark: unread.mark }));
   }
 
   read(socket: WebSocket, mark: unknown): void {

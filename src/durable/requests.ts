@@ -1,3 +1,4 @@
+import { type RequestFrame, type RpcRequest, toAnswer } from "../contract/frames.ts";
 import type { Refusal } from "../contract/errors.ts";
 import { isOperation } from "../contract/operations.ts";
 import { flowReadMethod, maxAnswerChars } from "../contract/protocol.ts";
@@ -5,7 +6,6 @@ import { checkInput } from "../shared/check-input.ts";
 import type { Bearer } from "../coordination/workspace/tokens.ts";
 import { err, type Result } from "../shared/result.ts";
 import { keepsWork } from "./effects.ts";
-import { answer, type Frame, type RpcRequest } from "./frames.ts";
 import { withErrorBoundary } from "./error-boundary.ts";
 import type { Operations } from "./operations.ts";
 import type { Outgoing } from "./outgoing.ts";
@@ -37,7 +37,7 @@ export class Requests {
   }
 
   /** @returns the text of the answer; null: nothing in the frame is answered */
-  runFrame(socket: WebSocket, bearer: Bearer, { requests, isBatch, chars }: Frame): Answered {
+  runFrame(socket: WebSocket, bearer: Bearer, { requests, isBatch, chars }: RequestFrame): Answered {
     const { throttle, sql, transactions } = this.#options;
     const { settings, now } = transactions.tx();
     const admitted = requests.map((request): Admitted => {
@@ -69,7 +69,7 @@ export class Requests {
   }
 
   #answer(socket: WebSocket, bearer: Bearer, request: RpcRequest | null): string | null {
-    if (!request) return JSON.stringify(answer(null, err(notARequest)));
+    if (!request) return JSON.stringify(toAnswer(null, err(notARequest)));
     const { method, params, id } = request;
     if (method === "state.watch-ack") {
       const { watch, revision } = params as { watch?: unknown; revision?: unknown };
@@ -84,7 +84,7 @@ export class Requests {
       const checked = checkInput(method, params);
       return checked.ok ? this.#options.operations.run(bearer, checked.value, socket) : checked;
     });
-    return id === null ? null : JSON.stringify(answer(id, result));
+    return id === null ? null : JSON.stringify(toAnswer(id, result));
   }
 
   runCall(bearer: Bearer, name: string, work: () => Result<unknown, Refusal>): Result<unknown, Refusal> {
@@ -112,7 +112,7 @@ const tooLong: Refusal = {
 
 function refusalText(request: RpcRequest | null, refusal: Refusal): string | null {
   if (request?.id === null) return null;
-  return JSON.stringify(answer(request?.id ?? null, err(refusal)));
+  return JSON.stringify(toAnswer(request?.id ?? null, err(refusal)));
 }
 
 function shareOf(request: RpcRequest | null): Share {

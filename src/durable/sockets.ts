@@ -1,3 +1,4 @@
+import { notificationFrame, type RpcRequest } from "../contract/frames.ts";
 import type { Refusal } from "../contract/errors.ts";
 import { closeCodes } from "../contract/protocol.ts";
 import * as chatRows from "../coordination/kernel/chat-rows.ts";
@@ -7,7 +8,6 @@ import * as inboxes from "../coordination/messages/inboxes.ts";
 import { err, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import { attach, attachmentOf } from "./attachments.ts";
-import { notification, type RpcRequest } from "./frames.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Watches } from "./watches.ts";
 
@@ -78,15 +78,15 @@ export class Sockets implements Presence {
   notify(hints: readonly Hint[]): void {
     if (hints.some(({ kind }) => kind === "changes")) this.notifyChanges();
     for (const hint of hints) {
-      if (hint.kind === "lease") this.#send(hint.chat, notification("lease.granted", { resource: hint.resource }));
+      if (hint.kind === "lease") this.#send(hint.chat, notificationFrame("lease.granted", { resource: hint.resource }));
       if (hint.kind === "message") this.#notifyMessage(hint);
-      if (hint.kind === "task") this.#send(hint.chat, notification("tasks.new", {}));
+      if (hint.kind === "task") this.#send(hint.chat, notificationFrame("tasks.new", {}));
       if (hint.kind === "offline") this.#closeAllOf(hint.chat);
     }
   }
 
   #notifyMessage(hint: Extract<Hint, { kind: "message" }>): void {
-    const text = notification("messages.new", {});
+    const text = notificationFrame("messages.new", {});
     if (hint.chat !== null) return this.#send(hint.chat, text);
     const receivers = hint.topic === null ? null : new Set(inboxes.listReceivers(this.#sql, hint.topic));
     for (const socket of this.#open()) {

@@ -1,3 +1,4 @@
+import { notificationFrame } from "../contract/frames.ts";
 import type { Refusal } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { UnwatchState, WatchState } from "../contract/state.ts";
@@ -13,7 +14,6 @@ import {
   type Attachment,
   type Watch,
 } from "./attachments.ts";
-import { notification } from "./frames.ts";
 import type { Outgoing } from "./outgoing.ts";
 
 /** Changes that a client may be behind before its watch stalls. */
@@ -158,7 +158,7 @@ export class Watches {
 
   #send({ socket, attachment }: Watcher, watch: Watch, { changes: told, revision }: OutputOf<"state.changes">): true {
     const { id, told: after } = watch;
-    const text = notification("state.changes", { watch: id, after, changes: told, revision });
+    const text = notificationFrame("state.changes", { watch: id, after, changes: told, revision });
     this.#outgoing.send(socket, text);
     this.#budget.charge(attachment.token.id, text.length);
     watch.sent = revision;
@@ -168,7 +168,7 @@ export class Watches {
   }
 
   #stall({ socket }: Watcher, watch: Watch): true {
-    this.#outgoing.send(socket, notification("resync", { watch: watch.id, revision: watch.taken }));
+    this.#outgoing.send(socket, notificationFrame("resync", { watch: watch.id, revision: watch.taken }));
     watch.isStalled = true;
     watch.chars = 0;
     return true;

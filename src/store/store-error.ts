@@ -1,15 +1,7 @@
 import { accessSync, constants, statfsSync } from "node:fs";
 import { dirname } from "node:path";
+import type { StoreErrorCode } from "../contract/errors.ts";
 import { codeOf } from "../shared/error.ts";
-
-export type StoreErrorCode =
-  | "store_corrupt"
-  | "store_full"
-  | "store_readonly"
-  | "store_locked"
-  | "store_newer"
-  | "store_upkeep"
-  | "store_unavailable";
 
 export class StoreError extends Error {
   override readonly name = "StoreError";

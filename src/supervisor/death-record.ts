@@ -1,5 +1,4 @@
 import * as sessions from "../local-mcp/sessions/sessions.ts";
-import type { CallError } from "../coordinator-client/chat-link.ts";
 import type { Result } from "../shared/result.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { capture } from "../local-mcp/checkpoints/capture.ts";
@@ -43,7 +42,10 @@ export async function saveLastCheckpoint(
   return saved.value.checkpoint.id;
 }
 
-export type AttestDeath = (chat: string, process: string) => Promise<Result<unknown, CallError>>;
+export type AttestDeath = (
+  chat: string,
+  process: string,
+) => Promise<Result<unknown, { readonly code: string; readonly message: string }>>;
 
 interface ChatRow {
   readonly chat: string;

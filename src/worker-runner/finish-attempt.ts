@@ -1,3 +1,4 @@
+import { type CallError, isBadInput, isRetryable } from "../contract/errors.ts";
 import type { Usage } from "../contract/budgets.ts";
 import type { ClaimedTask, ClaimOptions, TaskState } from "../contract/tasks.ts";
 import { readClock, type Instant } from "../coordinator-client/edge/trust.ts";
@@ -6,7 +7,6 @@ import type { HeartbeatData } from "./heartbeat-data.ts";
 import type { TaskHeartbeat } from "./task-heartbeat.ts";
 import { gaveUpCode, reportEnd, type ReportDeps } from "./report-end.ts";
 import type { AttemptResult } from "./attempt-result.ts";
-import type { CallError } from "../coordinator-client/chat-link.ts";
 import type { AttemptEndKind } from "./worker-events.ts";
 
 export interface AttemptEnd {
@@ -24,7 +24,6 @@ export interface AttemptFinisherDeps extends ReportDeps {
 type FailedResult = Extract<AttemptResult, { kind: "failed" }>;
 
 const maxReasonChars = 500;
-const unfitResultCodes: ReadonlySet<string> = new Set(["bad_input", "too_large"]);
 
 /** [WK7] */
 export class AttemptFinisher {
@@ -73,7 +72,7 @@ export class AttemptFinisher {
     });
     if (answer.ok)
       return { ...this.#toEnd("done", answer.value.state, null), next: { tasks: answer.value.next, since } };
-    if (!unfitResultCodes.has(answer.error.code)) return this.#notReported("thrown_away", answer.error);
+    if (!isBadInput(answer.error)) return this.#notReported("thrown_away", answer.error);
     const reason = `its result is not taken: ${answer.error.message}`;
     return this.#fail({ kind: "failed", end: "failed", reason, isRetryable: false });
   }

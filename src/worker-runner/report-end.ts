@@ -1,9 +1,9 @@
+import type { CoordinatorClient, CallInput } from "../coordinator-client/coordinator-client.ts";
+import { type CallError, isTransient } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import { fullJitter } from "../shared/backoff.ts";
 import { err, type Result } from "../shared/result.ts";
-import type { CallInput } from "../coordinator-client/edge/calls.ts";
 import { sleep, type Platform } from "../coordinator-client/edge/platform.ts";
-import { isTransient, type ChatLink, type CallError } from "../coordinator-client/chat-link.ts";
 
 type ReportOperation = "tasks.ack" | "tasks.nack" | "tasks.release";
 
@@ -11,7 +11,7 @@ const askTimeoutMs = 30_000;
 const retryBackoff = { baseMs: 500, capMs: 10_000 };
 
 export interface ReportDeps {
-  readonly link: ChatLink;
+  readonly link: CoordinatorClient;
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly giveUp: AbortSignal;
 }

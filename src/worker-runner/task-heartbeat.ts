@@ -1,3 +1,5 @@
+import type { CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
+import { type CallError, isTransient } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { ClaimedTask } from "../contract/tasks.ts";
 import type { Result } from "../shared/result.ts";
@@ -5,10 +7,9 @@ import type { Platform } from "../coordinator-client/edge/platform.ts";
 import { elapsedMs, marginMs, readClock, type Instant } from "../coordinator-client/edge/trust.ts";
 import type { HeartbeatData } from "./heartbeat-data.ts";
 import { Stop } from "./stop.ts";
-import { isTransient, type ChatLink, type CallError } from "../coordinator-client/chat-link.ts";
 
 export interface TaskHeartbeatDeps {
-  readonly link: ChatLink;
+  readonly link: CoordinatorClient;
   readonly platform: Pick<Platform, "clock" | "setTimer">;
 }
 

@@ -1,3 +1,5 @@
+import type { ChatInput, CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
+import { type CallError, isTransient } from "../contract/errors.ts";
 import type { Health } from "../contract/chats.ts";
 import type { ClaimedTask, ClaimOptions } from "../contract/tasks.ts";
 import { stackOf } from "../shared/error.ts";
@@ -10,7 +12,6 @@ import { Claimer, type ClaimResult } from "../coordinator-client/claimer.ts";
 import type { AttemptEnd } from "./finish-attempt.ts";
 import { FailureStreak } from "./failure-streak.ts";
 import { Stop } from "./stop.ts";
-import { isTransient, type ChatInput, type ChatLink, type CallError } from "../coordinator-client/chat-link.ts";
 import type { AttemptEndKind, EmitWorkerEvent } from "./worker-events.ts";
 
 export interface WorkerOptions {
@@ -23,7 +24,7 @@ export interface WorkerOptions {
 }
 
 export interface WorkerDeps {
-  readonly link: ChatLink;
+  readonly link: CoordinatorClient;
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly health: () => Health;
   readonly emit: EmitWorkerEvent;

@@ -1,6 +1,6 @@
+import type { WorkspaceClient } from "../../src/coordinator-client/edge/client.ts";
 import { expect, it } from "vitest";
 import type { OutputOf } from "../../src/contract/operations.ts";
-import type { EdgeClient } from "../../src/coordinator-client/edge/client.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { realEdgeClient, value } from "../support/real-edge-client.ts";
 
@@ -8,12 +8,12 @@ import { realEdgeClient, value } from "../support/real-edge-client.ts";
 const rounds = Number(process.env["SHIM_RACE_ROUNDS"] ?? 100);
 const overSockets = 80;
 const overHttp = 20;
-const deadline = { deadlineMs: 30_000 };
+const deadline = 30_000;
 
 type Claim = OutputOf<"tasks.claim">["claims"][number];
 
-async function clientsOf(edge: EdgeRuntime): Promise<EdgeClient[]> {
-  const clients: EdgeClient[] = [];
+async function clientsOf(edge: EdgeRuntime): Promise<WorkspaceClient[]> {
+  const clients: WorkspaceClient[] = [];
   for (let n = 0; n < overSockets + overHttp; n++) {
     const transport = n < overSockets ? "auto" : "http";
     clients.push(await realEdgeClient(edge.url, edge.adminToken, `c${n}`, { capacity: 1 }, transport));
@@ -22,7 +22,7 @@ async function clientsOf(edge: EdgeRuntime): Promise<EdgeClient[]> {
 }
 
 /** All claim at once. @returns who got something, by place */
-async function claimed(clients: readonly EdgeClient[]): Promise<[at: number, claims: Claim[]][]> {
+async function claimed(clients: readonly WorkspaceClient[]): Promise<[at: number, claims: Claim[]][]> {
   const answers = await Promise.all(clients.map((client) => client.call("tasks.claim", { limit: 1 }, deadline)));
   return answers
     .map((answer, at): [number, Claim[]] => [at, value(answer).claims])
@@ -33,7 +33,7 @@ async function claimed(clients: readonly EdgeClient[]): Promise<[at: number, cla
  * One task, and who got it. In each second round the claims race with the submit, too: those over sockets may all come before it, and one
  * over HTTP gets it; when all came before it, all claim again.
  */
-async function raced(edge: EdgeRuntime, clients: readonly EdgeClient[], round: number): Promise<Race> {
+async function raced(edge: EdgeRuntime, clients: readonly WorkspaceClient[], round: number): Promise<Race> {
   const submitted = edge.call("tasks.submit", { tasks: [{ type: "race", payload: round }] });
   if (round % 2 === 0) await submitted;
   const startedAt = performance.now();
@@ -51,7 +51,11 @@ interface Race {
 }
 
 /** The winner, and somebody who only knows the number of its claim, acknowledge at once. */
-async function acknowledged(clients: readonly EdgeClient[], at: number, { task, claim }: Claim): Promise<string[]> {
+async function acknowledged(
+  clients: readonly WorkspaceClient[],
+  at: number,
+  { task, claim }: Claim,
+): Promise<string[]> {
   const both = [at, (at + 1) % clients.length].flatMap((place) => clients[place] ?? []);
   const acks = await Promise.all(both.map((client) => client.call("tasks.ack", { task, claim }, deadline)));
   return acks.map((ack) => (ack.ok ? ack.value.state : ack.error.code));

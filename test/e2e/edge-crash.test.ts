@@ -1,5 +1,5 @@
+import type { WorkspaceClient } from "../../src/coordinator-client/edge/client.ts";
 import { expect, it, vi } from "vitest";
-import type { EdgeClient } from "../../src/coordinator-client/edge/client.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { realEdgeClient, value } from "../support/real-edge-client.ts";
 
@@ -47,7 +47,7 @@ it(
 );
 
 /** What one watch was told, over all interruptions. */
-function copyOf(client: EdgeClient): { readonly keys: Map<string, unknown>; readonly problems: string[] } {
+function copyOf(client: WorkspaceClient): { readonly keys: Map<string, unknown>; readonly problems: string[] } {
   const [keys, problems] = [new Map<string, unknown>(), [] as string[]];
   const watch = client.watch();
   void (async () => {

@@ -29,7 +29,7 @@ class Worker {
       isInteractive: false,
     });
     while (!this.#isOver) {
-      const claimed = await client.call("tasks.claim", { limit: 1 }, { deadlineMs: 20_000 });
+      const claimed = await client.call("tasks.claim", { limit: 1 }, 20_000);
       for (const { task, claim, attempt } of claimed.ok ? claimed.value.claims : []) {
         await new Promise((resolve) => setTimeout(resolve, 200));
         if (this.isDoomed) {
@@ -37,7 +37,7 @@ class Worker {
           this.died?.();
           return;
         }
-        const acked = await client.call("tasks.ack", { task, claim, result: this.#chat }, { deadlineMs: 20_000 });
+        const acked = await client.call("tasks.ack", { task, claim, result: this.#chat }, 20_000);
         if (acked.ok) this.#done.set(task, [...(this.#done.get(task) ?? []), attempt]);
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -84,7 +84,7 @@ it("[EC2] a submit that no frame holds arrives at the real runtime, while the so
   const edge = await EdgeRuntime.open();
   const client = await realEdgeClient(edge.url, edge.adminToken, "large");
   const tasks = Array.from({ length: 120 }, () => ({ type: "t", payload: "x".repeat(65_000) }));
-  const submitted = value(await client.call("tasks.submit", { tasks }, { deadlineMs: 30_000 }));
+  const submitted = value(await client.call("tasks.submit", { tasks }, 30_000));
   expect([submitted.tasks.length, client.state]).toEqual([120, "connected"]);
   expect((await edge.call("tasks.progress", {})).queuedTasks).toBe(120);
 });
@@ -96,7 +96,7 @@ it("[EC2] sealed texts of the largest size arrive at the real runtime and come b
   const envelope = "x".repeat(maxEnvelopeChars);
   const op = { seq: 1, hash: "0".repeat(64), kind: "session", session: "s1", ageMs: 0, envelope } as const;
   const ops = [op, { ...op, seq: 2, kind: "checkpoint", checkpoint: "k1" } as const];
-  expect(value(await client.call("sync.push", { device: "d1", epoch, ops }, { deadlineMs: 30_000 })).mark).toBe(2);
+  expect(value(await client.call("sync.push", { device: "d1", epoch, ops }, 30_000)).mark).toBe(2);
   expect(value(await client.call("sync.list", {})).sessions[0]?.envelope).toBe(envelope);
   expect(value(await client.call("sync.checkpoint", { checkpoint: "k1" })).envelope).toBe(envelope);
   expect(client.state).toBe("connected");

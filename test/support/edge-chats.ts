@@ -1,6 +1,6 @@
 import { expect, onTestFinished } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
-import { EdgeClient, type EdgeOptions } from "../../src/coordinator-client/edge/client.ts";
+import { WorkspaceClient, type EdgeOptions } from "../../src/coordinator-client/edge/client.ts";
 import type { EdgeEvent } from "../../src/coordinator-client/edge/events.ts";
 import type { OpenSocket, Platform } from "../../src/coordinator-client/edge/platform.ts";
 import type { Result } from "../../src/shared/result.ts";
@@ -8,7 +8,7 @@ import { edgeUrl, FakeEdge, token } from "./edge-server.ts";
 import { Machine, seededRandom } from "./edge-time.ts";
 
 export interface TestClient {
-  readonly client: EdgeClient;
+  readonly client: WorkspaceClient;
   /** All that it has told, oldest first. */
   readonly events: EdgeEvent[];
   readonly machine: Machine;
@@ -40,7 +40,7 @@ export function outsideOf(edge: FakeEdge, machine: Machine, seed = 1): Platform 
 export function aClient(edge: FakeEdge, { seed, ...given }: ClientOptions = {}): TestClient {
   const machine = new Machine(edge.time);
   const outside = outsideOf(edge, machine, seed);
-  const client = value(EdgeClient.open({ edge: edgeUrl, workspace: "w1", token, ...given }, outside));
+  const client = value(WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token, ...given }, outside));
   const events: EdgeEvent[] = [];
   client.on((event) => events.push(event));
   onTestFinished(() => client.close());
@@ -48,11 +48,11 @@ export function aClient(edge: FakeEdge, { seed, ...given }: ClientOptions = {}):
 }
 
 /** A client over HTTP whose every answer is this one. */
-export function aClientAnswered(edge: FakeEdge, status: number, body: string): EdgeClient {
+export function aClientAnswered(edge: FakeEdge, status: number, body: string): WorkspaceClient {
   const fetch: Platform["fetch"] = () =>
     Promise.resolve({ status, headers: { get: () => null }, text: () => Promise.resolve(body) });
   const outside = { ...outsideOf(edge, new Machine(edge.time)), fetch };
-  const client = value(EdgeClient.open({ edge: edgeUrl, workspace: "w1", token, transport: "http" }, outside));
+  const client = value(WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token, transport: "http" }, outside));
   onTestFinished(() => client.close());
   return client;
 }

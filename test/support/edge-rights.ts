@@ -1,5 +1,5 @@
+import type { WorkspaceClient } from "../../src/coordinator-client/edge/client.ts";
 import { expect } from "vitest";
-import type { EdgeClient } from "../../src/coordinator-client/edge/client.ts";
 import type { HoldOptions } from "../../src/coordinator-client/edge/lease-acquirer.ts";
 import type { HeldLease } from "../../src/coordinator-client/edge/held-lease.ts";
 import { ofType, value, type TestClient } from "./edge-chats.ts";
@@ -10,8 +10,8 @@ export const resource = "r";
 
 export async function held(
   edge: FakeEdge,
-  { client }: { client: EdgeClient },
-  wanted: Partial<Parameters<EdgeClient["hold"]>[0]> = {},
+  { client }: { client: WorkspaceClient },
+  wanted: Partial<Parameters<WorkspaceClient["hold"]>[0]> = {},
   options: HoldOptions = {},
 ): Promise<HeldLease> {
   return value(await edge.time.until(client.hold({ resource, ttlMs: 30_000, ...wanted }, options)));

@@ -1,9 +1,9 @@
 /** A process that leads until it is killed: `node leader-child.ts <url> <token>`. Says so when it does. */
-import { EdgeClient } from "../../src/coordinator-client/edge/client.ts";
+import { WorkspaceClient } from "../../src/coordinator-client/edge/client.ts";
 import { nodePlatform } from "../../src/coordinator-client/edge/node-platform.ts";
 
 const [edge = "", token = ""] = process.argv.slice(2);
-const opened = EdgeClient.open({ edge, workspace: "team", token }, nodePlatform());
+const opened = WorkspaceClient.open({ edge, workspace: "team", token }, nodePlatform());
 if (!opened.ok) throw new Error(opened.error);
 const chat = "leads-first";
 await opened.value.register({ chat, session: chat, process: chat, machine: "admin", client: "test" });

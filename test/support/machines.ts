@@ -1,8 +1,10 @@
+import type { Call } from "../../src/coordinator-client/coordinator-client.ts";
+import type { CallError } from "../../src/contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
 import type { EngineOperation } from "../../src/coordination/engine.ts";
 import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
-import { LocalChatLink, type LocalCalls } from "../../src/coordinator-client/local-chat-link.ts";
-import type { CallError } from "../../src/coordinator-client/chat-link.ts";
+import { WorkspaceClient } from "../../src/coordinator-client/edge/client.ts";
+import type { LocalCalls } from "../../src/coordinator-client/local/local-connection.ts";
 import type { Platform } from "../../src/coordinator-client/edge/platform.ts";
 import { OtherMachines } from "../../src/local-mcp/recovery/other-machines.ts";
 import type { RemoteContext } from "../../src/local-mcp/recovery/remote-candidates.ts";
@@ -13,7 +15,6 @@ import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
 import { encodeContent, type CheckpointContent, type SessionContent } from "../../src/local-mcp/sync/content-schema.ts";
 import { seal } from "../../src/local-mcp/sync/envelope.ts";
 import { pull, type PullDeps } from "../../src/local-mcp/sync/pull.ts";
-import type { SyncCall } from "../../src/local-mcp/sync/sync-call.ts";
 import * as devices from "../../src/local-mcp/sync/device.ts";
 import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
 import type { Naming } from "../../src/local-mcp/team/chat-naming.ts";
@@ -83,7 +84,7 @@ export class MachineHome {
       titleOf: () => null,
     };
     const open = (): Result<TeamConnection, string> => {
-      const link = new LocalChatLink(this.#desk(), platform);
+      const link = WorkspaceClient.openLocal(this.#desk(), platform);
       const opened = { link, workspace, machine: name, edge, close: () => undefined };
       return ok({ openedLink: opened, naming, otherMachines: new OtherMachines(runtime) });
     };
@@ -94,7 +95,7 @@ export class MachineHome {
   async join(session: string): Promise<RemoteContext> {
     const { runtime, name } = this;
     const platform = anOutside();
-    const link = new LocalChatLink(this.#desk(), platform);
+    const link = WorkspaceClient.openLocal(this.#desk(), platform);
     const chat = { chat: session, session, process: processOf(session), machine: name, client: "test" };
     const registered = await link.register(chat);
     if (!registered.ok) throw new Error(registered.error.message);
@@ -186,7 +187,7 @@ export class MachineHome {
   }
 
   #around(): PullDeps {
-    const call: SyncCall = (name, input) => this.#call(name, input);
+    const call: Call = (name, input) => this.#call(name, input as never);
     return { runtime: this.runtime, call, workspace, keys, device: this.device.device };
   }
 

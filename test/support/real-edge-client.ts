@@ -1,6 +1,6 @@
 import { onTestFinished } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
-import { EdgeClient, type EdgeOptions } from "../../src/coordinator-client/edge/client.ts";
+import { WorkspaceClient, type EdgeOptions } from "../../src/coordinator-client/edge/client.ts";
 import { nodePlatform } from "../../src/coordinator-client/edge/node-platform.ts";
 
 /** The client as it is shipped, on the real network, registered. */
@@ -10,8 +10,8 @@ export async function realEdgeClient(
   chat: string,
   more: Partial<InputOf<"chats.register">> = {},
   transport: EdgeOptions["transport"] = "auto",
-): Promise<EdgeClient> {
-  const opened = EdgeClient.open({ edge, workspace: "team", token, transport }, nodePlatform());
+): Promise<WorkspaceClient> {
+  const opened = WorkspaceClient.open({ edge, workspace: "team", token, transport }, nodePlatform());
   if (!opened.ok) throw new Error(opened.error);
   const client = opened.value;
   onTestFinished(() => client.close());

@@ -1,3 +1,4 @@
+import type { Call } from "../../src/coordinator-client/coordinator-client.ts";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
@@ -9,7 +10,6 @@ import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
 import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
-import type { SyncCall } from "../../src/local-mcp/sync/sync-call.ts";
 import { StateSynchronizer } from "../../src/local-mcp/sync/synchronizer.ts";
 import { createKey, type WorkspaceKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { err } from "../../src/shared/result.ts";
@@ -48,15 +48,15 @@ export class SyncWorld {
     });
   }
 
-  call(machine: string, signal?: AbortSignal): SyncCall {
+  call(machine: string, signal?: AbortSignal): Call {
     return async (name, input) => {
       this.asked.push(`${machine} ${name}`);
       const weather = signal?.aborted ? "unreachable" : this.weather(name);
       if (weather === "unreachable") return err({ code: "unreachable", message: "no network" });
-      const answer = await this.host.call(name, input, { machine, isAdmin: false });
+      const answer = await this.host.call(name as "sync.begin", input as never, { machine, isAdmin: false });
       if (weather === "lost") return err({ code: "unreachable", message: "no answer" });
       if (!answer.ok) return answer;
-      return { ok: true, value: this.twist(name, answer.value) as typeof answer.value };
+      return { ok: true, value: this.twist(name, answer.value) as never };
     };
   }
 }

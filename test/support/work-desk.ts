@@ -1,9 +1,10 @@
+import type { CoordinatorClient, HintKind } from "../../src/coordinator-client/coordinator-client.ts";
+import type { CallError } from "../../src/contract/errors.ts";
 import { onTestFinished } from "vitest";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
 import type { TaskSetup } from "../../src/worker-runner/attempt.ts";
 import type { Executor, RunOutcome, TaskRun } from "../../src/worker-runner/executor.ts";
-import { LocalChatLink } from "../../src/coordinator-client/local-chat-link.ts";
-import type { ChatLink, HintKind, CallError } from "../../src/coordinator-client/chat-link.ts";
+import { WorkspaceClient } from "../../src/coordinator-client/edge/client.ts";
 import type { CommittedWork, TaskFolder } from "../../src/worker-runner/task-folder.ts";
 import { WorkerAutomation, type EndCounts, type WorkerOptions } from "../../src/worker-runner/worker-automation.ts";
 import type { WorkerEvent } from "../../src/worker-runner/worker-events.ts";
@@ -95,12 +96,12 @@ export interface WorkerAtWork {
 export interface WorkerWish extends Partial<Omit<WorkerOptions, "setups" | "chat">> {
   readonly types?: readonly string[];
   readonly capabilities?: readonly string[];
-  readonly link?: (link: ChatLink) => ChatLink;
+  readonly link?: (link: CoordinatorClient) => CoordinatorClient;
 }
 
 /** Starts a worker whose outside is this machine's. */
 export function startWorker(
-  { machine, name, link, process }: { machine: Machine; name: string; link: ChatLink; process: string },
+  { machine, name, link, process }: { machine: Machine; name: string; link: CoordinatorClient; process: string },
   { types = ["build"], capabilities = [], ...wish }: WorkerWish = {},
 ): Omit<WorkerAtWork, "pid"> {
   const executor = new FakeExecutor();
@@ -183,7 +184,11 @@ export class WorkDesk {
       version: () => coordinator.version(),
     };
     const machine = new Machine(this.time);
-    const own = new LocalChatLink(desk, { setTimer: machine.setTimer, clock: machine.clock, random: () => 0.5 });
+    const own = WorkspaceClient.openLocal(desk, {
+      setTimer: machine.setTimer,
+      clock: machine.clock,
+      random: () => 0.5,
+    });
     const link = wish.link?.(own) ?? own;
     return { ...startWorker({ machine, name: `w${pid}`, link, process }, wish), pid };
   }
@@ -197,7 +202,7 @@ export class WorkDesk {
 }
 
 /** A way to the coordinator that a test can cut: requests then fail, or their answers are lost. */
-export class CutLink implements ChatLink {
+export class CutLink implements CoordinatorClient {
   readonly pollEveryMs: number;
   readonly asked: string[] = [];
   /** That heartbeats have told. */
@@ -205,22 +210,22 @@ export class CutLink implements ChatLink {
   cut: "no" | "before" | "answers" = "no";
   /** Asks for something else than the worker does. */
   alter: (name: string, given: object) => object = (_name, given) => given;
-  readonly #link: ChatLink;
+  readonly #link: CoordinatorClient;
 
-  constructor(link: ChatLink) {
+  constructor(link: CoordinatorClient) {
     this.#link = link;
     this.pollEveryMs = link.pollEveryMs;
   }
 
-  get self(): ChatLink["self"] {
+  get self(): CoordinatorClient["self"] {
     return this.#link.self;
   }
 
-  register(...args: Parameters<ChatLink["register"]>): ReturnType<ChatLink["register"]> {
+  register(...args: Parameters<CoordinatorClient["register"]>): ReturnType<CoordinatorClient["register"]> {
     return this.#link.register(...args);
   }
 
-  readonly call: ChatLink["call"] = async (name, given, deadlineMs) => {
+  readonly call: CoordinatorClient["call"] = async (name, given, deadlineMs) => {
     this.asked.push(name);
     if ("checkpoint" in given && given.checkpoint !== undefined) this.checkpoints.push(given.checkpoint);
     const lost = { ok: false, error: { code: "outcome_unknown", message: "no answer" } } as const;
@@ -237,12 +242,28 @@ export class CutLink implements ChatLink {
     return this.#link.onLost(heed);
   }
 
-  watch(...args: Parameters<ChatLink["watch"]>): () => void {
+  watch(...args: Parameters<CoordinatorClient["watch"]>): ReturnType<CoordinatorClient["watch"]> {
     return this.#link.watch(...args);
+  }
+
+  onChanges(...args: Parameters<CoordinatorClient["onChanges"]>): () => void {
+    return this.#link.onChanges(...args);
+  }
+
+  hold(...args: Parameters<CoordinatorClient["hold"]>): ReturnType<CoordinatorClient["hold"]> {
+    return this.#link.hold(...args);
+  }
+
+  lead(...args: Parameters<CoordinatorClient["lead"]>): ReturnType<CoordinatorClient["lead"]> {
+    return this.#link.lead(...args);
   }
 
   leave(withinMs: number): Promise<void> {
     return this.#link.leave(withinMs);
+  }
+
+  close(): void {
+    this.#link.close();
   }
 }
 

@@ -1,5 +1,5 @@
 import { beforeEach, expect, it, vi, type MockInstance } from "vitest";
-import { errorTable, WireError } from "../../src/contract/errors.ts";
+import { errorTable, isRetryable, WireError } from "../../src/contract/errors.ts";
 import type { InputOf } from "../../src/contract/operations.ts";
 import { defaultMaxBodyBytes } from "../../src/contract/protocol.ts";
 import type { Env } from "../../src/durable/env.ts";
@@ -306,7 +306,8 @@ it("[WI3] refusals have one shape, the status of the table, and tell when to rep
   const entries = Object.entries(answers);
   for (const [code, { status, error, headers }] of entries) {
     expect([code, WireError.safeParse(error).success]).toEqual([code, true]);
-    const { status: wanted, retryable } = errorTable[code as keyof typeof answers];
+    const { status: wanted } = errorTable[code as keyof typeof answers];
+    const retryable = isRetryable(code as keyof typeof answers);
     expect([error?.code, status, error?.retryable]).toEqual([code, wanted, retryable]);
     const seconds = error?.retryAfterMs === undefined ? null : String(Math.ceil(error.retryAfterMs / 1_000));
     expect([code, headers.get("retry-after")]).toEqual([code, seconds]);

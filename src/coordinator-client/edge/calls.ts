@@ -1,30 +1,28 @@
+import { maxFrameInputBytes } from "../../contract/frames.ts";
+import { type CallError, isTransient } from "../../contract/errors.ts";
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
 import { Self } from "../../contract/values.ts";
 import { checkInput } from "../../shared/check-input.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { isBusy, isThrottled, type EdgeError, type ClientError } from "./edge-error.ts";
-import { byteLength, maxFrameInputBytes } from "./frames.ts";
 import type { WaitResult } from "./call-queue.ts";
-import type { Connection } from "./connection.ts";
-import type { RequestOutcome } from "./request-outcome.ts";
+import type { ClientConnection } from "./client-connection.ts";
+import type { CallInput } from "../coordinator-client.ts";
+import type { RequestOutcome, SendRequest } from "./request-outcome.ts";
 import { newId, sleep, type Platform } from "./platform.ts";
 import type { Registration } from "./registration.ts";
 import { readClock, type Instant } from "./trust.ts";
 
-export interface CallOptions {
+interface CallOptions {
   /** Limit for all repeats and waits together, in ms. */
   readonly deadlineMs?: number;
   /** False: refused at once while disconnected. */
   readonly isQueued?: boolean;
 }
 
-export type CallInput<Name extends OperationName> = Omit<InputOf<Name>, "self" | "requestId"> &
-  Partial<Pick<InputOf<Name>, Extract<keyof InputOf<Name>, "self" | "requestId">>>;
-
 export interface CallAnswer<Name extends OperationName> {
-  readonly result: Result<OutputOf<Name>, EdgeError>;
+  readonly result: Result<OutputOf<Name>, CallError>;
   readonly sentAt: Instant;
   readonly generation: number;
 }
@@ -34,6 +32,9 @@ const defaultDeadlineMs = 30_000;
 const attemptTimeoutMs = 10_000;
 const largeAttemptTimeoutMs = 60_000;
 const retryBackoff = { baseMs: 200, capMs: 5_000 };
+
+/** Called with the input of each call before it is checked. */
+export type PrepareInput = <Name extends OperationName>(name: Name, input: InputOf<Name>) => InputOf<Name>;
 
 interface CallRequest<Name extends OperationName> {
   readonly name: Name;
@@ -51,13 +52,22 @@ interface CompletedInput<Name extends OperationName> {
   readonly bytes: number;
 }
 
+type CallPlatform = Pick<Platform, "clock" | "setTimer" | "random">;
+
 /** [EC8] [EC9] [EC10] Queues calls while disconnected and repeats them until answered. */
 export class Calls {
-  readonly #platform: Platform;
-  readonly #connection: Connection;
+  readonly #platform: CallPlatform;
+  readonly #connection: ClientConnection;
   readonly #registration: Registration;
+  readonly #prepareInput: PrepareInput;
 
-  constructor(platform: Platform, connection: Connection, registration: Registration) {
+  constructor(
+    platform: CallPlatform,
+    connection: ClientConnection,
+    registration: Registration,
+    prepareInput: PrepareInput = (_name, input) => input,
+  ) {
+    this.#prepareInput = prepareInput;
     this.#platform = platform;
     this.#connection = connection;
     this.#registration = registration;
@@ -80,24 +90,32 @@ export class Calls {
     const deadlineAt = this.#platform.clock.monotonic() + deadlineMs;
     const reason = "no connection";
     const ms = bytes > maxFrameInputBytes ? largeAttemptTimeoutMs : attemptTimeoutMs;
-    return this.#sendUntilAnswered({
-      name,
-      input,
-      requestId,
-      isQueued,
-      attemptTimeoutMs: ms,
-      deadlineAt,
-      mayHaveHappened: false,
-      reason,
-    });
+    const mayHaveHappened = false;
+    const request = { name, input, requestId, isQueued, attemptTimeoutMs: ms, deadlineAt, mayHaveHappened, reason };
+    const { sendDirectly } = this.#connection;
+    return sendDirectly ? this.#sendOnce(request, sendDirectly, deadlineMs) : this.#sendUntilAnswered(request);
+  }
+
+  /** [CL28] Without a connection; a lost answer is asked for once more where an id makes that harmless. */
+  async #sendOnce<Name extends OperationName>(
+    request: CallRequest<Name>,
+    send: SendRequest,
+    timeoutMs: number,
+  ): Promise<CallAnswer<Name>> {
+    const { name, input, requestId } = request;
+    const first = await send(name, input, timeoutMs);
+    const isAgain = first.kind === "lost" && first.isSent && requestId !== undefined;
+    const outcome = isAgain ? await send(name, input, timeoutMs) : first;
+    if (outcome.kind !== "lost") return this.#toAnswer(request, outcome, this.#connection.generation);
+    return this.#failedAnswer({ code: outcome.isSent ? "outcome_unknown" : "unreachable", message: outcome.message });
   }
 
   #completeInput<Name extends OperationName>(
     name: Name,
     partialInput: CallInput<Name>,
-  ): Result<CompletedInput<Name>, EdgeError> {
+  ): Result<CompletedInput<Name>, CallError> {
     const { input: schema, maxBodyBytes = maxFrameInputBytes }: Operation = operations[name];
-    const fullInput: Record<string, unknown> = { ...partialInput };
+    const fullInput: Record<string, unknown> = { ...this.#prepareInput(name, partialInput as InputOf<Name>) };
     if ("requestId" in schema.shape) fullInput["requestId"] ??= this.newId();
     if ("self" in schema.shape) fullInput["self"] ??= this.#registration.self;
     if (fullInput["self"] === null) return err({ code: "not_registered", message: `${name} needs a registered chat` });
@@ -165,13 +183,17 @@ export class Calls {
     const { result, sentAt } = outcome;
     if (result.ok) return { result, sentAt, generation };
     this.#connection.handleRefusal(selfIn(request.input), result.error);
-    const isUnknown = request.mayHaveHappened && isBusy(result.error);
+    const isUnknown = request.mayHaveHappened && isTransient(result.error);
     return isUnknown ? this.#failedAnswer(unansweredError(request, "late")) : { result, sentAt, generation };
   }
 
-  #failedAnswer(error: EdgeError): { result: Result<never, EdgeError>; sentAt: Instant; generation: number } {
+  #failedAnswer(error: CallError): { result: Result<never, CallError>; sentAt: Instant; generation: number } {
     return { result: err(error), sentAt: readClock(this.#platform.clock), generation: this.#connection.generation };
   }
+}
+
+export function byteLength(input: object): number {
+  return Buffer.byteLength(JSON.stringify(input));
 }
 
 function selfIn(input: object): Self | null {
@@ -181,7 +203,7 @@ function selfIn(input: object): Self | null {
 
 function isRepeatable(outcome: RequestOutcome<unknown>): boolean {
   if (outcome.kind !== "answered") return outcome.kind === "lost";
-  return !outcome.result.ok && (isBusy(outcome.result.error) || isThrottled(outcome.result.error));
+  return !outcome.result.ok && isTransient(outcome.result.error);
 }
 
 function errorFields(
@@ -191,7 +213,7 @@ function errorFields(
   return { message: `${name}: ${reason}`, ...(requestId === undefined ? {} : { requestId }) };
 }
 
-function unansweredError(request: CallRequest<OperationName>, waitResult: WaitResult): ClientError {
+function unansweredError(request: CallRequest<OperationName>, waitResult: WaitResult): CallError {
   const { mayHaveHappened, reason } = request;
   if (mayHaveHappened) return { code: "outcome_unknown", ...errorFields(request, `sent, but not answered: ${reason}`) };
   switch (waitResult) {

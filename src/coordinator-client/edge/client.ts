@@ -1,57 +1,72 @@
-import type { OperationName, OutputOf } from "../../contract/operations.ts";
+import type { CallError } from "../../contract/errors.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { Change } from "../../contract/state.ts";
 import type { Self } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
+import type { Call, ChatInput, CoordinatorClient, HintKind } from "../coordinator-client.ts";
+import { withDeadline } from "../deadline.ts";
+import { LocalConnection, type LocalCalls } from "../local/local-connection.ts";
 import { parseAddress, isToken } from "./address.ts";
 import { atomicUpdate, type ValueUpdate, type UpdateOptions } from "./atomic-update.ts";
-import { Calls, type CallOptions, type CallInput } from "./calls.ts";
-import { Emitter, createEdgeEvents, type EdgeEvent, type ConnectionState, type Signal } from "./events.ts";
-import type { EdgeError } from "./edge-error.ts";
-import { LeaseAcquirer, type HoldOptions, type LeaseRequest, type LeadershipRequest } from "./lease-acquirer.ts";
-import { Inbox, type MessageHandler } from "./inbox.ts";
-import type { HeldLease } from "./held-lease.ts";
+import { Calls, type PrepareInput } from "./calls.ts";
+import type { ClientConnection } from "./client-connection.ts";
 import { Connection } from "./connection.ts";
+import { Emitter, createEdgeEvents, type EdgeEvent, type ConnectionState, type Signal } from "./events.ts";
+import type { HeldLease } from "./held-lease.ts";
+import { Inbox, type MessageHandler } from "./inbox.ts";
+import { LeaseAcquirer, type HoldOptions, type LeaseRequest, type LeadershipRequest } from "./lease-acquirer.ts";
 import type { Platform } from "./platform.ts";
-import { Registration, type RegisteredChat, type ChatInput } from "./registration.ts";
+import { Registration, type RegisteredChat } from "./registration.ts";
 import { EdgeWatch, type Watch, type WatchOptions } from "./state-watch.ts";
 
 export interface EdgeOptions {
   readonly edge: string;
   readonly workspace: string;
   readonly token: string;
-  /** http: no socket, for a command that calls once. auto: HTTP while no socket opens. */
+  /** For the operations of an admin; default: `token`. */
+  readonly adminToken?: string | undefined;
+  /** http: without a socket. auto: HTTP while no socket opens. */
   readonly transport?: "auto" | "http";
+  /** chat: before a chat or a watch needs a connection each call is sent once, over HTTP. */
+  readonly connectsFor?: "call" | "chat";
   readonly maxQueued?: number;
+  readonly prepareInput?: PrepareInput | undefined;
+  /** Ends requests over HTTP. */
+  readonly signal?: AbortSignal;
 }
 
-type ConnectionOperation = "chats.register" | "chats.unregister" | "state.watch" | "state.unwatch";
-export type CallName = Exclude<OperationName, ConnectionOperation>;
+type Connect = (registration: Registration, events: Emitter<EdgeEvent>, signals: Emitter<Signal>) => ClientConnection;
 
 const defaultMaxQueued = 200;
 const registerTimeoutMs = 30_000;
 
-/** Connects at the first use, reconnects and repeats by itself; never throws for the network. */
-export class EdgeClient {
-  readonly #platform: Platform;
+/** Connects at the first use, reconnects and repeats by itself. */
+export class WorkspaceClient implements CoordinatorClient {
+  readonly #platform: LocalPlatform;
+  readonly #connectsForCalls: boolean;
   readonly #events: Emitter<EdgeEvent>;
   readonly #signals: Emitter<Signal>;
   readonly #registration: Registration;
-  readonly #connection: Connection;
+  readonly #connection: ClientConnection;
   readonly #calls: Calls;
   readonly #leaseAcquirer: LeaseAcquirer;
 
-  private constructor(connection: ConstructorParameters<typeof Connection>[0]) {
-    const { platform } = connection;
+  private constructor(platform: LocalPlatform, connect: Connect, connectsForCalls: boolean, prepare?: PrepareInput) {
     this.#platform = platform;
+    this.#connectsForCalls = connectsForCalls;
     this.#events = createEdgeEvents();
     this.#signals = new Emitter((message) => this.#events.emit({ type: "problem", message }));
     this.#registration = new Registration(platform, this.#events, this.#signals);
-    this.#connection = new Connection(connection, this.#registration, this.#events, this.#signals);
-    this.#calls = new Calls(platform, this.#connection, this.#registration);
+    this.#connection = connect(this.#registration, this.#events, this.#signals);
+    this.#calls = new Calls(platform, this.#connection, this.#registration, prepare);
+    const { waiterPollMs, maxRenewMs } = this.#connection;
     const deps = {
       platform,
       events: this.#events,
       registrationNumber: () => this.#registration.registrationNumber,
       lastPing: () => this.#connection.lastPing,
+      waiterPollMs,
+      maxRenewMs,
     };
     this.#leaseAcquirer = new LeaseAcquirer(this.#calls, deps, this.#signals);
     this.#signals.on((signal) => {
@@ -59,16 +74,38 @@ export class EdgeClient {
     });
   }
 
-  static open(options: EdgeOptions, platform: Platform): Result<EdgeClient, string> {
-    const { edge, workspace, token, transport = "auto", maxQueued = defaultMaxQueued } = options;
+  static open(options: EdgeOptions, platform: Platform): Result<WorkspaceClient, string> {
+    const { edge, workspace, token, adminToken, transport = "auto", maxQueued = defaultMaxQueued } = options;
     const address = parseAddress(edge, workspace);
     if (!address.ok) return address;
     if (!isToken(token)) return err("the token of the coordinator is empty, or holds what no header can hold");
-    return ok(new EdgeClient({ platform, address: address.value, token, isHttpOnly: transport === "http", maxQueued }));
+    const isHttpOnly = transport === "http";
+    const connection = {
+      platform,
+      address: address.value,
+      token,
+      adminToken,
+      isHttpOnly,
+      maxQueued,
+      signal: options.signal,
+    };
+    const connect: Connect = (...deps) => new Connection(connection, ...deps);
+    return ok(new WorkspaceClient(platform, connect, options.connectsFor !== "chat", options.prepareInput));
+  }
+
+  /** The coordinator of this machine, in this process. */
+  static openLocal(coordinator: LocalCalls, platform: LocalPlatform, prepareInput?: PrepareInput): WorkspaceClient {
+    const connect: Connect = (registration, _events, signals) =>
+      new LocalConnection(coordinator, platform, registration, signals);
+    return new WorkspaceClient(platform, connect, false, prepareInput);
   }
 
   get state(): ConnectionState {
     return this.#connection.state;
+  }
+
+  get pollEveryMs(): number {
+    return this.#connection.pollEveryMs;
   }
 
   get self(): Self | null {
@@ -87,18 +124,13 @@ export class EdgeClient {
     this.#connection.close("closed by its user");
   }
 
-  /** Fills in `self` and `requestId`. Only `outcome_unknown` and `bad_answer` leave it open. */
-  async call<Name extends CallName>(
-    name: Name,
-    input: CallInput<Name>,
-    options?: CallOptions,
-  ): Promise<Result<OutputOf<Name>, EdgeError>> {
-    this.#connection.start();
-    const { result } = await this.#calls.call(name, input, options);
+  readonly call: Call = async (name, input, deadlineMs) => {
+    if (this.#connectsForCalls) this.#connection.start();
+    const { result } = await this.#calls.call(name, input, deadlineMs === undefined ? {} : { deadlineMs });
     return result;
-  }
+  };
 
-  register(chat: ChatInput, deadlineMs = registerTimeoutMs): Promise<Result<RegisteredChat, EdgeError>> {
+  register(chat: ChatInput, deadlineMs = registerTimeoutMs): Promise<Result<RegisteredChat, CallError>> {
     if (this.state === "closed") return Promise.resolve(err({ code: "closed", message: "the client is closed" }));
     const registered = this.#registration.setChat(chat, deadlineMs);
     this.#connection.start();
@@ -106,8 +138,7 @@ export class EdgeClient {
     return registered;
   }
 
-  /** Frees everything the chat holds; it is not registered again, even if the request fails. */
-  async unregister(): Promise<Result<OutputOf<"chats.unregister">, EdgeError>> {
+  async unregister(): Promise<Result<OutputOf<"chats.unregister">, CallError>> {
     const { self } = this.#registration;
     if (!self) return notRegistered("chats.unregister");
     this.#registration.forget("unregistered");
@@ -116,38 +147,58 @@ export class EdgeClient {
     return result;
   }
 
-  hold(request: LeaseRequest, options: HoldOptions = {}): Promise<Result<HeldLease, EdgeError>> {
+  async leave(timeoutMs: number): Promise<void> {
+    await withDeadline(this.#platform, this.unregister(), timeoutMs, null);
+  }
+
+  hold(request: LeaseRequest, options: HoldOptions = {}): Promise<Result<HeldLease, CallError>> {
     const { self } = this;
     return self ? this.#leaseAcquirer.hold(self, request, options) : Promise.resolve(notRegistered("leases.acquire"));
   }
 
-  lead(request: LeadershipRequest, options: HoldOptions = {}): Promise<Result<HeldLease, EdgeError>> {
+  lead(request: LeadershipRequest, options: HoldOptions = {}): Promise<Result<HeldLease, CallError>> {
     const { self } = this;
     return self
       ? this.#leaseAcquirer.lead(self, request, options)
       : Promise.resolve(notRegistered("elections.campaign"));
   }
 
-  /** Survives interruptions. End it with `close()`, or by leaving the loop over it. */
   watch(options: WatchOptions = {}): Watch {
     this.#connection.start();
-    const { platform, calls, connection, signals } = this.#internals();
-    return new EdgeWatch({ platform, calls, connection, signals }, calls.newId(), options);
+    const deps = { platform: this.#platform, calls: this.#calls, connection: this.#connection, signals: this.#signals };
+    return new EdgeWatch(deps, this.#calls.newId(), options);
+  }
+
+  onChanges(prefix: string, listener: (changes: readonly Change[] | null) => void): () => void {
+    const watch = this.watch({ prefix });
+    const follow = async (): Promise<void> => {
+      // A snapshot lacks the coordinator's own keys: it only signals that changes were missed.
+      for await (const event of watch)
+        if (event.type !== "failed") listener(event.type === "changes" ? event.changes : null);
+    };
+    void follow();
+    return () => watch.close();
   }
 
   inbox(onMessage: MessageHandler): () => void {
-    const { platform, calls, signals } = this.#internals();
     const hasChat = (): boolean => this.self !== null;
-    const inbox = new Inbox({ platform, calls, events: this.#events, signals, hasChat }, onMessage);
+    const parts = { platform: this.#platform, calls: this.#calls, events: this.#events, signals: this.#signals };
+    const inbox = new Inbox({ ...parts, hasChat }, onMessage);
     return () => inbox.close();
   }
 
-  /** [EC22] Only a hint: a claim, a heartbeat or a pull reads the content. @returns unsubscribes */
-  onHint(listener: (hint: "task" | "message" | "any") => void): () => void {
+  onHint(listener: (hint: HintKind) => void): () => void {
     return this.#signals.on(({ method }) => {
       if (method === "tasks.new") listener("task");
       else if (method === "messages.new" || method === "unread") listener("message");
-      else if (method === "registered") listener("any");
+      else if (method === "registered" || method === "changed") listener("any");
+    });
+  }
+
+  onLost(listener: (reason: string) => void): () => void {
+    return this.#events.on((event) => {
+      if (event.type === "chat-lost") listener(event.error.message);
+      if (event.type === "state" && event.state === "closed") listener(event.reason);
     });
   }
 
@@ -155,8 +206,8 @@ export class EdgeClient {
     key: string,
     change: ValueUpdate,
     options?: UpdateOptions,
-  ): Promise<Result<{ readonly version: number | null }, EdgeError>> {
-    return atomicUpdate<EdgeError>(
+  ): Promise<Result<{ readonly version: number | null }, CallError>> {
+    return atomicUpdate<CallError>(
       (name, input) => this.call(name, input as never),
       this.#platform,
       key,
@@ -164,12 +215,10 @@ export class EdgeClient {
       options,
     );
   }
-
-  #internals(): { platform: Platform; calls: Calls; connection: Connection; signals: Emitter<Signal> } {
-    return { platform: this.#platform, calls: this.#calls, connection: this.#connection, signals: this.#signals };
-  }
 }
 
-function notRegistered(name: string): Result<never, EdgeError> {
+type LocalPlatform = Pick<Platform, "clock" | "setTimer" | "random">;
+
+function notRegistered(name: string): Result<never, CallError> {
   return err({ code: "not_registered", message: `${name} needs a registered chat` });
 }

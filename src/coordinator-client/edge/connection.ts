@@ -1,14 +1,15 @@
+import { byteLength } from "./calls.ts";
+import { maxFrameInputBytes } from "../../contract/frames.ts";
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type OperationName } from "../../contract/operations.ts";
-import type { Refusal } from "../../contract/errors.ts";
+import { type CallError, endOf, isTransient } from "../../contract/errors.ts";
 import { closeCodes } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import type { Address } from "./address.ts";
+import type { ClientConnection } from "./client-connection.ts";
 import { ClockWatch } from "./clock-watch.ts";
 import type { EdgeEvent, Emitter, ConnectionState, Signal } from "./events.ts";
-import { isPermanent, isUnavailable } from "./edge-error.ts";
-import { byteLength, maxFrameInputBytes } from "./frames.ts";
 import { CallQueue } from "./call-queue.ts";
 import { HttpHeartbeat } from "./http-heartbeat.ts";
 import * as http from "./http-transport.ts";
@@ -35,12 +36,18 @@ export interface ConnectionOptions {
   readonly platform: Platform;
   readonly address: Address;
   readonly token: string;
+  /** For the operations of an admin. */
+  readonly adminToken?: string | undefined;
   readonly isHttpOnly: boolean;
   readonly maxQueued: number;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** [EC2] [EC4] [EC6] Keeps a socket open to the coordinator, else uses HTTP. */
-export class Connection {
+export class Connection implements ClientConnection {
+  readonly pollEveryMs = 15_000;
+  readonly waiterPollMs = 5_000;
+  readonly maxRenewMs = Number.POSITIVE_INFINITY;
   readonly callQueue: CallQueue;
   readonly #options: ConnectionOptions;
   readonly #registration: Registration;
@@ -73,7 +80,7 @@ export class Connection {
     this.#events = events;
     this.#signals = signals;
     const { setTimer, clock } = options.platform;
-    this.#http = http.sender({ ...options, signal: this.#closing.signal });
+    this.#http = http.sender({ ...options, signal: options.signal ?? this.#closing.signal });
     this.#clocks = new ClockWatch(clock);
     this.#openedAt = readClock(clock);
     this.callQueue = new CallQueue(setTimer, options.maxQueued);
@@ -88,7 +95,14 @@ export class Connection {
     return this.#state;
   }
 
-  /** Changes with each interruption, and between socket and HTTP. */
+  get isPushing(): boolean {
+    return this.#state !== "fallback";
+  }
+
+  get sendDirectly(): SendRequest | null {
+    return this.#isStarted ? null : this.#http;
+  }
+
   get generation(): number {
     return this.#generation;
   }
@@ -117,7 +131,7 @@ export class Connection {
     this.checkClocks();
     const generation = this.#generation;
     const outcome = await this.#sendVia(name, input, timeoutMs);
-    if (outcome.kind === "answered" && !outcome.result.ok && isPermanent(outcome.result.error)) {
+    if (outcome.kind === "answered" && !outcome.result.ok && endOf(outcome.result.error) === "connection") {
       this.close(outcome.result.error.message);
     }
     const isCurrent = generation === this.#generation && this.#state === "fallback";
@@ -141,10 +155,8 @@ export class Connection {
       });
   }
 
-  handleRefusal(self: Self | null, { code, message }: Refusal): void {
-    if (!self || !this.#registration.isCurrent(self)) return;
-    if (code === "chat_offline") this.registerAgain();
-    if (code === "chat_replaced") this.#registration.lose({ code, message });
+  handleRefusal(self: Self | null, error: CallError): void {
+    this.#registration.handleRefusal(self, error, () => this.registerAgain());
   }
 
   registerChat(): void {
@@ -221,8 +233,8 @@ export class Connection {
     if (this.#state === "closed") return;
     if (outcome.kind !== "answered") return this.#disconnect(`${reason}; ${outcome.message}`);
     const { result } = outcome;
-    if (!result.ok && isPermanent(result.error)) return this.close(result.error.message);
-    if (!result.ok && isUnavailable(result.error))
+    if (!result.ok && endOf(result.error) === "connection") return this.close(result.error.message);
+    if (!result.ok && isTransient(result.error))
       return this.#disconnect(result.error.message, result.error.retryAfterMs);
     this.#useHttp(reason);
     // A registration may have been requested during the probe.

@@ -1,6 +1,6 @@
-import type { Refusal } from "../../contract/errors.ts";
+import type { Notification } from "../../contract/frames.ts";
+import type { CallError } from "../../contract/errors.ts";
 import { messageOf } from "../../shared/error.ts";
-import type { Notification } from "./frames.ts";
 
 /** fallback: over HTTP, since no socket opens. closed: for good. */
 export type ConnectionState = "disconnected" | "connecting" | "connected" | "fallback" | "closed";
@@ -22,7 +22,7 @@ export type EdgeEvent =
       readonly wasOffline: boolean;
     }
   /** Another process owns the chat, or it may not be registered: this one must stop. */
-  | { readonly type: "chat-lost"; readonly chat: string; readonly error: Refusal }
+  | { readonly type: "chat-lost"; readonly chat: string; readonly error: CallError }
   | { readonly type: "alive"; readonly roundTripMs: number }
   /** Sleep, or a clock was set; leases are confirmed before they are trusted again. */
   | { readonly type: "clock-jump"; readonly byMs: number }
@@ -35,6 +35,8 @@ export type LeaseState = "trusted" | "doubtful" | "lost" | "released";
 export type Signal =
   | Notification
   | { readonly method: "usable" }
+  /** Another process has changed something. */
+  | { readonly method: "changed" }
   | { readonly method: "registered" }
   | { readonly method: "unread" }
   | { readonly method: "jump" }

@@ -1,8 +1,7 @@
-import type { Refusal } from "../../contract/errors.ts";
+import { type CallError, type Refusal, endOf } from "../../contract/errors.ts";
 import type { Guard } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { EdgeEvent, Emitter, LeaseState } from "./events.ts";
-import type { EdgeError } from "./edge-error.ts";
 import type { Platform } from "./platform.ts";
 import type { Ping } from "./registration.ts";
 import { elapsedMs, readClock, trustedForMs, toTrust, type Instant, type Trust } from "./trust.ts";
@@ -21,7 +20,7 @@ export interface DatedGrant {
 }
 
 export interface DatedResult<Value> {
-  readonly result: Result<Value, EdgeError>;
+  readonly result: Result<Value, CallError>;
   readonly sentAt: Instant;
 }
 
@@ -30,7 +29,7 @@ export interface LeaseOperations {
   renew(deadlineMs: number): Promise<DatedResult<LeaseGrant>>;
   /** Read-only; null: no longer held. */
   check(deadlineMs: number): Promise<DatedResult<LeaseGrant | null>>;
-  release(): Promise<Result<boolean, EdgeError>>;
+  release(): Promise<Result<boolean, CallError>>;
 }
 
 export interface HeldLeaseDeps {
@@ -38,12 +37,13 @@ export interface HeldLeaseDeps {
   readonly events: Emitter<EdgeEvent>;
   readonly registrationNumber: () => number | null;
   readonly lastPing: () => Ping | null;
+  /** How often a waiter asks, since hints may be lost, and a holder at least renews, in ms. */
+  readonly waiterPollMs: number;
+  readonly maxRenewMs: number;
 }
 
 /** Interval of checks on a bound lease, since pings do not report its loss, in ms. */
 const boundCheckEveryMs = 300_000;
-/** The lease is lost; after any other failure its state is unknown. */
-const lostCodes: ReadonlySet<string> = new Set(["not_holder", "chat_replaced", "unknown_chat"]);
 
 export interface HeldLease {
   readonly name: string;
@@ -53,9 +53,9 @@ export interface HeldLease {
   /** Whether the holder may act on it now without asking. */
   isTrusted(): boolean;
   /** Call before acting on the lease; asks the coordinator unless it is trusted. */
-  confirm(): Promise<Result<Guard, EdgeError>>;
+  confirm(): Promise<Result<Guard, CallError>>;
   /** Ends trust at once, even if the request fails. False: it was no longer held. */
-  release(): Promise<Result<boolean, EdgeError>>;
+  release(): Promise<Result<boolean, CallError>>;
 }
 
 /** [EC12] [EC13] Renews at half of the ttl; trusts it only while the coordinator must keep it. */
@@ -71,7 +71,7 @@ export class RenewedLease implements HeldLease {
   #registrationNumber: number | null = null;
   #checkedAt: Instant;
   #lastTriedAt: Instant;
-  #checking: Promise<Result<void, EdgeError>> | null = null;
+  #checking: Promise<Result<void, CallError>> | null = null;
   #cancelTimer: () => void = () => undefined;
 
   constructor(
@@ -102,14 +102,14 @@ export class RenewedLease implements HeldLease {
     return this.#trustedForMs() > 0;
   }
 
-  async confirm(): Promise<Result<Guard, EdgeError>> {
+  async confirm(): Promise<Result<Guard, CallError>> {
     if (this.isTrusted()) return ok(this.guard);
     const checked = this.#hasEnded() ? err(this.#notHeldError()) : await this.#check();
     if (!checked.ok) return checked;
     return this.isTrusted() ? ok(this.guard) : err(this.#notHeldError());
   }
 
-  release(): Promise<Result<boolean, EdgeError>> {
+  release(): Promise<Result<boolean, CallError>> {
     this.#setState("released", "given back");
     return this.#operations.release();
   }
@@ -156,7 +156,7 @@ export class RenewedLease implements HeldLease {
     return Math.max(byRenewalMs, trustedForMs(toTrust(ping.sentAt, ttlMs, ttlMs), now));
   }
 
-  #check(): Promise<Result<void, EdgeError>> {
+  #check(): Promise<Result<void, CallError>> {
     this.#checking ??= this.#checkOnce().finally(() => {
       this.#checking = null;
       this.#tick();
@@ -164,7 +164,7 @@ export class RenewedLease implements HeldLease {
     return this.#checking;
   }
 
-  async #checkOnce(): Promise<Result<void, EdgeError>> {
+  async #checkOnce(): Promise<Result<void, CallError>> {
     const registrationNumber = this.#deps.registrationNumber();
     this.#lastTriedAt = readClock(this.#deps.platform.clock);
     const deadlineMs = Math.max(1_000, this.#grant.ttlMs / 2);
@@ -179,7 +179,9 @@ export class RenewedLease implements HeldLease {
       return ok(undefined);
     }
     const error = result.ok ? this.#notHeldError() : result.error;
-    if (lostCodes.has(error.code)) this.#setState("lost", error.message);
+    const end = endOf(error);
+    // After any other failure its state is unknown.
+    if (end === "lease" || end === "chat") this.#setState("lost", error.message);
     return err(error);
   }
 
@@ -210,7 +212,7 @@ export class RenewedLease implements HeldLease {
     const now = readClock(this.#deps.platform.clock);
     const retryInMs = retryDelayMs(this.#grant) - elapsedMs(this.#lastTriedAt, now);
     if (leftMs === 0) return retryInMs;
-    const everyMs = this.#isKeptByPings ? boundCheckEveryMs : this.#grant.ttlMs / 2;
+    const everyMs = this.#isKeptByPings ? boundCheckEveryMs : Math.min(this.#deps.maxRenewMs, this.#grant.ttlMs / 2);
     return Math.max(retryInMs, everyMs - elapsedMs(this.#checkedAt, now));
   }
 

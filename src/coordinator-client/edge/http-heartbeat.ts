@@ -1,4 +1,4 @@
-import type { Refusal } from "../../contract/errors.ts";
+import type { CallError } from "../../contract/errors.ts";
 import type { Self } from "../../contract/values.ts";
 import type { SendRequest } from "./request-outcome.ts";
 import type { Platform } from "./platform.ts";
@@ -8,7 +8,7 @@ import type { Instant } from "./trust.ts";
 export interface HeartbeatHandlers {
   readonly onAlive: (sentAt: Instant) => void;
   readonly onUnread: () => void;
-  readonly onRefused: (self: Self, error: Refusal) => void;
+  readonly onRefused: (self: Self, error: CallError) => void;
 }
 
 const timeoutMs = 10_000;

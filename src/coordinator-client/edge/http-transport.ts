@@ -19,6 +19,7 @@ export interface HttpTransport {
   readonly platform: Pick<Platform, "clock" | "setTimer" | "fetch">;
   readonly address: Address;
   readonly token: string;
+  readonly adminToken?: string | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -26,7 +27,7 @@ export function sender(transport: HttpTransport): SendRequest {
   return (name, input, timeoutMs) => send(transport, name, input, timeoutMs);
 }
 
-export async function send<Name extends OperationName>(
+async function send<Name extends OperationName>(
   transport: HttpTransport,
   name: Name,
   input: InputOf<Name>,
@@ -56,13 +57,13 @@ export async function send<Name extends OperationName>(
 }
 
 function fetchArguments(
-  { address, token }: HttpTransport,
+  { address, token, adminToken = token }: HttpTransport,
   name: OperationName,
   input: object,
   signal: AbortSignal,
 ): Parameters<Platform["fetch"]> {
-  const { method, path } = operations[name];
-  const headers = requestHeaders(token, protocolVersion);
+  const { method, path, scope } = operations[name];
+  const headers = requestHeaders(scope === "admin" ? adminToken : token, protocolVersion);
   // A redirect could carry the token to another host.
   const commonInit = { method, redirect: "error", signal } as const;
   if (method === "GET") return [`${address.http}${path}${formatQuery(input)}`, { ...commonInit, headers }];

@@ -1,9 +1,10 @@
+import type { CallInput } from "../coordinator-client.ts";
+import type { CallError } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Calls, CallInput } from "./calls.ts";
+import type { Calls } from "./calls.ts";
 import type { Emitter, Signal } from "./events.ts";
-import type { EdgeError } from "./edge-error.ts";
 import {
   RenewedLease,
   type DatedResult,
@@ -20,8 +21,6 @@ export interface HoldOptions {
 export type LeaseRequest = Omit<CallInput<"leases.acquire">, "self">;
 export type LeadershipRequest = Omit<CallInput<"elections.campaign">, "self">;
 
-/** Poll interval of a waiter, since hints may be lost, in ms. */
-const pollEveryMs = 5_000;
 /** How long a request with an unknown outcome is repeated in order to undo it, in ms. */
 const followUpForMs = 600_000;
 
@@ -50,11 +49,11 @@ export class LeaseAcquirer {
     signals.on((signal) => this.#onSignal(signal));
   }
 
-  hold(self: Self, request: LeaseRequest, options: HoldOptions): Promise<Result<HeldLease, EdgeError>> {
+  hold(self: Self, request: LeaseRequest, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
     return this.#acquire(leaseStrategy(this.#calls, self, request), options);
   }
 
-  lead(self: Self, request: LeadershipRequest, options: HoldOptions): Promise<Result<HeldLease, EdgeError>> {
+  lead(self: Self, request: LeadershipRequest, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
     return this.#acquire(electionStrategy(this.#calls, self, request), options);
   }
 
@@ -74,7 +73,7 @@ export class LeaseAcquirer {
     }
   }
 
-  async #acquire(strategy: AcquireStrategy, options: HoldOptions): Promise<Result<HeldLease, EdgeError>> {
+  async #acquire(strategy: AcquireStrategy, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
     const { clock } = this.#deps.platform;
     const deadlineAt = clock.monotonic() + strategy.waitMs;
     const departures = this.#departures;
@@ -87,7 +86,7 @@ export class LeaseAcquirer {
       if (acquired) return acquired;
       const leftMs = deadlineAt - clock.monotonic();
       if (leftMs <= 0) return this.#timeOut(strategy);
-      await this.#waitForHint(strategy.name, Math.min(pollEveryMs, leftMs));
+      await this.#waitForHint(strategy.name, Math.min(this.#deps.waiterPollMs, leftMs));
     }
   }
 
@@ -97,7 +96,7 @@ export class LeaseAcquirer {
     { onLost }: HoldOptions,
     { result, sentAt, registrationNumber }: Asked,
     isFirst: boolean,
-  ): Promise<Result<HeldLease, EdgeError> | null> {
+  ): Promise<Result<HeldLease, CallError> | null> {
     if (!result.ok) return this.#fail(strategy, result.error);
     const grant = result.value;
     if (!grant) return null;
@@ -114,7 +113,7 @@ export class LeaseAcquirer {
   }
 
   /** [EC12] A waiter does not know the time of its grant, so it renews once. Null: ask again. */
-  async #confirm(lease: RenewedLease): Promise<Result<HeldLease, EdgeError> | null> {
+  async #confirm(lease: RenewedLease): Promise<Result<HeldLease, CallError> | null> {
     const confirmation = await lease.confirm();
     if (confirmation.ok) return ok(lease);
     if (lease.state === "lost") return null;
@@ -138,7 +137,7 @@ export class LeaseAcquirer {
   }
 
   /** Undoes a request that may have been granted. */
-  #fail(strategy: AcquireStrategy, error: EdgeError): Result<never, EdgeError> {
+  #fail(strategy: AcquireStrategy, error: CallError): Result<never, CallError> {
     if (error.code === "outcome_unknown") void this.#followUp(strategy);
     return err(error);
   }
@@ -149,7 +148,7 @@ export class LeaseAcquirer {
     else await strategy.cancelWait();
   }
 
-  async #timeOut(strategy: AcquireStrategy): Promise<Result<never, EdgeError>> {
+  async #timeOut(strategy: AcquireStrategy): Promise<Result<never, CallError>> {
     await strategy.cancelWait();
     return err({ code: "lease_held", message: `${strategy.name} was not free within ${strategy.waitMs} ms` });
   }
@@ -165,13 +164,14 @@ export class LeaseAcquirer {
       const cancel = this.#deps.platform.setTimer(finish, ms);
       const stop = this.#signals.on((signal) => {
         const isGrant = signal.method === "lease.granted" && signal.params.resource === name;
-        if (isGrant || signal.method === "registered" || signal.method === "closed") finish();
+        if (isGrant || signal.method === "changed" || signal.method === "registered" || signal.method === "closed")
+          finish();
       });
     });
   }
 }
 
-function departed({ name }: AcquireStrategy): EdgeError {
+function departed({ name }: AcquireStrategy): CallError {
   return { code: "not_registered", message: `${name}: the chat has left` };
 }
 
@@ -232,7 +232,7 @@ function electionStrategy(calls: Calls, self: Self, request: LeadershipRequest):
   };
 }
 
-function parseCampaign(name: string, answer: OutputOf<"elections.campaign">): Result<LeaseGrant | null, EdgeError> {
+function parseCampaign(name: string, answer: OutputOf<"elections.campaign">): Result<LeaseGrant | null, CallError> {
   if (answer.state === "leading") return ok(toGrant(answer.leader));
   if (answer.position !== null) return ok(null);
   return err({ code: "lease_held", message: `${answer.leader?.leader ?? "nobody yet"} leads ${name}` });

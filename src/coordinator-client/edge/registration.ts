@@ -1,11 +1,10 @@
-import { errorTable, type Refusal } from "../../contract/errors.ts";
+import { type CallError, type Refusal, isRefusal, isRetryable, isTransient } from "../../contract/errors.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { maxPingIntervalMs } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { EdgeEvent, Emitter, Signal } from "./events.ts";
-import { isUnavailable, type EdgeError } from "./edge-error.ts";
 import type { SendRequest, RequestOutcome } from "./request-outcome.ts";
 import type { Platform } from "./platform.ts";
 import type { Instant } from "./trust.ts";
@@ -28,7 +27,7 @@ export class Registration {
   readonly #signals: Emitter<Signal>;
   #chatInput: ChatInput | null = null;
   #current: RegisteredChat | null = null;
-  #resolveFirst: ((result: Result<RegisteredChat, EdgeError>) => void) | null = null;
+  #resolveFirst: ((result: Result<RegisteredChat, CallError>) => void) | null = null;
   #isSent = false;
   #registrationNumber = 0;
   #isBound = false;
@@ -58,11 +57,11 @@ export class Registration {
     return this.#current?.pingIntervalMs ?? maxPingIntervalMs;
   }
 
-  isCurrent(self: Self): boolean {
+  #isCurrent(self: Self): boolean {
     return self.chat === this.#current?.chat && self.incarnation === this.#current.incarnation;
   }
 
-  setChat(chatInput: ChatInput, deadlineMs: number): Promise<Result<RegisteredChat, EdgeError>> {
+  setChat(chatInput: ChatInput, deadlineMs: number): Promise<Result<RegisteredChat, CallError>> {
     this.forget("another chat is registered instead");
     this.#chatInput = chatInput;
     return new Promise((resolve) => {
@@ -77,7 +76,7 @@ export class Registration {
     });
   }
 
-  #timeoutError(): EdgeError {
+  #timeoutError(): CallError {
     const message = "chats.register: no coordinator in time";
     return { code: this.#isSent ? "outcome_unknown" : "unreachable", message };
   }
@@ -102,7 +101,14 @@ export class Registration {
     this.#cancelRetry();
   }
 
-  lose(error: Refusal): void {
+  /** @param registerAgain a chat that counts as gone, or is not known, may come back */
+  handleRefusal(self: Self | null, error: CallError, registerAgain: () => void): void {
+    if (!self || !this.#isCurrent(self)) return;
+    if (error.code === "chat_offline" || error.code === "unknown_chat") registerAgain();
+    if (error.code === "chat_replaced") this.lose(error);
+  }
+
+  lose(error: CallError): void {
     const chat = this.#current?.chat;
     this.forget(error.message);
     if (chat !== undefined) this.#events.emit({ type: "chat-lost", chat, error });
@@ -126,10 +132,12 @@ export class Registration {
     this.#resolveFirst?.(ok(registered));
   }
 
-  #onRefused(error: Refusal, retry: () => void): void {
-    if (this.#resolveFirst && !isUnavailable(error)) return this.#resolveFirst(err(error));
+  /** Only what a coordinator refuses is repeated here: a store that fails is the caller's to see. */
+  #onRefused(error: CallError, retry: () => void): void {
+    if (this.#resolveFirst && !(isRefusal(error) && isTransient(error))) return this.#resolveFirst(err(error));
     // The process that took over the session will not give it up.
-    if (error.code === "session_in_use" || !errorTable[error.code].retryable) return this.lose(error);
+    const isFinal = isRefusal(error) && !isRetryable(error.code);
+    if (error.code === "session_in_use" || isFinal) return this.lose(error);
     this.#events.emit({ type: "problem", message: `the chat is not registered: ${error.message}` });
     this.#scheduleRetry(error.retryAfterMs ?? 0, retry);
   }

@@ -1,11 +1,11 @@
 import * as z from "zod";
-import { WireError, type Refusal } from "../../contract/errors.ts";
+import { WireError, type CallError, type Refusal } from "../../contract/errors.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Instant } from "./trust.ts";
 
 export type RequestOutcome<Output> =
-  | { readonly kind: "answered"; readonly result: Result<Output, Refusal>; readonly sentAt: Instant }
+  | { readonly kind: "answered"; readonly result: Result<Output, CallError>; readonly sentAt: Instant }
   | { readonly kind: "lost"; readonly isSent: boolean; readonly message: string }
   /** Not an answer; a repeat would get the same. */
   | { readonly kind: "garbled"; readonly message: string };

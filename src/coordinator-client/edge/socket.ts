@@ -1,3 +1,4 @@
+import { notificationFrame, requestFrame, readIncoming, type Notification } from "../../contract/frames.ts";
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
 import {
   closeCodes,
@@ -8,7 +9,6 @@ import {
   protocolVersion,
 } from "../../contract/protocol.ts";
 import { requestHeaders, socketUrl, type Address } from "./address.ts";
-import { notificationFrame, readFrame, requestFrame, type Notification } from "./frames.ts";
 import {
   answeredOutcome,
   garbledOutcome,
@@ -166,7 +166,7 @@ export class EdgeSocket {
   }
 
   #handleFrames(text: string): void {
-    for (const incoming of readFrame(text)) {
+    for (const incoming of readIncoming(text)) {
       switch (incoming.kind) {
         case "result":
           this.#finishPending(

@@ -1,8 +1,8 @@
+import type { CallError } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Entry } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Calls } from "./calls.ts";
-import type { EdgeError } from "./edge-error.ts";
 
 export type SnapshotEntry = Pick<Entry, "key" | "value" | "version">;
 
@@ -21,7 +21,7 @@ export async function loadSnapshot(
   calls: Calls,
   prefix: string,
   isStillWanted: () => boolean,
-): Promise<Result<Snapshot, EdgeError>> {
+): Promise<Result<Snapshot, CallError>> {
   const entriesByKey = new Map<string, SnapshotEntry>();
   let list = await listPage(calls, entriesByKey, prefix, null);
   const firstRevision = list.ok ? list.value.revision : 0;
@@ -40,7 +40,7 @@ async function listPage(
   entriesByKey: Map<string, SnapshotEntry>,
   prefix: string,
   cursor: string | null,
-): Promise<Result<OutputOf<"state.list">, EdgeError>> {
+): Promise<Result<OutputOf<"state.list">, CallError>> {
   const { result } = await calls.call("state.list", {
     prefix,
     limit: pageSize,
@@ -57,7 +57,7 @@ async function replayChanges(
   prefix: string,
   firstRevision: number,
   lastRevision: number,
-): Promise<Result<number, EdgeError>> {
+): Promise<Result<number, CallError>> {
   let after = firstRevision;
   while (after < lastRevision) {
     const { result } = await calls.call("state.changes", { prefix, after, limit: pageSize });

@@ -1,9 +1,9 @@
+import { type CallError, retryOf } from "../../contract/errors.ts";
 import type { Change } from "../../contract/state.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Calls } from "./calls.ts";
 import type { Emitter, Signal } from "./events.ts";
-import type { EdgeError } from "./edge-error.ts";
-import type { Connection } from "./connection.ts";
+import type { ClientConnection } from "./client-connection.ts";
 import type { Platform } from "./platform.ts";
 import { loadSnapshot, type SnapshotEntry } from "./state-snapshot.ts";
 
@@ -14,7 +14,7 @@ export type WatchEvent =
   /** The changes of one update are in one event. */
   | { readonly type: "changes"; readonly changes: readonly Change[]; readonly revision: number }
   /** The last event. */
-  | { readonly type: "failed"; readonly error: EdgeError };
+  | { readonly type: "failed"; readonly error: CallError };
 
 export interface Watch extends AsyncIterableIterator<WatchEvent, undefined> {
   /** Everything up to here was delivered: a later watch may start here. Null: nothing yet. */
@@ -32,7 +32,7 @@ type PushedChanges = Extract<Signal, { readonly method: "state.changes" }>["para
 export interface WatchDeps {
   readonly platform: Pick<Platform, "setTimer">;
   readonly calls: Calls;
-  readonly connection: Connection;
+  readonly connection: ClientConnection;
   readonly signals: Emitter<Signal>;
 }
 
@@ -42,7 +42,6 @@ const timeoutMs = 10_000;
 /** Undelivered events; further pushes are dropped and read later. */
 const maxQueuedEvents = 100;
 const pageSize = 500;
-const finalCodes: ReadonlySet<string> = new Set(["quota_exceeded", "forbidden", "bad_input", "closed", "bad_answer"]);
 
 type WatchStep = "done" | "again" | "later";
 
@@ -118,7 +117,7 @@ export class EdgeWatch implements Watch {
 
   #onSignal(signal: Signal): void {
     if (signal.method === "closed") return this.#fail({ code: "closed", message: signal.reason });
-    if (signal.method === "usable") return this.#markBehind();
+    if (signal.method === "usable" || signal.method === "changed") return this.#markBehind();
     if (signal.method !== "resync" && signal.method !== "state.changes") return;
     if (signal.params.watch !== this.#subscription?.watch) return;
     // After a resync the coordinator sends nothing until it is asked.
@@ -163,8 +162,8 @@ export class EdgeWatch implements Watch {
   }
 
   #isSubscribed(): boolean {
-    const { state, generation } = this.#deps.connection;
-    return state !== "fallback" && this.#subscription?.generation === generation;
+    const { isPushing, generation } = this.#deps.connection;
+    return isPushing && this.#subscription?.generation === generation;
   }
 
   #unsubscribe(): void {
@@ -173,7 +172,7 @@ export class EdgeWatch implements Watch {
     this.#subscription = null;
   }
 
-  #fail(error: EdgeError): void {
+  #fail(error: CallError): void {
     this.#emit({ type: "failed", error });
     this.#end();
   }
@@ -185,7 +184,7 @@ export class EdgeWatch implements Watch {
     let step = await this.#step();
     while (step === "again" || (step === "done" && this.#mustCatchUp())) step = await this.#step();
     this.#isCatchingUp = false;
-    const isPolling = this.#deps.connection.state === "fallback";
+    const isPolling = !this.#deps.connection.isPushing;
     if (step === "later" || isPolling) this.#scheduleCatchUp(step === "later" ? retryAfterMs : pollEveryMs);
   }
 
@@ -199,7 +198,7 @@ export class EdgeWatch implements Watch {
 
   async #step(): Promise<WatchStep> {
     if (this.#isClosed || this.#events.length > 0) return "done";
-    const isPushing = this.#deps.connection.state !== "fallback";
+    const { isPushing } = this.#deps.connection;
     const result = await (this.#cursor === null
       ? this.#loadSnapshot()
       : isPushing
@@ -210,12 +209,13 @@ export class EdgeWatch implements Watch {
       this.#cursor = null;
       return "again";
     }
-    if (!finalCodes.has(result.error.code)) return "later";
+    const retry = retryOf(result.error);
+    if (retry !== "never" && retry !== "with_another_client") return "later";
     if (!this.#isClosed) this.#fail(result.error);
     return "done";
   }
 
-  async #subscribe(after: number): Promise<Result<WatchStep, EdgeError>> {
+  async #subscribe(after: number): Promise<Result<WatchStep, CallError>> {
     const { connection, calls } = this.#deps;
     if (this.#isSubscribed() && !this.#isBehind) return ok("done");
     await connection.callQueue.wait(timeoutMs);
@@ -237,7 +237,7 @@ export class EdgeWatch implements Watch {
     return result.ok || (!isPushed && result.error.code === "bad_input") ? ok("again") : result;
   }
 
-  async #pullChanges(after: number): Promise<Result<WatchStep, EdgeError>> {
+  async #pullChanges(after: number): Promise<Result<WatchStep, CallError>> {
     this.#isBehind = false;
     const input = { prefix: this.#prefix, after, limit: pageSize };
     const { result } = await this.#deps.calls.call("state.changes", input);
@@ -246,7 +246,7 @@ export class EdgeWatch implements Watch {
     return ok(result.value.isMore || this.#isBehind ? "again" : "done");
   }
 
-  async #loadSnapshot(): Promise<Result<WatchStep, EdgeError>> {
+  async #loadSnapshot(): Promise<Result<WatchStep, CallError>> {
     const snapshot = await loadSnapshot(this.#deps.calls, this.#prefix, () => !this.#isClosed);
     if (!snapshot.ok || this.#isClosed) return snapshot.ok ? ok("done") : snapshot;
     this.#cursor = snapshot.value.revision;

@@ -1,10 +1,11 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import { isTransient } from "../../contract/errors.ts";
 import { join, sep } from "node:path";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import { messageOf } from "../../shared/error.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import { readTaskEnds, type TaskEnd } from "../../coordinator-client/local/task-ends.ts";
-import { isTransient, type ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import type { FinishedTask } from "../sessions/recoveries.ts";
@@ -40,7 +41,7 @@ export function recordFinishedHere(runtime: Runtime): void {
 }
 
 /** Asks the coordinator of a workspace for the same. */
-export async function recordFinishedTasks(runtime: Runtime, workspace: string, link: ChatLink): Promise<void> {
+export async function recordFinishedTasks(runtime: Runtime, workspace: string, link: CoordinatorClient): Promise<void> {
   const tasks = runtime.store.read((sql) => tasksAtDeath(sql, runtime, workspace), []);
   const ends = new Map<number, TaskEnd>();
   for (const task of taskNumbers(tasks)) {
@@ -52,7 +53,7 @@ export async function recordFinishedTasks(runtime: Runtime, workspace: string, l
   if (ends.size > 0) recordFinished(runtime, tasks, ends);
 }
 
-async function fetchTaskEnd(link: ChatLink, task: number): Promise<TaskEnd | "open" | "unknown"> {
+async function fetchTaskEnd(link: CoordinatorClient, task: number): Promise<TaskEnd | "open" | "unknown"> {
   const found = await link.call("tasks.get", { task }, askTimeoutMs);
   if (!found.ok) return isTransient(found.error) ? "unknown" : "open";
   const { state } = found.value;

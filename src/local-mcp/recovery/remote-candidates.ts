@@ -1,7 +1,7 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import { isTaskPrompt } from "../../contract/task-prompt.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import { fetchCheckpoint } from "../sync/fetch-checkpoint.ts";
@@ -15,7 +15,7 @@ import { localClock, isLocalSession } from "./remote-session.ts";
 
 export interface RemoteContext {
   readonly runtime: Runtime;
-  readonly link: Pick<ChatLink, "self" | "call">;
+  readonly link: Pick<CoordinatorClient, "self" | "call">;
   readonly mirror: PullDeps;
   readonly chatId: string;
   readonly machine: string;
@@ -74,7 +74,7 @@ export async function assessLiveness(
   return livenessOf(await observeChat(link, row.session), silenceMs);
 }
 
-async function observeChat(link: Pick<ChatLink, "call">, chat: string): Promise<ChatObservation> {
+async function observeChat(link: Pick<CoordinatorClient, "call">, chat: string): Promise<ChatObservation> {
   const answer = await link.call("chats.get", { chat }, callTimeoutMs);
   if (answer.ok) return answer.value;
   if (answer.error.code === "unknown_chat") return { status: "unknown" };

@@ -2,7 +2,7 @@ import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as devices from "../sync/device.ts";
 import { readKeys } from "../sync/key-ring.ts";
-import type { SyncCall } from "../sync/sync-call.ts";
+import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import type { RemoteContext } from "./remote-candidates.ts";
 
 /** A checkpoint of a megabyte may take long. */
@@ -14,7 +14,7 @@ export function remoteContext(runtime: Runtime, opened: OpenedLink, chatId: stri
   if (edge === null) return null;
   const keys = readKeys(runtime.paths.home, edge, runtime.env);
   if (!keys.ok || keys.value === null) return null;
-  const call: SyncCall = (name, input) => link.call(name, input, callTimeoutMs);
+  const call: Call = (name, input) => link.call(name, input, callTimeoutMs);
   const device = runtime.store.read(devices.get, null)?.device ?? null;
   return { runtime, link, mirror: { runtime, call, workspace, keys: keys.value, device }, chatId, machine };
 }

@@ -1,5 +1,5 @@
+import type { CallError } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { CallError } from "../../coordinator-client/chat-link.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import * as news from "../team/news.ts";

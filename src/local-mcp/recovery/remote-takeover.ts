@@ -1,6 +1,7 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import { type CallError, isTransient } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { toPredecessor } from "../checkpoints/succession.ts";
-import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { fetchCheckpoint } from "../sync/fetch-checkpoint.ts";
@@ -11,7 +12,7 @@ import { callTimeoutMs, type RemoteContext } from "./remote-candidates.ts";
 import { noteOf } from "./remote-notes.ts";
 import { stateOf } from "./remote-restoration.ts";
 
-type LeaseLink = Pick<ChatLink, "self" | "call">;
+type LeaseLink = Pick<CoordinatorClient, "self" | "call">;
 
 export interface SessionHolder {
   readonly chat: string;
@@ -36,7 +37,7 @@ export async function acquireLease(link: LeaseLink, session: string): Promise<Re
   const resource = leaseName(session);
   const answer = await link.call("leases.acquire", { resource, requestId, isBound: true }, callTimeoutMs);
   if (answer.ok && answer.value.state === "granted") return ok(answer.value.lease.token);
-  const problem = answer.ok ? { code: "lease_held", message: "others wait for it" } : answer.error;
+  const problem: CallError = answer.ok ? { code: "lease_held", message: "others wait for it" } : answer.error;
   const holder = isTransient(problem) ? null : await fetchHolder(link, session);
   return err({ ...problem, holder });
 }

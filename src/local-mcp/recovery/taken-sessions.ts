@@ -1,4 +1,4 @@
-import { isTransient } from "../../coordinator-client/chat-link.ts";
+import { isTransient } from "../../contract/errors.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import * as news from "../team/news.ts";

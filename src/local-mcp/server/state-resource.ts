@@ -1,5 +1,5 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { type McpServer, ResourceNotFoundError, ResourceTemplate } from "@modelcontextprotocol/server";
-import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { Chat } from "./chat.ts";
 
 const callTimeoutMs = 5_000;
@@ -31,6 +31,6 @@ async function list(chat: Chat): Promise<{ name: string; uri: string }[]> {
   return found.value.entries.map(({ key }) => ({ name: key, uri: `${prefix}${encodeURIComponent(key)}` }));
 }
 
-async function linkOf(chat: Chat): Promise<ChatLink | undefined> {
+async function linkOf(chat: Chat): Promise<CoordinatorClient | undefined> {
   return (await chat.team?.reader())?.link;
 }

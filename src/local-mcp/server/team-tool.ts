@@ -1,6 +1,6 @@
+import type { CallError } from "../../contract/errors.ts";
 import type * as z from "zod";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { CallError } from "../../coordinator-client/chat-link.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import type { Session } from "../sessions/sessions.ts";
 import type { TeamChat } from "../team/team-chat.ts";

@@ -1,3 +1,5 @@
+import type { Call } from "../../coordinator-client/coordinator-client.ts";
+import type { CallError } from "../../contract/errors.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -13,7 +15,6 @@ import { pushLog } from "./push-log.ts";
 import { addKeptLocalNotice, addSkippedNotice } from "./sync-notices.ts";
 import { sealChanges, type SealBatch } from "./seal-changes.ts";
 import type { SessionThrottle } from "./session-throttle.ts";
-import type { SyncCall, SyncError } from "./sync-call.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import * as uploader from "./uploader.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
@@ -21,7 +22,7 @@ import type { WorkspaceKey } from "./workspace-key.ts";
 export interface SyncTarget {
   readonly edge: EdgeConfig;
   readonly keyRing: KeyRing;
-  readonly call: SyncCall;
+  readonly call: Call;
 }
 
 /** [SY65] Maximum of changes that are sent one by one. */
@@ -33,7 +34,7 @@ type SendStep =
   | { readonly kind: "sent"; readonly acked: readonly SyncOp["kind"][]; readonly waiting: number }
   | { readonly kind: "done"; readonly waiting: number }
   | { readonly kind: "turned" }
-  | { readonly kind: "stopped"; readonly error: SyncError };
+  | { readonly kind: "stopped"; readonly error: CallError };
 
 interface ActiveDevice {
   readonly device: Device;
@@ -60,7 +61,7 @@ export class Sender {
     this.#onAcked = onAcked;
   }
 
-  async send(target: SyncTarget): Promise<SyncError | null> {
+  async send(target: SyncTarget): Promise<CallError | null> {
     if (target.keyRing.current.id !== this.#currentId) this.#requiredKeyId = null;
     this.#currentId = target.keyRing.current.id;
     for (let restarts = 0; restarts <= maxRestarts;) {
@@ -118,14 +119,14 @@ export class Sender {
     return this.#isFull;
   }
 
-  #selectKey({ keyRing }: SyncTarget): Result<WorkspaceKey, SyncError> {
+  #selectKey({ keyRing }: SyncTarget): Result<WorkspaceKey, CallError> {
     const key = this.#requiredKeyId === null ? keyRing.current : keyRing.keys.get(this.#requiredKeyId);
     if (key) return ok(key);
     const message = `the workspace has another key by now (${this.#requiredKeyId}): \`shim edge rekey --code\` shows it where it was made, \`shim edge key\` takes it here; until then what changes waits`;
     return err({ code: "wrong_key", message });
   }
 
-  async #ensureEpoch(call: SyncCall, key: WorkspaceKey): Promise<Result<Device | "new", SyncError>> {
+  async #ensureEpoch(call: Call, key: WorkspaceKey): Promise<Result<Device | "new", CallError>> {
     const { runtime } = this.#options;
     const { store, now, random } = runtime;
     const fingerprint = this.#options.fingerprint();
@@ -150,7 +151,7 @@ export class Sender {
   }
 
   /** [SY61] Makes a home copied to a machine with another token a device of its own. */
-  #onBeginRefused(device: Device, error: SyncError): Result<"new", SyncError> {
+  #onBeginRefused(device: Device, error: CallError): Result<"new", CallError> {
     const { store, now, random } = this.#options.runtime;
     const requiredKeyId = error.details?.["keyId"];
     if (error.code === "wrong_key" && typeof requiredKeyId === "string") this.#requiredKeyId = requiredKeyId;

@@ -1,3 +1,4 @@
+import type { CallError } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { decode, encode } from "../../store/checkpoint-body.ts";
@@ -6,7 +7,6 @@ import * as notes from "./sync-notes.ts";
 import { open } from "./envelope.ts";
 import type { PullDeps } from "./pull.ts";
 import type { RemoteSession } from "./remote-sessions.ts";
-import type { SyncError } from "./sync-call.ts";
 
 export interface RemoteCheckpoint {
   /** Time of the checkpoint in epoch ms of this machine. */
@@ -23,7 +23,7 @@ export interface RemoteCheckpoint {
 export async function fetchCheckpoint(
   deps: PullDeps,
   row: RemoteSession,
-): Promise<Result<RemoteCheckpoint | null, SyncError>> {
+): Promise<Result<RemoteCheckpoint | null, CallError>> {
   const { device, session } = row;
   const list = await deps.call("sync.checkpoints", { session, device, limit: 1 });
   if (!list.ok) return list;
@@ -50,7 +50,7 @@ function openContent(
   { device, session }: RemoteSession,
   checkpoint: string,
   envelope: string,
-): Result<CheckpointContent, SyncError> {
+): Result<CheckpointContent, CallError> {
   const opened = open(keys.keys, { workspace, kind: "checkpoint", device, session, item: checkpoint }, envelope);
   const content = opened.ok ? decodeContent(CheckpointContent, opened.value) : null;
   if (content !== null) return ok(content);

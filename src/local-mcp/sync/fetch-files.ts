@@ -1,3 +1,5 @@
+import type { OutputOf } from "../../contract/operations.ts";
+import type { CallError } from "../../contract/errors.ts";
 import { createHash } from "node:crypto";
 import { maxFileParts } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -7,7 +9,6 @@ import { partName } from "./prepare-files.ts";
 import * as notes from "./sync-notes.ts";
 import type { PullDeps } from "./pull.ts";
 import type { RemoteSession } from "./remote-sessions.ts";
-import type { SyncOutput, SyncError } from "./sync-call.ts";
 
 export interface RemoteFiles {
   readonly header: FilesContent;
@@ -15,13 +16,13 @@ export interface RemoteFiles {
 }
 
 /** [SY84] Opens the header only. Errors are those of `fetchCheckpoint`. */
-export async function fetchHeader(deps: PullDeps, row: RemoteSession): Promise<Result<FilesContent, SyncError>> {
+export async function fetchHeader(deps: PullDeps, row: RemoteSession): Promise<Result<FilesContent, CallError>> {
   const result = await openHeader(deps, row);
   return result.ok ? ok(result.value.header) : result;
 }
 
 /** [SY84] Returns the files complete and as sealed, or refuses. */
-export async function fetchFiles(deps: PullDeps, row: RemoteSession): Promise<Result<RemoteFiles, SyncError>> {
+export async function fetchFiles(deps: PullDeps, row: RemoteSession): Promise<Result<RemoteFiles, CallError>> {
   const result = await openHeader(deps, row);
   if (!result.ok) return result;
   const { header, parts } = result.value;
@@ -38,12 +39,12 @@ export async function fetchFiles(deps: PullDeps, row: RemoteSession): Promise<Re
   return isWhole ? ok({ header, bundle }) : refusedError(deps, row, "not_authentic");
 }
 
-type StoredPart = SyncOutput<"sync.files">;
+type StoredPart = OutputOf<"sync.files">;
 
 async function openHeader(
   deps: PullDeps,
   row: RemoteSession,
-): Promise<Result<{ readonly header: FilesContent; readonly parts: number }, SyncError>> {
+): Promise<Result<{ readonly header: FilesContent; readonly parts: number }, CallError>> {
   const stored = await requestPart(deps, row, {});
   if (!stored.ok) return stored;
   const { bundle, parts } = stored.value;
@@ -66,7 +67,7 @@ async function requestPart(
   { call }: PullDeps,
   { device, session, machine }: RemoteSession,
   partSelector: { readonly bundle?: string; readonly part?: number },
-): Promise<Result<StoredPart, SyncError>> {
+): Promise<Result<StoredPart, CallError>> {
   const answer = await call("sync.files", { session, device, ...partSelector });
   if (answer.ok || (answer.error.code !== "unknown_key" && answer.error.code !== "unknown_operation")) return answer;
   const message =
@@ -80,7 +81,7 @@ function openPart(
   deps: PullDeps,
   row: RemoteSession,
   { envelope, bundle, part, parts }: Pick<StoredPart, "envelope" | "bundle" | "parts"> & { readonly part: number },
-): Result<Uint8Array, SyncError> {
+): Result<Uint8Array, CallError> {
   const { device, session } = row;
   const subject = { workspace: deps.workspace, kind: "files", device, session } as const;
   const content = open(deps.keys.keys, { ...subject, item: partName(bundle, part, parts) }, envelope);
@@ -98,7 +99,7 @@ function refusedError(
   { runtime }: PullDeps,
   { device, session }: RemoteSession,
   code: keyof typeof refusalReasons,
-): { readonly ok: false; readonly error: SyncError } {
+): { readonly ok: false; readonly error: CallError } {
   runtime.log("warn", "files of another machine are refused", { device, session, code });
   runtime.store.write((sql) => notes.write(sql, { refused: (notes.read(sql).refused ?? 0) + 1 }));
   return err({ code: "refused", message: `the files of ${session} ${refusalReasons[code]}` });

@@ -1,3 +1,4 @@
+import { type CallError, type Retry, endOf, isBadInput, isTransient } from "../../contract/errors.ts";
 import { stackOf } from "../../shared/error.ts";
 import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
@@ -6,17 +7,13 @@ import { prepareFiles, sealPart, toSentFiles, type PreparedFiles } from "./prepa
 import * as sentFiles from "./sent-files.ts";
 import type { FilesRecord, PendingFiles } from "./sent-files.ts";
 import type { SyncTarget } from "./change-sender.ts";
-import type { SyncError } from "./sync-call.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
 /** none: the process is ending. some: yields to more urgent changes. all: until nothing is left. */
 export type FilesMode = "none" | "some" | "all";
 
-/** Final refusals of the same files. unknown_key: the session is not stored, or has ended. */
-const finalCodes: ReadonlySet<string> = new Set(["device_forked", "too_large", "bad_input", "unknown_key"]);
-/** Transient errors: no answer, or earlier parts are gone. Retry delay in ms. */
-const transientCodes: ReadonlySet<string> = new Set(["unreachable", "gap", "unknown_device"]);
+/** Retry delay in ms without an answer, or when earlier parts are gone. */
 const transientRetryMs = 30_000;
 /** Retry delay in ms after any other refusal, such as by a full workspace. */
 const refusedRetryMs = 300_000;
@@ -167,13 +164,16 @@ export class FilesSender {
   }
 
   /** [SY83] Earlier complete files stay available. */
-  #onError(pending: PendingFiles, { code, message, retryAfterMs = 0 }: SyncError): false {
+  #onError(pending: PendingFiles, error: CallError): false {
+    const { code, message, retryAfterMs = 0 } = error;
     if (this.#endSignal.aborted) return false;
+    // unknown_key: the session is not stored, or has ended.
+    const isFinal = isBadInput(error) || code === "device_forked" || code === "unknown_key";
     // The coordinator knows its position: the same part is sent again.
-    if (code !== "unreachable" && retryAfterMs === 0) this.#upload = null;
-    if (finalCodes.has(code)) this.#record(pending, { notSent: message });
+    if (!isTransient(error) && retryAfterMs === 0) this.#upload = null;
+    if (isFinal) this.#record(pending, { notSent: message });
     else if (retryAfterMs > 0) this.#wait(retryAfterMs);
-    else if (transientCodes.has(code)) this.#wait(transientRetryMs);
+    else if (isTransient(error) || endOf(error) === "device_epoch") this.#wait(transientRetryMs);
     else {
       this.#wait(refusedRetryMs);
       this.#record(pending, { notSent: message }, true);

@@ -1,3 +1,6 @@
+import type { Call } from "../../coordinator-client/coordinator-client.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { CallError } from "../../contract/errors.ts";
 import type { MirroredSession } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -7,11 +10,10 @@ import { open, type OpenError } from "./envelope.ts";
 import type { KeyRing } from "./key-ring.ts";
 import * as remote from "./remote-sessions.ts";
 import type { RemoteSession } from "./remote-sessions.ts";
-import type { SyncCall, SyncOutput, SyncError } from "./sync-call.ts";
 
 export interface PullDeps {
   readonly runtime: Pick<Runtime, "now" | "store" | "log">;
-  readonly call: SyncCall;
+  readonly call: Call;
   readonly workspace: string;
   readonly keys: KeyRing;
   readonly device: string | null;
@@ -35,7 +37,7 @@ const pageSize = 50;
 export async function pullSome(
   deps: PullDeps,
   filter: { readonly project: string } | { readonly session: string },
-): Promise<Result<null, SyncError>> {
+): Promise<Result<null, CallError>> {
   const end = await forEachPage(deps, filter, 0, ({ sessions }) => {
     for (const session of sessions) storeSession(deps, session);
   });
@@ -46,7 +48,7 @@ export async function pullSome(
  * [SY50] Opens and stores sessions of other machines changed after a revision; 0 reads all and
  * deletes those no longer listed. [SY51] Refused envelopes are reported and change nothing.
  */
-export async function pull(deps: PullDeps, after: number): Promise<Result<PullResult, SyncError>> {
+export async function pull(deps: PullDeps, after: number): Promise<Result<PullResult, CallError>> {
   const seenKeys = new Set<string>();
   const refused: RefusedEnvelope[] = [];
   let stored = 0;
@@ -72,8 +74,8 @@ async function forEachPage(
   deps: PullDeps,
   filter: { readonly project?: string; readonly session?: string },
   after: number,
-  onPage: (page: SyncOutput<"sync.list">) => void,
-): Promise<Result<number, SyncError>> {
+  onPage: (page: OutputOf<"sync.list">) => void,
+): Promise<Result<number, CallError>> {
   for (let fromRevision = after; ;) {
     const page = await deps.call("sync.list", { ...filter, after: fromRevision, limit: pageSize });
     if (!page.ok) return page;

@@ -1,3 +1,5 @@
+import type { Call } from "../../coordinator-client/coordinator-client.ts";
+import { type CallError, endOf } from "../../contract/errors.ts";
 import { maxPushOps, type SyncOp } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -5,7 +7,6 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
 import { maxLogChars } from "./seal-changes.ts";
-import type { SyncCall, SyncError } from "./sync-call.ts";
 
 export interface PushResult {
   readonly acked: readonly SyncOp["kind"][];
@@ -26,14 +27,14 @@ interface LogRow {
 export async function pushLog(
   { store, now }: Pick<Runtime, "store" | "now">,
   device: Device,
-  call: SyncCall,
-): Promise<Result<PushResult, SyncError>> {
+  call: Call,
+): Promise<Result<PushResult, CallError>> {
   const rows = store.read(nextBatch, []);
   const [firstRow] = rows;
   if (!firstRow) return ok({ acked: [], keyId: null });
   const ops = rows.map(({ op, at }) => withAge(op, Math.max(0, now() - at)));
   const answer = await call("sync.push", { device: device.device, epoch: device.epoch, ops });
-  if (!answer.ok) return lostCodes.has(answer.error.code) ? lostPositionError(answer.error.message) : answer;
+  if (!answer.ok) return endOf(answer.error) === "device_epoch" ? lostPositionError(answer.error.message) : answer;
   const { mark, keyId } = answer.value;
   if (mark < firstRow.seq) return lostPositionError(`the coordinator knows numbers up to ${mark} only`);
   const acked = store.write((sql) => acknowledge(sql, device, mark));
@@ -46,10 +47,7 @@ function withAge(op: string, ageMs: number): SyncOp {
   return Object.assign(JSON.parse(op) as Omit<SyncOp, "ageMs">, { ageMs });
 }
 
-/** Errors that mean lost acknowledged ops. */
-const lostCodes: ReadonlySet<string> = new Set(["gap", "device_forked", "unknown_device"]);
-
-function lostPositionError(message: string): { readonly ok: false; readonly error: SyncError } {
+function lostPositionError(message: string): { readonly ok: false; readonly error: CallError } {
   return err({ code: "lost_place", message });
 }
 

@@ -1,21 +1,26 @@
 import { err } from "../../shared/result.ts";
+import { WorkspaceClient } from "../../coordinator-client/edge/client.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { createSyncCall } from "./edge-sync-call.ts";
 import { homeFingerprint } from "./home-fingerprint.ts";
 import type { Connect } from "./sync-round.ts";
 import { StateSynchronizer } from "./synchronizer.ts";
+
+/** A push of four megabytes can take long. */
+const timeoutMs = 60_000;
 
 export function createSynchronizer(
   runtime: Runtime,
   process: ProcessIdentity,
   platform: Platform = nodePlatform(),
 ): StateSynchronizer {
-  const connect: Connect = (edge, signal) => {
-    const call = createSyncCall(edge, platform, signal);
-    return call.ok ? call.value : () => Promise.resolve(err({ code: "edge_unusable", message: call.error }));
+  const connect: Connect = ({ url, workspace, token }, signal) => {
+    // Sealed content fits no frame, and the sync repeats by itself.
+    const client = WorkspaceClient.open({ edge: url, workspace, token, connectsFor: "chat", signal }, platform);
+    if (!client.ok) return () => Promise.resolve(err({ code: "edge_unusable", message: client.error }));
+    return (name, input) => client.value.call(name, input, timeoutMs);
   };
   // Lazy: before the first write there is no home.
   return new StateSynchronizer({

@@ -1,3 +1,5 @@
+import type { Call } from "../../coordinator-client/coordinator-client.ts";
+import type { CallError } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { recordTakeovers } from "../recovery/takeover-notices.ts";
@@ -12,12 +14,11 @@ import { pull, type PullResult } from "./pull.ts";
 import { addWrongKeyNotice, clearWrongKeyNotice } from "./sync-notices.ts";
 import { Sender, type SyncTarget } from "./change-sender.ts";
 import type { SessionThrottle } from "./session-throttle.ts";
-import type { SyncCall, SyncError } from "./sync-call.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import * as uploader from "./uploader.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
-export type Connect = (edge: EdgeConfig, signal: AbortSignal) => SyncCall;
+export type Connect = (edge: EdgeConfig, signal: AbortSignal) => Call;
 
 export interface SyncReport {
   readonly sessions: number;
@@ -27,7 +28,7 @@ export interface SyncReport {
   readonly received: number;
   readonly refused: number;
   readonly left: number;
-  readonly trouble: SyncError | null;
+  readonly trouble: CallError | null;
 }
 
 /** Interval of full pulls in ms: they reveal what was forgotten elsewhere. */
@@ -89,7 +90,7 @@ export class SyncRound {
   }
 
   /** Sends files last; their errors are recorded with the session and block nothing. */
-  async #sendFiles(target: SyncTarget, mode: FilesMode): Promise<SyncError | null> {
+  async #sendFiles(target: SyncTarget, mode: FilesMode): Promise<CallError | null> {
     const { store } = this.#options.runtime;
     const previous = store.read(changes.count, 0);
     const files = await this.#files.sendDue(target, mode);
@@ -100,17 +101,17 @@ export class SyncRound {
   }
 
   /** A machine that leaves a workspace deletes the mirror. */
-  #reportWithoutTarget(error: SyncError): SyncReport {
+  #reportWithoutTarget(error: CallError): SyncReport {
     this.#pullState = { ...this.#pullState, scope: "" };
     return this.report(error);
   }
 
-  report(error: SyncError | null): SyncReport {
+  report(error: CallError | null): SyncReport {
     const left = this.#options.runtime.store.read((sql) => changes.count(sql) + changes.sealedCount(sql), 0);
     return { ...this.#counts, left, trouble: error };
   }
 
-  #target(): Result<SyncTarget, SyncError> {
+  #target(): Result<SyncTarget, CallError> {
     const { runtime, connect } = this.#options;
     const edge = readEdgeConfig(runtime.paths.home, runtime.env);
     if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
@@ -156,7 +157,7 @@ export class SyncRound {
     };
   }
 
-  async #pull({ edge: { workspace }, keyRing, call }: SyncTarget): Promise<SyncError | null> {
+  async #pull({ edge: { workspace }, keyRing, call }: SyncTarget): Promise<CallError | null> {
     const { runtime, platform } = this.#options;
     const scope = [workspace, ...keyRing.keys.keys()].join(" ");
     const now = platform.clock.monotonic();
@@ -185,7 +186,7 @@ export class SyncRound {
   }
 
   /** Writes only changes: each write wakes others. */
-  #saveNotes(error: SyncError | null): void {
+  #saveNotes(error: CallError | null): void {
     const { store, now } = this.#options.runtime;
     const { sessions, checkpoints, forgotten } = this.#counts;
     const isQuiet = sessions + checkpoints + forgotten === 0;
@@ -203,7 +204,7 @@ export class SyncRound {
 
 const syncedFreshMs = 60_000;
 
-function isAlreadyNoted(previous: SyncNotes, error: SyncError | null, refused: number, now: number): boolean {
+function isAlreadyNoted(previous: SyncNotes, error: CallError | null, refused: number, now: number): boolean {
   const isFresh = error !== null || isWithin(now - (previous.syncedAt ?? 0), syncedFreshMs);
   return isFresh && previous.trouble?.code === error?.code && (previous.refused ?? 0) === refused;
 }

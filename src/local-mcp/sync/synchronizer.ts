@@ -1,6 +1,8 @@
+import { isRefusal, retryOf } from "../../contract/errors.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
+import { withDeadline } from "../../coordinator-client/deadline.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -22,22 +24,11 @@ const pollEveryMs = 250;
 /** Poll interval in ms when nothing was stored for a while. */
 const quietPollEveryMs = 1_000;
 const quietAfterMs = 10_000;
-/** Poll interval in ms while not joined, or while another process sends. */
+/** Poll interval in ms while not joined, while another process sends, or after an error for the user. */
 const idlePollEveryMs = 2_000;
 const pullEveryMs = 60_000;
-/** Errors that a person must solve; files are read again soon. */
-const needsUserCodes: ReadonlySet<string> = new Set(["no_edge", "no_sync", "no_key", "wrong_key", "edge_unusable"]);
 /** Retry delay in ms after a refusal: a repeat may be millions of characters and fail again. */
 const refusedRetryMs = 300_000;
-const refusedCodes: ReadonlySet<string> = new Set([
-  "quota_exceeded",
-  "forbidden",
-  "unauthenticated",
-  "unknown_workspace",
-  "unknown_operation",
-  "unsupported_protocol",
-  "lost_place",
-]);
 const retryBackoff = { baseMs: 1_000, capMs: 60_000 };
 /** Time limit in ms of a process's last round. */
 const lastRoundTimeoutMs = 2_000;
@@ -72,10 +63,7 @@ export class StateSynchronizer {
     this.#isStopped = true;
     this.#cancel?.();
     const { platform, runtime, process } = this.#options;
-    const timeout = Promise.withResolvers<void>();
-    const cancelTimer = platform.setTimer(() => timeout.resolve(), lastRoundTimeoutMs);
-    if (this.#round.isSending) await Promise.race([this.#runLastRound(), timeout.promise]);
-    cancelTimer();
+    if (this.#round.isSending) await withDeadline(platform, this.#runLastRound(), lastRoundTimeoutMs, null);
     await this.#round.abort();
     await this.#running;
     if (this.#round.isSending) runtime.store.write((sql) => uploader.release(sql, process));
@@ -134,9 +122,9 @@ export class StateSynchronizer {
     if (trouble === null) {
       this.#failures = 0;
       if (isPulling) this.#pullAt = now + pullEveryMs;
-    } else if (trouble.code === "not_uploader" || needsUserCodes.has(trouble.code)) {
+    } else if (retryOf(trouble) === "after_user") {
       this.#notBefore = now + idlePollEveryMs;
-    } else if (refusedCodes.has(trouble.code)) {
+    } else if (trouble.code === "lost_place" || (isRefusal(trouble) && retryOf(trouble) === "never")) {
       this.#failures += 1;
       this.#notBefore = now + refusedRetryMs;
     } else {

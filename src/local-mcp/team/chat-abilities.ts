@@ -1,5 +1,6 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import type { CallError } from "../../contract/errors.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import type { ChatLink, CallError } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as members from "./members.ts";
 
@@ -15,12 +16,12 @@ const timeoutMs = 5_000;
 /** [TE34] */
 export class ChatAbilities {
   readonly #runtime: Pick<Runtime, "config" | "store">;
-  readonly #link: ChatLink;
+  readonly #link: CoordinatorClient;
   readonly #sessionId: string;
   #stated: Abilities | null = null;
   #isLoaded = false;
 
-  constructor({ runtime, link, sessionId }: { runtime: Runtime; link: ChatLink; sessionId: string }) {
+  constructor({ runtime, link, sessionId }: { runtime: Runtime; link: CoordinatorClient; sessionId: string }) {
     this.#runtime = runtime;
     this.#link = link;
     this.#sessionId = sessionId;

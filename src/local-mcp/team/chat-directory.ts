@@ -1,5 +1,5 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { Chat } from "../../contract/chats.ts";
-import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import { shortIdAmong } from "../../shared/short-id.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -21,12 +21,12 @@ const maxNameChars = 80;
 
 export class ChatDirectory {
   readonly #runtime: Pick<Runtime, "store" | "now">;
-  readonly #link: ChatLink;
+  readonly #link: CoordinatorClient;
   readonly #machine: string;
   readonly #naming: Naming;
   readonly #cache = new Map<string, { readonly identity: ChatIdentity; readonly at: number }>();
 
-  constructor(runtime: Pick<Runtime, "store" | "now">, link: ChatLink, machine: string, naming: Naming) {
+  constructor(runtime: Pick<Runtime, "store" | "now">, link: CoordinatorClient, machine: string, naming: Naming) {
     this.#runtime = runtime;
     this.#link = link;
     this.#machine = machine;

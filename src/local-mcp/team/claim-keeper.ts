@@ -1,10 +1,11 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import { type CallError, endOf, isTransient } from "../../contract/errors.ts";
 import type { Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { StoreError } from "../../store/store-error.ts";
 import * as spending from "../usage/task-spending.ts";
@@ -15,7 +16,7 @@ import * as news from "./news.ts";
 export interface ClaimKeeperDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
   readonly platform: Pick<Platform, "setTimer">;
-  readonly link: ChatLink;
+  readonly link: CoordinatorClient;
   readonly sessionId: string;
   readonly workspace: string;
   /** An edge's operator could read the summary of a checkpoint. */
@@ -26,7 +27,6 @@ export interface ClaimKeeperDeps {
 /** Upper bound; otherwise a quarter of the allowed silence. */
 const maxBeatIntervalMs = 30_000;
 const beatTimeoutMs = 10_000;
-const lostCodes: ReadonlySet<string> = new Set(["stale_claim", "unknown_task", "unknown_chat", "chat_replaced"]);
 
 /**
  * [TE4] [TE26] Sends heartbeats with the newest checkpoint while the chat shows signs of work.
@@ -189,7 +189,8 @@ export class ClaimKeeper {
   }
 
   #onError(held: HeldTask, error: CallError): void {
-    if (lostCodes.has(error.code)) this.#lose(held, error.message);
+    const end = endOf(error);
+    if (end === "claim" || end === "chat") this.#lose(held, error.message);
     else if (!isTransient(error)) this.#deps.runtime.log("warn", "heartbeat of a task", { code: error.code });
   }
 

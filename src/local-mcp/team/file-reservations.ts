@@ -1,8 +1,9 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import type { CallError } from "../../contract/errors.ts";
 import type { Lease } from "../../contract/leases.ts";
 import type { Change } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { newId, type Platform } from "../../coordinator-client/edge/platform.ts";
-import type { ChatLink, CallError } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { ChatDirectory } from "./chat-directory.ts";
 import * as reservationTable from "./reservation-table.ts";
@@ -12,7 +13,7 @@ import * as news from "./news.ts";
 export interface FileReservationDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
   readonly platform: Pick<Platform, "clock" | "random">;
-  readonly link: ChatLink;
+  readonly link: CoordinatorClient;
   readonly directory: ChatDirectory;
   readonly sessionId: string;
   readonly workspace: string;
@@ -42,7 +43,7 @@ export class FileReservations {
 
   follow(): void {
     this.#stop();
-    this.#stop = this.#deps.link.watch("$file/", (changes) => {
+    this.#stop = this.#deps.link.onChanges("$file/", (changes) => {
       this.#isStale ||= changes === null;
       this.#enqueue(() => (this.#isStale ? this.#refreshAll() : this.#applyChanges(changes ?? [])));
     });

@@ -1,11 +1,11 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { Change } from "../../contract/state.ts";
-import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as news from "./news.ts";
 
 export interface LeaderWatchDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
-  readonly link: ChatLink;
+  readonly link: CoordinatorClient;
   readonly sessionId: string;
   readonly workspace: string;
 }
@@ -24,7 +24,7 @@ export class LeaderWatch {
 
   follow(): void {
     this.#stop();
-    this.#stop = this.#deps.link.watch(prefix, (changes) => {
+    this.#stop = this.#deps.link.onChanges(prefix, (changes) => {
       this.#pendingChanges.push(...(changes ?? []));
       this.check();
     });

@@ -1,13 +1,14 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import { type CallError, isTransient } from "../../contract/errors.ts";
 import type { Leader } from "../../contract/elections.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as news from "./news.ts";
 
 export interface LeadershipDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
-  readonly link: ChatLink;
+  readonly link: CoordinatorClient;
   readonly sessionId: string;
   readonly newId: () => string;
 }

@@ -1,7 +1,8 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import type { CallError } from "../../contract/errors.ts";
 import { maxMessageBodyChars, type Message } from "../../contract/messages.ts";
 import type { Json } from "../../contract/values.ts";
 import type { Result } from "../../shared/result.ts";
-import type { ChatLink, CallError } from "../../coordinator-client/chat-link.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { ChatDirectory } from "./chat-directory.ts";
@@ -9,7 +10,7 @@ import * as news from "./news.ts";
 
 export interface MessageInboxDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
-  readonly link: ChatLink;
+  readonly link: CoordinatorClient;
   readonly directory: ChatDirectory;
   readonly sessionId: string;
   readonly workspace: string;

@@ -1,9 +1,10 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import { type CallError, type Retry, retryOf } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
-import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as queuedCalls from "./queued-calls.ts";
 import type { QueuedCall, QueuedCallInput, QueuedCallName } from "./queued-calls.ts";
@@ -12,7 +13,7 @@ import * as news from "./news.ts";
 export interface OutboxDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
   readonly platform: Pick<Platform, "setTimer" | "random">;
-  readonly link: ChatLink;
+  readonly link: CoordinatorClient;
   readonly sessionId: string;
   readonly workspace: string;
 }
@@ -119,7 +120,7 @@ export class Outbox {
       }
       const answer = await link.call(call.name, call.input, callTimeoutMs);
       if (this.#isClosed) return true;
-      if (!answer.ok && isRetryable(answer.error)) {
+      if (!answer.ok && retries.has(retryOf(answer.error))) {
         runtime.store.write((sql) => queuedCalls.recordFailure(sql, call.seq, answer.error.code));
         return false;
       }
@@ -148,10 +149,7 @@ export class Outbox {
   }
 }
 
-/** A chat that counts as gone is registered again. */
-function isRetryable(error: CallError): boolean {
-  return isTransient(error) || error.code === "chat_offline" || error.code === "closed";
-}
+const retries: ReadonlySet<Retry> = new Set<Retry>(["later", "after_registering", "with_another_client"]);
 
 function toLateNews({ name, input }: QueuedCall, answer: Result<unknown, CallError>): news.News | null {
   if (answer.ok) return name === "tasks.submit" ? toSubmittedNews(answer.value as OutputOf<"tasks.submit">) : null;

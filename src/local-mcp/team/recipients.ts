@@ -1,7 +1,7 @@
+import { type CallError, isTransient } from "../../contract/errors.ts";
 import type { Chat } from "../../contract/chats.ts";
 import type { Target } from "../../contract/messages.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { isTransient, type CallError } from "../../coordinator-client/chat-link.ts";
 import type { TeamChat } from "./team-chat.ts";
 
 const timeoutMs = 5_000;

@@ -1,11 +1,11 @@
-import type { ChatLink } from "../../coordinator-client/chat-link.ts";
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as news from "./news.ts";
 import { findClaimable } from "./waiting-tasks.ts";
 
 export interface TaskAlertDeps {
   readonly runtime: Pick<Runtime, "store" | "now">;
-  readonly link: ChatLink;
+  readonly link: CoordinatorClient;
   readonly sessionId: string;
   readonly workspace: string;
 }

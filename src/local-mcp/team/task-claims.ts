@@ -1,7 +1,8 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import { type CallError, isTransient } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { Claimer } from "../../coordinator-client/claimer.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
-import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
 import type { HeldTask } from "./held-tasks.ts";
 import { TaskAlert, type TaskAlertDeps } from "./task-alert.ts";
 import type { ClaimKeeper } from "./claim-keeper.ts";
@@ -9,7 +10,7 @@ import { findWaiting, type WaitingTasks } from "./waiting-tasks.ts";
 
 export interface TaskClaimsDeps extends TaskAlertDeps {
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
-  readonly link: ChatLink;
+  readonly link: CoordinatorClient;
   readonly tasks: ClaimKeeper;
   readonly capabilities: () => readonly string[];
   readonly onTaken: () => void;

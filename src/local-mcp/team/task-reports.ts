@@ -1,8 +1,8 @@
+import { type CallError, isRetryable } from "../../contract/errors.ts";
 import type { Usage } from "../../contract/budgets.ts";
 import type { Progress, TaskState } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import type { Result } from "../../shared/result.ts";
-import type { CallError } from "../../coordinator-client/chat-link.ts";
 import * as heldTasks from "./held-tasks.ts";
 import type { HeldTask, TaskScope } from "./held-tasks.ts";
 import type { Outbox } from "./outbox.ts";

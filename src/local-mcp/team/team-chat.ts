@@ -1,8 +1,10 @@
+import type { ChatInput, HintKind } from "../../coordinator-client/coordinator-client.ts";
+import type { CallError } from "../../contract/errors.ts";
 import { Id } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
 import { newId, type Platform } from "../../coordinator-client/edge/platform.ts";
-import type { ChatInput, HintKind, CallError } from "../../coordinator-client/chat-link.ts";
+import { withDeadline } from "../../coordinator-client/deadline.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -98,12 +100,8 @@ export class TeamChat {
     if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
     if (this.#registered !== null && this.openedLink.link.self) return ok(null);
     this.#joining ??= this.#register().finally(() => (this.#joining = null));
-    const timeout = Promise.withResolvers<Result<null, CallError>>();
-    const error = { code: "unreachable", message: "the coordinator has not answered yet" };
-    const cancelTimer = this.#deps.platform.setTimer(() => timeout.resolve(err(error)), joinTimeoutMs);
-    const joined = await Promise.race([this.#joining, timeout.promise]);
-    cancelTimer();
-    return joined;
+    const late = err({ code: "unreachable", message: "the coordinator has not answered yet" } as const);
+    return withDeadline(this.#deps.platform, this.#joining, joinTimeoutMs, late);
   }
 
   async describe(): Promise<void> {
@@ -153,15 +151,12 @@ export class TeamChat {
   async attestDeath(timeoutMs: number): Promise<void> {
     const { link, machine, edge } = this.openedLink;
     const { self } = link;
-    const timeout = Promise.withResolvers<void>();
-    const cancelTimer = this.#deps.platform.setTimer(() => timeout.resolve(), timeoutMs);
     const report = async (): Promise<void> => {
       await this.tasks.flush();
       if (edge === null || !self) return;
       await link.call("chats.attest-death", { chat: self.chat, machine, process: this.#process }, timeoutMs);
     };
-    await Promise.race([report(), timeout.promise]);
-    cancelTimer();
+    await withDeadline(this.#deps.platform, report(), timeoutMs, null);
     this.close();
   }
 

@@ -1,7 +1,7 @@
+import { type CallError, isTransient } from "../../contract/errors.ts";
 import { stackOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
-import { isTransient, type CallError } from "../../coordinator-client/chat-link.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import { recordFinishedTasks } from "../recovery/finished-tasks.ts";
 import type { OtherMachines } from "../recovery/other-machines.ts";

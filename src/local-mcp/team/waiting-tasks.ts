@@ -1,9 +1,10 @@
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import type { CallError } from "../../contract/errors.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import type { TaskLine } from "../../contract/task-views.ts";
 import type { TaskState } from "../../contract/tasks.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import type { ChatLink, CallError } from "../../coordinator-client/chat-link.ts";
 
 export type WaitingTasks = {
   readonly type: string;
@@ -22,7 +23,7 @@ const endedStates: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"
 type Task = OutputOf<"tasks.get">;
 
 function listTasks(
-  link: ChatLink,
+  link: CoordinatorClient,
   state: TaskState,
   types: readonly string[],
 ): Promise<Result<OutputOf<"tasks.list">, CallError>> {
@@ -36,7 +37,7 @@ function filterByType(tasks: readonly TaskLine[], types: readonly string[]): Tas
 }
 
 async function readTasks(
-  link: ChatLink,
+  link: CoordinatorClient,
   state: TaskState,
   types: readonly string[],
 ): Promise<Result<Task[], CallError>> {
@@ -52,7 +53,7 @@ async function readTasks(
 
 /** [TE40] */
 export async function findClaimable(
-  link: ChatLink,
+  link: CoordinatorClient,
   types: readonly string[],
   abilities: readonly string[],
 ): Promise<Result<Task[], CallError>> {
@@ -66,7 +67,7 @@ function missingCapabilities({ capabilities }: Task, abilities: readonly string[
 
 /** [TE39] */
 export async function findWaiting(
-  link: ChatLink,
+  link: CoordinatorClient,
   types: readonly string[],
   abilities: readonly string[],
 ): Promise<Result<WaitingTasks[], CallError>> {
@@ -85,7 +86,7 @@ export async function findWaiting(
   );
 }
 
-async function readOpenStates(link: ChatLink, tasks: ReadonlySet<number>): Promise<Map<number, TaskState>> {
+async function readOpenStates(link: CoordinatorClient, tasks: ReadonlySet<number>): Promise<Map<number, TaskState>> {
   const states = new Map<number, TaskState>();
   for (const task of [...tasks].slice(0, maxRead)) {
     const answer = await link.call("tasks.get", { task }, timeoutMs);

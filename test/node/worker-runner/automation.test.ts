@@ -1,5 +1,5 @@
+import type { CoordinatorClient } from "../../../src/coordinator-client/coordinator-client.ts";
 import { expect, it } from "vitest";
-import type { ChatLink } from "../../../src/coordinator-client/chat-link.ts";
 import { CutLink, ofEvents, WorkDesk } from "../../support/work-desk.ts";
 
 const done = (result: string | null = null) => ({ kind: "done", result }) as const;
@@ -132,7 +132,7 @@ it("[WK5] an attempt reports progress, checkpoint and usage, and lives as long a
 it("[WK40] workers of one machine do not keep each other awake: a heartbeat that only asks writes nothing", async () => {
   const desk = new WorkDesk();
   const cuts: CutLink[] = [];
-  const link = (own: ChatLink): ChatLink => {
+  const link = (own: CoordinatorClient): CoordinatorClient => {
     const cut = new CutLink(own);
     cuts.push(cut);
     return cut;
@@ -155,6 +155,7 @@ it("[WK5] [TA20] when a worker is gone the next one begins with the last checkpo
   await desk.time.pass(2_000);
   expect(other.executor.attempts).toEqual([]);
   desk.processes.kill(one.pid);
+  one.machine.fallAsleep();
   await desk.time.pass(1_100);
   expect(desk.ends(task)).toEqual(["chat_offline"]);
   expect(other.executor.last.run.task).toMatchObject({

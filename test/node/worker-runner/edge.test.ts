@@ -1,5 +1,4 @@
 import { expect, it } from "vitest";
-import { EdgeChatLink } from "../../../src/coordinator-client/edge-chat-link.ts";
 import { aClient, registered, value, type TestClient } from "../../support/edge-chats.ts";
 import { FakeEdge, token } from "../../support/edge-server.ts";
 import { look } from "../../support/takers.ts";
@@ -12,8 +11,7 @@ interface EdgeWorker extends Omit<WorkerAtWork, "pid"> {
 function aWorker(edge: FakeEdge, wish: WorkerWish = {}): EdgeWorker {
   const made = aClient(edge);
   const { machine } = made;
-  const link = new EdgeChatLink(made.client, { setTimer: machine.setTimer });
-  return { ...startWorker({ machine, name: "w", link, process: "process of w" }, wish), made };
+  return { ...startWorker({ machine, name: "w", link: made.client, process: "process of w" }, wish), made };
 }
 
 async function submit(edge: FakeEdge, overrides: object = {}): Promise<number> {

@@ -1,10 +1,10 @@
-import type { CallOptions, CallInput } from "../../../src/coordinator-client/edge/calls.ts";
-import { EdgeClient, type CallName } from "../../../src/coordinator-client/edge/client.ts";
+import { WorkspaceClient } from "../../../src/coordinator-client/edge/client.ts";
+import type { CallInput, CallName } from "../../../src/coordinator-client/coordinator-client.ts";
+import type { CallError } from "../../../src/contract/errors.ts";
 import type { InputOf, OutputOf } from "../../../src/contract/operations.ts";
 import type { Self } from "../../../src/contract/values.ts";
 import type { Actor } from "../../../src/coordination/kernel/tx.ts";
 import type { EdgeEvent } from "../../../src/coordinator-client/edge/events.ts";
-import type { EdgeError } from "../../../src/coordinator-client/edge/edge-error.ts";
 import {
   readClock,
   trustedForMs,
@@ -70,7 +70,7 @@ export interface Identity {
   readonly skills: Skills;
 }
 
-export type Answer<Name extends CallName> = Result<OutputOf<Name>, EdgeError>;
+export type Answer<Name extends CallName> = Result<OutputOf<Name>, CallError>;
 
 const url = "https://edge.example";
 /** Registrations that are refused in a row, before it ends: another process works as this chat, and goes on. */
@@ -80,7 +80,7 @@ const mostRefusals = 12;
 export class Client implements Believer, Endpoint {
   readonly identity: Identity;
   readonly around: Surroundings;
-  readonly edge: EdgeClient;
+  readonly edge: WorkspaceClient;
   readonly leasing: Leasing;
   readonly copy: Copy;
   readonly working: Working;
@@ -103,7 +103,7 @@ export class Client implements Believer, Endpoint {
     this.around = around;
     this.#clock = clockOf(around.quirks, identity.machine);
     const options = { edge: url, workspace: "sim", token: "shim_t", transport: identity.transport };
-    const opened = EdgeClient.open(options, outsideOf(this, this.#clock));
+    const opened = WorkspaceClient.open(options, outsideOf(this, this.#clock));
     if (!opened.ok) throw new Error(opened.error);
     this.edge = opened.value;
     this.leasing = new Leasing(this);
@@ -208,9 +208,9 @@ export class Client implements Believer, Endpoint {
     return `${this.identity.process}:${(this.#requests += 1)}`;
   }
 
-  call<Name extends CallName>(name: Name, given: CallInput<Name>, options?: CallOptions): Promise<Answer<Name>> {
+  call<Name extends CallName>(name: Name, given: CallInput<Name>, deadlineMs?: number): Promise<Answer<Name>> {
     this.touch();
-    return this.edge.call(name, given, options);
+    return this.edge.call(name, given, deadlineMs);
   }
 
   /** A call whose answer nobody waits for. */

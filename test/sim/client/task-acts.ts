@@ -68,7 +68,7 @@ function submit(client: Client, rng: Rng, make: (isNamed: boolean) => NewTask[])
 /** [TA1] Under one id until it is answered, unless a bug is planted. */
 async function send(client: Client, input: { tasks: NewTask[]; by: string }, left = 3): Promise<void> {
   const { submitsAnew } = client.around.quirks;
-  const reply = await client.call("tasks.submit", input, submitsAnew ? { deadlineMs: 2_000 } : {});
+  const reply = await client.call("tasks.submit", input, submitsAnew ? 2_000 : undefined);
   if (reply.ok) return accepted(client, input.tasks, reply.value.tasks);
   if (submitsAnew && reply.error.code === "outcome_unknown" && left > 0) await send(client, input, left - 1);
 }

@@ -124,7 +124,7 @@ const emptyOverview: TeamOverview = {
 };
 
 async function readTeam(cli: Cli, link: CoordinatorLink): Promise<TeamOverview> {
-  const base = { where: link.where, isEdge: link.edge !== null };
+  const base = { where: link.where, isEdge: link.isEdge };
   const chats = await allChats(link);
   const tasks = await link.call("tasks.progress", {});
   const assigned = await link.call("tasks.list", { state: "assigned", limit: maxItems });

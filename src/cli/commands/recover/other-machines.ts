@@ -1,12 +1,10 @@
 import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
-import type { ChatLink } from "../../../coordinator-client/chat-link.ts";
 import type { RemoteContext } from "../../../local-mcp/recovery/remote-candidates.ts";
 import { projectRoot } from "../../../local-mcp/sessions/git-head.ts";
 import * as devices from "../../../local-mcp/sync/device.ts";
 import { findProject } from "../../../local-mcp/sync/find-project.ts";
 import { readKeys, type KeyRing } from "../../../local-mcp/sync/key-ring.ts";
 import { pull } from "../../../local-mcp/sync/pull.ts";
-import type { SyncCall } from "../../../local-mcp/sync/sync-call.ts";
 import * as remoteSessions from "../../../local-mcp/sync/remote-sessions.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { shortIds } from "../../../shared/short-id.ts";
@@ -72,10 +70,9 @@ async function openContext(
 ): Promise<RemoteContext> {
   const runtime = await cli.runtime();
   // A command is no chat: it holds nothing and fills in no chat identity.
-  const call: ChatLink["call"] = (name, given) => link.call(name, given as never);
-  const sync: SyncCall = (name, input) => link.call(name, input);
+  const { call } = link.client;
   const device = runtime.store.read(devices.get, null)?.device ?? null;
-  const mirror = { runtime, call: sync, workspace, keys, device };
+  const mirror = { runtime, call, workspace, keys, device };
   return { runtime, link: { self: null, call }, mirror, chatId: "", machine };
 }
 

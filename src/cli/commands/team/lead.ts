@@ -5,9 +5,8 @@ import { age } from "../../../local-mcp/recovery/brief.ts";
 import { exitCodes, wrongUsage } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { interruptedBefore, type CommandLease } from "./leases/held-lease.ts";
-import { runUnder, acquireLease, type CommandWords } from "./leases/run-with-lease.ts";
-import { termRequest } from "./leases/lease-request.ts";
+import { acquireLease, interruptedBefore, termRequest, type CommandLease } from "./leases/command-lease.ts";
+import { runUnder, type CommandWords } from "./leases/run-under-lease.ts";
 import { durationUpTo } from "./lease-run.ts";
 
 interface Options extends CommonOptions {
@@ -97,14 +96,14 @@ class LeadRun {
     const { name, ttlMs, waitMs } = this.#campaign;
     for (;;) {
       const request = termRequest(name, { ttlMs, waitMs: waitMs ?? maxWaitMs });
-      const leaseResult = await acquireLease(this.#cli, this.#link, request, this.#stop, "lead");
+      const leaseResult = await acquireLease(this.#link, request, this.#stop, "lead");
       if (leaseResult.ok) return leaseResult;
       if (this.#stop.aborted) return interruptedBefore("this process led");
       // [CL101] After a first term the request is known to be valid, so an outage is retried.
       const isAgain =
         leaseResult.error.code === "lease_held"
           ? waitMs === undefined
-          : isTransient(leaseResult.error.code) && !isFirst;
+          : leaseResult.error.isTransient === true && !isFirst;
       if (!isAgain) return leaseResult;
       if (leaseResult.error.code !== "lease_held") await this.#cli.io.wait(retryMs, this.#stop);
     }
@@ -131,8 +130,4 @@ class LeadRun {
       await held.release();
     }
   }
-}
-
-function isTransient(code: string): boolean {
-  return code === "edge_unreachable" || code === "overloaded" || code === "rate_limited";
 }

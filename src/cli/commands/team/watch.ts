@@ -1,12 +1,11 @@
 import type { Command } from "commander";
 import type { Change } from "../../../contract/state.ts";
 import { ok } from "../../../shared/result.ts";
-import type { EdgeClient } from "../../../coordinator-client/edge/client.ts";
 import type { EdgeEvent } from "../../../coordinator-client/edge/events.ts";
 import type { WatchEvent } from "../../../coordinator-client/edge/state-watch.ts";
 import type { CliResult } from "../../answer.ts";
 import { revision, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
-import { edgeFailure, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { oneLine, safeText, safeJsonLine } from "../../screen-text.ts";
 
 interface Options extends CommonOptions {
@@ -22,12 +21,10 @@ export function addWatch(program: Command, cli: Cli): void {
     .option("--once", "only what is there already");
   cli.define(command, (options: Options, prefix = "") =>
     withLink(cli, async (link) => {
-      const signal = cli.io.interrupted();
       const start = await findStartRevision(link, options.from);
       if (!start.ok) return start;
-      return link.edge && !options.once
-        ? follow(cli, link.edge, { prefix, after: start.value }, options, signal)
-        : pull(cli, link, { prefix, after: start.value }, options, signal);
+      const watch = { prefix, after: start.value };
+      return options.once ? showOnce(cli, link, watch, options) : follow(cli, link, watch, options);
     }),
   );
 }
@@ -37,42 +34,30 @@ interface WatchStart {
   readonly after: number;
 }
 
-/** This machine's own file: a poll is cheap. */
-const pollIntervalMs = 500;
-
-async function pull(
-  cli: Cli,
-  link: CoordinatorLink,
-  start: WatchStart,
-  options: Options,
-  signal: AbortSignal,
-): Promise<CommandResult> {
+async function showOnce(cli: Cli, link: CoordinatorLink, start: WatchStart, options: Options): Promise<CommandResult> {
   for (let { after } = start; ;) {
     const pulled = await link.call("state.changes", { prefix: start.prefix, after, limit: 500 });
     if (!pulled.ok) return pulled;
-    const { changes, isMore } = pulled.value;
-    show(cli, options, changes);
+    show(cli, options, pulled.value.changes);
     after = pulled.value.revision;
-    if (isMore) continue;
-    if (options.once || signal.aborted) return endAnswer(after);
-    await cli.io.wait(pollIntervalMs, signal);
+    if (!pulled.value.isMore) return endAnswer(after);
   }
 }
 
-/** [CL31] Follows over a socket that reconnects; ends with Ctrl-C, or on a final error. */
+/** [CL31] Follows over all interruptions; ends with Ctrl-C, or on a final error. */
 async function follow(
   cli: Cli,
-  edge: EdgeClient,
+  { client, toFailure }: CoordinatorLink,
   start: WatchStart,
   options: Options,
-  signal: AbortSignal,
 ): Promise<CommandResult> {
-  edge.on((event) => reportState(cli, event));
-  const watch = edge.watch(start);
+  const signal = cli.io.interrupted();
+  client.on((event) => reportState(cli, event));
+  const watch = client.watch(start);
   signal.addEventListener("abort", () => watch.close(), { once: true });
   if (signal.aborted) watch.close();
   for await (const event of watch) {
-    if (event.type === "failed") return edgeFailure(event.error);
+    if (event.type === "failed") return toFailure(event.error);
     if (event.type === "changes") show(cli, options, event.changes);
     else showAll(cli, options, event);
   }

@@ -1,6 +1,6 @@
+import { WorkspaceClient } from "../../../../src/coordinator-client/edge/client.ts";
 import { expect, it } from "vitest";
 import { parseAddress, socketUrl } from "../../../../src/coordinator-client/edge/address.ts";
-import { EdgeClient } from "../../../../src/coordinator-client/edge/client.ts";
 import { aClient, aChat, outsideOf } from "../../../support/edge-chats.ts";
 import { edgeUrl, FakeEdge, token } from "../../../support/edge-server.ts";
 import { Machine } from "../../../support/edge-time.ts";
@@ -50,7 +50,7 @@ it("[EC1] a token that no header can hold is refused, and not repeated", () => {
   const edge = new FakeEdge();
   for (const bad of ["", "two words", "line\nend", "tök", "x".repeat(5_000)]) {
     const outside = outsideOf(edge, new Machine(edge.time));
-    const opened = EdgeClient.open({ edge: edgeUrl, workspace: "w1", token: bad }, outside);
+    const opened = WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token: bad }, outside);
     expect(opened).toEqual({ ok: false, error: expect.stringContaining("the token of the coordinator is empty") });
   }
 });
@@ -61,7 +61,7 @@ it("[EC1] [EC14] no event and no error holds the token, whatever goes wrong", as
   const { client, events } = made;
   const results: unknown[] = [];
   const ask = async (): Promise<void> => {
-    results.push(await edge.time.until(client.call("state.get", { key: "a" }, { deadlineMs: 3_000 })));
+    results.push(await edge.time.until(client.call("state.get", { key: "a" }, 3_000)));
   };
   edge.faults.isUnreachable = true;
   await ask();

@@ -206,7 +206,7 @@ it("[EC6] a request that is lost over HTTP tells nothing about a later way", asy
   const made = await registered(edge, "a");
   await edge.time.pass(5_000);
   edge.faults.loses = ({ text }) => text.includes("/state?key=old");
-  const old = made.client.call("state.get", { key: "old" }, { deadlineMs: 15_000 });
+  const old = made.client.call("state.get", { key: "old" }, 15_000);
   await edge.time.pass(3_000);
   edge.faults.isUnreachable = true;
   await edge.time.untilTrue(() => made.client.state === "disconnected");

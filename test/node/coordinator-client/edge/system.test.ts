@@ -1,6 +1,6 @@
+import { WorkspaceClient } from "../../../../src/coordinator-client/edge/client.ts";
 import { expect, it, onTestFinished } from "vitest";
-import { EdgeClient } from "../../../../src/coordinator-client/edge/client.ts";
-import { send } from "../../../../src/coordinator-client/edge/http-transport.ts";
+import { sender } from "../../../../src/coordinator-client/edge/http-transport.ts";
 import { nodePlatform } from "../../../../src/coordinator-client/edge/node-platform.ts";
 import { value } from "../../../support/edge-chats.ts";
 import { RealServer } from "../../../support/edge-real-server.ts";
@@ -65,19 +65,19 @@ it("[EC19] a refused upgrade, and a server that is not there, end once", async (
 it("[EC19] over HTTP headers, query and body arrive; what was not sent is known; a redirect is not followed", async () => {
   const server = await RealServer.listen();
   const base = `${server.url}/v1/workspaces/w1`;
-  const way = {
+  const send = sender({
     platform: nodePlatform(),
     address: { http: base, socket: "" },
     token,
     signal: new AbortController().signal,
-  };
+  });
   server.answer = (_request, response) => void response.end('{"entry":null}');
-  expect(await send(way, "state.get", { key: "a b&c" }, 5_000)).toMatchObject({
+  expect(await send("state.get", { key: "a b&c" }, 5_000)).toMatchObject({
     kind: "answered",
     result: { ok: true },
   });
   server.answer = (_request, response) => void response.end('{"version":3}');
-  expect(await send(way, "state.set", { key: "k", value: "ä" }, 5_000)).toMatchObject({
+  expect(await send("state.set", { key: "k", value: "ä" }, 5_000)).toMatchObject({
     result: { value: { version: 3 } },
   });
   expect(server.seen).toMatchObject([
@@ -85,17 +85,17 @@ it("[EC19] over HTTP headers, query and body arrive; what was not sent is known;
     { method: "PUT", headers: { ...headers, "content-type": "application/json" }, body: '{"key":"k","value":"ä"}' },
   ]);
   server.answer = (_request, response) => void response.writeHead(302, { location: "/elsewhere" }).end();
-  const redirected = await send(way, "state.get", { key: "k" }, 5_000);
+  const redirected = await send("state.get", { key: "k" }, 5_000);
   expect(redirected).toMatchObject({ kind: "lost", isSent: true });
   expect(server.seen.length).toBe(3);
   server.answer = () => undefined;
-  expect(await send(way, "state.get", { key: "k" }, 50)).toMatchObject({
+  expect(await send("state.get", { key: "k" }, 50)).toMatchObject({
     kind: "lost",
     isSent: true,
     message: "no answer over HTTP within 50 ms",
   });
   server.close();
-  expect(await send(way, "state.get", { key: "k" }, 5_000)).toEqual({
+  expect(await send("state.get", { key: "k" }, 5_000)).toEqual({
     kind: "lost",
     isSent: false,
     message: "no answer over HTTP: ECONNREFUSED",
@@ -109,7 +109,7 @@ it("[EC19] a client works on the real clocks and network, and comes back after a
     const { id } = JSON.parse(text) as { id: number };
     connection.send(JSON.stringify({ jsonrpc: "2.0", id, result: { entry: null } }));
   };
-  const opened = EdgeClient.open({ edge: server.url, workspace: "w1", token }, nodePlatform());
+  const opened = WorkspaceClient.open({ edge: server.url, workspace: "w1", token }, nodePlatform());
   const client = value(opened);
   onTestFinished(() => client.close());
   expect(value(await client.call("state.get", { key: "k" }))).toEqual({ entry: null });

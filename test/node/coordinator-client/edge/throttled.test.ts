@@ -19,7 +19,7 @@ it("[EC11] a token that is held back is asked again, later than it says by chanc
       waits.add(edge.time.now - began);
       expect(edge.time.now - began).toBeGreaterThanOrEqual(2_000);
       edge.faults.refuses = () => refusal;
-      const late = await edge.time.until(client.call("state.get", { key: "k" }, { deadlineMs: 6_000 }), 6_100);
+      const late = await edge.time.until(client.call("state.get", { key: "k" }, 6_000), 6_100);
       expect(codeOf(late)).toBe(refusal.code);
       expect(edge.count("state.get")).toBeLessThanOrEqual(6);
     }

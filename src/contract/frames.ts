@@ -1,0 +1,134 @@
+import * as z from "zod";
+import { toWire, type Refusal } from "./errors.ts";
+import { defaultMaxBodyBytes, flowMarkMethod, maxBatchSize, maxFrameChars } from "./protocol.ts";
+import { Change } from "./state.ts";
+import { counter, Id } from "./values.ts";
+
+/** JSON-RPC 2.0 (jsonrpc.org/specification) for both ends of a socket. Pure. */
+
+type FrameResult<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: Refusal };
+
+export interface RpcRequest {
+  /** A notification has null and is not answered. */
+  readonly id: string | number | null;
+  readonly method: string;
+  readonly params: unknown;
+}
+
+/** An array is one frame and one commit. */
+export interface RequestFrame {
+  /** Null marks an element that is not a request. */
+  readonly requests: readonly (RpcRequest | null)[];
+  readonly isBatch: boolean;
+  readonly chars: number;
+}
+
+/** Leaves room for the frame around the input, in bytes. */
+export const maxFrameInputBytes = defaultMaxBodyBytes - 1_024;
+
+export function requestFrame(id: number, method: string, params: unknown): string {
+  return JSON.stringify({ jsonrpc: "2.0", id, method, params });
+}
+
+export function notificationFrame(method: string, params: unknown): string {
+  return JSON.stringify({ jsonrpc: "2.0", method, params });
+}
+
+export function readRequests(text: string | ArrayBuffer): FrameResult<RequestFrame> {
+  if (typeof text !== "string") return refused("bad_input", "only text frames are taken");
+  if (text.length > maxFrameChars) return refused("too_large", `a frame has at most ${maxFrameChars} characters`);
+  const value = parse(text);
+  if (value === undefined) return refused("bad_input", "the frame is not JSON");
+  const isBatch = Array.isArray(value);
+  const parts: unknown[] = Array.isArray(value) ? value : [value];
+  if (parts.length === 0 || parts.length > maxBatchSize) {
+    return refused("bad_input", `a frame holds 1 to ${maxBatchSize} requests`);
+  }
+  return { ok: true, value: { requests: parts.map(toRequest), isBatch, chars: text.length } };
+}
+
+function refused(code: "bad_input" | "too_large", message: string): FrameResult<never> {
+  return { ok: false, error: { code, message } };
+}
+
+function toRequest(part: unknown): RpcRequest | null {
+  if (typeof part !== "object" || part === null) return null;
+  const { jsonrpc, id = null, method, params } = part as Record<string, unknown>;
+  if (jsonrpc !== "2.0" || typeof method !== "string" || !isId(id)) return null;
+  return { id, method, params: params ?? {} };
+}
+
+function isId(id: unknown): id is string | number | null {
+  return id === null || typeof id === "string" || typeof id === "number";
+}
+
+/** JSON-RPC codes; every other refusal is -32000 with its code in `data.code`. */
+const rpcCodes: Partial<Record<Refusal["code"], number>> = {
+  bad_input: -32_602,
+  unknown_operation: -32_601,
+  internal: -32_603,
+};
+
+export function toAnswer(id: string | number | null, result: FrameResult<unknown>): object {
+  if (result.ok) return { jsonrpc: "2.0", id, result: result.value };
+  const { code, message } = result.error;
+  return { jsonrpc: "2.0", id, error: { code: rpcCodes[code] ?? -32_000, message, data: toWire(result.error) } };
+}
+
+/** All but the changes are hints: a client that misses one finds it by asking. */
+export const Notification = z.discriminatedUnion("method", [
+  z.object({
+    method: z.literal("state.changes"),
+    params: z.object({ watch: Id, after: counter, changes: z.array(Change), revision: counter }),
+  }),
+  z.object({ method: z.literal("resync"), params: z.object({ watch: Id, revision: counter }) }),
+  z.object({ method: z.literal("lease.granted"), params: z.object({ resource: z.string() }) }),
+  z.object({ method: z.literal("messages.new"), params: z.object({}).optional() }),
+  /** A new task or a cancelled one; a claim or the next heartbeat reads which. */
+  z.object({ method: z.literal("tasks.new"), params: z.object({}).optional() }),
+  z.object({ method: z.literal("chat.offline"), params: z.object({}).optional() }),
+]);
+export type Notification = z.infer<typeof Notification>;
+
+const Answer = z.union([
+  z.object({ id: z.int(), result: z.unknown().refine((result) => result !== undefined) }),
+  z.object({ id: z.int(), error: z.object({ message: z.string(), data: z.unknown().optional() }) }),
+]);
+
+const Mark = z.object({ method: z.literal(flowMarkMethod), params: z.object({ mark: z.string().max(200) }) });
+
+/** What a coordinator sends. */
+export type Incoming =
+  | { readonly kind: "result"; readonly id: number; readonly result: unknown }
+  | { readonly kind: "error"; readonly id: number; readonly error: unknown }
+  | { readonly kind: "notification"; readonly notification: Notification }
+  | { readonly kind: "mark"; readonly mark: string }
+  | { readonly kind: "unknown"; readonly message: string };
+
+export function readIncoming(text: string): Incoming[] {
+  const value = parse(text);
+  if (value === undefined) return [{ kind: "unknown", message: "a frame is no JSON" }];
+  return (Array.isArray(value) ? value : [value]).map(toIncoming);
+}
+
+function toIncoming(value: unknown): Incoming {
+  const answer = Answer.safeParse(value);
+  if (answer.success) {
+    const { data } = answer;
+    if ("error" in data) return { kind: "error", id: data.id, error: data.error.data };
+    return { kind: "result", id: data.id, result: data.result };
+  }
+  const notification = Notification.safeParse(value);
+  if (notification.success) return { kind: "notification", notification: notification.data };
+  const mark = Mark.safeParse(value);
+  if (mark.success) return { kind: "mark", mark: mark.data.params.mark };
+  return { kind: "unknown", message: "a frame is neither an answer nor a known notification" };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}

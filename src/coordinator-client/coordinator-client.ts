@@ -1,0 +1,51 @@
+import type { CallError } from "../contract/errors.ts";
+import type { InputOf, OperationName, OutputOf } from "../contract/operations.ts";
+import type { Change } from "../contract/state.ts";
+import type { Self } from "../contract/values.ts";
+import type { Result } from "../shared/result.ts";
+import type { HeldLease } from "./edge/held-lease.ts";
+import type { HoldOptions, LeadershipRequest, LeaseRequest } from "./edge/lease-acquirer.ts";
+import type { Watch, WatchOptions } from "./edge/state-watch.ts";
+
+/** task: a new task, or the end of one that the chat has; any: check everything. */
+export type HintKind = "task" | "message" | "any";
+
+export type ChatInput = InputOf<"chats.register">;
+
+/** Those that concern a connection have methods of their own. */
+export type CallName = Exclude<OperationName, "chats.unregister" | "state.watch" | "state.unwatch">;
+
+/** The client fills in `self` and `requestId` where they are left out. */
+export type CallInput<Name extends OperationName> = Omit<InputOf<Name>, "self" | "requestId"> &
+  Partial<Pick<InputOf<Name>, Extract<keyof InputOf<Name>, "self" | "requestId">>>;
+
+export type Call = <Name extends CallName>(
+  name: Name,
+  input: CallInput<Name>,
+  deadlineMs?: number,
+) => Promise<Result<OutputOf<Name>, CallError>>;
+
+/** A workspace's coordinator, in this process or over the network; never throws for either. */
+export interface CoordinatorClient {
+  /** How often to ask for what a lost hint was about. */
+  readonly pollEveryMs: number;
+  /** Null before the first registration, and when the chat is lost. */
+  readonly self: Self | null;
+  /** Registers the chat, and again whenever the coordinator counts it as gone. */
+  register(chat: ChatInput): Promise<Result<OutputOf<"chats.register">, CallError>>;
+  /** Only `outcome_unknown` and `bad_answer` leave open what has happened. */
+  readonly call: Call;
+  /** [EC22] A claim, a heartbeat or a pull reads what it is about. @returns unsubscribes */
+  onHint(listener: (hint: HintKind) => void): () => void;
+  /** Another process owns the chat, or the coordinator refuses for good. @returns unsubscribes */
+  onLost(listener: (reason: string) => void): () => void;
+  /** Survives interruptions. End it with `close()`, or by leaving the loop over it. */
+  watch(options?: WatchOptions): Watch;
+  /** Changes below a prefix, in order; null: read everything again (first, and after a gap). */
+  onChanges(prefix: string, listener: (changes: readonly Change[] | null) => void): () => void;
+  hold(request: LeaseRequest, options?: HoldOptions): Promise<Result<HeldLease, CallError>>;
+  lead(request: LeadershipRequest, options?: HoldOptions): Promise<Result<HeldLease, CallError>>;
+  /** Frees everything the chat holds; it is not registered again, even if the request fails. */
+  leave(timeoutMs: number): Promise<void>;
+  close(): void;
+}

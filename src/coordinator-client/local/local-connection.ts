@@ -1,0 +1,114 @@
+import type { CallError } from "../../contract/errors.ts";
+import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
+import type { Self } from "../../contract/values.ts";
+import { err, type Result } from "../../shared/result.ts";
+import { StoreError } from "../../store/store-error.ts";
+import { CallQueue } from "../edge/call-queue.ts";
+import type { ClientConnection } from "../edge/client-connection.ts";
+import type { ConnectionState, Emitter, Signal } from "../edge/events.ts";
+import type { Platform } from "../edge/platform.ts";
+import type { Registration } from "../edge/registration.ts";
+import type { SendRequest } from "../edge/request-outcome.ts";
+import { readClock } from "../edge/trust.ts";
+
+export interface LocalCalls {
+  call<Name extends OperationName>(name: Name, input: InputOf<Name>): MaybeAsync<Result<OutputOf<Name>, CallError>>;
+  /** Changes after each commit of another process. */
+  version(): number;
+}
+
+type MaybeAsync<T> = T | Promise<T>;
+
+const pollVersionEveryMs = 250;
+
+/** [EM1] In this process: always up, and polled for what other processes have changed. */
+export class LocalConnection implements ClientConnection {
+  readonly isPushing = false;
+  readonly generation = 0;
+  readonly lastPing = null;
+  /** [EM2] Each call releases what dead chats held. */
+  readonly pollEveryMs = 500;
+  readonly waiterPollMs = 200;
+  readonly maxRenewMs = 2_000;
+  readonly sendDirectly = null;
+  readonly callQueue: CallQueue;
+  readonly #coordinator: LocalCalls;
+  readonly #platform: Pick<Platform, "setTimer" | "clock">;
+  readonly #registration: Registration;
+  readonly #signals: Emitter<Signal>;
+  #state: ConnectionState = "disconnected";
+  #version: number | null = null;
+  #cancelTimer: () => void = () => undefined;
+
+  constructor(
+    coordinator: LocalCalls,
+    platform: Pick<Platform, "setTimer" | "clock">,
+    registration: Registration,
+    signals: Emitter<Signal>,
+  ) {
+    this.#coordinator = coordinator;
+    this.#platform = platform;
+    this.#registration = registration;
+    this.#signals = signals;
+    this.callQueue = new CallQueue(platform.setTimer, 0);
+    this.callQueue.open();
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  start(): void {
+    if (this.#state !== "disconnected") return;
+    this.#state = "connected";
+    this.#pollVersion();
+  }
+
+  close(reason: string): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#cancelTimer();
+    this.callQueue.close();
+    this.#signals.emit({ method: "closed", reason });
+  }
+
+  readonly send: SendRequest = async (name, input) => {
+    const sentAt = readClock(this.#platform.clock);
+    try {
+      return { kind: "answered", result: await this.#coordinator.call(name, input), sentAt };
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      return { kind: "answered", result: err({ code: error.code, message: error.message }), sentAt };
+    }
+  };
+
+  registerChat(): void {
+    void this.#registration.register(this.send, () => this.registerChat());
+  }
+
+  handleRefusal(self: Self | null, error: CallError): void {
+    this.#registration.handleRefusal(self, error, () => this.registerChat());
+  }
+
+  notify(): void {}
+
+  checkClocks(): void {}
+
+  #pollVersion(): void {
+    const version = this.#readVersion() ?? this.#version;
+    const hasChanged = this.#version !== null && version !== this.#version;
+    this.#version = version;
+    this.#cancelTimer = this.#platform.setTimer(() => this.#pollVersion(), pollVersionEveryMs);
+    if (hasChanged) this.#signals.emit({ method: "changed" });
+  }
+
+  /** A file that cannot be read now is read at the next poll. */
+  #readVersion(): number | null {
+    try {
+      return this.#coordinator.version();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      return null;
+    }
+  }
+}
