@@ -2,7 +2,7 @@ import { capture } from "../local-mcp/checkpoints/capture.ts";
 import { drainInto } from "../local-mcp/hooks/spool-hook.ts";
 import { recordDeath } from "../local-mcp/recovery/deaths.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { catchUp } from "../local-mcp/sessions/catch-up.ts";
+import { catchUp } from "../local-mcp/observe/record-transcript.ts";
 import { isSessionPaused } from "../local-mcp/sessions/paused-session.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { takePending } from "../snapshots/pending-snapshots.ts";

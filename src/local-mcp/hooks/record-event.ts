@@ -2,11 +2,11 @@ import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as journal from "../sessions/journal.ts";
-import { recordAssistant } from "../sessions/observe.ts";
+import { recordAssistant } from "../observe/record-transcript.ts";
 import { isSlashCommand } from "../sessions/requests.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { stampOf } from "../../snapshots/file-state.ts";
-import { entriesOf } from "./hook-entries.ts";
+import { entriesOf } from "../sessions/hook-entries.ts";
 
 /** @returns whether the event is new, as far as known: some events are not stored */
 export function recordEvent(

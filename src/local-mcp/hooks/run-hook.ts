@@ -2,13 +2,13 @@ import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { capture, type RecentStates } from "../checkpoints/capture.ts";
 import type { Trigger } from "../checkpoints/checkpoints.ts";
-import { dueTrigger, eventTrigger, isToolEnd, type ToolCall } from "../checkpoints/triggers.ts";
+import { dueTrigger, eventTrigger, isToolEnd, timerTrigger, type ToolCall } from "../checkpoints/triggers.ts";
 import { identify, isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { projectRoot, readHead } from "../sessions/git-head.ts";
 import * as journal from "../sessions/journal.ts";
 import { pathOf } from "../sessions/entries.ts";
-import { timerTrigger, clearContextReadings, observe, takeReadings } from "../sessions/observe.ts";
+import { clearContextReadings, observe, takeReadings } from "../observe/observe.ts";
 import { recordEarlierDeath } from "../recovery/deaths.ts";
 import { clearPausedFolder, isPausedById, isSessionPaused, setPausedFolder } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -81,8 +81,8 @@ export function observeAfter(runtime: Runtime, event: HookEvent, sessionId: stri
   return runtime.store.write((sql) => {
     const session = sessions.get(sql, sessionId);
     if (!session || isSessionPaused(sql, runtime.now(), session)) return null;
-    const observation = observe(sql, runtime, session);
-    return isToolEnd(event) ? timerTrigger(observation, runtime) : null;
+    const { facts } = observe(sql, runtime, session);
+    return isToolEnd(event) ? timerTrigger(facts, runtime.config.checkpoint) : null;
   });
 }
 

@@ -2,10 +2,9 @@ import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-inpu
 import { redactJson } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { identify } from "../../platform/processes.ts";
-import { label } from "../sessions/entries.ts";
+import { boundTexts, label } from "../sessions/entries.ts";
 import { append, drain, type SpoolEntry } from "../../store/spool.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { boundTexts } from "./clean-input.ts";
 import { runHook } from "./run-hook.ts";
 
 /** Limit of a spooled text, in characters: the store keeps no more. */

@@ -2,13 +2,11 @@ import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { recordMissedTools } from "../sessions/missed-tools.ts";
-import { recordTexts } from "../sessions/observe.ts";
+import { recordTranscript as recordPart } from "../observe/record-transcript.ts";
 import { pauseReadLimits } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { transcriptMark } from "../sessions/transcript-mark.ts";
 import { readAppended, unreadBytes, type ReadLimits, type TranscriptPart } from "../signals/transcript.ts";
-import { countResponses } from "../usage/ledger.ts";
 import { knownSessionId } from "./hook-session.ts";
 
 export interface TranscriptRead {
@@ -54,10 +52,9 @@ export function recordTranscript(
   input: HookInput,
 ): number {
   if (!part) return 0;
-  recordTexts(sql, session.id, runtime.now(), part);
-  countResponses(sql, session, part, runtime.now(), runtime.config.usage.prices);
-  const options = { current: input.tool_use_id ?? null, isOver: event === "SessionEnd" };
-  return recordMissedTools(sql, session.id, runtime.now(), part, options);
+  const { prices } = runtime.config.usage;
+  const options = { prices, current: input.tool_use_id ?? null, isOver: event === "SessionEnd" };
+  return recordPart(sql, session, part, runtime.now(), options);
 }
 
 /** @returns null when a concurrent hook has read the same part before */

@@ -1,7 +1,7 @@
 import type { Remark, Statement, WorkState } from "../../contract/work-state.ts";
 import { outdatedBy } from "../sessions/statements.ts";
 import { neutralize } from "../words/neutralize.ts";
-import type { SourcedText } from "./current-work.ts";
+import type { SourcedText } from "../sessions/current-work.ts";
 
 /** Lines of the highest rank are left out first, of one rank the last of their part. */
 export interface BriefLine {

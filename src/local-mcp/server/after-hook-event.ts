@@ -1,6 +1,6 @@
 import { checkpoint, type DeferredWork } from "../hooks/run-hook.ts";
 import { observeAgain } from "./upkeep.ts";
-import type { Chat } from "./chat.ts";
+import type { Chat } from "./chat/chat.ts";
 import { stackOf } from "../../shared/error.ts";
 
 /** [HO31] Does the work that an event's answer did not wait for. */

@@ -5,10 +5,10 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import * as servers from "../sessions/servers.ts";
 import { isEmpty } from "../../store/spool.ts";
 import { ChatWaker } from "../team/chat-waker.ts";
-import type { Chat } from "./chat.ts";
+import type { Chat } from "./chat/chat.ts";
 import type { FileSaver } from "./file-saver.ts";
 import type { LateSync } from "./late-sync.ts";
-import type { ChatTeam } from "./late-team.ts";
+import type { ChatTeam } from "./chat/late-team.ts";
 import { openNotifier } from "./open-notifier.ts";
 import { refreshIfDue, upkeep } from "./upkeep.ts";
 

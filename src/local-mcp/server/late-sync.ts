@@ -15,7 +15,10 @@ export class LateSync {
 
   startIfJoined(): void {
     if (this.#stop || !mayBeJoined(this.#runtime.paths.home, this.#runtime.env)) return;
-    this.#stop = import("../sync/start-sync.ts").then(({ startSync }) => startSync(this.#runtime, this.#server));
+    const load = Promise.all([import("../sync/start-sync.ts"), import("../recovery/takeover-notices.ts")]);
+    this.#stop = load.then(([{ startSync }, { recordTakeovers }]) =>
+      startSync(this.#runtime, this.#server, recordTakeovers),
+    );
   }
 
   async stop(): Promise<void> {

@@ -1,7 +1,7 @@
 import { deadTasks } from "../notify/dead-tasks.ts";
 import { Notifier } from "../notify/notifier.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import type { ChatTeam } from "./late-team.ts";
+import type { ChatTeam } from "./chat/late-team.ts";
 
 export function openNotifier(runtime: Runtime, team: ChatTeam | null): Notifier {
   if (!team) return new Notifier({ runtime });

@@ -6,7 +6,7 @@ import { findIncomplete } from "../recovery/detect.ts";
 import { restore } from "../recovery/restoration.ts";
 import { findSession } from "../sessions/session-prefix.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { Chat } from "./chat.ts";
+import type { Chat } from "./chat/chat.ts";
 
 /** Clients show lists of resources in full. */
 const maxListed = 50;

@@ -8,12 +8,13 @@ import {
 import * as z from "zod";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
-import type { Chat } from "./chat.ts";
-import { serverInfo } from "./handshake.ts";
-import { instructions } from "./instructions.ts";
+import type { Chat } from "./chat/chat.ts";
+import { serverInfo } from "../front/handshake.ts";
+import { instructions } from "../front/instructions.ts";
 import { toListed } from "./listed-schema.ts";
 import * as resources from "./resources.ts";
-import type { Tool, ToolError } from "./tool.ts";
+import type { ToolError } from "./chat/session-argument.ts";
+import type { Tool } from "./tools/tool.ts";
 import { registerState } from "./state-resource.ts";
 import { autoCheckpoint } from "./tools/auto-checkpoint.ts";
 import { chats } from "./tools/chats.ts";

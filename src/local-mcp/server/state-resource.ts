@@ -1,6 +1,6 @@
 import { type McpServer, ResourceNotFoundError, ResourceTemplate } from "@modelcontextprotocol/server";
 import type { ChatLink } from "../../coordinator-client/chat-link.ts";
-import type { Chat } from "./chat.ts";
+import type { Chat } from "./chat/chat.ts";
 
 const callTimeoutMs = 5_000;
 const maxListed = 100;

@@ -1,10 +1,10 @@
 import { isWithin } from "../../shared/elapsed.ts";
 import { capture } from "../checkpoints/capture.ts";
+import { timerTrigger } from "../checkpoints/triggers.ts";
 import { DeathWatch, recordDeaths } from "../recovery/deaths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { catchUp } from "../sessions/catch-up.ts";
-import { refresh } from "../sessions/refresh.ts";
-import { timerTrigger } from "../sessions/observe.ts";
+import { catchUp } from "../observe/record-transcript.ts";
+import { refresh } from "../observe/observe.ts";
 import * as clients from "../sessions/clients.ts";
 import * as servers from "../sessions/servers.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
@@ -16,7 +16,7 @@ import { prune } from "../retention/retention.ts";
 import * as textIndex from "../../store/text-index.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
 import { readSubagents } from "../usage/subagent-files.ts";
-import type { Chat } from "./chat.ts";
+import type { Chat } from "./chat/chat.ts";
 
 const refreshIntervalMs = 15_000;
 const upkeepIntervalMs = 600_000;
@@ -49,7 +49,8 @@ function observeSession(chat: Chat, session: sessions.Session): void {
     return;
   }
   readSubagents(runtime, session);
-  const trigger = timerTrigger(refresh(runtime, session, chat.exchangeReadings(session)), runtime);
+  const { facts } = refresh(runtime, session, chat.exchangeReadings(session));
+  const trigger = timerTrigger(facts, runtime.config.checkpoint);
   if (trigger) capture(runtime, { sessionId, trigger, isForRise: trigger === "risk" }, chat.recent);
 }
 

@@ -6,11 +6,12 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { createSyncCall } from "./edge-sync-call.ts";
 import { homeFingerprint } from "./home-fingerprint.ts";
 import type { Connect } from "./sync-round.ts";
-import { StateSynchronizer } from "./synchronizer.ts";
+import { StateSynchronizer, type OnPulled } from "./synchronizer.ts";
 
 export function createSynchronizer(
   runtime: Runtime,
   process: ProcessIdentity,
+  onPulled: OnPulled,
   platform: Platform = nodePlatform(),
 ): StateSynchronizer {
   const connect: Connect = (edge, signal) => {
@@ -24,6 +25,7 @@ export function createSynchronizer(
     process,
     connect,
     fingerprint: () => homeFingerprint(runtime.paths.home),
+    onPulled,
   });
 }
 
@@ -31,8 +33,8 @@ export function createSynchronizer(
 const startDelayMs = 3_000;
 
 /** [SY63] Returns a stop function, which sends what is left if that is quick. */
-export function startSync(runtime: Runtime, process: ProcessIdentity): () => Promise<void> {
-  const synchronizer = createSynchronizer(runtime, process);
+export function startSync(runtime: Runtime, process: ProcessIdentity, onPulled: OnPulled): () => Promise<void> {
+  const synchronizer = createSynchronizer(runtime, process, onPulled);
   synchronizer.start(startDelayMs);
   return () => synchronizer.stop();
 }

@@ -1,6 +1,5 @@
 import { err, ok, type Result } from "../../shared/result.ts";
 import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
-import { recordTakeovers } from "../recovery/takeover-notices.ts";
 import * as joinPreferences from "./join-preferences.ts";
 import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
@@ -157,7 +156,7 @@ export class SyncRound {
   }
 
   async #pull({ edge: { workspace }, keyRing, call }: SyncTarget): Promise<SyncError | null> {
-    const { runtime, platform } = this.#options;
+    const { runtime, platform, onPulled } = this.#options;
     const scope = [workspace, ...keyRing.keys.keys()].join(" ");
     const now = platform.clock.monotonic();
     // A newer key may open what was refused.
@@ -169,7 +168,7 @@ export class SyncRound {
     );
     if (!pulled.ok) return pulled.error;
     this.#pullState = { revision: pulled.value.revision, scope, fullAt: isFull ? now : this.#pullState.fullAt };
-    if (device !== null) recordTakeovers(runtime, workspace, device);
+    if (device !== null) onPulled(runtime, workspace, device);
     this.#countPulled(pulled.value);
     this.#wasFull = isFull;
     return null;

@@ -15,7 +15,11 @@ export interface SynchronizerOptions {
   readonly process: ProcessIdentity;
   readonly connect: Connect;
   readonly fingerprint: () => string;
+  readonly onPulled: OnPulled;
 }
+
+/** Called after each pull, with the workspace and the id of this device. */
+export type OnPulled = (runtime: Runtime, workspace: string, device: string) => void;
 
 /** Poll interval of the store's version in ms: a checkpoint is sent within twice that. */
 const pollEveryMs = 250;

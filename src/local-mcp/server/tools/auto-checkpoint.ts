@@ -5,11 +5,13 @@ import { AutoCheckpoint } from "../../../contract/tools.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import { capture, type CaptureResult, type CaptureError } from "../../checkpoints/capture.ts";
 import type { Trigger } from "../../checkpoints/checkpoints.ts";
-import { timerTrigger, observe } from "../../sessions/observe.ts";
-import { cleanNotes } from "../notes.ts";
-import { captureRefusal } from "../refusals.ts";
+import { timerTrigger } from "../../checkpoints/triggers.ts";
+import { observe } from "../../observe/observe.ts";
+import { cleanNotes } from "./notes.ts";
+import { captureRefusal } from "./refusals.ts";
 import { formatReason } from "./monitor-signals.ts";
-import { defineTool, type ToolAnswer, type ToolError } from "../tool.ts";
+import type { ToolError } from "../chat/session-argument.ts";
+import { defineTool, type ToolAnswer } from "./tool.ts";
 
 export const autoCheckpoint = defineTool({
   name: "shim_auto_checkpoint",
@@ -24,13 +26,14 @@ export const autoCheckpoint = defineTool({
     const session = entered.value;
     const { runtime } = chat;
     const heard = chat.exchangeReadings(session);
-    const observation = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
+    const { risk, facts } = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
     const isSaid = input.doing !== undefined || input.next !== undefined;
-    const trigger = isSaid ? "on_demand" : (timerTrigger(observation, runtime) ?? atCriticalRisk(observation.risk));
-    const answer = toAnswer(session.id, observation.risk, input.detail);
+    const due = timerTrigger(facts, runtime.config.checkpoint) ?? atCriticalRisk(risk);
+    const trigger = isSaid ? "on_demand" : due;
+    const answer = toAnswer(session.id, risk, input.detail);
     if (!trigger)
       return ok({
-        text: `Nothing due, risk ${observation.risk.level}.`,
+        text: `Nothing due, risk ${risk.level}.`,
         output: { ...answer, saved: false, reason: "not due" },
       });
     const clean = cleanNotes(notesOf(input));

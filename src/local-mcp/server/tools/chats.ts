@@ -5,7 +5,7 @@ import type { Lease } from "../../../contract/leases.ts";
 import { ok } from "../../../shared/result.ts";
 import { age } from "../../recovery/brief.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import { defineTeamTool, toRefusal } from "../team-tool.ts";
+import { defineTeamTool, toRefusal } from "./team-tool.ts";
 
 const callTimeoutMs = 8_000;
 const pageSize = 100;

@@ -1,6 +1,6 @@
 import { ClearState } from "../../../contract/tools.ts";
-import { defineTool } from "../tool.ts";
-import { clear } from "../clear.ts";
+import { defineTool } from "./tool.ts";
+import { clear } from "./clear.ts";
 
 export const clearState = defineTool({
   name: "shim_clear_state",

@@ -6,8 +6,8 @@ import { formatResource, type ReservationError } from "../../team/file-reservati
 import { toLeasePath } from "../../team/lease-paths.ts";
 import { resolveLinks } from "../../team/lease-paths.ts";
 import type { Reservation } from "../../team/reservation-table.ts";
-import { defineTeamTool, toRefusal, type Caller, type TeamAnswer } from "../team-tool.ts";
-import type { ToolError } from "../tool.ts";
+import { defineTeamTool, toRefusal, type Caller, type TeamAnswer } from "./team-tool.ts";
+import type { ToolError } from "../chat/session-argument.ts";
 
 type FilesResult = Result<TeamAnswer<z.infer<typeof Files.output>>, ToolError>;
 

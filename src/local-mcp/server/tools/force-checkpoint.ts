@@ -2,9 +2,9 @@ import { ForceCheckpoint } from "../../../contract/tools.ts";
 import { ok } from "../../../shared/result.ts";
 import { capture } from "../../checkpoints/capture.ts";
 import * as sessions from "../../sessions/sessions.ts";
-import { cleanNotes } from "../notes.ts";
-import { captureRefusal } from "../refusals.ts";
-import { defineTool } from "../tool.ts";
+import { cleanNotes } from "./notes.ts";
+import { captureRefusal } from "./refusals.ts";
+import { defineTool } from "./tool.ts";
 
 export const forceCheckpoint = defineTool({
   name: "shim_force_checkpoint",

@@ -6,7 +6,7 @@ import * as news from "../../team/news.ts";
 import type { News, NewsRow } from "../../team/news.ts";
 import { neutralize } from "../../words/neutralize.ts";
 import { indentLines } from "../../team/deliver-news.ts";
-import { defineTeamTool, toRefusal } from "../team-tool.ts";
+import { defineTeamTool, toRefusal } from "./team-tool.ts";
 
 const maxNews = 20;
 const callTimeoutMs = 8_000;

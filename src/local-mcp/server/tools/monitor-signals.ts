@@ -1,9 +1,9 @@
 import type { Readings, Risk } from "../../../contract/readings.ts";
 import { MonitorSignals } from "../../../contract/tools.ts";
 import { ok } from "../../../shared/result.ts";
-import { refresh } from "../../sessions/refresh.ts";
+import { refresh } from "../../observe/observe.ts";
 import * as sessions from "../../sessions/sessions.ts";
-import { defineTool } from "../tool.ts";
+import { defineTool } from "./tool.ts";
 
 export const monitorSignals = defineTool({
   name: "shim_monitor_signals",

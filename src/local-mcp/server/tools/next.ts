@@ -9,8 +9,8 @@ import type { Abilities } from "../../team/chat-abilities.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import type { WaitingTasks } from "../../team/waiting-tasks.ts";
-import { defineTeamTool, toRefusal } from "../team-tool.ts";
-import type { ToolError } from "../tool.ts";
+import { defineTeamTool, toRefusal } from "./team-tool.ts";
+import type { ToolError } from "../chat/session-argument.ts";
 
 const maxChars = 4_000;
 

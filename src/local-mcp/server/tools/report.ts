@@ -6,8 +6,8 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { ReportResult } from "../../team/task-reports.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import { defineTeamTool, toRefusal, type TeamAnswer } from "../team-tool.ts";
-import type { ToolError } from "../tool.ts";
+import { defineTeamTool, toRefusal, type TeamAnswer } from "./team-tool.ts";
+import type { ToolError } from "../chat/session-argument.ts";
 
 type Input = z.infer<typeof Report.input>;
 

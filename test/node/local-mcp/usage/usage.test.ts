@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { statusOf } from "../../../../src/cli/commands/setup/statusline/status-line.ts";
 import { defaults } from "../../../../src/contract/config.ts";
 import { refreshIfDue, upkeep } from "../../../../src/local-mcp/server/upkeep.ts";
-import { catchUp } from "../../../../src/local-mcp/sessions/catch-up.ts";
+import { catchUp } from "../../../../src/local-mcp/observe/record-transcript.ts";
 import { emptyLine, usageBy, type Grouping, type UsageLine } from "../../../../src/local-mcp/usage/usage-report.ts";
 import { aProject, Claude, rowCount, storedSession } from "../../../support/builders.ts";
 import { connect } from "../../../support/mcp-client.ts";

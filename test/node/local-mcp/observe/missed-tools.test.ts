@@ -1,7 +1,7 @@
 import { appendFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { currentState } from "../../../../src/local-mcp/checkpoints/capture.ts";
-import { catchUp } from "../../../../src/local-mcp/sessions/catch-up.ts";
+import { catchUp } from "../../../../src/local-mcp/observe/record-transcript.ts";
 import { aProject, Claude, journalKinds, storedSession } from "../../../support/builders.ts";
 import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
 import { anAssistantLine, aToolResultLine, aToolUse } from "../../../support/transcripts.ts";

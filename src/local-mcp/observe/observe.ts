@@ -1,23 +1,36 @@
 import type { Readings, Risk } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Trigger } from "../checkpoints/checkpoints.ts";
-import { timerTrigger as dueNow, type ToolCall, type TriggerFacts } from "../checkpoints/triggers.ts";
+import type { ToolCall, TriggerFacts } from "../checkpoints/triggers.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { calibrate } from "../signals/calibrate.ts";
 import { afterCompaction, derive, fromTranscript, merge, type ToolOutcome } from "../signals/collector.ts";
 import * as history from "../signals/history.ts";
 import { oomKills, share, systemMemory } from "../signals/memory.ts";
-import { markReading, type RiskMark } from "../signals/risk-mark.ts";
+import { markReading, type RiskMark } from "../sessions/risk-mark.ts";
 import { assess } from "../signals/risk.ts";
-import type { TranscriptPart } from "../signals/transcript.ts";
-import { assistant, redactAndClip, idOf, limits } from "./entries.ts";
-import * as journal from "./journal.ts";
-import * as sessions from "./sessions.ts";
-import { unsavedOf } from "./unsaved.ts";
+import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
+import * as journal from "../sessions/journal.ts";
+import { pauseReadLimits } from "../sessions/paused-session.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { unsavedOf } from "../sessions/unsaved.ts";
+import { recordTranscript } from "./record-transcript.ts";
 
 export interface Observation {
   readonly risk: Risk;
   readonly facts: Omit<TriggerFacts, keyof ToolCall>;
+}
+
+/** Reads the transcript on and takes all readings; `fresh` are those that only the caller has. */
+export function refresh(runtime: Runtime, session: sessions.Session, fresh: Readings): Observation {
+  const { transcriptPath: path } = session;
+  const limits = path === null ? {} : runtime.store.read((sql) => pauseReadLimits(sql, path, session), {});
+  const part = path === null ? null : readAppended(path, session.transcriptOffset, limits);
+  return runtime.store.write((sql) => {
+    // A hook may have read the same part meanwhile.
+    const isNew = sessions.get(sql, session.id)?.transcriptOffset === session.transcriptOffset;
+    if (part && isNew) recordTranscript(sql, session, part, runtime.now(), { prices: runtime.config.usage.prices });
+    return observe(sql, runtime, session, isNew ? part : null, fresh);
+  });
 }
 
 /** @param seen the caller's copy: the row is read again, since others write to it too */
@@ -81,35 +94,11 @@ function transcriptProgress(
   };
 }
 
-export function timerTrigger(observation: Observation, runtime: Runtime): Trigger | null {
-  return dueNow(observation.facts, runtime.config.checkpoint);
-}
-
 /** [SI17] */
 export function clearContextReadings(sql: Sql, now: number, session: sessions.Session): sessions.Session {
   const readings = afterCompaction(session.readings, now);
   sessions.update(sql, session.id, { readings });
   return { ...session, readings };
-}
-
-/** [JO4] Runs before the hook's event is stored: the transcript describes what came before. */
-export function recordTexts(sql: Sql, sessionId: string, now: number, part: TranscriptPart): void {
-  for (const text of part.texts) {
-    if (text.role === "assistant") recordAssistant(sql, sessionId, text.at ?? now, text.text);
-  }
-  for (const { uuid, text, at } of part.apiErrors) {
-    journal.append(sql, sessionId, at ?? now, `failure:${idOf(uuid)}`, {
-      kind: "failure",
-      text: redactAndClip(text, limits.error),
-    });
-  }
-}
-
-/** [JO2] Stores a text from hook and transcript once per turn. */
-export function recordAssistant(sql: Sql, sessionId: string, at: number, text: string): void {
-  const keyedEntry = assistant(text);
-  if (!keyedEntry) return;
-  journal.append(sql, sessionId, at, `${keyedEntry.key}:${journal.newestPromptSeq(sql, sessionId)}`, keyedEntry.entry);
 }
 
 function derivedReadings(

@@ -1,26 +1,76 @@
 import type { HookInput } from "../../contract/hook-input.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { entriesOf } from "../hooks/hook-entries.ts";
+import { assistant, redactAndClip, idOf, limits } from "../sessions/entries.ts";
+import { entriesOf } from "../sessions/hook-entries.ts";
+import * as journal from "../sessions/journal.ts";
+import { isSessionPaused, pauseReadLimits } from "../sessions/paused-session.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { markTranscript } from "../sessions/transcript-mark.ts";
 import type { TranscriptToolCall, TranscriptToolEnd } from "../signals/transcript-lines.ts";
-import type { TranscriptPart } from "../signals/transcript.ts";
-import { idOf } from "./entries.ts";
-import * as journal from "./journal.ts";
-import * as sessions from "./sessions.ts";
+import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
+import { countResponses, type Prices } from "../usage/ledger.ts";
 
-export interface MissedToolsOptions {
+/** [RE13] Stores what a client wrote into its transcript after the last hook; the readings stay. */
+export function catchUp(sql: Sql, now: number, sessionId: string): void {
+  const session = sessions.get(sql, sessionId);
+  if (!session?.transcriptPath) return;
+  const { transcriptPath: path } = session;
+  const part = readAppended(path, session.transcriptOffset, pauseReadLimits(sql, path, session));
+  if (part.offset === session.transcriptOffset) return;
+  // [HO10] Text from a pause is skipped even after the pause has ended.
+  if (isSessionPaused(sql, now, session)) markTranscript(sql, path, part.size);
+  else recordTranscript(sql, session, part, now, { isOver: true });
+  sessions.update(sql, sessionId, { transcriptOffset: part.offset });
+}
+
+export interface RecordOptions {
+  readonly prices?: Prices;
   /** Tool call whose event is being recorded; null for other events. */
   readonly current?: string | null;
   /** The client has ended: nothing follows this part. */
   readonly isOver?: boolean;
 }
 
+/** Records texts, usage and missed tool calls. Returns the number of calls that no event reported. */
+export function recordTranscript(
+  sql: Sql,
+  session: sessions.Session,
+  part: TranscriptPart,
+  now: number,
+  options: RecordOptions = {},
+): number {
+  recordTexts(sql, session.id, now, part);
+  countResponses(sql, session, part, now, options.prices);
+  return recordMissedTools(sql, session.id, now, part, options);
+}
+
+/** [JO4] Runs before the hook's event is stored: the transcript describes what came before. */
+function recordTexts(sql: Sql, sessionId: string, now: number, part: TranscriptPart): void {
+  for (const text of part.texts) {
+    if (text.role === "assistant") recordAssistant(sql, sessionId, text.at ?? now, text.text);
+  }
+  for (const { uuid, text, at } of part.apiErrors) {
+    journal.append(sql, sessionId, at ?? now, `failure:${idOf(uuid)}`, {
+      kind: "failure",
+      text: redactAndClip(text, limits.error),
+    });
+  }
+}
+
+/** [JO2] Stores a text from hook and transcript once per turn. */
+export function recordAssistant(sql: Sql, sessionId: string, at: number, text: string): void {
+  const keyedEntry = assistant(text);
+  if (!keyedEntry) return;
+  journal.append(sql, sessionId, at, `${keyedEntry.key}:${journal.newestPromptSeq(sql, sessionId)}`, keyedEntry.entry);
+}
+
 /** Stores tool calls whose events never came, since hooks fail open. [JO20] [JO22] */
-export function recordMissedTools(
+function recordMissedTools(
   sql: Sql,
   sessionId: string,
   now: number,
   part: TranscriptPart,
-  { current = null, isOver = false }: MissedToolsOptions = {},
+  { current = null, isOver = false }: RecordOptions,
 ): number {
   const { startedAt = 0 } = sessions.get(sql, sessionId) ?? {};
   const callsSinceStart = part.toolCalls.filter(({ at }) => (at ?? now) >= startedAt);

@@ -1,5 +1,5 @@
-import type { WorkNotes } from "../../contract/checkpoint.ts";
-import { redactJson } from "../../redaction/redact.ts";
+import type { WorkNotes } from "../../../contract/checkpoint.ts";
+import { redactJson } from "../../../redaction/redact.ts";
 
 export interface CleanNotes {
   readonly notes: WorkNotes;

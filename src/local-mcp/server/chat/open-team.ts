@@ -1,13 +1,13 @@
-import { createNaming } from "../team/chat-naming.ts";
-import { openLink } from "../../coordinator-client/open-link.ts";
-import { ok } from "../../shared/result.ts";
-import { processKey } from "../../coordinator-client/local/process-key.ts";
-import type { Platform } from "../../coordinator-client/edge/platform.ts";
-import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
-import type { ProcessIdentity } from "../../platform/processes.ts";
-import { OtherMachines } from "../recovery/other-machines.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
-import { Team } from "../team/team.ts";
+import { createNaming } from "../../team/chat-naming.ts";
+import { openLink } from "../../../coordinator-client/open-link.ts";
+import { ok } from "../../../shared/result.ts";
+import { processKey } from "../../../coordinator-client/local/process-key.ts";
+import type { Platform } from "../../../coordinator-client/edge/platform.ts";
+import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
+import type { ProcessIdentity } from "../../../platform/processes.ts";
+import { OtherMachines } from "../../recovery/other-machines.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { Team } from "../../team/team.ts";
 
 /** [TE1] A chat of a client with session ids ends with the client; any other with this process. */
 export function openTeam(

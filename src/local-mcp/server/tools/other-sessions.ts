@@ -1,17 +1,17 @@
-import { Id } from "../../contract/values.ts";
-import { ok } from "../../shared/result.ts";
-import { findById, offerNewest, restore, takeOverIfFree } from "../recovery/remote-queries.ts";
-import { findElsewhere, type DeadRemoteSession, type RemoteContext } from "../recovery/remote-candidates.ts";
-import { remoteContext } from "../recovery/remote-context.ts";
-import { localClock } from "../recovery/remote-session.ts";
-import { heldMessage, acquireLease } from "../recovery/remote-takeover.ts";
-import type { Restoration } from "../recovery/restoration.ts";
-import * as recoveries from "../sessions/recoveries.ts";
-import type { Session } from "../sessions/sessions.ts";
-import { pullSome } from "../sync/pull.ts";
-import type { TeamChat } from "../team/team-chat.ts";
-import type { Chat } from "./chat.ts";
-import type { ToolError } from "./tool.ts";
+import { Id } from "../../../contract/values.ts";
+import { ok } from "../../../shared/result.ts";
+import { findById, offerNewest, restore, takeOverIfFree } from "../../recovery/remote-queries.ts";
+import { findElsewhere, type DeadRemoteSession, type RemoteContext } from "../../recovery/remote-candidates.ts";
+import { remoteContext } from "../../recovery/remote-context.ts";
+import { localClock } from "../../recovery/remote-session.ts";
+import { heldMessage, acquireLease } from "../../recovery/remote-takeover.ts";
+import type { Restoration } from "../../recovery/restoration.ts";
+import * as recoveries from "../../sessions/recoveries.ts";
+import type { Session } from "../../sessions/sessions.ts";
+import { pullSome } from "../../sync/pull.ts";
+import type { TeamChat } from "../../team/team-chat.ts";
+import type { Chat } from "../chat/chat.ts";
+import type { ToolError } from "../chat/session-argument.ts";
 
 export interface RecoveryChoice {
   readonly from: Restoration;

@@ -2,7 +2,9 @@ import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import * as journal from "../../../../src/local-mcp/sessions/journal.ts";
-import { timerTrigger, recordTexts, observe } from "../../../../src/local-mcp/sessions/observe.ts";
+import { timerTrigger } from "../../../../src/local-mcp/checkpoints/triggers.ts";
+import { observe } from "../../../../src/local-mcp/observe/observe.ts";
+import { recordTranscript } from "../../../../src/local-mcp/observe/record-transcript.ts";
 import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
 import * as history from "../../../../src/local-mcp/signals/history.ts";
 import { readAppended } from "../../../../src/local-mcp/signals/transcript.ts";
@@ -78,7 +80,8 @@ it("[JO4] of the transcript only the assistant's words are kept: prompts come fr
   const path = join(claude.cwd, "other.jsonl");
   const words = ["one", "one", " ", "two"].map((text) => anAssistantLine({ content: [{ type: "text", text }] }));
   appendFileSync(path, `${[aUserLine("a prompt"), ...words].join("\n")}\n`);
-  runtime.store.write((sql) => recordTexts(sql, claude.session, runtime.now(), readAppended(path, 0)));
+  const session = storedSession(runtime, claude.session);
+  runtime.store.write((sql) => recordTranscript(sql, session, readAppended(path, 0), runtime.now()));
   const entries = runtime.store.read((sql) => journal.newest(sql, claude.session, ["prompt", "assistant"], 9), []);
   expect(entries.map(({ entry }) => ("text" in entry ? entry.text : ""))).toEqual(["two", "one", "fix it"]);
 });
@@ -88,10 +91,8 @@ it("[CP9] a look by the timer finds a checkpoint due by count and time", () => {
   const claude = aClaude(runtime);
   const look = (): unknown => {
     const session = storedSession(runtime, claude.session);
-    return timerTrigger(
-      runtime.store.write((sql) => observe(sql, runtime, session)),
-      runtime,
-    );
+    const { facts } = runtime.store.write((sql) => observe(sql, runtime, session));
+    return timerTrigger(facts, runtime.config.checkpoint);
   };
   expect(look()).toBe("time");
   claude.use("Bash");

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { aDeadClaude, anotherClaude, aProject, Claude, storedSession } from "../../../support/builders.ts";
-import { aDeadChat, connect, desktop, type Connected } from "../../../support/mcp-client.ts";
-import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { aDeadClaude, anotherClaude, aProject, Claude, storedSession } from "../../../../support/builders.ts";
+import { aDeadChat, connect, desktop, type Connected } from "../../../../support/mcp-client.ts";
+import { tempRuntime, type TempRuntime } from "../../../../support/temp-runtime.ts";
 
 it("[MC3] a client without session ids gets a handle with its first call and keeps it; the life of the process is its life", async () => {
   const runtime = tempRuntime();

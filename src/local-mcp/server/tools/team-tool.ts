@@ -1,11 +1,12 @@
 import type * as z from "zod";
-import { err, ok, type Result } from "../../shared/result.ts";
-import type { CallError } from "../../coordinator-client/chat-link.ts";
-import { redactJson } from "../../redaction/redact.ts";
-import type { Session } from "../sessions/sessions.ts";
-import type { TeamChat } from "../team/team-chat.ts";
-import type { Chat } from "./chat.ts";
-import { defineTool, type Tool, type ToolAnswer, type ToolError } from "./tool.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import type { CallError } from "../../../coordinator-client/chat-link.ts";
+import { redactJson } from "../../../redaction/redact.ts";
+import type { Session } from "../../sessions/sessions.ts";
+import type { TeamChat } from "../../team/team-chat.ts";
+import type { Chat } from "../chat/chat.ts";
+import type { ToolError } from "../chat/session-argument.ts";
+import { defineTool, type Tool, type ToolAnswer } from "./tool.ts";
 
 export interface Caller {
   readonly chat: Chat;

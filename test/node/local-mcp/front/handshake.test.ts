@@ -1,9 +1,9 @@
 import { InMemoryTransport, SUPPORTED_PROTOCOL_VERSIONS, type JSONRPCMessage } from "@modelcontextprotocol/server";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { expect, it, onTestFinished } from "vitest";
-import { Chat } from "../../../../src/local-mcp/server/chat.ts";
-import { initializeResult } from "../../../../src/local-mcp/server/handshake.ts";
-import { lateTeam } from "../../../../src/local-mcp/server/late-team.ts";
+import { Chat } from "../../../../src/local-mcp/server/chat/chat.ts";
+import { initializeResult } from "../../../../src/local-mcp/front/handshake.ts";
+import { lateTeam } from "../../../../src/local-mcp/server/chat/late-team.ts";
 import { createServer } from "../../../../src/local-mcp/server/server.ts";
 import { version } from "../../../../src/platform/version.ts";
 import { aDeadChat } from "../../../support/mcp-client.ts";

@@ -1,11 +1,7 @@
 import type * as z from "zod";
-import type { Result } from "../../shared/result.ts";
-import type { Chat } from "./chat.ts";
-
-export interface ToolError {
-  readonly code: string;
-  readonly message: string;
-}
+import type { Result } from "../../../shared/result.ts";
+import type { Chat } from "../chat/chat.ts";
+import type { ToolError } from "../chat/session-argument.ts";
 
 export interface ToolAnswer<Output> {
   readonly text: string;

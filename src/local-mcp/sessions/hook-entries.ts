@@ -3,9 +3,7 @@ import { describingArguments } from "../../contract/hook-tool.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { FileNote, TodoItem } from "../../contract/work-state.ts";
 import { redactJson } from "../../redaction/redact.ts";
-import { redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "../sessions/entries.ts";
-import { wakeLine } from "../team/wake-line.ts";
-import { boundTexts } from "./clean-input.ts";
+import { boundTexts, redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "./entries.ts";
 
 /** Pure. Repeated events count once, by the client's own ids. */
 export function entriesOf(event: HookEvent, input: HookInput, turn: string): KeyedEntry[] {
@@ -27,6 +25,9 @@ const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[
   Notification: () => [],
   PreModelSwitch: () => [],
 };
+
+/** Prompt that wakes an idle chat; the journal does not store it. */
+export const wakeLine = "SHIM: news waits for this chat";
 
 /** Skips prompts of the client itself (a finished background task) and SHIM's wake line. */
 function prompt(input: HookInput, turn: string): KeyedEntry[] {

@@ -1,9 +1,13 @@
-import { err, ok, type Result } from "../../shared/result.ts";
-import type { Sql } from "../../shared/sql.ts";
-import { findSession } from "../sessions/session-prefix.ts";
-import { candidateLines } from "../sessions/short-ids.ts";
-import type { Session } from "../sessions/sessions.ts";
-import type { ToolError } from "./tool.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import { findSession } from "../../sessions/session-prefix.ts";
+import { candidateLines } from "../../sessions/short-ids.ts";
+import type { Session } from "../../sessions/sessions.ts";
+
+export interface ToolError {
+  readonly code: string;
+  readonly message: string;
+}
 
 /** [RE56] Accepts an id or a unique prefix; null if this machine has no such session. */
 export function findSessionArgument(sql: Sql, given: string): Result<Session | null, ToolError> {

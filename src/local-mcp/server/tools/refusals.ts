@@ -1,6 +1,6 @@
-import { err } from "../../shared/result.ts";
-import type { CaptureError } from "../checkpoints/capture.ts";
-import type { ToolError } from "./tool.ts";
+import { err } from "../../../shared/result.ts";
+import type { CaptureError } from "../../checkpoints/capture.ts";
+import type { ToolError } from "../chat/session-argument.ts";
 
 export function captureRefusal(error: CaptureError): { readonly ok: false; readonly error: ToolError } {
   switch (error.code) {
