@@ -1,3 +1,4 @@
+import { readMeta, writeMeta } from "./meta.ts";
 import { sep } from "node:path";
 import type { Sql } from "../shared/sql.ts";
 import { realPath } from "../platform/real-path.ts";
@@ -17,11 +18,7 @@ const forever = "forever";
 export function pause(sql: Sql, now: number, until: number | null, project: string | null): void {
   dropExpired(sql, now);
   writePeriods(sql, [...endPeriod(sql, now, project), { project, from: now, until }]);
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    keyOf(project),
-    until === null ? forever : String(until),
-  );
+  writeMeta(sql, keyOf(project), until === null ? forever : String(until));
 }
 
 /** [ST51] Follows links. Without a folder, only a pause of every project counts. */
@@ -68,8 +65,7 @@ const periodsKey = "periods_of_pauses";
 const maxPeriods = 500;
 
 function allPeriods(sql: Sql): Period[] {
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", periodsKey);
-  const storedPeriods = row ? (JSON.parse(row.value) as Period[]) : [];
+  const storedPeriods = JSON.parse(readMeta(sql, periodsKey) ?? "[]") as Period[];
   const runningPauses = new Map(pauseRows(sql).map(({ key, value }) => [projectIn(key), untilOf(value)]));
   const isKnown = (project: string | null, until: number | null): boolean =>
     storedPeriods.some((one) => one.project === project && one.until === until);
@@ -98,11 +94,7 @@ function endPeriodAt({ project, from }: Period, until: number): Period {
 }
 
 function writePeriods(sql: Sql, periods: readonly Period[]): void {
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    periodsKey,
-    JSON.stringify(periods.slice(-maxPeriods)),
-  );
+  writeMeta(sql, periodsKey, JSON.stringify(periods.slice(-maxPeriods)));
 }
 
 function isBefore(at: number, until: number | null): boolean {

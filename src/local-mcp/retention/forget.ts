@@ -1,3 +1,4 @@
+import { readMeta, removeMeta, writeMeta } from "../../store/meta.ts";
 import { statSync } from "node:fs";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import type { Paths } from "../../platform/paths.ts";
@@ -161,13 +162,13 @@ function savePurgeTargets(sql: Sql, { sessions, projects }: PurgeTargets): void 
     sessions: [...new Set([...before.sessions, ...sessions])],
     projects: [...new Set([...before.projects, ...projects])],
   };
-  setMeta(sql, targetsKey, JSON.stringify(all));
-  setMeta(sql, pendingKey, "1");
+  writeMeta(sql, targetsKey, JSON.stringify(all));
+  writeMeta(sql, pendingKey, "1");
 }
 
 /** Returns true from a forget until all its traces are gone. */
 export function isPurgePending(sql: Sql): boolean {
-  return sql.all("SELECT 1 FROM meta WHERE key = ?", pendingKey).length > 0;
+  return readMeta(sql, pendingKey) !== null;
 }
 
 /**
@@ -185,11 +186,11 @@ export async function purge(store: Store, paths: Pick<Paths, "spool">): Promise<
   await retryStep("backups and set-aside files", store, () => removeCopies(store));
   await retryStep("free pages", store, () => store.connection().run("VACUUM"));
   await retryStep("the write-ahead log", store, () => {
-    store.write((sql) => sql.run("DELETE FROM meta WHERE key = ?", targetsKey));
+    store.write((sql) => removeMeta(sql, targetsKey));
     truncateLog(store.connection());
   });
   if (hadBackups) await backUp(store, store.context.now(), 1);
-  store.write((sql) => sql.run("DELETE FROM meta WHERE key = ?", pendingKey));
+  store.write((sql) => removeMeta(sql, pendingKey));
 }
 
 async function retryStep(remainder: string, store: Store, work: () => unknown): Promise<void> {
@@ -243,16 +244,8 @@ function textsOf(value: unknown, depth: number): string[] {
 }
 
 function targetsOf(sql: Sql): PurgeTargets {
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", targetsKey);
-  return row ? (JSON.parse(row.value) as PurgeTargets) : { sessions: [], projects: [] };
-}
-
-function setMeta(sql: Sql, key: string, value: string): void {
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    key,
-    value,
-  );
+  const stored = readMeta(sql, targetsKey);
+  return stored === null ? { sessions: [], projects: [] } : (JSON.parse(stored) as PurgeTargets);
 }
 
 function inClause(name: string, values: readonly string[]): [string, SqlValue[]] {

@@ -1,3 +1,4 @@
+import { readMeta, removeMeta, writeMeta } from "../../store/meta.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isPaused, pauseLookup } from "../../store/pause.ts";
 import * as sessions from "./sessions.ts";
@@ -6,8 +7,7 @@ import { digestOf, hasAny, transcriptMark } from "./transcript-mark.ts";
 /** A chat may leave its first project; an event during a pause stores only the folder. */
 function folderOf(sql: Sql, { id, cwd, project }: Pick<sessions.Session, "id" | "cwd" | "project">): string | null {
   if (!hasAny(sql, metaKind)) return cwd ?? project;
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", keyOf(id));
-  return row?.value ?? cwd ?? project;
+  return readMeta(sql, keyOf(id)) ?? cwd ?? project;
 }
 
 /** [ST51] */
@@ -22,15 +22,11 @@ export function isPausedById(sql: Sql, now: number, sessionId: string): boolean 
 }
 
 export function setPausedFolder(sql: Sql, sessionId: string, folder: string): void {
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    keyOf(sessionId),
-    folder,
-  );
+  writeMeta(sql, keyOf(sessionId), folder);
 }
 
 export function clearPausedFolder(sql: Sql, sessionId: string): void {
-  if (hasAny(sql, metaKind)) sql.run("DELETE FROM meta WHERE key = ?", keyOf(sessionId));
+  if (hasAny(sql, metaKind)) removeMeta(sql, keyOf(sessionId));
 }
 
 /** Limits of a transcript's read: its first byte, and the lines to skip. */

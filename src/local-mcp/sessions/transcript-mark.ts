@@ -1,19 +1,14 @@
+import { readMeta, writeMeta } from "../../store/meta.ts";
 import { createHash } from "node:crypto";
 import type { Sql } from "../../shared/sql.ts";
 
 /** [JO12] @param name the id of a session without a row, or the path of a transcript */
 export function markTranscript(sql: Sql, name: string, offset: number): void {
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    keyOf(name),
-    String(offset),
-  );
+  writeMeta(sql, keyOf(name), String(offset));
 }
 
 export function transcriptMark(sql: Sql, name: string): number {
-  if (!hasAny(sql, metaPrefix)) return 0;
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", keyOf(name));
-  return Number(row?.value ?? 0);
+  return hasAny(sql, metaPrefix) ? Number(readMeta(sql, keyOf(name)) ?? 0) : 0;
 }
 
 function keyOf(name: string): string {

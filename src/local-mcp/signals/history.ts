@@ -1,3 +1,4 @@
+import { readMeta, writeMeta } from "../../store/meta.ts";
 import type { CrashCause, Readings, Risk, RiskLevel } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
 
@@ -166,16 +167,11 @@ function sessionAfter(sql: Sql, cursor: string): string | null {
 }
 
 function cursorOf(sql: Sql): string {
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", cursorKey);
-  return row?.value ?? "";
+  return readMeta(sql, cursorKey) ?? "";
 }
 
 function saveCursor(sql: Sql, cursor: string): void {
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
-    cursorKey,
-    cursor,
-  );
+  if (cursor !== cursorOf(sql)) writeMeta(sql, cursorKey, cursor);
 }
 
 /** Only `record` and `recordCrash` write this column. */

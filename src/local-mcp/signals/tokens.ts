@@ -1,3 +1,4 @@
+import { readMeta, writeMeta } from "../../store/meta.ts";
 import { estimateTokenCount } from "tokenx";
 import type { Sql } from "../../shared/sql.ts";
 import { canonicalModel } from "./context-window.ts";
@@ -50,8 +51,7 @@ export function learn(factors: Factors, model: string, estimated: number, measur
 
 /** Leaves out what cannot be read. */
 export function loadFactors(sql: Sql): Factors {
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", metaKey);
-  const entries = Object.entries(parseObject(row?.value ?? "{}") ?? {}).flatMap(([model, value]) => {
+  const entries = Object.entries(parseObject(readMeta(sql, metaKey) ?? "{}") ?? {}).flatMap(([model, value]) => {
     const factor = numberAt(asObject(value), "factor");
     const samples = numberAt(asObject(value), "samples");
     return factor === null || samples === null ? [] : [[model, { factor: clamp(factor), samples }] as const];
@@ -60,11 +60,7 @@ export function loadFactors(sql: Sql): Factors {
 }
 
 export function saveFactors(sql: Sql, factors: Factors): void {
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    metaKey,
-    JSON.stringify(factors),
-  );
+  writeMeta(sql, metaKey, JSON.stringify(factors));
 }
 
 function isUsable(estimated: number, ratio: number): boolean {
