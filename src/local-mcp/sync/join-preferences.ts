@@ -1,3 +1,4 @@
+import { readMeta, removeMeta, writeMeta } from "../../store/meta.ts";
 import type { Sql } from "../../shared/sql.ts";
 
 /** Stored in meta, outlives the device's row. Add fields as optional. */
@@ -11,19 +12,15 @@ export interface JoinPreferences {
 const metaKey = "sync_choice";
 
 export function read(sql: Sql, workspace: string): JoinPreferences | null {
-  const [row] = sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", metaKey);
-  const preferences = row ? (JSON.parse(row.value) as JoinPreferences) : null;
+  const stored = readMeta(sql, metaKey);
+  const preferences = stored === null ? null : (JSON.parse(stored) as JoinPreferences);
   return preferences?.workspace === workspace ? preferences : null;
 }
 
 export function write(sql: Sql, preferences: JoinPreferences): void {
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    metaKey,
-    JSON.stringify(preferences),
-  );
+  writeMeta(sql, metaKey, JSON.stringify(preferences));
 }
 
 export function forget(sql: Sql): void {
-  sql.run("DELETE FROM meta WHERE key = ?", metaKey);
+  removeMeta(sql, metaKey);
 }

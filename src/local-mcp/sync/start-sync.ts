@@ -1,10 +1,12 @@
+import { createHash } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
+import { hostname } from "node:os";
 import { err } from "../../shared/result.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { createSyncCall } from "./edge-sync-call.ts";
-import { homeFingerprint } from "./home-fingerprint.ts";
 import type { Connect } from "./sync-round.ts";
 import { StateSynchronizer, type OnPulled } from "./synchronizer.ts";
 
@@ -37,4 +39,25 @@ export function startSync(runtime: Runtime, process: ProcessIdentity, onPulled: 
   const synchronizer = createSynchronizer(runtime, process, onPulled);
   synchronizer.start(startDelayMs);
   return () => synchronizer.stop();
+}
+
+const machineIdFiles = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
+
+/** [SY61] Differs in a copy of the home; uses the machine's name where there is no machine id. */
+function homeFingerprint(home: string): string {
+  const stats = statSync(home, { bigint: true, throwIfNoEntry: false });
+  const inode = stats ? `${stats.dev} ${stats.ino}` : "none";
+  return createHash("sha256").update(`${machineId()} ${inode}`).digest("hex").slice(0, 32);
+}
+
+function machineId(): string {
+  for (const file of machineIdFiles) {
+    try {
+      const id = readFileSync(file, "utf8").trim();
+      if (id !== "") return id;
+    } catch {
+      // Not on this system.
+    }
+  }
+  return hostname();
 }

@@ -6,7 +6,6 @@ import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { SyncRound, type Connect, type RoundOptions, type SyncReport } from "./sync-round.ts";
-import { SessionThrottle } from "./session-throttle.ts";
 import * as uploader from "./uploader.ts";
 
 export interface SynchronizerOptions {
@@ -49,7 +48,6 @@ const lastRoundTimeoutMs = 2_000;
 /** Mirrors this machine's sessions to the coordinator, and those of other machines here. */
 export class StateSynchronizer {
   readonly #options: SynchronizerOptions;
-  readonly #throttle: SessionThrottle;
   readonly #round: SyncRound;
   #running: Promise<SyncReport> | null = null;
   #cancel: (() => void) | null = null;
@@ -62,8 +60,7 @@ export class StateSynchronizer {
 
   constructor(options: SynchronizerOptions) {
     this.#options = options;
-    this.#throttle = new SessionThrottle(() => options.platform.clock.monotonic());
-    this.#round = new SyncRound(options, this.#throttle);
+    this.#round = new SyncRound(options);
   }
 
   start(afterMs = 0): void {
@@ -87,7 +84,7 @@ export class StateSynchronizer {
 
   async #runLastRound(): Promise<void> {
     await this.#running;
-    this.#throttle.disable();
+    this.#round.sendWithoutWait();
     await this.syncNow({ isPulling: false, files: "none" });
   }
 
@@ -123,13 +120,7 @@ export class StateSynchronizer {
   }
 
   #isRoundDue(isPulling: boolean): boolean {
-    return (
-      isPulling ||
-      this.#throttle.isDue() ||
-      this.#round.isDue ||
-      this.#failures > 0 ||
-      this.#readVersion() !== this.#version
-    );
+    return isPulling || this.#round.isDue || this.#failures > 0 || this.#readVersion() !== this.#version;
   }
 
   #onRoundEnd({ trouble }: SyncReport, isPulling: boolean): void {
