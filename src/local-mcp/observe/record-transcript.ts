@@ -41,7 +41,7 @@ export function recordTranscript(
 ): number {
   recordTexts(sql, session.id, now, part);
   countResponses(sql, session, part, now, options.prices);
-  return recordMissedTools(sql, session.id, now, part, options);
+  return recordMissedTools(sql, session, now, part, options);
 }
 
 /** [JO4] Runs before the hook's event is stored: the transcript describes what came before. */
@@ -67,12 +67,11 @@ export function recordAssistant(sql: Sql, sessionId: string, at: number, text: s
 /** Stores tool calls whose events never came, since hooks fail open. [JO20] [JO22] */
 function recordMissedTools(
   sql: Sql,
-  sessionId: string,
+  { id: sessionId, startedAt }: sessions.Session,
   now: number,
   part: TranscriptPart,
   { current = null, isOver = false }: RecordOptions,
 ): number {
-  const { startedAt = 0 } = sessions.get(sql, sessionId) ?? {};
   const callsSinceStart = part.toolCalls.filter(({ at }) => (at ?? now) >= startedAt);
   const calls = new Map(callsSinceStart.map((call) => [call.id, call]));
   const newStarts = callsSinceStart.filter(({ id }) => id !== current && recordStart(sql, sessionId, now, id, calls));
