@@ -10,11 +10,10 @@ import { catchUp } from "../observe/record-transcript.ts";
 import { isPausedById } from "../sessions/paused-session.ts";
 import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { lateBackground } from "./late-background.ts";
+import type { Background, BackgroundParts } from "./background.ts";
 import { Chat } from "./chat/chat.ts";
 import { withControl } from "./control-transport.ts";
 import { FileSaver } from "./file-saver.ts";
-import { LateSync } from "./late-sync.ts";
 import { lateTeam } from "./chat/late-team.ts";
 import { createServer } from "./server.ts";
 import { stackOf } from "../../shared/error.ts";
@@ -59,7 +58,7 @@ export function serve(options: ServeOptions): void {
     void files.save();
   });
   const afterEvent = async (work: DeferredWork): Promise<void> => {
-    const { afterHookEvent } = await import("./after-hook-event.ts");
+    const { afterHookEvent } = await import("./upkeep.ts");
     afterHookEvent(chat, work);
     await files.saveFor(work.trigger);
   };
@@ -78,8 +77,7 @@ export function serve(options: ServeOptions): void {
       onerror: (error) => runtime.log("warn", "transport", { error: error.message }),
     },
   );
-  const sync = new LateSync(runtime, server);
-  const background = lateBackground({ runtime, chat, server, team, files, sync });
+  const background = lateBackground({ runtime, chat, server, team, files });
   let isOver = false;
   const shutDown = async (reason: string): Promise<void> => {
     if (isOver) return;
@@ -93,7 +91,7 @@ export function serve(options: ServeOptions): void {
     saveAndDetach(runtime, chat, server, isClientGone ? "client_gone" : reason);
     const teamEnd = team?.end(isClientGone ? "client_gone" : "goes_on").catch(logFailure(runtime, "leaving the team"));
     if (isClientGone) await files.saveLast();
-    await Promise.all([teamEnd, sync.stop().catch(logFailure(runtime, "sync"))]);
+    await Promise.all([teamEnd, background.stop().catch(logFailure(runtime, "sync"))]);
     runtime.store.close();
     await handle.close().catch(logFailure(runtime, "close"));
     options.exit(0);
@@ -104,9 +102,21 @@ export function serve(options: ServeOptions): void {
   const timer = setInterval(() => {
     const isOrphan = [chat.client, parent].some((one) => one !== null && !isAlive(runtime.processes, one));
     if (isOrphan) void shutDown("parent_death");
-    else if (!isWithin(runtime.now() - startedAt, settleMs)) void background().catch(logFailure(runtime, "tick"));
+    else if (!isWithin(runtime.now() - startedAt, settleMs)) void background.tick().catch(logFailure(runtime, "tick"));
   }, tickMs);
   onClientEnd(options.stdin, (reason) => void shutDown(reason));
+}
+
+/** Loads the background work at its first tick: the client waits for an answer. */
+function lateBackground(parts: BackgroundParts): { tick(): Promise<void>; stop(): Promise<void> } {
+  let loading: Promise<Background> | null = null;
+  return {
+    tick: async () => {
+      loading ??= import("./background.ts").then(({ Background: Loaded }) => new Loaded(parts));
+      (await loading).tick();
+    },
+    stop: async () => (await loading)?.stop(),
+  };
 }
 
 function onClientEnd(stdin: Readable, end: (reason: string) => void): void {

@@ -1,4 +1,5 @@
 import { isWithin } from "../../shared/elapsed.ts";
+import { stackOf } from "../../shared/error.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { timerTrigger } from "../checkpoints/triggers.ts";
 import { DeathWatch, recordDeaths } from "../recovery/deaths.ts";
@@ -14,6 +15,7 @@ import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import { backUp, firstCheckpointAt, isBackupDue } from "../../store/backup.ts";
 import { prune } from "../retention/retention.ts";
 import * as textIndex from "../../store/text-index.ts";
+import { checkpoint, type DeferredWork } from "../hooks/run-hook.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
 import { readSubagents } from "../usage/subagent-files.ts";
 import type { Chat } from "./chat/chat.ts";
@@ -36,9 +38,16 @@ export function refreshIfDue(chat: Chat, sessionId: string): void {
   if (!isRecent) observeSession(chat, session);
 }
 
-export function observeAgain(chat: Chat, sessionId: string): void {
-  const session = chat.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
-  if (session) observeSession(chat, session);
+/** [HO31] Does the work that an event's answer did not wait for. */
+export function afterHookEvent(chat: Chat, { sessionId, trigger, isTranscriptBehind }: DeferredWork): void {
+  const { runtime } = chat;
+  try {
+    const session = isTranscriptBehind ? runtime.store.read((sql) => sessions.get(sql, sessionId), null) : null;
+    if (session) observeSession(chat, session);
+    checkpoint(runtime, { sessionId, trigger }, chat.recent);
+  } catch (error) {
+    runtime.log("error", "the work after a hook event failed", { error: stackOf(error) });
+  }
 }
 
 function observeSession(chat: Chat, session: sessions.Session): void {

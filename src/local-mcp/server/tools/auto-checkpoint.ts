@@ -3,12 +3,11 @@ import type { Risk, RiskLevel } from "../../../contract/readings.ts";
 import type { WorkNotes } from "../../../contract/checkpoint.ts";
 import { AutoCheckpoint } from "../../../contract/tools.ts";
 import { ok, type Result } from "../../../shared/result.ts";
-import { capture, type CaptureResult, type CaptureError } from "../../checkpoints/capture.ts";
+import type { CaptureResult, CaptureError } from "../../checkpoints/capture.ts";
 import type { Trigger } from "../../checkpoints/checkpoints.ts";
 import { timerTrigger } from "../../checkpoints/triggers.ts";
 import { observe } from "../../observe/observe.ts";
-import { cleanNotes } from "./notes.ts";
-import { captureRefusal } from "./refusals.ts";
+import { captureNotes, captureRefusal } from "./capture-notes.ts";
 import { formatReason } from "./monitor-signals.ts";
 import type { ToolError } from "../chat/session-argument.ts";
 import { defineTool, type ToolAnswer } from "./tool.ts";
@@ -36,8 +35,7 @@ export const autoCheckpoint = defineTool({
         text: `Nothing due, risk ${risk.level}.`,
         output: { ...answer, saved: false, reason: "not due" },
       });
-    const clean = cleanNotes(notesOf(input));
-    const saved = capture(runtime, { sessionId: session.id, trigger, ...clean }, chat.recent);
+    const saved = captureNotes(chat, session.id, trigger, notesOf(input));
     return saved.ok ? toCaptureAnswer(answer, saved.value, trigger) : nothingSaved(answer, saved.error);
   },
 });

@@ -1,3 +1,4 @@
+import type { UserNotification } from "./due-notifications.ts";
 import { spawn } from "node:child_process";
 import { withoutSecrets } from "../../platform/secret-env.ts";
 
@@ -30,4 +31,21 @@ export async function notifyDesktop(text: string, env: NodeJS.ProcessEnv, platfo
 /** Desktops parse the text as markup. */
 function escapeMarkup(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+/** [CL72] Rejects on refusal; follows no redirects, which could lead to a forbidden address. */
+export async function postWebhook(
+  url: string,
+  { event, session, title, text }: UserNotification,
+  at: number,
+): Promise<void> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", "user-agent": "shim" },
+    body: JSON.stringify({ event, at, session, title, text }),
+    redirect: "manual",
+    signal: AbortSignal.timeout(timeoutMs),
+  });
+  await response.body?.cancel();
+  if (!response.ok) throw new Error(`the webhook answered ${response.status}`);
 }
