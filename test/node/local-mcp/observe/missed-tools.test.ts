@@ -2,15 +2,13 @@ import { appendFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { currentState } from "../../../../src/local-mcp/checkpoints/capture.ts";
 import { catchUp } from "../../../../src/local-mcp/observe/record-transcript.ts";
-import { aProject, Claude, journalKinds, storedSession } from "../../../support/builders.ts";
+import { aLiveClaude, journalKinds, storedSession, Claude } from "../../../support/builders.ts";
 import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
 import { anAssistantLine, aToolResultLine, aToolUse } from "../../../support/transcripts.ts";
 
 function aChat(): { runtime: TempRuntime; claude: Claude; write: (...lines: string[]) => void } {
   const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
-  claude.start();
-  claude.prompt("Make the parser accept empty input");
+  const claude = aLiveClaude(runtime, "Make the parser accept empty input");
   writeFileSync(claude.transcript, "");
   return {
     runtime,

@@ -8,16 +8,9 @@ import { recordTranscript } from "../../../../src/local-mcp/observe/record-trans
 import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
 import * as history from "../../../../src/local-mcp/signals/history.ts";
 import { readAppended } from "../../../../src/local-mcp/signals/transcript.ts";
-import { aProject, Claude, rowCount, storedSession } from "../../../support/builders.ts";
-import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { aLiveClaude, rowCount, storedSession } from "../../../support/builders.ts";
+import { tempRuntime } from "../../../support/temp-runtime.ts";
 import { aUserLine, anAssistantLine } from "../../../support/transcripts.ts";
-
-function aClaude(runtime: TempRuntime): Claude {
-  const claude = new Claude(runtime, { cwd: aProject() });
-  claude.start();
-  claude.prompt("fix it");
-  return claude;
-}
 
 const usage = {
   input_tokens: 90_000,
@@ -28,7 +21,7 @@ const usage = {
 
 it("[ID10] each event brings the readings up to date: tools, errors, age, and of the transcript the context", () => {
   const runtime = tempRuntime();
-  const claude = aClaude(runtime);
+  const claude = aLiveClaude(runtime);
   appendFileSync(claude.transcript, `${anAssistantLine({ usage, content: [{ type: "text", text: "a" }] })}\n`);
   for (let call = 0; call < 4; call++) claude.use("Bash", { command: "ls" });
   claude.fail("Bash", { command: "make" }, "Exit code 2");
@@ -46,7 +39,7 @@ it("[ID10] each event brings the readings up to date: tools, errors, age, and of
 
 it("[ID10] a figure that the chat reports counts where nothing is measured, and is kept in the history with its risk", () => {
   const runtime = tempRuntime({ config: { risk: { weights: { memory: 0, sinceCheckpoint: 0 } } } });
-  const claude = aClaude(runtime);
+  const claude = aLiveClaude(runtime);
   const session = storedSession(runtime, claude.session);
   const fresh = { contextFill: { value: 0.9, source: "reported", at: runtime.now() } } as const;
   const seen = runtime.store.write((sql) => observe(sql, runtime, session, null, fresh));
@@ -57,7 +50,7 @@ it("[ID10] a figure that the chat reports counts where nothing is measured, and 
 
 it("[ID10] what another process has written to the session meanwhile is not lost", () => {
   const runtime = tempRuntime();
-  const claude = aClaude(runtime);
+  const claude = aLiveClaude(runtime);
   const old = storedSession(runtime, claude.session);
   claude.use("Bash");
   runtime.store.write((sql) => observe(sql, runtime, old));
@@ -66,7 +59,7 @@ it("[ID10] what another process has written to the session meanwhile is not lost
 
 it("[SI17] a compaction makes what was read of the context void", () => {
   const runtime = tempRuntime();
-  const claude = aClaude(runtime);
+  const claude = aLiveClaude(runtime);
   appendFileSync(claude.transcript, `${anAssistantLine({ usage, content: [{ type: "text", text: "a" }] })}\n`);
   claude.use("Bash");
   expect(storedSession(runtime, claude.session).readings.contextTokens?.value).toBe(160_000);
@@ -76,7 +69,7 @@ it("[SI17] a compaction makes what was read of the context void", () => {
 
 it("[JO4] of the transcript only the assistant's words are kept: prompts come from the hooks, with their ids", () => {
   const runtime = tempRuntime();
-  const claude = aClaude(runtime);
+  const claude = aLiveClaude(runtime);
   const path = join(claude.cwd, "other.jsonl");
   const words = ["one", "one", " ", "two"].map((text) => anAssistantLine({ content: [{ type: "text", text }] }));
   appendFileSync(path, `${[aUserLine("a prompt"), ...words].join("\n")}\n`);
@@ -88,7 +81,7 @@ it("[JO4] of the transcript only the assistant's words are kept: prompts come fr
 
 it("[CP9] a look by the timer finds a checkpoint due by count and time", () => {
   const runtime = tempRuntime({ config: { checkpoint: { everyToolCalls: 2 } } });
-  const claude = aClaude(runtime);
+  const claude = aLiveClaude(runtime);
   const look = (): unknown => {
     const session = storedSession(runtime, claude.session);
     const { facts } = runtime.store.write((sql) => observe(sql, runtime, session));
