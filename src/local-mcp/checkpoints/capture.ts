@@ -13,7 +13,6 @@ import { noteFile } from "../../snapshots/file-state.ts";
 import { encode, type EncodedBody } from "../../store/checkpoint-body.ts";
 import * as checkpoints from "./checkpoints.ts";
 import { countRediscovery, toPredecessor, markRecovered, type InheritedWork } from "./succession.ts";
-import { summarize } from "./summary.ts";
 
 export interface CaptureInput {
   readonly sessionId: string;
@@ -217,7 +216,7 @@ function insertCheckpoint(
     trigger: input.trigger,
     journalSeq: basis.journalSeq,
     redactions: input.redactions ?? 0,
-    summary: summarize(basis.session.title, state),
+    summary: checkpoints.summarize(basis.session.title, state),
     ...packed,
   };
   const seq = checkpoints.insert(sql, checkpoint);

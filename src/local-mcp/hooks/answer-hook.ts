@@ -3,10 +3,9 @@ import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-inpu
 import type { Runtime } from "../../runtime/runtime.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { isEmpty } from "../../store/spool.ts";
-import { label } from "../sessions/entries.ts";
+import { idOf, label } from "../sessions/entries.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { cleanInput } from "./clean-input.ts";
-import { refusalOf, type HookAnswer } from "./hook-answer.ts";
+import { refusalOf } from "./hook-answer.ts";
 import { isEventPaused, type HookCall } from "./hook-context.ts";
 import { readEditVerdict } from "./hook-decision.ts";
 import { runHook, type HookResult } from "./run-hook.ts";
@@ -26,7 +25,8 @@ export function answerHook(runtime: Runtime, event: string, readInput: () => str
   try {
     const input = parse(readInput());
     if (typeof input === "string") return rejectInput(runtime, `${event}: ${input}`);
-    return serialize(runGuarded(runtime, { event, input, clientPid }, false).answer);
+    const { answer } = runGuarded(runtime, { event, input, clientPid }, false);
+    return Object.keys(answer).length === 0 ? "" : JSON.stringify(answer);
   } catch (error) {
     return rejectInput(runtime, `${event}: ${stackOf(error)}`);
   }
@@ -131,6 +131,32 @@ function parseInput(value: unknown): HookInput | string {
     : `input is not what Claude Code sends: ${describeIssue(parsed.error)}`;
 }
 
+const idFields = ["prompt_id", "tool_use_id", "agent_id"] as const;
+const labelFields = ["agent_type", "source", "model", "tool_name", "trigger", "reason"] as const;
+
+/** Pure. [HO6] Texts and paths stay: they are bounded and redacted where they are stored. */
+export function cleanInput(input: HookInput): HookInput {
+  return {
+    ...input,
+    session_id: idOf(input.session_id),
+    ...mapFields(input, idFields, idOf),
+    ...mapFields(input, labelFields, label),
+  };
+}
+
+function mapFields(
+  input: HookInput,
+  names: readonly ((typeof idFields)[number] | (typeof labelFields)[number])[],
+  clean: (text: string) => string,
+): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = input[name];
+      return value === undefined ? [] : [[name, clean(value)]];
+    }),
+  );
+}
+
 function describeIssue({ issues: [issue] }: z.core.$ZodError): string {
   const field = issue?.path.join(".") ?? "";
   if (!issue || field === "") return "a JSON object is needed";
@@ -142,8 +168,4 @@ function describeIssue({ issues: [issue] }: z.core.$ZodError): string {
 function rejectInput(runtime: Runtime, reason: string): string {
   runtime.log("error", "hook did nothing", { reason });
   return "";
-}
-
-function serialize(answer: HookAnswer): string {
-  return Object.keys(answer).length === 0 ? "" : JSON.stringify(answer);
 }

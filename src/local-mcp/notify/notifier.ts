@@ -76,7 +76,7 @@ export class Notifier {
     return store.write((sql) => {
       // Never pruned.
       const isFirst = claim(sql, Number.MAX_SAFE_INTEGER, startKey);
-      prune(sql, now() - retentionMs);
+      sql.run("DELETE FROM sent_notifications WHERE at < ?", now() - retentionMs);
       const claimed = due.filter((notification) => claim(sql, now(), keyOf(notification)));
       return isFirst && !this.#hasBegunEmpty ? [] : claimed;
     });
@@ -117,8 +117,4 @@ function claim(sql: Sql, now: number, key: string): boolean {
 
 function isSent(sql: Sql, key: string): boolean {
   return sql.all("SELECT 1 FROM sent_notifications WHERE key = ?", digestOf(key)).length > 0;
-}
-
-function prune(sql: Sql, before: number): void {
-  sql.run("DELETE FROM sent_notifications WHERE at < ?", before);
 }

@@ -69,7 +69,9 @@ export function takeReadings(
   part: TranscriptPart,
 ): sessions.Session {
   const now = runtime.now();
-  const old = withoutOldContext(session.readings, part, now);
+  // [SI17] A compaction may be reported by the transcript alone.
+  const { compactBoundary } = part;
+  const old = compactBoundary ? afterCompaction(session.readings, compactBoundary.at ?? now) : session.readings;
   const readings = merge(old, fromTranscript(part, old, runtime.env, now));
   sessions.update(sql, session.id, { readings, ...transcriptProgress(sql, part, session, now) });
   return { ...session, readings };
@@ -123,11 +125,6 @@ function derivedReadings(
     },
     now,
   );
-}
-
-/** [SI17] Handles a compaction that only the transcript reports. */
-function withoutOldContext(readings: Readings, { compactBoundary }: TranscriptPart, now: number): Readings {
-  return compactBoundary ? afterCompaction(readings, compactBoundary.at ?? now) : readings;
 }
 
 function recentTools(sql: Sql, sessionId: string): ToolOutcome[] {

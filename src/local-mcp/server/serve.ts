@@ -12,7 +12,7 @@ import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Background, BackgroundParts } from "./background.ts";
 import { Chat } from "./chat/chat.ts";
-import { withControl } from "./control-transport.ts";
+import { withControl } from "../front/control.ts";
 import { FileSaver } from "./file-saver.ts";
 import { lateTeam } from "./chat/late-team.ts";
 import { createServer } from "./server.ts";
@@ -144,13 +144,15 @@ function batchWork(run: (works: readonly (() => void)[]) => void): (work: () => 
 function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, reason: string): void {
   try {
     servers.leave(runtime, server);
-    for (const sessionId of chat.servedSessions().filter((id) => isStored(runtime, id))) {
+    for (const sessionId of chat.servedSessions()) {
+      if (runtime.store.read((sql) => sessions.get(sql, sessionId), null) === null) continue;
       runtime.store.write((sql) => {
         catchUp(sql, runtime.now(), sessionId);
         // [RE60] The last checkpoint would hide what the death has lost.
         if (reason === "client_gone") recordDeath(sql, runtime, sessionId, reason);
       });
-      if (!isPausedFor(runtime, sessionId)) capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
+      const isPaused = runtime.store.read((sql) => isPausedById(sql, runtime.now(), sessionId), false);
+      if (!isPaused) capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
       runtime.store.write((sql) => sessions.detach(sql, runtime.now(), sessionId, reason));
     }
   } catch (error) {
@@ -169,14 +171,6 @@ async function isGone(runtime: Runtime, client: ProcessIdentity, reason: string)
     if (checks > 1) await pause(dyingPauseMs);
   }
   return false;
-}
-
-function isPausedFor(runtime: Runtime, sessionId: string): boolean {
-  return runtime.store.read((sql) => isPausedById(sql, runtime.now(), sessionId), false);
-}
-
-function isStored(runtime: Runtime, sessionId: string): boolean {
-  return runtime.store.read((sql) => sessions.get(sql, sessionId) !== null, false);
 }
 
 function logFailure(runtime: Runtime, what: string): (error: unknown) => void {

@@ -101,7 +101,9 @@ async function call(tool: Tool, chat: Chat, input: unknown): Promise<CallResult>
   const { text, output } = result.value;
   const structured: Record<string, unknown> = { ...(output as object), ...(notices.length > 0 ? { notices } : {}) };
   if (tool.name === "shim_check_recovery") chat.cancelOffer();
-  const offerText = offerFor(chat, structured["session"]);
+  const { session } = structured;
+  // [MC5]
+  const offerText = typeof session === "string" ? chat.offerOnce(session) : null;
   const parts = [
     ...notices.map((notice) => `NOTICE: ${notice}`),
     text,
@@ -118,11 +120,6 @@ function countExchange(chat: Chat, input: unknown, result: CallResult): void {
   } catch (error) {
     chat.runtime.log("warn", "the length of an answer was not counted", { error: String(error) });
   }
-}
-
-/** [MC5] */
-function offerFor(chat: Chat, session: unknown): string | null {
-  return typeof session === "string" ? chat.offerOnce(session) : null;
 }
 
 function toErrorResult(chat: Chat, error: ToolError, notices: readonly string[] = []): CallResult {

@@ -180,7 +180,9 @@ export class ChangeSender {
     const rows = store.read(nextLogRows, []);
     const [firstRow] = rows;
     if (!firstRow) return this.#finish(waiting);
-    const ops = rows.map(({ op, at }) => withAge(op, Math.max(0, now() - at)));
+    const ops = rows.map(({ op, at }) =>
+      Object.assign(JSON.parse(op) as Omit<SyncOp, "ageMs">, { ageMs: Math.max(0, now() - at) }),
+    );
     const answer = await call("sync.push", { device: device.device, epoch: device.epoch, ops });
     this.#hasLostPosition = answer.ok ? answer.value.mark < firstRow.seq : lostCodes.has(answer.error.code);
     if (this.#hasLostPosition) return "restart";
@@ -229,10 +231,6 @@ function nextLogRows(sql: Sql): LogRow[] {
   const rows = sql.all<LogRow>("SELECT seq, at, op FROM sync_log ORDER BY seq LIMIT ?", maxPushOps);
   let chars = 0;
   return rows.filter(({ op }, index) => (chars += op.length) <= maxLogChars || index === 0);
-}
-
-function withAge(op: string, ageMs: number): SyncOp {
-  return Object.assign(JSON.parse(op) as Omit<SyncOp, "ageMs">, { ageMs });
 }
 
 /** Errors that mean lost acknowledged ops. */

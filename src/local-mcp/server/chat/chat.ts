@@ -267,15 +267,9 @@ const freshMs = 30_000;
 
 function isFresh(known: sessions.Session, sighting: sessions.Sighting, now: number): boolean {
   const isSameProject = !sighting.project || sighting.project === known.project;
-  return isOpen(known) && isSameOwner(known, sighting) && isSameProject && isWithin(now - known.lastSeenAt, freshMs);
-}
-
-function isOpen({ endedAt, detachedAt, recovery }: sessions.Session): boolean {
-  return endedAt === null && detachedAt === null && recovery === null;
-}
-
-function isSameOwner(known: sessions.Session, sighting: sessions.Sighting): boolean {
-  return sighting.owner === null || isSameProcess(known.owner, sighting.owner);
+  const isOpen = known.endedAt === null && known.detachedAt === null && known.recovery === null;
+  const isSameOwner = sighting.owner === null || isSameProcess(known.owner, sighting.owner);
+  return isOpen && isSameOwner && isSameProject && isWithin(now - known.lastSeenAt, freshMs);
 }
 
 function isSameProcess(one: ProcessIdentity | null, other: ProcessIdentity | null | undefined): boolean {

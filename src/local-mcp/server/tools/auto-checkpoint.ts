@@ -27,7 +27,8 @@ export const autoCheckpoint = defineTool({
     const heard = chat.exchangeReadings(session);
     const { risk, facts } = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
     const isSaid = input.doing !== undefined || input.next !== undefined;
-    const due = timerTrigger(facts, runtime.config.checkpoint) ?? atCriticalRisk(risk);
+    // [SI32]
+    const due = timerTrigger(facts, runtime.config.checkpoint) ?? (risk.level === "critical" ? "risk" : null);
     const trigger = isSaid ? "on_demand" : due;
     const answer = toAnswer(session.id, risk, input.detail);
     if (!trigger)
@@ -39,11 +40,6 @@ export const autoCheckpoint = defineTool({
     return saved.ok ? toCaptureAnswer(answer, saved.value, trigger) : nothingSaved(answer, saved.error);
   },
 });
-
-/** [SI32] */
-function atCriticalRisk({ level }: Risk): Trigger | null {
-  return level === "critical" ? "risk" : null;
-}
 
 interface CheckpointAnswer {
   readonly session: string;

@@ -1,6 +1,6 @@
 import { Inbox } from "../../../contract/team-tools.ts";
 import { ok } from "../../../shared/result.ts";
-import { age } from "../../recovery/brief.ts";
+import { age } from "../../../shared/elapsed.ts";
 import { toDelivered } from "../../recovery/offer-news.ts";
 import * as news from "../../team/news.ts";
 import type { News, NewsRow } from "../../team/news.ts";

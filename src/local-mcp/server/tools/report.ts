@@ -73,12 +73,8 @@ async function reportOutcome(member: TeamChat, held: HeldTask, input: Input): Pr
     case "failed":
       return ok(await member.reports.fail(held, short || "no reason given", input.retry !== false));
     case "done":
-      return completeTask(member, held, toResult(input));
+      return completeTask(member, held, (input.result ?? note ?? null) as Json);
   }
-}
-
-function toResult({ result, note }: Input): Json {
-  return (result ?? note ?? null) as Json;
 }
 
 async function completeTask(member: TeamChat, held: HeldTask, result: Json): Promise<Result<ReportResult, ToolError>> {
