@@ -13,8 +13,7 @@ import { shimCommand, withShimCommand } from "../../../platform/shim-command.ts"
 import { neutralize } from "../../words/neutralize.ts";
 import type { Chat } from "../chat/chat.ts";
 import { heldByAnother, OtherSessions, type RecoveryChoice } from "./other-sessions.ts";
-import { findSessionArgument } from "../chat/session-argument.ts";
-import type { ToolError } from "../chat/session-argument.ts";
+import { findSessionArgument, type ToolError } from "../chat/session-argument.ts";
 import { defineTool, type ToolAnswer } from "./tool.ts";
 
 type IncompleteAnswer = z.infer<typeof CheckRecovery.output>["incomplete"][number];

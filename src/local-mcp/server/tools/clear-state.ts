@@ -1,14 +1,13 @@
 import * as checkpoints from "../../checkpoints/checkpoints.ts";
 import * as notices from "../../../store/notices.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import type { ToolError } from "../chat/session-argument.ts";
+import { findSessionArgument, type ToolError } from "../chat/session-argument.ts";
 import { ClearState } from "../../../contract/tools.ts";
 import { backUp } from "../../../store/backup.ts";
 import { defineTool } from "./tool.ts";
 import { dismiss } from "../../recovery/recover.ts";
 import { dropMarked } from "../../../snapshots/stored-snapshots.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import { findSessionArgument } from "../chat/session-argument.ts";
 import { forget, purge, type ForgetTarget } from "../../retention/forget.ts";
 
 export const clearState = defineTool({
