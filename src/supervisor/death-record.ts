@@ -2,7 +2,7 @@ import * as sessions from "../local-mcp/sessions/sessions.ts";
 import type { Result } from "../shared/result.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { capture } from "../local-mcp/checkpoints/capture.ts";
-import { catchUp } from "../local-mcp/sessions/catch-up.ts";
+import { catchUp } from "../local-mcp/observe/record-transcript.ts";
 import { drainInto } from "../local-mcp/hooks/spool-hook.ts";
 import { isSessionPaused } from "../local-mcp/sessions/paused-session.ts";
 import { mayBeAlive } from "../platform/processes.ts";

@@ -200,6 +200,14 @@ export function anotherClaude(runtime: TempRuntime, like: Claude, overrides: Cla
   return new Claude(runtime, { pid: like.pid + 1, cwd: like.cwd, session, ...overrides });
 }
 
+/** A chat in a project of its own that has started and got a prompt. */
+export function aLiveClaude(runtime: TempRuntime, prompt = "fix it", options: ClaudeOptions = {}): Claude {
+  const claude = new Claude(runtime, { cwd: aProject(), ...options });
+  claude.start();
+  claude.prompt(prompt);
+  return claude;
+}
+
 /** A chat of one turn that was killed. */
 export function aDeadClaude(runtime: TempRuntime, prompt = "fix the parser"): Claude {
   const claude = new Claude(runtime, { cwd: aProject() });

@@ -6,6 +6,7 @@ import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
 import { forget } from "../../src/local-mcp/retention/forget.ts";
+import { recordTakeovers } from "../../src/local-mcp/recovery/takeover-notices.ts";
 import { createSynchronizer } from "../../src/local-mcp/sync/start-sync.ts";
 import { systemRuntime } from "../../src/runtime/system-runtime.ts";
 
@@ -17,7 +18,7 @@ const [mode, name = ""] = process.argv.slice(2);
 const runtime = systemRuntime({ driver: openBetterSqlite3, busyMs: 5_000, log: () => undefined });
 const own = identify(runtime.processes, process.pid);
 if (!own) throw new Error("this process is not in the process table");
-const synchronizer = createSynchronizer(runtime, own);
+const synchronizer = createSynchronizer(runtime, own, recordTakeovers);
 
 if (mode === "work") {
   synchronizer.start();

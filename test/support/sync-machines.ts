@@ -9,6 +9,7 @@ import type { ProcessIdentity } from "../../src/platform/processes.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
+import { recordTakeovers } from "../../src/local-mcp/recovery/takeover-notices.ts";
 import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
 import { StateSynchronizer } from "../../src/local-mcp/sync/synchronizer.ts";
 import { createKey, type WorkspaceKey } from "../../src/local-mcp/sync/workspace-key.ts";
@@ -131,6 +132,7 @@ export class SyncMachine {
       process,
       connect: (_edge, signal) => world.call(this.name, signal),
       fingerprint: () => this.fingerprint,
+      onPulled: recordTakeovers,
     });
     onTestFinished(() => sync.stop());
     return sync;

@@ -1,9 +1,9 @@
 import { onTestFinished } from "vitest";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
 import { openLocalCoordinator } from "../../src/coordinator-client/open-link.ts";
-import { openTeam } from "../../src/local-mcp/server/open-team.ts";
+import { openTeam } from "../../src/local-mcp/server/chat/open-team.ts";
 import type { Team } from "../../src/local-mcp/team/team.ts";
-import * as names from "../../src/local-mcp/sync/project-names.ts";
+import { saveName } from "../../src/local-mcp/sync/find-project.ts";
 import { aProject, Claude } from "./builders.ts";
 import { outsideOf } from "./edge-chats.ts";
 import { FakeEdge } from "./edge-server.ts";
@@ -43,7 +43,7 @@ export class TeamDesk {
     });
     // Found once by git; here git is not asked.
     this.base.store.write((sql) => {
-      for (const workspace of ["local", "w1"]) names.save(sql, workspace, this.project, "p1", this.base.now());
+      for (const workspace of ["local", "w1"]) saveName(sql, workspace, this.project, "p1", this.base.now());
     });
   }
 

@@ -5,7 +5,6 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { readHead } from "../sessions/git-head.ts";
-import { countRediscovery } from "../recovery/rediscovery.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { withoutSomeRequests } from "../sessions/requests.ts";
@@ -13,8 +12,7 @@ import { emptyState, fold, withNotes } from "../sessions/work-state.ts";
 import { noteFile } from "../../snapshots/file-state.ts";
 import { encode, type EncodedBody } from "../../store/checkpoint-body.ts";
 import * as checkpoints from "./checkpoints.ts";
-import { toPredecessor, markRecovered, type InheritedWork } from "./succession.ts";
-import { summarize } from "./summary.ts";
+import { countRediscovery, toPredecessor, markRecovered, type InheritedWork } from "./succession.ts";
 
 export interface CaptureInput {
   readonly sessionId: string;
@@ -218,7 +216,7 @@ function insertCheckpoint(
     trigger: input.trigger,
     journalSeq: basis.journalSeq,
     redactions: input.redactions ?? 0,
-    summary: summarize(basis.session.title, state),
+    summary: checkpoints.summarize(basis.session.title, state),
     ...packed,
   };
   const seq = checkpoints.insert(sql, checkpoint);

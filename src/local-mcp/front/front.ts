@@ -2,7 +2,6 @@ import type { Readable, Writable } from "node:stream";
 import { hookTool } from "../../contract/hook-tool.ts";
 import type { Log } from "../../platform/log-file.ts";
 import { controlPrefix } from "./control.ts";
-import { eachLine, parseMessage, type Message } from "./json-rpc-lines.ts";
 
 export interface Worker {
   readonly pid: number;
@@ -236,4 +235,38 @@ const restartedText =
 
 function requestKey(id: unknown): string {
   return JSON.stringify(id) ?? "";
+}
+
+interface Message {
+  readonly id?: string | number;
+  readonly method?: string;
+  readonly params?: { readonly name?: unknown; readonly arguments?: unknown; readonly requestId?: unknown };
+  readonly [field: string]: unknown;
+}
+
+/** A message may contain U+2028 (MCP specification, "Transports", stdio). */
+function eachLine(stream: Readable, onLine: (line: string) => void): void {
+  let chunks: Buffer[] = [];
+  stream.on("data", (chunk: Buffer) => {
+    let from = 0;
+    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, from)) {
+      chunks.push(chunk.subarray(from, end));
+      const line = Buffer.concat(chunks).toString();
+      chunks = [];
+      from = end + 1;
+      if (line.trim() !== "") onLine(line);
+    }
+    if (from < chunk.length) chunks.push(chunk.subarray(from));
+  });
+}
+
+const newline = 0x0a;
+
+function parseMessage(line: string): Message | null {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Message) : null;
+  } catch {
+    return null;
+  }
 }

@@ -1,7 +1,7 @@
 import type { HookEvent } from "../../contract/hook-input.ts";
+import { hookToolFields, isHookToolEvent, type HookToolEvent } from "../../contract/hook-tool.ts";
 import { messageOf } from "../../shared/error.ts";
 import { answerEvent } from "../hooks/answer-hook.ts";
-import { toHookInput } from "../hooks/hook-tool-input.ts";
 import { observeAfter, type DeferredWork } from "../hooks/run-hook.ts";
 import { isDescendant } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -33,23 +33,26 @@ export class HookChannel {
 
   /** [HO30] Never throws and never rejects. @param given arguments of the hook tool */
   async answer(given: unknown): Promise<HookReply> {
-    const { runtime, defer, afterAnswer, pause } = this.#options;
+    const { runtime, pause } = this.#options;
     const toolInput = toHookInput(given);
     if (!toolInput) {
       runtime.log("error", "the hook tool was called without an event");
       return { content: [] };
     }
     const { event, input } = toolInput;
-    const deferred: Promise<void>[] = [];
-    const answer = answerEvent(runtime, event, input, this.#clientOf(input["session_id"]), (work) => {
-      if (event !== "PreToolUse") afterAnswer(() => this.#observe(event, work.sessionId));
-      if (work.trigger === null && !work.isTranscriptBehind) return;
-      const done = defer(work);
-      if (work.trigger !== null && (event === "PreToolUse" || event === "PreCompact")) deferred.push(done);
-    });
+    const { answer, work } = answerEvent(runtime, event, input, this.#clientOf(input["session_id"]));
+    const saved = work && this.#deferWork(event, work);
     // [HO33] The files are saved before a risky tool or a compaction.
-    if (deferred.length > 0) await Promise.race([Promise.all(deferred), pause(maxWaitMs)]);
+    if (saved && work.trigger !== null && (event === "PreToolUse" || event === "PreCompact"))
+      await Promise.race([saved, pause(maxWaitMs)]);
     return reply(event, answer);
+  }
+
+  /** Returns null if the worker has nothing to do. */
+  #deferWork(event: HookEvent, work: DeferredWork): Promise<void> | null {
+    const { defer, afterAnswer } = this.#options;
+    if (event !== "PreToolUse") afterAnswer(() => this.#observe(event, work.sessionId));
+    return work.trigger === null && !work.isTranscriptBehind ? null : defer(work);
   }
 
   #observe(event: HookEvent, sessionId: string): void {
@@ -92,4 +95,65 @@ const silentEvents: ReadonlySet<HookEvent> = new Set(["PreCompact", "PostCompact
 function reply(event: HookEvent, answer: object): HookReply {
   if (Object.keys(answer).length === 0 || silentEvents.has(event)) return { content: [] };
   return { content: [{ type: "text", text: JSON.stringify(answer) }] };
+}
+
+/** The client passes every value as text. */
+const numberFields: ReadonlySet<string> = new Set(["duration_ms", "context_tokens"]);
+const booleanFields: ReadonlySet<string> = new Set(["stop_hook_active"]);
+const jsonFields: ReadonlySet<string> = new Set([
+  "tool_input",
+  "tool_input.todos",
+  "tool_input.questions",
+  "tool_input.answers",
+  "tool_response.task",
+  "tool_response.answers",
+]);
+
+interface HookToolInput {
+  readonly event: HookToolEvent;
+  readonly input: Readonly<Record<string, unknown>>;
+}
+
+/** Pure. [HO30] Returns null if these are not the arguments of a hook event. */
+function toHookInput(given: unknown): HookToolInput | null {
+  if (typeof given !== "object" || given === null) return null;
+  const values = new Map<string, unknown>(Object.entries(given));
+  const event = values.get("event");
+  if (typeof event !== "string" || !isHookToolEvent(event)) return null;
+  const input: Record<string, unknown> = { hook_event_name: event };
+  for (const name of [...hookToolFields[event], "tool_input"]) {
+    const text = values.get(name);
+    // The client writes an absent field and an empty one alike.
+    if (typeof text !== "string" || text === "") continue;
+    setAt(input, name.split("."), parseField(name, text));
+  }
+  return { event, input };
+}
+
+function parseField(name: string, text: string): unknown {
+  if (numberFields.has(name)) return Number.isFinite(Number(text)) ? Number(text) : undefined;
+  if (booleanFields.has(name)) return text === "true";
+  return jsonFields.has(name) ? parseJson(text) : text;
+}
+
+/** Keeps other text: a tool may take a plain text where others take an object. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}
+
+function setAt(target: Record<string, unknown>, [name, ...rest]: readonly string[], value: unknown): void {
+  if (name === undefined || value === undefined) return;
+  const [inner] = rest;
+  if (inner === undefined) {
+    target[name] = value;
+    return;
+  }
+  const existing = target[name];
+  const parent: Record<string, unknown> = typeof existing === "object" && existing !== null ? { ...existing } : {};
+  setAt(parent, rest, value);
+  target[name] = parent;
 }

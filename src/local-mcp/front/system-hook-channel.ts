@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import * as z from "zod/mini";
 import { stackOf } from "../../shared/error.ts";
-import { initializeResult } from "../server/handshake.ts";
+import { initializeResult } from "./handshake.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
 import { systemRuntime } from "../../runtime/system-runtime.ts";

@@ -3,14 +3,14 @@ import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-inpu
 import type { Runtime } from "../../runtime/runtime.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { isEmpty } from "../../store/spool.ts";
-import { label } from "../sessions/entries.ts";
+import { idOf, label } from "../sessions/entries.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { cleanInput } from "./clean-input.ts";
-import type { HookAnswer } from "./hook-answer.ts";
-import { isEventPaused, runHook, type DeferredWork } from "./run-hook.ts";
+import { refusalOf } from "./hook-answer.ts";
+import { isEventPaused, type HookCall } from "./hook-context.ts";
+import { readEditVerdict } from "./hook-decision.ts";
+import { runHook, type HookResult } from "./run-hook.ts";
 import { JsonObjectReader } from "./json-object-reader.ts";
 import { drainInto, spoolEvent } from "./spool-hook.ts";
-import { guardAnswer } from "./team-part.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 
 /** [HO41] Larger input loses the fields that are too large. */
@@ -25,58 +25,49 @@ export function answerHook(runtime: Runtime, event: string, readInput: () => str
   try {
     const input = parse(readInput());
     if (typeof input === "string") return rejectInput(runtime, `${event}: ${input}`);
-    return serialize(runGuarded(runtime, event, input, clientPid));
+    const { answer } = runGuarded(runtime, { event, input, clientPid }, false);
+    return Object.keys(answer).length === 0 ? "" : JSON.stringify(answer);
   } catch (error) {
     return rejectInput(runtime, `${event}: ${stackOf(error)}`);
   }
 }
 
-/** [HO30] [HO31] Stores only the event before the answer; the rest is left to `defer`. */
-export function answerEvent(
-  runtime: Runtime,
-  event: HookEvent,
-  value: unknown,
-  clientPid: number,
-  defer: (work: DeferredWork) => void,
-): HookAnswer {
+/** [HO30] [HO31] Stores only the event before the answer; the rest is left to the caller. */
+export function answerEvent(runtime: Runtime, event: HookEvent, value: unknown, clientPid: number): HookResult {
   try {
     const input = parseInput(value);
-    if (typeof input !== "string") return runGuarded(runtime, event, input, clientPid, defer);
+    if (typeof input !== "string") return runGuarded(runtime, { event, input, clientPid }, true);
     rejectInput(runtime, `${event}: ${input}`);
   } catch (error) {
     rejectInput(runtime, `${event}: ${stackOf(error)}`);
   }
-  return {};
+  return { answer: {}, work: null };
 }
 
-function runGuarded(
-  runtime: Runtime,
-  event: HookEvent,
-  input: HookInput,
-  clientPid: number,
-  defer?: (work: DeferredWork) => void,
-): HookAnswer {
+function runGuarded(runtime: Runtime, call: HookCall, isDeferred: boolean): HookResult {
+  const { event } = call;
   try {
-    const isTurn = defer ? isEmpty(runtime.paths.spool) : drainFirst(runtime, event);
+    const isTurn = isDeferred ? isEmpty(runtime.paths.spool) : drainFirst(runtime, event);
     // Another process is storing earlier events: this one queues behind them.
-    if (!isTurn && trySpool(runtime, event, input, clientPid)) return guardOnly(runtime, event, input);
-    return runHook(runtime, event, input, clientPid, false, defer);
+    if (!isTurn && trySpool(runtime, call)) return guardOnly(runtime, call);
+    return runHook(runtime, call, isDeferred);
   } catch (error) {
     runtime.log("error", `${event} was not stored`, { error: stackOf(error) });
     const isPassing = error instanceof StoreError && error.retryable;
-    const isLater = trySpool(runtime, event, input, clientPid);
-    if ((isLater && isPassing) || !problemEvents.has(event)) return guardOnly(runtime, event, input);
-    return { systemMessage: withShimCommand(problemText(error, isLater), () => shimCommand(runtime)) };
+    const isLater = trySpool(runtime, call);
+    if ((isLater && isPassing) || !problemEvents.has(event)) return guardOnly(runtime, call);
+    const systemMessage = withShimCommand(problemText(error, isLater), () => shimCommand(runtime));
+    return { answer: { systemMessage }, work: null };
   }
 }
 
 /** [HO32] Reservations can still be read while the store takes no write. */
-function guardOnly(runtime: Runtime, event: HookEvent, input: HookInput): HookAnswer {
+function guardOnly(runtime: Runtime, call: HookCall): HookResult {
   try {
-    return guardAnswer(runtime, event, input);
+    return { answer: refusalOf(call.event, readEditVerdict(runtime, call)), work: null };
   } catch (error) {
-    runtime.log("error", `${event}: reservations cannot be read`, { error: stackOf(error) });
-    return {};
+    runtime.log("error", `${call.event}: reservations cannot be read`, { error: stackOf(error) });
+    return { answer: {}, work: null };
   }
 }
 
@@ -98,20 +89,20 @@ function drainFirst(runtime: Runtime, event: HookEvent): boolean {
 }
 
 /** @returns false when the spool cannot be written either: the event is lost */
-function trySpool(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): boolean {
+function trySpool(runtime: Runtime, call: HookCall): boolean {
   try {
-    if (!isSurelyPaused(runtime, input, clientPid)) spoolEvent(runtime, event, input, clientPid);
+    if (!isSurelyPaused(runtime, call)) spoolEvent(runtime, call);
     return true;
   } catch (error) {
-    runtime.log("error", `${event} is lost, the spool does not take it`, { error: stackOf(error) });
+    runtime.log("error", `${call.event} is lost, the spool does not take it`, { error: stackOf(error) });
     return false;
   }
 }
 
 /** [HO10] While no pause can be read, the event waits in the spool and is judged by its time. */
-function isSurelyPaused(runtime: Runtime, input: HookInput, clientPid: number): boolean {
+function isSurelyPaused(runtime: Runtime, call: HookCall): boolean {
   try {
-    return isEventPaused(runtime, input, clientPid);
+    return isEventPaused(runtime, call);
   } catch {
     return false;
   }
@@ -140,6 +131,32 @@ function parseInput(value: unknown): HookInput | string {
     : `input is not what Claude Code sends: ${describeIssue(parsed.error)}`;
 }
 
+const idFields = ["prompt_id", "tool_use_id", "agent_id"] as const;
+const labelFields = ["agent_type", "source", "model", "tool_name", "trigger", "reason"] as const;
+
+/** Pure. [HO6] Texts and paths stay: they are bounded and redacted where they are stored. */
+export function cleanInput(input: HookInput): HookInput {
+  return {
+    ...input,
+    session_id: idOf(input.session_id),
+    ...mapFields(input, idFields, idOf),
+    ...mapFields(input, labelFields, label),
+  };
+}
+
+function mapFields(
+  input: HookInput,
+  names: readonly ((typeof idFields)[number] | (typeof labelFields)[number])[],
+  clean: (text: string) => string,
+): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = input[name];
+      return value === undefined ? [] : [[name, clean(value)]];
+    }),
+  );
+}
+
 function describeIssue({ issues: [issue] }: z.core.$ZodError): string {
   const field = issue?.path.join(".") ?? "";
   if (!issue || field === "") return "a JSON object is needed";
@@ -151,8 +168,4 @@ function describeIssue({ issues: [issue] }: z.core.$ZodError): string {
 function rejectInput(runtime: Runtime, reason: string): string {
   runtime.log("error", "hook did nothing", { reason });
   return "";
-}
-
-function serialize(answer: HookAnswer): string {
-  return Object.keys(answer).length === 0 ? "" : JSON.stringify(answer);
 }

@@ -1,9 +1,11 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { switchWarning } from "../signals/model-switch.ts";
+import { effectiveWindow } from "../signals/context-window.ts";
+import type { EditVerdict } from "../team/file-guard.ts";
 import { isWithoutUser } from "./end-session.ts";
+import type { HookContext } from "./hook-context.ts";
+import type { RecordedEvent } from "./record-event.ts";
 import { emptyStart, type StartAnswer } from "./session-start.ts";
-import { toCommand, toWarning, type TeamPart } from "./team-part.ts";
 
 export interface HookAnswer {
   readonly systemMessage?: string;
@@ -18,24 +20,32 @@ export interface HookAnswer {
   };
 }
 
-export interface HookOutcome {
-  readonly start: StartAnswer | null;
-  readonly warning: string | null;
-  readonly team: TeamPart;
-}
-
 /** Other text at a stop would make Claude Code continue, or would not be read. */
-export function toAnswer(runtime: Runtime, event: HookEvent, input: HookInput, outcome: HookOutcome): HookAnswer {
-  const command = toCommand(event, outcome.team);
-  if (command || event === "Stop") return command ?? {};
-  return event === "PreModelSwitch" ? modelSwitch(runtime, event, input) : toText(event, outcome);
+export function toAnswer(
+  runtime: Runtime,
+  { event, input }: HookContext,
+  recorded: RecordedEvent,
+  start: StartAnswer | null,
+): HookAnswer {
+  const { verdict, news } = recorded;
+  if (event === "Stop") return news === null ? {} : { decision: "block", reason: news };
+  if (verdict.kind === "refused") return refusalOf(event, verdict);
+  return event === "PreModelSwitch" ? modelSwitch(runtime, event, input) : toText(event, recorded, start ?? emptyStart);
 }
 
-function toText(event: HookEvent, { start, warning, team }: HookOutcome): HookAnswer {
-  const { context: startContext, line } = start ?? emptyStart;
-  const context = startContext ?? team.news ?? toWarning(team);
+/** Denies a refused tool call; empty for any other verdict. */
+export function refusalOf(event: HookEvent, verdict: EditVerdict): HookAnswer {
+  if (verdict.kind !== "refused") return {};
+  const refusal = { permissionDecision: "deny", permissionDecisionReason: verdict.reason } as const;
+  return { hookSpecificOutput: { hookEventName: event, ...refusal } };
+}
+
+function toText(event: HookEvent, { verdict, news, warning }: RecordedEvent, start: StartAnswer): HookAnswer {
+  const verdictText = verdict.kind === "warned" ? verdict.text : null;
+  const context = start.context ?? news ?? verdictText;
+  const lines = [start.line, warning ?? verdictText].filter((text) => text !== null);
   return {
-    ...messageFor(line, warning ?? toWarning(team)),
+    ...(lines.length > 0 ? { systemMessage: lines.join("\n") } : {}),
     ...(context ? { hookSpecificOutput: { hookEventName: event, additionalContext: context } } : {}),
   };
 }
@@ -44,15 +54,22 @@ function toText(event: HookEvent, { start, warning, team }: HookOutcome): HookAn
  * [SI34] Asks, since a message would be shown after the switch. A client without a user refuses.
  */
 function modelSwitch({ env }: Runtime, event: HookEvent, input: HookInput): HookAnswer {
-  const { from_model: from = null, to_model: to = null, context_tokens: contextTokens = null } = input;
-  const warning = switchWarning({ from, to, contextTokens }, env);
+  const warning = switchWarning(input, env);
   if (warning === null) return {};
   if (isWithoutUser(env)) return { systemMessage: warning };
   const question = { permissionDecision: "ask", permissionDecisionReason: warning } as const;
   return { hookSpecificOutput: { hookEventName: event, ...question } };
 }
 
-function messageFor(line: string | null, warning: string | null): Pick<HookAnswer, "systemMessage"> {
-  const lines = [line, warning].filter((text) => text !== null);
-  return lines.length > 0 ? { systemMessage: lines.join("\n") } : {};
+function switchWarning(input: HookInput, env: NodeJS.ProcessEnv): string | null {
+  const { from_model: from, to_model: to, context_tokens: contextTokens } = input;
+  const window = to === undefined ? null : effectiveWindow(to, env);
+  if (window === null || contextTokens === undefined || contextTokens <= window) return null;
+  const stay = from === undefined ? "" : `, or stay with ${from}`;
+  // The client shows about 160 characters.
+  return `SHIM: this chat holds ${formatTokens(contextTokens)} tokens, and ${to} takes ${formatTokens(window)}: run /compact first${stay}. All is saved.`;
+}
+
+function formatTokens(tokens: number): string {
+  return tokens.toLocaleString("en-US");
 }

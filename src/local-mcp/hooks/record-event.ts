@@ -1,23 +1,173 @@
-import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import type { HookEvent } from "../../contract/hook-input.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
+import { uuidv7 } from "../../shared/ids.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { Trigger } from "../checkpoints/checkpoints.ts";
+import { recordAssistant, recordTranscript } from "../observe/record-transcript.ts";
+import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
+import { recordEarlierDeath } from "../recovery/deaths.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import * as clients from "../sessions/clients.ts";
+import { pathOf } from "../sessions/entries.ts";
+import { readHead } from "../sessions/git-head.ts";
+import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
-import { recordAssistant } from "../sessions/observe.ts";
+import { clearPausedFolder } from "../sessions/paused-session.ts";
 import { isSlashCommand } from "../sessions/requests.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { transcriptMark } from "../sessions/transcript-mark.ts";
+import { updateWaiting } from "../sessions/waiting.ts";
+import type { TranscriptPart } from "../signals/transcript.ts";
 import { stampOf } from "../../snapshots/file-state.ts";
-import { entriesOf } from "./hook-entries.ts";
+import type { EditVerdict } from "../team/file-guard.ts";
+import { endSession } from "./end-session.ts";
+import type { HookContext } from "./hook-context.ts";
+import { checkpointTrigger, connectionWarning, findNews, toolVerdict } from "./hook-decision.ts";
+import type { StartedSession } from "./session-start.ts";
 
-/** @returns whether the event is new, as far as known: some events are not stored */
-export function recordEvent(
+/** Events that only a living session sends; the others may arrive after its end. */
+const signsOfLife: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit", "PreToolUse"]);
+/** Events that show a client's session; a subagent of the session before may end later. */
+const sessionSwitchEvents: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit"]);
+
+/** What a recorded event leads to. */
+export interface RecordedEvent {
+  readonly sessionId: string;
+  readonly trigger: Trigger | null;
+  readonly started: StartedSession | null;
+  readonly warning: string | null;
+  readonly verdict: EditVerdict;
+  readonly news: string | null;
+}
+
+/** One transaction. Returns null for the end of a session that the client never had. */
+export function recordEvent(sql: Sql, runtime: Runtime, context: HookContext): RecordedEvent | null {
+  const { event, input } = context;
+  if (event === "SessionEnd" && isForeign(sql, runtime, context)) return null;
+  const sighted = recordSighting(sql, runtime, context);
+  const { session } = sighted;
+  const { part, missedTools } = recordUnread(sql, runtime, context, session);
+  const missedStart = findMissedStart(sql, context, session);
+  const verdict = toolVerdict(sql, runtime, context, session.id);
+  const isNew = recordEntries(sql, runtime.now(), context, session.id, verdict);
+  // A start's brief fills what the client takes of a hook.
+  const news = isNew && missedStart === null ? findNews(sql, runtime, context, session.id) : null;
+  const trigger = checkpointTrigger(sql, runtime, context, session, part);
+  if (event === "SessionEnd") endSession(sql, runtime, session, input.reason ?? "other");
+  const started = recordStart(sql, runtime.now(), context, sighted) ?? missedStart;
+  const warning = connectionWarning(sql, runtime, context, missedTools);
+  return { sessionId: session.id, trigger, started, warning, verdict, news };
+}
+
+interface RecordedTranscript {
+  readonly part: TranscriptPart | null;
+  readonly missedTools: number;
+}
+
+function recordUnread(
   sql: Sql,
-  now: number,
-  event: HookEvent,
-  input: HookInput,
-  id: string,
-  isLate: boolean,
-): boolean {
-  const entries = entriesOf(event, input, turnId(sql, event, input, id));
+  { now, config }: Runtime,
+  { event, input, transcript }: HookContext,
+  session: sessions.Session,
+): RecordedTranscript {
+  // A concurrent hook has read the same part before.
+  if (transcript?.from !== session.transcriptOffset) return { part: null, missedTools: 0 };
+  const { part } = transcript;
+  const options = { current: input.tool_use_id ?? null, isOver: event === "SessionEnd", prices: config.usage.prices };
+  return { part, missedTools: recordTranscript(sql, session, part, now(), options) };
+}
+
+/** [HO7] A client asked to resume an unknown session ends with that id, without having had it. */
+function isForeign(sql: Sql, { processes }: Runtime, { knownId, client }: HookContext): boolean {
+  const owner = sessions.get(sql, knownId)?.owner;
+  if (!owner) return false;
+  if (!client) return isAlive(processes, owner);
+  return owner.pid !== client.pid || owner.start !== client.start || owner.boot !== processes.boot();
+}
+
+function recordSighting(sql: Sql, runtime: Runtime, context: HookContext): Pick<StartedSession, "session" | "before"> {
+  const { event, input, client, project, cwd, isLate } = context;
+  const { id, parentId } = resolveSession(sql, runtime, context);
+  const before = sessions.get(sql, id);
+  const isSignOfLife = !isLate && signsOfLife.has(event);
+  if (before && isSignOfLife) recordEarlierDeath(sql, runtime, before);
+  const session = sessions.recordSighting(sql, runtime.now(), {
+    id,
+    project,
+    cwd,
+    model: input.model ?? null,
+    transcriptPath: input.transcript_path === undefined ? null : pathOf(input.transcript_path),
+    client: "claude-code",
+    origin: parentId ? "fork" : sourceOf(context),
+    parentId,
+    owner: client,
+    isAlive: isSignOfLife,
+    isWork: event !== "Notification",
+  });
+  if (!isLate) {
+    updateWaiting(sql, runtime.now(), event, input, session);
+    clearPausedFolder(sql, id);
+  }
+  return { session: before ? session : withTranscriptMark(sql, session), before };
+}
+
+function sourceOf({ input }: HookContext): string {
+  return input.source ?? "startup";
+}
+
+function withTranscriptMark(sql: Sql, session: sessions.Session): sessions.Session {
+  const transcriptOffset = transcriptMark(sql, session.id);
+  if (transcriptOffset > 0) sessions.update(sql, session.id, { transcriptOffset });
+  return { ...session, transcriptOffset };
+}
+
+interface HookSession {
+  readonly id: string;
+  /** Set when another live client uses the client's id: this session is a fork of it. */
+  readonly parentId: string | null;
+}
+
+/** [ID2] [ID4] An event that may come late, from a session already left, moves no client. */
+function resolveSession(sql: Sql, runtime: Runtime, { event, input, client }: HookContext): HookSession {
+  const givenId = input.session_id;
+  if (!client) return { id: givenId, parentId: null };
+  const current = clients.current(sql, client);
+  if (current?.givenId === givenId) return { id: current.sessionId, parentId: null };
+  if (current && !sessionSwitchEvents.has(event)) return { id: givenId, parentId: null };
+  const now = runtime.now();
+  const isTaken = isHeldByAnother(runtime, sessions.get(sql, givenId), client);
+  const id = isTaken ? `ses_${uuidv7(now, runtime.random(16))}` : givenId;
+  clients.moveTo(sql, now, client, { givenId, sessionId: id });
+  if (current) endLeftSession(sql, now, current.sessionId, client);
+  return { id, parentId: isTaken ? givenId : null };
+}
+
+function isHeldByAnother(runtime: Runtime, session: sessions.Session | null, client: ProcessIdentity): boolean {
+  const owner = session?.owner;
+  if (!owner || session.endedAt !== null) return false;
+  const isSame = owner.pid === client.pid && owner.start === client.start && owner.boot === client.boot;
+  return !isSame && isAlive(runtime.processes, owner);
+}
+
+function endLeftSession(sql: Sql, now: number, sessionId: string, client: ProcessIdentity): void {
+  // Windows gives no start time: this process may have reused the id of the session's client.
+  if (client.start === "unknown") return;
+  const session = sessions.get(sql, sessionId);
+  if (session && session.endedAt === null) sessions.end(sql, now, sessionId, "moved_on");
+}
+
+/** [HO14] Finds a start that was spooled: the user's next prompt brings its answer. */
+function findMissedStart(sql: Sql, { event, isLate }: HookContext, session: sessions.Session): StartedSession | null {
+  if (event !== "UserPromptSubmit" || isLate) return null;
+  const [last] = journal.newest(sql, session.id, ["start", "prompt"], 1);
+  const isMissed = last?.entry.kind === "start" && last.entry.isUntold === true;
+  return isMissed ? { session, before: null, source: last.entry.source } : null;
+}
+
+/** [HO5] Returns whether the event is new, as far as known: some events are not stored. */
+function recordEntries(sql: Sql, now: number, context: HookContext, id: string, verdict: EditVerdict): boolean {
+  const { event, input, isLate } = withRefusal(context, verdict);
+  const entries = entriesOf(event, input, turnId(sql, context, id));
   let isNew = entries.length === 0;
   for (const { key, entry } of entries) {
     // Runs before the end of its turn is stored, and not for a repeat: a later turn may have begun.
@@ -31,6 +181,20 @@ export function recordEvent(
     if (change) sessions.update(sql, id, change);
   }
   return isNew;
+}
+
+/** [FI7] A refused call never runs, and the client reports no end of it. */
+function withRefusal(context: HookContext, verdict: EditVerdict): HookContext {
+  if (verdict.kind !== "refused") return context;
+  return { ...context, event: "PostToolUseFailure", input: { ...context.input, error: verdict.reason } };
+}
+
+/** Older clients give no prompt id, so the journal position identifies the turn. */
+function turnId(sql: Sql, { event, input }: HookContext, id: string): string {
+  const seqOfNewest = (...kinds: JournalKind[]): number => journal.newest(sql, id, kinds, 1)[0]?.seq ?? 0;
+  if (event === "PreCompact") return `${input.prompt_id ?? "none"}:${seqOfNewest("compacted")}`;
+  if (input.prompt_id !== undefined) return input.prompt_id;
+  return `after:${event === "UserPromptSubmit" ? seqOfNewest("turn_end", "failure") : journal.newestPromptSeq(sql, id)}`;
 }
 
 /** [JO15] Adds size and time, so that another's later edit shows before any hash. */
@@ -47,10 +211,25 @@ function sessionChange(entry: JournalEntry): sessions.SessionChange | null {
   return { title: entry.text.split("\n")[0]?.slice(0, 100) ?? null };
 }
 
-/** Older clients give no prompt id, so the journal position identifies the turn. */
-function turnId(sql: Sql, event: HookEvent, input: HookInput, id: string): string {
-  const seqOfNewest = (...kinds: JournalKind[]): number => journal.newest(sql, id, kinds, 1)[0]?.seq ?? 0;
-  if (event === "PreCompact") return `${input.prompt_id ?? "none"}:${seqOfNewest("compacted")}`;
-  if (input.prompt_id !== undefined) return input.prompt_id;
-  return `after:${event === "UserPromptSubmit" ? seqOfNewest("turn_end", "failure") : journal.newestPromptSeq(sql, id)}`;
+/** [HO5] Hooks registered twice (settings and plugin) run at each start; only the first answers. */
+function recordStart(
+  sql: Sql,
+  now: number,
+  context: HookContext,
+  sighted: Pick<StartedSession, "session" | "before">,
+): StartedSession | null {
+  if (context.event !== "SessionStart") return null;
+  const { project, isLate } = context;
+  const { id } = sighted.session;
+  const source = sourceOf(context);
+  const git = project === null ? null : readHead(project);
+  const details = { ...(git ? { git } : {}), ...(isLate ? ({ isUntold: true } as const) : {}) };
+  const isFirst = journal.append(sql, id, now, startKey(sql, id, context), { kind: "start", source, ...details });
+  return isFirst && !isLate ? { ...sighted, source } : null;
+}
+
+function startKey(sql: Sql, id: string, context: HookContext): string {
+  const { pid, start } = context.client ?? { pid: 0, start: "" };
+  const [before] = journal.newest(sql, id, ["compacting", "end", "detached"], 1);
+  return `start:${sourceOf(context)}:${pid}:${start}:${before?.seq ?? 0}`;
 }

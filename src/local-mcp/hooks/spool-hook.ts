@@ -1,18 +1,18 @@
-import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-input.ts";
+import { HookInput, isHookEvent } from "../../contract/hook-input.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { identify } from "../../platform/processes.ts";
-import { label } from "../sessions/entries.ts";
+import { boundTexts, label } from "../sessions/entries.ts";
 import { append, drain, type SpoolEntry } from "../../store/spool.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { boundTexts } from "./clean-input.ts";
+import type { HookCall } from "./hook-context.ts";
 import { runHook } from "./run-hook.ts";
 
 /** Limit of a spooled text, in characters: the store keeps no more. */
 const maxText = 32_000;
 
 /** @throws when not even the spool can be written */
-export function spoolEvent(runtime: Runtime, event: HookEvent, input: HookInput, clientPid: number): void {
+export function spoolEvent(runtime: Runtime, { event, input, clientPid }: HookCall): void {
   const { tool_response: response, ...rest } = input;
   // The journal reads only these fields of a tool's answer: its kind, and a new task's number.
   const kept = typeof response === "object" && response !== null ? pick(response, ["type", "task"]) : undefined;
@@ -40,7 +40,8 @@ export function drainInto(runtime: Runtime, maxMs = maxDrainMs): number {
     // If another process has the id by now, the client is gone.
     const isSame = identify(runtime.processes, Number(clientPid))?.start === entry["clientStart"];
     try {
-      runHook(pastRuntime, event, input.data, isSame ? Number(clientPid) : noProcessId, true);
+      const ownPid = isSame ? Number(clientPid) : noProcessId;
+      runHook(pastRuntime, { event, input: input.data, clientPid: ownPid, isLate: true });
     } catch (error) {
       if (error instanceof StoreError) throw error;
       runtime.log("error", `spooled ${event} was dropped`, { error: String(error) });

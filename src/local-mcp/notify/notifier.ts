@@ -1,9 +1,9 @@
+import { createHash } from "node:crypto";
+import type { Sql } from "../../shared/sql.ts";
 import { messageOf } from "../../shared/error.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { notifyDesktop } from "./desktop-notification.ts";
+import { notifyDesktop, postWebhook } from "./channels.ts";
 import { dueNotifications, type UserNotification } from "./due-notifications.ts";
-import * as sent from "./sent-notifications.ts";
-import { postWebhook } from "./webhook.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
 type Channel = "desktop" | "webhook" | "bell";
@@ -68,16 +68,16 @@ export class Notifier {
     const keyOf = ({ key }: UserNotification): string => `${channel}:${key}`;
     const startKey = `${channel}:begun`;
     const hasUnsent = store.read<boolean | null>(
-      (sql) => !sent.isSent(sql, startKey) || due.some((notification) => !sent.isSent(sql, keyOf(notification))),
+      (sql) => !isSent(sql, startKey) || due.some((notification) => !isSent(sql, keyOf(notification))),
       null,
     );
     if (hasUnsent === null) this.#hasBegunEmpty = true;
     if (hasUnsent !== true) return [];
     return store.write((sql) => {
       // Never pruned.
-      const isFirst = sent.claim(sql, Number.MAX_SAFE_INTEGER, startKey);
-      sent.prune(sql, now() - retentionMs);
-      const claimed = due.filter((notification) => sent.claim(sql, now(), keyOf(notification)));
+      const isFirst = claim(sql, Number.MAX_SAFE_INTEGER, startKey);
+      sql.run("DELETE FROM sent_notifications WHERE at < ?", now() - retentionMs);
+      const claimed = due.filter((notification) => claim(sql, now(), keyOf(notification)));
       return isFirst && !this.#hasBegunEmpty ? [] : claimed;
     });
   }
@@ -103,4 +103,18 @@ export class Notifier {
     else if (channel === "bell") ring?.();
     else if (webhook !== null) await postWebhook(webhook, notification, runtime.now());
   }
+}
+
+/** Only digests are stored, no content. */
+function digestOf(key: string): string {
+  return createHash("sha256").update(key).digest("hex").slice(0, 32);
+}
+
+/** [CL71] Returns true for exactly one caller per key, across processes. */
+function claim(sql: Sql, now: number, key: string): boolean {
+  return sql.run("INSERT OR IGNORE INTO sent_notifications (key, at) VALUES (?, ?)", digestOf(key), now) > 0;
+}
+
+function isSent(sql: Sql, key: string): boolean {
+  return sql.all("SELECT 1 FROM sent_notifications WHERE key = ?", digestOf(key)).length > 0;
 }

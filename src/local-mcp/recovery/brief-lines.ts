@@ -28,7 +28,7 @@ import {
   takenBackBy,
   todoTexts,
   type SourcedText,
-} from "./current-work.ts";
+} from "../sessions/current-work.ts";
 import * as remote from "./remote-brief.ts";
 import type { Restoration } from "./restoration.ts";
 import { briefCapacity } from "./score.ts";

@@ -244,7 +244,7 @@ function textsOf(value: unknown, depth: number): string[] {
 
 function targetsOf(sql: Sql): PurgeTargets {
   const stored = meta.read(sql, targetsKey);
-  return stored ? (JSON.parse(stored) as PurgeTargets) : { sessions: [], projects: [] };
+  return stored === null ? { sessions: [], projects: [] } : (JSON.parse(stored) as PurgeTargets);
 }
 
 function inClause(name: string, values: readonly string[]): [string, SqlValue[]] {

@@ -1,15 +1,15 @@
 import { isWithin } from "../../shared/elapsed.ts";
-import type { Notifier } from "../notify/notifier.ts";
+import { mayBeJoined } from "../../coordinator-client/edge-config.ts";
+import { deadTasks } from "../notify/dead-tasks.ts";
+import { Notifier } from "../notify/notifier.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as servers from "../sessions/servers.ts";
 import { isEmpty } from "../../store/spool.ts";
 import { ChatWaker } from "../team/chat-waker.ts";
-import type { Chat } from "./chat.ts";
+import type { Chat } from "./chat/chat.ts";
 import type { FileSaver } from "./file-saver.ts";
-import type { LateSync } from "./late-sync.ts";
-import type { ChatTeam } from "./late-team.ts";
-import { openNotifier } from "./open-notifier.ts";
+import type { ChatTeam } from "./chat/late-team.ts";
 import { refreshIfDue, upkeep } from "./upkeep.ts";
 
 export interface BackgroundParts {
@@ -18,7 +18,6 @@ export interface BackgroundParts {
   readonly server: ProcessIdentity;
   readonly team: ChatTeam | null;
   readonly files: FileSaver;
-  readonly sync: LateSync;
 }
 
 const quietIntervalMs = 10_000;
@@ -27,6 +26,7 @@ export class Background {
   readonly #parts: BackgroundParts;
   readonly #wakeUp: ChatWaker;
   readonly #notifier: Notifier;
+  #stopSync: Promise<() => Promise<void>> | null = null;
   #version = "";
   #changedAt = Number.NEGATIVE_INFINITY;
   #ranAt = Number.NEGATIVE_INFINITY;
@@ -34,7 +34,9 @@ export class Background {
   constructor(parts: BackgroundParts) {
     this.#parts = parts;
     this.#wakeUp = new ChatWaker(parts.runtime);
-    this.#notifier = openNotifier(parts.runtime, parts.team);
+    const { runtime, team } = parts;
+    const tasks = team && deadTasks(runtime.now, () => team.reader());
+    this.#notifier = new Notifier({ runtime, ...(tasks ? { deadTasks: tasks } : {}) });
   }
 
   /** [MC18] Runs at most once per `quietIntervalMs` while the store does not change. */
@@ -51,7 +53,7 @@ export class Background {
   }
 
   #run(): void {
-    const { runtime, chat, server, files, sync } = this.#parts;
+    const { runtime, chat, server, files } = this.#parts;
     const session = chat.current();
     if (chat.client) servers.register(runtime, server, chat.client);
     if (session) refreshIfDue(chat, session);
@@ -59,7 +61,20 @@ export class Background {
     if (session) this.#wakeUp.check(session);
     void this.#notifier.check();
     upkeep(runtime);
-    sync.startIfJoined();
+    this.#startSyncIfJoined();
     void files.save();
+  }
+  /** Loads the sync only on a machine in a workspace: most machines never join one. */
+  #startSyncIfJoined(): void {
+    const { runtime, server } = this.#parts;
+    if (this.#stopSync || !mayBeJoined(runtime.paths.home, runtime.env)) return;
+    const load = Promise.all([import("../sync/start-sync.ts"), import("../recovery/takeover-notices.ts")]);
+    this.#stopSync = load.then(([{ startSync }, { recordTakeovers }]) => startSync(runtime, server, recordTakeovers));
+  }
+
+  async stop(): Promise<void> {
+    await (
+      await this.#stopSync
+    )?.();
   }
 }

@@ -1,3 +1,6 @@
+import { type McpServer, ResourceNotFoundError, ResourceTemplate } from "@modelcontextprotocol/server";
+import * as z from "zod";
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
@@ -6,19 +9,54 @@ import { findIncomplete } from "../recovery/detect.ts";
 import { restore } from "../recovery/restoration.ts";
 import { findSession } from "../sessions/session-prefix.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { Chat } from "./chat.ts";
+import type { Chat } from "./chat/chat.ts";
+
+export function registerResources(server: McpServer, chat: Chat): void {
+  if (chat.team) registerState(server, chat);
+  registerResource(server, chat, "sessions", "A session: what is known of it now", readSession, listSessions);
+  registerResource(server, chat, "checkpoints", "A checkpoint's whole state", readCheckpoint, listCheckpoints);
+  server.registerPrompt(
+    "shim_recover",
+    {
+      title: "Continue a session that died",
+      description: "What the session that is named was doing, else the newest that died, and what comes next",
+      argsSchema: z.object({ session: z.string().max(200).optional() }),
+    },
+    ({ session }) => ({
+      messages: [{ role: "user", content: { type: "text", text: recoverPrompt(chat, session) } }],
+    }),
+  );
+}
+
+type ReadResource = (chat: Chat, id: string) => string | null;
+
+function registerResource(
+  server: McpServer,
+  chat: Chat,
+  kind: string,
+  description: string,
+  readResource: ReadResource,
+  list: (chat: Chat) => { name: string; uri: string }[],
+): void {
+  const template = new ResourceTemplate(`shim://${kind}/{id}`, { list: () => ({ resources: list(chat) }) });
+  server.registerResource(kind, template, { description, mimeType: "application/json" }, (uri, values) => {
+    const text = readResource(chat, String(values["id"]));
+    if (text === null) throw new ResourceNotFoundError(uri.href);
+    return { contents: [{ uri: uri.href, mimeType: "application/json", text }] };
+  });
+}
 
 /** Clients show lists of resources in full. */
 const maxListed = 50;
 
-export function session(chat: Chat, id: string): string | null {
+function readSession(chat: Chat, id: string): string | null {
   return chat.runtime.store.read((sql) => {
     const found = sessions.get(sql, id);
     return found ? JSON.stringify({ ...found, work: currentState(sql, id) }, null, 1) : null;
   }, null);
 }
 
-export function checkpoint(chat: Chat, id: string): string | null {
+function readCheckpoint(chat: Chat, id: string): string | null {
   return chat.runtime.store.read((sql) => {
     const [found] = checkpoints.byPrefix(sql, id);
     return found?.id === id
@@ -27,19 +65,19 @@ export function checkpoint(chat: Chat, id: string): string | null {
   }, null);
 }
 
-export function listSessions(chat: Chat): { name: string; uri: string }[] {
+function listSessions(chat: Chat): { name: string; uri: string }[] {
   return chat.runtime.store
     .read((sql) => sessions.list(sql, { limit: maxListed }), [])
     .map(({ id, title }) => ({ name: title ?? id, uri: `shim://sessions/${id}` }));
 }
 
-export function listCheckpoints(chat: Chat): { name: string; uri: string }[] {
+function listCheckpoints(chat: Chat): { name: string; uri: string }[] {
   return chat.runtime.store
     .read((sql) => checkpoints.search(sql, { limit: maxListed }), [])
     .map(({ id, summary }) => ({ name: summary.split("\n")[0] || id, uri: `shim://checkpoints/${id}` }));
 }
 
-export function recoverPrompt(chat: Chat, sessionId: string | undefined): string {
+function recoverPrompt(chat: Chat, sessionId: string | undefined): string {
   const { runtime } = chat;
   const now = runtime.now();
   const except = chat.current() ?? "";
@@ -59,4 +97,39 @@ export function recoverPrompt(chat: Chat, sessionId: string | undefined): string
 function findNamed(sql: Sql, given: string): sessions.Session | null {
   const found = findSession(sql, given);
   return found.kind === "one" ? found.session : null;
+}
+
+const callTimeoutMs = 5_000;
+const maxListedKeys = 100;
+const statePrefix = "shim://state/";
+
+/** [TE17] Each key is a resource: JSON with its version. */
+function registerState(server: McpServer, chat: Chat): void {
+  const template = new ResourceTemplate(`${statePrefix}{key}`, {
+    list: async () => ({ resources: await listState(chat) }),
+  });
+  const metadata = { description: "Shared state: value and version", mimeType: "application/json" };
+  server.registerResource("state", template, metadata, async (uri, { key }) => {
+    const text = await readState(chat, decodeURIComponent(String(key)));
+    if (text === null) throw new ResourceNotFoundError(uri.href);
+    return { contents: [{ uri: uri.href, mimeType: "application/json", text }] };
+  });
+}
+
+async function readState(chat: Chat, key: string): Promise<string | null> {
+  const found = await (await linkOf(chat))?.call("state.get", { key }, callTimeoutMs);
+  if (!found) throw new Error("this chat is not in the team yet; try again in a few seconds");
+  if (!found.ok) throw new Error(`${found.error.code}: ${found.error.message}`);
+  return found.value.entry ? JSON.stringify(found.value.entry, null, 1) : null;
+}
+
+/** The client's list has other resources too, so an unreachable coordinator is no error. */
+async function listState(chat: Chat): Promise<{ name: string; uri: string }[]> {
+  const found = await (await linkOf(chat))?.call("state.list", { limit: maxListedKeys }, callTimeoutMs);
+  if (!found?.ok) return [];
+  return found.value.entries.map(({ key }) => ({ name: key, uri: `${statePrefix}${encodeURIComponent(key)}` }));
+}
+
+async function linkOf(chat: Chat): Promise<CoordinatorClient | undefined> {
+  return (await chat.team?.reader())?.link;
 }

@@ -6,16 +6,15 @@ import type { DeferredWork } from "../hooks/run-hook.ts";
 import { identify, isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import { recordDeath } from "../recovery/deaths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { catchUp } from "../sessions/catch-up.ts";
+import { catchUp } from "../observe/record-transcript.ts";
 import { isPausedById } from "../sessions/paused-session.ts";
 import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { lateBackground } from "./late-background.ts";
-import { Chat } from "./chat.ts";
-import { withControl } from "./control-transport.ts";
+import type { Background, BackgroundParts } from "./background.ts";
+import { Chat } from "./chat/chat.ts";
+import { withControl } from "../front/control.ts";
 import { FileSaver } from "./file-saver.ts";
-import { LateSync } from "./late-sync.ts";
-import { lateTeam } from "./late-team.ts";
+import { lateTeam } from "./chat/late-team.ts";
 import { createServer } from "./server.ts";
 import { stackOf } from "../../shared/error.ts";
 import { isWithin } from "../../shared/elapsed.ts";
@@ -59,7 +58,7 @@ export function serve(options: ServeOptions): void {
     void files.save();
   });
   const afterEvent = async (work: DeferredWork): Promise<void> => {
-    const { afterHookEvent } = await import("./after-hook-event.ts");
+    const { afterHookEvent } = await import("./upkeep.ts");
     afterHookEvent(chat, work);
     await files.saveFor(work.trigger);
   };
@@ -78,8 +77,7 @@ export function serve(options: ServeOptions): void {
       onerror: (error) => runtime.log("warn", "transport", { error: error.message }),
     },
   );
-  const sync = new LateSync(runtime, server);
-  const background = lateBackground({ runtime, chat, server, team, files, sync });
+  const background = lateBackground({ runtime, chat, server, team, files });
   let isOver = false;
   const shutDown = async (reason: string): Promise<void> => {
     if (isOver) return;
@@ -93,7 +91,7 @@ export function serve(options: ServeOptions): void {
     saveAndDetach(runtime, chat, server, isClientGone ? "client_gone" : reason);
     const teamEnd = team?.end(isClientGone ? "client_gone" : "goes_on").catch(logFailure(runtime, "leaving the team"));
     if (isClientGone) await files.saveLast();
-    await Promise.all([teamEnd, sync.stop().catch(logFailure(runtime, "sync"))]);
+    await Promise.all([teamEnd, background.stop().catch(logFailure(runtime, "sync"))]);
     runtime.store.close();
     await handle.close().catch(logFailure(runtime, "close"));
     options.exit(0);
@@ -104,9 +102,21 @@ export function serve(options: ServeOptions): void {
   const timer = setInterval(() => {
     const isOrphan = [chat.client, parent].some((one) => one !== null && !isAlive(runtime.processes, one));
     if (isOrphan) void shutDown("parent_death");
-    else if (!isWithin(runtime.now() - startedAt, settleMs)) void background().catch(logFailure(runtime, "tick"));
+    else if (!isWithin(runtime.now() - startedAt, settleMs)) void background.tick().catch(logFailure(runtime, "tick"));
   }, tickMs);
   onClientEnd(options.stdin, (reason) => void shutDown(reason));
+}
+
+/** Loads the background work at its first tick: the client waits for an answer. */
+function lateBackground(parts: BackgroundParts): { tick(): Promise<void>; stop(): Promise<void> } {
+  let loading: Promise<Background> | null = null;
+  return {
+    tick: async () => {
+      loading ??= import("./background.ts").then(({ Background: Loaded }) => new Loaded(parts));
+      (await loading).tick();
+    },
+    stop: async () => (await loading)?.stop(),
+  };
 }
 
 function onClientEnd(stdin: Readable, end: (reason: string) => void): void {
@@ -134,13 +144,15 @@ function batchWork(run: (works: readonly (() => void)[]) => void): (work: () => 
 function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, reason: string): void {
   try {
     servers.leave(runtime, server);
-    for (const sessionId of chat.servedSessions().filter((id) => isStored(runtime, id))) {
+    for (const sessionId of chat.servedSessions()) {
+      if (runtime.store.read((sql) => sessions.get(sql, sessionId), null) === null) continue;
       runtime.store.write((sql) => {
         catchUp(sql, runtime.now(), sessionId);
         // [RE60] The last checkpoint would hide what the death has lost.
         if (reason === "client_gone") recordDeath(sql, runtime, sessionId, reason);
       });
-      if (!isPausedFor(runtime, sessionId)) capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
+      const isPaused = runtime.store.read((sql) => isPausedById(sql, runtime.now(), sessionId), false);
+      if (!isPaused) capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
       runtime.store.write((sql) => sessions.detach(sql, runtime.now(), sessionId, reason));
     }
   } catch (error) {
@@ -159,14 +171,6 @@ async function isGone(runtime: Runtime, client: ProcessIdentity, reason: string)
     if (checks > 1) await pause(dyingPauseMs);
   }
   return false;
-}
-
-function isPausedFor(runtime: Runtime, sessionId: string): boolean {
-  return runtime.store.read((sql) => isPausedById(sql, runtime.now(), sessionId), false);
-}
-
-function isStored(runtime: Runtime, sessionId: string): boolean {
-  return runtime.store.read((sql) => sessions.get(sql, sessionId) !== null, false);
 }
 
 function logFailure(runtime: Runtime, what: string): (error: unknown) => void {

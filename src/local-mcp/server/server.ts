@@ -1,20 +1,13 @@
-import {
-  CLIENT_INFO_META_KEY,
-  McpServer,
-  ResourceNotFoundError,
-  ResourceTemplate,
-  type ServerContext,
-} from "@modelcontextprotocol/server";
+import { CLIENT_INFO_META_KEY, McpServer, type ServerContext } from "@modelcontextprotocol/server";
 import * as z from "zod";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
-import type { Chat } from "./chat.ts";
-import { serverInfo } from "./handshake.ts";
-import { instructions } from "./instructions.ts";
-import { toListed } from "./listed-schema.ts";
-import * as resources from "./resources.ts";
-import type { Tool, ToolError } from "./tool.ts";
-import { registerState } from "./state-resource.ts";
+import type { Chat } from "./chat/chat.ts";
+import { serverInfo } from "../front/handshake.ts";
+import { instructions } from "../front/instructions.ts";
+import { registerResources } from "./resources.ts";
+import type { ToolError } from "./chat/session-argument.ts";
+import { toListed, type Tool } from "./tools/tool.ts";
 import { autoCheckpoint } from "./tools/auto-checkpoint.ts";
 import { chats } from "./tools/chats.ts";
 import { checkRecovery } from "./tools/check-recovery.ts";
@@ -61,34 +54,7 @@ export function createServer(options: ServerOptions): McpServer {
 export function registerAll(server: McpServer, options: ServerOptions): void {
   const { chat } = options;
   for (const tool of chat.team ? [...tools, ...teamTools] : tools) register(server, tool, options);
-  if (chat.team) registerState(server, chat);
-  registerResource(
-    server,
-    chat,
-    "sessions",
-    "A session: what is known of it now",
-    resources.session,
-    resources.listSessions,
-  );
-  registerResource(
-    server,
-    chat,
-    "checkpoints",
-    "A checkpoint's whole state",
-    resources.checkpoint,
-    resources.listCheckpoints,
-  );
-  server.registerPrompt(
-    "shim_recover",
-    {
-      title: "Continue a session that died",
-      description: "What the session that is named was doing, else the newest that died, and what comes next",
-      argsSchema: z.object({ session: z.string().max(200).optional() }),
-    },
-    ({ session }) => ({
-      messages: [{ role: "user", content: { type: "text", text: resources.recoverPrompt(chat, session) } }],
-    }),
-  );
+  registerResources(server, chat);
 }
 
 function register(server: McpServer, tool: Tool, options: ServerOptions): void {
@@ -135,7 +101,9 @@ async function call(tool: Tool, chat: Chat, input: unknown): Promise<CallResult>
   const { text, output } = result.value;
   const structured: Record<string, unknown> = { ...(output as object), ...(notices.length > 0 ? { notices } : {}) };
   if (tool.name === "shim_check_recovery") chat.cancelOffer();
-  const offerText = offerFor(chat, structured["session"]);
+  const { session } = structured;
+  // [MC5]
+  const offerText = typeof session === "string" ? chat.offerOnce(session) : null;
   const parts = [
     ...notices.map((notice) => `NOTICE: ${notice}`),
     text,
@@ -152,11 +120,6 @@ function countExchange(chat: Chat, input: unknown, result: CallResult): void {
   } catch (error) {
     chat.runtime.log("warn", "the length of an answer was not counted", { error: String(error) });
   }
-}
-
-/** [MC5] */
-function offerFor(chat: Chat, session: unknown): string | null {
-  return typeof session === "string" ? chat.offerOnce(session) : null;
 }
 
 function toErrorResult(chat: Chat, error: ToolError, notices: readonly string[] = []): CallResult {
@@ -181,22 +144,4 @@ function toToolError(chat: Chat, tool: string, error: unknown): ToolError {
     code: "internal",
     message: "SHIM failed inside; nothing was saved by this call. The log has the details: `shim doctor` shows where.",
   };
-}
-
-type ReadResource = (chat: Chat, id: string) => string | null;
-
-function registerResource(
-  server: McpServer,
-  chat: Chat,
-  kind: string,
-  description: string,
-  readResource: ReadResource,
-  list: (chat: Chat) => { name: string; uri: string }[],
-): void {
-  const template = new ResourceTemplate(`shim://${kind}/{id}`, { list: () => ({ resources: list(chat) }) });
-  server.registerResource(kind, template, { description, mimeType: "application/json" }, (uri, values) => {
-    const text = readResource(chat, String(values["id"]));
-    if (text === null) throw new ResourceNotFoundError(uri.href);
-    return { contents: [{ uri: uri.href, mimeType: "application/json", text }] };
-  });
 }

@@ -1,10 +1,11 @@
 import { isWithin } from "../../shared/elapsed.ts";
+import { stackOf } from "../../shared/error.ts";
 import { capture } from "../checkpoints/capture.ts";
+import { timerTrigger } from "../checkpoints/triggers.ts";
 import { DeathWatch, recordDeaths } from "../recovery/deaths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { catchUp } from "../sessions/catch-up.ts";
-import { refresh } from "../sessions/refresh.ts";
-import { timerTrigger } from "../sessions/observe.ts";
+import { catchUp } from "../observe/record-transcript.ts";
+import { refresh } from "../observe/observe.ts";
 import * as clients from "../sessions/clients.ts";
 import * as servers from "../sessions/servers.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
@@ -14,9 +15,10 @@ import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import { backUp, firstCheckpointAt, isBackupDue } from "../../store/backup.ts";
 import { prune } from "../retention/retention.ts";
 import * as textIndex from "../../store/text-index.ts";
+import { checkpoint, type DeferredWork } from "../hooks/run-hook.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
 import { readSubagents } from "../usage/subagent-files.ts";
-import type { Chat } from "./chat.ts";
+import type { Chat } from "./chat/chat.ts";
 
 const refreshIntervalMs = 15_000;
 const upkeepIntervalMs = 600_000;
@@ -36,9 +38,16 @@ export function refreshIfDue(chat: Chat, sessionId: string): void {
   if (!isRecent) observeSession(chat, session);
 }
 
-export function observeAgain(chat: Chat, sessionId: string): void {
-  const session = chat.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
-  if (session) observeSession(chat, session);
+/** [HO31] Does the work that an event's answer did not wait for. */
+export function afterHookEvent(chat: Chat, { sessionId, trigger, isTranscriptBehind }: DeferredWork): void {
+  const { runtime } = chat;
+  try {
+    const session = isTranscriptBehind ? runtime.store.read((sql) => sessions.get(sql, sessionId), null) : null;
+    if (session) observeSession(chat, session);
+    checkpoint(runtime, { sessionId, trigger }, chat.recent);
+  } catch (error) {
+    runtime.log("error", "the work after a hook event failed", { error: stackOf(error) });
+  }
 }
 
 function observeSession(chat: Chat, session: sessions.Session): void {
@@ -49,7 +58,8 @@ function observeSession(chat: Chat, session: sessions.Session): void {
     return;
   }
   readSubagents(runtime, session);
-  const trigger = timerTrigger(refresh(runtime, session, chat.exchangeReadings(session)), runtime);
+  const { facts } = refresh(runtime, session, chat.exchangeReadings(session));
+  const trigger = timerTrigger(facts, runtime.config.checkpoint);
   if (trigger) capture(runtime, { sessionId, trigger, isForRise: trigger === "risk" }, chat.recent);
 }
 

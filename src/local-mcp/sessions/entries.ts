@@ -38,6 +38,20 @@ export function redactAndClip(text: string, max: number): string {
   return omittedChars === 0 ? kept : `${kept} [cut, ${omittedChars} more characters]`;
 }
 
+/** No tool writes deeper values. */
+const maxDepth = 64;
+
+/** [HO8] Redacts a text before it is cut, so that no secret is cut in two and missed. */
+export function boundTexts(value: unknown, maxText: number, depth = 0): unknown {
+  if (typeof value === "string") return value.length > maxText ? redactAndClip(value, maxText) : value;
+  if (typeof value !== "object" || value === null) return value;
+  if (depth > maxDepth) return null;
+  if (Array.isArray(value)) return value.slice(0, 1_000).map((item) => boundTexts(item, maxText, depth + 1));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => [name, boundTexts(inner, maxText, depth + 1)]),
+  );
+}
+
 export function label(text: string): string {
   return redactAndClip(text, limits.label).replaceAll(/\s+/g, " ");
 }

@@ -1,5 +1,4 @@
 import type { Sql } from "../../shared/sql.ts";
-import type { ReadLimits } from "../signals/transcript.ts";
 import { isPaused, pauseLookup } from "../../store/pause.ts";
 import * as sessions from "./sessions.ts";
 import { digestOf, hasAny, transcriptMark } from "./transcript-mark.ts";
@@ -30,12 +29,18 @@ export function clearPausedFolder(sql: Sql, sessionId: string): void {
   if (hasAny(sql, metaKind)) meta.remove(sql, keyOf(sessionId));
 }
 
+/** Limits of a transcript's read: its first byte, and the lines to skip. */
+export interface PauseReadLimits {
+  readonly minOffset?: number;
+  readonly isExcluded?: (at: number, cwd: string | null) => boolean;
+}
+
 /** [HO10] Skips what was said during pauses, by the file's mark or a line's time and folder. */
 export function pauseReadLimits(
   sql: Sql,
   path: string,
   session: Pick<sessions.Session, "id" | "cwd" | "project">,
-): Pick<ReadLimits, "minOffset" | "isExcluded"> {
+): PauseReadLimits {
   const minOffset = transcriptMark(sql, path);
   const isInPause = pauseLookup(sql);
   if (!isInPause) return { minOffset };

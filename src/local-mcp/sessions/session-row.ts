@@ -1,6 +1,6 @@
 import type { Readings, RiskLevel } from "../../contract/readings.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
-import type { RiskMark } from "../signals/risk-mark.ts";
+import type { RiskMark } from "./risk-mark.ts";
 
 export interface Waiting {
   readonly for: "permission" | "dialog" | "prompt";
@@ -47,81 +47,37 @@ export interface Session {
   readonly deathAt: number | null;
 }
 
-export interface SessionRow {
-  id: string;
-  client: string;
-  project: string | null;
-  cwd: string | null;
-  title: string | null;
-  name: string | null;
-  model: string | null;
-  transcript_path: string | null;
-  transcript_offset: number;
-  origin: string;
-  parent_id: string | null;
-  owner_boot: string | null;
-  owner_pid: number | null;
-  owner_start: string | null;
-  started_at: number;
-  last_seen_at: number;
-  saved_at: number | null;
-  ended_at: number | null;
-  end_reason: string | null;
-  detached_at: number | null;
-  detach_reason: string | null;
-  recovery: Recovery | null;
-  recovery_at: number | null;
-  recovery_by: string | null;
-  tool_calls: number;
-  tool_errors: number;
-  readings: string;
-  waiting_for: Waiting["for"] | null;
-  waiting_since: number | null;
-  risk_covered: RiskLevel | null;
-  risk_pending: RiskLevel | null;
-  risk_below_at: number | null;
-  worked_at: number | null;
-  death_at: number | null;
+/** Columns of a stored session, read as a {@link SessionRow}. */
+export const sessionColumns = `id, client, project, cwd, title, name, model, transcript_path AS transcriptPath,
+  transcript_offset AS transcriptOffset, origin, parent_id AS parentId, owner_boot AS ownerBoot, owner_pid AS ownerPid,
+  owner_start AS ownerStart, started_at AS startedAt, last_seen_at AS lastSeenAt, saved_at AS savedAt,
+  ended_at AS endedAt, end_reason AS endReason, detached_at AS detachedAt, detach_reason AS detachReason, recovery,
+  recovery_at AS recoveryAt, recovery_by AS recoveryBy, tool_calls AS toolCalls, tool_errors AS toolErrors, readings,
+  waiting_for AS waitingFor, waiting_since AS waitingSince, risk_covered AS riskCovered, risk_pending AS riskPending,
+  risk_below_at AS riskBelowAt, worked_at AS workedAt, death_at AS deathAt`;
+
+export interface SessionRow extends Omit<Session, "owner" | "readings" | "waiting" | "riskMark"> {
+  readonly ownerBoot: string | null;
+  readonly ownerPid: number | null;
+  readonly ownerStart: string | null;
+  readonly readings: string;
+  readonly waitingFor: Waiting["for"] | null;
+  readonly waitingSince: number | null;
+  readonly riskCovered: RiskLevel | null;
+  readonly riskPending: RiskLevel | null;
+  readonly riskBelowAt: number | null;
 }
 
 export function fromRow(row: SessionRow): Session {
+  const { ownerBoot, ownerPid, ownerStart, readings, waitingFor, waitingSince, ...rest } = row;
+  const { riskCovered, riskPending, riskBelowAt, ...session } = rest;
+  const hasOwner = ownerBoot !== null && ownerPid !== null && ownerStart !== null;
   return {
-    id: row.id,
-    client: row.client,
-    project: row.project,
-    cwd: row.cwd,
-    title: row.title,
-    name: row.name,
-    model: row.model,
-    transcriptPath: row.transcript_path,
-    transcriptOffset: row.transcript_offset,
-    origin: row.origin,
-    parentId: row.parent_id,
-    owner: ownerOf(row),
-    startedAt: row.started_at,
-    lastSeenAt: row.last_seen_at,
-    savedAt: row.saved_at,
-    endedAt: row.ended_at,
-    endReason: row.end_reason,
-    detachedAt: row.detached_at,
-    detachReason: row.detach_reason,
-    recovery: row.recovery,
-    recoveryAt: row.recovery_at,
-    recoveryBy: row.recovery_by,
-    toolCalls: row.tool_calls,
-    toolErrors: row.tool_errors,
+    ...session,
+    owner: hasOwner ? { boot: ownerBoot, pid: ownerPid, start: ownerStart } : null,
     // Written by update() only.
-    readings: JSON.parse(row.readings) as Readings,
-    ...(row.waiting_for === null
-      ? {}
-      : { waiting: { for: row.waiting_for, since: row.waiting_since ?? row.last_seen_at } }),
-    riskMark: { covered: row.risk_covered ?? "safe", pending: row.risk_pending, belowAt: row.risk_below_at },
-    workedAt: row.worked_at,
-    deathAt: row.death_at,
+    readings: JSON.parse(readings) as Readings,
+    ...(waitingFor === null ? {} : { waiting: { for: waitingFor, since: waitingSince ?? session.lastSeenAt } }),
+    riskMark: { covered: riskCovered ?? "safe", pending: riskPending, belowAt: riskBelowAt },
   };
-}
-
-function ownerOf(row: SessionRow): ProcessIdentity | null {
-  if (row.owner_boot === null || row.owner_pid === null || row.owner_start === null) return null;
-  return { boot: row.owner_boot, pid: row.owner_pid, start: row.owner_start };
 }

@@ -1,8 +1,8 @@
 import type { Readings } from "../../contract/readings.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
-import type { RiskMark } from "../signals/risk-mark.ts";
-import { fromRow, type Recovery, type Session, type SessionRow, type Waiting } from "./session-row.ts";
+import type { RiskMark } from "./risk-mark.ts";
+import { fromRow, sessionColumns, type Recovery, type Session, type SessionRow, type Waiting } from "./session-row.ts";
 
 export type { Recovery, Session, Waiting } from "./session-row.ts";
 
@@ -45,7 +45,7 @@ export function recordSighting(sql: Sql, now: number, sighting: Sighting): Sessi
        owner_boot = coalesce(excluded.owner_boot, owner_boot), owner_pid = coalesce(excluded.owner_pid, owner_pid),
        owner_start = coalesce(excluded.owner_start, owner_start), last_seen_at = max(last_seen_at, excluded.last_seen_at),
        worked_at = coalesce(excluded.worked_at, worked_at)
-     RETURNING *`,
+     RETURNING ${sessionColumns}`,
     ...toValues(sighting),
     now,
     now,
@@ -67,14 +67,16 @@ function toValues({ owner, ...sighting }: Sighting): SqlValue[] {
   ];
 }
 
+const select = `SELECT ${sessionColumns} FROM sessions`;
+
 export function get(sql: Sql, id: string): Session | null {
-  const [row] = sql.all<SessionRow>("SELECT * FROM sessions WHERE id = ?", id);
+  const [row] = sql.all<SessionRow>(`${select} WHERE id = ?`, id);
   return row ? fromRow(row) : null;
 }
 
 /** Default limit of two: enough to detect an ambiguous prefix. */
 export function byPrefix(sql: Sql, prefix: string, limit = 2): Session[] {
-  const query = "SELECT * FROM sessions WHERE id >= ? AND id < ? ORDER BY id LIMIT ?";
+  const query = `${select} WHERE id >= ? AND id < ? ORDER BY id LIMIT ?`;
   return sql.all<SessionRow>(query, prefix, `${prefix}\u{10FFFF}`, limit).map(fromRow);
 }
 
@@ -97,7 +99,7 @@ export interface SessionFilter {
 export function list(sql: Sql, filter: SessionFilter = {}): Session[] {
   return sql
     .all<SessionRow>(
-      "SELECT * FROM sessions WHERE last_seen_at >= ? AND (? IS NULL OR project = ?) ORDER BY last_seen_at DESC, id LIMIT ?",
+      `${select} WHERE last_seen_at >= ? AND (? IS NULL OR project = ?) ORDER BY last_seen_at DESC, id LIMIT ?`,
       filter.since ?? 0,
       filter.project ?? null,
       filter.project ?? null,
@@ -110,7 +112,7 @@ export function list(sql: Sql, filter: SessionFilter = {}): Session[] {
 export function* listOpen(sql: Sql, projects?: readonly (string | null)[]): Generator<Session, void> {
   const projectFilter =
     projects === undefined ? "" : `AND coalesce(project, '') IN (${projects.map(() => "?").join(", ")})`;
-  const query = `SELECT * FROM sessions WHERE ended_at IS NULL AND recovery IS NULL ${projectFilter}
+  const query = `${select} WHERE ended_at IS NULL AND recovery IS NULL ${projectFilter}
      ORDER BY last_seen_at DESC, id LIMIT ${openPageRows} OFFSET ?`;
   const values = projects?.map((project) => project ?? "") ?? [];
   for (let offset = 0; ; offset += openPageRows) {
@@ -125,7 +127,7 @@ const openPageRows = 500;
 export function listOpenOf(sql: Sql, { boot, pid, start }: ProcessIdentity): Session[] {
   return sql
     .all<SessionRow>(
-      `SELECT * FROM sessions WHERE owner_boot = ? AND owner_pid = ? AND owner_start = ? AND origin = 'handle' AND ended_at IS NULL
+      `${select} WHERE owner_boot = ? AND owner_pid = ? AND owner_start = ? AND origin = 'handle' AND ended_at IS NULL
        ORDER BY last_seen_at, id`,
       boot,
       pid,
@@ -227,8 +229,7 @@ export function setWaiting(sql: Sql, id: string, waiting: Waiting | null): void 
 }
 
 export function listWaiting(sql: Sql): Session[] {
-  const query =
-    "SELECT * FROM sessions WHERE waiting_for IS NOT NULL AND ended_at IS NULL ORDER BY waiting_since LIMIT 100";
+  const query = `${select} WHERE waiting_for IS NOT NULL AND ended_at IS NULL ORDER BY waiting_since LIMIT 100`;
   return sql.all<SessionRow>(query).map(fromRow);
 }
 
@@ -239,15 +240,15 @@ export function markDead(sql: Sql, id: string): boolean {
 }
 
 export function listWithoutDeath(sql: Sql): Session[] {
-  const query = `SELECT * FROM sessions WHERE ended_at IS NULL AND death_at IS NULL AND owner_pid IS NOT NULL
+  const query = `${select} WHERE ended_at IS NULL AND death_at IS NULL AND owner_pid IS NOT NULL
      ORDER BY last_seen_at DESC LIMIT 500`;
   return sql.all<SessionRow>(query).map(fromRow);
 }
 
 export function listOffered(sql: Sql): Session[] {
-  return sql.all<SessionRow>("SELECT * FROM sessions WHERE recovery = 'offered'").map(fromRow);
+  return sql.all<SessionRow>(`${select} WHERE recovery = 'offered'`).map(fromRow);
 }
 
 export function listOfferedTo(sql: Sql, by: string): Session[] {
-  return sql.all<SessionRow>("SELECT * FROM sessions WHERE recovery = 'offered' AND recovery_by = ?", by).map(fromRow);
+  return sql.all<SessionRow>(`${select} WHERE recovery = 'offered' AND recovery_by = ?`, by).map(fromRow);
 }

@@ -8,8 +8,7 @@ export function markTranscript(sql: Sql, name: string, offset: number): void {
 }
 
 export function transcriptMark(sql: Sql, name: string): number {
-  if (!hasAny(sql, metaPrefix)) return 0;
-  return Number(meta.read(sql, keyOf(name)) ?? 0);
+  return hasAny(sql, metaPrefix) ? Number(meta.read(sql, keyOf(name)) ?? 0) : 0;
 }
 
 function keyOf(name: string): string {

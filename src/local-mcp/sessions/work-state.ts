@@ -103,7 +103,7 @@ function isStepOver(state: WorkState, { nextStep, done = [] }: WorkNotes): boole
 function statedTimes(state: WorkState, notes: WorkNotes, at: number): Pick<WorkState, "said"> {
   const { said = {}, requests = [] } = state;
   // A repetition with nothing new in between keeps its age.
-  const isGoalAgain = notes.goal === state.goal && isOlder(requests.at(-1)?.at, said.goal);
+  const isGoalAgain = notes.goal === state.goal && (requests.at(-1)?.at ?? 0) <= (said.goal ?? 0);
   const isStepAgain = notes.nextStep === state.nextStep && said.nextBy === "tool";
   const fresh = {
     ...timesIf(notes.goal, isGoalAgain, { goal: at }),
@@ -116,10 +116,6 @@ function statedTimes(state: WorkState, notes: WorkNotes, at: number): Pick<WorkS
 
 function timesIf<Times extends object>(value: unknown, isAgain: boolean, times: Times): Partial<Times> {
   return value === undefined || isAgain ? {} : times;
-}
-
-function isOlder(one: number | null | undefined, other: number | undefined): boolean {
-  return (one ?? 0) <= (other ?? 0);
 }
 
 function isEqual(one: unknown, other: unknown): boolean {

@@ -92,7 +92,7 @@ export function thin(sql: Sql, now: number, limits: ThinLimits): number {
     cursor = next ?? "";
     if (next === null) break;
   }
-  saveCursor(sql, cursor);
+  if (cursor !== cursorOf(sql)) meta.write(sql, cursorKey, cursor);
   return deleted;
 }
 
@@ -168,10 +168,6 @@ function sessionAfter(sql: Sql, cursor: string): string | null {
 
 function cursorOf(sql: Sql): string {
   return meta.read(sql, cursorKey) ?? "";
-}
-
-function saveCursor(sql: Sql, cursor: string): void {
-  meta.write(sql, cursorKey, cursor);
 }
 
 /** Only `record` and `recordCrash` write this column. */

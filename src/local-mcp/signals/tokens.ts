@@ -41,7 +41,8 @@ export function estimateTokens(text: string, model: string | null, factors: Fact
 export function learn(factors: Factors, model: string, estimated: number, measured: number): Factors {
   const ratio = measured / estimated;
   const key = canonicalModel(model);
-  if (!isUsable(estimated, ratio) || key.length > 200) return factors;
+  const isUsable = estimated >= minLearnTokens && ratio >= 1 / maxRatio && ratio <= maxRatio;
+  if (!isUsable || key.length > 200) return factors;
   const old = factorOf(factors, model);
   const moved = old + learningRate * (old * ratio - old);
   const learned = { factor: clamp(moved), samples: (entryOf(factors, key)?.samples ?? 0) + 1 };
@@ -61,10 +62,6 @@ export function loadFactors(sql: Sql): Factors {
 
 export function saveFactors(sql: Sql, factors: Factors): void {
   meta.write(sql, metaKey, JSON.stringify(factors));
-}
-
-function isUsable(estimated: number, ratio: number): boolean {
-  return estimated >= minLearnTokens && ratio >= 1 / maxRatio && ratio <= maxRatio;
 }
 
 function factorOf(factors: Factors, model: string | null): number {

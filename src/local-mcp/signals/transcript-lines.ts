@@ -19,13 +19,6 @@ export interface TranscriptToolCall {
   readonly uuid: string;
 }
 
-export interface TranscriptToolError {
-  readonly toolUseId: string | null;
-  readonly text: string;
-  readonly at: number | null;
-  readonly uuid: string;
-}
-
 export interface TranscriptToolEnd {
   readonly toolUseId: string;
   readonly error: string | null;
@@ -50,18 +43,9 @@ export interface Usage {
   readonly at: number | null;
 }
 
-export interface CompactBoundary {
-  readonly at: number | null;
-  readonly trigger: string | null;
-  readonly preTokens: number | null;
-  /** Client's summary, where the line after the boundary gives it. */
-  readonly summary: string | null;
-}
-
 export interface TranscriptContent {
   readonly texts: readonly TranscriptText[];
   readonly toolCalls: readonly TranscriptToolCall[];
-  readonly toolErrors: readonly TranscriptToolError[];
   readonly toolEnds: readonly TranscriptToolEnd[];
   readonly apiErrors: readonly TranscriptApiError[];
   /** One per message id: the client repeats a response, and the last line is complete. */
@@ -69,7 +53,7 @@ export interface TranscriptContent {
   readonly subagentUsage: readonly Usage[];
   /** Null after a compaction until the next response. */
   readonly contextUsage: Usage | null;
-  readonly compactBoundary: CompactBoundary | null;
+  readonly compactBoundary: { readonly at: number | null } | null;
   readonly invalidLines: number;
 }
 
@@ -86,13 +70,12 @@ interface LineOrigin {
 interface TranscriptDraft {
   texts: TranscriptText[];
   toolCalls: TranscriptToolCall[];
-  toolErrors: TranscriptToolError[];
   toolEnds: TranscriptToolEnd[];
   apiErrors: TranscriptApiError[];
   usage: Map<string, Usage>;
   subagentUsage: Map<string, Usage>;
   contextUsage: Usage | null;
-  compactBoundary: CompactBoundary | null;
+  compactBoundary: TranscriptContent["compactBoundary"];
   invalidLines: number;
 }
 
@@ -104,7 +87,6 @@ export function readLines(
   const draft: TranscriptDraft = {
     texts: [],
     toolCalls: [],
-    toolErrors: [],
     toolEnds: [],
     apiErrors: [],
     usage: new Map(),
@@ -140,24 +122,16 @@ function readLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
   if (line["type"] === "user") readUser(draft, line, message, origin);
   else if (line["type"] === "assistant") readAssistant(draft, line, message, origin);
   else if (line["type"] === "system" && line["subtype"] === "compact_boundary") {
-    const meta = objectAt(line, "compactMetadata");
     draft.contextUsage = null;
-    draft.compactBoundary = {
-      at: origin.at,
-      trigger: textAt(meta, "trigger", 40),
-      preTokens: numberAt(meta, "preTokens"),
-      summary: null,
-    };
+    draft.compactBoundary = { at: origin.at };
   }
 }
 
 function readUser(draft: TranscriptDraft, line: JsonObject, message: JsonObject | null, origin: LineOrigin): void {
   for (const block of listAt(message, "content")) readToolResult(draft, asObject(block), origin);
   const text = textOf(message);
-  if (text === "") return;
-  if (line["isCompactSummary"] === true) {
-    if (draft.compactBoundary) draft.compactBoundary = { ...draft.compactBoundary, summary: text };
-  } else if (line["isMeta"] !== true) draft.texts.push({ role: "user", text, ...origin });
+  const isClients = line["isCompactSummary"] === true || line["isMeta"] === true;
+  if (text !== "" && !isClients) draft.texts.push({ role: "user", text, ...origin });
 }
 
 function readToolResult(draft: TranscriptDraft, result: JsonObject | null, origin: LineOrigin): void {
@@ -165,7 +139,6 @@ function readToolResult(draft: TranscriptDraft, result: JsonObject | null, origi
   const toolUseId = textAt(result, "tool_use_id", 200);
   const error = result["is_error"] === true ? textOf(result) : null;
   if (toolUseId !== null) draft.toolEnds.push({ toolUseId, error, at: origin.at });
-  if (error !== null) draft.toolErrors.push({ toolUseId, text: error, ...origin });
 }
 
 function readAssistant(draft: TranscriptDraft, line: JsonObject, message: JsonObject | null, origin: LineOrigin): void {

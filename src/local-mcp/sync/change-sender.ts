@@ -1,20 +1,17 @@
-import type { Call } from "../../coordinator-client/coordinator-client.ts";
-import type { CallError } from "../../contract/errors.ts";
+import { maxPushOps, type SyncOp } from "../../contract/sync.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { SyncOp } from "../../contract/sync.ts";
 import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
+import { ProjectNameCache, removeNames } from "./find-project.ts";
 import type { KeyRing } from "./key-ring.ts";
-import { ProjectNameCache } from "./project-name-cache.ts";
-import * as names from "./project-names.ts";
-import { pushLog } from "./push-log.ts";
-import { addKeptLocalNotice, addSkippedNotice } from "./sync-notices.ts";
-import { sealChanges, type SealBatch } from "./seal-changes.ts";
-import type { SessionThrottle } from "./session-throttle.ts";
+import { maxLogChars, sealChanges, type SealBatch } from "./seal-changes.ts";
+import type { Call } from "../../coordinator-client/coordinator-client.ts";
+import { endOf, type CallError } from "../../contract/errors.ts";
+import { addKeptLocalNotice, addSkippedNotice } from "./sync-status.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import * as uploader from "./uploader.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
@@ -29,36 +26,38 @@ export interface SyncTarget {
 const maxChanges = 1_000;
 /** A coordinator that asks for more restarts than this is not trusted. */
 const maxRestarts = 3;
+/** [SY64] Time between two versions of a working session, in ms. */
+const minIntervalMs = 5_000;
 
-type SendStep =
-  | { readonly kind: "sent"; readonly acked: readonly SyncOp["kind"][]; readonly waiting: number }
-  | { readonly kind: "done"; readonly waiting: number }
-  | { readonly kind: "turned" }
-  | { readonly kind: "stopped"; readonly error: CallError };
+/** `restart`: under another key, in another epoch or with deletions first. */
+type SendStep = "sent" | "done" | "restart" | CallError;
 
-interface ActiveDevice {
-  readonly device: Device;
-  readonly key: WorkspaceKey;
-}
-
-export class Sender {
+/** Sends what has changed: key and epoch of the device, sealing into the log, pushing the log. */
+export class ChangeSender {
   readonly #options: SynchronizerOptions;
-  readonly #throttle: SessionThrottle;
   readonly #onAcked: (acked: readonly SyncOp["kind"][]) => void;
+  readonly #sentAt = new Map<string, number>();
+  /** When the next waiting session may be sent; null: none waits. */
+  #waitingUntil: number | null = null;
+  #isThrottled = true;
   #requiredKeyId: string | null = null;
   #currentId = "";
   #hasLostPosition = false;
   #isFull = false;
   #projectNames: { readonly scope: string; readonly cache: ProjectNameCache } | null = null;
 
-  constructor(
-    options: SynchronizerOptions,
-    throttle: SessionThrottle,
-    onAcked: (acked: readonly SyncOp["kind"][]) => void,
-  ) {
+  constructor(options: SynchronizerOptions, onAcked: (acked: readonly SyncOp["kind"][]) => void) {
     this.#options = options;
-    this.#throttle = throttle;
     this.#onAcked = onAcked;
+  }
+
+  /** Whether a working session has waited long enough for its next version. */
+  get isDue(): boolean {
+    return this.#waitingUntil !== null && this.#options.platform.clock.monotonic() >= this.#waitingUntil;
+  }
+
+  sendWithoutWait(): void {
+    this.#isThrottled = false;
   }
 
   async send(target: SyncTarget): Promise<CallError | null> {
@@ -66,57 +65,27 @@ export class Sender {
     this.#currentId = target.keyRing.current.id;
     for (let restarts = 0; restarts <= maxRestarts;) {
       const step = await this.#step(target);
-      if (step.kind === "stopped") return step.error;
-      if (step.kind === "sent") this.#onAcked(step.acked);
-      if (step.kind === "turned") restarts += 1;
-      if (step.kind === "done") {
-        this.#throttle.setWaiting(step.waiting > 0);
-        return null;
-      }
+      if (step === "done") return null;
+      if (step === "restart") restarts += 1;
+      else if (step !== "sent") return step;
     }
-    return {
-      code: "lost_place",
-      message: "the coordinator does not keep to what it says; nothing more is sent for now",
-    };
+    const message = "the coordinator does not keep to what it says; nothing more is sent for now";
+    return { code: "lost_place", message };
   }
 
   async #step(target: SyncTarget): Promise<SendStep> {
     const key = this.#selectKey(target);
-    if (!key.ok) return { kind: "stopped", error: key.error };
-    const active = await this.#ensureEpoch(target.call, key.value);
-    if (!active.ok) {
-      const isOtherKey = active.error.code === "wrong_key" && this.#requiredKeyId !== key.value.id;
-      return isOtherKey ? { kind: "turned" } : { kind: "stopped", error: active.error };
+    if (!key.ok) return key.error;
+    const device = await this.#ensureEpoch(target.call, key.value);
+    if (!device.ok) {
+      const isOtherKey = device.error.code === "wrong_key" && this.#requiredKeyId !== key.value.id;
+      return isOtherKey ? "restart" : device.error;
     }
-    if (active.value === "new") return { kind: "turned" };
-    return this.#sealAndPush(target, { device: active.value, key: key.value });
-  }
-
-  async #sealAndPush({ edge, call }: SyncTarget, active: ActiveDevice): Promise<SendStep> {
-    const batch = await this.#seal(edge, active);
-    if (batch === "turned") return { kind: "turned" };
-    if (batch === "not_uploader") return { kind: "stopped", error: { code: batch, message: "another process sends" } };
-    const { sealed, waiting } = batch;
-    const pushed = await pushLog(this.#options.runtime, active.device, call);
-    if (!pushed.ok) {
-      this.#hasLostPosition = pushed.error.code === "lost_place";
-      const isRestart = this.#hasLostPosition || (pushed.error.code === "quota_exceeded" && this.#sealDeletionsFirst());
-      return isRestart ? { kind: "turned" } : { kind: "stopped", error: pushed.error };
-    }
-    this.#isFull = false;
-    const { acked, keyId } = pushed.value;
-    this.#requiredKeyId = keyId ?? this.#requiredKeyId;
-    return sealed.length + acked.length === 0 ? { kind: "done", waiting } : { kind: "sent", acked, waiting };
-  }
-
-  /** [SY68] A push is atomic: a deletion behind changes would wait for the room it makes. */
-  #sealDeletionsFirst(): boolean {
-    this.#isFull = this.#options.runtime.store.write((sql) => {
-      if (!changes.hasDeletions(sql)) return false;
-      devices.requestNewEpoch(sql);
-      return true;
-    });
-    return this.#isFull;
+    if (device.value === "new") return "restart";
+    const batch = await this.#seal(target.edge, device.value, key.value);
+    if (batch === "new") return "restart";
+    if (batch === "not_uploader") return { code: batch, message: "another process sends" };
+    return this.#push(device.value, target.call, batch);
   }
 
   #selectKey({ keyRing }: SyncTarget): Result<WorkspaceKey, CallError> {
@@ -129,10 +98,9 @@ export class Sender {
   async #ensureEpoch(call: Call, key: WorkspaceKey): Promise<Result<Device | "new", CallError>> {
     const { runtime } = this.#options;
     const { store, now, random } = runtime;
-    const fingerprint = this.#options.fingerprint();
-    const need = store.read((sql) => epochNeed(sql, { fingerprint, keyId: key.id }, this.#hasLostPosition), null);
-    if (!need) return err({ code: "no_edge", message: "this machine has left the workspace" });
-    const { device, reason } = need;
+    const identity = { fingerprint: this.#options.fingerprint(), keyId: key.id };
+    const [device, reason] = store.read((sql) => this.#epochNeed(sql, identity), [null, null]);
+    if (!device) return err({ code: "no_edge", message: "this machine has left the workspace" });
     if (reason === null) return ok(device);
     const requestId = `begin_${uuidv7(now(), random(16))}`;
     const answer = await call("sync.begin", { device: device.device, keyId: key.id, requestId });
@@ -141,13 +109,21 @@ export class Sender {
     this.#requiredKeyId = answer.value.keyId;
     const { epoch } = answer.value;
     store.write((sql) => {
-      const current = devices.get(sql);
-      if (current?.device !== device.device || current.epoch !== device.epoch) return;
-      devices.startEpoch(sql, { epoch, fingerprint, keyId: key.id, isAll: reason === "all" });
-      if (device.keyId !== key.id) names.removeAll(sql, device.workspace);
+      if (!isCurrent(sql, device)) return;
+      devices.startEpoch(sql, { ...identity, epoch, isAll: reason === "all" });
+      if (device.keyId !== key.id) removeNames(sql, device.workspace);
     });
     runtime.log("info", "sync begins anew", { epoch, why: reason });
     return ok("new");
+  }
+
+  #epochNeed(
+    sql: Sql,
+    identity: Parameters<typeof devices.epochReason>[2],
+  ): readonly [Device | null, "all" | "numbers" | null] {
+    const device = devices.get(sql);
+    if (!device) return [null, null];
+    return [device, this.#hasLostPosition ? "all" : devices.epochReason(sql, device, identity)];
   }
 
   /** [SY61] Makes a home copied to a machine with another token a device of its own. */
@@ -163,44 +139,108 @@ export class Sender {
     return ok("new");
   }
 
-  async #seal(edge: EdgeConfig, { device, key }: ActiveDevice): Promise<SealBatch | "turned" | "not_uploader"> {
-    const { runtime, process } = this.#options;
+  async #seal(edge: EdgeConfig, device: Device, key: WorkspaceKey): Promise<SealBatch | "new" | "not_uploader"> {
+    const { runtime, process, platform } = this.#options;
     const { store, now } = runtime;
     if (store.read(changes.count, 0) === 0) return { sealed: [], keptLocal: [], waiting: 0 };
     const projectNames = this.#projectNamesFor(edge, key);
     for (const root of store.read(changes.projectRoots, [])) await projectNames.refresh(root);
-    const { isSessionDue } = this.#throttle;
+    const isSessionDue = (session: string): boolean => {
+      const dueAt = (this.#sentAt.get(session) ?? Number.NEGATIVE_INFINITY) + minIntervalMs;
+      return !this.#isThrottled || platform.clock.monotonic() >= dueAt;
+    };
     const batch = store.write((sql) => {
-      const current = devices.get(sql);
       if (!uploader.isThisProcess(sql, process)) return "not_uploader";
-      if (current?.epoch !== device.epoch || current.device !== device.device) return "turned";
+      const current = isCurrent(sql, device);
+      if (!current) return "new";
       if (changes.count(sql) > maxChanges) addSkippedNotice(sql, now(), changes.skipSuperseded(sql));
       const sealResult = sealChanges(sql, current, { runtime, key, projectNames, isSessionDue, isFull: this.#isFull });
       addKeptLocalNotice(sql, now(), sealResult.keptLocal);
       return sealResult;
     });
-    if (typeof batch === "object")
-      this.#throttle.recordSent(batch.sealed.filter(({ kind }) => kind === "session").map(({ session }) => session));
+    if (typeof batch === "object") this.#recordSealed(batch);
     return batch;
+  }
+
+  #recordSealed({ sealed }: SealBatch): void {
+    const now = this.#options.platform.clock.monotonic();
+    for (const [session, at] of this.#sentAt) if (now - at >= minIntervalMs) this.#sentAt.delete(session);
+    for (const { kind, session } of sealed) if (kind === "session") this.#sentAt.set(session, now);
   }
 
   #projectNamesFor({ workspace, machine }: EdgeConfig, key: WorkspaceKey): ProjectNameCache {
     const scope = `${workspace} ${key.id}`;
-    const projectNames =
-      this.#projectNames?.scope === scope
-        ? this.#projectNames.cache
-        : new ProjectNameCache(this.#options.runtime, { workspace, key, machine });
-    this.#projectNames = { scope, cache: projectNames };
-    return projectNames;
+    if (this.#projectNames?.scope !== scope)
+      this.#projectNames = { scope, cache: new ProjectNameCache(this.#options.runtime, { workspace, key, machine }) };
+    return this.#projectNames.cache;
+  }
+
+  /** [SY60] Sends the oldest sealed ops unchanged; a repeat is harmless. */
+  async #push(device: Device, call: Call, { sealed, waiting }: SealBatch): Promise<SendStep> {
+    const { store, now } = this.#options.runtime;
+    const rows = store.read(nextLogRows, []);
+    const [firstRow] = rows;
+    if (!firstRow) return this.#finish(waiting);
+    const ops = rows.map(({ op, at }) =>
+      Object.assign(JSON.parse(op) as Omit<SyncOp, "ageMs">, { ageMs: Math.max(0, now() - at) }),
+    );
+    const answer = await call("sync.push", { device: device.device, epoch: device.epoch, ops });
+    this.#hasLostPosition = answer.ok ? answer.value.mark < firstRow.seq : endOf(answer.error) === "device_epoch";
+    if (this.#hasLostPosition) return "restart";
+    if (!answer.ok)
+      return answer.error.code === "quota_exceeded" && this.#sealDeletionsFirst() ? "restart" : answer.error;
+    const { mark, keyId } = answer.value;
+    const acked = store.write((sql) => acknowledge(sql, device, mark));
+    this.#hasLostPosition = acked === null;
+    if (acked === null) return "restart";
+    this.#isFull = false;
+    this.#requiredKeyId = keyId;
+    this.#onAcked(acked);
+    return sealed.length + acked.length > 0 ? "sent" : this.#finish(waiting);
+  }
+
+  #finish(waiting: number): "done" {
+    this.#isFull = false;
+    this.#waitingUntil = waiting > 0 ? Math.min(...this.#sentAt.values()) + minIntervalMs : null;
+    return "done";
+  }
+
+  /** [SY68] A push is atomic: a deletion behind changes would wait for the room it makes. */
+  #sealDeletionsFirst(): boolean {
+    this.#isFull = this.#options.runtime.store.write((sql) => {
+      if (!changes.hasDeletions(sql)) return false;
+      devices.requestNewEpoch(sql);
+      return true;
+    });
+    return this.#isFull;
   }
 }
 
-function epochNeed(
-  sql: Sql,
-  identity: Parameters<typeof devices.epochReason>[2],
-  hasLostPosition: boolean,
-): { readonly device: Device; readonly reason: "all" | "numbers" | null } | null {
-  const device = devices.get(sql);
-  if (!device) return null;
-  return { device, reason: hasLostPosition ? "all" : devices.epochReason(sql, device, identity) };
+/** Returns null when another process has started a new epoch, or left, meanwhile. */
+function isCurrent(sql: Sql, { device, epoch }: Device): Device | null {
+  const current = devices.get(sql);
+  return current?.device === device && current.epoch === epoch ? current : null;
+}
+
+interface LogRow {
+  readonly seq: number;
+  readonly at: number;
+  readonly op: string;
+}
+
+function nextLogRows(sql: Sql): LogRow[] {
+  const rows = sql.all<LogRow>("SELECT seq, at, op FROM sync_log ORDER BY seq LIMIT ?", maxPushOps);
+  let chars = 0;
+  return rows.filter(({ op }, index) => (chars += op.length) <= maxLogChars || index === 0);
+}
+
+/** Returns the removed kinds; null when the mark is of numbers that were never sealed here. */
+function acknowledge(sql: Sql, device: Device, mark: number): SyncOp["kind"][] | null {
+  const current = isCurrent(sql, device);
+  if (!current) return [];
+  if (mark > current.sealed) return null;
+  sql.run("UPDATE sync_device SET acked = max(acked, ?)", mark);
+  const acked = sql.all<{ kind: SyncOp["kind"] }>("SELECT kind FROM sync_log WHERE seq <= ?", mark);
+  sql.run("DELETE FROM sync_log WHERE seq <= ?", mark);
+  return acked.map(({ kind }) => kind);
 }

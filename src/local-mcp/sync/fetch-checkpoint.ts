@@ -3,7 +3,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { decode, encode } from "../../store/checkpoint-body.ts";
 import { CheckpointContent, decodeContent } from "./content-schema.ts";
-import * as notes from "./sync-notes.ts";
+import { countRefused } from "./sync-status.ts";
 import { open } from "./envelope.ts";
 import type { PullDeps } from "./pull.ts";
 import type { RemoteSession } from "./remote-sessions.ts";
@@ -56,7 +56,7 @@ function openContent(
   if (content !== null) return ok(content);
   const code = opened.ok ? "malformed" : opened.error.code;
   runtime.log("warn", "a checkpoint of another machine is refused", { device, session, checkpoint, code });
-  runtime.store.write((sql) => notes.write(sql, { refused: (notes.read(sql).refused ?? 0) + 1 }));
+  runtime.store.write(countRefused);
   return err({ code: "refused", message: `checkpoint ${checkpoint} of ${session} ${refusalReasons[code]}` });
 }
 

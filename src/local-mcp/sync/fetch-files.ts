@@ -6,7 +6,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { FilesContent, decodeContent } from "./content-schema.ts";
 import { open } from "./envelope.ts";
 import { partName } from "./prepare-files.ts";
-import * as notes from "./sync-notes.ts";
+import { countRefused } from "./sync-status.ts";
 import type { PullDeps } from "./pull.ts";
 import type { RemoteSession } from "./remote-sessions.ts";
 
@@ -101,6 +101,6 @@ function refusedError(
   code: keyof typeof refusalReasons,
 ): { readonly ok: false; readonly error: CallError } {
   runtime.log("warn", "files of another machine are refused", { device, session, code });
-  runtime.store.write((sql) => notes.write(sql, { refused: (notes.read(sql).refused ?? 0) + 1 }));
+  runtime.store.write(countRefused);
   return err({ code: "refused", message: `the files of ${session} ${refusalReasons[code]}` });
 }

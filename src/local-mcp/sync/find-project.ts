@@ -1,7 +1,8 @@
 import type { Runtime } from "../../runtime/runtime.ts";
 import { type Git, GitError, userGit, lines, run, text } from "../../snapshots/git.ts";
 import { normalizeRemote, projectKey, type ProjectFacts } from "./project-key.ts";
-import * as names from "./project-names.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+import type { Sql } from "../../shared/sql.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
 const gitTimeoutMs = 10_000;
@@ -17,10 +18,10 @@ export async function findProject(
   { workspace, key, machine }: NamingContext,
   root: string,
 ): Promise<string> {
-  const cachedName = store.read((sql) => names.find(sql, workspace, root, now()), null);
+  const cachedName = store.read((sql) => findName(sql, workspace, root, now()), null);
   if (cachedName !== null) return cachedName;
   const project = projectKey(key, await readProjectFacts(env, root, machine));
-  store.write((sql) => names.save(sql, workspace, root, project, now()));
+  store.write((sql) => saveName(sql, workspace, root, project, now()));
   return project;
 }
 
@@ -62,4 +63,64 @@ async function findRootCommit(git: Git): Promise<string | null> {
   if (code !== 0) return null;
   const roots = await lines(git, ["rev-list", "--max-parents=0", "HEAD"]);
   return roots.sort()[0] ?? null;
+}
+
+interface CachedProject {
+  readonly name: string;
+  readonly remote: string | null;
+  readonly at: number;
+}
+
+/** Names and remotes of the projects whose sessions are sent. */
+export class ProjectNameCache {
+  readonly #runtime: Pick<Runtime, "store" | "now" | "env">;
+  readonly #context: NamingContext;
+  readonly #entries = new Map<string, CachedProject>();
+
+  constructor(runtime: Pick<Runtime, "store" | "now" | "env">, context: NamingContext) {
+    this.#runtime = runtime;
+    this.#context = context;
+  }
+
+  async refresh(root: string): Promise<void> {
+    const { store, now, env } = this.#runtime;
+    const cached = this.#entries.get(root);
+    if (cached && isWithin(now() - cached.at, validForMs)) return;
+    const { key, machine, workspace } = this.#context;
+    const facts = await readProjectFacts(env, root, machine);
+    const name = projectKey(key, facts);
+    this.#entries.set(root, { name, remote: facts.remote, at: now() });
+    store.write((sql) => saveName(sql, workspace, root, name, now()));
+  }
+
+  find(root: string): CachedProject | null {
+    return this.#entries.get(root) ?? null;
+  }
+}
+
+/** Lifetime in ms: a remote may be added later. */
+const validForMs = 86_400_000;
+
+function findName(sql: Sql, workspace: string, root: string, now: number): string | null {
+  const [row] = sql.all<{ project: string; at: number }>(
+    "SELECT project, at FROM team_projects WHERE workspace = ? AND root = ?",
+    workspace,
+    root,
+  );
+  return row && isWithin(now - row.at, validForMs) ? row.project : null;
+}
+
+export function saveName(sql: Sql, workspace: string, root: string, project: string, now: number): void {
+  sql.run(
+    `INSERT INTO team_projects (workspace, root, project, at) VALUES (?, ?, ?, ?)
+     ON CONFLICT (workspace, root) DO UPDATE SET project = excluded.project, at = excluded.at`,
+    workspace,
+    root,
+    project,
+    now,
+  );
+}
+
+export function removeNames(sql: Sql, workspace: string): void {
+  sql.run("DELETE FROM team_projects WHERE workspace = ?", workspace);
 }

@@ -13,7 +13,7 @@ const metaKey = "sync_choice";
 
 export function read(sql: Sql, workspace: string): JoinPreferences | null {
   const stored = meta.read(sql, metaKey);
-  const preferences = stored ? (JSON.parse(stored) as JoinPreferences) : null;
+  const preferences = stored === null ? null : (JSON.parse(stored) as JoinPreferences);
   return preferences?.workspace === workspace ? preferences : null;
 }
 

@@ -83,7 +83,10 @@ async function forEachPage(
     if (revision < fromRevision)
       return err({ code: rolledBackCode, message: "the coordinator was put back to an earlier state" });
     onPage(page.value);
-    if (forgotten.length > 0) deps.runtime.store.write((sql) => removeForgotten(sql, deps.workspace, forgotten));
+    if (forgotten.length > 0)
+      deps.runtime.store.write((sql) => {
+        for (const { device, session } of forgotten) remote.remove(sql, deps.workspace, device, session);
+      });
     if (!isMore) return ok(revision);
     if (revision === fromRevision)
       return err({ code: "bad_answer", message: "the coordinator's list does not come to its end" });
@@ -152,14 +155,6 @@ function toRemoteSession(
     checkpoints,
     content,
   };
-}
-
-function removeForgotten(
-  sql: Sql,
-  workspace: string,
-  forgotten: readonly { readonly device: string; readonly session: string }[],
-): void {
-  for (const { device, session } of forgotten) remote.remove(sql, workspace, device, session);
 }
 
 /** [SY53] Deletes what a full pull no longer lists. */

@@ -26,17 +26,10 @@ export interface RemoteSession {
 
 type StoredBody = Pick<RemoteSession, "newest" | "checkpoints" | "content">;
 
-interface RemoteSessionRow {
-  workspace: string;
-  device: string;
-  session_id: string;
-  machine: string;
-  project: string | null;
-  seq: number;
-  at: number;
-  is_ended: number;
-  taken_by: string | null;
-  body: string;
+interface RemoteSessionRow extends Omit<RemoteSession, keyof StoredBody | "isEnded" | "taken"> {
+  readonly isEnded: number;
+  readonly taken: string | null;
+  readonly body: string;
 }
 
 export interface RemoteFilter {
@@ -49,7 +42,8 @@ export interface RemoteFilter {
 export function list(sql: Sql, workspace: string, { project, session, device }: RemoteFilter = {}): RemoteSession[] {
   return sql
     .all<RemoteSessionRow>(
-      `SELECT * FROM remote_sessions WHERE workspace = ? AND (? IS NULL OR project = ?) AND (? IS NULL OR session_id = ?)
+      `SELECT workspace, device, session_id AS session, machine, project, seq, at, is_ended AS isEnded, taken_by AS taken, body
+       FROM remote_sessions WHERE workspace = ? AND (? IS NULL OR project = ?) AND (? IS NULL OR session_id = ?)
          AND (? IS NULL OR device = ?) ORDER BY at DESC, session_id`,
       workspace,
       ...[project, session, device].flatMap((value) => [value ?? null, value ?? null]),
@@ -120,18 +114,11 @@ function removeOrphanedRecoveries(sql: Sql): void {
   );
 }
 
-function toRemoteSession(row: RemoteSessionRow): RemoteSession {
-  const { workspace, device, machine, project, seq, at } = row;
+function toRemoteSession({ isEnded, taken, body, ...row }: RemoteSessionRow): RemoteSession {
   return {
-    workspace,
-    device,
-    session: row.session_id,
-    machine,
-    project,
-    seq,
-    at,
-    isEnded: row.is_ended === 1,
-    taken: row.taken_by === null ? null : (JSON.parse(row.taken_by) as Takeover),
-    ...(JSON.parse(row.body) as StoredBody),
+    ...row,
+    isEnded: isEnded === 1,
+    taken: taken === null ? null : (JSON.parse(taken) as Takeover),
+    ...(JSON.parse(body) as StoredBody),
   };
 }

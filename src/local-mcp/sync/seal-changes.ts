@@ -12,7 +12,7 @@ import { buildCheckpointContent, localRecovery, buildSessionContent } from "./bu
 import { encodeContent } from "./content-schema.ts";
 import type { Device } from "./device.ts";
 import { seal, type EnvelopeSubject } from "./envelope.ts";
-import type { ProjectNameCache } from "./project-name-cache.ts";
+import type { ProjectNameCache } from "./find-project.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
 export interface SealContext {
@@ -110,28 +110,15 @@ function sealSession(
   context: SealContext,
   session: sessions.Session | null,
 ): Result<SealedOp, string> {
-  const seq = device.sealed + 1;
+  const fields = { seq: device.sealed + 1, session: id };
   if (!session)
-    return ok({ op: { seq, kind: "forget", session: id, project: null, isEnded: true }, at: context.runtime.now() });
+    return ok({ op: { ...fields, kind: "forget", project: null, isEnded: true }, at: context.runtime.now() });
   const project = session.project === null ? null : context.projectNames.find(session.project);
   const content = buildSessionContent(sql, session, sealStamp(device, context), project?.remote ?? null);
-  const subject = {
-    workspace: device.workspace,
-    kind: "session",
-    device: device.device,
-    session: id,
-    item: seq,
-  } as const;
-  const envelope = sealContent(context, subject, encodeContent(content));
+  const envelope = sealContent(context, device, { kind: "session", session: id, item: fields.seq }, content);
   if (!envelope.ok) return envelope;
-  const op = {
-    seq,
-    kind: "session",
-    session: id,
-    project: project?.name ?? null,
-    isEnded: isFinished(sql, session),
-    envelope: envelope.value,
-  } as const;
+  const isEnded = isFinished(sql, session);
+  const op = { ...fields, kind: "session", project: project?.name ?? null, isEnded, envelope: envelope.value } as const;
   return ok({ op, at: session.lastSeenAt });
 }
 
@@ -152,14 +139,7 @@ function sealCheckpoint(
   if (!checkpoint) return ok({ op: { ...fields, kind: "forget", project: null }, at: context.runtime.now() });
   const content = buildCheckpointContent(sql, checkpoint, session, sealStamp(device, context));
   if (!content) return err("its content is damaged");
-  const subject = {
-    workspace: device.workspace,
-    kind: "checkpoint",
-    device: device.device,
-    session: sessionId,
-    item: id,
-  } as const;
-  const envelope = sealContent(context, subject, encodeContent(content));
+  const envelope = sealContent(context, device, { kind: "checkpoint", session: sessionId, item: id }, content);
   if (!envelope.ok) return envelope;
   const project = content.project === null ? null : (context.projectNames.find(content.project)?.name ?? null);
   return ok({ op: { ...fields, kind: "checkpoint", project, envelope: envelope.value }, at: checkpoint.at });
@@ -171,10 +151,11 @@ function sealStamp({ epoch }: Device, { runtime }: SealContext): { readonly epoc
 
 function sealContent(
   { key, runtime }: SealContext,
-  subject: EnvelopeSubject,
-  bytes: Uint8Array,
+  { workspace, device }: Device,
+  subject: Omit<EnvelopeSubject, "workspace" | "device">,
+  content: Parameters<typeof encodeContent>[0],
 ): Result<string, string> {
-  const envelope = seal(key, subject, bytes, runtime.random);
+  const envelope = seal(key, { workspace, device, ...subject }, encodeContent(content), runtime.random);
   return envelope.ok ? envelope : err(`it has ${envelope.error.bytes} bytes compressed, too many to be sent`);
 }
 

@@ -1,12 +1,14 @@
+import { createHash } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
+import { hostname } from "node:os";
 import { err } from "../../shared/result.ts";
 import { WorkspaceClient } from "../../coordinator-client/edge/client.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { homeFingerprint } from "./home-fingerprint.ts";
 import type { Connect } from "./sync-round.ts";
-import { StateSynchronizer } from "./synchronizer.ts";
+import { StateSynchronizer, type OnPulled } from "./synchronizer.ts";
 
 /** A push of four megabytes can take long. */
 const timeoutMs = 60_000;
@@ -14,6 +16,7 @@ const timeoutMs = 60_000;
 export function createSynchronizer(
   runtime: Runtime,
   process: ProcessIdentity,
+  onPulled: OnPulled,
   platform: Platform = nodePlatform(),
 ): StateSynchronizer {
   const connect: Connect = ({ url, workspace, token }, signal) => {
@@ -29,6 +32,7 @@ export function createSynchronizer(
     process,
     connect,
     fingerprint: () => homeFingerprint(runtime.paths.home),
+    onPulled,
   });
 }
 
@@ -36,8 +40,29 @@ export function createSynchronizer(
 const startDelayMs = 3_000;
 
 /** [SY63] Returns a stop function, which sends what is left if that is quick. */
-export function startSync(runtime: Runtime, process: ProcessIdentity): () => Promise<void> {
-  const synchronizer = createSynchronizer(runtime, process);
+export function startSync(runtime: Runtime, process: ProcessIdentity, onPulled: OnPulled): () => Promise<void> {
+  const synchronizer = createSynchronizer(runtime, process, onPulled);
   synchronizer.start(startDelayMs);
   return () => synchronizer.stop();
+}
+
+const machineIdFiles = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
+
+/** [SY61] Differs in a copy of the home; uses the machine's name where there is no machine id. */
+function homeFingerprint(home: string): string {
+  const stats = statSync(home, { bigint: true, throwIfNoEntry: false });
+  const inode = stats ? `${stats.dev} ${stats.ino}` : "none";
+  return createHash("sha256").update(`${machineId()} ${inode}`).digest("hex").slice(0, 32);
+}
+
+function machineId(): string {
+  for (const file of machineIdFiles) {
+    try {
+      const id = readFileSync(file, "utf8").trim();
+      if (id !== "") return id;
+    } catch {
+      // Not on this system.
+    }
+  }
+  return hostname();
 }

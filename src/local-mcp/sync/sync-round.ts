@@ -1,19 +1,16 @@
-import type { Call } from "../../coordinator-client/coordinator-client.ts";
-import type { CallError } from "../../contract/errors.ts";
+import type { SyncOp } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
-import { recordTakeovers } from "../recovery/takeover-notices.ts";
 import * as joinPreferences from "./join-preferences.ts";
 import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
 import { FilesSender, type FilesMode } from "./files-sender.ts";
 import { readKeys } from "./key-ring.ts";
-import * as notes from "./sync-notes.ts";
-import type { SyncNotes } from "./sync-notes.ts";
-import { pull, type PullResult } from "./pull.ts";
-import { addWrongKeyNotice, clearWrongKeyNotice } from "./sync-notices.ts";
-import { Sender, type SyncTarget } from "./change-sender.ts";
-import type { SessionThrottle } from "./session-throttle.ts";
+import { pull } from "./pull.ts";
+import { ChangeSender, type SyncTarget } from "./change-sender.ts";
+import { addWrongKeyNotice, clearWrongKeyNotice, readNotes, writeNotes, type SyncNotes } from "./sync-status.ts";
+import type { Call } from "../../coordinator-client/coordinator-client.ts";
+import type { CallError } from "../../contract/errors.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import * as uploader from "./uploader.ts";
 import { isWithin } from "../../shared/elapsed.ts";
@@ -33,6 +30,7 @@ export interface SyncReport {
 
 /** Interval of full pulls in ms: they reveal what was forgotten elsewhere. */
 const fullPullEveryMs = 900_000;
+const countOfKind = { session: "sessions", checkpoint: "checkpoints", forget: "forgotten" } as const;
 const emptyCounts = { sessions: 0, checkpoints: 0, forgotten: 0, files: 0, received: 0, refused: 0 };
 
 export interface RoundOptions {
@@ -42,24 +40,26 @@ export interface RoundOptions {
 
 export class SyncRound {
   readonly #options: SynchronizerOptions;
-  readonly #sender: Sender;
+  readonly #sender: ChangeSender;
   readonly #files: FilesSender;
-  readonly #pace: SessionThrottle;
   readonly #abortController = new AbortController();
   #isSending = false;
   #counts = emptyCounts;
   #wasFull: boolean | null = null;
   #pullState = { revision: 0, scope: "", fullAt: Number.NEGATIVE_INFINITY };
 
-  constructor(options: SynchronizerOptions, throttle: SessionThrottle) {
+  constructor(options: SynchronizerOptions) {
     this.#options = options;
-    this.#pace = throttle;
-    this.#sender = new Sender(options, throttle, (acked) => this.#countAcked(acked));
+    this.#sender = new ChangeSender(options, (acked) => this.#countAcked(acked));
     this.#files = new FilesSender(options, this.#abortController.signal);
   }
 
   get isDue(): boolean {
-    return this.#files.isDue;
+    return this.#files.isDue || this.#sender.isDue;
+  }
+
+  sendWithoutWait(): void {
+    this.#sender.sendWithoutWait();
   }
 
   get isSending(): boolean {
@@ -76,7 +76,11 @@ export class SyncRound {
     this.#wasFull = null;
     this.#isSending = false;
     const target = this.#target();
-    if (!target.ok) return this.#reportWithoutTarget(target.error);
+    if (!target.ok) {
+      // A machine that leaves a workspace deletes the mirror.
+      this.#pullState = { ...this.#pullState, scope: "" };
+      return this.report(target.error);
+    }
     if (!this.#claimUploader(target.value)) {
       this.#files.cancelUpload();
       return this.report({ code: "not_uploader", message: "another process sends" });
@@ -96,14 +100,8 @@ export class SyncRound {
     const files = await this.#files.sendDue(target, mode);
     this.#counts = { ...this.#counts, files };
     if (mode !== "all" || store.read(changes.count, 0) <= previous) return null;
-    this.#pace.disable();
+    this.#sender.sendWithoutWait();
     return this.#sender.send(target);
-  }
-
-  /** A machine that leaves a workspace deletes the mirror. */
-  #reportWithoutTarget(error: CallError): SyncReport {
-    this.#pullState = { ...this.#pullState, scope: "" };
-    return this.report(error);
   }
 
   report(error: CallError | null): SyncReport {
@@ -146,19 +144,14 @@ export class SyncRound {
     });
   }
 
-  #countAcked(acked: readonly string[]): void {
-    const countOf = (kind: string): number => acked.filter((kindAcked) => kindAcked === kind).length;
-    const { sessions, checkpoints, forgotten } = this.#counts;
-    this.#counts = {
-      ...this.#counts,
-      sessions: sessions + countOf("session"),
-      checkpoints: checkpoints + countOf("checkpoint"),
-      forgotten: forgotten + countOf("forget"),
-    };
+  #countAcked(acked: readonly SyncOp["kind"][]): void {
+    const counts = { ...this.#counts };
+    for (const kind of acked) counts[countOfKind[kind]] += 1;
+    this.#counts = counts;
   }
 
   async #pull({ edge: { workspace }, keyRing, call }: SyncTarget): Promise<CallError | null> {
-    const { runtime, platform } = this.#options;
+    const { runtime, platform, onPulled } = this.#options;
     const scope = [workspace, ...keyRing.keys.keys()].join(" ");
     const now = platform.clock.monotonic();
     // A newer key may open what was refused.
@@ -170,14 +163,11 @@ export class SyncRound {
     );
     if (!pulled.ok) return pulled.error;
     this.#pullState = { revision: pulled.value.revision, scope, fullAt: isFull ? now : this.#pullState.fullAt };
-    if (device !== null) recordTakeovers(runtime, workspace, device);
-    this.#countPulled(pulled.value);
+    if (device !== null) onPulled(runtime, workspace, device);
+    const { stored, refused } = pulled.value;
+    this.#counts = { ...this.#counts, received: stored, refused: refused.length };
     this.#wasFull = isFull;
     return null;
-  }
-
-  #countPulled({ stored, refused }: PullResult): void {
-    this.#counts = { ...this.#counts, received: stored, refused: refused.length };
   }
 
   /** [SY51] Only a full pull counts all refused envelopes; until then the count accumulates. */
@@ -190,12 +180,12 @@ export class SyncRound {
     const { store, now } = this.#options.runtime;
     const { sessions, checkpoints, forgotten } = this.#counts;
     const isQuiet = sessions + checkpoints + forgotten === 0;
-    const previous = store.read(notes.read, {});
+    const previous = store.read(readNotes, {});
     if (isQuiet && isAlreadyNoted(previous, error, this.#refusedCount(previous), now())) return;
     const syncedAtField = error === null ? { syncedAt: now() } : {};
     const problem = error && { code: error.code, message: error.message, at: now() };
     store.write((sql) => {
-      notes.write(sql, { ...syncedAtField, trouble: problem, refused: this.#refusedCount(notes.read(sql)) });
+      writeNotes(sql, { ...syncedAtField, trouble: problem, refused: this.#refusedCount(readNotes(sql)) });
       if (error?.code === "wrong_key") addWrongKeyNotice(sql, now(), error.message);
       if (error === null) clearWrongKeyNotice(sql, now());
     });

@@ -1,8 +1,9 @@
+import * as meta from "../../store/meta.ts";
 import type { Sql } from "../../shared/sql.ts";
-import * as changes from "./pending-changes.ts";
+import * as notices from "../../store/notices.ts";
 import * as devices from "./device.ts";
-import * as notes from "./sync-notes.ts";
-import type { SyncNotes } from "./sync-notes.ts";
+import * as changes from "./pending-changes.ts";
+import type { SealBatch } from "./seal-changes.ts";
 import * as sentFiles from "./sent-files.ts";
 
 export interface SyncStatus {
@@ -28,7 +29,74 @@ export function syncStatus(sql: Sql): SyncStatus | null {
     keyId: device.keyId,
     backlog: changes.count(sql) + changes.sealedCount(sql),
     oldestAt: oldest?.at ?? null,
-    notes: notes.read(sql),
+    notes: readNotes(sql),
     files: sentFiles.counts(sql),
   };
+}
+
+/** Sync state for `shim edge status`, across processes. Stored in meta. Add fields as optional. */
+export interface SyncNotes {
+  readonly syncedAt?: number;
+  readonly trouble?: { readonly code: string; readonly message: string; readonly at: number } | null;
+  /** Refused envelopes of other machines since the last full pull, inclusive. */
+  readonly refused?: number;
+  /** Checkpoints never sent: newer ones followed while the coordinator was unreachable. */
+  readonly passedOver?: number;
+  /** Kept local: too large, damaged, or under an id that no coordinator accepts. */
+  readonly keptHere?: number;
+}
+
+const metaKey = "sync_notes";
+
+export function readNotes(sql: Sql): SyncNotes {
+  return JSON.parse(meta.read(sql, metaKey) ?? "{}") as SyncNotes;
+}
+
+export function writeNotes(sql: Sql, change: SyncNotes): void {
+  meta.write(sql, metaKey, JSON.stringify({ ...readNotes(sql), ...change }));
+}
+
+export function forgetNotes(sql: Sql): void {
+  meta.remove(sql, metaKey);
+}
+
+export function countRefused(sql: Sql): void {
+  writeNotes(sql, { refused: (readNotes(sql).refused ?? 0) + 1 });
+}
+
+export function addSkippedNotice(sql: Sql, now: number, skippedCount: number): void {
+  if (skippedCount === 0) return;
+  writeNotes(sql, { passedOver: (readNotes(sql).passedOver ?? 0) + skippedCount });
+  addOnce(
+    sql,
+    now,
+    "sync_passed_over",
+    "More had changed here than is sent to the workspace one by one: of each session only the newest checkpoint is sent. All of them are on this machine.",
+  );
+}
+
+export function addKeptLocalNotice(sql: Sql, now: number, keptLocal: SealBatch["keptLocal"]): void {
+  const [example] = keptLocal;
+  if (!example) return;
+  writeNotes(sql, { keptHere: (readNotes(sql).keptHere ?? 0) + keptLocal.length });
+  addOnce(
+    sql,
+    now,
+    "sync_kept_here",
+    `${example.id} is on this machine only, and not in the workspace: ${example.reason}. \`shim edge status\` counts such cases.`,
+  );
+}
+
+/** [SY66] Without a notice, no user would check `shim edge status`. */
+export function addWrongKeyNotice(sql: Sql, now: number, message: string): void {
+  addOnce(sql, now, "sync_wrong_key", `Nothing of this machine is synced for now: ${message}.`);
+}
+
+export function clearWrongKeyNotice(sql: Sql, now: number): void {
+  for (const { id } of notices.list(sql).filter(({ kind }) => kind === "sync_wrong_key"))
+    notices.acknowledge(sql, now, id);
+}
+
+function addOnce(sql: Sql, now: number, kind: string, text: string): void {
+  if (!notices.list(sql).some((notice) => notice.kind === kind)) notices.add(sql, now, kind, text);
 }

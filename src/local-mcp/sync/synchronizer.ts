@@ -8,7 +8,6 @@ import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { SyncRound, type Connect, type RoundOptions, type SyncReport } from "./sync-round.ts";
-import { SessionThrottle } from "./session-throttle.ts";
 import * as uploader from "./uploader.ts";
 
 export interface SynchronizerOptions {
@@ -17,7 +16,11 @@ export interface SynchronizerOptions {
   readonly process: ProcessIdentity;
   readonly connect: Connect;
   readonly fingerprint: () => string;
+  readonly onPulled: OnPulled;
 }
+
+/** Called after each pull, with the workspace and the id of this device. */
+export type OnPulled = (runtime: Runtime, workspace: string, device: string) => void;
 
 /** Poll interval of the store's version in ms: a checkpoint is sent within twice that. */
 const pollEveryMs = 250;
@@ -36,7 +39,6 @@ const lastRoundTimeoutMs = 2_000;
 /** Mirrors this machine's sessions to the coordinator, and those of other machines here. */
 export class StateSynchronizer {
   readonly #options: SynchronizerOptions;
-  readonly #throttle: SessionThrottle;
   readonly #round: SyncRound;
   #running: Promise<SyncReport> | null = null;
   #cancel: (() => void) | null = null;
@@ -49,8 +51,7 @@ export class StateSynchronizer {
 
   constructor(options: SynchronizerOptions) {
     this.#options = options;
-    this.#throttle = new SessionThrottle(() => options.platform.clock.monotonic());
-    this.#round = new SyncRound(options, this.#throttle);
+    this.#round = new SyncRound(options);
   }
 
   start(afterMs = 0): void {
@@ -71,7 +72,7 @@ export class StateSynchronizer {
 
   async #runLastRound(): Promise<void> {
     await this.#running;
-    this.#throttle.disable();
+    this.#round.sendWithoutWait();
     await this.syncNow({ isPulling: false, files: "none" });
   }
 
@@ -107,13 +108,7 @@ export class StateSynchronizer {
   }
 
   #isRoundDue(isPulling: boolean): boolean {
-    return (
-      isPulling ||
-      this.#throttle.isDue() ||
-      this.#round.isDue ||
-      this.#failures > 0 ||
-      this.#readVersion() !== this.#version
-    );
+    return isPulling || this.#round.isDue || this.#failures > 0 || this.#readVersion() !== this.#version;
   }
 
   #onRoundEnd({ trouble }: SyncReport, isPulling: boolean): void {

@@ -16,11 +16,7 @@ export function createKey(random: (bytes: number) => Uint8Array): WorkspaceKey {
 }
 
 function toKey(bytes: Uint8Array): WorkspaceKey {
-  return { id: deriveKeyId(bytes), bytes };
-}
-
-function deriveKeyId(bytes: Uint8Array): string {
-  return deriveKey(bytes, "shim key id", 8).toString("hex");
+  return { id: deriveKey(bytes, "shim key id", 8).toString("hex"), bytes };
 }
 
 /** One derived key for each use (RFC 5869), so that one use reveals nothing of another. */

@@ -6,7 +6,7 @@ import { isPausedById } from "../sessions/paused-session.ts";
 import * as continuations from "./continuations.ts";
 import { undelivered } from "./news.ts";
 import { isUrgent } from "./deliver-news.ts";
-import { wakeLine } from "./wake-line.ts";
+import { wakeLine } from "../sessions/hook-entries.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
 interface MessagingSocket {

@@ -1,5 +1,6 @@
+import { age } from "../../shared/elapsed.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { age, clip } from "../recovery/brief.ts";
+import { clip } from "../recovery/brief.ts";
 import { renderBrief } from "../recovery/offer-news.ts";
 import { neutralize } from "../words/neutralize.ts";
 import * as continuations from "./continuations.ts";

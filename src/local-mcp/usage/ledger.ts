@@ -56,7 +56,8 @@ function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, 
 }
 
 function estimateOf(sql: Sql, sessionId: string, price: ModelPrices | undefined, counts: TokenCounts): number {
-  return hasClientCost(sql, sessionId) ? 0 : (priceOf(price, counts) ?? 0);
+  const hasClientCost = sql.all("SELECT 1 FROM usage_totals WHERE session_id = ?", sessionId).length > 0;
+  return hasClientCost ? 0 : (priceOf(price, counts) ?? 0);
 }
 
 function modelOf(model: string | null): string {
@@ -135,10 +136,6 @@ export function priceOf(price: ModelPrices | undefined, counts: TokenCounts): nu
   if (!price) return null;
   const { input, output, cacheRead, cacheWrite } = counts;
   return input * price.input + output * price.output + cacheRead * price.cacheRead + cacheWrite * price.cacheWrite;
-}
-
-function hasClientCost(sql: Sql, sessionId: string): boolean {
-  return sql.all("SELECT 1 FROM usage_totals WHERE session_id = ?", sessionId).length > 0;
 }
 
 /** UTC, as budgets count days. */

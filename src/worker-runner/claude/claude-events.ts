@@ -1,4 +1,4 @@
-import { describeInput } from "../../local-mcp/hooks/hook-entries.ts";
+import { describeInput } from "../../local-mcp/sessions/hook-entries.ts";
 import {
   asObject,
   listAt,

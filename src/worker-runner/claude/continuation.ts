@@ -12,7 +12,7 @@ import { restore, type Restoration } from "../../local-mcp/recovery/restoration.
 import { checkTranscript, withdrawOffer } from "../../local-mcp/recovery/relaunch.ts";
 import { openingLine } from "../../contract/task-prompt.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { catchUp } from "../../local-mcp/sessions/catch-up.ts";
+import { catchUp } from "../../local-mcp/observe/record-transcript.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
 import { StoreError } from "../../store/store-error.ts";
 

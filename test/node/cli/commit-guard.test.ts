@@ -7,7 +7,7 @@ import { processKey } from "../../../src/coordinator-client/local/process-key.ts
 import { openLocalCoordinator } from "../../../src/coordinator-client/open-link.ts";
 import * as clients from "../../../src/local-mcp/sessions/clients.ts";
 import { StoreError } from "../../../src/store/store-error.ts";
-import * as names from "../../../src/local-mcp/sync/project-names.ts";
+import { saveName } from "../../../src/local-mcp/sync/find-project.ts";
 import * as filesTable from "../../../src/local-mcp/team/reservation-table.ts";
 import * as members from "../../../src/local-mcp/team/members.ts";
 import { addSession, aCliHome, ids, type CliHome } from "../../support/cli-home.ts";
@@ -24,7 +24,7 @@ function withReservation(): CliHome {
   const client = { boot: "boot-1", pid: 100, start: "s100" };
   const process = processKey(client);
   store.write((sql) => {
-    names.save(sql, "local", home.project, "p1", home.now);
+    saveName(sql, "local", home.project, "p1", home.now);
     clients.moveTo(sql, home.now, client, { givenId: holder, sessionId: holder });
     members.upsert(sql, home.now, { sessionId: holder, workspace: "local", chat: holder, incarnation: 1, process });
     filesTable.upsert(sql, home.now, {

@@ -4,6 +4,7 @@ import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts"
 import { noteOf } from "../../../src/local-mcp/recovery/remote-notes.ts";
 import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
 import { addKey } from "../../../src/local-mcp/sync/key-ring.ts";
+import { recordTakeovers } from "../../../src/local-mcp/recovery/takeover-notices.ts";
 import { createSynchronizer } from "../../../src/local-mcp/sync/start-sync.ts";
 import { createKey } from "../../../src/local-mcp/sync/workspace-key.ts";
 import { addSession, aCliHome, ids, type CliHome } from "../../support/cli-home.ts";
@@ -57,7 +58,7 @@ async function die({ server, actor }: Pick<Pair, "server" | "actor">): Promise<v
 
 async function sync(home: CliHome): Promise<void> {
   const own = { boot: "boot-1", pid: process.pid, start: `s${process.pid}` };
-  const synchronizer = createSynchronizer(home.runtime, own);
+  const synchronizer = createSynchronizer(home.runtime, own, recordTakeovers);
   const report = await synchronizer.syncNow();
   await synchronizer.stop();
   expect(report.trouble).toBeNull();

@@ -68,7 +68,8 @@ it("[HO54] a notification that had to wait in the spool marks nothing", () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.prompt("deploy it");
-  spoolEvent(runtime, "Notification", claude.input("Notification", permission) as HookInput, claude.pid);
+  const input = claude.input("Notification", permission) as HookInput;
+  spoolEvent(runtime, { event: "Notification", input, clientPid: claude.pid });
   drainInto(runtime);
   expect(waiting(runtime, claude)).toBeUndefined();
 });

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { answerHook } from "../../../src/local-mcp/hooks/answer-hook.ts";
 import { drainInto, spoolEvent } from "../../../src/local-mcp/hooks/spool-hook.ts";
-import { catchUp } from "../../../src/local-mcp/sessions/catch-up.ts";
-import { refresh } from "../../../src/local-mcp/sessions/refresh.ts";
+import { catchUp } from "../../../src/local-mcp/observe/record-transcript.ts";
+import { refresh } from "../../../src/local-mcp/observe/observe.ts";
 import { isPaused, pause, resume } from "../../../src/store/pause.ts";
 import { aProject, Claude, storedSession } from "../../support/builders.ts";
 import { leaked, tempRuntime, type TempRuntime } from "../../support/temp-runtime.ts";
@@ -145,7 +145,7 @@ it("[HO8] [HO10] an event from the spool is judged by its time, and none is spoo
   claude.turn("before");
   const event = (prompt: string): void => {
     const input = { ...claude.input("UserPromptSubmit", { prompt }), session_id: claude.session } as never;
-    spoolEvent(runtime, "UserPromptSubmit", input, claude.pid);
+    spoolEvent(runtime, { event: "UserPromptSubmit", input, clientPid: claude.pid });
     runtime.wait(20);
   };
   event(open);

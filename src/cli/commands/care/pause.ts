@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { resolve } from "node:path";
 import { ok } from "../../../shared/result.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { catchUp } from "../../../local-mcp/sessions/catch-up.ts";
+import { catchUp } from "../../../local-mcp/observe/record-transcript.ts";
 import { projectRoot } from "../../../local-mcp/sessions/git-head.ts";
 import { isSessionPaused } from "../../../local-mcp/sessions/paused-session.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";

@@ -3,7 +3,7 @@ import type { Sql } from "../../../shared/sql.ts";
 import { removeEdgeConfig, readEdgeConfig, type EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import * as joinPreferences from "../../../local-mcp/sync/join-preferences.ts";
 import * as devices from "../../../local-mcp/sync/device.ts";
-import * as notes from "../../../local-mcp/sync/sync-notes.ts";
+import { forgetNotes } from "../../../local-mcp/sync/sync-status.ts";
 import { failed, notFound, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { adminLossText, environmentConflict, requireYes, withEdgeLink } from "./edge-membership.ts";
@@ -41,7 +41,7 @@ async function leaveEdge(cli: Cli, options: LeaveOptions, edge: EdgeConfig | nul
 
 function leaveAll(sql: Sql): void {
   devices.leave(sql);
-  notes.forget(sql);
+  forgetNotes(sql);
   joinPreferences.forget(sql);
 }
 

@@ -3,6 +3,7 @@ import { identify } from "../../../platform/processes.ts";
 import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import * as joinPreferences from "../../../local-mcp/sync/join-preferences.ts";
 import { readKeys, type KeyRing } from "../../../local-mcp/sync/key-ring.ts";
+import { recordTakeovers } from "../../../local-mcp/recovery/takeover-notices.ts";
 import { createSynchronizer } from "../../../local-mcp/sync/start-sync.ts";
 import type { SyncReport } from "../../../local-mcp/sync/sync-round.ts";
 import { formatCode, type WorkspaceKey } from "../../../local-mcp/sync/workspace-key.ts";
@@ -41,7 +42,7 @@ export async function syncNow(cli: Cli): Promise<CommandResult> {
 async function runRound(cli: Cli): Promise<SyncReport> {
   const runtime = await cli.runtime();
   const own = identify(runtime.processes, process.pid) ?? { boot: "unknown", pid: process.pid, start: hostname() };
-  const synchronizer = createSynchronizer(runtime, own);
+  const synchronizer = createSynchronizer(runtime, own, recordTakeovers);
   const signal = cli.io.interrupted();
   signal.addEventListener("abort", () => void synchronizer.stop());
   const deadline = cli.io.now() + maxWaitMs;

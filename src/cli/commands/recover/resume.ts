@@ -10,7 +10,7 @@ import { dismiss, take, undo } from "../../../local-mcp/recovery/recover.ts";
 import { restore, type Restoration } from "../../../local-mcp/recovery/restoration.ts";
 import { checkTranscript, planStart, withdrawOffer, type StartPlan } from "../../../local-mcp/recovery/relaunch.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { catchUp } from "../../../local-mcp/sessions/catch-up.ts";
+import { catchUp } from "../../../local-mcp/observe/record-transcript.ts";
 import { projectRoot } from "../../../local-mcp/sessions/git-head.ts";
 import { hasDied } from "../../../local-mcp/sessions/closed-sessions.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";

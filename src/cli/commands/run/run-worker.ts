@@ -9,6 +9,7 @@ import type { WorkerEvent } from "../../../worker-runner/worker-events.ts";
 import { newId, type Platform } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
 import { identify } from "../../../platform/processes.ts";
+import { recordTakeovers } from "../../../local-mcp/recovery/takeover-notices.ts";
 import { startSync } from "../../../local-mcp/sync/start-sync.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { formatIssues } from "../../../shared/problems.ts";
@@ -97,7 +98,7 @@ async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: W
     // Ctrl-C ends `| tee` first, and a closed terminal reads nothing: running tasks continue.
     cli.io.onReaderGone(() => worker.drain("its output is not read any more")),
   ];
-  const stopSync = startSync(runtime, ownProcess);
+  const stopSync = startSync(runtime, ownProcess, recordTakeovers);
   try {
     const ended = await worker.run();
     return ended.ok ? ok(toAnswer(flags, ended.value)) : failed(ended.error.code, `${ended.error.message}.`);

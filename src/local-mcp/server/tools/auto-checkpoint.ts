@@ -3,13 +3,14 @@ import type { Risk, RiskLevel } from "../../../contract/readings.ts";
 import type { WorkNotes } from "../../../contract/checkpoint.ts";
 import { AutoCheckpoint } from "../../../contract/tools.ts";
 import { ok, type Result } from "../../../shared/result.ts";
-import { capture, type CaptureResult, type CaptureError } from "../../checkpoints/capture.ts";
+import type { CaptureResult, CaptureError } from "../../checkpoints/capture.ts";
 import type { Trigger } from "../../checkpoints/checkpoints.ts";
-import { timerTrigger, observe } from "../../sessions/observe.ts";
-import { cleanNotes } from "../notes.ts";
-import { captureRefusal } from "../refusals.ts";
+import { timerTrigger } from "../../checkpoints/triggers.ts";
+import { observe } from "../../observe/observe.ts";
+import { captureNotes, captureRefusal } from "./capture-notes.ts";
 import { formatReason } from "./monitor-signals.ts";
-import { defineTool, type ToolAnswer, type ToolError } from "../tool.ts";
+import type { ToolError } from "../chat/session-argument.ts";
+import { defineTool, type ToolAnswer } from "./tool.ts";
 
 export const autoCheckpoint = defineTool({
   name: "shim_auto_checkpoint",
@@ -24,25 +25,21 @@ export const autoCheckpoint = defineTool({
     const session = entered.value;
     const { runtime } = chat;
     const heard = chat.exchangeReadings(session);
-    const observation = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
+    const { risk, facts } = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
     const isSaid = input.doing !== undefined || input.next !== undefined;
-    const trigger = isSaid ? "on_demand" : (timerTrigger(observation, runtime) ?? atCriticalRisk(observation.risk));
-    const answer = toAnswer(session.id, observation.risk, input.detail);
+    // [SI32]
+    const due = timerTrigger(facts, runtime.config.checkpoint) ?? (risk.level === "critical" ? "risk" : null);
+    const trigger = isSaid ? "on_demand" : due;
+    const answer = toAnswer(session.id, risk, input.detail);
     if (!trigger)
       return ok({
-        text: `Nothing due, risk ${observation.risk.level}.`,
+        text: `Nothing due, risk ${risk.level}.`,
         output: { ...answer, saved: false, reason: "not due" },
       });
-    const clean = cleanNotes(notesOf(input));
-    const saved = capture(runtime, { sessionId: session.id, trigger, ...clean }, chat.recent);
+    const saved = captureNotes(chat, session.id, trigger, notesOf(input));
     return saved.ok ? toCaptureAnswer(answer, saved.value, trigger) : nothingSaved(answer, saved.error);
   },
 });
-
-/** [SI32] */
-function atCriticalRisk({ level }: Risk): Trigger | null {
-  return level === "critical" ? "risk" : null;
-}
 
 interface CheckpointAnswer {
   readonly session: string;

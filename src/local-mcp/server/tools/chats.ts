@@ -3,9 +3,9 @@ import type { TaskLine } from "../../../contract/task-views.ts";
 import { Chats } from "../../../contract/team-tools.ts";
 import type { Lease } from "../../../contract/leases.ts";
 import { ok } from "../../../shared/result.ts";
-import { age } from "../../recovery/brief.ts";
+import { age } from "../../../shared/elapsed.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import { defineTeamTool, toRefusal } from "../team-tool.ts";
+import { defineTeamTool, toRefusal } from "./team-tool.ts";
 
 const callTimeoutMs = 8_000;
 const pageSize = 100;

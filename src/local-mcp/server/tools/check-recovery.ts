@@ -11,10 +11,10 @@ import { restore, type Restoration } from "../../recovery/restoration.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { shimCommand, withShimCommand } from "../../../platform/shim-command.ts";
 import { neutralize } from "../../words/neutralize.ts";
-import type { Chat } from "../chat.ts";
-import { heldByAnother, OtherSessions, type RecoveryChoice } from "../other-sessions.ts";
-import { findSessionArgument } from "../session-argument.ts";
-import { defineTool, type ToolAnswer, type ToolError } from "../tool.ts";
+import type { Chat } from "../chat/chat.ts";
+import { heldByAnother, OtherSessions, type RecoveryChoice } from "./other-sessions.ts";
+import { findSessionArgument, type ToolError } from "../chat/session-argument.ts";
+import { defineTool, type ToolAnswer } from "./tool.ts";
 
 type IncompleteAnswer = z.infer<typeof CheckRecovery.output>["incomplete"][number];
 

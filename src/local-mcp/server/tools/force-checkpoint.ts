@@ -1,10 +1,8 @@
 import { ForceCheckpoint } from "../../../contract/tools.ts";
 import { ok } from "../../../shared/result.ts";
-import { capture } from "../../checkpoints/capture.ts";
 import * as sessions from "../../sessions/sessions.ts";
-import { cleanNotes } from "../notes.ts";
-import { captureRefusal } from "../refusals.ts";
-import { defineTool } from "../tool.ts";
+import { captureNotes, captureRefusal } from "./capture-notes.ts";
+import { defineTool } from "./tool.ts";
 
 export const forceCheckpoint = defineTool({
   name: "shim_force_checkpoint",
@@ -17,11 +15,10 @@ export const forceCheckpoint = defineTool({
     if (!entered.ok) return entered;
     const sessionId = entered.value.id;
     const { session: _session, project: _project, finish, detail, ...given } = input;
-    const clean = cleanNotes(given);
-    const saved = capture(chat.runtime, { sessionId, trigger: "on_demand", ...clean }, chat.recent);
+    const saved = captureNotes(chat, sessionId, "on_demand", given);
     if (!saved.ok) return captureRefusal(saved.error);
     if (finish) chat.runtime.store.write((sql) => sessions.end(sql, chat.runtime.now(), sessionId, "finished"));
-    const { checkpoint, isNew } = saved.value;
+    const { checkpoint, isNew, redactions } = saved.value;
     const end = finish ? " The session is marked finished." : "";
     return ok({
       text: `${isNew ? "Saved" : "Unchanged since"} ${checkpoint.id} (${checkpoint.rawBytes} bytes).${end}`,
@@ -30,7 +27,7 @@ export const forceCheckpoint = defineTool({
         checkpoint: checkpoint.id,
         isNew,
         bytes: checkpoint.rawBytes,
-        redactions: clean.redactions,
+        redactions,
         ...(detail === "detailed" ? { summary: checkpoint.summary } : {}),
       },
     });

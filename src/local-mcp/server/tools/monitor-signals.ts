@@ -1,9 +1,9 @@
 import type { Readings, Risk } from "../../../contract/readings.ts";
 import { MonitorSignals } from "../../../contract/tools.ts";
 import { ok } from "../../../shared/result.ts";
-import { refresh } from "../../sessions/refresh.ts";
+import { refresh } from "../../observe/observe.ts";
 import * as sessions from "../../sessions/sessions.ts";
-import { defineTool } from "../tool.ts";
+import { defineTool } from "./tool.ts";
 
 export const monitorSignals = defineTool({
   name: "shim_monitor_signals",
@@ -17,7 +17,10 @@ export const monitorSignals = defineTool({
     if (!entered.ok) return entered;
     const { runtime } = chat;
     const session = entered.value;
-    const fresh = { ...chat.exchangeReadings(session), ...reportedReadings(input.contextTokens, runtime.now()) };
+    const { contextTokens: tokens } = input;
+    const reported: Readings =
+      tokens === undefined ? {} : { contextTokens: { value: tokens, source: "reported", at: runtime.now() } };
+    const fresh = { ...chat.exchangeReadings(session), ...reported };
     const { risk } = refresh(runtime, session, fresh);
     const storedReadings = runtime.store.read((sql) => sessions.get(sql, session.id)?.readings ?? {}, {});
     const reasons = risk.reasons.map(formatReason);
@@ -33,10 +36,6 @@ export const monitorSignals = defineTool({
     });
   },
 });
-
-function reportedReadings(tokens: number | undefined, now: number): Readings {
-  return tokens === undefined ? {} : { contextTokens: { value: tokens, source: "reported", at: now } };
-}
 
 export function formatReason({ name, value, threshold, weight, source }: Risk["reasons"][number]): string {
   return `${name} ${round(value)} over ${round(threshold)} (+${weight}, ${source})`;

@@ -4,13 +4,13 @@ import { Label } from "../../../contract/values.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { WorkResult } from "../../../contract/work-result.ts";
-import { age } from "../../recovery/brief.ts";
+import { age } from "../../../shared/elapsed.ts";
 import type { Abilities } from "../../team/chat-abilities.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import type { WaitingTasks } from "../../team/waiting-tasks.ts";
-import { defineTeamTool, toRefusal } from "../team-tool.ts";
-import type { ToolError } from "../tool.ts";
+import { defineTeamTool, toRefusal } from "./team-tool.ts";
+import type { ToolError } from "../chat/session-argument.ts";
 
 const maxChars = 4_000;
 
@@ -101,14 +101,12 @@ function formatMessage(member: TeamChat, held: HeldTask, isNew: boolean): string
 
 /** [TE41] The chat's own folder has no merged inputs. */
 function inputsText({ inputs }: ClaimedTask): string {
-  const commits = inputs.flatMap(({ result }) => WorkResult.safeParse(result).data ?? []).filter(isOnBranch);
+  const commits = inputs
+    .flatMap(({ result }) => WorkResult.safeParse(result).data ?? [])
+    .filter(({ branch }) => branch !== null);
   if (commits.length === 0) return "";
   const named = commits.slice(0, maxNamed).map(({ commit }) => commit);
   return ` It builds on commits that other tasks have left: merge those that this folder lacks before you begin (git merge ${named.join(" ")}).`;
-}
-
-function isOnBranch({ branch }: WorkResult): boolean {
-  return branch !== null;
 }
 
 function formatContent({ payload, progress, checkpoint, inputs }: ClaimedTask): string {

@@ -6,8 +6,8 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { ReportResult } from "../../team/task-reports.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import { defineTeamTool, toRefusal, type TeamAnswer } from "../team-tool.ts";
-import type { ToolError } from "../tool.ts";
+import { defineTeamTool, toRefusal, type TeamAnswer } from "./team-tool.ts";
+import type { ToolError } from "../chat/session-argument.ts";
 
 type Input = z.infer<typeof Report.input>;
 
@@ -73,12 +73,8 @@ async function reportOutcome(member: TeamChat, held: HeldTask, input: Input): Pr
     case "failed":
       return ok(await member.reports.fail(held, short || "no reason given", input.retry !== false));
     case "done":
-      return completeTask(member, held, toResult(input));
+      return completeTask(member, held, (input.result ?? note ?? null) as Json);
   }
-}
-
-function toResult({ result, note }: Input): Json {
-  return (result ?? note ?? null) as Json;
 }
 
 async function completeTask(member: TeamChat, held: HeldTask, result: Json): Promise<Result<ReportResult, ToolError>> {

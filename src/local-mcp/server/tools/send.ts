@@ -2,7 +2,7 @@ import type { Target } from "../../../contract/messages.ts";
 import { Send } from "../../../contract/team-tools.ts";
 import { ok } from "../../../shared/result.ts";
 import { resolveRecipient } from "../../team/recipients.ts";
-import { defineTeamTool, toRefusal } from "../team-tool.ts";
+import { defineTeamTool, toRefusal } from "./team-tool.ts";
 
 export const send = defineTeamTool({
   name: "shim_send",

@@ -3,8 +3,8 @@ import { ok } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import * as checkpoints from "../../checkpoints/checkpoints.ts";
 import { findIncomplete } from "../../recovery/detect.ts";
-import { age } from "../../recovery/brief.ts";
-import { defineTool } from "../tool.ts";
+import { age } from "../../../shared/elapsed.ts";
+import { defineTool } from "./tool.ts";
 
 export const sessionStatus = defineTool({
   name: "shim_session_status",

@@ -4,8 +4,8 @@ import { StateSet } from "../../../contract/team-tools.ts";
 import type { Json } from "../../../contract/values.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import { defineTeamTool, toRefusal, type Caller, type TeamAnswer } from "../team-tool.ts";
-import type { ToolError } from "../tool.ts";
+import { defineTeamTool, toRefusal, type Caller, type TeamAnswer } from "./team-tool.ts";
+import type { ToolError } from "../chat/session-argument.ts";
 
 type Input = z.infer<typeof StateSet.input>;
 type StateResult = Result<TeamAnswer<z.infer<typeof StateSet.output>>, ToolError>;

@@ -1,6 +1,6 @@
 import { Submit } from "../../../contract/team-tools.ts";
 import { ok } from "../../../shared/result.ts";
-import { defineTeamTool, toRefusal } from "../team-tool.ts";
+import { defineTeamTool, toRefusal } from "./team-tool.ts";
 
 export const submit = defineTeamTool({
   name: "shim_submit",

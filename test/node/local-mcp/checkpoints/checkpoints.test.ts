@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import * as checkpoints from "../../../../src/local-mcp/checkpoints/checkpoints.ts";
-import { clip, summarize } from "../../../../src/local-mcp/checkpoints/summary.ts";
+import { clip, summarize } from "../../../../src/local-mcp/checkpoints/checkpoints.ts";
 import { indexPending } from "../../../../src/store/text-index.ts";
 import { addSession } from "../../../support/store-rows.ts";
 import { T0, tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";

@@ -4,7 +4,7 @@ import type { RiskLevel } from "../../../../src/contract/readings.ts";
 import { capture } from "../../../../src/local-mcp/checkpoints/capture.ts";
 import * as checkpoints from "../../../../src/local-mcp/checkpoints/checkpoints.ts";
 import { refreshIfDue } from "../../../../src/local-mcp/server/upkeep.ts";
-import { markReading, type RiskMark } from "../../../../src/local-mcp/signals/risk-mark.ts";
+import { markReading, type RiskMark } from "../../../../src/local-mcp/sessions/risk-mark.ts";
 import { aProject, Claude, rowCount, storedSession } from "../../../support/builders.ts";
 import { connect, desktop } from "../../../support/mcp-client.ts";
 import { tempRuntime, T0, type TempRuntime } from "../../../support/temp-runtime.ts";

@@ -1,6 +1,9 @@
 import { expect, it } from "vitest";
-import { foreignCaller } from "../../../../src/local-mcp/hooks/caller.ts";
-import { recordForeignCaller, readForeignCallers } from "../../../../src/local-mcp/hooks/foreign-callers.ts";
+import {
+  foreignCaller,
+  recordForeignCaller,
+  readForeignCallers,
+} from "../../../../src/local-mcp/hooks/foreign-callers.ts";
 import { aCliHome } from "../../../support/cli-home.ts";
 
 const session = "00000000-0000-4000-8000-000000000001";

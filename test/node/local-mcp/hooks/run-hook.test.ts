@@ -3,7 +3,15 @@ import { expect, it } from "vitest";
 import * as servers from "../../../../src/local-mcp/sessions/servers.ts";
 import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
 import { pause } from "../../../../src/store/pause.ts";
-import { aProject, anotherClaude, Claude, journalKinds, rowCount, storedSession } from "../../../support/builders.ts";
+import {
+  aLiveClaude,
+  aProject,
+  anotherClaude,
+  journalKinds,
+  rowCount,
+  storedSession,
+  Claude,
+} from "../../../support/builders.ts";
 import { tempRuntime } from "../../../support/temp-runtime.ts";
 import { anAssistantLine } from "../../../support/transcripts.ts";
 
@@ -31,9 +39,7 @@ it("[JO2] the last message of a turn, told by the hook and by the transcript, st
 
 it("[RE74] a client that is stopped in the middle of a turn ends with the reason other and no Stop", () => {
   const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
-  first.start();
-  first.prompt("fix the parser");
+  const first = aLiveClaude(runtime, "fix the parser");
   first.begin("Bash", { command: "sleep 5" });
   first.end("other");
   expect(storedSession(runtime, first.session)).toMatchObject({ endedAt: null, detachReason: "interrupted" });

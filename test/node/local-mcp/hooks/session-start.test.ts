@@ -7,12 +7,13 @@ import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
 import { add } from "../../../../src/store/notices.ts";
 import {
   aDeadClaude,
+  aLiveClaude,
   aProject,
   anotherClaude,
-  Claude,
   journalKinds,
   rowCount,
   storedSession,
+  Claude,
 } from "../../../support/builders.ts";
 import { tempRuntime } from "../../../support/temp-runtime.ts";
 import { anAssistantLine } from "../../../support/transcripts.ts";
@@ -64,9 +65,7 @@ it("[HO2] killed in the middle of a tool: the next chat of the project gets the 
 
 it("[HO2] the brief does not depend on the transcript, and uses it where it is", () => {
   const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
-  first.start();
-  first.prompt("fix the parser");
+  const first = aLiveClaude(runtime, "fix the parser");
   const line = anAssistantLine({ content: [{ type: "text", text: "I look at the lexer first." }] });
   appendFileSync(first.transcript, `${line}\n`);
   first.use("Bash", { command: "ls" });
@@ -80,9 +79,7 @@ it("[HO2] the brief does not depend on the transcript, and uses it where it is",
 
 it("[RE74] a turn that failed is not finished work: a usage limit is the cause in the next chat's brief", () => {
   const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
-  first.start();
-  first.prompt("fix the parser");
+  const first = aLiveClaude(runtime, "fix the parser");
   first.tell("StopFailure", {
     error: "rate_limit",
     last_assistant_message: "API Error: Request rejected (429) \u00b7 This request would exceed your rate limit",
@@ -257,9 +254,7 @@ it("[RE12] an incomplete session that is older than a week is listed, not offere
 
 it("[HO9] a chat that was started for one dead session is not offered another one as well", () => {
   const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
-  first.start();
-  first.prompt("fix the parser");
+  const first = aLiveClaude(runtime, "fix the parser");
   first.kill();
   const next = anotherClaude(runtime, first);
   runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), first.session, "offered", next.session));

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { configSchema } from "../../../../src/contract/config.ts";
 import { deadTasks } from "../../../../src/local-mcp/notify/dead-tasks.ts";
-import { notifyDesktop } from "../../../../src/local-mcp/notify/desktop-notification.ts";
+import { notifyDesktop } from "../../../../src/local-mcp/notify/channels.ts";
 import { Notifier, type NotifierOptions } from "../../../../src/local-mcp/notify/notifier.ts";
 import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
 import * as news from "../../../../src/local-mcp/team/news.ts";

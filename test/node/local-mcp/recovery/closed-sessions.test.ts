@@ -98,7 +98,8 @@ it("[RE106] an end that had to wait in the spool counts by the entry point of it
     const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: own } });
     const claude = new Claude(runtime, { cwd: aProject() });
     claude.turn("fix the parser");
-    spoolEvent(runtime, "SessionEnd", claude.input("SessionEnd", { reason: "other" }) as HookInput, claude.pid);
+    const input = claude.input("SessionEnd", { reason: "other" }) as HookInput;
+    spoolEvent(runtime, { event: "SessionEnd", input, clientPid: claude.pid });
     drainInto(tempRuntime({ beside: runtime, env: { CLAUDE_CODE_ENTRYPOINT: draining } }));
     expect(storedSession(runtime, claude.session).endedAt !== null).toBe(isEnded);
   }

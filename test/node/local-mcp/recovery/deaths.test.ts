@@ -143,7 +143,7 @@ it("[RE63] an end mark that comes late shows that there was no death", () => {
   const runtime = tempRuntime();
   const claude = aDeadClaude(runtime);
   const end = claude.input("SessionEnd", { reason: "prompt_input_exit" });
-  spoolEvent(runtime, "SessionEnd", { ...end, session_id: claude.session }, claude.pid);
+  spoolEvent(runtime, { event: "SessionEnd", input: { ...end, session_id: claude.session }, clientPid: claude.pid });
   recordDeaths(runtime, () => true);
   expect(deaths(runtime)).toHaveLength(1);
   drainInto(runtime);

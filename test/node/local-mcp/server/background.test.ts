@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
 import { Background } from "../../../../src/local-mcp/server/background.ts";
 import { FileSaver } from "../../../../src/local-mcp/server/file-saver.ts";
-import { LateSync } from "../../../../src/local-mcp/server/late-sync.ts";
 import * as spool from "../../../../src/store/spool.ts";
 import { aProject, Claude } from "../../../support/builders.ts";
 import { connect } from "../../../support/mcp-client.ts";
@@ -17,7 +16,7 @@ async function aBackground(runtime: TempRuntime, claude: Claude): Promise<Tickin
   const files = new FileSaver(runtime, chat);
   let ran = 0;
   files.save = () => Promise.resolve(void (ran += 1));
-  const background = new Background({ runtime, chat, server, team: null, files, sync: new LateSync(runtime, server) });
+  const background = new Background({ runtime, chat, server, team: null, files });
   return {
     tick: (times) =>
       Array.from({ length: times }, (_, n) => n).filter(() => {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { instructions } from "../../../../src/local-mcp/server/instructions.ts";
+import { instructions } from "../../../../src/local-mcp/front/instructions.ts";
 import { estimateTokens } from "../../../../src/local-mcp/signals/tokens.ts";
 import { add } from "../../../../src/store/notices.ts";
 import { aProject, Claude, rowCount } from "../../../support/builders.ts";

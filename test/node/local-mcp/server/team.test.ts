@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { instructions } from "../../../../src/local-mcp/server/instructions.ts";
-import { openTeam } from "../../../../src/local-mcp/server/open-team.ts";
+import { instructions } from "../../../../src/local-mcp/front/instructions.ts";
+import { openTeam } from "../../../../src/local-mcp/server/chat/open-team.ts";
 import { estimateTokens } from "../../../../src/local-mcp/signals/tokens.ts";
 import { aDeadChat, connect, eras } from "../../../support/mcp-client.ts";
 import { TeamDesk } from "../../../support/team-desk.ts";

@@ -203,7 +203,8 @@ it("[SU5] [SU41] after a usage limit it waits before it opens one; a terminal th
 it("[SU6] a hook that had to wait in the spool is heeded first: it may tell that the chat has ended", async () => {
   const desk = await aDesk(reopening);
 
-  spoolEvent(desk.runtime, "SessionEnd", { session_id: id, reason: "prompt_input_exit" }, 700);
+  const input = { session_id: id, reason: "prompt_input_exit" };
+  spoolEvent(desk.runtime, { event: "SessionEnd", input, clientPid: 700 });
   await die(desk);
   expect([desk.told("died"), sessionOf(desk.runtime, id)?.endReason, desk.opened]).toEqual([
     [],

@@ -121,9 +121,10 @@ it("[SI5] tool calls, their errors and the client's own errors are told apart", 
     anApiErrorLine("Prompt is too long"),
   );
   expect(part.toolCalls).toMatchObject([{ id: "toolu_1", name: "Bash", input: { command: "exit 3" }, at: T0 }]);
-  expect(part.toolErrors).toMatchObject([
-    { toolUseId: "toolu_1", text: "Exit code 3" },
-    { toolUseId: "toolu_2", text: "two\nparts" },
+  expect(part.toolEnds).toMatchObject([
+    { toolUseId: "toolu_1", error: "Exit code 3" },
+    { toolUseId: "toolu_2", error: "two\nparts" },
+    { toolUseId: "toolu_3", error: null },
   ]);
   expect(part.apiErrors).toMatchObject([{ text: "Prompt is too long" }]);
   expect(textsOf(part)).toEqual(["I run it."]);
@@ -134,12 +135,7 @@ it("[SI5] a compaction ends what was known of the context, and its summary is no
   const summary = aUserLine("We were fixing the parser.", { isCompactSummary: true });
   const compacted = [before, aCompactBoundary(180_000), summary];
   const part = read(...compacted);
-  expect(part.compactBoundary).toEqual({
-    at: T0,
-    trigger: "auto",
-    preTokens: 180_000,
-    summary: "We were fixing the parser.",
-  });
+  expect(part.compactBoundary).toEqual({ at: T0 });
   expect(part.contextUsage).toBeNull();
   expect(textsOf(part)).toEqual(["Done."]);
   const after = read(...compacted, anAssistantLine({ id: "msg_after" }));

@@ -3,7 +3,7 @@ import { encodeContent, type FilesContent } from "../../../../src/local-mcp/sync
 import { seal } from "../../../../src/local-mcp/sync/envelope.ts";
 import { fetchHeader } from "../../../../src/local-mcp/sync/fetch-files.ts";
 import { partName } from "../../../../src/local-mcp/sync/prepare-files.ts";
-import * as notes from "../../../../src/local-mcp/sync/sync-notes.ts";
+import { readNotes } from "../../../../src/local-mcp/sync/sync-status.ts";
 import {
   aroundOf,
   deviceOf,
@@ -59,7 +59,7 @@ it("[SY85] [SY43] older files that are shown again are refused, as are changed, 
   world.twist = (name, answer) => (name === "sync.files" ? foreign : answer);
   expect(await notReceived(two, row)).toBe("refused");
   world.twist = (_name, answer) => answer;
-  expect(two.runtime.store.read(notes.read, {}).refused).toBe(6);
+  expect(two.runtime.store.read(readNotes, {}).refused).toBe(6);
   await received(two);
 });
 

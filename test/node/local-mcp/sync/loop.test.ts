@@ -7,7 +7,7 @@ import * as notices from "../../../../src/store/notices.ts";
 import { forget } from "../../../../src/local-mcp/retention/forget.ts";
 import { setEpoch } from "../../../../src/store/meta.ts";
 import * as devices from "../../../../src/local-mcp/sync/device.ts";
-import * as notes from "../../../../src/local-mcp/sync/sync-notes.ts";
+import { readNotes } from "../../../../src/local-mcp/sync/sync-status.ts";
 import { SyncMachine, SyncWorld } from "../../../support/sync-machines.ts";
 
 function pushes(world: SyncWorld): number {
@@ -62,12 +62,12 @@ it("[SY67] without a network it tries less and less, says since when, and goes o
   await world.time.pass(3_600_000);
   const tries = pushes(world);
   expect(tries).toBeLessThan(400);
-  expect(machine.runtime.store.read(notes.read, {}).trouble).toMatchObject({ code: "unreachable" });
+  expect(machine.runtime.store.read(readNotes, {}).trouble).toMatchObject({ code: "unreachable" });
   for (let n = 0; n < 5; n++) machine.work("s1", `offline ${n}`);
   world.weather = () => "good";
   await world.time.pass(62_000);
   expect(await machine.mirrored()).toEqual(machine.kept());
-  expect(machine.runtime.store.read(notes.read, {}).trouble).toBeNull();
+  expect(machine.runtime.store.read(readNotes, {}).trouble).toBeNull();
 });
 
 it("[SY65] more than a thousand changes: of each session the newest checkpoint is sent, deletions are, and it is said once", async () => {
@@ -88,7 +88,7 @@ it("[SY65] more than a thousand changes: of each session the newest checkpoint i
   const said = machine.runtime.store.read(notices.list, []).filter(({ kind }) => kind === "sync_passed_over");
   expect(said.length).toBe(1);
   expect(said[0]?.text).toContain("All of them are on this machine");
-  expect(machine.runtime.store.read(notes.read, {}).passedOver).toBe(1_017);
+  expect(machine.runtime.store.read(readNotes, {}).passedOver).toBe(1_017);
 });
 
 it("[SY68] what is forgotten is deleted at the coordinator, and what was sealed of it and not sent is not kept", async () => {
@@ -163,7 +163,7 @@ it("[SY42] what cannot be sent stays here, is counted and said once, and stops n
   machine.work("s1", "sent");
   expect(await machine.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, left: 0, trouble: null });
   expect((await machine.mirrored()).sessions).toEqual(["s1"]);
-  expect(machine.runtime.store.read(notes.read, {}).keptHere).toBe(2);
+  expect(machine.runtime.store.read(readNotes, {}).keptHere).toBe(2);
   machine.work("no id for a coordinator", "kept again");
   await world.time.pass(6_000);
   await machine.sync.syncNow();
@@ -179,7 +179,7 @@ it("[SY67] what is refused, since the workspace is full say, is not sent again e
   for (let n = 0; n < 5; n++) machine.work("s1", noise(n));
   const before = pushes(world);
   await world.time.pass(900_000);
-  expect(machine.runtime.store.read(notes.read, {}).trouble).toMatchObject({ code: "quota_exceeded" });
+  expect(machine.runtime.store.read(readNotes, {}).trouble).toMatchObject({ code: "quota_exceeded" });
   expect(pushes(world) - before).toBeLessThan(8);
   await world.host.call("settings.set", { settings: { maxSyncChars: 500_000_000 } });
   await world.time.pass(310_000);

@@ -1,9 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { readProjectFacts, findProject } from "../../../../src/local-mcp/sync/find-project.ts";
+import { readProjectFacts, findProject, removeNames } from "../../../../src/local-mcp/sync/find-project.ts";
 import { checkoutKey, normalizeRemote, projectKey } from "../../../../src/local-mcp/sync/project-key.ts";
-import * as names from "../../../../src/local-mcp/sync/project-names.ts";
 import { addKey } from "../../../../src/local-mcp/sync/key-ring.ts";
 import { createKey } from "../../../../src/local-mcp/sync/workspace-key.ts";
 import { createNaming } from "../../../../src/local-mcp/team/chat-naming.ts";
@@ -64,11 +63,10 @@ it("[SY45] a name is found once, and again after a day or under another key", as
   const name = await findProject(runtime, naming, project);
   git(project, "remote", "add", "origin", "git@example.com:a/b.git");
   expect(await findProject(runtime, naming, project)).toBe(name);
-  expect(runtime.store.read((sql) => names.find(sql, "team", project, runtime.now()), null)).toBe(name);
   runtime.wait(86_400_000);
   const now = await findProject(runtime, naming, project);
   expect(now).not.toBe(name);
-  runtime.store.write((sql) => names.removeAll(sql, "team"));
+  runtime.store.write((sql) => removeNames(sql, "team"));
   const other = createKey((bytes) => new Uint8Array(bytes).fill(9));
   expect(await findProject(runtime, { ...naming, key: other }, project)).not.toBe(now);
 });
@@ -83,6 +81,6 @@ it("[TE10] [SY45] a chat that is open when the workspace's key changes calls its
   expect(await naming.project(project)).toEqual({ ok: true, value: projectKey(key, facts) });
   const next = createKey((bytes) => new Uint8Array(bytes).fill(8));
   addKey(runtime.paths.home, edge, next);
-  runtime.store.write((sql) => names.removeAll(sql, "team"));
+  runtime.store.write((sql) => removeNames(sql, "team"));
   expect(await naming.project(project)).toEqual({ ok: true, value: projectKey(next, facts) });
 });

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import type { OutputOf } from "../../../../src/contract/operations.ts";
 import { fetchCheckpoint } from "../../../../src/local-mcp/sync/fetch-checkpoint.ts";
 import { readKeys } from "../../../../src/local-mcp/sync/key-ring.ts";
-import * as notes from "../../../../src/local-mcp/sync/sync-notes.ts";
+import { readNotes } from "../../../../src/local-mcp/sync/sync-status.ts";
 import type { PullDeps } from "../../../../src/local-mcp/sync/pull.ts";
 import * as remote from "../../../../src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../../../src/local-mcp/sync/remote-sessions.ts";
@@ -80,7 +80,7 @@ it("[SY51] envelopes that were changed, cut, swapped or put to another machine a
 
 it("[SY51] what was refused stays counted by the rounds that follow, until all sessions are asked for again", async () => {
   const scene = await aScene();
-  const counted = (): number | undefined => scene.two.runtime.store.read(notes.read, {}).refused;
+  const counted = (): number | undefined => scene.two.runtime.store.read(readNotes, {}).refused;
   twistList(scene.world, (all) => all.map((one) => ({ ...one, envelope: flipped(one.envelope) })));
   expect(await scene.two.sync.syncNow()).toMatchObject({ refused: 2 });
   expect(counted()).toBe(2);

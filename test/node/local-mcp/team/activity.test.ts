@@ -2,7 +2,7 @@ import { appendFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { toSessionView } from "../../../../src/cli/commands/sessions/session-view.ts";
 import { activityOf, keepsTasks, type ActivityFacts } from "../../../../src/local-mcp/sessions/activity.ts";
-import { refresh } from "../../../../src/local-mcp/sessions/refresh.ts";
+import { refresh } from "../../../../src/local-mcp/observe/observe.ts";
 import { aProject, Claude, storedSession } from "../../../support/builders.ts";
 import { tempRuntime, T0, type TempRuntime } from "../../../support/temp-runtime.ts";
 import { twoMates } from "../../../support/team-desk.ts";

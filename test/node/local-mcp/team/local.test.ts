@@ -5,8 +5,8 @@ import { readProcessKey } from "../../../../src/coordinator-client/local/process
 import { pause } from "../../../../src/store/pause.ts";
 import { rowCount } from "../../../support/builders.ts";
 import { connect, desktop } from "../../../support/mcp-client.ts";
-import { lateTeam } from "../../../../src/local-mcp/server/late-team.ts";
-import { openTeam } from "../../../../src/local-mcp/server/open-team.ts";
+import { lateTeam } from "../../../../src/local-mcp/server/chat/late-team.ts";
+import { openTeam } from "../../../../src/local-mcp/server/chat/open-team.ts";
 import { outsideOf } from "../../../support/edge-chats.ts";
 import { tempRuntime } from "../../../support/temp-runtime.ts";
 import { TeamDesk, twoMates } from "../../../support/team-desk.ts";

@@ -4,19 +4,12 @@ import { expect, it } from "vitest";
 import { statusOf } from "../../../../src/cli/commands/setup/statusline/status-line.ts";
 import { defaults } from "../../../../src/contract/config.ts";
 import { refreshIfDue, upkeep } from "../../../../src/local-mcp/server/upkeep.ts";
-import { catchUp } from "../../../../src/local-mcp/sessions/catch-up.ts";
+import { catchUp } from "../../../../src/local-mcp/observe/record-transcript.ts";
 import { emptyLine, usageBy, type Grouping, type UsageLine } from "../../../../src/local-mcp/usage/usage-report.ts";
-import { aProject, Claude, rowCount, storedSession } from "../../../support/builders.ts";
+import { aLiveClaude, aProject, rowCount, storedSession, Claude } from "../../../support/builders.ts";
 import { connect } from "../../../support/mcp-client.ts";
 import { tempRuntime, T0, type TempRuntime } from "../../../support/temp-runtime.ts";
 import { anAssistantLine } from "../../../support/transcripts.ts";
-
-function aClaude(runtime: TempRuntime, options: ConstructorParameters<typeof Claude>[1] = {}): Claude {
-  const claude = new Claude(runtime, { cwd: aProject(), ...options });
-  claude.start();
-  claude.prompt("fix it");
-  return claude;
-}
 
 /** One response in a line of its own. */
 function said(id: string, output: number, overrides: Record<string, unknown> = {}): string {
@@ -35,7 +28,7 @@ function lines(runtime: TempRuntime, by: Grouping = "session", usage = defaults.
 
 it("[SI40] [SI46] each response counts once into session, day, project and model, with its last line", () => {
   const runtime = tempRuntime();
-  const claude = aClaude(runtime);
+  const claude = aLiveClaude(runtime);
   // The client repeats a response over several lines; the last one is complete.
   appendFileSync(claude.transcript, said("m1", 1) + said("m1", 50) + said("m2", 7));
   claude.use("Bash");
@@ -50,7 +43,7 @@ it("[SI40] [SI46] each response counts once into session, day, project and model
 
 it("[SI45] a replay of the transcript and a resumed session that repeats it count nothing twice", () => {
   const runtime = tempRuntime();
-  const claude = aClaude(runtime);
+  const claude = aLiveClaude(runtime);
   appendFileSync(claude.transcript, said("m1", 50));
   claude.stop();
   runtime.store.write((sql) => {
@@ -70,7 +63,7 @@ it("[SI45] a replay of the transcript and a resumed session that repeats it coun
 
 it("[SI40] the usage of sub-agents counts too, where their lines are in the chat's transcript", () => {
   const runtime = tempRuntime();
-  const claude = aClaude(runtime);
+  const claude = aLiveClaude(runtime);
   appendFileSync(claude.transcript, said("m1", 50) + said("side", 40, { isSidechain: true }));
   claude.stop();
   expect(lines(runtime)).toMatchObject([{ responses: 2, output: 90 }]);
@@ -79,7 +72,7 @@ it("[SI40] the usage of sub-agents counts too, where their lines are in the chat
 
 it("[SI42] the timer reads on in the transcripts that sub-agents have of their own, once", async () => {
   const runtime = tempRuntime();
-  const claude = aClaude(runtime);
+  const claude = aLiveClaude(runtime);
   const { chat } = await connect(runtime, { clientPid: claude.pid });
   const file = join(dirname(claude.transcript), claude.session, "subagents", "agent-a1.jsonl");
   mkdirSync(dirname(file), { recursive: true });
@@ -106,14 +99,14 @@ function redraw(runtime: TempRuntime, { session }: Claude, costUsd: number): voi
 
 it("[SI41] of the client's running cost only what is new counts; a late and a repeated line change nothing", () => {
   const runtime = tempRuntime();
-  const claude = aClaude(runtime);
+  const claude = aLiveClaude(runtime);
   for (const cost of [0, 0.5, 0.5, 1.25, 0.5, 1.25]) redraw(runtime, claude, cost);
   expect(lines(runtime)).toMatchObject([{ key: claude.session, clientCostUsd: 1.25 }]);
 });
 
 it("[SI41] a total of a later process goes on from the earlier one, or begins anew below it", () => {
   const runtime = tempRuntime();
-  const claude = aClaude(runtime);
+  const claude = aLiveClaude(runtime);
   redraw(runtime, claude, 1);
   const later = (pid: number): Claude => {
     claude.kill();
@@ -142,8 +135,8 @@ it("[SI44] the client's own cost of a session goes before an estimate by the use
   const runtime = tempRuntime();
   const prices = { "claude-opus-5-5": { input: 10, output: 50, cacheRead: 1, cacheWrite: 12.5 } };
   const [told, silent] = [
-    aClaude(runtime),
-    aClaude(runtime, { pid: 3_000, session: "e0487890-04b4-4fe0-bbd5-6aa531354563" }),
+    aLiveClaude(runtime),
+    aLiveClaude(runtime, "fix it", { pid: 3_000, session: "e0487890-04b4-4fe0-bbd5-6aa531354563" }),
   ];
   for (const [at, claude] of [told, silent].entries()) {
     appendFileSync(claude.transcript, said(`m${at}`, 100));
@@ -160,7 +153,7 @@ it("[SI44] the client's own cost of a session goes before an estimate by the use
 
 it("[SI43] usage outlives its session, and goes after three times the retention", () => {
   const runtime = tempRuntime();
-  const claude = aClaude(runtime);
+  const claude = aLiveClaude(runtime);
   appendFileSync(claude.transcript, said("m1", 50, { timestamp: new Date(T0).toISOString() }));
   redraw(runtime, claude, 1);
   claude.stop();

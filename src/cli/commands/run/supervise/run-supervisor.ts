@@ -6,6 +6,7 @@ import { SupervisorDaemon, type SupervisorEnd } from "../../../../supervisor/sup
 import type { SupervisorEvent } from "../../../../supervisor/supervisor-events.ts";
 import { SupervisorState } from "../../../../supervisor/supervisor-state.ts";
 import { Notifier } from "../../../../local-mcp/notify/notifier.ts";
+import { recordTakeovers } from "../../../../local-mcp/recovery/takeover-notices.ts";
 import { startSync } from "../../../../local-mcp/sync/start-sync.ts";
 import type { SupervisorSettings } from "../../../../supervisor/supervisor-settings.ts";
 import { stackOf } from "../../../../shared/error.ts";
@@ -76,7 +77,7 @@ async function supervise(
     pace: () => output.pace(),
     wait: io.wait,
   });
-  const stopSync = startSync(runtime, ownProcess);
+  const stopSync = startSync(runtime, ownProcess, recordTakeovers);
   const notifier = new Notifier({ runtime, ...(isRinging(cli, flags) ? { ring: () => io.stdout("\u0007") } : {}) });
   const stopNotifying = runEvery(notifyIntervalMs, () => void notifier.check());
   try {

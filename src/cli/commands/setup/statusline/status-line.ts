@@ -6,7 +6,7 @@ import { findIncomplete } from "../../../../local-mcp/recovery/detect.ts";
 import { hasDied } from "../../../../local-mcp/sessions/closed-sessions.ts";
 import type { Runtime } from "../../../../runtime/runtime.ts";
 import * as clients from "../../../../local-mcp/sessions/clients.ts";
-import { observe } from "../../../../local-mcp/sessions/observe.ts";
+import { observe } from "../../../../local-mcp/observe/observe.ts";
 import { isSessionPaused } from "../../../../local-mcp/sessions/paused-session.ts";
 import * as sessions from "../../../../local-mcp/sessions/sessions.ts";
 import { assess } from "../../../../local-mcp/signals/risk.ts";

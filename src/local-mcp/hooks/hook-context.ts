@@ -1,0 +1,151 @@
+import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { identify, type ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import * as clients from "../sessions/clients.ts";
+import { pathOf } from "../sessions/entries.ts";
+import { projectRoot } from "../sessions/git-head.ts";
+import { isPausedById, pauseReadLimits, setPausedFolder, type PauseReadLimits } from "../sessions/paused-session.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { markTranscript, transcriptMark } from "../sessions/transcript-mark.ts";
+import { readAppended, unreadBytes, type TranscriptPart } from "../signals/transcript.ts";
+import { isPaused } from "../../store/pause.ts";
+import { StoreError } from "../../store/store-error.ts";
+import { editedFile, type EditedFile } from "../team/file-guard.ts";
+
+export interface HookCall {
+  readonly event: HookEvent;
+  readonly input: HookInput;
+  readonly clientPid: number;
+  /** From the spool: no sign of life now, and the answer is not read. */
+  readonly isLate?: boolean;
+}
+
+/** An event with all that is read before it is recorded. */
+export interface HookContext {
+  readonly event: HookEvent;
+  readonly input: HookInput;
+  readonly isLate: boolean;
+  readonly isDeferred: boolean;
+  readonly client: ProcessIdentity | null;
+  /** Redacted. */
+  readonly cwd: string | null;
+  readonly project: string | null;
+  /** Session that has the client's id now; recording the event may fork it. */
+  readonly knownId: string;
+  readonly isPaused: boolean;
+  readonly transcript: TranscriptRead | null;
+  /** File that the tool call would edit. */
+  readonly edited: EditedFile | null;
+}
+
+export interface TranscriptRead {
+  /** Session's offset at the read: the part begins there, or after what is skipped. */
+  readonly from: number;
+  readonly part: TranscriptPart;
+}
+
+/** About 1 ms of reading and parsing. */
+const deferredReadBytes = 262_144;
+
+/** Reads the store once, and then the files: the store is not locked meanwhile. */
+export function readContext(runtime: Runtime, call: HookCall, isDeferred: boolean): HookContext {
+  const { event, input, isLate = false } = call;
+  const source = sourceOf(runtime, call);
+  const empty = { knownId: input.session_id, isPaused: false, position: { from: 0, limits: {} } };
+  const { position, ...known } = runtime.store.read<StoredContext>(
+    (sql) => readStored(sql, runtime, source, isLate),
+    empty,
+  );
+  const path = input.transcript_path;
+  const maxBytes = isDeferred ? deferredReadBytes : Number.POSITIVE_INFINITY;
+  const transcript = path && position ? readTranscript(path, position, maxBytes) : null;
+  const edited = isLate || known.isPaused ? null : guardedFile(runtime, call);
+  return { event, ...source, ...known, isLate, isDeferred, transcript, edited };
+}
+
+/** [FI3] */
+export function guardedFile({ config }: Runtime, { event, input }: HookCall): EditedFile | null {
+  return event === "PreToolUse" && config.team.isEnabled ? editedFile(input) : null;
+}
+
+interface StoredContext extends Pick<HookContext, "knownId" | "isPaused"> {
+  /** Null if nothing of the transcript is read. */
+  readonly position: TranscriptPosition | null;
+}
+
+interface TranscriptPosition {
+  readonly from: number;
+  readonly limits: PauseReadLimits;
+}
+
+type EventSource = Pick<HookContext, "input" | "client" | "cwd" | "project">;
+
+function sourceOf({ processes }: Runtime, { input, clientPid }: HookCall): EventSource {
+  // Redacts first: resolving a path may remove what identifies a secret.
+  const cwd = input.cwd ? pathOf(input.cwd) : null;
+  return { input, client: identify(processes, clientPid), cwd, project: cwd === null ? null : projectRoot(cwd) };
+}
+
+function readStored(
+  sql: Sql,
+  { now, store }: Pick<Runtime, "now" | "store">,
+  source: EventSource,
+  isLate: boolean,
+): StoredContext {
+  const { input, client } = source;
+  const knownId = findKnownId(sql, input, client);
+  const isPausedThen = isPausedAt(sql, now(), source, knownId);
+  // An event from before a pause: its transcript may hold more.
+  const isSkipped = isPausedThen || (isLate && isPausedAt(sql, store.context.now(), source, knownId));
+  return { knownId, isPaused: isPausedThen, position: isSkipped ? null : findPosition(sql, input, knownId) };
+}
+
+function findPosition(sql: Sql, { transcript_path: path, cwd }: HookInput, id: string): TranscriptPosition | null {
+  if (!path) return null;
+  const session = sessions.get(sql, id);
+  const { project = null, cwd: lastCwd = null } = session ?? {};
+  return {
+    from: session?.transcriptOffset ?? transcriptMark(sql, id),
+    limits: pauseReadLimits(sql, path, { id, project, cwd: cwd ?? lastCwd }),
+  };
+}
+
+/** @param maxBytes limit of unread bytes, above which the result is null */
+function readTranscript(path: string, { from, limits }: TranscriptPosition, maxBytes: number): TranscriptRead | null {
+  if (unreadBytes(path, Math.max(from, limits.minOffset ?? 0)) > maxBytes) return null;
+  return { from, part: readAppended(path, from, limits) };
+}
+
+/** [HO10] */
+export function isEventPaused(runtime: Runtime, call: HookCall): boolean {
+  const source = sourceOf(runtime, call);
+  return runtime.store.read(
+    (sql) => isPausedAt(sql, runtime.now(), source, findKnownId(sql, call.input, source.client)),
+    false,
+  );
+}
+
+/** Uses the session's folder for an event without one. */
+function isPausedAt(sql: Sql, at: number, { project }: EventSource, knownId: string): boolean {
+  return project === null ? isPausedById(sql, at, knownId) : isPaused(sql, at, project);
+}
+
+/** [HO10] Skips text from a pause for good, and drops the event even if the store is unwritable. */
+export function skipTranscript(runtime: Runtime, { input, cwd, knownId }: HookContext): void {
+  const { transcript_path: path } = input;
+  try {
+    runtime.store.write((sql) => {
+      if (cwd) setPausedFolder(sql, knownId, cwd);
+      if (path) markTranscript(sql, path, unreadBytes(path, 0));
+    });
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    runtime.log("warn", "the transcript was not marked during a pause", { error: error.message });
+  }
+}
+
+function findKnownId(sql: Sql, input: HookInput, client: ProcessIdentity | null): string {
+  const current = client ? clients.current(sql, client) : null;
+  return current?.givenId === input.session_id ? current.sessionId : input.session_id;
+}

@@ -1,0 +1,106 @@
+import type { Sql } from "../../shared/sql.ts";
+import type { Trigger } from "../checkpoints/checkpoints.ts";
+import { dueTrigger, eventTrigger } from "../checkpoints/triggers.ts";
+import { isAlive } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { clearContextReadings, observe, takeReadings } from "../observe/observe.ts";
+import * as servers from "../sessions/servers.ts";
+import type { Session } from "../sessions/sessions.ts";
+import type { TranscriptPart } from "../signals/transcript.ts";
+import { deliverAtPrompt, deliverAtStop } from "../team/deliver-news.ts";
+import { checkEdit, type EditVerdict } from "../team/file-guard.ts";
+import * as spending from "../usage/task-spending.ts";
+import { guardedFile, type HookCall, type HookContext } from "./hook-context.ts";
+
+/** Decisions about an event, in the transaction that records it. */
+
+/** [BU10] [BU11] A task's budget first, then the reserved files. */
+export function toolVerdict(sql: Sql, runtime: Runtime, context: HookContext, session: string): EditVerdict {
+  return budgetVerdict(sql, runtime.now(), context, session) ?? editVerdict(sql, runtime, context, session);
+}
+
+function budgetVerdict(sql: Sql, now: number, context: HookContext, session: string): EditVerdict | null {
+  const { event, input, isLate } = context;
+  if (isLate) return null;
+  if (event === "UserPromptSubmit") spending.release(sql, session);
+  if (event === "PreToolUse") {
+    const reason = spending.refusal(sql, session, input.tool_name, now);
+    return reason === null ? null : { kind: "refused", reason };
+  }
+  const text = event === "PostToolUse" ? spending.warning(sql, session, now) : null;
+  return text === null ? null : { kind: "warned", text };
+}
+
+function editVerdict(
+  sql: Sql,
+  { now, processes, config }: Runtime,
+  { edited }: Pick<HookContext, "edited">,
+  session: string,
+): EditVerdict {
+  if (!edited) return { kind: "free" };
+  return checkEdit(sql, { now: now(), processes, session, isStrict: config.team.strictFiles }, edited);
+}
+
+/** [HO32] Reads the reservations alone, while the store takes no write. */
+export function readEditVerdict(runtime: Runtime, call: HookCall): EditVerdict {
+  const edited = guardedFile(runtime, call);
+  const free: EditVerdict = { kind: "free" };
+  return edited
+    ? runtime.store.read((sql) => editVerdict(sql, runtime, { edited }, call.input.session_id), free)
+    : free;
+}
+
+/** [HO18] Skips a sub-agent's stop, a chat that a hook already continued, and a worker's run. */
+export function findNews(
+  sql: Sql,
+  { now, env, config }: Runtime,
+  { event, input, isLate }: HookContext,
+  session: string,
+): string | null {
+  if (isLate) return null;
+  if (event === "UserPromptSubmit") return deliverAtPrompt(sql, now(), session);
+  if (event !== "Stop" || input.stop_hook_active || input.agent_id || env["SHIM_TASK"]) return null;
+  return deliverAtStop(sql, now(), session, config.team.maxContinuationsPerHour);
+}
+
+/** Takes the readings; those of a deferred event follow its answer. */
+export function checkpointTrigger(
+  sql: Sql,
+  runtime: Runtime,
+  { event, input, isDeferred }: HookContext,
+  before: Session,
+  part: TranscriptPart | null,
+): Trigger | null {
+  const session = event === "PostCompact" ? clearContextReadings(sql, runtime.now(), before) : before;
+  const call = { toolName: input.tool_name ?? null, toolInput: input.tool_input };
+  const { checkpoint: config } = runtime.config;
+  if (!isDeferred) return dueTrigger(event, { ...observe(sql, runtime, session, part).facts, ...call }, config);
+  if (part) takeReadings(sql, runtime, session, part);
+  return eventTrigger(event, call, config);
+}
+
+export function connectionWarning(
+  sql: Sql,
+  runtime: Runtime,
+  context: HookContext,
+  missedTools: number,
+): string | null {
+  if (context.event !== "UserPromptSubmit") return null;
+  return deadServerWarning(sql, runtime, context) ?? missedWarning(missedTools);
+}
+
+/** [HO4] Shown once, with the next prompt, which also deletes the row of the dead process. */
+function deadServerWarning(sql: Sql, { processes }: Runtime, { client }: HookContext): string | null {
+  if (!client || !isAlive(processes, client)) return null;
+  const { dead, isServed } = servers.check(sql, processes, client);
+  for (const server of dead) servers.unregister(sql, server);
+  if (dead.length === 0 || isServed) return null;
+  return "SHIM: its MCP process has died. Reconnect it with /mcp: until then its tools are gone, reserved files are not guarded, and tool calls are saved with your next prompt.";
+}
+
+/** [HO37] All tool events have arrived by the end of a turn. */
+function missedWarning(missed: number): string | null {
+  if (missed === 0) return null;
+  const calls = missed === 1 ? "One tool call" : `${missed} tool calls`;
+  return `SHIM: ${calls} did not reach its MCP process; what the transcript tells of ${missed === 1 ? "it" : "them"} is saved now. If this comes again: /mcp shows the process.`;
+}

@@ -1,0 +1,139 @@
+import type { Readings, Risk } from "../../contract/readings.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { ToolCall, TriggerFacts } from "../checkpoints/triggers.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { calibrate } from "../signals/calibrate.ts";
+import { afterCompaction, derive, fromTranscript, merge, type ToolOutcome } from "../signals/collector.ts";
+import * as history from "../signals/history.ts";
+import { oomKills, share, systemMemory } from "../signals/memory.ts";
+import { markReading, type RiskMark } from "../sessions/risk-mark.ts";
+import { assess } from "../signals/risk.ts";
+import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
+import * as journal from "../sessions/journal.ts";
+import { pauseReadLimits } from "../sessions/paused-session.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { unsavedOf } from "../sessions/unsaved.ts";
+import { recordTranscript } from "./record-transcript.ts";
+
+export interface Observation {
+  readonly risk: Risk;
+  readonly facts: Omit<TriggerFacts, keyof ToolCall>;
+}
+
+/** Reads the transcript on and takes all readings; `fresh` are those that only the caller has. */
+export function refresh(runtime: Runtime, session: sessions.Session, fresh: Readings): Observation {
+  const { transcriptPath: path } = session;
+  const limits = path === null ? {} : runtime.store.read((sql) => pauseReadLimits(sql, path, session), {});
+  const part = path === null ? null : readAppended(path, session.transcriptOffset, limits);
+  return runtime.store.write((sql) => {
+    // A hook may have read the same part meanwhile.
+    const isNew = sessions.get(sql, session.id)?.transcriptOffset === session.transcriptOffset;
+    if (part && isNew) recordTranscript(sql, session, part, runtime.now(), { prices: runtime.config.usage.prices });
+    return observe(sql, runtime, session, isNew ? part : null, fresh);
+  });
+}
+
+/** @param seen the caller's copy: the row is read again, since others write to it too */
+export function observe(
+  sql: Sql,
+  runtime: Runtime,
+  seen: sessions.Session,
+  part: TranscriptPart | null = null,
+  fresh: Readings = {},
+): Observation {
+  const now = runtime.now();
+  const stored = sessions.get(sql, seen.id) ?? seen;
+  const session = part ? takeReadings(sql, runtime, stored, part) : stored;
+  const unsaved = unsavedOf(sql, session.id);
+  const readings = merge(
+    merge(session.readings, derivedReadings(sql, runtime, session, unsaved.events > 0, now)),
+    fresh,
+  );
+  const risk = assess(readings, runtime.config.risk, now);
+  sessions.update(sql, session.id, { readings });
+  history.record(sql, now, session.id, readings, risk);
+  const riskMark = markReading(session.riskMark, risk.level, now);
+  if (!isSameRiskMark(riskMark, session.riskMark)) sessions.setRiskMark(sql, session.id, riskMark);
+  const facts = {
+    toolCalls: unsaved.toolCalls,
+    sinceSavedMs: session.savedAt === null ? null : now - session.savedAt,
+    isRiskPending: riskMark.pending !== null,
+  };
+  return { risk, facts };
+}
+
+export function takeReadings(
+  sql: Sql,
+  runtime: Runtime,
+  session: sessions.Session,
+  part: TranscriptPart,
+): sessions.Session {
+  const now = runtime.now();
+  // [SI17] A compaction may be reported by the transcript alone.
+  const { compactBoundary } = part;
+  const old = compactBoundary ? afterCompaction(session.readings, compactBoundary.at ?? now) : session.readings;
+  const readings = merge(old, fromTranscript(part, old, runtime.env, now));
+  sessions.update(sql, session.id, { readings, ...transcriptProgress(sql, part, session, now) });
+  return { ...session, readings };
+}
+
+function isSameRiskMark(one: RiskMark, other: RiskMark): boolean {
+  return one.covered === other.covered && one.pending === other.pending && one.belowAt === other.belowAt;
+}
+
+function transcriptProgress(
+  sql: Sql,
+  part: TranscriptPart,
+  session: sessions.Session,
+  now: number,
+): sessions.SessionChange {
+  calibrate(sql, part);
+  const growth = part.offset > session.transcriptOffset ? { workedAt: now } : {};
+  return {
+    transcriptOffset: part.offset,
+    model: part.contextUsage?.model ?? null,
+    ...growth,
+  };
+}
+
+/** [SI17] */
+export function clearContextReadings(sql: Sql, now: number, session: sessions.Session): sessions.Session {
+  const readings = afterCompaction(session.readings, now);
+  sessions.update(sql, session.id, { readings });
+  return { ...session, readings };
+}
+
+function derivedReadings(
+  sql: Sql,
+  runtime: Runtime,
+  session: sessions.Session,
+  hasNews: boolean,
+  now: number,
+): Readings {
+  return derive(
+    {
+      startedAt: session.startedAt,
+      toolCalls: session.toolCalls,
+      toolErrors: session.toolErrors,
+      recentTools: recentTools(sql, session.id),
+      // Without news since the last checkpoint, everything known is saved as of now.
+      lastCheckpointAt: hasNews ? session.savedAt : now,
+      transcriptBytes: null,
+      clientMemoryBytes: session.owner ? (runtime.processes.facts(session.owner.pid)?.residentBytes ?? null) : null,
+      hostMemory: share(systemMemory),
+      oomKills: oomKills(systemMemory),
+    },
+    now,
+  );
+}
+
+function recentTools(sql: Sql, sessionId: string): ToolOutcome[] {
+  return journal
+    .newest(sql, sessionId, ["tool_end", "tool_error"], 50)
+    .toReversed()
+    .flatMap(({ entry }) =>
+      entry.kind === "tool_end" || entry.kind === "tool_error"
+        ? [{ name: entry.name, isError: entry.kind === "tool_error", durationMs: entry.durationMs ?? null }]
+        : [],
+    );
+}

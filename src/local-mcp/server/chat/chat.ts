@@ -1,0 +1,277 @@
+import { isAbsolute } from "node:path";
+import type { Readings } from "../../../contract/readings.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import type { RecentStates } from "../../checkpoints/capture.ts";
+import { isAlive, isDescendant, type ProcessIdentity } from "../../../platform/processes.ts";
+import { brief } from "../../recovery/brief.ts";
+import { recordEarlierDeath } from "../../recovery/deaths.ts";
+import { searchFor } from "../../recovery/detect.ts";
+import { offer } from "../../recovery/recover.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import * as clients from "../../sessions/clients.ts";
+import { idOf, label, pathOf } from "../../sessions/entries.ts";
+import { projectRoot } from "../../sessions/git-head.ts";
+import * as journal from "../../sessions/journal.ts";
+import { isSessionPaused } from "../../sessions/paused-session.ts";
+import * as sessions from "../../sessions/sessions.ts";
+import { estimateLong, sampleChars } from "../../signals/calibrate.ts";
+import * as notices from "../../../store/notices.ts";
+import { isPaused } from "../../../store/pause.ts";
+import type { ChatTeam } from "./late-team.ts";
+import { MintedSessions } from "./minted-sessions.ts";
+import { findSessionArgument, type ToolError } from "./session-argument.ts";
+import { isWithin } from "../../../shared/elapsed.ts";
+
+export interface ChatOptions {
+  readonly runtime: Runtime;
+  readonly server: ProcessIdentity;
+  /** The client, or a wrapper that the client started. */
+  readonly client: ProcessIdentity | null;
+  readonly clientName: () => string | null;
+  readonly team: ChatTeam | null;
+  readonly isRestart?: boolean;
+}
+
+/** `work` is a sign of life, `look` is none; `delete` works even while SHIM is paused. */
+export type Purpose = "work" | "look" | "delete";
+
+export interface SessionTarget {
+  readonly session?: string | undefined;
+  readonly project?: string | undefined;
+}
+
+/**
+ * The chat behind one MCP process. A call belongs to the session that hooks saw in this client,
+ * else to the one in the environment, else to a minted one. [MC3] A call may name any session.
+ */
+export class Chat {
+  readonly runtime: Runtime;
+  readonly team: ChatTeam | null;
+  readonly recent: RecentStates = new Map();
+  readonly #options: ChatOptions;
+  readonly #minted: MintedSessions;
+  /** Sessions of other chats that calls have continued. */
+  readonly #continued = new Set<string>();
+  readonly #exchanges = new Map<string, { readonly chars: number; readonly sample: string }>();
+  #clientName: string | null = null;
+  #isOfferDue = true;
+  #client: ProcessIdentity | null;
+  #hasFoundClient = false;
+
+  constructor(options: ChatOptions) {
+    this.#options = options;
+    this.runtime = options.runtime;
+    this.team = options.team;
+    this.#client = options.client;
+    this.#minted = new MintedSessions(options.runtime);
+    if (options.isRestart) this.#adoptOpenSessions();
+  }
+
+  /** [MC18] Minted sessions survive a restart of the worker; nothing is offered a second time. */
+  #adoptOpenSessions(): void {
+    this.#isOfferDue = false;
+    const open = this.runtime.store.read((sql) => sessions.listOpenOf(sql, this.#options.server), []);
+    this.#minted.adoptOpen(open);
+  }
+
+  get client(): ProcessIdentity | null {
+    return this.#client;
+  }
+
+  get hasClientName(): boolean {
+    return this.#clientName !== null;
+  }
+
+  setClientName(clientName: string): void {
+    this.#clientName = label(clientName);
+  }
+
+  enter(target: SessionTarget, purpose: Purpose = "work"): Result<sessions.Session, ToolError> {
+    const found = this.#findStored(target, purpose);
+    if (!found.ok) return found;
+    const isOfAnother = target.session !== undefined;
+    if (found.value && isOfAnother && purpose !== "work") return ok(found.value);
+    if (found.value && isOfAnother) this.#continued.add(found.value.id);
+    return ok(
+      this.#recordSighting(found.value, { ...this.#sighting(target, found.value), isAlive: purpose === "work" }),
+    );
+  }
+
+  /** One read, since every call begins with it. */
+  #findStored(target: SessionTarget, purpose: Purpose): Result<sessions.Session | null, ToolError> {
+    const { project } = target;
+    if (project !== undefined && !isAbsolute(project)) {
+      return err({ code: "bad_project", message: `project must be an absolute path, not "${project}".` });
+    }
+    const folder = this.#folder(target, false);
+    const root = folder && projectRoot(folder);
+    const now = this.runtime.now();
+    return this.runtime.store.read<Result<sessions.Session | null, ToolError>>((sql) => {
+      if (purpose === "delete") return this.#findSession(sql, target);
+      if (isPaused(sql, now, root)) return err(pausedError);
+      const found = this.#findSession(sql, target);
+      // The chat may have left the folder that the client was started in.
+      return found.ok && found.value && isSessionPaused(sql, now, found.value) ? err(pausedError) : found;
+    }, ok(null));
+  }
+
+  #recordSighting(known: sessions.Session | null, sighting: sessions.Sighting): sessions.Session {
+    const now = this.runtime.now();
+    if (known && isFresh(known, sighting, now)) return known;
+    return this.runtime.store.write((sql) => {
+      if (known && sighting.isAlive) recordEarlierDeath(sql, this.runtime, known);
+      return sessions.recordSighting(sql, now, sighting);
+    });
+  }
+
+  servedSessions(): string[] {
+    const hooked = this.#servedSession();
+    const continued = [...this.#continued].filter((id) => this.#isOurs(id));
+    return [...new Set([...(hooked ? [hooked] : []), ...this.#minted.ids(), ...continued])];
+  }
+
+  #isOurs(sessionId: string): boolean {
+    const owner = this.runtime.store.read((sql) => sessions.get(sql, sessionId)?.owner, null);
+    return [this.#options.server, this.#client].some((one) => isSameProcess(one, owner));
+  }
+
+  current(): string | null {
+    return this.#servedSession() ?? this.#minted.last;
+  }
+
+  cancelOffer(): void {
+    this.#isOfferDue = false;
+  }
+
+  /** [MC5] The first tool answer makes the offer where no hook does. */
+  offerOnce(sessionId: string): string | null {
+    if (!this.#isOfferDue) return null;
+    this.#isOfferDue = false;
+    const session = this.runtime.store.read((sql) => withoutHooks(sql, sessionId), null);
+    const found = session ? offer(this.runtime, session.id, searchFor(session)) : null;
+    return found ? brief(found.from, this.runtime.now(), this.runtime.config.recovery) : null;
+  }
+
+  /** [SI27] A lower bound of the chat's context. */
+  countExchange(sessionId: string, text: string): void {
+    const { chars, sample } = this.#exchanges.get(sessionId) ?? { chars: 0, sample: "" };
+    const head = text.slice(0, sampleChars);
+    this.#exchanges.set(sessionId, { chars: chars + text.length, sample: head.length > sample.length ? head : sample });
+  }
+
+  exchangeReadings(session: sessions.Session): Readings {
+    const found = this.#exchanges.get(session.id);
+    if (found === undefined || session.origin !== "handle") return {};
+    const tokens = this.runtime.store.read((sql) => estimateLong(sql, found.sample, found.chars, session.model), 0);
+    return { contextTokens: { value: tokens, source: "estimated", at: this.runtime.now() } };
+  }
+
+  notices(): string[] {
+    return this.runtime.store.read((sql) => notices.list(sql), []).map((notice) => notice.text);
+  }
+
+  #findSession(sql: Sql, target: SessionTarget): Result<sessions.Session | null, ToolError> {
+    if (target.session !== undefined) return this.#findNamed(sql, target.session);
+    const id = this.#hookedSession(sql) ?? this.#minted.findFor(target.project);
+    return ok(sessions.get(sql, id ?? this.#minted.findOrMake(target.project)));
+  }
+
+  #sighting(target: SessionTarget, known: sessions.Session | null): sessions.Sighting {
+    const id = known?.id ?? this.current() ?? this.#minted.findOrMake(target.project);
+    const isMinted = known ? known.origin === "handle" : this.#minted.has(id);
+    return {
+      id,
+      client: known?.client ?? this.#clientOf(),
+      isAlive: true,
+      ...this.#folderFields(target, isMinted),
+      ...this.#originOf(isMinted),
+      ...(known && this.#isHeldByAnother(known) ? { owner: null } : {}),
+    };
+  }
+
+  #clientOf(): string {
+    return this.#clientName ?? label(this.#options.clientName() ?? "unknown");
+  }
+
+  #folderFields(target: SessionTarget, isMinted: boolean): Pick<sessions.Sighting, "project" | "cwd"> {
+    const folder = this.#folder(target, isMinted || target.session !== undefined);
+    // Redacted first: resolving a path may remove what makes a secret recognizable.
+    const cwd = folder && pathOf(folder);
+    return { project: cwd && projectRoot(cwd), cwd };
+  }
+
+  /** Whether another living client owns the session: taking it would end it with this process. */
+  #isHeldByAnother({ owner }: sessions.Session): boolean {
+    if (!owner || [this.#options.server, this.#client].some((one) => isSameProcess(one, owner))) return false;
+    return isAlive(this.runtime.processes, owner);
+  }
+
+  #folder(target: SessionTarget, isMinted: boolean): string | null {
+    return target.project ?? (isMinted ? null : (this.runtime.env["CLAUDE_PROJECT_DIR"] ?? null));
+  }
+
+  #originOf(isMinted: boolean): Pick<sessions.Sighting, "origin" | "owner"> {
+    return isMinted ? { origin: "handle", owner: this.#options.server } : { origin: "startup", owner: this.#client };
+  }
+
+  #findNamed(sql: Sql, handle: string): Result<sessions.Session | null, ToolError> {
+    const found = findSessionArgument(sql, handle);
+    if (!found.ok || found.value) return found;
+    return err({
+      code: "unknown_session",
+      message: `"${handle}" is not a session that SHIM knows. Leave "session" out, or take it from an earlier answer.`,
+    });
+  }
+
+  #hookedSession(sql: Sql): string | null {
+    const known = this.#client ? clients.current(sql, this.#client) : null;
+    if (known) return known.sessionId;
+    const given = this.#envSessionId();
+    const found = given === null || this.#hasFoundClient ? null : this.#findWrappedClient(sql, given);
+    return (found ? clients.current(sql, found)?.sessionId : null) ?? given;
+  }
+
+  /** [ID14] The parent may be a wrapper; the client is then the owner that hooks recorded. */
+  #findWrappedClient(sql: Sql, given: string): ProcessIdentity | null {
+    const owner = sessions.get(sql, given)?.owner ?? null;
+    if (!owner || !isDescendant(this.runtime.processes, this.#options.server.pid, owner)) return null;
+    this.#hasFoundClient = true;
+    return (this.#client = owner);
+  }
+
+  /** Before there is a store, only the environment names the session. */
+  #servedSession(): string | null {
+    return this.runtime.store.read((sql) => this.#hookedSession(sql), this.#envSessionId());
+  }
+
+  #envSessionId(): string | null {
+    const given = this.runtime.env["CLAUDE_CODE_SESSION_ID"];
+    return given === undefined ? null : idOf(given);
+  }
+}
+
+/** A hook that saw the session's start makes the offers itself. */
+function withoutHooks(sql: Sql, sessionId: string): sessions.Session | null {
+  const hasHooks = journal.newest(sql, sessionId, ["start"], 1).length > 0;
+  return hasHooks ? null : sessions.get(sql, sessionId);
+}
+
+const pausedError: ToolError = {
+  code: "paused",
+  message: "SHIM is paused: nothing is stored. `shim pause --off` ends it.",
+};
+
+/** Signs of life closer together than this are not stored, in ms. */
+const freshMs = 30_000;
+
+function isFresh(known: sessions.Session, sighting: sessions.Sighting, now: number): boolean {
+  const isSameProject = !sighting.project || sighting.project === known.project;
+  const isOpen = known.endedAt === null && known.detachedAt === null && known.recovery === null;
+  const isSameOwner = sighting.owner === null || isSameProcess(known.owner, sighting.owner);
+  return isOpen && isSameOwner && isSameProject && isWithin(now - known.lastSeenAt, freshMs);
+}
+
+function isSameProcess(one: ProcessIdentity | null, other: ProcessIdentity | null | undefined): boolean {
+  return one !== null && one.pid === other?.pid && one.start === other.start;
+}

@@ -1,0 +1,31 @@
+import type { OpenedLink } from "../../../coordinator-client/open-link.ts";
+import type { ProcessIdentity } from "../../../platform/processes.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { mayJoinTeam } from "../../team/may-join.ts";
+import type { Team } from "../../team/team.ts";
+
+export interface ChatTeam extends Pick<Team, "chatFor" | "follow" | "end"> {
+  reader(): OpenedLink | null | Promise<OpenedLink | null>;
+}
+
+/** Loads the team's code, most of the program, on demand: the client waits for an answer. */
+export function lateTeam(
+  runtime: Runtime,
+  server: ProcessIdentity,
+  client: () => ProcessIdentity | null,
+): ChatTeam | null {
+  if (!mayJoinTeam(runtime)) return null;
+  let loading: Promise<Team> | null = null;
+  const load = (): Promise<Team> =>
+    (loading ??= import("./open-team.ts").then(({ openTeam }) => openTeam(runtime, server, client)));
+  return {
+    chatFor: async (session) => (await load()).chatFor(session),
+    follow: async (session) => {
+      if (loading !== null || session !== null) await (await load()).follow(session);
+    },
+    reader: async () => (await load()).reader(),
+    end: async (ending) => {
+      if (loading !== null) await (await loading).end(ending);
+    },
+  };
+}

@@ -1,0 +1,39 @@
+import type { WorkNotes } from "../../../contract/checkpoint.ts";
+import { redactJson } from "../../../redaction/redact.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import { capture, type CaptureError, type CaptureResult } from "../../checkpoints/capture.ts";
+import type { Trigger } from "../../checkpoints/checkpoints.ts";
+import type { Chat } from "../chat/chat.ts";
+import type { ToolError } from "../chat/session-argument.ts";
+
+/** [MC10] Field limits hold for the input only: a redaction mark may be longer than the secret. */
+export function captureNotes(
+  { runtime, recent }: Chat,
+  sessionId: string,
+  trigger: Trigger,
+  given: WorkNotes,
+): Result<CaptureResult & { readonly redactions: number }, CaptureError> {
+  const { value, count: redactions } = redactJson(given);
+  // Redaction keeps the shape; a path of only private text becomes empty.
+  const { files, ...rest } = value as WorkNotes;
+  const notes = { ...rest, ...(files ? { files: files.filter((path) => path.trim() !== "") } : {}) };
+  const saved = capture(runtime, { sessionId, trigger, notes, redactions }, recent);
+  return saved.ok ? ok({ ...saved.value, redactions }) : saved;
+}
+
+export function captureRefusal(error: CaptureError): { readonly ok: false; readonly error: ToolError } {
+  switch (error.code) {
+    case "unknown_session":
+      return err({ code: error.code, message: 'This session was deleted meanwhile. Call again without "session".' });
+    case "nothing_to_save":
+      return err({
+        code: error.code,
+        message: "Nothing is known of this session yet. Give at least goal, nextStep or state.",
+      });
+    case "too_large":
+      return err({
+        code: error.code,
+        message: `The state is ${error.bytes} bytes, the limit is ${error.maxBytes}; most is in "${error.largest}". Shorten it and call again; nothing was saved.`,
+      });
+  }
+}

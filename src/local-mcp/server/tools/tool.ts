@@ -1,0 +1,76 @@
+import type { StandardSchemaWithJSON } from "@modelcontextprotocol/server";
+import type * as z from "zod";
+import type { Result } from "../../../shared/result.ts";
+import type { Chat } from "../chat/chat.ts";
+import type { ToolError } from "../chat/session-argument.ts";
+
+export interface ToolAnswer<Output> {
+  readonly text: string;
+  readonly output: Output;
+}
+
+export interface Tool<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  readonly annotations: {
+    readonly readOnlyHint: boolean;
+    readonly destructiveHint: boolean;
+    readonly idempotentHint: boolean;
+    readonly openWorldHint: boolean;
+  };
+  readonly input: Input;
+  readonly output: Output;
+  /** @throws {StoreError} if the store can be neither read nor written */
+  run(
+    chat: Chat,
+    input: z.infer<Input>,
+  ): Result<ToolAnswer<z.infer<Output>>, ToolError> | Promise<Result<ToolAnswer<z.infer<Output>>, ToolError>>;
+}
+
+export function defineTool<Input extends z.ZodType, Output extends z.ZodType>(tool: Tool<Input, Output>): Tool {
+  return {
+    ...tool,
+    // The adapter calls run() only with parsed input.
+    run: (chat, input) => tool.run(chat, input as z.infer<Input>),
+  };
+}
+
+/**
+ * [MC2] Shortens a schema for the tool list, where every word costs each chat tokens. What is
+ * omitted is still checked, and a refusal names the limit.
+ */
+export function toListed(schema: z.ZodType): StandardSchemaWithJSON {
+  const standard = schema["~standard"];
+  const { input, output } = standard.jsonSchema;
+  return {
+    "~standard": {
+      ...standard,
+      jsonSchema: {
+        input: (options) => shorten(input(options), omittedFromInput) as Record<string, unknown>,
+        output: (options) => shorten(output(options), omittedFromAnswer) as Record<string, unknown>,
+      },
+    },
+  };
+}
+
+const omittedFromInput: ReadonlySet<string> = new Set(["$schema", "default"]);
+const omittedFromAnswer: ReadonlySet<string> = new Set(["$schema", "required", "additionalProperties"]);
+
+function shorten(schema: unknown, omitted: ReadonlySet<string>): unknown {
+  if (Array.isArray(schema)) return schema.map((one) => shorten(one, omitted));
+  if (typeof schema !== "object" || schema === null) return schema;
+  const kept = Object.entries(schema).filter(([key, value]) => !isOmitted(key, value, omitted));
+  return Object.fromEntries(kept.map(([key, value]) => [key, shorten(value, omitted)]));
+}
+
+const numberLimits: ReadonlySet<string> = new Set(["minimum", "maximum"]);
+const sizeLimits: ReadonlySet<string> = new Set(["minLength", "maxLength", "minItems", "maxItems"]);
+
+/** A property may have a keyword's name: its value is then a schema. */
+function isOmitted(key: string, value: unknown, omitted: ReadonlySet<string>): boolean {
+  if (typeof value === "number") return sizeLimits.has(key) || (numberLimits.has(key) && (value <= 1 || value >= 20));
+  return (
+    omitted.has(key) && (typeof value !== "object" || Array.isArray(value) || Object.keys(value ?? {}).length === 0)
+  );
+}

@@ -1,0 +1,211 @@
+import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import { describingArguments } from "../../contract/hook-tool.ts";
+import type { JournalEntry } from "../../contract/journal.ts";
+import type { FileNote, TodoItem } from "../../contract/work-state.ts";
+import { redactJson } from "../../redaction/redact.ts";
+import { boundTexts, redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "./entries.ts";
+
+/** Pure. Repeated events count once, by the client's own ids. */
+export function entriesOf(event: HookEvent, input: HookInput, turn: string): KeyedEntry[] {
+  return readers[event](input, turn);
+}
+
+const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[]> = {
+  SessionStart: () => [],
+  SessionEnd: () => [],
+  UserPromptSubmit: prompt,
+  PreToolUse: toolStart,
+  PostToolUse: (input) => [...toolEnd(input), ...todos(input), ...dialog(input)],
+  PostToolUseFailure: toolError,
+  PreCompact: compacting,
+  PostCompact: compacted,
+  Stop: turnEnd,
+  StopFailure: failure,
+  SubagentStop: subagentEnd,
+  Notification: () => [],
+  PreModelSwitch: () => [],
+};
+
+/** Prompt that wakes an idle chat; the journal does not store it. */
+export const wakeLine = "SHIM: news waits for this chat";
+
+/** Skips prompts of the client itself (a finished background task) and SHIM's wake line. */
+function prompt(input: HookInput, turn: string): KeyedEntry[] {
+  const text = input.prompt?.trim();
+  if (!text || text.startsWith("<task-notification>") || text.startsWith(wakeLine)) return [];
+  return [keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: redactAndClip(text, limits.prompt) })];
+}
+
+function toolStart(input: HookInput): KeyedEntry[] {
+  const tool = toolOf(input);
+  return tool ? [keyed(`start:${tool.id}`, { kind: "tool_start", ...tool })] : [];
+}
+
+function toolEnd(input: HookInput): KeyedEntry[] {
+  const tool = toolOf(input);
+  if (!tool) return [];
+  const duration = input.duration_ms === undefined ? {} : { durationMs: input.duration_ms };
+  return [keyed(`end:${tool.id}`, { kind: "tool_end", ...tool, ...duration, ...fileOf(input) })];
+}
+
+function toolError(input: HookInput): KeyedEntry[] {
+  const tool = toolOf(input);
+  if (!tool) return [];
+  const duration = input.duration_ms === undefined ? {} : { durationMs: input.duration_ms };
+  const text = redactAndClip(input.error ?? "failed", limits.error);
+  return [keyed(`end:${tool.id}`, { kind: "tool_error", ...tool, ...duration, text })];
+}
+
+function turnEnd(input: HookInput, turn: string): KeyedEntry[] {
+  return [keyed(`turn:${eventStamp(input, turn)}`, { kind: "turn_end" })];
+}
+
+function failure(input: HookInput, turn: string): KeyedEntry[] {
+  const text = [input.error ?? "unknown error", input.last_assistant_message].filter(Boolean).join(": ");
+  return [keyed(`failure:${eventStamp(input, turn)}`, { kind: "failure", text: redactAndClip(text, limits.error) })];
+}
+
+/** The summariser of a compaction ends as a subagent without a type. */
+function subagentEnd(input: HookInput, turn: string): KeyedEntry[] {
+  if (!input.agent_type) return [];
+  const text = redactAndClip(input.last_assistant_message ?? "", limits.error);
+  return [
+    keyed(`subagent:${input.agent_id ?? eventStamp(input, turn)}:${digest(text)}`, { kind: "subagent_end", text }),
+  ];
+}
+
+function compacting(input: HookInput, turn: string): KeyedEntry[] {
+  return [keyed(`compacting:${eventStamp(input, turn)}`, { kind: "compacting", trigger: input.trigger ?? "unknown" })];
+}
+
+function compacted(input: HookInput): KeyedEntry[] {
+  if (!input.compact_summary) return [];
+  const text = input.compact_summary.replace(/<analysis>[\s\S]*?<\/analysis>/, "").replaceAll(/<\/?summary>/g, "");
+  const summary = redactAndClip(text.trim(), limits.summary);
+  return [keyed(`compacted:${digest(summary)}`, { kind: "compacted", summary })];
+}
+
+function toolOf(input: HookInput): { id: string; name: string; input: string } | null {
+  if (!input.tool_name || !input.tool_use_id) return null;
+  const name = input.agent_id ? `${input.tool_name} (subagent)` : input.tool_name;
+  return { id: input.tool_use_id, name, input: describeInput(input.tool_input) };
+}
+
+export function describeInput(toolInput: unknown): string {
+  const values = asRecord(toolInput);
+  const described = describingArguments.map((key) => values[key]).find((value) => typeof value === "string");
+  const text = described ?? JSON.stringify(redactJson(boundTexts(toolInput ?? {}, limits.input * 4)).value);
+  return redactAndClip(text, limits.input).replaceAll(/\s+/g, " ");
+}
+
+const fileActions: Record<string, FileNote["action"]> = {
+  Read: "read",
+  Edit: "edited",
+  MultiEdit: "edited",
+  NotebookEdit: "edited",
+  Write: "edited",
+};
+
+function fileOf(input: HookInput): { path?: string; action?: FileNote["action"] } {
+  const action = fileActions[input.tool_name ?? ""];
+  const values = asRecord(input.tool_input);
+  const path = values["file_path"] ?? values["notebook_path"];
+  if (!action || typeof path !== "string") return {};
+  const isNew = action === "edited" && asRecord(input.tool_response)["type"] === "create";
+  return { path: pathOf(path), action: isNew ? "created" : action };
+}
+
+/** [JO13] Records the user's choice in a dialog, and [JO14] an approved plan. */
+function dialog(input: HookInput): KeyedEntry[] {
+  if (input.agent_id || !input.tool_use_id) return [];
+  if (input.tool_name === "AskUserQuestion") return answers(input, input.tool_use_id);
+  if (input.tool_name === "ExitPlanMode") return plan(input, input.tool_use_id);
+  return [];
+}
+
+const maxAnswers = 20;
+
+function answers(input: HookInput, id: string): KeyedEntry[] {
+  const given = {
+    ...asRecord(asRecord(input.tool_input)["answers"]),
+    ...asRecord(asRecord(input.tool_response)["answers"]),
+  };
+  const all = Object.entries(given)
+    .slice(0, maxAnswers)
+    .flatMap(([question, value]) => {
+      const answer = Array.isArray(value) ? value.filter((one) => typeof one === "string").join(", ") : textOf(value);
+      return answer
+        ? [{ question: redactAndClip(question, limits.input), answer: redactAndClip(answer, limits.input) }]
+        : [];
+    });
+  return all.length === 0 ? [] : [keyed(`answers:${id}`, { kind: "answers", answers: all })];
+}
+
+function plan(input: HookInput, id: string): KeyedEntry[] {
+  const [given, answer] = [asRecord(input.tool_input), asRecord(input.tool_response)];
+  const text = textOf(answer["plan"]) ?? textOf(given["plan"]);
+  if (!text?.trim()) return [];
+  const path = textOf(answer["filePath"]) ?? textOf(given["planFilePath"]);
+  const kept = { kind: "plan" as const, text: redactAndClip(text.trim(), limits.plan) };
+  return [keyed(`plan:${id}`, { ...kept, ...(path ? { path: pathOf(path) } : {}) })];
+}
+
+function todos(input: HookInput): KeyedEntry[] {
+  const values = asRecord(input.tool_input);
+  const id = input.tool_use_id;
+  if (input.tool_name === "TodoWrite" && Array.isArray(values["todos"])) {
+    return [keyed(`todos:${id}`, { kind: "todos", todos: values["todos"].slice(0, 200).map(todoItem) })];
+  }
+  if (input.tool_name === "TaskCreate") return taskCreated(input, values);
+  if (input.tool_name === "TaskUpdate") return taskUpdated(input, values);
+  return [];
+}
+
+function taskCreated(input: HookInput, values: Record<string, unknown>): KeyedEntry[] {
+  const task = asRecord(asRecord(input.tool_response)["task"]);
+  const id = task["id"];
+  if (typeof id !== "string") return [];
+  const text = redactAndClip(textOf(values["subject"]) ?? textOf(values["description"]) ?? `task ${id}`, limits.input);
+  return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id: idOf(id), text, status: "pending" } })];
+}
+
+function taskUpdated(input: HookInput, values: Record<string, unknown>): KeyedEntry[] {
+  const given = values["taskId"];
+  if (typeof given !== "string") return [];
+  const id = idOf(given);
+  const status = values["status"];
+  if (status === "deleted") return [keyed(`todo:${input.tool_use_id}`, { kind: "todo_removed", id })];
+  const text = typeof values["subject"] === "string" ? { text: redactAndClip(values["subject"], limits.input) } : {};
+  const change = { ...text, ...(status === undefined ? {} : { status: statusOf(status) }) };
+  return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id, ...change } })];
+}
+
+function todoItem(value: unknown): TodoItem {
+  const values = asRecord(value);
+  return {
+    text: redactAndClip(textOf(values["content"]) ?? textOf(values["subject"]) ?? "", limits.input),
+    status: statusOf(values["status"]),
+  };
+}
+
+function statusOf(status: unknown): TodoItem["status"] {
+  return status === "completed" || status === "in_progress" ? status : "pending";
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
+}
+
+function asRecord(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
+}
+
+function keyed(key: string, entry: JournalEntry): KeyedEntry {
+  return { key, entry };
+}
+
+/** Distinguishes events without a client id by turn and content. */
+function eventStamp(input: HookInput, turn: string): string {
+  const content = `${input.prompt ?? ""}${input.last_assistant_message ?? ""}${input.error ?? ""}${input.trigger ?? ""}`;
+  return `${turn}:${digest(content)}`;
+}
