@@ -39,7 +39,7 @@ export interface ConnectionOptions {
   readonly maxQueued: number;
 }
 
-/** [EC2] [EC4] [EC6] Keeps a socket open to the coordinator, else uses HTTP. */
+/** [EC2] [EC4] [EC38] Keeps a socket open to the coordinator, else uses HTTP. */
 export class Connection {
   readonly callQueue: CallQueue;
   readonly #options: ConnectionOptions;

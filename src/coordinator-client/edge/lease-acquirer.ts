@@ -113,7 +113,7 @@ export class LeaseAcquirer {
     return { ...(await strategy.attempt(waitMs)), registrationNumber };
   }
 
-  /** [EC12] A waiter does not know the time of its grant, so it renews once. Null: ask again. */
+  /** [EC29] A waiter does not know the time of its grant, so it renews once. Null: ask again. */
   async #confirm(lease: RenewedLease): Promise<Result<HeldLease, EdgeError> | null> {
     const confirmation = await lease.confirm();
     if (confirmation.ok) return ok(lease);

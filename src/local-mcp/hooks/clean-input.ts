@@ -4,7 +4,7 @@ import { redactAndClip, idOf, label } from "../sessions/entries.ts";
 const idFields = ["prompt_id", "tool_use_id", "agent_id"] as const;
 const labelFields = ["agent_type", "source", "model", "tool_name", "trigger", "reason"] as const;
 
-/** Pure. [HO6] Texts and paths stay: they are bounded and redacted where they are stored. */
+/** Pure. [HO44] Texts and paths stay: they are bounded and redacted where they are stored. */
 export function cleanInput(input: HookInput): HookInput {
   return {
     ...input,

@@ -149,7 +149,7 @@ export class Sender {
     return ok("new");
   }
 
-  /** [SY61] Makes a home copied to a machine with another token a device of its own. */
+  /** [SY89] Makes a home copied to a machine with another token a device of its own. */
   #onBeginRefused(device: Device, error: SyncError): Result<"new", SyncError> {
     const { store, now, random } = this.#options.runtime;
     const requiredKeyId = error.details?.["keyId"];

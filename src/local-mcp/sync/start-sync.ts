@@ -30,7 +30,7 @@ export function createSynchronizer(
 /** Delay in ms: a client that only lists the tools and exits finds nothing written. */
 const startDelayMs = 3_000;
 
-/** [SY63] Returns a stop function, which sends what is left if that is quick. */
+/** [SY91] Returns a stop function, which sends what is left if that is quick. */
 export function startSync(runtime: Runtime, process: ProcessIdentity): () => Promise<void> {
   const synchronizer = createSynchronizer(runtime, process);
   synchronizer.start(startDelayMs);

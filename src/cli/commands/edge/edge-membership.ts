@@ -31,7 +31,7 @@ export function adminLossText({ adminToken }: EdgeConfig): string {
   return " The admin token goes with it: to keep one, first `shim edge token create --machine <name> --scope admin`.";
 }
 
-/** [DX4] Refuses while the environment would override the file. */
+/** [DX10] Refuses while the environment would override the file. */
 export function environmentConflict(cli: Cli): FailedResult | null {
   const given = edgeConfigFromEnv(cli.io.env);
   if (given.ok && given.value === null) return null;

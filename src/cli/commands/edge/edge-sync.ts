@@ -90,7 +90,7 @@ async function notConfirmed(cli: Cli, { yes }: KeyOptions): Promise<FailedResult
 
 type PresentKey = Result<WorkspaceKey, FailedResult["error"]>;
 
-/** [SY76] Key that the workspace seals under: not the newest one here after a failed rekey. */
+/** [SY97] Key that the workspace seals under: not the newest one here after a failed rekey. */
 async function presentKey(edge: EdgeConfig, { current, keys }: KeyRing): Promise<PresentKey> {
   const link = edgeLink(edge, edge.token);
   if (!link.ok) return link;

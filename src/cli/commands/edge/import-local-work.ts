@@ -64,7 +64,7 @@ function listTasks(local: LocalCoordinator, state: TaskState): number[] {
   }
 }
 
-/** [SY73] Submits the open tasks, all or none, and cancels them here; idempotent. */
+/** [SY95] Submits the open tasks, all or none, and cancels them here; idempotent. */
 export function moveTasks(
   cli: Cli,
   link: CoordinatorLink,

@@ -49,7 +49,7 @@ const maxWaitMs = 10_000;
 
 /**
  * Demo with real processes in a real git project: a chat is killed in a tool, a second continues.
- * [DE1] Missing content is a failed check. [DE2] No process and no file is left.
+ * [DE8] Missing content is a failed check. [DE2] No process and no file is left.
  *
  * @throws {Error} when the work before the kill is not possible (no git, a failed start)
  */
