@@ -107,7 +107,7 @@ export function addHooks(text: string, launch: Launch, delivery: HookDelivery): 
   }, text);
 }
 
-/** [IN20] Sets one group for each matcher and removes SHIM's process hook. */
+/** [IN27] Sets one group for each matcher and removes SHIM's process hook. */
 function withToolHook(text: string, event: HookEvent, expected: readonly object[]): string {
   const found = ourHooks(text, event).map(({ group }) => json.valueAt(text, ["hooks", event, group]));
   if (JSON.stringify(found) === JSON.stringify(expected)) return text;

@@ -22,7 +22,7 @@ const ownTables: ReadonlySet<string> = new Set([
   "remote_checkpoints",
 ]);
 
-/** [ST94] A wrong header, a truncated file or a damaged schema costs only rows on damaged pages. */
+/** [ST96] [ST97] A wrong header, a cut file or a damaged schema costs only rows on bad pages. */
 export function salvage(context: StoreContext, damaged: string, noticeId: number): void {
   const schema = schemaPages(context);
   withConnection(connect(context.driver, context.files.database, context.busyMs), (target) =>

@@ -10,7 +10,7 @@ export interface AppWatchOptions extends WatchOptions {
   readonly watched: WatchedDesktop;
 }
 
-/** [SU16] Restarts an app without hooks only where configured, after an apparent crash. */
+/** [SU44] Restarts an app without hooks only where configured, after an apparent crash. */
 export class AppWatch {
   readonly #options: AppWatchOptions;
   readonly #monitor: ProcessMonitor;

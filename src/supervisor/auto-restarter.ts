@@ -54,7 +54,7 @@ export function afterStart(previous: Restarts, now: number): Restarts {
   return { ...previous, phase: "running", since: now, waitMs: 0 };
 }
 
-/** [SU9] A program that ended with the supervisor before has not crashed. */
+/** [SU12] A program that ended with the supervisor before has not crashed. */
 export function afterTakeover(previous: Restarts, now: number): Restarts {
   if (previous.phase !== "running") return previous;
   return { ...previous, phase: "due", since: now, waitMs: 0, reason: leftReason };

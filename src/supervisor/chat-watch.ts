@@ -29,7 +29,7 @@ interface PlannedRestart {
 
 const startTimeoutMs = 60_000;
 
-/** [SU11] Chats that the user has started are restarted only where configured. */
+/** [SU41] Chats that the user has started are restarted only where configured. */
 export class ChatWatch {
   readonly #options: ChatWatchOptions;
   readonly #monitor: ProcessMonitor;

@@ -26,7 +26,7 @@ export interface EndEvidence {
 const userSignalCodes: ReadonlySet<number> = new Set([130, 143]);
 const userLimits: ReadonlySet<string> = new Set(["error_max_turns", "error_max_budget_usd"]);
 
-/** [SU1] Distinguishes a crash from an intended end. Pure. */
+/** [SU1] [SU34] Distinguishes a crash from an intended end. Pure. */
 export function classifyEnd({ exit, wasAskedToEnd, isSessionOver, limit, result }: EndEvidence): ProgramEnding {
   if (isSessionOver) return { kind: "finished" };
   if (wasAskedToEnd) return { kind: "left" };

@@ -43,7 +43,7 @@ const maxOutputChars = 2_000;
 /** The last event of Claude Code repeats what was refused. */
 const maxLineChars = 4_000_000;
 
-/** [SU7] Runs Claude Code without a terminal; each session continues the one before. */
+/** [SU7] [SU35] Runs Claude Code without a terminal; each session continues the one before. */
 export class SupervisedClaude implements Supervised {
   readonly #options: SupervisedClaudeOptions;
 

@@ -38,7 +38,7 @@ const pollEveryMs = 2_000;
 const leftoverMs = 3_000;
 const bytesPerMb = 1_048_576;
 
-/** [SU12] Checks what is due until it is asked to end; then ends all its programs. */
+/** [SU51] Checks what is due until it is asked to end; then ends all its programs. */
 export class SupervisorDaemon {
   readonly #options: SupervisorOptions;
   readonly #programs: readonly SupervisedProgram[];
@@ -94,7 +94,7 @@ export class SupervisorDaemon {
     this.#wakeController.abort();
   }
 
-  /** [SU9] Leftovers of an earlier supervisor end before any start: never two of one program. */
+  /** [SU48] Leftovers of an earlier supervisor end before any start: never two of one program. */
   async #waitForLeftovers(previous: ProcessIdentity, endSignal: AbortSignal): Promise<void> {
     if (hasMarks) return endMarked(toMark(previous));
     // Watchdogs of the earlier supervisor end them within this time.

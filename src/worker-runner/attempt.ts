@@ -149,7 +149,7 @@ export class Attempt {
     }, this.#deps.saveEveryMs);
   }
 
-  /** [WK11] Files first, so that no checkpoint is ahead of them. */
+  /** [WK46] Files first, so that no checkpoint is ahead of them. */
   #save(taskFolder: TaskFolder, checkpoint: Checkpoint): void {
     (this.#unsaved ??= []).push(checkpoint);
     this.#saving ??= this.#saveAll(taskFolder).finally(() => (this.#saving = null));

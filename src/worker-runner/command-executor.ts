@@ -17,7 +17,7 @@ const temporaryFailure = 75;
 const graceMs = 5_000;
 const maxStderrChars = 300;
 
-/** [WK16] Task on stdin as one line of JSON; outcome by exit code and last stdout line. */
+/** [WK16] Task on stdin as one line of JSON. [WK64] [WK65] Outcome by exit code and last line. */
 export function commandExecutor(options: CommandOptions): Executor {
   return { run: (run) => runCommand(options, run) };
 }

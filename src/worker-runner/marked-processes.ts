@@ -15,7 +15,7 @@ export function toMark({ pid, start }: ProcessIdentity): string {
   return `${pid}.${start}`;
 }
 
-/** [WK14] Resolves when none is left. */
+/** [WK60] Resolves when none is left. */
 export async function endMarked(mark: string): Promise<void> {
   await endAll((signal) => signalMarked(mark, signal), graceMs);
 }

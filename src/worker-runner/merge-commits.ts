@@ -38,7 +38,7 @@ const mergedName = "before";
 const conflictMark = `^(<{7,}|>{7,}) (${mergedName}|task-[0-9]+)`;
 
 /**
- * [WK30] Writes only objects: no branch, index or work tree changes. Git runs in an empty
+ * [WK54] Writes only objects: no branch, index or work tree changes. Git runs in an empty
  * repository that borrows the objects, so that the repository's hooks, merge drivers and filters do
  * not run.
  *

@@ -7,7 +7,7 @@ import { isFolderFree, readRecord, removeRecord, worktreePath, type WorkRecord }
 
 const maxAgeMs = 7 * 86_400_000;
 
-/** [WK13] Removes worktrees left a week ago; git refuses those with uncommitted changes. */
+/** [WK53] Removes worktrees left a week ago; git refuses those with uncommitted changes. */
 export async function removeOldWorktrees(home: string, deps: OldWorktreeDeps): Promise<string[]> {
   const removedFolders: string[] = [];
   for (const name of existsSync(home) ? readdirSync(home) : []) {

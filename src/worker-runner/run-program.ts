@@ -41,7 +41,7 @@ const maxLeftoverMs = 6_000;
 const maxReportChars = 10_000;
 
 /**
- * Runs a program without a shell. [WK14] Ends its process group and, where found, processes that
+ * Runs a program without a shell. [WK60] Ends its process group and, where found, processes that
  * left it. [WK15] The program never outlives this process.
  */
 export async function runProgram(program: Program): Promise<ProgramExit> {

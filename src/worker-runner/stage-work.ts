@@ -8,7 +8,7 @@ import { ownRepository, readStats, type ExcludedFile } from "../snapshots/select
 /** Yields to other work of this process after each turn. */
 const filesPerTurn = 50;
 
-/** [WK11] Leaves out files and changes with secrets, and repositories in the worktree. */
+/** [WK44] Leaves out files and changes with secrets, and repositories in the worktree. */
 export async function stageWork(git: Git, tree: string): Promise<ExcludedFile[]> {
   await run(git, ["add", "--update", "."]);
   const { changes } = await changesSince(git, "HEAD");

@@ -22,7 +22,7 @@ const beatTimeoutMs = 10_000;
 const maxCheckIntervalMs = 1_000;
 
 /**
- * [WK5] A claim is trusted from the start of the last answered request for two thirds of the
+ * [WK41] A claim is trusted from the start of the last answered request for two thirds of the
  * allowed silence, less a margin, by the clock that shows more. [WK6] Stops when that or the
  * attempt's time has expired.
  */

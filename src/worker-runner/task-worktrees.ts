@@ -121,7 +121,7 @@ export class TaskWorktrees implements TaskFolders {
     await worktreeCommand(git, add("-b"), add("-B"));
   }
 
-  /** [WK12] Prefers the previous attempt's last commit; [WK30] merges missing inputs. */
+  /** [WK49] Prefers the previous attempt's last commit; [WK30] merges missing inputs. */
   async #findStart(
     task: ClaimedTask,
     repository: string,

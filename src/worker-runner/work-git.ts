@@ -14,7 +14,7 @@ export function gitInFolder(env: NodeJS.ProcessEnv, folder: string): Git {
 }
 
 /**
- * [WK11] Located by the repository, since a program may have replaced the worktree's `.git`.
+ * [WK47] Located by the repository, since a program may have replaced the worktree's `.git`.
  *
  * @throws {GitError} if the repository has no such worktree
  */
@@ -68,7 +68,7 @@ export interface Commit {
 }
 
 /**
- * [WK11] Commits the content under `ref` and leaves branch and index alone.
+ * [WK45] Commits the content under `ref` and leaves branch and index alone.
  *
  * @param index path for a copy of the index
  * @returns HEAD if nothing changed

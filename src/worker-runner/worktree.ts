@@ -65,7 +65,7 @@ export class Worktree implements TaskFolder {
     return { machine, folder: this.folder, branch, base, commit: this.#commit, ...mergedField };
   }
 
-  /** [WK31] */
+  /** [WK58] */
   async problem(): Promise<string | null> {
     const conflictFiles = this.merged.conflicts.flatMap(({ files }) => files);
     const unresolvedFiles = await unresolved(this.#git, conflictFiles);
@@ -120,7 +120,7 @@ export class Worktree implements TaskFolder {
     return isOpen ? null : this.#removeWorktree();
   }
 
-  /** [WK13] Git refuses if something is not committed. */
+  /** [WK51] Git refuses if something is not committed. */
   async #removeWorktree(): Promise<string | null> {
     const repository = gitInFolder(this.#deps.env, this.#record.repository);
     const { branch, base } = this.#record;

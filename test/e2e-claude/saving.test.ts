@@ -89,7 +89,7 @@ it("puts what the model's tool calls say into the session of the hooks", async (
   expect(told(second.model, -1).split(`(${session!.id}) died`)).toHaveLength(3);
 });
 
-it("[HO1] lets Claude Code work on where nothing can be saved, and says that all is lost", async () => {
+it("[HO59] [HO1] Claude Code works on where nothing can be saved, and the user reads that all is lost", async () => {
   // No folder can be made there, whoever runs the tests.
   const desk = new Desk("/dev/null/shim");
   const id = randomUUID();

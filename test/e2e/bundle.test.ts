@@ -102,7 +102,7 @@ it("[DX3] it starts git and nothing else, and git is given no secret", async () 
   expect([...names].filter((name) => /TOKEN|KEY/.test(name))).toEqual([]);
 });
 
-it("[DX3] without git it saves all but the files", async () => {
+it("[DX12] without git it saves all but the files", async () => {
   const { project } = makeProject();
   const start = await startOf(folder);
   const running = await connected({ ...start, env: { ...start.env, PATH: start.user } });

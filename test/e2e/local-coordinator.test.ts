@@ -188,7 +188,7 @@ it("[DV5] a second one on the same folder is refused, on another port too, until
   expect((await rawRequest(next.port, "/health")).status).toBe(200);
 });
 
-it("[DV5] a runtime that was left behind, as nothing was there to end it, keeps a second one out", async () => {
+it("[DV8] a runtime that was left running keeps a second one out", async () => {
   const folder = devFolder();
   const first = await DevServer.start(folder);
   const { runtime } = first;

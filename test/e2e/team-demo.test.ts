@@ -99,7 +99,7 @@ it("[DE7] Ctrl-C in the middle of it: all processes end, and no file stays", asy
   expect(readdirSync(stage).filter((name) => /^(shim|miniflare)-/.test(name))).toEqual([]);
 });
 
-it("[DE7] where the runtime is not installed the part is skipped, and it is said", () => {
+it("[DE10] where the runtime is not installed the part is skipped, and this is said", () => {
   const without = join(root, "test", "support", "without-runtime.mjs");
   const run = (...args: string[]): string => {
     const ran = spawnSync(process.execPath, ["--import", without, main, "--only", "team", ...args], {

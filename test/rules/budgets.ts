@@ -87,7 +87,7 @@ function limitRules(open: OpenHost): void {
     expect(refused(await a.try("tasks.ack", held, {})).code).toBe("stale_claim");
   });
 
-  it("[BU3] the limit holds over all attempts, also where an attempt fails or is given back; a result that is there is taken", async () => {
+  it("[BU14] [BU3] the limit holds over all attempts, also where one fails or is released; a result is accepted", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");
     await limit(host, { task: { tokens: 100 } });
@@ -107,7 +107,7 @@ function limitRules(open: OpenHost): void {
     ]);
   });
 
-  it("[BU3] [BU4] what is given back, or fails, when others have used up the day waits, and is not dead", async () => {
+  it("[BU14] [BU4] a task that is released, or fails, when others have used up the day waits, and is not dead", async () => {
     const host = await calm(open);
     const [a, b] = [await Hand.join(host, "a"), await Hand.join(host, "b")];
     await limit(host, { day: { tokens: 10 } });
@@ -163,7 +163,7 @@ function limitRules(open: OpenHost): void {
 }
 
 function dayRules(open: OpenHost): void {
-  it("[BU4] at the limit of the day nobody begins anything, before it is raised or the next day (UTC) begins", async () => {
+  it("[BU4] [BU15] at the limit of the day no chat begins a task, before it is raised or the next day (UTC) begins", async () => {
     const host = await calm(open);
     const [a, b] = [await Hand.join(host, "a"), await Hand.join(host, "b")];
     await limit(host, { day: { costMicros: 1_000 } });

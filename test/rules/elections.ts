@@ -50,7 +50,7 @@ export function electionRules(open: OpenHost): void {
     expect(await b.campaign("other")).toMatchObject({ state: "leading", leader: { leader: "b" } });
   });
 
-  it("[EL1] who leads and asks again by the same request is told that it leads, in the same term", async () => {
+  it("[EL5] a leader that asks again by the same request gets its own term", async () => {
     const host = await open();
     const [a, b] = await candidates(host);
     await a.campaign("boss");
@@ -65,7 +65,7 @@ export function electionRules(open: OpenHost): void {
     expect(await b.campaign("boss", { waitMs: 60 * second })).toMatchObject({ position: 1 });
   });
 
-  it("[EL1] another request of the leader's chat gets no share in its term: whoever resigns takes nothing from another", async () => {
+  it("[EL5] another request of the leader's chat gets no share in its term: resigning takes nothing from another", async () => {
     const host = await open();
     const [a] = await candidates(host);
     await a.campaign("boss");

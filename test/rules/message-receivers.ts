@@ -35,7 +35,7 @@ function receiverRules(open: OpenHost): void {
     expect(await (await Correspondent.join(host, "c3")).bodies()).toEqual([]);
   });
 
-  it("[MS9] what a chat sends to a topic or to all does not come back to it", async () => {
+  it("[MS32] what a chat sends to a topic or to all does not come back to it", async () => {
     const [one, other] = await two(open);
     for (const chat of [one, other]) for (const pattern of ["t", "**"]) await chat.subscribe(pattern);
     await one.send(toTopic("t"), "topic");
@@ -54,7 +54,7 @@ function receiverRules(open: OpenHost): void {
     expect(await second.bodies()).toEqual(["after"]);
   });
 
-  it("[MS9] a chat that was forgotten begins anew", async () => {
+  it("[MS33] a chat that was removed and registers again has no earlier message", async () => {
     const [from, to] = await two(open);
     await to.subscribe("t");
     await from.send(toChat(to), "old");

@@ -181,7 +181,7 @@ function ackRules(open: OpenHost): void {
     propertyMs,
   );
 
-  it("[MS7] what is not sent yet cannot be acknowledged", async () => {
+  it("[MS31] what is not sent yet cannot be acknowledged", async () => {
     const [from, to] = await two(open);
     const last = await from.send(toAll, "there");
     await to.ack({ cursor: last + 10, ids: [last + 1, last + 2, last + 5] });

@@ -225,7 +225,7 @@ function cancelRules(open: OpenHost): void {
     expect(await a.claim()).toEqual([]);
   });
 
-  it("[TA21] who runs it is told by its heartbeat, and it ends when the attempt does", async () => {
+  it("[TA41] the chat that runs a cancelled task learns it by its heartbeat, and it ends when the attempt does", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a", { capacity: 9 });
     for (const end of ["ack", "nack", "release", "silence"] as const) {

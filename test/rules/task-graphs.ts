@@ -64,7 +64,7 @@ function shapeRules(open: OpenHost): void {
     expect(await why(host, { type: "x", parent: parts[100] ?? 0 })).toContain("more than 100");
   });
 
-  it("[TA11] at most a thousand depend on one", async () => {
+  it("[TA39] at most a thousand depend on one", async () => {
     const host = await calm(open);
     const first = await submitOne(host);
     const many = (count: number): NewTask[] => Array.from({ length: count }, () => ({ type: "x", dependsOn: [first] }));
@@ -139,7 +139,7 @@ function dependencyRules(open: OpenHost): void {
     expect(inputs[2]).toEqual({ task: parts[2], ref: null, state: "done", result: null, isLeftOut: true });
   });
 
-  it("[TA18] what others still wait for is kept longer, then nothing of it is left", async () => {
+  it("[TA18] [TA42] what others still wait for is kept longer, then no row of it is left", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");
     const first = await submitOne(host);

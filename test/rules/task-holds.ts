@@ -25,7 +25,7 @@ export function taskHoldRules(open: OpenHost): void {
     expect(await taskOf(host, task)).toMatchObject({ state: "done", result: "b" });
   });
 
-  it("[TA5] calls that come too late are counted with the attempt that they are of, and by its chat only", async () => {
+  it("[TA40] late reports are counted with their attempt, and by its chat only", async () => {
     const host = await calm(open);
     const [a, b] = [await Hand.join(host, "a"), await Hand.join(host, "b")];
     const task = await submitOne(host);

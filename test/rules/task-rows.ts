@@ -25,7 +25,7 @@ export function taskRowRules(open: OpenRowHost): void {
     expect(await rowsWritten(host, () => a.do("tasks.heartbeat", held, {}))).toBe(0);
   });
 
-  it("[TA18] of a task that is pruned no row is left, in whatever table", async () => {
+  it("[TA42] of a task that is pruned no row is left, in whatever table", async () => {
     const host = await open();
     const a = await Hand.join(host, "a");
     const [first] = await submit(

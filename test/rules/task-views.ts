@@ -61,7 +61,7 @@ function listRules(open: OpenHost): void {
     expect(await listed(host, { tag: "none" })).toEqual([]);
   });
 
-  it("[TA24] of one that runs it is told since when, when its chat was heard, and what time is left", async () => {
+  it("[TA43] a running attempt is listed with its start, its chat's last sign of life, and the time that is left", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");
     const task = await submitOne(host, { startToCloseMs: hour, heartbeatMs: minute });
@@ -82,7 +82,7 @@ function listRules(open: OpenHost): void {
     expect((await taskOf(host, task)).running).toBeNull();
   });
 
-  it("[TA24] of the attempts the newest hundred are kept", async () => {
+  it("[TA43] of the attempts the newest hundred are kept", async () => {
     const host = await calm(open);
     const a = await Hand.join(host, "a");
     const task = await submitOne(host);

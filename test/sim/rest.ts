@@ -15,7 +15,7 @@ const mostBehindMs = 120_000;
 /** Beyond the day for which an offline chat is kept, and then to the next full hours of housekeeping. */
 const nightMs = 30 * 3_600_000;
 
-/** [SM9] Faults end, everybody gives back what he has, then all go, and nothing that was due is forgotten. */
+/** [SM26] Faults end, everybody gives back what he has, then all go, and nothing that was due is forgotten. */
 export async function comeToRest(world: World): Promise<void> {
   heal(world);
   await workOff(world, (ms) => runFor(world, ms));
@@ -83,7 +83,7 @@ function isBusy({ clients }: World): boolean {
   return [...clients].some(({ leasing, isLeaving }) => leasing.holdings.size > 0 && !isLeaving);
 }
 
-/** [SM23] Who runs, and has not left, is registered by now. */
+/** [SM24] Who runs, and has not left, is registered by now. */
 function lookForChats(world: World): void {
   const offline = "SELECT 1 FROM chats WHERE chat = ? AND status = 'offline'";
   for (const { identity, name, isLeaving } of world.clients) {

@@ -53,7 +53,7 @@ it("[DO25] a frame is answered up to a bound; what follows is refused as too_lar
   expect(await answers(connection, [frame[99] ?? {}])).toMatchObject([{ id: 99, result: {} }]);
 });
 
-it("[DO22] who does not read what it asks for is closed with 4005, whatever else it sends, and may come back", async () => {
+it("[DO50] a client that does not read what it asks for is closed with 4005, and may come back", async () => {
   const workspace = await TestWorkspace.create();
   await fill(workspace);
   const connection = await workspace.connect();
@@ -76,7 +76,7 @@ async function settled(connection: Connection, asked: number): Promise<false> {
   return false;
 }
 
-it("[DO22] who sends marks back may read without an end", async () => {
+it("[DO22] a client that sends marks back may read without an end", async () => {
   const workspace = await TestWorkspace.create();
   await fill(workspace);
   const { id } = await workspace.ask("tokens.create", { machine: "m1", scope: "observe" });
@@ -89,7 +89,7 @@ it("[DO22] who sends marks back may read without an end", async () => {
   expect(connection.socket.readyState).toBe(WebSocket.OPEN);
 });
 
-it("[DO22] of many that owe a sign together too much, the largest are closed", () => {
+it("[DO51] of many connections that owe a mark and together too much, the largest are closed", () => {
   const outgoing = new Outgoing(() => "m");
   const sockets = Array.from({ length: 8 }, () => ({ send: () => undefined }) as unknown as WebSocket);
   for (const [n, socket] of sockets.entries()) outgoing.send(socket, "x".repeat(5_000_000 + n * 800_000));

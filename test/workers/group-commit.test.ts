@@ -23,7 +23,7 @@ function gathering(): { all: GroupCommit; open: () => Promise<void>; done: strin
   return { all, open, done };
 }
 
-it("[DO20] a connection that is alone waits for nobody; one with company waits for those who are there, in the order of the frames", async () => {
+it("[DO49] [DO20] a connection that is alone waits for none; one with company waits, in the order of the frames", async () => {
   const { all, open, done } = gathering();
   const [a, b] = [socket(), socket()];
   const send = (from: WebSocket, name: string, now: number): void =>

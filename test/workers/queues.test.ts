@@ -66,7 +66,7 @@ it("[QU3] a workspace whose object fails gets its tokens again, and the others a
   expect(handed).toEqual({ acked: ["1"], retried: ["0"] });
 });
 
-it("[QU4] a message that cannot be read is logged and goes no second time round", async () => {
+it("[QU4] a message that cannot be read is logged and not delivered a second time", async () => {
   const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
   const circle: { workspace?: unknown } = {};
   circle.workspace = circle;
@@ -145,7 +145,7 @@ it("[QU7] where it cannot be kept it comes again, and tokens of the same batch a
   });
 });
 
-it("[QU4] a token that the queue has given up stands in the audit log", async () => {
+it("[QU11] a token that the queue has given up is in the audit log", async () => {
   const workspace = await TestWorkspace.create();
   await hand(deadLetterQueue, [{ workspace: workspace.name }, { workspace: workspace.name }]);
   const { entries } = await workspace.ask("audit.list", { kind: "queue.lost" });

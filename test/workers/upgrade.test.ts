@@ -53,7 +53,7 @@ it("[DO16] a later schema that this program can read is left as it is", async ()
   await workspace.register("c2");
 });
 
-it("[DO16] a schema that needs a newer program is refused, and nothing is touched", async () => {
+it("[DO48] a schema that needs a newer program is refused, and nothing is changed", async () => {
   const workspace = await lived();
   await workspace.rows(foreign, known + 1, known + 1);
   const [before, alarm] = [await workspace.inside((state) => dump(state)), await workspace.alarmAt()];
@@ -71,7 +71,7 @@ it("[DO16] a schema that needs a newer program is refused, and nothing is touche
   expect(await workspace.alarmAt()).toBe(alarm);
 });
 
-it("[DO16] a newer program takes over an object with all that lives in it, and its connections", async () => {
+it("[DO47] a newer program takes over an object with all that lives in it, and its connections", async () => {
   stopClock();
   const workspace = await lived();
   const { connection, self } = await workspace.join("c2");

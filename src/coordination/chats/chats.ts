@@ -114,7 +114,7 @@ function upsert(tx: Tx, input: RegisterChat, incarnation: number, liveRow: ChatR
   );
 }
 
-/** [CH3] An unchanged heartbeat writes no row while a connection shows that the chat lives. */
+/** [CH20] An unchanged heartbeat writes no row while a connection shows that the chat lives. */
 export function heartbeat(tx: Tx, input: Heartbeat): Result<OutputOf<"chats.heartbeat">, Refusal> {
   const actor = chatRows.requireLiveChat(tx, input.self);
   if (!actor.ok) return actor;

@@ -141,7 +141,7 @@ export function listResources(sql: Sql): string[] {
   return sql.all<{ resource: string }>("SELECT DISTINCT resource FROM waiters").map(({ resource }) => resource);
 }
 
-/** [LE19] Some waiters of before the restore no longer wait; the others ask again. */
+/** [LE23] Some waiters of before the restore no longer wait; the others ask again. */
 export function removeAll(tx: Tx): void {
   for (const { chat } of tx.sql.all<{ chat: string }>("SELECT DISTINCT chat FROM waiters")) removeOfChat(tx, chat);
 }

@@ -5,12 +5,12 @@ import { SchemaSteps } from "./schema-steps.ts";
 
 /** JSON Schema (2019-09), by a library whose steps are bounded first. Pure. */
 
-/** [MS5] [MS16] Reason why a schema cannot be used; null: it can. */
+/** [MS21] [MS24] Reason why a schema cannot be used; null: it can. */
 export function findSchemaProblem(schema: Json): string | null {
   return messageIfThrown(() => void new SchemaSteps(schema));
 }
 
-/** [MS5] [MS16] Position and reason of a mismatch; null: the body fits. */
+/** [MS5] [MS23] Position and reason of a mismatch; null: the body fits. */
 export function findBodyProblem(schema: Json, body: Json): string | null {
   return messageIfThrown(() => {
     const steps = prepareSteps(schema);

@@ -156,7 +156,7 @@ function waiting(tx: Tx, chat: string, least: number, limit: number): Waiting {
     matching: inTurn([...rows, ...urgent.rows], least),
     isAll: least === priorities.high && urgent.isAll,
     ...seen,
-    // [MS17] A scan without matches is not repeated.
+    // [MS29] A scan without matches is not repeated.
     ...(rows.length === 0 ? { cursor: unread.pass(tx.sql, chat, at, upTo) } : {}),
   };
 }

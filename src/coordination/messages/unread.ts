@@ -142,7 +142,7 @@ const maxReported = 100;
 const scannedAtOnce = 1_000;
 const maxScans = 10;
 
-/** [MS14] Skips messages to others for good. [MS15] Stops at the first scan with a match. */
+/** [MS14] Skips messages to others for good. [MS28] Stops at the first scan with a match. */
 export function count(tx: Tx, chat: string): number {
   const at = inboxes.readCursor(tx.sql, chat);
   const newest = inboxes.newestId(tx.sql);

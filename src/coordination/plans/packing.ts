@@ -8,7 +8,7 @@ export interface Item {
 const maxRatio = 2;
 
 /**
- * [PL6] Makes as many balanced parts as possible: neighbours by name where balanced, else the
+ * [PL23] Makes as many balanced parts as possible: neighbours by name where balanced, else the
  * heaviest first into the lightest part (LPT: Graham, "Bounds on Multiprocessing Timing Anomalies",
  * 1969). Two parts are balanced whenever no item exceeds two thirds of the weight; one that does
  * gets its own part.

@@ -18,7 +18,7 @@ interface PartRow {
 const ofSession = "session = ? AND device = ?";
 
 /**
- * [SY32] The last part replaces the previous bundle in one transaction; stored parts are skipped.
+ * [SY98] The last part replaces the previous bundle in one transaction; stored parts are skipped.
  * [SY10] Content of another epoch is replaced only by content that is not older.
  */
 export function put(tx: Tx, actor: Actor, input: PutFiles): Result<OutputOf<"sync.put-files">, Refusal> {

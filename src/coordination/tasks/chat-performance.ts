@@ -12,7 +12,7 @@ interface PerformanceRow {
 
 const minChange = { successRate: 0.02, durationShare: 0.05, durationMs: 50 };
 
-/** [PL18] Writes only what affects dispatch. Small steps add up where they change the rank. */
+/** [PL29] Writes only what affects dispatch. Small steps add up where they change the rank. */
 export function record(tx: Tx, { chat, type, started_at }: TaskRow, isSuccess: boolean): void {
   if (chat === null || started_at === null) return;
   const stored = findStored(tx, chat, type);

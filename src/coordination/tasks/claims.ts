@@ -57,7 +57,7 @@ function listHeld(tx: Tx, { incarnation }: chatRows.LivenessRow, held: readonly 
   return held.filter((row) => row.incarnation === incarnation && !isExpired(tx, row));
 }
 
-/** [QU5] Gives dispatched tasks to the request, under the same claim number. */
+/** [QU9] Gives dispatched tasks to the request, under the same claim number. */
 function adoptPushed(
   tx: Tx,
   held: readonly TaskRow[],

@@ -24,7 +24,7 @@ const counters: Partial<Record<AttemptEnd, "failures" | "stalls" | "lost_chats">
   chat_offline: "lost_chats",
 };
 
-/** [TA10] Backoff after a failure; otherwise queued at once. [TA19] Keeps the progress. */
+/** [TA33] Backoff after a failure; otherwise queued at once. [TA19] Keeps the progress. */
 export function requeue(tx: Tx, before: TaskRow, input: RequeueInput): TaskState {
   const { ended, reason } = input;
   const counter = counters[ended];

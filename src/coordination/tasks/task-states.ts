@@ -28,7 +28,7 @@ export function makeRunnable(tx: Tx, row: TaskRow, notBefore = row.not_before): 
   return dispatchIfQueued(tx, unblock(tx, row, notBefore));
 }
 
-/** [TA28] Delay before a task that waits for a partition key tries again. */
+/** [TA31] Delay before a task that waits for a partition key tries again. */
 const laneRetryMs = 60_000;
 
 function unblock(tx: Tx, row: TaskRow, notBefore = row.not_before): StateChange {

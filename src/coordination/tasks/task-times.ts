@@ -14,7 +14,7 @@ export function remainingMs({ now }: Tx, row: Pick<TaskRow, "close_at" | "close_
   return row.close_at === null ? row.close_ms : Math.max(0, row.close_at - now);
 }
 
-/** [TA10] base * 2^(n - 1), at most the cap; jitter by task and attempt: half to all of it. */
+/** [TA33] base * 2^(n - 1), at most the cap; jitter by task and attempt: half to all of it. */
 export function backoffMs({ task, failures, base_ms, cap_ms, has_jitter }: TaskRow): number {
   const maxMs = Math.min(cap_ms, base_ms * 2 ** Math.max(0, failures - 1));
   return has_jitter === 1 ? Math.ceil((maxMs * (1 + pseudoRandom(task, failures))) / 2) : maxMs;

@@ -95,7 +95,7 @@ function foldJournal(sql: Sql, sessionId: string, base: BaseState): BaseState {
 
 const maxChain = 200;
 
-/** [CP12] A session that died before its first checkpoint has stored nothing that it inherited. */
+/** [CP41] A session that died before its first checkpoint has stored nothing that it inherited. */
 function findInherited(sql: Sql, sessionId: string, later: readonly string[] = []): InheritedWork[] {
   const chain = [...later, sessionId];
   const dead = sessions.listOfferedTo(sql, sessionId).filter(({ id }) => !chain.includes(id));

@@ -14,7 +14,7 @@ export interface InheritedWork {
   readonly state: WorkState;
 }
 
-/** [CP12] Keeps the first goal of a chain of deaths. */
+/** [CP41] Keeps the first goal of a chain of deaths. */
 export function toPredecessor({ session, state }: InheritedWork): Predecessor {
   const current = upgradeState(state);
   const goal = firstGoal(state) ?? goalOf(current)?.text ?? null;
@@ -36,7 +36,7 @@ function shorten(text: string | null): string | null {
   return text === null ? null : text.slice(0, maxTextChars);
 }
 
-/** [RE9] Work on a file of the dead session counts as continuing it; an offer alone does not. */
+/** [RE82] Work on a file of the dead session counts as continuing it; an offer alone does not. */
 export function markRecovered(
   sql: Sql,
   at: number,

@@ -26,7 +26,7 @@ const alwaysDue: Partial<Record<HookEvent, Trigger>> = {
   PreModelSwitch: "model_switch",
 };
 
-/** [CP9] [CP30] */
+/** [CP9] [CP39] [CP30] */
 export function dueTrigger(event: HookEvent, facts: TriggerFacts, config: Config["checkpoint"]): Trigger | null {
   return eventTrigger(event, facts, config) ?? (isToolEnd(event) ? timerTrigger(facts, config) : null);
 }

@@ -12,7 +12,7 @@ export function isWithoutUser(env: NodeJS.ProcessEnv): boolean {
   return userlessEntryPoint.test(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
 }
 
-/** [RE2] [RE50] The reason `other` means that the client was asked to end. */
+/** [RE74] [RE50] The reason `other` means that the client was asked to end. */
 export function endSession(sql: Sql, runtime: Runtime, session: sessions.Session, reason: string): void {
   const now = runtime.now();
   const [last] = journal.newest(sql, session.id, turnKinds, 1);

@@ -44,7 +44,7 @@ export function runHook(runtime: Runtime, call: HookCall, isDeferred = false): H
   return { answer, work: isDeferred ? { sessionId, trigger, isTranscriptBehind } : null };
 }
 
-/** [HO31] Throws StoreError when nothing could be stored; the next event or the timer does it. */
+/** [HO55] Throws StoreError when nothing could be stored; the next event or the timer does it. */
 export function observeAfter(runtime: Runtime, event: HookEvent, sessionId: string): Trigger | null {
   return runtime.store.write((sql) => {
     const session = sessions.get(sql, sessionId);

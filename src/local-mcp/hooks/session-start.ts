@@ -30,7 +30,7 @@ export interface StartAnswer {
 
 export const emptyStart: StartAnswer = { context: null, line: null };
 
-/** [HO2] Empty if there is nothing to recover. [RE54] A scripted run gets no line for a user. */
+/** [HO2] Empty if there is nothing to recover. [RE115] A scripted run gets no line for a user. */
 export function startSession(runtime: Runtime, started: StartedSession): StartAnswer {
   recordDeaths(runtime, () => true);
   recordFinishedHere(runtime);

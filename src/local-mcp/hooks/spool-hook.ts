@@ -23,7 +23,7 @@ export function spoolEvent(runtime: Runtime, { event, input, clientPid }: HookCa
 }
 
 /**
- * [HO8] Drops an entry that fails for a reason other than the store: it would block the rest.
+ * [HO47] Drops an entry that fails for a reason other than the store: it would block the rest.
  * @throws {StoreError} while the store is unwritable; all entries stay
  */
 export function drainInto(runtime: Runtime, maxMs = maxDrainMs): number {
@@ -50,7 +50,7 @@ export function drainInto(runtime: Runtime, maxMs = maxDrainMs): number {
   return drain(runtime.paths.spool, apply, limits);
 }
 
-/** [RE50] The event's client decides whether a user attended the session. */
+/** [RE106] The event's client decides whether a user attended the session. */
 function entryEnv({ env }: Runtime, { entryPoint }: SpoolEntry): NodeJS.ProcessEnv {
   return { ...env, CLAUDE_CODE_ENTRYPOINT: typeof entryPoint === "string" ? entryPoint : undefined };
 }

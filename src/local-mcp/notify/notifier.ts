@@ -18,7 +18,7 @@ const pollEveryMs = 10_000;
 /** Longer than any reason to notify lasts. */
 const retentionMs = 90 * 86_400_000;
 
-/** [CL70] Off unless the settings name a channel. */
+/** [CL145] Off unless the settings name a channel. */
 export class Notifier {
   readonly #options: NotifierOptions;
   readonly #channels: readonly Channel[];

@@ -52,7 +52,7 @@ export function aboutSection(from: Restoration, now: number): BriefSection {
   };
 }
 
-/** [RE70] */
+/** [RE83] */
 export function formatFinishedTask({ task, type, state, by }: FinishedTask): string {
   if (state === "cancelled") return `its task ${task} (${type}) was cancelled: nobody wants it any more`;
   return `its task ${task} (${type}) was finished by ${by ?? "another chat"}: do not do it again`;

@@ -146,7 +146,7 @@ function closingText(from: Restoration, occasion: Occasion): string {
   return [act, ...offerInstructions(occasion, id, from.elsewhere !== undefined)].join(" ");
 }
 
-/** [RE9] States what decides a later offer, and [RE35] the user's words for "no". */
+/** [RE79] States what decides a later offer, and [RE35] the user's words for "no". */
 function offerInstructions(occasion: Occasion, id: string, isElsewhere: boolean): string[] {
   const more = `More: \`${isElsewhere ? `shim resume ${id} --print` : `shim explain ${id}`}\`, or tool shim_check_recovery.`;
   if (occasion === "resume") return [`Not for this chat: \`shim resume --undo ${id}\`.`, more];

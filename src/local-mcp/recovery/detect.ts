@@ -32,7 +32,7 @@ const maxSilenceMs = 600_000;
 /** A chat that is started for an offer appears within this time. */
 const maxStartMs = 60_000;
 
-/** [RE1] [RE4] [RE5] Newest first. */
+/** [RE1] [RE72] [RE4] [RE5] Newest first. */
 export function findIncomplete(
   sql: Sql,
   processes: Processes,

@@ -81,7 +81,7 @@ async function observeChat(link: Pick<CoordinatorClient, "call">, chat: string):
   return { status: "unreachable", why: answer.error.message };
 }
 
-/** [RE23] A dead successor counts only if its last state says that it continued the session. */
+/** [RE98] A dead successor counts only if its last state says that it continued the session. */
 export async function isTaken(context: RemoteContext, row: RemoteSession): Promise<boolean> {
   const { taken } = row;
   if (taken === null) return false;
@@ -112,7 +112,7 @@ function findClaimant(sql: Sql, workspace: string, chat: string): ClaimantState 
   return { own, row: remoteSessions.list(sql, workspace, { session: chat })[0] ?? null };
 }
 
-/** [RE24] Excludes old sessions, those of tasks, and those continued by another chat here. */
+/** [RE101] Excludes old sessions, those of tasks, and those continued by another chat here. */
 export function offerable(
   { runtime, chatId }: RemoteContext,
   deadSessions: readonly DeadRemoteSession[],

@@ -25,7 +25,7 @@ const offlineReasonText: Readonly<Record<string, string>> = {
   timeout: "the coordinator heard nothing more of it",
 };
 
-/** Pure. [RE20] @param silenceMs time since the last news of the session */
+/** Pure. [RE90] [RE91] @param silenceMs time since the last news of the session */
 export function livenessOf(observation: ChatObservation, silenceMs: number): Liveness {
   if ("lastSeenAgeMs" in observation) return livenessByStatus(observation, silenceMs);
   if (observation.status === "unknown") return livenessBySilence(silenceMs, "The coordinator knows no chat of it");

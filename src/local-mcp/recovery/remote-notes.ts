@@ -13,7 +13,7 @@ export function noteOf(sql: Sql, sessionId: string): Pick<recoveries.RecoveryNot
   return row === undefined || row.action === "undone" ? null : row;
 }
 
-/** [RE24] False if the user dismissed the session, or another living chat here has it. */
+/** [RE101] False if the user dismissed the session, or another living chat here has it. */
 export function isFree(sql: Sql, processes: Processes, now: number, sessionId: string, chatId: string): boolean {
   const note = noteOf(sql, sessionId);
   if (note === null || note.by === chatId) return note?.action !== "dismissed";

@@ -61,7 +61,7 @@ export async function restore(context: RemoteContext, row: RemoteSession, root: 
   return gatherRestoration(context, { row, liveness: await assessLiveness(context, row) }, root);
 }
 
-/** [RE23] Refuses a session that has ended, may live, or is continued by another chat. */
+/** [RE96] Refuses a session that has ended, may live, or is continued by another chat. */
 export async function takeOverIfFree(context: RemoteContext, row: RemoteSession): Promise<Result<null, CallError>> {
   const refuse = (why: string): Result<null, CallError> =>
     err({ code: "not_to_take", message: `${row.session} ${why}` });

@@ -51,7 +51,7 @@ export async function fetchHolder(link: Pick<LeaseLink, "call">, session: string
   return { chat: lease.holder, machine: chat.ok ? chat.value.machine : null, heldForMs: lease.heldForMs };
 }
 
-/** [RE23] A repetition completes an interrupted takeover. */
+/** [RE97] A repetition completes an interrupted takeover. */
 export async function takeOver(context: RemoteContext, row: RemoteSession): Promise<Result<null, CallError>> {
   const { link, mirror, runtime } = context;
   const lease = await acquireLease(link, row.session);

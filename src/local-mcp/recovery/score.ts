@@ -57,7 +57,7 @@ export interface Claims {
 export const briefCapacity = { orders: 20, decided: 14 };
 const maxFalseClaimScore = 50;
 
-/** [RE6] [RE30] A probe that does not apply is left out, and the others weigh more. */
+/** [RE76] [RE30] A probe that does not apply is left out, and the others weigh more. */
 export function score(given: Restorable, claims: Claims = claimsOf(upgradeState(given.state))): RestoreScore {
   const current = { ...given, state: upgradeState(given.state) };
   const parts = [

@@ -58,7 +58,7 @@ export function offeredLine(
   return `SHIM: ${title} ${end}; ${actionText[setting]}.${others} Not this one? ${dismiss}`;
 }
 
-/** [RE54] Returns null if nothing has changed. */
+/** [RE114] Returns null if nothing has changed. */
 export function resumedLine({ session, cause, files, state }: Restoration, now: number): string | null {
   const changedFiles = files.filter((file) => file.now === "changed" || file.now === "missing").length;
   const [tool] = state.runningTools;

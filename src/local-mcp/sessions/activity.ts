@@ -23,7 +23,7 @@ const maxSilenceMs = 15 * minuteMs;
 const openToolMs = 120 * minuteMs;
 const askingTools: ReadonlySet<string> = new Set(["AskUserQuestion", "ExitPlanMode"]);
 
-/** Pure. [TE25] */
+/** Pure. [TE25] [TE48] [TE49] */
 export function activityOf(facts: ActivityFacts): Activity {
   const { isDead, isWaitingForUser, isInTurn, openTools, workedAt, now } = facts;
   if (isDead) return "dead";

@@ -63,7 +63,7 @@ export interface PromptContext {
   readonly isAboutDecision?: boolean;
 }
 
-/** Pure. [CP35] Returns undefined for a goal. */
+/** Pure. [CP35] [CP48] Returns undefined for a goal. */
 export function requestKind(prompt: string, context: PromptContext): UserRequest["kind"] {
   const all = sentences(prompt);
   const size = prompt.slice(0, 400).trim().split(/\s+/).length;

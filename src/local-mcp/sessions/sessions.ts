@@ -108,7 +108,7 @@ export function list(sql: Sql, filter: SessionFilter = {}): Session[] {
     .map(fromRow);
 }
 
-/** [RE1] Newest first. Null in `projects` means sessions without a project; absent: all. */
+/** [RE72] Newest first. Null in `projects` means sessions without a project; absent: all. */
 export function* listOpen(sql: Sql, projects?: readonly (string | null)[]): Generator<Session, void> {
   const projectFilter =
     projects === undefined ? "" : `AND coalesce(project, '') IN (${projects.map(() => "?").join(", ")})`;
@@ -158,7 +158,7 @@ export function detach(sql: Sql, now: number, id: string, reason: string): void 
   );
 }
 
-/** [RE50] Overrides what the MCP process saw of the same end. */
+/** [RE105] Overrides what the MCP process saw of the same end. */
 export function close(sql: Sql, now: number, id: string, reason: string): void {
   sql.run("UPDATE sessions SET detached_at = ?, detach_reason = ? WHERE id = ? AND ended_at IS NULL", now, reason, id);
 }

@@ -27,7 +27,7 @@ export function withUserStatements(state: WorkState, at: number, prompt: string)
   return withRemark(all, at, prompt);
 }
 
-/** [CP21] Attaches a short prompt to a decision of which it names a third: it may change it. */
+/** [CP43] Attaches a short prompt to a decision of which it names a third: it may change it. */
 function withRemark(state: WorkState, at: number, prompt: string): WorkState {
   const text = prompt.replaceAll(/\s+/g, " ").trim();
   const isLater = (one: Statement): boolean => one.at !== at && one.followedBy?.at !== at && isNearer(one, text);
@@ -95,7 +95,7 @@ export function withDecisions(
   return texts.reduce((known, text) => addStatement(known, "decided", { text, at, source }), state);
 }
 
-/** [CP21] Adds rules that only the client's compaction summary holds, unless retracted. */
+/** [CP44] Adds rules that only the client's compaction summary holds, unless retracted. */
 export function withSummary(state: WorkState, at: number, summary: string): WorkState {
   return ordersIn(userParts(summary))
     .map((text) => text.slice(0, limits.chars))

@@ -18,7 +18,7 @@ export interface Device {
   readonly acked: number;
   /** Home and machine that hold this row; "": a new epoch is required. */
   readonly fingerprint: string;
-  /** [SY73] Sessions that ended before this stay local, in epoch ms; 0: none do. */
+  /** [SY96] Sessions that ended before this stay local, in epoch ms; 0: none do. */
   readonly joinedAt: number;
 }
 

@@ -126,7 +126,7 @@ export class SyncRound {
     return ok({ edge: edge.value, keyRing: keyRing.value, call: connect(edge.value, this.#abortController.signal) });
   }
 
-  /** [SY63] [SY61] Inserts a missing device row: the store was lost, or older than the sync. */
+  /** [SY92] [SY61] Inserts a missing device row: the store was lost, or older than the sync. */
   #claimUploader({ edge: { workspace } }: SyncTarget): boolean {
     const { runtime, process } = this.#options;
     const { store, now, random, processes } = runtime;

@@ -147,7 +147,7 @@ export class TeamChat {
     }
   }
 
-  /** [TE3] Serves a killed client whose death the coordinator does not see. */
+  /** [TE42] Serves a killed client whose death the coordinator does not see. */
   async attestDeath(timeoutMs: number): Promise<void> {
     const { link, machine, edge } = this.openedLink;
     const { self } = link;

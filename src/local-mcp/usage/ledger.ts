@@ -15,7 +15,7 @@ export interface ReportedUsage {
 
 export type Prices = Config["usage"]["prices"];
 
-/** [SI40] Adds only the difference of a later line of the same response. */
+/** [SI46] Adds only the difference of a later line of the same response. */
 export function countResponses(
   sql: Sql,
   session: Session,

@@ -32,7 +32,7 @@ export function toCheckpoint(session: string, folder: string, isFull = false): R
 }
 
 /**
- * [CX4] Resumes the session if its transcript is whole, of this machine and folder, and no process
+ * [CX20] Resumes the session if its transcript is whole, of this machine and folder, and no process
  * runs it. [CX5] Otherwise a new session gets its brief, or only progress and checkpoint.
  */
 export function chooseContinuation(runtime: Runtime, task: ClaimedTask, folder: string): Continuation {

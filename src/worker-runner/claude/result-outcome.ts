@@ -84,7 +84,7 @@ export function isFull({ terminalReason }: ResultEvent): boolean {
   return terminalReason === "prompt_too_long";
 }
 
-/** [CX4] Whether the session to resume does not exist. */
+/** [CX22] Whether the session to resume does not exist. */
 export function isUnknownSession({ isError, subtype, turns }: ResultEvent): boolean {
   return isError && subtype === "error_during_execution" && turns === 0;
 }

@@ -100,7 +100,7 @@ it("[CL15] it warns of what needs a look: SQLite's second choice, no git, waitin
   expect(out).toMatch(/warn {2}incomplete: 2 sessions died unfinished\n {6}fix: /);
 });
 
-it("[CL15] --acknowledge prints the notices once more and ends them", async () => {
+it("[CL157] --acknowledge prints the notices once more and ends them", async () => {
   const home = aCliHome();
   expect((await home.shim("doctor", "--acknowledge")).out).toBe("0 notices acknowledged.\n");
   home.runtime.store.write((sql) => notices.add(sql, home.now, "x", "the store was damaged"));

@@ -22,7 +22,7 @@ it("[EM3] without a workspace this machine decides, and its commands work at onc
   expect((await home.shim("edge", "status")).out).toMatch(/^Decided by this machine: /);
 });
 
-it("[CL8] [EM1] on a machine without chats looking at them makes nothing, and a watch goes on when the first comes", async () => {
+it("[CL8] [EM8] on a machine without chats reading makes nothing, and a watch continues when the first comes", async () => {
   const home = aCliHome();
   for (const look of ["chats", "lease list", "state list", "watch --once", "watch --once --from 0", "edge status"])
     expect([look, (await home.shim(...look.split(" "))).code]).toEqual([look, 0]);

@@ -65,7 +65,7 @@ it("[CL55] a simple one is one task; where it is asked for it is split; the same
   expect(split.out).toContain("it joins 4 parts (analyse");
 });
 
-it("[CL55] what is wrong in the file is told with its line, and wrong options are not asked", async () => {
+it("[CL163] an error in the file is reported with its line, and wrong options are not sent", async () => {
   const home = aCliHome();
   const said = async (text: string, ...options: string[]): Promise<string> => {
     writeFileSync(join(home.project, "job.yaml"), text);

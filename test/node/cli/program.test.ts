@@ -153,7 +153,7 @@ it("[CL5] broken storage and bugs answer 1 with one line; the stack is only for 
   expect(loud.err).toContain("program.test.ts");
 });
 
-it("[CL5] a file that cannot be used is no bug: its path and what to do, exit code 1", async () => {
+it("[CL162] a file that cannot be used is no bug: its path and what to do, exit code 1", async () => {
   const home = aCliHome();
   seed(home);
   const file = join(home.folder, "file");
@@ -185,7 +185,7 @@ function systemError(code: string, more: object): Error {
   return Object.assign(new Error(`${code}: said`), { code, ...more });
 }
 
-it("[CL5] what the system says of a file is told with the path and an advice; other errors stay bugs", () => {
+it("[CL162] what the system reports of a file is shown with the path and an advice; other errors stay bugs", () => {
   const told = (code: string): string | null =>
     fileErrorText(systemError(code, { syscall: "open", path: "/a/b" }), "/home/shim");
   expect(told("EROFS")).toBe("/a/b: this place is read-only; name another one (EROFS: said)");

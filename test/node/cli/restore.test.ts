@@ -62,7 +62,7 @@ it("[CL13] or they become a new branch of the project, whose work tree stays as 
   expect((await home.shim("restore", id, "--files", "--branch", "back2")).out).toContain("the branch back2 of");
 });
 
-it("[CL13] never over what is there, and wrong usage changes nothing", async () => {
+it("[CL156] never over what is there, and wrong usage changes nothing", async () => {
   const home = aCliHome();
   const id = await withSnapshot(home);
   mkdirSync(join(home.folder, "full"));

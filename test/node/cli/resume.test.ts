@@ -48,7 +48,7 @@ it("[CL9] where nothing died here it answers 3 and says how many did elsewhere",
   expect((await home.shimWith({ cwd: "/" }, "resume")).err).toContain("unfinished here");
 });
 
-it("[CL9] several are listed with numbers: asked for in a terminal, else answered with 2", async () => {
+it("[CL152] several are listed with numbers: asked for in a terminal, else answered with 2", async () => {
   const home = aCliHome();
   seed(home);
   home.now += 1;
@@ -77,7 +77,7 @@ it("[CL12] a session with a whole transcript is resumed by Claude Code, in its o
   expect(recoveryOf(home, ids.dead)?.recovery).toBeNull();
 });
 
-it("[CL12] without one a new chat gets the brief, and the session counts as offered to it once it has begun", async () => {
+it("[CL154] without a whole transcript a new chat gets the brief, and the offer once it has begun", async () => {
   const home = aCliHome();
   seed(home);
   const startProcess: Io["startProcess"] = async (start) => {
@@ -109,7 +109,7 @@ function unstarted(error: Error): Partial<Io> {
   };
 }
 
-it("[CL12] when the client cannot be started, or the new chat never begins, nothing has changed", async () => {
+it("[CL154] when the client cannot be started, or the new chat never begins, nothing has changed", async () => {
   const home = aCliHome();
   seed(home);
   const missing = Object.assign(new Error("spawn claude ENOENT"), { code: "ENOENT" });
@@ -129,7 +129,7 @@ it("[CL12] when the client cannot be started, or the new chat never begins, noth
   expect(recoveryOf(home, ids.dead)?.recovery).toBeNull();
 });
 
-it("[CL12] a session that runs, one of another client and one whose folder is gone are not started", async () => {
+it("[CL155] a session that runs, one of another client and one whose folder is gone are not started", async () => {
   const home = aCliHome();
   seed(home);
   const running = await home.shimWith(terminal, "resume", "aaaa");
@@ -183,7 +183,7 @@ it("[CL9] what waits in the spool or stands in the transcript only is in the bri
   expect(readOnly.out).toContain("fix the parser");
 });
 
-it("[CL9] --dismiss and --undo move a session out of the offers and back", async () => {
+it("[CL153] --dismiss and --undo remove a session from the offers and put it back", async () => {
   const home = aCliHome();
   seed(home);
   expect((await home.shim("resume", "--undo", ids.dead)).code).toBe(1);

@@ -56,7 +56,7 @@ it("[CL103] [CL104] settings are listed, read, changed and put back, here and on
   }
 });
 
-it("[CL103] [CL104] a wrong key or value is wrong usage, and changes nothing", async () => {
+it("[CL103] [CL165] a wrong key or value is wrong usage, and changes nothing", async () => {
   const home = aCliHome();
   const wrong: [string[], RegExp][] = [
     [["get", "maxChats"], /no setting "maxChats"[^]*maxConcurrentChats/],
@@ -73,7 +73,7 @@ it("[CL103] [CL104] a wrong key or value is wrong usage, and changes nothing", a
   expect((await home.shim("settings")).out).not.toContain("default:");
 });
 
-it("[CL104] [CL105] [CL106] without the admin token the edge refuses, and says what is needed", async () => {
+it("[CL166] [CL105] [CL106] without the admin token the edge refuses, and says what is needed", async () => {
   const home = await joined(false);
   for (const args of [
     ["settings", "set", "maxConcurrentChats", "7"],

@@ -118,7 +118,7 @@ it("[CL143] without a task the watch is of all, until none is open", async () =>
   expect(await home.shim("task", "watch")).toMatchObject({ code: 0 });
 });
 
-it("[CL49] dead tasks are listed with their reason, begin anew with another payload, or are given up", async () => {
+it("[CL49] [CL160] dead tasks are listed with their reason, replayed with another payload, or discarded", async () => {
   const home = aCliHome();
   const task = await submit(home, "build", "--payload", "1");
   expect((await home.shim("queue", "dead")).out).toBe("No dead tasks.\n");
@@ -145,7 +145,7 @@ it("[CL49] dead tasks are listed with their reason, begin anew with another payl
   expect((await home.shim("queue", "replay", dependent)).out).toContain("it is discarded");
 });
 
-it("[CL49] dead tasks that fit are replayed together, and a filter is not mixed with a task", async () => {
+it("[CL161] dead tasks that fit are replayed together, and a filter is not mixed with a task", async () => {
   const home = aCliHome();
   const [a, b, c, d] = [
     await submit(home, "build", "--tag", "night"),

@@ -181,7 +181,7 @@ it("[CL47] those right below a task are listed, and no others", async () => {
   expect((await home.shim("task", "list", "--parent", "w")).code).toBe(2);
 });
 
-it("[CL47] a cancelled task ends, who runs one is told, and what has ended stays", async () => {
+it("[CL159] a cancelled task ends, the chat that runs one is notified, and what has ended stays", async () => {
   const home = aCliHome();
   const waiting = await submit(home, "t", "--delay", "1h");
   expect(await home.shim("task", "cancel", waiting, "--reason", "not wanted")).toMatchObject({

@@ -73,7 +73,7 @@ it("[CL63] outside a terminal each change of the team is a line of its own", asy
   expect(out).toContain(" chat c0ffee11 is gone\n");
 });
 
-it("[CL63] a coordinator that does not answer is named, and the sessions are shown", async () => {
+it("[CL164] a coordinator that does not answer is named, and the sessions are shown", async () => {
   const home = aCliHome();
   seed(home);
   writeEdgeConfig(home.paths.home, {

@@ -68,7 +68,7 @@ it("[CL31] with --json each change is a line, and the last line is where to go o
   expect([code, lines.map((line) => JSON.parse(line) as object)]).toMatchObject([0, [{ key: "k" }, { revision: 8 }]]);
 });
 
-it("[CL31] a coordinator that will never answer ends it with 1", async () => {
+it("[CL158] a coordinator that will never answer ends it with 1", async () => {
   const home = aCliHome();
   const server = await aServer();
   server.onText = (_text, connection) => connection.close(4001, "the token was revoked");

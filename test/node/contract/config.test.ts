@@ -31,7 +31,7 @@ it("[ID6] without a file all settings have their defaults; a file may give some,
   });
 });
 
-it("[ID6] a file that cannot be used is refused with its place and what is wrong, never half used", () => {
+it("[ID15] a file that cannot be used is refused with its path and what is wrong, never half used", () => {
   const cases: [string, RegExp][] = [
     ["", /not valid JSON/],
     ["{,}", /not valid JSON at character 1/],
@@ -54,7 +54,7 @@ it("[ID6] no text makes the reading of settings throw", () => {
   fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => void parseConfig(text, "c")));
 });
 
-it("[ID6] everything stands below one folder, which SHIM_HOME moves", () => {
+it("[ID16] every file is below one folder, which SHIM_HOME moves", () => {
   expect(homeFrom({ SHIM_HOME: "/elsewhere" })).toBe("/elsewhere");
   expect(homeFrom({ SHIM_HOME: "" })).toMatch(/shim/);
   const { home, ...places } = pathsIn("/elsewhere");

@@ -68,13 +68,13 @@ it("[EM1] two processes on one file see each other's chats, leases and state", (
   expect(listed.ok && listed.value.chats.map(({ chat }) => chat)).toEqual(["a", "b"]);
 });
 
-it("[EM1] nothing is made by looking: the file comes with the first write", () => {
+it("[EM8] reading makes nothing: the file comes with the first write", () => {
   const machine = new Machine();
   expect(machine.open().call("health", {})).toMatchObject({ ok: true, value: { chats: 0, schemaVersion: 0 } });
   expect(existsSync(machine.path)).toBe(false);
 });
 
-it("[EM1] a living process needs no heartbeat: its chat stays, and so does what is bound to it", () => {
+it("[EM7] a living process needs no heartbeat: its chat stays, and so does what is bound to it", () => {
   const machine = new Machine();
   const at = machine.open();
   const { self } = machine.chat(at, "a", 10);
@@ -130,7 +130,7 @@ it("[EM2] a reused number is another process; one that cannot be seen from here 
   expect(at.call("chats.get", { chat: "c" })).toMatchObject({ value: { status: "offline", reason: "timeout" } });
 });
 
-it("[EM1] a refused operation leaves nothing, and input is checked as on the edge", () => {
+it("[EM6] a refused operation leaves nothing, and input is checked as on the edge", () => {
   const machine = new Machine();
   const at = machine.open();
   const refused = at.call("state.update", {

@@ -43,7 +43,7 @@ it(
 );
 
 it(
-  "[DE8] [DE7] what does not come back is named, the exit code is 1, and a package says that it has no team",
+  "[DE8] [DE10] what does not come back is named, the exit code is 1, and a package says that it has no team",
   { timeout },
   async () => {
     const home = aCliHome();

@@ -30,15 +30,13 @@ it("every rule of docs/spec is quoted in the name of a test", () => {
 });
 
 it("no rule of docs/spec has more than 60 words", () => {
-  const lines = texts("docs/spec", ".md").flatMap((text) => [...text.matchAll(/^- (\*\*\[[A-Z]{2}\d+\]\*\*.*)$/gm)]);
-  const long = lines.map(([, rule = ""]) => rule).filter((rule) => rule.split(/\s+/).length > 60);
-  expect(long).toEqual([]);
+  const lines = texts("docs/spec", ".md").flatMap((text) => text.split("\n"));
+  const words = lines.filter((line) => line.startsWith("- **[")).map((line) => line.slice(2).split(" "));
+  expect(words.filter(({ length }) => length > 60).map(([id]) => id)).toEqual([]);
 });
 
-it("every id of a rule of docs/spec is used once", () => {
-  const ids = texts("docs/spec", ".md").flatMap((text) =>
-    [...text.matchAll(/^- \*\*\[([A-Z]{2}\d+)\]\*\*/gm)].map((match) => match[1]),
-  );
+it("no id is given to two rules of docs/spec", () => {
+  const ids = texts("docs/spec", ".md").flatMap((text) => text.match(/^- \*\*\[[A-Z]{2}\d+\]\*\*/gm) ?? []);
   expect(ids).toHaveLength(rules.size);
 });
 

@@ -47,7 +47,7 @@ it("[IN8] keeps a copy of each file before it changes it, in a folder that only 
   expect([mode(home.backups), mode(backup), mode(join(backup, "0.json"))]).toEqual([0o700, 0o700, 0o600]);
 });
 
-it("[IN8] keeps the mode of a file, gives a new one to the user alone, and leaves no other file behind", () => {
+it("[IN31] keeps the mode of a file, gives a new one to the user alone, and leaves no other file behind", () => {
   const home = aClientHome();
   home.write(home.servers, "{}");
   chmodSync(home.servers, 0o644);
@@ -57,7 +57,7 @@ it("[IN8] keeps the mode of a file, gives a new one to the user alone, and leave
   expect(readdirSync(join(home.folder, ".claude"))).toEqual(["settings.json"]);
 });
 
-it("[IN8] a linked file stays a link; what it leads to is changed, and back", () => {
+it("[IN31] a linked file stays a link; what it leads to is changed, and back", () => {
   const home = aClientHome();
   const dotfiles = join(home.folder, "dotfiles");
   home.write(join(dotfiles, "settings.json"), '{"model": "opus"}');
@@ -153,7 +153,7 @@ function stop(): void {
   throw new Error("stopped");
 }
 
-it("[IN8] a write that is stopped leaves the file as it was and no other file", () => {
+it("[IN31] a write that is stopped leaves the file as it was and no other file", () => {
   const home = aClientHome();
   home.write(home.settings, "old");
   expect(() => writeAtomically(home.settings, "new", { mode: 0o600, check: stop })).toThrow("stopped");

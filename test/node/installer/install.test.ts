@@ -92,7 +92,7 @@ it("[IN5] puts only the server into Claude Desktop", () => {
   });
 });
 
-it("[IN5] installing twice is installing once", () => {
+it("[IN28] installing twice is installing once", () => {
   const home = aClientHome();
   home.write(home.settings, '{ "statusLine": { "type": "command", "command": "mine" } }');
   home.install();
@@ -101,7 +101,7 @@ it("[IN5] installing twice is installing once", () => {
   expect(contents(home)).toEqual(first);
 });
 
-it("[IN5] corrects the entries of a clone that moved in their place and leaves the user's hooks", () => {
+it("[IN5] [IN29] corrects the entries of a clone that moved in their place and leaves the user's hooks", () => {
   const home = aClientHome();
   home.install(home.code, { node: "/old/node", script: "/old/bin/shim.mjs", hookScript: "/old/dist/hook.cjs" });
   const moved = JSON.parse(home.read(home.settings) ?? "") as { hooks: Record<string, { hooks: object[] }[]> };
@@ -152,7 +152,7 @@ it("[IN23] refuses what is not UTF-8, and a folder instead of a file", () => {
   expect(readText(join(home.settings, "below"))).toEqual({ ok: true, value: null });
 });
 
-it("[IN5] refuses to take the name of another server", () => {
+it("[IN29] refuses to take the name of another server", () => {
   const home = aClientHome();
   home.write(home.servers, '{"mcpServers": {"shim": {"command": "other"}}}');
   expect(home.planInstall(home.code)).toMatchObject({ ok: false, error: { code: "name_taken" } });
@@ -268,7 +268,7 @@ it("[IN5] knows its own entries, of any clone, and no others", () => {
   ]).toEqual(Array(10).fill(false));
 });
 
-it("[IN5] leaves groups of another shape under an event as they are", () => {
+it("[IN29] leaves groups of another shape under an event as they are", () => {
   const home = aClientHome();
   home.write(home.settings, '{"hooks": {"Stop": ["odd", {"hooks": "odd"}, {"hooks": [null, 1]}]}}');
   home.install();

@@ -83,7 +83,7 @@ it("[IN14] the launcher starts what the plugin holds, else what the clone around
   expect(JSON.parse(start(cli, ["constructor"]).stdout)).toEqual(["dist/cli.cjs", "constructor"]);
 });
 
-it("[IN14] without a build a hook ends well and the first one tells the user; the server fails", () => {
+it("[IN30] without a build a hook ends well and the first one notifies the user; the server fails", () => {
   const folder = aPlugin([]);
   const first = start(folder, ["hook", "SessionStart"]);
   expect(first.status).toBe(0);
@@ -97,7 +97,7 @@ it("[IN14] without a build a hook ends well and the first one tells the user; th
   expect(server.stderr).toContain("npm run build");
 });
 
-it("[IN14] an old Node loads nothing and says which is needed", () => {
+it("[IN30] an old Node loads nothing and says which is needed", () => {
   const folder = aPlugin(["dist/hook.cjs", "dist/mcp.cjs"]);
   for (const old of ["20.20.2", "22.15.1"]) {
     const started = start(folder, ["hook", "SessionStart"], old);

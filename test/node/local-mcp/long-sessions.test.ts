@@ -64,7 +64,7 @@ it("[CP19] a long session loses plain requests from its middle, never one that c
   expect(state.thinned).toEqual({ plain: 201 - all.length, kept: 0 });
 });
 
-it("[CP19] where even those that carry something overflow, it is counted", () => {
+it("[CP54] where even those that carry something overflow, it is counted", () => {
   const state = after(...Array.from({ length: 260 }, (_, index) => user(`review page ${index} of the catalogue`)));
   expect(state.requests?.length).toBe(200);
   expect(state.thinned).toEqual({ plain: 0, kept: 60 });

@@ -101,7 +101,7 @@ it("[BU11] a budget of dollars counts what the client itself says", async () => 
   expect(denied(one)).toBe("deny");
 });
 
-it("[BU11] without a budget, and without a task, nothing is denied", async () => {
+it("[BU16] without a budget, and without a task, nothing is denied", async () => {
   const { one, other } = await withTask({});
   for (const mate of [one, other]) {
     answered(mate, 10_000_000);

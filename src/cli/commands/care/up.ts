@@ -101,7 +101,7 @@ const sequences = {
   clearBelow: "\u001b[J",
 };
 
-/** [CL20] Overwrites the old picture line by line, so nothing flickers; cut to the window. */
+/** [CL132] Overwrites the old picture line by line, so nothing flickers; cut to the window. */
 async function redraw(view: UpView, style: () => OverviewStyle, stop: AbortSignal): Promise<void> {
   const { cli } = view;
   cli.io.stdout(`${sequences.hideCursor}\u001b[2J`);

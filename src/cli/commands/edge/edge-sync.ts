@@ -86,7 +86,7 @@ const rekeyQuestion =
 
 type PresentKey = CliResult<WorkspaceKey>;
 
-/** [SY76] Key that the workspace seals under: not the newest one here after a failed rekey. */
+/** [SY97] Key that the workspace seals under: not the newest one here after a failed rekey. */
 async function presentKey(edge: EdgeConfig, { current, keys }: KeyRing): Promise<PresentKey> {
   const syncStatus = await withEdgeLink(edge, (link) => link.call("sync.status", {}));
   if (!syncStatus.ok) return syncStatus;

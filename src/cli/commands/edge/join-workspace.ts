@@ -31,7 +31,7 @@ export interface JoinPlan {
   readonly found: FoundKey | null;
   readonly work: LocalWork;
   readonly isImporting: boolean;
-  /** [SY71] False: the user wants no sync, even with a key. */
+  /** [SY94] False: the user wants no sync, even with a key. */
   readonly isSynced: boolean;
   /** True: it belonged to another coordinator, where a workspace may have the same name. */
   readonly isMoving: boolean;

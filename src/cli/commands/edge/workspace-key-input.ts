@@ -19,7 +19,7 @@ export interface FoundKey {
 }
 
 /**
- * [SY71] Finds the key: given, stored, asked for, or made where the workspace has none.
+ * [SY93] Finds the key: given, stored, asked for, or made where the workspace has none.
  *
  * @param expectedKeyId id of the key that the workspace seals under; null: it has none yet
  */

@@ -33,7 +33,7 @@ export async function runWorker(cli: Cli, flags: WorkerFlags, source: WorkerSour
   return withLink(cli, (link) => work(cli, flags, link, plan.value));
 }
 
-/** [CX2] Warns before a run that bypasses permissions. */
+/** [CX19] Warns before a run that bypasses permissions. */
 function warnAboutPermissions(cli: Cli, { config }: WorkerPlan): void {
   for (const [type, { claude }] of Object.entries(config.types)) {
     if (claude?.allowAll)

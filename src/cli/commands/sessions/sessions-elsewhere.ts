@@ -45,7 +45,7 @@ interface ListOptions {
   readonly limit: number;
 }
 
-/** [RE27] @returns null: this machine belongs to no workspace on an edge, or has no key of it */
+/** [RE102] @returns null: this machine belongs to no workspace on an edge, or has no key of it */
 export function listElsewhere(cli: Cli, { isIncomplete, root, limit }: ListOptions): Promise<ElsewhereView[] | null> {
   return withOtherMachines(cli, async (others) => {
     if (others === null) return null;

@@ -81,7 +81,7 @@ function toEnd(state: TaskLine["state"]): TaskView["end"] {
   return state === "dead" || state === "cancelled" ? "badly" : "open";
 }
 
-/** [CL48] Ends when no task is open; badly if more are dead or cancelled than at the start. */
+/** [CL143] Ends when no task is open; badly if more are dead or cancelled than at the start. */
 export function watchAll(cli: Cli, link: CoordinatorLink, isJson: boolean): Promise<CommandResult> {
   let lostAtStart: number | null = null;
   return follow(cli, isJson, async () => {

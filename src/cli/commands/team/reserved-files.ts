@@ -74,7 +74,7 @@ export async function listLeases(scope: FileScope, holder?: string): Promise<Cli
   return listed.ok ? ok(listed.value.leases) : listed;
 }
 
-/** [FI6] Acquires all or none. A lease that this chat already has is renewed. */
+/** [FI28] Acquires all or none. A lease that this chat already has is renewed. */
 export async function reserve(
   scope: FileScope,
   self: Self,

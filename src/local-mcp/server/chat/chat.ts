@@ -43,7 +43,7 @@ export interface SessionTarget {
 
 /**
  * The chat behind one MCP process. A call belongs to the session that hooks saw in this client,
- * else to the one in the environment, else to a minted one. [MC3] A call may name any session.
+ * else to the one in the environment, else to a minted one. [MC20] A call may name any session.
  */
 export class Chat {
   readonly runtime: Runtime;

@@ -47,7 +47,7 @@ it("[PL4] every split that is not refused keeps its promises, for any order of t
   );
 });
 
-it("[PL4] what cannot be split is refused with the reason", () => {
+it("[PL34] what cannot be split is refused with the reason", () => {
   expect(why(aJob(), byFile)).toBe("the job names no files; two or more are needed to split it by file");
   expect(why(aJob({ files: ["a"] }), byFile)).toContain("names 1 file;");
   expect(why(aJob(), byModule)).toContain("the job names no files");

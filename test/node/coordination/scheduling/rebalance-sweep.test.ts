@@ -190,7 +190,7 @@ it("[PL14] load, throughput, success and duration of each live chat, of the last
   });
 });
 
-it("[BU4] with the next day, and with a limit that is raised, tasks that were kept back are given out", async () => {
+it("[BU15] with the next day, and with a limit that is raised, waiting tasks are dispatched", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
@@ -213,7 +213,7 @@ it("[BU4] with the next day, and with a limit that is raised, tasks that were ke
   expect((await ask(host, "budgets.get", {})).today.tokens).toBe(0);
 });
 
-it("[BU4] what was queued before the day was used up is given out with the next one, though those that asked were refused", async () => {
+it("[BU15] a task from before the day was used up is dispatched the next day, though claims were refused", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a", { capacity: 1 });
   await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });
@@ -224,7 +224,7 @@ it("[BU4] what was queued before the day was used up is given out with the next 
   expect(await tomorrow(host, waiting)).toEqual({ looks: 1, chat: "a" });
 });
 
-it("[BU4] a clock that ran ahead for a while and was set back keeps nobody from the next day", async () => {
+it("[BU15] a clock that ran ahead for a while and was set back keeps no chat from the next day", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a", { capacity: 1 });
   await ask(host, "settings.set", { settings: { budgets: { task: {}, chat: {}, day: { tokens: 10 } } } });

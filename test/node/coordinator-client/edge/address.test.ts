@@ -33,7 +33,7 @@ it("[EC1] plain http goes to this machine only", () => {
   for (const host of others) expect(problemOf(`http://${host}`), host).toContain("only for this machine");
 });
 
-it("[EC1] an address with a secret in it is refused, and not repeated", () => {
+it("[EC1] [EC41] an address with a secret in it is refused, and not repeated", () => {
   for (const url of ["https://me:s3cret@a.example", "https://s3cret@a.example", "https://a.example/?key=s3cret"]) {
     expect(problemOf(url), url).not.toBe("");
     expect(problemOf(url), url).not.toContain("s3cret");
@@ -46,7 +46,7 @@ it("[EC1] an address with a secret in it is refused, and not repeated", () => {
   }
 });
 
-it("[EC1] a token that no header can hold is refused, and not repeated", () => {
+it("[EC40] [EC41] a token that no header can hold is refused, and not repeated", () => {
   const edge = new FakeEdge();
   for (const bad of ["", "two words", "line\nend", "tök", "x".repeat(5_000)]) {
     const outside = outsideOf(edge, new Machine(edge.time));
@@ -55,7 +55,7 @@ it("[EC1] a token that no header can hold is refused, and not repeated", () => {
   }
 });
 
-it("[EC1] [EC14] no event and no error holds the token, whatever goes wrong", async () => {
+it("[EC41] [EC14] no event and no error holds the token, whatever goes wrong", async () => {
   const edge = new FakeEdge();
   const made = aClient(edge);
   const { client, events } = made;

@@ -37,7 +37,7 @@ it("[EC8] one more than may wait is refused at once, and nothing of it happens",
   expect(value(await edge.time.until(client.call("state.get", { key: "k" }))).entry?.value).toBe(3);
 });
 
-it("[EC8] what was not sent by its deadline is refused, and is not sent afterwards", async () => {
+it("[EC45] what was not sent by its deadline is refused, and is not sent afterwards", async () => {
   const edge = new FakeEdge();
   const { client } = aClient(edge);
   edge.faults.isUnreachable = true;
@@ -236,7 +236,7 @@ it("[EC11] a coordinator that cannot answer now is asked again, no sooner than i
   }
 });
 
-it("[EC11] what is no answer of the contract is told, and not repeated", async () => {
+it("[EC46] what is no answer of the contract is reported, and not repeated", async () => {
   const edge = new FakeEdge();
   const answers: [number, string][] = [
     [200, "<html>welcome to the hotel</html>"],
@@ -258,7 +258,7 @@ it("[EC11] a gateway that has no coordinator behind it is asked again", async ()
   expect(refused).toMatchObject({ error: { code: "outcome_unknown", message: expect.stringContaining("HTTP 502") } });
 });
 
-it("[EC11] a frame that nobody knows is told as a problem, and the rest goes on", async () => {
+it("[EC46] an unknown frame is reported as a problem, and the rest continues", async () => {
   const edge = new FakeEdge();
   const made = await registered(edge, "a");
   for (const text of ["{", '"x"', '{"jsonrpc":"2.0","method":"tea.ready","params":{}}', '{"id":77,"result":1}', "[]"]) {

@@ -59,7 +59,7 @@ it("[EC3] it pings every 10 s, and as often as its registration says", async () 
   expect(value(await edge.host.call("chats.get", { chat: "a" })).status).toBe("idle");
 });
 
-it("[EC3] a connection on which nothing comes after a ping is ended, and another one is opened", async () => {
+it("[EC42] a connection on which nothing comes after a ping is ended, and another one is opened", async () => {
   const edge = new FakeEdge();
   const made = await registered(edge, "a");
   edge.connections[0]?.freeze();
@@ -71,7 +71,7 @@ it("[EC3] a connection on which nothing comes after a ping is ended, and another
   expect(ofType(made, "chat-lost")).toEqual([]);
 });
 
-it("[EC3] a long frame before the pong is a sign of life, silence after it is not", async () => {
+it("[EC42] a long frame before the pong is a sign of life, silence after it is not", async () => {
   const edge = new FakeEdge();
   const made = await registered(edge, "a");
   edge.faults.loses = ({ text }) => text === "pong";

@@ -24,7 +24,7 @@ async function unread(edge: FakeEdge, chat: string): Promise<number> {
   return value(await edge.host.call("messages.pull", { self })).unread;
 }
 
-it("[EC17] messages come when they are hinted at, in order, and are acknowledged", async () => {
+it("[EC17] [EC47] messages come when they are hinted at, in order, and are acknowledged", async () => {
   const edge = new FakeEdge();
   const { client } = await registered(edge, "a");
   const send = await sender(edge);
@@ -104,7 +104,7 @@ it("[EC17] over HTTP the heartbeat tells that there is something", async () => {
   expect(taken).toEqual(["one"]);
 });
 
-it("[EC17] a message that could not be taken in comes again, and does not hold up the others", async () => {
+it("[EC47] a message that could not be handled comes again, and does not delay the others", async () => {
   const edge = new FakeEdge();
   const made = await registered(edge, "a");
   const send = await sender(edge);
@@ -129,7 +129,7 @@ it("[EC17] a message that could not be taken in comes again, and does not hold u
   expect(await unread(edge, "a")).toBe(0);
 });
 
-it("[EC17] a lost acknowledgement does not bring a message twice to the same process", async () => {
+it("[EC47] a lost acknowledgement does not bring a message twice to the same process", async () => {
   const edge = new FakeEdge();
   const { client } = await registered(edge, "a");
   const send = await sender(edge);

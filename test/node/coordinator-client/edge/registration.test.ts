@@ -50,7 +50,7 @@ it("[EC5] a chat that is registered over HTTP, while a socket is being opened wi
   expect(value(await edge.host.call("chats.get", { chat: "a" }))).toMatchObject({ isConnected: true, status: "idle" });
 });
 
-it("[EC5] a chat that counts as gone is registered again: told by a close, and by a refusal", async () => {
+it("[EC43] a chat that counts as gone is registered again, after a close and after a refusal", async () => {
   const edge = new FakeEdge();
   const made = await registered(edge, "a", {});
   await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
@@ -83,7 +83,7 @@ it("[EC14] a registration tells whether the chat had counted as gone, or only lo
   ]);
 });
 
-it("[EC5] over HTTP a chat that counts as gone is found out by its heartbeat", async () => {
+it("[EC43] over HTTP a chat that counts as gone is noticed by its heartbeat", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
   const made = await registered(edge, "a");
@@ -93,7 +93,7 @@ it("[EC5] over HTTP a chat that counts as gone is found out by its heartbeat", a
   expect(value(await edge.host.call("chats.get", { chat: "a" })).status).toBe("idle");
 });
 
-it("[EC5] a chat that another process has taken over is given up, and this is told", async () => {
+it("[EC44] a chat that another process has taken over is given up, and this is reported", async () => {
   const edge = new FakeEdge();
   const made = await registered(edge, "a");
   await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
@@ -110,7 +110,7 @@ it("[EC5] a chat that another process has taken over is given up, and this is to
   expect(edge.upgrades.at(-1)?.url).toContain("chat=a");
 });
 
-it("[EC5] a chat that was replaced learns it from the next refusal, or from its heartbeat", async () => {
+it("[EC44] a chat that was replaced learns it from the next refusal, or from its heartbeat", async () => {
   const edge = new FakeEdge();
   for (const refusesSockets of [false, true]) {
     edge.faults.refusesSockets = refusesSockets;
@@ -125,7 +125,7 @@ it("[EC5] a chat that was replaced learns it from the next refusal, or from its 
   }
 });
 
-it("[EC5] of two clients of one chat the later one stays, and they do not take turns", async () => {
+it("[EC44] of two clients of one chat the later one stays, and they do not take turns", async () => {
   const edge = new FakeEdge();
   const first = await registered(edge, "a");
   const second = await registered(edge, "a");

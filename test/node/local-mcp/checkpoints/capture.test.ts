@@ -188,7 +188,7 @@ it("[CP16] a state kept in memory is not taken for another checkpoint that got t
   expect(runtime.store.read((sql) => currentState(sql, "s1"), null)).toMatchObject({ goal: "other", nextStep: "next" });
 });
 
-it("[CP11] a checkpoint in git says where it stood, and asks for the files; only the newest that waits is worth taking", () => {
+it("[CP11] [CP51] a checkpoint in git records branch and commit, and requests the files; only the newest request counts", () => {
   const runtime = tempRuntime();
   const project = aProject();
   begin(runtime, project);
@@ -207,7 +207,7 @@ it("[CP11] a checkpoint in git says where it stood, and asks for the files; only
   expect(save(runtime, { goal: "three" })).toMatchObject({ ok: true });
 });
 
-it("[CP11] where snapshots are switched off none is asked for", () => {
+it("[CP51] where snapshots are switched off none is asked for", () => {
   const runtime = tempRuntime({ config: { snapshots: { isEnabled: false } } });
   begin(runtime, aProject());
   save(runtime, { goal: "one" });

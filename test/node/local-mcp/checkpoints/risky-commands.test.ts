@@ -46,7 +46,7 @@ it("[CP30] commands that destroy what no later one brings back are risky", () =>
   expect(commands.filter((command) => !isRisky(command))).toEqual([]);
 });
 
-it("[CP30] what only reads, mentions a risky command, or can be undone is not", () => {
+it("[CP55] what only reads, mentions a risky command, or can be undone is not", () => {
   const commands = [
     "git push",
     "git push origin main",
@@ -116,7 +116,7 @@ it("[CP30] the list is the user's to change, and a wrong pattern matches nothing
   expect(["./deploy.sh test", "rm -rf src", "make", "a("].map(ran)).toEqual([false, false, false, false]);
 });
 
-it("[CP30] a long text is looked at in bounded time, whatever it is made of", () => {
+it("[CP55] a long text is searched in bounded time, whatever it is made of", () => {
   const texts = [
     "echo 'a b c' && cd x/y/z; ".repeat(4_000),
     `sudo ${"word ".repeat(20_000)}`,

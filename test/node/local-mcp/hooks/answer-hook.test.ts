@@ -183,7 +183,7 @@ it("[HO47] a bug in one event does not keep the others in the spool", () => {
   expect(drainInto(runtime)).toBe(1);
 });
 
-it("[HO1] the user is told when nothing can be saved, once a turn and not at every tool; a short lock is no news", () => {
+it("[HO59] the user is notified when nothing can be saved, once a turn; a short lock is not reported", () => {
   const disk = failing();
   const runtime = tempRuntime({ driver: disk.driver });
   const claude = new Claude(runtime);
@@ -196,7 +196,7 @@ it("[HO1] the user is told when nothing can be saved, once a turn and not at eve
   expect(claude.prompt("two")).toEqual({});
 });
 
-it("[HO1] an event that not even the spool takes is lost, and that is said", () => {
+it("[HO59] an event that not even the spool takes is lost, and this is said", () => {
   const disk = failing();
   const runtime = tempRuntime({ driver: disk.driver });
   const claude = new Claude(runtime);

@@ -90,7 +90,7 @@ it("[HO30] an event that the MCP process takes is stored as the same event of a 
   expect(rows(byTool)).toHaveLength(7);
 });
 
-it("[HO30] what is no event of a hook changes nothing, and is answered", async () => {
+it("[HO62] an input that is no event of a hook changes nothing, and is answered", async () => {
   const runtime = tempRuntime();
   const channel = aChannel(runtime);
   const given = [null, 7, "x", {}, { event: "SessionStart" }, { event: "__proto__" }, { event: "Stop" }];

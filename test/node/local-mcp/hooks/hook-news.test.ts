@@ -64,7 +64,7 @@ it("[HO16] of much news 20 items and 4,000 characters come at a time, the rest t
   );
 });
 
-it("[HO16] a message that is too long for one time comes in parts that make the whole of it", () => {
+it("[HO60] a message that is too long for one time comes in parts that make the whole of it", () => {
   const { runtime, claude } = aChat();
   const text = Array.from({ length: 2_400 }, (_, n) => `${n} 😀`).join(" ");
   hear(runtime, claude, aMessage(text));
@@ -93,7 +93,7 @@ it("[HO16] another chat's news, and what was told by the inbox, are not told", (
   expect(context(other.prompt("one"))).toContain("for the other");
 });
 
-it("[HO16] the offer of a session of another machine is its brief, alone, and only with a prompt", () => {
+it("[HO61] the offer of a session of another machine is its brief, alone, and only with a prompt", () => {
   const { runtime, claude } = aChat();
   hear(runtime, claude, { kind: "offer", session: "s", machine: "m", brief: "SHIM: the brief" });
   hear(runtime, claude, leader);

@@ -63,7 +63,7 @@ it("[HO2] killed in the middle of a tool: the next chat of the project gets the 
   expect(brief).toContain("died 5 min ago");
 });
 
-it("[HO2] the brief does not depend on the transcript, and uses it where it is", () => {
+it("[HO57] the brief does not depend on the transcript, and uses it where it is", () => {
   const runtime = tempRuntime();
   const first = aLiveClaude(runtime, "fix the parser");
   const line = anAssistantLine({ content: [{ type: "text", text: "I look at the lexer first." }] });
@@ -217,7 +217,7 @@ it("[RE8] two successors that start at the same time: one gets the offer", () =>
   expect([second.start(), third.start()].filter((text) => text.includes("fix the parser"))).toHaveLength(1);
 });
 
-it("[RE8] an offer that is undone is made again; a dismissed session is not", () => {
+it("[RE118] an offer that is undone is made again; a dismissed session is not", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
   anotherClaude(runtime, first).start();
@@ -229,7 +229,7 @@ it("[RE8] an offer that is undone is made again; a dismissed session is not", ()
   expect(new Claude(runtime, { cwd: first.cwd, pid: 4_000, session: "fourth-session" }).start()).toBe("");
 });
 
-it("[HO2] notices of the store are told at the start, and leave the brief its room", () => {
+it("[HO58] notices of the store come at the start, and leave the brief its room", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   first.prompt("x".repeat(7_000));

@@ -19,7 +19,7 @@ function actions(runtime: TempRuntime): unknown[] {
   return runtime.store.read((sql) => sql.all("SELECT action, by_session AS by FROM recoveries ORDER BY seq"), []);
 }
 
-it("[RE8] an offer is kept with its score, and the death with its cause and last signals", () => {
+it("[RE117] an offer is stored with its score, and the death with its cause and last signals", () => {
   const runtime = tempRuntime();
   const dead = aDeadOne(runtime);
   const found = offer(runtime, "next", { project: dead.cwd });
@@ -34,7 +34,7 @@ it("[RE8] an offer is kept with its score, and the death with its cause and last
   expect(crash).toMatchObject({ sessionId: dead.session, cause: "killed", readings: { toolCalls: { value: 1 } } });
 });
 
-it("[RE8] what is undone or dismissed is kept too; of an unknown session, or one that was never offered, nothing is undone", () => {
+it("[RE117] [RE118] undo and dismissal are stored too; a session never offered cannot be undone", () => {
   const runtime = tempRuntime();
   const dead = aDeadOne(runtime);
   expect([undo(runtime, dead.session), undo(runtime, "unknown"), dismiss(runtime, "unknown")]).toEqual([

@@ -192,7 +192,7 @@ async function nextTick(): Promise<void> {
   await vi.dynamicImportSettled();
 }
 
-it("[MC16] from time to time the process looks after its session: registered, spool taken over, readings and checkpoint up to date", async () => {
+it("[MC16] at intervals the process updates its session: registered, spool applied, readings up to date", async () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject(), pid: clientPid });
   claude.start();
@@ -222,7 +222,7 @@ it("[MC16] from time to time the process looks after its session: registered, sp
   expect(rowCount(runtime, "servers")).toBe(0);
 });
 
-it("[MC16] a failing look is logged and ends nothing; a session that is over is left alone", async () => {
+it("[MC22] a failing update is logged and ends nothing; an ended session is left alone", async () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject(), pid: clientPid });
   claude.turn("fix it");

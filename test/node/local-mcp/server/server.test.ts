@@ -32,7 +32,7 @@ it("[MC1] clients of both eras of the protocol, and of the first SDK, list and c
   }
 });
 
-it("[MC1] every tool has a title, a description, all four annotations and both schemas; only one destroys", async () => {
+it("[MC23] every tool has a title, a description, all four annotations and both schemas; only one destroys", async () => {
   const { client } = await connect(tempRuntime());
   const { tools } = await client.listTools();
   for (const tool of tools) {
@@ -152,7 +152,7 @@ it("[MC6] a store that takes nothing is said in the answer; a bug is logged and 
   expect(impatient.logged.some((line) => line.includes("a bug"))).toBe(true);
 });
 
-it("[MC6] a notice of the store is in every answer until it is acknowledged", async () => {
+it("[MC25] a notice of the store is in every answer until it is acknowledged", async () => {
   const runtime = tempRuntime();
   const { call } = await connect(runtime);
   runtime.store.write((sql) => add(sql, runtime.now(), "damage", "The file was damaged and set aside."));
@@ -166,7 +166,7 @@ it("[MC6] a notice of the store is in every answer until it is acknowledged", as
   expect((await call("shim_session_status")).text).not.toContain("NOTICE");
 });
 
-it("[MC1] a tool that is not there, or a resource that is not there, is refused by the protocol", async () => {
+it("[MC24] an unknown tool and an unknown resource are refused by the protocol", async () => {
   for (const era of eras) {
     const { client } = await connect(tempRuntime(), { era });
     await expect(client.callTool({ name: "shim_nothing", arguments: {} })).rejects.toThrow(/not found/);

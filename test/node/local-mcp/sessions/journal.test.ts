@@ -88,7 +88,7 @@ it("[CP1] more journal than one look takes is folded to its end", () => {
   expect(runtime.store.read((sql) => currentState(sql, "s1"), null)?.lastPrompt).toBe("prompt 5000");
 });
 
-it("[CP1] a kind that a newer program has written changes nothing", () => {
+it("[CP50] a kind that a newer program has written changes nothing", () => {
   const runtime = tempRuntime();
   begin(runtime);
   runtime.store.write((sql) => {

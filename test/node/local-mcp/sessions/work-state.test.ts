@@ -48,7 +48,7 @@ it("[CP14] a tool runs from its start to its end, its error, the end of the turn
   expect(running(begun("a"), begun("a"))).toEqual(["a"]);
 });
 
-it("[CP14] the newest error is kept, of a tool or of the client", () => {
+it("[CP52] the newest error is kept, of a tool or of the client", () => {
   const error: JournalEntry = { kind: "tool_error", id: "a", name: "Bash", input: "make", text: "Exit code 2" };
   expect(stateAfter(error).lastError).toEqual({ at: T0, text: "Bash make: Exit code 2" });
   expect(stateAfter(error, { kind: "failure", text: "rate_limit" }).lastError).toEqual({
@@ -78,7 +78,7 @@ it("[CP10] an edit after the checkpoint makes its hash void, for nobody can tell
   ]);
 });
 
-it("[CP14] tasks: a whole list replaces, a single one changes or joins, a deleted one goes", () => {
+it("[CP53] tasks: a whole list replaces, a single one changes or joins, a deleted one goes", () => {
   const list: JournalEntry = { kind: "todos", todos: [{ text: "old", status: "pending" }] };
   const one: JournalEntry = { kind: "todo", todo: { id: "1", text: "one", status: "pending" } };
   const done: JournalEntry = { kind: "todo", todo: { id: "1", status: "completed" } };

@@ -3,7 +3,7 @@ import type { Io } from "../../../io.ts";
 /** A reader that takes nothing for so long counts as stuck. */
 const maxWaitMs = 1_000;
 
-/** [SU30] Prints no faster than stdout is read. A stuck reader loses lines, which are counted. */
+/** [SU30] Prints no faster than stdout is read. [SU53] A stuck reader loses lines. */
 export class PacedOutput {
   readonly #io: Pick<Io, "stdout" | "drained">;
   #isStuck = false;
