@@ -67,7 +67,10 @@ it("[CL107] no open task, one that is not there and one that is no number are sa
 it("[CL107] of more open tasks than are shown the rest is left out, and it is said", async () => {
   const home = aCliHome();
   for (const count of [600, 401]) {
-    writeFileSync(join(home.project, "plan.json"), JSON.stringify(Array(count).fill({ type: "build" })));
+    writeFileSync(
+      join(home.project, "plan.json"),
+      JSON.stringify(Array.from({ length: count }, () => ({ type: "build" }))),
+    );
     expect((await home.shim("task", "submit", "--graph", "plan.json")).code).toBe(0);
   }
   const lines = (await home.shim("task", "tree")).out.trimEnd().split("\n");
