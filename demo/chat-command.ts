@@ -1,3 +1,4 @@
+import { Option, type Command } from "commander";
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
 import { ok } from "../src/shared/result.ts";
@@ -5,15 +6,15 @@ import { clip } from "../src/local-mcp/recovery/brief.ts";
 import { loadDriver } from "../src/store/open-driver.ts";
 import { failed } from "../src/cli/answer.ts";
 import type { Cli, CommandResult } from "../src/cli/cli.ts";
-import type { DemoCommandOptions } from "../src/cli/commands/program.ts";
 import { formatChecks } from "./checks.ts";
 import { playClient } from "./client.ts";
 import { runDemo, type DemoResult } from "./chat-demo.ts";
 import { GitMissing } from "./scene.ts";
 
-/** The command `shim demo`; with `standIn` it is the client of one of the demo's chats. */
-export function demo(cli: Cli, { standIn }: DemoCommandOptions): Promise<CommandResult> {
-  return standIn ? playStandIn() : showDemo(cli);
+/** Defines `shim demo`; with `--stand-in` it is the client of one of the demo's chats. */
+export function addDemo(program: Command, cli: Cli): void {
+  const command = program.command("demo").addOption(new Option("--stand-in").hideHelp());
+  cli.define(command, ({ standIn }: { readonly standIn?: boolean }) => (standIn ? playStandIn() : showDemo(cli)));
 }
 
 async function playStandIn(): Promise<CommandResult> {

@@ -1,7 +1,9 @@
-/** Program of `shim demo`: the command line, with the demo. */
-import { run } from "../src/cli/commands/program.ts";
+/** Program of `shim demo`, which loads no other command. */
+import { runProgram } from "../src/cli/run-program.ts";
 import { endWithoutReader, systemIo } from "../src/cli/system-io.ts";
-import { demo } from "./chat-command.ts";
+import { addDemo } from "./chat-command.ts";
 
 endWithoutReader();
-void run(["demo", ...process.argv.slice(2)], systemIo(import.meta.url), demo).then((code) => (process.exitCode = code));
+void runProgram(["demo", ...process.argv.slice(2)], systemIo(import.meta.url), addDemo).then(
+  (code) => (process.exitCode = code),
+);

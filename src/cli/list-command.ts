@@ -18,11 +18,8 @@ const itemFields = {
 } as const;
 
 type PagedOperation = keyof typeof itemFields;
-type ItemOf<Name extends PagedOperation> = OutputOf<Name>[(typeof itemFields)[Name] & keyof OutputOf<Name>] extends
-  | readonly (infer Item)[]
-  | undefined
-  ? Item
-  : never;
+type FieldOf<Name extends PagedOperation> = (typeof itemFields)[Name] & keyof OutputOf<Name>;
+type ItemOf<Name extends PagedOperation> = OutputOf<Name>[FieldOf<Name>] extends readonly (infer Item)[] ? Item : never;
 
 function maxPerPage(name: PagedOperation): number {
   const limit: z.ZodDefault<z.ZodInt> = operations[name].input.shape.limit;

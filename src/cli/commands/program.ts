@@ -1,9 +1,7 @@
-import { Command, CommanderError, Option } from "commander";
-import { HomeError } from "../../platform/paths.ts";
-import { version } from "../../platform/version.ts";
-import { exitCodes, failed, wrongUsage } from "../answer.ts";
-import { Cli, type CommandResult, type CommonOptions } from "../cli.ts";
-import { isClose } from "../did-you-mean.ts";
+import type { Command } from "commander";
+import { failed } from "../answer.ts";
+import type { Cli } from "../cli.ts";
+import { newProgram, runProgram } from "../run-program.ts";
 import { addAudit } from "./team/audit.ts";
 import { addChats } from "./team/chats.ts";
 import { addCheckpoints, addSearch } from "./sessions/checkpoints.ts";
@@ -40,93 +38,34 @@ import { addWatch } from "./team/watch.ts";
 import { addWorker } from "./run/worker.ts";
 import type { Io } from "../io.ts";
 
-const helpEnding = `
-Ids may be shortened to any beginning that fits one only. Every command has --json.
-Exit codes: 0 done, 1 failed, 2 wrong usage or ambiguous, 3 not found, 78 unusable Node.
-SHIM_HOME moves the place of everything stored; NO_COLOR switches colours off; SHIM_DEBUG=1 shows where an error came from.
-`;
+type AddCommand = (program: Command, cli: Cli) => void;
 
-export interface DemoCommandOptions extends CommonOptions {
-  readonly standIn?: boolean;
+/** Lists a command that bin/shim.mjs starts as a program of its own. */
+function launcherOnly(name: string, description: string): AddCommand {
+  return (program, cli) => {
+    const message = "this is started through bin/shim.mjs, which has a program of its own for it.";
+    cli.define(program.command(name).description(description), async () => failed("not_by_launcher", message));
+  };
 }
 
-/** What `shim demo` does: only its own program has that. */
-type Demo = (cli: Cli, options: DemoCommandOptions) => Promise<CommandResult>;
-
-/** @param argv without node and script @returns the exit code, see `exitCodes` */
-export async function run(argv: readonly string[], io: Io, demo: Demo = notByLauncher): Promise<number> {
-  let cli: Cli;
-  try {
-    cli = new Cli(io);
-  } catch (error) {
-    if (!(error instanceof HomeError)) throw error;
-    io.stderr(`shim: ${error.message}\n`);
-    return exitCodes.wrongUsage;
-  }
-  let complaint = "";
-  try {
-    const program = build(cli, (text) => (complaint += text), demo);
-    if (argv.length === 0) program.outputHelp();
-    else await program.parseAsync([...argv], { from: "user" });
-  } catch (error) {
-    const isJson = argv.includes("--json");
-    if (error instanceof CommanderError) finish(cli, error, complaint, isJson);
-    else cli.reportError(error, isJson);
-  } finally {
-    await cli.close();
-  }
-  return cli.exitCode;
-}
-
-/** Help and version arrive as errors too. */
-function finish(cli: Cli, error: CommanderError, complaint: string, isJson: boolean): void {
-  if (error.exitCode === 0) return;
-  const message = complaint.trim().replace(/^error: /, "") || error.message;
-  cli.report(wrongUsage(keepCloseSuggestions(message)), isJson);
-  cli.exitCode = exitCodes.wrongUsage;
-}
-
-/** commander also suggests commands that share a few letters, such as "uninstall" for "install". */
-function keepCloseSuggestions(message: string): string {
-  const typed = /^unknown command '(.*)'/.exec(message)?.[1];
-  if (typed === undefined) return message;
-  return message.replace(/\n\(Did you mean (?:one of )?(.*)\?\)/, (_line, names: string) => {
-    const close = names.split(", ").filter((name) => isClose(typed, name));
-    return close.length === 0 ? "" : `\n(Did you mean ${close.join(" or ")}?)`;
-  });
-}
-
-export function build(cli: Cli, complain: (text: string) => void, demo: Demo = notByLauncher): Command {
-  const { io } = cli;
-  const program = new Command("shim")
-    .description("Keeps AI chat sessions alive: nothing a chat knew or was doing is lost when it dies.")
-    .version(version, "-V, --version")
-    .exitOverride()
-    .showHelpAfterError("`shim --help` lists the commands, `shim help <command>` its options.")
-    .configureOutput({
-      writeOut: (text) => io.stdout(cli.format(text)),
-      writeErr: complain,
-      getOutHelpWidth: () => Math.min(100, io.size().columns),
-      getOutHasColors: () => false,
-    })
-    .configureHelp({ subcommandTerm: formatTerm })
-    .helpCommand("help [command]", "options of a command")
-    .addHelpText("after", helpEnding);
-  program.commandsGroup("Set up:");
-  for (const add of [addInit, addUp]) add(program, cli);
-  const demoCommand = program
-    .command("demo")
-    .description("a chat that works, is killed and goes on, with real processes in a temporary folder")
-    .addOption(new Option("--stand-in").hideHelp());
-  cli.define(demoCommand, (options: DemoCommandOptions) => demo(cli, options));
-  addUninstall(program, cli);
-  program.commandsGroup("Look and recover:");
-  for (const add of [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain, addName])
-    add(program, cli);
-  program.commandsGroup("Work as a team:");
-  for (const add of [addChats, addLease, addLead, addState, addSend, addTopic, addInbox, addFiles, addWatch])
-    add(program, cli);
-  for (const add of [
+const groups: Readonly<Record<string, readonly AddCommand[]>> = {
+  "Set up:": [
+    addInit,
+    addUp,
+    launcherOnly("demo", "a chat that works, is killed and goes on, with real processes in a temporary folder"),
+    addUninstall,
+  ],
+  "Look and recover:": [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain, addName],
+  "Work as a team:": [
+    addChats,
+    addLease,
+    addLead,
+    addState,
+    addSend,
+    addTopic,
+    addInbox,
+    addFiles,
+    addWatch,
     addTask,
     addJob,
     addQueue,
@@ -138,31 +77,30 @@ export function build(cli: Cli, complain: (text: string) => void, demo: Demo = n
     addSettings,
     addAudit,
     addEdge,
-  ])
-    add(program, cli);
-  program.commandsGroup("Keep in order:");
-  for (const add of [addDoctor, addConfig, addPause, addForget, addExport, addImport]) add(program, cli);
-  program.commandsGroup("Started by clients:");
-  addStatusline(program, cli);
-  for (const [name, description] of Object.entries(launcherOnly))
-    cli.define(program.command(name).description(description), notByLauncher);
-  return program;
-}
-
-/** Commands that bin/shim.mjs starts as programs of their own; here they are only listed. */
-const launcherOnly = {
-  mcp: "the MCP server of one chat, on stdio",
-  "hook <event>": "one hook event, as JSON on stdin",
+  ],
+  "Keep in order:": [addDoctor, addConfig, addPause, addForget, addExport, addImport],
+  "Started by clients:": [
+    addStatusline,
+    launcherOnly("mcp", "the MCP server of one chat, on stdio"),
+    launcherOnly("hook <event>", "one hook event, as JSON on stdin"),
+  ],
 };
 
-async function notByLauncher(): Promise<CommandResult> {
-  return failed("not_by_launcher", "this is started through bin/shim.mjs, which has a program of its own for it.");
+function addCommands(program: Command, cli: Cli): void {
+  for (const [title, commands] of Object.entries(groups)) {
+    program.commandsGroup(title);
+    for (const add of commands) add(program, cli);
+  }
 }
 
-function formatTerm(command: Command): string {
-  const args = command.registeredArguments.map((one) => {
-    const name = `${one.name()}${one.variadic ? "..." : ""}`;
-    return one.required ? `<${name}>` : `[${name}]`;
-  });
-  return [command.name(), ...args].join(" ");
+/** @param argv without node and script @returns the exit code, see `exitCodes` */
+export function run(argv: readonly string[], io: Io): Promise<number> {
+  return runProgram(argv, io, addCommands);
+}
+
+/** Makes the program with all its commands. @param complain gets what commander writes of errors */
+export function build(cli: Cli, complain: (text: string) => void): Command {
+  const program = newProgram(cli, complain);
+  addCommands(program, cli);
+  return program;
 }

@@ -63,3 +63,18 @@ it("[CL107] no open task, one that is not there and one that is no number are sa
   expect((await home.shim("task", "tree", "9")).code).toBe(3);
   expect((await home.shim("task", "tree", "x")).code).toBe(2);
 });
+
+it("[CL107] of more open tasks than are shown the rest is left out, and it is said", async () => {
+  const home = aCliHome();
+  for (const count of [600, 401]) {
+    writeFileSync(
+      join(home.project, "plan.json"),
+      JSON.stringify(Array.from({ length: count }, () => ({ type: "build" }))),
+    );
+    expect((await home.shim("task", "submit", "--graph", "plan.json")).code).toBe(0);
+  }
+  const lines = (await home.shim("task", "tree")).out.trimEnd().split("\n");
+  expect(lines).toHaveLength(1_001);
+  expect(lines.slice(0, -1).every((line) => line.endsWith(" build: queued"))).toBe(true);
+  expect(lines.at(-1)).toBe("There are more than 1000 tasks; the rest is left out.");
+});

@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { demo } from "../../../demo/chat-command.ts";
-import { run } from "../../../src/cli/commands/program.ts";
+import { addDemo } from "../../../demo/chat-command.ts";
+import { runProgram } from "../../../src/cli/run-program.ts";
 import type { DemoResult } from "../../../demo/chat-demo.ts";
 import type { Io } from "../../../src/cli/io.ts";
 import { aCliHome, type CliHome } from "../../support/cli-home.ts";
@@ -99,7 +99,7 @@ it("says that git is missing", async () => {
 /** Runs `shim demo` as the launcher does. */
 async function runDemo(home: CliHome, overrides: Partial<Io>, ...options: string[]) {
   const io = home.io(overrides);
-  const code = await run(["demo", ...options], io, demo);
+  const code = await runProgram(["demo", ...options], io, addDemo);
   return { code, out: io.out, err: io.err, json: () => JSON.parse(io.out) as Record<string, unknown> };
 }
 

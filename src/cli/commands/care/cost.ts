@@ -13,7 +13,7 @@ import {
 } from "../../../local-mcp/usage/usage-report.ts";
 import { shortSessionId } from "../../../local-mcp/sessions/short-ids.ts";
 import { momentOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
-import { oneLine, shortPath, table } from "../../screen-text.ts";
+import { oneLine, shortPath } from "../../screen-text.ts";
 
 interface CostOptions extends CommonOptions {
   readonly by: Grouping;
@@ -38,9 +38,15 @@ async function showCost(cli: Cli, { by, since: given }: CostOptions): Promise<Co
   const total = lines.reduce(sum, emptyLine);
   const data = { by, since, lines, total, pricesAsOf: usage.pricesAsOf };
   if (lines.length === 0) return ok({ data, text: "Nothing was counted in that time.\n" });
-  const rows = lines.map((line) => toRow(formatKey(cli, runtime, by, line), line));
-  const head = [by.toUpperCase(), "RESPONSES", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITE", "COST"];
-  const text = table([head, ...rows, toRow("total", total)], cli.io.size().columns);
+  const text = cli.table([...lines, total], {
+    [by.toUpperCase()]: (line) => (line === total ? "total" : formatKey(cli, runtime, by, line)),
+    RESPONSES: ({ responses }) => responses.toLocaleString("en-US"),
+    INPUT: ({ input }) => input.toLocaleString("en-US"),
+    OUTPUT: ({ output }) => output.toLocaleString("en-US"),
+    "CACHE READ": ({ cacheRead }) => cacheRead.toLocaleString("en-US"),
+    "CACHE WRITE": ({ cacheWrite }) => cacheWrite.toLocaleString("en-US"),
+    COST: costText,
+  });
   return ok({ data, text: `${text}${notes(total, usage.pricesAsOf)}` });
 }
 
@@ -53,15 +59,6 @@ function formatKey({ io }: Cli, runtime: Runtime, by: Grouping, { key }: UsageLi
     const title = session && sessions.displayTitle(session);
     return title === null ? shortSessionId(sql, key) : `${shortSessionId(sql, key)}  ${oneLine(title, 40)}`;
   }, key);
-}
-
-function toRow(name: string, line: UsageLine): string[] {
-  const { responses, input, output, cacheRead, cacheWrite } = line;
-  return [
-    name,
-    ...[responses, input, output, cacheRead, cacheWrite].map((value) => value.toLocaleString("en-US")),
-    costText(line),
-  ];
 }
 
 /** [CL96] Marks a cost that includes estimates or misses unpriced tokens. */

@@ -2,6 +2,7 @@ import { closeSync, existsSync, fsyncSync, openSync, readSync, rmSync, statSync,
 import { dirname, resolve } from "node:path";
 import { StringDecoder } from "node:string_decoder";
 import type { Command } from "commander";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { exportLines, type ExportFilter } from "../../../store/export-lines.ts";
@@ -72,11 +73,8 @@ function writeTo(cli: Cli, runtime: Runtime, filter: ExportFilter, path: string)
 function toFilter(cli: Cli, runtime: Runtime, { session, project, since }: ExportOptions): CliResult<ExportFilter> {
   const found = session === undefined ? null : findSession(runtime, session);
   if (found && !found.ok) return found;
-  return ok({
-    ...(found ? { session: found.value.id } : {}),
-    ...(project === undefined ? {} : { project: projectOfFolder(runtime, cli.io.cwd, project) }),
-    ...(since === undefined ? {} : { since }),
-  });
+  const folder = project === undefined ? undefined : projectOfFolder(runtime, cli.io.cwd, project);
+  return ok(omitUndefined({ session: found?.value.id, project: folder, since }));
 }
 
 /** Makes the file readable by the user only; an incomplete file is removed. */

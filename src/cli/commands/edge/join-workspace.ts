@@ -25,7 +25,7 @@ import { fetchPages } from "../../list-command.ts";
 import { epochOf } from "../../../store/meta.ts";
 import type { Store } from "../../../store/store.ts";
 
-export interface JoinPlan {
+interface JoinPlan {
   readonly edge: EdgeConfig;
   readonly link: CoordinatorLink;
   readonly found: FoundKey | null;
@@ -42,7 +42,7 @@ export function isMoving({ paths }: Cli, to: EdgeWorkspace): boolean {
   return old.ok && old.value !== null && !isSameWorkspace(old.value, to);
 }
 
-export interface LocalChoice {
+interface LocalChoice {
   readonly import?: boolean;
   readonly keep?: boolean;
 }
@@ -121,7 +121,7 @@ function localText({ work, isImporting }: JoinPlan, tasks: number): string {
     .join("");
 }
 
-export interface LocalWork {
+interface LocalWork {
   readonly sessions: number;
   readonly tasks: readonly number[];
   /** Running tasks, which finish here in either case. */

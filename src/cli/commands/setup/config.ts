@@ -9,6 +9,8 @@ import * as json from "../../../installer/json-text.ts";
 import { parseConfig, readConfig } from "../../../platform/config-file.ts";
 import { createPrivateFolder } from "../../../platform/private-files.ts";
 import { failed, wrongUsage, type CliResult } from "../../answer.ts";
+import { listKeys, settingAt, unknownKey } from "../../setting-keys.ts";
+import { parseJsonOrText } from "../../task-input.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 
 export function addConfig(program: Command, cli: Cli): void {
@@ -17,7 +19,9 @@ export function addConfig(program: Command, cli: Cli): void {
   const get = command.command("get <key>").description("one setting, such as risk.levels.danger");
   cli.define(get, async (_options: CommonOptions, key: string) => getOne(cli, key));
   const set = command.command("set <key> <value>").description("change a setting; comments in the file stay");
-  cli.define(set, async (_options: CommonOptions, key: string, value: string) => change(cli, key, parseValue(value)));
+  cli.define(set, async (_options: CommonOptions, key: string, value: string) =>
+    change(cli, key, parseJsonOrText(value)),
+  );
   const unset = command.command("unset <key>").description("go back to the default");
   cli.define(unset, async (_options: CommonOptions, key: string) => change(cli, key, undefined));
   const path = command.command("path").description("where the file is");
@@ -43,40 +47,9 @@ function show(cli: Cli): CommandResult {
 function getOne(cli: Cli, key: string): CommandResult {
   const config = readCurrent(cli);
   if (!config.ok) return config;
-  const value = valueAt(config.value, key);
-  if (value === undefined) return unknownKey(key);
+  const value = settingAt(config.value, key);
+  if (value === undefined) return unknownKey(key, listKeys(defaults));
   return ok({ data: { key, value }, text: `${typeof value === "string" ? value : JSON.stringify(value, null, 2)}\n` });
-}
-
-function unknownKey(key: string): CommandResult {
-  return wrongUsage(
-    `there is no setting "${key}". There are:\n${listKeys(defaults)
-      .map((one) => `  ${one}`)
-      .join("\n")}`,
-  );
-}
-
-function valueAt(config: Config, key: string): unknown {
-  let at: unknown = config;
-  for (const part of key.split(".")) {
-    if (typeof at !== "object" || at === null || !Object.hasOwn(at, part)) return undefined;
-    at = (at as Record<string, unknown>)[part];
-  }
-  return at;
-}
-
-function listKeys(value: unknown, before = ""): string[] {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return [before];
-  return Object.entries(value).flatMap(([name, inner]) => listKeys(inner, before === "" ? name : `${before}.${name}`));
-}
-
-/** Parses `0.5`, `true`, `["Bash"]` and `null` as JSON; anything else is a text. */
-function parseValue(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
 }
 
 /** [CL18] Writes only a file that stays valid; its comments stay. */
@@ -85,7 +58,7 @@ function change(cli: Cli, key: string, value: unknown): CommandResult {
   const text = readText(path);
   const before = readCurrent(cli);
   if (!before.ok) return before;
-  if (valueAt(defaults, key) === undefined) return unknownKey(key);
+  if (settingAt(defaults, key) === undefined) return unknownKey(key, listKeys(defaults));
   const keys = key.split(".");
   const editedText = value === undefined ? json.remove(text, keys) : json.set(text, keys, value);
   const parsed = parseConfig(editedText.replace(/^\uFEFF/, ""), path);
@@ -101,7 +74,7 @@ function change(cli: Cli, key: string, value: unknown): CommandResult {
       },
     );
   }
-  const newValue = valueAt(parsed.value, key);
+  const newValue = settingAt(parsed.value, key);
   return ok({ data: { key, value: newValue }, text: `${key} is ${JSON.stringify(newValue)}\n` });
 }
 

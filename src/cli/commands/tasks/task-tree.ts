@@ -32,7 +32,9 @@ async function openTasks(link: CoordinatorLink): Promise<CliResult<number[]>> {
   const taskNumbers: number[] = [];
   for (const state of openStates) {
     // One more than is shown, so that a cut is noticed.
-    const listed = await fetchPages(link, "tasks.list", { state }, { max: maxNodes + 1 });
+    const max = maxNodes + 1 - taskNumbers.length;
+    if (max <= 0) break;
+    const listed = await fetchPages(link, "tasks.list", { state }, { max });
     if (!listed.ok) return listed;
     taskNumbers.push(...listed.value.tasks.map((one) => one.task));
   }
@@ -64,8 +66,9 @@ class TaskGraph {
     return ok(null);
   }
 
-  /** Finds the tasks that no other shown task waits for or has as a part. */
-  findRoots(tasks: readonly number[]): number[] {
+  /** Finds the tasks that no other shown task waits for or has as a part; those that were cut are not shown. */
+  findRoots(open: readonly number[]): number[] {
+    const tasks = open.filter((one) => this.#nodes.has(one));
     const below = new Set([...this.#nodes.keys()].flatMap((one) => this.#children(one)));
     const roots = tasks.filter((one) => !below.has(one));
     const reached = new Set<number>();

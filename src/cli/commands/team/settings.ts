@@ -3,6 +3,7 @@ import { Budget, Budgets } from "../../../contract/budgets.ts";
 import type { InputOf } from "../../../contract/operations.ts";
 import { defaultSettings, type Settings } from "../../../contract/workspaces.ts";
 import { wrongUsage } from "../../answer.ts";
+import { listKeys, settingAt, unknownKey } from "../../setting-keys.ts";
 import { withCheckedLink } from "../../checked-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
@@ -11,7 +12,6 @@ import { table } from "../../screen-text.ts";
 import { ok } from "../../../shared/result.ts";
 
 type SettingsChanges = InputOf<"settings.set">["settings"];
-type SettingValue = unknown;
 
 /** Unset limits have no value, so the defaults do not name them. */
 const budgetKeys = Object.keys(Budgets.shape).flatMap((owner) =>
@@ -26,20 +26,14 @@ export function addSettings(program: Command, cli: Cli): void {
   cli.define(get, (_options: CommonOptions, key: string) => withKey(cli, key, (link) => getOne(link, key)));
   const set = command.command("set <key> <value>").description("change a setting for every chat of the workspace");
   cli.define(set, (_options: CommonOptions, key: string, text: string) => {
-    const value = parseJsonOrText(text);
+    const value = parseJsonValue(text);
     if (value === undefined)
       return Promise.resolve(wrongUsage(`"${text.slice(0, 60)}" is no JSON value; most settings are numbers.`));
     return withKey(cli, key, (link) => change(link, key, value));
   });
   const unset = command.command("unset <key>").description("go back to the default");
   cli.define(unset, (_options: CommonOptions, key: string) =>
-    withKey(cli, key, (link) => change(link, key, valueAt(defaultSettings, key) ?? null)),
-  );
-}
-
-function listKeys(value: object, before = ""): string[] {
-  return Object.entries(value).flatMap(([name, inner]: [string, SettingValue]) =>
-    typeof inner === "object" && inner !== null ? listKeys(inner, `${before}${name}.`) : [`${before}${name}`],
+    withKey(cli, key, (link) => change(link, key, settingAt(defaultSettings, key) ?? null)),
   );
 }
 
@@ -48,24 +42,15 @@ function withKey(
   key: string,
   body: (link: CoordinatorLink) => Promise<CommandResult>,
 ): Promise<CommandResult> {
-  if (keys.includes(key)) return withCheckedLink(cli, body);
-  const below = keys.filter((one) => one.startsWith(`${key}.`));
-  const lines = (below.length > 0 ? below : keys).map((one) => `  ${one}`).join("\n");
-  return Promise.resolve(wrongUsage(`there is no setting "${key.slice(0, 60)}". There are:\n${lines}`));
+  return keys.includes(key) ? withCheckedLink(cli, body) : Promise.resolve(unknownKey(key, keys));
 }
 
-function parseJsonOrText(text: string): SettingValue {
+function parseJsonValue(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
     return undefined;
   }
-}
-
-function valueAt(settings: object, key: string): SettingValue {
-  let at: SettingValue = settings;
-  for (const part of key.split(".")) at = (at as Record<string, SettingValue> | undefined)?.[part];
-  return at;
 }
 
 /** [CL103] */
@@ -83,39 +68,39 @@ async function list(cli: Cli, link: CoordinatorLink): Promise<CommandResult> {
 }
 
 function formatSetting(settings: Settings, key: string): string {
-  return JSON.stringify(valueAt(settings, key)) ?? "none";
+  return JSON.stringify(settingAt(settings, key)) ?? "none";
 }
 
 async function getOne(link: CoordinatorLink, key: string): Promise<CommandResult> {
   const found = await link.call("settings.get", {});
   if (!found.ok) return found;
-  const value = valueAt(found.value.settings, key) ?? null;
+  const value = settingAt(found.value.settings, key) ?? null;
   return ok({ data: { key, value }, text: `${value === null ? "none" : JSON.stringify(value)}\n` });
 }
 
-async function change(link: CoordinatorLink, key: string, value: SettingValue): Promise<CommandResult> {
+async function change(link: CoordinatorLink, key: string, value: unknown): Promise<CommandResult> {
   const settings = await toChanges(link, key, value);
   if (!settings.ok) return settings;
   const done = await link.call("settings.set", { settings: settings.value });
   if (!done.ok) return needsAdmin(link, "Settings are changed", done);
-  const now = valueAt(done.value.settings, key) ?? null;
+  const now = settingAt(done.value.settings, key) ?? null;
   return ok({ data: { key, value: now }, text: `${key} is ${now === null ? "none" : JSON.stringify(now)}\n` });
 }
 
 /** Groups are replaced as a whole, so the rest is sent too; budgets alone are merged. */
-async function toChanges(link: CoordinatorLink, key: string, value: SettingValue) {
+async function toChanges(link: CoordinatorLink, key: string, value: unknown) {
   const [top = "", ...rest] = key.split(".");
   if (rest.length === 0 || top === "budgets") return ok(nest([top, ...rest], value) as SettingsChanges);
   const found = await link.call("settings.get", {});
   if (!found.ok) return found;
-  return ok({ [top]: replaceAt(valueAt(found.value.settings, top), rest, value) });
+  return ok({ [top]: replaceAt(settingAt(found.value.settings, top), rest, value) });
 }
 
-function nest([name = "", ...rest]: readonly string[], value: SettingValue): SettingValue {
+function nest([name = "", ...rest]: readonly string[], value: unknown): unknown {
   return { [name]: rest.length === 0 ? value : nest(rest, value) };
 }
 
-function replaceAt(whole: SettingValue, [name = "", ...rest]: readonly string[], value: SettingValue): SettingValue {
-  const inner = (whole as Record<string, SettingValue> | undefined)?.[name];
+function replaceAt(whole: unknown, [name = "", ...rest]: readonly string[], value: unknown): unknown {
+  const inner = (whole as Record<string, unknown> | undefined)?.[name];
   return { ...(whole as object), [name]: rest.length === 0 ? value : replaceAt(inner, rest, value) };
 }
