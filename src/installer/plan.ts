@@ -41,80 +41,60 @@ const maxStatusLineChars = 2_000;
 export function planInstall(target: ClientTarget, launch: Launch, context: PlanContext): Result<Plan, ClientRefusal> {
   const loaded = load(target, context);
   if (!loaded.ok) return loaded;
-  const texts = loaded.value;
-  const plugins = enabledPlugins(texts.settings ?? "");
+  const { servers, settings: current, config } = loaded.value;
+  const plugins = enabledPlugins(current.text);
   const isPlugin = plugins.length > 0;
-  if (!isPlugin && settings.isNameTaken(texts.servers ?? "")) return err(nameTaken(target.serversFile));
+  if (!isPlugin && settings.isNameTaken(servers.text)) return err(nameTaken(servers.path));
   const notes = isPlugin
     ? [`The plugin ${plugins.join(", ")} brings the MCP server and the hooks; only the status line is set.`]
     : [];
-  const servers = editServers(target, launch, texts.servers, isPlugin);
-  if (target.settingsFile === null) return ok(toPlan(target, [servers], notes));
-  const settingsPlan = planSettings(target.settingsFile, target, launch, { texts, isPlugin }, context);
-  return ok(toPlan(target, [servers, ...settingsPlan.edits], [...notes, ...settingsPlan.notes]));
+  const edits = [editServers(servers, target, launch, isPlugin)];
+  if (target.settingsFile !== null) {
+    const line = planStatusLine(target, launch, loaded.value);
+    const isTodoTools = context.wantsTodoTools === true && !settings.isTodoToolsSet(current.text);
+    const delivery = hookDelivery(servers.text, context.claudeVersion);
+    edits.push(editSettings(current, launch, { isPlugin, isTodoTools, delivery, line }));
+    edits.push(editConfig(config, line, isTodoTools));
+    notes.push(...line.notes, ...strictnessNotes(target, loaded.value), ...todoNotes(current.text, context));
+  }
+  return ok({ action: "install", target, edits: edits.filter((edit) => edit !== null), notes });
 }
 
-interface InstalledState {
-  readonly texts: ClientTexts;
-  readonly isPlugin: boolean;
+export interface FileText {
+  readonly path: string;
+  /** Null: there is no file. */
+  readonly before: string | null;
+  readonly text: string;
 }
 
-function planSettings(
-  path: string,
-  target: ClientTarget,
-  launch: Launch,
-  { texts, isPlugin }: InstalledState,
-  context: PlanContext,
-): Pick<Plan, "edits" | "notes"> {
-  const statusLine = planStatusLine(target, launch, texts);
-  const isTodoTools = context.wantsTodoTools === true && !settings.isTodoToolsSet(texts.settings ?? "");
-  const edits = [
-    editSettings(path, launch, texts.settings, {
-      isPlugin,
-      line: statusLine,
-      isTodoTools,
-      delivery: hookDelivery(texts.servers ?? "", context.claudeVersion),
-    }),
-    editConfig(context.shimConfig, texts.config, statusLine, isTodoTools),
-  ];
-  const notes = [...statusLine.notes, ...strictnessNotes(target, texts), ...todoNotes(texts, context)];
-  return { edits: edits.filter((edit) => edit !== null), notes };
-}
-
-function toPlan(target: ClientTarget, edits: readonly (FileEdit | null)[], notes: readonly string[]): Plan {
-  return { action: "install", target, edits: edits.filter((edit) => edit !== null), notes };
-}
-
+/** Settings and config are empty for a client without settings. */
 export interface ClientTexts {
-  readonly servers: string | null;
-  readonly settings: string | null;
-  readonly config: string | null;
+  readonly servers: FileText;
+  readonly settings: FileText;
+  readonly config: FileText;
 }
 
 export function load(target: ClientTarget, { read, shimConfig }: PlanContext): Result<ClientTexts, ClientRefusal> {
-  const { serversFile, settingsFile } = target;
-  const servers = loadOne(read, serversFile);
+  const hasSettings = target.settingsFile !== null;
+  const servers = loadOne(read, target.serversFile);
   if (!servers.ok) return servers;
-  if (settingsFile === null) return ok({ servers: servers.value, settings: null, config: null });
-  const current = loadOne(read, settingsFile);
+  const current = loadOne(read, target.settingsFile);
   if (!current.ok) return current;
-  const config = loadOne(read, shimConfig);
+  const config = loadOne(read, hasSettings ? shimConfig : null);
   if (!config.ok) return config;
   return ok({ servers: servers.value, settings: current.value, config: config.value });
 }
 
-function loadOne(read: ReadText, path: string): Result<string | null, ClientRefusal> {
-  const text = read(path);
-  const problem = text.ok && text.value !== null ? settings.shapeProblem(text.value) : null;
-  return problem === null ? text : err(refusal("config_unsound", path, problem));
+function loadOne(read: ReadText, path: string | null): Result<FileText, ClientRefusal> {
+  if (path === null) return ok({ path: "", before: null, text: "" });
+  const file = read(path);
+  if (!file.ok) return file;
+  const text = file.value ?? "";
+  const problem = settings.shapeProblem(text);
+  return problem === null ? ok({ path, before: file.value, text }) : err(refusal("config_unsound", path, problem));
 }
 
-export function toEdit(
-  path: string,
-  before: string | null,
-  after: string | null,
-  summary: readonly string[],
-): FileEdit | null {
+export function toEdit({ path, before }: FileText, after: string | null, summary: readonly string[]): FileEdit | null {
   return before === after || (before === null && after === "") ? null : { path, before, after, summary };
 }
 
@@ -123,14 +103,14 @@ function nameTaken(path: string): ClientRefusal {
   return refusal("name_taken", path, text);
 }
 
-function editServers(target: ClientTarget, launch: Launch, before: string | null, isPlugin: boolean): FileEdit | null {
-  const text = before ?? "";
+function editServers(file: FileText, target: ClientTarget, launch: Launch, isPlugin: boolean): FileEdit | null {
+  const { text } = file;
   const after = isPlugin ? settings.removeServers(text, "") : settings.addServer(text, target.client, launch);
   const verb = settings.ourServers(text).length > 0 ? "corrects" : "adds";
   const summary = isPlugin
     ? "removes the MCP server, which the plugin brings"
     : `${verb} the MCP server "${serverName}"`;
-  return toEdit(target.serversFile, before, after, [summary]);
+  return toEdit(file, after, [summary]);
 }
 
 interface StatusLinePlan {
@@ -142,14 +122,14 @@ interface StatusLinePlan {
 
 function planStatusLine(target: ClientTarget, launch: Launch, texts: ClientTexts): StatusLinePlan {
   const command = statusLineCommand(launch, target.platform);
-  const currentLine = settings.statusLineIn(texts.settings ?? "");
+  const currentLine = settings.statusLineIn(texts.settings.text);
   if (command === null)
     return withoutStatusLine("a path of SHIM holds quotes that the shells of Windows read differently");
   if (currentLine.kind === "unknown") return withoutStatusLine('it is not of type "command"');
   if (currentLine.kind !== "other") return { command, chained: null, notes: [] };
   if (currentLine.command.length > maxStatusLineChars)
     return withoutStatusLine(`it is longer than ${maxStatusLineChars} characters`);
-  const kept = json.valueAt(texts.config ?? "", ["statusLine"]);
+  const kept = json.valueAt(texts.config.text, ["statusLine"]);
   const isOther = typeof kept === "string" && kept !== currentLine.command;
   const notes = isOther
     ? [`SHIM's config.json held another status line, "${kept}"; the newer one takes its place.`]
@@ -175,12 +155,11 @@ interface SettingsPlan {
 }
 
 function editSettings(
-  path: string,
+  file: FileText,
   launch: Launch,
-  before: string | null,
   { isPlugin, isTodoTools, delivery, line }: SettingsPlan,
 ): FileEdit | null {
-  const text = before ?? "";
+  const { text } = file;
   const withHooks = isPlugin ? settings.removeHooks(text, "") : settings.addHooks(text, launch, delivery);
   const withStatusLine = line.command === null ? withHooks : settings.setStatusLine(withHooks, line.command);
   const after = isTodoTools ? settings.enableTodoTools(withStatusLine) : withStatusLine;
@@ -188,7 +167,7 @@ function editSettings(
   if (withHooks !== text) summary.push(hooksSummary(text, withHooks, isPlugin));
   if (withStatusLine !== withHooks) summary.push(statusLineSummary(text, line));
   if (after !== withStatusLine) summary.push("switches Claude Code's to-do tools on");
-  return toEdit(path, before, after, summary);
+  return toEdit(file, after, summary);
 }
 
 function hasHook(text: string, event: string): boolean {
@@ -210,13 +189,8 @@ function statusLineSummary(text: string, line: StatusLinePlan): string {
   return settings.statusLineIn(text).kind === "ours" ? "corrects SHIM's status line" : "sets SHIM's status line";
 }
 
-function editConfig(
-  path: string,
-  before: string | null,
-  { chained }: StatusLinePlan,
-  isTodoTools: boolean,
-): FileEdit | null {
-  const text = before ?? "";
+function editConfig(file: FileText, { chained }: StatusLinePlan, isTodoTools: boolean): FileEdit | null {
+  const { text } = file;
   const isKept = chained === null || json.valueAt(text, ["statusLine"]) === chained;
   const kept = isKept ? text : json.set(text, ["statusLine"], chained);
   const after = isTodoTools ? json.set(kept, ["todoTools"], true) : kept;
@@ -224,12 +198,12 @@ function editConfig(
     ...(isKept ? [] : ["keeps your own status line"]),
     ...(isTodoTools ? ["remembers that the to-do tools were switched on"] : []),
   ];
-  return after === text ? null : toEdit(path, before, after, summary);
+  return after === text ? null : toEdit(file, after, summary);
 }
 
 /** [IN22] SHIM does not need the to-do tools, so a person decides. */
-function todoNotes(texts: ClientTexts, { claudeVersion, wantsTodoTools }: PlanContext): string[] {
-  const isMissing = hasNoTodoTools(claudeVersion) && !settings.isTodoToolsSet(texts.settings ?? "");
+function todoNotes(text: string, { claudeVersion, wantsTodoTools }: PlanContext): string[] {
+  const isMissing = hasNoTodoTools(claudeVersion) && !settings.isTodoToolsSet(text);
   if (!isMissing || wantsTodoTools) return [];
   return [
     "With the newest models this Claude Code has no to-do tools. SHIM does without them; `shim init --todo-tools` switches them on.",
@@ -238,12 +212,8 @@ function todoNotes(texts: ClientTexts, { claudeVersion, wantsTodoTools }: PlanCo
 
 /** Claude Code ignores settings that are not strict JSON and fails to start with such servers. */
 function strictnessNotes(target: ClientTarget, texts: ClientTexts): string[] {
-  const files = [
-    { path: target.serversFile, text: texts.servers },
-    { path: target.settingsFile, text: texts.settings },
-  ];
-  return files
-    .filter(({ text }) => text !== null && !json.isStrict(text))
+  return [texts.servers, texts.settings]
+    .filter(({ text }) => !json.isStrict(text))
     .map(
       ({ path }) =>
         `${path} has comments or trailing commas, which ${target.label} does not read: remove them, or nothing in it counts.`,

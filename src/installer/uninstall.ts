@@ -2,7 +2,7 @@ import { ok, type Result } from "../shared/result.ts";
 import { hashOf, type Backup, type BackupFile } from "./backups.ts";
 import type { ClientRefusal } from "./client-files.ts";
 import * as json from "./json-text.ts";
-import { toEdit, load, type FileEdit, type ClientTexts, type Plan, type PlanContext } from "./plan.ts";
+import { toEdit, load, type ClientTexts, type FileEdit, type FileText, type Plan, type PlanContext } from "./plan.ts";
 import * as settings from "./settings-edits.ts";
 import type { ClientTarget } from "./targets.ts";
 
@@ -19,49 +19,42 @@ export function planUninstall(target: ClientTarget, context: UninstallContext): 
   const { shimConfig, backups } = context;
   const loaded = load(target, context);
   if (!loaded.ok) return loaded;
-  const texts = loaded.value;
-  const edits = [editServers(target.serversFile, texts.servers, backups)];
+  const { servers, settings: current, config } = loaded.value;
+  const edits = [editServers(servers, backups)];
   if (settingsFile !== null) {
-    const kept = keptStatusLine(texts, listInstalls(settingsFile, backups), listInstalls(shimConfig, backups));
-    const isTodoTools = json.valueAt(texts.config ?? "", ["todoTools"]) === true;
-    edits.push(editSettings(settingsFile, texts.settings, backups, kept, isTodoTools));
-    edits.push(editConfig(shimConfig, texts.config, backups, kept));
+    const kept = keptStatusLine(loaded.value, listInstalls(settingsFile, backups), listInstalls(shimConfig, backups));
+    const isTodoTools = json.valueAt(config.text, ["todoTools"]) === true;
+    edits.push(editSettings(current, backups, kept, isTodoTools), editConfig(config, backups, kept));
   }
   return ok({ action: "uninstall", target, edits: edits.filter((edit) => edit !== null), notes: [] });
 }
 
-function editServers(path: string, before: string | null, backups: readonly Backup[]): FileEdit | null {
-  const removal = removeEntries(path, before, backups, (text, original) => settings.removeServers(text, original));
-  return toEdit(path, before, removal.text, [`removes the MCP server${removal.how}`]);
+function editServers(file: FileText, backups: readonly Backup[]): FileEdit | null {
+  const { text, how } = removeEntries(file, backups, (text, original) => settings.removeServers(text, original));
+  return toEdit(file, text, [`removes the MCP server${how}`]);
 }
 
 function editSettings(
-  path: string,
-  before: string | null,
+  file: FileText,
   backups: readonly Backup[],
   kept: string | null,
   isTodoTools: boolean,
 ): FileEdit | null {
-  const { text, how } = removeEntries(path, before, backups, (text, original) => {
+  const { text, how } = removeEntries(file, backups, (text, original) => {
     const rest = settings.restoreStatusLine(settings.removeHooks(text, original), kept);
     return isTodoTools ? settings.removeTodoTools(rest, original) : rest;
   });
   const summary = [`removes the hooks and SHIM's status line${how}`];
-  if (kept !== null && text !== null && before !== text) summary.push(`puts your status line back: ${kept}`);
-  return toEdit(path, before, text, summary);
+  if (kept !== null && text !== null && file.before !== text) summary.push(`puts your status line back: ${kept}`);
+  return toEdit(file, text, summary);
 }
 
-function editConfig(
-  path: string,
-  before: string | null,
-  backups: readonly Backup[],
-  kept: string | null,
-): FileEdit | null {
-  const { text } = removeEntries(path, before, backups, (text) => {
+function editConfig(file: FileText, backups: readonly Backup[], kept: string | null): FileEdit | null {
+  const { text } = removeEntries(file, backups, (text) => {
     const rest = json.valueAt(text, ["todoTools"]) === true ? json.remove(text, ["todoTools"]) : text;
     return kept !== null && json.valueAt(rest, ["statusLine"]) === kept ? json.remove(rest, ["statusLine"]) : rest;
   });
-  return toEdit(path, before, text, ["gives your own status line back"]);
+  return toEdit(file, text, ["gives your own status line back"]);
 }
 
 /**
@@ -73,9 +66,9 @@ function keptStatusLine(
   settingsInstalls: readonly BackupFile[],
   configInstalls: readonly BackupFile[],
 ): string | null {
-  const isOurs = settings.statusLineIn(texts.settings ?? "").kind === "ours";
+  const isOurs = settings.statusLineIn(texts.settings.text).kind === "ours";
   const isChained = configInstalls.length > 0 || settingsInstalls.length === 0;
-  const chained = isOurs && isChained ? json.valueAt(texts.config ?? "", ["statusLine"]) : null;
+  const chained = isOurs && isChained ? json.valueAt(texts.config.text, ["statusLine"]) : null;
   return typeof chained === "string" ? chained : statusLineBefore(settingsInstalls);
 }
 
@@ -93,12 +86,7 @@ type RemoveEntries = (text: string, original: string) => string;
 
 const withFile = ", with the file that SHIM made";
 
-function removeEntries(
-  path: string,
-  before: string | null,
-  backups: readonly Backup[],
-  without: RemoveEntries,
-): RemovalResult {
+function removeEntries({ path, before }: FileText, backups: readonly Backup[], without: RemoveEntries): RemovalResult {
   if (before === null) return { text: null, how: "" };
   const installs = listInstalls(path, backups);
   const restored = restore(before, installs, without);
@@ -114,11 +102,7 @@ function restore(before: string, installs: readonly BackupFile[], without: Remov
   const exact = originalText(before, installs);
   if (!exact) return null;
   if (exact.text === null) return { text: null, how: withFile };
-  return isWithout(exact.text, without) ? { text: exact.text, how: "; the file is as it was" } : null;
-}
-
-function isWithout(text: string, without: RemoveEntries): boolean {
-  return without(text, "") === text;
+  return without(exact.text, "") === exact.text ? { text: exact.text, how: "; the file is as it was" } : null;
 }
 
 /** Rolls back each install whose result matches, newest first; null when none matches. */

@@ -13,32 +13,6 @@ import {
   type Stats,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { pathsIn } from "./paths.ts";
-
-export interface StoreFiles {
-  readonly database: string;
-  readonly companions: readonly string[];
-  readonly next: string;
-  /** Marks `next` as complete, to replace a damaged file; see swap.ts. */
-  readonly swap: string;
-  /** An empty SQLite file, only locked; see maintenance-lock.ts. */
-  readonly lock: string;
-  readonly backups: string;
-  readonly setAside: string;
-}
-
-export function storeFilesOf(database: string): StoreFiles {
-  const { backups, setAside } = pathsIn(dirname(database));
-  return {
-    database,
-    companions: [`${database}-wal`, `${database}-shm`],
-    next: `${database}.next`,
-    swap: `${database}.swap`,
-    lock: join(dirname(database), "maintenance.db"),
-    backups,
-    setAside,
-  };
-}
 
 export function inodeOf(path: string): bigint | null {
   return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino ?? null;

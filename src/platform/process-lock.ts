@@ -41,14 +41,18 @@ export async function waitForLock(path: string, signal: AbortSignal): Promise<vo
 export function tryLock(path: string, self: ProcessIdentity, processes: Processes, depth = 0): boolean {
   if (createLock(path, JSON.stringify(self))) return true;
   const text = readText(path);
-  const owner = text === null ? null : parseOwner(text);
-  if (text === null || depth > maxDepth || (owner && isAlive(processes, owner))) return false;
+  if (text === null || depth > maxDepth || isHeld(text, processes)) return false;
   const breaking = `${path}.break`;
   if (!tryLock(breaking, self, processes, depth + 1)) return false;
   // Only the holder of `breaking` removes a dead owner's lock; by now a living one may have it.
   if (readText(path) === text) unlinkSync(path);
   rmSync(breaking, { force: true });
   return false;
+}
+
+function isHeld(text: string, processes: Processes): boolean {
+  const owner = parseOwner(text);
+  return owner !== null && isAlive(processes, owner);
 }
 
 /** A hard link appears with its content: no process reads a lock without its owner. */

@@ -157,15 +157,12 @@ async function restoreIntoBranch(
   if (known.code === 0) return refuse("branch_exists", `the branch ${branch} is there already: name a new one`);
   const { head } = await readCommitInfo(readingGit(opened, []), commit);
   const branchRestore: BranchRestore = { opened, project: withAuthor(git, now), tree: tree.found, now, commit };
-  const branchCommit =
-    (head === null ? null : await createBranchCommit(branchRestore, head)) ??
-    (await createBranchCommit(branchRestore, null));
-  const nothing = "0".repeat(branchCommit.commit.length);
+  const { entries, notRestored, ...made } = await createBranchCommit(branchRestore, head);
+  const nothing = "0".repeat(made.commit.length);
   // The old value makes git refuse a branch created meanwhile.
-  await run(branchRestore.project, ["update-ref", "-m", "shim: restored", ref, branchCommit.commit, nothing]);
-  const { entries, notRestored, parent } = branchCommit;
-  const branchMade = { name: branch, commit: branchCommit.commit, parent };
-  return ok({ written: entries.map(({ path }) => displayPath(path)), notRestored, branch: branchMade });
+  await run(branchRestore.project, ["update-ref", "-m", "shim: restored", ref, made.commit, nothing]);
+  const written = entries.map(({ path }) => displayPath(path));
+  return ok({ written, notRestored, branch: { name: branch, ...made } });
 }
 
 interface BranchCommit {
@@ -183,13 +180,9 @@ interface BranchRestore {
   readonly commit: string;
 }
 
-/** Returns null when the project lacks `parent` or its history; the work then comes without it. */
-async function createBranchCommit(branchRestore: BranchRestore, parent: string): Promise<BranchCommit | null>;
-async function createBranchCommit(branchRestore: BranchRestore, parent: null): Promise<BranchCommit>;
-async function createBranchCommit(
-  { opened, project, tree, now, commit }: BranchRestore,
-  parent: string | null,
-): Promise<BranchCommit | null> {
+/** Leaves the parent out where the project lacks it or its history. */
+async function createBranchCommit(branchRestore: BranchRestore, parent: string | null): Promise<BranchCommit> {
+  const { opened, project, tree, now, commit } = branchRestore;
   shareObjects(opened, [opened.owned, tree.objects]);
   const git = readingGit(opened, [tree.objects], opened.scratch);
   const { entries, notRestored } = await readComplete(git, commit);
@@ -203,7 +196,8 @@ async function createBranchCommit(
     await run(project, ["fetch", ...flags, opened.scratch, "refs/heads/restored"]);
     return { commit: commitId, parent, entries, notRestored };
   } catch (error) {
-    if (parent !== null && error instanceof GitError && error.fault === "failed") return null;
+    const isLacking = parent !== null && error instanceof GitError && error.fault === "failed";
+    if (isLacking) return createBranchCommit(branchRestore, null);
     throw error;
   }
 }

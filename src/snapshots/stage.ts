@@ -42,6 +42,10 @@ async function updateIndex(git: Git, flags: readonly string[], files: readonly {
     await run(git, ["update-index", ...flags, "-z", "--stdin"], joinRaw(files.map(({ path }) => path)));
 }
 
+function indexLine({ path, before }: FileChange): string[] {
+  return before ? [`${before.mode} ${before.id}\t${path}`] : [];
+}
+
 /**
  * Git must not see the project's objects here: on writing an object that exists, it sets the time
  * of the file that has it.
@@ -49,9 +53,8 @@ async function updateIndex(git: Git, flags: readonly string[], files: readonly {
 export async function stage(git: Git, { taken, deleted, kept }: Selection, format: string): Promise<void> {
   const zeroId = "0".repeat(format === "sha256" ? 64 : 40);
   const remove = ({ path }: FileChange) => `0 ${zeroId}\t${path}`;
-  const keep = ({ path, before }: FileChange) => (before ? [`${before.mode} ${before.id}\t${path}`] : []);
   const tracked = [...deleted, ...kept].filter(({ path }) => !path.endsWith("/"));
-  const changes = [...tracked.map(remove), ...kept.flatMap(keep)];
+  const changes = [...tracked.map(remove), ...kept.flatMap(indexLine)];
   if (changes.length > 0) await run(git, ["update-index", "--replace", "-z", "--index-info"], joinRaw(changes));
   // --remove: a file deleted meanwhile is not in the snapshot either.
   await updateIndex(git, ["--add", "--remove", "--replace"], taken);

@@ -2,27 +2,40 @@ import type { Runtime } from "../runtime/runtime.ts";
 import * as snapshotDrops from "../store/snapshot-drops.ts";
 import { dropSnapshots } from "./drop-snapshots.ts";
 
-const dropTimeoutMs = 60_000;
-const maxDropsPerCall = 500;
+const portion = 500;
 
-/** Drops marked snapshots and returns the failures, which stay marked for the next call. */
-export async function dropMarked(runtime: Runtime, maxGarbage: number): Promise<string[]> {
-  const marked = runtime.store.read((sql) => snapshotDrops.list(sql, maxDropsPerCall), []);
-  const failures: string[] = [];
-  for (const [repository, group = []] of Object.entries(Object.groupBy(marked, (one) => one.repository ?? ""))) {
-    const checkpointIds = group.map((one) => one.checkpointId);
-    const dropped = repository
-      ? await dropSnapshots({
-          env: runtime.env,
-          processes: runtime.processes,
-          repository,
-          checkpointIds,
-          maxGarbage,
-          timeoutMs: dropTimeoutMs,
-        })
-      : { ok: true as const };
-    if (dropped.ok) runtime.store.write((sql) => snapshotDrops.remove(sql, checkpointIds));
-    else failures.push(dropped.error.message);
+export interface DropOptions {
+  readonly maxGarbage: number;
+  /** True: repeats until none is left but those that failed, without haste. */
+  readonly isAll?: boolean;
+}
+
+export interface DropReport {
+  readonly dropped: number;
+  /** Stay marked for the next call. */
+  readonly failures: readonly { readonly repository: string; readonly message: string }[];
+}
+
+/** Drops the snapshots that are marked for it, those of an earlier try included. */
+export async function dropMarked(
+  { env, processes, store }: Runtime,
+  { maxGarbage, isAll = false }: DropOptions,
+): Promise<DropReport> {
+  const failures: DropReport["failures"][number][] = [];
+  const timeoutMs = isAll ? 600_000 : 60_000;
+  for (let dropped = 0; ;) {
+    const failed = failures.map(({ repository }) => repository);
+    const marked = store.read((sql) => snapshotDrops.list(sql, portion, failed), []);
+    for (const [repository, group = []] of Object.entries(Object.groupBy(marked, (one) => one.repository))) {
+      const checkpointIds = group.map((one) => one.checkpointId);
+      const result = await dropSnapshots({ env, processes, repository, checkpointIds, maxGarbage, timeoutMs });
+      if (!result.ok) {
+        failures.push({ repository, message: result.error.message });
+        continue;
+      }
+      store.write((sql) => snapshotDrops.remove(sql, checkpointIds));
+      dropped += checkpointIds.length;
+    }
+    if (!isAll || marked.length === 0) return { dropped, failures };
   }
-  return failures;
 }

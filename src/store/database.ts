@@ -1,10 +1,37 @@
 import { chmodSync, copyFileSync, readdirSync, rmSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { migrate, schemaState, type Migration } from "../shared/migrate.ts";
 import { connect } from "./connect.ts";
 import { withConnection, type Connection, type Driver } from "./driver.ts";
-import { createPrivateFile, syncFile, type StoreFiles } from "../platform/private-files.ts";
+import { pathsIn } from "../platform/paths.ts";
+import { createPrivateFile, syncFile } from "../platform/private-files.ts";
 import { StoreError } from "./store-error.ts";
 import { transaction } from "./transaction.ts";
+
+export interface StoreFiles {
+  readonly database: string;
+  readonly companions: readonly string[];
+  readonly next: string;
+  /** Marks `next` as complete, to replace a damaged file; see repair.ts. */
+  readonly swap: string;
+  /** An empty SQLite file, only locked; see maintenance-lock.ts. */
+  readonly lock: string;
+  readonly backups: string;
+  readonly setAside: string;
+}
+
+export function storeFilesOf(database: string): StoreFiles {
+  const { backups, setAside } = pathsIn(dirname(database));
+  return {
+    database,
+    companions: [`${database}-wal`, `${database}-shm`],
+    next: `${database}.next`,
+    swap: `${database}.swap`,
+    lock: join(dirname(database), "maintenance.db"),
+    backups,
+    setAside,
+  };
+}
 
 export interface StoreContext {
   readonly files: StoreFiles;

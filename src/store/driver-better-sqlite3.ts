@@ -1,27 +1,12 @@
 import Database from "better-sqlite3";
-import type { SqlValue } from "../shared/sql.ts";
-import { claimDriver, type Connection, type OpenOptions } from "./driver.ts";
+import { claimDriver, toConnection, type Connection, type OpenOptions } from "./driver.ts";
 
 export function probeBetterSqlite3(): void {
   new Database(":memory:").close();
 }
 
-export function openBetterSqlite3(options: OpenOptions): Connection {
+export function openBetterSqlite3({ path, readOnly, busyMs }: OpenOptions): Connection {
   claimDriver("better-sqlite3");
-  const db = new Database(options.path, { readonly: options.readOnly, timeout: options.busyMs, fileMustExist: true });
-  const prepared = new Map<string, Database.Statement<SqlValue[]>>();
-  const prepare = (query: string): Database.Statement<SqlValue[]> => {
-    let statement = prepared.get(query);
-    if (!statement) prepared.set(query, (statement = db.prepare<SqlValue[]>(query)));
-    return statement;
-  };
-  return {
-    driver: "better-sqlite3",
-    // The row type is the caller's promise about its own SQL.
-    all: <Row>(query: string, ...values: SqlValue[]): Row[] => prepare(query).all(...values) as Row[],
-    run: (query, ...values) => prepare(query).run(...values).changes,
-    script: (statements) => void db.exec(statements),
-    backup: async (to) => void (await db.backup(to)),
-    close: () => void db.close(),
-  };
+  const db = new Database(path, { readonly: readOnly, timeout: busyMs, fileMustExist: true });
+  return toConnection("better-sqlite3", db, (to) => db.backup(to));
 }

@@ -1,4 +1,4 @@
-import type { Sql } from "../shared/sql.ts";
+import type { Sql, SqlValue } from "../shared/sql.ts";
 
 export type DriverName = "better-sqlite3" | "node:sqlite";
 
@@ -26,6 +26,40 @@ export function withConnection<T>(connection: Connection, body: (connection: Con
   } finally {
     connection.close();
   }
+}
+
+interface SqliteStatement {
+  all(...values: SqlValue[]): unknown[];
+  run(...values: SqlValue[]): { readonly changes: number | bigint };
+}
+
+interface SqliteDatabase {
+  prepare(query: string): SqliteStatement;
+  exec(statements: string): unknown;
+  close(): unknown;
+}
+
+/** Compiles each statement once. */
+export function toConnection(
+  driver: DriverName,
+  db: SqliteDatabase,
+  backup: (to: string) => Promise<unknown>,
+): Connection {
+  const prepared = new Map<string, SqliteStatement>();
+  const prepare = (query: string): SqliteStatement => {
+    let statement = prepared.get(query);
+    if (!statement) prepared.set(query, (statement = db.prepare(query)));
+    return statement;
+  };
+  return {
+    driver,
+    // The row type is the caller's promise about its own SQL.
+    all: <Row>(query: string, ...values: SqlValue[]): Row[] => prepare(query).all(...values) as Row[],
+    run: (query, ...values) => Number(prepare(query).run(...values).changes),
+    script: (statements) => void db.exec(statements),
+    backup: async (to) => void (await backup(to)),
+    close: () => void db.close(),
+  };
 }
 
 let loadedDriver: DriverName | null = null;

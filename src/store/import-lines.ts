@@ -1,4 +1,6 @@
 import { messageOf } from "../shared/error.ts";
+import { formatIssues } from "../shared/problems.ts";
+import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql, SqlValue } from "../shared/sql.ts";
 import { encode } from "./checkpoint-body.ts";
 import { raiseJournalSequence } from "./journal-sequence.ts";
@@ -74,28 +76,24 @@ class ImportRun {
   addLine(text: string, number: number): void {
     if (number > 1 && text.trim() === "") return;
     const parsed = parse(text);
-    if (!parsed.ok) return this.refuse(number, parsed.reason);
+    if (!parsed.ok) return this.refuse(number, parsed.error);
     if (number === 1) return this.#checkHeader(parsed.value);
     const entry = Entry.safeParse(parsed.value);
-    if (!entry.success) return this.refuse(number, reasonOf(entry.error));
+    if (!entry.success) return this.refuse(number, formatIssues(entry.error));
     // The hash covers the file's field order, which the schemas do not keep.
-    const reason = this.#add({
-      ...entry.data,
-      ...pick(parsed.value, ["body", "state", "readings", "detail"]),
-    });
-    if (reason !== null) this.refuse(number, reason);
+    const done = this.#add({ ...entry.data, ...pick(parsed.value, ["body", "state", "readings", "detail"]) });
+    if (typeof done === "string") this.refuse(number, done);
+    else if (done > 0) this.added++;
+    else this.skipped++;
   }
 
   #checkHeader(value: unknown): void {
-    const header = Header.safeParse(value);
-    if (header.success) return;
-    this.refuse(
-      1,
-      `not an export that this shim reads: the first line must say format "${exportFormat}", version ${exportVersion}`,
-    );
+    const expected = `the first line must say format "${exportFormat}", version ${exportVersion}`;
+    if (!Header.safeParse(value).success) this.refuse(1, `not an export that this shim reads: ${expected}`);
   }
 
-  #add(entry: Entry): string | null {
+  /** Returns the number of rows added, or why the line is refused. */
+  #add(entry: Entry): number | string {
     if (entry.type === "session") return this.#addSession(entry);
     const current = this.#current;
     if (!current || current.id !== entry.session_id) {
@@ -106,10 +104,10 @@ class ImportRun {
     if (entry.type === "recovery") return this.#addRecovery(entry);
     const { type, readings, ...row } = entry;
     const table = type === "signal" ? "signals" : "crashes";
-    return this.#countAdded(insert(this.#sql, table, { ...row, readings: JSON.stringify(readings) }));
+    return insert(this.#sql, table, { ...row, readings: JSON.stringify(readings) });
   }
 
-  #addSession(entry: SessionEntry): string | null {
+  #addSession(entry: SessionEntry): number | string {
     if (this.#seen.has(entry.id)) return `session ${entry.id} comes twice`;
     this.#seen.add(entry.id);
     const [newest] = this.#sql.all<{ at: number }>(
@@ -118,62 +116,35 @@ class ImportRun {
     );
     this.#current = { id: entry.id, newestAt: newest?.at ?? null, journal: [] };
     const { type: _, readings, ...row } = entry;
-    return this.#countAdded(insert(this.#sql, "sessions", { ...row, readings: JSON.stringify(readings) }));
+    return insert(this.#sql, "sessions", { ...row, readings: JSON.stringify(readings) });
   }
 
-  #addJournal(entry: JournalEntry, current: CurrentSession): string | null {
+  #addJournal(entry: JournalEntry, current: CurrentSession): number | string {
     if (entry.seq <= (current.journal.at(-1)?.[0] ?? -1)) return "the journal is not in its order";
     const { session_id, at, key } = entry;
     const { kind, ...body } = entry.body;
     const added = insert(this.#sql, "journal", { session_id, at, kind, key, body: JSON.stringify(body) });
-    const [row] = this.#sql.all<{ seq: number }>(
-      "SELECT seq FROM journal WHERE session_id = ? AND key = ?",
-      session_id,
-      key,
-    );
+    const query = "SELECT seq FROM journal WHERE session_id = ? AND key = ?";
+    const [row] = this.#sql.all<{ seq: number }>(query, session_id, key);
     current.journal.push([entry.seq, row?.seq ?? 0]);
-    return this.#countAdded(added);
+    return added;
   }
 
   /** Skips an older one: it was pruned, and added now would count as the newest. */
-  #addCheckpoint(entry: CheckpointEntry, current: CurrentSession): string | null {
-    const { body, hash, rawBytes } = encode(entry.state);
-    if (hash !== entry.hash) return `checkpoint ${entry.id} was changed: its state does not match its hash`;
-    if (current.newestAt !== null && entry.at < current.newestAt) return this.#countAdded(0);
-    const { session_id, id, at, trigger, redactions, summary } = entry;
-    const foldedTo = current.journal.findLast(([there]) => there <= entry.journal_seq)?.[1] ?? 0;
-    const row = {
-      session_id,
-      id,
-      at,
-      trigger,
-      hash,
-      journal_seq: foldedTo,
-      raw_bytes: rawBytes,
-      redactions,
-      summary,
-      body,
-    };
-    return this.#countAdded(insert(this.#sql, "checkpoints", row));
+  #addCheckpoint(entry: CheckpointEntry, current: CurrentSession): number | string {
+    const { type: _, state, ...row } = entry;
+    const { body, hash, rawBytes } = encode(state);
+    if (hash !== row.hash) return `checkpoint ${row.id} was changed: its state does not match its hash`;
+    if (current.newestAt !== null && row.at < current.newestAt) return 0;
+    const foldedTo = current.journal.findLast(([there]) => there <= row.journal_seq)?.[1] ?? 0;
+    return insert(this.#sql, "checkpoints", { ...row, journal_seq: foldedTo, raw_bytes: rawBytes, body });
   }
 
-  #addRecovery(entry: RecoveryEntry): string | null {
-    const { session_id, at, action, by_session, score } = entry;
-    const earlier = this.#sql.all(
-      "SELECT 1 FROM recoveries WHERE session_id = ? AND at = ? AND action = ?",
-      session_id,
-      at,
-      action,
-    );
-    if (earlier.length > 0) return this.#countAdded(0);
-    const row = { session_id, at, action, by_session, score, detail: JSON.stringify(entry.detail) };
-    return this.#countAdded(insert(this.#sql, "recoveries", row));
-  }
-
-  #countAdded(rows: number): null {
-    if (rows > 0) this.added++;
-    else this.skipped++;
-    return null;
+  #addRecovery(entry: RecoveryEntry): number {
+    const { type: _, detail, ...row } = entry;
+    const query = "SELECT 1 FROM recoveries WHERE session_id = ? AND at = ? AND action = ?";
+    if (this.#sql.all(query, row.session_id, row.at, row.action).length > 0) return 0;
+    return insert(this.#sql, "recoveries", { ...row, detail: JSON.stringify(detail) });
   }
 }
 
@@ -185,28 +156,19 @@ function insert(sql: Sql, table: string, row: Record<string, SqlValue>): number 
   );
 }
 
-function parse(text: string): { ok: true; value: unknown } | { ok: false; reason: string } {
-  if (text.length > maxLineChars) return { ok: false, reason: `the line is longer than ${maxLineChars} characters` };
+function parse(text: string): Result<unknown, string> {
+  if (text.length > maxLineChars) return err(`the line is longer than ${maxLineChars} characters`);
   try {
     const value: unknown = JSON.parse(text);
     // Rejects values nested too deeply to be stringified again.
     JSON.stringify(value);
-    return { ok: true, value };
+    return ok(value);
   } catch (error) {
-    return { ok: false, reason: `not one JSON value: ${messageOf(error)}` };
+    return err(`not one JSON value: ${messageOf(error)}`);
   }
 }
 
 function pick(from: unknown, names: readonly string[]): Record<string, unknown> {
   if (typeof from !== "object" || from === null) return {};
   return Object.fromEntries(Object.entries(from).filter(([name]) => names.includes(name)));
-}
-
-function reasonOf(error: {
-  readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[];
-}): string {
-  const issues = error.issues
-    .slice(0, 3)
-    .map(({ path, message }) => `${path.map(String).join(".") || "record"}: ${message}`);
-  return issues.join("; ");
 }

@@ -20,7 +20,7 @@ import * as notices from "./notices.ts";
 import { inodeOf, renameDurably, syncFolder } from "../platform/private-files.ts";
 import { isTruncated } from "./salvage-source.ts";
 import { StoreError } from "./store-error.ts";
-import { finishSwap, newSetAsideFolder } from "./database-swap.ts";
+import { finishSwap, newSetAsideFolder } from "./repair.ts";
 import * as textIndex from "./text-index.ts";
 import { transaction } from "./transaction.ts";
 

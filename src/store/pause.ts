@@ -81,7 +81,11 @@ function pausesAt(sql: Sql, at: number): Period[] {
 function endPeriod(sql: Sql, now: number, project: string | null): Period[] {
   return allPeriods(sql)
     .filter(({ from }) => Number.isFinite(from))
-    .map((one) => (one.project === project && isBefore(now, one.until) ? { ...one, until: now } : one));
+    .map((one) => (one.project === project && isBefore(now, one.until) ? endPeriodAt(one, now) : one));
+}
+
+function endPeriodAt({ project, from }: Period, until: number): Period {
+  return { project, from, until };
 }
 
 function writePeriods(sql: Sql, periods: readonly Period[]): void {

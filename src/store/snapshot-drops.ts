@@ -3,12 +3,14 @@ import type { Sql, SqlValue } from "../shared/sql.ts";
 /** Row of a deleted checkpoint's git snapshot; it stays until the snapshot is dropped. */
 export interface SnapshotDrop {
   readonly checkpointId: string;
-  readonly repository: string | null;
+  readonly repository: string;
 }
 
-export function list(sql: Sql, limit: number): SnapshotDrop[] {
+export function list(sql: Sql, limit: number, withoutRepositories: readonly string[] = []): SnapshotDrop[] {
   return sql.all<SnapshotDrop>(
-    "SELECT checkpoint_id AS checkpointId, repository FROM snapshots WHERE state = 'drop' ORDER BY at LIMIT ?",
+    `SELECT checkpoint_id AS checkpointId, repository FROM snapshots
+     WHERE state = 'drop' AND repository NOT IN (SELECT value FROM json_each(?)) ORDER BY at LIMIT ?`,
+    JSON.stringify(withoutRepositories),
     limit,
   );
 }

@@ -2,7 +2,7 @@ import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { backUp, listBackups } from "../../src/store/backup.ts";
-import { setAside } from "../../src/store/corruption.ts";
+import { setAside } from "../../src/store/repair.ts";
 import { isSound } from "../../src/store/database.ts";
 import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
 import { epochOf } from "../../src/store/meta.ts";

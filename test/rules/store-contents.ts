@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { Sql } from "../../src/shared/sql.ts";
 import { backUp, listBackups } from "../../src/store/backup.ts";
 import type { Driver } from "../../src/store/driver.ts";
 import { forget, isPurgePending, purge } from "../../src/local-mcp/retention/forget.ts";
@@ -49,7 +48,9 @@ export function storeContentRules(driver: Driver): void {
     });
     const one = store.write((sql) => forget(sql, { session: "one" }));
     expect(one).toMatchObject({ sessions: ["one"], checkpoints: ["cp one"], rows: 7 });
-    expect(one.snapshots).toEqual([{ checkpointId: "cp one", repository: "/snapshots/r" }]);
+    expect(store.read((sql) => snapshotDrops.list(sql, 10), [])).toEqual([
+      { checkpointId: "cp one", repository: "/snapshots/r" },
+    ]);
     expect(store.write((sql) => forget(sql, { project: "/p" })).sessions).toEqual(["two"]);
     for (const table of ["sessions", "journal", "checkpoints", "signals", "crashes", "recoveries", "clients"]) {
       const ids = store.read(
@@ -86,8 +87,7 @@ export function storeContentRules(driver: Driver): void {
     const other = openStore(driver, paths);
     other.read((sql) => column(sql, "SELECT id FROM sessions"), []);
     expect(filesWith(paths.home, MARK).length).toBeGreaterThan(3);
-    const { snapshots } = store.write((sql) => forget(sql, { project: `/${MARK}` }));
-    store.write((sql) => dropped(sql, snapshots));
+    store.write((sql) => snapshotDrops.remove(sql, forget(sql, { project: `/${MARK}` }).checkpoints));
     await purge(store, paths);
     expect(filesWith(paths.home, MARK)).toEqual([]);
     expect(store.read(isPurgePending, true)).toBe(false);
@@ -103,7 +103,7 @@ export function storeContentRules(driver: Driver): void {
     const reader = openStore(driver, paths).connection();
     reader.run("BEGIN");
     reader.all("SELECT count(*) FROM sessions");
-    store.write((sql) => dropped(sql, forget(sql, { session: MARK }).snapshots));
+    store.write((sql) => snapshotDrops.remove(sql, forget(sql, { session: MARK }).checkpoints));
     await expect(purge(store, paths)).rejects.toMatchObject({
       code: "store_locked",
       message: expect.stringMatching(/deleted, but the write-ahead log may still hold.*repeat the command/) as string,
@@ -114,11 +114,6 @@ export function storeContentRules(driver: Driver): void {
     expect(filesWith(paths.home, MARK)).toEqual([]);
     expect(existsSync(paths.backups)).toBe(false);
   });
-}
-
-function dropped(sql: Sql, snapshots: readonly snapshotDrops.SnapshotDrop[]): void {
-  const ids = snapshots.map(({ checkpointId }) => checkpointId);
-  snapshotDrops.remove(sql, ids);
 }
 
 function filesWith(folder: string, text: string): string[] {

@@ -13,7 +13,7 @@ import { expect, it } from "vitest";
 import type { Sql } from "../../src/shared/sql.ts";
 import type { Paths } from "../../src/platform/paths.ts";
 import { backUp, listBackups } from "../../src/store/backup.ts";
-import { setAside } from "../../src/store/corruption.ts";
+import { setAside } from "../../src/store/repair.ts";
 import type { Driver } from "../../src/store/driver.ts";
 import { epochOf } from "../../src/store/meta.ts";
 import * as notices from "../../src/store/notices.ts";

@@ -7,7 +7,7 @@ import type { Driver } from "../../src/store/driver.ts";
 import * as notices from "../../src/store/notices.ts";
 import { salvage } from "../../src/store/salvage.ts";
 import type { Store } from "../../src/store/store.ts";
-import { beginSwap, newSetAsideFolder } from "../../src/store/database-swap.ts";
+import { beginSwap, newSetAsideFolder } from "../../src/store/repair.ts";
 import { column } from "./store-rows.ts";
 import { T0 } from "./temp-store.ts";
 

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
+  chmodSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -143,4 +144,19 @@ export function paths(snapshot: Done): string[] {
 export function purge(project: string): void {
   git(project, "reflog", "expire", "--expire=now", "--expire-unreachable=now", "--all");
   git(project, "gc", "--quiet", "--prune=now");
+}
+
+export function reasonFor(snapshot: Pick<Done, "leftOut">, path: string): string {
+  return snapshot.leftOut.find((each) => each.path === path)?.reason ?? "not left out";
+}
+
+/** Does not compress well, so that it counts by its size. */
+export function noise(seed: number): Buffer {
+  return Buffer.from(Array.from({ length: 4_000 }, (_, i) => (i * i * seed) % 251));
+}
+
+/** Hooks of the project that touch the file `mark` when git runs them. */
+export function plantHooks({ project }: GitProject, mark: string, names: readonly string[]): void {
+  write(join(project, ".git/hooks"), Object.fromEntries(names.map((name) => [name, `#!/bin/sh\ntouch ${mark}\n`])));
+  for (const name of names) chmodSync(join(project, ".git/hooks", name), 0o755);
 }

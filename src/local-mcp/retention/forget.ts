@@ -25,8 +25,6 @@ export interface ForgetResult {
   readonly sessions: readonly string[];
   readonly checkpoints: readonly string[];
   readonly rows: number;
-  /** Git snapshots that the caller must drop, then report to snapshot-drops. */
-  readonly snapshots: readonly snapshotDrops.SnapshotDrop[];
 }
 
 interface PurgeTargets {
@@ -69,10 +67,6 @@ export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): For
   const [where, values] = isCheckpoint ? ["id = ?", [target.checkpoint]] : inClause("session_id", sessions);
   const checkpoints = selectColumn(sql, `SELECT id FROM checkpoints WHERE ${where}`, values);
   const [theirs, ids] = inClause("checkpoint_id", checkpoints);
-  const snapshots = sql.all<snapshotDrops.SnapshotDrop>(
-    `SELECT checkpoint_id AS checkpointId, repository FROM snapshots WHERE ${theirs}`,
-    ...ids,
-  );
   snapshotDrops.enqueue(sql, theirs, ...ids);
   const changedCheckpoints = dropInheritedWork(sql, sessions);
   const rows = isCheckpoint
@@ -82,7 +76,7 @@ export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): For
   if (isSealed(sql, sessions, [...checkpoints, ...changedCheckpoints])) syncDevice.requestNewEpoch(sql);
   if (!keepsCopies) savePurgeTargets(sql, { sessions, projects: "project" in target ? [target.project] : [] });
   meta.incrementForgetCount(sql);
-  return { sessions, checkpoints, rows, snapshots };
+  return { sessions, checkpoints, rows };
 }
 
 function isSealed(sql: Sql, sessions: readonly string[], checkpoints: readonly string[]): boolean {

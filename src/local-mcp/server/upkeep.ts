@@ -92,7 +92,7 @@ export function upkeep(runtime: Runtime): void {
     history.thin(sql, now, { maxAgeMs: runtime.config.retention.maxAgeMs, rows: 500 });
     for (const table of [clients, servers]) table.prune(sql, runtime.processes.boot(), now - processRowsMs);
   });
-  void dropMarked(runtime, minGarbageShare).catch((error: unknown) =>
+  void dropMarked(runtime, { maxGarbage: minGarbageShare }).catch((error: unknown) =>
     runtime.log("error", "snapshots", { error: String(error) }),
   );
 }

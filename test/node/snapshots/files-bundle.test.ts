@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { makeBundle, type BundleResult } from "../../../src/snapshots/make-bundle.ts";
+import { makeBundle, type BundleInput, type BundleResult } from "../../../src/snapshots/make-bundle.ts";
 import type { RestoreOutcome } from "../../../src/snapshots/restore-files.ts";
 import { restoreReceived, type RestoreReceivedInput } from "../../../src/snapshots/restore-received.ts";
 import {
@@ -35,26 +35,16 @@ function twoClones(files: Record<string, string | Buffer>): { there: GitProject;
   return { there, here: { root, project, snapshots: join(root, "home", "snapshots") } };
 }
 
-function bundled(from: GitProject, snapshot: Done, maxBytes = 8_388_608): Promise<BundleResult> {
+function bundled(from: GitProject, snapshot: Done, more: Partial<BundleInput> = {}): Promise<BundleResult> {
   const { repository, commit, head } = snapshot;
   const { project, snapshots } = from;
   const signal = new AbortController().signal;
-  return makeBundle({
-    env: GIT_ENV,
-    snapshots,
-    repository,
-    commit,
-    head,
-    project,
-    maxBytes,
-    now: T0,
-    timeoutMs: 60_000,
-    signal,
-  });
+  const limits = { maxBytes: 8_388_608, timeoutMs: 60_000, signal };
+  return makeBundle({ env: GIT_ENV, snapshots, repository, commit, head, project, now: T0, ...limits, ...more });
 }
 
-async function made(from: GitProject, snapshot: Done, maxBytes?: number): Promise<Made> {
-  const bundle = await bundled(from, snapshot, maxBytes);
+async function made(from: GitProject, snapshot: Done, more?: Partial<BundleInput>): Promise<Made> {
+  const bundle = await bundled(from, snapshot, more);
   if (bundle.state !== "made") throw new Error(JSON.stringify(bundle));
   return bundle;
 }
@@ -66,11 +56,12 @@ function received(
   into: RestoreReceivedInput["into"] = join(here.root, "restored"),
 ): Promise<RestoreOutcome> {
   const { project, snapshots } = here;
+  const { commit } = snapshot;
   return restoreReceived({
     ...HOST,
     project,
     snapshots,
-    commit: snapshot.commit,
+    commit,
     bundle: bytes,
     needs,
     into,
@@ -144,12 +135,12 @@ it("[GS64] too large commits are left out; what is too large without them is not
   write(there.project, { "b.txt": "b\n" });
   const snapshot = await taken(there);
   expect((await made(there, snapshot)).bytes.length).toBeGreaterThan(60_000);
-  const small = await made(there, snapshot, 20_000);
+  const small = await made(there, snapshot, { maxBytes: 20_000 });
   expect(await received(here, snapshot, small)).toMatchObject({ ok: true });
   expect(contents(join(here.root, "restored"))).toEqual(contents(there.project));
   const branch = await received(here, snapshot, small, { project: here.project, branch: "work" });
   expect(branch).toMatchObject({ ok: true, value: { branch: { parent: null } } });
-  expect(await bundled(there, snapshot, 100)).toEqual({ state: "too_large" });
+  expect(await bundled(there, snapshot, { maxBytes: 100 })).toEqual({ state: "too_large" });
   expect(readdirSync(there.snapshots)).toHaveLength(1);
 });
 
@@ -229,19 +220,6 @@ it("[GS66] what a killed process has left is cleared, and one that is stopped le
   write(there.project, { "b.txt": "b\n" });
   const snapshot = await taken(there);
   mkdirSync(join(there.snapshots, "bundle-left"));
-  const { repository, commit, head } = snapshot;
-  const { project, snapshots } = there;
-  const input = {
-    env: GIT_ENV,
-    snapshots,
-    repository,
-    commit,
-    head,
-    project,
-    maxBytes: 1_000_000,
-    now: T0,
-    timeoutMs: 60_000,
-  };
-  expect(await makeBundle({ ...input, signal: AbortSignal.abort() })).toMatchObject({ state: "failed" });
+  expect(await bundled(there, snapshot, { signal: AbortSignal.abort() })).toMatchObject({ state: "failed" });
   expect(readdirSync(there.snapshots)).toHaveLength(1);
 });

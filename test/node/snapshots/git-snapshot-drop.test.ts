@@ -1,10 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { dropSnapshots, type DropInput } from "../../../src/snapshots/drop-snapshots.ts";
-import { git, HOST, LIMITS, makeProject, paths, show, taken, write } from "../../support/git-project.ts";
+import { git, HOST, LIMITS, makeProject, noise, paths, show, taken, write } from "../../support/git-project.ts";
 
 const MARK = "MARK-7f3a-forget-me";
 
@@ -17,10 +16,6 @@ function readable(repository: string): string {
   const objects = git(repository, "cat-file", "--batch-all-objects", "--unordered", "--batch");
   const files = execFileSync("find", [repository], { encoding: "utf8" });
   return objects + files;
-}
-
-function noise(seed: number): Buffer {
-  return createHash("sha512").update(String(seed)).digest();
 }
 
 function packs(repository: string): string[] {
@@ -79,8 +74,7 @@ it("[GS41] an id that is not there changes nothing; a strange one is a bug", asy
 });
 
 it("[GS41] snapshots that borrow from the project stay whole when others are dropped", async () => {
-  const large = Buffer.from(Array.from({ length: 4_000 }, (_, i) => (i * i) % 251));
-  const from = makeProject({ "large.bin": large, "a.txt": "one\n" });
+  const from = makeProject({ "large.bin": noise(1), "a.txt": "one\n" });
   const limits = { ...LIMITS, maxTotalBytes: 300 };
   await taken(from, { checkpointId: "gone", limits });
   write(from.project, { "b.txt": "b\n" });

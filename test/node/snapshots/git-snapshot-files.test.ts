@@ -139,80 +139,21 @@ it.skipIf(process.getuid?.() === 0)("[GS50] notes a file that may not be opened 
 });
 
 it("[GS7] knows secrets by their names, and leaves programs and settings that look alike", () => {
-  const secrets = [
-    ".env",
-    ".ENV",
-    ".env.local",
-    "a/b/.envrc",
-    "prod.env",
-    ".dev.vars",
-    "x.pem",
-    "X.KEY",
-    "a.p12",
-    "a.pfx",
-    "id_rsa",
-    "id_rsa.bak",
-    "id_ed25519",
-    ".netrc",
-    "_netrc",
-    ".pgpass",
-    ".git-credentials",
-    "credentials",
-    "credentials.json",
-    "credentials.csv",
-    "secrets.yml",
-    "secrets-prod.yaml",
-    "my-service-account.json",
-    "terraform.tfvars",
-    "terraform.tfstate",
-    "terraform.tfstate.backup",
-    ".ssh/config",
-    ".aws/config",
-    "kubeconfig",
-    "prod.kubeconfig",
-    "AuthKey_AB12.p8",
-    "backup.gpg",
-    "release.asc",
-    "server.der",
-    "wallet.dat",
-    "deploy_key",
-    "aws-credentials",
-    "secrets.prod.yaml",
-    "values-secrets.yaml",
-    ".terraformrc",
-    ".vault_pass",
-    "passwords.txt",
-    "api_key.txt",
-    "cookies.txt",
-    "env.production",
-    "a.env.bak",
-    "shop-firebase-adminsdk-1a2b.json",
-    "C:\\x\\.env",
-  ];
-  const others = [
-    "env.ts",
-    "environment.ts",
-    "credentials.ts",
-    "credential-provider.ts",
-    "secrets.go",
-    "secret-names.ts",
-    "rotate-secrets",
-    "reset-password",
-    "password-policy.json",
-    "tokens.json",
-    "env",
-    "key.ts",
-    "keys.json",
-    "pem.md",
-    "README.md",
-    "id.rs",
-    "package.json",
-    ".npmrc",
-    "monkey",
-    "src/.gitignore",
-    "tfstate.py",
-    "ssh/config",
-  ];
+  const secrets = String.raw`
+    .env .ENV .env.local a/b/.envrc prod.env .dev.vars x.pem X.KEY a.p12 a.pfx id_rsa id_rsa.bak id_ed25519 .netrc
+    _netrc .pgpass .git-credentials credentials credentials.json credentials.csv secrets.yml secrets-prod.yaml
+    my-service-account.json terraform.tfvars terraform.tfstate terraform.tfstate.backup .ssh/config .aws/config
+    kubeconfig prod.kubeconfig AuthKey_AB12.p8 backup.gpg release.asc server.der wallet.dat deploy_key
+    aws-credentials secrets.prod.yaml values-secrets.yaml .terraformrc .vault_pass passwords.txt api_key.txt
+    cookies.txt env.production a.env.bak shop-firebase-adminsdk-1a2b.json C:\x\.env`
+    .trim()
+    .split(/\s+/);
+  const others = `
+    env.ts environment.ts credentials.ts credential-provider.ts secrets.go secret-names.ts rotate-secrets
+    reset-password password-policy.json tokens.json env key.ts keys.json pem.md README.md id.rs package.json
+    .npmrc monkey src/.gitignore tfstate.py ssh/config`
+    .trim()
+    .split(/\s+/);
   expect(secrets.filter((name) => !isSecretName(name))).toEqual([]);
   expect(others.filter(isSecretName)).toEqual([]);
 });

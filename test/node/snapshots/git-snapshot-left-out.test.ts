@@ -1,17 +1,23 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { base62, draw, encode, pem } from "../../support/secret-draw.ts";
 import { SecretContent } from "../../../src/snapshots/secret-content.ts";
-import { LIMITS, git, makeProject, paths, show, taken, write } from "../../support/git-project.ts";
+import {
+  LIMITS,
+  git,
+  makeProject,
+  paths,
+  plantHooks,
+  reasonFor,
+  show,
+  taken,
+  write,
+} from "../../support/git-project.ts";
 
 function names(snapshot: { leftOut: readonly { path: string }[] }): string[] {
   return snapshot.leftOut.map(({ path }) => path).sort();
-}
-
-function reasonFor(snapshot: { leftOut: readonly { path: string; reason: string }[] }, path: string): string {
-  return snapshot.leftOut.find((each) => each.path === path)?.reason ?? "not left out";
 }
 
 it("[GS7] leaves secrets out by name, and an npm settings file by its token, and names each", async () => {
@@ -21,18 +27,10 @@ it("[GS7] leaves secrets out by name, and an npm settings file by its token, and
     ".npmrc": "fund=false\n",
     "sub/.npmrc": "fund=false\n",
   });
-  const secrets = [
-    ".env",
-    "conf/.env.local",
-    "server.pem",
-    "id_rsa",
-    "tls.key",
-    "cert.p12",
-    ".netrc",
-    "credentials.json",
-    ".aws/config",
-    ".dev.vars",
-  ];
+  const secrets = `
+    .env conf/.env.local server.pem id_rsa tls.key cert.p12 .netrc credentials.json .aws/config .dev.vars`
+    .trim()
+    .split(/\s+/);
   write(from.project, Object.fromEntries(secrets.map((name) => [name, "hush hush\n"])));
   write(from.project, {
     ".npmrc": "//registry.example/:_authToken=abc\n",
@@ -139,11 +137,7 @@ it("[GS9] never runs a filter, a hook or a monitor of the project, and names fil
   ] as const)
     git(from.project, "config", key, value);
   writeFileSync(join(from.project, ".gitattributes"), "*.bin filter=mark\n");
-  mkdirSync(join(from.project, ".git/hooks"), { recursive: true });
-  for (const hook of ["post-index-change", "reference-transaction", "pre-commit", "post-commit"]) {
-    writeFileSync(join(from.project, ".git/hooks", hook), `#!/bin/sh\ntouch ${mark}\n`);
-    chmodSync(join(from.project, ".git/hooks", hook), 0o755);
-  }
+  plantHooks(from, mark, ["post-index-change", "reference-transaction", "pre-commit", "post-commit"]);
   write(from.project, { "new.bin": "raw\n" });
   const snapshot = await taken(from);
   expect(existsSync(mark)).toBe(false);

@@ -21,16 +21,13 @@ import {
   git,
   makeProject,
   paths,
+  reasonFor,
   show,
   take,
   T0,
   taken,
   write,
 } from "../../support/git-project.ts";
-
-function reasonFor(snapshot: { leftOut: readonly { path: string; reason: string }[] }, path: string): string {
-  return snapshot.leftOut.find((each) => each.path === path)?.reason ?? "not left out";
-}
 
 function standIn(folder: string, script: string): void {
   mkdirSync(folder, { recursive: true });

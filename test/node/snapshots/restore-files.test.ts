@@ -11,6 +11,8 @@ import {
   HOST,
   LIMITS,
   makeProject,
+  noise,
+  plantHooks,
   purge,
   T0,
   taken,
@@ -29,11 +31,6 @@ async function restored(snapshot: Done, into: Into): Promise<RestoreResult> {
   const result = await restore(snapshot, into);
   if (!result.ok) throw new Error(`${result.error.code}: ${result.error.message}`);
   return result.value;
-}
-
-/** Does not compress well, so that it counts by its size. */
-function noise(seed: number): Buffer {
-  return Buffer.from(Array.from({ length: 4_000 }, (_, i) => (i * i * seed) % 251));
 }
 
 it("[GS30] puts the files back into a folder that is not there, byte for byte", async () => {
@@ -154,10 +151,7 @@ it("[GS31] names exactly the borrowed files that the project has lost, and bring
 });
 
 it("[GS31] comes back into a folder when the project is gone, and names what only the project had", async () => {
-  const from = makeProject({
-    "a.txt": "one\n",
-    "large.bin": Buffer.from(Array.from({ length: 4_000 }, (_, i) => (i * i) % 251)),
-  });
+  const from = makeProject({ "a.txt": "one\n", "large.bin": noise(1) });
   const snapshot = await taken(from, { limits: { ...LIMITS, maxTotalBytes: 300 } });
   rmSync(from.project, { recursive: true });
   const result = await restored(snapshot, join(from.root, "into"));
@@ -249,11 +243,7 @@ it("[GS32] works in a linked work tree, in a shallow clone and before the first 
 it("[GS32] runs no hook of the project", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const mark = join(from.root, "ran");
-  mkdirSync(join(from.project, ".git/hooks"), { recursive: true });
-  for (const hook of ["reference-transaction", "post-checkout", "pre-auto-gc"]) {
-    writeFileSync(join(from.project, ".git/hooks", hook), `#!/bin/sh\ntouch ${mark}\n`);
-    chmodSync(join(from.project, ".git/hooks", hook), 0o755);
-  }
+  plantHooks(from, mark, ["reference-transaction", "post-checkout", "pre-auto-gc"]);
   await restored(await taken(from), { project: from.project, branch: "rescued" });
   expect(existsSync(mark)).toBe(false);
 });

@@ -6,7 +6,7 @@ import { systemProcesses } from "../../../src/platform/processes.ts";
 import { dropSnapshots } from "../../../src/snapshots/drop-snapshots.ts";
 import { takeSnapshot } from "../../../src/snapshots/take-snapshot.ts";
 import { backUp } from "../../../src/store/backup.ts";
-import { setAside } from "../../../src/store/corruption.ts";
+import { setAside } from "../../../src/store/repair.ts";
 import type { DriverName } from "../../../src/store/driver.ts";
 import { forget, purge } from "../../../src/local-mcp/retention/forget.ts";
 import { loadDriver } from "../../../src/store/open-driver.ts";

@@ -3,9 +3,8 @@ import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";
-import { dropSnapshots } from "../../../snapshots/drop-snapshots.ts";
+import { dropMarked } from "../../../snapshots/stored-snapshots.ts";
 import { forget, isPurgePending, purge, type ForgetTarget } from "../../../local-mcp/retention/forget.ts";
-import * as snapshotDrops from "../../../store/snapshot-drops.ts";
 import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { findSession, projectOfFolder } from "../../resolve-id.ts";
@@ -15,9 +14,6 @@ import { sessionState } from "../sessions/session-view.ts";
 interface ForgetOptions extends CommonOptions {
   readonly yes?: boolean;
 }
-
-const dropTimeoutMs = 600_000;
-const dropPortion = 500;
 
 export function addForget(program: Command, cli: Cli): void {
   const command = program
@@ -95,10 +91,12 @@ async function finish(
   runtime: Runtime,
   { sessions, checkpoints, rows }: DeletedCounts,
 ): Promise<CommandResult> {
-  const { dropped, failures } = await dropFiles(runtime);
+  const { dropped, failures } = await dropMarked(runtime, { maxGarbage: 0, isAll: true });
   // Without the purge, doctor and a repeat of the command still know that files are left.
-  if (failures.length > 0)
-    return failed("files_left", `not all saved files could be deleted: ${failures.join("; ")}. Repeat the command.`);
+  if (failures.length > 0) {
+    const reasons = failures.map(({ repository, message }) => `${repository}: ${message}`).join("; ");
+    return failed("files_left", `not all saved files could be deleted: ${reasons}. Repeat the command.`);
+  }
   cli.progress("Removing traces from the index, the log and the backups ...");
   await purge(runtime.store, runtime.paths);
   const counts = { sessions: sessions.length, checkpoints: checkpoints.length, snapshots: dropped, rows };
@@ -109,38 +107,4 @@ async function finish(
   ];
   const text = `Forgotten: ${parts.join(", ")}, ${pluralize(rows, "row")} in all. Older backups are deleted too.\n`;
   return ok({ data: { isForgotten: true, ...counts }, text });
-}
-
-interface DroppedFiles {
-  readonly dropped: number;
-  readonly failures: readonly string[];
-}
-
-/** Deletes all snapshots that wait for it, those of an earlier try included. */
-async function dropFiles(runtime: Runtime): Promise<DroppedFiles> {
-  const failures: string[] = [];
-  const dropped: string[] = [];
-  for (;;) {
-    const waiting = runtime.store.read((sql) => snapshotDrops.list(sql, dropPortion + dropped.length), []);
-    const remaining = waiting.filter(
-      (one) => one.repository !== null && !failures.some((text) => text.startsWith(`${one.repository}: `)),
-    );
-    const [first] = remaining;
-    if (!first?.repository) return { dropped: dropped.length, failures };
-    const { repository } = first;
-    const checkpointIds = remaining.filter((one) => one.repository === repository).map((one) => one.checkpointId);
-    const { env, processes } = runtime;
-    const dropResult = await dropSnapshots({
-      env,
-      processes,
-      repository,
-      checkpointIds,
-      maxGarbage: 0,
-      timeoutMs: dropTimeoutMs,
-    });
-    if (dropResult.ok) {
-      runtime.store.write((sql) => snapshotDrops.remove(sql, checkpointIds));
-      dropped.push(...checkpointIds);
-    } else failures.push(`${repository}: ${dropResult.error.message}`);
-  }
 }

@@ -74,10 +74,11 @@ async function remove(
 ): Promise<Result<ClearResult, ToolError>> {
   const backup = isForgotten ? null : await backUp(runtime.store, runtime.now(), runtime.config.retention.backups);
   const forgotten = runtime.store.write((sql) => forget(sql, target, !isForgotten));
-  const failures = await dropMarked(runtime, 0);
+  const { failures } = await dropMarked(runtime, { maxGarbage: 0 });
   if (isForgotten) await purge(runtime.store, runtime.paths);
   if (failures.length > 0) {
-    const message = `The rows are deleted; saved files could not be removed: ${failures.join("; ")}`;
+    const reasons = failures.map(({ message }) => message).join("; ");
+    const message = `The rows are deleted; saved files could not be removed: ${reasons}`;
     return err({ code: "files_left", message });
   }
   const deleted = "checkpoint" in target ? forgotten.checkpoints.length : forgotten.sessions.length;
