@@ -8,7 +8,7 @@ import { WorkspaceClient } from "../coordinator-client/edge/client.ts";
 import type { PrepareInput } from "../coordinator-client/edge/calls.ts";
 import type { CallInput, CallName } from "../coordinator-client/coordinator-client.ts";
 import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
-import { openLocalCoordinator } from "../coordinator-client/open-link.ts";
+import { openLocalClient } from "../coordinator-client/open-link.ts";
 import { redactInput } from "../redaction/operation-input.ts";
 import { readEdgeConfig, type EdgeConfig } from "../coordinator-client/edge-config.ts";
 import { exitCodes, failed, type FailedResult } from "./answer.ts";
@@ -27,7 +27,7 @@ export interface CoordinatorLink {
     name: Name,
     input: CallInput<Name>,
   ): Promise<Result<OutputOf<Name>, FailedResult["error"]>>;
-  toFailure(error: CallError): FailedResult;
+  readonly toFailure: (error: CallError) => FailedResult;
   close(): void;
 }
 
@@ -70,39 +70,30 @@ export function edgeLink(
   if (!client.ok) return failed("bad_address", client.error);
   const where = `${url}, workspace ${workspace}`;
   const process = processName(machine);
-  return ok({ where, isEdge: true, machine, process, ...calls(client.value, url), close: () => client.value.close() });
+  return ok({ where, isEdge: true, machine, process, ...calls(client.value, url) });
 }
 
 async function localLink(cli: Cli, prepareInput: PrepareInput): Promise<CoordinatorLink> {
   const { runtime } = await cli.loaded();
-  const { driver, busyMs } = runtime.store.context;
-  const { processes } = runtime;
-  const ownProcess = identify(processes, process.pid);
-  const storeOptions = { home: cli.paths.home, driver, busyMs, processes, now: cli.io.now };
-  const { coordinator, machine, close } = openLocalCoordinator(storeOptions);
-  const client = WorkspaceClient.openLocal(coordinator, nodePlatform(), prepareInput);
-  return {
-    where: "this machine",
-    isEdge: false,
-    machine,
-    process: ownProcess ? processKey(ownProcess) : processName(machine),
-    ...calls(client, "this machine"),
-    close: () => {
-      client.close();
-      close();
-    },
-  };
+  const ownProcess = identify(runtime.processes, process.pid);
+  const { client, machine } = openLocalClient(runtime, nodePlatform(), prepareInput);
+  const processText = ownProcess ? processKey(ownProcess) : processName(machine);
+  return { where: "this machine", isEdge: false, machine, process: processText, ...calls(client, "this machine") };
 }
 
 function processName(machine: string): string {
   return `process ${process.pid} of ${machine}`;
 }
 
-function calls(client: WorkspaceClient, name: string): Pick<CoordinatorLink, "client" | "call" | "toFailure"> {
+function calls(
+  client: WorkspaceClient,
+  name: string,
+): Pick<CoordinatorLink, "client" | "call" | "toFailure" | "close"> {
   const toFailure = (error: CallError): FailedResult => callFailure(error, name);
   return {
     client,
     toFailure,
+    close: () => client.close(),
     call: async (operation, input) => {
       const answer = await client.call(operation, input, callTimeoutMs);
       return answer.ok ? answer : toFailure(answer.error);

@@ -1,5 +1,5 @@
 import type { ChatInput, CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
-import { type CallError, isTransient } from "../contract/errors.ts";
+import { isTransient, type CallError } from "../contract/errors.ts";
 import type { Health } from "../contract/chats.ts";
 import type { ClaimedTask, ClaimOptions } from "../contract/tasks.ts";
 import { stackOf } from "../shared/error.ts";

@@ -85,7 +85,7 @@ export class MachineHome {
     };
     const open = (): Result<TeamConnection, string> => {
       const link = WorkspaceClient.openLocal(this.#desk(), platform);
-      const opened = { link, workspace, machine: name, edge, close: () => undefined };
+      const opened = { link, workspace, machine: name, edge };
       return ok({ openedLink: opened, naming, otherMachines: new OtherMachines(runtime) });
     };
     return new Team({ runtime, platform, open, processOf: ({ id }) => processOf(id) });
@@ -183,6 +183,7 @@ export class MachineHome {
     return {
       call: (name, input) => this.#call(name, input),
       version: () => 0,
+      close: () => undefined,
     };
   }
 

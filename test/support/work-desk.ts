@@ -182,6 +182,7 @@ export class WorkDesk {
       call: <Name extends OperationName>(name: Name, input: InputOf<Name>) =>
         Promise.resolve(coordinator.call(name, input)),
       version: () => coordinator.version(),
+      close: () => undefined,
     };
     const machine = new Machine(this.time);
     const own = WorkspaceClient.openLocal(desk, {

@@ -1,5 +1,5 @@
 import { maxFrameInputBytes } from "../../contract/frames.ts";
-import { type CallError, isTransient } from "../../contract/errors.ts";
+import { isRefusal, isTransient, type CallError } from "../../contract/errors.ts";
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
 import { Self } from "../../contract/values.ts";
@@ -201,9 +201,10 @@ function selfIn(input: object): Self | null {
   return self?.success ? self.data : null;
 }
 
+/** A store that fails in this process is the caller's to see. */
 function isRepeatable(outcome: RequestOutcome<unknown>): boolean {
   if (outcome.kind !== "answered") return outcome.kind === "lost";
-  return !outcome.result.ok && isTransient(outcome.result.error);
+  return !outcome.result.ok && isTransient(outcome.result.error) && isRefusal(outcome.result.error);
 }
 
 function errorFields(

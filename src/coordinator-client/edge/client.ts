@@ -217,7 +217,7 @@ export class WorkspaceClient implements CoordinatorClient {
   }
 }
 
-type LocalPlatform = Pick<Platform, "clock" | "setTimer" | "random">;
+export type LocalPlatform = Pick<Platform, "clock" | "setTimer" | "random">;
 
 function notRegistered(name: string): Result<never, CallError> {
   return err({ code: "not_registered", message: `${name} needs a registered chat` });

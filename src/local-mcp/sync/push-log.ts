@@ -1,5 +1,5 @@
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
-import { type CallError, endOf } from "../../contract/errors.ts";
+import { endOf, type CallError } from "../../contract/errors.ts";
 import { maxPushOps, type SyncOp } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";

@@ -143,7 +143,7 @@ export class TeamChat {
         if (queuedCalls.count(sql, this.sessionId) === 0) members.remove(sql, this.sessionId, this.#process);
       });
     } finally {
-      openedLink.close();
+      openedLink.link.close();
     }
   }
 
@@ -163,7 +163,7 @@ export class TeamChat {
   /** The chat continues in another process of the same client. */
   close(): void {
     this.#stop();
-    this.openedLink.close();
+    this.openedLink.link.close();
   }
 
   #stop(): void {

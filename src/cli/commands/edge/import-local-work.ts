@@ -4,6 +4,7 @@ import type { OutputOf } from "../../../contract/operations.ts";
 import type { TaskState } from "../../../contract/tasks.ts";
 import { LocalCoordinator } from "../../../coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "../../../coordinator-client/local/local-store.ts";
+import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import { failed, type FailedResult } from "../../answer.ts";
@@ -38,30 +39,23 @@ async function withLocal<T>(cli: Cli, body: (local: LocalCoordinator, store: Sto
 export async function readLocalWork(cli: Cli): Promise<LocalWork> {
   const runtime = await cli.runtime();
   const [row] = runtime.store.read((sql) => sql.all<{ n: number }>("SELECT count(*) AS n FROM sessions"), []);
-  return withLocal(cli, (local) => {
+  return withLocal(cli, async (local) => {
     const keys = local.call("state.list", { prefix: "", limit: 500 });
+    const waiting = await Promise.all(waitingStates.map((state) => listTasks(local, state)));
     return {
       sessions: row?.n ?? 0,
-      tasks: waitingStates.flatMap((state) => listTasks(local, state)).sort((a, b) => a - b),
-      running: listTasks(local, "running").length,
+      tasks: waiting.flat().sort((a, b) => a - b),
+      running: (await listTasks(local, "running")).length,
       keys: keys.ok ? keys.value.entries.filter(({ key }) => !key.startsWith("$")).length : 0,
     };
   });
 }
 
-function listTasks(local: LocalCoordinator, state: TaskState): number[] {
-  const numbers: number[] = [];
-  for (let cursor: string | null = null; ;) {
-    const page: ReturnType<typeof local.call<"tasks.list">> = local.call("tasks.list", {
-      state,
-      limit: 200,
-      ...(cursor === null ? {} : { cursor }),
-    });
-    if (!page.ok) return numbers;
-    numbers.push(...page.value.tasks.map(({ task }) => task));
-    cursor = page.value.cursor;
-    if (cursor === null) return numbers;
-  }
+async function listTasks(local: LocalCoordinator, state: TaskState): Promise<number[]> {
+  const listed = await fetchPages({ maxPerPage: 200 }, "tasks", (page) =>
+    Promise.resolve(local.call("tasks.list", { state, ...page })),
+  );
+  return listed.ok ? listed.value.tasks.map(({ task }) => task) : [];
 }
 
 /** [SY73] Submits the open tasks, all or none, and cancels them here; idempotent. */

@@ -1,3 +1,4 @@
+import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { localWorkspace } from "../../../coordinator-client/open-link.ts";
@@ -9,7 +10,6 @@ import { shortIds } from "../../../shared/short-id.ts";
 import { ambiguous, type FailedResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages } from "../../fetch-pages.ts";
 import { oneLine } from "../../screen-text.ts";
 
 type CoordinatorResult<T> = Result<T, FailedResult["error"]>;

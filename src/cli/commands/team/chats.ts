@@ -1,3 +1,4 @@
+import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 import type { Command } from "commander";
 import { ChatStatus, type Chat } from "../../../contract/chats.ts";
 import { ok } from "../../../shared/result.ts";
@@ -7,7 +8,7 @@ import { ChatNames } from "./chat-names.ts";
 import { chatStatusText } from "./chat-status.ts";
 import { type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages, moreText, withPageOptions, type PageOptions } from "../../fetch-pages.ts";
+import { moreText, withPageOptions, type PageOptions } from "../../fetch-pages.ts";
 import { pluralize, oneLine, shortPath, table } from "../../screen-text.ts";
 
 interface ChatsOptions extends CommonOptions, PageOptions {

@@ -1,3 +1,4 @@
+import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import { Priority, type Target } from "../../../contract/messages.ts";
@@ -9,7 +10,7 @@ import { findChat } from "./chat-names.ts";
 import { revision, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { registerCommandLine, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { oneLine, table } from "../../screen-text.ts";
-import { fetchPages, moreText, withPageOptions, type PageOptions } from "../../fetch-pages.ts";
+import { moreText, withPageOptions, type PageOptions } from "../../fetch-pages.ts";
 import { parseJson, readJsonInput } from "../../task-input.ts";
 import { addLeaseRun } from "./lease-run.ts";
 

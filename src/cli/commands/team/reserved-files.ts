@@ -1,3 +1,4 @@
+import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 import { resolve } from "node:path";
 import type { Lease } from "../../../contract/leases.ts";
 import type { Self } from "../../../contract/values.ts";
@@ -18,7 +19,6 @@ import { createNaming, type Naming } from "../../../local-mcp/team/chat-naming.t
 import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages } from "../../fetch-pages.ts";
 
 type CoordinatorResult<T> = Result<T, FailedResult["error"]>;
 

@@ -1,3 +1,4 @@
+import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 import type { Command } from "commander";
 import type { Json } from "../../../contract/values.ts";
 import { ok, type Result } from "../../../shared/result.ts";
@@ -6,7 +7,7 @@ import { withCheckedLink } from "../../checked-link.ts";
 import { type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { needsAdmin } from "../../needs-admin.ts";
-import { fetchPages, moreText, withPageOptions, type PageOptions } from "../../fetch-pages.ts";
+import { moreText, withPageOptions, type PageOptions } from "../../fetch-pages.ts";
 import { oneLine, table } from "../../screen-text.ts";
 import { parseJson, readJsonFile, readJsonInput } from "../../task-input.ts";
 

@@ -1,9 +1,9 @@
+import { fetchPages } from "../../../../coordinator-client/fetch-pages.ts";
 import type { Chat } from "../../../../contract/chats.ts";
 import type { OutputOf } from "../../../../contract/operations.ts";
 import { ok, type Result } from "../../../../shared/result.ts";
 import type { FailedResult } from "../../../answer.ts";
 import type { CoordinatorLink } from "../../../coordinator-link.ts";
-import { fetchPages } from "../../../fetch-pages.ts";
 import type { Task } from "./task-facts.ts";
 
 type Obstacle =

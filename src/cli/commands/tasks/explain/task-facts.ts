@@ -1,10 +1,10 @@
+import { fetchPages } from "../../../../coordinator-client/fetch-pages.ts";
 import type { OutputOf } from "../../../../contract/operations.ts";
 import type { Attempt } from "../../../../contract/task-views.ts";
 import type { TaskState } from "../../../../contract/tasks.ts";
 import { ok, type Result } from "../../../../shared/result.ts";
 import type { FailedResult } from "../../../answer.ts";
 import type { CoordinatorLink } from "../../../coordinator-link.ts";
-import { fetchPages } from "../../../fetch-pages.ts";
 import { listClaimants, type Claimant } from "./claimants.ts";
 
 export type Task = OutputOf<"tasks.get">;
