@@ -1,5 +1,5 @@
 import type { PrepareInput } from "./edge/calls.ts";
-import { WorkspaceClient, type LocalPlatform } from "./edge/client.ts";
+import { WorkspaceClient, type LocalPlatform } from "./client.ts";
 import type { LocalCalls } from "./local/local-connection.ts";
 import type { CoordinatorClient } from "./coordinator-client.ts";
 import { hostname } from "node:os";

@@ -4,7 +4,7 @@ import { onTestFinished } from "vitest";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
 import type { TaskSetup } from "../../src/worker-runner/attempt.ts";
 import type { Executor, RunOutcome, TaskRun } from "../../src/worker-runner/executor.ts";
-import { WorkspaceClient } from "../../src/coordinator-client/edge/client.ts";
+import { WorkspaceClient } from "../../src/coordinator-client/client.ts";
 import type { CommittedWork, TaskFolder } from "../../src/worker-runner/task-folder.ts";
 import { WorkerAutomation, type EndCounts, type WorkerOptions } from "../../src/worker-runner/worker-automation.ts";
 import type { WorkerEvent } from "../../src/worker-runner/worker-events.ts";

@@ -8,7 +8,6 @@ import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { WaitResult } from "./call-queue.ts";
 import type { ClientConnection } from "./client-connection.ts";
-import type { CallInput } from "../coordinator-client.ts";
 import type { RequestOutcome, SendRequest } from "./request-outcome.ts";
 import { newId, sleep, type Platform } from "./platform.ts";
 import type { Registration } from "./registration.ts";
@@ -20,6 +19,10 @@ interface CallOptions {
   /** False: refused at once while disconnected. */
   readonly isQueued?: boolean;
 }
+
+/** The client fills in `self` and `requestId` where they are left out. */
+export type CallInput<Name extends OperationName> = Omit<InputOf<Name>, "self" | "requestId"> &
+  Partial<Pick<InputOf<Name>, Extract<keyof InputOf<Name>, "self" | "requestId">>>;
 
 export interface CallAnswer<Name extends OperationName> {
   readonly result: Result<OutputOf<Name>, CallError>;

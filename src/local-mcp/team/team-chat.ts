@@ -1,4 +1,5 @@
-import type { ChatInput, HintKind } from "../../coordinator-client/coordinator-client.ts";
+import type { ChatInput } from "../../coordinator-client/edge/registration.ts";
+import type { HintKind } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import { Id } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";

@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished } from "vitest";
 import type { InputOf } from "../../../src/contract/operations.ts";
-import { WorkspaceClient } from "../../../src/coordinator-client/edge/client.ts";
+import { WorkspaceClient } from "../../../src/coordinator-client/client.ts";
 import { LocalCoordinator } from "../../../src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "../../../src/coordinator-client/local/local-store.ts";
 import { processKey } from "../../../src/coordinator-client/local/process-key.ts";
