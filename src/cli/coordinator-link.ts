@@ -101,6 +101,11 @@ function calls(
   };
 }
 
+/** Code of the command's error: how the coordinator was not reached is no concern of a program. */
+export function printedCode({ code }: CallError): string {
+  return code === "unreachable" || code === "outcome_unknown" ? "edge_unreachable" : code;
+}
+
 function callFailure(error: CallError, name: string): FailedResult {
   if (isRefusal(error)) return refusalFailure(error);
   if (error.code.startsWith("store_")) return failed(error.code, error.message);
