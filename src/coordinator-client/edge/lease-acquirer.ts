@@ -163,8 +163,7 @@ export class LeaseAcquirer {
       const cancel = this.#deps.platform.setTimer(finish, ms);
       const stop = this.#signals.on((signal) => {
         const isGrant = signal.method === "lease.granted" && signal.params.resource === name;
-        if (isGrant || signal.method === "changed" || signal.method === "registered" || signal.method === "closed")
-          finish();
+        if (isGrant || signal.method === "registered" || signal.method === "closed") finish();
       });
     });
   }
