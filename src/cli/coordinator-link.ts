@@ -1,6 +1,7 @@
 import { errorTable, isBadInput, isRefusal, isTransient, type CallError, type Refusal } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { Self } from "../contract/values.ts";
+import { checkInput } from "../shared/check-input.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { processKey } from "../coordinator-client/local/process-key.ts";
 import { identify } from "../platform/processes.ts";
@@ -11,7 +12,7 @@ import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
 import { openLocalClient } from "../coordinator-client/open-link.ts";
 import { redactInput } from "../redaction/operation-input.ts";
 import { readEdgeConfig, type EdgeConfig } from "../coordinator-client/edge-config.ts";
-import { exitCodes, failed, type FailedResult } from "./answer.ts";
+import { exitCodes, failed, wrongUsage, type FailedResult } from "./answer.ts";
 import type { Cli, CommandResult } from "./cli.ts";
 
 const callTimeoutMs = 15_000;
@@ -42,6 +43,20 @@ export async function withLink(
   } finally {
     link.value.close();
   }
+}
+
+/** [CL46] Input that no coordinator would take is wrong usage, and not sent. */
+export function withCheckedLink(
+  cli: Cli,
+  body: (link: CoordinatorLink) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  return withLink(cli, (link) => {
+    const call: CoordinatorLink["call"] = async (name, input) => {
+      const checked = checkInput(name, input);
+      return checked.ok ? link.call(name, input) : wrongUsage(checked.error.message);
+    };
+    return body({ ...link, call });
+  });
 }
 
 export async function openCoordinatorLink(cli: Cli): Promise<Result<CoordinatorLink, FailedResult["error"]>> {

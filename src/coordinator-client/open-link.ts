@@ -1,16 +1,16 @@
-import type { PrepareInput } from "./edge/calls.ts";
-import { WorkspaceClient, type LocalPlatform } from "./client.ts";
-import type { LocalCalls } from "./local/local-connection.ts";
-import type { CoordinatorClient } from "./coordinator-client.ts";
 import { hostname } from "node:os";
 import { err, ok, type Result } from "../shared/result.ts";
-import { readEdgeConfig, type EdgeWorkspace } from "./edge-config.ts";
-import { LocalCoordinator, type LocalCoordinatorOptions } from "./local/local-coordinator.ts";
-import { createLocalStore } from "./local/local-store.ts";
-import type { Platform } from "./edge/platform.ts";
 import type { Processes } from "../platform/processes.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Driver } from "../store/driver.ts";
+import { WorkspaceClient, type LocalPlatform } from "./client.ts";
+import type { CoordinatorClient } from "./coordinator-client.ts";
+import { readEdgeConfig, type EdgeWorkspace } from "./edge-config.ts";
+import type { PrepareInput } from "./edge/calls.ts";
+import type { Platform } from "./edge/platform.ts";
+import type { LocalCalls } from "./local/local-connection.ts";
+import { LocalCoordinator, type LocalCoordinatorOptions } from "./local/local-coordinator.ts";
+import { createLocalStore } from "./local/local-store.ts";
 
 export interface LocalCoordinatorSite {
   readonly home: string;

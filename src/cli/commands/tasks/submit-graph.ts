@@ -2,9 +2,8 @@ import type { InputOf } from "../../../contract/operations.ts";
 import { taskOperations } from "../../../contract/task-operations.ts";
 import { SubmitTasks } from "../../../contract/tasks.ts";
 import { ok } from "../../../shared/result.ts";
-import { withCheckedLink } from "../../checked-link.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { readInputFile } from "../../input-file.ts";
 import { table } from "../../screen-text.ts";
 

@@ -1,10 +1,10 @@
+import { withCheckedLink } from "../../coordinator-link.ts";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import type { InputOf, OutputOf } from "../../../contract/operations.ts";
 import type { Json } from "../../../contract/values.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import { wrongUsage, type FailedResult } from "../../answer.ts";
-import { withCheckedLink } from "../../checked-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import {
   digitOption,

@@ -5,9 +5,8 @@ import { age } from "../../../local-mcp/recovery/brief.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import type { FailedResult } from "../../answer.ts";
-import { withCheckedLink } from "../../checked-link.ts";
 import { limitOption, momentOption, revision, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { needsAdmin } from "../../needs-admin.ts";
 import { oneLine, table } from "../../screen-text.ts";
 
