@@ -4,7 +4,7 @@ import { newId } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import { failed, type FailedResult } from "../../answer.ts";
-import { edgeLink } from "../../coordinator-link.ts";
+import { callEdge } from "../../coordinator-link.ts";
 import { startRequest, finishRequest } from "./unfinished-workspaces.ts";
 
 /** [CL32] Creates and joins a workspace; idempotent. @param secret of the deployment */
@@ -19,12 +19,11 @@ export async function createWorkspace(
     if (adminToken.error.code === "workspace_exists") finishRequest(home, edge);
     return adminToken;
   }
-  const admin = edgeLink(edge, adminToken.value);
-  if (!admin.ok) return admin;
   const { machine } = edge;
   // The machine may have another name by the next try.
   const named = `${requestId}:${machine.replaceAll(/[^\w.-]/g, "-").slice(0, 80)}`;
-  const machineToken = await admin.value.call("tokens.create", { machine, scope: "work", requestId: named });
+  const request = { machine, scope: "work", requestId: named } as const;
+  const machineToken = await callEdge(edge, adminToken.value, "tokens.create", request);
   if (!machineToken.ok) return machineToken;
   writeEdgeConfig(home, { ...edge, token: machineToken.value.token, adminToken: adminToken.value });
   finishRequest(home, edge);

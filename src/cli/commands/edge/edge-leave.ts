@@ -6,7 +6,7 @@ import * as devices from "../../../local-mcp/sync/device.ts";
 import * as notes from "../../../local-mcp/sync/sync-notes.ts";
 import { failed, notFound, type FailedResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { edgeLink } from "../../coordinator-link.ts";
+import { callEdge } from "../../coordinator-link.ts";
 import { adminLossText, environmentConflict } from "./edge-membership.ts";
 
 export interface LeaveOptions extends CommonOptions {
@@ -89,10 +89,7 @@ interface Purged {
 }
 
 async function purge(edge: EdgeConfig, device: string): Promise<Result<Purged, FailedResult["error"]>> {
-  const link = edgeLink(edge, edge.token);
-  if (!link.ok) return link;
-  const purged = await link.value.call("sync.purge", { device });
-  link.value.close();
+  const purged = await callEdge(edge, edge.token, "sync.purge", { device });
   if (purged.ok || purged.error.code === "unknown_device")
     return purged.ok ? purged : ok({ sessions: 0, checkpoints: 0 });
   return failed(

@@ -9,7 +9,7 @@ import { formatCode, type WorkspaceKey } from "../../../local-mcp/sync/workspace
 import { ok, type Result } from "../../../shared/result.ts";
 import { failed, notFound, type FailedResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { edgeLink } from "../../coordinator-link.ts";
+import { callEdge } from "../../coordinator-link.ts";
 import { pluralize } from "../../screen-text.ts";
 import { generateKey, findKey, storeKey, keyText, type GivenKey } from "./workspace-key-input.ts";
 
@@ -92,10 +92,7 @@ type PresentKey = Result<WorkspaceKey, FailedResult["error"]>;
 
 /** [SY76] Key that the workspace seals under: not the newest one here after a failed rekey. */
 async function presentKey(edge: EdgeConfig, { current, keys }: KeyRing): Promise<PresentKey> {
-  const link = edgeLink(edge, edge.token);
-  if (!link.ok) return link;
-  const syncStatus = await link.value.call("sync.status", {});
-  link.value.close();
+  const syncStatus = await callEdge(edge, edge.token, "sync.status", {});
   if (!syncStatus.ok) return syncStatus;
   const { keyId } = syncStatus.value;
   const key = keyId === null ? current : keys.get(keyId);
@@ -123,10 +120,7 @@ async function changeKey(cli: Cli, edge: EdgeConfig, from: WorkspaceKey): Promis
   const key = generateKey();
   const written = storeKey(cli, edge, key);
   if (!written.ok) return written;
-  const link = edgeLink(edge, edge.token);
-  if (!link.ok) return link;
-  const rekeyed = await link.value.call("sync.rekey", { keyId: key.id, from: from.id });
-  link.value.close();
+  const rekeyed = await callEdge(edge, edge.token, "sync.rekey", { keyId: key.id, from: from.id });
   if (!rekeyed.ok) {
     const back = storeKey(cli, edge, from);
     return back.ok ? rekeyed : back;
@@ -144,10 +138,7 @@ async function changeKey(cli: Cli, edge: EdgeConfig, from: WorkspaceKey): Promis
 export async function adoptKey(cli: Cli, options: KeyOptions): Promise<CommandResult> {
   const edge = requireEdge(cli);
   if (!edge.ok) return edge;
-  const link = edgeLink(edge.value, edge.value.token);
-  if (!link.ok) return link;
-  const syncStatus = await link.value.call("sync.status", {});
-  link.value.close();
+  const syncStatus = await callEdge(edge.value, edge.value.token, "sync.status", {});
   if (!syncStatus.ok) return syncStatus;
   const foundKey = await findKey(cli, edge.value, await givenKey(cli, options), syncStatus.value.keyId);
   if (!foundKey.ok) return foundKey;
