@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LocalEdge, startEdge } from "../scripts/local-edge.ts";
 import type { Call } from "../src/coordinator-client/coordinator-client.ts";
-import { WorkspaceClient } from "../src/coordinator-client/edge/client.ts";
+import { WorkspaceClient } from "../src/coordinator-client/client.ts";
 import { writeEdgeConfig } from "../src/coordinator-client/edge-config.ts";
 import { nodePlatform } from "../src/coordinator-client/edge/node-platform.ts";
 import { pathsIn, type Paths } from "../src/platform/paths.ts";

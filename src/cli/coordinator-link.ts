@@ -1,17 +1,18 @@
 import { errorTable, isBadInput, isRefusal, isTransient, type CallError, type Refusal } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { Self } from "../contract/values.ts";
+import { checkInput } from "../shared/check-input.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { processKey } from "../coordinator-client/local/process-key.ts";
 import { identify } from "../platform/processes.ts";
-import { WorkspaceClient } from "../coordinator-client/edge/client.ts";
-import type { PrepareInput } from "../coordinator-client/edge/calls.ts";
-import type { CallInput, CallName } from "../coordinator-client/coordinator-client.ts";
+import { WorkspaceClient } from "../coordinator-client/client.ts";
+import type { PrepareInput, CallInput } from "../coordinator-client/edge/calls.ts";
+import type { CallName } from "../coordinator-client/coordinator-client.ts";
 import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
-import { openLocalCoordinator } from "../coordinator-client/open-link.ts";
+import { openLocalClient } from "../coordinator-client/open-link.ts";
 import { redactInput } from "../redaction/operation-input.ts";
 import { readEdgeConfig, type EdgeConfig } from "../coordinator-client/edge-config.ts";
-import { exitCodes, failed, type FailedResult } from "./answer.ts";
+import { exitCodes, failed, wrongUsage, type FailedResult } from "./answer.ts";
 import type { Cli, CommandResult } from "./cli.ts";
 
 const callTimeoutMs = 15_000;
@@ -27,7 +28,7 @@ export interface CoordinatorLink {
     name: Name,
     input: CallInput<Name>,
   ): Promise<Result<OutputOf<Name>, FailedResult["error"]>>;
-  toFailure(error: CallError): FailedResult;
+  readonly toFailure: (error: CallError) => FailedResult;
   close(): void;
 }
 
@@ -42,6 +43,20 @@ export async function withLink(
   } finally {
     link.value.close();
   }
+}
+
+/** [CL46] Input that no coordinator would take is wrong usage, and not sent. */
+export function withCheckedLink(
+  cli: Cli,
+  body: (link: CoordinatorLink) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  return withLink(cli, (link) => {
+    const call: CoordinatorLink["call"] = async (name, input) => {
+      const checked = checkInput(name, input);
+      return checked.ok ? link.call(name, input) : wrongUsage(checked.error.message);
+    };
+    return body({ ...link, call });
+  });
 }
 
 export async function openCoordinatorLink(cli: Cli): Promise<Result<CoordinatorLink, FailedResult["error"]>> {
@@ -70,44 +85,54 @@ export function edgeLink(
   if (!client.ok) return failed("bad_address", client.error);
   const where = `${url}, workspace ${workspace}`;
   const process = processName(machine);
-  return ok({ where, isEdge: true, machine, process, ...calls(client.value, url), close: () => client.value.close() });
+  return ok({ where, isEdge: true, machine, process, ...calls(client.value, url) });
+}
+
+/** One call, for which no link is kept. */
+export async function callEdge<Name extends CallName>(
+  edge: Pick<EdgeConfig, "url" | "workspace" | "machine">,
+  token: string,
+  name: Name,
+  input: CallInput<Name>,
+): Promise<Result<OutputOf<Name>, FailedResult["error"]>> {
+  const link = edgeLink(edge, token);
+  if (!link.ok) return link;
+  const answer = await link.value.call(name, input);
+  link.value.close();
+  return answer;
 }
 
 async function localLink(cli: Cli, prepareInput: PrepareInput): Promise<CoordinatorLink> {
   const { runtime } = await cli.loaded();
-  const { driver, busyMs } = runtime.store.context;
-  const { processes } = runtime;
-  const ownProcess = identify(processes, process.pid);
-  const storeOptions = { home: cli.paths.home, driver, busyMs, processes, now: cli.io.now };
-  const { coordinator, machine, close } = openLocalCoordinator(storeOptions);
-  const client = WorkspaceClient.openLocal(coordinator, nodePlatform(), prepareInput);
-  return {
-    where: "this machine",
-    isEdge: false,
-    machine,
-    process: ownProcess ? processKey(ownProcess) : processName(machine),
-    ...calls(client, "this machine"),
-    close: () => {
-      client.close();
-      close();
-    },
-  };
+  const ownProcess = identify(runtime.processes, process.pid);
+  const { client, machine } = openLocalClient(runtime, nodePlatform(), prepareInput);
+  const processText = ownProcess ? processKey(ownProcess) : processName(machine);
+  return { where: "this machine", isEdge: false, machine, process: processText, ...calls(client, "this machine") };
 }
 
 function processName(machine: string): string {
   return `process ${process.pid} of ${machine}`;
 }
 
-function calls(client: WorkspaceClient, name: string): Pick<CoordinatorLink, "client" | "call" | "toFailure"> {
+function calls(
+  client: WorkspaceClient,
+  name: string,
+): Pick<CoordinatorLink, "client" | "call" | "toFailure" | "close"> {
   const toFailure = (error: CallError): FailedResult => callFailure(error, name);
   return {
     client,
     toFailure,
+    close: () => client.close(),
     call: async (operation, input) => {
       const answer = await client.call(operation, input, callTimeoutMs);
       return answer.ok ? answer : toFailure(answer.error);
     },
   };
+}
+
+/** Code of the command's error: how the coordinator was not reached is no concern of a program. */
+export function printedCode({ code }: CallError): string {
+  return code === "unreachable" || code === "outcome_unknown" ? "edge_unreachable" : code;
 }
 
 function callFailure(error: CallError, name: string): FailedResult {

@@ -163,6 +163,18 @@ export function endOf({ code }: CallError): Reaction["ends"] {
   return reactions[code].ends;
 }
 
+/** A lost chat has lost its leases and claims, too. */
+export function isLost(error: CallError, what: "lease" | "claim"): boolean {
+  const end = endOf(error);
+  return end === what || end === "chat";
+}
+
+/** No repeat through this client has another answer. */
+export function isFinal(error: CallError): boolean {
+  const retry = retryOf(error);
+  return retry === "never" || retry === "with_another_client";
+}
+
 export function isBadInput({ code }: CallError): boolean {
   return reactions[code].isBadInput === true;
 }

@@ -1,5 +1,5 @@
 import type { CoordinatorClient } from "./coordinator-client.ts";
-import { type CallError, isTransient } from "../contract/errors.ts";
+import { isTransient, type CallError } from "../contract/errors.ts";
 import type { ClaimedTask } from "../contract/tasks.ts";
 import { newId, type Platform } from "./edge/platform.ts";
 import { readClock, type Instant } from "./edge/trust.ts";

@@ -1,23 +1,19 @@
 import type { CallError } from "../contract/errors.ts";
-import type { InputOf, OperationName, OutputOf } from "../contract/operations.ts";
+import type { OperationName, OutputOf } from "../contract/operations.ts";
 import type { Change } from "../contract/state.ts";
 import type { Self } from "../contract/values.ts";
 import type { Result } from "../shared/result.ts";
+import type { CallInput } from "./edge/calls.ts";
 import type { HeldLease } from "./edge/held-lease.ts";
 import type { HoldOptions, LeadershipRequest, LeaseRequest } from "./edge/lease-acquirer.ts";
+import type { ChatInput } from "./edge/registration.ts";
 import type { Watch, WatchOptions } from "./edge/state-watch.ts";
 
 /** task: a new task, or the end of one that the chat has; any: check everything. */
 export type HintKind = "task" | "message" | "any";
 
-export type ChatInput = InputOf<"chats.register">;
-
 /** Those that concern a connection have methods of their own. */
 export type CallName = Exclude<OperationName, "chats.unregister" | "state.watch" | "state.unwatch">;
-
-/** The client fills in `self` and `requestId` where they are left out. */
-export type CallInput<Name extends OperationName> = Omit<InputOf<Name>, "self" | "requestId"> &
-  Partial<Pick<InputOf<Name>, Extract<keyof InputOf<Name>, "self" | "requestId">>>;
 
 export type Call = <Name extends CallName>(
   name: Name,

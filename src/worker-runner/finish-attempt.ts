@@ -1,4 +1,4 @@
-import { type CallError, isBadInput, isRetryable } from "../contract/errors.ts";
+import { isBadInput, type CallError } from "../contract/errors.ts";
 import type { Usage } from "../contract/budgets.ts";
 import type { ClaimedTask, ClaimOptions, TaskState } from "../contract/tasks.ts";
 import { readClock, type Instant } from "../coordinator-client/edge/trust.ts";

@@ -1,5 +1,6 @@
-import type { CoordinatorClient, CallInput } from "../coordinator-client/coordinator-client.ts";
-import { type CallError, isTransient } from "../contract/errors.ts";
+import type { CallInput } from "../coordinator-client/edge/calls.ts";
+import type { CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
+import { isTransient, type CallError } from "../contract/errors.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import { fullJitter } from "../shared/backoff.ts";
 import { err, type Result } from "../shared/result.ts";

@@ -1,5 +1,6 @@
-import type { ChatInput, CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
-import { type CallError, isTransient } from "../contract/errors.ts";
+import type { ChatInput } from "../coordinator-client/edge/registration.ts";
+import type { CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
+import { isTransient, type CallError } from "../contract/errors.ts";
 import type { Health } from "../contract/chats.ts";
 import type { ClaimedTask, ClaimOptions } from "../contract/tasks.ts";
 import { stackOf } from "../shared/error.ts";

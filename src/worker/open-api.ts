@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { errorTable, WireError, type ErrorCode } from "../contract/errors.ts";
+import { WireError, errorTable, type ErrorCode } from "../contract/errors.ts";
 import { commonErrors, type Operation } from "../contract/operation.ts";
 import { operations } from "../contract/operations.ts";
 import { protocolVersion } from "../contract/protocol.ts";

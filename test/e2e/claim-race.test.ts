@@ -1,4 +1,4 @@
-import type { WorkspaceClient } from "../../src/coordinator-client/edge/client.ts";
+import type { WorkspaceClient } from "../../src/coordinator-client/client.ts";
 import { expect, it } from "vitest";
 import type { OutputOf } from "../../src/contract/operations.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";

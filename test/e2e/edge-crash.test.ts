@@ -1,4 +1,4 @@
-import type { WorkspaceClient } from "../../src/coordinator-client/edge/client.ts";
+import type { WorkspaceClient } from "../../src/coordinator-client/client.ts";
 import { expect, it, vi } from "vitest";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { realEdgeClient, value } from "../support/real-edge-client.ts";

@@ -1,6 +1,6 @@
 import { expect, onTestFinished } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
-import { WorkspaceClient, type EdgeOptions } from "../../src/coordinator-client/edge/client.ts";
+import { WorkspaceClient, type EdgeOptions } from "../../src/coordinator-client/client.ts";
 import type { EdgeEvent } from "../../src/coordinator-client/edge/events.ts";
 import type { OpenSocket, Platform } from "../../src/coordinator-client/edge/platform.ts";
 import type { Result } from "../../src/shared/result.ts";

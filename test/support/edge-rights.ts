@@ -1,4 +1,4 @@
-import type { WorkspaceClient } from "../../src/coordinator-client/edge/client.ts";
+import type { WorkspaceClient } from "../../src/coordinator-client/client.ts";
 import { expect } from "vitest";
 import type { HoldOptions } from "../../src/coordinator-client/edge/lease-acquirer.ts";
 import type { HeldLease } from "../../src/coordinator-client/edge/held-lease.ts";

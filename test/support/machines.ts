@@ -3,7 +3,7 @@ import type { CallError } from "../../src/contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
 import type { EngineOperation } from "../../src/coordination/engine.ts";
 import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
-import { WorkspaceClient } from "../../src/coordinator-client/edge/client.ts";
+import { WorkspaceClient } from "../../src/coordinator-client/client.ts";
 import type { LocalCalls } from "../../src/coordinator-client/local/local-connection.ts";
 import type { Platform } from "../../src/coordinator-client/edge/platform.ts";
 import { OtherMachines } from "../../src/local-mcp/recovery/other-machines.ts";
@@ -85,7 +85,7 @@ export class MachineHome {
     };
     const open = (): Result<TeamConnection, string> => {
       const link = WorkspaceClient.openLocal(this.#desk(), platform);
-      const opened = { link, workspace, machine: name, edge, close: () => undefined };
+      const opened = { link, workspace, machine: name, edge };
       return ok({ openedLink: opened, naming, otherMachines: new OtherMachines(runtime) });
     };
     return new Team({ runtime, platform, open, processOf: ({ id }) => processOf(id) });
@@ -183,6 +183,7 @@ export class MachineHome {
     return {
       call: (name, input) => this.#call(name, input),
       version: () => 0,
+      close: () => undefined,
     };
   }
 

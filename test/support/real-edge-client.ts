@@ -1,6 +1,6 @@
 import { onTestFinished } from "vitest";
 import type { InputOf } from "../../src/contract/operations.ts";
-import { WorkspaceClient, type EdgeOptions } from "../../src/coordinator-client/edge/client.ts";
+import { WorkspaceClient, type EdgeOptions } from "../../src/coordinator-client/client.ts";
 import { nodePlatform } from "../../src/coordinator-client/edge/node-platform.ts";
 
 /** The client as it is shipped, on the real network, registered. */

@@ -4,7 +4,7 @@ import { onTestFinished } from "vitest";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
 import type { TaskSetup } from "../../src/worker-runner/attempt.ts";
 import type { Executor, RunOutcome, TaskRun } from "../../src/worker-runner/executor.ts";
-import { WorkspaceClient } from "../../src/coordinator-client/edge/client.ts";
+import { WorkspaceClient } from "../../src/coordinator-client/client.ts";
 import type { CommittedWork, TaskFolder } from "../../src/worker-runner/task-folder.ts";
 import { WorkerAutomation, type EndCounts, type WorkerOptions } from "../../src/worker-runner/worker-automation.ts";
 import type { WorkerEvent } from "../../src/worker-runner/worker-events.ts";
@@ -182,6 +182,7 @@ export class WorkDesk {
       call: <Name extends OperationName>(name: Name, input: InputOf<Name>) =>
         Promise.resolve(coordinator.call(name, input)),
       version: () => coordinator.version(),
+      close: () => undefined,
     };
     const machine = new Machine(this.time);
     const own = WorkspaceClient.openLocal(desk, {

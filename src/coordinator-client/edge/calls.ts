@@ -1,5 +1,5 @@
 import { maxFrameInputBytes } from "../../contract/frames.ts";
-import { type CallError, isTransient } from "../../contract/errors.ts";
+import { isRefusal, isTransient, type CallError } from "../../contract/errors.ts";
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
 import { Self } from "../../contract/values.ts";
@@ -8,7 +8,6 @@ import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { WaitResult } from "./call-queue.ts";
 import type { ClientConnection } from "./client-connection.ts";
-import type { CallInput } from "../coordinator-client.ts";
 import type { RequestOutcome, SendRequest } from "./request-outcome.ts";
 import { newId, sleep, type Platform } from "./platform.ts";
 import type { Registration } from "./registration.ts";
@@ -20,6 +19,10 @@ interface CallOptions {
   /** False: refused at once while disconnected. */
   readonly isQueued?: boolean;
 }
+
+/** The client fills in `self` and `requestId` where they are left out. */
+export type CallInput<Name extends OperationName> = Omit<InputOf<Name>, "self" | "requestId"> &
+  Partial<Pick<InputOf<Name>, Extract<keyof InputOf<Name>, "self" | "requestId">>>;
 
 export interface CallAnswer<Name extends OperationName> {
   readonly result: Result<OutputOf<Name>, CallError>;
@@ -201,9 +204,10 @@ function selfIn(input: object): Self | null {
   return self?.success ? self.data : null;
 }
 
+/** A store that fails in this process is the caller's to see. */
 function isRepeatable(outcome: RequestOutcome<unknown>): boolean {
   if (outcome.kind !== "answered") return outcome.kind === "lost";
-  return !outcome.result.ok && isTransient(outcome.result.error);
+  return !outcome.result.ok && isTransient(outcome.result.error) && isRefusal(outcome.result.error);
 }
 
 function errorFields(

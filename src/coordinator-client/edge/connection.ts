@@ -2,13 +2,12 @@ import { byteLength } from "./calls.ts";
 import { maxFrameInputBytes } from "../../contract/frames.ts";
 import type { Operation } from "../../contract/operation.ts";
 import { operations, type OperationName } from "../../contract/operations.ts";
-import { type CallError, endOf, isTransient } from "../../contract/errors.ts";
+import { endOf, isTransient, type CallError } from "../../contract/errors.ts";
 import { closeCodes } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import type { Address } from "./address.ts";
 import type { ClientConnection } from "./client-connection.ts";
-import { ClockWatch } from "./clock-watch.ts";
 import type { EdgeEvent, Emitter, ConnectionState, Signal } from "./events.ts";
 import { CallQueue } from "./call-queue.ts";
 import { HttpHeartbeat } from "./http-heartbeat.ts";
@@ -17,7 +16,7 @@ import { lostOutcome, type SendRequest } from "./request-outcome.ts";
 import type { Platform } from "./platform.ts";
 import type { Ping, Registration } from "./registration.ts";
 import { EdgeSocket, type SocketClose } from "./socket.ts";
-import { elapsedMs, readClock, type Instant } from "./trust.ts";
+import { elapsedMs, jumpedMs, readClock, type Instant } from "./trust.ts";
 
 const probeTimeoutMs = 10_000;
 /** All clients return after a deploy; a coordinator forgives a closed socket for only 5 s. */
@@ -55,12 +54,12 @@ export class Connection implements ClientConnection {
   readonly #signals: Emitter<Signal>;
   readonly #http: SendRequest;
   readonly #heartbeat: HttpHeartbeat;
-  readonly #clocks: ClockWatch;
+  /** [EC7] Compared with the next reading of both clocks, to notice sleep or a clock that was set. */
+  #lastReading: Instant;
   readonly #closing = new AbortController();
   #state: ConnectionState = "disconnected";
   #socket: EdgeSocket | null = null;
   #isStarted = false;
-  #isLive = false;
   #isRegistering = false;
   #generation = 0;
   #attempt = 0;
@@ -81,8 +80,8 @@ export class Connection implements ClientConnection {
     this.#signals = signals;
     const { setTimer, clock } = options.platform;
     this.#http = http.sender({ ...options, signal: options.signal ?? this.#closing.signal });
-    this.#clocks = new ClockWatch(clock);
-    this.#openedAt = readClock(clock);
+    this.#lastReading = readClock(clock);
+    this.#openedAt = this.#lastReading;
     this.callQueue = new CallQueue(setTimer, options.maxQueued);
     this.#heartbeat = new HttpHeartbeat(setTimer, registration, this.send, {
       onAlive: (sentAt) => this.#emitAlive(sentAt),
@@ -109,6 +108,11 @@ export class Connection implements ClientConnection {
 
   get lastPing(): Ping | null {
     return this.#lastPing;
+  }
+
+  /** The chat is registered on the socket. */
+  get #isLive(): boolean {
+    return this.#state === "connected" && this.#socket !== null;
   }
 
   start(): void {
@@ -205,7 +209,6 @@ export class Connection implements ClientConnection {
     if (outcome && outcome.kind !== "answered") return socket.close(1000, `registering: ${outcome.message}`);
     this.#cancelRetry();
     this.#heartbeat.stop();
-    this.#isLive = true;
     this.#socketTries = 0;
     this.#openedAt = readClock(this.#options.platform.clock);
     socket.keepAlive(this.#registration.pingIntervalMs);
@@ -218,7 +221,6 @@ export class Connection implements ClientConnection {
     if (socket !== this.#socket) return;
     const wasFallback = this.#state === "fallback";
     this.#socket = null;
-    this.#isLive = false;
     if (code === closeCodes.replaced) this.#registration.lose({ code: "chat_replaced", message });
     if (code === closeCodes.token) return this.close("the token was revoked, or is not accepted");
     if (wasFallback) return this.#scheduleSocketRetry();
@@ -288,7 +290,6 @@ export class Connection implements ClientConnection {
   #closeSocket(): void {
     const socket = this.#socket;
     this.#socket = null;
-    this.#isLive = false;
     socket?.close(1000, "closed by this side");
   }
 
@@ -306,7 +307,9 @@ export class Connection implements ClientConnection {
 
   /** [EC7] Relies on no earlier confirmation after sleep or a clock change. */
   checkClocks(): void {
-    const byMs = this.#clocks.jumpedMs();
+    const now = readClock(this.#options.platform.clock);
+    const byMs = jumpedMs(this.#lastReading, now);
+    this.#lastReading = now;
     if (byMs === 0) return;
     this.#events.emit({ type: "clock-jump", byMs });
     if (this.#isLive) this.#socket?.check();

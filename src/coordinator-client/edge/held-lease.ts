@@ -1,4 +1,4 @@
-import { type CallError, type Refusal, endOf } from "../../contract/errors.ts";
+import { isLost, type CallError, type Refusal } from "../../contract/errors.ts";
 import type { Guard } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { EdgeEvent, Emitter, LeaseState } from "./events.ts";
@@ -179,9 +179,8 @@ export class RenewedLease implements HeldLease {
       return ok(undefined);
     }
     const error = result.ok ? this.#notHeldError() : result.error;
-    const end = endOf(error);
     // After any other failure its state is unknown.
-    if (end === "lease" || end === "chat") this.#setState("lost", error.message);
+    if (isLost(error, "lease")) this.#setState("lost", error.message);
     return err(error);
   }
 

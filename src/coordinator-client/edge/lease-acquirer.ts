@@ -1,9 +1,8 @@
-import type { CallInput } from "../coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Calls } from "./calls.ts";
+import type { Calls, CallInput } from "./calls.ts";
 import type { Emitter, Signal } from "./events.ts";
 import {
   RenewedLease,
@@ -164,8 +163,7 @@ export class LeaseAcquirer {
       const cancel = this.#deps.platform.setTimer(finish, ms);
       const stop = this.#signals.on((signal) => {
         const isGrant = signal.method === "lease.granted" && signal.params.resource === name;
-        if (isGrant || signal.method === "changed" || signal.method === "registered" || signal.method === "closed")
-          finish();
+        if (isGrant || signal.method === "registered" || signal.method === "closed") finish();
       });
     });
   }

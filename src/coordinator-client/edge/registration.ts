@@ -1,4 +1,4 @@
-import { type CallError, type Refusal, isRefusal, isRetryable, isTransient } from "../../contract/errors.ts";
+import { isRefusal, isRetryable, isTransient, type CallError } from "../../contract/errors.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { maxPingIntervalMs } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";

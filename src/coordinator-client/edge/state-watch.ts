@@ -1,4 +1,4 @@
-import { type CallError, retryOf } from "../../contract/errors.ts";
+import { isFinal, type CallError } from "../../contract/errors.ts";
 import type { Change } from "../../contract/state.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Calls } from "./calls.ts";
@@ -209,8 +209,7 @@ export class EdgeWatch implements Watch {
       this.#cursor = null;
       return "again";
     }
-    const retry = retryOf(result.error);
-    if (retry !== "never" && retry !== "with_another_client") return "later";
+    if (!isFinal(result.error)) return "later";
     if (!this.#isClosed) this.#fail(result.error);
     return "done";
   }

@@ -15,6 +15,7 @@ export interface LocalCalls {
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): MaybeAsync<Result<OutputOf<Name>, CallError>>;
   /** Changes after each commit of another process. */
   version(): number;
+  close(): void;
 }
 
 type MaybeAsync<T> = T | Promise<T>;
@@ -69,6 +70,7 @@ export class LocalConnection implements ClientConnection {
     this.#state = "closed";
     this.#cancelTimer();
     this.callQueue.close();
+    this.#coordinator.close();
     this.#signals.emit({ method: "closed", reason });
   }
 

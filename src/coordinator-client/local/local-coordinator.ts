@@ -158,7 +158,9 @@ export class LocalCoordinator {
     return { alarmInMs: null, outboxDepth: 0, sockets: 0, storage: null, protocol: protocolVersion, ...figures };
   }
 
+  /** Changes after each commit of another process. 0: there is no file yet, and none is made. */
   version(): number {
+    if (!this.#options.store.exists()) return 0;
     const [row] = this.#options.store.connection().all<{ data_version: number }>("PRAGMA data_version");
     return row?.data_version ?? 0;
   }

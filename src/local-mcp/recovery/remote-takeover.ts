@@ -1,5 +1,5 @@
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
-import { type CallError, isTransient } from "../../contract/errors.ts";
+import { isTransient, type CallError } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { toPredecessor } from "../checkpoints/succession.ts";
 import * as journal from "../sessions/journal.ts";

@@ -1,4 +1,4 @@
-import { type CallError, type Retry, endOf, isBadInput, isTransient } from "../../contract/errors.ts";
+import { endOf, isBadInput, isTransient, type CallError } from "../../contract/errors.ts";
 import { stackOf } from "../../shared/error.ts";
 import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
@@ -165,19 +165,28 @@ export class FilesSender {
 
   /** [SY83] Earlier complete files stay available. */
   #onError(pending: PendingFiles, error: CallError): false {
-    const { code, message, retryAfterMs = 0 } = error;
     if (this.#endSignal.aborted) return false;
-    // unknown_key: the session is not stored, or has ended.
-    const isFinal = isBadInput(error) || code === "device_forked" || code === "unknown_key";
+    const { message, retryAfterMs = 0 } = error;
     // The coordinator knows its position: the same part is sent again.
     if (!isTransient(error) && retryAfterMs === 0) this.#upload = null;
-    if (isFinal) this.#record(pending, { notSent: message });
-    else if (retryAfterMs > 0) this.#wait(retryAfterMs);
-    else if (isTransient(error) || endOf(error) === "device_epoch") this.#wait(transientRetryMs);
-    else {
+    if (isRefusedForGood(error)) {
+      this.#record(pending, { notSent: message });
+    } else if (retryAfterMs > 0 || isPassing(error)) {
+      this.#wait(retryAfterMs || transientRetryMs);
+    } else {
       this.#wait(refusedRetryMs);
       this.#record(pending, { notSent: message }, true);
     }
     return false;
   }
+}
+
+/** Without an answer, or earlier parts are gone. */
+function isPassing(error: CallError): boolean {
+  return isTransient(error) || endOf(error) === "device_epoch";
+}
+
+/** unknown_key: the session is not stored, or has ended. */
+function isRefusedForGood(error: CallError): boolean {
+  return isBadInput(error) || error.code === "device_forked" || error.code === "unknown_key";
 }

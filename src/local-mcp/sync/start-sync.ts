@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { err } from "../../shared/result.ts";
-import { WorkspaceClient } from "../../coordinator-client/edge/client.ts";
+import { WorkspaceClient } from "../../coordinator-client/client.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";

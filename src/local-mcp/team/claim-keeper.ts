@@ -1,5 +1,5 @@
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
-import { type CallError, endOf, isTransient } from "../../contract/errors.ts";
+import { isLost, isTransient, type CallError } from "../../contract/errors.ts";
 import type { Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
@@ -189,8 +189,7 @@ export class ClaimKeeper {
   }
 
   #onError(held: HeldTask, error: CallError): void {
-    const end = endOf(error);
-    if (end === "claim" || end === "chat") this.#lose(held, error.message);
+    if (isLost(error, "claim")) this.#lose(held, error.message);
     else if (!isTransient(error)) this.#deps.runtime.log("warn", "heartbeat of a task", { code: error.code });
   }
 

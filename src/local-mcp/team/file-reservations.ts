@@ -4,6 +4,7 @@ import type { Lease } from "../../contract/leases.ts";
 import type { Change } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { newId, type Platform } from "../../coordinator-client/edge/platform.ts";
+import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { ChatDirectory } from "./chat-directory.ts";
 import * as reservationTable from "./reservation-table.ts";
@@ -109,20 +110,12 @@ export class FileReservations {
   }
 
   async #listLeases(filter: { readonly holder?: string }): Promise<Result<Lease[], CallError>> {
-    const leases: Lease[] = [];
-    let cursor: string | null = null;
-    do {
-      const next: { cursor?: string } = cursor === null ? {} : { cursor };
-      const answer = await this.#deps.link.call(
-        "leases.list",
-        { prefix: resourcePrefix, limit: pageSize, ...filter, ...next },
-        timeoutMs,
-      );
-      if (!answer.ok) return answer;
-      leases.push(...answer.value.leases);
-      ({ cursor } = answer.value);
-    } while (cursor !== null);
-    return ok(leases);
+    const { link } = this.#deps;
+    const listed = await fetchPages({ call: (name, input) => link.call(name, input, timeoutMs) }, "leases.list", {
+      prefix: resourcePrefix,
+      ...filter,
+    });
+    return listed.ok ? ok(listed.value.leases) : listed;
   }
 
   async #release(leases: readonly Lease[]): Promise<CallError | null> {

@@ -1,5 +1,5 @@
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
-import { type CallError, isTransient } from "../../contract/errors.ts";
+import { isTransient, type CallError } from "../../contract/errors.ts";
 import type { Leader } from "../../contract/elections.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { ok, type Result } from "../../shared/result.ts";

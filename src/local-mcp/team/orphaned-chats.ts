@@ -50,7 +50,7 @@ async function sendKeptCalls({ runtime, platform, open }: OrphanDeps, member: Me
   const openedLink = open();
   if (!openedLink) return false;
   const { sessionId, workspace, chat, process } = member;
-  const { link, machine, close } = openedLink;
+  const { link, machine } = openedLink;
   const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
   const client = session?.client.slice(0, 200) || "unknown";
   const registered = await link.register({ chat, session: sessionId, process, machine, client, capacity: 0 });
@@ -58,6 +58,6 @@ async function sendKeptCalls({ runtime, platform, open }: OrphanDeps, member: Me
   if (registered.ok) await withDeadline(platform, outbox.whenEmpty(), sendTimeoutMs, null);
   outbox.close();
   if (registered.ok) await link.leave(leaveTimeoutMs);
-  close();
+  link.close();
   return runtime.store.read((sql) => queuedCalls.count(sql, sessionId), 0) === 0;
 }

@@ -1,5 +1,5 @@
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
-import { type CallError, type Retry, retryOf } from "../../contract/errors.ts";
+import { retryOf, type CallError, type Retry } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import type { Result } from "../../shared/result.ts";

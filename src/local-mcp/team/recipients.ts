@@ -1,11 +1,11 @@
-import { type CallError, isTransient } from "../../contract/errors.ts";
+import { isTransient, type CallError } from "../../contract/errors.ts";
 import type { Chat } from "../../contract/chats.ts";
 import type { Target } from "../../contract/messages.ts";
+import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { TeamChat } from "./team-chat.ts";
 
 const timeoutMs = 5_000;
-const pageSize = 200;
 /** A shorter prefix is more likely a word. */
 const minIdChars = 6;
 const maxPrefixChars = 20;
@@ -14,12 +14,13 @@ const maxPrefixChars = 20;
 export async function resolveRecipient(member: TeamChat, to: string): Promise<Result<Target, CallError>> {
   if (to === "all") return ok({ to: "all" });
   if (to.startsWith("topic:")) return ok({ to: "topic", topic: to.slice("topic:".length) });
-  const chats = await listChats(member);
+  const { link } = member.openedLink;
+  const chats = await fetchPages({ call: (name, input) => link.call(name, input, timeoutMs) }, "chats.list", {});
   // A message to a whole id can be kept for later.
   if (!chats.ok) return isTransient(chats.error) && isWholeId(to) ? ok({ to: "chat", chat: to }) : chats;
   return pickRecipient(
     member,
-    chats.value.filter(({ chat }) => chat !== member.sessionId),
+    chats.value.chats.filter(({ chat }) => chat !== member.sessionId),
     to,
   );
 }
@@ -48,17 +49,4 @@ function findMatching(member: TeamChat, online: readonly Chat[], to: string): Ch
 
 function isWholeId(to: string): boolean {
   return to.length > maxPrefixChars && /^[\w.:@-]{1,128}$/.test(to);
-}
-
-async function listChats(member: TeamChat): Promise<Result<Chat[], CallError>> {
-  const chats: Chat[] = [];
-  let cursor: string | null = null;
-  do {
-    const next: { cursor?: string } = cursor === null ? {} : { cursor };
-    const answer = await member.openedLink.link.call("chats.list", { limit: pageSize, ...next }, timeoutMs);
-    if (!answer.ok) return answer;
-    chats.push(...answer.value.chats);
-    ({ cursor } = answer.value);
-  } while (cursor !== null);
-  return ok(chats);
 }

@@ -1,4 +1,4 @@
-import { type CallError, isRetryable } from "../../contract/errors.ts";
+import type { CallError } from "../../contract/errors.ts";
 import type { Usage } from "../../contract/budgets.ts";
 import type { Progress, TaskState } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";

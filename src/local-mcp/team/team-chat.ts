@@ -1,4 +1,5 @@
-import type { ChatInput, HintKind } from "../../coordinator-client/coordinator-client.ts";
+import type { ChatInput } from "../../coordinator-client/edge/registration.ts";
+import type { HintKind } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import { Id } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -143,7 +144,7 @@ export class TeamChat {
         if (queuedCalls.count(sql, this.sessionId) === 0) members.remove(sql, this.sessionId, this.#process);
       });
     } finally {
-      openedLink.close();
+      openedLink.link.close();
     }
   }
 
@@ -163,7 +164,7 @@ export class TeamChat {
   /** The chat continues in another process of the same client. */
   close(): void {
     this.#stop();
-    this.openedLink.close();
+    this.openedLink.link.close();
   }
 
   #stop(): void {

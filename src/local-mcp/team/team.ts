@@ -1,4 +1,4 @@
-import { type CallError, isTransient } from "../../contract/errors.ts";
+import { isTransient, type CallError } from "../../contract/errors.ts";
 import { stackOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
@@ -83,7 +83,7 @@ export class Team {
 
   async end(ending: TeamEnding): Promise<void> {
     this.#hasEnded = true;
-    this.#reader?.close();
+    this.#reader?.link.close();
     await Promise.all([...this.#chats.keys()].map((id) => this.#end(id, ending)));
   }
 

@@ -30,12 +30,14 @@ it("[CL8] [EM8] on a machine without chats reading makes nothing, and a watch co
   expect((await home.shim("state", "list", "--json")).json()).toEqual({ entries: [], cursor: null, revision: 0 });
   expect(existsSync(home.paths.home)).toBe(false);
   const stop = new AbortController();
-  const wait = async (): Promise<void> => {
-    if (existsSync(home.paths.home)) stop.abort();
-    else await home.shim("state", "set", "color", '"red"');
+  let out = "";
+  const stdout = (text: string): void => {
+    out += text;
+    stop.abort();
   };
-  const watched = await home.shimWith({ interrupted: () => stop.signal, wait }, "watch");
-  expect([watched.code, watched.out]).toEqual([0, expect.stringMatching(/^\d+ {2}set {2}color {2}"red"\n$/)]);
+  const watching = home.shimWith({ interrupted: () => stop.signal, stdout }, "watch", "--from", "0");
+  await home.shim("state", "set", "color", '"red"');
+  expect([(await watching).code, out]).toEqual([0, expect.stringMatching(/^\d+ {2}set {2}color {2}"red"\n$/)]);
 });
 
 it("[EM3] the file that says who decides is private, and a machine leaves its workspace only when it is told to", async () => {

@@ -1,5 +1,6 @@
-import { WorkspaceClient } from "../../../src/coordinator-client/edge/client.ts";
-import type { CallInput, CallName } from "../../../src/coordinator-client/coordinator-client.ts";
+import type { CallInput } from "../../../src/coordinator-client/edge/calls.ts";
+import { WorkspaceClient } from "../../../src/coordinator-client/client.ts";
+import type { CallName } from "../../../src/coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../../src/contract/errors.ts";
 import type { InputOf, OutputOf } from "../../../src/contract/operations.ts";
 import type { Self } from "../../../src/contract/values.ts";

@@ -21,7 +21,7 @@ import type { OutputOf } from "../../../contract/operations.ts";
 import { LocalCoordinator } from "../../../coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "../../../coordinator-client/local/local-store.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { fetchPages } from "../../list-command.ts";
+import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 import { epochOf } from "../../../store/meta.ts";
 import type { Store } from "../../../store/store.ts";
 

@@ -1,4 +1,6 @@
 import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
+import { isRefusal } from "../../../contract/errors.ts";
+import type { Call } from "../../../coordinator-client/coordinator-client.ts";
 import type { RemoteContext } from "../../../local-mcp/recovery/remote-candidates.ts";
 import { projectRoot } from "../../../local-mcp/sessions/git-head.ts";
 import * as devices from "../../../local-mcp/sync/device.ts";
@@ -7,6 +9,7 @@ import { readKeys, type KeyRing } from "../../../local-mcp/sync/key-ring.ts";
 import { pull } from "../../../local-mcp/sync/pull.ts";
 import * as remoteSessions from "../../../local-mcp/sync/remote-sessions.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
+import { err } from "../../../shared/result.ts";
 import { shortIds } from "../../../shared/short-id.ts";
 import type { Cli } from "../../cli.ts";
 import { openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
@@ -49,6 +52,8 @@ function shortener(runtime: Runtime, workspace: string): (session: string) => st
   };
 }
 
+const callTimeoutMs = 15_000;
+
 interface WorkspaceKeys {
   readonly workspace: string;
   readonly machine: string;
@@ -70,7 +75,11 @@ async function openContext(
 ): Promise<RemoteContext> {
   const runtime = await cli.runtime();
   // A command is no chat: it holds nothing and fills in no chat identity.
-  const { call } = link.client;
+  const call: Call = async (name, input, deadlineMs = callTimeoutMs) => {
+    const answer = await link.client.call(name, input, deadlineMs);
+    if (answer.ok || isRefusal(answer.error)) return answer;
+    return err({ ...answer.error, message: link.toFailure(answer.error).error.message });
+  };
   const device = runtime.store.read(devices.get, null)?.device ?? null;
   const mirror = { runtime, call, workspace, keys, device };
   return { runtime, link: { self: null, call }, mirror, chatId: "", machine };

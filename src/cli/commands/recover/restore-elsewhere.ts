@@ -8,6 +8,7 @@ import * as remoteSessions from "../../../local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../../local-mcp/sync/remote-sessions.ts";
 import { failed } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
+import { printedCode } from "../../coordinator-link.ts";
 import { currentProject, withOtherMachines, type OtherMachines } from "./other-machines.ts";
 import { toRestoreAnswer, timeoutMs, type RestoreOptions, type RestoreTarget } from "./restore-answer.ts";
 
@@ -43,7 +44,7 @@ async function restore(
     );
   cli.progress(`Fetching the files from the workspace ...`);
   const files = await fetchFiles(context.mirror, row);
-  if (!files.ok) return failed(files.error.code, `${files.error.message}. Nothing was restored.`);
+  if (!files.ok) return failed(printedCode(files.error), `${files.error.message}. Nothing was restored.`);
   const { header, bundle } = files.value;
   const into = toTarget(cli, options, localProject.root, others.short(row.session));
   const { env, processes, paths } = context.runtime;

@@ -13,6 +13,7 @@ import * as sessions from "../../../local-mcp/sessions/sessions.ts";
 import type { RemoteSession } from "../../../local-mcp/sync/remote-sessions.ts";
 import { ambiguous, failed, type FailedResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { printedCode } from "../../coordinator-link.ts";
 import { currentProject, withOtherMachines, type OtherMachines } from "./other-machines.ts";
 import { oneLine } from "../../screen-text.ts";
 import { startClient } from "./start-client.ts";
@@ -67,7 +68,10 @@ async function undo({ context }: OtherMachines, row: RemoteSession): Promise<Com
   if (isOnlyHere) store.write((sql) => recoveries.add(sql, { at: now(), sessionId: session, action: "undone" }));
   const given = isOnlyHere ? ok(null) : await releaseSession(context, row);
   if (!given.ok)
-    return failed(given.error.code, `${session} was not given back: ${given.error.message}. Nothing has changed.`);
+    return failed(
+      printedCode(given.error),
+      `${session} was not given back: ${given.error.message}. Nothing has changed.`,
+    );
   const text = `${session} of ${machine} counts as incomplete again.\n`;
   return ok({ data: { session, machine, recovery: null }, text });
 }

@@ -4,7 +4,7 @@ import type { TaskState } from "../../../contract/tasks.ts";
 import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages } from "../../list-command.ts";
+import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import { allChats } from "../team/chat-names.ts";
 

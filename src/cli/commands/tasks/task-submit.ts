@@ -4,7 +4,6 @@ import type { Json } from "../../../contract/values.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { wrongUsage, type CliResult } from "../../answer.ts";
-import { withCheckedLink } from "../../checked-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import {
   digitOption,
@@ -17,7 +16,7 @@ import {
 } from "../../task-input.ts";
 import { taskOperations } from "../../../contract/task-operations.ts";
 import { SubmitTasks } from "../../../contract/tasks.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
 
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
 type SubmittedTask = OutputOf<"tasks.submit">["tasks"][number];

@@ -4,7 +4,7 @@ import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages } from "../../list-command.ts";
+import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 import { oneLine } from "../../screen-text.ts";
 
 type TreeNode = OutputOf<"tasks.tree">["tasks"][number];

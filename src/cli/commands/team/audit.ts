@@ -4,7 +4,6 @@ import { age } from "../../../local-mcp/recovery/brief.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
-import { withCheckedLink } from "../../checked-link.ts";
 import {
   limitOption,
   momentOption,
@@ -14,7 +13,7 @@ import {
   type CommonOptions,
   type CommandResult,
 } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { needsAdmin } from "../../needs-admin.ts";
 import { oneLine } from "../../screen-text.ts";
 

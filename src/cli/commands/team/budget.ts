@@ -4,9 +4,8 @@ import type { OutputOf } from "../../../contract/operations.ts";
 import { age } from "../../../local-mcp/recovery/brief.ts";
 import { ok } from "../../../shared/result.ts";
 import { wrongUsage } from "../../answer.ts";
-import { withCheckedLink } from "../../checked-link.ts";
 import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { needsAdmin } from "../../needs-admin.ts";
 
 type BudgetOwner = keyof Budgets;

@@ -9,7 +9,7 @@ import { shortIds } from "../../../shared/short-id.ts";
 import { ambiguous, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages } from "../../list-command.ts";
+import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 import { oneLine } from "../../screen-text.ts";
 
 /** [CL85] */

@@ -5,7 +5,8 @@ import { age } from "../../../local-mcp/recovery/brief.ts";
 import { ChatNames, chatStatusText } from "./chat-names.ts";
 import { enumOption, type Cli, type Columns, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages, moreText, withPageOptions, type PageOptions } from "../../list-command.ts";
+import { fetchPages, type PageOptions } from "../../../coordinator-client/fetch-pages.ts";
+import { moreText, withPageOptions } from "../../list-command.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { pluralize, oneLine, shortPath } from "../../screen-text.ts";
 

@@ -19,7 +19,7 @@ import { failed, wrongUsage, type FailedResult, type CliResult } from "../../ans
 import type { Cli } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { fetchPages } from "../../list-command.ts";
+import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 
 export interface FileScope {
   readonly runtime: Runtime;

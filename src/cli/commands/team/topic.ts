@@ -2,11 +2,11 @@ import type { Command } from "commander";
 import type { Json } from "../../../contract/values.ts";
 import { ok } from "../../../shared/result.ts";
 import { notFound, wrongUsage, type CliResult } from "../../answer.ts";
-import { withCheckedLink } from "../../checked-link.ts";
 import { type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { needsAdmin } from "../../needs-admin.ts";
-import { defineList, fetchPages } from "../../list-command.ts";
+import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
+import { defineList } from "../../list-command.ts";
 import { oneLine } from "../../screen-text.ts";
 import { parseJson, readJsonFile, readJsonInput } from "../../task-input.ts";
 

@@ -1,4 +1,4 @@
-import { WorkspaceClient } from "../../../../src/coordinator-client/edge/client.ts";
+import { WorkspaceClient } from "../../../../src/coordinator-client/client.ts";
 import { expect, it } from "vitest";
 import { parseAddress, socketUrl } from "../../../../src/coordinator-client/edge/address.ts";
 import { aClient, aChat, outsideOf } from "../../../support/edge-chats.ts";

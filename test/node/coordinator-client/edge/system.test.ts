@@ -1,4 +1,4 @@
-import { WorkspaceClient } from "../../../../src/coordinator-client/edge/client.ts";
+import { WorkspaceClient } from "../../../../src/coordinator-client/client.ts";
 import { expect, it, onTestFinished } from "vitest";
 import { sender } from "../../../../src/coordinator-client/edge/http-transport.ts";
 import { nodePlatform } from "../../../../src/coordinator-client/edge/node-platform.ts";

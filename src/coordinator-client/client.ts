@@ -1,23 +1,23 @@
-import type { CallError } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
-import type { Change } from "../../contract/state.ts";
-import type { Self } from "../../contract/values.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
-import type { Call, ChatInput, CoordinatorClient, HintKind } from "../coordinator-client.ts";
-import { withDeadline } from "../deadline.ts";
-import { LocalConnection, type LocalCalls } from "../local/local-connection.ts";
-import { parseAddress, isToken } from "./address.ts";
-import { atomicUpdate, type ValueUpdate, type UpdateOptions } from "./atomic-update.ts";
-import { Calls, type PrepareInput } from "./calls.ts";
-import type { ClientConnection } from "./client-connection.ts";
-import { Connection } from "./connection.ts";
-import { Emitter, createEdgeEvents, type EdgeEvent, type ConnectionState, type Signal } from "./events.ts";
-import type { HeldLease } from "./held-lease.ts";
-import { Inbox, type MessageHandler } from "./inbox.ts";
-import { LeaseAcquirer, type HoldOptions, type LeaseRequest, type LeadershipRequest } from "./lease-acquirer.ts";
-import type { Platform } from "./platform.ts";
-import { Registration, type RegisteredChat } from "./registration.ts";
-import { EdgeWatch, type Watch, type WatchOptions } from "./state-watch.ts";
+import type { CallError } from "../contract/errors.ts";
+import type { OutputOf } from "../contract/operations.ts";
+import type { Change } from "../contract/state.ts";
+import type { Self } from "../contract/values.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import type { Call, CoordinatorClient, HintKind } from "./coordinator-client.ts";
+import { withDeadline } from "./deadline.ts";
+import { LocalConnection, type LocalCalls } from "./local/local-connection.ts";
+import { parseAddress, isToken } from "./edge/address.ts";
+import { atomicUpdate, type ValueUpdate, type UpdateOptions } from "./edge/atomic-update.ts";
+import { Calls, type PrepareInput } from "./edge/calls.ts";
+import type { ClientConnection } from "./edge/client-connection.ts";
+import { Connection } from "./edge/connection.ts";
+import { Emitter, createEdgeEvents, type EdgeEvent, type ConnectionState, type Signal } from "./edge/events.ts";
+import type { HeldLease } from "./edge/held-lease.ts";
+import { Inbox, type MessageHandler } from "./edge/inbox.ts";
+import { LeaseAcquirer, type HoldOptions, type LeaseRequest, type LeadershipRequest } from "./edge/lease-acquirer.ts";
+import type { Platform } from "./edge/platform.ts";
+import { Registration, type RegisteredChat, type ChatInput } from "./edge/registration.ts";
+import { EdgeWatch, type Watch, type WatchOptions } from "./edge/state-watch.ts";
 
 export interface EdgeOptions {
   readonly edge: string;
@@ -217,7 +217,7 @@ export class WorkspaceClient implements CoordinatorClient {
   }
 }
 
-type LocalPlatform = Pick<Platform, "clock" | "setTimer" | "random">;
+export type LocalPlatform = Pick<Platform, "clock" | "setTimer" | "random">;
 
 function notRegistered(name: string): Result<never, CallError> {
   return err({ code: "not_registered", message: `${name} needs a registered chat` });

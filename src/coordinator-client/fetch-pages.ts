@@ -1,0 +1,72 @@
+import type * as z from "zod";
+import { operations, type InputOf, type OutputOf } from "../contract/operations.ts";
+import { omitUndefined } from "../shared/omit-undefined.ts";
+import { ok, type Result } from "../shared/result.ts";
+
+/** Operations that answer a page at a time, each with the field that holds the items. */
+export const itemFields = {
+  "chats.list": "chats",
+  "leases.list": "leases",
+  "messages.list-topic-schemas": "topics",
+  "state.list": "entries",
+  "tasks.history": "attempts",
+  "tasks.list": "tasks",
+} as const;
+
+export type PagedOperation = keyof typeof itemFields;
+type FieldOf<Name extends PagedOperation> = (typeof itemFields)[Name] & keyof OutputOf<Name>;
+export type ItemOf<Name extends PagedOperation> = OutputOf<Name>[FieldOf<Name>] extends readonly (infer Item)[]
+  ? Item
+  : never;
+
+export function maxPerPage(name: PagedOperation): number {
+  const limit: z.ZodDefault<z.ZodInt> = operations[name].input.shape.limit;
+  return limit.unwrap().maxValue ?? 1;
+}
+
+export interface PageOptions {
+  readonly limit?: number | undefined;
+  readonly cursor?: string | undefined;
+}
+
+interface Pages extends PageOptions {
+  /** Ends with the page that brings so many items. */
+  readonly max?: number;
+}
+
+interface Caller<Name extends PagedOperation, E> {
+  call(name: Name, input: InputOf<Name>): Result<OutputOf<Name>, E> | Promise<Result<OutputOf<Name>, E>>;
+}
+
+/**
+ * Reads one page of `limit` items, or without a limit all pages. A page may be short without being the last.
+ * Other fields come from the first page: a watch from its revision misses nothing.
+ */
+export async function fetchPages<Name extends PagedOperation, E>(
+  link: Caller<NoInfer<Name>, E>,
+  name: Name,
+  input: InputOf<NoInfer<Name>>,
+  { limit, cursor, max = Infinity }: Pages = {},
+): Promise<Result<OutputOf<Name>, E>> {
+  const perPage = maxPerPage(name);
+  const field = itemFields[name];
+  const ask = (size: number, from: string | undefined) =>
+    link.call(name, { ...input, limit: size, ...omitUndefined({ cursor: from }) });
+  const first = await ask(limit ?? Math.min(max, perPage), cursor);
+  if (!first.ok || limit !== undefined) return first;
+  const { [field]: items, cursor: start } = first.value as PageOf<Name>;
+  const all = [...items];
+  let next = start;
+  while (next !== null && all.length < max) {
+    const more = await ask(Math.min(max - all.length, perPage), next);
+    if (!more.ok) return more;
+    const page = more.value as PageOf<Name>;
+    all.push(...page[field]);
+    next = page.cursor;
+  }
+  return ok({ ...first.value, [field]: all, cursor: next });
+}
+
+export type PageOf<Name extends PagedOperation> = Record<(typeof itemFields)[Name], readonly ItemOf<Name>[]> & {
+  readonly cursor: string | null;
+};
