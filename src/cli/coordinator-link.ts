@@ -88,20 +88,6 @@ export function edgeLink(
   return ok({ where, isEdge: true, machine, process, ...calls(client.value, url) });
 }
 
-/** One call, for which no link is kept. */
-export async function callEdge<Name extends CallName>(
-  edge: Pick<EdgeConfig, "url" | "workspace" | "machine">,
-  token: string,
-  name: Name,
-  input: CallInput<Name>,
-): Promise<Result<OutputOf<Name>, FailedResult["error"]>> {
-  const link = edgeLink(edge, token);
-  if (!link.ok) return link;
-  const answer = await link.value.call(name, input);
-  link.value.close();
-  return answer;
-}
-
 async function localLink(cli: Cli, prepareInput: PrepareInput): Promise<CoordinatorLink> {
   const { runtime } = await cli.loaded();
   const ownProcess = identify(runtime.processes, process.pid);

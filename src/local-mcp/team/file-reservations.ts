@@ -26,7 +26,6 @@ export interface ReservationError extends CallError {
 
 const resourcePrefix = "file:";
 const timeoutMs = 10_000;
-const pageSize = 200;
 
 /** [TE12] Acquires several leases all or nothing. [TE13] Keeps the table that hooks read. */
 export class FileReservations {
