@@ -4,7 +4,7 @@ export interface Finding {
   readonly kind: string;
 }
 
-export interface ReplaceResult {
+export interface RedactResult {
   readonly text: string;
   readonly count: number;
 }
@@ -27,8 +27,8 @@ export function matchAt(pattern: RegExp, text: string, at: number): RegExpExecAr
   return pattern.exec(text);
 }
 
-/** Merges overlapping findings under the kind of the first. @param kinds receives the kinds used */
-export function replace(text: string, findings: readonly Finding[], kinds: Set<string>): ReplaceResult {
+/** Merges overlapping findings under the kind of the first. */
+export function replace(text: string, findings: readonly Finding[]): RedactResult {
   const sorted = [...findings].sort((a, b) => a.start - b.start || b.end - a.end);
   const parts: string[] = [];
   let copiedUntil = 0;
@@ -39,7 +39,6 @@ export function replace(text: string, findings: readonly Finding[], kinds: Set<s
     let { end } = first;
     for (i += 1; (sorted[i]?.start ?? Infinity) < end; i++) end = Math.max(end, sorted[i]?.end ?? 0);
     parts.push(text.slice(copiedUntil, first.start), markerStart, first.kind, "]");
-    kinds.add(first.kind);
     copiedUntil = end;
     count += 1;
   }

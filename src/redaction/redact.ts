@@ -1,41 +1,32 @@
 import { assignments } from "./assignments.ts";
-import { replace, type Finding } from "./findings.ts";
+import { replace, type Finding, type RedactResult } from "./findings.ts";
 import { keyNameAt, tellingWordFrom, type Strength } from "./key-names.ts";
 import { privateKeys } from "./private-keys.ts";
 import { knownTokens } from "./token-formats.ts";
 import { urlCredentials, webCommands } from "./user-passwords.ts";
 import { isSecretValue } from "./values.ts";
 
-export interface RedactResult {
-  readonly text: string;
-  readonly count: number;
-  readonly kinds: readonly string[];
-}
-
 /** Two passes are usual where something was found; more only in a hostile text. */
 const maxPasses = 6;
 
 /** [RD1] to [RD10] Replaces private text and secrets with markers. Linear and idempotent. */
 export function redact(text: string): RedactResult {
-  const open = stripPrivate(text);
-  const kinds = new Set<string>(open.count > 0 ? ["private"] : []);
-  let current = open.text;
-  let { count } = open;
+  let { text: current, count } = stripPrivate(text);
   for (let pass = 0; pass < maxPasses; pass++) {
     const findings = findSecrets(current);
     if (findings.length === 0) break;
-    const replaced = replace(current, findings, kinds);
+    const replaced = replace(current, findings);
     current = replaced.text;
     count += replaced.count;
   }
-  return { text: current, count, kinds: [...kinds] };
+  return { text: current, count };
 }
 
 /** Literal or as JSON encoders write it. The bound keeps a lone `<private ` cheap. */
 const tag = /(?:<|\\u003c)(?:(\\?\/)private\s{0,20}|private(?:\s[^>]{0,300}?)?)(?<!\/)(?:>|\\u003e)/gi;
 
 /** [RD1] Tags nest and may have attributes; without a closing tag, the rest is private. */
-function stripPrivate(text: string): { readonly text: string; readonly count: number } {
+function stripPrivate(text: string): RedactResult {
   const parts: string[] = [];
   let keptUntil = 0;
   let depth = 0;
@@ -70,26 +61,20 @@ function findSecrets(text: string): Finding[] {
 export interface RedactedJson {
   readonly value: unknown;
   readonly count: number;
-  readonly kinds: readonly string[];
 }
 
 /** Deeper than any tool writes; deeper values are left out unread. */
 export const maxDepth = 64;
 const tooDeepText = "[omitted: nested too deep]";
 
-interface RedactionTotals {
-  count: number;
-  readonly kinds: Set<string>;
-}
-
 /**
  * Redacts a copy, keys too. [RD9] Masks a whole string at a telling key, or in `value` beside a
  * telling `name` or `key`, unless it is a placeholder.
  */
 export function redactJson(value: unknown): RedactedJson {
-  const totals: RedactionTotals = { count: 0, kinds: new Set() };
+  const totals = { count: 0 };
   const copy = walk(value, { strength: null, depth: 0 }, totals);
-  return { value: copy, count: totals.count, kinds: [...totals.kinds] };
+  return { value: copy, count: totals.count };
 }
 
 interface WalkContext {
@@ -97,7 +82,7 @@ interface WalkContext {
   readonly depth: number;
 }
 
-function walk(value: unknown, context: WalkContext, totals: RedactionTotals): unknown {
+function walk(value: unknown, context: WalkContext, totals: { count: number }): unknown {
   if (typeof value === "string") return redactString(value, context.strength, totals);
   if (typeof value !== "object" || value === null) return value;
   if (context.depth >= maxDepth) return tooDeepText;
@@ -113,17 +98,15 @@ function walk(value: unknown, context: WalkContext, totals: RedactionTotals): un
   );
 }
 
-function redactString(value: string, strength: Strength | null, totals: RedactionTotals): string {
+function redactString(value: string, strength: Strength | null, totals: { count: number }): string {
   const redacted = redact(value);
   // A known secret keeps its own marker; else a telling key hides the whole.
   const isWhole = /^\[(?:private|redacted:[\w-]+)\]$/.test(redacted.text);
   if (strength !== null && !isWhole && isSecretValue(value, strength, "quoted")) {
     totals.count += 1;
-    totals.kinds.add(strength);
     return `[redacted:${strength}]`;
   }
   totals.count += redacted.count;
-  for (const kind of redacted.kinds) totals.kinds.add(kind);
   return redacted.text;
 }
 

@@ -61,7 +61,7 @@ const tokens: readonly (readonly [kind: string, token: string])[] = [
 ];
 
 it.each(tokens)("[RD2] knows %s by its format alone", (kind, token) => {
-  expect(redact(`a (${token}) b`)).toEqual({ text: `a ([redacted:${kind}]) b`, count: 1, kinds: [kind] });
+  expect(redact(`a (${token}) b`)).toEqual({ text: `a ([redacted:${kind}]) b`, count: 1 });
 });
 
 it("[RD7] a known prefix before words is no token", () => {
@@ -75,7 +75,7 @@ it("[RD7] a known prefix before words is no token", () => {
     `AKIAEXAMPLE${"Q".repeat(9)}`,
     "eyJhbGciOiJIUzI1NiJ9 is the header of a token in JWT form",
   ];
-  for (const text of [...names, names.join(" ")]) expect(redact(text)).toEqual({ text, count: 0, kinds: [] });
+  for (const text of [...names, names.join(" ")]) expect(redact(text)).toEqual({ text, count: 0 });
 });
 
 it("[RD2] a real token after a refused one of its kind is still found", () => {

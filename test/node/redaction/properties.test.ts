@@ -28,7 +28,7 @@ it("[RD10] doing it again changes nothing", () => {
   fc.assert(
     fc.property(hostile, (text) => {
       const once = redact(text);
-      expect(redact(once.text)).toEqual({ text: once.text, count: 0, kinds: [] });
+      expect(redact(once.text)).toEqual({ text: once.text, count: 0 });
     }),
     { numRuns: 5_000 },
   );
@@ -67,7 +67,7 @@ it("[RD10] text without findings is returned as it is", () => {
     fc.property(seeds, fc.array(fc.nat(200), { maxLength: 5 }), (seed, picks) => {
       const others = lookAlikes(seed);
       const text = picks.map((pick) => others[pick % others.length]?.text).join("\n\n");
-      expect(redact(text)).toEqual({ text, count: 0, kinds: [] });
+      expect(redact(text)).toEqual({ text, count: 0 });
     }),
     { numRuns: 100, seed },
   );
@@ -106,7 +106,7 @@ it.each(["a", "A1", "=", '"', "'", "\\", "<private>", "<private ", "sk-", "-eyJa
 
 it("[RD10] a megabyte of beginnings without ends is answered", () => {
   const text = "-----BEGIN PRIVATE KEY-----\n".repeat(40_000);
-  expect(redact(text)).toEqual({ text, count: 0, kinds: [] });
+  expect(redact(text)).toEqual({ text, count: 0 });
   expect(redact('password="'.repeat(100_000)).text.length).toBeLessThan(3_000_000);
 });
 

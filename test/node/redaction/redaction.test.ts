@@ -11,18 +11,18 @@ it.each(secretSamples(seed))("[RD2] removes $name", ({ text, secrets }) => {
   const redacted = redact(text);
   for (const secret of secrets) expect(redacted.text).not.toContain(secret);
   expect(redacted.count).toBeGreaterThan(0);
-  expect(redacted.kinds.length).toBeGreaterThan(0);
+  expect(redacted.text).toMatch(/\[redacted:[a-z0-9-]+\]|\[private\]/);
 });
 
 it.each(lookAlikes(seed))("[RD7] leaves $name", ({ text }) => {
-  expect(redact(text)).toEqual({ text, count: 0, kinds: [] });
+  expect(redact(text)).toEqual({ text, count: 0 });
 });
 
 it("[RD7] leaves the versions that a package is required in, and a command of the documentation", () => {
   const versions = ["^3.0.1", "~3.0.1", ">=3.0.1", "<4.0.0-beta.1", "3.0.1"];
   const required = versions.map((version) => `"@inquirer/password": "${version}",`);
   for (const text of [...required, "Use `curl -u user:password` or", "**`curl -u user:password`**, or"]) {
-    expect(redact(text)).toEqual({ text, count: 0, kinds: [] });
+    expect(redact(text)).toEqual({ text, count: 0 });
   }
   const secret = `${d.chars(base62, 12)}!`;
   expect(redact(`Use \`curl -u ann:${secret}\` there`).text).toBe("Use `curl -u ann:[redacted:password]` there");
@@ -39,7 +39,6 @@ it("[RD1] private text is replaced, tags included, and the rest stays", () => {
   expect(redact("a <private>b</private> c <private>d</private> e")).toEqual({
     text: "a [private] c [private] e",
     count: 2,
-    kinds: ["private"],
   });
 });
 
@@ -58,7 +57,7 @@ it("[RD1] without a closing tag everything to the end is private", () => {
 
 it("[RD1] what is no private tag stays", () => {
   for (const text of ["a </private> b", "<privately>x</privately>", "<private/> a", "private <b>x</b>", "<private"]) {
-    expect(redact(text)).toEqual({ text, count: 0, kinds: [] });
+    expect(redact(text)).toEqual({ text, count: 0 });
   }
 });
 
@@ -67,7 +66,6 @@ it("[RD3] a URL keeps all but its password", () => {
   expect(redact(`see postgres://app:${secret}@db:5432/shop?ssl=1 there`)).toEqual({
     text: "see postgres://app:[redacted:url-password]@db:5432/shop?ssl=1 there",
     count: 1,
-    kinds: ["url-password"],
   });
 });
 
@@ -181,7 +179,6 @@ it("[RD9] strings in JSON are redacted, and those at telling keys masked whole",
     headers: { Authorization: "[redacted:authorization]", Accept: "*/*" },
   });
   expect(redacted.count).toBe(6);
-  expect([...redacted.kinds].sort()).toEqual(["authorization", "npm-token", "password", "secret", "token"]);
 });
 
 it("[RD9] placeholders, counts and prose at telling keys stay, and keys are looked at too", () => {
@@ -193,11 +190,11 @@ it("[RD9] placeholders, counts and prose at telling keys stay, and keys are look
     hint: { password: "At least 8 characters" },
     __proto__x: 1,
   };
-  expect(redactJson(value)).toEqual({ value, count: 0, kinds: [] });
+  expect(redactJson(value)).toEqual({ value, count: 0 });
   const token = `glpat-${d.chars(base62, 20)}`;
   expect(redactJson({ [token]: 1 }).value).toEqual({ "[redacted:gitlab-token]": 1 });
   expect(redactJson({ ["k".repeat(200)]: "v" }).count).toBe(0);
-  expect(redactJson("<private>x</private>")).toEqual({ value: "[private]", count: 1, kinds: ["private"] });
+  expect(redactJson("<private>x</private>")).toEqual({ value: "[private]", count: 1 });
 });
 
 it("[RD9] what is nested deeper than anyone writes is left out", () => {

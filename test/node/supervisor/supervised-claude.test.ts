@@ -31,10 +31,18 @@ function live(desk: SupervisorDesk, change: Partial<LiveChat> = {}): string {
   return id;
 }
 
-async function crash(desk: SupervisorDesk, code = 137): Promise<void> {
+async function die(desk: SupervisorDesk, code = 137): Promise<void> {
   desk.runtime.processes.kill(500 + desk.runs.length);
   await desk.end(code);
+}
+
+async function crash(desk: SupervisorDesk, code?: number): Promise<void> {
+  await die(desk, code);
   await desk.pass(10_000);
+}
+
+function prints(desk: SupervisorDesk, ...events: object[]): void {
+  for (const line of lines(...events).split("\n")) desk.runs.at(-1)?.program.onLine(line);
 }
 
 it("[SU7] begins with the prompt in a session of SHIM's choice, with its server and hooks, and none of its secrets", async () => {
@@ -105,7 +113,7 @@ it("[SU36] a session that Claude Code does not resume gets a successor", async (
     const id = live(desk);
     await crash(desk);
     expect(valueAfter(desk, "--resume")).toBe(id);
-    for (const line of lines(init(), last).split("\n")) desk.runs[1]?.program.onLine(line);
+    prints(desk, init(), last);
     await crash(desk, 1);
     expect(valueAfter(desk, "--resume")).toBeUndefined();
     expect(desk.runs[2]?.program.input).toContain(id);
@@ -125,8 +133,7 @@ it("[SU1] [SU37] a session that has ended, was continued elsewhere or dismissed 
   for (const take of ["recovered", "dismissed"] as const) {
     const desk = await aDesk();
     const dead = live(desk);
-    desk.runtime.processes.kill(501);
-    await desk.end(137);
+    await die(desk);
     if (take === "dismissed") dismiss(desk.runtime, dead);
     else desk.runtime.store.write((sql) => sessions.setRecovery(sql, desk.runtime.now(), dead, "recovered", "other"));
     await desk.pass(10_000);
@@ -137,8 +144,7 @@ it("[SU1] [SU37] a session that has ended, was continued elsewhere or dismissed 
 it("[SU38] a session that another process runs is waited for", async () => {
   const desk = await aDesk();
   const id = live(desk);
-  desk.runtime.processes.kill(501);
-  await desk.end(137);
+  await die(desk);
   aLiveChat(desk.runtime, { id, pid: 900 });
   // By the user, in a terminal.
   desk.runtime.store.write((sql) =>
@@ -160,11 +166,8 @@ it("[SU5] a usage limit is waited for: as the stream tells it, or the client's h
   const resetsAt = Math.floor(told.runtime.now() / 1_000) + 3_600;
   const limit = { type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } };
   const end = result({ is_error: true, result: "You've hit your limit" });
-  for (const line of lines(init(), limit, says({ error: "rate_limit" }), end).split("\n")) {
-    told.runs[0]?.program.onLine(line);
-  }
-  told.runtime.processes.kill(501);
-  await told.end(1);
+  prints(told, init(), limit, says({ error: "rate_limit" }), end);
+  await die(told, 1);
   expect(told.told("ended").at(-1)).toMatchObject({ phase: "due", reason: "a usage limit was reached" });
   await told.pass(3_500_000);
   expect(told.runs).toHaveLength(1);
@@ -174,19 +177,15 @@ it("[SU5] a usage limit is waited for: as the stream tells it, or the client's h
   const id = live(hooked);
   const text = "rate_limit: You've hit your session limit";
   hooked.runtime.store.write((sql) => journal.append(sql, id, hooked.runtime.now(), "f", { kind: "failure", text }));
-  hooked.runtime.processes.kill(501);
-  await hooked.end(1);
+  await die(hooked, 1);
   expect(hooked.told("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 300_000 });
 });
 
 it("[SU5] a limit that it got past is none", async () => {
   const desk = await aDesk();
   live(desk);
-  for (const line of lines(init(), says({ error: "rate_limit" }), says({ text: "Go on." })).split("\n")) {
-    desk.runs[0]?.program.onLine(line);
-  }
-  desk.runtime.processes.kill(501);
-  await desk.end(137);
+  prints(desk, init(), says({ error: "rate_limit" }), says({ text: "Go on." }));
+  await die(desk);
   expect(desk.told("ended").at(-1)).toMatchObject({ reason: "it was ended by signal 9", againInMs: 1_000 });
 });
 
