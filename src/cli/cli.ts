@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 import { messageOf } from "../shared/error.ts";
 import type { Result } from "../shared/result.ts";
-import { age } from "../local-mcp/recovery/brief.ts";
+import { age } from "../shared/format.ts";
 import { homeFrom, pathsIn, type Paths } from "../platform/paths.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { shimCommand, withShimCommand } from "../platform/shim-command.ts";

@@ -7,7 +7,7 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { projectRoot } from "../local-mcp/sessions/git-head.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { shortCheckpointId, shortSessionId } from "../local-mcp/sessions/short-ids.ts";
-import { age } from "../local-mcp/recovery/brief.ts";
+import { age } from "../shared/format.ts";
 import { ambiguous, notFound, type CommandError } from "./answer.ts";
 import { oneLine } from "./screen-text.ts";
 

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { RemoteContext } from "../../src/local-mcp/recovery/remote-candidates.ts";
 import * as remoteSessions from "../../src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../src/local-mcp/sync/remote-sessions.ts";
-import * as news from "../../src/local-mcp/team/news.ts";
+import * as news from "../../src/local-mcp/sessions/news.ts";
 import { aProject, Claude } from "./builders.ts";
 import { MachineHome, Machines, workspace } from "./machines.ts";
 

@@ -5,7 +5,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { readHead } from "../sessions/git-head.ts";
-import { countRediscovery } from "../recovery/rediscovery.ts";
+import { countRediscovery } from "./rediscovery.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { withoutSomeRequests } from "../sessions/requests.ts";

@@ -3,7 +3,7 @@ import type { Sql } from "../../shared/sql.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { upgradeState } from "../sessions/work-state.ts";
-import { goalOf, nextStepOf, rulesOf } from "../recovery/current-work.ts";
+import { goalOf, nextStepOf, rulesOf } from "../sessions/current-work.ts";
 
 export interface InheritedWork {
   readonly session: string;

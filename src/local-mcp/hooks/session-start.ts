@@ -1,4 +1,5 @@
-import { age, brief, clip } from "../recovery/brief.ts";
+import { brief } from "../recovery/brief.ts";
+import { age, clip } from "../../shared/format.ts";
 import { formatFinishedTask } from "../recovery/brief-lines.ts";
 import { recordDeaths } from "../recovery/deaths.ts";
 import { hasContent, isDead } from "../recovery/detect.ts";

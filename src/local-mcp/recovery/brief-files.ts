@@ -2,7 +2,8 @@ import { isAbsolute, relative } from "node:path";
 import { pathOf } from "../sessions/entries.ts";
 import type { GitHead } from "../sessions/git-head.ts";
 import type { FileComparison } from "../../snapshots/file-state.ts";
-import { age, oneLine, rankedLines, type BriefSection } from "./brief-text.ts";
+import { oneLine, rankedLines, type BriefSection } from "./brief-text.ts";
+import { age } from "../../shared/format.ts";
 import * as remote from "./remote-brief.ts";
 import { isEdited, type Restoration, type RestoredFile } from "./restoration.ts";
 

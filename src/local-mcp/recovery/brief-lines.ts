@@ -7,7 +7,6 @@ import { outdatedBy } from "../sessions/statements.ts";
 import { findClosingWords } from "../words/next-step.ts";
 import { isAboutTheSame, sentences } from "../words/sentences.ts";
 import {
-  age,
   formatAgo,
   annotateOutdated,
   formatSourced,
@@ -18,6 +17,7 @@ import {
   type BriefLine,
   type BriefSection,
 } from "./brief-text.ts";
+import { age } from "../../shared/format.ts";
 import {
   goalOf,
   isDone,
@@ -28,7 +28,7 @@ import {
   takenBackBy,
   todoTexts,
   type SourcedText,
-} from "./current-work.ts";
+} from "../sessions/current-work.ts";
 import * as remote from "./remote-brief.ts";
 import type { Restoration } from "./restoration.ts";
 import { briefCapacity } from "./score.ts";

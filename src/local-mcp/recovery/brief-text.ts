@@ -1,7 +1,8 @@
+import { age, clip } from "../../shared/format.ts";
 import type { Remark, Statement, WorkState } from "../../contract/work-state.ts";
 import { outdatedBy } from "../sessions/statements.ts";
 import { neutralize } from "../words/neutralize.ts";
-import type { SourcedText } from "./current-work.ts";
+import type { SourcedText } from "../sessions/current-work.ts";
 
 /** Lines of the highest rank are left out first, of one rank the last of their part. */
 export interface BriefLine {
@@ -62,17 +63,4 @@ export function rankedLines(rank: BriefLine["rank"], texts: readonly string[]): 
 
 export function oneLine(text: string, max: number): string {
   return clip(neutralize(text).replaceAll(/\s+/g, " ").trim(), max);
-}
-
-export function clip(text: string, max: number): string {
-  return text.length <= max ? text : `${text.slice(0, max - 20)} ... [${text.length - max + 20} more]`;
-}
-
-/** Formats "42 s", "5 min", "3 h", "2 d": whole units, rounded down. */
-export function age(ms: number): string {
-  const seconds = Math.max(0, Math.floor(ms / 1_000));
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7_200) return `${Math.floor(seconds / 60)} min`;
-  if (seconds < 172_800) return `${Math.floor(seconds / 3_600)} h`;
-  return `${Math.floor(seconds / 86_400)} d`;
 }

@@ -1,4 +1,4 @@
-import type { News } from "../team/news.ts";
+import type { News } from "../sessions/news.ts";
 import { brief, type Occasion } from "./brief.ts";
 import type { Restoration } from "./restoration.ts";
 
@@ -26,5 +26,5 @@ export function toDelivered(news: News, now: number): News {
 
 /** [RE36] Uses the ages of this moment. */
 export function renderBrief({ from, occasion, brief: written }: Offer, now: number): string {
-  return from ? brief(from, now, occasion ?? "brief") : (written ?? "");
+  return from ? brief(from as Restoration, now, (occasion ?? "brief") as Occasion) : (written ?? "");
 }

@@ -1,5 +1,6 @@
 import type { FileComparison } from "../../snapshots/file-state.ts";
-import { age as ageOf, oneLine } from "./brief-text.ts";
+import { oneLine } from "./brief-text.ts";
+import { age as ageOf } from "../../shared/format.ts";
 import type { Elsewhere } from "./restoration.ts";
 
 const maxTasks = 8;

@@ -1,5 +1,5 @@
 import type { Chat } from "../../contract/chats.ts";
-import { age } from "./brief.ts";
+import { age } from "../../shared/format.ts";
 
 /** unknown: the chat never registered, or was forgotten; unreachable: no answer. */
 export type ChatObservation =

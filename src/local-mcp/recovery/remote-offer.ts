@@ -3,7 +3,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
-import * as news from "../team/news.ts";
+import * as news from "../sessions/news.ts";
 import { briefFacts } from "./brief-facts.ts";
 import { toOffer } from "./offer-news.ts";
 import { findElsewhere, offerable, type RemoteContext } from "./remote-candidates.ts";

@@ -2,7 +2,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { CallError } from "../../coordinator-client/chat-link.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
-import * as news from "../team/news.ts";
+import * as news from "../sessions/news.ts";
 import { toOffer } from "./offer-news.ts";
 import { isTaken, assessLiveness, offerable, type DeadRemoteSession, type RemoteContext } from "./remote-candidates.ts";
 import { gatherRestoration } from "./remote-gather.ts";

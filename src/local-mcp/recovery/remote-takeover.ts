@@ -6,7 +6,7 @@ import * as recoveries from "../sessions/recoveries.ts";
 import { fetchCheckpoint } from "../sync/fetch-checkpoint.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
-import { age } from "./brief.ts";
+import { age } from "../../shared/format.ts";
 import { callTimeoutMs, type RemoteContext } from "./remote-candidates.ts";
 import { noteOf } from "./remote-notes.ts";
 import { stateOf } from "./remote-restoration.ts";

@@ -4,7 +4,15 @@ import type { GitHead } from "../sessions/git-head.ts";
 import { outdatedBy } from "../sessions/statements.ts";
 import { upgradeState } from "../sessions/work-state.ts";
 import type { FileComparison } from "../../snapshots/file-state.ts";
-import { goalOf, isDone, nextStepOf, possiblyOpenGoal, rulesOf, type SourcedText, type Rules } from "./current-work.ts";
+import {
+  goalOf,
+  isDone,
+  nextStepOf,
+  possiblyOpenGoal,
+  rulesOf,
+  type SourcedText,
+  type Rules,
+} from "../sessions/current-work.ts";
 
 export interface ScoreItem {
   readonly name: string;

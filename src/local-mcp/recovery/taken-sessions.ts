@@ -1,7 +1,7 @@
 import { isTransient } from "../../coordinator-client/chat-link.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
-import * as news from "../team/news.ts";
+import * as news from "../sessions/news.ts";
 import type { RemoteContext } from "./remote-candidates.ts";
 import { takenBy } from "./remote-notes.ts";
 import { acquireLease, fetchHolder, releaseLease, takeOver } from "./remote-takeover.ts";

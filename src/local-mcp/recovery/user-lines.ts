@@ -3,7 +3,7 @@ import type { CrashCause } from "../../contract/readings.ts";
 import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { visible } from "../words/visible-text.ts";
-import { age } from "./brief.ts";
+import { age } from "../../shared/format.ts";
 import type { Restoration } from "./restoration.ts";
 
 const maxTitleChars = 60;

@@ -1,9 +1,9 @@
 import type { Sql } from "../../shared/sql.ts";
-import { age, clip } from "../recovery/brief.ts";
+import { age, clip } from "../../shared/format.ts";
 import { renderBrief } from "../recovery/offer-news.ts";
 import { neutralize } from "../words/neutralize.ts";
 import * as continuations from "./continuations.ts";
-import { markDelivered, undelivered, type News, type NewsRow } from "./news.ts";
+import { markDelivered, undelivered, type News, type NewsRow } from "../sessions/news.ts";
 
 /** The rest comes with the next delivery. */
 const maxDelivery = { items: 20, chars: 4_000 };

@@ -5,7 +5,7 @@ import { namesAbove } from "../../contract/resource-paths.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
 import { mayBeAlive, type Processes } from "../../platform/processes.ts";
-import { age, clip } from "../recovery/brief.ts";
+import { age, clip } from "../../shared/format.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { mainWorkTree, projectRoot } from "../sessions/git-head.ts";
 import * as sessions from "../sessions/sessions.ts";

@@ -1,7 +1,7 @@
 import type { Change } from "../../contract/state.ts";
 import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import * as news from "./news.ts";
+import * as news from "../sessions/news.ts";
 
 export interface LeaderWatchDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;

@@ -3,7 +3,7 @@ import type { OutputOf } from "../../contract/operations.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import * as news from "./news.ts";
+import * as news from "../sessions/news.ts";
 
 export interface LeadershipDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;

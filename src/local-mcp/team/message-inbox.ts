@@ -5,7 +5,7 @@ import type { ChatLink, CallError } from "../../coordinator-client/chat-link.ts"
 import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { ChatDirectory } from "./chat-directory.ts";
-import * as news from "./news.ts";
+import * as news from "../sessions/news.ts";
 
 export interface MessageInboxDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;

@@ -1,6 +1,6 @@
 import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import * as news from "./news.ts";
+import * as news from "../sessions/news.ts";
 import { findClaimable } from "./waiting-tasks.ts";
 
 export interface TaskAlertDeps {

@@ -17,7 +17,7 @@ import { ChatAbilities, type Abilities } from "./chat-abilities.ts";
 import { Leadership } from "./leadership.ts";
 import * as members from "./members.ts";
 import type { Naming } from "./chat-naming.ts";
-import * as news from "./news.ts";
+import * as news from "../sessions/news.ts";
 import { Outbox } from "./outbox.ts";
 import { MessageInbox } from "./message-inbox.ts";
 import { TaskReports } from "./task-reports.ts";

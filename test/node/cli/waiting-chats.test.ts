@@ -4,7 +4,7 @@ import type { HookEvent, HookInput } from "../../../src/contract/hook-input.ts";
 import { drainInto, spoolEvent } from "../../../src/local-mcp/hooks/spool-hook.ts";
 import { dismiss } from "../../../src/local-mcp/recovery/recover.ts";
 import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
-import * as news from "../../../src/local-mcp/team/news.ts";
+import * as news from "../../../src/local-mcp/sessions/news.ts";
 import { aDeadClaude, anotherClaude, aProject, Claude, storedSession } from "../../support/builders.ts";
 import { twoMates } from "../../support/team-desk.ts";
 import { storedBytes, tempRuntime, type TempRuntime } from "../../support/temp-runtime.ts";

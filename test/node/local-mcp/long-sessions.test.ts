@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { JournalEntry } from "../../../src/contract/journal.ts";
 import type { WorkState } from "../../../src/contract/work-state.ts";
-import { goalOf, nextStepOf, rulesOf } from "../../../src/local-mcp/recovery/current-work.ts";
+import { goalOf, nextStepOf, rulesOf } from "../../../src/local-mcp/sessions/current-work.ts";
 import { outdatedBy } from "../../../src/local-mcp/sessions/statements.ts";
 import { emptyState, fold, upgradeState, withNotes } from "../../../src/local-mcp/sessions/work-state.ts";
 import { T0 } from "../../support/temp-store.ts";

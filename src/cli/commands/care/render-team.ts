@@ -1,4 +1,4 @@
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { chatStatusText } from "../team/chat-status.ts";
 import type { Paint } from "../../screen-text.ts";
 import { pluralize, oneLine } from "../../screen-text.ts";

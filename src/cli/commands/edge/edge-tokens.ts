@@ -6,7 +6,7 @@ import { failed, notFound, wrongUsage } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { edgeLink } from "../../coordinator-link.ts";
 import { readTokenClaim } from "../../../coordinator-client/edge/machine-token.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { table } from "../../screen-text.ts";
 import { parseDuration } from "../../times.ts";
 

@@ -1,6 +1,6 @@
 import { describeEntry } from "./describe-entry.ts";
 import type { SessionContent } from "../../../local-mcp/sessions/session-content.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { pluralize, oneLine } from "../../screen-text.ts";
 
 export interface TimelineEntry {

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { Option, type Command } from "commander";
 import { ok } from "../../../shared/result.ts";
 import { hookCommand, serverCommand } from "../../../installer/entries.ts";
-import { clip } from "../../../local-mcp/recovery/brief.ts";
+import { clip } from "../../../shared/format.ts";
 import { loadDriver } from "../../../store/open-driver.ts";
 import { failed } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";

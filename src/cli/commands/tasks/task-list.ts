@@ -1,7 +1,7 @@
 import { TaskState, type Progress } from "../../../contract/tasks.ts";
 import type { InputOf, OutputOf } from "../../../contract/operations.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import { shortIds } from "../../../shared/short-id.ts";
 import { wrongUsage, type FailedResult } from "../../answer.ts";

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { InputOf } from "../../../contract/operations.ts";
 import type { AuditEntry } from "../../../contract/workspaces.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import type { FailedResult } from "../../answer.ts";

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { ChatStatus, type Chat } from "../../../contract/chats.ts";
 import { ok } from "../../../shared/result.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { wrongUsage } from "../../answer.ts";
 import { ChatNames } from "./chat-names.ts";
 import { chatStatusText } from "./chat-status.ts";

@@ -3,7 +3,7 @@ import { InvalidArgumentError } from "commander";
 import { Priority, type Target } from "../../../contract/messages.ts";
 import type { Json, Self } from "../../../contract/values.ts";
 import { ok, type Result } from "../../../shared/result.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { notFound, wrongUsage, type FailedResult } from "../../answer.ts";
 import { findChat } from "./chat-names.ts";
 import { revision, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";

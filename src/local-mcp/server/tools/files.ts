@@ -1,7 +1,7 @@
 import type * as z from "zod";
 import { Files } from "../../../contract/team-tools.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import { age } from "../../recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { formatResource, type ReservationError } from "../../team/file-reservations.ts";
 import { toLeasePath } from "../../team/lease-paths.ts";
 import { resolveLinks } from "../../team/lease-paths.ts";

@@ -4,7 +4,7 @@ import { Label } from "../../../contract/values.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { WorkResult } from "../../../contract/work-result.ts";
-import { age } from "../../recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import type { Abilities } from "../../team/chat-abilities.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { TeamChat } from "../../team/team-chat.ts";

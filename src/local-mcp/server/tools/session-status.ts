@@ -3,7 +3,7 @@ import { ok } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import * as checkpoints from "../../checkpoints/checkpoints.ts";
 import { findIncomplete } from "../../recovery/detect.ts";
-import { age } from "../../recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { defineTool } from "../tool.ts";
 
 export const sessionStatus = defineTool({

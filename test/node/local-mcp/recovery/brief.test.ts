@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { WorkState } from "../../../../src/contract/work-state.ts";
-import { age, brief, clip, type Occasion } from "../../../../src/local-mcp/recovery/brief.ts";
+import { brief, type Occasion } from "../../../../src/local-mcp/recovery/brief.ts";
+import { age, clip } from "../../../../src/shared/format.ts";
 import type { Restoration } from "../../../../src/local-mcp/recovery/restoration.ts";
 import { score } from "../../../../src/local-mcp/recovery/score.ts";
 import type { Session } from "../../../../src/local-mcp/sessions/sessions.ts";

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { currentState } from "../../../../src/local-mcp/checkpoints/capture.ts";
 import { findElsewhere, offerable } from "../../../../src/local-mcp/recovery/remote-candidates.ts";
 import { offerElsewhere } from "../../../../src/local-mcp/recovery/remote-offer.ts";
-import { recordContinuation, recordTakeovers } from "../../../../src/local-mcp/recovery/takeover-notices.ts";
+import { recordContinuation, recordTakeovers } from "../../../../src/local-mcp/sync/takeover-notices.ts";
 import { releaseSession, takeOver } from "../../../../src/local-mcp/recovery/remote-takeover.ts";
 import { TakenSessions } from "../../../../src/local-mcp/recovery/taken-sessions.ts";
 import * as recoveries from "../../../../src/local-mcp/sessions/recoveries.ts";

@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync, lstatSync, readdirSync, statSync } f
 import { basename, join } from "node:path";
 import { messageOf } from "../../../../shared/error.ts";
 import { schemaState } from "../../../../shared/migrate.ts";
-import { age } from "../../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../../shared/format.ts";
 import { findIncomplete } from "../../../../local-mcp/recovery/detect.ts";
 import type { Runtime } from "../../../../runtime/runtime.ts";
 import { listBackups } from "../../../../store/backup.ts";

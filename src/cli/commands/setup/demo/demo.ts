@@ -1,7 +1,7 @@
 import { unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { age } from "../../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../../shared/format.ts";
 import { findIncomplete } from "../../../../local-mcp/recovery/detect.ts";
 import { systemProcesses } from "../../../../platform/processes.ts";
 import * as sessions from "../../../../local-mcp/sessions/sessions.ts";

@@ -5,7 +5,7 @@ import { hasDied } from "../../../../local-mcp/sessions/closed-sessions.ts";
 import * as recoveries from "../../../../local-mcp/sessions/recoveries.ts";
 import * as sessions from "../../../../local-mcp/sessions/sessions.ts";
 import { waitingSessions } from "../../../../local-mcp/sessions/waiting.ts";
-import * as news from "../../../../local-mcp/team/news.ts";
+import * as news from "../../../../local-mcp/sessions/news.ts";
 import { pluralize } from "../../../screen-text.ts";
 
 /** Printed as JSON by `shim statusline --json`: fields are only added. */

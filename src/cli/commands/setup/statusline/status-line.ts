@@ -1,7 +1,7 @@
 import type { Risk } from "../../../../contract/readings.ts";
 import type { Sql } from "../../../../shared/sql.ts";
 import { identify } from "../../../../platform/processes.ts";
-import { age } from "../../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../../shared/format.ts";
 import { findIncomplete } from "../../../../local-mcp/recovery/detect.ts";
 import { hasDied } from "../../../../local-mcp/sessions/closed-sessions.ts";
 import type { Runtime } from "../../../../runtime/runtime.ts";

@@ -1,6 +1,6 @@
 import type { Attempt } from "../../../../contract/task-views.ts";
 import type { DeathReason } from "../../../../contract/tasks.ts";
-import { age } from "../../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../../shared/format.ts";
 import { pluralize } from "../../../screen-text.ts";
 import type { Task, TaskFacts } from "./task-facts.ts";
 import { neededLine, reasonText } from "./waiting-tasks.ts";

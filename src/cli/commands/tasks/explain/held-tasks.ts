@@ -1,4 +1,4 @@
-import { age } from "../../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../../shared/format.ts";
 import { progressText } from "../task-list.ts";
 import type { Task } from "./task-facts.ts";
 

@@ -1,4 +1,4 @@
-import { age } from "../../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../../shared/format.ts";
 import { progressText } from "../task-list.ts";
 import { pluralize } from "../../../screen-text.ts";
 import { localTime } from "../../../times.ts";

@@ -1,7 +1,7 @@
 import type { Statement, UserRequest, WorkState } from "../../contract/work-state.ts";
-import { goalReached, goalRequestBefore } from "../sessions/goal-state.ts";
-import { isSlashCommand, lastGoalRequest } from "../sessions/requests.ts";
-import { outdatedBy } from "../sessions/statements.ts";
+import { goalReached, goalRequestBefore } from "./goal-state.ts";
+import { isSlashCommand, lastGoalRequest } from "./requests.ts";
+import { outdatedBy } from "./statements.ts";
 import { contentWords, isAboutTheSame } from "../words/sentences.ts";
 
 export interface SourcedText {
