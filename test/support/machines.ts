@@ -5,7 +5,7 @@ import { LocalChatLink, type LocalCalls } from "../../src/coordinator-client/loc
 import type { CallError } from "../../src/coordinator-client/chat-link.ts";
 import type { Platform } from "../../src/coordinator-client/edge/platform.ts";
 import { OtherMachines } from "../../src/local-mcp/recovery/other-machines.ts";
-import type { RemoteContext } from "../../src/local-mcp/recovery/remote-candidates.ts";
+import type { RemoteContext } from "../../src/local-mcp/recovery/remote-context.ts";
 import { readHead } from "../../src/local-mcp/sessions/git-head.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";

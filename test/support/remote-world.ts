@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { RemoteContext } from "../../src/local-mcp/recovery/remote-candidates.ts";
+import type { RemoteContext } from "../../src/local-mcp/recovery/remote-context.ts";
 import * as remoteSessions from "../../src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../src/local-mcp/sync/remote-sessions.ts";
 import * as news from "../../src/local-mcp/sessions/news.ts";

@@ -1,10 +1,11 @@
 import { brief } from "../recovery/brief.ts";
 import { age, clip } from "../../shared/format.ts";
-import { formatFinishedTask } from "../recovery/brief-lines.ts";
+import { formatFinishedTask } from "../recovery/brief-text.ts";
 import { recordDeaths } from "../recovery/deaths.ts";
-import { hasContent, isDead } from "../recovery/detect.ts";
+import { hasContent } from "../recovery/detect.ts";
+import { isDead } from "../recovery/liveness.ts";
 import { recordFinishedHere } from "../recovery/finished-tasks.ts";
-import { offer, offerable, type Offer } from "../recovery/recover.ts";
+import { isScripted, offer, offerable, offerPolicy, type Offer } from "../recovery/offers.ts";
 import { closedContext, offeredLine, resumedLine } from "../recovery/user-lines.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -41,7 +42,7 @@ export function startSession(runtime: Runtime, started: StartedSession): StartAn
   const all = [clip(warnings.join("\n"), maxNoticeChars), withCommand(context ?? "")].filter((part) => part !== "");
   return {
     context: all.length > 0 ? all.join("\n\n") : null,
-    line: line === null || isScripted(runtime) ? null : withCommand(line),
+    line: line === null || isScripted(runtime.env) ? null : withCommand(line),
   };
 }
 
@@ -58,14 +59,10 @@ function startContext(runtime: Runtime, started: StartedSession): StartAnswer {
   }
 }
 
-/** [HO9] Skips a chat that `shim resume` started with a brief, and [HO15] a worker's task. */
 function offerAnswer(runtime: Runtime, { session }: StartedSession): StartAnswer {
-  if (runtime.env["SHIM_TASK"]) return emptyStart;
-  if (runtime.store.read((sql) => sessions.listOfferedTo(sql, session.id).length > 0, false)) return emptyStart;
-  if (isScripted(runtime) && runtime.config.recovery !== "resume") {
-    return { context: pointerLine(runtime, session), line: null };
-  }
-  const offerFound = offer(runtime, session.id, { project: session.project });
+  const policy = offerPolicy(runtime, session.id);
+  if (policy === "mention") return { context: pointerLine(runtime, session), line: null };
+  const offerFound = policy === "offer" ? offer(runtime, session.id, { project: session.project }) : null;
   return offerFound
     ? { context: offeredContext(runtime, offerFound), line: offerLine(runtime, offerFound) }
     : emptyStart;
@@ -82,11 +79,6 @@ function offerLine(runtime: Runtime, { from, more }: Offer): string {
   const shortId = runtime.store.read((sql) => shortSessionId(sql, session.id), session.id);
   const isPlugin = runtime.env["CLAUDE_PLUGIN_ROOT"] !== undefined;
   return offeredLine({ session, cause, shortId, more }, runtime.now(), runtime.config.recovery, isPlugin);
-}
-
-/** Detects `claude -p`: a script reads the answer, and there is no user to ask. */
-function isScripted({ env }: Runtime): boolean {
-  return env["CLAUDE_CODE_ENTRYPOINT"] === "sdk-cli";
 }
 
 /** [HO13] Gives a script one line; the offer stays open for a chat with a user. */

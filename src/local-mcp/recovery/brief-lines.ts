@@ -1,16 +1,17 @@
 import type { ConversationTurn, Statement, UserRequest, WorkState } from "../../contract/work-state.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { goalReached } from "../sessions/goal-state.ts";
-import type { FinishedTask } from "../sessions/recoveries.ts";
 import { lastGoalRequest } from "../sessions/requests.ts";
 import { outdatedBy } from "../sessions/statements.ts";
 import { findClosingWords } from "../words/next-step.ts";
 import { isAboutTheSame, sentences } from "../words/sentences.ts";
 import {
   formatAgo,
+  formatFinishedTask,
   annotateOutdated,
   formatSourced,
   oneLine,
+  quotedMachine,
   rankedLines,
   formatSource,
   formatWhen,
@@ -29,7 +30,6 @@ import {
   todoTexts,
   type SourcedText,
 } from "../sessions/current-work.ts";
-import * as remote from "./remote-brief.ts";
 import type { Restoration } from "./restoration.ts";
 import { briefCapacity } from "./score.ts";
 
@@ -44,18 +44,16 @@ export function aboutSection(from: Restoration, now: number): BriefSection {
   return {
     lines: rankedLines(0, [
       `project: ${oneLine(session.project ?? "none", 300)}`,
-      ...(elsewhere ? remote.aboutLines(elsewhere) : []),
+      ...(elsewhere
+        ? [
+            `it ran on: ${quotedMachine(elsewhere.machine)}, in ${elsewhere.root?.slice(0, 300) ?? "no project folder"} there`,
+          ]
+        : []),
       ...finished.slice(-maxLines.finished).map(formatFinishedTask),
       ...(cause === null ? [] : [`why it died: ${cause} (${oneLine(causeDetail, 300)})`]),
       `last sign of life: ${age(now - from.knownUntil)} ago; started ${age(now - session.startedAt)} ago; ${calls}`,
     ]),
   };
-}
-
-/** [RE70] */
-export function formatFinishedTask({ task, type, state, by }: FinishedTask): string {
-  if (state === "cancelled") return `its task ${task} (${type}) was cancelled: nobody wants it any more`;
-  return `its task ${task} (${type}) was finished by ${by ?? "another chat"}: do not do it again`;
 }
 
 export function goalSections({ state }: Restoration, now: number): BriefSection[] {

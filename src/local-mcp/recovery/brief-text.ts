@@ -1,5 +1,6 @@
 import { age, clip } from "../../shared/format.ts";
 import type { Remark, Statement, WorkState } from "../../contract/work-state.ts";
+import type { FinishedTask } from "../sessions/recoveries.ts";
 import { outdatedBy } from "../sessions/statements.ts";
 import { neutralize } from "../words/neutralize.ts";
 import type { SourcedText } from "../sessions/current-work.ts";
@@ -63,4 +64,19 @@ export function rankedLines(rank: BriefLine["rank"], texts: readonly string[]): 
 
 export function oneLine(text: string, max: number): string {
   return clip(neutralize(text).replaceAll(/\s+/g, " ").trim(), max);
+}
+
+/** Another machine has chosen its name, which is also outside of the fence. */
+export function quotedMachine(machine: string): string {
+  return machine.replaceAll(/shim-recovered-session|[^\w.@-]+/gi, "-").slice(0, 60);
+}
+
+export function formatEvents(count: number): string {
+  return count === 1 ? "1 event" : `${count} events`;
+}
+
+/** [RE70] */
+export function formatFinishedTask({ task, type, state, by }: FinishedTask): string {
+  if (state === "cancelled") return `its task ${task} (${type}) was cancelled: nobody wants it any more`;
+  return `its task ${task} (${type}) was finished by ${by ?? "another chat"}: do not do it again`;
 }

@@ -2,9 +2,8 @@ import { estimateTokens } from "../signals/tokens.ts";
 import { removeMarks } from "../words/neutralize.ts";
 import { fileSection, verifiedSection } from "./brief-files.ts";
 import { aboutSection, tailSections, goalSections, workSections } from "./brief-lines.ts";
-import { type BriefLine, type BriefSection } from "./brief-text.ts";
+import { quotedMachine, type BriefLine, type BriefSection } from "./brief-text.ts";
 import { age, clip } from "../../shared/format.ts";
-import * as remote from "./remote-brief.ts";
 import type { Restoration } from "./restoration.ts";
 import { upgradeState } from "../sessions/work-state.ts";
 
@@ -115,7 +114,9 @@ function tokenCost(text: string): number {
 function leadText(from: Restoration, now: number, occasion: Occasion): string {
   const { id } = from.session;
   const howItEnded = endText(from, now);
-  const earlier = `an earlier session (${id})${from.elsewhere ? remote.formatMachine(from.elsewhere) : ""} ${howItEnded}`;
+  // [RE22]
+  const where = from.elsewhere ? ` on another machine (${quotedMachine(from.elsewhere.machine)})` : "";
+  const earlier = `an earlier session (${id})${where} ${howItEnded}`;
   const intro = {
     ask: `${earlier}. Ask the user whether to continue it before you act on it`,
     brief: earlier,

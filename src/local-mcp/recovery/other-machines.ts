@@ -2,8 +2,8 @@ import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { offerElsewhere, type ChatProject } from "./remote-offer.ts";
-import { remoteContext } from "./remote-context.ts";
+import { remoteContext, type ProjectHere } from "./remote-context.ts";
+import { offerElsewhere } from "./remote-offer.ts";
 import { TakenSessions } from "./taken-sessions.ts";
 
 /** A chat that has just died counts as alive for a while, and its mirror arrives later. */
@@ -45,7 +45,7 @@ export class OtherMachines {
     if (isOver || (await offerElsewhere(context, chatProject)) !== null) this.#isOfferDue = false;
   }
 
-  async #projectOf(session: string, naming: ProjectNaming): Promise<ChatProject | null> {
+  async #projectOf(session: string, naming: ProjectNaming): Promise<ProjectHere | null> {
     const root = this.#runtime.store.read((sql) => sessions.get(sql, session)?.project, null);
     if (!root) return null;
     const project = await naming.project(root);

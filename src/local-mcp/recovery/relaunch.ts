@@ -1,7 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import type { Runtime } from "../../runtime/runtime.ts";
-import * as sessions from "../sessions/sessions.ts";
-import { undo } from "./recover.ts";
+import type { Session } from "../sessions/sessions.ts";
 import { codeOf } from "../../shared/error.ts";
 
 export type TranscriptCheck =
@@ -29,7 +27,7 @@ const tailBytes = 8_388_608;
 
 /** Pure. [CL10] Returns null for a client that cannot be started from a command line. */
 export function planStart(
-  session: Pick<sessions.Session, "id" | "client">,
+  session: Pick<Session, "id" | "client">,
   transcript: TranscriptCheck,
   newChat: NewChat,
 ): StartPlan | null {
@@ -46,11 +44,6 @@ export function planStart(
     reason,
     newId: newChat.id,
   };
-}
-
-export function withdrawOffer(runtime: Runtime, sessionId: string, newId: string): void {
-  const hasBegun = runtime.store.read((sql) => sessions.get(sql, newId) !== null, false);
-  if (!hasBegun) undo(runtime, sessionId);
 }
 
 /** [CL11] Reads only the end, whatever the size; never throws. */

@@ -1,16 +1,36 @@
+import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as devices from "../sync/device.ts";
 import { readKeys } from "../sync/key-ring.ts";
+import type { PullDeps } from "../sync/pull.ts";
 import type { SyncCall } from "../sync/sync-call.ts";
-import type { RemoteContext } from "./remote-candidates.ts";
+
+export interface RemoteContext {
+  readonly runtime: Runtime;
+  readonly link: Pick<ChatLink, "self" | "call">;
+  readonly mirror: PullDeps;
+  readonly chatId: string;
+  readonly machine: string;
+  /** The coordinator did not answer, so the mirror is what was pulled before. */
+  readonly isStale?: boolean;
+}
+
+export interface ProjectHere {
+  readonly root: string;
+  /** What the workspace calls it. */
+  readonly project: string;
+}
 
 /** A checkpoint of a megabyte may take long. */
 const callTimeoutMs = 30_000;
 
 /** Returns null if this machine's own file decides, or it has no key of the workspace. */
-export function remoteContext(runtime: Runtime, opened: OpenedLink, chatId: string): RemoteContext | null {
-  const { link, edge, workspace, machine } = opened;
+export function remoteContext(
+  runtime: Runtime,
+  { link, edge, workspace, machine }: Pick<OpenedLink, "edge" | "workspace" | "machine"> & Pick<RemoteContext, "link">,
+  chatId: string,
+): RemoteContext | null {
   if (edge === null) return null;
   const keys = readKeys(runtime.paths.home, edge, runtime.env);
   if (!keys.ok || keys.value === null) return null;

@@ -11,7 +11,8 @@ import type { Session } from "../sessions/sessions.ts";
 import { upgradeState } from "../sessions/work-state.ts";
 import { changesIn, type ProjectChanges } from "../../snapshots/changed-files.ts";
 import { compareFiles, type FileComparison } from "../../snapshots/file-state.ts";
-import { causeOf, isDead } from "./detect.ts";
+import { causeOf } from "./detect.ts";
+import { isDead } from "./liveness.ts";
 import { score, type RestoreScore } from "./score.ts";
 
 export interface SnapshotNote {

@@ -2,9 +2,10 @@ import { isTransient } from "../../coordinator-client/chat-link.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import * as news from "../sessions/news.ts";
-import type { RemoteContext } from "./remote-candidates.ts";
-import { takenBy } from "./remote-notes.ts";
-import { acquireLease, fetchHolder, releaseLease, takeOver } from "./remote-takeover.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { RemoteContext } from "./remote-context.ts";
+import { acquireLease, fetchHolder, releaseLease } from "./session-lease.ts";
+import { takeOver } from "./takeover.ts";
 
 /** Rows in the store, written by the chat's tool or `shim resume`, decide; the leases follow. */
 export class TakenSessions {
@@ -54,4 +55,15 @@ async function takeOverOrDrop(context: RemoteContext, session: string): Promise<
     news.add(sql, at, chatId, `taken:${session}:${at}`, notice);
   });
   return false;
+}
+
+function takenBy(sql: Sql, chat: string): string[] {
+  return sql
+    .all<{ id: string }>(
+      `SELECT DISTINCT s.session_id AS id FROM remote_sessions s JOIN recoveries r ON r.session_id = s.session_id
+       WHERE r.seq = (SELECT max(seq) FROM recoveries WHERE session_id = s.session_id)
+         AND r.action = 'taken' AND r.by_session = ?`,
+      chat,
+    )
+    .map(({ id }) => id);
 }

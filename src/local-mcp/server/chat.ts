@@ -7,7 +7,7 @@ import { isAlive, isDescendant, type ProcessIdentity } from "../../platform/proc
 import { brief } from "../recovery/brief.ts";
 import { recordEarlierDeath } from "../recovery/deaths.ts";
 import { searchFor } from "../recovery/detect.ts";
-import { offer } from "../recovery/recover.ts";
+import { offer } from "../recovery/offers.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as clients from "../sessions/clients.ts";
 import { idOf, label, pathOf } from "../sessions/entries.ts";
@@ -20,7 +20,7 @@ import * as notices from "../../store/notices.ts";
 import { isPaused } from "../../store/pause.ts";
 import type { ChatTeam } from "./late-team.ts";
 import { MintedSessions } from "./minted-sessions.ts";
-import { findSessionArgument } from "./session-argument.ts";
+import { findSessionArgument } from "../sessions/session-prefix.ts";
 import type { ToolError } from "./tool.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 

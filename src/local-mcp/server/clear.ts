@@ -1,12 +1,12 @@
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import { dismiss } from "../recovery/recover.ts";
+import { dismiss } from "../recovery/local-source.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import { backUp } from "../../store/backup.ts";
 import { forget, purge, type ForgetTarget } from "../retention/forget.ts";
 import * as notices from "../../store/notices.ts";
-import { findSessionArgument } from "./session-argument.ts";
+import { findSessionArgument } from "../sessions/session-prefix.ts";
 import type { ToolError } from "./tool.ts";
 
 export interface ClearRequest {

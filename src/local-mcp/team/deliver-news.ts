@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import { age, clip } from "../../shared/format.ts";
-import { renderBrief } from "../recovery/offer-news.ts";
+import { renderBrief } from "../recovery/offers.ts";
 import { neutralize } from "../words/neutralize.ts";
 import * as continuations from "./continuations.ts";
 import { markDelivered, undelivered, type News, type NewsRow } from "../sessions/news.ts";

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { Io } from "../../../src/cli/io.ts";
 import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { noteOf } from "../../../src/local-mcp/recovery/remote-notes.ts";
+import { noteOf } from "../../../src/local-mcp/sessions/recoveries.ts";
 import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
 import { addKey } from "../../../src/local-mcp/sync/key-ring.ts";
 import { createSynchronizer } from "../../../src/local-mcp/sync/start-sync.ts";

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { renderStatus, statusOf } from "../../../src/cli/commands/setup/statusline/status-line.ts";
 import type { HookEvent, HookInput } from "../../../src/contract/hook-input.ts";
 import { drainInto, spoolEvent } from "../../../src/local-mcp/hooks/spool-hook.ts";
-import { dismiss } from "../../../src/local-mcp/recovery/recover.ts";
+import { dismiss } from "../../../src/local-mcp/recovery/local-source.ts";
 import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
 import * as news from "../../../src/local-mcp/sessions/news.ts";
 import { aDeadClaude, anotherClaude, aProject, Claude, storedSession } from "../../support/builders.ts";

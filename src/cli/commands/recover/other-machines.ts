@@ -1,23 +1,18 @@
 import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import type { ChatLink } from "../../../coordinator-client/chat-link.ts";
-import type { RemoteContext } from "../../../local-mcp/recovery/remote-candidates.ts";
+import { remoteContext, type ProjectHere, type RemoteContext } from "../../../local-mcp/recovery/remote-context.ts";
 import { projectRoot } from "../../../local-mcp/sessions/git-head.ts";
-import * as devices from "../../../local-mcp/sync/device.ts";
 import { findProject } from "../../../local-mcp/sync/find-project.ts";
-import { readKeys, type KeyRing } from "../../../local-mcp/sync/key-ring.ts";
 import { pull } from "../../../local-mcp/sync/pull.ts";
-import type { SyncCall } from "../../../local-mcp/sync/sync-call.ts";
 import * as remoteSessions from "../../../local-mcp/sync/remote-sessions.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { shortIds } from "../../../shared/short-id.ts";
 import type { Cli } from "../../cli.ts";
-import { openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { openCoordinatorLink } from "../../coordinator-link.ts";
 import { shortSession } from "../../resolve-id.ts";
 
 export interface OtherMachines {
   readonly context: RemoteContext;
-  /** True: the coordinator did not answer, so this is what was pulled before. */
-  readonly isStale: boolean;
   readonly projectOf: (root: string) => Promise<string>;
   /** [CL78] Shortest unique prefix among the sessions of this machine and of the others. */
   readonly short: (session: string) => string;
@@ -25,18 +20,25 @@ export interface OtherMachines {
 
 /** [RE27] @param body gets null without a workspace on an edge, or without a key of it */
 export async function withOtherMachines<T>(cli: Cli, body: (others: OtherMachines | null) => Promise<T>): Promise<T> {
-  const workspaceKeys = readWorkspace(cli);
-  const opened = workspaceKeys && (await openCoordinatorLink(cli));
-  if (!workspaceKeys || !opened?.ok) return body(null);
+  const edge = readEdgeConfig(cli.paths.home, cli.io.env);
+  const opened = edge.ok && edge.value ? await openCoordinatorLink(cli) : null;
+  if (!edge.ok || !edge.value || !opened?.ok) return body(null);
+  const { workspace, machine } = edge.value;
   const runtime = await cli.runtime();
+  // A command is no chat: it holds nothing and fills in no chat identity.
+  const call: ChatLink["call"] = (name, given) => opened.value.call(name, given as never);
   try {
-    const context = await openContext(cli, opened.value, workspaceKeys);
+    const link = { link: { self: null, call }, edge: edge.value, workspace, machine };
+    const context = remoteContext(runtime, link, "");
+    if (!context) return await body(null);
     const pulled = await pull(context.mirror, 0);
     if (!pulled.ok) cli.progress(`Other machines as last heard of: ${pulled.error.message}.`);
-    const { workspace, machine, keys } = workspaceKeys;
-    const projectOf = (root: string): Promise<string> =>
-      findProject(runtime, { workspace, machine, key: keys.current }, root);
-    return await body({ context, isStale: !pulled.ok, projectOf, short: shortener(runtime, workspace) });
+    const sharedProject = { workspace, machine, key: context.mirror.keys.current };
+    return await body({
+      context: { ...context, isStale: !pulled.ok },
+      projectOf: (root) => findProject(runtime, sharedProject, root),
+      short: shortener(runtime, workspace),
+    });
   } finally {
     opened.value.close();
   }
@@ -51,38 +53,7 @@ function shortener(runtime: Runtime, workspace: string): (session: string) => st
   };
 }
 
-interface WorkspaceKeys {
-  readonly workspace: string;
-  readonly machine: string;
-  readonly keys: KeyRing;
-}
-
-function readWorkspace({ paths, io }: Cli): WorkspaceKeys | null {
-  const edge = readEdgeConfig(paths.home, io.env);
-  if (!edge.ok || !edge.value) return null;
-  const keys = readKeys(paths.home, edge.value, io.env);
-  const { workspace, machine } = edge.value;
-  return keys.ok && keys.value ? { workspace, machine, keys: keys.value } : null;
-}
-
-async function openContext(
-  cli: Cli,
-  link: CoordinatorLink,
-  { workspace, machine, keys }: WorkspaceKeys,
-): Promise<RemoteContext> {
-  const runtime = await cli.runtime();
-  // A command is no chat: it holds nothing and fills in no chat identity.
-  const call: ChatLink["call"] = (name, given) => link.call(name, given as never);
-  const sync: SyncCall = (name, input) => link.call(name, input);
-  const device = runtime.store.read(devices.get, null)?.device ?? null;
-  const mirror = { runtime, call: sync, workspace, keys, device };
-  return { runtime, link: { self: null, call }, mirror, chatId: "", machine };
-}
-
-export async function currentProject(
-  cli: Cli,
-  others: OtherMachines,
-): Promise<{ readonly root: string; readonly project: string } | null> {
+export async function currentProject(cli: Cli, others: OtherMachines): Promise<ProjectHere | null> {
   const root = projectRoot(cli.io.cwd);
   return root === null ? null : { root, project: await others.projectOf(root) };
 }

@@ -1,9 +1,5 @@
-import {
-  findElsewhere,
-  isTaken,
-  assessLiveness,
-  type RemoteContext,
-} from "../../../local-mcp/recovery/remote-candidates.ts";
+import { findElsewhere, isTaken, assessLiveness } from "../../../local-mcp/recovery/remote-candidates.ts";
+import type { RemoteContext } from "../../../local-mcp/recovery/remote-context.ts";
 import { toSession } from "../../../local-mcp/recovery/remote-session.ts";
 import * as remoteSessions from "../../../local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../../local-mcp/sync/remote-sessions.ts";

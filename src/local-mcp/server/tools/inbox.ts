@@ -1,7 +1,7 @@
 import { Inbox } from "../../../contract/team-tools.ts";
 import { ok } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
-import { toDelivered } from "../../recovery/offer-news.ts";
+import { toDelivered } from "../../recovery/offers.ts";
 import * as news from "../../sessions/news.ts";
 import type { News, NewsRow } from "../../sessions/news.ts";
 import { neutralize } from "../../words/neutralize.ts";

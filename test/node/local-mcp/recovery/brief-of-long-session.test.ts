@@ -7,7 +7,7 @@ import type { JournalEntry } from "../../../../src/contract/journal.ts";
 import type { JournalRow } from "../../../../src/local-mcp/sessions/journal.ts";
 import { emptyState, fold } from "../../../../src/local-mcp/sessions/work-state.ts";
 import { readContent } from "../../../../src/local-mcp/sessions/session-content.ts";
-import { renderBrief, toDelivered, toOffer } from "../../../../src/local-mcp/recovery/offer-news.ts";
+import { renderBrief, toDelivered, toStoredOffer } from "../../../../src/local-mcp/recovery/offers.ts";
 import { restoration } from "../../../../src/local-mcp/recovery/restoration.ts";
 import { changesIn } from "../../../../src/snapshots/changed-files.ts";
 import { estimateTokens } from "../../../../src/local-mcp/signals/tokens.ts";
@@ -16,7 +16,7 @@ import { restore } from "../../../../src/local-mcp/recovery/restoration.ts";
 import { aProject, anotherClaude, Claude, storedSession } from "../../../support/builders.ts";
 import { T0, tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
 
-type Offer = ReturnType<typeof toOffer>;
+type Offer = ReturnType<typeof toStoredOffer>;
 
 function git(cwd: string, ...args: string[]): void {
   execFileSync("git", ["-c", "user.name=a", "-c", "user.email=a@b.c", ...args], { cwd, stdio: "ignore" });
@@ -251,7 +251,7 @@ it("[RE36] the brief of an offer from another machine has the ages of the moment
   const session = storedSession(runtime, claude.session);
   const from = runtime.store.read((sql) => restoration(sql, runtime.processes, session, runtime.now()), null);
   if (!from) throw new Error("no restoration");
-  const stored = JSON.parse(JSON.stringify(toOffer(from, session.id, "desk", "brief"))) as Offer;
+  const stored = JSON.parse(JSON.stringify(toStoredOffer(from, "desk", "brief"))) as Offer;
   expect(renderBrief(stored, runtime.now() + 600_000)).toContain("died 10 min ago");
   expect(toDelivered(stored, runtime.now() + 7_200_000)).toMatchObject({
     brief: expect.stringContaining("died 2 h ago"),

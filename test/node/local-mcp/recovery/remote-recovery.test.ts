@@ -2,8 +2,9 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { brief } from "../../../../src/local-mcp/recovery/brief.ts";
-import { findElsewhere, offerable } from "../../../../src/local-mcp/recovery/remote-candidates.ts";
-import { gatherRestoration } from "../../../../src/local-mcp/recovery/remote-gather.ts";
+import { findElsewhere } from "../../../../src/local-mcp/recovery/remote-candidates.ts";
+import { offerableElsewhere } from "../../../../src/local-mcp/recovery/remote-offer.ts";
+import { inspectElsewhere } from "../../../../src/local-mcp/recovery/remote-restoration.ts";
 import { project } from "../../../support/machines.ts";
 import { aWorld, minute } from "../../../support/remote-world.ts";
 
@@ -27,7 +28,7 @@ it("[RE20] one that no chat ever stood for counts as over after ten silent minut
   const [found] = await findElsewhere(one.reach, project);
   expect(found?.liveness).toMatchObject({ isOver: true, isCertain: false });
   const text = found
-    ? brief(await gatherRestoration(one.reach, found, one.chat.cwd), one.here.runtime.now(), "brief")
+    ? brief(await inspectElsewhere(one.reach, found, one.chat.cwd), one.here.runtime.now(), "brief")
     : "";
   expect(text).toContain("was last heard of 11 min ago (whether it died is not certain)");
   expect(text).toContain("The coordinator knows no chat of it");
@@ -72,7 +73,7 @@ it("[RE21] its files are looked for in the project here: the same, different, or
   writeFileSync(join(chat.cwd, "parser.ts"), "export const parser = 1;\n");
   writeFileSync(join(chat.cwd, "src", "lexer.ts"), "another lexer");
   const [found] = await findElsewhere(reach, project);
-  const from = found && (await gatherRestoration(reach, found, chat.cwd));
+  const from = found && (await inspectElsewhere(reach, found, chat.cwd));
   const compared = from?.files.map(({ path, now }) => [path, now]);
   expect(compared).toEqual(
     expect.arrayContaining([
@@ -92,7 +93,7 @@ it("[RE21] its files are looked for in the project here: the same, different, or
 it("[RE22] the brief says on which machine it was, how old all is, what was not synced, and that its snapshots are there", async () => {
   const { reach, dead, chat, here } = await aWorld();
   const [found] = await findElsewhere(reach, project);
-  const from = found && (await gatherRestoration(reach, found, chat.cwd));
+  const from = found && (await inspectElsewhere(reach, found, chat.cwd));
   const text = from ? brief(from, here.runtime.now(), "brief") : "";
   for (const part of [
     `an earlier session (${dead.session}) on another machine (desk) died 5 min ago`,
@@ -114,7 +115,7 @@ it("[RE22] what its machine had and nobody has sent is said", async () => {
   const text = async (): Promise<string> => {
     await here.pull();
     const [found] = await findElsewhere(reach, project);
-    return found ? brief(await gatherRestoration(reach, found, chat.cwd), here.runtime.now(), "brief") : "";
+    return found ? brief(await inspectElsewhere(reach, found, chat.cwd), here.runtime.now(), "brief") : "";
   };
   await there.mirror(dead.session, { change: { unsaved: { count: 40, entries: [] } } });
   expect(await text()).toContain("not synced: 40 events after the last checkpoint; whatever");
@@ -129,5 +130,5 @@ it("[RE24] what a worker has begun for a task is found, and not offered: the wor
   world.wait(10 * minute);
   const found = await findElsewhere(reach);
   expect(found).toHaveLength(1);
-  expect(offerable(reach, found)).toEqual([]);
+  expect(offerableElsewhere(reach, found)).toEqual([]);
 });

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { TeamChat } from "../../../../src/local-mcp/team/team-chat.ts";
-import { takeOver } from "../../../../src/local-mcp/recovery/remote-takeover.ts";
+import { takeOver } from "../../../../src/local-mcp/recovery/takeover.ts";
 import { aProject, Claude, storedSession } from "../../../support/builders.ts";
 import { connect, type Connected } from "../../../support/mcp-client.ts";
 import { aWorld, minute, newsOf, rowOf, type World } from "../../../support/remote-world.ts";

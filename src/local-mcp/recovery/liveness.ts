@@ -1,5 +1,18 @@
 import type { Chat } from "../../contract/chats.ts";
 import { age } from "../../shared/format.ts";
+import { isAlive, isInOtherNamespace, type Processes } from "../../platform/processes.ts";
+import type { ChatLink } from "../../coordinator-client/chat-link.ts";
+import type { Session } from "../sessions/sessions.ts";
+import { callTimeoutMs } from "./session-lease.ts";
+
+/** Silence after which a session counts as dead whose process or chat cannot be seen. */
+const maxSilenceMs = 600_000;
+
+/** For a session of this machine. */
+export function isDead(session: Session, processes: Processes, now: number): boolean {
+  if (session.owner && !isInOtherNamespace(processes, session.owner)) return !isAlive(processes, session.owner);
+  return session.detachedAt !== null || now - session.lastSeenAt > maxSilenceMs;
+}
 
 /** unknown: the chat never registered, or was forgotten; unreachable: no answer. */
 export type ChatObservation =
@@ -16,8 +29,12 @@ export interface Liveness {
   readonly detail: string;
 }
 
-/** Same limit as for a session of this machine. */
-const maxSilenceMs = 600_000;
+export async function observeChat(link: Pick<ChatLink, "call">, chat: string): Promise<ChatObservation> {
+  const answer = await link.call("chats.get", { chat }, callTimeoutMs);
+  if (answer.ok) return answer.value;
+  if (answer.error.code === "unknown_chat") return { status: "unknown" };
+  return { status: "unreachable", why: answer.error.message };
+}
 
 const offlineReasonText: Readonly<Record<string, string>> = {
   attested: "another SHIM process of its machine saw that its process is gone",
@@ -25,7 +42,7 @@ const offlineReasonText: Readonly<Record<string, string>> = {
   timeout: "the coordinator heard nothing more of it",
 };
 
-/** Pure. [RE20] @param silenceMs time since the last news of the session */
+/** Pure. [RE20] For a session of another machine. @param silenceMs time since the last news of the session */
 export function livenessOf(observation: ChatObservation, silenceMs: number): Liveness {
   if ("lastSeenAgeMs" in observation) return livenessByStatus(observation, silenceMs);
   if (observation.status === "unknown") return livenessBySilence(silenceMs, "The coordinator knows no chat of it");

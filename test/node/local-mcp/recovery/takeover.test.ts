@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
 import { currentState } from "../../../../src/local-mcp/checkpoints/capture.ts";
-import { findElsewhere, offerable } from "../../../../src/local-mcp/recovery/remote-candidates.ts";
-import { offerElsewhere } from "../../../../src/local-mcp/recovery/remote-offer.ts";
+import { findElsewhere } from "../../../../src/local-mcp/recovery/remote-candidates.ts";
+import { offerableElsewhere, offerElsewhere } from "../../../../src/local-mcp/recovery/remote-offer.ts";
 import { recordContinuation, recordTakeovers } from "../../../../src/local-mcp/sync/takeover-notices.ts";
-import { releaseSession, takeOver } from "../../../../src/local-mcp/recovery/remote-takeover.ts";
+import { giveBack, takeOver } from "../../../../src/local-mcp/recovery/takeover.ts";
 import { TakenSessions } from "../../../../src/local-mcp/recovery/taken-sessions.ts";
 import * as recoveries from "../../../../src/local-mcp/sessions/recoveries.ts";
 import { aProject, Claude, storedSession } from "../../../support/builders.ts";
@@ -136,7 +136,7 @@ it("[RE24] none is offered to a chat that was offered one of this machine, to a 
   one.world.wait(8 * 24 * 60 * minute);
   const found = await findElsewhere(one.reach, project);
   expect(found).toHaveLength(1);
-  expect(offerable(one.reach, found)).toEqual([]);
+  expect(offerableElsewhere(one.reach, found)).toEqual([]);
   expect(await offerElsewhere(one.reach, place)).toBeNull();
   expect(newsOf(one.here, one.chat.session)).toEqual([]);
 });
@@ -201,7 +201,7 @@ it("[RE26] what `shim resume` has written down, the chat that it starts takes wh
     value: { leases: [{ resource: `session:${session}`, holder: one.chat.session }] },
   });
   expect(rowOf(one, one.dead).taken).toMatchObject({ chat: one.chat.session });
-  expect(await releaseSession(one.reach, row)).toMatchObject({ ok: true });
+  expect(await giveBack(one.reach, row)).toMatchObject({ ok: true });
   await taken.reconcile(one.reach);
   expect(await holders()).toMatchObject({ value: { leases: [] } });
   await one.here.pull();
