@@ -1,13 +1,9 @@
-import { existsSync } from "node:fs";
 import type { CrashCause } from "../contract/readings.ts";
 import { messageOf } from "../shared/error.ts";
-import { uuidv7 } from "../shared/ids.ts";
 import { mayBeAlive } from "../platform/processes.ts";
-import { brief } from "../local-mcp/recovery/brief.ts";
-import { take } from "../local-mcp/recovery/local-source.ts";
+import { take, withdrawOffer } from "../local-mcp/recovery/local-source.ts";
 import type { Restoration } from "../local-mcp/recovery/restoration.ts";
-import { checkTranscript, planStart } from "../local-mcp/recovery/relaunch.ts";
-import { withdrawOffer } from "../local-mcp/recovery/local-source.ts";
+import { folderOf, planRelaunch } from "../local-mcp/recovery/relaunch.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import * as restarter from "./auto-restarter.ts";
@@ -90,17 +86,12 @@ export class ChatWatch {
     const { runtime } = this.#options;
     const restoration = findRestoration(runtime, id);
     if (!restoration || isClaimed(restoration, runtime)) return void this.#planned.delete(id);
-    const now = runtime.now();
-    const newId = uuidv7(now, runtime.random(16));
-    const transcript = checkTranscript(restoration.session.transcriptPath, id);
-    const plan = planStart(restoration.session, transcript, { id: newId, brief: brief(restoration, now, "resume") });
-    const cwd = [restoration.session.cwd, restoration.session.project].find(
-      (folder) => folder !== null && existsSync(folder),
-    );
+    const plan = planRelaunch(runtime, restoration);
+    const cwd = folderOf(restoration);
     if (plan && cwd && plan.newId !== null) take(runtime, restoration, plan.newId);
     this.#planned.delete(id);
     if (!plan || !cwd) return this.#problem(`session ${id} cannot be started again: its folder is gone`);
-    this.#planned.set(plan.newId ?? id, { restarts: restarter.afterStart(restarts, now), sourceId: id });
+    this.#planned.set(plan.newId ?? id, { restarts: restarter.afterStart(restarts, runtime.now()), sourceId: id });
     await this.#openTerminal([plan.command, ...plan.args], cwd, id, plan.reason);
   }
 

@@ -1,6 +1,10 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { uuidv7 } from "../../shared/ids.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { codeOf } from "../../shared/error.ts";
+import { brief } from "./brief.ts";
+import type { Restoration } from "./restoration.ts";
 
 export type TranscriptCheck =
   | { readonly isWhole: true }
@@ -24,6 +28,22 @@ export interface NewChat {
 
 /** The last line of a transcript may hold a tool's whole output. */
 const tailBytes = 8_388_608;
+
+/** Returns null for a client that cannot be started from a command line. */
+export function planRelaunch({ now, random }: Pick<Runtime, "now" | "random">, from: Restoration): StartPlan | null {
+  const { session, elsewhere } = from;
+  const transcript: TranscriptCheck = elsewhere
+    ? toBroken(`its transcript is on ${elsewhere.machine}`)
+    : checkTranscript(session.transcriptPath, session.id);
+  const at = now();
+  return planStart(session, transcript, { id: uuidv7(at, random(16)), brief: brief(from, at, "resume") });
+}
+
+/** Returns the folder in which to continue the session; null if it is gone or not on this machine. */
+export function folderOf({ session, elsewhere }: Restoration): string | null {
+  if (elsewhere) return session.project;
+  return [session.cwd, session.project].find((folder) => folder !== null && existsSync(folder)) ?? null;
+}
 
 /** Pure. [CL10] Returns null for a client that cannot be started from a command line. */
 export function planStart(

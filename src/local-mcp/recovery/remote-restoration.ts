@@ -1,5 +1,5 @@
 import type { TaskLine } from "../../contract/task-views.ts";
-import type { Statement, WorkState } from "../../contract/work-state.ts";
+import type { WorkState } from "../../contract/work-state.ts";
 import type { Checkpoint, Trigger } from "../checkpoints/checkpoints.ts";
 import { readHead } from "../sessions/git-head.ts";
 import type { JournalRow } from "../sessions/journal.ts";
@@ -86,31 +86,14 @@ export function stateOf(row: RemoteSession, newest: RemoteCheckpoint | null): Wo
   return withLocalTimes(state, localClock(row));
 }
 
-function withLocalTimes(state: WorkState, clock: (at: number) => number): WorkState {
-  const withLocalTime = <T extends { readonly at: number | null }>(one: T): T =>
-    one.at === null ? one : { ...one, at: clock(one.at) };
-  const withLocalTimeIfAny = <T extends { readonly at: number }>(one: T | undefined | null): T | null =>
-    one ? withLocalTime(one) : null;
-  const { requests, orders, decided, takenBack, plan, clientGoal, said, ...rest } = state;
-  const statement = <T extends Statement>(one: T): T => {
-    const [taken, followed] = [withLocalTimeIfAny(one.takenBack), withLocalTimeIfAny(one.followedBy)];
-    return {
-      ...withLocalTime(one),
-      ...(taken ? { takenBack: taken } : {}),
-      ...(followed ? { followedBy: followed } : {}),
-    };
-  };
+/** Every `at` of a work state is a time; `state` is the chat's own data. */
+function withLocalTimes({ state, said, ...work }: WorkState, clock: (at: number) => number): WorkState {
+  const toLocal = (name: string, value: unknown): unknown =>
+    name === "at" && typeof value === "number" ? clock(value) : value;
   const times = Object.entries(said ?? {}).map(([name, at]) => [name, typeof at === "number" ? clock(at) : at]);
   return {
-    ...rest,
-    conversation: state.conversation.map(withLocalTime),
-    lastError: withLocalTimeIfAny(state.lastError),
-    ...(requests ? { requests: requests.map(withLocalTime) } : {}),
-    ...(orders ? { orders: orders.map(statement) } : {}),
-    ...(decided ? { decided: decided.map(statement) } : {}),
-    ...(takenBack ? { takenBack: takenBack.map(withLocalTime) } : {}),
-    ...(plan ? { plan: withLocalTime(plan) } : {}),
-    ...(clientGoal ? { clientGoal: withLocalTime(clientGoal) } : {}),
+    ...(JSON.parse(JSON.stringify(work), toLocal) as Omit<WorkState, "state" | "said">),
+    state,
     ...(said ? { said: Object.fromEntries(times) } : {}),
   };
 }

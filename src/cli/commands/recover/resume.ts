@@ -1,12 +1,11 @@
 import type { Command } from "commander";
-import { uuidv7 } from "../../../shared/ids.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import { drainInto } from "../../../local-mcp/hooks/spool-hook.ts";
 import { brief } from "../../../local-mcp/recovery/brief.ts";
 import { findIncomplete, type IncompleteSession } from "../../../local-mcp/recovery/detect.ts";
 import { recordFinishedHere } from "../../../local-mcp/recovery/finished-tasks.ts";
 import { localSource } from "../../../local-mcp/recovery/local-source.ts";
-import { checkTranscript, planStart, type StartPlan } from "../../../local-mcp/recovery/relaunch.ts";
+import { planRelaunch, type StartPlan } from "../../../local-mcp/recovery/relaunch.ts";
 import { findElsewhere } from "../../../local-mcp/recovery/remote-candidates.ts";
 import { localClock } from "../../../local-mcp/recovery/remote-session.ts";
 import { findById, remoteSource } from "../../../local-mcp/recovery/remote-source.ts";
@@ -207,7 +206,7 @@ async function resume(cli: Cli, runtime: Runtime, target: Target, options: Resum
   const found = await source.inspect(session);
   const from = found.ok ? found.value : null;
   if (!from) throw new Error(`session ${session} was deleted meanwhile`);
-  const plan = planFor(runtime, from, now);
+  const plan = planRelaunch(runtime, from);
   if (isPrinting(cli, options)) return toPrintedAnswer(target, from, runtime, plan);
   if (!plan) {
     cli.progress(`${from.session.client} cannot be started from here: give this to a new chat.`);
@@ -228,14 +227,6 @@ function tryCatchUp(cli: Cli, work: () => void): void {
 
 function isPrinting(cli: Cli, { print, json }: ResumeOptions): boolean {
   return print === true || json === true || !cli.io.isTty || !cli.io.isInteractive;
-}
-
-function planFor(runtime: Runtime, from: Restoration, now: number): StartPlan | null {
-  const { session, elsewhere } = from;
-  const transcript = elsewhere
-    ? ({ isWhole: false, reason: `its transcript is on ${elsewhere.machine}` } as const)
-    : checkTranscript(session.transcriptPath, session.id);
-  return planStart(session, transcript, { id: uuidv7(now, runtime.random(16)), brief: brief(from, now, "resume") });
 }
 
 function toPrintedAnswer(

@@ -1,10 +1,9 @@
-import { existsSync } from "node:fs";
 import { codeOf } from "../../../shared/error.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import type { StartPlan } from "../../../local-mcp/recovery/relaunch.ts";
+import { ok } from "../../../shared/result.ts";
+import { folderOf, type StartPlan } from "../../../local-mcp/recovery/relaunch.ts";
 import type { Restoration } from "../../../local-mcp/recovery/restoration.ts";
 import type { RecoverySource } from "../../../local-mcp/recovery/source.ts";
-import { failed, type CommandError } from "../../answer.ts";
+import { failed } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 
 export function printHint(session: string): string {
@@ -21,29 +20,23 @@ export async function start(
   const { id } = from.session;
   const { newId } = plan;
   const cwd = folderOf(from);
-  if (!cwd.ok) return cwd;
+  if (cwd === null) return folderRefusal(from);
   if (newId !== null) source.reserve(from, newId);
   try {
-    return await startClient(cli, id, plan, cwd.value);
+    return await startClient(cli, id, plan, cwd);
   } finally {
     if (newId !== null) source.withdraw(id, newId);
   }
 }
 
-function folderOf({ session, elsewhere }: Restoration): Result<string, CommandError> {
-  if (!elsewhere) {
-    const cwd = [session.cwd, session.project].find((folder) => folder !== null && existsSync(folder));
-    if (cwd) return ok(cwd);
-    return failed(
-      "folder_gone",
-      `the folder of the session (${session.cwd ?? "unknown"}) is gone. ${printHint(session.id)}`,
-    );
-  }
-  if (session.project !== null) return ok(session.project);
+function folderRefusal({ session, elsewhere }: Restoration): CommandResult {
+  const hint = printHint(session.id);
+  if (!elsewhere)
+    return failed("folder_gone", `the folder of the session (${session.cwd ?? "unknown"}) is gone. ${hint}`);
   const there = `${elsewhere.root ?? "no project"} on ${elsewhere.machine}`;
   return failed(
     "project_elsewhere",
-    `this folder is not its project (${there}): go to that project's folder on this machine, then again. ${printHint(session.id)}`,
+    `this folder is not its project (${there}): go to that project's folder on this machine, then again. ${hint}`,
   );
 }
 
