@@ -4,7 +4,7 @@ import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
 import { LocalChatLink, type LocalCalls } from "../../src/coordinator-client/local-chat-link.ts";
 import type { CallError } from "../../src/coordinator-client/chat-link.ts";
 import type { Platform } from "../../src/coordinator-client/edge/platform.ts";
-import { OtherMachines } from "../../src/local-mcp/recovery/other-machines.ts";
+import { RemoteRecovery } from "../../src/local-mcp/recovery/remote-recovery.ts";
 import type { RemoteContext } from "../../src/local-mcp/recovery/remote-context.ts";
 import { readHead } from "../../src/local-mcp/sessions/git-head.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
@@ -85,7 +85,7 @@ export class MachineHome {
     const open = (): Result<TeamConnection, string> => {
       const link = new LocalChatLink(this.#desk(), platform);
       const opened = { link, workspace, machine: name, edge, close: () => undefined };
-      return ok({ openedLink: opened, naming, otherMachines: new OtherMachines(runtime) });
+      return ok({ openedLink: opened, naming, remoteRecovery: new RemoteRecovery(runtime) });
     };
     return new Team({ runtime, platform, open, processOf: ({ id }) => processOf(id) });
   }

@@ -1,5 +1,6 @@
 import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import type { Result } from "../../shared/result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as devices from "../sync/device.ts";
 import { readKeys } from "../sync/key-ring.ts";
@@ -37,4 +38,14 @@ export function remoteContext(
   const call: SyncCall = (name, input) => link.call(name, input, callTimeoutMs);
   const device = runtime.store.read(devices.get, null)?.device ?? null;
   return { runtime, link, mirror: { runtime, call, workspace, keys: keys.value, device }, chatId, machine };
+}
+
+export interface ProjectNaming {
+  /** What the workspace calls a project. */
+  project(root: string): Promise<Result<string, unknown>>;
+}
+
+export async function projectHere(naming: ProjectNaming, root: string | null): Promise<ProjectHere | null> {
+  const project = root === null ? null : await naming.project(root);
+  return root !== null && project?.ok ? { root, project: project.value } : null;
 }

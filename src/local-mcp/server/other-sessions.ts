@@ -1,10 +1,9 @@
 import { Id } from "../../contract/values.ts";
-import { remoteContext, type ProjectHere, type RemoteContext } from "../recovery/remote-context.ts";
+import { projectHere, remoteContext, type ProjectHere, type RemoteContext } from "../recovery/remote-context.ts";
 import { remoteSource } from "../recovery/remote-source.ts";
 import type { RecoverySource } from "../recovery/source.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { pullSome } from "../sync/pull.ts";
-import type { TeamChat } from "../team/team-chat.ts";
 import type { Chat } from "./chat.ts";
 
 /**
@@ -23,7 +22,7 @@ export async function otherSessions(
   const context = remoteContext(chat.runtime, member.value.openedLink, session.id);
   if (!context) return null;
   if (context.link.self === null) return "unreachable";
-  const here = await projectHere(member.value, session);
+  const here = await projectHere(member.value.naming, session.project);
   return (await pullFor(context, here, idOrPrefix)) ? remoteSource(context, here) : "unreachable";
 }
 
@@ -37,9 +36,4 @@ async function pullFor(
   const id = Id.safeParse(idOrPrefix);
   const ofNamed = !id.success || (await pullSome(mirror, { session: id.data })).ok;
   return ofProject && ofNamed;
-}
-
-async function projectHere({ naming }: TeamChat, { project: root }: Session): Promise<ProjectHere | null> {
-  const project = root === null ? null : await naming.project(root);
-  return root !== null && project?.ok ? { root, project: project.value } : null;
 }

@@ -1,31 +1,24 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import type { JournalEntry } from "../../../../src/contract/journal.ts";
 import type { JournalRow } from "../../../../src/local-mcp/sessions/journal.ts";
 import { emptyState, fold } from "../../../../src/local-mcp/sessions/work-state.ts";
 import { readContent } from "../../../../src/local-mcp/sessions/session-content.ts";
 import { renderBrief, toDelivered, toStoredOffer } from "../../../../src/local-mcp/recovery/offers.ts";
-import { restoration } from "../../../../src/local-mcp/recovery/restoration.ts";
 import { changesIn } from "../../../../src/snapshots/changed-files.ts";
 import { estimateTokens } from "../../../../src/local-mcp/signals/tokens.ts";
 import { timeline } from "../../../../src/cli/commands/sessions/timeline.ts";
-import { restore } from "../../../../src/local-mcp/recovery/restoration.ts";
+import { restoration, restore } from "../../../../src/local-mcp/recovery/restoration.ts";
 import { aProject, anotherClaude, Claude, storedSession } from "../../../support/builders.ts";
+import { git, temporaryFolder } from "../../../support/git-project.ts";
 import { T0, tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
 
 type Offer = ReturnType<typeof toStoredOffer>;
 
-function git(cwd: string, ...args: string[]): void {
-  execFileSync("git", ["-c", "user.name=a", "-c", "user.email=a@b.c", ...args], { cwd, stdio: "ignore" });
-}
-
 /** A real repository with one commit, made before the session. */
 function aRepository(): string {
-  const cwd = realpathSync(mkdtempSync(join(tmpdir(), "shim-brief-")));
-  onTestFinished(() => rmSync(cwd, { recursive: true, force: true }));
+  const cwd = temporaryFolder();
   git(cwd, "init", "-q", "-b", "main");
   for (const name of ["old.txt", "kept.txt"]) {
     writeFileSync(join(cwd, name), "one\n");

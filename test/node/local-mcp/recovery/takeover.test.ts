@@ -4,7 +4,7 @@ import { findElsewhere } from "../../../../src/local-mcp/recovery/remote-candida
 import { offerableElsewhere, offerElsewhere } from "../../../../src/local-mcp/recovery/remote-offer.ts";
 import { recordContinuation, recordTakeovers } from "../../../../src/local-mcp/sync/takeover-notices.ts";
 import { giveBack, takeOver } from "../../../../src/local-mcp/recovery/takeover.ts";
-import { TakenSessions } from "../../../../src/local-mcp/recovery/taken-sessions.ts";
+import { TakenSessions } from "../../../../src/local-mcp/recovery/remote-recovery.ts";
 import * as recoveries from "../../../../src/local-mcp/sessions/recoveries.ts";
 import { aProject, Claude, storedSession } from "../../../support/builders.ts";
 import { project, workspace } from "../../../support/machines.ts";

@@ -1,11 +1,52 @@
-import { isTransient } from "../../coordinator-client/chat-link.ts";
-import * as recoveries from "../sessions/recoveries.ts";
-import * as remoteSessions from "../sync/remote-sessions.ts";
-import * as news from "../sessions/news.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { RemoteContext } from "./remote-context.ts";
+import { isTransient } from "../../coordinator-client/chat-link.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import * as news from "../sessions/news.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
+import * as remoteSessions from "../sync/remote-sessions.ts";
+import { projectHere, remoteContext, type ProjectNaming, type RemoteContext } from "./remote-context.ts";
+import { offerElsewhere } from "./remote-offer.ts";
 import { acquireLease, fetchHolder, releaseLease } from "./session-lease.ts";
 import { takeOver } from "./takeover.ts";
+
+/** A chat that has just died counts as alive for a while, and its mirror arrives later. */
+const maxOfferSearchMs = 300_000;
+
+/** Watches the other machines for one chat: what it may continue, and what it has taken. */
+export class RemoteRecovery {
+  readonly #runtime: Runtime;
+  readonly #taken = new TakenSessions();
+  #firstCheckAt: number | null = null;
+  #isOfferDue = true;
+  #checking: Promise<void> | null = null;
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
+
+  /**
+   * [RE24] [RE26] Called every few seconds once the chat is registered; one check runs at a time.
+   */
+  check(opened: OpenedLink, session: string, naming: ProjectNaming): Promise<void> {
+    this.#checking ??= this.#check(opened, session, naming).finally(() => (this.#checking = null));
+    return this.#checking;
+  }
+
+  async #check(opened: OpenedLink, session: string, naming: ProjectNaming): Promise<void> {
+    const context = remoteContext(this.#runtime, opened, session);
+    if (!context?.link.self) return;
+    await this.#taken.reconcile(context);
+    if (!this.#isOfferDue) return;
+    const now = this.#runtime.now();
+    this.#firstCheckAt ??= now;
+    const root = this.#runtime.store.read((sql) => sessions.get(sql, session)?.project, null);
+    const chatProject = await projectHere(naming, root ?? null);
+    const isOver = chatProject === null || now - this.#firstCheckAt > maxOfferSearchMs;
+    if (isOver || (await offerElsewhere(context, chatProject)) !== null) this.#isOfferDue = false;
+  }
+}
 
 /** Rows in the store, written by the chat's tool or `shim resume`, decide; the leases follow. */
 export class TakenSessions {
