@@ -43,6 +43,15 @@ export async function aWorld(
   return { world, there, here, dead, chat, reach: await here.join(chat.session) };
 }
 
+/** A chat on a third machine, which has pulled what the others have sealed. */
+export async function aRival({ world }: Pick<World, "world">): Promise<Pick<World, "chat" | "here" | "reach">> {
+  const here = await world.add("tower");
+  const chat = new Claude(here.runtime, { cwd: aProject(), session: "cccc3333-0000-4000-8000-000000000003" });
+  chat.start();
+  await here.pull();
+  return { here, chat, reach: await here.join(chat.session) };
+}
+
 export function rowOf({ here }: Pick<World, "here">, { session }: Claude): RemoteSession {
   const [row] = here.runtime.store.read((sql) => remoteSessions.list(sql, workspace, { session }), []);
   if (!row) throw new Error(`nothing is known of ${session}`);

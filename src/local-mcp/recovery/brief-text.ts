@@ -17,6 +17,10 @@ export interface BriefSection {
   readonly isNewestLast?: boolean;
 }
 
+export function newestLast(heading: string, lines: readonly BriefLine[]): BriefSection {
+  return { heading, lines, isNewestLast: true };
+}
+
 /** Marks a text that names what was retracted later, or a decision with a later remark. */
 export function annotateOutdated(
   state: WorkState,
@@ -51,10 +55,6 @@ export function formatSource(source: string, now: number, at: number | null): st
 }
 
 export function formatWhen(now: number, at: number | null): string {
-  return formatSource("", now, at);
-}
-
-export function formatAgo(now: number, at: number): string {
   return formatSource("", now, at);
 }
 

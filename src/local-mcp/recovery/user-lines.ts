@@ -16,14 +16,8 @@ export function quotedTitle(title: string | null, max = maxTitleChars): string {
     .trim();
   if (line === "") return "an untitled chat";
   const chars = Array.from(line);
-  return `"${
-    chars.length <= max
-      ? line
-      : `${chars
-          .slice(0, max - 4)
-          .join("")
-          .trimEnd()} ...`
-  }"`;
+  const start = chars.slice(0, max - 4).join("");
+  return `"${chars.length <= max ? line : `${start.trimEnd()} ...`}"`;
 }
 
 export interface OfferedSession {

@@ -6,17 +6,13 @@ import { recordContinuation, recordTakeovers } from "../../../../src/local-mcp/s
 import { giveBack, takeOver } from "../../../../src/local-mcp/recovery/takeover.ts";
 import { TakenSessions } from "../../../../src/local-mcp/recovery/remote-recovery.ts";
 import * as recoveries from "../../../../src/local-mcp/sessions/recoveries.ts";
-import { aProject, Claude, storedSession } from "../../../support/builders.ts";
+import { Claude, storedSession } from "../../../support/builders.ts";
 import { project, workspace } from "../../../support/machines.ts";
-import { aWorld, minute, newsOf, rowOf } from "../../../support/remote-world.ts";
+import { aRival, aWorld, minute, newsOf, rowOf } from "../../../support/remote-world.ts";
 
 it("[RE23] two machines ask at the same time: one gets it, the other is told who and where", async () => {
   const one = await aWorld();
-  const third = await one.world.add("tower");
-  const rival = new Claude(third.runtime, { cwd: aProject(), session: "cccc3333-0000-4000-8000-000000000003" });
-  rival.start();
-  await third.pull();
-  const other = await third.join(rival.session);
+  const { here: third, reach: other } = await aRival(one);
   const answers = await Promise.all([
     takeOver(one.reach, rowOf(one, one.dead)),
     takeOver(other, rowOf({ here: third }, one.dead)),
@@ -54,11 +50,7 @@ it("[RE23] whoever goes on with it keeps of it what is next, and a death of that
   });
   // Dead before it has saved anything: the first one is open again.
   await one.here.attest(one.chat.session);
-  const third = await one.world.add("tower");
-  const asks = new Claude(third.runtime, { cwd: aProject(), session: "cccc3333-0000-4000-8000-000000000003" });
-  asks.start();
-  await third.pull();
-  const other = await third.join(asks.session);
+  const { here: third, reach: other } = await aRival(one);
   expect((await findElsewhere(other, project)).map(({ row }) => row.session)).toEqual([one.dead.session]);
   one.chat.turn("go on");
   await one.here.mirror(one.chat.session);
@@ -211,11 +203,8 @@ it("[RE26] what `shim resume` has written down, the chat that it starts takes wh
 it("[RE26] where another chat was first, the chat that was started for it is told who", async () => {
   const one = await aWorld();
   const { runtime } = one.here;
-  const third = await one.world.add("tower");
-  const rival = new Claude(third.runtime, { cwd: aProject(), session: "cccc3333-0000-4000-8000-000000000003" });
-  rival.start();
-  await third.pull();
-  await takeOver(await third.join(rival.session), rowOf({ here: third }, one.dead));
+  const { chat: rival, ...third } = await aRival(one);
+  await takeOver(third.reach, rowOf(third, one.dead));
   const { session } = one.dead;
   runtime.store.write((sql) =>
     recoveries.add(sql, { at: runtime.now(), sessionId: session, action: "taken", by: one.chat.session }),
