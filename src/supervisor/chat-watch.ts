@@ -2,12 +2,12 @@ import type { CrashCause } from "../contract/readings.ts";
 import { messageOf } from "../shared/error.ts";
 import { mayBeAlive } from "../platform/processes.ts";
 import { take, withdrawOffer } from "../local-mcp/recovery/local-source.ts";
-import type { Restoration } from "../local-mcp/recovery/restoration.ts";
+import { restoreById, type Restoration } from "../local-mcp/recovery/restoration.ts";
 import { folderOf, planRelaunch } from "../local-mcp/recovery/relaunch.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import * as restarter from "./auto-restarter.ts";
-import { reportDeath, findRestoration, type WatchOptions } from "./chat-death.ts";
+import { reportDeath, type WatchOptions } from "./chat-death.ts";
 import type { ProgramEnding } from "./program-end.ts";
 import { ProcessMonitor } from "./process-monitor.ts";
 import type { WatchedSessions } from "./supervisor-settings.ts";
@@ -84,7 +84,7 @@ export class ChatWatch {
 
   async #restart(id: string, restarts: restarter.Restarts): Promise<void> {
     const { runtime } = this.#options;
-    const restoration = findRestoration(runtime, id);
+    const restoration = restoreById(runtime, id);
     if (!restoration || isClaimed(restoration, runtime)) return void this.#planned.delete(id);
     const plan = planRelaunch(runtime, restoration);
     const cwd = folderOf(restoration);

@@ -96,7 +96,7 @@ export class SupervisedClaude implements Supervised {
       return { chat, isResumed: true, how: `session ${lastSession.id} is resumed`, input: interruptedText };
     }
     const now = runtime.now();
-    const restoration = restore(runtime, lastSession, now);
+    const restoration = restore(runtime, lastSession);
     if (!restoration) return this.#startNew("a new session");
     const session = this.#newId();
     logStoreErrors(runtime, () => take(runtime, restoration, session));

@@ -95,7 +95,7 @@ function resumedAnswer(runtime: Runtime, { before }: StartedSession): StartAnswe
   if (before.recovery === "recovered") return continuedAnswer(runtime, before);
   if (before.endedAt !== null || !isDead(before, runtime.processes, runtime.now())) return emptyStart;
   const isKnown = runtime.store.read((sql) => hasContent(sql, before.id), false);
-  const from = isKnown ? restore(runtime, before, runtime.now()) : null;
+  const from = isKnown ? restore(runtime, before) : null;
   if (!from) return emptyStart;
   const line = isClosed(before) ? null : resumedLine(from, runtime.now());
   return { context: isUnchanged(from) ? null : brief(from, runtime.now(), "resumed"), line };
@@ -122,6 +122,6 @@ function isUnchanged({ session, files }: Restoration): boolean {
 
 /** [HO3] Returns what a compaction may drop: goal, decisions, open work. */
 function compactedContext(runtime: Runtime, { session }: StartedSession): string | null {
-  const from = restore(runtime, session, runtime.now());
+  const from = restore(runtime, session);
   return from ? brief(from, runtime.now(), "compacted") : null;
 }

@@ -1,9 +1,7 @@
 import type { Chat } from "../../contract/chats.ts";
 import { age } from "../../shared/format.ts";
 import { isAlive, isInOtherNamespace, type Processes } from "../../platform/processes.ts";
-import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { callTimeoutMs } from "./session-lease.ts";
 
 /** Silence after which a session counts as dead whose process or chat cannot be seen. */
 const maxSilenceMs = 600_000;
@@ -27,13 +25,6 @@ export interface Liveness {
   /** The coordinator says that the chat is gone. */
   readonly isCertain: boolean;
   readonly detail: string;
-}
-
-export async function observeChat(link: Pick<ChatLink, "call">, chat: string): Promise<ChatObservation> {
-  const answer = await link.call("chats.get", { chat }, callTimeoutMs);
-  if (answer.ok) return answer.value;
-  if (answer.error.code === "unknown_chat") return { status: "unknown" };
-  return { status: "unreachable", why: answer.error.message };
 }
 
 const offlineReasonText: Readonly<Record<string, string>> = {

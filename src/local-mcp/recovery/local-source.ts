@@ -101,9 +101,7 @@ export function localSource(
 function findOffer(runtime: Runtime, chat: sessions.Session): Restoration | null {
   recordFinishedHere(runtime);
   const [offered = null] = runtime.store.read((sql) => sessions.listOfferedTo(sql, chat.id), []);
-  return (
-    (offered && restore(runtime, offered, runtime.now())) ?? offer(runtime, chat.id, searchFor(chat))?.from ?? null
-  );
+  return (offered && restore(runtime, offered)) ?? offer(runtime, chat.id, searchFor(chat))?.from ?? null;
 }
 
 /** [RE56] */
@@ -112,7 +110,7 @@ function inspect(runtime: Runtime, id: string): Result<Restoration | null, Refus
     (sql) => findSessionArgument(sql, id),
     ok(null),
   );
-  return found.ok ? ok(found.value && restore(runtime, found.value, runtime.now())) : found;
+  return found.ok ? ok(found.value && restore(runtime, found.value)) : found;
 }
 
 function factsOf({ session, cause, finished }: Restoration, chatId: string | null): SessionFacts {

@@ -1,12 +1,14 @@
+import type { ChatLink } from "../../coordinator-client/chat-link.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { fetchCheckpoint } from "../sync/fetch-checkpoint.ts";
 import type { PullDeps } from "../sync/pull.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { livenessOf, observeChat, type Liveness } from "./liveness.ts";
+import { livenessOf, type ChatObservation, type Liveness } from "./liveness.ts";
 import type { RemoteContext } from "./remote-context.ts";
 import { localClock, isLocalSession } from "./remote-session.ts";
+import { callTimeoutMs } from "./session-lease.ts";
 
 export interface DeadRemoteSession {
   readonly row: RemoteSession;
@@ -57,6 +59,13 @@ export async function assessLiveness(
 ): Promise<Liveness> {
   const silenceMs = runtime.now() - localClock(row)(row.content.lastSeenAt);
   return livenessOf(await observeChat(link, row.session), silenceMs);
+}
+
+async function observeChat(link: Pick<ChatLink, "call">, chat: string): Promise<ChatObservation> {
+  const answer = await link.call("chats.get", { chat }, callTimeoutMs);
+  if (answer.ok) return answer.value;
+  if (answer.error.code === "unknown_chat") return { status: "unknown" };
+  return { status: "unreachable", why: answer.error.message };
 }
 
 /** [RE23] A dead successor counts only if its last state says that it continued the session. */

@@ -290,7 +290,7 @@ it("[RE42] what another chat of the project has edited is not named as a change 
   const later = Date.now() / 1_000 + 60;
   utimesSync(path("later.txt"), later, later);
   claude.kill();
-  const from = restore(runtime, storedSession(runtime, claude.session), runtime.now());
+  const from = restore(runtime, storedSession(runtime, claude.session));
   const names = from?.files.map((file) => file.path.slice(claude.cwd.length + 1));
   expect(names?.toSorted()).toEqual(["both.txt", "later.txt", "mine.txt"]);
 });

@@ -19,7 +19,7 @@ function incomplete({ base }: TeamDesk): string[] {
 
 function briefOf({ base }: TeamDesk, id: string): string {
   const session = base.store.read((sql) => sessions.get(sql, id), null);
-  const from = session && restore(base, session, base.now());
+  const from = session && restore(base, session);
   return from ? brief(from, base.now(), "brief") : "";
 }
 
