@@ -2,7 +2,7 @@ import { Option, type Command } from "commander";
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
 import { ok } from "../src/shared/result.ts";
-import { clip } from "../src/local-mcp/recovery/brief.ts";
+import { clip } from "../src/shared/format.ts";
 import { loadDriver } from "../src/store/open-driver.ts";
 import { failed } from "../src/cli/answer.ts";
 import type { Cli, CommandResult } from "../src/cli/cli.ts";

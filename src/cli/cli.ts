@@ -3,7 +3,7 @@ import { InvalidArgumentError, Option } from "commander";
 import type * as z from "zod";
 import { messageOf } from "../shared/error.ts";
 import type { Result } from "../shared/result.ts";
-import { age } from "../local-mcp/recovery/brief.ts";
+import { age } from "../shared/format.ts";
 import { homeFrom, pathsIn, type Paths } from "../platform/paths.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { shimCommand, withShimCommand } from "../platform/shim-command.ts";

@@ -1,15 +1,15 @@
-import { existsSync, realpathSync } from "node:fs";
-import { resolve } from "node:path";
+import * as checkpoints from "../local-mcp/checkpoints/checkpoints.ts";
+import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { ok } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
-import * as checkpoints from "../local-mcp/checkpoints/checkpoints.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { projectRoot } from "../local-mcp/sessions/git-head.ts";
-import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { shortCheckpointId, shortSessionId } from "../local-mcp/sessions/short-ids.ts";
-import { age } from "../local-mcp/recovery/brief.ts";
+import { age } from "../shared/format.ts";
 import { ambiguous, notFound, type CliResult } from "./answer.ts";
 import { oneLine } from "./screen-text.ts";
+import { existsSync, realpathSync } from "node:fs";
+import { resolve } from "node:path";
 
 /** [CL2] Accepts any unique prefix of an id. */
 

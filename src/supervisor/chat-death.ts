@@ -1,9 +1,9 @@
-import { restore, type Restoration } from "../local-mcp/recovery/restoration.ts";
+import * as sessions from "../local-mcp/sessions/sessions.ts";
+import * as restarter from "./auto-restarter.ts";
+import { restoreById, type Restoration } from "../local-mcp/recovery/restoration.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { messageOf } from "../shared/error.ts";
 import { isClosed } from "../local-mcp/sessions/closed-sessions.ts";
-import * as sessions from "../local-mcp/sessions/sessions.ts";
-import * as restarter from "./auto-restarter.ts";
 import type { ProgramEnding } from "./program-end.ts";
 import { toEndedEvent, type SupervisorEvent } from "./supervisor-events.ts";
 
@@ -20,18 +20,13 @@ export interface WatchOptions {
   readonly emit: (event: SupervisorEvent) => void;
 }
 
-export function findRestoration(runtime: Runtime, id: string): Restoration | null {
-  const session = runtime.store.read((sql) => sessions.get(sql, id), null);
-  return session && restore(runtime, session, runtime.now());
-}
-
 /** @returns null: the client ended cleanly, which a spooled hook event may report late */
 export async function reportDeath(
   { name, runtime, recordDeath, emit }: WatchOptions,
   id: string,
 ): Promise<Restoration | null> {
   const checkpoint = await recordDeath(id);
-  const restoration = findRestoration(runtime, id);
+  const restoration = restoreById(runtime, id);
   if (!restoration?.cause || restoration.session.endedAt !== null || isClosed(restoration.session)) return null;
   emit({ type: "died", name, session: id, cause: restoration.cause, checkpoint });
   return restoration;

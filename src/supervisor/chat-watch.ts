@@ -1,15 +1,14 @@
-import { existsSync } from "node:fs";
-import type { CrashCause } from "../contract/readings.ts";
-import { uuidv7 } from "../shared/ids.ts";
-import { mayBeAlive } from "../platform/processes.ts";
-import { brief } from "../local-mcp/recovery/brief.ts";
-import { take } from "../local-mcp/recovery/recover.ts";
-import type { Restoration } from "../local-mcp/recovery/restoration.ts";
-import { checkTranscript, planStart, withdrawOffer } from "../local-mcp/recovery/relaunch.ts";
-import type { Runtime } from "../runtime/runtime.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import * as restarter from "./auto-restarter.ts";
-import { findRestoration, planRestart, reportDeath, startInTerminal, type WatchOptions } from "./chat-death.ts";
+import type { CrashCause } from "../contract/readings.ts";
+import { uuidv7 } from "../shared/ids.ts";
+import { messageOf } from "../shared/error.ts";
+import { mayBeAlive } from "../platform/processes.ts";
+import { take, withdrawOffer } from "../local-mcp/recovery/local-source.ts";
+import { restoreById, type Restoration } from "../local-mcp/recovery/restoration.ts";
+import { folderOf, planRelaunch } from "../local-mcp/recovery/relaunch.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { planRestart, reportDeath, startInTerminal, type WatchOptions } from "./chat-death.ts";
 import type { ProgramEnding } from "./program-end.ts";
 import { ProcessMonitor } from "./process-monitor.ts";
 import type { WatchedSessions } from "./supervisor-settings.ts";
@@ -74,23 +73,17 @@ export class ChatWatch {
 
   async #restart(id: string, restarts: restarter.Restarts): Promise<void> {
     const { runtime } = this.#options;
-    const restoration = findRestoration(runtime, id);
+    const restoration = restoreById(runtime, id);
     if (!restoration || isClaimed(restoration, runtime)) return void this.#planned.delete(id);
-    const now = runtime.now();
-    const newId = uuidv7(now, runtime.random(16));
-    const transcript = checkTranscript(restoration.session.transcriptPath, id);
-    const plan = planStart(restoration.session, transcript, { id: newId, brief: brief(restoration, now, "resume") });
-    const cwd = [restoration.session.cwd, restoration.session.project].find(
-      (folder) => folder !== null && existsSync(folder),
-    );
+    const plan = planRelaunch(runtime, restoration);
+    const cwd = folderOf(restoration);
+    this.#planned.delete(id);
     if (!plan || !cwd) {
-      this.#planned.delete(id);
       const message = `session ${id} cannot be started again: its folder is gone`;
       return this.#options.emit({ type: "problem", name: this.#options.name, message });
     }
     if (plan.newId !== null) take(runtime, restoration, plan.newId);
-    this.#planned.delete(id);
-    this.#planned.set(plan.newId ?? id, { restarts: restarter.afterStart(restarts, now), sourceId: id });
+    this.#planned.set(plan.newId ?? id, { restarts: restarter.afterStart(restarts, runtime.now()), sourceId: id });
     const opener = (this.#options.watched.restartWith ?? []).map((word) => word.replaceAll("{cwd}", cwd));
     const command = [...opener, plan.command, ...plan.args];
     await startInTerminal(this.#options, command, cwd, { session: id, how: plan.reason });

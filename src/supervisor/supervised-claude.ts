@@ -10,9 +10,10 @@ import { drainInto } from "../local-mcp/hooks/spool-hook.ts";
 import { mayBeAlive } from "../platform/processes.ts";
 import { brief } from "../local-mcp/recovery/brief.ts";
 import { causeOf, hasContent } from "../local-mcp/recovery/detect.ts";
-import { take } from "../local-mcp/recovery/recover.ts";
+import { take } from "../local-mcp/recovery/local-source.ts";
 import { restore } from "../local-mcp/recovery/restoration.ts";
-import { checkTranscript, withdrawOffer } from "../local-mcp/recovery/relaunch.ts";
+import { checkTranscript } from "../local-mcp/recovery/relaunch.ts";
+import { withdrawOffer } from "../local-mcp/recovery/local-source.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { redactAndClip } from "../local-mcp/sessions/entries.ts";
@@ -95,7 +96,7 @@ export class SupervisedClaude implements Supervised {
       return { chat, isResumed: true, how: `session ${lastSession.id} is resumed`, input: interruptedText };
     }
     const now = runtime.now();
-    const restoration = restore(runtime, lastSession, now);
+    const restoration = restore(runtime, lastSession);
     if (!restoration) return this.#startNew("a new session");
     const session = this.#newId();
     logStoreErrors(runtime, () => take(runtime, restoration, session));

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { openNodeSqlite } from "../../src/store/driver-node-sqlite.ts";
 import { Store } from "../../src/store/store.ts";
 import * as files from "../../src/local-mcp/team/reservation-table.ts";
-import * as news from "../../src/local-mcp/team/news.ts";
+import * as news from "../../src/local-mcp/sessions/news.ts";
 import { untilFound } from "../support/claude-code.ts";
 import { call, Desk, endless, endlessTool, shimTool, told } from "../support/shim-desk.ts";
 

@@ -10,7 +10,7 @@ import { migrations } from "../../src/store/schema.ts";
 import * as notices from "../../src/store/notices.ts";
 import { prune } from "../../src/local-mcp/retention/retention.ts";
 import * as continuations from "../../src/local-mcp/team/continuations.ts";
-import * as news from "../../src/local-mcp/team/news.ts";
+import * as news from "../../src/local-mcp/sessions/news.ts";
 import * as snapshotDrops from "../../src/store/snapshot-drops.ts";
 import { addCheckpoint, addJournal, addSession, addSnapshot, column, plantRest } from "../support/store-rows.ts";
 import { openStore, T0, tempStore } from "../support/temp-store.ts";

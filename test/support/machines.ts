@@ -6,8 +6,8 @@ import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
 import { WorkspaceClient } from "../../src/coordinator-client/client.ts";
 import type { LocalCalls } from "../../src/coordinator-client/local/local-connection.ts";
 import type { Platform } from "../../src/coordinator-client/edge/platform.ts";
-import { OtherMachines } from "../../src/local-mcp/recovery/other-machines.ts";
-import type { RemoteContext } from "../../src/local-mcp/recovery/remote-candidates.ts";
+import { RemoteRecovery } from "../../src/local-mcp/recovery/remote-recovery.ts";
+import type { RemoteContext } from "../../src/local-mcp/recovery/remote-context.ts";
 import { readHead } from "../../src/local-mcp/sessions/git-head.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
@@ -86,7 +86,7 @@ export class MachineHome {
     const open = (): Result<TeamConnection, string> => {
       const link = WorkspaceClient.openLocal(this.#desk(), platform);
       const opened = { link, workspace, machine: name, edge };
-      return ok({ openedLink: opened, naming, otherMachines: new OtherMachines(runtime) });
+      return ok({ openedLink: opened, naming, remoteRecovery: new RemoteRecovery(runtime) });
     };
     return new Team({ runtime, platform, open, processOf: ({ id }) => processOf(id) });
   }

@@ -1,8 +1,8 @@
 import { join } from "node:path";
-import type { RemoteContext } from "../../src/local-mcp/recovery/remote-candidates.ts";
+import type { RemoteContext } from "../../src/local-mcp/recovery/remote-context.ts";
 import * as remoteSessions from "../../src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../src/local-mcp/sync/remote-sessions.ts";
-import * as news from "../../src/local-mcp/team/news.ts";
+import * as news from "../../src/local-mcp/sessions/news.ts";
 import { aProject, Claude } from "./builders.ts";
 import { MachineHome, Machines, workspace } from "./machines.ts";
 
@@ -41,6 +41,15 @@ export async function aWorld(
   if (options.isDead === false) await member?.link.call("chats.heartbeat", {}, 1_000);
   await here.pull();
   return { world, there, here, dead, chat, reach: await here.join(chat.session) };
+}
+
+/** A chat on a third machine, which has pulled what the others have sealed. */
+export async function aRival({ world }: Pick<World, "world">): Promise<Pick<World, "chat" | "here" | "reach">> {
+  const here = await world.add("tower");
+  const chat = new Claude(here.runtime, { cwd: aProject(), session: "cccc3333-0000-4000-8000-000000000003" });
+  chat.start();
+  await here.pull();
+  return { here, chat, reach: await here.join(chat.session) };
 }
 
 export function rowOf({ here }: Pick<World, "here">, { session }: Claude): RemoteSession {

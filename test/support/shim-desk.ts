@@ -7,7 +7,7 @@ import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { readContent, type SessionContent } from "../../src/local-mcp/sessions/session-content.ts";
 import { openNodeSqlite } from "../../src/store/driver-node-sqlite.ts";
 import { Store } from "../../src/store/store.ts";
-import { undelivered, type NewsRow } from "../../src/local-mcp/team/news.ts";
+import { undelivered, type NewsRow } from "../../src/local-mcp/sessions/news.ts";
 import {
   findChild,
   startClaude,

@@ -1,15 +1,12 @@
+import * as journal from "../../src/local-mcp/sessions/journal.ts";
+import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import type { Call } from "../../src/coordinator-client/coordinator-client.ts";
-import { cpSync } from "node:fs";
-import { join } from "node:path";
-import { onTestFinished } from "vitest";
 import { writeEdgeConfig, type EdgeConfig } from "../../src/coordinator-client/edge-config.ts";
 import { capture } from "../../src/local-mcp/checkpoints/capture.ts";
 import { pathsIn } from "../../src/platform/paths.ts";
 import type { ProcessIdentity } from "../../src/platform/processes.ts";
-import * as journal from "../../src/local-mcp/sessions/journal.ts";
-import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
-import { recordTakeovers } from "../../src/local-mcp/recovery/takeover-notices.ts";
+import { recordTakeovers } from "../../src/local-mcp/sync/takeover-notices.ts";
 import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
 import { StateSynchronizer } from "../../src/local-mcp/sync/synchronizer.ts";
 import { createKey, type WorkspaceKey } from "../../src/local-mcp/sync/workspace-key.ts";
@@ -18,6 +15,9 @@ import { FakeTime, seededRandom } from "./edge-time.ts";
 import { EmbeddedHost } from "./embedded-host.ts";
 import { GIT_ENV, temporaryFolder } from "./git-project.ts";
 import { T0, tempRuntime, type TempRuntime } from "./temp-runtime.ts";
+import { cpSync } from "node:fs";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
 
 /** What the network does to one request. */
 export type Weather = "good" | "unreachable" | "lost";

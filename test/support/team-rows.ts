@@ -1,7 +1,7 @@
 import { processKey } from "../../src/coordinator-client/local/process-key.ts";
 import { identify } from "../../src/platform/processes.ts";
 import * as files from "../../src/local-mcp/team/reservation-table.ts";
-import * as news from "../../src/local-mcp/team/news.ts";
+import * as news from "../../src/local-mcp/sessions/news.ts";
 import type { Claude } from "./builders.ts";
 import type { TempRuntime } from "./temp-runtime.ts";
 

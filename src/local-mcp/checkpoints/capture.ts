@@ -1,3 +1,6 @@
+import * as journal from "../sessions/journal.ts";
+import * as sessions from "../sessions/sessions.ts";
+import * as checkpoints from "./checkpoints.ts";
 import type { WorkNotes } from "../../contract/checkpoint.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import { uuidv7 } from "../../shared/ids.ts";
@@ -5,14 +8,11 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { readHead } from "../sessions/git-head.ts";
-import * as journal from "../sessions/journal.ts";
-import * as sessions from "../sessions/sessions.ts";
+import { countRediscovery, toPredecessor, markRecovered, type InheritedWork } from "./succession.ts";
 import { withoutSomeRequests } from "../sessions/requests.ts";
 import { emptyState, fold, withNotes } from "../sessions/work-state.ts";
 import { noteFile } from "../../snapshots/file-state.ts";
 import { encode, type EncodedBody } from "../../store/checkpoint-body.ts";
-import * as checkpoints from "./checkpoints.ts";
-import { countRediscovery, toPredecessor, markRecovered, type InheritedWork } from "./succession.ts";
 
 export interface CaptureInput {
   readonly sessionId: string;

@@ -1,4 +1,4 @@
-import { age } from "../../shared/elapsed.ts";
+import { age } from "../../shared/format.ts";
 import { findIncomplete } from "../recovery/detect.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { displayTitle } from "../sessions/sessions.ts";

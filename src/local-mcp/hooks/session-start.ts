@@ -1,9 +1,11 @@
-import { age, brief, clip } from "../recovery/brief.ts";
-import { formatFinishedTask } from "../recovery/brief-lines.ts";
+import { brief } from "../recovery/brief.ts";
+import { age, clip } from "../../shared/format.ts";
+import { formatFinishedTask } from "../recovery/brief-text.ts";
 import { recordDeaths } from "../recovery/deaths.ts";
-import { hasContent, isDead } from "../recovery/detect.ts";
+import { hasContent } from "../recovery/detect.ts";
+import { isDead } from "../recovery/liveness.ts";
 import { recordFinishedHere } from "../recovery/finished-tasks.ts";
-import { offer, offerable, type Offer } from "../recovery/recover.ts";
+import { isScripted, offer, offerable, offerPolicy, type Offer } from "../recovery/offers.ts";
 import { closedContext, offeredLine, resumedLine } from "../recovery/user-lines.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -40,7 +42,7 @@ export function startSession(runtime: Runtime, started: StartedSession): StartAn
   const all = [clip(warnings.join("\n"), maxNoticeChars), withCommand(context ?? "")].filter((part) => part !== "");
   return {
     context: all.length > 0 ? all.join("\n\n") : null,
-    line: line === null || isScripted(runtime) ? null : withCommand(line),
+    line: line === null || isScripted(runtime.env) ? null : withCommand(line),
   };
 }
 
@@ -57,14 +59,10 @@ function startContext(runtime: Runtime, started: StartedSession): StartAnswer {
   }
 }
 
-/** [HO9] Skips a chat that `shim resume` started with a brief, and [HO15] a worker's task. */
 function offerAnswer(runtime: Runtime, { session }: StartedSession): StartAnswer {
-  if (runtime.env["SHIM_TASK"]) return emptyStart;
-  if (runtime.store.read((sql) => sessions.listOfferedTo(sql, session.id).length > 0, false)) return emptyStart;
-  if (isScripted(runtime) && runtime.config.recovery !== "resume") {
-    return { context: pointerLine(runtime, session), line: null };
-  }
-  const offerFound = offer(runtime, session.id, { project: session.project });
+  const policy = offerPolicy(runtime, session.id);
+  if (policy === "mention") return { context: pointerLine(runtime, session), line: null };
+  const offerFound = policy === "offer" ? offer(runtime, session.id, { project: session.project }) : null;
   return offerFound
     ? { context: offeredContext(runtime, offerFound), line: offerLine(runtime, offerFound) }
     : emptyStart;
@@ -83,11 +81,6 @@ function offerLine(runtime: Runtime, { from, more }: Offer): string {
   return offeredLine({ session, cause, shortId, more }, runtime.now(), runtime.config.recovery, isPlugin);
 }
 
-/** Detects `claude -p`: a script reads the answer, and there is no user to ask. */
-function isScripted({ env }: Runtime): boolean {
-  return env["CLAUDE_CODE_ENTRYPOINT"] === "sdk-cli";
-}
-
 /** [HO13] Gives a script one line; the offer stays open for a chat with a user. */
 function pointerLine(runtime: Runtime, { id, project }: sessions.Session): string | null {
   const dead = offerable(runtime, { project, except: id })[0]?.session;
@@ -102,7 +95,7 @@ function resumedAnswer(runtime: Runtime, { before }: StartedSession): StartAnswe
   if (before.recovery === "recovered") return continuedAnswer(runtime, before);
   if (before.endedAt !== null || !isDead(before, runtime.processes, runtime.now())) return emptyStart;
   const isKnown = runtime.store.read((sql) => hasContent(sql, before.id), false);
-  const from = isKnown ? restore(runtime, before, runtime.now()) : null;
+  const from = isKnown ? restore(runtime, before) : null;
   if (!from) return emptyStart;
   const line = isClosed(before) ? null : resumedLine(from, runtime.now());
   return { context: isUnchanged(from) ? null : brief(from, runtime.now(), "resumed"), line };
@@ -129,6 +122,6 @@ function isUnchanged({ session, files }: Restoration): boolean {
 
 /** [HO3] Returns what a compaction may drop: goal, decisions, open work. */
 function compactedContext(runtime: Runtime, { session }: StartedSession): string | null {
-  const from = restore(runtime, session, runtime.now());
+  const from = restore(runtime, session);
   return from ? brief(from, runtime.now(), "compacted") : null;
 }

@@ -2,12 +2,13 @@ import { isAbsolute, relative } from "node:path";
 import { pathOf } from "../sessions/entries.ts";
 import type { GitHead } from "../sessions/git-head.ts";
 import type { FileComparison } from "../../snapshots/file-state.ts";
-import { age, oneLine, rankedLines, type BriefSection } from "./brief-text.ts";
-import * as remote from "./remote-brief.ts";
-import { isEdited, type Restoration, type RestoredFile } from "./restoration.ts";
+import { formatEvents, oneLine, quotedMachine, rankedLines, type BriefSection } from "./brief-text.ts";
+import { age } from "../../shared/format.ts";
+import { isEdited, type Elsewhere, type Restoration, type RestoredFile } from "./restoration.ts";
 
 const maxFiles = 15;
 const maxPathChars = 160;
+const maxTasks = 8;
 
 const fileStateText: Record<FileComparison, string> = {
   same: "unchanged since the checkpoint",
@@ -15,12 +16,18 @@ const fileStateText: Record<FileComparison, string> = {
   missing: "MISSING",
   unknown: "not verified",
 };
+const elsewhereStateText: Record<FileComparison, string> = {
+  same: "the same here",
+  changed: "DIFFERENT here",
+  missing: "NOT HERE",
+  unknown: "not verified",
+};
 const fileOrder: Record<FileComparison, number> = { missing: 0, changed: 0, unknown: 1, same: 1 };
 
 /** Pure. [RE31] Newest first; files that are not as they were come before the rest. */
 export function fileSection(from: Restoration): BriefSection {
   const { files, elsewhere, session } = from;
-  const words = elsewhere ? remote.fileStateText : fileStateText;
+  const words = elsewhere ? elsewhereStateText : fileStateText;
   const openFiles = listedFiles(from);
   const lines = openFiles.slice(0, maxFiles).map((file) => {
     const how = file.isFoundByGit ? "by a command or by hand" : file.action;
@@ -67,7 +74,7 @@ export function verifiedSection(from: Restoration, now: number): BriefSection {
     lines: rankedLines(0, [
       ...branchLine(from),
       saved,
-      ...(elsewhere ? remote.syncLines(elsewhere, from.session.id, now) : snapshotLine(from)),
+      ...(elsewhere ? syncLines(elsewhere, from.session.id, now) : snapshotLine(from)),
       `restore score: ${score.total} of 100 (${probes.join(", ")})`,
       "unverified: whether steps marked done are right, and what happened after the last sign of life",
     ]),
@@ -79,7 +86,7 @@ function branchLine({ state, head, elsewhere }: Restoration): string[] {
   if (!state.git) return [];
   const then = formatHead(state.git);
   const now = head && formatHead(head);
-  if (elsewhere) return [remote.gitLine(elsewhere, then, now)];
+  if (elsewhere) return [gitLineElsewhere(elsewhere, then, now)];
   if (now === null) return [`git: was ${then}; cannot be read now`];
   if (then !== now) return [`git: was ${then}, is now ${now} (CHANGED)`];
   return state.git.commit === null ? [] : [`git: ${then}, unchanged`];
@@ -93,4 +100,46 @@ function snapshotLine({ snapshot }: Restoration): string[] {
   if (snapshot?.state === "done")
     return [`files as they were: \`shim restore ${snapshot.checkpointId} --files\` puts them into a new folder`];
   return snapshot?.reason ? [`files as they were: no snapshot (${oneLine(snapshot.reason, 160)})`] : [];
+}
+
+function gitLineElsewhere({ hasCommit }: Elsewhere, then: string, now: string | null): string {
+  if (now === null) return `git: there ${then}; here it cannot be read`;
+  if (then === now) return `git: ${then}, the same here`;
+  const commit =
+    hasCommit === null
+      ? "not known whether that commit is here"
+      : hasCommit
+        ? "that commit is in the repository here"
+        : "that commit is NOT HERE: it was not pushed, or not fetched";
+  return `git: there ${then} (${commit}); here ${now} (DIFFERENT)`;
+}
+
+/** @param now epoch ms */
+function syncLines(elsewhere: Elsewhere, session: string, now: number): string[] {
+  const { unsaved, lost, tasks, syncedUntil } = elsewhere;
+  const later =
+    unsaved === 0
+      ? ""
+      : `; ${formatEvents(unsaved)} after the checkpoint came with it, and ${unsaved === 1 ? "is" : "are"} in this`;
+  const hidden = tasks.length - maxTasks;
+  return [
+    `not synced: ${lost === null ? "" : `${lost}; `}whatever it did after ${age(now - syncedUntil)} ago${later}`,
+    filesLine(elsewhere, session, now),
+    ...tasks.slice(0, maxTasks).map((line) => `its task: ${line}`),
+    ...(hidden > 0 ? [`and ${hidden} more tasks`] : []),
+  ];
+}
+
+/** [RE28] */
+function filesLine({ machine, uncommitted }: Elsewhere, session: string, now: number): string {
+  const why = uncommitted?.notThere ? oneLine(uncommitted.notThere, 200) : null;
+  if (uncommitted === null || uncommitted.at === null)
+    return `files as they were: on ${quotedMachine(machine)} only, where SHIM's snapshots of them are; what was neither pushed nor copied is not here${why === null ? "" : ` (${why})`}`;
+  const { at, missingCommit } = uncommitted;
+  const first =
+    missingCommit === null
+      ? ""
+      : ` (they are based on commit ${missingCommit.slice(0, 12)}, which is NOT HERE: \`git fetch\` first)`;
+  const newer = why === null ? "" : `; newer ones are on ${quotedMachine(machine)} only: ${why}`;
+  return `files as they were ${age(now - at)} ago, uncommitted ones too: \`shim restore ${session} --files\` puts them into a new folder${first}${newer}`;
 }

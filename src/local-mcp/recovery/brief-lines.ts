@@ -1,23 +1,24 @@
 import type { ConversationTurn, Statement, UserRequest, WorkState } from "../../contract/work-state.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { goalReached } from "../sessions/goal-state.ts";
-import type { FinishedTask } from "../sessions/recoveries.ts";
 import { lastGoalRequest } from "../sessions/requests.ts";
 import { outdatedBy } from "../sessions/statements.ts";
 import { findClosingWords } from "../words/next-step.ts";
 import { isAboutTheSame, sentences } from "../words/sentences.ts";
 import {
-  age,
-  formatAgo,
+  formatFinishedTask,
   annotateOutdated,
   formatSourced,
   oneLine,
+  quotedMachine,
   rankedLines,
   formatSource,
   formatWhen,
+  newestLast,
   type BriefLine,
   type BriefSection,
 } from "./brief-text.ts";
+import { age } from "../../shared/format.ts";
 import {
   goalOf,
   isDone,
@@ -29,7 +30,6 @@ import {
   todoTexts,
   type SourcedText,
 } from "../sessions/current-work.ts";
-import * as remote from "./remote-brief.ts";
 import type { Restoration } from "./restoration.ts";
 import { briefCapacity } from "./score.ts";
 
@@ -44,18 +44,16 @@ export function aboutSection(from: Restoration, now: number): BriefSection {
   return {
     lines: rankedLines(0, [
       `project: ${oneLine(session.project ?? "none", 300)}`,
-      ...(elsewhere ? remote.aboutLines(elsewhere) : []),
+      ...(elsewhere
+        ? [
+            `it ran on: ${quotedMachine(elsewhere.machine)}, in ${elsewhere.root?.slice(0, 300) ?? "no project folder"} there`,
+          ]
+        : []),
       ...finished.slice(-maxLines.finished).map(formatFinishedTask),
       ...(cause === null ? [] : [`why it died: ${cause} (${oneLine(causeDetail, 300)})`]),
       `last sign of life: ${age(now - from.knownUntil)} ago; started ${age(now - session.startedAt)} ago; ${calls}`,
     ]),
   };
-}
-
-/** [RE83] */
-export function formatFinishedTask({ task, type, state, by }: FinishedTask): string {
-  if (state === "cancelled") return `its task ${task} (${type}) was cancelled: nobody wants it any more`;
-  return `its task ${task} (${type}) was finished by ${by ?? "another chat"}: do not do it again`;
 }
 
 export function goalSections({ state }: Restoration, now: number): BriefSection[] {
@@ -114,11 +112,7 @@ function requestSections(state: WorkState, now: number, shown: readonly (string 
     `- ${annotateOutdated(state, one, maxChars.request)}${formatWhen(now, one.at)}`;
   return [
     olderRequestsSection(state, olderRequests, formatRequest),
-    {
-      heading: "later requests, newest last:",
-      lines: rankedLines(2, recentRequests.map(formatRequest)),
-      isNewestLast: true,
-    },
+    newestLast("later requests, newest last:", rankedLines(2, recentRequests.map(formatRequest))),
   ];
 }
 
@@ -134,11 +128,10 @@ function olderRequestsSection(
     .slice(-maxLines.kept);
   const thinned = state.thinned ?? { plain: 0, kept: 0 };
   const omittedCount = thinned.kept + thinned.plain + between.length - recent.length - keptRequests.length;
-  return {
-    heading: `requests in between, newest last${omittedCount > 0 ? ` (${omittedCount} more left out)` : ""}:`,
-    lines: [...rankedLines(3, keptRequests.map(formatRequest)), ...rankedLines(2, recent.map(formatRequest))],
-    isNewestLast: true,
-  };
+  return newestLast(`requests in between, newest last${omittedCount > 0 ? ` (${omittedCount} more left out)` : ""}:`, [
+    ...rankedLines(3, keptRequests.map(formatRequest)),
+    ...rankedLines(2, recent.map(formatRequest)),
+  ]);
 }
 
 function ruleSections(state: WorkState, now: number): BriefSection[] {
@@ -153,19 +146,14 @@ function ruleSections(state: WorkState, now: number): BriefSection[] {
   const inherited = (state.continues?.orders ?? []).filter((text) => !orders.some((one) => one.text === text));
   const missing = state.missing ? [`- ${state.missing} older rules or decisions had no room`] : [];
   return [
-    {
-      heading: "standing orders of the user:",
-      lines: rankedLines(1, [
+    newestLast(
+      "standing orders of the user:",
+      rankedLines(1, [
         ...inherited.slice(-maxLines.lines).map((text) => `- ${oneLine(text, maxChars.line)} (in the session before)`),
         ...orders.slice(-briefCapacity.orders).map(formatRule),
       ]),
-      isNewestLast: true,
-    },
-    {
-      heading: "decisions:",
-      lines: rankedLines(1, [...decided.slice(-briefCapacity.decided).map(formatRule), ...missing]),
-      isNewestLast: true,
-    },
+    ),
+    newestLast("decisions:", rankedLines(1, [...decided.slice(-briefCapacity.decided).map(formatRule), ...missing])),
   ];
 }
 
@@ -180,23 +168,14 @@ export function workSections({ state, cause }: Restoration, now: number): BriefS
   const pendingLines = pending.length === 1 && pending[0] === next?.text ? [] : pending;
   return [
     ...planSections(state, now),
-    {
-      heading: "done:",
-      lines: listLines(2, state, [...state.done, ...todoTexts(state, "completed")]),
-      isNewestLast: true,
-    },
-    {
-      heading: "in progress:",
-      lines: [...listLines(1, state, inProgressTexts), ...rankedLines(1, running.slice(-maxLines.lines))],
-      isNewestLast: true,
-    },
+    newestLast("done:", listLines(2, state, [...state.done, ...todoTexts(state, "completed")])),
+    newestLast("in progress:", [
+      ...listLines(1, state, inProgressTexts),
+      ...rankedLines(1, running.slice(-maxLines.lines)),
+    ]),
     { lines: rankedLines(0, [`next step: ${nextStepLine(state, next, now)}`]) },
     { heading: "to do:", lines: listLines(2, state, pendingLines.slice(0, maxLines.todos)) },
-    {
-      heading: "open questions:",
-      lines: listLines(2, state, state.openQuestions.slice(-maxLines.lines)),
-      isNewestLast: true,
-    },
+    newestLast("open questions:", listLines(2, state, state.openQuestions.slice(-maxLines.lines))),
     {
       lines: rankedLines(
         2,
@@ -217,7 +196,7 @@ function closingRemark(state: WorkState, now: number): string {
   const words = last && findClosingWords(last.text);
   if (!words) return "";
   const shown = annotateOutdated(state, { text: words, at: last.at }, maxChars.words);
-  return `; the chat's last words: ${shown}${formatAgo(now, last.at)}`;
+  return `; the chat's last words: ${shown}${formatWhen(now, last.at)}`;
 }
 
 function lastTurnEnd({ conversation, said }: WorkState): ConversationTurn | undefined {
@@ -231,7 +210,7 @@ function planSections({ plan, clientGoal }: WorkState, now: number): BriefSectio
     {
       lines: rankedLines(
         1,
-        clientGoal ? [`/goal: ${oneLine(clientGoal.text, maxChars.line)}${formatAgo(now, clientGoal.at)}`] : [],
+        clientGoal ? [`/goal: ${oneLine(clientGoal.text, maxChars.line)}${formatWhen(now, clientGoal.at)}`] : [],
       ),
     },
     {
@@ -271,7 +250,7 @@ function lastAnswerLines(state: WorkState, now: number): string[] {
   return isRepeated
     ? []
     : [
-        `- assistant: ${annotateOutdated(state, { text: words, at: last.at }, maxChars.words)}${formatAgo(now, last.at)}`,
+        `- assistant: ${annotateOutdated(state, { text: words, at: last.at }, maxChars.words)}${formatWhen(now, last.at)}`,
       ];
 }
 

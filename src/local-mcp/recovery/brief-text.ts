@@ -1,8 +1,9 @@
+import { age, clip } from "../../shared/format.ts";
 import type { Remark, Statement, WorkState } from "../../contract/work-state.ts";
+import type { FinishedTask } from "../sessions/recoveries.ts";
 import { outdatedBy } from "../sessions/statements.ts";
 import { neutralize } from "../words/neutralize.ts";
 import type { SourcedText } from "../sessions/current-work.ts";
-import { age } from "../../shared/elapsed.ts";
 
 /** Lines of the highest rank are left out first, of one rank the last of their part. */
 export interface BriefLine {
@@ -14,6 +15,10 @@ export interface BriefSection {
   readonly heading?: string;
   readonly lines: readonly BriefLine[];
   readonly isNewestLast?: boolean;
+}
+
+export function newestLast(heading: string, lines: readonly BriefLine[]): BriefSection {
+  return { heading, lines, isNewestLast: true };
 }
 
 /** Marks a text that names what was retracted later, or a decision with a later remark. */
@@ -53,10 +58,6 @@ export function formatWhen(now: number, at: number | null): string {
   return formatSource("", now, at);
 }
 
-export function formatAgo(now: number, at: number): string {
-  return formatSource("", now, at);
-}
-
 export function rankedLines(rank: BriefLine["rank"], texts: readonly string[]): BriefLine[] {
   return texts.map((text) => ({ text, rank }));
 }
@@ -65,8 +66,17 @@ export function oneLine(text: string, max: number): string {
   return clip(neutralize(text).replaceAll(/\s+/g, " ").trim(), max);
 }
 
-export function clip(text: string, max: number): string {
-  return text.length <= max ? text : `${text.slice(0, max - 20)} ... [${text.length - max + 20} more]`;
+/** Another machine has chosen its name, which is also outside of the fence. */
+export function quotedMachine(machine: string): string {
+  return machine.replaceAll(/shim-recovered-session|[^\w.@-]+/gi, "-").slice(0, 60);
 }
 
-export { age } from "../../shared/elapsed.ts";
+export function formatEvents(count: number): string {
+  return count === 1 ? "1 event" : `${count} events`;
+}
+
+/** [RE83] */
+export function formatFinishedTask({ task, type, state, by }: FinishedTask): string {
+  if (state === "cancelled") return `its task ${task} (${type}) was cancelled: nobody wants it any more`;
+  return `its task ${task} (${type}) was finished by ${by ?? "another chat"}: do not do it again`;
+}

@@ -2,12 +2,10 @@ import { estimateTokens } from "../signals/tokens.ts";
 import { removeMarks } from "../words/neutralize.ts";
 import { fileSection, verifiedSection } from "./brief-files.ts";
 import { aboutSection, tailSections, goalSections, workSections } from "./brief-lines.ts";
-import { age, clip, type BriefLine, type BriefSection } from "./brief-text.ts";
-import * as remote from "./remote-brief.ts";
+import { quotedMachine, type BriefLine, type BriefSection } from "./brief-text.ts";
+import { age, clip } from "../../shared/format.ts";
 import type { Restoration } from "./restoration.ts";
 import { upgradeState } from "../sessions/work-state.ts";
-
-export { age, clip } from "./brief-text.ts";
 
 /** Estimated tokens. Claude Code cuts a hook's context at 10,000 characters. */
 const budget = { most: 2_000, tokens: 1_950, aim: 950, chars: 9_400, least: 300 };
@@ -116,7 +114,9 @@ function tokenCost(text: string): number {
 function leadText(from: Restoration, now: number, occasion: Occasion): string {
   const { id } = from.session;
   const howItEnded = endText(from, now);
-  const earlier = `an earlier session (${id})${from.elsewhere ? remote.formatMachine(from.elsewhere) : ""} ${howItEnded}`;
+  // [RE22]
+  const where = from.elsewhere ? ` on another machine (${quotedMachine(from.elsewhere.machine)})` : "";
+  const earlier = `an earlier session (${id})${where} ${howItEnded}`;
   const intro = {
     ask: `${earlier}. Ask the user whether to continue it before you act on it`,
     brief: earlier,

@@ -5,7 +5,8 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { unsavedOf } from "../sessions/unsaved.ts";
 import * as history from "../signals/history.ts";
-import { causeOf, hasContent, isDead } from "./detect.ts";
+import { causeOf, hasContent } from "./detect.ts";
+import { isDead } from "./liveness.ts";
 
 type DeathDeps = Pick<Runtime, "processes" | "now">;
 

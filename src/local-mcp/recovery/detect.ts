@@ -1,12 +1,13 @@
 import type { CrashCause } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isAlive, isInOtherNamespace, type Processes } from "../../platform/processes.ts";
+import type { Processes } from "../../platform/processes.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { hasContentSql } from "../../store/session-content-sql.ts";
 import { inferCause } from "../signals/crash-cause.ts";
 import { oomKills, systemMemory } from "../signals/memory.ts";
+import { isDead } from "./liveness.ts";
 
 export interface IncompleteSession {
   readonly session: sessions.Session;
@@ -25,9 +26,6 @@ export interface SessionSearch {
 }
 
 export const interruptedReason = "interrupted";
-
-/** Silence after which an unknown or invisible owner counts as dead. */
-const maxSilenceMs = 600_000;
 
 /** A chat that is started for an offer appears within this time. */
 const maxStartMs = 60_000;
@@ -99,11 +97,6 @@ function matchesSearch(session: sessions.Session, search: SessionSearch): boolea
 /** Adds sessions without a project in a client without hooks. */
 export function searchFor(session: sessions.Session): SessionSearch {
   return { project: session.project, isLoose: session.origin === "handle" };
-}
-
-export function isDead(session: sessions.Session, processes: Processes, now: number): boolean {
-  if (session.owner && !isInOtherNamespace(processes, session.owner)) return !isAlive(processes, session.owner);
-  return session.detachedAt !== null || now - session.lastSeenAt > maxSilenceMs;
 }
 
 export function hasContent(sql: Sql, sessionId: string): boolean {

@@ -11,9 +11,9 @@ import * as recoveries from "../sessions/recoveries.ts";
 import type { FinishedTask } from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
-import * as news from "../team/news.ts";
-import { formatFinishedTask } from "./brief-lines.ts";
-import { isDead } from "./detect.ts";
+import * as news from "../sessions/news.ts";
+import { formatFinishedTask } from "./brief-text.ts";
+import { isDead } from "./liveness.ts";
 
 interface TaskAtDeath {
   readonly session: string;

@@ -1,8 +1,10 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { uuidv7 } from "../../shared/ids.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import * as sessions from "../sessions/sessions.ts";
-import { undo } from "./recover.ts";
+import type { Session } from "../sessions/sessions.ts";
 import { codeOf } from "../../shared/error.ts";
+import { brief } from "./brief.ts";
+import type { Restoration } from "./restoration.ts";
 
 export type TranscriptCheck =
   | { readonly isWhole: true }
@@ -27,9 +29,25 @@ export interface NewChat {
 /** The last line of a transcript may hold a tool's whole output. */
 const tailBytes = 8_388_608;
 
+/** Returns null for a client that cannot be started from a command line. */
+export function planRelaunch({ now, random }: Pick<Runtime, "now" | "random">, from: Restoration): StartPlan | null {
+  const { session, elsewhere } = from;
+  const transcript: TranscriptCheck = elsewhere
+    ? toBroken(`its transcript is on ${elsewhere.machine}`)
+    : checkTranscript(session.transcriptPath, session.id);
+  const at = now();
+  return planStart(session, transcript, { id: uuidv7(at, random(16)), brief: brief(from, at, "resume") });
+}
+
+/** Returns the folder in which to continue the session; null if it is gone or not on this machine. */
+export function folderOf({ session, elsewhere }: Restoration): string | null {
+  if (elsewhere) return session.project;
+  return [session.cwd, session.project].find((folder) => folder !== null && existsSync(folder)) ?? null;
+}
+
 /** Pure. [CL10] Returns null for a client that cannot be started from a command line. */
 export function planStart(
-  session: Pick<sessions.Session, "id" | "client">,
+  session: Pick<Session, "id" | "client">,
   transcript: TranscriptCheck,
   newChat: NewChat,
 ): StartPlan | null {
@@ -46,11 +64,6 @@ export function planStart(
     reason,
     newId: newChat.id,
   };
-}
-
-export function withdrawOffer(runtime: Runtime, sessionId: string, newId: string): void {
-  const hasBegun = runtime.store.read((sql) => sessions.get(sql, newId) !== null, false);
-  if (!hasBegun) undo(runtime, sessionId);
 }
 
 /** [CL11] Reads only the end, whatever the size; never throws. */

@@ -1,32 +1,23 @@
-import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import * as checkpoints from "../checkpoints/checkpoints.ts";
+import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import { isTaskPrompt } from "../../contract/task-prompt.ts";
-import * as checkpoints from "../checkpoints/checkpoints.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
+import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { fetchCheckpoint } from "../sync/fetch-checkpoint.ts";
 import type { PullDeps } from "../sync/pull.ts";
-import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { livenessOf, type Liveness, type ChatObservation } from "./remote-liveness.ts";
-import { isFree } from "./remote-notes.ts";
+import { livenessOf, type ChatObservation, type Liveness } from "./liveness.ts";
+import type { RemoteContext } from "./remote-context.ts";
 import { localClock, isLocalSession } from "./remote-session.ts";
-
-export interface RemoteContext {
-  readonly runtime: Runtime;
-  readonly link: Pick<CoordinatorClient, "self" | "call">;
-  readonly mirror: PullDeps;
-  readonly chatId: string;
-  readonly machine: string;
-}
+import { callTimeoutMs } from "./session-lease.ts";
 
 export interface DeadRemoteSession {
   readonly row: RemoteSession;
   readonly liveness: Liveness;
 }
-
-export const callTimeoutMs = 5_000;
 
 /** [RE20] Newest first; an absent `project` means all. */
 export async function findElsewhere(
@@ -91,40 +82,14 @@ export async function isTaken(context: RemoteContext, row: RemoteSession): Promi
 }
 
 async function hasContinued({ runtime, mirror }: RemoteContext, chat: string, session: string): Promise<boolean> {
-  const { own, row } = runtime.store.read((sql) => findClaimant(sql, mirror.workspace, chat), unknownClaimant);
+  const own = runtime.store.read((sql) => {
+    const saved = checkpoints.latest(sql, chat);
+    return saved && checkpoints.findState(sql, saved.seq);
+  }, null);
   if (own) return own.continues?.session === session;
+  const [row] = runtime.store.read((sql) => remoteSessions.list(sql, mirror.workspace, { session: chat }), []);
   if (!row) return false;
   const newest = await fetchCheckpoint(mirror, row);
   // While this is unknown, no successor is better than two.
   return !newest.ok || newest.value?.content.state.continues?.session === session;
-}
-
-interface ClaimantState {
-  readonly own: WorkState | null;
-  readonly row: RemoteSession | null;
-}
-
-const unknownClaimant: ClaimantState = { own: null, row: null };
-
-function findClaimant(sql: Sql, workspace: string, chat: string): ClaimantState {
-  const saved = checkpoints.latest(sql, chat);
-  const own = saved && checkpoints.findState(sql, saved.seq);
-  return { own, row: remoteSessions.list(sql, workspace, { session: chat })[0] ?? null };
-}
-
-/** [RE101] Excludes old sessions, those of tasks, and those continued by another chat here. */
-export function offerable(
-  { runtime, chatId }: RemoteContext,
-  deadSessions: readonly DeadRemoteSession[],
-): DeadRemoteSession[] {
-  const now = runtime.now();
-  const { offerMaxAgeMs } = runtime.config;
-  return deadSessions.filter(
-    ({ row }) =>
-      now - localClock(row)(row.content.lastSeenAt) <= offerMaxAgeMs &&
-      !isClosedWithNothingOpen(row.content) &&
-      // Its worker continues it; it has no chat in the workspace, so it may be alive.
-      !isTaskPrompt(row.content.title ?? "") &&
-      runtime.store.read((sql) => isFree(sql, runtime.processes, now, row.session, chatId), false),
-  );
 }

@@ -1,27 +1,24 @@
+import { isTaskPrompt } from "../../contract/task-prompt.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
+import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { RemoteSession } from "../sync/remote-sessions.ts";
-import * as news from "../team/news.ts";
-import { briefFacts } from "./brief-facts.ts";
-import { toOffer } from "./offer-news.ts";
-import { findElsewhere, offerable, type RemoteContext } from "./remote-candidates.ts";
-import { gatherRestoration } from "./remote-gather.ts";
-import { isFree, noteOf } from "./remote-notes.ts";
-import { fetchHolder, takeOver } from "./remote-takeover.ts";
+import { isDead } from "./liveness.ts";
+import { noteOffered, offerPolicy, toStoredOffer } from "./offers.ts";
+import { findElsewhere, type DeadRemoteSession } from "./remote-candidates.ts";
+import type { ProjectHere, RemoteContext } from "./remote-context.ts";
+import { inspectElsewhere } from "./remote-restoration.ts";
+import { localClock } from "./remote-session.ts";
 import type { Restoration } from "./restoration.ts";
-
-export interface ChatProject {
-  readonly root: string;
-  readonly project: string;
-}
+import { fetchHolder } from "./session-lease.ts";
+import { takeOver } from "./takeover.ts";
 
 /** [RE24] Offers once, and only if the chat was offered no session of this machine. */
-export async function offerElsewhere(context: RemoteContext, { root, project }: ChatProject): Promise<string | null> {
+export async function offerElsewhere(context: RemoteContext, { root, project }: ProjectHere): Promise<string | null> {
   const { runtime, chatId } = context;
-  if (!canBeOffered(runtime, chatId)) return null;
-  const [first] = offerable(context, await findElsewhere(context, project, 5));
+  if (offerPolicy(runtime, chatId) !== "offer") return null;
+  const [first] = offerableElsewhere(context, await findElsewhere(context, project, 5));
   if (!first) return null;
   const { row } = first;
   // A dead chat holds its lease for a while; only a session that can be taken is offered.
@@ -29,29 +26,75 @@ export async function offerElsewhere(context: RemoteContext, { root, project }: 
   const isGoingOn = runtime.config.recovery === "resume";
   // Under this setting the brief makes the chat continue the session, so it is taken first.
   if (isGoingOn && !(await takeOver(context, row)).ok) return null;
-  return notifyOffer(context, row, await gatherRestoration(context, first, root)) ? row.session : null;
+  const from = await inspectElsewhere(context, first, root);
+  return storeOffer(context, from, row.machine) ? row.session : null;
 }
 
-/** A worker decides what its task continues, and a script has no user to ask. */
-function canBeOffered({ env, config, store }: Runtime, chatId: string): boolean {
-  if (env["SHIM_TASK"]) return false;
-  if (env["CLAUDE_CODE_ENTRYPOINT"] === "sdk-cli" && config.recovery !== "resume") return false;
-  return store.read((sql) => sessions.listOfferedTo(sql, chatId).length === 0, true);
+/** Returns the session already offered to the chat, else offers it the newest of its project. */
+export async function offerNewest(
+  context: RemoteContext,
+  deadSessions: readonly DeadRemoteSession[],
+  { project, root }: ProjectHere,
+): Promise<Restoration | null> {
+  const ofProject = offerableElsewhere(context, deadSessions).filter(({ row }) => row.project === project);
+  const { store, now } = context.runtime;
+  const isOffered = ({ row }: DeadRemoteSession): boolean =>
+    store.read((sql) => recoveries.noteOf(sql, row.session)?.by === context.chatId, false);
+  const first = ofProject.find(isOffered) ?? ofProject[0];
+  if (!first) return null;
+  const from = await inspectElsewhere(context, first, root);
+  storeOffer(context, from, first.row.machine);
+  // The answer delivers the offer, so that the chat's next hook does not.
+  store.write((sql) => {
+    const rows = news.undelivered(sql, context.chatId, 1_000).filter(({ key }) => key === offerKey(first.row.session));
+    news.markDelivered(sql, now(), rows);
+  });
+  return from;
 }
 
-function notifyOffer({ runtime, chatId }: RemoteContext, row: RemoteSession, from: Restoration): boolean {
+function offerKey(session: string): string {
+  return `offer:${session}`;
+}
+
+/** @returns false if the chat has the offer already, or another chat was faster */
+function storeOffer({ runtime, chatId }: RemoteContext, from: Restoration, machine: string): boolean {
   const at = runtime.now();
-  const { session, machine } = row;
+  const { id } = from.session;
   return runtime.store.write((sql) => {
-    // Meanwhile another chat here may have been offered the session, or this one have taken it.
-    if (!isFree(sql, runtime.processes, at, session, chatId)) return false;
-    const offer = toOffer(from, session, machine, runtime.config.recovery);
-    const isNew = news.add(sql, at, chatId, `offer:${session}`, offer);
-    if (isNew && noteOf(sql, session)?.action !== "taken") recordOffered(sql, at, session, chatId, from);
+    if (!isFree(sql, runtime, id, chatId)) return false;
+    const isNew = news.add(sql, at, chatId, offerKey(id), toStoredOffer(from, machine, runtime.config.recovery));
+    if (isNew && recoveries.noteOf(sql, id)?.action !== "taken") noteOffered(sql, at, from, chatId);
     return isNew;
   });
 }
 
-export function recordOffered(sql: Sql, at: number, sessionId: string, by: string, from: Restoration): void {
-  recoveries.add(sql, { at, sessionId, action: "offered", by, score: from.score.total, named: briefFacts(from) });
+/** [RE24] Excludes old sessions, those of tasks, and those continued by another chat here. */
+export function offerableElsewhere(
+  { runtime, chatId }: RemoteContext,
+  deadSessions: readonly DeadRemoteSession[],
+): DeadRemoteSession[] {
+  const now = runtime.now();
+  const { offerMaxAgeMs } = runtime.config;
+  return deadSessions.filter(
+    ({ row }) =>
+      now - localClock(row)(row.content.lastSeenAt) <= offerMaxAgeMs &&
+      !isClosedWithNothingOpen(row.content) &&
+      // Its worker continues it; it has no chat in the workspace, so it may be alive.
+      !isTaskPrompt(row.content.title ?? "") &&
+      runtime.store.read((sql) => isFree(sql, runtime, row.session, chatId), false),
+  );
+}
+
+/** [RE24] False if the user dismissed the session, or another living chat here has it. */
+function isFree(
+  sql: Sql,
+  { processes, now }: Pick<RemoteContext["runtime"], "processes" | "now">,
+  session: string,
+  chatId: string,
+): boolean {
+  const note = recoveries.noteOf(sql, session);
+  if (note?.action === "dismissed") return false;
+  if (!note?.by || note.by === chatId) return true;
+  const other = sessions.get(sql, note.by);
+  return other === null || other.endedAt !== null || isDead(other, processes, now());
 }

@@ -1,41 +1,50 @@
-import type { Statement, WorkState } from "../../contract/work-state.ts";
+import type { TaskLine } from "../../contract/task-views.ts";
+import type { WorkState } from "../../contract/work-state.ts";
 import type { Checkpoint, Trigger } from "../checkpoints/checkpoints.ts";
 import { readHead } from "../sessions/git-head.ts";
 import type { JournalRow } from "../sessions/journal.ts";
 import { emptyState, fold, upgradeState } from "../sessions/work-state.ts";
 import { inferCause } from "../signals/crash-cause.ts";
 import { compareFiles } from "../../snapshots/file-state.ts";
-import type { RemoteCheckpoint } from "../sync/fetch-checkpoint.ts";
+import { GitError, userGit, run } from "../../snapshots/git.ts";
+import { findMissing } from "../../snapshots/restore-received.ts";
+import type { SessionContent } from "../sync/content-schema.ts";
+import { fetchCheckpoint, type RemoteCheckpoint } from "../sync/fetch-checkpoint.ts";
+import { fetchHeader } from "../sync/fetch-files.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
-import { formatEvents } from "./remote-brief.ts";
-import type { Liveness } from "./remote-liveness.ts";
+import { formatEvents } from "./brief-text.ts";
+import type { Liveness } from "./liveness.ts";
+import type { DeadRemoteSession } from "./remote-candidates.ts";
+import type { RemoteContext } from "./remote-context.ts";
 import { mapFiles } from "./remote-paths.ts";
 import { localClock, toSession, unsavedSince } from "./remote-session.ts";
-import type { Elsewhere, FilesElsewhere, Restoration } from "./restoration.ts";
+import type { FilesElsewhere, Restoration } from "./restoration.ts";
 import { score } from "./score.ts";
+import { callTimeoutMs } from "./session-lease.ts";
 
-export interface RemoteFacts {
-  readonly row: RemoteSession;
-  readonly liveness: Liveness;
-  /** Null if none has reached the workspace, or it cannot be fetched now. */
-  readonly newest: RemoteCheckpoint | null;
-  /** Root of the same project here; null: absent. */
-  readonly here: string | null;
-  readonly hasCommit: boolean | null;
-  readonly uncommitted: FilesElsewhere | null;
-  readonly tasks: readonly string[];
-}
+const gitTimeoutMs = 5_000;
+/** A brief must not wait for hundreds of answers. */
+const maxHistories = 10;
 
-/** [RE21] */
-export function remoteRestoration(facts: RemoteFacts): Restoration {
-  const { row, liveness, newest, here } = facts;
-  const session = toSession(row);
+/** [RE21] Leaves out what does not answer. @param here root of the same project; null: absent */
+export async function inspectElsewhere(
+  context: RemoteContext,
+  { row, liveness }: DeadRemoteSession,
+  here: string | null,
+): Promise<Restoration> {
+  const newest = await fetchNewest(context, row);
   const unsaved = unsavedSince(row, newest?.content ?? null);
   const state = stateOf(row, newest);
+  const session = toSession(row);
   const { inside, external } = mapFiles(state.files, { there: session.project, here });
   const files = [...compareFiles(inside), ...external];
   const head = here === null ? null : readHead(here);
   const restorable = { state, files, head, checkpoint: newest && toCheckpoint(newest) };
+  const [hasCommit, uncommitted, tasks] = await Promise.all([
+    isHere(context, here, commitOf(row, newest)),
+    filesOf(context, row, here),
+    tasksOf(context, row.session),
+  ]);
   return {
     session: { ...session, project: here },
     ...causeOf(row, state, unsaved, liveness),
@@ -43,8 +52,31 @@ export function remoteRestoration(facts: RemoteFacts): Restoration {
     knownUntil: session.lastSeenAt,
     snapshot: null,
     score: score(restorable),
-    elsewhere: toElsewhere(facts, unsaved),
+    elsewhere: {
+      machine: row.machine,
+      root: row.content.project,
+      isCertain: liveness.isCertain,
+      hasCommit,
+      syncedUntil: localClock(row)(row.content.sealedAt),
+      unsaved: unsaved.length,
+      lost: lossText(row, newest, unsaved.length),
+      uncommitted,
+      tasks,
+    },
   };
+}
+
+function commitOf({ content }: RemoteSession, newest: RemoteCheckpoint | null): string | null {
+  return newest?.content.state.git?.commit ?? content.git?.commit ?? null;
+}
+
+/** Null if no checkpoint has reached the workspace, or it cannot be fetched now. */
+async function fetchNewest({ mirror, runtime }: RemoteContext, row: RemoteSession): Promise<RemoteCheckpoint | null> {
+  const fetched = await fetchCheckpoint(mirror, row);
+  if (fetched.ok) return fetched.value;
+  const fields = { session: row.session, code: fetched.error.code };
+  runtime.log("warn", "no checkpoint of a session of another machine", fields);
+  return null;
 }
 
 export function stateOf(row: RemoteSession, newest: RemoteCheckpoint | null): WorkState {
@@ -54,48 +86,15 @@ export function stateOf(row: RemoteSession, newest: RemoteCheckpoint | null): Wo
   return withLocalTimes(state, localClock(row));
 }
 
-function withLocalTimes(state: WorkState, clock: (at: number) => number): WorkState {
-  const withLocalTime = <T extends { readonly at: number | null }>(one: T): T =>
-    one.at === null ? one : { ...one, at: clock(one.at) };
-  const withLocalTimeIfAny = <T extends { readonly at: number }>(one: T | undefined | null): T | null =>
-    one ? withLocalTime(one) : null;
-  const { requests, orders, decided, takenBack, plan, clientGoal, said, ...rest } = state;
-  const statement = <T extends Statement>(one: T): T => {
-    const [taken, followed] = [withLocalTimeIfAny(one.takenBack), withLocalTimeIfAny(one.followedBy)];
-    return {
-      ...withLocalTime(one),
-      ...(taken ? { takenBack: taken } : {}),
-      ...(followed ? { followedBy: followed } : {}),
-    };
-  };
+/** Every `at` of a work state is a time; `state` is the chat's own data. */
+function withLocalTimes({ state, said, ...work }: WorkState, clock: (at: number) => number): WorkState {
+  const toLocal = (name: string, value: unknown): unknown =>
+    name === "at" && typeof value === "number" ? clock(value) : value;
   const times = Object.entries(said ?? {}).map(([name, at]) => [name, typeof at === "number" ? clock(at) : at]);
   return {
-    ...rest,
-    conversation: state.conversation.map(withLocalTime),
-    lastError: withLocalTimeIfAny(state.lastError),
-    ...(requests ? { requests: requests.map(withLocalTime) } : {}),
-    ...(orders ? { orders: orders.map(statement) } : {}),
-    ...(decided ? { decided: decided.map(statement) } : {}),
-    ...(takenBack ? { takenBack: takenBack.map(withLocalTime) } : {}),
-    ...(plan ? { plan: withLocalTime(plan) } : {}),
-    ...(clientGoal ? { clientGoal: withLocalTime(clientGoal) } : {}),
+    ...(JSON.parse(JSON.stringify(work), toLocal) as Omit<WorkState, "state" | "said">),
+    state,
     ...(said ? { said: Object.fromEntries(times) } : {}),
-  };
-}
-
-function toElsewhere(facts: RemoteFacts, unsaved: readonly JournalRow[]): Elsewhere {
-  const { row, liveness, newest, hasCommit, uncommitted, tasks } = facts;
-  const { machine, content } = row;
-  return {
-    machine,
-    root: content.project,
-    isCertain: liveness.isCertain,
-    hasCommit,
-    syncedUntil: localClock(row)(content.sealedAt),
-    unsaved: unsaved.length,
-    lost: lossText(row, newest, unsaved.length),
-    uncommitted,
-    tasks,
   };
 }
 
@@ -141,4 +140,85 @@ function causeOf(
     hadRunningTool: state.runningTools.length > 0,
   });
   return { cause, causeDetail: `${detail} ${liveness.detail}` };
+}
+
+/** [RE28] Counts only files that were requested and opened. */
+async function filesOf(
+  context: RemoteContext,
+  row: RemoteSession,
+  here: string | null,
+): Promise<FilesElsewhere | null> {
+  const { files = null } = row.content;
+  const there = await fetchHeader(context.mirror, row);
+  if (!there.ok) return files && { at: null, missingCommit: null, notThere: whyNone(files, there.error.message) };
+  const { at, needs } = there.value;
+  const [missing = null] = here === null ? [] : await missingHere(context, here, needs);
+  const newer = files?.notSent && files.notSent.at > at ? files.notSent.reason : null;
+  return { at: localClock(row)(at), missingCommit: missing, notThere: newer };
+}
+
+function whyNone({ sent, notSent }: NonNullable<SessionContent["files"]>, answer: string): string {
+  return sent === null && notSent ? notSent.reason : answer;
+}
+
+/** Returns none if git gives no answer. */
+async function missingHere({ runtime }: RemoteContext, folder: string, needs: readonly string[]): Promise<string[]> {
+  try {
+    return await findMissing(userGit(runtime.env, folder, AbortSignal.timeout(gitTimeoutMs)), needs);
+  } catch (error) {
+    if (error instanceof GitError) return [];
+    throw error;
+  }
+}
+
+/** Returns null if git gives no answer. */
+async function isHere(
+  { runtime }: RemoteContext,
+  folder: string | null,
+  commit: string | null,
+): Promise<boolean | null> {
+  if (folder === null || commit === null || !/^[0-9a-f]{40,64}$/.test(commit)) return null;
+  const git = userGit(runtime.env, folder, AbortSignal.timeout(gitTimeoutMs));
+  try {
+    return (await run(git, ["cat-file", "-e", `${commit}^{commit}`], "", [0, 1, 128])).code === 0;
+  } catch (error) {
+    if (error instanceof GitError) return null;
+    throw error;
+  }
+}
+
+/** Searches only the first tasks of the queue. */
+async function tasksOf(context: RemoteContext, chat: string): Promise<string[]> {
+  const [own, queued, running] = await Promise.all([
+    listTasks(context, { chat }),
+    listTasks(context, { state: "queued" }),
+    listTasks(context, { state: "running" }),
+  ]);
+  const others = [...queued, ...running].filter((task) => task.chat !== chat && task.progress !== null);
+  const heldTasks = await Promise.all(others.slice(0, maxHistories).map((task) => ifHeldBy(context, task, chat)));
+  return [
+    ...own.map((task) => `${taskLabel(task)}: still assigned to it; it is queued again once its chat counts as gone`),
+    ...heldTasks.flatMap((task) => (task === null ? [] : [`${taskLabel(task)}: ${formatState(task)}`])),
+  ];
+}
+
+async function listTasks(
+  { link }: RemoteContext,
+  filter: { readonly chat: string } | { readonly state: "queued" | "running" },
+): Promise<readonly TaskLine[]> {
+  const answer = await link.call("tasks.list", { ...filter, limit: 50 }, callTimeoutMs);
+  return answer.ok ? answer.value.tasks : [];
+}
+
+async function ifHeldBy({ link }: RemoteContext, task: TaskLine, chat: string): Promise<TaskLine | null> {
+  const answer = await link.call("tasks.history", { task: task.task }, callTimeoutMs);
+  return answer.ok && answer.value.attempts.some((one) => one.chat === chat) ? task : null;
+}
+
+function taskLabel({ task, type }: TaskLine): string {
+  return `task ${task} (${type})`;
+}
+
+function formatState({ state, chat }: TaskLine): string {
+  return state === "queued" ? "queued again, for any chat" : `now with chat ${chat ?? "nobody"}`;
 }

@@ -7,11 +7,13 @@ import { currentState } from "../checkpoints/capture.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { readHead, type GitHead } from "../sessions/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { upgradeState } from "../sessions/work-state.ts";
 import { changesIn, type ProjectChanges } from "../../snapshots/changed-files.ts";
 import { compareFiles, type FileComparison } from "../../snapshots/file-state.ts";
-import { causeOf, isDead } from "./detect.ts";
+import { causeOf } from "./detect.ts";
+import { isDead } from "./liveness.ts";
 import { score, type RestoreScore } from "./score.ts";
 
 export interface SnapshotNote {
@@ -110,9 +112,14 @@ function filesOfOthers(sql: Sql, { id, project, startedAt }: Session): ReadonlyM
 const editSlackMs = 2_000;
 
 /** Adds the changes that git reports. */
-export function restore(runtime: Runtime, session: Session, now: number): Restoration | null {
-  const from = runtime.store.read((sql) => restoration(sql, runtime.processes, session, now), null);
-  return from && withChanges(from, changesSince(runtime.env, from));
+export function restore({ store, processes, now, env }: Runtime, session: Session): Restoration | null {
+  const from = store.read((sql) => restoration(sql, processes, session, now()), null);
+  return from && withChanges(from, changesSince(env, from));
+}
+
+export function restoreById(runtime: Runtime, id: string): Restoration | null {
+  const session = runtime.store.read((sql) => sessions.get(sql, id), null);
+  return session && restore(runtime, session);
 }
 
 /** Not to be called in a transaction, which would wait for git. Null: git gave no answer. */

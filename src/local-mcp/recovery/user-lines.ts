@@ -3,7 +3,7 @@ import type { CrashCause } from "../../contract/readings.ts";
 import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { visible } from "../words/visible-text.ts";
-import { age } from "./brief.ts";
+import { age } from "../../shared/format.ts";
 import type { Restoration } from "./restoration.ts";
 
 const maxTitleChars = 60;
@@ -16,14 +16,8 @@ export function quotedTitle(title: string | null, max = maxTitleChars): string {
     .trim();
   if (line === "") return "an untitled chat";
   const chars = Array.from(line);
-  return `"${
-    chars.length <= max
-      ? line
-      : `${chars
-          .slice(0, max - 4)
-          .join("")
-          .trimEnd()} ...`
-  }"`;
+  const start = chars.slice(0, max - 4).join("");
+  return `"${chars.length <= max ? line : `${start.trimEnd()} ...`}"`;
 }
 
 export interface OfferedSession {

@@ -68,7 +68,7 @@ export class Background {
   #startSyncIfJoined(): void {
     const { runtime, server } = this.#parts;
     if (this.#stopSync || !mayBeJoined(runtime.paths.home, runtime.env)) return;
-    const load = Promise.all([import("../sync/start-sync.ts"), import("../recovery/takeover-notices.ts")]);
+    const load = Promise.all([import("../sync/start-sync.ts"), import("../sync/takeover-notices.ts")]);
     this.#stopSync = load.then(([{ startSync }, { recordTakeovers }]) => startSync(runtime, server, recordTakeovers));
   }
 

@@ -88,7 +88,7 @@ function recoverPrompt(chat: Chat, sessionId: string | undefined): string {
         : (findIncomplete(sql, runtime.processes, now, { limit: 1, except })[0]?.session ?? null),
     null,
   );
-  const from = session && restore(runtime, session, now);
+  const from = session && restore(runtime, session);
   if (!from)
     return sessionId ? `SHIM knows no session "${sessionId}".` : "SHIM knows of no session that died unfinished.";
   return `Continue this work.\n\n${brief(from, now, "resume")}`;

@@ -88,12 +88,18 @@ export function setDetail(sql: Sql, seq: number, detail: RecoveryDetail): void {
   sql.run("UPDATE recoveries SET detail = ? WHERE seq = ?", JSON.stringify(detail), seq);
 }
 
-export function isTaken(sql: Sql, sessionId: string, by: string): boolean {
-  const [row] = sql.all<{ action: RecoveryAction; by: string | null }>(
+/** Returns null for none, or an undone one. */
+export function noteOf(sql: Sql, sessionId: string): Pick<RecoveryNote, "action" | "by"> | null {
+  const [row] = sql.all<Pick<RecoveryNote, "action" | "by">>(
     'SELECT action, by_session AS "by" FROM recoveries WHERE session_id = ? ORDER BY seq DESC LIMIT 1',
     sessionId,
   );
-  return row?.action === "taken" && row.by === by;
+  return row === undefined || row.action === "undone" ? null : row;
+}
+
+export function isTaken(sql: Sql, sessionId: string, by: string): boolean {
+  const note = noteOf(sql, sessionId);
+  return note?.action === "taken" && note.by === by;
 }
 
 /** [RE70] Lists the session's tasks that others have done or that were cancelled. */

@@ -1,4 +1,6 @@
+import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { candidateLines } from "./short-ids.ts";
 import { byPrefix, get, type Session } from "./sessions.ts";
 
 export type SessionMatch =
@@ -21,3 +23,17 @@ export function findSession(sql: Sql, idOrPrefix: string): SessionMatch {
 /** A typo of a character or two must not name a session. */
 const minPrefixChars = 4;
 const maxCandidates = 5;
+
+interface AmbiguousSession {
+  readonly code: "ambiguous_session";
+  readonly message: string;
+}
+
+/** Null if this machine has no such session. */
+export function findSessionArgument(sql: Sql, given: string): Result<Session | null, AmbiguousSession> {
+  const found = findSession(sql, given);
+  if (found.kind === "one") return ok(found.session);
+  if (found.kind === "none") return ok(null);
+  const message = `"${given}" is the beginning of several sessions: ${candidateLines(sql, found.candidates).join(", ")}. Give more of the id.`;
+  return err({ code: "ambiguous_session", message });
+}

@@ -1,9 +1,10 @@
-import type { SyncOp } from "../../contract/sync.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
-import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import * as joinPreferences from "./join-preferences.ts";
 import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
+import * as uploader from "./uploader.ts";
+import type { SyncOp } from "../../contract/sync.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { FilesSender, type FilesMode } from "./files-sender.ts";
 import { readKeys } from "./key-ring.ts";
 import { pull } from "./pull.ts";
@@ -12,7 +13,6 @@ import { addWrongKeyNotice, clearWrongKeyNotice, readNotes, writeNotes, type Syn
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
-import * as uploader from "./uploader.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
 export type Connect = (edge: EdgeConfig, signal: AbortSignal) => Call;

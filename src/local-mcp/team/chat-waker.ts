@@ -4,7 +4,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import * as journal from "../sessions/journal.ts";
 import { isPausedById } from "../sessions/paused-session.ts";
 import * as continuations from "./continuations.ts";
-import { undelivered } from "./news.ts";
+import { undelivered } from "../sessions/news.ts";
 import { isUrgent } from "./deliver-news.ts";
 import { wakeLine } from "../sessions/hook-entries.ts";
 import { isWithin } from "../../shared/elapsed.ts";

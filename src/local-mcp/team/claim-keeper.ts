@@ -11,7 +11,7 @@ import { StoreError } from "../../store/store-error.ts";
 import * as spending from "../usage/task-spending.ts";
 import * as heldTasks from "./held-tasks.ts";
 import type { HeldTask } from "./held-tasks.ts";
-import * as news from "./news.ts";
+import * as news from "../sessions/news.ts";
 
 export interface ClaimKeeperDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;

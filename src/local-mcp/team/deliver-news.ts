@@ -1,10 +1,9 @@
-import { age } from "../../shared/elapsed.ts";
-import type { Sql } from "../../shared/sql.ts";
-import { clip } from "../recovery/brief.ts";
-import { renderBrief } from "../recovery/offer-news.ts";
-import { neutralize } from "../words/neutralize.ts";
 import * as continuations from "./continuations.ts";
-import { markDelivered, undelivered, type News, type NewsRow } from "./news.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { age, clip } from "../../shared/format.ts";
+import { renderBrief } from "../recovery/offers.ts";
+import { neutralize } from "../words/neutralize.ts";
+import { markDelivered, undelivered, type News, type NewsRow } from "../sessions/news.ts";
 
 /** The rest comes with the next delivery. */
 const maxDelivery = { items: 20, chars: 4_000 };

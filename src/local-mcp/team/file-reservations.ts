@@ -9,7 +9,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { ChatDirectory } from "./chat-directory.ts";
 import * as reservationTable from "./reservation-table.ts";
 import type { Reservation } from "./reservation-table.ts";
-import * as news from "./news.ts";
+import * as news from "../sessions/news.ts";
 
 export interface FileReservationDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;

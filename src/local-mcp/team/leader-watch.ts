@@ -1,7 +1,7 @@
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { Change } from "../../contract/state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import * as news from "./news.ts";
+import * as news from "../sessions/news.ts";
 
 export interface LeaderWatchDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;

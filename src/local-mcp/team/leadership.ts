@@ -4,7 +4,7 @@ import type { Leader } from "../../contract/elections.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import * as news from "./news.ts";
+import * as news from "../sessions/news.ts";
 
 export interface LeadershipDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;

@@ -6,7 +6,7 @@ import type { Result } from "../../shared/result.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { ChatDirectory } from "./chat-directory.ts";
-import * as news from "./news.ts";
+import * as news from "../sessions/news.ts";
 
 export interface MessageInboxDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;

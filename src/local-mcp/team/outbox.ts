@@ -8,7 +8,7 @@ import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as queuedCalls from "./queued-calls.ts";
 import type { QueuedCall, QueuedCallInput, QueuedCallName } from "./queued-calls.ts";
-import * as news from "./news.ts";
+import * as news from "../sessions/news.ts";
 
 export interface OutboxDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;

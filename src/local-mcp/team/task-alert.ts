@@ -1,6 +1,6 @@
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import * as news from "./news.ts";
+import * as news from "../sessions/news.ts";
 import { findClaimable } from "./waiting-tasks.ts";
 
 export interface TaskAlertDeps {

@@ -7,7 +7,7 @@ import { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
 import { newId, type Platform } from "../../coordinator-client/edge/platform.ts";
 import { withDeadline } from "../../coordinator-client/deadline.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
-import type { OtherMachines } from "../recovery/other-machines.ts";
+import type { RemoteRecovery } from "../recovery/remote-recovery.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { StoreError } from "../../store/store-error.ts";
@@ -20,7 +20,7 @@ import { ChatAbilities, type Abilities } from "./chat-abilities.ts";
 import { Leadership } from "./leadership.ts";
 import * as members from "./members.ts";
 import type { Naming } from "./chat-naming.ts";
-import * as news from "./news.ts";
+import * as news from "../sessions/news.ts";
 import { Outbox } from "./outbox.ts";
 import { MessageInbox } from "./message-inbox.ts";
 import { TaskReports } from "./task-reports.ts";
@@ -32,7 +32,7 @@ export interface TeamChatDeps {
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly openedLink: OpenedLink;
   readonly naming: Naming;
-  readonly otherMachines: OtherMachines;
+  readonly remoteRecovery: RemoteRecovery;
 }
 
 const pollEveryMs = 15_000;
@@ -46,7 +46,7 @@ export class TeamChat {
   readonly sessionId: string;
   readonly openedLink: OpenedLink;
   readonly naming: Naming;
-  readonly otherMachines: OtherMachines;
+  readonly remoteRecovery: RemoteRecovery;
   readonly directory: ChatDirectory;
   readonly outbox: Outbox;
   readonly tasks: ClaimKeeper;
@@ -75,7 +75,7 @@ export class TeamChat {
     this.sessionId = sessionId;
     this.openedLink = openedLink;
     this.naming = naming;
-    this.otherMachines = deps.otherMachines;
+    this.remoteRecovery = deps.remoteRecovery;
     this.#deps = deps;
     this.#process = process;
     this.directory = new ChatDirectory(runtime, link, machine, naming);
@@ -271,7 +271,7 @@ export class TeamChat {
     this.outbox.flush();
     this.#activity.report(this.tasks.list().length);
     if (this.openedLink.link.self?.incarnation !== this.#owner) this.#acquireLeaseSoon();
-    void this.otherMachines
+    void this.remoteRecovery
       .check(this.openedLink, this.sessionId, this.naming)
       .catch(this.#errorLogger("sessions of other machines"));
   }

@@ -4,7 +4,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import { recordFinishedTasks } from "../recovery/finished-tasks.ts";
-import type { OtherMachines } from "../recovery/other-machines.ts";
+import type { RemoteRecovery } from "../recovery/remote-recovery.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
@@ -19,7 +19,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 export interface TeamConnection {
   readonly openedLink: OpenedLink;
   readonly naming: Naming;
-  readonly otherMachines: OtherMachines;
+  readonly remoteRecovery: RemoteRecovery;
 }
 
 export interface TeamOptions {

@@ -7,9 +7,10 @@ import { uuidv7 } from "../../shared/ids.ts";
 import { drainInto } from "../../local-mcp/hooks/spool-hook.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
 import { brief } from "../../local-mcp/recovery/brief.ts";
-import { take } from "../../local-mcp/recovery/recover.ts";
-import { restore, type Restoration } from "../../local-mcp/recovery/restoration.ts";
-import { checkTranscript, withdrawOffer } from "../../local-mcp/recovery/relaunch.ts";
+import { take } from "../../local-mcp/recovery/local-source.ts";
+import { restoreById, type Restoration } from "../../local-mcp/recovery/restoration.ts";
+import { checkTranscript } from "../../local-mcp/recovery/relaunch.ts";
+import { withdrawOffer } from "../../local-mcp/recovery/local-source.ts";
 import { openingLine } from "../../contract/task-prompt.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { catchUp } from "../../local-mcp/observe/record-transcript.ts";
@@ -65,8 +66,7 @@ function findRestoration(runtime: Runtime, id: string): Restoration | null {
       if (sessions.get(sql, id)) catchUp(sql, now, id);
     });
   });
-  const session = runtime.store.read((sql) => sessions.get(sql, id), null);
-  return session && restore(runtime, session, now);
+  return restoreById(runtime, id);
 }
 
 function findResumeObstacle(runtime: Runtime, session: sessions.Session, folder: string): string | null {

@@ -2,60 +2,33 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { defaults } from "../../../src/contract/config.ts";
-import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
 import { takePending } from "../../../src/snapshots/pending-snapshots.ts";
-import { addKey } from "../../../src/local-mcp/sync/key-ring.ts";
-import { createKey } from "../../../src/local-mcp/sync/workspace-key.ts";
-import { addSession, aCliHome, checkpointOf, ids, type CliHome } from "../../support/cli-home.ts";
+import { checkpointOf, ids } from "../../support/cli-home.ts";
+import { loseSession, twoCliHomes, type CliMachines } from "../../support/cli-machines.ts";
 import { commitAll, contents, git, temporaryFolder, write } from "../../support/git-project.ts";
-import { given } from "../../support/state-builders.ts";
-import { SyncServer, tokenOf } from "../../support/sync-server.ts";
 
-const key = createKey((bytes) => new Uint8Array(bytes).fill(7));
-
-interface Pair {
-  readonly server: SyncServer;
-  readonly there: CliHome;
-  readonly here: CliHome;
+/** The machines have clones of one repository. The first sends its uncommitted files. */
+async function aPair(maxFilesBytes = 8_388_608): Promise<CliMachines> {
+  const machines = await twoCliHomes((there, here) => {
+    const origin = join(temporaryFolder(), "origin.git");
+    git(there.project, "init", "-q", "-b", "main");
+    write(there.project, { "a.txt": "committed\n" });
+    commitAll(there.project, "first");
+    git(there.folder, "clone", "-q", "--bare", there.project, origin);
+    git(here.project, "clone", "-q", origin, ".");
+    git(there.project, "remote", "add", "origin", origin);
+    git(there.project, "fetch", "-q", "origin");
+  });
+  const config = { ...defaults, sync: { files: true, maxFilesBytes } };
+  Object.assign(machines.there.runtime, { config });
+  return machines;
 }
 
-/** Two machines of one workspace with a clone of one repository each. The first sends its uncommitted files. */
-async function aPair(maxFilesBytes = 8_388_608): Promise<Pair> {
-  const server = await SyncServer.listen();
-  const [there, here] = [aCliHome(), aCliHome()];
-  const origin = join(temporaryFolder(), "origin.git");
-  git(there.project, "init", "-q", "-b", "main");
-  write(there.project, { "a.txt": "committed\n" });
-  commitAll(there.project, "first");
-  git(there.folder, "clone", "-q", "--bare", there.project, origin);
-  git(here.project, "clone", "-q", origin, ".");
-  git(there.project, "remote", "add", "origin", origin);
-  git(there.project, "fetch", "-q", "origin");
-  for (const [home, machine] of [
-    [there, "desk"],
-    [here, "laptop"],
-  ] as const) {
-    const edge = { url: server.url, workspace: "team", machine, token: tokenOf(machine) };
-    writeEdgeConfig(home.paths.home, edge);
-    addKey(home.paths.home, edge, key);
-    home.alive.add(process.pid);
-    home.now = server.host.now();
-  }
-  Object.assign(there.runtime, { config: { ...defaults, sync: { files: true, maxFilesBytes } } });
-  return { server, there, here };
-}
-
-/** A session works, is synced, and dies. */
-async function loseAChat({ server, there }: Pair): Promise<void> {
-  write(there.project, { "a.txt": "not committed\n", "b.txt": "new\n", ".env": "TOKEN=very-secret-12345\n" });
-  addSession(there, { id: ids.dead, pid: 200, title: "fix the parser" });
-  await takePending(there.runtime, [ids.dead], new AbortController().signal);
-  const actor = { machine: "desk", isAdmin: false };
-  const chat = { chat: ids.dead, session: ids.dead, process: `boot:${ids.dead}`, client: "test", machine: "desk" };
-  given(await server.host.call("chats.register", chat, actor));
-  given(
-    await server.host.call("chats.attest-death", { chat: ids.dead, machine: "desk", process: chat.process }, actor),
-  );
+/** A session works, and dies. */
+function loseAChat(machines: CliMachines): Promise<void> {
+  const { project, runtime } = machines.there;
+  write(project, { "a.txt": "not committed\n", "b.txt": "new\n", ".env": "TOKEN=very-secret-12345\n" });
+  return loseSession(machines, () => takePending(runtime, [ids.dead], new AbortController().signal));
 }
 
 it("[CL131] [RE28] the brief names the command that restores the files of another machine's session", async () => {

@@ -1,59 +1,26 @@
 import { expect, it } from "vitest";
-import type { Io } from "../../../src/cli/io.ts";
-import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { noteOf } from "../../../src/local-mcp/recovery/remote-notes.ts";
 import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
+import type { Io } from "../../../src/cli/io.ts";
+import { noteOf } from "../../../src/local-mcp/sessions/recoveries.ts";
 import { addKey } from "../../../src/local-mcp/sync/key-ring.ts";
-import { recordTakeovers } from "../../../src/local-mcp/recovery/takeover-notices.ts";
+import { recordTakeovers } from "../../../src/local-mcp/sync/takeover-notices.ts";
 import { createSynchronizer } from "../../../src/local-mcp/sync/start-sync.ts";
-import { createKey } from "../../../src/local-mcp/sync/workspace-key.ts";
 import { addSession, aCliHome, ids, type CliHome } from "../../support/cli-home.ts";
+import { aChat, loseSession, twoCliHomes, type CliMachines } from "../../support/cli-machines.ts";
 import { git } from "../../support/git-project.ts";
 import { given } from "../../support/state-builders.ts";
-import { SyncServer, tokenOf } from "../../support/sync-server.ts";
 
 const terminal: Partial<Io> = { isTty: true, isInteractive: true };
-const key = createKey((bytes) => new Uint8Array(bytes).fill(7));
-
-interface Pair {
-  readonly server: SyncServer;
-  readonly there: CliHome;
-  readonly here: CliHome;
-  /** On the other machine. */
-  readonly actor: { readonly machine: string; readonly isAdmin: false };
-}
-
-/** Two machines of one workspace with a clone of one repository each; a session of the first has died. */
-async function aPair(): Promise<Pair> {
-  const server = await SyncServer.listen();
-  const [there, here] = [aCliHome(), aCliHome()];
-  for (const [home, machine] of [
-    [there, "desk"],
-    [here, "laptop"],
-  ] as const) {
-    const edge = { url: server.url, workspace: "team", machine, token: tokenOf(machine) };
-    writeEdgeConfig(home.paths.home, edge);
-    addKey(home.paths.home, edge, key);
-    git(home.project, "init", "-q", "-b", "main");
-    git(home.project, "remote", "add", "origin", "git@example.com:ann/app.git");
-    home.alive.add(process.pid);
-    home.now = server.host.now();
-  }
-  const actor = { machine: "desk", isAdmin: false } as const;
-  addSession(there, { id: ids.dead, pid: 200, title: "fix the parser" });
-  given(await server.host.call("chats.register", { ...aChat(ids.dead), machine: "desk" }, actor));
-  await sync(there);
-  await die({ server, actor });
-  return { server, there, here, actor };
-}
-
-function aChat(chat: string) {
-  return { chat, session: chat, process: `boot:${chat}`, client: "test" };
-}
-
-async function die({ server, actor }: Pick<Pair, "server" | "actor">): Promise<void> {
-  const input = { chat: ids.dead, machine: "desk", process: `boot:${ids.dead}` };
-  given(await server.host.call("chats.attest-death", input, actor));
+/** A session of the other machine has died. */
+async function aPair(): Promise<CliMachines> {
+  const machines = await twoCliHomes((...homes) => {
+    for (const { project } of homes) {
+      git(project, "init", "-q", "-b", "main");
+      git(project, "remote", "add", "origin", "git@example.com:ann/app.git");
+    }
+  });
+  await loseSession(machines, () => sync(machines.there));
+  return machines;
 }
 
 async function sync(home: CliHome): Promise<void> {
@@ -98,21 +65,19 @@ it("[RE116] [RE26] it starts a new chat in the project's folder and records it; 
 });
 
 it("[RE104] one whose chat lives, that was finished or is continued elsewhere, or has no project here, is not started", async () => {
-  const { here, there, server, actor } = await aPair();
+  const { here, there, server } = await aPair();
   const elsewhere = await here.shimWith({ ...terminal, cwd: here.other }, "resume", ids.dead);
   expect(elsewhere.code).toBe(1);
   expect(elsewhere.err).toContain("this folder is not its project");
   const rival = { machine: "tower", isAdmin: false };
-  const { incarnation } = given(
-    await server.host.call("chats.register", { ...aChat("rival"), machine: "tower" }, rival),
-  );
+  const { incarnation } = given(await server.host.call("chats.register", aChat("rival", "tower"), rival));
   const self = { chat: "rival", incarnation };
   const lease = { self, resource: `session:${ids.dead}`, requestId: "r", ttlMs: 60_000 };
   given(await server.host.call("leases.acquire", lease, rival));
   const held = await here.shimWith(terminal, "resume", ids.dead);
   expect([held.code, held.err]).toEqual([1, expect.stringContaining("is continued by chat rival on tower")]);
   given(await server.host.call("chats.unregister", { self }, rival));
-  given(await server.host.call("chats.register", { ...aChat(ids.dead), machine: "desk" }, actor));
+  given(await server.host.call("chats.register", aChat(ids.dead, "desk"), { machine: "desk", isAdmin: false }));
   const alive = await here.shimWith(terminal, "resume", ids.dead);
   expect([alive.code, alive.err]).toEqual([1, expect.stringContaining("on desk: It is idle")]);
   there.runtime.store.write((sql) => sessions.end(sql, there.now, ids.dead, "prompt_input_exit"));
@@ -141,9 +106,7 @@ it("[RE26] [RE102] --undo returns it for all machines, --dismiss is of this one"
   expect((await here.shim("resume", "--undo", ids.dead)).out).toContain("counts as incomplete again");
   expect((await here.shim("resume", "--undo", ids.dead)).code).toBe(1);
   const laptop = { machine: "laptop", isAdmin: false };
-  const { incarnation } = given(
-    await server.host.call("chats.register", { ...aChat("heir"), machine: "laptop" }, laptop),
-  );
+  const { incarnation } = given(await server.host.call("chats.register", aChat("heir", "laptop"), laptop));
   const self = { chat: "heir", incarnation };
   const acquired = given(
     await server.host.call(

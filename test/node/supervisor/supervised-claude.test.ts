@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { pause } from "../../../src/store/pause.ts";
-import { dismiss } from "../../../src/local-mcp/recovery/recover.ts";
+import { dismiss } from "../../../src/local-mcp/recovery/local-source.ts";
 import * as journal from "../../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
 import { init, lines, result, says } from "../../support/fake-claude.ts";

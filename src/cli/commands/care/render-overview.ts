@@ -1,4 +1,4 @@
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import type { RiskLevel } from "../../../contract/readings.ts";
 import type { Overview, TeamOverview } from "./overview.ts";
 import { pluralize, oneLine, shortPath, type Paint } from "../../screen-text.ts";

@@ -1,9 +1,9 @@
 import { hostname } from "node:os";
+import * as joinPreferences from "../../../local-mcp/sync/join-preferences.ts";
 import { identify } from "../../../platform/processes.ts";
 import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
-import * as joinPreferences from "../../../local-mcp/sync/join-preferences.ts";
 import { readKeys, type KeyRing } from "../../../local-mcp/sync/key-ring.ts";
-import { recordTakeovers } from "../../../local-mcp/recovery/takeover-notices.ts";
+import { recordTakeovers } from "../../../local-mcp/sync/takeover-notices.ts";
 import { createSynchronizer } from "../../../local-mcp/sync/start-sync.ts";
 import type { SyncReport } from "../../../local-mcp/sync/sync-round.ts";
 import { formatCode, type WorkspaceKey } from "../../../local-mcp/sync/workspace-key.ts";

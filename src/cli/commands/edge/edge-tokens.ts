@@ -9,8 +9,9 @@ import { enumOption, type Cli, type Columns, type CommonOptions, type CommandRes
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { requireEdge, withEdgeLink } from "./edge-membership.ts";
 import { readTokenClaim } from "../../../coordinator-client/edge/machine-token.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { durationOption } from "../../task-input.ts";
+import { table } from "../../screen-text.ts";
 
 interface TokenOptions extends CommonOptions {
   readonly machine: string;

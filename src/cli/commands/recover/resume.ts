@@ -1,26 +1,37 @@
-import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import { uuidv7 } from "../../../shared/ids.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import { drainInto } from "../../../local-mcp/hooks/spool-hook.ts";
 import { brief } from "../../../local-mcp/recovery/brief.ts";
-import { recordFinishedHere } from "../../../local-mcp/recovery/finished-tasks.ts";
 import { findIncomplete, type IncompleteSession } from "../../../local-mcp/recovery/detect.ts";
-import { dismiss, take, undo } from "../../../local-mcp/recovery/recover.ts";
-import { restore, type Restoration } from "../../../local-mcp/recovery/restoration.ts";
-import { checkTranscript, planStart, withdrawOffer, type StartPlan } from "../../../local-mcp/recovery/relaunch.ts";
+import { recordFinishedHere } from "../../../local-mcp/recovery/finished-tasks.ts";
+import { localSource } from "../../../local-mcp/recovery/local-source.ts";
+import { planRelaunch, type StartPlan } from "../../../local-mcp/recovery/relaunch.ts";
+import { findElsewhere } from "../../../local-mcp/recovery/remote-candidates.ts";
+import { localClock } from "../../../local-mcp/recovery/remote-session.ts";
+import { findById, remoteSource } from "../../../local-mcp/recovery/remote-source.ts";
+import type { Restoration } from "../../../local-mcp/recovery/restoration.ts";
+import type { RecoverySource } from "../../../local-mcp/recovery/source.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { catchUp } from "../../../local-mcp/observe/record-transcript.ts";
 import { projectRoot } from "../../../local-mcp/sessions/git-head.ts";
 import { hasDied } from "../../../local-mcp/sessions/closed-sessions.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";
+import type { RemoteSession } from "../../../local-mcp/sync/remote-sessions.ts";
 import { StoreError } from "../../../store/store-error.ts";
-import { ambiguous, exitCodes, failed, notFound, wrongUsage, type CommandError } from "../../answer.ts";
+import {
+  ambiguous,
+  exitCodes,
+  failed,
+  notFound,
+  wrongUsage,
+  type CommandError,
+  type FailedResult,
+} from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { findSession, shortSession } from "../../resolve-id.ts";
 import { oneLine } from "../../screen-text.ts";
-import { markElsewhere, resumeElsewhere, resumeNewest } from "./resume-elsewhere.ts";
-import { startClient } from "./start-client.ts";
+import { currentProject, withOtherMachines, type OtherMachines } from "./other-machines.ts";
+import { printHint, start } from "./start-client.ts";
 
 interface ResumeOptions extends CommonOptions {
   readonly print?: boolean;
@@ -42,46 +53,98 @@ async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Pr
   const actions = [id, options.undo, options.dismiss].filter((value) => value !== undefined);
   if (actions.length > 1) return wrongUsage("give one session: to resume, with --undo, or with --dismiss.");
   const runtime = await cli.runtime();
-  if (options.undo !== undefined) return markAnywhere(cli, runtime, options.undo, "undo");
-  if (options.dismiss !== undefined) return markAnywhere(cli, runtime, options.dismiss, "dismiss");
+  if (options.undo !== undefined) return withSession(cli, runtime, options.undo, undo);
+  if (options.dismiss !== undefined) return withSession(cli, runtime, options.dismiss, dismiss);
   tryCatchUp(cli, () => void drainInto(runtime));
   recordFinishedHere(runtime);
-  const found = id === undefined ? await choose(cli, runtime, options) : findSession(runtime, id);
-  if (found.ok) return resume(cli, runtime, found.value, options);
+  if (id !== undefined) return withSession(cli, runtime, id, (target) => resume(cli, runtime, target, options));
+  const found = await choose(cli, runtime, options);
+  if (found.ok) return resume(cli, runtime, { source: localSource(runtime, null), session: found.value.id }, options);
   if (found.error.exit !== exitCodes.notFound) return found;
-  // [RE27] The session may be on another machine.
-  const elsewhere = id === undefined ? await resumeNewest(cli, options) : await resumeElsewhere(cli, id, options);
-  return elsewhere ?? found;
+  return (await withOtherMachines(cli, (others) => resumeNewest(cli, runtime, others, options))) ?? found;
 }
 
-async function markAnywhere(
+interface Target {
+  readonly source: RecoverySource;
+  readonly session: string;
+  /** Absent: this one. */
+  readonly machine?: string;
+}
+
+/** [RE27] The session may be on another machine. */
+async function withSession(
   cli: Cli,
   runtime: Runtime,
   id: string,
-  action: "undo" | "dismiss",
+  act: (target: Target) => Promise<CommandResult>,
 ): Promise<CommandResult> {
-  const isHere = findSession(runtime, id);
-  const isMissing = !isHere.ok && isHere.error.exit === exitCodes.notFound;
-  return (isMissing ? await markElsewhere(cli, id, action) : null) ?? mark(runtime, id, action);
+  const found = findSession(runtime, id);
+  if (found.ok) return act({ source: localSource(runtime, null), session: found.value.id });
+  if (found.error.exit !== exitCodes.notFound) return found;
+  const elsewhere = await withOtherMachines(cli, async (others) => {
+    const row = others && findById(others.context, id);
+    return row ? act(await remoteTarget(cli, others, row)) : null;
+  });
+  return elsewhere ?? found;
 }
 
-function mark(runtime: Runtime, id: string, action: "undo" | "dismiss"): CommandResult {
-  const found = findSession(runtime, id);
-  if (!found.ok) return found;
-  const session = found.value.id;
-  if (action === "dismiss") {
-    dismiss(runtime, session);
-    return ok({
-      data: { session, recovery: "dismissed" },
-      text: `${session} is not offered any more. \`shim resume --undo ${session}\` takes that back.\n`,
-    });
-  }
-  if (undo(runtime, session))
-    return ok({ data: { session, recovery: null }, text: `${session} counts as incomplete again.\n` });
-  return failed(
-    "nothing_to_undo",
-    `${session} was neither offered, recovered nor dismissed, so there is nothing to take back.`,
+async function remoteTarget(cli: Cli, others: OtherMachines, { session, machine }: RemoteSession): Promise<Target> {
+  return { source: remoteSource(others.context, await currentProject(cli, others)), session, machine };
+}
+
+async function resumeNewest(
+  cli: Cli,
+  runtime: Runtime,
+  others: OtherMachines | null,
+  options: ResumeOptions,
+): Promise<CommandResult | null> {
+  const here = others && (await currentProject(cli, others));
+  if (!here) return null;
+  const rows = (await findElsewhere(others.context, here.project)).map(({ row }) => row);
+  const [first, second] = rows;
+  if (!first) return null;
+  if (!second) return resume(cli, runtime, await remoteTarget(cli, others, first), options);
+  const lines = rows.map(
+    (row) =>
+      `${others.short(row.session)}  ${row.machine}  ${cli.ago(localClock(row)(row.content.lastSeenAt))}  ${oneLine(row.content.title ?? "untitled", 60)}`,
   );
+  return severalDied(
+    " on other machines",
+    lines,
+    rows.map(({ session }) => session),
+  );
+}
+
+async function undo(target: Target): Promise<CommandResult> {
+  const { source, session } = target;
+  const released = await source.release(session);
+  if (!released.ok) {
+    const { code, message } = released.error;
+    return failed(code, `${session} was not given back: ${message}. Nothing has changed.`);
+  }
+  if (!released.value) {
+    const why = `${session} was neither offered, taken nor dismissed, so there is nothing to take back.`;
+    return failed("nothing_to_undo", why);
+  }
+  return ok({ data: { ...dataOf(target), recovery: null }, text: `${nameOf(target)} counts as incomplete again.\n` });
+}
+
+async function dismiss(target: Target): Promise<CommandResult> {
+  const { source, session, machine } = target;
+  source.dismiss(session);
+  const where = machine === undefined ? "" : " on this machine";
+  return ok({
+    data: { ...dataOf(target), recovery: "dismissed" },
+    text: `${nameOf(target)} is not offered${where} any more. \`shim resume --undo ${session}\` takes that back.\n`,
+  });
+}
+
+function nameOf({ session, machine }: Target): string {
+  return machine === undefined ? session : `${session} of ${machine}`;
+}
+
+function dataOf({ session, machine }: Target): { readonly session: string; readonly machine?: string } {
+  return { session, ...(machine === undefined ? {} : { machine }) };
 }
 
 /** [CL9] Default: the session that died in this project, else the one that was closed. */
@@ -106,11 +169,16 @@ async function choose(
       `${at + 1}  ${shortSession(runtime, one.session.id)}  ${cli.ago(one.session.lastSeenAt)}  ${oneLine(sessions.displayTitle(one.session) ?? "untitled", 70)}`,
   );
   const isAsking = cli.io.isInteractive && options.json !== true && options.print !== true;
-  const several = ambiguous(
-    `several sessions of this project died unfinished; name one:\n${lines.join("\n")}`,
+  if (isAsking) return askWhich(cli, candidates, lines);
+  return severalDied(
+    "",
+    lines,
     candidates.map((one) => one.session.id),
   );
-  return isAsking ? askWhich(cli, candidates, lines) : several;
+}
+
+function severalDied(where: string, lines: readonly string[], ids: readonly string[]): FailedResult {
+  return ambiguous(`several sessions of this project died unfinished${where}; name one:\n${lines.join("\n")}`, ids);
 }
 
 function nothingHere(project: string | null, elsewhere: number): string {
@@ -131,24 +199,21 @@ async function askWhich(
   return chosen ? ok(chosen.session) : wrongUsage(`"${reply}" is none of them. Nothing was started.`);
 }
 
-async function resume(
-  cli: Cli,
-  runtime: Runtime,
-  session: sessions.Session,
-  options: ResumeOptions,
-): Promise<CommandResult> {
+async function resume(cli: Cli, runtime: Runtime, target: Target, options: ResumeOptions): Promise<CommandResult> {
+  const { source, session } = target;
   const now = runtime.now();
-  tryCatchUp(cli, () => runtime.store.write((sql) => catchUp(sql, now, session.id)));
-  const from = restore(runtime, session, now);
-  if (!from) throw new Error(`session ${session.id} was deleted meanwhile`);
-  const plan = planFor(runtime, from, now);
-  if (isPrinting(cli, options)) return toPrintedAnswer(from, now, runtime, plan);
+  if (target.machine === undefined) tryCatchUp(cli, () => runtime.store.write((sql) => catchUp(sql, now, session)));
+  const found = await source.inspect(session);
+  const from = found.ok ? found.value : null;
+  if (!from) throw new Error(`session ${session} was deleted meanwhile`);
+  const plan = planRelaunch(runtime, from);
+  if (isPrinting(cli, options)) return toPrintedAnswer(target, from, runtime, plan);
   if (!plan) {
-    cli.progress(`${session.client} cannot be started from here: give this to a new chat.`);
-    return toPrintedAnswer(from, now, runtime, plan);
+    cli.progress(`${from.session.client} cannot be started from here: give this to a new chat.`);
+    return toPrintedAnswer(target, from, runtime, plan);
   }
-  const isRunning = from.cause === null && session.endedAt === null;
-  return isRunning ? failed("still_running", stillRunning(runtime, session)) : start(cli, runtime, from, plan);
+  const refusal = await source.check(from);
+  return refusal ? failed(refusal.code, `${refusal.message} ${printHint(session)}`) : start(cli, source, from, plan);
 }
 
 function tryCatchUp(cli: Cli, work: () => void): void {
@@ -164,38 +229,15 @@ function isPrinting(cli: Cli, { print, json }: ResumeOptions): boolean {
   return print === true || json === true || !cli.io.isTty || !cli.io.isInteractive;
 }
 
-function stillRunning(runtime: Runtime, { id, owner }: sessions.Session): string {
-  const who = owner ? ` (pid ${owner.pid})` : "";
-  return `session ${id} is still running${who}. \`shim resume ${shortSession(runtime, id)} --print\` prints its brief.`;
-}
-
-function planFor(runtime: Runtime, from: Restoration, now: number): StartPlan | null {
-  const { session } = from;
-  const id = uuidv7(now, runtime.random(16));
-  return planStart(session, checkTranscript(session.transcriptPath, session.id), {
-    id,
-    brief: brief(from, now, "resume"),
-  });
-}
-
-function toPrintedAnswer(from: Restoration, now: number, runtime: Runtime, plan: StartPlan | null): CommandResult {
-  const text = brief(from, now, runtime.config.recovery);
-  const { session, cause, causeDetail, score } = from;
-  const start = plan && { kind: plan.kind, command: plan.command, reason: plan.reason, cwd: session.cwd };
-  return ok({ data: { session: session.id, cause, causeDetail, score, brief: text, start }, text: `${text}\n` });
-}
-
-async function start(cli: Cli, runtime: Runtime, from: Restoration, plan: StartPlan): Promise<CommandResult> {
-  const { session } = from;
-  const cwd = [session.cwd, session.project].find((folder) => folder !== null && existsSync(folder)) ?? null;
-  const printHint = `\`shim resume ${shortSession(runtime, session.id)} --print\` prints the brief.`;
-  if (cwd === null)
-    return failed("folder_gone", `the folder of the session (${session.cwd ?? "unknown"}) is gone. ${printHint}`);
-  const { newId } = plan;
-  if (newId !== null) take(runtime, from, newId);
-  try {
-    return await startClient(cli, session.id, plan, cwd);
-  } finally {
-    if (newId !== null) withdrawOffer(runtime, session.id, newId);
-  }
+function toPrintedAnswer(
+  target: Target,
+  from: Restoration,
+  { config, now }: Runtime,
+  plan: StartPlan | null,
+): CommandResult {
+  const { session, cause, causeDetail, score, elsewhere } = from;
+  const text = brief(from, now(), elsewhere ? "brief" : config.recovery);
+  const cwd = elsewhere ? session.project : session.cwd;
+  const start = plan && { kind: plan.kind, command: plan.command, reason: plan.reason, cwd };
+  return ok({ data: { ...dataOf(target), cause, causeDetail, score, brief: text, start }, text: `${text}\n` });
 }

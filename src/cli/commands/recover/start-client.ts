@@ -1,21 +1,56 @@
 import { codeOf } from "../../../shared/error.ts";
 import { ok } from "../../../shared/result.ts";
-import type { StartPlan } from "../../../local-mcp/recovery/relaunch.ts";
+import { folderOf, type StartPlan } from "../../../local-mcp/recovery/relaunch.ts";
+import type { Restoration } from "../../../local-mcp/recovery/restoration.ts";
+import type { RecoverySource } from "../../../local-mcp/recovery/source.ts";
 import { failed } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 
+export function printHint(session: string): string {
+  return `\`shim resume ${session} --print\` prints the brief.`;
+}
+
+/** A new chat continues the session once it has begun; without that nothing changes. */
+export async function start(
+  cli: Cli,
+  source: RecoverySource,
+  from: Restoration,
+  plan: StartPlan,
+): Promise<CommandResult> {
+  const { id } = from.session;
+  const { newId } = plan;
+  const cwd = folderOf(from);
+  if (cwd === null) return folderRefusal(from);
+  if (newId !== null) source.reserve(from, newId);
+  try {
+    return await startClient(cli, id, plan, cwd);
+  } finally {
+    if (newId !== null) source.withdraw(id, newId);
+  }
+}
+
+function folderRefusal({ session, elsewhere }: Restoration): CommandResult {
+  const hint = printHint(session.id);
+  if (!elsewhere)
+    return failed("folder_gone", `the folder of the session (${session.cwd ?? "unknown"}) is gone. ${hint}`);
+  const there = `${elsewhere.root ?? "no project"} on ${elsewhere.machine}`;
+  return failed(
+    "project_elsewhere",
+    `this folder is not its project (${there}): go to that project's folder on this machine, then again. ${hint}`,
+  );
+}
+
 /** [CL12] Starts the client in a folder, in this terminal, without a shell. */
-export async function startClient(cli: Cli, session: string, plan: StartPlan, cwd: string): Promise<CommandResult> {
-  const printHint = `\`shim resume ${session} --print\` prints the brief.`;
+async function startClient(cli: Cli, session: string, plan: StartPlan, cwd: string): Promise<CommandResult> {
   cli.progress(`In ${cwd}: ${plan.reason}.`);
   try {
     const code = await cli.io.startProcess({ command: plan.command, args: plan.args, cwd });
     if (code === 0) return ok({ data: { session, exit: code }, text: "" });
-    return failed("client_failed", `claude ended with exit code ${code}. ${printHint}`);
+    return failed("client_failed", `claude ended with exit code ${code}. ${printHint(session)}`);
   } catch (error) {
     return failed(
       "client_not_started",
-      `${notStarted(error)}. Install Claude Code${manualCommand(plan)}. ${printHint}`,
+      `${notStarted(error)}. Install Claude Code${manualCommand(plan)}. ${printHint(session)}`,
     );
   }
 }

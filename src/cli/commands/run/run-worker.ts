@@ -9,7 +9,7 @@ import type { WorkerEvent } from "../../../worker-runner/worker-events.ts";
 import { newId, type Platform } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
 import { identify } from "../../../platform/processes.ts";
-import { recordTakeovers } from "../../../local-mcp/recovery/takeover-notices.ts";
+import { recordTakeovers } from "../../../local-mcp/sync/takeover-notices.ts";
 import { startSync } from "../../../local-mcp/sync/start-sync.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { formatIssues } from "../../../shared/problems.ts";

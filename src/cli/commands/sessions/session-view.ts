@@ -1,6 +1,7 @@
 import type { CrashCause, Risk } from "../../../contract/readings.ts";
 import type { Sql } from "../../../shared/sql.ts";
-import { causeOf, hasContent, isDead } from "../../../local-mcp/recovery/detect.ts";
+import { causeOf, hasContent } from "../../../local-mcp/recovery/detect.ts";
+import { isDead } from "../../../local-mcp/recovery/liveness.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { activityOf, factsOf, type Activity } from "../../../local-mcp/sessions/activity.ts";
 import { isClosedWithNothingOpen } from "../../../local-mcp/sessions/closed-sessions.ts";

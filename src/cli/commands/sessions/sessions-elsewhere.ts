@@ -1,14 +1,11 @@
-import {
-  findElsewhere,
-  isTaken,
-  assessLiveness,
-  type RemoteContext,
-} from "../../../local-mcp/recovery/remote-candidates.ts";
+import { findElsewhere, isTaken, assessLiveness } from "../../../local-mcp/recovery/remote-candidates.ts";
+import type { RemoteContext } from "../../../local-mcp/recovery/remote-context.ts";
 import { toSession } from "../../../local-mcp/recovery/remote-session.ts";
 import * as remoteSessions from "../../../local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../../local-mcp/sync/remote-sessions.ts";
 import type { Cli } from "../../cli.ts";
 import { oneLine, table } from "../../screen-text.ts";
+import type { SessionView } from "./session-view.ts";
 import { withOtherMachines, type OtherMachines } from "../recover/other-machines.ts";
 
 /** `unheard`: silent for a while, though maybe alive; `unknown`: the coordinator did not answer. */
@@ -23,18 +20,12 @@ export type StateElsewhere =
   | "unknown";
 
 /** Printed as JSON: fields are only added. */
-export interface ElsewhereView {
-  readonly id: string;
-  readonly shortId: string;
+export interface ElsewhereView extends Pick<
+  SessionView,
+  "id" | "shortId" | "client" | "project" | "title" | "startedAt" | "lastSeenAt" | "savedAt" | "checkpoints"
+> {
   readonly state: StateElsewhere;
   readonly machine: string;
-  readonly client: string;
-  readonly project: string | null;
-  readonly title: string | null;
-  readonly startedAt: number;
-  readonly lastSeenAt: number;
-  readonly savedAt: number | null;
-  readonly checkpoints: number;
   readonly takenBy: { readonly chat: string; readonly machine: string } | null;
 }
 
@@ -75,24 +66,12 @@ async function elsewhereState(context: RemoteContext, row: RemoteSession): Promi
   return liveness.isCertain ? "incomplete" : "unheard";
 }
 
-function toView(row: RemoteSession, short: OtherMachines["short"], state: StateElsewhere): ElsewhereView {
-  const { machine, checkpoints, taken } = row;
-  const { id, client, project, title, startedAt, lastSeenAt, savedAt } = toSession(row);
+function toView(remote: RemoteSession, short: OtherMachines["short"], state: StateElsewhere): ElsewhereView {
+  const { machine, checkpoints, taken } = remote;
+  const { id, client, project, title, startedAt, lastSeenAt, savedAt } = toSession(remote);
   const takenBy = taken && { chat: taken.chat, machine: taken.machine };
-  return {
-    id,
-    shortId: short(id),
-    state,
-    machine,
-    client,
-    project,
-    title,
-    startedAt,
-    lastSeenAt,
-    savedAt,
-    checkpoints,
-    takenBy,
-  };
+  const row = { client, project, title, startedAt, lastSeenAt, savedAt, checkpoints };
+  return { id, shortId: short(id), state, machine, ...row, takenBy };
 }
 
 export function elsewhereTable(cli: Cli, views: readonly ElsewhereView[]): string {

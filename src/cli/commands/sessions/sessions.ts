@@ -120,43 +120,22 @@ function render(session: Session, state: string, content: SessionContent): strin
     waiting: waiting ? `for the user (${waiting.for}) since ${localTime(waiting.since)}` : null,
     owner: owner ? `pid ${owner.pid}, started ${owner.start}, boot ${owner.boot}` : null,
   });
-  return [
-    ...section("session", [`state: ${state}`, ...row.map(([name, value]) => `${name}: ${fieldText(name, value)}`)]),
-    ...section("readings", readingLines(readings)),
-    ...section(
-      "counts",
-      Object.entries(countRows(content)).map(([name, n]) => `${name}: ${n}`),
+  const parts: Readonly<Record<string, readonly string[]>> = {
+    session: [`state: ${state}`, ...row.map(([name, value]) => `${name}: ${fieldText(name, value)}`)],
+    readings: readingLines(readings),
+    counts: Object.entries(countRows(content)).map(([name, n]) => `${name}: ${n}`),
+    journal: content.journal.map((one) => `${localTime(one.at)} ${entryText(one.entry)}`),
+    checkpoints: content.checkpoints.map(checkpointText),
+    snapshots: content.snapshots.map(formatRow),
+    signals: content.signals.map(
+      (one) => `${localTime(one.at)} risk ${one.risk} ${one.level}: ${JSON.stringify(one.readings)}`,
     ),
-    ...section(
-      "journal",
-      content.journal.map((row) => `${localTime(row.at)} ${entryText(row.entry)}`),
-    ),
-    ...section("checkpoints", content.checkpoints.map(checkpointText)),
-    ...section(
-      "snapshots",
-      content.snapshots.map(({ at, ...row }) => `${localTime(at)} ${JSON.stringify(row)}`),
-    ),
-    ...section(
-      "signals",
-      content.signals.map(
-        (one) => `${localTime(one.at)} risk ${one.risk} ${one.level}: ${JSON.stringify(one.readings)}`,
-      ),
-    ),
-    ...section(
-      "crashes",
-      content.crashes.map((one) => `${localTime(one.at)} ${one.cause}: ${one.detail}${unsavedText(one)}`),
-    ),
-    ...section(
-      "recoveries",
-      content.recoveries.map(({ at, ...row }) => `${localTime(at)} ${JSON.stringify(row)}`),
-    ),
-    ...section(
-      "clients",
-      content.clients.map((one) => `${localTime(one.at)} pid ${one.pid} calls it ${one.givenId}`),
-    ),
-  ]
-    .map((line) => `${line}\n`)
-    .join("");
+    crashes: content.crashes.map((one) => `${localTime(one.at)} ${one.cause}: ${one.detail}${unsavedText(one)}`),
+    recoveries: content.recoveries.map(formatRow),
+    clients: content.clients.map((one) => `${localTime(one.at)} pid ${one.pid} calls it ${one.givenId}`),
+  };
+  const lines = Object.entries(parts).flatMap(([name, all]) => section(name, all));
+  return lines.map((line) => `${line}\n`).join("");
 }
 
 function section(name: string, lines: readonly string[]): string[] {
@@ -172,6 +151,10 @@ function readingLines(readings: Session["readings"]): string[] {
 
 function entryText(entry: JournalEntry): string {
   return describeEntry(entry, Number.MAX_SAFE_INTEGER);
+}
+
+function formatRow({ at, ...row }: { readonly at: number }): string {
+  return `${localTime(at)} ${JSON.stringify(row)}`;
 }
 
 function checkpointText(one: SessionContent["checkpoints"][number]): string {

@@ -1,6 +1,6 @@
 import { describeEntry } from "./describe-entry.ts";
 import type { SessionContent } from "../../../local-mcp/sessions/session-content.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { pluralize, oneLine } from "../../screen-text.ts";
 
 export interface TimelineEntry {
@@ -14,38 +14,23 @@ const maxLineChars = 160;
 
 /** [CL14] Events of a session, oldest first; within one moment, cause before effect. */
 export function timeline(stored: SessionContent): TimelineEntry[] {
+  const from = (source: TimelineEntry["source"], at: number, kind: string, text: string): TimelineEntry => ({
+    at,
+    source,
+    kind,
+    text,
+  });
   const entries: TimelineEntry[] = [
-    ...stored.journal.map(({ at, entry }) => ({
-      at,
-      source: "journal" as const,
-      kind: entry.kind,
-      text: describeEntry(entry, maxLineChars),
-    })),
-    ...stored.signals.map((one) => ({ at: one.at, source: "signal" as const, kind: one.level, text: signalText(one) })),
-    ...stored.checkpoints.map((one) => ({
-      at: one.at,
-      source: "checkpoint" as const,
-      kind: one.trigger,
-      text: `saved ${one.id} (${one.trigger}, ${one.rawBytes} bytes)`,
-    })),
-    ...stored.snapshots.map((one) => ({
-      at: one.at,
-      source: "snapshot" as const,
-      kind: one.state,
-      text: snapshotText(one),
-    })),
-    ...stored.crashes.map((one) => ({
-      at: one.at,
-      source: "crash" as const,
-      kind: one.cause,
-      text: `died: ${one.cause}. ${one.detail}${unsavedText(one)}`,
-    })),
-    ...stored.recoveries.map((one) => ({
-      at: one.at,
-      source: "recovery" as const,
-      kind: one.action,
-      text: recoveryText(one),
-    })),
+    ...stored.journal.map(({ at, entry }) => from("journal", at, entry.kind, describeEntry(entry, maxLineChars))),
+    ...stored.signals.map((one) => from("signal", one.at, one.level, signalText(one))),
+    ...stored.checkpoints.map(({ at, id, trigger, rawBytes }) =>
+      from("checkpoint", at, trigger, `saved ${id} (${trigger}, ${rawBytes} bytes)`),
+    ),
+    ...stored.snapshots.map((one) => from("snapshot", one.at, one.state, snapshotText(one))),
+    ...stored.crashes.map((one) =>
+      from("crash", one.at, one.cause, `died: ${one.cause}. ${one.detail}${unsavedText(one)}`),
+    ),
+    ...stored.recoveries.map((one) => from("recovery", one.at, one.action, recoveryText(one))),
   ];
   // The sort is stable, so the order above decides within one millisecond.
   return entries.sort((a, b) => a.at - b.at);

@@ -6,7 +6,7 @@ import { oneLine, pluralize } from "../../screen-text.ts";
 import { readFacts, type TaskFacts, type Task, type Claimant, isEnded, type Needed } from "./task-facts.ts";
 import type { Attempt } from "../../../contract/task-views.ts";
 import type { DeathReason } from "../../../contract/tasks.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { progressText } from "./task-list.ts";
 import { localTime } from "../../times.ts";
 

@@ -1,6 +1,6 @@
 import type { OutputOf } from "../../../contract/operations.ts";
 import type { Attempt } from "../../../contract/task-views.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, Columns, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";

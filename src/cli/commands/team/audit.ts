@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { AuditEntry } from "../../../contract/workspaces.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Command } from "commander";
 import type { Budget, BudgetChanges, Budgets, Usage } from "../../../contract/budgets.ts";
 import type { OutputOf } from "../../../contract/operations.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import { wrongUsage } from "../../answer.ts";
 import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { ChatStatus, type Chat } from "../../../contract/chats.ts";
 import { ok } from "../../../shared/result.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { ChatNames, chatStatusText } from "./chat-names.ts";
 import { enumOption, type Cli, type Columns, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { notFound } from "../../answer.ts";
 import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
 import { registerCommandLine, withLink, type CoordinatorLink } from "../../coordinator-link.ts";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Self } from "../../../contract/values.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { registerCommandLine, withLink, type CoordinatorLink } from "../../coordinator-link.ts";

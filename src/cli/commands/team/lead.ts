@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { Id } from "../../../contract/values.ts";
 import { err, ok } from "../../../shared/result.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { exitCodes, wrongUsage } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import { notFound } from "../../answer.ts";
 import type { Cli, CommonOptions } from "../../cli.ts";

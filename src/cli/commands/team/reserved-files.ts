@@ -5,7 +5,7 @@ import { overlap } from "../../../contract/resource-paths.ts";
 import { ok } from "../../../shared/result.ts";
 import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { localWorkspace } from "../../../coordinator-client/open-link.ts";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { projectRoot } from "../../../local-mcp/sessions/git-head.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Command } from "commander";
-import { age } from "../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { notFound } from "../../answer.ts";

@@ -5,9 +5,9 @@ import { processKey } from "../../../coordinator-client/local/process-key.ts";
 import type { Platform } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
 import type { ProcessIdentity } from "../../../platform/processes.ts";
-import { OtherMachines } from "../../recovery/other-machines.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { Team } from "../../team/team.ts";
+import { RemoteRecovery } from "../../recovery/remote-recovery.ts";
 
 /** [TE1] A chat of a client with session ids ends with the client; any other with this process. */
 export function openTeam(
@@ -24,7 +24,7 @@ export function openTeam(
       const opened = openLink(runtime, platform);
       if (!opened.ok) return opened;
       const naming = createNaming(runtime, opened.value);
-      return ok({ openedLink: opened.value, naming, otherMachines: new OtherMachines(runtime) });
+      return ok({ openedLink: opened.value, naming, remoteRecovery: new RemoteRecovery(runtime) });
     },
   });
 }

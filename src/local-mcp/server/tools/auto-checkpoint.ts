@@ -9,8 +9,7 @@ import { timerTrigger } from "../../checkpoints/triggers.ts";
 import { observe } from "../../observe/observe.ts";
 import { captureNotes, captureRefusal } from "./capture-notes.ts";
 import { formatReason } from "./monitor-signals.ts";
-import type { ToolError } from "../chat/session-argument.ts";
-import { defineTool, type ToolAnswer } from "./tool.ts";
+import { defineTool, type ToolAnswer, type ToolError } from "./tool.ts";
 
 export const autoCheckpoint = defineTool({
   name: "shim_auto_checkpoint",

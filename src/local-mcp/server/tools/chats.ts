@@ -3,7 +3,7 @@ import type { TaskLine } from "../../../contract/task-views.ts";
 import { Chats } from "../../../contract/team-tools.ts";
 import type { Lease } from "../../../contract/leases.ts";
 import { ok } from "../../../shared/result.ts";
-import { age } from "../../../shared/elapsed.ts";
+import { age } from "../../../shared/format.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import { defineTeamTool, toRefusal } from "./team-tool.ts";
 

@@ -1,11 +1,11 @@
 import * as checkpoints from "../../checkpoints/checkpoints.ts";
 import * as notices from "../../../store/notices.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { findSessionArgument, type ToolError } from "../chat/session-argument.ts";
+import { findSessionArgument } from "../../sessions/session-prefix.ts";
 import { ClearState } from "../../../contract/tools.ts";
 import { backUp } from "../../../store/backup.ts";
-import { defineTool } from "./tool.ts";
-import { dismiss } from "../../recovery/recover.ts";
+import { defineTool, type ToolError } from "./tool.ts";
+import { dismiss } from "../../recovery/local-source.ts";
 import { dropMarked } from "../../../snapshots/stored-snapshots.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { forget, purge, type ForgetTarget } from "../../retention/forget.ts";

@@ -1,9 +1,9 @@
+import * as news from "../../sessions/news.ts";
 import { Inbox } from "../../../contract/team-tools.ts";
 import { ok } from "../../../shared/result.ts";
-import { age } from "../../../shared/elapsed.ts";
-import { toDelivered } from "../../recovery/offer-news.ts";
-import * as news from "../../team/news.ts";
-import type { News, NewsRow } from "../../team/news.ts";
+import { age } from "../../../shared/format.ts";
+import { toDelivered } from "../../recovery/offers.ts";
+import type { News, NewsRow } from "../../sessions/news.ts";
 import { neutralize } from "../../words/neutralize.ts";
 import { indentLines } from "../../team/deliver-news.ts";
 import { defineTeamTool, toRefusal } from "./team-tool.ts";

@@ -1,16 +1,16 @@
+import type { ToolError } from "./tool.ts";
 import type { ClaimedTask } from "../../../contract/tasks.ts";
 import { Next } from "../../../contract/team-tools.ts";
 import { Label } from "../../../contract/values.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { WorkResult } from "../../../contract/work-result.ts";
-import { age } from "../../../shared/elapsed.ts";
+import { age } from "../../../shared/format.ts";
 import type { Abilities } from "../../team/chat-abilities.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import type { WaitingTasks } from "../../team/waiting-tasks.ts";
 import { defineTeamTool, toRefusal } from "./team-tool.ts";
-import type { ToolError } from "../chat/session-argument.ts";
 
 const maxChars = 4_000;
 

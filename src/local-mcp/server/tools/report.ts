@@ -1,3 +1,4 @@
+import type { ToolError } from "./tool.ts";
 import type * as z from "zod";
 import type { Progress } from "../../../contract/tasks.ts";
 import { Report } from "../../../contract/team-tools.ts";
@@ -7,7 +8,6 @@ import type { HeldTask } from "../../team/held-tasks.ts";
 import type { ReportResult } from "../../team/task-reports.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import { defineTeamTool, toRefusal, type TeamAnswer } from "./team-tool.ts";
-import type { ToolError } from "../chat/session-argument.ts";
 
 type Input = z.infer<typeof Report.input>;
 

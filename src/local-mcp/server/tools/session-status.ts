@@ -1,9 +1,9 @@
+import * as checkpoints from "../../checkpoints/checkpoints.ts";
 import { SessionStatus } from "../../../contract/tools.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
-import * as checkpoints from "../../checkpoints/checkpoints.ts";
 import { findIncomplete } from "../../recovery/detect.ts";
-import { age } from "../../../shared/elapsed.ts";
+import { age } from "../../../shared/format.ts";
 import { defineTool } from "./tool.ts";
 
 export const sessionStatus = defineTool({

@@ -1,3 +1,4 @@
+import type { ToolError } from "./tool.ts";
 import type * as z from "zod";
 import type { Leader } from "../../../contract/elections.ts";
 import { StateSet } from "../../../contract/team-tools.ts";
@@ -5,7 +6,6 @@ import type { Json } from "../../../contract/values.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import { defineTeamTool, toRefusal, type Caller, type TeamAnswer } from "./team-tool.ts";
-import type { ToolError } from "../chat/session-argument.ts";
 
 type Input = z.infer<typeof StateSet.input>;
 type StateResult = Result<TeamAnswer<z.infer<typeof StateSet.output>>, ToolError>;

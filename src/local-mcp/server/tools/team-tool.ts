@@ -5,8 +5,7 @@ import { redactJson } from "../../../redaction/redact.ts";
 import type { Session } from "../../sessions/sessions.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import type { Chat } from "../chat/chat.ts";
-import type { ToolError } from "../chat/session-argument.ts";
-import { defineTool, type Tool, type ToolAnswer } from "./tool.ts";
+import { defineTool, type Tool, type ToolAnswer, type ToolError } from "./tool.ts";
 
 export interface Caller {
   readonly chat: Chat;

@@ -2,7 +2,11 @@ import type { StandardSchemaWithJSON } from "@modelcontextprotocol/server";
 import type * as z from "zod";
 import type { Result } from "../../../shared/result.ts";
 import type { Chat } from "../chat/chat.ts";
-import type { ToolError } from "../chat/session-argument.ts";
+
+export interface ToolError {
+  readonly code: string;
+  readonly message: string;
+}
 
 export interface ToolAnswer<Output> {
   readonly text: string;

@@ -2,7 +2,7 @@ import { appendFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { findIncomplete } from "../../../../src/local-mcp/recovery/detect.ts";
-import { dismiss, undo } from "../../../../src/local-mcp/recovery/recover.ts";
+import { dismiss, undo } from "../../../../src/local-mcp/recovery/local-source.ts";
 import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
 import { add } from "../../../../src/store/notices.ts";
 import {

@@ -9,7 +9,7 @@ import { deadTasks } from "../../../../src/local-mcp/notify/dead-tasks.ts";
 import { notifyDesktop } from "../../../../src/local-mcp/notify/channels.ts";
 import { Notifier, type NotifierOptions } from "../../../../src/local-mcp/notify/notifier.ts";
 import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
-import * as news from "../../../../src/local-mcp/team/news.ts";
+import * as news from "../../../../src/local-mcp/sessions/news.ts";
 import { anotherClaude, aProject, Claude } from "../../../support/builders.ts";
 import { someReadings } from "../../../support/readings.ts";
 import { twoMates } from "../../../support/team-desk.ts";

@@ -1,31 +1,24 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import type { JournalEntry } from "../../../../src/contract/journal.ts";
 import type { JournalRow } from "../../../../src/local-mcp/sessions/journal.ts";
 import { emptyState, fold } from "../../../../src/local-mcp/sessions/work-state.ts";
 import { readContent } from "../../../../src/local-mcp/sessions/session-content.ts";
-import { renderBrief, toDelivered, toOffer } from "../../../../src/local-mcp/recovery/offer-news.ts";
-import { restoration } from "../../../../src/local-mcp/recovery/restoration.ts";
+import { renderBrief, toDelivered, toStoredOffer } from "../../../../src/local-mcp/recovery/offers.ts";
 import { changesIn } from "../../../../src/snapshots/changed-files.ts";
 import { estimateTokens } from "../../../../src/local-mcp/signals/tokens.ts";
 import { timeline } from "../../../../src/cli/commands/sessions/timeline.ts";
-import { restore } from "../../../../src/local-mcp/recovery/restoration.ts";
+import { restoration, restore } from "../../../../src/local-mcp/recovery/restoration.ts";
 import { aProject, anotherClaude, Claude, storedSession } from "../../../support/builders.ts";
+import { git, temporaryFolder } from "../../../support/git-project.ts";
 import { T0, tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
 
-type Offer = ReturnType<typeof toOffer>;
-
-function git(cwd: string, ...args: string[]): void {
-  execFileSync("git", ["-c", "user.name=a", "-c", "user.email=a@b.c", ...args], { cwd, stdio: "ignore" });
-}
+type Offer = ReturnType<typeof toStoredOffer>;
 
 /** A real repository with one commit, made before the session. */
 function aRepository(): string {
-  const cwd = realpathSync(mkdtempSync(join(tmpdir(), "shim-brief-")));
-  onTestFinished(() => rmSync(cwd, { recursive: true, force: true }));
+  const cwd = temporaryFolder();
   git(cwd, "init", "-q", "-b", "main");
   for (const name of ["old.txt", "kept.txt"]) {
     writeFileSync(join(cwd, name), "one\n");
@@ -251,7 +244,7 @@ it("[RE36] the brief of an offer from another machine has the ages of the moment
   const session = storedSession(runtime, claude.session);
   const from = runtime.store.read((sql) => restoration(sql, runtime.processes, session, runtime.now()), null);
   if (!from) throw new Error("no restoration");
-  const stored = JSON.parse(JSON.stringify(toOffer(from, session.id, "desk", "brief"))) as Offer;
+  const stored = JSON.parse(JSON.stringify(toStoredOffer(from, "desk", "brief"))) as Offer;
   expect(renderBrief(stored, runtime.now() + 600_000)).toContain("died 10 min ago");
   expect(toDelivered(stored, runtime.now() + 7_200_000)).toMatchObject({
     brief: expect.stringContaining("died 2 h ago"),
@@ -297,7 +290,7 @@ it("[RE42] what another chat of the project has edited is not named as a change 
   const later = Date.now() / 1_000 + 60;
   utimesSync(path("later.txt"), later, later);
   claude.kill();
-  const from = restore(runtime, storedSession(runtime, claude.session), runtime.now());
+  const from = restore(runtime, storedSession(runtime, claude.session));
   const names = from?.files.map((file) => file.path.slice(claude.cwd.length + 1));
   expect(names?.toSorted()).toEqual(["both.txt", "later.txt", "mine.txt"]);
 });

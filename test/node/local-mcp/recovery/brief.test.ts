@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { WorkState } from "../../../../src/contract/work-state.ts";
-import { age, brief, clip, type Occasion } from "../../../../src/local-mcp/recovery/brief.ts";
+import { brief, type Occasion } from "../../../../src/local-mcp/recovery/brief.ts";
+import { age, clip } from "../../../../src/shared/format.ts";
 import type { Restoration } from "../../../../src/local-mcp/recovery/restoration.ts";
 import { score } from "../../../../src/local-mcp/recovery/score.ts";
 import type { Session } from "../../../../src/local-mcp/sessions/sessions.ts";
@@ -11,38 +12,11 @@ import { aState } from "../../../support/work-states.ts";
 
 const occasions: Occasion[] = ["ask", "brief", "resume", "resumed", "compacted"];
 
+/** What a brief reads of a session. */
 function aSession(overrides: Partial<Session> = {}): Session {
-  return {
-    id: "20487890-04b4-4fe0-bbd5-6aa531354563",
-    client: "claude-code",
-    project: "/p",
-    cwd: "/p",
-    title: "t",
-    name: null,
-    model: null,
-    transcriptPath: null,
-    transcriptOffset: 0,
-    origin: "startup",
-    parentId: null,
-    owner: null,
-    startedAt: T0,
-    lastSeenAt: T0 + 60_000,
-    savedAt: null,
-    endedAt: null,
-    endReason: null,
-    detachedAt: null,
-    detachReason: null,
-    recovery: null,
-    recoveryAt: null,
-    recoveryBy: null,
-    toolCalls: 3,
-    toolErrors: 1,
-    readings: {},
-    riskMark: { covered: "safe", pending: null, belowAt: null },
-    workedAt: null,
-    deathAt: null,
-    ...overrides,
-  };
+  const id = "20487890-04b4-4fe0-bbd5-6aa531354563";
+  const times = { startedAt: T0, lastSeenAt: T0 + 60_000, endedAt: null };
+  return { id, project: "/p", ...times, toolCalls: 3, toolErrors: 1, ...overrides } as Session;
 }
 
 function restored(state: Partial<WorkState> = {}, overrides: Partial<Restoration> = {}): Restoration {

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { statusOf } from "../../../../src/cli/commands/setup/statusline/status-line.ts";
 import { drainInto, spoolEvent } from "../../../../src/local-mcp/hooks/spool-hook.ts";
 import { findIncomplete } from "../../../../src/local-mcp/recovery/detect.ts";
-import { undo } from "../../../../src/local-mcp/recovery/recover.ts";
+import { undo } from "../../../../src/local-mcp/recovery/local-source.ts";
 import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
 import { prune } from "../../../../src/local-mcp/retention/retention.ts";
 import type { HookInput } from "../../../../src/contract/hook-input.ts";

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { causeOf, findIncomplete, isDead, type SessionSearch } from "../../../../src/local-mcp/recovery/detect.ts";
+import { causeOf, findIncomplete, type SessionSearch } from "../../../../src/local-mcp/recovery/detect.ts";
+import { isDead } from "../../../../src/local-mcp/recovery/liveness.ts";
 import * as journal from "../../../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
 import { storedSession } from "../../../support/builders.ts";

@@ -4,7 +4,7 @@ import { readOverview } from "../../../../src/cli/commands/care/overview.ts";
 import { brief } from "../../../../src/local-mcp/recovery/brief.ts";
 import { findIncomplete } from "../../../../src/local-mcp/recovery/detect.ts";
 import { recordFinishedHere } from "../../../../src/local-mcp/recovery/finished-tasks.ts";
-import { undo } from "../../../../src/local-mcp/recovery/recover.ts";
+import { undo } from "../../../../src/local-mcp/recovery/local-source.ts";
 import { restore } from "../../../../src/local-mcp/recovery/restoration.ts";
 import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
 import { Claude } from "../../../support/builders.ts";
@@ -19,7 +19,7 @@ function incomplete({ base }: TeamDesk): string[] {
 
 function briefOf({ base }: TeamDesk, id: string): string {
   const session = base.store.read((sql) => sessions.get(sql, id), null);
-  const from = session && restore(base, session, base.now());
+  const from = session && restore(base, session);
   return from ? brief(from, base.now(), "brief") : "";
 }
 

@@ -1,6 +1,7 @@
 import { appendFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { dismiss, offer, undo } from "../../../../src/local-mcp/recovery/recover.ts";
+import { dismiss, undo } from "../../../../src/local-mcp/recovery/local-source.ts";
+import { offer } from "../../../../src/local-mcp/recovery/offers.ts";
 import { restoration } from "../../../../src/local-mcp/recovery/restoration.ts";
 import * as history from "../../../../src/local-mcp/signals/history.ts";
 import { aProject, Claude, storedSession } from "../../../support/builders.ts";

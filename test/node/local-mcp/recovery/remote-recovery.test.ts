@@ -2,8 +2,9 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { brief } from "../../../../src/local-mcp/recovery/brief.ts";
-import { findElsewhere, offerable } from "../../../../src/local-mcp/recovery/remote-candidates.ts";
-import { gatherRestoration } from "../../../../src/local-mcp/recovery/remote-gather.ts";
+import { findElsewhere } from "../../../../src/local-mcp/recovery/remote-candidates.ts";
+import { offerableElsewhere } from "../../../../src/local-mcp/recovery/remote-offer.ts";
+import { inspectElsewhere } from "../../../../src/local-mcp/recovery/remote-restoration.ts";
 import { project } from "../../../support/machines.ts";
 import { aWorld, minute } from "../../../support/remote-world.ts";
 
@@ -27,7 +28,7 @@ it("[RE91] a session without a chat counts as ended after ten silent minutes, an
   const [found] = await findElsewhere(one.reach, project);
   expect(found?.liveness).toMatchObject({ isOver: true, isCertain: false });
   const text = found
-    ? brief(await gatherRestoration(one.reach, found, one.chat.cwd), one.here.runtime.now(), "brief")
+    ? brief(await inspectElsewhere(one.reach, found, one.chat.cwd), one.here.runtime.now(), "brief")
     : "";
   expect(text).toContain("was last heard of 11 min ago (whether it died is not certain)");
   expect(text).toContain("The coordinator knows no chat of it");
@@ -72,7 +73,7 @@ it("[RE21] its files are looked for in the project here: the same, different, or
   writeFileSync(join(chat.cwd, "parser.ts"), "export const parser = 1;\n");
   writeFileSync(join(chat.cwd, "src", "lexer.ts"), "another lexer");
   const [found] = await findElsewhere(reach, project);
-  const from = found && (await gatherRestoration(reach, found, chat.cwd));
+  const from = found && (await inspectElsewhere(reach, found, chat.cwd));
   const compared = from?.files.map(({ path, now }) => [path, now]);
   expect(compared).toEqual(
     expect.arrayContaining([
@@ -92,7 +93,7 @@ it("[RE21] its files are looked for in the project here: the same, different, or
 it("[RE22] [RE93] [RE94] the brief says on which machine it was, how old all is, and what was not sent", async () => {
   const { reach, dead, chat, here } = await aWorld();
   const [found] = await findElsewhere(reach, project);
-  const from = found && (await gatherRestoration(reach, found, chat.cwd));
+  const from = found && (await inspectElsewhere(reach, found, chat.cwd));
   const text = from ? brief(from, here.runtime.now(), "brief") : "";
   for (const part of [
     `an earlier session (${dead.session}) on another machine (desk) died 5 min ago`,
@@ -114,7 +115,7 @@ it("[RE93] the events and the newer checkpoint that its machine did not send are
   const text = async (): Promise<string> => {
     await here.pull();
     const [found] = await findElsewhere(reach, project);
-    return found ? brief(await gatherRestoration(reach, found, chat.cwd), here.runtime.now(), "brief") : "";
+    return found ? brief(await inspectElsewhere(reach, found, chat.cwd), here.runtime.now(), "brief") : "";
   };
   await there.mirror(dead.session, { change: { unsaved: { count: 40, entries: [] } } });
   expect(await text()).toContain("not synced: 40 events after the last checkpoint; whatever");
@@ -129,7 +130,7 @@ it("[RE101] what a worker has begun for a task is found, and not offered", async
   world.wait(10 * minute);
   const found = await findElsewhere(reach);
   expect(found).toHaveLength(1);
-  expect(offerable(reach, found)).toEqual([]);
+  expect(offerableElsewhere(reach, found)).toEqual([]);
 });
 
 it("[RE95] the brief names the tasks of the workspace that the session had, with what became of them", async () => {
@@ -141,7 +142,7 @@ it("[RE95] the brief names the tasks of the workspace that the session had, with
   await back.link.call("tasks.heartbeat", { task, claim, progress: { percent: 50 } }, 1_000);
   await one.there.attest(one.dead.session);
   const [found] = await findElsewhere(one.reach, project);
-  const from = found && (await gatherRestoration(one.reach, found, one.chat.cwd));
+  const from = found && (await inspectElsewhere(one.reach, found, one.chat.cwd));
   const text = from ? brief(from, one.here.runtime.now(), "brief") : "";
   expect(text).toContain("its task: task 1 (docs): queued again");
 });

@@ -2,10 +2,10 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { TeamChat } from "../../../../src/local-mcp/team/team-chat.ts";
-import { takeOver } from "../../../../src/local-mcp/recovery/remote-takeover.ts";
-import { aProject, Claude, storedSession } from "../../../support/builders.ts";
+import { takeOver } from "../../../../src/local-mcp/recovery/takeover.ts";
+import { Claude, storedSession } from "../../../support/builders.ts";
 import { connect, type Connected } from "../../../support/mcp-client.ts";
-import { aWorld, minute, newsOf, rowOf, type World } from "../../../support/remote-world.ts";
+import { aRival, aWorld, minute, newsOf, rowOf, type World } from "../../../support/remote-world.ts";
 
 /** The chat of this machine, with the MCP process that Claude Code starts for it. */
 async function open({ here, chat }: Pick<World, "here" | "chat">): Promise<Connected> {
@@ -91,11 +91,8 @@ it("[RE96] a session that another chat has is refused with who and where; a livi
   expect(living).toMatchObject({ isError: true });
   expect(living.text).toContain("is not known to be dead");
   await one.there.attest(one.dead.session);
-  const third = await one.world.add("tower");
-  const rival = new Claude(third.runtime, { cwd: aProject(), session: "cccc3333-0000-4000-8000-000000000003" });
-  rival.start();
-  await third.pull();
-  await takeOver(await third.join(rival.session), rowOf({ here: third }, one.dead));
+  const { chat: rival, ...third } = await aRival(one);
+  await takeOver(third.reach, rowOf(third, one.dead));
   // Before the mirror tells of it, and after.
   const held = await call("shim_check_recovery", { of: one.dead.session, take: true });
   expect(held.text).toContain(`is continued by chat ${rival.session} on tower`);
@@ -137,7 +134,7 @@ it("[RE24] a chat that joins is offered it by a notification, also where the dea
   const member = joined.ok ? joined.value : null;
   expect(member).toBeInstanceOf(TeamChat);
   const look = async (): Promise<void> => {
-    if (member) await member.otherMachines.check(member.openedLink, member.sessionId, member.naming);
+    if (member) await member.remoteRecovery.check(member.openedLink, member.sessionId, member.naming);
   };
   await look();
   expect(newsOf(one.here, one.chat.session)).toEqual([]);

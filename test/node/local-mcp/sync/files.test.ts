@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { dismiss } from "../../../../src/local-mcp/recovery/recover.ts";
+import { dismiss } from "../../../../src/local-mcp/recovery/local-source.ts";
 import { forget } from "../../../../src/local-mcp/retention/forget.ts";
 import { prune } from "../../../../src/local-mcp/retention/retention.ts";
 import { syncStatus } from "../../../../src/local-mcp/sync/sync-status.ts";

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { writeEdgeConfig } from "../../../../src/coordinator-client/edge-config.ts";
 import { addKey } from "../../../../src/local-mcp/sync/key-ring.ts";
 import { createKey } from "../../../../src/local-mcp/sync/workspace-key.ts";
-import * as news from "../../../../src/local-mcp/team/news.ts";
+import * as news from "../../../../src/local-mcp/sessions/news.ts";
 import { rowCount } from "../../../support/builders.ts";
 import { edgeUrl, token } from "../../../support/edge-server.ts";
 import type { Answer } from "../../../support/mcp-client.ts";

@@ -1,4 +1,4 @@
-import { age } from "../../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../../shared/format.ts";
 import type { Restarts } from "../../../../supervisor/auto-restarter.ts";
 import type { SupervisorEvent } from "../../../../supervisor/supervisor-events.ts";
 import { oneLine } from "../../../screen-text.ts";

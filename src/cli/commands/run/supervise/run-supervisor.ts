@@ -6,7 +6,7 @@ import { SupervisorDaemon, type SupervisorEnd } from "../../../../supervisor/sup
 import type { SupervisorEvent } from "../../../../supervisor/supervisor-events.ts";
 import { SupervisorState } from "../../../../supervisor/supervisor-state.ts";
 import { Notifier } from "../../../../local-mcp/notify/notifier.ts";
-import { recordTakeovers } from "../../../../local-mcp/recovery/takeover-notices.ts";
+import { recordTakeovers } from "../../../../local-mcp/sync/takeover-notices.ts";
 import { startSync } from "../../../../local-mcp/sync/start-sync.ts";
 import type { SupervisorSettings } from "../../../../supervisor/supervisor-settings.ts";
 import { stackOf } from "../../../../shared/error.ts";

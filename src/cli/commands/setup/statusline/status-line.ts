@@ -1,26 +1,26 @@
+import * as clients from "../../../../local-mcp/sessions/clients.ts";
+import * as sessions from "../../../../local-mcp/sessions/sessions.ts";
+import * as notices from "../../../../store/notices.ts";
+import * as recoveries from "../../../../local-mcp/sessions/recoveries.ts";
+import * as news from "../../../../local-mcp/sessions/news.ts";
 import type { Risk } from "../../../../contract/readings.ts";
 import type { Sql } from "../../../../shared/sql.ts";
 import { identify } from "../../../../platform/processes.ts";
-import { age } from "../../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../../shared/format.ts";
 import { findIncomplete } from "../../../../local-mcp/recovery/detect.ts";
 import { hasDied } from "../../../../local-mcp/sessions/closed-sessions.ts";
 import type { Runtime } from "../../../../runtime/runtime.ts";
-import * as clients from "../../../../local-mcp/sessions/clients.ts";
 import { observe } from "../../../../local-mcp/observe/observe.ts";
 import { isSessionPaused } from "../../../../local-mcp/sessions/paused-session.ts";
-import * as sessions from "../../../../local-mcp/sessions/sessions.ts";
 import { assess } from "../../../../local-mcp/signals/risk.ts";
 import { parse, type StatusLineInput } from "../../../../local-mcp/signals/statusline-input.ts";
-import * as notices from "../../../../store/notices.ts";
 import { isPaused } from "../../../../store/pause.ts";
 import { shimCommand, withShimCommand } from "../../../../platform/shim-command.ts";
 import { StoreError } from "../../../../store/store-error.ts";
 import { countCost } from "../../../../local-mcp/usage/ledger.ts";
 import { oneLine, pluralize } from "../../../screen-text.ts";
 import { quotedTitle } from "../../../../local-mcp/recovery/user-lines.ts";
-import * as recoveries from "../../../../local-mcp/sessions/recoveries.ts";
 import { waitingSessions } from "../../../../local-mcp/sessions/waiting.ts";
-import * as news from "../../../../local-mcp/team/news.ts";
 
 /** Printed as JSON by `shim statusline --json`: fields are only added. */
 interface ChatFacts {

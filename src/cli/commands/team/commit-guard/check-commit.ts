@@ -1,4 +1,4 @@
-import { age } from "../../../../local-mcp/recovery/brief.ts";
+import { age } from "../../../../shared/format.ts";
 import type { Runtime } from "../../../../runtime/runtime.ts";
 import { StoreError } from "../../../../store/store-error.ts";
 import { enclosingChat, reservedByOthers, type ReservedFile } from "../../../../local-mcp/team/commit-guard.ts";

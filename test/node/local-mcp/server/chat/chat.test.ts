@@ -184,8 +184,8 @@ it("[MC17] what cannot be taken up is refused with what to do, and stays as it w
   claude.start();
   const { call } = await connect(runtime, { clientPid: 400 });
   const refusals = {
-    [continued.session]: `is continued by running-session. If the user wants it here: \`shim resume --undo ${continued.session}\`, then again.`,
-    "running-session": "is still running.",
+    [continued.session]: `is continued by chat running-session. If the user wants it here: \`shim resume --undo ${continued.session}\`, then again.`,
+    "running-session": "is still running (pid ",
     "finished-session": "was finished: there is nothing to go on with.",
     "next-session": "is this chat itself.",
   };

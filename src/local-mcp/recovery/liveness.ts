@@ -1,5 +1,16 @@
 import type { Chat } from "../../contract/chats.ts";
-import { age } from "./brief.ts";
+import { age } from "../../shared/format.ts";
+import { isAlive, isInOtherNamespace, type Processes } from "../../platform/processes.ts";
+import type { Session } from "../sessions/sessions.ts";
+
+/** Silence after which a session counts as dead whose process or chat cannot be seen. */
+const maxSilenceMs = 600_000;
+
+/** For a session of this machine. */
+export function isDead(session: Session, processes: Processes, now: number): boolean {
+  if (session.owner && !isInOtherNamespace(processes, session.owner)) return !isAlive(processes, session.owner);
+  return session.detachedAt !== null || now - session.lastSeenAt > maxSilenceMs;
+}
 
 /** unknown: the chat never registered, or was forgotten; unreachable: no answer. */
 export type ChatObservation =
@@ -16,16 +27,13 @@ export interface Liveness {
   readonly detail: string;
 }
 
-/** Same limit as for a session of this machine. */
-const maxSilenceMs = 600_000;
-
 const offlineReasonText: Readonly<Record<string, string>> = {
   attested: "another SHIM process of its machine saw that its process is gone",
   closed: "its connection to the coordinator closed, and it did not come back",
   timeout: "the coordinator heard nothing more of it",
 };
 
-/** Pure. [RE90] [RE91] @param silenceMs time since the last news of the session */
+/** Pure. [RE90] [RE91] For a session of another machine. @param silenceMs time since the last news of the session */
 export function livenessOf(observation: ChatObservation, silenceMs: number): Liveness {
   if ("lastSeenAgeMs" in observation) return livenessByStatus(observation, silenceMs);
   if (observation.status === "unknown") return livenessBySilence(silenceMs, "The coordinator knows no chat of it");

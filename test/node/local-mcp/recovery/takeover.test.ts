@@ -1,22 +1,18 @@
 import { expect, it } from "vitest";
 import { currentState } from "../../../../src/local-mcp/checkpoints/capture.ts";
-import { findElsewhere, offerable } from "../../../../src/local-mcp/recovery/remote-candidates.ts";
-import { offerElsewhere } from "../../../../src/local-mcp/recovery/remote-offer.ts";
-import { recordContinuation, recordTakeovers } from "../../../../src/local-mcp/recovery/takeover-notices.ts";
-import { releaseSession, takeOver } from "../../../../src/local-mcp/recovery/remote-takeover.ts";
-import { TakenSessions } from "../../../../src/local-mcp/recovery/taken-sessions.ts";
+import { findElsewhere } from "../../../../src/local-mcp/recovery/remote-candidates.ts";
+import { offerableElsewhere, offerElsewhere } from "../../../../src/local-mcp/recovery/remote-offer.ts";
+import { recordContinuation, recordTakeovers } from "../../../../src/local-mcp/sync/takeover-notices.ts";
+import { giveBack, takeOver } from "../../../../src/local-mcp/recovery/takeover.ts";
+import { TakenSessions } from "../../../../src/local-mcp/recovery/remote-recovery.ts";
 import * as recoveries from "../../../../src/local-mcp/sessions/recoveries.ts";
-import { aProject, Claude, storedSession } from "../../../support/builders.ts";
+import { Claude, storedSession } from "../../../support/builders.ts";
 import { project, workspace } from "../../../support/machines.ts";
-import { aWorld, minute, newsOf, rowOf } from "../../../support/remote-world.ts";
+import { aRival, aWorld, minute, newsOf, rowOf } from "../../../support/remote-world.ts";
 
 it("[RE96] [RE23] two machines ask at the same time: one gets it, the other is refused with who and where", async () => {
   const one = await aWorld();
-  const third = await one.world.add("tower");
-  const rival = new Claude(third.runtime, { cwd: aProject(), session: "cccc3333-0000-4000-8000-000000000003" });
-  rival.start();
-  await third.pull();
-  const other = await third.join(rival.session);
+  const { here: third, reach: other } = await aRival(one);
   const answers = await Promise.all([
     takeOver(one.reach, rowOf(one, one.dead)),
     takeOver(other, rowOf({ here: third }, one.dead)),
@@ -54,11 +50,7 @@ it("[RE98] a successor keeps the next step; when it dies with a checkpoint, it i
   });
   // Dead before it has saved anything: the first one is open again.
   await one.here.attest(one.chat.session);
-  const third = await one.world.add("tower");
-  const asks = new Claude(third.runtime, { cwd: aProject(), session: "cccc3333-0000-4000-8000-000000000003" });
-  asks.start();
-  await third.pull();
-  const other = await third.join(asks.session);
+  const { here: third, reach: other } = await aRival(one);
   expect((await findElsewhere(other, project)).map(({ row }) => row.session)).toEqual([one.dead.session]);
   one.chat.turn("go on");
   await one.here.mirror(one.chat.session);
@@ -136,7 +128,7 @@ it("[RE101] none is offered after a local offer, to a task's chat, after a dismi
   one.world.wait(8 * 24 * 60 * minute);
   const found = await findElsewhere(one.reach, project);
   expect(found).toHaveLength(1);
-  expect(offerable(one.reach, found)).toEqual([]);
+  expect(offerableElsewhere(one.reach, found)).toEqual([]);
   expect(await offerElsewhere(one.reach, place)).toBeNull();
   expect(newsOf(one.here, one.chat.session)).toEqual([]);
 });
@@ -201,7 +193,7 @@ it("[RE26] what `shim resume` has written down, the chat that it starts takes wh
     value: { leases: [{ resource: `session:${session}`, holder: one.chat.session }] },
   });
   expect(rowOf(one, one.dead).taken).toMatchObject({ chat: one.chat.session });
-  expect(await releaseSession(one.reach, row)).toMatchObject({ ok: true });
+  expect(await giveBack(one.reach, row)).toMatchObject({ ok: true });
   await taken.reconcile(one.reach);
   expect(await holders()).toMatchObject({ value: { leases: [] } });
   await one.here.pull();
@@ -211,11 +203,8 @@ it("[RE26] what `shim resume` has written down, the chat that it starts takes wh
 it("[RE26] where another chat was first, the chat that was started for it is told who", async () => {
   const one = await aWorld();
   const { runtime } = one.here;
-  const third = await one.world.add("tower");
-  const rival = new Claude(third.runtime, { cwd: aProject(), session: "cccc3333-0000-4000-8000-000000000003" });
-  rival.start();
-  await third.pull();
-  await takeOver(await third.join(rival.session), rowOf({ here: third }, one.dead));
+  const { chat: rival, ...third } = await aRival(one);
+  await takeOver(third.reach, rowOf(third, one.dead));
   const { session } = one.dead;
   runtime.store.write((sql) =>
     recoveries.add(sql, { at: runtime.now(), sessionId: session, action: "taken", by: one.chat.session }),

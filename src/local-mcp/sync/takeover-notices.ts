@@ -2,9 +2,9 @@ import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import * as remoteSessions from "../sync/remote-sessions.ts";
-import type { RemoteSession, Takeover } from "../sync/remote-sessions.ts";
-import * as news from "../team/news.ts";
+import * as remoteSessions from "./remote-sessions.ts";
+import type { RemoteSession, Takeover } from "./remote-sessions.ts";
+import * as news from "../sessions/news.ts";
 
 /** [RE25] Writes only changes. */
 export function recordTakeovers(

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { livenessOf } from "../../../../src/local-mcp/recovery/remote-liveness.ts";
+import { livenessOf } from "../../../../src/local-mcp/recovery/liveness.ts";
 import { mapFiles, mapPath } from "../../../../src/local-mcp/recovery/remote-paths.ts";
 
 const minute = 60_000;

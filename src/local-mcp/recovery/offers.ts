@@ -2,12 +2,29 @@ import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { catchUp } from "../observe/record-transcript.ts";
 import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
+import type { News } from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { brief, type Occasion } from "./brief.ts";
+import { listedFiles } from "./brief-files.ts";
 import { recordDeath } from "./deaths.ts";
 import { findIncomplete, type IncompleteSession, type SessionSearch } from "./detect.ts";
-import { briefFacts } from "./brief-facts.ts";
 import { changesSince, restoration, withChanges, type Restoration } from "./restoration.ts";
+
+/**
+ * [HO9] Nothing for a chat that has an offer, as one that `shim resume` started with a brief, and
+ * [HO15] for a worker's task. [HO13] A script has no user to ask: it is only told that there is one.
+ */
+export function offerPolicy({ env, config, store }: Runtime, chatId: string): "offer" | "mention" | "nothing" {
+  if (env["SHIM_TASK"]) return "nothing";
+  if (store.read((sql) => sessions.listOfferedTo(sql, chatId).length > 0, false)) return "nothing";
+  return isScripted(env) && config.recovery !== "resume" ? "mention" : "offer";
+}
+
+/** Detects `claude -p`: a script reads the answer, and there is no user to ask. */
+export function isScripted(env: NodeJS.ProcessEnv): boolean {
+  return env["CLAUDE_CODE_ENTRYPOINT"] === "sdk-cli";
+}
 
 export interface Offer {
   readonly from: Restoration;
@@ -46,30 +63,25 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
   });
 }
 
-function recordOffer(sql: Sql, runtime: Runtime, from: Restoration, to: string): void {
-  const { session, score } = from;
+export function recordOffer(sql: Sql, runtime: Runtime, from: Restoration, to: string): void {
   const at = runtime.now();
-  recordDeath(sql, runtime, session.id);
-  sessions.setRecovery(sql, at, session.id, "offered", to);
-  recoveries.add(sql, {
-    at,
-    sessionId: session.id,
-    action: "offered",
-    by: to,
-    score: score.total,
-    named: briefFacts(from),
-  });
+  recordDeath(sql, runtime, from.session.id);
+  sessions.setRecovery(sql, at, from.session.id, "offered", to);
+  noteOffered(sql, at, from, to);
 }
 
-/** No other chat is offered the session while the chat `by` lives. */
-export function take(runtime: Runtime, from: Restoration, by: string): void {
-  const at = runtime.now();
-  const { id: sessionId } = from.session;
-  runtime.store.write((sql) => {
-    const known = sessions.get(sql, sessionId);
-    if (known?.recovery !== "offered" || known.recoveryBy !== by) recordOffer(sql, runtime, from, by);
-    recoveries.add(sql, { at, sessionId, action: "taken", by });
-  });
+export function noteOffered(sql: Sql, at: number, from: Restoration, by: string): void {
+  const named = briefFacts(from);
+  recoveries.add(sql, { at, sessionId: from.session.id, action: "offered", by, score: from.score.total, named });
+}
+
+const maxFiles = 40;
+
+function briefFacts(from: Restoration): recoveries.BriefFacts {
+  const files = listedFiles(from)
+    .slice(0, maxFiles)
+    .map(({ path }) => path);
+  return { files, results: from.state.lastError ? [from.state.lastError.text.slice(0, 400)] : [] };
 }
 
 /** [RE12] Newest first; [RE52] those closed with nothing open only where there are no others. */
@@ -100,26 +112,29 @@ function isOfferDue(sql: Sql, session: sessions.Session): boolean {
   return recoveries.offersSince(sql, session.id, session.detachedAt ?? 0) < maxOffersOfSession;
 }
 
-/** @returns whether there was an offer, recovery or dismissal to undo */
-export function undo(runtime: Runtime, sessionId: string): boolean {
-  const now = runtime.now();
-  return runtime.store.write((sql) => {
-    const session = sessions.get(sql, sessionId);
-    if (!session?.recovery) return false;
-    sessions.setRecovery(sql, now, sessionId, null, null);
-    recoveries.add(sql, { at: now, sessionId, action: "undone" });
-    return true;
-  });
+type StoredOffer = Extract<News, { kind: "offer" }>;
+
+/** Turns and characters of the client's summary that a brief may need. */
+const keptLimits = { turns: 6, summary: 4_000 };
+
+/** For an offer of another machine. Keeps the data of the brief, which is written at delivery. */
+export function toStoredOffer(from: Restoration, machine: string, occasion: Occasion): StoredOffer {
+  const { state } = from;
+  const slim = {
+    ...state,
+    conversation: state.conversation.slice(-keptLimits.turns),
+    compactSummary: state.compactSummary?.slice(0, keptLimits.summary) ?? null,
+  };
+  return { kind: "offer", session: from.session.id, machine, from: { ...from, state: slim }, occasion };
 }
 
-/** Returns false for an unknown session. Retention deletes a dismissed one. */
-export function dismiss(runtime: Runtime, sessionId: string): boolean {
-  const now = runtime.now();
-  return runtime.store.write((sql) => {
-    if (!sessions.get(sql, sessionId)) return false;
-    recordDeath(sql, runtime, sessionId);
-    sessions.setRecovery(sql, now, sessionId, "dismissed", null);
-    recoveries.add(sql, { at: now, sessionId, action: "dismissed" });
-    return true;
-  });
+export function toDelivered(news: News, now: number): News {
+  if (news.kind !== "offer") return news;
+  const { kind, session, machine } = news;
+  return { kind, session, machine, brief: renderBrief(news, now) };
+}
+
+/** [RE36] Uses the ages of this moment. */
+export function renderBrief({ from, occasion, brief: written }: StoredOffer, now: number): string {
+  return from ? brief(from as Restoration, now, (occasion ?? "brief") as Occasion) : (written ?? "");
 }

@@ -1,6 +1,4 @@
 import type { Sql } from "../../shared/sql.ts";
-import type { Occasion } from "../recovery/brief.ts";
-import type { Restoration } from "../recovery/restoration.ts";
 
 /** Texts of other chats are untrusted. */
 export type News =
@@ -23,13 +21,13 @@ export type News =
   | { readonly kind: "task_available"; readonly task: number; readonly title: string }
   | { readonly kind: "report_refused"; readonly task: number; readonly reason: string }
   | { readonly kind: "leader_changed"; readonly name: string; readonly leader: string | null; readonly isSelf: boolean }
-  /** Rows of an earlier version have the brief itself. */
+  /** The inputs of its brief, as recovery/ stores them; rows of an earlier version have its text. */
   | {
       readonly kind: "offer";
       readonly session: string;
       readonly machine: string;
-      readonly from?: Restoration;
-      readonly occasion?: Occasion;
+      readonly from?: object;
+      readonly occasion?: string;
       readonly brief?: string;
     }
   | { readonly kind: "continued_elsewhere"; readonly session: string; readonly by: string; readonly machine: string }

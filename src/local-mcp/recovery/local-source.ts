@@ -1,0 +1,142 @@
+import { ok, type Result } from "../../shared/result.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { findSessionArgument } from "../sessions/session-prefix.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { neutralize } from "../words/neutralize.ts";
+import { recordDeath } from "./deaths.ts";
+import { findIncomplete, searchFor } from "./detect.ts";
+import { recordFinishedHere } from "./finished-tasks.ts";
+import { offer, recordOffer } from "./offers.ts";
+import { restore, type Restoration } from "./restoration.ts";
+import { acquireLease } from "./session-lease.ts";
+import type { RecoverySource } from "./source.ts";
+import { leaseRefusal, verdict, type Refusal, type SessionFacts, type Successor } from "./verdict.ts";
+
+/** No other chat is offered the session while the chat `by` lives. */
+export function take(runtime: Runtime, from: Restoration, by: string): void {
+  const at = runtime.now();
+  const { id: sessionId } = from.session;
+  runtime.store.write((sql) => {
+    const known = sessions.get(sql, sessionId);
+    if (known?.recovery !== "offered" || known.recoveryBy !== by) recordOffer(sql, runtime, from, by);
+    recoveries.add(sql, { at, sessionId, action: "taken", by });
+  });
+}
+
+/** @returns whether there was an offer, recovery or dismissal to undo */
+export function undo(runtime: Runtime, sessionId: string): boolean {
+  const now = runtime.now();
+  return runtime.store.write((sql) => {
+    const session = sessions.get(sql, sessionId);
+    if (!session?.recovery) return false;
+    sessions.setRecovery(sql, now, sessionId, null, null);
+    recoveries.add(sql, { at: now, sessionId, action: "undone" });
+    return true;
+  });
+}
+
+/** Returns false for an unknown session. Retention deletes a dismissed one. */
+export function dismiss(runtime: Runtime, sessionId: string): boolean {
+  const now = runtime.now();
+  return runtime.store.write((sql) => {
+    if (!sessions.get(sql, sessionId)) return false;
+    recordDeath(sql, runtime, sessionId);
+    sessions.setRecovery(sql, now, sessionId, "dismissed", null);
+    recoveries.add(sql, { at: now, sessionId, action: "dismissed" });
+    return true;
+  });
+}
+
+export function withdrawOffer(runtime: Runtime, sessionId: string, newId: string): void {
+  const hasBegun = runtime.store.read((sql) => sessions.get(sql, newId) !== null, false);
+  if (!hasBegun) undo(runtime, sessionId);
+}
+
+/**
+ * The sessions of this machine.
+ * @param chat null: a command of the user, who may continue any session that does not run
+ */
+export function localSource(
+  runtime: Runtime,
+  chat: sessions.Session | null,
+  openLink: () => Promise<OpenedLink | null> = () => Promise.resolve(null),
+): RecoverySource {
+  const { store, processes } = runtime;
+  const check = (from: Restoration): Refusal | null => verdict(factsOf(from, chat?.id ?? null));
+  return {
+    list: (limit) => {
+      const search = { limit, ...(chat ? { except: chat.id } : {}) };
+      const now = runtime.now();
+      const incomplete = store.read((sql) => findIncomplete(sql, processes, now, search), []);
+      return Promise.resolve(
+        incomplete.map(({ session, cause }) => ({
+          session: session.id,
+          title: neutralize(sessions.displayTitle(session) ?? "untitled"),
+          diedMsAgo: now - session.lastSeenAt,
+          cause,
+          project: session.project ?? "",
+        })),
+      );
+    },
+    offer: () => Promise.resolve(chat && findOffer(runtime, chat)),
+    inspect: (id) => Promise.resolve(inspect(runtime, id)),
+    check: (from) => Promise.resolve(check(from)),
+    claim: async (from) => {
+      const refusal = check(from);
+      if (refusal || chat === null || from.session.recovery === "recovered") return refusal;
+      const held = await leaseHeld(await openLink(), from.session.id, chat.id);
+      if (held === null) take(runtime, from, chat.id);
+      return held;
+    },
+    reserve: (from, by) => take(runtime, from, by),
+    withdraw: (session, by) => withdrawOffer(runtime, session, by),
+    dismiss: (session) => void dismiss(runtime, session),
+    release: (session) => Promise.resolve(ok(undo(runtime, session))),
+  };
+}
+
+/** The offer stands until this chat's first checkpoint completes the succession. */
+function findOffer(runtime: Runtime, chat: sessions.Session): Restoration | null {
+  recordFinishedHere(runtime);
+  const [offered = null] = runtime.store.read((sql) => sessions.listOfferedTo(sql, chat.id), []);
+  return (offered && restore(runtime, offered)) ?? offer(runtime, chat.id, searchFor(chat))?.from ?? null;
+}
+
+/** [RE56] */
+function inspect(runtime: Runtime, id: string): Result<Restoration | null, Refusal> {
+  const found = runtime.store.read<Result<sessions.Session | null, Refusal>>(
+    (sql) => findSessionArgument(sql, id),
+    ok(null),
+  );
+  return found.ok ? ok(found.value && restore(runtime, found.value)) : found;
+}
+
+function factsOf({ session, cause, finished }: Restoration, chatId: string | null): SessionFacts {
+  const { id, endedAt, recovery, recoveryBy, owner } = session;
+  const isAlive = cause === null && endedAt === null;
+  const alive = isAlive ? `is still running${owner ? ` (pid ${owner.pid})` : ""}.` : null;
+  const life = { session: id, machine: null, alive };
+  if (chatId === null) return { ...life, isEnded: false, successor: null };
+  const isContinued = recovery === "recovered" && recoveryBy !== null && recoveryBy !== chatId;
+  const successor = isContinued ? toSuccessor(recoveryBy, finished) : null;
+  return { ...life, isThisChat: id === chatId, isEnded: endedAt !== null, successor };
+}
+
+function toSuccessor(chat: string, finished: Restoration["finished"]): Successor {
+  return { chat, machine: null, isHere: true, finished: finished?.[0] };
+}
+
+/**
+ * [RE23] A succession in a workspace needs the session's lease; without a connection, this
+ * machine's process table decides.
+ */
+async function leaseHeld(opened: OpenedLink | null, session: string, chatId: string): Promise<Refusal | null> {
+  if (!opened?.link.self) return null;
+  const lease = await acquireLease(opened.link, session);
+  const holder = lease.ok ? null : lease.error.holder;
+  // The dead chat may still count as alive.
+  if (holder === null || [session, chatId].includes(holder.chat)) return null;
+  return leaseRefusal(session, opened.machine, holder);
+}

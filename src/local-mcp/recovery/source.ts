@@ -1,0 +1,34 @@
+import type { Result } from "../../shared/result.ts";
+import type { Restoration } from "./restoration.ts";
+import type { Refusal } from "./verdict.ts";
+
+export interface ListedSession {
+  readonly session: string;
+  readonly title: string;
+  readonly diedMsAgo: number;
+  readonly cause: string;
+  readonly project: string;
+  /** Absent: this one. */
+  readonly machine?: string;
+}
+
+/** The sessions of this machine, or those of other machines, for a chat or a command of this one. */
+export interface RecoverySource {
+  /** Those that died unfinished, newest first. */
+  list(limit: number): Promise<ListedSession[]>;
+  /** Offers the chat the newest of its project; a repetition returns the same one. */
+  offer(): Promise<Restoration | null>;
+  /** Accepts a unique beginning of an id. Null: unknown here. */
+  inspect(id: string): Promise<Result<Restoration | null, Refusal>>;
+  /** Null: the session can be taken. */
+  check(from: Restoration): Promise<Refusal | null>;
+  /** Makes the session this chat's; a repetition changes nothing. */
+  claim(from: Restoration): Promise<Refusal | null>;
+  /** Gives the session to a chat that is about to start. */
+  reserve(from: Restoration, chat: string): void;
+  /** Takes that back if the chat has not begun. */
+  withdraw(session: string, chat: string): void;
+  dismiss(session: string): void;
+  /** Takes back an offer, a claim or a dismissal. False: there was none. */
+  release(session: string): Promise<Result<boolean, Refusal>>;
+}
