@@ -7,9 +7,11 @@ import { identify } from "../platform/processes.ts";
 import { parseAddress } from "../coordinator-client/edge/address.ts";
 import { EdgeClient } from "../coordinator-client/edge/client.ts";
 import type { EdgeError } from "../coordinator-client/edge/edge-error.ts";
+import type { LeaseError } from "../coordinator-client/edge/held-lease.ts";
 import { send } from "../coordinator-client/edge/http-transport.ts";
 import { newId, type Platform } from "../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
+import { LocalChatLink } from "../coordinator-client/local-chat-link.ts";
 import { openLocalCoordinator } from "../coordinator-client/open-link.ts";
 import { redactInput } from "../redaction/operation-input.ts";
 import { readEdgeConfig, type EdgeConfig } from "../coordinator-client/edge-config.ts";
@@ -129,11 +131,11 @@ async function localLink(cli: Cli): Promise<CoordinatorLink> {
   };
 }
 
-export function edgeFailure(error: EdgeError): FailedResult {
+export function edgeFailure(error: EdgeError | LeaseError): FailedResult {
   return isRefusal(error) ? refusalFailure(error) : failed("edge_unreachable", error.message);
 }
 
-function isRefusal(error: EdgeError): error is Refusal {
+export function isRefusal(error: EdgeError | LeaseError): error is Refusal {
   return Object.hasOwn(errorTable, error.code);
 }
 
@@ -158,6 +160,11 @@ const missingCodes: ReadonlySet<string> = new Set<Refusal["code"]>([
   "unknown_task",
   "unknown_token",
 ]);
+
+/** A chat of this machine's own coordinator. */
+export function localChatLink({ call, version }: CoordinatorLink, platform: Platform): LocalChatLink {
+  return new LocalChatLink({ call, version: version ?? (() => 0) }, platform);
+}
 
 export const commandLine = "shim command line";
 

@@ -8,7 +8,7 @@ import { Emitter, createEdgeEvents, type EdgeEvent, type ConnectionState, type S
 import type { EdgeError } from "./edge-error.ts";
 import { LeaseAcquirer, type HoldOptions, type LeaseRequest, type LeadershipRequest } from "./lease-acquirer.ts";
 import { Inbox, type MessageHandler } from "./inbox.ts";
-import type { HeldLease } from "./held-lease.ts";
+import type { HeldLease, LeaseError, LeasePace } from "./held-lease.ts";
 import { Connection } from "./connection.ts";
 import type { Platform } from "./platform.ts";
 import { Registration, type RegisteredChat, type ChatInput } from "./registration.ts";
@@ -28,6 +28,7 @@ export type CallName = Exclude<OperationName, ConnectionOperation>;
 
 const defaultMaxQueued = 200;
 const registerTimeoutMs = 30_000;
+const leasePace: LeasePace = { renewEveryMs: (ttlMs) => ttlMs / 2, pollEveryMs: 5_000 };
 
 /** Connects at the first use, reconnects and repeats by itself; never throws for the network. */
 export class EdgeClient {
@@ -52,6 +53,7 @@ export class EdgeClient {
       events: this.#events,
       registrationNumber: () => this.#registration.registrationNumber,
       lastPing: () => this.#connection.lastPing,
+      pace: leasePace,
     };
     this.#leaseAcquirer = new LeaseAcquirer(this.#calls, deps, this.#signals);
     this.#signals.on((signal) => {
@@ -116,12 +118,12 @@ export class EdgeClient {
     return result;
   }
 
-  hold(request: LeaseRequest, options: HoldOptions = {}): Promise<Result<HeldLease, EdgeError>> {
+  hold(request: LeaseRequest, options: HoldOptions = {}): Promise<Result<HeldLease, LeaseError>> {
     const { self } = this;
     return self ? this.#leaseAcquirer.hold(self, request, options) : Promise.resolve(notRegistered("leases.acquire"));
   }
 
-  lead(request: LeadershipRequest, options: HoldOptions = {}): Promise<Result<HeldLease, EdgeError>> {
+  lead(request: LeadershipRequest, options: HoldOptions = {}): Promise<Result<HeldLease, LeaseError>> {
     const { self } = this;
     return self
       ? this.#leaseAcquirer.lead(self, request, options)

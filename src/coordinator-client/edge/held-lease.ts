@@ -1,10 +1,9 @@
-import type { Refusal } from "../../contract/errors.ts";
 import type { Guard } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { EdgeEvent, Emitter, LeaseState } from "./events.ts";
-import type { EdgeError } from "./edge-error.ts";
 import type { Platform } from "./platform.ts";
 import type { Ping } from "./registration.ts";
+import { Renewal } from "./renewal.ts";
 import { elapsedMs, readClock, trustedForMs, toTrust, type Instant, type Trust } from "./trust.ts";
 
 export interface LeaseGrant {
@@ -20,8 +19,14 @@ export interface DatedGrant {
   readonly sentAt: Instant;
 }
 
+/** Code of the contract, of the client, or of the store of a local coordinator. */
+export interface LeaseError {
+  readonly code: string;
+  readonly message: string;
+}
+
 export interface DatedResult<Value> {
-  readonly result: Result<Value, EdgeError>;
+  readonly result: Result<Value, LeaseError>;
   readonly sentAt: Instant;
 }
 
@@ -30,7 +35,7 @@ export interface LeaseOperations {
   renew(deadlineMs: number): Promise<DatedResult<LeaseGrant>>;
   /** Read-only; null: no longer held. */
   check(deadlineMs: number): Promise<DatedResult<LeaseGrant | null>>;
-  release(): Promise<Result<boolean, EdgeError>>;
+  release(): Promise<Result<boolean, LeaseError>>;
 }
 
 export interface HeldLeaseDeps {
@@ -38,6 +43,13 @@ export interface HeldLeaseDeps {
   readonly events: Emitter<EdgeEvent>;
   readonly registrationNumber: () => number | null;
   readonly lastPing: () => Ping | null;
+  readonly pace: LeasePace;
+}
+
+export interface LeasePace {
+  renewEveryMs(ttlMs: number): number;
+  /** Poll interval of a waiter, since hints may be lost. */
+  readonly pollEveryMs: number;
 }
 
 /** Interval of checks on a bound lease, since pings do not report its loss, in ms. */
@@ -53,12 +65,12 @@ export interface HeldLease {
   /** Whether the holder may act on it now without asking. */
   isTrusted(): boolean;
   /** Call before acting on the lease; asks the coordinator unless it is trusted. */
-  confirm(): Promise<Result<Guard, EdgeError>>;
+  confirm(): Promise<Result<Guard, LeaseError>>;
   /** Ends trust at once, even if the request fails. False: it was no longer held. */
-  release(): Promise<Result<boolean, EdgeError>>;
+  release(): Promise<Result<boolean, LeaseError>>;
 }
 
-/** [EC12] [EC13] Renews at half of the ttl; trusts it only while the coordinator must keep it. */
+/** [EC12] [EC13] Renews in time; trusts it only while the coordinator must keep it. */
 export class RenewedLease implements HeldLease {
   readonly name: string;
   readonly token: number;
@@ -71,8 +83,7 @@ export class RenewedLease implements HeldLease {
   #registrationNumber: number | null = null;
   #checkedAt: Instant;
   #lastTriedAt: Instant;
-  #checking: Promise<Result<void, EdgeError>> | null = null;
-  #cancelTimer: () => void = () => undefined;
+  readonly #renewal: Renewal<Result<void, LeaseError>>;
 
   constructor(
     deps: HeldLeaseDeps,
@@ -88,6 +99,7 @@ export class RenewedLease implements HeldLease {
     this.#lastTriedAt = sentAt;
     this.name = operations.name;
     this.token = grant.token;
+    this.#renewal = new Renewal(deps.platform, { check: () => this.#check(), renew: () => this.#renew() });
   }
 
   get state(): LeaseState {
@@ -102,28 +114,28 @@ export class RenewedLease implements HeldLease {
     return this.#trustedForMs() > 0;
   }
 
-  async confirm(): Promise<Result<Guard, EdgeError>> {
+  async confirm(): Promise<Result<Guard, LeaseError>> {
     if (this.isTrusted()) return ok(this.guard);
-    const checked = this.#hasEnded() ? err(this.#notHeldError()) : await this.#check();
+    const checked = this.#hasEnded() ? err(this.#notHeldError()) : await this.#renewal.renew();
     if (!checked.ok) return checked;
     return this.isTrusted() ? ok(this.guard) : err(this.#notHeldError());
   }
 
-  release(): Promise<Result<boolean, EdgeError>> {
+  release(): Promise<Result<boolean, LeaseError>> {
     this.#setState("released", "given back");
     return this.#operations.release();
   }
 
   start(registrationNumber: number | null): void {
     this.#applyGrant(this.#grant, this.#checkedAt, registrationNumber);
-    this.#tick();
+    this.#renewal.check();
   }
 
   recheck(cause: "registered" | "jump" | "usable" | "hint"): void {
     if (this.#hasEnded()) return;
     const isStillTrusted = this.isTrusted() && (cause === "usable" || (cause === "registered" && !this.#grant.isBound));
-    if (!isStillTrusted) void this.#check();
-    else this.#tick();
+    if (!isStillTrusted) void this.#renewal.renew();
+    else this.#renewal.check();
   }
 
   leave(): void {
@@ -131,14 +143,14 @@ export class RenewedLease implements HeldLease {
   }
 
   stopRenewing(): void {
-    this.#cancelTimer();
+    void this.#renewal.stop();
   }
 
   #hasEnded(): boolean {
     return this.#state === "lost" || this.#state === "released";
   }
 
-  #notHeldError(): Refusal {
+  #notHeldError(): LeaseError {
     return { code: "not_holder", message: `${this.name} is not held any more` };
   }
 
@@ -156,15 +168,7 @@ export class RenewedLease implements HeldLease {
     return Math.max(byRenewalMs, trustedForMs(toTrust(ping.sentAt, ttlMs, ttlMs), now));
   }
 
-  #check(): Promise<Result<void, EdgeError>> {
-    this.#checking ??= this.#checkOnce().finally(() => {
-      this.#checking = null;
-      this.#tick();
-    });
-    return this.#checking;
-  }
-
-  async #checkOnce(): Promise<Result<void, EdgeError>> {
+  async #renew(): Promise<Result<void, LeaseError>> {
     const registrationNumber = this.#deps.registrationNumber();
     this.#lastTriedAt = readClock(this.#deps.platform.clock);
     const deadlineMs = Math.max(1_000, this.#grant.ttlMs / 2);
@@ -191,26 +195,21 @@ export class RenewedLease implements HeldLease {
     this.#checkedAt = sentAt;
   }
 
-  #tick(): void {
-    this.#cancelTimer();
-    if (this.#hasEnded()) return;
+  #check(): { readonly isDue: boolean; readonly nextInMs: number } | null {
+    if (this.#hasEnded()) return null;
     const leftMs = this.#trustedForMs();
     if (leftMs > 0) this.#setState("trusted", "confirmed");
     else this.#setState("doubtful", "not confirmed in time, or a clock has jumped");
-    const dueMs = this.#nextCheckInMs(leftMs);
-    if (dueMs <= 0 && !this.#checking) return void this.#check();
-    const nextMs = Math.min(
-      dueMs > 0 ? dueMs : retryDelayMs(this.#grant),
-      leftMs > 0 ? leftMs : retryDelayMs(this.#grant),
-    );
-    this.#cancelTimer = this.#deps.platform.setTimer(() => this.#tick(), Math.max(1, Math.ceil(nextMs)));
+    const dueMs = this.#dueInMs(leftMs);
+    const retryMs = retryDelayMs(this.#grant);
+    return { isDue: dueMs <= 0, nextInMs: Math.min(dueMs > 0 ? dueMs : retryMs, leftMs > 0 ? leftMs : retryMs) };
   }
 
-  #nextCheckInMs(leftMs: number): number {
+  #dueInMs(leftMs: number): number {
     const now = readClock(this.#deps.platform.clock);
     const retryInMs = retryDelayMs(this.#grant) - elapsedMs(this.#lastTriedAt, now);
     if (leftMs === 0) return retryInMs;
-    const everyMs = this.#isKeptByPings ? boundCheckEveryMs : this.#grant.ttlMs / 2;
+    const everyMs = this.#isKeptByPings ? boundCheckEveryMs : this.#deps.pace.renewEveryMs(this.#grant.ttlMs);
     return Math.max(retryInMs, everyMs - elapsedMs(this.#checkedAt, now));
   }
 
@@ -219,7 +218,7 @@ export class RenewedLease implements HeldLease {
     this.#state = state;
     this.#deps.events.emit({ type: "right", name: this.name, state, reason });
     if (state !== "lost" && state !== "released") return;
-    this.#cancelTimer();
+    void this.#renewal.stop();
     this.#onEnd(state, reason);
   }
 }

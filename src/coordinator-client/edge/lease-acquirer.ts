@@ -1,15 +1,15 @@
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Calls, CallInput } from "./calls.ts";
+import type { CallInput } from "./calls.ts";
 import type { Emitter, Signal } from "./events.ts";
-import type { EdgeError } from "./edge-error.ts";
 import {
   RenewedLease,
   type DatedResult,
   type LeaseGrant,
   type DatedGrant,
   type HeldLease,
+  type LeaseError,
   type LeaseOperations,
   type HeldLeaseDeps,
 } from "./held-lease.ts";
@@ -20,10 +20,28 @@ export interface HoldOptions {
 export type LeaseRequest = Omit<CallInput<"leases.acquire">, "self">;
 export type LeadershipRequest = Omit<CallInput<"elections.campaign">, "self">;
 
-/** Poll interval of a waiter, since hints may be lost, in ms. */
-const pollEveryMs = 5_000;
 /** How long a request with an unknown outcome is repeated in order to undo it, in ms. */
 const followUpForMs = 600_000;
+
+export type LeaseOperationName =
+  | "leases.acquire"
+  | "leases.cancel-wait"
+  | "leases.check"
+  | "leases.release"
+  | "leases.renew"
+  | "elections.campaign"
+  | "elections.renew"
+  | "elections.resign";
+
+/** Calls of one chat at an edge or at this machine's own coordinator. */
+export interface LeaseCalls {
+  newId(): string;
+  call<Name extends LeaseOperationName>(
+    name: Name,
+    input: CallInput<Name>,
+    options?: { readonly deadlineMs?: number },
+  ): Promise<DatedResult<OutputOf<Name>>>;
+}
 
 interface AcquireStrategy {
   readonly name: string;
@@ -36,25 +54,25 @@ interface AcquireStrategy {
 type Asked = DatedResult<LeaseGrant | null> & { readonly registrationNumber: number | null };
 
 export class LeaseAcquirer {
-  readonly #calls: Calls;
+  readonly #calls: LeaseCalls;
   readonly #deps: HeldLeaseDeps;
   readonly #signals: Emitter<Signal>;
   readonly #heldLeases = new Map<RenewedLease, HoldOptions["onLost"]>();
   /** Requests made before the latest departure are discarded. */
   #departures = 0;
 
-  constructor(calls: Calls, deps: HeldLeaseDeps, signals: Emitter<Signal>) {
+  constructor(calls: LeaseCalls, deps: HeldLeaseDeps, signals: Emitter<Signal>) {
     this.#calls = calls;
     this.#deps = deps;
     this.#signals = signals;
     signals.on((signal) => this.#onSignal(signal));
   }
 
-  hold(self: Self, request: LeaseRequest, options: HoldOptions): Promise<Result<HeldLease, EdgeError>> {
+  hold(self: Self, request: LeaseRequest, options: HoldOptions): Promise<Result<HeldLease, LeaseError>> {
     return this.#acquire(leaseStrategy(this.#calls, self, request), options);
   }
 
-  lead(self: Self, request: LeadershipRequest, options: HoldOptions): Promise<Result<HeldLease, EdgeError>> {
+  lead(self: Self, request: LeadershipRequest, options: HoldOptions): Promise<Result<HeldLease, LeaseError>> {
     return this.#acquire(electionStrategy(this.#calls, self, request), options);
   }
 
@@ -74,7 +92,7 @@ export class LeaseAcquirer {
     }
   }
 
-  async #acquire(strategy: AcquireStrategy, options: HoldOptions): Promise<Result<HeldLease, EdgeError>> {
+  async #acquire(strategy: AcquireStrategy, options: HoldOptions): Promise<Result<HeldLease, LeaseError>> {
     const { clock } = this.#deps.platform;
     const deadlineAt = clock.monotonic() + strategy.waitMs;
     const departures = this.#departures;
@@ -87,7 +105,8 @@ export class LeaseAcquirer {
       if (acquired) return acquired;
       const leftMs = deadlineAt - clock.monotonic();
       if (leftMs <= 0) return this.#timeOut(strategy);
-      await this.#waitForHint(strategy.name, Math.min(pollEveryMs, leftMs));
+      await this.#waitForHint(strategy.name, Math.min(this.#deps.pace.pollEveryMs, leftMs));
+      if (departures !== this.#departures) return err(departed(strategy));
     }
   }
 
@@ -97,7 +116,7 @@ export class LeaseAcquirer {
     { onLost }: HoldOptions,
     { result, sentAt, registrationNumber }: Asked,
     isFirst: boolean,
-  ): Promise<Result<HeldLease, EdgeError> | null> {
+  ): Promise<Result<HeldLease, LeaseError> | null> {
     if (!result.ok) return this.#fail(strategy, result.error);
     const grant = result.value;
     if (!grant) return null;
@@ -114,7 +133,7 @@ export class LeaseAcquirer {
   }
 
   /** [EC12] A waiter does not know the time of its grant, so it renews once. Null: ask again. */
-  async #confirm(lease: RenewedLease): Promise<Result<HeldLease, EdgeError> | null> {
+  async #confirm(lease: RenewedLease): Promise<Result<HeldLease, LeaseError> | null> {
     const confirmation = await lease.confirm();
     if (confirmation.ok) return ok(lease);
     if (lease.state === "lost") return null;
@@ -138,7 +157,7 @@ export class LeaseAcquirer {
   }
 
   /** Undoes a request that may have been granted. */
-  #fail(strategy: AcquireStrategy, error: EdgeError): Result<never, EdgeError> {
+  #fail(strategy: AcquireStrategy, error: LeaseError): Result<never, LeaseError> {
     if (error.code === "outcome_unknown") void this.#followUp(strategy);
     return err(error);
   }
@@ -149,7 +168,7 @@ export class LeaseAcquirer {
     else await strategy.cancelWait();
   }
 
-  async #timeOut(strategy: AcquireStrategy): Promise<Result<never, EdgeError>> {
+  async #timeOut(strategy: AcquireStrategy): Promise<Result<never, LeaseError>> {
     await strategy.cancelWait();
     return err({ code: "lease_held", message: `${strategy.name} was not free within ${strategy.waitMs} ms` });
   }
@@ -171,11 +190,11 @@ export class LeaseAcquirer {
   }
 }
 
-function departed({ name }: AcquireStrategy): EdgeError {
+function departed({ name }: AcquireStrategy): LeaseError {
   return { code: "not_registered", message: `${name}: the chat has left` };
 }
 
-function leaseStrategy(calls: Calls, self: Self, request: LeaseRequest): AcquireStrategy {
+function leaseStrategy(calls: LeaseCalls, self: Self, request: LeaseRequest): AcquireStrategy {
   const { resource, waitMs = 0 } = request;
   const requestId = request.requestId ?? calls.newId();
   return {
@@ -192,7 +211,7 @@ function leaseStrategy(calls: Calls, self: Self, request: LeaseRequest): Acquire
   };
 }
 
-function leaseOperations(calls: Calls, self: Self, resource: string, firstGrant: LeaseGrant): LeaseOperations {
+function leaseOperations(calls: LeaseCalls, self: Self, resource: string, firstGrant: LeaseGrant): LeaseOperations {
   const { token } = firstGrant;
   let lastGrant = firstGrant;
   return {
@@ -215,7 +234,7 @@ function leaseOperations(calls: Calls, self: Self, resource: string, firstGrant:
   };
 }
 
-function electionStrategy(calls: Calls, self: Self, request: LeadershipRequest): AcquireStrategy {
+function electionStrategy(calls: LeaseCalls, self: Self, request: LeadershipRequest): AcquireStrategy {
   const { name, waitMs = 0 } = request;
   const requestId = request.requestId ?? calls.newId();
   return {
@@ -232,7 +251,7 @@ function electionStrategy(calls: Calls, self: Self, request: LeadershipRequest):
   };
 }
 
-function parseCampaign(name: string, answer: OutputOf<"elections.campaign">): Result<LeaseGrant | null, EdgeError> {
+function parseCampaign(name: string, answer: OutputOf<"elections.campaign">): Result<LeaseGrant | null, LeaseError> {
   if (answer.state === "leading") return ok(toGrant(answer.leader));
   if (answer.position !== null) return ok(null);
   return err({ code: "lease_held", message: `${answer.leader?.leader ?? "nobody yet"} leads ${name}` });
@@ -242,7 +261,7 @@ function toGrant({ term, ttlMs, remainingMs }: OutputOf<"elections.renew">): Lea
   return { token: term, ttlMs, remainingMs, isBound: false };
 }
 
-function leadershipOperations(calls: Calls, self: Self, name: string, term: number): LeaseOperations {
+function leadershipOperations(calls: LeaseCalls, self: Self, name: string, term: number): LeaseOperations {
   const renew: LeaseOperations["renew"] = async (deadlineMs) => {
     const { result, sentAt } = await calls.call("elections.renew", { self, name, term }, { deadlineMs });
     return { result: result.ok ? ok(toGrant(result.value)) : result, sentAt };

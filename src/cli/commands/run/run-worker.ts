@@ -1,11 +1,9 @@
 import { dirname, join, resolve } from "node:path";
 import { EdgeChatLink } from "../../../coordinator-client/edge-chat-link.ts";
-import { LocalChatLink } from "../../../coordinator-client/local-chat-link.ts";
 import { MachineHealth } from "../../../worker-runner/machine-health.ts";
 import { removeOldWorktrees } from "../../../worker-runner/old-worktrees.ts";
 import { OutputFiles } from "../../../worker-runner/output-files.ts";
 import type { TaskSetup } from "../../../worker-runner/attempt.ts";
-import type { ChatLink } from "../../../coordinator-client/chat-link.ts";
 import { WorkerAutomation, type EndCounts } from "../../../worker-runner/worker-automation.ts";
 import { WorkerConfig } from "../../../worker-runner/worker-config.ts";
 import type { WorkerEvent } from "../../../worker-runner/worker-events.ts";
@@ -20,7 +18,7 @@ import { ok, type Result } from "../../../shared/result.ts";
 import { failed, wrongUsage, type Answer, type FailedResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { WorkerFlags, WorkerSource } from "./worker.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { localChatLink, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { readInputFile } from "../../input-file.ts";
 import { safeText, safeJsonLine } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
@@ -136,19 +134,13 @@ function automation(cli: Cli, flags: WorkerFlags, { link, plan, setups, platform
   return new WorkerAutomation(
     { chat, setups, concurrency, drainMs, maxTasks: flags.maxTasks ?? null, isOnce: flags.once === true },
     {
-      link: toChatLink(link, platform),
+      link: link.edge ? new EdgeChatLink(link.edge, platform) : localChatLink(link, platform),
       platform,
       health: () => health.check(),
       emit: (event) => printEvent(cli, flags.json === true, event),
       keepOutput: (task, text) => files.save(task, text),
     },
   );
-}
-
-function toChatLink(link: CoordinatorLink, platform: Platform): ChatLink {
-  const { edge, version } = link;
-  if (edge) return new EdgeChatLink(edge, platform);
-  return new LocalChatLink({ call: (name, input) => link.call(name, input), version: version ?? (() => 0) }, platform);
 }
 
 function printEvent({ io }: Cli, isJson: boolean, event: WorkerEvent): void {

@@ -5,9 +5,8 @@ import { age } from "../../../local-mcp/recovery/brief.ts";
 import { exitCodes, wrongUsage } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { interruptedBefore, type CommandLease } from "./leases/held-lease.ts";
-import { runUnder, acquireLease, type CommandWords } from "./leases/run-with-lease.ts";
-import { termRequest } from "./leases/lease-request.ts";
+import { acquireLease, interruptedBefore, termRequest, type CommandLease } from "./leases/command-lease.ts";
+import { runUnder, type CommandWords } from "./leases/run-with-lease.ts";
 import { durationUpTo } from "./lease-run.ts";
 
 interface Options extends CommonOptions {
@@ -97,7 +96,7 @@ class LeadRun {
     const { name, ttlMs, waitMs } = this.#campaign;
     for (;;) {
       const request = termRequest(name, { ttlMs, waitMs: waitMs ?? maxWaitMs });
-      const leaseResult = await acquireLease(this.#cli, this.#link, request, this.#stop, "lead");
+      const leaseResult = await acquireLease(this.#link, request, this.#stop, "lead");
       if (leaseResult.ok) return leaseResult;
       if (this.#stop.aborted) return interruptedBefore("this process led");
       // [CL101] After a first term the request is known to be valid, so an outage is retried.

@@ -4,8 +4,8 @@ import { err, ok } from "../../../shared/result.ts";
 import { exitCodes, wrongUsage } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { runUnder, acquireLease, type CommandWords } from "./leases/run-with-lease.ts";
-import { leaseRequest, type LeaseRequest } from "./leases/lease-request.ts";
+import { acquireLease, leaseRequest, type LeaseRequest } from "./leases/command-lease.ts";
+import { runUnder, type CommandWords } from "./leases/run-with-lease.ts";
 import { parseDuration } from "../../times.ts";
 
 interface Options extends CommonOptions {
@@ -54,7 +54,7 @@ async function runHolding(
   words: CommandWords,
 ): Promise<CommandResult> {
   const stop = cli.io.interrupted();
-  const held = await acquireLease(cli, link, request, stop);
+  const held = await acquireLease(link, request, stop);
   if (!held.ok) return held;
   const { resource } = request;
   const { token } = held.value;

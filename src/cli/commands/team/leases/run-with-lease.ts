@@ -2,24 +2,9 @@ import { codeOf, messageOf } from "../../../../shared/error.ts";
 import { err, ok, type Result } from "../../../../shared/result.ts";
 import { exitCodes, type FailedResult } from "../../../answer.ts";
 import type { Cli } from "../../../cli.ts";
-import type { CoordinatorLink } from "../../../coordinator-link.ts";
-import { acquireOnEdge } from "./edge-lease.ts";
-import { toRunChat, type CommandLease } from "./held-lease.ts";
-import { acquireLocally } from "./local-lease.ts";
-import type { LeaseRequest } from "./lease-request.ts";
+import type { CommandLease } from "./command-lease.ts";
 
 export type CommandWords = readonly [program: string, ...args: string[]];
-
-export function acquireLease(
-  cli: Cli,
-  link: CoordinatorLink,
-  request: LeaseRequest,
-  stop: AbortSignal,
-  kind: "run" | "lead" = "run",
-): Promise<Result<CommandLease, FailedResult["error"]>> {
-  const chat = toRunChat(link, kind);
-  return link.edge ? acquireOnEdge(link.edge, chat, request, stop) : acquireLocally(cli.io, link, chat, request, stop);
-}
 
 export type RunEnd =
   | { readonly end: "exit"; readonly exit: number }

@@ -1,0 +1,129 @@
+import type { InputOf } from "../../../../contract/operations.ts";
+import { err, ok, type Result } from "../../../../shared/result.ts";
+import type { EdgeEvent } from "../../../../coordinator-client/edge/events.ts";
+import type { HeldLease, LeaseError } from "../../../../coordinator-client/edge/held-lease.ts";
+import type { HoldOptions } from "../../../../coordinator-client/edge/lease-acquirer.ts";
+import { newId } from "../../../../coordinator-client/edge/platform.ts";
+import { nodePlatform } from "../../../../coordinator-client/edge/node-platform.ts";
+import { marginMs } from "../../../../coordinator-client/edge/trust.ts";
+import { LocalLeaseClient, type LeaseClient } from "../../../../coordinator-client/local-lease-client.ts";
+import { redact } from "../../../../redaction/redact.ts";
+import { exitCodes, failed, type FailedResult } from "../../../answer.ts";
+import { edgeFailure, isRefusal, localChatLink, type CoordinatorLink } from "../../../coordinator-link.ts";
+
+export interface LeaseTiming {
+  readonly ttlMs: number;
+  readonly waitMs: number;
+}
+
+export interface LeaseRequest extends LeaseTiming {
+  readonly resource: string;
+  hold(client: LeaseClient, options: HoldOptions): Promise<Result<HeldLease, LeaseError>>;
+}
+
+/** [RD12] Names are redacted here, since a lease is not asked for through the link. */
+export function leaseRequest(name: string, timing: LeaseTiming): LeaseRequest {
+  const resource = redact(name).text;
+  return { resource, ...timing, hold: (client, options) => client.hold({ resource, ...timing }, options) };
+}
+
+export function termRequest(election: string, timing: LeaseTiming): LeaseRequest {
+  const name = redact(election).text;
+  return {
+    resource: `leader:${name}`,
+    ...timing,
+    hold: (client, options) => client.lead({ name, ...timing }, options),
+  };
+}
+
+export interface CommandLease {
+  readonly token: number;
+  /** Aborted when the lease may not be relied on any more; the reason is a text. */
+  readonly lost: AbortSignal;
+  /** Ends the chat too, within a few seconds; without an answer the ttl ends the lease. */
+  release(): Promise<void>;
+}
+
+const releaseTimeoutMs = 5_000;
+
+/** [CL33] One chat per run, so its leases belong to no other command. */
+export async function acquireLease(
+  link: CoordinatorLink,
+  request: LeaseRequest,
+  stop: AbortSignal,
+  kind: "run" | "lead" = "run",
+): Promise<Result<CommandLease, FailedResult["error"]>> {
+  const platform = nodePlatform();
+  const client = link.edge ?? new LocalLeaseClient(localChatLink(link, platform), platform);
+  const registered = await client.register(toRunChat(link, kind));
+  if (!registered.ok) return toFailure(link, registered.error);
+  const lost = new AbortController();
+  const lose = (reason: string): void => lost.abort(reason);
+  const stopListening = onLeaseLost(client, request, lose);
+  const acquired = await Promise.race([request.hold(client, { onLost: lose }), whenAborted(stop)]);
+  const release = (): Promise<void> => {
+    stopListening();
+    return releaseAndUnregister(client, acquired?.ok ? acquired.value : null);
+  };
+  if (acquired?.ok) return ok({ token: acquired.value.token, lost: lost.signal, release });
+  await release();
+  return acquired ? toFailure(link, acquired.error) : interruptedBefore();
+}
+
+function toRunChat({ machine, process }: CoordinatorLink, kind: "run" | "lead"): InputOf<"chats.register"> {
+  const name = machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80);
+  const chat = `${kind}-${name}-${newId(nodePlatform()).slice(-12)}`;
+  const client = kind === "run" ? "shim lease run" : "shim lead";
+  return { chat, session: chat, process, machine, client, role: "worker", capacity: 0, isInteractive: false };
+}
+
+/** Calls `lose` also for a lease that stays doubtful past its ttl. @returns stops listening */
+function onLeaseLost(
+  client: LeaseClient,
+  { resource, ttlMs }: LeaseRequest,
+  lose: (reason: string) => void,
+): () => void {
+  let doubt: NodeJS.Timeout | undefined;
+  const listener = (event: EdgeEvent): void => {
+    if (event.type === "state" && event.state === "closed") return lose(event.reason);
+    if (event.type === "chat-lost") return lose(event.error.message);
+    if (event.type !== "right" || event.name !== resource) return;
+    clearTimeout(doubt);
+    // After a clock jump the lease is confirmed in a moment.
+    if (event.state === "doubtful") doubt = setTimeout(() => lose(event.reason), marginMs(ttlMs));
+  };
+  const stop = client.on(listener);
+  return () => {
+    clearTimeout(doubt);
+    stop();
+  };
+}
+
+async function releaseAndUnregister(client: LeaseClient, lease: HeldLease | null): Promise<void> {
+  const done = (async () => {
+    await lease?.release();
+    await client.unregister();
+  })();
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, releaseTimeoutMs);
+  await Promise.race([done, late]);
+  clearTimeout(timer);
+}
+
+function whenAborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(null);
+    signal.addEventListener("abort", () => resolve(null), { once: true });
+  });
+}
+
+/** An error of this machine's store keeps its code. */
+function toFailure({ edge }: CoordinatorLink, error: LeaseError): FailedResult {
+  const { code, message } = error;
+  if (code === "lease_held") return err({ exit: exitCodes.leaseNotGot, code, message: `${message}.` });
+  return edge || isRefusal(error) ? edgeFailure(error) : failed(code, message);
+}
+
+export function interruptedBefore(what = "the lease was got"): FailedResult {
+  return err({ exit: exitCodes.interrupted, code: "interrupted", message: `interrupted before ${what}.` });
+}
