@@ -4,9 +4,11 @@ import { readClock, type Instant } from "../coordinator-client/edge/trust.ts";
 import { redact } from "../redaction/redact.ts";
 import type { HeartbeatData } from "./heartbeat-data.ts";
 import type { TaskHeartbeat } from "./task-heartbeat.ts";
-import { gaveUpCode, reportEnd, type ReportDeps } from "./report-end.ts";
 import type { AttemptResult } from "./attempt-result.ts";
-import type { CallError } from "../coordinator-client/chat-link.ts";
+import { callUntilAnswered, gaveUpCode } from "../coordinator-client/call-until-answered.ts";
+import type { CallError, ChatLink } from "../coordinator-client/chat-link.ts";
+import type { CallInput } from "../coordinator-client/edge/calls.ts";
+import type { Platform } from "../coordinator-client/edge/platform.ts";
 import type { AttemptEndKind } from "./worker-events.ts";
 
 export interface AttemptEnd {
@@ -17,13 +19,19 @@ export interface AttemptEnd {
   readonly next: { readonly tasks: readonly ClaimedTask[]; readonly since: Instant };
 }
 
-export interface AttemptFinisherDeps extends ReportDeps {
+export interface AttemptFinisherDeps {
+  readonly link: ChatLink;
+  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
+  readonly giveUp: AbortSignal;
   readonly next: (isFailed: boolean) => ClaimOptions | undefined;
 }
 
 type FailedResult = Extract<AttemptResult, { kind: "failed" }>;
 
+type ReportName = "tasks.ack" | "tasks.nack" | "tasks.release";
+
 const maxReasonChars = 500;
+const reportTiming = { timeoutMs: 30_000, maxPauseMs: 10_000 };
 const unfitResultCodes: ReadonlySet<string> = new Set(["bad_input", "too_large"]);
 
 /** [WK7] */
@@ -65,7 +73,7 @@ export class AttemptFinisher {
   async #acknowledge(result: Extract<AttemptResult, { kind: "done" }>["result"]): Promise<AttemptEnd> {
     this.#heartbeat.end();
     const since = readClock(this.#deps.platform.clock);
-    const answer = await reportEnd(this.#deps, "tasks.ack", {
+    const answer = await this.#report("tasks.ack", {
       ...this.#claim,
       result,
       ...this.#usage,
@@ -81,7 +89,7 @@ export class AttemptFinisher {
   async #fail({ end, reason: rawReason, isRetryable, delayMs }: FailedResult): Promise<AttemptEnd> {
     const reason = toReason(rawReason);
     const since = readClock(this.#deps.platform.clock);
-    const answer = await reportEnd(this.#deps, "tasks.nack", {
+    const answer = await this.#report("tasks.nack", {
       ...this.#claim,
       reason,
       isRetryable,
@@ -110,8 +118,12 @@ export class AttemptFinisher {
   }
 
   async #release({ end, reason }: Extract<AttemptResult, { kind: "given_back" }>): Promise<AttemptEnd> {
-    const answer = await reportEnd(this.#deps, "tasks.release", { ...this.#claim, ...this.#usage });
+    const answer = await this.#report("tasks.release", { ...this.#claim, ...this.#usage });
     return answer.ok ? this.#toEnd(end, answer.value.state, reason) : this.#notReported("lost", answer.error);
+  }
+
+  #report<Name extends ReportName>(name: Name, input: CallInput<Name>): ReturnType<typeof callUntilAnswered<Name>> {
+    return callUntilAnswered(this.#deps, name, input, { ...reportTiming, signal: this.#deps.giveUp });
   }
 
   get #usage(): { readonly usage: Usage } {

@@ -3,6 +3,8 @@ import type { OutputOf } from "../../contract/operations.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import { heartbeatIntervalMs, Renewal } from "../../coordinator-client/edge/renewal.ts";
+import { elapsedMs, readClock, type Instant } from "../../coordinator-client/edge/trust.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -14,7 +16,7 @@ import * as news from "./news.ts";
 
 export interface ClaimKeeperDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
-  readonly platform: Pick<Platform, "setTimer">;
+  readonly platform: Pick<Platform, "clock" | "setTimer">;
   readonly link: ChatLink;
   readonly sessionId: string;
   readonly workspace: string;
@@ -23,8 +25,8 @@ export interface ClaimKeeperDeps {
   readonly isActive: () => boolean;
 }
 
-/** Upper bound; otherwise a quarter of the allowed silence. */
-const maxBeatIntervalMs = 30_000;
+/** Interval of heartbeats while the store cannot be read. */
+const blindIntervalMs = 30_000;
 const beatTimeoutMs = 10_000;
 const lostCodes: ReadonlySet<string> = new Set(["stale_claim", "unknown_task", "unknown_chat", "chat_replaced"]);
 
@@ -36,12 +38,13 @@ export class ClaimKeeper {
   readonly #deps: ClaimKeeperDeps;
   readonly #sentCheckpoints = new Map<number, string | null>();
   readonly #deadlines = new Map<number, number>();
-  #isBeating = false;
-  #isClosed = false;
-  #cancelTimer: () => void = () => undefined;
+  readonly #renewal: Renewal<void>;
+  #beatAt: Instant;
 
   constructor(deps: ClaimKeeperDeps) {
     this.#deps = deps;
+    this.#beatAt = readClock(deps.platform.clock);
+    this.#renewal = new Renewal(deps.platform, { check: (now) => this.#nextBeat(now), renew: () => this.#beat() });
   }
 
   list(): HeldTask[] {
@@ -55,11 +58,12 @@ export class ClaimKeeper {
   }
 
   add(task: ClaimedTask): HeldTask {
-    const { runtime, link } = this.#deps;
+    const { runtime, platform, link } = this.#deps;
     const held = { task, incarnation: link.self?.incarnation ?? 0, at: runtime.now() };
     runtime.store.write((sql) => heldTasks.upsert(sql, this.#deps, held));
     this.#deadlines.set(task.task, held.at + task.remainingMs);
-    this.#schedule();
+    this.#beatAt = readClock(platform.clock);
+    this.#renewal.check();
     return held;
   }
 
@@ -78,14 +82,7 @@ export class ClaimKeeper {
   }
 
   check(): void {
-    if (this.#isBeating || this.#isClosed) return;
-    this.#isBeating = true;
-    void this.#beatIfActive()
-      .catch((error: unknown) => this.#deps.runtime.log("error", "heartbeat of a task", { error: String(error) }))
-      .finally(() => {
-        this.#isBeating = false;
-        this.#schedule();
-      });
+    if (!this.#renewal.isStopped) void this.#renewal.renew();
   }
 
   sendNewCheckpoint(): void {
@@ -101,29 +98,33 @@ export class ClaimKeeper {
   }
 
   close(): void {
-    this.#isClosed = true;
-    this.#cancelTimer();
+    void this.#renewal.stop();
   }
 
-  #schedule(): void {
-    this.#cancelTimer();
-    const everyMs = this.#isClosed ? null : this.#pauseMs();
-    if (everyMs === null) return;
-    this.#cancelTimer = this.#deps.platform.setTimer(() => this.check(), everyMs);
+  #nextBeat(now: Instant): { readonly isDue: boolean; readonly nextInMs: number } | null {
+    const everyMs = this.#intervalMs();
+    if (everyMs === null) return null;
+    const dueInMs = everyMs - elapsedMs(this.#beatAt, now);
+    return { isDue: dueInMs <= 0, nextInMs: dueInMs > 0 ? dueInMs : everyMs };
   }
 
-  #pauseMs(): number | null {
+  #intervalMs(): number | null {
     try {
       const held = this.list();
-      return held.length === 0 ? null : Math.min(maxBeatIntervalMs, ...held.map(({ task }) => task.heartbeatMs / 4));
+      return held.length === 0 ? null : Math.min(...held.map(({ task }) => heartbeatIntervalMs(task.heartbeatMs)));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      return maxBeatIntervalMs;
+      return blindIntervalMs;
     }
   }
 
-  async #beatIfActive(): Promise<void> {
-    if (this.#deps.isActive()) await this.#beatAll();
+  async #beat(): Promise<void> {
+    this.#beatAt = readClock(this.#deps.platform.clock);
+    try {
+      if (this.#deps.isActive()) await this.#beatAll();
+    } catch (error) {
+      this.#deps.runtime.log("error", "heartbeat of a task", { error: String(error) });
+    }
   }
 
   async #beatAll(): Promise<void> {
@@ -144,7 +145,7 @@ export class ClaimKeeper {
       { task, claim, ...(checkpoint === null ? {} : { checkpoint }), ...(usage ? { usage } : {}) },
       beatTimeoutMs,
     );
-    if (this.#isClosed) return;
+    if (this.#renewal.isStopped) return;
     if (answer.ok) this.#onAnswer(held, answer.value, checkpoint, usage);
     else this.#onError(held, answer.error);
   }

@@ -1,8 +1,8 @@
 import type { OutputOf } from "../../contract/operations.ts";
-import { fullJitter } from "../../shared/backoff.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import { callUntilAnswered, pause } from "../../coordinator-client/call-until-answered.ts";
 import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as queuedCalls from "./queued-calls.ts";
@@ -23,9 +23,10 @@ export type SendResult<Name extends QueuedCallName> =
 
 type AnswerHandler = (answer: Result<unknown, CallError>) => void;
 
-const callTimeoutMs = 10_000;
+const callTiming = { timeoutMs: 10_000, maxPauseMs: 30_000 };
 const answerTimeoutMs = 5_000;
-const retryBackoff = { baseMs: 500, capMs: 30_000 };
+/** Pause after a failure of the store. */
+const storeRetryMs = 5_000;
 
 /**
  * [TE6] Calls are on disk until they are answered, sent in order, and take effect once. [TE7] A
@@ -34,12 +35,10 @@ const retryBackoff = { baseMs: 500, capMs: 30_000 };
 export class Outbox {
   readonly #deps: OutboxDeps;
   readonly #waiters = new Map<number, AnswerHandler>();
-  #isSending = false;
-  #isSendWanted = false;
-  #isClosed = false;
-  #attempt = 0;
-  #cancelTimer: () => void = () => undefined;
   readonly #emptyListeners = new Set<() => void>();
+  readonly #closing = new AbortController();
+  #wake = new AbortController();
+  #isSending = false;
 
   constructor(deps: OutboxDeps) {
     this.#deps = deps;
@@ -75,20 +74,12 @@ export class Outbox {
   }
 
   flush(): void {
-    this.#isSendWanted = true;
-    if (this.#isSending || this.#isClosed) return;
-    this.#isSending = true;
-    void this.#flushAll()
-      .catch((error: unknown) => {
-        this.#deps.runtime.log("error", "what the chat says to others was not sent", { error: String(error) });
-        this.#scheduleRetry();
-      })
-      .finally(() => (this.#isSending = false));
+    this.#wake.abort();
+    if (!this.#isSending) void this.#sendAll();
   }
 
   close(): void {
-    this.#isClosed = true;
-    this.#cancelTimer();
+    this.#closing.abort();
     this.#emptyListeners.clear();
   }
 
@@ -99,33 +90,46 @@ export class Outbox {
     });
   }
 
-  async #flushAll(): Promise<void> {
-    while (this.#isSendWanted && !this.#isClosed) {
-      this.#isSendWanted = false;
-      this.#cancelTimer();
-      if (await this.#sendQueued()) continue;
-      return this.#scheduleRetry();
+  /** Reads the queue and ends in one turn, so that no call is left behind. */
+  async #sendAll(): Promise<void> {
+    this.#isSending = true;
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      try {
+        const call = this.#oldest();
+        if (!call) break;
+        await this.#send(call);
+      } catch (error) {
+        this.#deps.runtime.log("error", "what the chat says to others was not sent", { error: String(error) });
+        await pause(this.#deps.platform, storeRetryMs, AbortSignal.any([signal, this.#renewWake()]));
+      }
     }
+    this.#isSending = false;
+    for (const resolve of this.#emptyListeners) resolve();
+    this.#emptyListeners.clear();
   }
 
-  async #sendQueued(): Promise<boolean> {
-    const { runtime, link, sessionId, workspace } = this.#deps;
-    for (;;) {
-      const call = runtime.store.read((sql) => queuedCalls.oldest(sql, sessionId, workspace), null);
-      if (!call || this.#isClosed) {
-        if (!this.#isClosed) for (const resolve of this.#emptyListeners) resolve();
-        this.#emptyListeners.clear();
-        return true;
-      }
-      const answer = await link.call(call.name, call.input, callTimeoutMs);
-      if (this.#isClosed) return true;
-      if (!answer.ok && isRetryable(answer.error)) {
-        runtime.store.write((sql) => queuedCalls.recordFailure(sql, call.seq, answer.error.code));
-        return false;
-      }
-      this.#attempt = 0;
-      this.#finish(call, answer);
-    }
+  #oldest(): QueuedCall | null {
+    const { runtime, sessionId, workspace } = this.#deps;
+    return runtime.store.read((sql) => queuedCalls.oldest(sql, sessionId, workspace), null);
+  }
+
+  async #send(call: QueuedCall): Promise<void> {
+    const { runtime } = this.#deps;
+    const { signal } = this.#closing;
+    const answer = await callUntilAnswered(this.#deps, call.name, call.input, {
+      ...callTiming,
+      signal,
+      wake: () => this.#renewWake(),
+      isRetryable,
+      onFailure: ({ code }) => runtime.store.write((sql) => queuedCalls.recordFailure(sql, call.seq, code)),
+    });
+    if (!signal.aborted) this.#finish(call, answer);
+  }
+
+  #renewWake(): AbortSignal {
+    this.#wake = new AbortController();
+    return this.#wake.signal;
   }
 
   #finish(call: QueuedCall, answer: Result<unknown, CallError>): void {
@@ -138,13 +142,6 @@ export class Outbox {
       if (newsItem) news.add(sql, runtime.now(), sessionId, `call:${call.seq}`, newsItem);
     });
     waiter?.(answer);
-  }
-
-  #scheduleRetry(): void {
-    if (this.#isClosed) return;
-    const { platform } = this.#deps;
-    this.#cancelTimer = platform.setTimer(() => this.flush(), fullJitter(retryBackoff, this.#attempt, platform.random));
-    this.#attempt += 1;
   }
 }
 

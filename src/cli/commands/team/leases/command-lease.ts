@@ -1,5 +1,6 @@
 import type { InputOf } from "../../../../contract/operations.ts";
 import { err, ok, type Result } from "../../../../shared/result.ts";
+import { untilAborted } from "../../../../coordinator-client/call-until-answered.ts";
 import type { EdgeEvent } from "../../../../coordinator-client/edge/events.ts";
 import type { HeldLease, LeaseError } from "../../../../coordinator-client/edge/held-lease.ts";
 import type { HoldOptions } from "../../../../coordinator-client/edge/lease-acquirer.ts";
@@ -60,7 +61,7 @@ export async function acquireLease(
   const lost = new AbortController();
   const lose = (reason: string): void => lost.abort(reason);
   const stopListening = onLeaseLost(client, request, lose);
-  const acquired = await Promise.race([request.hold(client, { onLost: lose }), whenAborted(stop)]);
+  const acquired = await untilAborted(request.hold(client, { onLost: lose }), stop);
   const release = (): Promise<void> => {
     stopListening();
     return releaseAndUnregister(client, acquired?.ok ? acquired.value : null);
@@ -108,13 +109,6 @@ async function releaseAndUnregister(client: LeaseClient, lease: HeldLease | null
   const timer = setTimeout(resolve, releaseTimeoutMs);
   await Promise.race([done, late]);
   clearTimeout(timer);
-}
-
-function whenAborted(signal: AbortSignal): Promise<null> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(null);
-    signal.addEventListener("abort", () => resolve(null), { once: true });
-  });
 }
 
 /** An error of this machine's store keeps its code. */
