@@ -48,7 +48,6 @@ const openCycles: readonly (readonly string[])[] = [
     "src/local-mcp/usage",
   ],
   ["src/local-mcp/front", "src/local-mcp/server", "src/local-mcp/server/tools"],
-  ["src/worker-runner", "src/worker-runner/claude"],
   ["src/cli/commands/care", "src/cli/commands/care/doctor"],
   ["src/cli/commands/tasks", "src/cli/commands/tasks/explain"],
 ];

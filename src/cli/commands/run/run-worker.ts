@@ -5,7 +5,7 @@ import { removeOldWorktrees } from "../../../worker-runner/old-worktrees.ts";
 import { OutputFiles } from "../../../worker-runner/output-files.ts";
 import type { TaskSetup } from "../../../worker-runner/attempt.ts";
 import { WorkerAutomation, type EndCounts } from "../../../worker-runner/worker-automation.ts";
-import { WorkerConfig } from "../../../worker-runner/worker-config.ts";
+import { WorkerConfig } from "./worker-config.ts";
 import type { WorkerEvent } from "../../../worker-runner/worker-events.ts";
 import { newId, type Platform } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";

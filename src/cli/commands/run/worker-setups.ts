@@ -8,7 +8,7 @@ import { FixedFolder } from "../../../worker-runner/fixed-folder.ts";
 import { hasRemote } from "../../../worker-runner/remote-branches.ts";
 import { testedExecutor } from "../../../worker-runner/tested-executor.ts";
 import type { TaskFolders } from "../../../worker-runner/task-folder.ts";
-import type { TypeConfig, WorkerConfig } from "../../../worker-runner/worker-config.ts";
+import type { TypeConfig, WorkerConfig } from "./worker-config.ts";
 import { resolveCommit, gitInFolder, worktreeTop } from "../../../worker-runner/work-git.ts";
 import type { InputSettings } from "../../../worker-runner/worktree-inputs.ts";
 import { TaskWorktrees } from "../../../worker-runner/task-worktrees.ts";
