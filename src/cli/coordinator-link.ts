@@ -162,8 +162,9 @@ const missingCodes: ReadonlySet<string> = new Set<Refusal["code"]>([
 ]);
 
 /** A chat of this machine's own coordinator. */
-export function localChatLink({ call, version }: CoordinatorLink, platform: Platform): LocalChatLink {
-  return new LocalChatLink({ call, version: version ?? (() => 0) }, platform);
+export function localChatLink(link: CoordinatorLink, platform: Platform): LocalChatLink {
+  const version = link.version ?? (() => 0);
+  return new LocalChatLink({ call: (name, input) => link.call(name, input), version }, platform);
 }
 
 export const commandLine = "shim command line";

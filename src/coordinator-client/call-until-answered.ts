@@ -4,7 +4,7 @@ import { err, type Result } from "../shared/result.ts";
 import { isTransient, type CallError, type ChatLink } from "./chat-link.ts";
 import type { CallInput } from "./edge/calls.ts";
 import type { CallName } from "./edge/client.ts";
-import type { Platform } from "./edge/platform.ts";
+import { pause, untilAborted, type Platform } from "./edge/platform.ts";
 
 export interface RepeatOptions {
   readonly timeoutMs: number;
@@ -36,20 +36,4 @@ export async function callUntilAnswered<Name extends CallName>(
     await pause(platform, pauseMs, wake ? AbortSignal.any([signal, wake()]) : signal);
     if (signal.aborted) return gaveUp;
   }
-}
-
-export async function pause(platform: Pick<Platform, "setTimer">, ms: number, signal: AbortSignal): Promise<void> {
-  const waited = Promise.withResolvers<void>();
-  const cancelTimer = platform.setTimer(() => waited.resolve(), ms);
-  await untilAborted(waited.promise, signal);
-  cancelTimer();
-}
-
-/** @returns null when the signal is aborted first */
-export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | null> {
-  const aborted = Promise.withResolvers<null>();
-  const end = (): void => aborted.resolve(null);
-  signal.addEventListener("abort", end);
-  if (signal.aborted) end();
-  return Promise.race([work, aborted.promise]).finally(() => signal.removeEventListener("abort", end));
 }

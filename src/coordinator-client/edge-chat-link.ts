@@ -4,7 +4,7 @@ import type { Self } from "../contract/values.ts";
 import type { Result } from "../shared/result.ts";
 import type { CallInput } from "./edge/calls.ts";
 import type { CallName, EdgeClient } from "./edge/client.ts";
-import type { Platform } from "./edge/platform.ts";
+import { within, type Platform } from "./edge/platform.ts";
 import type { ChatInput, ChatLink, HintKind, CallError } from "./chat-link.ts";
 
 const pollEveryMs = 15_000;
@@ -58,10 +58,6 @@ export class EdgeChatLink implements ChatLink {
   }
 
   async leave(timeoutMs: number): Promise<void> {
-    const timeout = Promise.withResolvers<void>();
-    const cancelTimer = this.#platform.setTimer(() => timeout.resolve(), timeoutMs);
-    await Promise.race([this.#client.unregister(), timeout.promise]);
-    // A pending timer would keep the process alive.
-    cancelTimer();
+    await within(this.#platform, timeoutMs, this.#client.unregister());
   }
 }

@@ -4,7 +4,7 @@ import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
 import { LocalChatLink, type LocalCalls } from "../../src/coordinator-client/local-chat-link.ts";
 import type { CallError } from "../../src/coordinator-client/chat-link.ts";
 import type { Platform } from "../../src/coordinator-client/edge/platform.ts";
-import { OtherMachines } from "../../src/local-mcp/recovery/other-machines.ts";
+import { createTeam } from "../../src/local-mcp/server/open-team.ts";
 import type { RemoteContext } from "../../src/local-mcp/recovery/remote-candidates.ts";
 import { readHead } from "../../src/local-mcp/sessions/git-head.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
@@ -17,7 +17,7 @@ import type { SyncCall } from "../../src/local-mcp/sync/sync-call.ts";
 import * as devices from "../../src/local-mcp/sync/device.ts";
 import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
 import type { Naming } from "../../src/local-mcp/team/chat-naming.ts";
-import { Team, type TeamConnection } from "../../src/local-mcp/team/team.ts";
+import type { Team } from "../../src/local-mcp/team/team.ts";
 import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { err, ok, type Result } from "../../src/shared/result.ts";
 import { given } from "./state-builders.ts";
@@ -82,12 +82,11 @@ export class MachineHome {
       metadata: () => Promise.resolve({}),
       titleOf: () => null,
     };
-    const open = (): Result<TeamConnection, string> => {
+    return createTeam({ runtime, platform, processOf: ({ id }) => processOf(id) }, () => {
       const link = new LocalChatLink(this.#desk(), platform);
       const opened = { link, workspace, machine: name, edge, close: () => undefined };
-      return ok({ openedLink: opened, naming, otherMachines: new OtherMachines(runtime) });
-    };
-    return new Team({ runtime, platform, open, processOf: ({ id }) => processOf(id) });
+      return ok({ openedLink: opened, naming });
+    });
   }
 
   /** The session is a chat of the workspace from now on. */

@@ -1,5 +1,4 @@
 import type { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
-import { isDead } from "../recovery/detect.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -10,11 +9,18 @@ export class ChatActivity {
   progress = "";
   readonly #runtime: Runtime;
   readonly #sessionId: string;
+  readonly #isDead: (session: sessions.Session) => boolean;
   readonly #statusReporter: ChatStatusReporter;
 
-  constructor(runtime: Runtime, sessionId: string, statusReporter: ChatStatusReporter) {
+  constructor(
+    runtime: Runtime,
+    sessionId: string,
+    isDead: (session: sessions.Session) => boolean,
+    statusReporter: ChatStatusReporter,
+  ) {
     this.#runtime = runtime;
     this.#sessionId = sessionId;
+    this.#isDead = isDead;
     this.#statusReporter = statusReporter;
   }
 
@@ -40,11 +46,11 @@ export class ChatActivity {
   }
 
   #readFacts<T>(read: (facts: ActivityFacts) => T, fallback: T): T {
-    const { store, processes, now } = this.#runtime;
+    const { store, now } = this.#runtime;
     return store.read((sql) => {
       const session = sessions.get(sql, this.#sessionId);
       if (!session) return fallback;
-      return read(factsOf(sql, session, { isDead: isDead(session, processes, now()), now: now() }));
+      return read(factsOf(sql, session, { isDead: this.#isDead(session), now: now() }));
     }, fallback);
   }
 }

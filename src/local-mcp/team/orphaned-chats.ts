@@ -1,4 +1,4 @@
-import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import { within, type Platform } from "../../coordinator-client/edge/platform.ts";
 import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
@@ -54,10 +54,7 @@ async function sendKeptCalls({ runtime, platform, open }: OrphanDeps, member: Me
   const client = session?.client.slice(0, 200) || "unknown";
   const registered = await link.register({ chat, session: sessionId, process, machine, client, capacity: 0 });
   const outbox = new Outbox({ runtime, platform, link, sessionId, workspace });
-  const timeout = Promise.withResolvers<void>();
-  const cancelTimer = platform.setTimer(() => timeout.resolve(), sendTimeoutMs);
-  if (registered.ok) await Promise.race([outbox.whenEmpty(), timeout.promise]);
-  cancelTimer();
+  if (registered.ok) await within(platform, sendTimeoutMs, outbox.whenEmpty());
   outbox.close();
   if (registered.ok) await link.leave(leaveTimeoutMs);
   close();

@@ -1,8 +1,8 @@
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Platform } from "../../coordinator-client/edge/platform.ts";
-import { callUntilAnswered, pause } from "../../coordinator-client/call-until-answered.ts";
+import { pause, type Platform } from "../../coordinator-client/edge/platform.ts";
+import { callUntilAnswered } from "../../coordinator-client/call-until-answered.ts";
 import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as queuedCalls from "./queued-calls.ts";

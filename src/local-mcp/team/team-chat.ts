@@ -1,23 +1,22 @@
+import * as sessions from "../sessions/sessions.ts";
+import type { Session } from "../sessions/sessions.ts";
+import * as queuedCalls from "./queued-calls.ts";
+import * as members from "./members.ts";
+import * as news from "./news.ts";
 import { Id } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
-import { newId, type Platform } from "../../coordinator-client/edge/platform.ts";
+import { newId, within, type Platform } from "../../coordinator-client/edge/platform.ts";
 import type { ChatInput, HintKind, CallError } from "../../coordinator-client/chat-link.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
-import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import * as sessions from "../sessions/sessions.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { ChatActivity } from "./chat-activity.ts";
 import { ChatDirectory } from "./chat-directory.ts";
 import { FileReservations } from "./file-reservations.ts";
-import * as queuedCalls from "./queued-calls.ts";
-import { LeaderWatch } from "./leader-watch.ts";
 import { ChatAbilities, type Abilities } from "./chat-abilities.ts";
-import { Leadership } from "./leadership.ts";
-import * as members from "./members.ts";
+import { Leadership, LeaderWatch } from "./leadership.ts";
 import type { Naming } from "./chat-naming.ts";
-import * as news from "./news.ts";
 import { Outbox } from "./outbox.ts";
 import { MessageInbox } from "./message-inbox.ts";
 import { TaskReports } from "./task-reports.ts";
@@ -29,7 +28,8 @@ export interface TeamChatDeps {
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly openedLink: OpenedLink;
   readonly naming: Naming;
-  readonly otherMachines: OtherMachines;
+  readonly isDead: (session: Session) => boolean;
+  readonly checkOtherMachines: (sessionId: string) => Promise<void>;
 }
 
 const pollEveryMs = 15_000;
@@ -43,7 +43,6 @@ export class TeamChat {
   readonly sessionId: string;
   readonly openedLink: OpenedLink;
   readonly naming: Naming;
-  readonly otherMachines: OtherMachines;
   readonly directory: ChatDirectory;
   readonly outbox: Outbox;
   readonly tasks: ClaimKeeper;
@@ -72,22 +71,37 @@ export class TeamChat {
     this.sessionId = sessionId;
     this.openedLink = openedLink;
     this.naming = naming;
-    this.otherMachines = deps.otherMachines;
     this.#deps = deps;
     this.#process = process;
     this.directory = new ChatDirectory(runtime, link, machine, naming);
     const isLocal = openedLink.edge === null;
     const isActive = (): boolean => this.#activity.keepsTasks();
-    const parts = { runtime, platform, link, sessionId, workspace, isLocal, isActive, directory: this.directory };
+    const newId = (): string => this.newId();
+    const parts = {
+      runtime,
+      platform,
+      link,
+      sessionId,
+      workspace,
+      isLocal,
+      isActive,
+      newId,
+      directory: this.directory,
+    };
     this.outbox = new Outbox(parts);
     this.tasks = new ClaimKeeper(parts);
     this.files = new FileReservations(parts);
     this.#inbox = new MessageInbox(parts);
     this.#leaders = new LeaderWatch(parts);
     this.reports = new TaskReports(parts, this.outbox, this.tasks);
-    this.leadership = new Leadership({ runtime, link, sessionId, newId: () => this.newId() });
+    this.leadership = new Leadership(parts);
     this.#abilities = new ChatAbilities(parts);
-    this.#activity = new ChatActivity(runtime, sessionId, new ChatStatusReporter(link, platform.clock, () => ({})));
+    this.#activity = new ChatActivity(
+      runtime,
+      sessionId,
+      deps.isDead,
+      new ChatStatusReporter(link, platform.clock, () => ({})),
+    );
     const capabilities = (): readonly string[] => this.#abilities.current.capabilities;
     const onTaken = (): void => this.#activity.report(this.tasks.list().length);
     this.claims = new TaskClaims({ ...parts, tasks: this.tasks, capabilities, onTaken });
@@ -98,12 +112,8 @@ export class TeamChat {
     if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
     if (this.#registered !== null && this.openedLink.link.self) return ok(null);
     this.#joining ??= this.#register().finally(() => (this.#joining = null));
-    const timeout = Promise.withResolvers<Result<null, CallError>>();
-    const error = { code: "unreachable", message: "the coordinator has not answered yet" };
-    const cancelTimer = this.#deps.platform.setTimer(() => timeout.resolve(err(error)), joinTimeoutMs);
-    const joined = await Promise.race([this.#joining, timeout.promise]);
-    cancelTimer();
-    return joined;
+    const joined = await within(this.#deps.platform, joinTimeoutMs, this.#joining);
+    return joined ?? err({ code: "unreachable", message: "the coordinator has not answered yet" });
   }
 
   async describe(): Promise<void> {
@@ -134,6 +144,10 @@ export class TeamChat {
     this.#activity.report(this.tasks.list().length);
   }
 
+  checkOtherMachines(): Promise<void> {
+    return this.#deps.checkOtherMachines(this.sessionId);
+  }
+
   /** [TE3] */
   async leave(timeoutMs: number): Promise<void> {
     const { runtime, openedLink } = this.#deps;
@@ -153,15 +167,12 @@ export class TeamChat {
   async attestDeath(timeoutMs: number): Promise<void> {
     const { link, machine, edge } = this.openedLink;
     const { self } = link;
-    const timeout = Promise.withResolvers<void>();
-    const cancelTimer = this.#deps.platform.setTimer(() => timeout.resolve(), timeoutMs);
     const report = async (): Promise<void> => {
       await this.tasks.flush();
       if (edge === null || !self) return;
       await link.call("chats.attest-death", { chat: self.chat, machine, process: this.#process }, timeoutMs);
     };
-    await Promise.race([report(), timeout.promise]);
-    cancelTimer();
+    await within(this.#deps.platform, timeoutMs, report());
     this.close();
   }
 
@@ -275,9 +286,7 @@ export class TeamChat {
     this.outbox.flush();
     this.#activity.report(this.tasks.list().length);
     if (this.openedLink.link.self?.incarnation !== this.#owner) this.#acquireLeaseSoon();
-    void this.otherMachines
-      .check(this.openedLink, this.sessionId, this.naming)
-      .catch(this.#errorLogger("sessions of other machines"));
+    void this.checkOtherMachines().catch(this.#errorLogger("sessions of other machines"));
   }
 
   #acquireLeaseSoon(): void {

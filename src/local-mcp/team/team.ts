@@ -3,8 +3,6 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import { isTransient, type CallError } from "../../coordinator-client/chat-link.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
-import { recordFinishedTasks } from "../recovery/finished-tasks.ts";
-import type { OtherMachines } from "../recovery/other-machines.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
@@ -19,7 +17,8 @@ import { isWithin } from "../../shared/elapsed.ts";
 export interface TeamConnection {
   readonly openedLink: OpenedLink;
   readonly naming: Naming;
-  readonly otherMachines: OtherMachines;
+  /** Called every few seconds once the chat is registered. */
+  readonly checkOtherMachines: (sessionId: string) => Promise<void>;
 }
 
 export interface TeamOptions {
@@ -28,6 +27,9 @@ export interface TeamOptions {
   readonly open: () => Result<TeamConnection, string>;
   /** Key of the process whose end is the session's end. */
   readonly processOf: (session: Session) => string;
+  readonly isDead: (session: Session) => boolean;
+  /** Called after chats that died on this machine have left the workspace. */
+  readonly onCleanedUp: (openedLink: OpenedLink) => Promise<void>;
 }
 
 /** goes_on: a later process continues the chats; over: they end with this one. */
@@ -88,10 +90,10 @@ export class Team {
   }
 
   #createChat(session: Session): Result<TeamChat, CallError> {
-    const { runtime, platform, open, processOf } = this.#options;
+    const { runtime, platform, open, processOf, isDead } = this.#options;
     const connection = open();
     if (!connection.ok) return err({ code: "edge_unusable", message: `${connection.error}.` });
-    return ok(new TeamChat({ runtime, platform, ...connection.value }, session.id, processOf(session)));
+    return ok(new TeamChat({ runtime, platform, isDead, ...connection.value }, session.id, processOf(session)));
   }
 
   async #follow(sessionId: string | null): Promise<void> {
@@ -155,7 +157,7 @@ export class Team {
       };
       await cleanUp({ runtime, platform, open }, openedLink, member);
     }
-    await recordFinishedTasks(runtime, openedLink.workspace, openedLink.link);
+    await this.#options.onCleanedUp(openedLink);
   }
 
   async #end(sessionId: string, ending: TeamEnding): Promise<void> {

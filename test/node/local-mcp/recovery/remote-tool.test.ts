@@ -137,7 +137,7 @@ it("[RE24] a chat that joins is offered it by news, also where the death becomes
   const member = joined.ok ? joined.value : null;
   expect(member).toBeInstanceOf(TeamChat);
   const look = async (): Promise<void> => {
-    if (member) await member.otherMachines.check(member.openedLink, member.sessionId, member.naming);
+    await member?.checkOtherMachines();
   };
   await look();
   expect(newsOf(one.here, one.chat.session)).toEqual([]);

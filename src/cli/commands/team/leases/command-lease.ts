@@ -1,10 +1,9 @@
 import type { InputOf } from "../../../../contract/operations.ts";
 import { err, ok, type Result } from "../../../../shared/result.ts";
-import { untilAborted } from "../../../../coordinator-client/call-until-answered.ts";
+import { newId, untilAborted, within } from "../../../../coordinator-client/edge/platform.ts";
 import type { EdgeEvent } from "../../../../coordinator-client/edge/events.ts";
 import type { HeldLease, LeaseError } from "../../../../coordinator-client/edge/held-lease.ts";
 import type { HoldOptions } from "../../../../coordinator-client/edge/lease-acquirer.ts";
-import { newId } from "../../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../../coordinator-client/edge/node-platform.ts";
 import { marginMs } from "../../../../coordinator-client/edge/trust.ts";
 import { LocalLeaseClient, type LeaseClient } from "../../../../coordinator-client/local-lease-client.ts";
@@ -62,9 +61,13 @@ export async function acquireLease(
   const lose = (reason: string): void => lost.abort(reason);
   const stopListening = onLeaseLost(client, request, lose);
   const acquired = await untilAborted(request.hold(client, { onLost: lose }), stop);
-  const release = (): Promise<void> => {
+  const release = async (): Promise<void> => {
     stopListening();
-    return releaseAndUnregister(client, acquired?.ok ? acquired.value : null);
+    const leave = async (): Promise<void> => {
+      if (acquired?.ok) await acquired.value.release();
+      await client.unregister();
+    };
+    await within(platform, releaseTimeoutMs, leave());
   };
   if (acquired?.ok) return ok({ token: acquired.value.token, lost: lost.signal, release });
   await release();
@@ -98,17 +101,6 @@ function onLeaseLost(
     clearTimeout(doubt);
     stop();
   };
-}
-
-async function releaseAndUnregister(client: LeaseClient, lease: HeldLease | null): Promise<void> {
-  const done = (async () => {
-    await lease?.release();
-    await client.unregister();
-  })();
-  const { promise: late, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, releaseTimeoutMs);
-  await Promise.race([done, late]);
-  clearTimeout(timer);
 }
 
 /** An error of this machine's store keeps its code. */
