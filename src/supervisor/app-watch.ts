@@ -1,10 +1,9 @@
+import * as servers from "../local-mcp/sessions/servers.ts";
+import * as restarter from "./auto-restarter.ts";
 import { messageOf } from "../shared/error.ts";
 import { isAlive } from "../platform/processes.ts";
-import * as servers from "../local-mcp/sessions/servers.ts";
 import type { Session } from "../local-mcp/sessions/sessions.ts";
-import * as restarter from "./auto-restarter.ts";
-import { reportDeath, type WatchOptions } from "./chat-death.ts";
-import { ProcessMonitor } from "./process-monitor.ts";
+import { reportDeath, type WatchOptions, ProcessMonitor } from "./chat-death.ts";
 import type { WatchedDesktop } from "./supervisor-settings.ts";
 
 export interface AppWatchOptions extends WatchOptions {

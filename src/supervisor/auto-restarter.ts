@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { ProgramEnding } from "./program-end.ts";
+import type { ProgramEnding } from "./program-run.ts";
 
 /** Pure: no clock, no timers. */
 

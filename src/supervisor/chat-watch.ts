@@ -1,4 +1,6 @@
 import { existsSync } from "node:fs";
+import * as sessions from "../local-mcp/sessions/sessions.ts";
+import * as restarter from "./auto-restarter.ts";
 import type { CrashCause } from "../contract/readings.ts";
 import { messageOf } from "../shared/error.ts";
 import { uuidv7 } from "../shared/ids.ts";
@@ -8,11 +10,8 @@ import { take } from "../local-mcp/recovery/recover.ts";
 import type { Restoration } from "../local-mcp/recovery/restoration.ts";
 import { checkTranscript, planStart, withdrawOffer } from "../local-mcp/recovery/relaunch.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import * as sessions from "../local-mcp/sessions/sessions.ts";
-import * as restarter from "./auto-restarter.ts";
-import { reportDeath, findRestoration, type WatchOptions } from "./chat-death.ts";
-import type { ProgramEnding } from "./program-end.ts";
-import { ProcessMonitor } from "./process-monitor.ts";
+import { reportDeath, findRestoration, type WatchOptions, ProcessMonitor } from "./chat-death.ts";
+import type { ProgramEnding } from "./program-run.ts";
 import type { WatchedSessions } from "./supervisor-settings.ts";
 import { isWithin } from "../shared/elapsed.ts";
 

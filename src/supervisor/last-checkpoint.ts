@@ -1,11 +1,15 @@
+import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { capture } from "../local-mcp/checkpoints/capture.ts";
 import { drainInto } from "../local-mcp/hooks/spool-hook.ts";
 import { recordDeath } from "../local-mcp/recovery/deaths.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { catchUp } from "../local-mcp/sessions/catch-up.ts";
 import { isSessionPaused } from "../local-mcp/sessions/paused-session.ts";
-import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { takePending } from "../snapshots/pending-snapshots.ts";
+import type { Result } from "../shared/result.ts";
+import { readProcessKey } from "../coordinator-client/local/process-key.ts";
+import type { CallError } from "../coordinator-client/chat-link.ts";
+import { mayBeAlive } from "../platform/processes.ts";
 
 const filesTimeoutMs = 5_000;
 
@@ -35,4 +39,29 @@ export async function saveLastCheckpoint(
   const limit = AbortSignal.any([hurrySignal, AbortSignal.timeout(filesTimeoutMs)]);
   if (saved.value.isNew) await takePending(runtime, [sessionId], limit);
   return saved.value.checkpoint.id;
+}
+
+export type AttestDeath = (chat: string, process: string) => Promise<Result<unknown, CallError>>;
+
+interface ChatRow {
+  readonly chat: string;
+  readonly process: string;
+}
+
+/**
+ * [SU10] Frees a dead chat's leases at once; attests only deaths visible from here.
+ *
+ * @returns the problem, for people; null: none
+ */
+export async function attestDeath(runtime: Runtime, attest: AttestDeath, session: string): Promise<string | null> {
+  const [row] = runtime.store.read(
+    (sql) => sql.all<ChatRow>("SELECT chat, process FROM team_chats WHERE session_id = ?", session),
+    [],
+  );
+  const process = row ? readProcessKey(row.process) : null;
+  if (!row || !process || mayBeAlive(runtime.processes, process)) return null;
+  const answer = await attest(row.chat, row.process);
+  // A chat that the coordinator does not know holds nothing.
+  if (answer.ok || answer.error.code === "unknown_chat") return null;
+  return `the death of chat ${row.chat} could not be attested: ${answer.error.message}`;
 }

@@ -1,3 +1,4 @@
+import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { uuidv7 } from "../shared/ids.ts";
 import { claudeEnvironment } from "../worker-runner/claude/environment.ts";
 import { readEvent, type ResultEvent } from "../worker-runner/claude/claude-events.ts";
@@ -16,11 +17,9 @@ import { checkTranscript, withdrawOffer } from "../local-mcp/recovery/relaunch.t
 import { redact } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { redactAndClip } from "../local-mcp/sessions/entries.ts";
-import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { StoreError } from "../store/store-error.ts";
-import { classifyEnd } from "./program-end.ts";
 import type { WatchedClaude } from "./supervisor-settings.ts";
-import type { ProgramRun, RunEnd, Supervised, NotRun } from "./program-run.ts";
+import { type ProgramRun, type RunEnd, type Supervised, type NotRun, classifyEnd } from "./program-run.ts";
 import type { ProgramChat } from "./supervisor-state.ts";
 
 export interface SupervisedClaudeOptions {

@@ -3,14 +3,12 @@ import type { Json } from "../contract/values.ts";
 import { messageOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Instant } from "../coordinator-client/edge/trust.ts";
-import { AttemptFinisher, type AttemptFinisherDeps, type AttemptEnd } from "./finish-attempt.ts";
-import type { Executor, RunOutcome } from "./executor.ts";
+import { AttemptFinisher, type AttemptFinisherDeps, type AttemptEnd, toAttemptResult } from "./finish-attempt.ts";
+import type { Executor, RunOutcome, Stop } from "./executor.ts";
 import { readInputWork, type InputWork } from "./input-work.ts";
-import { BoundedOutput } from "./bounded-output.ts";
+import { BoundedOutput } from "./output-files.ts";
 import { HeartbeatData } from "./heartbeat-data.ts";
 import { TaskHeartbeat } from "./task-heartbeat.ts";
-import { Stop } from "./stop.ts";
-import { toAttemptResult } from "./attempt-result.ts";
 import { TaskFolderError, type CommittedWork, type TaskFolder, type TaskFolders } from "./task-folder.ts";
 import type { EmitWorkerEvent, WorkerEvent } from "./worker-events.ts";
 

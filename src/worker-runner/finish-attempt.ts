@@ -4,12 +4,15 @@ import { readClock, type Instant } from "../coordinator-client/edge/trust.ts";
 import { redact } from "../redaction/redact.ts";
 import type { HeartbeatData } from "./heartbeat-data.ts";
 import type { TaskHeartbeat } from "./task-heartbeat.ts";
-import type { AttemptResult } from "./attempt-result.ts";
 import { callUntilAnswered, gaveUpCode } from "../coordinator-client/call-until-answered.ts";
 import type { CallError, ChatLink } from "../coordinator-client/chat-link.ts";
 import type { CallInput } from "../coordinator-client/edge/calls.ts";
 import type { Platform } from "../coordinator-client/edge/platform.ts";
 import type { AttemptEndKind } from "./worker-events.ts";
+import type { Json } from "../contract/values.ts";
+import type { Result } from "../shared/result.ts";
+import type { RunOutcome, Stop } from "./executor.ts";
+import type { CommittedWork } from "./task-folder.ts";
 
 export interface AttemptEnd {
   readonly end: AttemptEndKind;
@@ -146,4 +149,58 @@ export class AttemptFinisher {
 
 function toReason(reason: string): string {
   return redact(reason).text.slice(0, maxReasonChars) || "no reason given";
+}
+
+export type AttemptResult =
+  | { readonly kind: "done"; readonly result: Json }
+  | {
+      readonly kind: "failed";
+      readonly end: "failed" | "timeout";
+      readonly reason: string;
+      readonly isRetryable: boolean;
+      readonly delayMs?: number;
+    }
+  | { readonly kind: "over_budget"; readonly reason: string }
+  | { readonly kind: "given_back"; readonly end: "cancelled" | "released"; readonly reason: string }
+  | { readonly kind: "lost"; readonly reason: string };
+
+export function toAttemptResult(
+  outcome: RunOutcome,
+  stop: Stop | null,
+  work: Result<CommittedWork | null, string>,
+): AttemptResult {
+  // The coordinator decides whether the result still counts.
+  if (outcome.kind === "done") return doneResult(outcome, work);
+  if (outcome.kind === "over_budget") return outcome;
+  if (stop) return stoppedResult(stop);
+  if (outcome.kind === "failed") return { ...outcome, end: "failed" };
+  return failedResult("failed", "it stopped by itself");
+}
+
+function doneResult(
+  { result: output, tests }: Extract<RunOutcome, { kind: "done" }>,
+  work: Result<CommittedWork | null, string>,
+): AttemptResult {
+  if (!work.ok) return failedResult("failed", `its work could not be kept: ${work.error}`);
+  if (work.value === null) return { kind: "done", result: output };
+  return { kind: "done", result: { ...work.value, ...(tests ? { tests } : {}), output } };
+}
+
+function stoppedResult({ kind, message: reason }: Stop): AttemptResult {
+  switch (kind) {
+    case "lost":
+      return { kind: "lost", reason };
+    case "budget":
+      return { kind: "over_budget", reason };
+    case "time":
+      return failedResult("timeout", reason);
+    case "cancelled":
+      return { kind: "given_back", end: "cancelled", reason };
+    case "leaving":
+      return { kind: "given_back", end: "released", reason };
+  }
+}
+
+function failedResult(end: "failed" | "timeout", reason: string): AttemptResult {
+  return { kind: "failed", end, reason, isRetryable: true };
 }

@@ -5,7 +5,7 @@ import type { Platform } from "../coordinator-client/edge/platform.ts";
 import { heartbeatIntervalMs, Renewal } from "../coordinator-client/edge/renewal.ts";
 import { elapsedMs, marginMs, readClock, type Instant } from "../coordinator-client/edge/trust.ts";
 import type { HeartbeatData } from "./heartbeat-data.ts";
-import { Stop } from "./stop.ts";
+import type { Stop } from "./executor.ts";
 import { isTransient, type ChatLink, type CallError } from "../coordinator-client/chat-link.ts";
 
 export interface TaskHeartbeatDeps {
@@ -154,18 +154,19 @@ export class TaskHeartbeat {
   #onAnswer({ isCancelled, isOverBudget, reason, remainingMs }: OutputOf<"tasks.heartbeat">, at: Instant): void {
     this.#confirmed = { at, remainingMs };
     if (isOverBudget) this.#onOverBudget(reason ?? "its budget is used up");
-    else if (isCancelled && !this.#renewal.isStopped) this.#requestStop(new Stop("cancelled", reason ?? "cancelled"));
+    else if (isCancelled && !this.#renewal.isStopped)
+      this.#requestStop({ kind: "cancelled", message: reason ?? "cancelled" });
   }
 
   #onError(error: CallError, unsent: Parameters<HeartbeatData["restoreUnsent"]>[0]): void {
     this.#data.restoreUnsent(unsent);
-    if (!isTransient(error) && !this.#renewal.isStopped) this.#requestStop(new Stop("lost", error.message));
+    if (!isTransient(error) && !this.#renewal.isStopped) this.#requestStop({ kind: "lost", message: error.message });
   }
 
   #onOverBudget(reason: string): void {
     this.end();
     this.#budgetReason = reason;
-    this.#stop = new Stop("budget", reason);
+    this.#stop = { kind: "budget", message: reason };
     this.#onStop(this.#stop);
   }
 }
@@ -179,8 +180,8 @@ function trustedForMs({ heartbeatMs }: ClaimedTask, { at }: Confirmation, now: I
 function stopReason(task: ClaimedTask, confirmed: Confirmation, wallMs: number, now: Instant): Stop | null {
   const sinceMs = elapsedMs(confirmed.at, now);
   if (trustedForMs(task, confirmed, now) <= 0)
-    return new Stop("lost", `no heartbeat was answered for ${(sinceMs / 1_000).toFixed(1)} s`);
-  if (sinceMs >= confirmed.remainingMs) return new Stop("time", "the time of the attempt is over");
+    return { kind: "lost", message: `no heartbeat was answered for ${(sinceMs / 1_000).toFixed(1)} s` };
+  if (sinceMs >= confirmed.remainingMs) return { kind: "time", message: "the time of the attempt is over" };
   const { wallMs: budgetMs } = task.budget;
-  return budgetMs !== null && wallMs >= budgetMs ? new Stop("budget", "its budget of time is used up") : null;
+  return budgetMs !== null && wallMs >= budgetMs ? { kind: "budget", message: "its budget of time is used up" } : null;
 }

@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished, vi } from "vitest";
 import type { ProgramExit, Program } from "../../src/worker-runner/run-program.ts";
-import type { AttestDeath } from "../../src/supervisor/death-attestation.ts";
+import type { AttestDeath } from "../../src/supervisor/last-checkpoint.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "../../src/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../src/supervisor/supervisor-events.ts";
 import { SupervisorState } from "../../src/supervisor/supervisor-state.ts";

@@ -1,18 +1,16 @@
 import type { Usage } from "../../contract/budgets.ts";
 import { redactAndClip } from "../../local-mcp/sessions/entries.ts";
 import type { RunOutcome, TaskRun } from "../executor.ts";
-import { programEnv } from "../program-env.ts";
-import { runProgram, type ProgramExit } from "../run-program.ts";
+import { runProgram, type ProgramExit, programEnv } from "../run-program.ts";
 import { buildArguments } from "./claude-arguments.ts";
 import { renderBrief, toCheckpoint, type Continuation } from "./continuation.ts";
 import { claudeEnvironment } from "./environment.ts";
 import { readEvent, type ClaudeEvent, type ResultEvent } from "./claude-events.ts";
-import { findReachedLimit } from "./usage-limits.ts";
 import { isFull, isUnknownSession, outcomeOfResult, toReason } from "./result-outcome.ts";
 import type { ClaudeExecutorOptions, StopTimeouts } from "./claude-executor.ts";
 import { writeClaudeFiles } from "./claude-files.ts";
 import { buildPrompt } from "./prompt.ts";
-import { UsageMeter } from "./usage-meter.ts";
+import { UsageMeter, findReachedLimit } from "./usage-meter.ts";
 
 /** SIGINT makes Claude Code report its last event, with the cost. */
 const defaultStopTimeouts: StopTimeouts = { interruptMs: 5_000, graceMs: 5_000 };

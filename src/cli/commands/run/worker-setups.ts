@@ -1,13 +1,11 @@
 import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { claudeExecutor } from "../../../worker-runner/claude/claude-executor.ts";
-import { commandExecutor } from "../../../worker-runner/command-executor.ts";
+import { commandExecutor, testedExecutor } from "../../../worker-runner/command-executor.ts";
 import type { TaskSetup } from "../../../worker-runner/attempt.ts";
 import type { Executor } from "../../../worker-runner/executor.ts";
-import { FixedFolder } from "../../../worker-runner/fixed-folder.ts";
 import { hasRemote } from "../../../worker-runner/remote-branches.ts";
-import { testedExecutor } from "../../../worker-runner/tested-executor.ts";
-import type { TaskFolders } from "../../../worker-runner/task-folder.ts";
+import { type TaskFolders, fixedFolder } from "../../../worker-runner/task-folder.ts";
 import type { TypeConfig, WorkerConfig } from "./worker-config.ts";
 import { resolveCommit, gitInFolder, worktreeTop } from "../../../worker-runner/work-git.ts";
 import type { InputSettings } from "../../../worker-runner/worktree-inputs.ts";
@@ -119,7 +117,7 @@ function toInputSettings({ mergeInputs, onConflict, remote, claude }: TypeConfig
 
 function givenFolder({ machine }: SetupDeps, type: string, path: string): Result<TaskFolders, FailedResult["error"]> {
   const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-  return isThere ? ok(new FixedFolder(path, machine)) : wrongUsage(`${type}: there is no folder ${path}.`);
+  return isThere ? ok(fixedFolder(path, machine)) : wrongUsage(`${type}: there is no folder ${path}.`);
 }
 
 async function unknownBase({ env }: Runtime, type: string, top: string, base: string): Promise<FailedResult | null> {

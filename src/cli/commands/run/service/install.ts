@@ -1,12 +1,22 @@
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join, posix } from "node:path";
 import { findSupervisor } from "../../../../supervisor/supervisor-lock.ts";
 import { isProgram } from "../../../../supervisor/supervisor-settings.ts";
 import { messageOf } from "../../../../shared/error.ts";
-import { ok, type Result } from "../../../../shared/result.ts";
+import { ok, type Result, err } from "../../../../shared/result.ts";
 import { failed, notFound, wrongUsage, type FailedResult } from "../../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../../cli.ts";
 import { readSettings } from "../supervise/settings-file.ts";
-import { agentName, unitName } from "./start-file.ts";
-import { fileOwner, notOurs, remove, startFile, write, type StartFile } from "./installed-file.ts";
+import {
+  agentName,
+  unitName,
+  launchdAgent,
+  ownMark,
+  scheduledTask,
+  systemdUnit,
+  type ServiceFacts,
+} from "./start-file.ts";
+import { writeAtomically } from "../../../../platform/private-files.ts";
 
 export interface InstallOptions extends CommonOptions {
   readonly dryRun?: boolean;
@@ -162,4 +172,43 @@ export async function showLogs(cli: Cli, { lines = 100, follow = false }: LogOpt
   } catch (error) {
     return failed("journalctl_failed", `journalctl cannot be started: ${messageOf(error)}.`);
   }
+}
+
+export interface StartFile {
+  readonly system: "systemd" | "launchd" | "task-scheduler";
+  readonly path: string;
+  readonly textOf: (facts: ServiceFacts) => string;
+}
+
+export function startFile({ io, paths }: Cli): StartFile {
+  const { platform, env, homedir } = io.machine;
+  if (platform === "win32") {
+    return { system: "task-scheduler", path: join(paths.home, "supervisor-task.xml"), textOf: scheduledTask };
+  }
+  if (platform === "darwin") {
+    const path = posix.join(homedir, "Library", "LaunchAgents", `${agentName}.plist`);
+    return { system: "launchd", path, textOf: launchdAgent };
+  }
+  const config = env["XDG_CONFIG_HOME"] || posix.join(homedir, ".config");
+  return { system: "systemd", path: posix.join(config, "systemd", "user", unitName), textOf: systemdUnit };
+}
+
+export function fileOwner({ path }: StartFile): "ours" | "another's" | null {
+  if (!existsSync(path)) return null;
+  return readFileSync(path, "utf8").includes(ownMark) ? "ours" : "another's";
+}
+
+export function write(file: StartFile, text: string): Result<void, string> {
+  if (fileOwner(file) === "another's") return err(notOurs(file));
+  mkdirSync(dirname(file.path), { recursive: true });
+  writeAtomically(file.path, text, { mode: 0o644 });
+  return ok(undefined);
+}
+
+export function remove(file: StartFile): void {
+  rmSync(file.path, { force: true });
+}
+
+export function notOurs({ path }: StartFile): string {
+  return `${path} was not written by SHIM; move it away first.`;
 }

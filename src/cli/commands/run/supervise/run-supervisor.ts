@@ -1,6 +1,7 @@
+import { spawn } from "node:child_process";
 import { runProgram } from "../../../../worker-runner/run-program.ts";
 import { identify, type ProcessIdentity } from "../../../../platform/processes.ts";
-import type { AttestDeath } from "../../../../supervisor/death-attestation.ts";
+import type { AttestDeath } from "../../../../supervisor/last-checkpoint.ts";
 import { becomeSupervisor, findLastSupervisor, resign } from "../../../../supervisor/supervisor-lock.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "../../../../supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../../../supervisor/supervisor-events.ts";
@@ -15,10 +16,11 @@ import type { Cli, CommonOptions, CommandResult } from "../../../cli.ts";
 import { openCoordinatorLink } from "../../../coordinator-link.ts";
 import { safeJsonLine } from "../../../screen-text.ts";
 import { localTime } from "../../../times.ts";
-import { openTerminal } from "./open-terminal.ts";
 import { PacedOutput } from "./paced-output.ts";
 import { readSettings } from "./settings-file.ts";
 import { formatEvent } from "./format-event.ts";
+import { programPath } from "../../../../platform/program-path.ts";
+import type { OpenTerminal } from "../../../../supervisor/chat-death.ts";
 
 export async function runSupervisor(cli: Cli, flags: CommonOptions): Promise<CommandResult> {
   const settings = readSettings(cli);
@@ -153,3 +155,14 @@ function toAnswer(end: SupervisorEnd, { memoryLimitMb }: SupervisorSettings): Co
     `it used more than ${memoryLimitMb} MB and has ended, with all that it ran. \`shim supervise\` goes on where it was.`,
   );
 }
+
+/** The opener may live as long as its terminal, and outlives the supervisor. */
+export const openTerminal: OpenTerminal = (command, args, cwd) =>
+  new Promise((resolve, reject) => {
+    const child = spawn(programPath(command, process.env), args, { cwd, detached: true, stdio: "ignore" });
+    child.once("error", reject);
+    child.once("spawn", () => {
+      child.unref();
+      resolve();
+    });
+  });
