@@ -51,8 +51,6 @@ interface AcquireStrategy {
   operationsFor(grant: LeaseGrant): LeaseOperations;
 }
 
-type Asked = DatedResult<LeaseGrant | null> & { readonly registrationNumber: number | null };
-
 export class LeaseAcquirer {
   readonly #calls: LeaseCalls;
   readonly #deps: HeldLeaseDeps;
@@ -98,13 +96,17 @@ export class LeaseAcquirer {
     const departures = this.#departures;
     for (let isFirst = true; ; isFirst = false) {
       const waitMs = Math.max(0, deadlineAt - clock.monotonic());
-      const asked = await this.#ask(strategy, waitMs);
+      const registrationNumber = this.#deps.registrationNumber();
+      const asked = await strategy.attempt(waitMs);
       if (departures !== this.#departures) return err(departed(strategy));
-      const acquired = await this.#take(strategy, options, asked, isFirst);
+      const acquired = await this.#take(strategy, options, asked, isFirst ? { registrationNumber } : null);
       if (departures !== this.#departures) return err(departed(strategy));
       if (acquired) return acquired;
       const leftMs = deadlineAt - clock.monotonic();
-      if (leftMs <= 0) return this.#timeOut(strategy);
+      if (leftMs <= 0) {
+        await strategy.cancelWait();
+        return err({ code: "lease_held", message: `${strategy.name} was not free within ${strategy.waitMs} ms` });
+      }
       await this.#waitForHint(strategy.name, Math.min(this.#deps.pace.pollEveryMs, leftMs));
       if (departures !== this.#departures) return err(departed(strategy));
     }
@@ -114,22 +116,18 @@ export class LeaseAcquirer {
   async #take(
     strategy: AcquireStrategy,
     { onLost }: HoldOptions,
-    { result, sentAt, registrationNumber }: Asked,
-    isFirst: boolean,
+    { result, sentAt }: DatedResult<LeaseGrant | null>,
+    firstAsked: { readonly registrationNumber: number | null } | null,
   ): Promise<Result<HeldLease, LeaseError> | null> {
-    if (!result.ok) return this.#fail(strategy, result.error);
+    if (!result.ok && result.error.code === "outcome_unknown") void this.#undo(strategy);
+    if (!result.ok) return result;
     const grant = result.value;
     if (!grant) return null;
     const lease = this.#startRenewing(strategy, { grant, sentAt });
-    if (isFirst) lease.start(registrationNumber);
+    if (firstAsked) lease.start(firstAsked.registrationNumber);
     const confirmation = await this.#confirm(lease);
     if (confirmation?.ok && this.#heldLeases.has(lease)) this.#heldLeases.set(lease, onLost);
     return confirmation;
-  }
-
-  async #ask(strategy: AcquireStrategy, waitMs: number): Promise<Asked> {
-    const registrationNumber = this.#deps.registrationNumber();
-    return { ...(await strategy.attempt(waitMs)), registrationNumber };
   }
 
   /** [EC12] A waiter does not know the time of its grant, so it renews once. Null: ask again. */
@@ -157,20 +155,10 @@ export class LeaseAcquirer {
   }
 
   /** Undoes a request that may have been granted. */
-  #fail(strategy: AcquireStrategy, error: LeaseError): Result<never, LeaseError> {
-    if (error.code === "outcome_unknown") void this.#followUp(strategy);
-    return err(error);
-  }
-
-  async #followUp(strategy: AcquireStrategy): Promise<void> {
+  async #undo(strategy: AcquireStrategy): Promise<void> {
     const { result } = await strategy.attempt(0, followUpForMs);
     if (result.ok && result.value) await strategy.operationsFor(result.value).release();
     else await strategy.cancelWait();
-  }
-
-  async #timeOut(strategy: AcquireStrategy): Promise<Result<never, LeaseError>> {
-    await strategy.cancelWait();
-    return err({ code: "lease_held", message: `${strategy.name} was not free within ${strategy.waitMs} ms` });
   }
 
   /** Resolves when the lease may be granted, or the queue position may be lost. */
