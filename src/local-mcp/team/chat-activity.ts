@@ -32,17 +32,15 @@ export class ChatActivity {
   /** [TE27] [TE22] */
   report(taskCount: number): void {
     const activity = this.#readFacts(activityOf, "idle");
-    const isWaiting = activity === "waiting" || this.#isWaiting();
+    const { store } = this.#runtime;
+    const waiting = store.read((sql) => sessions.get(sql, this.#sessionId)?.waiting, undefined);
+    const isWaiting = activity === "waiting" || waiting !== undefined;
     const isBusy = taskCount > 0 || activity === "busy" || activity === "waiting";
     const status = activity === "stuck" ? "stuck" : isBusy ? "busy" : "idle";
     const progress = isWaiting ? waitingProgress : this.progress;
     this.#statusReporter.report({ status, taskCount, progress }, false).catch((error: unknown) => {
       this.#runtime.log("error", "the chat's state was not reported", { error: String(error) });
     });
-  }
-
-  #isWaiting(): boolean {
-    return this.#runtime.store.read((sql) => sessions.get(sql, this.#sessionId)?.waiting, undefined) !== undefined;
   }
 
   #readFacts<T>(read: (facts: ActivityFacts) => T, fallback: T): T {

@@ -1,28 +1,41 @@
 import type { Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
-import type { ClaimedTask } from "../../contract/tasks.ts";
+import type { ClaimedTask, Progress, TaskState } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
+import type { Result } from "../../shared/result.ts";
+import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import { heartbeatIntervalMs, Renewal } from "../../coordinator-client/edge/renewal.ts";
 import { elapsedMs, readClock, type Instant } from "../../coordinator-client/edge/trust.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
+import * as spending from "../usage/task-spending.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { StoreError } from "../../store/store-error.ts";
-import * as spending from "../usage/task-spending.ts";
 import * as heldTasks from "./held-tasks.ts";
 import type { HeldTask } from "./held-tasks.ts";
 import * as news from "./news.ts";
+import type { Outbox } from "./outbox.ts";
 
 export interface ClaimKeeperDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
   readonly platform: Pick<Platform, "clock" | "setTimer">;
   readonly link: ChatLink;
+  readonly outbox: Outbox;
   readonly sessionId: string;
   readonly workspace: string;
   /** An edge's operator could read the summary of a checkpoint. */
   readonly isLocal: boolean;
   readonly isActive: () => boolean;
+}
+
+export type ReportResult =
+  | { readonly kind: "kept" }
+  | { readonly kind: "answered"; readonly answer: Result<ReportAnswer, CallError> };
+
+interface ReportAnswer {
+  readonly state?: TaskState;
+  readonly isCancelled?: boolean;
+  readonly reason?: string | null;
 }
 
 /** Interval of heartbeats while the store cannot be read. */
@@ -81,6 +94,30 @@ export class ClaimKeeper {
     return record?.claim === claim ? spending.toUsage(record, runtime.now()) : null;
   }
 
+  progress(held: HeldTask, progress: Progress): Promise<ReportResult> {
+    return this.#deps.outbox.call("tasks.heartbeat", this.#heartbeatInput(held, progress));
+  }
+
+  /** [TE6] One transaction keeps the report and removes the task from the chat. */
+  complete(held: HeldTask, result: Json): Promise<ReportResult> {
+    const { task, claim } = held.task;
+    return this.#deps.outbox.call(
+      "tasks.ack",
+      { task, claim, result, ...this.#usageField(held) },
+      (sql) => void heldTasks.remove(sql, this.#deps, held.task),
+    );
+  }
+
+  fail(held: HeldTask, reason: string, isRetryable: boolean): Promise<ReportResult> {
+    const { outbox } = this.#deps;
+    const { task, claim } = held.task;
+    const heartbeat = this.#heartbeatInput(held, { note: reason });
+    return outbox.call("tasks.nack", { task, claim, reason, isRetryable, ...this.#usageField(held) }, (sql) => {
+      heldTasks.remove(sql, this.#deps, held.task);
+      outbox.enqueue(sql, "tasks.heartbeat", heartbeat);
+    });
+  }
+
   check(): void {
     if (!this.#renewal.isStopped) void this.#renewal.renew();
   }
@@ -89,8 +126,8 @@ export class ClaimKeeper {
     if (this.list().some(({ task }) => this.#unsentCheckpoint(task.task) !== null)) this.check();
   }
 
-  async flush(): Promise<void> {
-    await this.#beatAll();
+  flush(): Promise<void> {
+    return this.#beatAll();
   }
 
   loseAll(reason: string): void {
@@ -146,8 +183,21 @@ export class ClaimKeeper {
       beatTimeoutMs,
     );
     if (this.#renewal.isStopped) return;
-    if (answer.ok) this.#onAnswer(held, answer.value, checkpoint, usage);
-    else this.#onError(held, answer.error);
+    if (answer.ok) return this.#onAnswer(held, answer.value, checkpoint, usage);
+    const { code, message } = answer.error;
+    if (lostCodes.has(code)) this.#lose(held, message);
+    else if (!isTransient(answer.error)) this.#deps.runtime.log("warn", "heartbeat of a task", { code });
+  }
+
+  #heartbeatInput(held: HeldTask, progress: Progress) {
+    const { task, claim } = held.task;
+    const checkpoint = this.newestCheckpoint();
+    return { task, claim, progress, ...(checkpoint === null ? {} : { checkpoint }), ...this.#usageField(held) };
+  }
+
+  #usageField(held: HeldTask): { usage?: Usage } {
+    const usage = this.usageOf(held);
+    return usage ? { usage } : {};
   }
 
   #unsentCheckpoint(task: number): Json {
@@ -157,19 +207,19 @@ export class ClaimKeeper {
 
   #onAnswer(held: HeldTask, answer: OutputOf<"tasks.heartbeat">, sentCheckpoint: Json, usage: Usage | null): void {
     const { isCancelled, isOverBudget, reason, remainingMs } = answer;
-    const { runtime } = this.#deps;
+    const { runtime, sessionId } = this.#deps;
     const { task, claim, type: title } = held.task;
     if (sentCheckpoint !== null) this.#sentCheckpoints.set(task, JSON.stringify(sentCheckpoint));
     this.#deadlines.set(task, runtime.now() + remainingMs);
-    if (isOverBudget) return this.#onOverBudget(held, reason ?? "its budget is used up");
+    if (isOverBudget) {
+      const overBudget = reason ?? "its budget is used up";
+      runtime.store.write((sql) => spending.exceed(sql, sessionId, claim, overBudget));
+      return this.#lose(held, overBudget);
+    }
     if (usage) this.#confirmUsage(claim, usage);
     if (isCancelled) {
-      this.#addNews(`cancelled:${task}:${claim}`, {
-        kind: "task_cancelled",
-        task,
-        title,
-        reason: reason ?? "cancelled",
-      });
+      const newsItem = { kind: "task_cancelled", task, title, reason: reason ?? "cancelled" } as const;
+      news.notify(runtime, sessionId, `cancelled:${task}:${claim}`, newsItem);
     }
   }
 
@@ -183,17 +233,6 @@ export class ClaimKeeper {
     if (isOverLimit) runtime.store.write((sql) => spending.confirm(sql, sessionId, claim, usage));
   }
 
-  #onOverBudget(held: HeldTask, reason: string): void {
-    const { runtime, sessionId } = this.#deps;
-    runtime.store.write((sql) => spending.exceed(sql, sessionId, held.task.claim, reason));
-    this.#lose(held, reason);
-  }
-
-  #onError(held: HeldTask, error: CallError): void {
-    if (lostCodes.has(error.code)) this.#lose(held, error.message);
-    else if (!isTransient(error)) this.#deps.runtime.log("warn", "heartbeat of a task", { code: error.code });
-  }
-
   #lose({ task: claimed }: HeldTask, reason: string): void {
     const { runtime, sessionId, workspace } = this.#deps;
     const { task, claim, type: title } = claimed;
@@ -204,11 +243,5 @@ export class ClaimKeeper {
     });
     this.#sentCheckpoints.delete(task);
     this.#deadlines.delete(task);
-  }
-
-  #addNews(key: string, newsItem: news.News): void {
-    const { runtime, sessionId } = this.#deps;
-    const isKnown = runtime.store.read((sql) => news.has(sql, sessionId, key), false);
-    if (!isKnown) runtime.store.write((sql) => void news.add(sql, runtime.now(), sessionId, key, newsItem));
   }
 }

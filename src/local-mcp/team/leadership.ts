@@ -1,10 +1,10 @@
-import * as news from "./news.ts";
 import type { Leader } from "../../contract/elections.ts";
 import type { OutputOf } from "../../contract/operations.ts";
+import type { Change } from "../../contract/state.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { isTransient, type ChatLink, type CallError } from "../../coordinator-client/chat-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import type { Change } from "../../contract/state.ts";
+import * as news from "./news.ts";
 
 export interface LeadershipDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
@@ -41,7 +41,10 @@ export class Leadership {
     const requestId = this.#candidacies.get(name)?.requestId ?? this.#deps.newId();
     const { link } = this.#deps;
     const answer = await link.call("elections.campaign", { name, requestId, ttlMs, waitMs }, timeoutMs);
-    if (answer.ok) this.#recordAnswer(name, requestId, answer.value);
+    if (answer.ok) {
+      const term = answer.value.state === "leading" ? answer.value.leader.term : null;
+      this.#candidacies.set(name, { requestId, term });
+    }
     return answer;
   }
 
@@ -83,20 +86,13 @@ export class Leadership {
     this.#candidacies.clear();
   }
 
-  #recordAnswer(name: string, requestId: string, answer: CampaignAnswer): void {
-    const term = answer.state === "leading" ? answer.leader.term : null;
-    this.#candidacies.set(name, { requestId, term });
-  }
-
   async #renew(name: string, term: number): Promise<void> {
     const answer = await this.#deps.link.call("elections.renew", { name, term }, timeoutMs);
     if (answer.ok || isTransient(answer.error) || this.#candidacies.get(name)?.term !== term) return;
     this.#candidacies.delete(name);
     const { runtime, sessionId } = this.#deps;
     const text = `This chat no longer leads ${name} (term ${term}): stop the work that depends on it.`;
-    runtime.store.write((sql) => {
-      news.add(sql, runtime.now(), sessionId, `leadership:${name}:${term}`, { kind: "notice", text });
-    });
+    news.notify(runtime, sessionId, `leadership:${name}:${term}`, { kind: "notice", text });
   }
 }
 

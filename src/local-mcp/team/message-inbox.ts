@@ -1,5 +1,4 @@
 import { maxMessageBodyChars, type Message } from "../../contract/messages.ts";
-import type { Json } from "../../contract/values.ts";
 import type { Result } from "../../shared/result.ts";
 import type { ChatLink, CallError } from "../../coordinator-client/chat-link.ts";
 import { redact } from "../../redaction/redact.ts";
@@ -63,14 +62,11 @@ export class MessageInbox {
         const { id, from, target } = message;
         const topic = target.to === "topic" ? target.topic : null;
         // Only SHIM's own messages were redacted by their sender.
-        const text = redact(formatBody(message.body)).text.slice(0, maxMessageBodyChars);
+        const body = typeof message.body === "string" ? message.body : JSON.stringify(message.body);
+        const text = redact(body).text.slice(0, maxMessageBodyChars);
         const newsItem = { kind: "message", id, from, fromName, topic, text } as const;
         news.add(sql, runtime.now(), sessionId, `message:${workspace}:${id}`, newsItem);
       }
     });
   }
-}
-
-function formatBody(body: Json): string {
-  return typeof body === "string" ? body : JSON.stringify(body);
 }

@@ -92,26 +92,22 @@ export class Outbox {
 
   /** Reads the queue and ends in one turn, so that no call is left behind. */
   async #sendAll(): Promise<void> {
-    this.#isSending = true;
+    const { runtime, platform, sessionId, workspace } = this.#deps;
     const { signal } = this.#closing;
+    this.#isSending = true;
     while (!signal.aborted) {
       try {
-        const call = this.#oldest();
+        const call = runtime.store.read((sql) => queuedCalls.oldest(sql, sessionId, workspace), null);
         if (!call) break;
         await this.#send(call);
       } catch (error) {
-        this.#deps.runtime.log("error", "what the chat says to others was not sent", { error: String(error) });
-        await pause(this.#deps.platform, storeRetryMs, AbortSignal.any([signal, this.#renewWake()]));
+        runtime.log("error", "what the chat says to others was not sent", { error: String(error) });
+        await pause(platform, storeRetryMs, AbortSignal.any([signal, this.#renewWake()]));
       }
     }
     this.#isSending = false;
     for (const resolve of this.#emptyListeners) resolve();
     this.#emptyListeners.clear();
-  }
-
-  #oldest(): QueuedCall | null {
-    const { runtime, sessionId, workspace } = this.#deps;
-    return runtime.store.read((sql) => queuedCalls.oldest(sql, sessionId, workspace), null);
   }
 
   async #send(call: QueuedCall): Promise<void> {

@@ -16,12 +16,10 @@ export async function resolveRecipient(member: TeamChat, to: string): Promise<Re
   if (to.startsWith("topic:")) return ok({ to: "topic", topic: to.slice("topic:".length) });
   const chats = await listChats(member);
   // A message to a whole id can be kept for later.
-  if (!chats.ok) return isTransient(chats.error) && isWholeId(to) ? ok({ to: "chat", chat: to }) : chats;
-  return pickRecipient(
-    member,
-    chats.value.filter(({ chat }) => chat !== member.sessionId),
-    to,
-  );
+  const isWholeId = to.length > maxPrefixChars && /^[\w.:@-]{1,128}$/.test(to);
+  if (!chats.ok) return isTransient(chats.error) && isWholeId ? ok({ to: "chat", chat: to }) : chats;
+  const others = chats.value.filter(({ chat }) => chat !== member.sessionId);
+  return pickRecipient(member, others, to);
 }
 
 function pickRecipient(member: TeamChat, others: readonly Chat[], to: string): Result<Target, CallError> {
@@ -44,10 +42,6 @@ function findMatching(member: TeamChat, online: readonly Chat[], to: string): Ch
   const exact = namedChats.filter(({ name }) => name === lowerName);
   const chats = exact.length > 0 ? exact : namedChats.filter(({ name }) => name.startsWith(lowerName));
   return chats.map(({ chat }) => chat);
-}
-
-function isWholeId(to: string): boolean {
-  return to.length > maxPrefixChars && /^[\w.:@-]{1,128}$/.test(to);
 }
 
 async function listChats(member: TeamChat): Promise<Result<Chat[], CallError>> {

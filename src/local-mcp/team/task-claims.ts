@@ -103,9 +103,7 @@ export class TaskClaims {
     if (!firstTask || this.#alert !== alert) return;
     const { task, type: title } = firstTask;
     const key = `available:${workspace}:${task}:${alert.at}`;
-    runtime.store.write((sql) => {
-      news.add(sql, runtime.now(), sessionId, key, { kind: "task_available", task, title });
-    });
+    news.notify(runtime, sessionId, key, { kind: "task_available", task, title });
     this.#alert = null;
   }
 }

@@ -19,7 +19,6 @@ import { Leadership, LeaderWatch } from "./leadership.ts";
 import type { Naming } from "./chat-naming.ts";
 import { Outbox } from "./outbox.ts";
 import { MessageInbox } from "./message-inbox.ts";
-import { TaskReports } from "./task-reports.ts";
 import { TaskClaims } from "./task-claims.ts";
 import { ClaimKeeper } from "./claim-keeper.ts";
 
@@ -48,7 +47,6 @@ export class TeamChat {
   readonly tasks: ClaimKeeper;
   readonly claims: TaskClaims;
   readonly files: FileReservations;
-  readonly reports: TaskReports;
   readonly leadership: Leadership;
   readonly #abilities: ChatAbilities;
   readonly #inbox: MessageInbox;
@@ -60,7 +58,6 @@ export class TeamChat {
   #registered: string | null = null;
   /** The incarnation last seen to hold the session's lease. */
   #owner: number | null = null;
-  #isFollowing = false;
   #isClosed = false;
   #cancelTimer: () => void = () => undefined;
   #unsubscribes: (() => void)[] = [];
@@ -89,11 +86,10 @@ export class TeamChat {
       directory: this.directory,
     };
     this.outbox = new Outbox(parts);
-    this.tasks = new ClaimKeeper(parts);
+    this.tasks = new ClaimKeeper({ ...parts, outbox: this.outbox });
     this.files = new FileReservations(parts);
     this.#inbox = new MessageInbox(parts);
     this.#leaders = new LeaderWatch(parts);
-    this.reports = new TaskReports(parts, this.outbox, this.tasks);
     this.leadership = new Leadership(parts);
     this.#abilities = new ChatAbilities(parts);
     this.#activity = new ChatActivity(
@@ -201,15 +197,12 @@ export class TeamChat {
   }
 
   #scheduleJoin(failedResult: Result<null, CallError>): Result<null, CallError> {
-    if (!this.#isFollowing && !this.#isClosed) {
+    if (this.#unsubscribes.length === 0 && !this.#isClosed) {
       this.#cancelTimer();
-      this.#cancelTimer = this.#deps.platform.setTimer(() => this.#retryJoin(), rejoinAfterMs);
+      const retry = (): void => this.#runSafely("registration", () => this.join());
+      this.#cancelTimer = this.#deps.platform.setTimer(retry, rejoinAfterMs);
     }
     return failedResult;
-  }
-
-  #retryJoin(): void {
-    this.join().catch(this.#errorLogger("registration"));
   }
 
   async #registerChat(chat: ChatInput): Promise<Result<null, CallError>> {
@@ -244,16 +237,15 @@ export class TeamChat {
   }
 
   #follow(): void {
-    if (this.#isFollowing || this.#isClosed) return;
-    this.#isFollowing = true;
+    if (this.#unsubscribes.length > 0 || this.#isClosed) return;
     const { link } = this.openedLink;
     this.#unsubscribes = [
-      link.onHint((hint) => this.#runSafely(() => this.#onHint(hint))),
-      link.onLost((reason) => this.#runSafely(() => this.#onLost(reason))),
+      link.onHint((hint) => this.#runSafely("a hint", () => this.#onHint(hint))),
+      link.onLost((reason) => this.#runSafely("the loss of the chat", () => this.#onLost(reason))),
     ];
     this.files.follow();
     this.#leaders.follow();
-    void this.leadership.adopt().catch(this.#errorLogger("the leadership of an earlier process"));
+    this.#runSafely("the leadership of an earlier process", () => this.leadership.adopt());
     this.#check();
   }
 
@@ -263,34 +255,28 @@ export class TeamChat {
     this.#owner = null;
     this.files.check();
     this.#leaders.check();
-    void this.leadership.check().catch(this.#errorLogger("the leadership"));
-    this.#runSafely(() => this.#onHint("any"));
+    this.#runSafely("the leadership", () => this.leadership.check());
+    this.#runSafely("a check", () => this.#onHint("any"));
   }
 
   /** [TE21] No caller catches errors of this work; the next check retries it. */
-  #runSafely(work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      this.#errorLogger("a look")(error);
-    }
+  #runSafely(what: string, work: () => unknown): void {
+    const run = async (): Promise<void> => void (await work());
+    run().catch((error: unknown) => this.#deps.runtime.log("error", what, { error: String(error) }));
   }
 
   #onHint(hint: HintKind): void {
     if (hint !== "message") {
       this.tasks.check();
-      void this.claims.check().catch(this.#errorLogger("tasks that were asked for"));
+      this.#runSafely("tasks that were asked for", () => this.claims.check());
     }
-    if (hint !== "task") void this.#inbox.pull().catch(this.#errorLogger("messages"));
+    if (hint !== "task") this.#runSafely("messages", () => this.#inbox.pull());
     if (hint !== "any") return;
     this.outbox.flush();
     this.#activity.report(this.tasks.list().length);
-    if (this.openedLink.link.self?.incarnation !== this.#owner) this.#acquireLeaseSoon();
-    void this.checkOtherMachines().catch(this.#errorLogger("sessions of other machines"));
-  }
-
-  #acquireLeaseSoon(): void {
-    void this.#acquireLease().catch(this.#errorLogger("the session's lease"));
+    if (this.openedLink.link.self?.incarnation !== this.#owner)
+      this.#runSafely("the session's lease", () => this.#acquireLease());
+    this.#runSafely("sessions of other machines", () => this.checkOtherMachines());
   }
 
   /** [TE2] */
@@ -307,28 +293,15 @@ export class TeamChat {
     const holder = leases.ok ? leases.value.leases[0]?.holder : undefined;
     if (holder === undefined || holder === self.chat) return;
     const { machine } = await this.directory.identify(holder);
-    this.#addNews(`continued:${this.sessionId}:${holder}`, {
-      kind: "continued_elsewhere",
-      session: this.sessionId,
-      by: holder,
-      machine,
-    });
+    const notice = { kind: "continued_elsewhere", session: this.sessionId, by: holder, machine } as const;
+    news.notify(this.#deps.runtime, this.sessionId, `continued:${this.sessionId}:${holder}`, notice);
   }
 
   #onLost(reason: string): void {
     this.#registered = null;
     this.tasks.loseAll(reason);
-    this.#addNews(`lost:${reason}`, { kind: "notice", text: `This chat is no longer in the team: ${reason}` });
-  }
-
-  #addNews(key: string, newsItem: news.News): void {
-    const { runtime } = this.#deps;
-    const isStored = runtime.store.read((sql) => news.has(sql, this.sessionId, key), false);
-    if (!isStored) runtime.store.write((sql) => void news.add(sql, runtime.now(), this.sessionId, key, newsItem));
-  }
-
-  #errorLogger(what: string): (error: unknown) => void {
-    return (error) => this.#deps.runtime.log("error", what, { error: String(error) });
+    const text = `This chat is no longer in the team: ${reason}`;
+    news.notify(this.#deps.runtime, this.sessionId, `lost:${reason}`, { kind: "notice", text });
   }
 }
 

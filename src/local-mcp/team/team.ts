@@ -150,13 +150,12 @@ export class Team {
     if (!chat || chat.openedLink.link.self === null) return;
     const { openedLink } = chat;
     this.#cleanedUpAt = runtime.now();
-    for (const member of deadMembers(runtime, openedLink.workspace)) {
-      const open = (): OpenedLink | null => {
-        const connection = this.#options.open();
-        return connection.ok ? connection.value.openedLink : null;
-      };
+    const open = (): OpenedLink | null => {
+      const connection = this.#options.open();
+      return connection.ok ? connection.value.openedLink : null;
+    };
+    for (const member of deadMembers(runtime, openedLink.workspace))
       await cleanUp({ runtime, platform, open }, openedLink, member);
-    }
     await this.#options.onCleanedUp(openedLink);
   }
 
@@ -169,18 +168,14 @@ export class Team {
     else chat.close();
   }
 
-  #readSession(sessionId: string): Session | null | "unknown" {
+  /** A session that cannot be read now may still live. */
+  #isSessionOver(sessionId: string): boolean {
     try {
-      return this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+      const session = this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+      return !session || session.endedAt !== null || isClosed(session) || session.origin === "handle";
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      return "unknown";
+      return false;
     }
-  }
-
-  #isSessionOver(sessionId: string): boolean {
-    const session = this.#readSession(sessionId);
-    if (session === "unknown") return false;
-    return !session || session.endedAt !== null || isClosed(session) || session.origin === "handle";
   }
 }
