@@ -1,9 +1,8 @@
 import * as servers from "../local-mcp/sessions/servers.ts";
-import * as restarter from "./auto-restarter.ts";
-import { messageOf } from "../shared/error.ts";
-import { isAlive } from "../platform/processes.ts";
 import type { Session } from "../local-mcp/sessions/sessions.ts";
-import { reportDeath, type WatchOptions, ProcessMonitor } from "./chat-death.ts";
+import { isAlive } from "../platform/processes.ts";
+import * as restarter from "./auto-restarter.ts";
+import { openReported, planRestart, reportDeath, type WatchOptions, ProcessMonitor } from "./chat-death.ts";
 import type { WatchedDesktop } from "./supervisor-settings.ts";
 
 export interface AppWatchOptions extends WatchOptions {
@@ -25,8 +24,12 @@ export class AppWatch {
   async check(): Promise<void> {
     const dead = this.#monitor.check();
     for (const { id } of dead) await reportDeath(this.#options, id);
-    if (this.#options.watched.restartWith && dead.some((session) => this.#isCrash(session))) this.#planRestart();
-    const now = this.#options.runtime.now();
+    const { watched, name, runtime } = this.#options;
+    if (watched.restartWith && dead.some((session) => this.#isCrash(session))) {
+      const crash = { kind: "crashed", reason: "the app went away without closing its connections" } as const;
+      this.#restarts = planRestart(this.#options, name, this.#restarts ?? undefined, crash);
+    }
+    const now = runtime.now();
     if (this.#restarts && restarter.dueInMs(this.#restarts, now) === 0) await this.#restart(this.#restarts);
   }
 
@@ -37,27 +40,11 @@ export class AppWatch {
     return client !== null && !isAlive(processes, client);
   }
 
-  #planRestart(): void {
-    const { name, runtime, rules, emit } = this.#options;
-    const now = runtime.now();
-    const previous = this.#restarts ?? restarter.initial(now);
-    const crash = { kind: "crashed", reason: "the app went away without closing its connections" } as const;
-    this.#restarts = restarter.afterEnd(previous, crash, now, { when: "on-crash", rules });
-    const { phase, reason } = this.#restarts;
-    const againInMs = restarter.dueInMs(this.#restarts, now);
-    emit({ type: "ended", name, phase, reason, againInMs, ranMs: now - previous.since, isProgram: false });
-  }
-
   async #restart(restarts: restarter.Restarts): Promise<void> {
-    const { name, runtime, watched, openTerminal, emit } = this.#options;
+    const { runtime, watched } = this.#options;
     this.#restarts = restarter.afterStart(restarts, runtime.now());
     if (this.#monitor.hasLiving()) return;
-    const [command = "", ...args] = watched.restartWith ?? [];
-    try {
-      await openTerminal(command, args, runtime.paths.home);
-      emit({ type: "restarting", name, session: null, how: [command, ...args].join(" ") });
-    } catch (error) {
-      emit({ type: "problem", name, message: `${command} cannot be started: ${messageOf(error)}` });
-    }
+    const commandLine = watched.restartWith ?? [];
+    await openReported(this.#options, commandLine, runtime.paths.home, { session: null, how: commandLine.join(" ") });
   }
 }

@@ -1,11 +1,13 @@
-import * as sessions from "../local-mcp/sessions/sessions.ts";
-import type * as restarter from "./auto-restarter.ts";
-import { restore, type Restoration } from "../local-mcp/recovery/restoration.ts";
-import type { Runtime } from "../runtime/runtime.ts";
-import { isClosed } from "../local-mcp/sessions/closed-sessions.ts";
-import type { SupervisorEvent } from "./supervisor-events.ts";
-import { isAlive, isInOtherNamespace, type ProcessIdentity } from "../platform/processes.ts";
 import { isWithin } from "../shared/elapsed.ts";
+import { messageOf } from "../shared/error.ts";
+import { restore, type Restoration } from "../local-mcp/recovery/restoration.ts";
+import { isClosed } from "../local-mcp/sessions/closed-sessions.ts";
+import * as sessions from "../local-mcp/sessions/sessions.ts";
+import { isAlive, isInOtherNamespace, type ProcessIdentity } from "../platform/processes.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import * as restarter from "./auto-restarter.ts";
+import type { ProgramEnding } from "./program-run.ts";
+import type { SupervisorEvent } from "./supervisor-events.ts";
 
 /** Opens a terminal that outlives the call. Rejects where the start fails. */
 export type OpenTerminal = (command: string, args: readonly string[], cwd: string) => Promise<void>;
@@ -35,6 +37,37 @@ export async function reportDeath(
   if (!restoration?.cause || restoration.session.endedAt !== null || isClosed(restoration.session)) return null;
   emit({ type: "died", name, session: id, cause: restoration.cause, checkpoint });
   return restoration;
+}
+
+/** Plans the restart of a chat or an app, and reports it. @param what e.g. the name with a session */
+export function planRestart(
+  { runtime, rules, emit }: WatchOptions,
+  what: string,
+  previous: restarter.Restarts | undefined,
+  ending: ProgramEnding,
+): restarter.Restarts {
+  const now = runtime.now();
+  const before = previous ?? restarter.initial(now);
+  const restarts = restarter.afterEnd(before, ending, now, { when: "on-crash", rules });
+  const { phase, reason } = restarts;
+  const againInMs = restarter.dueInMs(restarts, now);
+  emit({ type: "ended", name: what, phase, reason, againInMs, ranMs: now - before.since, isProgram: false });
+  return restarts;
+}
+
+/** Opens a terminal or an app, and reports how, or why not. */
+export async function openReported(
+  { name, openTerminal, emit }: WatchOptions,
+  [command = "", ...args]: readonly string[],
+  cwd: string,
+  { session, how }: { readonly session: string | null; readonly how: string },
+): Promise<void> {
+  try {
+    await openTerminal(command, args, cwd);
+    emit({ type: "restarting", name, session, how });
+  } catch (error) {
+    emit({ type: "problem", name, message: `${command} cannot be started: ${messageOf(error)}` });
+  }
 }
 
 /** A chat's own process may still save, and report how the chat ended. */

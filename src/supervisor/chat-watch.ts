@@ -1,19 +1,25 @@
 import { existsSync } from "node:fs";
-import * as sessions from "../local-mcp/sessions/sessions.ts";
-import * as restarter from "./auto-restarter.ts";
 import type { CrashCause } from "../contract/readings.ts";
-import { messageOf } from "../shared/error.ts";
+import { isWithin } from "../shared/elapsed.ts";
 import { uuidv7 } from "../shared/ids.ts";
-import { mayBeAlive } from "../platform/processes.ts";
 import { brief } from "../local-mcp/recovery/brief.ts";
 import { take } from "../local-mcp/recovery/recover.ts";
-import type { Restoration } from "../local-mcp/recovery/restoration.ts";
 import { checkTranscript, planStart, withdrawOffer } from "../local-mcp/recovery/relaunch.ts";
+import type { Restoration } from "../local-mcp/recovery/restoration.ts";
+import * as sessions from "../local-mcp/sessions/sessions.ts";
+import { mayBeAlive } from "../platform/processes.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { reportDeath, findRestoration, type WatchOptions, ProcessMonitor } from "./chat-death.ts";
+import * as restarter from "./auto-restarter.ts";
+import {
+  openReported,
+  planRestart,
+  reportDeath,
+  findRestoration,
+  type WatchOptions,
+  ProcessMonitor,
+} from "./chat-death.ts";
 import type { ProgramEnding } from "./program-run.ts";
 import type { WatchedSessions } from "./supervisor-settings.ts";
-import { isWithin } from "../shared/elapsed.ts";
 
 export interface ChatWatchOptions extends WatchOptions {
   readonly watched: WatchedSessions;
@@ -53,7 +59,7 @@ export class ChatWatch {
   async #onDied({ id }: sessions.Session): Promise<void> {
     const restoration = await reportDeath(this.#options, id);
     const ending = restoration && this.#endingOf(restoration);
-    if (ending) this.#planRestart(id, ending, this.#options.runtime.now());
+    if (ending) this.#planRestart(id, ending);
   }
 
   /** An unknown cause, or a close by the user, plans no restart. */
@@ -66,22 +72,9 @@ export class ChatWatch {
     return cause !== null && crashCauses.has(cause) ? { kind: "crashed", reason: cause.replaceAll("_", " ") } : null;
   }
 
-  #planRestart(id: string, ending: ProgramEnding, now: number): void {
-    const { name, rules, emit } = this.#options;
-    const previous = this.#planned.get(id)?.restarts ?? restarter.initial(now);
-    const restarts = restarter.afterEnd(previous, ending, now, { when: "on-crash", rules });
+  #planRestart(id: string, ending: ProgramEnding): void {
+    const restarts = planRestart(this.#options, `${this.#options.name} ${id}`, this.#planned.get(id)?.restarts, ending);
     this.#planned.set(id, { restarts, sourceId: id });
-    const { phase, reason } = restarts;
-    const againInMs = restarter.dueInMs(restarts, now);
-    emit({
-      type: "ended",
-      name: `${name} ${id}`,
-      phase,
-      reason,
-      againInMs,
-      ranMs: now - previous.since,
-      isProgram: false,
-    });
   }
 
   async #restart(id: string, restarts: restarter.Restarts): Promise<void> {
@@ -97,25 +90,17 @@ export class ChatWatch {
     );
     if (plan && cwd && plan.newId !== null) take(runtime, restoration, plan.newId);
     this.#planned.delete(id);
-    if (!plan || !cwd) return this.#problem(`session ${id} cannot be started again: its folder is gone`);
-    this.#planned.set(plan.newId ?? id, { restarts: restarter.afterStart(restarts, now), sourceId: id });
-    await this.#openTerminal([plan.command, ...plan.args], cwd, id, plan.reason);
-  }
-
-  async #openTerminal(commandLine: readonly string[], cwd: string, session: string, how: string): Promise<void> {
-    const { name, watched, openTerminal, emit } = this.#options;
-    const opener = watched.restartWith ?? [];
-    const [command = "", ...args] = [...opener.map((word) => word.replaceAll("{cwd}", cwd)), ...commandLine];
-    try {
-      await openTerminal(command, args, cwd);
-      emit({ type: "restarting", name, session, how });
-    } catch (error) {
-      this.#problem(`${command} cannot be started: ${messageOf(error)}`);
+    if (!plan || !cwd) {
+      const message = `session ${id} cannot be started again: its folder is gone`;
+      return this.#options.emit({ type: "problem", name: this.#options.name, message });
     }
+    this.#planned.set(plan.newId ?? id, { restarts: restarter.afterStart(restarts, now), sourceId: id });
+    const commandLine = [...this.#openerIn(cwd), plan.command, ...plan.args];
+    await openReported(this.#options, commandLine, cwd, { session: id, how: plan.reason });
   }
 
-  #problem(message: string): void {
-    this.#options.emit({ type: "problem", name: this.#options.name, message });
+  #openerIn(cwd: string): string[] {
+    return (this.#options.watched.restartWith ?? []).map((word) => word.replaceAll("{cwd}", cwd));
   }
 
   #checkStarted(id: string, { restarts, sourceId }: PlannedRestart, now: number): void {
@@ -127,7 +112,7 @@ export class ChatWatch {
     if (id !== sourceId) withdrawOffer(runtime, sourceId, id);
     this.#planned.delete(id);
     this.#planned.set(sourceId, { restarts, sourceId });
-    this.#planRestart(sourceId, { kind: "crashed", reason: "no chat began" }, now);
+    this.#planRestart(sourceId, { kind: "crashed", reason: "no chat began" });
   }
 }
 

@@ -1,15 +1,15 @@
-import * as sessions from "../local-mcp/sessions/sessions.ts";
+import type { Result } from "../shared/result.ts";
+import type { CallError } from "../coordinator-client/chat-link.ts";
+import { readProcessKey } from "../coordinator-client/local/process-key.ts";
 import { capture } from "../local-mcp/checkpoints/capture.ts";
 import { drainInto } from "../local-mcp/hooks/spool-hook.ts";
 import { recordDeath } from "../local-mcp/recovery/deaths.ts";
-import type { Runtime } from "../runtime/runtime.ts";
 import { catchUp } from "../local-mcp/sessions/catch-up.ts";
 import { isSessionPaused } from "../local-mcp/sessions/paused-session.ts";
-import { takePending } from "../snapshots/pending-snapshots.ts";
-import type { Result } from "../shared/result.ts";
-import { readProcessKey } from "../coordinator-client/local/process-key.ts";
-import type { CallError } from "../coordinator-client/chat-link.ts";
+import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { mayBeAlive } from "../platform/processes.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { takePending } from "../snapshots/pending-snapshots.ts";
 
 const filesTimeoutMs = 5_000;
 

@@ -1,7 +1,7 @@
+import { redact } from "../redaction/redact.ts";
+import type { ResultEvent } from "../worker-runner/claude/claude-events.ts";
 import type { ProgramExit } from "../worker-runner/run-program.ts";
 import type { ProgramState, ProgramChat } from "./supervisor-state.ts";
-import type { ResultEvent } from "../worker-runner/claude/claude-events.ts";
-import { redact } from "../redaction/redact.ts";
 
 export type ProgramEnding =
   /** Completed: restarted only under `always`. */

@@ -1,25 +1,25 @@
-import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { uuidv7 } from "../shared/ids.ts";
-import { claudeEnvironment } from "../worker-runner/claude/environment.ts";
-import { readEvent, type ResultEvent } from "../worker-runner/claude/claude-events.ts";
-import { isFull, isUnknownSession } from "../worker-runner/claude/result-outcome.ts";
-import { writeClaudeFiles } from "../worker-runner/claude/claude-files.ts";
-import { interruptedText } from "../worker-runner/claude/prompt.ts";
-import type { ProgramExit } from "../worker-runner/run-program.ts";
-import type { Launch } from "../platform/launch.ts";
 import { drainInto } from "../local-mcp/hooks/spool-hook.ts";
-import { mayBeAlive } from "../platform/processes.ts";
 import { brief } from "../local-mcp/recovery/brief.ts";
 import { causeOf, hasContent } from "../local-mcp/recovery/detect.ts";
 import { take } from "../local-mcp/recovery/recover.ts";
-import { restore } from "../local-mcp/recovery/restoration.ts";
 import { checkTranscript, withdrawOffer } from "../local-mcp/recovery/relaunch.ts";
+import { restore } from "../local-mcp/recovery/restoration.ts";
+import { redactAndClip } from "../local-mcp/sessions/entries.ts";
+import * as sessions from "../local-mcp/sessions/sessions.ts";
+import type { Launch } from "../platform/launch.ts";
+import { mayBeAlive } from "../platform/processes.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { redactAndClip } from "../local-mcp/sessions/entries.ts";
-import { StoreError } from "../store/store-error.ts";
-import type { WatchedClaude } from "./supervisor-settings.ts";
+import { readEvent, type ResultEvent } from "../worker-runner/claude/claude-events.ts";
+import { writeClaudeFiles } from "../worker-runner/claude/claude-files.ts";
+import { logStoreErrors } from "../worker-runner/claude/continuation.ts";
+import { claudeEnvironment } from "../worker-runner/claude/environment.ts";
+import { interruptedText } from "../worker-runner/claude/prompt.ts";
+import { isFull, isUnknownSession } from "../worker-runner/claude/result-outcome.ts";
+import type { ProgramExit } from "../worker-runner/run-program.ts";
 import { type ProgramRun, type RunEnd, type Supervised, type NotRun, classifyEnd } from "./program-run.ts";
+import type { WatchedClaude } from "./supervisor-settings.ts";
 import type { ProgramChat } from "./supervisor-state.ts";
 
 export interface SupervisedClaudeOptions {
@@ -66,7 +66,7 @@ export class SupervisedClaude implements Supervised {
 
   #findLastSession({ session, before }: ProgramChat): sessions.Session | null {
     const { runtime } = this.#options;
-    logStoreErrors(runtime, () => void drainInto(runtime));
+    logStoreErrors(runtime, () => drainInto(runtime));
     return runtime.store.read((sql) => {
       const sessionId = [session, before].find((id) => id !== null && hasContent(sql, id)) ?? null;
       return sessionId === null ? null : sessions.get(sql, sessionId);
@@ -108,19 +108,9 @@ export class SupervisedClaude implements Supervised {
     const { home } = runtime.paths;
     const files = writeClaudeFiles(home, launch);
     const output = new ClaudeOutput();
-    const args = [
-      "-p",
-      "--output-format",
-      "stream-json",
-      "--verbose",
-      "--mcp-config",
-      files.mcpConfig,
-      "--settings",
-      files.settings,
-      ...watched.args,
-      isResumed ? "--resume" : "--session-id",
-      chat.session,
-    ];
+    const ownArgs = ["-p", "--output-format", "stream-json", "--verbose"];
+    const fileArgs = ["--mcp-config", files.mcpConfig, "--settings", files.settings];
+    const args = [...ownArgs, ...fileArgs, ...watched.args, isResumed ? "--resume" : "--session-id", chat.session];
     const env = claudeEnvironment(runtime.env, watched.env, home);
     return {
       start: { command: watched.program, args, cwd: folder, env, input, maxLineChars },
@@ -142,20 +132,17 @@ export class SupervisedClaude implements Supervised {
     await this.#options.recordDeath(session);
     if (before !== null) logStoreErrors(runtime, () => withdrawOffer(runtime, before, session));
     const stored = runtime.store.read((sql) => sessions.get(sql, session), null);
+    const cause = stored && runtime.store.read((sql) => causeOf(sql, stored, runtime.processes).cause, null);
+    const hasHitLimit = cause === "usage_limit";
     const ending = classifyEnd({
       exit,
       wasAskedToEnd,
       isSessionOver: stored !== null && stored.endedAt !== null,
-      limit: limit ?? (stored && this.#hasHitLimit(stored) ? { resetsAtMs: null } : null),
+      limit: limit ?? (hasHitLimit ? unknownReset : null),
       result,
     });
     const isUnresumable = result !== null && (isUnknownSession(result) || isFull(result));
     return { ending, chat: { ...chat, isUnresumable } };
-  }
-
-  #hasHitLimit(session: sessions.Session): boolean {
-    const { runtime } = this.#options;
-    return runtime.store.read((sql) => causeOf(sql, session, runtime.processes).cause, null) === "usage_limit";
   }
 }
 
@@ -173,14 +160,5 @@ class ClaudeOutput {
     if (event.kind !== "result") return null;
     this.result = event;
     return redact(redactAndClip(event.text, maxOutputChars)).text;
-  }
-}
-
-function logStoreErrors(runtime: Runtime, work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    runtime.log("warn", "supervisor: the session before is not brought up to date", { reason: error.message });
   }
 }

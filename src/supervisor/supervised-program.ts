@@ -74,17 +74,15 @@ export class SupervisedProgram {
     if (!programRun) return;
     this.#running = this.#run(programRun)
       .catch((error: unknown) => this.#hold(error))
-      .finally(() => this.#onRunEnd());
+      .finally(() => {
+        this.#running = null;
+        this.#options.wake();
+      });
   }
 
   async leave(): Promise<void> {
     this.#stopController.abort();
     await this.#running;
-  }
-
-  #onRunEnd(): void {
-    this.#running = null;
-    this.#options.wake();
   }
 
   #save(change: Partial<ProgramState>): void {
@@ -112,11 +110,9 @@ export class SupervisedProgram {
     this.#options.emit({ type: "problem", name: this.name, message });
     const { restarts } = this.#programState;
     const isActive = restarts.phase === "running" || restarts.phase === "due";
-    if (isActive)
-      this.#programState = {
-        ...this.#programState,
-        restarts: restarter.afterHold(restarts, this.#options.now(), message),
-      };
+    if (!isActive) return;
+    const heldRestarts = restarter.afterHold(restarts, this.#options.now(), message);
+    this.#programState = { ...this.#programState, restarts: heldRestarts };
   }
 
   async #run(programRun: ProgramRun): Promise<void> {
@@ -149,15 +145,9 @@ export class SupervisedProgram {
     const ranMs = now() - this.#programState.restarts.since;
     const restarts = restarter.afterEnd(this.#programState.restarts, ending, now(), policy);
     this.#save({ restarts, chat });
-    const { phase, reason } = restarts;
-    emit({
-      type: "ended",
-      name,
-      phase,
-      reason: endReason ?? reason,
-      againInMs: restarter.dueInMs(restarts, now()),
-      ranMs,
-      isProgram: true,
-    });
+    const { phase } = restarts;
+    const reason = endReason ?? restarts.reason;
+    const againInMs = restarter.dueInMs(restarts, now());
+    emit({ type: "ended", name, phase, reason, againInMs, ranMs, isProgram: true });
   }
 }

@@ -76,27 +76,25 @@ export class SupervisorDaemon {
   /** @param hurrySignal aborted: programs that still run get TERM at once */
   async run(endSignal: AbortSignal, hurrySignal: AbortSignal): Promise<SupervisorEnd> {
     const { self, previous, settings, emit } = this.#options;
-    endSignal.addEventListener("abort", () => this.#end(), { once: true });
+    const end = (): void => {
+      this.#endController.abort();
+      this.#wakeController.abort();
+    };
+    endSignal.addEventListener("abort", end, { once: true });
     if (previous?.boot === self.boot) await this.#waitForLeftovers(previous, endSignal);
     emit({ type: "supervising", pid: self.pid, watched: Object.keys(settings.watch) });
     while (!endSignal.aborted && !this.#isTooLarge()) {
       this.#wakeController = new AbortController();
       await this.#check();
-      if (!endSignal.aborted) await this.#options.wait(this.#pauseMs(), this.#wakeController.signal);
+      const dueTimes = this.#programs.flatMap((program) => program.dueInMs() ?? []);
+      const pauseMs = Math.min(pollEveryMs, ...dueTimes);
+      if (!endSignal.aborted) await this.#options.wait(pauseMs, this.#wakeController.signal);
     }
-    const end = endSignal.aborted ? "asked" : "memory";
-    emit({
-      type: "ending",
-      reason: end === "asked" ? "asked to end" : `it uses more than ${settings.memoryLimitMb} MB`,
-    });
+    const isAsked = endSignal.aborted;
+    emit({ type: "ending", reason: isAsked ? "asked to end" : `it uses more than ${settings.memoryLimitMb} MB` });
     hurrySignal.addEventListener("abort", () => void endMarked(toMark(self)), { once: true });
     await Promise.all(this.#programs.map((program) => program.leave()));
-    return end;
-  }
-
-  #end(): void {
-    this.#endController.abort();
-    this.#wakeController.abort();
+    return isAsked ? "asked" : "memory";
   }
 
   /** [SU9] Leftovers of an earlier supervisor end before any start: never two of one program. */
@@ -119,11 +117,6 @@ export class SupervisorDaemon {
         this.#problem = message;
       }
     }
-  }
-
-  #pauseMs(): number {
-    const dueTimes = this.#programs.flatMap((program) => program.dueInMs() ?? []);
-    return Math.min(pollEveryMs, ...dueTimes);
   }
 
   /** [SU13] */

@@ -1,10 +1,10 @@
 import * as z from "zod";
-import { Json } from "../contract/values.ts";
-import type { Executor, RunOutcome, TaskRun } from "./executor.ts";
-import { runProgram, type ProgramExit, programEnv } from "./run-program.ts";
 import { Progress } from "../contract/tasks.ts";
+import { Json } from "../contract/values.ts";
 import { redact } from "../redaction/redact.ts";
+import type { Executor, RunOutcome, TaskRun } from "./executor.ts";
 import { isWholeJob } from "./job-branch.ts";
+import { runProgram, type ProgramExit, programEnv } from "./run-program.ts";
 
 export interface CommandOptions {
   readonly command: readonly [program: string, ...args: string[]];
@@ -33,14 +33,15 @@ async function runCommand({ command, env, finalCodes }: CommandOptions, run: Tas
     args,
     cwd: run.folder,
     env: programEnv(env, run.task),
-    input: `${JSON.stringify(taskInput(run))}\n`,
+    input: `${taskLine(run)}\n`,
     signal: run.signal,
     graceMs,
     onLine: (line) => {
       run.onOutput(`${line}\n`);
       const outputLine = parseLine(line);
-      if (outputLine.kind === "text" && line.trim() !== "") lastLines.result = line;
-      else handleLine(run, outputLine);
+      if (outputLine.kind === "progress") run.onProgress(outputLine.progress);
+      else if (outputLine.kind === "checkpoint") run.onCheckpoint(outputLine.checkpoint);
+      else if (line.trim() !== "") lastLines.result = line;
     },
     onStderr: (text) => {
       run.onOutput(text);
@@ -52,15 +53,10 @@ async function runCommand({ command, env, finalCodes }: CommandOptions, run: Tas
   return toOutcome(exit, lastLines, finalCodes);
 }
 
-function taskInput({ task: claimed, merged }: TaskRun): object {
+function taskLine({ task: claimed, merged: { conflicts } }: TaskRun): string {
   const { task, type, payload, attempt, progress, checkpoint, inputs } = claimed;
-  const conflicts = merged.conflicts.length === 0 ? {} : { conflicts: merged.conflicts };
-  return { task, type, payload, attempt, progress, checkpoint, inputs, ...conflicts };
-}
-
-function handleLine(run: TaskRun, outputLine: OutputLine): void {
-  if (outputLine.kind === "progress") run.onProgress(outputLine.progress);
-  if (outputLine.kind === "checkpoint") run.onCheckpoint(outputLine.checkpoint);
+  const input = { task, type, payload, attempt, progress, checkpoint, inputs };
+  return JSON.stringify(conflicts.length === 0 ? input : { ...input, conflicts });
 }
 
 function toOutcome(
@@ -138,14 +134,11 @@ export function testedExecutor(
     run: async (run) => {
       const outcome = await executor.run(run);
       if (outcome.kind !== "done" || !isWholeJob(run.task.payload)) return outcome;
-      return withTestOutcome(outcome, await runTests(tests, run), run, command);
+      run.onOutput("the tests of the job:\n");
+      const testRun = { ...run, onProgress: () => undefined, onCheckpoint: () => undefined };
+      return withTestOutcome(outcome, await tests.run(testRun), run, command);
     },
   };
-}
-
-function runTests(tests: Executor, run: TaskRun): Promise<RunOutcome> {
-  run.onOutput("the tests of the job:\n");
-  return tests.run({ ...run, onProgress: () => undefined, onCheckpoint: () => undefined });
 }
 
 function withTestOutcome(

@@ -1,18 +1,18 @@
 import type { Usage } from "../contract/budgets.ts";
 import type { ClaimedTask, ClaimOptions, TaskState } from "../contract/tasks.ts";
-import { readClock, type Instant } from "../coordinator-client/edge/trust.ts";
-import { redact } from "../redaction/redact.ts";
-import type { HeartbeatData } from "./heartbeat-data.ts";
-import type { TaskHeartbeat } from "./task-heartbeat.ts";
+import type { Json } from "../contract/values.ts";
+import type { Result } from "../shared/result.ts";
 import { callUntilAnswered, gaveUpCode } from "../coordinator-client/call-until-answered.ts";
 import type { CallError, ChatLink } from "../coordinator-client/chat-link.ts";
 import type { CallInput } from "../coordinator-client/edge/calls.ts";
 import type { Platform } from "../coordinator-client/edge/platform.ts";
-import type { AttemptEndKind } from "./worker-events.ts";
-import type { Json } from "../contract/values.ts";
-import type { Result } from "../shared/result.ts";
+import { readClock, type Instant } from "../coordinator-client/edge/trust.ts";
+import { redact } from "../redaction/redact.ts";
 import type { RunOutcome, Stop } from "./executor.ts";
+import type { HeartbeatData } from "./heartbeat-data.ts";
 import type { CommittedWork } from "./task-folder.ts";
+import type { TaskHeartbeat } from "./task-heartbeat.ts";
+import type { AttemptEndKind } from "./worker-events.ts";
 
 export interface AttemptEnd {
   readonly end: AttemptEndKind;
@@ -90,7 +90,7 @@ export class AttemptFinisher {
   }
 
   async #fail({ end, reason: rawReason, isRetryable, delayMs }: FailedResult): Promise<AttemptEnd> {
-    const reason = toReason(rawReason);
+    const reason = redact(rawReason).text.slice(0, maxReasonChars) || "no reason given";
     const since = readClock(this.#deps.platform.clock);
     const answer = await this.#report("tasks.nack", {
       ...this.#claim,
@@ -145,10 +145,6 @@ export class AttemptFinisher {
   #toEnd(end: AttemptEndKind, state: TaskState | null, reason: string | null): AttemptEnd {
     return { end, state, reason, next: { tasks: [], since: readClock(this.#deps.platform.clock) } };
   }
-}
-
-function toReason(reason: string): string {
-  return redact(reason).text.slice(0, maxReasonChars) || "no reason given";
 }
 
 export type AttemptResult =

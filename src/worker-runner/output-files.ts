@@ -1,8 +1,8 @@
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { ClaimedTask } from "../contract/tasks.ts";
-import { redact } from "../redaction/redact.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
+import { redact } from "../redaction/redact.ts";
 
 const maxFiles = 200;
 

@@ -2,13 +2,13 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { constants } from "node:os";
 import type { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
+import type { ClaimedTask } from "../contract/tasks.ts";
 import { codeOf } from "../shared/error.ts";
 import { endGroup, groupOf, hasGroups } from "../platform/process-group.ts";
 import { programPath } from "../platform/program-path.ts";
-import { watchdogScript, type WatchdogReport } from "./watchdog-script.ts";
-import { endMarked, markName, toMark } from "./marked-processes.ts";
-import type { ClaimedTask } from "../contract/tasks.ts";
 import { withoutSecrets } from "../platform/secret-env.ts";
+import { endMarked, markName, toMark } from "./marked-processes.ts";
+import { watchdogScript, type WatchdogReport } from "./watchdog-script.ts";
 
 export interface Program {
   readonly command: string;

@@ -2,6 +2,7 @@ import { copyFileSync, existsSync, lstatSync, readdirSync, readFileSync, realpat
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as pause, setImmediate as breathe } from "node:timers/promises";
 import { codeOf } from "../shared/error.ts";
+import { withoutSecrets } from "../platform/secret-env.ts";
 import {
   type Git,
   GitError,
@@ -13,11 +14,10 @@ import {
   diskPath,
   displayPath,
 } from "../snapshots/git.ts";
-import { withoutSecrets } from "../platform/secret-env.ts";
-import { type ExcludedFile, ownRepository, readStats } from "../snapshots/selection.ts";
-import { changesSince, type FileChange } from "../snapshots/work-tree-changes.ts";
 import { SecretContent, secretIn } from "../snapshots/secret-content.ts";
 import { isSecretName, secretName } from "../snapshots/secret-names.ts";
+import { type ExcludedFile, ownRepository, readStats } from "../snapshots/selection.ts";
+import { changesSince, type FileChange } from "../snapshots/work-tree-changes.ts";
 
 const gitTimeoutMs = 600_000;
 

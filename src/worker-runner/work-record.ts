@@ -2,8 +2,8 @@ import { existsSync, readFileSync, rmdirSync, rmSync, readdirSync, readlinkSync 
 import { join, sep } from "node:path";
 import * as z from "zod";
 import { pollUntil } from "../platform/end-processes.ts";
-import { mayBeAlive, type Processes } from "../platform/processes.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
+import { mayBeAlive, type Processes } from "../platform/processes.ts";
 import { endMarked, toMark } from "./marked-processes.ts";
 
 export const MergedRecord = z.object({

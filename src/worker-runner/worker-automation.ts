@@ -83,17 +83,16 @@ export class WorkerAutomation {
     const { link, emit } = this.#deps;
     const { chat, setups, concurrency } = this.#options;
     const taskTypes = [...setups.keys()];
-    const registered = await link.register({
-      ...chat,
-      role: "worker",
-      isInteractive: false,
-      capacity: concurrency,
-      taskTypes,
-    });
+    const abilities = { role: "worker", isInteractive: false, capacity: concurrency, taskTypes } as const;
+    const registered = await link.register({ ...chat, ...abilities });
     if (!registered.ok) return registered;
     emit({ type: "registered", chat: chat.chat, taskTypes });
     const unsubscribes = [
-      link.onHint((hint) => void (hint !== "message" && this.#onHint())),
+      link.onHint((hint) => {
+        if (hint === "message") return;
+        for (const attempt of this.#running) attempt.check();
+        void this.#claimAll();
+      }),
       link.onLost((reason) => this.#onLost(reason)),
     ];
     this.#check();
@@ -125,7 +124,7 @@ export class WorkerAutomation {
     this.#change({ phase: "draining" });
     this.#fail({ code: "chat_lost", message });
     this.#giveUp.abort();
-    for (const attempt of this.#running) attempt.stop({ kind: "lost", message: message });
+    for (const attempt of this.#running) attempt.stop({ kind: "lost", message });
     this.#finishIfIdle();
   }
 
@@ -144,14 +143,9 @@ export class WorkerAutomation {
   /** A hint may have been missed. */
   #check(): void {
     this.#schedule(this.#deps.link.pollEveryMs, () => this.#check());
-    const canClaim = this.#freeSlots > 0;
+    const isFull = this.#freeSlots <= 0;
     void this.#claimAll();
-    this.#reportStatus(!canClaim);
-  }
-
-  #onHint(): void {
-    for (const attempt of this.#running) attempt.check();
-    void this.#claimAll();
+    this.#reportStatus(isFull);
   }
 
   #reportStatus(isForced = false): void {
@@ -267,12 +261,9 @@ export class WorkerAutomation {
 
   #finishIfIdle(): void {
     if (this.#running.size > 0 || this.#claiming !== "no") return;
-    const { maxTasks, isOnce } = this.#options;
-    const { phase, taken, isQueueEmpty, claimError } = this.#state;
-    const isEndDue = phase === "draining" || (maxTasks !== null && taken >= maxTasks);
-    const isQueueDrained = isOnce && isQueueEmpty && phase === "working";
-    if (!isEndDue && !isQueueDrained) return;
-    if (!isEndDue) this.#fail(claimError);
+    const end = endOfWork(this.#options, this.#state);
+    if (end === null) return;
+    if (end === "queue_empty") this.#fail(this.#state.claimError);
     this.#finished.resolve();
   }
 
@@ -283,4 +274,12 @@ export class WorkerAutomation {
     }, ms);
     this.#timers.add(cancel);
   }
+}
+
+function endOfWork(
+  { maxTasks, isOnce }: WorkerOptions,
+  { phase, taken, isQueueEmpty }: WorkerState,
+): "asked" | "queue_empty" | null {
+  if (phase === "draining" || (maxTasks !== null && taken >= maxTasks)) return "asked";
+  return isOnce && isQueueEmpty && phase === "working" ? "queue_empty" : null;
 }

@@ -35,32 +35,24 @@ export class UsageMeter {
 
   read(event: ClaudeEvent): void {
     if (event.kind === "message") this.#count(event.id, event.counts, event.model);
-    else if (event.kind === "counted") this.#countPart(event);
-    else if (event.kind === "result") this.#measure(event);
+    else if (event.kind === "counted") {
+      const { parent, id, counts } = event;
+      if (id !== null) this.#openResponses.set(parent, id);
+      const openResponse = this.#openResponses.get(parent);
+      if (openResponse !== undefined) this.#count(openResponse, counts);
+    } else if (event.kind === "result") this.#measure(event);
   }
 
   usage(wallMs: number): Usage {
     return { wallMs, tokens: this.#tokens, costMicros: this.#costMicros };
   }
 
-  #countPart({ parent, id, counts }: Extract<ClaudeEvent, { kind: "counted" }>): void {
-    if (id !== null) this.#openResponses.set(parent, id);
-    const openResponse = this.#openResponses.get(parent);
-    if (openResponse !== undefined) this.#count(openResponse, counts);
-  }
-
   #count(id: string, newCounts: Partial<TokenCounts>, model?: string): void {
     const before = this.#responses.get(id) ?? emptyResponse;
     const larger = (name: keyof TokenCounts): number => Math.max(before.counts[name], newCounts[name] ?? 0);
-    const after = {
-      model: model ?? before.model,
-      counts: {
-        input: larger("input"),
-        output: larger("output"),
-        cacheRead: larger("cacheRead"),
-        cacheWrite: larger("cacheWrite"),
-      },
-    };
+    const [input, output] = [larger("input"), larger("output")];
+    const counts = { input, output, cacheRead: larger("cacheRead"), cacheWrite: larger("cacheWrite") };
+    const after = { model: model ?? before.model, counts };
     this.#responses.set(id, after);
     this.#counted += totalTokens(after.counts) - totalTokens(before.counts);
     this.#estimated += this.#estimate(after) - this.#estimate(before);

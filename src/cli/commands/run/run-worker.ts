@@ -86,7 +86,8 @@ async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: W
   const deps = { runtime, launch, machine: link.machine, ownProcess, random, monotonic: () => clock.monotonic() };
   const setups = await createSetups(deps, plan);
   if (!setups.ok) return setups;
-  await reportOldWorktrees(cli, runtime);
+  for (const folder of await removeOldWorktrees(worktreesIn(runtime.paths.home), runtime))
+    cli.progress(`A worktree that was left a week ago is gone: ${folder}`);
   const worker = automation(cli, flags, { link, plan, setups: setups.value, platform });
   let interrupts = 0;
   const subscriptions = [
@@ -111,11 +112,6 @@ async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: W
 }
 
 const leaveTimeoutMs = 2_000;
-
-async function reportOldWorktrees(cli: Cli, runtime: Runtime): Promise<void> {
-  const gone = await removeOldWorktrees(worktreesIn(runtime.paths.home), runtime);
-  for (const folder of gone) cli.progress(`A worktree that was left a week ago is gone: ${folder}`);
-}
 
 interface AutomationParts {
   readonly link: CoordinatorLink;

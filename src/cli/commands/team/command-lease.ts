@@ -1,15 +1,17 @@
-import type { InputOf } from "../../../../contract/operations.ts";
-import { err, ok, type Result } from "../../../../shared/result.ts";
-import { newId, untilAborted, within } from "../../../../coordinator-client/edge/platform.ts";
-import type { EdgeEvent } from "../../../../coordinator-client/edge/events.ts";
-import type { HeldLease, LeaseError } from "../../../../coordinator-client/edge/held-lease.ts";
-import type { HoldOptions } from "../../../../coordinator-client/edge/lease-acquirer.ts";
-import { nodePlatform } from "../../../../coordinator-client/edge/node-platform.ts";
-import { marginMs } from "../../../../coordinator-client/edge/trust.ts";
-import { LocalLeaseClient, type LeaseClient } from "../../../../coordinator-client/local-lease-client.ts";
-import { redact } from "../../../../redaction/redact.ts";
-import { exitCodes, failed, type FailedResult } from "../../../answer.ts";
-import { edgeFailure, isRefusal, localChatLink, type CoordinatorLink } from "../../../coordinator-link.ts";
+import type { InputOf } from "../../../contract/operations.ts";
+import { codeOf, messageOf } from "../../../shared/error.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import { exitCodes, failed, type FailedResult } from "../../answer.ts";
+import type { Cli } from "../../cli.ts";
+import { edgeFailure, isRefusal, localChatLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { EdgeEvent } from "../../../coordinator-client/edge/events.ts";
+import type { HeldLease, LeaseError } from "../../../coordinator-client/edge/held-lease.ts";
+import type { HoldOptions } from "../../../coordinator-client/edge/lease-acquirer.ts";
+import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
+import { newId, untilAborted, within } from "../../../coordinator-client/edge/platform.ts";
+import { marginMs } from "../../../coordinator-client/edge/trust.ts";
+import { LocalLeaseClient, type LeaseClient } from "../../../coordinator-client/local-lease-client.ts";
+import { redact } from "../../../redaction/redact.ts";
 
 export interface LeaseTiming {
   readonly ttlMs: number;
@@ -61,14 +63,12 @@ export async function acquireLease(
   const lose = (reason: string): void => lost.abort(reason);
   const stopListening = onLeaseLost(client, request, lose);
   const acquired = await untilAborted(request.hold(client, { onLost: lose }), stop);
-  const release = async (): Promise<void> => {
+  const leave = async (): Promise<void> => {
     stopListening();
-    const leave = async (): Promise<void> => {
-      if (acquired?.ok) await acquired.value.release();
-      await client.unregister();
-    };
-    await within(platform, releaseTimeoutMs, leave());
+    if (acquired?.ok) await acquired.value.release();
+    await client.unregister();
   };
+  const release = async (): Promise<void> => void (await within(platform, releaseTimeoutMs, leave()));
   if (acquired?.ok) return ok({ token: acquired.value.token, lost: lost.signal, release });
   await release();
   return acquired ? toFailure(link, acquired.error) : interruptedBefore();
@@ -112,4 +112,41 @@ function toFailure({ edge }: CoordinatorLink, error: LeaseError): FailedResult {
 
 export function interruptedBefore(what = "the lease was got"): FailedResult {
   return err({ exit: exitCodes.interrupted, code: "interrupted", message: `interrupted before ${what}.` });
+}
+
+export type CommandWords = readonly [program: string, ...args: string[]];
+
+export type RunEnd =
+  | { readonly end: "exit"; readonly exit: number }
+  | { readonly end: "lost"; readonly reason: string };
+
+/** [CL33] [CL100] Runs a command until it ends, its lease is lost, or it is interrupted. */
+export async function runUnder(
+  { io }: Cli,
+  { lost }: CommandLease,
+  [command, ...args]: CommandWords,
+  extraEnv: Readonly<Record<string, string>>,
+  stop: AbortSignal,
+): Promise<Result<RunEnd, FailedResult["error"]>> {
+  const group = io.startGroup({ command, args, cwd: io.cwd, env: { ...io.env, ...extraEnv } });
+  const stopOrLost = AbortSignal.any([stop, lost]);
+  const end = (): void => void group.end(graceMs);
+  stopOrLost.addEventListener("abort", end, { once: true });
+  if (stopOrLost.aborted) end();
+  try {
+    const exit = await group.ended;
+    return ok(lost.aborted ? { end: "lost", reason: String(lost.reason) } : { end: "exit", exit });
+  } catch (error) {
+    return notStarted(command, error);
+  } finally {
+    stopOrLost.removeEventListener("abort", end);
+  }
+}
+
+const graceMs = 5_000;
+
+function notStarted(command: string, error: unknown): FailedResult {
+  const isMissing = codeOf(error) === "ENOENT";
+  const message = isMissing ? `there is no program ${command}.` : `${command} cannot be started: ${messageOf(error)}.`;
+  return err({ exit: isMissing ? exitCodes.noSuchProgram : exitCodes.notStartable, code: "not_started", message });
 }

@@ -5,8 +5,14 @@ import { age } from "../../../local-mcp/recovery/brief.ts";
 import { exitCodes, wrongUsage } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { acquireLease, interruptedBefore, termRequest, type CommandLease } from "./leases/command-lease.ts";
-import { runUnder, type CommandWords } from "./leases/run-with-lease.ts";
+import {
+  acquireLease,
+  interruptedBefore,
+  termRequest,
+  type CommandLease,
+  runUnder,
+  type CommandWords,
+} from "./command-lease.ts";
 import { durationUpTo } from "./lease-run.ts";
 
 interface Options extends CommonOptions {
@@ -48,7 +54,7 @@ export function addLead(program: Command, cli: Cli): void {
     if (options.status === true) return withLink(cli, (link) => showLeader(link, name));
     const { ttl: ttlMs = defaultTtlMs, wait: waitMs, once } = options;
     const campaign = { name, ttlMs, waitMs, isOnce: once === true, words: [first, ...args] as const };
-    return withLink(cli, (link) => new LeadRun(cli, link, campaign).run());
+    return withLink(cli, (link) => runLead({ cli, link, campaign, stop: cli.io.interrupted() }));
   });
 }
 
@@ -70,68 +76,56 @@ async function showLeader(link: CoordinatorLink, name: string): Promise<CommandR
   return ok({ data: { leader, machine: chat.ok ? chat.value.machine : null }, text });
 }
 
-class LeadRun {
-  readonly #cli: Cli;
-  readonly #link: CoordinatorLink;
-  readonly #campaign: Campaign;
-  readonly #stop: AbortSignal;
+interface LeadContext {
+  readonly cli: Cli;
+  readonly link: CoordinatorLink;
+  readonly campaign: Campaign;
+  readonly stop: AbortSignal;
+}
 
-  constructor(cli: Cli, link: CoordinatorLink, campaign: Campaign) {
-    this.#cli = cli;
-    this.#link = link;
-    this.#campaign = campaign;
-    this.#stop = cli.io.interrupted();
-  }
-
-  async run(): Promise<CommandResult> {
-    for (let isFirst = true; ; isFirst = false) {
-      const won = await this.#win(isFirst);
-      if (!won.ok) return won;
-      const ended = await this.#lead(won.value);
-      if (ended !== null) return ended;
-    }
-  }
-
-  async #win(isFirst: boolean): ReturnType<typeof acquireLease> {
-    const { name, ttlMs, waitMs } = this.#campaign;
-    for (;;) {
-      const request = termRequest(name, { ttlMs, waitMs: waitMs ?? maxWaitMs });
-      const leaseResult = await acquireLease(this.#link, request, this.#stop, "lead");
-      if (leaseResult.ok) return leaseResult;
-      if (this.#stop.aborted) return interruptedBefore("this process led");
-      // [CL101] After a first term the request is known to be valid, so an outage is retried.
-      const isAgain =
-        leaseResult.error.code === "lease_held"
-          ? waitMs === undefined
-          : isTransient(leaseResult.error.code) && !isFirst;
-      if (!isAgain) return leaseResult;
-      if (leaseResult.error.code !== "lease_held") await this.#cli.io.wait(retryMs, this.#stop);
-    }
-  }
-
-  /** @returns null: leadership was lost, and it campaigns again */
-  async #lead(held: CommandLease): Promise<CommandResult | null> {
-    const { name, words, isOnce } = this.#campaign;
-    const { token: term } = held;
-    this.#cli.progress(`Leads ${name}, term ${term}.`);
-    try {
-      const env = { SHIM_ELECTION: name, SHIM_TERM: String(term) };
-      const ran = await runUnder(this.#cli, held, words, env, this.#stop);
-      if (!ran.ok) return ran;
-      if (ran.value.end === "exit") {
-        const { exit } = ran.value;
-        return ok({ data: { name, term, exitCode: exit }, text: "", isOneLine: true, exit });
-      }
-      const lost = `leadership of ${name} was lost, and the command was ended: ${ran.value.reason}`;
-      if (isOnce) return err({ exit: exitCodes.leaseLost, code: "leadership_lost", message: `${lost}.` });
-      this.#cli.progress(`The ${lost}. It campaigns again.`);
-      return null;
-    } finally {
-      await held.release();
-    }
+async function runLead(context: LeadContext): Promise<CommandResult> {
+  for (let isFirst = true; ; isFirst = false) {
+    const won = await win(context, isFirst);
+    if (!won.ok) return won;
+    const ended = await lead(context, won.value);
+    if (ended !== null) return ended;
   }
 }
 
-function isTransient(code: string): boolean {
-  return code === "edge_unreachable" || code === "overloaded" || code === "rate_limited";
+/** [CL101] After a first term the request is known to be valid, so an outage is retried. */
+const transientCodes: ReadonlySet<string> = new Set(["edge_unreachable", "overloaded", "rate_limited"]);
+
+async function win({ cli, link, campaign, stop }: LeadContext, isFirst: boolean): ReturnType<typeof acquireLease> {
+  const { name, ttlMs, waitMs } = campaign;
+  for (;;) {
+    const request = termRequest(name, { ttlMs, waitMs: waitMs ?? maxWaitMs });
+    const acquired = await acquireLease(link, request, stop, "lead");
+    if (acquired.ok) return acquired;
+    if (stop.aborted) return interruptedBefore("this process led");
+    const isHeld = acquired.error.code === "lease_held";
+    const isAgain = isHeld ? waitMs === undefined : transientCodes.has(acquired.error.code) && !isFirst;
+    if (!isAgain) return acquired;
+    if (!isHeld) await cli.io.wait(retryMs, stop);
+  }
+}
+
+/** @returns null: leadership was lost, and it campaigns again */
+async function lead({ cli, campaign, stop }: LeadContext, held: CommandLease): Promise<CommandResult | null> {
+  const { name, words, isOnce } = campaign;
+  const { token: term } = held;
+  cli.progress(`Leads ${name}, term ${term}.`);
+  try {
+    const ran = await runUnder(cli, held, words, { SHIM_ELECTION: name, SHIM_TERM: String(term) }, stop);
+    if (!ran.ok) return ran;
+    if (ran.value.end === "exit") {
+      const { exit } = ran.value;
+      return ok({ data: { name, term, exitCode: exit }, text: "", isOneLine: true, exit });
+    }
+    const lost = `leadership of ${name} was lost, and the command was ended: ${ran.value.reason}`;
+    if (isOnce) return err({ exit: exitCodes.leaseLost, code: "leadership_lost", message: `${lost}.` });
+    cli.progress(`The ${lost}. It campaigns again.`);
+    return null;
+  } finally {
+    await held.release();
+  }
 }

@@ -1,11 +1,9 @@
-import type { Command } from "commander";
-import { InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { err, ok } from "../../../shared/result.ts";
 import { exitCodes, wrongUsage } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { acquireLease, leaseRequest, type LeaseRequest } from "./leases/command-lease.ts";
-import { runUnder, type CommandWords } from "./leases/run-with-lease.ts";
+import { acquireLease, leaseRequest, type LeaseRequest, runUnder, type CommandWords } from "./command-lease.ts";
 import { parseDuration } from "../../times.ts";
 
 interface Options extends CommonOptions {
@@ -61,15 +59,13 @@ async function runHolding(
   try {
     const ran = await runUnder(cli, held.value, words, { SHIM_LEASE_TOKEN: String(token) }, stop);
     if (!ran.ok) return ran;
-    if (ran.value.end === "lost") return lostLeaseFailure(resource, ran.value.reason);
+    if (ran.value.end === "lost") {
+      const message = `the lease on ${resource} was lost, and the command was ended: ${ran.value.reason}.`;
+      return err({ exit: exitCodes.leaseLost, code: "lease_lost", message });
+    }
     const { exit } = ran.value;
     return ok({ data: { resource, token, exitCode: exit }, text: "", isOneLine: true, exit });
   } finally {
     await held.value.release();
   }
-}
-
-function lostLeaseFailure(resource: string, reason: string): CommandResult {
-  const message = `the lease on ${resource} was lost, and the command was ended: ${reason}.`;
-  return err({ exit: exitCodes.leaseLost, code: "lease_lost", message });
 }

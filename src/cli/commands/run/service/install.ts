@@ -1,12 +1,13 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
-import { findSupervisor } from "../../../../supervisor/supervisor-lock.ts";
-import { isProgram } from "../../../../supervisor/supervisor-settings.ts";
 import { messageOf } from "../../../../shared/error.ts";
 import { ok, type Result, err } from "../../../../shared/result.ts";
 import { failed, notFound, wrongUsage, type FailedResult } from "../../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../../cli.ts";
 import { readSettings } from "../supervise/settings-file.ts";
+import { writeAtomically } from "../../../../platform/private-files.ts";
+import { findSupervisor } from "../../../../supervisor/supervisor-lock.ts";
+import { isProgram } from "../../../../supervisor/supervisor-settings.ts";
 import {
   agentName,
   unitName,
@@ -16,7 +17,6 @@ import {
   systemdUnit,
   type ServiceFacts,
 } from "./start-file.ts";
-import { writeAtomically } from "../../../../platform/private-files.ts";
 
 export interface InstallOptions extends CommonOptions {
   readonly dryRun?: boolean;
@@ -39,19 +39,17 @@ export async function installService(cli: Cli, options: InstallOptions): Promise
   const { launch, env } = cli.io;
   const stopSeconds = spareSeconds + Math.ceil(Math.max(...stops) / 1_000);
   const text = file.textOf({ launch, home: cli.paths.home, path: env["PATH"] ?? "", stopSeconds });
-  if (options.dryRun === true) return toDryRun(file, text);
+  const { path, system } = file;
+  if (options.dryRun === true)
+    return ok({ data: { isInstalled: false, system, path, text }, text: `# ${path}\n${text}` });
   const obstacle = (await runningObstacle(cli)) ?? systemdObstacle(cli, file);
   if (obstacle) return obstacle;
-  const sure = await cli.confirm(`Write ${file.path} and start the supervisor with each login?`, options.yes === true);
+  const sure = await cli.confirm(`Write ${path} and start the supervisor with each login?`, options.yes === true);
   if (sure === "unasked") return wrongUsage("no user can be asked here; --yes installs it, --dry-run shows the file.");
   if (sure === "no") return ok({ data: { isInstalled: false }, text: "Nothing was changed.\n" });
   const written = write(file, text);
   if (!written.ok) return failed("not_ours", written.error);
   return startService(cli, file);
-}
-
-function toDryRun({ path, system }: StartFile, text: string): CommandResult {
-  return ok({ data: { isInstalled: false, system, path, text }, text: `# ${path}\n${text}` });
 }
 
 async function runningObstacle(cli: Cli): Promise<FailedResult | null> {

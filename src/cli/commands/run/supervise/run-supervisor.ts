@@ -1,14 +1,4 @@
 import { spawn } from "node:child_process";
-import { runProgram } from "../../../../worker-runner/run-program.ts";
-import { identify, type ProcessIdentity } from "../../../../platform/processes.ts";
-import type { AttestDeath } from "../../../../supervisor/last-checkpoint.ts";
-import { becomeSupervisor, findLastSupervisor, resign } from "../../../../supervisor/supervisor-lock.ts";
-import { SupervisorDaemon, type SupervisorEnd } from "../../../../supervisor/supervisor-daemon.ts";
-import type { SupervisorEvent } from "../../../../supervisor/supervisor-events.ts";
-import { SupervisorState } from "../../../../supervisor/supervisor-state.ts";
-import { Notifier } from "../../../../local-mcp/notify/notifier.ts";
-import { startSync } from "../../../../local-mcp/sync/start-sync.ts";
-import type { SupervisorSettings } from "../../../../supervisor/supervisor-settings.ts";
 import { stackOf } from "../../../../shared/error.ts";
 import { ok } from "../../../../shared/result.ts";
 import { failed } from "../../../answer.ts";
@@ -16,11 +6,21 @@ import type { Cli, CommonOptions, CommandResult } from "../../../cli.ts";
 import { openCoordinatorLink } from "../../../coordinator-link.ts";
 import { safeJsonLine } from "../../../screen-text.ts";
 import { localTime } from "../../../times.ts";
-import { PacedOutput } from "./paced-output.ts";
-import { readSettings } from "./settings-file.ts";
-import { formatEvent } from "./format-event.ts";
+import { Notifier } from "../../../../local-mcp/notify/notifier.ts";
+import { startSync } from "../../../../local-mcp/sync/start-sync.ts";
+import { identify, type ProcessIdentity } from "../../../../platform/processes.ts";
 import { programPath } from "../../../../platform/program-path.ts";
 import type { OpenTerminal } from "../../../../supervisor/chat-death.ts";
+import type { AttestDeath } from "../../../../supervisor/last-checkpoint.ts";
+import { SupervisorDaemon, type SupervisorEnd } from "../../../../supervisor/supervisor-daemon.ts";
+import type { SupervisorEvent } from "../../../../supervisor/supervisor-events.ts";
+import { becomeSupervisor, findLastSupervisor, resign } from "../../../../supervisor/supervisor-lock.ts";
+import type { SupervisorSettings } from "../../../../supervisor/supervisor-settings.ts";
+import { SupervisorState } from "../../../../supervisor/supervisor-state.ts";
+import { runProgram } from "../../../../worker-runner/run-program.ts";
+import { formatEvent } from "./format-event.ts";
+import { PacedOutput } from "./paced-output.ts";
+import { readSettings } from "./settings-file.ts";
 
 export async function runSupervisor(cli: Cli, flags: CommonOptions): Promise<CommandResult> {
   const settings = readSettings(cli);
@@ -79,27 +79,19 @@ async function supervise(
     wait: io.wait,
   });
   const stopSync = startSync(runtime, ownProcess);
-  const notifier = new Notifier({ runtime, ...(isRinging(cli, flags) ? { ring: () => io.stdout("\u0007") } : {}) });
-  const stopNotifying = runEvery(notifyIntervalMs, () => void notifier.check());
+  // A bell in a file or in JSON is a stray character.
+  const bell = io.isTty && flags.json !== true ? { ring: () => io.stdout("\u0007") } : {};
+  const notifier = new Notifier({ runtime, ...bell });
+  const notifying = setInterval(() => void notifier.check(), notifyIntervalMs);
   try {
     return toAnswer(await runUntilInterrupted(cli, daemon), settings);
   } finally {
-    stopNotifying();
+    clearInterval(notifying);
     await stopSync().catch((error: unknown) => runtime.log("error", "sync", { error: stackOf(error) }));
   }
 }
 
 const notifyIntervalMs = 5_000;
-
-/** A bell in a file or in JSON is a stray character. */
-function isRinging({ io }: Cli, { json }: CommonOptions): boolean {
-  return io.isTty && json !== true;
-}
-
-function runEvery(ms: number, work: () => void): () => void {
-  const timer = setInterval(work, ms);
-  return () => clearInterval(timer);
-}
 
 async function runUntilInterrupted({ io }: Cli, daemon: SupervisorDaemon): Promise<SupervisorEnd> {
   const [asked, hurried] = [new AbortController(), new AbortController()];
