@@ -11,7 +11,6 @@ import { newId, type Platform } from "../../../coordinator-client/edge/platform.
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
 import { identify } from "../../../platform/processes.ts";
 import { startSync } from "../../../local-mcp/sync/start-sync.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
 import { formatIssues } from "../../../shared/problems.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../../shared/result.ts";
