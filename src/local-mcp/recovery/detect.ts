@@ -1,12 +1,12 @@
 import type { CrashCause } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isAlive, isInOtherNamespace, type Processes } from "../../platform/processes.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { hasContentSql } from "../../store/session-content-sql.ts";
 import { inferCause } from "../signals/crash-cause.ts";
-import { oomKills, systemMemory } from "../signals/memory.ts";
+import { oomKills, systemMemory } from "../../platform/memory.ts";
+import { isAlive, isInOtherNamespace, type Processes } from "../../platform/processes.ts";
+import { hasContentSql } from "../../store/session-content-sql.ts";
 
 export interface IncompleteSession {
   readonly session: sessions.Session;

@@ -1,7 +1,7 @@
 import { estimateTokenCount } from "tokenx";
+import { asObject, numberAt, parseObject } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { canonicalModel } from "./context-window.ts";
-import { asObject, numberAt, parseObject } from "./json-fields.ts";
 
 export interface Factor {
   /** Tokens of the model per token of tokenx. */

@@ -1,4 +1,3 @@
-import { describeInput } from "../../local-mcp/hooks/hook-entries.ts";
 import {
   asObject,
   listAt,
@@ -7,7 +6,8 @@ import {
   parseObject,
   textAt,
   type JsonObject,
-} from "../../local-mcp/signals/json-fields.ts";
+} from "../../shared/json-fields.ts";
+import { describeInput } from "../../local-mcp/hooks/hook-entries.ts";
 
 export interface TokenCounts {
   readonly input: number;
