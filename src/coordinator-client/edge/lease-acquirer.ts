@@ -39,7 +39,7 @@ export interface LeaseCalls {
   call<Name extends LeaseOperationName>(
     name: Name,
     input: CallInput<Name>,
-    options?: { readonly deadlineMs?: number },
+    options?: { readonly deadlineMs?: number | undefined },
   ): Promise<DatedResult<OutputOf<Name>>>;
 }
 
@@ -190,7 +190,7 @@ function leaseStrategy(calls: LeaseCalls, self: Self, request: LeaseRequest): Ac
     waitMs,
     attempt: async (leftMs, deadlineMs) => {
       const input = { ...request, self, requestId, waitMs: Math.ceil(leftMs) };
-      const { result, sentAt } = await calls.call("leases.acquire", input, deadlineOption({ deadlineMs }));
+      const { result, sentAt } = await calls.call("leases.acquire", input, { deadlineMs });
       if (!result.ok) return { result, sentAt };
       return { result: ok(result.value.state === "granted" ? result.value.lease : null), sentAt };
     },
@@ -230,7 +230,7 @@ function electionStrategy(calls: LeaseCalls, self: Self, request: LeadershipRequ
     waitMs,
     attempt: async (leftMs, deadlineMs) => {
       const input = { ...request, self, requestId, waitMs: Math.ceil(leftMs) };
-      const { result, sentAt } = await calls.call("elections.campaign", input, deadlineOption({ deadlineMs }));
+      const { result, sentAt } = await calls.call("elections.campaign", input, { deadlineMs });
       return { result: result.ok ? parseCampaign(name, result.value) : result, sentAt };
     },
     // Term 0 leaves the queue.
@@ -263,8 +263,4 @@ function leadershipOperations(calls: LeaseCalls, self: Self, name: string, term:
       return result.ok ? ok(result.value.hasResigned) : result;
     },
   };
-}
-
-function deadlineOption(options: { readonly deadlineMs: number | undefined }): { deadlineMs?: number } {
-  return options.deadlineMs === undefined ? {} : { deadlineMs: options.deadlineMs };
 }

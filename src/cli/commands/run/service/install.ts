@@ -172,13 +172,13 @@ export async function showLogs(cli: Cli, { lines = 100, follow = false }: LogOpt
   }
 }
 
-export interface StartFile {
+interface StartFile {
   readonly system: "systemd" | "launchd" | "task-scheduler";
   readonly path: string;
   readonly textOf: (facts: ServiceFacts) => string;
 }
 
-export function startFile({ io, paths }: Cli): StartFile {
+function startFile({ io, paths }: Cli): StartFile {
   const { platform, env, homedir } = io.machine;
   if (platform === "win32") {
     return { system: "task-scheduler", path: join(paths.home, "supervisor-task.xml"), textOf: scheduledTask };
@@ -191,22 +191,22 @@ export function startFile({ io, paths }: Cli): StartFile {
   return { system: "systemd", path: posix.join(config, "systemd", "user", unitName), textOf: systemdUnit };
 }
 
-export function fileOwner({ path }: StartFile): "ours" | "another's" | null {
+function fileOwner({ path }: StartFile): "ours" | "another's" | null {
   if (!existsSync(path)) return null;
   return readFileSync(path, "utf8").includes(ownMark) ? "ours" : "another's";
 }
 
-export function write(file: StartFile, text: string): Result<void, string> {
+function write(file: StartFile, text: string): Result<void, string> {
   if (fileOwner(file) === "another's") return err(notOurs(file));
   mkdirSync(dirname(file.path), { recursive: true });
   writeAtomically(file.path, text, { mode: 0o644 });
   return ok(undefined);
 }
 
-export function remove(file: StartFile): void {
+function remove(file: StartFile): void {
   rmSync(file.path, { force: true });
 }
 
-export function notOurs({ path }: StartFile): string {
+function notOurs({ path }: StartFile): string {
   return `${path} was not written by SHIM; move it away first.`;
 }
