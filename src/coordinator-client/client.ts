@@ -4,7 +4,7 @@ import type { Change } from "../contract/state.ts";
 import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Call, CoordinatorClient, HintKind } from "./coordinator-client.ts";
-import { withDeadline } from "./deadline.ts";
+import { within } from "./edge/platform.ts";
 import { LocalConnection, type LocalCalls } from "./local/local-connection.ts";
 import { parseAddress, isToken } from "./edge/address.ts";
 import { atomicUpdate, type ValueUpdate, type UpdateOptions } from "./edge/atomic-update.ts";
@@ -148,7 +148,7 @@ export class WorkspaceClient implements CoordinatorClient {
   }
 
   async leave(timeoutMs: number): Promise<void> {
-    await withDeadline(this.#platform, this.unregister(), timeoutMs, null);
+    await within(this.#platform, timeoutMs, this.unregister());
   }
 
   hold(request: LeaseRequest, options: HoldOptions = {}): Promise<Result<HeldLease, CallError>> {

@@ -3,15 +3,13 @@ import type { Json } from "../contract/values.ts";
 import { messageOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Instant } from "../coordinator-client/edge/trust.ts";
-import { AttemptFinisher, type AttemptFinisherDeps, type AttemptEnd } from "./finish-attempt.ts";
-import type { Executor, RunOutcome } from "./executor.ts";
-import { readInputWork, type InputWork } from "./input-work.ts";
-import { BoundedOutput } from "./bounded-output.ts";
+import type { Executor, RunOutcome, Stop } from "./executor.ts";
+import { AttemptFinisher, type AttemptFinisherDeps, type AttemptEnd, toAttemptResult } from "./finish-attempt.ts";
 import { HeartbeatData } from "./heartbeat-data.ts";
-import { TaskHeartbeat } from "./task-heartbeat.ts";
-import { Stop } from "./stop.ts";
-import { toAttemptResult } from "./attempt-result.ts";
+import { readInputWork } from "./input-work.ts";
+import { BoundedOutput } from "./output-files.ts";
 import { TaskFolderError, type CommittedWork, type TaskFolder, type TaskFolders } from "./task-folder.ts";
+import { TaskHeartbeat } from "./task-heartbeat.ts";
 import type { EmitWorkerEvent, WorkerEvent } from "./worker-events.ts";
 
 export interface TaskSetup {
@@ -66,19 +64,16 @@ export class Attempt {
   async run(): Promise<AttemptEnd> {
     this.#heartbeat.start();
     const openedFolder = await this.#openFolder();
-    const outcome = openedFolder.ok ? await this.#execute(openedFolder.value) : this.#openFailure(openedFolder.error);
+    const outcome = openedFolder.ok
+      ? await this.#execute(openedFolder.value)
+      : toFailure(openedFolder.error.message, openedFolder.error.isRetryable);
     const work = openedFolder.ok ? await this.#finishWork(openedFolder.value, outcome.kind === "done") : ok(null);
     const conclusion = new AttemptFinisher(this.#deps, this.task, this.#heartbeat, this.#heartbeatData);
     const attemptEnd = await conclusion.finish(toAttemptResult(outcome, this.#stop, work));
     if (openedFolder.ok) await this.#releaseFolder(openedFolder.value, attemptEnd);
     this.#keepOutput();
-    this.#emit({
-      type: "ended",
-      end: attemptEnd.end,
-      state: attemptEnd.state,
-      reason: attemptEnd.reason,
-      wallMs: this.#heartbeatData.usage.wallMs,
-    });
+    const { end, state, reason } = attemptEnd;
+    this.#emit({ type: "ended", end, state, reason, wallMs: this.#heartbeatData.usage.wallMs });
     return attemptEnd;
   }
 
@@ -90,13 +85,11 @@ export class Attempt {
   async #openFolder(): Promise<Result<TaskFolder, TaskFolderError>> {
     if (this.#stop) return err(new TaskFolderError(this.#stop.message, true));
     try {
-      const taskFolder = await this.#setup.folders.open(this.task, () => this.#inputWork());
-      this.#emit({
-        type: "began",
-        attempt: this.task.attempt,
-        folder: taskFolder.folder,
-        isContinued: taskFolder.isContinued,
-      });
+      const taskFolder = await this.#setup.folders.open(this.task, () =>
+        readInputWork((input) => this.#deps.link.call("tasks.get", input, askTimeoutMs), this.task.inputs),
+      );
+      const { folder, isContinued } = taskFolder;
+      this.#emit({ type: "began", attempt: this.task.attempt, folder, isContinued });
       for (const note of taskFolder.notes) this.#note(note);
       this.#heartbeatData.setWork(taskFolder.location());
       return ok(taskFolder);
@@ -104,14 +97,6 @@ export class Attempt {
       if (error instanceof TaskFolderError) return err(error);
       return err(new TaskFolderError(`there is no place to work: ${messageOf(error)}`, true));
     }
-  }
-
-  #inputWork(): Promise<InputWork[]> {
-    return readInputWork((input) => this.#deps.link.call("tasks.get", input, askTimeoutMs), this.task.inputs);
-  }
-
-  #openFailure({ message: reason, isRetryable }: TaskFolderError): RunOutcome {
-    return this.#stop ? { kind: "stopped" } : { kind: "failed", reason, isRetryable };
   }
 
   async #execute(taskFolder: TaskFolder): Promise<RunOutcome> {
@@ -134,9 +119,9 @@ export class Attempt {
         onOutput: (text) => this.#output.push(text),
       });
       const problem = outcome.kind === "done" ? await taskFolder.problem() : null;
-      return problem === null ? outcome : failedOutcome(problem);
+      return problem === null ? outcome : toFailure(problem);
     } catch (error) {
-      return failedOutcome(`the executor threw, which is a bug of it: ${messageOf(error)}`);
+      return toFailure(`the executor threw, which is a bug of it: ${messageOf(error)}`);
     } finally {
       this.#cancelSave();
     }
@@ -178,18 +163,15 @@ export class Attempt {
     try {
       const work = await taskFolder.finish();
       this.#heartbeatData.setWork(taskFolder.location());
-      return ok(work && isDone ? await this.#publish(taskFolder, work) : work);
+      if (!work || !isDone) return ok(work);
+      const published = await taskFolder.publish(work);
+      if (published.note !== null) this.#note(published.note);
+      return ok(published.work);
     } catch (error) {
       const reason = messageOf(error);
       this.#note(`its work was not committed: ${reason}`);
       return err(reason);
     }
-  }
-
-  async #publish(taskFolder: TaskFolder, finishedWork: CommittedWork): Promise<CommittedWork> {
-    const { work, note } = await taskFolder.publish(finishedWork);
-    if (note !== null) this.#note(note);
-    return work;
   }
 
   async #releaseFolder(taskFolder: TaskFolder, attemptEnd: AttemptEnd): Promise<void> {
@@ -227,6 +209,6 @@ function mayContinue({ end, state }: AttemptEnd): boolean {
 type AttemptEvent = DistributiveOmit<Extract<WorkerEvent, { readonly task: number }>, "task" | "taskType">;
 type DistributiveOmit<Event, Keys extends PropertyKey> = Event extends unknown ? Omit<Event, Keys> : never;
 
-function failedOutcome(reason: string): RunOutcome {
-  return { kind: "failed", reason, isRetryable: true };
+function toFailure(reason: string, isRetryable = true): RunOutcome {
+  return { kind: "failed", reason, isRetryable };
 }

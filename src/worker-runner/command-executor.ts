@@ -1,8 +1,10 @@
-import type { Json } from "../contract/values.ts";
-import { parseLine, type OutputLine } from "./output-lines.ts";
+import * as z from "zod";
+import { Progress } from "../contract/tasks.ts";
+import { Json } from "../contract/values.ts";
+import { redact } from "../redaction/redact.ts";
 import type { Executor, RunOutcome, TaskRun } from "./executor.ts";
-import { programEnv } from "./program-env.ts";
-import { runProgram, type ProgramExit } from "./run-program.ts";
+import { isWholeJob } from "./job-branch.ts";
+import { runProgram, type ProgramExit, programEnv } from "./run-program.ts";
 
 export interface CommandOptions {
   readonly command: readonly [program: string, ...args: string[]];
@@ -31,14 +33,15 @@ async function runCommand({ command, env, finalCodes }: CommandOptions, run: Tas
     args,
     cwd: run.folder,
     env: programEnv(env, run.task),
-    input: `${JSON.stringify(taskInput(run))}\n`,
+    input: `${taskLine(run)}\n`,
     signal: run.signal,
     graceMs,
     onLine: (line) => {
       run.onOutput(`${line}\n`);
       const outputLine = parseLine(line);
-      if (outputLine.kind === "text" && line.trim() !== "") lastLines.result = line;
-      else handleLine(run, outputLine);
+      if (outputLine.kind === "progress") run.onProgress(outputLine.progress);
+      else if (outputLine.kind === "checkpoint") run.onCheckpoint(outputLine.checkpoint);
+      else if (line.trim() !== "") lastLines.result = line;
     },
     onStderr: (text) => {
       run.onOutput(text);
@@ -50,15 +53,10 @@ async function runCommand({ command, env, finalCodes }: CommandOptions, run: Tas
   return toOutcome(exit, lastLines, finalCodes);
 }
 
-function taskInput({ task: claimed, merged }: TaskRun): object {
+function taskLine({ task: claimed, merged: { conflicts } }: TaskRun): string {
   const { task, type, payload, attempt, progress, checkpoint, inputs } = claimed;
-  const conflicts = merged.conflicts.length === 0 ? {} : { conflicts: merged.conflicts };
-  return { task, type, payload, attempt, progress, checkpoint, inputs, ...conflicts };
-}
-
-function handleLine(run: TaskRun, outputLine: OutputLine): void {
-  if (outputLine.kind === "progress") run.onProgress(outputLine.progress);
-  if (outputLine.kind === "checkpoint") run.onCheckpoint(outputLine.checkpoint);
+  const input = { task, type, payload, attempt, progress, checkpoint, inputs };
+  return JSON.stringify(conflicts.length === 0 ? input : { ...input, conflicts });
 }
 
 function toOutcome(
@@ -88,4 +86,70 @@ function lastLine(text: string): string {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   const end = text.endsWith("\n") ? "\n" : "";
   return `${(lines.at(-1) ?? "").slice(-maxStderrChars)}${end}`;
+}
+
+export type OutputLine =
+  | { readonly kind: "text" }
+  | { readonly kind: "progress"; readonly progress: Progress }
+  | { readonly kind: "checkpoint"; readonly checkpoint: Readonly<Record<string, Json>> };
+
+const ProgressLine = z.strictObject({ shim: z.literal("progress"), ...Progress.shape, note: z.string().optional() });
+const CheckpointLine = z.object({ shim: z.literal("checkpoint") }).catchall(Json);
+
+/** [WK16] Worker lines begin with `{"shim":`; one that does not parse is ordinary output. */
+function parseLine(line: string): OutputLine {
+  const value = /^\s*\{\s*"shim"\s*:/.test(line) ? parseJson(line) : undefined;
+  if (value === undefined) return { kind: "text" };
+  const progress = ProgressLine.safeParse(value);
+  if (progress.success) {
+    const { shim: _shim, ...fields } = progress.data;
+    return { kind: "progress", progress: fields };
+  }
+  const checkpoint = CheckpointLine.safeParse(value);
+  if (!checkpoint.success) return { kind: "text" };
+  const { shim: _shim, ...fields } = checkpoint.data;
+  return { kind: "checkpoint", checkpoint: fields };
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Stored in a checkpoint. */
+export const FailedTests = z.looseObject({ failedTests: z.string() });
+
+const maxOutputChars = 2_000;
+
+/** [WK35] Runs the settings' command, never the job's. The next attempt gets the output's end. */
+export function testedExecutor(
+  executor: Executor,
+  { command, env }: { readonly command: readonly [string, ...string[]]; readonly env: NodeJS.ProcessEnv },
+): Executor {
+  const tests = commandExecutor({ command, env, finalCodes: [] });
+  return {
+    run: async (run) => {
+      const outcome = await executor.run(run);
+      if (outcome.kind !== "done" || !isWholeJob(run.task.payload)) return outcome;
+      run.onOutput("the tests of the job:\n");
+      const testRun = { ...run, onProgress: () => undefined, onCheckpoint: () => undefined };
+      return withTestOutcome(outcome, await tests.run(testRun), run, command);
+    },
+  };
+}
+
+function withTestOutcome(
+  doneOutcome: Extract<RunOutcome, { kind: "done" }>,
+  outcome: RunOutcome,
+  run: TaskRun,
+  command: readonly string[],
+): RunOutcome {
+  if (outcome.kind === "done") return { ...doneOutcome, tests: { command: command.join(" ") } };
+  if (outcome.kind !== "failed") return outcome;
+  const reason = `the tests of the job fail: ${outcome.reason}`;
+  run.onCheckpoint({ failedTests: redact(reason).text.slice(0, maxOutputChars) });
+  return { ...outcome, reason, isRetryable: true };
 }

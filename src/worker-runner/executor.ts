@@ -3,12 +3,18 @@ import type { ClaimedTask, Progress } from "../contract/tasks.ts";
 import type { Json } from "../contract/values.ts";
 import type { MergedInputs } from "./task-folder.ts";
 
+/** lost: the claim has ended or cannot be trusted; leaving: the worker ends. */
+export interface Stop {
+  readonly kind: "cancelled" | "lost" | "time" | "budget" | "leaving";
+  readonly message: string;
+}
+
 export interface TaskRun {
   readonly task: ClaimedTask;
   /** Absolute. */
   readonly folder: string;
   readonly merged: MergedInputs;
-  /** Aborted: stop all processes and settle. The reason says why. */
+  /** Aborted: stop all processes and settle. The reason is a `Stop`. */
   readonly signal: AbortSignal;
   readonly budgetLeft: RemainingBudget;
   /** Never decreases. */

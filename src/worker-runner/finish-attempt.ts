@@ -1,12 +1,18 @@
 import { isBadInput, type CallError } from "../contract/errors.ts";
 import type { Usage } from "../contract/budgets.ts";
 import type { ClaimedTask, ClaimOptions, TaskState } from "../contract/tasks.ts";
+import type { Json } from "../contract/values.ts";
+import type { Result } from "../shared/result.ts";
+import { callUntilAnswered, gaveUpCode } from "../coordinator-client/call-until-answered.ts";
+import type { CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
+import type { CallInput } from "../coordinator-client/edge/calls.ts";
+import type { Platform } from "../coordinator-client/edge/platform.ts";
 import { readClock, type Instant } from "../coordinator-client/edge/trust.ts";
 import { redact } from "../redaction/redact.ts";
+import type { RunOutcome, Stop } from "./executor.ts";
 import type { HeartbeatData } from "./heartbeat-data.ts";
+import type { CommittedWork } from "./task-folder.ts";
 import type { TaskHeartbeat } from "./task-heartbeat.ts";
-import { gaveUpCode, reportEnd, type ReportDeps } from "./report-end.ts";
-import type { AttemptResult } from "./attempt-result.ts";
 import type { AttemptEndKind } from "./worker-events.ts";
 
 export interface AttemptEnd {
@@ -17,13 +23,19 @@ export interface AttemptEnd {
   readonly next: { readonly tasks: readonly ClaimedTask[]; readonly since: Instant };
 }
 
-export interface AttemptFinisherDeps extends ReportDeps {
+export interface AttemptFinisherDeps {
+  readonly link: CoordinatorClient;
+  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
+  readonly giveUp: AbortSignal;
   readonly next: (isFailed: boolean) => ClaimOptions | undefined;
 }
 
 type FailedResult = Extract<AttemptResult, { kind: "failed" }>;
 
+type ReportName = "tasks.ack" | "tasks.nack" | "tasks.release";
+
 const maxReasonChars = 500;
+const reportTiming = { timeoutMs: 30_000, maxPauseMs: 10_000 };
 
 /** [WK7] */
 export class AttemptFinisher {
@@ -64,7 +76,7 @@ export class AttemptFinisher {
   async #acknowledge(result: Extract<AttemptResult, { kind: "done" }>["result"]): Promise<AttemptEnd> {
     this.#heartbeat.end();
     const since = readClock(this.#deps.platform.clock);
-    const answer = await reportEnd(this.#deps, "tasks.ack", {
+    const answer = await this.#report("tasks.ack", {
       ...this.#claim,
       result,
       ...this.#usage,
@@ -78,9 +90,9 @@ export class AttemptFinisher {
   }
 
   async #fail({ end, reason: rawReason, isRetryable, delayMs }: FailedResult): Promise<AttemptEnd> {
-    const reason = toReason(rawReason);
+    const reason = redact(rawReason).text.slice(0, maxReasonChars) || "no reason given";
     const since = readClock(this.#deps.platform.clock);
-    const answer = await reportEnd(this.#deps, "tasks.nack", {
+    const answer = await this.#report("tasks.nack", {
       ...this.#claim,
       reason,
       isRetryable,
@@ -109,8 +121,12 @@ export class AttemptFinisher {
   }
 
   async #release({ end, reason }: Extract<AttemptResult, { kind: "given_back" }>): Promise<AttemptEnd> {
-    const answer = await reportEnd(this.#deps, "tasks.release", { ...this.#claim, ...this.#usage });
+    const answer = await this.#report("tasks.release", { ...this.#claim, ...this.#usage });
     return answer.ok ? this.#toEnd(end, answer.value.state, reason) : this.#notReported("lost", answer.error);
+  }
+
+  #report<Name extends ReportName>(name: Name, input: CallInput<Name>): ReturnType<typeof callUntilAnswered<Name>> {
+    return callUntilAnswered(this.#deps, name, input, { ...reportTiming, signal: this.#deps.giveUp });
   }
 
   get #usage(): { readonly usage: Usage } {
@@ -131,6 +147,56 @@ export class AttemptFinisher {
   }
 }
 
-function toReason(reason: string): string {
-  return redact(reason).text.slice(0, maxReasonChars) || "no reason given";
+export type AttemptResult =
+  | { readonly kind: "done"; readonly result: Json }
+  | {
+      readonly kind: "failed";
+      readonly end: "failed" | "timeout";
+      readonly reason: string;
+      readonly isRetryable: boolean;
+      readonly delayMs?: number;
+    }
+  | { readonly kind: "over_budget"; readonly reason: string }
+  | { readonly kind: "given_back"; readonly end: "cancelled" | "released"; readonly reason: string }
+  | { readonly kind: "lost"; readonly reason: string };
+
+export function toAttemptResult(
+  outcome: RunOutcome,
+  stop: Stop | null,
+  work: Result<CommittedWork | null, string>,
+): AttemptResult {
+  // The coordinator decides whether the result still counts.
+  if (outcome.kind === "done") return doneResult(outcome, work);
+  if (outcome.kind === "over_budget") return outcome;
+  if (stop) return stoppedResult(stop);
+  if (outcome.kind === "failed") return { ...outcome, end: "failed" };
+  return failedResult("failed", "it stopped by itself");
+}
+
+function doneResult(
+  { result: output, tests }: Extract<RunOutcome, { kind: "done" }>,
+  work: Result<CommittedWork | null, string>,
+): AttemptResult {
+  if (!work.ok) return failedResult("failed", `its work could not be kept: ${work.error}`);
+  if (work.value === null) return { kind: "done", result: output };
+  return { kind: "done", result: { ...work.value, ...(tests ? { tests } : {}), output } };
+}
+
+function stoppedResult({ kind, message: reason }: Stop): AttemptResult {
+  switch (kind) {
+    case "lost":
+      return { kind: "lost", reason };
+    case "budget":
+      return { kind: "over_budget", reason };
+    case "time":
+      return failedResult("timeout", reason);
+    case "cancelled":
+      return { kind: "given_back", end: "cancelled", reason };
+    case "leaving":
+      return { kind: "given_back", end: "released", reason };
+  }
+}
+
+function failedResult(end: "failed" | "timeout", reason: string): AttemptResult {
+  return { kind: "failed", end, reason, isRetryable: true };
 }

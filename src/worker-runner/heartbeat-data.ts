@@ -6,6 +6,11 @@ import { redact } from "../redaction/redact.ts";
 
 type Checkpoint = Readonly<Record<string, Json>>;
 
+interface Unsent {
+  readonly progress?: Progress;
+  readonly checkpoint?: Json;
+}
+
 const maxNoteChars = 500;
 const maxDataChars = 8_192;
 const maxCheckpointChars = 65_536;
@@ -17,8 +22,7 @@ export class HeartbeatData {
   #checkpoint: Checkpoint;
   #work: Json;
   #progress: Progress = {};
-  #hasNewProgress = false;
-  #hasNewCheckpoint = false;
+  #unsent: Unsent = {};
 
   constructor(previous: Json, warn: (message: string) => void) {
     this.#warn = warn;
@@ -37,7 +41,7 @@ export class HeartbeatData {
   }
 
   get hasUnsent(): boolean {
-    return this.#hasNewProgress || this.#hasNewCheckpoint;
+    return Object.keys(this.#unsent).length > 0;
   }
 
   addUsage(usage: Usage): void {
@@ -52,7 +56,7 @@ export class HeartbeatData {
       ...(note === undefined ? {} : { note: redact(note).text.slice(0, maxNoteChars) }),
       ...(data === undefined || !isDataFit ? {} : { data }),
     };
-    this.#hasNewProgress = true;
+    this.#unsent = { ...this.#unsent, progress: this.#progress };
   }
 
   mergeCheckpoint(checkpoint: Checkpoint): void {
@@ -70,23 +74,17 @@ export class HeartbeatData {
     }
     this.#checkpoint = checkpoint;
     this.#work = work;
-    this.#hasNewCheckpoint = true;
+    this.#unsent = { ...this.#unsent, checkpoint: { ...checkpoint, work } };
   }
 
-  takeUnsent(): { readonly usage: Usage; readonly progress?: Progress; readonly checkpoint?: Json } {
-    const unsent = {
-      usage: this.#usage,
-      ...(this.#hasNewProgress ? { progress: this.#progress } : {}),
-      ...(this.#hasNewCheckpoint ? { checkpoint: { ...this.#checkpoint, work: this.#work } } : {}),
-    };
-    this.#hasNewProgress = false;
-    this.#hasNewCheckpoint = false;
-    return unsent;
+  takeUnsent(): Unsent & { readonly usage: Usage } {
+    const unsent = this.#unsent;
+    this.#unsent = {};
+    return { usage: this.#usage, ...unsent };
   }
 
   /** Newer data takes precedence. */
-  restoreUnsent({ progress, checkpoint }: { readonly progress?: Progress; readonly checkpoint?: Json }): void {
-    this.#hasNewProgress ||= progress !== undefined;
-    this.#hasNewCheckpoint ||= checkpoint !== undefined;
+  restoreUnsent(unsent: Unsent): void {
+    this.#unsent = { ...unsent, ...this.#unsent };
   }
 }

@@ -1,7 +1,7 @@
 import { cpus } from "node:os";
 import type { Health } from "../contract/chats.ts";
 import type { Clock } from "../coordinator-client/edge/trust.ts";
-import { share as memoryShare } from "../local-mcp/signals/memory.ts";
+import { share as memoryShare } from "../platform/memory.ts";
 
 export interface CpuTimes {
   readonly busyMs: number;

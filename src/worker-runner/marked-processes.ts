@@ -34,14 +34,11 @@ function signalMarked(mark: string, signal: NodeJS.Signals | 0): boolean {
 
 function findMarked(mark: string): number[] {
   if (!hasMarks) return [];
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && hasMark(name, mark))
-    .map(Number);
-}
-
-function hasMark(pid: string, mark: string): boolean {
   const start = `${markName}=${mark}`;
-  return readEnvironment(pid).some((entry) => entry === start || entry.startsWith(`${start}-`));
+  const isMarked = (entry: string): boolean => entry === start || entry.startsWith(`${start}-`);
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && readEnvironment(name).some(isMarked))
+    .map(Number);
 }
 
 function readEnvironment(pid: string): string[] {

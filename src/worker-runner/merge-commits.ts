@@ -91,38 +91,25 @@ async function mergeOne(git: Git, deps: MergeDeps, commit: string, side: MergeSi
   if (await isAncestor(git, commit, side.commit)) return { commit: side.commit, conflict: null };
   await run(git, ["update-ref", `refs/heads/${mergedName}`, commit]);
   await run(git, ["update-ref", `refs/heads/${side.name}`, side.commit]);
-  await readAttributes(git, commit);
+  // Without a work tree git does not read `.gitattributes`. Exit code 1: there is none.
+  await run(git, ["checkout", "--quiet", commit, "--", ":(glob)**/.gitattributes"], "", [0, 1]);
   // Conflict markers show these branch names.
   const args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", mergedName, side.name];
   const { code, stdout } = await run(git, args, "", [0, 1]);
   const [tree = "", ...files] = splitRaw(stdout);
-  const merge = [tree, "-p", commit, "-p", side.commit, "-m", mergeMessage(side, code === 1)];
+  const message = `shim: merge ${side.name}${code === 1 ? ", with conflicts" : ""}`;
+  const merge = [tree, "-p", commit, "-p", side.commit, "-m", message];
   const mergeCommit = await text(withMergeAuthor(git, deps), ["commit-tree", ...merge]);
   return { commit: mergeCommit, conflict: code === 1 ? files.map(displayPath) : null };
-}
-
-/** Without a work tree git does not read `.gitattributes`. */
-async function readAttributes(git: Git, commit: string): Promise<void> {
-  const pathspec = ":(glob)**/.gitattributes";
-  // Exit code 1: there is none.
-  await run(git, ["checkout", "--quiet", commit, "--", pathspec], "", [0, 1]);
-}
-
-function mergeMessage({ name }: MergeSide, isConflict: boolean): string {
-  return `shim: merge ${name}${isConflict ? ", with conflicts" : ""}`;
 }
 
 function withMergeAuthor(git: Git, { now, author }: MergeDeps): Git {
   const signedGit = withAuthor(git, now);
   if (!author) return signedGit;
   const { name, email } = author;
-  const identity = {
-    GIT_AUTHOR_NAME: name,
-    GIT_AUTHOR_EMAIL: email,
-    GIT_COMMITTER_NAME: name,
-    GIT_COMMITTER_EMAIL: email,
-  };
-  return { ...signedGit, env: { ...signedGit.env, ...identity } };
+  const asAuthor = { GIT_AUTHOR_NAME: name, GIT_AUTHOR_EMAIL: email };
+  const asCommitter = { GIT_COMMITTER_NAME: name, GIT_COMMITTER_EMAIL: email };
+  return { ...signedGit, env: { ...signedGit.env, ...asAuthor, ...asCommitter } };
 }
 
 async function isAncestor(git: Git, ancestor: string, commit: string): Promise<boolean> {
@@ -131,18 +118,8 @@ async function isAncestor(git: Git, ancestor: string, commit: string): Promise<b
 
 export async function unresolved(git: Git, files: readonly string[]): Promise<string[]> {
   if (files.length === 0) return [];
-  const search = [
-    "grep",
-    "-z",
-    "-l",
-    "-I",
-    "--no-textconv",
-    "--untracked",
-    "--no-exclude-standard",
-    "-E",
-    conflictMark,
-  ];
+  const options = ["-z", "-l", "-I", "--no-textconv", "--untracked", "--no-exclude-standard"];
   const literal = { ...git, before: [...git.before, "--literal-pathspecs"] };
-  const { stdout } = await run(literal, [...search, "--", ...files], "", [0, 1]);
+  const { stdout } = await run(literal, ["grep", ...options, "-E", conflictMark, "--", ...files], "", [0, 1]);
   return splitRaw(stdout).map(displayPath);
 }

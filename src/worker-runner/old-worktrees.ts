@@ -35,7 +35,10 @@ async function removeIfUnused(
   if (!isOld && !isUnused) return false;
   if (!(await isFolderFree(processes, folder, record))) return false;
   if (!(await removeWorktree(env, record, worktreePath(folder)))) return false;
-  if (isUnused) await deleteBranch(env, record);
+  const { repository, branch, base } = record;
+  // Git refuses if the branch has moved.
+  const deletion = ["update-ref", "-d", `refs/heads/${branch}`, base];
+  if (isUnused) await run(gitInFolder(env, repository), deletion, "", [0, 1, 128]);
   removeRecord(folder);
   return true;
 }
@@ -53,11 +56,6 @@ async function isUntouched(env: NodeJS.ProcessEnv, record: WorkRecord, folder: s
     if (!(error instanceof GitError)) throw error;
     return false;
   }
-}
-
-/** Git refuses if the branch has moved. */
-async function deleteBranch(env: NodeJS.ProcessEnv, { repository, branch, base }: WorkRecord): Promise<void> {
-  await run(gitInFolder(env, repository), ["update-ref", "-d", `refs/heads/${branch}`, base], "", [0, 1, 128]);
 }
 
 async function removeWorktree(

@@ -1,12 +1,13 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
+import type { ClaimedTask } from "../contract/tasks.ts";
 import { codeOf } from "../shared/error.ts";
 import { endGroup, exitCode, groupOf, hasGroups } from "../platform/process-group.ts";
 import { programPath } from "../platform/program-path.ts";
-import { watchdogScript, type WatchdogReport } from "./watchdog-script.ts";
-import { LineReader } from "./line-reader.ts";
+import { withoutSecrets } from "../platform/secret-env.ts";
 import { endMarked, markName, toMark } from "./marked-processes.ts";
+import { watchdogScript, type WatchdogReport } from "./watchdog-script.ts";
 
 export interface Program {
   readonly command: string;
@@ -130,4 +131,52 @@ function toExit(report: WatchdogReport | null, code: number): ProgramExit {
   if (report === null) return { kind: "exited", code };
   if ("problem" in report) return notStarted(report.problem, report.message);
   return { kind: "exited", code: exitCode(report.code, report.signal) };
+}
+
+const defaultMaxChars = 300_000;
+
+/** Skips the rest of a line that is too long. */
+class LineReader {
+  readonly #onLine: (line: string) => void;
+  readonly #maxChars: number;
+  #buffer = "";
+
+  constructor(onLine: (line: string) => void, maxChars = defaultMaxChars) {
+    this.#maxChars = maxChars;
+    this.#onLine = onLine;
+  }
+
+  push(text: string): void {
+    let from = 0;
+    for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n", from)) {
+      this.#append(text.slice(from, end));
+      this.#emitLine();
+      from = end + 1;
+    }
+    this.#append(text.slice(from));
+  }
+
+  end(): void {
+    if (this.#buffer !== "") this.#emitLine();
+  }
+
+  #append(text: string): void {
+    if (this.#buffer.length < this.#maxChars) this.#buffer = (this.#buffer + text).slice(0, this.#maxChars);
+  }
+
+  #emitLine(): void {
+    const line = this.#buffer;
+    this.#buffer = "";
+    this.#onLine(line.endsWith("\r") ? line.slice(0, -1) : line);
+  }
+}
+
+/** Variables that would point git away from the worktree. */
+const gitLocationVariables =
+  /^GIT_(DIR|WORK_TREE|INDEX_FILE|COMMON_DIR|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|PREFIX|NAMESPACE)$/;
+
+/** [WK17] Contains no text of the task. */
+export function programEnv(env: NodeJS.ProcessEnv, { task, claim }: ClaimedTask): NodeJS.ProcessEnv {
+  const passed = Object.entries(withoutSecrets(env)).filter(([name]) => !gitLocationVariables.test(name));
+  return { ...Object.fromEntries(passed), SHIM_TASK: String(task), SHIM_CLAIM: String(claim) };
 }

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import type { ClaimedTask } from "../contract/tasks.ts";
 import type { Json } from "../contract/values.ts";
 import type { InputWork } from "./input-work.ts";
@@ -46,9 +47,30 @@ export class TaskFolderError extends Error {
 
   constructor(message: string, isRetryable: boolean) {
     super(message);
-    this.name = "PlaceError";
+    this.name = "TaskFolderError";
     this.isRetryable = isRetryable;
   }
 }
 
 export const noMergedInputs: MergedInputs = { tasks: [], conflicts: [] };
+
+/** Runs every task in one folder, which is left as it is. */
+export function fixedFolder(folder: string, machine: string): { open: (task: ClaimedTask) => Promise<TaskFolder> } {
+  return {
+    open: async ({ checkpoint }) => {
+      if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw new Error(`there is no folder ${folder}`);
+      return {
+        folder,
+        isContinued: checkpoint !== null,
+        notes: [],
+        merged: noMergedInputs,
+        location: () => ({ machine, folder }),
+        save: () => Promise.resolve(),
+        problem: () => Promise.resolve(null),
+        finish: () => Promise.resolve(null),
+        publish: (work) => Promise.resolve({ work, note: null }),
+        release: () => Promise.resolve(null),
+      };
+    },
+  };
+}

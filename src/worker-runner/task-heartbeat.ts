@@ -4,22 +4,29 @@ import type { OutputOf } from "../contract/operations.ts";
 import type { ClaimedTask } from "../contract/tasks.ts";
 import type { Result } from "../shared/result.ts";
 import type { Platform } from "../coordinator-client/edge/platform.ts";
+import { heartbeatIntervalMs, Renewal } from "../coordinator-client/edge/renewal.ts";
 import { elapsedMs, marginMs, readClock, type Instant } from "../coordinator-client/edge/trust.ts";
 import type { HeartbeatData } from "./heartbeat-data.ts";
-import { Stop } from "./stop.ts";
+import type { Stop } from "./executor.ts";
 
 export interface TaskHeartbeatDeps {
   readonly link: CoordinatorClient;
   readonly platform: Pick<Platform, "clock" | "setTimer">;
 }
 
-/** Upper bound; otherwise a quarter of the allowed silence. */
-const maxBeatIntervalMs = 30_000;
 /** [TA17] A heartbeat without changes may stay unwritten for a third of the allowed silence. */
 const trustedShare = 2 / 3;
 const minUnsentIntervalMs = 1_000;
 const beatTimeoutMs = 10_000;
 const maxCheckIntervalMs = 1_000;
+
+type HeartbeatAnswer = Result<OutputOf<"tasks.heartbeat">, CallError>;
+
+/** What the coordinator has last confirmed, from the start of its request. */
+interface Confirmation {
+  readonly at: Instant;
+  readonly remainingMs: number;
+}
 
 /**
  * [WK41] A claim is trusted from the start of the last answered request for two thirds of the
@@ -32,18 +39,14 @@ export class TaskHeartbeat {
   readonly #data: HeartbeatData;
   readonly #onStop: (stop: Stop) => void;
   readonly #startedAt: Instant;
-  readonly #everyMs: number;
-  #trustedFrom: Instant;
-  #deadlineFrom: Instant;
-  #deadlineInMs: number;
-  #lastSentAt: Instant;
+  readonly #renewal: Renewal<HeartbeatAnswer>;
+  #confirmed: Confirmation;
+  #sentAt: Instant;
   #usageSentAt: Instant;
-  #beating: Promise<Result<unknown, CallError>> | null = null;
-  #isBeatWanted = false;
-  #hasRequestedStop = false;
-  #hasEnded = false;
+  #isBeatRequested = false;
+  /** The first reason; only a lost claim replaces it. */
+  #stop: Stop | null = null;
   #budgetReason: string | null = null;
-  #cancelTimer: () => void = () => undefined;
 
   constructor(
     deps: TaskHeartbeatDeps,
@@ -57,17 +60,14 @@ export class TaskHeartbeat {
     this.#data = data;
     this.#onStop = onStop;
     this.#startedAt = readClock(deps.platform.clock);
-    this.#everyMs = Math.min(maxBeatIntervalMs, task.heartbeatMs / 4);
-    this.#trustedFrom = since;
-    this.#deadlineFrom = since;
-    this.#deadlineInMs = task.remainingMs;
-    this.#lastSentAt = since;
+    this.#confirmed = { at: since, remainingMs: task.remainingMs };
+    this.#sentAt = since;
     this.#usageSentAt = since;
+    this.#renewal = new Renewal(deps.platform, { check: (now) => this.#check(now), renew: () => this.#send() });
   }
 
   start(): void {
-    this.#cancelTimer();
-    this.#tick();
+    this.#renewal.check();
   }
 
   get budgetReason(): string | null {
@@ -75,129 +75,114 @@ export class TaskHeartbeat {
   }
 
   end(): void {
-    this.#hasEnded = true;
-    this.#cancelTimer();
+    void this.#renewal.stop();
   }
 
   beatSoon(): void {
-    this.#isBeatWanted = true;
-    if (!this.#hasEnded) this.#tick();
+    this.#isBeatRequested = true;
+    this.#renewal.check();
   }
 
-  async flush(): Promise<Result<OutputOf<"tasks.heartbeat">, CallError>> {
-    this.end();
-    await this.#beating;
-    return this.#send();
+  async flush(): Promise<HeartbeatAnswer> {
+    await this.#renewal.stop();
+    return this.#send(true);
   }
 
-  /** Uses the clock that stops while the machine sleeps. */
   measure(): void {
     const wallMs = this.#wallMs(readClock(this.#deps.platform.clock));
     this.#data.addUsage({ wallMs: Math.round(wallMs), tokens: 0, costMicros: 0 });
   }
 
-  #tick(): void {
-    this.#cancelTimer();
-    const now = readClock(this.#deps.platform.clock);
-    const stopReason = this.#stopReasonAt(now);
-    if (stopReason) this.#requestStop(stopReason);
-    if (this.#hasEnded) return;
-    if (this.#isDue(now)) void this.#sendOnce(this.#isUsageFresh(now));
-    this.#cancelTimer = this.#deps.platform.setTimer(() => this.#tick(), this.#checkInMs(now));
+  #check(now: Instant): { readonly isDue: boolean; readonly nextInMs: number } {
+    const stop = stopReason(this.#task, this.#confirmed, this.#wallMs(now), now);
+    if (stop) this.#requestStop(stop);
+    return { isDue: this.#isDue(now), nextInMs: this.#checkInMs(now) };
   }
 
   /** Checks often, since clocks may jump. */
   #checkInMs(now: Instant): number {
     const { heartbeatMs, budget } = this.#task;
-    const ends = [this.#trustedForMs(now)];
-    if (!this.#hasRequestedStop) {
-      ends.push(this.#deadlineInMs - elapsedMs(this.#deadlineFrom, now));
+    const ends = [trustedForMs(this.#task, this.#confirmed, now)];
+    if (!this.#stop) {
+      ends.push(this.#confirmed.remainingMs - elapsedMs(this.#confirmed.at, now));
       ends.push((budget.wallMs ?? Number.POSITIVE_INFINITY) - this.#wallMs(now));
     }
-    return Math.max(1, Math.ceil(Math.min(maxCheckIntervalMs, heartbeatMs / 8, ...ends)));
+    return Math.min(maxCheckIntervalMs, heartbeatMs / 8, ...ends);
   }
 
-  #trustedForMs(now: Instant): number {
-    const trustedMs = this.#task.heartbeatMs * trustedShare;
-    return trustedMs - marginMs(trustedMs) - elapsedMs(this.#trustedFrom, now);
-  }
-
+  /** Uses the clock that stops while the machine sleeps. */
   #wallMs(now: Instant): number {
     return now.monotonic - this.#startedAt.monotonic;
   }
 
-  #stopReasonAt(now: Instant): Stop | null {
-    if (this.#trustedForMs(now) <= 0) {
-      const silentMs = elapsedMs(this.#trustedFrom, now);
-      return new Stop("lost", `no heartbeat was answered for ${(silentMs / 1_000).toFixed(1)} s`);
-    }
-    if (this.#hasRequestedStop) return null;
-    if (elapsedMs(this.#deadlineFrom, now) >= this.#deadlineInMs)
-      return new Stop("time", "the time of the attempt is over");
-    const { wallMs } = this.#task.budget;
-    return wallMs !== null && this.#wallMs(now) >= wallMs ? new Stop("budget", "its budget of time is used up") : null;
+  get #everyMs(): number {
+    return heartbeatIntervalMs(this.#task.heartbeatMs);
   }
 
   #isDue(now: Instant): boolean {
-    if (this.#beating) return false;
-    const sinceMs = elapsedMs(this.#lastSentAt, now);
+    const sinceMs = elapsedMs(this.#sentAt, now);
     const isSoon = this.#data.hasUnsent && sinceMs >= Math.min(minUnsentIntervalMs, this.#everyMs);
-    return this.#isBeatWanted || isSoon || sinceMs >= this.#everyMs;
-  }
-
-  /** Every written heartbeat wakes the other workers of one machine. */
-  #isUsageFresh(now: Instant): boolean {
-    return !this.#data.hasUnsent && elapsedMs(this.#usageSentAt, now) < this.#everyMs;
+    return this.#isBeatRequested || isSoon || sinceMs >= this.#everyMs;
   }
 
   /** The claim is kept alive until the work is saved. */
-  #requestStop(stopReason: Stop): void {
-    if (stopReason.kind === "lost") this.end();
-    if (this.#hasRequestedStop && stopReason.kind !== "lost") return;
-    this.#hasRequestedStop = true;
-    this.#onStop(stopReason);
+  #requestStop(stop: Stop): void {
+    if (stop.kind === "lost") this.end();
+    else if (this.#stop) return;
+    this.#stop = stop;
+    this.#onStop(stop);
   }
 
-  async #sendOnce(isWithoutUsage: boolean): Promise<void> {
-    this.#beating = this.#send(isWithoutUsage).finally(() => (this.#beating = null));
-    await this.#beating;
-  }
-
-  async #send(isWithoutUsage = false): Promise<Result<OutputOf<"tasks.heartbeat">, CallError>> {
-    const { clock } = this.#deps.platform;
+  /** @param isLast sends what was used in any case */
+  async #send(isLast = false): Promise<HeartbeatAnswer> {
     this.measure();
-    this.#isBeatWanted = false;
-    this.#lastSentAt = readClock(clock);
-    const sentAt = this.#lastSentAt;
-    if (!isWithoutUsage) this.#usageSentAt = sentAt;
+    const sentAt = readClock(this.#deps.platform.clock);
+    // Every written heartbeat wakes the other workers of one machine.
+    const isUsageFresh = !this.#data.hasUnsent && elapsedMs(this.#usageSentAt, sentAt) < this.#everyMs;
+    this.#isBeatRequested = false;
+    this.#sentAt = sentAt;
     const { usage, ...unsent } = this.#data.takeUnsent();
-    const { task, claim } = this.#task;
-    const answer = await this.#deps.link.call(
-      "tasks.heartbeat",
-      { task, claim, ...unsent, ...(isWithoutUsage ? {} : { usage }) },
-      Math.min(beatTimeoutMs, this.#task.heartbeatMs),
-    );
+    const usageField = isUsageFresh && !isLast ? {} : { usage };
+    if ("usage" in usageField) this.#usageSentAt = sentAt;
+    const { task, claim, heartbeatMs } = this.#task;
+    const input = { task, claim, ...unsent, ...usageField };
+    const answer = await this.#deps.link.call("tasks.heartbeat", input, Math.min(beatTimeoutMs, heartbeatMs));
     if (answer.ok) this.#onAnswer(answer.value, sentAt);
-    else {
-      this.#data.restoreUnsent(unsent);
-      const isLost = !isTransient(answer.error) && !this.#hasEnded;
-      if (isLost) this.#requestStop(new Stop("lost", answer.error.message));
-    }
+    else this.#onError(answer.error, unsent);
     return answer;
   }
 
-  #onAnswer({ isCancelled, isOverBudget, reason, remainingMs }: OutputOf<"tasks.heartbeat">, sentAt: Instant): void {
-    this.#trustedFrom = sentAt;
-    this.#deadlineFrom = sentAt;
-    this.#deadlineInMs = remainingMs;
+  #onAnswer({ isCancelled, isOverBudget, reason, remainingMs }: OutputOf<"tasks.heartbeat">, at: Instant): void {
+    this.#confirmed = { at, remainingMs };
     if (isOverBudget) this.#onOverBudget(reason ?? "its budget is used up");
-    else if (isCancelled && !this.#hasEnded) this.#requestStop(new Stop("cancelled", reason ?? "cancelled"));
+    else if (isCancelled && !this.#renewal.isStopped)
+      this.#requestStop({ kind: "cancelled", message: reason ?? "cancelled" });
+  }
+
+  #onError(error: CallError, unsent: Parameters<HeartbeatData["restoreUnsent"]>[0]): void {
+    this.#data.restoreUnsent(unsent);
+    if (!isTransient(error) && !this.#renewal.isStopped) this.#requestStop({ kind: "lost", message: error.message });
   }
 
   #onOverBudget(reason: string): void {
     this.end();
     this.#budgetReason = reason;
-    this.#hasRequestedStop = true;
-    this.#onStop(new Stop("budget", reason));
+    this.#stop = { kind: "budget", message: reason };
+    this.#onStop(this.#stop);
   }
+}
+
+/** A clock that jumps ends no claim, unlike trust in a lease: only the time since counts. */
+function trustedForMs({ heartbeatMs }: ClaimedTask, { at }: Confirmation, now: Instant): number {
+  const trustedMs = heartbeatMs * trustedShare;
+  return trustedMs - marginMs(trustedMs) - elapsedMs(at, now);
+}
+
+function stopReason(task: ClaimedTask, confirmed: Confirmation, wallMs: number, now: Instant): Stop | null {
+  const sinceMs = elapsedMs(confirmed.at, now);
+  if (trustedForMs(task, confirmed, now) <= 0)
+    return { kind: "lost", message: `no heartbeat was answered for ${(sinceMs / 1_000).toFixed(1)} s` };
+  if (sinceMs >= confirmed.remainingMs) return { kind: "time", message: "the time of the attempt is over" };
+  const { wallMs: budgetMs } = task.budget;
+  return budgetMs !== null && wallMs >= budgetMs ? { kind: "budget", message: "its budget of time is used up" } : null;
 }

@@ -5,25 +5,17 @@ import { omitUndefined } from "../shared/omit-undefined.ts";
 import type { ProcessIdentity, Processes } from "../platform/processes.ts";
 import type { InputWork } from "./input-work.ts";
 import {
-  resolveCommit,
+  commonGitFolder,
   gitInFolder,
   gitInWorktree,
   hasCommit,
-  worktreeAdminFolder,
-  commonGitFolder,
+  resolveCommit,
   unlock,
+  worktreeAdminFolder,
   worktreeCommand,
 } from "./work-git.ts";
 import type { TaskFolder, TaskFolders } from "./task-folder.ts";
-import {
-  isFolderFree,
-  MergedRecord,
-  readRecord,
-  removeRecord,
-  worktreePath,
-  writeRecord,
-  type WorkRecord,
-} from "./work-record.ts";
+import { isFolderFree, MergedRecord, readRecord, removeRecord, worktreePath, writeRecord } from "./work-record.ts";
 import { startWithInputs } from "./worktree-inputs.ts";
 import { Worktree, type WorktreeDeps } from "./worktree.ts";
 
@@ -88,7 +80,8 @@ export class TaskWorktrees implements TaskFolders {
     const ownedRecord = { ...record, owner: self };
     writeRecord(recordFolder, ownedRecord);
     await unlock(gitInWorktree(env, repository, previous.folder));
-    return this.#worktree(recordFolder, task, ownedRecord, { commit: previous.commit, isContinued: true, notes: [] });
+    const start = { commit: previous.commit, isContinued: true, notes: [] };
+    return new Worktree(this.#options, recordFolder, task, ownedRecord, start);
   }
 
   #isOwnFolder({ machine, folder }: PreviousWork): boolean {
@@ -99,7 +92,9 @@ export class TaskWorktrees implements TaskFolders {
 
   async #create(task: ClaimedTask, repository: string, startPoint: StartPoint): Promise<TaskFolder> {
     const { home, self } = this.#options;
-    const name = `task-${task.task}-${this.#suffix()}`;
+    // Another workspace, or a lost coordinator file, may have used the same task number.
+    const suffix = Math.floor(this.#options.random() * 2 ** 32).toString(16);
+    const name = `task-${task.task}-${suffix.padStart(8, "0")}`;
     const recordFolder = join(home, name);
     const branch = `shim/${name}`;
     const { base, merged } = startPoint;
@@ -111,7 +106,7 @@ export class TaskWorktrees implements TaskFolders {
       removeRecord(recordFolder);
       throw error;
     }
-    return this.#worktree(recordFolder, task, record, startPoint);
+    return new Worktree(this.#options, recordFolder, task, record, startPoint);
   }
 
   async #add(branch: string, tree: string, commit: string): Promise<void> {
@@ -152,21 +147,5 @@ export class TaskWorktrees implements TaskFolders {
     const location = { folder: this.#options.repository, repository, task };
     const { commit, merged, notes } = await startWithInputs(this.#options, location, startCommit, works);
     return { commit, merged: works.length === 0 ? undefined : { ...merged, commit }, notes };
-  }
-
-  #worktree(
-    recordFolder: string,
-    task: ClaimedTask,
-    record: WorkRecord,
-    startPoint: ConstructorParameters<typeof Worktree>[4],
-  ): Worktree {
-    return new Worktree(this.#options, recordFolder, task, record, startPoint);
-  }
-
-  /** Another workspace, or a lost coordinator file, may have used the same task number. */
-  #suffix(): string {
-    return Math.floor(this.#options.random() * 2 ** 32)
-      .toString(16)
-      .padStart(8, "0");
   }
 }

@@ -1,10 +1,9 @@
-import { existsSync, readFileSync, rmdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import * as z from "zod";
+import { existsSync, readFileSync, rmdirSync, rmSync, readdirSync, readlinkSync } from "node:fs";
+import { join, sep } from "node:path";
 import { pollUntil } from "../platform/process-group.ts";
 import { mayBeAlive, type Processes } from "../platform/processes.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
-import { isFolderInUse } from "./folder-in-use.ts";
 import { endMarked, toMark } from "./marked-processes.ts";
 
 export const MergedRecord = z.object({
@@ -64,3 +63,20 @@ export async function isFolderFree(processes: Processes, folder: string, { owner
 
 /** An ending process has lost its mark but not its working folder. */
 const processExitMs = 2_000;
+
+/** Linux only (proc(5)); false elsewhere. Covers the user's own processes. */
+function isFolderInUse(folder: string): boolean {
+  if (process.platform !== "linux") return false;
+  return readdirSync("/proc").some((name) => {
+    const workingFolder = /^\d+$/.test(name) ? readWorkingFolder(name) : null;
+    return workingFolder === folder || workingFolder?.startsWith(`${folder}${sep}`) === true;
+  });
+}
+
+function readWorkingFolder(pid: string): string | null {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return null;
+  }
+}

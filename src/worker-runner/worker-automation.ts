@@ -3,6 +3,7 @@ import type { CoordinatorClient } from "../coordinator-client/coordinator-client
 import { isTransient, type CallError } from "../contract/errors.ts";
 import type { Health } from "../contract/chats.ts";
 import type { ClaimedTask, ClaimOptions } from "../contract/tasks.ts";
+import { fullJitter } from "../shared/backoff.ts";
 import { stackOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Platform } from "../coordinator-client/edge/platform.ts";
@@ -11,8 +12,6 @@ import { Attempt, type AttemptDeps, type TaskSetup } from "./attempt.ts";
 import { ChatStatusReporter } from "../coordinator-client/chat-status.ts";
 import { Claimer, type ClaimResult } from "../coordinator-client/claimer.ts";
 import type { AttemptEnd } from "./finish-attempt.ts";
-import { FailureStreak } from "./failure-streak.ts";
-import { Stop } from "./stop.ts";
 import type { AttemptEndKind, EmitWorkerEvent } from "./worker-events.ts";
 
 export interface WorkerOptions {
@@ -34,6 +33,20 @@ export interface WorkerDeps {
 
 export type EndCounts = Partial<Readonly<Record<AttemptEndKind, number>>>;
 
+interface WorkerState {
+  /** paused: too many failures; draining: for good. */
+  readonly phase: "working" | "paused" | "draining";
+  readonly taken: number;
+  /** Consecutive failures of any tasks: the worker itself may be at fault. */
+  readonly failures: number;
+  readonly isQueueEmpty: boolean;
+  readonly claimError: CallError | null;
+  readonly fatalError: CallError | null;
+}
+
+/** [WK9] The first failure may be the task's own fault: no pause. */
+const pauseBackoff = { baseMs: 2_000, capMs: 60_000 };
+const suspiciousFailures = 2;
 const saveEveryMs = 60_000;
 const stopTimeoutMs = 20_000;
 const leaveTimeoutMs = 5_000;
@@ -45,20 +58,20 @@ export class WorkerAutomation {
   readonly #deps: WorkerDeps;
   readonly #claimer: Claimer;
   readonly #statusReporter: ChatStatusReporter;
-  readonly #streak: FailureStreak;
   readonly #running = new Set<Attempt>();
   readonly #timers = new Set<() => void>();
   readonly #giveUp = new AbortController();
   readonly #finished = Promise.withResolvers<void>();
   readonly #endCounts = new Map<AttemptEndKind, number>();
-  #isPulling = false;
-  #isPullWanted = false;
-  #isQueueEmpty = false;
-  #isDraining = false;
-  #isPaused = false;
-  #takenCount = 0;
-  #claimError: CallError | null = null;
-  #fatalError: CallError | null = null;
+  #claiming: "no" | "once" | "again" = "no";
+  #state: WorkerState = {
+    phase: "working",
+    taken: 0,
+    failures: 0,
+    isQueueEmpty: false,
+    claimError: null,
+    fatalError: null,
+  };
 
   constructor(options: WorkerOptions, deps: WorkerDeps) {
     const { link, platform, health } = deps;
@@ -66,38 +79,37 @@ export class WorkerAutomation {
     this.#deps = deps;
     this.#claimer = new Claimer(link, platform, [...options.setups.keys()]);
     this.#statusReporter = new ChatStatusReporter(link, platform.clock, health);
-    this.#streak = new FailureStreak(platform.random);
   }
 
   async run(): Promise<Result<EndCounts, CallError>> {
     const { link, emit } = this.#deps;
     const { chat, setups, concurrency } = this.#options;
     const taskTypes = [...setups.keys()];
-    const registered = await link.register({
-      ...chat,
-      role: "worker",
-      isInteractive: false,
-      capacity: concurrency,
-      taskTypes,
-    });
+    const abilities = { role: "worker", isInteractive: false, capacity: concurrency, taskTypes } as const;
+    const registered = await link.register({ ...chat, ...abilities });
     if (!registered.ok) return registered;
     emit({ type: "registered", chat: chat.chat, taskTypes });
     const unsubscribes = [
-      link.onHint((hint) => void (hint !== "message" && this.#onHint())),
+      link.onHint((hint) => {
+        if (hint === "message") return;
+        for (const attempt of this.#running) attempt.check();
+        void this.#claimAll();
+      }),
       link.onLost((reason) => this.#onLost(reason)),
     ];
     this.#check();
     await this.#finished.promise;
     for (const stop of [...unsubscribes, ...this.#timers]) stop();
     await link.leave(leaveTimeoutMs);
-    return this.#fatalError ? err(this.#fatalError) : ok(Object.fromEntries(this.#endCounts));
+    const { fatalError } = this.#state;
+    return fatalError ? err(fatalError) : ok(Object.fromEntries(this.#endCounts));
   }
 
   /** [WK10] */
   drain(reason: string): void {
     if (this.#isDraining) return;
     const { link, emit } = this.#deps;
-    this.#isDraining = true;
+    this.#change({ phase: "draining" });
     emit({ type: "draining", reason, running: this.#running.size });
     void link.call("chats.drain", { chat: this.#options.chat.chat, reason }, askTimeoutMs);
     this.#schedule(this.#options.drainMs, () => this.stopNow(reason));
@@ -106,68 +118,74 @@ export class WorkerAutomation {
 
   stopNow(reason: string): void {
     this.drain(reason);
-    for (const attempt of this.#running) attempt.stop(new Stop("leaving", reason));
+    for (const attempt of this.#running) attempt.stop({ kind: "leaving", message: reason });
     this.#schedule(stopTimeoutMs, () => this.#giveUp.abort());
   }
 
   #onLost(message: string): void {
-    this.#fatalError ??= { code: "chat_lost", message };
-    this.#isDraining = true;
+    this.#change({ phase: "draining" });
+    this.#fail({ code: "chat_lost", message });
     this.#giveUp.abort();
-    for (const attempt of this.#running) attempt.stop(new Stop("lost", message));
+    for (const attempt of this.#running) attempt.stop({ kind: "lost", message });
     this.#finishIfIdle();
+  }
+
+  #change(change: Partial<WorkerState>): void {
+    this.#state = { ...this.#state, ...change };
+  }
+
+  #fail(error: CallError | null): void {
+    this.#change({ fatalError: this.#state.fatalError ?? error });
+  }
+
+  get #isDraining(): boolean {
+    return this.#state.phase === "draining";
   }
 
   /** A hint may have been missed. */
   #check(): void {
     this.#schedule(this.#deps.link.pollEveryMs, () => this.#check());
-    const canClaim = this.#freeSlots > 0;
+    const isFull = this.#freeSlots <= 0;
     void this.#claimAll();
-    this.#reportStatus(!canClaim);
-  }
-
-  #onHint(): void {
-    for (const attempt of this.#running) attempt.check();
-    void this.#claimAll();
+    this.#reportStatus(isFull);
   }
 
   #reportStatus(isForced = false): void {
-    const failures = this.#streak.failures;
+    const { phase, failures } = this.#state;
+    const isPaused = phase === "paused";
     const state = {
-      status: this.#isPaused ? "stuck" : this.#running.size > 0 ? "busy" : "idle",
+      status: isPaused ? "stuck" : this.#running.size > 0 ? "busy" : "idle",
       taskCount: this.#running.size,
-      progress: this.#isPaused
-        ? `${failures} attempts failed one after the other; it takes nothing new for a while`
-        : "",
+      progress: isPaused ? `${failures} attempts failed one after the other; it takes nothing new for a while` : "",
     } as const;
     void this.#statusReporter.report(state, isForced);
   }
 
   get #freeSlots(): number {
     const { concurrency, maxTasks } = this.#options;
-    if (this.#isDraining || this.#isPaused) return 0;
-    return Math.min(concurrency - this.#running.size, (maxTasks ?? Number.POSITIVE_INFINITY) - this.#takenCount);
+    const { phase, taken } = this.#state;
+    if (phase !== "working") return 0;
+    return Math.min(concurrency - this.#running.size, (maxTasks ?? Number.POSITIVE_INFINITY) - taken);
   }
 
   async #claimAll(): Promise<void> {
-    this.#isPullWanted = true;
-    if (this.#isPulling) return;
-    this.#isPulling = true;
-    while (this.#isPullWanted && this.#freeSlots > 0) {
-      this.#isPullWanted = false;
+    const isClaiming = this.#claiming !== "no";
+    this.#claiming = "again";
+    if (isClaiming) return;
+    while (this.#claiming === "again" && this.#freeSlots > 0) {
+      this.#claiming = "once";
       const claimed = await this.#claimer.claim(this.#freeSlots);
-      this.#isPullWanted ||= claimed.tasks.length > 0;
+      if (claimed.tasks.length > 0) this.#claiming = "again";
       this.#startAll(claimed);
       this.#recordClaimResult(claimed);
     }
-    this.#isPulling = false;
+    this.#claiming = "no";
     this.#finishIfIdle();
   }
 
   #recordClaimResult({ tasks, error }: ClaimResult): void {
-    this.#isQueueEmpty = tasks.length === 0 && !(error && isTransient(error));
-    const previousError = this.#claimError;
-    this.#claimError = error;
+    const previousError = this.#state.claimError;
+    this.#change({ isQueueEmpty: tasks.length === 0 && !(error && isTransient(error)), claimError: error });
     if (error) this.#onClaimError(error, previousError);
   }
 
@@ -189,9 +207,9 @@ export class WorkerAutomation {
     const next = (isFailed: boolean): ClaimOptions | undefined => this.#nextClaim(isFailed);
     const deps = { link, platform, emit, keepOutput, saveEveryMs, giveUp: this.#giveUp.signal, next };
     const attempt = new Attempt(deps, setup, task, since);
-    this.#takenCount += 1;
+    this.#change({ taken: this.#state.taken + 1 });
     this.#running.add(attempt);
-    if (this.#isDraining) attempt.stop(new Stop("leaving", "the worker ends"));
+    if (this.#isDraining) attempt.stop({ kind: "leaving", message: "the worker ends" });
     void attempt.run().then(
       (attemptEnd) => this.#onAttemptEnd(attempt, attemptEnd),
       (error: unknown) => this.#onAttemptBug(attempt, error),
@@ -207,16 +225,17 @@ export class WorkerAutomation {
   /** [WK3] The answer to an end brings the next task. */
   #nextClaim(isFailed: boolean): ClaimOptions | undefined {
     const { maxTasks, setups } = this.#options;
-    const isPausing = this.#isPaused || (isFailed && this.#streak.wouldPause);
-    if (this.#isDraining || isPausing || maxTasks !== null) return undefined;
+    const { phase, failures } = this.#state;
+    const isPausing = isFailed && failures + 1 >= suspiciousFailures;
+    if (phase !== "working" || isPausing || maxTasks !== null) return undefined;
     return { limit: 1, types: [...setups.keys()], isStarted: true };
   }
 
   #onAttemptEnd(attempt: Attempt, { end, next }: AttemptEnd): void {
     this.#running.delete(attempt);
     this.#endCounts.set(end, (this.#endCounts.get(end) ?? 0) + 1);
-    if (end === "done") this.#streak.recordSuccess();
-    if (end === "failed" || end === "timeout") this.#pauseFor(this.#streak.recordFailure());
+    if (end === "done") this.#change({ failures: 0 });
+    if (end === "failed" || end === "timeout") this.#onFailure(this.#state.failures + 1);
     this.#startAll(next);
     this.#reportStatus();
     void this.#claimAll();
@@ -229,27 +248,24 @@ export class WorkerAutomation {
     this.#finishIfIdle();
   }
 
-  #pauseFor(forMs: number): void {
-    if (forMs === 0) return;
-    this.#isPaused = true;
-    this.#deps.emit({ type: "backoff", failures: this.#streak.failures, forMs });
+  #onFailure(failures: number): void {
+    this.#change({ failures });
+    if (failures < suspiciousFailures) return;
+    const forMs = fullJitter(pauseBackoff, failures - suspiciousFailures, this.#deps.platform.random);
+    if (!this.#isDraining) this.#change({ phase: "paused" });
+    this.#deps.emit({ type: "backoff", failures, forMs });
     this.#schedule(forMs, () => {
-      this.#isPaused = false;
+      if (!this.#isDraining) this.#change({ phase: "working" });
       this.#reportStatus();
       void this.#claimAll();
     });
   }
 
-  get #isQueueDrained(): boolean {
-    return this.#options.isOnce && this.#isQueueEmpty && !this.#isPaused;
-  }
-
   #finishIfIdle(): void {
-    if (this.#running.size > 0 || this.#isPulling) return;
-    const { maxTasks } = this.#options;
-    const isEndDue = this.#isDraining || (maxTasks !== null && this.#takenCount >= maxTasks);
-    if (!isEndDue && !this.#isQueueDrained) return;
-    if (!isEndDue) this.#fatalError ??= this.#claimError;
+    if (this.#running.size > 0 || this.#claiming !== "no") return;
+    const end = endOfWork(this.#options, this.#state);
+    if (end === null) return;
+    if (end === "queue_empty") this.#fail(this.#state.claimError);
     this.#finished.resolve();
   }
 
@@ -260,4 +276,12 @@ export class WorkerAutomation {
     }, ms);
     this.#timers.add(cancel);
   }
+}
+
+function endOfWork(
+  { maxTasks, isOnce }: WorkerOptions,
+  { phase, taken, isQueueEmpty }: WorkerState,
+): "asked" | "queue_empty" | null {
+  if (phase === "draining" || (maxTasks !== null && taken >= maxTasks)) return "asked";
+  return isOnce && isQueueEmpty && phase === "working" ? "queue_empty" : null;
 }

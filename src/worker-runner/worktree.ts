@@ -8,13 +8,13 @@ import { unresolved } from "./merge-commits.ts";
 import { pushBranch } from "./remote-branches.ts";
 import { firstLeftOut } from "../snapshots/selection.ts";
 import {
-  currentBranch,
   commitAll,
-  type Commit,
+  commitToRef,
+  currentBranch,
   gitInFolder,
   gitInWorktree,
-  commitToRef,
   worktreeCommand,
+  type Commit,
 } from "./work-git.ts";
 import { noMergedInputs, type MergedInputs, type CommittedWork, type TaskFolder } from "./task-folder.ts";
 import { removeRecord, worktreePath, writeRecord, type MergedRecord, type WorkRecord } from "./work-record.ts";

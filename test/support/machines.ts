@@ -1,24 +1,25 @@
+import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
+import * as journal from "../../src/local-mcp/sessions/journal.ts";
+import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
+import * as devices from "../../src/local-mcp/sync/device.ts";
 import type { Call } from "../../src/coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../src/contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
 import type { EngineOperation } from "../../src/coordination/engine.ts";
-import * as checkpoints from "../../src/local-mcp/checkpoints/checkpoints.ts";
 import { WorkspaceClient } from "../../src/coordinator-client/client.ts";
 import type { LocalCalls } from "../../src/coordinator-client/local/local-connection.ts";
 import type { Platform } from "../../src/coordinator-client/edge/platform.ts";
 import { RemoteRecovery } from "../../src/local-mcp/recovery/remote-recovery.ts";
 import type { RemoteContext } from "../../src/local-mcp/recovery/remote-context.ts";
+import { createTeam } from "../../src/local-mcp/server/chat/open-team.ts";
 import { readHead } from "../../src/local-mcp/sessions/git-head.ts";
-import * as journal from "../../src/local-mcp/sessions/journal.ts";
-import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
 import { encodeContent, type CheckpointContent, type SessionContent } from "../../src/local-mcp/sync/content-schema.ts";
 import { seal } from "../../src/local-mcp/sync/envelope.ts";
 import { pull, type PullDeps } from "../../src/local-mcp/sync/pull.ts";
-import * as devices from "../../src/local-mcp/sync/device.ts";
 import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
 import type { Naming } from "../../src/local-mcp/team/chat-naming.ts";
-import { Team, type TeamConnection } from "../../src/local-mcp/team/team.ts";
+import type { Team } from "../../src/local-mcp/team/team.ts";
 import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
 import { err, ok, type Result } from "../../src/shared/result.ts";
 import { given } from "./state-builders.ts";
@@ -83,12 +84,10 @@ export class MachineHome {
       metadata: () => Promise.resolve({}),
       titleOf: () => null,
     };
-    const open = (): Result<TeamConnection, string> => {
+    return createTeam({ runtime, platform, processOf: ({ id }) => processOf(id) }, () => {
       const link = WorkspaceClient.openLocal(this.#desk(), platform);
-      const opened = { link, workspace, machine: name, edge };
-      return ok({ openedLink: opened, naming, remoteRecovery: new RemoteRecovery(runtime) });
-    };
-    return new Team({ runtime, platform, open, processOf: ({ id }) => processOf(id) });
+      return ok({ openedLink: { link, workspace, machine: name, edge }, naming });
+    });
   }
 
   /** The session is a chat of the workspace from now on. */

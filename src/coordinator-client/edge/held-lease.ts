@@ -4,6 +4,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { EdgeEvent, Emitter, LeaseState } from "./events.ts";
 import type { Platform } from "./platform.ts";
 import type { Ping } from "./registration.ts";
+import { Renewal } from "./renewal.ts";
 import { elapsedMs, readClock, trustedForMs, toTrust, type Instant, type Trust } from "./trust.ts";
 
 export interface LeaseGrant {
@@ -58,7 +59,7 @@ export interface HeldLease {
   release(): Promise<Result<boolean, CallError>>;
 }
 
-/** [EC12] [EC13] Renews at half of the ttl; trusts it only while the coordinator must keep it. */
+/** [EC12] [EC13] Renews in time; trusts it only while the coordinator must keep it. */
 export class RenewedLease implements HeldLease {
   readonly name: string;
   readonly token: number;
@@ -71,8 +72,7 @@ export class RenewedLease implements HeldLease {
   #registrationNumber: number | null = null;
   #checkedAt: Instant;
   #lastTriedAt: Instant;
-  #checking: Promise<Result<void, CallError>> | null = null;
-  #cancelTimer: () => void = () => undefined;
+  readonly #renewal: Renewal<Result<void, CallError>>;
 
   constructor(
     deps: HeldLeaseDeps,
@@ -88,6 +88,7 @@ export class RenewedLease implements HeldLease {
     this.#lastTriedAt = sentAt;
     this.name = operations.name;
     this.token = grant.token;
+    this.#renewal = new Renewal(deps.platform, { check: () => this.#check(), renew: () => this.#renew() });
   }
 
   get state(): LeaseState {
@@ -104,7 +105,7 @@ export class RenewedLease implements HeldLease {
 
   async confirm(): Promise<Result<Guard, CallError>> {
     if (this.isTrusted()) return ok(this.guard);
-    const checked = this.#hasEnded() ? err(this.#notHeldError()) : await this.#check();
+    const checked = this.#hasEnded() ? err(this.#notHeldError()) : await this.#renewal.renew();
     if (!checked.ok) return checked;
     return this.isTrusted() ? ok(this.guard) : err(this.#notHeldError());
   }
@@ -116,14 +117,14 @@ export class RenewedLease implements HeldLease {
 
   start(registrationNumber: number | null): void {
     this.#applyGrant(this.#grant, this.#checkedAt, registrationNumber);
-    this.#tick();
+    this.#renewal.check();
   }
 
   recheck(cause: "registered" | "jump" | "usable" | "hint"): void {
     if (this.#hasEnded()) return;
     const isStillTrusted = this.isTrusted() && (cause === "usable" || (cause === "registered" && !this.#grant.isBound));
-    if (!isStillTrusted) void this.#check();
-    else this.#tick();
+    if (!isStillTrusted) void this.#renewal.renew();
+    else this.#renewal.check();
   }
 
   leave(): void {
@@ -131,14 +132,14 @@ export class RenewedLease implements HeldLease {
   }
 
   stopRenewing(): void {
-    this.#cancelTimer();
+    void this.#renewal.stop();
   }
 
   #hasEnded(): boolean {
     return this.#state === "lost" || this.#state === "released";
   }
 
-  #notHeldError(): Refusal {
+  #notHeldError(): CallError {
     return { code: "not_holder", message: `${this.name} is not held any more` };
   }
 
@@ -156,15 +157,7 @@ export class RenewedLease implements HeldLease {
     return Math.max(byRenewalMs, trustedForMs(toTrust(ping.sentAt, ttlMs, ttlMs), now));
   }
 
-  #check(): Promise<Result<void, CallError>> {
-    this.#checking ??= this.#checkOnce().finally(() => {
-      this.#checking = null;
-      this.#tick();
-    });
-    return this.#checking;
-  }
-
-  async #checkOnce(): Promise<Result<void, CallError>> {
+  async #renew(): Promise<Result<void, CallError>> {
     const registrationNumber = this.#deps.registrationNumber();
     this.#lastTriedAt = readClock(this.#deps.platform.clock);
     const deadlineMs = Math.max(1_000, this.#grant.ttlMs / 2);
@@ -192,22 +185,17 @@ export class RenewedLease implements HeldLease {
     this.#checkedAt = sentAt;
   }
 
-  #tick(): void {
-    this.#cancelTimer();
-    if (this.#hasEnded()) return;
+  #check(): { readonly isDue: boolean; readonly nextInMs: number } | null {
+    if (this.#hasEnded()) return null;
     const leftMs = this.#trustedForMs();
     if (leftMs > 0) this.#setState("trusted", "confirmed");
     else this.#setState("doubtful", "not confirmed in time, or a clock has jumped");
-    const dueMs = this.#nextCheckInMs(leftMs);
-    if (dueMs <= 0 && !this.#checking) return void this.#check();
-    const nextMs = Math.min(
-      dueMs > 0 ? dueMs : retryDelayMs(this.#grant),
-      leftMs > 0 ? leftMs : retryDelayMs(this.#grant),
-    );
-    this.#cancelTimer = this.#deps.platform.setTimer(() => this.#tick(), Math.max(1, Math.ceil(nextMs)));
+    const dueMs = this.#dueInMs(leftMs);
+    const retryMs = retryDelayMs(this.#grant);
+    return { isDue: dueMs <= 0, nextInMs: Math.min(dueMs > 0 ? dueMs : retryMs, leftMs > 0 ? leftMs : retryMs) };
   }
 
-  #nextCheckInMs(leftMs: number): number {
+  #dueInMs(leftMs: number): number {
     const now = readClock(this.#deps.platform.clock);
     const retryInMs = retryDelayMs(this.#grant) - elapsedMs(this.#lastTriedAt, now);
     if (leftMs === 0) return retryInMs;
@@ -220,7 +208,7 @@ export class RenewedLease implements HeldLease {
     this.#state = state;
     this.#deps.events.emit({ type: "right", name: this.name, state, reason });
     if (state !== "lost" && state !== "released") return;
-    this.#cancelTimer();
+    void this.#renewal.stop();
     this.#onEnd(state, reason);
   }
 }

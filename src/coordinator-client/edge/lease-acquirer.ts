@@ -1,6 +1,7 @@
 import type { CallError } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Calls, CallInput } from "./calls.ts";
 import type { Emitter, Signal } from "./events.ts";
@@ -30,8 +31,6 @@ interface AcquireStrategy {
   cancelWait(): Promise<unknown>;
   operationsFor(grant: LeaseGrant): LeaseOperations;
 }
-
-type Asked = DatedResult<LeaseGrant | null> & { readonly registrationNumber: number | null };
 
 export class LeaseAcquirer {
   readonly #calls: Calls;
@@ -78,14 +77,19 @@ export class LeaseAcquirer {
     const departures = this.#departures;
     for (let isFirst = true; ; isFirst = false) {
       const waitMs = Math.max(0, deadlineAt - clock.monotonic());
-      const asked = await this.#ask(strategy, waitMs);
+      const registrationNumber = this.#deps.registrationNumber();
+      const asked = await strategy.attempt(waitMs);
       if (departures !== this.#departures) return err(departed(strategy));
-      const acquired = await this.#take(strategy, options, asked, isFirst);
+      const acquired = await this.#take(strategy, options, asked, isFirst ? { registrationNumber } : null);
       if (departures !== this.#departures) return err(departed(strategy));
       if (acquired) return acquired;
       const leftMs = deadlineAt - clock.monotonic();
-      if (leftMs <= 0) return this.#timeOut(strategy);
+      if (leftMs <= 0) {
+        await strategy.cancelWait();
+        return err({ code: "lease_held", message: `${strategy.name} was not free within ${strategy.waitMs} ms` });
+      }
       await this.#waitForHint(strategy.name, Math.min(this.#deps.waiterPollMs, leftMs));
+      if (departures !== this.#departures) return err(departed(strategy));
     }
   }
 
@@ -93,22 +97,18 @@ export class LeaseAcquirer {
   async #take(
     strategy: AcquireStrategy,
     { onLost }: HoldOptions,
-    { result, sentAt, registrationNumber }: Asked,
-    isFirst: boolean,
+    { result, sentAt }: DatedResult<LeaseGrant | null>,
+    firstAsked: { readonly registrationNumber: number | null } | null,
   ): Promise<Result<HeldLease, CallError> | null> {
-    if (!result.ok) return this.#fail(strategy, result.error);
+    if (!result.ok && result.error.code === "outcome_unknown") void this.#undo(strategy);
+    if (!result.ok) return result;
     const grant = result.value;
     if (!grant) return null;
     const lease = this.#startRenewing(strategy, { grant, sentAt });
-    if (isFirst) lease.start(registrationNumber);
+    if (firstAsked) lease.start(firstAsked.registrationNumber);
     const confirmation = await this.#confirm(lease);
     if (confirmation?.ok && this.#heldLeases.has(lease)) this.#heldLeases.set(lease, onLost);
     return confirmation;
-  }
-
-  async #ask(strategy: AcquireStrategy, waitMs: number): Promise<Asked> {
-    const registrationNumber = this.#deps.registrationNumber();
-    return { ...(await strategy.attempt(waitMs)), registrationNumber };
   }
 
   /** [EC12] A waiter does not know the time of its grant, so it renews once. Null: ask again. */
@@ -136,20 +136,10 @@ export class LeaseAcquirer {
   }
 
   /** Undoes a request that may have been granted. */
-  #fail(strategy: AcquireStrategy, error: CallError): Result<never, CallError> {
-    if (error.code === "outcome_unknown") void this.#followUp(strategy);
-    return err(error);
-  }
-
-  async #followUp(strategy: AcquireStrategy): Promise<void> {
+  async #undo(strategy: AcquireStrategy): Promise<void> {
     const { result } = await strategy.attempt(0, followUpForMs);
     if (result.ok && result.value) await strategy.operationsFor(result.value).release();
     else await strategy.cancelWait();
-  }
-
-  async #timeOut(strategy: AcquireStrategy): Promise<Result<never, CallError>> {
-    await strategy.cancelWait();
-    return err({ code: "lease_held", message: `${strategy.name} was not free within ${strategy.waitMs} ms` });
   }
 
   /** Resolves when the lease may be granted, or the queue position may be lost. */
@@ -181,7 +171,7 @@ function leaseStrategy(calls: Calls, self: Self, request: LeaseRequest): Acquire
     waitMs,
     attempt: async (leftMs, deadlineMs) => {
       const input = { ...request, self, requestId, waitMs: Math.ceil(leftMs) };
-      const { result, sentAt } = await calls.call("leases.acquire", input, deadlineOption({ deadlineMs }));
+      const { result, sentAt } = await calls.call("leases.acquire", input, omitUndefined({ deadlineMs }));
       if (!result.ok) return { result, sentAt };
       return { result: ok(result.value.state === "granted" ? result.value.lease : null), sentAt };
     },
@@ -221,7 +211,7 @@ function electionStrategy(calls: Calls, self: Self, request: LeadershipRequest):
     waitMs,
     attempt: async (leftMs, deadlineMs) => {
       const input = { ...request, self, requestId, waitMs: Math.ceil(leftMs) };
-      const { result, sentAt } = await calls.call("elections.campaign", input, deadlineOption({ deadlineMs }));
+      const { result, sentAt } = await calls.call("elections.campaign", input, omitUndefined({ deadlineMs }));
       return { result: result.ok ? parseCampaign(name, result.value) : result, sentAt };
     },
     // Term 0 leaves the queue.
@@ -254,8 +244,4 @@ function leadershipOperations(calls: Calls, self: Self, name: string, term: numb
       return result.ok ? ok(result.value.hasResigned) : result;
     },
   };
-}
-
-function deadlineOption(options: { readonly deadlineMs: number | undefined }): { deadlineMs?: number } {
-  return options.deadlineMs === undefined ? {} : { deadlineMs: options.deadlineMs };
 }

@@ -48,6 +48,30 @@ export function sleep({ setTimer }: Pick<Platform, "setTimer">, ms: number): Pro
   return new Promise((resolve) => void setTimer(resolve, ms));
 }
 
+export async function pause(platform: Pick<Platform, "setTimer">, ms: number, signal: AbortSignal): Promise<void> {
+  const waited = Promise.withResolvers<void>();
+  const cancelTimer = platform.setTimer(() => waited.resolve(), ms);
+  await untilAborted(waited.promise, signal);
+  cancelTimer();
+}
+
+/** @returns null when the signal is aborted first */
+export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  const aborted = Promise.withResolvers<null>();
+  const end = (): void => aborted.resolve(null);
+  signal.addEventListener("abort", end);
+  if (signal.aborted) end();
+  return Promise.race([work, aborted.promise]).finally(() => signal.removeEventListener("abort", end));
+}
+
+/** @returns null when it takes longer */
+export async function within<T>(platform: Pick<Platform, "setTimer">, ms: number, work: Promise<T>): Promise<T | null> {
+  const late = Promise.withResolvers<null>();
+  const cancelTimer = platform.setTimer(() => late.resolve(null), ms);
+  // A pending timer would keep the process alive.
+  return Promise.race([work, late.promise]).finally(cancelTimer);
+}
+
 export function newId({ random, clock }: Pick<Platform, "random" | "clock">): string {
   return uuidv7(
     clock.wall(),

@@ -1,19 +1,20 @@
+import * as history from "../signals/history.ts";
+import * as journal from "../sessions/journal.ts";
+import * as sessions from "../sessions/sessions.ts";
 import type { Readings, Risk } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { ToolCall, TriggerFacts } from "../checkpoints/triggers.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { calibrate } from "../signals/calibrate.ts";
 import { afterCompaction, derive, fromTranscript, merge, type ToolOutcome } from "../signals/collector.ts";
-import * as history from "../signals/history.ts";
-import { oomKills, share, systemMemory } from "../signals/memory.ts";
+import { oomKills, share, systemMemory } from "../../platform/memory.ts";
 import { markReading, type RiskMark } from "../sessions/risk-mark.ts";
 import { assess } from "../signals/risk.ts";
 import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
-import * as journal from "../sessions/journal.ts";
 import { pauseReadLimits } from "../sessions/paused-session.ts";
-import * as sessions from "../sessions/sessions.ts";
 import { unsavedOf } from "../sessions/unsaved.ts";
 import { recordTranscript } from "./record-transcript.ts";
+import { limits } from "../sessions/entries.ts";
 
 export interface Observation {
   readonly risk: Risk;

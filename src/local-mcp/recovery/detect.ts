@@ -1,13 +1,13 @@
+import * as journal from "../sessions/journal.ts";
+import * as sessions from "../sessions/sessions.ts";
 import type { CrashCause } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Processes } from "../../platform/processes.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
-import * as journal from "../sessions/journal.ts";
-import * as sessions from "../sessions/sessions.ts";
-import { hasContentSql } from "../../store/session-content-sql.ts";
 import { inferCause } from "../signals/crash-cause.ts";
-import { oomKills, systemMemory } from "../signals/memory.ts";
+import { oomKills, systemMemory } from "../../platform/memory.ts";
 import { isDead } from "./liveness.ts";
+import { hasContentSql } from "../../store/session-content-sql.ts";
 
 export interface IncompleteSession {
   readonly session: sessions.Session;

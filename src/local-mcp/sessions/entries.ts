@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { JournalEntry } from "../../contract/journal.ts";
 import { redact } from "../../redaction/redact.ts";
+import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 
 export interface KeyedEntry<Entry extends JournalEntry = JournalEntry> {
   readonly key: string;
@@ -54,6 +55,12 @@ export function boundTexts(value: unknown, maxText: number, depth = 0): unknown 
 
 export function label(text: string): string {
   return redactAndClip(text, limits.label).replaceAll(/\s+/g, " ");
+}
+
+/** [HO6] Redacts a client's word for storage. */
+export function wordAt(from: JsonObject | null, key: string, maxLength: number): string | null {
+  const value = textAt(from, key, maxLength);
+  return value === null ? null : label(value);
 }
 
 /** Replaces what cannot be an id, or resembles a secret, by its digest. */

@@ -1,4 +1,5 @@
 import type { Sql } from "../../shared/sql.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 
 /** Texts of other chats are untrusted. */
 export type News =
@@ -53,6 +54,17 @@ export function add(sql: Sql, at: number, sessionId: string, key: string, news: 
       body,
     ) > 0
   );
+}
+
+/** Adds it in a transaction of its own; one that is stored already needs none. */
+export function notify(
+  { store, now }: Pick<Runtime, "store" | "now">,
+  sessionId: string,
+  key: string,
+  news: News,
+): void {
+  const isStored = store.read((sql) => has(sql, sessionId, key), false);
+  if (!isStored) store.write((sql) => void add(sql, now(), sessionId, key, news));
 }
 
 export function has(sql: Sql, sessionId: string, key: string): boolean {

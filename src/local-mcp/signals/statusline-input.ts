@@ -1,7 +1,8 @@
 import type { Readings } from "../../contract/readings.ts";
+import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { wordAt } from "../sessions/entries.ts";
 import { toReadings } from "./collector.ts";
 import { effectiveWindow } from "./context-window.ts";
-import { numberAt, objectAt, parseObject, textAt, wordAt, type JsonObject } from "./json-fields.ts";
 
 /** Each field may be missing or null. */
 export interface StatusLineInput {

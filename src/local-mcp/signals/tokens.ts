@@ -1,8 +1,8 @@
+import * as meta from "../../store/meta.ts";
 import { estimateTokenCount } from "tokenx";
+import { asObject, numberAt, parseObject } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { canonicalModel } from "./context-window.ts";
-import { asObject, numberAt, parseObject } from "./json-fields.ts";
-import * as meta from "../../store/meta.ts";
 
 export interface Factor {
   /** Tokens of the model per token of tokenx. */

@@ -1,4 +1,13 @@
-import { asObject, listAt, numberAt, objectAt, parseObject, textAt, wordAt, type JsonObject } from "./json-fields.ts";
+import {
+  asObject,
+  listAt,
+  numberAt,
+  objectAt,
+  parseObject,
+  textAt,
+  type JsonObject,
+} from "../../shared/json-fields.ts";
+import { wordAt } from "../sessions/entries.ts";
 
 /** Pure. The format is the client's own and changes; what is unknown is skipped. */
 

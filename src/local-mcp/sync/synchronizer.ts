@@ -1,8 +1,8 @@
+import { within } from "../../coordinator-client/edge/platform.ts";
 import { isRefusal, retryOf } from "../../contract/errors.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
-import { withDeadline } from "../../coordinator-client/deadline.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -64,7 +64,7 @@ export class StateSynchronizer {
     this.#isStopped = true;
     this.#cancel?.();
     const { platform, runtime, process } = this.#options;
-    if (this.#round.isSending) await withDeadline(platform, this.#runLastRound(), lastRoundTimeoutMs, null);
+    if (this.#round.isSending) await within(platform, lastRoundTimeoutMs, this.#runLastRound());
     await this.#round.abort();
     await this.#running;
     if (this.#round.isSending) runtime.store.write((sql) => uploader.release(sql, process));

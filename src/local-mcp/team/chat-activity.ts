@@ -1,8 +1,8 @@
+import * as sessions from "../sessions/sessions.ts";
 import type { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
 import { isDead } from "../recovery/liveness.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions/activity.ts";
-import * as sessions from "../sessions/sessions.ts";
 
 const waitingProgress = "waits for its user";
 
@@ -10,11 +10,18 @@ export class ChatActivity {
   progress = "";
   readonly #runtime: Runtime;
   readonly #sessionId: string;
+  readonly #isDead: (session: sessions.Session) => boolean;
   readonly #statusReporter: ChatStatusReporter;
 
-  constructor(runtime: Runtime, sessionId: string, statusReporter: ChatStatusReporter) {
+  constructor(
+    runtime: Runtime,
+    sessionId: string,
+    isDead: (session: sessions.Session) => boolean,
+    statusReporter: ChatStatusReporter,
+  ) {
     this.#runtime = runtime;
     this.#sessionId = sessionId;
+    this.#isDead = isDead;
     this.#statusReporter = statusReporter;
   }
 
@@ -26,7 +33,9 @@ export class ChatActivity {
   /** [TE27] [TE22] */
   report(taskCount: number): void {
     const activity = this.#readFacts(activityOf, "idle");
-    const isWaiting = activity === "waiting" || this.#isWaiting();
+    const { store } = this.#runtime;
+    const waiting = store.read((sql) => sessions.get(sql, this.#sessionId)?.waiting, undefined);
+    const isWaiting = activity === "waiting" || waiting !== undefined;
     const isBusy = taskCount > 0 || activity === "busy" || activity === "waiting";
     const status = activity === "stuck" ? "stuck" : isBusy ? "busy" : "idle";
     const progress = isWaiting ? waitingProgress : this.progress;
@@ -35,16 +44,12 @@ export class ChatActivity {
     });
   }
 
-  #isWaiting(): boolean {
-    return this.#runtime.store.read((sql) => sessions.get(sql, this.#sessionId)?.waiting, undefined) !== undefined;
-  }
-
   #readFacts<T>(read: (facts: ActivityFacts) => T, fallback: T): T {
-    const { store, processes, now } = this.#runtime;
+    const { store, now } = this.#runtime;
     return store.read((sql) => {
       const session = sessions.get(sql, this.#sessionId);
       if (!session) return fallback;
-      return read(factsOf(sql, session, { isDead: isDead(session, processes, now()), now: now() }));
+      return read(factsOf(sql, session, { isDead: this.#isDead(session), now: now() }));
     }, fallback);
   }
 }

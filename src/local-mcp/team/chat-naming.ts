@@ -1,6 +1,7 @@
 import type { Chat } from "../../contract/chats.ts";
 import type { Json } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
@@ -20,40 +21,25 @@ export interface Naming {
 type MachineInWorkspace = Pick<OpenedLink, "workspace" | "machine" | "edge">;
 
 export function createNaming(runtime: Runtime, identity: MachineInWorkspace): Naming {
-  return identity.edge === null
-    ? new PlainNaming(runtime, identity)
-    : new SealedNaming(runtime, identity, identity.edge);
+  return identity.edge === null ? plainNaming(runtime, identity) : new SealedNaming(runtime, identity, identity.edge);
 }
 
 /** Only this user can read this machine's file. */
-class PlainNaming implements Naming {
-  readonly #runtime: Runtime;
-  readonly #identity: MachineInWorkspace;
-
-  constructor(runtime: Runtime, identity: MachineInWorkspace) {
-    this.#runtime = runtime;
-    this.#identity = identity;
-  }
-
-  async project(root: string): Promise<Result<string, string>> {
-    const { workspace, machine } = this.#identity;
-    return ok(await findProject(this.#runtime, { workspace, machine, key: null }, root));
-  }
-
-  async metadata(session: Session): Promise<Record<string, Json>> {
-    const { project: root, cwd } = session;
-    const title = displayTitle(session);
-    const project = root === null ? null : await this.project(root);
-    return {
-      ...(project?.ok ? { project: project.value, checkout: root } : {}),
-      ...(cwd === null ? {} : { folder: cwd }),
-      ...(title === null ? {} : { title: title.slice(0, maxTitleChars) }),
-    };
-  }
-
-  titleOf({ metadata }: Pick<Chat, "metadata">): string | null {
-    return typeof metadata["title"] === "string" ? metadata["title"] : null;
-  }
+function plainNaming(runtime: Runtime, { workspace, machine }: MachineInWorkspace): Naming {
+  const project = (root: string): Promise<string> => findProject(runtime, { workspace, machine, key: null }, root);
+  return {
+    project: async (root) => ok(await project(root)),
+    metadata: async (session) => {
+      const { project: root, cwd } = session;
+      const title = displayTitle(session)?.slice(0, maxTitleChars);
+      return {
+        ...(root === null ? {} : { project: await project(root), checkout: root }),
+        ...(cwd === null ? {} : { folder: cwd }),
+        ...omitUndefined({ title }),
+      };
+    },
+    titleOf: ({ metadata: { title } }) => (typeof title === "string" ? title : null),
+  };
 }
 
 const maxTitleChars = 200;
@@ -104,10 +90,8 @@ class SealedNaming implements Naming {
     if (root === null) return {};
     const project = await this.project(root);
     if (!project.ok) return {};
-    return {
-      project: project.value,
-      checkout: checkoutKey(current, { machine: this.#identity.machine, folder: root }),
-    };
+    const { machine } = this.#identity;
+    return { project: project.value, checkout: checkoutKey(current, { machine, folder: root }) };
   }
 
   titleOf({ chat, machine, metadata }: Pick<Chat, "chat" | "machine" | "metadata">): string | null {
@@ -115,7 +99,10 @@ class SealedNaming implements Naming {
     const { card } = metadata;
     if (!keyRing || typeof card !== "string") return null;
     const opened = open(keyRing.keys, this.#subject(chat, machine), card);
-    return opened.ok ? parseTitle(Buffer.from(opened.value).toString("utf8")) : null;
+    if (!opened.ok) return null;
+    // Another version of SHIM may have written it.
+    const { title } = JSON.parse(Buffer.from(opened.value).toString("utf8")) as { readonly title?: unknown };
+    return typeof title === "string" ? title : null;
   }
 
   #card(keyRing: KeyRing, session: Session): string | null {
@@ -124,12 +111,8 @@ class SealedNaming implements Naming {
     const text = JSON.stringify(fields);
     const keyId = keyRing.current.id;
     if (this.#sealedCard?.text === text && this.#sealedCard.keyId === keyId) return this.#sealedCard.card;
-    const sealed = seal(
-      keyRing.current,
-      this.#subject(id, this.#identity.machine),
-      Buffer.from(text),
-      this.#runtime.random,
-    );
+    const subject = this.#subject(id, this.#identity.machine);
+    const sealed = seal(keyRing.current, subject, Buffer.from(text), this.#runtime.random);
     if (!sealed.ok) return null;
     this.#sealedCard = { text, keyId, card: sealed.value };
     return sealed.value;
@@ -138,10 +121,4 @@ class SealedNaming implements Naming {
   #subject(chat: string, machine: string): EnvelopeSubject {
     return { workspace: this.#identity.workspace, kind: "chat", device: machine, session: chat, item: "card" };
   }
-}
-
-/** Another version of SHIM may have written it. */
-function parseTitle(text: string): string | null {
-  const card = JSON.parse(text) as { readonly title?: unknown };
-  return typeof card.title === "string" ? card.title : null;
 }

@@ -1,22 +1,27 @@
+import * as checkpoints from "../checkpoints/checkpoints.ts";
+import * as spending from "../usage/task-spending.ts";
+import * as heldTasks from "./held-tasks.ts";
+import * as news from "../sessions/news.ts";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { isLost, isTransient, type CallError } from "../../contract/errors.ts";
 import type { Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
-import type { ClaimedTask } from "../../contract/tasks.ts";
+import type { ClaimedTask, Progress, TaskState } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
-import * as checkpoints from "../checkpoints/checkpoints.ts";
+import type { Result } from "../../shared/result.ts";
+import { heartbeatIntervalMs, Renewal } from "../../coordinator-client/edge/renewal.ts";
+import { elapsedMs, readClock, type Instant } from "../../coordinator-client/edge/trust.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { StoreError } from "../../store/store-error.ts";
-import * as spending from "../usage/task-spending.ts";
-import * as heldTasks from "./held-tasks.ts";
 import type { HeldTask } from "./held-tasks.ts";
-import * as news from "../sessions/news.ts";
+import type { Outbox } from "./outbox.ts";
 
 export interface ClaimKeeperDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
-  readonly platform: Pick<Platform, "setTimer">;
+  readonly platform: Pick<Platform, "clock" | "setTimer">;
   readonly link: CoordinatorClient;
+  readonly outbox: Outbox;
   readonly sessionId: string;
   readonly workspace: string;
   /** An edge's operator could read the summary of a checkpoint. */
@@ -24,8 +29,18 @@ export interface ClaimKeeperDeps {
   readonly isActive: () => boolean;
 }
 
-/** Upper bound; otherwise a quarter of the allowed silence. */
-const maxBeatIntervalMs = 30_000;
+export type ReportResult =
+  | { readonly kind: "kept" }
+  | { readonly kind: "answered"; readonly answer: Result<ReportAnswer, CallError> };
+
+interface ReportAnswer {
+  readonly state?: TaskState;
+  readonly isCancelled?: boolean;
+  readonly reason?: string | null;
+}
+
+/** Interval of heartbeats while the store cannot be read. */
+const blindIntervalMs = 30_000;
 const beatTimeoutMs = 10_000;
 
 /**
@@ -36,12 +51,13 @@ export class ClaimKeeper {
   readonly #deps: ClaimKeeperDeps;
   readonly #sentCheckpoints = new Map<number, string | null>();
   readonly #deadlines = new Map<number, number>();
-  #isBeating = false;
-  #isClosed = false;
-  #cancelTimer: () => void = () => undefined;
+  readonly #renewal: Renewal<void>;
+  #beatAt: Instant;
 
   constructor(deps: ClaimKeeperDeps) {
     this.#deps = deps;
+    this.#beatAt = readClock(deps.platform.clock);
+    this.#renewal = new Renewal(deps.platform, { check: (now) => this.#nextBeat(now), renew: () => this.#beat() });
   }
 
   list(): HeldTask[] {
@@ -55,11 +71,12 @@ export class ClaimKeeper {
   }
 
   add(task: ClaimedTask): HeldTask {
-    const { runtime, link } = this.#deps;
+    const { runtime, platform, link } = this.#deps;
     const held = { task, incarnation: link.self?.incarnation ?? 0, at: runtime.now() };
     runtime.store.write((sql) => heldTasks.upsert(sql, this.#deps, held));
     this.#deadlines.set(task.task, held.at + task.remainingMs);
-    this.#schedule();
+    this.#beatAt = readClock(platform.clock);
+    this.#renewal.check();
     return held;
   }
 
@@ -77,23 +94,40 @@ export class ClaimKeeper {
     return record?.claim === claim ? spending.toUsage(record, runtime.now()) : null;
   }
 
+  progress(held: HeldTask, progress: Progress): Promise<ReportResult> {
+    return this.#deps.outbox.call("tasks.heartbeat", this.#heartbeatInput(held, progress));
+  }
+
+  /** [TE6] One transaction keeps the report and removes the task from the chat. */
+  complete(held: HeldTask, result: Json): Promise<ReportResult> {
+    const { task, claim } = held.task;
+    return this.#deps.outbox.call(
+      "tasks.ack",
+      { task, claim, result, ...this.#usageField(held) },
+      (sql) => void heldTasks.remove(sql, this.#deps, held.task),
+    );
+  }
+
+  fail(held: HeldTask, reason: string, isRetryable: boolean): Promise<ReportResult> {
+    const { outbox } = this.#deps;
+    const { task, claim } = held.task;
+    const heartbeat = this.#heartbeatInput(held, { note: reason });
+    return outbox.call("tasks.nack", { task, claim, reason, isRetryable, ...this.#usageField(held) }, (sql) => {
+      heldTasks.remove(sql, this.#deps, held.task);
+      outbox.enqueue(sql, "tasks.heartbeat", heartbeat);
+    });
+  }
+
   check(): void {
-    if (this.#isBeating || this.#isClosed) return;
-    this.#isBeating = true;
-    void this.#beatIfActive()
-      .catch((error: unknown) => this.#deps.runtime.log("error", "heartbeat of a task", { error: String(error) }))
-      .finally(() => {
-        this.#isBeating = false;
-        this.#schedule();
-      });
+    if (!this.#renewal.isStopped) void this.#renewal.renew();
   }
 
   sendNewCheckpoint(): void {
     if (this.list().some(({ task }) => this.#unsentCheckpoint(task.task) !== null)) this.check();
   }
 
-  async flush(): Promise<void> {
-    await this.#beatAll();
+  flush(): Promise<void> {
+    return this.#beatAll();
   }
 
   loseAll(reason: string): void {
@@ -101,29 +135,33 @@ export class ClaimKeeper {
   }
 
   close(): void {
-    this.#isClosed = true;
-    this.#cancelTimer();
+    void this.#renewal.stop();
   }
 
-  #schedule(): void {
-    this.#cancelTimer();
-    const everyMs = this.#isClosed ? null : this.#pauseMs();
-    if (everyMs === null) return;
-    this.#cancelTimer = this.#deps.platform.setTimer(() => this.check(), everyMs);
+  #nextBeat(now: Instant): { readonly isDue: boolean; readonly nextInMs: number } | null {
+    const everyMs = this.#intervalMs();
+    if (everyMs === null) return null;
+    const dueInMs = everyMs - elapsedMs(this.#beatAt, now);
+    return { isDue: dueInMs <= 0, nextInMs: dueInMs > 0 ? dueInMs : everyMs };
   }
 
-  #pauseMs(): number | null {
+  #intervalMs(): number | null {
     try {
       const held = this.list();
-      return held.length === 0 ? null : Math.min(maxBeatIntervalMs, ...held.map(({ task }) => task.heartbeatMs / 4));
+      return held.length === 0 ? null : Math.min(...held.map(({ task }) => heartbeatIntervalMs(task.heartbeatMs)));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      return maxBeatIntervalMs;
+      return blindIntervalMs;
     }
   }
 
-  async #beatIfActive(): Promise<void> {
-    if (this.#deps.isActive()) await this.#beatAll();
+  async #beat(): Promise<void> {
+    this.#beatAt = readClock(this.#deps.platform.clock);
+    try {
+      if (this.#deps.isActive()) await this.#beatAll();
+    } catch (error) {
+      this.#deps.runtime.log("error", "heartbeat of a task", { error: String(error) });
+    }
   }
 
   async #beatAll(): Promise<void> {
@@ -144,9 +182,22 @@ export class ClaimKeeper {
       { task, claim, ...(checkpoint === null ? {} : { checkpoint }), ...(usage ? { usage } : {}) },
       beatTimeoutMs,
     );
-    if (this.#isClosed) return;
-    if (answer.ok) this.#onAnswer(held, answer.value, checkpoint, usage);
-    else this.#onError(held, answer.error);
+    if (this.#renewal.isStopped) return;
+    if (answer.ok) return this.#onAnswer(held, answer.value, checkpoint, usage);
+    const { code, message } = answer.error;
+    if (isLost(answer.error, "claim")) this.#lose(held, message);
+    else if (!isTransient(answer.error)) this.#deps.runtime.log("warn", "heartbeat of a task", { code });
+  }
+
+  #heartbeatInput(held: HeldTask, progress: Progress) {
+    const { task, claim } = held.task;
+    const checkpoint = this.newestCheckpoint();
+    return { task, claim, progress, ...(checkpoint === null ? {} : { checkpoint }), ...this.#usageField(held) };
+  }
+
+  #usageField(held: HeldTask): { usage?: Usage } {
+    const usage = this.usageOf(held);
+    return usage ? { usage } : {};
   }
 
   #unsentCheckpoint(task: number): Json {
@@ -156,19 +207,19 @@ export class ClaimKeeper {
 
   #onAnswer(held: HeldTask, answer: OutputOf<"tasks.heartbeat">, sentCheckpoint: Json, usage: Usage | null): void {
     const { isCancelled, isOverBudget, reason, remainingMs } = answer;
-    const { runtime } = this.#deps;
+    const { runtime, sessionId } = this.#deps;
     const { task, claim, type: title } = held.task;
     if (sentCheckpoint !== null) this.#sentCheckpoints.set(task, JSON.stringify(sentCheckpoint));
     this.#deadlines.set(task, runtime.now() + remainingMs);
-    if (isOverBudget) return this.#onOverBudget(held, reason ?? "its budget is used up");
+    if (isOverBudget) {
+      const overBudget = reason ?? "its budget is used up";
+      runtime.store.write((sql) => spending.exceed(sql, sessionId, claim, overBudget));
+      return this.#lose(held, overBudget);
+    }
     if (usage) this.#confirmUsage(claim, usage);
     if (isCancelled) {
-      this.#addNews(`cancelled:${task}:${claim}`, {
-        kind: "task_cancelled",
-        task,
-        title,
-        reason: reason ?? "cancelled",
-      });
+      const newsItem = { kind: "task_cancelled", task, title, reason: reason ?? "cancelled" } as const;
+      news.notify(runtime, sessionId, `cancelled:${task}:${claim}`, newsItem);
     }
   }
 
@@ -182,17 +233,6 @@ export class ClaimKeeper {
     if (isOverLimit) runtime.store.write((sql) => spending.confirm(sql, sessionId, claim, usage));
   }
 
-  #onOverBudget(held: HeldTask, reason: string): void {
-    const { runtime, sessionId } = this.#deps;
-    runtime.store.write((sql) => spending.exceed(sql, sessionId, held.task.claim, reason));
-    this.#lose(held, reason);
-  }
-
-  #onError(held: HeldTask, error: CallError): void {
-    if (isLost(error, "claim")) this.#lose(held, error.message);
-    else if (!isTransient(error)) this.#deps.runtime.log("warn", "heartbeat of a task", { code: error.code });
-  }
-
   #lose({ task: claimed }: HeldTask, reason: string): void {
     const { runtime, sessionId, workspace } = this.#deps;
     const { task, claim, type: title } = claimed;
@@ -203,11 +243,5 @@ export class ClaimKeeper {
     });
     this.#sentCheckpoints.delete(task);
     this.#deadlines.delete(task);
-  }
-
-  #addNews(key: string, newsItem: news.News): void {
-    const { runtime, sessionId } = this.#deps;
-    const isKnown = runtime.store.read((sql) => news.has(sql, sessionId, key), false);
-    if (!isKnown) runtime.store.write((sql) => void news.add(sql, runtime.now(), sessionId, key, newsItem));
   }
 }

@@ -36,7 +36,7 @@ export interface EditedFile {
   readonly roots: readonly string[];
 }
 
-const editingTools: ReadonlySet<string> = new Set(["Edit", "MultiEdit", "Write", "NotebookEdit"]);
+const editingTools: ReadonlySet<string | undefined> = new Set(["Edit", "MultiEdit", "Write", "NotebookEdit"]);
 const allowed: EditVerdict = { kind: "free" };
 const warnEveryMs = 3_600_000;
 /** A statement takes 100 values, one of which is the workspace. */
@@ -57,30 +57,23 @@ export function checkEdit(sql: Sql, context: EditContext, file: EditedFile): Edi
   return allowed;
 }
 
-export function editedFile(input: HookInput): EditedFile | null {
-  const path = editedPath(input);
-  return path === null ? null : toEditedFile(path);
-}
-
-function editedPath({ tool_name: tool, tool_input: toolInput, cwd }: HookInput): string | null {
-  const path = editingTools.has(tool ?? "") ? pathInInput(toolInput) : null;
-  if (path === null || isAbsolute(path)) return path;
-  return cwd === undefined ? null : resolve(cwd, path);
-}
-
-function pathInInput(toolInput: unknown): string | null {
-  if (typeof toolInput !== "object" || toolInput === null) return null;
-  const values: Record<string, unknown> = { ...toolInput };
-  const path = values["file_path"] ?? values["notebook_path"];
-  return typeof path === "string" && path !== "" ? path : null;
-}
-
 /** A new file's path is resolved by its nearest existing folder. */
-function toEditedFile(inputPath: string): EditedFile {
+export function editedFile(input: HookInput): EditedFile | null {
+  const inputPath = editedPath(input);
+  if (inputPath === null) return null;
   const path = realPath(resolve(inputPath));
   const root = projectRoot(dirname(path));
   if (root !== null && existsSync(join(root, ".git"))) return { path, roots: [root] };
   return { path, roots: foldersAbove(path) };
+}
+
+function editedPath({ tool_name: tool, tool_input: toolInput, cwd }: HookInput): string | null {
+  if (!editingTools.has(tool) || typeof toolInput !== "object" || toolInput === null) return null;
+  const values: Record<string, unknown> = { ...toolInput };
+  const path = values["file_path"] ?? values["notebook_path"];
+  if (typeof path !== "string" || path === "") return null;
+  if (isAbsolute(path)) return path;
+  return cwd === undefined ? null : resolve(cwd, path);
 }
 
 function foldersAbove(path: string): string[] {
@@ -134,17 +127,14 @@ function assessEdit(
 ): EditVerdict {
   const where = isHere ? "in this checkout" : `in another checkout (${JSON.stringify(clip(reservation.machine, 80))})`;
   const since = age(now - reservation.since);
-  const subject = `${clip(path, 200)} is reserved ${where} by ${formatChat(reservation.holderName, reservation.holder)}, since ${since} (${formatPattern(reservation)}).`;
+  const pattern = clip(reservation.resource.slice(reservation.resource.indexOf("/") + 1), 200);
+  const subject = `${clip(path, 200)} is reserved ${where} by ${formatChat(reservation.holderName, reservation.holder)}, since ${since} (${pattern}).`;
   const advice = `Ask with shim_send to ${JSON.stringify(clip(reservation.holder, 128))}; shim_files list shows what is reserved.`;
   if (isHere || isStrict) {
     return { kind: "refused", reason: `SHIM: ${subject} Do not edit it by other means, either. ${advice}` };
   }
   if (!recordWarning(sql, now, session, `${reservation.holder} ${path}`)) return allowed;
   return { kind: "warned", text: `SHIM: ${subject} The edit goes on; both may have to be merged. ${advice}` };
-}
-
-function formatPattern({ resource }: reservationTable.Reservation): string {
-  return clip(resource.slice(resource.indexOf("/") + 1), 200);
 }
 
 /** [FI4] Warns once an hour per holder and file. */

@@ -210,7 +210,7 @@ export class FileReservations {
     const { runtime, sessionId, workspace } = this.#deps;
     const text = `This chat no longer holds ${formatResource(resource)}: its reservation is over. Reserve it again before you go on there.`;
     const key = `freed:${workspace}:${resource}:${token}`;
-    runtime.store.write((sql) => void news.add(sql, runtime.now(), sessionId, key, { kind: "notice", text }));
+    news.notify(runtime, sessionId, key, { kind: "notice", text });
     this.#ownTokens.delete(resource);
   }
 }

@@ -1,7 +1,6 @@
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import { maxMessageBodyChars, type Message } from "../../contract/messages.ts";
-import type { Json } from "../../contract/values.ts";
 import type { Result } from "../../shared/result.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -64,14 +63,11 @@ export class MessageInbox {
         const { id, from, target } = message;
         const topic = target.to === "topic" ? target.topic : null;
         // Only SHIM's own messages were redacted by their sender.
-        const text = redact(formatBody(message.body)).text.slice(0, maxMessageBodyChars);
+        const body = typeof message.body === "string" ? message.body : JSON.stringify(message.body);
+        const text = redact(body).text.slice(0, maxMessageBodyChars);
         const newsItem = { kind: "message", id, from, fromName, topic, text } as const;
         news.add(sql, runtime.now(), sessionId, `message:${workspace}:${id}`, newsItem);
       }
     });
   }
-}
-
-function formatBody(body: Json): string {
-  return typeof body === "string" ? body : JSON.stringify(body);
 }

@@ -1,12 +1,11 @@
-import type { Platform } from "../../coordinator-client/edge/platform.ts";
-import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
-import { withDeadline } from "../../coordinator-client/deadline.ts";
-import type { OpenedLink } from "../../coordinator-client/open-link.ts";
-import { mayBeAlive } from "../../platform/processes.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as queuedCalls from "./queued-calls.ts";
 import * as members from "./members.ts";
+import { within, type Platform } from "../../coordinator-client/edge/platform.ts";
+import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import { mayBeAlive } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import type { Member } from "./members.ts";
 import { Outbox } from "./outbox.ts";
 
@@ -55,7 +54,7 @@ async function sendKeptCalls({ runtime, platform, open }: OrphanDeps, member: Me
   const client = session?.client.slice(0, 200) || "unknown";
   const registered = await link.register({ chat, session: sessionId, process, machine, client, capacity: 0 });
   const outbox = new Outbox({ runtime, platform, link, sessionId, workspace });
-  if (registered.ok) await withDeadline(platform, outbox.whenEmpty(), sendTimeoutMs, null);
+  if (registered.ok) await within(platform, sendTimeoutMs, outbox.whenEmpty());
   outbox.close();
   if (registered.ok) await link.leave(leaveTimeoutMs);
   link.close();

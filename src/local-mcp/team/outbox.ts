@@ -1,14 +1,14 @@
+import * as queuedCalls from "./queued-calls.ts";
+import * as news from "../sessions/news.ts";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
-import { retryOf, type CallError, type Retry } from "../../contract/errors.ts";
+import { retryOf, type CallError, type Retry, isTransient } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
-import { fullJitter } from "../../shared/backoff.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import { type Platform, pause } from "../../coordinator-client/edge/platform.ts";
+import { callUntilAnswered } from "../../coordinator-client/call-until-answered.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import * as queuedCalls from "./queued-calls.ts";
 import type { QueuedCall, QueuedCallInput, QueuedCallName } from "./queued-calls.ts";
-import * as news from "../sessions/news.ts";
 
 export interface OutboxDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
@@ -24,9 +24,10 @@ export type SendResult<Name extends QueuedCallName> =
 
 type AnswerHandler = (answer: Result<unknown, CallError>) => void;
 
-const callTimeoutMs = 10_000;
+const callTiming = { timeoutMs: 10_000, maxPauseMs: 30_000 };
 const answerTimeoutMs = 5_000;
-const retryBackoff = { baseMs: 500, capMs: 30_000 };
+/** Pause after a failure of the store. */
+const storeRetryMs = 5_000;
 
 /**
  * [TE6] Calls are on disk until they are answered, sent in order, and take effect once. [TE7] A
@@ -35,12 +36,10 @@ const retryBackoff = { baseMs: 500, capMs: 30_000 };
 export class Outbox {
   readonly #deps: OutboxDeps;
   readonly #waiters = new Map<number, AnswerHandler>();
-  #isSending = false;
-  #isSendWanted = false;
-  #isClosed = false;
-  #attempt = 0;
-  #cancelTimer: () => void = () => undefined;
   readonly #emptyListeners = new Set<() => void>();
+  readonly #closing = new AbortController();
+  #wake = new AbortController();
+  #isSending = false;
 
   constructor(deps: OutboxDeps) {
     this.#deps = deps;
@@ -76,20 +75,12 @@ export class Outbox {
   }
 
   flush(): void {
-    this.#isSendWanted = true;
-    if (this.#isSending || this.#isClosed) return;
-    this.#isSending = true;
-    void this.#flushAll()
-      .catch((error: unknown) => {
-        this.#deps.runtime.log("error", "what the chat says to others was not sent", { error: String(error) });
-        this.#scheduleRetry();
-      })
-      .finally(() => (this.#isSending = false));
+    this.#wake.abort();
+    if (!this.#isSending) void this.#sendAll();
   }
 
   close(): void {
-    this.#isClosed = true;
-    this.#cancelTimer();
+    this.#closing.abort();
     this.#emptyListeners.clear();
   }
 
@@ -100,33 +91,42 @@ export class Outbox {
     });
   }
 
-  async #flushAll(): Promise<void> {
-    while (this.#isSendWanted && !this.#isClosed) {
-      this.#isSendWanted = false;
-      this.#cancelTimer();
-      if (await this.#sendQueued()) continue;
-      return this.#scheduleRetry();
+  /** Reads the queue and ends in one turn, so that no call is left behind. */
+  async #sendAll(): Promise<void> {
+    const { runtime, platform, sessionId, workspace } = this.#deps;
+    const { signal } = this.#closing;
+    this.#isSending = true;
+    while (!signal.aborted) {
+      try {
+        const call = runtime.store.read((sql) => queuedCalls.oldest(sql, sessionId, workspace), null);
+        if (!call) break;
+        await this.#send(call);
+      } catch (error) {
+        runtime.log("error", "what the chat says to others was not sent", { error: String(error) });
+        await pause(platform, storeRetryMs, AbortSignal.any([signal, this.#renewWake()]));
+      }
     }
+    this.#isSending = false;
+    for (const resolve of this.#emptyListeners) resolve();
+    this.#emptyListeners.clear();
   }
 
-  async #sendQueued(): Promise<boolean> {
-    const { runtime, link, sessionId, workspace } = this.#deps;
-    for (;;) {
-      const call = runtime.store.read((sql) => queuedCalls.oldest(sql, sessionId, workspace), null);
-      if (!call || this.#isClosed) {
-        if (!this.#isClosed) for (const resolve of this.#emptyListeners) resolve();
-        this.#emptyListeners.clear();
-        return true;
-      }
-      const answer = await link.call(call.name, call.input, callTimeoutMs);
-      if (this.#isClosed) return true;
-      if (!answer.ok && retries.has(retryOf(answer.error))) {
-        runtime.store.write((sql) => queuedCalls.recordFailure(sql, call.seq, answer.error.code));
-        return false;
-      }
-      this.#attempt = 0;
-      this.#finish(call, answer);
-    }
+  async #send(call: QueuedCall): Promise<void> {
+    const { runtime } = this.#deps;
+    const { signal } = this.#closing;
+    const answer = await callUntilAnswered(this.#deps, call.name, call.input, {
+      ...callTiming,
+      signal,
+      wake: () => this.#renewWake(),
+      isRetryable: (error) => retries.has(retryOf(error)),
+      onFailure: ({ code }) => runtime.store.write((sql) => queuedCalls.recordFailure(sql, call.seq, code)),
+    });
+    if (!signal.aborted) this.#finish(call, answer);
+  }
+
+  #renewWake(): AbortSignal {
+    this.#wake = new AbortController();
+    return this.#wake.signal;
   }
 
   #finish(call: QueuedCall, answer: Result<unknown, CallError>): void {
@@ -139,13 +139,6 @@ export class Outbox {
       if (newsItem) news.add(sql, runtime.now(), sessionId, `call:${call.seq}`, newsItem);
     });
     waiter?.(answer);
-  }
-
-  #scheduleRetry(): void {
-    if (this.#isClosed) return;
-    const { platform } = this.#deps;
-    this.#cancelTimer = platform.setTimer(() => this.flush(), fullJitter(retryBackoff, this.#attempt, platform.random));
-    this.#attempt += 1;
   }
 }
 

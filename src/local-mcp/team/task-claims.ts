@@ -1,40 +1,52 @@
+import * as news from "../sessions/news.ts";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { Claimer } from "../../coordinator-client/claimer.ts";
-import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import { type Platform, pause } from "../../coordinator-client/edge/platform.ts";
 import type { HeldTask } from "./held-tasks.ts";
-import { TaskAlert, type TaskAlertDeps } from "./task-alert.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import type { ClaimKeeper } from "./claim-keeper.ts";
-import { findWaiting, type WaitingTasks } from "./waiting-tasks.ts";
+import { findClaimable, findWaiting, type WaitingTasks } from "./waiting-tasks.ts";
 
-export interface TaskClaimsDeps extends TaskAlertDeps {
+export interface TaskClaimsDeps {
+  readonly runtime: Pick<Runtime, "store" | "now">;
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly link: CoordinatorClient;
+  readonly sessionId: string;
+  readonly workspace: string;
   readonly tasks: ClaimKeeper;
   readonly capabilities: () => readonly string[];
   readonly onTaken: () => void;
 }
 
+interface AlertRequest {
+  readonly types: readonly string[];
+  readonly at: number;
+}
+
 const claimTimeoutMs = 8_000;
+const searchEveryMs = 2_000;
 
 export class TaskClaims {
   readonly #deps: TaskClaimsDeps;
   readonly #claimer: Claimer;
-  readonly #alert: TaskAlert;
   readonly #closing = new AbortController();
+  /** Types for which the chat found nothing; a later process of the chat must ask again. */
+  #alert: AlertRequest | null = null;
+  #searching: Promise<void> | null = null;
+  #searchedAt = Number.NEGATIVE_INFINITY;
 
   constructor(deps: TaskClaimsDeps) {
     this.#deps = deps;
     this.#claimer = new Claimer(deps.link, deps.platform, []);
-    this.#alert = new TaskAlert(deps);
   }
 
   /** [TE40] @param types empty: all; @param waitMs 0: asks once */
   async claim(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null, CallError>> {
-    this.#alert.cancel();
+    this.#alert = null;
     const result = await this.#claimWithin(types, waitMs);
-    if (result.ok && result.value === null) this.#alert.watchFor(types);
+    if (result.ok && result.value === null) this.#alert = { types, at: this.#deps.runtime.now() };
     return result;
   }
 
@@ -43,8 +55,13 @@ export class TaskClaims {
     return findWaiting(this.#deps.link, types, this.#deps.capabilities());
   }
 
-  check(): Promise<void> {
-    return this.#alert.check(this.#deps.capabilities());
+  /** [TE40] Alerts once when a task can be taken. */
+  async check(): Promise<void> {
+    const now = this.#deps.runtime.now();
+    if (this.#alert === null || this.#searching || Math.abs(now - this.#searchedAt) < searchEveryMs) return;
+    this.#searchedAt = now;
+    this.#searching = this.#search(this.#alert).finally(() => (this.#searching = null));
+    await this.#searching;
   }
 
   close(): void {
@@ -53,17 +70,18 @@ export class TaskClaims {
 
   async #claimWithin(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null, CallError>> {
     const { link, platform } = this.#deps;
-    const wait = new InterruptibleWait(this.#closing.signal);
-    const unsubscribes = [link.onHint(() => wait.wake()), platform.setTimer(() => wait.end(), waitMs)];
+    const late = new AbortController();
+    const ended = AbortSignal.any([this.#closing.signal, late.signal]);
+    let hint = new AbortController();
+    const unsubscribes = [link.onHint(() => hint.abort()), platform.setTimer(() => late.abort(), waitMs)];
     try {
       for (;;) {
-        wait.startRound();
+        // Before the request, so that no hint is missed.
+        hint = new AbortController();
         const answer = await this.#claimOnce(types);
         const isEmpty = answer.ok ? answer.value === null : isTransient(answer.error);
-        if (!isEmpty || waitMs === 0 || wait.hasEnded) return answer;
-        const cancelTimer = platform.setTimer(() => wait.wake(), link.pollEveryMs);
-        await wait.whenWoken;
-        cancelTimer();
+        if (!isEmpty || waitMs === 0 || ended.aborted) return answer;
+        await pause(platform, link.pollEveryMs, AbortSignal.any([ended, hint.signal]));
       }
     } finally {
       for (const stop of unsubscribes) stop();
@@ -78,36 +96,15 @@ export class TaskClaims {
     this.#deps.onTaken();
     return ok(held);
   }
-}
 
-/** Rounds keep an event that comes before the wait begins. */
-class InterruptibleWait {
-  #round = Promise.withResolvers<void>();
-  #hasEnded = false;
-
-  constructor(signal: AbortSignal) {
-    signal.addEventListener("abort", () => this.end(), { once: true });
-    this.#hasEnded = signal.aborted;
-  }
-
-  get hasEnded(): boolean {
-    return this.#hasEnded;
-  }
-
-  get whenWoken(): Promise<void> {
-    return this.#round.promise;
-  }
-
-  startRound(): void {
-    this.#round = Promise.withResolvers<void>();
-  }
-
-  wake(): void {
-    this.#round.resolve();
-  }
-
-  end(): void {
-    this.#hasEnded = true;
-    this.wake();
+  async #search(alert: AlertRequest): Promise<void> {
+    const { runtime, link, sessionId, workspace, capabilities } = this.#deps;
+    const claimable = await findClaimable(link, alert.types, capabilities());
+    const firstTask = claimable.ok ? claimable.value[0] : undefined;
+    if (!firstTask || this.#alert !== alert) return;
+    const { task, type: title } = firstTask;
+    const key = `available:${workspace}:${task}:${alert.at}`;
+    news.notify(runtime, sessionId, key, { kind: "task_available", task, title });
+    this.#alert = null;
   }
 }

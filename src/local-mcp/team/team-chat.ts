@@ -1,29 +1,27 @@
+import * as sessions from "../sessions/sessions.ts";
+import * as queuedCalls from "./queued-calls.ts";
+import * as members from "./members.ts";
+import * as news from "../sessions/news.ts";
 import type { ChatInput } from "../../coordinator-client/edge/registration.ts";
 import type { HintKind } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import { Id } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
-import { newId, type Platform } from "../../coordinator-client/edge/platform.ts";
-import { withDeadline } from "../../coordinator-client/deadline.ts";
+import { newId, type Platform, within } from "../../coordinator-client/edge/platform.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { RemoteRecovery } from "../recovery/remote-recovery.ts";
+import type { Session } from "../sessions/sessions.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import * as sessions from "../sessions/sessions.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { ChatActivity } from "./chat-activity.ts";
 import { ChatDirectory } from "./chat-directory.ts";
 import { FileReservations } from "./file-reservations.ts";
-import * as queuedCalls from "./queued-calls.ts";
-import { LeaderWatch } from "./leader-watch.ts";
 import { ChatAbilities, type Abilities } from "./chat-abilities.ts";
-import { Leadership } from "./leadership.ts";
-import * as members from "./members.ts";
+import { Leadership, LeaderWatch } from "./leadership.ts";
 import type { Naming } from "./chat-naming.ts";
-import * as news from "../sessions/news.ts";
 import { Outbox } from "./outbox.ts";
 import { MessageInbox } from "./message-inbox.ts";
-import { TaskReports } from "./task-reports.ts";
 import { TaskClaims } from "./task-claims.ts";
 import { ClaimKeeper } from "./claim-keeper.ts";
 
@@ -32,7 +30,8 @@ export interface TeamChatDeps {
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly openedLink: OpenedLink;
   readonly naming: Naming;
-  readonly remoteRecovery: RemoteRecovery;
+  readonly isDead: (session: Session) => boolean;
+  readonly checkOtherMachines: (sessionId: string) => Promise<void>;
 }
 
 const pollEveryMs = 15_000;
@@ -46,13 +45,11 @@ export class TeamChat {
   readonly sessionId: string;
   readonly openedLink: OpenedLink;
   readonly naming: Naming;
-  readonly remoteRecovery: RemoteRecovery;
   readonly directory: ChatDirectory;
   readonly outbox: Outbox;
   readonly tasks: ClaimKeeper;
   readonly claims: TaskClaims;
   readonly files: FileReservations;
-  readonly reports: TaskReports;
   readonly leadership: Leadership;
   readonly #abilities: ChatAbilities;
   readonly #inbox: MessageInbox;
@@ -64,7 +61,6 @@ export class TeamChat {
   #registered: string | null = null;
   /** The incarnation last seen to hold the session's lease. */
   #owner: number | null = null;
-  #isFollowing = false;
   #isClosed = false;
   #cancelTimer: () => void = () => undefined;
   #unsubscribes: (() => void)[] = [];
@@ -75,22 +71,36 @@ export class TeamChat {
     this.sessionId = sessionId;
     this.openedLink = openedLink;
     this.naming = naming;
-    this.remoteRecovery = deps.remoteRecovery;
     this.#deps = deps;
     this.#process = process;
     this.directory = new ChatDirectory(runtime, link, machine, naming);
     const isLocal = openedLink.edge === null;
     const isActive = (): boolean => this.#activity.keepsTasks();
-    const parts = { runtime, platform, link, sessionId, workspace, isLocal, isActive, directory: this.directory };
+    const newId = (): string => this.newId();
+    const parts = {
+      runtime,
+      platform,
+      link,
+      sessionId,
+      workspace,
+      isLocal,
+      isActive,
+      newId,
+      directory: this.directory,
+    };
     this.outbox = new Outbox(parts);
-    this.tasks = new ClaimKeeper(parts);
+    this.tasks = new ClaimKeeper({ ...parts, outbox: this.outbox });
     this.files = new FileReservations(parts);
     this.#inbox = new MessageInbox(parts);
     this.#leaders = new LeaderWatch(parts);
-    this.reports = new TaskReports(parts, this.outbox, this.tasks);
-    this.leadership = new Leadership({ runtime, link, sessionId, newId: () => this.newId() });
+    this.leadership = new Leadership(parts);
     this.#abilities = new ChatAbilities(parts);
-    this.#activity = new ChatActivity(runtime, sessionId, new ChatStatusReporter(link, platform.clock, () => ({})));
+    this.#activity = new ChatActivity(
+      runtime,
+      sessionId,
+      deps.isDead,
+      new ChatStatusReporter(link, platform.clock, () => ({})),
+    );
     const capabilities = (): readonly string[] => this.#abilities.current.capabilities;
     const onTaken = (): void => this.#activity.report(this.tasks.list().length);
     this.claims = new TaskClaims({ ...parts, tasks: this.tasks, capabilities, onTaken });
@@ -101,8 +111,8 @@ export class TeamChat {
     if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
     if (this.#registered !== null && this.openedLink.link.self) return ok(null);
     this.#joining ??= this.#register().finally(() => (this.#joining = null));
-    const late = err({ code: "unreachable", message: "the coordinator has not answered yet" } as const);
-    return withDeadline(this.#deps.platform, this.#joining, joinTimeoutMs, late);
+    const joined = await within(this.#deps.platform, joinTimeoutMs, this.#joining);
+    return joined ?? err({ code: "unreachable", message: "the coordinator has not answered yet" });
   }
 
   async describe(): Promise<void> {
@@ -133,6 +143,10 @@ export class TeamChat {
     this.#activity.report(this.tasks.list().length);
   }
 
+  checkOtherMachines(): Promise<void> {
+    return this.#deps.checkOtherMachines(this.sessionId);
+  }
+
   /** [TE3] */
   async leave(timeoutMs: number): Promise<void> {
     const { runtime, openedLink } = this.#deps;
@@ -157,7 +171,7 @@ export class TeamChat {
       if (edge === null || !self) return;
       await link.call("chats.attest-death", { chat: self.chat, machine, process: this.#process }, timeoutMs);
     };
-    await withDeadline(this.#deps.platform, report(), timeoutMs, null);
+    await within(this.#deps.platform, timeoutMs, report());
     this.close();
   }
 
@@ -186,15 +200,12 @@ export class TeamChat {
   }
 
   #scheduleJoin(failedResult: Result<null, CallError>): Result<null, CallError> {
-    if (!this.#isFollowing && !this.#isClosed) {
+    if (this.#unsubscribes.length === 0 && !this.#isClosed) {
       this.#cancelTimer();
-      this.#cancelTimer = this.#deps.platform.setTimer(() => this.#retryJoin(), rejoinAfterMs);
+      const retry = (): void => this.#runSafely("registration", () => this.join());
+      this.#cancelTimer = this.#deps.platform.setTimer(retry, rejoinAfterMs);
     }
     return failedResult;
-  }
-
-  #retryJoin(): void {
-    this.join().catch(this.#errorLogger("registration"));
   }
 
   async #registerChat(chat: ChatInput): Promise<Result<null, CallError>> {
@@ -229,16 +240,15 @@ export class TeamChat {
   }
 
   #follow(): void {
-    if (this.#isFollowing || this.#isClosed) return;
-    this.#isFollowing = true;
+    if (this.#unsubscribes.length > 0 || this.#isClosed) return;
     const { link } = this.openedLink;
     this.#unsubscribes = [
-      link.onHint((hint) => this.#runSafely(() => this.#onHint(hint))),
-      link.onLost((reason) => this.#runSafely(() => this.#onLost(reason))),
+      link.onHint((hint) => this.#runSafely("a hint", () => this.#onHint(hint))),
+      link.onLost((reason) => this.#runSafely("the loss of the chat", () => this.#onLost(reason))),
     ];
     this.files.follow();
     this.#leaders.follow();
-    void this.leadership.adopt().catch(this.#errorLogger("the leadership of an earlier process"));
+    this.#runSafely("the leadership of an earlier process", () => this.leadership.adopt());
     this.#check();
   }
 
@@ -248,36 +258,28 @@ export class TeamChat {
     this.#owner = null;
     this.files.check();
     this.#leaders.check();
-    void this.leadership.check().catch(this.#errorLogger("the leadership"));
-    this.#runSafely(() => this.#onHint("any"));
+    this.#runSafely("the leadership", () => this.leadership.check());
+    this.#runSafely("a check", () => this.#onHint("any"));
   }
 
   /** [TE21] No caller catches errors of this work; the next check retries it. */
-  #runSafely(work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      this.#errorLogger("a look")(error);
-    }
+  #runSafely(what: string, work: () => unknown): void {
+    const run = async (): Promise<void> => void (await work());
+    run().catch((error: unknown) => this.#deps.runtime.log("error", what, { error: String(error) }));
   }
 
   #onHint(hint: HintKind): void {
     if (hint !== "message") {
       this.tasks.check();
-      void this.claims.check().catch(this.#errorLogger("tasks that were asked for"));
+      this.#runSafely("tasks that were asked for", () => this.claims.check());
     }
-    if (hint !== "task") void this.#inbox.pull().catch(this.#errorLogger("messages"));
+    if (hint !== "task") this.#runSafely("messages", () => this.#inbox.pull());
     if (hint !== "any") return;
     this.outbox.flush();
     this.#activity.report(this.tasks.list().length);
-    if (this.openedLink.link.self?.incarnation !== this.#owner) this.#acquireLeaseSoon();
-    void this.remoteRecovery
-      .check(this.openedLink, this.sessionId, this.naming)
-      .catch(this.#errorLogger("sessions of other machines"));
-  }
-
-  #acquireLeaseSoon(): void {
-    void this.#acquireLease().catch(this.#errorLogger("the session's lease"));
+    if (this.openedLink.link.self?.incarnation !== this.#owner)
+      this.#runSafely("the session's lease", () => this.#acquireLease());
+    this.#runSafely("sessions of other machines", () => this.checkOtherMachines());
   }
 
   /** [TE2] */
@@ -294,28 +296,15 @@ export class TeamChat {
     const holder = leases.ok ? leases.value.leases[0]?.holder : undefined;
     if (holder === undefined || holder === self.chat) return;
     const { machine } = await this.directory.identify(holder);
-    this.#addNews(`continued:${this.sessionId}:${holder}`, {
-      kind: "continued_elsewhere",
-      session: this.sessionId,
-      by: holder,
-      machine,
-    });
+    const notice = { kind: "continued_elsewhere", session: this.sessionId, by: holder, machine } as const;
+    news.notify(this.#deps.runtime, this.sessionId, `continued:${this.sessionId}:${holder}`, notice);
   }
 
   #onLost(reason: string): void {
     this.#registered = null;
     this.tasks.loseAll(reason);
-    this.#addNews(`lost:${reason}`, { kind: "notice", text: `This chat is no longer in the team: ${reason}` });
-  }
-
-  #addNews(key: string, newsItem: news.News): void {
-    const { runtime } = this.#deps;
-    const isStored = runtime.store.read((sql) => news.has(sql, this.sessionId, key), false);
-    if (!isStored) runtime.store.write((sql) => void news.add(sql, runtime.now(), this.sessionId, key, newsItem));
-  }
-
-  #errorLogger(what: string): (error: unknown) => void {
-    return (error) => this.#deps.runtime.log("error", what, { error: String(error) });
+    const text = `This chat is no longer in the team: ${reason}`;
+    news.notify(this.#deps.runtime, this.sessionId, `lost:${reason}`, { kind: "notice", text });
   }
 }
 

@@ -19,7 +19,8 @@ import { isWithin } from "../../shared/elapsed.ts";
 export interface TeamConnection {
   readonly openedLink: OpenedLink;
   readonly naming: Naming;
-  readonly remoteRecovery: RemoteRecovery;
+  /** Called every few seconds once the chat is registered. */
+  readonly checkOtherMachines: (sessionId: string) => Promise<void>;
 }
 
 export interface TeamOptions {
@@ -28,6 +29,9 @@ export interface TeamOptions {
   readonly open: () => Result<TeamConnection, string>;
   /** Key of the process whose end is the session's end. */
   readonly processOf: (session: Session) => string;
+  readonly isDead: (session: Session) => boolean;
+  /** Called after chats that died on this machine have left the workspace. */
+  readonly onCleanedUp: (openedLink: OpenedLink) => Promise<void>;
 }
 
 /** goes_on: a later process continues the chats; over: they end with this one. */
@@ -88,10 +92,10 @@ export class Team {
   }
 
   #createChat(session: Session): Result<TeamChat, CallError> {
-    const { runtime, platform, open, processOf } = this.#options;
+    const { runtime, platform, open, processOf, isDead } = this.#options;
     const connection = open();
     if (!connection.ok) return err({ code: "edge_unusable", message: `${connection.error}.` });
-    return ok(new TeamChat({ runtime, platform, ...connection.value }, session.id, processOf(session)));
+    return ok(new TeamChat({ runtime, platform, isDead, ...connection.value }, session.id, processOf(session)));
   }
 
   async #follow(sessionId: string | null): Promise<void> {
@@ -148,14 +152,13 @@ export class Team {
     if (!chat || chat.openedLink.link.self === null) return;
     const { openedLink } = chat;
     this.#cleanedUpAt = runtime.now();
-    for (const member of deadMembers(runtime, openedLink.workspace)) {
-      const open = (): OpenedLink | null => {
-        const connection = this.#options.open();
-        return connection.ok ? connection.value.openedLink : null;
-      };
+    const open = (): OpenedLink | null => {
+      const connection = this.#options.open();
+      return connection.ok ? connection.value.openedLink : null;
+    };
+    for (const member of deadMembers(runtime, openedLink.workspace))
       await cleanUp({ runtime, platform, open }, openedLink, member);
-    }
-    await recordFinishedTasks(runtime, openedLink.workspace, openedLink.link);
+    await this.#options.onCleanedUp(openedLink);
   }
 
   async #end(sessionId: string, ending: TeamEnding): Promise<void> {
@@ -167,18 +170,14 @@ export class Team {
     else chat.close();
   }
 
-  #readSession(sessionId: string): Session | null | "unknown" {
+  /** A session that cannot be read now may still live. */
+  #isSessionOver(sessionId: string): boolean {
     try {
-      return this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+      const session = this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+      return !session || session.endedAt !== null || isClosed(session) || session.origin === "handle";
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      return "unknown";
+      return false;
     }
-  }
-
-  #isSessionOver(sessionId: string): boolean {
-    const session = this.#readSession(sessionId);
-    if (session === "unknown") return false;
-    return !session || session.endedAt !== null || isClosed(session) || session.origin === "handle";
   }
 }

@@ -22,29 +22,17 @@ const endedStates: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"
 
 type Task = OutputOf<"tasks.get">;
 
-function listTasks(
-  link: CoordinatorClient,
-  state: TaskState,
-  types: readonly string[],
-): Promise<Result<OutputOf<"tasks.list">, CallError>> {
-  const type = types.length === 1 ? types[0] : undefined;
-  const filter: InputOf<"tasks.list"> = { state, limit: maxListed, ...omitUndefined({ type }) };
-  return link.call("tasks.list", filter, timeoutMs);
-}
-
-function filterByType(tasks: readonly TaskLine[], types: readonly string[]): TaskLine[] {
-  return tasks.filter(({ type }) => types.length === 0 || types.includes(type)).slice(0, maxRead);
-}
-
 async function readTasks(
   link: CoordinatorClient,
   state: TaskState,
   types: readonly string[],
 ): Promise<Result<Task[], CallError>> {
-  const list = await listTasks(link, state, types);
+  const type = types.length === 1 ? types[0] : undefined;
+  const list = await link.call("tasks.list", { state, limit: maxListed, ...omitUndefined({ type }) }, timeoutMs);
   if (!list.ok) return list;
   const tasks: Task[] = [];
-  for (const { task } of filterByType(list.value.tasks, types)) {
+  const ofTypes = list.value.tasks.filter(({ type }) => types.length === 0 || types.includes(type));
+  for (const { task } of ofTypes.slice(0, maxRead)) {
     const answer = await link.call("tasks.get", { task }, timeoutMs);
     if (answer.ok && answer.value.state === state) tasks.push(answer.value);
   }

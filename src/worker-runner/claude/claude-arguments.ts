@@ -28,7 +28,10 @@ export function buildArguments(
     ...permissions(settings),
     ...pair("--model", model),
     ...pair("--max-turns", maxTurns),
-    ...pair("--max-budget-usd", budgetLeft.costMicros === null ? undefined : formatDollars(budgetLeft.costMicros)),
+    ...pair(
+      "--max-budget-usd",
+      budgetLeft.costMicros === null ? undefined : (budgetLeft.costMicros / 1_000_000).toFixed(6),
+    ),
     ...pair(session, continuation.session),
   ];
 }
@@ -40,7 +43,8 @@ function pair(option: string, value: string | number | undefined): string[] {
 function permissions({ allowAll, allowedTools, disallowedTools }: ClaudeSettings): string[] {
   const denied = ["--disallowedTools", shimDeletingTool, ...disallowedTools];
   if (allowAll) return [...pair("--permission-mode", "bypassPermissions"), ...denied];
-  const tools = [...new Set(allowedTools.map(toolName))].filter((name) => !name.startsWith("mcp__"));
+  const names = allowedTools.map((rule) => rule.replace(/\(.*$/s, ""));
+  const tools = [...new Set(names)].filter((name) => !name.startsWith("mcp__"));
   // Without it, a sub-agent's tokens are not reported.
   const forwarded = tools.some((name) => name === "Agent" || name === "Task") ? ["--forward-subagent-text"] : [];
   return [
@@ -52,12 +56,4 @@ function permissions({ allowAll, allowedTools, disallowedTools }: ClaudeSettings
     ...denied,
     ...forwarded,
   ];
-}
-
-function toolName(rule: string): string {
-  return rule.replace(/\(.*$/s, "");
-}
-
-function formatDollars(micros: number): string {
-  return (micros / 1_000_000).toFixed(6);
 }

@@ -7,7 +7,7 @@ import {
   parseObject,
   textAt,
   type JsonObject,
-} from "../../local-mcp/signals/json-fields.ts";
+} from "../../shared/json-fields.ts";
 
 export interface TokenCounts {
   readonly input: number;
@@ -118,13 +118,13 @@ function parseAssistant(event: JsonObject): ClaudeEvent | null {
     counts: { ...zeroCounts, ...(model === synthetic ? {} : readCounts(objectAt(message, "usage"))) },
     isOwn: textAt(event, "parent_tool_use_id", 200) === null,
     texts: blocks.flatMap((block) => (block?.["type"] === "text" ? [textAt(block, "text") ?? ""] : [])),
-    tools: blocks.flatMap((block) => (block?.["type"] === "tool_use" ? [formatTool(block)] : [])),
+    tools: blocks.flatMap((block) =>
+      block?.["type"] === "tool_use"
+        ? [`${textAt(block, "name", 200) ?? "a tool"} ${describeInput(block["input"])}`]
+        : [],
+    ),
     problem: textAt(event, "error", 200),
   };
-}
-
-function formatTool(block: JsonObject): string {
-  return `${textAt(block, "name", 200) ?? "a tool"} ${describeInput(block["input"])}`;
 }
 
 /** The first part of a response has its input tokens, the last one its output tokens and no id. */

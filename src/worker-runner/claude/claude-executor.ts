@@ -4,7 +4,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { Executor, RunOutcome, TaskRun } from "../executor.ts";
 import { ClaudeRun } from "./claude-run.ts";
 import { chooseContinuation, takeOver, type Continuation } from "./continuation.ts";
-import { findReachedLimit } from "./usage-limits.ts";
+import { findReachedLimit } from "./usage-meter.ts";
 import type { ClaudeSettings } from "./claude-settings.ts";
 
 export interface ClaudeExecutorOptions {

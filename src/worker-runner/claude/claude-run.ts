@@ -1,18 +1,16 @@
 import type { Usage } from "../../contract/budgets.ts";
 import { redactAndClip } from "../../local-mcp/sessions/entries.ts";
 import type { RunOutcome, TaskRun } from "../executor.ts";
-import { programEnv } from "../program-env.ts";
-import { runProgram, type ProgramExit } from "../run-program.ts";
+import { runProgram, type ProgramExit, programEnv } from "../run-program.ts";
 import { buildArguments } from "./claude-arguments.ts";
 import { renderBrief, toCheckpoint, type Continuation } from "./continuation.ts";
 import { claudeEnvironment } from "./environment.ts";
 import { readEvent, type ClaudeEvent, type ResultEvent } from "./claude-events.ts";
-import { findReachedLimit } from "./usage-limits.ts";
 import { isFull, isUnknownSession, outcomeOfResult, toReason } from "./result-outcome.ts";
 import type { ClaudeExecutorOptions, StopTimeouts } from "./claude-executor.ts";
 import { writeClaudeFiles } from "./claude-files.ts";
 import { buildPrompt } from "./prompt.ts";
-import { UsageMeter } from "./usage-meter.ts";
+import { UsageMeter, findReachedLimit } from "./usage-meter.ts";
 
 /** SIGINT makes Claude Code report its last event, with the cost. */
 const defaultStopTimeouts: StopTimeouts = { interruptMs: 5_000, graceMs: 5_000 };
@@ -66,27 +64,24 @@ export class ClaudeRun {
   #startProgram(): Promise<ProgramExit> {
     const { settings, runtime, launch, stopTimeouts } = this.#options;
     const { folder, budgetLeft, signal, task, merged } = this.#run;
-    const home = runtime.paths.home;
+    const { home } = runtime.paths;
+    const continuation = this.#continuation;
     const fence = Buffer.from(runtime.random(fenceBytes)).toString("hex");
-    const brief = this.#continuation.kind === "brief" ? renderBrief(runtime, this.#continuation.restoration) : null;
+    const brief = continuation.kind === "brief" ? renderBrief(runtime, continuation.restoration) : null;
     return runProgram({
       command: settings.program,
-      args: buildArguments(settings, writeClaudeFiles(home, launch), this.#continuation, budgetLeft),
+      args: buildArguments(settings, writeClaudeFiles(home, launch), continuation, budgetLeft),
       cwd: folder,
       env: programEnv(claudeEnvironment(runtime.env, settings.env, home), task),
-      input: buildPrompt({
-        task,
-        merged,
-        continuation: this.#continuation,
-        instruction: settings.instruction,
-        brief,
-        fence,
-      }),
+      input: buildPrompt({ task, merged, continuation, instruction: settings.instruction, brief, fence }),
       signal: AbortSignal.any([signal, this.#limit.signal]),
       ...(stopTimeouts ?? defaultStopTimeouts),
       maxLineChars,
       onLine: (line) => this.#onLine(line),
-      onStderr: (text) => this.#onStderr(text),
+      onStderr: (text) => {
+        this.#stderr = (this.#stderr + text).slice(-maxStderrChars);
+        this.#run.onOutput(redactAndClip(text, maxOutputChars));
+      },
     });
   }
 
@@ -104,10 +99,8 @@ export class ClaudeRun {
     const usage = this.#meter.usage(Math.round(this.#options.monotonic() - this.#startedAt));
     this.#run.onUsage(usage);
     const { budgetLeft } = this.#run;
-    const limit = findReachedLimit(
-      usage,
-      this.#result ? { wallMs: budgetLeft.wallMs, tokens: null, costMicros: null } : budgetLeft,
-    );
+    const { wallMs } = budgetLeft;
+    const limit = findReachedLimit(usage, this.#result ? { wallMs, tokens: null, costMicros: null } : budgetLeft);
     if (limit !== null && !this.#limit.signal.aborted) this.#limit.abort(limit);
     return usage;
   }
@@ -120,10 +113,10 @@ export class ClaudeRun {
         return this.#onMessage(event);
       case "refused":
         return this.#writeOutput(`refused: ${event.tool}`);
-      case "retrying":
-        return this.#writeOutput(
-          `the API is asked again in ${Math.ceil(event.delayMs / 1_000)} s (${event.problem}, ${event.attempt})`,
-        );
+      case "retrying": {
+        const seconds = Math.ceil(event.delayMs / 1_000);
+        return this.#writeOutput(`the API is asked again in ${seconds} s (${event.problem}, ${event.attempt})`);
+      }
       case "limited":
         this.#resetsAtMs = event.resetsAtMs;
         return;
@@ -142,10 +135,10 @@ export class ClaudeRun {
     this.#hasStarted = true;
     this.#session = session;
     this.#run.onCheckpoint(toCheckpoint(session, this.#run.folder));
-    const startText = { resume: "resumed", brief: "new, with the brief of the one before", new: "new" }[
-      this.#continuation.kind
-    ];
-    this.#writeOutput(`session ${session} (${startText}), model ${model}, permissions: ${permissionMode}`);
+    const startTexts = { resume: "resumed", brief: "new, with the brief of the one before", new: "new" };
+    this.#writeOutput(
+      `session ${session} (${startTexts[this.#continuation.kind]}), model ${model}, permissions: ${permissionMode}`,
+    );
   }
 
   #onMessage({ isOwn, texts, tools, problem }: Extract<ClaudeEvent, { kind: "message" }>): void {
@@ -156,11 +149,6 @@ export class ClaudeRun {
       this.#run.onProgress({ note: redactAndClip(text, maxNoteChars).trim() });
     }
     for (const tool of tools) this.#writeOutput(`> ${tool}`);
-  }
-
-  #onStderr(text: string): void {
-    this.#stderr = (this.#stderr + text).slice(-maxStderrChars);
-    this.#run.onOutput(redactAndClip(text, maxOutputChars));
   }
 
   #writeOutput(text: string): void {

@@ -98,11 +98,11 @@ export function takeOver(runtime: Runtime, continuation: Continuation): () => vo
 }
 
 /** An unwritable store is no reason to fail the task. */
-function logStoreErrors(runtime: Runtime, work: () => void): void {
+export function logStoreErrors(runtime: Runtime, work: () => unknown): void {
   try {
     work();
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    runtime.log("warn", "worker: the session before is not brought up to date", { reason: error.message });
+    runtime.log("warn", "the session before is not brought up to date", { reason: error.message });
   }
 }

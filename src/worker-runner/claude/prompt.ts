@@ -1,6 +1,6 @@
 import { openingLine } from "../../contract/task-prompt.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
-import { FailedTests } from "../tested-executor.ts";
+import { FailedTests } from "../command-executor.ts";
 import type { MergedInputs } from "../task-folder.ts";
 import type { Continuation } from "./continuation.ts";
 

@@ -1,7 +1,7 @@
 import type { Json } from "../../contract/values.ts";
+import { parseObject, textAt } from "../../shared/json-fields.ts";
 import { redactAndClip } from "../../local-mcp/sessions/entries.ts";
 import { redactJson } from "../../redaction/redact.ts";
-import { parseObject, textAt } from "../../local-mcp/signals/json-fields.ts";
 import type { RunOutcome } from "../executor.ts";
 import type { ResultEvent } from "./claude-events.ts";
 

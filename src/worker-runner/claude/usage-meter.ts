@@ -1,4 +1,4 @@
-import type { Usage } from "../../contract/budgets.ts";
+import type { Usage, RemainingBudget } from "../../contract/budgets.ts";
 import { totalTokens, type ClaudeEvent, type TokenCounts, type ResultEvent } from "./claude-events.ts";
 import type { ClaudeSettings } from "./claude-settings.ts";
 
@@ -35,32 +35,24 @@ export class UsageMeter {
 
   read(event: ClaudeEvent): void {
     if (event.kind === "message") this.#count(event.id, event.counts, event.model);
-    else if (event.kind === "counted") this.#countPart(event);
-    else if (event.kind === "result") this.#measure(event);
+    else if (event.kind === "counted") {
+      const { parent, id, counts } = event;
+      if (id !== null) this.#openResponses.set(parent, id);
+      const openResponse = this.#openResponses.get(parent);
+      if (openResponse !== undefined) this.#count(openResponse, counts);
+    } else if (event.kind === "result") this.#measure(event);
   }
 
   usage(wallMs: number): Usage {
     return { wallMs, tokens: this.#tokens, costMicros: this.#costMicros };
   }
 
-  #countPart({ parent, id, counts }: Extract<ClaudeEvent, { kind: "counted" }>): void {
-    if (id !== null) this.#openResponses.set(parent, id);
-    const openResponse = this.#openResponses.get(parent);
-    if (openResponse !== undefined) this.#count(openResponse, counts);
-  }
-
   #count(id: string, newCounts: Partial<TokenCounts>, model?: string): void {
     const before = this.#responses.get(id) ?? emptyResponse;
     const larger = (name: keyof TokenCounts): number => Math.max(before.counts[name], newCounts[name] ?? 0);
-    const after = {
-      model: model ?? before.model,
-      counts: {
-        input: larger("input"),
-        output: larger("output"),
-        cacheRead: larger("cacheRead"),
-        cacheWrite: larger("cacheWrite"),
-      },
-    };
+    const [input, output] = [larger("input"), larger("output")];
+    const counts = { input, output, cacheRead: larger("cacheRead"), cacheWrite: larger("cacheWrite") };
+    const after = { model: model ?? before.model, counts };
     this.#responses.set(id, after);
     this.#counted += totalTokens(after.counts) - totalTokens(before.counts);
     this.#estimated += this.#estimate(after) - this.#estimate(before);
@@ -86,4 +78,18 @@ export class UsageMeter {
     // Dollars per million tokens are millionths of a dollar per token.
     return input * price.input + output * price.output + cacheRead * price.cacheRead + cacheWrite * price.cacheWrite;
   }
+}
+
+const limitNames: Readonly<Record<keyof RemainingBudget, string>> = {
+  wallMs: "ms of time",
+  tokens: "tokens",
+  costMicros: "millionths of a dollar",
+};
+
+export function findReachedLimit(usage: Usage, budgetLeft: RemainingBudget): string | null {
+  for (const key of ["tokens", "costMicros", "wallMs"] as const) {
+    const limit = budgetLeft[key];
+    if (limit !== null && usage[key] >= limit) return `${usage[key]} of ${limit} ${limitNames[key]} were used`;
+  }
+  return null;
 }

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, 
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { FixedFolder } from "../../../src/worker-runner/fixed-folder.ts";
+import { fixedFolder } from "../../../src/worker-runner/task-folder.ts";
 import { removeOldWorktrees } from "../../../src/worker-runner/old-worktrees.ts";
 import { git, GIT_ENV, temporaryFolder, write } from "../../support/git-project.ts";
 import { base62, draw, pem } from "../../support/secret-draw.ts";
@@ -307,12 +307,12 @@ it("[WK53] a worktree whose worker was killed before anything was done in it is 
 
 it("[WK11] a given folder is worked in as it is", async () => {
   const folder = temporaryFolder();
-  const place = await new FixedFolder(folder, "m1").open(aTask());
+  const place = await fixedFolder(folder, "m1").open(aTask());
   expect([place.folder, await place.finish(), await place.release(false), place.location()]).toEqual([
     folder,
     null,
     null,
     { machine: "m1", folder },
   ]);
-  await expect(new FixedFolder(join(folder, "none"), "m1").open(aTask())).rejects.toThrow("there is no folder");
+  await expect(fixedFolder(join(folder, "none"), "m1").open(aTask())).rejects.toThrow("there is no folder");
 });

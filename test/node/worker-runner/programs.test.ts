@@ -12,7 +12,7 @@ import type { RunOutcome } from "../../../src/worker-runner/executor.ts";
 import { runProgram, type ProgramExit, type Program } from "../../../src/worker-runner/run-program.ts";
 import { unknownStart } from "../../../src/platform/processes.ts";
 import { endGroup, groupOf } from "../../../src/platform/process-group.ts";
-import { BoundedOutput } from "../../../src/worker-runner/bounded-output.ts";
+import { BoundedOutput } from "../../../src/worker-runner/output-files.ts";
 import { temporaryFolder } from "../../support/git-project.ts";
 
 const node = process.execPath;

@@ -4,14 +4,13 @@ import { removeOldWorktrees } from "../../../worker-runner/old-worktrees.ts";
 import { OutputFiles } from "../../../worker-runner/output-files.ts";
 import type { TaskSetup } from "../../../worker-runner/attempt.ts";
 import { WorkerAutomation, type EndCounts } from "../../../worker-runner/worker-automation.ts";
-import { WorkerConfig } from "../../../worker-runner/worker-config.ts";
+import { WorkerConfig } from "./worker-config.ts";
 import type { WorkerEvent } from "../../../worker-runner/worker-events.ts";
 import { newId, type Platform } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
 import { identify } from "../../../platform/processes.ts";
 import { recordTakeovers } from "../../../local-mcp/sync/takeover-notices.ts";
 import { startSync } from "../../../local-mcp/sync/start-sync.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
 import { formatIssues } from "../../../shared/problems.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../../shared/result.ts";
@@ -86,7 +85,8 @@ async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: W
   const deps = { runtime, launch, machine: link.machine, ownProcess, random, monotonic: () => clock.monotonic() };
   const setups = await createSetups(deps, plan);
   if (!setups.ok) return setups;
-  await reportOldWorktrees(cli, runtime);
+  for (const folder of await removeOldWorktrees(worktreesIn(runtime.paths.home), runtime))
+    cli.progress(`A worktree that was left a week ago is gone: ${folder}`);
   const worker = automation(cli, flags, { link, plan, setups: setups.value, platform });
   let interrupts = 0;
   const subscriptions = [
@@ -111,11 +111,6 @@ async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: W
 }
 
 const leaveTimeoutMs = 2_000;
-
-async function reportOldWorktrees(cli: Cli, runtime: Runtime): Promise<void> {
-  const gone = await removeOldWorktrees(worktreesIn(runtime.paths.home), runtime);
-  for (const folder of gone) cli.progress(`A worktree that was left a week ago is gone: ${folder}`);
-}
 
 interface AutomationParts {
   readonly link: CoordinatorLink;

@@ -1,14 +1,12 @@
 import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { claudeExecutor } from "../../../worker-runner/claude/claude-executor.ts";
-import { commandExecutor } from "../../../worker-runner/command-executor.ts";
+import { commandExecutor, testedExecutor } from "../../../worker-runner/command-executor.ts";
 import type { TaskSetup } from "../../../worker-runner/attempt.ts";
 import type { Executor } from "../../../worker-runner/executor.ts";
-import { FixedFolder } from "../../../worker-runner/fixed-folder.ts";
 import { hasRemote } from "../../../worker-runner/remote-branches.ts";
-import { testedExecutor } from "../../../worker-runner/tested-executor.ts";
-import type { TaskFolders } from "../../../worker-runner/task-folder.ts";
-import type { TypeConfig, WorkerConfig } from "../../../worker-runner/worker-config.ts";
+import { type TaskFolders, fixedFolder } from "../../../worker-runner/task-folder.ts";
+import type { TypeConfig, WorkerConfig } from "./worker-config.ts";
 import { resolveCommit, gitInFolder, worktreeTop } from "../../../worker-runner/work-git.ts";
 import type { InputSettings } from "../../../worker-runner/worktree-inputs.ts";
 import { TaskWorktrees } from "../../../worker-runner/task-worktrees.ts";
@@ -46,7 +44,9 @@ export async function createSetups(
   const setups = new Map<string, TaskSetup>();
   for (const [type, typeConfig] of Object.entries(config.types)) {
     // Checked before a task is claimed: each would fail three times.
-    const missing = listPrograms(typeConfig).find((program) => !isOnPath(program, deps.runtime.env));
+    const { command, claude, jobTests } = typeConfig;
+    const programs = [command?.[0], claude?.program, jobTests?.[0]].filter((program) => program !== undefined);
+    const missing = programs.find((program) => !isOnPath(program, deps.runtime.env));
     if (missing !== undefined) return wrongUsage(`${type}: there is no program ${missing}.`);
     const folders = await createFolders(deps, type, typeConfig, folder);
     if (!folders.ok) return folders;
@@ -55,23 +55,14 @@ export async function createSetups(
   return ok(setups);
 }
 
-function listPrograms({ command, claude, jobTests }: TypeConfig): string[] {
-  return [command?.[0], claude?.program, jobTests?.[0]].filter((program) => program !== undefined);
-}
-
-function createExecutor(deps: SetupDeps, config: TypeConfig): Executor {
-  const executor = untestedExecutor(deps, config);
-  const { jobTests: command } = config;
-  return command ? testedExecutor(executor, { command, env: deps.runtime.env }) : executor;
-}
-
-function untestedExecutor(
-  { runtime, launch, monotonic }: SetupDeps,
-  { command, finalCodes = [], claude }: TypeConfig,
-): Executor {
-  if (command) return commandExecutor({ command, finalCodes, env: runtime.env });
-  if (claude) return claudeExecutor({ settings: claude, runtime, launch, monotonic });
-  throw new Error("a type without a way to do it has passed the check");
+function createExecutor({ runtime, launch, monotonic }: SetupDeps, config: TypeConfig): Executor {
+  const { command, finalCodes = [], claude, jobTests } = config;
+  const { env } = runtime;
+  const executor = command
+    ? commandExecutor({ command, finalCodes, env })
+    : claude && claudeExecutor({ settings: claude, runtime, launch, monotonic });
+  if (!executor) throw new Error("a type without a way to do it has passed the check");
+  return jobTests ? testedExecutor(executor, { command: jobTests, env }) : executor;
 }
 
 async function createFolders(
@@ -81,8 +72,8 @@ async function createFolders(
   from: string,
 ): Promise<Result<TaskFolders, FailedResult["error"]>> {
   const { folder, repository, base = "HEAD", remote } = config;
-  if (folder !== undefined) return givenFolder(deps, type, resolve(from, folder));
   const { runtime, machine, ownProcess, random } = deps;
+  if (folder !== undefined) return givenFolder(machine, type, resolve(from, folder));
   const { env, now, processes, paths } = runtime;
   const top = await findTop(runtime, type, resolve(from, repository ?? "."));
   if (!top.ok) return top;
@@ -92,20 +83,8 @@ async function createFolders(
     return wrongUsage(`${type}: ${top.value} has no remote ${remote}; \`git remote\` lists them.`);
   const home = worktreesIn(paths.home);
   const inputs = toInputSettings(config);
-  return ok(
-    new TaskWorktrees({
-      repository: top.value,
-      base,
-      home,
-      machine,
-      processes,
-      self: ownProcess,
-      env,
-      now,
-      random,
-      inputs,
-    }),
-  );
+  const site = { repository: top.value, base, home, machine, inputs };
+  return ok(new TaskWorktrees({ ...site, processes, self: ownProcess, env, now, random }));
 }
 
 /** A model can resolve a conflict; a plain program must be configured for it. */
@@ -117,9 +96,9 @@ function toInputSettings({ mergeInputs, onConflict, remote, claude }: TypeConfig
   };
 }
 
-function givenFolder({ machine }: SetupDeps, type: string, path: string): Result<TaskFolders, FailedResult["error"]> {
+function givenFolder(machine: string, type: string, path: string): Result<TaskFolders, FailedResult["error"]> {
   const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-  return isThere ? ok(new FixedFolder(path, machine)) : wrongUsage(`${type}: there is no folder ${path}.`);
+  return isThere ? ok(fixedFolder(path, machine)) : wrongUsage(`${type}: there is no folder ${path}.`);
 }
 
 async function unknownBase({ env }: Runtime, type: string, top: string, base: string): Promise<FailedResult | null> {

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { ok, type Result } from "../../../shared/result.ts";
 import { wrongUsage, type FailedResult } from "../../answer.ts";
-import { countUpTo, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
+import { countUpTo, type Cli, type CommonOptions } from "../../cli.ts";
 
 export interface WorkerFlags extends CommonOptions {
   readonly config?: string;
@@ -47,13 +47,10 @@ export function addWorker(program: Command, cli: Cli): void {
   cli.define(command, async (options: WorkerFlags, ...rest: unknown[]) => {
     // `[command...]` comes as one array.
     const source = parseSource(options, rest.flat() as string[]);
-    return source.ok ? startWorker(cli, options, source.value) : source;
+    if (!source.ok) return source;
+    const { runWorker } = await import("./run-worker.ts");
+    return runWorker(cli, options, source.value);
   });
-}
-
-async function startWorker(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<CommandResult> {
-  const { runWorker } = await import("./run-worker.ts");
-  return runWorker(cli, flags, source);
 }
 
 function listOption(text: string, before: readonly string[] = []): string[] {

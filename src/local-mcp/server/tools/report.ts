@@ -5,7 +5,7 @@ import { Report } from "../../../contract/team-tools.ts";
 import type { Json } from "../../../contract/values.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
-import type { ReportResult } from "../../team/task-reports.ts";
+import type { ReportResult } from "../../team/claim-keeper.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import { defineTeamTool, toRefusal, type TeamAnswer } from "./team-tool.ts";
 
@@ -69,9 +69,9 @@ async function reportOutcome(member: TeamChat, held: HeldTask, input: Input): Pr
   switch (input.outcome) {
     case "progress":
       member.setProgress(short ?? "");
-      return ok(await member.reports.progress(held, toProgress(short, input.percent)));
+      return ok(await member.tasks.progress(held, toProgress(short, input.percent)));
     case "failed":
-      return ok(await member.reports.fail(held, short || "no reason given", input.retry !== false));
+      return ok(await member.tasks.fail(held, short || "no reason given", input.retry !== false));
     case "done":
       return completeTask(member, held, (input.result ?? note ?? null) as Json);
   }
@@ -85,7 +85,7 @@ async function completeTask(member: TeamChat, held: HeldTask, result: Json): Pro
       message: `The result has ${chars} characters as JSON, at most ${maxResultChars}. Shorten it, or name a file; nothing was reported.`,
     });
   }
-  return ok(await member.reports.complete(held, result));
+  return ok(await member.tasks.complete(held, result));
 }
 
 function toProgress(note: string | undefined, percent: number | undefined): Progress {

@@ -54,6 +54,16 @@ it("[EC31] after a new registration a bound lease is confirmed before pings prol
   expect(edge.count("leases.renew")).toBeGreaterThan(5);
 });
 
+it("[EC13] a lease becomes doubtful when its trust ends, also while a renewal is not answered yet", async () => {
+  const edge = new FakeEdge();
+  const made = await registered(edge, "a");
+  const lease = await held(edge, made);
+  edge.faults.loses = ({ text }) => text.includes("leases.renew");
+  await edge.time.pass(29_500);
+  expect(lease.isTrusted()).toBe(false);
+  expect(rightsOf(made)).toEqual(["r trusted", "r doubtful"]);
+});
+
 it("[EC32] a lease that was force-released is reported once, at once", async () => {
   const edge = new FakeEdge();
   for (const isBound of [false, true]) {

@@ -134,7 +134,7 @@ it("[RE24] a chat that joins is offered it by a notification, also where the dea
   const member = joined.ok ? joined.value : null;
   expect(member).toBeInstanceOf(TeamChat);
   const look = async (): Promise<void> => {
-    if (member) await member.remoteRecovery.check(member.openedLink, member.sessionId, member.naming);
+    await member?.checkOtherMachines();
   };
   await look();
   expect(newsOf(one.here, one.chat.session)).toEqual([]);

@@ -1,12 +1,22 @@
-import { findSupervisor } from "../../../../supervisor/supervisor-lock.ts";
-import { isProgram } from "../../../../supervisor/supervisor-settings.ts";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join, posix } from "node:path";
 import { messageOf } from "../../../../shared/error.ts";
-import { ok, type Result } from "../../../../shared/result.ts";
+import { ok, type Result, err } from "../../../../shared/result.ts";
 import { failed, notFound, wrongUsage, type FailedResult } from "../../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../../cli.ts";
 import { readSettings } from "../supervise/settings-file.ts";
-import { agentName, unitName } from "./start-file.ts";
-import { fileOwner, notOurs, remove, startFile, write, type StartFile } from "./installed-file.ts";
+import { writeAtomically } from "../../../../platform/private-files.ts";
+import { findSupervisor } from "../../../../supervisor/supervisor-lock.ts";
+import { isProgram } from "../../../../supervisor/supervisor-settings.ts";
+import {
+  agentName,
+  unitName,
+  launchdAgent,
+  ownMark,
+  scheduledTask,
+  systemdUnit,
+  type ServiceFacts,
+} from "./start-file.ts";
 
 export interface InstallOptions extends CommonOptions {
   readonly dryRun?: boolean;
@@ -29,19 +39,17 @@ export async function installService(cli: Cli, options: InstallOptions): Promise
   const { launch, env } = cli.io;
   const stopSeconds = spareSeconds + Math.ceil(Math.max(...stops) / 1_000);
   const text = file.textOf({ launch, home: cli.paths.home, path: env["PATH"] ?? "", stopSeconds });
-  if (options.dryRun === true) return toDryRun(file, text);
+  const { path, system } = file;
+  if (options.dryRun === true)
+    return ok({ data: { isInstalled: false, system, path, text }, text: `# ${path}\n${text}` });
   const obstacle = (await runningObstacle(cli)) ?? systemdObstacle(cli, file);
   if (obstacle) return obstacle;
-  const sure = await cli.confirm(`Write ${file.path} and start the supervisor with each login?`, options.yes === true);
+  const sure = await cli.confirm(`Write ${path} and start the supervisor with each login?`, options.yes === true);
   if (sure === "unasked") return wrongUsage("no user can be asked here; --yes installs it, --dry-run shows the file.");
   if (sure === "no") return ok({ data: { isInstalled: false }, text: "Nothing was changed.\n" });
   const written = write(file, text);
   if (!written.ok) return failed("not_ours", written.error);
   return startService(cli, file);
-}
-
-function toDryRun({ path, system }: StartFile, text: string): CommandResult {
-  return ok({ data: { isInstalled: false, system, path, text }, text: `# ${path}\n${text}` });
 }
 
 async function runningObstacle(cli: Cli): Promise<FailedResult | null> {
@@ -162,4 +170,43 @@ export async function showLogs(cli: Cli, { lines = 100, follow = false }: LogOpt
   } catch (error) {
     return failed("journalctl_failed", `journalctl cannot be started: ${messageOf(error)}.`);
   }
+}
+
+interface StartFile {
+  readonly system: "systemd" | "launchd" | "task-scheduler";
+  readonly path: string;
+  readonly textOf: (facts: ServiceFacts) => string;
+}
+
+function startFile({ io, paths }: Cli): StartFile {
+  const { platform, env, homedir } = io.machine;
+  if (platform === "win32") {
+    return { system: "task-scheduler", path: join(paths.home, "supervisor-task.xml"), textOf: scheduledTask };
+  }
+  if (platform === "darwin") {
+    const path = posix.join(homedir, "Library", "LaunchAgents", `${agentName}.plist`);
+    return { system: "launchd", path, textOf: launchdAgent };
+  }
+  const config = env["XDG_CONFIG_HOME"] || posix.join(homedir, ".config");
+  return { system: "systemd", path: posix.join(config, "systemd", "user", unitName), textOf: systemdUnit };
+}
+
+function fileOwner({ path }: StartFile): "ours" | "another's" | null {
+  if (!existsSync(path)) return null;
+  return readFileSync(path, "utf8").includes(ownMark) ? "ours" : "another's";
+}
+
+function write(file: StartFile, text: string): Result<void, string> {
+  if (fileOwner(file) === "another's") return err(notOurs(file));
+  mkdirSync(dirname(file.path), { recursive: true });
+  writeAtomically(file.path, text, { mode: 0o644 });
+  return ok(undefined);
+}
+
+function remove(file: StartFile): void {
+  rmSync(file.path, { force: true });
+}
+
+function notOurs({ path }: StartFile): string {
+  return `${path} was not written by SHIM; move it away first.`;
 }

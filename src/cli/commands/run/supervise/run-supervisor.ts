@@ -16,10 +16,12 @@ import type { Cli, CommonOptions, CommandResult } from "../../../cli.ts";
 import { openCoordinatorLink } from "../../../coordinator-link.ts";
 import { safeJsonLine } from "../../../screen-text.ts";
 import { localTime } from "../../../times.ts";
-import { openTerminal } from "./open-terminal.ts";
+import { programPath } from "../../../../platform/program-path.ts";
+import type { OpenTerminal } from "../../../../supervisor/chat-death.ts";
+import { formatEvent } from "./format-event.ts";
 import { PacedOutput } from "./paced-output.ts";
 import { readSettings } from "./settings-file.ts";
-import { formatEvent } from "./format-event.ts";
+import { spawn } from "node:child_process";
 
 export async function runSupervisor(cli: Cli, flags: CommonOptions): Promise<CommandResult> {
   const settings = readSettings(cli);
@@ -78,27 +80,19 @@ async function supervise(
     wait: io.wait,
   });
   const stopSync = startSync(runtime, ownProcess, recordTakeovers);
-  const notifier = new Notifier({ runtime, ...(isRinging(cli, flags) ? { ring: () => io.stdout("\u0007") } : {}) });
-  const stopNotifying = runEvery(notifyIntervalMs, () => void notifier.check());
+  // A bell in a file or in JSON is a stray character.
+  const bell = io.isTty && flags.json !== true ? { ring: () => io.stdout("\u0007") } : {};
+  const notifier = new Notifier({ runtime, ...bell });
+  const notifying = setInterval(() => void notifier.check(), notifyIntervalMs);
   try {
     return toAnswer(await runUntilInterrupted(cli, daemon), settings);
   } finally {
-    stopNotifying();
+    clearInterval(notifying);
     await stopSync().catch((error: unknown) => runtime.log("error", "sync", { error: stackOf(error) }));
   }
 }
 
 const notifyIntervalMs = 5_000;
-
-/** A bell in a file or in JSON is a stray character. */
-function isRinging({ io }: Cli, { json }: CommonOptions): boolean {
-  return io.isTty && json !== true;
-}
-
-function runEvery(ms: number, work: () => void): () => void {
-  const timer = setInterval(work, ms);
-  return () => clearInterval(timer);
-}
 
 async function runUntilInterrupted({ io }: Cli, daemon: SupervisorDaemon): Promise<SupervisorEnd> {
   const [asked, hurried] = [new AbortController(), new AbortController()];
@@ -154,3 +148,14 @@ function toAnswer(end: SupervisorEnd, { memoryLimitMb }: SupervisorSettings): Co
     `it used more than ${memoryLimitMb} MB and has ended, with all that it ran. \`shim supervise\` goes on where it was.`,
   );
 }
+
+/** The opener may live as long as its terminal, and outlives the supervisor. */
+export const openTerminal: OpenTerminal = (command, args, cwd) =>
+  new Promise((resolve, reject) => {
+    const child = spawn(programPath(command, process.env), args, { cwd, detached: true, stdio: "ignore" });
+    child.once("error", reject);
+    child.once("spawn", () => {
+      child.unref();
+      resolve();
+    });
+  });

@@ -7,23 +7,14 @@ import { notFound, wrongUsage, type FailedResult } from "../../../answer.ts";
 import type { Cli } from "../../../cli.ts";
 import { readInputFile } from "../../../plan-file.ts";
 
-function settingsFile(cli: Cli): string {
-  return join(cli.paths.home, "supervisor.json");
-}
-
 const maxChars = 1_048_576;
 const example = `{"watch": {"chats": {"kind": "sessions"}, "worker": {"kind": "worker", "args": ["--config", "worker.yaml"]}}}`;
 
 /** [SU14] Reads what to watch; errors are reported with their line before anything starts. */
 export function readSettings(cli: Cli): Result<SupervisorSettings, FailedResult["error"]> {
-  const file = settingsFile(cli);
+  const file = join(cli.paths.home, "supervisor.json");
   if (!existsSync(file)) return notFound(`there is no ${file}. It says what is watched, for example:\n${example}`);
-  const expected = {
-    schema: SupervisorSettings,
-    form: "settings of a supervisor",
-    name: "settings",
-    maxChars,
-  };
+  const expected = { schema: SupervisorSettings, form: "settings of a supervisor", name: "settings", maxChars };
   const read = readInputFile(cli, file, "the settings of the supervisor", expected);
   if (!read.ok) return read;
   const settings = SupervisorSettings.parse(read.value);

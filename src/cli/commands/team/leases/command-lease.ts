@@ -1,7 +1,7 @@
 import type { CallError } from "../../../../contract/errors.ts";
 import type { InputOf } from "../../../../contract/operations.ts";
 import type { CoordinatorClient } from "../../../../coordinator-client/coordinator-client.ts";
-import { withDeadline } from "../../../../coordinator-client/deadline.ts";
+import { within } from "../../../../coordinator-client/edge/platform.ts";
 import type { HeldLease } from "../../../../coordinator-client/edge/held-lease.ts";
 import type { HoldOptions } from "../../../../coordinator-client/edge/lease-acquirer.ts";
 import { nodePlatform } from "../../../../coordinator-client/edge/node-platform.ts";
@@ -69,7 +69,7 @@ export async function acquireLease(
   if (leaseResult?.ok) {
     const lease = leaseResult.value;
     const releaseLease = async (): Promise<void> => {
-      await withDeadline(nodePlatform(), lease.release(), leaveTimeoutMs, null);
+      await within(nodePlatform(), leaveTimeoutMs, lease.release());
       await release();
     };
     return ok({ token: lease.token, lost: lost.signal, release: releaseLease });

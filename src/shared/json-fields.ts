@@ -1,5 +1,3 @@
-import { label } from "../sessions/entries.ts";
-
 /** Pure: fields of foreign JSON. A wrong kind counts as missing; nothing throws. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -29,12 +27,6 @@ export function listAt(from: JsonObject | null, key: string): readonly unknown[]
 export function textAt(from: JsonObject | null, key: string, maxLength = Infinity): string | null {
   const value = from?.[key];
   return typeof value === "string" && value.length > 0 && value.length <= maxLength ? value : null;
-}
-
-/** [HO6] Redacts a client's word for storage. */
-export function wordAt(from: JsonObject | null, key: string, maxLength: number): string | null {
-  const value = textAt(from, key, maxLength);
-  return value === null ? null : label(value);
 }
 
 export function numberAt(from: JsonObject | null, key: string, max = Number.MAX_SAFE_INTEGER): number | null {

@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { TaskType } from "../contract/tasks.ts";
-import { Label } from "../contract/values.ts";
-import { ClaudeSettings } from "./claude/claude-settings.ts";
+import { TaskType } from "../../../contract/tasks.ts";
+import { Label } from "../../../contract/values.ts";
+import { ClaudeSettings } from "../../../worker-runner/claude/claude-settings.ts";
 
 /** Exactly one of `command` and `claude`. */
 const TypeConfig = z

@@ -1,0 +1,42 @@
+import type { OutputOf } from "../contract/operations.ts";
+import { fullJitter } from "../shared/backoff.ts";
+import { err, type Result } from "../shared/result.ts";
+import { isTransient, type CallError } from "../contract/errors.ts";
+import type { CoordinatorClient, CallName } from "./coordinator-client.ts";
+import type { CallInput } from "./edge/calls.ts";
+import { pause, untilAborted, type Platform } from "./edge/platform.ts";
+
+export interface RepeatOptions {
+  readonly timeoutMs: number;
+  readonly maxPauseMs: number;
+  /** Aborted: the answer is not awaited any more. */
+  readonly signal: AbortSignal;
+  /** Aborted: the pause ends at once. */
+  readonly wake?: () => AbortSignal;
+  readonly isRetryable?: (error: CallError) => boolean;
+  readonly onFailure?: (error: CallError) => void;
+}
+
+export const gaveUpCode = "gave_up" satisfies CallError["code"];
+const firstPauseMs = 500;
+
+/** Repeats a call that takes effect once, until it is answered or given up. */
+export async function callUntilAnswered<Name extends CallName>(
+  { link, platform }: { readonly link: CoordinatorClient; readonly platform: Pick<Platform, "setTimer" | "random"> },
+  name: Name,
+  input: CallInput<Name>,
+  { timeoutMs, maxPauseMs, signal, wake, isRetryable = isTransient, onFailure }: RepeatOptions,
+): Promise<Result<OutputOf<Name>, CallError>> {
+  const gaveUp: Result<never, CallError> = err({
+    code: gaveUpCode,
+    message: "the report did not reach the coordinator: no answer",
+  });
+  for (let attempt = 0; ; attempt += 1) {
+    const answer = (await untilAborted(link.call(name, input, timeoutMs), signal)) ?? gaveUp;
+    if (answer.ok || !isRetryable(answer.error)) return answer;
+    onFailure?.(answer.error);
+    const pauseMs = fullJitter({ baseMs: firstPauseMs, capMs: maxPauseMs }, attempt, platform.random);
+    await pause(platform, pauseMs, wake ? AbortSignal.any([signal, wake()]) : signal);
+    if (signal.aborted) return gaveUp;
+  }
+}
