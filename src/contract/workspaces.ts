@@ -1,6 +1,7 @@
 import * as z from "zod";
-import { BudgetChanges, Budgets } from "./budgets.ts";
+import { BudgetChanges, Budgets, Usage } from "./budgets.ts";
 import { ComplexityWeights, defaultComplexityWeights } from "./complexity.ts";
+import { operation } from "./operation.ts";
 import { counter, durationMs, Id, Json, Label, limit } from "./values.ts";
 
 export const Workspace = z.string().regex(/^[a-z0-9][a-z0-9-]{1,62}$/, "2 to 63 lower case letters, digits and -");
@@ -109,13 +110,6 @@ export const defaultSettings: Settings = {
   complexity: defaultComplexityWeights,
 };
 
-export const GetSettings = { input: z.strictObject({}), output: z.object({ settings: Settings }) };
-export const SetSettings = {
-  input: z.strictObject({ settings: Settings.partial().extend({ budgets: BudgetChanges.optional() }) }),
-  output: z.object({ settings: Settings }),
-};
-export type SetSettings = z.infer<typeof SetSettings.input>;
-
 export const AuditEntry = z.object({
   seq: counter,
   ageMs: durationMs,
@@ -126,23 +120,6 @@ export const AuditEntry = z.object({
 });
 export type AuditEntry = z.infer<typeof AuditEntry>;
 
-export const ListAudit = {
-  input: z.strictObject({ before: counter.optional(), kind: z.string().max(60).optional(), limit: limit(500, 100) }),
-  output: z.object({ entries: z.array(AuditEntry) }),
-};
-export type ListAudit = z.infer<typeof ListAudit.input>;
-
-export const CreateToken = {
-  input: z.strictObject({
-    machine: Label,
-    scope: Scope,
-    ttlMs: z.int().min(60_000).max(31_536_000_000).optional(),
-    requestId: Id.optional(),
-  }),
-  output: z.object({ id: Id, /** Shown once, stored only as a hash. */ token: z.string() }),
-};
-export type CreateToken = z.infer<typeof CreateToken.input>;
-
 const TokenInfo = z.object({
   id: Id,
   machine: z.string(),
@@ -152,44 +129,93 @@ const TokenInfo = z.object({
   isRevoked: z.boolean(),
 });
 
-export const ListTokens = { input: z.strictObject({}), output: z.object({ tokens: z.array(TokenInfo) }) };
-export const RevokeToken = { input: z.strictObject({ id: Id }), output: z.object({ isRevoked: z.boolean() }) };
-export type RevokeToken = z.infer<typeof RevokeToken.input>;
-
-/** Continues after a restore from an older state: no token and no revision is reused. */
-export const RaiseEpoch = {
-  input: z.strictObject({
-    reason: z.string().min(1).max(500),
-    /**
-     * Time without grants and elections: a holder from the lost history may still trust its lease.
-     * The default covers every bound lease and every election; a plain lease may last up to an
-     * hour.
-     */
-    quietMs: z.int().min(0).max(3_600_000).default(600_000),
-    requestId: Id.optional(),
+export const workspaceOperations = {
+  "settings.get": operation("GET /settings", "observe", {
+    input: z.strictObject({}),
+    output: z.object({ settings: Settings }),
+    summary: "Limits and times of the workspace.",
   }),
-  output: z.object({ epoch: counter }),
-};
-export type RaiseEpoch = z.output<typeof RaiseEpoch.input>;
-
-export const GetHealth = {
-  input: z.strictObject({}),
-  output: z.object({
-    /** Time until the alarm; null: none is set; below 0: late. */
-    alarmInMs: z.number().nullable(),
-    overdueRows: counter,
-    /** Tokens on their way to the queue: one at most. */
-    outboxDepth: counter.default(0),
-    sockets: counter,
-    chats: counter,
-    schemaVersion: z.int(),
-    epoch: counter,
-    revision: counter,
-    protocol: z.int(),
-    /** Storage, null where unmeasured. `full`: growth is refused until something is deleted. */
-    storage: z
-      .object({ bytes: counter, limitBytes: counter, state: z.enum(["normal", "full"]) })
-      .nullable()
-      .default(null),
+  "settings.set": operation("PUT /settings", "admin", {
+    input: z.strictObject({ settings: Settings.partial().extend({ budgets: BudgetChanges.optional() }) }),
+    output: z.object({ settings: Settings }),
+    summary: "Changes limits and times; what is not named stays.",
   }),
-};
+  "budgets.get": operation("GET /budgets", "observe", {
+    input: z.strictObject({}),
+    output: z.object({
+      limits: Budgets,
+      today: Usage,
+      dayEndsInMs: durationMs,
+      isDaySpent: z.boolean(),
+      /** Chats with some use, highest cost first; at most 100. */
+      chats: z.array(z.object({ chat: Id, machine: Label.nullable(), used: Usage, isSpent: z.boolean() })),
+    }),
+    summary: "Limits of what work may use, and what it has used.",
+  }),
+  "audit.list": operation("GET /audit", "admin", {
+    input: z.strictObject({ before: counter.optional(), kind: z.string().max(60).optional(), limit: limit(500, 100) }),
+    output: z.object({ entries: z.array(AuditEntry) }),
+    summary: "What changed hands, newest first.",
+  }),
+  /** Continues after a restore from an older state: no token and no revision is reused. */
+  "epoch.raise": operation("POST /epoch/raise", "admin", {
+    input: z.strictObject({
+      reason: z.string().min(1).max(500),
+      /**
+       * Time without grants and elections: a holder from the lost history may still trust its lease.
+       * The default covers every bound lease and every election; a plain lease may last up to an
+       * hour.
+       */
+      quietMs: z.int().min(0).max(3_600_000).default(600_000),
+      requestId: Id.optional(),
+    }),
+    output: z.object({ epoch: counter }),
+    errors: ["key_reused"],
+    summary:
+      "After a restore: no number comes a second time, and no lease is granted before those that were lost have run out.",
+  }),
+  "tokens.create": operation("POST /tokens", "admin", {
+    input: z.strictObject({
+      machine: Label,
+      scope: Scope,
+      ttlMs: z.int().min(60_000).max(31_536_000_000).optional(),
+      requestId: Id.optional(),
+    }),
+    output: z.object({ id: Id, /** Shown once, stored only as a hash. */ token: z.string() }),
+    errors: ["quota_exceeded", "key_reused"],
+    summary: "A token for one machine.",
+  }),
+  "tokens.list": operation("GET /tokens", "admin", {
+    input: z.strictObject({}),
+    output: z.object({ tokens: z.array(TokenInfo) }),
+    summary: "All tokens, without their secrets.",
+  }),
+  "tokens.revoke": operation("POST /tokens/revoke", "admin", {
+    input: z.strictObject({ id: Id }),
+    output: z.object({ isRevoked: z.boolean() }),
+    errors: ["unknown_token"],
+    summary: "The token works no more, and its sockets are closed.",
+  }),
+  health: operation("GET /health", "observe", {
+    input: z.strictObject({}),
+    output: z.object({
+      /** Time until the alarm; null: none is set; below 0: late. */
+      alarmInMs: z.number().nullable(),
+      overdueRows: counter,
+      /** Tokens on their way to the queue: one at most. */
+      outboxDepth: counter.default(0),
+      sockets: counter,
+      chats: counter,
+      schemaVersion: z.int(),
+      epoch: counter,
+      revision: counter,
+      protocol: z.int(),
+      /** Storage, null where unmeasured. `full`: growth is refused until something is deleted. */
+      storage: z
+        .object({ bytes: counter, limitBytes: counter, state: z.enum(["normal", "full"]) })
+        .nullable()
+        .default(null),
+    }),
+    summary: "Armed alarm, overdue rows, sockets, versions.",
+  }),
+} as const;

@@ -5,7 +5,7 @@ import type { Operation } from "../contract/operation.ts";
 import { isOperation, operations, type OperationName } from "../contract/operations.ts";
 import { defaultMaxBodyBytes, oldestProtocolVersion, protocolVersion } from "../contract/protocol.ts";
 import { Id } from "../contract/values.ts";
-import { CreateToken, type Scope } from "../contract/workspaces.ts";
+import { type Scope } from "../contract/workspaces.ts";
 import type { NewToken } from "../coordination/workspace/tokens.ts";
 import { uuidv7 } from "../shared/ids.ts";
 import type { Result } from "../shared/result.ts";
@@ -116,7 +116,7 @@ async function createToken(
   { stub, credentials, workspace }: Caller,
   input: unknown,
 ): Promise<Response> {
-  const checked = check(CreateToken.input, input);
+  const checked = check(operations["tokens.create"].input, input);
   if (!checked.ok) return errorResponse(checked.error);
   const { machine, scope, ttlMs, requestId } = checked.value;
   const secret = context.env.SHIM_SIGNING_SECRET;

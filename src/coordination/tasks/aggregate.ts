@@ -1,5 +1,5 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { AggregateRule } from "../../contract/plans.ts";
+import type { AggregateRule } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { checkJsonShape } from "../../shared/json-shape.ts";

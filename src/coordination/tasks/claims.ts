@@ -1,6 +1,6 @@
 import type { Refusal } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
-import type { ClaimedTask, ClaimTasks, ClaimOptions, Progress } from "../../contract/tasks.ts";
+import type { ClaimedTask, ClaimOptions, Progress } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { readResult } from "./attempt-rows.ts";
@@ -10,25 +10,28 @@ import * as lanes from "./lanes.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
 import { isExpired, nextCheckAt, remainingMs } from "./task-times.ts";
+import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 /** Replaces the request id of a dispatched task until the chat's next claim. */
 export const pushedRequestId = "";
 
-/** [TA4] One live claim per task. [TA6] A repeat returns the claims still held. */
-export function claim(tx: Tx, input: ClaimTasks): Result<OutputOf<"tasks.claim">, Refusal> {
-  const { self, requestId, ...options } = input;
-  const actor = chatRows.requireLiveChat(tx, self);
-  if (!actor.ok) return actor;
-  const claims = next(tx, actor.value, requestId, options);
-  if (claims.length > 0) return ok({ claims });
-  const refused = budgets.checkExhausted(tx, self.chat);
-  if (refused) return err(refused);
-  if (actor.value.status === "draining") {
-    return err({ code: "chat_draining", message: `chat ${self.chat} finishes what it has and takes nothing new` });
-  }
-  return ok({ claims });
-}
+export const handlers = {
+  /** [TA4] One live claim per task. [TA6] A repeat returns the claims still held. */
+  "tasks.claim"(tx, input) {
+    const { self, requestId, ...options } = input;
+    const actor = chatRows.requireLiveChat(tx, self);
+    if (!actor.ok) return actor;
+    const claims = next(tx, actor.value, requestId, options);
+    if (claims.length > 0) return ok({ claims });
+    const refused = budgets.checkExhausted(tx, self.chat);
+    if (refused) return err(refused);
+    if (actor.value.status === "draining") {
+      return err({ code: "chat_draining", message: `chat ${self.chat} finishes what it has and takes nothing new` });
+    }
+    return ok({ claims });
+  },
+} satisfies Partial<Handlers>;
 
 /** [TA9] Claims for a request, or with an ack. A draining chat gets no new ones. */
 export function next(tx: Tx, chat: chatRows.LivenessRow, requestId: string, options: ClaimOptions): ClaimedTask[] {

@@ -1,6 +1,6 @@
 import type { Refusal } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
-import type { NewTask, SubmitTasks, TaskState } from "../../contract/tasks.ts";
+import type { NewTask, TaskState } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { once } from "../kernel/idempotency.ts";
 import * as lanes from "./lanes.ts";
@@ -10,16 +10,19 @@ import { badInput, resolveEdges, type Edges, type PlannedTask } from "./task-edg
 import * as rows from "./task-rows.ts";
 import * as retention from "./task-retention.ts";
 import { enqueueDispatch, updateDependents } from "./task-states.ts";
+import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 type Submitted = OutputOf<"tasks.submit">;
 
-/** [TA1] All or nothing; [TA3] a repeat submits nothing. */
-export function submit(tx: Tx, input: SubmitTasks): Result<Submitted, Refusal> {
-  const { requestId, by, ...content } = input;
-  const request = { operation: "tasks.submit", by, requestId, input: content };
-  return once(tx, request, () => submitOnce(tx, input.tasks)).result;
-}
+export const handlers = {
+  /** [TA1] All or nothing; [TA3] a repeat submits nothing. */
+  "tasks.submit"(tx, input) {
+    const { requestId, by, ...content } = input;
+    const request = { operation: "tasks.submit", by, requestId, input: content };
+    return once(tx, request, () => submitOnce(tx, input.tasks)).result;
+  },
+} satisfies Partial<Handlers>;
 
 export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted, Refusal> {
   const refused = checkJoins(tasks) ?? retention.checkLimit(tx, tasks.length);

@@ -1,6 +1,5 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { AggregateRule } from "../../contract/plans.ts";
-import type { DeathReason, TaskState } from "../../contract/tasks.ts";
+import type { AggregateRule, DeathReason, TaskState } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as meta from "../kernel/meta.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";

@@ -1,5 +1,5 @@
 import type * as z from "zod";
-import type { syncOperations } from "../../contract/sync-operations.ts";
+import type { syncOperations } from "../../contract/sync.ts";
 import type { Result } from "../../shared/result.ts";
 import type { CallError } from "../../coordinator-client/chat-link.ts";
 

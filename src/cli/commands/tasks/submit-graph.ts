@@ -1,6 +1,5 @@
 import type { InputOf } from "../../../contract/operations.ts";
-import { taskOperations } from "../../../contract/task-operations.ts";
-import { SubmitTasks } from "../../../contract/tasks.ts";
+import { taskOperations } from "../../../contract/tasks.ts";
 import { ok } from "../../../shared/result.ts";
 import { withCheckedLink } from "../../checked-link.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
@@ -10,12 +9,12 @@ import { table } from "../../screen-text.ts";
 
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
 
-const { maxBodyBytes } = taskOperations["tasks.submit"];
+const { input, maxBodyBytes } = taskOperations["tasks.submit"];
 
 /** [CL45] Submits all tasks or none. [CL50] Errors of the file come with their line. */
 export async function submitGraph(cli: Cli, file: string): Promise<CommandResult> {
   const tasks = readInputFile(cli, file, "a plan", {
-    schema: SubmitTasks.input.shape.tasks,
+    schema: input.shape.tasks,
     form: "array of tasks",
     name: "tasks",
     maxChars: maxBodyBytes,
