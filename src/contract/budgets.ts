@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { counter, durationMs, Id, Label } from "./values.ts";
+import { counter, durationMs } from "./values.ts";
 
 /** Usage measured by the worker outside the model, never the model's own figures. */
 

@@ -19,7 +19,6 @@ import * as sync from "./sync/sync.ts";
 import { countLateCall } from "./tasks/attempt-rows.ts";
 import * as attempts from "./tasks/attempts.ts";
 import * as budgets from "./tasks/budgets.ts";
-import * as cancel from "./tasks/cancel.ts";
 import * as claims from "./tasks/claims.ts";
 import * as deadLetters from "./tasks/dead-letters.ts";
 import * as submit from "./tasks/submit.ts";
@@ -40,7 +39,6 @@ const handlers: Handlers = {
   ...submit.handlers,
   ...claims.handlers,
   ...attempts.handlers,
-  ...cancel.handlers,
   ...taskQueries.handlers,
   ...taskStats.handlers,
   ...deadLetters.handlers,

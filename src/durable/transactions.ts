@@ -1,6 +1,7 @@
 import type { Refusal } from "../contract/errors.ts";
 import * as meta from "../coordination/kernel/meta.ts";
-import type { Hint, Memory, Presence, Tx } from "../coordination/kernel/tx.ts";
+import { emptyReadCache, type ReadCache } from "../coordination/kernel/read-cache.ts";
+import type { Hint, Presence, Tx } from "../coordination/kernel/tx.ts";
 import { err, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 
@@ -16,7 +17,7 @@ export class Transactions {
   #hints: Hint[] = [];
   #facts: meta.WorkspaceFacts | null = null;
   #isFull: boolean | null = null;
-  #memory: Memory | null = null;
+  #cache: ReadCache | null = null;
 
   /** @param size of the storage, in bytes */
   constructor(storage: DurableObjectStorage, sql: Sql, presence: Presence, now: () => number, size: () => number) {
@@ -37,6 +38,11 @@ export class Transactions {
     return this.tx().isFull === true;
   }
 
+  /** False where the event has not measured it. */
+  get isKnownFull(): boolean {
+    return this.#isFull === true;
+  }
+
   tell(hint: Hint): void {
     this.#hints.push(hint);
   }
@@ -49,7 +55,7 @@ export class Transactions {
 
   /** Runs one transaction; a refusal or an exception rolls it back with its hints. */
   run<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
-    if (this.#memory) return this.#runPart(work);
+    if (this.#cache) return this.#runPart(work);
     let refused: Result<never, Refusal> | null = null;
     return this.#runOrRollBack<Result<T, Refusal>>(
       () => {
@@ -70,13 +76,13 @@ export class Transactions {
    * all separately. `work` must touch only the storage.
    */
   together<T>(work: () => T): T {
-    this.#memory = { totals: null, livenessRows: new Map(), performances: new Map() };
+    this.#cache = emptyReadCache();
     return this.#runOrRollBack(
       () => {
         try {
           return work();
         } finally {
-          this.#memory = null;
+          this.#cache = null;
         }
       },
       () => work(),
@@ -117,7 +123,7 @@ export class Transactions {
       presence: this.#presence,
       ...facts,
       isFull,
-      memory: this.#memory,
+      cache: this.#cache,
       tell: (hint) => this.#hints.push(hint),
     };
   }

@@ -33,9 +33,9 @@ export function readTotals(sql: Sql): Totals {
   return row ?? { revision: 0, keys: 0, chars: 0, written: 0 };
 }
 
-export function currentTotals({ sql, memory }: Tx): Totals {
-  if (!memory) return readTotals(sql);
-  return (memory.totals ??= readTotals(sql));
+export function currentTotals({ sql, cache }: Tx): Totals {
+  if (!cache) return readTotals(sql);
+  return (cache.totals ??= readTotals(sql));
 }
 
 /** [SV9] Exceeds every lost revision after a restore, by the raised epoch. */
@@ -61,7 +61,7 @@ export function append(tx: Tx, change: NewChange, before = currentTotals(tx)): T
     after.chars,
     after.written,
   );
-  if (tx.memory) tx.memory.totals = after;
+  if (tx.cache) tx.cache.totals = after;
   if (revision % compactEvery === 0) compact(tx, after);
   tx.tell({ kind: "changes" });
   return after;

@@ -9,7 +9,7 @@ import { findCovering, expiresAt, heldBy, isLive, findLease, type LeaseRow } fro
 import * as grants from "./lease-grants.ts";
 import type { Overlap, LeaseRequest } from "./lease-grants.ts";
 import { repeatable, type Handlers } from "../kernel/handlers.ts";
-import type { Actor, Tx } from "../kernel/tx.ts";
+import type { Tx } from "../kernel/tx.ts";
 import * as waiters from "./waiters.ts";
 
 type Acquired = OutputOf<"leases.acquire">;

@@ -1,13 +1,11 @@
 import type { Refusal } from "../../contract/errors.ts";
 import { maxMessageBodyChars, type Target } from "../../contract/messages.ts";
-import type { OutputOf } from "../../contract/operations.ts";
 import type { Json } from "../../contract/values.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { findSchemaProblem, findBodyProblem } from "./body-schema.ts";
 import { page } from "../kernel/pages.ts";
 import type { Handlers } from "../kernel/handlers.ts";
-import type { Tx } from "../kernel/tx.ts";
 
 /** [MS5] */
 export function unfit(sql: Sql, target: Target, body: Json): Refusal | null {

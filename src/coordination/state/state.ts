@@ -116,10 +116,10 @@ function* readPrefix(tx: Tx, prefix: string, after: string, page: number): Gener
   }
 }
 
-export function update(
+function update(
   tx: Tx,
   input: CheckedInputOf<"state.update">,
-  operation = "state.update",
+  operation: string,
 ): Result<OutputOf<"state.update">, Refusal> {
   const { requestId, by, writes } = input;
   const hasChanged = ({ versions }: OutputOf<"state.update">): boolean =>

@@ -1,9 +1,7 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { once } from "../kernel/idempotency.ts";
 import * as rows from "./sync-rows.ts";
 import { repeatable, type Handlers } from "../kernel/handlers.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";

@@ -1,10 +1,10 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import type { CheckedInputOf } from "../../contract/operations.ts";
+import { err, ok } from "../../shared/result.ts";
 import * as devices from "./sync-devices.ts";
 import * as rows from "./sync-rows.ts";
 import type { Handlers } from "../kernel/handlers.ts";
-import type { Actor, Tx } from "../kernel/tx.ts";
+import type { Tx } from "../kernel/tx.ts";
 
 interface PartRow {
   readonly bundle: string;

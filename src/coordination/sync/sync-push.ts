@@ -1,11 +1,10 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
 import type { SyncOp } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as devices from "./sync-devices.ts";
 import * as rows from "./sync-rows.ts";
 import type { Handlers } from "../kernel/handlers.ts";
-import type { Actor, Tx } from "../kernel/tx.ts";
+import type { Tx } from "../kernel/tx.ts";
 
 export const handlers = {
   /**

@@ -1,14 +1,13 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
 import type { MirroredSession } from "../../contract/sync.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, ok } from "../../shared/result.ts";
 import type { SqlValue } from "../../shared/sql.ts";
 import * as audit from "../kernel/audit.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import * as leases from "../leases/leases.ts";
 import * as rows from "./sync-rows.ts";
 import type { Handlers } from "../kernel/handlers.ts";
-import type { Actor, Tx } from "../kernel/tx.ts";
+import type { Tx } from "../kernel/tx.ts";
 
 const maxPageChars = 1_000_000;
 

@@ -1,5 +1,5 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
+import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { AttemptEnd, ClaimedTask, TaskState, ClaimedTaskReference } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as attemptRows from "./attempt-rows.ts";
@@ -7,11 +7,9 @@ import * as budgets from "./budgets.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import * as claims from "./claims.ts";
 import * as chatPerformance from "./chat-performance.ts";
-import { requeue } from "./requeue.ts";
+import * as lifecycle from "./lifecycle.ts";
 import * as rows from "./task-rows.ts";
-import type { TaskRow } from "./task-rows.ts";
-import { finish } from "./task-states.ts";
-import { isExpired, remainingMs } from "./task-times.ts";
+import { isExpired, remainingMs, type TaskRow } from "./task-rows.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
@@ -49,7 +47,7 @@ function requireRunning(tx: Tx, input: ClaimedTaskReference): Result<TaskRow, Re
   // [BU4] An exhausted budget stops assigned tasks from starting too.
   const refused = row.state === "assigned" ? budgets.checkExhausted(tx, input.self.chat) : null;
   if (refused) return err(refused);
-  return ok(row.state === "running" ? row : claims.startRunning(tx, row));
+  return ok(row.state === "running" ? row : lifecycle.start(tx, row));
 }
 
 export const handlers = {
@@ -76,7 +74,11 @@ export const handlers = {
       );
     }
     if (limitReached !== null)
-      requeue(tx, { ...row, progress, checkpoint }, { ended: "budget_exceeded", reason: limitReached, limitReached });
+      lifecycle.requeue(
+        tx,
+        { ...row, progress, checkpoint },
+        { ended: "budget_exceeded", reason: limitReached, limitReached },
+      );
     return ok({
       isCancelled: row.cancel_reason !== null,
       isOverBudget: limitReached !== null,
@@ -92,7 +94,7 @@ export const handlers = {
       chatPerformance.record(tx, row, true);
       // Recorded before the end, which may lead to a join of the results.
       attemptRows.insert(tx, row, { ended: "done", became: "done", result: JSON.stringify(input.result) });
-      return finish(tx, row, { state: "done" });
+      return lifecycle.finish(tx, row, { state: "done" });
     });
     if (!done.ok) return done;
     return ok({ state: done.value.state, next: claimNext(tx, done.value, input) });
@@ -101,7 +103,7 @@ export const handlers = {
   "tasks.nack"(tx, input) {
     const { reason, isRetryable, delayMs } = input;
     const failed = endClaim(tx, input, "failed", (row) =>
-      requeue(tx, row, {
+      lifecycle.requeue(tx, row, {
         ended: "failed",
         reason,
         isRetryable,
@@ -123,7 +125,7 @@ export const handlers = {
 
   "tasks.release"(tx, input) {
     const released = endClaim(tx, input, "released", (row) =>
-      requeue(tx, row, { ended: "released", limitReached: budgets.recordFinalUsage(tx, row, input.usage) }),
+      lifecycle.requeue(tx, row, { ended: "released", limitReached: budgets.recordFinalUsage(tx, row, input.usage) }),
     );
     return released.ok ? ok({ state: released.value.state }) : released;
   },

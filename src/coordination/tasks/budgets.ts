@@ -1,6 +1,5 @@
 import type { Budget, RemainingBudget, Usage } from "../../contract/budgets.ts";
 import type { Refusal } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
 import * as meta from "../kernel/meta.ts";
 import type { TaskRow } from "./task-rows.ts";
 import type { Handlers } from "../kernel/handlers.ts";

@@ -1,17 +1,15 @@
 import type { Budget } from "../../contract/budgets.ts";
-import type { Refusal } from "../../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import type { Progress } from "../../contract/tasks.ts";
 import type { Attempt, TaskLine } from "../../contract/task-views.ts";
 import type { Json } from "../../contract/values.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import { ok } from "../../shared/result.ts";
 import * as budgets from "./budgets.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import { capabilitiesIn } from "./lanes.ts";
 import { page } from "../kernel/pages.ts";
 import * as rows from "./task-rows.ts";
-import type { TaskRow } from "./task-rows.ts";
-import { remainingMs } from "./task-times.ts";
+import { remainingMs, type TaskRow } from "./task-rows.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 

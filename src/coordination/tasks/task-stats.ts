@@ -99,7 +99,7 @@ const statsSql = `
   FROM (SELECT task, type, state, queued_at, assigned_at, started_at, ended_at FROM tasks ORDER BY task DESC LIMIT ?)
   GROUP BY type ORDER BY tasks DESC, max(task) DESC`;
 
-function toTypeStats({ tasks: _, waits, runs, ...counts }: StatsRow): TypeStats {
+function toTypeStats({ tasks: _tasks, waits, runs, ...counts }: StatsRow): TypeStats {
   return { ...counts, wait: percentiles(waits), run: percentiles(runs) };
 }
 

@@ -4,9 +4,8 @@ import { ok } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import { raisedEpoch } from "../kernel/epochs.ts";
 import * as meta from "../kernel/meta.ts";
-import { enqueueDispatch } from "../tasks/task-states.ts";
+import { enqueueDispatch } from "../tasks/lifecycle.ts";
 import { repeatable, type Handlers } from "../kernel/handlers.ts";
-import type { Actor, Tx } from "../kernel/tx.ts";
 import * as waiters from "../leases/waiters.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 

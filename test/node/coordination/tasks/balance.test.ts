@@ -9,8 +9,6 @@ import {
 } from "../../../../src/coordination/kernel/performance.ts";
 import { aCandidate, anyChatLoad, anyTask, anyWanted } from "../../../support/candidates.ts";
 
-const hour = 3_600_000;
-
 const chosen = (...asked: Parameters<typeof selectChat>) => selectChat(...asked).chat;
 
 const after = (outcomes: readonly RunOutcome[]): Performance => outcomes.reduce(update, initialPerformance);
