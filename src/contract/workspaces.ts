@@ -11,104 +11,76 @@ export const scopes = ["observe", "submit", "work", "admin"] as const;
 export const Scope = z.enum(scopes);
 export type Scope = z.infer<typeof Scope>;
 
-export const Settings = z.strictObject({
-  maxConcurrentChats: z.int().min(1).max(10_000),
+/** One line each: bounds, and the default. */
+const fields = {
+  maxConcurrentChats: z.int().min(1).max(10_000).default(100),
   /** Share of one machine while another has a work token; a lone machine may have all. */
-  machineChatShare: z.number().min(0).max(1),
-  maxOfflineChatsPerMachine: z.int().min(1).max(1_000_000),
+  machineChatShare: z.number().min(0).max(1).default(0.5),
+  maxOfflineChatsPerMachine: z.int().min(1).max(1_000_000).default(5_000),
   /** Silence after which a chat is offline. */
-  chatTtlMs: z.int().min(5_000).max(600_000),
-  workerGraceMs: z.int().min(0).max(600_000),
-  interactiveGraceMs: z.int().min(0).max(600_000),
+  chatTtlMs: z.int().min(5_000).max(600_000).default(30_000),
+  workerGraceMs: z.int().min(0).max(600_000).default(5_000),
+  interactiveGraceMs: z.int().min(0).max(600_000).default(20_000),
   /** Grace period after all sockets were lost without a close: a deploy, a crash of the host. */
-  lostSocketGraceMs: z.int().min(0).max(600_000),
-  maxLeasesPerChat: z.int().min(1).max(100_000),
-  maxWaitersPerChat: z.int().min(1).max(100_000),
-  maxWaitersPerResource: z.int().min(1).max(100_000),
-  maxWaiters: z.int().min(1).max(100_000),
-  maxKeys: z.int().min(1).max(1_000_000),
-  maxStateChars: z.int().min(1_000).max(1_000_000_000),
-  maxMessages: z.int().min(10).max(1_000_000),
+  lostSocketGraceMs: z.int().min(0).max(600_000).default(90_000),
+  maxLeasesPerChat: z.int().min(1).max(100_000).default(1_000),
+  maxWaitersPerChat: z.int().min(1).max(100_000).default(100),
+  maxWaitersPerResource: z.int().min(1).max(100_000).default(500),
+  maxWaiters: z.int().min(1).max(100_000).default(1_000),
+  maxKeys: z.int().min(1).max(1_000_000).default(200_000),
+  maxStateChars: z.int().min(1_000).max(1_000_000_000).default(500_000_000),
+  maxMessages: z.int().min(10).max(1_000_000).default(100_000),
   /** Characters of all stored bodies; above it the oldest are deleted. */
-  maxMessageChars: z.int().min(100_000).max(5_000_000_000),
-  maxTopicSchemas: z.int().min(1).max(100_000),
-  keepChangesMs: z.int().min(60_000).max(604_800_000),
+  maxMessageChars: z.int().min(100_000).max(5_000_000_000).default(250_000_000),
+  maxTopicSchemas: z.int().min(1).max(100_000).default(1_000),
+  keepChangesMs: z.int().min(60_000).max(604_800_000).default(3_600_000),
   /** Characters of keys and values in stored changes; above it the oldest are deleted early. */
-  maxChangeChars: z.int().min(100_000).max(5_000_000_000),
+  maxChangeChars: z.int().min(100_000).max(5_000_000_000).default(250_000_000),
   /** Request ids stored per machine, for a day each, and characters of their results. */
-  maxRequestIdsPerMachine: z.int().min(100).max(10_000_000),
-  maxRequestCharsPerMachine: z.int().min(100_000).max(5_000_000_000),
-  maxLostChats: z.int().min(1).max(20),
-  maxStalls: z.int().min(1).max(100),
-  startDeadlineMs: z.int().min(1_000).max(600_000),
+  maxRequestIdsPerMachine: z.int().min(100).max(10_000_000).default(1_000_000),
+  maxRequestCharsPerMachine: z.int().min(100_000).max(5_000_000_000).default(50_000_000),
+  maxLostChats: z.int().min(1).max(20).default(3),
+  maxStalls: z.int().min(1).max(100).default(3),
+  startDeadlineMs: z.int().min(1_000).max(600_000).default(30_000),
   /** Limit above which the oldest ended tasks are deleted early; twice as many is the maximum. */
-  maxTasks: z.int().min(10).max(5_000_000),
+  maxTasks: z.int().min(10).max(5_000_000).default(500_000),
   /** Partition keys with queued tasks. */
-  maxLanes: z.int().min(10).max(10_000),
-  maxDedupeKeys: z.int().min(10).max(10_000_000),
+  maxLanes: z.int().min(10).max(10_000).default(1_000),
+  maxDedupeKeys: z.int().min(10).max(10_000_000).default(1_000_000),
   /** Retention of done or cancelled tasks, of dead ones, and of dedupe keys after the submit. */
-  keepTasksMs: z.int().min(3_600_000).max(7_776_000_000),
-  keepDeadTasksMs: z.int().min(3_600_000).max(7_776_000_000),
-  keepDedupeMs: z.int().min(3_600_000).max(7_776_000_000),
-  balancingIntervalMs: z.int().min(1_000).max(600_000),
+  keepTasksMs: z.int().min(3_600_000).max(7_776_000_000).default(604_800_000),
+  keepDeadTasksMs: z.int().min(3_600_000).max(7_776_000_000).default(2_592_000_000),
+  keepDedupeMs: z.int().min(3_600_000).max(7_776_000_000).default(604_800_000),
+  balancingIntervalMs: z.int().min(1_000).max(600_000).default(5_000),
   /** Retention of sessions and checkpoints after their last change; checkpoints per session. */
-  keepSyncMs: z.int().min(3_600_000).max(31_536_000_000),
-  maxSyncCheckpoints: z.int().min(1).max(1_000),
-  maxSyncChars: z.int().min(1_000).max(5_000_000_000),
+  keepSyncMs: z.int().min(3_600_000).max(31_536_000_000).default(2_592_000_000),
+  maxSyncCheckpoints: z.int().min(1).max(1_000).default(20),
+  maxSyncChars: z.int().min(1_000).max(5_000_000_000).default(500_000_000),
   /** Growth is refused from four fifths of the limit. On Cloudflare an object holds 10 GB. */
-  maxStorageBytes: z.int().min(100_000).max(10_000_000_000),
-  maxSocketsPerToken: z.int().min(1).max(10_000),
-  maxSockets: z.int().min(1).max(10_000),
+  maxStorageBytes: z.int().min(100_000).max(10_000_000_000).default(10_000_000_000),
+  maxSocketsPerToken: z.int().min(1).max(10_000).default(200),
+  maxSockets: z.int().min(1).max(10_000).default(1_000),
   /**
    * Sustained, with bursts of three seconds' worth; calls that keep or end work get as much again.
    */
-  maxOperationsPerSecond: z.int().min(10).max(1_000_000),
-  budgets: Budgets,
-  complexity: ComplexityWeights,
-});
+  maxOperationsPerSecond: z.int().min(10).max(1_000_000).default(2_000),
+  budgets: Budgets.default({ task: {}, chat: {}, day: {} }),
+  complexity: ComplexityWeights.default(defaultComplexityWeights),
+};
+type Fields = typeof fields;
+
+/** Without the defaults, so that an absent setting stays as it is. */
+export const Settings = z.strictObject(mapFields((field) => field.unwrap())) as z.ZodObject<
+  { [Name in keyof Fields]: ReturnType<Fields[Name]["unwrap"]> },
+  z.core.$strict
+>;
 export type Settings = z.infer<typeof Settings>;
 
-export const defaultSettings: Settings = {
-  maxConcurrentChats: 100,
-  machineChatShare: 0.5,
-  maxOfflineChatsPerMachine: 5_000,
-  chatTtlMs: 30_000,
-  workerGraceMs: 5_000,
-  interactiveGraceMs: 20_000,
-  lostSocketGraceMs: 90_000,
-  maxLeasesPerChat: 1_000,
-  maxWaitersPerChat: 100,
-  maxWaitersPerResource: 500,
-  maxWaiters: 1_000,
-  maxKeys: 200_000,
-  maxStateChars: 500_000_000,
-  maxMessages: 100_000,
-  maxMessageChars: 250_000_000,
-  maxTopicSchemas: 1_000,
-  keepChangesMs: 3_600_000,
-  maxChangeChars: 250_000_000,
-  maxRequestIdsPerMachine: 1_000_000,
-  maxRequestCharsPerMachine: 50_000_000,
-  maxLostChats: 3,
-  maxStalls: 3,
-  startDeadlineMs: 30_000,
-  maxTasks: 500_000,
-  maxLanes: 1_000,
-  maxDedupeKeys: 1_000_000,
-  keepTasksMs: 604_800_000,
-  keepDeadTasksMs: 2_592_000_000,
-  keepDedupeMs: 604_800_000,
-  balancingIntervalMs: 5_000,
-  keepSyncMs: 2_592_000_000,
-  maxSyncCheckpoints: 20,
-  maxSyncChars: 500_000_000,
-  maxStorageBytes: 10_000_000_000,
-  maxSocketsPerToken: 200,
-  maxSockets: 1_000,
-  maxOperationsPerSecond: 2_000,
-  budgets: { task: {}, chat: {}, day: {} },
-  complexity: defaultComplexityWeights,
-};
+export const defaultSettings = mapFields(({ def }) => def.defaultValue) as Settings;
+
+function mapFields<Value>(map: (field: z.ZodDefault<z.ZodType>) => Value): Record<string, Value> {
+  return Object.fromEntries(Object.entries<z.ZodDefault<z.ZodType>>(fields).map(([name, field]) => [name, map(field)]));
+}
 
 export const AuditEntry = z.object({
   seq: counter,

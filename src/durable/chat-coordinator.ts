@@ -48,13 +48,13 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #tokenExpiry = new TokenExpiry(this.#sql);
   readonly #alarm = new Alarm(this.ctx.storage);
   readonly #groupCommit = new GroupCommit((work) => this.#event(work));
-  readonly #transactions = new Transactions(
-    this.ctx.storage,
-    this.#sql,
-    this.#sockets,
-    () => this.now(),
-    () => this.size(),
-  );
+  readonly #transactions = new Transactions({
+    storage: this.ctx.storage,
+    sql: this.#sql,
+    presence: this.#sockets,
+    now: () => this.now(),
+    size: () => this.size(),
+  });
   readonly #operations = new Operations({
     transactions: this.#transactions,
     sockets: this.#sockets,

@@ -8,24 +8,24 @@ import type { Sql } from "../shared/sql.ts";
 /** Thrown for a refusal, so that the runtime rolls the transaction back. */
 export const rollbackSignal = Symbol("undoing");
 
+interface TransactionsOptions {
+  readonly storage: DurableObjectStorage;
+  readonly sql: Sql;
+  readonly presence: Presence;
+  readonly now: () => number;
+  /** Of the storage, in bytes. */
+  readonly size: () => number;
+}
+
 export class Transactions {
-  readonly #storage: Pick<DurableObjectStorage, "transactionSync">;
-  readonly #sql: Sql;
-  readonly #presence: Presence;
-  readonly #now: () => number;
-  readonly #size: () => number;
+  readonly #options: TransactionsOptions;
   #hints: Hint[] = [];
   #facts: meta.WorkspaceFacts | null = null;
   #isFull: boolean | null = null;
   #cache: ReadCache | null = null;
 
-  /** @param size of the storage, in bytes */
-  constructor(storage: DurableObjectStorage, sql: Sql, presence: Presence, now: () => number, size: () => number) {
-    this.#storage = storage;
-    this.#sql = sql;
-    this.#presence = presence;
-    this.#now = now;
-    this.#size = size;
+  constructor(options: TransactionsOptions) {
+    this.#options = options;
   }
 
   beginEvent(): void {
@@ -104,7 +104,7 @@ export class Transactions {
   #runOrRollBack<T>(work: () => T, otherwise: () => T): T {
     const hintCount = this.#hints.length;
     try {
-      return this.#storage.transactionSync(work);
+      return this.#options.storage.transactionSync(work);
     } catch (error) {
       this.#hints.length = hintCount;
       this.#facts = null;
@@ -114,13 +114,13 @@ export class Transactions {
   }
 
   tx(): Tx {
-    const sql = this.#sql;
+    const { sql, presence, now, size } = this.#options;
     const facts = (this.#facts ??= meta.readFacts(sql));
-    const isFull = (this.#isFull ??= this.#size() >= fullThreshold(facts.settings.maxStorageBytes));
+    const isFull = (this.#isFull ??= size() >= fullThreshold(facts.settings.maxStorageBytes));
     return {
       sql,
-      now: this.#now(),
-      presence: this.#presence,
+      now: now(),
+      presence,
       ...facts,
       isFull,
       cache: this.#cache,

@@ -39,7 +39,7 @@ app.notFound((context) =>
   }),
 );
 
-app.use(onlyLoopbackHosts);
+app.use((context, next) => onlyLoopbackHosts(context, next));
 app.get("/health", (context) => health(context));
 app.get("/openapi.json", () => Response.json(openApi()));
 app.post("/v1/workspaces", limitBody(), (context) => createWorkspace(context));

@@ -13,7 +13,7 @@ import * as messages from "../messages/messages.ts";
 import * as meta from "../kernel/meta.ts";
 import { page } from "../kernel/pages.ts";
 import { enqueueDispatch } from "../tasks/lifecycle.ts";
-import type { Handlers } from "../kernel/handlers.ts";
+import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 import * as unread from "../messages/unread.ts";
 
@@ -45,10 +45,8 @@ export const handlers = {
   },
 
   /** [CH3] An unchanged heartbeat writes no row while a connection shows that the chat lives. */
-  "chats.heartbeat"(tx, input) {
-    const actor = chatRows.requireLiveChat(tx, input.self);
-    if (!actor.ok) return actor;
-    const row = actor.value;
+  "chats.heartbeat": byLiveChat((tx, input, caller) => {
+    const row = caller;
     const status = row.status === "draining" ? row.status : (input.status ?? row.status);
     if (status !== row.status) setStatus(tx, row, status, "said so");
     if ((input.taskCount ?? input.progress ?? input.health) !== undefined) storeReport(tx, row.chat, input);
@@ -56,7 +54,7 @@ export const handlers = {
     // Heartbeats are not all stored at once; the answer promises what is stored.
     const ttlMs = chatRows.lastSeen(tx, row) + tx.settings.chatTtlMs - tx.now;
     return ok({ status, ttlMs, revision, unread: unread.count(tx, row.chat) });
-  },
+  }),
 
   "chats.get"(tx, { chat }) {
     const row = chatRows.find(tx, chat);

@@ -1,10 +1,9 @@
 import type { Leader } from "../../contract/elections.ts";
 import { ok } from "../../shared/result.ts";
-import * as chatRows from "../kernel/chat-rows.ts";
 import { expiresAt, isLive, findLease, type LeaseRow } from "./lease-rows.ts";
 import * as grants from "./lease-grants.ts";
 import * as leases from "./leases.ts";
-import type { Handlers } from "../kernel/handlers.ts";
+import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as waiters from "./waiters.ts";
 
@@ -18,31 +17,28 @@ function resourceOf(name: string): string {
 }
 
 export const handlers = {
-  "elections.campaign"(tx, input) {
-    const { self, name, requestId, ttlMs, waitMs } = input;
-    const actor = chatRows.requireLiveChat(tx, self);
-    if (!actor.ok) return actor;
+  "elections.campaign": byLiveChat((tx, { name, requestId, ttlMs, waitMs }, caller) => {
     const request = { resource: resourceOf(name), requestId, ttlMs, waitMs, lockDelayMs, isBound: false };
-    const acquired = leases.acquireFor(tx, actor.value, request);
+    const acquired = leases.acquireFor(tx, caller, request);
     if (!acquired.ok && acquired.error.code === "quota_exceeded") return acquired;
     const leader = findLeader(tx, name);
     // Requires this request: a lease of another one of the chat may be released at any moment.
     if (leader && acquired.ok && acquired.value.state === "granted") return ok({ state: "leading", leader });
     const position = acquired.ok && acquired.value.state === "waiting" ? acquired.value.position : null;
     return ok({ state: "following", leader, position });
-  },
+  }),
 
-  "elections.renew"(tx, { self, name, term }) {
-    const renewed = leases.handlers["leases.renew"](tx, { self, resource: resourceOf(name), token: term });
+  "elections.renew"(tx, { self, name, term }, actor) {
+    const renewed = leases.handlers["leases.renew"](tx, { self, resource: resourceOf(name), token: term }, actor);
     if (!renewed.ok) return renewed;
     const { holder: leader, incarnation, token, ttlMs, remainingMs } = renewed.value;
     return ok({ name, leader, incarnation, term: token, ttlMs, remainingMs });
   },
 
   /** [EL2] Resignation leaves no lock delay: the next waiter, another chat, leads at once. */
-  "elections.resign"(tx, { self, name, term }) {
+  "elections.resign"(tx, { self, name, term }, actor) {
     removeWaits(tx, name, self.chat);
-    const released = leases.handlers["leases.release"](tx, { self, resource: resourceOf(name), token: term });
+    const released = leases.handlers["leases.release"](tx, { self, resource: resourceOf(name), token: term }, actor);
     return released.ok ? ok({ hasResigned: released.value.isReleased }) : released;
   },
 

@@ -8,7 +8,7 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import { findCovering, expiresAt, heldBy, isLive, findLease, type LeaseRow } from "./lease-rows.ts";
 import * as grants from "./lease-grants.ts";
 import type { Overlap, LeaseRequest } from "./lease-grants.ts";
-import { repeatable, type Handlers } from "../kernel/handlers.ts";
+import { byLiveChat, repeatable, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as waiters from "./waiters.ts";
 
@@ -16,18 +16,12 @@ type Acquired = OutputOf<"leases.acquire">;
 
 export const handlers = {
   /** [LE1] One live holder per overlap. [LE2] Tokens grow. [LE3] Repeats return the grant. */
-  "leases.acquire"(tx, input) {
-    const { self, ...request } = input;
-    const actor = chatRows.requireLiveChat(tx, self);
-    return actor.ok ? acquireFor(tx, actor.value, request) : actor;
-  },
+  "leases.acquire": byLiveChat((tx, input, caller) => acquireFor(tx, caller, input)),
 
   /** [LE5] Needs the held lease with its token; never shortens it. */
-  "leases.renew"(tx, input) {
-    const actor = chatRows.requireLiveChat(tx, input.self);
-    if (!actor.ok) return actor;
+  "leases.renew": byLiveChat((tx, input, caller) => {
     const row = findLease(tx.sql, input.resource);
-    if (!row || !isHeldBy(row, actor.value) || row.token !== input.token || !isLive(tx, row)) {
+    if (!row || !isHeldBy(row, caller) || row.token !== input.token || !isLive(tx, row)) {
       return err({
         code: "not_holder",
         message: `${input.resource} is not held by chat ${input.self.chat} with token ${input.token} any more; stop the work that it guards, then acquire it again`,
@@ -44,28 +38,24 @@ export const handlers = {
       row.resource,
     );
     return ok(toLease(tx, renewed));
-  },
+  }),
 
   /** [LE6] Releasing what is not held is no error, so a release can be repeated. */
-  "leases.release"(tx, input) {
-    const actor = chatRows.requireLiveChat(tx, input.self);
-    if (!actor.ok) return actor;
-    const { chat, incarnation } = actor.value;
+  "leases.release": byLiveChat((tx, input, caller) => {
+    const { chat, incarnation } = caller;
     const query = "DELETE FROM leases WHERE resource = ? AND holder = ? AND incarnation = ? AND token = ?";
     const isReleased = tx.sql.run(query, input.resource, chat, incarnation, input.token) > 0;
     if (isReleased) grants.freed(tx, [input.resource]);
     return ok({ isReleased });
-  },
+  }),
 
-  "leases.cancel-wait"(tx, { self, resource, requestId }) {
-    const actor = chatRows.requireLiveChat(tx, self);
-    if (!actor.ok) return actor;
+  "leases.cancel-wait": byLiveChat((tx, { self, resource, requestId }) => {
     const waiter = waiters.find(tx.sql, resource, self.chat, requestId);
     if (!waiter) return ok({ isCancelled: false });
     waiters.remove(tx.sql, waiter.seq);
     grants.grantWaiting(tx, [resource]);
     return ok({ isCancelled: true });
-  },
+  }),
 
   "leases.check": (tx, input) => ok(check(tx, input)),
 

@@ -8,7 +8,7 @@ import { once } from "../kernel/idempotency.ts";
 import * as inboxes from "./inboxes.ts";
 import * as meta from "../kernel/meta.ts";
 import { unfit } from "./topic-schemas.ts";
-import type { Handlers } from "../kernel/handlers.ts";
+import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 import * as unread from "./unread.ts";
 
@@ -19,19 +19,15 @@ const priorityNames = ["low", "normal", "high"] as const;
 
 export const handlers = {
   /** [MS1] Kept for each receiver until acknowledged or expired. [MS2] A repeat sends nothing. */
-  "messages.send"(tx, input) {
-    const actor = chatRows.requireLiveChat(tx, input.self);
-    if (!actor.ok) return actor;
+  "messages.send": byLiveChat((tx, input) => {
     const { requestId, self, ...content } = input;
     // A later incarnation may repeat a send of an earlier one.
     const request = { operation: "messages.send", by: self.chat, requestId, input: content };
     const { result, isRepeat } = once(tx, request, () => sendOnce(tx, input));
     return result.ok ? ok({ id: result.value.id, isRepeat }) : result;
-  },
+  }),
 
-  "messages.subscribe"(tx, { self, pattern }) {
-    const actor = chatRows.requireLiveChat(tx, self);
-    if (!actor.ok) return actor;
+  "messages.subscribe": byLiveChat((tx, { self, pattern }) => {
     const subscribed = inboxes.patterns(tx.sql, self.chat);
     if (!subscribed.includes(pattern) && subscribed.length >= maxPatterns) {
       return err({ code: "quota_exceeded", message: `a chat has at most ${maxPatterns} subscriptions` });
@@ -43,30 +39,24 @@ export const handlers = {
       inboxes.newestId(tx.sql),
     );
     return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
-  },
+  }),
 
-  "messages.unsubscribe"(tx, { self, pattern }) {
-    const actor = chatRows.requireLiveChat(tx, self);
-    if (!actor.ok) return actor;
+  "messages.unsubscribe": byLiveChat((tx, { self, pattern }) => {
     tx.sql.run("DELETE FROM subscriptions WHERE chat = ? AND pattern = ?", self.chat, pattern);
     return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
-  },
+  }),
 
   /** [MS3] Pull is authoritative: unread messages by priority, then by id. */
-  "messages.pull"(tx, { self, limit, minPriority }) {
-    const actor = chatRows.requireLiveChat(tx, self);
-    if (!actor.ok) return actor;
+  "messages.pull": byLiveChat((tx, { self, limit, minPriority }) => {
     const { matching, isAll, ...toMessage } = waiting(tx, self.chat, priorities[minPriority ?? "low"], limit);
     const messages = page(tx, matching.slice(0, limit));
     return ok({ messages, isMore: matching.length > messages.length || !isAll, ...toMessage });
-  },
+  }),
 
   /** [MS7] Acknowledged messages never return, in whatever order they were acknowledged. */
-  "messages.ack"(tx, { self, cursor, ids }) {
-    const actor = chatRows.requireLiveChat(tx, self);
-    if (!actor.ok) return actor;
+  "messages.ack": byLiveChat((tx, { self, cursor, ids }) => {
     return ok(unread.acknowledge(tx, self.chat, cursor ?? 0, ids));
-  },
+  }),
 } satisfies Partial<Handlers>;
 
 function sendOnce(

@@ -3,10 +3,9 @@ import type { MirroredSession } from "../../contract/sync.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { SqlValue } from "../../shared/sql.ts";
 import * as audit from "../kernel/audit.ts";
-import * as chatRows from "../kernel/chat-rows.ts";
 import * as leases from "../leases/leases.ts";
 import * as rows from "./sync-rows.ts";
-import type { Handlers } from "../kernel/handlers.ts";
+import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 const maxPageChars = 1_000_000;
@@ -64,9 +63,7 @@ export const handlers = {
   },
 
   /** [SY30] Requires the session's lease, so at most one chat continues it. */
-  "sync.take"(tx, { self, device, session, token }) {
-    const actor = chatRows.requireLiveChat(tx, self);
-    if (!actor.ok) return actor;
+  "sync.take": byLiveChat((tx, { self, device, session, token }, caller) => {
     const row = rows.findSession(tx, device, session);
     if (!row) return err(unknownSession(device, session));
     const resource = `session:${session}`;
@@ -79,11 +76,11 @@ export const handlers = {
     }
     // A repeat, also of an earlier process of this chat.
     if (row.taken_chat === self.chat) return ok({ isTaken: true });
-    const { machine } = actor.value;
+    const { machine } = caller;
     updateClaimant(tx, row, { chat: self.chat, machine });
     audit.append(tx, { kind: "session.taken", subject: session, actor: self.chat, detail: { device, machine } });
     return ok({ isTaken: true });
-  },
+  }),
 
   /** [SY31] Allowed to the machine that took it, its origin, and admins. */
   "sync.give-back"(tx, { device, session }, { machine, isAdmin }) {

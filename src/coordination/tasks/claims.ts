@@ -8,24 +8,22 @@ import * as lanes from "./lanes.ts";
 import * as lifecycle from "./lifecycle.ts";
 import * as rows from "./task-rows.ts";
 import { isExpired, remainingMs, type TaskRow } from "./task-rows.ts";
-import type { Handlers } from "../kernel/handlers.ts";
+import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 export const handlers = {
   /** [TA4] One live claim per task. [TA6] A repeat returns the claims still held. */
-  "tasks.claim"(tx, input) {
+  "tasks.claim": byLiveChat((tx, input, caller) => {
     const { self, requestId, ...options } = input;
-    const actor = chatRows.requireLiveChat(tx, self);
-    if (!actor.ok) return actor;
-    const claims = next(tx, actor.value, requestId, options);
+    const claims = next(tx, caller, requestId, options);
     if (claims.length > 0) return ok({ claims });
     const refused = budgets.checkExhausted(tx, self.chat);
     if (refused) return err(refused);
-    if (actor.value.status === "draining") {
+    if (caller.status === "draining") {
       return err({ code: "chat_draining", message: `chat ${self.chat} finishes what it has and takes nothing new` });
     }
     return ok({ claims });
-  },
+  }),
 } satisfies Partial<Handlers>;
 
 /** [TA9] Claims for a request, or with an ack. A draining chat gets no new ones. */
