@@ -128,7 +128,7 @@ export class ChatCoordinator extends Real {
     return super.now() + ahead;
   }
 
-  override call(...given: Parameters<Real["call"]>): string {
+  override call(...given: Parameters<Real["call"]>): ReturnType<Real["call"]> {
     counted.calls += 1;
     return super.call(...given);
   }

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { counter, durationMs, Id, Label } from "./values.ts";
+import { counter, durationMs } from "./values.ts";
 
 /** Usage measured by the worker outside the model, never the model's own figures. */
 
@@ -39,15 +39,3 @@ export const RemainingBudget = z.object({
   costMicros: counter.nullable(),
 });
 export type RemainingBudget = z.infer<typeof RemainingBudget>;
-
-export const GetBudgets = {
-  input: z.strictObject({}),
-  output: z.object({
-    limits: Budgets,
-    today: Usage,
-    dayEndsInMs: durationMs,
-    isDaySpent: z.boolean(),
-    /** Chats with some use, highest cost first; at most 100. */
-    chats: z.array(z.object({ chat: Id, machine: Label.nullable(), used: Usage, isSpent: z.boolean() })),
-  }),
-};

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { TaskType } from "./tasks.ts";
+import { chatErrors, operation } from "./operation.ts";
 import { counter, Cursor, durationMs, Id, Json, Label, limit, Self, whole } from "./values.ts";
 
 const ChatRole = z.enum(["supervisor", "worker"]);
@@ -28,51 +29,6 @@ const Metadata = z
 /** Opaque identity of one process on its machine: boot, pid and start time. */
 const ProcessKey = whole(z.string().min(1).max(300));
 
-export const RegisterChat = {
-  input: z.strictObject({
-    chat: Id.describe("Chosen by the client; stays the same over reconnects"),
-    session: Id,
-    process: ProcessKey,
-    machine: Label,
-    client: Label,
-    role: ChatRole.default("worker"),
-    isInteractive: z.boolean().default(true),
-    capabilities: z.array(Label).max(50).default([]),
-    capacity: z.int().min(0).max(100).default(3),
-    /** Task types dispatched to this chat, `*` for all; absent, the chat polls for tasks. */
-    taskTypes: z
-      .array(z.union([TaskType, z.literal("*")]))
-      .min(1)
-      .max(50)
-      .optional(),
-    metadata: Metadata.default({}),
-  }),
-  output: z.object({
-    chat: Id,
-    incarnation: z.int(),
-    /** Lifetime of the chat, and of leases bound to it, after the last ping. */
-    ttlMs: durationMs,
-    pingIntervalMs: durationMs,
-    revision: counter,
-    isNew: z.boolean(),
-    /** True after a time offline: the chat's waiters are lost, and its leases may be too. */
-    wasOffline: z.boolean(),
-  }),
-};
-export type RegisterChat = z.infer<typeof RegisterChat.input>;
-
-export const Heartbeat = {
-  input: z.strictObject({
-    self: Self,
-    status: OwnStatus.optional(),
-    health: Health.optional(),
-    taskCount: z.int().min(0).max(1_000).optional(),
-    progress: z.string().max(2_000).optional(),
-  }),
-  output: z.object({ status: ChatStatus, ttlMs: durationMs, revision: counter, unread: counter }),
-};
-export type Heartbeat = z.infer<typeof Heartbeat.input>;
-
 export const Chat = z.object({
   chat: Id,
   session: Id,
@@ -96,37 +52,91 @@ export const Chat = z.object({
 });
 export type Chat = z.infer<typeof Chat>;
 
-export const ListChats = {
-  input: z.strictObject({
-    status: ChatStatus.optional(),
-    role: ChatRole.optional(),
-    machine: Label.optional(),
-    capability: Label.optional(),
-    limit: limit(200, 50),
-    cursor: Cursor.optional(),
+export const chatOperations = {
+  "chats.register": operation("POST /chats", "work", {
+    input: z.strictObject({
+      chat: Id.describe("Chosen by the client; stays the same over reconnects"),
+      session: Id,
+      process: ProcessKey,
+      machine: Label,
+      client: Label,
+      role: ChatRole.default("worker"),
+      isInteractive: z.boolean().default(true),
+      capabilities: z.array(Label).max(50).default([]),
+      capacity: z.int().min(0).max(100).default(3),
+      /** Task types dispatched to this chat, `*` for all; absent, the chat polls for tasks. */
+      taskTypes: z
+        .array(z.union([TaskType, z.literal("*")]))
+        .min(1)
+        .max(50)
+        .optional(),
+      metadata: Metadata.default({}),
+    }),
+    output: z.object({
+      chat: Id,
+      incarnation: z.int(),
+      /** Lifetime of the chat, and of leases bound to it, after the last ping. */
+      ttlMs: durationMs,
+      pingIntervalMs: durationMs,
+      revision: counter,
+      isNew: z.boolean(),
+      /** True after a time offline: the chat's waiters are lost, and its leases may be too. */
+      wasOffline: z.boolean(),
+    }),
+    errors: ["session_in_use", "too_many_chats", "quota_exceeded"],
+    summary: "Registers a chat, or continues it after a reconnect. On a socket it binds the connection to the chat.",
   }),
-  output: z.object({ chats: z.array(Chat), cursor: Cursor.nullable() }),
-};
-export type ListChats = z.infer<typeof ListChats.input>;
-
-export const GetChat = { input: z.strictObject({ chat: Id }), output: Chat };
-export type GetChat = z.infer<typeof GetChat.input>;
-
-export const UnregisterChat = { input: z.strictObject({ self: Self }), output: z.object({ released: counter }) };
-export type UnregisterChat = z.infer<typeof UnregisterChat.input>;
-
-export const DrainChat = {
-  input: z.strictObject({ chat: Id, reason: z.string().max(500).default("asked to drain") }),
-  output: z.object({ status: ChatStatus }),
-};
-export type DrainChat = z.infer<typeof DrainChat.input>;
-
-export const AttestDeath = {
-  input: z.strictObject({
-    chat: Id,
-    machine: Label,
-    process: ProcessKey,
+  "chats.heartbeat": operation("POST /chats/heartbeat", "work", {
+    input: z.strictObject({
+      self: Self,
+      status: OwnStatus.optional(),
+      health: Health.optional(),
+      taskCount: z.int().min(0).max(1_000).optional(),
+      progress: z.string().max(2_000).optional(),
+    }),
+    output: z.object({ status: ChatStatus, ttlMs: durationMs, revision: counter, unread: counter }),
+    errors: chatErrors,
+    summary: "Says that a chat is alive and how it is. Unchanged, it writes nothing while a socket is connected.",
   }),
-  output: z.object({ released: counter, wasAlive: z.boolean() }),
-};
-export type AttestDeath = z.infer<typeof AttestDeath.input>;
+  "chats.list": operation("GET /chats", "observe", {
+    input: z.strictObject({
+      status: ChatStatus.optional(),
+      role: ChatRole.optional(),
+      machine: Label.optional(),
+      capability: Label.optional(),
+      limit: limit(200, 50),
+      cursor: Cursor.optional(),
+    }),
+    output: z.object({ chats: z.array(Chat), cursor: Cursor.nullable() }),
+    summary: "Lists chats by id, page by page.",
+  }),
+  "chats.get": operation("GET /chats/get", "observe", {
+    input: z.strictObject({ chat: Id }),
+    output: Chat,
+    errors: ["unknown_chat"],
+    summary: "One chat.",
+  }),
+  "chats.unregister": operation("POST /chats/unregister", "work", {
+    input: z.strictObject({ self: Self }),
+    output: z.object({ released: counter }),
+    errors: chatErrors,
+    summary: "The chat leaves; all that it holds is free at once.",
+  }),
+  "chats.drain": operation("POST /chats/drain", "submit", {
+    input: z.strictObject({ chat: Id, reason: z.string().max(500).default("asked to drain") }),
+    output: z.object({ status: ChatStatus }),
+    errors: ["unknown_chat", "chat_offline"],
+    summary: "The chat finishes what it has and takes nothing new.",
+  }),
+  "chats.attest-death": operation("POST /chats/attest-death", "work", {
+    input: z.strictObject({
+      chat: Id,
+      machine: Label,
+      process: ProcessKey,
+    }),
+    output: z.object({ released: counter, wasAlive: z.boolean() }),
+    errors: ["unknown_chat", "owner_alive"],
+    summary:
+      "Another process of the chat's machine has seen that its process is gone: all that it held is free at once.",
+  }),
+} as const;

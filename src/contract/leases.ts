@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { chatErrors, operation } from "./operation.ts";
 import { counter, durationMs, Id, limit, Self, whole } from "./values.ts";
 
 /** Any name. In `file:<project>/<path>` a last `*` means a folder's files, `**` all below it. */
@@ -31,68 +32,69 @@ export const Lease = z.object({
 });
 export type Lease = z.infer<typeof Lease>;
 
-export const AcquireLease = {
-  input: z.strictObject({
-    self: Self,
-    resource: Resource,
-    /** Repeats of a request return the same grant. */
-    requestId: Id,
-    ttlMs: LeaseTtl.default(defaultLeaseTtlMs),
-    isBound: z.boolean().default(false),
-    /** Maximum time in the queue while the lease is held; 0: no waiting. */
-    waitMs: z.int().min(0).max(3_600_000).default(0),
-    /** Time after an expiry in which no other chat gets the lease. */
-    lockDelayMs: z.int().min(0).max(60_000).default(0),
+export const leaseOperations = {
+  "leases.acquire": operation("POST /leases/acquire", "work", {
+    input: z.strictObject({
+      self: Self,
+      resource: Resource,
+      /** Repeats of a request return the same grant. */
+      requestId: Id,
+      ttlMs: LeaseTtl.default(defaultLeaseTtlMs),
+      isBound: z.boolean().default(false),
+      /** Maximum time in the queue while the lease is held; 0: no waiting. */
+      waitMs: z.int().min(0).max(3_600_000).default(0),
+      /** Time after an expiry in which no other chat gets the lease. */
+      lockDelayMs: z.int().min(0).max(60_000).default(0),
+    }),
+    output: z.discriminatedUnion("state", [
+      z.object({ state: z.literal("granted"), lease: Lease }),
+      z.object({ state: z.literal("waiting"), position: z.int().min(1), waitMs: durationMs }),
+    ]),
+    errors: [...chatErrors, "lease_held", "quota_exceeded"],
+    summary: "Takes a lease, or stands in line for it.",
   }),
-  output: z.discriminatedUnion("state", [
-    z.object({ state: z.literal("granted"), lease: Lease }),
-    z.object({ state: z.literal("waiting"), position: z.int().min(1), waitMs: durationMs }),
-  ]),
-};
-export type AcquireLease = z.infer<typeof AcquireLease.input>;
-
-export const RenewLease = {
-  input: z.strictObject({ self: Self, resource: z.string().max(512), token: counter, ttlMs: LeaseTtl.optional() }),
-  output: Lease,
-};
-export type RenewLease = z.infer<typeof RenewLease.input>;
-
-export const ReleaseLease = {
-  input: z.strictObject({ self: Self, resource: z.string().max(512), token: counter }),
-  output: z.object({ isReleased: z.boolean() }),
-};
-export type ReleaseLease = z.infer<typeof ReleaseLease.input>;
-
-export const CancelWait = {
-  input: z.strictObject({ self: Self, resource: z.string().max(512), requestId: Id }),
-  output: z.object({ isCancelled: z.boolean() }),
-};
-export type CancelWait = z.infer<typeof CancelWait.input>;
-
-/** Answers whether a token is the present one of a lease that covers the resource. */
-export const CheckLease = {
-  input: z.strictObject({ resource: z.string().max(512), token: counter }),
-  output: z.object({ isValid: z.boolean(), remainingMs: durationMs, holder: Id.nullable() }),
-};
-export type CheckLease = z.infer<typeof CheckLease.input>;
-
-export const ListLeases = {
-  input: z.strictObject({
-    holder: Id.optional(),
-    prefix: z.string().max(512).default(""),
-    limit: limit(200, 50),
-    cursor: z.string().max(600).optional(),
+  "leases.renew": operation("POST /leases/renew", "work", {
+    input: z.strictObject({ self: Self, resource: z.string().max(512), token: counter, ttlMs: LeaseTtl.optional() }),
+    output: Lease,
+    errors: [...chatErrors, "not_holder"],
+    summary: "Prolongs a lease that is still held.",
   }),
-  output: z.object({ leases: z.array(Lease), cursor: z.string().nullable() }),
-};
-export type ListLeases = z.infer<typeof ListLeases.input>;
-
-export const ForceRelease = {
-  input: z.strictObject({
-    resource: z.string().max(512),
-    reason: z.string().min(1).max(500),
-    requestId: Id.optional(),
+  "leases.release": operation("POST /leases/release", "work", {
+    input: z.strictObject({ self: Self, resource: z.string().max(512), token: counter }),
+    output: z.object({ isReleased: z.boolean() }),
+    errors: chatErrors,
+    summary: "Gives a lease back.",
   }),
-  output: z.object({ isReleased: z.boolean() }),
-};
-export type ForceRelease = z.infer<typeof ForceRelease.input>;
+  "leases.cancel-wait": operation("POST /leases/cancel-wait", "work", {
+    input: z.strictObject({ self: Self, resource: z.string().max(512), requestId: Id }),
+    output: z.object({ isCancelled: z.boolean() }),
+    errors: chatErrors,
+    summary: "Leaves the line.",
+  }),
+  /** Answers whether a token is the present one of a lease that covers the resource. */
+  "leases.check": operation("GET /leases/check", "observe", {
+    input: z.strictObject({ resource: z.string().max(512), token: counter }),
+    output: z.object({ isValid: z.boolean(), remainingMs: durationMs, holder: Id.nullable() }),
+    summary: "Whether a fencing token is the present one for a resource.",
+  }),
+  "leases.list": operation("GET /leases", "observe", {
+    input: z.strictObject({
+      holder: Id.optional(),
+      prefix: z.string().max(512).default(""),
+      limit: limit(200, 50),
+      cursor: z.string().max(600).optional(),
+    }),
+    output: z.object({ leases: z.array(Lease), cursor: z.string().nullable() }),
+    summary: "Lists held leases by name, page by page.",
+  }),
+  "leases.force-release": operation("POST /leases/force-release", "admin", {
+    input: z.strictObject({
+      resource: z.string().max(512),
+      reason: z.string().min(1).max(500),
+      requestId: Id.optional(),
+    }),
+    output: z.object({ isReleased: z.boolean() }),
+    errors: ["key_reused"],
+    summary: "Takes a lease away from its holder; the reason stands in the audit log.",
+  }),
+} as const;

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { chatErrors, operation } from "./operation.ts";
 import { counter, Cursor, durationMs, Id, Json, limit, Self } from "./values.ts";
 
 const Topic = z.string().regex(/^[\w-]{1,60}(\.[\w-]{1,60}){0,7}$/, "words separated by dots, such as build.web");
@@ -24,19 +25,6 @@ export type Target = z.infer<typeof Target>;
 export const Priority = z.enum(["low", "normal", "high"]);
 export type Priority = z.infer<typeof Priority>;
 
-export const SendMessage = {
-  input: z.strictObject({
-    self: Self,
-    target: Target,
-    body: Json,
-    priority: Priority.default("normal"),
-    ttlMs: z.int().min(1_000).max(maxMessageTtlMs).default(86_400_000),
-    requestId: Id.optional(),
-  }),
-  output: z.object({ id: counter, isRepeat: z.boolean() }),
-};
-export type SendMessage = z.infer<typeof SendMessage.input>;
-
 export const Message = z.object({
   /** Position in the order of all messages; cursors count it. */
   id: counter,
@@ -50,53 +38,77 @@ export const Message = z.object({
 });
 export type Message = z.infer<typeof Message>;
 
-export const Subscribe = {
+const subscription = {
   input: z.strictObject({ self: Self, pattern: TopicPattern }),
   output: z.object({ patterns: z.array(z.string()) }),
 };
-export type Subscribe = z.infer<typeof Subscribe.input>;
 
-export const PullMessages = {
-  input: z.strictObject({ self: Self, limit: limit(100, 50), minPriority: Priority.optional() }),
-  output: z.object({
-    messages: z.array(Message),
-    /** Unread messages among those examined, up to 1,000. */
-    unread: counter,
-    /** Pull again: not all was examined, even where no message was found. */
-    isMore: z.boolean(),
-    cursor: counter,
+export const messageOperations = {
+  "messages.send": operation("POST /messages", "work", {
+    input: z.strictObject({
+      self: Self,
+      target: Target,
+      body: Json,
+      priority: Priority.default("normal"),
+      ttlMs: z.int().min(1_000).max(maxMessageTtlMs).default(86_400_000),
+      requestId: Id.optional(),
+    }),
+    output: z.object({ id: counter, isRepeat: z.boolean() }),
+    errors: [...chatErrors, "quota_exceeded", "schema_mismatch", "key_reused"],
+    summary: "Sends to a chat, a topic or all. It is kept until each receiver has acknowledged it or its time is over.",
   }),
-};
-export type PullMessages = z.infer<typeof PullMessages.input>;
-
-export const AckMessages = {
-  input: z.strictObject({
-    self: Self,
-    /** Acknowledges everything up to here. */
-    cursor: counter.optional(),
-    ids: z.array(counter).max(100).default([]),
+  "messages.subscribe": operation("POST /messages/subscribe", "work", {
+    ...subscription,
+    errors: [...chatErrors, "quota_exceeded"],
+    summary: "From now on what is sent to topics of a pattern is for this chat, too.",
   }),
-  output: z.object({
-    cursor: counter,
-    unread: counter,
-    /** Not all was examined: more than `unread` may exist, even where it is 0. */
-    isMore: z.boolean().default(false),
+  "messages.unsubscribe": operation("POST /messages/unsubscribe", "work", {
+    ...subscription,
+    errors: chatErrors,
+    summary: "Ends a subscription.",
   }),
-};
-export type AckMessages = z.infer<typeof AckMessages.input>;
-
-export const SetTopicSchema = {
-  input: z.strictObject({ topic: Topic, schema: z.record(z.string(), Json).nullable() }),
-  output: z.object({ topic: Topic, hasSchema: z.boolean() }),
-};
-export type SetTopicSchema = z.infer<typeof SetTopicSchema.input>;
-
-/** Sorted by name; pages are small, since a schema may be large. */
-export const ListTopicSchemas = {
-  input: z.strictObject({ limit: limit(50, 20), cursor: Cursor.optional() }),
-  output: z.object({
-    topics: z.array(z.object({ topic: Topic, schema: z.record(z.string(), Json) })),
-    cursor: Cursor.nullable(),
+  "messages.pull": operation("POST /messages/pull", "work", {
+    input: z.strictObject({ self: Self, limit: limit(100, 50), minPriority: Priority.optional() }),
+    output: z.object({
+      messages: z.array(Message),
+      /** Unread messages among those examined, up to 1,000. */
+      unread: counter,
+      /** Pull again: not all was examined, even where no message was found. */
+      isMore: z.boolean(),
+      cursor: counter,
+    }),
+    errors: chatErrors,
+    summary: "What is unread, higher priorities first.",
   }),
-};
-export type ListTopicSchemas = z.infer<typeof ListTopicSchemas.input>;
+  "messages.ack": operation("POST /messages/ack", "work", {
+    input: z.strictObject({
+      self: Self,
+      /** Acknowledges everything up to here. */
+      cursor: counter.optional(),
+      ids: z.array(counter).max(100).default([]),
+    }),
+    output: z.object({
+      cursor: counter,
+      unread: counter,
+      /** Not all was examined: more than `unread` may exist, even where it is 0. */
+      isMore: z.boolean().default(false),
+    }),
+    errors: chatErrors,
+    summary: "Acknowledges messages: they do not come again.",
+  }),
+  "messages.set-topic-schema": operation("PUT /messages/topic-schema", "admin", {
+    input: z.strictObject({ topic: Topic, schema: z.record(z.string(), Json).nullable() }),
+    output: z.object({ topic: Topic, hasSchema: z.boolean() }),
+    errors: ["quota_exceeded"],
+    summary: "What bodies of a topic must look like.",
+  }),
+  /** Sorted by name; pages are small, since a schema may be large. */
+  "messages.list-topic-schemas": operation("GET /messages/topic-schemas", "observe", {
+    input: z.strictObject({ limit: limit(50, 20), cursor: Cursor.optional() }),
+    output: z.object({
+      topics: z.array(z.object({ topic: Topic, schema: z.record(z.string(), Json) })),
+      cursor: Cursor.nullable(),
+    }),
+    summary: "Topics whose bodies must look like something.",
+  }),
+} as const;

@@ -1,23 +1,27 @@
 import type * as z from "zod";
-import { chatOperations } from "./chat-operations.ts";
-import { leaseOperations } from "./lease-operations.ts";
-import { messageOperations } from "./message-operations.ts";
-import { planOperations } from "./plan-operations.ts";
-import { stateOperations } from "./state-operations.ts";
-import { syncOperations } from "./sync-operations.ts";
-import { taskOperations } from "./task-operations.ts";
-import { workspaceOperations } from "./workspace-operations.ts";
+import { chatOperations } from "./chats.ts";
+import { electionOperations } from "./elections.ts";
+import { leaseOperations } from "./leases.ts";
+import { messageOperations } from "./messages.ts";
+import { planOperations } from "./plans.ts";
+import { stateOperations } from "./state.ts";
+import { syncOperations } from "./sync.ts";
+import { taskViewOperations } from "./task-views.ts";
+import { taskOperations } from "./tasks.ts";
+import { workspaceOperations } from "./workspaces.ts";
 
 export const operations = {
   ...chatOperations,
   ...leaseOperations,
+  ...electionOperations,
   ...stateOperations,
   ...messageOperations,
   ...taskOperations,
+  ...taskViewOperations,
   ...planOperations,
   ...syncOperations,
   ...workspaceOperations,
-} as const;
+};
 
 export type OperationName = keyof typeof operations;
 export type InputOf<Name extends OperationName> = z.input<(typeof operations)[Name]["input"]>;

@@ -1,5 +1,7 @@
 import * as z from "zod";
-import { Json, Label, whole } from "./values.ts";
+import { operation } from "./operation.ts";
+import { AggregateRule, NewTask, TaskState, TaskType } from "./tasks.ts";
+import { counter, Id, Json, Label, whole } from "./values.ts";
 
 const WorkText = whole(z.string().max(20_000));
 
@@ -57,6 +59,83 @@ export const SplitStrategy = z.discriminatedUnion("by", [
 ]);
 export type SplitStrategy = z.infer<typeof SplitStrategy>;
 
-/** collect: unchanged results; merge: one JSON object of all; count: how many ended how. */
-export const AggregateRule = z.enum(["collect", "merge", "count"]);
-export type AggregateRule = z.infer<typeof AggregateRule>;
+const Complexity = z.object({
+  score: z.int(),
+  threshold: z.number(),
+  isAboveThreshold: z.boolean(),
+  reasons: z.array(
+    z.object({
+      signal: z.string(),
+      value: z.number(),
+      points: z.number(),
+    }),
+  ),
+});
+
+const Part = z.object({
+  name: z.string(),
+  text: z.string(),
+  files: z.array(z.string()),
+  dependsOn: z.array(z.string()),
+});
+
+const jobFields = {
+  job: Job,
+  /** Default: by module, file or phase, the first that fits. Listed parts apply at any score. */
+  strategy: SplitStrategy.optional(),
+  maxParts: z.int().min(2).max(8).default(8),
+  isForced: z.boolean().default(false),
+};
+
+const Options = NewTask.pick({
+  priority: true,
+  capabilities: true,
+  affinity: true,
+  scheduleToStartMs: true,
+  startToCloseMs: true,
+  heartbeatMs: true,
+  maxAttempts: true,
+  backoff: true,
+  tags: true,
+  budget: true,
+});
+
+export const planOperations = {
+  "plans.estimate": operation("POST /plans/estimate", "submit", {
+    input: z.strictObject(jobFields),
+    output: z.object({
+      complexity: Complexity,
+      parts: z.array(Part).nullable(),
+      reason: z.string().nullable(),
+    }),
+    maxBodyBytes: 4_194_304,
+    summary: "How complex a job is, and the parts it would be split into.",
+  }),
+  "plans.submit": operation("POST /plans", "submit", {
+    input: z.strictObject({
+      ...jobFields,
+      type: TaskType,
+      options: Options.prefault({}),
+      /** Rule by which the coordinator joins; absent, a chat does a task of type `joinType`. */
+      joinRule: AggregateRule.optional(),
+      joinType: TaskType.optional(),
+      /** Effect of a dead part: the join dies, or joins the others. */
+      onPartDeath: z.enum(["fail", "ignore"]).default("fail"),
+      dedupeKey: Id.optional(),
+      by: Id.optional(),
+      requestId: Id.optional(),
+    }),
+    output: z.object({
+      complexity: Complexity,
+      /** The single task, or the join, which is the parent of the parts. */
+      task: counter,
+      state: TaskState.nullable(),
+      isDuplicate: z.boolean(),
+      parts: z.array(z.object({ name: z.string(), task: counter })),
+      reason: z.string().nullable(),
+    }),
+    errors: ["quota_exceeded", "key_reused"],
+    maxBodyBytes: 4_194_304,
+    summary: "Submits a job: as one task, or above the threshold as parts and their join.",
+  }),
+} as const;

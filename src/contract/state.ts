@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { operation } from "./operation.ts";
 import { counter, durationMs, Id, Json, limit, whole } from "./values.ts";
 
 /** Keys with `$` belong to the coordinator; they can be watched, not written. */
@@ -29,45 +30,7 @@ export const Entry = z.object({
 });
 export type Entry = z.infer<typeof Entry>;
 
-export const GetState = {
-  input: z.strictObject({ key: z.string().max(512) }),
-  output: z.object({ entry: Entry.nullable() }),
-};
-export type GetState = z.infer<typeof GetState.input>;
-
 const Written = z.object({ version: counter });
-
-export const SetState = {
-  input: z.strictObject({
-    key: Key,
-    value: Json,
-    ifVersion,
-    guard: Guard.optional(),
-    ttlMs: Ttl.optional(),
-    by: Id.optional(),
-    requestId: Id.optional(),
-  }),
-  output: Written,
-};
-export type SetState = z.infer<typeof SetState.input>;
-
-export const DeleteState = {
-  input: z.strictObject({
-    key: Key,
-    ifVersion,
-    guard: Guard.optional(),
-    by: Id.optional(),
-    requestId: Id.optional(),
-  }),
-  output: z.object({ isDeleted: z.boolean(), version: counter }),
-};
-export type DeleteState = z.infer<typeof DeleteState.input>;
-
-export const ListState = {
-  input: z.strictObject({ prefix: Prefix.default(""), limit: limit(500, 100), cursor: z.string().max(600).optional() }),
-  output: z.object({ entries: z.array(Entry), cursor: z.string().nullable(), revision: counter }),
-};
-export type ListState = z.infer<typeof ListState.input>;
 
 export const Write = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("set"), key: Key, value: Json, ifVersion, ttlMs: Ttl.optional() }),
@@ -75,18 +38,6 @@ export const Write = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("check"), key: Key, ifVersion: counter }),
 ]);
 export type Write = z.infer<typeof Write>;
-
-/** Applies all writes or none, under all conditions at once. */
-export const UpdateState = {
-  input: z.strictObject({
-    writes: z.array(Write).min(1).max(100),
-    guards: z.array(Guard).max(10).default([]),
-    by: Id.optional(),
-    requestId: Id.optional(),
-  }),
-  output: z.object({ versions: z.array(z.object({ key: z.string(), version: counter })) }),
-};
-export type UpdateState = z.infer<typeof UpdateState.input>;
 
 export const Change = z.object({
   revision: counter,
@@ -99,27 +50,86 @@ export const Change = z.object({
 });
 export type Change = z.infer<typeof Change>;
 
-/** Changes below a prefix, oldest first. Below the compaction floor: `compacted`; list anew. */
-export const PullChanges = {
-  input: z.strictObject({ prefix: Prefix.default(""), after: counter, limit: limit(500, 200) }),
-  output: z.object({
-    changes: z.array(Change),
-    revision: counter,
-    isMore: z.boolean(),
+export const stateOperations = {
+  "state.get": operation("GET /state", "observe", {
+    input: z.strictObject({ key: z.string().max(512) }),
+    output: z.object({ entry: Entry.nullable() }),
+    summary: "One key.",
   }),
-};
-export type PullChanges = z.infer<typeof PullChanges.input>;
-
-/**
- * Socket only: changes arrive as `state.changes` {watch, after, changes, revision}. `after` is the
- * revision of the notification before, at first of the watch; a client below it missed one and
- * watches again from its own revision.
- */
-export const WatchState = {
-  input: z.strictObject({ watch: Id, prefix: Prefix.default(""), after: counter }),
-  output: z.object({ watch: Id, revision: counter }),
-};
-export type WatchState = z.infer<typeof WatchState.input>;
-
-export const UnwatchState = { input: z.strictObject({ watch: Id }), output: z.object({ isRemoved: z.boolean() }) };
-export type UnwatchState = z.infer<typeof UnwatchState.input>;
+  "state.set": operation("PUT /state", "submit", {
+    input: z.strictObject({
+      key: Key,
+      value: Json,
+      ifVersion,
+      guard: Guard.optional(),
+      ttlMs: Ttl.optional(),
+      by: Id.optional(),
+      requestId: Id.optional(),
+    }),
+    output: Written,
+    errors: ["version_mismatch", "stale_token", "quota_exceeded", "key_reused"],
+    summary: "Sets a key; with `ifVersion` only where nobody was first.",
+  }),
+  "state.delete": operation("DELETE /state", "submit", {
+    input: z.strictObject({
+      key: Key,
+      ifVersion,
+      guard: Guard.optional(),
+      by: Id.optional(),
+      requestId: Id.optional(),
+    }),
+    output: z.object({ isDeleted: z.boolean(), version: counter }),
+    errors: ["version_mismatch", "stale_token", "key_reused"],
+    summary: "Deletes a key.",
+  }),
+  "state.list": operation("GET /state/list", "observe", {
+    input: z.strictObject({
+      prefix: Prefix.default(""),
+      limit: limit(500, 100),
+      cursor: z.string().max(600).optional(),
+    }),
+    output: z.object({ entries: z.array(Entry), cursor: z.string().nullable(), revision: counter }),
+    summary: "Lists keys by prefix, page by page; a watch from its `revision` on misses nothing.",
+  }),
+  /** Applies all writes or none, under all conditions at once. */
+  "state.update": operation("POST /state/update", "submit", {
+    input: z.strictObject({
+      writes: z.array(Write).min(1).max(100),
+      guards: z.array(Guard).max(10).default([]),
+      by: Id.optional(),
+      requestId: Id.optional(),
+    }),
+    output: z.object({ versions: z.array(z.object({ key: z.string(), version: counter })) }),
+    errors: ["version_mismatch", "stale_token", "quota_exceeded", "key_reused"],
+    summary: "Several keys at once under conditions, all or nothing.",
+  }),
+  /** Changes below a prefix, oldest first. Below the compaction floor: `compacted`; list anew. */
+  "state.changes": operation("GET /state/changes", "observe", {
+    input: z.strictObject({ prefix: Prefix.default(""), after: counter, limit: limit(500, 200) }),
+    output: z.object({
+      changes: z.array(Change),
+      revision: counter,
+      isMore: z.boolean(),
+    }),
+    errors: ["compacted"],
+    summary: "What happened below a prefix after a revision.",
+  }),
+  /**
+   * Socket only: changes arrive as `state.changes` {watch, after, changes, revision}. `after` is the
+   * revision of the notification before, at first of the watch; a client below it missed one and
+   * watches again from its own revision.
+   */
+  "state.watch": operation("POST /state/watch", "observe", {
+    input: z.strictObject({ watch: Id, prefix: Prefix.default(""), after: counter }),
+    output: z.object({ watch: Id, revision: counter }),
+    errors: ["compacted", "quota_exceeded"],
+    summary: "Tells this socket what happens below a prefix.",
+    isSocketOnly: true,
+  }),
+  "state.unwatch": operation("POST /state/unwatch", "observe", {
+    input: z.strictObject({ watch: Id }),
+    output: z.object({ isRemoved: z.boolean() }),
+    summary: "Ends a watch.",
+    isSocketOnly: true,
+  }),
+} as const;

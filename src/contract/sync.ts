@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { chatErrors, operation } from "./operation.ts";
 import { counter, Cursor, durationMs, Id, limit, Self } from "./values.ts";
 
 /** A coordinator sees ids, sizes and times of sessions; it cannot open their sealed content. */
@@ -47,80 +48,10 @@ export const SyncOp = z
   .refine(isWhole, "a session has an envelope, a checkpoint an id and an envelope, and a forget no envelope");
 export type SyncOp = z.infer<typeof SyncOp>;
 
-export const BeginSync = {
-  input: z.strictObject({ device: Device, keyId: KeyId, requestId: Id.optional() }),
-  output: z.object({
-    epoch: Epoch,
-    keyId: KeyId,
-  }),
-};
-export type BeginSync = z.infer<typeof BeginSync.input>;
-
 export const maxPushOps = 50;
-export const PushSync = {
-  input: z.strictObject({
-    device: Device,
-    epoch: Epoch,
-    /** Epoch of the first op not known to be stored, or before it; stored ops are only compared. */
-    ops: z.array(SyncOp).min(1).max(maxPushOps),
-  }),
-  output: z.object({
-    /** Everything up to this number is stored. */
-    mark: counter,
-    keyId: KeyId,
-  }),
-};
-export type PushSync = z.infer<typeof PushSync.input>;
-
-export const RekeySync = {
-  input: z.strictObject({ keyId: KeyId, from: KeyId, requestId: Id.optional() }),
-  output: z.object({ keyId: KeyId }),
-};
-export type RekeySync = z.infer<typeof RekeySync.input>;
-
 /** Parts of one bundle with its header: enough for 64 MB in parts of 256 KiB. */
 export const maxFileParts = 257;
 const Bundle = Id;
-
-export const PutFiles = {
-  input: z.strictObject({
-    device: Device,
-    epoch: Epoch,
-    session: Id,
-    /** New for each seal, so that parts of two bundles never mix. */
-    bundle: Bundle,
-    /** Checkpoint of the files, which are deleted with it. */
-    checkpoint: Id,
-    part: z
-      .int()
-      .min(0)
-      .max(maxFileParts - 1),
-    parts: z.int().min(1).max(maxFileParts),
-    ageMs: durationMs,
-    envelope: Envelope,
-  }),
-  output: z.object({
-    /** Number of stored parts; the complete bundle replaces the one before. */
-    stored: counter,
-  }),
-};
-export type PutFiles = z.infer<typeof PutFiles.input>;
-
-export const GetFiles = {
-  input: z.strictObject({
-    session: Id,
-    device: Device,
-    /** Refused when another bundle has replaced it; absent: the stored one. */
-    bundle: Bundle.optional(),
-    part: z
-      .int()
-      .min(0)
-      .max(maxFileParts - 1)
-      .optional(),
-  }),
-  output: z.object({ bundle: Bundle, checkpoint: Id, parts: counter, ageMs: durationMs, envelope: z.string() }),
-};
-export type GetFiles = z.infer<typeof GetFiles.input>;
 
 const Taken = z.object({ chat: Id, machine: z.string(), ageMs: durationMs });
 export const MirroredSession = z.object({
@@ -140,26 +71,6 @@ export const MirroredSession = z.object({
 });
 export type MirroredSession = z.infer<typeof MirroredSession>;
 
-export const ListSync = {
-  input: z.strictObject({
-    project: Id.optional(),
-    session: Id.optional(),
-    device: Device.optional(),
-    /** Lists changes after this revision only, oldest first. */
-    after: counter.default(0),
-    limit: limit(100, 50),
-  }),
-  output: z.object({
-    sessions: z.array(MirroredSession),
-    /** Sessions forgotten since `after`, to delete elsewhere too; none in a full list from 0. */
-    forgotten: z.array(z.object({ device: Device, session: Id })),
-    /** Next `after`. Below the one sent: the coordinator was restored, and lists all of it anew. */
-    revision: counter,
-    isMore: z.boolean(),
-  }),
-};
-export type ListSync = z.infer<typeof ListSync.input>;
-
 const StoredCheckpoint = z.object({
   checkpoint: Id,
   device: Device,
@@ -169,63 +80,156 @@ const StoredCheckpoint = z.object({
   ageMs: durationMs,
   chars: counter,
 });
-export const ListCheckpoints = {
-  input: z.strictObject({ session: Id, device: Device.optional(), limit: limit(100, 20), cursor: Cursor.optional() }),
-  output: z.object({ checkpoints: z.array(StoredCheckpoint), cursor: Cursor.nullable() }),
-};
-export type ListCheckpoints = z.infer<typeof ListCheckpoints.input>;
 
-export const GetCheckpoint = {
-  input: z.strictObject({
-    checkpoint: Id,
-    /** Copied SHIM folders store the same checkpoints; absent: the newest. */
-    device: Device.optional(),
+export const syncOperations = {
+  "sync.begin": operation("POST /sync/begin", "work", {
+    input: z.strictObject({ device: Device, keyId: KeyId, requestId: Id.optional() }),
+    output: z.object({
+      epoch: Epoch,
+      keyId: KeyId,
+    }),
+    errors: ["key_reused", "wrong_key", "quota_exceeded"],
+    summary: "A device, or a new epoch of one; its numbers begin with 1.",
   }),
-  output: StoredCheckpoint.extend({ envelope: z.string() }),
-};
-export type GetCheckpoint = z.infer<typeof GetCheckpoint.input>;
-
-export const TakeSession = {
-  input: z.strictObject({
-    self: Self,
-    device: Device,
-    session: Id,
-    /** Fencing token of the lease `session:<session>` that the successor holds. */
-    token: counter,
+  "sync.push": operation("POST /sync/push", "work", {
+    input: z.strictObject({
+      device: Device,
+      epoch: Epoch,
+      /** Epoch of the first op not known to be stored, or before it; stored ops are only compared. */
+      ops: z.array(SyncOp).min(1).max(maxPushOps),
+    }),
+    output: z.object({
+      /** Everything up to this number is stored. */
+      mark: counter,
+      keyId: KeyId,
+    }),
+    errors: ["unknown_device", "gap", "device_forked", "quota_exceeded"],
+    maxBodyBytes: 4_194_304,
+    summary: "Stores what a device has sealed, in its order: the number after the newest, else it is refused.",
   }),
-  output: z.object({ isTaken: z.boolean() }),
-};
-export type TakeSession = z.infer<typeof TakeSession.input>;
-
-export const GiveBackSession = {
-  input: z.strictObject({ device: Device, session: Id }),
-  output: z.object({ wasTaken: z.boolean() }),
-};
-export type GiveBackSession = z.infer<typeof GiveBackSession.input>;
-
-export const GetSync = {
-  input: z.strictObject({ device: Device.optional() }),
-  output: z.object({
-    keyId: KeyId.nullable(),
-    sessions: counter,
-    checkpoints: counter,
-    chars: counter,
-    devices: z.array(
-      z.object({
-        device: Device,
-        machine: z.string(),
-        epoch: Epoch,
-        mark: counter,
-        keyId: KeyId,
-        lastPushAgeMs: durationMs,
-      }),
-    ),
+  "sync.rekey": operation("POST /sync/rekey", "work", {
+    input: z.strictObject({ keyId: KeyId, from: KeyId, requestId: Id.optional() }),
+    output: z.object({ keyId: KeyId }),
+    errors: ["key_reused", "wrong_key"],
+    summary: "From now on the workspace seals under another key.",
   }),
-};
-export type GetSync = z.infer<typeof GetSync.input>;
-
-export const PurgeSync = {
-  input: z.strictObject({ device: Device, requestId: Id.optional() }),
-  output: z.object({ sessions: counter, checkpoints: counter }),
-};
-export type PurgeSync = z.infer<typeof PurgeSync.input>;
+  "sync.list": operation("GET /sync/sessions", "work", {
+    input: z.strictObject({
+      project: Id.optional(),
+      session: Id.optional(),
+      device: Device.optional(),
+      /** Lists changes after this revision only, oldest first. */
+      after: counter.default(0),
+      limit: limit(100, 50),
+    }),
+    output: z.object({
+      sessions: z.array(MirroredSession),
+      /** Sessions forgotten since `after`, to delete elsewhere too; none in a full list from 0. */
+      forgotten: z.array(z.object({ device: Device, session: Id })),
+      /** Next `after`. Below the one sent: the coordinator was restored, and lists all of it anew. */
+      revision: counter,
+      isMore: z.boolean(),
+    }),
+    summary: "Sessions of all machines, sealed, in the order of their last changes.",
+  }),
+  "sync.checkpoints": operation("GET /sync/checkpoints", "work", {
+    input: z.strictObject({ session: Id, device: Device.optional(), limit: limit(100, 20), cursor: Cursor.optional() }),
+    output: z.object({ checkpoints: z.array(StoredCheckpoint), cursor: Cursor.nullable() }),
+    summary: "Stored checkpoints of a session, newest first, without their content.",
+  }),
+  "sync.checkpoint": operation("GET /sync/checkpoint", "work", {
+    input: z.strictObject({
+      checkpoint: Id,
+      /** Copied SHIM folders store the same checkpoints; absent: the newest. */
+      device: Device.optional(),
+    }),
+    output: StoredCheckpoint.extend({ envelope: z.string() }),
+    errors: ["unknown_key"],
+    summary: "One checkpoint, sealed.",
+  }),
+  "sync.put-files": operation("POST /sync/files", "work", {
+    input: z.strictObject({
+      device: Device,
+      epoch: Epoch,
+      session: Id,
+      /** New for each seal, so that parts of two bundles never mix. */
+      bundle: Bundle,
+      /** Checkpoint of the files, which are deleted with it. */
+      checkpoint: Id,
+      part: z
+        .int()
+        .min(0)
+        .max(maxFileParts - 1),
+      parts: z.int().min(1).max(maxFileParts),
+      ageMs: durationMs,
+      envelope: Envelope,
+    }),
+    output: z.object({
+      /** Number of stored parts; the complete bundle replaces the one before. */
+      stored: counter,
+    }),
+    errors: ["unknown_device", "unknown_key", "gap", "device_forked", "quota_exceeded"],
+    maxBodyBytes: 4_194_304,
+    summary: "One part of the sealed files of a session that is not over; the last part replaces the bundle before.",
+  }),
+  "sync.files": operation("GET /sync/files", "work", {
+    input: z.strictObject({
+      session: Id,
+      device: Device,
+      /** Refused when another bundle has replaced it; absent: the stored one. */
+      bundle: Bundle.optional(),
+      part: z
+        .int()
+        .min(0)
+        .max(maxFileParts - 1)
+        .optional(),
+    }),
+    output: z.object({ bundle: Bundle, checkpoint: Id, parts: counter, ageMs: durationMs, envelope: z.string() }),
+    errors: ["unknown_key"],
+    summary: "One part of the newest complete files of a session, sealed; the last one is their header.",
+  }),
+  "sync.take": operation("POST /sync/take", "work", {
+    input: z.strictObject({
+      self: Self,
+      device: Device,
+      session: Id,
+      /** Fencing token of the lease `session:<session>` that the successor holds. */
+      token: counter,
+    }),
+    output: z.object({ isTaken: z.boolean() }),
+    errors: [...chatErrors, "unknown_key", "stale_token", "quota_exceeded"],
+    summary: "A chat that holds the lease of a session goes on with it.",
+  }),
+  "sync.give-back": operation("POST /sync/give-back", "work", {
+    input: z.strictObject({ device: Device, session: Id }),
+    output: z.object({ wasTaken: z.boolean() }),
+    errors: ["unknown_key"],
+    summary: "The session is nobody's again.",
+  }),
+  "sync.status": operation("GET /sync/status", "observe", {
+    input: z.strictObject({ device: Device.optional() }),
+    output: z.object({
+      keyId: KeyId.nullable(),
+      sessions: counter,
+      checkpoints: counter,
+      chars: counter,
+      devices: z.array(
+        z.object({
+          device: Device,
+          machine: z.string(),
+          epoch: Epoch,
+          mark: counter,
+          keyId: KeyId,
+          lastPushAgeMs: durationMs,
+        }),
+      ),
+    }),
+    summary: "Devices, their marks, and how much is stored.",
+  }),
+  "sync.purge": operation("POST /sync/purge", "work", {
+    input: z.strictObject({ device: Device, requestId: Id.optional() }),
+    output: z.object({ sessions: counter, checkpoints: counter }),
+    errors: ["key_reused", "unknown_device", "forbidden"],
+    summary: "Deletes all that a device has stored; of its own machine, or by an admin.",
+  }),
+} as const;

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { Budget, Usage } from "./budgets.ts";
-import { AggregateRule } from "./plans.ts";
-import { AttemptEnd, DeathReason, Progress, TaskState } from "./tasks.ts";
+import { operation } from "./operation.ts";
+import { AggregateRule, AttemptEnd, DeathReason, Progress, TaskState } from "./tasks.ts";
 import { counter, Cursor, durationMs, Id, Json, Label, limit } from "./values.ts";
 
 const taskLine = {
@@ -35,59 +35,6 @@ const Running = z.object({
   silenceLeftMs: durationMs,
 });
 
-export const GetTask = {
-  input: z.strictObject({ task: counter }),
-  output: z.object({
-    ...taskLine,
-    payload: Json,
-    result: Json.nullable(),
-    checkpoint: Json.nullable(),
-    capabilities: z.array(z.string()),
-    affinity: Id.nullable(),
-    dependsOn: z.array(counter),
-    stalls: z.int(),
-    lostChats: z.int(),
-    joinRule: AggregateRule.nullable(),
-    budget: Budget.nullable(),
-    used: Usage,
-    running: Running.nullable().default(null),
-  }),
-};
-export type GetTask = z.infer<typeof GetTask.input>;
-
-export const ListTasks = {
-  input: z.strictObject({
-    state: TaskState.optional(),
-    type: z.string().max(64).optional(),
-    chat: Id.optional(),
-    tag: Label.optional(),
-    parent: counter.optional(),
-    limit: limit(200, 50),
-    cursor: Cursor.optional(),
-  }),
-  /** A page may be short or empty without being the last. */
-  output: z.object({ tasks: z.array(TaskLine), cursor: Cursor.nullable() }),
-};
-export type ListTasks = z.infer<typeof ListTasks.input>;
-
-export const TaskTree = {
-  input: z.strictObject({ task: counter, limit: limit(1_000, 200) }),
-  output: z.object({
-    tasks: z.array(
-      z.object({
-        task: counter,
-        parent: counter.nullable(),
-        ref: z.string().nullable(),
-        type: z.string(),
-        state: TaskState,
-        dependsOn: z.array(counter),
-      }),
-    ),
-    isMore: z.boolean(),
-  }),
-};
-export type TaskTree = z.infer<typeof TaskTree.input>;
-
 export const Attempt = z.object({
   claim: counter,
   attempt: z.int(),
@@ -106,27 +53,6 @@ export const Attempt = z.object({
 });
 export type Attempt = z.infer<typeof Attempt>;
 
-export const TaskHistory = {
-  input: z.strictObject({ task: counter, limit: limit(100, 20), cursor: Cursor.optional() }),
-  output: z.object({ attempts: z.array(Attempt), cursor: Cursor.nullable().default(null) }),
-};
-export type TaskHistory = z.infer<typeof TaskHistory.input>;
-
-export const TaskProgress = {
-  /** Covers the newest 100,000 direct children of a task; without one all kept tasks. */
-  input: z.strictObject({ parent: counter.optional() }),
-  output: z.object({
-    totalTasks: counter,
-    completedTasks: counter,
-    inProgressTasks: counter,
-    queuedTasks: counter,
-    activeChats: counter,
-    /** False: covers the newest 100,000, and of the older ones those queued or under way. */
-    isAll: z.boolean().default(true),
-  }),
-};
-export type TaskProgress = z.infer<typeof TaskProgress.input>;
-
 const Percentiles = z.object({ p50Ms: durationMs, p95Ms: durationMs }).nullable();
 
 export const TypeStats = z.object({
@@ -142,54 +68,128 @@ export const TypeStats = z.object({
 });
 export type TypeStats = z.infer<typeof TypeStats>;
 
-/** Covers the newest 10,000 kept tasks. */
-export const TaskStats = {
-  input: z.strictObject({ type: z.string().max(64).optional() }),
-  output: z.object({ types: z.array(TypeStats), isAll: z.boolean() }),
-};
-export type TaskStats = z.infer<typeof TaskStats.input>;
-
-/** Covers the last hour, by the newest 10,000 attempts. */
-export const TaskLoad = {
-  input: z.strictObject({}),
-  output: z.object({
-    chats: z.array(
-      z.object({
-        chatId: Id,
-        currentTasks: counter,
-        utilizationRate: z.number(),
-        throughput: z.number(),
-        successRate: z.number().nullable(),
-        avgDurationMs: z.number().nullable(),
-      }),
-    ),
-    isSample: z.boolean(),
+export const taskViewOperations = {
+  "tasks.get": operation("GET /tasks/get", "observe", {
+    input: z.strictObject({ task: counter }),
+    output: z.object({
+      ...taskLine,
+      payload: Json,
+      result: Json.nullable(),
+      checkpoint: Json.nullable(),
+      capabilities: z.array(z.string()),
+      affinity: Id.nullable(),
+      dependsOn: z.array(counter),
+      stalls: z.int(),
+      lostChats: z.int(),
+      joinRule: AggregateRule.nullable(),
+      budget: Budget.nullable(),
+      used: Usage,
+      running: Running.nullable().default(null),
+    }),
+    errors: ["unknown_task"],
+    summary: "One task, with its payload and result.",
   }),
-};
-
-export const ReplayTasks = {
-  /** One dead task, or the matching ones, lowest numbers first. Attempts and losses restart. */
-  input: z.strictObject({
-    task: counter.optional(),
-    filter: z
-      .strictObject({
-        type: z.string().max(64).optional(),
-        reason: DeathReason.exclude(["discarded"]).optional(),
-        tag: Label.optional(),
-        limit: limit(500, 100),
-      })
-      .optional(),
-    payload: Json.refine(
-      (value) => JSON.stringify(value).length <= 65_536,
-      "at most 65536 characters as JSON",
-    ).optional(),
+  "tasks.list": operation("GET /tasks", "observe", {
+    input: z.strictObject({
+      state: TaskState.optional(),
+      type: z.string().max(64).optional(),
+      chat: Id.optional(),
+      tag: Label.optional(),
+      parent: counter.optional(),
+      limit: limit(200, 50),
+      cursor: Cursor.optional(),
+    }),
+    /** A page may be short or empty without being the last. */
+    output: z.object({ tasks: z.array(TaskLine), cursor: Cursor.nullable() }),
+    summary: "Lists tasks by number, page by page.",
   }),
-  output: z.object({ tasks: z.array(z.object({ task: counter, state: TaskState })) }),
-};
-export type ReplayTasks = z.infer<typeof ReplayTasks.input>;
-
-export const DiscardTask = {
-  input: z.strictObject({ task: counter, reason: z.string().min(1).max(500) }),
-  output: z.object({ state: TaskState }),
-};
-export type DiscardTask = z.infer<typeof DiscardTask.input>;
+  "tasks.tree": operation("GET /tasks/tree", "observe", {
+    input: z.strictObject({ task: counter, limit: limit(1_000, 200) }),
+    output: z.object({
+      tasks: z.array(
+        z.object({
+          task: counter,
+          parent: counter.nullable(),
+          ref: z.string().nullable(),
+          type: z.string(),
+          state: TaskState,
+          dependsOn: z.array(counter),
+        }),
+      ),
+      isMore: z.boolean(),
+    }),
+    errors: ["unknown_task"],
+    summary: "A task, those below it, and what each depends on.",
+  }),
+  "tasks.history": operation("GET /tasks/history", "observe", {
+    input: z.strictObject({ task: counter, limit: limit(100, 20), cursor: Cursor.optional() }),
+    output: z.object({ attempts: z.array(Attempt), cursor: Cursor.nullable().default(null) }),
+    errors: ["unknown_task"],
+    summary: "The attempts of a task that have ended.",
+  }),
+  "tasks.progress": operation("GET /tasks/progress", "observe", {
+    /** Covers the newest 100,000 direct children of a task; without one all kept tasks. */
+    input: z.strictObject({ parent: counter.optional() }),
+    output: z.object({
+      totalTasks: counter,
+      completedTasks: counter,
+      inProgressTasks: counter,
+      queuedTasks: counter,
+      activeChats: counter,
+      /** False: covers the newest 100,000, and of the older ones those queued or under way. */
+      isAll: z.boolean().default(true),
+    }),
+    summary: "How far all tasks are, or those right below one.",
+  }),
+  /** Covers the newest 10,000 kept tasks. */
+  "tasks.stats": operation("GET /tasks/stats", "observe", {
+    input: z.strictObject({ type: z.string().max(64).optional() }),
+    output: z.object({ types: z.array(TypeStats), isAll: z.boolean() }),
+    summary: "By type: numbers, ages, throughput, times of waiting and running.",
+  }),
+  /** Covers the last hour, by the newest 10,000 attempts. */
+  "tasks.load": operation("GET /tasks/load", "observe", {
+    input: z.strictObject({}),
+    output: z.object({
+      chats: z.array(
+        z.object({
+          chatId: Id,
+          currentTasks: counter,
+          utilizationRate: z.number(),
+          throughput: z.number(),
+          successRate: z.number().nullable(),
+          avgDurationMs: z.number().nullable(),
+        }),
+      ),
+      isSample: z.boolean(),
+    }),
+    summary: "Load, throughput and success of each live chat.",
+  }),
+  "tasks.replay": operation("POST /tasks/replay", "submit", {
+    /** One dead task, or the matching ones, lowest numbers first. Attempts and losses restart. */
+    input: z.strictObject({
+      task: counter.optional(),
+      filter: z
+        .strictObject({
+          type: z.string().max(64).optional(),
+          reason: DeathReason.exclude(["discarded"]).optional(),
+          tag: Label.optional(),
+          limit: limit(500, 100),
+        })
+        .optional(),
+      payload: Json.refine(
+        (value) => JSON.stringify(value).length <= 65_536,
+        "at most 65536 characters as JSON",
+      ).optional(),
+    }),
+    output: z.object({ tasks: z.array(z.object({ task: counter, state: TaskState })) }),
+    errors: ["unknown_task", "quota_exceeded"],
+    summary: "Dead tasks begin anew.",
+  }),
+  "tasks.discard": operation("POST /tasks/discard", "submit", {
+    input: z.strictObject({ task: counter, reason: z.string().min(1).max(500) }),
+    output: z.object({ state: TaskState }),
+    errors: ["unknown_task"],
+    summary: "A dead task is given up for good.",
+  }),
+} as const;

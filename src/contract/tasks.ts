@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { Budget, RemainingBudget, Usage } from "./budgets.ts";
-import { AggregateRule } from "./plans.ts";
+import { chatErrors, operation } from "./operation.ts";
 import { counter, durationMs, Id, Json, Label, limit, Self } from "./values.ts";
 
 const maxPayloadChars = 65_536;
@@ -51,6 +51,10 @@ const Backoff = z.strictObject({
   hasJitter: z.boolean().default(true),
 });
 
+/** collect: unchanged results; merge: one JSON object of all; count: how many ended how. */
+export const AggregateRule = z.enum(["collect", "merge", "count"]);
+export type AggregateRule = z.infer<typeof AggregateRule>;
+
 const TaskReference = z.union([TaskNumber, Id]);
 
 export const NewTask = z.strictObject({
@@ -95,32 +99,6 @@ export const NewTask = z.strictObject({
   joinRule: AggregateRule.optional(),
 });
 export type NewTask = z.infer<typeof NewTask>;
-
-export const SubmitTasks = {
-  input: z.strictObject({
-    tasks: z
-      .array(NewTask)
-      .min(1)
-      .max(1_000)
-      .refine(
-        (tasks) => tasks.reduce((sum, { payload }) => sum + JSON.stringify(payload).length, 0) <= maxSubmitChars,
-        `at most ${maxSubmitChars} characters of payload together`,
-      ),
-    by: Id.optional(),
-    requestId: Id.optional(),
-  }),
-  output: z.object({
-    tasks: z.array(
-      z.object({
-        task: TaskNumber,
-        /** State; null for a duplicate of a task that is no longer kept. */
-        state: TaskState.nullable(),
-        isDuplicate: z.boolean(),
-      }),
-    ),
-  }),
-};
-export type SubmitTasks = z.infer<typeof SubmitTasks.input>;
 
 export const Progress = z.strictObject({
   percent: z.number().min(0).max(100).optional(),
@@ -170,93 +148,130 @@ const claimFields = {
 export const ClaimOptions = z.strictObject(claimFields);
 export type ClaimOptions = z.infer<typeof ClaimOptions>;
 
-export const ClaimTasks = {
-  input: z.strictObject({
-    self: Self,
-    requestId: Id,
-    ...claimFields,
-  }),
-  output: z.object({ claims: z.array(ClaimedTask) }),
-};
-export type ClaimTasks = z.infer<typeof ClaimTasks.input>;
-
 const claimedTaskFields = { self: Self, task: TaskNumber, claim: Claim };
+const ClaimedTaskReference = z.strictObject(claimedTaskFields);
+export type ClaimedTaskReference = z.infer<typeof ClaimedTaskReference>;
+const holderErrors = [...chatErrors, "unknown_task", "stale_claim"] as const;
+
 /** Use of this attempt since its start; never below an earlier report. */
 const used = Usage.optional();
 
-export const HoldTask = { input: z.strictObject(claimedTaskFields), output: z.object({ remainingMs: durationMs }) };
-export type HoldTask = z.infer<typeof HoldTask.input>;
-
-export const HeartbeatTask = {
-  input: z.strictObject({
-    ...claimedTaskFields,
-    progress: Progress.optional(),
-    checkpoint: limitedJson(maxPayloadChars).optional(),
-    usage: used,
-  }),
-  output: z.object({
-    /** A cancel was requested: stop, then ack or release. */
-    isCancelled: z.boolean(),
-    /** Limit reached: the task is dead and the claim has ended. Stop at once. */
-    isOverBudget: z.boolean(),
-    reason: z.string().nullable(),
-    remainingMs: durationMs,
-  }),
-};
-export type HeartbeatTask = z.infer<typeof HeartbeatTask.input>;
-
 const EndedOutput = z.object({ state: TaskState, next: z.array(ClaimedTask) });
 
-export const AckTask = {
-  input: z.strictObject({
-    ...claimedTaskFields,
-    result: limitedJson(maxResultChars).default(null),
-    usage: used,
-    next: ClaimOptions.optional(),
+export const taskOperations = {
+  "tasks.submit": operation("POST /tasks", "submit", {
+    input: z.strictObject({
+      tasks: z
+        .array(NewTask)
+        .min(1)
+        .max(1_000)
+        .refine(
+          (tasks) => tasks.reduce((sum, { payload }) => sum + JSON.stringify(payload).length, 0) <= maxSubmitChars,
+          `at most ${maxSubmitChars} characters of payload together`,
+        ),
+      by: Id.optional(),
+      requestId: Id.optional(),
+    }),
+    output: z.object({
+      tasks: z.array(
+        z.object({
+          task: TaskNumber,
+          /** State; null for a duplicate of a task that is no longer kept. */
+          state: TaskState.nullable(),
+          isDuplicate: z.boolean(),
+        }),
+      ),
+    }),
+    errors: ["unknown_task", "duplicate_task", "quota_exceeded", "key_reused"],
+    maxBodyBytes: 10_485_760,
+    summary: "Submits one task, many, or a graph of them, all or nothing.",
   }),
-  output: EndedOutput,
-};
-export type AckTask = z.infer<typeof AckTask.input>;
-
-export const NackTask = {
-  input: z.strictObject({
-    ...claimedTaskFields,
-    isRetryable: z.boolean().default(true),
-    reason: Reason,
-    delayMs: z
-      .int()
-      .min(0)
-      .max(30 * dayMs)
-      .optional(),
-    usage: used,
-    next: ClaimOptions.optional(),
+  "tasks.claim": operation("POST /tasks/claim", "work", {
+    input: z.strictObject({
+      self: Self,
+      requestId: Id,
+      ...claimFields,
+    }),
+    output: z.object({ claims: z.array(ClaimedTask) }),
+    errors: [...chatErrors, "chat_draining", "budget_exceeded", "quota_exceeded"],
+    summary: "Takes what this chat can do, the highest priority first, as far as its capacity goes.",
   }),
-  output: EndedOutput,
-};
-export type NackTask = z.infer<typeof NackTask.input>;
-
-export const ExtendTask = {
-  /** Minimum time from now. */
-  input: z.strictObject({
-    ...claimedTaskFields,
-    ms: z
-      .int()
-      .min(1_000)
-      .max(7 * dayMs),
+  "tasks.start": operation("POST /tasks/start", "work", {
+    input: ClaimedTaskReference,
+    output: z.object({ remainingMs: durationMs }),
+    errors: [...holderErrors, "budget_exceeded"],
+    summary: "Begins a task that is assigned.",
   }),
-  output: z.object({ remainingMs: durationMs }),
-};
-export type ExtendTask = z.infer<typeof ExtendTask.input>;
-
-export const ReleaseTask = {
-  input: z.strictObject({ ...claimedTaskFields, usage: used }),
-  output: z.object({ state: TaskState }),
-};
-export type ReleaseTask = z.infer<typeof ReleaseTask.input>;
-
-export const CancelTask = {
-  input: z.strictObject({ task: TaskNumber, reason: Reason }),
-  /** State running: its chat gets the request to stop. */
-  output: z.object({ state: TaskState }),
-};
-export type CancelTask = z.infer<typeof CancelTask.input>;
+  "tasks.heartbeat": operation("POST /tasks/heartbeat", "work", {
+    input: z.strictObject({
+      ...claimedTaskFields,
+      progress: Progress.optional(),
+      checkpoint: limitedJson(maxPayloadChars).optional(),
+      usage: used,
+    }),
+    output: z.object({
+      /** A cancel was requested: stop, then ack or release. */
+      isCancelled: z.boolean(),
+      /** Limit reached: the task is dead and the claim has ended. Stop at once. */
+      isOverBudget: z.boolean(),
+      reason: z.string().nullable(),
+      remainingMs: durationMs,
+    }),
+    errors: [...holderErrors, "budget_exceeded"],
+    summary: "Says that work goes on and how far it is; is told when somebody has cancelled it.",
+  }),
+  "tasks.ack": operation("POST /tasks/ack", "work", {
+    input: z.strictObject({
+      ...claimedTaskFields,
+      result: limitedJson(maxResultChars).default(null),
+      usage: used,
+      next: ClaimOptions.optional(),
+    }),
+    output: EndedOutput,
+    errors: holderErrors,
+    summary: "It is done; with `next` the answer carries the next ones.",
+  }),
+  "tasks.nack": operation("POST /tasks/nack", "work", {
+    input: z.strictObject({
+      ...claimedTaskFields,
+      isRetryable: z.boolean().default(true),
+      reason: Reason,
+      delayMs: z
+        .int()
+        .min(0)
+        .max(30 * dayMs)
+        .optional(),
+      usage: used,
+      next: ClaimOptions.optional(),
+    }),
+    output: EndedOutput,
+    errors: holderErrors,
+    summary: "It failed: again after a while, or for good.",
+  }),
+  "tasks.extend": operation("POST /tasks/extend", "work", {
+    /** Minimum time from now. */
+    input: z.strictObject({
+      ...claimedTaskFields,
+      ms: z
+        .int()
+        .min(1_000)
+        .max(7 * dayMs),
+    }),
+    output: z.object({ remainingMs: durationMs }),
+    errors: [...holderErrors, "budget_exceeded"],
+    summary: "The attempt has at least so long from now on; never less than before.",
+  }),
+  "tasks.release": operation("POST /tasks/release", "work", {
+    input: z.strictObject({ ...claimedTaskFields, usage: used }),
+    output: z.object({ state: TaskState }),
+    errors: holderErrors,
+    summary: "Gives it back to the queue; costs no attempt.",
+  }),
+  "tasks.cancel": operation("POST /tasks/cancel", "submit", {
+    input: z.strictObject({ task: TaskNumber, reason: Reason }),
+    /** State running: its chat gets the request to stop. */
+    output: z.object({ state: TaskState }),
+    errors: ["unknown_task"],
+    summary: "Ends what has not started; who runs it is told to stop.",
+  }),
+} as const;

@@ -1,6 +1,7 @@
 import * as z from "zod";
-import { BudgetChanges, Budgets } from "./budgets.ts";
+import { BudgetChanges, Budgets, Usage } from "./budgets.ts";
 import { ComplexityWeights, defaultComplexityWeights } from "./complexity.ts";
+import { operation } from "./operation.ts";
 import { counter, durationMs, Id, Json, Label, limit } from "./values.ts";
 
 export const Workspace = z.string().regex(/^[a-z0-9][a-z0-9-]{1,62}$/, "2 to 63 lower case letters, digits and -");
@@ -10,111 +11,76 @@ export const scopes = ["observe", "submit", "work", "admin"] as const;
 export const Scope = z.enum(scopes);
 export type Scope = z.infer<typeof Scope>;
 
-export const Settings = z.strictObject({
-  maxConcurrentChats: z.int().min(1).max(10_000),
+/** One line each: bounds, and the default. */
+const fields = {
+  maxConcurrentChats: z.int().min(1).max(10_000).default(100),
   /** Share of one machine while another has a work token; a lone machine may have all. */
-  machineChatShare: z.number().min(0).max(1),
-  maxOfflineChatsPerMachine: z.int().min(1).max(1_000_000),
+  machineChatShare: z.number().min(0).max(1).default(0.5),
+  maxOfflineChatsPerMachine: z.int().min(1).max(1_000_000).default(5_000),
   /** Silence after which a chat is offline. */
-  chatTtlMs: z.int().min(5_000).max(600_000),
-  workerGraceMs: z.int().min(0).max(600_000),
-  interactiveGraceMs: z.int().min(0).max(600_000),
+  chatTtlMs: z.int().min(5_000).max(600_000).default(30_000),
+  workerGraceMs: z.int().min(0).max(600_000).default(5_000),
+  interactiveGraceMs: z.int().min(0).max(600_000).default(20_000),
   /** Grace period after all sockets were lost without a close: a deploy, a crash of the host. */
-  lostSocketGraceMs: z.int().min(0).max(600_000),
-  maxLeasesPerChat: z.int().min(1).max(100_000),
-  maxWaitersPerChat: z.int().min(1).max(100_000),
-  maxWaitersPerResource: z.int().min(1).max(100_000),
-  maxWaiters: z.int().min(1).max(100_000),
-  maxKeys: z.int().min(1).max(1_000_000),
-  maxStateChars: z.int().min(1_000).max(1_000_000_000),
-  maxMessages: z.int().min(10).max(1_000_000),
+  lostSocketGraceMs: z.int().min(0).max(600_000).default(90_000),
+  maxLeasesPerChat: z.int().min(1).max(100_000).default(1_000),
+  maxWaitersPerChat: z.int().min(1).max(100_000).default(100),
+  maxWaitersPerResource: z.int().min(1).max(100_000).default(500),
+  maxWaiters: z.int().min(1).max(100_000).default(1_000),
+  maxKeys: z.int().min(1).max(1_000_000).default(200_000),
+  maxStateChars: z.int().min(1_000).max(1_000_000_000).default(500_000_000),
+  maxMessages: z.int().min(10).max(1_000_000).default(100_000),
   /** Characters of all stored bodies; above it the oldest are deleted. */
-  maxMessageChars: z.int().min(100_000).max(5_000_000_000),
-  maxTopicSchemas: z.int().min(1).max(100_000),
-  keepChangesMs: z.int().min(60_000).max(604_800_000),
+  maxMessageChars: z.int().min(100_000).max(5_000_000_000).default(250_000_000),
+  maxTopicSchemas: z.int().min(1).max(100_000).default(1_000),
+  keepChangesMs: z.int().min(60_000).max(604_800_000).default(3_600_000),
   /** Characters of keys and values in stored changes; above it the oldest are deleted early. */
-  maxChangeChars: z.int().min(100_000).max(5_000_000_000),
+  maxChangeChars: z.int().min(100_000).max(5_000_000_000).default(250_000_000),
   /** Request ids stored per machine, for a day each, and characters of their results. */
-  maxRequestIdsPerMachine: z.int().min(100).max(10_000_000),
-  maxRequestCharsPerMachine: z.int().min(100_000).max(5_000_000_000),
-  maxLostChats: z.int().min(1).max(20),
-  maxStalls: z.int().min(1).max(100),
-  startDeadlineMs: z.int().min(1_000).max(600_000),
+  maxRequestIdsPerMachine: z.int().min(100).max(10_000_000).default(1_000_000),
+  maxRequestCharsPerMachine: z.int().min(100_000).max(5_000_000_000).default(50_000_000),
+  maxLostChats: z.int().min(1).max(20).default(3),
+  maxStalls: z.int().min(1).max(100).default(3),
+  startDeadlineMs: z.int().min(1_000).max(600_000).default(30_000),
   /** Limit above which the oldest ended tasks are deleted early; twice as many is the maximum. */
-  maxTasks: z.int().min(10).max(5_000_000),
+  maxTasks: z.int().min(10).max(5_000_000).default(500_000),
   /** Partition keys with queued tasks. */
-  maxLanes: z.int().min(10).max(10_000),
-  maxDedupeKeys: z.int().min(10).max(10_000_000),
+  maxLanes: z.int().min(10).max(10_000).default(1_000),
+  maxDedupeKeys: z.int().min(10).max(10_000_000).default(1_000_000),
   /** Retention of done or cancelled tasks, of dead ones, and of dedupe keys after the submit. */
-  keepTasksMs: z.int().min(3_600_000).max(7_776_000_000),
-  keepDeadTasksMs: z.int().min(3_600_000).max(7_776_000_000),
-  keepDedupeMs: z.int().min(3_600_000).max(7_776_000_000),
-  balancingIntervalMs: z.int().min(1_000).max(600_000),
+  keepTasksMs: z.int().min(3_600_000).max(7_776_000_000).default(604_800_000),
+  keepDeadTasksMs: z.int().min(3_600_000).max(7_776_000_000).default(2_592_000_000),
+  keepDedupeMs: z.int().min(3_600_000).max(7_776_000_000).default(604_800_000),
+  balancingIntervalMs: z.int().min(1_000).max(600_000).default(5_000),
   /** Retention of sessions and checkpoints after their last change; checkpoints per session. */
-  keepSyncMs: z.int().min(3_600_000).max(31_536_000_000),
-  maxSyncCheckpoints: z.int().min(1).max(1_000),
-  maxSyncChars: z.int().min(1_000).max(5_000_000_000),
+  keepSyncMs: z.int().min(3_600_000).max(31_536_000_000).default(2_592_000_000),
+  maxSyncCheckpoints: z.int().min(1).max(1_000).default(20),
+  maxSyncChars: z.int().min(1_000).max(5_000_000_000).default(500_000_000),
   /** Growth is refused from four fifths of the limit. On Cloudflare an object holds 10 GB. */
-  maxStorageBytes: z.int().min(100_000).max(10_000_000_000),
-  maxSocketsPerToken: z.int().min(1).max(10_000),
-  maxSockets: z.int().min(1).max(10_000),
+  maxStorageBytes: z.int().min(100_000).max(10_000_000_000).default(10_000_000_000),
+  maxSocketsPerToken: z.int().min(1).max(10_000).default(200),
+  maxSockets: z.int().min(1).max(10_000).default(1_000),
   /**
    * Sustained, with bursts of three seconds' worth; calls that keep or end work get as much again.
    */
-  maxOperationsPerSecond: z.int().min(10).max(1_000_000),
-  budgets: Budgets,
-  complexity: ComplexityWeights,
-});
+  maxOperationsPerSecond: z.int().min(10).max(1_000_000).default(2_000),
+  budgets: Budgets.default({ task: {}, chat: {}, day: {} }),
+  complexity: ComplexityWeights.default(defaultComplexityWeights),
+};
+type Fields = typeof fields;
+
+/** Without the defaults, so that an absent setting stays as it is. */
+export const Settings = z.strictObject(mapFields((field) => field.unwrap())) as z.ZodObject<
+  { [Name in keyof Fields]: ReturnType<Fields[Name]["unwrap"]> },
+  z.core.$strict
+>;
 export type Settings = z.infer<typeof Settings>;
 
-export const defaultSettings: Settings = {
-  maxConcurrentChats: 100,
-  machineChatShare: 0.5,
-  maxOfflineChatsPerMachine: 5_000,
-  chatTtlMs: 30_000,
-  workerGraceMs: 5_000,
-  interactiveGraceMs: 20_000,
-  lostSocketGraceMs: 90_000,
-  maxLeasesPerChat: 1_000,
-  maxWaitersPerChat: 100,
-  maxWaitersPerResource: 500,
-  maxWaiters: 1_000,
-  maxKeys: 200_000,
-  maxStateChars: 500_000_000,
-  maxMessages: 100_000,
-  maxMessageChars: 250_000_000,
-  maxTopicSchemas: 1_000,
-  keepChangesMs: 3_600_000,
-  maxChangeChars: 250_000_000,
-  maxRequestIdsPerMachine: 1_000_000,
-  maxRequestCharsPerMachine: 50_000_000,
-  maxLostChats: 3,
-  maxStalls: 3,
-  startDeadlineMs: 30_000,
-  maxTasks: 500_000,
-  maxLanes: 1_000,
-  maxDedupeKeys: 1_000_000,
-  keepTasksMs: 604_800_000,
-  keepDeadTasksMs: 2_592_000_000,
-  keepDedupeMs: 604_800_000,
-  balancingIntervalMs: 5_000,
-  keepSyncMs: 2_592_000_000,
-  maxSyncCheckpoints: 20,
-  maxSyncChars: 500_000_000,
-  maxStorageBytes: 10_000_000_000,
-  maxSocketsPerToken: 200,
-  maxSockets: 1_000,
-  maxOperationsPerSecond: 2_000,
-  budgets: { task: {}, chat: {}, day: {} },
-  complexity: defaultComplexityWeights,
-};
+export const defaultSettings = mapFields(({ def }) => def.defaultValue) as Settings;
 
-export const GetSettings = { input: z.strictObject({}), output: z.object({ settings: Settings }) };
-export const SetSettings = {
-  input: z.strictObject({ settings: Settings.partial().extend({ budgets: BudgetChanges.optional() }) }),
-  output: z.object({ settings: Settings }),
-};
-export type SetSettings = z.infer<typeof SetSettings.input>;
+function mapFields<Value>(map: (field: z.ZodDefault<z.ZodType>) => Value): Record<string, Value> {
+  return Object.fromEntries(Object.entries<z.ZodDefault<z.ZodType>>(fields).map(([name, field]) => [name, map(field)]));
+}
 
 export const AuditEntry = z.object({
   seq: counter,
@@ -126,23 +92,6 @@ export const AuditEntry = z.object({
 });
 export type AuditEntry = z.infer<typeof AuditEntry>;
 
-export const ListAudit = {
-  input: z.strictObject({ before: counter.optional(), kind: z.string().max(60).optional(), limit: limit(500, 100) }),
-  output: z.object({ entries: z.array(AuditEntry) }),
-};
-export type ListAudit = z.infer<typeof ListAudit.input>;
-
-export const CreateToken = {
-  input: z.strictObject({
-    machine: Label,
-    scope: Scope,
-    ttlMs: z.int().min(60_000).max(31_536_000_000).optional(),
-    requestId: Id.optional(),
-  }),
-  output: z.object({ id: Id, /** Shown once, stored only as a hash. */ token: z.string() }),
-};
-export type CreateToken = z.infer<typeof CreateToken.input>;
-
 const TokenInfo = z.object({
   id: Id,
   machine: z.string(),
@@ -152,44 +101,93 @@ const TokenInfo = z.object({
   isRevoked: z.boolean(),
 });
 
-export const ListTokens = { input: z.strictObject({}), output: z.object({ tokens: z.array(TokenInfo) }) };
-export const RevokeToken = { input: z.strictObject({ id: Id }), output: z.object({ isRevoked: z.boolean() }) };
-export type RevokeToken = z.infer<typeof RevokeToken.input>;
-
-/** Continues after a restore from an older state: no token and no revision is reused. */
-export const RaiseEpoch = {
-  input: z.strictObject({
-    reason: z.string().min(1).max(500),
-    /**
-     * Time without grants and elections: a holder from the lost history may still trust its lease.
-     * The default covers every bound lease and every election; a plain lease may last up to an
-     * hour.
-     */
-    quietMs: z.int().min(0).max(3_600_000).default(600_000),
-    requestId: Id.optional(),
+export const workspaceOperations = {
+  "settings.get": operation("GET /settings", "observe", {
+    input: z.strictObject({}),
+    output: z.object({ settings: Settings }),
+    summary: "Limits and times of the workspace.",
   }),
-  output: z.object({ epoch: counter }),
-};
-export type RaiseEpoch = z.output<typeof RaiseEpoch.input>;
-
-export const GetHealth = {
-  input: z.strictObject({}),
-  output: z.object({
-    /** Time until the alarm; null: none is set; below 0: late. */
-    alarmInMs: z.number().nullable(),
-    overdueRows: counter,
-    /** Tokens on their way to the queue: one at most. */
-    outboxDepth: counter.default(0),
-    sockets: counter,
-    chats: counter,
-    schemaVersion: z.int(),
-    epoch: counter,
-    revision: counter,
-    protocol: z.int(),
-    /** Storage, null where unmeasured. `full`: growth is refused until something is deleted. */
-    storage: z
-      .object({ bytes: counter, limitBytes: counter, state: z.enum(["normal", "full"]) })
-      .nullable()
-      .default(null),
+  "settings.set": operation("PUT /settings", "admin", {
+    input: z.strictObject({ settings: Settings.partial().extend({ budgets: BudgetChanges.optional() }) }),
+    output: z.object({ settings: Settings }),
+    summary: "Changes limits and times; what is not named stays.",
   }),
-};
+  "budgets.get": operation("GET /budgets", "observe", {
+    input: z.strictObject({}),
+    output: z.object({
+      limits: Budgets,
+      today: Usage,
+      dayEndsInMs: durationMs,
+      isDaySpent: z.boolean(),
+      /** Chats with some use, highest cost first; at most 100. */
+      chats: z.array(z.object({ chat: Id, machine: Label.nullable(), used: Usage, isSpent: z.boolean() })),
+    }),
+    summary: "Limits of what work may use, and what it has used.",
+  }),
+  "audit.list": operation("GET /audit", "admin", {
+    input: z.strictObject({ before: counter.optional(), kind: z.string().max(60).optional(), limit: limit(500, 100) }),
+    output: z.object({ entries: z.array(AuditEntry) }),
+    summary: "What changed hands, newest first.",
+  }),
+  /** Continues after a restore from an older state: no token and no revision is reused. */
+  "epoch.raise": operation("POST /epoch/raise", "admin", {
+    input: z.strictObject({
+      reason: z.string().min(1).max(500),
+      /**
+       * Time without grants and elections: a holder from the lost history may still trust its lease.
+       * The default covers every bound lease and every election; a plain lease may last up to an
+       * hour.
+       */
+      quietMs: z.int().min(0).max(3_600_000).default(600_000),
+      requestId: Id.optional(),
+    }),
+    output: z.object({ epoch: counter }),
+    errors: ["key_reused"],
+    summary:
+      "After a restore: no number comes a second time, and no lease is granted before those that were lost have run out.",
+  }),
+  "tokens.create": operation("POST /tokens", "admin", {
+    input: z.strictObject({
+      machine: Label,
+      scope: Scope,
+      ttlMs: z.int().min(60_000).max(31_536_000_000).optional(),
+      requestId: Id.optional(),
+    }),
+    output: z.object({ id: Id, /** Shown once, stored only as a hash. */ token: z.string() }),
+    errors: ["quota_exceeded", "key_reused"],
+    summary: "A token for one machine.",
+  }),
+  "tokens.list": operation("GET /tokens", "admin", {
+    input: z.strictObject({}),
+    output: z.object({ tokens: z.array(TokenInfo) }),
+    summary: "All tokens, without their secrets.",
+  }),
+  "tokens.revoke": operation("POST /tokens/revoke", "admin", {
+    input: z.strictObject({ id: Id }),
+    output: z.object({ isRevoked: z.boolean() }),
+    errors: ["unknown_token"],
+    summary: "The token works no more, and its sockets are closed.",
+  }),
+  health: operation("GET /health", "observe", {
+    input: z.strictObject({}),
+    output: z.object({
+      /** Time until the alarm; null: none is set; below 0: late. */
+      alarmInMs: z.number().nullable(),
+      overdueRows: counter,
+      /** Tokens on their way to the queue: one at most. */
+      outboxDepth: counter.default(0),
+      sockets: counter,
+      chats: counter,
+      schemaVersion: z.int(),
+      epoch: counter,
+      revision: counter,
+      protocol: z.int(),
+      /** Storage, null where unmeasured. `full`: growth is refused until something is deleted. */
+      storage: z
+        .object({ bytes: counter, limitBytes: counter, state: z.enum(["normal", "full"]) })
+        .nullable()
+        .default(null),
+    }),
+    summary: "Armed alarm, overdue rows, sockets, versions.",
+  }),
+} as const;

@@ -16,7 +16,7 @@ import * as state from "./state/state.ts";
 import * as syncRows from "./sync/sync-rows.ts";
 import * as dedupe from "./tasks/task-dedupe.ts";
 import * as retention from "./tasks/task-retention.ts";
-import { enqueueDispatch } from "./tasks/task-states.ts";
+import { enqueueDispatch } from "./tasks/lifecycle.ts";
 import * as tasks from "./tasks/task-sweep.ts";
 import type { Tx } from "./kernel/tx.ts";
 import * as waiters from "./leases/waiters.ts";

@@ -1,8 +1,9 @@
 import type { CoordinatorClient } from "./coordinator-client.ts";
-import type { Health, Heartbeat } from "../contract/chats.ts";
+import type { Health } from "../contract/chats.ts";
+import type { CheckedInputOf } from "../contract/operations.ts";
 import type { Platform } from "./edge/platform.ts";
 
-export type ChatStatus = Required<Pick<Heartbeat, "status" | "taskCount" | "progress">>;
+export type ChatStatus = Required<Pick<CheckedInputOf<"chats.heartbeat">, "status" | "taskCount" | "progress">>;
 
 const reportEveryMs = 15_000;
 const timeoutMs = 5_000;

@@ -47,14 +47,14 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #sockets = new Sockets(this.ctx, this.#sql, this.#outgoing, this.#watches);
   readonly #tokenExpiry = new TokenExpiry(this.#sql);
   readonly #alarm = new Alarm(this.ctx.storage);
-  readonly #groupCommit = new GroupCommit({ begin: () => this.#beginEvent(), end: () => this.#endEvent() });
-  readonly #transactions = new Transactions(
-    this.ctx.storage,
-    this.#sql,
-    this.#sockets,
-    () => this.now(),
-    () => this.size(),
-  );
+  readonly #groupCommit = new GroupCommit((work) => this.#event(work));
+  readonly #transactions = new Transactions({
+    storage: this.ctx.storage,
+    sql: this.#sql,
+    presence: this.#sockets,
+    now: () => this.now(),
+    size: () => this.size(),
+  });
   readonly #operations = new Operations({
     transactions: this.#transactions,
     sockets: this.#sockets,
@@ -101,36 +101,32 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   /** Creates the workspace. [WO10] A repeat succeeds while its token is valid. */
-  create(token: tokens.NewToken): string {
-    this.#beginEvent();
-    if (this.#isCreated && this.#requireBearer(token).ok) return toJsonText(ok({ id: token.id }));
-    if (this.#isCreated)
-      return toJsonText(err({ code: "workspace_exists", message: "this workspace was created before" }));
-    this.#migrate();
-    this.#isCreated = true;
-    const made = this.#transactions.run((tx) => tokens.add(tx, "admin", token));
-    this.#endEvent();
-    return toJsonText(made);
+  create(token: tokens.NewToken): Result<{ id: string }, Refusal> {
+    return this.#event(() => {
+      if (this.#isCreated && this.#requireBearer(token).ok) return ok({ id: token.id });
+      if (this.#isCreated) return err({ code: "workspace_exists", message: "this workspace was created before" });
+      this.#migrate();
+      this.#isCreated = true;
+      return this.#transactions.run((tx) => tokens.add(tx, "admin", token));
+    });
   }
 
-  /** Answers JSON text, since an RPC keeps types only for plain data. */
-  call(credentials: Credentials, name: string, input: unknown): string {
-    const answered = toJsonText(withErrorBoundary(() => this.#call(credentials, name, input)));
-    this.#throttle.charge(credentials.id, { chars: answered.length, rows: 0 });
-    return answered;
+  /** @returns the JSON text of the answer, which the worker passes on */
+  call(credentials: Credentials, name: string, input: unknown): Result<string, Refusal> {
+    const result = withErrorBoundary(() => this.#event(() => this.#call(credentials, name, input)));
+    const text = JSON.stringify(result.ok ? result.value : result.error);
+    this.#throttle.charge(credentials.id, { chars: text.length, rows: 0 });
+    return result.ok ? ok(text) : result;
   }
 
   #call(credentials: Credentials, name: string, input: unknown): Result<unknown, Refusal> {
-    this.#beginEvent();
     const bearer = this.#requireBearer(credentials);
     if (!bearer.ok) return bearer;
     // [WO3] The worker has checked the nesting.
     const checked = checkFields(name, input);
-    const work = (): Result<unknown, Refusal> =>
-      checked.ok ? this.#operations.run(bearer.value, checked.value) : checked;
-    const result = this.#requests.runCall(bearer.value, name, work);
-    this.#endEvent();
-    return result;
+    return this.#requests.runCall(bearer.value, name, () =>
+      checked.ok ? this.#operations.run(bearer.value, checked.value) : checked,
+    );
   }
 
   #requireBearer({ id, hash }: Credentials): Result<tokens.Bearer, Refusal> {
@@ -142,26 +138,29 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   /** Stores a token signed by the worker; a repeated request derives the same one. */
-  addToken(credentials: Credentials, token: tokens.NewToken, tokenRequest: tokens.TokenRequest): string {
-    this.#beginEvent();
-    return toJsonText(
-      withErrorBoundary(() => {
-        const bearer = this.#requireBearer(credentials);
-        if (!bearer.ok) return bearer;
-        const { machine, scope } = token;
-        const refused =
-          checkScope("tokens.create", bearer.value.scope) ??
-          this.#operations.checkStorage("tokens.create", { machine, scope });
-        if (refused) return err(refused);
-        const added = this.#transactions.run((tx) => tokens.addOnce(tx, bearer.value.machine, token, tokenRequest));
-        this.#endEvent();
-        return added;
-      }),
-    );
+  addToken(
+    credentials: Credentials,
+    token: tokens.NewToken,
+    tokenRequest: tokens.TokenRequest,
+  ): Result<tokens.AddedToken, Refusal> {
+    const add = (): Result<tokens.AddedToken, Refusal> => {
+      const bearer = this.#requireBearer(credentials);
+      if (!bearer.ok) return bearer;
+      const { machine, scope } = token;
+      const refused =
+        checkScope("tokens.create", bearer.value.scope) ??
+        this.#operations.checkStorage("tokens.create", { machine, scope });
+      if (refused) return err(refused);
+      return this.#transactions.run((tx) => tokens.addOnce(tx, bearer.value.machine, token, tokenRequest));
+    };
+    return withErrorBoundary(() => this.#event(add));
   }
 
   override fetch(request: Request): Response {
-    this.#beginEvent();
+    return this.#event(() => this.#connect(request));
+  }
+
+  #connect(request: Request): Response {
     const { searchParams } = new URL(request.url);
     const credentials = { id: searchParams.get("token") ?? "", hash: searchParams.get("hash") ?? "" };
     const bearer = this.#requireBearer(credentials);
@@ -177,7 +176,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     this.ctx.acceptWebSocket(server, [`token:${bearer.value.id}`, ...(chat === null ? [] : [`chat:${chat}`])]);
     attach(server, { token: credentials, openedAt: this.now(), chat, incarnation: null, watches: [] });
     this.#tokenExpiry.track(bearer.value.expiresAt);
-    this.#endEvent(0);
+    this.#arm(0);
     return new Response(null, { status: 101, webSocket: client });
   }
 
@@ -242,7 +241,10 @@ export class ChatCoordinator extends DurableObject<Env> {
     this.#transactions.run((tx) => ok(liveness.markDisconnected(tx, chat, this.#sockets.seenAt(socket))));
   }
 
-  /** [DO4] Sets the next alarm while anything is due, even after the last failed retry. */
+  /**
+   * [DO4] Sets the next alarm while anything is due, even after the last failed retry. A failure does
+   * not end the event: setting an alarm would replace the runtime's retry with its backoff.
+   */
   override alarm(info?: AlarmInvocationInfo): void {
     this.#beginEvent();
     this.#alarm.ring();
@@ -269,6 +271,22 @@ export class ChatCoordinator extends DurableObject<Env> {
     }
   }
 
+  #event<T>(work: () => T): T {
+    this.#beginEvent();
+    try {
+      return work();
+    } finally {
+      this.#endEvent();
+    }
+  }
+
+  #beginEvent(): void {
+    this.#transactions.beginEvent();
+    this.#sockets.beginEvent();
+    if (this.#isCreated && this.#tokenExpiry.isDue(this.now())) this.#closeExpired();
+  }
+
+  /** Sets the alarm, and sends the hints of what the event has changed. */
   #endEvent(pauseMs: number | null = null): void {
     if (this.#mustArm() || pauseMs !== null) this.#arm(pauseMs ?? 0);
     const hints = this.#transactions.takeHints();
@@ -278,8 +296,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   #mustArm(): boolean {
-    const isFull = this.#isCreated && this.#transactions.isFull;
-    return this.#sql.hasWritten() || isFull || this.#alarm.isLost(this.now());
+    return this.#sql.hasWritten() || this.#transactions.isKnownFull || this.#alarm.isLost(this.now());
   }
 
   #closeSlow(): void {
@@ -313,16 +330,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   #runFromQueue(work: (tx: Tx) => unknown): void {
-    this.#beginEvent();
-    if (!this.#isCreated) return;
-    this.#transactions.run((tx) => ok(work(tx)));
-    this.#endEvent();
-  }
-
-  #beginEvent(): void {
-    this.#transactions.beginEvent();
-    this.#sockets.beginEvent();
-    if (this.#isCreated && this.#tokenExpiry.isDue(this.now())) this.#closeExpired();
+    if (this.#isCreated) this.#event(() => this.#transactions.run((tx) => ok(work(tx))));
   }
 
   #migrate(): void {
@@ -334,8 +342,4 @@ export class ChatCoordinator extends DurableObject<Env> {
       migrate(this.#sql, this.now(), migrations);
     });
   }
-}
-
-function toJsonText(result: Result<unknown, Refusal>): string {
-  return JSON.stringify(result);
 }

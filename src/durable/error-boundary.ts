@@ -5,7 +5,7 @@ import { logProblem } from "./log-problem.ts";
 import { rollbackSignal } from "./transactions.ts";
 
 /** [DO18] A bug is logged with its stack and answered without it. */
-export function withErrorBoundary(work: () => Result<unknown, Refusal>): Result<unknown, Refusal> {
+export function withErrorBoundary<T>(work: () => Result<T, Refusal>): Result<T, Refusal> {
   try {
     return work();
   } catch (error) {

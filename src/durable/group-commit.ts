@@ -1,11 +1,6 @@
 /** A frame waits for others if another connection has sent within this time. */
 const recentMs = 20;
 
-export interface BatchHooks {
-  readonly begin: () => void;
-  readonly end: () => void;
-}
-
 interface QueuedFrame {
   readonly work: () => void;
   readonly handled: PromiseWithResolvers<void>;
@@ -16,14 +11,15 @@ interface QueuedFrame {
  * `appendfsync always`). Each stays its own transaction; a single active connection never waits.
  */
 export class GroupCommit {
-  readonly #hooks: BatchHooks;
+  readonly #event: (work: () => void) => void;
   readonly #wait: () => Promise<void>;
   #queued: QueuedFrame[] | null = null;
   #last: WebSocket | null = null;
   #othersAt = Number.NEGATIVE_INFINITY;
 
-  constructor(hooks: BatchHooks, wait: () => Promise<void> = () => scheduler.wait(0)) {
-    this.#hooks = hooks;
+  /** @param event runs work as one event of the object */
+  constructor(event: (work: () => void) => void, wait: () => Promise<void> = () => scheduler.wait(0)) {
+    this.#event = event;
     this.#wait = wait;
   }
 
@@ -40,34 +36,25 @@ export class GroupCommit {
   }
 
   runAfterQueued(work: () => void): void | Promise<void> {
-    if (!this.#queued) return this.#runAlone(work);
+    if (!this.#queued) return this.#event(work);
     const handled = Promise.withResolvers<void>();
     this.#queued.push({ work, handled });
     return handled.promise;
-  }
-
-  #runAlone(work: () => void): void {
-    this.#hooks.begin();
-    try {
-      work();
-    } finally {
-      this.#hooks.end();
-    }
   }
 
   async #runBatch(): Promise<void> {
     await this.#wait();
     const all = this.#queued ?? [];
     this.#queued = null;
-    this.#hooks.begin();
-    for (const { work, handled } of all) {
-      try {
-        work();
-        handled.resolve();
-      } catch (error) {
-        handled.reject(error);
+    this.#event(() => {
+      for (const { work, handled } of all) {
+        try {
+          work();
+          handled.resolve();
+        } catch (error) {
+          handled.reject(error);
+        }
       }
-    }
-    this.#hooks.end();
+    });
   }
 }

@@ -30,22 +30,10 @@ interface OperationsOptions {
 }
 
 export class Operations {
-  readonly #sql: Sql;
-  readonly #sockets: Sockets;
-  readonly #watches: Watches;
-  readonly #size: () => number;
-  readonly #alarm: Pick<Alarm, "at">;
-  readonly #transactions: Transactions;
-  readonly #closeSocket: OperationsOptions["closeSocket"];
+  readonly #options: OperationsOptions;
 
-  constructor({ sql, sockets, watches, alarm, size, transactions, closeSocket }: OperationsOptions) {
-    this.#sql = sql;
-    this.#sockets = sockets;
-    this.#watches = watches;
-    this.#size = size;
-    this.#alarm = alarm;
-    this.#transactions = transactions;
-    this.#closeSocket = closeSocket;
+  constructor(options: OperationsOptions) {
+    this.#options = options;
   }
 
   run(
@@ -59,70 +47,70 @@ export class Operations {
     const actor = { machine: bearer.machine, isAdmin: bearer.scope === "admin" };
     // checkInput() has validated the input for this name; TypeScript cannot follow that.
     if (!isEngineOperation(name)) return this.#hostOperations[name](input as never, actor, socket);
-    const result = this.#transactions.run((tx) => {
+    const result = this.#options.transactions.run((tx) => {
       const result = run(tx, actor, name, input as never);
-      if (name === "settings.set" || name === "epoch.raise") this.#transactions.beginEvent();
+      if (name === "settings.set" || name === "epoch.raise") this.#options.transactions.beginEvent();
       if (result.ok && name === "chats.register") this.#bind(tx, socket, result.value as never);
       return result;
     });
     const followUp = result.ok ? null : followUpOf(input, result.error);
-    if (followUp) this.#transactions.run((tx) => ok(followUp(tx)));
+    if (followUp) this.#options.transactions.run((tx) => ok(followUp(tx)));
     return result;
   }
 
   /** [DO27] Refuses what grows when the storage is nearly full. */
   checkStorage<Name extends OperationName>(name: Name, input: CheckedInputOf<Name>): Refusal | null {
-    if (!this.#transactions.isFull || effectOf(name, input, this.#sql) !== "grow") return null;
+    if (!this.#options.transactions.isFull || effectOf(name, input, this.#options.sql) !== "grow") return null;
     return {
       code: "quota_exceeded",
       message: `the storage of the workspace is full, so ${name} is refused; delete what is not needed, or raise maxStorageBytes where it is below what the object can hold`,
-      details: { bytes: this.#size(), limit: "maxStorageBytes" },
+      details: { bytes: this.#options.size(), limit: "maxStorageBytes" },
     };
   }
 
   readonly #hostOperations: HostOperations = {
     "state.watch": (input, _actor, socket) => {
-      const watched = socket ? this.#watches.watch(socket, input) : socketOnly("state.watch");
+      const watched = socket ? this.#options.watches.watch(socket, input) : socketOnly("state.watch");
       // The answer precedes the changes since.
-      if (watched.ok) this.#transactions.tell({ kind: "changes" });
+      if (watched.ok) this.#options.transactions.tell({ kind: "changes" });
       return watched;
     },
     "state.unwatch": (input, _actor, socket) =>
-      socket ? ok(this.#watches.unwatch(socket, input)) : socketOnly("state.unwatch"),
+      socket ? ok(this.#options.watches.unwatch(socket, input)) : socketOnly("state.unwatch"),
     "tokens.create": () => err({ code: "bad_input", message: "tokens are made over HTTP" }),
-    "tokens.list": () => this.#transactions.run((tx) => ok(tokens.list(tx))),
+    "tokens.list": () => this.#options.transactions.run((tx) => ok(tokens.list(tx))),
     "tokens.revoke": ({ id }, actor) => {
-      const revoked = this.#transactions.run((tx) => tokens.revoke(tx, actor, id));
+      const revoked = this.#options.transactions.run((tx) => tokens.revoke(tx, actor, id));
       if (revoked.ok) {
-        for (const open of this.#sockets.listOfToken(id))
-          this.#closeSocket(open, closeCodes.token, "the token was revoked");
+        for (const open of this.#options.sockets.listOfToken(id))
+          this.#options.closeSocket(open, closeCodes.token, "the token was revoked");
       }
       return revoked;
     },
-    health: () => this.#transactions.run((tx) => ok(this.#health(tx))),
+    health: () => this.#options.transactions.run((tx) => ok(this.#health(tx))),
   };
 
   #bind(tx: Tx, socket: WebSocket | null, { chat, incarnation }: OutputOf<"chats.register">): void {
-    this.#sockets.bind(chat, incarnation, socket);
-    if (this.#sockets.lastSeen(chat) !== null) liveness.markConnected(tx, chat);
+    this.#options.sockets.bind(chat, incarnation, socket);
+    if (this.#options.sockets.lastSeen(chat) !== null) liveness.markConnected(tx, chat);
   }
 
   #health(tx: Tx): OutputOf<"health"> {
     const next = due.nextDue(tx);
     return {
-      alarmInMs: this.#alarm.at === null ? null : this.#alarm.at - tx.now,
+      alarmInMs: this.#options.alarm.at === null ? null : this.#options.alarm.at - tx.now,
       overdueRows: next !== null && next <= tx.now ? liveness.listDue(tx, sweepRows).length || 1 : 0,
       outboxDepth: outbox.depth(tx),
-      sockets: this.#sockets.count,
+      sockets: this.#options.sockets.count,
       chats: meta.countLiveChats(tx.sql),
-      schemaVersion: schemaState(this.#sql).version,
+      schemaVersion: schemaState(this.#options.sql).version,
       epoch: tx.epoch,
       revision: changes.readTotals(tx.sql).revision,
       protocol: protocolVersion,
       storage: {
-        bytes: this.#size(),
+        bytes: this.#options.size(),
         limitBytes: tx.settings.maxStorageBytes,
-        state: this.#transactions.isFull ? "full" : "normal",
+        state: this.#options.transactions.isFull ? "full" : "normal",
       },
     };
   }

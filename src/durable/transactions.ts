@@ -1,30 +1,31 @@
 import type { Refusal } from "../contract/errors.ts";
 import * as meta from "../coordination/kernel/meta.ts";
-import type { Hint, Memory, Presence, Tx } from "../coordination/kernel/tx.ts";
+import { emptyReadCache, type ReadCache } from "../coordination/kernel/read-cache.ts";
+import type { Hint, Presence, Tx } from "../coordination/kernel/tx.ts";
 import { err, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 
 /** Thrown for a refusal, so that the runtime rolls the transaction back. */
 export const rollbackSignal = Symbol("undoing");
 
+interface TransactionsOptions {
+  readonly storage: DurableObjectStorage;
+  readonly sql: Sql;
+  readonly presence: Presence;
+  readonly now: () => number;
+  /** Of the storage, in bytes. */
+  readonly size: () => number;
+}
+
 export class Transactions {
-  readonly #storage: Pick<DurableObjectStorage, "transactionSync">;
-  readonly #sql: Sql;
-  readonly #presence: Presence;
-  readonly #now: () => number;
-  readonly #size: () => number;
+  readonly #options: TransactionsOptions;
   #hints: Hint[] = [];
   #facts: meta.WorkspaceFacts | null = null;
   #isFull: boolean | null = null;
-  #memory: Memory | null = null;
+  #cache: ReadCache | null = null;
 
-  /** @param size of the storage, in bytes */
-  constructor(storage: DurableObjectStorage, sql: Sql, presence: Presence, now: () => number, size: () => number) {
-    this.#storage = storage;
-    this.#sql = sql;
-    this.#presence = presence;
-    this.#now = now;
-    this.#size = size;
+  constructor(options: TransactionsOptions) {
+    this.#options = options;
   }
 
   beginEvent(): void {
@@ -35,6 +36,11 @@ export class Transactions {
   /** [DO27] Measured once per event: one event adds far less than the free reserve. */
   get isFull(): boolean {
     return this.tx().isFull === true;
+  }
+
+  /** False where the event has not measured it. */
+  get isKnownFull(): boolean {
+    return this.#isFull === true;
   }
 
   tell(hint: Hint): void {
@@ -49,7 +55,7 @@ export class Transactions {
 
   /** Runs one transaction; a refusal or an exception rolls it back with its hints. */
   run<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
-    if (this.#memory) return this.#runPart(work);
+    if (this.#cache) return this.#runPart(work);
     let refused: Result<never, Refusal> | null = null;
     return this.#runOrRollBack<Result<T, Refusal>>(
       () => {
@@ -70,13 +76,13 @@ export class Transactions {
    * all separately. `work` must touch only the storage.
    */
   together<T>(work: () => T): T {
-    this.#memory = { totals: null, livenessRows: new Map(), performances: new Map() };
+    this.#cache = emptyReadCache();
     return this.#runOrRollBack(
       () => {
         try {
           return work();
         } finally {
-          this.#memory = null;
+          this.#cache = null;
         }
       },
       () => work(),
@@ -98,7 +104,7 @@ export class Transactions {
   #runOrRollBack<T>(work: () => T, otherwise: () => T): T {
     const hintCount = this.#hints.length;
     try {
-      return this.#storage.transactionSync(work);
+      return this.#options.storage.transactionSync(work);
     } catch (error) {
       this.#hints.length = hintCount;
       this.#facts = null;
@@ -108,16 +114,16 @@ export class Transactions {
   }
 
   tx(): Tx {
-    const sql = this.#sql;
+    const { sql, presence, now, size } = this.#options;
     const facts = (this.#facts ??= meta.readFacts(sql));
-    const isFull = (this.#isFull ??= this.#size() >= fullThreshold(facts.settings.maxStorageBytes));
+    const isFull = (this.#isFull ??= size() >= fullThreshold(facts.settings.maxStorageBytes));
     return {
       sql,
-      now: this.#now(),
-      presence: this.#presence,
+      now: now(),
+      presence,
       ...facts,
       isFull,
-      memory: this.#memory,
+      cache: this.#cache,
       tell: (hint) => this.#hints.push(hint),
     };
   }

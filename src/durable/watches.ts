@@ -1,7 +1,6 @@
 import { notificationFrame } from "../contract/frames.ts";
 import type { Refusal } from "../contract/errors.ts";
-import type { OutputOf } from "../contract/operations.ts";
-import type { UnwatchState, WatchState } from "../contract/state.ts";
+import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
 import * as changes from "../coordination/kernel/changes.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
@@ -49,7 +48,10 @@ export class Watches {
     this.#budget = budget;
   }
 
-  watch(socket: WebSocket, { watch: id, prefix, after }: WatchState): Result<OutputOf<"state.watch">, Refusal> {
+  watch(
+    socket: WebSocket,
+    { watch: id, prefix, after }: CheckedInputOf<"state.watch">,
+  ): Result<OutputOf<"state.watch">, Refusal> {
     const attachment = attachmentOf(socket);
     if (!attachment) return err({ code: "internal", message: "this connection is not known" });
     const others = attachment.watches.filter((one) => one.id !== id);
@@ -71,7 +73,7 @@ export class Watches {
     return ok({ watch: id, revision: after });
   }
 
-  unwatch(socket: WebSocket, { watch: id }: UnwatchState): OutputOf<"state.unwatch"> {
+  unwatch(socket: WebSocket, { watch: id }: CheckedInputOf<"state.unwatch">): OutputOf<"state.unwatch"> {
     const attachment = attachmentOf(socket);
     const left = attachment?.watches.filter((one) => one.id !== id) ?? [];
     if (!attachment || left.length === attachment.watches.length) return { isRemoved: false };

@@ -1,3 +1,4 @@
+import { isRecord } from "../shared/is-record.ts";
 import type { HookEvent } from "../contract/hook-input.ts";
 import { hookTool } from "../contract/hook-tool.ts";
 import { plainWord, shellWord, type Launch } from "../platform/launch.ts";
@@ -52,10 +53,6 @@ export function parseCommand(value: unknown): Command | null {
   const { command, args = [] } = value;
   if (typeof command !== "string" || !Array.isArray(args)) return null;
   return args.every((arg) => typeof arg === "string") ? { command, args } : null;
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 const program = /(^|[\\/])(shim(\.mjs|\.cmd|\.exe)?|shim-mcp(@[^\\/]*)?)$/;

@@ -1,3 +1,4 @@
+import { isRecord } from "../shared/is-record.ts";
 import { hookEvents, type HookEvent } from "../contract/hook-input.ts";
 import { hookToolGroups, isEventKnown, isHookToolEvent } from "../contract/hook-tool.ts";
 import type { ClientName } from "./targets.ts";
@@ -9,7 +10,6 @@ import {
   isOurHook,
   isOurServer,
   isOurStatusLine,
-  isRecord,
   serverCommand,
   serverName,
 } from "./entries.ts";

@@ -1,14 +1,12 @@
-import { Hono, type MiddlewareHandler } from "hono";
+import { Hono, type MiddlewareHandler, type Next } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { Refusal } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
 import { isOperation, operations, type OperationName } from "../contract/operations.ts";
 import { defaultMaxBodyBytes, oldestProtocolVersion, protocolVersion } from "../contract/protocol.ts";
 import { Id } from "../contract/values.ts";
-import { CreateToken, type Scope } from "../contract/workspaces.ts";
-import type { NewToken } from "../coordination/workspace/tokens.ts";
+import type { Scope } from "../contract/workspaces.ts";
 import { uuidv7 } from "../shared/ids.ts";
-import type { Result } from "../shared/result.ts";
 import { errorResponse } from "./error-response.ts";
 import {
   requireDeploymentAdmin,
@@ -21,7 +19,6 @@ import {
 } from "./callers.ts";
 import { openApi } from "./open-api.ts";
 import { check, NewWorkspace, parseQuery, readBody, readQuery } from "./inputs.ts";
-import { onlyLoopbackHosts } from "./loopback-only.ts";
 import * as tokens from "./tokens.ts";
 
 const base = "/v1/workspaces/:workspace";
@@ -42,7 +39,7 @@ app.notFound((context) =>
   }),
 );
 
-app.use(onlyLoopbackHosts);
+app.use((context, next) => onlyLoopbackHosts(context, next));
 app.get("/health", (context) => health(context));
 app.get("/openapi.json", () => Response.json(openApi()));
 app.post("/v1/workspaces", limitBody(), (context) => createWorkspace(context));
@@ -94,7 +91,7 @@ async function createWorkspace(context: AppContext): Promise<Response> {
   const claims = { workspace, id, machine: "admin", scope: "admin" as Scope, expiresAt: null };
   const token = await tokens.make(secret, claims, random);
   const first = { ...claims, hash: await tokens.hashOf(token) };
-  const made = parseResult(await coordinatorOf(context, workspace).create(first));
+  const made = await coordinatorOf(context, workspace).create(first);
   return made.ok ? Response.json({ workspace, id, token }) : errorResponse(made.error);
 }
 
@@ -106,8 +103,9 @@ async function serve(context: AppContext, name: OperationName): Promise<Response
   if (!input.ok) return errorResponse(input.error);
   const { stub, credentials } = caller.value;
   if (name === "tokens.create") return createToken(context, caller.value, input.value);
-  const result = parseResult(await stub.call(credentials, name, input.value));
-  return result.ok ? Response.json(result.value) : errorResponse(result.error);
+  const result = await stub.call(credentials, name, input.value);
+  if (!result.ok) return errorResponse(result.error);
+  return new Response(result.value, { headers: { "content-type": "application/json" } });
 }
 
 /** The object stores the hash only, so the token is made here. */
@@ -116,7 +114,7 @@ async function createToken(
   { stub, credentials, workspace }: Caller,
   input: unknown,
 ): Promise<Response> {
-  const checked = check(CreateToken.input, input);
+  const checked = check(operations["tokens.create"].input, input);
   if (!checked.ok) return errorResponse(checked.error);
   const { machine, scope, ttlMs, requestId } = checked.value;
   const secret = context.env.SHIM_SIGNING_SECRET;
@@ -124,15 +122,13 @@ async function createToken(
   const claims = { workspace, id: newId(), machine, scope, expiresAt: ttlMs === undefined ? null : Date.now() + ttlMs };
   const token = await tokens.make(secret, claims, random);
   const hash = await tokens.hashOf(token);
-  const added = parseResult<AddedToken>(await stub.addToken(credentials, { ...claims, hash }, { requestId, ttlMs }));
+  const added = await stub.addToken(credentials, { ...claims, hash }, { requestId, ttlMs });
   if (!added.ok) return errorResponse(added.error);
   // [RQ6] A repeat answers with the id and expiry of the first request.
   const { id, expiresAt } = added.value;
   const isNew = id === claims.id;
   return Response.json({ id, token: isNew ? token : await tokens.make(secret, { ...claims, id, expiresAt }, random) });
 }
-
-type AddedToken = Pick<NewToken, "id" | "expiresAt">;
 
 async function connect(context: AppContext): Promise<Response> {
   const query = parseQuery(context.req.url);
@@ -162,14 +158,26 @@ function checkConnect(context: AppContext, chat: string | undefined): Refusal | 
   return isId ? null : { code: "bad_input", message: "chat: not an id" };
 }
 
-function parseResult<Value extends object>(text: string): Result<Value, Refusal> {
-  return JSON.parse(text) as Result<Value, Refusal>;
-}
-
 function newId(): string {
   return `tok_${uuidv7(Date.now(), randomBytes())}`;
 }
 
 function randomBytes(): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(16));
+}
+
+const loopback = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i;
+
+/**
+ * [WO13] Against DNS rebinding: the browser sends the rebound name as Host. Reads the header, not
+ * the URL, which a client of the local runtime can choose.
+ */
+async function onlyLoopbackHosts(context: AppContext, next: Next): Promise<Response | void> {
+  if (context.env.SHIM_LOCAL !== undefined && !loopback.test(context.req.header("host") ?? "")) {
+    return errorResponse({
+      code: "forbidden",
+      message: "use http://127.0.0.1 or http://localhost: no other Host is served here",
+    });
+  }
+  return next();
 }

@@ -9,7 +9,6 @@ import type { QueueQuarantine } from "../durable/queue-quarantine.ts";
 import { logProblem } from "../durable/log-problem.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { unauthenticated } from "./error-response.ts";
-import { clientKey } from "./client-address.ts";
 import * as tokens from "./tokens.ts";
 
 export interface AppBindings {
@@ -100,4 +99,25 @@ export function quarantineOf({ QUARANTINE }: Pick<Env, "QUARANTINE">): DurableOb
 
 function readBearerToken(context: AppContext): string | null {
   return /^Bearer (\S{1,2000})$/.exec(context.req.header("authorization") ?? "")?.[1] ?? null;
+}
+
+/** One key for all callers of the local runtime, where a client can choose its address. */
+function clientKey(isLocal: boolean, address: string | undefined): string | null {
+  if (isLocal) return "local";
+  return address === undefined ? null : networkOf(address);
+}
+
+/** Returns the /64 network of an IPv6 address, which one client may use as a whole (RFC 6177). */
+function networkOf(address: string): string {
+  if (!address.includes(":")) return address;
+  const [head = "", tail] = address.toLowerCase().split("::");
+  const before = groupsOf(head);
+  const after = groupsOf(tail ?? "");
+  const zeros = Math.max(0, 8 - before.length - after.length);
+  const groups = [...before, ...Array.from({ length: zeros }, () => "0"), ...after].slice(0, 4);
+  return groups.map((group) => group.replace(/^0+(?=.)/, "")).join(":");
+}
+
+function groupsOf(text: string): string[] {
+  return text === "" ? [] : text.split(":");
 }

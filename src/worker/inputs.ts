@@ -1,3 +1,4 @@
+import { isRecord } from "../shared/is-record.ts";
 import * as z from "zod";
 import type { Refusal } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
@@ -7,10 +8,6 @@ import { checkJsonShape } from "../shared/json-shape.ts";
 import { formatIssues } from "../shared/problems.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { AppContext } from "./callers.ts";
-
-interface Property {
-  readonly type?: string;
-}
 
 /** [WI10] Refuses an ambiguous query: not UTF-8, or a repeated parameter. */
 export function parseQuery(url: string): Result<Readonly<Record<string, string>>, Refusal> {
@@ -41,13 +38,19 @@ export function readQuery(operation: Operation, url: string): Result<Record<stri
 }
 
 /** Leaves unknown parameters as text, which the schema refuses. */
-function coerceQuery(operation: Operation, query: Readonly<Record<string, string>>): Record<string, unknown> {
-  const { properties = {} } = z.toJSONSchema(operation.input, { io: "input" }) as {
-    properties?: Record<string, Property>;
-  };
-  return Object.fromEntries(
-    Object.entries(query).map(([name, text]) => [name, coerceValue(text, properties[name]?.type)]),
-  );
+function coerceQuery({ input }: Operation, query: Readonly<Record<string, string>>): Record<string, unknown> {
+  const types = typesByInput.get(input) ?? typesOf(input);
+  typesByInput.set(input, types);
+  return Object.fromEntries(Object.entries(query).map(([name, text]) => [name, coerceValue(text, types[name]?.type)]));
+}
+
+type Types = Readonly<Record<string, { readonly type?: string }>>;
+
+const typesByInput = new Map<z.ZodObject, Types>();
+
+function typesOf(input: z.ZodObject): Types {
+  const { properties = {} } = z.toJSONSchema(input, { io: "input" }) as { properties?: Types };
+  return properties;
 }
 
 function coerceValue(text: string, type: string | undefined): unknown {
@@ -78,8 +81,4 @@ export function check<Output>(schema: z.ZodType<Output>, input: unknown): Result
   const parsed = schema.safeParse(input);
   if (parsed.success) return ok(parsed.data);
   return err({ code: "bad_input", message: formatIssues(parsed.error) });
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -19,7 +19,7 @@ export function openApi(): object {
     paths,
     components: {
       securitySchemes: { token: { type: "http", scheme: "bearer" } },
-      schemas: { Error: schemaOf(z.object({ error: WireError }), "output"), Json: jsonSchema() },
+      schemas: { Error: schemaOf(z.object({ error: WireError }), "output"), Json: schemaOf(Json, "output") },
     },
     security: [{ token: [] }],
   };
@@ -51,23 +51,19 @@ function describeOperation(name: string, operation: Operation): object {
 }
 
 interface Schema {
+  readonly $schema?: unknown;
+  readonly $id?: unknown;
   readonly properties?: Readonly<Record<string, object>>;
   readonly required?: readonly string[];
 }
 
-/** The recursive Json, which every schema defines, moves to the components. */
+/** References the recursive Json where the components define it. */
 function schemaOf(type: z.ZodType, io: "input" | "output"): Schema {
-  const { $schema: _, $defs: __, ...schema } = z.toJSONSchema(type, { io });
-  return withRefs(schema);
-}
-
-function jsonSchema(): object {
-  const [jsonContent = {}] = Object.values(z.toJSONSchema(z.object({ value: Json })).$defs ?? {});
-  return withRefs(jsonContent);
-}
-
-function withRefs(schema: object): object {
-  return JSON.parse(JSON.stringify(schema).replaceAll(/"#\/\$defs\/\w+"/g, '"#/components/schemas/Json"')) as object;
+  const registry = z.registry<{ id: string }>();
+  registry.add(type, { id: "Schema" }).add(Json, { id: "Json" });
+  const { schemas } = z.toJSONSchema(registry, { io, uri: (id) => `#/components/schemas/${id}` });
+  const { $schema: _, $id: __, ...schema } = schemas["Schema"] as Schema;
+  return schema;
 }
 
 function errorResponses(operation: Operation): Record<string, object> {

@@ -82,8 +82,12 @@ function claimsOf(text: string): Claims | null {
 
 /** SHA-256, hex. No salt is needed: a token has at least 128 random bits. */
 export async function hashOf(token: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const digest = new Uint8Array(await digestOf(token));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function digestOf(text: string): Promise<ArrayBuffer> {
+  return crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
 }
 
 function keyOf(secret: string): Promise<CryptoKey> {
@@ -93,10 +97,8 @@ function keyOf(secret: string): Promise<CryptoKey> {
 
 /** Constant-time comparison. */
 export async function isSameSecret(one: string, other: string): Promise<boolean> {
-  const [a, b] = await Promise.all([hashOf(one), hashOf(other)]);
-  let difference = 0;
-  for (let at = 0; at < a.length; at++) difference |= a.charCodeAt(at) ^ b.charCodeAt(at);
-  return difference === 0;
+  const [a, b] = await Promise.all([digestOf(one), digestOf(other)]);
+  return crypto.subtle.timingSafeEqual(a, b);
 }
 
 function base64url(bytes: Uint8Array): string {

@@ -1,10 +1,11 @@
 import * as fc from "fast-check";
 import { afterEach, beforeEach, expect, it, vi, type MockInstance } from "vitest";
-import { errorTable, WireError, type ErrorCode } from "../../src/contract/errors.ts";
+import { errorTable, WireError, type ErrorCode, type Refusal } from "../../src/contract/errors.ts";
 import { commonErrors, type Operation } from "../../src/contract/operation.ts";
 import { operations, type OperationName } from "../../src/contract/operations.ts";
 import { ChatCoordinator } from "../../src/durable/chat-coordinator.ts";
 import type { Env } from "../../src/durable/env.ts";
+import type { Result } from "../../src/shared/result.ts";
 import { app } from "../../src/worker/app.ts";
 import type { Message } from "./connection.ts";
 import { inputsOf, rawBodies } from "./hostile.ts";
@@ -34,13 +35,12 @@ afterEach(() => vi.restoreAllMocks());
 
 /** Each request that reaches an object is compared there with what it leaves behind. */
 function watchForChanges(name: "call" | "addToken"): void {
-  const original = ChatCoordinator.prototype[name] as (...given: unknown[]) => string;
-  const watched = function watched(this: ChatCoordinator, ...given: unknown[]): string {
+  const original = ChatCoordinator.prototype[name] as (...given: unknown[]) => Result<never, Refusal>;
+  const watched = function watched(this: ChatCoordinator, ...given: unknown[]): Result<never, Refusal> {
     const { ctx } = this as unknown as { ctx: DurableObjectState };
     const before = dump(ctx);
     const answer = original.apply(this, given);
-    if (!(JSON.parse(answer) as { ok: boolean }).ok && dump(ctx) !== before)
-      changed.push(`${JSON.stringify(given)}: ${answer}`);
+    if (!answer.ok && dump(ctx) !== before) changed.push(`${JSON.stringify(given)}: ${JSON.stringify(answer)}`);
     return answer;
   };
   vi.spyOn(ChatCoordinator.prototype, name).mockImplementation(watched);

@@ -18,7 +18,14 @@ function gathering(): { all: GroupCommit; open: () => Promise<void>; done: strin
     // What waits for the turn goes on behind its end.
     for (let turns = 0; turns < 5; turns++) await Promise.resolve();
   };
-  const turn = { begin: () => void done.push("("), end: () => void done.push(")") };
+  const turn = (work: () => void): void => {
+    done.push("(");
+    try {
+      work();
+    } finally {
+      done.push(")");
+    }
+  };
   const all = new GroupCommit(turn, () => waiting.promise);
   return { all, open, done };
 }

@@ -1,7 +1,7 @@
 import type { Refusal } from "../../src/contract/errors.ts";
 import type { EngineOperation } from "../../src/coordination/engine.ts";
 import type { Actor } from "../../src/coordination/kernel/tx.ts";
-import type { Result } from "../../src/shared/result.ts";
+import { ok, type Result } from "../../src/shared/result.ts";
 import { chatSuites, rowSuites, stateSuites, syncSuites, taskSuites } from "../rules/suites.ts";
 import type { OpenRowHost } from "../support/engine-host.ts";
 import { WorkerHost } from "./worker-host.ts";
@@ -14,7 +14,8 @@ class ObjectHost extends WorkerHost {
 
   protected async ask(actor: Actor, name: EngineOperation, input: object): Promise<Result<unknown, Refusal>> {
     const { credentials } = await this.tokenOf(actor);
-    return JSON.parse(await this.workspace.stub.call(credentials, name, input)) as Result<unknown, Refusal>;
+    const result = await this.workspace.stub.call(credentials, name, input);
+    return result.ok ? ok(JSON.parse(result.value)) : result;
   }
 }
 

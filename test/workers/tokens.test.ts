@@ -203,7 +203,7 @@ it("[WI5] a token that is over is refused by the worker and by the object, and i
   await app.request(`${origin}/v1/workspaces/${workspace.name}/settings`, { headers: bearer(token) }, env);
   expect(asked).not.toHaveBeenCalled();
   const inside = await workspace.stub.call({ id, hash: await tokens.hashOf(token) }, "settings.get", {});
-  expect(JSON.parse(inside)).toMatchObject({ ok: false, error: { code: "unauthenticated" } });
+  expect(inside).toMatchObject({ ok: false, error: { code: "unauthenticated" } });
   expect(await connection.closed).toMatchObject({ code: 4001 });
 });
 
@@ -239,7 +239,7 @@ it("[WI5] what is stored of a token does not open the workspace", async () => {
   const text = await workspace.inside((state) => dump(state));
   expect(text).not.toContain(workspace.token);
   expect(text).not.toContain(workspace.token.split(".")[1]);
-  const forged = JSON.parse(await workspace.stub.call({ id: workspace.tokenId, hash: "" }, "settings.get", {}));
+  const forged = await workspace.stub.call({ id: workspace.tokenId, hash: "" }, "settings.get", {});
   expect(forged).toMatchObject({ ok: false, error: { code: "unauthenticated" } });
 });
 

@@ -1,9 +1,8 @@
-import type { AttestDeath, Chat, DrainChat, Health, Heartbeat, ListChats, RegisterChat } from "../../contract/chats.ts";
+import type { Chat, Health } from "../../contract/chats.ts";
 import type { Refusal } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
+import type { CheckedInputOf } from "../../contract/operations.ts";
 import { maxPingIntervalMs } from "../../contract/protocol.ts";
-import type { Self } from "../../contract/values.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, ok } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import * as changes from "../kernel/changes.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
@@ -13,37 +12,100 @@ import * as liveness from "./liveness.ts";
 import * as messages from "../messages/messages.ts";
 import * as meta from "../kernel/meta.ts";
 import { page } from "../kernel/pages.ts";
-import { enqueueDispatch } from "../tasks/task-states.ts";
+import { enqueueDispatch } from "../tasks/lifecycle.ts";
+import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 import * as unread from "../messages/unread.ts";
 
-type Registered = OutputOf<"chats.register">;
+export const handlers = {
+  /** [CH1] Reconnects the same process; another one gets a new incarnation. [CH2] One per session. */
+  "chats.register"(tx, input, actor) {
+    const old = chatRows.find(tx, input.chat);
+    const rows = rowsOnSession(tx, input.session, old);
+    const refused =
+      chatRows.checkMachine(actor, input.machine) ??
+      checkSessionFree(tx, input, rows) ??
+      chatLimits.checkRegistration(tx, old, input.machine);
+    if (refused) return err(refused);
+    const liveRow = old && chatRows.offlineReason(tx, old) === null ? old : null;
+    // A chat that is passed over as gone must register again, whatever its connection reports later.
+    for (const row of rows) liveness.goOfflineIfGone(tx, row);
+    const incarnation = incarnationOf(tx, input, old);
+    upsert(tx, input, incarnation, liveRow);
+    if (!liveRow) startIncarnation(tx, actor, input.chat, incarnation);
+    return ok({
+      chat: input.chat,
+      incarnation,
+      ttlMs: tx.settings.chatTtlMs,
+      pingIntervalMs: Math.min(maxPingIntervalMs, Math.floor(tx.settings.chatTtlMs / 3)),
+      revision: changes.currentTotals(tx).revision,
+      isNew: old === null,
+      wasOffline: old !== null && liveRow === null,
+    });
+  },
 
-/** [CH1] Reconnects the same process; another one gets a new incarnation. [CH2] One per session. */
-export function register(tx: Tx, actor: Actor, input: RegisterChat): Result<Registered, Refusal> {
-  const old = chatRows.find(tx, input.chat);
-  const rows = rowsOnSession(tx, input.session, old);
-  const refused =
-    chatRows.checkMachine(actor, input.machine) ??
-    checkSessionFree(tx, input, rows) ??
-    chatLimits.checkRegistration(tx, old, input.machine);
-  if (refused) return err(refused);
-  const liveRow = old && chatRows.offlineReason(tx, old) === null ? old : null;
-  // A chat that is passed over as gone must register again, whatever its connection reports later.
-  for (const row of rows) liveness.goOfflineIfGone(tx, row);
-  const incarnation = incarnationOf(tx, input, old);
-  upsert(tx, input, incarnation, liveRow);
-  if (!liveRow) startIncarnation(tx, actor, input.chat, incarnation);
-  return ok({
-    chat: input.chat,
-    incarnation,
-    ttlMs: tx.settings.chatTtlMs,
-    pingIntervalMs: Math.min(maxPingIntervalMs, Math.floor(tx.settings.chatTtlMs / 3)),
-    revision: changes.currentTotals(tx).revision,
-    isNew: old === null,
-    wasOffline: old !== null && liveRow === null,
-  });
-}
+  /** [CH3] An unchanged heartbeat writes no row while a connection shows that the chat lives. */
+  "chats.heartbeat": byLiveChat((tx, input, caller) => {
+    const row = caller;
+    const status = row.status === "draining" ? row.status : (input.status ?? row.status);
+    if (status !== row.status) setStatus(tx, row, status, "said so");
+    if ((input.taskCount ?? input.progress ?? input.health) !== undefined) storeReport(tx, row.chat, input);
+    const { revision } = changes.currentTotals(tx);
+    // Heartbeats are not all stored at once; the answer promises what is stored.
+    const ttlMs = chatRows.lastSeen(tx, row) + tx.settings.chatTtlMs - tx.now;
+    return ok({ status, ttlMs, revision, unread: unread.count(tx, row.chat) });
+  }),
+
+  "chats.get"(tx, { chat }) {
+    const row = chatRows.find(tx, chat);
+    return row ? ok(toChat(tx, row)) : err({ code: "unknown_chat", message: `there is no chat ${chat}` });
+  },
+
+  /** [CH13] Sorted by id. */
+  "chats.list"(tx, { limit, cursor, ...filter }) {
+    const found: { readonly row: ChatRow; readonly chat: Chat }[] = [];
+    for (const row of behind(tx, cursor ?? "")) {
+      const chat = toChat(tx, row);
+      if (matches(chat, filter)) found.push({ row, chat });
+      if (found.length > limit) break;
+    }
+    const chats = page(found, limit, ({ row }) => row.metadata.length + row.capabilities.length).map(
+      ({ chat }) => chat,
+    );
+    return ok({ chats, cursor: chats.length < found.length ? (chats.at(-1)?.chat ?? null) : null });
+  },
+
+  /** [CH9] Repeatable end by the chat itself. */
+  "chats.unregister"(tx, { self }) {
+    const found = chatRows.requireCurrentIncarnation(tx, self);
+    return found.ok ? ok({ released: liveness.end(tx, found.value, "left") }) : found;
+  },
+
+  "chats.drain"(tx, { chat, reason }) {
+    const row = chatRows.find(tx, chat);
+    if (!row) return err({ code: "unknown_chat", message: `there is no chat ${chat}` });
+    if (chatRows.offlineReason(tx, row)) return err({ code: "chat_offline", message: `chat ${chat} is gone` });
+    if (row.status !== "draining") setStatus(tx, row, "draining", reason);
+    return ok({ status: "draining" });
+  },
+
+  /** [CH10] A process of the chat's machine can see its end; its leases are released at once. */
+  "chats.attest-death"(tx, input, actor) {
+    const row = chatRows.find(tx, input.chat);
+    if (!row) return err({ code: "unknown_chat", message: `there is no chat ${input.chat}` });
+    if (row.machine !== input.machine || (!actor.isAdmin && actor.machine !== row.machine)) {
+      return err({
+        code: "forbidden",
+        message: `only a process on ${row.machine} can attest the death of chat ${row.chat}`,
+      });
+    }
+    if (row.process !== input.process) {
+      return err({ code: "owner_alive", message: `chat ${row.chat} is run by another process now` });
+    }
+    const wasAlive = chatRows.offlineReason(tx, row) === null;
+    return ok({ released: liveness.end(tx, row, "attested"), wasAlive });
+  },
+} satisfies Partial<Handlers>;
 
 function rowsOnSession({ sql }: Tx, session: string, own: ChatRow | null): ChatRow[] {
   const rows = sql.all<ChatRow>("SELECT * FROM chats WHERE session = ?", session);
@@ -51,14 +113,14 @@ function rowsOnSession({ sql }: Tx, session: string, own: ChatRow | null): ChatR
 }
 
 /** [CH19] Exceeds every incarnation that a restore lost, so that two processes never share one. */
-function incarnationOf(tx: Tx, input: RegisterChat, old: ChatRow | null): number {
+function incarnationOf(tx: Tx, input: CheckedInputOf<"chats.register">, old: ChatRow | null): number {
   if (old && isSameProcess(old, input)) return old.incarnation;
   const next = old ? old.incarnation + 1 : chatRows.firstIncarnation(tx);
   return Math.max(next, meta.numberFloor(tx) + 1);
 }
 
 /** Process keys are unique within one machine only. */
-function isSameProcess(row: ChatRow, { process, machine }: RegisterChat): boolean {
+function isSameProcess(row: ChatRow, { process, machine }: CheckedInputOf<"chats.register">): boolean {
   return row.process === process && row.machine === machine;
 }
 
@@ -69,7 +131,7 @@ function startIncarnation(tx: Tx, actor: Actor, chat: string, incarnation: numbe
 }
 
 /** Refuses a chat or session that another living process works on. */
-function checkSessionFree(tx: Tx, input: RegisterChat, rows: readonly ChatRow[]): Refusal | null {
+function checkSessionFree(tx: Tx, input: CheckedInputOf<"chats.register">, rows: readonly ChatRow[]): Refusal | null {
   const rival = rows.find((row) => !isSameProcess(row, input) && chatRows.offlineReason(tx, row) === null);
   if (!rival) return null;
   return {
@@ -80,7 +142,7 @@ function checkSessionFree(tx: Tx, input: RegisterChat, rows: readonly ChatRow[])
   };
 }
 
-function upsert(tx: Tx, input: RegisterChat, incarnation: number, liveRow: ChatRow | null): void {
+function upsert(tx: Tx, input: CheckedInputOf<"chats.register">, incarnation: number, liveRow: ChatRow | null): void {
   const old = liveRow ?? { status: "idle", reason: null, status_at: tx.now, is_connected: 0 };
   chatRows.write(
     tx,
@@ -114,21 +176,7 @@ function upsert(tx: Tx, input: RegisterChat, incarnation: number, liveRow: ChatR
   );
 }
 
-/** [CH20] An unchanged heartbeat writes no row while a connection shows that the chat lives. */
-export function heartbeat(tx: Tx, input: Heartbeat): Result<OutputOf<"chats.heartbeat">, Refusal> {
-  const actor = chatRows.requireLiveChat(tx, input.self);
-  if (!actor.ok) return actor;
-  const row = actor.value;
-  const status = row.status === "draining" ? row.status : (input.status ?? row.status);
-  if (status !== row.status) setStatus(tx, row, status, "said so");
-  if ((input.taskCount ?? input.progress ?? input.health) !== undefined) storeReport(tx, row.chat, input);
-  const { revision } = changes.currentTotals(tx);
-  // Heartbeats are not all stored at once; the answer promises what is stored.
-  const ttlMs = chatRows.lastSeen(tx, row) + tx.settings.chatTtlMs - tx.now;
-  return ok({ status, ttlMs, revision, unread: unread.count(tx, row.chat) });
-}
-
-function storeReport(tx: Tx, chat: string, { taskCount, progress, health }: Heartbeat): void {
+function storeReport(tx: Tx, chat: string, { taskCount, progress, health }: CheckedInputOf<"chats.heartbeat">): void {
   const row = chatRows.find(tx, chat);
   if (!row) return;
   const next = {
@@ -175,24 +223,7 @@ function setStatus(tx: Tx, row: LivenessRow, status: Chat["status"], reason: str
   if (row.status === "stuck") enqueueDispatch(tx);
 }
 
-export function get(tx: Tx, chat: string): Result<Chat, Refusal> {
-  const row = chatRows.find(tx, chat);
-  return row ? ok(toChat(tx, row)) : err({ code: "unknown_chat", message: `there is no chat ${chat}` });
-}
-
 const pageSize = 200;
-
-/** [CH13] Sorted by id. */
-export function list(tx: Tx, { limit, cursor, ...filter }: ListChats): OutputOf<"chats.list"> {
-  const found: { readonly row: ChatRow; readonly chat: Chat }[] = [];
-  for (const row of behind(tx, cursor ?? "")) {
-    const chat = toChat(tx, row);
-    if (matches(chat, filter)) found.push({ row, chat });
-    if (found.length > limit) break;
-  }
-  const chats = page(found, limit, ({ row }) => row.metadata.length + row.capabilities.length).map(({ chat }) => chat);
-  return { chats, cursor: chats.length < found.length ? (chats.at(-1)?.chat ?? null) : null };
-}
 
 function* behind({ sql }: Tx, chat: string): Generator<ChatRow, void> {
   for (let last = chat; ;) {
@@ -204,7 +235,7 @@ function* behind({ sql }: Tx, chat: string): Generator<ChatRow, void> {
   }
 }
 
-function matches(chat: Chat, { capability, ...same }: Omit<ListChats, "limit" | "cursor">): boolean {
+function matches(chat: Chat, { capability, ...same }: Omit<CheckedInputOf<"chats.list">, "limit" | "cursor">): boolean {
   const isSame = (["status", "role", "machine"] as const).every(
     (name) => same[name] === undefined || same[name] === chat[name],
   );
@@ -234,35 +265,4 @@ function toChat(tx: Tx, row: ChatRow): Chat {
     health: chatRows.healthOf(row),
     metadata: JSON.parse(row.metadata) as Chat["metadata"],
   };
-}
-
-/** [CH9] Repeatable end by the chat itself. */
-export function unregister(tx: Tx, { self }: { self: Self }): Result<{ released: number }, Refusal> {
-  const found = chatRows.requireCurrentIncarnation(tx, self);
-  return found.ok ? ok({ released: liveness.end(tx, found.value, "left") }) : found;
-}
-
-export function drain(tx: Tx, { chat, reason }: DrainChat): Result<{ status: Chat["status"] }, Refusal> {
-  const row = chatRows.find(tx, chat);
-  if (!row) return err({ code: "unknown_chat", message: `there is no chat ${chat}` });
-  if (chatRows.offlineReason(tx, row)) return err({ code: "chat_offline", message: `chat ${chat} is gone` });
-  if (row.status !== "draining") setStatus(tx, row, "draining", reason);
-  return ok({ status: "draining" });
-}
-
-/** [CH10] A process of the chat's machine can see its end; its leases are released at once. */
-export function attestDeath(tx: Tx, actor: Actor, input: AttestDeath): Result<OutputOf<"chats.attest-death">, Refusal> {
-  const row = chatRows.find(tx, input.chat);
-  if (!row) return err({ code: "unknown_chat", message: `there is no chat ${input.chat}` });
-  if (row.machine !== input.machine || (!actor.isAdmin && actor.machine !== row.machine)) {
-    return err({
-      code: "forbidden",
-      message: `only a process on ${row.machine} can attest the death of chat ${row.chat}`,
-    });
-  }
-  if (row.process !== input.process) {
-    return err({ code: "owner_alive", message: `chat ${row.chat} is run by another process now` });
-  }
-  const wasAlive = chatRows.offlineReason(tx, row) === null;
-  return ok({ released: liveness.end(tx, row, "attested"), wasAlive });
 }

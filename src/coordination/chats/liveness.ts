@@ -7,7 +7,7 @@ import * as grants from "../leases/lease-grants.ts";
 import * as leases from "../leases/leases.ts";
 import * as messages from "../messages/messages.ts";
 import * as chatPerformance from "../tasks/chat-performance.ts";
-import { requeueAllOf } from "../tasks/requeue.ts";
+import { requeueAllOf } from "../tasks/lifecycle.ts";
 import * as taskRows from "../tasks/task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { newestExpiry } from "../messages/unread.ts";

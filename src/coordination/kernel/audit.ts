@@ -1,5 +1,7 @@
-import type { AuditEntry, ListAudit } from "../../contract/workspaces.ts";
+import type { AuditEntry } from "../../contract/workspaces.ts";
+import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { Handlers } from "./handlers.ts";
 import type { Tx } from "./tx.ts";
 
 /** Entry numbers serve as fencing tokens, so a grant costs one row for both. */
@@ -25,32 +27,34 @@ export function append({ sql, now }: Pick<Tx, "sql" | "now">, { kind, subject, a
   return row.seq;
 }
 
-export function list({ sql, now }: Tx, { before, kind, limit }: ListAudit): { entries: AuditEntry[] } {
-  const rows = sql.all<{
-    seq: number;
-    at: number;
-    kind: string;
-    subject: string;
-    actor: string | null;
-    detail: string;
-  }>(
-    "SELECT * FROM audit WHERE seq < ? AND (? IS NULL OR kind = ?) ORDER BY seq DESC LIMIT ?",
-    before ?? Number.MAX_SAFE_INTEGER,
-    kind ?? null,
-    kind ?? null,
-    limit,
-  );
-  return {
-    entries: rows.map(({ seq, at, kind, subject, actor, detail }) => ({
-      seq,
-      kind,
-      subject,
-      actor,
-      ageMs: Math.max(0, now - at),
-      detail: JSON.parse(detail) as AuditEntry["detail"],
-    })),
-  };
-}
+export const handlers = {
+  "audit.list"({ sql, now }, { before, kind, limit }) {
+    const rows = sql.all<{
+      seq: number;
+      at: number;
+      kind: string;
+      subject: string;
+      actor: string | null;
+      detail: string;
+    }>(
+      "SELECT * FROM audit WHERE seq < ? AND (? IS NULL OR kind = ?) ORDER BY seq DESC LIMIT ?",
+      before ?? Number.MAX_SAFE_INTEGER,
+      kind ?? null,
+      kind ?? null,
+      limit,
+    );
+    return ok({
+      entries: rows.map(({ seq, at, kind, subject, actor, detail }) => ({
+        seq,
+        kind,
+        subject,
+        actor,
+        ageMs: Math.max(0, now - at),
+        detail: JSON.parse(detail) as AuditEntry["detail"],
+      })),
+    });
+  },
+} satisfies Partial<Handlers>;
 
 const keepMs = 30 * 86_400_000;
 const keepRows = 20_000;

@@ -1,6 +1,6 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
-import type { Change, PullChanges } from "../../contract/state.ts";
+import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
+import type { Change } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as meta from "./meta.ts";
@@ -33,9 +33,9 @@ export function readTotals(sql: Sql): Totals {
   return row ?? { revision: 0, keys: 0, chars: 0, written: 0 };
 }
 
-export function currentTotals({ sql, memory }: Tx): Totals {
-  if (!memory) return readTotals(sql);
-  return (memory.totals ??= readTotals(sql));
+export function currentTotals({ sql, cache }: Tx): Totals {
+  if (!cache) return readTotals(sql);
+  return (cache.totals ??= readTotals(sql));
 }
 
 /** [SV9] Exceeds every lost revision after a restore, by the raised epoch. */
@@ -61,7 +61,7 @@ export function append(tx: Tx, change: NewChange, before = currentTotals(tx)): T
     after.chars,
     after.written,
   );
-  if (tx.memory) tx.memory.totals = after;
+  if (tx.cache) tx.cache.totals = after;
   if (revision % compactEvery === 0) compact(tx, after);
   tx.tell({ kind: "changes" });
   return after;
@@ -106,7 +106,10 @@ const maxPageBytes = 1_000_000;
  * [SV2] No gap or duplicate; [SV3] an update is never split. [SV4] Refused as compacted below the
  * floor or for a revision outside this workspace's past (after a restore).
  */
-export function pull(sql: Sql, { prefix, after, limit }: PullChanges): Result<OutputOf<"state.changes">, Refusal> {
+export function pull(
+  sql: Sql,
+  { prefix, after, limit }: CheckedInputOf<"state.changes">,
+): Result<OutputOf<"state.changes">, Refusal> {
   const lowest = compactionFloor(sql);
   const newest = readTotals(sql).revision;
   if (!isKnownRevision(sql, after, lowest)) {
@@ -158,7 +161,7 @@ export class ChangeBatch {
     return !this.#rows.some(({ revision, key }) => revision > after && key.startsWith(prefix));
   }
 
-  pull({ prefix, after, limit }: PullChanges): OutputOf<"state.changes"> {
+  pull({ prefix, after, limit }: CheckedInputOf<"state.changes">): OutputOf<"state.changes"> {
     const rows = this.#rows.filter(({ revision }) => revision > after);
     const page = wholeGroups(rows, prefix, limit);
     const revision = page.revision ?? after;

@@ -39,19 +39,19 @@ export function find({ sql }: Pick<Tx, "sql">, chat: string): ChatRow | null {
   return sql.all<ChatRow>("SELECT * FROM chats WHERE chat = ?", chat)[0] ?? null;
 }
 
-export function findLiveness({ sql, memory }: Pick<Tx, "sql" | "memory">, chat: string): LivenessRow | null {
-  const cached = memory?.livenessRows.get(chat);
+export function findLiveness({ sql, cache }: Pick<Tx, "sql" | "cache">, chat: string): LivenessRow | null {
+  const cached = cache?.livenessRows.get(chat);
   if (cached) return cached;
   const query =
     "SELECT chat, incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at FROM chats WHERE chat = ?";
   const [row] = sql.all<LivenessRow>(query, chat);
-  if (row) memory?.livenessRows.set(chat, row);
+  if (row) cache?.livenessRows.set(chat, row);
   return row ?? null;
 }
 
-/** Every write to chats goes through here, because it invalidates the rows in memory. */
-export function write({ sql, memory }: Pick<Tx, "sql" | "memory">, query: string, ...values: SqlValue[]): number {
-  memory?.livenessRows.clear();
+/** Every write to chats goes through here, because it clears the cached rows. */
+export function write({ sql, cache }: Pick<Tx, "sql" | "cache">, query: string, ...values: SqlValue[]): number {
+  cache?.livenessRows.clear();
   return sql.run(query, ...values);
 }
 

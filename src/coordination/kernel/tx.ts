@@ -1,8 +1,6 @@
 import type { Settings } from "../../contract/workspaces.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Totals } from "./changes.ts";
-import type { LivenessRow } from "./chat-rows.ts";
-import type { Performance } from "./performance.ts";
+import type { ReadCache } from "./read-cache.ts";
 
 /** Law: no clock, no random numbers, no sockets here; a host passes them in. */
 
@@ -21,14 +19,6 @@ export type Hint =
   | { readonly kind: "dispatch" }
   | { readonly kind: "offline"; readonly chat: string };
 
-/** Rows read in one transaction, until it writes them. The host drops them on rollback. */
-export interface Memory {
-  totals: Totals | null;
-  readonly livenessRows: Map<string, LivenessRow>;
-  /** Key: chat and type, joined by a line break; null: nothing is stored. */
-  readonly performances: Map<string, Performance | null>;
-}
-
 export interface Tx {
   readonly sql: Sql;
   /** Epoch ms by the host's clock. */
@@ -39,7 +29,7 @@ export interface Tx {
   readonly firstEpoch: number;
   readonly quietUntil: number;
   readonly actor?: Actor;
-  readonly memory?: Memory | null;
+  readonly cache?: ReadCache | null;
   /** Storage is nearly full: what may be deleted is deleted at once. */
   readonly isFull?: boolean;
   readonly tell: (hint: Hint) => void;

@@ -1,11 +1,9 @@
-import type { Campaign, Leader, RenewTerm, Resign } from "../../contract/elections.ts";
-import type { Refusal } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
-import { ok, type Result } from "../../shared/result.ts";
-import * as chatRows from "../kernel/chat-rows.ts";
+import type { Leader } from "../../contract/elections.ts";
+import { ok } from "../../shared/result.ts";
 import { expiresAt, isLive, findLease, type LeaseRow } from "./lease-rows.ts";
 import * as grants from "./lease-grants.ts";
 import * as leases from "./leases.ts";
+import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as waiters from "./waiters.ts";
 
@@ -18,42 +16,41 @@ function resourceOf(name: string): string {
   return `leader:${name}`;
 }
 
-export function campaign(tx: Tx, input: Campaign): Result<OutputOf<"elections.campaign">, Refusal> {
-  const { self, name, requestId, ttlMs, waitMs } = input;
-  const actor = chatRows.requireLiveChat(tx, self);
-  if (!actor.ok) return actor;
-  const request = { resource: resourceOf(name), requestId, ttlMs, waitMs, lockDelayMs, isBound: false };
-  const acquired = leases.acquireFor(tx, actor.value, request);
-  if (!acquired.ok && acquired.error.code === "quota_exceeded") return acquired;
-  const leader = findLeader(tx, name);
-  // Requires this request: a lease of another one of the chat may be released at any moment.
-  if (leader && acquired.ok && acquired.value.state === "granted") return ok({ state: "leading", leader });
-  const position = acquired.ok && acquired.value.state === "waiting" ? acquired.value.position : null;
-  return ok({ state: "following", leader, position });
-}
+export const handlers = {
+  "elections.campaign": byLiveChat((tx, { name, requestId, ttlMs, waitMs }, caller) => {
+    const request = { resource: resourceOf(name), requestId, ttlMs, waitMs, lockDelayMs, isBound: false };
+    const acquired = leases.acquireFor(tx, caller, request);
+    if (!acquired.ok && acquired.error.code === "quota_exceeded") return acquired;
+    const leader = findLeader(tx, name);
+    // Requires this request: a lease of another one of the chat may be released at any moment.
+    if (leader && acquired.ok && acquired.value.state === "granted") return ok({ state: "leading", leader });
+    const position = acquired.ok && acquired.value.state === "waiting" ? acquired.value.position : null;
+    return ok({ state: "following", leader, position });
+  }),
 
-export function renew(tx: Tx, { self, name, term }: RenewTerm): Result<Leader, Refusal> {
-  const renewed = leases.renew(tx, { self, resource: resourceOf(name), token: term });
-  if (!renewed.ok) return renewed;
-  const { holder: leader, incarnation, token, ttlMs, remainingMs } = renewed.value;
-  return ok({ name, leader, incarnation, term: token, ttlMs, remainingMs });
-}
+  "elections.renew"(tx, { self, name, term }, actor) {
+    const renewed = leases.handlers["leases.renew"](tx, { self, resource: resourceOf(name), token: term }, actor);
+    if (!renewed.ok) return renewed;
+    const { holder: leader, incarnation, token, ttlMs, remainingMs } = renewed.value;
+    return ok({ name, leader, incarnation, term: token, ttlMs, remainingMs });
+  },
 
-/** [EL2] Resignation leaves no lock delay: the next waiter, another chat, leads at once. */
-export function resign(tx: Tx, { self, name, term }: Resign): Result<{ hasResigned: boolean }, Refusal> {
-  removeWaits(tx, name, self.chat);
-  const released = leases.release(tx, { self, resource: resourceOf(name), token: term });
-  return released.ok ? ok({ hasResigned: released.value.isReleased }) : released;
-}
+  /** [EL2] Resignation leaves no lock delay: the next waiter, another chat, leads at once. */
+  "elections.resign"(tx, { self, name, term }, actor) {
+    removeWaits(tx, name, self.chat);
+    const released = leases.handlers["leases.release"](tx, { self, resource: resourceOf(name), token: term }, actor);
+    return released.ok ? ok({ hasResigned: released.value.isReleased }) : released;
+  },
+
+  "elections.observe"(tx, { name }) {
+    return ok({ leader: findLeader(tx, name) });
+  },
+} satisfies Partial<Handlers>;
 
 function removeWaits(tx: Tx, name: string, chat: string): void {
   const resource = resourceOf(name);
   for (const waiter of waiters.listOfChat(tx.sql, resource, chat)) waiters.remove(tx.sql, waiter.seq);
   grants.grantWaiting(tx, [resource]);
-}
-
-export function observe(tx: Tx, name: string): { leader: Leader | null } {
-  return { leader: findLeader(tx, name) };
 }
 
 function findLeader(tx: Tx, name: string): Leader | null {

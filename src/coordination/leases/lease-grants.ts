@@ -1,4 +1,4 @@
-import type { AcquireLease } from "../../contract/leases.ts";
+import type { CheckedInputOf } from "../../contract/operations.ts";
 import * as audit from "../kernel/audit.ts";
 import * as changes from "../kernel/changes.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
@@ -17,7 +17,7 @@ import { OverlapSet, projectOf } from "../../contract/resource-paths.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 import * as waiters from "./waiters.ts";
 
-export type LeaseRequest = Omit<AcquireLease, "self">;
+export type LeaseRequest = Omit<CheckedInputOf<"leases.acquire">, "self">;
 
 export function grant(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): LeaseRow {
   const { resource, requestId, ttlMs, isBound, lockDelayMs } = request;

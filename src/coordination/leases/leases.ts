@@ -1,14 +1,6 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type {
-  AcquireLease,
-  CheckLease,
-  ForceRelease,
-  Lease,
-  ListLeases,
-  ReleaseLease,
-  RenewLease,
-} from "../../contract/leases.ts";
-import type { OutputOf } from "../../contract/operations.ts";
+import type { Lease } from "../../contract/leases.ts";
+import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import type { Guard } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
@@ -16,17 +8,88 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import { findCovering, expiresAt, heldBy, isLive, findLease, type LeaseRow } from "./lease-rows.ts";
 import * as grants from "./lease-grants.ts";
 import type { Overlap, LeaseRequest } from "./lease-grants.ts";
-import type { Actor, Tx } from "../kernel/tx.ts";
+import { byLiveChat, repeatable, type Handlers } from "../kernel/handlers.ts";
+import type { Tx } from "../kernel/tx.ts";
 import * as waiters from "./waiters.ts";
 
 type Acquired = OutputOf<"leases.acquire">;
 
-/** [LE1] One live holder per overlap. [LE2] Tokens grow. [LE3] Repeats return the grant. */
-export function acquire(tx: Tx, input: AcquireLease): Result<Acquired, Refusal> {
-  const { self, ...request } = input;
-  const actor = chatRows.requireLiveChat(tx, self);
-  return actor.ok ? acquireFor(tx, actor.value, request) : actor;
-}
+export const handlers = {
+  /** [LE1] One live holder per overlap. [LE2] Tokens grow. [LE3] Repeats return the grant. */
+  "leases.acquire": byLiveChat((tx, input, caller) => acquireFor(tx, caller, input)),
+
+  /** [LE5] Needs the held lease with its token; never shortens it. */
+  "leases.renew": byLiveChat((tx, input, caller) => {
+    const row = findLease(tx.sql, input.resource);
+    if (!row || !isHeldBy(row, caller) || row.token !== input.token || !isLive(tx, row)) {
+      return err({
+        code: "not_holder",
+        message: `${input.resource} is not held by chat ${input.self.chat} with token ${input.token} any more; stop the work that it guards, then acquire it again`,
+      });
+    }
+    // [LE14] A bound lease keeps its ttl.
+    const ttlMs = row.is_bound === 1 ? row.ttl_ms : (input.ttlMs ?? row.ttl_ms);
+    const renewed = { ...row, ttl_ms: ttlMs, expires_at: Math.max(row.expires_at, tx.now + ttlMs) };
+    // The due index stays unchanged: the holder is checked at the old time.
+    tx.sql.run(
+      "UPDATE leases SET ttl_ms = ?, expires_at = ? WHERE resource = ?",
+      ttlMs,
+      renewed.expires_at,
+      row.resource,
+    );
+    return ok(toLease(tx, renewed));
+  }),
+
+  /** [LE6] Releasing what is not held is no error, so a release can be repeated. */
+  "leases.release": byLiveChat((tx, input, caller) => {
+    const { chat, incarnation } = caller;
+    const query = "DELETE FROM leases WHERE resource = ? AND holder = ? AND incarnation = ? AND token = ?";
+    const isReleased = tx.sql.run(query, input.resource, chat, incarnation, input.token) > 0;
+    if (isReleased) grants.freed(tx, [input.resource]);
+    return ok({ isReleased });
+  }),
+
+  "leases.cancel-wait": byLiveChat((tx, { self, resource, requestId }) => {
+    const waiter = waiters.find(tx.sql, resource, self.chat, requestId);
+    if (!waiter) return ok({ isCancelled: false });
+    waiters.remove(tx.sql, waiter.seq);
+    grants.grantWaiting(tx, [resource]);
+    return ok({ isCancelled: true });
+  }),
+
+  "leases.check": (tx, input) => ok(check(tx, input)),
+
+  "leases.list"(tx, { holder, prefix, limit, cursor }) {
+    // One lower bound: of two, SQLite seeks either and reads everything after it.
+    const rows = tx.sql.all<LeaseRow>(
+      `SELECT * FROM leases WHERE resource >= max(?, ?) AND resource <> ? AND resource < ? ${holder === undefined ? "" : "AND holder = ?"}
+       ORDER BY resource LIMIT ?`,
+      cursor ?? "",
+      prefix,
+      cursor ?? "",
+      `${prefix}\u{10FFFF}`,
+      ...(holder === undefined ? [] : [holder]),
+      limit + 1,
+    );
+    const page = rows.slice(0, limit);
+    return ok({
+      leases: page.filter((row) => isLive(tx, row)).map((row) => toLease(tx, row)),
+      cursor: rows.length > limit ? (page.at(-1)?.resource ?? null) : null,
+    });
+  },
+
+  /** [LE8] Admins only; the audit log records who, from whom and why. */
+  "leases.force-release": repeatable("leases.force-release", (tx, { resource, reason }, actor) => {
+    const row = findLease(tx.sql, resource);
+    if (row) {
+      const detail = { holder: row.holder, token: row.token, reason };
+      audit.append(tx, { kind: "lease.forced", subject: resource, actor: actor.machine, detail });
+      grants.deleteLeases(tx, [row]);
+      tx.tell({ kind: "lease", chat: row.holder, resource });
+    }
+    return ok({ isReleased: row !== null });
+  }),
+} satisfies Partial<Handlers>;
 
 export function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired, Refusal> {
   const { resource, requestId } = request;
@@ -105,56 +168,8 @@ function leaseHeld(tx: Tx, resource: string, { held, delays }: Overlap): Refusal
   };
 }
 
-/** [LE5] Needs the held lease with its token; never shortens it. */
-export function renew(tx: Tx, input: RenewLease): Result<Lease, Refusal> {
-  const actor = chatRows.requireLiveChat(tx, input.self);
-  if (!actor.ok) return actor;
-  const row = findLease(tx.sql, input.resource);
-  if (!row || !isHeldBy(row, actor.value) || row.token !== input.token || !isLive(tx, row)) {
-    return err({
-      code: "not_holder",
-      message: `${input.resource} is not held by chat ${input.self.chat} with token ${input.token} any more; stop the work that it guards, then acquire it again`,
-    });
-  }
-  // [LE14] A bound lease keeps its ttl.
-  const ttlMs = row.is_bound === 1 ? row.ttl_ms : (input.ttlMs ?? row.ttl_ms);
-  const renewed = { ...row, ttl_ms: ttlMs, expires_at: Math.max(row.expires_at, tx.now + ttlMs) };
-  // The due index stays unchanged: the holder is checked at the old time.
-  tx.sql.run(
-    "UPDATE leases SET ttl_ms = ?, expires_at = ? WHERE resource = ?",
-    ttlMs,
-    renewed.expires_at,
-    row.resource,
-  );
-  return ok(toLease(tx, renewed));
-}
-
-/** [LE6] Releasing what is not held is no error, so a release can be repeated. */
-export function release(tx: Tx, input: ReleaseLease): Result<{ isReleased: boolean }, Refusal> {
-  const actor = chatRows.requireLiveChat(tx, input.self);
-  if (!actor.ok) return actor;
-  const { chat, incarnation } = actor.value;
-  const query = "DELETE FROM leases WHERE resource = ? AND holder = ? AND incarnation = ? AND token = ?";
-  const isReleased = tx.sql.run(query, input.resource, chat, incarnation, input.token) > 0;
-  if (isReleased) grants.freed(tx, [input.resource]);
-  return ok({ isReleased });
-}
-
-export function cancelWait(
-  tx: Tx,
-  { self, resource, requestId }: { self: AcquireLease["self"]; resource: string; requestId: string },
-): Result<{ isCancelled: boolean }, Refusal> {
-  const actor = chatRows.requireLiveChat(tx, self);
-  if (!actor.ok) return actor;
-  const waiter = waiters.find(tx.sql, resource, self.chat, requestId);
-  if (!waiter) return ok({ isCancelled: false });
-  waiters.remove(tx.sql, waiter.seq);
-  grants.grantWaiting(tx, [resource]);
-  return ok({ isCancelled: true });
-}
-
 /** [LE7] A token is valid while its lease is held and covers the resource. */
-export function check(tx: Tx, { resource, token }: CheckLease | Guard): OutputOf<"leases.check"> {
+export function check(tx: Tx, { resource, token }: CheckedInputOf<"leases.check"> | Guard): OutputOf<"leases.check"> {
   const covering = findCovering(tx.sql, resource).filter((row) => isLive(tx, row));
   const found = covering.find((row) => row.token === token);
   const reported = found ?? covering[0];
@@ -163,36 +178,6 @@ export function check(tx: Tx, { resource, token }: CheckLease | Guard): OutputOf
     remainingMs: found ? expiresAt(tx, found) - tx.now : 0,
     holder: reported?.holder ?? null,
   };
-}
-
-export function list(tx: Tx, { holder, prefix, limit, cursor }: ListLeases): OutputOf<"leases.list"> {
-  // One lower bound: of two, SQLite seeks either and reads everything after it.
-  const rows = tx.sql.all<LeaseRow>(
-    `SELECT * FROM leases WHERE resource >= max(?, ?) AND resource <> ? AND resource < ? ${holder === undefined ? "" : "AND holder = ?"}
-     ORDER BY resource LIMIT ?`,
-    cursor ?? "",
-    prefix,
-    cursor ?? "",
-    `${prefix}\u{10FFFF}`,
-    ...(holder === undefined ? [] : [holder]),
-    limit + 1,
-  );
-  const page = rows.slice(0, limit);
-  return {
-    leases: page.filter((row) => isLive(tx, row)).map((row) => toLease(tx, row)),
-    cursor: rows.length > limit ? (page.at(-1)?.resource ?? null) : null,
-  };
-}
-
-/** [LE8] Admins only; the audit log records who, from whom and why. */
-export function forceRelease(tx: Tx, actor: Actor, { resource, reason }: ForceRelease): { isReleased: boolean } {
-  const row = findLease(tx.sql, resource);
-  if (!row) return { isReleased: false };
-  const detail = { holder: row.holder, token: row.token, reason };
-  audit.append(tx, { kind: "lease.forced", subject: resource, actor: actor.machine, detail });
-  grants.deleteLeases(tx, [row]);
-  tx.tell({ kind: "lease", chat: row.holder, resource });
-  return { isReleased: true };
 }
 
 /** Returns the number of released leases; an older process may still trust its own. */

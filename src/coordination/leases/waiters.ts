@@ -1,5 +1,5 @@
+import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { Refusal } from "../../contract/errors.ts";
-import type { AcquireLease } from "../../contract/leases.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import { findOverlapping as nearIn } from "./lease-rows.ts";
@@ -99,7 +99,11 @@ export function findLiveChat(tx: Tx, waiter: WaiterRow): chatRows.LivenessRow | 
   return chat?.incarnation === waiter.incarnation && chatRows.offlineReason(tx, chat) === null ? chat : null;
 }
 
-export function enqueue(tx: Tx, chat: chatRows.LivenessRow, request: Omit<AcquireLease, "self">): void {
+export function enqueue(
+  tx: Tx,
+  chat: chatRows.LivenessRow,
+  request: Omit<CheckedInputOf<"leases.acquire">, "self">,
+): void {
   const until = tx.now + request.waitMs;
   tx.sql.run(
     `INSERT INTO waiters (resource, chat, incarnation, request_id, ttl_ms, is_bound, lock_delay_ms, until)
@@ -116,7 +120,7 @@ export function enqueue(tx: Tx, chat: chatRows.LivenessRow, request: Omit<Acquir
   chatRows.scheduleCheck(tx, chat, Math.min(until, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
 }
 
-export function toRequest(waiter: WaiterRow): Omit<AcquireLease, "self"> {
+export function toRequest(waiter: WaiterRow): Omit<CheckedInputOf<"leases.acquire">, "self"> {
   return {
     resource: waiter.resource,
     requestId: waiter.request_id,

@@ -1,15 +1,6 @@
 import type { Refusal } from "../../contract/errors.ts";
-import {
-  maxMessageBodyChars,
-  type AckMessages,
-  type Message,
-  type Priority,
-  type PullMessages,
-  type SendMessage,
-  type Subscribe,
-  type Target,
-} from "../../contract/messages.ts";
-import type { OutputOf } from "../../contract/operations.ts";
+import { maxMessageBodyChars, type Message, type Priority, type Target } from "../../contract/messages.ts";
+import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { Json } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
@@ -17,6 +8,7 @@ import { once } from "../kernel/idempotency.ts";
 import * as inboxes from "./inboxes.ts";
 import * as meta from "../kernel/meta.ts";
 import { unfit } from "./topic-schemas.ts";
+import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 import * as unread from "./unread.ts";
 
@@ -25,18 +17,52 @@ import * as unread from "./unread.ts";
 const priorities: Record<Priority, number> = { low: 0, normal: 1, high: 2 };
 const priorityNames = ["low", "normal", "high"] as const;
 
-/** [MS1] Kept for each receiver until acknowledged or expired. [MS2] A repeat sends nothing. */
-export function send(tx: Tx, input: SendMessage): Result<OutputOf<"messages.send">, Refusal> {
-  const actor = chatRows.requireLiveChat(tx, input.self);
-  if (!actor.ok) return actor;
-  const { requestId, self, ...content } = input;
-  // A later incarnation may repeat a send of an earlier one.
-  const request = { operation: "messages.send", by: self.chat, requestId, input: content };
-  const { result, isRepeat } = once(tx, request, () => sendOnce(tx, input));
-  return result.ok ? ok({ id: result.value.id, isRepeat }) : result;
-}
+export const handlers = {
+  /** [MS1] Kept for each receiver until acknowledged or expired. [MS2] A repeat sends nothing. */
+  "messages.send": byLiveChat((tx, input) => {
+    const { requestId, self, ...content } = input;
+    // A later incarnation may repeat a send of an earlier one.
+    const request = { operation: "messages.send", by: self.chat, requestId, input: content };
+    const { result, isRepeat } = once(tx, request, () => sendOnce(tx, input));
+    return result.ok ? ok({ id: result.value.id, isRepeat }) : result;
+  }),
 
-function sendOnce(tx: Tx, { self, target, body, priority, ttlMs }: SendMessage): Result<{ id: number }, Refusal> {
+  "messages.subscribe": byLiveChat((tx, { self, pattern }) => {
+    const subscribed = inboxes.patterns(tx.sql, self.chat);
+    if (!subscribed.includes(pattern) && subscribed.length >= maxPatterns) {
+      return err({ code: "quota_exceeded", message: `a chat has at most ${maxPatterns} subscriptions` });
+    }
+    tx.sql.run(
+      "INSERT INTO subscriptions (chat, pattern, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+      self.chat,
+      pattern,
+      inboxes.newestId(tx.sql),
+    );
+    return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
+  }),
+
+  "messages.unsubscribe": byLiveChat((tx, { self, pattern }) => {
+    tx.sql.run("DELETE FROM subscriptions WHERE chat = ? AND pattern = ?", self.chat, pattern);
+    return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
+  }),
+
+  /** [MS3] Pull is authoritative: unread messages by priority, then by id. */
+  "messages.pull": byLiveChat((tx, { self, limit, minPriority }) => {
+    const { matching, isAll, ...toMessage } = waiting(tx, self.chat, priorities[minPriority ?? "low"], limit);
+    const messages = page(tx, matching.slice(0, limit));
+    return ok({ messages, isMore: matching.length > messages.length || !isAll, ...toMessage });
+  }),
+
+  /** [MS7] Acknowledged messages never return, in whatever order they were acknowledged. */
+  "messages.ack": byLiveChat((tx, { self, cursor, ids }) => {
+    return ok(unread.acknowledge(tx, self.chat, cursor ?? 0, ids));
+  }),
+} satisfies Partial<Handlers>;
+
+function sendOnce(
+  tx: Tx,
+  { self, target, body, priority, ttlMs }: CheckedInputOf<"messages.send">,
+): Result<{ id: number }, Refusal> {
   const text = JSON.stringify(body);
   const refused =
     tooLarge(text) ?? checkReceiver(tx, target) ?? unfit(tx.sql, target, body) ?? checkLoop(tx, self.chat, target);
@@ -107,38 +133,6 @@ function recentTimes(tx: Tx, from: string, to: string): number[] {
 
 const maxPatterns = 50;
 
-export function subscribe(tx: Tx, { self, pattern }: Subscribe): Result<OutputOf<"messages.subscribe">, Refusal> {
-  const actor = chatRows.requireLiveChat(tx, self);
-  if (!actor.ok) return actor;
-  const subscribed = inboxes.patterns(tx.sql, self.chat);
-  if (!subscribed.includes(pattern) && subscribed.length >= maxPatterns) {
-    return err({ code: "quota_exceeded", message: `a chat has at most ${maxPatterns} subscriptions` });
-  }
-  tx.sql.run(
-    "INSERT INTO subscriptions (chat, pattern, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-    self.chat,
-    pattern,
-    inboxes.newestId(tx.sql),
-  );
-  return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
-}
-
-export function unsubscribe(tx: Tx, { self, pattern }: Subscribe): Result<OutputOf<"messages.subscribe">, Refusal> {
-  const actor = chatRows.requireLiveChat(tx, self);
-  if (!actor.ok) return actor;
-  tx.sql.run("DELETE FROM subscriptions WHERE chat = ? AND pattern = ?", self.chat, pattern);
-  return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
-}
-
-/** [MS3] Pull is authoritative: unread messages by priority, then by id. */
-export function pull(tx: Tx, { self, limit, minPriority }: PullMessages): Result<OutputOf<"messages.pull">, Refusal> {
-  const actor = chatRows.requireLiveChat(tx, self);
-  if (!actor.ok) return actor;
-  const { matching, isAll, ...toMessage } = waiting(tx, self.chat, priorities[minPriority ?? "low"], limit);
-  const messages = page(tx, matching.slice(0, limit));
-  return ok({ messages, isMore: matching.length > messages.length || !isAll, ...toMessage });
-}
-
 interface Waiting {
   readonly matching: readonly inboxes.MessageRow[];
   readonly isAll: boolean;
@@ -191,13 +185,6 @@ function toMessage(tx: Tx, row: inboxes.MessageRow, body: string): Message {
     isData: true,
     ageMs: Math.max(0, tx.now - row.at),
   };
-}
-
-/** [MS7] Acknowledged messages never return, in whatever order they were acknowledged. */
-export function ack(tx: Tx, { self, cursor, ids }: AckMessages): Result<OutputOf<"messages.ack">, Refusal> {
-  const actor = chatRows.requireLiveChat(tx, self);
-  if (!actor.ok) return actor;
-  return ok(unread.acknowledge(tx, self.chat, cursor ?? 0, ids));
 }
 
 export function open(tx: Tx, chat: string): void {

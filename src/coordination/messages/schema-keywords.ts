@@ -1,3 +1,4 @@
+import { isRecord } from "../../shared/is-record.ts";
 import { format as formats, schemaArrayKeyword, schemaKeyword, schemaMapKeyword } from "@cfworker/json-schema";
 import type { Json } from "../../contract/values.ts";
 
@@ -7,12 +8,8 @@ export interface JsonObject {
   readonly [name: string]: Json;
 }
 
-export function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 export function isSchema(value: Json | undefined): value is JsonObject | boolean {
-  return typeof value === "boolean" || isObject(value);
+  return typeof value === "boolean" || isRecord(value);
 }
 
 export function schemasOf(keyword: string, value: Json): readonly Json[] {
@@ -22,7 +19,7 @@ export function schemasOf(keyword: string, value: Json): readonly Json[] {
 }
 
 function valuesOf(keyword: string, value: Json): readonly Json[] {
-  if (schemaMapKeyword[keyword] === true && isObject(value)) return Object.values(value);
+  if (schemaMapKeyword[keyword] === true && isRecord(value)) return Object.values(value);
   if (schemaArrayKeyword[keyword] === true && Array.isArray(value)) return value;
   return schemaKeyword[keyword] === true ? [value] : [null];
 }
@@ -33,7 +30,7 @@ export function checkKeyword(keyword: string, value: Json): void {
 
 /** Characters that the library reads at a keyword: its value, or the names of its schemas. */
 export function sizeOf(keyword: string, value: Json): number {
-  const isMap = schemaMapKeyword[keyword] === true && isObject(value);
+  const isMap = schemaMapKeyword[keyword] === true && isRecord(value);
   if (isMap || Array.isArray(value)) return JSON.stringify(checks.has(keyword) ? value : Object.keys(value)).length;
   return checks.has(keyword) ? JSON.stringify(value).length : 0;
 }
@@ -75,7 +72,7 @@ const groups: readonly [isRight: (value: Json) => boolean, ...keywords: string[]
     "maxProperties",
   ],
   [areNames, "required"],
-  [(value) => isObject(value) && Object.values(value).every(areNames), "dependentRequired"],
+  [(value) => isRecord(value) && Object.values(value).every(areNames), "dependentRequired"],
   [(value) => typeof value === "string" && /^#(?:$|\/)/.test(value), "$ref"],
   [() => false, "dependencies", "$recursiveRef", "$recursiveAnchor", "$dynamicRef", "__absolute_ref__"],
 ];

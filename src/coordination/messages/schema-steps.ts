@@ -1,15 +1,8 @@
+import { isRecord } from "../../shared/is-record.ts";
 import type { Json } from "../../contract/values.ts";
 import { messageOf } from "../../shared/error.ts";
 import { patternSteps, type PatternSteps } from "./pattern-cost.ts";
-import {
-  throwInvalid,
-  checkKeyword,
-  isObject,
-  isSchema,
-  schemasOf,
-  sizeOf,
-  type JsonObject,
-} from "./schema-keywords.ts";
+import { throwInvalid, checkKeyword, isSchema, schemasOf, sizeOf, type JsonObject } from "./schema-keywords.ts";
 
 /** Each step takes at most about a microsecond. */
 const maxSteps = 50_000;
@@ -31,7 +24,7 @@ export class SchemaSteps {
 
   constructor(root: Json) {
     const parts = [root];
-    for (const part of parts) if (isObject(part) && !this.#sizes.has(part)) this.#read(root, part, parts);
+    for (const part of parts) if (isRecord(part) && !this.#sizes.has(part)) this.#read(root, part, parts);
     const stepsLeft = this.#stepsLeft;
     // Self-reference on one value, or excessive doubling, shows with any value.
     for (const part of this.#sizes.keys()) this.count(part, null);
@@ -51,7 +44,7 @@ export class SchemaSteps {
     const { $ref, pattern, patternProperties } = schema;
     if (typeof $ref === "string") parts.push((this.refs[$ref] ??= partAt(root, $ref)));
     if (typeof pattern === "string") this.#readPattern("pattern", pattern);
-    if (isObject(patternProperties)) this.#readPatterns(patternProperties);
+    if (isRecord(patternProperties)) this.#readPatterns(patternProperties);
   }
 
   #readPatterns(all: JsonObject): void {
@@ -71,7 +64,7 @@ export class SchemaSteps {
   count(root: Json, body: Json): void {
     const applications = [{ schema: root, value: body, nested: 0 }];
     for (const { schema, value, nested } of applications) {
-      if (!isObject(schema)) continue;
+      if (!isRecord(schema)) continue;
       if (nested > maxNesting)
         throw new Error(`more than ${maxNesting} schemas apply within each other: does one refer to itself?`);
       this.#spendOn(schema, value);
@@ -88,7 +81,7 @@ export class SchemaSteps {
     if (typeof value === "string") this.#spend(value.length / 8 + this.#match(schema["pattern"], value));
     else if (Array.isArray(value))
       this.#spendToCompare(schema, value, schema["uniqueItems"] === true ? value.length : 0);
-    else if (isObject(value)) this.#spendOnNames(schema, value);
+    else if (isRecord(value)) this.#spendOnNames(schema, value);
   }
 
   #spendOnNames(schema: JsonObject, value: JsonObject): void {
@@ -120,7 +113,7 @@ export class SchemaSteps {
       if (keyword === "$ref") yield [this.refs[part as string] ?? true, value];
       else if (sameValueKeywords.has(keyword)) for (const one of schemasOf(keyword, part)) yield [one, value];
       else if (Array.isArray(value)) yield* applyToItems(keyword, part, value);
-      else if (isObject(value)) yield* applyToProperties(keyword, schema, value);
+      else if (isRecord(value)) yield* applyToProperties(keyword, schema, value);
     }
   }
 }

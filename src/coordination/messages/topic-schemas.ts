@@ -1,17 +1,11 @@
 import type { Refusal } from "../../contract/errors.ts";
-import {
-  maxMessageBodyChars,
-  type ListTopicSchemas,
-  type SetTopicSchema,
-  type Target,
-} from "../../contract/messages.ts";
-import type { OutputOf } from "../../contract/operations.ts";
+import { maxMessageBodyChars, type Target } from "../../contract/messages.ts";
 import type { Json } from "../../contract/values.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { findSchemaProblem, findBodyProblem } from "./body-schema.ts";
 import { page } from "../kernel/pages.ts";
-import type { Tx } from "../kernel/tx.ts";
+import type { Handlers } from "../kernel/handlers.ts";
 
 /** [MS5] */
 export function unfit(sql: Sql, target: Target, body: Json): Refusal | null {
@@ -27,37 +21,36 @@ function short(text: string): string {
   return text.length > 300 ? `${text.slice(0, 300)}...` : text;
 }
 
-/** [MS18] A topic with a schema may replace it even at the limit. */
-export function set(
-  { sql, settings }: Tx,
-  { topic, schema }: SetTopicSchema,
-): Result<OutputOf<"messages.set-topic-schema">, Refusal> {
-  if (schema === null) sql.run("DELETE FROM topics WHERE topic = ?", topic);
-  else {
-    const text = JSON.stringify(schema);
-    const problem = text.length > maxMessageBodyChars ? "it is too large" : findSchemaProblem(schema);
-    if (problem !== null) return err({ code: "bad_input", message: `the schema cannot be used: ${short(problem)}` });
-    const [others] = sql.all<{ n: number }>("SELECT count(*) AS n FROM topics WHERE topic <> ?", topic);
-    if ((others?.n ?? 0) >= settings.maxTopicSchemas) return err(tooManySchemas(settings.maxTopicSchemas));
-    sql.run(
-      "INSERT INTO topics (topic, json_schema) VALUES (?, ?) ON CONFLICT (topic) DO UPDATE SET json_schema = excluded.json_schema",
-      topic,
-      text,
-    );
-  }
-  return ok({ topic, hasSchema: schema !== null });
-}
+export const handlers = {
+  /** [MS18] A topic with a schema may replace it even at the limit. */
+  "messages.set-topic-schema"({ sql, settings }, { topic, schema }) {
+    if (schema === null) sql.run("DELETE FROM topics WHERE topic = ?", topic);
+    else {
+      const text = JSON.stringify(schema);
+      const problem = text.length > maxMessageBodyChars ? "it is too large" : findSchemaProblem(schema);
+      if (problem !== null) return err({ code: "bad_input", message: `the schema cannot be used: ${short(problem)}` });
+      const [others] = sql.all<{ n: number }>("SELECT count(*) AS n FROM topics WHERE topic <> ?", topic);
+      if ((others?.n ?? 0) >= settings.maxTopicSchemas) return err(tooManySchemas(settings.maxTopicSchemas));
+      sql.run(
+        "INSERT INTO topics (topic, json_schema) VALUES (?, ?) ON CONFLICT (topic) DO UPDATE SET json_schema = excluded.json_schema",
+        topic,
+        text,
+      );
+    }
+    return ok({ topic, hasSchema: schema !== null });
+  },
+
+  "messages.list-topic-schemas"({ sql }, { limit, cursor }) {
+    const query = "SELECT topic, json_schema FROM topics WHERE topic > ? ORDER BY topic LIMIT ?";
+    const rows = sql.all<{ topic: string; json_schema: string }>(query, cursor ?? "", limit + 1);
+    const listed = page(rows, limit, ({ json_schema: schema }) => schema.length);
+    return ok({
+      topics: listed.map((row) => ({ topic: row.topic, schema: JSON.parse(row.json_schema) as Record<string, Json> })),
+      cursor: rows.length > listed.length ? (listed.at(-1)?.topic ?? null) : null,
+    });
+  },
+} satisfies Partial<Handlers>;
 
 function tooManySchemas(most: number): Refusal {
   return { code: "quota_exceeded", message: `${most} topics have a schema (maxTopicSchemas); take one away first` };
-}
-
-export function list(sql: Sql, { limit, cursor }: ListTopicSchemas): OutputOf<"messages.list-topic-schemas"> {
-  const query = "SELECT topic, json_schema FROM topics WHERE topic > ? ORDER BY topic LIMIT ?";
-  const rows = sql.all<{ topic: string; json_schema: string }>(query, cursor ?? "", limit + 1);
-  const listed = page(rows, limit, ({ json_schema: schema }) => schema.length);
-  return {
-    topics: listed.map((row) => ({ topic: row.topic, schema: JSON.parse(row.json_schema) as Record<string, Json> })),
-    cursor: rows.length > listed.length ? (listed.at(-1)?.topic ?? null) : null,
-  };
 }

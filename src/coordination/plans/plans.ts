@@ -1,6 +1,5 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
-import type { EstimateJob, SubmitJob } from "../../contract/plan-operations.ts";
+import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { SplitStrategy, type Job } from "../../contract/plans.ts";
 import { NewTask } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -12,17 +11,27 @@ import { formatIssues } from "../../shared/problems.ts";
 import { submitOnce } from "../tasks/submit.ts";
 import * as dedupe from "../tasks/task-dedupe.ts";
 import * as rows from "../tasks/task-rows.ts";
+import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 type Submitted = OutputOf<"plans.submit">;
 type Estimated = OutputOf<"plans.estimate">;
 
-export function estimate(tx: Tx, input: EstimateJob): Result<Estimated, Refusal> {
-  const planned = plan(tx, input);
-  if (!planned.ok) return planned;
-  const { complexity, parts, reason } = planned.value;
-  return ok({ complexity, parts: parts?.parts.map(toPart) ?? null, reason });
-}
+export const handlers = {
+  "plans.estimate"(tx, input) {
+    const planned = plan(tx, input);
+    if (!planned.ok) return planned;
+    const { complexity, parts, reason } = planned.value;
+    return ok({ complexity, parts: parts?.parts.map(toPart) ?? null, reason });
+  },
+
+  /** [PL20] All or nothing; a repeat submits nothing. */
+  "plans.submit"(tx, input) {
+    const { requestId, by, ...content } = input;
+    const request = { operation: "plans.submit", by, requestId, input: content };
+    return once(tx, request, () => submitJob(tx, input)).result;
+  },
+} satisfies Partial<Handlers>;
 
 function toPart({ name, text, files, dependsOn }: Plan["parts"][number]): NonNullable<Estimated["parts"]>[number] {
   return { name, text, files: [...files], dependsOn: [...dependsOn] };
@@ -35,7 +44,10 @@ interface JobPlan {
 }
 
 /** [PL19] Splits above the threshold, on request, or as listed. */
-function plan(tx: Tx, { job, strategy, maxParts, isForced }: EstimateJob): Result<JobPlan, Refusal> {
+function plan(
+  tx: Tx,
+  { job, strategy, maxParts, isForced }: CheckedInputOf<"plans.estimate">,
+): Result<JobPlan, Refusal> {
   const weights = tx.settings.complexity;
   const { score, isAboveThreshold, reasons } = estimateComplexity(job, weights);
   const complexity = { score, threshold: weights.threshold, isAboveThreshold, reasons: [...reasons] };
@@ -60,14 +72,7 @@ function splitByDefault(job: Job, maxParts: number | undefined): Result<Plan, Re
   return byPhase.ok ? byPhase : byModule;
 }
 
-/** [PL20] All or nothing; a repeat submits nothing. */
-export function submit(tx: Tx, input: SubmitJob): Result<Submitted, Refusal> {
-  const { requestId, by, ...content } = input;
-  const request = { operation: "plans.submit", by, requestId, input: content };
-  return once(tx, request, () => submitJob(tx, input)).result;
-}
-
-function submitJob(tx: Tx, input: SubmitJob): Result<Submitted, Refusal> {
+function submitJob(tx: Tx, input: CheckedInputOf<"plans.submit">): Result<Submitted, Refusal> {
   const planned = plan(tx, input);
   if (!planned.ok) return planned;
   const { complexity, parts, reason } = planned.value;
@@ -85,7 +90,7 @@ function submitJob(tx: Tx, input: SubmitJob): Result<Submitted, Refusal> {
 type RootTask = Pick<Submitted, "task" | "state">;
 
 /** [TA14] */
-function findDuplicate(tx: Tx, { dedupeKey }: SubmitJob): RootTask | null {
+function findDuplicate(tx: Tx, { dedupeKey }: CheckedInputOf<"plans.submit">): RootTask | null {
   const task = dedupeKey === undefined ? undefined : dedupe.find(tx, dedupeKey);
   return task === undefined ? null : { task, state: rows.find(tx, task)?.state ?? null };
 }
@@ -111,7 +116,7 @@ function jobSummary({ title, text, payload }: Job): Pick<Job, "title" | "text" |
   return { title, text, payload };
 }
 
-function draftWholeJob({ job, type, options, dedupeKey }: SubmitJob): TaskDraft {
+function draftWholeJob({ job, type, options, dedupeKey }: CheckedInputOf<"plans.submit">): TaskDraft {
   return {
     ...options,
     type,
@@ -120,7 +125,7 @@ function draftWholeJob({ job, type, options, dedupeKey }: SubmitJob): TaskDraft 
   };
 }
 
-function draftTasks(input: SubmitJob, { parts, join }: Plan): TaskDraft[] {
+function draftTasks(input: CheckedInputOf<"plans.submit">, { parts, join }: Plan): TaskDraft[] {
   const { job, type, options, joinRule, joinType, onPartDeath, dedupeKey } = input;
   const joinTask = {
     ...options,

@@ -1,6 +1,6 @@
 import * as balance from "../tasks/balance.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { assign, pushedRequestId } from "../tasks/claims.ts";
+import { assign, pushedRequestId } from "../tasks/lifecycle.ts";
 import * as lanes from "../tasks/lanes.ts";
 import * as rebalanceSweep from "./rebalance-sweep.ts";
 import * as outbox from "../tasks/dispatch-outbox.ts";

@@ -1,15 +1,13 @@
 import * as attemptRows from "../tasks/attempt-rows.ts";
 import type { ChatLoad } from "../tasks/balance.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { assign, pushedRequestId } from "../tasks/claims.ts";
 import * as lanes from "../tasks/lanes.ts";
+import { assign, enqueueDispatch, pushedRequestId } from "../tasks/lifecycle.ts";
 import * as meta from "../kernel/meta.ts";
 import { rebalance, type AssignedTask } from "./rebalance.ts";
 import * as availableChats from "../tasks/available-chats.ts";
 import * as rows from "../tasks/task-rows.ts";
-import type { TaskRow } from "../tasks/task-rows.ts";
-import { enqueueDispatch } from "../tasks/task-states.ts";
-import { isExpired } from "../tasks/task-times.ts";
+import { isExpired, type TaskRow } from "../tasks/task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 /** Rebalances tasks that have not started, every `balancingIntervalMs` while there are any. */

@@ -1,21 +1,12 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
-import {
-  maxValueChars,
-  sessionTtlMs,
-  type DeleteState,
-  type Entry,
-  type Guard,
-  type ListState,
-  type SetState,
-  type UpdateState,
-  type Write,
-} from "../../contract/state.ts";
+import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
+import { maxValueChars, sessionTtlMs, type Entry, type Guard, type Write } from "../../contract/state.ts";
 import type { Json } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as changes from "../kernel/changes.ts";
 import { once } from "../kernel/idempotency.ts";
 import * as leases from "../leases/leases.ts";
+import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 
@@ -48,10 +39,55 @@ function isExpired({ now: totals }: Tx, { expires_at: at }: StateRow): boolean {
   return at !== null && at <= totals;
 }
 
-export function get(tx: Tx, key: string): { entry: Entry | null } {
-  const row = findRow(tx, key);
-  return { entry: row && toEntry(tx, row) };
-}
+export const handlers = {
+  "state.get"(tx, { key }) {
+    const row = findRow(tx, key);
+    return ok({ entry: row && toEntry(tx, row) });
+  },
+
+  /** [SV13] Sorted keys of a prefix; [SV17] limited to one answer. */
+  "state.list"(tx, { prefix, limit, cursor }) {
+    const { revision } = changes.currentTotals(tx);
+    const entries: Entry[] = [];
+    let chars = 0;
+    for (const row of readPrefix(tx, prefix, cursor ?? "", limit + 1)) {
+      chars += row.chars;
+      const last = entries.at(-1)?.key;
+      if (last !== undefined && (entries.length === limit || chars > maxPageChars))
+        return ok({ entries, cursor: last, revision });
+      entries.push(toEntry(tx, row));
+    }
+    return ok({ entries, cursor: null, revision });
+  },
+
+  /** [SV1] Two writes under the same condition: one succeeds. */
+  "state.set"(tx, input) {
+    const { key, value, ifVersion, ttlMs, guard, by, requestId } = input;
+    const write = { op: "set", key, value, ...omitUndefined({ ifVersion, ttlMs }) } as const;
+    const done = update(
+      tx,
+      { writes: [write], guards: guard ? [guard] : [], ...omitUndefined({ by, requestId }) },
+      "state.set",
+    );
+    return done.ok ? ok({ version: done.value.versions[0]?.version ?? 0 }) : done;
+  },
+
+  "state.delete"(tx, input) {
+    const { key, ifVersion, guard, by, requestId } = input;
+    const work = (): Result<OutputOf<"state.delete">, Refusal> => {
+      const write = { op: "delete", key, ...omitUndefined({ ifVersion }) } as const;
+      const isThere = findRow(tx, key) !== null;
+      const done = applyUpdate(tx, { writes: [write], guards: guard ? [guard] : [], ...omitUndefined({ by }) });
+      return done.ok ? ok({ isDeleted: isThere, version: done.value.versions[0]?.version ?? 0 }) : done;
+    };
+    const request = { operation: "state.delete", by, requestId, input };
+    return once(tx, request, work, ({ isDeleted }) => isDeleted).result;
+  },
+
+  "state.update": (tx, input) => update(tx, input, "state.update"),
+
+  "state.changes": ({ sql }, input) => changes.pull(sql, input),
+} satisfies Partial<Handlers>;
 
 function toEntry(tx: Tx, { key, version, at, expires_at: until }: StateRow): Entry {
   const [row] = tx.sql.all<{ value: string }>("SELECT value FROM state WHERE key = ?", key);
@@ -65,21 +101,6 @@ function toEntry(tx: Tx, { key, version, at, expires_at: until }: StateRow): Ent
 }
 
 const maxPageChars = 1_000_000;
-
-/** [SV13] Sorted keys of a prefix; [SV17] limited to one answer. */
-export function list(tx: Tx, { prefix, limit, cursor }: ListState): OutputOf<"state.list"> {
-  const { revision } = changes.currentTotals(tx);
-  const entries: Entry[] = [];
-  let chars = 0;
-  for (const row of readPrefix(tx, prefix, cursor ?? "", limit + 1)) {
-    chars += row.chars;
-    const last = entries.at(-1)?.key;
-    if (last !== undefined && (entries.length === limit || chars > maxPageChars))
-      return { entries, cursor: last, revision };
-    entries.push(toEntry(tx, row));
-  }
-  return { entries, cursor: null, revision };
-}
 
 /** Keys with a prefix are contiguous, but no text is above all of them. */
 function* readPrefix(tx: Tx, prefix: string, after: string, page: number): Generator<StateRow, void> {
@@ -95,34 +116,10 @@ function* readPrefix(tx: Tx, prefix: string, after: string, page: number): Gener
   }
 }
 
-/** [SV1] Two writes under the same condition: one succeeds. */
-export function set(tx: Tx, input: SetState): Result<OutputOf<"state.set">, Refusal> {
-  const { key, value, ifVersion, ttlMs, guard, by, requestId } = input;
-  const write = { op: "set", key, value, ...omitUndefined({ ifVersion, ttlMs }) } as const;
-  const done = update(
-    tx,
-    { writes: [write], guards: guard ? [guard] : [], ...omitUndefined({ by, requestId }) },
-    "state.set",
-  );
-  return done.ok ? ok({ version: done.value.versions[0]?.version ?? 0 }) : done;
-}
-
-export function remove(tx: Tx, input: DeleteState): Result<OutputOf<"state.delete">, Refusal> {
-  const { key, ifVersion, guard, by, requestId } = input;
-  const work = (): Result<OutputOf<"state.delete">, Refusal> => {
-    const write = { op: "delete", key, ...omitUndefined({ ifVersion }) } as const;
-    const isThere = findRow(tx, key) !== null;
-    const done = applyUpdate(tx, { writes: [write], guards: guard ? [guard] : [], ...omitUndefined({ by }) });
-    return done.ok ? ok({ isDeleted: isThere, version: done.value.versions[0]?.version ?? 0 }) : done;
-  };
-  const request = { operation: "state.delete", by, requestId, input };
-  return once(tx, request, work, ({ isDeleted }) => isDeleted).result;
-}
-
-export function update(
+function update(
   tx: Tx,
-  input: UpdateState,
-  operation = "state.update",
+  input: CheckedInputOf<"state.update">,
+  operation: string,
 ): Result<OutputOf<"state.update">, Refusal> {
   const { requestId, by, writes } = input;
   const hasChanged = ({ versions }: OutputOf<"state.update">): boolean =>
@@ -139,7 +136,7 @@ interface PlannedWrite {
 /** [SV7] All or nothing: every condition is checked before the first write. */
 function applyUpdate(
   tx: Tx,
-  { writes, guards, by }: Omit<UpdateState, "requestId">,
+  { writes, guards, by }: Omit<CheckedInputOf<"state.update">, "requestId">,
 ): Result<OutputOf<"state.update">, Refusal> {
   const refused = checkKeys(writes) ?? checkGuards(tx, guards);
   if (refused) return err(refused);

@@ -1,11 +1,9 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { BeginSync, PurgeSync, RekeySync } from "../../contract/sync.ts";
-import type { OutputOf } from "../../contract/operations.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { once } from "../kernel/idempotency.ts";
 import * as rows from "./sync-rows.ts";
+import { repeatable, type Handlers } from "../kernel/handlers.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 
 export interface DeviceRow extends rows.Origin {
@@ -41,38 +39,88 @@ const maxDevices = 1_000;
 /** Limit per device: a copied SHIM folder continues in an older epoch. */
 const maxEpochs = 8;
 
-/** [SY1] New device or epoch; a repeated request returns the same epoch. */
-export function begin(tx: Tx, actor: Actor, input: BeginSync): Result<OutputOf<"sync.begin">, Refusal> {
-  const request = { operation: "sync.begin", requestId: input.requestId, input };
-  return once(tx, request, () => beginOnce(tx, actor, input)).result;
-}
+export const handlers = {
+  /** [SY1] New device or epoch; a repeated request returns the same epoch. */
+  "sync.begin": repeatable("sync.begin", (tx, { device, keyId }, actor) => {
+    const sums = rows.totals(tx.sql);
+    const last = findNewest(tx, device);
+    const refused = (last ? checkOwner(actor, last) : checkDeviceLimit(tx)) ?? checkKey(sums, keyId);
+    if (refused) return err(refused);
+    sums.key_id = keyId;
+    sums.epoch = rows.nextNumber(tx, sums.epoch);
+    rows.saveTotals(tx.sql, sums);
+    const { machine } = actor;
+    tx.sql.run(
+      "INSERT INTO sync_devices (epoch, device, machine, key_id, mark, pushed_at, hashes) VALUES (?, ?, ?, ?, 0, ?, '')",
+      sums.epoch,
+      device,
+      machine,
+      keyId,
+      tx.now,
+    );
+    tx.sql.run(
+      `DELETE FROM sync_devices WHERE epoch IN
+         (SELECT epoch FROM sync_devices WHERE device = ? ORDER BY epoch DESC LIMIT -1 OFFSET ?)`,
+      device,
+      maxEpochs,
+    );
+    audit.append(tx, { kind: "sync.begun", subject: device, actor: machine, detail: { epoch: sums.epoch } });
+    return ok({ epoch: sums.epoch, keyId });
+  }),
 
-function beginOnce(tx: Tx, actor: Actor, { device, keyId }: BeginSync): Result<OutputOf<"sync.begin">, Refusal> {
-  const sums = rows.totals(tx.sql);
-  const last = findNewest(tx, device);
-  const refused = (last ? checkOwner(actor, last) : checkDeviceLimit(tx)) ?? checkKey(sums, keyId);
-  if (refused) return err(refused);
-  sums.key_id = keyId;
-  sums.epoch = rows.nextNumber(tx, sums.epoch);
-  rows.saveTotals(tx.sql, sums);
-  const { machine } = actor;
-  tx.sql.run(
-    "INSERT INTO sync_devices (epoch, device, machine, key_id, mark, pushed_at, hashes) VALUES (?, ?, ?, ?, 0, ?, '')",
-    sums.epoch,
-    device,
-    machine,
-    keyId,
-    tx.now,
-  );
-  tx.sql.run(
-    `DELETE FROM sync_devices WHERE epoch IN
-       (SELECT epoch FROM sync_devices WHERE device = ? ORDER BY epoch DESC LIMIT -1 OFFSET ?)`,
-    device,
-    maxEpochs,
-  );
-  audit.append(tx, { kind: "sync.begun", subject: device, actor: machine, detail: { epoch: sums.epoch } });
-  return ok({ epoch: sums.epoch, keyId });
-}
+  /** [SY6] Concurrent changes of the key: one succeeds; the other gets the present key. */
+  "sync.rekey": repeatable("sync.rekey", (tx, { keyId, from }, actor) => {
+    const sums = rows.totals(tx.sql);
+    const currentKey = sums.key_id;
+    if (currentKey === keyId) return ok({ keyId });
+    if (currentKey !== from) {
+      return err({
+        code: "wrong_key",
+        message: `the workspace seals under key ${currentKey ?? "(none yet)"}, not under ${from}; nothing was changed`,
+        details: { keyId: currentKey },
+      });
+    }
+    rows.saveTotals(tx.sql, { ...sums, key_id: keyId });
+    audit.append(tx, { kind: "sync.rekeyed", subject: keyId, actor: actor.machine, detail: { from } });
+    return ok({ keyId });
+  }),
+
+  /** [SY16] Allowed to its own machine and to admins. */
+  "sync.purge": repeatable("sync.purge", (tx, { device }, actor) => {
+    const row = findNewest(tx, device);
+    if (!row) return err(unknownDevice(device));
+    const refused = chatRows.checkMachine(actor, row.machine);
+    if (refused) return err(refused);
+    const sums = rows.totals(tx.sql);
+    const purged = {
+      sessions: rows.forgetSessions(tx, sums, "device = ?", device),
+      checkpoints: rows.removeCheckpoints(tx, sums, "device = ?", device),
+    };
+    rows.saveTotals(tx.sql, sums);
+    tx.sql.run("DELETE FROM sync_devices WHERE device = ?", device);
+    audit.append(tx, { kind: "sync.purged", subject: device, actor: actor.machine, detail: purged });
+    return ok(purged);
+  }),
+
+  /** [SY17] */
+  "sync.status"(tx, { device: wanted }) {
+    const { sql, now } = tx;
+    const { key_id: keyId, chars } = rows.totals(sql);
+    const [counts] = sql.all<{ sessions: number; checkpoints: number }>(
+      "SELECT (SELECT count(*) FROM sync_sessions WHERE chars > 0) AS sessions, (SELECT count(*) FROM sync_checkpoints) AS checkpoints",
+    );
+    const found = sql.all<DeviceRow>(
+      `SELECT * FROM sync_devices AS one WHERE (? IS NULL OR device = ?)
+         AND epoch = (SELECT max(epoch) FROM sync_devices WHERE device = one.device) ORDER BY device`,
+      wanted ?? null,
+      wanted ?? null,
+    );
+    const devices = found.map(({ device, machine, epoch, mark, key_id: own, pushed_at: at }) => {
+      return { device, machine, epoch, mark, keyId: own, lastPushAgeMs: Math.max(0, now - at) };
+    });
+    return ok({ keyId, sessions: counts?.sessions ?? 0, checkpoints: counts?.checkpoints ?? 0, chars, devices });
+  },
+} satisfies Partial<Handlers>;
 
 function checkDeviceLimit({ sql }: Tx): Refusal | null {
   const [row] = sql.all<{ n: number }>("SELECT count(DISTINCT device) AS n FROM sync_devices");
@@ -90,72 +138,9 @@ function checkKey({ key_id: wanted }: rows.Totals, given: string): Refusal | nul
   };
 }
 
-/** [SY6] Concurrent changes of the key: one succeeds; the other gets the present key. */
-export function rekey(tx: Tx, actor: Actor, input: RekeySync): Result<OutputOf<"sync.rekey">, Refusal> {
-  const request = { operation: "sync.rekey", requestId: input.requestId, input };
-  return once(tx, request, () => rekeyOnce(tx, actor, input)).result;
-}
-
-function rekeyOnce(tx: Tx, actor: Actor, { keyId, from }: RekeySync): Result<OutputOf<"sync.rekey">, Refusal> {
-  const sums = rows.totals(tx.sql);
-  const currentKey = sums.key_id;
-  if (currentKey === keyId) return ok({ keyId });
-  if (currentKey !== from) {
-    return err({
-      code: "wrong_key",
-      message: `the workspace seals under key ${currentKey ?? "(none yet)"}, not under ${from}; nothing was changed`,
-      details: { keyId: currentKey },
-    });
-  }
-  rows.saveTotals(tx.sql, { ...sums, key_id: keyId });
-  audit.append(tx, { kind: "sync.rekeyed", subject: keyId, actor: actor.machine, detail: { from } });
-  return ok({ keyId });
-}
-
-/** [SY16] Allowed to its own machine and to admins. */
-export function purge(tx: Tx, actor: Actor, input: PurgeSync): Result<OutputOf<"sync.purge">, Refusal> {
-  const request = { operation: "sync.purge", requestId: input.requestId, input };
-  return once(tx, request, () => purgeOnce(tx, actor, input)).result;
-}
-
-function purgeOnce(tx: Tx, actor: Actor, { device }: PurgeSync): Result<OutputOf<"sync.purge">, Refusal> {
-  const row = findNewest(tx, device);
-  if (!row) return err(unknownDevice(device));
-  const refused = chatRows.checkMachine(actor, row.machine);
-  if (refused) return err(refused);
-  const sums = rows.totals(tx.sql);
-  const purged = {
-    sessions: rows.forgetSessions(tx, sums, "device = ?", device),
-    checkpoints: rows.removeCheckpoints(tx, sums, "device = ?", device),
-  };
-  rows.saveTotals(tx.sql, sums);
-  tx.sql.run("DELETE FROM sync_devices WHERE device = ?", device);
-  audit.append(tx, { kind: "sync.purged", subject: device, actor: actor.machine, detail: purged });
-  return ok(purged);
-}
-
 function unknownDevice(device: string): Refusal {
   return {
     code: "unknown_device",
     message: `device ${device} has not begun here, or not in this epoch; begin (sync.begin)`,
   };
-}
-
-/** [SY17] */
-export function status(tx: Tx, wanted: string | undefined): OutputOf<"sync.status"> {
-  const { sql, now } = tx;
-  const { key_id: keyId, chars } = rows.totals(sql);
-  const [counts] = sql.all<{ sessions: number; checkpoints: number }>(
-    "SELECT (SELECT count(*) FROM sync_sessions WHERE chars > 0) AS sessions, (SELECT count(*) FROM sync_checkpoints) AS checkpoints",
-  );
-  const found = sql.all<DeviceRow>(
-    `SELECT * FROM sync_devices AS one WHERE (? IS NULL OR device = ?)
-       AND epoch = (SELECT max(epoch) FROM sync_devices WHERE device = one.device) ORDER BY device`,
-    wanted ?? null,
-    wanted ?? null,
-  );
-  const devices = found.map(({ device, machine, epoch, mark, key_id: own, pushed_at: at }) => {
-    return { device, machine, epoch, mark, keyId: own, lastPushAgeMs: Math.max(0, now - at) };
-  });
-  return { keyId, sessions: counts?.sessions ?? 0, checkpoints: counts?.checkpoints ?? 0, chars, devices };
 }

@@ -1,26 +1,28 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
-import type { PushSync, SyncOp } from "../../contract/sync.ts";
+import type { SyncOp } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as devices from "./sync-devices.ts";
 import * as rows from "./sync-rows.ts";
-import type { Actor, Tx } from "../kernel/tx.ts";
+import type { Handlers } from "../kernel/handlers.ts";
+import type { Tx } from "../kernel/tx.ts";
 
-/**
- * [SY7] All or none; stored ops are compared. [SY8] A number that is not the next is a gap; [SY9]
- * another op under a stored number means a copied or older device.
- */
-export function push(tx: Tx, actor: Actor, { device, epoch, ops }: PushSync): Result<OutputOf<"sync.push">, Refusal> {
-  const owned = devices.own(tx, actor, device, epoch);
-  if (!owned.ok) return owned;
-  const row = owned.value;
-  const refused = checkOrder(ops) ?? checkGap(row, ops) ?? checkFork(row, ops);
-  if (refused) return err(refused);
-  const sums = rows.totals(tx.sql);
-  const newOps = ops.filter(({ seq }) => seq > row.mark);
-  const mark = newOps.length === 0 ? ok(row.mark) : store(tx, sums, row, newOps);
-  return mark.ok ? ok({ mark: mark.value, keyId: sums.key_id ?? row.key_id }) : mark;
-}
+export const handlers = {
+  /**
+   * [SY7] All or none; stored ops are compared. [SY8] A number that is not the next is a gap; [SY9]
+   * another op under a stored number means a copied or older device.
+   */
+  "sync.push"(tx, { device, epoch, ops }, actor) {
+    const owned = devices.own(tx, actor, device, epoch);
+    if (!owned.ok) return owned;
+    const row = owned.value;
+    const refused = checkOrder(ops) ?? checkGap(row, ops) ?? checkFork(row, ops);
+    if (refused) return err(refused);
+    const sums = rows.totals(tx.sql);
+    const newOps = ops.filter(({ seq }) => seq > row.mark);
+    const mark = newOps.length === 0 ? ok(row.mark) : store(tx, sums, row, newOps);
+    return mark.ok ? ok({ mark: mark.value, keyId: sums.key_id ?? row.key_id }) : mark;
+  },
+} satisfies Partial<Handlers>;
 
 function store(tx: Tx, sums: rows.Totals, row: devices.DeviceRow, newOps: readonly SyncOp[]): Result<number, Refusal> {
   const before = sums.chars;

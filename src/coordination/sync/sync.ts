@@ -1,43 +1,103 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
-import type {
-  GetCheckpoint,
-  GiveBackSession,
-  ListCheckpoints,
-  ListSync,
-  MirroredSession,
-  TakeSession,
-} from "../../contract/sync.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import type { MirroredSession } from "../../contract/sync.ts";
+import { err, ok } from "../../shared/result.ts";
 import type { SqlValue } from "../../shared/sql.ts";
 import * as audit from "../kernel/audit.ts";
-import * as chatRows from "../kernel/chat-rows.ts";
 import * as leases from "../leases/leases.ts";
 import * as rows from "./sync-rows.ts";
-import type { Actor, Tx } from "../kernel/tx.ts";
+import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
+import type { Tx } from "../kernel/tx.ts";
 
 const maxPageChars = 1_000_000;
 
-/**
- * [SY20] Ordered by change, so pulls miss none. [SY22] Limited in size. [SY18] With forgotten ones.
- */
-export function list(tx: Tx, { project, session, device, after, limit }: ListSync): OutputOf<"sync.list"> {
-  const { revision } = rows.totals(tx.sql);
-  // A revision that is not in this workspace's past (after a restore): everything is listed.
-  const from = after > revision ? 0 : after;
-  const filter = { "revision > ?": from, "session = ?": session, "device = ?": device };
-  const sessionFilter = { ...filter, "chars > ?": 0, "project = ?": project };
-  const found = listChanged<rows.SessionRow>(tx, `${rows.sessionColumns} FROM sync_sessions`, sessionFilter, limit);
-  const forgotten = from === 0 ? [] : listChanged<ForgottenRow>(tx, forgottenRowsSql, filter, limit);
-  const end = endOfPage([...found, ...forgotten], limit);
-  const isOn = (row: ChangedRow): boolean => end === null || row.revision <= end;
-  return {
-    sessions: found.filter(isOn).map((row) => toMirroredSession(tx, row)),
-    forgotten: forgotten.filter(isOn).map((row) => ({ device: row.device, session: row.session })),
-    revision: end ?? revision,
-    isMore: end !== null,
-  };
-}
+export const handlers = {
+  /**
+   * [SY20] Ordered by change, so pulls miss none. [SY22] Limited in size. [SY18] With forgotten ones.
+   */
+  "sync.list"(tx, { project, session, device, after, limit }) {
+    const { revision } = rows.totals(tx.sql);
+    // A revision that is not in this workspace's past (after a restore): everything is listed.
+    const from = after > revision ? 0 : after;
+    const filter = { "revision > ?": from, "session = ?": session, "device = ?": device };
+    const sessionFilter = { ...filter, "chars > ?": 0, "project = ?": project };
+    const found = listChanged<rows.SessionRow>(tx, `${rows.sessionColumns} FROM sync_sessions`, sessionFilter, limit);
+    const forgotten = from === 0 ? [] : listChanged<ForgottenRow>(tx, forgottenRowsSql, filter, limit);
+    const end = endOfPage([...found, ...forgotten], limit);
+    const isOn = (row: ChangedRow): boolean => end === null || row.revision <= end;
+    return ok({
+      sessions: found.filter(isOn).map((row) => toMirroredSession(tx, row)),
+      forgotten: forgotten.filter(isOn).map((row) => ({ device: row.device, session: row.session })),
+      revision: end ?? revision,
+      isMore: end !== null,
+    });
+  },
+
+  /** [SY23] */
+  "sync.checkpoints"(tx, { session, device, limit, cursor }) {
+    const before = cursor === undefined ? [Number.MAX_SAFE_INTEGER, 0, 0] : parseCursor(cursor);
+    if (!before) return err({ code: "bad_input", message: "cursor: not one of an answer of sync.checkpoints" });
+    const wheres = ["session = ?", "(at, epoch, seq) < (?, ?, ?)", ...(device === undefined ? [] : ["device = ?"])];
+    const values = [session, ...before, ...(device === undefined ? [] : [device])];
+    const found = newestFirst(tx, wheres.join(" AND "), values, limit + 1);
+    const page = found.slice(0, limit);
+    const last = page.at(-1);
+    return ok({
+      checkpoints: page.map((row) => toStoredCheckpoint(tx, row)),
+      cursor: last && found.length > limit ? [last.at, last.epoch, last.seq].join(".") : null,
+    });
+  },
+
+  /** [SY12] Prefers the named device, else the newest. */
+  "sync.checkpoint"(tx, { checkpoint: id, device }) {
+    const where = "checkpoint = ? AND (? IS NULL OR device = ?)";
+    const [row] = newestFirst(tx, where, [id, device ?? null, device ?? null], 1);
+    const [text] = row
+      ? tx.sql.all<{ envelope: string }>(
+          "SELECT envelope FROM sync_checkpoints WHERE checkpoint = ? AND device = ?",
+          id,
+          row.device,
+        )
+      : [];
+    if (!row || !text) return err({ code: "unknown_key", message: `checkpoint ${id} is not stored here` });
+    return ok({ ...toStoredCheckpoint(tx, row), envelope: text.envelope });
+  },
+
+  /** [SY30] Requires the session's lease, so at most one chat continues it. */
+  "sync.take": byLiveChat((tx, { self, device, session, token }, caller) => {
+    const row = rows.findSession(tx, device, session);
+    if (!row) return err(unknownSession(device, session));
+    const resource = `session:${session}`;
+    const { isValid, holder } = leases.check(tx, { resource, token });
+    if (!isValid || holder !== self.chat) {
+      return err({
+        code: "stale_token",
+        message: `chat ${self.chat} does not hold ${resource} with token ${token}; ${holder === null ? "acquire it" : `${holder} holds it`}`,
+      });
+    }
+    // A repeat, also of an earlier process of this chat.
+    if (row.taken_chat === self.chat) return ok({ isTaken: true });
+    const { machine } = caller;
+    updateClaimant(tx, row, { chat: self.chat, machine });
+    audit.append(tx, { kind: "session.taken", subject: session, actor: self.chat, detail: { device, machine } });
+    return ok({ isTaken: true });
+  }),
+
+  /** [SY31] Allowed to the machine that took it, its origin, and admins. */
+  "sync.give-back"(tx, { device, session }, { machine, isAdmin }) {
+    const row = rows.findSession(tx, device, session);
+    if (!row) return err(unknownSession(device, session));
+    if (row.taken_chat === null) return ok({ wasTaken: false });
+    if (!isAdmin && machine !== row.taken_machine && machine !== row.machine) {
+      return err({
+        code: "forbidden",
+        message: `session ${session} was taken on machine ${row.taken_machine}; this token is for ${machine}`,
+      });
+    }
+    updateClaimant(tx, row, null);
+    audit.append(tx, { kind: "session.given-back", subject: session, actor: machine, detail: { device } });
+    return ok({ wasTaken: true });
+  },
+} satisfies Partial<Handlers>;
 
 type ChangedRow = Pick<rows.SessionRow, "revision" | "chars">;
 type ForgottenRow = ChangedRow & Pick<rows.SessionRow, "session" | "device">;
@@ -117,24 +177,6 @@ function newestFirst(tx: Tx, where: string, values: readonly SqlValue[], limit: 
   );
 }
 
-/** [SY23] */
-export function checkpoints(
-  tx: Tx,
-  { session, device, limit, cursor }: ListCheckpoints,
-): Result<OutputOf<"sync.checkpoints">, Refusal> {
-  const before = cursor === undefined ? [Number.MAX_SAFE_INTEGER, 0, 0] : parseCursor(cursor);
-  if (!before) return err({ code: "bad_input", message: "cursor: not one of an answer of sync.checkpoints" });
-  const wheres = ["session = ?", "(at, epoch, seq) < (?, ?, ?)", ...(device === undefined ? [] : ["device = ?"])];
-  const values = [session, ...before, ...(device === undefined ? [] : [device])];
-  const found = newestFirst(tx, wheres.join(" AND "), values, limit + 1);
-  const page = found.slice(0, limit);
-  const last = page.at(-1);
-  return ok({
-    checkpoints: page.map((row) => toStoredCheckpoint(tx, row)),
-    cursor: last && found.length > limit ? [last.at, last.epoch, last.seq].join(".") : null,
-  });
-}
-
 function parseCursor(cursor: string): number[] | null {
   const numbers = cursor.split(".").map(Number);
   return numbers.length === 3 && numbers.every(Number.isSafeInteger) ? numbers : null;
@@ -142,66 +184,6 @@ function parseCursor(cursor: string): number[] | null {
 
 function toStoredCheckpoint(tx: Tx, { checkpoint, device, session, epoch, seq, at, chars }: rows.CheckpointRow) {
   return { checkpoint, device, session, epoch, seq, ageMs: ageOf(tx, at), chars };
-}
-
-/** [SY12] Prefers the named device, else the newest. */
-export function checkpoint(
-  tx: Tx,
-  { checkpoint: id, device }: GetCheckpoint,
-): Result<OutputOf<"sync.checkpoint">, Refusal> {
-  const where = "checkpoint = ? AND (? IS NULL OR device = ?)";
-  const [row] = newestFirst(tx, where, [id, device ?? null, device ?? null], 1);
-  const [text] = row
-    ? tx.sql.all<{ envelope: string }>(
-        "SELECT envelope FROM sync_checkpoints WHERE checkpoint = ? AND device = ?",
-        id,
-        row.device,
-      )
-    : [];
-  if (!row || !text) return err({ code: "unknown_key", message: `checkpoint ${id} is not stored here` });
-  return ok({ ...toStoredCheckpoint(tx, row), envelope: text.envelope });
-}
-
-/** [SY30] Requires the session's lease, so at most one chat continues it. */
-export function take(tx: Tx, { self, device, session, token }: TakeSession): Result<OutputOf<"sync.take">, Refusal> {
-  const actor = chatRows.requireLiveChat(tx, self);
-  if (!actor.ok) return actor;
-  const row = rows.findSession(tx, device, session);
-  if (!row) return err(unknownSession(device, session));
-  const resource = `session:${session}`;
-  const { isValid, holder } = leases.check(tx, { resource, token });
-  if (!isValid || holder !== self.chat) {
-    return err({
-      code: "stale_token",
-      message: `chat ${self.chat} does not hold ${resource} with token ${token}; ${holder === null ? "acquire it" : `${holder} holds it`}`,
-    });
-  }
-  // A repeat, also of an earlier process of this chat.
-  if (row.taken_chat === self.chat) return ok({ isTaken: true });
-  const { machine } = actor.value;
-  updateClaimant(tx, row, { chat: self.chat, machine });
-  audit.append(tx, { kind: "session.taken", subject: session, actor: self.chat, detail: { device, machine } });
-  return ok({ isTaken: true });
-}
-
-/** [SY31] Allowed to the machine that took it, its origin, and admins. */
-export function release(
-  tx: Tx,
-  { machine, isAdmin }: Actor,
-  { device, session }: GiveBackSession,
-): Result<OutputOf<"sync.give-back">, Refusal> {
-  const row = rows.findSession(tx, device, session);
-  if (!row) return err(unknownSession(device, session));
-  if (row.taken_chat === null) return ok({ wasTaken: false });
-  if (!isAdmin && machine !== row.taken_machine && machine !== row.machine) {
-    return err({
-      code: "forbidden",
-      message: `session ${session} was taken on machine ${row.taken_machine}; this token is for ${machine}`,
-    });
-  }
-  updateClaimant(tx, row, null);
-  audit.append(tx, { kind: "session.given-back", subject: session, actor: machine, detail: { device } });
-  return ok({ wasTaken: true });
 }
 
 function updateClaimant(tx: Tx, row: rows.SessionRow, by: rows.Claimant | null): void {

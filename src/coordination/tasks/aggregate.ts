@@ -1,9 +1,9 @@
+import { isRecord } from "../../shared/is-record.ts";
 import type { Refusal } from "../../contract/errors.ts";
-import type { AggregateRule } from "../../contract/plans.ts";
+import type { AggregateRule } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { checkJsonShape } from "../../shared/json-shape.ts";
-import { merge, type Conflict } from "./merge.ts";
 
 export type PartResult =
   | { readonly part: string; readonly state: "done"; readonly result: Json }
@@ -96,4 +96,72 @@ function tooLarge(done: readonly Done[], chars: number, maxChars: number): Refus
 
 function charsOf(value: unknown): number {
   return JSON.stringify(value).length;
+}
+
+interface PartValue {
+  readonly part: string;
+  readonly value: Json;
+}
+
+interface Conflict {
+  /** JSON Pointer (RFC 6901) into the merged value; "" is all of it. */
+  readonly path: string;
+  /** Part whose value was kept; null: none. */
+  readonly kept: string | null;
+  readonly others: readonly PartValue[];
+}
+
+type JsonObject = { [name: string]: Json };
+
+/** [PL9] Merges by field, in the order of parts. Lists that differ conflict: no order is right. */
+function merge(parts: readonly PartValue[]): { value: Json; conflicts: readonly Conflict[] } {
+  const conflicts: Conflict[] = [];
+  const others = parts.filter(({ value }) => !isRecord(value));
+  if (others.length > 0) conflicts.push({ path: "", kept: null, others });
+  return { value: mergeObjects("", parts.filter(hasObject), conflicts), conflicts };
+}
+
+function mergeObjects(
+  path: string,
+  parts: readonly (PartValue & { readonly value: JsonObject })[],
+  conflicts: Conflict[],
+): JsonObject {
+  const names = new Set(parts.flatMap(({ value }) => Object.keys(value)));
+  return Object.fromEntries(
+    [...names].map((name) => {
+      const inner = parts.flatMap(({ part, value }) => {
+        const fieldValue = Object.hasOwn(value, name) ? value[name] : undefined;
+        return fieldValue === undefined ? [] : [{ part, value: fieldValue }];
+      });
+      return [name, mergeField(`${path}/${escapePointer(name)}`, inner, conflicts)];
+    }),
+  );
+}
+
+function mergeField(path: string, parts: readonly PartValue[], conflicts: Conflict[]): Json {
+  const [first] = parts;
+  if (!first) return null;
+  const isKept = isRecord(first.value) ? hasObject : (other: PartValue) => isEqual(first.value, other.value);
+  const others = parts.filter((other) => !isKept(other));
+  if (others.length > 0) conflicts.push({ path, kept: first.part, others });
+  return isRecord(first.value) ? mergeObjects(path, parts.filter(hasObject), conflicts) : first.value;
+}
+
+function hasObject(parts: PartValue): parts is PartValue & { readonly value: JsonObject } {
+  return isRecord(parts.value);
+}
+
+function escapePointer(name: string): string {
+  return name.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+function isEqual(one: Json, other: Json): boolean {
+  return JSON.stringify(sortFields(one)) === JSON.stringify(sortFields(other));
+}
+
+function sortFields(value: Json): Json {
+  if (Array.isArray(value)) return value.map(sortFields);
+  if (!isRecord(value)) return value;
+  const names = Object.keys(value).toSorted();
+  return Object.fromEntries(names.map((name) => [name, sortFields(value[name] ?? null)]));
 }

@@ -1,27 +1,16 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
-import type {
-  AckTask,
-  AttemptEnd,
-  HeartbeatTask,
-  ClaimedTask,
-  ExtendTask,
-  HoldTask,
-  NackTask,
-  ReleaseTask,
-  TaskState,
-} from "../../contract/tasks.ts";
+import type { CheckedInputOf } from "../../contract/operations.ts";
+import type { AttemptEnd, ClaimedTask, TaskState, ClaimedTaskReference } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import * as budgets from "./budgets.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import * as claims from "./claims.ts";
 import * as chatPerformance from "./chat-performance.ts";
-import { requeue } from "./requeue.ts";
+import * as lifecycle from "./lifecycle.ts";
 import * as rows from "./task-rows.ts";
-import type { TaskRow } from "./task-rows.ts";
-import { finish } from "./task-states.ts";
-import { isExpired, remainingMs } from "./task-times.ts";
+import { isExpired, remainingMs, type TaskRow } from "./task-rows.ts";
+import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 interface ClaimCheck {
@@ -30,7 +19,7 @@ interface ClaimCheck {
   readonly isHeld: boolean;
 }
 
-function checkClaim(tx: Tx, { self, task, claim }: HoldTask): Result<ClaimCheck, Refusal> {
+function checkClaim(tx: Tx, { self, task, claim }: ClaimedTaskReference): Result<ClaimCheck, Refusal> {
   const actor = chatRows.requireLiveChat(tx, self);
   if (!actor.ok) return actor;
   const found = rows.requireTask(tx, task);
@@ -41,7 +30,7 @@ function checkClaim(tx: Tx, { self, task, claim }: HoldTask): Result<ClaimCheck,
 }
 
 /** [TA5] Calls of a stale claim change nothing. */
-function staleClaim({ task, claim }: HoldTask, { row }: ClaimCheck): Refusal {
+function staleClaim({ task, claim }: ClaimedTaskReference, { row }: ClaimCheck): Refusal {
   return {
     code: "stale_claim",
     message: `claim ${claim} of task ${task} is over; stop the work on it (the task is ${row.state} now)`,
@@ -50,7 +39,7 @@ function staleClaim({ task, claim }: HoldTask, { row }: ClaimCheck): Refusal {
 }
 
 /** Starts an assigned task implicitly. */
-function requireRunning(tx: Tx, input: HoldTask): Result<TaskRow, Refusal> {
+function requireRunning(tx: Tx, input: ClaimedTaskReference): Result<TaskRow, Refusal> {
   const claimCheck = checkClaim(tx, input);
   if (!claimCheck.ok) return claimCheck;
   const { row, isHeld } = claimCheck.value;
@@ -58,54 +47,98 @@ function requireRunning(tx: Tx, input: HoldTask): Result<TaskRow, Refusal> {
   // [BU4] An exhausted budget stops assigned tasks from starting too.
   const refused = row.state === "assigned" ? budgets.checkExhausted(tx, input.self.chat) : null;
   if (refused) return err(refused);
-  return ok(row.state === "running" ? row : claims.startRunning(tx, row));
+  return ok(row.state === "running" ? row : lifecycle.start(tx, row));
 }
 
-export function start(tx: Tx, input: HoldTask): Result<OutputOf<"tasks.start">, Refusal> {
-  const row = requireRunning(tx, input);
-  return row.ok ? ok({ remainingMs: remainingMs(tx, row.value) }) : row;
-}
+export const handlers = {
+  "tasks.start"(tx, input) {
+    const row = requireRunning(tx, input);
+    return row.ok ? ok({ remainingMs: remainingMs(tx, row.value) }) : row;
+  },
 
-/** [TA17] Writes no row without news within a third of the silence limit. */
-export function heartbeat(tx: Tx, input: HeartbeatTask): Result<OutputOf<"tasks.heartbeat">, Refusal> {
-  const running = requireRunning(tx, input);
-  if (!running.ok) return running;
-  const row = running.value;
-  const limitReached = budgets.recordUsage(tx, row, input.usage);
-  const { progress, checkpoint } = withReported(row, input);
-  const isChanged = progress !== row.progress || checkpoint !== row.checkpoint;
-  if (isChanged || tx.now - (row.seen_at ?? 0) >= row.heartbeat_ms / 3) {
-    tx.sql.run(
-      "UPDATE tasks SET seen_at = ?, progress = ?, checkpoint = ? WHERE task = ?",
-      tx.now,
-      progress,
-      checkpoint,
-      row.task,
+  /** [TA17] Writes no row without news within a third of the silence limit. */
+  "tasks.heartbeat"(tx, input) {
+    const running = requireRunning(tx, input);
+    if (!running.ok) return running;
+    const row = running.value;
+    const limitReached = budgets.recordUsage(tx, row, input.usage);
+    const { progress, checkpoint } = withReported(row, input);
+    const isChanged = progress !== row.progress || checkpoint !== row.checkpoint;
+    if (isChanged || tx.now - (row.seen_at ?? 0) >= row.heartbeat_ms / 3) {
+      tx.sql.run(
+        "UPDATE tasks SET seen_at = ?, progress = ?, checkpoint = ? WHERE task = ?",
+        tx.now,
+        progress,
+        checkpoint,
+        row.task,
+      );
+    }
+    if (limitReached !== null)
+      lifecycle.requeue(
+        tx,
+        { ...row, progress, checkpoint },
+        { ended: "budget_exceeded", reason: limitReached, limitReached },
+      );
+    return ok({
+      isCancelled: row.cancel_reason !== null,
+      isOverBudget: limitReached !== null,
+      reason: limitReached ?? row.cancel_reason,
+      remainingMs: limitReached === null ? remainingMs(tx, row) : 0,
+    });
+  },
+
+  "tasks.ack"(tx, input) {
+    const done = endClaim(tx, input, "done", (row) => {
+      // A result is accepted whatever it cost.
+      budgets.recordFinalUsage(tx, row, input.usage);
+      chatPerformance.record(tx, row, true);
+      // Recorded before the end, which may lead to a join of the results.
+      attemptRows.insert(tx, row, { ended: "done", became: "done", result: JSON.stringify(input.result) });
+      return lifecycle.finish(tx, row, { state: "done" });
+    });
+    if (!done.ok) return done;
+    return ok({ state: done.value.state, next: claimNext(tx, done.value, input) });
+  },
+
+  "tasks.nack"(tx, input) {
+    const { reason, isRetryable, delayMs } = input;
+    const failed = endClaim(tx, input, "failed", (row) =>
+      lifecycle.requeue(tx, row, {
+        ended: "failed",
+        reason,
+        isRetryable,
+        delayMs,
+        limitReached: budgets.recordFinalUsage(tx, row, input.usage),
+      }),
     );
-  }
-  if (limitReached !== null)
-    requeue(tx, { ...row, progress, checkpoint }, { ended: "budget_exceeded", reason: limitReached, limitReached });
-  return ok({
-    isCancelled: row.cancel_reason !== null,
-    isOverBudget: limitReached !== null,
-    reason: limitReached ?? row.cancel_reason,
-    remainingMs: limitReached === null ? remainingMs(tx, row) : 0,
-  });
-}
+    if (!failed.ok) return failed;
+    return ok({ state: failed.value.state, next: claimNext(tx, failed.value, input) });
+  },
 
-function withReported(row: TaskRow, { progress, checkpoint }: HeartbeatTask): Pick<TaskRow, "progress" | "checkpoint"> {
+  "tasks.extend"(tx, input) {
+    const row = requireRunning(tx, input);
+    if (!row.ok) return row;
+    const extended = { ...row.value, seen_at: tx.now, close_at: Math.max(row.value.close_at ?? 0, tx.now + input.ms) };
+    tx.sql.run("UPDATE tasks SET close_at = ?, seen_at = ? WHERE task = ?", extended.close_at, tx.now, extended.task);
+    return ok({ remainingMs: remainingMs(tx, extended) });
+  },
+
+  "tasks.release"(tx, input) {
+    const released = endClaim(tx, input, "released", (row) =>
+      lifecycle.requeue(tx, row, { ended: "released", limitReached: budgets.recordFinalUsage(tx, row, input.usage) }),
+    );
+    return released.ok ? ok({ state: released.value.state }) : released;
+  },
+} satisfies Partial<Handlers>;
+
+function withReported(
+  row: TaskRow,
+  { progress, checkpoint }: CheckedInputOf<"tasks.heartbeat">,
+): Pick<TaskRow, "progress" | "checkpoint"> {
   return {
     progress: progress === undefined ? row.progress : JSON.stringify(progress),
     checkpoint: checkpoint === undefined ? row.checkpoint : JSON.stringify(checkpoint),
   };
-}
-
-export function extend(tx: Tx, input: ExtendTask): Result<OutputOf<"tasks.extend">, Refusal> {
-  const row = requireRunning(tx, input);
-  if (!row.ok) return row;
-  const extended = { ...row.value, seen_at: tx.now, close_at: Math.max(row.value.close_at ?? 0, tx.now + input.ms) };
-  tx.sql.run("UPDATE tasks SET close_at = ?, seen_at = ? WHERE task = ?", extended.close_at, tx.now, extended.task);
-  return ok({ remainingMs: remainingMs(tx, extended) });
 }
 
 interface EndedClaim {
@@ -117,7 +150,7 @@ interface EndedClaim {
 /** [TA6] A repeat gets the first answer. */
 function endClaim(
   tx: Tx,
-  input: HoldTask,
+  input: ClaimedTaskReference,
   ended: AttemptEnd,
   work: (row: TaskRow) => TaskState,
 ): Result<EndedClaim, Refusal> {
@@ -132,44 +165,13 @@ function endClaim(
 }
 
 /** A repeat claims nothing new: it may be late, and its answer unread. */
-function claimNext(tx: Tx, { chat, isRepeat }: EndedClaim, { task, claim, next }: AckTask | NackTask): ClaimedTask[] {
+function claimNext(
+  tx: Tx,
+  { chat, isRepeat }: EndedClaim,
+  { task, claim, next }: CheckedInputOf<"tasks.ack"> | CheckedInputOf<"tasks.nack">,
+): ClaimedTask[] {
   if (!next) return [];
   // Client ids contain no blank.
   const requestId = `after ${task} ${claim}`;
   return isRepeat ? claims.repeat(tx, chat, requestId) : claims.next(tx, chat, requestId, next);
-}
-
-export function ack(tx: Tx, input: AckTask): Result<OutputOf<"tasks.ack">, Refusal> {
-  const done = endClaim(tx, input, "done", (row) => {
-    // A result is accepted whatever it cost.
-    budgets.recordFinalUsage(tx, row, input.usage);
-    chatPerformance.record(tx, row, true);
-    // Recorded before the end, which may lead to a join of the results.
-    attemptRows.insert(tx, row, { ended: "done", became: "done", result: JSON.stringify(input.result) });
-    return finish(tx, row, { state: "done" });
-  });
-  if (!done.ok) return done;
-  return ok({ state: done.value.state, next: claimNext(tx, done.value, input) });
-}
-
-export function nack(tx: Tx, input: NackTask): Result<OutputOf<"tasks.nack">, Refusal> {
-  const { reason, isRetryable, delayMs } = input;
-  const failed = endClaim(tx, input, "failed", (row) =>
-    requeue(tx, row, {
-      ended: "failed",
-      reason,
-      isRetryable,
-      delayMs,
-      limitReached: budgets.recordFinalUsage(tx, row, input.usage),
-    }),
-  );
-  if (!failed.ok) return failed;
-  return ok({ state: failed.value.state, next: claimNext(tx, failed.value, input) });
-}
-
-export function release(tx: Tx, input: ReleaseTask): Result<OutputOf<"tasks.release">, Refusal> {
-  const released = endClaim(tx, input, "released", (row) =>
-    requeue(tx, row, { ended: "released", limitReached: budgets.recordFinalUsage(tx, row, input.usage) }),
-  );
-  return released.ok ? ok({ state: released.value.state }) : released;
 }

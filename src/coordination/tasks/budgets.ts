@@ -1,10 +1,11 @@
 import type { Budget, RemainingBudget, Usage } from "../../contract/budgets.ts";
 import type { Refusal } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
 import * as meta from "../kernel/meta.ts";
 import type { TaskRow } from "./task-rows.ts";
+import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { difference, maxUsage, maxCounted, zeroUsage, measures, sum, type Measure } from "../../contract/usage.ts";
+import { ok } from "../../shared/result.ts";
 
 const dayMs = 86_400_000;
 
@@ -160,27 +161,29 @@ export function remaining(tx: Tx, row: Pick<TaskRow, "task" | "chat" | "budget">
 const keepDays = 40;
 const maxListedChats = 100;
 
-export function get(tx: Tx): OutputOf<"budgets.get"> {
-  const { budgets } = tx.settings;
-  const rows = tx.sql.all<Usage & { chat: string; machine: string | null }>(
-    `SELECT key AS chat, machine, wall_ms AS wallMs, tokens, cost_micros AS costMicros FROM usage LEFT JOIN chats ON chats.chat = key
-     WHERE kind = 'chat' ORDER BY cost_micros DESC, tokens DESC, wall_ms DESC, key LIMIT ?`,
-    maxListedChats,
-  );
-  const today = readTotal(tx, "day", dayKey(tx));
-  return {
-    limits: budgets,
-    today,
-    dayEndsInMs: dayMs - (tx.now % dayMs),
-    isDaySpent: isExhausted(budgets.day, today),
-    chats: rows.map(({ chat, machine, ...used }) => ({
-      chat,
-      machine,
-      used,
-      isSpent: isExhausted(budgets.chat, used),
-    })),
-  };
-}
+export const handlers = {
+  "budgets.get"(tx) {
+    const { budgets } = tx.settings;
+    const rows = tx.sql.all<Usage & { chat: string; machine: string | null }>(
+      `SELECT key AS chat, machine, wall_ms AS wallMs, tokens, cost_micros AS costMicros FROM usage LEFT JOIN chats ON chats.chat = key
+       WHERE kind = 'chat' ORDER BY cost_micros DESC, tokens DESC, wall_ms DESC, key LIMIT ?`,
+      maxListedChats,
+    );
+    const today = readTotal(tx, "day", dayKey(tx));
+    return ok({
+      limits: budgets,
+      today,
+      dayEndsInMs: dayMs - (tx.now % dayMs),
+      isDaySpent: isExhausted(budgets.day, today),
+      chats: rows.map(({ chat, machine, ...used }) => ({
+        chat,
+        machine,
+        used,
+        isSpent: isExhausted(budgets.chat, used),
+      })),
+    });
+  },
+} satisfies Partial<Handlers>;
 
 function isExhausted(budget: Budget, used: Usage): boolean {
   return describeFirstReached([{ owner: "", budget, used: () => used }]) !== null;

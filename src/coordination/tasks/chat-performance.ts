@@ -22,7 +22,7 @@ export function record(tx: Tx, { chat, type, started_at }: TaskRow, isSuccess: b
     ? hasChanged(current, next) || !performance.hasRankOf(current, isSuccess)
     : !hasMaxTypes(tx, chat);
   if (!isWritten) return;
-  tx.memory?.performances.set(`${chat}\n${type}`, next);
+  tx.cache?.performances.set(`${chat}\n${type}`, next);
   tx.sql.run(
     `INSERT INTO chat_performance (chat, type, success_rate, duration_ms) VALUES (?, ?, ?, ?)
      ON CONFLICT DO UPDATE SET success_rate = excluded.success_rate, duration_ms = excluded.duration_ms`,
@@ -40,12 +40,12 @@ function hasMaxTypes({ sql }: Tx, chat: string): boolean {
   return (sql.all<{ n: number }>(query, chat)[0]?.n ?? 0) >= maxTypesPerChat;
 }
 
-function findStored({ sql, memory }: Tx, chat: string, type: string): Performance | null {
-  const current = memory?.performances.get(`${chat}\n${type}`);
+function findStored({ sql, cache }: Tx, chat: string, type: string): Performance | null {
+  const current = cache?.performances.get(`${chat}\n${type}`);
   if (current !== undefined) return current;
   const [row] = sql.all<PerformanceRow>("SELECT * FROM chat_performance WHERE chat = ? AND type = ?", chat, type);
   const stored = row ? toPerformance(row) : null;
-  memory?.performances.set(`${chat}\n${type}`, stored);
+  cache?.performances.set(`${chat}\n${type}`, stored);
   return stored;
 }
 
@@ -72,7 +72,7 @@ export function readByChat({ sql }: Tx, types: ReadonlySet<string>): Map<string,
   return new Map([...byChat].map(([chat, own]) => [chat, new Map(own.map((row) => [row.type, toPerformance(row)]))]));
 }
 
-export function deleteChat({ sql, memory }: Tx, chat: string): void {
-  memory?.performances.clear();
+export function deleteChat({ sql, cache }: Tx, chat: string): void {
+  cache?.performances.clear();
   sql.run("DELETE FROM chat_performance WHERE chat = ?", chat);
 }

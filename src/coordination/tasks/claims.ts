@@ -1,34 +1,30 @@
-import type { Refusal } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
-import type { ClaimedTask, ClaimTasks, ClaimOptions, Progress } from "../../contract/tasks.ts";
+import type { ClaimedTask, ClaimOptions, Progress } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, ok } from "../../shared/result.ts";
 import { readResult } from "./attempt-rows.ts";
 import * as budgets from "./budgets.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import * as lanes from "./lanes.ts";
+import * as lifecycle from "./lifecycle.ts";
 import * as rows from "./task-rows.ts";
-import type { TaskRow } from "./task-rows.ts";
-import { isExpired, nextCheckAt, remainingMs } from "./task-times.ts";
+import { isExpired, remainingMs, type TaskRow } from "./task-rows.ts";
+import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** Replaces the request id of a dispatched task until the chat's next claim. */
-export const pushedRequestId = "";
-
-/** [TA4] One live claim per task. [TA6] A repeat returns the claims still held. */
-export function claim(tx: Tx, input: ClaimTasks): Result<OutputOf<"tasks.claim">, Refusal> {
-  const { self, requestId, ...options } = input;
-  const actor = chatRows.requireLiveChat(tx, self);
-  if (!actor.ok) return actor;
-  const claims = next(tx, actor.value, requestId, options);
-  if (claims.length > 0) return ok({ claims });
-  const refused = budgets.checkExhausted(tx, self.chat);
-  if (refused) return err(refused);
-  if (actor.value.status === "draining") {
-    return err({ code: "chat_draining", message: `chat ${self.chat} finishes what it has and takes nothing new` });
-  }
-  return ok({ claims });
-}
+export const handlers = {
+  /** [TA4] One live claim per task. [TA6] A repeat returns the claims still held. */
+  "tasks.claim": byLiveChat((tx, input, caller) => {
+    const { self, requestId, ...options } = input;
+    const claims = next(tx, caller, requestId, options);
+    if (claims.length > 0) return ok({ claims });
+    const refused = budgets.checkExhausted(tx, self.chat);
+    if (refused) return err(refused);
+    if (caller.status === "draining") {
+      return err({ code: "chat_draining", message: `chat ${self.chat} finishes what it has and takes nothing new` });
+    }
+    return ok({ claims });
+  }),
+} satisfies Partial<Handlers>;
 
 /** [TA9] Claims for a request, or with an ack. A draining chat gets no new ones. */
 export function next(tx: Tx, chat: chatRows.LivenessRow, requestId: string, options: ClaimOptions): ClaimedTask[] {
@@ -65,14 +61,16 @@ function adoptPushed(
   { limit, types, isStarted }: ClaimOptions,
 ): TaskRow[] {
   const pushedRows = held.filter(
-    ({ request_id, type }) => request_id === pushedRequestId && (types?.includes(type) ?? true),
+    ({ request_id, type }) => request_id === lifecycle.pushedRequestId && (types?.includes(type) ?? true),
   );
-  return pushedRows.slice(0, limit).map((row) => {
-    const adopted = Object.assign(row, { request_id: requestId });
-    if (isStarted) return startRunning(tx, adopted);
-    tx.sql.run("UPDATE tasks SET request_id = ? WHERE task = ?", requestId, row.task);
-    return adopted;
-  });
+  return pushedRows.slice(0, limit).map((row) => adopt(tx, row, requestId, isStarted));
+}
+
+function adopt(tx: Tx, row: TaskRow, requestId: string, isStarted: boolean): TaskRow {
+  const adopted = { ...row, request_id: requestId };
+  if (isStarted) return lifecycle.start(tx, adopted);
+  tx.sql.run("UPDATE tasks SET request_id = ? WHERE task = ?", requestId, row.task);
+  return adopted;
 }
 
 /** [TA8] Limited by the chat's capacity. */
@@ -91,7 +89,7 @@ function claimQueued(
   const heads = firstLanes.flatMap((lane) => lanes.headsFor(tx, lane, chat.chat, room));
   const candidates = heads.toSorted(lanes.compareFor(chat.chat)).slice(0, room);
   const assigned = fitToAnswer(tx, candidates).map(({ task, texts }) => ({
-    row: assign(tx, chat, task, requestId, options.isStarted),
+    row: lifecycle.assign(tx, chat, task, requestId, options.isStarted),
     texts,
   }));
   if (assigned.length > 0) chatRows.scheduleCheck(tx, chat, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs);
@@ -117,58 +115,8 @@ function fitToAnswer(tx: Tx, candidates: readonly lanes.Head[]): readonly Claima
   return page;
 }
 
-export function assign(
-  tx: Tx,
-  chat: chatRows.LivenessRow,
-  task: number,
-  requestId: string,
-  isStarted: boolean,
-): HeldRow {
-  const startedAt = isStarted ? tx.now : null;
-  const [row] = tx.sql.all<HeldRow>(
-    `UPDATE tasks SET state = ?, claim = max(claim, ?) + 1, chat = ?, incarnation = ?, request_id = ?, assigned_at = ?, started_at = ?,
-       seen_at = ?, close_at = ? + close_ms, due_at = ? + iif(?, min(close_ms, heartbeat_ms), ?) WHERE task = ? RETURNING ${heldColumns}`,
-    isStarted ? "running" : "assigned",
-    rows.claimFloor(tx),
-    chat.chat,
-    chat.incarnation,
-    requestId,
-    tx.now,
-    startedAt,
-    startedAt,
-    startedAt,
-    tx.now,
-    isStarted ? 1 : 0,
-    tx.settings.startDeadlineMs,
-    task,
-  );
-  if (!row) throw new Error(`task ${task} is in a lane and nowhere else`);
-  return row;
-}
-
-type HeldRow = Pick<
-  TaskRow,
-  | "task"
-  | "claim"
-  | "chat"
-  | "failures"
-  | "max_attempts"
-  | "type"
-  | "priority"
-  | "state"
-  | "progress"
-  | "checkpoint"
-  | "close_at"
-  | "close_ms"
-  | "due_at"
-  | "heartbeat_ms"
-  | "budget"
->;
-const heldColumns =
-  "task, claim, chat, failures, max_attempts, type, priority, state, progress, checkpoint, close_at, close_ms, due_at, heartbeat_ms, budget";
-
 interface AssignedRow {
-  readonly row: HeldRow;
+  readonly row: lifecycle.HeldRow;
   readonly texts: TaskTexts;
 }
 
@@ -217,28 +165,4 @@ function readInputs(tx: Tx, needed: readonly number[], budget: { bytes: number }
     budget.bytes -= bytes;
     return [{ task, ref: row.ref, state: row.state, result: JSON.parse(text ?? "null") as Json, isLeftOut }];
   });
-}
-
-/** [TA17] The due check may come early; it then finds the task running and postpones. */
-export function startRunning(tx: Tx, row: TaskRow): TaskRow {
-  const running = {
-    ...row,
-    state: "running",
-    started_at: tx.now,
-    seen_at: tx.now,
-    close_at: tx.now + row.close_ms,
-  } as const;
-  const dueAt = nextCheckAt(running);
-  const isSoonEnough = row.due_at !== null && row.due_at <= dueAt;
-  tx.sql.run(
-    `UPDATE tasks SET state = 'running', request_id = ?, started_at = ?, seen_at = ?, close_at = ?${isSoonEnough ? "" : ", due_at = ?"}
-     WHERE task = ?`,
-    row.request_id,
-    tx.now,
-    tx.now,
-    running.close_at,
-    ...(isSoonEnough ? [] : [dueAt]),
-    row.task,
-  );
-  return { ...running, due_at: isSoonEnough ? row.due_at : dueAt };
 }

@@ -1,31 +1,42 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
-import type { DiscardTask, ReplayTasks } from "../../contract/task-views.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
+import { err, ok } from "../../shared/result.ts";
 import * as budgets from "./budgets.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
-import { finish, dependencyState, makeRunnable } from "./task-states.ts";
+import { dependencyState, finish, makeRunnable } from "./lifecycle.ts";
+import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 type Replayed = OutputOf<"tasks.replay">;
-type ReplayFilter = NonNullable<ReplayTasks["filter"]>;
+type ReplayFilter = NonNullable<CheckedInputOf<"tasks.replay">["filter"]>;
 
-/** [TA22] Counts restart at 0, the last checkpoint stays; dependents of a dead one stay dead. */
-export function replay(tx: Tx, { task, filter, payload }: ReplayTasks): Result<Replayed, Refusal> {
-  if (task === undefined) {
-    if (!filter || payload !== undefined)
-      return err(badInput("give a task, with a new payload or without, or a filter"));
-    return ok({ tasks: findDead(tx, filter).flatMap((row) => revive(tx, row)) });
-  }
-  if (filter) return err(badInput("give a task or a filter, not both"));
-  const found = rows.requireTask(tx, task);
-  if (!found.ok) return found;
-  if (payload !== undefined && isDead(found.value)) {
-    tx.sql.run("UPDATE task_texts SET payload = ? WHERE task = ?", JSON.stringify(payload), task);
-  }
-  return ok({ tasks: revive(tx, found.value) });
-}
+export const handlers = {
+  /** [TA22] Counts restart at 0, the last checkpoint stays; dependents of a dead one stay dead. */
+  "tasks.replay"(tx, { task, filter, payload }) {
+    if (task === undefined) {
+      if (!filter || payload !== undefined)
+        return err(badInput("give a task, with a new payload or without, or a filter"));
+      return ok({ tasks: findDead(tx, filter).flatMap((row) => revive(tx, row)) });
+    }
+    if (filter) return err(badInput("give a task or a filter, not both"));
+    const found = rows.requireTask(tx, task);
+    if (!found.ok) return found;
+    if (payload !== undefined && isDead(found.value)) {
+      tx.sql.run("UPDATE task_texts SET payload = ? WHERE task = ?", JSON.stringify(payload), task);
+    }
+    return ok({ tasks: revive(tx, found.value) });
+  },
+
+  /** [TA23] Discarded tasks stay until pruned, and are never replayed. */
+  "tasks.discard"(tx, { task, reason }) {
+    const found = rows.requireTask(tx, task);
+    if (!found.ok) return found;
+    const row = found.value;
+    if (!isDead(row)) return ok({ state: row.state });
+    return ok({ state: finish(tx, row, { state: "dead", reason: "discarded", detail: reason }) });
+  },
+} satisfies Partial<Handlers>;
 
 function badInput(message: string): Refusal {
   return { code: "bad_input", message: `tasks.replay: ${message}` };
@@ -68,13 +79,4 @@ function revive(tx: Tx, row: TaskRow): Replayed["tasks"] {
     row.task,
   );
   return [{ task: row.task, state: "blocked" }];
-}
-
-/** [TA23] Discarded tasks stay until pruned, and are never replayed. */
-export function discard(tx: Tx, { task, reason }: DiscardTask): Result<OutputOf<"tasks.discard">, Refusal> {
-  const found = rows.requireTask(tx, task);
-  if (!found.ok) return found;
-  const row = found.value;
-  if (!isDead(row)) return ok({ state: row.state });
-  return ok({ state: finish(tx, row, { state: "dead", reason: "discarded", detail: reason }) });
 }

@@ -1,25 +1,47 @@
 import type { Refusal } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
-import type { NewTask, SubmitTasks, TaskState } from "../../contract/tasks.ts";
+import type { NewTask, TaskState } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { once } from "../kernel/idempotency.ts";
-import * as lanes from "./lanes.ts";
-import { insert, laneOf } from "./new-tasks.ts";
-import * as dedupe from "./task-dedupe.ts";
 import { badInput, resolveEdges, type Edges, type PlannedTask } from "./task-edges.ts";
+import type { Handlers } from "../kernel/handlers.ts";
+import type { Tx } from "../kernel/tx.ts";
+import { dependencyDeath, dependencyState, pruneTimeOf } from "./lifecycle.ts";
+import * as lanes from "./lanes.ts";
+import * as dedupe from "./task-dedupe.ts";
 import * as rows from "./task-rows.ts";
 import * as retention from "./task-retention.ts";
-import { enqueueDispatch, updateDependents } from "./task-states.ts";
-import type { Tx } from "../kernel/tx.ts";
+import * as lifecycle from "./lifecycle.ts";
 
 type Submitted = OutputOf<"tasks.submit">;
 
-/** [TA1] All or nothing; [TA3] a repeat submits nothing. */
-export function submit(tx: Tx, input: SubmitTasks): Result<Submitted, Refusal> {
-  const { requestId, by, ...content } = input;
-  const request = { operation: "tasks.submit", by, requestId, input: content };
-  return once(tx, request, () => submitOnce(tx, input.tasks)).result;
-}
+export const handlers = {
+  /** [TA1] All or nothing; [TA3] a repeat submits nothing. */
+  "tasks.submit"(tx, input) {
+    const { requestId, by, ...content } = input;
+    const request = { operation: "tasks.submit", by, requestId, input: content };
+    return once(tx, request, () => submitOnce(tx, input.tasks)).result;
+  },
+
+  /** [TA21] A running task learns of it by its heartbeat; its result is still accepted. */
+  "tasks.cancel"(tx, { task, reason }) {
+    const found = rows.requireTask(tx, task);
+    if (!found.ok) return found;
+    const row = found.value;
+    if (rows.isEnded(row) || row.cancel_reason !== null) return ok({ state: row.state });
+    if (row.chat !== null) tx.tell({ kind: "task", chat: row.chat });
+    if (row.state === "running") {
+      tx.sql.run("UPDATE tasks SET cancel_reason = ? WHERE task = ?", reason, task);
+      return ok({ state: "running" });
+    }
+    if (row.state === "assigned") {
+      const state = lifecycle.requeue(tx, { ...row, cancel_reason: reason }, { ended: "cancelled", reason });
+      lifecycle.enqueueDispatch(tx);
+      return ok({ state });
+    }
+    return ok({ state: lifecycle.finish(tx, row, { state: "cancelled", detail: reason }) });
+  },
+} satisfies Partial<Handlers>;
 
 export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted, Refusal> {
   const refused = checkJoins(tasks) ?? retention.checkLimit(tx, tasks.length);
@@ -67,7 +89,7 @@ function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parent
     states.set(task, insert(tx, { task, input, depth, parent, dependsOn: needs.of.get(task) ?? [] }));
     if (input.dedupeKey !== undefined) dedupe.store(tx, input.dedupeKey, task);
   }
-  if ([...states.values()].includes("queued")) enqueueDispatch(tx);
+  if ([...states.values()].includes("queued")) lifecycle.enqueueDispatch(tx);
   const known = resolveJoins(tx, fresh) ? new Map<number, TaskState>() : states;
   const tasks = planned.map(({ task, isDuplicate }) => ({
     task,
@@ -79,7 +101,7 @@ function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parent
 
 function resolveJoins(tx: Tx, fresh: ReadonlyMap<number, NewTask>): boolean {
   const joins = [...fresh].filter(([, { joinRule }]) => joinRule !== undefined);
-  updateDependents(
+  lifecycle.updateDependents(
     tx,
     joins.map(([task]) => task),
   );
@@ -146,4 +168,93 @@ function checkLanes(tx: Tx, fresh: readonly PlannedTask[]): Refusal | null {
     code: "quota_exceeded",
     message: `more than ${tx.settings.maxLanes} lanes would have something queued (maxLanes): a lane is a type with its capabilities. Use fewer types, and put what differs into the payload`,
   };
+}
+
+interface TaskInsert {
+  readonly task: number;
+  readonly input: NewTask;
+  readonly depth: number;
+  readonly parent: number | null;
+  readonly dependsOn: readonly number[];
+}
+
+/** [TA7] Types and labels have no control characters, so partition keys are unique. */
+function laneOf({ type, capabilities }: Pick<NewTask, "type" | "capabilities">): string {
+  return [type, ...new Set(capabilities.toSorted())].join("\n");
+}
+
+function insert(tx: Tx, newTask: TaskInsert): TaskState {
+  const { task, dependsOn, input } = newTask;
+  const initial = initialStateOf(tx, newTask);
+  insertRow(tx, newTask, initial);
+  tx.sql.run(
+    "INSERT INTO task_texts (task, payload, depends_on) VALUES (?, ?, ?)",
+    task,
+    JSON.stringify(input.payload),
+    JSON.stringify(dependsOn),
+  );
+  for (const needs of dependsOn) tx.sql.run("INSERT INTO task_dependents (needs, task) VALUES (?, ?)", needs, task);
+  return initial.state;
+}
+
+interface InitialState {
+  readonly state: TaskState;
+  readonly reason: string | null;
+  readonly detail: string | null;
+  readonly endedAt: number | null;
+  readonly dueAt: number | null;
+}
+
+function initialStateOf(tx: Tx, { input, dependsOn }: TaskInsert): InitialState {
+  const defaults = { reason: null, detail: null, endedAt: null };
+  const dependencies = dependencyState(tx, dependsOn, input.onDependencyDeath);
+  if (dependencies.state === "doomed") {
+    const { state, reason = null, detail = null } = dependencyDeath(dependencies.by);
+    return { state, reason, detail, endedAt: tx.now, dueAt: pruneTimeOf(tx, state) };
+  }
+  // [TA26] A join continues when all tasks of the submit are stored.
+  if (dependencies.state === "blocked" || input.joinRule !== undefined)
+    return { ...defaults, state: "blocked", dueAt: null };
+  if (input.delayMs > 0) return { ...defaults, state: "scheduled", dueAt: tx.now + input.delayMs };
+  const { scheduleToStartMs } = input;
+  return { ...defaults, state: "queued", dueAt: scheduleToStartMs === undefined ? null : tx.now + scheduleToStartMs };
+}
+
+function insertRow(
+  { sql, now: dependencies }: Tx,
+  { task, input, depth, parent }: TaskInsert,
+  initial: InitialState,
+): void {
+  sql.run(
+    `INSERT INTO tasks (task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, on_death, max_attempts,
+       base_ms, cap_ms, has_jitter, queue_ms, close_ms, heartbeat_ms, at, not_before, queued_at, ended_at, due_at, ref, join_rule, budget)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    task,
+    input.type,
+    laneOf(input),
+    input.priority,
+    initial.state,
+    initial.reason,
+    initial.detail,
+    parent,
+    depth,
+    input.affinity ?? null,
+    JSON.stringify(input.tags),
+    input.onDependencyDeath,
+    input.maxAttempts,
+    input.backoff.baseMs,
+    input.backoff.capMs,
+    input.backoff.hasJitter ? 1 : 0,
+    input.scheduleToStartMs ?? null,
+    input.startToCloseMs,
+    input.heartbeatMs,
+    dependencies,
+    dependencies + input.delayMs,
+    initial.state === "queued" ? dependencies : null,
+    initial.endedAt,
+    initial.dueAt,
+    input.ref ?? null,
+    input.joinRule ?? null,
+    input.budget === undefined ? null : JSON.stringify(input.budget),
+  );
 }

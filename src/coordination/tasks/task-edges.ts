@@ -1,7 +1,6 @@
 import type { Refusal } from "../../contract/errors.ts";
 import type { NewTask } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { sortTopologically } from "./task-graph.ts";
 import * as rows from "./task-rows.ts";
 
 export interface PlannedTask {
@@ -106,4 +105,32 @@ function formatTask({ ref, type }: NewTask, task: number): string {
 
 export function badInput(message: string): Refusal {
   return { code: "bad_input", message: `tasks.submit: ${message}` };
+}
+
+function sortTopologically(needs: readonly (readonly number[])[]): { order: number[] } | { circle: number[] } {
+  const dependents: number[][] = needs.map(() => []);
+  const openCounts = needs.map((dependencies, at) => {
+    for (const one of dependencies) dependents[one]?.push(at);
+    return dependencies.length;
+  });
+  const order = [...needs.keys()].filter((at) => openCounts[at] === 0);
+  // Grows during the loop.
+  for (const at of order) {
+    for (const next of dependents[at] ?? []) {
+      openCounts[next] = (openCounts[next] ?? 0) - 1;
+      if (openCounts[next] === 0) order.push(next);
+    }
+  }
+  return order.length === needs.length ? { order } : { circle: findCycle(needs, openCounts) };
+}
+
+/** Every remaining index needs a remaining one, so a walk returns to itself. */
+function findCycle(needs: readonly (readonly number[])[], openCounts: readonly number[]): number[] {
+  const path: number[] = [];
+  let at = openCounts.findIndex((count) => count > 0);
+  while (!path.includes(at)) {
+    path.push(at);
+    at = needs[at]?.find((one) => (openCounts[one] ?? 0) > 0) ?? at;
+  }
+  return path.slice(path.indexOf(at));
 }

@@ -1,17 +1,16 @@
 import type { Budget } from "../../contract/budgets.ts";
-import type { Refusal } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
+import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import type { Progress } from "../../contract/tasks.ts";
-import type { Attempt, GetTask, ListTasks, TaskHistory, TaskLine, TaskTree } from "../../contract/task-views.ts";
+import type { Attempt, TaskLine } from "../../contract/task-views.ts";
 import type { Json } from "../../contract/values.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import { ok } from "../../shared/result.ts";
 import * as budgets from "./budgets.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import { capabilitiesIn } from "./lanes.ts";
 import { page } from "../kernel/pages.ts";
 import * as rows from "./task-rows.ts";
-import type { TaskRow } from "./task-rows.ts";
-import { remainingMs } from "./task-times.ts";
+import { remainingMs, type TaskRow } from "./task-rows.ts";
+import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 function parseJson(text: string | null | undefined): Json {
@@ -39,28 +38,75 @@ function toTaskLine({ now }: Tx, row: TaskRow): TaskLine {
   };
 }
 
-export function get(tx: Tx, { task }: GetTask): Result<OutputOf<"tasks.get">, Refusal> {
-  const found = rows.requireTask(tx, task);
-  if (!found.ok) return found;
-  const row = found.value;
-  const [texts] = tx.sql.all<{ payload: string }>("SELECT payload FROM task_texts WHERE task = ?", task);
-  const result = row.state === "done" ? attemptRows.readResult(tx, row, Number.MAX_SAFE_INTEGER).text : null;
-  return ok({
-    ...toTaskLine(tx, row),
-    payload: parseJson(texts?.payload),
-    result: parseJson(result),
-    checkpoint: parseJson(row.checkpoint),
-    capabilities: capabilitiesIn(row.lane),
-    affinity: row.affinity,
-    dependsOn: rows.dependenciesOf(tx, task),
-    stalls: row.stalls,
-    lostChats: row.lost_chats,
-    joinRule: row.join_rule,
-    budget: row.budget === null ? null : (JSON.parse(row.budget) as Budget),
-    used: budgets.usedBy(tx, task),
-    running: row.state === "running" ? toRunning(tx, row) : null,
-  });
-}
+export const handlers = {
+  "tasks.get"(tx, { task }) {
+    const found = rows.requireTask(tx, task);
+    if (!found.ok) return found;
+    const row = found.value;
+    const [texts] = tx.sql.all<{ payload: string }>("SELECT payload FROM task_texts WHERE task = ?", task);
+    const result = row.state === "done" ? attemptRows.readResult(tx, row, Number.MAX_SAFE_INTEGER).text : null;
+    return ok({
+      ...toTaskLine(tx, row),
+      payload: parseJson(texts?.payload),
+      result: parseJson(result),
+      checkpoint: parseJson(row.checkpoint),
+      capabilities: capabilitiesIn(row.lane),
+      affinity: row.affinity,
+      dependsOn: rows.dependenciesOf(tx, task),
+      stalls: row.stalls,
+      lostChats: row.lost_chats,
+      joinRule: row.join_rule,
+      budget: row.budget === null ? null : (JSON.parse(row.budget) as Budget),
+      used: budgets.usedBy(tx, task),
+      running: row.state === "running" ? toRunning(tx, row) : null,
+    });
+  },
+
+  /** [TA24] Sorted by number; the cursor is the last task examined. */
+  "tasks.list"(tx, { limit, cursor, ...filter }) {
+    const after = Number(cursor ?? 0);
+    const scanned = scanRows(tx, filter, Number.isSafeInteger(after) ? after : 0);
+    const fitting = scanned.filter((row) => matches(row, filter));
+    const listed = page(fitting, limit, ({ progress, tags }) => (progress?.length ?? 0) + tags.length);
+    const isMore = listed.length < fitting.length;
+    const last = isMore ? listed.at(-1) : scanned.at(-1);
+    const tasks = listed.map((row) => toTaskLine(tx, row));
+    return ok({ tasks, cursor: isMore || scanned.length === maxScannedRows ? String(last?.task) : null });
+  },
+
+  "tasks.tree"(tx, { task, limit }) {
+    const found = rows.requireTask(tx, task);
+    if (!found.ok) return found;
+    const nodes = [found.value];
+    for (const { task: above } of nodes) {
+      const query = "SELECT * FROM tasks WHERE parent = ? ORDER BY task LIMIT ?";
+      if (nodes.length <= limit) nodes.push(...tx.sql.all<TaskRow>(query, above, limit + 1 - nodes.length));
+    }
+    const tasks = nodes.slice(0, limit).map((row) => ({
+      task: row.task,
+      parent: row.parent,
+      ref: row.ref,
+      type: row.type,
+      state: row.state,
+      dependsOn: rows.dependenciesOf(tx, row.task),
+    }));
+    return ok({ tasks, isMore: nodes.length > limit });
+  },
+
+  /** [TA24] The cursor is the last claim returned. */
+  "tasks.history"(tx, { task, limit, cursor }) {
+    const found = rows.requireTask(tx, task);
+    if (!found.ok) return found;
+    const below = Number(cursor ?? Number.MAX_SAFE_INTEGER);
+    const left = attemptRows.sizes(tx, task, Number.isSafeInteger(below) ? below : 0, limit + 1);
+    const listed = page(left, limit, ({ bytes }) => bytes);
+    const attempts = listed.flatMap(({ claim }) => {
+      const row = attemptRows.find(tx, task, claim);
+      return row ? [toAttempt(tx, row)] : [];
+    });
+    return ok({ attempts, cursor: listed.length < left.length ? String(listed.at(-1)?.claim) : null });
+  },
+} satisfies Partial<Handlers>;
 
 function toRunning(tx: Tx, row: TaskRow): OutputOf<"tasks.get">["running"] {
   const since = (at: number | null): number => Math.max(0, tx.now - (at ?? tx.now));
@@ -74,19 +120,7 @@ function toRunning(tx: Tx, row: TaskRow): OutputOf<"tasks.get">["running"] {
 
 const maxScannedRows = 1_000;
 
-/** [TA24] Sorted by number; the cursor is the last task examined. */
-export function list(tx: Tx, { limit, cursor, ...filter }: ListTasks): OutputOf<"tasks.list"> {
-  const after = Number(cursor ?? 0);
-  const scanned = scanRows(tx, filter, Number.isSafeInteger(after) ? after : 0);
-  const fitting = scanned.filter((row) => matches(row, filter));
-  const listed = page(fitting, limit, ({ progress, tags }) => (progress?.length ?? 0) + tags.length);
-  const isMore = listed.length < fitting.length;
-  const last = isMore ? listed.at(-1) : scanned.at(-1);
-  const tasks = listed.map((row) => toTaskLine(tx, row));
-  return { tasks, cursor: isMore || scanned.length === maxScannedRows ? String(last?.task) : null };
-}
-
-type TaskFilter = Omit<ListTasks, "limit" | "cursor">;
+type TaskFilter = Omit<CheckedInputOf<"tasks.list">, "limit" | "cursor">;
 
 function scanRows({ sql }: Tx, { chat, parent, state }: TaskFilter, after: number): TaskRow[] {
   const tail = "task > ? ORDER BY task LIMIT ?";
@@ -103,39 +137,6 @@ function matches(row: TaskRow, { state, type, chat, tag, parent }: TaskFilter): 
     (name) => same[name] === undefined || same[name] === row[name],
   );
   return isSame && (tag === undefined || (JSON.parse(row.tags) as string[]).includes(tag));
-}
-
-export function tree(tx: Tx, { task, limit }: TaskTree): Result<OutputOf<"tasks.tree">, Refusal> {
-  const found = rows.requireTask(tx, task);
-  if (!found.ok) return found;
-  const nodes = [found.value];
-  for (const { task: above } of nodes) {
-    const query = "SELECT * FROM tasks WHERE parent = ? ORDER BY task LIMIT ?";
-    if (nodes.length <= limit) nodes.push(...tx.sql.all<TaskRow>(query, above, limit + 1 - nodes.length));
-  }
-  const tasks = nodes.slice(0, limit).map((row) => ({
-    task: row.task,
-    parent: row.parent,
-    ref: row.ref,
-    type: row.type,
-    state: row.state,
-    dependsOn: rows.dependenciesOf(tx, row.task),
-  }));
-  return ok({ tasks, isMore: nodes.length > limit });
-}
-
-/** [TA24] The cursor is the last claim returned. */
-export function history(tx: Tx, { task, limit, cursor }: TaskHistory): Result<OutputOf<"tasks.history">, Refusal> {
-  const found = rows.requireTask(tx, task);
-  if (!found.ok) return found;
-  const below = Number(cursor ?? Number.MAX_SAFE_INTEGER);
-  const left = attemptRows.sizes(tx, task, Number.isSafeInteger(below) ? below : 0, limit + 1);
-  const listed = page(left, limit, ({ bytes }) => bytes);
-  const attempts = listed.flatMap(({ claim }) => {
-    const row = attemptRows.find(tx, task, claim);
-    return row ? [toAttempt(tx, row)] : [];
-  });
-  return ok({ attempts, cursor: listed.length < left.length ? String(listed.at(-1)?.claim) : null });
 }
 
 function toAttempt({ now }: Tx, row: Omit<attemptRows.AttemptRow, "result">): Attempt {

@@ -1,52 +1,140 @@
-import type { OutputOf } from "../../contract/operations.ts";
-import type { TaskStats, TypeStats } from "../../contract/task-views.ts";
-import type { TaskRow } from "./task-rows.ts";
-import { compare } from "../../shared/compare.ts";
+import { ok } from "../../shared/result.ts";
+import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
+import { compare } from "../../shared/compare.ts";
+import type { TypeStats } from "../../contract/task-views.ts";
 
-const maxScannedRows = 10_000;
-const maxTypes = 1_000;
 const hourMs = 3_600_000;
+/** Counted one by one: done tasks have no index, and the object does nothing else meanwhile. */
+const maxCounted = 100_000;
+/** Of tasks for the statistics by type, and of attempts for the load. */
+const maxSampled = 10_000;
+const maxTypes = 1_000;
 
-type StatsRow = Pick<TaskRow, "type" | "state" | "queued_at" | "assigned_at" | "started_at" | "ended_at">;
+export const handlers = {
+  /** [TA25] Covers kept tasks; cancelled and dead ones only count into the total. */
+  "tasks.progress"(tx, { parent }) {
+    const counts = countNewest(tx, parent);
+    const isAll = sum(counts) < maxCounted;
+    const held = countHeld(tx, parent);
+    if (!isAll && parent === undefined) {
+      counts.set("queued", countQueued(tx)).set("running", held.n).delete("assigned");
+    }
+    return ok({
+      totalTasks: sum(counts),
+      completedTasks: sum(counts, "done"),
+      inProgressTasks: sum(counts, "assigned", "running"),
+      queuedTasks: sum(counts, "blocked", "scheduled", "queued"),
+      activeChats: held.chats,
+      isAll,
+    });
+  },
 
-export function stats(tx: Tx, { type }: TaskStats): OutputOf<"tasks.stats"> {
-  const rows = tx.sql.all<StatsRow>(
-    "SELECT type, state, queued_at, assigned_at, started_at, ended_at FROM tasks ORDER BY task DESC LIMIT ?",
-    maxScannedRows,
+  "tasks.stats"({ sql, now }, { type }) {
+    const all = sql.all<StatsRow>(statsSql, now, now, now - hourMs, maxSampled);
+    const sampled = all.reduce((total, { tasks }) => total + tasks, 0);
+    const matching = all.filter((row) => type === undefined || row.type === type);
+    return ok({
+      types: matching
+        .slice(0, maxTypes)
+        .map(toTypeStats)
+        .toSorted((a, b) => compare(a.type, b.type)),
+      isAll: sampled < maxSampled && matching.length <= maxTypes,
+    });
+  },
+
+  /** [PL14] Of live chats, by name. */
+  "tasks.load"({ sql, now }) {
+    const [attempts] = sql.all<{ n: number }>("SELECT count(*) AS n FROM (SELECT 1 FROM attempts LIMIT ?)", maxSampled);
+    const rows = sql.all<LoadRow>(loadSql, maxSampled, now - hourMs);
+    return ok({ chats: rows.map(toLoadMetrics), isSample: attempts?.n === maxSampled });
+  },
+} satisfies Partial<Handlers>;
+
+type Counts = Map<string, number>;
+
+function sum(counts: Counts, ...states: string[]): number {
+  const selected = states.length === 0 ? [...counts.keys()] : states;
+  return selected.reduce((total, state) => total + (counts.get(state) ?? 0), 0);
+}
+
+function countNewest({ sql }: Tx, parent: number | undefined): Counts {
+  const where = parent === undefined ? "" : "WHERE parent = ?";
+  const rows = sql.all<{ state: string; n: number }>(
+    `SELECT state, count(*) AS n FROM (SELECT state FROM tasks ${where} ORDER BY task DESC LIMIT ?) GROUP BY state`,
+    ...(parent === undefined ? [] : [parent]),
+    maxCounted,
   );
-  const matching = rows.filter((row) => type === undefined || row.type === type);
-  const byType = [...Map.groupBy(matching, (row) => row.type)].toSorted(([, a], [, b]) => b.length - a.length);
-  const topTypes = byType.slice(0, maxTypes).map(([name, of]) => toTypeStats(tx, name, of));
-  return {
-    types: topTypes.toSorted((a, b) => compare(a.type, b.type)),
-    isAll: rows.length < maxScannedRows && byType.length <= maxTypes,
-  };
+  return new Map(rows.map(({ state, n }) => [state, n]));
 }
 
-function toTypeStats({ now }: Tx, type: string, rows: readonly StatsRow[]): TypeStats {
-  const inState = (...states: TaskRow["state"][]): StatsRow[] => rows.filter(({ state }) => states.includes(state));
-  const done = inState("done");
-  const queued = inState("queued");
-  return {
-    type,
-    queued: queued.length,
-    running: inState("assigned", "running").length,
-    done: done.length,
-    dead: inState("dead").length,
-    oldestQueuedMs: queued.length === 0 ? null : Math.max(...queued.map((row) => now - (row.queued_at ?? now))),
-    doneLastHour: done.filter((row) => (row.ended_at ?? 0) > now - hourMs).length,
-    wait: percentiles(rows.flatMap((row) => durationBetween(row.queued_at, row.assigned_at))),
-    run: percentiles(done.flatMap((row) => durationBetween(row.started_at, row.ended_at))),
-  };
+function countQueued({ sql }: Tx): number {
+  return sql.all<{ n: number }>("SELECT count(*) AS n FROM tasks WHERE state = 'queued'")[0]?.n ?? 0;
 }
 
-function durationBetween(from: number | null, to: number | null): number[] {
-  return from === null || to === null ? [] : [Math.max(0, to - from)];
+function countHeld({ sql }: Tx, parent: number | undefined): { readonly n: number; readonly chats: number } {
+  const [row] = sql.all<{ n: number; chats: number }>(
+    "SELECT count(*) AS n, count(DISTINCT chat) AS chats FROM tasks WHERE chat IS NOT NULL AND (? IS NULL OR parent = ?)",
+    parent ?? null,
+    parent ?? null,
+  );
+  return row ?? { n: 0, chats: 0 };
 }
 
-function percentiles(times: readonly number[]): TypeStats["wait"] {
-  const sorted = times.toSorted((a, b) => a - b);
+interface StatsRow extends Omit<TypeStats, "wait" | "run"> {
+  readonly tasks: number;
+  /** JSON arrays of durations. */
+  readonly waits: string;
+  readonly runs: string;
+}
+
+/** Percentiles are left to the caller: window functions take five times as long. */
+const statsSql = `
+  SELECT type, count(*) AS tasks, sum(state = 'queued') AS queued, sum(state IN ('assigned', 'running')) AS running,
+    sum(state = 'done') AS done, sum(state = 'dead') AS dead,
+    max(iif(state = 'queued', ? - ifnull(queued_at, ?), NULL)) AS oldestQueuedMs,
+    sum(state = 'done' AND ifnull(ended_at, 0) > ?) AS doneLastHour,
+    json_group_array(max(0, assigned_at - queued_at)) FILTER (WHERE assigned_at - queued_at IS NOT NULL) AS waits,
+    json_group_array(max(0, ended_at - started_at)) FILTER (WHERE state = 'done' AND ended_at - started_at IS NOT NULL) AS runs
+  FROM (SELECT task, type, state, queued_at, assigned_at, started_at, ended_at FROM tasks ORDER BY task DESC LIMIT ?)
+  GROUP BY type ORDER BY tasks DESC, max(task) DESC`;
+
+function toTypeStats({ tasks: _tasks, waits, runs, ...counts }: StatsRow): TypeStats {
+  return { ...counts, wait: percentiles(waits), run: percentiles(runs) };
+}
+
+function percentiles(durations: string): TypeStats["wait"] {
+  const sorted = (JSON.parse(durations) as number[]).toSorted((a, b) => a - b);
   const at = (share: number): number => sorted[Math.ceil(share * sorted.length) - 1] ?? 0;
   return sorted.length === 0 ? null : { p50Ms: at(0.5), p95Ms: at(0.95) };
+}
+
+interface LoadRow {
+  readonly chat: string;
+  readonly capacity: number;
+  readonly running: number;
+  readonly done: number;
+  readonly ended: number;
+  readonly runMs: number;
+}
+
+const loadSql = `
+  SELECT chats.chat AS chat, capacity, (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS running,
+    ifnull(done, 0) AS done, ifnull(ended, 0) AS ended, ifnull(run_ms, 0) AS runMs
+  FROM chats LEFT JOIN (
+    SELECT chat, sum(ended = 'done') AS done, count(*) AS ended, sum(max(0, ended_at - started_at)) AS run_ms
+    FROM (SELECT chat, ended, started_at, ended_at FROM attempts ORDER BY task DESC, claim DESC LIMIT ?)
+    WHERE ended_at > ? AND ended IN ('done', 'failed', 'timeout', 'stalled') GROUP BY chat) AS recent ON recent.chat = chats.chat
+  WHERE status <> 'offline' ORDER BY chats.chat`;
+
+function toLoadMetrics({ chat, running, capacity, done, ended, runMs }: LoadRow) {
+  return {
+    chatId: chat,
+    currentTasks: running,
+    // 1 for a chat with capacity 0 that still has tasks.
+    utilizationRate: running === 0 ? 0 : Math.min(1, running / capacity),
+    throughput: done,
+    successRate: ended > 0 ? done / ended : null,
+    avgDurationMs: ended > 0 ? runMs / ended : null,
+  };
 }

@@ -1,8 +1,6 @@
-import { requeue } from "./requeue.ts";
+import { enqueueDispatch, finish, makeRunnable, requeue } from "./lifecycle.ts";
 import * as rows from "./task-rows.ts";
-import type { TaskRow } from "./task-rows.ts";
-import { finish, enqueueDispatch, makeRunnable } from "./task-states.ts";
-import { nextCheckAt } from "./task-times.ts";
+import { nextCheckAt, type TaskRow } from "./task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 export const dueAt = "SELECT min(due_at) FROM tasks WHERE due_at IS NOT NULL";

@@ -1,10 +1,11 @@
 import type { Budget, BudgetChanges, Budgets } from "../../contract/budgets.ts";
-import type { RaiseEpoch, SetSettings, Settings } from "../../contract/workspaces.ts";
+import type { Settings } from "../../contract/workspaces.ts";
+import { ok } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import { raisedEpoch } from "../kernel/epochs.ts";
 import * as meta from "../kernel/meta.ts";
-import { enqueueDispatch } from "../tasks/task-states.ts";
-import type { Actor, Tx } from "../kernel/tx.ts";
+import { enqueueDispatch } from "../tasks/lifecycle.ts";
+import { repeatable, type Handlers } from "../kernel/handlers.ts";
 import * as waiters from "../leases/waiters.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 
@@ -17,26 +18,30 @@ function mergeBudgets(current: Budgets, changes: BudgetChanges): Budgets {
   return { task: changed("task"), chat: changed("chat"), day: changed("day") };
 }
 
-export function set(tx: Tx, actor: Actor, { settings }: SetSettings): { settings: Settings } {
-  const changed = omitUndefined(settings);
-  const budgets = mergeBudgets(tx.settings.budgets, settings.budgets ?? {});
-  const next: Settings = { ...tx.settings, ...changed, budgets };
-  meta.write(tx.sql, "settings", JSON.stringify(next));
-  audit.append(tx, { kind: "settings.changed", subject: Object.keys(changed).join(" "), actor: actor.machine });
-  enqueueDispatch({ ...tx, settings: next });
-  return { settings: next };
-}
+export const handlers = {
+  "settings.get": (tx) => ok({ settings: tx.settings }),
 
-/**
- * [LE12] A higher epoch puts new tokens above all old ones. [LE17] It follows the present minute,
- * so a second restore starts another. [LE19] Nothing is granted until the lost history's leases
- * have expired.
- */
-export function raiseEpoch(tx: Tx, actor: Actor, { reason, quietMs }: RaiseEpoch): { epoch: number } {
-  const epoch = Math.max(tx.epoch + 1, raisedEpoch(tx.now));
-  meta.write(tx.sql, "epoch", String(epoch));
-  if (quietMs > 0) meta.setQuiet(tx.sql, Math.max(tx.quietUntil, tx.now + quietMs));
-  waiters.removeAll(tx);
-  audit.append(tx, { kind: "epoch.raised", subject: String(epoch), actor: actor.machine, detail: { reason } });
-  return { epoch };
-}
+  "settings.set"(tx, { settings }, actor) {
+    const changed = omitUndefined(settings);
+    const budgets = mergeBudgets(tx.settings.budgets, settings.budgets ?? {});
+    const next: Settings = { ...tx.settings, ...changed, budgets };
+    meta.write(tx.sql, "settings", JSON.stringify(next));
+    audit.append(tx, { kind: "settings.changed", subject: Object.keys(changed).join(" "), actor: actor.machine });
+    enqueueDispatch({ ...tx, settings: next });
+    return ok({ settings: next });
+  },
+
+  /**
+   * [LE12] A higher epoch puts new tokens above all old ones. [LE17] It follows the present minute,
+   * so a second restore starts another. [LE19] Nothing is granted until the lost history's leases
+   * have expired.
+   */
+  "epoch.raise": repeatable("epoch.raise", (tx, { reason, quietMs }, actor) => {
+    const epoch = Math.max(tx.epoch + 1, raisedEpoch(tx.now));
+    meta.write(tx.sql, "epoch", String(epoch));
+    if (quietMs > 0) meta.setQuiet(tx.sql, Math.max(tx.quietUntil, tx.now + quietMs));
+    waiters.removeAll(tx);
+    audit.append(tx, { kind: "epoch.raised", subject: String(epoch), actor: actor.machine, detail: { reason } });
+    return ok({ epoch });
+  }),
+} satisfies Partial<Handlers>;

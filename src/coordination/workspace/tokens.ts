@@ -56,13 +56,15 @@ export interface TokenRequest {
   readonly ttlMs: number | undefined;
 }
 
+export type AddedToken = Pick<NewToken, "id" | "expiresAt">;
+
 /** [RQ6] A repeat gets the id, from which the host makes the same token; none is stored. */
 export function addOnce(
   tx: Tx,
   by: string,
   token: NewToken,
   { requestId, ttlMs }: TokenRequest,
-): Result<Pick<NewToken, "id" | "expiresAt">, Refusal> {
+): Result<AddedToken, Refusal> {
   const { machine, scope, expiresAt } = token;
   const request = { operation: "tokens.create", requestId, input: { machine, scope, ttlMs } };
   return once({ ...tx, actor: { machine: by, isAdmin: true } }, request, () => {

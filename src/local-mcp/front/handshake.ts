@@ -1,3 +1,4 @@
+import { isRecord } from "../../shared/is-record.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { mayJoinTeam } from "../team/may-join.ts";
 import { version } from "../../platform/version.ts";
@@ -28,11 +29,7 @@ export function initializeResult(runtime: Runtime, params: unknown): object | nu
 }
 
 function isComplete(params: unknown): params is Record<string, unknown> {
-  if (!isObject(params) || !isObject(params["capabilities"]) || !isObject(params["clientInfo"])) return false;
+  if (!isRecord(params) || !isRecord(params["capabilities"]) || !isRecord(params["clientInfo"])) return false;
   const { name, version: clientVersion } = params["clientInfo"];
   return [params["protocolVersion"], name, clientVersion].every((value) => typeof value === "string");
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

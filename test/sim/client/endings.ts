@@ -1,4 +1,5 @@
-import type { NackTask, ClaimOptions } from "../../../src/contract/tasks.ts";
+import type { CheckedInputOf } from "../../../src/contract/operations.ts";
+import type { ClaimOptions } from "../../../src/contract/tasks.ts";
 import type { Rng } from "../rng.ts";
 
 /** How a chat is through with a task. */
@@ -6,7 +7,7 @@ export interface Ending {
   readonly how: "ack" | "nack" | "release";
   /** What it takes on with the same call. */
   readonly next: ClaimOptions | null;
-  readonly nack: Pick<NackTask, "reason" | "isRetryable" | "delayMs">;
+  readonly nack: Pick<CheckedInputOf<"tasks.nack">, "reason" | "isRetryable" | "delayMs">;
 }
 
 export function endingOf(rng: Rng, isCancelled: boolean, isNight: boolean): Ending {

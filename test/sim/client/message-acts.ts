@@ -1,4 +1,5 @@
-import type { Priority, SendMessage, Target } from "../../../src/contract/messages.ts";
+import type { CheckedInputOf } from "../../../src/contract/operations.ts";
+import type { Priority, Target } from "../../../src/contract/messages.ts";
 import type { Rng } from "../rng.ts";
 import type { Act } from "./acts.ts";
 import type { Client } from "./client.ts";
@@ -18,7 +19,7 @@ function target(rng: Rng): Target {
 }
 
 function send(client: Client, rng: Rng): void {
-  const input: Omit<SendMessage, "self"> = {
+  const input: Omit<CheckedInputOf<"messages.send">, "self"> = {
     target: target(rng),
     body: { n: rng.below(1_000) },
     priority: rng.pick(priorities),

@@ -1,7 +1,6 @@
 import * as z from "zod";
 import { errorTable, toWire, type Refusal } from "../../../src/contract/errors.ts";
-import { operations, type OperationName } from "../../../src/contract/operations.ts";
-import type { UnwatchState, WatchState } from "../../../src/contract/state.ts";
+import { type CheckedInputOf, operations, type OperationName } from "../../../src/contract/operations.ts";
 import * as changes from "../../../src/coordination/kernel/changes.ts";
 import { checkFields } from "../../../src/shared/check-input.ts";
 import { isEngineOperation } from "../../../src/coordination/engine.ts";
@@ -140,9 +139,10 @@ export class Front {
 
   /** What only a socket can ask for. */
   #ofConnection(name: string, params: unknown, { watches }: Connection): Result<object, Refusal> | null {
-    if (name === "state.unwatch") return ok({ isRemoved: watches.delete((params as UnwatchState).watch) });
+    if (name === "state.unwatch")
+      return ok({ isRemoved: watches.delete((params as CheckedInputOf<"state.unwatch">).watch) });
     if (name !== "state.watch") return null;
-    const { watch, prefix, after } = params as WatchState;
+    const { watch, prefix, after } = params as CheckedInputOf<"state.watch">;
     const first = changes.pull(this.#host.sql, { prefix, after, limit: 1 });
     if (!first.ok) return first;
     watches.set(watch, { prefix, sent: after, notified: after });

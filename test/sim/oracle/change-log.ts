@@ -1,6 +1,6 @@
 import { numbersPerEpoch } from "../../../src/coordination/kernel/tx.ts";
-import type { Change, PullChanges } from "../../../src/contract/state.ts";
-import type { OutputOf } from "../../../src/contract/operations.ts";
+import type { Change } from "../../../src/contract/state.ts";
+import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
 import type { ChangeFact } from "../host/facts.ts";
 import type { Commit, Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
@@ -37,7 +37,7 @@ export class ChangeLog {
       if (fact.kind === "changed") this.#append(fact.change);
       if (fact.kind === "compacted") this.#compacted(fact.before);
     }
-    if (request?.name === "state.changes") this.#told(request.input as PullChanges, result);
+    if (request?.name === "state.changes") this.#told(request.input as CheckedInputOf<"state.changes">, result);
   }
 
   keep(): PutBack {
@@ -75,7 +75,7 @@ export class ChangeLog {
     return low;
   }
 
-  #told({ prefix, after, limit }: PullChanges, reply: Reply): void {
+  #told({ prefix, after, limit }: CheckedInputOf<"state.changes">, reply: Reply): void {
     if (!reply.ok) return this.#refused(after);
     const { changes, revision, isMore } = reply.value as OutputOf<"state.changes">;
     const sim: Sim = this.#sim;

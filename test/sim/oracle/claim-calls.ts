@@ -1,5 +1,5 @@
-import type { OutputOf } from "../../../src/contract/operations.ts";
-import type { AckTask, HeartbeatTask, ExtendTask, HoldTask, NackTask } from "../../../src/contract/tasks.ts";
+import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
+import type { ClaimedTaskReference } from "../../../src/contract/tasks.ts";
 import type { Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 import { stepOf, type HeldClaim, type KnownTask } from "./task-known.ts";
@@ -39,15 +39,15 @@ export class ClaimCalls {
   }
 
   /** Goes before the ledger has read the commit. @returns what is looked at after it */
-  committed(name: string, input: HoldTask, result: Reply): () => void {
+  committed(name: string, input: ClaimedTaskReference, result: Reply): () => void {
     const { task, claim, self } = input;
     const expected = this.#expected(name, input);
     this.#judged(name, input, expected, result);
     const { known, isHeld, isRepeat } = expected;
     if (!result.ok || !known) return () => undefined;
-    if (isHeld) known.note((input as HeartbeatTask).usage);
-    if (name === "tasks.ack" && isHeld) known.result = JSON.stringify((input as AckTask).result);
-    const { next } = input as AckTask | NackTask;
+    if (isHeld) known.note((input as CheckedInputOf<"tasks.heartbeat">).usage);
+    if (name === "tasks.ack" && isHeld) known.result = JSON.stringify((input as CheckedInputOf<"tasks.ack">).result);
+    const { next } = input as CheckedInputOf<"tasks.ack"> | CheckedInputOf<"tasks.nack">;
     const asked = next && {
       chat: self.chat,
       incarnation: self.incarnation,
@@ -61,7 +61,7 @@ export class ClaimCalls {
     };
   }
 
-  #expected(name: string, { task, claim, self: { chat, incarnation } }: HoldTask): Expected {
+  #expected(name: string, { task, claim, self: { chat, incarnation } }: ClaimedTaskReference): Expected {
     const known = this.#ledger.tasks.get(task);
     const isHeld = known?.isHeldBy(chat, incarnation, claim, this.#sim.hostNow) ?? false;
     const ended = known?.ends.get(claim);
@@ -70,7 +70,12 @@ export class ClaimCalls {
   }
 
   /** [TA5] [TA6] Accepted is what comes of the present claim, and a repeat of its end. */
-  #judged(name: string, { task, claim, self }: HoldTask, { known, isHeld, isRepeat }: Expected, result: Reply): void {
+  #judged(
+    name: string,
+    { task, claim, self }: ClaimedTaskReference,
+    { known, isHeld, isRepeat }: Expected,
+    result: Reply,
+  ): void {
     const sim: Sim = this.#sim;
     const what = (): string => `${name} of task ${task} by ${self.chat} with claim ${claim}`;
     if (result.ok) {
@@ -90,12 +95,12 @@ export class ClaimCalls {
   }
 
   /** What an accepted call leaves behind. */
-  #kept(name: string, known: KnownTask, input: HoldTask, result: Reply & { ok: true }): void {
+  #kept(name: string, known: KnownTask, input: ClaimedTaskReference, result: Reply & { ok: true }): void {
     const { held } = known;
     const { hostNow: now } = this.#sim;
     if (name === "tasks.heartbeat") return this.#beat(known, input, result.value as OutputOf<"tasks.heartbeat">);
     if (name === "tasks.extend" && held) {
-      held.closeAt = Math.max(held.closeAt, now + (input as ExtendTask).ms);
+      held.closeAt = Math.max(held.closeAt, now + (input as CheckedInputOf<"tasks.extend">).ms);
       held.seenAt = now;
     }
     const { state, remainingMs } = result.value as { state?: string; remainingMs?: number };
@@ -116,7 +121,11 @@ export class ClaimCalls {
   }
 
   /** [TA17] */
-  #beat(known: KnownTask, { progress, checkpoint }: HeartbeatTask, told: OutputOf<"tasks.heartbeat">): void {
+  #beat(
+    known: KnownTask,
+    { progress, checkpoint }: CheckedInputOf<"tasks.heartbeat">,
+    told: OutputOf<"tasks.heartbeat">,
+  ): void {
     const { held, input } = known;
     const next = {
       progress: progress === undefined ? known.progress : JSON.stringify(progress),

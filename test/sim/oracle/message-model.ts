@@ -1,4 +1,4 @@
-import type { AckMessages, PullMessages, SendMessage, Subscribe, Target } from "../../../src/contract/messages.ts";
+import type { Target } from "../../../src/contract/messages.ts";
 import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
 import type { Commit } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
@@ -43,11 +43,14 @@ export class MessageModel {
   /** What each operation changes here. The name decides the types of its input and its answer. */
   readonly #on: Partial<Record<string, (input: unknown, value: unknown) => void>> = {
     "chats.register": (input) => this.#open((input as CheckedInputOf<"chats.register">).chat),
-    "messages.send": (input, value) => this.#sent(input as SendMessage, value as OutputOf<"messages.send">),
-    "messages.subscribe": (input) => this.#subscribed(input as Subscribe),
-    "messages.unsubscribe": (input) => this.#unsubscribed(input as Subscribe),
-    "messages.pull": (input, value) => this.#pulled(input as PullMessages, value as OutputOf<"messages.pull">),
-    "messages.ack": (input, value) => this.#acked(input as AckMessages, value as OutputOf<"messages.ack">),
+    "messages.send": (input, value) =>
+      this.#sent(input as CheckedInputOf<"messages.send">, value as OutputOf<"messages.send">),
+    "messages.subscribe": (input) => this.#subscribed(input as CheckedInputOf<"messages.subscribe">),
+    "messages.unsubscribe": (input) => this.#unsubscribed(input as CheckedInputOf<"messages.subscribe">),
+    "messages.pull": (input, value) =>
+      this.#pulled(input as CheckedInputOf<"messages.pull">, value as OutputOf<"messages.pull">),
+    "messages.ack": (input, value) =>
+      this.#acked(input as CheckedInputOf<"messages.ack">, value as OutputOf<"messages.ack">),
   };
 
   /** Without the newest number: it counts over all histories. */
@@ -72,7 +75,7 @@ export class MessageModel {
     return box ?? this.#sim.fail("messages", `${chat} acts and has no inbox`);
   }
 
-  #sent(input: SendMessage, { id, isRepeat }: OutputOf<"messages.send">): void {
+  #sent(input: CheckedInputOf<"messages.send">, { id, isRepeat }: OutputOf<"messages.send">): void {
     const { self, requestId } = input;
     const key = requestId === undefined ? null : `${self.chat} ${requestId}`;
     const known = key === null ? undefined : this.#known.get(key);
@@ -89,18 +92,18 @@ export class MessageModel {
     this.#sim.must(first === id && isRepeat, "requests", () => `message ${first} was sent again as ${id}`);
   }
 
-  #deliver({ self, target, body, priority, ttlMs }: SendMessage, id: number): void {
+  #deliver({ self, target, body, priority, ttlMs }: CheckedInputOf<"messages.send">, id: number): void {
     const expiresAt = this.#sim.hostNow + ttlMs;
     const sent = { id, from: self.chat, target, rank: ranks[priority], body: JSON.stringify(body), expiresAt };
     for (const [chat, box] of this.#boxes) if (isFor(chat, box, sent)) box.pending.set(id, sent);
   }
 
-  #subscribed({ self, pattern }: Subscribe): void {
+  #subscribed({ self, pattern }: CheckedInputOf<"messages.subscribe">): void {
     const { patterns } = this.#box(self.chat);
     if (!patterns.has(pattern)) patterns.set(pattern, this.#newest);
   }
 
-  #unsubscribed({ self, pattern }: Subscribe): void {
+  #unsubscribed({ self, pattern }: CheckedInputOf<"messages.subscribe">): void {
     const box = this.#box(self.chat);
     box.patterns.delete(pattern);
     for (const sent of box.pending.values()) if (!isFor(self.chat, box, sent)) box.pending.delete(sent.id);
@@ -112,7 +115,7 @@ export class MessageModel {
     return [...pending.values()];
   }
 
-  #pulled({ self, limit, minPriority }: PullMessages, told: OutputOf<"messages.pull">): void {
+  #pulled({ self, limit, minPriority }: CheckedInputOf<"messages.pull">, told: OutputOf<"messages.pull">): void {
     const { chat } = self;
     const live = this.#live(this.#box(chat));
     if (live.length > mostCounted) return;
@@ -128,7 +131,7 @@ export class MessageModel {
     sim.must(told.isMore === wanted.length > limit, "messages", () => `${chat} was told isMore ${told.isMore}`);
   }
 
-  #acked({ self, cursor, ids }: AckMessages, told: OutputOf<"messages.ack">): void {
+  #acked({ self, cursor, ids }: CheckedInputOf<"messages.ack">, told: OutputOf<"messages.ack">): void {
     const box = this.#box(self.chat);
     for (const id of box.pending.keys()) if (id <= (cursor ?? 0) || ids.includes(id)) box.pending.delete(id);
     this.#lookAtUnread(self.chat, this.#live(box).length, told.unread);

@@ -1,11 +1,4 @@
-import {
-  sessionTtlMs,
-  type Entry,
-  type Guard,
-  type SetState,
-  type UpdateState,
-  type Write,
-} from "../../../src/contract/state.ts";
+import { sessionTtlMs, type Entry, type Guard, type Write } from "../../../src/contract/state.ts";
 import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
 import type { ChangeFact } from "../host/facts.ts";
 import type { Commit } from "../host/sim-host.ts";
@@ -197,11 +190,11 @@ function idOf({ operation, by, requestId }: Wanted): string | null {
 
 function wantedBy(operation: string, input: unknown): Wanted | null {
   if (operation === "state.update") {
-    const { writes, guards, by, requestId } = input as UpdateState;
+    const { writes, guards, by, requestId } = input as CheckedInputOf<"state.update">;
     return { operation, writes, guards, by, requestId };
   }
   if (operation !== "state.set" && operation !== "state.delete") return null;
-  const { key, value, ifVersion, guard, ttlMs, by, requestId } = input as SetState;
+  const { key, value, ifVersion, guard, ttlMs, by, requestId } = input as CheckedInputOf<"state.set">;
   const condition = ifVersion === undefined ? {} : { ifVersion };
   const write: Write =
     operation === "state.set"

@@ -1,5 +1,5 @@
 import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
-import type { ClaimTasks, HoldTask } from "../../../src/contract/tasks.ts";
+import type { ClaimedTaskReference } from "../../../src/contract/tasks.ts";
 import type { Commit, Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 import { wordless } from "./joins.ts";
@@ -31,14 +31,14 @@ export class TaskAnswers {
     const { name, input } = request;
     if (!name.startsWith("tasks.")) return () => undefined;
     if (name === "tasks.submit") return this.#submits.committed(input as CheckedInputOf<"tasks.submit">, result);
-    if (name === "tasks.claim") return this.#claimed(input as ClaimTasks, result);
+    if (name === "tasks.claim") return this.#claimed(input as CheckedInputOf<"tasks.claim">, result);
     if (name === "tasks.replay") return this.#submits.replayed(input as CheckedInputOf<"tasks.replay">, result);
-    if (this.#calls.concerns(name)) return this.#calls.committed(name, input as HoldTask, result);
+    if (this.#calls.concerns(name)) return this.#calls.committed(name, input as ClaimedTaskReference, result);
     return () => this.#answered(name, input as { task: number }, result);
   }
 
   /** A claim that is asked again is answered with what it got; else with what a look has given; else with what is queued. */
-  #claimed({ self, requestId, ...wish }: ClaimTasks, result: Reply): () => void {
+  #claimed({ self, requestId, ...wish }: CheckedInputOf<"tasks.claim">, result: Reply): () => void {
     const asked = { chat: self.chat, incarnation: self.incarnation, requestId, wish };
     const expected = this.#told.turns.expected(asked);
     return () => {

@@ -1,7 +1,7 @@
 import { numbersPerEpoch } from "../../../src/coordination/kernel/tx.ts";
-import type { SubmitTasks, TaskState } from "../../../src/contract/tasks.ts";
+import type { TaskState } from "../../../src/contract/tasks.ts";
 import type { Settings } from "../../../src/contract/workspaces.ts";
-import type { OutputOf } from "../../../src/contract/operations.ts";
+import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
 import type { TaskFact } from "../host/task-tap.ts";
 import type { Commit, SimHost } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
@@ -279,7 +279,7 @@ function firstStateOf(known: KnownTask, get: Act["get"], now: number): TaskState
 /** The new tasks of a submit, by number. */
 function submitted({ request, result }: Commit, at: number): Map<number, KnownTask> {
   if (request?.name !== "tasks.submit" || !result.ok) return new Map();
-  const { tasks: inputs } = request.input as SubmitTasks;
+  const { tasks: inputs } = request.input as CheckedInputOf<"tasks.submit">;
   const { tasks: answers } = result.value as OutputOf<"tasks.submit">;
   const names = new Map(inputs.map(({ ref }, place) => [ref, answers[place]?.task ?? 0]));
   const numberOf = (other: number | string): number => (typeof other === "number" ? other : (names.get(other) ?? 0));

@@ -1,4 +1,5 @@
-import type { AttemptEnd, DeathReason, NackTask, TaskState } from "../../../src/contract/tasks.ts";
+import type { CheckedInputOf } from "../../../src/contract/operations.ts";
+import type { AttemptEnd, DeathReason, TaskState } from "../../../src/contract/tasks.ts";
 import type { Usage } from "../../../src/contract/budgets.ts";
 import type { Settings } from "../../../src/contract/workspaces.ts";
 import type { TaskFact } from "../host/task-tap.ts";
@@ -91,7 +92,7 @@ function follows(known: KnownTask, end: AttemptEnd, act: Act): Standing {
   const ended = { ...counts, reason: null, from: known.notBefore, to: known.notBefore };
   if (end === "done") return { ...ended, state: "done" };
   if (known.isCancelAsked || end === "cancelled") return { ...ended, state: "cancelled" };
-  const nack = end === "failed" ? (act.request?.input as NackTask) : null;
+  const nack = end === "failed" ? (act.request?.input as CheckedInputOf<"tasks.nack">) : null;
   const reason = deathOf(known, end, counts, act);
   if (reason) return { ...ended, state: "dead", reason };
   const [from, to] = isFailure(end) ? backoff(known, counts.failures, nack) : [0, 0];
@@ -114,7 +115,7 @@ interface Report {
   readonly usage?: Usage;
 }
 
-function backoff({ input }: KnownTask, failures: number, nack: NackTask | null): [number, number] {
+function backoff({ input }: KnownTask, failures: number, nack: CheckedInputOf<"tasks.nack"> | null): [number, number] {
   const delayMs = nack?.delayMs;
   if (delayMs !== undefined) return [delayMs, delayMs];
   const { baseMs, capMs, hasJitter } = input.backoff;

@@ -1,5 +1,4 @@
 import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
-import type { SubmitTasks } from "../../../src/contract/tasks.ts";
 import type { Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 import type { TaskLedger } from "./task-ledger.ts";
@@ -25,7 +24,7 @@ export class TaskSubmits {
   }
 
   /** Before the ledger has read it. @returns what is looked at after it */
-  committed(input: SubmitTasks, result: Reply): () => void {
+  committed(input: CheckedInputOf<"tasks.submit">, result: Reply): () => void {
     const id = input.requestId === undefined ? null : `${input.by} ${input.requestId}`;
     const first = id === null ? undefined : this.#known.get(id);
     if (first && first.at > this.#sim.hostNow - dayMs) return () => this.#repeated(first.answer, result);
@@ -52,7 +51,7 @@ export class TaskSubmits {
   }
 
   /** [TA14] A key that is known stands for its task. */
-  #keyed({ tasks: inputs }: SubmitTasks, told: OutputOf<"tasks.submit">["tasks"]): void {
+  #keyed({ tasks: inputs }: CheckedInputOf<"tasks.submit">, told: OutputOf<"tasks.submit">["tasks"]): void {
     const sim: Sim = this.#sim;
     for (const [place, { dedupeKey: key }] of inputs.entries()) {
       const { task = 0, isDuplicate = false } = told[place] ?? {};
@@ -77,7 +76,7 @@ export class TaskSubmits {
     return key !== undefined && (key.until > this.#sim.hostNow || this.#ledger.tasks.has(key.task));
   }
 
-  #refused({ tasks }: SubmitTasks, code: string): void {
+  #refused({ tasks }: CheckedInputOf<"tasks.submit">, code: string): void {
     if (code === "duplicate_task") {
       const isKnown = (key: string, place: number): boolean =>
         this.#keys.has(key) || tasks.slice(0, place).some(({ dedupeKey }) => dedupeKey === key);
@@ -132,9 +131,9 @@ export class TaskSubmits {
 }
 
 /** The simulation's circles: a task that waits, in the end, for itself. */
-function isCircle(tasks: SubmitTasks["tasks"]): boolean {
+function isCircle(tasks: CheckedInputOf<"tasks.submit">["tasks"]): boolean {
   const byRef = new Map(tasks.map((one) => [one.ref, one]));
-  const reaches = (from: SubmitTasks["tasks"][number], seen: ReadonlySet<unknown>): boolean =>
+  const reaches = (from: CheckedInputOf<"tasks.submit">["tasks"][number], seen: ReadonlySet<unknown>): boolean =>
     from.dependsOn.some((ref) => {
       const next = typeof ref === "string" ? byRef.get(ref) : undefined;
       return next !== undefined && (seen.has(next) || reaches(next, new Set([...seen, next])));

@@ -1,5 +1,4 @@
-import type { Heartbeat, RegisterChat } from "../../../src/contract/chats.ts";
-import type { OutputOf } from "../../../src/contract/operations.ts";
+import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
 import type { Commit } from "../host/sim-host.ts";
 import { all, keepMap, keepSet, type PutBack } from "./keep.ts";
 import type { KnownTask } from "./task-known.ts";
@@ -33,11 +32,14 @@ export class Workers {
     }
     if (!request || !result.ok) return;
     if (request.name === "chats.heartbeat") {
-      this.#heard((request.input as Heartbeat).self.chat, result.value as OutputOf<"chats.heartbeat">);
+      this.#heard(
+        (request.input as CheckedInputOf<"chats.heartbeat">).self.chat,
+        result.value as OutputOf<"chats.heartbeat">,
+      );
     }
     if (request.name === "chats.drain") this.draining.add((request.input as { chat: string }).chat);
     if (request.name !== "chats.register") return;
-    const { chat, capabilities, capacity, taskTypes } = request.input as RegisterChat;
+    const { chat, capabilities, capacity, taskTypes } = request.input as CheckedInputOf<"chats.register">;
     const { incarnation } = result.value as OutputOf<"chats.register">;
     const types = taskTypes ? new Set(taskTypes) : null;
     this.all.set(chat, { chat, incarnation, capabilities: new Set(capabilities), capacity, types });

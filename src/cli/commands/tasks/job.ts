@@ -1,7 +1,7 @@
 import { withCheckedLink } from "../../coordinator-link.ts";
 import { Option, type Command } from "commander";
 import type { InputOf, OutputOf } from "../../../contract/operations.ts";
-import { planOperations } from "../../../contract/plan-operations.ts";
+import { planOperations } from "../../../contract/plans.ts";
 import { Job } from "../../../contract/plans.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";

@@ -14,8 +14,7 @@ import {
   taskListOption,
   textListOption,
 } from "../../task-input.ts";
-import { taskOperations } from "../../../contract/task-operations.ts";
-import { SubmitTasks } from "../../../contract/tasks.ts";
+import { taskOperations } from "../../../contract/tasks.ts";
 import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
 
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
@@ -104,14 +103,14 @@ function submittedText({ task, state, isDuplicate }: SubmittedTask): string {
   return `Task ${task} has this key already: ${state ?? "it is no longer kept"}. Nothing was submitted.\n`;
 }
 
-const { maxBodyBytes } = taskOperations["tasks.submit"];
+const { input, maxBodyBytes } = taskOperations["tasks.submit"];
 
 /** [CL45] Submits all tasks or none. [CL50] Errors of the file come with their line. */
 async function submitGraph(cli: Cli, file: string): Promise<CommandResult> {
   // The parser of plans is large, and few commands need it.
   const { readInputFile } = await import("../../plan-file.ts");
   const tasks = readInputFile(cli, file, "a plan", {
-    schema: SubmitTasks.input.shape.tasks,
+    schema: input.shape.tasks,
     form: "array of tasks",
     name: "tasks",
     maxChars: maxBodyBytes,

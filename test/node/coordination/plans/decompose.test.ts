@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { AggregateRule, Job, SplitStrategy } from "../../../../src/contract/plans.ts";
+import { Job, SplitStrategy } from "../../../../src/contract/plans.ts";
+import { AggregateRule } from "../../../../src/contract/tasks.ts";
 import { split, type Plan } from "../../../../src/coordination/plans/decompose.ts";
 import { aJob, anyFiles, anyJob } from "../../../support/jobs.ts";
 import { given, refused } from "../../../support/state-builders.ts";

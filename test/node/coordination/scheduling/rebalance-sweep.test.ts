@@ -188,6 +188,8 @@ it("[PL14] load, throughput, success and duration of each live chat, of the last
     ],
     isSample: false,
   });
+  await taker(host, "a", { capacity: 0 });
+  expect((await ask(host, "tasks.load", {})).chats).toMatchObject([{ currentTasks: 1, utilizationRate: 1 }, {}]);
 });
 
 it("[BU15] with the next day, and with a limit that is raised, waiting tasks are dispatched", async () => {

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { AggregateRule } from "../../../../src/contract/plans.ts";
+import { AggregateRule } from "../../../../src/contract/tasks.ts";
 import type { Json } from "../../../../src/contract/values.ts";
 import { aggregate, type PartResult } from "../../../../src/coordination/tasks/aggregate.ts";
 import { given, refused } from "../../../support/state-builders.ts";

@@ -1,11 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import {
-  loadMetrics,
-  selectChat,
-  type Candidate,
-  type LoadSample,
-} from "../../../../src/coordination/tasks/balance.ts";
+import { selectChat, type Candidate } from "../../../../src/coordination/tasks/balance.ts";
 import {
   initialPerformance,
   update,
@@ -13,8 +8,6 @@ import {
   type Performance,
 } from "../../../../src/coordination/kernel/performance.ts";
 import { aCandidate, anyChatLoad, anyTask, anyWanted } from "../../../support/candidates.ts";
-
-const hour = 3_600_000;
 
 const chosen = (...asked: Parameters<typeof selectChat>) => selectChat(...asked).chat;
 
@@ -158,15 +151,4 @@ it("[PL13] who fails fast is not preferred to who succeeds slowly, nor a little 
   expect(chosen([fast, aCandidate("alike", { performance: { successRate: 0.81, durationMs: 900 } })], anyTask)).toBe(
     "fast",
   );
-});
-
-it("[PL14] metrics of chats, by their names", () => {
-  const row: LoadSample = { chat: "b", running: 2, capacity: 4, done: 6, failed: 2, runMs: 16_000, windowMs: hour / 2 };
-  const idle: LoadSample = { chat: "a", running: 0, capacity: 0, done: 0, failed: 0, runMs: 0, windowMs: 0 };
-  expect(loadMetrics([row, idle])).toEqual([
-    { chatId: "a", currentTasks: 0, utilizationRate: 0, throughput: 0, successRate: null, avgDurationMs: null },
-    { chatId: "b", currentTasks: 2, utilizationRate: 0.5, throughput: 12, successRate: 0.75, avgDurationMs: 2_000 },
-  ]);
-  const rates = [{ running: 5 }, { capacity: 0 }].map((fields) => loadMetrics([{ ...row, ...fields }])[0]);
-  expect(rates.map((rate) => rate?.utilizationRate)).toEqual([1, 1]);
 });

@@ -1,12 +1,156 @@
-import type { DeathReason, TaskState } from "../../contract/tasks.ts";
+import type { OfflineReason } from "../../contract/chats.ts";
+import type { AttemptEnd, DeathReason, TaskState } from "../../contract/tasks.ts";
+import type { LivenessRow } from "../kernel/chat-rows.ts";
+import type { Tx } from "../kernel/tx.ts";
 import * as attemptRows from "./attempt-rows.ts";
+import * as availableChats from "./available-chats.ts";
+import * as chatPerformance from "./chat-performance.ts";
+import * as outbox from "./dispatch-outbox.ts";
 import { joinResults } from "./joins.ts";
 import * as lanes from "./lanes.ts";
-import * as outbox from "./dispatch-outbox.ts";
-import * as availableChats from "./available-chats.ts";
 import * as rows from "./task-rows.ts";
-import { isEnded, type TaskRow } from "./task-rows.ts";
-import type { Tx } from "../kernel/tx.ts";
+import { backoffMs, isEnded, nextCheckAt, type TaskRow } from "./task-rows.ts";
+
+/**
+ * Changes of a stored task's state.
+ *
+ *     blocked, scheduled -> queued -> assigned -> running -> done
+ *
+ * An attempt that ends otherwise is requeued; any state may end as dead or cancelled.
+ */
+
+/** What a claim tells of its task. */
+export type HeldRow = Pick<
+  TaskRow,
+  | "task"
+  | "claim"
+  | "chat"
+  | "failures"
+  | "max_attempts"
+  | "type"
+  | "priority"
+  | "state"
+  | "progress"
+  | "checkpoint"
+  | "close_at"
+  | "close_ms"
+  | "due_at"
+  | "heartbeat_ms"
+  | "budget"
+>;
+const heldColumns =
+  "task, claim, chat, failures, max_attempts, type, priority, state, progress, checkpoint, close_at, close_ms, due_at, heartbeat_ms, budget";
+
+/** Replaces the request id of a dispatched task until the chat's next claim. */
+export const pushedRequestId = "";
+
+export function assign(tx: Tx, chat: LivenessRow, task: number, requestId: string, isStarted: boolean): HeldRow {
+  const startedAt = isStarted ? tx.now : null;
+  const [row] = tx.sql.all<HeldRow>(
+    `UPDATE tasks SET state = ?, claim = max(claim, ?) + 1, chat = ?, incarnation = ?, request_id = ?, assigned_at = ?, started_at = ?,
+       seen_at = ?, close_at = ? + close_ms, due_at = ? + iif(?, min(close_ms, heartbeat_ms), ?) WHERE task = ? RETURNING ${heldColumns}`,
+    isStarted ? "running" : "assigned",
+    rows.claimFloor(tx),
+    chat.chat,
+    chat.incarnation,
+    requestId,
+    tx.now,
+    startedAt,
+    startedAt,
+    startedAt,
+    tx.now,
+    isStarted ? 1 : 0,
+    tx.settings.startDeadlineMs,
+    task,
+  );
+  if (!row) throw new Error(`task ${task} is in a lane and nowhere else`);
+  return row;
+}
+
+/** [TA17] The due check may come early; it then finds the task running and postpones. */
+export function start(tx: Tx, row: TaskRow): TaskRow {
+  const running = {
+    ...row,
+    state: "running",
+    started_at: tx.now,
+    seen_at: tx.now,
+    close_at: tx.now + row.close_ms,
+  } as const;
+  const dueAt = nextCheckAt(running);
+  const isSoonEnough = row.due_at !== null && row.due_at <= dueAt;
+  tx.sql.run(
+    `UPDATE tasks SET state = 'running', request_id = ?, started_at = ?, seen_at = ?, close_at = ?${isSoonEnough ? "" : ", due_at = ?"}
+     WHERE task = ?`,
+    row.request_id,
+    tx.now,
+    tx.now,
+    running.close_at,
+    ...(isSoonEnough ? [] : [dueAt]),
+    row.task,
+  );
+  return { ...running, due_at: isSoonEnough ? row.due_at : dueAt };
+}
+
+interface RequeueInput {
+  readonly ended: Exclude<AttemptEnd, "done">;
+  readonly reason?: string;
+  readonly isRetryable?: boolean;
+  readonly delayMs?: number | undefined;
+  readonly limitReached?: string | null;
+}
+
+/** Counter that each end raises; absent: the end is free. */
+const counters: Partial<Record<AttemptEnd, "failures" | "stalls" | "lost_chats">> = {
+  failed: "failures",
+  timeout: "failures",
+  stalled: "stalls",
+  chat_offline: "lost_chats",
+};
+
+/** [TA10] Backoff after a failure; otherwise queued at once. [TA19] Keeps the progress. */
+export function requeue(tx: Tx, before: TaskRow, input: RequeueInput): TaskState {
+  const { ended, reason } = input;
+  const counter = counters[ended];
+  const row = {
+    ...before,
+    detail: reason ?? before.detail,
+    ...(counter ? { [counter]: before[counter] + 1 } : {}),
+  };
+  if (counter === "failures" || counter === "stalls") chatPerformance.record(tx, before, false);
+  const became = endOrRetry(tx, row, input);
+  attemptRows.insert(tx, before, { ended, became, reason: reason ?? null });
+  return became;
+}
+
+function endOrRetry(tx: Tx, row: TaskRow, input: RequeueInput): TaskState {
+  const { ended, reason, delayMs, limitReached } = input;
+  if (row.cancel_reason !== null) return finish(tx, row, { state: "cancelled", detail: row.cancel_reason });
+  const death = findDeathReason(tx, row, input);
+  if (death) return finish(tx, row, { state: "dead", reason: death, detail: limitReached ?? reason ?? ended });
+  return makeRunnable(tx, row, counters[ended] === "failures" ? tx.now + (delayMs ?? backoffMs(row)) : tx.now);
+}
+
+/** [TA10] Limits failures; [TA20] stalls and lost chats count separately. */
+function findDeathReason(
+  { settings }: Tx,
+  { failures, max_attempts, stalls, lost_chats }: TaskRow,
+  { limitReached, isRetryable = true }: RequeueInput,
+): DeathReason | null {
+  if (limitReached) return "budget_exceeded";
+  if (!isRetryable || failures >= max_attempts) return "failed";
+  return stalls >= settings.maxStalls || lost_chats >= settings.maxLostChats ? "poison" : null;
+}
+
+/** [TA20] A started task counts the chat as lost, unless the chat left by itself. */
+export function requeueAllOf(tx: Tx, chat: string, reason: OfflineReason): void {
+  for (const row of rows.heldBy(tx, chat)) {
+    const lossReason = reason === "left" ? "chat_left" : "chat_offline";
+    requeue(tx, row, {
+      ended: row.state === "running" ? lossReason : "not_started",
+      reason: `chat ${chat}: ${reason}`,
+    });
+  }
+}
 
 /** [QU8] Runs without newly queued tasks too: a chat may have room without knowing of it. */
 export function enqueueDispatch(tx: Tx): void {

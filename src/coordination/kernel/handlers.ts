@@ -1,0 +1,36 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { CheckedInputOf, OperationName, OutputOf } from "../../contract/operations.ts";
+import type { Self } from "../../contract/values.ts";
+import type { Result } from "../../shared/result.ts";
+import { requireLiveChat, type LivenessRow } from "./chat-rows.ts";
+import { once } from "./idempotency.ts";
+import type { Actor, Tx } from "./tx.ts";
+
+/** Operations on connections and tokens, which the host answers itself. */
+type HostOperation = "state.watch" | "state.unwatch" | "tokens.create" | "tokens.list" | "tokens.revoke" | "health";
+
+/** One transaction, which the host rolls back on a refusal or an exception. */
+type Handler<Input, Output> = (tx: Tx, input: Input, actor: Actor) => Result<Output, Refusal>;
+
+export type Handlers = {
+  readonly [Name in Exclude<OperationName, HostOperation>]: Handler<CheckedInputOf<Name>, OutputOf<Name>>;
+};
+
+/** Runs for a live chat only, in its present incarnation; the call counts as its activity. */
+export function byLiveChat<Input extends { readonly self: Self }, Output>(
+  work: (tx: Tx, input: Input, caller: LivenessRow) => Result<NoInfer<Output>, Refusal>,
+): Handler<Input, Output> {
+  return (tx, input) => {
+    const caller = requireLiveChat(tx, input.self);
+    return caller.ok ? work(tx, input, caller.value) : caller;
+  };
+}
+
+/** [RQ6] Request ids of operations without a chat belong to the machine of the token. */
+export function repeatable<Input extends { readonly requestId?: string | undefined }, Output extends object>(
+  operation: keyof Handlers,
+  handler: Handler<Input, NoInfer<Output>>,
+): Handler<Input, Output> {
+  return (tx, input, actor) =>
+    once(tx, { operation, requestId: input.requestId, input }, () => handler(tx, input, actor)).result;
+}
