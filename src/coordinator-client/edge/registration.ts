@@ -1,4 +1,4 @@
-import { isRefusal, isRetryable, isTransient, type CallError } from "../../contract/errors.ts";
+import { isRefusal, isRetryable, isTransient, retryOf, type CallError } from "../../contract/errors.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { maxPingIntervalMs } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
@@ -101,10 +101,10 @@ export class Registration {
     this.#cancelRetry();
   }
 
-  /** @param registerAgain a chat that counts as gone, or is not known, may come back */
+  /** @param registerAgain a chat that counts as gone may come back */
   handleRefusal(self: Self | null, error: CallError, registerAgain: () => void): void {
     if (!self || !this.#isCurrent(self)) return;
-    if (error.code === "chat_offline" || error.code === "unknown_chat") registerAgain();
+    if (retryOf(error) === "after_registering") registerAgain();
     if (error.code === "chat_replaced") this.lose(error);
   }
 

@@ -88,8 +88,10 @@ export class LocalConnection implements ClientConnection {
     void this.#registration.register(this.send, () => this.registerChat());
   }
 
+  /** A file that was set aside or put back may not know the chat. */
   handleRefusal(self: Self | null, error: CallError): void {
-    this.#registration.handleRefusal(self, error, () => this.registerChat());
+    const code = error.code === "unknown_chat" ? "chat_offline" : error.code;
+    this.#registration.handleRefusal(self, { ...error, code }, () => this.registerChat());
   }
 
   notify(): void {}
