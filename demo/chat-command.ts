@@ -1,6 +1,6 @@
-import { Option, type Command } from "commander";
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
+import { Option, type Command } from "commander";
 import { ok } from "../src/shared/result.ts";
 import { clip } from "../src/shared/format.ts";
 import { loadDriver } from "../src/store/open-driver.ts";

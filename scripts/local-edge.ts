@@ -3,8 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import type { InputOf, OperationName, OutputOf } from "../src/contract/operations.ts";
-import { operations } from "../src/contract/operations.ts";
+import { type InputOf, type OperationName, type OutputOf, operations } from "../src/contract/operations.ts";
 import { omitUndefined } from "../src/shared/omit-undefined.ts";
 import { bundle, LocalRuntime, type LocalRuntimeOptions, type Secrets } from "./local-runtime.ts";
 

@@ -1,8 +1,7 @@
 import type { Step } from "../../test/support/scripted-model.ts";
 import type { Fact } from "./facts.ts";
 import { fileAt, Files } from "./files.ts";
-import type { Half } from "./phrasings/bank.ts";
-import { Phrases } from "./phrasings/bank.ts";
+import { type Half, Phrases } from "./phrasings/bank.ts";
 import type { Chat, Part, PlannedStep, SubagentThread } from "./plan.ts";
 import { Random } from "./random.ts";
 import type { Answers } from "./stream-chat.ts";

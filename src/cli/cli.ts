@@ -1,5 +1,4 @@
-import type { Command } from "commander";
-import { InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type * as z from "zod";
 import { messageOf } from "../shared/error.ts";
 import type { Result } from "../shared/result.ts";

@@ -117,7 +117,7 @@ function calls(
 }
 
 /** Code of the command's error: how the coordinator was not reached is no concern of a program. */
-export function printedCode({ code }: CallError): string {
+export function printedCode({ code }: { readonly code: string }): string {
   return code === "unreachable" || code === "outcome_unknown" ? "edge_unreachable" : code;
 }
 

@@ -1,3 +1,5 @@
+import { existsSync, realpathSync } from "node:fs";
+import { resolve } from "node:path";
 import * as checkpoints from "../local-mcp/checkpoints/checkpoints.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { ok } from "../shared/result.ts";
@@ -8,8 +10,6 @@ import { shortCheckpointId, shortSessionId } from "../local-mcp/sessions/short-i
 import { age } from "../shared/format.ts";
 import { ambiguous, notFound, type CliResult } from "./answer.ts";
 import { oneLine } from "./screen-text.ts";
-import { existsSync, realpathSync } from "node:fs";
-import { resolve } from "node:path";
 
 /** [CL2] Accepts any unique prefix of an id. */
 

@@ -4,7 +4,7 @@ import type { Change } from "../contract/state.ts";
 import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Call, CoordinatorClient, HintKind } from "./coordinator-client.ts";
-import { within } from "./edge/platform.ts";
+import { within, type Platform } from "./edge/platform.ts";
 import { LocalConnection, type LocalCalls } from "./local/local-connection.ts";
 import { parseAddress, isToken } from "./edge/address.ts";
 import { atomicUpdate, type ValueUpdate, type UpdateOptions } from "./edge/atomic-update.ts";
@@ -15,7 +15,6 @@ import { Emitter, createEdgeEvents, type EdgeEvent, type ConnectionState, type S
 import type { HeldLease } from "./edge/held-lease.ts";
 import { Inbox, type MessageHandler } from "./edge/inbox.ts";
 import { LeaseAcquirer, type HoldOptions, type LeaseRequest, type LeadershipRequest } from "./edge/lease-acquirer.ts";
-import type { Platform } from "./edge/platform.ts";
 import { Registration, type RegisteredChat, type ChatInput } from "./edge/registration.ts";
 import { EdgeWatch, type Watch, type WatchOptions } from "./edge/state-watch.ts";
 

@@ -1,5 +1,5 @@
-import { readRequests, toAnswer } from "../contract/frames.ts";
 import { DurableObject } from "cloudflare:workers";
+import { readRequests, toAnswer } from "../contract/frames.ts";
 import { errorTable, type Refusal } from "../contract/errors.ts";
 import { closeCodes, pingText, pongText } from "../contract/protocol.ts";
 import { checkFields, checkScope } from "../shared/check-input.ts";

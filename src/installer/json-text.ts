@@ -1,5 +1,13 @@
-import { applyEdits, findNodeAtLocation, getNodeValue, parseTree, printParseErrorCode } from "jsonc-parser";
-import type { Edit, Node, ParseError } from "jsonc-parser";
+import {
+  applyEdits,
+  findNodeAtLocation,
+  getNodeValue,
+  parseTree,
+  printParseErrorCode,
+  type Edit,
+  type Node,
+  type ParseError,
+} from "jsonc-parser";
 
 /**
  * Edits of JSON(C) texts that leave every other byte alone. `modify` of jsonc-parser is not used: it

@@ -1,7 +1,6 @@
 import { existsSync, realpathSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
-import type { Launch } from "./launch.ts";
-import { shellWord } from "./launch.ts";
+import { type Launch, shellWord } from "./launch.ts";
 
 export interface CommandSource {
   readonly env: NodeJS.ProcessEnv;

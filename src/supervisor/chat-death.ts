@@ -1,4 +1,3 @@
-import * as sessions from "../local-mcp/sessions/sessions.ts";
 import * as restarter from "./auto-restarter.ts";
 import { restoreById, type Restoration } from "../local-mcp/recovery/restoration.ts";
 import type { Runtime } from "../runtime/runtime.ts";

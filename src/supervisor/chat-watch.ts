@@ -1,8 +1,6 @@
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import * as restarter from "./auto-restarter.ts";
 import type { CrashCause } from "../contract/readings.ts";
-import { uuidv7 } from "../shared/ids.ts";
-import { messageOf } from "../shared/error.ts";
 import { mayBeAlive } from "../platform/processes.ts";
 import { take, withdrawOffer } from "../local-mcp/recovery/local-source.ts";
 import { restoreById, type Restoration } from "../local-mcp/recovery/restoration.ts";

@@ -1,6 +1,6 @@
-import * as z from "zod";
 import { existsSync, readFileSync, rmdirSync, rmSync, readdirSync, readlinkSync } from "node:fs";
 import { join, sep } from "node:path";
+import * as z from "zod";
 import { pollUntil } from "../platform/process-group.ts";
 import { mayBeAlive, type Processes } from "../platform/processes.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";

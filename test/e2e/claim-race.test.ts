@@ -1,5 +1,5 @@
-import type { WorkspaceClient } from "../../src/coordinator-client/client.ts";
 import { expect, it } from "vitest";
+import type { WorkspaceClient } from "../../src/coordinator-client/client.ts";
 import type { OutputOf } from "../../src/contract/operations.ts";
 import { EdgeRuntime } from "../support/edge-runtime.ts";
 import { realEdgeClient, value } from "../support/real-edge-client.ts";

@@ -1,9 +1,9 @@
-import type { Attempt } from "../../src/contract/task-views.ts";
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
+import type { Attempt } from "../../src/contract/task-views.ts";
 import { TeamDemo } from "../../demo/team-demo.ts";
 import { textOf } from "../../demo/team-checks.ts";
 import { descendantsOf } from "../../scripts/local-edge.ts";

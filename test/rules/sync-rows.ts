@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
-import type { OpenRowHost, RowHost } from "../support/engine-host.ts";
-import { admin } from "../support/engine-host.ts";
+import { type OpenRowHost, type RowHost, admin } from "../support/engine-host.ts";
 import { day, given, hour, rowsWritten } from "../support/state-builders.ts";
 import { checkpoint, Device, forget, list, otherKey, session } from "../support/sync-builders.ts";
 

@@ -1,8 +1,7 @@
 import { parseArgs } from "node:util";
 import { bugNamed } from "./bugs.ts";
-import { simulate } from "./run.ts";
+import { simulate, type Outcome } from "./run.ts";
 import { play, type Command } from "./script.ts";
-import type { Outcome } from "./run.ts";
 
 /**
  * `npm run sim -- --events N --seed S [--seeds K] [--bug name] [--day N] [--trace N]`: one long run, or K of them, each from its seed.

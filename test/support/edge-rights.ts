@@ -1,5 +1,5 @@
-import type { WorkspaceClient } from "../../src/coordinator-client/client.ts";
 import { expect } from "vitest";
+import type { WorkspaceClient } from "../../src/coordinator-client/client.ts";
 import type { HoldOptions } from "../../src/coordinator-client/edge/lease-acquirer.ts";
 import type { HeldLease } from "../../src/coordinator-client/edge/held-lease.ts";
 import { ofType, value, type TestClient } from "./edge-chats.ts";

@@ -9,7 +9,6 @@ import type { EngineOperation } from "../../src/coordination/engine.ts";
 import { WorkspaceClient } from "../../src/coordinator-client/client.ts";
 import type { LocalCalls } from "../../src/coordinator-client/local/local-connection.ts";
 import type { Platform } from "../../src/coordinator-client/edge/platform.ts";
-import { RemoteRecovery } from "../../src/local-mcp/recovery/remote-recovery.ts";
 import type { RemoteContext } from "../../src/local-mcp/recovery/remote-context.ts";
 import { createTeam } from "../../src/local-mcp/server/chat/open-team.ts";
 import { readHead } from "../../src/local-mcp/sessions/git-head.ts";

@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
-import { codeOf } from "../../src/shared/error.ts";
 import { setTimeout as pause } from "node:timers/promises";
+import { codeOf } from "../../src/shared/error.ts";
 import { openStoreFor, type ChildTask } from "./store-task.ts";
 
 /**

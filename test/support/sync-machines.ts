@@ -1,3 +1,6 @@
+import { cpSync } from "node:fs";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
 import type { Call } from "../../src/coordinator-client/coordinator-client.ts";
@@ -15,9 +18,6 @@ import { FakeTime, seededRandom } from "./edge-time.ts";
 import { EmbeddedHost } from "./embedded-host.ts";
 import { GIT_ENV, temporaryFolder } from "./git-project.ts";
 import { T0, tempRuntime, type TempRuntime } from "./temp-runtime.ts";
-import { cpSync } from "node:fs";
-import { join } from "node:path";
-import { onTestFinished } from "vitest";
 
 /** What the network does to one request. */
 export type Weather = "good" | "unreachable" | "lost";

@@ -1,6 +1,5 @@
 import type { ServerResponse } from "node:http";
-import type { InputOf, OperationName } from "../../src/contract/operations.ts";
-import { operations } from "../../src/contract/operations.ts";
+import { type InputOf, type OperationName, operations } from "../../src/contract/operations.ts";
 import { errorTable, toWire } from "../../src/contract/errors.ts";
 import { isEngineOperation } from "../../src/coordination/engine.ts";
 import { openNodeSqlite } from "../../src/store/driver-node-sqlite.ts";

@@ -1,6 +1,6 @@
+import { onTestFinished } from "vitest";
 import type { CoordinatorClient, HintKind } from "../../src/coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../src/contract/errors.ts";
-import { onTestFinished } from "vitest";
 import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
 import type { TaskSetup } from "../../src/worker-runner/attempt.ts";
 import type { Executor, RunOutcome, TaskRun } from "../../src/worker-runner/executor.ts";

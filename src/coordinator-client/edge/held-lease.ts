@@ -1,4 +1,4 @@
-import { isLost, type CallError, type Refusal } from "../../contract/errors.ts";
+import { isLost, type CallError } from "../../contract/errors.ts";
 import type { Guard } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { EdgeEvent, Emitter, LeaseState } from "./events.ts";

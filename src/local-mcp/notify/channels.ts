@@ -1,6 +1,6 @@
-import type { UserNotification } from "./due-notifications.ts";
 import { spawn } from "node:child_process";
 import { withoutSecrets } from "../../platform/secret-env.ts";
+import type { UserNotification } from "./due-notifications.ts";
 
 const timeoutMs = 5_000;
 

@@ -14,7 +14,6 @@ import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
 import { pauseReadLimits } from "../sessions/paused-session.ts";
 import { unsavedOf } from "../sessions/unsaved.ts";
 import { recordTranscript } from "./record-transcript.ts";
-import { limits } from "../sessions/entries.ts";
 
 export interface Observation {
   readonly risk: Risk;

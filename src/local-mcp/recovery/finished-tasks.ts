@@ -1,12 +1,12 @@
+import { join, sep } from "node:path";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { isTransient } from "../../contract/errors.ts";
-import { join, sep } from "node:path";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import { messageOf } from "../../shared/error.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { currentState } from "../checkpoints/capture.ts";
 import { readTaskEnds, type TaskEnd } from "../../coordinator-client/local/task-ends.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { currentState } from "../checkpoints/capture.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import type { FinishedTask } from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";

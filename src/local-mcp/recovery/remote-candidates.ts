@@ -1,9 +1,5 @@
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
-import type { WorkState } from "../../contract/work-state.ts";
-import { isTaskPrompt } from "../../contract/task-prompt.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
-import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { fetchCheckpoint } from "../sync/fetch-checkpoint.ts";
 import type { PullDeps } from "../sync/pull.ts";

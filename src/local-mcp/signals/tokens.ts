@@ -1,5 +1,5 @@
-import * as meta from "../../store/meta.ts";
 import { estimateTokenCount } from "tokenx";
+import * as meta from "../../store/meta.ts";
 import { asObject, numberAt, parseObject } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { canonicalModel } from "./context-window.ts";

@@ -1,6 +1,6 @@
+import { createHash } from "node:crypto";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { CallError } from "../../contract/errors.ts";
-import { createHash } from "node:crypto";
 import { maxFileParts } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { FilesContent, decodeContent } from "./content-schema.ts";

@@ -1,9 +1,8 @@
-import { within } from "../../coordinator-client/edge/platform.ts";
+import { within, type Platform } from "../../coordinator-client/edge/platform.ts";
 import { isRefusal, retryOf } from "../../contract/errors.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
-import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { StoreError } from "../../store/store-error.ts";

@@ -1,6 +1,5 @@
 import * as sessions from "../sessions/sessions.ts";
 import type { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
-import { isDead } from "../recovery/liveness.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions/activity.ts";
 

@@ -1,19 +1,18 @@
-import * as sessions from "../sessions/sessions.ts";
-import * as reservationTable from "./reservation-table.ts";
+import { existsSync } from "node:fs";
+import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { HookInput } from "../../contract/hook-input.ts";
 import { namesAbove } from "../../contract/resource-paths.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
 import { mayBeAlive, type Processes } from "../../platform/processes.ts";
-import { clip } from "../../shared/format.ts";
-import { age } from "../../shared/format.ts";
+import { clip, age } from "../../shared/format.ts";
+import { realPath } from "../../platform/real-path.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+import * as sessions from "../sessions/sessions.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { mainWorkTree, projectRoot } from "../sessions/git-head.ts";
-import { realPath } from "../../platform/real-path.ts";
+import * as reservationTable from "./reservation-table.ts";
 import { formatChat } from "./deliver-news.ts";
-import { isWithin } from "../../shared/elapsed.ts";
-import { existsSync } from "node:fs";
-import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 
 /** A guard, not a lock: it does not see what a shell writes. */
 export type EditVerdict =

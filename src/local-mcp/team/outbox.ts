@@ -1,7 +1,7 @@
 import * as queuedCalls from "./queued-calls.ts";
 import * as news from "../sessions/news.ts";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
-import { retryOf, type CallError, type Retry, isTransient } from "../../contract/errors.ts";
+import { retryOf, type CallError, type Retry } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";

@@ -10,7 +10,6 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
 import { newId, type Platform, within } from "../../coordinator-client/edge/platform.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
-import type { RemoteRecovery } from "../recovery/remote-recovery.ts";
 import type { Session } from "../sessions/sessions.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { StoreError } from "../../store/store-error.ts";

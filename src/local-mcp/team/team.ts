@@ -3,8 +3,6 @@ import { stackOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
-import { recordFinishedTasks } from "../recovery/finished-tasks.ts";
-import type { RemoteRecovery } from "../recovery/remote-recovery.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";

@@ -1,7 +1,6 @@
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
-import type { InputOf, OutputOf } from "../../contract/operations.ts";
-import type { TaskLine } from "../../contract/task-views.ts";
+import type { OutputOf } from "../../contract/operations.ts";
 import type { TaskState } from "../../contract/tasks.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";

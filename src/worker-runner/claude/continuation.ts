@@ -7,10 +7,9 @@ import { uuidv7 } from "../../shared/ids.ts";
 import { drainInto } from "../../local-mcp/hooks/spool-hook.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
 import { brief } from "../../local-mcp/recovery/brief.ts";
-import { take } from "../../local-mcp/recovery/local-source.ts";
+import { take, withdrawOffer } from "../../local-mcp/recovery/local-source.ts";
 import { restoreById, type Restoration } from "../../local-mcp/recovery/restoration.ts";
 import { checkTranscript } from "../../local-mcp/recovery/relaunch.ts";
-import { withdrawOffer } from "../../local-mcp/recovery/local-source.ts";
 import { openingLine } from "../../contract/task-prompt.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { catchUp } from "../../local-mcp/observe/record-transcript.ts";
@@ -98,7 +97,7 @@ export function takeOver(runtime: Runtime, continuation: Continuation): () => vo
 }
 
 /** An unwritable store is no reason to fail the task. */
-export function logStoreErrors(runtime: Runtime, work: () => unknown): void {
+function logStoreErrors(runtime: Runtime, work: () => unknown): void {
   try {
     work();
   } catch (error) {

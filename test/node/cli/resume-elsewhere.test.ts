@@ -2,7 +2,6 @@ import { expect, it } from "vitest";
 import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
 import type { Io } from "../../../src/cli/io.ts";
 import { noteOf } from "../../../src/local-mcp/sessions/recoveries.ts";
-import { addKey } from "../../../src/local-mcp/sync/key-ring.ts";
 import { recordTakeovers } from "../../../src/local-mcp/sync/takeover-notices.ts";
 import { createSynchronizer } from "../../../src/local-mcp/sync/start-sync.ts";
 import { addSession, aCliHome, ids, type CliHome } from "../../support/cli-home.ts";

@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Command } from "commander";
-import { CommanderError } from "commander";
+import { type Command, CommanderError } from "commander";
 import { expect, it } from "vitest";
 import { Cli } from "../../../src/cli/cli.ts";
 import { build } from "../../../src/cli/commands/program.ts";

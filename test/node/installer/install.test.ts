@@ -1,9 +1,9 @@
-import { hookEvents } from "../../../src/contract/hook-input.ts";
-import * as fc from "fast-check";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
-import { hookToolGroups } from "../../../src/contract/hook-tool.ts";
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import { hookEvents } from "../../../src/contract/hook-input.ts";
+import { hookToolGroups } from "../../../src/contract/hook-tool.ts";
 import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "../../../src/installer/entries.ts";
 import { valueAt } from "../../../src/installer/json-text.ts";
 import { readText } from "../../../src/installer/client-files.ts";

@@ -1,6 +1,6 @@
-import * as fc from "fast-check";
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { hookEvents } from "../../../src/contract/hook-input.ts";
 import { remove, set, valueAt } from "../../../src/installer/json-text.ts";

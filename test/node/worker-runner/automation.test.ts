@@ -1,5 +1,5 @@
-import type { CoordinatorClient } from "../../../src/coordinator-client/coordinator-client.ts";
 import { expect, it } from "vitest";
+import type { CoordinatorClient } from "../../../src/coordinator-client/coordinator-client.ts";
 import { CutLink, ofEvents, WorkDesk } from "../../support/work-desk.ts";
 
 const done = (result: string | null = null) => ({ kind: "done", result }) as const;

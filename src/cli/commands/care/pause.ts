@@ -1,5 +1,5 @@
-import type { Command } from "commander";
 import { resolve } from "node:path";
+import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { catchUp } from "../../../local-mcp/observe/record-transcript.ts";
@@ -10,7 +10,7 @@ import * as pauses from "../../../store/pause.ts";
 import { realPath } from "../../../platform/real-path.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { wrongUsage } from "../../answer.ts";
-import { type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
+import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { localTime, parseDuration } from "../../times.ts";
 
 interface PauseOptions extends CommonOptions {

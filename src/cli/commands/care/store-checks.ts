@@ -1,3 +1,5 @@
+import { accessSync, constants, existsSync, lstatSync, readdirSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
 import * as notices from "../../../store/notices.ts";
 import * as pauses from "../../../store/pause.ts";
 import { messageOf } from "../../../shared/error.ts";
@@ -10,8 +12,6 @@ import { isPurgePending } from "../../../local-mcp/retention/forget.ts";
 import type { LoadedRuntime } from "../../io.ts";
 import { pluralize } from "../../screen-text.ts";
 import { runCheck, fail, pass, warn, type Check } from "./doctor-check.ts";
-import { accessSync, constants, existsSync, lstatSync, readdirSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
 
 const backupAgeMs = 2 * 86_400_000;
 const failuresSinceMs = 7 * 86_400_000;

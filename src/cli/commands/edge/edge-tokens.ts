@@ -11,7 +11,6 @@ import { requireEdge, withEdgeLink } from "./edge-membership.ts";
 import { readTokenClaim } from "../../../coordinator-client/edge/machine-token.ts";
 import { age } from "../../../shared/format.ts";
 import { durationOption } from "../../task-input.ts";
-import { table } from "../../screen-text.ts";
 
 interface TokenOptions extends CommonOptions {
   readonly machine: string;

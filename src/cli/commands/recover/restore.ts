@@ -12,6 +12,7 @@ import { ok } from "../../../shared/result.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { restoreFiles, type RestoreResult } from "../../../snapshots/restore-files.ts";
 import { failed, wrongUsage } from "../../answer.ts";
+import { printedCode } from "../../coordinator-link.ts";
 import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
 import { pluralize } from "../../screen-text.ts";
 import { currentProject, withOtherMachines, type OtherMachines } from "./other-machines.ts";
@@ -147,7 +148,7 @@ async function restoreReceivedFiles(
     );
   cli.progress(`Fetching the files from the workspace ...`);
   const files = await fetchFiles(context.mirror, row);
-  if (!files.ok) return failed(files.error.code, `${files.error.message}. Nothing was restored.`);
+  if (!files.ok) return failed(printedCode(files.error), `${files.error.message}. Nothing was restored.`);
   const { header, bundle } = files.value;
   const into = toTarget(cli, options, localProject.root, others.short(row.session));
   const { env, processes, paths, now } = context.runtime;

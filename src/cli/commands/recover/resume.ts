@@ -27,6 +27,7 @@ import {
   type CommandError,
   type FailedResult,
 } from "../../answer.ts";
+import { printedCode } from "../../coordinator-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { findSession, shortSession } from "../../resolve-id.ts";
 import { oneLine } from "../../screen-text.ts";
@@ -119,8 +120,8 @@ async function undo(target: Target): Promise<CommandResult> {
   const { source, session } = target;
   const released = await source.release(session);
   if (!released.ok) {
-    const { code, message } = released.error;
-    return failed(code, `${session} was not given back: ${message}. Nothing has changed.`);
+    const why = `${session} was not given back: ${released.error.message}. Nothing has changed.`;
+    return failed(printedCode(released.error), why);
   }
   if (!released.value) {
     const why = `${session} was neither offered, taken nor dismissed, so there is nothing to take back.`;

@@ -1,10 +1,9 @@
-import { withCheckedLink } from "../../coordinator-link.ts";
 import { Option, type Command } from "commander";
 import type { InputOf, OutputOf } from "../../../contract/operations.ts";
-import { planOperations } from "../../../contract/plans.ts";
-import { Job } from "../../../contract/plans.ts";
+import { planOperations, Job } from "../../../contract/plans.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
+import { withCheckedLink } from "../../coordinator-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { digitOption, textListOption } from "../../task-input.ts";
 import { withTask } from "./task.ts";

@@ -1,28 +1,28 @@
-import type { ToolError } from "../tools/tool.ts";
-import * as clients from "../../sessions/clients.ts";
-import * as journal from "../../sessions/journal.ts";
-import * as sessions from "../../sessions/sessions.ts";
+import { isAbsolute } from "node:path";
 import * as notices from "../../../store/notices.ts";
 import type { Readings } from "../../../contract/readings.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
-import type { RecentStates } from "../../checkpoints/capture.ts";
 import { isAlive, isDescendant, type ProcessIdentity } from "../../../platform/processes.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { isPaused } from "../../../store/pause.ts";
+import { isWithin } from "../../../shared/elapsed.ts";
+import * as clients from "../../sessions/clients.ts";
+import * as journal from "../../sessions/journal.ts";
+import * as sessions from "../../sessions/sessions.ts";
+import type { RecentStates } from "../../checkpoints/capture.ts";
 import { brief } from "../../recovery/brief.ts";
 import { recordEarlierDeath } from "../../recovery/deaths.ts";
 import { searchFor } from "../../recovery/detect.ts";
 import { offer } from "../../recovery/offers.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
 import { idOf, label, pathOf } from "../../sessions/entries.ts";
 import { projectRoot } from "../../sessions/git-head.ts";
 import { isSessionPaused } from "../../sessions/paused-session.ts";
 import { estimateLong, sampleChars } from "../../signals/calibrate.ts";
-import { isPaused } from "../../../store/pause.ts";
+import { findSessionArgument } from "../../sessions/session-prefix.ts";
+import type { ToolError } from "../tools/tool.ts";
 import type { ChatTeam } from "./late-team.ts";
 import { MintedSessions } from "./minted-sessions.ts";
-import { findSessionArgument } from "../../sessions/session-prefix.ts";
-import { isWithin } from "../../../shared/elapsed.ts";
-import { isAbsolute } from "node:path";
 
 export interface ChatOptions {
   readonly runtime: Runtime;

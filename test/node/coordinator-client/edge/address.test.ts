@@ -1,5 +1,5 @@
-import { WorkspaceClient } from "../../../../src/coordinator-client/client.ts";
 import { expect, it } from "vitest";
+import { WorkspaceClient } from "../../../../src/coordinator-client/client.ts";
 import { parseAddress, socketUrl } from "../../../../src/coordinator-client/edge/address.ts";
 import { aClient, aChat, outsideOf } from "../../../support/edge-chats.ts";
 import { edgeUrl, FakeEdge, token } from "../../../support/edge-server.ts";

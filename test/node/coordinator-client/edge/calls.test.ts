@@ -1,8 +1,7 @@
 import { expect, it } from "vitest";
 import type { Json } from "../../../../src/contract/values.ts";
-import type { Passing } from "../../../support/edge-server.ts";
+import { type Passing, adminToken, FakeEdge } from "../../../support/edge-server.ts";
 import { aClient, aClientAnswered, codeOf, ofType, registered, value } from "../../../support/edge-chats.ts";
-import { adminToken, FakeEdge } from "../../../support/edge-server.ts";
 
 /** Loses the first so many that fit. */
 function losing(times: number, fits: (passing: Passing) => boolean): (passing: Passing) => boolean {

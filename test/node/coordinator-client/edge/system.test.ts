@@ -1,5 +1,5 @@
-import { WorkspaceClient } from "../../../../src/coordinator-client/client.ts";
 import { expect, it, onTestFinished } from "vitest";
+import { WorkspaceClient } from "../../../../src/coordinator-client/client.ts";
 import { sender } from "../../../../src/coordinator-client/edge/http-transport.ts";
 import { nodePlatform } from "../../../../src/coordinator-client/edge/node-platform.ts";
 import { value } from "../../../support/edge-chats.ts";

@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
-import type { News } from "../../../../src/local-mcp/sessions/news.ts";
-import { markDelivered, undelivered } from "../../../../src/local-mcp/sessions/news.ts";
+import { type News, markDelivered, undelivered } from "../../../../src/local-mcp/sessions/news.ts";
 import { aProject, anotherClaude, Claude, type Printed } from "../../../support/builders.ts";
 import { aMessage, hear } from "../../../support/team-rows.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "../../../support/temp-runtime.ts";

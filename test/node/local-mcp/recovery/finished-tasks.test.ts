@@ -8,8 +8,7 @@ import { undo } from "../../../../src/local-mcp/recovery/local-source.ts";
 import { restore } from "../../../../src/local-mcp/recovery/restoration.ts";
 import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
 import { Claude } from "../../../support/builders.ts";
-import type { Mate, TeamDesk } from "../../../support/team-desk.ts";
-import { twoMates } from "../../../support/team-desk.ts";
+import { type Mate, type TeamDesk, twoMates } from "../../../support/team-desk.ts";
 import type { TempRuntime } from "../../../support/temp-runtime.ts";
 
 function incomplete({ base }: TeamDesk): string[] {

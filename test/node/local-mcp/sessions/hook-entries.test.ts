@@ -3,9 +3,8 @@ import { expect, it } from "vitest";
 import { HookInput, type HookEvent } from "../../../../src/contract/hook-input.ts";
 import type { JournalEntry } from "../../../../src/contract/journal.ts";
 import { cleanInput } from "../../../../src/local-mcp/hooks/answer-hook.ts";
-import { boundTexts } from "../../../../src/local-mcp/sessions/entries.ts";
+import { boundTexts, redactAndClip, idOf, label, limits, pathOf } from "../../../../src/local-mcp/sessions/entries.ts";
 import { describeInput, entriesOf } from "../../../../src/local-mcp/sessions/hook-entries.ts";
-import { redactAndClip, idOf, label, limits, pathOf } from "../../../../src/local-mcp/sessions/entries.ts";
 import { secretSamples } from "../../../support/secret-corpus.ts";
 
 function told(event: HookEvent, fields: object): JournalEntry[] {

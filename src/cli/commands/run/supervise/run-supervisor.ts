@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { runProgram } from "../../../../worker-runner/run-program.ts";
 import { identify, type ProcessIdentity } from "../../../../platform/processes.ts";
 import type { AttestDeath } from "../../../../supervisor/death-record.ts";
@@ -11,17 +12,16 @@ import { startSync } from "../../../../local-mcp/sync/start-sync.ts";
 import type { SupervisorSettings } from "../../../../supervisor/supervisor-settings.ts";
 import { stackOf } from "../../../../shared/error.ts";
 import { ok } from "../../../../shared/result.ts";
+import { programPath } from "../../../../platform/program-path.ts";
+import type { OpenTerminal } from "../../../../supervisor/chat-death.ts";
 import { failed } from "../../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../../cli.ts";
 import { openCoordinatorLink } from "../../../coordinator-link.ts";
 import { safeJsonLine } from "../../../screen-text.ts";
 import { localTime } from "../../../times.ts";
-import { programPath } from "../../../../platform/program-path.ts";
-import type { OpenTerminal } from "../../../../supervisor/chat-death.ts";
 import { formatEvent } from "./format-event.ts";
 import { PacedOutput } from "./paced-output.ts";
 import { readSettings } from "./settings-file.ts";
-import { spawn } from "node:child_process";
 
 export async function runSupervisor(cli: Cli, flags: CommonOptions): Promise<CommandResult> {
   const settings = readSettings(cli);

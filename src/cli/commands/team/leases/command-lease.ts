@@ -1,11 +1,10 @@
 import type { CallError } from "../../../../contract/errors.ts";
 import type { InputOf } from "../../../../contract/operations.ts";
 import type { CoordinatorClient } from "../../../../coordinator-client/coordinator-client.ts";
-import { within } from "../../../../coordinator-client/edge/platform.ts";
+import { within, newId } from "../../../../coordinator-client/edge/platform.ts";
 import type { HeldLease } from "../../../../coordinator-client/edge/held-lease.ts";
 import type { HoldOptions } from "../../../../coordinator-client/edge/lease-acquirer.ts";
 import { nodePlatform } from "../../../../coordinator-client/edge/node-platform.ts";
-import { newId } from "../../../../coordinator-client/edge/platform.ts";
 import { marginMs } from "../../../../coordinator-client/edge/trust.ts";
 import { redact } from "../../../../redaction/redact.ts";
 import { err, ok, type Result } from "../../../../shared/result.ts";
