@@ -58,7 +58,7 @@ module.exports = require("./${name}-main.cjs");
 
 const programs = {
   mcp: "src/local-mcp/front/front-entry.ts",
-  "mcp-hooks": "src/local-mcp/front/system-hook-channel.ts",
+  "mcp-hooks": "src/local-mcp/front/hook-channel.ts",
   "mcp-worker": "src/local-mcp/server/mcp-entry.ts",
   hook: "src/local-mcp/hooks/hook-entry.ts",
   statusline: "src/cli/statusline-entry.ts",

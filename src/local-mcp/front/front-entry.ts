@@ -45,8 +45,8 @@ function startWorker(isRestart: boolean): Worker {
 }
 
 /** Loaded once the worker is started. */
-const loadHooks = (): typeof import("./system-hook-channel.ts") =>
-  createRequire(__filename)("./mcp-hooks.cjs") as typeof import("./system-hook-channel.ts");
+const loadHooks = (): typeof import("./hook-channel.ts") =>
+  createRequire(__filename)("./mcp-hooks.cjs") as typeof import("./hook-channel.ts");
 
 const front: Front = new Front({
   stdin: process.stdin,

@@ -1,17 +1,60 @@
+import { setTimeout as pause } from "node:timers/promises";
+import * as z from "zod/mini";
+import { stackOf, messageOf } from "../../shared/error.ts";
+import { initializeResult } from "./handshake.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
+import { systemRuntime } from "../../runtime/system-runtime.ts";
+import { afterEventMethod } from "./control.ts";
+import type { Front } from "./front.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
 import { hookToolFields, isHookToolEvent, type HookToolEvent } from "../../contract/hook-tool.ts";
-import { messageOf } from "../../shared/error.ts";
 import { answerEvent } from "../hooks/answer-hook.ts";
 import { observeAfter, type DeferredWork } from "../hooks/run-hook.ts";
 import { isDescendant } from "../../platform/processes.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
+
+/** Wait for a locked store before an event goes to the spool. */
+const busyMs = 100;
+/** The worker repairs a larger file. */
+const maxUpkeepBytes = 200_000_000;
+
+let cachedRuntime: Runtime | null = null;
+let cachedChannel: HookChannel | null = null;
+
+/** Returns null to leave the handshake to the worker. */
+export function answerInitialize(params: unknown): object | null {
+  const runtime = systemFrontRuntime();
+  try {
+    return initializeResult(runtime, params);
+  } catch (error) {
+    runtime.log("error", "the handshake is left to the worker", { error: stackOf(error) });
+    return null;
+  }
+}
+
+export function systemHookChannel(front: Front, clientPid: number): HookChannel {
+  return (cachedChannel ??= new HookChannel({
+    runtime: systemFrontRuntime(),
+    pid: process.pid,
+    clientPid,
+    defer: (work) => front.request(afterEventMethod, work),
+    afterAnswer: (work) => void setImmediate(work),
+    pause: (ms) => pause(ms),
+  }));
+}
+
+function systemFrontRuntime(): Runtime {
+  if (cachedRuntime) return cachedRuntime;
+  z.config({ jitless: true });
+  return (cachedRuntime = systemRuntime({ driver: openNodeSqlite, busyMs, maxUpkeepBytes }));
+}
 
 export interface HookReply {
   readonly content: readonly { readonly type: "text"; readonly text: string }[];
 }
 
-export interface HookChannelOptions {
+interface HookChannelOptions {
   readonly runtime: Runtime;
   readonly pid: number;
   readonly clientPid: number;

@@ -1,13 +1,14 @@
+import { join } from "node:path";
 import type { TaskLine } from "../../contract/task-views.ts";
-import type { WorkState } from "../../contract/work-state.ts";
+import type { WorkState, FileNote } from "../../contract/work-state.ts";
+import { compareFiles } from "../../snapshots/file-state.ts";
+import { GitError, userGit, run } from "../../snapshots/git.ts";
+import { findMissing } from "../../snapshots/restore-received.ts";
 import type { Checkpoint, Trigger } from "../checkpoints/checkpoints.ts";
 import { readHead } from "../sessions/git-head.ts";
 import type { JournalRow } from "../sessions/journal.ts";
 import { emptyState, fold, upgradeState } from "../sessions/work-state.ts";
 import { inferCause } from "../signals/crash-cause.ts";
-import { compareFiles } from "../../snapshots/file-state.ts";
-import { GitError, userGit, run } from "../../snapshots/git.ts";
-import { findMissing } from "../../snapshots/restore-received.ts";
 import type { SessionContent } from "../sync/content-schema.ts";
 import { fetchCheckpoint, type RemoteCheckpoint } from "../sync/fetch-checkpoint.ts";
 import { fetchHeader } from "../sync/fetch-files.ts";
@@ -16,7 +17,6 @@ import { formatEvents } from "./brief-text.ts";
 import type { Liveness } from "./liveness.ts";
 import type { DeadRemoteSession } from "./remote-candidates.ts";
 import type { RemoteContext } from "./remote-context.ts";
-import { mapFiles } from "./remote-paths.ts";
 import { localClock, toSession, unsavedSince } from "./remote-session.ts";
 import type { FilesElsewhere, Restoration } from "./restoration.ts";
 import { score } from "./score.ts";
@@ -221,4 +221,45 @@ function taskLabel({ task, type }: TaskLine): string {
 
 function formatState({ state, chat }: TaskLine): string {
   return state === "queued" ? "queued again, for any chat" : `now with chat ${chat ?? "nobody"}`;
+}
+
+interface Roots {
+  /** Root of the project there; null: it had none. */
+  readonly there: string | null;
+  /** Null if the project is not here. */
+  readonly here: string | null;
+}
+
+/** Pure. [RE21] Counts both separators, since the other machine may run Windows. */
+export function mapPath(path: string, { there, here }: Roots): string | null {
+  if (there === null || here === null) return null;
+  const root = there.replace(/[/\\]+$/, "");
+  const rest = path.slice(root.length);
+  if (root === "" || !path.startsWith(root) || !/^[/\\]/.test(rest)) return null;
+  const parts = rest.split(isWindows(root) ? /[/\\]+/ : /\/+/).filter((part) => part !== "");
+  if (parts.length === 0 || parts.some((part) => part === "." || part === "..")) return null;
+  return join(here, ...parts);
+}
+
+/** A backslash is a separator on Windows only. */
+function isWindows(root: string): boolean {
+  return /^[a-z]:|^\\\\/i.test(root);
+}
+
+const externalReason = "outside of its project there";
+
+interface MappedFiles {
+  readonly inside: readonly FileNote[];
+  /** Paths of the other machine: this one has nothing to compare them with. */
+  readonly external: readonly (FileNote & { readonly now: "unknown" })[];
+}
+
+export function mapFiles(files: readonly FileNote[], roots: Roots): MappedFiles {
+  const mapped: { inside: FileNote[]; external: (FileNote & { now: "unknown" })[] } = { inside: [], external: [] };
+  for (const file of files) {
+    const path = mapPath(file.path, roots);
+    if (path === null) mapped.external.push({ ...file, hash: null, skipped: externalReason, now: "unknown" });
+    else mapped.inside.push({ ...file, path });
+  }
+  return mapped;
 }

@@ -1,16 +1,17 @@
-import type { Usage } from "../../contract/budgets.ts";
+import type { Usage, RemainingBudget } from "../../contract/budgets.ts";
 import { redactAndClip } from "../../local-mcp/sessions/entries.ts";
 import type { RunOutcome, TaskRun } from "../executor.ts";
 import { runProgram, type ProgramExit, programEnv } from "../run-program.ts";
-import { buildArguments } from "./claude-arguments.ts";
 import { renderBrief, toCheckpoint, type Continuation } from "./continuation.ts";
 import { claudeEnvironment } from "./environment.ts";
 import { readEvent, type ClaudeEvent, type ResultEvent } from "./claude-events.ts";
 import { isFull, isUnknownSession, outcomeOfResult, toReason } from "./result-outcome.ts";
 import type { ClaudeExecutorOptions, StopTimeouts } from "./claude-executor.ts";
-import { writeClaudeFiles } from "./claude-files.ts";
+import { writeClaudeFiles, type ClaudeFiles } from "./claude-files.ts";
 import { buildPrompt } from "./prompt.ts";
 import { UsageMeter, findReachedLimit } from "./usage-meter.ts";
+import { serverName } from "../../installer/entries.ts";
+import type { ClaudeSettings } from "./claude-settings.ts";
 
 /** SIGINT makes Claude Code report its last event, with the cost. */
 const defaultStopTimeouts: StopTimeouts = { interruptMs: 5_000, graceMs: 5_000 };
@@ -183,4 +184,58 @@ export class ClaudeRun {
 
 function failedOutcome(text: string): RunOutcome {
   return { kind: "failed", reason: toReason(text), isRetryable: true };
+}
+
+const shimTools = `mcp__${serverName}`;
+const shimDeletingTool = `${shimTools}__shim_clear_state`;
+
+/** [CX1] [CX2] Contains nothing of the task; denies what is not allowed without a question. */
+function buildArguments(
+  settings: ClaudeSettings,
+  files: ClaudeFiles,
+  continuation: Continuation,
+  budgetLeft: RemainingBudget,
+): string[] {
+  const { model, maxTurns, settingSources } = settings;
+  const session = continuation.kind === "resume" ? "--resume" : "--session-id";
+  return [
+    "-p",
+    ...pair("--output-format", "stream-json"),
+    "--verbose",
+    "--include-partial-messages",
+    ...pair("--mcp-config", files.mcpConfig),
+    "--strict-mcp-config",
+    ...pair("--settings", files.settings),
+    ...pair("--setting-sources", settingSources.join(",")),
+    ...permissions(settings),
+    ...pair("--model", model),
+    ...pair("--max-turns", maxTurns),
+    ...pair(
+      "--max-budget-usd",
+      budgetLeft.costMicros === null ? undefined : (budgetLeft.costMicros / 1_000_000).toFixed(6),
+    ),
+    ...pair(session, continuation.session),
+  ];
+}
+
+function pair(option: string, value: string | number | undefined): string[] {
+  return value === undefined ? [] : [option, String(value)];
+}
+
+function permissions({ allowAll, allowedTools, disallowedTools }: ClaudeSettings): string[] {
+  const denied = ["--disallowedTools", shimDeletingTool, ...disallowedTools];
+  if (allowAll) return [...pair("--permission-mode", "bypassPermissions"), ...denied];
+  const names = allowedTools.map((rule) => rule.replace(/\(.*$/s, ""));
+  const tools = [...new Set(names)].filter((name) => !name.startsWith("mcp__"));
+  // Without it, a sub-agent's tokens are not reported.
+  const forwarded = tools.some((name) => name === "Agent" || name === "Task") ? ["--forward-subagent-text"] : [];
+  return [
+    ...pair("--permission-mode", "dontAsk"),
+    ...pair("--tools", tools.join(",")),
+    "--allowedTools",
+    shimTools,
+    ...allowedTools,
+    ...denied,
+    ...forwarded,
+  ];
 }

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { fileErrorText } from "../../../src/cli/file-error.ts";
+import { fileErrorText } from "../../../src/cli/cli.ts";
 import type { Io } from "../../../src/cli/io.ts";
 import { StoreError } from "../../../src/store/store-error.ts";
 import { version } from "../../../src/platform/version.ts";

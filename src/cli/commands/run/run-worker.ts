@@ -19,9 +19,8 @@ import type { Cli, CommandResult } from "../../cli.ts";
 import type { WorkerFlags, WorkerSource } from "./worker.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { readInputFile } from "../../plan-file.ts";
-import { safeText, safeJsonLine } from "../../screen-text.ts";
+import { safeText, safeJsonLine, oneLine } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
-import { formatEvent } from "./format-event.ts";
 import { createSetups, worktreesIn, type WorkerPlan } from "./worker-setups.ts";
 
 /** [WK18] */
@@ -40,7 +39,7 @@ function warnAboutPermissions(cli: Cli, { config }: WorkerPlan): void {
   }
 }
 
-const maxChars = 1_048_576;
+const maxSettingsChars = 1_048_576;
 
 /** Layers as written: options override the file, and defaults come last. */
 interface WrittenConfig {
@@ -61,7 +60,12 @@ function readPlan(cli: Cli, flags: WorkerFlags, source: WorkerSource): Result<Wo
 function fromFile(cli: Cli, file: string): Result<WrittenConfig, FailedResult["error"]> {
   const schema = WorkerConfig;
   const form = "settings of a worker";
-  const config = readInputFile(cli, file, `the ${form}`, { schema, form, name: "the settings", maxChars });
+  const config = readInputFile(cli, file, `the ${form}`, {
+    schema,
+    form,
+    name: "the settings",
+    maxChars: maxSettingsChars,
+  });
   return config.ok ? ok({ config: config.value, folder: dirname(resolve(cli.io.cwd, file)) }) : config;
 }
 
@@ -157,4 +161,50 @@ function toAnswer({ once, maxTasks }: WorkerFlags, ends: EndCounts): Answer {
     isOneLine: true,
     isFailed: isBounded && unexpectedEnds.some((end) => (ends[end] ?? 0) > 0),
   };
+}
+
+const maxEventChars = 400;
+
+function formatEvent(event: WorkerEvent): string {
+  return oneLine(describeEvent(event), maxEventChars);
+}
+
+function describeEvent(event: WorkerEvent): string {
+  switch (event.type) {
+    case "registered":
+      return `works as ${event.chat} on ${event.taskTypes.join(", ")}`;
+    case "backoff":
+      return `${event.failures} attempts failed one after the other; nothing new for ${seconds(event.forMs)}`;
+    case "draining":
+      return `takes nothing new (${event.reason}); ${event.running} still running`;
+    case "problem":
+      return `problem: ${event.message}`;
+    case "began":
+    case "progress":
+    case "ended":
+    case "note":
+      return `task ${event.task} (${event.taskType}) ${describeTask(event)}`;
+  }
+}
+
+function describeTask(event: Extract<WorkerEvent, { readonly task: number }>): string {
+  switch (event.type) {
+    case "began":
+      return `begun${event.isContinued ? " where the attempt before stopped" : ""}, attempt ${event.attempt}, in ${event.folder}`;
+    case "progress":
+      return [event.percent === null ? "" : `${event.percent} %`, event.note ?? ""].filter(Boolean).join(" ");
+    case "note":
+      return event.message;
+    case "ended":
+      return describeEnd(event);
+  }
+}
+
+function describeEnd({ end, state, reason, wallMs }: Extract<WorkerEvent, { type: "ended" }>): string {
+  const newState = state === null || state === end ? "" : `, now ${state}`;
+  return `${end.replace("_", " ")} after ${seconds(wallMs)}${newState}${reason === null ? "" : `: ${reason}`}`;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(ms < 10_000 ? 1 : 0)} s`;
 }

@@ -11,7 +11,10 @@ import type { Restoration } from "../../recovery/restoration.ts";
 import type { RecoverySource } from "../../recovery/source.ts";
 import { quotedTitle } from "../../recovery/user-lines.ts";
 import type { Session } from "../../sessions/sessions.ts";
-import { otherSessions } from "./other-sessions.ts";
+import { Id } from "../../../contract/values.ts";
+import { projectHere, remoteContext, type ProjectHere, type RemoteContext } from "../../recovery/remote-context.ts";
+import { remoteSource } from "../../recovery/remote-source.ts";
+import { pullSome } from "../../sync/pull.ts";
 
 type Answer = ToolAnswer<z.infer<typeof CheckRecovery.output>>;
 
@@ -124,4 +127,36 @@ function briefAnswer(
       ? "No session died unfinished."
       : `No session of this project died unfinished; ${length} elsewhere (give "of" for a brief).`;
   return { text, output: { session: id, incomplete } };
+}
+
+/**
+ * The sessions of other machines. Pulls at once: a new chat knows no other machine.
+ * @returns null without a workspace on an edge, "unreachable" if its coordinator does not answer
+ */
+async function otherSessions(
+  chat: Chat,
+  session: Session,
+  idOrPrefix: string | undefined,
+): Promise<RecoverySource | "unreachable" | null> {
+  const reader = await chat.team?.reader();
+  if (!reader?.edge || !chat.team) return null;
+  const member = await chat.team.chatFor(session);
+  if (!member.ok) return "unreachable";
+  const context = remoteContext(chat.runtime, member.value.openedLink, session.id);
+  if (!context) return null;
+  if (context.link.self === null) return "unreachable";
+  const here = await projectHere(member.value.naming, session.project);
+  return (await pullFor(context, here, idOrPrefix)) ? remoteSource(context, here) : "unreachable";
+}
+
+async function pullFor(
+  { mirror }: RemoteContext,
+  here: ProjectHere | null,
+  idOrPrefix: string | undefined,
+): Promise<boolean> {
+  const ofProject = here === null || (await pullSome(mirror, { project: here.project })).ok;
+  // A prefix can only match a session that is known here.
+  const id = Id.safeParse(idOrPrefix);
+  const ofNamed = !id.success || (await pullSome(mirror, { session: id.data })).ok;
+  return ofProject && ofNamed;
 }
