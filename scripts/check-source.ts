@@ -36,7 +36,7 @@ const kept = new Map([
 ]);
 
 /** Cycles that are still to be cut; no other may appear. */
-const openCycles: readonly (readonly string[])[] = [["src/local-mcp/recovery", "src/local-mcp/team"]];
+const openCycles: readonly (readonly string[])[] = [];
 
 const comment = /\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/[^\n]*/g;
 const text = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g;
