@@ -2,11 +2,11 @@ import { CLIENT_INFO_META_KEY, McpServer, type ServerContext } from "@modelconte
 import * as z from "zod";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
-import type { Chat } from "./chat/chat.ts";
+import type { Chat, ToolError } from "./chat/chat.ts";
 import { serverInfo } from "../front/handshake.ts";
 import { instructions } from "../front/instructions.ts";
 import { registerResources } from "./resources.ts";
-import { toListed, type Tool, type ToolError } from "./tools/tool.ts";
+import { toListed, type Tool } from "./tools/tool.ts";
 import { autoCheckpoint } from "./tools/auto-checkpoint.ts";
 import { chats } from "./tools/chats.ts";
 import { checkRecovery } from "./tools/check-recovery.ts";

@@ -20,9 +20,14 @@ import { projectRoot } from "../../sessions/git-head.ts";
 import { isSessionPaused } from "../../sessions/paused-session.ts";
 import { estimateLong, sampleChars } from "../../signals/calibrate.ts";
 import { findSessionArgument } from "../../sessions/session-prefix.ts";
-import type { ToolError } from "../tools/tool.ts";
 import type { ChatTeam } from "./late-team.ts";
 import { MintedSessions } from "./minted-sessions.ts";
+
+/** Why a tool has no result. */
+export interface ToolError {
+  readonly code: string;
+  readonly message: string;
+}
 
 export interface ChatOptions {
   readonly runtime: Runtime;

@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import type { ToolError } from "../chat/chat.ts";
 import type { Risk, RiskLevel } from "../../../contract/readings.ts";
 import type { WorkNotes } from "../../../contract/checkpoint.ts";
 import { AutoCheckpoint } from "../../../contract/tools.ts";
@@ -9,7 +10,7 @@ import { timerTrigger } from "../../checkpoints/triggers.ts";
 import { observe } from "../../observe/observe.ts";
 import { captureNotes, captureRefusal } from "./capture-notes.ts";
 import { formatReason } from "./monitor-signals.ts";
-import { defineTool, type ToolAnswer, type ToolError } from "./tool.ts";
+import { defineTool, type ToolAnswer } from "./tool.ts";
 
 export const autoCheckpoint = defineTool({
   name: "shim_auto_checkpoint",

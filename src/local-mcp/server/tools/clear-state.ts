@@ -1,10 +1,11 @@
+import type { ToolError } from "../chat/chat.ts";
 import * as checkpoints from "../../checkpoints/checkpoints.ts";
 import * as notices from "../../../store/notices.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { findSessionArgument } from "../../sessions/session-prefix.ts";
 import { ClearState } from "../../../contract/tools.ts";
 import { backUp } from "../../../store/backup.ts";
-import { defineTool, type ToolError } from "./tool.ts";
+import { defineTool } from "./tool.ts";
 import { dismiss } from "../../recovery/local-source.ts";
 import { dropMarked } from "../../../snapshots/stored-snapshots.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";

@@ -1,11 +1,11 @@
 import type * as z from "zod";
+import type { ToolError } from "../chat/chat.ts";
 import { Files } from "../../../contract/team-tools.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
 import { formatResource, type ReservationError } from "../../team/file-reservations.ts";
 import { resolveLinks, toLeasePath } from "../../team/lease-paths.ts";
 import type { Reservation } from "../../team/reservation-table.ts";
-import type { ToolError } from "./tool.ts";
 import { defineTeamTool, toRefusal, type Caller, type TeamAnswer } from "./team-tool.ts";
 
 type FilesResult = Result<TeamAnswer<z.infer<typeof Files.output>>, ToolError>;

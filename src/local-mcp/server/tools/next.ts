@@ -1,4 +1,4 @@
-import type { ToolError } from "./tool.ts";
+import type { ToolError } from "../chat/chat.ts";
 import type { ClaimedTask } from "../../../contract/tasks.ts";
 import { Next } from "../../../contract/team-tools.ts";
 import { Label } from "../../../contract/values.ts";

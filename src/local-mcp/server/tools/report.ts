@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import type { ToolError } from "../chat/chat.ts";
 import type { Progress } from "../../../contract/tasks.ts";
 import { Report } from "../../../contract/team-tools.ts";
 import type { Json } from "../../../contract/values.ts";
@@ -6,7 +7,6 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { ReportResult } from "../../team/claim-keeper.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import type { ToolError } from "./tool.ts";
 import { defineTeamTool, toRefusal, type TeamAnswer } from "./team-tool.ts";
 
 type Input = z.infer<typeof Report.input>;

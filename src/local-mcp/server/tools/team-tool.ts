@@ -4,8 +4,8 @@ import type { CallError } from "../../../contract/errors.ts";
 import { redactJson } from "../../../redaction/redact.ts";
 import type { Session } from "../../sessions/sessions.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import type { Chat } from "../chat/chat.ts";
-import { defineTool, type Tool, type ToolAnswer, type ToolError } from "./tool.ts";
+import type { Chat, ToolError } from "../chat/chat.ts";
+import { defineTool, type Tool, type ToolAnswer } from "./tool.ts";
 
 export interface Caller {
   readonly chat: Chat;

@@ -1,12 +1,7 @@
 import type { StandardSchemaWithJSON } from "@modelcontextprotocol/server";
 import type * as z from "zod";
 import type { Result } from "../../../shared/result.ts";
-import type { Chat } from "../chat/chat.ts";
-
-export interface ToolError {
-  readonly code: string;
-  readonly message: string;
-}
+import type { Chat, ToolError } from "../chat/chat.ts";
 
 export interface ToolAnswer<Output> {
   readonly text: string;
