@@ -8,8 +8,8 @@ export default defineConfig({
     // CI sums up the reports of several runs.
     reporters: results ? ["default", ["json", { outputFile: results }]] : ["default"],
     pool: "forks",
-    // One more than the cores: end-to-end tests wait for other processes much of the time.
-    maxWorkers: 3,
+    // By default all but one of the cores: on two that is one file after the other.
+    maxWorkers: 2,
     // Children of the tests never meet the developer's own SHIM.
     env: { SHIM_HOME: "/nonexistent/shim-tests-set-their-own-home", NO_COLOR: "1" },
     coverage: {
