@@ -54,6 +54,7 @@ export default defineConfig({
           // Claude Code alone takes seconds to start on a busy machine.
           testTimeout: 120_000,
           hookTimeout: 60_000,
+          fileParallelism: false,
         },
       },
     ],
