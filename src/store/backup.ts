@@ -119,7 +119,7 @@ function finalizeCopy(site: StoreContext, path: string): number {
   const forgetCount = withConnection(site.driver({ path, readOnly: false, busyMs: site.busyMs }), (copy) => {
     copy.all("PRAGMA journal_mode = DELETE");
     if (!isSound(copy)) {
-      throw new StoreError("store_unavailable", `${path}: the backup is not sound; check the disk, then repeat`);
+      throw new StoreError("store_unavailable", `${path}: the backup is damaged; check the disk, then try again`);
     }
     const hasMeta = copy.all("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").length > 0;
     return hasMeta ? readForgetCount(copy) : 0;

@@ -86,7 +86,10 @@ export function buildNext<T>(context: StoreContext, from: string | null, fill: (
       return result;
     });
     if ((statSync(`${next}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) {
-      throw new StoreError("store_unavailable", `${next} could not be written whole; repeat. Nothing was changed.`);
+      throw new StoreError(
+        "store_unavailable",
+        `${next} could not be written completely; try again. Nothing was changed.`,
+      );
     }
     syncFile(next);
     return filled;

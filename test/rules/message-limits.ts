@@ -205,7 +205,7 @@ function schemaRules(open: OpenHost): void {
       { patternProperties: { "^(a|a)*$": false } },
       /patternProperties cannot be .*before \*/,
     ],
-    ["a pattern that refers back", { pattern: "(a)\\1" }, /reference back/],
+    ["a pattern that refers back", { pattern: "(a)\\1" }, /backreference/],
     ["a pattern that looks ahead", { properties: { a: { pattern: "^(?=a)" } } }, /look ahead/],
     ["a pattern of names that looks behind", { patternProperties: { "(?<!a)b": true } }, /look behind/],
     ["a pattern with too many repetitions", { pattern: "(a{100}){10000}" }, /too large/],

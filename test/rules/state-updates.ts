@@ -66,7 +66,7 @@ function updateRules(open: OpenHost): void {
     expect(await happened(host)).toHaveLength(1);
   });
 
-  it("[SV7] no key stands twice in one update", async () => {
+  it("[SV7] no key appears twice in one update", async () => {
     const host = await open();
     const twice = [
       { op: "set", key: "a", value: 1 },

@@ -227,7 +227,7 @@ it("[WO7] an object that has too much to do is not asked again", async () => {
   const answer = await asked({ COORDINATOR: { getByName: () => ({ call }) } as never }, workspace);
   expect(answer.headers.get("retry-after")).toBe("5");
   expect(await answer.json()).toEqual({
-    error: { code: "overloaded", message: "the workspace has too much to do", retryable: true, retryAfterMs: 5_000 },
+    error: { code: "overloaded", message: "the workspace is overloaded", retryable: true, retryAfterMs: 5_000 },
   });
   expect(answer.status).toBe(503);
   expect(call).toHaveBeenCalledTimes(1);
