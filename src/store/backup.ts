@@ -37,7 +37,7 @@ export async function backUp(store: Store, now: number, keep: number): Promise<s
       // A copy begun before a forget would bring the rows back.
       return withMaintenanceLock(site, "shared", () => {
         if (store.read(readForgetCount, forgetCount) !== forgetCount) {
-          throw new StoreError("store_locked", "rows were forgotten while the backup was written; repeat it");
+          throw new StoreError("store_locked", "rows were deleted while the backup was written; try again");
         }
         return keepCopy(site.files.backups, partial, now, keep);
       });

@@ -54,7 +54,7 @@ export function isReady(
   if (minReader > knownVersion) {
     throw new StoreError(
       "store_newer",
-      `${path} was written by a newer shim (schema ${version}, this program knows ${knownVersion}). Update this shim, then repeat; nothing was changed.`,
+      `${path} was written by a newer shim (schema ${version}, this program knows ${knownVersion}). Update this shim, then try again; nothing was changed.`,
     );
   }
   return version >= knownVersion;

@@ -149,7 +149,7 @@ async function connect(context: AppContext): Promise<Response> {
 
 function checkConnect(context: AppContext, chat: string | undefined): Refusal | null {
   if (context.req.header("upgrade")?.toLowerCase() !== "websocket") {
-    return { code: "bad_input", message: "connect is for WebSockets" };
+    return { code: "bad_input", message: "connect is only for WebSockets" };
   }
   // CORS does not apply to sockets.
   if (context.req.header("origin") !== undefined)

@@ -74,7 +74,7 @@ function updateRules(open: OpenHost): void {
     ] as const;
     const { code, message } = await refusal(host, "state.update", { writes: [...twice] });
     expect(code).toBe("bad_input");
-    expect(message).toContain("a stands twice");
+    expect(message).toContain("a appears twice");
     expect(await revision(host)).toBe(0);
   });
 }

@@ -21,7 +21,7 @@ export function patternSteps(source: string): PatternSteps {
   const steps: PatternSteps = (chars) => 1 + (size * ways * (chars + 1) ** degree) / triesInStep;
   if (steps(usualChars) <= mostSteps) return steps;
   throw new Error(
-    "it has too many *, +, ?, {n,m} or |, or too large ones; begin it with ^, or bound them, such as {1,9}",
+    "it has too many *, +, ?, {n,m} or |, or too large ones; start it with ^, or bound them, such as {1,9}",
   );
 }
 

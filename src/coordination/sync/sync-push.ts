@@ -46,7 +46,7 @@ function checkGap({ mark }: devices.DeviceRow, ops: readonly SyncOp[]): Refusal 
   if (first <= mark + 1) return null;
   return {
     code: "gap",
-    message: `everything up to ${mark} is stored for this device, and ${first} is not the next number; send the missing ops, or begin a new epoch`,
+    message: `everything up to ${mark} is stored for this device, and ${first} is not the next number; send the missing ops, or start a new epoch`,
     details: { mark },
   };
 }
@@ -63,7 +63,7 @@ function checkFork(row: devices.DeviceRow, ops: readonly SyncOp[]): Refusal | nu
   const why = other.seq < first ? "is no longer known" : "was a different one";
   return {
     code: "device_forked",
-    message: `op ${other.seq} of this device ${why}: its home was copied or restored; begin a new epoch`,
+    message: `op ${other.seq} of this device ${why}: its home was copied or restored; start a new epoch`,
     details: { seq: other.seq, mark: row.mark },
   };
 }
