@@ -96,7 +96,8 @@ export const chatOperations = {
     }),
     output: z.object({ status: ChatStatus, ttlMs: durationMs, revision: counter, unread: counter }),
     errors: chatErrors,
-    summary: "Says that a chat is alive and how it is. Unchanged, it writes nothing while a socket is connected.",
+    summary:
+      "Reports that a chat is alive, and its status. An unchanged report writes nothing while a socket is connected.",
   }),
   "chats.list": operation("GET /chats", "observe", {
     input: z.strictObject({
@@ -114,19 +115,19 @@ export const chatOperations = {
     input: z.strictObject({ chat: Id }),
     output: Chat,
     errors: ["unknown_chat"],
-    summary: "One chat.",
+    summary: "Returns one chat.",
   }),
   "chats.unregister": operation("POST /chats/unregister", "work", {
     input: z.strictObject({ self: Self }),
     output: z.object({ released: counter }),
     errors: chatErrors,
-    summary: "The chat leaves; all that it holds is free at once.",
+    summary: "Unregisters a chat; everything it holds is released at once.",
   }),
   "chats.drain": operation("POST /chats/drain", "submit", {
     input: z.strictObject({ chat: Id, reason: z.string().max(500).default("asked to drain") }),
     output: z.object({ status: ChatStatus }),
     errors: ["unknown_chat", "chat_offline"],
-    summary: "The chat finishes what it has and takes nothing new.",
+    summary: "Drains a chat: it finishes its tasks and gets no new ones.",
   }),
   "chats.attest-death": operation("POST /chats/attest-death", "work", {
     input: z.strictObject({
@@ -137,6 +138,6 @@ export const chatOperations = {
     output: z.object({ released: counter, wasAlive: z.boolean() }),
     errors: ["unknown_chat", "owner_alive"],
     summary:
-      "Another process of the chat's machine has seen that its process is gone: all that it held is free at once.",
+      "Attests, from another process on the chat's machine, that its process has ended; all that it held is released at once.",
   }),
 } as const;

@@ -29,23 +29,23 @@ export const electionOperations = {
       z.object({ state: z.literal("following"), leader: Leader.nullable(), position: z.int().nullable() }),
     ]),
     errors: [...chatErrors, "quota_exceeded"],
-    summary: "Becomes the leader where there is none, or stands in line.",
+    summary: "Becomes the leader if there is none, or waits in the queue.",
   }),
   "elections.renew": operation("POST /elections/renew", "work", {
     input: z.strictObject({ self: Self, name: ElectionName, term: counter }),
     output: Leader,
     errors: [...chatErrors, "not_holder"],
-    summary: "The leader stays.",
+    summary: "Renews the leadership of the current leader.",
   }),
   "elections.resign": operation("POST /elections/resign", "work", {
     input: z.strictObject({ self: Self, name: ElectionName, term: counter }),
     output: z.object({ hasResigned: z.boolean() }),
     errors: chatErrors,
-    summary: "The leader goes; the next in line follows at once.",
+    summary: "The leader resigns; the next waiter becomes the leader at once.",
   }),
   "elections.observe": operation("GET /elections", "observe", {
     input: z.strictObject({ name: ElectionName }),
     output: z.object({ leader: Leader.nullable() }),
-    summary: "Who leads. Changes of it are told to watches of `$leader/`.",
+    summary: "Returns the current leader. Watches of `$leader/` receive its changes.",
   }),
 } as const;

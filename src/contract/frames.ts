@@ -35,7 +35,7 @@ export function notificationFrame(method: string, params: unknown): string {
 }
 
 export function readRequests(text: string | ArrayBuffer): FrameResult<RequestFrame> {
-  if (typeof text !== "string") return refused("bad_input", "only text frames are taken");
+  if (typeof text !== "string") return refused("bad_input", "only text frames are accepted");
   if (text.length > maxFrameChars) return refused("too_large", `a frame has at most ${maxFrameChars} characters`);
   const value = parse(text);
   if (value === undefined) return refused("bad_input", "the frame is not JSON");
@@ -107,7 +107,7 @@ export type Incoming =
 
 export function readIncoming(text: string): Incoming[] {
   const value = parse(text);
-  if (value === undefined) return [{ kind: "unknown", message: "a frame is no JSON" }];
+  if (value === undefined) return [{ kind: "unknown", message: "a frame is not JSON" }];
   return (Array.isArray(value) ? value : [value]).map(toIncoming);
 }
 

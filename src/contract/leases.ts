@@ -4,10 +4,10 @@ import { counter, durationMs, Id, limit, Self, whole } from "./values.ts";
 
 /** Any name. In `file:<project>/<path>` a last `*` means a folder's files, `**` all below it. */
 const Resource = whole(z.string().regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters without control characters"))
-  .refine((name) => !name.startsWith("leader:"), "leader: is for elections")
+  .refine((name) => !name.startsWith("leader:"), "leader: is reserved for elections")
   .refine(
     (name) => !name.startsWith("file:") || !/[*]/.test(name.slice(5).replace(/\/\*\*?$/, "")),
-    "* stands only as the last part of a path",
+    "* is allowed only as the last part of a path",
   )
   .refine(
     (name) => !name.startsWith("file:") || !/(^|\/)(\.{0,2})(\/|$)/.test(name.slice(5)),
@@ -51,31 +51,31 @@ export const leaseOperations = {
       z.object({ state: z.literal("waiting"), position: z.int().min(1), waitMs: durationMs }),
     ]),
     errors: [...chatErrors, "lease_held", "quota_exceeded"],
-    summary: "Takes a lease, or stands in line for it.",
+    summary: "Acquires a lease, or waits in the queue for it.",
   }),
   "leases.renew": operation("POST /leases/renew", "work", {
     input: z.strictObject({ self: Self, resource: z.string().max(512), token: counter, ttlMs: LeaseTtl.optional() }),
     output: Lease,
     errors: [...chatErrors, "not_holder"],
-    summary: "Prolongs a lease that is still held.",
+    summary: "Renews a lease that is still held.",
   }),
   "leases.release": operation("POST /leases/release", "work", {
     input: z.strictObject({ self: Self, resource: z.string().max(512), token: counter }),
     output: z.object({ isReleased: z.boolean() }),
     errors: chatErrors,
-    summary: "Gives a lease back.",
+    summary: "Releases a lease.",
   }),
   "leases.cancel-wait": operation("POST /leases/cancel-wait", "work", {
     input: z.strictObject({ self: Self, resource: z.string().max(512), requestId: Id }),
     output: z.object({ isCancelled: z.boolean() }),
     errors: chatErrors,
-    summary: "Leaves the line.",
+    summary: "Cancels a wait for a lease.",
   }),
   /** Answers whether a token is the present one of a lease that covers the resource. */
   "leases.check": operation("GET /leases/check", "observe", {
     input: z.strictObject({ resource: z.string().max(512), token: counter }),
     output: z.object({ isValid: z.boolean(), remainingMs: durationMs, holder: Id.nullable() }),
-    summary: "Whether a fencing token is the present one for a resource.",
+    summary: "Checks whether a fencing token is the current one for a resource.",
   }),
   "leases.list": operation("GET /leases", "observe", {
     input: z.strictObject({
@@ -95,6 +95,6 @@ export const leaseOperations = {
     }),
     output: z.object({ isReleased: z.boolean() }),
     errors: ["key_reused"],
-    summary: "Takes a lease away from its holder; the reason stands in the audit log.",
+    summary: "Revokes a lease from its holder; the audit log records the reason.",
   }),
 } as const;

@@ -55,12 +55,13 @@ export const messageOperations = {
     }),
     output: z.object({ id: counter, isRepeat: z.boolean() }),
     errors: [...chatErrors, "quota_exceeded", "schema_mismatch", "key_reused"],
-    summary: "Sends to a chat, a topic or all. It is kept until each receiver has acknowledged it or its time is over.",
+    summary:
+      "Sends a message to a chat, a topic or all chats. It is kept until each receiver has acknowledged it or it expires.",
   }),
   "messages.subscribe": operation("POST /messages/subscribe", "work", {
     ...subscription,
     errors: [...chatErrors, "quota_exceeded"],
-    summary: "From now on what is sent to topics of a pattern is for this chat, too.",
+    summary: "Subscribes this chat to the topics that match a pattern, from now on.",
   }),
   "messages.unsubscribe": operation("POST /messages/unsubscribe", "work", {
     ...subscription,
@@ -78,7 +79,7 @@ export const messageOperations = {
       cursor: counter,
     }),
     errors: chatErrors,
-    summary: "What is unread, higher priorities first.",
+    summary: "Returns unread messages, higher priorities first.",
   }),
   "messages.ack": operation("POST /messages/ack", "work", {
     input: z.strictObject({
@@ -94,13 +95,13 @@ export const messageOperations = {
       isMore: z.boolean().default(false),
     }),
     errors: chatErrors,
-    summary: "Acknowledges messages: they do not come again.",
+    summary: "Acknowledges messages, so that they are not delivered again.",
   }),
   "messages.set-topic-schema": operation("PUT /messages/topic-schema", "admin", {
     input: z.strictObject({ topic: Topic, schema: z.record(z.string(), Json).nullable() }),
     output: z.object({ topic: Topic, hasSchema: z.boolean() }),
     errors: ["quota_exceeded"],
-    summary: "What bodies of a topic must look like.",
+    summary: "Sets or removes the schema for message bodies of a topic.",
   }),
   /** Sorted by name; pages are small, since a schema may be large. */
   "messages.list-topic-schemas": operation("GET /messages/topic-schemas", "observe", {
@@ -109,6 +110,6 @@ export const messageOperations = {
       topics: z.array(z.object({ topic: Topic, schema: z.record(z.string(), Json) })),
       cursor: Cursor.nullable(),
     }),
-    summary: "Topics whose bodies must look like something.",
+    summary: "Lists the topics that have a schema for message bodies.",
   }),
 } as const;

@@ -30,7 +30,10 @@ export const Job = z.strictObject({
   files: z
     .array(JobFile)
     .max(2_000)
-    .refine((files) => new Set(files.map(({ path }) => path)).size === files.length, "each file stands here once")
+    .refine(
+      (files) => new Set(files.map(({ path }) => path)).size === files.length,
+      "each file may be listed only once",
+    )
     .default([]),
   kinds: z.array(WorkKind).max(5).default([]),
 });
@@ -109,7 +112,7 @@ export const planOperations = {
       reason: z.string().nullable(),
     }),
     maxBodyBytes: 4_194_304,
-    summary: "How complex a job is, and the parts it would be split into.",
+    summary: "Estimates how complex a job is, and the parts it would be split into.",
   }),
   "plans.submit": operation("POST /plans", "submit", {
     input: z.strictObject({
@@ -136,6 +139,6 @@ export const planOperations = {
     }),
     errors: ["quota_exceeded", "key_reused"],
     maxBodyBytes: 4_194_304,
-    summary: "Submits a job: as one task, or above the threshold as parts and their join.",
+    summary: "Submits a job: as one task or, above the threshold, as parts and their join.",
   }),
 } as const;

@@ -12,5 +12,5 @@ export function secretProblem(name: SecretName, value: string | undefined): stri
   }
   return /^[!-~]{1,2000}$/.test(value)
     ? null
-    : `${name} must be at most 2,000 printable ASCII characters without blanks`;
+    : `${name} must be at most 2,000 printable ASCII characters without spaces`;
 }

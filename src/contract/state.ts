@@ -5,7 +5,7 @@ import { counter, durationMs, Id, Json, limit, whole } from "./values.ts";
 /** Keys with `$` belong to the coordinator; they can be watched, not written. */
 const Key = whole(z.string().regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters without control characters")).refine(
   (key) => !key.startsWith("$"),
-  "keys that begin with $ are the coordinator's own",
+  "keys that begin with $ are reserved for the coordinator",
 );
 const Prefix = z.string().max(512);
 
@@ -54,7 +54,7 @@ export const stateOperations = {
   "state.get": operation("GET /state", "observe", {
     input: z.strictObject({ key: z.string().max(512) }),
     output: z.object({ entry: Entry.nullable() }),
-    summary: "One key.",
+    summary: "Returns one key.",
   }),
   "state.set": operation("PUT /state", "submit", {
     input: z.strictObject({
@@ -68,7 +68,7 @@ export const stateOperations = {
     }),
     output: Written,
     errors: ["version_mismatch", "stale_token", "quota_exceeded", "key_reused"],
-    summary: "Sets a key; with `ifVersion` only where nobody was first.",
+    summary: "Sets a key; with `ifVersion`, only if the key still has that version.",
   }),
   "state.delete": operation("DELETE /state", "submit", {
     input: z.strictObject({
@@ -89,7 +89,7 @@ export const stateOperations = {
       cursor: z.string().max(600).optional(),
     }),
     output: z.object({ entries: z.array(Entry), cursor: z.string().nullable(), revision: counter }),
-    summary: "Lists keys by prefix, page by page; a watch from its `revision` on misses nothing.",
+    summary: "Lists keys by prefix, page by page; a watch that starts from its `revision` misses nothing.",
   }),
   /** Applies all writes or none, under all conditions at once. */
   "state.update": operation("POST /state/update", "submit", {
@@ -101,7 +101,7 @@ export const stateOperations = {
     }),
     output: z.object({ versions: z.array(z.object({ key: z.string(), version: counter })) }),
     errors: ["version_mismatch", "stale_token", "quota_exceeded", "key_reused"],
-    summary: "Several keys at once under conditions, all or nothing.",
+    summary: "Changes several keys at once under conditions, all or nothing.",
   }),
   /** Changes below a prefix, oldest first. Below the compaction floor: `compacted`; list anew. */
   "state.changes": operation("GET /state/changes", "observe", {
@@ -112,7 +112,7 @@ export const stateOperations = {
       isMore: z.boolean(),
     }),
     errors: ["compacted"],
-    summary: "What happened below a prefix after a revision.",
+    summary: "Lists the changes below a prefix after a revision.",
   }),
   /**
    * Socket only: changes arrive as `state.changes` {watch, after, changes, revision}. `after` is the
@@ -123,7 +123,7 @@ export const stateOperations = {
     input: z.strictObject({ watch: Id, prefix: Prefix.default(""), after: counter }),
     output: z.object({ watch: Id, revision: counter }),
     errors: ["compacted", "quota_exceeded"],
-    summary: "Tells this socket what happens below a prefix.",
+    summary: "Sends changes below a prefix to this socket.",
     isSocketOnly: true,
   }),
   "state.unwatch": operation("POST /state/unwatch", "observe", {

@@ -89,7 +89,7 @@ export const syncOperations = {
       keyId: KeyId,
     }),
     errors: ["key_reused", "wrong_key", "quota_exceeded"],
-    summary: "A device, or a new epoch of one; its numbers begin with 1.",
+    summary: "Registers a device, or a new epoch of one; its numbers begin with 1.",
   }),
   "sync.push": operation("POST /sync/push", "work", {
     input: z.strictObject({
@@ -105,13 +105,13 @@ export const syncOperations = {
     }),
     errors: ["unknown_device", "gap", "device_forked", "quota_exceeded"],
     maxBodyBytes: 4_194_304,
-    summary: "Stores what a device has sealed, in its order: the number after the newest, else it is refused.",
+    summary: "Stores sealed changes of a device in order; refused unless they begin with the number after the newest.",
   }),
   "sync.rekey": operation("POST /sync/rekey", "work", {
     input: z.strictObject({ keyId: KeyId, from: KeyId, requestId: Id.optional() }),
     output: z.object({ keyId: KeyId }),
     errors: ["key_reused", "wrong_key"],
-    summary: "From now on the workspace seals under another key.",
+    summary: "Changes the key under which the workspace seals.",
   }),
   "sync.list": operation("GET /sync/sessions", "work", {
     input: z.strictObject({
@@ -130,12 +130,12 @@ export const syncOperations = {
       revision: counter,
       isMore: z.boolean(),
     }),
-    summary: "Sessions of all machines, sealed, in the order of their last changes.",
+    summary: "Lists the sealed sessions of all machines, in the order of their last changes.",
   }),
   "sync.checkpoints": operation("GET /sync/checkpoints", "work", {
     input: z.strictObject({ session: Id, device: Device.optional(), limit: limit(100, 20), cursor: Cursor.optional() }),
     output: z.object({ checkpoints: z.array(StoredCheckpoint), cursor: Cursor.nullable() }),
-    summary: "Stored checkpoints of a session, newest first, without their content.",
+    summary: "Lists the stored checkpoints of a session, newest first, without their content.",
   }),
   "sync.checkpoint": operation("GET /sync/checkpoint", "work", {
     input: z.strictObject({
@@ -145,7 +145,7 @@ export const syncOperations = {
     }),
     output: StoredCheckpoint.extend({ envelope: z.string() }),
     errors: ["unknown_key"],
-    summary: "One checkpoint, sealed.",
+    summary: "Returns one sealed checkpoint.",
   }),
   "sync.put-files": operation("POST /sync/files", "work", {
     input: z.strictObject({
@@ -170,7 +170,8 @@ export const syncOperations = {
     }),
     errors: ["unknown_device", "unknown_key", "gap", "device_forked", "quota_exceeded"],
     maxBodyBytes: 4_194_304,
-    summary: "One part of the sealed files of a session that is not over; the last part replaces the bundle before.",
+    summary:
+      "Stores one part of the sealed files of a session that has not ended; the last part replaces the previous bundle.",
   }),
   "sync.files": operation("GET /sync/files", "work", {
     input: z.strictObject({
@@ -186,7 +187,7 @@ export const syncOperations = {
     }),
     output: z.object({ bundle: Bundle, checkpoint: Id, parts: counter, ageMs: durationMs, envelope: z.string() }),
     errors: ["unknown_key"],
-    summary: "One part of the newest complete files of a session, sealed; the last one is their header.",
+    summary: "Returns one part of the newest complete files of a session, sealed; the last part is their header.",
   }),
   "sync.take": operation("POST /sync/take", "work", {
     input: z.strictObject({
@@ -198,13 +199,13 @@ export const syncOperations = {
     }),
     output: z.object({ isTaken: z.boolean() }),
     errors: [...chatErrors, "unknown_key", "stale_token", "quota_exceeded"],
-    summary: "A chat that holds the lease of a session goes on with it.",
+    summary: "Records that the chat that holds the lease of a session continues it.",
   }),
   "sync.give-back": operation("POST /sync/give-back", "work", {
     input: z.strictObject({ device: Device, session: Id }),
     output: z.object({ wasTaken: z.boolean() }),
     errors: ["unknown_key"],
-    summary: "The session is nobody's again.",
+    summary: "Records that no chat continues the session now.",
   }),
   "sync.status": operation("GET /sync/status", "observe", {
     input: z.strictObject({ device: Device.optional() }),
@@ -224,12 +225,12 @@ export const syncOperations = {
         }),
       ),
     }),
-    summary: "Devices, their marks, and how much is stored.",
+    summary: "Returns the devices, their marks, and how much is stored.",
   }),
   "sync.purge": operation("POST /sync/purge", "work", {
     input: z.strictObject({ device: Device, requestId: Id.optional() }),
     output: z.object({ sessions: counter, checkpoints: counter }),
     errors: ["key_reused", "unknown_device", "forbidden"],
-    summary: "Deletes all that a device has stored; of its own machine, or by an admin.",
+    summary: "Deletes everything a device has stored; only for the token's own machine, or by an admin.",
   }),
 } as const;

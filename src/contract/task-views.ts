@@ -87,7 +87,7 @@ export const taskViewOperations = {
       running: Running.nullable().default(null),
     }),
     errors: ["unknown_task"],
-    summary: "One task, with its payload and result.",
+    summary: "Returns one task, with its payload and result.",
   }),
   "tasks.list": operation("GET /tasks", "observe", {
     input: z.strictObject({
@@ -119,13 +119,13 @@ export const taskViewOperations = {
       isMore: z.boolean(),
     }),
     errors: ["unknown_task"],
-    summary: "A task, those below it, and what each depends on.",
+    summary: "Returns a task, the tasks below it, and what each depends on.",
   }),
   "tasks.history": operation("GET /tasks/history", "observe", {
     input: z.strictObject({ task: counter, limit: limit(100, 20), cursor: Cursor.optional() }),
     output: z.object({ attempts: z.array(Attempt), cursor: Cursor.nullable().default(null) }),
     errors: ["unknown_task"],
-    summary: "The attempts of a task that have ended.",
+    summary: "Lists the ended attempts of a task.",
   }),
   "tasks.progress": operation("GET /tasks/progress", "observe", {
     /** Covers the newest 100,000 direct children of a task; without one all kept tasks. */
@@ -139,13 +139,13 @@ export const taskViewOperations = {
       /** False: covers the newest 100,000, and of the older ones those queued or under way. */
       isAll: z.boolean().default(true),
     }),
-    summary: "How far all tasks are, or those right below one.",
+    summary: "Returns the progress of all tasks, or of those directly below one.",
   }),
   /** Covers the newest 10,000 kept tasks. */
   "tasks.stats": operation("GET /tasks/stats", "observe", {
     input: z.strictObject({ type: z.string().max(64).optional() }),
     output: z.object({ types: z.array(TypeStats), isAll: z.boolean() }),
-    summary: "By type: numbers, ages, throughput, times of waiting and running.",
+    summary: "Returns counts, ages, throughput, and waiting and running times by type.",
   }),
   /** Covers the last hour, by the newest 10,000 attempts. */
   "tasks.load": operation("GET /tasks/load", "observe", {
@@ -163,7 +163,7 @@ export const taskViewOperations = {
       ),
       isSample: z.boolean(),
     }),
-    summary: "Load, throughput and success of each live chat.",
+    summary: "Returns load, throughput and success rate of each live chat.",
   }),
   "tasks.replay": operation("POST /tasks/replay", "submit", {
     /** One dead task, or the matching ones, lowest numbers first. Attempts and losses restart. */
@@ -184,12 +184,12 @@ export const taskViewOperations = {
     }),
     output: z.object({ tasks: z.array(z.object({ task: counter, state: TaskState })) }),
     errors: ["unknown_task", "quota_exceeded"],
-    summary: "Dead tasks begin anew.",
+    summary: "Starts dead tasks again.",
   }),
   "tasks.discard": operation("POST /tasks/discard", "submit", {
     input: z.strictObject({ task: counter, reason: z.string().min(1).max(500) }),
     output: z.object({ state: TaskState }),
     errors: ["unknown_task"],
-    summary: "A dead task is given up for good.",
+    summary: "Discards a dead task for good.",
   }),
 } as const;

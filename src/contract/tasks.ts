@@ -167,7 +167,7 @@ export const taskOperations = {
         .max(1_000)
         .refine(
           (tasks) => tasks.reduce((sum, { payload }) => sum + JSON.stringify(payload).length, 0) <= maxSubmitChars,
-          `at most ${maxSubmitChars} characters of payload together`,
+          `at most ${maxSubmitChars} characters of payload in total`,
         ),
       by: Id.optional(),
       requestId: Id.optional(),
@@ -194,13 +194,13 @@ export const taskOperations = {
     }),
     output: z.object({ claims: z.array(ClaimedTask) }),
     errors: [...chatErrors, "chat_draining", "budget_exceeded", "quota_exceeded"],
-    summary: "Takes what this chat can do, the highest priority first, as far as its capacity goes.",
+    summary: "Claims tasks that this chat can do, highest priority first, up to its capacity.",
   }),
   "tasks.start": operation("POST /tasks/start", "work", {
     input: ClaimedTaskReference,
     output: z.object({ remainingMs: durationMs }),
     errors: [...holderErrors, "budget_exceeded"],
-    summary: "Begins a task that is assigned.",
+    summary: "Starts an assigned task.",
   }),
   "tasks.heartbeat": operation("POST /tasks/heartbeat", "work", {
     input: z.strictObject({
@@ -218,7 +218,7 @@ export const taskOperations = {
       remainingMs: durationMs,
     }),
     errors: [...holderErrors, "budget_exceeded"],
-    summary: "Says that work goes on and how far it is; is told when somebody has cancelled it.",
+    summary: "Reports that work continues, and its progress; the answer says whether a cancel was requested.",
   }),
   "tasks.ack": operation("POST /tasks/ack", "work", {
     input: z.strictObject({
@@ -229,7 +229,7 @@ export const taskOperations = {
     }),
     output: EndedOutput,
     errors: holderErrors,
-    summary: "It is done; with `next` the answer carries the next ones.",
+    summary: "Ends a task as done; with `next`, the answer carries the next tasks.",
   }),
   "tasks.nack": operation("POST /tasks/nack", "work", {
     input: z.strictObject({
@@ -246,7 +246,7 @@ export const taskOperations = {
     }),
     output: EndedOutput,
     errors: holderErrors,
-    summary: "It failed: again after a while, or for good.",
+    summary: "Ends an attempt as failed; the task is retried after a delay, or fails for good.",
   }),
   "tasks.extend": operation("POST /tasks/extend", "work", {
     /** Minimum time from now. */
@@ -259,19 +259,19 @@ export const taskOperations = {
     }),
     output: z.object({ remainingMs: durationMs }),
     errors: [...holderErrors, "budget_exceeded"],
-    summary: "The attempt has at least so long from now on; never less than before.",
+    summary: "Extends the deadline of an attempt to at least the given time from now; never shortens it.",
   }),
   "tasks.release": operation("POST /tasks/release", "work", {
     input: z.strictObject({ ...claimedTaskFields, usage: used }),
     output: z.object({ state: TaskState }),
     errors: holderErrors,
-    summary: "Gives it back to the queue; costs no attempt.",
+    summary: "Returns a task to the queue; costs no attempt.",
   }),
   "tasks.cancel": operation("POST /tasks/cancel", "submit", {
     input: z.strictObject({ task: TaskNumber, reason: Reason }),
     /** State running: its chat gets the request to stop. */
     output: z.object({ state: TaskState }),
     errors: ["unknown_task"],
-    summary: "Ends what has not started; who runs it is told to stop.",
+    summary: "Cancels a task that has not started; asks the chat that runs it to stop otherwise.",
   }),
 } as const;

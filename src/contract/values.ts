@@ -5,7 +5,7 @@ export const Id = z.string().regex(/^[\w.:@-]{1,128}$/, "1 to 128 letters, digit
 
 /** [WI9] UTF-8 maps lone surrogates to one character: two names would be stored as one. */
 export function whole(text: z.ZodString): z.ZodString {
-  return text.refine((value) => value.isWellFormed(), "half of a character (a lone surrogate) stands in it");
+  return text.refine((value) => value.isWellFormed(), "it contains half of a character (a lone surrogate)");
 }
 
 export const Label = whole(z.string().regex(/^[^\p{Cc}]{1,200}$/u, "1 to 200 characters without control characters"));

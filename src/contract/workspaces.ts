@@ -105,12 +105,12 @@ export const workspaceOperations = {
   "settings.get": operation("GET /settings", "observe", {
     input: z.strictObject({}),
     output: z.object({ settings: Settings }),
-    summary: "Limits and times of the workspace.",
+    summary: "Returns the limits and times of the workspace.",
   }),
   "settings.set": operation("PUT /settings", "admin", {
     input: z.strictObject({ settings: Settings.partial().extend({ budgets: BudgetChanges.optional() }) }),
     output: z.object({ settings: Settings }),
-    summary: "Changes limits and times; what is not named stays.",
+    summary: "Changes limits and times; settings that are not named stay the same.",
   }),
   "budgets.get": operation("GET /budgets", "observe", {
     input: z.strictObject({}),
@@ -122,12 +122,12 @@ export const workspaceOperations = {
       /** Chats with some use, highest cost first; at most 100. */
       chats: z.array(z.object({ chat: Id, machine: Label.nullable(), used: Usage, isSpent: z.boolean() })),
     }),
-    summary: "Limits of what work may use, and what it has used.",
+    summary: "Returns the budgets, and what has been used of them.",
   }),
   "audit.list": operation("GET /audit", "admin", {
     input: z.strictObject({ before: counter.optional(), kind: z.string().max(60).optional(), limit: limit(500, 100) }),
     output: z.object({ entries: z.array(AuditEntry) }),
-    summary: "What changed hands, newest first.",
+    summary: "Lists the audit log, newest first.",
   }),
   /** Continues after a restore from an older state: no token and no revision is reused. */
   "epoch.raise": operation("POST /epoch/raise", "admin", {
@@ -144,7 +144,7 @@ export const workspaceOperations = {
     output: z.object({ epoch: counter }),
     errors: ["key_reused"],
     summary:
-      "After a restore: no number comes a second time, and no lease is granted before those that were lost have run out.",
+      "After a restore: no number is used a second time, and no lease is granted until the lost ones have expired.",
   }),
   "tokens.create": operation("POST /tokens", "admin", {
     input: z.strictObject({
@@ -155,18 +155,18 @@ export const workspaceOperations = {
     }),
     output: z.object({ id: Id, /** Shown once, stored only as a hash. */ token: z.string() }),
     errors: ["quota_exceeded", "key_reused"],
-    summary: "A token for one machine.",
+    summary: "Creates a token for one machine.",
   }),
   "tokens.list": operation("GET /tokens", "admin", {
     input: z.strictObject({}),
     output: z.object({ tokens: z.array(TokenInfo) }),
-    summary: "All tokens, without their secrets.",
+    summary: "Lists all tokens, without their secrets.",
   }),
   "tokens.revoke": operation("POST /tokens/revoke", "admin", {
     input: z.strictObject({ id: Id }),
     output: z.object({ isRevoked: z.boolean() }),
     errors: ["unknown_token"],
-    summary: "The token works no more, and its sockets are closed.",
+    summary: "Revokes a token and closes its sockets.",
   }),
   health: operation("GET /health", "observe", {
     input: z.strictObject({}),
@@ -188,6 +188,6 @@ export const workspaceOperations = {
         .nullable()
         .default(null),
     }),
-    summary: "Armed alarm, overdue rows, sockets, versions.",
+    summary: "Returns the armed alarm, overdue rows, sockets and versions.",
   }),
 } as const;

@@ -77,7 +77,7 @@ export class WorkspaceClient implements CoordinatorClient {
     const { edge, workspace, token, adminToken, transport = "auto", maxQueued = defaultMaxQueued } = options;
     const address = parseAddress(edge, workspace);
     if (!address.ok) return address;
-    if (!isToken(token)) return err("the token of the coordinator is empty, or holds what no header can hold");
+    if (!isToken(token)) return err("the coordinator's token is empty, or has characters that a header cannot hold");
     const isHttpOnly = transport === "http";
     const connection = {
       platform,

@@ -104,7 +104,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   create(token: tokens.NewToken): Result<{ id: string }, Refusal> {
     return this.#event(() => {
       if (this.#isCreated && this.#requireBearer(token).ok) return ok({ id: token.id });
-      if (this.#isCreated) return err({ code: "workspace_exists", message: "this workspace was created before" });
+      if (this.#isCreated) return err({ code: "workspace_exists", message: "this workspace already exists" });
       this.#migrate();
       this.#isCreated = true;
       return this.#transactions.run((tx) => tokens.add(tx, "admin", token));
@@ -134,7 +134,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     const found = tokens.findBearer({ sql: this.#sql, now: this.now() }, id, hash);
     return found
       ? ok(found)
-      : err({ code: "unauthenticated", message: "the token was revoked, is over, or is not known" });
+      : err({ code: "unauthenticated", message: "the token was revoked, has expired, or is unknown" });
   }
 
   /** Stores a token signed by the worker; a repeated request derives the same one. */
@@ -191,12 +191,12 @@ export class ChatCoordinator extends DurableObject<Env> {
     const frame = readRequests(message);
     if (!frame.ok) {
       this.#outgoing.send(socket, JSON.stringify(toAnswer(null, frame)));
-      return this.#closeSocket(socket, closeCodes.protocol, "not a frame of JSON-RPC 2.0");
+      return this.#closeSocket(socket, closeCodes.protocol, "not a JSON-RPC 2.0 frame");
     }
     const answered = this.#requests.runFrame(socket, bearer.value, frame.value);
     if (answered.text !== null) this.#outgoing.send(socket, answered.text);
     if (answered.isFlooding)
-      this.#closeSocket(socket, closeCodes.flood, "throttled, and it went on; wait before coming back");
+      this.#closeSocket(socket, closeCodes.flood, "throttled, but kept sending; wait before reconnecting");
   }
 
   /** [DO20] Handles the queued frames of this socket before its close. */
@@ -302,7 +302,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   #closeSlow(): void {
     const overfull = this.#outgoing.listOverfull();
     for (const socket of overfull)
-      this.#closeSocket(socket, closeCodes.slow, "too much is unread; connect again and go on");
+      this.#closeSocket(socket, closeCodes.slow, "too much is unread; reconnect and continue");
     if (overfull.length > 0) this.#arm(0);
   }
 

@@ -77,7 +77,7 @@ export class Operations {
     },
     "state.unwatch": (input, _actor, socket) =>
       socket ? ok(this.#options.watches.unwatch(socket, input)) : socketOnly("state.unwatch"),
-    "tokens.create": () => err({ code: "bad_input", message: "tokens are made over HTTP" }),
+    "tokens.create": () => err({ code: "bad_input", message: "tokens are created over HTTP" }),
     "tokens.list": () => this.#options.transactions.run((tx) => ok(tokens.list(tx))),
     "tokens.revoke": ({ id }, actor) => {
       const revoked = this.#options.transactions.run((tx) => tokens.revoke(tx, actor, id));

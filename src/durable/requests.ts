@@ -104,10 +104,10 @@ interface Answered {
   readonly isFlooding: boolean;
 }
 
-const notARequest: Refusal = { code: "bad_input", message: "not a request of JSON-RPC 2.0" };
+const notARequest: Refusal = { code: "bad_input", message: "not a JSON-RPC 2.0 request" };
 const tooLong: Refusal = {
   code: "too_large",
-  message: `the answers before this one have ${maxAnswerChars} characters; it was not done: send it in another frame`,
+  message: `the answers before this one have ${maxAnswerChars} characters; this request was not run: send it in another frame`,
 };
 
 function refusalText(request: RpcRequest | null, refusal: Refusal): string | null {

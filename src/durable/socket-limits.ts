@@ -24,7 +24,7 @@ export function checkCanOpen(
     const details = { limit: "maxOperationsPerSecond" };
     return {
       code: "throttled",
-      message: "this token was throttled, and went on sending",
+      message: "this token was throttled, but kept sending",
       retryAfterMs: waitMs,
       details,
     };
@@ -35,7 +35,8 @@ export function checkCanOpen(
   if (isRoom()) return null;
   for (const socket of sockets.listOfToken(token)) {
     const isSilent = sockets.seenAt(socket) <= now - lostSocketGraceMs;
-    if (isSilent) closeSocket(socket, closeCodes.slow, "nothing was heard of it, and its token has no socket left");
+    if (isSilent)
+      closeSocket(socket, closeCodes.slow, "nothing was received from this socket, and its token has no socket left");
   }
   if (isRoom()) return null;
   return {

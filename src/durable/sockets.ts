@@ -105,7 +105,7 @@ export class Sockets implements Presence {
     if (status !== "offline") return;
     for (const socket of this.#listBound(chat)) {
       unbind(socket);
-      close(socket, closeCodes.chat, "this chat counts as gone; register it again");
+      close(socket, closeCodes.chat, "this chat is offline; register it again");
     }
   }
 

@@ -65,7 +65,7 @@ export class Transactions {
         throw rollbackSignal;
       },
       () => {
-        if (!refused) throw new Error("a transaction was undone without a refusal");
+        if (!refused) throw new Error("a transaction was rolled back without a refusal");
         return refused;
       },
     );

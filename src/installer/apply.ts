@@ -31,7 +31,7 @@ export function apply(plan: Plan, { now, backups }: ApplyContext): Result<ApplyR
   try {
     backup = create(backups, plan, now);
   } catch (error) {
-    return err(refusal("write_failed", backups, `cannot take the backup: ${messageOf(error)}. Nothing was changed.`));
+    return err(refusal("write_failed", backups, `cannot create the backup: ${messageOf(error)}. Nothing was changed.`));
   }
   const applied: FileEdit[] = [];
   for (const edit of plan.edits) {
@@ -55,7 +55,7 @@ function findDanglingLink({ path }: FileEdit): ClientRefusal | null {
   return refusal(
     "config_unreadable",
     path,
-    `is a link to ${target}, which is not there. Create or remove it and try again.`,
+    `is a link to ${target}, which does not exist. Create or remove it and try again.`,
   );
 }
 
@@ -91,7 +91,7 @@ function rollBack(applied: readonly FileEdit[], failure: ClientRefusal, backup: 
     const reasons = rollbackProblems.map(({ message }) => message).join(" ");
     return {
       ...failure,
-      message: `${failure.message} Taking back the rest failed too: ${reasons} The backup is ${backup}.`,
+      message: `${failure.message} Rolling back the rest failed too: ${reasons} The backup is ${backup}.`,
     };
   }
   rmSync(backup, { recursive: true, force: true });

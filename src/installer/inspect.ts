@@ -141,7 +141,7 @@ function checkComplete(inspection: Inspection): void {
   const delivery = hookDelivery(servers, claudeVersion);
   const expectedEvents = target.settingsFile === null ? [] : settings.supportedEvents(delivery);
   const missing = expectedEvents.filter((event) => !hookedEvents.includes(event));
-  if (ourServers.length === 0) add("incomplete", "the hooks are there, but not the MCP server", rerunInit);
+  if (ourServers.length === 0) add("incomplete", "the hooks are installed, but not the MCP server", rerunInit);
   if (missing.length > 0) add("incomplete", `hooks are missing for ${missing.join(", ")}`, rerunInit);
   if (ourServers.length === 0 || missing.length > 0) return;
   if (target.settingsFile === null) add("installed", "SHIM is installed by `shim init`");
@@ -157,7 +157,7 @@ function checkDelivery({ settingsText, add }: Inspection, { server, version }: s
   add("installed", `SHIM is installed by \`shim init\`; ${deliveryText} (${client})`);
   if (version === null || isTool === (server !== null)) return;
   const slowText = "a process for each event makes tool calls slow, and is no longer needed";
-  const unknownText = `${client} does not know hooks of type mcp_tool (${hookToolSince} does) and ignores all hooks of its settings`;
+  const unknownText = `${client} does not support hooks of type mcp_tool (${hookToolSince} does) and ignores all hooks of its settings`;
   if (isTool) add("hooks_too_new", unknownText, `Update Claude Code, or: ${rerunInit}`);
   else add("hooks_by_process", slowText, rerunInit);
 }
@@ -165,7 +165,7 @@ function checkDelivery({ settingsText, add }: Inspection, { server, version }: s
 function checkDoubled({ ourServers, hookedEvents, settingsText, plugins, add }: Inspection): void {
   const doubledEvents = hookEvents.filter((event) => isDoubled(settings.ourHandlers(settingsText, event)));
   if (ourServers.length > 1)
-    add("doubled", `SHIM is there as several MCP servers: ${ourServers.join(", ")}`, rerunInit);
+    add("doubled", `SHIM is installed as several MCP servers: ${ourServers.join(", ")}`, rerunInit);
   if (doubledEvents.length > 0) add("doubled", `SHIM has several hooks for ${doubledEvents.join(", ")}`, rerunInit);
   if (ourServers.length + hookedEvents.length === 0) return;
   for (const plugin of plugins) add("doubled", doubledText(plugin), doubledFix(plugin));
@@ -179,13 +179,13 @@ function isDoubled(handlers: readonly unknown[]): boolean {
 
 function doubledText({ key, project }: InstalledPlugin): string {
   const where = project === null ? "" : ` for ${project}`;
-  return `SHIM is there by \`shim init\` and as the plugin ${key}${where}: its tools are listed twice and each hook starts twice`;
+  return `SHIM is installed by \`shim init\` and as the plugin ${key}${where}: its tools are listed twice and each hook starts twice`;
 }
 
 function doubledFix({ key, project }: InstalledPlugin): string {
   const withoutPlugin = `\`claude plugin uninstall ${key}\``;
   if (project !== null) return `Run ${withoutPlugin} in that project.`;
-  return `Keep one. The plugin: run \`shim init\` again, which then leaves the rest to it. Or without it: ${withoutPlugin}.`;
+  return `Keep one. To keep the plugin, run \`shim init\` again, which then leaves the rest to it. To remove it: ${withoutPlugin}.`;
 }
 
 function checkCommands(inspection: Inspection): void {
@@ -196,8 +196,8 @@ function checkCommands(inspection: Inspection): void {
   ];
   const expected = new Set([launch.script, launch.hookScript]);
   for (const script of distinct(entries.map(findScript))) {
-    const movedText = `${script} is gone; was the clone moved?`;
-    if (!exists(script)) add("script_missing", movedText, "Run `shim init` in its new place.");
+    const movedText = `${script} is missing; was the clone moved?`;
+    if (!exists(script)) add("script_missing", movedText, "Run `shim init` in its new folder.");
     else if (!expected.has(script))
       add("other_copy", `it starts another copy of SHIM: ${script}`, `To use this one: ${rerunInit}`);
   }

@@ -46,7 +46,7 @@ export function planInstall(target: ClientTarget, launch: Launch, context: PlanC
   const isPlugin = plugins.length > 0;
   if (!isPlugin && settings.isNameTaken(servers.text)) return err(nameTaken(servers.path));
   const notes = isPlugin
-    ? [`The plugin ${plugins.join(", ")} brings the MCP server and the hooks; only the status line is set.`]
+    ? [`The plugin ${plugins.join(", ")} provides the MCP server and the hooks; only the status line is set.`]
     : [];
   const edits = [editServers(servers, target, launch, isPlugin)];
   if (target.settingsFile !== null) {
@@ -108,7 +108,7 @@ function editServers(file: FileText, target: ClientTarget, launch: Launch, isPlu
   const after = isPlugin ? settings.removeServers(text, "") : settings.addServer(text, target.client, launch);
   const verb = settings.ourServers(text).length > 0 ? "corrects" : "adds";
   const summary = isPlugin
-    ? "removes the MCP server, which the plugin brings"
+    ? "removes the MCP server, which the plugin provides"
     : `${verb} the MCP server "${serverName}"`;
   return toEdit(file, after, [summary]);
 }
@@ -131,14 +131,12 @@ function planStatusLine(target: ClientTarget, launch: Launch, texts: ClientTexts
     return withoutStatusLine(`it is longer than ${maxStatusLineChars} characters`);
   const kept = json.valueAt(texts.config.text, ["statusLine"]);
   const isOther = typeof kept === "string" && kept !== currentLine.command;
-  const notes = isOther
-    ? [`SHIM's config.json held another status line, "${kept}"; the newer one takes its place.`]
-    : [];
+  const notes = isOther ? [`SHIM's config.json held another status line, "${kept}"; the newer one replaces it.`] : [];
   return { command, chained: currentLine.command, notes };
 }
 
 function withoutStatusLine(why: string): StatusLinePlan {
-  return { command: null, chained: null, notes: [`The status line is left alone: ${why}.`] };
+  return { command: null, chained: null, notes: [`The status line is left unchanged: ${why}.`] };
 }
 
 /** [IN20] Prefers the MCP server, under its name in the client's file. */
@@ -175,7 +173,7 @@ function hasHook(text: string, event: string): boolean {
 }
 
 function hooksSummary(before: string, after: string, isPlugin: boolean): string {
-  if (isPlugin) return "removes the hooks, which the plugin brings";
+  if (isPlugin) return "removes the hooks, which the plugin provides";
   const added = hookEvents.filter((event) => !hasHook(before, event) && hasHook(after, event));
   const parts = [
     added.length > 0 && `adds hooks for ${added.join(", ")}`,
@@ -216,6 +214,6 @@ function strictnessNotes(target: ClientTarget, texts: ClientTexts): string[] {
     .filter(({ text }) => !json.isStrict(text))
     .map(
       ({ path }) =>
-        `${path} has comments or trailing commas, which ${target.label} does not read: remove them, or nothing in it counts.`,
+        `${path} has comments or trailing commas, which ${target.label} does not read: remove them, or the whole file is ignored.`,
     );
 }

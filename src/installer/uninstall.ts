@@ -45,7 +45,7 @@ function editSettings(
     return isTodoTools ? settings.removeTodoTools(rest, original) : rest;
   });
   const summary = [`removes the hooks and SHIM's status line${how}`];
-  if (kept !== null && text !== null && file.before !== text) summary.push(`puts your status line back: ${kept}`);
+  if (kept !== null && text !== null && file.before !== text) summary.push(`restores your status line: ${kept}`);
   return toEdit(file, text, summary);
 }
 
@@ -54,7 +54,7 @@ function editConfig(file: FileText, backups: readonly Backup[], kept: string | n
     const rest = json.valueAt(text, ["todoTools"]) === true ? json.remove(text, ["todoTools"]) : text;
     return kept !== null && json.valueAt(rest, ["statusLine"]) === kept ? json.remove(rest, ["statusLine"]) : rest;
   });
-  return toEdit(file, text, ["gives your own status line back"]);
+  return toEdit(file, text, ["restores your own status line"]);
 }
 
 /**
@@ -102,7 +102,7 @@ function restore(before: string, installs: readonly BackupFile[], without: Remov
   const exact = originalText(before, installs);
   if (!exact) return null;
   if (exact.text === null) return { text: null, how: withFile };
-  return without(exact.text, "") === exact.text ? { text: exact.text, how: "; the file is as it was" } : null;
+  return without(exact.text, "") === exact.text ? { text: exact.text, how: "; the file is restored exactly" } : null;
 }
 
 /** Rolls back each install whose result matches, newest first; null when none matches. */

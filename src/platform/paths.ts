@@ -41,6 +41,6 @@ export function homeFrom(env: NodeJS.ProcessEnv): string {
   if (isAbsolute(home)) return home;
   const name = given ? "SHIM_HOME" : "XDG_DATA_HOME";
   throw new HomeError(
-    `${name} gives "${home}", which is no absolute path. Set ${name} to one, or remove it. Nothing was stored.`,
+    `${name} gives "${home}", which is not an absolute path. Set ${name} to one, or remove it. Nothing was stored.`,
   );
 }

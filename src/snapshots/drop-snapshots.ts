@@ -55,7 +55,7 @@ export async function dropSnapshots(input: DropInput): Promise<Result<DropResult
         return ok({ left: left.length });
       }),
     (reason) =>
-      err({ code: "drop_failed", message: `what was dropped may still be on the disk, repeat it: ${reason}` }),
+      err({ code: "drop_failed", message: `the dropped snapshots may still be on the disk, try again: ${reason}` }),
   );
 }
 

@@ -57,7 +57,7 @@ function failOverdue(runtime: Runtime): void {
     false,
   );
   if (!isAny) return;
-  const reason = "the process that should have taken the files was gone";
+  const reason = "the process that should have saved the files had ended";
   runtime.store.write((sql) =>
     sql.run(`UPDATE snapshots SET state = 'skipped', reason = ? WHERE ${overdueSql}`, reason, before),
   );

@@ -55,9 +55,9 @@ export type RestoreOutcome = Result<RestoreResult, RestoreRefusal>;
  * stay. [GS31] Names what cannot be restored and restores the rest.
  */
 export async function restoreFiles(input: RestoreInput): Promise<RestoreOutcome> {
-  if (!isCommitId(input.commit)) return refuse("snapshot_missing", `${input.commit} is no commit's id`);
+  if (!isCommitId(input.commit)) return refuse("snapshot_missing", `${input.commit} is not a commit id`);
   if (!existsSync(join(input.repository, "HEAD")))
-    return refuse("snapshot_missing", `${input.repository} is not there`);
+    return refuse("snapshot_missing", `${input.repository} does not exist`);
   return withTimeLimit(
     input,
     (signal) => withRepository(input, input.repository, null, signal, (opened) => putBack(opened, input)),
@@ -82,7 +82,7 @@ export function refuse(code: RestoreRefusal["code"], message: string): RestoreOu
 async function restoreIntoFolder(opened: OpenRepository, commit: string, folder: string): Promise<RestoreOutcome> {
   const existing = lstatSync(folder, { throwIfNoEntry: false });
   if (existing && (!existing.isDirectory() || readdirSync(folder).length > 0))
-    return refuse("folder_not_empty", `${folder} is there and not an empty folder: name one that is not there`);
+    return refuse("folder_not_empty", `${folder} exists and is not an empty folder: name one that does not exist`);
   const objects = await projectObjects(opened);
   const { settings } = await readCommitInfo(readingGit(opened, []), commit);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -109,7 +109,7 @@ async function restoreIntoFolder(opened: OpenRepository, commit: string, folder:
 
 async function readComplete(git: Git, commit: string): Promise<{ entries: IndexEntry[]; notRestored: ExcludedFile[] }> {
   await run(git, ["read-tree", commit]);
-  const reason = "it was unchanged and stood only in the project's own objects, where it is no more";
+  const reason = "it was unchanged and stored only in the project's own objects, which no longer have it";
   const { entries, absent } = await dropAbsent(git, git, commit, reason);
   return { entries, notRestored: absent };
 }
@@ -152,9 +152,9 @@ async function restoreIntoBranch(
   const ref = `refs/heads/${branch}`;
   const isNamed = await run(git, ["check-ref-format", ref], "", [0, 1]);
   if (isNamed.code !== 0 || branch.startsWith("-"))
-    return refuse("bad_branch_name", `git takes no branch named ${branch}`);
+    return refuse("bad_branch_name", `git does not accept a branch named ${branch}`);
   const known = await run(git, ["show-ref", "--verify", "--quiet", ref], "", [0, 1]);
-  if (known.code === 0) return refuse("branch_exists", `the branch ${branch} is there already: name a new one`);
+  if (known.code === 0) return refuse("branch_exists", `the branch ${branch} already exists: name a new one`);
   const { head } = await readCommitInfo(readingGit(opened, []), commit);
   const branchRestore: BranchRestore = { opened, project: withAuthor(git, now), tree: tree.found, now, commit };
   const { entries, notRestored, ...made } = await createBranchCommit(branchRestore, head);

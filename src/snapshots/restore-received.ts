@@ -19,7 +19,7 @@ export interface RestoreReceivedInput extends Omit<RestoreInput, "repository"> {
  */
 export async function restoreReceived(input: RestoreReceivedInput): Promise<RestoreOutcome> {
   if (![input.commit, ...input.needs].every(isCommitId))
-    return refuse("bundle_unusable", "the files name commits that are none");
+    return refuse("bundle_unusable", "the files name invalid commit ids");
   return withTimeLimit(
     input,
     async (signal) => {
@@ -44,7 +44,7 @@ async function unpack(
   if (missing.length > 0)
     return refuse(
       "commit_missing",
-      `the files are based on commit ${missing.join(", ")}, which is not in ${folder}: \`git fetch\` there, or push it where it is, then again`,
+      `the files are based on commit ${missing.join(", ")}, which is not in ${folder}: \`git fetch\` there, or push it from the machine that has it, then try again`,
     );
   const file = join(opened.scratch, "files.bundle");
   writeFileSync(file, bundle, { mode: 0o600 });
@@ -52,7 +52,7 @@ async function unpack(
   if (verified.code !== 0)
     return refuse(
       "bundle_unusable",
-      `git does not take the files: ${firstLine(verified.stderr) || "they are damaged"}`,
+      `git does not accept the files: ${firstLine(verified.stderr) || "they are damaged"}`,
     );
   const pack = bundle.subarray(bundle.indexOf("\n\n") + 2);
   await run(readingGit(opened, [tree.objects]), ["unpack-objects", "-q", "--strict"], pack);

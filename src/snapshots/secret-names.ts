@@ -35,7 +35,7 @@ const unsureNames: readonly RegExp[] = [
 
 const secretFolders = new Set([".ssh", ".gnupg", ".aws", ".kube", ".azure", ".gcloud", ".password-store"]);
 
-export const secretName = "its name says that it holds a secret";
+export const secretName = "its name suggests that it holds a secret";
 
 /** [GS7] Matches names that are neither copied nor read. */
 export function isSecretName(path: string): boolean {

@@ -21,7 +21,7 @@ export interface SnapshotLimits {
   readonly maxTotalBytes: number;
 }
 
-export const ownRepository = "a git repository of its own";
+export const ownRepository = "a separate git repository";
 
 export interface Selection {
   readonly taken: readonly FileChange[];

@@ -34,7 +34,7 @@ const contentSettings =
  * @throws {GitError} when git fails otherwise or is aborted
  */
 export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: AbortSignal): Promise<Discovery> {
-  if (!existsSync(folder)) return { skipped: `the folder ${folder} is not there` };
+  if (!existsSync(folder)) return { skipped: `the folder ${folder} does not exist` };
   const git = userGit(env, folder, signal);
   try {
     const tooOldReason = await findTooOld(git);

@@ -37,7 +37,7 @@ export async function backUp(store: Store, now: number, keep: number): Promise<s
       // A copy begun before a forget would bring the rows back.
       return withMaintenanceLock(site, "shared", () => {
         if (store.read(readForgetCount, forgetCount) !== forgetCount) {
-          throw new StoreError("store_locked", "rows were forgotten while the backup was written; repeat it");
+          throw new StoreError("store_locked", "rows were deleted while the backup was written; try again");
         }
         return keepCopy(site.files.backups, partial, now, keep);
       });
@@ -119,7 +119,7 @@ function finalizeCopy(site: StoreContext, path: string): number {
   const forgetCount = withConnection(site.driver({ path, readOnly: false, busyMs: site.busyMs }), (copy) => {
     copy.all("PRAGMA journal_mode = DELETE");
     if (!isSound(copy)) {
-      throw new StoreError("store_unavailable", `${path}: the backup is not sound; check the disk, then repeat`);
+      throw new StoreError("store_unavailable", `${path}: the backup is damaged; check the disk, then try again`);
     }
     const hasMeta = copy.all("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").length > 0;
     return hasMeta ? readForgetCount(copy) : 0;

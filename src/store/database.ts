@@ -54,7 +54,7 @@ export function isReady(
   if (minReader > knownVersion) {
     throw new StoreError(
       "store_newer",
-      `${path} was written by a newer shim (schema ${version}, this program knows ${knownVersion}). Update this shim, then repeat; nothing was changed.`,
+      `${path} was written by a newer shim (schema ${version}, this program knows ${knownVersion}). Update this shim, then try again; nothing was changed.`,
     );
   }
   return version >= knownVersion;
@@ -86,7 +86,10 @@ export function buildNext<T>(context: StoreContext, from: string | null, fill: (
       return result;
     });
     if ((statSync(`${next}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) {
-      throw new StoreError("store_unavailable", `${next} could not be written whole; repeat. Nothing was changed.`);
+      throw new StoreError(
+        "store_unavailable",
+        `${next} could not be written completely; try again. Nothing was changed.`,
+      );
     }
     syncFile(next);
     return filled;

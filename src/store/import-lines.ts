@@ -108,7 +108,7 @@ class ImportRun {
   }
 
   #addSession(entry: SessionEntry): number | string {
-    if (this.#seen.has(entry.id)) return `session ${entry.id} comes twice`;
+    if (this.#seen.has(entry.id)) return `session ${entry.id} appears twice`;
     this.#seen.add(entry.id);
     const [newest] = this.#sql.all<{ at: number }>(
       "SELECT at FROM checkpoints WHERE session_id = ? ORDER BY seq DESC LIMIT 1",
@@ -120,7 +120,7 @@ class ImportRun {
   }
 
   #addJournal(entry: JournalEntry, current: CurrentSession): number | string {
-    if (entry.seq <= (current.journal.at(-1)?.[0] ?? -1)) return "the journal is not in its order";
+    if (entry.seq <= (current.journal.at(-1)?.[0] ?? -1)) return "the journal is out of order";
     const { session_id, at, key } = entry;
     const { kind, ...body } = entry.body;
     const added = insert(this.#sql, "journal", { session_id, at, kind, key, body: JSON.stringify(body) });

@@ -49,7 +49,7 @@ export function openDatabase(context: StoreContext): OpenedDatabase {
 /** [ST4] SQLite would take an empty file for new, and read a missing part of a page as zeros. */
 function checkFile(path: string): void {
   const { mode } = statSync(path);
-  if (isTruncated(path)) throw new StoreError("store_corrupt", `${path} was cut off`);
+  if (isTruncated(path)) throw new StoreError("store_corrupt", `${path} is truncated`);
   // [ST2] Fixes a backup copied back by hand; SQLite gives its log the same mode.
   if (process.platform !== "win32" && (mode & 0o077) !== 0) chmodSync(path, 0o600);
 }
@@ -62,7 +62,7 @@ export function refuseDanglingLink(path: string): void {
   if (!lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return;
   throw new StoreError(
     "store_unavailable",
-    `${path} is a link to ${readlinkSync(path)}, which is not there. Make it available (is its disk mounted?), or remove the link to begin a new store. Nothing was changed`,
+    `${path} is a link to ${readlinkSync(path)}, which does not exist. Make it available (is its disk mounted?), or remove the link to start a new store. Nothing was changed`,
   );
 }
 
@@ -83,8 +83,8 @@ function createDatabase(context: StoreContext): void {
       connection,
       context.now(),
       "store_missing",
-      `The store ${files.database} was gone, although it had been there before, so a new, empty one was begun. ` +
-        `Its backups stand in ${files.backups}: to go back to one, close all chats, delete shim.db, shim.db-wal and shim.db-shm, and copy the backup to shim.db.`,
+      `The store ${files.database} was missing, although it had existed before, so a new, empty one was created. ` +
+        `Its backups are in ${files.backups}: to restore one, close all chats, delete shim.db, shim.db-wal and shim.db-shm, and copy the backup to shim.db.`,
     );
   });
   renameDurably(files.next, files.database);

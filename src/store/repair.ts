@@ -68,8 +68,7 @@ function isUsable(context: StoreContext, damage: Damage): boolean {
 
 function rebuildIndex(connection: Connection, now: number): void {
   rebuild(connection);
-  const text =
-    "The search index of the store was damaged and was made anew from the stored summaries. Nothing was lost.";
+  const text = "The search index of the store was damaged and was rebuilt from the stored summaries. Nothing was lost.";
   notices.add(connection, now, "index_rebuilt", text);
 }
 
@@ -94,7 +93,7 @@ function buildReplacement(context: StoreContext, { damage, epoch, folder }: Repl
       if (!isUnfit(error, path)) throw error;
     }
   }
-  const newText = "There was no good backup, so a new, empty store was begun.";
+  const newText = "There was no good backup, so a new, empty store was created.";
   return buildNext(context, null, (connection) => fill(connection, newText));
 }
 

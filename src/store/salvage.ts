@@ -159,8 +159,8 @@ function isSoundValue(value: string): boolean {
 }
 
 function formatReport(found: Map<string, number> | null): string {
-  const loss = "What stood on damaged pages and in no good backup is lost.";
+  const loss = "What was on damaged pages and in no good backup is lost.";
   if (found === null) return `Nothing could be read from the damaged file. ${loss}`;
   const parts = [...found].filter(([, rows]) => rows > 0).map(([table, rows]) => `${rows} of ${table}`);
-  return `Rows taken over from the damaged file: ${parts.join(", ") || "none"}. ${loss}`;
+  return `Rows recovered from the damaged file: ${parts.join(", ") || "none"}. ${loss}`;
 }

@@ -205,7 +205,7 @@ export function remove(folder: string, matches: (entry: SpoolEntry) => boolean, 
   if (unreadableFiles.length === 0) return;
   throw new StoreError(
     "store_unavailable",
-    `what waits in ${unreadableFiles.join(", ")} cannot be read; remove it, then repeat`,
+    `the stored events in ${unreadableFiles.join(", ")} cannot be read; remove them, then try again`,
   );
 }
 

@@ -20,10 +20,10 @@ const adviceByCode: Record<Exclude<StoreErrorCode, "store_newer" | "store_upkeep
   store_locked: "another process is writing; try again in a moment. Nothing was changed",
   store_readonly:
     "the folder or the file is read-only; give your user write permission, or set SHIM_HOME to a folder that is writable. Nothing was changed",
-  store_full: "the disk is full; free some space, then repeat. Nothing was half-written",
+  store_full: "the disk is full; free some space, then try again. Nothing was half-written",
   store_corrupt: "the file is damaged; run `shim doctor`",
   store_unavailable:
-    "the file cannot be opened or read; check that the folder exists, belongs to you and is on a working disk, then repeat. Nothing was half-written",
+    "the file cannot be opened or read; check that the folder exists, belongs to you and is on a working disk, then try again. Nothing was half-written",
 };
 
 type AdvisedCode = keyof typeof adviceByCode;

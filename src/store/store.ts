@@ -173,7 +173,7 @@ export class Store {
   }
 
   #migrate(connection: Connection): void {
-    this.#checkUpkeep("brought to the newest schema");
+    this.#checkUpkeep("migrated to the newest schema");
     const { migrations, now } = this.context;
     withMaintenanceLock(this.context, "exclusive", () => {
       if (inodeOf(this.path) !== this.#inode || this.#isReady(connection)) return;
@@ -223,7 +223,7 @@ export class Store {
     const size = `${Math.ceil(bytes / 1_000_000)} MB`;
     throw new StoreError(
       "store_upkeep",
-      `${this.path} (${size}) must be ${what} first, for which a hook has no time; the MCP process of any chat does it.`,
+      `${this.path} (${size}) must be ${what} first, which takes too long for a hook; the MCP process of any chat does it.`,
     );
   }
 

@@ -70,7 +70,7 @@ function toRefusal(error: unknown): Refusal {
   const isOverloaded =
     typeof error === "object" && error !== null && "overloaded" in error && error.overloaded === true;
   return isOverloaded
-    ? { code: "overloaded", message: "the workspace has too much to do", retryAfterMs: 5_000 }
+    ? { code: "overloaded", message: "the workspace is overloaded", retryAfterMs: 5_000 }
     : { code: "internal", message: "the coordinator failed", retryAfterMs: 1_000 };
 }
 
@@ -149,11 +149,11 @@ async function connect(context: AppContext): Promise<Response> {
 
 function checkConnect(context: AppContext, chat: string | undefined): Refusal | null {
   if (context.req.header("upgrade")?.toLowerCase() !== "websocket") {
-    return { code: "bad_input", message: "connect is for WebSockets" };
+    return { code: "bad_input", message: "connect is only for WebSockets" };
   }
   // CORS does not apply to sockets.
   if (context.req.header("origin") !== undefined)
-    return { code: "forbidden", message: "sockets are not open to pages" };
+    return { code: "forbidden", message: "sockets are not open to web pages" };
   const isId = chat === undefined || Id.safeParse(chat).success;
   return isId ? null : { code: "bad_input", message: "chat: not an id" };
 }

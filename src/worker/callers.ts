@@ -47,7 +47,7 @@ function isProtocolSupported(context: AppContext): boolean {
 
 function checkClaims({ expiresAt, workspace }: tokens.Claims, requested: string | undefined): Refusal | null {
   if (expiresAt !== null && expiresAt <= Date.now()) {
-    return { code: "unauthenticated", message: "the token is over; ask for a new one" };
+    return { code: "unauthenticated", message: "the token has expired; ask for a new one" };
   }
   return workspace === requested ? null : { code: "forbidden", message: `this token is for workspace ${workspace}` };
 }

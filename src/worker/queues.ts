@@ -48,7 +48,7 @@ async function dispatchWorkspace(
 async function quarantine(env: Env, queue: string, messages: readonly Message[]): Promise<void> {
   if (messages.length === 0) return;
   const unreadable = messages.map(({ id, body }) => ({ id, queue, body: formatBody(body) }));
-  for (const one of unreadable) logProblem("a message of the queue cannot be read", one);
+  for (const one of unreadable) logProblem("a queue message cannot be read", one);
   try {
     await quarantineOf(env).keep(unreadable);
     for (const message of messages) message.ack();

@@ -90,7 +90,7 @@ export function chatListRules(open: OpenHost): void {
       role: "worker",
       isInteractive: true,
       status: "busy",
-      reason: "said so",
+      reason: "reported by the chat",
       statusAgeMs: 5_000,
       lastSeenAgeMs: 1_000,
       isConnected: true,

@@ -78,7 +78,7 @@ export function chatRules(open: OpenHost): void {
     expect(await a.back()).toMatchObject({ incarnation: 1, isNew: false });
     expect(await look(host, "a")).toMatchObject({
       status: "busy",
-      reason: "said so",
+      reason: "reported by the chat",
       progress: "half",
       taskCount: 2,
     });
@@ -267,7 +267,7 @@ export function chatRules(open: OpenHost): void {
     expect(await toldBelow(host, "$chat/")).toEqual(
       [
         { status: "idle", reason: "registered", incarnation: 1 },
-        { status: "busy", reason: "said so", incarnation: 1 },
+        { status: "busy", reason: "reported by the chat", incarnation: 1 },
         { status: "draining", reason: "an update", incarnation: 1 },
         { status: "offline", reason: "left", incarnation: 1 },
         { status: "idle", reason: "registered", incarnation: 2 },

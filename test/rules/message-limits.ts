@@ -205,9 +205,9 @@ function schemaRules(open: OpenHost): void {
       { patternProperties: { "^(a|a)*$": false } },
       /patternProperties cannot be .*before \*/,
     ],
-    ["a pattern that refers back", { pattern: "(a)\\1" }, /reference back/],
-    ["a pattern that looks ahead", { properties: { a: { pattern: "^(?=a)" } } }, /look ahead/],
-    ["a pattern of names that looks behind", { patternProperties: { "(?<!a)b": true } }, /look behind/],
+    ["a pattern that refers back", { pattern: "(a)\\1" }, /backreference/],
+    ["a pattern that looks ahead", { properties: { a: { pattern: "^(?=a)" } } }, /lookahead/],
+    ["a pattern of names that looks behind", { patternProperties: { "(?<!a)b": true } }, /lookbehind/],
     ["a pattern with too many repetitions", { pattern: "(a{100}){10000}" }, /too large/],
     ["a format that takes long", { format: "url" }, /format cannot be "url"/],
     [

@@ -66,7 +66,7 @@ function updateRules(open: OpenHost): void {
     expect(await happened(host)).toHaveLength(1);
   });
 
-  it("[SV7] no key stands twice in one update", async () => {
+  it("[SV7] no key appears twice in one update", async () => {
     const host = await open();
     const twice = [
       { op: "set", key: "a", value: 1 },
@@ -74,7 +74,7 @@ function updateRules(open: OpenHost): void {
     ] as const;
     const { code, message } = await refusal(host, "state.update", { writes: [...twice] });
     expect(code).toBe("bad_input");
-    expect(message).toContain("a stands twice");
+    expect(message).toContain("a appears twice");
     expect(await revision(host)).toBe(0);
   });
 }

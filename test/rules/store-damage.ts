@@ -116,7 +116,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(store.read((sql) => column(sql, "SELECT value FROM meta WHERE key = 'setting'"), [])).toEqual(["kept"]);
     const [notice] = store.read(notices.list, []);
     expect(notice?.text).toMatch(
-      /Rows taken over from the damaged file: \d+ of checkpoints, \d+ of journal, 1 of sessions/,
+      /Rows recovered from the damaged file: \d+ of checkpoints, \d+ of journal, 1 of sessions/,
     );
     expect(store.write((sql) => searched(sql, "word199"))).toHaveLength(1);
   });

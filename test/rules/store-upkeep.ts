@@ -71,7 +71,7 @@ export function storeUpkeepRules(driver: Driver): void {
     store.write((sql) => forget(sql, { session: "ses" }));
     await expect(backup).rejects.toMatchObject({
       code: "store_locked",
-      message: expect.stringContaining("repeat") as string,
+      message: expect.stringContaining("try again") as string,
     });
     expect(readdirSync(paths.backups)).toEqual([]);
   });

@@ -35,12 +35,12 @@ function shapeRules(open: OpenHost): void {
       { type: "x", ref: "c", dependsOn: ["b"] },
     ];
     const said = await why(host, ...circle);
-    expect(said).toMatch(/^bad_input: .*circle/);
+    expect(said).toMatch(/^bad_input: .*cycle/);
     for (const name of ["a", "b", "c"]) expect(said).toContain(`"${name}"`);
     expect(said).not.toContain("start");
     expect(await why(host, { type: "x", ref: "me", dependsOn: ["me"] })).toContain(`"me" depends on "me"`);
     expect(await why(host, { type: "x", ref: "p", parent: "q" }, { type: "x", ref: "q", parent: "p" })).toContain(
-      "circle",
+      "cycle",
     );
     expect(await why(host, { type: "x", dependsOn: ["none"] })).toContain(`"none"`);
     expect(await why(host, { type: "x", dependsOn: [12_345] })).toMatch(/^unknown_task: .*12345/);

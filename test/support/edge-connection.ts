@@ -146,7 +146,7 @@ export class FakeConnection {
     if (!this.#isOpen) return;
     if (text === "ping") return this.#pong();
     const frame = parse(text);
-    if (frame === null) return this.close(4003, "not a frame of JSON-RPC 2.0");
+    if (frame === null) return this.close(4003, "not a JSON-RPC 2.0 frame");
     const answers: object[] = [];
     for (const { id, method, params } of frame.requests) {
       const result = await this.#answer(method, params);

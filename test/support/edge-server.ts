@@ -203,7 +203,7 @@ function tellOne(connection: FakeConnection, hint: Hint): void {
   if (hint.kind === "lease") connection.notify("lease.granted", { resource: hint.resource });
   else if (hint.kind === "message") connection.notify("messages.new", {});
   else if (hint.kind === "task") connection.notify("tasks.new", {});
-  else connection.close(4002, "this chat counts as gone");
+  else connection.close(4002, "this chat is offline");
 }
 
 const healthy = {
@@ -216,7 +216,7 @@ const healthy = {
   schemaVersion: 1,
   protocol: 1,
 };
-const onlyHttp: Refusal = { code: "bad_input", message: "tokens are made over HTTP" };
+const onlyHttp: Refusal = { code: "bad_input", message: "tokens are created over HTTP" };
 
 function chatOf(url: string): string {
   return decodeURIComponent(url.split("?chat=")[1] ?? "");

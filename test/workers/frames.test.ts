@@ -246,7 +246,7 @@ it("[DO7] a connection stands for the chat that its address names, and for no ot
   for (const chat of ["", "a b", "x".repeat(129), "ü"]) expect((await workspace.upgrade(chat)).status).toBe(400);
 });
 
-it("[DO7] tokens are made over HTTP only", async () => {
+it("[DO7] tokens are created over HTTP only", async () => {
   const workspace = await TestWorkspace.create();
   const connection = await workspace.connect();
   expect(await connection.refusal("tokens.create", { machine: "m1", scope: "work" })).toBe("bad_input");

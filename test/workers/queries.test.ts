@@ -30,6 +30,6 @@ it("[SV4] who asks from a revision that is none is told what that means", async 
   const workspace = await TestWorkspace.create();
   const { error } = await workspace.call("state.changes", { after: 5_000 });
   expect(error?.message).toMatch(
-    /^revision 5000 was never given out here, or was lost with a restore \(the newest is \d+\)/,
+    /^revision 5000 was never issued here, or was lost in a restore \(the newest is \d+\)/,
   );
 });

@@ -103,7 +103,7 @@ it("[WI1] unknown fields and values out of bounds are refused with what is wrong
     [{ key: "k", value: 1, extra: true }, "extra"],
     [{ key: "k", value: 1, constructor: 1 }, "constructor"],
     [{ key: "k", value: 1, ["__proto__"]: { ttlMs: 5_000 } }, "__proto__"],
-    [{ key: "$chat/c1", value: 1 }, "coordinator's own"],
+    [{ key: "$chat/c1", value: 1 }, "reserved for the coordinator"],
     [{ key: "k", value: 1, ifVersion: 1.5 }, "ifVersion"],
     [{ key: "k", value: 1, ifVersion: 2 ** 60 }, "ifVersion"],
     [{ key: "", value: 1 }, "key"],
@@ -227,7 +227,7 @@ it("[WO7] an object that has too much to do is not asked again", async () => {
   const answer = await asked({ COORDINATOR: { getByName: () => ({ call }) } as never }, workspace);
   expect(answer.headers.get("retry-after")).toBe("5");
   expect(await answer.json()).toEqual({
-    error: { code: "overloaded", message: "the workspace has too much to do", retryable: true, retryAfterMs: 5_000 },
+    error: { code: "overloaded", message: "the workspace is overloaded", retryable: true, retryAfterMs: 5_000 },
   });
   expect(answer.status).toBe(503);
   expect(call).toHaveBeenCalledTimes(1);

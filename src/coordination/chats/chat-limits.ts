@@ -38,7 +38,7 @@ function checkMachineShare(tx: Tx, machine: string): Refusal | null {
   if (countLive(tx, machine) < limit) return null;
   return {
     code: "too_many_chats",
-    message: `machine ${machine} has ${limit} of the ${maxConcurrentChats} chats of this workspace, which is the most of one machine while another one has a token (settings maxConcurrentChats, machineChatShare)`,
+    message: `machine ${machine} has ${limit} of the ${maxConcurrentChats} chats of this workspace, which is the limit for one machine while another machine has a token (settings maxConcurrentChats, machineChatShare)`,
     retryAfterMs: tx.settings.chatTtlMs,
   };
 }
@@ -58,7 +58,7 @@ function checkOfflineLimit({ sql, now, settings }: Tx, machine: string): Refusal
   if ((row?.n ?? 0) < limit) return null;
   return {
     code: "throttled",
-    message: `${limit} chats of machine ${machine} have ended and are kept for a day, which is the most of one machine (maxOfflineChatsPerMachine); use chats longer, or ask again later`,
+    message: `${limit} chats of machine ${machine} have ended and are kept for a day, which is the limit for one machine (maxOfflineChatsPerMachine); use chats longer, or try again later`,
     retryAfterMs: Math.max(1_000, (row?.next ?? now) - now),
   };
 }

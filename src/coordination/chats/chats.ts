@@ -48,7 +48,7 @@ export const handlers = {
   "chats.heartbeat": byLiveChat((tx, input, caller) => {
     const row = caller;
     const status = row.status === "draining" ? row.status : (input.status ?? row.status);
-    if (status !== row.status) setStatus(tx, row, status, "said so");
+    if (status !== row.status) setStatus(tx, row, status, "reported by the chat");
     if ((input.taskCount ?? input.progress ?? input.health) !== undefined) storeReport(tx, row.chat, input);
     const { revision } = changes.currentTotals(tx);
     // Heartbeats are not all stored at once; the answer promises what is stored.
@@ -84,7 +84,7 @@ export const handlers = {
   "chats.drain"(tx, { chat, reason }) {
     const row = chatRows.find(tx, chat);
     if (!row) return err({ code: "unknown_chat", message: `there is no chat ${chat}` });
-    if (chatRows.offlineReason(tx, row)) return err({ code: "chat_offline", message: `chat ${chat} is gone` });
+    if (chatRows.offlineReason(tx, row)) return err({ code: "chat_offline", message: `chat ${chat} is offline` });
     if (row.status !== "draining") setStatus(tx, row, "draining", reason);
     return ok({ status: "draining" });
   },
@@ -100,7 +100,7 @@ export const handlers = {
       });
     }
     if (row.process !== input.process) {
-      return err({ code: "owner_alive", message: `chat ${row.chat} is run by another process now` });
+      return err({ code: "owner_alive", message: `another process now runs chat ${row.chat}` });
     }
     const wasAlive = chatRows.offlineReason(tx, row) === null;
     return ok({ released: liveness.end(tx, row, "attested"), wasAlive });
@@ -136,7 +136,7 @@ function checkSessionFree(tx: Tx, input: CheckedInputOf<"chats.register">, rows:
   if (!rival) return null;
   return {
     code: "session_in_use",
-    message: `session ${input.session} is worked on by another process, on ${rival.machine} (chat ${rival.chat}); end that one, or use another session`,
+    message: `session ${input.session} is in use by another process, on ${rival.machine} (chat ${rival.chat}); end that process, or use another session`,
     retryAfterMs: Math.max(1_000, chatRows.offlineAt(tx, rival).at - tx.now),
     details: { chat: rival.chat, machine: rival.machine },
   };

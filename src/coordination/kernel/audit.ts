@@ -22,7 +22,7 @@ export function append({ sql, now }: Pick<Tx, "sql" | "now">, { kind, subject, a
     actor ?? null,
     JSON.stringify(detail ?? {}),
   );
-  if (!row) throw new Error("the audit log took no row");
+  if (!row) throw new Error("no row was added to the audit log");
   if (row.seq % pruneEvery === 0) prune(sql, now, 2 * pruneEvery);
   return row.seq;
 }

@@ -185,8 +185,8 @@ function isKnownRevision(sql: Sql, revision: number, lowest: number): boolean {
 
 function describeCompacted(after: number, lowest: number, newest: number): string {
   if (after < lowest)
-    return `what happened up to revision ${lowest} is not kept any more, so not all since ${after} can be told`;
-  return `revision ${after} was never given out here, or was lost with a restore (the newest is ${newest})`;
+    return `changes up to revision ${lowest} are no longer kept, so the changes since ${after} are incomplete`;
+  return `revision ${after} was never issued here, or was lost in a restore (the newest is ${newest})`;
 }
 
 /** [SV17] Whole groups, at least one. */

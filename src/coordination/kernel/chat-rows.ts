@@ -91,7 +91,7 @@ export function requireCurrentIncarnation(tx: Tx, self: Self): Result<LivenessRo
   if (row.incarnation !== self.incarnation) {
     return err({
       code: "chat_replaced",
-      message: `another process goes on as chat ${self.chat} (incarnation ${row.incarnation}, not ${self.incarnation}); this one must stop`,
+      message: `another process continues chat ${self.chat} (incarnation ${row.incarnation}, not ${self.incarnation}); this one must stop`,
     });
   }
   return ok(row);
@@ -101,7 +101,7 @@ export function requireLiveChat(tx: Tx, self: Self): Result<LivenessRow, Refusal
   const found = requireCurrentIncarnation(tx, self);
   if (!found.ok) return found;
   if (offlineReason(tx, found.value)) {
-    return err({ code: "chat_offline", message: `chat ${self.chat} counts as gone; register it again` });
+    return err({ code: "chat_offline", message: `chat ${self.chat} is offline; register it again` });
   }
   return ok(recordActivity(tx, found.value));
 }

@@ -43,7 +43,7 @@ export function once<T extends object>(
 }
 
 function machineOf({ actor }: Tx, { operation }: IdempotentRequest): string {
-  if (!actor) throw new Error(`${operation} was asked by nobody, so its request id is nobody's`);
+  if (!actor) throw new Error(`${operation} has no caller, so its request id has no owner`);
   return actor.machine;
 }
 
@@ -124,7 +124,7 @@ function checkLimits(tx: Tx, machine: string, first: StoredEntry | null, last: S
   }
   return {
     code: "throttled",
-    message: `machine ${machine} has ${ids} request ids of the last day, as many as are remembered of one machine (maxRequestIdsPerMachine, maxRequestCharsPerMachine); ask again later, or without an id`,
+    message: `machine ${machine} has ${ids} request ids of the last day, as many as are kept for one machine (maxRequestIdsPerMachine, maxRequestCharsPerMachine); try again later, or without a request id`,
     retryAfterMs: Math.max(1_000, first.until - tx.now),
   };
 }
@@ -132,7 +132,7 @@ function checkLimits(tx: Tx, machine: string, first: StoredEntry | null, last: S
 const maxPrunedRows = 100;
 
 function keyReused(requestId: string): Refusal {
-  return { code: "key_reused", message: `request id ${requestId} was used for another request; take a new one` };
+  return { code: "key_reused", message: `request id ${requestId} was used for another request; use a new one` };
 }
 
 /** FNV-1a twice and the length; no protection against collisions made on purpose. */

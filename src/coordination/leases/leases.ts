@@ -24,7 +24,7 @@ export const handlers = {
     if (!row || !isHeldBy(row, caller) || row.token !== input.token || !isLive(tx, row)) {
       return err({
         code: "not_holder",
-        message: `${input.resource} is not held by chat ${input.self.chat} with token ${input.token} any more; stop the work that it guards, then acquire it again`,
+        message: `${input.resource} is no longer held by chat ${input.self.chat} with token ${input.token}; stop the work that it guards, then acquire it again`,
       });
     }
     // [LE14] A bound lease keeps its ttl.
@@ -139,7 +139,7 @@ function checkLeaseLimit(tx: Tx, chat: string): Refusal | null {
   if ((row?.n ?? 0) < maxLeases) return null;
   return {
     code: "quota_exceeded",
-    message: `chat ${chat} holds and waits for ${maxLeases} leases, the most of one chat (maxLeasesPerChat); release some, or lease a folder instead of its files`,
+    message: `chat ${chat} holds and waits for ${maxLeases} leases, the limit for one chat (maxLeasesPerChat); release some, or lease a folder instead of its files`,
   };
 }
 
@@ -157,7 +157,7 @@ function leaseHeld(tx: Tx, resource: string, { held, delays }: Overlap): Refusal
   const [first] = [
     ...held.map((row) => ({ name: row.resource, holder: row.holder, why: `held by chat ${row.holder}` })),
     ...delays.map((delay) => ({ name: delay.resource, holder: null, why })),
-    { name: resource, holder: null, why: "wanted by others before" },
+    { name: resource, holder: null, why: "requested by earlier waiters" },
   ];
   const { name, holder } = first;
   return {

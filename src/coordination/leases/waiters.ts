@@ -81,7 +81,7 @@ export function checkLimits({ sql, settings }: Tx, chat: string, resource: strin
     resource,
     maxWaiters,
   );
-  if (!row) throw new Error("a row of counts was not answered");
+  if (!row) throw new Error("the count query returned no row");
   const limits = [
     { count: row.own, most: maxPerChatAndResource, what: `requests of chat ${chat} wait for ${resource}` },
     { count: row.mine, most: maxWaitersPerChat, what: `requests of chat ${chat} wait (maxWaitersPerChat)` },
@@ -90,7 +90,7 @@ export function checkLimits({ sql, settings }: Tx, chat: string, resource: strin
   ];
   const full = limits.find(({ count, most }) => count >= most);
   if (!full) return null;
-  const message = `${full.count} ${full.what}, and no more may; cancel a wait (leases.cancel-wait), or ask again later with waitMs 0`;
+  const message = `${full.count} ${full.what}, which is the limit; cancel a wait (leases.cancel-wait), or try again later with waitMs 0`;
   return { code: "quota_exceeded", message };
 }
 

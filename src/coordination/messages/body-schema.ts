@@ -16,7 +16,7 @@ export function findBodyProblem(schema: Json, body: Json): string | null {
     const steps = prepareSteps(schema);
     steps.count(schema, body);
     const { valid, errors } = validate(body, schema as Schema, "2019-09", steps.refs);
-    const { instanceLocation = "#", error = "it does not fit" } = errors.at(-1) ?? {};
+    const { instanceLocation = "#", error = "it does not match" } = errors.at(-1) ?? {};
     if (!valid) throw new Error(`${instanceLocation}: ${error}`);
   });
 }

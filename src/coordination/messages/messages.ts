@@ -114,7 +114,7 @@ function checkLoop(tx: Tx, from: string, target: Target): Refusal | null {
   const oldest = Math.min(...there, ...back);
   return {
     code: "throttled",
-    message: `chats ${from} and ${target.chat} have sent each other ${loopLimit} messages and more within a minute; ask a person whether this is wanted`,
+    message: `chats ${from} and ${target.chat} have sent each other ${loopLimit} or more messages within a minute; ask a person whether this is intended`,
     retryAfterMs: Math.max(1_000, oldest + loopMs - tx.now),
   };
 }

@@ -21,7 +21,7 @@ export function patternSteps(source: string): PatternSteps {
   const steps: PatternSteps = (chars) => 1 + (size * ways * (chars + 1) ** degree) / triesInStep;
   if (steps(usualChars) <= mostSteps) return steps;
   throw new Error(
-    "it has too many *, +, ?, {n,m} or |, or too large ones; begin it with ^, or bound them, such as {1,9}",
+    "it has too many *, +, ?, {n,m} or |, or too large ones; start it with ^, or bound them, such as {1,9}",
   );
 }
 
@@ -42,7 +42,7 @@ function costOf(source: string): Cost {
 function addToken(open: Group[], text: string, bounds: Bounds): void {
   const group = open.at(-1) ?? [];
   if (/^(?:\\[1-9k]|\(\?<?[=!])/.test(text)) {
-    throw new Error(`${text} is not allowed, nor any reference back, look ahead or look behind`);
+    throw new Error(`${text} is not allowed, nor any backreference, lookahead or lookbehind`);
   }
   if (text.startsWith("(")) open.push([[]]);
   else if (text === ")") closeGroup(open);
@@ -79,7 +79,7 @@ function repeatCost(part: Cost, text: string, bounds: Bounds): Cost {
   if (Number.isFinite(most)) return { size, ways: part.ways ** most * (most - least + 1), degree: part.degree * most };
   if (part.ways === 1 && part.degree === 0) return { size, ways: 1, degree: 1 };
   throw new Error(
-    `a group before ${text} may have no |, ?, *, + or {n,m} in it; a class of characters may do, such as [a-z-]+`,
+    `a group before ${text} may have no |, ?, *, + or {n,m} in it; try a character class, such as [a-z-]+`,
   );
 }
 

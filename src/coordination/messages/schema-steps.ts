@@ -33,7 +33,7 @@ export class SchemaSteps {
 
   #read(root: Json, schema: JsonObject, parts: Json[]): void {
     if (schema !== root && schema["$id"] !== undefined)
-      throwInvalid("$id", schema["$id"], ": it stands at the top only");
+      throwInvalid("$id", schema["$id"], ": it is allowed only at the top");
     let size = 0;
     for (const [keyword, value] of Object.entries(schema)) {
       checkKeyword(keyword, value);
@@ -105,7 +105,7 @@ export class SchemaSteps {
   #spend(steps: number): void {
     this.#stepsLeft -= steps;
     if (this.#stepsLeft < 0)
-      throw new Error(`to check it may take more than ${maxSteps} steps; send less, or simplify the schema`);
+      throw new Error(`checking it may take more than ${maxSteps} steps; send less, or simplify the schema`);
   }
 
   *#applications(schema: JsonObject, value: Json): Generator<SchemaApplication> {
@@ -159,5 +159,7 @@ function partAt(root: Json, ref: string): JsonObject | boolean {
     const inside: object = typeof part === "object" && part !== null ? part : {};
     part = Object.hasOwn(inside, name) ? (inside as JsonObject)[name] : undefined;
   }
-  return isSchema(part) ? part : throwInvalid("$ref", ref, ': it leads to "#", or to a part such as "#/$defs/name"');
+  return isSchema(part)
+    ? part
+    : throwInvalid("$ref", ref, ': it must refer to "#", or to a part such as "#/$defs/name"');
 }

@@ -14,7 +14,7 @@ export function unfit(sql: Sql, target: Target, body: Json): Refusal | null {
   if (!row) return null;
   const why = findBodyProblem(JSON.parse(row.json_schema) as Json, body);
   if (why === null) return null;
-  return { code: "schema_mismatch", message: `topic ${target.topic} does not take the body: ${short(why)}` };
+  return { code: "schema_mismatch", message: `topic ${target.topic} does not accept the body: ${short(why)}` };
 }
 
 function short(text: string): string {
@@ -52,5 +52,5 @@ export const handlers = {
 } satisfies Partial<Handlers>;
 
 function tooManySchemas(most: number): Refusal {
-  return { code: "quota_exceeded", message: `${most} topics have a schema (maxTopicSchemas); take one away first` };
+  return { code: "quota_exceeded", message: `${most} topics have a schema (maxTopicSchemas); remove one first` };
 }

@@ -16,7 +16,7 @@ export function findSplitProblem(job: Job, parts: readonly GivenPart[], maxParts
 
 function countProblem({ length }: readonly GivenPart[], maxParts: number): string | null {
   if (length < 2) return `a split has two parts or more, this one has ${length}`;
-  return length > maxParts ? `the split has ${length} parts; at most ${maxParts}, beside the join` : null;
+  return length > maxParts ? `the split has ${length} parts; at most ${maxParts}, besides the join` : null;
 }
 
 function nameProblem(parts: readonly GivenPart[]): string | null {
@@ -35,9 +35,9 @@ function unknownNameProblem(job: Job, parts: readonly GivenPart[]): string | nul
   const [names, paths] = [new Set(parts.map(({ name }) => name)), new Set(job.files.map(({ path }) => path))];
   for (const { name, dependsOn, files } of parts) {
     const part = dependsOn.find((other) => !names.has(other));
-    if (part !== undefined) return `part ${name} depends on ${part}, which is no part of the split`;
+    if (part !== undefined) return `part ${name} depends on ${part}, which is not a part of the split`;
     const file = files.find((path) => !paths.has(path));
-    if (file !== undefined) return `part ${name} has ${file}, which is no file of the job`;
+    if (file !== undefined) return `part ${name} has ${file}, which is not a file of the job`;
   }
   return null;
 }

@@ -106,7 +106,7 @@ function submitDrafts(tx: Tx, drafts: readonly TaskDraft[]): Result<StoredJob, R
   const stored = submitOnce(tx, tasks.value);
   if (!stored.ok) return stored;
   const [root, ...others] = stored.value.tasks;
-  if (!root) throw new Error("a submit of one task answered none");
+  if (!root) throw new Error("submitting one task returned none");
   return ok({ root: { task: root.task, state: root.state }, others: others.map(({ task }) => task) });
 }
 

@@ -163,7 +163,7 @@ function planWrites(tx: Tx, writes: readonly Write[]): PlannedWrite[] {
 function checkKeys(writes: readonly Write[]): Refusal | null {
   const keys = new Set<string>();
   for (const { key } of writes) {
-    if (keys.has(key)) return { code: "bad_input", message: `key ${key} stands twice in one update` };
+    if (keys.has(key)) return { code: "bad_input", message: `key ${key} appears twice in one update` };
     keys.add(key);
   }
   return null;
@@ -175,7 +175,7 @@ function checkGuards(tx: Tx, guards: readonly Guard[]): Refusal | null {
   if (!stale) return null;
   return {
     code: "stale_token",
-    message: `the lease on ${stale.resource} is not held with token ${stale.token} any more; nothing was written`,
+    message: `the lease on ${stale.resource} is no longer held with token ${stale.token}; nothing was written`,
     details: { resource: stale.resource },
   };
 }

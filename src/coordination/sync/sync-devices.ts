@@ -31,7 +31,7 @@ function checkOwner({ machine }: Actor, row: rows.Origin): Refusal | null {
   if (machine === row.machine) return null;
   return {
     code: "forbidden",
-    message: `device ${row.device} belongs to machine ${row.machine}, and this token is for ${machine}; a copied home needs a device of its own`,
+    message: `device ${row.device} belongs to machine ${row.machine}, and this token is for ${machine}; a copied home needs its own device`,
   };
 }
 
@@ -141,6 +141,6 @@ function checkKey({ key_id: wanted }: rows.Totals, given: string): Refusal | nul
 function unknownDevice(device: string): Refusal {
   return {
     code: "unknown_device",
-    message: `device ${device} has not begun here, or not in this epoch; begin (sync.begin)`,
+    message: `device ${device} is not registered here, or not in this epoch; register it (sync.begin)`,
   };
 }

@@ -98,13 +98,13 @@ function whyNot(tx: Tx, input: Dated, stored: readonly PartRow[]): Refusal | nul
   const { session, device } = input;
   const row = rows.findSession(tx, device, session);
   if (!row || row.is_ended === 1)
-    return { code: "unknown_key", message: `session ${session} of device ${device} is not stored here, or is over` };
+    return { code: "unknown_key", message: `session ${session} of device ${device} is not stored here, or has ended` };
   if (!isNext(input, stored)) return gap(input, stored);
   const before = complete(tx, input);
   if (!before || !rows.isOlder(input, before)) return null;
   return {
     code: "device_forked",
-    message: `newer files of session ${session} were stored by another life of the device`,
+    message: `newer files of session ${session} were stored under another epoch of the device`,
   };
 }
 
@@ -116,7 +116,7 @@ function isNext({ part, parts, checkpoint }: CheckedInputOf<"sync.put-files">, s
 function gap({ bundle }: CheckedInputOf<"sync.put-files">, { length: stored }: readonly PartRow[]): Refusal {
   return {
     code: "gap",
-    message: `of bundle ${bundle} ${stored} parts are stored; send the one after them, or another bundle from its part 0`,
+    message: `bundle ${bundle} has ${stored} stored parts; send the next one, or another bundle from its part 0`,
     details: { stored },
   };
 }
@@ -145,6 +145,6 @@ function noRoom(tx: Tx, sums: rows.Totals): Refusal | null {
   if (sums.chars <= most) return null;
   return {
     code: "quota_exceeded",
-    message: `files are stored while sessions, checkpoints and files have at most ${most} characters, half of maxSyncChars; forget some, or raise the limit`,
+    message: `files are stored only while sessions, checkpoints and files together have at most ${most} characters, half of maxSyncChars; forget some, or raise the limit`,
   };
 }

@@ -38,7 +38,7 @@ function checkOrder(ops: readonly SyncOp[]): Refusal | null {
   const first = ops[0]?.seq ?? 0;
   const at = ops.findIndex(({ seq }, index) => seq !== first + index);
   if (at < 0) return null;
-  return { code: "bad_input", message: `ops.${at}.seq: the ops of a push have one number after the other` };
+  return { code: "bad_input", message: `ops.${at}.seq: the ops of a push must have consecutive numbers` };
 }
 
 function checkGap({ mark }: devices.DeviceRow, ops: readonly SyncOp[]): Refusal | null {
@@ -46,7 +46,7 @@ function checkGap({ mark }: devices.DeviceRow, ops: readonly SyncOp[]): Refusal 
   if (first <= mark + 1) return null;
   return {
     code: "gap",
-    message: `of this device everything up to ${mark} is stored, and ${first} is not the number after it; send what lies between, or begin a new epoch`,
+    message: `everything up to ${mark} is stored for this device, and ${first} is not the next number; send the missing ops, or start a new epoch`,
     details: { mark },
   };
 }
@@ -60,10 +60,10 @@ function checkFork(row: devices.DeviceRow, ops: readonly SyncOp[]): Refusal | nu
   const first = row.mark + 1 - row.hashes.length / hashChars;
   const other = ops.find(({ seq, hash }) => seq <= row.mark && !hasHash(row.hashes, seq - first, hash));
   if (!other) return null;
-  const why = other.seq < first ? "is no longer known" : "was another one";
+  const why = other.seq < first ? "is no longer known" : "was a different one";
   return {
     code: "device_forked",
-    message: `op ${other.seq} of this device ${why}: its home was copied or restored; begin a new epoch`,
+    message: `op ${other.seq} of this device ${why}: its home was copied or restored; start a new epoch`,
     details: { seq: other.seq, mark: row.mark },
   };
 }
@@ -122,7 +122,7 @@ function checkQuota(tx: Tx, sums: rows.Totals): Refusal | null {
   if (sums.chars <= maxSyncChars) return null;
   return {
     code: "quota_exceeded",
-    message: `the workspace keeps at most ${maxSyncChars} characters of sessions and checkpoints (maxSyncChars), and nothing of it is old enough to go; forget some, or raise the limit`,
+    message: `the workspace keeps at most ${maxSyncChars} characters of sessions and checkpoints (maxSyncChars), and none of them is old enough to be deleted; forget some, or raise the limit`,
   };
 }
 

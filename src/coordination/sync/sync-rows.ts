@@ -13,7 +13,7 @@ export interface Totals {
 
 export function totals(sql: Sql): Totals {
   const [row] = sql.all<Totals>("SELECT key_id, epoch, revision, chars FROM sync_totals");
-  if (!row) throw new Error("the counts of the sync are not there");
+  if (!row) throw new Error("the counts of the sync are missing");
   return { ...row };
 }
 

@@ -35,7 +35,7 @@ export const handlers = {
   /** [SY23] */
   "sync.checkpoints"(tx, { session, device, limit, cursor }) {
     const before = cursor === undefined ? [Number.MAX_SAFE_INTEGER, 0, 0] : parseCursor(cursor);
-    if (!before) return err({ code: "bad_input", message: "cursor: not one of an answer of sync.checkpoints" });
+    if (!before) return err({ code: "bad_input", message: "cursor: not from an answer of sync.checkpoints" });
     const wheres = ["session = ?", "(at, epoch, seq) < (?, ?, ?)", ...(device === undefined ? [] : ["device = ?"])];
     const values = [session, ...before, ...(device === undefined ? [] : [device])];
     const found = newestFirst(tx, wheres.join(" AND "), values, limit + 1);

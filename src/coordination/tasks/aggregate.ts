@@ -74,7 +74,7 @@ function checkResults(results: readonly PartResult[]): Refusal | null {
   return null;
 }
 
-const prototypeProblem = "no field has the name constructor with a field prototype in it";
+const prototypeProblem = "no field may have the name constructor with a field prototype in it";
 
 function reachesPrototype(value: Json): boolean {
   if (typeof value !== "object" || value === null) return false;

@@ -33,7 +33,7 @@ function checkClaim(tx: Tx, { self, task, claim }: ClaimedTaskReference): Result
 function staleClaim({ task, claim }: ClaimedTaskReference, { row }: ClaimCheck): Refusal {
   return {
     code: "stale_claim",
-    message: `claim ${claim} of task ${task} is over; stop the work on it (the task is ${row.state} now)`,
+    message: `claim ${claim} of task ${task} has ended; stop the work on it (the task is now ${row.state})`,
     details: { task, state: row.state },
   };
 }

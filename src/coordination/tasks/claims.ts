@@ -20,7 +20,10 @@ export const handlers = {
     const refused = budgets.checkExhausted(tx, self.chat);
     if (refused) return err(refused);
     if (caller.status === "draining") {
-      return err({ code: "chat_draining", message: `chat ${self.chat} finishes what it has and takes nothing new` });
+      return err({
+        code: "chat_draining",
+        message: `chat ${self.chat} is draining: it finishes its tasks and gets no new ones`,
+      });
     }
     return ok({ claims });
   }),

@@ -20,7 +20,7 @@ export function joinResults(tx: Tx, row: TaskRow): JoinOutcome {
   for (const part of parts) {
     const one = resultOfPart(tx, part, nameOf(part), row.join_rule === "count" ? null : budget);
     if (one === null)
-      return { failure: `too_large: the results of its parts have more than ${maxBytes} bytes together` };
+      return { failure: `too_large: the results of its parts have more than ${maxBytes} bytes in total` };
     results.push(one);
   }
   const answer = aggregate(row.join_rule, results);

@@ -63,7 +63,7 @@ export function assign(tx: Tx, chat: LivenessRow, task: number, requestId: strin
     tx.settings.startDeadlineMs,
     task,
   );
-  if (!row) throw new Error(`task ${task} is in a lane and nowhere else`);
+  if (!row) throw new Error(`task ${task} is in a lane but not in tasks`);
   return row;
 }
 

@@ -128,7 +128,7 @@ function findDuplicate(tx: Tx, keys: ReadonlyMap<string, number>, key: string | 
 }
 
 function duplicateTask(key: string, task: number): Refusal {
-  return { code: "duplicate_task", message: `key ${key} is that of task ${task}`, details: { task, key } };
+  return { code: "duplicate_task", message: `key ${key} belongs to task ${task}`, details: { task, key } };
 }
 
 function readRefs(planned: readonly PlannedTask[]): Result<Map<string, number>, Refusal> {
@@ -166,7 +166,7 @@ function checkLanes(tx: Tx, fresh: readonly PlannedTask[]): Refusal | null {
   if (!lanes.exceedsLimit(tx, newLanes)) return null;
   return {
     code: "quota_exceeded",
-    message: `more than ${tx.settings.maxLanes} lanes would have something queued (maxLanes): a lane is a type with its capabilities. Use fewer types, and put what differs into the payload`,
+    message: `more than ${tx.settings.maxLanes} lanes would have queued tasks (maxLanes): a lane is a type with its capabilities. Use fewer types, and put the differences into the payload`,
   };
 }
 

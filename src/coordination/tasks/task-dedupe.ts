@@ -30,7 +30,7 @@ export function tooMany(tx: Tx, fresh: number): Refusal | null {
   if (count(tx) + fresh <= most) return null;
   return {
     code: "quota_exceeded",
-    message: `more than ${most} keys of tasks would be remembered (maxDedupeKeys); a key goes when its task is no longer kept and keepDedupeMs are over: submit without a dedupeKey, or later`,
+    message: `more than ${most} keys of tasks would be kept (maxDedupeKeys); a key is deleted when its task is no longer kept and keepDedupeMs have passed: submit without a dedupeKey, or later`,
   };
 }
 

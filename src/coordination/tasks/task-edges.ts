@@ -48,7 +48,7 @@ export function resolveEdges(
   }
   const inside = fresh.map(({ task }) => (of.get(task) ?? []).flatMap((other) => indexes.get(other) ?? []));
   const result = sortTopologically(inside);
-  if ("circle" in result) return err(badInput(`a circle: ${formatCycle(fresh, result.circle, kind.verb)}`));
+  if ("circle" in result) return err(badInput(`a cycle: ${formatCycle(fresh, result.circle, kind.verb)}`));
   return depthsOf(fresh, of, result.order, storedDepths, kind.verb);
 }
 
@@ -66,8 +66,9 @@ function resolveReference(
 }
 
 function unknownReference(who: string, reference: number | string): Refusal {
-  if (typeof reference === "string") return badInput(`${who} "${reference}", which is no ref of a task that is kept`);
-  return { ...rows.unknownTask(reference), message: `${who} task ${reference}, which is not known, or no longer kept` };
+  if (typeof reference === "string")
+    return badInput(`${who} "${reference}", which is not the ref of a task that is kept`);
+  return { ...rows.unknownTask(reference), message: `${who} task ${reference}, which is unknown, or no longer kept` };
 }
 
 function depthsOf(

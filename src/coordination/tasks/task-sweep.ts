@@ -25,21 +25,21 @@ export function checkTask(tx: Tx, task: number): void {
 const byState: Readonly<Record<TaskRow["state"], (tx: Tx, row: TaskRow) => void>> = {
   scheduled: (tx, row) => void makeRunnable(tx, row),
   // [TA15]
-  queued: (tx, row) => void finish(tx, row, { state: "dead", reason: "expired", detail: "nobody took it in time" }),
+  queued: (tx, row) => void finish(tx, row, { state: "dead", reason: "expired", detail: "no chat started it in time" }),
   assigned: (tx, row) => void requeue(tx, row, { ended: "not_started" }),
   running: checkRunning,
   done: prune,
   dead: prune,
   cancelled: prune,
   blocked: () => {
-    throw new Error("what is blocked waits for no time");
+    throw new Error("a blocked task has no due time");
   },
 };
 
 /** [TA16] */
 function checkRunning(tx: Tx, row: TaskRow): void {
   if ((row.close_at ?? 0) <= tx.now) requeue(tx, row, { ended: "timeout", reason: "the attempt took too long" });
-  else if (nextCheckAt(row) <= tx.now) requeue(tx, row, { ended: "stalled", reason: "nothing was heard of it" });
+  else if (nextCheckAt(row) <= tx.now) requeue(tx, row, { ended: "stalled", reason: "no heartbeat arrived in time" });
   else postpone(tx, row.task, nextCheckAt(row));
 }
 

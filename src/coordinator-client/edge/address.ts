@@ -14,7 +14,7 @@ export function socketUrl({ socket }: Address, chat: string | null): string {
 /** [EC1] @returns else the problem, without the address, which may hold a secret */
 export function parseAddress(edge: string, workspace: string): Result<Address, string> {
   const url = URL.canParse(edge) ? new URL(edge) : null;
-  if (!url) return err("the address of the coordinator is no URL, such as https://shim.example.com");
+  if (!url) return err("the address of the coordinator is not a URL, such as https://shim.example.com");
   const problem = findAddressProblem(url);
   if (problem) return err(problem);
   if (!Workspace.safeParse(workspace).success) {

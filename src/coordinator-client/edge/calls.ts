@@ -222,11 +222,11 @@ function unansweredError(request: CallRequest<OperationName>, waitResult: WaitRe
   if (mayHaveHappened) return { code: "outcome_unknown", ...errorFields(request, `sent, but not answered: ${reason}`) };
   switch (waitResult) {
     case "full":
-      return { code: "queue_full", ...errorFields(request, "too many calls wait for the connection already") };
+      return { code: "queue_full", ...errorFields(request, "too many calls are already waiting for the connection") };
     case "closed":
       return { code: "closed", ...errorFields(request, "the client is closed") };
     case "open":
     case "late":
-      return { code: "unreachable", ...errorFields(request, `no coordinator in time: ${reason}`) };
+      return { code: "unreachable", ...errorFields(request, `the coordinator was not reached in time: ${reason}`) };
   }
 }

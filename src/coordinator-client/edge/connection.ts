@@ -118,7 +118,7 @@ export class Connection implements ClientConnection {
   start(): void {
     if (this.#isStarted) return;
     this.#isStarted = true;
-    if (this.#options.isHttpOnly) this.#useHttp("without a socket, as asked");
+    if (this.#options.isHttpOnly) this.#useHttp("without a socket, as configured");
     else this.#connect();
   }
 
@@ -192,7 +192,7 @@ export class Connection implements ClientConnection {
       onClosed: (closed) => this.#onSocketClosed(socket, closed),
       onNotification: (notification) => {
         // The coordinator would close it; a new connection registers the chat first.
-        if (notification.method === "chat.offline") socket.close(closeCodes.chat, "the chat counts as gone");
+        if (notification.method === "chat.offline") socket.close(closeCodes.chat, "the chat is offline");
         else this.#signals.emit(notification);
       },
       onPong: (sentAt) => this.#onPong(sentAt),

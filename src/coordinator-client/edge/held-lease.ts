@@ -111,7 +111,7 @@ export class RenewedLease implements HeldLease {
   }
 
   release(): Promise<Result<boolean, CallError>> {
-    this.#setState("released", "given back");
+    this.#setState("released", "released by its holder");
     return this.#operations.release();
   }
 
@@ -140,7 +140,7 @@ export class RenewedLease implements HeldLease {
   }
 
   #notHeldError(): CallError {
-    return { code: "not_holder", message: `${this.name} is not held any more` };
+    return { code: "not_holder", message: `${this.name} is no longer held` };
   }
 
   get #isKeptByPings(): boolean {

@@ -84,7 +84,7 @@ export class Inbox {
       this.#unacknowledged.add(message.id);
       return true;
     } catch (error) {
-      const text = `message ${message.id} was not taken in and comes again: ${messageOf(error)}`;
+      const text = `message ${message.id} was not handled and will be delivered again: ${messageOf(error)}`;
       this.#deps.events.emit({ type: "problem", message: text });
       return false;
     }

@@ -223,7 +223,7 @@ function electionStrategy(calls: Calls, self: Self, request: LeadershipRequest):
 function parseCampaign(name: string, answer: OutputOf<"elections.campaign">): Result<LeaseGrant | null, CallError> {
   if (answer.state === "leading") return ok(toGrant(answer.leader));
   if (answer.position !== null) return ok(null);
-  return err({ code: "lease_held", message: `${answer.leader?.leader ?? "nobody yet"} leads ${name}` });
+  return err({ code: "lease_held", message: `${answer.leader?.leader ?? "no chat"} leads ${name}` });
 }
 
 function toGrant({ term, ttlMs, remainingMs }: OutputOf<"elections.renew">): LeaseGrant {

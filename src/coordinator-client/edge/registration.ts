@@ -77,7 +77,7 @@ export class Registration {
   }
 
   #timeoutError(): CallError {
-    const message = "chats.register: no coordinator in time";
+    const message = "chats.register: the coordinator was not reached in time";
     return { code: this.#isSent ? "outcome_unknown" : "unreachable", message };
   }
 

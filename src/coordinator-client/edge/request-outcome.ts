@@ -23,7 +23,7 @@ export function answeredOutcome<Name extends OperationName>(
 ): RequestOutcome<OutputOf<Name>> {
   const parsed = operations[name].output.safeParse(answer);
   if (!parsed.success)
-    return garbledOutcome(`the answer to ${name} is not what the contract says: ${formatIssues(parsed.error)}`);
+    return garbledOutcome(`the answer to ${name} does not match the contract: ${formatIssues(parsed.error)}`);
   // The schema is the one of this name; TypeScript cannot follow that.
   return { kind: "answered", result: ok(parsed.data as OutputOf<Name>), sentAt };
 }

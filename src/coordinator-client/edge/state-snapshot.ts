@@ -26,7 +26,7 @@ export async function loadSnapshot(
   let list = await listPage(calls, entriesByKey, prefix, null);
   const firstRevision = list.ok ? list.value.revision : 0;
   while (list.ok && list.value.cursor !== null) {
-    if (!isStillWanted()) return err({ code: "closed", message: "the snapshot is not wanted any more" });
+    if (!isStillWanted()) return err({ code: "closed", message: "the snapshot is no longer needed" });
     list = await listPage(calls, entriesByKey, prefix, list.value.cursor);
   }
   if (!list.ok) return list;

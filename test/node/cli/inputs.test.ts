@@ -10,7 +10,7 @@ const edge = { workspace: "team", machine: "m1", token: "shim_a.b", adminToken: 
 it("[CL34] what the engine refuses as bad input is wrong usage, said by field and with what is allowed", async () => {
   const home = aCliHome();
   for (const [args, said] of [
-    [["state", "set", "$chat/x", "1"], /^shim: key: keys that begin with \$ are the coordinator's own\.$/m],
+    [["state", "set", "$chat/x", "1"], /^shim: key: keys that begin with \$ are reserved for the coordinator\.$/m],
     [["state", "set", "k".repeat(513), "1"], /^shim: key: 1 to 512 characters without control characters\.$/m],
     [["state", "set", "k", "x".repeat(140_000)], /has 140002 characters as JSON; at most 131072\.$/m],
     [["send", "no name", "hi"], /^shim: target\.chat: 1 to 128 letters, digits and \. : @ _ -\.$/m],

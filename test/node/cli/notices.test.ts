@@ -33,8 +33,8 @@ it("[CL27] without a backup the notice speaks of none", async () => {
   seed(home);
   damage(home);
   const { err } = await home.shim("sessions");
-  expect(err).toContain("There was no good backup, so a new, empty store was begun.");
-  expect(err).toContain("What stood on damaged pages and in no good backup is lost.");
+  expect(err).toContain("There was no good backup, so a new, empty store was created.");
+  expect(err).toContain("What was on damaged pages and in no good backup is lost.");
   expect(err).not.toContain("after the backup");
 });
 

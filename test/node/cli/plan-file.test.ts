@@ -64,7 +64,7 @@ it("[CL50] what is wrong is told with its line, all of it at once, and nothing i
     ["- type: a\n  payload: {1: b}\n", "line 2: the name of a field is no text"],
     ["- type: a\n  payload: *b\n", "line 2: *b stands for nothing: no &b comes before it."],
     ["- type: a\n  payload: &b\n    - *b\n", "line 3: *b stands within what it stands for."],
-    ["- type: a\n  payload: {__proto__: 1}\n", "plan.yaml: no field has the name __proto__."],
+    ["- type: a\n  payload: {__proto__: 1}\n", "plan.yaml: no field may have the name __proto__."],
     ["- type: a\n\n- colour: red\n", 'plan.yaml: line 3: type: is missing; line 3: no such field: "colour".'],
     [
       "- type: no blanks\n  priority: 11\n- type: b\n  tags:\n    - ok\n    - 3\n  maxattempts: 1\n  dependsOn: [c d, yes, false]\n",

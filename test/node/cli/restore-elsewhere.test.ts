@@ -64,7 +64,7 @@ it("[CL131] [RE28] the brief names the command that restores the files of anothe
   expect(git(here.project, "show", "work:b.txt")).toBe("new\n");
   // Never over anything that is there.
   const again = await here.shim("restore", ids.dead, "--files");
-  expect([again.code, again.err]).toEqual([1, expect.stringContaining("is there and not an empty folder")]);
+  expect([again.code, again.err]).toEqual([1, expect.stringContaining("exists and is not an empty folder")]);
 });
 
 it("[CL151] it says why not: another folder, a missing commit, no answer, an unknown id", async () => {

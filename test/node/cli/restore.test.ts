@@ -58,7 +58,7 @@ it("[CL13] or they become a new branch of the project, whose work tree stays as 
   expect(ran.json()).toMatchObject({ into: null, branch: { name: "back" } });
   expect(git(home, "show", "back:a.txt")).toBe("two");
   expect(git(home, "branch", "--show-current")).toBe("main");
-  expect((await home.shim("restore", id, "--files", "--branch", "back")).err).toContain("there already");
+  expect((await home.shim("restore", id, "--files", "--branch", "back")).err).toContain("already exists");
   expect((await home.shim("restore", id, "--files", "--branch", "back2")).out).toContain("the branch back2 of");
 });
 

@@ -25,7 +25,7 @@ it("[CL106] [CL108] a topic with a schema takes objects that fit it, and refuses
     const wrong = await home.shim("send", "topic:build.web", "--json", '{"job": "seven"}');
     expect([wrong.code, wrong.err]).toEqual([
       1,
-      expect.stringMatching(/topic build\.web does not take the body: #\/job/),
+      expect.stringMatching(/topic build\.web does not accept the body: #\/job/),
     ]);
     expect((await home.shim("send", "topic:build.web", "hello")).code).toBe(1);
     expect((await home.shim("send", "topic:build.web", "--json", '{"job": 7}')).out).toBe("Sent to topic:build.web.\n");

@@ -48,8 +48,7 @@ it("[CL32] a workspace whose answer was lost is made by the same command again",
 
 it("[CL32] a name that somebody else has is not asked for under the old id again, and others stay", async () => {
   const home = aCliHome();
-  const exists =
-    '{"error":{"code":"workspace_exists","message":"this workspace was created before","retryable":false}}';
+  const exists = '{"error":{"code":"workspace_exists","message":"this workspace already exists","retryable":false}}';
   const server = await aServer(null, exists, null, exists);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
   for (const name of ["other", "team", "team", "other"]) {

@@ -49,7 +49,7 @@ it.each([
   [{ SHIM_EDGE_URL: "", SHIM_WORKSPACE: undefined }, "SHIM_EDGE_URL and SHIM_WORKSPACE are missing"],
   [{ SHIM_EDGE_URL: "http://shim.example.com" }, "use https://"],
   [{ SHIM_WORKSPACE: "My Team" }, "the name of a workspace"],
-  [{ SHIM_TOKEN: "Bearer secret-words" }, "SHIM_TOKEN is no token"],
+  [{ SHIM_TOKEN: "Bearer secret-words" }, "SHIM_TOKEN is not a token"],
 ])("[DX8] what cannot be used is refused with what to do, and shows no token: %j", (wrong, said) => {
   const { home } = tempHome();
   writeEdgeConfig(home, ofFile);

@@ -119,7 +119,7 @@ it("[IN9] says so when taking back fails too, and keeps the backup then", () => 
   const refused = carryOut(home, { ...plan, edits });
   expect(refused).toMatchObject({ ok: false, error: { code: "config_changed" } });
   const [backup = ""] = readdirSync(home.backups);
-  expect(!refused.ok && refused.error.message).toContain("Taking back the rest failed too");
+  expect(!refused.ok && refused.error.message).toContain("Rolling back the rest failed too");
   expect(!refused.ok && refused.error.message).toContain(`The backup is ${join(home.backups, backup)}.`);
 });
 

@@ -71,7 +71,9 @@ it("[IN12] finds what is missing", () => {
   expect(codes(found)).toEqual(["error incomplete", "warning no_status_line"]);
   expect(found[0]?.text).toBe("Claude Code: hooks are missing for Stop");
   change(home, home.servers, (text) => remove(text, ["mcpServers"]));
-  expect(lookAt(home).map(({ text }) => text)).toContain("Claude Code: the hooks are there, but not the MCP server");
+  expect(lookAt(home).map(({ text }) => text)).toContain(
+    "Claude Code: the hooks are installed, but not the MCP server",
+  );
   change(home, home.servers, (text) => set(text, ["mcpServers", "shim"], { command: "other" }));
   expect(codes(lookAt(home))).toContain("error name_taken");
 });

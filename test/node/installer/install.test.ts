@@ -194,7 +194,7 @@ it("[IN6] leaves a status line alone that it cannot chain", () => {
   for (const line of [{ type: "text", text: "x" }, "x", { type: "command", command: "x".repeat(2_001) }]) {
     const home = aClientHome();
     home.write(home.settings, JSON.stringify({ statusLine: line }));
-    expect(home.install().notes).toEqual([expect.stringContaining("The status line is left alone")]);
+    expect(home.install().notes).toEqual([expect.stringContaining("The status line is left unchanged")]);
     expect(valueAt(home.read(home.settings) ?? "", ["statusLine"])).toEqual(line);
     expect(home.read(home.config)).toBeNull();
   }
@@ -239,7 +239,7 @@ it("[IN15] on Windows the command means the same to Git Bash and PowerShell", ()
   const home = aClientHome();
   const target = { ...home.code, platform: "win32" as const };
   const plan = valueOf(home.planInstall(target, { ...launch, script: "C:\\it's $5\\bin\\shim.mjs" }));
-  expect(plan.notes).toEqual([expect.stringContaining("left alone")]);
+  expect(plan.notes).toEqual([expect.stringContaining("left unchanged")]);
 });
 
 it("[IN5] knows its own entries, of any clone, and no others", () => {

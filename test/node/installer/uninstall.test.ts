@@ -129,7 +129,7 @@ it("[IN11] the user's own status line comes back when the settings were changed 
   const plan = home.uninstall();
   expect(home.read(home.settings)).toBe('{"statusLine": {"type": "command", "command": "mine"},"model":"opus"}');
   expect(home.read(home.config)).toBeNull();
-  expect(plan.edits.flatMap(({ summary }) => summary)).toContain("puts your status line back: mine");
+  expect(plan.edits.flatMap(({ summary }) => summary)).toContain("restores your status line: mine");
 });
 
 it("[IN11] a status line that the user set after the install stays", () => {

@@ -56,7 +56,7 @@ it("[GS40] a drop that failed says so, and its repeat finishes it", async () => 
   const stopped = await drop(repository, ["gone"], { signal: AbortSignal.abort() });
   expect(stopped).toMatchObject({
     ok: false,
-    error: { code: "drop_failed", message: expect.stringContaining("repeat it") },
+    error: { code: "drop_failed", message: expect.stringContaining("try again") },
   });
   expect(readable(repository)).toContain(MARK);
   expect(await drop(repository, ["gone"])).toEqual({ ok: true, value: { left: 1 } });

@@ -122,7 +122,7 @@ it("[GS9] names submodules and nested repositories, and does not look into them"
   const snapshot = await taken(from);
   expect(names(snapshot)).toEqual(["lib", "nested/"]);
   expect(reasonFor(snapshot, "lib")).toBe("a submodule");
-  expect(reasonFor(snapshot, "nested/")).toBe("a git repository of its own");
+  expect(reasonFor(snapshot, "nested/")).toBe("a separate git repository");
   expect(snapshot.files).toBe(2);
 });
 

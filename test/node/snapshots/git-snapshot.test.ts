@@ -87,7 +87,7 @@ it("[GS1] skips a folder outside git, a bare repository, a git folder and a miss
     [from.root, "is not in a git repository"],
     [bare, "there is no work tree"],
     [join(from.project, ".git"), "there is no work tree"],
-    [join(from.root, "nowhere"), "is not there"],
+    [join(from.root, "nowhere"), "does not exist"],
   ] as const;
   for (const [project, words] of cases) {
     expect(await take(from, { project })).toEqual({ state: "skipped", reason: expect.stringContaining(words) });

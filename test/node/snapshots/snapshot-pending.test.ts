@@ -101,7 +101,7 @@ it("[GS20] what is not taken within a minute is given up with its reason, never 
   for (const id of [running, pending]) {
     expect(rowOf(desk, id)).toMatchObject({
       state: "skipped",
-      reason: "the process that should have taken the files was gone",
+      reason: "the process that should have saved the files had ended",
     });
   }
 });

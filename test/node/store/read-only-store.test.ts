@@ -58,7 +58,7 @@ it("[ST90] a store that is a link to a disk that is not there is refused, and no
   mkdirSync(dirname(paths.database), { recursive: true });
   symlinkSync("/nonexistent/disk/shim.db", paths.database);
   const store = new Store({ path: paths.database, driver: openNodeSqlite, now: () => T0 });
-  const message = /is a link to \/nonexistent\/disk\/shim\.db, which is not there/;
+  const message = /is a link to \/nonexistent\/disk\/shim\.db, which does not exist/;
   expect(() => store.read(() => 1, 0)).toThrow(message);
   expect(() => store.write(() => 1)).toThrow(message);
   expect(lstatSync(paths.database).isSymbolicLink()).toBe(true);

@@ -118,12 +118,12 @@ it("[WK44] [WK51] new files that hold secrets are not committed; the result name
   expect(yard.git("ls-tree", "-r", "--name-only", work?.commit ?? "").split("\n")).toEqual(kept);
   expect(new Map(work?.leftOut?.map(({ path, reason }) => [path, reason]))).toEqual(
     new Map([
-      [".env.local", "its name says that it holds a secret"],
-      ["sub/id_rsa", "its name says that it holds a secret"],
+      [".env.local", "its name suggests that it holds a secret"],
+      ["sub/id_rsa", "its name suggests that it holds a secret"],
       ["deploy dir/ä", "it holds a private key"],
       ["client.ts", "it holds a secret (github-token)"],
       ["staged.ts", "it holds a secret (github-token)"],
-      ["inner/", "a git repository of its own"],
+      ["inner/", "a separate git repository"],
     ]),
   );
   expect(await place.release(false)).toContain(place.folder);

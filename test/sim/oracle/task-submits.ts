@@ -64,7 +64,7 @@ export class TaskSubmits {
       sim.must(
         isSame,
         "task",
-        () => `key ${key} is that of task ${known?.task}, and a submit under it was answered with ${task}`,
+        () => `key ${key} belongs to task ${known?.task}, and a submit under it was answered with ${task}`,
       );
       if (isDuplicate) sim.count("submit of a known key");
       else this.#keys.set(key, { task, until: sim.hostNow + this.#ledger.settings().keepDedupeMs });

@@ -256,7 +256,7 @@ it.each<[Json, RegExp]>([
   [{ maxLength: "5" }, /^maxLength cannot be/],
   [{ dependencies: { a: ["b"] } }, /^dependencies cannot be/],
   [{ $recursiveRef: "#" }, /^\$recursiveRef cannot be/],
-  [{ $ref: "#/$defs/constructor", $defs: {} }, /^\$ref cannot be .*it leads to/],
+  [{ $ref: "#/$defs/constructor", $defs: {} }, /^\$ref cannot be .*it must refer to/],
   [{ $ref: "#", __absolute_ref__: "#/$defs/a", $defs: { a: true } }, /^__absolute_ref__ cannot be/],
   [{ properties: { a: { $id: "https://example.com/a" } } }, /^\$id cannot be .*at the top/],
   [{ properties: { a: { anyOf: [{ $ref: "#/properties/a" }] } } }, /refer to itself/],

@@ -73,14 +73,14 @@ it("[MS26] the cost of a text grows with its length as the pattern's repetitions
 });
 
 it.each([
-  ["(a)\\1", /reference back/],
-  ["(?<n>a)\\k<n>", /reference back/],
-  ["(?=a)b", /look ahead or look behind/],
-  ["(?!a)b", /look ahead or look behind/],
-  ["(?<=a)b", /look ahead or look behind/],
-  ["(?<!a)b", /look ahead or look behind/],
+  ["(a)\\1", /backreference/],
+  ["(?<n>a)\\k<n>", /backreference/],
+  ["(?=a)b", /lookahead or lookbehind/],
+  ["(?!a)b", /lookahead or lookbehind/],
+  ["(?<=a)b", /lookahead or lookbehind/],
+  ["(?<!a)b", /lookahead or lookbehind/],
   ["(?i:a)b", /flags/],
-  ["^(a+)+$", /before \+ .*class of characters/],
+  ["^(a+)+$", /before \+ .*character class/],
   ["^(\\w+\\s?)*$", /before \*/],
   ["(a|a)*b", /before \*/],
   ["(a*)*b", /before \*/],

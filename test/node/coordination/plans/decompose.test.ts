@@ -54,7 +54,7 @@ it("[PL34] what cannot be split is refused with the reason", () => {
   expect(why(aJob(), byModule)).toContain("the job names no files");
   expect(why(aJob({ files: ["src/a", "src/b"] }), byModule)).toContain("all files of the job are in src;");
   expect(why(aJob({ files: ["a", "b"] }), byModule)).toContain("all files of the job are in .;");
-  expect(why(aJob(), byPhase, 3)).toBe("the split has 4 parts; at most 3, beside the join");
+  expect(why(aJob(), byPhase, 3)).toBe("the split has 4 parts; at most 3, besides the join");
   for (const maxParts of [1, 9, 2.5, Number.NaN]) expect(why(aJob(), byPhase, maxParts)).toContain("2 to 8 parts");
 });
 
@@ -147,7 +147,7 @@ const nine = Array.from({ length: 9 }, (_, at) => ({ name: `p${at}`, text: "x" }
 it.each<[string, readonly object[]]>([
   ["a split has two parts or more, this one has 0", []],
   ["a split has two parts or more, this one has 1", [{ name: "x", files: ["a", "b"] }]],
-  ["the split has 9 parts; at most 8, beside the join", nine],
+  ["the split has 9 parts; at most 8, besides the join", nine],
   [
     "two parts have the name x",
     [
@@ -170,14 +170,14 @@ it.each<[string, readonly object[]]>([
     ],
   ],
   [
-    "part y depends on z, which is no part",
+    "part y depends on z, which is not a part",
     [
       { name: "x", files: ["a", "b"] },
       { name: "y", text: "y", dependsOn: ["z"] },
     ],
   ],
   [
-    "part y has c, which is no file",
+    "part y has c, which is not a file",
     [
       { name: "x", files: ["a", "b"] },
       { name: "y", files: ["c"] },

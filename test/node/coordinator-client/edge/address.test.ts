@@ -51,7 +51,7 @@ it("[EC40] [EC41] a token that no header can hold is refused, and not repeated",
   for (const bad of ["", "two words", "line\nend", "tök", "x".repeat(5_000)]) {
     const outside = outsideOf(edge, new Machine(edge.time));
     const opened = WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token: bad }, outside);
-    expect(opened).toEqual({ ok: false, error: expect.stringContaining("the token of the coordinator is empty") });
+    expect(opened).toEqual({ ok: false, error: expect.stringContaining("the coordinator's token is empty") });
   }
 });
 

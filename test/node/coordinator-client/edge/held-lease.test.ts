@@ -75,7 +75,7 @@ it("[EC32] a lease that was force-released is reported once, at once", async () 
     await edge.time.pass(50);
     expect(right.state).toBe("lost");
     await edge.time.pass(120_000);
-    expect(lost).toEqual([expect.stringContaining("r is not held")]);
+    expect(lost).toEqual([expect.stringContaining("r is no longer held")]);
     expect(rightsOf(made)).toEqual(["r trusted", "r lost"]);
     expect(codeOf(await edge.time.until(right.confirm()))).toBe("not_holder");
     expect(value(await edge.time.until(right.release()))).toBe(false);

@@ -118,7 +118,7 @@ it("[EC47] a message that could not be handled comes again, and does not delay t
   for (const body of ["one", "bad", "two"]) await send(body);
   await edge.time.pass(1_000);
   expect(taken).toEqual(["one", "two"]);
-  expect(ofType(made, "problem")[0]?.message).toBe("message 2 was not taken in and comes again: not now");
+  expect(ofType(made, "problem")[0]?.message).toBe("message 2 was not handled and will be delivered again: not now");
   expect(await unread(edge, "a")).toBe(1);
   const pulls = edge.count("messages.pull");
   await edge.time.pass(20_000);
