@@ -6,7 +6,7 @@ import { Claimer } from "../../coordinator-client/claimer.ts";
 import { type Platform, pause } from "../../coordinator-client/edge/platform.ts";
 import type { HeldTask } from "./held-tasks.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import type { ClaimKeeper } from "./claim-keeper.ts";
+import type { HeldClaims } from "./held-claims.ts";
 import { findClaimable, findWaiting, type WaitingTasks } from "./waiting-tasks.ts";
 
 export interface TaskClaimsDeps {
@@ -15,7 +15,7 @@ export interface TaskClaimsDeps {
   readonly link: CoordinatorClient;
   readonly sessionId: string;
   readonly workspace: string;
-  readonly tasks: ClaimKeeper;
+  readonly tasks: HeldClaims;
   readonly capabilities: () => readonly string[];
   readonly onTaken: () => void;
 }

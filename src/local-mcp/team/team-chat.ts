@@ -22,7 +22,7 @@ import type { Naming } from "./chat-naming.ts";
 import { Outbox } from "./outbox.ts";
 import { MessageInbox } from "./message-inbox.ts";
 import { TaskClaims } from "./task-claims.ts";
-import { ClaimKeeper } from "./claim-keeper.ts";
+import { HeldClaims } from "./held-claims.ts";
 
 export interface TeamChatDeps {
   readonly runtime: Runtime;
@@ -46,7 +46,7 @@ export class TeamChat {
   readonly naming: Naming;
   readonly directory: ChatDirectory;
   readonly outbox: Outbox;
-  readonly tasks: ClaimKeeper;
+  readonly tasks: HeldClaims;
   readonly claims: TaskClaims;
   readonly files: FileReservations;
   readonly leadership: Leadership;
@@ -88,7 +88,7 @@ export class TeamChat {
       directory: this.directory,
     };
     this.outbox = new Outbox(parts);
-    this.tasks = new ClaimKeeper({ ...parts, outbox: this.outbox });
+    this.tasks = new HeldClaims({ ...parts, outbox: this.outbox });
     this.files = new FileReservations(parts);
     this.#inbox = new MessageInbox(parts);
     this.#leaders = new LeaderWatch(parts);

@@ -5,7 +5,7 @@ import { Report } from "../../../contract/team-tools.ts";
 import type { Json } from "../../../contract/values.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
-import type { ReportResult } from "../../team/claim-keeper.ts";
+import type { ReportResult } from "../../team/held-claims.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import { defineTeamTool, toRefusal, type TeamAnswer } from "./team-tool.ts";
 

@@ -17,7 +17,7 @@ import { StoreError } from "../../store/store-error.ts";
 import type { HeldTask } from "./held-tasks.ts";
 import type { Outbox } from "./outbox.ts";
 
-export interface ClaimKeeperDeps {
+export interface HeldClaimsDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
   readonly platform: Pick<Platform, "clock" | "setTimer">;
   readonly link: CoordinatorClient;
@@ -47,14 +47,14 @@ const beatTimeoutMs = 10_000;
  * [TE4] [TE26] Sends heartbeats with the newest checkpoint while the chat shows signs of work.
  * [TE5] Notifies the chat of a lost claim and a cancelled task.
  */
-export class ClaimKeeper {
-  readonly #deps: ClaimKeeperDeps;
+export class HeldClaims {
+  readonly #deps: HeldClaimsDeps;
   readonly #sentCheckpoints = new Map<number, string | null>();
   readonly #deadlines = new Map<number, number>();
   readonly #renewal: Renewal<void>;
   #beatAt: Instant;
 
-  constructor(deps: ClaimKeeperDeps) {
+  constructor(deps: HeldClaimsDeps) {
     this.#deps = deps;
     this.#beatAt = readClock(deps.platform.clock);
     this.#renewal = new Renewal(deps.platform, { check: (now) => this.#nextBeat(now), renew: () => this.#beat() });
