@@ -143,10 +143,7 @@ it("[SU8] a second supervisor is refused, and told who it is; a dead one, and a 
   home.alive.add(4_000);
   writeFileSync(owner, JSON.stringify({ boot: "boot-1", pid: 4_000, start: "s4000" }));
   const refused = await home.shim("supervise");
-  expect([refused.code, refused.err]).toEqual([
-    1,
-    expect.stringMatching(/is already running, pid 4000.*supervise stop/),
-  ]);
+  expect([refused.code, refused.err]).toEqual([1, expect.stringMatching(/already running, pid 4000.*supervise stop/)]);
   expect((await home.shim("supervise", "status")).out).toMatch(
     /^Supervisor: pid 4000\.\na {2}command {2}not started yet/,
   );
