@@ -47,7 +47,7 @@ function render(cli: Cli, { checks, worked, times, isComplete }: DemoResult): st
   });
   const missingCount = checks.filter(({ isBack }) => !isBack).length;
   return [
-    `The first chat had ${worked.requests} requests and ${worked.tools} tool calls, ${worked.failed} of them failed, when it was killed. The second chat was told:`,
+    `The first chat had ${worked.requests} requests and ${worked.tools} tool calls, ${worked.failed} of them failed, when it was killed. The second chat received:`,
     ...formatChecks(lines),
     "Measured:",
     `  a save through MCP          ${ms(median(times.saves))} (median of ${times.saves.length}, the slowest ${ms(Math.max(...times.saves))})`,
@@ -65,7 +65,7 @@ function teamHint({ io }: Cli): string[] {
   const inClone = join(dirname(io.launch.script), "..", "demo", "main.ts");
   if (io.machine.exists(inClone)) return [];
   return [
-    "A team of workers is not shown: Cloudflare's runtime is no part of this package. `npm run demo` in a clone has it.",
+    "A team of workers is not shown: Cloudflare's runtime is not part of this package. `npm run demo` in a clone has it.",
   ];
 }
 

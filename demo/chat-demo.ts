@@ -202,7 +202,7 @@ class Demo {
     const different = [...asSaved].filter(([name, bytes]) => !restored.get(name)?.equals(bytes)).map(([name]) => name);
     const isSame = different.length === 0 && restored.size === asSaved.size;
     const problem = done.ok ? `different: ${different.join(", ")}` : done.error.message;
-    this.#check("files of the snapshot", isSame, `${restored.size} files, the same byte for byte`, problem);
+    this.#check("files of the snapshot", isSame, `${restored.size} files, identical byte for byte`, problem);
     return ms;
   }
 

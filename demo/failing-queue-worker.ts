@@ -23,6 +23,6 @@ export default {
     if (batches.toFail === 0) return worker.queue(batch, env);
     batches.toFail -= 1;
     batches.failed += 1;
-    throw new Error("this consumer was told to fail");
+    throw new Error("this consumer is set to fail");
   },
 } satisfies ExportedHandler<Env>;

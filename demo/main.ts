@@ -59,7 +59,7 @@ function paint(color: "green" | "red", text: string): string {
 
 /** [DE7] Why the runtime cannot be started here; null when it can. */
 async function whyNot(): Promise<string | null> {
-  if (process.platform === "win32") return "it ends processes as Windows does not";
+  if (process.platform === "win32") return "it ends processes in a way that Windows does not support";
   for (const name of ["miniflare", "esbuild"]) {
     try {
       await import(name);

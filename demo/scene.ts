@@ -88,7 +88,7 @@ export async function pollUntil<T>(
     signal?.throwIfAborted();
     const found = await find();
     if (found !== null) return found;
-    if (performance.now() > end) throw new Error(`waited ${maxMs / 1_000} s in vain until ${what}`);
+    if (performance.now() > end) throw new Error(`timed out after ${maxMs / 1_000} s: expected that ${what}`);
     await pause(everyMs);
   }
 }

@@ -89,7 +89,7 @@ export class TeamDemo {
     this.scene.make(node);
     const before = this.scene.tests(node, "main");
     tell(
-      `A git project, of whose ${before.passed + before.failed} tests ${before.failed} fail; a coordinator under workerd.`,
+      `A git project with ${before.passed + before.failed} tests, of which ${before.failed} fail; a coordinator under workerd.`,
     );
     const chats = await this.#start();
     const tasks = await this.#submit(this.#firstTasks(chats));
@@ -157,7 +157,7 @@ export class TeamDemo {
     const { now, tell } = this.#options;
     const { chat } = await this.#edited(task, shop.pauses.worker);
     const victim = this.#workers[chats.indexOf(chat ?? "")];
-    if (!chat || !victim) throw new Error(`task ${task} is with ${chat}, which is no worker of the demo`);
+    if (!chat || !victim) throw new Error(`task ${task} is assigned to ${chat}, which is not a worker of the demo`);
     const { settings } = await this.edge.call("settings.get", {});
     tell(`kill -9 of ${victim.name}, which has done ${shop.pauses.worker} edits of task ${task} ...`);
     const killedAt = now();
@@ -179,13 +179,13 @@ export class TeamDemo {
   }
 
   async #killRuntime(task: number): Promise<Facts["runtime"]> {
-    this.#options.tell(`Another worker went on with it from there. kill -9 of workerd, in the middle of that ...`);
+    this.#options.tell(`Another worker continued from there. kill -9 of workerd, in the middle of that ...`);
     const startedAt = performance.now();
     const killed = this.edge.kill();
     this.scene.resumeTask(task, shop.pauses.runtime);
     await this.edge.isBack();
     const backMs = performance.now() - startedAt;
-    this.#options.tell(`The coordinator is back with all that it knew, after ${Math.round(backMs)} ms.`);
+    this.#options.tell(`The coordinator is back with all its state, after ${Math.round(backMs)} ms.`);
     return { killed, backMs };
   }
 
@@ -196,7 +196,7 @@ export class TeamDemo {
       const { chats } = await this.edge.call("chats.list", {});
       return chats.some(({ isConnected, status }) => isConnected && status === "idle") || null;
     });
-    tell(`The queue's consumer throws, ${failingBatches} times from now on.`);
+    tell(`The queue's consumer now throws ${failingBatches} times.`);
     await this.#batches(failingBatches);
     const startedAt = performance.now();
     const [first = -1, second = -1, third = -1] = before;
@@ -209,7 +209,7 @@ export class TeamDemo {
     await this.#done(tasks);
     const ms = performance.now() - startedAt;
     const { failed } = await this.#batches();
-    tell(`The consumer has thrown ${failed} times; the tasks were done all the same, after ${Math.round(ms)} ms.`);
+    tell(`The consumer has thrown ${failed} times; the tasks were done anyway, after ${Math.round(ms)} ms.`);
     return { tasks, failed, ms };
   }
 

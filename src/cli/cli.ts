@@ -153,7 +153,7 @@ function toFailure(error: unknown, home: string): FailedResult {
   const fileError = fileErrorText(error, home);
   if (fileError !== null) return failed("file_unusable", fileError);
   const message = messageOf(error);
-  return failed("internal", `${message} (a bug of SHIM; SHIM_DEBUG=1 shows where)`);
+  return failed("internal", `${message} (a bug in SHIM; SHIM_DEBUG=1 shows where)`);
 }
 
 function noticesOf(runtime: Runtime): notices.Notice[] {
@@ -177,7 +177,7 @@ export function countUpTo(max: number): (text: string) => number {
 
 export const count = countUpTo(10_000);
 
-export function limitOption(defaultLimit: number, description = "at most so many"): Option {
+export function limitOption(defaultLimit: number, description = "at most this many"): Option {
   return new Option("--limit <n>", `${description} (default: ${defaultLimit})`).argParser(count);
 }
 
@@ -191,7 +191,7 @@ export function enumOption<Value extends string>(
   const option = new Option(flags, `${values}${note}`);
   return option.argParser((text) => {
     const parsed = schema.safeParse(text);
-    if (!parsed.success) throw new InvalidArgumentError(`It is no ${option.name()}: ${values}.`);
+    if (!parsed.success) throw new InvalidArgumentError(`It must be ${values}.`);
     return parsed.data;
   });
 }
@@ -200,7 +200,7 @@ export function enumOption<Value extends string>(
 export function revision(text: string): number {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
   const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError("No version is that high.");
+  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError("The version is too high.");
   return value;
 }
 
@@ -214,18 +214,18 @@ export function momentOption(io: Pick<Io, "now">, edge: "first" | "last"): (text
 }
 
 const adviceByCode: Record<string, string> = {
-  EACCES: "your user has no right to do this here; give it, or name another place",
-  EPERM: "your user has no right to do this here; give it, or name another place",
-  EROFS: "this place is read-only; name another one",
-  ENOENT: "it, or the folder that it should be in, is not there; make the folder, or name another place",
-  ENOTDIR: "a file stands where a folder should be; name another place",
-  EEXIST: "a file stands where a folder should be; name another place",
+  EACCES: "permission denied; grant your user access, or name another path",
+  EPERM: "permission denied; grant your user access, or name another path",
+  EROFS: "the file system is read-only; name another path",
+  ENOENT: "the file or its folder does not exist; make the folder, or name another path",
+  ENOTDIR: "a file exists where a folder should be; name another path",
+  EEXIST: "a file exists where a folder should be; name another path",
   EISDIR: "this is a folder; name a file",
-  ENOTEMPTY: "the folder is not empty; name another place",
+  ENOTEMPTY: "the folder is not empty; name another path",
   ENOSPC: "the disk is full; free some space, then repeat",
-  EDQUOT: "your share of the disk is full; free some space, then repeat",
+  EDQUOT: "your disk quota is used up; free some space, then repeat",
 };
-const defaultAdvice = "the system does not allow it; look at the place, then repeat";
+const defaultAdvice = "the system does not allow it; check the path, then repeat";
 
 /**
  * [CL5] Explains a file error of the system, which is no bug.

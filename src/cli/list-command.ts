@@ -16,8 +16,8 @@ import { withCheckedLink, withLink } from "./coordinator-link.ts";
 export function withPageOptions(command: Command, name: PagedOperation): Command {
   const max = maxPerPage(name);
   return command
-    .option("--limit <n>", `a page of so many, ${max} at most (default: all)`, countUpTo(max))
-    .option("--cursor <cursor>", "begin behind the page that had this cursor");
+    .option("--limit <n>", `rows per page, at most ${max} (default: all)`, countUpTo(max))
+    .option("--cursor <cursor>", "start after the page that returned this cursor");
 }
 
 interface PagedList<Name extends PagedOperation> {

@@ -5,5 +5,5 @@ import type { CoordinatorLink } from "./coordinator-link.ts";
 export function needsAdmin(link: CoordinatorLink, what: string, refused: FailedResult): FailedResult {
   const { code, message } = refused.error;
   if (code !== "forbidden") return refused;
-  return failed(code, `${message}. ${what} with the admin token of ${link.where}; this machine has none.`);
+  return failed(code, `${message}. ${what} needs the admin token of ${link.where}; this machine has none.`);
 }

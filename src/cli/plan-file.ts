@@ -48,7 +48,7 @@ function readPlan(text: string, maxChars: number): Result<Plan, PlanProblem> {
   // Aliases share their value, so only what is read of it later can be too large.
   const value = document.toJS({ maxAliasCount: -1 }) as Json;
   if (!fits(value, maxChars)) {
-    const message = `with all that aliases stand for it is too large: at most ${maxChars} characters`;
+    const message = `too large once its aliases are expanded: at most ${maxChars} characters`;
     return err({ line: lineAt(startOffset(document.contents)), message });
   }
   return ok({ value, lineOf: (path) => lineAt(startOffset(nodeAt(document.contents, path))) });
@@ -84,8 +84,8 @@ function findUnfit(document: Document.Parsed): Unfit | null {
   visit(document, {
     Alias: (_key, node, path) => {
       const target = anchors.get(node.source);
-      if (!target) return check(node, `*${node.source} stands for nothing: no &${node.source} comes before it`);
-      return check(node, path.includes(target) ? `*${node.source} stands within what it stands for` : null);
+      if (!target) return check(node, `*${node.source} is undefined: no &${node.source} comes before it`);
+      return check(node, path.includes(target) ? `*${node.source} refers to a node that contains it` : null);
     },
     Value: (_key, node) => {
       if (node.anchor !== undefined) anchors.set(node.anchor, node);
@@ -97,16 +97,16 @@ function findUnfit(document: Document.Parsed): Unfit | null {
 
 function scalarProblem(value: unknown): string | null {
   if (typeof value === "string" || typeof value === "boolean" || value === null || Number.isFinite(value)) return null;
-  return `${typeof value === "number" ? value : "this"} is no value that JSON has`;
+  return `${typeof value === "number" ? value : "this"} is not a JSON value`;
 }
 
 /** A tag may turn a map or a list into another type. */
 function collectionProblem(node: Node): string | null {
   const { tag } = node as { tag?: string };
   if (tag !== undefined && tag !== `tag:yaml.org,2002:${isMap(node) ? "map" : "seq"}`)
-    return `${tag} makes no value that JSON has`;
+    return `${tag} is not a JSON type`;
   const isNamed = !isMap(node) || node.items.every(({ key }) => isScalar(key) && typeof key.value === "string");
-  return isNamed ? null : "the name of a field is no text (1 and true need quotes)";
+  return isNamed ? null : "a field name is not a string (1 and true need quotes)";
 }
 
 /** Counts characters of names and texts, and stops at the limit: a value may contain another many times. */

@@ -85,7 +85,7 @@ function pickOne<T extends Identified>(matches: readonly T[], idOrPrefix: string
   const more = matches.length > listedMatches.length ? ["and more"] : [];
   const lines = [...listedMatches.map(describe), ...more].map((line) => `\n  ${line}`);
   return ambiguous(
-    `"${idOrPrefix}" is the beginning of several ${what}s; give more of the id:${lines.join("")}`,
+    `"${idOrPrefix}" matches several ${what}s; give more of the id:${lines.join("")}`,
     listedMatches.map(({ id }) => id),
   );
 }

@@ -6,9 +6,9 @@ import { Cli } from "./cli.ts";
 import type { Io } from "./io.ts";
 
 const helpEnding = `
-Ids may be shortened to any beginning that fits one only. Every command has --json.
+Ids may be shortened to any unique prefix. Every command has --json.
 Exit codes: 0 done, 1 failed, 2 wrong usage or ambiguous, 3 not found, 78 unusable Node.
-SHIM_HOME moves the place of everything stored; NO_COLOR switches colours off; SHIM_DEBUG=1 shows where an error came from.
+SHIM_HOME names the folder of all stored data; NO_COLOR switches colors off; SHIM_DEBUG=1 shows where an error came from.
 `;
 
 type AddCommands = (program: Command, cli: Cli) => void;

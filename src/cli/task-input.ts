@@ -16,13 +16,13 @@ function parseTaskNumber(text: string): number | null {
 export function taskNumber(text: string): CliResult<number> {
   const value = parseTaskNumber(text);
   return value === null
-    ? wrongUsage(`"${text.slice(0, 60)}" is no number of a task; \`shim task list\` shows them.`)
+    ? wrongUsage(`"${text.slice(0, 60)}" is not a task number; \`shim task list\` shows them.`)
     : ok(value);
 }
 
 export function taskOption(text: string): number {
   const value = parseTaskNumber(text);
-  if (value === null) throw new InvalidArgumentError("It must be the number of a task; names are for --graph.");
+  if (value === null) throw new InvalidArgumentError("It must be a task number; names are for --graph.");
   return value;
 }
 
@@ -46,7 +46,7 @@ export function durationOption(text: string): number {
 }
 
 export function textListOption(text: string, previous: readonly string[] = []): string[] {
-  if (text === "-") throw new InvalidArgumentError("Write - right after the type.");
+  if (text === "-") throw new InvalidArgumentError("Write - directly after the type.");
   return [...previous, text];
 }
 
@@ -84,6 +84,6 @@ export function parseJson(text: string, from: string): CliResult<Json> {
   try {
     return ok(JSON.parse(text) as Json);
   } catch (error) {
-    return wrongUsage(`${from} is no JSON: ${(error as SyntaxError).message}.`);
+    return wrongUsage(`${from} is not JSON: ${(error as SyntaxError).message}.`);
   }
 }

@@ -43,7 +43,7 @@ type AddCommand = (program: Command, cli: Cli) => void;
 /** Lists a command that bin/shim.mjs starts as a program of its own. */
 function launcherOnly(name: string, description: string): AddCommand {
   return (program, cli) => {
-    const message = "this is started through bin/shim.mjs, which has a program of its own for it.";
+    const message = "start this through bin/shim.mjs, which has a separate program for it.";
     cli.define(program.command(name).description(description), async () => failed("not_by_launcher", message));
   };
 }
@@ -52,10 +52,10 @@ const groups: Readonly<Record<string, readonly AddCommand[]>> = {
   "Set up:": [
     addInit,
     addUp,
-    launcherOnly("demo", "a chat that works, is killed and goes on, with real processes in a temporary folder"),
+    launcherOnly("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
     addUninstall,
   ],
-  "Look and recover:": [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain, addName],
+  "Inspect and recover:": [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain, addName],
   "Work as a team:": [
     addChats,
     addLease,
@@ -78,7 +78,7 @@ const groups: Readonly<Record<string, readonly AddCommand[]>> = {
     addAudit,
     addEdge,
   ],
-  "Keep in order:": [addDoctor, addConfig, addPause, addForget, addExport, addImport],
+  "Maintain:": [addDoctor, addConfig, addPause, addForget, addExport, addImport],
   "Started by clients:": [
     addStatusline,
     launcherOnly("mcp", "the MCP server of one chat, on stdio"),

@@ -41,7 +41,9 @@ it("[CL61] shows what was used, by whom, and which limit is reached", async () =
   });
   const { out } = await home.shim("budget");
   expect(out).toMatch(/^cost +\$1\.25 +\$1\.00 /m);
-  expect(out).toContain("The limit of the day is reached: nothing new is begun before it ends or is raised.");
+  expect(out).toContain(
+    "The limit of the day is reached: nothing new starts before the day ends or the limit is raised.",
+  );
   expect(out).toMatch(/^w +m1 +\$1\.25 +1,000 +2 min +limit reached$/m);
 });
 

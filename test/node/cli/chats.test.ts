@@ -59,7 +59,7 @@ it("[CL85] with --all, or asked for, those that are offline are listed with the 
   for (const argv of [["--all"], ["--status", "offline"]]) {
     const { out } = await home.shim("chats", ...argv);
     expect(out).toMatch(/^bbbb2222 +offline \(process gone\) +write docs /m);
-    expect(out).toMatch(/^cccc4444 +offline \(ended by itself\) +third /m);
+    expect(out).toMatch(/^cccc4444 +offline \(left\) +third /m);
     expect(out).not.toContain("shim chats --all");
   }
 });
@@ -77,7 +77,7 @@ it("[CL79] a chat may be named by the beginning of its id, and an ambiguous one 
   register(coordinator, "aaaa1111-0000-4000-8000-000000000009", 700, { metadata: { title: "the other" } });
   const ran = await home.shim("send", "aaaa", "hello");
   expect(ran.code).toBe(2);
-  expect(ran.err).toContain('"aaaa" is the beginning of several chats; give more of the id:\n');
+  expect(ran.err).toContain('"aaaa" matches several chats; give more of the id:\n');
   expect(ran.err).toContain("  aaaa1111-0000-4000-8000-000000000001  idle  fix the parser\n");
   expect(ran.err).toContain("  aaaa1111-0000-4000-8000-000000000009  idle  the other\n");
   expect((await home.shim("send", "cccc", "hello", "--json")).code).toBe(0);

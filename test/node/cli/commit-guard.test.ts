@@ -108,7 +108,10 @@ it("[FI22] what is over, and what a chat that has died held, is free", async () 
 
 it("[FI22] where SHIM cannot answer, the commit goes on with a warning; switched off, or with nothing stored, without one", async () => {
   const home = withReservation();
-  const goesOn = { isRefused: false, text: expect.stringMatching(/not checked \(.*\); the commit goes on/) as string };
+  const goesOn = {
+    isRefused: false,
+    text: expect.stringMatching(/not checked \(.*\); the commit continues/) as string,
+  };
   const never = new Promise<never>(() => undefined);
   expect(await commit(home, ["src/a.ts"], { ask: () => never, patience: Promise.resolve("late") })).toEqual(goesOn);
   const broken = Object.create(home.runtime.store) as typeof home.runtime.store;

@@ -164,7 +164,7 @@ it("[CL15] a folder that is none fails before anything is stored, as nothing can
     const { code, lines } = await doctor(home, { env: { ...home.runtime.env, SHIM_HOME: place } });
     expect(code).toBe(1);
     expect(lines.get("folder")).toMatchObject({ state: "fail" });
-    expect(lines.get("folder")?.text).toContain(`${file} is no folder`);
+    expect(lines.get("folder")?.text).toContain(`${file} is not a folder`);
     expect(lines.get("folder")?.fix).toContain("SHIM_HOME");
   }
   expect((await doctor(home)).lines.get("folder")).toMatchObject({ state: "ok" });
@@ -218,6 +218,6 @@ it("[CL15] schemas of other versions are told", async () => {
   connection.close();
   expect((await doctor(older)).lines.get("schema")).toMatchObject({
     state: "ok",
-    text: `version ${migrations.length}, brought there from 0 just now`,
+    text: `version ${migrations.length}, just migrated from 0`,
   });
 });

@@ -15,7 +15,7 @@ async function create(home: CliHome, server: SyncServer, ...more: string[]): Pro
   home.alive.add(process.pid);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
   const made = await home.shimWith({ env }, "edge", "workspace", "create", "team", "--url", server.url, ...more);
-  expect([made.code, made.err]).toEqual([0, expect.stringContaining("Workspace team is there")]);
+  expect([made.code, made.err]).toEqual([0, expect.stringContaining("Workspace team is ready")]);
   const [code] = aCode.exec(made.out) ?? [];
   if (code === undefined) throw new Error(made.out);
   return code;
@@ -33,7 +33,7 @@ it("[SY71] [SY72] the first machine makes the key, shows it once, and says what 
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
   const made = await home.shimWith({ env }, "edge", "workspace", "create", "team", "--url", server.url);
   expect(made.out).toMatch(aCode);
-  expect(made.out).toContain("what is synced is lost as well");
+  expect(made.out).toContain("what is synced is lost too");
   expect(made.out).toContain("What the coordinator can read: tasks, messages, state");
   expect(statSync(keyFilePath(home.paths.home)).mode & 0o777).toBe(0o600);
   const [code = ""] = aCode.exec(made.out) ?? [];
@@ -170,7 +170,7 @@ it("[SY74] who leaves says what becomes of the copies; keys and sessions stay on
   expect(existsSync(edgeConfigPath(home.paths.home))).toBe(true);
   server.isDown = false;
   const left = await home.shim("edge", "leave", "--yes", "--forget");
-  expect(left.out).toContain("1 sessions and 1 checkpoints of it were deleted");
+  expect(left.out).toContain("1 sessions and 1 checkpoints of this machine were deleted there");
   expect(await stored()).toEqual([0, 0]);
   expect(existsSync(keyFilePath(home.paths.home))).toBe(true);
   expect((await home.shim("sessions", "--json")).out).toContain(ids.dead);
@@ -191,7 +191,7 @@ it("[SY75] [SY77] a round is told, and with nobody there what waits is counted a
   expect(down.code).toBe(1);
   expect(down.out).toContain("does not answer");
   expect(down.out).toMatch(/Synced: never; 2 changes wait, the oldest 2 min ago/);
-  expect(down.out).toContain("Last trouble");
+  expect(down.out).toContain("Last problem");
   server.isDown = false;
   expect((await home.shim("edge", "sync")).out).toContain("Sent: 1 sessions, 1 checkpoints, 0 deletions");
   expect((await other.shim("edge", "sync")).out).toContain("Received: 1 sessions");
@@ -246,7 +246,7 @@ it("[SY97] a rekey that was cut short is repaired by the next one, and the shown
   server.losesAnswersOf = null;
   expect(await present()).toContain(await there());
   expect(await present()).not.toContain(code);
-  expect((await home.shim("edge", "rekey", "--yes")).out).toContain("The workspace has another key");
+  expect((await home.shim("edge", "rekey", "--yes")).out).toContain("The workspace has a new key");
   // Killed before it asked: the newest key here is none that the workspace knows.
   const edge = readEdgeConfig(home.paths.home);
   if (!edge.ok || !edge.value) throw new Error("not joined");
@@ -256,6 +256,6 @@ it("[SY97] a rekey that was cut short is repaired by the next one, and the shown
     createKey((bytes) => new Uint8Array(bytes).fill(9)),
   );
   expect(await present()).toContain(await there());
-  expect((await home.shim("edge", "rekey", "--yes")).out).toContain("The workspace has another key");
+  expect((await home.shim("edge", "rekey", "--yes")).out).toContain("The workspace has a new key");
   expect(await present()).toContain(await there());
 });

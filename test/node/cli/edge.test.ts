@@ -19,7 +19,7 @@ it("[EM3] without a workspace this machine decides, and its commands work at onc
   expect((await home.shim("state", "delete", "color")).code).toBe(0);
   expect(await home.shim("state", "get", "color")).toMatchObject({ code: 3 });
   expect(await home.shim("lease", "force-release", "x", "--reason", "test")).toMatchObject({ code: 3 });
-  expect((await home.shim("edge", "status")).out).toMatch(/^Decided by this machine: /);
+  expect((await home.shim("edge", "status")).out).toMatch(/^Coordinator: this machine; /);
 });
 
 it("[CL8] [EM8] on a machine without chats reading makes nothing, and a watch continues when the first comes", async () => {
@@ -65,12 +65,12 @@ it("[EM3] what cannot be used is refused with what to do, and shows no token", a
   expect((await home.shim("chats")).err).toContain("plain http:// is only for this machine");
   removeEdgeConfig(home.paths.home);
   for (const [args, why] of [
-    [["edge", "workspace", "create", "Not A Name"], "is no name for a workspace"],
+    [["edge", "workspace", "create", "Not A Name"], "is not a workspace name"],
     [["edge", "join", "team", "--url", "ftp://x"], "https://"],
-    [["chats", "--status", "asleep"], "is no status"],
-    [["send", "all", "x", "--priority", "urgent"], "is no priority"],
-    [["edge", "token", "create", "--machine", "m", "--scope", "god"], "is no scope"],
-    [["edge", "token", "list"], "has joined no workspace"],
+    [["chats", "--status", "asleep"], "It must be idle, busy"],
+    [["send", "all", "x", "--priority", "urgent"], "It must be low, normal or high"],
+    [["edge", "token", "create", "--machine", "m", "--scope", "god"], "It must be observe, submit"],
+    [["edge", "token", "list"], "has not joined a workspace"],
   ] as const) {
     expect((await home.shim(...args)).err).toContain(why);
   }
@@ -143,9 +143,9 @@ it("[CL30] the admin token is used where it is needed, kept by a new token, and 
   expect((await home.shim("lease", "force-release", "x", "--reason", "test")).code).toBe(0);
   const used = server.seen.map(({ headers }) => headers.authorization);
   expect(used).toEqual(["Bearer shim_a.b", "Bearer shim_c.d"]);
-  expect((await home.shim("edge", "leave")).err).toContain("The admin token goes with it");
+  expect((await home.shim("edge", "leave")).err).toContain("The admin token is deleted too");
   const elsewhere = ["edge", "join", "other", "--url", server.url];
-  expect((await home.shim(...elsewhere)).err).toContain("The admin token goes with it");
+  expect((await home.shim(...elsewhere)).err).toContain("The admin token is deleted too");
   const health = {
     alarmInMs: null,
     overdueRows: 0,
@@ -171,7 +171,9 @@ it("[CL30] a machine that has joined with an admin's token makes tokens, too", a
   const server = await RealServer.listen();
   server.answer = (_request, response) => void response.end('{"id":"tok_1","token":"shim_x.y"}');
   writeEdgeConfig(home.paths.home, { ...edge, url: server.url, token: tokenWith({ m: "m1", s: "work" }) });
-  expect((await home.shim("edge", "token", "create", "--machine", "m2")).err).toContain("on the machine that made it");
+  expect((await home.shim("edge", "token", "create", "--machine", "m2")).err).toContain(
+    "on the machine that made the workspace",
+  );
   writeEdgeConfig(home.paths.home, { ...edge, url: server.url, token: tokenWith({ m: "m1", s: "admin" }) });
   const made = await home.shim("edge", "token", "create", "--machine", "m2");
   expect(made).toMatchObject({ code: 0, out: "shim_x.y\n" });

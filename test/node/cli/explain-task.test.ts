@@ -51,7 +51,7 @@ it("[CL51] of a scheduled task it is said until when it waits, and why", async (
   const asked = await submit(home, "a", "--delay", "2h");
   expect(await explained(home, asked)).toEqual([
     expect.stringMatching(/^Task \d+ \(a\) is scheduled: it is queued at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, in 2 h\.$/),
-    "Its submit asked for that.",
+    "It was submitted with this delay.",
   ]);
   const failed = await submit(home, "b");
   new Worker(home).take().failed("no disk", true);
@@ -63,7 +63,9 @@ it("[CL51] of a scheduled task it is said until when it waits, and why", async (
 it("[CL51] of a queued task each chat that lives is named, with what keeps it from it", async () => {
   const home = aCliHome();
   const task = await submit(home, "build", "--capability", "gpu", "big");
-  expect(await explained(home, task)).toEqual([`Task ${task} (build) is queued: no chat lives that could take it.`]);
+  expect(await explained(home, task)).toEqual([
+    `Task ${task} (build) is queued: there is no live chat that could take it.`,
+  ]);
   const all = ["gpu", "big"];
   aWorker(home, { chat: "a-lacks" });
   const full = aWorker(home, { chat: "b-full", capabilities: all, capacity: 1 });
@@ -79,18 +81,18 @@ it("[CL51] of a queued task each chat that lives is named, with what keeps it fr
   const obstacles = [
     "  a-lacks: lacks big",
     "  b-full: is full: it has 1 of 1 task",
-    "  c-drains: drains: it ends what it has",
+    "  c-drains: is draining: it finishes what it has",
     "  d-none: takes no tasks",
-    "  e-other: is only given lint, test",
-    "  e-stuck: says that it is stuck: it is given nothing before it goes on",
+    "  e-other: is only assigned lint, test",
+    "  e-stuck: reports that it is stuck: it is assigned nothing until it continues",
   ];
   expect(await explained(home, again)).toEqual([
-    `Task ${again} (build) is queued: none of the 6 chats that live can take it now.`,
+    `Task ${again} (build) is queued: none of the 6 live chats can take it now.`,
     ...obstacles,
   ]);
   aWorker(home, { chat: "g-free", capabilities: all, capacity: 2 });
   expect(await explained(home, again)).toEqual([
-    `Task ${again} (build) is queued: 1 of the 7 chats that live can take it.`,
+    `Task ${again} (build) is queued: 1 of the 7 live chats can take it.`,
     ...obstacles,
     "  g-free: has 0 of 2 tasks; takes it when it asks",
   ]);
@@ -115,10 +117,10 @@ it("[CL51] of a queued task a budget that is used up is named, of the chat or of
   const task = await submit(home, "build");
   worker.set({ budgets: { task: {}, chat: { tokens: 100 }, day: { tokens: 1_000 } } });
   work.used({ tokens: 150 });
-  expect((await explained(home, task))[1]).toBe("  w: has used up its budget: it begins nothing until that is raised");
+  expect((await explained(home, task))[1]).toBe("  w: has used up its budget: it starts nothing until that is raised");
   worker.set({ budgets: { chat: { tokens: null }, day: { tokens: 120 } } });
   expect(await explained(home, task)).toEqual([
-    `Task ${task} (build) is queued: the one chat that lives cannot take it now.`,
+    `Task ${task} (build) is queued: the only live chat cannot take it now.`,
     "  w: must wait: the budget of the workspace is used up for today (UTC)",
   ]);
 });
@@ -147,7 +149,7 @@ it("[CL51] of one that somebody has it is said who, how far, and until when", as
   worker.take(false);
   home.now += 10_000;
   expect(await explained(home, task)).toEqual([
-    `Task ${task} (build) is assigned to w, and not begun: it must begin within 20 s, else it is queued again.`,
+    `Task ${task} (build) is assigned to w, and has not started: it must start within 20 s, or it is queued again.`,
   ]);
   const running = await submit(home, "test");
   const work = worker.take();
@@ -158,9 +160,9 @@ it("[CL51] of one that somebody has it is said who, how far, and until when", as
   expect(await explained(home, running)).toEqual([
     `Task ${running} (test) is running: by w for 12 s, attempt 1 of 3.`,
     "Progress: 40 % half way",
-    "Last heartbeat: 7 s ago; silent for 53 s more it has stalled.",
-    "The attempt must end within 59 min, else it is a timeout.",
-    "It was cancelled: its chat learns so with the answer to its next heartbeat.",
+    "Last heartbeat: 7 s ago; after 53 s more without one it has stalled.",
+    "The attempt must end within 59 min, or it times out.",
+    "It was cancelled: its chat learns of it in the answer to its next heartbeat.",
   ]);
   work.done();
   expect(await explained(home, running)).toEqual([`Task ${running} (test) is done: by w, 0 s ago, after 12 s.`]);
@@ -174,23 +176,23 @@ it("[CL51] of a dead task it is said why, how each attempt ended, and what can b
   home.now += 3_000;
   work.failed("no disk");
   expect(await explained(home, task)).toEqual([
-    `Task ${task} (build) is dead: its last failure is none that another attempt would mend (1 of 3 attempts).`,
-    expect.stringMatching(/^Last said: .*no disk$/),
+    `Task ${task} (build) is dead: another attempt would not fix its last failure (1 of 3 attempts).`,
+    expect.stringMatching(/^Last report: .*no disk$/),
     "  attempt 1, by w: failed, after 3 s, 0 s ago: no disk",
-    `\`shim queue replay ${task}\` begins it anew, \`shim queue discard ${task} --reason <text>\` gives it up.`,
+    `\`shim queue replay ${task}\` starts it again, \`shim queue discard ${task} --reason <text>\` discards it.`,
   ]);
   const [first, , needed, advice] = await explained(home, dependent);
   expect([first, needed, advice]).toEqual([
-    `Task ${dependent} (test) is dead: one that it depends on is dead or cancelled.`,
+    `Task ${dependent} (test) is dead: a task that it depends on is dead or cancelled.`,
     `  task ${task} (build): dead (failed)`,
-    expect.stringMatching(/^First replay those, then it: /),
+    expect.stringMatching(/^First replay those, then this one: /),
   ]);
   await home.shim("queue", "discard", dependent, "--reason", "no use");
   expect(await explained(home, dependent)).toEqual([
-    `Task ${dependent} (test) is dead: it was given up for good.`,
-    "Last said: no use",
+    `Task ${dependent} (test) is dead: it was discarded.`,
+    "Last report: no use",
     `  task ${task} (build): dead (failed)`,
-    "It is not replayed; what is still wanted is submitted anew.",
+    "It cannot be replayed; submit it again if it is still needed.",
   ]);
   const cancelled = await submit(home, "c");
   await home.shim("task", "cancel", cancelled, "--reason", "not wanted");
@@ -205,7 +207,7 @@ it("[CL51] digits alone are a task, also where a session's id begins with them",
     err: "shim: there is no task 7, or it is no longer kept\n",
   });
   addSession(home, { id: "77771111-0000-4000-8000-000000000007" });
-  expect((await home.shim("explain", "7777")).err).toContain("A session is meant by more of its id than digits.");
+  expect((await home.shim("explain", "7777")).err).toContain("For a session, give more of its id than digits.");
   expect((await home.shim("explain", "77771111-")).out).toContain("77771111-0000");
   expect((await home.shim("explain", ids.dead)).out).toContain(ids.dead);
   expect(await home.shim("explain", "9007199254740993")).toMatchObject({ code: 2 });
@@ -229,9 +231,9 @@ it("[CL51] in a workspace it is the same, with the connections of its chats", as
   const task = await submit(home, "build", "--capability", "gpu");
   const dependent = await submit(home, "test", "--depends-on", task);
   expect(await explained(home, task)).toEqual([
-    `Task ${task} (build) is queued: 1 of the 2 chats that live can take it.`,
-    "  given: is only given lint",
-    "  unheard: has 0 of 3 tasks; has no connection, so it must ask",
+    `Task ${task} (build) is queued: 1 of the 2 live chats can take it.`,
+    "  given: is only assigned lint",
+    "  unheard: has 0 of 3 tasks; is not connected, so it must ask",
   ]);
   expect((await explained(home, dependent))[1]).toBe(`  task ${task} (build): queued`);
   expect(await home.shim("explain", "7")).toMatchObject({ code: 3 });

@@ -96,10 +96,10 @@ it("[FI23] a hook that is there is kept, and comes back byte for byte; installin
   expect((await desk.guard("status")).code).toBe(3);
   await desk.guard("install");
   const text = readFileSync(desk.hook, "utf8");
-  expect((await desk.guard("install")).out).toContain("installed already");
+  expect((await desk.guard("install")).out).toContain("Already installed");
   expect(readFileSync(desk.hook, "utf8")).toBe(text);
   expect((await desk.guard("status")).out).toContain("after");
-  expect((await desk.guard("remove")).out).toContain("is back");
+  expect((await desk.guard("remove")).out).toContain("is restored");
   expect([readFileSync(desk.hook, "utf8"), statSync(desk.hook).mode & 0o777]).toEqual([own, 0o750]);
   expect(existsSync(`${desk.hook}.before-shim`)).toBe(false);
   expect((await desk.guard("remove")).code).toBe(3);
@@ -176,5 +176,5 @@ it("[FI23] outside of git, without a build, and where another hook has taken the
   expect((await desk.guard("remove")).err).toContain("is kept in");
   expect(readFileSync(desk.hook, "utf8")).toContain("later");
   const built = await desk.home.shim("files", "guard", "install");
-  expect(built.err).toContain("no git");
+  expect(built.err).toContain("git was not found");
 });

@@ -20,7 +20,7 @@ it("[FI6] shim files reserves, lists and releases files of the project, by paths
   const done = await home.shimWith(below, "files", "reserve", "lexer.ts", "../docs/**", "--for", "30m");
   expect([done.code, done.out]).toEqual([
     0,
-    "Reserved for 30 min: src/lexer.ts, docs/**. Chats do not edit them by their tools; what a shell writes is not seen.\n",
+    "Reserved for 30 min: src/lexer.ts, docs/**. The edit tools of chats respect this; writes by a shell are not detected.\n",
   ]);
   home.now += 120_000;
   const listed = (await home.shim("files", "list", "--json")).json();
@@ -35,7 +35,7 @@ it("[FI6] shim files reserves, lists and releases files of the project, by paths
     /^PATH .*\ndocs\/\*\* +shim command line +cli-\S+ +\S+ +2 min ago\n/,
   );
   expect(reserved(home)).toEqual(["docs/**", "src/lexer.ts"]);
-  expect((await home.shimWith(below, "files", "release", "lexer.ts")).out).toBe("Given back: src/lexer.ts.\n");
+  expect((await home.shimWith(below, "files", "release", "lexer.ts")).out).toBe("Released: src/lexer.ts.\n");
   expect((await home.shim("files", "release", "--json")).json()).toEqual({ released: ["docs/**"] });
   expect(await home.shim("files", "release")).toMatchObject({ code: 3 });
   expect(reserved(home)).toEqual([]);
@@ -47,7 +47,7 @@ it("[FI28] several are reserved all or none; what the command line has already i
   const refused = await home.shim("files", "reserve", "docs/a.md", "src/b.ts");
   expect([refused.code, refused.err]).toEqual([
     1,
-    expect.stringContaining("has reserved src/** already, which overlaps"),
+    expect.stringContaining("has already reserved src/**, which overlaps"),
   ]);
   expect(reserved(home)).toEqual(["src/**"]);
   home.now += 3_000_000;

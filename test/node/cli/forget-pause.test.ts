@@ -94,7 +94,7 @@ it("[CL16] where files could not be removed it says so, and repeating the comman
   const ran = await home.shim("forget", ids.dead, "--yes", "--json");
   expect(ran.code).toBe(1);
   expect(ran.json()).toMatchObject({ error: { code: "files_left" } });
-  expect((await home.shim("doctor")).out).toContain("fail  forget: traces of what was forgotten are left");
+  expect((await home.shim("doctor")).out).toContain("fail  forget: traces of forgotten data are left");
   Object.assign(home.runtime.env, { PATH: process.env["PATH"] });
   expect((await home.shim("forget", ids.dead, "--yes", "--json")).json()).toMatchObject({
     isForgotten: true,
@@ -108,7 +108,7 @@ it("[CL17] a pause holds for a time or until --off, for all or for one project",
   const home = aCliHome();
   const paused = (project: string | null): boolean =>
     home.runtime.store.read((sql) => isPaused(sql, home.now, project), false);
-  expect((await home.shim("pause", "--off")).out).toBe("There was no pause of every project.\n");
+  expect((await home.shim("pause", "--off")).out).toBe("There was no pause for every project.\n");
   expect(existsSync(home.paths.database)).toBe(false);
   const timed = await home.shim("pause", "2h", "--project", "../other", "--json");
   expect(timed.json()).toEqual({ pauses: [{ project: home.other, until: home.now + 7_200_000 }] });

@@ -59,7 +59,7 @@ it("[CL79] an ambiguous id is refused with short ids and titles, and at most eig
   const home = withWorkers();
   const ran = await home.shim("explain", "01a1fbb6-1112");
   expect(ran.code).toBe(2);
-  expect(ran.err).toContain('"01a1fbb6-1112" is the beginning of several sessions; give more of the id:\n');
+  expect(ran.err).toContain('"01a1fbb6-1112" matches several sessions; give more of the id:\n');
   expect(ran.err).toContain("  01a1fbb6-1112-7aaa-8  0 s ago  task of 2\n  01a1fbb6-1112-7aaa-9  0 s ago  task of 3\n");
   expect(ran.err).not.toContain("task of 1");
   const checkpoint = await home.shim("restore", "cp_", "--files");

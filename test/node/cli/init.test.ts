@@ -85,7 +85,7 @@ it("[CL24] init writes absolute paths of this copy and keeps the user's status l
   expect(again.out).toContain("Nothing to change.");
   const out = await home.shim("uninstall", "--yes");
   expect(out.code).toBe(0);
-  expect(out.out).toContain("What is stored stays");
+  expect(out.out).toContain("Stored data stays");
   expect(textsOf(files)).toEqual(before);
 });
 
@@ -142,5 +142,5 @@ it("[CL24] when one client's file cannot be written it says what was done before
   const ran = await home.shimWith({ now, machine: { ...home.io().machine, exists } }, "init", "--yes");
   expect(ran.code).toBe(1);
   expect(ran.err).toContain("was changed by another program");
-  expect(ran.err).toContain("Done before: Claude Desktop.");
+  expect(ran.err).toContain("Already changed: Claude Desktop.");
 });

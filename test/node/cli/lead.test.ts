@@ -25,7 +25,7 @@ it("[CL100] [CL102] a command runs while this process leads, knows its term, and
   const [, second = 0] = await desk.written(2);
   expect(second).toBeGreaterThan(term ?? 0);
   const over = await desk.home.shim("lead", "deploy", "--status");
-  expect([over.code, over.out]).toEqual([3, "Nobody leads deploy.\n"]);
+  expect([over.code, over.out]).toEqual([3, "deploy has no leader.\n"]);
 });
 
 it("[CL101] when leadership is lost the command is ended, and it campaigns again; with --once it ends with 76", async () => {
@@ -37,7 +37,7 @@ it("[CL101] when leadership is lost the command is ended, and it campaigns again
   expect(two).toBeGreaterThan(one);
   desk.stop.abort();
   const ran = await running;
-  expect([ran.code, ran.err]).toEqual([9, expect.stringMatching(/leadership of deploy was lost[^]*campaigns again/)]);
+  expect([ran.code, ran.err]).toEqual([9, expect.stringMatching(/leadership of deploy was lost[^]*Campaigning again/)]);
   expect((await desk.home.shim("lead", "deploy", "--status")).code).toBe(3);
 });
 
@@ -61,8 +61,8 @@ it("[CL100] Ctrl-C before it leads starts nothing; what cannot be run or asked i
   const fresh = new LeaseDesk();
   expect((await fresh.home.shimWith(fresh.real, "lead", "deploy", "--", "no-such-program")).code).toBe(127);
   const wrong: [string[], RegExp][] = [
-    [["a b", "--status"], /no name of an election/],
-    [["deploy"], /give the command behind --/],
+    [["a b", "--status"], /is not an election name/],
+    [["deploy"], /give the command after --/],
     [["deploy", "--status", "--", "true"], /takes no command/],
     [["deploy", "--ttl", "20m", "--", "true"], /from 1s to 10m/],
   ];

@@ -57,13 +57,13 @@ it("[CL50] what is wrong is told with its line, all of it at once, and nothing i
     ["- type: a\n  type: b\n", "plan.yaml, line 2: Map keys must be unique."],
     ["- type: a\n\tref: b\n", "plan.yaml, line 2: "],
     ["- type: a\n---\n- type: b\n", "line 2: Source contains multiple documents"],
-    ["- type: a\n- type: b\n  payload: .inf\n", "line 3: Infinity is no value that JSON has."],
-    ["- type: a\n  payload: !!binary aGk=\n", "line 2: this is no value that JSON has."],
-    ["- type: a\n  payload: !!set {a}\n", "line 2: tag:yaml.org,2002:set makes no value that JSON has."],
+    ["- type: a\n- type: b\n  payload: .inf\n", "line 3: Infinity is not a JSON value."],
+    ["- type: a\n  payload: !!binary aGk=\n", "line 2: this is not a JSON value."],
+    ["- type: a\n  payload: !!set {a}\n", "line 2: tag:yaml.org,2002:set is not a JSON type."],
     ["- type: a\n  payload: !mine b\n", "line 2: Unresolved tag: !mine."],
-    ["- type: a\n  payload: {1: b}\n", "line 2: the name of a field is no text"],
-    ["- type: a\n  payload: *b\n", "line 2: *b stands for nothing: no &b comes before it."],
-    ["- type: a\n  payload: &b\n    - *b\n", "line 3: *b stands within what it stands for."],
+    ["- type: a\n  payload: {1: b}\n", "line 2: a field name is not a string"],
+    ["- type: a\n  payload: *b\n", "line 2: *b is undefined: no &b comes before it."],
+    ["- type: a\n  payload: &b\n    - *b\n", "line 3: *b refers to a node that contains it."],
     ["- type: a\n  payload: {__proto__: 1}\n", "plan.yaml: no field may have the name __proto__."],
     ["- type: a\n\n- colour: red\n", 'plan.yaml: line 3: type: is missing; line 3: no such field: "colour".'],
     [
@@ -87,7 +87,7 @@ it("[CL50] what would grow without bounds is refused at once: aliases of aliases
   const home = aCliHome();
   const laughs = Array.from({ length: 9 }, (_, n) => `    - &a${n + 1} [${`*a${n}, `.repeat(9)}]`);
   const bomb = ["- type: a", "  payload:", "    - &a0 ha", ...laughs].join("\n");
-  expect((await plan(home, bomb)).err).toContain("with all that aliases stand for it is too large: at most 10485760");
+  expect((await plan(home, bomb)).err).toContain("too large once its aliases are expanded: at most 10485760");
   for (const deep of ["[".repeat(1_000_000), "- ".repeat(100_000), "{a: ".repeat(100_000), "? ".repeat(100_000)]) {
     expect((await plan(home, `- type: a\n- ${deep}`)).err).toContain("line 2: nested more than 100 deep.");
   }

@@ -148,7 +148,7 @@ it("[CL5] broken storage and bugs answer 1 with one line; the stack is only for 
   expect(full.err).toBe("shim: the disk is full; free some space\n");
   const bug = failing(new Error("oops"));
   const quiet = await home.shimWith(bug, "sessions");
-  expect(quiet.err).toBe("shim: oops (a bug of SHIM; SHIM_DEBUG=1 shows where)\n");
+  expect(quiet.err).toBe("shim: oops (a bug in SHIM; SHIM_DEBUG=1 shows where)\n");
   const loud = await home.shimWith({ ...bug, env: { ...home.runtime.env, SHIM_DEBUG: "1" } }, "sessions");
   expect(loud.err).toContain("program.test.ts");
 });
@@ -188,10 +188,10 @@ function systemError(code: string, more: object): Error {
 it("[CL162] what the system reports of a file is shown with the path and an advice; other errors stay bugs", () => {
   const told = (code: string): string | null =>
     fileErrorText(systemError(code, { syscall: "open", path: "/a/b" }), "/home/shim");
-  expect(told("EROFS")).toBe("/a/b: this place is read-only; name another one (EROFS: said)");
+  expect(told("EROFS")).toBe("/a/b: the file system is read-only; name another path (EROFS: said)");
   const beside = systemError("EACCES", { syscall: "open", path: "/a/.config.json.shim-12.tmp" });
   expect(fileErrorText(beside, "/home/shim")).toMatch(/^\/a\/config\.json: /);
-  expect(told("EACCES")).toContain("no right");
+  expect(told("EACCES")).toContain("permission denied");
   expect(told("ELOOP")).toContain("/a/b: the system does not allow it");
   expect(fileErrorText(systemError("EROFS", { syscall: "mkdir", path: "/home/shim" }), "/home/shim")).toContain(
     "SHIM_HOME moves",

@@ -85,8 +85,10 @@ it("[CL13] a checkpoint without files says why, and names the session's newest t
   for (const state of ["pending", "running"]) {
     set(state, null);
     const { err } = await home.shim("restore", id, "--files");
-    expect(err).toContain("(0 s ago) are not saved. The chat's own process takes them within a minute, never late");
-    expect(err).toContain("When that process is gone, they cannot be taken any more.");
+    expect(err).toContain(
+      "(0 s ago) are not saved yet. The chat's own process saves them within a minute of the checkpoint",
+    );
+    expect(err).toContain("If that process has ended, they can no longer be saved.");
   }
   for (const [state, reason] of [
     ["failed", "no space left"],
@@ -94,7 +96,7 @@ it("[CL13] a checkpoint without files says why, and names the session's newest t
   ] as const) {
     set(state, reason);
     const { err } = await home.shim("restore", id, "--files");
-    expect(err).toContain(`were not saved: ${reason}. Files are never taken late`);
+    expect(err).toContain(`were not saved: ${reason}. Files are never saved later`);
   }
   set("done", null);
   home.now += 1_000;

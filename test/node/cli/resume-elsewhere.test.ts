@@ -92,7 +92,7 @@ it("[RE103] while the coordinator does not answer nothing is started, and this i
   server.isDown = true;
   const ran = await here.shimWith(terminal, "resume", ids.dead);
   expect(ran.code).toBe(1);
-  expect(ran.err).toContain("Other machines as last heard of");
+  expect(ran.err).toContain("Other machines as of the last sync");
   expect(ran.err).toContain("is not known now");
   const printed = await here.shim("resume", ids.dead);
   expect(printed.code).toBe(0);
@@ -140,7 +140,7 @@ it("[RE102] on a machine that has joined no workspace there are no other machine
   const ran = await home.shim("sessions", "--all-machines");
   expect([ran.code, ran.out]).toEqual([
     0,
-    expect.stringContaining("Other machines: none. This machine belongs to no workspace"),
+    expect.stringContaining("Other machines: none. This machine has not joined a workspace"),
   ]);
   expect((await home.shim("resume", "nope")).code).toBe(3);
 });

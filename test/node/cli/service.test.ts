@@ -63,7 +63,7 @@ it("[SU15] install writes the unit with absolute paths and starts it; status and
   expect((await desk.shim("status", "--json")).json()).toMatchObject({ isInstalled: true, state: "active" });
   desk.ran.length = 0;
   expect((await desk.shim("uninstall")).code).toBe(2);
-  expect((await desk.shim("uninstall", "--dry-run")).out).toMatch(/would go/);
+  expect((await desk.shim("uninstall", "--dry-run")).out).toMatch(/would be removed/);
   expect([existsSync(desk.unit), desk.ran]).toEqual([true, []]);
   expect((await desk.shim("uninstall", "--yes")).code).toBe(0);
   expect([existsSync(desk.unit), desk.ran]).toEqual([
@@ -81,7 +81,7 @@ it("[SU15] nothing is changed where nobody agrees, a supervisor runs, the settin
   const cut = await desk.shim("install", "--yes");
   expect([cut.code, cut.err]).toEqual([1, expect.stringMatching(/Failed to connect to bus.*--dry-run/)]);
   const without = aDesk({ runQuietly: () => null });
-  expect((await without.shim("install", "--yes")).err).toMatch(/there is no systemctl: nothing was changed/);
+  expect((await without.shim("install", "--yes")).err).toMatch(/systemctl was not found: nothing was changed/);
   const settings = join(desk.home.paths.home, "supervisor.json");
   const before = readFileSync(settings);
   writeFileSync(settings, "{}");
@@ -91,7 +91,7 @@ it("[SU15] nothing is changed where nobody agrees, a supervisor runs, the settin
   desk.home.alive.add(77);
   const owner = { boot: "boot-1", pid: 77, start: "s77" };
   writeFileSync(join(desk.home.paths.home, "supervisor", "owner.json"), JSON.stringify(owner));
-  expect((await desk.shim("install", "--yes")).err).toMatch(/runs already, pid 77/);
+  expect((await desk.shim("install", "--yes")).err).toMatch(/is already running, pid 77/);
   expect([existsSync(desk.unit), existsSync(without.unit)]).toEqual([false, false]);
   const asked = aDesk({ isInteractive: true, ask: async () => "n" });
   expect((await asked.shim("install")).out).toBe("Nothing was changed.\n");

@@ -62,7 +62,7 @@ it("[CL103] [CL165] a wrong key or value is wrong usage, and changes nothing", a
     [["get", "maxChats"], /no setting "maxChats"[^]*maxConcurrentChats/],
     [["get", "complexity"], /no setting "complexity"[^]*complexity\.threshold/],
     [["set", "maxConcurrentChats", "0"], /maxConcurrentChats/],
-    [["set", "maxConcurrentChats", "many"], /no JSON value/],
+    [["set", "maxConcurrentChats", "many"], /not a JSON value/],
     [["set", "complexity.files.full", "0"], /full/],
     [["unset", "nothing"], /no setting "nothing"/],
   ];

@@ -143,7 +143,7 @@ it("[SU8] a second supervisor is refused, and told who it is; a dead one, and a 
   home.alive.add(4_000);
   writeFileSync(owner, JSON.stringify({ boot: "boot-1", pid: 4_000, start: "s4000" }));
   const refused = await home.shim("supervise");
-  expect([refused.code, refused.err]).toEqual([1, expect.stringMatching(/runs already, pid 4000.*supervise stop/)]);
+  expect([refused.code, refused.err]).toEqual([1, expect.stringMatching(/already running, pid 4000.*supervise stop/)]);
   expect((await home.shim("supervise", "status")).out).toMatch(
     /^Supervisor: pid 4000\.\na {2}command {2}not started yet/,
   );
@@ -180,7 +180,7 @@ it("[SU14] retry is heard by the supervisor that runs, or by the next one; stop 
   const home = aHome({ watch: { a: command("process.exit(0)"), chats: { kind: "sessions" } } });
   await supervise(home, (out) => out.includes('"finished"'));
   const asked = await home.shim("supervise", "retry", "a");
-  expect([asked.code, asked.out]).toEqual([0, "a is started again with the next `shim supervise`.\n"]);
+  expect([asked.code, asked.out]).toEqual([0, "a starts again with the next `shim supervise`.\n"]);
   const ran = await supervise(home, (out) => out.includes('"finished"'));
   expect(events(ran.out).filter(({ event }) => event === "started")).toHaveLength(1);
   for (const name of ["chats", "b"]) {
@@ -191,7 +191,7 @@ it("[SU14] retry is heard by the supervisor that runs, or by the next one; stop 
     ]);
   }
   const stopped = await home.shim("supervise", "stop");
-  expect([stopped.code, stopped.err]).toEqual([3, expect.stringMatching(/no supervisor runs/)]);
+  expect([stopped.code, stopped.err]).toEqual([3, expect.stringMatching(/no supervisor is running/)]);
 });
 
 it("[SU13] too much memory is a failure, so that a service starts it again", async () => {

@@ -113,7 +113,7 @@ it("[CL122] merge brings a task into the current branch, as its user, and says w
     true,
   ]);
   expect(git(home.project, "status", "--porcelain")).toBe("?? loose.txt\n");
-  expect((await home.shim("task", "merge", one)).out).toMatch(/^main has all of task .* already\./);
+  expect((await home.shim("task", "merge", one)).out).toMatch(/^main already has all of task .*\./);
   expect(git(home.project, "rev-parse", "HEAD").trim()).toBe(head);
 });
 
@@ -149,7 +149,7 @@ it("[CL148] [CL149] [CL150] merge refuses uncommitted changes, no branch, a merg
   git(home.project, "commit", "-qam", "mine");
   await refused(/conflicts in 1 file \(a\.txt\); nothing was changed.*git merge [0-9a-f]{40}/);
   writeFileSync(join(home.project, ".git", "MERGE_HEAD"), git(home.project, "rev-parse", "HEAD"));
-  await refused(/in the middle of something/);
+  await refused(/has an operation in progress/);
 });
 
 /** A job of two parts in two folders. */

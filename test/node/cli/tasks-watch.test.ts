@@ -130,7 +130,7 @@ it("[CL49] [CL160] dead tasks are listed with their reason, replayed with anothe
     /^TASK .*\n\d+ +build +failed +1\/3 .* no disk\n\d+ +test +dependency /,
   );
   expect((await home.shim("queue", "replay", dependent)).out).toContain("replay that one first");
-  expect((await home.shim("queue", "replay", task, "--payload", "2")).out).toBe(`Task ${task} begins anew: queued.\n`);
+  expect((await home.shim("queue", "replay", task, "--payload", "2")).out).toBe(`Task ${task} was replayed: queued.\n`);
   const shown = (await home.shim("task", "show", task, "--json")).json();
   expect(shown).toMatchObject({
     payload: 2,
@@ -142,7 +142,7 @@ it("[CL49] [CL160] dead tasks are listed with their reason, replayed with anothe
   expect((await home.shim("queue", "discard", dependent, "--reason", "old")).out).toBe(
     `Task ${dependent} is discarded.\n`,
   );
-  expect((await home.shim("queue", "replay", dependent)).out).toContain("it is discarded");
+  expect((await home.shim("queue", "replay", dependent)).out).toContain("it was discarded");
 });
 
 it("[CL161] dead tasks that fit are replayed together, and a filter is not mixed with a task", async () => {
@@ -158,16 +158,16 @@ it("[CL161] dead tasks that fit are replayed together, and a filter is not mixed
   const dead = async (): Promise<number[]> =>
     ((await home.shim("queue", "dead", "--json")).json() as OutputOf<"tasks.list">).tasks.map(({ task }) => task);
   expect((await home.shim("queue", "replay", "--reason", "poison")).out).toBe(
-    "No dead task that can begin anew fits.\n",
+    "No dead task that can be replayed matches.\n",
   );
   expect((await home.shim("queue", "replay", "--type", "build", "--tag", "night")).out).toMatch(
-    new RegExp(`^1 task begins anew\\.\nTASK +STATE\n${a} +queued\n$`),
+    new RegExp(`^1 task replayed\\.\nTASK +STATE\n${a} +queued\n$`),
   );
   expect((await home.shim("queue", "replay", "--limit", "1", "--json")).json()).toEqual({
     tasks: [{ task: Number(b), state: "queued" }],
   });
   expect(await dead()).toEqual([Number(c), Number(d)]);
-  expect((await home.shim("queue", "replay", "--reason", "failed")).out).toMatch(/^2 tasks begin anew\.\n/);
+  expect((await home.shim("queue", "replay", "--reason", "failed")).out).toMatch(/^2 tasks replayed\.\n/);
   expect(await dead()).toEqual([]);
   for (const [args, why] of [
     [[], "name a dead task, or which ones"],

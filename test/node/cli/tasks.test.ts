@@ -57,7 +57,7 @@ it("[CL45] the payload comes from an argument, a file or stdin, and must be JSON
     expect(await payload(String(tasks[0]?.task))).toBe("in");
   }
   for (const [args, code, why] of [
-    [["--payload", "{x"], 2, "--payload is no JSON: "],
+    [["--payload", "{x"], 2, "--payload is not JSON: "],
     [["-"], 2, "stdin is empty; JSON is needed."],
     [["--payload-file", "gone.json"], 3, "there is no file "],
     [["--payload-file", "."], 1, "is a folder. Name a file with JSON."],
@@ -108,16 +108,16 @@ it("[CL46] what no coordinator would take is wrong usage, and a task that is not
     [["task", "submit", "t", "--priority", "10"], "0 to 9"],
     [["task", "submit", "t", "--delay", "30"], "Give a duration"],
     [["task", "submit", "t", "--delay", "31d"], "delayMs"],
-    [["task", "submit", "t", "--depends-on", "b"], "number of a task"],
-    [["task", "submit", "t", "--tag", "a", "-"], "right after the type"],
-    [["task", "list", "--state", "asleep"], "is no state: blocked, "],
-    [["task", "show", "-1"], "is no number of a task"],
-    [["task", "show", "9007199254740993"], "is no number of a task"],
-    [["task", "show", "1e3"], "is no number of a task"],
+    [["task", "submit", "t", "--depends-on", "b"], "a task number"],
+    [["task", "submit", "t", "--tag", "a", "-"], "directly after the type"],
+    [["task", "list", "--state", "asleep"], "It must be blocked, "],
+    [["task", "show", "-1"], "is not a task number"],
+    [["task", "show", "9007199254740993"], "is not a task number"],
+    [["task", "show", "1e3"], "is not a task number"],
     [["task", "cancel", "1"], "--reason"],
     [["task", "cancel", "1", "--reason", ""], "reason"],
     [["queue", "discard", "1"], "--reason"],
-    [["queue", "replay", "1", "--payload", "{"], "--payload is no JSON"],
+    [["queue", "replay", "1", "--payload", "{"], "--payload is not JSON"],
   ] as const) {
     const refused = await home.shim(...args);
     expect([args, refused.code, refused.err]).toEqual([args, 2, expect.stringContaining(why)]);
@@ -194,7 +194,7 @@ it("[CL159] a cancelled task ends, the chat that runs one is notified, and what 
   expect((await home.shim("task", "show", running)).out).toMatch(/^state +running, asked to stop$/m);
   work.done();
   const late = await home.shim("task", "cancel", running, "--reason", "x");
-  expect([late.code, late.out]).toEqual([1, `Task ${running} is done; what has ended stays as it is.\n`]);
+  expect([late.code, late.out]).toEqual([1, `Task ${running} is done; a task that has ended cannot be cancelled.\n`]);
 });
 
 it("[CL28] a submit whose answer is lost is sent a second time under the same id", async () => {

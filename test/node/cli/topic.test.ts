@@ -50,7 +50,7 @@ it("[CL106] a schema comes from a file or stdin, and one that cannot be used is 
   expect((await home.shimWith(stdin, "topic", "define", "a", "-")).code).toBe(0);
   const wrong: [string[], RegExp][] = [
     [["a"], /give one schema/],
-    [["a", "--schema", "{"], /--schema is no JSON/],
+    [["a", "--schema", "{"], /--schema is not JSON/],
     [["a", "--schema", "[]"], /a schema is a JSON object/],
     [["a", "--schema", '{"type": "objekt"}'], /the schema cannot be used: type/],
     [["a b", "--schema", "{}"], /topic/],
@@ -72,7 +72,7 @@ it("[CL108] what is sent is an object, a text or stdin; what is no JSON is refus
   expect(printed.json()).toMatchObject({ id: 1 });
   const wrong: [string[], RegExp][] = [
     [["all"], /give a text, or an object/],
-    [["all", "--json", "hello"], /--json is no JSON/],
+    [["all", "--json", "hello"], /--json is not JSON/],
     [["all", "hello", "--json", "{}"], /not both/],
   ];
   for (const [args, problem] of wrong) {

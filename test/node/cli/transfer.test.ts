@@ -29,7 +29,7 @@ it("[CL23] an export goes into a new private file or to stdout, whole or of one 
   const back = await fresh.shim("import", path, "--json");
   expect(back.json()).toMatchObject({ file: path, skipped: 0 });
   expect((await fresh.shim("checkpoints", "show", checkpointOf(home, ids.dead))).code).toBe(0);
-  expect((await fresh.shim("import", path)).out).toMatch(/^Imported 0 rows; here already: \d+\.\n$/);
+  expect((await fresh.shim("import", path)).out).toMatch(/^Imported 0 rows; already here: \d+\.\n$/);
 });
 
 it("[CL23] a file that is there is not written over, and one that could not be written whole does not stay", async () => {

@@ -18,7 +18,7 @@ it("[WK18] `shim worker --type` does the tasks of a type with the command behind
   const ran = await home.shim("worker", "--type", "build", "--once", "--", node, "-e", script);
   expect([ran.code, ran.err]).toEqual([0, ""]);
   expect(ran.out).toMatch(
-    /works as worker-\S+ on build\n.*begun, attempt 1, in .*\n.*done after .*\nTasks: 1 done\.\n$/,
+    /works as worker-\S+ on build\n.*started, attempt 1, in .*\n.*done after .*\nTasks: 1 done\.\n$/,
   );
   const { branch, output } = (await task(home, number))["result"] as { branch: string; output: unknown };
   expect(output).toEqual({ lines: 3 });
@@ -63,7 +63,7 @@ it("[WK11] [WK18] --folder is worked in as it is, and no repository is needed", 
   const ran = await home.shim("worker", "--type", "build", "--folder", "../other", "--once", "--", node, "-e", script);
   expect([ran.code, readFileSync(join(home.other, "here.txt"), "utf8")]).toEqual([0, "made"]);
   const without = await home.shim("worker", "--type", "build", "--once", "--", "true");
-  expect([without.code, without.err]).toEqual([2, expect.stringMatching(/in no git repository.*folder/s)]);
+  expect([without.code, without.err]).toEqual([2, expect.stringMatching(/not in a git repository.*folder/s)]);
 });
 
 it("[WK18] a file names types and how each is done, with paths from its folder; options have priority", async () => {
@@ -105,8 +105,8 @@ it("[WK67] an error in a file, or in the options, is reported with its line and 
     ["types:\n  'a b': { command: [x] }\n", /1 to 64 letters/],
     ["types: [\n", /line \d/],
     ["types:\n  a: { command: [./x], folder: nowhere }\n", /a: there is no folder .*nowhere/],
-    ["types:\n  a: { command: [./x], repository: ../other }\n", /in no git repository/],
-    ["types:\n  a: { command: [./x], base: nowhere }\n", /a: nowhere is no commit in/],
+    ["types:\n  a: { command: [./x], repository: ../other }\n", /not in a git repository/],
+    ["types:\n  a: { command: [./x], base: nowhere }\n", /a: nowhere is not a commit in/],
     ["types:\n  a: { command: [no-such-program] }\n", /a: there is no program no-such-program/],
     ["types:\n  a: { claude: { program: /no/such/claude } }\n", /a: there is no program \/no\/such\/claude/],
   ] as const) {
@@ -115,8 +115,8 @@ it("[WK67] an error in a file, or in the options, is reported with its line and 
     expect([text, ran.code, ran.err]).toEqual([text, 2, expect.stringMatching(said)]);
   }
   for (const [args, said] of [
-    [[], /--config, or a --type/],
-    [["--type", "a"], /command behind --/],
+    [[], /--config, or --type/],
+    [["--type", "a"], /command after --/],
     [["--type", "a b", "--", "x"], /1 to 64 letters/],
     [["--config", "w.yaml", "--type", "a"], /cannot be used/],
     [["--config", "w.yaml", "--", "x"], /give no other/],

@@ -71,13 +71,13 @@ function costText(line: UsageLine): string {
 function notes({ estimatedCostUsd, unpricedTokens }: UsageLine, asOf: string | null): string {
   const date = asOf === null ? "" : ` of ${asOf}`;
   return [
-    "Days are of UTC, as for budgets.\n",
+    "Days are UTC days, as for budgets.\n",
     ...(estimatedCostUsd > 0
       ? [`Of the total $${estimatedCostUsd.toFixed(2)} is estimated by your prices${date} (usage.prices).\n`]
       : []),
     ...(unpricedTokens > 0
       ? [
-          `The cost of ${unpricedTokens.toLocaleString("en-US")} tokens is not known: the client did not say it (Claude Code does in its status line), and usage.prices has no price for the model.\n`,
+          `The cost of ${unpricedTokens.toLocaleString("en-US")} tokens is not known: the client did not report it (Claude Code does in its status line), and usage.prices has no price for the model.\n`,
         ]
       : []),
   ].join("");

@@ -14,8 +14,8 @@ interface DoctorOptions extends CommonOptions {
 export function addDoctor(program: Command, cli: Cli): void {
   const command = program
     .command("doctor")
-    .description("check everything, and say how to put it right")
-    .option("--acknowledge", "the notices are read: do not show them again");
+    .description("check everything, and say how to fix it")
+    .option("--acknowledge", "mark the notices as read: do not show them again");
   cli.define(command, (options: DoctorOptions) => doctor(cli, options));
 }
 

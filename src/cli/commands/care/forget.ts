@@ -39,7 +39,9 @@ async function run(cli: Cli, options: ForgetOptions, given: string): Promise<Com
   }
   const { what, label, isAlive } = target.value;
   if (isAlive)
-    cli.progress("It is still running, so it begins anew with what it does next. `shim pause` first, or end it.");
+    cli.progress(
+      "It is still running, so it is stored again from its next event on. Run `shim pause` first, or end it.",
+    );
   const answer = await cli.confirm(
     `Delete ${label}, with all snapshots and backups? This cannot be undone.`,
     options.yes === true,
@@ -76,7 +78,8 @@ function findProject(cli: Cli, runtime: Runtime, given: string): CliResult<Forge
     },
     { count: 0, isAlive: false },
   );
-  if (count === 0) return notFound(`no session of the project ${project} is stored. \`shim sessions\` lists what is.`);
+  if (count === 0)
+    return notFound(`no session of the project ${project} is stored. \`shim sessions\` lists those that are.`);
   return ok({ what: { project }, label: `${pluralize(count, "session")} of ${project}`, isAlive });
 }
 

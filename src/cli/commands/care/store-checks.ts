@@ -21,8 +21,8 @@ export function storeChecks({ runtime, driver, fallbackReason }: LoadedRuntime):
   const sqlite = fallbackReason
     ? warn(
         "sqlite",
-        `${driver}, the second choice: ${fallbackReason}`,
-        "Works as well; repeat `npm install` of shim with this Node for the first choice.",
+        `${driver}, the fallback: ${fallbackReason}`,
+        "It works as well; repeat `npm install` of shim with this Node to get the preferred driver.",
       )
     : pass("sqlite", driver);
   if (!lstatSync(runtime.store.path, { throwIfNoEntry: false }))
@@ -58,7 +58,7 @@ function writability(path: string): Check {
     for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) accessSync(file, constants.W_OK);
     return pass("store", `${path} is sound`);
   } catch (error) {
-    const fix = "Give the files back to your user (chown, chmod u+w); until then nothing can be saved.";
+    const fix = "Make your user the owner of the files (chown, chmod u+w); until then nothing can be saved.";
     return fail("store", `${path} is sound, but cannot be written to (${messageOf(error)})`, fix);
   }
 }
@@ -68,7 +68,7 @@ function schema(runtime: Runtime): Check {
   const knownVersion = runtime.store.context.migrations.length;
   if (version < knownVersion) {
     runtime.store.write(() => undefined);
-    return pass("schema", `version ${knownVersion}, brought there from ${version} just now`);
+    return pass("schema", `version ${knownVersion}, just migrated from ${version}`);
   }
   if (version > knownVersion)
     return warn(
@@ -80,7 +80,7 @@ function schema(runtime: Runtime): Check {
 }
 
 function permissions(runtime: Runtime): Check {
-  if (process.platform === "win32") return pass("permissions", "those of your user folder");
+  if (process.platform === "win32") return pass("permissions", "inherited from your user folder");
   const { home } = runtime.paths;
   const files = readdirSync(home).map((name) => join(home, name));
   const tooOpen = [home, ...files].filter(
@@ -101,7 +101,7 @@ function backups(runtime: Runtime): Check {
   const ago = runtime.now() - newest.at;
   const text = `newest ${basename(newest.path)}, ${age(ago)} ago`;
   return ago > backupAgeMs
-    ? warn("backups", text, "A running chat makes one each day; if one runs, look into shim.log.")
+    ? warn("backups", text, "A running chat makes one each day; if one runs, see shim.log.")
     : pass("backups", text);
 }
 
@@ -121,7 +121,7 @@ function content(runtime: Runtime): Check[] {
         warn("paused", `nothing is stored for ${one.project ?? "every project"}`, "`shim pause --off` ends it."),
       ),
       ...(isPurgePending(sql)
-        ? [fail("forget", "traces of what was forgotten are left", "Repeat `shim forget` with the same argument.")]
+        ? [fail("forget", "traces of forgotten data are left", "Repeat `shim forget` with the same argument.")]
         : []),
       dead.length > 0
         ? warn(

@@ -30,7 +30,7 @@ export function addExport(program: Command, cli: Cli): void {
 }
 
 export function addImport(program: Command, cli: Cli): void {
-  const command = program.command("import <file>").description("add what an export holds and is not here yet");
+  const command = program.command("import <file>").description("add what an export has and this machine does not");
   cli.define(command, (_options: CommonOptions, file: string) => importFrom(cli, file));
 }
 
@@ -40,7 +40,7 @@ async function exportTo(cli: Cli, options: ExportOptions, file: string | undefin
     return wrongUsage("with --json name a file: without one stdout holds the export itself.");
   }
   const path = file === undefined ? null : resolve(cli.io.cwd, file);
-  if (path !== null && existsSync(path)) return failed("file_exists", `${path} is there already. Name a new file.`);
+  if (path !== null && existsSync(path)) return failed("file_exists", `${path} already exists. Name a new file.`);
   const runtime = await cli.runtime();
   const filter = toFilter(cli, runtime, options);
   if (!filter.ok) return filter;
@@ -113,7 +113,7 @@ async function importFrom(cli: Cli, file: string): Promise<CommandResult> {
   const { added, skipped } = importResult;
   return ok({
     data: { file: path, added, skipped },
-    text: `Imported ${pluralize(added, "row")}; here already: ${skipped}.\n`,
+    text: `Imported ${pluralize(added, "row")}; already here: ${skipped}.\n`,
   });
 }
 

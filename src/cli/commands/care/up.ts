@@ -26,7 +26,7 @@ export function addUp(program: Command, cli: Cli): void {
     .description(
       "live view of this machine: sessions, risk, what died unfinished, and the team with its tasks and files",
     )
-    .option("--once", "print once and end (--json does too)");
+    .option("--once", "print once and exit (--json does too)");
   cli.define(command, (options: UpOptions) => up(cli, options));
 }
 

@@ -18,15 +18,15 @@ export async function leaveWorkspace(cli: Cli, options: LeaveOptions): Promise<C
   const elsewhere = environmentConflict(cli);
   if (elsewhere) return elsewhere;
   const current = readEdgeConfig(cli.paths.home);
-  if (current.ok && current.value === null) return notFound("this machine has joined no workspace.");
+  if (current.ok && current.value === null) return notFound("this machine has not joined a workspace.");
   return leaveEdge(cli, options, current.ok ? current.value : null);
 }
 
 async function leaveEdge(cli: Cli, options: LeaveOptions, edge: EdgeConfig | null): Promise<CommandResult> {
   const name = edge ? `${edge.url}, workspace ${edge.workspace}` : "an unreadable edge.json";
   const lost = edge ? adminLossText(edge) : "";
-  const question = `Leave ${name}? The token is deleted here; revoke it there, too.${lost}`;
-  const refused = await requireYes(cli, question, options, `say so with --yes.${lost}`);
+  const question = `Leave ${name}? The token is deleted here; also revoke it there.${lost}`;
+  const refused = await requireYes(cli, question, options, `confirm with --yes.${lost}`);
   if (refused) return refused;
   const copies = await purgeCopies(cli, options, edge);
   if (!copies.ok) return copies;
@@ -35,7 +35,7 @@ async function leaveEdge(cli: Cli, options: LeaveOptions, edge: EdgeConfig | nul
   if (store.exists()) store.write(leaveAll);
   return ok({
     data: { left: name, purged: copies.value.purged },
-    text: `Left ${name}; this machine decides for itself again.\n${copies.value.text}`,
+    text: `Left ${name}; this machine is its own coordinator again.\n${copies.value.text}`,
   });
 }
 
@@ -56,20 +56,20 @@ async function purgeCopies(cli: Cli, options: LeaveOptions, edge: EdgeConfig | n
   if (!(await wantsForget(cli, options)))
     return ok({
       purged: null,
-      text: "What it has stored there stays until it is too old; the key stays on this machine.\n",
+      text: "Its sessions stay there until they are too old; the key stays on this machine.\n",
     });
   const purged = await purge(edge, device.device);
   if (!purged.ok) return purged;
   const { sessions, checkpoints } = purged.value;
   return ok({
     purged: purged.value,
-    text: `There ${sessions} sessions and ${checkpoints} checkpoints of it were deleted.\n`,
+    text: `${sessions} sessions and ${checkpoints} checkpoints of this machine were deleted there.\n`,
   });
 }
 
 async function wantsForget(cli: Cli, { yes, forget }: LeaveOptions): Promise<boolean> {
   if (forget === true || yes === true) return forget === true;
-  const question = "Delete what this machine has stored there (sealed sessions and checkpoints), too?";
+  const question = "Also delete what this machine has stored there (sealed sessions and checkpoints)?";
   return (await cli.confirm(question, false)) === "yes";
 }
 

@@ -15,7 +15,7 @@ import { edgeLink, type CoordinatorLink } from "../../coordinator-link.ts";
 export function checkNames(url: string, name: string): CliResult<void> {
   const workspace = Workspace.safeParse(name);
   if (!workspace.success)
-    return wrongUsage(`"${name}" is no name for a workspace: ${workspace.error.issues[0]?.message}.`);
+    return wrongUsage(`"${name}" is not a workspace name: ${workspace.error.issues[0]?.message}.`);
   const address = parseAddress(url, name);
   return address.ok ? ok(undefined) : wrongUsage(`${address.error}.`);
 }
@@ -29,13 +29,13 @@ export function keptAdminToken(cli: Cli, url: string, workspace: string): Pick<E
 
 export function adminLossText({ adminToken }: EdgeConfig): string {
   if (adminToken === undefined) return "";
-  return " The admin token goes with it: to keep one, first `shim edge token create --machine <name> --scope admin`.";
+  return " The admin token is deleted too: to keep one, first run `shim edge token create --machine <name> --scope admin`.";
 }
 
 export function requireEdge(cli: Cli): CliResult<EdgeConfig> {
   const edge = readEdgeConfig(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
-  return edge.value === null ? notFound("this machine has joined no workspace.") : ok(edge.value);
+  return edge.value === null ? notFound("this machine has not joined a workspace.") : ok(edge.value);
 }
 
 /** Connects with the token of the configuration, for as long as `body` runs. */
@@ -57,7 +57,7 @@ export async function requireYes(
   cli: Cli,
   question: string,
   { yes }: { readonly yes?: boolean },
-  unasked = `${question} Say so with --yes.`,
+  unasked = `${question} Confirm with --yes.`,
 ): Promise<FailedResult | null> {
   const reply = await cli.confirm(question, yes === true);
   if (reply === "yes") return null;
@@ -70,7 +70,7 @@ export function environmentConflict(cli: Cli): FailedResult | null {
   if (given.ok && given.value === null) return null;
   return failed(
     "environment_decides",
-    "SHIM_EDGE_URL, SHIM_WORKSPACE and SHIM_TOKEN of the environment decide here. Unset them first.",
+    "SHIM_EDGE_URL, SHIM_WORKSPACE and SHIM_TOKEN in the environment take precedence. Unset them first.",
   );
 }
 

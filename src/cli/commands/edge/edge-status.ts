@@ -19,7 +19,7 @@ export async function status(cli: Cli): Promise<CommandResult> {
   const { where } = link.value;
   if (!health.ok) return machineStatus ? unreachable(where, health.error.message, machineStatus) : health;
   const { chats, epoch, revision, overdueRows, sockets, storage } = health.value;
-  const text = `Decided by ${where}: ${chats} chats, revision ${revision}, epoch ${epoch}, ${sockets} connections, ${overdueRows} rows overdue${storage?.state === "full" ? ", its storage is full: delete what is not needed" : ""}.\n`;
+  const text = `Coordinator: ${where}; ${chats} chats, revision ${revision}, epoch ${epoch}, ${sockets} connections, ${overdueRows} rows overdue${storage?.state === "full" ? ", its storage is full: delete what is not needed" : ""}.\n`;
   if (!machineStatus) return ok({ data: { where, ...health.value }, text });
   return ok({ data: { where, ...health.value, sync: machineStatus.data }, text: text + machineStatus.text });
 }
@@ -30,7 +30,7 @@ interface MachineStatus {
 }
 
 function unreachable(where: string, message: string, machineStatus: MachineStatus): CommandResult {
-  const text = `Decided by ${where}, which does not answer: ${message}\n${machineStatus.text}`;
+  const text = `Coordinator: ${where}, which does not answer: ${message}\n${machineStatus.text}`;
   return ok({ data: { where, unreachable: message, sync: machineStatus.data }, text, isFailed: true });
 }
 
@@ -53,8 +53,8 @@ async function memberStatus(cli: Cli, edge: EdgeConfig): Promise<MachineStatus> 
 
 function findProblem(store: Pick<Store, "read">, { workspace }: EdgeConfig, key: string): string | null {
   if (store.read((sql) => joinPreferences.read(sql, workspace), null)?.isSynced === false)
-    return "this machine has joined with --no-sync; `shim edge key` begins to sync.";
-  return key === "" ? "this machine has no key of the workspace; `shim edge key` takes it." : null;
+    return "this machine has joined with --no-sync; `shim edge key` starts the sync.";
+  return key === "" ? "this machine has no key of the workspace; `shim edge key` sets it." : null;
 }
 
 /** [SY86] */
@@ -76,9 +76,9 @@ function formatStatus(cli: Cli, config: Config, key: string, status: SyncStatus)
   return [
     `Device ${device}, epoch ${epoch}, key ${key}${other}.\n`,
     `Synced: ${synced}; ${backlog} changes wait${oldest}.\n`,
-    notes.trouble ? `Last trouble, ${cli.ago(notes.trouble.at)}: ${notes.trouble.message}\n` : "",
+    notes.trouble ? `Last problem, ${cli.ago(notes.trouble.at)}: ${notes.trouble.message}\n` : "",
     formatCount(notes.refused, "envelopes of other machines were refused; shim.log names them."),
-    formatCount(notes.passedOver, "older checkpoints were passed over, and are here only."),
+    formatCount(notes.passedOver, "older checkpoints were skipped, and are here only."),
     formatCount(notes.keptHere, "checkpoints could not be sent, and are here only."),
     filesText(config, files),
   ].join("");

@@ -32,7 +32,7 @@ export async function syncNow(cli: Cli): Promise<CommandResult> {
   if (trouble?.code === "not_uploader")
     return failed(
       "not_synced",
-      `another process of this machine sends, and ${left} changes are left; look again with \`shim edge status\`.`,
+      `another process of this machine is sending, and ${left} changes are left; \`shim edge status\` shows how many remain.`,
     );
   if (trouble)
     return failed(trouble.code, `${trouble.message}. ${left} changes wait on this machine; nothing is lost.`);
@@ -72,7 +72,7 @@ export async function rekeyWorkspace(cli: Cli, options: KeyOptions): Promise<Com
   if (!edge.ok) return edge;
   const ring = readKeys(cli.paths.home, edge.value, cli.io.env);
   if (!ring.ok) return failed("key_unusable", `${ring.error}.`);
-  if (ring.value === null) return notFound("this machine has no key of the workspace: `shim edge key` takes one.");
+  if (ring.value === null) return notFound("this machine has no key of the workspace: set it with `shim edge key`.");
   const present = await presentKey(edge.value, ring.value);
   if (options.code === true) return showCode(cli, options, displayedKey(present, ring.value));
   if (!present.ok) return present;
@@ -82,7 +82,7 @@ export async function rekeyWorkspace(cli: Cli, options: KeyOptions): Promise<Com
 }
 
 const rekeyQuestion =
-  "Make another key? All that this machine has stored is sealed again and sent again; other machines go on when they have the new key.";
+  "Make a new key? Everything that this machine has stored is sealed and sent again; other machines continue once they have the new key.";
 
 type PresentKey = CliResult<WorkspaceKey>;
 
@@ -95,7 +95,7 @@ async function presentKey(edge: EdgeConfig, { current, keys }: KeyRing): Promise
   if (key) return ok(key);
   return failed(
     "wrong_key",
-    `the workspace has another key by now (${keyId}), which this machine does not know: \`shim edge rekey --code\` shows it where it was made, \`shim edge key\` takes it here.`,
+    `the workspace now has another key (${keyId}), which this machine does not have: \`shim edge rekey --code\` shows it on the machine that made it, \`shim edge key\` sets it here.`,
   );
 }
 
@@ -107,7 +107,8 @@ async function showCode(cli: Cli, { yes }: KeyOptions, shown: PresentKey): Promi
   if (!shown.ok) return shown;
   const key = shown.value;
   const reply = await cli.confirm("Show the key of the workspace on this screen?", yes === true);
-  if (reply !== "yes") return failed("not_confirmed", reply === "no" ? "it is not shown." : "say so with --yes.");
+  if (reply !== "yes")
+    return failed("not_confirmed", reply === "no" ? "the key was not shown." : "confirm with --yes.");
   return ok({ data: { keyId: key.id, key: formatCode(key) }, text: keyText(key) });
 }
 
@@ -123,11 +124,11 @@ async function changeKey(cli: Cli, edge: EdgeConfig, from: WorkspaceKey): Promis
   }
   const report = await runRound(cli);
   const remainderText = report.trouble
-    ? `Not everything is sealed under it yet: ${report.trouble.message}.\n`
+    ? `Not everything is sealed under the new key yet: ${report.trouble.message}.\n`
     : reportText(report);
   return ok({
     data: { keyId: key.id, key: formatCode(key), ...report },
-    text: `The workspace has another key. ${remainderText}${keyText(key)}There: \`shim edge key\`.\n`,
+    text: `The workspace has a new key. ${remainderText}${keyText(key)}On the other machines: \`shim edge key\`.\n`,
   });
 }
 

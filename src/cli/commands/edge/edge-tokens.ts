@@ -27,12 +27,12 @@ export function addTokens(edge: Command, cli: Cli): void {
     .addOption(enumOption("--scope <scope>", Scope, " (default: work)"))
     .option(
       "--ttl <duration>",
-      "how long it is good, such as 12h or 30d (default: until it is revoked)",
+      "how long it is valid, such as 12h or 30d (default: until it is revoked)",
       durationOption,
     );
   cli.define(create, (options: TokenOptions) => createToken(cli, options));
   cli.define(token.command("list").description("all tokens, without their secrets"), () => listTokens(cli));
-  const revoke = token.command("revoke <id>").description("make a token useless at once");
+  const revoke = token.command("revoke <id>").description("revoke a token, at once");
   cli.define(revoke, (_options: CommonOptions, id: string) => revokeToken(cli, id));
 }
 
@@ -44,7 +44,10 @@ async function withAdmin(
   if (!edge.ok) return edge;
   const { token, adminToken = readTokenClaim(token, "s") === "admin" ? token : undefined } = edge.value;
   if (adminToken === undefined)
-    return failed("no_admin_token", "the admin token of the workspace is on the machine that made it; go there.");
+    return failed(
+      "no_admin_token",
+      "the workspace's admin token is on the machine that made the workspace; run this there.",
+    );
   return withEdgeLink({ ...edge.value, token: adminToken }, (link) => body(link, edge.value));
 }
 
@@ -54,7 +57,7 @@ function createToken(cli: Cli, { machine, scope = "work", ttl }: TokenOptions): 
     if (!created.ok) return created;
     const { id, token } = created.value;
     cli.progress(
-      `Token ${id} for ${machine}, shown only now. There, with the token on stdin: shim edge join ${workspace} --url ${url} < token`,
+      `Token ${id} for ${machine}, shown only now. On that machine, with the token on stdin: shim edge join ${workspace} --url ${url} < token`,
     );
     return ok({ data: created.value, text: `${token}\n` });
   });

@@ -65,7 +65,7 @@ async function createAndJoin(
   const written = storeKey(cli, requestedEdge, foundKey.value.key);
   if (!written.ok) return written;
   cli.progress(
-    `Workspace ${requestedEdge.workspace} is there. For another machine: \`shim edge token create --machine <name>\`.`,
+    `Workspace ${requestedEdge.workspace} is ready. For another machine: \`shim edge token create --machine <name>\`.`,
   );
   const stored = readEdgeConfig(cli.paths.home);
   if (!stored.ok || stored.value === null)
@@ -129,7 +129,7 @@ async function firstToken(
   const body = (await answer.json().catch(() => null)) as { token?: unknown; error?: unknown } | null;
   if (answer.ok && typeof body?.token === "string") return ok(body.token);
   const error = WireError.safeParse(body?.error);
-  if (!error.success) return failed("edge_unreachable", `${url} answered ${answer.status}, and is no coordinator.`);
+  if (!error.success) return failed("edge_unreachable", `${url} answered ${answer.status}, and is not a coordinator.`);
   const { code, message } = error.data;
   return failed(
     code,

@@ -7,8 +7,8 @@ import { rekeyWorkspace, syncNow, adoptKey } from "./edge-sync.ts";
 import { addTokens } from "./edge-tokens.ts";
 import { createOne, devUrl } from "./edge-workspace.ts";
 
-const importHelp = "what this machine has done by itself comes along: sessions, and tasks that have not begun";
-const keepHelp = "what this machine has done by itself stays in its own files";
+const importHelp = "import this machine's earlier work: sessions, and tasks that have not started";
+const keepHelp = "keep this machine's earlier work in its local files";
 
 export function addEdge(program: Command, cli: Cli): void {
   const edge = program
@@ -18,7 +18,7 @@ export function addEdge(program: Command, cli: Cli): void {
   const create = workspace
     .command("create <name>")
     .description("make a workspace (needs SHIM_ADMIN_SECRET), and join it with this machine")
-    .option("--url <url>", `where the coordinator is (default: ${devUrl})`)
+    .option("--url <url>", `URL of the coordinator (default: ${devUrl})`)
     .option("--import", importHelp)
     .option("--keep", keepHelp)
     .option("-y, --yes", "do not ask");
@@ -26,18 +26,18 @@ export function addEdge(program: Command, cli: Cli): void {
   const join = edge
     .command("join <workspace>")
     .description("join a workspace with this machine; token and key are read from stdin, a line each, or asked for")
-    .requiredOption("--url <url>", "where the coordinator is")
-    .option("--key-file <file>", "holds the key of the workspace")
+    .requiredOption("--url <url>", "URL of the coordinator")
+    .option("--key-file <file>", "file with the key of the workspace")
     .option("--no-sync", "only coordinate: sessions and checkpoints stay on this machine")
     .option("--import", importHelp)
     .option("--keep", keepHelp)
     .option("-y, --yes", "do not ask");
   cli.define(join, (options: JoinOptions, name: string) => joinWorkspace(cli, options, name));
-  cli.define(edge.command("status").description("who decides for this machine, and how it is"), () => status(cli));
+  cli.define(edge.command("status").description("the coordinator of this machine, and its state"), () => status(cli));
   const leave = edge
     .command("leave")
-    .description("back to this machine's own file")
-    .option("--forget", "delete there what this machine has stored")
+    .description("leave the workspace, and use this machine's own coordinator again")
+    .option("--forget", "also delete what this machine has stored there")
     .option("-y, --yes", "do not ask");
   cli.define(leave, (options: LeaveOptions) => leaveWorkspace(cli, options));
   addSync(edge, cli);
@@ -45,17 +45,17 @@ export function addEdge(program: Command, cli: Cli): void {
 }
 
 function addSync(edge: Command, cli: Cli): void {
-  const sync = edge.command("sync").description("send what has changed here, and ask for what has changed elsewhere");
+  const sync = edge.command("sync").description("send local changes, and fetch those of other machines");
   cli.define(sync, () => syncNow(cli));
   const rekey = edge
     .command("rekey")
-    .description("another key for the workspace: all that this machine holds is sealed and sent again")
-    .option("--code", "only show the present key")
+    .description("make a new key for the workspace: all that this machine has stored is sealed and sent again")
+    .option("--code", "only show the current key")
     .option("-y, --yes", "do not ask");
   cli.define(rekey, (options: CommonOptions) => rekeyWorkspace(cli, options));
   const key = edge
     .command("key")
-    .description("take the workspace's key, from stdin or asked for")
-    .option("--key-file <file>", "holds the key of the workspace");
+    .description("set the workspace's key; it is read from stdin, or asked for")
+    .option("--key-file <file>", "file with the key of the workspace");
   cli.define(key, (options: CommonOptions) => adoptKey(cli, options));
 }

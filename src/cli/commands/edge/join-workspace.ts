@@ -57,9 +57,9 @@ export async function chooseLocalWork(
   if (sessions + tasks.length + keys + running === 0) return ok(true);
   const description = `On this machine there are ${sessions} sessions, ${tasks.length + running} open tasks and ${keys} keys of state.`;
   const joinPreferences =
-    "--import sends the sessions and submits the tasks that have not begun; --keep leaves all of it here, where nothing is lost";
+    "--import sends the sessions and submits the tasks that have not started; --keep leaves everything here, and nothing is lost";
   if (!cli.io.isInteractive)
-    return failed("choice_needed", `${description} Say what becomes of them: ${joinPreferences}. Nothing was changed.`);
+    return failed("choice_needed", `${description} Choose: ${joinPreferences}. Nothing was changed.`);
   const reply = (await cli.io.ask(`${description}\n${joinPreferences}. import or keep? `)).trim().toLowerCase();
   if (reply === "import" || reply === "keep") return ok(reply === "import");
   return failed("not_confirmed", "nothing was changed.");
@@ -103,7 +103,7 @@ function toAnswer(joining: JoinPlan, tasks: number): { data: unknown; text: stri
   const data = { workspace, url, machine, keyId: found?.key.id ?? null, importedTasks: tasks };
   const text = `This machine has joined ${workspace} as ${machine}.\n${localText(joining, tasks)}`;
   if (!found) return { data, text: `${text}Nothing is synced: this machine only coordinates.\n` };
-  const hint = "`shim edge sync` sends at once what is here; open chats do it by themselves.\n";
+  const hint = "`shim edge sync` sends the local sessions now; open chats do it automatically.\n";
   if (!found.isNew) return { data, text: text + edgeVisibilityText + hint };
   return { data: { ...data, key: formatCode(found.key) }, text: text + edgeVisibilityText + keyText(found.key) + hint };
 }
@@ -112,7 +112,7 @@ function localText({ work, isImporting }: JoinPlan, tasks: number): string {
   if (!isImporting) return "";
   const lines = [
     tasks > 0 ? [`${tasks} open tasks were submitted there, and cancelled here.`] : [],
-    work.running > 0 ? [`${work.running} tasks that run go on here.`] : [],
+    work.running > 0 ? [`${work.running} running tasks continue here.`] : [],
     work.keys > 0 ? ["State and messages of this machine stay in its own file."] : [],
   ];
   return lines
@@ -171,7 +171,7 @@ function moveTasks(cli: Cli, link: CoordinatorLink, { tasks }: LocalWork): Promi
     return Promise.resolve(
       failed(
         "too_many_tasks",
-        `at most ${maxTasks} open tasks come along, and there are ${tasks.length}; do or cancel some first, or --keep.`,
+        `at most ${maxTasks} open tasks can be imported, and there are ${tasks.length}; finish or cancel some first, or use --keep.`,
       ),
     );
   return withLocal(cli, async (local, store) => {

@@ -67,14 +67,14 @@ function checkKey(code: string, expectedKeyId: string | null): CliResult<FoundKe
   if (expectedKeyId === null || key.value.id === expectedKeyId) return ok({ key: key.value, isNew: false });
   return failed(
     "wrong_key",
-    `this is key ${key.value.id}, and the workspace has ${expectedKeyId}: \`shim edge rekey --code\` shows the right one on a machine that has it. Nothing was changed.`,
+    `this is key ${key.value.id}, but the workspace has ${expectedKeyId}: \`shim edge rekey --code\` shows the right one on a machine that has it. Nothing was changed.`,
   );
 }
 
 function keyNeeded(expectedKeyId: string): FailedResult {
   return failed(
     "key_needed",
-    `the workspace has a key (${expectedKeyId}) that this machine does not know. \`shim edge rekey --code\` shows it on a machine that does; give it here as the second line of stdin, with --key-file or in SHIM_WORKSPACE_KEY. To coordinate without the sync: --no-sync. Nothing was changed.`,
+    `the workspace has a key (${expectedKeyId}) that this machine does not have. \`shim edge rekey --code\` shows it on a machine that does; give it here as the second line of stdin, with --key-file or in SHIM_WORKSPACE_KEY. To coordinate without sync: --no-sync. Nothing was changed.`,
   );
 }
 
@@ -87,7 +87,7 @@ export function keyText(key: WorkspaceKey): string {
   return [
     `Key of the workspace: ${formatCode(key)}`,
     "Other machines ask for it when they join. Keep it where you keep passwords: anyone who has it and a token can read what is synced;",
-    "when every machine that has it is lost, what is synced is lost as well. Nobody else has it, the coordinator neither.",
+    "when every machine that has it is lost, what is synced is lost too. There is no other copy, not even at the coordinator.",
     "",
   ].join("\n");
 }

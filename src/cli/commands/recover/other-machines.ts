@@ -40,7 +40,7 @@ export async function withOtherMachines<T>(cli: Cli, body: (others: OtherMachine
     const context = remoteContext(runtime, link, "");
     if (!context) return await body(null);
     const pulled = await pull(context.mirror, 0);
-    if (!pulled.ok) cli.progress(`Other machines as last heard of: ${pulled.error.message}.`);
+    if (!pulled.ok) cli.progress(`Other machines as of the last sync: ${pulled.error.message}.`);
     const sharedProject = { workspace, machine, key: context.mirror.keys.current };
     return await body({
       context: { ...context, isStale: !pulled.ok },

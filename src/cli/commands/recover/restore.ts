@@ -36,8 +36,8 @@ const timeoutMs = 600_000;
 export function addRestore(program: Command, cli: Cli): void {
   const command = program
     .command("restore <checkpoint>")
-    .description("files as they were, into a new folder or branch")
-    .option("--files", "the files (must be given)")
+    .description("restore files as they were, into a new folder or branch")
+    .option("--files", "restore the files (required)")
     .option("--into <folder>", "into this new or empty folder (default: beside the project)")
     .option("--branch <name>", "as a new branch of the project");
   cli.define(command, (options: RestoreOptions, id: string) => restore(cli, options, id));
@@ -46,9 +46,7 @@ export function addRestore(program: Command, cli: Cli): void {
 /** [CL13] */
 async function restore(cli: Cli, options: RestoreOptions, id: string): Promise<CommandResult> {
   if (!options.files)
-    return wrongUsage(
-      "add --files: a checkpoint's files are what can be restored. `shim resume` goes on with its session.",
-    );
+    return wrongUsage("add --files: only a checkpoint's files can be restored. `shim resume` continues its session.");
   if (options.into !== undefined && options.branch !== undefined) return wrongUsage("give either --into or --branch.");
   const runtime = await cli.runtime();
   const found = findCheckpoint(runtime, id);
@@ -92,9 +90,9 @@ function missingSnapshotText(cli: Cli, snapshot: StoredSnapshotRow | null): stri
   if (!snapshot)
     return "no files were saved with this checkpoint: its project is not in git, or snapshots are switched off.";
   if (snapshot.state === "pending" || snapshot.state === "running") {
-    return `the files of this checkpoint (${cli.ago(snapshot.at)}) are not saved. The chat's own process takes them within a minute, never late: try again when that minute is over. When that process is gone, they cannot be taken any more.`;
+    return `the files of this checkpoint (${cli.ago(snapshot.at)}) are not saved yet. The chat's own process saves them within a minute of the checkpoint: try again after that. If that process has ended, they can no longer be saved.`;
   }
-  return `the files of this checkpoint were not saved: ${snapshot.reason ?? snapshot.state}. Files are never taken late, so they cannot be had any more.`;
+  return `the files of this checkpoint were not saved: ${snapshot.reason ?? snapshot.state}. Files are never saved later, so they cannot be restored.`;
 }
 
 function findOtherCheckpoint(runtime: Runtime, sessionId: string): string {
@@ -144,7 +142,7 @@ async function restoreReceivedFiles(
   if (localProject === null || localProject.project !== row.project)
     return failed(
       "project_elsewhere",
-      `this folder is not the project of ${row.session} (${row.content.project ?? "no project"} on ${row.machine}): go to that project's folder on this machine, then again.`,
+      `this folder is not the project of ${row.session} (${row.content.project ?? "no project"} on ${row.machine}): run this in that project's folder on this machine.`,
     );
   cli.progress(`Fetching the files from the workspace ...`);
   const files = await fetchFiles(context.mirror, row);

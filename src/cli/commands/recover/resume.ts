@@ -43,9 +43,9 @@ interface ResumeOptions extends CommonOptions {
 export function addResume(program: Command, cli: Cli): void {
   const command = program
     .command("resume [session]")
-    .description("go on with a session that died, or print its brief")
+    .description("continue a session that died, or print its brief")
     .option("--print", "only print the brief")
-    .option("--undo <session>", "take back an offer, a recovery or a dismissal: it counts as incomplete again")
+    .option("--undo <session>", "undo an offer, a recovery or a dismissal: the session counts as incomplete again")
     .option("--dismiss <session>", "never offer this session again");
   cli.define(command, (options: ResumeOptions, id?: string) => run(cli, options, id));
 }
@@ -120,11 +120,11 @@ async function undo(target: Target): Promise<CommandResult> {
   const { source, session } = target;
   const released = await source.release(session);
   if (!released.ok) {
-    const why = `${session} was not given back: ${released.error.message}. Nothing has changed.`;
+    const why = `${session} was not released: ${released.error.message}. Nothing has changed.`;
     return failed(printedCode(released.error), why);
   }
   if (!released.value) {
-    const why = `${session} was neither offered, taken nor dismissed, so there is nothing to take back.`;
+    const why = `${session} was neither offered, taken nor dismissed, so there is nothing to undo.`;
     return failed("nothing_to_undo", why);
   }
   return ok({ data: { ...dataOf(target), recovery: null }, text: `${nameOf(target)} counts as incomplete again.\n` });
@@ -136,7 +136,7 @@ async function dismiss(target: Target): Promise<CommandResult> {
   const where = machine === undefined ? "" : " on this machine";
   return ok({
     data: { ...dataOf(target), recovery: "dismissed" },
-    text: `${nameOf(target)} is not offered${where} any more. \`shim resume --undo ${session}\` takes that back.\n`,
+    text: `${nameOf(target)} is not offered${where} any more. \`shim resume --undo ${session}\` undoes that.\n`,
   });
 }
 

@@ -36,7 +36,7 @@ function folderRefusal({ session, elsewhere }: Restoration): CommandResult {
   const there = `${elsewhere.root ?? "no project"} on ${elsewhere.machine}`;
   return failed(
     "project_elsewhere",
-    `this folder is not its project (${there}): go to that project's folder on this machine, then again. ${hint}`,
+    `this folder is not its project (${there}): run this in that project's folder on this machine. ${hint}`,
   );
 }
 

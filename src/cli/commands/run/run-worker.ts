@@ -83,14 +83,14 @@ async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: W
   const runtime = await cli.runtime();
   const platform = nodePlatform();
   const ownProcess = identify(runtime.processes, process.pid);
-  if (!ownProcess) return failed("unknown_process", "this system does not tell when a process was started.");
+  if (!ownProcess) return failed("unknown_process", "this system does not report when a process was started.");
   const { random, clock } = platform;
   const { launch } = cli.io;
   const deps = { runtime, launch, machine: link.machine, ownProcess, random, monotonic: () => clock.monotonic() };
   const setups = await createSetups(deps, plan);
   if (!setups.ok) return setups;
   for (const folder of await removeOldWorktrees(worktreesIn(runtime.paths.home), runtime))
-    cli.progress(`A worktree that was left a week ago is gone: ${folder}`);
+    cli.progress(`A worktree that was unused for a week was removed: ${folder}`);
   const worker = automation(cli, flags, { link, plan, setups: setups.value, platform });
   let interrupts = 0;
   const subscriptions = [
@@ -174,7 +174,7 @@ function describeEvent(event: WorkerEvent): string {
     case "registered":
       return `works as ${event.chat} on ${event.taskTypes.join(", ")}`;
     case "backoff":
-      return `${event.failures} attempts failed one after the other; nothing new for ${seconds(event.forMs)}`;
+      return `${event.failures} attempts failed in a row; taking nothing new for ${seconds(event.forMs)}`;
     case "draining":
       return `takes nothing new (${event.reason}); ${event.running} still running`;
     case "problem":
@@ -190,7 +190,7 @@ function describeEvent(event: WorkerEvent): string {
 function describeTask(event: Extract<WorkerEvent, { readonly task: number }>): string {
   switch (event.type) {
     case "began":
-      return `begun${event.isContinued ? " where the attempt before stopped" : ""}, attempt ${event.attempt}, in ${event.folder}`;
+      return `started${event.isContinued ? " where the previous attempt stopped" : ""}, attempt ${event.attempt}, in ${event.folder}`;
     case "progress":
       return [event.percent === null ? "" : `${event.percent} %`, event.note ?? ""].filter(Boolean).join(" ");
     case "note":

@@ -6,23 +6,23 @@ export function addService(program: Command, cli: Cli): void {
   const service = program.command("service").description("let the system start `shim supervise` when you log in");
   const install = service
     .command("install")
-    .description("write what starts it, and start it")
+    .description("write the file that starts it, and start it")
     .option("--dry-run", "only show the file")
     .option("-y, --yes", "do not ask");
   cli.define(install, async (options: InstallOptions) => (await actions()).installService(cli, options));
-  const status = service.command("status").description("whether it is installed and runs");
+  const status = service.command("status").description("whether it is installed and running");
   cli.define(status, async () => (await actions()).status(cli));
   const uninstall = service
     .command("uninstall")
     .description("end it and remove the file; settings and sessions stay")
-    .option("--dry-run", "only show what would go")
+    .option("--dry-run", "only show what would be removed")
     .option("-y, --yes", "do not ask");
   cli.define(uninstall, async (options: InstallOptions) => (await actions()).uninstallService(cli, options));
   const logs = service
     .command("logs")
     .description("show its log")
-    .option("--lines <n>", "the last so many (default: 100)", count)
-    .option("--follow", "go on with what comes");
+    .option("--lines <n>", "the last n lines (default: 100)", count)
+    .option("--follow", "follow new lines");
   cli.define(logs, async (options: LogOptions) => (await actions()).showLogs(cli, options));
 }
 

@@ -4,18 +4,18 @@ import type { Cli, CommonOptions } from "../../cli.ts";
 export function addSupervise(program: Command, cli: Cli): void {
   const command = program
     .command("supervise")
-    .description("keep programs and chats running, as supervisor.json says; status, stop, retry");
+    .description("keep programs and chats running, as configured in supervisor.json; status, stop, retry");
   cli.define(command, async (options: CommonOptions) => {
     const { runSupervisor } = await import("./supervise/run-supervisor.ts");
     return runSupervisor(cli, options);
   });
-  const status = command.command("status").description("who supervises, and how what is watched is");
+  const status = command.command("status").description("the supervisor, and the state of what it watches");
   cli.define(status, async () => (await control()).status(cli));
   const stop = command.command("stop").description("end the supervisor and all that it runs");
   cli.define(stop, async () => (await control()).stop(cli));
   const retry = command
     .command("retry <name>")
-    .description("start again what has crashed too often, was stopped or has ended");
+    .description("restart a program that crashed too often, was stopped or has ended");
   cli.define(retry, async (_options: CommonOptions, name: string) => (await control()).retry(cli, name));
 }
 

@@ -33,7 +33,7 @@ const TypeConfig = z
     "say how it is done: by a command, or by claude",
   )
   .refine(({ finalCodes, command }) => finalCodes === undefined || command !== undefined, {
-    message: "finalCodes are those of a command",
+    message: "finalCodes are only for a command",
     path: ["finalCodes"],
   })
   .refine(({ folder, repository, base }) => folder === undefined || (repository ?? base) === undefined, {
@@ -43,7 +43,7 @@ const TypeConfig = z
   .refine(
     ({ folder, mergeInputs, onConflict, remote }) =>
       folder === undefined || (mergeInputs ?? onConflict ?? remote) === undefined,
-    { message: "a folder takes no mergeInputs, onConflict and remote: nothing is merged there", path: ["folder"] },
+    { message: "a folder takes no mergeInputs, onConflict or remote: nothing is merged there", path: ["folder"] },
   );
 export type TypeConfig = z.infer<typeof TypeConfig>;
 

@@ -107,7 +107,7 @@ async function unknownBase({ env }: Runtime, type: string, top: string, base: st
     return null;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
-    return wrongUsage(`${type}: ${base} is no commit in ${top}; new worktrees begin from one.`);
+    return wrongUsage(`${type}: ${base} is not a commit in ${top}; new worktrees start from one.`);
   }
 }
 
@@ -116,9 +116,10 @@ async function findTop({ env }: Runtime, type: string, path: string): Promise<Re
     return ok(await worktreeTop(env, path));
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
-    if (error.fault === "missing") return failed("no_git", `${type}: ${error.message}; with a folder none is needed.`);
+    if (error.fault === "missing")
+      return failed("no_git", `${type}: ${error.message}; with a folder, git is not needed.`);
     return wrongUsage(
-      `${type}: ${path} is in no git repository (${error.message}); name a repository, or a folder to work in as it is.`,
+      `${type}: ${path} is not in a git repository (${error.message}); name a repository, or a folder to work in as it is.`,
     );
   }
 }

@@ -27,21 +27,23 @@ const singleTypeOptions = ["type", "folder", "repository", "base", "remote"];
 export function addWorker(program: Command, cli: Cli): void {
   const command = program
     .command("worker [command...]")
-    .description("does tasks, one after the other: `shim worker --type test -- npm test`")
-    .addOption(new Option("--config <file>", "types and how they are done, YAML or JSON").conflicts(singleTypeOptions))
-    .option("--type <type>", "the type that the command behind -- does")
+    .description("do tasks, one after another: `shim worker --type test -- npm test`")
+    .addOption(
+      new Option("--config <file>", "task types and how to do them, YAML or JSON").conflicts(singleTypeOptions),
+    )
+    .option("--type <type>", "the task type that the command after -- does")
     .option("--folder <path>", "work in this folder itself")
-    .option("--repository <path>", "work in worktrees of this repository (default: the one here)")
-    .option("--base <revision>", "what new worktrees begin from (default: HEAD)")
-    .option("--no-merge-inputs", "do not merge what a task depends on into its new worktree")
+    .option("--repository <path>", "work in worktrees of this repository (default: the current one)")
+    .option("--base <revision>", "what new worktrees start from (default: HEAD)")
+    .option("--no-merge-inputs", "do not merge the dependencies of a task into its new worktree")
     .option("--remote <name>", "push finished branches to this remote, and fetch missing ones from it")
     .option("--concurrency <n>", "tasks at a time (default: 1)", countUpTo(100))
-    .option("--capability <name>", "also takes tasks that need this; may be given several times", listOption)
-    .option("--once", "end when there is nothing to take")
-    .option("--max-tasks <n>", "end after so many", countUpTo(1_000_000))
+    .option("--capability <name>", "also take tasks that need this; may be repeated", listOption)
+    .option("--once", "exit when no task is available")
+    .option("--max-tasks <n>", "exit after this many", countUpTo(1_000_000))
     .option(
       "--drain-ms <ms>",
-      "how long what runs may go on at Ctrl-C; 0: give it back at once (default: 60000)",
+      "how long running tasks may continue after Ctrl-C; 0: release them at once (default: 60000)",
       millisecondsOption,
     );
   cli.define(command, async (options: WorkerFlags, ...rest: unknown[]) => {
@@ -67,14 +69,14 @@ function parseSource(
   words: readonly string[],
 ): Result<WorkerSource, FailedResult["error"]> {
   if (config !== undefined) {
-    if (mergeInputs === false) return wrongUsage("with --config the file says `mergeInputs: false` of each type.");
+    if (mergeInputs === false) return wrongUsage("with --config set `mergeInputs: false` for each type in the file.");
     const isBoth = words.length > 0;
     return isBoth
       ? wrongUsage("with --config the file names the commands; give no other.")
       : ok({ kind: "file", file: config });
   }
-  if (type === undefined) return wrongUsage("name a --config, or a --type and its command behind --.");
+  if (type === undefined) return wrongUsage("give --config, or --type and its command after --.");
   if (words.length === 0)
-    return wrongUsage(`give the command behind --: \`shim worker --type ${type.slice(0, 64)} -- npm test\`.`);
+    return wrongUsage(`give the command after --: \`shim worker --type ${type.slice(0, 64)} -- npm test\`.`);
   return ok({ kind: "command", type, words });
 }

@@ -58,7 +58,7 @@ function withFilter(command: Command, cli: Cli): Command {
     .option("--project <folder>", "only of this project")
     .option("--since <time>", "not older: 2d, 3h, 2026-11-20", momentOption(cli.io, "first"))
     .option("--until <time>", "not newer", momentOption(cli.io, "last"))
-    .addOption(limitOption(defaultLimit, "at most so many sessions, or checkpoints of --session"));
+    .addOption(limitOption(defaultLimit, "at most this many sessions, or checkpoints of --session"));
 }
 
 async function listAll(cli: Cli, options: FilterOptions): Promise<CommandResult> {

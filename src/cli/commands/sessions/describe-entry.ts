@@ -12,7 +12,7 @@ export function describeEntry(entry: JournalEntry, max: number): string {
 
 const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, max: number) => string } = {
   start: ({ source }) => `started (${source})`,
-  continues: ({ session }) => `goes on with session ${session} of another machine`,
+  continues: ({ session }) => `continues session ${session} of another machine`,
   detached: ({ reason }) => `cut off (${reason})`,
   end: ({ reason }) => `ended (${reason})`,
   prompt: ({ text }, max) => `user: ${oneLine(text, max)}`,

@@ -17,7 +17,7 @@ export function addName(program: Command, cli: Cli): void {
   const command = program
     .command("name <session> [name]")
     .description("give a session a name, which lists and briefs show instead of its first request")
-    .option("--clear", "take the name away");
+    .option("--clear", "remove the name");
   cli.define(command, (options: NameOptions, id: string, name?: string) => setName(cli, options, id, name));
 }
 
@@ -29,7 +29,7 @@ async function setName(
 ): Promise<CommandResult> {
   if ((given === undefined) === (clear !== true)) return wrongUsage("give either a name or --clear.");
   const name = given === undefined ? null : redact(oneLine(safeText(given), Number.MAX_SAFE_INTEGER)).text;
-  if (name === "") return wrongUsage("the name is empty. --clear takes a name away.");
+  if (name === "") return wrongUsage("the name is empty. --clear removes a name.");
   if (name !== null && name.length > maxNameChars) {
     return wrongUsage(`the name is longer than ${maxNameChars} characters.`);
   }

@@ -34,13 +34,13 @@ const defaultLimit = 20;
 export function addSessions(program: Command, cli: Cli): void {
   const command = program
     .command("sessions")
-    .description("list sessions; `show <id>` tells all that is stored")
+    .description("list sessions; `show <id>` prints all that is stored")
     .option("--incomplete", "only those that died unfinished")
     .option("--project <folder>", "only those of this project")
     .option("--all-machines", "also those of the workspace's other machines")
     .addOption(limitOption(defaultLimit));
   cli.define(command, (options: ListOptions) => list(cli, options));
-  const show = command.command("show <session>").description("everything that is stored of one session");
+  const show = command.command("show <session>").description("everything that is stored about one session");
   cli.define(show, (_options: CommonOptions, id: string) => showOne(cli, id));
 }
 
@@ -67,7 +67,7 @@ function noneText(cli: Cli, runtime: Runtime, { incomplete, project, allMachines
 
 function othersText(cli: Cli, elsewhere: readonly ElsewhereView[] | null): string {
   if (elsewhere === null)
-    return "Other machines: none. This machine belongs to no workspace on an edge whose key it has (`shim edge status`).\n";
+    return "Other machines: none. This machine has not joined a workspace, or has no key of it (`shim edge status`).\n";
   return elsewhere.length === 0 ? "Other machines: none.\n" : `Other machines:\n${elsewhereTable(cli, elsewhere)}`;
 }
 

@@ -31,7 +31,10 @@ function readCurrent(cli: Cli): CliResult<Config> {
   const read = readConfig(cli.paths.config);
   return read.ok
     ? read
-    : failed("config_invalid", `${read.error}\nCorrect the file; until then the defaults hold and nothing is changed.`);
+    : failed(
+        "config_invalid",
+        `${read.error}\nCorrect the file; until then the defaults apply and nothing is changed.`,
+      );
 }
 
 function show(cli: Cli): CommandResult {

@@ -36,7 +36,7 @@ export function addInit(program: Command, cli: Cli): void {
 }
 
 export function addUninstall(program: Command, cli: Cli): void {
-  const uninstall = program.command("uninstall").description("take SHIM out of the clients; what is stored stays");
+  const uninstall = program.command("uninstall").description("remove SHIM from the clients; stored data stays");
   cli.define(withOptions(uninstall), (options: InitOptions) => run(cli, options, "uninstall"));
 }
 
@@ -176,21 +176,21 @@ function applyAll(cli: Cli, { plans, link }: PreparedChanges, action: Action): C
 
 function unchangedText(plans: readonly Plan[]): string {
   const changed = plans.filter((plan) => plan.edits.length > 0).map((plan) => plan.target.label);
-  return changed.length === 0 ? "" : ` Done before: ${changed.join(", ")}.`;
+  return changed.length === 0 ? "" : ` Already changed: ${changed.join(", ")}.`;
 }
 
 function nextSteps(plans: readonly Plan[], action: Action): string[] {
   const changed = plans.filter((plan) => plan.edits.length > 0);
   const restart = changed.map(({ target }) =>
     target.client === "claude-code"
-      ? "Claude Code: chats that are open go on as before; start a new one."
-      : `${target.label}: quit it whole (tray or menu bar), then start it again.`,
+      ? "Claude Code: open chats continue as before; start a new one."
+      : `${target.label}: quit it completely (tray or menu bar), then start it again.`,
   );
   const followUp =
     action === "install"
-      ? ["Then `shim up` shows the chat, and `shim doctor` checks all."]
-      : ["What is stored stays; `shim forget` deletes it."];
-  return [action === "install" ? "SHIM is connected." : "SHIM is taken out.", ...restart, ...followUp];
+      ? ["Then `shim up` shows the chat, and `shim doctor` checks everything."]
+      : ["Stored data stays; `shim forget` deletes it."];
+  return [action === "install" ? "SHIM is connected." : "SHIM is removed.", ...restart, ...followUp];
 }
 
 function toData(plan: Plan, backup: string | null): unknown {

@@ -52,7 +52,7 @@ async function unknownTask(cli: Cli, task: number, refused: CommandResult & { ok
   const session = findSession(await cli.runtime(), String(task));
   if (!session.ok && session.error.code === "not_found") return refused;
   const { message } = refused.error;
-  return err({ ...refused.error, message: `${message}. A session is meant by more of its id than digits.` });
+  return err({ ...refused.error, message: `${message}. For a session, give more of its id than digits.` });
 }
 
 function explainDone({ task, attempts: [last] }: TaskFacts): string[] {
@@ -69,7 +69,7 @@ function explainCancelled({ task, attempts }: TaskFacts): string[] {
 
 function explainDead({ task, attempts, needs }: TaskFacts): string[] {
   const { reason } = task;
-  const lastError = task.detail === null ? [] : [`Last said: ${task.detail}`];
+  const lastError = task.detail === null ? [] : [`Last report: ${task.detail}`];
   const failedDependencies = needs.filter(({ known }) => known?.state === "dead" || known?.state === "cancelled");
   return [
     `is dead: ${reason === null ? "for a reason that is not known" : deathText(reason, task)}.`,
@@ -84,36 +84,38 @@ function deathText(reason: DeathReason, { failures, maxAttempts, stalls, lostCha
   switch (reason) {
     case "failed":
       return failures < maxAttempts
-        ? `its last failure is none that another attempt would mend (${failures} of ${pluralize(maxAttempts, "attempt")})`
+        ? `another attempt would not fix its last failure (${failures} of ${pluralize(maxAttempts, "attempt")})`
         : `all of its ${pluralize(maxAttempts, "attempt")} failed`;
     case "poison":
-      return `it was given up as poison, after ${pluralize(lostChats, "lost chat")} and ${pluralize(stalls, "stall")}`;
+      return `it was ended as poison, after ${pluralize(lostChats, "lost chat")} and ${pluralize(stalls, "stall")}`;
     case "expired":
       return "no chat took it in time";
     case "dependency":
-      return "one that it depends on is dead or cancelled";
+      return "a task that it depends on is dead or cancelled";
     case "budget_exceeded":
       return "a limit was reached";
     case "discarded":
-      return "it was given up for good";
+      return "it was discarded";
   }
 }
 
 function attemptLine({ attempt, chat, end, ranMs, endedAgeMs, reason }: Attempt): string {
-  const ran = ranMs === null ? "not begun" : `after ${age(ranMs)}`;
+  const ran = ranMs === null ? "not started" : `after ${age(ranMs)}`;
   return `  attempt ${attempt}, by ${chat}: ${end}, ${ran}, ${age(endedAgeMs)} ago${reasonText(reason)}`;
 }
 
 function adviceFor({ task, reason }: Task): string[] {
-  if (reason === "discarded") return ["It is not replayed; what is still wanted is submitted anew."];
-  const first = reason === "dependency" ? "First replay those, then it: " : "";
+  if (reason === "discarded") return ["It cannot be replayed; submit it again if it is still needed."];
+  const first = reason === "dependency" ? "First replay those, then this one: " : "";
   return [
-    `${first}\`shim queue replay ${task}\` begins it anew, \`shim queue discard ${task} --reason <text>\` gives it up.`,
+    `${first}\`shim queue replay ${task}\` starts it again, \`shim queue discard ${task} --reason <text>\` discards it.`,
   ];
 }
 
 function explainAssigned({ chat, dueInMs }: Task): string[] {
-  return [`is assigned to ${chat}, and not begun: it must begin within ${age(dueInMs ?? 0)}, else it is queued again.`];
+  return [
+    `is assigned to ${chat}, and has not started: it must start within ${age(dueInMs ?? 0)}, or it is queued again.`,
+  ];
 }
 
 function explainRunning({ chat, failures, maxAttempts, running, progress, isCancelAsked }: Task): string[] {
@@ -123,14 +125,14 @@ function explainRunning({ chat, failures, maxAttempts, running, progress, isCanc
     `is running: by ${chat}${since}, attempt ${failures + 1} of ${maxAttempts}.`,
     progressNote === "" ? "No progress was reported." : `Progress: ${progressNote}`,
     ...(running === null ? [] : deadlines(running)),
-    ...(isCancelAsked ? ["It was cancelled: its chat learns so with the answer to its next heartbeat."] : []),
+    ...(isCancelAsked ? ["It was cancelled: its chat learns of it in the answer to its next heartbeat."] : []),
   ];
 }
 
 function deadlines({ heardAgeMs, silenceLeftMs, remainingMs }: NonNullable<Task["running"]>): string[] {
   return [
-    `Last heartbeat: ${age(heardAgeMs)} ago; silent for ${age(silenceLeftMs)} more it has stalled.`,
-    `The attempt must end within ${age(remainingMs)}, else it is a timeout.`,
+    `Last heartbeat: ${age(heardAgeMs)} ago; after ${age(silenceLeftMs)} more without one it has stalled.`,
+    `The attempt must end within ${age(remainingMs)}, or it times out.`,
   ];
 }
 
@@ -157,7 +159,7 @@ function neededLine({ task, known }: Needed): string {
 function explainScheduled({ task, attempts: [last] }: TaskFacts, now: number): string[] {
   const inMs = task.dueInMs ?? 0;
   const lines = [`is scheduled: it is queued at ${localTime(now + inMs)}, in ${age(inMs)}.`];
-  if (last?.state !== "scheduled") return [...lines, "Its submit asked for that."];
+  if (last?.state !== "scheduled") return [...lines, "It was submitted with this delay."];
   return [
     ...lines,
     `Attempt ${last.attempt} of ${task.maxAttempts}, by ${last.chat}, ended: ${last.end}${reasonText(last.reason)}. It waits before the next one.`,
@@ -166,16 +168,16 @@ function explainScheduled({ task, attempts: [last] }: TaskFacts, now: number): s
 
 function explainQueued({ task, takers }: TaskFacts): string[] {
   const claimantCount = takers.filter(({ obstacle }) => obstacle === null).length;
-  const expiry = task.dueInMs === null ? [] : [`If no chat takes it within ${age(task.dueInMs)}, it is dead: expired.`];
+  const expiry = task.dueInMs === null ? [] : [`If no chat takes it within ${age(task.dueInMs)}, it expires.`];
   const lines = takers.map((claimant) => `  ${claimant.chat}: ${formatClaimant(claimant)}`);
   return [`is queued: ${formatClaimantCount(claimantCount, takers.length)}`, ...lines, ...expiry];
 }
 
 function formatClaimantCount(claimantCount: number, chatCount: number): string {
-  if (chatCount === 0) return "no chat lives that could take it.";
-  if (chatCount === 1) return `the one chat that lives ${claimantCount > 0 ? "can take it" : "cannot take it now"}.`;
-  if (claimantCount > 0) return `${claimantCount} of the ${pluralize(chatCount, "chat")} that live can take it.`;
-  return `none of the ${pluralize(chatCount, "chat")} that live can take it now.`;
+  if (chatCount === 0) return "there is no live chat that could take it.";
+  if (chatCount === 1) return `the only live chat ${claimantCount > 0 ? "can take it" : "cannot take it now"}.`;
+  if (claimantCount > 0) return `${claimantCount} of the ${pluralize(chatCount, "live chat")} can take it.`;
+  return `none of the ${pluralize(chatCount, "live chat")} can take it now.`;
 }
 
 function formatClaimant(claimant: Claimant): string {
@@ -183,20 +185,20 @@ function formatClaimant(claimant: Claimant): string {
 }
 
 const obstacles: Record<NonNullable<Claimant["obstacle"]>, (claimant: Claimant) => string> = {
-  draining: () => "drains: it ends what it has",
+  draining: () => "is draining: it finishes what it has",
   takes_none: () => "takes no tasks",
   lacks_capability: ({ lacks }) => `lacks ${lacks.join(", ")}`,
-  other_types: ({ taskTypes }) => `is only given ${taskTypes?.join(", ")}`,
+  other_types: ({ taskTypes }) => `is only assigned ${taskTypes?.join(", ")}`,
   full: ({ held, capacity }) => `is full: it has ${held} of ${pluralize(capacity, "task")}`,
-  stuck: () => "says that it is stuck: it is given nothing before it goes on",
-  budget_spent: () => "has used up its budget: it begins nothing until that is raised",
+  stuck: () => "reports that it is stuck: it is assigned nothing until it continues",
+  budget_spent: () => "has used up its budget: it starts nothing until that is raised",
   day_spent: () => "must wait: the budget of the workspace is used up for today (UTC)",
 };
 
 function readyText({ held, capacity, taskTypes, isConnected }: Claimant): string {
   const room = `has ${held} of ${pluralize(capacity, "task")}`;
   if (taskTypes === null) return `${room}; takes it when it asks`;
-  return isConnected ? `${room}; is given it by the next look` : `${room}; has no connection, so it must ask`;
+  return isConnected ? `${room}; gets it with the next dispatch` : `${room}; is not connected, so it must ask`;
 }
 
 function reasonText(reason: string | null): string {

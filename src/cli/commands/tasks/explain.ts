@@ -12,7 +12,7 @@ import { timeline, type TimelineEntry } from "../sessions/timeline.ts";
 export function addExplain(program: Command, cli: Cli): void {
   const command = program
     .command("explain <session|task>")
-    .description("what happened in a session, as one timeline; why a task is where it is (a number is a task)");
+    .description("what happened in a session, as one timeline; why a task is in its state (a number is a task)");
   cli.define(command, (_options: CommonOptions, name: string) =>
     /^\d+$/.test(name) ? withTask(cli, name, (link, task) => explainTask(cli, link, task)) : explain(cli, name),
   );

@@ -42,13 +42,13 @@ export function addJob(program: Command, cli: Cli): void {
     .requiredOption("--type <type>", "of the tasks")
     .addOption(new Option("--join <rule>", "the coordinator joins the results").choices(["collect", "merge", "count"]))
     .addOption(new Option("--join-type <type>", "a chat joins them, by a task of this type").conflicts("join"))
-    .option("--partial", "join what there is when a part has died")
+    .option("--partial", "join the remaining results when a part has died")
     .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", digitOption(0, 9))
     .option("--capability <names...>", "only a chat that has them all takes a part", textListOption)
     .option("--tag <tags...>", "to find the tasks by", textListOption)
-    .option("--key <key>", "a second job under the same key is the first one");
+    .option("--key <key>", "a job with the same key is submitted only once");
   cli.define(submit, (options: SubmitOptions, file: string) => submitJob(cli, options, file));
-  const show = job.command("show <job>").description("how far a job is, its parts, and the branch that it has become");
+  const show = job.command("show <job>").description("the progress of a job, its parts, and the branch with its work");
   cli.define(show, (_options: CommonOptions, text: string) =>
     withTask(cli, text, async (link, task) => {
       const { showJob } = await import("./job-show.ts");

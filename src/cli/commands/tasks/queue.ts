@@ -27,15 +27,15 @@ interface ReplayOptions extends QueueOptions {
 type ReplayFilter = NonNullable<InputOf<"tasks.replay">["filter"]>;
 
 export function addQueue(program: Command, cli: Cli): void {
-  const command = program.command("queue").description("figures of the queue, and what to do with dead tasks");
+  const command = program.command("queue").description("figures of the queue; replay or discard dead tasks");
   const stats = command.command("stats").description("by type: numbers, ages, throughput, times");
   cli.define(stats, () => withCheckedLink(cli, (link) => showStats(cli, link)));
   addDeadList(command, cli);
   addReplay(command, cli);
   const discard = command
     .command("discard <task>")
-    .description("give a dead task up for good")
-    .requiredOption("--reason <text>", "stands in the task");
+    .description("give up a dead task for good")
+    .requiredOption("--reason <text>", "stored in the task");
   cli.define(discard, ({ reason = "" }: QueueOptions, text: string) =>
     withTask(cli, text, (link, task) => discardTask(link, task, reason)),
   );
@@ -68,12 +68,15 @@ function percentiles(times: TypeStats["wait"]): string {
 function addReplay(queue: Command, cli: Cli): void {
   const command = queue
     .command("replay [task]")
-    .description("a dead task begins anew, or all dead ones that fit")
-    .option("--payload <json>", "of one task: in place of the old one")
+    .description("start a dead task again, or all dead ones that match")
+    .option("--payload <json>", "for one task: replaces its payload")
     .option("--type <type>", "those of this type")
-    .option("--reason <reason>", "those that died of this: failed, poison, expired, dependency or budget_exceeded")
+    .option(
+      "--reason <reason>",
+      "those that died for this reason: failed, poison, expired, dependency or budget_exceeded",
+    )
     .option("--tag <tag>", "those with this tag")
-    .option("--limit <n>", "at most so many, the lowest numbers first (default: 100)", countUpTo(500));
+    .option("--limit <n>", "at most this many, the lowest numbers first (default: 100)", countUpTo(500));
   cli.define(command, (options: ReplayOptions, text?: string) => replay(cli, options, text));
 }
 
@@ -94,9 +97,9 @@ async function replayMatching(cli: Cli, link: CoordinatorLink, filter: ReplayFil
   const replayed = await link.call("tasks.replay", { filter });
   if (!replayed.ok) return replayed;
   const { tasks } = replayed.value;
-  if (tasks.length === 0) return ok({ data: replayed.value, text: "No dead task that can begin anew fits.\n" });
+  if (tasks.length === 0) return ok({ data: replayed.value, text: "No dead task that can be replayed matches.\n" });
   const rows = cli.table(tasks, { TASK: ({ task }) => String(task), STATE: ({ state }) => state });
-  const text = `${pluralize(tasks.length, "task")} ${tasks.length === 1 ? "begins" : "begin"} anew.\n`;
+  const text = `${pluralize(tasks.length, "task")} replayed.\n`;
   return ok({ data: replayed.value, text: text + rows });
 }
 
@@ -115,7 +118,7 @@ async function replayOne(
   const replayed = await link.call("tasks.replay", { task, ...input });
   if (!replayed.ok) return replayed;
   const [first] = replayed.value.tasks;
-  if (first) return ok({ data: replayed.value, text: `Task ${task} begins anew: ${first.state}.\n` });
+  if (first) return ok({ data: replayed.value, text: `Task ${task} was replayed: ${first.state}.\n` });
   const found = await link.call("tasks.get", { task });
   if (!found.ok) return found;
   return ok({
@@ -127,7 +130,7 @@ async function replayOne(
 
 function notReplayedText({ state, reason }: { readonly state: string; readonly reason: string | null }): string {
   if (state !== "dead") return `it is ${state}, not dead`;
-  return reason === "discarded" ? "it is discarded" : "one that it depends on is dead; replay that one first";
+  return reason === "discarded" ? "it was discarded" : "a task that it depends on is dead; replay that one first";
 }
 
 async function discardTask(link: CoordinatorLink, task: number, reason: string): Promise<CommandResult> {

@@ -24,9 +24,9 @@ export function addTaskList(task: Command, cli: Cli): void {
     .description("tasks by number")
     .addOption(enumOption("--state <state>", TaskState))
     .option("--type <type>", "only of this type")
-    .option("--chat <chat>", "only what this chat has")
+    .option("--chat <chat>", "only tasks of this chat")
     .option("--tag <tag>", "only with this tag")
-    .option("--parent <task>", "only what is right below this task", taskOption)
+    .option("--parent <task>", "only direct parts of this task", taskOption)
     .addOption(limitOption(defaultLimit));
   cli.define(command, ({ state, type, chat, tag, parent, limit }: ListOptions) =>
     withCheckedLink(cli, async (link) => {

@@ -70,7 +70,7 @@ export async function cleanBranch({
   const gitDir = resolve(top, await text(git, ["rev-parse", "--absolute-git-dir"]));
   const operationInProgress = operationMarkers.find((name) => existsSync(join(gitDir, name)));
   if (operationInProgress !== undefined)
-    return failed("not_clean", `${top} is in the middle of something (${operationInProgress}). Finish it first.`);
+    return failed("not_clean", `${top} has an operation in progress (${operationInProgress}). Finish it first.`);
   const branch = await currentBranch(git);
   if (branch === null) return failed("no_branch", `${top} is on no branch. Check one out first: git switch <branch>.`);
   const { stdout } = await run(git, ["status", "--porcelain", "--untracked-files=no"]);

@@ -37,7 +37,7 @@ const singleTaskOptions = ["payload", "payloadFile", "priority", "capability", "
 export function addSubmit(task: Command, cli: Cli): void {
   const command = task
     .command("submit [type] [-]")
-    .description("submit a task, with the payload from stdin where - stands, or a graph of them")
+    .description("submit a task (-: payload from stdin), or a graph of tasks")
     .addOption(
       new Option("--graph <file>", "a list of tasks in YAML or JSON, with ref and dependsOn").conflicts(
         singleTaskOptions,
@@ -47,9 +47,9 @@ export function addSubmit(task: Command, cli: Cli): void {
     .option("--payload-file <file>", "the same, from a file (-: from stdin)")
     .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", digitOption(0, 9))
     .option("--capability <names...>", "only a chat that has them all takes it", textListOption)
-    .option("--delay <duration>", "not before so long (30s, 15m, 2h)", durationOption)
-    .option("--depends-on <tasks...>", "not before these are done", taskListOption)
-    .option("--key <key>", "a second task under the same key is the first one")
+    .option("--delay <duration>", "start no sooner than after this time (30s, 15m, 2h)", durationOption)
+    .option("--depends-on <tasks...>", "start only after these are done", taskListOption)
+    .option("--key <key>", "a task with the same key is submitted only once")
     .option("--tag <tags...>", "to find it by", textListOption);
   cli.define(command, (options: SubmitOptions, type?: string, dash?: string) => submit(cli, options, type, dash));
 }
@@ -126,7 +126,7 @@ async function submitAll(cli: Cli, link: CoordinatorLink, tasks: readonly NewTas
     TASK: ({ task }) => String(task),
     REF: ({ ref }) => ref ?? "-",
     TYPE: ({ type }) => type ?? "-",
-    STATE: ({ state, isDuplicate }) => `${state ?? "no longer kept"}${isDuplicate ? " (there already)" : ""}`,
+    STATE: ({ state, isDuplicate }) => `${state ?? "no longer kept"}${isDuplicate ? " (already there)" : ""}`,
   });
   return ok({ data: submitted.value, text });
 }

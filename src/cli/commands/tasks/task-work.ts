@@ -42,7 +42,7 @@ export function diffTask(cli: Cli, link: CoordinatorLink, task: number, options:
     const data = { task, branch: work.branch, base, commit: work.commit, files: counts.map(parseFile), diff };
     return ok({
       data,
-      text: diff === "" ? `Task ${task} changed nothing of its own; --all shows what it began with.\n` : diff,
+      text: diff === "" ? `Task ${task} changed nothing itself; --all shows what it started with.\n` : diff,
       isVerbatim: true,
     });
   });
@@ -64,7 +64,7 @@ export function logTask(cli: Cli, link: CoordinatorLink, task: number, options: 
     const format = "--format=%H%x09%at%x09%an%x09%s";
     const found = await lines(git, ["log", "--no-color", "--no-show-signature", format, `${base}..${work.commit}`]);
     const commits = found.map(parseCommit);
-    const nothing = `Task ${task} has no commit of its own; --all shows those that it began with.\n`;
+    const nothing = `Task ${task} made no commits; --all shows those that it started with.\n`;
     const columns: Columns<Commit> = {
       COMMIT: ({ commit }) => commit.slice(0, 12),
       MADE: ({ at }) => cli.ago(at),
@@ -200,7 +200,7 @@ function mergedText(
   commit: string,
 ): string {
   const what = works.map(({ task, branch: of }) => `task ${task} (${of})`).join(", ");
-  if (commit === before) return `${branch} has all of ${what} already.\n`;
+  if (commit === before) return `${branch} already has all of ${what}.\n`;
   return `${what} ${works.length === 1 ? "is" : "are"} merged into ${branch}, now at ${commit.slice(0, 12)}; it was at ${before.slice(0, 12)}.\n`;
 }
 

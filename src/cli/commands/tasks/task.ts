@@ -27,7 +27,7 @@ export function addTask(program: Command, cli: Cli): void {
   cli.define(show, (_options: CommonOptions, text: string) =>
     withTask(cli, text, (link, task) => showTask(cli, link, task)),
   );
-  const tree = command.command("tree [task]").description("what a task, or every open one, waits for and is made of");
+  const tree = command.command("tree [task]").description("dependencies and parts of a task, or of every open one");
   cli.define(tree, (_options: CommonOptions, text?: string) => {
     if (text === undefined) return withCheckedLink(cli, (link) => showTaskTree(cli, link, null));
     return withTask(cli, text, (link, task) => showTaskTree(cli, link, task));
@@ -36,7 +36,7 @@ export function addTask(program: Command, cli: Cli): void {
   const cancel = command
     .command("cancel <task>")
     .description("end a task; the chat that runs it is asked to stop")
-    .requiredOption("--reason <text>", "stands in the task");
+    .requiredOption("--reason <text>", "stored in the task");
   cli.define(cancel, ({ reason }: ReasonOptions, text: string) =>
     withTask(cli, text, (link, task) => cancelTask(link, task, reason)),
   );
@@ -61,8 +61,8 @@ function addWork(command: Command, cli: Cli): void {
     const subcommand = command
       .command(`${name} <task>`)
       .description(description)
-      .option("--remote <name>", "fetch what is not here from this remote");
-    if (name !== "merge") subcommand.option("--all", "also what the task began with: the work of those it depends on");
+      .option("--remote <name>", "fetch missing commits from this remote");
+    if (name !== "merge") subcommand.option("--all", "also what the task started with: the work of its dependencies");
     cli.define(subcommand, (options: WorkOptions, text: string) =>
       withTask(cli, text, async (link, task) => {
         const work = await import("./task-work.ts");
@@ -88,8 +88,8 @@ async function cancelTask(link: CoordinatorLink, task: number, reason: string): 
 
 function cancelled(task: number, data: OutputOf<"tasks.cancel">): Answer {
   if (data.state === "cancelled") return { data, text: `Task ${task} is cancelled.\n` };
-  if (data.state === "running") return { data, text: `Task ${task} runs; its chat is asked to stop.\n` };
-  return { data, text: `Task ${task} is ${data.state}; what has ended stays as it is.\n`, isFailed: true };
+  if (data.state === "running") return { data, text: `Task ${task} is running; its chat is asked to stop.\n` };
+  return { data, text: `Task ${task} is ${data.state}; a task that has ended cannot be cancelled.\n`, isFailed: true };
 }
 
 type Task = OutputOf<"tasks.get">;
@@ -115,7 +115,7 @@ function toFacts(task: Task): [string, string][] {
     ["chat", task.chat],
     ["priority", String(task.priority)],
     ["submitted", `${age(task.ageMs)} ago`],
-    ["changes by itself", task.dueInMs === null ? null : `in ${age(task.dueInMs)}`],
+    ["due", task.dueInMs === null ? null : `in ${age(task.dueInMs)}`],
     ["failed", `${task.failures} of ${task.maxAttempts}; stalls ${task.stalls}, chats lost ${task.lostChats}`],
     ["depends on", listText(task.dependsOn)],
     ["parent", task.parent === null ? null : String(task.parent)],
@@ -147,7 +147,7 @@ const attemptColumns: Columns<Attempt> = {
   ATTEMPT: ({ attempt }) => String(attempt),
   CHAT: ({ chat }) => chat ?? "coordinator",
   END: ({ end }) => end,
-  RAN: ({ ranMs }) => (ranMs === null ? "not begun" : age(ranMs)),
+  RAN: ({ ranMs }) => (ranMs === null ? "not started" : age(ranMs)),
   ENDED: ({ endedAgeMs }) => `${age(endedAgeMs)} ago`,
   DETAIL: ({ reason, progress }) => oneLine(reason ?? (progressText(progress) || "-"), 80),
 };

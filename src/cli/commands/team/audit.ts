@@ -32,7 +32,7 @@ const maxPerPage = 500;
 export function addAudit(program: Command, cli: Cli): void {
   const command = program
     .command("audit")
-    .description("who took, lost, changed and ended what in the workspace, newest first")
+    .description("who acquired, lost, changed and ended what in the workspace, newest first")
     .option("--kind <kind>", "such as lease.granted, chat.offline, settings.changed")
     .option("--subject <text>", "only entries whose subject begins with it")
     .option("--actor <text>", "only entries whose actor begins with it")
@@ -44,7 +44,7 @@ export function addAudit(program: Command, cli: Cli): void {
 
 async function showAudit(cli: Cli, link: CoordinatorLink, options: Options): Promise<CommandResult> {
   const found = await findEntries(cli, link, options);
-  if (!found.ok) return needsAdmin(link, "The audit log is read", found);
+  if (!found.ok) return needsAdmin(link, "Reading the audit log", found);
   const { entries, before } = found.value;
   const text = cli.table(entries, columns, "No entries.\n");
   const more = before === null ? "" : `There are more: --before ${before}\n`;

@@ -16,7 +16,7 @@ type SetOptions = CommonOptions & Partial<Record<string, BudgetLimit | boolean>>
 const ownerText: Readonly<Record<BudgetOwner, string>> = {
   day: "all work of a day (UTC)",
   chat: "each chat, over its life",
-  task: "each task that has no limit of its own",
+  task: "each task without its own limit",
 };
 const budgetOwners = ["day", "chat", "task"] as const;
 
@@ -36,9 +36,11 @@ const units: readonly Unit[] = [
 ];
 
 export function addBudget(program: Command, cli: Cli): void {
-  const command = program.command("budget").description("what work may use, and has used; `budget set` changes limits");
+  const command = program
+    .command("budget")
+    .description("limits on usage, and the usage so far; `budget set` changes limits");
   cli.define(command, () => withCheckedLink(cli, (link) => showBudgets(cli, link)));
-  const set = command.command("set").description("change limits (a number, or none); what is not named stays");
+  const set = command.command("set").description("change limits (a number, or none); limits that are not named stay");
   for (const owner of budgetOwners) {
     for (const unit of units) {
       set.option(
@@ -82,7 +84,9 @@ function formatBudgets(cli: Cli, { limits, today, dayEndsInMs, isDaySpent, chats
     "OF A CHAT": limitColumn("chat"),
     "OF A TASK": limitColumn("task"),
   });
-  const state = isDaySpent ? "The limit of the day is reached: nothing new is begun before it ends or is raised. " : "";
+  const state = isDaySpent
+    ? "The limit of the day is reached: nothing new starts before the day ends or the limit is raised. "
+    : "";
   const chatTable = chats.length === 0 ? "" : `\n${cli.table(chats, chatColumns)}`;
   return `${limitTable}${state}The day (UTC) ends in ${age(dayEndsInMs)}.\n${chatTable}`;
 }
@@ -113,6 +117,6 @@ async function setBudgets(cli: Cli, link: CoordinatorLink, options: SetOptions):
     budgets[owner] = { ...budgets[owner], [measure]: limit === "none" ? null : limit };
   }
   const done = await link.call("settings.set", { settings: { budgets } });
-  if (!done.ok) return needsAdmin(link, "Limits are set", done);
+  if (!done.ok) return needsAdmin(link, "Setting limits", done);
   return showBudgets(cli, link);
 }

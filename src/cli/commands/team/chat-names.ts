@@ -67,7 +67,7 @@ export async function findChat(cli: Cli, link: CoordinatorLink, idOrPrefix: stri
     .slice(0, maxCandidates)
     .map((one) => `\n  ${names.short(one.chat)}  ${one.status}  ${oneLine(names.title(one) ?? one.client, 60)}`);
   return ambiguous(
-    `"${idOrPrefix}" is the beginning of several chats; give more of the id:${lines.join("")}`,
+    `"${idOrPrefix}" matches several chats; give more of the id:${lines.join("")}`,
     matching.map(({ chat }) => chat),
   );
 }
@@ -75,7 +75,7 @@ export async function findChat(cli: Cli, link: CoordinatorLink, idOrPrefix: stri
 const maxCandidates = 8;
 
 const reasonText: Record<OfflineReason, string> = {
-  left: "ended by itself",
+  left: "left",
   closed: "connection closed",
   timeout: "no sign of life",
   attested: "process gone",

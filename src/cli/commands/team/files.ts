@@ -38,7 +38,7 @@ export function addFiles(program: Command, cli: Cli): void {
   );
   const release = command
     .command("release [path...]")
-    .description("give back what the command line has reserved: these, or all in this project");
+    .description("release what the command line has reserved: these, or all in this project");
   cli.define(release, (_options: Options, ...paths: unknown[]) =>
     withLink(cli, (link) => releaseFiles(cli, link, paths.flat() as string[])),
   );
@@ -79,7 +79,7 @@ async function reserveFiles(
   if (!reserved.ok) return reserved;
   const files = await Promise.all(reserved.value.map((lease) => toView(scope.value, lease)));
   const names = files.map(({ path }) => path).join(", ");
-  const text = `Reserved for ${age(ttlMs)}: ${names}. Chats do not edit them by their tools; what a shell writes is not seen.\n`;
+  const text = `Reserved for ${age(ttlMs)}: ${names}. The edit tools of chats respect this; writes by a shell are not detected.\n`;
   return ok({ data: { files }, text });
 }
 
@@ -102,7 +102,7 @@ async function releaseFiles(cli: Cli, link: CoordinatorLink, paths: readonly str
     if (!released.ok) return released;
   }
   const released = leasesToRelease.map(({ resource }) => resource.slice(scope.value.prefix.length));
-  return ok({ data: { released }, text: `Given back: ${released.join(", ")}.\n` });
+  return ok({ data: { released }, text: `Released: ${released.join(", ")}.\n` });
 }
 
 interface Options extends CommonOptions {
@@ -120,14 +120,14 @@ function addFilesGuard(files: Command, cli: Cli): void {
     .description("a git hook that refuses commits of files that another chat has reserved");
   const install = command
     .command("install")
-    .description("put it into this repository; a hook that is there is kept and runs first")
+    .description("install it in this repository; an existing hook is kept and runs first")
     .option("--shared", "also where core.hooksPath names a folder that other repositories use");
   cli.define(install, async (options: Options) =>
     withRepository(cli, (repository) => installIn(cli, repository, options)),
   );
-  const remove = command.command("remove").description("take it out; the hook that was there before comes back");
+  const remove = command.command("remove").description("remove it; the hook that was there before is restored");
   cli.define(remove, async () => withRepository(cli, (repository) => removeFrom(cli, repository)));
-  const status = command.command("status").description("whether it is in this repository");
+  const status = command.command("status").description("whether it is installed in this repository");
   cli.define(status, async () => withRepository(cli, (repository) => showStatus(cli, repository)));
 }
 
@@ -140,10 +140,10 @@ function withRepository(cli: Cli, body: (repository: HooksRepository) => Command
 function findRepository({ io }: Cli): CliResult<HooksRepository> {
   const gitArgs = ["rev-parse", "--path-format=absolute", "--git-path", "hooks", "--git-common-dir", "--show-toplevel"];
   const output = io.runQuietly("git", ["-C", io.cwd, ...gitArgs]);
-  if (output === null) return failed("no_git", "there is no git here.");
+  if (output === null) return failed("no_git", "git was not found.");
   const [hooks, common, root] = output.text.trim().split("\n");
   if (output.code !== 0 || hooks === undefined || common === undefined || root === undefined) {
-    return wrongUsage(`${io.cwd} is in no work tree of git: ${output.text.trim().split("\n").at(-1) ?? ""}`);
+    return wrongUsage(`${io.cwd} is not in a git work tree: ${output.text.trim().split("\n").at(-1) ?? ""}`);
   }
   return ok({ hooks, isShared: !isBelow(hooks, common) && !isBelow(hooks, root) });
 }
@@ -170,7 +170,7 @@ function installIn(cli: Cli, { hooks, isShared }: HooksRepository, { shared }: O
   }
   const stateBefore = guardState(hooks, command);
   if (stateBefore.kind === "installed")
-    return ok({ data: toData(stateBefore), text: `It is installed already: ${stateBefore.path}\n` });
+    return ok({ data: toData(stateBefore), text: `Already installed: ${stateBefore.path}\n` });
   if (stateBefore.kind !== "stale" && stateBefore.kept !== null) {
     return failed(
       "in_the_way",
@@ -179,18 +179,18 @@ function installIn(cli: Cli, { hooks, isShared }: HooksRepository, { shared }: O
   }
   installGuard(stateBefore, command);
   const stateAfter = guardState(hooks, command);
-  const kept = stateAfter.kept === null ? "" : `The hook that was there runs first: ${stateAfter.kept}\n`;
+  const kept = stateAfter.kept === null ? "" : `The earlier hook runs first: ${stateAfter.kept}\n`;
   return ok({ data: toData(stateAfter), text: `Installed: ${stateAfter.path}\n${kept}` });
 }
 
 function removeFrom(cli: Cli, { hooks }: HooksRepository): CommandResult {
   const state = guardState(hooks, guardCommand(cli));
   if (!isGuard(state)) {
-    const kept = state.kept === null ? "" : ` What was there before it is kept in ${state.kept}.`;
+    const kept = state.kept === null ? "" : ` The earlier hook is kept in ${state.kept}.`;
     return notFound(`${state.path} is not SHIM's commit guard.${kept}`);
   }
   removeGuard(state);
-  const back = state.kept === null ? "" : ` The hook that was there before it is back: ${state.path}`;
+  const back = state.kept === null ? "" : ` The earlier hook is restored: ${state.path}`;
   return ok({ data: toData(guardState(hooks, guardCommand(cli))), text: `Removed.${back}\n` });
 }
 
@@ -200,7 +200,7 @@ function showStatus(cli: Cli, { hooks }: HooksRepository): CommandResult {
   const kept = state.kept === null ? "" : `, after ${state.kept}`;
   if (state.kind === "installed") return ok({ data, text: `Installed: ${state.path}${kept}\n` });
   if (state.kind === "stale") {
-    const text = `${state.path} was installed by another copy of SHIM: \`shim files guard install\` renews it.\n`;
+    const text = `${state.path} was installed by another copy of SHIM: \`shim files guard install\` updates it.\n`;
     return ok({ data, text, isFailed: true });
   }
   return ok({ data, text: "Not installed.\n", exit: exitCodes.notFound });

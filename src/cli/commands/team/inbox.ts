@@ -10,7 +10,7 @@ export function addInbox(program: Command, cli: Cli): void {
   const command = program
     .command("inbox")
     .description("messages to this command line")
-    .option("--ack", "and do not show them again");
+    .option("--ack", "acknowledge them: do not show them again");
   cli.define(command, ({ ack }: CommonOptions & { readonly ack?: boolean }) =>
     withLink(cli, (link) => showInbox(link, ack === true)),
   );

@@ -53,9 +53,9 @@ export function addLead(program: Command, cli: Cli): void {
 }
 
 function findUsageProblem({ status }: Options, name: string, command: string): string | null {
-  if (!Id.safeParse(name).success) return `"${name}" is no name of an election: letters, digits and . : @ _ -`;
+  if (!Id.safeParse(name).success) return `"${name}" is not an election name: letters, digits and . : @ _ -`;
   if (status === true) return command === "" ? null : "--status takes no command.";
-  return command === "" ? `give the command behind --: \`shim lead ${name} -- ./deployer\`, or --status.` : null;
+  return command === "" ? `give the command after --: \`shim lead ${name} -- ./deployer\`, or --status.` : null;
 }
 
 /** [CL102] */
@@ -63,7 +63,7 @@ async function showLeader(link: CoordinatorLink, name: string): Promise<CommandR
   const found = await link.call("elections.observe", { name });
   if (!found.ok) return found;
   const { leader } = found.value;
-  if (leader === null) return ok({ data: { leader }, text: `Nobody leads ${name}.\n`, exit: exitCodes.notFound });
+  if (leader === null) return ok({ data: { leader }, text: `${name} has no leader.\n`, exit: exitCodes.notFound });
   const chat = await link.call("chats.get", { chat: leader.leader });
   const where = chat.ok ? ` on ${chat.value.machine} (${chat.value.client})` : "";
   const text = `${leader.leader}${where} leads ${name}, term ${leader.term}, ${age(leader.remainingMs)} left unless renewed.\n`;
@@ -124,7 +124,7 @@ class LeadRun {
       }
       const lost = `leadership of ${name} was lost, and the command was ended: ${ran.value.reason}`;
       if (isOnce) return err({ exit: exitCodes.leaseLost, code: "leadership_lost", message: `${lost}.` });
-      this.#cli.progress(`The ${lost}. It campaigns again.`);
+      this.#cli.progress(`The ${lost}. Campaigning again.`);
       return null;
     } finally {
       await held.release();

@@ -18,17 +18,17 @@ export function addLeaseRun(lease: Command, cli: Cli): void {
   const command = lease
     .command("run <resource> <command...>")
     .description("run a command while this lease is held: `shim lease run db -- npm run migrate`")
-    .option("--wait <duration>", "how long to stand in line for it (default: not at all)", durationUpTo(0))
+    .option("--wait <duration>", "how long to wait for it (default: not at all)", durationUpTo(0))
     .option(
       "--ttl <duration>",
-      "how long it outlives this process when that is killed (default: 60s)",
+      "how long the lease outlives this process if it is killed (default: 60s)",
       durationUpTo(1),
     );
   cli.define(command, (options: Options, resource: string, ...rest: unknown[]) => {
     // `<command...>` comes as one array.
     const [program = "", ...args] = rest.flat() as string[];
     if (program === "")
-      return Promise.resolve(wrongUsage("give the command behind --: `shim lease run <resource> -- npm test`."));
+      return Promise.resolve(wrongUsage("give the command after --: `shim lease run <resource> -- npm test`."));
     const request = leaseRequest(resource, { ttlMs: options.ttl ?? defaultTtlMs, waitMs: options.wait ?? 0 });
     return withLink(cli, (link) => runHolding(cli, link, request, [program, ...args]));
   });

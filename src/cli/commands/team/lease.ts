@@ -8,7 +8,7 @@ import { defineList } from "../../list-command.ts";
 import { addLeaseRun } from "./lease-run.ts";
 
 export function addLease(program: Command, cli: Cli): void {
-  const command = program.command("lease").description("leases: who has the exclusive right on what");
+  const command = program.command("lease").description("leases: exclusive rights to resources, and their holders");
   defineList(cli, command.command("list [prefix]").description("leases that are held"), {
     operation: "leases.list",
     input: (prefix = "") => ({ prefix }),
@@ -25,13 +25,13 @@ export function addLease(program: Command, cli: Cli): void {
   const force = command
     .command("force-release <resource>")
     .description("take a lease away from its holder")
-    .requiredOption("--reason <text>", "stands in the audit log");
+    .requiredOption("--reason <text>", "recorded in the audit log");
   cli.define(force, ({ reason }: CommonOptions & { readonly reason: string }, resource: string) =>
     withLink(cli, async (link) => {
       const done = await link.call("leases.force-release", { resource, reason });
       if (!done.ok) return done;
-      if (!done.value.isReleased) return notFound(`nobody holds ${resource}.`);
-      const text = `${resource} is free. Its holder may still be at work: its token is not valid any more.\n`;
+      if (!done.value.isReleased) return notFound(`${resource} is not held.`);
+      const text = `${resource} is free. Its former holder may still be working, but its token is no longer valid.\n`;
       return ok({ data: done.value, text });
     }),
   );

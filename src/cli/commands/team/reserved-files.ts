@@ -41,7 +41,7 @@ export interface ReservationView {
 /** @param isReadOnly [CL8] makes no store just to keep the project's name for its hooks */
 export async function fileScope(cli: Cli, link: CoordinatorLink, isReadOnly: boolean): Promise<CliResult<FileScope>> {
   const root = projectRoot(cli.io.cwd);
-  if (root === null) return wrongUsage(`${cli.io.cwd} is no project: run it in the folder of one.`);
+  if (root === null) return wrongUsage(`${cli.io.cwd} is not in a project: run this in a project's folder.`);
   const edge = readEdgeConfig(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   const runtime = await cli.runtime();
@@ -108,7 +108,7 @@ async function acquire(scope: FileScope, self: Self, resource: string, ttlMs: nu
   if (!answer.ok) return answer.error.code === "lease_held" ? heldFailure(scope, self, resource, answer) : answer;
   return answer.value.state === "granted"
     ? ok(answer.value.lease)
-    : failed("lease_held", "others stand in line for it.");
+    : failed("lease_held", "other requests are waiting for it.");
 }
 
 async function heldFailure(
@@ -122,7 +122,7 @@ async function heldFailure(
   if (!blockingLease) return refused;
   if (blockingLease.holder === self.chat) {
     const path = blockingLease.resource.slice(scope.prefix.length);
-    return failed("lease_held", `the command line has reserved ${path} already, which overlaps. Release that first.`);
+    return failed("lease_held", `the command line has already reserved ${path}, which overlaps. Release that first.`);
   }
   const { path, name, machine } = await toView(scope, blockingLease);
   const who = [

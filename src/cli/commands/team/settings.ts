@@ -27,7 +27,7 @@ export function addSettings(program: Command, cli: Cli): void {
   cli.define(set, (_options: CommonOptions, key: string, text: string) => {
     const value = parseJsonValue(text);
     if (value === undefined)
-      return Promise.resolve(wrongUsage(`"${text.slice(0, 60)}" is no JSON value; most settings are numbers.`));
+      return Promise.resolve(wrongUsage(`"${text.slice(0, 60)}" is not a JSON value; most settings are numbers.`));
     return withKey(cli, key, (link) => change(link, key, value));
   });
   const unset = command.command("unset <key>").description("go back to the default");
@@ -81,7 +81,7 @@ async function change(link: CoordinatorLink, key: string, value: unknown): Promi
   const settings = await toChanges(link, key, value);
   if (!settings.ok) return settings;
   const done = await link.call("settings.set", { settings: settings.value });
-  if (!done.ok) return needsAdmin(link, "Settings are changed", done);
+  if (!done.ok) return needsAdmin(link, "Changing settings", done);
   const now = settingAt(done.value.settings, key) ?? null;
   return ok({ data: { key, value: now }, text: `${key} is ${now === null ? "none" : JSON.stringify(now)}\n` });
 }

@@ -21,16 +21,16 @@ export function addState(program: Command, cli: Cli): void {
   );
   const set = command
     .command("set <key> <value>")
-    .description("set a value: JSON, or else taken as text")
+    .description("set a value: JSON, otherwise stored as text")
     .option("--if-version <n>", "only at this version (0: only if the key does not exist)", revision)
-    .option("--ttl <seconds>", "it goes after so long", seconds);
+    .option("--ttl <seconds>", "seconds until it expires", seconds);
   cli.define(set, (options: SetOptions, key: string, value: string) =>
     withLink(cli, (link) => setState(link, key, value, options)),
   );
   cli.define(command.command("delete <key>").description("delete a value"), (_options: CommonOptions, key: string) =>
     withLink(cli, (link) => deleteState(link, key)),
   );
-  defineList(cli, command.command("list [prefix]").description("keys by their beginning"), {
+  defineList(cli, command.command("list [prefix]").description("keys, by prefix"), {
     operation: "state.list",
     input: (prefix = "") => ({ prefix }),
     columns: {

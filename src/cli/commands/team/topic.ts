@@ -16,7 +16,7 @@ interface Options extends CommonOptions {
 }
 
 export function addTopic(program: Command, cli: Cli): void {
-  const command = program.command("topic").description("what messages to a topic must look like");
+  const command = program.command("topic").description("JSON schemas for messages to topics");
   const define = command
     .command("define <topic> [-]")
     .description("refuse messages to a topic that do not fit a JSON schema (-: from stdin)")
@@ -30,7 +30,7 @@ export function addTopic(program: Command, cli: Cli): void {
     empty: "No topic has a schema.\n",
     isChecked: true,
   });
-  const remove = command.command("remove <topic>").description("take any message to a topic again");
+  const remove = command.command("remove <topic>").description("accept any message to a topic again");
   cli.define(remove, (_options: CommonOptions, topic: string) =>
     withCheckedLink(cli, (link) => removeTopic(link, topic)),
   );
@@ -46,7 +46,7 @@ async function defineTopic(cli: Cli, options: Options, topic: string, dash?: str
   }
   return withCheckedLink(cli, async (link) => {
     const done = await link.call("messages.set-topic-schema", { topic, schema });
-    if (!done.ok) return needsAdmin(link, "Topics are defined", done);
+    if (!done.ok) return needsAdmin(link, "Defining topics", done);
     return ok({ data: done.value, text: `Messages to topic:${topic} must fit the schema from now on.\n` });
   });
 }
@@ -64,6 +64,6 @@ async function removeTopic(link: CoordinatorLink, topic: string): Promise<Comman
   if (!listed.ok) return listed;
   if (!listed.value.topics.some((one) => one.topic === topic)) return notFound(`topic ${topic} has no schema.`);
   const done = await link.call("messages.set-topic-schema", { topic, schema: null });
-  if (!done.ok) return needsAdmin(link, "Topics are defined", done);
-  return ok({ data: done.value, text: `Topic ${topic} takes any message again.\n` });
+  if (!done.ok) return needsAdmin(link, "Defining topics", done);
+  return ok({ data: done.value, text: `Topic ${topic} accepts any message again.\n` });
 }

@@ -16,9 +16,9 @@ interface Options extends CommonOptions {
 export function addWatch(program: Command, cli: Cli): void {
   const command = program
     .command("watch [prefix]")
-    .description("shows changes of state, chats ($chat/) and leaders ($leader/) as they come")
-    .option("--from <revision>", "begin after this revision (default: now)", revision)
-    .option("--once", "only what is there already");
+    .description("show changes of state, chats ($chat/) and leaders ($leader/) as they happen")
+    .option("--from <revision>", "start after this revision (default: now)", revision)
+    .option("--once", "print the changes made so far and exit");
   cli.define(command, (options: Options, prefix = "") =>
     withLink(cli, async (link) => {
       const start = await findStartRevision(link, options.from);
@@ -67,9 +67,9 @@ async function follow(
 function reportState(cli: Cli, event: EdgeEvent): void {
   if (event.type !== "state" || event.state === event.previous) return;
   if (event.state === "disconnected" && event.previous !== "connecting") {
-    cli.progress(`No connection to the coordinator (${event.reason}); it tries again, and misses nothing.`);
+    cli.progress(`No connection to the coordinator (${event.reason}); retrying, no change will be missed.`);
   }
-  if (event.state === "fallback") cli.progress("No socket gets through: it asks every 5 s over HTTP.");
+  if (event.state === "fallback") cli.progress("No socket connection: polling every 5 s over HTTP.");
 }
 
 function endAnswer(revision: number): CommandResult {
@@ -97,7 +97,7 @@ function showAll(
   { entries, revision: at }: Extract<WatchEvent, { type: "snapshot" }>,
 ): void {
   if (json) return cli.io.stdout(`${safeJsonLine({ snapshot: entries, revision: at })}\n`);
-  cli.io.stdout(`${at}  what happened meanwhile is not kept any more; there is now:\n`);
+  cli.io.stdout(`${at}  the changes since then are no longer kept; the current state:\n`);
   for (const { key, version, value } of entries) {
     cli.io.stdout(safeText(`${version}  is  ${oneLine(key, 200)}  ${oneLine(JSON.stringify(value), 200)}\n`));
   }

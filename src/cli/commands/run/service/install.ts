@@ -44,8 +44,9 @@ export async function installService(cli: Cli, options: InstallOptions): Promise
     return ok({ data: { isInstalled: false, system, path, text }, text: `# ${path}\n${text}` });
   const obstacle = (await runningObstacle(cli)) ?? systemdObstacle(cli, file);
   if (obstacle) return obstacle;
-  const sure = await cli.confirm(`Write ${path} and start the supervisor with each login?`, options.yes === true);
-  if (sure === "unasked") return wrongUsage("no user can be asked here; --yes installs it, --dry-run shows the file.");
+  const sure = await cli.confirm(`Write ${path} and start the supervisor at each login?`, options.yes === true);
+  if (sure === "unasked")
+    return wrongUsage("there is no terminal to confirm this; --yes installs it, --dry-run shows the file.");
   if (sure === "no") return ok({ data: { isInstalled: false }, text: "Nothing was changed.\n" });
   const written = write(file, text);
   if (!written.ok) return failed("not_ours", written.error);
@@ -58,7 +59,7 @@ async function runningObstacle(cli: Cli): Promise<FailedResult | null> {
   if (supervisor === null) return null;
   return failed(
     "already_running",
-    `a supervisor runs already, pid ${supervisor.pid}. \`shim supervise stop\` ends it.`,
+    `a supervisor is already running, pid ${supervisor.pid}. \`shim supervise stop\` ends it.`,
   );
 }
 
@@ -67,10 +68,10 @@ function systemdObstacle(cli: Cli, { system }: StartFile): FailedResult | null {
   const asked = cli.io.runQuietly("systemctl", ["--user", "show-environment"]);
   if (asked?.code === 0) return null;
   const reason =
-    asked === null ? "there is no systemctl" : `the systemd of your user does not answer (${asked.text.trim()})`;
+    asked === null ? "systemctl was not found" : `the systemd of your user does not answer (${asked.text.trim()})`;
   return failed(
     "no_user_systemd",
-    `${reason}: nothing was changed. In a session of your own (not \`su\` or \`sudo\`) it may; else let something that you have start \`shim supervise\`. \`shim service install --dry-run\` shows the file.`,
+    `${reason}: nothing was changed. It may work in your own login session (not \`su\` or \`sudo\`); otherwise start \`shim supervise\` in another way. \`shim service install --dry-run\` shows the file.`,
   );
 }
 
@@ -90,7 +91,7 @@ function startService(cli: Cli, file: StartFile): CommandResult {
   const linger = "`loginctl enable-linger` lets it run while you are not logged in.";
   return ok({
     data: { isInstalled: true, isStarted: true, system, path },
-    text: `${path} is written, and the supervisor runs. ${linger}\n`,
+    text: `${path} is written, and the supervisor is running. ${linger}\n`,
   });
 }
 
@@ -103,7 +104,10 @@ function manualSteps({ system, path }: StartFile): string {
 function systemctl(cli: Cli, args: readonly string[]): Result<string, FailedResult["error"]> {
   const ran = cli.io.runQuietly("systemctl", ["--user", ...args]);
   if (ran?.code === 0) return ok(ran.text);
-  return failed("systemctl_failed", `systemctl --user ${args.join(" ")}: ${ran?.text.trim() ?? "there is none"}`);
+  return failed(
+    "systemctl_failed",
+    `systemctl --user ${args.join(" ")}: ${ran?.text.trim() ?? "systemctl was not found"}`,
+  );
 }
 
 export function status(cli: Cli): CommandResult {
@@ -117,12 +121,12 @@ export function status(cli: Cli): CommandResult {
   if (system !== "systemd") {
     return ok({
       data: { isInstalled: true, system, path, state: null },
-      text: `${path} is there. ${manualSteps(file)}\n`,
+      text: `${path} exists. ${manualSteps(file)}\n`,
     });
   }
   // The exit code differs for each state.
   const state = cli.io.runQuietly("systemctl", ["--user", "is-active", unitName])?.text.trim() ?? "unknown";
-  const text = `${path} is there, the service is ${state}. \`shim supervise status\` shows what it does.\n`;
+  const text = `${path} exists, the service is ${state}. \`shim supervise status\` shows what it does.\n`;
   return ok({ data: { isInstalled: true, system, path, state }, text });
 }
 
@@ -130,14 +134,15 @@ export async function uninstallService(cli: Cli, options: InstallOptions): Promi
   const file = startFile(cli);
   const { system, path } = file;
   const found = fileOwner(file);
-  if (found === null) return notFound(`${path} is not there, so there is nothing to remove.`);
+  if (found === null) return notFound(`${path} does not exist, so there is nothing to remove.`);
   if (found !== "ours") return failed("not_ours", notOurs(file));
-  if (options.dryRun === true) return ok({ data: { isInstalled: true, system, path }, text: `${path} would go.\n` });
+  if (options.dryRun === true)
+    return ok({ data: { isInstalled: true, system, path }, text: `${path} would be removed.\n` });
   const sure = await cli.confirm(
-    "End the supervisor and all that it runs, and start it no more?",
+    "End the supervisor and all that it runs, and stop starting it at login?",
     options.yes === true,
   );
-  if (sure === "unasked") return wrongUsage("no user can be asked here; --yes removes it.");
+  if (sure === "unasked") return wrongUsage("there is no terminal to confirm this; --yes removes it.");
   if (sure === "no") return ok({ data: { isInstalled: true, system, path }, text: "Nothing was changed.\n" });
   return removeService(cli, file);
 }
@@ -147,18 +152,18 @@ function removeService(cli: Cli, file: StartFile): CommandResult {
   const data = { isInstalled: false, system, path };
   if (system !== "systemd") {
     remove(file);
-    return ok({ data, text: `${path} is gone. ${manualSteps(file)}\n` });
+    return ok({ data, text: `${path} was removed. ${manualSteps(file)}\n` });
   }
   const disabled = systemctl(cli, ["disable", "--now", unitName]);
   if (!disabled.ok) return disabled;
   remove(file);
   const reloaded = systemctl(cli, ["daemon-reload"]);
-  return reloaded.ok ? ok({ data, text: `The supervisor has ended, and ${path} is gone.\n` }) : reloaded;
+  return reloaded.ok ? ok({ data, text: `The supervisor has ended, and ${path} was removed.\n` }) : reloaded;
 }
 
 export async function showLogs(cli: Cli, { lines = 100, follow = false }: LogOptions): Promise<CommandResult> {
   const { system } = startFile(cli);
-  if (system === "launchd") return failed("elsewhere", `it stands in ${cli.paths.home}/supervisor.log.`);
+  if (system === "launchd") return failed("elsewhere", `the log is in ${cli.paths.home}/supervisor.log.`);
   if (system === "task-scheduler")
     return failed("elsewhere", "the Task Scheduler keeps no output; run `shim supervise`.");
   const args = ["--user", "--unit", unitName, "--lines", String(lines), ...(follow ? ["--follow"] : ["--no-pager"])];

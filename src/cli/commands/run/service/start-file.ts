@@ -15,7 +15,7 @@ export const ownMark = "Written by `shim service install`.";
 const untested = "Untested: the authors of SHIM have no machine of this kind.";
 
 export function systemdUnit({ launch, home, path, stopSeconds }: ServiceFacts): string {
-  return `# ${ownMark} Changes are lost with the next one.
+  return `# ${ownMark} The next install overwrites changes.
 [Unit]
 Description=SHIM supervisor: keeps AI chat sessions running
 StartLimitIntervalSec=900
@@ -28,9 +28,9 @@ Environment=${unitWord(`SHIM_HOME=${home}`)}
 Environment=${unitWord(`PATH=${path}`)}
 Restart=on-failure
 RestartSec=5
-# Wrong settings, none, and an old Node do not become better by starting again.
+# A restart does not fix wrong or missing settings, or an old Node.
 RestartPreventExitStatus=2 3 78
-# The supervisor ends what it runs in order; what is left after that is killed.
+# The supervisor ends what it runs; what is left after that is killed.
 KillMode=mixed
 TimeoutStopSec=${stopSeconds}
 

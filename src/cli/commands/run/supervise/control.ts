@@ -20,7 +20,7 @@ async function readFacts(cli: Cli): Promise<Result<SupervisorFacts, FailedResult
   const settings = readSettings(cli);
   if (!settings.ok) return settings;
   const state = SupervisorState.open(cli.paths.home);
-  if (!state.ok) return failed("state_damaged", `${state.error}; \`shim supervise\` says more.`);
+  if (!state.ok) return failed("state_damaged", `${state.error}; \`shim supervise\` shows more.`);
   const { processes } = await cli.runtime();
   return ok({ settings: settings.value, state: state.value, supervisor: findSupervisor(cli.paths.home, processes) });
 }
@@ -31,7 +31,10 @@ export async function status(cli: Cli): Promise<CommandResult> {
   const { settings, supervisor } = found.value;
   const watched = Object.entries(settings.watch).map(([name, one]) => toRow(cli, found.value, name, one));
   const rows = watched.map(({ name, kind, text }) => [name, kind, text]);
-  const head = supervisor === null ? "No supervisor runs: `shim supervise`." : `Supervisor: pid ${supervisor.pid}.`;
+  const head =
+    supervisor === null
+      ? "No supervisor is running; start it with `shim supervise`."
+      : `Supervisor: pid ${supervisor.pid}.`;
   return ok({
     data: { pid: supervisor?.pid ?? null, watched: watched.map(({ text: _text, ...row }) => row) },
     text: `${head}\n${table(rows, cli.io.size().columns)}`,
@@ -65,15 +68,15 @@ const pollIntervalMs = 100;
 export async function stop(cli: Cli): Promise<CommandResult> {
   const { processes } = await cli.runtime();
   const supervisor = findSupervisor(cli.paths.home, processes);
-  if (supervisor === null) return notFound("no supervisor runs.");
+  if (supervisor === null) return notFound("no supervisor is running.");
   if (!isAlive(processes, supervisor)) {
     return failed("out_of_sight", `the supervisor (pid ${supervisor.pid}) runs in another container: end it there.`);
   }
   process.kill(supervisor.pid, "SIGTERM");
-  cli.progress("It lets end what it runs.");
+  cli.progress("The supervisor is ending what it runs.");
   const interrupted = cli.io.interrupted();
   while (isAlive(processes, supervisor)) {
-    if (interrupted.aborted) return failed("interrupted", `supervisor ${supervisor.pid} is ending and not gone yet.`);
+    if (interrupted.aborted) return failed("interrupted", `supervisor ${supervisor.pid} is still ending.`);
     await cli.io.wait(pollIntervalMs, interrupted);
   }
   return ok({ data: { pid: supervisor.pid }, text: `Supervisor ${supervisor.pid} has ended.\n` });
@@ -89,8 +92,9 @@ export async function retry(cli: Cli, name: string): Promise<CommandResult> {
     return notFound(`no program "${name}" is watched. There are: ${names.join(", ") || "none"}.`);
   }
   const { phase } = state.stateFor(name, watched, cli.io.now()).restarts;
-  if (supervisor !== null && phase === "running") return failed("is_running", `${name} runs; nothing was changed.`);
+  if (supervisor !== null && phase === "running")
+    return failed("is_running", `${name} is running; nothing was changed.`);
   state.requestRestart(name);
   const when = supervisor === null ? "with the next `shim supervise`" : "in a moment";
-  return ok({ data: { name, phase }, text: `${name} is started again ${when}.\n` });
+  return ok({ data: { name, phase }, text: `${name} starts again ${when}.\n` });
 }

@@ -28,7 +28,7 @@ export async function runSupervisor(cli: Cli, flags: CommonOptions): Promise<Com
   if (!settings.ok) return settings;
   const { processes } = await cli.runtime();
   const ownProcess = identify(processes, process.pid);
-  if (!ownProcess) return failed("unknown_process", "this system does not tell when a process was started.");
+  if (!ownProcess) return failed("unknown_process", "this system does not report when a process was started.");
   const { home } = cli.paths;
   const previousSupervisor = findLastSupervisor(home);
   const only = await becomeSupervisor(home, ownProcess, processes);
@@ -44,7 +44,7 @@ export async function runSupervisor(cli: Cli, flags: CommonOptions): Promise<Com
 const leaveTimeoutMs = 2_000;
 
 function runningText({ pid }: ProcessIdentity): string {
-  return `a supervisor runs already, pid ${pid}. \`shim supervise status\` shows what it does, \`shim supervise stop\` ends it.`;
+  return `a supervisor is already running, pid ${pid}. \`shim supervise status\` shows what it does, \`shim supervise stop\` ends it.`;
 }
 
 async function supervise(
@@ -60,7 +60,7 @@ async function supervise(
   if (!state.ok) {
     return failed(
       "state_damaged",
-      `${state.error}: remove it, and every program begins anew, also those that had ended.`,
+      `${state.error}: remove it, and every program starts again, even those that had ended.`,
     );
   }
   const output = new PacedOutput(io);
@@ -125,7 +125,7 @@ function printEvent(cli: Cli, output: PacedOutput, isJson: boolean, event: Super
   if (event.type !== "output") return cli.io.stdout(text);
   const lines = event.text.split("\n").length;
   output.write(text, lines, (droppedLines) => {
-    const message = `${droppedLines} lines of programs were left out, since nobody read them`;
+    const message = `${droppedLines} lines of program output were dropped, since nothing read them`;
     return eventText(cli, isJson, { type: "problem", name: null, message });
   });
 }
@@ -145,7 +145,7 @@ function toAnswer(end: SupervisorEnd, { memoryLimitMb }: SupervisorSettings): Co
   // The service restarts it after a failure.
   return failed(
     "memory_limit",
-    `it used more than ${memoryLimitMb} MB and has ended, with all that it ran. \`shim supervise\` goes on where it was.`,
+    `the supervisor used more than ${memoryLimitMb} MB and has ended, with all that it ran. \`shim supervise\` continues where it stopped.`,
   );
 }
 

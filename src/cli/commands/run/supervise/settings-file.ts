@@ -13,7 +13,7 @@ const example = `{"watch": {"chats": {"kind": "sessions"}, "worker": {"kind": "w
 /** [SU14] Reads what to watch; errors are reported with their line before anything starts. */
 export function readSettings(cli: Cli): Result<SupervisorSettings, FailedResult["error"]> {
   const file = join(cli.paths.home, "supervisor.json");
-  if (!existsSync(file)) return notFound(`there is no ${file}. It says what is watched, for example:\n${example}`);
+  if (!existsSync(file)) return notFound(`there is no ${file}. It names what to watch, for example:\n${example}`);
   const expected = { schema: SupervisorSettings, form: "settings of a supervisor", name: "settings", maxChars };
   const read = readInputFile(cli, file, "the settings of the supervisor", expected);
   if (!read.ok) return read;

@@ -86,7 +86,10 @@ async function holderOf(link: CoordinatorLink, resource: string): Promise<string
 }
 
 function uncheckedVerdict(why: string): CommitVerdict {
-  return { isRefused: false, text: `SHIM: reserved files were not checked (${safeText(why)}); the commit goes on.\n` };
+  return {
+    isRefused: false,
+    text: `SHIM: reserved files were not checked (${safeText(why)}); the commit continues.\n`,
+  };
 }
 
 function refusalText(now: number, reservedFiles: readonly ReservedFile[]): string {

@@ -110,7 +110,7 @@ function onLeaseLost(
   };
 }
 
-export function interruptedBefore(what = "the lease was got"): FailedResult {
+export function interruptedBefore(what = "the lease was granted"): FailedResult {
   return err({ exit: exitCodes.interrupted, code: "interrupted", message: `interrupted before ${what}.` });
 }
 
