@@ -182,7 +182,9 @@ it("[SU42] not started: what the user closed, what a worker runs, what was recov
   await die(gone);
   for (const desk of [closed, worker, offered, gone]) expect(desk.opened).toEqual([]);
   expect([closed, worker].map((desk) => desk.told("died").length)).toEqual([1, 1]);
-  expect(gone.told("problem")).toEqual([expect.objectContaining({ message: expect.stringMatching(/folder no longer exists/) })]);
+  expect(gone.told("problem")).toEqual([
+    expect.objectContaining({ message: expect.stringMatching(/folder no longer exists/) }),
+  ]);
 });
 
 it("[SU5] [SU41] after a usage limit it waits before it opens one; a terminal that cannot be opened is reported", async () => {
