@@ -81,10 +81,10 @@ export function afterEnd(previous: Restarts, ending: ProgramEnding, now: number,
   switch (ending.kind) {
     case "finished":
       return policy.when === "always"
-        ? afterCrash(previous, "it ended by itself", now, policy)
+        ? afterCrash(previous, "it ended on its own", now, policy)
         : { ...base, phase: "finished", reason: null };
     case "stopped":
-      return { ...base, phase: "stopped", reason: "the user has ended it" };
+      return { ...base, phase: "stopped", reason: "the user ended it" };
     case "left":
       return { ...base, phase: "due", reason: leftReason };
     case "failed":

@@ -77,7 +77,7 @@ export class ChatWatch {
     const cwd = folderOf(restoration);
     this.#planned.delete(id);
     if (!plan || !cwd) {
-      const message = `session ${id} cannot be started again: its folder is gone`;
+      const message = `session ${id} cannot be restarted: its folder no longer exists`;
       return this.#options.emit({ type: "problem", name: this.#options.name, message });
     }
     if (plan.newId !== null) take(runtime, restoration, plan.newId);
@@ -96,7 +96,7 @@ export class ChatWatch {
     if (id !== sourceId) withdrawOffer(runtime, sourceId, id);
     this.#planned.delete(id);
     this.#planned.set(sourceId, { restarts, sourceId });
-    this.#planRestart(sourceId, { kind: "crashed", reason: "no chat began" });
+    this.#planRestart(sourceId, { kind: "crashed", reason: "no chat started" });
   }
 }
 

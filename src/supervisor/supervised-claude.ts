@@ -56,11 +56,11 @@ export class SupervisedClaude implements Supervised {
     if (!lastSession) return this.#toRun(this.#startNew("a new session"));
     if (lastSession.endedAt !== null) return { kind: "finished", reason: `session ${lastSession.id} has ended` };
     if (lastSession.recovery === "recovered")
-      return { kind: "finished", reason: `session ${lastSession.recoveryBy} goes on with it` };
+      return { kind: "finished", reason: `session ${lastSession.recoveryBy} continues it` };
     if (lastSession.recovery === "dismissed")
       return { kind: "finished", reason: `session ${lastSession.id} was dismissed` };
     if (lastSession.owner && mayBeAlive(this.#options.runtime.processes, lastSession.owner)) {
-      return { kind: "held", reason: `session ${lastSession.id} runs already (pid ${lastSession.owner.pid})` };
+      return { kind: "held", reason: `session ${lastSession.id} is already running (pid ${lastSession.owner.pid})` };
     }
     return this.#toRun(this.#continueFrom(lastSession, chat.isUnresumable && lastSession.id === chat.session));
   }
@@ -88,7 +88,7 @@ export class SupervisedClaude implements Supervised {
   #continueFrom(lastSession: sessions.Session, isUnresumable: boolean): ClaudeStart {
     const { runtime, watched } = this.#options;
     const transcript = isUnresumable
-      ? ({ isWhole: false, reason: "Claude Code does not take it up again" } as const)
+      ? ({ isWhole: false, reason: "Claude Code cannot resume it" } as const)
       : checkTranscript(lastSession.transcriptPath, lastSession.id);
     if (transcript.isWhole) {
       const chat = { session: lastSession.id, before: null, isUnresumable: false };
@@ -182,6 +182,6 @@ function logStoreErrors(runtime: Runtime, work: () => void): void {
     work();
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    runtime.log("warn", "supervisor: the session before is not brought up to date", { reason: error.message });
+    runtime.log("warn", "supervisor: the previous session could not be updated", { reason: error.message });
   }
 }

@@ -37,7 +37,7 @@ const Claude = z.strictObject({
     .max(1_000)
     .refine(
       (args) => !args.some((arg) => reservedOption.test(arg)),
-      "SHIM gives -p, the session and the output format itself",
+      "SHIM sets -p, the session and the output format itself",
     )
     .default([]),
   program: Text.default("claude"),
@@ -79,7 +79,7 @@ export const SupervisorSettings = z.strictObject({
     .refine((watch) => Object.keys(watch).length > 0, "name something to watch")
     .refine((watch) => Object.keys(watch).length <= 50, "at most 50 things to watch")
     .refine((watch) => Object.keys(watch).every((name) => watchName.test(name)), {
-      message: "a name has 1 to 64 small letters, digits, _ and -",
+      message: "a name has 1 to 64 lowercase letters, digits, _ and -",
     }),
   restarts: RestartRules.prefault({}),
   memoryLimitMb: z.int().min(128).max(65_536).default(256),

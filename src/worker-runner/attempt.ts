@@ -95,7 +95,7 @@ export class Attempt {
       return ok(taskFolder);
     } catch (error) {
       if (error instanceof TaskFolderError) return err(error);
-      return err(new TaskFolderError(`there is no place to work: ${messageOf(error)}`, true));
+      return err(new TaskFolderError(`the folder to work in could not be prepared: ${messageOf(error)}`, true));
     }
   }
 
@@ -121,7 +121,7 @@ export class Attempt {
       const problem = outcome.kind === "done" ? await taskFolder.problem() : null;
       return problem === null ? outcome : toFailure(problem);
     } catch (error) {
-      return toFailure(`the executor threw, which is a bug of it: ${messageOf(error)}`);
+      return toFailure(`the executor threw, which is a bug in it: ${messageOf(error)}`);
     } finally {
       this.#cancelSave();
     }

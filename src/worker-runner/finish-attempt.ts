@@ -85,7 +85,7 @@ export class AttemptFinisher {
     if (answer.ok)
       return { ...this.#toEnd("done", answer.value.state, null), next: { tasks: answer.value.next, since } };
     if (!isBadInput(answer.error)) return this.#notReported("thrown_away", answer.error);
-    const reason = `its result is not taken: ${answer.error.message}`;
+    const reason = `its result was rejected: ${answer.error.message}`;
     return this.#fail({ kind: "failed", end: "failed", reason, isRetryable: false });
   }
 
@@ -170,14 +170,14 @@ export function toAttemptResult(
   if (outcome.kind === "over_budget") return outcome;
   if (stop) return stoppedResult(stop);
   if (outcome.kind === "failed") return { ...outcome, end: "failed" };
-  return failedResult("failed", "it stopped by itself");
+  return failedResult("failed", "it stopped on its own");
 }
 
 function doneResult(
   { result: output, tests }: Extract<RunOutcome, { kind: "done" }>,
   work: Result<CommittedWork | null, string>,
 ): AttemptResult {
-  if (!work.ok) return failedResult("failed", `its work could not be kept: ${work.error}`);
+  if (!work.ok) return failedResult("failed", `its work could not be saved: ${work.error}`);
   if (work.value === null) return { kind: "done", result: output };
   return { kind: "done", result: { ...work.value, ...(tests ? { tests } : {}), output } };
 }

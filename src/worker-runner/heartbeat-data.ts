@@ -70,7 +70,9 @@ export class HeartbeatData {
   #change(checkpoint: Checkpoint, work: Json): void {
     const chars = JSON.stringify({ ...checkpoint, work }).length;
     if (chars > maxCheckpointChars) {
-      return this.#warn(`its checkpoint has ${chars} characters, at most ${maxCheckpointChars}: the one before stays`);
+      return this.#warn(
+        `its checkpoint has ${chars} characters, the limit is ${maxCheckpointChars}: the previous one is kept`,
+      );
     }
     this.#checkpoint = checkpoint;
     this.#work = work;

@@ -182,7 +182,7 @@ function stopReason(task: ClaimedTask, confirmed: Confirmation, wallMs: number, 
   const sinceMs = elapsedMs(confirmed.at, now);
   if (trustedForMs(task, confirmed, now) <= 0)
     return { kind: "lost", message: `no heartbeat was answered for ${(sinceMs / 1_000).toFixed(1)} s` };
-  if (sinceMs >= confirmed.remainingMs) return { kind: "time", message: "the time of the attempt is over" };
+  if (sinceMs >= confirmed.remainingMs) return { kind: "time", message: "the time limit of the attempt has passed" };
   const { wallMs: budgetMs } = task.budget;
-  return budgetMs !== null && wallMs >= budgetMs ? { kind: "budget", message: "its budget of time is used up" } : null;
+  return budgetMs !== null && wallMs >= budgetMs ? { kind: "budget", message: "its time budget is used up" } : null;
 }

@@ -132,7 +132,7 @@ export class TaskWorktrees implements TaskFolders {
     const base = await resolveCommit(git, this.#options.base);
     const mergedStart = await this.#withInputs(task, repository, base, inputs);
     const lostNote = previous
-      ? [`the work of the attempt before is on ${previous.machine}, and not here: it begins anew`]
+      ? [`the work of the previous attempt is on ${previous.machine}, not here: the task starts again`]
       : [];
     return { ...mergedStart, base, isContinued: false, notes: [...lostNote, ...mergedStart.notes] };
   }

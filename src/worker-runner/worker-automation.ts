@@ -156,7 +156,7 @@ export class WorkerAutomation {
     const state = {
       status: isPaused ? "stuck" : this.#running.size > 0 ? "busy" : "idle",
       taskCount: this.#running.size,
-      progress: isPaused ? `${failures} attempts failed one after the other; it takes nothing new for a while` : "",
+      progress: isPaused ? `${failures} attempts failed in a row; the worker takes no new tasks for a while` : "",
     } as const;
     void this.#statusReporter.report(state, isForced);
   }
@@ -218,7 +218,7 @@ export class WorkerAutomation {
 
   #releaseUnrequested({ task, claim, type }: ClaimedTask): void {
     const { link, emit } = this.#deps;
-    emit({ type: "problem", message: `task ${task} is of type ${type}, which was not asked for; it is given back` });
+    emit({ type: "problem", message: `task ${task} is of type ${type}, which was not requested; it is released` });
     void link.call("tasks.release", { task, claim }, askTimeoutMs);
   }
 
@@ -244,7 +244,7 @@ export class WorkerAutomation {
   #onAttemptBug(attempt: Attempt, error: unknown): void {
     this.#running.delete(attempt);
     this.#endCounts.set("untold", (this.#endCounts.get("untold") ?? 0) + 1);
-    this.#deps.emit({ type: "problem", message: `a bug of SHIM: ${stackOf(error)}` });
+    this.#deps.emit({ type: "problem", message: `a bug in SHIM: ${stackOf(error)}` });
     this.#finishIfIdle();
   }
 

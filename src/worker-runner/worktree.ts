@@ -125,12 +125,12 @@ export class Worktree implements TaskFolder {
     const repository = gitInFolder(this.#deps.env, this.#record.repository);
     const { branch, base } = this.#record;
     const isOnOwnBranch = (await currentBranch(this.#git)) === branch;
-    if (!isOnOwnBranch) return `its worktree stays, since it is on another branch than ${branch}: ${this.folder}`;
+    if (!isOnOwnBranch) return `its worktree is kept, since it is on another branch than ${branch}: ${this.folder}`;
     try {
       await worktreeCommand(repository, ["remove", this.folder]);
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
-      return `its worktree stays, since not all in it is committed, or it is no worktree any more: ${this.folder} (${messageOf(error)})`;
+      return `its worktree is kept, since it has uncommitted changes or is no longer a worktree: ${this.folder} (${messageOf(error)})`;
     }
     // A branch without commits, or replaced by the job's, is not needed.
     const isBranchUnneeded = this.#commit === base || this.#jobBranch !== null;

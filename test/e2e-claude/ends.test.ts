@@ -60,7 +60,7 @@ it("[RE74] takes a run whose prompt became too long for unfinished", async () =>
   expect(await first.claude.waitForExit()).toEqual({ code: 1, signal: null });
   const next = await desk.printed("hello", answer);
   expect(briefs(told(next.model))[0]).toContain(
-    "why it died: context_full (The client said that the context is full.)",
+    "why it died: context_full (The client reported that the context is full.)",
   );
 });
 

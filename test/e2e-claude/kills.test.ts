@@ -209,7 +209,7 @@ it("needs neither process nor transcript: both killed at once, the transcript lo
   const second = await desk.printed("what was going on?", answer);
   const [brief] = briefs(told(second.model));
   for (const line of [
-    "why it died: killed (Its process vanished in the middle of a tool call; nothing orderly was seen.)",
+    "why it died: killed (Its process vanished in the middle of a tool call; no orderly end was seen.)",
     `goal: ${request} (the user, `,
     "was running when it died: Bash exec sleep 600",
     "end of the conversation:\n- assistant: I look around. (",
@@ -270,6 +270,6 @@ it("says that a usage limit ended the chat", async () => {
   await first.claude.waitForExit();
   const second = await desk.printed("what was going on?", answer);
   expect(briefs(told(second.model))[0]).toContain(
-    "why it died: usage_limit (The client said that a usage limit was reached.)",
+    "why it died: usage_limit (The client reported that a usage limit was reached.)",
   );
 });

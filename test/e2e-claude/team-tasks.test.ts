@@ -33,6 +33,6 @@ it("[TE1] [TE4] [TE42] real Claude Codes are a team: a killed chat's task contin
   expect(heard).toContain("half of it");
   expect(heard).toContain(`"checkpoint":{"session":"${dead!.id}"`);
   expect(heard).toContain("Reserved: one.ts.");
-  expect(heard).toContain("Told: task 1 is done.");
+  expect(heard).toContain("Reported: task 1 is done.");
   expect(heard).toContain('"completedTasks":1');
 });

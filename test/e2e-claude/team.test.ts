@@ -75,7 +75,7 @@ it("[FI3] Claude Code does not edit a file that another chat has reserved in its
   expect(readFileSync(desk.path("other.ts"), "utf8")).toBe("export const a = 1;\n");
   expect(told(chat.model, 2)).toContain("other.ts is reserved in another checkout");
   const { id } = desk.sessions()[0]!;
-  expect(desk.shown(id).join()).toContain("The edit goes on");
+  expect(desk.shown(id).join()).toContain("The edit is allowed");
   const tools = desk.kinds(id).filter((kind) => kind.startsWith("tool"));
   expect(tools).toEqual(["tool_error", "tool_start", "tool_end"]);
 });

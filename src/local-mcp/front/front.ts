@@ -199,7 +199,7 @@ export class Front {
       return;
     }
     this.#failures = now() - this.#startedAt >= stableMs ? 1 : this.#failures + 1;
-    log("error", "the worker ended and is started again", { code, reason, failures: this.#failures });
+    log("error", "the worker ended and is being restarted", { code, reason, failures: this.#failures });
     this.#failRequests();
     const pauseMs = this.#failures === 1 ? 0 : Math.min(maxPauseMs, 50 * 2 ** this.#failures);
     if (pauseMs === 0) this.#startWorker();
@@ -228,10 +228,10 @@ export class Front {
 
 /** JSON-RPC 2.0, section 5.1. */
 const internalError = -32_603;
-const repeatedDeathText = "SHIM's process died twice during this request; its log tells more.";
+const repeatedDeathText = "SHIM's process died twice during this request; see its log.";
 
 const restartedText =
-  "outcome_unknown: SHIM's process died during this call and was started again. The call may or may not have taken effect: check, then call again.";
+  "outcome_unknown: SHIM's process died during this call and was restarted. The call may or may not have taken effect: check, then call again.";
 
 function requestKey(id: unknown): string {
   return JSON.stringify(id) ?? "";

@@ -28,7 +28,7 @@ export function answerInitialize(params: unknown): object | null {
   try {
     return initializeResult(runtime, params);
   } catch (error) {
-    runtime.log("error", "the handshake is left to the worker", { error: stackOf(error) });
+    runtime.log("error", "the handshake is passed on to the worker", { error: stackOf(error) });
     return null;
   }
 }
@@ -104,7 +104,7 @@ export class HookChannel {
       const trigger = observeAfter(runtime, event, sessionId);
       if (trigger !== null) void defer({ sessionId, trigger, isTranscriptBehind: false });
     } catch (error) {
-      runtime.log("warn", "readings were not taken", { error: messageOf(error) });
+      runtime.log("warn", "readings could not be collected", { error: messageOf(error) });
     }
   }
 

@@ -73,7 +73,7 @@ function guardOnly(runtime: Runtime, call: HookCall): HookResult {
 
 function problemText(error: unknown, isLater: boolean): string {
   const reason = messageOf(error);
-  const consequence = isLater ? "Events are kept aside until it can." : "Events are lost until it can.";
+  const consequence = isLater ? "Events wait in the spool until it can." : "Events are lost until it can.";
   return `SHIM cannot save: ${reason} ${consequence} Run \`shim doctor\`.`;
 }
 
@@ -94,7 +94,7 @@ function trySpool(runtime: Runtime, call: HookCall): boolean {
     if (!isSurelyPaused(runtime, call)) spoolEvent(runtime, call);
     return true;
   } catch (error) {
-    runtime.log("error", `${call.event} is lost, the spool does not take it`, { error: stackOf(error) });
+    runtime.log("error", `${call.event} is lost: it could not be spooled`, { error: stackOf(error) });
     return false;
   }
 }
@@ -159,10 +159,10 @@ function mapFields(
 
 function describeIssue({ issues: [issue] }: z.core.$ZodError): string {
   const field = issue?.path.join(".") ?? "";
-  if (!issue || field === "") return "a JSON object is needed";
+  if (!issue || field === "") return "a JSON object is required";
   if (issue.code === "too_small") return `${field} is empty`;
   if (issue.code === "too_big") return `${field} has more than ${issue.maximum} characters`;
-  return `${field} is missing, or is no text`;
+  return `${field} is missing or is not text`;
 }
 
 function rejectInput(runtime: Runtime, reason: string): string {

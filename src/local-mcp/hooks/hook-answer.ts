@@ -67,7 +67,7 @@ function switchWarning(input: HookInput, env: NodeJS.ProcessEnv): string | null 
   if (window === null || contextTokens === undefined || contextTokens <= window) return null;
   const stay = from === undefined ? "" : `, or stay with ${from}`;
   // The client shows about 160 characters.
-  return `SHIM: this chat holds ${formatTokens(contextTokens)} tokens, and ${to} takes ${formatTokens(window)}: run /compact first${stay}. All is saved.`;
+  return `SHIM: this chat holds ${formatTokens(contextTokens)} tokens, and ${to} takes ${formatTokens(window)}: run /compact first${stay}. Everything is saved.`;
 }
 
 function formatTokens(tokens: number): string {

@@ -95,12 +95,12 @@ function deadServerWarning(sql: Sql, { processes }: Runtime, { client }: HookCon
   const { dead, isServed } = servers.check(sql, processes, client);
   for (const server of dead) servers.unregister(sql, server);
   if (dead.length === 0 || isServed) return null;
-  return "SHIM: its MCP process has died. Reconnect it with /mcp: until then its tools are gone, reserved files are not guarded, and tool calls are saved with your next prompt.";
+  return "SHIM: the MCP process has died. Reconnect it with /mcp: until then its tools are missing, reserved files are not guarded, and tool calls are saved with your next prompt.";
 }
 
 /** [HO37] All tool events have arrived by the end of a turn. */
 function missedWarning(missed: number): string | null {
   if (missed === 0) return null;
   const calls = missed === 1 ? "One tool call" : `${missed} tool calls`;
-  return `SHIM: ${calls} did not reach its MCP process; what the transcript tells of ${missed === 1 ? "it" : "them"} is saved now. If this comes again: /mcp shows the process.`;
+  return `SHIM: ${calls} did not reach the MCP process; what the transcript has of ${missed === 1 ? "it" : "them"} is saved now. If this happens again: /mcp shows the process.`;
 }

@@ -86,7 +86,7 @@ function pointerLine(runtime: Runtime, { id, project }: sessions.Session): strin
   const dead = offerable(runtime, { project, except: id })[0]?.session;
   if (!dead || isClosedWithNothingOpen(dead)) return null;
   const when = age(runtime.now() - dead.lastSeenAt);
-  return `SHIM: session ${dead.id} of this project died ${when} ago. Only if your task is to go on with its work: shim_check_recovery (of "${dead.id}", take true). Else ignore this.`;
+  return `SHIM: session ${dead.id} of this project died ${when} ago. Only if your task is to continue its work: shim_check_recovery (of "${dead.id}", take true). Otherwise ignore this.`;
 }
 
 /** [RE10] The client restores the conversation; SHIM adds the cause of death and later changes. */
@@ -106,12 +106,12 @@ function continuedAnswer(runtime: Runtime, { id, recoveryBy }: sessions.Session)
   if (done.length > 0) {
     return {
       context: `SHIM: while this session was gone, ${done.map(formatFinishedTask).join("; ")}.`,
-      line: "SHIM: another chat has finished this one's task meanwhile. Claude knows.",
+      line: "SHIM: another chat has finished this chat's task in the meantime. Claude knows.",
     };
   }
   return {
-    context: `SHIM: this session was continued by session ${recoveryBy} meanwhile; its work may be done already. Check before you repeat it.`,
-    line: "SHIM: another chat has continued this one meanwhile; its work may be done already. Claude knows.",
+    context: `SHIM: this session was continued by session ${recoveryBy} in the meantime; its work may be done already. Check before you repeat it.`,
+    line: "SHIM: another chat has continued this one in the meantime; its work may be done already. Claude knows.",
   };
 }
 

@@ -33,7 +33,7 @@ export function drainInto(runtime: Runtime, maxMs = maxDrainMs): number {
     const { event, clientPid } = entry;
     const input = HookInput.safeParse(entry["input"]);
     if (typeof event !== "string" || !isHookEvent(event) || !input.success) {
-      runtime.log("warn", "spooled entry is no hook event", { event: label(String(event)) });
+      runtime.log("warn", "spooled entry is not a hook event", { event: label(String(event)) });
       return;
     }
     const pastRuntime = { ...runtime, env: entryEnv(runtime, entry), now: () => entry.at };

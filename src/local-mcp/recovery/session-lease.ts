@@ -24,7 +24,7 @@ export async function acquireLease(link: LeaseLink, session: string): Promise<Re
   const resource = leaseName(session);
   const answer = await link.call("leases.acquire", { resource, requestId, isBound: true }, callTimeoutMs);
   if (answer.ok && answer.value.state === "granted") return ok(answer.value.lease.token);
-  const problem: CallError = answer.ok ? { code: "lease_held", message: "others wait for it" } : answer.error;
+  const problem: CallError = answer.ok ? { code: "lease_held", message: "others are waiting for it" } : answer.error;
   const holder = isTransient(problem) ? null : await fetchHolder(link, session);
   return err({ ...problem, holder });
 }

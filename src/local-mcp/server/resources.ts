@@ -13,13 +13,13 @@ import type { Chat } from "./chat/chat.ts";
 
 export function registerResources(server: McpServer, chat: Chat): void {
   if (chat.team) registerState(server, chat);
-  registerResource(server, chat, "sessions", "A session: what is known of it now", readSession, listSessions);
+  registerResource(server, chat, "sessions", "A session: its current state", readSession, listSessions);
   registerResource(server, chat, "checkpoints", "A checkpoint's whole state", readCheckpoint, listCheckpoints);
   server.registerPrompt(
     "shim_recover",
     {
       title: "Continue a session that died",
-      description: "What the session that is named was doing, else the newest that died, and what comes next",
+      description: "What the named session, or the newest that died, was doing, and what comes next",
       argsSchema: z.object({ session: z.string().max(200).optional() }),
     },
     ({ session }) => ({

@@ -141,6 +141,7 @@ function toToolError(chat: Chat, tool: string, error: unknown): ToolError {
   }
   return {
     code: "internal",
-    message: "SHIM failed inside; nothing was saved by this call. The log has the details: `shim doctor` shows where.",
+    message:
+      "Internal error in SHIM; nothing was saved by this call. `shim doctor` shows where the log with the details is.",
   };
 }

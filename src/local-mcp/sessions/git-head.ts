@@ -50,7 +50,7 @@ function gitFolder(project: string): string {
   const path = join(project, ".git");
   if (statSync(path).isDirectory()) return path;
   const namedFolder = /^gitdir: (.+)$/m.exec(readSmallFile(path))?.[1];
-  if (!namedFolder) throw new Error(`${path} names no folder`);
+  if (!namedFolder) throw new Error(`${path} is not a folder`);
   return resolve(project, namedFolder);
 }
 
@@ -77,7 +77,7 @@ function readSmallFile(path: string, maxBytes = maxSmallBytes): string {
   const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0));
   try {
     const stat = fstatSync(file);
-    if (!stat.isFile() || stat.size > maxBytes) throw new Error(`${path} is no file of git`);
+    if (!stat.isFile() || stat.size > maxBytes) throw new Error(`${path} is not a git file`);
     return readFileSync(file, "utf8").trim();
   } finally {
     closeSync(file);

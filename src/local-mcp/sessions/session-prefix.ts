@@ -34,6 +34,6 @@ export function findSessionArgument(sql: Sql, given: string): Result<Session | n
   const found = findSession(sql, given);
   if (found.kind === "one") return ok(found.session);
   if (found.kind === "none") return ok(null);
-  const message = `"${given}" is the beginning of several sessions: ${candidateLines(sql, found.candidates).join(", ")}. Give more of the id.`;
+  const message = `"${given}" matches several sessions: ${candidateLines(sql, found.candidates).join(", ")}. Give more of the id.`;
   return err({ code: "ambiguous_session", message });
 }

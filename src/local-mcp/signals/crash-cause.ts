@@ -45,7 +45,7 @@ const orderlyEnds: Readonly<Record<string, string>> = {
   sighup: "its terminal was closed (SIGHUP)",
   sigterm: "it was asked to end (SIGTERM)",
   // [SI35] Claude Code stops its MCP servers with SIGINT, also when it got SIGTERM itself.
-  sigint: "it was asked to end, by which signal is not known",
+  sigint: "it was asked to end, by an unknown signal",
 };
 
 /** Pure. [SI24] The first match counts. [SI25] Missing or ambiguous evidence means unknown. */
@@ -62,16 +62,17 @@ export function inferCause(evidence: Evidence): Cause {
 function fromWords({ lastStopFailure, lastError }: Evidence): Cause | null {
   const shown = lastError !== null && clientError.test(lastError.trim()) ? lastError : "";
   const words = `${lastStopFailure ?? ""}\n${shown}`;
-  if (contextWords.test(words)) return { cause: "context_full", detail: "The client said that the context is full." };
+  if (contextWords.test(words))
+    return { cause: "context_full", detail: "The client reported that the context is full." };
   if (limitWords.test(words) && !throttleWords.test(words))
-    return { cause: "usage_limit", detail: "The client said that a usage limit was reached." };
+    return { cause: "usage_limit", detail: "The client reported that a usage limit was reached." };
   return null;
 }
 
 function fromSignal({ detachReason, isSameBoot }: Evidence): Cause | null {
   const how = detachReason !== null && Object.hasOwn(orderlyEnds, detachReason) ? orderlyEnds[detachReason] : undefined;
   if (how === undefined) return null;
-  const later = isSameBoot === false ? "; the machine was started again since" : "";
+  const later = isSameBoot === false ? "; the machine has been restarted since" : "";
   return { cause: "closed", detail: `The last thing seen was that ${how}${later}.` };
 }
 
@@ -104,10 +105,10 @@ function fromSilence({ detachReason, isSameBoot, hadRunningTool, hasEndHook }: E
       cause: "unknown",
       detail: `The connection ended${when}: a client that was closed and one that was killed look the same.`,
     };
-  if (isSameBoot === null) return { cause: "unknown", detail: "Nothing was seen of its end." };
+  if (isSameBoot === null) return { cause: "unknown", detail: "Its end was not observed." };
   return isSameBoot
-    ? { cause: "killed", detail: `Its process vanished${when}; nothing orderly was seen.` }
-    : { cause: "killed", detail: `The machine was started again since; nothing orderly was seen before${when}.` };
+    ? { cause: "killed", detail: `Its process vanished${when}; no orderly end was seen.` }
+    : { cause: "killed", detail: `It died${when}; no orderly end was seen, and the machine has been restarted since.` };
 }
 
 function readingAtEnd({ readings, endedAt }: Evidence, name: ReadingName): Reading | null {

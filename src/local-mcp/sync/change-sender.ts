@@ -69,7 +69,7 @@ export class ChangeSender {
       if (step === "restart") restarts += 1;
       else if (step !== "sent") return step;
     }
-    const message = "the coordinator does not keep to what it says; nothing more is sent for now";
+    const message = "the answers of the coordinator contradict each other; nothing more is sent for now";
     return { code: "lost_place", message };
   }
 
@@ -91,7 +91,7 @@ export class ChangeSender {
   #selectKey({ keyRing }: SyncTarget): Result<WorkspaceKey, CallError> {
     const key = this.#requiredKeyId === null ? keyRing.current : keyRing.keys.get(this.#requiredKeyId);
     if (key) return ok(key);
-    const message = `the workspace has another key by now (${this.#requiredKeyId}): \`shim edge rekey --code\` shows it where it was made, \`shim edge key\` takes it here; until then what changes waits`;
+    const message = `the workspace has a new key (${this.#requiredKeyId}): \`shim edge rekey --code\` shows it on the machine that made it, \`shim edge key\` stores it here; until then changes wait`;
     return err({ code: "wrong_key", message });
   }
 
@@ -113,7 +113,7 @@ export class ChangeSender {
       devices.startEpoch(sql, { ...identity, epoch, isAll: reason === "all" });
       if (device.keyId !== key.id) removeNames(sql, device.workspace);
     });
-    runtime.log("info", "sync begins anew", { epoch, why: reason });
+    runtime.log("info", "sync starts again", { epoch, why: reason });
     return ok("new");
   }
 

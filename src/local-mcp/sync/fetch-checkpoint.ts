@@ -34,7 +34,7 @@ export async function fetchCheckpoint(
   const answer = await deps.call("sync.checkpoint", { checkpoint: newest.checkpoint, device });
   if (!answer.ok) {
     const isGone = answer.error.code === "unknown_key";
-    return isGone ? err({ code: "not_found", message: `the checkpoint of ${session} is gone meanwhile` }) : answer;
+    return isGone ? err({ code: "not_found", message: `the checkpoint of ${session} no longer exists` }) : answer;
   }
   const content = openContent(deps, row, newest.checkpoint, answer.value.envelope);
   if (!content.ok) return content;

@@ -73,7 +73,7 @@ async function requestPart(
   const message =
     partSelector.bundle === undefined
       ? `the workspace has no files of ${session}: ${machine} has sent none`
-      : "newer files have replaced them meanwhile; run it again";
+      : "newer files have replaced them; run the command again";
   return err({ code: "not_found", message });
 }
 

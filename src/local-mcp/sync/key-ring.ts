@@ -75,7 +75,7 @@ function readKeyFile(home: string): Result<KeyFile, string> {
 }
 
 function damagedError(home: string): Result<never, string> {
-  return err(`${keyFilePath(home)} is damaged; put a copy of it back, or move it away and join again with the key`);
+  return err(`${keyFilePath(home)} is damaged; restore a copy of it, or move it away and join again with the key`);
 }
 
 function workspaceName({ url, workspace }: EdgeWorkspace): string {

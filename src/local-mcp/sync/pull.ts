@@ -81,15 +81,14 @@ async function forEachPage(
     if (!page.ok) return page;
     const { revision, forgotten, isMore } = page.value;
     if (revision < fromRevision)
-      return err({ code: rolledBackCode, message: "the coordinator was put back to an earlier state" });
+      return err({ code: rolledBackCode, message: "the coordinator was restored to an earlier state" });
     onPage(page.value);
     if (forgotten.length > 0)
       deps.runtime.store.write((sql) => {
         for (const { device, session } of forgotten) remote.remove(sql, deps.workspace, device, session);
       });
     if (!isMore) return ok(revision);
-    if (revision === fromRevision)
-      return err({ code: "bad_answer", message: "the coordinator's list does not come to its end" });
+    if (revision === fromRevision) return err({ code: "bad_answer", message: "the coordinator's list does not end" });
     fromRevision = revision;
   }
 }

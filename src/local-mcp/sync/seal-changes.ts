@@ -96,7 +96,7 @@ function readLogSize(sql: Sql): { readonly ops: number; readonly chars: number }
 
 function sealChange(sql: Sql, change: PendingChange, device: Device, context: SealContext): Result<SealedOp, string> {
   if (!Id.safeParse(change.session).success || !Id.safeParse(change.id).success)
-    return err("its id is none that a coordinator takes");
+    return err("its id is not one that a coordinator accepts");
   const session = sessions.get(sql, change.session);
   return change.kind === "session"
     ? sealSession(sql, change, device, context, session)
@@ -156,7 +156,7 @@ function sealContent(
   content: Parameters<typeof encodeContent>[0],
 ): Result<string, string> {
   const envelope = seal(key, { workspace, device, ...subject }, encodeContent(content), runtime.random);
-  return envelope.ok ? envelope : err(`it has ${envelope.error.bytes} bytes compressed, too many to be sent`);
+  return envelope.ok ? envelope : err(`it has ${envelope.error.bytes} bytes compressed, too many to send`);
 }
 
 function appendToLog(sql: Sql, { op, at }: SealedOp): number {

@@ -133,7 +133,10 @@ function assessEdit(
     return { kind: "refused", reason: `SHIM: ${subject} Do not edit it by other means, either. ${advice}` };
   }
   if (!recordWarning(sql, now, session, `${reservation.holder} ${path}`)) return allowed;
-  return { kind: "warned", text: `SHIM: ${subject} The edit goes on; both may have to be merged. ${advice}` };
+  return {
+    kind: "warned",
+    text: `SHIM: ${subject} The edit is allowed; both versions may have to be merged. ${advice}`,
+  };
 }
 
 /** [FI4] Warns once an hour per holder and file. */

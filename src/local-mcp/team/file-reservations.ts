@@ -208,14 +208,14 @@ export class FileReservations {
 
   #notifyLost(resource: string, token: number): void {
     const { runtime, sessionId, workspace } = this.#deps;
-    const text = `This chat no longer holds ${formatResource(resource)}: its reservation is over. Reserve it again before you go on there.`;
+    const text = `This chat no longer holds ${formatResource(resource)}: its reservation has ended. Reserve it again before you continue there.`;
     const key = `freed:${workspace}:${resource}:${token}`;
     news.notify(runtime, sessionId, key, { kind: "notice", text });
     this.#ownTokens.delete(resource);
   }
 }
 
-const heldError: CallError = { code: "lease_held", message: "others stand in line for it" };
+const heldError: CallError = { code: "lease_held", message: "others are waiting for it" };
 
 function toResource(project: string, path: string): string {
   return `${resourcePrefix}${project}/${path}`;

@@ -169,7 +169,7 @@ export class HeldClaims {
     if (!self) return;
     for (const held of this.list()) {
       if (held.incarnation === self.incarnation) await this.#sendHeartbeat(held);
-      else this.#lose(held, "the chat counted as gone, and goes on in another process");
+      else this.#lose(held, "the chat was considered offline, and continues in another process");
     }
   }
 

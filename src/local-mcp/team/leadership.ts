@@ -127,7 +127,7 @@ export class LeaderWatch {
       this.#addNews(this.#pendingChanges);
       this.#pendingChanges = [];
     } catch (error) {
-      this.#deps.runtime.log("error", "a change of a leader is not written down yet", { error: String(error) });
+      this.#deps.runtime.log("error", "a leader change is not stored yet", { error: String(error) });
     }
   }
 

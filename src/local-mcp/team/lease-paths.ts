@@ -20,7 +20,7 @@ const pathRules: readonly {
   { isViolated: (path) => path === "." || path === "", message: () => 'is the whole project; "**" reserves that' },
   {
     isViolated: (path) => path.replace(/(^|\/)\*\*?$/, "").includes("*"),
-    message: () => "has * elsewhere than as its last part",
+    message: () => "has * somewhere other than in its last part",
   },
   { isViolated: (path) => /\p{Cc}/u.test(path) || path.length > maxChars, message: () => "cannot be reserved" },
 ];

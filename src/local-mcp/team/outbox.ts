@@ -102,7 +102,7 @@ export class Outbox {
         if (!call) break;
         await this.#send(call);
       } catch (error) {
-        runtime.log("error", "what the chat says to others was not sent", { error: String(error) });
+        runtime.log("error", "the queued calls of the chat were not sent", { error: String(error) });
         await pause(platform, storeRetryMs, AbortSignal.any([signal, this.#renewWake()]));
       }
     }
@@ -152,7 +152,7 @@ function toLateNews({ name, input }: QueuedCall, answer: Result<unknown, CallErr
   const task = input["task"];
   if (typeof task === "number") return { kind: "report_refused", task, reason };
   const what = name === "tasks.submit" ? "the tasks were not submitted" : "the message was not sent";
-  return { kind: "notice", text: `What was kept while the coordinator could not be reached: ${what}. ${reason}` };
+  return { kind: "notice", text: `Kept while the coordinator could not be reached, now rejected: ${what}. ${reason}` };
 }
 
 function toSubmittedNews({ tasks }: OutputOf<"tasks.submit">): news.News {

@@ -33,7 +33,7 @@ function pickRecipient(member: TeamChat, others: readonly Chat[], to: string): R
   if (match && more.length === 0) return ok({ to: "chat", chat: match.chat });
   const message = match
     ? `"${to}" may be ${[match, ...more].map(({ chat }) => chat).join(", ")}; give more of the id`
-    : `no chat that is here is called "${to}"; shim_chats lists them (all: true also those that are gone)`;
+    : `no online chat is called "${to}"; shim_chats lists them (with all: true also offline chats)`;
   return err({ code: "unknown_chat", message });
 }
 

@@ -32,7 +32,7 @@ async function runTask(options: ClaudeExecutorOptions, run: TaskRun): Promise<Ru
   if (options.settings.allowAll) run.onOutput("allowAll: no permission is asked for, every tool may be used\n");
   const firstOutcome = await runSession(options, run, chooseContinuation(options.runtime, run.task, run.folder));
   if (firstOutcome !== "unknown_session") return firstOutcome;
-  run.onOutput("Claude Code does not know the session of the attempt before; a new one is begun\n");
+  run.onOutput("Claude Code does not know the session of the previous attempt; a new one is started\n");
   const newSession = chooseContinuation(options.runtime, { ...run.task, checkpoint: null }, run.folder);
   const secondOutcome = await runSession(options, run, newSession);
   if (secondOutcome === "unknown_session") throw new Error("a new session cannot be unknown");

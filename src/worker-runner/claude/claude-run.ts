@@ -116,7 +116,7 @@ export class ClaudeRun {
         return this.#writeOutput(`refused: ${event.tool}`);
       case "retrying": {
         const seconds = Math.ceil(event.delayMs / 1_000);
-        return this.#writeOutput(`the API is asked again in ${seconds} s (${event.problem}, ${event.attempt})`);
+        return this.#writeOutput(`the API request is retried in ${seconds} s (${event.problem}, ${event.attempt})`);
       }
       case "limited":
         this.#resetsAtMs = event.resetsAtMs;
@@ -136,7 +136,7 @@ export class ClaudeRun {
     this.#hasStarted = true;
     this.#session = session;
     this.#run.onCheckpoint(toCheckpoint(session, this.#run.folder));
-    const startTexts = { resume: "resumed", brief: "new, with the brief of the one before", new: "new" };
+    const startTexts = { resume: "resumed", brief: "new, with the brief of the previous one", new: "new" };
     this.#writeOutput(
       `session ${session} (${startTexts[this.#continuation.kind]}), model ${model}, permissions: ${permissionMode}`,
     );

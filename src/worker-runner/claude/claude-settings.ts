@@ -6,7 +6,7 @@ const ToolRule = z
   .max(500)
   .regex(
     /^[A-Za-z][\w*-]*(\([^\n]+\))?$/,
-    "the name of a tool, with what is allowed of it in brackets: Read, Bash(npm test *)",
+    "the name of a tool, with its allowed arguments in parentheses: Read, Bash(npm test *)",
   );
 
 export const ClaudeSettings = z.strictObject({

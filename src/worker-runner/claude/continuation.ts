@@ -102,6 +102,6 @@ function logStoreErrors(runtime: Runtime, work: () => unknown): void {
     work();
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    runtime.log("warn", "the session before is not brought up to date", { reason: error.message });
+    runtime.log("warn", "the previous session could not be updated", { reason: error.message });
   }
 }

@@ -30,7 +30,7 @@ function outcomeOfAnswer({ text, turns, refused }: ResultEvent, { session, facts
     const isRetryable = lastLine["isRetryable"] === true;
     return {
       kind: "failed",
-      reason: toReason(textAt(lastLine, "reason") ?? "it says that it has failed"),
+      reason: toReason(textAt(lastLine, "reason") ?? "it reported a failure without a reason"),
       isRetryable,
     };
   }

@@ -106,7 +106,7 @@ it("[FI6] what cannot be reserved is wrong usage, and nothing is", async () => {
   for (const [args, said] of [
     [["reserve", "../other/x"], /is not below/],
     [["reserve", "."], /"\*\*" reserves that/],
-    [["reserve", "a.ts", "s*c/b"], /has \* elsewhere than as its last part/],
+    [["reserve", "a.ts", "s*c/b"], /has \* somewhere other than in its last part/],
     [["reserve", "a.ts", "--for", "2h"], /1s to 1h/],
     [["reserve"], /missing required argument/],
   ] as const) {

@@ -105,7 +105,7 @@ it("[SU14] what is wrong in the settings is said, with its line, and nothing is 
     ['{"watch": {}}', /line 1: watch: name something/],
     ['{\n"watch": {"a": {"kind": "nothing"}}}', /line 2: watch\.a\.kind: one of /],
     ['{\n"watch": {"a": {"kind": "command"}}}', /line 2: watch\.a\.command: is missing/],
-    ['{"watch": {"A b": {"kind": "sessions"}}}', /small letters/],
+    ['{"watch": {"A b": {"kind": "sessions"}}}', /lowercase letters/],
     ['{"watch": {"a": {"kind": "sessions"}},\n"memory": 1}', /line 2: no such field: "memory"/],
     ['{"watch": {"a": {"kind": "sessions"}}, "memoryLimitMb": 1}', /memoryLimitMb: at least 128/],
     ['{"watch": {"a": {"kind": "command", "command": ["no-such-program"]}}}', /a: there is no program no-such-program/],
@@ -116,7 +116,7 @@ it("[SU14] what is wrong in the settings is said, with its line, and nothing is 
     ],
     [
       '{"watch": {"a": {"kind": "claude", "folder": ".", "prompt": "x", "args": ["--resume=x"]}}}',
-      /a\.args: SHIM gives -p, the session and the output format itself/,
+      /a\.args: SHIM sets -p, the session and the output format itself/,
     ],
     [
       '{"watch": {"a": {"kind": "claude", "folder": ".", "prompt": "x", "restart": "always"}}}',

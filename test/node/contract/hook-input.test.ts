@@ -6,10 +6,10 @@ it("[HO1] what is wrong with an input is logged in plain words, without what sta
   const none = "input is not what Claude Code sends: ";
   for (const [input, why] of [
     ["{", "input is not JSON"],
-    ["[1]", `${none}a JSON object is needed`],
-    ["null", `${none}a JSON object is needed`],
-    ["{}", `${none}session_id is missing, or is no text`],
-    ['{"session_id":["secret"]}', `${none}session_id is missing, or is no text`],
+    ["[1]", `${none}a JSON object is required`],
+    ["null", `${none}a JSON object is required`],
+    ["{}", `${none}session_id is missing or is not text`],
+    ['{"session_id":["secret"]}', `${none}session_id is missing or is not text`],
     ['{"session_id":""}', `${none}session_id is empty`],
     [`{"session_id":"${"x".repeat(201)}"}`, `${none}session_id has more than 200 characters`],
   ] as const) {

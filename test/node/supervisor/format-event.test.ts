@@ -36,7 +36,10 @@ it.for([
     { type: "restarting", name: "app", session: null, how: "open -a Claude" },
     "app: the app is started again (open -a Claude)",
   ],
-  [{ type: "held", name: "fix", reason: "session s1 runs already" }, "fix: not started now: session s1 runs already"],
+  [
+    { type: "held", name: "fix", reason: "session s1 is already running" },
+    "fix: not started now: session s1 is already running",
+  ],
   [{ type: "ending", reason: "asked to end" }, "ends (asked to end)"],
   [{ type: "problem", name: null, message: "no answer" }, "problem: no answer"],
   [{ type: "problem", name: "fix", message: "no answer" }, "fix: problem: no answer"],

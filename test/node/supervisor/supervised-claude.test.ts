@@ -153,7 +153,7 @@ it("[SU38] a session that another process runs is waited for", async () => {
   await desk.pass(100_000);
   expect([desk.runs.length, desk.told("held")]).toEqual([
     1,
-    [{ type: "held", name: "fix", reason: `session ${id} runs already (pid 900)` }],
+    [{ type: "held", name: "fix", reason: `session ${id} is already running (pid 900)` }],
   ]);
   desk.runtime.processes.kill(900);
   await desk.pass(40_000);

@@ -219,7 +219,7 @@ it("[WK12] [WK49] a released worktree is used again; a missing one is replaced f
   const elsewhere = { machine: "m2", folder: "/there/tree", base: "0".repeat(40), commit: "1".repeat(40) };
   const lost = await yard.open(aTask({ work: elsewhere }));
   expect([lost.isContinued, existsSync(join(lost.folder, "half.txt"))]).toEqual([false, false]);
-  expect(lost.notes).toEqual([expect.stringMatching(/m2.*anew/)]);
+  expect(lost.notes).toEqual([expect.stringMatching(/m2.*starts again/)]);
 });
 
 it("[WK50] no folder that a checkpoint names is entered but a worktree of the same task that SHIM has made", async () => {
@@ -253,7 +253,7 @@ it("[WK51] nothing uncommitted is deleted: on another branch, or with a reposito
   git(nested.folder, "init", "-q", "inner");
   write(nested.folder, { "inner/x.txt": "x\n" });
   await nested.finish();
-  expect(await nested.release(false)).toMatch(/not all in it is committed/);
+  expect(await nested.release(false)).toMatch(/has uncommitted changes/);
   expect([existsSync(moved.folder), existsSync(join(nested.folder, "inner", "x.txt"))]).toEqual([true, true]);
 });
 

@@ -23,7 +23,7 @@ export function captureNotes(
 export function captureRefusal(error: CaptureError): { readonly ok: false; readonly error: ToolError } {
   switch (error.code) {
     case "unknown_session":
-      return err({ code: error.code, message: 'This session was deleted meanwhile. Call again without "session".' });
+      return err({ code: error.code, message: 'This session has been deleted. Call again without "session".' });
     case "nothing_to_save":
       return err({
         code: error.code,

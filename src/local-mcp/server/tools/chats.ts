@@ -15,8 +15,8 @@ const leaderPrefix = "leader:";
 
 export const chats = defineTeamTool({
   name: "shim_chats",
-  title: "Who is in the team",
-  description: "Chats of the workspace with status and tasks; who leads; counts of tasks.",
+  title: "Chats of the team",
+  description: "Chats of the workspace with status and tasks; leaders; counts of tasks.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Chats,
   async act({ member }, { all }) {

@@ -26,10 +26,10 @@ interface Choice {
 const maxListed = { concise: 3, detailed: 20 };
 
 const unreachableNote =
-  "Sessions of other machines are not included: the coordinator of the workspace does not answer now.";
+  "Sessions of other machines are not included: the coordinator of the workspace is not answering.";
 const nothingToTake: ToolError = {
   code: "nothing_to_take",
-  message: 'No session of this project died unfinished; "of" names another.',
+  message: 'No session of this project died unfinished; pass "of" to name another.',
 };
 
 export const checkRecovery = defineTool({
@@ -88,7 +88,7 @@ async function act(
   { take, dismiss }: { readonly take?: boolean | undefined; readonly dismiss?: boolean | undefined },
 ): Promise<ToolError | null> {
   if (!take && !dismiss) return null;
-  if (take && dismiss) return { code: "contradiction", message: "Give take or dismiss, not both." };
+  if (take && dismiss) return { code: "contradiction", message: "Pass take or dismiss, not both." };
   if (!choice) return nothingToTake;
   return take ? takeUp(choice) : dismissOffer(choice);
 }
@@ -106,7 +106,7 @@ async function dismissOffer({ source, from }: Choice): Promise<ToolError | null>
 }
 
 function dismissedAnswer({ id }: Session, { from }: Choice): Answer {
-  const text = `${quotedTitle(from.session.title)} (${from.session.id}) is not offered any more. The user can take that back: \`shim resume --undo\`.`;
+  const text = `${quotedTitle(from.session.title)} (${from.session.id}) is no longer offered. The user can undo this: \`shim resume --undo\`.`;
   return { text, output: { session: id, incomplete: [], message: text } };
 }
 
@@ -125,7 +125,7 @@ function briefAnswer(
   const text =
     length === 0
       ? "No session died unfinished."
-      : `No session of this project died unfinished; ${length} elsewhere (give "of" for a brief).`;
+      : `No session of this project died unfinished; ${length} elsewhere (pass "of" for a brief).`;
   return { text, output: { session: id, incomplete } };
 }
 

@@ -39,7 +39,7 @@ async function projectPathsOf(
 ): Promise<Result<ProjectPaths, ToolError>> {
   const root = requestedRoot ?? session.project;
   if (root === null) {
-    return err({ code: "no_project", message: 'SHIM does not know the project of this chat: give "project".' });
+    return err({ code: "no_project", message: 'SHIM does not know the project of this chat: pass "project".' });
   }
   const paths = given.map((path) => toLeasePath(root, path));
   const invalidPath = paths.find((path) => !path.ok);
@@ -69,7 +69,7 @@ function toReserveRefusal(caller: Caller, { code, message, holder }: Reservation
   if (holder.holder === caller.member.sessionId) {
     return err({
       code,
-      message: `This chat holds ${path} already, which overlaps. Release it first, then reserve both.`,
+      message: `This chat already holds ${path}, which overlaps. Release it first, then reserve both.`,
     });
   }
   const since = age(caller.chat.runtime.now() - holder.since);
@@ -84,7 +84,7 @@ async function release(caller: Caller, { project, paths }: ProjectPaths): Promis
   if (!released.ok) return toRefusal(released.error);
   const names = released.value.map(formatResource).join(", ");
   return ok({
-    message: names === "" ? "Nothing of it was held." : `Released: ${names}.`,
+    message: names === "" ? "This chat held none of them." : `Released: ${names}.`,
     output: outputOf(caller, []),
   });
 }

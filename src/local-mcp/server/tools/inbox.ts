@@ -14,8 +14,8 @@ const maxChars = 20_000;
 
 export const inbox = defineTeamTool({
   name: "shim_inbox",
-  title: "News of the team",
-  description: "Messages, lost claims, cancelled tasks and other news, each once.",
+  title: "Team notifications",
+  description: "Messages, lost claims, cancelled tasks and other notifications, each once.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
   ...Inbox,
   async act({ chat, session, member }, { topics }) {
@@ -34,8 +34,8 @@ export const inbox = defineTeamTool({
       news.markDelivered(sql, now, item);
       return { rows: item, isMore: item.length < waiting.length };
     });
-    const missing = pulled.ok ? "" : ` The coordinator was not reached (${pulled.error.code}): more may wait there.`;
-    const lead = `${rows.length === 0 ? "No news." : `News: ${rows.length}.`}${isMore ? " More wait: call again." : ""}${missing}`;
+    const missing = pulled.ok ? "" : ` The coordinator was not reached (${pulled.error.code}): there may be more.`;
+    const lead = `${rows.length === 0 ? "No news." : `News: ${rows.length}.`}${isMore ? " More are waiting: call again." : ""}${missing}`;
     const texts = rows.map((row) => indentLines(`${age(now - row.at)} ago: ${formatNews(row.news)}`));
     return ok({
       message: lead,
@@ -74,7 +74,8 @@ function formatMessage({ id, from, fromName, topic, text }: Extract<News, { kind
 }
 
 function formatLeader({ name, leader, isSelf }: Extract<News, { kind: "leader_changed" }>): string {
-  return `${isSelf ? "this chat" : (leader ?? "nobody")} leads ${name} now`;
+  if (!isSelf && leader === null) return `${name} has no leader now`;
+  return `${isSelf ? "this chat" : leader} leads ${name} now`;
 }
 
 function taskText(item: Extract<News, { readonly title: string }>): string {
@@ -89,13 +90,13 @@ function formatNews(item: News): string {
     case "message":
       return formatMessage(item);
     case "report_refused":
-      return `your report on task ${item.task} did not count: ${item.reason}`;
+      return `your report on task ${item.task} was rejected: ${item.reason}`;
     case "leader_changed":
       return formatLeader(item);
     case "offer":
       return `session ${item.session} died unfinished on ${item.machine}: ${item.brief}`;
     case "continued_elsewhere":
-      return `session ${item.session} is continued by ${item.by} on ${item.machine}; do not go on with it here`;
+      return `session ${item.session} is continued by ${item.by} on ${item.machine}; do not continue it here`;
     case "notice":
       return item.text;
   }

@@ -17,7 +17,8 @@ const maxChars = 4_000;
 export const next = defineTeamTool({
   name: "shim_next",
   title: "Take a task",
-  description: "Takes a task, or says which you have, with what earlier attempts left. End it with shim_report.",
+  description:
+    "Takes a task, or returns the one you have, with the progress of earlier attempts. End it with shim_report.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Next,
   async act({ member }, { types = [], capabilities, capacity, waitMs = 0 }) {
@@ -35,8 +36,8 @@ export const next = defineTeamTool({
 });
 
 function nothingText(waiting: readonly WaitingTasks[]): string {
-  const why = waiting.length === 0 ? "Nothing is there to be taken" : waiting.map(formatReason).join("; ");
-  return `${why}. News will say when there is a task for this chat; shim_next then takes it.`;
+  const why = waiting.length === 0 ? "No task is available" : waiting.map(formatReason).join("; ");
+  return `${why}. A notification comes when there is a task for this chat; then call shim_next.`;
 }
 
 const maxNamed = 10;
@@ -47,7 +48,7 @@ function formatReason({ type, tasks, waitsFor, needs, dueInMs }: WaitingTasks): 
   const reasons = [
     waitsFor.length === 0 ? "" : `wait${s} for ${listTasks(waitsFor)}`,
     dueInMs === null ? "" : `come${s} in ${age(dueInMs)}`,
-    needs.length === 0 ? "" : `need${s} capabilities that this chat has not`,
+    needs.length === 0 ? "" : `need${s} capabilities that this chat lacks`,
   ].filter((text) => text !== "");
   return `${tasks.length} task${s === "" ? "s" : ""} of type ${type} ${reasons.join(", or ") || "cannot be taken yet"}`;
 }
@@ -70,7 +71,10 @@ async function setAbilities(member: TeamChat, abilities: Partial<Abilities>): Pr
   if (Object.keys(abilities).length === 0) return ok(null);
   const invalidName = abilities.capabilities?.find((name) => !Label.safeParse(name).success);
   if (invalidName !== undefined) {
-    return err({ code: "bad_input", message: `"${invalidName}" is no capability: 1 to 200 characters on one line.` });
+    return err({
+      code: "bad_input",
+      message: `"${invalidName}" is not a valid capability: 1 to 200 characters on one line.`,
+    });
   }
   await member.setAbilities(abilities);
   return ok(null);
@@ -106,12 +110,12 @@ function inputsText({ inputs }: ClaimedTask): string {
     .filter(({ branch }) => branch !== null);
   if (commits.length === 0) return "";
   const named = commits.slice(0, maxNamed).map(({ commit }) => commit);
-  return ` It builds on commits that other tasks have left: merge those that this folder lacks before you begin (git merge ${named.join(" ")}).`;
+  return ` It builds on commits of other tasks: merge those that this folder lacks before you start (git merge ${named.join(" ")}).`;
 }
 
 function formatContent({ payload, progress, checkpoint, inputs }: ClaimedTask): string {
   const lines = [`payload: ${JSON.stringify(payload)}`];
-  if (progress !== null) lines.push(`an earlier attempt got as far as: ${JSON.stringify(progress)}`);
+  if (progress !== null) lines.push(`progress of an earlier attempt: ${JSON.stringify(progress)}`);
   if (checkpoint !== null) lines.push(`its last checkpoint: ${JSON.stringify(checkpoint)}`);
   if (inputs.length > 0) lines.push(`results that it depended on: ${JSON.stringify(inputs)}`);
   const text = lines.join("\n");

@@ -18,7 +18,7 @@ const maxResultChars = 262_144;
 export const report = defineTeamTool({
   name: "shim_report",
   title: "Report on your task",
-  description: "Progress or end of your task. Your newest checkpoint goes along, so checkpoint first.",
+  description: "Progress or end of your task. Your newest checkpoint is sent with it, so checkpoint first.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Report,
   async act({ member }, input) {
@@ -29,7 +29,7 @@ export const report = defineTeamTool({
     const { task } = held.value.task;
     if (reported.value.kind === "kept") {
       return ok({
-        message: `Kept: the report on task ${task} will be sent once, when the coordinator answers again. Go on.`,
+        message: `Kept: the report on task ${task} will be sent once, when the coordinator answers again. Continue.`,
         output: { task, state: "kept" },
       });
     }
@@ -50,8 +50,8 @@ function toAnswer(
       message: `Task ${task} was cancelled (${reason ?? "no reason given"}): stop, and report it as failed.`,
       output,
     });
-  if (outcome === "progress") return ok({ message: `Told. Task ${task} stays yours.`, output });
-  return ok({ message: `Told: task ${task} is ${state ?? "over"}.`, output });
+  if (outcome === "progress") return ok({ message: `Reported. Task ${task} is still yours.`, output });
+  return ok({ message: `Reported: task ${task} is ${state ?? "closed"}.`, output });
 }
 
 function requireHeldTask(member: TeamChat, task: number | undefined): Result<HeldTask, ToolError> {
@@ -59,7 +59,8 @@ function requireHeldTask(member: TeamChat, task: number | undefined): Result<Hel
   const found = task === undefined ? held[0] : held.find((one) => one.task.task === task);
   if (found) return ok(found);
   const heldTasks = held.map((one) => one.task.task).join(", ") || "none";
-  const what = task === undefined ? "This chat has no task" : `Task ${task} is not this chat's (it has: ${heldTasks})`;
+  const what =
+    task === undefined ? "This chat has no task" : `This chat does not have task ${task} (it has: ${heldTasks})`;
   return err({ code: "no_claim", message: `${what}. shim_next takes one; nothing was reported.` });
 }
 
@@ -82,7 +83,7 @@ async function completeTask(member: TeamChat, held: HeldTask, result: Json): Pro
   if (chars > maxResultChars) {
     return err({
       code: "too_large",
-      message: `The result has ${chars} characters as JSON, at most ${maxResultChars}. Shorten it, or name a file; nothing was reported.`,
+      message: `The result has ${chars} characters as JSON, the limit is ${maxResultChars}. Shorten it, or name a file; nothing was reported.`,
     });
   }
   return ok(await member.tasks.complete(held, result));

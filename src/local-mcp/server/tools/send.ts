@@ -19,7 +19,7 @@ export const send = defineTeamTool({
     const removed = count === 0 ? "" : ` Secrets removed: ${count}.`;
     if (sent.kind === "kept") {
       return ok({
-        message: `Kept: the message to ${to} will be sent once, when the coordinator is back.${removed}`,
+        message: `Kept: the message to ${to} will be sent once, when the coordinator answers again.${removed}`,
         output: { state: "kept", to },
       });
     }

@@ -8,7 +8,7 @@ import { defineTool } from "./tool.ts";
 
 export const sessionStatus = defineTool({
   name: "shim_session_status",
-  title: "What is saved of this session",
+  title: "Save status of this session",
   description: "This session's handle, last save and checkpoints; how many others died.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...SessionStatus,

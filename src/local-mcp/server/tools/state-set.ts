@@ -18,12 +18,12 @@ export const stateSet = defineTeamTool({
   name: "shim_state_set",
   title: "Shared state and elections",
   description:
-    'Sets a key that all chats share, deletes it, or reads it (no value). "$leader/NAME": true campaigns, delete resigns, no value tells who leads.',
+    'Sets a key that all chats share, deletes it, or reads it (no value). "$leader/NAME": true campaigns, delete resigns, no value returns the leader.',
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   ...StateSet,
   async act(caller, input): Promise<StateResult> {
     if (input.delete === true && input.value !== undefined) {
-      return err({ code: "bad_input", message: 'give "value" or "delete": true, not both; without either it reads.' });
+      return err({ code: "bad_input", message: 'pass "value" or "delete": true, not both; without either it reads.' });
     }
     if (input.key.startsWith(leaderPrefix)) return campaign(caller.member, input);
     if (input.delete === true) return remove(caller, input);
@@ -63,7 +63,7 @@ async function remove({ session, member }: Caller, { key, ifVersion }: Input): P
   const deleted = await member.openedLink.link.call("state.delete", request, callTimeoutMs);
   if (!deleted.ok) return toRefusal(deleted.error);
   const { isDeleted, version } = deleted.value;
-  return ok({ message: isDeleted ? `Deleted ${key}.` : `${key} was not there.`, output: { version, isDeleted } });
+  return ok({ message: isDeleted ? `Deleted ${key}.` : `${key} was not set.`, output: { version, isDeleted } });
 }
 
 function condition(ifVersion: number | undefined): { ifVersion?: number } {
@@ -87,9 +87,9 @@ async function campaign(member: TeamChat, input: Input): Promise<StateResult> {
   if (!answer.ok) return toRefusal(answer.error);
   const { leader, state } = answer.value;
   if (state === "leading") return toLeadership(member, name, leader);
-  const now = leader === null ? `Nobody leads ${name} yet` : `${leader.leader} leads ${name}`;
+  const now = leader === null ? `${name} has no leader yet` : `${leader.leader} leads ${name}`;
   return ok({
-    message: `${now}; this chat is in line, and its news say when it leads.`,
+    message: `${now}; this chat is waiting, and gets a notification when it leads.`,
     output: { leader: leader && toLeader(member, leader) },
   });
 }
@@ -99,15 +99,15 @@ async function resign(member: TeamChat, name: string): Promise<StateResult> {
   if (!resigned.ok) return toRefusal(resigned.error);
   const message = resigned.value
     ? `This chat no longer leads ${name}.`
-    : `This chat did not lead ${name}, and is not in line.`;
+    : `This chat did not lead ${name}, and is no longer waiting.`;
   return ok({ message, output: { isDeleted: resigned.value } });
 }
 
 function toLeadership(member: TeamChat, name: string, leader: Leader | null): StateResult {
-  if (leader === null) return ok({ message: `Nobody leads ${name}.`, output: { leader: null } });
+  if (leader === null) return ok({ message: `${name} has no leader.`, output: { leader: null } });
   const shownLeader = toLeader(member, leader);
   const message = shownLeader.isSelf
-    ? `This chat leads ${name}, term ${leader.term}, until it resigns or ends. Its news say if that is lost.`
+    ? `This chat leads ${name}, term ${leader.term}, until it resigns or ends. It gets a notification if it loses the leadership.`
     : `${leader.leader} leads ${name}, term ${leader.term}.`;
   return ok({ message, output: { leader: shownLeader } });
 }

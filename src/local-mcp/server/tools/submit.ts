@@ -13,7 +13,8 @@ export const submit = defineTeamTool({
     const sent = await member.outbox.call("tasks.submit", wanted as never);
     if (sent.kind === "kept") {
       return ok({
-        message: "Kept: the tasks will be submitted once, when the coordinator is back; their numbers come as news.",
+        message:
+          "Kept: the tasks will be submitted once, when the coordinator answers again; a notification brings their numbers.",
         output: { state: "kept", tasks: [] },
       });
     }

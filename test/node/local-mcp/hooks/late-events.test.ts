@@ -76,7 +76,7 @@ it("[ST22] a hook leaves the repair of a large store to others: the user is told
   const small = new Claude(tempRuntime({ beside: runtime, maxUpkeepBytes: 4_096 }), { cwd: claude.cwd });
   const told = small.prompt("and its tests").systemMessage;
   expect(told).toMatch(
-    /^SHIM cannot save: .*shim\.db \(1 MB\) must be repaired first.* Events are kept aside until it can\./,
+    /^SHIM cannot save: .*shim\.db \(1 MB\) must be repaired first.* Events wait in the spool until it can\./,
   );
   expect(runtime.store.read((sql) => notices.list(sql), [])).toMatchObject([{ kind: "store_damaged" }]);
   small.stop();

@@ -30,7 +30,7 @@ it("[JO20] [HO37] tool calls whose events never came are read from the transcrip
   write(use("toolu_a", "Edit", { file_path: file }), result("toolu_a", "ok", false));
   write(use("toolu_b", "Bash", { command: "npm test" }), result("toolu_b", "Exit code 1", true));
   write(use("toolu_c", "Bash", { command: "npm run build" }), result("toolu_c", "ok", false));
-  expect(claude.prompt("and now the lexer").systemMessage).toContain("2 tool calls did not reach its MCP process");
+  expect(claude.prompt("and now the lexer").systemMessage).toContain("2 tool calls did not reach the MCP process");
   expect(claude.prompt("go on").systemMessage).toBeUndefined();
   const kinds = journalKinds(runtime, claude.session);
   expect(kinds.filter((kind) => kind.startsWith("tool_"))).toEqual([

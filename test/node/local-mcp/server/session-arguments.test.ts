@@ -49,7 +49,7 @@ it("[RE55] when the user says no the model dismisses the offer, and the next cha
     text: expect.stringContaining("not both") as string,
   });
   const done = await call("shim_check_recovery", { of: dead.session.slice(0, 8), dismiss: true });
-  expect(done).toMatchObject({ isError: false, text: expect.stringContaining("is not offered any more") as string });
+  expect(done).toMatchObject({ isError: false, text: expect.stringContaining("is no longer offered") as string });
   expect(done.output["brief"]).toBeUndefined();
   expect(storedSession(runtime, dead.session).recovery).toBe("dismissed");
   const next = anotherClaude(runtime, dead, { pid: 6_000, session: "next-session" });

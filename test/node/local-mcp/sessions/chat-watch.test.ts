@@ -162,7 +162,7 @@ it("[SU41] [SU43] a new chat with the brief; one that never begins is a crash, a
   expect(desk.opened).toHaveLength(2);
   await desk.pass(600_000);
   expect(desk.opened).toHaveLength(4);
-  expect(desk.told("ended").at(-1)).toMatchObject({ phase: "looping", reason: "no chat began" });
+  expect(desk.told("ended").at(-1)).toMatchObject({ phase: "looping", reason: "no chat started" });
   expect(sessionOf(desk.runtime, id)?.recovery).toBeNull();
 });
 
@@ -182,7 +182,9 @@ it("[SU42] not started: what the user closed, what a worker runs, what was recov
   await die(gone);
   for (const desk of [closed, worker, offered, gone]) expect(desk.opened).toEqual([]);
   expect([closed, worker].map((desk) => desk.told("died").length)).toEqual([1, 1]);
-  expect(gone.told("problem")).toEqual([expect.objectContaining({ message: expect.stringMatching(/folder is gone/) })]);
+  expect(gone.told("problem")).toEqual([
+    expect.objectContaining({ message: expect.stringMatching(/folder no longer exists/) }),
+  ]);
 });
 
 it("[SU5] [SU41] after a usage limit it waits before it opens one; a terminal that cannot be opened is reported", async () => {

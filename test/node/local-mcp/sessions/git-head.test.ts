@@ -69,7 +69,7 @@ it("[CP11] what cannot be read is unknown: no git, a broken .git, references tha
   expect(readHead(folder)).toBeNull();
 });
 
-it("[CP11] what is no file of git's own is not read: a link, a pipe, a long text, a text that is no commit", () => {
+it("[CP11] what is not a git file's own is not read: a link, a pipe, a long text, a text that is no commit", () => {
   const folder = aFolder();
   const secret = join(folder, "key.pem");
   writeFileSync(secret, "PRIVATE");

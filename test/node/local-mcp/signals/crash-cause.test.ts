@@ -55,7 +55,7 @@ it("[SI24] what the client said stands above how it was closed", () => {
 it.each([
   ["sighup", "its terminal was closed (SIGHUP)"],
   ["sigterm", "it was asked to end (SIGTERM)"],
-  ["sigint", "it was asked to end, by which signal is not known"],
+  ["sigint", "it was asked to end, by an unknown signal"],
 ])("[SI24] [SI35] %s means that it was closed, even when memory was full", (detachReason, how) => {
   expect(inferCause(someEvidence({ detachReason, oomKillsNow: 1 }))).toEqual({
     cause: "closed",
@@ -66,7 +66,7 @@ it.each([
 it("[SI24] an orderly signal before a restart of the machine means that it was closed", () => {
   const { cause, detail } = inferCause(someEvidence({ detachReason: "sigterm", isSameBoot: false }));
   expect(cause).toBe("closed");
-  expect(detail).toContain("started again");
+  expect(detail).toContain("has been restarted");
 });
 
 it("[SI24] more out-of-memory kills than before mean out of memory, on the same boot only", () => {
@@ -111,7 +111,7 @@ it("[SI24] a process that vanished without a word was killed, and the tool it wa
   expect(causeOf({ detachReason: "parent_death" })).toBe("killed");
   const restarted = inferCause(someEvidence({ isSameBoot: false }));
   expect(restarted.cause).toBe("killed");
-  expect(restarted.detail).toContain("The machine was started again");
+  expect(restarted.detail).toContain("the machine has been restarted");
 });
 
 it("[SI25] the end of the connection alone says nothing, unless the client would have reported its end", () => {
@@ -126,7 +126,7 @@ it("[SI25] the end of the connection alone says nothing, unless the client would
 it("[SI25] without an owner or any sign the cause is unknown", () => {
   expect(inferCause(someEvidence({ isSameBoot: null }))).toEqual({
     cause: "unknown",
-    detail: "Nothing was seen of its end.",
+    detail: "Its end was not observed.",
   });
 });
 

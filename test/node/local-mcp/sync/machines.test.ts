@@ -219,7 +219,7 @@ it("[SY66] another key than the workspace's is not used: changes wait until the 
   expect(await two.mirrored()).toMatchObject({ sessions: [] });
   const said = (): string[] => two.runtime.store.read(notices.list, []).map(({ text }) => text);
   await two.sync.syncNow();
-  expect(said()).toEqual([expect.stringContaining("the workspace has another key by now")]);
+  expect(said()).toEqual([expect.stringContaining("the workspace has a new key")]);
   two.take(key);
   expect(await two.sync.syncNow()).toMatchObject({ trouble: null, left: 0, received: 1, refused: 0 });
   expect(said()).toEqual([]);

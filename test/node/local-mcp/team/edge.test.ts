@@ -89,7 +89,7 @@ it("[TE6] a report that is made without network counts once, also when its first
   cut(desk);
   const before = saidTo(desk).length;
   const done = await ask(other, "shim_report", { outcome: "done", result: "made" });
-  expect(done.text).toBe("Kept: the report on task 1 will be sent once, when the coordinator answers again. Go on.");
+  expect(done.text).toBe("Kept: the report on task 1 will be sent once, when the coordinator answers again. Continue.");
   expect(rowCount(desk.base, "team_calls")).toBe(1);
   let lost = 0;
   desk.edge.faults.loses = ({ direction, text }) =>

@@ -30,7 +30,7 @@ it("[TE32] a chat campaigns, learns who leads, and resigns; the one in line lead
   const won = await one.ask("shim_state_set", { key, value: true });
   expect(won.output).toMatchObject({ leader: { chat: first, isSelf: true, term: expect.any(Number) as number } });
   const waits = await other.ask("shim_state_set", { key, value: true });
-  expect(waits.text).toContain(`${first} leads deploy; this chat is in line`);
+  expect(waits.text).toContain(`${first} leads deploy; this chat is waiting`);
   expect((await other.ask("shim_state_set", { key })).output).toMatchObject({ leader: { chat: first, isSelf: false } });
   await one.ask("shim_state_set", { key, delete: true });
   await desk.time.pass(1_000);

@@ -176,7 +176,7 @@ it("[FI4] in another checkout the chat is warned, and the edit goes on: once an 
   const first = edit(a, path("one.ts"));
   expect(isRefused(first)).toBe(false);
   expect(first.systemMessage).toMatch(
-    /^SHIM: src\/one.ts is reserved in another checkout \("here"\) by .*The edit goes on/,
+    /^SHIM: src\/one.ts is reserved in another checkout \("here"\) by .*The edit is allowed/,
   );
   expect(first.hookSpecificOutput?.additionalContext).toBe(first.systemMessage);
   expect(edit(a, path("one.ts"))).toEqual({});

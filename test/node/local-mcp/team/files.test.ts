@@ -26,7 +26,7 @@ it("[TE12] several paths are reserved all or none, and who has one is named", as
   expect((await other.ask("shim_files", { action: "reserve", paths: ["b.ts"] })).isError).toBe(false);
   expect(await other.call("shim_files", { action: "reserve", paths: ["src/*"] })).toMatchObject({
     isError: true,
-    text: "lease_held: This chat holds src/x.ts already, which overlaps. Release it first, then reserve both.",
+    text: "lease_held: This chat already holds src/x.ts, which overlaps. Release it first, then reserve both.",
   });
   expect((await other.ask("shim_files", { action: "release" })).text).toBe("Released: b.ts, src/x.ts.");
 });

@@ -193,7 +193,7 @@ it("[TE8] [TE16] [TE20] [RE38] messages reach a chat by id, its beginning, title
   expect(await other.ask("shim_inbox")).toMatchObject({ output: { news: [], isMore: false, isComplete: true } });
   expect(await one.call("shim_send", { to: "nobody", text: "x" })).toMatchObject({
     isError: true,
-    text: 'unknown_chat: no chat that is here is called "nobody"; shim_chats lists them (all: true also those that are gone).',
+    text: 'unknown_chat: no online chat is called "nobody"; shim_chats lists them (with all: true also offline chats).',
   });
 });
 

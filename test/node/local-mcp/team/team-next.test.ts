@@ -9,7 +9,7 @@ it("[TE39] a shim_next that takes nothing says what tasks of its types wait for"
   const { desk, one, other } = await twoMates();
   const none = await one.ask("shim_next", { types: ["tests"] });
   expect([none.output["task"], none.output["waiting"]]).toEqual([null, []]);
-  expect(none.output["message"]).toMatch(/^Nothing is there to be taken\. News will say/);
+  expect(none.output["message"]).toMatch(/^No task is available\. A notification comes/);
   const tasks = [
     { type: "api", ref: "api" },
     { type: "db", ref: "db" },
@@ -21,7 +21,9 @@ it("[TE39] a shim_next that takes nothing says what tasks of its types wait for"
   desk.call("tasks.submit", { tasks, requestId: "r1" });
   await other.ask("shim_next", { types: ["api"] });
   const blocked = await one.ask("shim_next", { types: ["tests"] });
-  expect(blocked.output["message"]).toMatch(/^2 tasks of type tests wait for 1 \(running\), 2 \(queued\)\. News/);
+  expect(blocked.output["message"]).toMatch(
+    /^2 tasks of type tests wait for 1 \(running\), 2 \(queued\)\. A notification/,
+  );
   expect(blocked.output["waiting"]).toEqual([
     {
       type: "tests",
@@ -36,7 +38,7 @@ it("[TE39] a shim_next that takes nothing says what tasks of its types wait for"
   ]);
   const rest = await one.ask("shim_next", { types: ["train", "later"] });
   expect(rest.output["message"]).toMatch(
-    /1 task of type later comes in 2 min.*1 task of type train needs capabilities that this chat has not/,
+    /1 task of type later comes in 2 min.*1 task of type train needs capabilities that this chat lacks/,
   );
   expect(rest.text).not.toContain("<system>");
   await other.ask("shim_report", { outcome: "done" });
@@ -100,6 +102,6 @@ it("[TE41] a chat that takes a task is told of the commits that it builds on", a
   }
   const { output } = await one.ask("shim_next", { types: ["tests"] });
   expect(output["message"]).toMatch(
-    new RegExp(`merge those that this folder lacks before you begin \\(git merge ${commit}\\)`),
+    new RegExp(`merge those that this folder lacks before you start \\(git merge ${commit}\\)`),
   );
 });

@@ -207,7 +207,7 @@ it("[CX22] a session that Claude Code does not find is not requested twice", asy
   died(claude);
   const { outcome, output } = await claude.run(task(claude));
   expect(outcome.kind).toBe("done");
-  expect(output).toContain("a new one is begun\n");
+  expect(output).toContain("a new one is started\n");
   expect(claude.started().map(({ args }) => args.includes("--resume"))).toEqual([true, false]);
 });
 

@@ -102,7 +102,7 @@ it("[MC20] a call that works on a session by its handle continues it: open again
   const second = await aDeadChat(runtime, "other");
   const both = Array.from(dead).findIndex((char, index) => char !== second[index]);
   expect((await call("shim_session_status", { session: dead.slice(0, Math.max(8, both)) })).text).toContain(
-    "beginning of several sessions",
+    "matches several sessions",
   );
 });
 
@@ -195,7 +195,7 @@ it("[MC17] what cannot be taken up is refused with what to do, and stays as it w
   }
   expect(await call("shim_check_recovery", { take: true })).toMatchObject({
     isError: true,
-    text: expect.stringContaining('No session of this project died unfinished; "of" names another.') as string,
+    text: expect.stringContaining('No session of this project died unfinished; pass "of" to name another.') as string,
   });
   expect(storedSession(runtime, continued.session).recoveryBy).toBe("running-session");
 });
@@ -220,7 +220,7 @@ it("[MC13] asked for recovery, a chat gets the newest session of its project, st
   await call("shim_auto_checkpoint", { doing: "going on" });
   expect(storedSession(runtime, dead).recovery).toBe("recovered");
   expect((await call("shim_check_recovery")).text).toBe(
-    'No session of this project died unfinished; 1 elsewhere (give "of" for a brief).',
+    'No session of this project died unfinished; 1 elsewhere (pass "of" for a brief).',
   );
   const named = await call("shim_check_recovery", { of: elsewhere.session });
   expect(named.text).toContain("goal: other project");
