@@ -1,4 +1,4 @@
-/** `npm run lint` runs it: names and imports of `src` that no linter checks. Prints each fault as `file:line: why`. */
+/** `npm run lint` runs it: names, comments and imports of `src` that no linter checks. Prints each fault as `file:line: why`. */
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
@@ -48,6 +48,32 @@ export function namingFaults(path: string, source: string): string[] {
     const line = code.slice(0, index).split("\n").length;
     return word === undefined ? [] : [`${path}:${line}: the name ${name} has the word "${word}"; use ${banned[word]}`];
   });
+}
+
+const maxCommentColumns = 100;
+/** First words without a noun to refer to; "Null:" stands for what the type says already. */
+const danglingWords = /^(?:Of|It|What|Who|Also|That|As|He|They|Which|Null:)(?=\s|$)/;
+const bannedInComments = /\b(?:told|whoever|nobody|somebody|he|she|his|her|in vain|goes on|gone on|anew)\b/;
+
+/** Faults of the lines that are comments as a whole; directives of tools are not read. */
+export function commentFaults(path: string, source: string): string[] {
+  const faults: string[] = [];
+  let isInBlock = false;
+  for (const [index, line] of source.split("\n").entries()) {
+    const trimmed = line.trim();
+    const isStart = /^\/[/*]/.test(trimmed);
+    const isComment = isStart || isInBlock;
+    if (isStart || isInBlock) isInBlock = (isInBlock || trimmed.startsWith("/*")) && !trimmed.includes("*/");
+    if (!isComment || /oxlint|@ts-|istanbul/.test(trimmed)) continue;
+    const words = trimmed.replace(/^[/*\s]+/, "").replace(/^(?:\[[A-Z]+\d+\],?\s*|Pure\. )+/, "");
+    const fault = (why: string): number => faults.push(`${path}:${index + 1}: ${why}`);
+    if (line.length > maxCommentColumns) fault(`the comment has ${line.length} columns, at most ${maxCommentColumns}`);
+    if (isStart && danglingWords.test(words))
+      fault(`the comment begins with "${words.split(" ", 1)[0]}": name its noun`);
+    const banned = bannedInComments.exec(words)?.[0];
+    if (banned !== undefined) fault(`the comment has the word "${banned}": name the noun`);
+  }
+  return faults;
 }
 
 function blank(found: string): string {
@@ -102,7 +128,7 @@ if (import.meta.main) {
   }));
   const cycles = folderCycles(new Map(files.map(({ path, source }) => [path, importsOf(path, source)])));
   const faults = [
-    ...files.flatMap(({ path, source }) => namingFaults(path, source)),
+    ...files.flatMap(({ path, source }) => [...namingFaults(path, source), ...commentFaults(path, source)]),
     ...cycles.map((folders) => `folders that import each other: ${folders.join(", ")}`),
   ];
   for (const fault of faults) console.error(fault);

@@ -128,7 +128,7 @@ function callFailure(error: CallError, name: string): FailedResult {
   return err({ ...lost.error, isTransient: isTransient(error) });
 }
 
-/** [CL1] What no repeat can change is wrong usage; a name that does not exist is not found. */
+/** [CL1] Bad input is wrong usage; a name that does not exist is not found. */
 function refusalFailure(refusal: Refusal): FailedResult {
   const { code, message, retryAfterMs } = refusal;
   const retryText = retryAfterMs === undefined ? "" : ` (again in ${Math.ceil(retryAfterMs / 1_000)} s)`;

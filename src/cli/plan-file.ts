@@ -72,7 +72,7 @@ interface Unfit {
   readonly message: string;
 }
 
-/** Finds the first node that has no JSON value: YAML has more kinds of keys, scalars and collections. */
+/** Finds the first node without a JSON value: YAML has more kinds of keys and scalars. */
 function findUnfit(document: Document.Parsed): Unfit | null {
   const anchors = new Map<string, Node>();
   let unfit: Unfit | null = null;
@@ -109,7 +109,7 @@ function collectionProblem(node: Node): string | null {
   return isNamed ? null : "a field name is not a string (1 and true need quotes)";
 }
 
-/** Counts characters of names and texts, and stops at the limit: a value may contain another many times. */
+/** Counts characters up to the limit: a value may contain another many times. */
 function fits(value: Json, maxChars: number): boolean {
   const open: Json[] = [value];
   let chars = 0;

@@ -1,10 +1,10 @@
 import * as z from "zod";
 
-/** What becomes of the same call if it is repeated. */
+/** Result of repeating the same call. */
 export type Retry =
-  /** It is answered in the same way. */
+  /** The same answer. */
   | "never"
-  /** It succeeds once others have released what it needs; when to ask again is the caller's decision. */
+  /** Succeeds once others have released what it needs; the caller decides when to ask again. */
   | "when_free"
   /** The coordinator or the way to it is unavailable for now: repeat it under its request id. */
   | "later"
@@ -12,12 +12,12 @@ export type Retry =
   | "after_registering"
   /** This client is closed for good; another one may repeat it. */
   | "with_another_client"
-  /** It succeeds once a person has changed something. */
+  /** Succeeds once a person has changed something. */
   | "after_user";
 
 interface Reaction {
   readonly retry: Retry;
-  /** What the caller has lost; device_epoch: the coordinator knows other ops of the device. */
+  /** The caller's loss; device_epoch: the coordinator knows other ops of the device. */
   readonly ends?: "connection" | "chat" | "lease" | "claim" | "device_epoch";
   /** The input itself is refused, by whichever coordinator. */
   readonly isBadInput?: true;
@@ -87,7 +87,7 @@ const machineErrorTable = {
   held: { retry: "never" },
   not_to_take: { retry: "never" },
   not_found: { retry: "never" },
-  /** What another machine has sealed cannot be opened here. */
+  /** Content sealed by another machine cannot be opened here. */
   refused: { retry: "never" },
   /** The coordinator continues from an older state. */
   put_back: { retry: "never" },

@@ -97,7 +97,7 @@ const Answer = z.union([
 
 const Mark = z.object({ method: z.literal(flowMarkMethod), params: z.object({ mark: z.string().max(200) }) });
 
-/** What a coordinator sends. */
+/** Frames that a coordinator sends. */
 export type Incoming =
   | { readonly kind: "result"; readonly id: number; readonly result: unknown }
   | { readonly kind: "error"; readonly id: number; readonly error: unknown }

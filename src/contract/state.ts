@@ -103,7 +103,7 @@ export const stateOperations = {
     errors: ["version_mismatch", "stale_token", "quota_exceeded", "key_reused"],
     summary: "Changes several keys at once under conditions, all or nothing.",
   }),
-  /** Changes below a prefix, oldest first. Below the compaction floor: `compacted`; list anew. */
+  /** Changes below a prefix, oldest first. Below the compaction floor: `compacted`; list again. */
   "state.changes": operation("GET /state/changes", "observe", {
     input: z.strictObject({ prefix: Prefix.default(""), after: counter, limit: limit(500, 200) }),
     output: z.object({
@@ -115,9 +115,9 @@ export const stateOperations = {
     summary: "Lists the changes below a prefix after a revision.",
   }),
   /**
-   * Socket only: changes arrive as `state.changes` {watch, after, changes, revision}. `after` is the
-   * revision of the notification before, at first of the watch; a client below it missed one and
-   * watches again from its own revision.
+   * Socket only: changes arrive as `state.changes` {watch, after, changes, revision}. `after` is
+   * the revision of the previous notification, at first of the watch; a client below it missed one
+   * and watches again from its own revision.
    */
   "state.watch": operation("POST /state/watch", "observe", {
     input: z.strictObject({ watch: Id, prefix: Prefix.default(""), after: counter }),

@@ -95,7 +95,7 @@ export const syncOperations = {
     input: z.strictObject({
       device: Device,
       epoch: Epoch,
-      /** Epoch of the first op not known to be stored, or before it; stored ops are only compared. */
+      /** Epoch of the first op not known to be stored, or before; stored ops are only compared. */
       ops: z.array(SyncOp).min(1).max(maxPushOps),
     }),
     output: z.object({
@@ -126,7 +126,7 @@ export const syncOperations = {
       sessions: z.array(MirroredSession),
       /** Sessions forgotten since `after`, to delete elsewhere too; none in a full list from 0. */
       forgotten: z.array(z.object({ device: Device, session: Id })),
-      /** Next `after`. Below the one sent: the coordinator was restored, and lists all of it anew. */
+      /** Next `after`. Below the one sent: the coordinator was restored, and lists all again. */
       revision: counter,
       isMore: z.boolean(),
     }),

@@ -134,7 +134,7 @@ export const workspaceOperations = {
     input: z.strictObject({
       reason: z.string().min(1).max(500),
       /**
-       * Time without grants and elections: a holder from the lost history may still trust its lease.
+       * Time without grants and elections: a holder from lost history may still trust its lease.
        * The default covers every bound lease and every election; a plain lease may last up to an
        * hour.
        */

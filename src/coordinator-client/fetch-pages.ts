@@ -39,7 +39,7 @@ interface Caller<Name extends PagedOperation, E> {
 }
 
 /**
- * Reads one page of `limit` items, or without a limit all pages. A page may be short without being the last.
+ * Reads one page of `limit` items, or without a limit all pages. A short page may not be the last.
  * Other fields come from the first page: a watch from its revision misses nothing.
  */
 export async function fetchPages<Name extends PagedOperation, E>(

@@ -242,8 +242,8 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   /**
-   * [DO4] Sets the next alarm while anything is due, even after the last failed retry. A failure does
-   * not end the event: setting an alarm would replace the runtime's retry with its backoff.
+   * [DO4] Sets the next alarm while anything is due, even after the last failed retry. A failure
+   * does not end the event: setting an alarm would replace the runtime's retry with its backoff.
    */
   override alarm(info?: AlarmInvocationInfo): void {
     this.#beginEvent();

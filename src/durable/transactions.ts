@@ -13,7 +13,7 @@ interface TransactionsOptions {
   readonly sql: Sql;
   readonly presence: Presence;
   readonly now: () => number;
-  /** Of the storage, in bytes. */
+  /** Size of the storage, in bytes. */
   readonly size: () => number;
 }
 

@@ -9,7 +9,7 @@ import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugin
 import * as settings from "./settings-edits.ts";
 import { pathOf, type ClientTarget } from "./targets.ts";
 
-/** What each finding is called, and how serious it is. */
+/** Findings with their severity. */
 const severities = {
   installed: "ok",
   not_installed: "warning",
@@ -148,7 +148,6 @@ function checkComplete(inspection: Inspection): void {
   else checkDelivery(inspection, delivery);
 }
 
-/** [IN21] */
 function checkDelivery({ settingsText, add }: Inspection, { server, version }: settings.HookDelivery): void {
   const groups = JSON.stringify(json.valueAt(settingsText, ["hooks", "PreToolUse"]) ?? []);
   const isTool = groups.includes(`"tool":"${hookTool}"`);

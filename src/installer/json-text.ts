@@ -10,8 +10,8 @@ import {
 } from "jsonc-parser";
 
 /**
- * Edits of JSON(C) texts that leave every other byte alone. `modify` of jsonc-parser is not used: it
- * drops comments beside what it removes, moves those behind the last item, formats neighbours anew
+ * Edits JSON(C) texts and leaves every other byte alone. `modify` of jsonc-parser is not used: it
+ * drops comments beside what it removes, moves those behind the last item, reformats neighbors
  * and can leave invalid JSON when a comment stands before the removed item. `findProblem` must have
  * returned null for a text before it is edited; a blank text counts as an empty object.
  */

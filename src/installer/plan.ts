@@ -62,7 +62,7 @@ export function planInstall(target: ClientTarget, launch: Launch, context: PlanC
 
 export interface FileText {
   readonly path: string;
-  /** Null: there is no file. */
+  /** Null if there is no file. */
   readonly before: string | null;
   readonly text: string;
 }

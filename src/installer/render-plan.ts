@@ -6,7 +6,6 @@ const contextLines = 2;
 const maxTableCells = 4_000_000;
 const maxLineChars = 160;
 
-/** [IN3] */
 export function renderPlan(plan: Plan): string {
   const head = `${plan.action === "install" ? "Set up" : "Remove from"} ${plan.target.label}`;
   const edits = plan.edits.length === 0 ? ["Nothing to change."] : plan.edits.map(renderEdit);
@@ -40,7 +39,7 @@ function diff(before: readonly string[], after: readonly string[]): string[] {
   return hunks(lines);
 }
 
-/** Counts the lines, or characters, that both have at their start and, of the rest, at their end. */
+/** Counts the lines, or characters, that both share at their start and at the end of the rest. */
 function commonEnds(before: ArrayLike<string>, after: ArrayLike<string>): { start: number; end: number } {
   const shorter = Math.min(before.length, after.length);
   let start = 0;

@@ -70,7 +70,7 @@ function createLock(path: string, ownIdentity: string): boolean {
   }
 }
 
-/** Returns null where nobody has it, and for a lock that does not say who. */
+/** Returns null for a free lock, and for one that does not name its owner. */
 export function lockOwner(path: string): ProcessIdentity | null {
   return parseOwner(readText(path) ?? "");
 }

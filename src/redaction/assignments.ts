@@ -131,7 +131,6 @@ const lineStart =
 const connection =
   /\b(?:server|host|data source|user id|uid|username|endpoint\w*|accountname|database|initial catalog)=/i;
 
-/** [RD5] [RD6] */
 export function assignments(text: string): Finding[] {
   const findings: Finding[] = [];
   let next = tellingWordFrom(text, 0);

@@ -63,7 +63,6 @@ const markedFormats = [
   { kind: "terraform-token", mark: ".atlas", before: 14, token: /[A-Za-z0-9]{14}\.atlasv1\.[\w-]{60,}/y },
 ];
 
-/** [RD2] */
 export function knownTokens(text: string): Finding[] {
   const { bySeparator, byPrefix } = firstPass();
   const findings: Finding[] = [];

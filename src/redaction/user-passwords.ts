@@ -13,7 +13,6 @@ const host = /^(?:[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}(?::\d{1,5})?(?=[/?#,;)&|]|$)
 const clearHost =
   /^(?:[\w-]{1,63}(?:\.[\w-]{1,63}){0,7}\.[a-z][\w-]{0,62}|\d{1,3}(?:\.\d{1,3}){3}|localhost|[\w-]{1,63}(?=:\d))(?::\d{1,5})?(?=[/?#,;)&|]|$)/i;
 
-/** [RD3] */
 export function urlCredentials(text: string): Finding[] {
   const findings: Finding[] = [];
   for (let at = text.indexOf("://"); at !== -1; at = text.indexOf("://", at + 3)) {

@@ -97,7 +97,6 @@ const sentence = /\b(?:must|your|the|is|are|please|enter|at least|characters?|an
 const algorithm =
   /^(?:sha|base|md|argon|utf|pbkdf|scrypt|bcrypt|hs|rs|es|ps|aes|oauth|ed|p)-?\d[\w.]{0,6}(?:-[a-z]+){0,3}$|^(?:[~^]|[<>]=?)?v?\d+\.\d+\.\d+[\w.+-]*$/i;
 
-/** [RD5] [RD7] */
 export function isSecretValue(value: string, strength: Strength, shape: Shape): boolean {
   if (strength === "cookie") return hasRandomPart(value);
   const short = value.slice(0, maxJudgedChars);

@@ -75,7 +75,6 @@ export interface RestartPolicy {
   readonly rules: RestartRules;
 }
 
-/** [SU2] */
 export function afterEnd(previous: Restarts, ending: ProgramEnding, now: number, policy: RestartPolicy): Restarts {
   const base = { ...previous, since: now, waitMs: 0 };
   switch (ending.kind) {

@@ -121,7 +121,6 @@ export class SupervisorDaemon {
     return Math.min(pollEveryMs, ...dueTimes);
   }
 
-  /** [SU13] */
   #isTooLarge(): boolean {
     const { runtime, self, settings } = this.#options;
     const usedBytes = runtime.processes.facts(self.pid)?.residentBytes ?? 0;

@@ -29,7 +29,6 @@ type Checkpoint = Readonly<Record<string, Json>>;
 
 const openTaskStates: ReadonlySet<string> = new Set(["queued", "scheduled", "assigned", "running"]);
 
-/** [WK2] */
 export class Attempt {
   readonly task: ClaimedTask;
   readonly #deps: AttemptDeps;

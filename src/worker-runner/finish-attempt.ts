@@ -37,7 +37,6 @@ type ReportName = "tasks.ack" | "tasks.nack" | "tasks.release";
 const maxReasonChars = 500;
 const reportTiming = { timeoutMs: 30_000, maxPauseMs: 10_000 };
 
-/** [WK7] */
 export class AttemptFinisher {
   readonly #deps: AttemptFinisherDeps;
   readonly #claim: Pick<ClaimedTask, "task" | "claim">;

@@ -22,7 +22,7 @@ const maxCheckIntervalMs = 1_000;
 
 type HeartbeatAnswer = Result<OutputOf<"tasks.heartbeat">, CallError>;
 
-/** What the coordinator has last confirmed, from the start of its request. */
+/** Times that the coordinator has last confirmed, from the start of its request. */
 interface Confirmation {
   readonly at: Instant;
   readonly remainingMs: number;

@@ -20,7 +20,7 @@ function send(signal) {
   try {
     process.kill(all, signal);
   } catch {
-    // It has ended in the same moment.
+    // The program has ended in the same moment.
   }
 }
 function endMarked() {
@@ -30,7 +30,7 @@ function endMarked() {
     try {
       if (readFileSync("/proc/" + pid + "/environ", "utf8").split("\\0").includes(mark)) process.kill(pid, "SIGKILL");
     } catch {
-      // It has ended in the same moment, or is another user's.
+      // The process has ended in the same moment, or is another user's.
     }
   }
 }

@@ -52,7 +52,6 @@ const stopTimeoutMs = 20_000;
 const leaveTimeoutMs = 5_000;
 const askTimeoutMs = 5_000;
 
-/** [WK1] */
 export class WorkerAutomation {
   readonly #options: WorkerOptions;
   readonly #deps: WorkerDeps;
@@ -105,7 +104,6 @@ export class WorkerAutomation {
     return fatalError ? err(fatalError) : ok(Object.fromEntries(this.#endCounts));
   }
 
-  /** [WK10] */
   drain(reason: string): void {
     if (this.#isDraining) return;
     const { link, emit } = this.#deps;

@@ -65,7 +65,6 @@ export class Worktree implements TaskFolder {
     return { machine, folder: this.folder, branch, base, commit: this.#commit, ...mergedField };
   }
 
-  /** [WK58] */
   async problem(): Promise<string | null> {
     const conflictFiles = this.merged.conflicts.flatMap(({ files }) => files);
     const unresolvedFiles = await unresolved(this.#git, conflictFiles);

@@ -18,7 +18,7 @@ import type { Actor, Tx } from "../kernel/tx.ts";
 import * as unread from "../messages/unread.ts";
 
 export const handlers = {
-  /** [CH1] Reconnects the same process; another one gets a new incarnation. [CH2] One per session. */
+  /** [CH1] Reconnects the same process; another gets a new incarnation. [CH2] One per session. */
   "chats.register"(tx, input, actor) {
     const old = chatRows.find(tx, input.chat);
     const rows = rowsOnSession(tx, input.session, old);
@@ -28,7 +28,7 @@ export const handlers = {
       chatLimits.checkRegistration(tx, old, input.machine);
     if (refused) return err(refused);
     const liveRow = old && chatRows.offlineReason(tx, old) === null ? old : null;
-    // A chat that is passed over as gone must register again, whatever its connection reports later.
+    // A chat skipped as gone must register again, whatever its connection reports later.
     for (const row of rows) liveness.goOfflineIfGone(tx, row);
     const incarnation = incarnationOf(tx, input, old);
     upsert(tx, input, incarnation, liveRow);

@@ -139,7 +139,6 @@ export function remove(tx: Tx, { chat, incarnation }: LivenessRow): void {
   if (incarnation >= firstIncarnation(tx)) meta.write(tx.sql, floorKey, String(incarnation));
 }
 
-/** [CH8] */
 export function announceStatus(tx: Tx, chat: string, status: ChatStatus, reason: string, incarnation: number): void {
   changes.announce(tx, `$chat/${chat}`, { status, reason, incarnation });
 }

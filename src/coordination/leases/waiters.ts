@@ -67,7 +67,6 @@ export function listOfChat(sql: Sql, resource: string, chat: string): WaiterRow[
 
 const maxPerChatAndResource = 20;
 
-/** [LE20] */
 export function checkLimits({ sql, settings }: Tx, chat: string, resource: string): Refusal | null {
   const { maxWaitersPerChat, maxWaitersPerResource, maxWaiters } = settings;
   const [row] = sql.all<{ own: number; mine: number; line: number; total: number }>(

@@ -7,7 +7,6 @@ import { findSchemaProblem, findBodyProblem } from "./body-schema.ts";
 import { page } from "../kernel/pages.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 
-/** [MS5] */
 export function unfit(sql: Sql, target: Target, body: Json): Refusal | null {
   if (target.to !== "topic") return null;
   const [row] = sql.all<{ json_schema: string }>("SELECT json_schema FROM topics WHERE topic = ?", target.topic);

@@ -89,7 +89,6 @@ function submitJob(tx: Tx, input: CheckedInputOf<"plans.submit">): Result<Submit
 
 type RootTask = Pick<Submitted, "task" | "state">;
 
-/** [TA14] */
 function findDuplicate(tx: Tx, { dedupeKey }: CheckedInputOf<"plans.submit">): RootTask | null {
   const task = dedupeKey === undefined ? undefined : dedupe.find(tx, dedupeKey);
   return task === undefined ? null : { task, state: rows.find(tx, task)?.state ?? null };

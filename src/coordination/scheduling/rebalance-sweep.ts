@@ -16,7 +16,6 @@ const nextKey = "rebalance_at";
 
 export const dueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${nextKey}'`;
 
-/** [PL21] */
 export function schedule(tx: Tx): void {
   if (meta.read(tx.sql, nextKey) === null) scheduleNext(tx);
 }

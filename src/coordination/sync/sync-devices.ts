@@ -102,7 +102,6 @@ export const handlers = {
     return ok(purged);
   }),
 
-  /** [SY17] */
   "sync.status"(tx, { device: wanted }) {
     const { sql, now } = tx;
     const { key_id: keyId, chars } = rows.totals(sql);
@@ -128,7 +127,6 @@ function checkDeviceLimit({ sql }: Tx): Refusal | null {
   return { code: "quota_exceeded", message: `a workspace has at most ${maxDevices} devices; purge some (sync.purge)` };
 }
 
-/** [SY5] */
 function checkKey({ key_id: wanted }: rows.Totals, given: string): Refusal | null {
   if (wanted === null || wanted === given) return null;
   return {

@@ -231,7 +231,6 @@ export function removeCheckpoints(tx: Tx, sums: Totals, where: string, ...values
   return remove(tx, sums, `sync_checkpoints WHERE ${where}`, values);
 }
 
-/** [SY34] */
 export function removeFiles(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): void {
   remove(tx, sums, `sync_files WHERE ${where}`, values);
 }

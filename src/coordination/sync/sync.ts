@@ -12,7 +12,7 @@ const maxPageChars = 1_000_000;
 
 export const handlers = {
   /**
-   * [SY20] Ordered by change, so pulls miss none. [SY22] Limited in size. [SY18] With forgotten ones.
+   * [SY20] Ordered by change, so pulls miss none. [SY22] Limited. [SY18] With forgotten ones.
    */
   "sync.list"(tx, { project, session, device, after, limit }) {
     const { revision } = rows.totals(tx.sql);
@@ -32,7 +32,6 @@ export const handlers = {
     });
   },
 
-  /** [SY23] */
   "sync.checkpoints"(tx, { session, device, limit, cursor }) {
     const before = cursor === undefined ? [Number.MAX_SAFE_INTEGER, 0, 0] : parseCursor(cursor);
     if (!before) return err({ code: "bad_input", message: "cursor: not from an answer of sync.checkpoints" });

@@ -65,7 +65,6 @@ export function usedBy(tx: Tx, task: number): Usage {
   return recorded ? sum(recorded.earlier, recorded.own) : zeroUsage;
 }
 
-/** [BU6] */
 export function deleteTaskUsage({ sql }: Tx, task: number): void {
   sql.run("DELETE FROM task_usage WHERE task = ?", task);
 }

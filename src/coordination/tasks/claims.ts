@@ -159,7 +159,6 @@ function toClaimedTasks(tx: Tx, assigned: readonly AssignedRow[]): ClaimedTask[]
   }));
 }
 
-/** [TA12] */
 function readInputs(tx: Tx, needed: readonly number[], budget: { bytes: number }): ClaimedTask["inputs"] {
   return needed.flatMap((task) => {
     const row = rows.find(tx, task);

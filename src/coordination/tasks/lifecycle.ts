@@ -19,7 +19,7 @@ import { backoffMs, isEnded, nextCheckAt, type TaskRow } from "./task-rows.ts";
  * An attempt that ends otherwise is requeued; any state may end as dead or cancelled.
  */
 
-/** What a claim tells of its task. */
+/** Facts about a task for its claim. */
 export type HeldRow = Pick<
   TaskRow,
   | "task"

@@ -67,7 +67,6 @@ export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted,
   return limitProblem ? err(limitProblem) : ok(insertAll(tx, planned.value, needs.value, parents.value));
 }
 
-/** [TA26] */
 function checkJoins(tasks: readonly NewTask[]): Refusal | null {
   const joins = tasks.filter(({ joinRule }) => joinRule !== undefined);
   if (joins.some(({ delayMs, scheduleToStartMs }) => delayMs > 0 || scheduleToStartMs !== undefined)) {

@@ -7,7 +7,7 @@ import type { TypeStats } from "../../contract/task-views.ts";
 const hourMs = 3_600_000;
 /** Counted one by one: done tasks have no index, and the object does nothing else meanwhile. */
 const maxCounted = 100_000;
-/** Of tasks for the statistics by type, and of attempts for the load. */
+/** Bounds of the tasks read for statistics by type, and of the attempts for the load. */
 const maxSampled = 10_000;
 const maxTypes = 1_000;
 
@@ -43,7 +43,7 @@ export const handlers = {
     });
   },
 
-  /** [PL14] Of live chats, by name. */
+  /** [PL14] Load of live chats, by name. */
   "tasks.load"({ sql, now }) {
     const [attempts] = sql.all<{ n: number }>("SELECT count(*) AS n FROM (SELECT 1 FROM attempts LIMIT ?)", maxSampled);
     const rows = sql.all<LoadRow>(loadSql, maxSampled, now - hourMs);

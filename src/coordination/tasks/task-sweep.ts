@@ -36,7 +36,6 @@ const byState: Readonly<Record<TaskRow["state"], (tx: Tx, row: TaskRow) => void>
   },
 };
 
-/** [TA16] */
 function checkRunning(tx: Tx, row: TaskRow): void {
   if ((row.close_at ?? 0) <= tx.now) requeue(tx, row, { ended: "timeout", reason: "the attempt took too long" });
   else if (nextCheckAt(row) <= tx.now) requeue(tx, row, { ended: "stalled", reason: "no heartbeat arrived in time" });

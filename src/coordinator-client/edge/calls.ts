@@ -99,7 +99,7 @@ export class Calls {
     return sendDirectly ? this.#sendOnce(request, sendDirectly, deadlineMs) : this.#sendUntilAnswered(request);
   }
 
-  /** [CL28] Without a connection; a lost answer is asked for once more where an id makes that harmless. */
+  /** [CL28] Asks without a connection; repeats once where a request id makes that harmless. */
   async #sendOnce<Name extends OperationName>(
     request: CallRequest<Name>,
     send: SendRequest,

@@ -54,7 +54,7 @@ export class Connection implements ClientConnection {
   readonly #signals: Emitter<Signal>;
   readonly #http: SendRequest;
   readonly #heartbeat: HttpHeartbeat;
-  /** [EC7] Compared with the next reading of both clocks, to notice sleep or a clock that was set. */
+  /** [EC7] Compared with the next reading of both clocks, to notice sleep or a clock change. */
   #lastReading: Instant;
   readonly #closing = new AbortController();
   #state: ConnectionState = "disconnected";

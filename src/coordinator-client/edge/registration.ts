@@ -132,7 +132,7 @@ export class Registration {
     this.#resolveFirst?.(ok(registered));
   }
 
-  /** Only what a coordinator refuses is repeated here: a store that fails is the caller's to see. */
+  /** Repeats only what a coordinator refuses: the caller sees a store that fails. */
   #onRefused(error: CallError, retry: () => void): void {
     if (this.#resolveFirst && !(isRefusal(error) && isTransient(error))) return this.#resolveFirst(err(error));
     // The process that took over the session will not give it up.

@@ -1,7 +1,7 @@
 import type { Platform } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
 
-/** What ends unless the coordinator hears of it in time: a lease, a leadership, the claim of a task. */
+/** A lease, a leadership or a claim: it ends unless it is renewed in time. */
 export interface Renewable<Answer> {
   /** Ends it when its time is over. @returns null: nothing has to be renewed */
   check(now: Instant): { readonly isDue: boolean; readonly nextInMs: number } | null;

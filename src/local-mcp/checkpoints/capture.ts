@@ -196,7 +196,6 @@ function isSuperseded(sql: Sql, { sessionId }: CaptureInput, last: checkpoints.C
   return checkpoints.latestId(sql, sessionId) !== (last?.id ?? null);
 }
 
-/** [SI31] */
 function isCoveredByAnother(sql: Sql, { isForRise, sessionId }: CaptureInput): boolean {
   return isForRise === true && !sessions.isRiskPending(sql, sessionId);
 }

@@ -13,7 +13,6 @@ export interface CheckpointContents {
   readonly isDamaged: boolean;
 }
 
-/** [CL84] */
 export function readContents(sql: Sql, checkpoint: Checkpoint): CheckpointContents {
   const state = findState(sql, checkpoint.seq);
   return {

@@ -87,7 +87,6 @@ function isRepeated(entry: JournalEntry, results: readonly string[]): boolean {
   return isCall && results.some((text) => text.startsWith(`${entry.name} ${entry.input}: `));
 }
 
-/** [RE37] */
 export function countRediscovery(sql: Sql, dead: string, successor: string): void {
   const offer = recoveries.latestOffer(sql, dead, successor);
   if (!offer?.detail.named || offer.detail.rediscovery?.isOver) return;

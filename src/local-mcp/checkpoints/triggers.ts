@@ -26,7 +26,6 @@ const alwaysDue: Partial<Record<HookEvent, Trigger>> = {
   PreModelSwitch: "model_switch",
 };
 
-/** [CP9] [CP39] [CP30] */
 export function dueTrigger(event: HookEvent, facts: TriggerFacts, config: Config["checkpoint"]): Trigger | null {
   return eventTrigger(event, facts, config) ?? (isToolEnd(event) ? timerTrigger(facts, config) : null);
 }
@@ -39,7 +38,6 @@ export function isToolEnd(event: HookEvent): boolean {
   return event === "PostToolUse" || event === "PostToolUseFailure";
 }
 
-/** [SI30] */
 export function timerTrigger(
   facts: Pick<TriggerFacts, "toolCalls" | "sinceSavedMs" | "isRiskPending">,
   config: Config["checkpoint"],

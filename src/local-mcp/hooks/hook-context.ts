@@ -64,7 +64,6 @@ export function readContext(runtime: Runtime, call: HookCall, isDeferred: boolea
   return { event, ...source, ...known, isLate, isDeferred, transcript, edited };
 }
 
-/** [FI3] */
 export function guardedFile({ config }: Runtime, { event, input }: HookCall): EditedFile | null {
   return event === "PreToolUse" && config.team.isEnabled ? editedFile(input) : null;
 }
@@ -117,7 +116,6 @@ function readTranscript(path: string, { from, limits }: TranscriptPosition, maxB
   return { from, part: readAppended(path, from, limits) };
 }
 
-/** [HO10] */
 export function isEventPaused(runtime: Runtime, call: HookCall): boolean {
   const source = sourceOf(runtime, call);
   return runtime.store.read(

@@ -30,7 +30,7 @@ const signsOfLife: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPrompt
 /** Events that show a client's session; a subagent of the session before may end later. */
 const sessionSwitchEvents: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit"]);
 
-/** What a recorded event leads to. */
+/** Consequences of a recorded event. */
 export interface RecordedEvent {
   readonly sessionId: string;
   readonly trigger: Trigger | null;

@@ -96,7 +96,6 @@ function transcriptProgress(
   };
 }
 
-/** [SI17] */
 export function clearContextReadings(sql: Sql, now: number, session: sessions.Session): sessions.Session {
   const readings = afterCompaction(session.readings, now);
   sessions.update(sql, session.id, { readings });

@@ -31,7 +31,7 @@ export interface RecordOptions {
   readonly isOver?: boolean;
 }
 
-/** Records texts, usage and missed tool calls. Returns the number of calls that no event reported. */
+/** Records texts, usage and missed tool calls. Returns the number of unreported calls. */
 export function recordTranscript(
   sql: Sql,
   session: sessions.Session,

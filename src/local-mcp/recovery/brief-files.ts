@@ -130,7 +130,6 @@ function syncLines(elsewhere: Elsewhere, session: string, now: number): string[]
   ];
 }
 
-/** [RE28] */
 function filesLine({ machine, uncommitted }: Elsewhere, session: string, now: number): string {
   const why = uncommitted?.notThere ? oneLine(uncommitted.notThere, 200) : null;
   if (uncommitted === null || uncommitted.at === null)

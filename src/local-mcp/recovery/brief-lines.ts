@@ -95,7 +95,6 @@ function predecessorLines({ continues }: WorkState): string[] {
   ];
 }
 
-/** [CP38] */
 function goalReachedNote(state: WorkState, goal: SourcedText): string {
   const words = goal.at === null ? null : goalReached(state, goal);
   return words === null ? "" : ` [said to be done: ${oneLine(words, 100)}]`;

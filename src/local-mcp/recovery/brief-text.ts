@@ -75,7 +75,6 @@ export function formatEvents(count: number): string {
   return count === 1 ? "1 event" : `${count} events`;
 }
 
-/** [RE83] */
 export function formatFinishedTask({ task, type, state, by }: FinishedTask): string {
   if (state === "cancelled") return `its task ${task} (${type}) was cancelled: nobody wants it any more`;
   return `its task ${task} (${type}) was finished by ${by ?? "another chat"}: do not do it again`;

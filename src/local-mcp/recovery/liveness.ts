@@ -33,7 +33,7 @@ const offlineReasonText: Readonly<Record<string, string>> = {
   timeout: "the coordinator heard nothing more of it",
 };
 
-/** Pure. [RE90] [RE91] For a session of another machine. @param silenceMs time since the last news of the session */
+/** [RE90] [RE91] Pure. @param silenceMs time since the last news of the session, in ms */
 export function livenessOf(observation: ChatObservation, silenceMs: number): Liveness {
   if ("lastSeenAgeMs" in observation) return livenessByStatus(observation, silenceMs);
   if (observation.status === "unknown") return livenessBySilence(silenceMs, "The coordinator knows no chat of it");

@@ -104,7 +104,6 @@ function findOffer(runtime: Runtime, chat: sessions.Session): Restoration | null
   return (offered && restore(runtime, offered)) ?? offer(runtime, chat.id, searchFor(chat))?.from ?? null;
 }
 
-/** [RE56] */
 function inspect(runtime: Runtime, id: string): Result<Restoration | null, Refusal> {
   const found = runtime.store.read<Result<sessions.Session | null, Refusal>>(
     (sql) => findSessionArgument(sql, id),

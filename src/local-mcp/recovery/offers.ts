@@ -13,7 +13,7 @@ import { changesSince, restoration, withChanges, type Restoration } from "./rest
 
 /**
  * [HO9] Nothing for a chat that has an offer, as one that `shim resume` started with a brief, and
- * [HO15] for a worker's task. [HO13] A script has no user to ask: it is only told that there is one.
+ * [HO15] for a worker's task. [HO13] A script has no user to ask: it only learns of the session.
  */
 export function offerPolicy({ env, config, store }: Runtime, chatId: string): "offer" | "mention" | "nothing" {
   if (env["SHIM_TASK"]) return "nothing";
@@ -105,7 +105,6 @@ function findOfferable(sql: Sql, runtime: Runtime, search: SessionSearch): Incom
 /** A user who closes terminals every evening is not asked about each in every chat. */
 const maxOffers = { withNothingOpen: 1, withOpenWork: 3 };
 
-/** [RE51] [RE52] */
 function isOfferDue(sql: Sql, session: sessions.Session): boolean {
   if (!isClosed(session)) return true;
   const maxOffersOfSession = isClosedWithNothingOpen(session) ? maxOffers.withNothingOpen : maxOffers.withOpenWork;

@@ -39,7 +39,7 @@ export function planRelaunch({ now, random }: Pick<Runtime, "now" | "random">, f
   return planStart(session, transcript, { id: uuidv7(at, random(16)), brief: brief(from, at, "resume") });
 }
 
-/** Returns the folder in which to continue the session; null if it is gone or not on this machine. */
+/** Returns the folder in which to continue the session; null if it is not here. */
 export function folderOf({ session, elsewhere }: Restoration): string | null {
   if (elsewhere) return session.project;
   return [session.cwd, session.project].find((folder) => folder !== null && existsSync(folder)) ?? null;

@@ -18,7 +18,7 @@ export interface RemoteContext {
 
 export interface ProjectHere {
   readonly root: string;
-  /** What the workspace calls it. */
+  /** Name of the project in the workspace. */
   readonly project: string;
 }
 
@@ -40,7 +40,7 @@ export function remoteContext(
 }
 
 export interface ProjectNaming {
-  /** What the workspace calls a project. */
+  /** Returns the project's name in the workspace. */
   project(root: string): Promise<Result<string, unknown>>;
 }
 

@@ -74,7 +74,6 @@ export class TakenSessions {
   }
 }
 
-/** [RE26] */
 async function takeOverOrDrop(context: RemoteContext, session: string): Promise<boolean> {
   const { runtime, mirror, link, chatId } = context;
   const [row] = runtime.store.read((sql) => remoteSessions.list(sql, mirror.workspace, { session }), []);

@@ -94,7 +94,6 @@ export function restoration(sql: Sql, processes: Processes, session: Session, no
   return { session, cause, causeDetail, ...restorable, ...at, score: score(restorable) };
 }
 
-/** [RE42] */
 function filesOfOthers(sql: Sql, { id, project, startedAt }: Session): ReadonlyMap<string, number> {
   if (project === null) return new Map();
   const rows = sql.all<{ path: string; at: number }>(

@@ -12,7 +12,7 @@ export interface ListedSession {
   readonly machine?: string;
 }
 
-/** The sessions of this machine, or those of other machines, for a chat or a command of this one. */
+/** Sessions of this machine, or of other machines, for a chat or a command of this one. */
 export interface RecoverySource {
   /** Those that died unfinished, newest first. */
   list(limit: number): Promise<ListedSession[]>;
@@ -20,7 +20,7 @@ export interface RecoverySource {
   offer(): Promise<Restoration | null>;
   /** Accepts a unique beginning of an id. Null: unknown here. */
   inspect(id: string): Promise<Result<Restoration | null, Refusal>>;
-  /** Null: the session can be taken. */
+  /** Returns why the session cannot be taken, or null. */
   check(from: Restoration): Promise<Refusal | null>;
   /** Makes the session this chat's; a repetition changes nothing. */
   claim(from: Restoration): Promise<Refusal | null>;

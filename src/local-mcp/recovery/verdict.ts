@@ -33,7 +33,7 @@ export interface SessionFacts {
   readonly successor: Successor | null;
 }
 
-/** Pure. Null: the session can be taken; else why not. */
+/** Pure. Returns why the session cannot be taken, or null. */
 export function verdict({
   session,
   machine,

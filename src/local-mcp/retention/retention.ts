@@ -103,7 +103,6 @@ function pruneOldCheckpoints(sql: Sql, before: number, budget: Budget): void {
   }
 }
 
-/** [ST43] */
 function pruneExcessCheckpoints(sql: Sql, keep: number, budget: Budget): void {
   const sessionsOverLimit = selectColumn(
     sql,
@@ -118,7 +117,6 @@ function pruneExcessCheckpoints(sql: Sql, keep: number, budget: Budget): void {
   }
 }
 
-/** [ST44] */
 function pruneJournal(sql: Sql, before: number, budget: Budget): void {
   const folded = newestCheckpointColumn(sql, "journal_seq");
   for (const { seq, session } of oldestRows(sql, "journal", before)) {

@@ -33,7 +33,6 @@ export class FileSaver {
     this.#abort.abort();
   }
 
-  /** [MC9] */
   saveLast(): Promise<void> {
     const signal = AbortSignal.timeout(maxLastSaveMs);
     return this.#queue(() => takePending(this.#runtime, this.#chat.servedSessions(), signal));

@@ -32,7 +32,6 @@ export const tools: readonly Tool[] = [
   clearState,
 ];
 
-/** [TE18] */
 export const teamTools: readonly Tool[] = [chats, submit, next, report, send, inbox, files, stateSet];
 
 export interface ServerOptions {
@@ -126,7 +125,6 @@ function toErrorResult(chat: Chat, error: ToolError, notices: readonly string[] 
   return { isError: true, content: [{ type: "text", text: withCommand(chat, text) }] };
 }
 
-/** [CL75] */
 function withCommand({ runtime }: Chat, text: string): string {
   return withShimCommand(text, () => shimCommand(runtime));
 }

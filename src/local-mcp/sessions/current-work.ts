@@ -45,7 +45,6 @@ export function takenBackBy(state: WorkState, { text }: Statement): Statement | 
   return [...(state.orders ?? []), ...(state.decided ?? [])].find((one) => one.takenBack?.text === text) ?? null;
 }
 
-/** [CP26] */
 export function nextStepOf(state: WorkState): SourcedText | null {
   return nextStepCandidates(state).find(({ text }) => !isDone(state, text)) ?? null;
 }

@@ -22,7 +22,7 @@ export type News =
   | { readonly kind: "task_available"; readonly task: number; readonly title: string }
   | { readonly kind: "report_refused"; readonly task: number; readonly reason: string }
   | { readonly kind: "leader_changed"; readonly name: string; readonly leader: string | null; readonly isSelf: boolean }
-  /** The inputs of its brief, as recovery/ stores them; rows of an earlier version have its text. */
+  /** Inputs of the brief, as recovery/ stores them; rows of an earlier version have its text. */
   | {
       readonly kind: "offer";
       readonly session: string;

@@ -10,7 +10,6 @@ function folderOf(sql: Sql, { id, cwd, project }: Pick<sessions.Session, "id" | 
   return meta.read(sql, keyOf(id)) ?? cwd ?? project;
 }
 
-/** [ST51] */
 export function isSessionPaused(sql: Sql, now: number, session: sessions.Session): boolean {
   return isPaused(sql, now, folderOf(sql, session));
 }

@@ -80,7 +80,6 @@ export function byPrefix(sql: Sql, prefix: string, limit = 2): Session[] {
   return sql.all<SessionRow>(query, prefix, `${prefix}\u{10FFFF}`, limit).map(fromRow);
 }
 
-/** [CL81] */
 export function displayTitle({ name, title }: Pick<Session, "name" | "title">): string | null {
   return name ?? title;
 }

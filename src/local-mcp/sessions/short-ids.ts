@@ -11,7 +11,6 @@ export function shortCheckpointId(sql: Sql, id: string): string {
   return shortIdAmong(id, neighbours(sql, "checkpoints", id));
 }
 
-/** [CL79] */
 export function candidateLines(sql: Sql, candidates: readonly Session[]): string[] {
   return candidates.map(
     (one) => `${shortSessionId(sql, one.id)} ("${sanitizeTitle(displayTitle(one) ?? "untitled")}")`,

@@ -42,7 +42,6 @@ export function fold(base: WorkState, rows: readonly JournalRow[]): WorkState {
   return rows.length === 0 ? base : rows.reduce((state, row) => apply(state, row.at, row.entry), upgradeState(base));
 }
 
-/** [CP28] */
 export function upgradeState(state: WorkState): WorkState {
   if (state.requests !== undefined) return state;
   const userTurns = state.conversation.filter(({ role }) => role === "user");

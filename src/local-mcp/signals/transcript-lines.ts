@@ -88,7 +88,6 @@ interface TranscriptDraft {
   invalidLines: number;
 }
 
-/** [SI5] */
 export function readLines(
   lines: Iterable<TranscriptLine>,
   isExcluded: (at: number, cwd: string | null) => boolean = () => false,

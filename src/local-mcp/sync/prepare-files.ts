@@ -24,7 +24,6 @@ export interface PreparedFiles {
 
 export type Prepared =
   | { readonly state: "ready"; readonly files: PreparedFiles }
-  /** [SY82] */
   | { readonly state: "unchanged" }
   | { readonly state: "not"; readonly reason: string }
   | { readonly state: "stopped" };

@@ -26,7 +26,7 @@ const pollEveryMs = 250;
 /** Poll interval in ms when nothing was stored for a while. */
 const quietPollEveryMs = 1_000;
 const quietAfterMs = 10_000;
-/** Poll interval in ms while not joined, while another process sends, or after an error for the user. */
+/** Poll interval in ms while not joined, while another process sends, or after a user's error. */
 const idlePollEveryMs = 2_000;
 const pullEveryMs = 60_000;
 /** Retry delay in ms after a refusal: a repeat may be millions of characters and fail again. */

@@ -13,7 +13,6 @@ export interface Abilities {
 const ownAbilitiesField = "hasOwnAbilities";
 const timeoutMs = 5_000;
 
-/** [TE34] */
 export class ChatAbilities {
   readonly #runtime: Pick<Runtime, "config" | "store">;
   readonly #link: CoordinatorClient;

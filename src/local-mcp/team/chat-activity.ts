@@ -29,7 +29,6 @@ export class ChatActivity {
     return this.#readFacts(keepsTasks, true);
   }
 
-  /** [TE27] [TE22] */
   report(taskCount: number): void {
     const activity = this.#readFacts(activityOf, "idle");
     const { store } = this.#runtime;

@@ -22,7 +22,6 @@ export function isUrgent({ kind }: News): boolean {
   return urgentKinds.has(kind);
 }
 
-/** [HO16] */
 export function deliverAtPrompt(sql: Sql, now: number, session: string): string | null {
   const rows = undelivered(sql, session, maxDelivery.items);
   return deliver(sql, now, session, rows, "SHIM: news from this chat's team.") ?? deliverOffer(sql, now, rows);

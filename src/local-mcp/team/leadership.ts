@@ -29,7 +29,6 @@ const ttlMs = 60_000;
 const waitMs = 3_600_000;
 const leasePrefix = "leader:";
 
-/** [TE32] */
 export class Leadership {
   readonly #deps: LeadershipDeps;
   readonly #candidacies = new Map<string, Candidacy>();

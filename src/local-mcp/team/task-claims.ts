@@ -50,7 +50,6 @@ export class TaskClaims {
     return result;
   }
 
-  /** [TE39] */
   findWaiting(types: readonly string[]): Promise<Result<WaitingTasks[], CallError>> {
     return findWaiting(this.#deps.link, types, this.#deps.capabilities());
   }

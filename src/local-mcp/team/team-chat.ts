@@ -39,7 +39,6 @@ const rejoinAfterMs = 10_000;
 /** Limit for a tool that waits for the registration. */
 const joinTimeoutMs = 5_000;
 
-/** [TE1] */
 export class TeamChat {
   readonly sessionId: string;
   readonly openedLink: OpenedLink;
@@ -123,7 +122,6 @@ export class TeamChat {
     await this.#joining;
   }
 
-  /** [TE34] */
   async setAbilities(abilities: Partial<Abilities>): Promise<void> {
     this.#abilities.change(abilities);
     await this.describe();
@@ -146,7 +144,6 @@ export class TeamChat {
     return this.#deps.checkOtherMachines(this.sessionId);
   }
 
-  /** [TE3] */
   async leave(timeoutMs: number): Promise<void> {
     const { runtime, openedLink } = this.#deps;
     this.#stop();
@@ -281,7 +278,6 @@ export class TeamChat {
     this.#runSafely("sessions of other machines", () => this.checkOtherMachines());
   }
 
-  /** [TE2] */
   async #acquireLease(): Promise<void> {
     const { link } = this.openedLink;
     const { self } = link;

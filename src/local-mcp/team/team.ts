@@ -43,7 +43,6 @@ export type TeamEnding = "goes_on" | "client_gone" | "over";
 const leaveTimeoutMs = 2_000;
 const cleanUpEveryMs = 10_000;
 
-/** [TE1] */
 export class Team {
   readonly #options: TeamOptions;
   readonly #chats = new Map<string, TeamChat>();
@@ -67,7 +66,6 @@ export class Team {
     return joined.ok || isTransient(joined.error) ? created : joined;
   }
 
-  /** [TE1] [TE3] */
   async follow(sessionId: string | null): Promise<void> {
     if (this.#isFollowing) return;
     this.#isFollowing = true;
@@ -147,7 +145,6 @@ export class Team {
     }
   }
 
-  /** [TE15] */
   async #cleanUpDead(): Promise<void> {
     const { runtime, platform } = this.#options;
     if (isWithin(runtime.now() - this.#cleanedUpAt, cleanUpEveryMs)) return;

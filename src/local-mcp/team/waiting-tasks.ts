@@ -38,7 +38,6 @@ async function readTasks(
   return ok(tasks);
 }
 
-/** [TE40] */
 export async function findClaimable(
   link: CoordinatorClient,
   types: readonly string[],
@@ -52,7 +51,6 @@ function missingCapabilities({ capabilities }: Task, abilities: readonly string[
   return capabilities.filter((one) => !abilities.includes(one));
 }
 
-/** [TE39] */
 export async function findWaiting(
   link: CoordinatorClient,
   types: readonly string[],

@@ -108,7 +108,6 @@ function measure(used: number, limit: number | null, show: (value: number) => st
 /** SHIM's own tools stay open: the chat has to report what it has. */
 const ownTool = /^mcp__.*__shim_\w+$/;
 
-/** [BU11] */
 export function refusal(sql: Sql, sessionId: string, toolName: string | undefined, now: number): string | null {
   const spending = get(sql, sessionId);
   if (!spending || ownTool.test(toolName ?? "")) return null;

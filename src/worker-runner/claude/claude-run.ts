@@ -128,7 +128,6 @@ export class ClaudeRun {
     }
   }
 
-  /** [CX4] */
   #onStarted({ session, model, permissionMode }: Extract<ClaudeEvent, { kind: "begun" }>): void {
     this.#result = null;
     this.#problem = null;

@@ -37,7 +37,6 @@ export function buildPrompt({ task, continuation, merged, instruction, brief, fe
 export const interruptedText =
   "You were interrupted in the middle of it, by the machine and not by a person. Go on from where you stopped; check first what a call has done whose result is missing or was refused.";
 
-/** [CX16] */
 function inputsSection({ tasks, conflicts }: MergedInputs): string[] {
   if (tasks.length === 0) return [];
   const mergedText =
@@ -51,7 +50,6 @@ function inputsSection({ tasks, conflicts }: MergedInputs): string[] {
 const failedTestsText =
   "An earlier attempt was finished, and the tests then failed: `failedTests` has their last words. Make them pass.";
 
-/** [CX16] */
 function failedTests({ checkpoint }: Pick<ClaimedTask, "checkpoint">): string | null {
   return FailedTests.safeParse(checkpoint).data?.failedTests ?? null;
 }

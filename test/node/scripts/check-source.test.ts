@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { folderCycles, namingFaults } from "../../../scripts/check-source.ts";
+import { commentFaults, folderCycles, namingFaults } from "../../../scripts/check-source.ts";
 
 it("a name with a word that says nothing is a fault, with the word to use; comments, strings and columns are not read", () => {
   const source = [
@@ -26,4 +26,24 @@ it("folders that import each other are a cycle, also over a third one; an entry 
   ]);
   expect(folderCycles(imports)).toEqual([["a", "b", "c"]]);
   expect(folderCycles(new Map([["d/five.ts", ["a/one.ts"]]]))).toEqual([]);
+});
+
+it("a comment that is too wide, begins with a pronoun or has a banned word is a fault; code and directives are none", () => {
+  const source = [
+    "/** Returns the lease. */",
+    "/** [LE1] What it was told. */",
+    `// ${"x".repeat(100)}`,
+    "/**",
+    " * Ends the wait.",
+    " * It may stand in the second line, but nobody may.",
+    " */",
+    'const text = "told";',
+    "// oxlint-disable-next-line told",
+  ];
+  expect(commentFaults("src/a.ts", source.join("\n"))).toEqual([
+    'src/a.ts:2: the comment begins with "What": name its noun',
+    'src/a.ts:2: the comment has the word "told": name the noun',
+    "src/a.ts:3: the comment has 103 columns, at most 100",
+    'src/a.ts:6: the comment has the word "nobody": name the noun',
+  ]);
 });

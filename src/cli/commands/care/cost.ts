@@ -29,7 +29,6 @@ export function addCost(program: Command, cli: Cli): void {
   cli.define(command, (options: CostOptions) => showCost(cli, options));
 }
 
-/** [CL95] */
 async function showCost(cli: Cli, { by, since: given }: CostOptions): Promise<CommandResult> {
   const since = given ?? null;
   const runtime = await cli.runtime();

@@ -27,7 +27,6 @@ export function addPause(program: Command, cli: Cli): void {
   cli.define(command, (options: PauseOptions, given?: string) => pause(cli, options, given));
 }
 
-/** [CL17] */
 async function pause(cli: Cli, options: PauseOptions, given: string | undefined): Promise<CommandResult> {
   const ms = given === undefined ? null : parseDuration(given);
   if (given !== undefined && ms === null)

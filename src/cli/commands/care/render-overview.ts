@@ -73,7 +73,6 @@ const waitingText = {
   prompt: "waits for you",
 };
 
-/** [TE28] [CL68] */
 function activityText({ activity, waiting }: SessionView, now: number, { paint }: OverviewStyle): string {
   if (waiting !== null) return paint("yellow", `${waitingText[waiting.for]} (${age(now - waiting.since)})`);
   if (activity === "waiting") return paint("yellow", "waits for you");
@@ -85,7 +84,6 @@ function deadLine(one: SessionView, now: number, style: OverviewStyle): string {
   return `${formatHead(one, style)}  ${death}: ${style.command} resume ${one.shortId}`;
 }
 
-/** [CL82] */
 function causeText({ cause }: SessionView): string {
   return cause === null || cause === "unknown" ? "cause unknown" : cause;
 }
@@ -172,7 +170,6 @@ function shortId({ names }: TeamOverview, chat: string): string {
   return names[chat]?.shortId ?? chat;
 }
 
-/** [CL86] */
 function afterColon(text: string | null): string {
   const line = oneLine(text ?? "", 60);
   return line === "" ? "" : `: ${line}`;

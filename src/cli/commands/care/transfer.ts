@@ -34,7 +34,6 @@ export function addImport(program: Command, cli: Cli): void {
   cli.define(command, (_options: CommonOptions, file: string) => importFrom(cli, file));
 }
 
-/** [CL23] */
 async function exportTo(cli: Cli, options: ExportOptions, file: string | undefined): Promise<CommandResult> {
   if (file === undefined && options.json) {
     return wrongUsage("with --json name a file: without one stdout holds the export itself.");
@@ -104,7 +103,7 @@ async function importFrom(cli: Cli, file: string): Promise<CommandResult> {
   if (found.isDirectory()) return failed("not_a_file", `${path} is a folder. Name a file that \`shim export\` wrote.`);
   const runtime = await cli.runtime();
   cli.progress(`Importing ${path} ...`);
-  // The write may run again, so it reads the file anew.
+  // The write may run again, so it reads the file each time.
   const importResult = runtime.store.write((sql) => importLines(sql, readFileLines(path)));
   if (importResult.refused.length > 0) {
     const reasons = importResult.refused.map(({ line, reason }) => `\n  line ${line}: ${reason}`).join("");

@@ -52,7 +52,7 @@ export async function withEdgeLink<T>(
   }
 }
 
-/** Asks before a change. @param unasked said where there is no terminal to ask in @returns null after a yes */
+/** Asks before a change. @param unasked error without a terminal @returns null after a yes */
 export async function requireYes(
   cli: Cli,
   question: string,

@@ -57,7 +57,6 @@ function findProblem(store: Pick<Store, "read">, { workspace }: EdgeConfig, key:
   return key === "" ? "this machine has no key of the workspace; `shim edge key` sets it." : null;
 }
 
-/** [SY86] */
 function filesText({ sync }: Config, { sessions, bytes, notSent, reason }: SyncStatus["files"]): string {
   const sent =
     sessions > 0

@@ -23,7 +23,6 @@ interface KeyOptions extends CommonOptions {
 const maxWaitMs = 20_000;
 const pollIntervalMs = 250;
 
-/** [SY75] */
 export async function syncNow(cli: Cli): Promise<CommandResult> {
   const edge = requireEdge(cli);
   if (!edge.ok) return edge;

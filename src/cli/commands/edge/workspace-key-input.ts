@@ -92,7 +92,6 @@ export function keyText(key: WorkspaceKey): string {
   ].join("\n");
 }
 
-/** [SY72] */
 export const edgeVisibilityText = [
   "What the coordinator can read: tasks, messages, state, reservations (paths of files below a project), ids and progress of chats, names of machines;",
   "of sessions and checkpoints only ids, sizes and times: names of projects and files, titles, prompts and states are sealed on this machine (docs/internals/sync.md).",

@@ -43,7 +43,6 @@ export function addRestore(program: Command, cli: Cli): void {
   cli.define(command, (options: RestoreOptions, id: string) => restore(cli, options, id));
 }
 
-/** [CL13] */
 async function restore(cli: Cli, options: RestoreOptions, id: string): Promise<CommandResult> {
   if (!options.files)
     return wrongUsage("add --files: only a checkpoint's files can be restored. `shim resume` continues its session.");
@@ -114,7 +113,6 @@ function parseExcluded(detail: unknown): ExcludedFile[] {
   return Array.isArray(list) ? (list as ExcludedFile[]) : [];
 }
 
-/** [CL131] */
 function restoreElsewhere(cli: Cli, options: RestoreOptions, id: string): Promise<CommandResult | null> {
   return withOtherMachines(cli, async (others) => {
     const row = others && (findById(others.context, id) ?? findByCheckpoint(others.context, id));

@@ -23,7 +23,6 @@ import { safeText, safeJsonLine, oneLine } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
 import { createSetups, worktreesIn, type WorkerPlan } from "./worker-setups.ts";
 
-/** [WK18] */
 export async function runWorker(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<CommandResult> {
   const plan = readPlan(cli, flags, source);
   if (!plan.ok) return plan;

@@ -193,7 +193,6 @@ interface GroupLimits {
   readonly perSession: number;
 }
 
-/** [CL83] */
 function checkpointGroups(sql: Sql, filter: checkpoints.CheckpointFilter, limits: GroupLimits): CheckpointGroup[] {
   return checkpoints.sessionsWith(sql, { ...filter, limit: limits.sessions }).map(({ sessionId, total }) => {
     const session = sessions.get(sql, sessionId);

@@ -53,7 +53,6 @@ interface PreparedChanges {
   readonly linkNote: string | null;
 }
 
-/** [CL24] */
 async function run(cli: Cli, options: InitOptions, action: Action): Promise<CommandResult> {
   const prepared = prepare(cli, options, action);
   if (!prepared.ok) return prepared;
@@ -213,7 +212,6 @@ function linkText({ link, linkNote }: PreparedChanges): string {
     : `Remove the command \`shim\`\n--- ${link.path} -> ${link.target}\n`;
 }
 
-/** [CL76] */
 function formatSummary({ plans, link }: PreparedChanges, { env, size }: Pick<Io, "env" | "size">): string {
   const home = env["HOME"] ?? "";
   const edits = plans.flatMap(({ target, edits: all }) => all.map((edit) => ({ label: target.label, edit })));

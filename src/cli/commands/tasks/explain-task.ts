@@ -10,7 +10,6 @@ import { age } from "../../../shared/format.ts";
 import { progressText } from "./task-list.ts";
 import { localTime } from "../../times.ts";
 
-/** [CL51] */
 export async function explainTask(cli: Cli, link: CoordinatorLink, task: number): Promise<CommandResult> {
   const facts = await readFacts(link, task);
   if (!facts.ok) return facts.error.code === "unknown_task" ? unknownTask(cli, task, facts) : facts;

@@ -13,7 +13,6 @@ type Integration =
 
 const maxParts = 100;
 
-/** [CL123] */
 export async function showJob(cli: Cli, link: CoordinatorLink, job: number): Promise<CommandResult> {
   const root = await link.call("tasks.get", { task: job });
   if (!root.ok) return root;

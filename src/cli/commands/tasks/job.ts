@@ -70,7 +70,6 @@ function toEstimateOptions({ by, maxParts, split }: SplitOptions): EstimateOptio
   return omitUndefined({ strategy: by === undefined ? undefined : { by }, maxParts, isForced: split });
 }
 
-/** [CL55] */
 async function estimateJob(cli: Cli, options: SplitOptions, file: string): Promise<CommandResult> {
   const job = await readJob(cli, file);
   if (!job.ok) return job;

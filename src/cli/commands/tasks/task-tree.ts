@@ -12,7 +12,6 @@ type TreeNode = OutputOf<"tasks.tree">["tasks"][number];
 const maxNodes = 1_000;
 const openStates: readonly TaskState[] = ["blocked", "scheduled", "queued", "assigned", "running"];
 
-/** [CL107] */
 export async function showTaskTree(cli: Cli, link: CoordinatorLink, task: number | null): Promise<CommandResult> {
   const graph = new TaskGraph(link);
   const startTasks = task === null ? await openTasks(link) : ok([task]);
@@ -66,7 +65,7 @@ class TaskGraph {
     return ok(null);
   }
 
-  /** Finds the tasks that no other shown task waits for or has as a part; those that were cut are not shown. */
+  /** Finds the tasks that no other shown task waits for or has as a part. */
   findRoots(open: readonly number[]): number[] {
     const tasks = open.filter((one) => this.#nodes.has(one));
     const below = new Set([...this.#nodes.keys()].flatMap((one) => this.#children(one)));

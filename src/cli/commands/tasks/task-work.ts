@@ -58,7 +58,6 @@ function parseCount(text: string): number | null {
   return text === "-" ? null : Number(text);
 }
 
-/** [CL121] */
 export function logTask(cli: Cli, link: CoordinatorLink, task: number, options: WorkOptions): Promise<CommandResult> {
   return withRange(cli, link, task, options, async ({ git }, { work, base }) => {
     const format = "--format=%H%x09%at%x09%an%x09%s";

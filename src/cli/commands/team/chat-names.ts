@@ -12,7 +12,6 @@ import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
 import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 import { oneLine } from "../../screen-text.ts";
 
-/** [CL85] */
 export class ChatNames {
   readonly #runtime: Runtime;
   readonly #naming: Naming;

@@ -58,7 +58,6 @@ function findUsageProblem({ status }: Options, name: string, command: string): s
   return command === "" ? `give the command after --: \`shim lead ${name} -- ./deployer\`, or --status.` : null;
 }
 
-/** [CL102] */
 async function showLeader(link: CoordinatorLink, name: string): Promise<CommandResult> {
   const found = await link.call("elections.observe", { name });
   if (!found.ok) return found;

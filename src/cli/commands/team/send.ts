@@ -27,7 +27,6 @@ export function addSend(program: Command, cli: Cli): void {
   });
 }
 
-/** [CL108] */
 async function readBody(
   cli: Cli,
   text: string | undefined,

@@ -52,7 +52,6 @@ function parseJsonValue(text: string): unknown {
   }
 }
 
-/** [CL103] */
 async function list(cli: Cli, link: CoordinatorLink): Promise<CommandResult> {
   const found = await link.call("settings.get", {});
   if (!found.ok) return found;

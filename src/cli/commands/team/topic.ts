@@ -36,7 +36,6 @@ export function addTopic(program: Command, cli: Cli): void {
   );
 }
 
-/** [CL106] */
 async function defineTopic(cli: Cli, options: Options, topic: string, dash?: string): Promise<CommandResult> {
   const read = await readSchema(cli, options, dash);
   if (!read.ok) return read;

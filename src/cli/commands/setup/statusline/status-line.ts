@@ -171,7 +171,6 @@ export function renderStatus(status: Status): string {
 
 const recoveredForMs = 600_000;
 
-/** [CL67] */
 function chatFacts(sql: Sql, { processes, now }: Runtime, sessionId: string | null): ChatFacts {
   const waiting = waitingSessions(sql, processes, sessionId).length;
   if (sessionId === null) return { ...noChatFacts, waiting };
