@@ -55,25 +55,23 @@ const maxCommentColumns = 100;
 const danglingWords = /^(?:Of|It|What|Who|Also|That|As|He|They|Which|Null:)(?=\s|$)/;
 const bannedInComments = /\b(?:told|whoever|nobody|somebody|he|she|his|her|in vain|goes on|gone on|anew)\b/;
 
-/** Faults of the lines that are comments as a whole; directives of tools are not read. */
+/** Lines that are comments as a whole; directives of tools are none. */
+const commentLine = /^ *(?:\/\*\*|\/\/|\*(?!\/)) *(?!.*(?:oxlint-|@ts-|istanbul))(.*)$/gm;
+const ruleIds = /^(?:\[[A-Z]+\d+\],? *|Pure\. )+/;
+
 export function commentFaults(path: string, source: string): string[] {
-  const faults: string[] = [];
-  let isInBlock = false;
-  for (const [index, line] of source.split("\n").entries()) {
-    const trimmed = line.trim();
-    const isStart = /^\/[/*]/.test(trimmed);
-    const isComment = isStart || isInBlock;
-    if (isStart || isInBlock) isInBlock = (isInBlock || trimmed.startsWith("/*")) && !trimmed.includes("*/");
-    if (!isComment || /oxlint|@ts-|istanbul/.test(trimmed)) continue;
-    const words = trimmed.replace(/^[/*\s]+/, "").replace(/^(?:\[[A-Z]+\d+\],?\s*|Pure\. )+/, "");
-    const fault = (why: string): number => faults.push(`${path}:${index + 1}: ${why}`);
-    if (line.length > maxCommentColumns) fault(`the comment has ${line.length} columns, at most ${maxCommentColumns}`);
-    if (isStart && danglingWords.test(words))
-      fault(`the comment begins with "${words.split(" ", 1)[0]}": name its noun`);
-    const banned = bannedInComments.exec(words)?.[0];
-    if (banned !== undefined) fault(`the comment has the word "${banned}": name the noun`);
-  }
-  return faults;
+  return [...source.matchAll(commentLine)].flatMap(({ 0: whole, 1: content = "", index }) => {
+    const words = content.replace(ruleIds, "");
+    const [dangling] = whole.trim().startsWith("*") ? [] : (danglingWords.exec(words) ?? []);
+    const [banned] = bannedInComments.exec(words) ?? [];
+    const line = source.slice(0, index).split("\n").length;
+    const faults = [
+      whole.length > maxCommentColumns ? `has ${whole.length} columns, at most ${maxCommentColumns}` : null,
+      dangling === undefined ? null : `begins with "${dangling}": name its noun`,
+      banned === undefined ? null : `has the word "${banned}": name the noun`,
+    ];
+    return faults.filter((fault) => fault !== null).map((fault) => `${path}:${line}: the comment ${fault}`);
+  });
 }
 
 function blank(found: string): string {
@@ -128,7 +126,8 @@ if (import.meta.main) {
   }));
   const cycles = folderCycles(new Map(files.map(({ path, source }) => [path, importsOf(path, source)])));
   const faults = [
-    ...files.flatMap(({ path, source }) => [...namingFaults(path, source), ...commentFaults(path, source)]),
+    ...files.flatMap(({ path, source }) => namingFaults(path, source)),
+    ...files.flatMap(({ path, source }) => commentFaults(path, source)),
     ...cycles.map((folders) => `folders that import each other: ${folders.join(", ")}`),
   ];
   for (const fault of faults) console.error(fault);
