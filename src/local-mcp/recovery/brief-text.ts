@@ -76,6 +76,6 @@ export function formatEvents(count: number): string {
 }
 
 export function formatFinishedTask({ task, type, state, by }: FinishedTask): string {
-  if (state === "cancelled") return `its task ${task} (${type}) was cancelled: nobody wants it any more`;
+  if (state === "cancelled") return `its task ${task} (${type}) was cancelled: it is no longer needed`;
   return `its task ${task} (${type}) was finished by ${by ?? "another chat"}: do not do it again`;
 }

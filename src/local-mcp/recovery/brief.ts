@@ -138,10 +138,10 @@ function closingText(from: Restoration, occasion: Occasion): string {
   const id = from.session.id;
   const act = {
     ask: "Ask the user first.",
-    brief: "Tell the user in one sentence that you have it, and go on from it if the user's request is about it.",
+    brief: "Tell the user in one sentence that you have it, and continue from it if the user's request is about it.",
     resume: "Continue this work now from its next step, after checking what is marked unverified.",
-    resumed: "Check what is marked CHANGED, MISSING or was running before you go on.",
-    compacted: "Go on with the work.",
+    resumed: "Check what is marked CHANGED, MISSING or was running before you continue.",
+    compacted: "Continue the work.",
   }[occasion];
   return [act, ...offerInstructions(occasion, id, from.elsewhere !== undefined)].join(" ");
 }
@@ -152,6 +152,6 @@ function offerInstructions(occasion: Occasion, id: string, isElsewhere: boolean)
   if (occasion === "resume") return [`Not for this chat: \`shim resume --undo ${id}\`.`, more];
   if (occasion !== "ask" && occasion !== "brief") return [more];
   return [
-    `When you go on with it, call shim_check_recovery (of "${id}", take true); when the user does not want it, with dismiss true. Else the next chat is offered it.`,
+    `When you continue it, call shim_check_recovery (of "${id}", take true); when the user does not want it, with dismiss true. Else the next chat is offered it.`,
   ];
 }

@@ -53,7 +53,7 @@ export function planStart(
 ): StartPlan | null {
   if (session.client !== "claude-code") return null;
   if (transcript.isWhole) {
-    const reason = "its transcript is whole, so Claude Code goes on with it";
+    const reason = "its transcript is whole, so Claude Code continues it";
     return { kind: "resume", command: "claude", args: ["--resume", session.id], reason, newId: null };
   }
   const reason = `a new chat is started with the brief, because ${transcript.reason}`;

@@ -107,7 +107,7 @@ function lossText({ content }: RemoteSession, newest: RemoteCheckpoint | null, c
   return isLater ? null : formatLostEvents(content.unsaved.count - came);
 }
 
-const noCheckpointText = "its checkpoints (none could be fetched): this is what its list entry tells";
+const noCheckpointText = "its checkpoints (none could be fetched): this is from its list entry";
 
 function formatLostEvents(lost: number): string | null {
   return lost > 0 ? `${formatEvents(lost)} after the last checkpoint` : null;

@@ -46,7 +46,7 @@ export function verdict({
   const refuse = (code: string, why: string): Refusal => ({ code, message: `${session} ${why}` });
   const where = machine === null ? "" : ` on ${machine}`;
   if (isThisChat) return refuse("this_chat", "is this chat itself.");
-  if (isEnded) return refuse("finished", `was finished${where}: there is nothing to go on with.`);
+  if (isEnded) return refuse("finished", `was finished${where}: there is nothing to continue.`);
   if (isStale === true)
     return refuse("unreachable", "is not taken: whether another chat continues it is not known now.");
   if (alive !== null)

@@ -197,7 +197,7 @@ async function retryStep(remainder: string, store: Store, work: () => unknown): 
       if (!mapped.retryable || attempt === maxAttempts) {
         throw new StoreError(
           mapped.code,
-          `what was to be forgotten is deleted, but ${remainder} may still hold traces of it; repeat the command ` +
+          `the forgotten data is deleted, but ${remainder} may still hold traces of it; repeat the command ` +
             `(if that does not help, close the other chats first). ${mapped.message}`,
           { cause: error },
         );

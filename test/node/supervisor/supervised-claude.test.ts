@@ -72,7 +72,7 @@ it("[SU6] [SU35] after a crash the session is resumed where its transcript is wh
   expect(desk.runs).toHaveLength(2);
   expect(valueAfter(desk, "--resume")).toBe(id);
   expect(desk.runs[1]?.program.args).not.toContain("--session-id");
-  expect(desk.runs[1]?.program.input).toMatch(/interrupted.*Go on from where you stopped/);
+  expect(desk.runs[1]?.program.input).toMatch(/interrupted.*Continue where you stopped/);
   expect(checkpointsOf(desk.runtime, id)).toEqual([expect.stringMatching(/^detached: .*make the parser/s)]);
 });
 

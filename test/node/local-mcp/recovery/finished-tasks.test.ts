@@ -97,7 +97,7 @@ it("[RE70] [RE83] a cancelled task needs nobody; one that is queued or running a
   desk.call("tasks.cancel", { task: 1, reason: "not wanted" });
   recordFinishedHere(desk.base);
   expect(incomplete(desk)).not.toContain(session);
-  expect(briefOf(desk, session)).toContain("its task 1 (tests) was cancelled: nobody wants it any more");
+  expect(briefOf(desk, session)).toContain("its task 1 (tests) was cancelled: it is no longer needed");
 });
 
 it("[RE84] [RE86] undone it stays incomplete; with a later request of its user it is offered all the same", async () => {

@@ -186,7 +186,7 @@ it("[MC17] what cannot be taken up is refused with what to do, and stays as it w
   const refusals = {
     [continued.session]: `is continued by chat running-session. If the user wants it here: \`shim resume --undo ${continued.session}\`, then again.`,
     "running-session": "is still running (pid ",
-    "finished-session": "was finished: there is nothing to go on with.",
+    "finished-session": "was finished: there is nothing to continue.",
     "next-session": "is this chat itself.",
   };
   for (const [of, why] of Object.entries(refusals)) {
