@@ -88,7 +88,7 @@ function deathText(reason: DeathReason, { failures, maxAttempts, stalls, lostCha
     case "poison":
       return `it was ended as poison, after ${pluralize(lostChats, "lost chat")} and ${pluralize(stalls, "stall")}`;
     case "expired":
-      return "no chat took it in time";
+      return "no chat started it in time";
     case "dependency":
       return "a task that it depends on is dead or cancelled";
     case "budget_exceeded":
