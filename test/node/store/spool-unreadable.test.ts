@@ -133,7 +133,7 @@ it("[CL130] doctor names what the spool passes over, with what to do", async () 
   litter(home.paths.spool);
   const { out } = await home.shim("doctor");
   for (const name of ["77-77.jsonl", "78-78.jsonl", "79-79.jsonl", "80-80.jsonl"]) {
-    expect(out).toMatch(new RegExp(`warn  spool: .*${name} is passed over \\(.*\\n      fix: `));
+    expect(out).toMatch(new RegExp(`warn  spool: .*${name} is skipped \\(.*\\n      fix: `));
   }
   const other = aCliHome();
   mkdirSync(other.paths.home, { recursive: true });

@@ -113,7 +113,7 @@ it("[WK7] a result that comes too late is thrown away, which is said", async () 
   await desk.time.pass(11_000);
   expect(ofEvents(made, "ended")[0]).toMatchObject({
     end: "thrown_away",
-    reason: expect.stringMatching(/over/) as string,
+    reason: expect.stringMatching(/has ended/) as string,
   });
   expect(desk.ends(task)).toEqual(["stalled"]);
 });

@@ -168,7 +168,7 @@ it("[HO13] a run that nobody attends is told in one line, and the offer waits fo
   const second = anotherClaude(script, first);
   const told = second.start();
   expect(told).toMatch(
-    new RegExp(`^SHIM: session ${first.session} of this project died \\d+ s ago\\. .*Else ignore this\\.$`),
+    new RegExp(`^SHIM: session ${first.session} of this project died \\d+ s ago\\. .*Otherwise ignore this\\.$`),
   );
   second.turn("write a commit message");
   expect(storedSession(runtime, first.session).recovery).toBeNull();
