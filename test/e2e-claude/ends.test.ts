@@ -36,7 +36,7 @@ it("[RE74] [SI35] takes a run that was asked to stop in the middle of its turn f
   expect(desk.kinds(stopped!.id).at(-1)).toBe("detached");
   const next = await desk.printed("hello", answer);
   const [brief] = briefs(told(next.model));
-  expect(brief).toContain("asked to end, by which signal is not known");
+  expect(brief).toContain("asked to end, by an unknown signal");
   expect(brief).toContain("was running when it died: Bash exec sleep 600");
 });
 

@@ -65,7 +65,7 @@ it("[RE10] tells a resumed session that another one has taken over its work", as
   await desk.printed("go on", { steps: [shimTool("shim_check_recovery", { take: true }), { text: "Done." }] });
   const [dead, successor] = desk.sessions();
   const resumed = await desk.printed("go on", { args: ["--resume", dead!.id], steps: [{ text: "Done." }] });
-  expect(told(resumed.model)).toContain(`SHIM: this session was continued by session ${successor!.id} meanwhile`);
+  expect(told(resumed.model)).toContain(`SHIM: this session was continued by session ${successor!.id} in the meantime`);
 });
 
 it("takes a fork for a session of its own; the one it came from stays on offer", async () => {
