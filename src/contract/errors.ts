@@ -1,5 +1,3 @@
-import * as z from "zod";
-
 /** Result of repeating the same call. */
 export type Retry =
   /** The same answer. */
@@ -122,19 +120,6 @@ export interface Refusal<Code extends ErrorCode = ErrorCode> {
 export interface CallError extends Omit<Refusal, "code"> {
   readonly code: ErrorCode | MachineErrorCode;
   readonly requestId?: string;
-}
-
-export const WireError = z.object({
-  code: z.enum(Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]),
-  message: z.string(),
-  retryable: z.boolean(),
-  retryAfterMs: z.number().optional(),
-  details: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).optional(),
-});
-export type WireError = z.infer<typeof WireError>;
-
-export function toWire(refusal: Refusal): WireError {
-  return { ...refusal, retryable: isRetryable(refusal.code) };
 }
 
 /** May succeed later without a change. */

@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { toWire, type Refusal } from "./errors.ts";
+import type { Refusal } from "./errors.ts";
+import { toWire } from "./wire-error.ts";
 import { defaultMaxBodyBytes, flowMarkMethod, maxBatchSize, maxFrameChars } from "./protocol.ts";
 import { Change } from "./state.ts";
 import { counter, Id } from "./values.ts";

@@ -1,4 +1,5 @@
-import { errorTable, toWire, type Refusal } from "../contract/errors.ts";
+import { errorTable, type Refusal } from "../contract/errors.ts";
+import { toWire } from "../contract/wire-error.ts";
 
 export function errorResponse(refusal: Refusal): Response {
   const headers: Record<string, string> = refusal.retryAfterMs

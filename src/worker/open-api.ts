@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { WireError, errorTable, type ErrorCode } from "../contract/errors.ts";
+import { errorTable, type ErrorCode } from "../contract/errors.ts";
+import { WireError } from "../contract/wire-error.ts";
 import { commonErrors, type Operation } from "../contract/operation.ts";
 import { operations } from "../contract/operations.ts";
 import { protocolVersion } from "../contract/protocol.ts";

@@ -1,4 +1,5 @@
-import { toWire, type Refusal } from "../../src/contract/errors.ts";
+import type { Refusal } from "../../src/contract/errors.ts";
+import { toWire } from "../../src/contract/wire-error.ts";
 import type { OutputOf } from "../../src/contract/operations.ts";
 import type { Actor } from "../../src/coordination/kernel/tx.ts";
 import type { Socket, SocketEvents } from "../../src/coordinator-client/edge/platform.ts";

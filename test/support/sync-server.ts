@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { type InputOf, type OperationName, operations } from "../../src/contract/operations.ts";
-import { errorTable, toWire } from "../../src/contract/errors.ts";
+import { errorTable } from "../../src/contract/errors.ts";
+import { toWire } from "../../src/contract/wire-error.ts";
 import { isEngineOperation } from "../../src/coordination/engine.ts";
 import { openNodeSqlite } from "../../src/store/driver-node-sqlite.ts";
 import { EmbeddedHost } from "./embedded-host.ts";

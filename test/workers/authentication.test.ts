@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import type { WireError } from "../../src/contract/errors.ts";
+import type { WireError } from "../../src/contract/wire-error.ts";
 import type { Env } from "../../src/durable/env.ts";
 import { app } from "../../src/worker/app.ts";
 import * as tokens from "../../src/worker/tokens.ts";

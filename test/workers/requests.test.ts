@@ -1,5 +1,6 @@
 import { beforeEach, expect, it, vi, type MockInstance } from "vitest";
-import { errorTable, isRetryable, WireError } from "../../src/contract/errors.ts";
+import { errorTable, isRetryable } from "../../src/contract/errors.ts";
+import { WireError } from "../../src/contract/wire-error.ts";
 import type { InputOf } from "../../src/contract/operations.ts";
 import { defaultMaxBodyBytes } from "../../src/contract/protocol.ts";
 import type { Env } from "../../src/durable/env.ts";

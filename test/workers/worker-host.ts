@@ -1,6 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { onTestFinished, vi } from "vitest";
-import type { Refusal, WireError } from "../../src/contract/errors.ts";
+import type { Refusal } from "../../src/contract/errors.ts";
+import type { WireError } from "../../src/contract/wire-error.ts";
 import type { InputOf, OutputOf } from "../../src/contract/operations.ts";
 import type { Scope } from "../../src/contract/workspaces.ts";
 import * as due from "../../src/coordination/due.ts";

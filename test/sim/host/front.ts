@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { errorTable, toWire, type Refusal } from "../../../src/contract/errors.ts";
+import { errorTable, type Refusal } from "../../../src/contract/errors.ts";
+import { toWire } from "../../../src/contract/wire-error.ts";
 import { type CheckedInputOf, operations, type OperationName } from "../../../src/contract/operations.ts";
 import * as changes from "../../../src/coordination/kernel/changes.ts";
 import { checkFields } from "../../../src/shared/check-input.ts";

@@ -15,7 +15,7 @@ import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { checkNames, confirmReplace, withEdgeLink } from "./edge-membership.ts";
 import { completeJoin, isMoving, chooseLocalWork, readLocalWork } from "./join-workspace.ts";
 import { findKey, storeKey } from "./workspace-key-input.ts";
-import { WireError } from "../../../contract/errors.ts";
+import { WireError } from "../../../contract/wire-error.ts";
 import { newId } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
 import { ok } from "../../../shared/result.ts";
