@@ -304,8 +304,7 @@ it("[WI3] refusals have one shape, the status of the table, and tell when to rep
     compacted: await workspace.call("state.changes", { after: 1_000_000 }),
     schema_mismatch: await workspace.call("messages.send", send),
   };
-  const entries = Object.entries(answers);
-  for (const [code, { status, error, headers }] of entries) {
+  for (const [code, { status, error, headers }] of Object.entries(answers)) {
     expect([code, WireError.safeParse(error).success]).toEqual([code, true]);
     const { status: wanted } = errorTable[code as keyof typeof answers];
     const retryable = isRetryable(code as keyof typeof answers);
