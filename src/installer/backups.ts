@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createPrivateFolder, syncFolder, writeAtomically } from "../platform/private-files.ts";
 import { isMissing, readText } from "./client-files.ts";
-import { isRecord } from "../shared/is-record.ts";
+import { isRecord } from "../shared/json-fields.ts";
 import type { Plan } from "./plan.ts";
 import { codeOf } from "../shared/error.ts";
 

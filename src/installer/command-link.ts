@@ -5,7 +5,7 @@ import { err, ok, type Result } from "../shared/result.ts";
 import { persistentPathFolders, findRealPath } from "../platform/shim-command.ts";
 import { writeAtomically } from "../platform/private-files.ts";
 import { linkTarget, statLink } from "./client-files.ts";
-import { isRecord } from "../shared/is-record.ts";
+import { isRecord } from "../shared/json-fields.ts";
 import type { Launch } from "../platform/launch.ts";
 import type { Machine } from "./targets.ts";
 

@@ -1,4 +1,4 @@
-import { isRecord } from "../shared/is-record.ts";
+import { isRecord } from "../shared/json-fields.ts";
 import type { HookEvent } from "../contract/hook-input.ts";
 import { hookTool } from "../contract/hook-tool.ts";
 import { plainWord, shellWord, type Launch } from "../platform/launch.ts";

@@ -1,4 +1,4 @@
-import { isRecord } from "../shared/is-record.ts";
+import { isRecord } from "../shared/json-fields.ts";
 import * as json from "./json-text.ts";
 import { pathOf } from "./targets.ts";
 

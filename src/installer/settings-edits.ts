@@ -1,4 +1,4 @@
-import { isRecord } from "../shared/is-record.ts";
+import { isRecord } from "../shared/json-fields.ts";
 import { hookEvents, type HookEvent } from "../contract/hook-input.ts";
 import { hookToolGroups, isEventKnown, isHookToolEvent } from "../contract/hook-tool.ts";
 import type { ClientName } from "./targets.ts";

@@ -1,9 +1,12 @@
 /** Pure: fields of foreign JSON. A wrong kind counts as missing; nothing throws. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 export function asObject(value: unknown): JsonObject | null {
-  // The check makes it an object; its fields stay unknown.
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : null;
+  return isRecord(value) ? value : null;
 }
 
 export function parseObject(text: string): JsonObject | null {

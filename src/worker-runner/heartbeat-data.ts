@@ -3,6 +3,7 @@ import type { Progress } from "../contract/tasks.ts";
 import type { Json } from "../contract/values.ts";
 import { maxUsage, zeroUsage } from "../contract/usage.ts";
 import { redact } from "../redaction/redact.ts";
+import { isRecord } from "../shared/json-fields.ts";
 
 type Checkpoint = Readonly<Record<string, Json>>;
 
@@ -26,8 +27,7 @@ export class HeartbeatData {
 
   constructor(previous: Json, warn: (message: string) => void) {
     this.#warn = warn;
-    const isObject = typeof previous === "object" && previous !== null && !Array.isArray(previous);
-    const { work = null, ...checkpoint } = isObject ? previous : {};
+    const { work = null, ...checkpoint } = isRecord(previous) ? previous : {};
     this.#checkpoint = checkpoint;
     this.#work = work;
   }

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { isRecord } from "../shared/is-record.ts";
+import { isRecord } from "../shared/json-fields.ts";
 import type { Refusal } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
 import { Id } from "../contract/values.ts";

@@ -1,5 +1,5 @@
 import { format as formats, schemaArrayKeyword, schemaKeyword, schemaMapKeyword } from "@cfworker/json-schema";
-import { isRecord } from "../../shared/is-record.ts";
+import { isRecord } from "../../shared/json-fields.ts";
 import type { Json } from "../../contract/values.ts";
 
 /** The library accepts any schema, then fails, or passes every body. Pure. */

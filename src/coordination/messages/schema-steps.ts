@@ -1,4 +1,4 @@
-import { isRecord } from "../../shared/is-record.ts";
+import { isRecord } from "../../shared/json-fields.ts";
 import type { Json } from "../../contract/values.ts";
 import { messageOf } from "../../shared/error.ts";
 import { patternSteps, type PatternSteps } from "./pattern-cost.ts";

@@ -1,4 +1,4 @@
-import { isRecord } from "../../shared/is-record.ts";
+import { isRecord } from "../../shared/json-fields.ts";
 import type { Refusal } from "../../contract/errors.ts";
 import type { AggregateRule } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";

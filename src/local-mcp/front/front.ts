@@ -1,5 +1,6 @@
 import type { Readable, Writable } from "node:stream";
 import { hookTool } from "../../contract/hook-tool.ts";
+import { parseObject } from "../../shared/json-fields.ts";
 import type { Log } from "../../platform/log-file.ts";
 import { controlPrefix } from "./control.ts";
 
@@ -263,10 +264,5 @@ function eachLine(stream: Readable, onLine: (line: string) => void): void {
 const newline = 0x0a;
 
 function parseMessage(line: string): Message | null {
-  try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Message) : null;
-  } catch {
-    return null;
-  }
+  return parseObject(line);
 }

@@ -1,4 +1,4 @@
-import { isRecord } from "../../shared/is-record.ts";
+import { isRecord } from "../../shared/json-fields.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { mayJoinTeam } from "../team/may-join.ts";
 import { version } from "../../platform/version.ts";

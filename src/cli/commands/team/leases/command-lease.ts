@@ -1,7 +1,7 @@
 import type { CallError } from "../../../../contract/errors.ts";
 import type { InputOf } from "../../../../contract/operations.ts";
 import type { CoordinatorClient } from "../../../../coordinator-client/coordinator-client.ts";
-import { within, newId } from "../../../../coordinator-client/edge/platform.ts";
+import { newId, untilAborted, within } from "../../../../coordinator-client/edge/platform.ts";
 import type { HeldLease } from "../../../../coordinator-client/edge/held-lease.ts";
 import type { HoldOptions } from "../../../../coordinator-client/edge/lease-acquirer.ts";
 import { nodePlatform } from "../../../../coordinator-client/edge/node-platform.ts";
@@ -60,7 +60,7 @@ export async function acquireLease(
   const lost = new AbortController();
   const lose = (reason: string): void => lost.abort(reason);
   const stopListening = onLeaseLost(link, request, lose);
-  const leaseResult = await Promise.race([request.hold(client, { onLost: lose }), aborted(stop)]);
+  const leaseResult = await untilAborted(request.hold(client, { onLost: lose }), stop);
   const release = async (): Promise<void> => {
     stopListening();
     await client.leave(leaveTimeoutMs);
@@ -112,11 +112,4 @@ function onLeaseLost(
 
 export function interruptedBefore(what = "the lease was granted"): FailedResult {
   return err({ exit: exitCodes.interrupted, code: "interrupted", message: `interrupted before ${what}.` });
-}
-
-function aborted(signal: AbortSignal): Promise<null> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(null);
-    signal.addEventListener("abort", () => resolve(null), { once: true });
-  });
 }
