@@ -1,6 +1,6 @@
 /** `npm run bench -- edge`: the coordinator under workerd beside a Redis of the same run. Prints a table and writes bench/results-edge.json. */
 import { batched } from "./edge/batched.ts";
-import { Desk } from "./edge/desk.ts";
+import { EdgeRig } from "./edge/edge-rig.ts";
 import { detection } from "./edge/detection.ts";
 import { growth, rowCounts } from "./edge/growth.ts";
 import { messageLatency } from "./edge/messages.ts";
@@ -10,15 +10,15 @@ import { Parts } from "./parts.ts";
 
 const parts = new Parts();
 
-const desk = await Desk.open(false);
+const rig = await EdgeRig.open(false);
 const [redis, rare] = [await ownRedis("always"), await ownRedis("everysec")];
 try {
-  await desk.set({ maxConcurrentChats: 1_000 });
-  await parts.run("one", () => oneAtATime(desk, redis, rare));
-  await parts.run("batched", () => batched(desk, redis));
-  await parts.run("messages", () => messageLatency(desk, redis));
+  await rig.set({ maxConcurrentChats: 1_000 });
+  await parts.run("one", () => oneAtATime(rig, redis, rare));
+  await parts.run("batched", () => batched(rig, redis));
+  await parts.run("messages", () => messageLatency(rig, redis));
 } finally {
-  await Promise.all([desk.close(), redis.close(), rare.close()]);
+  await Promise.all([rig.close(), redis.close(), rare.close()]);
 }
 await parts.run("growth", growth);
 await parts.run("rows", rowCounts);

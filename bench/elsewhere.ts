@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { ms, ratio, sample, timed, type Row, type Sample } from "./figures.ts";
 import { connect, type Stdio } from "./stdio-client.ts";
-import { mostMs, Yard, type Machine } from "./yard.ts";
+import { mostMs, SyncRig, type Machine } from "./sync-rig.ts";
 
 const rounds = Math.min(10, Number(process.env["SHIM_BENCH_ROUNDS"] ?? 10));
 /** The least that a workspace may say: what is waited for then is the rest. */
@@ -15,27 +15,27 @@ type Times = Record<"gone" | "free" | "nothing" | "known" | "brief" | "take" | "
 
 /** A chat on one machine is killed, and one on another goes on with its session. */
 export async function benchElsewhere(folder: string): Promise<Row[]> {
-  const yard = await Yard.open(join(folder, "elsewhere"));
+  const rig = await SyncRig.open(join(folder, "elsewhere"));
   try {
-    await yard.edge.call("settings.set", { settings });
+    await rig.edge.call("settings.set", { settings });
     const times: Times[] = [];
     for (let round = -1; round < rounds; round++) {
-      const origin = yard.origin(`project-${round}`);
+      const origin = rig.origin(`project-${round}`);
       const one = await goneOn(
-        yard,
-        await yard.machine(`there-${round}`, origin),
-        await yard.machine(`here-${round}`, origin),
+        rig,
+        await rig.machine(`there-${round}`, origin),
+        await rig.machine(`here-${round}`, origin),
       );
       if (round >= 0) times.push(one);
     }
     return rowsOf(times);
   } finally {
-    await yard.close();
+    await rig.close();
   }
 }
 
-async function goneOn(yard: Yard, there: Machine, here: Machine): Promise<Times> {
-  const { server, session } = await aSession(yard, there);
+async function goneOn(rig: SyncRig, there: Machine, here: Machine): Promise<Times> {
+  const { server, session } = await aSession(rig, there);
   const heir = await connect(["dist/mcp.cjs"], here.env);
   const { project } = here;
   try {
@@ -46,7 +46,7 @@ async function goneOn(yard: Yard, there: Machine, here: Machine): Promise<Times>
     const killed = performance.now();
     process.kill(server.pid, "SIGKILL");
     const isGone = async (): Promise<boolean> =>
-      (await yard.edge.call("chats.get", { chat: session })).status === "offline";
+      (await rig.edge.call("chats.get", { chat: session })).status === "offline";
     const gone = await since(killed, isGone);
     let brief = NaN;
     const known = await since(killed, async () => {
@@ -55,11 +55,11 @@ async function goneOn(yard: Yard, there: Machine, here: Machine): Promise<Times>
       return found.includes(session);
     });
     const free = await since(killed, async () => {
-      const { leases } = await yard.edge.call("leases.list", { prefix: `session:${session}` });
+      const { leases } = await rig.edge.call("leases.list", { prefix: `session:${session}` });
       return leases.length === 0;
     });
     const take = await timed(() => heir.call("shim_check_recovery", { project, of: session, take: true }));
-    const bare = await yard.roundTrip(here);
+    const bare = await rig.roundTrip(here);
     return { gone, free, nothing, known, brief, take, bare };
   } finally {
     await Promise.all([server.close(), heir.close()]);
@@ -73,13 +73,13 @@ async function briefOf(chat: Stdio, project: string): Promise<string> {
 }
 
 /** One of the team, and all that it has saved is at the coordinator. */
-async function aSession(yard: Yard, machine: Machine): Promise<{ session: string; server: Stdio }> {
+async function aSession(rig: SyncRig, machine: Machine): Promise<{ session: string; server: Stdio }> {
   const server = await connect(["dist/mcp.cjs"], machine.env);
   const { project } = machine;
   const work = { project, goal: "the parser", nextStep: "the lexer", files: [join(project, "one.ts")] };
   const { session, checkpoint } = await server.call("shim_force_checkpoint", work);
   await server.call("shim_chats", {});
-  await yard.untilReadable(machine, String(checkpoint));
+  await rig.untilReadable(machine, String(checkpoint));
   return { session: String(session), server };
 }
 

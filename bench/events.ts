@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } f
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { McpConnection } from "../demo/mcp-connection.ts";
-import { familyOf } from "../test/support/family.ts";
+import { familyOf } from "../test/harness/machine/process-tree.ts";
 import { ms, sample, timed, type Row } from "./figures.ts";
 
 const rounds = Number(process.env["SHIM_BENCH_EVENTS"] ?? 1_000);

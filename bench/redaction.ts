@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { redact } from "../src/redaction/redact.ts";
-import { secretCases } from "../test/support/secret-cases.ts";
-import { draw, lower, uuid } from "../test/support/secret-draw.ts";
-import { tuned } from "../test/support/secret-families.ts";
+import { secretCases } from "../test/harness/secrets/secret-cases.ts";
+import { draw, lower, uuid } from "../test/harness/secrets/secret-draw.ts";
+import { tuned } from "../test/harness/secrets/secret-families.ts";
 import { ms, range, sample, type Row } from "./figures.ts";
 
 const warmUp = 5;

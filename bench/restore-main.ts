@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { CLAUDE_VERSION } from "../scripts/install-claude.ts";
 import { version } from "../src/platform/version.ts";
-import { BenchDesk } from "./restore/bench-desk.ts";
+import { RestoreRig } from "./restore/restore-rig.ts";
 import { kindNames, makeSession, sessionsOfRound } from "./restore/kinds.ts";
 import { measureAll } from "./restore/measure.ts";
 import { halves, type Half } from "./restore/phrasings/bank.ts";
@@ -33,7 +33,7 @@ if (half === undefined || ![seed, count, jobs].every((value) => Number.isInteger
   process.exit(2);
 }
 
-process.once("exit", () => BenchDesk.removeAll());
+process.once("exit", () => RestoreRig.removeAll());
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 const about = `seed ${seed}, phrasings ${half}, Claude Code ${CLAUDE_VERSION}, SHIM ${version}, node ${process.version}`;
 console.error(about);

@@ -6,7 +6,7 @@ import { pathsIn } from "../src/platform/paths.ts";
 import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
 import { Store } from "../src/store/store.ts";
 import * as files from "../src/local-mcp/team/reservation-table.ts";
-import { familyOf } from "../test/support/family.ts";
+import { familyOf } from "../test/harness/machine/process-tree.ts";
 import { ms, ratio, sample, timed, type Row, type Sample } from "./figures.ts";
 
 const rounds = Number(process.env["SHIM_BENCH_STARTS"] ?? 40);

@@ -11,43 +11,43 @@ import { encode } from "../src/store/checkpoint-body.ts";
 import { mean, ms, perSecond, range, ratio, sample, timed, type Row } from "./figures.ts";
 import { connect } from "./stdio-client.ts";
 import { generator, lines } from "./texts.ts";
-import { storeOf, taken, Yard, type Machine } from "./yard.ts";
+import { storeOf, taken, SyncRig, type Machine } from "./sync-rig.ts";
 
 const rounds = Number(process.env["SHIM_BENCH_ROUNDS"] ?? 100);
 const group = "sync";
 
 /** What a machine saves is read on another one; and what that costs the chat that saves. */
 export async function benchSync(folder: string): Promise<Row[]> {
-  const yard = await Yard.open(join(folder, "sync"));
+  const rig = await SyncRig.open(join(folder, "sync"));
   try {
-    const origin = yard.origin("project");
-    const reader = await yard.machine("reader", origin);
+    const origin = rig.origin("project");
+    const reader = await rig.machine("reader", origin);
     return [
-      ...(await reach(yard, reader, await yard.machine("writer", origin))),
-      ...(await throughput(yard, origin)),
-      ...(await foreground(yard, reader, await yard.machine("chat-2", origin), 2_000)),
-      ...(await foreground(yard, reader, await yard.machine("chat-20", origin), 20_000)),
+      ...(await reach(rig, reader, await rig.machine("writer", origin))),
+      ...(await throughput(rig, origin)),
+      ...(await foreground(rig, reader, await rig.machine("chat-2", origin), 2_000)),
+      ...(await foreground(rig, reader, await rig.machine("chat-20", origin), 20_000)),
     ];
   } finally {
-    await yard.close();
+    await rig.close();
   }
 }
 
 /** How often a synchronizer looks, in ms: saves must not keep step with it. */
 const lookEveryMs = 250;
 
-async function reach(yard: Yard, reader: Machine, { env, project }: Machine): Promise<Row[]> {
+async function reach(rig: SyncRig, reader: Machine, { env, project }: Machine): Promise<Row[]> {
   const server = await connect(["dist/mcp.cjs"], env);
   const random = generator(1);
   const times: { read: number[]; asked: number[]; bare: number[] } = { read: [], asked: [], bare: [] };
   try {
     for (let round = -3; round < rounds; round++) {
-      const bare = [await yard.roundTrip(reader), await yard.roundTrip(reader), await yard.roundTrip(reader)];
+      const bare = [await rig.roundTrip(reader), await rig.roundTrip(reader), await rig.roundTrip(reader)];
       await pause(random() * lookEveryMs);
       const done = lines(2_000, random);
       const { checkpoint } = await server.call("shim_force_checkpoint", { project, done });
       let asked: number[] = [];
-      const read = await timed(async () => (asked = await yard.untilReadable(reader, String(checkpoint))));
+      const read = await timed(async () => (asked = await rig.untilReadable(reader, String(checkpoint))));
       if (round < 0) continue;
       times.read.push(read);
       times.asked.push(...asked);
@@ -74,17 +74,17 @@ const changesOfSession = 20;
 const waitingSessions = Math.min(50, rounds);
 const waiting = waitingSessions * changesOfSession;
 
-async function throughput(yard: Yard, origin: string): Promise<Row[]> {
+async function throughput(rig: SyncRig, origin: string): Promise<Row[]> {
   const times: { sent: number[]; idle: number[]; raw: number[] } = { sent: [], idle: [], raw: [] };
   let chars = 0;
   for (const round of range(3, (n) => n)) {
-    const before = await storedChars(yard);
-    const machine = await yard.machine(`backlog-${round}`, origin);
+    const before = await storedChars(rig);
+    const machine = await rig.machine(`backlog-${round}`, origin);
     fill(machine, generator(round));
     times.sent.push(await timed(() => sent(machine, waiting)));
     times.idle.push(await timed(() => sent(machine, 0)));
-    chars = (await storedChars(yard)) - before;
-    times.raw.push(await pushedRaw(yard, await yard.machine(`raw-${round}`, origin), Math.round(chars / waiting)));
+    chars = (await storedChars(rig)) - before;
+    times.raw.push(await pushedRaw(rig, await rig.machine(`raw-${round}`, origin), Math.round(chars / waiting)));
   }
   const [whole, idle, raw] = [sample(times.sent).p50, sample(times.idle).p50, sample(times.raw).p50];
   const speed = (time: number): string =>
@@ -99,7 +99,7 @@ async function throughput(yard: Yard, origin: string): Promise<Row[]> {
   ];
 }
 
-async function storedChars({ edge }: Yard): Promise<number> {
+async function storedChars({ edge }: SyncRig): Promise<number> {
   return (await edge.call("sync.status", {})).chars;
 }
 
@@ -132,7 +132,7 @@ async function sent({ env }: Machine, count: number): Promise<void> {
 }
 
 /** Envelopes of this size in as many frames, sealed before the time begins. @returns ms */
-async function pushedRaw({ key }: Yard, { call }: Machine, size: number): Promise<number> {
+async function pushedRaw({ key }: SyncRig, { call }: Machine, size: number): Promise<number> {
   const device = `dev_${randomBytes(8).toString("hex")}`;
   const { epoch } = taken(await call("sync.begin", { device, keyId: key.id }));
   const ops = range(waiting, (n) => rawOp(device, n, size));
@@ -151,14 +151,14 @@ function rawOp(device: string, n: number, size: number): SyncOp {
 }
 
 /** The same saves in a home that has joined and one that has not, by turns first. */
-async function foreground(yard: Yard, reader: Machine, { env }: Machine, size: number): Promise<Row[]> {
+async function foreground(rig: SyncRig, reader: Machine, { env }: Machine, size: number): Promise<Row[]> {
   const joined = await connect(["dist/mcp.cjs"], env);
   const plain = await connect(["dist/mcp.cjs"], { ...env, SHIM_HOME: `${env["SHIM_HOME"]}-alone` });
   const random = generator(size);
   const times: { joined: number[]; plain: number[] } = { joined: [], plain: [] };
   try {
     const first = await joined.call("shim_force_checkpoint", { done: lines(size, random) });
-    await yard.untilReadable(reader, String(first["checkpoint"]));
+    await rig.untilReadable(reader, String(first["checkpoint"]));
     let last = "";
     for (let round = -20; round < rounds * 3; round++) {
       const done = lines(size, random);
@@ -171,7 +171,7 @@ async function foreground(yard: Yard, reader: Machine, { env }: Machine, size: n
       for (const name of order) keep(name, await timed(ways[name]));
     }
     // It was connected all the while.
-    await yard.untilReadable(reader, last);
+    await rig.untilReadable(reader, last);
   } finally {
     await Promise.all([joined.close(), plain.close()]);
   }

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { claudeBinary } from "../scripts/install-claude.ts";
 import { hookToolGroups, isHookToolEvent } from "../src/contract/hook-tool.ts";
 import { hookEvents } from "../src/contract/hook-input.ts";
-import { startClaude, type ClaudeOptions } from "../test/support/claude-code.ts";
-import { startScriptedModel, type Step } from "../test/support/scripted-model.ts";
+import { startClaude, type ClaudeOptions } from "../test/harness/claude/claude-code.ts";
+import { startScriptedModel, type Step } from "../test/harness/claude/scripted-model.ts";
 import { ms, ratio, sample, type Row, type Sample } from "./figures.ts";
 
 const rounds = Number(process.env["SHIM_BENCH_TOOL_CALL_ROUNDS"] ?? 5);

@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, "..");
 const banned: Readonly<Record<string, string>> = {
   around: "deps",
   circumstances: "the name of what it holds",
-  desk: "the name of what it does",
+  desk: "rig in tests, otherwise the name of what it does",
   gathering: "groupCommit",
   heed: "onSignal, watch",
   look: "check, scan, poll",

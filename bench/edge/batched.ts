@@ -1,15 +1,15 @@
 /** Frames of 100 operations, each one commit, against pipelines of 100 commands with the same durability. */
 import type { Redis } from "ioredis";
 import { perSecond, type Row, range } from "../figures.ts";
-import type { Desk } from "./desk.ts";
+import type { EdgeRig } from "./edge-rig.ts";
 import type { WireClient } from "./wire-client.ts";
 import type { OwnRedis } from "./redis.ts";
 
 const perFrame = 100;
 const frames = 60;
 
-export async function batched(desk: Desk, redis: OwnRedis): Promise<Row[]> {
-  const client = await desk.client("batcher");
+export async function batched(rig: EdgeRig, redis: OwnRedis): Promise<Row[]> {
+  const client = await rig.client("batcher");
   const peer = redis.connect();
   const spent: Record<string, number> = {};
   const keep = async (name: string, work: () => Promise<unknown>): Promise<void> => {

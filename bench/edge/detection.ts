@@ -3,13 +3,13 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { Row } from "../figures.ts";
-import { Desk } from "./desk.ts";
+import { EdgeRig } from "./edge-rig.ts";
 
 const tries = 5;
 
 export async function detection(): Promise<Row[]> {
-  const desk = await Desk.open(false);
-  const observer = await desk.client("observer");
+  const rig = await EdgeRig.open(false);
+  const observer = await rig.client("observer");
   const offline = new Map<string, number>();
   observer.onNotification = (text) => {
     for (const [, chat] of text.matchAll(/"key":"\$chat\/([^"]+)","op":"set","by":null,"value":\{"status":"offline"/g))
@@ -31,12 +31,12 @@ export async function detection(): Promise<Row[]> {
   };
   const took = await Promise.all(
     Object.entries(ends).map(async ([name, end]) => {
-      const each = Array.from({ length: tries }, (_, n) => delay(desk, `${name}-${n}`, end, offline));
+      const each = Array.from({ length: tries }, (_, n) => delay(rig, `${name}-${n}`, end, offline));
       return [name, Math.max(...(await Promise.all(each)))] as const;
     }),
   );
   observer.close();
-  await desk.close();
+  await rig.close();
   const worst = Object.fromEntries(took);
   return [
     row("a worker's process is killed (grace 5 s)", worst["worker"], 6_000, "at most its grace + 1 s"),
@@ -58,8 +58,8 @@ function row(name: string, ms: number | undefined, most: number, goal: string): 
 
 type End = (child: ChildProcess, chat: string) => unknown;
 
-async function delay(desk: Desk, chat: string, end: End, offline: ReadonlyMap<string, number>): Promise<number> {
-  const args = [join(import.meta.dirname, "dying-chat.ts"), desk.url, desk.token, chat];
+async function delay(rig: EdgeRig, chat: string, end: End, offline: ReadonlyMap<string, number>): Promise<number> {
+  const args = [join(import.meta.dirname, "dying-chat.ts"), rig.url, rig.token, chat];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   try {
     await once(child.stdout, "data");

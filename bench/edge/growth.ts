@@ -1,6 +1,6 @@
 /** What an operation costs while the workspace grows, and how many rows it reads and writes. */
 import { ms, range, sample, timed, type Row } from "../figures.ts";
-import { Desk } from "./desk.ts";
+import { EdgeRig } from "./edge-rig.ts";
 import type { Counted, WireClient } from "./wire-client.ts";
 
 const rounds = 200;
@@ -26,7 +26,7 @@ const works: Record<string, Work> = {
 /** A workspace of one size. */
 interface Place {
   readonly size: number;
-  readonly desk: Desk;
+  readonly rig: EdgeRig;
   readonly client: WireClient;
   readonly times: Record<string, number[]>;
 }
@@ -46,45 +46,45 @@ export async function growth(): Promise<Row[]> {
 /** All sizes are there at once and take turns: a machine that becomes slower or faster meanwhile does so for all of them. */
 async function compared(
   sizes: readonly number[],
-  fill: (desk: Desk, client: WireClient, size: number) => Promise<void>,
+  fill: (rig: EdgeRig, client: WireClient, size: number) => Promise<void>,
   group: string,
   what: string,
 ): Promise<Row[]> {
   const places: Place[] = [];
   for (const size of sizes) {
-    const desk = await Desk.open(false);
+    const rig = await EdgeRig.open(false);
     // The clients of the bench do not ping.
-    await desk.set({ chatTtlMs: 600_000, maxConcurrentChats: 10_000, maxKeys: 500_000 });
-    const client = await desk.client("own");
-    await fill(desk, client, size);
-    places.push({ size, desk, client, times: {} });
+    await rig.set({ chatTtlMs: 600_000, maxConcurrentChats: 10_000, maxKeys: 500_000 });
+    const client = await rig.client("own");
+    await fill(rig, client, size);
+    places.push({ size, rig, client, times: {} });
   }
   // The first round opens what the runtime opens once.
   for (let round = -1; round < rounds; round++) {
     for (const at of places.keys()) await once(places[(round + 1 + at) % places.length], round);
   }
-  for (const { client, desk } of places) {
+  for (const { client, rig } of places) {
     client.close();
-    await desk.close();
+    await rig.close();
   }
   return rowsOf(group, places, what);
 }
 
-async function withChats(desk: Desk, _own: WireClient, size: number): Promise<void> {
+async function withChats(rig: EdgeRig, _own: WireClient, size: number): Promise<void> {
   for (let there = 1; there < size; there += 50) {
-    await Promise.all(range(Math.min(50, size - there), (n) => desk.register(`other-${there + n}`)));
+    await Promise.all(range(Math.min(50, size - there), (n) => rig.register(`other-${there + n}`)));
   }
 }
 
 /** As many leases as one chat may hold. */
 const leasesPerChat = 1_000;
 
-async function withKeys(desk: Desk, client: WireClient, size: number): Promise<void> {
+async function withKeys(rig: EdgeRig, client: WireClient, size: number): Promise<void> {
   for (let there = 0; there < size; there += 100) {
     await client.batch(range(100, (n) => ({ method: "state.set", params: { key: `k/${there + n}`, value: { n } } })));
   }
   for (let there = 0; there < size; there += leasesPerChat) {
-    const holder = await desk.client(`holder-${there}`);
+    const holder = await rig.client(`holder-${there}`);
     const { self } = holder;
     for (let from = there; from < Math.min(size, there + leasesPerChat); from += 100) {
       const leases = range(100, (n) => ({ resource: `l/${from + n}`, requestId: "r", ttlMs: 3_600_000 }));
@@ -120,8 +120,8 @@ function rowsOf(group: string, places: readonly Place[], what: string): Row[] {
 
 /** Rows, alarms counted as rows, as the runtime itself counts them. */
 export async function rowCounts(): Promise<Row[]> {
-  const desk = await Desk.open(true);
-  const client = await desk.client("counted");
+  const rig = await EdgeRig.open(true);
+  const client = await rig.client("counted");
   const { self } = client;
   const rows: Row[] = [];
   const count = async (name: string, most: number | null, work: () => Promise<unknown>): Promise<void> => {
@@ -148,7 +148,7 @@ export async function rowCounts(): Promise<Row[]> {
   await count("state set", null, () => client.call("state.set", { key: "k", value: 1 }));
   await count("message send", null, () => client.call("messages.send", { self, target: { to: "all" }, body: "x" }));
   client.close();
-  await desk.close();
+  await rig.close();
   return [...rows, ...(await idle())];
 }
 
@@ -156,8 +156,8 @@ export async function rowCounts(): Promise<Row[]> {
 const idleMs = 25_000;
 
 async function idle(): Promise<Row[]> {
-  const desk = await Desk.open(true);
-  const client = await desk.client("idle");
+  const rig = await EdgeRig.open(true);
+  const client = await rig.client("idle");
   await client.counted();
   for (let waited = 0; waited < idleMs; waited += 5_000) {
     await new Promise((resolve) => setTimeout(resolve, 5_000));
@@ -165,7 +165,7 @@ async function idle(): Promise<Row[]> {
   }
   const { written, alarms, events, starts }: Counted = await client.counted();
   client.close();
-  await desk.close();
+  await rig.close();
   // The question itself is an event, and wakes a sleeping object.
   return [
     {

@@ -1,12 +1,12 @@
 /** From the start of a send to the text in the receiver's hands: told over the socket, pulled, read; against Redis pub/sub, which keeps nothing. */
 import { ms, sample, type Row } from "../figures.ts";
-import type { Desk } from "./desk.ts";
+import type { EdgeRig } from "./edge-rig.ts";
 import type { OwnRedis } from "./redis.ts";
 
 const rounds = 300;
 
-export async function messageLatency(desk: Desk, redis: OwnRedis): Promise<Row[]> {
-  const [from, to] = [await desk.client("sender"), await desk.client("receiver")];
+export async function messageLatency(rig: EdgeRig, redis: OwnRedis): Promise<Row[]> {
+  const [from, to] = [await rig.client("sender"), await rig.client("receiver")];
   await to.call("messages.subscribe", { self: to.self, pattern: "bench" });
   const [publisher, subscriber] = [redis.connect(), redis.connect()];
   await subscriber.subscribe("messages");

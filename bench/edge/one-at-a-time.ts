@@ -2,7 +2,7 @@
 import type { Redis } from "ioredis";
 import Redlock from "redlock";
 import { ms, sample, timed, type Row, type Sample } from "../figures.ts";
-import type { Desk } from "./desk.ts";
+import type { EdgeRig } from "./edge-rig.ts";
 import type { WireClient } from "./wire-client.ts";
 import type { OwnRedis } from "./redis.ts";
 
@@ -11,10 +11,10 @@ type Try = (client: number, round: number) => Promise<unknown>;
 
 const roundsOf: Record<number, number> = { 1: 400, 10: 80, 50: 24 };
 
-export async function oneAtATime(desk: Desk, redis: OwnRedis, rare: OwnRedis): Promise<Row[]> {
+export async function oneAtATime(rig: EdgeRig, redis: OwnRedis, rare: OwnRedis): Promise<Row[]> {
   const rows: Row[] = [];
   for (const clients of [1, 10, 50]) {
-    const wires = await Promise.all(Array.from({ length: clients }, (_, n) => desk.client(`c${clients}-${n}`)));
+    const wires = await Promise.all(Array.from({ length: clients }, (_, n) => rig.client(`c${clients}-${n}`)));
     const always = Array.from({ length: clients }, () => redis.connect());
     const everysec = Array.from({ length: clients }, () => rare.connect());
     const subjects = subjectsOf(wires, always, everysec);

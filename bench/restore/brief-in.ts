@@ -1,4 +1,4 @@
-import type { ScriptedModel } from "../../test/support/scripted-model.ts";
+import type { ScriptedModel } from "../../test/harness/claude/scripted-model.ts";
 
 const hookContext = /(?:SessionStart|UserPromptSubmit)(?::\w+)? hook additional context: /;
 /** What the client itself writes after the context of the hooks. */

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import type { BenchDesk } from "./bench-desk.ts";
+import type { RestoreRig } from "./restore-rig.ts";
 
 /** Whatever the words around it: a number out of 100 in a line that names a score, or any number out of 100. */
 export function scoreIn(brief: string): number | null {
@@ -9,8 +9,8 @@ export function scoreIn(brief: string): number | null {
 }
 
 /** The score that was stored with the offer, where the brief does not name it. */
-export function storedScore(desk: BenchDesk, session: string | null): number | null {
-  const path = join(desk.shimHome, "shim.db");
+export function storedScore(rig: RestoreRig, session: string | null): number | null {
+  const path = join(rig.shimHome, "shim.db");
   const database = new DatabaseSync(path, { readOnly: true });
   try {
     const rows = database.prepare("SELECT session_id AS session, score FROM recoveries ORDER BY seq DESC").all();

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { childrenOf, untilFound } from "../../test/support/claude-code.ts";
-import { BenchDesk, kill } from "./bench-desk.ts";
+import { childrenOf, untilFound } from "../../test/harness/claude/claude-code.ts";
+import { RestoreRig, kill } from "./restore-rig.ts";
 import type { EndsBy } from "./plan.ts";
 import { StreamChat, type Answers } from "./stream-chat.ts";
 import { TerminalChat } from "./terminal-chat.ts";
@@ -9,7 +9,7 @@ const plugin = join(import.meta.dirname, "..", "..", "plugin");
 const allowed = ["Bash", "Read", "Write", "Edit", "TaskCreate", "TaskUpdate", "mcp__plugin_shim_shim"];
 
 export interface ProcessOptions {
-  readonly desk: BenchDesk;
+  readonly rig: RestoreRig;
   readonly modelUrl: string;
   readonly driver: "stream" | "terminal";
   readonly env: Readonly<Record<string, string>>;
@@ -18,16 +18,16 @@ export interface ProcessOptions {
 
 /** One process of Claude Code with SHIM's plugin, with or without a screen. */
 export class ChatProcess {
-  readonly #desk: BenchDesk;
+  readonly #rig: RestoreRig;
   readonly #chat: StreamChat | TerminalChat;
 
-  constructor({ desk, modelUrl, driver, env, args = [] }: ProcessOptions) {
-    this.#desk = desk;
+  constructor({ rig, modelUrl, driver, env, args = [] }: ProcessOptions) {
+    this.#rig = rig;
     const options = {
-      home: desk.home,
-      cwd: desk.project,
+      home: rig.home,
+      cwd: rig.project,
       modelUrl,
-      env: { SHIM_HOME: desk.shimHome, CLAUDE_CODE_MAX_RETRIES: "0", ...env },
+      env: { SHIM_HOME: rig.shimHome, CLAUDE_CODE_MAX_RETRIES: "0", ...env },
       args: ["--allowedTools", allowed.join(","), ...args],
     };
     const servers = ["--mcp-config", '{"mcpServers":{}}', "--plugin-dir", plugin];
@@ -68,14 +68,14 @@ export class ChatProcess {
     else this.#killTree(client, below, by);
     await this.#chat.waitForExit();
     const isLeft = (): boolean => {
-      const living = this.#desk.processes().filter(({ command }) => !command.includes("sleep 600"));
+      const living = this.#rig.processes().filter(({ command }) => !command.includes("sleep 600"));
       return living.some(({ pid }) => pid === client || below.includes(pid));
     };
     await untilFound(() => !isLeft() || null, "the end of the processes of a chat");
   }
 
   #killTree(client: number, below: readonly number[], by: EndsBy): void {
-    const commands = new Map(this.#desk.processes().map(({ pid, command }) => [pid, command]));
+    const commands = new Map(this.#rig.processes().map(({ pid, command }) => [pid, command]));
     const isVictim = (pid: number): boolean => by === "power lost" || (commands.get(pid) ?? "").includes(" mcp");
     const victims = by === "kill client" ? [] : below.filter(isVictim);
     for (const pid of [...victims, client]) kill(pid, "SIGKILL");

@@ -1,4 +1,4 @@
-import type { Step } from "../../test/support/scripted-model.ts";
+import type { Step } from "../../test/harness/claude/scripted-model.ts";
 import type { Fact } from "./facts.ts";
 import { projectSlot } from "./plan.ts";
 import type { Random } from "./random.ts";

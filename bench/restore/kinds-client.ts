@@ -1,4 +1,4 @@
-import type { ModelRequest, Step } from "../../test/support/scripted-model.ts";
+import type { ModelRequest, Step } from "../../test/harness/claude/scripted-model.ts";
 import { closing, middle, opening, shift } from "./arcs.ts";
 import { fileAt } from "./files.ts";
 import { bash, type Story } from "./story.ts";

@@ -1,4 +1,4 @@
-import type { ModelRequest, Step } from "../../test/support/scripted-model.ts";
+import type { ModelRequest, Step } from "../../test/harness/claude/scripted-model.ts";
 import type { Fact } from "./facts.ts";
 import type { Answers } from "./stream-chat.ts";
 

@@ -1,14 +1,14 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { untilFound } from "../../test/support/claude-code.ts";
+import { untilFound } from "../../test/harness/claude/claude-code.ts";
 import {
   startScriptedModel,
   type ModelRequest,
   type ScriptedModel,
   type Step,
   type Thread,
-} from "../../test/support/scripted-model.ts";
-import { BenchDesk, git } from "./bench-desk.ts";
+} from "../../test/harness/claude/scripted-model.ts";
+import { RestoreRig, git } from "./restore-rig.ts";
 import { briefIn, sessionInHint } from "./brief-in.ts";
 import { scoreIn, storedScore } from "./brief-score.ts";
 import { ChatProcess } from "./chat-process.ts";
@@ -28,38 +28,38 @@ const held = "the end";
 /** Runs a session to its death with the real client, starts the next chat, and reads what SHIM gave to it. */
 export async function play(plan: SessionPlan): Promise<Played> {
   if (plan.isOnOtherMachine) {
-    const brief = await playOnTwoMachines(plan, (desk, beforeDeath) => runToDeath(plan, desk, beforeDeath));
+    const brief = await playOnTwoMachines(plan, (rig, beforeDeath) => runToDeath(plan, rig, beforeDeath));
     return { brief, score: scoreIn(brief) };
   }
-  const desk = BenchDesk.make(plan.files);
+  const rig = RestoreRig.make(plan.files);
   try {
-    const session = await runToDeath(plan, desk);
-    for (const one of plan.after) afterDeath(desk, one);
+    const session = await runToDeath(plan, rig);
+    for (const one of plan.after) afterDeath(rig, one);
     const model = await startScriptedModel({ threads: [{ steps: [{ text: "Hello." }] }] });
-    const next = new ChatProcess({ desk, modelUrl: model.url, driver: plan.driver, env: plan.env });
+    const next = new ChatProcess({ rig, modelUrl: model.url, driver: plan.driver, env: plan.env });
     await next.turn("hello");
     const context = briefIn(model);
     await next.finish();
     await model.close();
     const hinted = sessionInHint(context);
-    const brief = hinted ? await takenOver(desk, hinted) : context;
-    return { brief, score: scoreIn(brief) ?? storedScore(desk, session) };
+    const brief = hinted ? await takenOver(rig, hinted) : context;
+    return { brief, score: scoreIn(brief) ?? storedScore(rig, session) };
   } finally {
-    await desk.remove();
+    await rig.remove();
   }
 }
 
 type BeforeDeath = (session: string | null) => Promise<void>;
 
 /** @returns the id of the session; null where only the screen knows it */
-async function runToDeath(plan: SessionPlan, desk: BenchDesk, beforeDeath?: BeforeDeath): Promise<string | null> {
-  if (plan.branch !== "main") git(desk.project, "checkout", "-q", "-b", plan.branch);
-  const model = await modelOf(plan.main, desk, lastSteps[plan.endsIn]);
-  const other = plan.other && (await otherChat(plan.other.chat, desk));
+async function runToDeath(plan: SessionPlan, rig: RestoreRig, beforeDeath?: BeforeDeath): Promise<string | null> {
+  if (plan.branch !== "main") git(rig.project, "checkout", "-q", "-b", plan.branch);
+  const model = await modelOf(plan.main, rig, lastSteps[plan.endsIn]);
+  const other = plan.other && (await otherChat(plan.other.chat, rig));
   try {
-    const chat = await converse(plan, desk, model);
+    const chat = await converse(plan, rig, model);
     if (plan.other?.fate === "finished") await other?.process.finish();
-    await bringToEnd(plan.endsIn, chat, model, desk);
+    await bringToEnd(plan.endsIn, chat, model, rig);
     await beforeDeath?.(chat.session);
     await chat.end(plan.endsBy);
     return chat.session;
@@ -75,15 +75,15 @@ const lastSteps: Record<EndsIn, readonly Step[]> = {
   answer: [{ hold: held, text: "On it." }],
 };
 
-async function bringToEnd(endsIn: EndsIn, chat: ChatProcess, model: ScriptedModel, desk: BenchDesk): Promise<void> {
+async function bringToEnd(endsIn: EndsIn, chat: ChatProcess, model: ScriptedModel, rig: RestoreRig): Promise<void> {
   if (endsIn === "idle") return;
   await chat.send("go on");
   if (endsIn === "answer") await model.held(held);
-  else await untilFound(() => isToolRunning(desk) || null, "the endless tool");
+  else await untilFound(() => isToolRunning(rig) || null, "the endless tool");
 }
 
-async function converse(plan: SessionPlan, desk: BenchDesk, model: ScriptedModel): Promise<ChatProcess> {
-  const options = { desk, modelUrl: model.url, driver: plan.driver, env: plan.env };
+async function converse(plan: SessionPlan, rig: RestoreRig, model: ScriptedModel): Promise<ChatProcess> {
+  const options = { rig, modelUrl: model.url, driver: plan.driver, env: plan.env };
   let chat = new ChatProcess(options);
   for (const part of plan.main.parts) {
     if (part.do === "turn") await chat.turn(part.turn.prompt, part.turn.answers);
@@ -98,17 +98,17 @@ async function converse(plan: SessionPlan, desk: BenchDesk, model: ScriptedModel
   return chat;
 }
 
-async function otherChat(chat: Chat, desk: BenchDesk) {
-  const model = await modelOf(chat, desk, []);
-  const process = new ChatProcess({ desk, modelUrl: model.url, driver: "stream", env: {} });
+async function otherChat(chat: Chat, rig: RestoreRig) {
+  const model = await modelOf(chat, rig, []);
+  const process = new ChatProcess({ rig, modelUrl: model.url, driver: "stream", env: {} });
   for (const part of chat.parts) if (part.do === "turn") await process.turn(part.turn.prompt);
   return { model, process };
 }
 
-function modelOf(chat: Chat, desk: BenchDesk, last: readonly Step[]): Promise<ScriptedModel> {
+function modelOf(chat: Chat, rig: RestoreRig, last: readonly Step[]): Promise<ScriptedModel> {
   const steps = chat.parts.flatMap((part) => (part.do === "turn" ? part.turn.steps : []));
   const resolve = (step: PlannedStep) =>
-    typeof step === "function" ? (request: ModelRequest) => inProject(step(request), desk) : inProject(step, desk);
+    typeof step === "function" ? (request: ModelRequest) => inProject(step(request), rig) : inProject(step, rig);
   const subagents: Thread[] = chat.subagents.map(({ match, steps }) => ({ match, steps: steps.map(resolve) }));
   return startScriptedModel({
     threads: [...subagents, { steps: [...steps, ...last].map(resolve) }],
@@ -116,17 +116,17 @@ function modelOf(chat: Chat, desk: BenchDesk, last: readonly Step[]): Promise<Sc
   });
 }
 
-function inProject(step: Step, desk: BenchDesk): Step {
-  return JSON.parse(JSON.stringify(step).replaceAll(projectSlot, desk.project)) as Step;
+function inProject(step: Step, rig: RestoreRig): Step {
+  return JSON.parse(JSON.stringify(step).replaceAll(projectSlot, rig.project)) as Step;
 }
 
-function isToolRunning(desk: BenchDesk): boolean {
-  return desk.processes().some(({ command }) => command.startsWith("sleep 600"));
+function isToolRunning(rig: RestoreRig): boolean {
+  return rig.processes().some(({ command }) => command.startsWith("sleep 600"));
 }
 
-function afterDeath(desk: BenchDesk, one: AfterDeath): void {
-  if (one.do === "checkout") git(desk.project, "checkout", "-q", "-b", one.branch);
-  else if (one.do === "lose-transcript") rmSync(join(desk.home, ".claude", "projects"), { recursive: true });
-  else if (one.do === "delete") rmSync(join(desk.project, one.path));
-  else desk.write({ [one.path]: one.content });
+function afterDeath(rig: RestoreRig, one: AfterDeath): void {
+  if (one.do === "checkout") git(rig.project, "checkout", "-q", "-b", one.branch);
+  else if (one.do === "lose-transcript") rmSync(join(rig.home, ".claude", "projects"), { recursive: true });
+  else if (one.do === "delete") rmSync(join(rig.project, one.path));
+  else rig.write({ [one.path]: one.content });
 }

@@ -1,4 +1,4 @@
-import type { Step } from "../../test/support/scripted-model.ts";
+import type { Step } from "../../test/harness/claude/scripted-model.ts";
 import type { Fact } from "./facts.ts";
 import { fileAt, Files } from "./files.ts";
 import { type Half, Phrases } from "./phrasings/bank.ts";

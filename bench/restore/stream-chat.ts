@@ -1,7 +1,7 @@
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { createInterface } from "node:readline";
 import { claudeBinary } from "../../scripts/install-claude.ts";
-import { cleanEnv } from "../../test/support/claude-code.ts";
+import { cleanEnv } from "../../test/harness/claude/claude-code.ts";
 
 export interface ChatOptions {
   readonly home: string;

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { startTerminal, untilFound, type Terminal } from "../../test/support/claude-code.ts";
+import { startTerminal, untilFound, type Terminal } from "../../test/harness/claude/claude-code.ts";
 import type { ChatOptions } from "./stream-chat.ts";
 
 type Mark = "stop" | "clear";

@@ -2,9 +2,9 @@ import { mkdtempSync, realpathSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { startScriptedModel } from "../../test/support/scripted-model.ts";
-import { Yard, type Machine } from "../yard.ts";
-import { BenchDesk } from "./bench-desk.ts";
+import { startScriptedModel } from "../../test/harness/claude/scripted-model.ts";
+import { SyncRig, type Machine } from "../sync-rig.ts";
+import { RestoreRig } from "./restore-rig.ts";
 import { briefIn, toolResultIn } from "./brief-in.ts";
 import { ChatProcess } from "./chat-process.ts";
 import type { SessionPlan } from "./plan.ts";
@@ -23,26 +23,26 @@ const offlineMs = chatTtlMs + 1_500;
  */
 export async function playOnTwoMachines(
   plan: SessionPlan,
-  runToDeath: (desk: BenchDesk, beforeDeath: (session: string | null) => Promise<void>) => Promise<string | null>,
+  runToDeath: (rig: RestoreRig, beforeDeath: (session: string | null) => Promise<void>) => Promise<string | null>,
 ): Promise<string> {
   const root = realpathSync(mkdtempSync(join(tmpdir(), "shim-restore-")));
-  const origin = new BenchDesk({
+  const origin = new RestoreRig({
     home: join(root, "home"),
     project: join(root, "origin"),
     shimHome: join(root, "shim"),
   });
-  const desks: BenchDesk[] = [];
-  let yard: Yard | null = null;
+  const desks: RestoreRig[] = [];
+  let rig: SyncRig | null = null;
   try {
-    yard = await Yard.open(join(root, "yard"));
+    rig = await SyncRig.open(join(root, "yard"));
     const settings = { chatTtlMs, interactiveGraceMs: 1_000, lostSocketGraceMs: 1_000 };
-    await yard.edge.call("settings.set", { settings });
+    await rig.edge.call("settings.set", { settings });
     origin.makeProject(plan.files);
-    const [there, here] = [await yard.machine("desktop", origin.project), await yard.machine("laptop", origin.project)];
+    const [there, here] = [await rig.machine("desktop", origin.project), await rig.machine("laptop", origin.project)];
     desks.push(...[there, here].map(deskOf));
-    const [first, second] = desks as [BenchDesk, BenchDesk];
+    const [first, second] = desks as [RestoreRig, RestoreRig];
     first.nameUser();
-    const { edge } = yard;
+    const { edge } = rig;
     const session = await runToDeath(first, async (id) => {
       await settled(async () => {
         const { sessions } = await edge.call("sync.list", { session: id ?? "" });
@@ -52,16 +52,16 @@ export async function playOnTwoMachines(
     await pause(offlineMs);
     return await takenOver(second, session ?? "");
   } finally {
-    await yard?.close();
-    for (const desk of [...desks, origin]) await desk.remove();
+    await rig?.close();
+    for (const rig of [...desks, origin]) await rig.remove();
   }
 }
 
 /** What the tool answers when a chat takes the session that a hook has only named. */
-export async function takenOver(desk: BenchDesk, session: string): Promise<string> {
+export async function takenOver(rig: RestoreRig, session: string): Promise<string> {
   const steps = [shimTool("shim_check_recovery", { of: session, take: true }), { text: "I have it." }];
   const model = await startScriptedModel({ threads: [{ steps }] });
-  const chat = new ChatProcess({ desk, modelUrl: model.url, driver: "stream", env: {} });
+  const chat = new ChatProcess({ rig, modelUrl: model.url, driver: "stream", env: {} });
   await chat.turn("hello");
   const [context, answer] = [briefIn(model), toolResultIn(model)];
   await chat.finish();
@@ -69,8 +69,8 @@ export async function takenOver(desk: BenchDesk, session: string): Promise<strin
   return context.split("\n").length > answer.split("\n").length ? context : answer;
 }
 
-function deskOf({ env, project }: Machine): BenchDesk {
-  return new BenchDesk({ home: env["HOME"] ?? "", project, shimHome: env["SHIM_HOME"] ?? "" });
+function deskOf({ env, project }: Machine): RestoreRig {
+  return new RestoreRig({ home: env["HOME"] ?? "", project, shimHome: env["SHIM_HOME"] ?? "" });
 }
 
 /** Resolves when what `read` gives has been the same for a while. */

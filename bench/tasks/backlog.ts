@@ -1,7 +1,7 @@
 /** What a claim costs while 100, 10,000 and 100,000 tasks wait, of five priorities and ten sets of capabilities. The sizes take turns. */
 import { range, ms, ratio, sample, type Row } from "../figures.ts";
-import type { Desk } from "../edge/desk.ts";
-import { freshDesk } from "./desks.ts";
+import type { EdgeRig } from "../edge/edge-rig.ts";
+import { freshRig } from "./fresh-rig.ts";
 import { payload, perSubmit, scaled } from "./sizes.ts";
 import { TaskWorker } from "./task-worker.ts";
 
@@ -15,7 +15,7 @@ const sets = range(10, (n) => labels.filter((_, at) => (n & (1 << at)) !== 0));
 
 interface Place {
   readonly size: number;
-  readonly desk: Desk;
+  readonly rig: EdgeRig;
   readonly worker: TaskWorker;
   readonly times: Record<string, number[]>;
 }
@@ -26,23 +26,23 @@ export async function backlog(): Promise<Row[]> {
   for (let round = 0; round < rounds; round++) {
     for (const place of places) for (const limit of [1, 10]) await once(place, limit);
   }
-  for (const { desk, worker } of places) {
+  for (const { rig, worker } of places) {
     worker.client.close();
-    await desk.close();
+    await rig.close();
   }
   return [rowOf(places, 1), rowOf(places, 10)];
 }
 
 async function filled(size: number): Promise<Place> {
-  const desk = await freshDesk();
-  const producer = await desk.client("producer");
+  const rig = await freshRig();
+  const producer = await rig.client("producer");
   for (let there = 0; there < size; there += perSubmit) {
     const tasks = range(Math.min(perSubmit, size - there), (n) => taskOf(there + n));
     await producer.call("tasks.submit", { tasks });
   }
   producer.close();
-  const client = await desk.client("worker", { capabilities: labels, capacity: 10 });
-  return { size, desk, worker: new TaskWorker(client, 10), times: {} };
+  const client = await rig.client("worker", { capabilities: labels, capacity: 10 });
+  return { size, rig, worker: new TaskWorker(client, 10), times: {} };
 }
 
 /** Every priority with every set. */

@@ -1,9 +1,9 @@
 /** From the submit to a worker that has the task, where ever more idle workers are connected. The sizes take turns. */
-import type { Desk } from "../edge/desk.ts";
+import type { EdgeRig } from "../edge/edge-rig.ts";
 import type { WireClient } from "../edge/wire-client.ts";
 import { range, ratio, sample, type Row } from "../figures.ts";
 import { both } from "./latency.ts";
-import { freshDesk, newTasks } from "./desks.ts";
+import { freshRig, newTasks } from "./fresh-rig.ts";
 import { scaled } from "./sizes.ts";
 import { TaskWorker } from "./task-worker.ts";
 
@@ -12,7 +12,7 @@ const rounds = scaled(200, 5);
 
 interface Fleet {
   readonly size: number;
-  readonly desk: Desk;
+  readonly rig: EdgeRig;
   readonly producer: WireClient;
   readonly workers: readonly TaskWorker[];
   readonly times: number[];
@@ -22,9 +22,9 @@ export async function connected(): Promise<Row[]> {
   const fleets: Fleet[] = [];
   for (const size of sizes) fleets.push(await fleetOf(size));
   for (let round = 0; round < rounds; round++) for (const fleet of fleets) fleet.times.push(await once(fleet));
-  for (const { producer, workers, desk } of fleets) {
+  for (const { producer, workers, rig } of fleets) {
     for (const client of [producer, ...workers.map((worker) => worker.client)]) client.close();
-    await desk.close();
+    await rig.close();
   }
   const p50 = (fleet: Fleet | undefined): number => sample(fleet?.times ?? []).p50;
   return [
@@ -38,18 +38,18 @@ export async function connected(): Promise<Row[]> {
 }
 
 async function fleetOf(size: number): Promise<Fleet> {
-  const desk = await freshDesk();
-  await desk.set({ chatTtlMs: 600_000, maxConcurrentChats: 2 * size });
-  const producer = await desk.client("producer");
+  const rig = await freshRig();
+  await rig.set({ chatTtlMs: 600_000, maxConcurrentChats: 2 * size });
+  const producer = await rig.client("producer");
   const workers: TaskWorker[] = [];
   // Fifty at a time: a listener has room for so many that wait.
   while (workers.length < size) {
     const some = range(Math.min(50, size - workers.length), (n) =>
-      desk.client(`idle-${workers.length + n}`, { taskTypes: ["*"] }),
+      rig.client(`idle-${workers.length + n}`, { taskTypes: ["*"] }),
     );
     workers.push(...(await Promise.all(some)).map((client) => new TaskWorker(client, 1)));
   }
-  return { size, desk, producer, workers, times: [] };
+  return { size, rig, producer, workers, times: [] };
 }
 
 /** Whoever gets it: the one that is told first. */

@@ -1,7 +1,7 @@
 /** Rows, requests and queue messages of a task's whole life, as the runtime counts them, and what a million of them cost. */
 import type { Row } from "../figures.ts";
 import type { Counted, WireClient } from "../edge/wire-client.ts";
-import { freshDesk, newTasks } from "./desks.ts";
+import { freshRig, newTasks } from "./fresh-rig.ts";
 import { perWorker, scaled } from "./sizes.ts";
 import { TaskWorker } from "./task-worker.ts";
 
@@ -110,11 +110,11 @@ function partsOf(life: Life): string {
 
 /** @param isTold whether the worker is told by way of the queue, or asks */
 async function livesOf(perBatch: number, isTold: boolean): Promise<Life> {
-  const desk = await freshDesk(true);
-  await desk.set({ keepTasksMs: hourMs });
-  const producer = await desk.client("producer");
+  const rig = await freshRig(true);
+  await rig.set({ keepTasksMs: hourMs });
+  const producer = await rig.client("producer");
   const about = { capacity: perWorker, ...(isTold ? { taskTypes: ["*"] } : {}) };
-  const worker = new TaskWorker(await desk.client("idle", about), perBatch);
+  const worker = new TaskWorker(await rig.client("idle", about), perBatch);
   const batch = (): Promise<void> => once(producer, worker, perBatch, isTold);
   // What watches the worker, and the first alarm, are there before it counts.
   await batch();
@@ -126,7 +126,7 @@ async function livesOf(perBatch: number, isTold: boolean): Promise<Life> {
   const pruned = await pruning(producer, (rounds + 1) * perBatch);
   producer.close();
   worker.client.close();
-  await desk.close();
+  await rig.close();
   const tasks = rounds * perBatch;
   // The question itself was a frame.
   const per = (count: number): number => count / tasks;

@@ -3,7 +3,7 @@ import { ms, sample, timed, type Row } from "../figures.ts";
 import type { OwnRedis } from "../edge/redis.ts";
 import type { WireClient } from "../edge/wire-client.ts";
 import { Bull, type Peers } from "./bull.ts";
-import { freshDesk, newTasks } from "./desks.ts";
+import { freshRig, newTasks } from "./fresh-rig.ts";
 import { scaled } from "./sizes.ts";
 import { TaskWorker } from "./task-worker.ts";
 
@@ -11,10 +11,10 @@ const rounds = scaled(300, 10);
 const mostMs = 100;
 
 export async function latency(peers: Peers): Promise<Row[]> {
-  const desk = await freshDesk();
+  const rig = await freshRig();
   // One that only waits for the empty message: it comes to all sockets of a workspace.
-  const empty = await freshDesk();
-  const [producer, idle] = [await desk.client("producer"), await desk.client("idle", { taskTypes: ["*"] })];
+  const empty = await freshRig();
+  const [producer, idle] = [await rig.client("producer"), await rig.client("idle", { taskTypes: ["*"] })];
   const waiting = await empty.client("waiting");
   const worker = new TaskWorker(idle, 1);
   const [always, everysec] = [await theirs(peers.always), await theirs(peers.everysec)];
@@ -27,7 +27,7 @@ export async function latency(peers: Peers): Promise<Row[]> {
     await everysec.once(round);
   }
   for (const client of [producer, idle, waiting]) client.close();
-  await Promise.all([desk.close(), empty.close(), always.close(), everysec.close()]);
+  await Promise.all([rig.close(), empty.close(), always.close(), everysec.close()]);
   return [
     {
       group: "latency",

@@ -1,26 +1,26 @@
 /** Submitting, one at a time and many at once, against `add` and `addBulk`. All take turns. */
 import { ms, perSecond, range, ratio, sample, timed, type Row } from "../figures.ts";
-import type { Desk } from "../edge/desk.ts";
+import type { EdgeRig } from "../edge/edge-rig.ts";
 import type { WireClient } from "../edge/wire-client.ts";
 import { Bull, type Peers } from "./bull.ts";
-import { freshDesk, newTasks } from "./desks.ts";
+import { freshRig, newTasks } from "./fresh-rig.ts";
 import { perSubmit, scaled } from "./sizes.ts";
 
 type Subjects = Readonly<Record<string, (n: number) => Promise<unknown>>>;
 
 export async function submitting(peers: Peers): Promise<Row[]> {
-  const desk = await freshDesk();
-  const client = await desk.client("submitter");
+  const rig = await freshRig();
+  const client = await rig.client("submitter");
   const [always, everysec] = [await Bull.open(peers.always, "submit"), await Bull.open(peers.everysec, "submit")];
   try {
     return [
       ...(await oneAtATime(client, always, everysec)),
-      ...(await concurrent(desk, always, everysec)),
-      ...(await bulk(desk, client, always, everysec)),
+      ...(await concurrent(rig, always, everysec)),
+      ...(await bulk(rig, client, always, everysec)),
     ];
   } finally {
     client.close();
-    await Promise.all([always.close(), everysec.close(), desk.close()]);
+    await Promise.all([always.close(), everysec.close(), rig.close()]);
   }
 }
 
@@ -55,8 +55,8 @@ async function oneAtATime(client: WireClient, always: Bull, everysec: Bull): Pro
 /** Clients of ours that submit at the same time, each one after the other; of BullMQ as many `add` under way. */
 const submitters = 50;
 
-async function concurrent(desk: Desk, always: Bull, everysec: Bull): Promise<Row[]> {
-  const clients = await Promise.all(range(submitters, (n) => desk.client(`submitter-${n}`)));
+async function concurrent(rig: EdgeRig, always: Bull, everysec: Bull): Promise<Row[]> {
+  const clients = await Promise.all(range(submitters, (n) => rig.client(`submitter-${n}`)));
   const times = await inTurns(scaled(40, 2), {
     ours: () => Promise.all(clients.map((client) => client.call("tasks.submit", { tasks: newTasks("many", 1) }))),
     always: () => Promise.all(range(submitters, (n) => always.add(n))),
@@ -75,10 +75,10 @@ async function concurrent(desk: Desk, always: Bull, everysec: Bull): Promise<Row
   ];
 }
 
-async function bulk(desk: Desk, client: WireClient, always: Bull, everysec: Bull): Promise<Row[]> {
+async function bulk(rig: EdgeRig, client: WireClient, always: Bull, everysec: Bull): Promise<Row[]> {
   const times = await inTurns(scaled(40, 2), {
     frames: () => client.call("tasks.submit", { tasks: newTasks("bulk", perSubmit) }),
-    bodies: () => desk.submit(newTasks("bulk", perSubmit)),
+    bodies: () => rig.submit(newTasks("bulk", perSubmit)),
     always: () => always.addBulk(perSubmit),
     everysec: () => everysec.addBulk(perSubmit),
   });

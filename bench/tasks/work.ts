@@ -1,10 +1,10 @@
 /** Eight workers of ten that do nothing: what waits already, and the whole way from the submit to the end. Round by round in turn. */
 import { range, perSecond, ratio, timed, type Row } from "../figures.ts";
-import type { Desk } from "../edge/desk.ts";
+import type { EdgeRig } from "../edge/edge-rig.ts";
 import type { OwnRedis } from "../edge/redis.ts";
 import type { WireClient } from "../edge/wire-client.ts";
 import { Bull, type Peers } from "./bull.ts";
-import { freshDesk, submitAll } from "./desks.ts";
+import { freshRig, submitAll } from "./fresh-rig.ts";
 import { median, perSubmit, perWorker, scaled, workers } from "./sizes.ts";
 import { TaskWorker } from "./task-worker.ts";
 
@@ -51,23 +51,23 @@ async function rates(subjects: Readonly<Record<string, Run>>): Promise<(name: st
 
 /** Our workers, and who submits for them. */
 class Crew {
-  readonly #desk: Desk;
+  readonly #rig: EdgeRig;
   readonly #producer: WireClient;
   readonly #workers: readonly TaskWorker[];
 
-  private constructor(desk: Desk, producer: WireClient, hired: readonly TaskWorker[]) {
-    this.#desk = desk;
+  private constructor(rig: EdgeRig, producer: WireClient, hired: readonly TaskWorker[]) {
+    this.#rig = rig;
     this.#producer = producer;
     this.#workers = hired;
   }
 
   /** @param taskTypes without them the workers ask for themselves */
   static async open(taskTypes?: readonly string[]): Promise<Crew> {
-    const desk = await freshDesk();
+    const rig = await freshRig();
     const about = { capacity: perWorker, ...(taskTypes ? { taskTypes } : {}) };
-    const clients = await Promise.all(range(workers, (n) => desk.client(`worker-${n}`, about)));
+    const clients = await Promise.all(range(workers, (n) => rig.client(`worker-${n}`, about)));
     const hired = clients.map((client) => new TaskWorker(client, perWorker));
-    return new Crew(desk, await desk.client("producer"), hired);
+    return new Crew(rig, await rig.client("producer"), hired);
   }
 
   /** Of what waits already. */
@@ -99,7 +99,7 @@ class Crew {
   async close(): Promise<void> {
     for (const { client } of this.#workers) client.close();
     this.#producer.close();
-    await this.#desk.close();
+    await this.#rig.close();
   }
 }
 

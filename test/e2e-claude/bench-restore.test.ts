@@ -1,5 +1,5 @@
 import { expect, it, onTestFinished } from "vitest";
-import { BenchDesk } from "../../bench/restore/bench-desk.ts";
+import { RestoreRig } from "../../bench/restore/restore-rig.ts";
 import type { Fact } from "../../bench/restore/facts.ts";
 import { judge } from "../../bench/restore/judge.ts";
 import { kindNames, makeSession } from "../../bench/restore/kinds.ts";
@@ -21,7 +21,7 @@ function found(brief: string, plan: SessionPlan, kind: Fact["kind"]): number[] {
 it.each(["edited by hand", "dialogs"])(
   "bench:restore runs a session of the kind '%s', and its judge reads the brief of the next chat",
   async (kind) => {
-    onTestFinished(() => BenchDesk.removeAll());
+    onTestFinished(() => RestoreRig.removeAll());
     const plan = session(kind);
     const { brief, score } = await play(plan);
     expect(brief).toContain("SHIM");
@@ -40,7 +40,7 @@ it.each(["edited by hand", "dialogs"])(
 );
 
 it("bench:restore keeps what another chat of the project said out of the facts of the one that died", async () => {
-  onTestFinished(() => BenchDesk.removeAll());
+  onTestFinished(() => RestoreRig.removeAll());
   const plan = session("two chats");
   const { brief } = await play(plan);
   expect(found(brief, plan, "goal")).toEqual([1]);

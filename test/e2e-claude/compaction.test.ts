@@ -1,18 +1,18 @@
 import { expect, it } from "vitest";
-import { untilFound } from "../support/claude-code.ts";
-import { bash, briefs, Desk, endless, endlessTool, shimTool, told } from "../support/shim-desk.ts";
+import { untilFound } from "#harness/claude/claude-code.ts";
+import { bash, briefs, ClaudeRig, endless, endlessTool, shimTool, told } from "#harness/claude/claude-rig.ts";
 
 const summary = "<analysis>Thoughts.</analysis><summary>The parser is half done.</summary>";
 const full = { input_tokens: 980_000, output_tokens: 20 };
 
 it("[HO3] saves before a compaction, gives the state back after it, and keeps the client's summary", async () => {
-  const desk = new Desk();
+  const rig = new ClaudeRig();
   const notes = {
     goal: "Parse empty input",
     decisions: ["No new dependency, they asked for none"],
     nextStep: "Write the test",
   };
-  const chat = await desk.print("fix the parser", {
+  const chat = await rig.print("fix the parser", {
     steps: [
       shimTool("shim_force_checkpoint", notes),
       { tools: [{ name: "Bash", input: { command: "echo big" } }], usage: full },
@@ -21,9 +21,9 @@ it("[HO3] saves before a compaction, gives the state back after it, and keeps th
     summary,
   });
   await endlessTool(chat.claude);
-  const [session, ...others] = desk.sessions();
+  const [session, ...others] = rig.sessions();
   expect(others).toEqual([]);
-  const { journal, checkpoints } = desk.stored(session!.id);
+  const { journal, checkpoints } = rig.stored(session!.id);
   const entries = journal.map(({ entry }) => entry);
   expect(entries).toContainEqual({ kind: "compacting", trigger: "auto" });
   expect(entries).toContainEqual({ kind: "compacted", summary: "The parser is half done." });
@@ -42,35 +42,35 @@ it("[HO3] saves before a compaction, gives the state back after it, and keeps th
 
   chat.claude.kill("SIGKILL");
   await chat.claude.waitForExit();
-  const next = await desk.printed("hello", { steps: [{ text: "Hello." }] });
+  const next = await rig.printed("hello", { steps: [{ text: "Hello." }] });
   const [after] = briefs(told(next.model));
   expect(after).toContain("summary of the compacted part: The parser is half done.");
   expect(after).toContain("goal: Parse empty input");
 });
 
 it("[HO3] does the same for a compaction that the user asked for", async () => {
-  const desk = new Desk();
-  const { claude, model } = await desk.terminal({
+  const rig = new ClaudeRig();
+  const { claude, model } = await rig.terminal({
     steps: [bash("echo one"), { text: "One." }, { text: "Two." }],
     summary,
   });
   await claude.send("do the first thing");
-  const { id } = await untilFound(() => desk.sessions()[0], "a session");
+  const { id } = await untilFound(() => rig.sessions()[0], "a session");
   const turns = (count: number) =>
-    desk.until(
+    rig.until(
       id,
       (_, { journal }) => journal.filter(({ entry }) => entry.kind === "turn_end").length === count,
       `turn ${count}`,
     );
   await turns(1);
   await claude.send("/compact");
-  await desk.until(id, (_, { journal }) => journal.some(({ entry }) => entry.kind === "compacted"), "the summary");
+  await rig.until(id, (_, { journal }) => journal.some(({ entry }) => entry.kind === "compacted"), "the summary");
   await claude.send("do the second thing");
   await turns(2);
   expect(briefs(told(model, -1))).toHaveLength(1);
   expect(told(model, -1)).toContain("goal: do the first thing");
-  expect(desk.stored(id).journal.map(({ entry }) => entry)).toContainEqual({ kind: "compacting", trigger: "manual" });
+  expect(rig.stored(id).journal.map(({ entry }) => entry)).toContainEqual({ kind: "compacting", trigger: "manual" });
   await claude.send("/exit");
   await claude.waitForExit();
-  expect(desk.session(id)).toMatchObject({ endReason: "prompt_input_exit" });
+  expect(rig.session(id)).toMatchObject({ endReason: "prompt_input_exit" });
 });

@@ -1,22 +1,22 @@
 import { expect, it } from "vitest";
 import { OLDER_CLAUDE_VERSION, otherClaudeBinary } from "../../scripts/install-claude.ts";
-import { hasDied } from "../../src/local-mcp/sessions/closed-sessions.ts";
-import { bash, briefs, Desk, endless, endlessTool, told } from "../support/shim-desk.ts";
-import { untilFound } from "../support/claude-code.ts";
+import { hasDied } from "#src/local-mcp/sessions/closed-sessions.ts";
+import { bash, briefs, ClaudeRig, endless, endlessTool, told } from "#harness/claude/claude-rig.ts";
+import { untilFound } from "#harness/claude/claude-code.ts";
 
 /** What npm installs on Node 20. Its hangup in the middle of a tool comes with a failed tool, an answer and a Stop. */
 const binary = otherClaudeBinary(OLDER_CLAUDE_VERSION) ?? "not installed: node scripts/install-claude.ts";
 const answer = { steps: [{ text: "Hello." }], binary };
 
 it("[RE73] [RE74] an older client: a finished run is finished, one that was asked to stop in its turn is not", async () => {
-  const desk = new Desk();
-  await desk.printed("fix the parser", { steps: [bash("echo fixed"), { text: "Fixed." }], binary });
-  expect(desk.sessions()).toMatchObject([{ endReason: "other" }]);
-  const cut = await desk.print("fix the lexer", { steps: [bash("echo begun"), endless], binary });
+  const rig = new ClaudeRig();
+  await rig.printed("fix the parser", { steps: [bash("echo fixed"), { text: "Fixed." }], binary });
+  expect(rig.sessions()).toMatchObject([{ endReason: "other" }]);
+  const cut = await rig.print("fix the lexer", { steps: [bash("echo begun"), endless], binary });
   await endlessTool(cut.claude);
   cut.claude.kill("SIGTERM");
   await cut.claude.waitForExit();
-  const next = await desk.printed("hello", answer);
+  const next = await rig.printed("hello", answer);
   expect(briefs(told(next.model))[0]).toContain("fix the lexer");
 });
 
@@ -26,14 +26,14 @@ it.each([
 ] as const)(
   "[RE50] [RE51] an older client whose terminal is closed %s has not finished",
   async (_when, steps, kind, isDeath) => {
-    const desk = new Desk();
-    const chat = await desk.terminal({ steps, binary });
+    const rig = new ClaudeRig();
+    const chat = await rig.terminal({ steps, binary });
     await chat.claude.send("fix the parser");
-    const { id } = await untilFound(() => desk.sessions()[0], "a session");
-    await desk.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === kind, kind);
+    const { id } = await untilFound(() => rig.sessions()[0], "a session");
+    await rig.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === kind, kind);
     chat.claude.kill("SIGKILL");
-    await desk.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === "detached", "the end of the client");
-    const session = desk.session(id);
+    await rig.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === "detached", "the end of the client");
+    const session = rig.session(id);
     // The client may end before or after it has let the model answer.
     expect([session.endedAt, hasDied(session)]).toEqual([null, isDeath]);
   },

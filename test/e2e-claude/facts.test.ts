@@ -1,54 +1,54 @@
 import { expect, it } from "vitest";
-import { usageBy } from "../../src/local-mcp/usage/usage-report.ts";
-import { defaults } from "../../src/contract/config.ts";
-import { openNodeSqlite } from "../../src/store/driver-node-sqlite.ts";
-import { Store } from "../../src/store/store.ts";
-import { untilFound } from "../support/claude-code.ts";
-import { git } from "../support/git-project.ts";
-import { bash, Desk, endless, endlessTool } from "../support/shim-desk.ts";
+import { usageBy } from "#src/local-mcp/usage/usage-report.ts";
+import { defaults } from "#src/contract/config.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { Store } from "#src/store/store.ts";
+import { untilFound } from "#harness/claude/claude-code.ts";
+import { git } from "#harness/machine/git-project.ts";
+import { bash, ClaudeRig, endless, endlessTool } from "#harness/claude/claude-rig.ts";
 
 it("[CP33] saves the files before a command that throws edits away, so that they can be had back", async () => {
-  const desk = new Desk();
+  const rig = new ClaudeRig();
   const edit = "echo 'export const half = true;' > one.ts";
-  await desk.printed("tidy up", { steps: [bash(edit), bash("cd . && git checkout -- one.ts"), { text: "Done." }] });
-  const [session] = desk.sessions();
-  const { checkpoints, snapshots } = desk.stored(session!.id);
+  await rig.printed("tidy up", { steps: [bash(edit), bash("cd . && git checkout -- one.ts"), { text: "Done." }] });
+  const [session] = rig.sessions();
+  const { checkpoints, snapshots } = rig.stored(session!.id);
   const before = checkpoints.find(({ trigger }) => trigger === "before_tool");
   const snapshot = snapshots.find(({ checkpointId }) => checkpointId === before?.id);
   expect(snapshot).toMatchObject({ state: "done", reason: null });
   const repository = snapshot?.repository ?? "";
   expect(git(repository, "show", `${snapshot?.commit}:one.ts`)).toBe("export const half = true;\n");
-  expect(git(desk.project, "status", "--porcelain")).toBe("");
+  expect(git(rig.project, "status", "--porcelain")).toBe("");
 });
 
 it("[SI40] counts what a real chat has used, and [RE60] records its death", async () => {
-  const desk = new Desk();
+  const rig = new ClaudeRig();
   const usage = { input_tokens: 1_000, output_tokens: 20 };
-  const chat = await desk.print("work", {
+  const chat = await rig.print("work", {
     steps: [{ tools: [{ name: "Bash", input: { command: "echo one" } }], usage }, bash("echo two"), endless],
   });
   await endlessTool(chat.claude);
-  const store = new Store({ path: desk.paths.database, driver: openNodeSqlite, now: Date.now });
+  const store = new Store({ path: rig.paths.database, driver: openNodeSqlite, now: Date.now });
   const [line] = store.read((sql) => usageBy(sql, { by: "session", since: null }, defaults.usage), []);
   store.close();
-  expect(line).toMatchObject({ key: desk.sessions()[0]!.id });
+  expect(line).toMatchObject({ key: rig.sessions()[0]!.id });
   expect(line?.input).toBeGreaterThanOrEqual(1_000);
   chat.claude.kill("SIGKILL");
   await chat.claude.waitForExit();
-  await desk.until(line!.key!, (_, { crashes }) => crashes.length === 1, "the record of its death");
-  await desk.printed("hello", { steps: [{ text: "Hello." }] });
-  expect(desk.stored(line!.key!).crashes).toMatchObject([
+  await rig.until(line!.key!, (_, { crashes }) => crashes.length === 1, "the record of its death");
+  await rig.printed("hello", { steps: [{ text: "Hello." }] });
+  expect(rig.stored(line!.key!).crashes).toMatchObject([
     { cause: "killed", unsavedEvents: expect.any(Number) as number },
   ]);
 });
 
 it("[SI34] asks the user before a switch to a model whose window is too small", async () => {
-  const desk = new Desk();
+  const rig = new ClaudeRig();
   const usage = { input_tokens: 700_000, output_tokens: 20 };
-  const chat = await desk.terminal({ steps: [{ text: "Fixed.", usage }] });
+  const chat = await rig.terminal({ steps: [{ text: "Fixed.", usage }] });
   await chat.claude.send("fix the parser");
-  const { id } = await untilFound(() => desk.sessions()[0], "a session");
-  await desk.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === "turn_end", "the end of the turn");
+  const { id } = await untilFound(() => rig.sessions()[0], "a session");
+  await rig.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === "turn_end", "the end of the turn");
   await chat.claude.send("/model claude-haiku-4-5");
   const question =
     "SHIM:thischatholds700,020tokens,andclaude-haiku-4-5takes200,000:run/compactfirst,orstaywithclaude-opus-5-5.";

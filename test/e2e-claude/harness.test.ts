@@ -9,8 +9,8 @@ import {
   startTerminal,
   transcriptPath,
   untilFound,
-} from "../support/claude-code.ts";
-import { startScriptedModel, type Step } from "../support/scripted-model.ts";
+} from "#harness/claude/claude-code.ts";
+import { startScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
 
 const cleanUps: (() => void | Promise<void>)[] = [];
 

@@ -1,15 +1,15 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { bash, call, Desk, told } from "../support/shim-desk.ts";
+import { bash, call, ClaudeRig, told } from "#harness/claude/claude-rig.ts";
 
 const launcher = join(import.meta.dirname, "..", "..", "plugin", "launch.mjs");
 
 it("[HO30] tool events reach SHIM through its MCP process, each once, and the model sees no tool of it", async () => {
-  const desk = new Desk();
-  const steps = [bash("sleep 1"), bash("exit 3"), call("Read", { file_path: desk.path("one.ts") }), { text: "Done." }];
-  const { model } = await desk.printed("look around", { steps });
-  const [session] = desk.sessions();
-  expect(desk.kinds(session!.id).filter((kind) => kind.startsWith("tool_"))).toEqual([
+  const rig = new ClaudeRig();
+  const steps = [bash("sleep 1"), bash("exit 3"), call("Read", { file_path: rig.path("one.ts") }), { text: "Done." }];
+  const { model } = await rig.printed("look around", { steps });
+  const [session] = rig.sessions();
+  expect(rig.kinds(session!.id).filter((kind) => kind.startsWith("tool_"))).toEqual([
     "tool_start",
     "tool_end",
     "tool_start",
@@ -23,12 +23,12 @@ it("[HO30] tool events reach SHIM through its MCP process, each once, and the mo
 });
 
 it("[HO5] a server that the user has registered by hand beside the plugin's neither replaces it nor counts twice", async () => {
-  const desk = new Desk();
+  const rig = new ClaudeRig();
   const mcpServers = { mine: { type: "stdio", command: "node", args: [launcher, "mcp"] } };
-  await desk.printed("look around", { mcpServers, steps: [bash("sleep 1"), bash("echo two"), { text: "Done." }] });
-  const [session, ...others] = desk.sessions();
+  await rig.printed("look around", { mcpServers, steps: [bash("sleep 1"), bash("echo two"), { text: "Done." }] });
+  const [session, ...others] = rig.sessions();
   expect(others).toEqual([]);
-  expect(desk.kinds(session!.id)).toEqual([
+  expect(rig.kinds(session!.id)).toEqual([
     "start",
     "prompt",
     "tool_start",

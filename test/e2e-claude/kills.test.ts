@@ -1,24 +1,24 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { childrenOf, transcriptPath, untilFound } from "../support/claude-code.ts";
-import type { Step } from "../support/scripted-model.ts";
+import { childrenOf, transcriptPath, untilFound } from "#harness/claude/claude-code.ts";
+import type { Step } from "#harness/claude/scripted-model.ts";
 import {
   bash,
   briefs,
   call,
-  Desk,
+  ClaudeRig,
   endless,
   endlessTool,
   mcpOf,
   shimTool,
   told,
   type Chat,
-} from "../support/shim-desk.ts";
+} from "#harness/claude/claude-rig.ts";
 
 const request = "Make the parser accept empty input";
 
 /** A list of tasks, work on some files, a failure, then a tool that never ends. */
-const work = (desk: Desk): Step[] => [
+const work = (rig: ClaudeRig): Step[] => [
   {
     tools: ["write a test", "fix the parser", "tell the team"].map((subject) => ({
       name: "TaskCreate",
@@ -31,10 +31,10 @@ const work = (desk: Desk): Step[] => [
       input: { taskId: String(index + 1), status },
     })),
   },
-  call("Read", { file_path: desk.path("one.ts") }),
-  call("Edit", { file_path: desk.path("one.ts"), old_string: "{}", new_string: "{ parse }" }),
-  call("Write", { file_path: desk.path("new.ts"), content: "export {};\n" }),
-  call("Write", { file_path: desk.path("kept.ts"), content: "export {};\n" }),
+  call("Read", { file_path: rig.path("one.ts") }),
+  call("Edit", { file_path: rig.path("one.ts"), old_string: "{}", new_string: "{ parse }" }),
+  call("Write", { file_path: rig.path("new.ts"), content: "export {};\n" }),
+  call("Write", { file_path: rig.path("kept.ts"), content: "export {};\n" }),
   { text: "The fault is in one.ts.", tools: [{ name: "Bash", input: { command: "echo no such test >&2; exit 3" } }] },
   endless,
 ];
@@ -47,13 +47,13 @@ async function killed({ claude }: Chat): Promise<void> {
 const answer = { steps: [{ text: "I know." }] };
 
 it("[RE1] gives the next chat a checked brief when the client was killed in the middle of a tool", async () => {
-  const desk = new Desk();
-  const first = await desk.print(request, { steps: work(desk) });
+  const rig = new ClaudeRig();
+  const first = await rig.print(request, { steps: work(rig) });
   const mcp = await mcpOf(first.claude.pid);
   await endlessTool(first.claude);
   await killed(first);
-  await desk.gone(mcp.pid);
-  const [dead] = desk.sessions();
+  await rig.gone(mcp.pid);
+  const [dead] = rig.sessions();
   expect(dead).toMatchObject({
     endedAt: null,
     detachReason: "client_gone",
@@ -62,19 +62,19 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
     toolErrors: 1,
   });
   // The MCP process saw its client die, and saved the state and the files before it went.
-  expect(desk.stored(dead!.id).checkpoints.at(-1)).toMatchObject({ trigger: "detached" });
-  expect(desk.stored(dead!.id).snapshots.at(-1)).toMatchObject({ state: "done", branch: "main" });
-  writeFileSync(desk.path("one.ts"), "changed by hand\n");
-  rmSync(desk.path("new.ts"));
+  expect(rig.stored(dead!.id).checkpoints.at(-1)).toMatchObject({ trigger: "detached" });
+  expect(rig.stored(dead!.id).snapshots.at(-1)).toMatchObject({ state: "done", branch: "main" });
+  writeFileSync(rig.path("one.ts"), "changed by hand\n");
+  rmSync(rig.path("new.ts"));
 
-  const second = await desk.printed("go on", {
+  const second = await rig.printed("go on", {
     steps: [shimTool("shim_check_recovery", { take: true }), { text: "I go on." }],
   });
   const [brief, ...others] = briefs(told(second.model));
   expect(others).toEqual([]);
   for (const line of [
     `(${dead!.id}) died`,
-    `project: ${desk.project}`,
+    `project: ${rig.project}`,
     "why it died: killed (The client went away in the middle of a tool call without reporting an end.)",
     "10 tool calls, 1 failed",
     `goal: ${request} (the user, `,
@@ -90,46 +90,46 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
     "shim.mjs restore cp_",
   ])
     expect(brief).toContain(line);
-  const [, successor] = desk.sessions();
-  expect(desk.session(dead!.id)).toMatchObject({ recovery: "recovered", recoveryBy: successor!.id });
-  expect(desk.stored(dead!.id).recoveries.map(({ action }) => action)).toEqual(["offered", "taken", "recovered"]);
-  expect(desk.stored(dead!.id).crashes).toMatchObject([{ cause: "killed" }]);
+  const [, successor] = rig.sessions();
+  expect(rig.session(dead!.id)).toMatchObject({ recovery: "recovered", recoveryBy: successor!.id });
+  expect(rig.stored(dead!.id).recoveries.map(({ action }) => action)).toEqual(["offered", "taken", "recovered"]);
+  expect(rig.stored(dead!.id).crashes).toMatchObject([{ cause: "killed" }]);
 
-  const third = await desk.printed("and now?", answer);
+  const third = await rig.printed("and now?", answer);
   expect(briefs(told(third.model))).toEqual([]);
 });
 
 it("[PR9] the client works on undisturbed when the worker was killed, in the terminal too", async () => {
-  const desk = new Desk();
-  const first = await desk.terminal({
+  const rig = new ClaudeRig();
+  const first = await rig.terminal({
     steps: [{ text: "One." }, bash("echo two"), shimTool("shim_session_status"), { text: "Two." }, endless],
   });
   const claudePid = await first.claude.claudePid();
   const front = await mcpOf(claudePid);
   await first.claude.send("do the first thing");
-  const { id } = await untilFound(() => desk.sessions()[0], "a session");
-  await desk.until(id, (_, { journal }) => journal.some(({ entry }) => entry.kind === "turn_end"), "the first turn");
+  const { id } = await untilFound(() => rig.sessions()[0], "a session");
+  await rig.until(id, (_, { journal }) => journal.some(({ entry }) => entry.kind === "turn_end"), "the first turn");
   const worker = await untilFound(() => childrenOf(front.pid)[0], "the worker");
   process.kill(worker.pid, "SIGKILL");
   await first.claude.send("do the second thing");
   const endOf = (turns: number) =>
-    desk.until(
+    rig.until(
       id,
       (_, { journal }) => journal.filter(({ entry }) => entry.kind === "turn_end").length === turns,
       `turn ${turns}`,
     );
   await endOf(2);
-  expect(desk.kinds(id).filter((kind) => kind === "tool_end")).toHaveLength(2);
+  expect(rig.kinds(id).filter((kind) => kind === "tool_end")).toHaveLength(2);
   expect(told(first.model, -1)).toContain(`"session":"${id}"`);
-  expect(desk.shown(id)).toEqual([]);
+  expect(rig.shown(id)).toEqual([]);
   expect(childrenOf(front.pid).map(({ pid }) => pid)).not.toContain(worker.pid);
   process.kill(claudePid, "SIGKILL");
   await first.claude.waitForExit();
 });
 
 it("[HO4] [HO37] the death of the front is told with the next prompt, and what tools did is read from the transcript", async () => {
-  const desk = new Desk();
-  const first = await desk.terminal({
+  const rig = new ClaudeRig();
+  const first = await rig.terminal({
     steps: [
       { text: "One." },
       bash("echo two"),
@@ -141,38 +141,38 @@ it("[HO4] [HO37] the death of the front is told with the next prompt, and what t
   const claudePid = await first.claude.claudePid();
   const mcp = await mcpOf(claudePid);
   await first.claude.send("do the first thing");
-  const { id } = await untilFound(() => desk.sessions()[0], "a session");
+  const { id } = await untilFound(() => rig.sessions()[0], "a session");
   const answered = (text: string) =>
-    desk.until(
+    rig.until(
       id,
       (_, { journal }) => journal.some(({ entry }) => entry.kind === "assistant" && entry.text === text),
       `the answer "${text}"`,
     );
   await answered("One.");
-  await untilFound(() => desk.servers().includes(mcp.pid) || null, "the MCP process in the store");
+  await untilFound(() => rig.servers().includes(mcp.pid) || null, "the MCP process in the store");
   for (const { pid } of [mcp, ...childrenOf(mcp.pid)]) process.kill(pid, "SIGKILL");
-  await desk.gone(mcp.pid);
+  await rig.gone(mcp.pid);
   await first.claude.send("do the second thing");
   await untilFound(() => first.claude.screen().includes("Two.") || null, "the second answer");
   await first.claude.send("do the third thing");
   await answered("Two.");
   await untilFound(() => first.claude.screen().includes("Three.") || null, "the third answer");
-  expect(desk.shown(id).filter((text) => text.includes("MCP process has died"))).toHaveLength(1);
-  expect(desk.kinds(id).filter((kind) => kind === "tool_end")).toHaveLength(1);
+  expect(rig.shown(id).filter((text) => text.includes("MCP process has died"))).toHaveLength(1);
+  expect(rig.kinds(id).filter((kind) => kind === "tool_end")).toHaveLength(1);
   await first.claude.send("do the fourth thing");
   await untilFound(() => told(first.model, -1).includes("do the fourth thing") || null, "the fourth request");
   await first.model.held("fourth");
   process.kill(claudePid, "SIGKILL");
   await first.claude.waitForExit();
 
-  const second = await desk.printed("what was going on?", answer);
+  const second = await rig.printed("what was going on?", answer);
   const [brief] = briefs(told(second.model));
   for (const text of ["do the fourth thing", "do the second thing"]) expect(brief).toContain(text);
 });
 
 it("goes on in the same session with the MCP process that the client starts in place of a killed one", async () => {
-  const desk = new Desk();
-  const first = await desk.print(request, {
+  const rig = new ClaudeRig();
+  const first = await rig.print(request, {
     steps: [
       shimTool("shim_force_checkpoint", { goal: "One" }),
       { ...shimTool("shim_force_checkpoint", { nextStep: "Two" }), hold: "second" },
@@ -182,31 +182,31 @@ it("goes on in the same session with the MCP process that the client starts in p
   await first.model.held("second");
   const mcp = await mcpOf(first.claude.pid);
   process.kill(mcp.pid, "SIGKILL");
-  await desk.gone(mcp.pid);
+  await rig.gone(mcp.pid);
   first.model.release("second");
   await endlessTool(first.claude);
   expect((await mcpOf(first.claude.pid)).pid).not.toBe(mcp.pid);
   await killed(first);
-  expect(desk.sessions()).toHaveLength(1);
-  const second = await desk.printed("what was going on?", answer);
+  expect(rig.sessions()).toHaveLength(1);
+  const second = await rig.printed("what was going on?", answer);
   expect(briefs(told(second.model))[0]).toMatch(/goal: One \(the chat, .*\n[^]*next step: Two \(the chat, /);
 });
 
 it("needs neither process nor transcript: both killed at once, the transcript lost", async () => {
-  const desk = new Desk();
+  const rig = new ClaudeRig();
   const begin = { text: "I look around.", tools: [{ name: "Bash", input: { command: "echo begun" } }] };
-  const first = await desk.print(request, { steps: [begin, endless] });
+  const first = await rig.print(request, { steps: [begin, endless] });
   const mcp = await mcpOf(first.claude.pid);
   await endlessTool(first.claude);
-  const { id } = desk.sessions()[0]!;
-  await desk.until(id, (_, { checkpoints }) => checkpoints.length > 0, "the checkpoint of the first tool");
+  const { id } = rig.sessions()[0]!;
+  await rig.until(id, (_, { checkpoints }) => checkpoints.length > 0, "the checkpoint of the first tool");
   for (const { pid } of [...childrenOf(mcp.pid), mcp]) process.kill(pid, "SIGKILL");
   await killed(first);
-  const [dead] = desk.sessions();
-  rmSync(transcriptPath(desk.home, desk.project, dead!.id));
-  expect(desk.session(dead!.id)).toMatchObject({ endedAt: null, detachedAt: null });
+  const [dead] = rig.sessions();
+  rmSync(transcriptPath(rig.home, rig.project, dead!.id));
+  expect(rig.session(dead!.id)).toMatchObject({ endedAt: null, detachedAt: null });
 
-  const second = await desk.printed("what was going on?", answer);
+  const second = await rig.printed("what was going on?", answer);
   const [brief] = briefs(told(second.model));
   for (const line of [
     "why it died: killed (Its process vanished in the middle of a tool call; no orderly end was seen.)",
@@ -219,18 +219,18 @@ it("needs neither process nor transcript: both killed at once, the transcript lo
 });
 
 it("[RE13] finds the last words in the transcript where both were killed before a hook could read them", async () => {
-  const desk = new Desk();
-  const first = await desk.print(request, { steps: [{ ...endless, text: "I begin." }] });
+  const rig = new ClaudeRig();
+  const first = await rig.print(request, { steps: [{ ...endless, text: "I begin." }] });
   const mcp = await mcpOf(first.claude.pid);
   await endlessTool(first.claude);
-  const transcript = transcriptPath(desk.home, desk.project, desk.sessions()[0]!.id);
+  const transcript = transcriptPath(rig.home, rig.project, rig.sessions()[0]!.id);
   await untilFound(
     () => (existsSync(transcript) && readFileSync(transcript, "utf8").includes('"name":"Bash"')) || null,
     "the tool call in the transcript",
   );
   for (const { pid } of [...childrenOf(mcp.pid), mcp]) process.kill(pid, "SIGKILL");
   await killed(first);
-  const second = await desk.printed("what was going on?", answer);
+  const second = await rig.printed("what was going on?", answer);
   const [brief] = briefs(told(second.model));
   expect(brief).toContain(`goal: ${request} (the user, `);
   expect(brief).toContain("end of the conversation:\n- assistant: I begin. (");
@@ -238,9 +238,9 @@ it("[RE13] finds the last words in the transcript where both were killed before 
 });
 
 it("[CP41] [CP12] the brief keeps the first goal through a chain of deaths, and names the session before", async () => {
-  const desk = new Desk();
+  const rig = new ClaudeRig();
   const chat = async (prompt: string, ...steps: Step[]): Promise<string> => {
-    const next = await desk.print(prompt, { steps: [...steps, endless] });
+    const next = await rig.print(prompt, { steps: [...steps, endless] });
     await endlessTool(next.claude);
     await killed(next);
     return briefs(told(next.model)).join("\n");
@@ -249,26 +249,26 @@ it("[CP41] [CP12] the brief keeps the first goal through a chain of deaths, and 
   // Dies before its first checkpoint, and the one after it just after that.
   expect(await chat("go on")).toContain(`goal: ${request}`);
   expect(await chat("go on, please", bash("echo begun"))).toContain(`goal: ${request}`);
-  const last = await desk.printed("what was going on?", answer);
+  const last = await rig.printed("what was going on?", answer);
   const [brief] = briefs(told(last.model));
   expect(brief).toContain(`goal: ${request} (the session before)`);
   expect(brief).toMatch(new RegExp(`before it: session .*; goal: ${request}`));
 });
 
 it("says that a usage limit ended the chat", async () => {
-  const desk = new Desk();
+  const rig = new ClaudeRig();
   const limit = {
     status: 429,
     type: "rate_limit_error",
     message: "This request would exceed your account's usage limit.",
   };
-  const first = await desk.terminal({ steps: [bash("echo begun"), { error: limit, times: 5 }] });
+  const first = await rig.terminal({ steps: [bash("echo begun"), { error: limit, times: 5 }] });
   await first.claude.send(request);
-  const { id } = await untilFound(() => desk.sessions()[0], "a session");
-  await desk.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === "failure", "the failure");
+  const { id } = await untilFound(() => rig.sessions()[0], "a session");
+  await rig.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === "failure", "the failure");
   process.kill(await first.claude.claudePid(), "SIGKILL");
   await first.claude.waitForExit();
-  const second = await desk.printed("what was going on?", answer);
+  const second = await rig.printed("what was going on?", answer);
   expect(briefs(told(second.model))[0]).toContain(
     "why it died: usage_limit (The client reported that a usage limit was reached.)",
   );

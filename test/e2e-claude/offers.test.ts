@@ -1,79 +1,79 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { transcriptPath } from "../support/claude-code.ts";
-import { bash, briefs, Desk, endless, endlessTool, told } from "../support/shim-desk.ts";
-import { git } from "../support/git-project.ts";
+import { transcriptPath } from "#harness/claude/claude-code.ts";
+import { bash, briefs, ClaudeRig, endless, endlessTool, told } from "#harness/claude/claude-rig.ts";
+import { git } from "#harness/machine/git-project.ts";
 
 const answer = { steps: [{ text: "Hello." }] };
 
 /** The id of a session whose client was killed in the middle of a tool. */
-async function aDeath(desk: Desk): Promise<string> {
-  const chat = await desk.print("fix the parser", { steps: [bash("echo begun"), endless] });
+async function aDeath(rig: ClaudeRig): Promise<string> {
+  const chat = await rig.print("fix the parser", { steps: [bash("echo begun"), endless] });
   await endlessTool(chat.claude);
   chat.claude.kill("SIGKILL");
   await chat.claude.waitForExit();
-  return desk.sessions()[0]!.id;
+  return rig.sessions()[0]!.id;
 }
 
 it("[RE8] of two chats that start at the same time one is given the dead session", async () => {
-  const desk = new Desk();
-  const id = await aDeath(desk);
-  const chats = await Promise.all(["left", "right"].map((prompt) => desk.printed(prompt, answer)));
+  const rig = new ClaudeRig();
+  const id = await aDeath(rig);
+  const chats = await Promise.all(["left", "right"].map((prompt) => rig.printed(prompt, answer)));
   expect(chats.flatMap(({ model }) => briefs(told(model)))).toHaveLength(1);
-  expect(desk.stored(id).recoveries.map(({ action }) => action)).toEqual(["offered"]);
+  expect(rig.stored(id).recoveries.map(({ action }) => action)).toEqual(["offered"]);
 });
 
 it("[HO13] tells a script in one line and keeps the offer for a chat with a user", async () => {
-  const desk = new Desk();
-  const id = await aDeath(desk);
-  const script = await desk.printed("write a commit message", { ...answer, env: { CLAUDE_CODE_ENTRYPOINT: "cli" } });
+  const rig = new ClaudeRig();
+  const id = await aDeath(rig);
+  const script = await rig.printed("write a commit message", { ...answer, env: { CLAUDE_CODE_ENTRYPOINT: "cli" } });
   expect(briefs(told(script.model))).toEqual([]);
   expect(told(script.model)).toContain(`SHIM: session ${id} of this project died`);
-  expect(desk.session(id).recovery).toBeNull();
-  const next = await desk.printed("hello", answer);
+  expect(rig.session(id).recovery).toBeNull();
+  const next = await rig.printed("hello", answer);
   expect(briefs(told(next.model))).toHaveLength(1);
 });
 
 it("[HO2] gives a dead session to a chat of its own project only, in whatever folder of it", async () => {
-  const desk = new Desk();
-  await aDeath(desk);
-  const elsewhere = join(desk.root, "elsewhere");
-  const inside = desk.path("src");
+  const rig = new ClaudeRig();
+  await aDeath(rig);
+  const elsewhere = join(rig.root, "elsewhere");
+  const inside = rig.path("src");
   for (const folder of [elsewhere, inside]) mkdirSync(folder);
   git(elsewhere, "init", "-q");
-  const stranger = await desk.printed("hello", { ...answer, cwd: elsewhere });
+  const stranger = await rig.printed("hello", { ...answer, cwd: elsewhere });
   expect(told(stranger.model)).not.toContain("recovered data");
-  const heir = await desk.printed("hello", { ...answer, cwd: inside });
+  const heir = await rig.printed("hello", { ...answer, cwd: inside });
   expect(briefs(told(heir.model))).toHaveLength(1);
 });
 
 it("[HO7] leaves a session on offer that the client was told to resume and could not find", async () => {
-  const desk = new Desk();
-  const id = await aDeath(desk);
-  rmSync(transcriptPath(desk.home, desk.project, id));
-  const failed = await desk.print("go on", { args: ["--resume", id], ...answer });
+  const rig = new ClaudeRig();
+  const id = await aDeath(rig);
+  rmSync(transcriptPath(rig.home, rig.project, id));
+  const failed = await rig.print("go on", { args: ["--resume", id], ...answer });
   expect(await failed.claude.waitForExit()).toEqual({ code: 1, signal: null });
   expect(failed.claude.output.stderr).toContain("No conversation found");
-  expect(desk.session(id)).toMatchObject({ endedAt: null, recovery: null });
-  const next = await desk.printed("hello", answer);
+  expect(rig.session(id)).toMatchObject({ endedAt: null, recovery: null });
+  const next = await rig.printed("hello", answer);
   expect(briefs(told(next.model))[0]).toContain(`(${id}) died`);
 });
 
 it("[ID4] takes a session that is opened a second time while it lives for two", async () => {
-  const desk = new Desk();
-  const first = await desk.print("fix the parser", { steps: [bash("echo begun"), { hold: "end", text: "Fixed." }] });
+  const rig = new ClaudeRig();
+  const first = await rig.print("fix the parser", { steps: [bash("echo begun"), { hold: "end", text: "Fixed." }] });
   await first.model.held("end");
-  const [living] = desk.sessions();
-  const second = await desk.printed("try it otherwise", { args: ["--resume", living!.id], ...answer });
+  const [living] = rig.sessions();
+  const second = await rig.printed("try it otherwise", { args: ["--resume", living!.id], ...answer });
   expect(told(second.model)).not.toContain("recovered data");
-  const [, fork] = desk.sessions();
+  const [, fork] = rig.sessions();
   expect(fork).toMatchObject({ origin: "fork", parentId: living!.id, endReason: "other" });
-  expect(desk.session(living!.id)).toMatchObject({ endedAt: null });
+  expect(rig.session(living!.id)).toMatchObject({ endedAt: null });
   first.model.release("end");
   await first.claude.waitForExit();
   const prompts = (id: string) =>
-    desk.stored(id).journal.flatMap(({ entry }) => (entry.kind === "prompt" ? [entry.text] : []));
-  expect(desk.session(living!.id)).toMatchObject({ endReason: "other" });
+    rig.stored(id).journal.flatMap(({ entry }) => (entry.kind === "prompt" ? [entry.text] : []));
+  expect(rig.session(living!.id)).toMatchObject({ endReason: "other" });
   expect([prompts(living!.id), prompts(fork!.id)]).toEqual([["fix the parser"], ["try it otherwise"]]);
 });

@@ -3,13 +3,13 @@ import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { apply } from "../../src/installer/apply.ts";
-import * as backups from "../../src/installer/backups.ts";
-import { readText } from "../../src/installer/client-files.ts";
-import { inspect } from "../../src/installer/inspect.ts";
-import { planInstall } from "../../src/installer/plan.ts";
-import { detect } from "../../src/installer/targets.ts";
-import { planUninstall } from "../../src/installer/uninstall.ts";
+import { apply } from "#src/installer/apply.ts";
+import * as backups from "#src/installer/backups.ts";
+import { readText } from "#src/installer/client-files.ts";
+import { inspect } from "#src/installer/inspect.ts";
+import { planInstall } from "#src/installer/plan.ts";
+import { detect } from "#src/installer/targets.ts";
+import { planUninstall } from "#src/installer/uninstall.ts";
 import { CLAUDE_VERSION, claudeBinary } from "../../scripts/install-claude.ts";
 
 /** The real Claude Code: the path of its binary. It needs no network and no account for any of this. */

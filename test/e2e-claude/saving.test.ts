@@ -3,9 +3,9 @@ import { rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, it } from "vitest";
-import { hookEvents } from "../../src/contract/hook-input.ts";
-import { bash, briefs, Desk, endless, endlessTool, mcpOf, shimTool, told } from "../support/shim-desk.ts";
-import { smallDisk } from "../support/small-disk.ts";
+import { hookEvents } from "#src/contract/hook-input.ts";
+import { bash, briefs, ClaudeRig, endless, endlessTool, mcpOf, shimTool, told } from "#harness/claude/claude-rig.ts";
+import { smallDisk } from "#harness/store/small-disk.ts";
 
 const answer = { steps: [{ text: "Hello." }] };
 const hookScript = join(import.meta.dirname, "..", "..", "dist", "hook.cjs");
@@ -25,13 +25,13 @@ function fill(disk: string): void {
 }
 
 it("[HO5] counts an event once and gives one brief where hooks are registered twice", async () => {
-  const desk = new Desk();
-  const first = await desk.print("fix the parser", { settings, steps: [bash("echo begun"), bash("exit 3"), endless] });
+  const rig = new ClaudeRig();
+  const first = await rig.print("fix the parser", { settings, steps: [bash("echo begun"), bash("exit 3"), endless] });
   await endlessTool(first.claude);
   first.claude.kill("SIGKILL");
   await first.claude.waitForExit();
-  const [dead] = desk.sessions();
-  expect(desk.kinds(dead!.id)).toEqual([
+  const [dead] = rig.sessions();
+  expect(rig.kinds(dead!.id)).toEqual([
     "start",
     "prompt",
     "tool_start",
@@ -41,15 +41,15 @@ it("[HO5] counts an event once and gives one brief where hooks are registered tw
     "tool_start",
   ]);
   expect(dead).toMatchObject({ toolCalls: 2, toolErrors: 1 });
-  const second = await desk.printed("hello", { settings, ...answer });
+  const second = await rig.printed("hello", { settings, ...answer });
   expect(briefs(told(second.model))).toHaveLength(1);
-  const [, successor] = desk.sessions();
-  expect(desk.kinds(successor!.id)).toEqual(["start", "prompt", "assistant", "turn_end", "end"]);
-  expect(desk.stored(dead!.id).recoveries.map(({ action }) => action)).toEqual(["offered"]);
+  const [, successor] = rig.sessions();
+  expect(rig.kinds(successor!.id)).toEqual(["start", "prompt", "assistant", "turn_end", "end"]);
+  expect(rig.stored(dead!.id).recoveries.map(({ action }) => action)).toEqual(["offered"]);
 });
 
 it("puts what the model's tool calls say into the session of the hooks", async () => {
-  const desk = new Desk();
+  const rig = new ClaudeRig();
   const notes = {
     goal: "Parse empty input",
     done: ["Read the grammar"],
@@ -57,7 +57,7 @@ it("puts what the model's tool calls say into the session of the hooks", async (
     decisions: ["Keep the old syntax: others use it"],
     openQuestions: ["What of blanks?"],
   };
-  const first = await desk.print("fix the parser", {
+  const first = await rig.print("fix the parser", {
     steps: [
       shimTool("shim_force_checkpoint", notes),
       shimTool("shim_session_status"),
@@ -66,15 +66,15 @@ it("puts what the model's tool calls say into the session of the hooks", async (
     ],
   });
   await endlessTool(first.claude);
-  const [session, ...others] = desk.sessions();
+  const [session, ...others] = rig.sessions();
   expect(others).toEqual([]);
   expect(told(first.model, -1)).toContain(`"session":"${session!.id}"`);
   expect(told(first.model, -1)).toContain('"incomplete":[]');
-  expect(desk.stored(session!.id).checkpoints.some(({ trigger }) => trigger === "on_demand")).toBe(true);
+  expect(rig.stored(session!.id).checkpoints.some(({ trigger }) => trigger === "on_demand")).toBe(true);
   first.claude.kill("SIGKILL");
   await first.claude.waitForExit();
 
-  const second = await desk.print("hello", { steps: [shimTool("shim_check_recovery"), { text: "I have it." }] });
+  const second = await rig.print("hello", { steps: [shimTool("shim_check_recovery"), { text: "I have it." }] });
   expect(await second.claude.waitForExit()).toEqual({ code: 0, signal: null });
   const [injected] = briefs(told(second.model));
   for (const line of [
@@ -91,52 +91,52 @@ it("puts what the model's tool calls say into the session of the hooks", async (
 
 it("[HO59] [HO1] Claude Code works on where nothing can be saved, and the user reads that all is lost", async () => {
   // No folder can be made there, whoever runs the tests.
-  const desk = new Desk("/dev/null/shim");
+  const rig = new ClaudeRig("/dev/null/shim");
   const id = randomUUID();
   const steps = [bash("echo begun"), shimTool("shim_force_checkpoint", { goal: "g" }), { text: "Fixed." }];
-  const chat = await desk.printed("fix the parser", { args: ["--session-id", id], steps });
+  const chat = await rig.printed("fix the parser", { args: ["--session-id", id], steps });
   expect(chat.claude.output).toEqual({ stdout: "Fixed.\n", stderr: "" });
   expect(told(chat.model, -1)).toContain(
     "store_unavailable: Nothing was saved. /dev/null/shim/shim.db: the file cannot be opened",
   );
-  expect(desk.shown(id).length).toBeGreaterThan(0);
-  for (const text of desk.shown(id))
+  expect(rig.shown(id).length).toBeGreaterThan(0);
+  for (const text of rig.shown(id))
     expect(text).toMatch(/^SHIM cannot save: .*Events are lost until it can\. Run `\S+ \S+shim\.mjs doctor`\.$/);
 });
 
 it("works on with a full disk, and saves again when there is room", async (test) => {
   const disk = smallDisk(test, 1);
-  const desk = new Desk(join(disk, "shim"));
-  await desk.printed("the first thing", answer);
+  const rig = new ClaudeRig(join(disk, "shim"));
+  await rig.printed("the first thing", answer);
   fill(disk);
   const id = randomUUID();
-  const chat = await desk.printed("the second thing", {
+  const chat = await rig.printed("the second thing", {
     args: ["--session-id", id],
     steps: [bash("echo begun"), { text: "Done." }],
   });
   expect(chat.claude.output.stdout).toBe("Done.\n");
-  expect(desk.shown(id)[0]).toMatch(/^SHIM cannot save: .*disk is full.*Events are lost until it can\./);
+  expect(rig.shown(id)[0]).toMatch(/^SHIM cannot save: .*disk is full.*Events are lost until it can\./);
   rmSync(join(disk, "filler"));
-  await desk.printed("the third thing", answer);
-  expect(desk.sessions().map(({ title, endReason }) => [title, endReason])).toEqual([
+  await rig.printed("the third thing", answer);
+  expect(rig.sessions().map(({ title, endReason }) => [title, endReason])).toEqual([
     ["the first thing", "other"],
     ["the third thing", "other"],
   ]);
 });
 
 it("[HO11] brings what happened while another process held the store into the next chat's brief", async () => {
-  const desk = new Desk();
-  const first = await desk.print("fix the parser", { steps: [{ hold: "tool", ...endless }] });
+  const rig = new ClaudeRig();
+  const first = await rig.print("fix the parser", { steps: [{ hold: "tool", ...endless }] });
   await first.model.held("tool");
-  const other = new DatabaseSync(desk.paths.database);
+  const other = new DatabaseSync(rig.paths.database);
   other.exec("BEGIN IMMEDIATE");
   first.model.release("tool");
   await endlessTool(first.claude);
-  expect(desk.kinds(desk.sessions()[0]!.id)).toEqual(["start", "prompt"]);
+  expect(rig.kinds(rig.sessions()[0]!.id)).toEqual(["start", "prompt"]);
   process.kill((await mcpOf(first.claude.pid)).pid, "SIGKILL");
   first.claude.kill("SIGKILL");
   other.close();
   await first.claude.waitForExit();
-  const second = await desk.printed("hello", answer);
+  const second = await rig.printed("hello", answer);
   expect(briefs(told(second.model))[0]).toContain("was running when it died: Bash exec sleep 600");
 });

@@ -3,10 +3,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { claudeBinary } from "../../scripts/install-claude.ts";
-import { cleanEnv, findChild, untilFound } from "../support/claude-code.ts";
-import { WorkerProcess } from "../support/claude-workers.ts";
-import { startScriptedModel, type ScriptedModel, type Step } from "../support/scripted-model.ts";
-import { bash, Desk, endless } from "../support/shim-desk.ts";
+import { cleanEnv, findChild, untilFound } from "#harness/claude/claude-code.ts";
+import { WorkerProcess } from "#harness/claude/claude-workers.ts";
+import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
+import { bash, ClaudeRig, endless } from "#harness/claude/claude-rig.ts";
 
 const launcher = join(import.meta.dirname, "..", "..", "bin", "shim.mjs");
 const prompt = "Make the parser accept empty input";
@@ -17,32 +17,32 @@ const usageLimit = {
 };
 
 interface Supervised {
-  readonly desk: Desk;
+  readonly rig: ClaudeRig;
   readonly model: ScriptedModel;
   readonly supervisor: WorkerProcess;
-  /** Another supervisor of the same desk. */
+  /** Another supervisor of the same machine. */
   readonly again: () => WorkerProcess;
 }
 
 /** `shim supervise` with the real Claude Code, which talks to a model that plays the steps. */
 async function supervised(steps: readonly Step[]): Promise<Supervised> {
-  const desk = new Desk();
+  const rig = new ClaudeRig();
   const model = await startScriptedModel({ threads: [{ steps }] });
   onTestFinished(() => model.close());
   const args = ["--allowedTools", "Bash"];
-  const fix = { kind: "claude", folder: desk.project, prompt, program: claudeBinary(), args, stopMs: 2_000 };
-  mkdirSync(desk.paths.home, { recursive: true });
-  writeFileSync(join(desk.paths.home, "supervisor.json"), JSON.stringify({ watch: { fix } }));
+  const fix = { kind: "claude", folder: rig.project, prompt, program: claudeBinary(), args, stopMs: 2_000 };
+  mkdirSync(rig.paths.home, { recursive: true });
+  writeFileSync(join(rig.paths.home, "supervisor.json"), JSON.stringify({ watch: { fix } }));
   const env = cleanEnv({
-    home: desk.home,
+    home: rig.home,
     modelUrl: model.url,
-    env: { SHIM_HOME: desk.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" },
+    env: { SHIM_HOME: rig.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" },
   });
   const again = (): WorkerProcess =>
     new WorkerProcess(
       spawn(process.execPath, [launcher, "supervise", "--json"], { env, stdio: ["ignore", "pipe", "pipe"] }),
     );
-  return { desk, model, supervisor: again(), again };
+  return { rig, model, supervisor: again(), again };
 }
 
 /** The newest thing of this kind that it has told, once there are so many. */
@@ -53,7 +53,7 @@ function told(supervisor: WorkerProcess, event: string, count = 1): Promise<Reco
 }
 
 it("[SU6] [SU35] [SU46] Claude Code that is killed in the middle of a tool continues in its session, and is done", async () => {
-  const { desk, model, supervisor } = await supervised([
+  const { rig, model, supervisor } = await supervised([
     bash("echo half > half.txt"),
     endless,
     bash("cat half.txt"),
@@ -65,7 +65,7 @@ it("[SU6] [SU35] [SU46] Claude Code that is killed in the middle of a tool conti
   const second = await told(supervisor, "started", 2);
   const { session } = await told(supervisor, "started", 1);
   expect(second).toMatchObject({ session, how: `session ${String(session)} is resumed` });
-  await desk.gone(tool.pid);
+  await rig.gone(tool.pid);
   expect(await told(supervisor, "ended", 2)).toMatchObject({ phase: "finished", againInMs: null });
   expect(supervisor.said().filter(({ event }) => event === "output")).toMatchObject([{ text: "It is done." }]);
   const asked =
@@ -76,26 +76,26 @@ it("[SU6] [SU35] [SU46] Claude Code that is killed in the middle of a tool conti
   expect(asked).toContain(prompt);
   expect(asked).toContain("You were interrupted in the middle of it");
   expect(asked).toContain("this session died");
-  expect(desk.sessions()).toMatchObject([{ id: session, endReason: expect.any(String) }]);
-  const { checkpoints } = desk.stored(String(session));
+  expect(rig.sessions()).toMatchObject([{ id: session, endReason: expect.any(String) }]);
+  const { checkpoints } = rig.stored(String(session));
   expect(checkpoints.map(({ trigger }) => trigger)).toContain("detached");
   supervisor.kill("SIGTERM");
   expect(await supervisor.ended()).toBe(0);
 });
 
 it("[SU35] [SU47] [SU48] a supervisor that is asked to end stops Claude Code; the next one resumes the session", async () => {
-  const { desk, supervisor, again } = await supervised([endless, done]);
+  const { rig, supervisor, again } = await supervised([endless, done]);
   const claude = await supervisor.claude();
   await findChild(claude.pid, "sleep 600");
   supervisor.kill("SIGTERM");
   expect(await supervisor.ended()).toBe(0);
   expect(await told(supervisor, "ended")).toMatchObject({ phase: "due", reason: "it ended with its supervisor" });
-  expect(desk.processes()).toEqual([]);
-  const [session] = desk.sessions();
+  expect(rig.processes()).toEqual([]);
+  const [session] = rig.sessions();
   expect(session).toMatchObject({ endedAt: null });
   const next = again();
   expect(await told(next, "ended")).toMatchObject({ phase: "finished" });
-  expect(desk.sessions()).toMatchObject([{ id: session?.id, endReason: expect.any(String) }]);
+  expect(rig.sessions()).toMatchObject([{ id: session?.id, endReason: expect.any(String) }]);
   next.kill("SIGTERM");
   expect(await next.ended()).toBe(0);
 });

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { Desk, endless, endlessTool, shimTool, told } from "../support/shim-desk.ts";
+import { ClaudeRig, endless, endlessTool, shimTool, told } from "#harness/claude/claude-rig.ts";
 
 it("[TE1] [TE4] [TE42] real Claude Codes are a team: a killed chat's task continues in the next, from its checkpoint", async () => {
-  const desk = new Desk();
-  const first = await desk.print("plan the importer", {
+  const rig = new ClaudeRig();
+  const first = await rig.print("plan the importer", {
     steps: [
       shimTool("shim_submit", { tasks: [{ type: "build", payload: { part: "the importer" } }] }),
       shimTool("shim_next"),
@@ -14,12 +14,12 @@ it("[TE1] [TE4] [TE42] real Claude Codes are a team: a killed chat's task contin
     ],
   });
   await endlessTool(first.claude);
-  const [dead] = desk.sessions();
+  const [dead] = rig.sessions();
   expect(told(first.model, -1)).toContain("Submitted: 1 (queued).");
-  expect(desk.isInTeam(dead!.id)).toBe(true);
+  expect(rig.isInTeam(dead!.id)).toBe(true);
   first.claude.kill("SIGKILL");
   await first.claude.waitForExit();
-  const second = await desk.printed("go on with the importer", {
+  const second = await rig.printed("go on with the importer", {
     steps: [
       shimTool("shim_next"),
       shimTool("shim_files", { action: "reserve", paths: ["one.ts"] }),

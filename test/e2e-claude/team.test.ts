@@ -1,15 +1,15 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { openNodeSqlite } from "../../src/store/driver-node-sqlite.ts";
-import { Store } from "../../src/store/store.ts";
-import * as files from "../../src/local-mcp/team/reservation-table.ts";
-import * as news from "../../src/local-mcp/sessions/news.ts";
-import { untilFound } from "../support/claude-code.ts";
-import { call, Desk, endless, endlessTool, shimTool, told } from "../support/shim-desk.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { Store } from "#src/store/store.ts";
+import * as files from "#src/local-mcp/team/reservation-table.ts";
+import * as news from "#src/local-mcp/sessions/news.ts";
+import { untilFound } from "#harness/claude/claude-code.ts";
+import { call, ClaudeRig, endless, endlessTool, shimTool, told } from "#harness/claude/claude-rig.ts";
 
 /** Writes what an MCP process writes when it hears something. */
-function heard(desk: Desk, write: (sql: Parameters<typeof news.add>[0]) => void): void {
-  const store = new Store({ path: desk.paths.database, driver: openNodeSqlite, now: Date.now });
+function heard(rig: ClaudeRig, write: (sql: Parameters<typeof news.add>[0]) => void): void {
+  const store = new Store({ path: rig.paths.database, driver: openNodeSqlite, now: Date.now });
   store.write(write);
   store.close();
 }
@@ -24,28 +24,28 @@ const message = (text: string): news.News => ({
 });
 
 it("[HO17] [HO48] Claude Code continues at the end of its turn for a message, once; a changed leader waits", async () => {
-  const desk = new Desk();
-  const chat = await desk.terminal({
+  const rig = new ClaudeRig();
+  const chat = await rig.terminal({
     steps: [{ hold: "turn", text: "Fixed." }, { text: "Answered." }, { text: "Bye." }],
   });
   await chat.claude.send("fix the parser");
   await chat.model.held("turn");
-  const { id } = desk.sessions()[0]!;
-  heard(desk, (sql) => void news.add(sql, Date.now(), id, "1", message("Which grammar do you use?")));
+  const { id } = rig.sessions()[0]!;
+  heard(rig, (sql) => void news.add(sql, Date.now(), id, "1", message("Which grammar do you use?")));
   chat.model.release("turn");
-  await desk.until(
+  await rig.until(
     id,
     (_session, { journal }) => journal.filter(({ entry }) => entry.kind === "turn_end").length === 2,
     "the second end",
   );
   expect(told(chat.model, 1)).toMatch(/<(shim-team-news-\w+)>\n.*Which grammar do you use\?\n<\/\1>/);
   heard(
-    desk,
+    rig,
     (sql) =>
       void news.add(sql, Date.now(), id, "2", { kind: "leader_changed", name: "release", leader: null, isSelf: false }),
   );
   await chat.claude.send("thanks");
-  await desk.until(
+  await rig.until(
     id,
     (_session, { journal }) => journal.filter(({ entry }) => entry.kind === "turn_end").length === 3,
     "the third end",
@@ -55,62 +55,62 @@ it("[HO17] [HO48] Claude Code continues at the end of its turn for a message, on
 });
 
 it("[FI3] Claude Code does not edit a file that another chat has reserved in its checkout", async () => {
-  const desk = new Desk();
-  const edit = (name: string) => call("Write", { file_path: desk.path(name), content: "export const a = 1;\n" });
-  const chat = await desk.print("fix the parser", {
+  const rig = new ClaudeRig();
+  const edit = (name: string) => call("Write", { file_path: rig.path(name), content: "export const a = 1;\n" });
+  const chat = await rig.print("fix the parser", {
     steps: [{ hold: "turn", ...edit("src/new.ts") }, edit("other.ts"), { text: "Done." }],
   });
   await chat.model.held("turn");
-  heard(desk, (sql) => {
-    sql.run("INSERT INTO team_projects (workspace, root, project, at) VALUES ('w', ?, 'parser', 1)", desk.project);
+  heard(rig, (sql) => {
+    sql.run("INSERT INTO team_projects (workspace, root, project, at) VALUES ('w', ?, 'parser', 1)", rig.project);
     const one = { workspace: "w", holder: "b-chat", holderName: "write the lexer", machine: "m", since: Date.now() };
-    files.upsert(sql, Date.now(), { ...one, resource: "file:parser/src/**", checkout: desk.project });
+    files.upsert(sql, Date.now(), { ...one, resource: "file:parser/src/**", checkout: rig.project });
     files.upsert(sql, Date.now(), { ...one, resource: "file:parser/other.ts", checkout: "" });
   });
   chat.model.release("turn");
   expect(await chat.claude.waitForExit()).toEqual({ code: 0, signal: null });
-  expect(() => readFileSync(desk.path("src/new.ts"))).toThrow("ENOENT");
+  expect(() => readFileSync(rig.path("src/new.ts"))).toThrow("ENOENT");
   expect(told(chat.model, 1)).toContain('src/new.ts is reserved in this checkout by "write the lexer" (chat b-chat)');
   // In another checkout it is only warned.
-  expect(readFileSync(desk.path("other.ts"), "utf8")).toBe("export const a = 1;\n");
+  expect(readFileSync(rig.path("other.ts"), "utf8")).toBe("export const a = 1;\n");
   expect(told(chat.model, 2)).toContain("other.ts is reserved in another checkout");
-  const { id } = desk.sessions()[0]!;
-  expect(desk.shown(id).join()).toContain("The edit is allowed");
-  const tools = desk.kinds(id).filter((kind) => kind.startsWith("tool"));
+  const { id } = rig.sessions()[0]!;
+  expect(rig.shown(id).join()).toContain("The edit is allowed");
+  const tools = rig.kinds(id).filter((kind) => kind.startsWith("tool"));
   expect(tools).toEqual(["tool_error", "tool_start", "tool_end"]);
 });
 
 it("[HO20] an idle Claude Code is woken by its messaging socket, and the turn that it starts gets the news", async () => {
-  const desk = new Desk();
-  mkdirSync(desk.paths.home);
-  writeFileSync(desk.paths.config, '{ "team": { "wake": "socket" } }');
-  const chat = await desk.terminal({ steps: [{ text: "Fixed." }, { text: "Answered." }] });
+  const rig = new ClaudeRig();
+  mkdirSync(rig.paths.home);
+  writeFileSync(rig.paths.config, '{ "team": { "wake": "socket" } }');
+  const chat = await rig.terminal({ steps: [{ text: "Fixed." }, { text: "Answered." }] });
   await chat.claude.send("fix the parser");
-  await untilFound(() => desk.sessions()[0], "the session");
-  const { id } = desk.sessions()[0]!;
+  await untilFound(() => rig.sessions()[0], "the session");
+  const { id } = rig.sessions()[0]!;
   const ends = (n: number) =>
-    desk.until(
+    rig.until(
       id,
       (_session, { journal }) => journal.filter(({ entry }) => entry.kind === "turn_end").length === n,
       `end ${n}`,
     );
   await ends(1);
-  heard(desk, (sql) => void news.add(sql, Date.now(), id, "1", message("Which grammar do you use?")));
+  heard(rig, (sql) => void news.add(sql, Date.now(), id, "1", message("Which grammar do you use?")));
   await ends(2);
   expect(told(chat.model, 1)).toContain("SHIM: news waits for this chat (1)");
   expect(told(chat.model, 1)).toContain("Which grammar do you use?");
-  expect(desk.stored(id).journal.filter(({ entry }) => entry.kind === "prompt")).toHaveLength(1);
+  expect(rig.stored(id).journal.filter(({ entry }) => entry.kind === "prompt")).toHaveLength(1);
 });
 
 it("[FI3] [FI5] a file that one Claude Code has reserved is not edited by another, until the first is killed", async () => {
-  const desk = new Desk();
-  const first = await desk.print("write the lexer", {
+  const rig = new ClaudeRig();
+  const first = await rig.print("write the lexer", {
     steps: [shimTool("shim_files", { action: "reserve", paths: ["src/**"] }), endless],
   });
   await endlessTool(first.claude);
   expect(told(first.model, -1)).toContain('"path":"src/**"');
-  const edit = call("Write", { file_path: desk.path("src/new.ts"), content: "export const a = 1;\n" });
-  const second = await desk.print("fix the parser", { steps: [edit, { hold: "again", ...edit }, { text: "Done." }] });
+  const edit = call("Write", { file_path: rig.path("src/new.ts"), content: "export const a = 1;\n" });
+  const second = await rig.print("fix the parser", { steps: [edit, { hold: "again", ...edit }, { text: "Done." }] });
   await second.model.held("again");
   expect(told(second.model, 1)).toMatch(
     /src\/new\.ts is reserved in this checkout by "write the lexer" \(chat [\w-]+\)/,
@@ -119,19 +119,19 @@ it("[FI3] [FI5] a file that one Claude Code has reserved is not edited by anothe
   await first.claude.waitForExit();
   second.model.release("again");
   expect(await second.claude.waitForExit()).toEqual({ code: 0, signal: null });
-  expect(readFileSync(desk.path("src/new.ts"), "utf8")).toBe("export const a = 1;\n");
+  expect(readFileSync(rig.path("src/new.ts"), "utf8")).toBe("export const a = 1;\n");
 });
 
 it("[HO17] a message that one Claude Code sends by its tool makes another one continue at the end of its turn", async () => {
-  const desk = new Desk();
-  const second = await desk.terminal({ steps: [{ hold: "turn", text: "Fixed." }, { text: "Answered." }] });
+  const rig = new ClaudeRig();
+  const second = await rig.terminal({ steps: [{ hold: "turn", text: "Fixed." }, { text: "Answered." }] });
   await second.claude.send("fix the parser");
   await second.model.held("turn");
-  const { id } = desk.sessions()[0]!;
-  await untilFound(() => desk.isInTeam(id) || null, "the second chat in the team");
+  const { id } = rig.sessions()[0]!;
+  await untilFound(() => rig.isInTeam(id) || null, "the second chat in the team");
   const send = shimTool("shim_send", { to: id, text: "Which grammar do you use?" });
-  await desk.printed("write the lexer", { steps: [send, { text: "Asked." }] });
-  await untilFound(() => desk.news(id)[0], "the message");
+  await rig.printed("write the lexer", { steps: [send, { text: "Asked." }] });
+  await untilFound(() => rig.news(id)[0], "the message");
   second.model.release("turn");
   await untilFound(() => second.model.requests.filter(({ kind }) => kind === "loop")[1], "the second turn");
   expect(told(second.model, 1)).toMatch(/message from "write the lexer" \(chat [\w-]+\): Which grammar do you use\?/);

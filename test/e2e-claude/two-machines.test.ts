@@ -2,18 +2,18 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { expect, it, vi } from "vitest";
-import { CutProxy } from "../support/cut-proxy.ts";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { git } from "../support/git-project.ts";
-import { built } from "../support/mcp-process.ts";
-import { call, Desk, endless, endlessTool, shimTool, told } from "../support/shim-desk.ts";
+import { CutProxy } from "#harness/edge/cut-proxy.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { git } from "#harness/machine/git-project.ts";
+import { built } from "#harness/machine/mcp-process.ts";
+import { call, ClaudeRig, endless, endlessTool, shimTool, told } from "#harness/claude/claude-rig.ts";
 
 const patience = { timeout: 60_000, interval: 250 };
 
-/** One command of `shim` at a desk. Not at once: the proxy of the test has to work meanwhile. @returns what it said */
-async function shim(desk: Desk, args: readonly string[], input = ""): Promise<string> {
-  const env = { PATH: process.env["PATH"], HOME: desk.home, SHIM_HOME: desk.paths.home };
-  const child = spawn(process.execPath, [built.launcher, ...args], { cwd: desk.project, env });
+/** One command of `shim` on a machine. Not at once: the proxy of the test has to work meanwhile. @returns what it said */
+async function shim(rig: ClaudeRig, args: readonly string[], input = ""): Promise<string> {
+  const env = { PATH: process.env["PATH"], HOME: rig.home, SHIM_HOME: rig.paths.home };
+  const child = spawn(process.execPath, [built.launcher, ...args], { cwd: rig.project, env });
   const said = { out: "", err: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => (said.out += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (said.err += text));
@@ -23,30 +23,30 @@ async function shim(desk: Desk, args: readonly string[], input = ""): Promise<st
   return said.out;
 }
 
-/** Two desks with clones of one project, joined to one coordinator that gives up a silent chat after 5 s, each on a way of its own. */
-async function twoDesks() {
+/** Two machines with clones of one project, joined to one coordinator that gives up a silent chat after 5 s, each through a connection of its own. */
+async function twoMachines() {
   const edge = await EdgeRuntime.open();
   const settings = { chatTtlMs: 5_000, interactiveGraceMs: 1_000, lostSocketGraceMs: 1_000 };
   await edge.call("settings.set", { settings });
-  const desks = { a: new Desk(), b: new Desk() };
-  rmSync(desks.b.project, { recursive: true });
-  git(desks.a.root, "clone", "-q", desks.a.project, desks.b.project);
-  for (const { project } of [desks.a, desks.b]) {
+  const machines = { a: new ClaudeRig(), b: new ClaudeRig() };
+  rmSync(machines.b.project, { recursive: true });
+  git(machines.a.root, "clone", "-q", machines.a.project, machines.b.project);
+  for (const { project } of [machines.a, machines.b]) {
     git(project, "config", "remote.origin.url", "https://git.example.com/team/parser.git");
   }
   const power = await CutProxy.to(edge.url);
-  const join = async (desk: Desk, machine: string, url: string, code: string): Promise<void> => {
+  const join = async (rig: ClaudeRig, machine: string, url: string, code: string): Promise<void> => {
     const { token } = await edge.call("tokens.create", { machine, scope: "work" });
-    await shim(desk, ["edge", "join", edge.workspace, "--url", url, "--import"], `${token}\n${code}\n`);
+    await shim(rig, ["edge", "join", edge.workspace, "--url", url, "--import"], `${token}\n${code}\n`);
   };
-  await join(desks.a, "desktop", power.url, "");
-  const { key } = JSON.parse(await shim(desks.a, ["edge", "rekey", "--code", "--yes", "--json"])) as { key: string };
-  await join(desks.b, "laptop", edge.url, key);
-  return { edge, power, ...desks };
+  await join(machines.a, "desktop", power.url, "");
+  const { key } = JSON.parse(await shim(machines.a, ["edge", "rekey", "--code", "--yes", "--json"])) as { key: string };
+  await join(machines.b, "laptop", edge.url, key);
+  return { edge, power, ...machines };
 }
 
 it("[MA1] Claude Code works on a task, its machine loses power; on the other machine Claude Code goes on from its checkpoint, once", async () => {
-  const { edge, power, a, b } = await twoDesks();
+  const { edge, power, a, b } = await twoMachines();
   const first = await a.print("make the parser accept comments", {
     steps: [
       shimTool("shim_submit", { tasks: [{ type: "parser", payload: { part: "comments" } }] }),

@@ -1,14 +1,14 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { hookEvents } from "../../src/contract/hook-input.ts";
-import { hookCommand } from "../../src/installer/entries.ts";
-import type { Launch } from "../../src/platform/launch.ts";
-import { defaultSettings } from "../../src/contract/workspaces.ts";
-import { findChild, untilFound } from "../support/claude-code.ts";
-import { WorkerMachine } from "../support/claude-workers.ts";
-import { git } from "../support/git-project.ts";
-import { bash, call, endless } from "../support/shim-desk.ts";
+import { hookEvents } from "#src/contract/hook-input.ts";
+import { hookCommand } from "#src/installer/entries.ts";
+import type { Launch } from "#src/platform/launch.ts";
+import { defaultSettings } from "#src/contract/workspaces.ts";
+import { findChild, untilFound } from "#harness/claude/claude-code.ts";
+import { WorkerMachine } from "#harness/claude/claude-workers.ts";
+import { git } from "#harness/machine/git-project.ts";
+import { bash, call, endless } from "#harness/claude/claude-rig.ts";
 
 const request = "Make the parser accept empty input";
 const done = { text: 'I looked, and it is done.\n{"shim":"done","result":{"files":1}}' };
@@ -22,7 +22,7 @@ it("[CX1] [CX3] a task is done by Claude Code in a worktree, with SHIM's server 
   const task = machine.submit(request);
   expect(await machine.worker("--once").ended()).toBe(0);
   const found = machine.ask("tasks.get", { task });
-  const [session] = machine.desk.sessions();
+  const [session] = machine.rig.sessions();
   expect(found).toMatchObject({
     state: "done",
     result: {
@@ -31,12 +31,12 @@ it("[CX1] [CX3] a task is done by Claude Code in a worktree, with SHIM's server 
     used: { tokens: 4_080, costMicros: 17_600 },
   });
   const { branch } = found.result as { branch: string };
-  expect(git(machine.desk.project, "show", `${branch}:fixed.ts`)).toBe("export {};\n");
-  expect(existsSync(join(machine.desk.project, "fixed.ts"))).toBe(false);
-  const { checkpoints } = machine.desk.stored(session?.id ?? "");
+  expect(git(machine.rig.project, "show", `${branch}:fixed.ts`)).toBe("export {};\n");
+  expect(existsSync(join(machine.rig.project, "fixed.ts"))).toBe(false);
+  const { checkpoints } = machine.rig.stored(session?.id ?? "");
   expect(checkpoints.map(({ trigger }) => trigger)).toContain("on_demand");
   expect(session).toMatchObject({ endReason: expect.any(String), recovery: null });
-  expect(existsSync(join(machine.desk.home, ".claude", "settings.json"))).toBe(false);
+  expect(existsSync(join(machine.rig.home, ".claude", "settings.json"))).toBe(false);
 });
 
 it.for([
@@ -71,11 +71,11 @@ it.for([
   expect(attempts.map(({ end }) => end)).toEqual(["done", "chat_offline"]);
   const backAfterMs = readAt - (attempts[1]?.endedAgeMs ?? 0) - killedAt;
   expect(backAfterMs).toBeLessThan(defaultSettings.workerGraceMs + 1_000);
-  const [session, ...others] = machine.desk.sessions();
+  const [session, ...others] = machine.rig.sessions();
   expect(others).toEqual([]);
   expect([state, result]).toMatchObject(["done", { output: { session: session?.id, text: done.text } }]);
   const { branch } = result as { branch: string };
-  expect(git(machine.desk.project, "show", `${branch}:half.txt`)).toBe("half\n");
+  expect(git(machine.rig.project, "show", `${branch}:half.txt`)).toBe("half\n");
   const last = machine.asked().at(-1) ?? "";
   expect(last).toContain("You were interrupted in the middle of it, by the machine and not by a person.");
   expect(last.match(/echo half/g)).toHaveLength(1);
@@ -93,7 +93,7 @@ it("[CX13] a worker that is asked to end gives its task back with its session an
   first.kill("SIGTERM");
   expect(await first.ended()).toBe(0);
   // The tool's own process too, which stands in no group of the worker's.
-  expect(machine.desk.processes()).toEqual([]);
+  expect(machine.rig.processes()).toEqual([]);
   expect(machine.ask("tasks.get", { task })).toMatchObject({
     state: "queued",
     used: { tokens: 1_020, costMicros: 4_400 },
@@ -103,7 +103,7 @@ it("[CX13] a worker that is asked to end gives its task back with its session an
     state: "done",
     used: { tokens: 2_040, costMicros: 8_800 },
   });
-  expect(machine.desk.sessions()).toHaveLength(1);
+  expect(machine.rig.sessions()).toHaveLength(1);
 });
 
 it("[CX12] a task that passes its budget of tokens, or of cost, is stopped and dead", async () => {
@@ -138,9 +138,9 @@ it("[CX2] [CX17] [CX18] a tool that is not allowed is refused without a question
     ],
     { allowedTools: ["Bash(git log *)", "Read(./**)"] },
   );
-  const { project, home } = machine.desk;
+  const { project, home } = machine.rig;
   // Both would allow it, and run a command of their own.
-  const hook = { hooks: [{ type: "command", command: `echo run >> ${join(machine.desk.root, "hooks.log")}` }] };
+  const hook = { hooks: [{ type: "command", command: `echo run >> ${join(machine.rig.root, "hooks.log")}` }] };
   const permissive = JSON.stringify({ permissions: { allow: ["Bash", "Write"] }, hooks: { SessionStart: [hook] } });
   for (const folder of [project, home]) {
     mkdirSync(join(folder, ".claude"));
@@ -161,7 +161,7 @@ it("[CX2] [CX17] [CX18] a tool that is not allowed is refused without a question
     "export",
     "No such tool",
   ]);
-  expect(existsSync(join(machine.desk.root, "hooks.log"))).toBe(false);
+  expect(existsSync(join(machine.rig.root, "hooks.log"))).toBe(false);
 });
 
 it("[CX3] where the user has SHIM's hooks too, each event is told once", async () => {
@@ -176,13 +176,13 @@ it("[CX3] where the user has SHIM's hooks too, each event is told once", async (
     settingSources: ["user"],
   });
   const hooks = hookEvents.map((event) => [event, [{ hooks: [{ type: "command", ...hookCommand(launch, event) }] }]]);
-  mkdirSync(join(machine.desk.home, ".claude"));
+  mkdirSync(join(machine.rig.home, ".claude"));
   const settings = JSON.stringify({ hooks: Object.fromEntries(hooks) as object });
-  writeFileSync(join(machine.desk.home, ".claude", "settings.json"), settings);
+  writeFileSync(join(machine.rig.home, ".claude", "settings.json"), settings);
   machine.submit(request);
   expect(await machine.worker("--once").ended()).toBe(0);
-  const [session] = machine.desk.sessions();
-  const kinds = machine.desk.kinds(session?.id ?? "");
+  const [session] = machine.rig.sessions();
+  const kinds = machine.rig.kinds(session?.id ?? "");
   for (const kind of ["start", "prompt", "tool_start", "tool_end", "turn_end", "end"]) {
     expect([kind, kinds.filter((one) => one === kind).length]).toEqual([kind, 1]);
   }

@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { readEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
-import { teamTools, tools } from "../../src/local-mcp/server/server.ts";
+import { readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { teamTools, tools } from "#src/local-mcp/server/server.ts";
 import {
   answer,
   connected,
@@ -13,9 +13,9 @@ import {
   startOf,
   unpackedBundle,
   type Mode,
-} from "../support/desktop.ts";
-import { makeProject } from "../support/git-project.ts";
-import { integrityOf, oldNode, storeOf } from "../support/mcp-process.ts";
+} from "#harness/machine/claude-desktop.ts";
+import { makeProject } from "#harness/machine/git-project.ts";
+import { integrityOf, oldNode, storeOf } from "#harness/machine/mcp-process.ts";
 
 const { packed, folder } = unpackedBundle();
 const eras: Record<string, Mode> = { "2025 era": "legacy", "2026 era": { pin: "2026-07-28" } };
@@ -71,7 +71,7 @@ it("[DX2] a better-sqlite3 that lies beside the bundle is not loaded", async () 
   expect(await running.ended).toBe("");
 });
 
-const recorder = join(import.meta.dirname, "..", "support", "started-programs.cjs");
+const recorder = join(import.meta.dirname, "..", "harness", "machine", "started-programs.cjs");
 
 it("[DX3] it starts git and nothing else, and git is given no secret", async () => {
   const { project } = makeProject({ "new.txt": "kept\n" });

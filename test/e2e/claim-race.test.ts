@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import type { WorkspaceClient } from "../../src/coordinator-client/client.ts";
-import type { OutputOf } from "../../src/contract/operations.ts";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { realEdgeClient, value } from "../support/real-edge-client.ts";
+import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { realEdgeClient, value } from "#harness/edge/real-edge-client.ts";
 
 /** `npm run stress -- race --rounds 1000` */
 const rounds = Number(process.env["SHIM_RACE_ROUNDS"] ?? 100);

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it, onTestFinished, type TestContext } from "vitest";
-import type { OutputOf } from "../../src/contract/operations.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
 import { LocalEdge, startEdge } from "../../scripts/local-edge.ts";
-import { settableClock, type SettableClock } from "../support/set-clock/set-clock.ts";
+import { settableClock, type SettableClock } from "#harness/clock/set-clock/set-clock.ts";
 
 const hour = 3_600_000;
 const entry = join(import.meta.dirname, "../../src/worker/worker-entry.ts");
@@ -51,8 +51,8 @@ class Member {
   }
 
   async hold(resource: string): Promise<number> {
-    const wish = { self: this.self, resource, requestId: `${resource}-${this.self.chat}`, ttlMs: 60_000 };
-    const got = await this.#edge.call("leases.acquire", wish);
+    const request = { self: this.self, resource, requestId: `${resource}-${this.self.chat}`, ttlMs: 60_000 };
+    const got = await this.#edge.call("leases.acquire", request);
     if (got.state !== "granted") throw new Error(`${resource} was not granted`);
     return got.lease.token;
   }

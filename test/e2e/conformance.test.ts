@@ -6,9 +6,9 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import { expect, it, onTestFinished } from "vitest";
 import { parse } from "yaml";
 import * as z from "zod";
-import { tools } from "../../src/local-mcp/server/server.ts";
+import { tools } from "#src/local-mcp/server/server.ts";
 import { conformanceHost } from "../conformance/conformance-host.ts";
-import { tempRuntime } from "../support/temp-runtime.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const suite = dirname(createRequire(import.meta.url).resolve("@modelcontextprotocol/conformance/package.json"));
 

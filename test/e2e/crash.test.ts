@@ -2,7 +2,7 @@ import { writeFileSync, mkdirSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import type { McpConnection } from "../../demo/mcp-connection.ts";
-import type { Paths } from "../../src/platform/paths.ts";
+import type { Paths } from "#src/platform/paths.ts";
 import {
   answered,
   integrityOf,
@@ -13,10 +13,10 @@ import {
   startServer,
   storeOf,
   spawnServer,
-} from "../support/mcp-process.ts";
-import { familyOf } from "../support/family.ts";
-import { tempHome } from "../support/temp-store.ts";
-import { HookCaller } from "../support/hook-caller.ts";
+} from "#harness/machine/mcp-process.ts";
+import { familyOf } from "#harness/machine/process-tree.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
+import { HookCaller } from "#harness/machine/hook-caller.ts";
 
 const rounds = setting("SHIM_CRASH_ROUNDS", 50);
 const seed = setting("SHIM_CRASH_SEED", 1);

@@ -6,12 +6,12 @@ import { setTimeout as pause } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { sample } from "../../bench/figures.ts";
 import { type McpConnection, type Message, record } from "../../demo/mcp-connection.ts";
-import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
-import { pathsIn, type Paths } from "../../src/platform/paths.ts";
-import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
-import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { answered, seeded, setting, startServer } from "../support/mcp-process.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { pathsIn, type Paths } from "#src/platform/paths.ts";
+import { addKey } from "#src/local-mcp/sync/key-ring.ts";
+import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { answered, seeded, setting, startServer } from "#harness/machine/mcp-process.ts";
 
 const howMany = setting("SHIM_CROWD_CHATS", 6);
 const seconds = setting("SHIM_CROWD_SECONDS", 4);

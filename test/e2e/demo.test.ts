@@ -3,8 +3,8 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { DemoResult } from "../../demo/chat-demo.ts";
-import { built, envOf, oldNode } from "../support/mcp-process.ts";
-import { tempHome } from "../support/temp-store.ts";
+import { built, envOf, oldNode } from "#harness/machine/mcp-process.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
 
 const nodes = { "this Node": process.execPath, "an old Node": oldNode() };
 

@@ -1,8 +1,8 @@
 import { cpSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { aFolder, MachineHome } from "../support/machine-home.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { aFolder, MachineHome } from "#harness/machine/real-machine.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const example = "https://shim.example.workers.dev";

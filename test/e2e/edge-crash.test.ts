@@ -1,7 +1,7 @@
 import { expect, it, vi } from "vitest";
-import type { WorkspaceClient } from "../../src/coordinator-client/client.ts";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { realEdgeClient, value } from "../support/real-edge-client.ts";
+import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { realEdgeClient, value } from "#harness/edge/real-edge-client.ts";
 
 const rounds = Number(process.env["SHIM_EDGE_CRASH_ROUNDS"] ?? 10);
 const writers = 8;

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { CutProxy } from "../support/cut-proxy.ts";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { realEdgeClient, value } from "../support/real-edge-client.ts";
+import { CutProxy } from "#harness/edge/cut-proxy.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { realEdgeClient, value } from "#harness/edge/real-edge-client.ts";
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,7 +1,7 @@
 import { expect, it, vi } from "vitest";
-import { maxEnvelopeChars } from "../../src/contract/sync.ts";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { realEdgeClient, value } from "../support/real-edge-client.ts";
+import { maxEnvelopeChars } from "#src/contract/sync.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { realEdgeClient, value } from "#harness/edge/real-edge-client.ts";
 
 /** A chat that takes what it is given, and works on it for a while. */
 class Worker {

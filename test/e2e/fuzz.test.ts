@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { dirname } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { hookEvents } from "../../src/contract/hook-input.ts";
+import { hookEvents } from "#src/contract/hook-input.ts";
 import { record, type McpConnection, type Message } from "../../demo/mcp-connection.ts";
-import type { Paths } from "../../src/platform/paths.ts";
-import { built, envOf, integrityOf, setting, startServer, storeOf } from "../support/mcp-process.ts";
-import { tempHome } from "../support/temp-store.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import { built, envOf, integrityOf, setting, startServer, storeOf } from "#harness/machine/mcp-process.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
 
 const runs = setting("SHIM_FUZZ_RUNS", 60);
 const seed = setting("SHIM_FUZZ_SEED", 1);

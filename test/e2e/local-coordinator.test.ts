@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { expect, it, vi } from "vitest";
 import { descendantsOf } from "../../scripts/local-edge.ts";
-import { DevServer, devFolder, freePort } from "../support/dev-server.ts";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { listeningPorts } from "../support/listening-ports.ts";
-import { rawRequest } from "../support/raw-request.ts";
+import { DevServer, devFolder, freePort } from "#harness/edge/dev-server.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { listeningPorts } from "#harness/edge/listening-ports.ts";
+import { rawRequest } from "#harness/edge/raw-request.ts";
 
 const modules = join(import.meta.dirname, "..", "..", "node_modules");
 

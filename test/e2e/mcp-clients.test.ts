@@ -9,9 +9,17 @@ import { Client as Client1 } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport as Transport1 } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { expect, it, onTestFinished } from "vitest";
 import { record, type Message } from "../../demo/mcp-connection.ts";
-import type { Paths } from "../../src/platform/paths.ts";
-import { answered, built, envOf, integrityOf, spawnServer, startServer, storeOf } from "../support/mcp-process.ts";
-import { tempHome } from "../support/temp-store.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import {
+  answered,
+  built,
+  envOf,
+  integrityOf,
+  spawnServer,
+  startServer,
+  storeOf,
+} from "#harness/machine/mcp-process.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
 
 const names = [
   "shim_auto_checkpoint",

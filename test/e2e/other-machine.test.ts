@@ -2,14 +2,14 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
-import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
-import type { Paths } from "../../src/platform/paths.ts";
-import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
-import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { git, temporaryFolder } from "../support/git-project.ts";
-import { answered, built, envOf, killAll, sessionOf, startServer, storeOf } from "../support/mcp-process.ts";
-import { tempHome } from "../support/temp-store.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import { addKey } from "#src/local-mcp/sync/key-ring.ts";
+import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { git, temporaryFolder } from "#harness/machine/git-project.ts";
+import { answered, built, envOf, killAll, sessionOf, startServer, storeOf } from "#harness/machine/mcp-process.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
 
 /** A chat that was killed counts as gone after its grace; what is sealed is on its way for a moment. */
 const patience = { timeout: 45_000, interval: 300 };
@@ -36,14 +36,14 @@ it(
   { timeout: 150_000 },
   async () => {
     const edge = await EdgeRuntime.open();
-    const [desk, laptop] = [await aMachine(edge, "desk"), await aMachine(edge, "laptop")];
-    writeFileSync(join(desk.clone, "parser.ts"), "export const parser = 1;\n");
+    const [rig, laptop] = [await aMachine(edge, "desk"), await aMachine(edge, "laptop")];
+    writeFileSync(join(rig.clone, "parser.ts"), "export const parser = 1;\n");
     writeFileSync(join(laptop.clone, "parser.ts"), "export const parser = 2;\n");
-    const first = await startServer(desk.paths);
-    const work = { goal: "fix the parser", nextStep: "test the lexer", project: desk.clone };
+    const first = await startServer(rig.paths);
+    const work = { goal: "fix the parser", nextStep: "test the lexer", project: rig.clone };
     const { session: dead } = await answered(first, "shim_force_checkpoint", {
       ...work,
-      files: [join(desk.clone, "parser.ts")],
+      files: [join(rig.clone, "parser.ts")],
     });
     await answered(first, "shim_chats", {});
     await vi.waitFor(async () => {
@@ -60,7 +60,7 @@ it(
       return answer;
     }, patience);
     const brief = String(asked["brief"]);
-    for (const part of ["on another machine (desk)", "fix the parser", "next step: test the lexer", "not synced: "])
+    for (const part of ["on another machine (rig)", "fix the parser", "next step: test the lexer", "not synced: "])
       expect(brief).toContain(part);
     expect(brief).toContain("parser.ts (noted): DIFFERENT here");
     // Its own lease outlives it for as long as it could have trusted it.
@@ -71,17 +71,17 @@ it(
     const { leases } = await edge.call("leases.list", { prefix: `session:${String(dead)}` });
     expect(leases).toMatchObject([{ holder: asked["session"], isBound: true }]);
 
-    const third = await startServer(desk.paths);
-    const refused = await third.callTool("shim_check_recovery", { project: desk.clone, of: dead, take: true });
+    const third = await startServer(rig.paths);
+    const refused = await third.callTool("shim_check_recovery", { project: rig.clone, of: dead, take: true });
     expect(refused).toMatchObject({
       isError: true,
       text: expect.stringContaining(`continued by chat ${String(asked["session"])} on laptop`) as string,
     });
-    const store = storeOf(desk.paths);
+    const store = storeOf(rig.paths);
     await vi.waitFor(() => {
       expect(sessionOf(store, dead)).toMatchObject({ recovery: "recovered", recoveryBy: asked["session"] });
     }, patience);
-    expect(await answered(third, "shim_check_recovery", { project: desk.clone })).toMatchObject({ incomplete: [] });
+    expect(await answered(third, "shim_check_recovery", { project: rig.clone })).toMatchObject({ incomplete: [] });
 
     // Given back where it was taken, it is open on both machines again.
     const undo = [built.launcher, "resume", "--undo", String(dead)];

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
-import { cutPower, record } from "../support/power-loss/power-loss.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { cutPower, record } from "#harness/store/power-loss/power-loss.ts";
 
 const driver = openBetterSqlite3;
 /** `SHIM_POWER_CUTS=2000 SHIM_POWER_SEED=7` for a long run. */

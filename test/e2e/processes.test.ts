@@ -1,9 +1,9 @@
 import { readlinkSync, realpathSync } from "node:fs";
 import { expect, it } from "vitest";
 import type { McpConnection } from "../../demo/mcp-connection.ts";
-import type { Paths } from "../../src/platform/paths.ts";
-import { isAlive, systemProcesses, type ProcessIdentity } from "../../src/platform/processes.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import { isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
+import type { Store } from "#src/store/store.ts";
 import {
   answered,
   built,
@@ -16,9 +16,9 @@ import {
   startServer,
   storeOf,
   type StartOptions,
-} from "../support/mcp-process.ts";
-import { familyOf } from "../support/family.ts";
-import { tempHome } from "../support/temp-store.ts";
+} from "#harness/machine/mcp-process.ts";
+import { familyOf } from "#harness/machine/process-tree.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
 
 const starts = setting("SHIM_PROCESS_STARTS", 200);
 const random = seeded(setting("SHIM_PROCESS_SEED", 1));

@@ -3,14 +3,14 @@ import { once } from "node:events";
 import { mkdirSync, readdirSync, existsSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import type { HookEvent } from "../../src/contract/hook-input.ts";
-import { defaults } from "../../src/contract/config.ts";
+import type { HookEvent } from "#src/contract/hook-input.ts";
+import { defaults } from "#src/contract/config.ts";
 import type { Message } from "../../demo/mcp-connection.ts";
-import { drainInto } from "../../src/local-mcp/hooks/spool-hook.ts";
-import type { Paths } from "../../src/platform/paths.ts";
-import { systemProcesses } from "../../src/platform/processes.ts";
-import * as journal from "../../src/local-mcp/sessions/journal.ts";
-import type { Store } from "../../src/store/store.ts";
+import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import type { Store } from "#src/store/store.ts";
 import {
   answered,
   built,
@@ -21,8 +21,8 @@ import {
   setting,
   startServer,
   storeOf,
-} from "../support/mcp-process.ts";
-import { tempHome } from "../support/temp-store.ts";
+} from "#harness/machine/mcp-process.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
 
 const ms = setting("SHIM_SOAK_MS", 10_000);
 

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { storageLimit, type AttackName } from "../../bench/stress/attacks.ts";
 import { targets, underAttack, type Outcome } from "../../bench/stress/run.ts";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 
 const ms = 3_000;
 /** Below what a slow machine does, and above what the neighbour needs. */

@@ -1,5 +1,11 @@
 import { expect, it, vi } from "vitest";
-import { isThere, prompt, seeded, SupervisedHome, type ClaudeRun } from "../support/supervised-home.ts";
+import {
+  isThere,
+  prompt,
+  seeded,
+  SupervisorProcessRig,
+  type ClaudeRun,
+} from "#harness/supervisor/supervisor-process.ts";
 
 /** `node scripts/supervise-kills.ts --rounds 200` asks for more. */
 const rounds = Number(process.env["SHIM_KILL_ROUNDS"] ?? 12);
@@ -40,7 +46,7 @@ it(
   `[SU9] [SU35] [SU36] [SU46] ${rounds} random kills: it is back each time, nothing is left over, never two`,
   async () => {
     const draw = seeded(seed);
-    const home = new SupervisedHome(quick);
+    const home = new SupervisorProcessRig(quick);
     const supervisor = home.supervise();
     const waits: number[] = [];
     let before = await home.run(1);
@@ -72,7 +78,7 @@ it(
 );
 
 it("[SU47] [SU48] a supervisor that is killed takes everything with it, and the next one continues with one of each", async () => {
-  const home = new SupervisedHome(quick);
+  const home = new SupervisorProcessRig(quick);
   let before: ClaudeRun | null = null;
   for (let round = 1; round <= 3; round++) {
     const supervisor = home.supervise();
@@ -86,7 +92,7 @@ it("[SU47] [SU48] a supervisor that is killed takes everything with it, and the 
 });
 
 it("[SU4] a crash loop is stopped and said, also over the end of its supervisor, until the user wants it again", async () => {
-  const home = new SupervisedHome({ firstMs: 10, mostMs: 50 });
+  const home = new SupervisorProcessRig({ firstMs: 10, mostMs: 50 });
   const first = home.supervise();
   for (let crash = 1; crash <= 5; crash++) process.kill((await home.run(crash)).pids[0] ?? 0, "SIGKILL");
   await until(() => expect(first.events.at(-1)).toMatchObject({ event: "ended", phase: "looping", againInMs: null }));

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { temporaryFolder } from "../support/git-project.ts";
-import { syncCrash } from "../support/sync-crash.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
+import { syncCrash } from "#harness/sync/sync-crash.ts";
 
 const rounds = Number(process.env["SHIM_SYNC_CRASH_ROUNDS"] ?? 50);
 

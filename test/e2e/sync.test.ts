@@ -1,14 +1,14 @@
 import { expect, it, vi } from "vitest";
-import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
-import type { Paths } from "../../src/platform/paths.ts";
-import { identify, systemProcesses } from "../../src/platform/processes.ts";
-import { readProcessKey } from "../../src/coordinator-client/local/process-key.ts";
-import type { Store } from "../../src/store/store.ts";
-import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
-import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { answered, killAll, startServer, storeOf } from "../support/mcp-process.ts";
-import { tempHome } from "../support/temp-store.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import { identify, systemProcesses } from "#src/platform/processes.ts";
+import { readProcessKey } from "#src/coordinator-client/local/process-key.ts";
+import type { Store } from "#src/store/store.ts";
+import { addKey } from "#src/local-mcp/sync/key-ring.ts";
+import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { answered, killAll, startServer, storeOf } from "#harness/machine/mcp-process.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
 
 const key = createKey((bytes) => new Uint8Array(bytes).fill(5));
 const soon = { timeout: 20_000, interval: 50 };

@@ -3,12 +3,12 @@ import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import type { Attempt } from "../../src/contract/task-views.ts";
+import type { Attempt } from "#src/contract/task-views.ts";
 import { TeamDemo } from "../../demo/team-demo.ts";
 import { textOf } from "../../demo/team-checks.ts";
 import { descendantsOf } from "../../scripts/local-edge.ts";
-import { identify, isAlive, systemProcesses } from "../../src/platform/processes.ts";
-import { processesIn } from "../support/processes-in.ts";
+import { identify, isAlive, systemProcesses } from "#src/platform/processes.ts";
+import { processesIn } from "#harness/machine/processes-in.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const main = join(root, "demo", "main.ts");
@@ -100,7 +100,7 @@ it("[DE7] Ctrl-C in the middle of it: all processes end, and no file stays", asy
 });
 
 it("[DE10] where the runtime is not installed the part is skipped, and this is said", () => {
-  const without = join(root, "test", "support", "without-runtime.mjs");
+  const without = join(root, "test", "harness", "machine", "without-runtime.mjs");
   const run = (...args: string[]): string => {
     const ran = spawnSync(process.execPath, ["--import", without, main, "--only", "team", ...args], {
       encoding: "utf8",

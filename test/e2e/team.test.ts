@@ -1,13 +1,13 @@
 import { mkdirSync } from "node:fs";
 import { expect, it, vi } from "vitest";
-import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import type { McpConnection } from "../../demo/mcp-connection.ts";
-import type { Paths } from "../../src/platform/paths.ts";
-import { addKey } from "../../src/local-mcp/sync/key-ring.ts";
-import { createKey } from "../../src/local-mcp/sync/workspace-key.ts";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { answered, startServer } from "../support/mcp-process.ts";
-import { tempHome } from "../support/temp-store.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import { addKey } from "#src/local-mcp/sync/key-ring.ts";
+import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { answered, startServer } from "#harness/machine/mcp-process.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
 
 /** The death of a process is seen by others a moment later. */
 const patience = { timeout: 25_000, interval: 200 };

@@ -3,12 +3,12 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "n
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { record, type McpConnection } from "../../demo/mcp-connection.ts";
-import { CutProxy } from "../support/cut-proxy.ts";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { git } from "../support/git-project.ts";
-import { aFolder, MachineHome } from "../support/machine-home.ts";
-import { answered, startServer } from "../support/mcp-process.ts";
-import { realEdgeClient, value } from "../support/real-edge-client.ts";
+import { CutProxy } from "#harness/edge/cut-proxy.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { git } from "#harness/machine/git-project.ts";
+import { aFolder, MachineHome } from "#harness/machine/real-machine.ts";
+import { answered, startServer } from "#harness/machine/mcp-process.ts";
+import { realEdgeClient, value } from "#harness/edge/real-edge-client.ts";
 
 const patience = { timeout: 40_000, interval: 200 };
 
@@ -157,7 +157,7 @@ it("[MA4] a leader is killed: another one leads, and the chats are told", async 
   const chat = await aChat(b, "to be told");
   // From its first question on it is one of the team.
   await answered(chat.server, "shim_inbox", {});
-  const script = join(import.meta.dirname, "..", "support", "leader-child.ts");
+  const script = join(import.meta.dirname, "..", "harness", "coordinator", "leader-child.ts");
   const leader = spawn(process.execPath, [script, edge.url, edge.adminToken], { stdio: ["ignore", "pipe", "inherit"] });
   onTestFinished(() => void leader.kill("SIGKILL"));
   await new Promise((resolve) => leader.stdout.once("data", resolve));

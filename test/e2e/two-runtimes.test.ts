@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import type { OutputOf } from "../../src/contract/operations.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
 import { LocalEdge, startEdge } from "../../scripts/local-edge.ts";
 
 const entry = join(import.meta.dirname, "../../src/worker/worker-entry.ts");
@@ -37,12 +37,12 @@ it("[DO30] two runtimes on one folder: what was acknowledged is there, no lease 
   const edges = await twoRuntimes();
   const selves = [await selfOf(edges[0], "a"), await selfOf(edges[1], "b")] as const;
   for (let n = 0; n < 30; n++) {
-    const wish = { resource: `r${n}`, requestId: `q${n}`, ttlMs: 600_000 };
+    const request = { resource: `r${n}`, requestId: `q${n}`, ttlMs: 600_000 };
     const both = await Promise.allSettled(
-      edges.map((edge, at) => edge.call("leases.acquire", { ...wish, self: selves[at as 0 | 1] })),
+      edges.map((edge, at) => edge.call("leases.acquire", { ...request, self: selves[at as 0 | 1] })),
     );
-    const { leases } = await edges[0].call("leases.list", { prefix: wish.resource });
-    const holders = leases.filter(({ resource }) => resource === wish.resource).map(({ holder }) => holder);
+    const { leases } = await edges[0].call("leases.list", { prefix: request.resource });
+    const holders = leases.filter(({ resource }) => resource === request.resource).map(({ holder }) => holder);
     expect(granted(both)).toEqual(holders);
   }
   const writes = await Promise.allSettled(

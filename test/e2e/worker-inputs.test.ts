@@ -2,9 +2,9 @@ import { spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { git, temporaryFolder, write } from "../support/git-project.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 
 /** The built program behind its launcher. */
 const launcher = join(import.meta.dirname, "..", "..", "bin", "shim.mjs");

@@ -3,10 +3,10 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import type { OutputOf } from "../../src/contract/operations.ts";
-import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
-import { EdgeRuntime } from "../support/edge-runtime.ts";
-import { git, temporaryFolder, write } from "../support/git-project.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 
 /** The built program behind its launcher, as `shim worker` is run. */
 const launcher = join(import.meta.dirname, "..", "..", "bin", "shim.mjs");

@@ -1,7 +1,16 @@
 import { expect, it } from "vitest";
-import { defaultSettings } from "../../src/contract/workspaces.ts";
-import { admin, type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
-import { ask, Correspondent, day, hour, minute, refusal, set, waitForFullHour } from "../support/state-builders.ts";
+import { defaultSettings } from "#src/contract/workspaces.ts";
+import { admin, type EngineHost, type OpenHost, type OpenRowHost } from "#harness/coordinator/engine-host.ts";
+import {
+  ask,
+  Correspondent,
+  day,
+  hour,
+  minute,
+  refusal,
+  set,
+  waitForFullHour,
+} from "#harness/coordinator/state-calls.ts";
 
 /** Rules of the settings and the audit log that hold behind any host. */
 export function auditRules(open: OpenHost): void {

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import type { Budgets } from "../../src/contract/budgets.ts";
-import type { EngineHost, OpenHost } from "../support/engine-host.ts";
-import { ask, day, hour, refused } from "../support/state-builders.ts";
-import { calm, endsOf, Hand, stateOf, submit, submitOne, taskOf } from "../support/task-builders.ts";
+import type { Budgets } from "#src/contract/budgets.ts";
+import type { EngineHost, OpenHost } from "#harness/coordinator/engine-host.ts";
+import { ask, day, hour, refused } from "#harness/coordinator/state-calls.ts";
+import { calm, endsOf, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
 
 async function limit(host: EngineHost, budgets: Partial<Budgets>): Promise<void> {
   await ask(host, "settings.set", { settings: { budgets } });

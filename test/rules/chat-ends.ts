@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { check, codeOf, holders, pass, Peer, second, statusOf, successorOf } from "../support/coordination-builders.ts";
-import { admin, m1, type OpenHost } from "../support/engine-host.ts";
-import { given } from "../support/state-builders.ts";
+import { check, codeOf, holders, pass, Peer, second, statusOf, successorOf } from "#harness/coordinator/peers.ts";
+import { admin, m1, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 
 const hour = 3_600 * second;
 const m2 = { machine: "m2", isAdmin: false };
@@ -14,7 +14,7 @@ function attest({ host, registration }: Peer, more: object = {}, actor = m1) {
 
 /** What becomes of what a chat held. */
 export function chatEndRules(open: OpenHost): void {
-  for (const [kind, wish, left] of [
+  for (const [kind, request, left] of [
     ["a lease of its own ttl", { ttlMs: 100 * second }, 100_000],
     ["a bound lease", { isBound: true }, 40_000],
   ] as const) {
@@ -23,7 +23,7 @@ export function chatEndRules(open: OpenHost): void {
       const [a, b] = [await Peer.join(host, "a", { isInteractive: false }), await Peer.join(host, "b")];
       await host.connect("a");
       await host.connect("b");
-      const lease = await a.hold("x", wish);
+      const lease = await a.hold("x", request);
       const until = host.now() + left;
       await pass(host, 10 * second);
       await host.ping("a");

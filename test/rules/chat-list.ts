@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import type { InputOf } from "../../src/contract/operations.ts";
-import { auditOf, codeOf, look, pass, Peer, second, successorOf } from "../support/coordination-builders.ts";
-import type { OpenHost } from "../support/engine-host.ts";
-import { given } from "../support/state-builders.ts";
+import type { InputOf } from "#src/contract/operations.ts";
+import { auditOf, codeOf, look, pass, Peer, second, successorOf } from "#harness/coordinator/peers.ts";
+import type { OpenHost } from "#harness/coordinator/engine-host.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 
 function named(fits: (at: number) => boolean): string[] {
   return Array.from({ length: 30 }, (_, at) => at + 10)

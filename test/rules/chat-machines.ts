@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { codeOf, look, Peer } from "../support/coordination-builders.ts";
-import { admin, type OpenHost } from "../support/engine-host.ts";
+import { codeOf, look, Peer } from "#harness/coordinator/peers.ts";
+import { admin, type OpenHost } from "#harness/coordinator/engine-host.ts";
 import { codesOf, deedsOf } from "./chats.ts";
 
 const m2 = { machine: "m2", isAdmin: false };

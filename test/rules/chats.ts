@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { operations, type InputOf } from "../../src/contract/operations.ts";
-import type { EngineOperation } from "../../src/coordination/engine.ts";
-import { codeOf, look, pass, Peer, second, successorOf, toldBelow } from "../support/coordination-builders.ts";
-import { admin, m1, type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { given, refused } from "../support/state-builders.ts";
+import { operations, type InputOf } from "#src/contract/operations.ts";
+import type { EngineOperation } from "#src/coordination/engine.ts";
+import { codeOf, look, pass, Peer, second, successorOf, toldBelow } from "#harness/coordinator/peers.ts";
+import { admin, m1, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { given, refused } from "#harness/coordinator/state-calls.ts";
 
 /** How a chat's process may be gone, so that another may follow. */
 const endings: Record<string, (host: EngineHost, old: Peer) => Promise<unknown>> = {

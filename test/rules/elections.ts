@@ -1,16 +1,7 @@
 import { expect, it } from "vitest";
-import {
-  auditOf,
-  codeOf,
-  leaderOf,
-  pass,
-  Peer,
-  second,
-  successorOf,
-  toldBelow,
-} from "../support/coordination-builders.ts";
-import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { given } from "../support/state-builders.ts";
+import { auditOf, codeOf, leaderOf, pass, Peer, second, successorOf, toldBelow } from "#harness/coordinator/peers.ts";
+import { admin, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 
 /** Three chats that live as long as the test. */
 async function candidates(host: EngineHost): Promise<[Peer, Peer, Peer]> {

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { auditOf, check, codeOf, force, holders, second, twoPeers } from "../support/coordination-builders.ts";
-import { admin, type OpenHost } from "../support/engine-host.ts";
-import { given } from "../support/state-builders.ts";
+import { auditOf, check, codeOf, force, holders, second, twoPeers } from "#harness/coordinator/peers.ts";
+import { admin, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 
 const day2026 = Date.UTC(2026, 0, 1);
 

@@ -1,16 +1,16 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { check, Peer, second, type Lease } from "../support/coordination-builders.ts";
-import { runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { LeaseModel, meet, type Wish } from "../support/lease-model.ts";
-import { given } from "../support/state-builders.ts";
+import { check, Peer, second, type Lease } from "#harness/coordinator/peers.ts";
+import { runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { LeaseModel, meet, type LeaseRequest } from "#harness/coordinator/lease-model.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 
 const chats = ["a", "b", "c", "d"] as const;
 const wanted = ["x", "file:p/a", "file:p/b", "file:p/*", "file:p/b/a", "file:p/b/**", "file:p/**"] as const;
 
 const chat = fc.constantFrom(...chats);
 const pick = fc.nat(20);
-const wish: fc.Arbitrary<Wish> = fc.record({
+const request: fc.Arbitrary<LeaseRequest> = fc.record({
   resource: fc.constantFrom(...wanted),
   request: fc.constantFrom("r1", "r2"),
   ttlMs: fc.constantFrom(1_000, 5_000, 40_000, 300_000),
@@ -21,7 +21,7 @@ const wish: fc.Arbitrary<Wish> = fc.record({
 const pause = fc.oneof(fc.constantFrom(1, 999, 1_000, 4_000, 5_000, 29_999, 30_000, 60_000), fc.nat(50_000));
 
 const step = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ kind: fc.constant("acquire" as const), chat, wish }) },
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant("acquire" as const), chat, request }) },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("pass" as const), ms: pause, isOnTime: fc.boolean() }) },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("ping" as const), chat }) },
   {
@@ -69,7 +69,7 @@ class Bench {
   }
 
   readonly #deeds: { readonly [Kind in Step["kind"]]: (one: StepOf<Kind>) => Promise<void> } = {
-    acquire: (one) => this.#acquire(one.chat, one.wish),
+    acquire: (one) => this.#acquire(one.chat, one.request),
     pass: ({ ms, isOnTime }) => (isOnTime ? this.#passOnTime(ms) : this.#passLate(ms)),
     renew: (one) => this.#renew(one.pick, one.ttlMs),
     release: (one) => this.#release(one.pick),
@@ -120,10 +120,10 @@ class Bench {
     given(await this.host.call("chats.attest-death", { chat, machine, process }));
   }
 
-  async #acquire(name: string, wish: Wish): Promise<void> {
+  async #acquire(name: string, request: LeaseRequest): Promise<void> {
     if (this.model.of(name).goneAt !== null && !this.model.of(name).isGone) return;
-    const expected = this.model.acquire(name, wish);
-    const { resource, request: requestId, delayMs: lockDelayMs, ttlMs, isBound, waitMs } = wish;
+    const expected = this.model.acquire(name, request);
+    const { resource, request: requestId, delayMs: lockDelayMs, ttlMs, isBound, waitMs } = request;
     const result = await this.peer(name).acquire(resource, { requestId, lockDelayMs, ttlMs, isBound, waitMs });
     if (!result.ok) return expect(result.error.code).toBe(expected);
     const { value } = result;

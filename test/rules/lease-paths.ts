@@ -1,10 +1,10 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { overlap } from "../../src/contract/resource-paths.ts";
-import { check, codeOf, holders, Peer, second, toldBelow } from "../support/coordination-builders.ts";
-import { admin, runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { filesOf, isWithin, meet, resources } from "../support/lease-model.ts";
-import { given } from "../support/state-builders.ts";
+import { overlap } from "#src/contract/resource-paths.ts";
+import { check, codeOf, holders, Peer, second, toldBelow } from "#harness/coordinator/peers.ts";
+import { admin, runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { filesOf, isWithin, meet, resources } from "#harness/coordinator/lease-model.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 
 const anyResource = fc.constantFrom(...resources);
 
@@ -88,25 +88,25 @@ export function leasePathRules(open: OpenHost): void {
     );
   });
 
-  it("[LE4] a wish waits for those that overlap it, held or wanted before, and for no other", async () => {
+  it("[LE4] a request waits for those that overlap it, held or wanted before, and for no other", async () => {
     const host = await open();
     const [a, b, c] = await crew(host);
     let run = 0;
     await fc.assert(
       fc.asyncProperty(anyResource, anyResource, anyResource, async (held, first, next) => {
         const requestId = `r${(run += 1)}`;
-        const wish = { requestId, waitMs: 60 * second };
+        const request = { requestId, waitMs: 60 * second };
         const lease = await a.hold(held, { requestId });
-        const earlier = given(await b.acquire(first, wish));
-        const later = given(await c.acquire(next, wish));
+        const earlier = given(await b.acquire(first, request));
+        const later = given(await c.acquire(next, request));
         const mustWait = meet(next, held) || meet(next, first);
         expect(earlier.state).toBe(meet(first, held) ? "waiting" : "granted");
         expect(later.state).toBe(mustWait ? "waiting" : "granted");
         await a.release(lease);
         expect(Object.values(await holders(host)).toSorted()).toEqual(meet(first, next) ? ["b"] : ["b", "c"]);
-        await b.release(await b.hold(first, wish));
+        await b.release(await b.hold(first, request));
         expect(await holders(host)).toEqual({ [next]: "c" });
-        await c.release(await c.hold(next, wish));
+        await c.release(await c.hold(next, request));
       }),
       runsOn(open, 60),
     );

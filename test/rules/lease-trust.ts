@@ -1,9 +1,9 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { check, look, Peer, second, successorOf } from "../support/coordination-builders.ts";
-import { runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { meet } from "../support/lease-model.ts";
-import { given } from "../support/state-builders.ts";
+import { check, look, Peer, second, successorOf } from "#harness/coordinator/peers.ts";
+import { runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { meet } from "#harness/coordinator/lease-model.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 
 /** What holders believe, from the answers that they got and the pings that they sent. */
 
@@ -18,7 +18,7 @@ const step = fc.oneof(
       kind: fc.constant("acquire" as const),
       who,
       resource: fc.constantFrom(...wanted),
-      wish: fc.record({
+      request: fc.record({
         requestId: fc.constantFrom("r1", "r2"),
         isBound: fc.boolean(),
         ttlMs: fc.constantFrom(2_000, 20_000, 200_000),
@@ -93,7 +93,7 @@ class World {
   }
 
   readonly #deeds: { readonly [Kind in Deed["kind"]]: (holder: Holder, one: DeedOf<Kind>) => Promise<void> } = {
-    acquire: (holder, { resource, wish }) => this.#acquire(holder, resource, wish),
+    acquire: (holder, { resource, request }) => this.#acquire(holder, resource, request),
     register: async (holder) => void (await this.#register(holder)),
     connect: (holder) => this.#connect(holder),
     ping: (holder) => this.#ping(holder),
@@ -134,8 +134,8 @@ class World {
     if (one.kind === "attest") await this.host.call("chats.attest-death", { chat, machine, process });
   }
 
-  async #acquire(holder: Holder, resource: string, wish: Parameters<Peer["acquire"]>[1]): Promise<void> {
-    const answer = await holder.peer.acquire(resource, wish);
+  async #acquire(holder: Holder, resource: string, request: Parameters<Peer["acquire"]>[1]): Promise<void> {
+    const answer = await holder.peer.acquire(resource, request);
     if (!answer.ok || answer.value.state !== "granted") return;
     const { token, remainingMs, isBound } = answer.value.lease;
     holder.take({ resource, token, isBound, until: this.host.now() + remainingMs });

@@ -1,17 +1,7 @@
 import { expect, it } from "vitest";
-import {
-  auditOf,
-  check,
-  codeOf,
-  crew,
-  holders,
-  pass,
-  Peer,
-  second,
-  successorOf,
-} from "../support/coordination-builders.ts";
-import type { EngineHost, OpenHost } from "../support/engine-host.ts";
-import { given, refused } from "../support/state-builders.ts";
+import { auditOf, check, codeOf, crew, holders, pass, Peer, second, successorOf } from "#harness/coordinator/peers.ts";
+import type { EngineHost, OpenHost } from "#harness/coordinator/engine-host.ts";
+import { given, refused } from "#harness/coordinator/state-calls.ts";
 
 /** Who stands in line, and what becomes of the line. */
 export function leaseWaiterRules(open: OpenHost): void {
@@ -114,7 +104,7 @@ export function leaseWaiterRules(open: OpenHost): void {
     expect(await b.hold("x", { requestId: "r3" })).toMatchObject({ holder: "b" });
   });
 
-  it("[LE4] nobody passes an earlier wish that overlaps his, also where his own part is free", async () => {
+  it("[LE4] nobody passes an earlier request that overlaps his, also where his own part is free", async () => {
     const host = await open();
     const { a, b, c, d } = await crew(host);
     const lease = await a.hold("file:p/src/a.ts");
@@ -130,7 +120,7 @@ export function leaseWaiterRules(open: OpenHost): void {
     await a.release(lease);
     expect(await holders(host)).toEqual({ "file:p/**": "b", "file:q/x.md": "d" });
     await b.release(await b.hold("file:p/**"));
-    // Both that do not overlap have their turn at once; d's other wish stands behind c's.
+    // Both that do not overlap have their turn at once; d's other request stands behind c's.
     expect(await holders(host)).toEqual({ "file:p/doc/*": "c", "file:p/src/b.ts": "d", "file:q/x.md": "d" });
     await c.release(await c.hold("file:p/doc/*"));
     expect((await holders(host))["file:p/doc/x.md"]).toBe("d");

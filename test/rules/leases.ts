@@ -10,9 +10,9 @@ import {
   second,
   successorOf,
   twoPeers,
-} from "../support/coordination-builders.ts";
-import type { OpenHost } from "../support/engine-host.ts";
-import { given, refused } from "../support/state-builders.ts";
+} from "#harness/coordinator/peers.ts";
+import type { OpenHost } from "#harness/coordinator/engine-host.ts";
+import { given, refused } from "#harness/coordinator/state-calls.ts";
 
 /** One lease and its holder. */
 export function leaseRules(open: OpenHost): void {

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import type { InputOf } from "../../src/contract/operations.ts";
-import type { Settings } from "../../src/contract/workspaces.ts";
-import { codeOf, Peer, second } from "../support/coordination-builders.ts";
-import { type EngineHost, type OpenHost, type OpenRowHost, type RowHost } from "../support/engine-host.ts";
-import { ask, day, given, happened, hour, minute, refusal, refused, set } from "../support/state-builders.ts";
+import type { InputOf } from "#src/contract/operations.ts";
+import type { Settings } from "#src/contract/workspaces.ts";
+import { codeOf, Peer, second } from "#harness/coordinator/peers.ts";
+import { type EngineHost, type OpenHost, type OpenRowHost, type RowHost } from "#harness/coordinator/engine-host.ts";
+import { ask, day, given, happened, hour, minute, refusal, refused, set } from "#harness/coordinator/state-calls.ts";
 
 /** How much one chat, one machine and all together may take, that hold behind any host. */
 export function limitRules(open: OpenHost): void {
@@ -139,8 +139,8 @@ function laneRules(open: OpenHost): void {
     );
     const got: number[] = [];
     for (let round = 0; got.length < 60; round++) {
-      const wish = { self: a.self, requestId: `q${round}`, limit: 1 + (round % 3) };
-      const { claims } = given(await host.call("tasks.claim", wish, a.actor));
+      const request = { self: a.self, requestId: `q${round}`, limit: 1 + (round % 3) };
+      const { claims } = given(await host.call("tasks.claim", request, a.actor));
       expect(claims.length).toBeGreaterThan(0);
       got.push(...claims.map((one) => one.task));
     }

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { check, pass, Peer, second, statusOf } from "../support/coordination-builders.ts";
-import type { OpenRowHost } from "../support/engine-host.ts";
-import { given } from "../support/state-builders.ts";
+import { check, pass, Peer, second, statusOf } from "#harness/coordinator/peers.ts";
+import type { OpenRowHost } from "#harness/coordinator/engine-host.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 
 /** What liveness costs in rows, which on the edge are billed. */
 export function livenessRowRules(open: OpenRowHost): void {

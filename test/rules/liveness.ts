@@ -1,16 +1,6 @@
 import { expect, it } from "vitest";
-import {
-  auditOf,
-  check,
-  codeOf,
-  look,
-  pass,
-  Peer,
-  second,
-  statusOf,
-  successorOf,
-} from "../support/coordination-builders.ts";
-import type { OpenHost } from "../support/engine-host.ts";
+import { auditOf, check, codeOf, look, pass, Peer, second, statusOf, successorOf } from "#harness/coordinator/peers.ts";
+import type { OpenHost } from "#harness/coordinator/engine-host.ts";
 
 const hour = 3_600 * second;
 

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { codeOf, crew, holders, pass, Peer, second } from "../support/coordination-builders.ts";
-import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { refused } from "../support/state-builders.ts";
+import { codeOf, crew, holders, pass, Peer, second } from "#harness/coordinator/peers.ts";
+import { admin, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { refused } from "#harness/coordinator/state-calls.ts";
 
 /** What stays closed for a while after an expiry. */
 export function lockDelayRules(open: OpenHost): void {

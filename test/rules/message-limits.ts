@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { maxMessageBodyChars } from "../../src/contract/messages.ts";
-import type { Json } from "../../src/contract/values.ts";
-import { type OpenHost } from "../support/engine-host.ts";
+import { maxMessageBodyChars } from "#src/contract/messages.ts";
+import type { Json } from "#src/contract/values.ts";
+import { type OpenHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -13,7 +13,7 @@ import {
   toChat,
   toTopic,
   two,
-} from "../support/state-builders.ts";
+} from "#harness/coordinator/state-calls.ts";
 
 /** Rules of what may be sent, where and how often, that hold behind any host. */
 export function messageLimitRules(open: OpenHost): void {

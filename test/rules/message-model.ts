@@ -1,8 +1,17 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Priority, Target } from "../../src/contract/messages.ts";
-import { runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { Correspondent, day, hour, minute, some, toAll, toTopic, propertyMs } from "../support/state-builders.ts";
+import type { Priority, Target } from "#src/contract/messages.ts";
+import { runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import {
+  Correspondent,
+  day,
+  hour,
+  minute,
+  some,
+  toAll,
+  toTopic,
+  propertyMs,
+} from "#harness/coordinator/state-calls.ts";
 import { standsFor } from "./message-receivers.ts";
 
 /** Messages against a model, behind any host. */

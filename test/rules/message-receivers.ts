@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Json } from "../../src/contract/values.ts";
-import { matches } from "../../src/coordination/messages/topics.ts";
-import type { OpenHost } from "../support/engine-host.ts";
+import type { Json } from "#src/contract/values.ts";
+import { matches } from "#src/coordination/messages/topics.ts";
+import type { OpenHost } from "#harness/coordinator/engine-host.ts";
 import {
   Correspondent,
   day,
@@ -15,7 +15,7 @@ import {
   toTopic,
   two,
   propertyMs,
-} from "../support/state-builders.ts";
+} from "#harness/coordinator/state-calls.ts";
 
 /** Rules of who gets a message, that hold behind any host. */
 export function messageReceiverRules(open: OpenHost): void {
@@ -109,12 +109,12 @@ function receiverRules(open: OpenHost): void {
 
 function offlineRules(open: OpenHost): void {
   const [toTheTopic, toAnother] = [toTopic("t.a"), toTopic("other")];
-  const wish = { ttlMs: 7 * day };
+  const request = { ttlMs: 7 * day };
 
   for (const [what, send] of Object.entries<(from: Correspondent, to: Correspondent) => Promise<unknown>>({
-    "for it alone": (from, to) => from.send(toChat(to), "kept", wish),
-    "to a topic of its own": (from) => from.send(toTheTopic, "kept", wish),
-    "to all": (from) => from.send(toAll, "kept", wish),
+    "for it alone": (from, to) => from.send(toChat(to), "kept", request),
+    "to a topic of its own": (from) => from.send(toTheTopic, "kept", request),
+    "to all": (from) => from.send(toAll, "kept", request),
   })) {
     it(`[MS13] [CH14] what is unread, ${what}, keeps an offline chat until it is over`, async () => {
       const [from, to] = await two(open);
@@ -135,19 +135,19 @@ function offlineRules(open: OpenHost): void {
   it("[MS13] nothing else keeps it: what is acknowledged, its own, of another chat or topic, over, or sent to all later", async () => {
     const [from, to] = await two(open);
     await to.subscribe("t.*");
-    const read = await from.send(toChat(to), "read", wish);
+    const read = await from.send(toChat(to), "read", request);
     await from.send(toChat(to), "short");
-    const ahead = await from.send(toChat(to), "read ahead", wish);
+    const ahead = await from.send(toChat(to), "read ahead", request);
     await to.ack({ cursor: read, ids: [ahead] });
-    await to.send(toTheTopic, "its own", wish);
-    await from.send(toChat(from), "another's", wish);
-    await from.send(toAnother, "another topic", wish);
+    await to.send(toTheTopic, "its own", request);
+    await from.send(toChat(from), "another's", request);
+    await from.send(toAnother, "another topic", request);
     await to.leave();
     await later(to.host, day - 1, from);
     await from.send(toAll, "in time", { ttlMs: 2 * day });
     await later(to.host, 2, from);
     await to.host.ring();
-    for (const target of [toAll, toTheTopic]) await from.send(target, "too late", wish);
+    for (const target of [toAll, toTheTopic]) await from.send(target, "too late", request);
     await later(to.host, 2 * day - 3, from);
     await to.host.ring();
     expect(await to.host.call("chats.get", { chat: to.chat })).toMatchObject({ ok: true });
@@ -161,7 +161,7 @@ function offlineRules(open: OpenHost): void {
       const [from, to] = await two(open);
       await to.subscribe(target === "wild" ? "t.*" : "t.a");
       const long = target === "chat" ? toChat(to) : toTheTopic;
-      await from.send(long, "long", wish);
+      await from.send(long, "long", request);
       for (let at = 0; at < 210; at++) await from.send(toAnother, at, { ttlMs: 3 * day });
       await from.send(long, "short", { ttlMs: 2 * day });
       await to.leave();
@@ -176,12 +176,12 @@ function offlineRules(open: OpenHost): void {
 
   it("[MS13] a message for it alone keeps it for its own time, whenever it was sent", async () => {
     const [from, to] = await two(open);
-    await from.send(toChat(to), "first", wish);
+    await from.send(toChat(to), "first", request);
     await to.leave();
     for (const body of ["second", "third"]) {
       await later(to.host, 6 * day, from);
       await to.host.ring();
-      await from.send(toChat(to), body, wish);
+      await from.send(toChat(to), body, request);
     }
     await later(to.host, 7 * day - 1, from);
     await to.host.ring();

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import type { Hint } from "../../src/coordination/kernel/tx.ts";
-import { maxMessageBodyChars } from "../../src/contract/messages.ts";
-import { type EngineHost, type OpenHost, type OpenRowHost, type RowHost } from "../support/engine-host.ts";
+import type { Hint } from "#src/coordination/kernel/tx.ts";
+import { maxMessageBodyChars } from "#src/contract/messages.ts";
+import { type EngineHost, type OpenHost, type OpenRowHost, type RowHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -12,7 +12,7 @@ import {
   toChat,
   toTopic,
   waitForFullHour,
-} from "../support/state-builders.ts";
+} from "#harness/coordinator/state-calls.ts";
 
 /** Rules of messages that can only be seen in rows. */
 export function messageRowRules(open: OpenRowHost): void {

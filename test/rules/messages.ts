@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { type Message } from "../../src/contract/messages.ts";
-import { type OpenHost } from "../support/engine-host.ts";
+import { type Message } from "#src/contract/messages.ts";
+import { type OpenHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -17,7 +17,7 @@ import {
   two,
   waitForFullHour,
   propertyMs,
-} from "../support/state-builders.ts";
+} from "#harness/coordinator/state-calls.ts";
 
 /** Rules of messages that hold behind any host. */
 export function messageRules(open: OpenHost): void {

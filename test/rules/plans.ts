@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import type { InputOf } from "../../src/contract/operations.ts";
-import type { EngineHost, OpenHost } from "../support/engine-host.ts";
-import { ask, refusal } from "../support/state-builders.ts";
-import { calm, Hand, stateOf, taskOf } from "../support/task-builders.ts";
+import type { InputOf } from "#src/contract/operations.ts";
+import type { EngineHost, OpenHost } from "#harness/coordinator/engine-host.ts";
+import { ask, refusal } from "#harness/coordinator/state-calls.ts";
+import { calm, Hand, stateOf, taskOf } from "#harness/coordinator/task-calls.ts";
 
 type Job = InputOf<"plans.submit">["job"];
 
@@ -97,15 +97,15 @@ export function planRules(open: OpenHost): void {
   it("[PL33] a part that has died is named in the result of the others, where that is asked for", async () => {
     const host = await calm(open);
     const parts = ["one", "two"].map((name) => ({ name, text: name }));
-    const wish = {
+    const request = {
       job: { title: "two things" },
       strategy: { by: "list", parts },
       type: "x",
       joinRule: "collect",
     } as const;
     const [strict, partial] = [
-      await ask(host, "plans.submit", wish),
-      await ask(host, "plans.submit", { ...wish, onPartDeath: "ignore" }),
+      await ask(host, "plans.submit", request),
+      await ask(host, "plans.submit", { ...request, onPartDeath: "ignore" }),
     ];
     const a = await Hand.join(host, "a");
     for (let at = 0; at < 2; at++) {

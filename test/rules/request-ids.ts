@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import { operations, type InputOf, type OperationName } from "../../src/contract/operations.ts";
-import type { EngineOperation } from "../../src/coordination/engine.ts";
-import type { Actor } from "../../src/coordination/kernel/tx.ts";
-import { codeOf, Peer } from "../support/coordination-builders.ts";
-import type { OpenRowHost } from "../support/engine-host.ts";
-import { ask, day, given, refused, rowsWritten, set, toAll } from "../support/state-builders.ts";
+import { operations, type InputOf, type OperationName } from "#src/contract/operations.ts";
+import type { EngineOperation } from "#src/coordination/engine.ts";
+import type { Actor } from "#src/coordination/kernel/tx.ts";
+import { codeOf, Peer } from "#harness/coordinator/peers.ts";
+import type { OpenRowHost } from "#harness/coordinator/engine-host.ts";
+import { ask, day, given, refused, rowsWritten, set, toAll } from "#harness/coordinator/state-calls.ts";
 
 const other: Actor = { machine: "m2", isAdmin: true };
 const own: Actor = { machine: "m1", isAdmin: true };

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { InputOf } from "../../src/contract/operations.ts";
-import { runsOn, type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
+import type { InputOf } from "#src/contract/operations.ts";
+import { runsOn, type EngineHost, type OpenHost, type OpenRowHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -17,7 +17,7 @@ import {
   toAll,
   toTopic,
   propertyMs,
-} from "../support/state-builders.ts";
+} from "#harness/coordinator/state-calls.ts";
 
 /** Rules of request ids that hold behind any host. */
 export function requestRules(open: OpenHost): void {

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { codeOf, crew, holders, pass, Peer, second, successorOf, twoPeers } from "../support/coordination-builders.ts";
-import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { given, some, toChat, waitForFullHour, type Correspondent } from "../support/state-builders.ts";
+import { codeOf, crew, holders, pass, Peer, second, successorOf, twoPeers } from "#harness/coordinator/peers.ts";
+import { admin, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { given, some, toChat, waitForFullHour, type Correspondent } from "#harness/coordinator/state-calls.ts";
 
 async function raise(host: EngineHost, quietMs?: number): Promise<number> {
   const input = { reason: "restored", ...(quietMs === undefined ? {} : { quietMs }) };

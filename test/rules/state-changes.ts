@@ -1,8 +1,17 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Json } from "../../src/contract/values.ts";
-import { runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { ask, Correspondent, happened, hour, listed, minute, set, propertyMs } from "../support/state-builders.ts";
+import type { Json } from "#src/contract/values.ts";
+import { runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import {
+  ask,
+  Correspondent,
+  happened,
+  hour,
+  listed,
+  minute,
+  set,
+  propertyMs,
+} from "#harness/coordinator/state-calls.ts";
 
 /** Rules of the record of changes, which watches read, that hold behind any host. */
 export function stateChangeRules(open: OpenHost): void {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import type { InputOf } from "../../src/contract/operations.ts";
-import type { OpenHost, OpenRowHost } from "../support/engine-host.ts";
+import type { InputOf } from "#src/contract/operations.ts";
+import type { OpenHost, OpenRowHost } from "#harness/coordinator/engine-host.ts";
 import { recount } from "./state-model.ts";
 import {
   ask,
@@ -12,7 +12,7 @@ import {
   revision,
   set,
   waitForFullHour,
-} from "../support/state-builders.ts";
+} from "#harness/coordinator/state-calls.ts";
 
 /** Rules of how long changes are kept, that hold behind any host. */
 export function stateCompactionRules(open: OpenHost): void {

@@ -1,9 +1,9 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { maxValueChars } from "../../src/contract/state.ts";
-import type { Json } from "../../src/contract/values.ts";
-import { admin, runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { ask, get, happened, listed, refusal, revision, set, propertyMs } from "../support/state-builders.ts";
+import { maxValueChars } from "#src/contract/state.ts";
+import type { Json } from "#src/contract/values.ts";
+import { admin, runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { ask, get, happened, listed, refusal, revision, set, propertyMs } from "#harness/coordinator/state-calls.ts";
 
 /** Rules of what keys and values may be, how many there may be, and how they are listed, that hold behind any host. */
 export function stateLimitRules(open: OpenHost): void {

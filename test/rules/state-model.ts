@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { InputOf } from "../../src/contract/operations.ts";
-import type { Json } from "../../src/contract/values.ts";
+import type { InputOf } from "#src/contract/operations.ts";
+import type { Json } from "#src/contract/values.ts";
 import {
   admin,
   runsOn,
@@ -9,8 +9,8 @@ import {
   type OpenHost,
   type OpenRowHost,
   type RowHost,
-} from "../support/engine-host.ts";
-import { ask, happened, hour, listed, propertyMs, type Changes } from "../support/state-builders.ts";
+} from "#harness/coordinator/engine-host.ts";
+import { ask, happened, hour, listed, propertyMs, type Changes } from "#harness/coordinator/state-calls.ts";
 
 /** Versioned keys and their changes against a model, behind any host. */
 export function stateModelRules(open: OpenHost): void {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { maxValueChars } from "../../src/contract/state.ts";
-import { type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
+import { maxValueChars } from "#src/contract/state.ts";
+import { type EngineHost, type OpenHost, type OpenRowHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -14,7 +14,7 @@ import {
   revision,
   rowsWritten,
   set,
-} from "../support/state-builders.ts";
+} from "#harness/coordinator/state-calls.ts";
 
 /** Rules of updates of several keys, and of writes under guards, that hold behind any host. */
 export function stateUpdateRules(open: OpenHost): void {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { type OpenHost } from "../support/engine-host.ts";
-import { ask, get, happened, hour, listed, refusal, revision, set } from "../support/state-builders.ts";
+import { type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { ask, get, happened, hour, listed, refusal, revision, set } from "#harness/coordinator/state-calls.ts";
 
 /** Rules of versioned keys that hold behind any host. */
 export function stateRules(open: OpenHost): void {

@@ -1,14 +1,14 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { backUp, listBackups } from "../../src/store/backup.ts";
-import type { Driver } from "../../src/store/driver.ts";
-import { forget, isPurgePending, purge } from "../../src/local-mcp/retention/forget.ts";
-import * as pauses from "../../src/store/pause.ts";
-import * as snapshotDrops from "../../src/store/snapshot-drops.ts";
-import * as spool from "../../src/store/spool.ts";
-import { column, plant, searched } from "../support/store-rows.ts";
-import { openStore, T0, tempStore } from "../support/temp-store.ts";
+import { backUp, listBackups } from "#src/store/backup.ts";
+import type { Driver } from "#src/store/driver.ts";
+import { forget, isPurgePending, purge } from "#src/local-mcp/retention/forget.ts";
+import * as pauses from "#src/store/pause.ts";
+import * as snapshotDrops from "#src/store/snapshot-drops.ts";
+import * as spool from "#src/store/spool.ts";
+import { column, plant, searched } from "#harness/store/store-rows.ts";
+import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
 
 const DAY = 86_400_000;
 const MARK = "zqxforgottenzqx";

@@ -10,18 +10,18 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { Sql } from "../../src/shared/sql.ts";
-import type { Paths } from "../../src/platform/paths.ts";
-import { backUp, listBackups } from "../../src/store/backup.ts";
-import { setAside } from "../../src/store/repair.ts";
-import type { Driver } from "../../src/store/driver.ts";
-import { epochOf } from "../../src/store/meta.ts";
-import * as notices from "../../src/store/notices.ts";
-import { inodeOf } from "../../src/platform/private-files.ts";
-import type { Store } from "../../src/store/store.ts";
-import { breakPage, dieAt } from "../support/damaged-store.ts";
-import { addCheckpoint, addJournal, addSession, column, searched } from "../support/store-rows.ts";
-import { openStore, T0, tempStore } from "../support/temp-store.ts";
+import type { Sql } from "#src/shared/sql.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import { backUp, listBackups } from "#src/store/backup.ts";
+import { setAside } from "#src/store/repair.ts";
+import type { Driver } from "#src/store/driver.ts";
+import { epochOf } from "#src/store/meta.ts";
+import * as notices from "#src/store/notices.ts";
+import { inodeOf } from "#src/platform/private-files.ts";
+import type { Store } from "#src/store/store.ts";
+import { breakPage, dieAt } from "#harness/store/damaged-store.ts";
+import { addCheckpoint, addJournal, addSession, column, searched } from "#harness/store/store-rows.ts";
+import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
 
 /**
  * What every driver must do alike with a damaged file.

@@ -2,13 +2,13 @@ import { copyFileSync, mkdirSync, readFileSync, statSync, truncateSync, writeFil
 import { dirname } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Sql } from "../../src/shared/sql.ts";
-import type { Paths } from "../../src/platform/paths.ts";
-import { decode } from "../../src/store/checkpoint-body.ts";
-import type { Connection, Driver } from "../../src/store/driver.ts";
-import * as notices from "../../src/store/notices.ts";
-import { addCheckpoint, addJournal, addSession, column } from "../support/store-rows.ts";
-import { openStore, tempHome, tempStore } from "../support/temp-store.ts";
+import type { Sql } from "#src/shared/sql.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import { decode } from "#src/store/checkpoint-body.ts";
+import type { Connection, Driver } from "#src/store/driver.ts";
+import * as notices from "#src/store/notices.ts";
+import { addCheckpoint, addJournal, addSession, column } from "#harness/store/store-rows.ts";
+import { openStore, tempHome, tempStore } from "#harness/store/temp-store.ts";
 
 const PAGE = 4_096;
 const CHECKPOINTS = 45;

@@ -1,11 +1,11 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Sql } from "../../src/shared/sql.ts";
-import type { Driver } from "../../src/store/driver.ts";
-import { migrations } from "../../src/store/schema.ts";
-import { hasPending, rebuild } from "../../src/store/text-index.ts";
-import { addCheckpoint, addSession, searched } from "../support/store-rows.ts";
-import { openStore, tempStore } from "../support/temp-store.ts";
+import type { Sql } from "#src/shared/sql.ts";
+import type { Driver } from "#src/store/driver.ts";
+import { migrations } from "#src/store/schema.ts";
+import { hasPending, rebuild } from "#src/store/text-index.ts";
+import { addCheckpoint, addSession, searched } from "#harness/store/store-rows.ts";
+import { openStore, tempStore } from "#harness/store/temp-store.ts";
 
 /** The index against the rows: FTS5's own comparison (sqlite.org/fts5.html 6.4), which fails as damage. */
 function compare(sql: Sql): void {

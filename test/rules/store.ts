@@ -1,13 +1,13 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, it } from "vitest";
-import type { Migration } from "../../src/shared/migrate.ts";
-import type { Sql } from "../../src/shared/sql.ts";
-import type { Driver } from "../../src/store/driver.ts";
-import { migrations } from "../../src/store/schema.ts";
-import { searched } from "../support/store-rows.ts";
-import { refusal } from "../support/refusal.ts";
-import { openStore, T0, tempStore } from "../support/temp-store.ts";
+import type { Migration } from "#src/shared/migrate.ts";
+import type { Sql } from "#src/shared/sql.ts";
+import type { Driver } from "#src/store/driver.ts";
+import { migrations } from "#src/store/schema.ts";
+import { searched } from "#harness/store/store-rows.ts";
+import { refusal } from "#harness/edge/refusal.ts";
+import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
 
 /** What every driver must do alike. */
 export function storeRules(driver: Driver): void {

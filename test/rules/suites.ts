@@ -1,4 +1,4 @@
-import type { OpenHost, OpenRowHost } from "../support/engine-host.ts";
+import type { OpenHost, OpenRowHost } from "#harness/coordinator/engine-host.ts";
 import { budgetRules } from "./budgets.ts";
 import { planRules } from "./plans.ts";
 import { auditRowRules, auditRules } from "./audit.ts";

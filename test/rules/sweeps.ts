@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { type OpenHost, type OpenRowHost, type RowHost } from "../support/engine-host.ts";
+import { type OpenHost, type OpenRowHost, type RowHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -15,7 +15,7 @@ import {
   some,
   toAll,
   waitForFullHour,
-} from "../support/state-builders.ts";
+} from "#harness/coordinator/state-calls.ts";
 
 /** Rules of the alarm that hold behind any host. */
 export function sweepRules(open: OpenHost): void {

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import type { OutputOf } from "../../src/contract/operations.ts";
-import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { day, given, hour, minute, refused, waitForFullHour } from "../support/state-builders.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import { admin, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { day, given, hour, minute, refused, waitForFullHour } from "#harness/coordinator/state-calls.ts";
 import {
   checkpoint,
   checkpointsOf,
@@ -15,7 +15,7 @@ import {
   otherKey,
   session,
   status,
-} from "../support/sync-builders.ts";
+} from "#harness/sync/sealed-content.ts";
 
 /** Rules of what stays of the things that devices store, and for how long, that hold behind any host. */
 export function syncContentRules(open: OpenHost): void {

@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import type { InputOf, OutputOf } from "../../src/contract/operations.ts";
-import type { Refusal } from "../../src/contract/errors.ts";
-import type { Result } from "../../src/shared/result.ts";
-import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { day, given, hour, refused, waitForFullHour } from "../support/state-builders.ts";
-import { checkpoint, Device, forget, list, m2, session, status } from "../support/sync-builders.ts";
+import type { InputOf, OutputOf } from "#src/contract/operations.ts";
+import type { Refusal } from "#src/contract/errors.ts";
+import type { Result } from "#src/shared/result.ts";
+import { admin, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { day, given, hour, refused, waitForFullHour } from "#harness/coordinator/state-calls.ts";
+import { checkpoint, Device, forget, list, m2, session, status } from "#harness/sync/sealed-content.ts";
 
 type Part = Partial<InputOf<"sync.put-files">>;
 

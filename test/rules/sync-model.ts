@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { runsOn, type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { given, hour, minute, propertyMs } from "../support/state-builders.ts";
+import { runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { given, hour, minute, propertyMs } from "#harness/coordinator/state-calls.ts";
 import {
   checkpoint,
   checkpointsOf,
@@ -11,7 +11,7 @@ import {
   opened,
   session,
   type Content,
-} from "../support/sync-builders.ts";
+} from "#harness/sync/sealed-content.ts";
 
 /** What devices store against a model, behind any host. */
 export function syncModelRules(open: OpenHost): void {

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { Correspondent, given, later, minute, refused } from "../support/state-builders.ts";
-import { checkpoint, Device, envelopes, forget, list, m2, session } from "../support/sync-builders.ts";
+import { admin, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { Correspondent, given, later, minute, refused } from "#harness/coordinator/state-calls.ts";
+import { checkpoint, Device, envelopes, forget, list, m2, session } from "#harness/sync/sealed-content.ts";
 
 /** Rules of how other machines read what is kept, and take it over, that hold behind any host. */
 export function syncReadingRules(open: OpenHost): void {

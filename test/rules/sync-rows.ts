@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { type OpenRowHost, type RowHost, admin } from "../support/engine-host.ts";
-import { day, given, hour, rowsWritten } from "../support/state-builders.ts";
-import { checkpoint, Device, forget, list, otherKey, session } from "../support/sync-builders.ts";
+import { type OpenRowHost, type RowHost, admin } from "#harness/coordinator/engine-host.ts";
+import { day, given, hour, rowsWritten } from "#harness/coordinator/state-calls.ts";
+import { checkpoint, Device, forget, list, otherKey, session } from "#harness/sync/sealed-content.ts";
 
 const tables = ["sync_sessions", "sync_checkpoints", "sync_forgotten", "sync_devices"];
 

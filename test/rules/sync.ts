@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { type OpenHost } from "../support/engine-host.ts";
-import { given, refused } from "../support/state-builders.ts";
+import { type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { given, refused } from "#harness/coordinator/state-calls.ts";
 import {
   checkpoint,
   checkpointsOf,
@@ -14,7 +14,7 @@ import {
   otherKey,
   session,
   status,
-} from "../support/sync-builders.ts";
+} from "#harness/sync/sealed-content.ts";
 
 /** Rules of what machines keep for each other, behind any host. */
 export function syncRules(open: OpenHost): void {

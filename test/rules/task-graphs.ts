@@ -1,8 +1,17 @@
 import { expect, it } from "vitest";
-import { pass } from "../support/coordination-builders.ts";
-import { type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { ask, day, minute, refusal } from "../support/state-builders.ts";
-import { calm, cancel, Hand, stateOf, statesOf, submit, submitOne, type NewTask } from "../support/task-builders.ts";
+import { pass } from "#harness/coordinator/peers.ts";
+import { type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { ask, day, minute, refusal } from "#harness/coordinator/state-calls.ts";
+import {
+  calm,
+  cancel,
+  Hand,
+  stateOf,
+  statesOf,
+  submit,
+  submitOne,
+  type NewTask,
+} from "#harness/coordinator/task-calls.ts";
 
 /** Rules of tasks that depend on others, are parts of others, or are the same as others. */
 export function taskGraphRules(open: OpenHost): void {

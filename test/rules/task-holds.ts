@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { codeOf, pass, second, successorOf } from "../support/coordination-builders.ts";
-import { type OpenHost } from "../support/engine-host.ts";
-import { ask, hour, minute } from "../support/state-builders.ts";
-import { calm, endsOf, Hand, stateOf, submitOne, taskOf } from "../support/task-builders.ts";
+import { codeOf, pass, second, successorOf } from "#harness/coordinator/peers.ts";
+import { type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { ask, hour, minute } from "#harness/coordinator/state-calls.ts";
+import { calm, endsOf, Hand, stateOf, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
 
 /** Rules of what a chat does with a task that it has, or had. */
 export function taskHoldRules(open: OpenHost): void {

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import type { OpenHost } from "../support/engine-host.ts";
-import { ask, refusal } from "../support/state-builders.ts";
-import { calm, cancel, endsOf, Hand, stateOf, submit, submitOne, taskOf } from "../support/task-builders.ts";
+import type { OpenHost } from "#harness/coordinator/engine-host.ts";
+import { ask, refusal } from "#harness/coordinator/state-calls.ts";
+import { calm, cancel, endsOf, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
 
 /** Rules of tasks that the coordinator does itself. */
 export function taskJoinRules(open: OpenHost): void {

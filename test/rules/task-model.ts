@@ -1,11 +1,11 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { InputOf, OutputOf } from "../../src/contract/operations.ts";
-import { codeOf, second } from "../support/coordination-builders.ts";
-import { type EngineHost, type OpenHost, runsOn } from "../support/engine-host.ts";
-import { ask, minute, propertyMs } from "../support/state-builders.ts";
-import { calm, type Claimed, Hand } from "../support/task-builders.ts";
-import { backoff, type ModelChat, type ModelTask, TaskModel, type Wished } from "../support/task-model.ts";
+import type { InputOf, OutputOf } from "#src/contract/operations.ts";
+import { codeOf, second } from "#harness/coordinator/peers.ts";
+import { type EngineHost, type OpenHost, runsOn } from "#harness/coordinator/engine-host.ts";
+import { ask, minute, propertyMs } from "#harness/coordinator/state-calls.ts";
+import { calm, type Claimed, Hand } from "#harness/coordinator/task-calls.ts";
+import { backoff, type ModelChat, type ModelTask, TaskModel, type Wished } from "#harness/coordinator/task-model.ts";
 
 const names = ["a", "b", "c"] as const;
 const kinds: Readonly<Record<(typeof names)[number], Omit<ModelChat, "isHere">>> = {
@@ -128,11 +128,11 @@ class Bench {
     if (!this.model.chats.get(chat)?.isHere) return;
     const hand = this.hand(chat);
     const requestId = `q${(this.#requests += 1)}`;
-    const wish = { requestId, limit, isStarted, ...(types ? { types: [...types] } : {}) };
+    const request = { requestId, limit, isStarted, ...(types ? { types: [...types] } : {}) };
     const expected = this.model.claim(chat, limit, types, isStarted);
-    const claims = await hand.claim(wish);
+    const claims = await hand.claim(request);
     expect(claims.map(({ task }) => task)).toEqual(expected.map(({ task }) => task));
-    if (isRepeated && claims.length > 0) expect(await hand.claim(wish)).toHaveLength(claims.length);
+    if (isRepeated && claims.length > 0) expect(await hand.claim(request)).toHaveLength(claims.length);
     for (const claimed of claims) this.#note(hand, claimed);
   }
 

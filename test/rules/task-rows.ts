@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import type { Hint } from "../../src/coordination/kernel/tx.ts";
-import { pass } from "../support/coordination-builders.ts";
-import { type EngineHost, type OpenHost, type OpenRowHost } from "../support/engine-host.ts";
-import { ask, day, hour, minute, refusal, rowsWritten } from "../support/state-builders.ts";
-import { cancel, Hand, stateOf, submit, submitOne, taskOf } from "../support/task-builders.ts";
+import type { Hint } from "#src/coordination/kernel/tx.ts";
+import { pass } from "#harness/coordinator/peers.ts";
+import { type EngineHost, type OpenHost, type OpenRowHost } from "#harness/coordinator/engine-host.ts";
+import { ask, day, hour, minute, refusal, rowsWritten } from "#harness/coordinator/state-calls.ts";
+import { cancel, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
 
 /** Rules of tasks that can only be seen in rows. */
 export function taskRowRules(open: OpenRowHost): void {

@@ -1,9 +1,19 @@
 import { expect, it } from "vitest";
-import type { OutputOf } from "../../src/contract/operations.ts";
-import { pass } from "../support/coordination-builders.ts";
-import { admin, type EngineHost, type OpenHost } from "../support/engine-host.ts";
-import { ask, day, given, hour, minute, refusal } from "../support/state-builders.ts";
-import { calm, cancel, endsOf, Hand, stateOf, statesOf, submit, submitOne, taskOf } from "../support/task-builders.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import { pass } from "#harness/coordinator/peers.ts";
+import { admin, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { ask, day, given, hour, minute, refusal } from "#harness/coordinator/state-calls.ts";
+import {
+  calm,
+  cancel,
+  endsOf,
+  Hand,
+  stateOf,
+  statesOf,
+  submit,
+  submitOne,
+  taskOf,
+} from "#harness/coordinator/task-calls.ts";
 
 /** Rules of what is told of tasks, and of what becomes of those that have ended. */
 export function taskViewRules(open: OpenHost): void {

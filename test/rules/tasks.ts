@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { codeOf, pass } from "../support/coordination-builders.ts";
-import { type OpenHost } from "../support/engine-host.ts";
-import { ask, given, hour, minute, refusal, refused } from "../support/state-builders.ts";
-import { calm, Hand, submit, submitOne, taskOf } from "../support/task-builders.ts";
+import { codeOf, pass } from "#harness/coordinator/peers.ts";
+import { type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { ask, given, hour, minute, refusal, refused } from "#harness/coordinator/state-calls.ts";
+import { calm, Hand, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
 
 /** Rules of tasks that hold behind any host. */
 export function taskRules(open: OpenHost): void {

@@ -51,9 +51,9 @@ export function faultsOf(world: World, starts: Starts): Faults {
   /** Another process of the machine has seen that it is gone. */
   const attest = ({ identity: { chat, machine, process } }: Client, inMs: number): void => {
     sim.later(inMs, "death attested", () => {
-      const mate = on(machine).find((client) => client.isRunning && client.isUp);
-      if (!mate) return false;
-      return mate.send("chats.attest-death", { chat, machine: machine.name, process });
+      const observer = on(machine).find((client) => client.isRunning && client.isUp);
+      if (!observer) return false;
+      return observer.send("chats.attest-death", { chat, machine: machine.name, process });
     });
   };
 

@@ -1,4 +1,4 @@
-import type { Trust } from "../../src/coordinator-client/edge/trust.ts";
+import type { Trust } from "#src/coordinator-client/edge/trust.ts";
 import type { Sim } from "./sim.ts";
 import type { Believer } from "./trust.ts";
 

@@ -1,4 +1,4 @@
-import type { Clock } from "../../src/coordinator-client/edge/trust.ts";
+import type { Clock } from "#src/coordinator-client/edge/trust.ts";
 import type { Sim } from "./sim.ts";
 
 /**

@@ -1,5 +1,5 @@
-import type { Fetch, FetchResponse, Platform } from "../../src/coordinator-client/edge/platform.ts";
-import type { Clock } from "../../src/coordinator-client/edge/trust.ts";
+import type { Fetch, FetchResponse, Platform } from "#src/coordinator-client/edge/platform.ts";
+import type { Clock } from "#src/coordinator-client/edge/trust.ts";
 import type { Client } from "./client/client.ts";
 import { httpReply, nameAt, type HttpReply } from "./host/front.ts";
 import { Rng } from "./rng.ts";

@@ -1,4 +1,4 @@
-import type { TaskState } from "../../src/contract/tasks.ts";
+import type { TaskState } from "#src/contract/tasks.ts";
 import type { Sim } from "./sim.ts";
 import type { KnownTask } from "./oracle/task-known.ts";
 import { isAble } from "./oracle/workers.ts";

@@ -1,4 +1,4 @@
-import type { Json } from "../../src/contract/values.ts";
+import type { Json } from "#src/contract/values.ts";
 import type { Client } from "./client/client.ts";
 import type { Held } from "./oracle/lease-ledger.ts";
 import type { Sim } from "./sim.ts";
@@ -74,7 +74,7 @@ function lookForHolder(
   const isLost = isBound && living !== undefined;
   if (!isOverdue && !isLost) return;
   if (isLost && living.leasing.givenUp.has(requestId)) {
-    return world.sim.count("known: a copy of an old wish was granted");
+    return world.sim.count("known: a copy of an old request was granted");
   }
   world.sim.fail("due", `${resource} is held by ${holder}, which does not know of it`);
 }

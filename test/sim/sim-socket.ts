@@ -1,5 +1,5 @@
-import { pingText, pongText } from "../../src/contract/protocol.ts";
-import type { Socket, SocketEvents } from "../../src/coordinator-client/edge/platform.ts";
+import { pingText, pongText } from "#src/contract/protocol.ts";
+import type { Socket, SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import type { Client } from "./client/client.ts";
 import type { Connection, Watched } from "./host/connections.ts";
 import { frameReply, type Frame } from "./host/front.ts";

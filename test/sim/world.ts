@@ -1,6 +1,6 @@
-import * as meta from "../../src/coordination/kernel/meta.ts";
-import { raisedEpoch } from "../../src/coordination/kernel/epochs.ts";
-import { numbersPerEpoch } from "../../src/coordination/kernel/tx.ts";
+import * as meta from "#src/coordination/kernel/meta.ts";
+import { raisedEpoch } from "#src/coordination/kernel/epochs.ts";
+import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import { clientOf, hostOf, operatorOf, type Bug, type OperatorQuirks } from "./bug.ts";
 import { Client, type Surroundings } from "./client/client.ts";
 import type { Copy } from "./client/copy.ts";

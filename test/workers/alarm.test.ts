@@ -1,10 +1,10 @@
 import { evictDurableObject } from "cloudflare:test";
 import * as fc from "fast-check";
 import { beforeEach, expect, it, vi, type MockInstance } from "vitest";
-import type { InputOf, OperationName } from "../../src/contract/operations.ts";
-import * as due from "../../src/coordination/due.ts";
-import * as meta from "../../src/coordination/kernel/meta.ts";
-import { StorageSql } from "../../src/durable/storage-sql.ts";
+import type { InputOf, OperationName } from "#src/contract/operations.ts";
+import * as due from "#src/coordination/due.ts";
+import * as meta from "#src/coordination/kernel/meta.ts";
+import { StorageSql } from "#src/durable/storage-sql.ts";
 import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
 
 const hour = 3_600_000;

@@ -1,8 +1,8 @@
 import { expect, it, vi } from "vitest";
-import type { WireError } from "../../src/contract/wire-error.ts";
-import type { Env } from "../../src/durable/env.ts";
-import { app } from "../../src/worker/app.ts";
-import * as tokens from "../../src/worker/tokens.ts";
+import type { WireError } from "#src/contract/wire-error.ts";
+import type { Env } from "#src/durable/env.ts";
+import { app } from "#src/worker/app.ts";
+import * as tokens from "#src/worker/tokens.ts";
 import { bearer, bindings, origin, TestWorkspace } from "./support.ts";
 
 const log = vi.spyOn(console, "error").mockReturnValue();

@@ -1,7 +1,7 @@
 import { evictDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
-import { flowMarkMethod, flowReadMethod, maxAnswerChars } from "../../src/contract/protocol.ts";
-import { maxUnreadChars, Outgoing } from "../../src/durable/outgoing.ts";
+import { flowMarkMethod, flowReadMethod, maxAnswerChars } from "#src/contract/protocol.ts";
+import { maxUnreadChars, Outgoing } from "#src/durable/outgoing.ts";
 import type { Connection, Message } from "./connection.ts";
 import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
 

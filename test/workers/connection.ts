@@ -1,5 +1,5 @@
-import type { WireError } from "../../src/contract/wire-error.ts";
-import type { InputOf, OperationName, OutputOf } from "../../src/contract/operations.ts";
+import type { WireError } from "#src/contract/wire-error.ts";
+import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 
 /** What stands in a frame, request or answer. */
 export interface Message {

@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import type { InputOf } from "../../src/contract/operations.ts";
+import type { InputOf } from "#src/contract/operations.ts";
 import { all, reads, times, type Place } from "./costs.ts";
 import { bindings, type Self } from "./support.ts";
 

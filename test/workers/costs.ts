@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import type { InputOf, OperationName } from "../../src/contract/operations.ts";
-import type { Settings } from "../../src/contract/workspaces.ts";
+import type { InputOf, OperationName } from "#src/contract/operations.ts";
+import type { Settings } from "#src/contract/workspaces.ts";
 import type { Connection } from "./connection.ts";
 import { counted } from "./counted-rows.ts";
 import { stopClock, TestWorkspace, type Self } from "./support.ts";

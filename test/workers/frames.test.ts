@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import { maxFrameChars } from "../../src/contract/protocol.ts";
+import { maxFrameChars } from "#src/contract/protocol.ts";
 import { aChat, stopClock, TestWorkspace } from "./support.ts";
 
 function rpc(id: string | number | null | undefined, method: string, params: unknown = {}): object {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { GroupCommit } from "../../src/durable/group-commit.ts";
+import { GroupCommit } from "#src/durable/group-commit.ts";
 import { aChat, stopClock, TestWorkspace } from "./support.ts";
 
 /** Sockets that are only told apart. */

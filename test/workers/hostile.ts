@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import * as z from "zod";
-import type { Operation } from "../../src/contract/operation.ts";
-import { operations, type OperationName } from "../../src/contract/operations.ts";
+import type { Operation } from "#src/contract/operation.ts";
+import { operations, type OperationName } from "#src/contract/operations.ts";
 
 /** Inputs that nearly fit: made from the schema of their operation, then bent. */
 

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { defaultMaxBodyBytes } from "../../src/contract/protocol.ts";
-import { maxEnvelopeChars } from "../../src/contract/sync.ts";
+import { defaultMaxBodyBytes } from "#src/contract/protocol.ts";
+import { maxEnvelopeChars } from "#src/contract/sync.ts";
 import { bearer, request, TestWorkspace } from "./support.ts";
 
 const most = 4 * defaultMaxBodyBytes;

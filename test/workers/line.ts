@@ -1,4 +1,4 @@
-import { flowMarkMethod, flowReadMethod, pingText, pongText } from "../../src/contract/protocol.ts";
+import { flowMarkMethod, flowReadMethod, pingText, pongText } from "#src/contract/protocol.ts";
 import type { Message } from "./connection.ts";
 
 /** The client's end of a socket on which several questions may be open at a time; what it is told beside them is not kept. */

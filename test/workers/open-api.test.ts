@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { errorTable, type ErrorCode } from "../../src/contract/errors.ts";
-import { commonErrors, type Operation } from "../../src/contract/operation.ts";
-import { operations } from "../../src/contract/operations.ts";
+import { errorTable, type ErrorCode } from "#src/contract/errors.ts";
+import { commonErrors, type Operation } from "#src/contract/operation.ts";
+import { operations } from "#src/contract/operations.ts";
 import { request } from "./support.ts";
 
 interface Described {

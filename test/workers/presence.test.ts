@@ -1,6 +1,6 @@
 import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
 import { expect, it, vi } from "vitest";
-import { pingText, pongText } from "../../src/contract/protocol.ts";
+import { pingText, pongText } from "#src/contract/protocol.ts";
 import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
 
 const grace = "SELECT is_connected, grace_until FROM chats WHERE chat = ?";

@@ -1,7 +1,7 @@
 import { createExecutionContext, createMessageBatch, getQueueResult, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, it, onTestFinished, vi } from "vitest";
-import worker from "../../src/worker/worker-entry.ts";
-import { deadLetterQueue } from "../../src/worker/queues.ts";
+import worker from "#src/worker/worker-entry.ts";
+import { deadLetterQueue } from "#src/worker/queues.ts";
 import { bearer, bindings, request, TestWorkspace } from "./support.ts";
 
 afterEach(() => void vi.restoreAllMocks());

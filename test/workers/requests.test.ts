@@ -1,10 +1,10 @@
 import { beforeEach, expect, it, vi, type MockInstance } from "vitest";
-import { errorTable, isRetryable } from "../../src/contract/errors.ts";
-import { WireError } from "../../src/contract/wire-error.ts";
-import type { InputOf } from "../../src/contract/operations.ts";
-import { defaultMaxBodyBytes } from "../../src/contract/protocol.ts";
-import type { Env } from "../../src/durable/env.ts";
-import { app } from "../../src/worker/app.ts";
+import { errorTable, isRetryable } from "#src/contract/errors.ts";
+import { WireError } from "#src/contract/wire-error.ts";
+import type { InputOf } from "#src/contract/operations.ts";
+import { defaultMaxBodyBytes } from "#src/contract/protocol.ts";
+import type { Env } from "#src/durable/env.ts";
+import { app } from "#src/worker/app.ts";
 import { aChat, bearer, bindings, dump, origin, request, stopClock, TestWorkspace, wait } from "./support.ts";
 
 const state = (workspace: TestWorkspace): string => `/v1/workspaces/${workspace.name}/state`;

@@ -1,6 +1,6 @@
 import { evictDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
-import type { InputOf } from "../../src/contract/operations.ts";
+import type { InputOf } from "#src/contract/operations.ts";
 import type { Connection } from "./connection.ts";
 import { counted } from "./counted-rows.ts";
 import { stopClock, TestWorkspace, wait, type Self } from "./support.ts";

@@ -1,9 +1,9 @@
-import type { Refusal } from "../../src/contract/errors.ts";
-import type { EngineOperation } from "../../src/coordination/engine.ts";
-import type { Actor } from "../../src/coordination/kernel/tx.ts";
-import { ok, type Result } from "../../src/shared/result.ts";
+import type { Refusal } from "#src/contract/errors.ts";
+import type { EngineOperation } from "#src/coordination/engine.ts";
+import type { Actor } from "#src/coordination/kernel/tx.ts";
+import { ok, type Result } from "#src/shared/result.ts";
 import { chatSuites, rowSuites, stateSuites, syncSuites, taskSuites } from "../rules/suites.ts";
-import type { OpenRowHost } from "../support/engine-host.ts";
+import type { OpenRowHost } from "#harness/coordinator/engine-host.ts";
 import { WorkerHost } from "./worker-host.ts";
 
 /** The object itself, asked as the worker asks it. */

@@ -1,10 +1,10 @@
-import type { Refusal } from "../../src/contract/errors.ts";
-import type { EngineOperation } from "../../src/coordination/engine.ts";
-import type { Actor } from "../../src/coordination/kernel/tx.ts";
-import type { Result } from "../../src/shared/result.ts";
+import type { Refusal } from "#src/contract/errors.ts";
+import type { EngineOperation } from "#src/coordination/engine.ts";
+import type { Actor } from "#src/coordination/kernel/tx.ts";
+import type { Result } from "#src/shared/result.ts";
 import { chatSuites, stateSuites, syncSuites, taskSuites } from "../rules/suites.ts";
-import type { OpenHost } from "../support/engine-host.ts";
-import { notRun } from "../support/not-run.ts";
+import type { OpenHost } from "#harness/coordinator/engine-host.ts";
+import { notRun } from "#harness/coordinator/not-run.ts";
 import type { Line } from "./line.ts";
 import { manyRequests } from "./many-requests.ts";
 import { resultOf, WorkerHost } from "./worker-host.ts";

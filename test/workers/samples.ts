@@ -1,4 +1,4 @@
-import type { InputOf, OperationName } from "../../src/contract/operations.ts";
+import type { InputOf, OperationName } from "#src/contract/operations.ts";
 
 const self = { chat: "c1", incarnation: 1 };
 

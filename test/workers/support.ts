@@ -1,12 +1,12 @@
 import { env, exports } from "cloudflare:workers";
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { onTestFinished, vi } from "vitest";
-import type { WireError } from "../../src/contract/wire-error.ts";
-import type { Operation } from "../../src/contract/operation.ts";
-import { operations, type InputOf, type OperationName, type OutputOf } from "../../src/contract/operations.ts";
-import type { Scope } from "../../src/contract/workspaces.ts";
-import type { ChatCoordinator } from "../../src/durable/chat-coordinator.ts";
-import type { Env } from "../../src/durable/env.ts";
+import type { WireError } from "#src/contract/wire-error.ts";
+import type { Operation } from "#src/contract/operation.ts";
+import { operations, type InputOf, type OperationName, type OutputOf } from "#src/contract/operations.ts";
+import type { Scope } from "#src/contract/workspaces.ts";
+import type { ChatCoordinator } from "#src/durable/chat-coordinator.ts";
+import type { Env } from "#src/durable/env.ts";
 import { Connection } from "./connection.ts";
 
 /** The worker and its objects as their clients see them, and a look inside. */

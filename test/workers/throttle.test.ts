@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import type { Operation } from "../../src/contract/operation.ts";
-import { operations, type OperationName } from "../../src/contract/operations.ts";
-import { effectOf } from "../../src/durable/effects.ts";
-import { Throttle } from "../../src/durable/throttle.ts";
-import type { Sql } from "../../src/shared/sql.ts";
+import type { Operation } from "#src/contract/operation.ts";
+import { operations, type OperationName } from "#src/contract/operations.ts";
+import { effectOf } from "#src/durable/effects.ts";
+import { Throttle } from "#src/durable/throttle.ts";
+import type { Sql } from "#src/shared/sql.ts";
 import { samples } from "./samples.ts";
 import { stopClock, TestWorkspace, wait } from "./support.ts";
 

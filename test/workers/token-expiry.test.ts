@@ -1,6 +1,6 @@
 import { evictDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
-import { pingText } from "../../src/contract/protocol.ts";
+import { pingText } from "#src/contract/protocol.ts";
 import type { Connection } from "./connection.ts";
 import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
 

@@ -1,10 +1,10 @@
 import { runInDurableObject } from "cloudflare:test";
 import { expect, it, vi } from "vitest";
-import { operations, type OperationName } from "../../src/contract/operations.ts";
-import { scopes, type Scope } from "../../src/contract/workspaces.ts";
-import type { Env } from "../../src/durable/env.ts";
-import { app } from "../../src/worker/app.ts";
-import * as tokens from "../../src/worker/tokens.ts";
+import { operations, type OperationName } from "#src/contract/operations.ts";
+import { scopes, type Scope } from "#src/contract/workspaces.ts";
+import type { Env } from "#src/durable/env.ts";
+import { app } from "#src/worker/app.ts";
+import * as tokens from "#src/worker/tokens.ts";
 import { samples } from "./samples.ts";
 import { aChat, bearer, bindings, dump, origin, request, stopClock, TestWorkspace, wait } from "./support.ts";
 

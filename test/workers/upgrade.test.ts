@@ -1,7 +1,7 @@
 import { evictDurableObject } from "cloudflare:test";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { migrations } from "../../src/coordination/schema.ts";
-import type { Migration } from "../../src/shared/migrate.ts";
+import { migrations } from "#src/coordination/schema.ts";
+import type { Migration } from "#src/shared/migrate.ts";
 import { dump, stopClock, TestWorkspace, wait } from "./support.ts";
 
 const known = migrations.length;

@@ -1,6 +1,6 @@
 import { evictDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
-import type { OutputOf } from "../../src/contract/operations.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
 import type { Connection, Message } from "./connection.ts";
 import { stopClock, TestWorkspace, wait } from "./support.ts";
 

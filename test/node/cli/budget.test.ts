@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import type { OutputOf } from "../../../src/contract/operations.ts";
-import { defaultSettings } from "../../../src/contract/workspaces.ts";
-import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { aCliHome, type CliHome } from "../../support/cli-home.ts";
-import { submit, Worker } from "../../support/cli-worker.ts";
-import { RealServer } from "../../support/edge-real-server.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import { defaultSettings } from "#src/contract/workspaces.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { submit, Worker } from "#harness/worker/cli-worker.ts";
+import { RealServer } from "#harness/edge/real-server.ts";
 
 type Shown = OutputOf<"budgets.get">;
 

@@ -3,14 +3,14 @@ import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import type { InputOf } from "../../../src/contract/operations.ts";
-import { LocalCoordinator } from "../../../src/coordinator-client/local/local-coordinator.ts";
-import { createLocalStore } from "../../../src/coordinator-client/local/local-store.ts";
-import { processKey } from "../../../src/coordinator-client/local/process-key.ts";
-import { openNodeSqlite } from "../../../src/store/driver-node-sqlite.ts";
-import { openLocalCoordinator } from "../../../src/coordinator-client/open-link.ts";
-import { aCliHome, addSession, ids, type CliHome } from "../../support/cli-home.ts";
-import { given } from "../../support/state-builders.ts";
+import type { InputOf } from "#src/contract/operations.ts";
+import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
+import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
+import { processKey } from "#src/coordinator-client/local/process-key.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
+import { aCliHome, addSession, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 
 function coordinatorOf(home: CliHome): LocalCoordinator {
   const { processes } = home.runtime;

@@ -1,16 +1,16 @@
 import { expect, it } from "vitest";
-import { Cli } from "../../../src/cli/cli.ts";
-import { checkCommit, type CommitVerdict } from "../../../src/cli/commands/team/commit-guard/check-commit.ts";
-import { openCoordinatorLink } from "../../../src/cli/coordinator-link.ts";
-import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { processKey } from "../../../src/coordinator-client/local/process-key.ts";
-import { openLocalCoordinator } from "../../../src/coordinator-client/open-link.ts";
-import * as clients from "../../../src/local-mcp/sessions/clients.ts";
-import { StoreError } from "../../../src/store/store-error.ts";
-import { saveName } from "../../../src/local-mcp/sync/find-project.ts";
-import * as filesTable from "../../../src/local-mcp/team/reservation-table.ts";
-import * as members from "../../../src/local-mcp/team/members.ts";
-import { addSession, aCliHome, ids, type CliHome } from "../../support/cli-home.ts";
+import { Cli } from "#src/cli/cli.ts";
+import { checkCommit, type CommitVerdict } from "#src/cli/commands/team/commit-guard/check-commit.ts";
+import { openCoordinatorLink } from "#src/cli/coordinator-link.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { processKey } from "#src/coordinator-client/local/process-key.ts";
+import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
+import * as clients from "#src/local-mcp/sessions/clients.ts";
+import { StoreError } from "#src/store/store-error.ts";
+import { saveName } from "#src/local-mcp/sync/find-project.ts";
+import * as filesTable from "#src/local-mcp/team/reservation-table.ts";
+import * as members from "#src/local-mcp/team/members.ts";
+import { addSession, aCliHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
 
 const holder = ids.alive;
 const resource = "file:p1/src/**";

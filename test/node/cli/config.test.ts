@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome, type CliHome } from "../../support/cli-home.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 
 function write(home: CliHome, text: string): void {
   mkdirSync(home.paths.home, { recursive: true, mode: 0o700 });

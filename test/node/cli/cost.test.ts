@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import type { Session } from "../../../src/local-mcp/sessions/sessions.ts";
-import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
-import { countCost, countResponses } from "../../../src/local-mcp/usage/ledger.ts";
-import { aCliHome, ids, seed, type CliHome } from "../../support/cli-home.ts";
+import type { Session } from "#src/local-mcp/sessions/sessions.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { countCost, countResponses } from "#src/local-mcp/usage/ledger.ts";
+import { aCliHome, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
 
 function spend(home: CliHome, id: string, model: string, output: number, costUsd: number | null): void {
   home.runtime.store.write((sql) => {

@@ -1,8 +1,8 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome, seed, type CliHome } from "../../support/cli-home.ts";
-import { readOnlyFile, remount, smallDisk, type DiskOptions } from "../../support/small-disk.ts";
+import { aCliHome, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { readOnlyFile, remount, smallDisk, type DiskOptions } from "#harness/store/small-disk.ts";
 
 interface Line {
   readonly name: string;

@@ -1,14 +1,14 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import type { Io } from "../../../src/cli/io.ts";
-import { backUp } from "../../../src/store/backup.ts";
-import { openNodeSqlite } from "../../../src/store/driver-node-sqlite.ts";
-import * as notices from "../../../src/store/notices.ts";
-import { pause } from "../../../src/store/pause.ts";
-import { migrations } from "../../../src/store/schema.ts";
-import { StoreError } from "../../../src/store/store-error.ts";
-import { aCliHome, checkpointOf, ids, seed, type CliHome } from "../../support/cli-home.ts";
+import type { Io } from "#src/cli/io.ts";
+import { backUp } from "#src/store/backup.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import * as notices from "#src/store/notices.ts";
+import { pause } from "#src/store/pause.ts";
+import { migrations } from "#src/store/schema.ts";
+import { StoreError } from "#src/store/store-error.ts";
+import { aCliHome, checkpointOf, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
 
 interface Line {
   readonly name: string;

@@ -1,12 +1,12 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { edgeConfigPath, readEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { addKey, keyFilePath } from "../../../src/local-mcp/sync/key-ring.ts";
-import * as remote from "../../../src/local-mcp/sync/remote-sessions.ts";
-import { formatCode, createKey } from "../../../src/local-mcp/sync/workspace-key.ts";
-import { aCliHome, addSession, ids, type CliHome } from "../../support/cli-home.ts";
-import { SyncServer, tokenOf } from "../../support/sync-server.ts";
+import { edgeConfigPath, readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { addKey, keyFilePath } from "#src/local-mcp/sync/key-ring.ts";
+import * as remote from "#src/local-mcp/sync/remote-sessions.ts";
+import { formatCode, createKey } from "#src/local-mcp/sync/workspace-key.ts";
+import { aCliHome, addSession, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
 
 const aCode = /shimkey-[\w-]{48}/;
 

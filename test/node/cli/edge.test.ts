@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { expect, it } from "vitest";
-import { edgeConfigPath, removeEdgeConfig, writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { aCliHome } from "../../support/cli-home.ts";
-import { RealServer } from "../../support/edge-real-server.ts";
+import { edgeConfigPath, removeEdgeConfig, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
+import { RealServer } from "#harness/edge/real-server.ts";
 
 const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: "shim_a.b" };
 

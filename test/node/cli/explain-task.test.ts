@@ -1,12 +1,12 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { OutputOf } from "../../../src/contract/operations.ts";
-import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { addSession, aCliHome, ids, seed, type CliHome } from "../../support/cli-home.ts";
-import { submit, Worker } from "../../support/cli-worker.ts";
-import { EdgeRuntime } from "../../support/edge-runtime.ts";
-import { realEdgeClient } from "../../support/real-edge-client.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { addSession, aCliHome, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { submit, Worker } from "#harness/worker/cli-worker.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
 
 async function explained(home: CliHome, task: string): Promise<string[]> {
   const ran = await home.shim("explain", task);

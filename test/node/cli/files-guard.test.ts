@@ -11,11 +11,11 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { Io } from "../../../src/cli/io.ts";
-import { aCliHome, type CliHome } from "../../support/cli-home.ts";
+import type { Io } from "#src/cli/io.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 
 /** A repository, and a guard in the place of the built one that does what `GUARD` says. */
-class Desk {
+class Rig {
   readonly home: CliHome = aCliHome();
   readonly hook: string;
   cwd: string;
@@ -72,109 +72,109 @@ class Desk {
 }
 
 it("[FI20] the hook gives the guard what is staged; refused is refused, and what cannot be checked goes on with a warning", async () => {
-  const desk = new Desk();
-  const installed = await desk.guard("install", "--json");
+  const rig = new Rig();
+  const installed = await rig.guard("install", "--json");
   expect([installed.code, installed.json()]).toEqual([
     0,
-    { isInstalled: true, isStale: false, path: desk.hook, kept: null },
+    { isInstalled: true, isStale: false, path: rig.hook, kept: null },
   ]);
-  expect(desk.commit("a b.txt").code).toBe(0);
-  expect(readFileSync(desk.seen, "utf8")).toBe("a b.txt\0");
-  expect(desk.commit("c.txt", 9).code).toBe(1);
-  expect(desk.commit("c.txt", 9, "--no-verify").code).toBe(0);
-  const unchecked = desk.commit("d.txt", 1);
+  expect(rig.commit("a b.txt").code).toBe(0);
+  expect(readFileSync(rig.seen, "utf8")).toBe("a b.txt\0");
+  expect(rig.commit("c.txt", 9).code).toBe(1);
+  expect(rig.commit("c.txt", 9, "--no-verify").code).toBe(0);
+  const unchecked = rig.commit("d.txt", 1);
   expect([unchecked.code, unchecked.text]).toEqual([0, expect.stringContaining("the commit goes on")]);
-  desk.git("mv", "d.txt", "e.txt");
-  expect(desk.commit("f.txt").code).toBe(0);
-  expect(readFileSync(desk.seen, "utf8").split("\0")).toEqual(["d.txt", "e.txt", "f.txt", ""]);
+  rig.git("mv", "d.txt", "e.txt");
+  expect(rig.commit("f.txt").code).toBe(0);
+  expect(readFileSync(rig.seen, "utf8").split("\0")).toEqual(["d.txt", "e.txt", "f.txt", ""]);
 });
 
 it("[FI23] a hook that is there is kept, and comes back byte for byte; installing twice changes nothing", async () => {
-  const desk = new Desk();
+  const rig = new Rig();
   const own = '#!/bin/sh\necho "own \xff"\n';
-  desk.write(desk.hook, own, 0o750);
-  expect((await desk.guard("status")).code).toBe(3);
-  await desk.guard("install");
-  const text = readFileSync(desk.hook, "utf8");
-  expect((await desk.guard("install")).out).toContain("Already installed");
-  expect(readFileSync(desk.hook, "utf8")).toBe(text);
-  expect((await desk.guard("status")).out).toContain("after");
-  expect((await desk.guard("remove")).out).toContain("is restored");
-  expect([readFileSync(desk.hook, "utf8"), statSync(desk.hook).mode & 0o777]).toEqual([own, 0o750]);
-  expect(existsSync(`${desk.hook}.before-shim`)).toBe(false);
-  expect((await desk.guard("remove")).code).toBe(3);
+  rig.write(rig.hook, own, 0o750);
+  expect((await rig.guard("status")).code).toBe(3);
+  await rig.guard("install");
+  const text = readFileSync(rig.hook, "utf8");
+  expect((await rig.guard("install")).out).toContain("Already installed");
+  expect(readFileSync(rig.hook, "utf8")).toBe(text);
+  expect((await rig.guard("status")).out).toContain("after");
+  expect((await rig.guard("remove")).out).toContain("is restored");
+  expect([readFileSync(rig.hook, "utf8"), statSync(rig.hook).mode & 0o777]).toEqual([own, 0o750]);
+  expect(existsSync(`${rig.hook}.before-shim`)).toBe(false);
+  expect((await rig.guard("remove")).code).toBe(3);
 });
 
 it("[FI23] a link comes back as a link, and of another copy of SHIM the hook is renewed", async () => {
-  const desk = new Desk();
-  desk.write(join(desk.cwd, "tools/hook.sh"), "#!/bin/sh\nexit 0\n");
-  symlinkSync("../../tools/hook.sh", desk.hook);
-  await desk.guard("install");
-  writeFileSync(desk.hook, readFileSync(desk.hook, "utf8").replace(process.execPath, "/gone/node"));
-  const stale = await desk.guard("status");
+  const rig = new Rig();
+  rig.write(join(rig.cwd, "tools/hook.sh"), "#!/bin/sh\nexit 0\n");
+  symlinkSync("../../tools/hook.sh", rig.hook);
+  await rig.guard("install");
+  writeFileSync(rig.hook, readFileSync(rig.hook, "utf8").replace(process.execPath, "/gone/node"));
+  const stale = await rig.guard("status");
   expect([stale.code, stale.out]).toEqual([1, expect.stringContaining("another copy")]);
-  expect(desk.commit("a.txt").text).toContain("the commit goes on");
-  await desk.guard("install");
-  expect((await desk.guard("status")).code).toBe(0);
-  await desk.guard("remove");
-  expect(lstatSync(desk.hook).isSymbolicLink()).toBe(true);
+  expect(rig.commit("a.txt").text).toContain("the commit goes on");
+  await rig.guard("install");
+  expect((await rig.guard("status")).code).toBe(0);
+  await rig.guard("remove");
+  expect(lstatSync(rig.hook).isSymbolicLink()).toBe(true);
 });
 
 it("[FI23] one hook serves all work trees; core.hooksPath is followed, and a folder that others use needs --shared", async () => {
-  const desk = new Desk();
-  desk.commit("first.txt");
-  const main = desk.cwd;
-  const tree = join(desk.home.folder, "tree");
-  desk.git("worktree", "add", "-q", tree);
-  desk.cwd = tree;
-  await desk.guard("install");
-  expect(existsSync(desk.hook)).toBe(true);
-  expect(desk.commit("a.txt", 9).code).toBe(1);
-  desk.cwd = main;
-  await desk.guard("remove");
-  desk.git("config", "core.hooksPath", ".hooks");
-  await desk.guard("install");
+  const rig = new Rig();
+  rig.commit("first.txt");
+  const main = rig.cwd;
+  const tree = join(rig.home.folder, "tree");
+  rig.git("worktree", "add", "-q", tree);
+  rig.cwd = tree;
+  await rig.guard("install");
+  expect(existsSync(rig.hook)).toBe(true);
+  expect(rig.commit("a.txt", 9).code).toBe(1);
+  rig.cwd = main;
+  await rig.guard("remove");
+  rig.git("config", "core.hooksPath", ".hooks");
+  await rig.guard("install");
   expect(existsSync(join(main, ".hooks/pre-commit"))).toBe(true);
-  expect(desk.commit("b.txt", 9).code).toBe(1);
-  desk.git("config", "core.hooksPath", join(desk.home.folder, "all-hooks"));
-  const refused = await desk.guard("install");
+  expect(rig.commit("b.txt", 9).code).toBe(1);
+  rig.git("config", "core.hooksPath", join(rig.home.folder, "all-hooks"));
+  const refused = await rig.guard("install");
   expect([refused.code, refused.err]).toEqual([2, expect.stringContaining("--shared")]);
-  expect((await desk.guard("install", "--shared")).code).toBe(0);
+  expect((await rig.guard("install", "--shared")).code).toBe(0);
 });
 
 it("[FI24] the kept hook runs first under its own name, and stops the commit; one that git would not run is not run", async () => {
-  const desk = new Desk();
+  const rig = new Rig();
   const kinds = ["#!/bin/sh\n", "#!/usr/bin/env bash\n", "#! /bin/sh -e\n"];
   for (const [at, shebang] of kinds.entries()) {
-    desk.write(desk.hook, `${shebang}echo "name=$(basename "$0") folder=$(dirname "$0")"; exit \${OWN:-0}\n`);
-    await desk.guard("install");
-    expect(desk.commit(`a${at}.txt`).text).toContain("name=pre-commit folder=.git/hooks");
+    rig.write(rig.hook, `${shebang}echo "name=$(basename "$0") folder=$(dirname "$0")"; exit \${OWN:-0}\n`);
+    await rig.guard("install");
+    expect(rig.commit(`a${at}.txt`).text).toContain("name=pre-commit folder=.git/hooks");
     process.env["OWN"] = "4";
-    const stopped = desk.commit(`b${at}.txt`);
+    const stopped = rig.commit(`b${at}.txt`);
     delete process.env["OWN"];
-    expect([stopped.code, existsSync(desk.seen)]).toEqual([1, true]);
-    expect(readFileSync(desk.seen, "utf8")).not.toContain(`b${at}.txt`);
-    await desk.guard("remove");
+    expect([stopped.code, existsSync(rig.seen)]).toEqual([1, true]);
+    expect(readFileSync(rig.seen, "utf8")).not.toContain(`b${at}.txt`);
+    await rig.guard("remove");
   }
-  desk.write(desk.hook, `#!${process.execPath}\nconsole.log("from node"); process.exit(process.env.OWN ? 1 : 0);\n`);
-  await desk.guard("install");
-  expect(desk.commit("c.txt")).toMatchObject({ code: 0, text: expect.stringContaining("from node") as string });
-  chmodSync(`${desk.hook}.before-shim`, 0o644);
-  expect(desk.commit("d.txt").text).not.toContain("from node");
+  rig.write(rig.hook, `#!${process.execPath}\nconsole.log("from node"); process.exit(process.env.OWN ? 1 : 0);\n`);
+  await rig.guard("install");
+  expect(rig.commit("c.txt")).toMatchObject({ code: 0, text: expect.stringContaining("from node") as string });
+  chmodSync(`${rig.hook}.before-shim`, 0o644);
+  expect(rig.commit("d.txt").text).not.toContain("from node");
 });
 
 it("[FI23] outside of git, without a build, and where another hook has taken the place, it says so and changes nothing", async () => {
-  const desk = new Desk();
-  desk.cwd = desk.home.other;
-  expect((await desk.guard("status")).code).toBe(2);
-  desk.cwd = desk.home.project;
-  desk.write(desk.hook, "#!/bin/sh\n");
-  await desk.guard("install");
-  desk.write(desk.hook, "#!/bin/sh\necho later\n");
-  const refused = await desk.guard("install");
+  const rig = new Rig();
+  rig.cwd = rig.home.other;
+  expect((await rig.guard("status")).code).toBe(2);
+  rig.cwd = rig.home.project;
+  rig.write(rig.hook, "#!/bin/sh\n");
+  await rig.guard("install");
+  rig.write(rig.hook, "#!/bin/sh\necho later\n");
+  const refused = await rig.guard("install");
   expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("in the way")]);
-  expect((await desk.guard("remove")).err).toContain("is kept in");
-  expect(readFileSync(desk.hook, "utf8")).toContain("later");
-  const built = await desk.home.shim("files", "guard", "install");
+  expect((await rig.guard("remove")).err).toContain("is kept in");
+  expect(readFileSync(rig.hook, "utf8")).toContain("later");
+  const built = await rig.home.shim("files", "guard", "install");
   expect(built.err).toContain("git was not found");
 });

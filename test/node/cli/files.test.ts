@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { answerHook } from "../../../src/local-mcp/hooks/answer-hook.ts";
-import { openLocalCoordinator } from "../../../src/coordinator-client/open-link.ts";
-import * as files from "../../../src/local-mcp/team/reservation-table.ts";
-import { aCliHome, type CliHome } from "../../support/cli-home.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
+import * as files from "#src/local-mcp/team/reservation-table.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 
 function reserved(home: CliHome): string[] {
   return home.runtime.store.read((sql) => files.list(sql), []).map(({ resource }) => resource.replace(/^.*?\//, ""));

@@ -2,10 +2,10 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { takePending } from "../../../src/snapshots/pending-snapshots.ts";
-import { backUp } from "../../../src/store/backup.ts";
-import { isPaused } from "../../../src/store/pause.ts";
-import { addSession, aCliHome, checkpointOf, ids, seed, type CliHome } from "../../support/cli-home.ts";
+import { takePending } from "#src/snapshots/pending-snapshots.ts";
+import { backUp } from "#src/store/backup.ts";
+import { isPaused } from "#src/store/pause.ts";
+import { addSession, aCliHome, checkpointOf, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
 
 /** Every file below SHIM's home that holds these bytes. */
 function filesWith(home: CliHome, text: string): string[] {

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
-import { shortIdAmong, shortIds } from "../../../src/shared/short-id.ts";
-import { addSession, aCliHome, checkpointOf, ids, seed, type CliHome } from "../../support/cli-home.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { shortIdAmong, shortIds } from "#src/shared/short-id.ts";
+import { addSession, aCliHome, checkpointOf, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
 
 /** Ids of workers begin with the time: these three share 8, 13 and more characters. */
 const workers = [

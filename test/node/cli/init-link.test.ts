@@ -10,8 +10,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { Io } from "../../../src/cli/io.ts";
-import { aCliHome, launchIn, type CliHome } from "../../support/cli-home.ts";
+import type { Io } from "#src/cli/io.ts";
+import { aCliHome, launchIn, type CliHome } from "#harness/machine/cli-home.ts";
 
 /** A new user's machine: Claude Code is there, and no `shim`. */
 function aNewUser(): { home: CliHome; link: string; io: (more?: NodeJS.ProcessEnv) => Partial<Io> } {

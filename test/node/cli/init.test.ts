@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { homeFrom } from "../../../src/platform/paths.ts";
-import { aCliHome, launchIn, type CliHome } from "../../support/cli-home.ts";
+import { homeFrom } from "#src/platform/paths.ts";
+import { aCliHome, launchIn, type CliHome } from "#harness/machine/cli-home.ts";
 
 /** A machine with Claude Code and Claude Desktop, whose user has settings of his own. */
 function withClients(home: CliHome): { servers: string; settings: string; desktop: string } {

@@ -1,9 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { aCliHome } from "../../support/cli-home.ts";
-import { RealServer } from "../../support/edge-real-server.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
+import { RealServer } from "#harness/edge/real-server.ts";
 
 const edge = { workspace: "team", machine: "m1", token: "shim_a.b", adminToken: "shim_c.d" };
 

@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { OutputOf } from "../../../src/contract/operations.ts";
-import { aCliHome } from "../../support/cli-home.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
 
 const job = `title: migrate the stores
 text: |

@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { EdgeRuntime } from "../../support/edge-runtime.ts";
-import { LeaseDesk } from "../../support/lease-desk.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { LeaseCommandRig } from "#harness/machine/lease-commands.ts";
 
 const forever = 'process.on("SIGTERM", () => process.exit(9)); writeFileSync(file, "1"); setInterval(() => 0, 1000);';
 /** With a process of its own that does not heed TERM and whose pid it writes. */
@@ -19,37 +19,37 @@ function isAlive(pid: number): boolean {
 }
 
 it("[CL33] a command gets the token of its lease, its exit code is passed on, and the lease is released", async () => {
-  const desk = new LeaseDesk();
+  const rig = new LeaseCommandRig();
   const script = "writeFileSync(file, process.env.SHIM_LEASE_TOKEN); exitWhenAsked(7);";
-  const running = desk.leaseRun(["--json"], script);
-  const [token] = await desk.written();
-  expect(await desk.held()).toMatchObject([{ token, holder: expect.stringMatching(/^run-/) as string }]);
-  desk.askToExit();
+  const running = rig.leaseRun(["--json"], script);
+  const [token] = await rig.written();
+  expect(await rig.held()).toMatchObject([{ token, holder: expect.stringMatching(/^run-/) as string }]);
+  rig.askToExit();
   const ran = await running;
   expect([ran.code, ran.json()]).toEqual([7, { resource: "db", token, exitCode: 7 }]);
-  expect([await desk.held(), await desk.chats()]).toEqual([[], ["offline"]]);
+  expect([await rig.held(), await rig.chats()]).toEqual([[], ["offline"]]);
 });
 
 it("[CL136] a lease that is not free in time is answered with 75, and the command is not started", async () => {
-  const desk = new LeaseDesk();
-  const running = desk.leaseRun([], 'writeFileSync(file, "1"); exitWhenAsked(0);');
-  await desk.written();
+  const rig = new LeaseCommandRig();
+  const running = rig.leaseRun([], 'writeFileSync(file, "1"); exitWhenAsked(0);');
+  await rig.written();
   for (const options of [[], ["--wait", "0.4s"]]) {
-    const late = await desk.leaseRun(options, 'writeFileSync(file, "wrong");');
+    const late = await rig.leaseRun(options, 'writeFileSync(file, "wrong");');
     expect([options, late.code]).toEqual([options, 75]);
     expect(late.err).toMatch(/db/);
   }
-  const next = desk.leaseRun(["--wait", "30s"], 'writeFileSync(file, "2");');
-  desk.askToExit();
-  expect([(await running).code, (await next).code, await desk.written()]).toEqual([0, 0, [2]]);
+  const next = rig.leaseRun(["--wait", "30s"], 'writeFileSync(file, "2");');
+  rig.askToExit();
+  expect([(await running).code, (await next).code, await rig.written()]).toEqual([0, 0, [2]]);
 });
 
 it("[CL137] a command whose lease is lost is ended with all of its processes, and answered with 76", async () => {
-  const desk = new LeaseDesk();
-  const running = desk.leaseRun(["--ttl", "2s"], stubborn);
-  const [deaf = 0] = await desk.written();
+  const rig = new LeaseCommandRig();
+  const running = rig.leaseRun(["--ttl", "2s"], stubborn);
+  const [deaf = 0] = await rig.written();
   const before = Date.now();
-  await desk.forceRelease("db");
+  await rig.forceRelease("db");
   const ran = await running;
   expect([ran.code, isAlive(deaf)]).toEqual([76, false]);
   expect(ran.err).toContain("the lease on db was lost");
@@ -58,53 +58,53 @@ it("[CL137] a command whose lease is lost is ended with all of its processes, an
 });
 
 it("[CL138] Ctrl-C ends the command and releases the lease; before there is a lease it starts nothing", async () => {
-  const desk = new LeaseDesk();
-  const running = desk.leaseRun([], forever);
-  await desk.written();
-  const waiting = desk.leaseRun(["--wait", "1h"], 'writeFileSync(file, "wrong");');
-  await expect.poll(() => desk.chats()).toHaveLength(2);
-  desk.stop.abort();
+  const rig = new LeaseCommandRig();
+  const running = rig.leaseRun([], forever);
+  await rig.written();
+  const waiting = rig.leaseRun(["--wait", "1h"], 'writeFileSync(file, "wrong");');
+  await expect.poll(() => rig.chats()).toHaveLength(2);
+  rig.stop.abort();
   expect([(await running).code, (await waiting).code]).toEqual([9, 130]);
-  expect([await desk.written(), await desk.held(), await desk.chats()]).toEqual([[1], [], ["offline", "offline"]]);
+  expect([await rig.written(), await rig.held(), await rig.chats()]).toEqual([[1], [], ["offline", "offline"]]);
 });
 
 it("[CL139] a command that does not exist, and a wrong duration, are refused", async () => {
-  const desk = new LeaseDesk();
-  const none = await desk.home.shimWith(desk.real, "lease", "run", "db", "--", "no-such-program");
+  const rig = new LeaseCommandRig();
+  const none = await rig.home.shimWith(rig.real, "lease", "run", "db", "--", "no-such-program");
   expect([none.code, none.err]).toEqual([127, expect.stringContaining("no program no-such-program")]);
-  expect(await desk.held()).toEqual([]);
+  expect(await rig.held()).toEqual([]);
   for (const wrong of [
     ["--ttl", "0s"],
     ["--wait", "2h"],
     ["--ttl", "x"],
   ]) {
-    const refused = await desk.home.shim("lease", "run", "db", ...wrong, "--", "true");
+    const refused = await rig.home.shim("lease", "run", "db", ...wrong, "--", "true");
     expect([refused.code, refused.err]).toEqual([2, expect.stringMatching(/from [01]s to 1h/)]);
   }
 });
 
 it("[CL139] a file that cannot be executed is answered with 126", async () => {
-  const desk = new LeaseDesk();
-  const file = join(desk.home.project, "not-executable");
+  const rig = new LeaseCommandRig();
+  const file = join(rig.home.project, "not-executable");
   writeFileSync(file, "", { mode: 0o600 });
-  expect(await desk.home.shimWith(desk.real, "lease", "run", "db", "--", file)).toMatchObject({ code: 126 });
-  expect(await desk.held()).toEqual([]);
+  expect(await rig.home.shimWith(rig.real, "lease", "run", "db", "--", file)).toMatchObject({ code: 126 });
+  expect(await rig.held()).toEqual([]);
 });
 
 it("[CL33] [CL136] [CL137] on the edge it is the same: token, exit code, 75 and 76", async () => {
   const runtime = await EdgeRuntime.open();
-  const desk = new LeaseDesk();
-  await desk.joinEdge(runtime);
-  const running = desk.leaseRun(["--ttl", "2s"], `${stubborn} setTimeout(() => process.exit(0), 60_000);`);
-  const [deaf = 0] = await desk.written();
-  expect(await desk.held()).toMatchObject([{ holder: expect.stringMatching(/^run-m1-/) as string }]);
-  const refused = await desk.leaseRun(["--wait", "0.3s"], "");
+  const rig = new LeaseCommandRig();
+  await rig.joinEdge(runtime);
+  const running = rig.leaseRun(["--ttl", "2s"], `${stubborn} setTimeout(() => process.exit(0), 60_000);`);
+  const [deaf = 0] = await rig.written();
+  expect(await rig.held()).toMatchObject([{ holder: expect.stringMatching(/^run-m1-/) as string }]);
+  const refused = await rig.leaseRun(["--wait", "0.3s"], "");
   expect([refused.code, refused.err]).toEqual([75, expect.any(String)]);
-  await expect.poll(async () => (await desk.held())[0]?.heldForMs, { timeout: 30_000 }).toBeGreaterThan(2_500);
-  await desk.forceRelease("db");
+  await expect.poll(async () => (await rig.held())[0]?.heldForMs, { timeout: 30_000 }).toBeGreaterThan(2_500);
+  await rig.forceRelease("db");
   expect([(await running).code, isAlive(deaf)]).toEqual([76, false]);
   const script = "process.exit(Number(process.env.SHIM_LEASE_TOKEN) > 0 ? 5 : 6)";
-  expect((await desk.leaseRun(["--wait", "10s"], script)).code).toBe(5);
-  expect(await desk.held()).toEqual([]);
-  expect(new Set(await desk.chats())).toEqual(new Set(["offline"]));
+  expect((await rig.leaseRun(["--wait", "10s"], script)).code).toBe(5);
+  expect(await rig.held()).toEqual([]);
+  expect(new Set(await rig.chats())).toEqual(new Set(["offline"]));
 });

@@ -1,8 +1,8 @@
 import { closeSync, existsSync, openSync, writeSync } from "node:fs";
 import { expect, it } from "vitest";
-import * as notices from "../../../src/store/notices.ts";
-import { StoreError } from "../../../src/store/store-error.ts";
-import { aCliHome, seed, type CliHome } from "../../support/cli-home.ts";
+import * as notices from "#src/store/notices.ts";
+import { StoreError } from "#src/store/store-error.ts";
+import { aCliHome, seed, type CliHome } from "#harness/machine/cli-home.ts";
 
 /** Nothing of the schema can be read any more. */
 function damage(home: CliHome): void {

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { openTerminal } from "../../../src/cli/commands/run/supervise/run-supervisor.ts";
+import { openTerminal } from "#src/cli/commands/run/supervise/run-supervisor.ts";
 
 it("[SU41] what opens a terminal runs in the chat's folder, in a group of its own, and is not waited for", async () => {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-open-")));

@@ -1,7 +1,7 @@
 import { tmpdir } from "node:os";
 import { expect, it } from "vitest";
-import { PacedOutput } from "../../../src/cli/commands/run/supervise/paced-output.ts";
-import { runProgram } from "../../../src/worker-runner/run-program.ts";
+import { PacedOutput } from "#src/cli/commands/run/supervise/paced-output.ts";
+import { runProgram } from "#src/worker-runner/run-program.ts";
 
 interface Reader {
   readonly output: PacedOutput;

@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { OutputOf } from "../../../src/contract/operations.ts";
-import { aCliHome, type CliHome } from "../../support/cli-home.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 
 /** What the command says of a plan. */
 async function plan(home: CliHome, text: string): Promise<{ code: number; out: string; err: string }> {

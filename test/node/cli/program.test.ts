@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { fileErrorText } from "../../../src/cli/cli.ts";
-import type { Io } from "../../../src/cli/io.ts";
-import { StoreError } from "../../../src/store/store-error.ts";
-import { version } from "../../../src/platform/version.ts";
-import { aCliHome, checkpointOf, ids, seed } from "../../support/cli-home.ts";
+import { fileErrorText } from "#src/cli/cli.ts";
+import type { Io } from "#src/cli/io.ts";
+import { StoreError } from "#src/store/store-error.ts";
+import { version } from "#src/platform/version.ts";
+import { aCliHome, checkpointOf, ids, seed } from "#harness/machine/cli-home.ts";
 
 it("prints help that names every command and the exit codes, and the version", async () => {
   const home = aCliHome();

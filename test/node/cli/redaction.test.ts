@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome } from "../../support/cli-home.ts";
-import { base62, draw } from "../../support/secret-draw.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
+import { base62, draw } from "#harness/secrets/secret-draw.ts";
 
 const token = `ghp_${draw(8).chars(base62, 36)}`;
 const password = `${draw(9).chars(base62, 12)}!`;

@@ -2,9 +2,9 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { shortCheckpointId } from "../../../src/local-mcp/sessions/short-ids.ts";
-import { takePending } from "../../../src/snapshots/pending-snapshots.ts";
-import { addSession, aCliHome, checkpointOf, ids, type CliHome } from "../../support/cli-home.ts";
+import { shortCheckpointId } from "#src/local-mcp/sessions/short-ids.ts";
+import { takePending } from "#src/snapshots/pending-snapshots.ts";
+import { addSession, aCliHome, checkpointOf, ids, type CliHome } from "#harness/machine/cli-home.ts";
 
 function git(home: CliHome, ...args: string[]): string {
   const env = { ...process.env, HOME: home.folder, GIT_CONFIG_NOSYSTEM: "1" };

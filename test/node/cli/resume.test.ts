@@ -1,12 +1,12 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { Io } from "../../../src/cli/io.ts";
-import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
-import { append } from "../../../src/store/spool.ts";
-import { StoreError } from "../../../src/store/store-error.ts";
-import { addSession, aCliHome, ids, seed, type CliHome } from "../../support/cli-home.ts";
-import { anAssistantLine, aTranscript } from "../../support/transcripts.ts";
+import type { Io } from "#src/cli/io.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { append } from "#src/store/spool.ts";
+import { StoreError } from "#src/store/store-error.ts";
+import { addSession, aCliHome, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
 
 const terminal: Partial<Io> = { isTty: true, isInteractive: true };
 

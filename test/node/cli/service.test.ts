@@ -2,12 +2,12 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import type { Io } from "../../../src/cli/io.ts";
-import { launchdAgent, scheduledTask, systemdUnit } from "../../../src/cli/commands/run/service/start-file.ts";
-import { aCliHome, type CliHome } from "../../support/cli-home.ts";
-import { temporaryFolder } from "../../support/git-project.ts";
+import type { Io } from "#src/cli/io.ts";
+import { launchdAgent, scheduledTask, systemdUnit } from "#src/cli/commands/run/service/start-file.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 
-interface Desk {
+interface Rig {
   readonly home: CliHome;
   readonly unit: string;
   /** What was run, one line each. */
@@ -18,14 +18,14 @@ interface Desk {
 }
 
 /** A user whose systemd answers. */
-function aDesk(more: Partial<Io> = {}): Desk {
+function aRig(more: Partial<Io> = {}): Rig {
   const home = aCliHome();
   mkdirSync(home.paths.home, { recursive: true });
   const settings = { watch: { w: { kind: "worker", args: ["--config", "w.yaml"] }, chats: { kind: "sessions" } } };
   writeFileSync(join(home.paths.home, "supervisor.json"), JSON.stringify(settings));
   home.runtime.env["PATH"] = `${join(home.folder, "path")}:/usr/bin:/bin`;
   const unit = join(home.folder, ".config", "systemd", "user", "shim.service");
-  const desk: Desk = {
+  const rig: Rig = {
     home,
     unit,
     ran: [],
@@ -33,81 +33,81 @@ function aDesk(more: Partial<Io> = {}): Desk {
     shim: (...args) => home.shimWith({ runQuietly, ...more }, "service", ...args),
   };
   const runQuietly: Io["runQuietly"] = (command, args) => {
-    desk.ran.push([command, ...args].join(" "));
-    const isBroken = desk.broken !== null && args.includes(desk.broken);
+    rig.ran.push([command, ...args].join(" "));
+    const isBroken = rig.broken !== null && args.includes(rig.broken);
     return { code: isBroken ? 1 : 0, text: isBroken ? "Failed to connect to bus\n" : "active\n" };
   };
-  return desk;
+  return rig;
 }
 
 it("[SU15] install writes the unit with absolute paths and starts it; status and uninstall know it", async () => {
-  const desk = aDesk();
-  const none = await desk.shim("status");
+  const rig = aRig();
+  const none = await rig.shim("status");
   expect([none.code, none.out]).toEqual([0, "Not installed: `shim service install`.\n"]);
-  const shown = await desk.shim("install", "--dry-run");
-  expect([shown.code, existsSync(desk.unit), desk.ran]).toEqual([0, false, []]);
-  const done = await desk.shim("install", "--yes");
+  const shown = await rig.shim("install", "--dry-run");
+  expect([shown.code, existsSync(rig.unit), rig.ran]).toEqual([0, false, []]);
+  const done = await rig.shim("install", "--yes");
   expect([done.code, done.err, done.out]).toEqual([0, "", expect.stringMatching(/is written.*enable-linger/)]);
-  const text = readFileSync(desk.unit, "utf8");
-  expect(shown.out).toBe(`# ${desk.unit}\n${text}`);
-  const { node, script } = desk.home.io().launch;
+  const text = readFileSync(rig.unit, "utf8");
+  expect(shown.out).toBe(`# ${rig.unit}\n${text}`);
+  const { node, script } = rig.home.io().launch;
   expect(text).toContain(`ExecStart=/usr/bin/env "${node}" "${script}" supervise\n`);
-  expect(text).toContain(`Environment="SHIM_HOME=${desk.home.paths.home}"\n`);
+  expect(text).toContain(`Environment="SHIM_HOME=${rig.home.paths.home}"\n`);
   // A worker may take 65 s to end.
   expect(text).toContain("TimeoutStopSec=95\n");
-  expect(desk.ran).toEqual([
+  expect(rig.ran).toEqual([
     "systemctl --user show-environment",
     "systemctl --user daemon-reload",
     "systemctl --user enable --now shim.service",
   ]);
-  expect((await desk.shim("status", "--json")).json()).toMatchObject({ isInstalled: true, state: "active" });
-  desk.ran.length = 0;
-  expect((await desk.shim("uninstall")).code).toBe(2);
-  expect((await desk.shim("uninstall", "--dry-run")).out).toMatch(/would be removed/);
-  expect([existsSync(desk.unit), desk.ran]).toEqual([true, []]);
-  expect((await desk.shim("uninstall", "--yes")).code).toBe(0);
-  expect([existsSync(desk.unit), desk.ran]).toEqual([
+  expect((await rig.shim("status", "--json")).json()).toMatchObject({ isInstalled: true, state: "active" });
+  rig.ran.length = 0;
+  expect((await rig.shim("uninstall")).code).toBe(2);
+  expect((await rig.shim("uninstall", "--dry-run")).out).toMatch(/would be removed/);
+  expect([existsSync(rig.unit), rig.ran]).toEqual([true, []]);
+  expect((await rig.shim("uninstall", "--yes")).code).toBe(0);
+  expect([existsSync(rig.unit), rig.ran]).toEqual([
     false,
     ["systemctl --user disable --now shim.service", "systemctl --user daemon-reload"],
   ]);
-  expect((await desk.shim("uninstall", "--yes")).code).toBe(3);
+  expect((await rig.shim("uninstall", "--yes")).code).toBe(3);
 });
 
 it("[SU15] nothing is changed where nobody agrees, a supervisor runs, the settings are wrong or the user's systemd does not answer", async () => {
-  const desk = aDesk();
-  const unasked = await desk.shim("install");
+  const rig = aRig();
+  const unasked = await rig.shim("install");
   expect([unasked.code, unasked.err]).toEqual([2, expect.stringMatching(/--yes/)]);
-  desk.broken = "show-environment";
-  const cut = await desk.shim("install", "--yes");
+  rig.broken = "show-environment";
+  const cut = await rig.shim("install", "--yes");
   expect([cut.code, cut.err]).toEqual([1, expect.stringMatching(/Failed to connect to bus.*--dry-run/)]);
-  const without = aDesk({ runQuietly: () => null });
+  const without = aRig({ runQuietly: () => null });
   expect((await without.shim("install", "--yes")).err).toMatch(/systemctl was not found: nothing was changed/);
-  const settings = join(desk.home.paths.home, "supervisor.json");
+  const settings = join(rig.home.paths.home, "supervisor.json");
   const before = readFileSync(settings);
   writeFileSync(settings, "{}");
-  expect((await desk.shim("install", "--yes")).code).toBe(2);
+  expect((await rig.shim("install", "--yes")).code).toBe(2);
   writeFileSync(settings, before);
-  mkdirSync(join(desk.home.paths.home, "supervisor"));
-  desk.home.alive.add(77);
+  mkdirSync(join(rig.home.paths.home, "supervisor"));
+  rig.home.alive.add(77);
   const owner = { boot: "boot-1", pid: 77, start: "s77" };
-  writeFileSync(join(desk.home.paths.home, "supervisor", "owner.json"), JSON.stringify(owner));
-  expect((await desk.shim("install", "--yes")).err).toMatch(/is already running, pid 77/);
-  expect([existsSync(desk.unit), existsSync(without.unit)]).toEqual([false, false]);
-  const asked = aDesk({ isInteractive: true, ask: async () => "n" });
+  writeFileSync(join(rig.home.paths.home, "supervisor", "owner.json"), JSON.stringify(owner));
+  expect((await rig.shim("install", "--yes")).err).toMatch(/is already running, pid 77/);
+  expect([existsSync(rig.unit), existsSync(without.unit)]).toEqual([false, false]);
+  const asked = aRig({ isInteractive: true, ask: async () => "n" });
   expect((await asked.shim("install")).out).toBe("Nothing was changed.\n");
   expect(existsSync(asked.unit)).toBe(false);
 });
 
 it("[SU15] a file of the user's own is neither replaced nor removed; what systemctl refuses is said", async () => {
-  const desk = aDesk();
-  mkdirSync(dirname(desk.unit), { recursive: true });
-  writeFileSync(desk.unit, "[Unit]\n");
+  const rig = aRig();
+  mkdirSync(dirname(rig.unit), { recursive: true });
+  writeFileSync(rig.unit, "[Unit]\n");
   for (const action of ["install", "uninstall"]) {
-    const ran = await desk.shim(action, "--yes");
+    const ran = await rig.shim(action, "--yes");
     expect([ran.code, ran.err]).toEqual([1, expect.stringMatching(/was not written by SHIM/)]);
   }
-  expect(readFileSync(desk.unit, "utf8")).toBe("[Unit]\n");
-  const other = aDesk();
+  expect(readFileSync(rig.unit, "utf8")).toBe("[Unit]\n");
+  const other = aRig();
   other.broken = "enable";
   const ran = await other.shim("install", "--yes");
   expect([ran.code, ran.err]).toEqual([1, expect.stringMatching(/enable --now shim\.service: Failed to connect/)]);
@@ -119,25 +119,25 @@ it("[SU15] launchd and the Task Scheduler get a file that says it is untested, a
     ["win32", "shim/supervisor-task.xml", "schtasks /Create"],
   ] as const) {
     const folder = temporaryFolder();
-    const desk = aDesk({ machine: { ...aCliHome().io().machine, platform, homedir: folder } });
-    const ran = await desk.shim("install", "--yes", "--json");
-    expect([ran.code, desk.ran]).toEqual([0, []]);
+    const rig = aRig({ machine: { ...aCliHome().io().machine, platform, homedir: folder } });
+    const ran = await rig.shim("install", "--yes", "--json");
+    expect([ran.code, rig.ran]).toEqual([0, []]);
     const { path, isStarted } = ran.json() as { path: string; isStarted: boolean };
-    expect([path, isStarted]).toEqual([join(platform === "darwin" ? folder : desk.home.folder, file), false]);
+    expect([path, isStarted]).toEqual([join(platform === "darwin" ? folder : rig.home.folder, file), false]);
     expect(readFileSync(path, "utf8")).toContain("Untested");
-    expect((await desk.shim("install", "--yes")).out).toMatch(new RegExp(`untested\\. Start it: ${by}`));
-    const logs = await desk.shim("logs");
+    expect((await rig.shim("install", "--yes")).out).toMatch(new RegExp(`untested\\. Start it: ${by}`));
+    const logs = await rig.shim("logs");
     expect([logs.code, logs.err]).toEqual([1, expect.stringMatching(/supervis/)]);
   }
 });
 
 it("[SU15] logs are shown by the journal's own program", async () => {
-  const desk = aDesk();
-  expect((await desk.shim("logs", "--lines", "5", "--follow")).code).toBe(0);
-  expect(desk.home.started).toMatchObject([
+  const rig = aRig();
+  expect((await rig.shim("logs", "--lines", "5", "--follow")).code).toBe(0);
+  expect(rig.home.started).toMatchObject([
     { command: "journalctl", args: ["--user", "--unit", "shim.service", "--lines", "5", "--follow"] },
   ]);
-  const without = aDesk({ startProcess: async () => Promise.reject(new Error("spawn journalctl ENOENT")) });
+  const without = aRig({ startProcess: async () => Promise.reject(new Error("spawn journalctl ENOENT")) });
   expect((await without.shim("logs")).err).toMatch(/journalctl cannot be started/);
 });
 

@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
-import { describeEntry } from "../../../src/cli/commands/sessions/describe-entry.ts";
-import type { JournalEntry } from "../../../src/contract/journal.ts";
-import { offer } from "../../../src/local-mcp/recovery/offers.ts";
-import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
-import { record } from "../../../src/local-mcp/signals/history.ts";
-import { addSession, aCliHome, checkpointOf, ids, seed, type CliHome } from "../../support/cli-home.ts";
-import { someReadings } from "../../support/readings.ts";
+import { describeEntry } from "#src/cli/commands/sessions/describe-entry.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import { offer } from "#src/local-mcp/recovery/offers.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { record } from "#src/local-mcp/signals/history.ts";
+import { addSession, aCliHome, checkpointOf, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { someReadings } from "#harness/machine/readings.ts";
 
 function statesOf(json: Record<string, unknown>): Record<string, string> {
   const list = json["sessions"] as { id: string; state: string }[];

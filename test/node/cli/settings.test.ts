@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { openLocalCoordinator } from "../../../src/coordinator-client/open-link.ts";
-import { aCliHome, type CliHome } from "../../support/cli-home.ts";
-import { EdgeRuntime } from "../../support/edge-runtime.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 
 /** More entries than one page has. */
 function grantMany({ paths, runtime }: CliHome, count: number): void {

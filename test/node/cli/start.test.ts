@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { checkTranscript, planStart } from "../../../src/local-mcp/recovery/relaunch.ts";
-import { aTranscript, aUserLine } from "../../support/transcripts.ts";
+import { checkTranscript, planStart } from "#src/local-mcp/recovery/relaunch.ts";
+import { aTranscript, aUserLine } from "#harness/machine/transcripts.ts";
 
 const id = "5f0e0e5e-0000-4000-8000-000000000001";
 const fresh = { id: "0198a3b4-c5d6-7000-8000-000000000000", brief: "SHIM: an earlier session died" };

@@ -1,15 +1,15 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { chainedLine, renderLine, runOwnCommand } from "../../../src/cli/commands/setup/statusline/chained-line.ts";
-import { renderStatus, statusOf } from "../../../src/cli/commands/setup/statusline/status-line.ts";
-import * as clients from "../../../src/local-mcp/sessions/clients.ts";
-import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
-import { list } from "../../../src/local-mcp/signals/history.ts";
-import * as notices from "../../../src/store/notices.ts";
-import { pause } from "../../../src/store/pause.ts";
-import { StoreError } from "../../../src/store/store-error.ts";
-import { aCliHome, ids, seed, type CliHome } from "../../support/cli-home.ts";
+import { chainedLine, renderLine, runOwnCommand } from "#src/cli/commands/setup/statusline/chained-line.ts";
+import { renderStatus, statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import * as clients from "#src/local-mcp/sessions/clients.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { list } from "#src/local-mcp/signals/history.ts";
+import * as notices from "#src/store/notices.ts";
+import { pause } from "#src/store/pause.ts";
+import { StoreError } from "#src/store/store-error.ts";
+import { aCliHome, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
 
 function input(sessionId: string, tokens = 900_000): string {
   return JSON.stringify({

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { readAll, interrupted, startProcess, systemIo, versionOf } from "../../../src/cli/system-io.ts";
+import { readAll, interrupted, startProcess, systemIo, versionOf } from "#src/cli/system-io.ts";
 
 function aFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "shim-io-"));

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { CliHome } from "../../support/cli-home.ts";
-import { aWorkerHome, submit } from "../../support/cli-worker.ts";
-import { git, write } from "../../support/git-project.ts";
+import type { CliHome } from "#harness/machine/cli-home.ts";
+import { aWorkerHome, submit } from "#harness/worker/cli-worker.ts";
+import { git, write } from "#harness/machine/git-project.ts";
 
 const node = process.execPath;
 

@@ -1,10 +1,10 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { OutputOf } from "../../../src/contract/operations.ts";
-import type { Io } from "../../../src/cli/io.ts";
-import { aCliHome } from "../../support/cli-home.ts";
-import { submit, Worker } from "../../support/cli-worker.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import type { Io } from "#src/cli/io.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
+import { submit, Worker } from "#harness/worker/cli-worker.ts";
 
 /** Ctrl-C comes after the steps, each of which happens between two looks. */
 function steps(...all: (() => void)[]): Partial<Io> {

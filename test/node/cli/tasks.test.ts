@@ -1,11 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { OutputOf } from "../../../src/contract/operations.ts";
-import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { aCliHome } from "../../support/cli-home.ts";
-import { submit, Worker } from "../../support/cli-worker.ts";
-import { RealServer } from "../../support/edge-real-server.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
+import { submit, Worker } from "#harness/worker/cli-worker.ts";
+import { RealServer } from "#harness/edge/real-server.ts";
 
 it("[CL45] a task is submitted with all that it is given, and shown", async () => {
   const home = aCliHome();

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { localTime, parseDuration, parseTime } from "../../../src/cli/times.ts";
+import { localTime, parseDuration, parseTime } from "#src/cli/times.ts";
 
 const T0 = 1_700_000_000_000;
 

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { aCliHome, type CliHome } from "../../support/cli-home.ts";
-import { EdgeRuntime } from "../../support/edge-runtime.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 
 const schema = { type: "object", required: ["job"], properties: { job: { type: "integer" } } };
 

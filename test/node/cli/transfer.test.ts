@@ -1,7 +1,7 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome, ids, seed, checkpointOf } from "../../support/cli-home.ts";
+import { aCliHome, ids, seed, checkpointOf } from "#harness/machine/cli-home.ts";
 
 function typed(all: readonly string[], type: string): unknown[] {
   return all.filter((line) => (JSON.parse(line) as { type: string }).type === type);

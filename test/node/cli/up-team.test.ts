@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
-import { LocalCoordinator } from "../../../src/coordinator-client/local/local-coordinator.ts";
-import { createLocalStore } from "../../../src/coordinator-client/local/local-store.ts";
-import { processKey } from "../../../src/coordinator-client/local/process-key.ts";
-import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { openNodeSqlite } from "../../../src/store/driver-node-sqlite.ts";
-import { aCliHome, seed, type CliHome } from "../../support/cli-home.ts";
-import { given } from "../../support/state-builders.ts";
+import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
+import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
+import { processKey } from "#src/coordinator-client/local/process-key.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { aCliHome, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 
 /** A chat of this machine that does a task and has reserved a folder. */
 function atWork(home: CliHome): LocalCoordinator {

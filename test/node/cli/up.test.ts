@@ -1,13 +1,13 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { Io } from "../../../src/cli/io.ts";
-import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
-import * as notices from "../../../src/store/notices.ts";
-import { pause } from "../../../src/store/pause.ts";
-import { StoreError } from "../../../src/store/store-error.ts";
-import { addSession, aCliHome, ids, seed } from "../../support/cli-home.ts";
-import { someReadings } from "../../support/readings.ts";
+import type { Io } from "#src/cli/io.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as notices from "#src/store/notices.ts";
+import { pause } from "#src/store/pause.ts";
+import { StoreError } from "#src/store/store-error.ts";
+import { addSession, aCliHome, ids, seed } from "#harness/machine/cli-home.ts";
+import { someReadings } from "#harness/machine/readings.ts";
 
 const small = (): { columns: number; rows: number } => ({ columns: 60, rows: 8 });
 

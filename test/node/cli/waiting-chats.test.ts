@@ -1,13 +1,13 @@
 import { expect, it } from "vitest";
-import { renderStatus, statusOf } from "../../../src/cli/commands/setup/statusline/status-line.ts";
-import type { HookEvent, HookInput } from "../../../src/contract/hook-input.ts";
-import { drainInto, spoolEvent } from "../../../src/local-mcp/hooks/spool-hook.ts";
-import { dismiss } from "../../../src/local-mcp/recovery/local-source.ts";
-import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
-import * as news from "../../../src/local-mcp/sessions/news.ts";
-import { aDeadClaude, anotherClaude, aProject, Claude, storedSession } from "../../support/builders.ts";
-import { twoMates } from "../../support/team-desk.ts";
-import { storedBytes, tempRuntime, type TempRuntime } from "../../support/temp-runtime.ts";
+import { renderStatus, statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import type { HookEvent, HookInput } from "#src/contract/hook-input.ts";
+import { drainInto, spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
+import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as news from "#src/local-mcp/sessions/news.ts";
+import { aDeadClaude, anotherClaude, aProject, Claude, storedSession } from "#harness/machine/claude.ts";
+import { twoChats } from "#harness/team/team-rig.ts";
+import { storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const permission = { message: "Claude needs your permission to use Bash", notification_type: "permission_prompt" };
 
@@ -118,10 +118,10 @@ it("[CL67] messages that the chat has not been given yet are counted", () => {
 });
 
 it("[TE22] while a chat waits for its user, the team reads so in place of its progress", async () => {
-  const { desk, one } = await twoMates();
+  const { rig, one } = await twoChats();
   const progress = async (): Promise<unknown> => {
-    await desk.time.pass(20_000);
-    return desk.call("chats.list", {}).chats.find(({ chat }) => chat === one.claude.session)?.progress;
+    await rig.time.pass(20_000);
+    return rig.call("chats.list", {}).chats.find(({ chat }) => chat === one.claude.session)?.progress;
   };
   one.claude.tell("Notification", { message: "x", notification_type: "permission_prompt" });
   expect(await progress()).toBe("waits for its user");
@@ -130,10 +130,10 @@ it("[TE22] while a chat waits for its user, the team reads so in place of its pr
 });
 
 it("[TE3] a chat whose terminal is closed between two turns leaves the team with its client", async () => {
-  const { desk, one } = await twoMates();
+  const { rig, one } = await twoChats();
   one.claude.stop();
-  desk.base.wait(60_000);
+  rig.base.wait(60_000);
   one.claude.tell("SessionEnd", { reason: "other" });
   await one.team.end("goes_on");
-  expect(desk.call("chats.get", { chat: one.claude.session })).toMatchObject({ status: "offline", reason: "left" });
+  expect(rig.call("chats.get", { chat: one.claude.session })).toMatchObject({ status: "offline", reason: "left" });
 });

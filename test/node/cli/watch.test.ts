@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { pingText, pongText } from "../../../src/contract/protocol.ts";
-import { writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { aCliHome, type CliHome } from "../../support/cli-home.ts";
-import { RealServer } from "../../support/edge-real-server.ts";
+import { pingText, pongText } from "#src/contract/protocol.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { RealServer } from "#harness/edge/real-server.ts";
 
 interface Asked {
   readonly id: number;

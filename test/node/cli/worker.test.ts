@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome, type CliHome } from "../../support/cli-home.ts";
-import { aWorkerHome, submit } from "../../support/cli-worker.ts";
-import { git } from "../../support/git-project.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { aWorkerHome, submit } from "#harness/worker/cli-worker.ts";
+import { git } from "#harness/machine/git-project.ts";
 
 const node = process.execPath;
 

@@ -1,10 +1,10 @@
 import { existsSync, statSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { expect, it } from "vitest";
-import { unfinishedFile } from "../../../src/cli/commands/edge/edge-workspace.ts";
-import { readEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { aCliHome } from "../../support/cli-home.ts";
-import { RealServer, type Seen } from "../../support/edge-real-server.ts";
+import { unfinishedFile } from "#src/cli/commands/edge/edge-workspace.ts";
+import { readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
+import { RealServer, type Seen } from "#harness/edge/real-server.ts";
 
 /** Answers what it is given, one after the other; null: no answer. */
 async function aServer(...answers: (string | null)[]): Promise<RealServer> {

@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { configSchema, defaults } from "../../../src/contract/config.ts";
-import { parseConfig, readConfig } from "../../../src/platform/config-file.ts";
-import { fileLog } from "../../../src/platform/log-file.ts";
-import { homeFrom, pathsIn } from "../../../src/platform/paths.ts";
-import { openNodeSqlite } from "../../../src/store/driver-node-sqlite.ts";
-import { systemRuntime } from "../../../src/runtime/system-runtime.ts";
+import { configSchema, defaults } from "#src/contract/config.ts";
+import { parseConfig, readConfig } from "#src/platform/config-file.ts";
+import { fileLog } from "#src/platform/log-file.ts";
+import { homeFrom, pathsIn } from "#src/platform/paths.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { systemRuntime } from "#src/runtime/system-runtime.ts";
 
 function aFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "shim-config-"));

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { answerHook } from "../../../src/local-mcp/hooks/answer-hook.ts";
-import { tempRuntime } from "../../support/temp-runtime.ts";
+import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 it("[HO1] what is wrong with an input is logged in plain words, without what stands in it", () => {
   const none = "input is not what Claude Code sends: ";

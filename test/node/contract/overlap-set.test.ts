@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { overlap, OverlapSet } from "../../../src/contract/resource-paths.ts";
-import { resources } from "../../support/lease-model.ts";
+import { overlap, OverlapSet } from "#src/contract/resource-paths.ts";
+import { resources } from "#harness/coordinator/lease-model.ts";
 
 it("[LE9] a set of resources overlaps what one of them overlaps", () => {
   const resource = fc.constantFrom(...resources, "x", "file:p");

@@ -1,7 +1,7 @@
-import { openBetterSqlite3 } from "../../../src/store/driver-better-sqlite3.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { chatSuites, stateSuites, syncSuites, taskSuites } from "../../rules/suites.ts";
-import { EmbeddedHost } from "../../support/embedded-host.ts";
-import { notRun } from "../../support/not-run.ts";
+import { EmbeddedHost } from "#harness/coordinator/embedded-host.ts";
+import { notRun } from "#harness/coordinator/not-run.ts";
 
 notRun({
   "a file has no connections that could be closed or lost": [

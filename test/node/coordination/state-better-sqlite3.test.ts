@@ -1,8 +1,8 @@
-import { openBetterSqlite3 } from "../../../src/store/driver-better-sqlite3.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { messageHintRules } from "../../rules/message-rows.ts";
 import { taskHintRules } from "../../rules/task-rows.ts";
 import { rowSuites, stateSuites } from "../../rules/suites.ts";
-import { LocalHost } from "../../support/local-host.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
 
 const open = (): Promise<LocalHost> => Promise.resolve(new LocalHost(openBetterSqlite3));
 

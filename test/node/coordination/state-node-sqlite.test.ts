@@ -1,8 +1,8 @@
-import { openNodeSqlite } from "../../../src/store/driver-node-sqlite.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { messageHintRules } from "../../rules/message-rows.ts";
 import { taskHintRules } from "../../rules/task-rows.ts";
 import { rowSuites, stateSuites } from "../../rules/suites.ts";
-import { LocalHost } from "../../support/local-host.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
 
 const open = (): Promise<LocalHost> => Promise.resolve(new LocalHost(openNodeSqlite));
 

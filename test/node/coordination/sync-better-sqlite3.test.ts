@@ -1,5 +1,5 @@
-import { openBetterSqlite3 } from "../../../src/store/driver-better-sqlite3.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { syncSuites } from "../../rules/suites.ts";
-import { LocalHost } from "../../support/local-host.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
 
 syncSuites(() => Promise.resolve(new LocalHost(openBetterSqlite3)));

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { expect, it } from "vitest";
-import { readEdgeConfig, writeEdgeConfig } from "../../../src/coordinator-client/edge-config.ts";
-import { aCliHome } from "../../support/cli-home.ts";
-import { tempHome } from "../../support/temp-store.ts";
+import { readEdgeConfig, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
 
 /** As the worker writes them: what it claims, and a signature. */
 function aToken(claims: Record<string, string>): string {

@@ -1,14 +1,14 @@
 import { expect, it, onTestFinished } from "vitest";
-import type { InputOf } from "../../../src/contract/operations.ts";
-import { WorkspaceClient } from "../../../src/coordinator-client/client.ts";
-import { LocalCoordinator } from "../../../src/coordinator-client/local/local-coordinator.ts";
-import { createLocalStore } from "../../../src/coordinator-client/local/local-store.ts";
-import { processKey } from "../../../src/coordinator-client/local/process-key.ts";
-import { openBetterSqlite3 } from "../../../src/store/driver-better-sqlite3.ts";
-import { value } from "../../support/edge-chats.ts";
-import { FakeTime, Machine, seededRandom } from "../../support/edge-time.ts";
-import { FakeProcesses } from "../../support/temp-runtime.ts";
-import { tempHome } from "../../support/temp-store.ts";
+import type { InputOf } from "#src/contract/operations.ts";
+import { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
+import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
+import { processKey } from "#src/coordinator-client/local/process-key.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { value } from "#harness/edge/edge-clients.ts";
+import { FakeTime, Machine, seededRandom } from "#harness/clock/fake-time.ts";
+import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
 
 /** Clients of several processes of one machine. */
 class Processes {

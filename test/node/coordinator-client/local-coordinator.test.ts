@@ -1,17 +1,17 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import type { Json } from "../../../src/contract/values.ts";
-import { createLocalStore } from "../../../src/coordinator-client/local/local-store.ts";
-import { LocalCoordinator } from "../../../src/coordinator-client/local/local-coordinator.ts";
-import { processKey, readProcessKey } from "../../../src/coordinator-client/local/process-key.ts";
-import type { ProcessIdentity } from "../../../src/platform/processes.ts";
-import { backUp } from "../../../src/store/backup.ts";
-import { openBetterSqlite3 } from "../../../src/store/driver-better-sqlite3.ts";
-import type { Store } from "../../../src/store/store.ts";
-import { codeOf } from "../../support/coordination-builders.ts";
-import { FakeProcesses } from "../../support/temp-runtime.ts";
-import { T0, tempHome } from "../../support/temp-store.ts";
+import type { Json } from "#src/contract/values.ts";
+import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
+import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
+import { processKey, readProcessKey } from "#src/coordinator-client/local/process-key.ts";
+import type { ProcessIdentity } from "#src/platform/processes.ts";
+import { backUp } from "#src/store/backup.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import type { Store } from "#src/store/store.ts";
+import { codeOf } from "#harness/coordinator/peers.ts";
+import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
+import { T0, tempHome } from "#harness/store/temp-store.ts";
 
 /** One machine: a process table, a clock, and a coordinator for each process that opens the file. */
 class Machine {

@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { addDemo } from "../../../demo/chat-command.ts";
-import { runProgram } from "../../../src/cli/run-program.ts";
+import { runProgram } from "#src/cli/run-program.ts";
 import type { DemoResult } from "../../../demo/chat-demo.ts";
-import type { Io } from "../../../src/cli/io.ts";
-import { aCliHome, type CliHome } from "../../support/cli-home.ts";
-import { processesIn } from "../../support/processes-in.ts";
-import { launchSources, sourceEnv, sources } from "../../support/source-programs.ts";
+import type { Io } from "#src/cli/io.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { processesIn } from "#harness/machine/processes-in.ts";
+import { launchSources, sourceEnv, sources } from "#harness/machine/source-programs.ts";
 
 const timeout = 60_000;
 

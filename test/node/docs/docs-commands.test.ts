@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, CommanderError } from "commander";
 import { expect, it } from "vitest";
-import { Cli } from "../../../src/cli/cli.ts";
-import { build } from "../../../src/cli/commands/program.ts";
-import { aCliHome } from "../../support/cli-home.ts";
+import { Cli } from "#src/cli/cli.ts";
+import { build } from "#src/cli/commands/program.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const folders = ["docs", "docs/guide", "docs/reference", "docs/internals", "docs/spec"];

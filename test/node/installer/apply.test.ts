@@ -12,11 +12,11 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { apply } from "../../../src/installer/apply.ts";
-import { writeAtomically } from "../../../src/platform/private-files.ts";
-import type { Plan } from "../../../src/installer/plan.ts";
-import { renderPlan } from "../../../src/installer/render-plan.ts";
-import { aClientHome, contents, launch, T0, valueOf, type ClientHome } from "../../support/client-home.ts";
+import { apply } from "#src/installer/apply.ts";
+import { writeAtomically } from "#src/platform/private-files.ts";
+import type { Plan } from "#src/installer/plan.ts";
+import { renderPlan } from "#src/installer/render-plan.ts";
+import { aClientHome, contents, launch, T0, valueOf, type ClientHome } from "#harness/machine/client-home.ts";
 
 const mode = (path: string): number => statSync(path).mode & 0o777;
 

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { readText } from "../../../src/installer/client-files.ts";
-import type { Launch } from "../../../src/platform/launch.ts";
-import { inspect, type Finding, type InspectContext } from "../../../src/installer/inspect.ts";
-import { remove, set } from "../../../src/installer/json-text.ts";
-import { aClientHome, launch, type ClientHome } from "../../support/client-home.ts";
+import { readText } from "#src/installer/client-files.ts";
+import type { Launch } from "#src/platform/launch.ts";
+import { inspect, type Finding, type InspectContext } from "#src/installer/inspect.ts";
+import { remove, set } from "#src/installer/json-text.ts";
+import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
 
 /** A machine on which SHIM stands where `launch` says and all Nodes are new. */
 function aContext(overrides: Partial<InspectContext> = {}): InspectContext {

@@ -2,12 +2,12 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { hookEvents } from "../../../src/contract/hook-input.ts";
-import { hookToolGroups } from "../../../src/contract/hook-tool.ts";
-import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "../../../src/installer/entries.ts";
-import { valueAt } from "../../../src/installer/json-text.ts";
-import { readText } from "../../../src/installer/client-files.ts";
-import { aClientHome, contents, launch, valueOf } from "../../support/client-home.ts";
+import { hookEvents } from "#src/contract/hook-input.ts";
+import { hookToolGroups } from "#src/contract/hook-tool.ts";
+import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "#src/installer/entries.ts";
+import { valueAt } from "#src/installer/json-text.ts";
+import { readText } from "#src/installer/client-files.ts";
+import { aClientHome, contents, launch, valueOf } from "#harness/machine/client-home.ts";
 
 const handler = (event: string, timeout = 10): object => ({
   type: "command",

@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { parse } from "jsonc-parser";
 import { expect, it } from "vitest";
-import * as json from "../../../src/installer/json-text.ts";
-import { commentsIn, layOut, layouts } from "../../support/jsonc-texts.ts";
+import * as json from "#src/installer/json-text.ts";
+import { commentsIn, layOut, layouts } from "#harness/machine/jsonc-texts.ts";
 
 function value(text: string): unknown {
   return parse(text.replace(/^\uFEFF/, ""), [], { allowTrailingComma: true }) as unknown;

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { connect } from "../../support/mcp-client.ts";
-import { tempRuntime } from "../../support/temp-runtime.ts";
-import { twoMates } from "../../support/team-desk.ts";
+import { connect } from "#harness/machine/mcp-client.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { twoChats } from "#harness/team/team-rig.ts";
 
 const folder = join(import.meta.dirname, "..", "..", "..", "plugin", "commands");
 const commands = readdirSync(folder);
@@ -16,7 +16,7 @@ interface Listed {
 /** All tools that a chat can have, with the names of their arguments. */
 async function tools(): Promise<Map<string, string[]>> {
   const alone = await connect(tempRuntime());
-  const { one } = await twoMates();
+  const { one } = await twoChats();
   const listed = await Promise.all([alone, one].map(({ client }) => client.listTools()));
   const all = listed.flatMap((answer): readonly Listed[] => answer.tools);
   return new Map(all.map(({ name, inputSchema }) => [name, Object.keys(inputSchema.properties ?? {})]));

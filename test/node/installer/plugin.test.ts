@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { pluginHooks } from "../../../scripts/plugin-hooks.ts";
-import { hookEvents } from "../../../src/contract/hook-input.ts";
-import { hookTimeout } from "../../../src/installer/entries.ts";
-import { teamTools, tools } from "../../../src/local-mcp/server/server.ts";
-import { version } from "../../../src/platform/version.ts";
+import { hookEvents } from "#src/contract/hook-input.ts";
+import { hookTimeout } from "#src/installer/entries.ts";
+import { teamTools, tools } from "#src/local-mcp/server/server.ts";
+import { version } from "#src/platform/version.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { detect, type Machine } from "../../../src/installer/targets.ts";
+import { detect, type Machine } from "#src/installer/targets.ts";
 
 /** A machine whose root is a fresh folder; `C:\a\b` stands in `<root>/C/a/b`. */
 function aMachine(platform: NodeJS.Platform, paths: readonly string[], env: Record<string, string> = {}): Machine {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { aClientHome } from "../../support/client-home.ts";
+import { aClientHome } from "#harness/machine/client-home.ts";
 
 it("[IN22] the client's to-do tools are switched on at the user's word, and uninstall takes that back", () => {
   const home = aClientHome("2.1.328 (Claude Code)");

@@ -2,10 +2,10 @@ import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { hookEvents } from "../../../src/contract/hook-input.ts";
-import { remove, set, valueAt } from "../../../src/installer/json-text.ts";
-import { aClientHome, contents, launch, type ClientHome } from "../../support/client-home.ts";
-import { commentsIn, layOut, layouts } from "../../support/jsonc-texts.ts";
+import { hookEvents } from "#src/contract/hook-input.ts";
+import { remove, set, valueAt } from "#src/installer/json-text.ts";
+import { aClientHome, contents, launch, type ClientHome } from "#harness/machine/client-home.ts";
+import { commentsIn, layOut, layouts } from "#harness/machine/jsonc-texts.ts";
 
 const command = fc.constantFrom("say hi", "node /x/hook.js", "shimmer", "C:\\x\\y.exe 'a b'");
 const group = fc.record(

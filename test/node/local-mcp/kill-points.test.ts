@@ -1,17 +1,17 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { WorkState } from "../../../src/contract/work-state.ts";
-import { currentState } from "../../../src/local-mcp/checkpoints/capture.ts";
-import { brief } from "../../../src/local-mcp/recovery/brief.ts";
-import { restoration } from "../../../src/local-mcp/recovery/restoration.ts";
-import * as journal from "../../../src/local-mcp/sessions/journal.ts";
-import type { JournalRow } from "../../../src/local-mcp/sessions/journal.ts";
-import { isRequest } from "../../../src/local-mcp/sessions/requests.ts";
-import { emptyState, fold } from "../../../src/local-mcp/sessions/work-state.ts";
-import { ordersIn } from "../../../src/local-mcp/words/standing-order.ts";
-import { aProject, Claude, storedSession } from "../../support/builders.ts";
-import { tempRuntime, type TempRuntime } from "../../support/temp-runtime.ts";
+import type { WorkState } from "#src/contract/work-state.ts";
+import { currentState } from "#src/local-mcp/checkpoints/capture.ts";
+import { brief } from "#src/local-mcp/recovery/brief.ts";
+import { restoration } from "#src/local-mcp/recovery/restoration.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import type { JournalRow } from "#src/local-mcp/sessions/journal.ts";
+import { isRequest } from "#src/local-mcp/sessions/requests.ts";
+import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
+import { ordersIn } from "#src/local-mcp/words/standing-order.ts";
+import { aProject, Claude, storedSession } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const prompts = [
   "Translate the museum guide into Danish. Always keep the room numbers.",

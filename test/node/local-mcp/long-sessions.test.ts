@@ -1,12 +1,12 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { JournalEntry } from "../../../src/contract/journal.ts";
-import type { WorkState } from "../../../src/contract/work-state.ts";
-import { goalOf, nextStepOf, rulesOf } from "../../../src/local-mcp/sessions/current-work.ts";
-import { outdatedBy } from "../../../src/local-mcp/sessions/statements.ts";
-import { emptyState, fold, upgradeState, withNotes } from "../../../src/local-mcp/sessions/work-state.ts";
-import { T0 } from "../../support/temp-store.ts";
-import { aState } from "../../support/work-states.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import type { WorkState } from "#src/contract/work-state.ts";
+import { goalOf, nextStepOf, rulesOf } from "#src/local-mcp/sessions/current-work.ts";
+import { outdatedBy } from "#src/local-mcp/sessions/statements.ts";
+import { emptyState, fold, upgradeState, withNotes } from "#src/local-mcp/sessions/work-state.ts";
+import { T0 } from "#harness/store/temp-store.ts";
+import { aState } from "#harness/machine/work-states.ts";
 
 const user = (text: string): JournalEntry => ({ kind: "prompt", text });
 const chat = (text: string): JournalEntry => ({ kind: "assistant", text });

@@ -1,14 +1,14 @@
 import { appendFileSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { answerHook } from "../../../src/local-mcp/hooks/answer-hook.ts";
-import { drainInto, spoolEvent } from "../../../src/local-mcp/hooks/spool-hook.ts";
-import { catchUp } from "../../../src/local-mcp/observe/record-transcript.ts";
-import { refresh } from "../../../src/local-mcp/observe/observe.ts";
-import { isPaused, pause, resume } from "../../../src/store/pause.ts";
-import { aProject, Claude, storedSession } from "../../support/builders.ts";
-import { leaked, tempRuntime, type TempRuntime } from "../../support/temp-runtime.ts";
-import { anAssistantLine } from "../../support/transcripts.ts";
+import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import { drainInto, spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
+import { catchUp } from "#src/local-mcp/observe/record-transcript.ts";
+import { refresh } from "#src/local-mcp/observe/observe.ts";
+import { isPaused, pause, resume } from "#src/store/pause.ts";
+import { aProject, Claude, storedSession } from "#harness/machine/claude.ts";
+import { leaked, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
 const secret = "words-of-the-pause";
 const open = "words-outside-of-it";

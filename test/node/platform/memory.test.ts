@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { oomKills, share, systemMemory, type MemorySource } from "../../../src/platform/memory.ts";
+import { oomKills, share, systemMemory, type MemorySource } from "#src/platform/memory.ts";
 
 /** A Linux machine that is a quarter full, with the files given. */
 function aMachine(files: Record<string, string> = {}, overrides: Partial<MemorySource> = {}): MemorySource {

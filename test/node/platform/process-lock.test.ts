@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { withLock } from "../../../src/platform/process-lock.ts";
-import { identify, systemProcesses, type Processes } from "../../../src/platform/processes.ts";
-import { temporaryFolder } from "../../support/git-project.ts";
+import { withLock } from "#src/platform/process-lock.ts";
+import { identify, systemProcesses, type Processes } from "#src/platform/processes.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 function fail(): Promise<never> {
   return Promise.reject(new Error("body"));

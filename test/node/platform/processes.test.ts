@@ -10,8 +10,8 @@ import {
   portableProcesses,
   systemProcesses,
   type Processes,
-} from "../../../src/platform/processes.ts";
-import { FakeProcesses } from "../../support/temp-runtime.ts";
+} from "#src/platform/processes.ts";
+import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 
 const unixes: [string, Processes][] = [["ps", portableProcesses("darwin")]];
 if (process.platform === "linux") unixes.push(["proc", linuxProcesses()]);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { programPath } from "../../../src/platform/program-path.ts";
+import { programPath } from "#src/platform/program-path.ts";
 
 const everywhere = (): boolean => true;
 

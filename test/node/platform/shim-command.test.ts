@@ -1,11 +1,11 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { shimCommand, withShimCommand } from "../../../src/platform/shim-command.ts";
-import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
-import { aProject, anotherClaude, Claude } from "../../support/builders.ts";
-import { aDeadChat, connect, desktop } from "../../support/mcp-client.ts";
-import { tempRuntime, type TempRuntime } from "../../support/temp-runtime.ts";
+import { shimCommand, withShimCommand } from "#src/platform/shim-command.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { aProject, anotherClaude, Claude } from "#harness/machine/claude.ts";
+import { aDeadChat, connect, desktop } from "#harness/machine/mcp-client.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 /** A copy of SHIM in a folder of the test, with nothing on the PATH. */
 function anInstallation(folder = "app"): { runtime: TempRuntime; script: string; bin: string } {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { redact } from "../../../src/redaction/redact.ts";
+import { redact } from "#src/redaction/redact.ts";
 import {
   codeCases,
   harmlessCases,
@@ -7,9 +7,9 @@ import {
   secretCases,
   type HarmlessCase,
   type SecretCase,
-} from "../../support/secret-cases.ts";
-import * as families from "../../support/secret-families.ts";
-import * as others from "../../support/secret-held-out.ts";
+} from "#harness/secrets/secret-cases.ts";
+import * as families from "#harness/secrets/secret-families.ts";
+import * as others from "#harness/secrets/secret-held-out.ts";
 
 /** None of them was used while the rules were made. */
 const seeds = [4_711, 90_125, 2_112];

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { redact } from "../../../src/redaction/redact.ts";
+import { redact } from "#src/redaction/redact.ts";
 import {
   base62,
   base64,
@@ -11,7 +11,7 @@ import {
   lower,
   upper,
   urlSafe,
-} from "../../support/secret-draw.ts";
+} from "#harness/secrets/secret-draw.ts";
 
 const { chars } = draw(99);
 const upperDigits = upper + digits;

@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { redact, redactJson } from "../../../src/redaction/redact.ts";
-import { secretSamples } from "../../support/secret-corpus.ts";
-import { lookAlikes } from "../../support/secret-look-alikes.ts";
+import { redact, redactJson } from "#src/redaction/redact.ts";
+import { secretSamples } from "#harness/secrets/secret-corpus.ts";
+import { lookAlikes } from "#harness/secrets/secret-look-alikes.ts";
 
 /** Fixed where secrets are drawn: about one in ten thousand looks like a word by chance and is rightly left. */
 const seed = 20_251;

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { maxDepth, redact, redactJson } from "../../../src/redaction/redact.ts";
-import { secretSamples } from "../../support/secret-corpus.ts";
-import { base62, base64, draw, hex, password, pem } from "../../support/secret-draw.ts";
-import { lookAlikes } from "../../support/secret-look-alikes.ts";
+import { maxDepth, redact, redactJson } from "#src/redaction/redact.ts";
+import { secretSamples } from "#harness/secrets/secret-corpus.ts";
+import { base62, base64, draw, hex, password, pem } from "#harness/secrets/secret-draw.ts";
+import { lookAlikes } from "#harness/secrets/secret-look-alikes.ts";
 
 const seed = 20_251;
 const d = draw(7);

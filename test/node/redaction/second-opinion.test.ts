@@ -1,8 +1,8 @@
 import { createEngine } from "@secretlint/node";
 import { expect, it } from "vitest";
-import { redact } from "../../../src/redaction/redact.ts";
-import { secretSamples } from "../../support/secret-corpus.ts";
-import { lookAlikes } from "../../support/secret-look-alikes.ts";
+import { redact } from "#src/redaction/redact.ts";
+import { secretSamples } from "#harness/secrets/secret-corpus.ts";
+import { lookAlikes } from "#harness/secrets/secret-look-alikes.ts";
 
 const seed = 20_251;
 const preset = "@secretlint/secretlint-rule-preset-recommend";

@@ -1,15 +1,15 @@
 import { appendFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { statusOf } from "../../../src/cli/commands/setup/statusline/status-line.ts";
-import { hookEvents } from "../../../src/contract/hook-input.ts";
-import { refreshIfDue } from "../../../src/local-mcp/server/upkeep.ts";
-import { idOf } from "../../../src/local-mcp/sessions/entries.ts";
-import { aProject, Claude } from "../../support/builders.ts";
-import { connect } from "../../support/mcp-client.ts";
-import { base62, draw, hex } from "../../support/secret-draw.ts";
-import { tempRuntime, type TempRuntime } from "../../support/temp-runtime.ts";
-import { aToolResultLine, aToolUse, anAssistantLine } from "../../support/transcripts.ts";
+import { statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import { hookEvents } from "#src/contract/hook-input.ts";
+import { refreshIfDue } from "#src/local-mcp/server/upkeep.ts";
+import { idOf } from "#src/local-mcp/sessions/entries.ts";
+import { aProject, Claude } from "#harness/machine/claude.ts";
+import { connect } from "#harness/machine/mcp-client.ts";
+import { base62, draw, hex } from "#harness/secrets/secret-draw.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { aToolResultLine, aToolUse, anAssistantLine } from "#harness/machine/transcripts.ts";
 
 /** One for each field, so that a failure tells the field: the model's name is also stored in small letters. */
 function tokenOf(field: string): string {

@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from "vitest";
-import { SCRIPT_ENDED, startScriptedModel, type Script, type ScriptedModel } from "../../support/scripted-model.ts";
+import { SCRIPT_ENDED, startScriptedModel, type Script, type ScriptedModel } from "#harness/claude/scripted-model.ts";
 
 const running: ScriptedModel[] = [];
 

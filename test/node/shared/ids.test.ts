@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { uuidv7 } from "../../../src/shared/ids.ts";
+import { uuidv7 } from "#src/shared/ids.ts";
 
 const bytes = fc.uint8Array({ minLength: 16, maxLength: 16 });
 

@@ -1,9 +1,9 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { makeBundle, type BundleInput, type BundleResult } from "../../../src/snapshots/make-bundle.ts";
-import type { RestoreOutcome } from "../../../src/snapshots/restore-files.ts";
-import { restoreReceived, type RestoreReceivedInput } from "../../../src/snapshots/restore-received.ts";
+import { makeBundle, type BundleInput, type BundleResult } from "#src/snapshots/make-bundle.ts";
+import type { RestoreOutcome } from "#src/snapshots/restore-files.ts";
+import { restoreReceived, type RestoreReceivedInput } from "#src/snapshots/restore-received.ts";
 import {
   commitAll,
   contents,
@@ -18,7 +18,7 @@ import {
   write,
   type Done,
   type GitProject,
-} from "../../support/git-project.ts";
+} from "#harness/machine/git-project.ts";
 
 type Made = Extract<BundleResult, { state: "made" }>;
 

@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { dropSnapshots, type DropInput } from "../../../src/snapshots/drop-snapshots.ts";
-import { git, HOST, LIMITS, makeProject, noise, paths, show, taken, write } from "../../support/git-project.ts";
+import { dropSnapshots, type DropInput } from "#src/snapshots/drop-snapshots.ts";
+import { git, HOST, LIMITS, makeProject, noise, paths, show, taken, write } from "#harness/machine/git-project.ts";
 
 const MARK = "MARK-7f3a-forget-me";
 

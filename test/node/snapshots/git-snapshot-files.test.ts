@@ -4,10 +4,10 @@ import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { FileNote } from "../../../src/contract/work-state.ts";
-import { compareFiles, noteFile, type FileFacts } from "../../../src/snapshots/file-state.ts";
-import { hasNpmToken, isSecretName } from "../../../src/snapshots/secret-names.ts";
-import { LIMITS, temporaryFolder, write } from "../../support/git-project.ts";
+import type { FileNote } from "#src/contract/work-state.ts";
+import { compareFiles, noteFile, type FileFacts } from "#src/snapshots/file-state.ts";
+import { hasNpmToken, isSecretName } from "#src/snapshots/secret-names.ts";
+import { LIMITS, temporaryFolder, write } from "#harness/machine/git-project.ts";
 
 function sha256(content: string | Uint8Array): string {
   return createHash("sha256").update(content).digest("hex");

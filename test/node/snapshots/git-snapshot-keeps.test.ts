@@ -13,7 +13,7 @@ import {
   take,
   taken,
   write,
-} from "../../support/git-project.ts";
+} from "#harness/machine/git-project.ts";
 
 function realGit(): string {
   return execFileSync("sh", ["-c", "command -v git"], { encoding: "utf8" }).trim();

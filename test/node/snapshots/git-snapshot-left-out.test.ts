@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { base62, draw, encode, pem } from "../../support/secret-draw.ts";
-import { SecretContent } from "../../../src/snapshots/secret-content.ts";
+import { base62, draw, encode, pem } from "#harness/secrets/secret-draw.ts";
+import { SecretContent } from "#src/snapshots/secret-content.ts";
 import {
   LIMITS,
   git,
@@ -14,7 +14,7 @@ import {
   show,
   taken,
   write,
-} from "../../support/git-project.ts";
+} from "#harness/machine/git-project.ts";
 
 function names(snapshot: { leftOut: readonly { path: string }[] }): string[] {
   return snapshot.leftOut.map(({ path }) => path).sort();

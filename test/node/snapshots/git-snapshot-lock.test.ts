@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, it } from "vitest";
-import { systemProcesses } from "../../../src/platform/processes.ts";
-import { git, HOST, LIMITS, makeProject, paths, T0, take, taken, write } from "../../support/git-project.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
+import { git, HOST, LIMITS, makeProject, paths, T0, take, taken, write } from "#harness/machine/git-project.ts";
 
 /** Of a process that has ended. */
 const GONE = JSON.stringify({ boot: systemProcesses.boot(), pid: process.pid, start: "another start" });

@@ -27,7 +27,7 @@ import {
   T0,
   taken,
   write,
-} from "../../support/git-project.ts";
+} from "#harness/machine/git-project.ts";
 
 function standIn(folder: string, script: string): void {
   mkdirSync(folder, { recursive: true });

@@ -2,8 +2,8 @@ import { chmodSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { displayPath } from "../../../src/snapshots/git.ts";
-import { restoreFiles } from "../../../src/snapshots/restore-files.ts";
+import { displayPath } from "#src/snapshots/git.ts";
+import { restoreFiles } from "#src/snapshots/restore-files.ts";
 import {
   contents,
   git,
@@ -15,7 +15,7 @@ import {
   taken,
   write,
   type GitProject,
-} from "../../support/git-project.ts";
+} from "#harness/machine/git-project.ts";
 
 const name = fc.constantFrom("a", "b.txt", "d/c", "d/e/f", "g h", "ü", "d.x", ".env", "k.pem", "out.log", "big");
 const content = fc.oneof(

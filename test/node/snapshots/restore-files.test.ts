@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { restoreFiles, type RestoreResult, type RestoreInput } from "../../../src/snapshots/restore-files.ts";
+import { restoreFiles, type RestoreResult, type RestoreInput } from "#src/snapshots/restore-files.ts";
 import {
   commitAll,
   contents,
@@ -18,7 +18,7 @@ import {
   taken,
   write,
   type Done,
-} from "../../support/git-project.ts";
+} from "#harness/machine/git-project.ts";
 
 type Into = RestoreInput["into"];
 

@@ -1,26 +1,26 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { capture } from "../../../src/local-mcp/checkpoints/capture.ts";
-import type { Trigger } from "../../../src/local-mcp/checkpoints/checkpoints.ts";
-import { systemProcesses } from "../../../src/platform/processes.ts";
-import type { Runtime } from "../../../src/runtime/runtime.ts";
-import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
-import { takeAwaited, takePending } from "../../../src/snapshots/pending-snapshots.ts";
-import { restoreFiles } from "../../../src/snapshots/restore-files.ts";
-import { dropMarked } from "../../../src/snapshots/stored-snapshots.ts";
-import { forget } from "../../../src/local-mcp/retention/forget.ts";
-import { GIT_ENV, makeProject, write, type GitProject } from "../../support/git-project.ts";
-import { tempRuntime, type TempRuntime } from "../../support/temp-runtime.ts";
+import { capture } from "#src/local-mcp/checkpoints/capture.ts";
+import type { Trigger } from "#src/local-mcp/checkpoints/checkpoints.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
+import type { Runtime } from "#src/runtime/runtime.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { takeAwaited, takePending } from "#src/snapshots/pending-snapshots.ts";
+import { restoreFiles } from "#src/snapshots/restore-files.ts";
+import { dropMarked } from "#src/snapshots/stored-snapshots.ts";
+import { forget } from "#src/local-mcp/retention/forget.ts";
+import { GIT_ENV, makeProject, write, type GitProject } from "#harness/machine/git-project.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-interface Desk {
+interface Rig {
   readonly from: GitProject;
   readonly runtime: Runtime;
   readonly clock: TempRuntime["clock"];
   readonly never: AbortSignal;
 }
 
-function aDesk(files: Record<string, string> = { "a.txt": "one\n" }): Desk {
+function aRig(files: Record<string, string> = { "a.txt": "one\n" }): Rig {
   const from = makeProject(files);
   const temp = tempRuntime({ env: GIT_ENV });
   const runtime = { ...temp, processes: systemProcesses };
@@ -37,8 +37,8 @@ function aDesk(files: Record<string, string> = { "a.txt": "one\n" }): Desk {
   return { from, runtime, clock: temp.clock, never: new AbortController().signal };
 }
 
-function save(desk: Desk, nextStep: string, trigger: Trigger = "on_demand"): string {
-  const saved = capture(desk.runtime, { sessionId: "s1", trigger, notes: { nextStep } });
+function save(rig: Rig, nextStep: string, trigger: Trigger = "on_demand"): string {
+  const saved = capture(rig.runtime, { sessionId: "s1", trigger, notes: { nextStep } });
   if (!saved.ok) throw new Error(saved.error.code);
   return saved.value.checkpoint.id;
 }
@@ -50,29 +50,29 @@ interface Row {
   readonly commit_id: string | null;
 }
 
-function rowOf(desk: Desk, id: string): Row | undefined {
-  return desk.runtime.store.read(
+function rowOf(rig: Rig, id: string): Row | undefined {
+  return rig.runtime.store.read(
     (sql) => sql.all<Row>("SELECT * FROM snapshots WHERE checkpoint_id = ?", id)[0],
     undefined,
   );
 }
 
 it("[GS20] the files of a checkpoint are taken after its answer and can be put back", async () => {
-  const desk = aDesk();
-  write(desk.from.project, { "new.txt": "not committed\n" });
-  const id = save(desk, "go on");
-  expect(rowOf(desk, id)?.state).toBe("pending");
-  await takePending(desk.runtime, ["s1"], desk.never);
-  const row = rowOf(desk, id);
+  const rig = aRig();
+  write(rig.from.project, { "new.txt": "not committed\n" });
+  const id = save(rig, "go on");
+  expect(rowOf(rig, id)?.state).toBe("pending");
+  await takePending(rig.runtime, ["s1"], rig.never);
+  const row = rowOf(rig, id);
   expect(row).toMatchObject({ state: "done", reason: null });
-  const into = join(desk.from.root, "back");
+  const into = join(rig.from.root, "back");
   const restored = await restoreFiles({
     env: GIT_ENV,
     processes: systemProcesses,
     repository: row?.repository ?? "",
     commit: row?.commit_id ?? "",
     into,
-    now: desk.clock.now,
+    now: rig.clock.now,
     timeoutMs: 60_000,
   });
   expect(restored.ok).toBe(true);
@@ -80,26 +80,26 @@ it("[GS20] the files of a checkpoint are taken after its answer and can be put b
 });
 
 it("[GS20] of several checkpoints that wait only the newest is taken, and other sessions are left alone", async () => {
-  const desk = aDesk();
-  const first = save(desk, "one");
-  const second = save(desk, "two");
-  await takePending(desk.runtime, ["another session"], desk.never);
-  expect([rowOf(desk, first)?.state, rowOf(desk, second)?.state]).toEqual(["skipped", "pending"]);
-  await takePending(desk.runtime, ["s1"], desk.never);
-  expect([rowOf(desk, first)?.state, rowOf(desk, second)?.state]).toEqual(["skipped", "done"]);
+  const rig = aRig();
+  const first = save(rig, "one");
+  const second = save(rig, "two");
+  await takePending(rig.runtime, ["another session"], rig.never);
+  expect([rowOf(rig, first)?.state, rowOf(rig, second)?.state]).toEqual(["skipped", "pending"]);
+  await takePending(rig.runtime, ["s1"], rig.never);
+  expect([rowOf(rig, first)?.state, rowOf(rig, second)?.state]).toEqual(["skipped", "done"]);
 });
 
 it("[GS20] what is not taken within a minute is given up with its reason, never taken late", async () => {
-  const desk = aDesk();
-  const [running, pending] = [save(desk, "one"), save(desk, "two")];
-  desk.runtime.store.write((sql) => sql.run("UPDATE snapshots SET state = 'running' WHERE checkpoint_id = ?", running));
-  desk.clock.now += 59_000;
-  await takePending(desk.runtime, [], desk.never);
-  expect([rowOf(desk, running)?.state, rowOf(desk, pending)?.state]).toEqual(["running", "pending"]);
-  desk.clock.now += 2_000;
-  await takePending(desk.runtime, ["s1"], desk.never);
+  const rig = aRig();
+  const [running, pending] = [save(rig, "one"), save(rig, "two")];
+  rig.runtime.store.write((sql) => sql.run("UPDATE snapshots SET state = 'running' WHERE checkpoint_id = ?", running));
+  rig.clock.now += 59_000;
+  await takePending(rig.runtime, [], rig.never);
+  expect([rowOf(rig, running)?.state, rowOf(rig, pending)?.state]).toEqual(["running", "pending"]);
+  rig.clock.now += 2_000;
+  await takePending(rig.runtime, ["s1"], rig.never);
   for (const id of [running, pending]) {
-    expect(rowOf(desk, id)).toMatchObject({
+    expect(rowOf(rig, id)).toMatchObject({
       state: "skipped",
       reason: "the process that should have saved the files had ended",
     });
@@ -107,45 +107,45 @@ it("[GS20] what is not taken within a minute is given up with its reason, never 
 });
 
 it("[GS20] a snapshot that fails keeps its reason; one that is stopped waits again", async () => {
-  const desk = aDesk();
-  const id = save(desk, "one");
-  await takePending(desk.runtime, ["s1"], AbortSignal.abort());
-  expect(rowOf(desk, id)?.state).toBe("pending");
-  writeFileSync(desk.runtime.paths.snapshots, "a file where the folder should be");
-  await takePending(desk.runtime, ["s1"], desk.never);
-  expect(rowOf(desk, id)?.state).toBe("failed");
-  expect(rowOf(desk, id)?.reason).toBeTruthy();
+  const rig = aRig();
+  const id = save(rig, "one");
+  await takePending(rig.runtime, ["s1"], AbortSignal.abort());
+  expect(rowOf(rig, id)?.state).toBe("pending");
+  writeFileSync(rig.runtime.paths.snapshots, "a file where the folder should be");
+  await takePending(rig.runtime, ["s1"], rig.never);
+  expect(rowOf(rig, id)?.state).toBe("failed");
+  expect(rowOf(rig, id)?.reason).toBeTruthy();
 });
 
 it("[GS21] before a risky tool its hook takes the files, and the timer of the MCP process does not", async () => {
-  const desk = aDesk();
-  const id = save(desk, "rm -rf build", "before_tool");
-  await takePending(desk.runtime, ["s1"], desk.never);
-  expect(rowOf(desk, id)?.state).toBe("pending");
-  await takeAwaited(desk.runtime);
-  expect(rowOf(desk, id)?.state).toBe("done");
+  const rig = aRig();
+  const id = save(rig, "rm -rf build", "before_tool");
+  await takePending(rig.runtime, ["s1"], rig.never);
+  expect(rowOf(rig, id)?.state).toBe("pending");
+  await takeAwaited(rig.runtime);
+  expect(rowOf(rig, id)?.state).toBe("done");
 });
 
 it("[GS21] when the hook could not, the files are taken later all the same", async () => {
-  const desk = aDesk();
-  const id = save(desk, "rm -rf build", "before_tool");
-  desk.clock.now += 13_000;
-  await takeAwaited(desk.runtime);
-  expect(rowOf(desk, id)?.state).toBe("pending");
-  await takePending(desk.runtime, ["s1"], desk.never);
-  expect(rowOf(desk, id)?.state).toBe("done");
+  const rig = aRig();
+  const id = save(rig, "rm -rf build", "before_tool");
+  rig.clock.now += 13_000;
+  await takeAwaited(rig.runtime);
+  expect(rowOf(rig, id)?.state).toBe("pending");
+  await takePending(rig.runtime, ["s1"], rig.never);
+  expect(rowOf(rig, id)?.state).toBe("done");
 });
 
 it("[GS22] files of a checkpoint that was deleted meanwhile are dropped", async () => {
-  const desk = aDesk();
-  const id = save(desk, "one");
-  const taking = takePending(desk.runtime, ["s1"], desk.never);
-  desk.runtime.store.write((sql) => forget(sql, { checkpoint: id }));
+  const rig = aRig();
+  const id = save(rig, "one");
+  const taking = takePending(rig.runtime, ["s1"], rig.never);
+  rig.runtime.store.write((sql) => forget(sql, { checkpoint: id }));
   await taking;
-  const row = rowOf(desk, id);
+  const row = rowOf(rig, id);
   expect(row?.state).toBe("drop");
   expect(existsSync(row?.repository ?? "")).toBe(true);
-  expect(await dropMarked(desk.runtime, { maxGarbage: 0 })).toEqual({ dropped: 1, failures: [] });
-  expect(rowOf(desk, id)).toBeUndefined();
+  expect(await dropMarked(rig.runtime, { maxGarbage: 0 })).toEqual({ dropped: 1, failures: [] });
+  expect(rowOf(rig, id)).toBeUndefined();
   expect(existsSync(row?.repository ?? "")).toBe(false);
 });

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { backUp, isBackupDue } from "../../../src/store/backup.ts";
-import { openNodeSqlite } from "../../../src/store/driver-node-sqlite.ts";
-import { addSession } from "../../support/store-rows.ts";
-import { T0, tempStore } from "../../support/temp-store.ts";
+import { backUp, isBackupDue } from "#src/store/backup.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { addSession } from "#harness/store/store-rows.ts";
+import { T0, tempStore } from "#harness/store/temp-store.ts";
 
 const DAY = 86_400_000;
 

@@ -1,5 +1,5 @@
 import Database from "better-sqlite3";
-import { openBetterSqlite3 } from "../../../src/store/driver-better-sqlite3.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { storeRules } from "../../rules/store.ts";
 import { storeContentRules } from "../../rules/store-contents.ts";
 import { storeDamageRules } from "../../rules/store-damage.ts";

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { migrate, schemaState } from "../../../src/shared/migrate.ts";
-import { openBetterSqlite3 } from "../../../src/store/driver-better-sqlite3.ts";
-import { migrations } from "../../../src/store/schema.ts";
-import { T0, tempStore } from "../../support/temp-store.ts";
+import { migrate, schemaState } from "#src/shared/migrate.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { migrations } from "#src/store/schema.ts";
+import { T0, tempStore } from "#harness/store/temp-store.ts";
 
 it("[ST21] a list of migrations with a gap or another order is refused", () => {
   const { store } = tempStore(openBetterSqlite3);

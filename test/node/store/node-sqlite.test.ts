@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { openNodeSqlite } from "../../../src/store/driver-node-sqlite.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { storeRules } from "../../rules/store.ts";
 import { storeContentRules } from "../../rules/store-contents.ts";
 import { storeDamageRules } from "../../rules/store-damage.ts";

@@ -2,8 +2,8 @@ import { spawnSync } from "node:child_process";
 import { pathToFileURL } from "node:url";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { claimDriver } from "../../../src/store/driver.ts";
-import { loadDriver } from "../../../src/store/open-driver.ts";
+import { claimDriver } from "#src/store/driver.ts";
+import { loadDriver } from "#src/store/open-driver.ts";
 
 const source = (name: string): string => pathToFileURL(join(import.meta.dirname, "../../../src/store", name)).href;
 

@@ -3,11 +3,11 @@ import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, symlinkSync } fr
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import type { Connection, OpenOptions } from "../../../src/store/driver.ts";
-import { openNodeSqlite } from "../../../src/store/driver-node-sqlite.ts";
-import { Store } from "../../../src/store/store.ts";
-import { aCliHome, ids, seed } from "../../support/cli-home.ts";
-import { T0, tempHome } from "../../support/temp-store.ts";
+import type { Connection, OpenOptions } from "#src/store/driver.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { Store } from "#src/store/store.ts";
+import { aCliHome, ids, seed } from "#harness/machine/cli-home.ts";
+import { T0, tempHome } from "#harness/store/temp-store.ts";
 
 /** SQLite on a disk that takes no write: nothing below `home` can be opened. */
 function readOnlyBelow(home: string): (options: OpenOptions) => Connection {

@@ -11,11 +11,11 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { append, drain, isEmpty, remove, survey, type SpoolEntry } from "../../../src/store/spool.ts";
-import { aCliHome } from "../../support/cli-home.ts";
-import { aProject, Claude, journalKinds } from "../../support/builders.ts";
-import { T0, tempRuntime } from "../../support/temp-runtime.ts";
-import { tempHome } from "../../support/temp-store.ts";
+import { append, drain, isEmpty, remove, survey, type SpoolEntry } from "#src/store/spool.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
+import { aProject, Claude, journalKinds } from "#harness/machine/claude.ts";
+import { T0, tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
 
 function drained(folder: string): SpoolEntry[] {
   const entries: SpoolEntry[] = [];

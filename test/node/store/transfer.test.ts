@@ -1,13 +1,13 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Sql } from "../../../src/shared/sql.ts";
-import { openBetterSqlite3 } from "../../../src/store/driver-better-sqlite3.ts";
-import { exportLines, type ExportFilter } from "../../../src/store/export-lines.ts";
-import { importLines, type ImportResult } from "../../../src/store/import-lines.ts";
-import type { Store } from "../../../src/store/store.ts";
-import { addCheckpoint, addJournal, addSession, column, plantRest, searched } from "../../support/store-rows.ts";
-import { T0, tempStore } from "../../support/temp-store.ts";
-import { aState } from "../../support/work-states.ts";
+import type { Sql } from "#src/shared/sql.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { exportLines, type ExportFilter } from "#src/store/export-lines.ts";
+import { importLines, type ImportResult } from "#src/store/import-lines.ts";
+import type { Store } from "#src/store/store.ts";
+import { addCheckpoint, addJournal, addSession, column, plantRest, searched } from "#harness/store/store-rows.ts";
+import { T0, tempStore } from "#harness/store/temp-store.ts";
+import { aState } from "#harness/machine/work-states.ts";
 
 const TABLES = ["sessions", "journal", "checkpoints", "signals", "crashes", "recoveries"];
 

@@ -1,38 +1,38 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { openBetterSqlite3 } from "../../../src/store/driver-better-sqlite3.ts";
-import { SupervisorState } from "../../../src/supervisor/supervisor-state.ts";
-import { SupervisorDesk } from "../../support/supervisor-desk.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { SupervisorState } from "#src/supervisor/supervisor-state.ts";
+import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
 
 const job = { kind: "command", command: ["make", "all"] } as const;
 const one = { watch: { job } };
 
 it("[SU3] [SU4] starts what crashed again after its wait, and a loop no more", async () => {
-  const desk = new SupervisorDesk(one);
-  await desk.begin();
-  expect(desk.runs).toHaveLength(1);
+  const rig = new SupervisorRig(one);
+  await rig.begin();
+  expect(rig.runs).toHaveLength(1);
   for (const [wait, runs] of [
     [1_000, 2],
     [2_000, 3],
     [4_000, 4],
     [8_000, 5],
   ] as const) {
-    await desk.end(137);
-    await desk.pass(wait - 1);
-    expect(desk.runs).toHaveLength(runs - 1);
-    await desk.pass(1);
-    expect(desk.runs).toHaveLength(runs);
+    await rig.end(137);
+    await rig.pass(wait - 1);
+    expect(rig.runs).toHaveLength(runs - 1);
+    await rig.pass(1);
+    expect(rig.runs).toHaveLength(runs);
   }
-  await desk.end(137);
-  expect(desk.told("ended").at(-1)).toMatchObject({ phase: "looping", againInMs: null });
-  await desk.pass(3_600_000);
-  expect(desk.runs).toHaveLength(5);
-  desk.state.requestRestart("job");
-  await desk.pass(2_000);
-  expect(desk.runs).toHaveLength(6);
-  await desk.end(137);
-  expect(desk.told("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 1_000 });
+  await rig.end(137);
+  expect(rig.told("ended").at(-1)).toMatchObject({ phase: "looping", againInMs: null });
+  await rig.pass(3_600_000);
+  expect(rig.runs).toHaveLength(5);
+  rig.state.requestRestart("job");
+  await rig.pass(2_000);
+  expect(rig.runs).toHaveLength(6);
+  await rig.end(137);
+  expect(rig.told("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 1_000 });
 });
 
 it("[SU1] [SU2] [SU14] [SU31] what has finished or was stopped stays so, until the user asks for it again", async () => {
@@ -40,23 +40,23 @@ it("[SU1] [SU2] [SU14] [SU31] what has finished or was stopped stays so, until t
     [0, "finished"],
     [143, "stopped"],
   ] as const) {
-    const desk = new SupervisorDesk(one);
-    await desk.begin();
-    await desk.end(code);
-    await desk.pass(100_000);
-    expect([desk.runs.length, desk.told("ended").at(-1)?.phase]).toEqual([1, phase]);
-    desk.state.requestRestart("job");
-    await desk.pass(2_000);
-    expect(desk.runs).toHaveLength(2);
+    const rig = new SupervisorRig(one);
+    await rig.begin();
+    await rig.end(code);
+    await rig.pass(100_000);
+    expect([rig.runs.length, rig.told("ended").at(-1)?.phase]).toEqual([1, phase]);
+    rig.state.requestRestart("job");
+    await rig.pass(2_000);
+    expect(rig.runs).toHaveLength(2);
     // Once for each time.
-    await desk.end(code);
-    await desk.pass(100_000);
-    expect(desk.runs).toHaveLength(2);
+    await rig.end(code);
+    await rig.pass(100_000);
+    expect(rig.runs).toHaveLength(2);
   }
 });
 
 it("[SU51] asked to end it ends what it runs, each by its own settings, and the next one continues", async () => {
-  const desk = new SupervisorDesk(
+  const rig = new SupervisorRig(
     {
       watch: {
         job: { ...job, stopMs: 3_000 },
@@ -66,29 +66,29 @@ it("[SU51] asked to end it ends what it runs, each by its own settings, and the 
     },
     { env: { SHIM_TOKEN: "t" } },
   );
-  await desk.begin();
-  const [first, worker, done] = desk.runs.map(({ program }) => program);
+  await rig.begin();
+  const [first, worker, done] = rig.runs.map(({ program }) => program);
   // A worker is SHIM itself.
   expect([first?.env["SHIM_TOKEN"], worker?.env["SHIM_TOKEN"]]).toEqual([undefined, "t"]);
   expect([first?.interruptMs, first?.graceMs]).toEqual([0, 3_000]);
   expect([worker?.interruptMs, worker?.args.slice(1)]).toEqual([70_000, ["worker", "--config", "w.yaml"]]);
   expect(done?.command).toBe("make");
-  await desk.end(0);
-  desk.stop();
-  expect(await desk.over()).toBe("asked");
-  expect(desk.told("ending")).toEqual([{ type: "ending", reason: "asked to end" }]);
-  const phases = ["job", "worker", "done"].map((name) => desk.state.get(name)?.restarts.phase);
+  await rig.end(0);
+  rig.stop();
+  expect(await rig.over()).toBe("asked");
+  expect(rig.told("ending")).toEqual([{ type: "ending", reason: "asked to end" }]);
+  const phases = ["job", "worker", "done"].map((name) => rig.state.get(name)?.restarts.phase);
   expect(phases).toEqual(["due", "due", "finished"]);
-  expect(desk.state.get("job")?.restarts).toMatchObject({ crashes: [], reason: "it ended with its supervisor" });
+  expect(rig.state.get("job")?.restarts).toMatchObject({ crashes: [], reason: "it ended with its supervisor" });
 });
 
 it("[SU12] what is running is on the disk before it is started, and was no crash when the supervisor vanished", async () => {
-  const desk = new SupervisorDesk(one);
-  await desk.begin();
-  const path = join(desk.runtime.paths.home, "supervisor", "state.json");
+  const rig = new SupervisorRig(one);
+  await rig.begin();
+  const path = join(rig.runtime.paths.home, "supervisor", "state.json");
   const atStart = readFileSync(path, "utf8");
-  expect(desk.state.get("job")?.restarts.phase).toBe("running");
-  const next = new SupervisorDesk(one);
+  expect(rig.state.get("job")?.restarts.phase).toBe("running");
+  const next = new SupervisorRig(one);
   mkdirSync(join(next.runtime.paths.home, "supervisor"));
   writeFileSync(join(next.runtime.paths.home, "supervisor", "state.json"), atStart);
   await next.begin();
@@ -97,30 +97,30 @@ it("[SU12] what is running is on the disk before it is started, and was no crash
 });
 
 it("[SU49] [SU50] the state of a program is reset when its settings change; a damaged file is reported", async () => {
-  const desk = new SupervisorDesk(one);
-  await desk.begin();
-  await desk.end(0);
+  const rig = new SupervisorRig(one);
+  await rig.begin();
+  await rig.end(0);
   const known = (command: readonly [string, ...string[]]): string =>
-    desk.state.stateFor("job", { kind: "command", command: [...command], restart: "on-crash", stopMs: 10_000 }, 0)
+    rig.state.stateFor("job", { kind: "command", command: [...command], restart: "on-crash", stopMs: 10_000 }, 0)
       .restarts.phase;
   expect([known(["make", "all"]), known(["make", "test"])]).toEqual(["finished", "due"]);
-  const path = join(desk.runtime.paths.home, "supervisor", "state.json");
+  const path = join(rig.runtime.paths.home, "supervisor", "state.json");
   for (const text of ["{", '{"programs": 5}', ""]) {
     writeFileSync(path, text);
-    expect(SupervisorState.open(desk.runtime.paths.home)).toEqual({ ok: false, error: `${path} is damaged` });
+    expect(SupervisorState.open(rig.runtime.paths.home)).toEqual({ ok: false, error: `${path} is damaged` });
   }
 });
 
 it("[SU34] a program that cannot be started has crashed, and the reason is told", async () => {
-  const desk = new SupervisorDesk(one);
-  await desk.begin();
-  desk.runs[0]?.cannotStart("there is no program make");
-  await desk.pass(1);
-  await expect.poll(() => desk.told("ended").at(-1)?.reason).toBe("it cannot be started: there is no program make");
+  const rig = new SupervisorRig(one);
+  await rig.begin();
+  rig.runs[0]?.cannotStart("there is no program make");
+  await rig.pass(1);
+  await expect.poll(() => rig.told("ended").at(-1)?.reason).toBe("it cannot be started: there is no program make");
 });
 
 /** A file stands where the supervisor's folder should be. */
-function breakFolder({ runtime }: SupervisorDesk): string {
+function breakFolder({ runtime }: SupervisorRig): string {
   const folder = join(runtime.paths.home, "supervisor");
   rmSync(folder, { recursive: true });
   writeFileSync(folder, "");
@@ -128,72 +128,72 @@ function breakFolder({ runtime }: SupervisorDesk): string {
 }
 
 it("[SU52] a state that cannot be written now is tried again, and the others continue", async () => {
-  const desk = new SupervisorDesk({ watch: { job, other: { kind: "command", command: ["other"] } } });
-  await desk.begin();
-  const folder = breakFolder(desk);
-  desk.runs[0]?.end(137);
+  const rig = new SupervisorRig({ watch: { job, other: { kind: "command", command: ["other"] } } });
+  await rig.begin();
+  const folder = breakFolder(rig);
+  rig.runs[0]?.end(137);
   await expect
-    .poll(() => desk.told("problem"))
+    .poll(() => rig.told("problem"))
     .toEqual([{ type: "problem", name: "job", message: expect.stringMatching(/EEXIST|ENOTDIR/) }]);
-  await desk.pass(29_000);
+  await rig.pass(29_000);
   rmSync(folder);
-  expect(desk.runs).toHaveLength(2);
-  await desk.pass(2_000);
-  expect(desk.runs.map(({ program }) => program.command)).toEqual(["make", "other", "make"]);
-  expect(desk.state.get("job")?.restarts.phase).toBe("running");
+  expect(rig.runs).toHaveLength(2);
+  await rig.pass(2_000);
+  expect(rig.runs.map(({ program }) => program.command)).toEqual(["make", "other", "make"]);
+  expect(rig.state.get("job")?.restarts.phase).toBe("running");
 });
 
 it("[SU2] [SU52] what has finished is not begun again because that could not be written down", async () => {
-  const desk = new SupervisorDesk(one);
-  await desk.begin();
-  const folder = breakFolder(desk);
-  desk.runs[0]?.end(0);
-  await expect.poll(() => desk.told("problem").length).toBe(1);
-  await desk.pass(100_000);
+  const rig = new SupervisorRig(one);
+  await rig.begin();
+  const folder = breakFolder(rig);
+  rig.runs[0]?.end(0);
+  await expect.poll(() => rig.told("problem").length).toBe(1);
+  await rig.pass(100_000);
   rmSync(folder);
-  await desk.pass(100_000);
-  expect([desk.runs.length, desk.state.get("job")?.restarts.phase]).toEqual([1, "finished"]);
+  await rig.pass(100_000);
+  expect([rig.runs.length, rig.state.get("job")?.restarts.phase]).toEqual([1, "finished"]);
 });
 
 it("[SU52] a store that cannot be read is reported once, and the chats are checked again", async () => {
-  const desk = new SupervisorDesk({ watch: { chats: { kind: "sessions" } } });
-  desk.runtime.store.write(() => undefined);
-  await desk.begin();
+  const rig = new SupervisorRig({ watch: { chats: { kind: "sessions" } } });
+  rig.runtime.store.write(() => undefined);
+  await rig.begin();
   // Another program brings a schema that this one cannot read, and takes it back.
-  const other = openBetterSqlite3({ path: desk.runtime.paths.database, readOnly: false, busyMs: 0 });
+  const other = openBetterSqlite3({ path: rig.runtime.paths.database, readOnly: false, busyMs: 0 });
   const spoil = (): unknown => other.run("INSERT INTO migrations VALUES (999, 'later', 999, 1)");
   spoil();
-  await desk.pass(20_000);
+  await rig.pass(20_000);
   const problem = { type: "problem", name: null, message: expect.stringMatching(/newer/) };
-  expect(desk.told("problem")).toEqual([problem]);
+  expect(rig.told("problem")).toEqual([problem]);
   other.run("DELETE FROM migrations WHERE id = 999");
-  await desk.pass(2_000);
+  await rig.pass(2_000);
   spoil();
-  await desk.pass(2_000);
-  expect(desk.told("problem")).toEqual([problem, problem]);
+  await rig.pass(2_000);
+  expect(rig.told("problem")).toEqual([problem, problem]);
   other.close();
 });
 
 it("[SU13] it ends when it uses more memory than it may, in good order", async () => {
-  const desk = new SupervisorDesk({ ...one, memoryLimitMb: 256 });
-  await desk.begin();
-  desk.runtime.processes.use(1, 256 * 1_048_576);
-  await desk.pass(2_000);
-  expect(desk.told("ending")).toEqual([]);
-  desk.runtime.processes.use(1, 256 * 1_048_576 + 1);
-  await desk.pass(2_000);
-  expect(await desk.over()).toBe("memory");
-  expect(desk.told("ending")).toEqual([{ type: "ending", reason: "it uses more than 256 MB" }]);
-  expect(desk.state.get("job")?.restarts.phase).toBe("due");
+  const rig = new SupervisorRig({ ...one, memoryLimitMb: 256 });
+  await rig.begin();
+  rig.runtime.processes.use(1, 256 * 1_048_576);
+  await rig.pass(2_000);
+  expect(rig.told("ending")).toEqual([]);
+  rig.runtime.processes.use(1, 256 * 1_048_576 + 1);
+  await rig.pass(2_000);
+  expect(await rig.over()).toBe("memory");
+  expect(rig.told("ending")).toEqual([{ type: "ending", reason: "it uses more than 256 MB" }]);
+  expect(rig.state.get("job")?.restarts.phase).toBe("due");
 });
 
 it("[SU40] output is printed line by line, without its secrets", async () => {
-  const desk = new SupervisorDesk(one);
-  await desk.begin();
+  const rig = new SupervisorRig(one);
+  await rig.begin();
   const token = `ghp_${"a1B2".repeat(9)}`;
-  desk.runs[0]?.program.onLine(`using ${token}`);
-  desk.runs[0]?.program.onStderr(`bad ${token}\n`);
-  expect(desk.told("output").map(({ text }) => text)).toEqual([
+  rig.runs[0]?.program.onLine(`using ${token}`);
+  rig.runs[0]?.program.onStderr(`bad ${token}\n`);
+  expect(rig.told("output").map(({ text }) => text)).toEqual([
     expect.stringMatching(/^using \[redacted:/),
     expect.stringMatching(/^bad \[redacted:[^\n]*$/),
   ]);

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { formatEvent, phaseText } from "../../../src/cli/commands/run/supervise/format-event.ts";
-import type { SupervisorEvent } from "../../../src/supervisor/supervisor-events.ts";
+import { formatEvent, phaseText } from "#src/cli/commands/run/supervise/format-event.ts";
+import type { SupervisorEvent } from "#src/supervisor/supervisor-events.ts";
 
 const ended = { type: "ended", name: "fix", reason: null, againInMs: null, ranMs: 65_000, isProgram: true } as const;
 const died = { type: "died", name: "chats", session: "s1", cause: "out_of_memory" } as const;

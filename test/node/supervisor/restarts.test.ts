@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { ResultEvent } from "../../../src/worker-runner/claude/claude-events.ts";
-import * as restarter from "../../../src/supervisor/auto-restarter.ts";
-import { classifyEnd, type ProgramEnding, type EndEvidence } from "../../../src/supervisor/program-end.ts";
+import type { ResultEvent } from "#src/worker-runner/claude/claude-events.ts";
+import * as restarter from "#src/supervisor/auto-restarter.ts";
+import { classifyEnd, type ProgramEnding, type EndEvidence } from "#src/supervisor/program-end.ts";
 
 const T0 = 1_700_000_000_000;
 const rules = restarter.RestartRules.parse({});

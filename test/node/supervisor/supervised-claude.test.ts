@@ -1,107 +1,107 @@
 import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { pause } from "../../../src/store/pause.ts";
-import { dismiss } from "../../../src/local-mcp/recovery/local-source.ts";
-import * as journal from "../../../src/local-mcp/sessions/journal.ts";
-import * as sessions from "../../../src/local-mcp/sessions/sessions.ts";
-import { init, lines, result, says } from "../../support/fake-claude.ts";
-import { aLiveChat, checkpointsOf, sessionOf, type LiveChat } from "../../support/supervised-sessions.ts";
-import { SupervisorDesk } from "../../support/supervisor-desk.ts";
+import { pause } from "#src/store/pause.ts";
+import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { init, lines, result, says } from "#harness/claude/fake-claude.ts";
+import { aLiveChat, checkpointsOf, sessionOf, type LiveChat } from "#harness/supervisor/live-chats.ts";
+import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
 
 const prompt = "Fix the parser.";
 const fix = { kind: "claude", folder: "project", prompt, args: ["--model", "opus"] } as const;
 
-async function aDesk(): Promise<SupervisorDesk> {
-  const desk = new SupervisorDesk({ watch: { fix } }, { env: { PATH: "/bin", SHIM_X_TOKEN: "t", OTHER: "x" } });
-  mkdirSync(join(desk.folder, "project"));
-  await desk.begin();
-  return desk;
+async function aRig(): Promise<SupervisorRig> {
+  const rig = new SupervisorRig({ watch: { fix } }, { env: { PATH: "/bin", SHIM_X_TOKEN: "t", OTHER: "x" } });
+  mkdirSync(join(rig.folder, "project"));
+  await rig.begin();
+  return rig;
 }
 
-function valueAfter(desk: SupervisorDesk, option: string): string | undefined {
-  const { args = [] } = desk.runs.at(-1)?.program ?? {};
+function valueAfter(rig: SupervisorRig, option: string): string | undefined {
+  const { args = [] } = rig.runs.at(-1)?.program ?? {};
   return args.includes(option) ? args[args.indexOf(option) + 1] : undefined;
 }
 
 /** The session that it was told to work in has begun. */
-function live(desk: SupervisorDesk, change: Partial<LiveChat> = {}): string {
-  const id = valueAfter(desk, "--session-id") ?? valueAfter(desk, "--resume") ?? "";
-  aLiveChat(desk.runtime, { id, pid: 500 + desk.runs.length, ...change });
+function live(rig: SupervisorRig, change: Partial<LiveChat> = {}): string {
+  const id = valueAfter(rig, "--session-id") ?? valueAfter(rig, "--resume") ?? "";
+  aLiveChat(rig.runtime, { id, pid: 500 + rig.runs.length, ...change });
   return id;
 }
 
-async function die(desk: SupervisorDesk, code = 137): Promise<void> {
-  desk.runtime.processes.kill(500 + desk.runs.length);
-  await desk.end(code);
+async function die(rig: SupervisorRig, code = 137): Promise<void> {
+  rig.runtime.processes.kill(500 + rig.runs.length);
+  await rig.end(code);
 }
 
-async function crash(desk: SupervisorDesk, code?: number): Promise<void> {
-  await die(desk, code);
-  await desk.pass(10_000);
+async function crash(rig: SupervisorRig, code?: number): Promise<void> {
+  await die(rig, code);
+  await rig.pass(10_000);
 }
 
-function prints(desk: SupervisorDesk, ...events: object[]): void {
-  for (const line of lines(...events).split("\n")) desk.runs.at(-1)?.program.onLine(line);
+function prints(rig: SupervisorRig, ...events: object[]): void {
+  for (const line of lines(...events).split("\n")) rig.runs.at(-1)?.program.onLine(line);
 }
 
 it("[SU7] begins with the prompt in a session of SHIM's choice, with its server and hooks, and none of its secrets", async () => {
-  const desk = await aDesk();
-  const { program } = desk.runs[0]!;
-  expect([program.command, program.cwd, program.input]).toEqual(["claude", join(desk.folder, "project"), prompt]);
-  expect(valueAfter(desk, "--session-id")).toMatch(/^[0-9a-f-]{36}$/);
-  expect(valueAfter(desk, "--model")).toBe("opus");
+  const rig = await aRig();
+  const { program } = rig.runs[0]!;
+  expect([program.command, program.cwd, program.input]).toEqual(["claude", join(rig.folder, "project"), prompt]);
+  expect(valueAfter(rig, "--session-id")).toMatch(/^[0-9a-f-]{36}$/);
+  expect(valueAfter(rig, "--model")).toBe("opus");
   const [mcp, settings] = ["--mcp-config", "--settings"].map((option) =>
-    readFileSync(valueAfter(desk, option)!, "utf8"),
+    readFileSync(valueAfter(rig, option)!, "utf8"),
   );
   expect([mcp, settings]).toEqual([expect.stringContaining("shim.mjs"), expect.stringContaining("SessionStart")]);
-  expect(program.env).toEqual({ PATH: "/bin", SHIM_HOME: desk.runtime.paths.home });
-  expect(desk.told("started")[0]).toMatchObject({ name: "fix", session: valueAfter(desk, "--session-id") });
+  expect(program.env).toEqual({ PATH: "/bin", SHIM_HOME: rig.runtime.paths.home });
+  expect(rig.told("started")[0]).toMatchObject({ name: "fix", session: valueAfter(rig, "--session-id") });
 });
 
 it("[SU6] [SU35] after a crash the session is resumed where its transcript is whole, with its last checkpoint", async () => {
-  const desk = await aDesk();
-  const id = live(desk);
-  const { transcriptPath } = sessionOf(desk.runtime, id)!;
+  const rig = await aRig();
+  const id = live(rig);
+  const { transcriptPath } = sessionOf(rig.runtime, id)!;
   const said = {
     type: "assistant",
     message: { role: "assistant", content: [{ type: "text", text: "It is line 7." }] },
   };
   appendFileSync(transcriptPath!, `${JSON.stringify({ ...said, sessionId: id, uuid: "u1" })}\n`);
-  await crash(desk);
-  expect(desk.runs).toHaveLength(2);
-  expect(valueAfter(desk, "--resume")).toBe(id);
-  expect(desk.runs[1]?.program.args).not.toContain("--session-id");
-  expect(desk.runs[1]?.program.input).toMatch(/interrupted.*Continue where you stopped/);
-  expect(checkpointsOf(desk.runtime, id)).toEqual([expect.stringMatching(/^detached: .*make the parser/s)]);
+  await crash(rig);
+  expect(rig.runs).toHaveLength(2);
+  expect(valueAfter(rig, "--resume")).toBe(id);
+  expect(rig.runs[1]?.program.args).not.toContain("--session-id");
+  expect(rig.runs[1]?.program.input).toMatch(/interrupted.*Continue where you stopped/);
+  expect(checkpointsOf(rig.runtime, id)).toEqual([expect.stringMatching(/^detached: .*make the parser/s)]);
 });
 
 it("[SU6] nothing is saved during a pause", async () => {
-  const desk = await aDesk();
-  const id = live(desk);
-  desk.runtime.store.write((sql) => pause(sql, desk.runtime.now(), null, null));
-  await crash(desk);
-  expect(checkpointsOf(desk.runtime, id)).toEqual([]);
-  expect(valueAfter(desk, "--resume")).toBe(id);
+  const rig = await aRig();
+  const id = live(rig);
+  rig.runtime.store.write((sql) => pause(sql, rig.runtime.now(), null, null));
+  await crash(rig);
+  expect(checkpointsOf(rig.runtime, id)).toEqual([]);
+  expect(valueAfter(rig, "--resume")).toBe(id);
 });
 
 it("[SU36] [SU39] where its transcript is not whole a new session begins with the prompt and the brief", async () => {
-  const desk = await aDesk();
-  const first = live(desk, { transcript: '{"type":"user","ses' });
-  await crash(desk);
-  const second = valueAfter(desk, "--session-id");
+  const rig = await aRig();
+  const first = live(rig, { transcript: '{"type":"user","ses' });
+  await crash(rig);
+  const second = valueAfter(rig, "--session-id");
   expect(second).not.toBe(first);
-  const { input } = desk.runs[1]!.program;
+  const { input } = rig.runs[1]!.program;
   expect(input.startsWith(`${prompt}\n\n`)).toBe(true);
   expect(input).toContain(first);
   expect(input).toContain("make the parser accept empty input");
-  expect(sessionOf(desk.runtime, first)).toMatchObject({ recovery: "offered", recoveryBy: second });
+  expect(sessionOf(rig.runtime, first)).toMatchObject({ recovery: "offered", recoveryBy: second });
   // It dies before it began: the next one goes on with the first, too.
-  await crash(desk);
-  const third = valueAfter(desk, "--session-id");
+  await crash(rig);
+  const third = valueAfter(rig, "--session-id");
   expect([first, second]).not.toContain(third);
-  expect(desk.runs[2]?.program.input).toContain(first);
-  expect(sessionOf(desk.runtime, first)).toMatchObject({ recoveryBy: third });
+  expect(rig.runs[2]?.program.input).toContain(first);
+  expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: third });
 });
 
 it("[SU36] a session that Claude Code does not resume gets a successor", async () => {
@@ -109,19 +109,19 @@ it("[SU36] a session that Claude Code does not resume gets a successor", async (
     result({ is_error: true, subtype: "error_during_execution", num_turns: 0 }),
     result({ is_error: true, subtype: "success", terminal_reason: "prompt_too_long" }),
   ]) {
-    const desk = await aDesk();
-    const id = live(desk);
-    await crash(desk);
-    expect(valueAfter(desk, "--resume")).toBe(id);
-    prints(desk, init(), last);
-    await crash(desk, 1);
-    expect(valueAfter(desk, "--resume")).toBeUndefined();
-    expect(desk.runs[2]?.program.input).toContain(id);
+    const rig = await aRig();
+    const id = live(rig);
+    await crash(rig);
+    expect(valueAfter(rig, "--resume")).toBe(id);
+    prints(rig, init(), last);
+    await crash(rig, 1);
+    expect(valueAfter(rig, "--resume")).toBeUndefined();
+    expect(rig.runs[2]?.program.input).toContain(id);
   }
 });
 
 it("[SU1] [SU37] a session that has ended, was continued elsewhere or dismissed is never begun again", async () => {
-  const finished = await aDesk();
+  const finished = await aRig();
   const id = live(finished);
   finished.runtime.store.write((sql) => sessions.end(sql, finished.runtime.now(), id, "other"));
   await crash(finished, 1);
@@ -131,37 +131,37 @@ it("[SU1] [SU37] a session that has ended, was continued elsewhere or dismissed 
   await finished.pass(2_000);
   expect([finished.runs.length, finished.runs[1]?.program.input]).toEqual([2, prompt]);
   for (const take of ["recovered", "dismissed"] as const) {
-    const desk = await aDesk();
-    const dead = live(desk);
-    await die(desk);
-    if (take === "dismissed") dismiss(desk.runtime, dead);
-    else desk.runtime.store.write((sql) => sessions.setRecovery(sql, desk.runtime.now(), dead, "recovered", "other"));
-    await desk.pass(10_000);
-    expect([desk.runs.length, desk.told("ended").at(-1)?.phase]).toEqual([1, "finished"]);
+    const rig = await aRig();
+    const dead = live(rig);
+    await die(rig);
+    if (take === "dismissed") dismiss(rig.runtime, dead);
+    else rig.runtime.store.write((sql) => sessions.setRecovery(sql, rig.runtime.now(), dead, "recovered", "other"));
+    await rig.pass(10_000);
+    expect([rig.runs.length, rig.told("ended").at(-1)?.phase]).toEqual([1, "finished"]);
   }
 });
 
 it("[SU38] a session that another process runs is waited for", async () => {
-  const desk = await aDesk();
-  const id = live(desk);
-  await die(desk);
-  aLiveChat(desk.runtime, { id, pid: 900 });
+  const rig = await aRig();
+  const id = live(rig);
+  await die(rig);
+  aLiveChat(rig.runtime, { id, pid: 900 });
   // By the user, in a terminal.
-  desk.runtime.store.write((sql) =>
-    sql.run("UPDATE sessions SET owner_pid = 900, owner_start = ?", desk.runtime.processes.facts(900)!.start),
+  rig.runtime.store.write((sql) =>
+    sql.run("UPDATE sessions SET owner_pid = 900, owner_start = ?", rig.runtime.processes.facts(900)!.start),
   );
-  await desk.pass(100_000);
-  expect([desk.runs.length, desk.told("held")]).toEqual([
+  await rig.pass(100_000);
+  expect([rig.runs.length, rig.told("held")]).toEqual([
     1,
     [{ type: "held", name: "fix", reason: `session ${id} is already running (pid 900)` }],
   ]);
-  desk.runtime.processes.kill(900);
-  await desk.pass(40_000);
-  expect(valueAfter(desk, "--resume")).toBe(id);
+  rig.runtime.processes.kill(900);
+  await rig.pass(40_000);
+  expect(valueAfter(rig, "--resume")).toBe(id);
 });
 
 it("[SU5] a usage limit is waited for: as the stream tells it, or the client's hook", async () => {
-  const told = await aDesk();
+  const told = await aRig();
   live(told);
   const resetsAt = Math.floor(told.runtime.now() / 1_000) + 3_600;
   const limit = { type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } };
@@ -173,7 +173,7 @@ it("[SU5] a usage limit is waited for: as the stream tells it, or the client's h
   expect(told.runs).toHaveLength(1);
   await told.pass(200_000);
   expect(told.runs).toHaveLength(2);
-  const hooked = await aDesk();
+  const hooked = await aRig();
   const id = live(hooked);
   const text = "rate_limit: You've hit your session limit";
   hooked.runtime.store.write((sql) => journal.append(sql, id, hooked.runtime.now(), "f", { kind: "failure", text }));
@@ -182,31 +182,31 @@ it("[SU5] a usage limit is waited for: as the stream tells it, or the client's h
 });
 
 it("[SU5] a limit that it got past is none", async () => {
-  const desk = await aDesk();
-  live(desk);
-  prints(desk, init(), says({ error: "rate_limit" }), says({ text: "Go on." }));
-  await die(desk);
-  expect(desk.told("ended").at(-1)).toMatchObject({ reason: "it was ended by signal 9", againInMs: 1_000 });
+  const rig = await aRig();
+  live(rig);
+  prints(rig, init(), says({ error: "rate_limit" }), says({ text: "Go on." }));
+  await die(rig);
+  expect(rig.told("ended").at(-1)).toMatchObject({ reason: "it was ended by signal 9", againInMs: 1_000 });
 });
 
 it("[SU40] the last answer is printed, without secrets", async () => {
-  const desk = await aDesk();
-  live(desk);
+  const rig = await aRig();
+  live(rig);
   const token = `ghp_${"a1B2".repeat(9)}`;
-  desk.runs[0]?.program.onLine(lines(result({ result: `Done with ${token}.` })).trim());
-  expect(desk.told("output").map(({ text }) => text)).toEqual([expect.stringMatching(/^Done with \[redacted:/)]);
+  rig.runs[0]?.program.onLine(lines(result({ result: `Done with ${token}.` })).trim());
+  expect(rig.told("output").map(({ text }) => text)).toEqual([expect.stringMatching(/^Done with \[redacted:/)]);
 });
 
 it("[SU6] [SU52] a store that takes nothing stops no program, and it is reported", async () => {
-  const desk = await aDesk();
-  live(desk);
-  const { store } = desk.runtime;
+  const rig = await aRig();
+  live(rig);
+  const { store } = rig.runtime;
   store.write((sql) =>
     sql.run("CREATE TRIGGER full BEFORE INSERT ON checkpoints BEGIN SELECT RAISE(ABORT, 'no room'); END"),
   );
-  await crash(desk);
-  expect(desk.told("problem")).toEqual([
+  await crash(rig);
+  expect(rig.told("problem")).toEqual([
     expect.objectContaining({ message: expect.stringMatching(/^the last checkpoint of/) }),
   ]);
-  expect(desk.runs).toHaveLength(2);
+  expect(rig.runs).toHaveLength(2);
 });

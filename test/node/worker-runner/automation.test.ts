@@ -1,163 +1,163 @@
 import { expect, it } from "vitest";
-import type { CoordinatorClient } from "../../../src/coordinator-client/coordinator-client.ts";
-import { CutLink, ofEvents, WorkDesk } from "../../support/work-desk.ts";
+import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
+import { CutLink, ofEvents, WorkerRig } from "#harness/worker/worker-rig.ts";
 
 const done = (result: string | null = null) => ({ kind: "done", result }) as const;
 
 it("[WK1] a worker is a chat with its types, capabilities and capacity, does what it is given, and leaves at its end", async () => {
-  const desk = new WorkDesk();
-  const made = desk.worker({ types: ["build", "test"], capabilities: ["gpu"], concurrency: 2, maxTasks: 1 });
-  await desk.time.pass(10);
-  expect(desk.call("chats.get", { chat: `w${made.pid}` })).toMatchObject({
+  const rig = new WorkerRig();
+  const made = rig.worker({ types: ["build", "test"], capabilities: ["gpu"], concurrency: 2, maxTasks: 1 });
+  await rig.time.pass(10);
+  expect(rig.call("chats.get", { chat: `w${made.pid}` })).toMatchObject({
     role: "worker",
     isInteractive: false,
     capacity: 2,
     capabilities: ["gpu"],
   });
-  const task = desk.submit({ type: "test", capabilities: ["gpu"], payload: { file: "a" } });
-  await desk.time.untilTrue(() => made.executor.attempts.length === 1);
+  const task = rig.submit({ type: "test", capabilities: ["gpu"], payload: { file: "a" } });
+  await rig.time.untilTrue(() => made.executor.attempts.length === 1);
   expect(made.executor.last.run.task).toMatchObject({ task, type: "test", payload: { file: "a" } });
   made.executor.last.end(done("well"));
-  expect(await desk.time.until(made.ended)).toEqual({ ok: true, value: { done: 1 } });
-  expect(desk.call("tasks.get", { task })).toMatchObject({ state: "done", result: "well" });
-  expect(desk.call("chats.get", { chat: `w${made.pid}` })).toMatchObject({ status: "offline", reason: "left" });
+  expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: { done: 1 } });
+  expect(rig.call("tasks.get", { task })).toMatchObject({ state: "done", result: "well" });
+  expect(rig.call("chats.get", { chat: `w${made.pid}` })).toMatchObject({ status: "offline", reason: "left" });
 });
 
 it("[WK1] other types of tasks, and those that need what it has not, are left to others", async () => {
-  const desk = new WorkDesk();
-  const [other, gpu] = [desk.submit({ type: "deploy" }), desk.submit({ capabilities: ["gpu"] })];
-  const made = desk.worker({ isOnce: true });
-  expect(await desk.time.until(made.ended)).toEqual({ ok: true, value: {} });
-  expect([desk.state(other), desk.state(gpu)]).toEqual(["queued", "queued"]);
+  const rig = new WorkerRig();
+  const [other, gpu] = [rig.submit({ type: "deploy" }), rig.submit({ capabilities: ["gpu"] })];
+  const made = rig.worker({ isOnce: true });
+  expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: {} });
+  expect([rig.state(other), rig.state(gpu)]).toEqual(["queued", "queued"]);
 });
 
 it("[WK37] [WK38] a worker whose chat counted as gone registers it again; drained by another chat it ends", async () => {
-  const desk = new WorkDesk();
-  const task = desk.submit();
-  const made = await desk.begun();
+  const rig = new WorkerRig();
+  const task = rig.submit();
+  const made = await rig.begun();
   const chat = `w${made.pid}`;
-  const start = desk.processes.facts(made.pid)?.start ?? "";
-  const process = JSON.stringify([desk.processes.boot(), made.pid, start]);
-  desk.call("chats.attest-death", { chat, machine: "m1", process });
-  await desk.time.untilTrue(() => made.executor.attempts.length === 2);
-  expect(desk.ends(task)).toEqual(["chat_offline"]);
+  const start = rig.processes.facts(made.pid)?.start ?? "";
+  const process = JSON.stringify([rig.processes.boot(), made.pid, start]);
+  rig.call("chats.attest-death", { chat, machine: "m1", process });
+  await rig.time.untilTrue(() => made.executor.attempts.length === 2);
+  expect(rig.ends(task)).toEqual(["chat_offline"]);
   made.executor.last.end(done());
-  await desk.time.pass(1_000);
-  expect(desk.state(task)).toBe("done");
-  desk.call("chats.drain", { chat, reason: "maintenance" });
-  expect(await desk.time.until(made.ended)).toEqual({ ok: true, value: { lost: 1, done: 1 } });
+  await rig.time.pass(1_000);
+  expect(rig.state(task)).toBe("done");
+  rig.call("chats.drain", { chat, reason: "maintenance" });
+  expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: { lost: 1, done: 1 } });
   expect(ofEvents(made, "problem")).toEqual([]);
 });
 
 it("[WK2] a task is begun at once when it comes, and the answer to a claim that was lost is asked for again", async () => {
-  const desk = new WorkDesk();
+  const rig = new WorkerRig();
   let cut: CutLink | undefined;
-  const made = desk.worker({ link: (link) => (cut = new CutLink(link)) });
-  await desk.time.pass(2_000);
+  const made = rig.worker({ link: (link) => (cut = new CutLink(link)) });
+  await rig.time.pass(2_000);
   if (!cut) throw new Error("no link");
   cut.cut = "answers";
-  const task = desk.submit();
-  await desk.time.pass(300);
-  expect([desk.state(task), made.executor.attempts]).toEqual(["running", []]);
+  const task = rig.submit();
+  await rig.time.pass(300);
+  expect([rig.state(task), made.executor.attempts]).toEqual(["running", []]);
   cut.cut = "no";
-  await desk.time.pass(1_000);
+  await rig.time.pass(1_000);
   expect(made.executor.attempts.map(({ run }) => run.task.task)).toEqual([task]);
   made.executor.last.end(done());
-  await desk.time.pass(10);
-  expect([desk.state(task), desk.ends(task)]).toEqual(["done", ["done"]]);
+  await rig.time.pass(10);
+  expect([rig.state(task), rig.ends(task)]).toEqual(["done", ["done"]]);
 });
 
 it("[WK3] it has no more tasks at a time than it says, and gets the next one with the answer to the last", async () => {
-  const desk = new WorkDesk();
+  const rig = new WorkerRig();
   let cut: CutLink | undefined;
-  const tasks = [desk.submit(), desk.submit(), desk.submit(), desk.submit()];
-  const made = desk.worker({ concurrency: 2, link: (link) => (cut = new CutLink(link)) });
-  await desk.time.pass(10);
+  const tasks = [rig.submit(), rig.submit(), rig.submit(), rig.submit()];
+  const made = rig.worker({ concurrency: 2, link: (link) => (cut = new CutLink(link)) });
+  await rig.time.pass(10);
   expect(made.executor.attempts.map(({ run }) => run.task.task)).toEqual(tasks.slice(0, 2));
   const before = cut?.asked.filter((name) => name === "tasks.claim").length;
   made.executor.attempts[0]?.end(done());
   made.executor.attempts[1]?.end(done());
-  await desk.time.pass(10);
+  await rig.time.pass(10);
   expect(made.executor.attempts.map(({ run }) => run.task.task)).toEqual(tasks);
   expect(cut?.asked.filter((name) => name === "tasks.claim").length).toBe(before);
 });
 
 it("[WK3] after so many tasks it ends, with --once when there is nothing more to take", async () => {
-  const desk = new WorkDesk();
-  const tasks = [desk.submit(), desk.submit(), desk.submit()];
-  const two = desk.worker({ maxTasks: 2 });
+  const rig = new WorkerRig();
+  const tasks = [rig.submit(), rig.submit(), rig.submit()];
+  const two = rig.worker({ maxTasks: 2 });
   for (const at of [0, 1]) {
-    await desk.time.untilTrue(() => two.executor.attempts.length === at + 1);
+    await rig.time.untilTrue(() => two.executor.attempts.length === at + 1);
     two.executor.last.end(done());
   }
-  expect(await desk.time.until(two.ended)).toMatchObject({ value: { done: 2 } });
-  expect(tasks.map((task) => desk.state(task))).toEqual(["done", "done", "queued"]);
-  const rest = await desk.begun({ isOnce: true });
+  expect(await rig.time.until(two.ended)).toMatchObject({ value: { done: 2 } });
+  expect(tasks.map((task) => rig.state(task))).toEqual(["done", "done", "queued"]);
+  const rest = await rig.begun({ isOnce: true });
   rest.executor.last.end(done());
-  expect(await desk.time.until(rest.ended)).toMatchObject({ value: { done: 1 } });
+  expect(await rig.time.until(rest.ended)).toMatchObject({ value: { done: 1 } });
 });
 
 it("[WK4] its chat says how it is: busy with so many, idle, and how its machine is", async () => {
-  const desk = new WorkDesk();
-  const made = desk.worker();
-  await desk.time.pass(20_000);
-  const chat = (): unknown => desk.call("chats.get", { chat: `w${made.pid}` });
+  const rig = new WorkerRig();
+  const made = rig.worker();
+  await rig.time.pass(20_000);
+  const chat = (): unknown => rig.call("chats.get", { chat: `w${made.pid}` });
   expect(chat()).toMatchObject({ status: "idle", taskCount: 0, health: { cpu: 0.5, memory: 0.25 } });
-  desk.submit();
-  await desk.time.pass(3_000);
+  rig.submit();
+  await rig.time.pass(3_000);
   expect(chat()).toMatchObject({ status: "busy", taskCount: 1 });
   made.executor.last.end(done());
-  await desk.time.pass(3_000);
+  await rig.time.pass(3_000);
   expect(chat()).toMatchObject({ status: "idle", taskCount: 0 });
 });
 
 it("[WK5] an attempt reports progress, checkpoint and usage, and lives as long as it works", async () => {
-  const desk = new WorkDesk();
-  const task = desk.submit({ heartbeatMs: 3_000 });
-  const made = await desk.begun();
+  const rig = new WorkerRig();
+  const task = rig.submit({ heartbeatMs: 3_000 });
+  const made = await rig.begun();
   const { run } = made.executor.last;
   run.onProgress({ percent: 40, note: "half of it" });
   run.onUsage({ wallMs: 0, tokens: 1_200, costMicros: 50 });
   run.onCheckpoint({ step: 3 });
-  await desk.time.pass(2_000);
-  expect(desk.call("tasks.get", { task })).toMatchObject({
+  await rig.time.pass(2_000);
+  expect(rig.call("tasks.get", { task })).toMatchObject({
     progress: { percent: 40, note: "half of it" },
     used: { tokens: 1_200, costMicros: 50 },
   });
-  await desk.time.pass(60_000);
-  expect([desk.state(task), desk.ends(task)]).toEqual(["running", []]);
-  expect(desk.call("tasks.get", { task }).used.wallMs).toBeGreaterThan(55_000);
+  await rig.time.pass(60_000);
+  expect([rig.state(task), rig.ends(task)]).toEqual(["running", []]);
+  expect(rig.call("tasks.get", { task }).used.wallMs).toBeGreaterThan(55_000);
 });
 
 it("[WK40] workers of one machine do not keep each other awake: a heartbeat that only asks writes nothing", async () => {
-  const desk = new WorkDesk();
+  const rig = new WorkerRig();
   const cuts: CutLink[] = [];
   const link = (own: CoordinatorClient): CoordinatorClient => {
     const cut = new CutLink(own);
     cuts.push(cut);
     return cut;
   };
-  const tasks = [desk.submit(), desk.submit(), desk.submit()];
-  for (const _task of tasks) await desk.begun({ link });
-  await desk.time.pass(60_000);
+  const tasks = [rig.submit(), rig.submit(), rig.submit()];
+  for (const _task of tasks) await rig.begun({ link });
+  await rig.time.pass(60_000);
   const beats = cuts.flatMap(({ asked }) => asked.filter((name) => name === "tasks.heartbeat"));
   expect(beats.length).toBeLessThan(60);
-  expect(desk.call("tasks.get", { task: tasks[0] ?? 0 }).used.wallMs).toBeGreaterThan(40_000);
+  expect(rig.call("tasks.get", { task: tasks[0] ?? 0 }).used.wallMs).toBeGreaterThan(40_000);
 });
 
 it("[WK5] [TA20] when a worker is gone the next one begins with the last checkpoint, within a second and the grace", async () => {
-  const desk = new WorkDesk();
-  const task = desk.submit();
-  const one = await desk.begun();
+  const rig = new WorkerRig();
+  const task = rig.submit();
+  const one = await rig.begun();
   one.executor.last.run.onCheckpoint({ step: 3 });
-  await desk.time.pass(2_000);
-  const other = desk.worker();
-  await desk.time.pass(2_000);
+  await rig.time.pass(2_000);
+  const other = rig.worker();
+  await rig.time.pass(2_000);
   expect(other.executor.attempts).toEqual([]);
-  desk.processes.kill(one.pid);
+  rig.processes.kill(one.pid);
   one.machine.fallAsleep();
-  await desk.time.pass(1_100);
-  expect(desk.ends(task)).toEqual(["chat_offline"]);
+  await rig.time.pass(1_100);
+  expect(rig.ends(task)).toEqual(["chat_offline"]);
   expect(other.executor.last.run.task).toMatchObject({
     task,
     attempt: 1,
@@ -166,96 +166,96 @@ it("[WK5] [TA20] when a worker is gone the next one begins with the last checkpo
 });
 
 it("[WK42] [WK41] a claim without confirmation is trusted for less time than the coordinator keeps it", async () => {
-  const desk = new WorkDesk();
+  const rig = new WorkerRig();
   let cut: CutLink | undefined;
-  const task = desk.submit({ heartbeatMs: 10_000 });
-  const made = await desk.begun({ link: (link) => (cut = new CutLink(link)) });
+  const task = rig.submit({ heartbeatMs: 10_000 });
+  const made = await rig.begun({ link: (link) => (cut = new CutLink(link)) });
   if (!cut) throw new Error("no link");
-  await desk.time.pass(5_000);
+  await rig.time.pass(5_000);
   cut.cut = "before";
   const { signal } = made.executor.last.run;
-  await desk.time.untilTrue(() => signal.aborted);
+  await rig.time.untilTrue(() => signal.aborted);
   expect(signal.reason).toMatchObject({ kind: "lost", message: expect.stringMatching(/no heartbeat/) as string });
-  expect(desk.ends(task)).toEqual([]);
+  expect(rig.ends(task)).toEqual([]);
   cut.cut = "no";
-  await desk.time.pass(60_000);
-  expect(desk.ends(task)[0]).toBe("stalled");
+  await rig.time.pass(60_000);
+  expect(rig.ends(task)[0]).toBe("stalled");
   expect(ofEvents(made, "ended")[0]).toMatchObject({ end: "lost", state: null });
   // Another attempt may come to this machine.
   expect(made.place.done.at(-1)).toBe("left open");
 });
 
 it("[WK41] [TA17] nor when the last heartbeats had no news and were not written down", async () => {
-  const desk = new WorkDesk();
+  const rig = new WorkerRig();
   let cut: CutLink | undefined;
-  const task = desk.submit({ heartbeatMs: 30_000 });
-  const made = await desk.begun({ link: (link) => (cut = new CutLink(link)) });
+  const task = rig.submit({ heartbeatMs: 30_000 });
+  const made = await rig.begun({ link: (link) => (cut = new CutLink(link)) });
   if (!cut) throw new Error("no link");
-  await desk.time.pass(23_000);
+  await rig.time.pass(23_000);
   cut.cut = "before";
   const { signal } = made.executor.last.run;
-  await desk.time.untilTrue(() => signal.aborted);
+  await rig.time.untilTrue(() => signal.aborted);
   cut.cut = "no";
-  await desk.time.pass(1_000);
+  await rig.time.pass(1_000);
   expect(signal.reason).toMatchObject({ kind: "lost" });
-  expect(desk.ends(task)).toEqual([]);
+  expect(rig.ends(task)).toEqual([]);
 });
 
 it("[WK41] [WK42] after too long a sleep of the machine the work is stopped, though the monotonic clock stood still", async () => {
-  const desk = new WorkDesk();
+  const rig = new WorkerRig();
   let cut: CutLink | undefined;
-  const task = desk.submit({ heartbeatMs: 30_000 });
-  const made = await desk.begun({ link: (link) => (cut = new CutLink(link)) });
+  const task = rig.submit({ heartbeatMs: 30_000 });
+  const made = await rig.begun({ link: (link) => (cut = new CutLink(link)) });
   if (!cut) throw new Error("no link");
-  await desk.time.pass(1_000);
+  await rig.time.pass(1_000);
   cut.cut = "before";
   await made.machine.sleep(600_000);
-  await desk.time.pass(1_000);
+  await rig.time.pass(1_000);
   expect(made.executor.last.run.signal.reason).toMatchObject({ kind: "lost" });
   cut.cut = "no";
-  await desk.time.pass(2_000);
-  expect(desk.ends(task)).toEqual(["stalled"]);
+  await rig.time.pass(2_000);
+  expect(rig.ends(task)).toEqual(["stalled"]);
 });
 
 it("[WK46] a checkpoint is reported when its files are kept, and not before", async () => {
-  const desk = new WorkDesk();
+  const rig = new WorkerRig();
   let cut: CutLink | undefined;
-  desk.submit();
-  const made = await desk.begun({ link: (link) => (cut = new CutLink(link)) });
+  rig.submit();
+  const made = await rig.begun({ link: (link) => (cut = new CutLink(link)) });
   const { promise: kept, resolve: keep } = Promise.withResolvers<void>();
   made.place.saving = kept;
   made.executor.last.run.onCheckpoint({ step: 1 });
-  await desk.time.pass(30_000);
+  await rig.time.pass(30_000);
   expect(cut?.checkpoints).toEqual([{ work: { commit: 0 } }]);
   keep();
-  await desk.time.pass(2_000);
+  await rig.time.pass(2_000);
   expect(cut?.checkpoints).toEqual([{ work: { commit: 0 } }, { step: 1, work: { commit: 1 } }]);
 });
 
 it("[WK45] a flood of checkpoints is kept with one save of the files, and delays nothing", async () => {
-  const desk = new WorkDesk();
-  const task = desk.submit();
-  const made = await desk.begun();
+  const rig = new WorkerRig();
+  const task = rig.submit();
+  const made = await rig.begun();
   const { promise: kept, resolve: keep } = Promise.withResolvers<void>();
   made.place.saving = kept;
   for (let step = 1; step <= 1_000; step++) made.executor.last.run.onCheckpoint({ step });
   keep();
   made.executor.last.end({ kind: "failed", reason: "half way", isRetryable: true });
-  await desk.time.pass(2_000);
+  await rig.time.pass(2_000);
   expect(made.place.done).toEqual(["saved", "saved", "finished", "left open"]);
-  expect(desk.call("tasks.get", { task }).checkpoint).toMatchObject({ step: 1_000 });
+  expect(rig.call("tasks.get", { task }).checkpoint).toMatchObject({ step: 1_000 });
 });
 
 it("[WK2] a task of a type that was not asked for is given back", async () => {
-  const desk = new WorkDesk();
+  const rig = new WorkerRig();
   let cut: CutLink | undefined;
-  desk.submit();
-  const made = await desk.begun({ link: (link) => (cut = new CutLink(link)) });
-  const other = desk.submit({ type: "other" });
+  rig.submit();
+  const made = await rig.begun({ link: (link) => (cut = new CutLink(link)) });
+  const other = rig.submit({ type: "other" });
   if (!cut) throw new Error("no link");
   cut.alter = (name, given) => (name === "tasks.ack" ? { ...given, next: { limit: 1 } } : given);
   made.executor.last.end(done());
-  await desk.time.pass(100);
+  await rig.time.pass(100);
   expect(ofEvents(made, "problem")).toMatchObject([{ message: expect.stringMatching(/type other/) as string }]);
-  expect([desk.ends(other), made.executor.attempts.length]).toEqual([["released"], 1]);
+  expect([rig.ends(other), made.executor.attempts.length]).toEqual([["released"], 1]);
 });

@@ -1,28 +1,28 @@
 import { appendFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { statusOf } from "../../../src/cli/commands/setup/statusline/status-line.ts";
-import { twoMates, type Mate, type TeamDesk } from "../../support/team-desk.ts";
-import { anAssistantLine } from "../../support/transcripts.ts";
+import { statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import { twoChats, type TeamChat, type TeamRig } from "#harness/team/team-rig.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
 let responses = 0;
 
 /** The model has answered with so many tokens; the client writes that down. */
-function answered(mate: Mate, tokens: number): void {
+function answered(chat: TeamChat, tokens: number): void {
   const usage = { input_tokens: 0, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: tokens };
   const id = `msg_${(responses += 1)}`;
-  const timestamp = new Date(mate.runtime.now()).toISOString();
-  appendFileSync(mate.claude.transcript, `${anAssistantLine({ id, usage }, { requestId: id, timestamp })}\n`);
+  const timestamp = new Date(chat.runtime.now()).toISOString();
+  appendFileSync(chat.claude.transcript, `${anAssistantLine({ id, usage }, { requestId: id, timestamp })}\n`);
 }
 
-async function withTask(budget: Record<string, number>): Promise<{ desk: TeamDesk; one: Mate; other: Mate }> {
-  const mates = await twoMates();
-  mates.desk.call("tasks.submit", { tasks: [{ type: "a", budget }] });
+async function withTask(budget: Record<string, number>): Promise<{ rig: TeamRig; one: TeamChat; other: TeamChat }> {
+  const mates = await twoChats();
+  mates.rig.call("tasks.submit", { tasks: [{ type: "a", budget }] });
   await mates.one.ask("shim_next");
-  await mates.desk.time.pass(100);
+  await mates.rig.time.pass(100);
   return mates;
 }
 
-function denied({ claude }: Mate, tool = "Bash"): string | undefined {
+function denied({ claude }: TeamChat, tool = "Bash"): string | undefined {
   const printed = claude.tell("PreToolUse", {
     tool_name: tool,
     tool_input: {},
@@ -32,26 +32,26 @@ function denied({ claude }: Mate, tool = "Bash"): string | undefined {
 }
 
 it("[BU8] an interactive chat's tokens, cost and time are told with its task's heartbeats and its report", async () => {
-  const { desk, one } = await withTask({});
+  const { rig, one } = await withTask({});
   answered(one, 1_000);
   one.claude.use("Bash");
   const line = { session_id: one.claude.session, cost: { total_cost_usd: 0.5 }, model: { id: "claude-opus-5-5" } };
   statusOf(one.runtime, JSON.stringify(line));
-  await desk.time.pass(60_000);
-  expect(desk.call("budgets.get", {})).toMatchObject({
+  await rig.time.pass(60_000);
+  expect(rig.call("budgets.get", {})).toMatchObject({
     today: { tokens: 1_000, costMicros: 500_000 },
     chats: [{ chat: one.claude.session, used: { tokens: 1_000, costMicros: 500_000 } }],
   });
   answered(one, 200);
   one.claude.use("Bash");
   await one.ask("shim_report", { outcome: "done" });
-  await desk.time.pass(1_000);
-  expect(desk.call("budgets.get", {}).today.tokens).toBe(1_200);
+  await rig.time.pass(1_000);
+  expect(rig.call("budgets.get", {}).today.tokens).toBe(1_200);
   answered(one, 5_000);
   one.claude.use("Bash");
-  await desk.time.pass(60_000);
+  await rig.time.pass(60_000);
   // What it uses without a task is no task's.
-  expect(desk.call("budgets.get", {}).today.tokens).toBe(1_200);
+  expect(rig.call("budgets.get", {}).today.tokens).toBe(1_200);
 });
 
 it("[BU10] at four fifths of a budget the user and the chat are told once", async () => {
@@ -67,13 +67,13 @@ it("[BU10] at four fifths of a budget the user and the chat are told once", asyn
 });
 
 it("[BU11] [BU12] at the limit the next tool call is denied, but for SHIM's own tools; the task ends, and it stays so until the user says something", async () => {
-  const { desk, one } = await withTask({ tokens: 1_000 });
+  const { rig, one } = await withTask({ tokens: 1_000 });
   answered(one, 1_000);
   expect(denied(one)).toBe("deny");
   expect(denied(one, "mcp__shim__shim_report")).toBeUndefined();
   expect(denied(one, "mcp__plugin_shim_shim__shim_report")).toBeUndefined();
-  await desk.time.pass(60_000);
-  expect(desk.call("tasks.get", { task: 1 })).toMatchObject({ state: "dead" });
+  await rig.time.pass(60_000);
+  expect(rig.call("tasks.get", { task: 1 })).toMatchObject({ state: "dead" });
   expect(denied(one)).toBe("deny");
   one.claude.prompt("never mind the task, go on");
   expect(denied(one)).toBeUndefined();
@@ -103,23 +103,23 @@ it("[BU11] a budget of dollars counts what the client itself says", async () => 
 
 it("[BU16] without a budget, and without a task, nothing is denied", async () => {
   const { one, other } = await withTask({});
-  for (const mate of [one, other]) {
-    answered(mate, 10_000_000);
-    expect(denied(mate)).toBeUndefined();
+  for (const chat of [one, other]) {
+    answered(chat, 10_000_000);
+    expect(denied(chat)).toBeUndefined();
   }
 });
 
 it("[BU13] a limit that was raised meanwhile is heard of with the next heartbeat", async () => {
-  const { desk, one } = await twoMates();
-  const limit = (tokens: number): unknown => desk.call("settings.set", { settings: { budgets: { task: { tokens } } } });
+  const { rig, one } = await twoChats();
+  const limit = (tokens: number): unknown => rig.call("settings.set", { settings: { budgets: { task: { tokens } } } });
   limit(1_000);
-  desk.call("tasks.submit", { tasks: [{ type: "a" }] });
+  rig.call("tasks.submit", { tasks: [{ type: "a" }] });
   await one.ask("shim_next");
-  await desk.time.pass(100);
+  await rig.time.pass(100);
   answered(one, 1_000);
   limit(9_000);
   expect(denied(one)).toBe("deny");
-  await desk.time.pass(60_000);
+  await rig.time.pass(60_000);
   expect(denied(one)).toBeUndefined();
-  expect(desk.call("tasks.get", { task: 1 })).toMatchObject({ state: "running" });
+  expect(rig.call("tasks.get", { task: 1 })).toMatchObject({ state: "running" });
 });

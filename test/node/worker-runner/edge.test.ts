@@ -1,17 +1,17 @@
 import { expect, it } from "vitest";
-import { aClient, registered, value, type TestClient } from "../../support/edge-chats.ts";
-import { FakeEdge, token } from "../../support/edge-server.ts";
-import { look } from "../../support/takers.ts";
-import { ofEvents, startWorker, type WorkerAtWork, type WorkerWish } from "../../support/work-desk.ts";
+import { aClient, registered, value, type TestClient } from "#harness/edge/edge-clients.ts";
+import { FakeEdge, token } from "#harness/edge/fake-edge.ts";
+import { look } from "#harness/coordinator/dispatch.ts";
+import { ofEvents, startWorker, type WorkerAtWork, type RigOptions } from "#harness/worker/worker-rig.ts";
 
 interface EdgeWorker extends Omit<WorkerAtWork, "pid"> {
   readonly made: TestClient;
 }
 
-function aWorker(edge: FakeEdge, wish: WorkerWish = {}): EdgeWorker {
+function aWorker(edge: FakeEdge, options: RigOptions = {}): EdgeWorker {
   const made = aClient(edge);
   const { machine } = made;
-  return { ...startWorker({ machine, name: "w", link: made.client, process: "process of w" }, wish), made };
+  return { ...startWorker({ machine, name: "w", link: made.client, process: "process of w" }, options), made };
 }
 
 async function submit(edge: FakeEdge, overrides: object = {}): Promise<number> {

@@ -1,71 +1,71 @@
 import { expect, it } from "vitest";
-import { CutLink, ofEvents, WorkDesk } from "../../support/work-desk.ts";
+import { CutLink, ofEvents, WorkerRig } from "#harness/worker/worker-rig.ts";
 
 const done = (result: string | null = null) => ({ kind: "done", result }) as const;
 const failed = { kind: "failed", reason: "it broke", isRetryable: true } as const;
 
 it("[WK6] a task that is cancelled is stopped at once and given back", async () => {
-  const desk = new WorkDesk();
-  const task = desk.submit();
-  const made = await desk.begun();
-  await desk.time.pass(2_000);
-  desk.call("tasks.cancel", { task, reason: "not needed" });
-  await desk.time.pass(500);
+  const rig = new WorkerRig();
+  const task = rig.submit();
+  const made = await rig.begun();
+  await rig.time.pass(2_000);
+  rig.call("tasks.cancel", { task, reason: "not needed" });
+  await rig.time.pass(500);
   expect(made.executor.last.run.signal.reason).toMatchObject({ kind: "cancelled", message: "not needed" });
-  expect(desk.state(task)).toBe("cancelled");
+  expect(rig.state(task)).toBe("cancelled");
   expect(ofEvents(made, "ended")).toMatchObject([{ end: "cancelled", state: "cancelled", reason: "not needed" }]);
 });
 
 it("[WK6] when the time of an attempt is over it is stopped, which counts as an attempt", async () => {
-  const desk = new WorkDesk();
-  const task = desk.submit({ startToCloseMs: 5_000, maxAttempts: 2, backoff: { baseMs: 0 } });
-  const made = await desk.begun();
-  await desk.time.pass(5_100);
+  const rig = new WorkerRig();
+  const task = rig.submit({ startToCloseMs: 5_000, maxAttempts: 2, backoff: { baseMs: 0 } });
+  const made = await rig.begun();
+  await rig.time.pass(5_100);
   expect(made.executor.attempts[0]?.run.signal.reason).toMatchObject({ kind: "time" });
   expect(ofEvents(made, "ended")).toMatchObject([{ end: "timeout" }]);
-  expect(["failed", "timeout"]).toContain(desk.ends(task)[0]);
-  await desk.time.pass(90_000);
-  expect(desk.state(task)).toBe("dead");
+  expect(["failed", "timeout"]).toContain(rig.ends(task)[0]);
+  await rig.time.pass(90_000);
+  expect(rig.state(task)).toBe("dead");
 });
 
 it("[WK6] a claim that is over is no longer worked on, and nothing of it is told", async () => {
-  const desk = new WorkDesk();
-  const task = desk.submit();
-  const made = await desk.begun();
+  const rig = new WorkerRig();
+  const task = rig.submit();
+  const made = await rig.begun();
   const { claim } = made.executor.last.run.task;
   // Somebody acts in its name.
-  desk.call("tasks.release", {
-    self: { chat: `w${made.pid}`, incarnation: incarnationOf(desk, made.pid) },
+  rig.call("tasks.release", {
+    self: { chat: `w${made.pid}`, incarnation: incarnationOf(rig, made.pid) },
     task,
     claim,
   });
-  await desk.time.pass(2_000);
+  await rig.time.pass(2_000);
   expect(made.executor.attempts[0]?.run.signal.reason).toMatchObject({ kind: "lost" });
   expect(ofEvents(made, "ended")[0]).toMatchObject({ end: "lost" });
-  expect(desk.ends(task)).toEqual(["released"]);
+  expect(rig.ends(task)).toEqual(["released"]);
 });
 
-function incarnationOf(desk: WorkDesk, pid: number): number {
-  return desk.call("chats.get", { chat: `w${pid}` }).incarnation;
+function incarnationOf(rig: WorkerRig, pid: number): number {
+  return rig.call("chats.get", { chat: `w${pid}` }).incarnation;
 }
 
 it("[WK6] [BU3] at a budget the attempt is stopped and its task is dead, whoever has measured it", async () => {
-  const desk = new WorkDesk();
+  const rig = new WorkerRig();
   const [byTokens, byTime, byExecutor] = [
-    desk.submit({ budget: { tokens: 1_000 } }),
-    desk.submit({ budget: { wallMs: 3_000 } }),
-    desk.submit({ budget: { tokens: 5 } }),
+    rig.submit({ budget: { tokens: 1_000 } }),
+    rig.submit({ budget: { wallMs: 3_000 } }),
+    rig.submit({ budget: { tokens: 5 } }),
   ];
-  const made = await desk.begun();
+  const made = await rig.begun();
   expect(made.executor.last.run.budgetLeft).toEqual({ wallMs: null, tokens: 1_000, costMicros: null });
   made.executor.last.run.onUsage({ wallMs: 0, tokens: 1_500, costMicros: 0 });
-  await desk.time.untilTrue(() => made.executor.attempts.length === 2);
-  await desk.time.untilTrue(() => made.executor.attempts.length === 3);
+  await rig.time.untilTrue(() => made.executor.attempts.length === 2);
+  await rig.time.untilTrue(() => made.executor.attempts.length === 3);
   made.executor.last.run.onUsage({ wallMs: 0, tokens: 5, costMicros: 0 });
   made.executor.last.end({ kind: "over_budget", reason: "5 tokens used" });
-  await desk.time.pass(100);
+  await rig.time.pass(100);
   for (const task of [byTokens, byTime, byExecutor]) {
-    expect(desk.call("tasks.get", { task })).toMatchObject({ state: "dead", reason: "budget_exceeded" });
+    expect(rig.call("tasks.get", { task })).toMatchObject({ state: "dead", reason: "budget_exceeded" });
   }
   expect(ofEvents(made, "ended").map(({ end, state }) => [end, state])).toEqual([
     ["budget_exceeded", "dead"],
@@ -75,84 +75,84 @@ it("[WK6] [BU3] at a budget the attempt is stopped and its task is dead, whoever
 });
 
 it("[WK6] an executor that has stopped itself for a limit that the coordinator does not see ends the task for good all the same", async () => {
-  const desk = new WorkDesk();
-  const task = desk.submit();
-  const made = await desk.begun();
+  const rig = new WorkerRig();
+  const task = rig.submit();
+  const made = await rig.begun();
   made.executor.last.end({ kind: "over_budget", reason: "no money" });
-  await desk.time.pass(100);
-  expect(desk.call("tasks.get", { task })).toMatchObject({ state: "dead", detail: "no money" });
+  await rig.time.pass(100);
+  expect(rig.call("tasks.get", { task })).toMatchObject({ state: "dead", detail: "no money" });
 });
 
 it("[WK7] a result is told as often as it takes, and once", async () => {
-  const desk = new WorkDesk();
+  const rig = new WorkerRig();
   let cut: CutLink | undefined;
-  const task = desk.submit();
-  const made = await desk.begun({ link: (link) => (cut = new CutLink(link)) });
+  const task = rig.submit();
+  const made = await rig.begun({ link: (link) => (cut = new CutLink(link)) });
   if (!cut) throw new Error("no link");
   cut.cut = "answers";
   made.executor.last.end(done("r"));
-  await desk.time.pass(40_000);
+  await rig.time.pass(40_000);
   expect(ofEvents(made, "ended")).toEqual([]);
   cut.cut = "no";
-  await desk.time.pass(11_000);
+  await rig.time.pass(11_000);
   expect(ofEvents(made, "ended")).toMatchObject([{ end: "done", state: "done" }]);
-  expect([desk.call("tasks.get", { task }).result, desk.ends(task)]).toEqual(["r", ["done"]]);
+  expect([rig.call("tasks.get", { task }).result, rig.ends(task)]).toEqual(["r", ["done"]]);
 });
 
 it("[WK7] a result that comes too late is thrown away, which is said", async () => {
-  const desk = new WorkDesk();
+  const rig = new WorkerRig();
   let cut: CutLink | undefined;
-  const task = desk.submit({ heartbeatMs: 10_000 });
-  const made = await desk.begun({ link: (link) => (cut = new CutLink(link)) });
+  const task = rig.submit({ heartbeatMs: 10_000 });
+  const made = await rig.begun({ link: (link) => (cut = new CutLink(link)) });
   if (!cut) throw new Error("no link");
-  await desk.time.pass(100);
+  await rig.time.pass(100);
   cut.cut = "before";
   made.executor.last.end(done("late"));
-  await desk.time.pass(30_000);
+  await rig.time.pass(30_000);
   cut.cut = "no";
-  await desk.time.pass(11_000);
+  await rig.time.pass(11_000);
   expect(ofEvents(made, "ended")[0]).toMatchObject({
     end: "thrown_away",
     reason: expect.stringMatching(/has ended/) as string,
   });
-  expect(desk.ends(task)).toEqual(["stalled"]);
+  expect(rig.ends(task)).toEqual(["stalled"]);
 });
 
 it("[WK7] a failure is told with its reason, whether it may be repeated, and when", async () => {
-  const desk = new WorkDesk();
-  const [once, later] = [desk.submit(), desk.submit()];
-  const made = await desk.begun();
+  const rig = new WorkerRig();
+  const [once, later] = [rig.submit(), rig.submit()];
+  const made = await rig.begun();
   made.executor.last.end({ kind: "failed", reason: "no such file", isRetryable: false });
-  await desk.time.untilTrue(() => made.executor.attempts.length === 2);
+  await rig.time.untilTrue(() => made.executor.attempts.length === 2);
   made.executor.last.end({ kind: "failed", reason: "busy", isRetryable: true, delayMs: 600_000 });
-  await desk.time.pass(100);
-  expect(desk.call("tasks.get", { task: once })).toMatchObject({ state: "dead", detail: "no such file" });
-  await desk.time.pass(300_000);
-  expect(desk.state(later)).toBe("scheduled");
+  await rig.time.pass(100);
+  expect(rig.call("tasks.get", { task: once })).toMatchObject({ state: "dead", detail: "no such file" });
+  await rig.time.pass(300_000);
+  expect(rig.state(later)).toBe("scheduled");
 });
 
 it("[WK7] what no coordinator takes as a result ends the task with that reason; an executor that throws fails the attempt", async () => {
-  const desk = new WorkDesk();
-  const [large, thrown] = [desk.submit(), desk.submit({ maxAttempts: 1 })];
-  const made = await desk.begun();
+  const rig = new WorkerRig();
+  const [large, thrown] = [rig.submit(), rig.submit({ maxAttempts: 1 })];
+  const made = await rig.begun();
   made.executor.last.end(done("x".repeat(300_000)));
-  await desk.time.untilTrue(() => made.executor.attempts.length === 2);
-  expect(desk.call("tasks.get", { task: large })).toMatchObject({
+  await rig.time.untilTrue(() => made.executor.attempts.length === 2);
+  expect(rig.call("tasks.get", { task: large })).toMatchObject({
     state: "dead",
     detail: expect.stringMatching(/262144/) as string,
   });
   made.executor.last.end(Promise.reject(new Error("oops")) as never);
-  await desk.time.pass(100);
-  expect(desk.call("tasks.get", { task: thrown })).toMatchObject({
+  await rig.time.pass(100);
+  expect(rig.call("tasks.get", { task: thrown })).toMatchObject({
     state: "dead",
     detail: expect.stringMatching(/oops/) as string,
   });
 });
 
 it("[WK8] what is told of a task is redacted and as short as the coordinator wants it; a checkpoint that is too large leaves the one before", async () => {
-  const desk = new WorkDesk();
-  const task = desk.submit({ maxAttempts: 1 });
-  const made = await desk.begun();
+  const rig = new WorkerRig();
+  const task = rig.submit({ maxAttempts: 1 });
+  const made = await rig.begun();
   const { run, end } = made.executor.last;
   run.onCheckpoint({ step: 1 });
   run.onProgress({
@@ -160,10 +160,10 @@ it("[WK8] what is told of a task is redacted and as short as the coordinator wan
     note: `key sk-ant-api03-${"a1B2".repeat(24)} ${"n".repeat(900)}`,
     data: "d".repeat(9_000),
   });
-  await desk.time.pass(2_000);
+  await rig.time.pass(2_000);
   run.onCheckpoint({ blob: "b".repeat(70_000) });
-  await desk.time.pass(3_000);
-  const found = desk.call("tasks.get", { task });
+  await rig.time.pass(3_000);
+  const found = rig.call("tasks.get", { task });
   expect(found.progress?.percent).toBe(100);
   expect(found.progress?.note).toMatch(/^key \[redacted/);
   expect(found.progress?.note).toHaveLength(500);
@@ -173,88 +173,88 @@ it("[WK8] what is told of a task is redacted and as short as the coordinator wan
     expect.stringMatching(/^its checkpoint has/),
   ]);
   end({ kind: "failed", reason: `password=hunter2secretvalue9 ${"r".repeat(900)}`, isRetryable: true });
-  await desk.time.pass(100);
-  const { detail } = desk.call("tasks.get", { task });
+  await rig.time.pass(100);
+  const { detail } = rig.call("tasks.get", { task });
   expect(detail).not.toContain("hunter2");
   expect(ofEvents(made, "ended")[0]?.reason).toBe(detail);
   expect(detail).toHaveLength(500);
-  expect(desk.call("tasks.history", { task }).attempts[0]).toMatchObject({ checkpoint: { step: 1 } });
+  expect(rig.call("tasks.history", { task }).attempts[0]).toMatchObject({ checkpoint: { step: 1 } });
 });
 
 it("[WK9] when attempts fail one after the other it takes nothing new for a while, longer each time, says so, and begins anew with a success", async () => {
-  const desk = new WorkDesk();
-  for (let n = 0; n < 6; n++) desk.submit({ maxAttempts: 1 });
-  const made = desk.worker();
+  const rig = new WorkerRig();
+  for (let n = 0; n < 6; n++) rig.submit({ maxAttempts: 1 });
+  const made = rig.worker();
   for (let n = 0; n < 4; n++) {
-    await desk.time.untilTrue(() => made.executor.attempts.length === n + 1);
+    await rig.time.untilTrue(() => made.executor.attempts.length === n + 1);
     made.executor.last.end(failed);
-    await desk.time.pass(1);
+    await rig.time.pass(1);
   }
   const waits = ofEvents(made, "backoff");
   expect(waits.map(({ failures }) => failures)).toEqual([2, 3, 4]);
   expect(waits.every(({ forMs }) => forMs > 0 && forMs <= 60_000)).toBe(true);
-  await desk.time.untilTrue(() => made.executor.attempts.length === 5);
+  await rig.time.untilTrue(() => made.executor.attempts.length === 5);
   made.executor.last.end(done());
-  await desk.time.untilTrue(() => made.executor.attempts.length === 6);
+  await rig.time.untilTrue(() => made.executor.attempts.length === 6);
   made.executor.last.end(failed);
-  await desk.time.pass(10);
+  await rig.time.pass(10);
   expect(ofEvents(made, "backoff")).toHaveLength(3);
 });
 
 it("[WK3] [BU4] who was to do what is there, and is refused it, has not done it", async () => {
-  const desk = new WorkDesk();
-  desk.call("settings.set", { settings: { budgets: { day: { wallMs: 1_000 }, chat: {}, task: {} } } });
-  desk.submit();
-  const made = desk.worker({ isOnce: true });
-  await desk.time.untilTrue(() => made.executor.attempts.length > 0);
-  await desk.time.pass(2_000);
-  const later = desk.submit();
-  const refused = await desk.time.until(desk.worker({ isOnce: true }).ended);
+  const rig = new WorkerRig();
+  rig.call("settings.set", { settings: { budgets: { day: { wallMs: 1_000 }, chat: {}, task: {} } } });
+  rig.submit();
+  const made = rig.worker({ isOnce: true });
+  await rig.time.untilTrue(() => made.executor.attempts.length > 0);
+  await rig.time.pass(2_000);
+  const later = rig.submit();
+  const refused = await rig.time.until(rig.worker({ isOnce: true }).ended);
   expect(refused).toMatchObject({ ok: false, error: { code: "budget_exceeded" } });
-  expect(desk.state(later)).toBe("queued");
+  expect(rig.state(later)).toBe("queued");
 });
 
 it("[WK10] asked to end it takes nothing new, finishes what it has, and leaves", async () => {
-  const desk = new WorkDesk();
-  const [first, second] = [desk.submit(), desk.submit()];
-  const made = await desk.begun();
+  const rig = new WorkerRig();
+  const [first, second] = [rig.submit(), rig.submit()];
+  const made = await rig.begun();
   made.worker.drain("asked");
-  await desk.time.pass(30_000);
-  expect(desk.call("chats.get", { chat: `w${made.pid}` }).status).toBe("draining");
+  await rig.time.pass(30_000);
+  expect(rig.call("chats.get", { chat: `w${made.pid}` }).status).toBe("draining");
   expect(made.executor.last.run.signal.aborted).toBe(false);
   made.executor.last.end(done());
-  expect(await desk.time.until(made.ended)).toEqual({ ok: true, value: { done: 1 } });
-  expect([desk.state(first), desk.state(second)]).toEqual(["done", "queued"]);
+  expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: { done: 1 } });
+  expect([rig.state(first), rig.state(second)]).toEqual(["done", "queued"]);
 });
 
 it("[WK10] what does not end in time is stopped and given back with its checkpoint; asked again, or with no time at all, at once", async () => {
   for (const way of ["late", "again", "no time"] as const) {
-    const desk = new WorkDesk();
-    const task = desk.submit();
-    const made = await desk.begun({ drainMs: way === "no time" ? 0 : 20_000 });
+    const rig = new WorkerRig();
+    const task = rig.submit();
+    const made = await rig.begun({ drainMs: way === "no time" ? 0 : 20_000 });
     made.executor.last.run.onCheckpoint({ step: 9 });
     made.worker.drain("asked");
     if (way === "again") made.worker.stopNow("asked again");
-    const before = desk.time.now;
-    expect(await desk.time.until(made.ended)).toEqual({ ok: true, value: { released: 1 } });
-    expect(desk.time.now - before).toBe(way === "late" ? 20_000 : 0);
-    expect([way, desk.state(task), desk.ends(task), made.place.done.at(-1)]).toEqual([
+    const before = rig.time.now;
+    expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: { released: 1 } });
+    expect(rig.time.now - before).toBe(way === "late" ? 20_000 : 0);
+    expect([way, rig.state(task), rig.ends(task), made.place.done.at(-1)]).toEqual([
       way,
       "queued",
       ["released"],
       "left open",
     ]);
-    expect(desk.call("tasks.history", { task }).attempts[0]).toMatchObject({ checkpoint: { step: 9 } });
+    expect(rig.call("tasks.history", { task }).attempts[0]).toMatchObject({ checkpoint: { step: 9 } });
   }
 });
 
 it("[WK10] a worker that nobody answers ends nevertheless, and says what was not told", async () => {
-  const desk = new WorkDesk();
+  const rig = new WorkerRig();
   let cut: CutLink | undefined;
-  desk.submit();
-  const made = await desk.begun({ link: (link) => (cut = new CutLink(link)) });
+  rig.submit();
+  const made = await rig.begun({ link: (link) => (cut = new CutLink(link)) });
   if (!cut) throw new Error("no link");
   cut.cut = "before";
   made.worker.stopNow("asked");
-  expect(await desk.time.until(made.ended)).toEqual({ ok: true, value: { untold: 1 } });
+  expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: { untold: 1 } });
 });

@@ -2,47 +2,47 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, 
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { fixedFolder } from "../../../src/worker-runner/task-folder.ts";
-import { removeOldWorktrees } from "../../../src/worker-runner/old-worktrees.ts";
-import { git, GIT_ENV, temporaryFolder, write } from "../../support/git-project.ts";
-import { base62, draw, pem } from "../../support/secret-draw.ts";
-import { aTask, whereOf, Yard } from "../../support/work-yard.ts";
+import { fixedFolder } from "#src/worker-runner/task-folder.ts";
+import { removeOldWorktrees } from "#src/worker-runner/old-worktrees.ts";
+import { git, GIT_ENV, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { base62, draw, pem } from "#harness/secrets/secret-draw.ts";
+import { aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
 
 it("[WK11] [WK43] [WK13] each task gets a worktree of its own; its work is one commit by SHIM on its own branch", async () => {
-  const yard = new Yard();
-  const [one, other] = [await yard.open(aTask()), await yard.open(aTask(null, 8))];
+  const rig = new RepositoryRig();
+  const [one, other] = [await rig.open(aTask()), await rig.open(aTask(null, 8))];
   expect(one.folder).not.toBe(other.folder);
   expect(readFileSync(join(one.folder, "a.txt"), "utf8")).toBe("one\n");
   write(one.folder, { "a.txt": "two\n", "new.txt": "new\n" });
   const work = await one.finish();
   expect(work?.branch).toMatch(/^shim\/task-7-[0-9a-f]{8}$/);
-  expect(yard.git("log", "-1", "--format=%an <%ae> %s", work?.commit ?? "")).toBe(
+  expect(rig.git("log", "-1", "--format=%an <%ae> %s", work?.commit ?? "")).toBe(
     "SHIM <shim@localhost> shim: task 7: build, attempt 1",
   );
-  expect(yard.git("show", `${work?.branch}:a.txt`)).toBe("two");
-  expect(yard.git("show", `${work?.branch}:new.txt`)).toBe("new");
+  expect(rig.git("show", `${work?.branch}:a.txt`)).toBe("two");
+  expect(rig.git("show", `${work?.branch}:new.txt`)).toBe("new");
   expect(await one.release(false)).toBeNull();
   expect([existsSync(one.folder), existsSync(dirname(one.folder)), existsSync(other.folder)]).toEqual([
     false,
     false,
     true,
   ]);
-  expect(readFileSync(join(yard.repository, "a.txt"), "utf8")).toBe("one\n");
-  expect(yard.git("status", "--porcelain")).toBe("");
+  expect(readFileSync(join(rig.repository, "a.txt"), "utf8")).toBe("one\n");
+  expect(rig.git("status", "--porcelain")).toBe("");
 });
 
 it("[WK13] where nothing was changed no branch is left", async () => {
-  const yard = new Yard();
-  const place = await yard.open(aTask());
-  expect(await place.finish()).toMatchObject({ branch: null, commit: yard.git("rev-parse", "HEAD") });
-  expect([await place.release(false), yard.branches()]).toEqual([null, []]);
+  const rig = new RepositoryRig();
+  const place = await rig.open(aTask());
+  expect(await place.finish()).toMatchObject({ branch: null, commit: rig.git("rev-parse", "HEAD") });
+  expect([await place.release(false), rig.branches()]).toEqual([null, []]);
 });
 
 it("[WK19] worktrees of one repository are made and taken away at the same time, also while git cannot read one that is half made", async () => {
-  const yard = new Yard();
-  const half = join(yard.repository, ".git", "worktrees", "half");
-  write(half, { gitdir: `${join(yard.repository, "half", ".git")}\n`, HEAD: "ref: refs/heads/half\n", commondir: "" });
-  const opening = Promise.all(Array.from({ length: 6 }, (_, n) => yard.open(aTask(null, n + 1))));
+  const rig = new RepositoryRig();
+  const half = join(rig.repository, ".git", "worktrees", "half");
+  write(half, { gitdir: `${join(rig.repository, "half", ".git")}\n`, HEAD: "ref: refs/heads/half\n", commondir: "" });
+  const opening = Promise.all(Array.from({ length: 6 }, (_, n) => rig.open(aTask(null, n + 1))));
   // As when the other git goes on.
   const mended = setTimeout(() => rmSync(half, { recursive: true }), 120);
   onTestFinished(() => clearTimeout(mended));
@@ -50,54 +50,54 @@ it("[WK19] worktrees of one repository are made and taken away at the same time,
   expect(new Set(places.map(({ folder }) => folder)).size).toBe(6);
   await Promise.all(places.map((place) => place.finish()));
   expect(await Promise.all(places.map((place) => place.release(false)))).toEqual(places.map(() => null));
-  expect(yard.branches()).toEqual([]);
+  expect(rig.branches()).toEqual([]);
 });
 
 it("[WK11] new work begins from the base that was named", async () => {
-  const yard = new Yard();
-  git(yard.repository, "branch", "old");
-  write(yard.repository, { "a.txt": "later\n" });
-  git(yard.repository, "commit", "-qam", "later");
-  const place = await yard.open(aTask(), { base: "old" });
+  const rig = new RepositoryRig();
+  git(rig.repository, "branch", "old");
+  write(rig.repository, { "a.txt": "later\n" });
+  git(rig.repository, "commit", "-qam", "later");
+  const place = await rig.open(aTask(), { base: "old" });
   expect(readFileSync(join(place.folder, "a.txt"), "utf8")).toBe("one\n");
-  await expect(yard.open(aTask(), { base: "nowhere" })).rejects.toThrow();
+  await expect(rig.open(aTask(), { base: "nowhere" })).rejects.toThrow();
 });
 
 it("[WK43] no hook of the project runs, and no commit is signed", async () => {
-  const yard = new Yard();
-  const hooks = join(yard.repository, ".git", "hooks");
+  const rig = new RepositoryRig();
+  const hooks = join(rig.repository, ".git", "hooks");
   mkdirSync(hooks, { recursive: true });
   for (const name of ["post-checkout", "pre-commit", "commit-msg", "post-commit"]) {
-    writeFileSync(join(hooks, name), `#!/bin/sh\ntouch ${join(yard.root, "hooked")}\nexit 1\n`, { mode: 0o755 });
+    writeFileSync(join(hooks, name), `#!/bin/sh\ntouch ${join(rig.root, "hooked")}\nexit 1\n`, { mode: 0o755 });
   }
-  git(yard.repository, "config", "commit.gpgSign", "true");
-  const place = await yard.open(aTask());
+  git(rig.repository, "config", "commit.gpgSign", "true");
+  const place = await rig.open(aTask());
   write(place.folder, { "a.txt": "two\n" });
   await place.save();
   expect((await place.finish())?.branch).not.toBeNull();
-  expect(existsSync(join(yard.root, "hooked"))).toBe(false);
+  expect(existsSync(join(rig.root, "hooked"))).toBe(false);
 });
 
 it("[WK45] work in progress is kept as a commit, and neither branch nor index of the program is touched", async () => {
-  const yard = new Yard();
-  const place = await yard.open(aTask());
-  const head = yard.git("rev-parse", "HEAD");
+  const rig = new RepositoryRig();
+  const place = await rig.open(aTask());
+  const head = rig.git("rev-parse", "HEAD");
   expect(whereOf(place)).toMatchObject({ machine: "m1", folder: place.folder, commit: head });
   write(place.folder, { "a.txt": "half\n", "b.txt": "staged by the program\n", "c.txt": "new\n" });
   git(place.folder, "add", "b.txt");
   await place.save();
   const { commit } = whereOf(place);
   expect(commit).not.toBe(head);
-  expect([yard.git("show", `${commit}:a.txt`), yard.git("show", `${commit}:c.txt`)]).toEqual(["half", "new"]);
+  expect([rig.git("show", `${commit}:a.txt`), rig.git("show", `${commit}:c.txt`)]).toEqual(["half", "new"]);
   expect(git(place.folder, "rev-parse", "HEAD").trim()).toBe(head);
   expect(git(place.folder, "status", "--porcelain")).toBe(" M a.txt\nA  b.txt\n?? c.txt\n");
   await place.finish();
-  expect(yard.git("for-each-ref", "refs/shim")).toBe("");
+  expect(rig.git("for-each-ref", "refs/shim")).toBe("");
 });
 
 it("[WK44] [WK51] new files that hold secrets are not committed; the result names them, and the worktree stays", async () => {
-  const yard = new Yard();
-  const place = await yard.open(aTask());
+  const rig = new RepositoryRig();
+  const place = await rig.open(aTask());
   const d = draw(29);
   const secrets = {
     ".env.local": "KEY=1\n",
@@ -113,9 +113,9 @@ it("[WK44] [WK51] new files that hold secrets are not committed; the result name
   write(place.folder, { "inner/b.txt": "b\n" });
   const kept = [".gitignore", "a.txt", "link", "new.ts"];
   await place.save();
-  expect(yard.git("ls-tree", "-r", "--name-only", whereOf(place).commit).split("\n")).toEqual(kept);
+  expect(rig.git("ls-tree", "-r", "--name-only", whereOf(place).commit).split("\n")).toEqual(kept);
   const work = await place.finish();
-  expect(yard.git("ls-tree", "-r", "--name-only", work?.commit ?? "").split("\n")).toEqual(kept);
+  expect(rig.git("ls-tree", "-r", "--name-only", work?.commit ?? "").split("\n")).toEqual(kept);
   expect(new Map(work?.leftOut?.map(({ path, reason }) => [path, reason]))).toEqual(
     new Map([
       [".env.local", "its name suggests that it holds a secret"],
@@ -131,24 +131,24 @@ it("[WK44] [WK51] new files that hold secrets are not committed; the result name
 });
 
 it("[WK44] a change that brings a secret into a file is not committed; one of a file that held a secret before is", async () => {
-  const yard = new Yard();
+  const rig = new RepositoryRig();
   const token = `login("ghp_${draw(31).chars(base62, 36)}");\n`;
-  write(yard.repository, { "fixture.ts": token, "later.ts": "export {};\n" });
-  git(yard.repository, "add", ".");
-  git(yard.repository, "commit", "-qm", "second");
-  const place = await yard.open(aTask());
+  write(rig.repository, { "fixture.ts": token, "later.ts": "export {};\n" });
+  git(rig.repository, "add", ".");
+  git(rig.repository, "commit", "-qm", "second");
+  const place = await rig.open(aTask());
   write(place.folder, { "fixture.ts": `${token}// more\n`, "later.ts": token });
   const work = await place.finish();
   expect(work?.leftOut).toEqual([
     { path: "later.ts", reason: "it holds a secret (github-token); the last commit's version is kept" },
   ]);
-  expect(yard.git("diff", "--name-only", "HEAD", work?.commit ?? "")).toBe("fixture.ts");
+  expect(rig.git("diff", "--name-only", "HEAD", work?.commit ?? "")).toBe("fixture.ts");
   expect(await place.release(false)).toContain(place.folder);
 });
 
 it("[WK44] of many files that are left out the result names some and counts the rest", async () => {
-  const yard = new Yard();
-  const place = await yard.open(aTask());
+  const rig = new RepositoryRig();
+  const place = await rig.open(aTask());
   write(place.folder, Object.fromEntries(Array.from({ length: 25 }, (_, n) => [`${n}.pem`, "x\n"])));
   const work = await place.finish();
   expect([work?.branch, work?.leftOut?.length, work?.leftOut?.at(-1)]).toEqual([
@@ -159,97 +159,97 @@ it("[WK44] of many files that are left out the result names some and counts the 
 });
 
 it("[WK12] [WK49] the next attempt on the machine continues in the same worktree once its worker is gone", async () => {
-  const yard = new Yard();
-  const first = await yard.open(aTask(), { pid: 1 });
+  const rig = new RepositoryRig();
+  const first = await rig.open(aTask(), { pid: 1 });
   write(first.folder, { "half.txt": "half\n" });
   await first.save();
   const task = aTask({ work: first.location() });
-  const beside = await yard.open(task, { pid: 2 });
+  const beside = await rig.open(task, { pid: 2 });
   expect([beside.folder === first.folder, beside.isContinued]).toEqual([false, true]);
   expect(readFileSync(join(beside.folder, "half.txt"), "utf8")).toBe("half\n");
-  yard.processes.kill(1);
+  rig.processes.kill(1);
   write(first.folder, { "later.txt": "after the last checkpoint\n" });
-  const next = await yard.open(task, { pid: 3 });
+  const next = await rig.open(task, { pid: 3 });
   expect([next.folder, next.isContinued, next.notes]).toEqual([first.folder, true, []]);
   expect((await next.finish())?.branch).toBe(whereOf(first).branch);
-  expect(yard.git("show", `${whereOf(first).branch}:later.txt`)).toBe("after the last checkpoint");
+  expect(rig.git("show", `${whereOf(first).branch}:later.txt`)).toBe("after the last checkpoint");
 });
 
 it("[WK12] a worktree in which a process still works is left to it", async () => {
-  const yard = new Yard();
-  const first = await yard.open(aTask(), { pid: 1 });
+  const rig = new RepositoryRig();
+  const first = await rig.open(aTask(), { pid: 1 });
   const sitting = spawn("sleep", ["60"], { cwd: first.folder, stdio: "ignore" });
   onTestFinished(() => void sitting.kill("SIGKILL"));
   await new Promise((resolve) => sitting.once("spawn", resolve));
-  yard.processes.kill(1);
+  rig.processes.kill(1);
   const task = aTask({ work: first.location() });
-  expect((await yard.open(task, { pid: 2 })).folder).not.toBe(first.folder);
+  expect((await rig.open(task, { pid: 2 })).folder).not.toBe(first.folder);
   const ended = new Promise((resolve) => sitting.once("exit", resolve));
   sitting.kill("SIGKILL");
   await ended;
-  expect((await yard.open(task, { pid: 3 })).folder).toBe(first.folder);
+  expect((await rig.open(task, { pid: 3 })).folder).toBe(first.folder);
 });
 
 it("[WK48] what a dead worker has left running in the worktree, in whatever session, is ended", async () => {
-  const yard = new Yard();
-  const first = await yard.open(aTask(), { pid: 1 });
-  const { start = "" } = yard.processes.facts(1) ?? {};
+  const rig = new RepositoryRig();
+  const first = await rig.open(aTask(), { pid: 1 });
+  const { start = "" } = rig.processes.facts(1) ?? {};
   const env = { ...process.env, SHIM_RUN: `1.${start}-55` };
   const left = spawn("sleep", ["60"], { cwd: first.folder, env, stdio: "ignore", detached: true });
   onTestFinished(() => void left.kill("SIGKILL"));
   await new Promise((resolve) => left.once("spawn", resolve));
   const ended = new Promise((resolve) => left.once("exit", (_code, signal) => resolve(signal)));
-  yard.processes.kill(1);
-  expect((await yard.open(aTask({ work: first.location() }), { pid: 2 })).folder).toBe(first.folder);
+  rig.processes.kill(1);
+  expect((await rig.open(aTask({ work: first.location() }), { pid: 2 })).folder).toBe(first.folder);
   expect(await ended).toBe("SIGTERM");
 });
 
 it("[WK12] [WK49] a released worktree is used again; a missing one is replaced from its last commit", async () => {
-  const yard = new Yard();
-  const first = await yard.open(aTask());
+  const rig = new RepositoryRig();
+  const first = await rig.open(aTask());
   write(first.folder, { "half.txt": "half\n" });
   await first.finish();
   expect(await first.release(true)).toBeNull();
-  const again = await yard.open(aTask({ work: first.location() }));
+  const again = await rig.open(aTask({ work: first.location() }));
   expect([again.folder, again.isContinued]).toEqual([first.folder, true]);
-  git(yard.repository, "worktree", "remove", "--force", first.folder);
-  const anew = await yard.open(aTask({ work: first.location() }));
+  git(rig.repository, "worktree", "remove", "--force", first.folder);
+  const anew = await rig.open(aTask({ work: first.location() }));
   expect([anew.folder === first.folder, anew.isContinued]).toEqual([false, true]);
   expect(readFileSync(join(anew.folder, "half.txt"), "utf8")).toBe("half\n");
   const elsewhere = { machine: "m2", folder: "/there/tree", base: "0".repeat(40), commit: "1".repeat(40) };
-  const lost = await yard.open(aTask({ work: elsewhere }));
+  const lost = await rig.open(aTask({ work: elsewhere }));
   expect([lost.isContinued, existsSync(join(lost.folder, "half.txt"))]).toEqual([false, false]);
   expect(lost.notes).toEqual([expect.stringMatching(/m2.*starts again/)]);
 });
 
 it("[WK50] no folder that a checkpoint names is entered but a worktree of the same task that SHIM has made", async () => {
-  const yard = new Yard();
-  const own = await yard.open(aTask());
+  const rig = new RepositoryRig();
+  const own = await rig.open(aTask());
   await own.release(true);
   const where = whereOf(own);
   for (const work of [
-    { ...where, folder: yard.repository },
-    { ...where, folder: join(yard.home, "..", "repository", "tree") },
+    { ...where, folder: rig.repository },
+    { ...where, folder: join(rig.home, "..", "repository", "tree") },
     { ...where, commit: "--upload-pack=x" },
     { ...where, commit: "HEAD" },
     "no object",
   ]) {
-    const place = await yard.open(aTask({ work }));
-    expect(dirname(dirname(place.folder))).toBe(yard.home);
+    const place = await rig.open(aTask({ work }));
+    expect(dirname(dirname(place.folder))).toBe(rig.home);
     expect(place.folder).not.toBe(own.folder);
   }
-  const others = await yard.open(aTask({ work: own.location() }, 8));
+  const others = await rig.open(aTask({ work: own.location() }, 8));
   expect(others.folder).not.toBe(own.folder);
 });
 
 it("[WK51] nothing uncommitted is deleted: on another branch, or with a repository in it, the worktree stays", async () => {
-  const yard = new Yard();
-  const moved = await yard.open(aTask());
+  const rig = new RepositoryRig();
+  const moved = await rig.open(aTask());
   git(moved.folder, "checkout", "-q", "-b", "own-way");
   write(moved.folder, { "a.txt": "elsewhere\n" });
   expect(await moved.finish()).toMatchObject({ branch: "own-way" });
   expect(await moved.release(false)).toMatch(/another branch/);
-  const nested = await yard.open(aTask(null, 8));
+  const nested = await rig.open(aTask(null, 8));
   git(nested.folder, "init", "-q", "inner");
   write(nested.folder, { "inner/x.txt": "x\n" });
   await nested.finish();
@@ -258,8 +258,8 @@ it("[WK51] nothing uncommitted is deleted: on another branch, or with a reposito
 });
 
 it("[WK52] a task that continues keeps its worktree, with what git ignores", async () => {
-  const yard = new Yard();
-  const place = await yard.open(aTask());
+  const rig = new RepositoryRig();
+  const place = await rig.open(aTask());
   write(place.folder, { "ignored/built.txt": "warm\n" });
   await place.finish();
   await place.release(true);
@@ -268,8 +268,8 @@ it("[WK52] a task that continues keeps its worktree, with what git ignores", asy
 });
 
 it("[WK53] a worktree unused for a week is removed, unless something in it is not committed", async () => {
-  const yard = new Yard();
-  const places = [await yard.open(aTask()), await yard.open(aTask(null, 8)), await yard.open(aTask(null, 9))];
+  const rig = new RepositoryRig();
+  const places = [await rig.open(aTask()), await rig.open(aTask(null, 8)), await rig.open(aTask(null, 9))];
   const [done, dirty, used] = places.map(({ folder }) => folder);
   for (const place of places) write(place.folder, { "a.txt": "two\n" });
   for (const place of places.slice(0, 2)) {
@@ -278,31 +278,31 @@ it("[WK53] a worktree unused for a week is removed, unless something in it is no
   }
   write(dirty ?? "", { "late.txt": "x" });
   const sweep = (days: number): Promise<string[]> =>
-    removeOldWorktrees(yard.home, {
+    removeOldWorktrees(rig.home, {
       env: GIT_ENV,
-      processes: yard.processes,
+      processes: rig.processes,
       now: () => Date.now() + days * 86_400_000,
     });
   expect(await sweep(6)).toEqual([]);
   expect(await sweep(8)).toEqual([dirname(done ?? "")]);
   expect([done, dirty, used].map((folder) => existsSync(folder ?? ""))).toEqual([false, true, true]);
-  expect(yard.branches()).toHaveLength(3);
+  expect(rig.branches()).toHaveLength(3);
 });
 
 it("[WK53] a worktree whose worker was killed before anything was done in it is removed by the next worker", async () => {
-  const yard = new Yard();
+  const rig = new RepositoryRig();
   const sweep = (): Promise<string[]> =>
-    removeOldWorktrees(yard.home, { env: GIT_ENV, processes: yard.processes, now: () => Date.now() });
-  const unused = await yard.open(aTask(), { pid: 2 });
-  const changed = await yard.open(aTask(null, 8), { pid: 2 });
-  const saved = await yard.open(aTask(null, 9), { pid: 2 });
+    removeOldWorktrees(rig.home, { env: GIT_ENV, processes: rig.processes, now: () => Date.now() });
+  const unused = await rig.open(aTask(), { pid: 2 });
+  const changed = await rig.open(aTask(null, 8), { pid: 2 });
+  const saved = await rig.open(aTask(null, 9), { pid: 2 });
   for (const place of [changed, saved]) write(place.folder, { "a.txt": "two\n" });
   await saved.save();
   expect(await sweep()).toEqual([]);
-  yard.processes.kill(2);
+  rig.processes.kill(2);
   expect(await sweep()).toEqual([dirname(unused.folder)]);
   expect([unused, changed, saved].map(({ folder }) => existsSync(folder))).toEqual([false, true, true]);
-  expect(yard.branches()).toHaveLength(2);
+  expect(rig.branches()).toHaveLength(2);
 });
 
 it("[WK11] a given folder is worked in as it is", async () => {

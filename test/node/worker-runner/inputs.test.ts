@@ -1,54 +1,52 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { ClaimedTask } from "../../../src/contract/tasks.ts";
-import type { Json } from "../../../src/contract/values.ts";
-import { readInputWork, readTaskWork, type InputWork } from "../../../src/worker-runner/input-work.ts";
-import type { TaskFolder } from "../../../src/worker-runner/task-folder.ts";
-import { git, temporaryFolder, write } from "../../support/git-project.ts";
-import { aDependent, aTask, whereOf, Yard } from "../../support/work-yard.ts";
+import type { ClaimedTask } from "#src/contract/tasks.ts";
+import type { Json } from "#src/contract/values.ts";
+import { readInputWork, readTaskWork, type InputWork } from "#src/worker-runner/input-work.ts";
+import type { TaskFolder } from "#src/worker-runner/task-folder.ts";
+import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { aDependent, aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
 
 function read(place: TaskFolder, name: string): string {
   return readFileSync(join(place.folder, name), "utf8");
 }
 
 it("[WK30] [WK54] a worktree begins with the commits of its dependencies; without more work its branch holds them", async () => {
-  const yard = new Yard();
-  const one = await yard.done(aTask(null, 1), { "api.js": "api\n" });
-  const two = await yard.done(aTask(null, 2), { "db.js": "db\n" });
-  const before = [yard.git("rev-parse", "main"), yard.git("reflog", "main"), yard.git("status", "--porcelain")];
-  const place = await yard.open(aDependent({ 1: one, 2: two }));
+  const rig = new RepositoryRig();
+  const one = await rig.done(aTask(null, 1), { "api.js": "api\n" });
+  const two = await rig.done(aTask(null, 2), { "db.js": "db\n" });
+  const before = [rig.git("rev-parse", "main"), rig.git("reflog", "main"), rig.git("status", "--porcelain")];
+  const place = await rig.open(aDependent({ 1: one, 2: two }));
   expect([read(place, "api.js"), read(place, "db.js"), read(place, "a.txt")]).toEqual(["api\n", "db\n", "one\n"]);
   expect(place.merged).toMatchObject({ tasks: [1, 2], conflicts: [] });
   expect(git(place.folder, "status", "--porcelain")).toBe("");
   const work = await place.finish();
   expect(work).toMatchObject({ branch: whereOf(place).branch, base: work?.commit, machine: "m1" });
   await place.release(false);
-  expect(yard.git("log", "--format=%an %s", "--merges", work?.commit ?? "")).toBe("SHIM shim: merge task-2");
-  expect([yard.git("rev-parse", "main"), yard.git("reflog", "main"), yard.git("status", "--porcelain")]).toEqual(
-    before,
-  );
-  const last = await yard.done(aDependent({ 9: work }, 10), { "tests.js": "tests\n" });
-  expect([last.base, yard.git("diff", "--name-only", last.base, last.commit)]).toEqual([work?.commit, "tests.js"]);
+  expect(rig.git("log", "--format=%an %s", "--merges", work?.commit ?? "")).toBe("SHIM shim: merge task-2");
+  expect([rig.git("rev-parse", "main"), rig.git("reflog", "main"), rig.git("status", "--porcelain")]).toEqual(before);
+  const last = await rig.done(aDependent({ 9: work }, 10), { "tests.js": "tests\n" });
+  expect([last.base, rig.git("diff", "--name-only", last.base, last.commit)]).toEqual([work?.commit, "tests.js"]);
 });
 
 it("[WK30] the same inputs give the same tree whatever comes of the base, in the order of the dependencies", async () => {
-  const yard = new Yard();
-  const one = await yard.done(aTask(null, 1), { "one.txt": "1\n" });
-  const two = await yard.done(aTask(null, 2), { "two.txt": "2\n" });
+  const rig = new RepositoryRig();
+  const one = await rig.done(aTask(null, 1), { "one.txt": "1\n" });
+  const two = await rig.done(aTask(null, 2), { "two.txt": "2\n" });
   const inOrder = async (task: ClaimedTask): Promise<string> => {
-    const place = await yard.open(task);
+    const place = await rig.open(task);
     return git(place.folder, "log", "--format=%H", "-1").trim();
   };
   const first = await inOrder(aDependent({ 1: one, 2: two }));
   expect(await inOrder(aDependent({ 1: one, 2: two }, 11))).toBe(first);
   const turned = aDependent({ 1: one, 2: two }, 12);
   const other = await inOrder({ ...turned, inputs: turned.inputs.toReversed() });
-  expect(yard.git("rev-parse", `${other}^1`)).toBe(two.commit);
-  write(yard.repository, { "later.txt": "later\n" });
-  git(yard.repository, "add", ".");
-  git(yard.repository, "commit", "-qm", "later");
-  const later = await yard.open(aDependent({ 1: one, 2: two }, 13));
+  expect(rig.git("rev-parse", `${other}^1`)).toBe(two.commit);
+  write(rig.repository, { "later.txt": "later\n" });
+  git(rig.repository, "add", ".");
+  git(rig.repository, "commit", "-qm", "later");
+  const later = await rig.open(aDependent({ 1: one, 2: two }, 13));
   expect(["one.txt", "two.txt", "later.txt"].map((name) => existsSync(join(later.folder, name)))).toEqual([
     true,
     true,
@@ -57,10 +55,10 @@ it("[WK30] the same inputs give the same tree whatever comes of the base, in the
 });
 
 it("[WK56] [WK30] without the merge, or of inputs that changed nothing, a task begins from the base alone", async () => {
-  const yard = new Yard();
-  const one = await yard.done(aTask(null, 1), { "api.js": "api\n" });
-  const none = await yard.done(aTask(null, 2), {});
-  const off = await yard.open(aDependent({ 1: one }), { isMerged: false });
+  const rig = new RepositoryRig();
+  const one = await rig.done(aTask(null, 1), { "api.js": "api\n" });
+  const none = await rig.done(aTask(null, 2), {});
+  const off = await rig.open(aDependent({ 1: one }), { isMerged: false });
   expect(existsSync(join(off.folder, "api.js"))).toBe(false);
   const plain: Json[] = [
     none as unknown as Json,
@@ -70,21 +68,21 @@ it("[WK56] [WK30] without the merge, or of inputs that changed nothing, a task b
     { commit: one.commit },
   ];
   for (const [n, result] of plain.entries()) {
-    const place = await yard.open(aDependent({ 2: result }, 20 + n));
+    const place = await rig.open(aDependent({ 2: result }, 20 + n));
     expect([place.merged.tasks, await place.finish()]).toMatchObject([[], { branch: null }]);
   }
 });
 
 it("[WK55] no hook, driver, filter or signing program runs for a merge; git's own union driver does", async () => {
-  const yard = new Yard();
-  const ran = join(yard.root, "ran");
-  write(yard.repository, { "log.txt": "1\n", ".gitattributes": "*.txt merge=own\nlog.txt merge=union\n" });
-  git(yard.repository, "add", ".");
-  git(yard.repository, "commit", "-qm", "attributes");
-  yard.git("config", "merge.own.driver", `touch '${ran}'; true`);
-  yard.git("config", "commit.gpgSign", "true");
-  yard.git("config", "gpg.program", join(yard.root, "no-such-program"));
-  mkdirSync(join(yard.repository, ".git", "hooks"), { recursive: true });
+  const rig = new RepositoryRig();
+  const ran = join(rig.root, "ran");
+  write(rig.repository, { "log.txt": "1\n", ".gitattributes": "*.txt merge=own\nlog.txt merge=union\n" });
+  git(rig.repository, "add", ".");
+  git(rig.repository, "commit", "-qm", "attributes");
+  rig.git("config", "merge.own.driver", `touch '${ran}'; true`);
+  rig.git("config", "commit.gpgSign", "true");
+  rig.git("config", "gpg.program", join(rig.root, "no-such-program"));
+  mkdirSync(join(rig.repository, ".git", "hooks"), { recursive: true });
   for (const hook of [
     "post-merge",
     "pre-merge-commit",
@@ -92,59 +90,59 @@ it("[WK55] no hook, driver, filter or signing program runs for a merge; git's ow
     "reference-transaction",
     "prepare-commit-msg",
   ]) {
-    const path = join(yard.repository, ".git", "hooks", hook);
+    const path = join(rig.repository, ".git", "hooks", hook);
     writeFileSync(path, `#!/bin/sh\ntouch '${ran}'\n`, { mode: 0o755 });
   }
-  const one = await yard.done(aTask(null, 1), { "log.txt": "1\n2\n", "b.txt": "b\n" });
-  const two = await yard.done(aTask(null, 2), { "log.txt": "1\n3\n", "c.txt": "c\n" });
-  const place = await yard.open(aDependent({ 1: one, 2: two }));
+  const one = await rig.done(aTask(null, 1), { "log.txt": "1\n2\n", "b.txt": "b\n" });
+  const two = await rig.done(aTask(null, 2), { "log.txt": "1\n3\n", "c.txt": "c\n" });
+  const place = await rig.open(aDependent({ 1: one, 2: two }));
   expect(read(place, "log.txt")).toBe("1\n2\n3\n");
   expect(existsSync(ran)).toBe(false);
 });
 
 it("[WK31] inputs that contradict each other fail the task for good, with the files; merged into the base they do not", async () => {
-  const yard = new Yard();
-  const one = await yard.done(aTask(null, 1), { "a.txt": "first\n", "b.txt": "b\n" });
-  const two = await yard.done(aTask(null, 2), { "a.txt": "second\n" });
+  const rig = new RepositoryRig();
+  const one = await rig.done(aTask(null, 1), { "a.txt": "first\n", "b.txt": "b\n" });
+  const two = await rig.done(aTask(null, 2), { "a.txt": "second\n" });
   const task = aDependent({ 1: one, 2: two });
-  await expect(yard.open(task)).rejects.toMatchObject({
+  await expect(rig.open(task)).rejects.toMatchObject({
     isRetryable: false,
     message: expect.stringMatching(
       /inputs of task 9: task 2 conflicts .* in a\.txt \(shim\/task-2-.*shim queue replay 9/,
     ),
   });
-  expect(yard.git("worktree", "list", "--porcelain").split("\n\n")).toHaveLength(1);
-  expect(yard.branches()).toHaveLength(2);
-  git(yard.repository, "merge", "-q", one.branch ?? "");
-  expect(() => git(yard.repository, "merge", "-q", two.branch ?? "")).toThrow();
-  write(yard.repository, { "a.txt": "both\n" });
-  git(yard.repository, "commit", "-qam", "resolved by hand");
-  const place = await yard.open(task);
+  expect(rig.git("worktree", "list", "--porcelain").split("\n\n")).toHaveLength(1);
+  expect(rig.branches()).toHaveLength(2);
+  git(rig.repository, "merge", "-q", one.branch ?? "");
+  expect(() => git(rig.repository, "merge", "-q", two.branch ?? "")).toThrow();
+  write(rig.repository, { "a.txt": "both\n" });
+  git(rig.repository, "commit", "-qam", "resolved by hand");
+  const place = await rig.open(task);
   expect(read(place, "a.txt")).toBe("both\n");
 });
 
 it("[WK57] [WK58] a kept conflict is in the files and has to be resolved; the next attempt knows of it", async () => {
-  const yard = new Yard();
-  const one = await yard.done(aTask(null, 1), { "a.txt": "first\n" });
-  const two = await yard.done(aTask(null, 2), { "a.txt": "second\n" });
+  const rig = new RepositoryRig();
+  const one = await rig.done(aTask(null, 1), { "a.txt": "first\n" });
+  const two = await rig.done(aTask(null, 2), { "a.txt": "second\n" });
   const task = aDependent({ 1: one, 2: two });
-  const place = await yard.open(task, { isConflictKept: true });
+  const place = await rig.open(task, { isConflictKept: true });
   expect(place.merged.conflicts).toEqual([{ task: 2, files: ["a.txt"] }]);
   expect(read(place, "a.txt")).toMatch(/^<{7} before\nfirst\n={7}\nsecond\n>{7} task-2\n$/);
   expect(await place.problem()).toBe("the conflict of its inputs is not resolved in a.txt");
   await place.save();
   await place.release(true);
-  const next = await yard.open({ ...task, checkpoint: { work: place.location() } }, { isConflictKept: true, pid: 1 });
+  const next = await rig.open({ ...task, checkpoint: { work: place.location() } }, { isConflictKept: true, pid: 1 });
   expect([next.isContinued, next.merged.conflicts]).toEqual([true, [{ task: 2, files: ["a.txt"] }]]);
   write(next.folder, { "a.txt": "first and second\n" });
   expect(await next.problem()).toBeNull();
   const work = await next.finish();
-  expect(yard.git("show", `${work?.commit}:a.txt`)).toBe("first and second");
-  for (const { commit } of [one, two]) yard.git("merge-base", "--is-ancestor", commit, work?.commit ?? "");
+  expect(rig.git("show", `${work?.commit}:a.txt`)).toBe("first and second");
+  for (const { commit } of [one, two]) rig.git("merge-base", "--is-ancestor", commit, work?.commit ?? "");
 });
 
 it("[WK32] a commit that is not here is named with its machine, and the task does not begin", async () => {
-  const [here, there] = [new Yard(), new Yard()];
+  const [here, there] = [new RepositoryRig(), new RepositoryRig()];
   const work = await there.done(aTask(null, 1), { "api.js": "api\n" }, { machine: "m2" });
   await expect(here.open(aDependent({ 1: work }))).rejects.toMatchObject({
     isRetryable: true,
@@ -156,7 +154,7 @@ it("[WK32] a commit that is not here is named with its machine, and the task doe
 });
 
 it("[WK33] through a remote commits go from one machine to the next; no other branch moves, and what the remote refuses is said", async () => {
-  const [here, there] = [new Yard(), new Yard()];
+  const [here, there] = [new RepositoryRig(), new RepositoryRig()];
   const bare = join(temporaryFolder(), "shared.git");
   git(here.root, "clone", "-q", "--bare", here.repository, bare);
   for (const { repository } of [here, there]) git(repository, "remote", "add", "origin", bare);
@@ -185,20 +183,20 @@ it("[WK33] through a remote commits go from one machine to the next; no other br
 });
 
 it("[WK34] a job's result is on the branch shim/job-<number>, or beside it where that name is taken", async () => {
-  const yard = new Yard();
+  const rig = new RepositoryRig();
   const job = { job: { title: "stores" }, join: [] };
-  const one = await yard.done(aTask(null, 1), { "one.txt": "1\n" });
-  const part = await yard.done(
+  const one = await rig.done(aTask(null, 1), { "one.txt": "1\n" });
+  const part = await rig.done(
     { ...aTask(null, 2), payload: { job: { title: "stores" }, part: { name: "x" } } },
     { "two.txt": "2\n" },
   );
   expect(part.branch).toMatch(/^shim\/task-2-/);
-  const whole = await yard.done({ ...aDependent({ 1: one, 2: part }, 3), payload: job }, {});
-  expect([whole.branch, yard.git("rev-parse", "shim/job-3")]).toEqual(["shim/job-3", whole.commit]);
-  expect(yard.branches().filter((name) => name.startsWith("shim/task-3"))).toEqual([]);
-  const again = await yard.done({ ...aDependent({ 1: one }, 3), payload: job }, { "more.txt": "more\n" });
+  const whole = await rig.done({ ...aDependent({ 1: one, 2: part }, 3), payload: job }, {});
+  expect([whole.branch, rig.git("rev-parse", "shim/job-3")]).toEqual(["shim/job-3", whole.commit]);
+  expect(rig.branches().filter((name) => name.startsWith("shim/task-3"))).toEqual([]);
+  const again = await rig.done({ ...aDependent({ 1: one }, 3), payload: job }, { "more.txt": "more\n" });
   expect(again.branch).toBe(`shim/job-3-${again.commit.slice(0, 12)}`);
-  expect(yard.git("rev-parse", "shim/job-3")).toBe(whole.commit);
+  expect(rig.git("rev-parse", "shim/job-3")).toBe(whole.commit);
 });
 
 function aWork(n: number): Json {

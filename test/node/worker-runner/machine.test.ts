@@ -1,9 +1,9 @@
 import { readdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { MachineHealth } from "../../../src/worker-runner/machine-health.ts";
-import { OutputFiles, BoundedOutput } from "../../../src/worker-runner/output-files.ts";
-import { temporaryFolder } from "../../support/git-project.ts";
+import { MachineHealth } from "#src/worker-runner/machine-health.ts";
+import { OutputFiles, BoundedOutput } from "#src/worker-runner/output-files.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 it("[WK4] how a machine is: its cores since the last look, its memory, and how long the worker has lived", () => {
   let now = 1_000.4;

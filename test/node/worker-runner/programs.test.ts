@@ -5,15 +5,15 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import type { ClaimedTask, Progress } from "../../../src/contract/tasks.ts";
-import type { Json } from "../../../src/contract/values.ts";
-import { commandExecutor } from "../../../src/worker-runner/command-executor.ts";
-import type { RunOutcome } from "../../../src/worker-runner/executor.ts";
-import { runProgram, type ProgramExit, type Program } from "../../../src/worker-runner/run-program.ts";
-import { unknownStart } from "../../../src/platform/processes.ts";
-import { endGroup, groupOf } from "../../../src/platform/process-group.ts";
-import { BoundedOutput } from "../../../src/worker-runner/output-files.ts";
-import { temporaryFolder } from "../../support/git-project.ts";
+import type { ClaimedTask, Progress } from "#src/contract/tasks.ts";
+import type { Json } from "#src/contract/values.ts";
+import { commandExecutor } from "#src/worker-runner/command-executor.ts";
+import type { RunOutcome } from "#src/worker-runner/executor.ts";
+import { runProgram, type ProgramExit, type Program } from "#src/worker-runner/run-program.ts";
+import { unknownStart } from "#src/platform/processes.ts";
+import { endGroup, groupOf } from "#src/platform/process-group.ts";
+import { BoundedOutput } from "#src/worker-runner/output-files.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 const node = process.execPath;
 /** A program of a task that has a child which does not heed TERM, and is not waited for. */
@@ -162,7 +162,7 @@ it("[WK62] lines and outputs are bounded", async () => {
 
 it("[WK15] a worker that is killed with -9 leaves nothing of its programs behind", async () => {
   const folder = temporaryFolder();
-  const child = join(import.meta.dirname, "..", "..", "support", "program-child.ts");
+  const child = join(import.meta.dirname, "..", "..", "harness", "machine", "program-child.ts");
   const script = `${withDeafChild} function next() { console.log("self " + process.pid); setInterval(() => 0, 1000); }`;
   const worker = spawn(node, [child, folder, node, "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
   onTestFinished(() => void worker.kill("SIGKILL"));

@@ -1,4 +1,4 @@
-import type { SqlValue } from "../../../src/shared/sql.ts";
+import type { SqlValue } from "#src/shared/sql.ts";
 import type { Bug } from "../bug.ts";
 import type { PatchFor } from "../host/tap.ts";
 import { lapses, offs } from "./focus.ts";

@@ -1,4 +1,4 @@
-import type { SqlValue } from "../../../src/shared/sql.ts";
+import type { SqlValue } from "#src/shared/sql.ts";
 import type { Bug } from "../bug.ts";
 import { pushes, works } from "./focus.ts";
 import type { Patch, PatchFor } from "../host/tap.ts";

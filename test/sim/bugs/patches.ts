@@ -1,4 +1,4 @@
-import type { SqlValue } from "../../../src/shared/sql.ts";
+import type { SqlValue } from "#src/shared/sql.ts";
 import type { Patch, PatchFor } from "../host/tap.ts";
 
 /** How a statement of the engine is made to do something else. */

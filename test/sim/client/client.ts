@@ -1,19 +1,13 @@
-import type { CallInput } from "../../../src/coordinator-client/edge/calls.ts";
-import { WorkspaceClient } from "../../../src/coordinator-client/client.ts";
-import type { CallName } from "../../../src/coordinator-client/coordinator-client.ts";
-import type { CallError } from "../../../src/contract/errors.ts";
-import type { InputOf, OutputOf } from "../../../src/contract/operations.ts";
-import type { Self } from "../../../src/contract/values.ts";
-import type { Actor } from "../../../src/coordination/kernel/tx.ts";
-import type { EdgeEvent } from "../../../src/coordinator-client/edge/events.ts";
-import {
-  readClock,
-  trustedForMs,
-  type Clock,
-  type Instant,
-  type Trust,
-} from "../../../src/coordinator-client/edge/trust.ts";
-import type { Result } from "../../../src/shared/result.ts";
+import type { CallInput } from "#src/coordinator-client/edge/calls.ts";
+import { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import type { CallName } from "#src/coordinator-client/coordinator-client.ts";
+import type { CallError } from "#src/contract/errors.ts";
+import type { InputOf, OutputOf } from "#src/contract/operations.ts";
+import type { Self } from "#src/contract/values.ts";
+import type { Actor } from "#src/coordination/kernel/tx.ts";
+import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
+import { readClock, trustedForMs, type Clock, type Instant, type Trust } from "#src/coordinator-client/edge/trust.ts";
+import type { Result } from "#src/shared/result.ts";
 import type { Grips } from "../grips.ts";
 import type { Front } from "../host/front.ts";
 import type { SimHost } from "../host/sim-host.ts";

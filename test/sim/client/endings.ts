@@ -1,5 +1,5 @@
-import type { CheckedInputOf } from "../../../src/contract/operations.ts";
-import type { ClaimOptions } from "../../../src/contract/tasks.ts";
+import type { CheckedInputOf } from "#src/contract/operations.ts";
+import type { ClaimOptions } from "#src/contract/tasks.ts";
 import type { Rng } from "../rng.ts";
 
 /** How a chat is through with a task. */

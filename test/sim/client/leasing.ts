@@ -1,5 +1,5 @@
-import type { EdgeEvent } from "../../../src/coordinator-client/edge/events.ts";
-import type { HoldOptions } from "../../../src/coordinator-client/edge/lease-acquirer.ts";
+import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
+import type { HoldOptions } from "#src/coordinator-client/edge/lease-acquirer.ts";
 import { Holding } from "../trust.ts";
 import type { Client } from "./client.ts";
 import { Belief } from "./quirks.ts";

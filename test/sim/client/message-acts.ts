@@ -1,5 +1,5 @@
-import type { CheckedInputOf } from "../../../src/contract/operations.ts";
-import type { Priority, Target } from "../../../src/contract/messages.ts";
+import type { CheckedInputOf } from "#src/contract/operations.ts";
+import type { Priority, Target } from "#src/contract/messages.ts";
 import type { Rng } from "../rng.ts";
 import type { Act } from "./acts.ts";
 import type { Client } from "./client.ts";

@@ -1,4 +1,4 @@
-import { toTrust, type Clock, type Instant } from "../../../src/coordinator-client/edge/trust.ts";
+import { toTrust, type Clock, type Instant } from "#src/coordinator-client/edge/trust.ts";
 import type { Holding } from "../trust.ts";
 import type { Client } from "./client.ts";
 

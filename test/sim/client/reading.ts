@@ -1,6 +1,6 @@
-import type { Refusal } from "../../../src/contract/errors.ts";
-import { elapsedMs, type Instant } from "../../../src/coordinator-client/edge/trust.ts";
-import { err, ok, type Result } from "../../../src/shared/result.ts";
+import type { Refusal } from "#src/contract/errors.ts";
+import { elapsedMs, type Instant } from "#src/coordinator-client/edge/trust.ts";
+import { err, ok, type Result } from "#src/shared/result.ts";
 import type { Client } from "./client.ts";
 
 /** Stands between the client that is shipped and the network: it forgets renewals, and with a planted bug it reads answers wrongly. */

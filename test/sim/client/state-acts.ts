@@ -1,4 +1,4 @@
-import type { Entry, Write } from "../../../src/contract/state.ts";
+import type { Entry, Write } from "#src/contract/state.ts";
 import type { Rng } from "../rng.ts";
 import type { Act } from "./acts.ts";
 import type { Client } from "./client.ts";

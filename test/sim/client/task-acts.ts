@@ -1,5 +1,5 @@
-import type { OutputOf } from "../../../src/contract/operations.ts";
-import type { NewTask } from "../../../src/contract/tasks.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import type { NewTask } from "#src/contract/tasks.ts";
 import type { Rng } from "../rng.ts";
 import type { Act } from "./acts.ts";
 import type { Client } from "./client.ts";

@@ -1,6 +1,6 @@
-import type { Usage } from "../../../src/contract/budgets.ts";
-import type { ClaimedTask, ClaimOptions } from "../../../src/contract/tasks.ts";
-import { toTrust, type Instant } from "../../../src/coordinator-client/edge/trust.ts";
+import type { Usage } from "#src/contract/budgets.ts";
+import type { ClaimedTask, ClaimOptions } from "#src/contract/tasks.ts";
+import { toTrust, type Instant } from "#src/coordinator-client/edge/trust.ts";
 import { Grip } from "../grips.ts";
 import { stepOf } from "../oracle/task-known.ts";
 import type { Rng } from "../rng.ts";
@@ -59,7 +59,7 @@ export class Working {
     for (const hold of this.holds.values()) this.#drop(hold);
   }
 
-  ask(wish: Partial<ClaimOptions> = {}): void {
+  ask(request: Partial<ClaimOptions> = {}): void {
     const { self, identity, isLeaving } = this.#client;
     const room = identity.skills.capacity - this.holds.size;
     if (!self || isLeaving || this.isDraining || room <= 0) return;
@@ -67,7 +67,7 @@ export class Working {
       this.#isWanted = true;
       return;
     }
-    this.#client.run(() => this.#claim({ limit: Math.min(room, mostRoom), isStarted: true, ...wish }));
+    this.#client.run(() => this.#claim({ limit: Math.min(room, mostRoom), isStarted: true, ...request }));
   }
 
   async #claim(next: ClaimOptions): Promise<void> {
@@ -220,9 +220,9 @@ export class Working {
   #say(hold: Hold, { how, next, nack }: Ending): Promise<Answer<"tasks.ack" | "tasks.nack" | "tasks.release">> {
     const { identity, isLeaving } = this.#client;
     const said = { ...of(hold), ...usageOf(hold) };
-    const wish = next && this.holds.size < identity.skills.capacity && !isLeaving ? { next } : {};
-    if (how === "ack") return this.#client.call("tasks.ack", { ...said, result: resultOf(hold), ...wish });
-    if (how === "nack") return this.#client.call("tasks.nack", { ...said, ...nack, ...wish });
+    const request = next && this.holds.size < identity.skills.capacity && !isLeaving ? { next } : {};
+    if (how === "ack") return this.#client.call("tasks.ack", { ...said, result: resultOf(hold), ...request });
+    if (how === "nack") return this.#client.call("tasks.nack", { ...said, ...nack, ...request });
     return this.#client.call("tasks.release", said);
   }
 

@@ -1,5 +1,5 @@
-import { closeCodes } from "../../../src/contract/protocol.ts";
-import type { Presence } from "../../../src/coordination/kernel/tx.ts";
+import { closeCodes } from "#src/contract/protocol.ts";
+import type { Presence } from "#src/coordination/kernel/tx.ts";
 import type { Sim } from "../sim.ts";
 import type { HostQuirks } from "./quirks.ts";
 

@@ -1,4 +1,4 @@
-import type { SqlValue } from "../../../src/shared/sql.ts";
+import type { SqlValue } from "#src/shared/sql.ts";
 import type { TaskFact } from "./task-tap.ts";
 
 /** What the engine wrote, read off its statements: the rules are judged by the order of these, not by what the tables say later. */

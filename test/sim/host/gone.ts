@@ -1,4 +1,4 @@
-import type { Presence } from "../../../src/coordination/kernel/tx.ts";
+import type { Presence } from "#src/coordination/kernel/tx.ts";
 import type { Sim } from "../sim.ts";
 import type { Look } from "./facts.ts";
 import type { TapSql } from "./tap.ts";

@@ -1,6 +1,6 @@
 import Database from "better-sqlite3";
-import { claimDriver } from "../../../src/store/driver.ts";
-import type { Sql, SqlValue } from "../../../src/shared/sql.ts";
+import { claimDriver } from "#src/store/driver.ts";
+import type { Sql, SqlValue } from "#src/shared/sql.ts";
 import { readerOf, type Fact, type Look, type Reader } from "./facts.ts";
 import { watchTasks } from "./task-tap.ts";
 

@@ -1,5 +1,5 @@
 import type Database from "better-sqlite3";
-import type { DeathReason, TaskState } from "../../../src/contract/tasks.ts";
+import type { DeathReason, TaskState } from "#src/contract/tasks.ts";
 
 /** What of a task's row tells who has it and how it stands. */
 export interface TaskFact {

@@ -1,6 +1,6 @@
-import { numbersPerEpoch } from "../../../src/coordination/kernel/tx.ts";
-import type { Change } from "../../../src/contract/state.ts";
-import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
+import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
+import type { Change } from "#src/contract/state.ts";
+import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { ChangeFact } from "../host/facts.ts";
 import type { Commit, Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";

@@ -1,5 +1,5 @@
-import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
-import type { ClaimedTaskReference } from "../../../src/contract/tasks.ts";
+import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
+import type { ClaimedTaskReference } from "#src/contract/tasks.ts";
 import type { Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 import { stepOf, type HeldClaim, type KnownTask } from "./task-known.ts";
@@ -52,7 +52,7 @@ export class ClaimCalls {
       chat: self.chat,
       incarnation: self.incarnation,
       requestId: afterOf(task, claim),
-      wish: next,
+      request: next,
     };
     const own = asked ? this.#told.turns.expected(asked, isRepeat) : null;
     return () => {

@@ -1,4 +1,4 @@
-import { numbersPerEpoch } from "../../../src/coordination/kernel/tx.ts";
+import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import type { Fact, GrantContext, LeaseFact, PlaceFact } from "../host/facts.ts";
 import type { Commit, Request } from "../host/sim-host.ts";
 import { all, keepMap, type PutBack } from "./keep.ts";

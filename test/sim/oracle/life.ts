@@ -1,6 +1,6 @@
-import { commonErrors, type Operation } from "../../../src/contract/operation.ts";
-import { operations } from "../../../src/contract/operations.ts";
-import type { Settings } from "../../../src/contract/workspaces.ts";
+import { commonErrors, type Operation } from "#src/contract/operation.ts";
+import { operations } from "#src/contract/operations.ts";
+import type { Settings } from "#src/contract/workspaces.ts";
 import type { Commit, Request } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 import { keepMap, type PutBack } from "./keep.ts";

@@ -1,5 +1,5 @@
-import type { Target } from "../../../src/contract/messages.ts";
-import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
+import type { Target } from "#src/contract/messages.ts";
+import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Commit } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 import { all, keepMap, type PutBack } from "./keep.ts";

@@ -1,5 +1,5 @@
-import { sessionTtlMs, type Entry, type Guard, type Write } from "../../../src/contract/state.ts";
-import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
+import { sessionTtlMs, type Entry, type Guard, type Write } from "#src/contract/state.ts";
+import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { ChangeFact } from "../host/facts.ts";
 import type { Commit } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";

@@ -1,5 +1,5 @@
-import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
-import type { ClaimedTaskReference } from "../../../src/contract/tasks.ts";
+import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
+import type { ClaimedTaskReference } from "#src/contract/tasks.ts";
 import type { Commit, Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 import { wordless } from "./joins.ts";
@@ -38,8 +38,8 @@ export class TaskAnswers {
   }
 
   /** A claim that is asked again is answered with what it got; else with what a look has given; else with what is queued. */
-  #claimed({ self, requestId, ...wish }: CheckedInputOf<"tasks.claim">, result: Reply): () => void {
-    const asked = { chat: self.chat, incarnation: self.incarnation, requestId, wish };
+  #claimed({ self, requestId, ...request }: CheckedInputOf<"tasks.claim">, result: Reply): () => void {
+    const asked = { chat: self.chat, incarnation: self.incarnation, requestId, request };
     const expected = this.#told.turns.expected(asked);
     return () => {
       if (result.ok) return this.#told.given(asked, expected, (result.value as OutputOf<"tasks.claim">).claims);

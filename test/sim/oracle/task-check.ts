@@ -1,4 +1,4 @@
-import type { TaskState } from "../../../src/contract/tasks.ts";
+import type { TaskState } from "#src/contract/tasks.ts";
 import type { SimHost } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 import type { KnownTask } from "./task-known.ts";

@@ -1,7 +1,7 @@
-import type { CheckedInputOf } from "../../../src/contract/operations.ts";
-import type { AttemptEnd, DeathReason, TaskState } from "../../../src/contract/tasks.ts";
-import type { Usage } from "../../../src/contract/budgets.ts";
-import type { Settings } from "../../../src/contract/workspaces.ts";
+import type { CheckedInputOf } from "#src/contract/operations.ts";
+import type { AttemptEnd, DeathReason, TaskState } from "#src/contract/tasks.ts";
+import type { Usage } from "#src/contract/budgets.ts";
+import type { Settings } from "#src/contract/workspaces.ts";
 import type { TaskFact } from "../host/task-tap.ts";
 import type { Request } from "../host/sim-host.ts";
 import type { KnownTask } from "./task-known.ts";

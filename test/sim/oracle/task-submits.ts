@@ -1,4 +1,4 @@
-import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
+import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 import type { TaskLedger } from "./task-ledger.ts";

@@ -1,4 +1,4 @@
-import type { ClaimedTask } from "../../../src/contract/tasks.ts";
+import type { ClaimedTask } from "#src/contract/tasks.ts";
 import type { Sim } from "../sim.ts";
 import { wordless } from "./joins.ts";
 import type { KnownTask } from "./task-known.ts";

@@ -1,4 +1,4 @@
-import type { ClaimedTask, ClaimOptions } from "../../../src/contract/tasks.ts";
+import type { ClaimedTask, ClaimOptions } from "#src/contract/tasks.ts";
 import type { Sim } from "../sim.ts";
 import type { KnownTask } from "./task-known.ts";
 import type { Grant, TaskLedger } from "./task-ledger.ts";
@@ -9,7 +9,7 @@ export interface Asked {
   readonly chat: string;
   readonly incarnation: number;
   readonly requestId: string;
-  readonly wish: ClaimOptions;
+  readonly request: ClaimOptions;
 }
 
 /** Whose turn it is: what a claim must bring, and that nobody passes. */
@@ -23,20 +23,20 @@ export class Turns {
   }
 
   /** [TA6] [QU5] What the chat has already under this request; or what a look has given it; null: something new. A repeat brings nothing more. */
-  expected({ chat, incarnation, requestId, wish }: Asked, isRepeat = false): readonly number[] | null {
+  expected({ chat, incarnation, requestId, request }: Asked, isRepeat = false): readonly number[] | null {
     const own = this.#ledger.heldBy(chat).filter(({ held }) => held?.incarnation === incarnation);
     const live = own.filter((known) => this.#sim.hostNow < known.endsAt());
     const again = live.filter(({ held }) => held?.requestId === requestId);
     if (again.length > 0 || isRepeat) return again.map(({ task }) => task);
     const given = live.filter(
-      ({ held, input }) => held?.requestId === null && (wish.types?.includes(input.type) ?? true),
+      ({ held, input }) => held?.requestId === null && (request.types?.includes(input.type) ?? true),
     );
     if (given.length === 0) return null;
     this.#sim.count("took what was given");
-    return given.slice(0, wish.limit).map(({ task }) => task);
+    return given.slice(0, request.limit).map(({ task }) => task);
   }
 
-  given({ chat, wish, requestId }: Asked, expected: readonly number[] | null, claims: readonly ClaimedTask[]): void {
+  given({ chat, request, requestId }: Asked, expected: readonly number[] | null, claims: readonly ClaimedTask[]): void {
     const { grants } = this.#ledger;
     const want = expected ?? grants.map(({ known }) => known.task);
     const got = claims.map(({ task }) => task);
@@ -53,8 +53,8 @@ export class Turns {
         () => `${chat} got more than it had, by asking again (${requestId})`,
       );
     }
-    this.#inTurn(grants, ({ input }) => wish.types?.includes(input.type) ?? true, true);
-    if (grants.length < wish.limit) this.#leavesNothing(chat, wish.types);
+    this.#inTurn(grants, ({ input }) => request.types?.includes(input.type) ?? true, true);
+    if (grants.length < request.limit) this.#leavesNothing(chat, request.types);
   }
 
   /** What a look has given out. */

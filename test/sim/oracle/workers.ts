@@ -1,4 +1,4 @@
-import type { CheckedInputOf, OutputOf } from "../../../src/contract/operations.ts";
+import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Commit } from "../host/sim-host.ts";
 import { all, keepMap, keepSet, type PutBack } from "./keep.ts";
 import type { KnownTask } from "./task-known.ts";

@@ -1,9 +1,9 @@
 import { validate } from "@cfworker/json-schema";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Json } from "../../../../src/contract/values.ts";
-import { findSchemaProblem, findBodyProblem } from "../../../../src/coordination/messages/body-schema.ts";
-import { processorMs } from "../../../support/processor-time.ts";
+import type { Json } from "#src/contract/values.ts";
+import { findSchemaProblem, findBodyProblem } from "#src/coordination/messages/body-schema.ts";
+import { processorMs } from "#harness/machine/processor-time.ts";
 
 const value = fc.letrec<{ value: Json }>((tie) => ({
   value: fc.oneof(

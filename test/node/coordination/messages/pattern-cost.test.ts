@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { patternSteps } from "../../../../src/coordination/messages/pattern-cost.ts";
-import { processorMs } from "../../../support/processor-time.ts";
+import { patternSteps } from "#src/coordination/messages/pattern-cost.ts";
+import { processorMs } from "#harness/machine/processor-time.ts";
 
 /** Quantifiers, groups and alternatives in every order, many of them refused. */
 const sign = fc.constantFrom("a", "b", "\\w", "[ab]", ".", "\\x61", "é", "$", "\\b");

@@ -1,9 +1,9 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { ComplexityWeights, defaultComplexityWeights } from "../../../../src/contract/complexity.ts";
-import { Job } from "../../../../src/contract/plans.ts";
-import { estimateComplexity } from "../../../../src/coordination/plans/complexity.ts";
-import { aJob, anyJob } from "../../../support/jobs.ts";
+import { ComplexityWeights, defaultComplexityWeights } from "#src/contract/complexity.ts";
+import { Job } from "#src/contract/plans.ts";
+import { estimateComplexity } from "#src/coordination/plans/complexity.ts";
+import { aJob, anyJob } from "#harness/coordinator/jobs.ts";
 
 const filesIn = (folders: number, files: number) =>
   Array.from({ length: files }, (_, at) => `src/m${at % folders}/f${at}.ts`);

@@ -1,10 +1,10 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { Job, SplitStrategy } from "../../../../src/contract/plans.ts";
-import { AggregateRule } from "../../../../src/contract/tasks.ts";
-import { split, type Plan } from "../../../../src/coordination/plans/decompose.ts";
-import { aJob, anyFiles, anyJob } from "../../../support/jobs.ts";
-import { given, refused } from "../../../support/state-builders.ts";
+import { Job, SplitStrategy } from "#src/contract/plans.ts";
+import { AggregateRule } from "#src/contract/tasks.ts";
+import { split, type Plan } from "#src/coordination/plans/decompose.ts";
+import { aJob, anyFiles, anyJob } from "#harness/coordinator/jobs.ts";
+import { given, refused } from "#harness/coordinator/state-calls.ts";
 
 const byFile = SplitStrategy.parse({ by: "file" });
 const byModule = SplitStrategy.parse({ by: "module" });

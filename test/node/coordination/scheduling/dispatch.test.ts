@@ -1,10 +1,10 @@
 import { expect, it, vi } from "vitest";
-import type { InputOf } from "../../../../src/contract/operations.ts";
-import { openBetterSqlite3 } from "../../../../src/store/driver-better-sqlite3.ts";
-import { Peer, second } from "../../../support/coordination-builders.ts";
-import { LocalHost } from "../../../support/local-host.ts";
-import { ask, day, given, hour, refusal } from "../../../support/state-builders.ts";
-import { look, takersOf, tokens } from "../../../support/takers.ts";
+import type { InputOf } from "#src/contract/operations.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { Peer, second } from "#harness/coordinator/peers.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
+import { ask, day, given, hour, refusal } from "#harness/coordinator/state-calls.ts";
+import { look, takersOf, tokens } from "#harness/coordinator/dispatch.ts";
 
 const taker = takersOf(2);
 

@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import { openBetterSqlite3 } from "../../../../src/store/driver-better-sqlite3.ts";
-import { second } from "../../../support/coordination-builders.ts";
-import { LocalHost } from "../../../support/local-host.ts";
-import { ask, day, refused } from "../../../support/state-builders.ts";
-import { look, takersOf, tokens } from "../../../support/takers.ts";
-import { endsOf, submit, taskOf } from "../../../support/task-builders.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { second } from "#harness/coordinator/peers.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
+import { ask, day, refused } from "#harness/coordinator/state-calls.ts";
+import { look, takersOf, tokens } from "#harness/coordinator/dispatch.ts";
+import { endsOf, submit, taskOf } from "#harness/coordinator/task-calls.ts";
 
 const taker = takersOf(4);
 

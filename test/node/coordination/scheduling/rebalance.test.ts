@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { selectChat, type ChatLoad } from "../../../../src/coordination/tasks/balance.ts";
-import { rebalance, type AssignedTask, type Reassignment } from "../../../../src/coordination/scheduling/rebalance.ts";
-import { aCandidate, anyChatLoad, anyTask, anyWanted, labels } from "../../../support/candidates.ts";
+import { selectChat, type ChatLoad } from "#src/coordination/tasks/balance.ts";
+import { rebalance, type AssignedTask, type Reassignment } from "#src/coordination/scheduling/rebalance.ts";
+import { aCandidate, anyChatLoad, anyTask, anyWanted, labels } from "#harness/coordinator/candidates.ts";
 
 interface World {
   readonly seats: readonly ChatLoad[];

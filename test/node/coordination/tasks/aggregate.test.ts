@@ -1,9 +1,9 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { AggregateRule } from "../../../../src/contract/tasks.ts";
-import type { Json } from "../../../../src/contract/values.ts";
-import { aggregate, type PartResult } from "../../../../src/coordination/tasks/aggregate.ts";
-import { given, refused } from "../../../support/state-builders.ts";
+import { AggregateRule } from "#src/contract/tasks.ts";
+import type { Json } from "#src/contract/values.ts";
+import { aggregate, type PartResult } from "#src/coordination/tasks/aggregate.ts";
+import { given, refused } from "#harness/coordinator/state-calls.ts";
 
 const done = (part: string, result: Json): PartResult => ({ part, state: "done", result });
 const dead = (part: string, reason = "failed"): PartResult => ({ part, state: "dead", reason });

@@ -1,13 +1,8 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { selectChat, type Candidate } from "../../../../src/coordination/tasks/balance.ts";
-import {
-  initialPerformance,
-  update,
-  type RunOutcome,
-  type Performance,
-} from "../../../../src/coordination/kernel/performance.ts";
-import { aCandidate, anyChatLoad, anyTask, anyWanted } from "../../../support/candidates.ts";
+import { selectChat, type Candidate } from "#src/coordination/tasks/balance.ts";
+import { initialPerformance, update, type RunOutcome, type Performance } from "#src/coordination/kernel/performance.ts";
+import { aCandidate, anyChatLoad, anyTask, anyWanted } from "#harness/coordinator/candidates.ts";
 
 const chosen = (...asked: Parameters<typeof selectChat>) => selectChat(...asked).chat;
 
@@ -76,16 +71,16 @@ it("[PL12] load, affinity, performance, longest without a task, name: each decid
 });
 
 it("[PL12] [PL25] an affinity to a chat that is full, lacks a capability or is gone is not waited for", () => {
-  const wish = { capabilities: ["db"], affinity: "a" };
+  const request = { capabilities: ["db"], affinity: "a" };
   const b = aCandidate("b", { capabilities: ["db", "web"] });
-  expect(chosen([aCandidate("a", { capabilities: ["db"] }), b], wish)).toBe("a");
-  expect(chosen([aCandidate("a", { capabilities: ["db"], running: 3 }), b], wish)).toBe("b");
-  expect(chosen([aCandidate("a"), b], wish)).toBe("b");
-  expect(chosen([b], wish)).toBe("b");
-  expect(selectChat([aCandidate("a")], wish)).toEqual({ chat: null, why: "no_capability" });
-  expect(selectChat([{ ...b, running: 3 }], wish)).toEqual({ chat: null, why: "no_capacity" });
-  expect(selectChat([{ ...b, capacity: 0 }], wish)).toEqual({ chat: null, why: "no_capacity" });
-  expect(selectChat([], wish)).toEqual({ chat: null, why: "no_chat" });
+  expect(chosen([aCandidate("a", { capabilities: ["db"] }), b], request)).toBe("a");
+  expect(chosen([aCandidate("a", { capabilities: ["db"], running: 3 }), b], request)).toBe("b");
+  expect(chosen([aCandidate("a"), b], request)).toBe("b");
+  expect(chosen([b], request)).toBe("b");
+  expect(selectChat([aCandidate("a")], request)).toEqual({ chat: null, why: "no_capability" });
+  expect(selectChat([{ ...b, running: 3 }], request)).toEqual({ chat: null, why: "no_capacity" });
+  expect(selectChat([{ ...b, capacity: 0 }], request)).toEqual({ chat: null, why: "no_capacity" });
+  expect(selectChat([], request)).toEqual({ chat: null, why: "no_chat" });
 });
 
 it("[PL12] tasks given one after the other go round", () => {

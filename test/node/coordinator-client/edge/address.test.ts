@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { WorkspaceClient } from "../../../../src/coordinator-client/client.ts";
-import { parseAddress, socketUrl } from "../../../../src/coordinator-client/edge/address.ts";
-import { aClient, aChat, outsideOf } from "../../../support/edge-chats.ts";
-import { edgeUrl, FakeEdge, token } from "../../../support/edge-server.ts";
-import { Machine } from "../../../support/edge-time.ts";
+import { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import { parseAddress, socketUrl } from "#src/coordinator-client/edge/address.ts";
+import { aClient, aChat, outsideOf } from "#harness/edge/edge-clients.ts";
+import { edgeUrl, FakeEdge, token } from "#harness/edge/fake-edge.ts";
+import { Machine } from "#harness/clock/fake-time.ts";
 
 function problemOf(edge: string, workspace = "w1"): string {
   const address = parseAddress(edge, workspace);

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { atomicUpdate } from "../../../../src/coordinator-client/edge/atomic-update.ts";
-import { aClient, codeOf, registered, value } from "../../../support/edge-chats.ts";
-import { FakeEdge } from "../../../support/edge-server.ts";
-import { FakeTime, seededRandom } from "../../../support/edge-time.ts";
+import { atomicUpdate } from "#src/coordinator-client/edge/atomic-update.ts";
+import { aClient, codeOf, registered, value } from "#harness/edge/edge-clients.ts";
+import { FakeEdge } from "#harness/edge/fake-edge.ts";
+import { FakeTime, seededRandom } from "#harness/clock/fake-time.ts";
 
 function next(entry: { readonly value: unknown } | null): number {
   return Number(entry?.value ?? 0) + 1;

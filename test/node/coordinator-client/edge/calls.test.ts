@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import type { Json } from "../../../../src/contract/values.ts";
-import { type Passing, adminToken, FakeEdge } from "../../../support/edge-server.ts";
-import { aClient, aClientAnswered, codeOf, ofType, registered, value } from "../../../support/edge-chats.ts";
+import type { Json } from "#src/contract/values.ts";
+import { type Passing, adminToken, FakeEdge } from "#harness/edge/fake-edge.ts";
+import { aClient, aClientAnswered, codeOf, ofType, registered, value } from "#harness/edge/edge-clients.ts";
 
 /** Loses the first so many that fit. */
 function losing(times: number, fits: (passing: Passing) => boolean): (passing: Passing) => boolean {

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { aChat, aClient, codeOf, ofType, registered, statesOf, value } from "../../../support/edge-chats.ts";
-import { adminToken, edgeUrl, FakeEdge, token } from "../../../support/edge-server.ts";
-import { admin } from "../../../support/engine-host.ts";
+import { aChat, aClient, codeOf, ofType, registered, statesOf, value } from "#harness/edge/edge-clients.ts";
+import { adminToken, edgeUrl, FakeEdge, token } from "#harness/edge/fake-edge.ts";
+import { admin } from "#harness/coordinator/engine-host.ts";
 
 it("[EC2] a client connects at its first use, with its token in a header, and asks over the socket", async () => {
   const edge = new FakeEdge();

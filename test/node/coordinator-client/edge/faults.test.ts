@@ -1,9 +1,9 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { HeldLease } from "../../../../src/coordinator-client/edge/held-lease.ts";
-import { aClient, aChat, codeOf, registered, value, type TestClient } from "../../../support/edge-chats.ts";
-import { FakeEdge } from "../../../support/edge-server.ts";
-import { seededRandom } from "../../../support/edge-time.ts";
+import type { HeldLease } from "#src/coordinator-client/edge/held-lease.ts";
+import { aClient, aChat, codeOf, registered, value, type TestClient } from "#harness/edge/edge-clients.ts";
+import { FakeEdge } from "#harness/edge/fake-edge.ts";
+import { seededRandom } from "#harness/clock/fake-time.ts";
 
 /** What a network does to a client. */
 type Trouble = "lose" | "slow" | "close" | "deploy" | "freeze" | "cut" | "heal" | "block" | "unblock";

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { aChat, aClient, codeOf, registered, value } from "../../../support/edge-chats.ts";
-import { held, isHeld, resource, rightsOf, trustIsTrue } from "../../../support/edge-rights.ts";
-import { FakeEdge } from "../../../support/edge-server.ts";
-import { admin } from "../../../support/engine-host.ts";
+import { aChat, aClient, codeOf, registered, value } from "#harness/edge/edge-clients.ts";
+import { held, isHeld, resource, rightsOf, trustIsTrue } from "#harness/edge/held-leases.ts";
+import { FakeEdge } from "#harness/edge/fake-edge.ts";
+import { admin } from "#harness/coordinator/engine-host.ts";
 
 it("[EC13] a held lease is renewed at half of its time, for as long as it is held", async () => {
   const edge = new FakeEdge();

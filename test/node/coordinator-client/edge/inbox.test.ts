@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import type { Message } from "../../../../src/contract/messages.ts";
-import { aChat, ofType, registered, value } from "../../../support/edge-chats.ts";
-import { FakeEdge } from "../../../support/edge-server.ts";
+import type { Message } from "#src/contract/messages.ts";
+import { aChat, ofType, registered, value } from "#harness/edge/edge-clients.ts";
+import { FakeEdge } from "#harness/edge/fake-edge.ts";
 
 /** Sent by another chat of the workspace, without a client. */
 async function sender(edge: FakeEdge): Promise<(body: string, priority?: Message["priority"]) => Promise<void>> {

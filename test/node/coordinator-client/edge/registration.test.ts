@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { aChat, aClient, codeOf, ofType, registered, statesOf, value } from "../../../support/edge-chats.ts";
-import { FakeEdge } from "../../../support/edge-server.ts";
-import { admin } from "../../../support/engine-host.ts";
+import { aChat, aClient, codeOf, ofType, registered, statesOf, value } from "#harness/edge/edge-clients.ts";
+import { FakeEdge } from "#harness/edge/fake-edge.ts";
+import { admin } from "#harness/coordinator/engine-host.ts";
 
 it("[EC5] a connection is opened in the name of the chat, and registers it before anything else", async () => {
   const edge = new FakeEdge();

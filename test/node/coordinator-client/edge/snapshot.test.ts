@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { aClient } from "../../../support/edge-chats.ts";
-import { Follower, present, write } from "../../../support/edge-follower.ts";
-import { FakeEdge } from "../../../support/edge-server.ts";
-import { admin } from "../../../support/engine-host.ts";
+import { aClient } from "#harness/edge/edge-clients.ts";
+import { Follower, present, write } from "#harness/edge/state-follower.ts";
+import { FakeEdge } from "#harness/edge/fake-edge.ts";
+import { admin } from "#harness/coordinator/engine-host.ts";
 
 it("[EC16] [EC15] a watch tells what is there, then each change, in order and once", async () => {
   const edge = new FakeEdge();

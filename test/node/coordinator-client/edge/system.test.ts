@@ -1,9 +1,9 @@
 import { expect, it, onTestFinished } from "vitest";
-import { WorkspaceClient } from "../../../../src/coordinator-client/client.ts";
-import { sender } from "../../../../src/coordinator-client/edge/http-transport.ts";
-import { nodePlatform } from "../../../../src/coordinator-client/edge/node-platform.ts";
-import { value } from "../../../support/edge-chats.ts";
-import { RealServer } from "../../../support/edge-real-server.ts";
+import { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import { sender } from "#src/coordinator-client/edge/http-transport.ts";
+import { nodePlatform } from "#src/coordinator-client/edge/node-platform.ts";
+import { value } from "#harness/edge/edge-clients.ts";
+import { RealServer } from "#harness/edge/real-server.ts";
 
 const token = "shim_secret.real";
 const headers = { authorization: `Bearer ${token}`, "shim-protocol": "1" };

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { aClient, codeOf, ofType, registered } from "../../../support/edge-chats.ts";
-import { FakeEdge } from "../../../support/edge-server.ts";
+import { aClient, codeOf, ofType, registered } from "#harness/edge/edge-clients.ts";
+import { FakeEdge } from "#harness/edge/fake-edge.ts";
 
 it("[EC11] a token that is held back is asked again, later than it says by chance, within the deadline", async () => {
   const heldBack = [

@@ -7,8 +7,8 @@ import {
   trustedForMs,
   toTrust,
   type Instant,
-} from "../../../../src/coordinator-client/edge/trust.ts";
-import { fullJitter } from "../../../../src/shared/backoff.ts";
+} from "#src/coordinator-client/edge/trust.ts";
+import { fullJitter } from "#src/shared/backoff.ts";
 
 const t0: Instant = { monotonic: 1_000, wall: 1_700_000_000_000 };
 

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { codeOf, registered, value } from "../../../support/edge-chats.ts";
-import { held, isHeld, resource, rightsOf, trustIsTrue } from "../../../support/edge-rights.ts";
-import { FakeEdge } from "../../../support/edge-server.ts";
+import { codeOf, registered, value } from "#harness/edge/edge-clients.ts";
+import { held, isHeld, resource, rightsOf, trustIsTrue } from "#harness/edge/held-leases.ts";
+import { FakeEdge } from "#harness/edge/fake-edge.ts";
 
 it("[EC13] over HTTP, without pings, a bound lease is renewed like others", async () => {
   const edge = new FakeEdge();

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { aClient, registered } from "../../../support/edge-chats.ts";
-import { Follower, isInOrder, present, write } from "../../../support/edge-follower.ts";
-import { FakeEdge } from "../../../support/edge-server.ts";
+import { aClient, registered } from "#harness/edge/edge-clients.ts";
+import { Follower, isInOrder, present, write } from "#harness/edge/state-follower.ts";
+import { FakeEdge } from "#harness/edge/fake-edge.ts";
 
 it("[EC15] changes of one update are in one event", async () => {
   const edge = new FakeEdge();

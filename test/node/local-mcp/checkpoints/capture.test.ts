@@ -1,14 +1,14 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { capture, currentState, type RecentStates } from "../../../../src/local-mcp/checkpoints/capture.ts";
-import * as checkpoints from "../../../../src/local-mcp/checkpoints/checkpoints.ts";
-import * as journal from "../../../../src/local-mcp/sessions/journal.ts";
-import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
-import { openBetterSqlite3 } from "../../../../src/store/driver-better-sqlite3.ts";
-import type { Connection, OpenOptions } from "../../../../src/store/driver.ts";
-import { aProject, Claude, rowCount, storedSession } from "../../../support/builders.ts";
-import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { capture, currentState, type RecentStates } from "#src/local-mcp/checkpoints/capture.ts";
+import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import type { Connection, OpenOptions } from "#src/store/driver.ts";
+import { aProject, Claude, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 function begin(runtime: TempRuntime, project: string | null = null): void {
   runtime.store.write((sql) =>

@@ -1,11 +1,11 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import * as checkpoints from "../../../../src/local-mcp/checkpoints/checkpoints.ts";
-import { clip, summarize } from "../../../../src/local-mcp/checkpoints/checkpoints.ts";
-import { indexPending } from "../../../../src/store/text-index.ts";
-import { addSession } from "../../../support/store-rows.ts";
-import { T0, tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
-import { aState } from "../../../support/work-states.ts";
+import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
+import { clip, summarize } from "#src/local-mcp/checkpoints/checkpoints.ts";
+import { indexPending } from "#src/store/text-index.ts";
+import { addSession } from "#harness/store/store-rows.ts";
+import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { aState } from "#harness/machine/work-states.ts";
 
 let count = 0;
 

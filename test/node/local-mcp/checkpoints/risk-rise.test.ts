@@ -1,13 +1,13 @@
 import { expect, it } from "vitest";
-import { statusOf } from "../../../../src/cli/commands/setup/statusline/status-line.ts";
-import type { RiskLevel } from "../../../../src/contract/readings.ts";
-import { capture } from "../../../../src/local-mcp/checkpoints/capture.ts";
-import * as checkpoints from "../../../../src/local-mcp/checkpoints/checkpoints.ts";
-import { refreshIfDue } from "../../../../src/local-mcp/server/upkeep.ts";
-import { markReading, type RiskMark } from "../../../../src/local-mcp/sessions/risk-mark.ts";
-import { aProject, Claude, rowCount, storedSession } from "../../../support/builders.ts";
-import { connect, desktop } from "../../../support/mcp-client.ts";
-import { tempRuntime, T0, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import type { RiskLevel } from "#src/contract/readings.ts";
+import { capture } from "#src/local-mcp/checkpoints/capture.ts";
+import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
+import { refreshIfDue } from "#src/local-mcp/server/upkeep.ts";
+import { markReading, type RiskMark } from "#src/local-mcp/sessions/risk-mark.ts";
+import { aProject, Claude, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { connect, desktop } from "#harness/machine/mcp-client.ts";
+import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 /** Only the context counts, so that a test decides the level. */
 const onlyContext = {

@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import { defaults } from "../../../../src/contract/config.ts";
-import * as checkpoints from "../../../../src/local-mcp/checkpoints/checkpoints.ts";
-import { isRiskyCommand } from "../../../../src/local-mcp/checkpoints/risky-commands.ts";
-import { findAwaited } from "../../../../src/snapshots/awaited-snapshots.ts";
-import { aProject, Claude } from "../../../support/builders.ts";
-import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { defaults } from "#src/contract/config.ts";
+import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
+import { isRiskyCommand } from "#src/local-mcp/checkpoints/risky-commands.ts";
+import { findAwaited } from "#src/snapshots/awaited-snapshots.ts";
+import { aProject, Claude } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const { checkpoint } = defaults;
 

@@ -1,17 +1,10 @@
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { openBetterSqlite3 } from "../../../../src/store/driver-better-sqlite3.ts";
-import {
-  aDeadClaude,
-  aProject,
-  anotherClaude,
-  Claude,
-  journalKinds,
-  storedSession,
-} from "../../../support/builders.ts";
-import { tempRuntime } from "../../../support/temp-runtime.ts";
-import { anAssistantLine } from "../../../support/transcripts.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { aDeadClaude, aProject, anotherClaude, Claude, journalKinds, storedSession } from "#harness/machine/claude.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
 it("[RE13] the last words that stand only in the transcript are in the brief, and the readings stay", () => {
   const runtime = tempRuntime();

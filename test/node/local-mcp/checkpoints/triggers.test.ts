@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { hookEvents, type HookEvent } from "../../../../src/contract/hook-input.ts";
-import { dueTrigger, countTrigger, type TriggerFacts } from "../../../../src/local-mcp/checkpoints/triggers.ts";
-import { defaults } from "../../../../src/contract/config.ts";
+import { hookEvents, type HookEvent } from "#src/contract/hook-input.ts";
+import { dueTrigger, countTrigger, type TriggerFacts } from "#src/local-mcp/checkpoints/triggers.ts";
+import { defaults } from "#src/contract/config.ts";
 
 const config = { ...defaults.checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
 const calm: TriggerFacts = {

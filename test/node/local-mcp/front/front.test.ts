@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { aDesk, type Desk } from "../../../support/front-desk.ts";
+import { aFrontRig, type FrontRig } from "#harness/machine/front-rig.ts";
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const initialize = { jsonrpc: "2.0", id: 0, method: "initialize", params: {} };
@@ -11,26 +11,26 @@ const hook = (id: number): object => ({
   params: { name: "shim_hook", arguments: { event: "Stop" } },
 });
 
-async function greeted(desk: Desk): Promise<void> {
-  desk.say(initialize);
+async function greeted(rig: FrontRig): Promise<void> {
+  rig.say(initialize);
   await settled();
-  desk.workers[0]?.answer({ id: 0, result: { serverInfo: {} } });
-  desk.say(initialized);
+  rig.workers[0]?.answer({ id: 0, result: { serverInfo: {} } });
+  rig.say(initialized);
   await settled();
 }
 
 it("[PR9] the client talks to the worker through the front, byte for byte", async () => {
-  const desk = aDesk();
-  await greeted(desk);
+  const rig = aFrontRig();
+  await greeted(rig);
   const odd = { jsonrpc: "2.0", id: "1", method: "tools/list", params: { text: "\u2028 \u0000 \u{1F600} ${x}" } };
-  desk.say(JSON.stringify(odd).slice(0, 20));
-  desk.say(`${JSON.stringify(odd).slice(20)}\n`);
+  rig.say(JSON.stringify(odd).slice(0, 20));
+  rig.say(`${JSON.stringify(odd).slice(20)}\n`);
   await settled();
-  expect(desk.workers[0]?.received()).toEqual([initialize, initialized, odd]);
-  desk.workers[0]?.answer({ method: "notifications/message", params: {} });
-  desk.workers[0]?.answer({ id: "1", result: { tools: [] } });
+  expect(rig.workers[0]?.received()).toEqual([initialize, initialized, odd]);
+  rig.workers[0]?.answer({ method: "notifications/message", params: {} });
+  rig.workers[0]?.answer({ id: "1", result: { tools: [] } });
   await settled();
-  expect(desk.heard().slice(1)).toEqual([
+  expect(rig.heard().slice(1)).toEqual([
     { jsonrpc: "2.0", method: "notifications/message", params: {} },
     { jsonrpc: "2.0", id: "1", result: { tools: [] } },
   ]);
@@ -38,98 +38,98 @@ it("[PR9] the client talks to the worker through the front, byte for byte", asyn
 
 it("[HO30] hook events are answered by the front; the worker never sees them, and a slow one delays no other", async () => {
   const waiting: ((answer: object) => void)[] = [];
-  const desk = aDesk(
+  const rig = aFrontRig(
     (given) => new Promise((resolve) => void (expect(given).toEqual({ event: "Stop" }), waiting.push(resolve))),
   );
-  await greeted(desk);
-  desk.say(hook(7));
-  desk.say(hook(8));
+  await greeted(rig);
+  rig.say(hook(7));
+  rig.say(hook(8));
   await settled();
   waiting[1]?.({ content: [] });
   await settled();
-  expect(desk.heard().slice(1)).toEqual([{ jsonrpc: "2.0", id: 8, result: { content: [] } }]);
-  expect(desk.workers[0]?.received()).toHaveLength(2);
+  expect(rig.heard().slice(1)).toEqual([{ jsonrpc: "2.0", id: 8, result: { content: [] } }]);
+  expect(rig.workers[0]?.received()).toHaveLength(2);
 });
 
 it("[PR9] a worker that dies is started again: the handshake is repeated, open requests are sent again", async () => {
-  const desk = aDesk();
-  await greeted(desk);
+  const rig = aFrontRig();
+  await greeted(rig);
   const list = { jsonrpc: "2.0", id: 3, method: "tools/list" };
-  desk.say(list);
+  rig.say(list);
   await settled();
-  desk.workers[0]?.die();
+  rig.workers[0]?.die();
   await settled();
-  const [, second] = desk.workers;
-  expect([desk.workers.length, second?.isRestart]).toEqual([2, true]);
+  const [, second] = rig.workers;
+  expect([rig.workers.length, second?.isRestart]).toEqual([2, true]);
   expect(second?.received()).toEqual([initialize, initialized, list]);
   second?.answer({ id: 0, result: { serverInfo: {} } });
   second?.answer({ id: 3, result: { tools: [] } });
   await settled();
-  expect(desk.heard().map(({ id }) => id)).toEqual([0, 3]);
+  expect(rig.heard().map(({ id }) => id)).toEqual([0, 3]);
 });
 
 it("[PR13] a tool call that died with its worker is answered with an error, and never repeated", async () => {
-  const desk = aDesk();
-  await greeted(desk);
-  desk.say({ jsonrpc: "2.0", id: 4, method: "tools/call", params: { name: "shim_send", arguments: {} } });
+  const rig = aFrontRig();
+  await greeted(rig);
+  rig.say({ jsonrpc: "2.0", id: 4, method: "tools/call", params: { name: "shim_send", arguments: {} } });
   await settled();
-  desk.workers[0]?.die();
+  rig.workers[0]?.die();
   await settled();
-  const [answer] = desk.heard().slice(1);
+  const [answer] = rig.heard().slice(1);
   expect(answer).toMatchObject({ id: 4, result: { isError: true } });
   expect(JSON.stringify(answer)).toContain("outcome_unknown");
-  expect(desk.workers[1]?.received()).toEqual([initialize, initialized]);
+  expect(rig.workers[1]?.received()).toEqual([initialize, initialized]);
 });
 
 it("[PR9] a worker that died before its first answer is asked again, and the client hears one answer", async () => {
-  const desk = aDesk();
-  desk.say(initialize);
+  const rig = aFrontRig();
+  rig.say(initialize);
   await settled();
-  desk.workers[0]?.die();
+  rig.workers[0]?.die();
   await settled();
-  expect(desk.workers[1]?.received()).toEqual([initialize]);
-  desk.workers[1]?.answer({ id: 0, result: {} });
+  expect(rig.workers[1]?.received()).toEqual([initialize]);
+  rig.workers[1]?.answer({ id: 0, result: {} });
   await settled();
-  expect(desk.heard().map(({ id }) => id)).toEqual([0]);
+  expect(rig.heard().map(({ id }) => id)).toEqual([0]);
 });
 
 it("[PR12] the front answers the handshake; the worker's own answer, and that of each worker after it, never reach the client", async () => {
-  const desk = aDesk(undefined, (params) => ({ instructions: "…", params }));
-  desk.say(initialize);
-  desk.say(initialized);
+  const rig = aFrontRig(undefined, (params) => ({ instructions: "…", params }));
+  rig.say(initialize);
+  rig.say(initialized);
   await settled();
   const answer = { jsonrpc: "2.0", id: 0, result: { instructions: "…", params: {} } };
-  expect(desk.heard()).toEqual([answer]);
-  expect(desk.workers[0]?.received()).toEqual([initialize, initialized]);
-  desk.workers[0]?.die();
+  expect(rig.heard()).toEqual([answer]);
+  expect(rig.workers[0]?.received()).toEqual([initialize, initialized]);
+  rig.workers[0]?.die();
   await settled();
-  expect(desk.workers[1]?.received()).toEqual([initialize, initialized]);
-  desk.workers[1]?.answer({ id: 0, result: { instructions: "of the worker" } });
-  desk.workers[1]?.answer({ method: "notifications/tools/list_changed" });
-  desk.workers[1]?.die();
+  expect(rig.workers[1]?.received()).toEqual([initialize, initialized]);
+  rig.workers[1]?.answer({ id: 0, result: { instructions: "of the worker" } });
+  rig.workers[1]?.answer({ method: "notifications/tools/list_changed" });
+  rig.workers[1]?.die();
   await settled();
-  desk.workers[2]?.answer({ id: 0, result: {} });
+  rig.workers[2]?.answer({ id: 0, result: {} });
   await settled();
-  expect(desk.heard()).toEqual([answer, { jsonrpc: "2.0", method: "notifications/tools/list_changed" }]);
+  expect(rig.heard()).toEqual([answer, { jsonrpc: "2.0", method: "notifications/tools/list_changed" }]);
 });
 
 it("[PR9] a cancelled request is not sent again", async () => {
-  const desk = aDesk();
-  await greeted(desk);
-  desk.say({ jsonrpc: "2.0", id: 5, method: "resources/list" });
-  desk.say({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 5 } });
+  const rig = aFrontRig();
+  await greeted(rig);
+  rig.say({ jsonrpc: "2.0", id: 5, method: "resources/list" });
+  rig.say({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 5 } });
   await settled();
-  desk.workers[0]?.die();
+  rig.workers[0]?.die();
   await settled();
-  expect(desk.workers[1]?.received()).toEqual([initialize, initialized]);
+  expect(rig.workers[1]?.received()).toEqual([initialize, initialized]);
 });
 
 it("[PR10] a worker that cannot start does not spin: each attempt waits longer, at most ten seconds", async () => {
-  const desk = aDesk();
+  const rig = aFrontRig();
   const pauses: number[] = [];
   for (let death = 0; death < 12; death++) {
-    desk.workers.at(-1)?.die(1);
-    const next = desk.later.shift();
+    rig.workers.at(-1)?.die(1);
+    const next = rig.later.shift();
     if (next) {
       pauses.push(next.ms);
       next.work();
@@ -137,129 +137,129 @@ it("[PR10] a worker that cannot start does not spin: each attempt waits longer, 
   }
   expect(pauses.slice(0, 3)).toEqual([200, 400, 800]);
   expect(Math.max(...pauses)).toBe(10_000);
-  desk.now += 20_000;
-  desk.workers.at(-1)?.die();
-  expect(desk.later).toEqual([]);
+  rig.now += 20_000;
+  rig.workers.at(-1)?.die();
+  expect(rig.later).toEqual([]);
   await settled();
 });
 
 it("[PR9] a request that comes while no worker runs waits for the next one", async () => {
-  const desk = aDesk();
-  await greeted(desk);
-  desk.workers[0]?.die();
-  desk.workers[1]?.die();
+  const rig = aFrontRig();
+  await greeted(rig);
+  rig.workers[0]?.die();
+  rig.workers[1]?.die();
   const list = { jsonrpc: "2.0", id: 6, method: "tools/list" };
-  desk.say(list);
+  rig.say(list);
   await settled();
-  expect(desk.workers).toHaveLength(2);
-  desk.later.shift()?.work();
+  expect(rig.workers).toHaveLength(2);
+  rig.later.shift()?.work();
   await settled();
-  expect(desk.workers[2]?.received().at(-1)).toEqual(list);
+  expect(rig.workers[2]?.received().at(-1)).toEqual(list);
 });
 
 it("[PR11] the end of the client is the end of both: the worker saves first", async () => {
   const ends = [
-    (desk: Desk) => desk.stdin.end(),
-    (desk: Desk) => desk.stdin.emit("error", new Error("EIO")),
-    (desk: Desk) => desk.front.end("SIGTERM"),
+    (rig: FrontRig) => rig.stdin.end(),
+    (rig: FrontRig) => rig.stdin.emit("error", new Error("EIO")),
+    (rig: FrontRig) => rig.front.end("SIGTERM"),
   ];
   for (const end of ends) {
-    const desk = aDesk();
-    await greeted(desk);
-    end(desk);
+    const rig = aFrontRig();
+    await greeted(rig);
+    end(rig);
     await settled();
-    expect(desk.exits).toEqual([]);
-    expect([desk.workers[0]?.isEnded(), desk.workers[0]?.signals]).toEqual(
-      desk.workers[0]?.signals.length === 0 ? [true, []] : [false, ["SIGTERM"]],
+    expect(rig.exits).toEqual([]);
+    expect([rig.workers[0]?.isEnded(), rig.workers[0]?.signals]).toEqual(
+      rig.workers[0]?.signals.length === 0 ? [true, []] : [false, ["SIGTERM"]],
     );
-    desk.workers[0]?.die(0);
-    expect(desk.exits).toEqual([0]);
-    expect(desk.workers).toHaveLength(1);
+    rig.workers[0]?.die(0);
+    expect(rig.exits).toEqual([0]);
+    expect(rig.workers).toHaveLength(1);
   }
 });
 
 it("[PR11] a worker that ends in good order, since its client is gone, ends the front", async () => {
-  const desk = aDesk();
-  await greeted(desk);
-  desk.isClientAlive = false;
-  desk.workers[0]?.die(0);
-  expect([desk.exits, desk.workers.length]).toEqual([[0], 1]);
+  const rig = aFrontRig();
+  await greeted(rig);
+  rig.isClientAlive = false;
+  rig.workers[0]?.die(0);
+  expect([rig.exits, rig.workers.length]).toEqual([[0], 1]);
 });
 
 it("[PR14] a worker that is asked to end, while the client lives, is started again", async () => {
-  const desk = aDesk();
-  await greeted(desk);
-  desk.workers[0]?.die(0);
+  const rig = aFrontRig();
+  await greeted(rig);
+  rig.workers[0]?.die(0);
   await settled();
-  expect([desk.exits, desk.workers.length]).toEqual([[], 2]);
+  expect([rig.exits, rig.workers.length]).toEqual([[], 2]);
 });
 
 it("[PR10] a request with which two workers have died is answered with an error and sent to no third", async () => {
-  const desk = aDesk();
-  await greeted(desk);
-  desk.say({ jsonrpc: "2.0", id: 9, method: "resources/list" });
+  const rig = aFrontRig();
+  await greeted(rig);
+  rig.say({ jsonrpc: "2.0", id: 9, method: "resources/list" });
   let isDone = false;
-  void desk.front.request("shim/after-event", { sessionId: "s" }).then(() => (isDone = true));
+  void rig.front.request("shim/after-event", { sessionId: "s" }).then(() => (isDone = true));
   await settled();
-  desk.workers[0]?.die();
+  rig.workers[0]?.die();
   await settled();
-  desk.workers[1]?.die();
-  desk.later.shift()?.work();
+  rig.workers[1]?.die();
+  rig.later.shift()?.work();
   await settled();
-  expect(desk.workers[1]?.received()).toHaveLength(4);
-  expect(desk.workers[2]?.received()).toEqual([initialize, initialized]);
-  expect(desk.heard().at(-1)).toMatchObject({ id: 9, error: { code: -32_603 } });
+  expect(rig.workers[1]?.received()).toHaveLength(4);
+  expect(rig.workers[2]?.received()).toEqual([initialize, initialized]);
+  expect(rig.heard().at(-1)).toMatchObject({ id: 9, error: { code: -32_603 } });
   expect(isDone).toBe(true);
 });
 
 it("[PR11] the output of a worker whose client reads no more is held back while both live, and does not delay the end", async () => {
-  const desk = aDesk();
-  await greeted(desk);
-  desk.stdout.pause();
+  const rig = aFrontRig();
+  await greeted(rig);
+  rig.stdout.pause();
   for (let id = 1; id <= 20; id++)
-    desk.workers[0]?.answer({ method: "notifications/message", params: "x".repeat(10_000) });
+    rig.workers[0]?.answer({ method: "notifications/message", params: "x".repeat(10_000) });
   await settled();
-  expect(desk.workers[0]?.isHeld()).toBe(true);
-  expect(desk.stdout.listenerCount("drain")).toBe(1);
-  desk.stdin.end();
+  expect(rig.workers[0]?.isHeld()).toBe(true);
+  expect(rig.stdout.listenerCount("drain")).toBe(1);
+  rig.stdin.end();
   await settled();
-  expect(desk.workers[0]?.isHeld()).toBe(false);
+  expect(rig.workers[0]?.isHeld()).toBe(false);
 });
 
 it("[PR11] a client that has closed its end of stdout ends front and worker, although stdin stays open", async () => {
-  const desk = aDesk();
-  await greeted(desk);
-  desk.stdout.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
+  const rig = aFrontRig();
+  await greeted(rig);
+  rig.stdout.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
   await settled();
-  expect(desk.workers[0]?.isEnded()).toBe(true);
-  desk.workers[0]?.die(0);
-  expect(desk.exits).toEqual([0]);
+  expect(rig.workers[0]?.isEnded()).toBe(true);
+  rig.workers[0]?.die(0);
+  expect(rig.exits).toEqual([0]);
 });
 
 it("[PR11] a worker that does not end in time is killed and not waited for", async () => {
-  const desk = aDesk();
-  await greeted(desk);
-  desk.stdin.end();
+  const rig = aFrontRig();
+  await greeted(rig);
+  rig.stdin.end();
   await settled();
-  const last = desk.later.at(-1);
+  const last = rig.later.at(-1);
   expect(last?.ms).toBe(15_000);
-  expect(desk.workers[0]?.signals).toEqual([]);
+  expect(rig.workers[0]?.signals).toEqual([]);
   last?.work();
-  expect([desk.workers[0]?.signals, desk.exits]).toEqual([["SIGKILL"], [1]]);
+  expect([rig.workers[0]?.signals, rig.exits]).toEqual([["SIGKILL"], [1]]);
 });
 
 it("[HO56] work that an event has left is asked of the next worker when the first one dies with it", async () => {
-  const desk = aDesk();
-  await greeted(desk);
+  const rig = aFrontRig();
+  await greeted(rig);
   let isDone = false;
-  void desk.front.request("shim/after-event", { sessionId: "s" }).then(() => (isDone = true));
+  void rig.front.request("shim/after-event", { sessionId: "s" }).then(() => (isDone = true));
   await settled();
-  desk.workers[0]?.die();
+  rig.workers[0]?.die();
   await settled();
-  const again = desk.workers[1]?.received().at(-1);
+  const again = rig.workers[1]?.received().at(-1);
   expect(again).toMatchObject({ method: "shim/after-event", params: { sessionId: "s" } });
-  desk.workers[1]?.answer({ id: again?.["id"], result: {} });
+  rig.workers[1]?.answer({ id: again?.["id"], result: {} });
   await settled();
   expect(isDone).toBe(true);
-  expect(desk.heard()).toHaveLength(1);
+  expect(rig.heard()).toHaveLength(1);
 });

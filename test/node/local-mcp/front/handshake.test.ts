@@ -1,13 +1,13 @@
 import { InMemoryTransport, SUPPORTED_PROTOCOL_VERSIONS, type JSONRPCMessage } from "@modelcontextprotocol/server";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { expect, it, onTestFinished } from "vitest";
-import { Chat } from "../../../../src/local-mcp/server/chat/chat.ts";
-import { initializeResult } from "../../../../src/local-mcp/front/handshake.ts";
-import { lateTeam } from "../../../../src/local-mcp/server/chat/late-team.ts";
-import { createServer } from "../../../../src/local-mcp/server/server.ts";
-import { version } from "../../../../src/platform/version.ts";
-import { aDeadChat } from "../../../support/mcp-client.ts";
-import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { Chat } from "#src/local-mcp/server/chat/chat.ts";
+import { initializeResult } from "#src/local-mcp/front/handshake.ts";
+import { lateTeam } from "#src/local-mcp/server/chat/late-team.ts";
+import { createServer } from "#src/local-mcp/server/server.ts";
+import { version } from "#src/platform/version.ts";
+import { aDeadChat } from "#harness/machine/mcp-client.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 /** What the worker's server answers to `initialize`: its result, or null for an error. */
 async function answerOfWorker(runtime: TempRuntime, params: Record<string, unknown>): Promise<unknown> {

@@ -2,17 +2,17 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { hookEvents } from "../../../../src/contract/hook-input.ts";
-import { answerHook } from "../../../../src/local-mcp/hooks/answer-hook.ts";
-import { currentState } from "../../../../src/local-mcp/checkpoints/capture.ts";
-import { drainInto } from "../../../../src/local-mcp/hooks/spool-hook.ts";
-import * as journal from "../../../../src/local-mcp/sessions/journal.ts";
-import type { Connection, OpenOptions } from "../../../../src/store/driver.ts";
-import { openBetterSqlite3 } from "../../../../src/store/driver-better-sqlite3.ts";
-import * as spool from "../../../../src/store/spool.ts";
-import { aProject, anotherClaude, Claude, journalKinds, rowCount, storedSession } from "../../../support/builders.ts";
-import { secretSamples } from "../../../support/secret-corpus.ts";
-import { leaked, storedBytes, tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { hookEvents } from "#src/contract/hook-input.ts";
+import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import { currentState } from "#src/local-mcp/checkpoints/capture.ts";
+import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import type { Connection, OpenOptions } from "#src/store/driver.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import * as spool from "#src/store/spool.ts";
+import { aProject, anotherClaude, Claude, journalKinds, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { secretSamples } from "#harness/secrets/secret-corpus.ts";
+import { leaked, storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const session = "20487890-04b4-4fe0-bbd5-6aa531354563";
 

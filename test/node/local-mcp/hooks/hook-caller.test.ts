@@ -1,10 +1,6 @@
 import { expect, it } from "vitest";
-import {
-  foreignCaller,
-  recordForeignCaller,
-  readForeignCallers,
-} from "../../../../src/local-mcp/hooks/foreign-callers.ts";
-import { aCliHome } from "../../../support/cli-home.ts";
+import { foreignCaller, recordForeignCaller, readForeignCallers } from "#src/local-mcp/hooks/foreign-callers.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
 
 const session = "00000000-0000-4000-8000-000000000001";
 const claude = { CLAUDECODE: "1", CLAUDE_CODE_ENTRYPOINT: "cli", CLAUDE_CODE_SESSION_ID: session };

@@ -1,17 +1,17 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { defaults } from "../../../../src/contract/config.ts";
-import { HookChannel, type HookReply } from "../../../../src/local-mcp/front/hook-channel.ts";
-import { answerHook } from "../../../../src/local-mcp/hooks/answer-hook.ts";
-import { drainInto } from "../../../../src/local-mcp/hooks/spool-hook.ts";
-import type { DeferredWork } from "../../../../src/local-mcp/hooks/run-hook.ts";
-import { hookToolGroups, type HookToolEvent } from "../../../../src/contract/hook-tool.ts";
-import * as checkpoints from "../../../../src/local-mcp/checkpoints/checkpoints.ts";
-import * as spool from "../../../../src/store/spool.ts";
-import * as files from "../../../../src/local-mcp/team/reservation-table.ts";
-import { aProject, journalKinds, storedSession } from "../../../support/builders.ts";
-import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { defaults } from "#src/contract/config.ts";
+import { HookChannel, type HookReply } from "#src/local-mcp/front/hook-channel.ts";
+import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
+import type { DeferredWork } from "#src/local-mcp/hooks/run-hook.ts";
+import { hookToolGroups, type HookToolEvent } from "#src/contract/hook-tool.ts";
+import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
+import * as spool from "#src/store/spool.ts";
+import * as files from "#src/local-mcp/team/reservation-table.ts";
+import { aProject, journalKinds, storedSession } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const session = "7d1f0c62-2f3c-4f0e-9a6b-0d2a4c1f8b11";
 const clientPid = 1_000;

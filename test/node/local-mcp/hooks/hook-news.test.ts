@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { type News, markDelivered, undelivered } from "../../../../src/local-mcp/sessions/news.ts";
-import { aProject, anotherClaude, Claude, type Printed } from "../../../support/builders.ts";
-import { aMessage, hear } from "../../../support/team-rows.ts";
-import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "../../../support/temp-runtime.ts";
+import { type News, markDelivered, undelivered } from "#src/local-mcp/sessions/news.ts";
+import { aProject, anotherClaude, Claude, type Printed } from "#harness/machine/claude.ts";
+import { aMessage, hear } from "#harness/team/team-rows.ts";
+import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
 function aChat(options: TempRuntimeOptions = {}, hooks = 1): { runtime: TempRuntime; claude: Claude } {
   const runtime = tempRuntime(options);

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { answerHook } from "../../../../src/local-mcp/hooks/answer-hook.ts";
-import { spoolEvent } from "../../../../src/local-mcp/hooks/spool-hook.ts";
-import { tempRuntime } from "../../../support/temp-runtime.ts";
+import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import { spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
 

@@ -3,15 +3,15 @@ import { once } from "node:events";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { answerHook } from "../../../../src/local-mcp/hooks/answer-hook.ts";
-import { readHookInput, type HookStdin } from "../../../../src/local-mcp/hooks/hook-stdin.ts";
-import { JsonObjectReader } from "../../../../src/local-mcp/hooks/json-object-reader.ts";
-import type { Connection, OpenOptions } from "../../../../src/store/driver.ts";
-import { openBetterSqlite3 } from "../../../../src/store/driver-better-sqlite3.ts";
-import { append } from "../../../../src/store/spool.ts";
-import { Store } from "../../../../src/store/store.ts";
-import { aProject, Claude, journalKinds } from "../../../support/builders.ts";
-import { T0, tempRuntime } from "../../../support/temp-runtime.ts";
+import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import { readHookInput, type HookStdin } from "#src/local-mcp/hooks/hook-stdin.ts";
+import { JsonObjectReader } from "#src/local-mcp/hooks/json-object-reader.ts";
+import type { Connection, OpenOptions } from "#src/store/driver.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { append } from "#src/store/spool.ts";
+import { Store } from "#src/store/store.ts";
+import { aProject, Claude, journalKinds } from "#harness/machine/claude.ts";
+import { T0, tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 it("[HO41] an object that comes in any parts is complete at its end, with all of its fields", () => {
   const object = fc.dictionary(fc.string(), fc.jsonValue());
@@ -36,13 +36,13 @@ it("[HO41] a tool's answer that is too large is left out, and the tool has ended
   expect(runtime.logged).toEqual([]);
 });
 
-interface Desk {
+interface Rig {
   readonly read: Promise<HookStdin>;
   send(text: string | null): void;
   readonly timers: Map<() => void, number>;
 }
 
-function reading(): Desk {
+function reading(): Rig {
   const waiting: ((part: Buffer | null) => void)[] = [];
   const timers = new Map<() => void, number>();
   const read = readHookInput(
@@ -56,11 +56,11 @@ function reading(): Desk {
 }
 
 it("[HO40] input is complete when its object is, also where stdin stays open; other input when it ends", async () => {
-  const desk = reading();
-  desk.send('{"session_id":"a",');
-  desk.send('"prompt":"}"}');
-  expect(await desk.read).toEqual({ text: '{"session_id":"a","prompt":"}"}', isCutOff: false });
-  expect(desk.timers.size).toBe(0);
+  const rig = reading();
+  rig.send('{"session_id":"a",');
+  rig.send('"prompt":"}"}');
+  expect(await rig.read).toEqual({ text: '{"session_id":"a","prompt":"}"}', isCutOff: false });
+  expect(rig.timers.size).toBe(0);
   const rubbish = reading();
   rubbish.send("no json");
   rubbish.send(null);
@@ -68,12 +68,12 @@ it("[HO40] input is complete when its object is, also where stdin stays open; ot
 });
 
 it("[HO40] of input that stops in the middle the fields before are kept, after a silence that has an end", async () => {
-  const desk = reading();
-  desk.send('{"session_id":"a","cwd":"/p","prompt":"half');
-  const [silence] = [...desk.timers].toSorted((a, b) => a[1] - b[1]);
-  expect(Math.max(...desk.timers.values())).toBeLessThan(10_000);
+  const rig = reading();
+  rig.send('{"session_id":"a","cwd":"/p","prompt":"half');
+  const [silence] = [...rig.timers].toSorted((a, b) => a[1] - b[1]);
+  expect(Math.max(...rig.timers.values())).toBeLessThan(10_000);
   silence?.[0]();
-  expect(await desk.read).toEqual({ text: '{"session_id":"a","cwd":"/p"}', isCutOff: true });
+  expect(await rig.read).toEqual({ text: '{"session_id":"a","cwd":"/p"}', isCutOff: true });
   const silent = reading();
   for (const work of silent.timers.keys()) work();
   expect(await silent.read).toEqual({ text: "{}", isCutOff: true });

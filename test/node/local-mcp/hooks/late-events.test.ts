@@ -1,12 +1,12 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { currentState } from "../../../../src/local-mcp/checkpoints/capture.ts";
-import { systemProcesses } from "../../../../src/platform/processes.ts";
-import * as notices from "../../../../src/store/notices.ts";
-import * as spool from "../../../../src/store/spool.ts";
-import { aDeadClaude, anotherClaude, aProject, Claude, journalKinds, rowCount } from "../../../support/builders.ts";
-import { tempRuntime } from "../../../support/temp-runtime.ts";
+import { currentState } from "#src/local-mcp/checkpoints/capture.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
+import * as notices from "#src/store/notices.ts";
+import * as spool from "#src/store/spool.ts";
+import { aDeadClaude, anotherClaude, aProject, Claude, journalKinds, rowCount } from "#harness/machine/claude.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 it("[HO8] a prompt that had to wait in the spool stays before the next one: the newest request is the last", () => {
   const runtime = tempRuntime({ busyMs: 10 });

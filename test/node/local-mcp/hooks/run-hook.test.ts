@@ -1,8 +1,8 @@
 import { appendFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import * as servers from "../../../../src/local-mcp/sessions/servers.ts";
-import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
-import { pause } from "../../../../src/store/pause.ts";
+import * as servers from "#src/local-mcp/sessions/servers.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { pause } from "#src/store/pause.ts";
 import {
   aLiveClaude,
   aProject,
@@ -11,9 +11,9 @@ import {
   rowCount,
   storedSession,
   Claude,
-} from "../../../support/builders.ts";
-import { tempRuntime } from "../../../support/temp-runtime.ts";
-import { anAssistantLine } from "../../../support/transcripts.ts";
+} from "#harness/machine/claude.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
 it("[JO4] a text that the transcript tells with the next prompt belongs to the turn before it", () => {
   const runtime = tempRuntime();

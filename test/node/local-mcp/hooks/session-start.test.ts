@@ -1,10 +1,10 @@
 import { appendFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { findIncomplete } from "../../../../src/local-mcp/recovery/detect.ts";
-import { dismiss, undo } from "../../../../src/local-mcp/recovery/local-source.ts";
-import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
-import { add } from "../../../../src/store/notices.ts";
+import { findIncomplete } from "#src/local-mcp/recovery/detect.ts";
+import { dismiss, undo } from "#src/local-mcp/recovery/local-source.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { add } from "#src/store/notices.ts";
 import {
   aDeadClaude,
   aLiveClaude,
@@ -14,9 +14,9 @@ import {
   rowCount,
   storedSession,
   Claude,
-} from "../../../support/builders.ts";
-import { tempRuntime } from "../../../support/temp-runtime.ts";
-import { anAssistantLine } from "../../../support/transcripts.ts";
+} from "#harness/machine/claude.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
 it("[RE4] after a normal end the next chat is told nothing, also of one that ends with -p", () => {
   const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts" } });

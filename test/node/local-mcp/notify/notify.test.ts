@@ -4,15 +4,15 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { configSchema } from "../../../../src/contract/config.ts";
-import { deadTasks } from "../../../../src/local-mcp/notify/dead-tasks.ts";
-import { notifyDesktop, Notifier, type NotifierOptions } from "../../../../src/local-mcp/notify/notifier.ts";
-import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
-import * as news from "../../../../src/local-mcp/sessions/news.ts";
-import { anotherClaude, aProject, Claude } from "../../../support/builders.ts";
-import { someReadings } from "../../../support/readings.ts";
-import { twoMates } from "../../../support/team-desk.ts";
-import { storedBytes, tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { configSchema } from "#src/contract/config.ts";
+import { deadTasks } from "#src/local-mcp/notify/dead-tasks.ts";
+import { notifyDesktop, Notifier, type NotifierOptions } from "#src/local-mcp/notify/notifier.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as news from "#src/local-mcp/sessions/news.ts";
+import { anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
+import { someReadings } from "#harness/machine/readings.ts";
+import { twoChats } from "#harness/team/team-rig.ts";
+import { storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 interface Receiver {
   readonly url: string;
@@ -143,9 +143,9 @@ it("[CL70] a chat that its user has closed is no death, and one that died again 
 });
 
 it("[CL70] a dead task of the workspace is sent once", async () => {
-  const { desk, one } = await twoMates();
+  const { rig, one } = await twoChats();
   const receiver = await aReceiver();
-  const runtime = tempRuntime({ beside: desk.base, config: { notify: { webhook: receiver.url } } });
+  const runtime = tempRuntime({ beside: rig.base, config: { notify: { webhook: receiver.url } } });
   const look = looksOf(runtime, { deadTasks: deadTasks(runtime.now, () => one.team.reader()) });
   await look();
   await one.ask("shim_submit", { tasks: [{ type: "build" }] });

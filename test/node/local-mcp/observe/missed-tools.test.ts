@@ -1,10 +1,10 @@
 import { appendFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { currentState } from "../../../../src/local-mcp/checkpoints/capture.ts";
-import { catchUp } from "../../../../src/local-mcp/observe/record-transcript.ts";
-import { aLiveClaude, journalKinds, storedSession, Claude } from "../../../support/builders.ts";
-import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
-import { anAssistantLine, aToolResultLine, aToolUse } from "../../../support/transcripts.ts";
+import { currentState } from "#src/local-mcp/checkpoints/capture.ts";
+import { catchUp } from "#src/local-mcp/observe/record-transcript.ts";
+import { aLiveClaude, journalKinds, storedSession, Claude } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine, aToolResultLine, aToolUse } from "#harness/machine/transcripts.ts";
 
 function aChat(): { runtime: TempRuntime; claude: Claude; write: (...lines: string[]) => void } {
   const runtime = tempRuntime();

@@ -1,16 +1,16 @@
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import * as journal from "../../../../src/local-mcp/sessions/journal.ts";
-import { timerTrigger } from "../../../../src/local-mcp/checkpoints/triggers.ts";
-import { observe } from "../../../../src/local-mcp/observe/observe.ts";
-import { recordTranscript } from "../../../../src/local-mcp/observe/record-transcript.ts";
-import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
-import * as history from "../../../../src/local-mcp/signals/history.ts";
-import { readAppended } from "../../../../src/local-mcp/signals/transcript.ts";
-import { aLiveClaude, rowCount, storedSession } from "../../../support/builders.ts";
-import { tempRuntime } from "../../../support/temp-runtime.ts";
-import { aUserLine, anAssistantLine } from "../../../support/transcripts.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import { timerTrigger } from "#src/local-mcp/checkpoints/triggers.ts";
+import { observe } from "#src/local-mcp/observe/observe.ts";
+import { recordTranscript } from "#src/local-mcp/observe/record-transcript.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as history from "#src/local-mcp/signals/history.ts";
+import { readAppended } from "#src/local-mcp/signals/transcript.ts";
+import { aLiveClaude, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { aUserLine, anAssistantLine } from "#harness/machine/transcripts.ts";
 
 const usage = {
   input_tokens: 90_000,

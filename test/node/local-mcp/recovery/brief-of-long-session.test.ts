@@ -1,18 +1,18 @@
 import { mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { JournalEntry } from "../../../../src/contract/journal.ts";
-import type { JournalRow } from "../../../../src/local-mcp/sessions/journal.ts";
-import { emptyState, fold } from "../../../../src/local-mcp/sessions/work-state.ts";
-import { readContent } from "../../../../src/local-mcp/sessions/session-content.ts";
-import { renderBrief, toDelivered, toStoredOffer } from "../../../../src/local-mcp/recovery/offers.ts";
-import { changesIn } from "../../../../src/snapshots/changed-files.ts";
-import { estimateTokens } from "../../../../src/local-mcp/signals/tokens.ts";
-import { timeline } from "../../../../src/cli/commands/sessions/timeline.ts";
-import { restoration, restore } from "../../../../src/local-mcp/recovery/restoration.ts";
-import { aProject, anotherClaude, Claude, storedSession } from "../../../support/builders.ts";
-import { git, temporaryFolder } from "../../../support/git-project.ts";
-import { T0, tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import type { JournalRow } from "#src/local-mcp/sessions/journal.ts";
+import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
+import { readContent } from "#src/local-mcp/sessions/session-content.ts";
+import { renderBrief, toDelivered, toStoredOffer } from "#src/local-mcp/recovery/offers.ts";
+import { changesIn } from "#src/snapshots/changed-files.ts";
+import { estimateTokens } from "#src/local-mcp/signals/tokens.ts";
+import { timeline } from "#src/cli/commands/sessions/timeline.ts";
+import { restoration, restore } from "#src/local-mcp/recovery/restoration.ts";
+import { aProject, anotherClaude, Claude, storedSession } from "#harness/machine/claude.ts";
+import { git, temporaryFolder } from "#harness/machine/git-project.ts";
+import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 type Offer = ReturnType<typeof toStoredOffer>;
 

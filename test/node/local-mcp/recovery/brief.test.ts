@@ -1,14 +1,14 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { WorkState } from "../../../../src/contract/work-state.ts";
-import { brief, type Occasion } from "../../../../src/local-mcp/recovery/brief.ts";
-import { age, clip } from "../../../../src/shared/format.ts";
-import type { Restoration } from "../../../../src/local-mcp/recovery/restoration.ts";
-import { score } from "../../../../src/local-mcp/recovery/score.ts";
-import type { Session } from "../../../../src/local-mcp/sessions/sessions.ts";
-import { estimateTokens } from "../../../../src/local-mcp/signals/tokens.ts";
-import { T0 } from "../../../support/temp-store.ts";
-import { aState } from "../../../support/work-states.ts";
+import type { WorkState } from "#src/contract/work-state.ts";
+import { brief, type Occasion } from "#src/local-mcp/recovery/brief.ts";
+import { age, clip } from "#src/shared/format.ts";
+import type { Restoration } from "#src/local-mcp/recovery/restoration.ts";
+import { score } from "#src/local-mcp/recovery/score.ts";
+import type { Session } from "#src/local-mcp/sessions/sessions.ts";
+import { estimateTokens } from "#src/local-mcp/signals/tokens.ts";
+import { T0 } from "#harness/store/temp-store.ts";
+import { aState } from "#harness/machine/work-states.ts";
 
 const occasions: Occasion[] = ["ask", "brief", "resume", "resumed", "compacted"];
 

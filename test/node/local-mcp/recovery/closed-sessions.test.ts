@@ -1,15 +1,15 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { statusOf } from "../../../../src/cli/commands/setup/statusline/status-line.ts";
-import { drainInto, spoolEvent } from "../../../../src/local-mcp/hooks/spool-hook.ts";
-import { findIncomplete } from "../../../../src/local-mcp/recovery/detect.ts";
-import { undo } from "../../../../src/local-mcp/recovery/local-source.ts";
-import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
-import { prune } from "../../../../src/local-mcp/retention/retention.ts";
-import type { HookInput } from "../../../../src/contract/hook-input.ts";
-import { aProject, anotherClaude, Claude, journalKinds, rowCount, storedSession } from "../../../support/builders.ts";
-import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import { drainInto, spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
+import { findIncomplete } from "#src/local-mcp/recovery/detect.ts";
+import { undo } from "#src/local-mcp/recovery/local-source.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { prune } from "#src/local-mcp/retention/retention.ts";
+import type { HookInput } from "#src/contract/hook-input.ts";
+import { aProject, anotherClaude, Claude, journalKinds, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const hour = 3_600_000;
 

@@ -1,20 +1,20 @@
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import * as history from "../../../../src/local-mcp/signals/history.ts";
-import { migrate } from "../../../../src/shared/migrate.ts";
-import { DeathWatch, recordDeath, recordDeaths } from "../../../../src/local-mcp/recovery/deaths.ts";
-import { dismiss } from "../../../../src/local-mcp/recovery/local-source.ts";
-import { offer } from "../../../../src/local-mcp/recovery/offers.ts";
-import { saveLastCheckpoint } from "../../../../src/supervisor/death-record.ts";
-import { drainInto, spoolEvent } from "../../../../src/local-mcp/hooks/spool-hook.ts";
-import { openBetterSqlite3 } from "../../../../src/store/driver-better-sqlite3.ts";
-import { migrations } from "../../../../src/store/schema.ts";
-import { upkeep } from "../../../../src/local-mcp/server/upkeep.ts";
-import { aDeadClaude, anotherClaude, aProject, Claude, rowCount, storedSession } from "../../../support/builders.ts";
-import { connect } from "../../../support/mcp-client.ts";
-import { T0, tempHome } from "../../../support/temp-store.ts";
-import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import * as history from "#src/local-mcp/signals/history.ts";
+import { migrate } from "#src/shared/migrate.ts";
+import { DeathWatch, recordDeath, recordDeaths } from "#src/local-mcp/recovery/deaths.ts";
+import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
+import { offer } from "#src/local-mcp/recovery/offers.ts";
+import { saveLastCheckpoint } from "#src/supervisor/death-record.ts";
+import { drainInto, spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { migrations } from "#src/store/schema.ts";
+import { upkeep } from "#src/local-mcp/server/upkeep.ts";
+import { aDeadClaude, anotherClaude, aProject, Claude, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { connect } from "#harness/machine/mcp-client.ts";
+import { T0, tempHome } from "#harness/store/temp-store.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const never = new AbortController().signal;
 

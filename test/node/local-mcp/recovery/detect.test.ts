@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import { causeOf, findIncomplete, type SessionSearch } from "../../../../src/local-mcp/recovery/detect.ts";
-import { isDead } from "../../../../src/local-mcp/recovery/liveness.ts";
-import * as journal from "../../../../src/local-mcp/sessions/journal.ts";
-import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
-import { storedSession } from "../../../support/builders.ts";
-import { T0, tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { causeOf, findIncomplete, type SessionSearch } from "#src/local-mcp/recovery/detect.ts";
+import { isDead } from "#src/local-mcp/recovery/liveness.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { storedSession } from "#harness/machine/claude.ts";
+import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 interface Made {
   readonly id?: string;

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { livenessOf } from "../../../../src/local-mcp/recovery/liveness.ts";
-import { mapFiles, mapPath } from "../../../../src/local-mcp/recovery/remote-restoration.ts";
+import { livenessOf } from "#src/local-mcp/recovery/liveness.ts";
+import { mapFiles, mapPath } from "#src/local-mcp/recovery/remote-restoration.ts";
 
 const minute = 60_000;
 const offline = (reason: string) => ({ status: "offline", reason, lastSeenAgeMs: minute }) as const;

@@ -1,12 +1,12 @@
 import { appendFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { dismiss, undo } from "../../../../src/local-mcp/recovery/local-source.ts";
-import { offer } from "../../../../src/local-mcp/recovery/offers.ts";
-import { restoration } from "../../../../src/local-mcp/recovery/restoration.ts";
-import * as history from "../../../../src/local-mcp/signals/history.ts";
-import { aProject, Claude, storedSession } from "../../../support/builders.ts";
-import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
-import { anAssistantLine } from "../../../support/transcripts.ts";
+import { dismiss, undo } from "#src/local-mcp/recovery/local-source.ts";
+import { offer } from "#src/local-mcp/recovery/offers.ts";
+import { restoration } from "#src/local-mcp/recovery/restoration.ts";
+import * as history from "#src/local-mcp/signals/history.ts";
+import { aProject, Claude, storedSession } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
 function aDeadOne(runtime: TempRuntime): Claude {
   const claude = new Claude(runtime, { cwd: aProject() });

@@ -1,12 +1,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { brief } from "../../../../src/local-mcp/recovery/brief.ts";
-import { findElsewhere } from "../../../../src/local-mcp/recovery/remote-candidates.ts";
-import { offerableElsewhere } from "../../../../src/local-mcp/recovery/remote-offer.ts";
-import { inspectElsewhere } from "../../../../src/local-mcp/recovery/remote-restoration.ts";
-import { project } from "../../../support/machines.ts";
-import { aWorld, minute } from "../../../support/remote-world.ts";
+import { brief } from "#src/local-mcp/recovery/brief.ts";
+import { findElsewhere } from "#src/local-mcp/recovery/remote-candidates.ts";
+import { offerableElsewhere } from "#src/local-mcp/recovery/remote-offer.ts";
+import { inspectElsewhere } from "#src/local-mcp/recovery/remote-restoration.ts";
+import { project } from "#harness/sync/machines.ts";
+import { aWorld, minute } from "#harness/sync/recovery-rig.ts";
 
 it("[RE20] [RE90] a session of another machine is found when the coordinator reports its chat as gone, not before", async () => {
   const alive = await aWorld({ isDead: false });
@@ -96,13 +96,13 @@ it("[RE22] [RE93] [RE94] the brief says on which machine it was, how old all is,
   const from = found && (await inspectElsewhere(reach, found, chat.cwd));
   const text = from ? brief(from, here.runtime.now(), "brief") : "";
   for (const part of [
-    `an earlier session (${dead.session}) on another machine (desk) died 5 min ago`,
-    `it ran on: desk, in ${dead.cwd} there`,
+    `an earlier session (${dead.session}) on another machine (rig) died 5 min ago`,
+    `it ran on: rig, in ${dead.cwd} there`,
     `project: ${chat.cwd}`,
     "another SHIM process of its machine saw that its process is gone",
     "last request: and the lexer",
     "not synced: whatever it did after 5 min ago; 1 event after the checkpoint came with it, and is in this",
-    "files as they were: on desk only",
+    "files as they were: on rig only",
     "git: main at a1a1a1a1a1a1, the same here",
     "take true",
   ])

@@ -1,11 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { TeamChat } from "../../../../src/local-mcp/team/team-chat.ts";
-import { takeOver } from "../../../../src/local-mcp/recovery/takeover.ts";
-import { Claude, storedSession } from "../../../support/builders.ts";
-import { connect, type Connected } from "../../../support/mcp-client.ts";
-import { aRival, aWorld, minute, newsOf, rowOf, type World } from "../../../support/remote-world.ts";
+import { TeamChat } from "#src/local-mcp/team/team-chat.ts";
+import { takeOver } from "#src/local-mcp/recovery/takeover.ts";
+import { Claude, storedSession } from "#harness/machine/claude.ts";
+import { connect, type Connected } from "#harness/machine/mcp-client.ts";
+import { aRival, aWorld, minute, newsOf, rowOf, type World } from "#harness/sync/recovery-rig.ts";
 
 /** The chat of this machine, with the MCP process that Claude Code starts for it. */
 async function open({ here, chat }: Pick<World, "here" | "chat">): Promise<Connected> {
@@ -27,7 +27,7 @@ it("[RE20] the tool lists and briefs on sessions of other machines, with the mac
       machine: "desk",
     },
   ]);
-  expect(text).toContain("on another machine (desk) died 5 min ago");
+  expect(text).toContain("on another machine (rig) died 5 min ago");
   expect(text).toContain("- parser.ts (created): the same here");
   expect(output["score"]).toBeGreaterThan(50);
   // It was told: no hook brings it again.
@@ -40,7 +40,7 @@ it("[RE20] a chat on a machine that has mirrored no other yet gets them too, als
     one.here.runtime.store.write((sql) => sql.run("DELETE FROM remote_sessions"));
     const { call } = await open(one);
     const { text } = await call("shim_check_recovery", "of" in given ? { of: one.dead.session } : {});
-    expect(text).toContain("on another machine (desk) died 5 min ago");
+    expect(text).toContain("on another machine (rig) died 5 min ago");
   }
 });
 
@@ -141,7 +141,7 @@ it("[RE24] a chat that joins is offered it by a notification, also where the dea
   await one.there.attest(one.dead.session);
   await look();
   expect(newsOf(one.here, one.chat.session)).toMatchObject([{ kind: "offer", session: one.dead.session }]);
-  expect(JSON.stringify(one.chat.prompt("what was I doing?"))).toContain("on another machine (desk)");
+  expect(JSON.stringify(one.chat.prompt("what was I doing?"))).toContain("on another machine (rig)");
   one.world.wait(minute);
   await look();
   expect(newsOf(one.here, one.chat.session)).toEqual([]);

@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Statement } from "../../../../src/contract/work-state.ts";
-import { claimsOf, score, type Restorable } from "../../../../src/local-mcp/recovery/score.ts";
-import { aState } from "../../../support/work-states.ts";
+import type { Statement } from "#src/contract/work-state.ts";
+import { claimsOf, score, type Restorable } from "#src/local-mcp/recovery/score.ts";
+import { aState } from "#harness/machine/work-states.ts";
 
 function restorable(overrides: Partial<Restorable> = {}): Restorable {
   return { state: aState(), files: [], head: null, checkpoint: null, ...overrides };

@@ -1,14 +1,14 @@
 import { expect, it } from "vitest";
-import { currentState } from "../../../../src/local-mcp/checkpoints/capture.ts";
-import { findElsewhere } from "../../../../src/local-mcp/recovery/remote-candidates.ts";
-import { offerableElsewhere, offerElsewhere } from "../../../../src/local-mcp/recovery/remote-offer.ts";
-import { recordContinuation, recordTakeovers } from "../../../../src/local-mcp/sync/takeover-notices.ts";
-import { giveBack, takeOver } from "../../../../src/local-mcp/recovery/takeover.ts";
-import { TakenSessions } from "../../../../src/local-mcp/recovery/remote-recovery.ts";
-import * as recoveries from "../../../../src/local-mcp/sessions/recoveries.ts";
-import { Claude, storedSession } from "../../../support/builders.ts";
-import { project, workspace } from "../../../support/machines.ts";
-import { aRival, aWorld, minute, newsOf, rowOf } from "../../../support/remote-world.ts";
+import { currentState } from "#src/local-mcp/checkpoints/capture.ts";
+import { findElsewhere } from "#src/local-mcp/recovery/remote-candidates.ts";
+import { offerableElsewhere, offerElsewhere } from "#src/local-mcp/recovery/remote-offer.ts";
+import { recordContinuation, recordTakeovers } from "#src/local-mcp/sync/takeover-notices.ts";
+import { giveBack, takeOver } from "#src/local-mcp/recovery/takeover.ts";
+import { TakenSessions } from "#src/local-mcp/recovery/remote-recovery.ts";
+import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
+import { Claude, storedSession } from "#harness/machine/claude.ts";
+import { project, workspace } from "#harness/sync/machines.ts";
+import { aRival, aWorld, minute, newsOf, rowOf } from "#harness/sync/recovery-rig.ts";
 
 it("[RE96] [RE23] two machines ask at the same time: one gets it, the other is refused with who and where", async () => {
   const one = await aWorld();

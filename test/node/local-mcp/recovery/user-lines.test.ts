@@ -1,9 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { quotedTitle } from "../../../../src/local-mcp/recovery/user-lines.ts";
-import { aDeadClaude, aProject, anotherClaude, Claude } from "../../../support/builders.ts";
-import { tempRuntime } from "../../../support/temp-runtime.ts";
+import { quotedTitle } from "#src/local-mcp/recovery/user-lines.ts";
+import { aDeadClaude, aProject, anotherClaude, Claude } from "#harness/machine/claude.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 it.each([
   ["ask", "Claude asks whether to continue it."],

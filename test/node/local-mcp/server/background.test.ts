@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import { Background } from "../../../../src/local-mcp/server/background.ts";
-import { FileSaver } from "../../../../src/local-mcp/server/file-saver.ts";
-import * as spool from "../../../../src/store/spool.ts";
-import { aProject, Claude } from "../../../support/builders.ts";
-import { connect } from "../../../support/mcp-client.ts";
-import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { Background } from "#src/local-mcp/server/background.ts";
+import { FileSaver } from "#src/local-mcp/server/file-saver.ts";
+import * as spool from "#src/store/spool.ts";
+import { aProject, Claude } from "#harness/machine/claude.ts";
+import { connect } from "#harness/machine/mcp-client.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 interface Ticking {
   /** Ticks `times`, two seconds apart. @returns which of them did the work, by their number */

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { aProject, Claude } from "../../../support/builders.ts";
-import { connect, eras } from "../../../support/mcp-client.ts";
-import { tempRuntime } from "../../../support/temp-runtime.ts";
+import { aProject, Claude } from "#harness/machine/claude.ts";
+import { connect, eras } from "#harness/machine/mcp-client.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 it("[MC15] each session and each checkpoint is a resource: listed by name, read as JSON with all that is known", async () => {
   for (const era of eras) {

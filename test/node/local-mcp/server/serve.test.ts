@@ -2,12 +2,12 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { drainInto } from "../../../../src/local-mcp/hooks/spool-hook.ts";
-import { serve } from "../../../../src/local-mcp/server/serve.ts";
-import * as spool from "../../../../src/store/spool.ts";
-import { aProject, Claude, rowCount, storedSession } from "../../../support/builders.ts";
-import { git } from "../../../support/git-project.ts";
-import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
+import { serve } from "#src/local-mcp/server/serve.ts";
+import * as spool from "#src/store/spool.ts";
+import { aProject, Claude, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { git } from "#harness/machine/git-project.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 const clientPid = 4_000_000;

@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import { instructions } from "../../../../src/local-mcp/front/instructions.ts";
-import { estimateTokens } from "../../../../src/local-mcp/signals/tokens.ts";
-import { add } from "../../../../src/store/notices.ts";
-import { aProject, Claude, rowCount } from "../../../support/builders.ts";
-import { aDeadChat, connect, eras } from "../../../support/mcp-client.ts";
-import { tempRuntime } from "../../../support/temp-runtime.ts";
+import { instructions } from "#src/local-mcp/front/instructions.ts";
+import { estimateTokens } from "#src/local-mcp/signals/tokens.ts";
+import { add } from "#src/store/notices.ts";
+import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
+import { aDeadChat, connect, eras } from "#harness/machine/mcp-client.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const names = [
   "shim_auto_checkpoint",

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { findSession } from "../../../../src/local-mcp/sessions/session-prefix.ts";
-import { aDeadClaude, anotherClaude, storedSession } from "../../../support/builders.ts";
-import { connect } from "../../../support/mcp-client.ts";
-import { tempRuntime } from "../../../support/temp-runtime.ts";
+import { findSession } from "#src/local-mcp/sessions/session-prefix.ts";
+import { aDeadClaude, anotherClaude, storedSession } from "#harness/machine/claude.ts";
+import { connect } from "#harness/machine/mcp-client.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 it("[RE56] a tool takes the beginning of an id; several that fit are named with their titles, and nothing happens", async () => {
   const runtime = tempRuntime();

@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import { instructions } from "../../../../src/local-mcp/front/instructions.ts";
-import { openTeam } from "../../../../src/local-mcp/server/chat/open-team.ts";
-import { estimateTokens } from "../../../../src/local-mcp/signals/tokens.ts";
-import { aDeadChat, connect, eras } from "../../../support/mcp-client.ts";
-import { TeamDesk } from "../../../support/team-desk.ts";
-import { tempRuntime } from "../../../support/temp-runtime.ts";
+import { instructions } from "#src/local-mcp/front/instructions.ts";
+import { openTeam } from "#src/local-mcp/server/chat/open-team.ts";
+import { estimateTokens } from "#src/local-mcp/signals/tokens.ts";
+import { aDeadChat, connect, eras } from "#harness/machine/mcp-client.ts";
+import { TeamRig } from "#harness/team/team-rig.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const names = [
   "shim_auto_checkpoint",
@@ -77,8 +77,8 @@ it("[TE44] the instructions explain the team, and stay under 2 KB, also with a s
 });
 
 it("[TE47] input that a tool of the team does not take is refused as its error, and changes nothing", async () => {
-  const desk = new TeamDesk();
-  const { call } = await desk.mate();
+  const rig = new TeamRig();
+  const { call } = await rig.chat();
   const bad: [string, Record<string, unknown>, RegExp][] = [
     ["shim_submit", { tasks: [] }, /tasks/],
     ["shim_submit", { tasks: [{ type: "a b" }] }, /^bad_input: .*type/s],
@@ -96,6 +96,6 @@ it("[TE47] input that a tool of the team does not take is refused as its error, 
     const answer = await call(tool, input);
     expect(answer, tool).toMatchObject({ isError: true, text: expect.stringMatching(problem) as string });
   }
-  expect(desk.call("tasks.progress", {}).totalTasks).toBe(0);
-  expect(desk.call("leases.list", { prefix: "file:" }).leases).toEqual([]);
+  expect(rig.call("tasks.progress", {}).totalTasks).toBe(0);
+  expect(rig.call("leases.list", { prefix: "file:" }).leases).toEqual([]);
 });

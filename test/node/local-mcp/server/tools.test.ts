@@ -1,13 +1,13 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { isPurgePending } from "../../../../src/local-mcp/retention/forget.ts";
-import { tools } from "../../../../src/local-mcp/server/server.ts";
-import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
-import { pause } from "../../../../src/store/pause.ts";
-import { aProject, rowCount, storedSession, Claude } from "../../../support/builders.ts";
-import { aDeadChat, connect, desktop } from "../../../support/mcp-client.ts";
-import { secretSamples } from "../../../support/secret-corpus.ts";
-import { leaked, tempRuntime } from "../../../support/temp-runtime.ts";
+import { isPurgePending } from "#src/local-mcp/retention/forget.ts";
+import { tools } from "#src/local-mcp/server/server.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { pause } from "#src/store/pause.ts";
+import { aProject, rowCount, storedSession, Claude } from "#harness/machine/claude.ts";
+import { aDeadChat, connect, desktop } from "#harness/machine/mcp-client.ts";
+import { secretSamples } from "#harness/secrets/secret-corpus.ts";
+import { leaked, tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const confirm = "yes, delete";
 

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join, parse } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { projectRoot, readHead } from "../../../../src/local-mcp/sessions/git-head.ts";
-import { git } from "../../../support/git-project.ts";
+import { projectRoot, readHead } from "#src/local-mcp/sessions/git-head.ts";
+import { git } from "#harness/machine/git-project.ts";
 
 function aFolder(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-head-")));

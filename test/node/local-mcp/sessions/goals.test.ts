@@ -1,12 +1,12 @@
 import { expect, it } from "vitest";
-import type { JournalEntry } from "../../../../src/contract/journal.ts";
-import type { WorkState } from "../../../../src/contract/work-state.ts";
-import { goalReached, goalRequestBefore } from "../../../../src/local-mcp/sessions/goal-state.ts";
-import { lastGoalRequest } from "../../../../src/local-mcp/sessions/requests.ts";
-import { emptyState, fold } from "../../../../src/local-mcp/sessions/work-state.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import type { WorkState } from "#src/contract/work-state.ts";
+import { goalReached, goalRequestBefore } from "#src/local-mcp/sessions/goal-state.ts";
+import { lastGoalRequest } from "#src/local-mcp/sessions/requests.ts";
+import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
 
-import { aProject, anotherClaude, Claude } from "../../../support/builders.ts";
-import { tempRuntime } from "../../../support/temp-runtime.ts";
+import { aProject, anotherClaude, Claude } from "#harness/machine/claude.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const noise = [
   "The second tab shows what the kiln did that week.",

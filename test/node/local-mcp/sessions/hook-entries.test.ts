@@ -1,11 +1,11 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { HookInput, type HookEvent } from "../../../../src/contract/hook-input.ts";
-import type { JournalEntry } from "../../../../src/contract/journal.ts";
-import { cleanInput } from "../../../../src/local-mcp/hooks/answer-hook.ts";
-import { boundTexts, redactAndClip, idOf, label, limits, pathOf } from "../../../../src/local-mcp/sessions/entries.ts";
-import { describeInput, entriesOf } from "../../../../src/local-mcp/sessions/hook-entries.ts";
-import { secretSamples } from "../../../support/secret-corpus.ts";
+import { HookInput, type HookEvent } from "#src/contract/hook-input.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import { cleanInput } from "#src/local-mcp/hooks/answer-hook.ts";
+import { boundTexts, redactAndClip, idOf, label, limits, pathOf } from "#src/local-mcp/sessions/entries.ts";
+import { describeInput, entriesOf } from "#src/local-mcp/sessions/hook-entries.ts";
+import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 
 function told(event: HookEvent, fields: object): JournalEntry[] {
   const input = cleanInput(HookInput.parse({ session_id: "s", prompt_id: "p", ...fields }));

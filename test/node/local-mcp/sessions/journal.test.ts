@@ -1,14 +1,14 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { JournalEntry } from "../../../../src/contract/journal.ts";
-import type { HookEvent } from "../../../../src/contract/hook-input.ts";
-import { capture, currentState } from "../../../../src/local-mcp/checkpoints/capture.ts";
-import { answerHook } from "../../../../src/local-mcp/hooks/answer-hook.ts";
-import * as journal from "../../../../src/local-mcp/sessions/journal.ts";
-import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
-import { storedSession } from "../../../support/builders.ts";
-import { anEntry } from "../../../support/journal-entries.ts";
-import { T0, tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import type { HookEvent } from "#src/contract/hook-input.ts";
+import { capture, currentState } from "#src/local-mcp/checkpoints/capture.ts";
+import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { storedSession } from "#harness/machine/claude.ts";
+import { anEntry } from "#harness/machine/journal-entries.ts";
+import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 function begin(runtime: TempRuntime, id = "s1"): void {
   runtime.store.write((sql) =>

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import * as clients from "../../../../src/local-mcp/sessions/clients.ts";
-import * as servers from "../../../../src/local-mcp/sessions/servers.ts";
-import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
-import { rowCount, storedSession } from "../../../support/builders.ts";
-import { T0, tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import * as clients from "#src/local-mcp/sessions/clients.ts";
+import * as servers from "#src/local-mcp/sessions/servers.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { rowCount, storedSession } from "#harness/machine/claude.ts";
+import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 function see(runtime: TempRuntime, overrides: Partial<sessions.Sighting> = {}): sessions.Session {
   const sighting = { id: "s1", client: "claude-code", origin: "startup", owner: null, isAlive: true, ...overrides };

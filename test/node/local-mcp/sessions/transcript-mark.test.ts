@@ -1,12 +1,12 @@
 import { appendFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { capture, currentState } from "../../../../src/local-mcp/checkpoints/capture.ts";
-import * as journal from "../../../../src/local-mcp/sessions/journal.ts";
-import { forget } from "../../../../src/local-mcp/retention/forget.ts";
-import { pause, resume } from "../../../../src/store/pause.ts";
-import { anotherClaude, aProject, Claude } from "../../../support/builders.ts";
-import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
-import { anAssistantLine } from "../../../support/transcripts.ts";
+import { capture, currentState } from "#src/local-mcp/checkpoints/capture.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import { forget } from "#src/local-mcp/retention/forget.ts";
+import { pause, resume } from "#src/store/pause.ts";
+import { anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
 function say(claude: Claude, text: string): void {
   appendFileSync(claude.transcript, `${anAssistantLine({ content: [{ type: "text", text }] })}\n`);

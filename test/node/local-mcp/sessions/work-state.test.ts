@@ -1,10 +1,10 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { JournalEntry } from "../../../../src/contract/journal.ts";
-import type { WorkState } from "../../../../src/contract/work-state.ts";
-import { emptyState, fold, withNotes } from "../../../../src/local-mcp/sessions/work-state.ts";
-import { anEntry } from "../../../support/journal-entries.ts";
-import { T0 } from "../../../support/temp-store.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import type { WorkState } from "#src/contract/work-state.ts";
+import { emptyState, fold, withNotes } from "#src/local-mcp/sessions/work-state.ts";
+import { anEntry } from "#harness/machine/journal-entries.ts";
+import { T0 } from "#harness/store/temp-store.ts";
 
 function stateAfter(...entries: JournalEntry[]): WorkState {
   return fold(

@@ -2,11 +2,11 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { calibrate, estimateLong } from "../../../../src/local-mcp/signals/calibrate.ts";
-import { estimateTokens, loadFactors } from "../../../../src/local-mcp/signals/tokens.ts";
-import { readAppended } from "../../../../src/local-mcp/signals/transcript.ts";
-import { tempRuntime } from "../../../support/temp-runtime.ts";
-import { anAssistantLine } from "../../../support/transcripts.ts";
+import { calibrate, estimateLong } from "#src/local-mcp/signals/calibrate.ts";
+import { estimateTokens, loadFactors } from "#src/local-mcp/signals/tokens.ts";
+import { readAppended } from "#src/local-mcp/signals/transcript.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
 const model = "claude-opus-5";
 const words = "the parser reads a token and the lexer answers with a position in the file ".repeat(40);

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Readings } from "../../../../src/contract/readings.ts";
+import type { Readings } from "#src/contract/readings.ts";
 import {
   afterCompaction,
   derive,
@@ -8,11 +8,11 @@ import {
   merge,
   type SessionFacts,
   type ToolOutcome,
-} from "../../../../src/local-mcp/signals/collector.ts";
-import { readLines } from "../../../../src/local-mcp/signals/transcript-lines.ts";
-import type { TranscriptPart } from "../../../../src/local-mcp/signals/transcript.ts";
-import { someReadings } from "../../../support/readings.ts";
-import { anAssistantLine, T0 } from "../../../support/transcripts.ts";
+} from "#src/local-mcp/signals/collector.ts";
+import { readLines } from "#src/local-mcp/signals/transcript-lines.ts";
+import type { TranscriptPart } from "#src/local-mcp/signals/transcript.ts";
+import { someReadings } from "#harness/machine/readings.ts";
+import { anAssistantLine, T0 } from "#harness/machine/transcripts.ts";
 
 const minute = 60_000;
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { canonicalModel, effectiveWindow, windowsAsOf } from "../../../../src/local-mcp/signals/context-window.ts";
+import { canonicalModel, effectiveWindow, windowsAsOf } from "#src/local-mcp/signals/context-window.ts";
 
 it.each([
   ["claude-opus-5-5", 1_000_000],

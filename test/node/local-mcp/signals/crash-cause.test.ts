@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import type { CrashCause } from "../../../../src/contract/readings.ts";
-import { inferCause, type Evidence } from "../../../../src/local-mcp/signals/crash-cause.ts";
-import { someReadings } from "../../../support/readings.ts";
+import type { CrashCause } from "#src/contract/readings.ts";
+import { inferCause, type Evidence } from "#src/local-mcp/signals/crash-cause.ts";
+import { someReadings } from "#harness/machine/readings.ts";
 
 const T0 = 1_700_000_000_000;
 

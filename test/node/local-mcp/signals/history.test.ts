@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { afterEach, expect, it } from "vitest";
-import type { Risk, RiskLevel } from "../../../../src/contract/readings.ts";
-import { list, listCrashes, record, recordCrash, thin, type Crash } from "../../../../src/local-mcp/signals/history.ts";
-import { openBetterSqlite3 } from "../../../../src/store/driver-better-sqlite3.ts";
-import { Store } from "../../../../src/store/store.ts";
-import { someReadings } from "../../../support/readings.ts";
+import type { Risk, RiskLevel } from "#src/contract/readings.ts";
+import { list, listCrashes, record, recordCrash, thin, type Crash } from "#src/local-mcp/signals/history.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { Store } from "#src/store/store.ts";
+import { someReadings } from "#harness/machine/readings.ts";
 
 const minute = 60_000;
 const hour = 60 * minute;

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { parse } from "../../../../src/local-mcp/signals/statusline-input.ts";
+import { parse } from "#src/local-mcp/signals/statusline-input.ts";
 
 const T0 = 1_700_000_000_000;
 

@@ -3,15 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import {
-  estimateTokens,
-  learn,
-  loadFactors,
-  saveFactors,
-  type Factors,
-} from "../../../../src/local-mcp/signals/tokens.ts";
-import { openBetterSqlite3 } from "../../../../src/store/driver-better-sqlite3.ts";
-import { Store } from "../../../../src/store/store.ts";
+import { estimateTokens, learn, loadFactors, saveFactors, type Factors } from "#src/local-mcp/signals/tokens.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { Store } from "#src/store/store.ts";
 
 const text = "The quick brown fox jumps over the lazy dog. ".repeat(200);
 

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { readLines, type TranscriptContent } from "../../../../src/local-mcp/signals/transcript-lines.ts";
+import { readLines, type TranscriptContent } from "#src/local-mcp/signals/transcript-lines.ts";
 import {
   aCompactBoundary,
   anApiErrorLine,
@@ -10,7 +10,7 @@ import {
   aToolUse,
   aUserLine,
   T0,
-} from "../../../support/transcripts.ts";
+} from "#harness/machine/transcripts.ts";
 
 function read(...lines: readonly string[]): TranscriptContent {
   return readLines(lines.map((text, position) => ({ text, position })));

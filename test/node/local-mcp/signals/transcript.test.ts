@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { openTranscript, readAppended, type TranscriptFile } from "../../../../src/local-mcp/signals/transcript.ts";
-import { anAssistantLine, aTranscript, aUserLine, T0 } from "../../../support/transcripts.ts";
+import { openTranscript, readAppended, type TranscriptFile } from "#src/local-mcp/signals/transcript.ts";
+import { anAssistantLine, aTranscript, aUserLine, T0 } from "#harness/machine/transcripts.ts";
 
 function aFile(content: string | Uint8Array = ""): string {
   const path = join(mkdtempSync(join(tmpdir(), "shim-transcript-")), "session.jsonl");

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { encodeContent, type FilesContent } from "../../../../src/local-mcp/sync/content-schema.ts";
-import { seal } from "../../../../src/local-mcp/sync/envelope.ts";
-import { fetchHeader } from "../../../../src/local-mcp/sync/fetch-files.ts";
-import { partName } from "../../../../src/local-mcp/sync/prepare-files.ts";
-import { readNotes } from "../../../../src/local-mcp/sync/sync-status.ts";
+import { encodeContent, type FilesContent } from "#src/local-mcp/sync/content-schema.ts";
+import { seal } from "#src/local-mcp/sync/envelope.ts";
+import { fetchHeader } from "#src/local-mcp/sync/fetch-files.ts";
+import { partName } from "#src/local-mcp/sync/prepare-files.ts";
+import { readNotes } from "#src/local-mcp/sync/sync-status.ts";
 import {
   aroundOf,
   deviceOf,
@@ -13,7 +13,7 @@ import {
   save,
   stored,
   twoMachines,
-} from "../../../support/sync-files.ts";
+} from "#harness/sync/file-sync.ts";
 
 it("[SY85] [SY43] older files that are shown again are refused, as are changed, cut and mixed ones, and ones of another session", async () => {
   const both = twoMachines();

@@ -2,12 +2,12 @@ import { randomBytes } from "node:crypto";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { dismiss } from "../../../../src/local-mcp/recovery/local-source.ts";
-import { forget } from "../../../../src/local-mcp/retention/forget.ts";
-import { prune } from "../../../../src/local-mcp/retention/retention.ts";
-import { syncStatus } from "../../../../src/local-mcp/sync/sync-status.ts";
-import { contents, write } from "../../../support/git-project.ts";
-import type { SyncMachine } from "../../../support/sync-machines.ts";
+import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
+import { forget } from "#src/local-mcp/retention/forget.ts";
+import { prune } from "#src/local-mcp/retention/retention.ts";
+import { syncStatus } from "#src/local-mcp/sync/sync-status.ts";
+import { contents, write } from "#harness/machine/git-project.ts";
+import type { SyncMachine } from "#harness/sync/sync-machine.ts";
 import {
   deviceOf,
   heard,
@@ -19,7 +19,7 @@ import {
   save,
   twoMachines,
   type Two,
-} from "../../../support/sync-files.ts";
+} from "#harness/sync/file-sync.ts";
 
 it("[SY80] [SY84] the newest uncommitted files of a session that goes on are restored on another machine", async () => {
   const both = twoMachines();

@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { addKey, keyFilePath, readKeys } from "../../../../src/local-mcp/sync/key-ring.ts";
-import { open, seal, type EnvelopeSubject } from "../../../../src/local-mcp/sync/envelope.ts";
-import { formatCode, createKey, parseCode, type WorkspaceKey } from "../../../../src/local-mcp/sync/workspace-key.ts";
-import { tempHome } from "../../../support/temp-store.ts";
-import { createPrivateFolder } from "../../../../src/platform/private-files.ts";
+import { addKey, keyFilePath, readKeys } from "#src/local-mcp/sync/key-ring.ts";
+import { open, seal, type EnvelopeSubject } from "#src/local-mcp/sync/envelope.ts";
+import { formatCode, createKey, parseCode, type WorkspaceKey } from "#src/local-mcp/sync/workspace-key.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
+import { createPrivateFolder } from "#src/platform/private-files.ts";
 
 const place = { url: "https://shim.example.com", workspace: "team" };
 let serial = 0;

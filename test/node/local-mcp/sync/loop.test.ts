@@ -1,14 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { expect, it } from "vitest";
-import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
-import { removeEdgeConfig } from "../../../../src/coordinator-client/edge-config.ts";
-import { decode, encode } from "../../../../src/store/checkpoint-body.ts";
-import * as notices from "../../../../src/store/notices.ts";
-import { forget } from "../../../../src/local-mcp/retention/forget.ts";
-import { setEpoch } from "../../../../src/store/meta.ts";
-import * as devices from "../../../../src/local-mcp/sync/device.ts";
-import { readNotes } from "../../../../src/local-mcp/sync/sync-status.ts";
-import { SyncMachine, SyncWorld } from "../../../support/sync-machines.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { removeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { decode, encode } from "#src/store/checkpoint-body.ts";
+import * as notices from "#src/store/notices.ts";
+import { forget } from "#src/local-mcp/retention/forget.ts";
+import { setEpoch } from "#src/store/meta.ts";
+import * as devices from "#src/local-mcp/sync/device.ts";
+import { readNotes } from "#src/local-mcp/sync/sync-status.ts";
+import { SyncMachine, SyncWorld } from "#harness/sync/sync-machine.ts";
 
 function pushes(world: SyncWorld): number {
   return world.asked.filter((name) => name.endsWith("sync.push")).length;

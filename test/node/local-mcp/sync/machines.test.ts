@@ -1,19 +1,19 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
-import * as devices from "../../../../src/local-mcp/sync/device.ts";
-import { fetchCheckpoint } from "../../../../src/local-mcp/sync/fetch-checkpoint.ts";
-import { readKeys } from "../../../../src/local-mcp/sync/key-ring.ts";
-import type { PullDeps } from "../../../../src/local-mcp/sync/pull.ts";
-import * as remote from "../../../../src/local-mcp/sync/remote-sessions.ts";
-import type { RemoteSession } from "../../../../src/local-mcp/sync/remote-sessions.ts";
-import * as notices from "../../../../src/store/notices.ts";
-import { backUp } from "../../../../src/store/backup.ts";
-import { openBetterSqlite3 } from "../../../../src/store/driver-better-sqlite3.ts";
-import { forget } from "../../../../src/local-mcp/retention/forget.ts";
-import { breakPage } from "../../../support/damaged-store.ts";
-import { makeProject, git } from "../../../support/git-project.ts";
-import { aKey, SyncMachine, SyncWorld, type Weather } from "../../../support/sync-machines.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as devices from "#src/local-mcp/sync/device.ts";
+import { fetchCheckpoint } from "#src/local-mcp/sync/fetch-checkpoint.ts";
+import { readKeys } from "#src/local-mcp/sync/key-ring.ts";
+import type { PullDeps } from "#src/local-mcp/sync/pull.ts";
+import * as remote from "#src/local-mcp/sync/remote-sessions.ts";
+import type { RemoteSession } from "#src/local-mcp/sync/remote-sessions.ts";
+import * as notices from "#src/store/notices.ts";
+import { backUp } from "#src/store/backup.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { forget } from "#src/local-mcp/retention/forget.ts";
+import { breakPage } from "#harness/store/damaged-store.ts";
+import { makeProject, git } from "#harness/machine/git-project.ts";
+import { aKey, SyncMachine, SyncWorld, type Weather } from "#harness/sync/sync-machine.ts";
 
 function remotes(machine: SyncMachine): RemoteSession[] {
   return machine.runtime.store.read((sql) => remote.list(sql, "team"), []);

@@ -1,13 +1,13 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { readProjectFacts, findProject, removeNames } from "../../../../src/local-mcp/sync/find-project.ts";
-import { checkoutKey, normalizeRemote, projectKey } from "../../../../src/local-mcp/sync/project-key.ts";
-import { addKey } from "../../../../src/local-mcp/sync/key-ring.ts";
-import { createKey } from "../../../../src/local-mcp/sync/workspace-key.ts";
-import { createNaming } from "../../../../src/local-mcp/team/chat-naming.ts";
-import { git, GIT_ENV, makeProject, temporaryFolder } from "../../../support/git-project.ts";
-import { tempRuntime } from "../../../support/temp-runtime.ts";
+import { readProjectFacts, findProject, removeNames } from "#src/local-mcp/sync/find-project.ts";
+import { checkoutKey, normalizeRemote, projectKey } from "#src/local-mcp/sync/project-key.ts";
+import { addKey } from "#src/local-mcp/sync/key-ring.ts";
+import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
+import { createNaming } from "#src/local-mcp/team/chat-naming.ts";
+import { git, GIT_ENV, makeProject, temporaryFolder } from "#harness/machine/git-project.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const key = createKey((bytes) => new Uint8Array(bytes).fill(7));
 

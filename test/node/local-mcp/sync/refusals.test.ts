@@ -1,14 +1,14 @@
 import { expect, it } from "vitest";
-import type { OutputOf } from "../../../../src/contract/operations.ts";
-import { fetchCheckpoint } from "../../../../src/local-mcp/sync/fetch-checkpoint.ts";
-import { readKeys } from "../../../../src/local-mcp/sync/key-ring.ts";
-import { readNotes } from "../../../../src/local-mcp/sync/sync-status.ts";
-import type { PullDeps } from "../../../../src/local-mcp/sync/pull.ts";
-import * as remote from "../../../../src/local-mcp/sync/remote-sessions.ts";
-import type { RemoteSession } from "../../../../src/local-mcp/sync/remote-sessions.ts";
-import { forget } from "../../../../src/local-mcp/retention/forget.ts";
-import { storedBytes } from "../../../support/temp-runtime.ts";
-import { aKey, SyncMachine, SyncWorld } from "../../../support/sync-machines.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import { fetchCheckpoint } from "#src/local-mcp/sync/fetch-checkpoint.ts";
+import { readKeys } from "#src/local-mcp/sync/key-ring.ts";
+import { readNotes } from "#src/local-mcp/sync/sync-status.ts";
+import type { PullDeps } from "#src/local-mcp/sync/pull.ts";
+import * as remote from "#src/local-mcp/sync/remote-sessions.ts";
+import type { RemoteSession } from "#src/local-mcp/sync/remote-sessions.ts";
+import { forget } from "#src/local-mcp/retention/forget.ts";
+import { storedBytes } from "#harness/machine/temp-runtime.ts";
+import { aKey, SyncMachine, SyncWorld } from "#harness/sync/sync-machine.ts";
 
 type Sessions = OutputOf<"sync.list">["sessions"];
 

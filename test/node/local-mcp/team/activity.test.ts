@@ -1,12 +1,12 @@
 import { appendFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { toSessionView } from "../../../../src/cli/commands/sessions/session-view.ts";
-import { activityOf, keepsTasks, type ActivityFacts } from "../../../../src/local-mcp/sessions/activity.ts";
-import { refresh } from "../../../../src/local-mcp/observe/observe.ts";
-import { aProject, Claude, storedSession } from "../../../support/builders.ts";
-import { tempRuntime, T0, type TempRuntime } from "../../../support/temp-runtime.ts";
-import { twoMates } from "../../../support/team-desk.ts";
-import { anAssistantLine } from "../../../support/transcripts.ts";
+import { toSessionView } from "#src/cli/commands/sessions/session-view.ts";
+import { activityOf, keepsTasks, type ActivityFacts } from "#src/local-mcp/sessions/activity.ts";
+import { refresh } from "#src/local-mcp/observe/observe.ts";
+import { aProject, Claude, storedSession } from "#harness/machine/claude.ts";
+import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { twoChats } from "#harness/team/team-rig.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
 const minuteMs = 60_000;
 
@@ -60,35 +60,35 @@ it("[TE26] tasks are kept while busy, an hour while waiting, a quarter while idl
 });
 
 it("[TE26] a chat whose model hangs loses its task, though its process lives", async () => {
-  const { desk, one, other } = await twoMates();
+  const { rig, one, other } = await twoChats();
   await one.ask("shim_submit", { tasks: [{ type: "a" }] });
   await one.ask("shim_next");
-  await desk.time.pass(10 * minuteMs);
-  expect(desk.call("tasks.get", { task: 1 })).toMatchObject({ state: "running", stalls: 0 });
-  await desk.time.pass(10 * minuteMs);
+  await rig.time.pass(10 * minuteMs);
+  expect(rig.call("tasks.get", { task: 1 })).toMatchObject({ state: "running", stalls: 0 });
+  await rig.time.pass(10 * minuteMs);
   expect(await other.ask("shim_next")).toMatchObject({ output: { task: { task: 1, isNew: true } } });
-  expect(desk.call("chats.list", {}).chats).toContainEqual(
+  expect(rig.call("chats.list", {}).chats).toContainEqual(
     expect.objectContaining({ chat: one.claude.session, status: "stuck" }),
   );
 });
 
 it("[TE26] a build of forty minutes keeps the task, and so do signs of work that keep coming", async () => {
-  const { desk, one } = await twoMates();
+  const { rig, one } = await twoChats();
   await one.ask("shim_submit", { tasks: [{ type: "a" }] });
   await one.ask("shim_next");
   one.claude.begin("Bash", { command: "make" });
-  await desk.time.pass(40 * minuteMs);
-  expect(desk.call("tasks.get", { task: 1 })).toMatchObject({ state: "running", stalls: 0 });
+  await rig.time.pass(40 * minuteMs);
+  expect(rig.call("tasks.get", { task: 1 })).toMatchObject({ state: "running", stalls: 0 });
 });
 
 it("[TE27] the workspace is told whether a chat works, hangs, or waits for its user", async () => {
-  const { desk, one } = await twoMates();
-  const told = (): unknown => desk.call("chats.list", {}).chats.find(({ chat }) => chat === one.claude.session);
+  const { rig, one } = await twoChats();
+  const told = (): unknown => rig.call("chats.list", {}).chats.find(({ chat }) => chat === one.claude.session);
   one.claude.begin("AskUserQuestion", { questions: [] });
-  await desk.time.pass(20_000);
+  await rig.time.pass(20_000);
   expect(told()).toMatchObject({ status: "busy", progress: "waits for its user" });
   one.claude.stop();
-  await desk.time.pass(20_000);
+  await rig.time.pass(20_000);
   expect(told()).toMatchObject({ status: "idle", progress: "" });
 });
 

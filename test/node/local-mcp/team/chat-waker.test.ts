@@ -2,11 +2,11 @@ import { rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { pause } from "../../../../src/store/pause.ts";
-import { ChatWaker } from "../../../../src/local-mcp/team/chat-waker.ts";
-import { aProject, Claude, journalKinds } from "../../../support/builders.ts";
-import { aMessage, hear } from "../../../support/team-rows.ts";
-import { tempRuntime, type TempRuntime } from "../../../support/temp-runtime.ts";
+import { pause } from "#src/store/pause.ts";
+import { ChatWaker } from "#src/local-mcp/team/chat-waker.ts";
+import { aProject, Claude, journalKinds } from "#harness/machine/claude.ts";
+import { aMessage, hear } from "#harness/team/team-rows.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 interface Idle {
   readonly runtime: TempRuntime;

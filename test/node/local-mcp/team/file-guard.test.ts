@@ -2,11 +2,11 @@ import { mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "nod
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it, onTestFinished } from "vitest";
-import { overlap } from "../../../../src/contract/resource-paths.ts";
-import * as files from "../../../../src/local-mcp/team/reservation-table.ts";
-import { aProject, anotherClaude, Claude, journalKinds, type Printed } from "../../../support/builders.ts";
-import { heardOf, joinTeam, nameProject } from "../../../support/team-rows.ts";
-import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "../../../support/temp-runtime.ts";
+import { overlap } from "#src/contract/resource-paths.ts";
+import * as files from "#src/local-mcp/team/reservation-table.ts";
+import { aProject, anotherClaude, Claude, journalKinds, type Printed } from "#harness/machine/claude.ts";
+import { heardOf, joinTeam, nameProject } from "#harness/team/team-rows.ts";
+import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
 interface Team {
   readonly runtime: TempRuntime;

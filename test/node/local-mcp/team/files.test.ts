@@ -2,15 +2,15 @@ import { mkdirSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import * as filesTable from "../../../../src/local-mcp/team/reservation-table.ts";
-import { twoMates, type Mate } from "../../../support/team-desk.ts";
+import * as filesTable from "#src/local-mcp/team/reservation-table.ts";
+import { twoChats, type TeamChat } from "#harness/team/team-rig.ts";
 
-function filesOf({ runtime }: Mate): string[] {
+function filesOf({ runtime }: TeamChat): string[] {
   return runtime.store.read(filesTable.list, []).map(({ resource, holderName }) => `${resource} ${holderName}`);
 }
 
 it("[TE12] several paths are reserved all or none, and who has one is named", async () => {
-  const { one, other } = await twoMates();
+  const { one, other } = await twoChats();
   await one.ask("shim_files", { action: "reserve", paths: ["src/**"] });
   expect(await other.call("shim_files", { action: "reserve", paths: ["b.ts", "src/x.ts"] })).toMatchObject({
     isError: true,
@@ -32,50 +32,50 @@ it("[TE12] several paths are reserved all or none, and who has one is named", as
 });
 
 it("[TE13] the hooks' table follows reservations of all chats", async () => {
-  const { desk, one, other } = await twoMates();
+  const { rig, one, other } = await twoChats();
   await one.ask("shim_files", { action: "reserve", paths: ["a.ts"] });
   expect(filesOf(one)).toEqual(["file:p1/a.ts plan it"]);
   await one.ask("shim_files", { action: "release" });
   expect(filesOf(one)).toEqual([]);
   await one.ask("shim_files", { action: "reserve", paths: ["b/**"] });
-  desk.base.store.write((sql) => sql.run("DELETE FROM team_files"));
-  const third = await desk.mate("review it");
+  rig.base.store.write((sql) => sql.run("DELETE FROM team_files"));
+  const third = await rig.chat("review it");
   await third.tick();
-  await desk.time.pass(500);
+  await rig.time.pass(500);
   expect(filesOf(other)).toEqual(["file:p1/b/** plan it"]);
-  desk.call("leases.force-release", { resource: "file:p1/b/**", reason: "stuck" });
-  await desk.time.pass(500);
+  rig.call("leases.force-release", { resource: "file:p1/b/**", reason: "stuck" });
+  await rig.time.pass(500);
   expect(filesOf(other)).toEqual([]);
 });
 
 it("[TE14] a reservation that is taken away is told to its holder, not one that it gives back", async () => {
-  const { desk, one } = await twoMates();
+  const { rig, one } = await twoChats();
   await one.ask("shim_files", { action: "reserve", paths: ["a.ts", "b.ts"] });
   await one.ask("shim_files", { action: "release", paths: ["a.ts"] });
-  desk.call("leases.force-release", { resource: "file:p1/b.ts", reason: "stuck" });
-  await desk.time.pass(500);
+  rig.call("leases.force-release", { resource: "file:p1/b.ts", reason: "stuck" });
+  await rig.time.pass(500);
   expect((await one.ask("shim_inbox")).output["news"]).toMatchObject([
     { kind: "notice", text: expect.stringMatching(/^This chat no longer holds b\.ts/) as string },
   ]);
 });
 
 it("[TE14] a reservation that is taken away is told also where another process of the machine has heard of it first", async () => {
-  const { desk, one } = await twoMates();
+  const { rig, one } = await twoChats();
   await one.ask("shim_files", { action: "reserve", paths: ["a.ts"] });
-  await desk.time.pass(500);
-  desk.call("leases.force-release", { resource: "file:p1/a.ts", reason: "stuck" });
+  await rig.time.pass(500);
+  rig.call("leases.force-release", { resource: "file:p1/a.ts", reason: "stuck" });
   one.runtime.store.write((sql) => filesTable.remove(sql, "file:p1/a.ts"));
-  await desk.time.pass(500);
+  await rig.time.pass(500);
   expect((await one.ask("shim_inbox")).output["news"]).toMatchObject([
     { kind: "notice", text: expect.stringMatching(/^This chat no longer holds a\.ts/) as string },
   ]);
 });
 
 it("[TE11] [FI3] a reservation by a link holds where the link leads, so an edit by either name is refused", async () => {
-  const { desk, one, other } = await twoMates();
-  mkdirSync(join(desk.project, "src"));
-  symlinkSync("src", join(desk.project, "link"));
-  symlinkSync(tmpdir(), join(desk.project, "away"));
+  const { rig, one, other } = await twoChats();
+  mkdirSync(join(rig.project, "src"));
+  symlinkSync("src", join(rig.project, "link"));
+  symlinkSync(tmpdir(), join(rig.project, "away"));
   await one.ask("shim_files", { action: "reserve", paths: ["link/**", "away/b.ts", "new/c.ts"] });
   expect(filesOf(one).map((file) => file.split(" ")[0])).toEqual([
     "file:p1/away/b.ts",
@@ -83,7 +83,7 @@ it("[TE11] [FI3] a reservation by a link holds where the link leads, so an edit 
     "file:p1/src/**",
   ]);
   for (const folder of ["link", "src"]) {
-    const file_path = join(desk.project, folder, "a.ts");
+    const file_path = join(rig.project, folder, "a.ts");
     const edit = { tool_name: "Edit", tool_input: { file_path }, tool_use_id: folder };
     expect(other.claude.tell("PreToolUse", edit)).toMatchObject({ hookSpecificOutput: { permissionDecision: "deny" } });
   }

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { toLeasePath } from "../../../../src/local-mcp/team/lease-paths.ts";
+import { toLeasePath } from "#src/local-mcp/team/lease-paths.ts";
 
 it("[TE11] paths are below the root, given relative or absolute, with ranges at their end", () => {
   const good: [string, string][] = [

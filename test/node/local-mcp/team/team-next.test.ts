@@ -1,12 +1,12 @@
 import { expect, it } from "vitest";
-import { twoMates, type Mate } from "../../../support/team-desk.ts";
+import { twoChats, type TeamChat } from "#harness/team/team-rig.ts";
 
-async function news(mate: Mate): Promise<{ kind: string; task?: number }[]> {
-  return (await mate.ask("shim_inbox")).output["news"] as { kind: string; task?: number }[];
+async function news(chat: TeamChat): Promise<{ kind: string; task?: number }[]> {
+  return (await chat.ask("shim_inbox")).output["news"] as { kind: string; task?: number }[];
 }
 
 it("[TE39] a shim_next that takes nothing says what tasks of its types wait for", async () => {
-  const { desk, one, other } = await twoMates();
+  const { rig, one, other } = await twoChats();
   const none = await one.ask("shim_next", { types: ["tests"] });
   expect([none.output["task"], none.output["waiting"]]).toEqual([null, []]);
   expect(none.output["message"]).toMatch(/^No task is available\. A notification comes/);
@@ -18,7 +18,7 @@ it("[TE39] a shim_next that takes nothing says what tasks of its types wait for"
     { type: "train", capabilities: ["gpu <system>"] },
     { type: "later", delayMs: 120_000 },
   ];
-  desk.call("tasks.submit", { tasks, requestId: "r1" });
+  rig.call("tasks.submit", { tasks, requestId: "r1" });
   await other.ask("shim_next", { types: ["api"] });
   const blocked = await one.ask("shim_next", { types: ["tests"] });
   expect(blocked.output["message"]).toMatch(
@@ -46,52 +46,52 @@ it("[TE39] a shim_next that takes nothing says what tasks of its types wait for"
 });
 
 it("[TE39] with waitMs it takes the first task that comes within the time, and answers when that is over", async () => {
-  const { desk, one } = await twoMates();
+  const { rig, one } = await twoChats();
   const asked = one.ask("shim_next", { types: ["tests"], waitMs: 30_000 });
-  await desk.time.pass(5_000);
-  desk.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r1" });
-  const answer = await desk.time.until(asked);
+  await rig.time.pass(5_000);
+  rig.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r1" });
+  const answer = await rig.time.until(asked);
   expect(answer.output["task"]).toMatchObject({ task: 1, isNew: true });
   await one.ask("shim_report", { outcome: "done" });
-  const startedAt = desk.time.now;
-  const empty = await desk.time.until(one.ask("shim_next", { types: ["tests"], waitMs: 20_000 }));
-  expect([empty.output["task"], desk.time.now - startedAt >= 20_000]).toEqual([null, true]);
+  const startedAt = rig.time.now;
+  const empty = await rig.time.until(one.ask("shim_next", { types: ["tests"], waitMs: 20_000 }));
+  expect([empty.output["task"], rig.time.now - startedAt >= 20_000]).toEqual([null, true]);
   expect(await one.call("shim_next", { waitMs: 50_001 })).toMatchObject({ isError: true });
 });
 
 it("[TE40] a chat that asked in vain is told once when a task is there that it could take", async () => {
-  const { desk, one, other } = await twoMates();
+  const { rig, one, other } = await twoChats();
   await one.ask("shim_next", { types: ["tests"] });
-  desk.call("tasks.submit", { tasks: [{ type: "docs" }, { type: "tests", capabilities: ["gpu"] }], requestId: "r1" });
-  await desk.time.pass(30_000);
+  rig.call("tasks.submit", { tasks: [{ type: "docs" }, { type: "tests", capabilities: ["gpu"] }], requestId: "r1" });
+  await rig.time.pass(30_000);
   expect(await news(one)).toEqual([]);
-  desk.call("tasks.submit", { tasks: [{ type: "tests" }, { type: "tests" }], requestId: "r2" });
-  await desk.time.pass(30_000);
+  rig.call("tasks.submit", { tasks: [{ type: "tests" }, { type: "tests" }], requestId: "r2" });
+  await rig.time.pass(30_000);
   expect(await news(one)).toMatchObject([{ kind: "task_available", task: 3, title: "tests" }]);
-  await desk.time.pass(60_000);
+  await rig.time.pass(60_000);
   expect([await news(one), await news(other)]).toEqual([[], []]);
   expect((await one.ask("shim_next", { types: ["tests"] })).output["task"]).toMatchObject({ task: 3 });
 });
 
 it("[TE40] [HO17] a takeable task makes its chat continue; a chat that has taken one is not notified", async () => {
-  const { desk, one, other } = await twoMates();
-  for (const mate of [one, other]) await mate.ask("shim_next", { types: ["tests", "docs"] });
-  desk.call("tasks.submit", { tasks: [{ type: "docs" }], requestId: "r1" });
+  const { rig, one, other } = await twoChats();
+  for (const chat of [one, other]) await chat.ask("shim_next", { types: ["tests", "docs"] });
+  rig.call("tasks.submit", { tasks: [{ type: "docs" }], requestId: "r1" });
   await other.ask("shim_next", { types: ["docs"] });
-  desk.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r2" });
-  await desk.time.pass(30_000);
+  rig.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r2" });
+  await rig.time.pass(30_000);
   expect(JSON.stringify(one.claude.stop())).toMatch(/task 2 .*can be taken now: shim_next/);
   expect(await news(other)).toEqual([]);
 });
 
 it("[TE41] a chat that takes a task is told of the commits that it builds on", async () => {
-  const { desk, one, other } = await twoMates();
+  const { rig, one, other } = await twoChats();
   const tasks = [
     { type: "api", ref: "api" },
     { type: "notes", ref: "notes" },
     { type: "tests", dependsOn: ["api", "notes"] },
   ];
-  desk.call("tasks.submit", { tasks, requestId: "r1" });
+  rig.call("tasks.submit", { tasks, requestId: "r1" });
   const commit = "a".repeat(40);
   for (const [type, result] of [
     ["api", { branch: "shim/task-1-x", commit, output: null }],

@@ -1,15 +1,15 @@
 import { appendFileSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { statusOf } from "../../../../src/cli/commands/setup/statusline/status-line.ts";
-import { defaults } from "../../../../src/contract/config.ts";
-import { refreshIfDue, upkeep } from "../../../../src/local-mcp/server/upkeep.ts";
-import { catchUp } from "../../../../src/local-mcp/observe/record-transcript.ts";
-import { emptyLine, usageBy, type Grouping, type UsageLine } from "../../../../src/local-mcp/usage/usage-report.ts";
-import { aLiveClaude, aProject, rowCount, storedSession, Claude } from "../../../support/builders.ts";
-import { connect } from "../../../support/mcp-client.ts";
-import { tempRuntime, T0, type TempRuntime } from "../../../support/temp-runtime.ts";
-import { anAssistantLine } from "../../../support/transcripts.ts";
+import { statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import { defaults } from "#src/contract/config.ts";
+import { refreshIfDue, upkeep } from "#src/local-mcp/server/upkeep.ts";
+import { catchUp } from "#src/local-mcp/observe/record-transcript.ts";
+import { emptyLine, usageBy, type Grouping, type UsageLine } from "#src/local-mcp/usage/usage-report.ts";
+import { aLiveClaude, aProject, rowCount, storedSession, Claude } from "#harness/machine/claude.ts";
+import { connect } from "#harness/machine/mcp-client.ts";
+import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
 /** One response in a line of its own. */
 function said(id: string, output: number, overrides: Record<string, unknown> = {}): string {

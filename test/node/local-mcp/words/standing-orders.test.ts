@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { sentences } from "../../../../src/local-mcp/words/sentences.ts";
-import { ordersIn } from "../../../../src/local-mcp/words/standing-order.ts";
+import { sentences } from "#src/local-mcp/words/sentences.ts";
+import { ordersIn } from "#src/local-mcp/words/standing-order.ts";
 
 it.each([
   "Always run the linter before you commit.",

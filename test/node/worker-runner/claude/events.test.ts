@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { readEvent } from "../../../../src/worker-runner/claude/claude-events.ts";
-import { FakeClaude, init, lines, recordedStream, result, says, session } from "../../../support/fake-claude.ts";
+import { readEvent } from "#src/worker-runner/claude/claude-events.ts";
+import { FakeClaude, init, lines, recordedStream, result, says, session } from "#harness/claude/fake-claude.ts";
 
 it("[CX8] a recorded run is read: who begins, what is said, used and refused, and how it ends", () => {
   const events = recordedStream()

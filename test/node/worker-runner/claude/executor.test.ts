@@ -1,9 +1,9 @@
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { capture } from "../../../../src/local-mcp/checkpoints/capture.ts";
-import * as journal from "../../../../src/local-mcp/sessions/journal.ts";
-import * as sessions from "../../../../src/local-mcp/sessions/sessions.ts";
+import { capture } from "#src/local-mcp/checkpoints/capture.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import {
   FakeClaude,
   init,
@@ -13,7 +13,7 @@ import {
   session,
   type Part,
   type Started,
-} from "../../../support/fake-claude.ts";
+} from "#harness/claude/fake-claude.ts";
 
 const good: Part = { text: lines(init(), says({ text: "I look." }), result()) };
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { FakeClaude } from "../../../support/fake-claude.ts";
+import { FakeClaude } from "#harness/claude/fake-claude.ts";
 
 /** What stands between the marks. */
 function dataOf(input: string): unknown {

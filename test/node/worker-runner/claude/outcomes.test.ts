@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import type { Usage } from "../../../../src/contract/budgets.ts";
-import type { RunOutcome } from "../../../../src/worker-runner/executor.ts";
-import { systemProcesses } from "../../../../src/platform/processes.ts";
-import { T0 } from "../../../support/temp-runtime.ts";
+import type { Usage } from "#src/contract/budgets.ts";
+import type { RunOutcome } from "#src/worker-runner/executor.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
+import { T0 } from "#harness/machine/temp-runtime.ts";
 import {
   FakeClaude,
   init,
@@ -12,7 +12,7 @@ import {
   says,
   session,
   type TaskRun,
-} from "../../../support/fake-claude.ts";
+} from "#harness/claude/fake-claude.ts";
 
 async function ended(...events: object[]): Promise<TaskRun> {
   return new FakeClaude([{ text: lines(init(), ...events) }]).run();

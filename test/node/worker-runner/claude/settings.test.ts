@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome } from "../../../support/cli-home.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
 
 it("[CX19] bypassed permissions are reported at the start of the worker", async () => {
   const home = aCliHome();

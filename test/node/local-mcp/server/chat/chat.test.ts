@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { aDeadClaude, anotherClaude, aProject, Claude, storedSession } from "../../../../support/builders.ts";
-import { aDeadChat, connect, desktop, type Connected } from "../../../../support/mcp-client.ts";
-import { tempRuntime, type TempRuntime } from "../../../../support/temp-runtime.ts";
+import { aDeadClaude, anotherClaude, aProject, Claude, storedSession } from "#harness/machine/claude.ts";
+import { aDeadChat, connect, desktop, type Connected } from "#harness/machine/mcp-client.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 it("[MC3] a client without session ids gets a handle with its first call, which lives as long as the process", async () => {
   const runtime = tempRuntime();

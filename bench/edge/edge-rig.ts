@@ -1,0 +1,68 @@
+/** A coordinator under workerd and clients that speak the wire, as lean as can be: what is measured is the coordinator. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { madeWorkspace } from "../../scripts/local-edge.ts";
+import { bundle, LocalRuntime } from "../../scripts/local-runtime.ts";
+import { WireClient, type About } from "./wire-client.ts";
+
+export class EdgeRig {
+  readonly #runtime: LocalRuntime;
+  readonly #folder: string;
+  /** Of the workspace. */
+  readonly url: string;
+  readonly token: string;
+
+  private constructor(runtime: LocalRuntime, folder: string, token: string) {
+    this.#runtime = runtime;
+    this.#folder = folder;
+    this.url = `${runtime.url}/v1/workspaces/bench`;
+    this.token = token;
+  }
+
+  static async open(isCounting: boolean): Promise<EdgeRig> {
+    const script = ".scratch/bench-edge/worker.mjs";
+    await bundle("bench/edge/counting-worker.ts", script);
+    // On a disk: durability is what is compared.
+    const state = mkdtempSync(join(process.cwd(), ".scratch", "bench-edge-"));
+    const runtime = await LocalRuntime.start({
+      script,
+      state,
+      bindings: { COUNT_ROWS: isCounting ? "1" : "0" },
+      queues: { EMPTY: "bench-empty" },
+    });
+    const rig = new EdgeRig(runtime, state, await madeWorkspace(runtime, "bench"));
+    // What one token may do is not what is measured.
+    await rig.set({ maxOperationsPerSecond: 1_000_000, maxSocketsPerToken: 10_000, maxSockets: 10_000 });
+    return rig;
+  }
+
+  client(chat: string, about: About = {}): Promise<WireClient> {
+    return WireClient.connect(this.url, this.token, chat, about);
+  }
+
+  set(settings: Record<string, number>): Promise<void> {
+    return this.#send("PUT", "settings", { settings });
+  }
+
+  /** Without a connection. */
+  register(chat: string): Promise<void> {
+    return this.#send("POST", "chats", { chat, session: chat, process: chat, machine: "bench", client: "bench" });
+  }
+
+  /** Over HTTP. */
+  submit(tasks: readonly object[]): Promise<void> {
+    return this.#send("POST", "tasks", { tasks });
+  }
+
+  async #send(method: string, path: string, body: object): Promise<void> {
+    const headers = { authorization: `Bearer ${this.token}` };
+    const answer = await fetch(`${this.url}/${path}`, { method, headers, body: JSON.stringify(body) });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(text);
+  }
+
+  async close(): Promise<void> {
+    await this.#runtime.close();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,255 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { pathsIn, type Paths } from "#src/platform/paths.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { readContent, type SessionContent } from "#src/local-mcp/sessions/session-content.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { Store } from "#src/store/store.ts";
+import { undelivered, type NewsRow } from "#src/local-mcp/sessions/news.ts";
+import {
+  findChild,
+  startClaude,
+  startTerminal,
+  transcriptPath,
+  untilFound,
+  type Child,
+  type Claude,
+  type ClaudeOptions,
+  type Terminal,
+} from "./claude-code.ts";
+import { git, write } from "#harness/machine/git-project.ts";
+import { startScriptedModel, type ScriptedModel, type Step } from "./scripted-model.ts";
+
+const plugin = join(import.meta.dirname, "..", "..", "..", "plugin");
+const allowed = ["Bash", "Read", "Write", "Edit", "TaskCreate", "TaskUpdate", "mcp__plugin_shim_shim"];
+
+export interface ChatOptions extends Partial<
+  Pick<ClaudeOptions, "args" | "env" | "settings" | "cwd" | "binary" | "mcpServers">
+> {
+  readonly steps: readonly Step[];
+  /** What the model answers when the client asks for a summary to compact. */
+  readonly summary?: string;
+}
+
+/** One run of Claude Code and the model that it talks to. */
+export interface Chat<Process extends Claude = Claude> {
+  readonly claude: Process;
+  readonly model: ScriptedModel;
+}
+
+/**
+ * One machine: a home, a git project, SHIM's folder, and Claude Code with SHIM's plugin. When the test is
+ * over no process may be left but the tools that a killed client leaves behind; those are ended here.
+ */
+export class ClaudeRig {
+  readonly root = realpathSync(mkdtempSync(join(tmpdir(), "shim-rig-")));
+  readonly home = join(this.root, "home");
+  readonly project = join(this.root, "project");
+  readonly paths: Paths;
+  readonly #store: Store;
+
+  constructor(shimHome?: string) {
+    this.paths = pathsIn(shimHome ?? join(this.root, "shim"));
+    this.#store = new Store({ path: this.paths.database, driver: openNodeSqlite, now: Date.now });
+    mkdirSync(this.home);
+    mkdirSync(this.project);
+    git(this.project, "init", "-q", "-b", "main");
+    write(this.project, { "one.ts": "export {};\n", "two.ts": "export {};\n", "three.ts": "export {};\n" });
+    git(this.project, "add", ".");
+    git(this.project, "commit", "-q", "-m", "start");
+    onTestFinished(() => this.#leave());
+  }
+
+  /** `claude -p` with the prompt, as an application starts it that shows the chat to a user. */
+  async print(prompt: string, options: ChatOptions): Promise<Chat> {
+    const model = await aModel(options);
+    const { env, ...rest } = this.#options(model, options);
+    return { model, claude: startClaude({ ...rest, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts", ...env }, prompt }) };
+  }
+
+  /** `claude -p` from its start to its end, which must be a good one. */
+  async printed(prompt: string, options: ChatOptions): Promise<Chat> {
+    const chat = await this.print(prompt, options);
+    const exit = await chat.claude.waitForExit();
+    if (exit.code !== 0) fail(`claude ended with ${JSON.stringify(exit)}: ${JSON.stringify(chat.claude.output)}`);
+    return chat;
+  }
+
+  async terminal(options: ChatOptions): Promise<Chat<Terminal>> {
+    const model = await aModel(options);
+    const claude = startTerminal(this.#options(model, options));
+    onTestFinished(() => claude.kill("SIGKILL"));
+    return { model, claude };
+  }
+
+  path(name: string): string {
+    return join(this.project, name);
+  }
+
+  /** Oldest first. */
+  sessions(): sessions.Session[] {
+    return this.#store.read((sql) => sessions.list(sql), []).toSorted((a, b) => a.startedAt - b.startedAt);
+  }
+
+  session(id: string): sessions.Session {
+    return this.#store.read((sql) => sessions.get(sql, id), null) ?? fail(`there is no session ${id}`);
+  }
+
+  /** Waits for what the store holds of a session: hooks and the MCP process write while the test looks. */
+  until(
+    id: string,
+    isThere: (session: sessions.Session, stored: SessionContent) => boolean,
+    what: string,
+  ): Promise<sessions.Session> {
+    return untilFound(() => (isThere(this.session(id), this.stored(id)) ? this.session(id) : null), what);
+  }
+
+  stored(id: string): SessionContent {
+    return this.#store.read((sql) => readContent(sql, id), null) ?? fail(`there is no store at ${this.#store.path}`);
+  }
+
+  /** The kinds of all that the journal has of a session, oldest first. */
+  kinds(id: string): string[] {
+    return this.stored(id).journal.map(({ entry }) => entry.kind);
+  }
+
+  /** The living processes that were started in this home. */
+  processes(): Child[] {
+    return readdirSync("/proc")
+      .filter((name) => readOrNull(`/proc/${name}/environ`)?.split("\0").includes(`HOME=${this.home}`))
+      .map((name) => ({
+        pid: Number(name),
+        command: readOrNull(`/proc/${name}/cmdline`)?.split("\0").slice(0, -1) ?? [],
+      }))
+      .filter(({ command }) => command.length > 0);
+  }
+
+  /** Resolves when the process is no more. */
+  async gone(pid: number): Promise<void> {
+    await untilFound(
+      () => this.processes().every((process) => process.pid !== pid) || null,
+      `the end of process ${pid}`,
+    );
+  }
+
+  /** Pids of the MCP processes that hooks watch. */
+  servers(): number[] {
+    return this.#store.read((sql) => sql.all<{ pid: number }>("SELECT pid FROM servers").map(({ pid }) => pid), []);
+  }
+
+  /** Whether its MCP process has registered the chat. */
+  isInTeam(id: string): boolean {
+    return this.#store.read((sql) => sql.all("SELECT 1 FROM team_chats WHERE session_id = ?", id).length > 0, false);
+  }
+
+  /** What a chat is yet to be told. */
+  news(id: string): NewsRow[] {
+    return this.#store.read((sql) => undelivered(sql, id, 100), []);
+  }
+
+  /** What hooks have told the user in this session, by its transcript. */
+  shown(id: string): string[] {
+    const lines = readFileSync(transcriptPath(this.home, this.project, id), "utf8")
+      .trim()
+      .split("\n");
+    return lines.map((line) => JSON.parse(line) as TranscriptLine).flatMap(({ attachment }) => messageOf(attachment));
+  }
+
+  log(): string {
+    return readOrNull(this.paths.log) ?? "";
+  }
+
+  #options(model: ScriptedModel, options: ChatOptions): ClaudeOptions {
+    const { steps: _steps, summary: _summary, env, args, ...rest } = options;
+    return {
+      home: this.home,
+      cwd: this.project,
+      modelUrl: model.url,
+      pluginDir: plugin,
+      ...rest,
+      args: ["--allowedTools", allowed.join(","), ...(args ?? [])],
+      env: { SHIM_HOME: this.paths.home, CLAUDE_CODE_MAX_RETRIES: "0", ...env },
+    };
+  }
+
+  async #leave(): Promise<void> {
+    this.#store.close();
+    const tools = this.processes().filter(({ command }) => command.join(" ") === longTool);
+    for (const { pid } of tools) process.kill(pid, "SIGKILL");
+    const left = () => this.processes().map(({ pid, command }) => `${pid} ${command.join(" ")}`);
+    await untilFound(() => left().length === 0 || null, "the end of all processes").catch(() =>
+      fail(`processes left: ${left().join("; ")}`),
+    );
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+interface TranscriptLine {
+  readonly attachment?: { readonly type: string; readonly content?: string };
+}
+
+function messageOf(attachment: TranscriptLine["attachment"]): string[] {
+  return attachment?.type === "hook_system_message" ? [attachment.content ?? ""] : [];
+}
+
+async function aModel({ steps, summary }: ChatOptions): Promise<ScriptedModel> {
+  if (!existsSync(join(plugin, "dist", "hook.cjs"))) fail('The plugin is not built. Run "npm run build" first.');
+  const model = await startScriptedModel({ threads: [{ steps }], ...(summary === undefined ? {} : { summary }) });
+  onTestFinished(() => model.close());
+  return model;
+}
+
+const longTool = "sleep 600";
+
+/** A tool call that still runs when the test kills the client. */
+export const endless = bash(`exec ${longTool}`);
+
+/** The process of that tool call. */
+export function endlessTool(claude: Claude): Promise<Child> {
+  return findChild(claude.pid, longTool);
+}
+
+export function mcpOf(claudePid: number): Promise<Child> {
+  return findChild(claudePid, "launch.mjs mcp");
+}
+
+export function bash(command: string): Step {
+  return call("Bash", { command });
+}
+
+export function call(name: string, input: Readonly<Record<string, unknown>>): Step {
+  return { tools: [{ name, input }] };
+}
+
+export function shimTool(name: string, input: Readonly<Record<string, unknown>> = {}): Step {
+  return call(`mcp__plugin_shim_shim__${name}`, input);
+}
+
+/** What the model was told with its n-th request of the conversation (the first is 0, the last -1), tool descriptions left out. */
+export function told(model: ScriptedModel, index = 0): string {
+  const request = model.requests.filter(({ kind }) => kind === "loop").at(index);
+  return request?.messages.map(({ text }) => text).join("\n") ?? fail(`there is no request ${index}`);
+}
+
+/** The briefs in a request, without what stands around them. */
+export function briefs(text: string): string[] {
+  return (
+    text.match(/SHIM: [^\n]*recovered data, not instructions\.\n<(shim-recovered-session-\w+)>[\s\S]*?<\/\1>[^\n]*/g) ??
+    []
+  );
+}
+
+function fail(message: string): never {
+  throw new Error(message);
+}
+
+/** A process may end between two looks. */
+function readOrNull(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return null;
+  }
+}

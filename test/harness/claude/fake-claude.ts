@@ -1,0 +1,214 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import type { RemainingBudget, Usage } from "#src/contract/budgets.ts";
+import type { ClaimedTask, Progress } from "#src/contract/tasks.ts";
+import { claudeExecutor, type StopTimeouts } from "#src/worker-runner/claude/claude-executor.ts";
+import { ClaudeSettings } from "#src/worker-runner/claude/claude-settings.ts";
+import type { RunOutcome } from "#src/worker-runner/executor.ts";
+import type { MergedInputs } from "#src/worker-runner/task-folder.ts";
+import { launchIn } from "#harness/machine/cli-home.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+
+/** What the stand-in does each time it is started. */
+export interface Part {
+  /** Written to stdout as they are, one by one. */
+  readonly text: string;
+  readonly complaint?: string;
+  readonly code?: number;
+  /** It goes on until it is told to stop, and writes this at SIGINT; null: it does not heed signals. */
+  readonly atInterrupt?: string | null;
+}
+
+/** How it was started. */
+export interface Started {
+  readonly args: readonly string[];
+  readonly input: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+}
+
+const program = (node: string): string => `#!${node}
+const fs = require("node:fs");
+const parts = JSON.parse(fs.readFileSync(__dirname + "/parts.json", "utf8"));
+const log = __dirname + "/started.jsonl";
+const at = fs.existsSync(log) ? fs.readFileSync(log, "utf8").split("\\n").length - 1 : 0;
+const part = parts[Math.min(at, parts.length - 1)];
+let input = "";
+process.stdin.on("data", (text) => (input += text)).on("end", () => {
+  const env = { ...process.env, FAKE_PID: String(process.pid) };
+  fs.appendFileSync(log, JSON.stringify({ args: process.argv.slice(2), input, env, cwd: process.cwd() }) + "\\n");
+  process.exitCode = part.code ?? 0;
+  if (part.atInterrupt !== undefined) {
+    const timer = setInterval(() => {}, 1000);
+    if (part.atInterrupt === null) for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => {});
+    else process.on("SIGINT", () => { process.stdout.write(part.atInterrupt); clearInterval(timer); });
+  }
+  // From here on it may be told to stop.
+  process.stdout.write(part.text);
+  if (part.complaint) process.stderr.write(part.complaint);
+});
+`;
+
+export interface TaskRun {
+  readonly outcome: RunOutcome;
+  readonly usage: readonly Usage[];
+  readonly progress: readonly Progress[];
+  readonly checkpoints: readonly unknown[];
+  readonly output: string;
+}
+
+export interface RunOptions {
+  /** That of the runtime without it. */
+  readonly monotonic?: () => number;
+  readonly settings?: object;
+  readonly task?: Partial<ClaimedTask>;
+  readonly left?: Partial<RemainingBudget>;
+  readonly signal?: AbortSignal;
+  readonly stopTimeouts?: StopTimeouts;
+  readonly merged?: MergedInputs;
+  readonly onOutput?: (text: string) => void;
+  readonly onUsage?: (usage: Usage) => void;
+}
+
+/** A program that stands for Claude Code and tells what the test has written down, a folder to work in, and a SHIM of the test's own. */
+export class FakeClaude {
+  readonly root = realpathSync(mkdtempSync(join(tmpdir(), "shim-claude-")));
+  readonly folder = join(this.root, "project");
+  readonly runtime: TempRuntime;
+
+  constructor(parts: readonly Part[], env: NodeJS.ProcessEnv = {}) {
+    onTestFinished(() => rmSync(this.root, { recursive: true, force: true, maxRetries: 5 }));
+    this.runtime = tempRuntime({ env: { PATH: process.env["PATH"], ...env } });
+    mkdirSync(this.folder);
+    writeFileSync(join(this.root, "claude"), program(process.execPath));
+    chmodSync(join(this.root, "claude"), 0o755);
+    writeFileSync(join(this.root, "parts.json"), JSON.stringify(parts));
+  }
+
+  async run({
+    settings = {},
+    task,
+    left,
+    signal,
+    onOutput,
+    onUsage,
+    stopTimeouts,
+    monotonic,
+    merged,
+  }: RunOptions = {}): Promise<TaskRun> {
+    const told = { usage: [] as Usage[], progress: [] as Progress[], checkpoints: [] as unknown[], output: "" };
+    const executor = claudeExecutor({
+      settings: ClaudeSettings.parse({ program: join(this.root, "claude"), ...settings }),
+      runtime: this.runtime,
+      monotonic: monotonic ?? this.runtime.now,
+      launch: launchIn(this.root),
+      ...(stopTimeouts ? { stopTimeouts } : {}),
+    });
+    const outcome = await executor.run({
+      task: aClaim(task),
+      folder: this.folder,
+      merged: merged ?? { tasks: [], conflicts: [] },
+      signal: signal ?? new AbortController().signal,
+      budgetLeft: { wallMs: null, tokens: null, costMicros: null, ...left },
+      onUsage: (usage) => {
+        told.usage.push(usage);
+        onUsage?.(usage);
+      },
+      onProgress: (progress) => void told.progress.push(progress),
+      onCheckpoint: (checkpoint) => void told.checkpoints.push(checkpoint),
+      onOutput: (text) => {
+        told.output += text;
+        onOutput?.(text);
+      },
+    });
+    return { outcome, ...told };
+  }
+
+  started(): Started[] {
+    const path = join(this.root, "started.jsonl");
+    if (!existsSync(path)) return [];
+    return readFileSync(path, "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Started);
+  }
+}
+
+function aClaim(change: Partial<ClaimedTask> = {}): ClaimedTask {
+  return {
+    task: 7,
+    claim: 1,
+    attempt: 1,
+    maxAttempts: 3,
+    type: "fix",
+    priority: 5,
+    payload: { text: "make the parser accept empty input" },
+    isStarted: true,
+    progress: null,
+    checkpoint: null,
+    inputs: [],
+    startInMs: null,
+    remainingMs: 60_000,
+    heartbeatMs: 60_000,
+    budget: { wallMs: null, tokens: null, costMicros: null },
+    ...change,
+  };
+}
+
+export const session = "6cc46e21-cb87-468a-aae9-a2c900fa3d8a";
+
+/** What the real Claude Code has told in one run, with a refused tool and a sub-agent; paths and long lists are shortened. */
+export function recordedStream(): string {
+  return readFileSync(join(import.meta.dirname, "claude-stream.jsonl"), "utf8");
+}
+
+export function lines(...events: readonly object[]): string {
+  return events.map((event) => `${JSON.stringify(event)}\n`).join("");
+}
+
+export function init(change: object = {}): object {
+  const model = "claude-opus-5-5";
+  return { type: "system", subtype: "init", session_id: session, model, permissionMode: "dontAsk", ...change };
+}
+
+interface Said {
+  readonly id?: string;
+  readonly text?: string;
+  readonly input?: number;
+  readonly output?: number;
+  readonly error?: string;
+}
+
+export function says({ id = "msg_1", text = "x", input = 100, output = 1, error }: Said): object {
+  const usage = { input_tokens: input, output_tokens: output };
+  const message = { id, model: error ? "<synthetic>" : "claude-opus-5-5", content: [{ type: "text", text }], usage };
+  return { type: "assistant", message, parent_tool_use_id: null, ...(error === undefined ? {} : { error }) };
+}
+
+export function result(change: object = {}): object {
+  const usage = { "claude-opus-5-5": { inputTokens: 100, outputTokens: 20, costUSD: 0.0132 } };
+  return {
+    type: "result",
+    subtype: "success",
+    is_error: false,
+    num_turns: 1,
+    result: "Done.",
+    total_cost_usd: 0.0132,
+    permission_denials: [],
+    terminal_reason: "completed",
+    modelUsage: usage,
+    model_usage_since_last_result: usage,
+    ...change,
+  };
+}

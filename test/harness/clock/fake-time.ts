@@ -1,0 +1,162 @@
+import type { Platform } from "#src/coordinator-client/edge/platform.ts";
+import { T0 } from "#harness/store/temp-store.ts";
+
+interface FakeTimer {
+  readonly at: number;
+  readonly seq: number;
+  readonly work: () => void;
+}
+
+/** The time of the world: it passes only when the test says so, and nothing sleeps. */
+export class FakeTime {
+  #now = 0;
+  #seq = 0;
+  readonly #timers = new Set<FakeTimer>();
+  readonly #listeners: (() => Promise<void>)[] = [];
+
+  readonly setTimer: Platform["setTimer"] = (work, ms) => {
+    const timer = { at: this.#now + Math.max(0, ms), seq: (this.#seq += 1), work };
+    this.#timers.add(timer);
+    return () => void this.#timers.delete(timer);
+  };
+
+  /** Ms since the world began. */
+  get now(): number {
+    return this.#now;
+  }
+
+  /** Called with each bit of time that passes, before what happens then. */
+  onPassing(listener: () => Promise<void>): void {
+    this.#listeners.push(listener);
+  }
+
+  async pass(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    for (;;) {
+      await settled();
+      const next = this.#next();
+      if (!next || next.at > end) break;
+      await this.#move(next.at);
+      if (this.#timers.delete(next)) next.work();
+    }
+    await this.#move(end);
+    await settled();
+  }
+
+  /** Lets time pass until it is there. */
+  async until<T>(promise: Promise<T>, atMostMs = 600_000): Promise<T> {
+    const progress = { isOver: false };
+    const done = promise.finally(() => (progress.isOver = true));
+    done.catch(() => undefined);
+    await this.untilTrue(() => progress.isOver, atMostMs);
+    return done;
+  }
+
+  /** The same for something that is looked at. */
+  async untilTrue(isTrue: () => boolean, atMostMs = 600_000): Promise<void> {
+    const end = this.#now + atMostMs;
+    await settled();
+    while (!isTrue()) {
+      const next = this.#next();
+      if (!next || next.at > end) throw new Error(`nothing came within ${atMostMs} ms`);
+      await this.pass(next.at - this.#now);
+    }
+  }
+
+  async #move(to: number): Promise<void> {
+    if (to <= this.#now) return;
+    this.#now = to;
+    for (const listener of this.#listeners) await listener();
+  }
+
+  #next(): FakeTimer | undefined {
+    let first: FakeTimer | undefined;
+    for (const timer of this.#timers) {
+      if (!first || timer.at < first.at || (timer.at === first.at && timer.seq < first.seq)) first = timer;
+    }
+    return first;
+  }
+}
+
+/** A machine in that world: it may sleep, and its wall clock may be set. */
+export class Machine {
+  readonly #time: FakeTime;
+  #wallOffset = T0 + 777;
+  #sleptMs = 0;
+  #asleepSince: number | null = null;
+  /** What came while it slept, oldest first. */
+  #waiting: (() => void)[] = [];
+
+  constructor(time: FakeTime) {
+    this.#time = time;
+  }
+
+  readonly clock: Platform["clock"] = {
+    // From some point that has nothing to do with the wall clock.
+    monotonic: () => 5_000 + (this.#asleepSince ?? this.#time.now) - this.#sleptMs,
+    wall: () => this.#time.now + this.#wallOffset,
+  };
+
+  /** By the monotonic clock, as in Node: the time of a sleep does not count. */
+  readonly setTimer: Platform["setTimer"] = (work, ms) => {
+    const due = this.clock.monotonic() + Math.max(0, ms);
+    let isCancelled = false;
+    const ring = (): void => {
+      if (isCancelled) return;
+      const leftMs = due - this.clock.monotonic();
+      // Sums of fractions are never quite what they should be.
+      if (leftMs < 1e-6) work();
+      else cancel = this.#time.setTimer(() => this.deliver(ring), leftMs);
+    };
+    let cancel = this.#time.setTimer(() => this.deliver(ring), ms);
+    return () => {
+      isCancelled = true;
+      cancel();
+    };
+  };
+
+  /** Something comes to the machine; while it sleeps that waits. */
+  deliver(work: () => void): void {
+    if (this.#asleepSince === null) work();
+    else this.#waiting.push(work);
+  }
+
+  fallAsleep(): void {
+    this.#asleepSince ??= this.#time.now;
+  }
+
+  wake(): void {
+    if (this.#asleepSince === null) return;
+    this.#sleptMs += this.#time.now - this.#asleepSince;
+    this.#asleepSince = null;
+    for (const work of this.#waiting.splice(0)) work();
+  }
+
+  async sleep(ms: number): Promise<void> {
+    this.fallAsleep();
+    await this.#time.pass(ms);
+    this.wake();
+    await settled();
+  }
+
+  setWall(byMs: number): void {
+    this.#wallOffset += byMs;
+  }
+}
+
+/** All that was promised and can be done at once is done. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
+
+/** At least 0, below 1, the same in every run. */
+export function seededRandom(seed = 1): () => number {
+  let state = seed >>> 0;
+  return () => {
+    // mulberry32
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

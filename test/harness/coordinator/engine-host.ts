@@ -1,0 +1,57 @@
+import type { Refusal } from "#src/contract/errors.ts";
+import type { InputOf, OutputOf } from "#src/contract/operations.ts";
+import type { EngineOperation } from "#src/coordination/engine.ts";
+import type { Actor } from "#src/coordination/kernel/tx.ts";
+import type { Result } from "#src/shared/result.ts";
+import type { SqlValue } from "#src/shared/sql.ts";
+
+/** The engine behind whatever hosts it: what a rule of test/rules needs of a host. */
+export interface EngineHost {
+  /** Whoever asks does first what is due. */
+  readonly sweepsFirst?: boolean;
+  /** Epoch ms; only the test moves it. */
+  now(): number;
+  wait(ms: number): void;
+  /** One operation, by a token of machine "m1" with scope work unless another actor is given. */
+  call<Name extends EngineOperation>(
+    name: Name,
+    input: InputOf<Name>,
+    actor?: Actor,
+  ): Promise<Result<OutputOf<Name>, Refusal>>;
+  /** The alarm rings, as often as something is due; answers when it has to ring next. */
+  ring(): Promise<number | null>;
+  /** A connection of a chat is there, is heard (a ping), or was closed. */
+  connect(chat: string): Promise<void>;
+  ping(chat: string): Promise<void>;
+  disconnect(chat: string): Promise<void>;
+  /** All connections vanish without a close, as by a deploy; the host looks for them when it is next used. */
+  loseConnections(): Promise<void>;
+  /** Starts anew, where a host remembers anything between two requests. */
+  restart?(): Promise<void>;
+}
+
+/** A host whose rows can be seen. */
+export interface RowHost extends EngineHost {
+  rows<Row>(query: string, ...values: SqlValue[]): Promise<Row[]>;
+  run(statement: string, ...values: SqlValue[]): Promise<void>;
+  /** Rows that were inserted, updated or deleted so far, also where nothing about them changed. */
+  rowsWritten(): Promise<number>;
+  /** One sweep alone, of at most so many rows of each kind; answers what went wrong. */
+  sweep(limit: number): Promise<string[]>;
+  nextDue(): Promise<number | null>;
+}
+
+export interface OpenHost<Host extends EngineHost = EngineHost> {
+  (): Promise<Host>;
+  /** Where each operation goes over a wire, properties have at most so many runs. */
+  readonly mostRuns?: number;
+}
+
+export type OpenRowHost = OpenHost<RowHost>;
+
+export function runsOn({ mostRuns }: OpenHost, usual: number): { readonly numRuns: number } {
+  return { numRuns: Math.min(usual, mostRuns ?? usual) };
+}
+
+export const m1: Actor = { machine: "m1", isAdmin: false };
+export const admin: Actor = { machine: "m1", isAdmin: true };

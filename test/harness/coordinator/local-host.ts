@@ -1,0 +1,158 @@
+import { onTestFinished } from "vitest";
+import type { Refusal } from "#src/contract/errors.ts";
+import { operations, type CheckedInputOf, type InputOf, type OutputOf } from "#src/contract/operations.ts";
+import * as due from "#src/coordination/due.ts";
+import { followUpOf, run, type EngineOperation } from "#src/coordination/engine.ts";
+import * as liveness from "#src/coordination/chats/liveness.ts";
+import * as meta from "#src/coordination/kernel/meta.ts";
+import { migrations } from "#src/coordination/schema.ts";
+import type { Actor, Hint, Tx } from "#src/coordination/kernel/tx.ts";
+import { connect } from "#src/store/connect.ts";
+import type { Connection, Driver } from "#src/store/driver.ts";
+import { createPrivateFile } from "#src/platform/private-files.ts";
+import { migrate } from "#src/shared/migrate.ts";
+import { ok, type Result } from "#src/shared/result.ts";
+import type { SqlValue } from "#src/shared/sql.ts";
+import { m1, type RowHost } from "./engine-host.ts";
+import { tempHome, T0 } from "#harness/store/temp-store.ts";
+
+/** The engine in this process, on a file of its own. */
+export class LocalHost implements RowHost {
+  readonly sql: Connection;
+  /** What was told after commits, oldest first. */
+  readonly hints: Hint[] = [];
+  readonly #seen = new Map<string, number>();
+  #now = T0;
+  #depth = 0;
+
+  constructor(driver: Driver) {
+    const { database } = tempHome();
+    createPrivateFile(database);
+    this.sql = connect(driver, database, 0);
+    // Rules ask nothing of the disk.
+    this.sql.script("PRAGMA synchronous = OFF");
+    migrate(this.sql, T0, migrations);
+    onTestFinished(() => this.sql.close());
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  wait(ms: number): void {
+    this.#now += ms;
+  }
+
+  call<Name extends EngineOperation>(
+    name: Name,
+    input: InputOf<Name>,
+    actor: Actor = m1,
+  ): Promise<Result<OutputOf<Name>, Refusal>> {
+    const parsed = operations[name].input.safeParse(input);
+    if (!parsed.success) {
+      const error: Refusal = { code: "bad_input", message: parsed.error.message };
+      return Promise.resolve({ ok: false, error });
+    }
+    const result = this.commit((tx) => run(tx, actor, name, parsed.data as CheckedInputOf<Name>));
+    const note = result.ok ? null : followUpOf(parsed.data, result.error);
+    if (note) this.commit((tx) => ok(note(tx)));
+    return Promise.resolve(result);
+  }
+
+  async ring(): Promise<number | null> {
+    for (let rounds = 0; rounds < 10_000; rounds++) {
+      const next = await this.nextDue();
+      if (next === null || next > this.#now) return next;
+      const problems = await this.sweep(100);
+      if (problems.length > 0) throw new Error(problems.join("; "));
+    }
+    throw new Error("what is due stays due, however often the alarm rings");
+  }
+
+  connect(chat: string): Promise<void> {
+    this.#seen.set(chat, this.#now);
+    this.commit((tx) => ok(liveness.markConnected(tx, chat)));
+    return Promise.resolve();
+  }
+
+  ping(chat: string): Promise<void> {
+    this.#seen.set(chat, this.#now);
+    return Promise.resolve();
+  }
+
+  disconnect(chat: string): Promise<void> {
+    const seen = this.#seen.get(chat) ?? 0;
+    this.#seen.delete(chat);
+    this.commit((tx) => ok(liveness.markDisconnected(tx, chat, seen)));
+    return Promise.resolve();
+  }
+
+  loseConnections(): Promise<void> {
+    this.#seen.clear();
+    this.commit((tx) => ok(liveness.markLostConnections(tx, 1_000)));
+    return Promise.resolve();
+  }
+
+  rows<Row>(query: string, ...values: SqlValue[]): Promise<Row[]> {
+    return Promise.resolve(this.sql.all<Row>(query, ...values));
+  }
+
+  run(statement: string, ...values: SqlValue[]): Promise<void> {
+    this.sql.run(statement, ...values);
+    return Promise.resolve();
+  }
+
+  async rowsWritten(): Promise<number> {
+    const [row] = await this.rows<{ n: number }>("SELECT total_changes() AS n");
+    return row?.n ?? 0;
+  }
+
+  sweep(limit: number): Promise<string[]> {
+    const problems = this.commit((tx) => ok(due.sweep(tx, (work) => this.#atomically(work), limit))).value;
+    return Promise.resolve(problems);
+  }
+
+  nextDue(): Promise<number | null> {
+    return Promise.resolve(this.commit((tx) => ok(due.nextDue(tx))).value);
+  }
+
+  /** One transaction; rolled back when it refuses or throws. */
+  commit<R extends Result<unknown, unknown>>(work: (tx: Tx) => R): R {
+    const told: Hint[] = [];
+    const result = this.#atomically(() => work(this.#tx((hint) => told.push(hint))));
+    if (result.ok) this.hints.push(...told);
+    return result;
+  }
+
+  #tx(tell: (hint: Hint) => void): Tx {
+    const { sql } = this;
+    return {
+      sql,
+      now: this.#now,
+      presence: { lastSeen: (chat) => this.#seen.get(chat) ?? null },
+      ...meta.readFacts(sql),
+      tell,
+    };
+  }
+
+  #atomically<T>(work: () => T): T {
+    const name = `s${(this.#depth += 1)}`;
+    this.sql.run(`SAVEPOINT ${name}`);
+    try {
+      const value = work();
+      if (isRefusal(value)) this.sql.run(`ROLLBACK TO ${name}`);
+      return value;
+    } catch (error) {
+      this.sql.run(`ROLLBACK TO ${name}`);
+      throw error;
+    } finally {
+      this.sql.run(`RELEASE ${name}`);
+      this.#depth -= 1;
+    }
+  }
+}
+
+/** What a transaction answers decides whether it stands. */
+function isRefusal(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "ok" in value && value.ok === false;
+}

@@ -1,0 +1,91 @@
+import { expect, onTestFinished } from "vitest";
+import type { InputOf } from "#src/contract/operations.ts";
+import { WorkspaceClient, type EdgeOptions } from "#src/coordinator-client/client.ts";
+import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
+import type { OpenSocket, Platform } from "#src/coordinator-client/edge/platform.ts";
+import type { Result } from "#src/shared/result.ts";
+import { edgeUrl, FakeEdge, token } from "./fake-edge.ts";
+import { Machine, seededRandom } from "#harness/clock/fake-time.ts";
+
+export interface TestClient {
+  readonly client: WorkspaceClient;
+  /** All that it has told, oldest first. */
+  readonly events: EdgeEvent[];
+  readonly machine: Machine;
+}
+
+export interface ClientOptions extends Partial<EdgeOptions> {
+  readonly seed?: number;
+}
+
+/** The world as one machine sees it: while it sleeps nothing reaches it. */
+export function outsideOf(edge: FakeEdge, machine: Machine, seed = 1): Platform {
+  const openSocket: OpenSocket = (url, headers, events) =>
+    edge.openSocket(url, headers, {
+      onOpen: () => machine.deliver(() => events.onOpen()),
+      onText: (text) => machine.deliver(() => events.onText(text)),
+      onClose: (code, reason) => machine.deliver(() => events.onClose(code, reason)),
+    });
+  const fetch: Platform["fetch"] = async (url, init) => {
+    const outcome = await Promise.allSettled([edge.fetch(url, init)]);
+    await new Promise<void>((resolve) => machine.deliver(resolve));
+    const [answer] = outcome;
+    if (answer.status === "rejected") throw answer.reason;
+    return answer.value;
+  };
+  return { clock: machine.clock, setTimer: machine.setTimer, random: seededRandom(seed), fetch, openSocket };
+}
+
+/** A client of this edge, on a machine of its own; it is closed with the test. */
+export function aClient(edge: FakeEdge, { seed, ...given }: ClientOptions = {}): TestClient {
+  const machine = new Machine(edge.time);
+  const outside = outsideOf(edge, machine, seed);
+  const client = value(WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token, ...given }, outside));
+  const events: EdgeEvent[] = [];
+  client.on((event) => events.push(event));
+  onTestFinished(() => client.close());
+  return { client, events, machine };
+}
+
+/** A client over HTTP whose every answer is this one. */
+export function aClientAnswered(edge: FakeEdge, status: number, body: string): WorkspaceClient {
+  const fetch: Platform["fetch"] = () =>
+    Promise.resolve({ status, headers: { get: () => null }, text: () => Promise.resolve(body) });
+  const outside = { ...outsideOf(edge, new Machine(edge.time)), fetch };
+  const client = value(WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token, transport: "http" }, outside));
+  onTestFinished(() => client.close());
+  return client;
+}
+
+export function aChat(chat: string, overrides: Partial<InputOf<"chats.register">> = {}): InputOf<"chats.register"> {
+  return { chat, session: `ses_${chat}`, process: `process of ${chat}`, machine: "m1", client: "test", ...overrides };
+}
+
+/** A client whose chat is registered. */
+export async function registered(edge: FakeEdge, chat: string, options: ClientOptions = {}): Promise<TestClient> {
+  const made = aClient(edge, options);
+  value(await edge.time.until(made.client.register(aChat(chat))));
+  return made;
+}
+
+export function value<T, E>(result: Result<T, E>): T {
+  expect(result).toMatchObject({ ok: true });
+  if (!result.ok) throw new Error("refused");
+  return result.value;
+}
+
+export function codeOf<T, E extends { readonly code: string }>(result: Result<T, E>): string {
+  return result.ok ? "ok" : result.error.code;
+}
+
+/** The states that it went through, in order. */
+export function statesOf({ events }: TestClient): string[] {
+  return events.flatMap((event) => (event.type === "state" ? [event.state] : []));
+}
+
+export function ofType<Type extends EdgeEvent["type"]>(
+  { events }: TestClient,
+  type: Type,
+): Extract<EdgeEvent, { type: Type }>[] {
+  return events.filter((event): event is Extract<EdgeEvent, { type: Type }> => event.type === type);
+}

@@ -1,0 +1,264 @@
+import type { Refusal } from "#src/contract/errors.ts";
+import { toWire } from "#src/contract/wire-error.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import type { Actor } from "#src/coordination/kernel/tx.ts";
+import type { Socket, SocketEvents } from "#src/coordinator-client/edge/platform.ts";
+import { err, ok, type Result } from "#src/shared/result.ts";
+import type { Arrived, Faults } from "./fake-edge.ts";
+import type { FakeTime } from "#harness/clock/fake-time.ts";
+import type { LocalHost } from "#harness/coordinator/local-host.ts";
+
+/** What a connection needs of the server that it leads to. */
+export interface ServerSide {
+  readonly time: FakeTime;
+  readonly host: LocalHost;
+  readonly faults: Faults;
+  readonly connections: readonly FakeConnection[];
+  readonly arrived: Arrived[];
+  readonly pace: { readonly maxBehind: number; readonly changesPerFrame: number };
+  run(way: "socket", actor: Actor, name: string, input: unknown): Promise<Result<unknown, Refusal>>;
+  tell(): void;
+  lose(connection: FakeConnection): void;
+}
+
+interface Watch {
+  readonly prefix: string;
+  sent: number;
+  /** The revision of the last frame. */
+  told: number;
+  taken: number;
+  isStalled: boolean;
+}
+
+/** A WebSocket and both of its ends. */
+export class FakeConnection {
+  readonly client: Socket;
+  readonly #server: ServerSide;
+  readonly #chat: string | null;
+  readonly #events: SocketEvents;
+  readonly #watches = new Map<string, Watch>();
+  #actor: Actor | null = null;
+  #isBound = false;
+  /** Nothing moves any more, and nobody was told. */
+  #isFrozen = false;
+  #isOpen = false;
+  #isClientDone = false;
+  readonly #lastArrival = { up: 0, down: 0 };
+  pings = 0;
+
+  constructor(server: ServerSide, chat: string | null, events: SocketEvents) {
+    this.#server = server;
+    this.#chat = chat;
+    this.#events = events;
+    this.client = {
+      send: (text) => this.#travel("up", text, () => void this.#take(text)),
+      close: () => this.#clientCloses(),
+    };
+  }
+
+  isBoundTo(chat: string): boolean {
+    return this.#isBound && this.#chat === chat;
+  }
+
+  accept(actor: Result<Actor, Refusal>): void {
+    if (!actor.ok) return this.refuse();
+    this.#actor = actor.value;
+    this.#isOpen = true;
+    if (!this.#isClientDone) this.#events.onOpen();
+  }
+
+  refuse(): void {
+    this.#clientEnds(1006, "");
+  }
+
+  /** A cable was pulled: neither side is told. */
+  freeze(): void {
+    this.#isFrozen = true;
+  }
+
+  close(code: number, reason: string): void {
+    if (!this.#isOpen) return;
+    this.#travel("down", `close ${code}`, () => this.#clientEnds(code, reason));
+    this.#serverEnds();
+  }
+
+  /** The client sees the end, the server side forgets that there was something. */
+  vanish(): void {
+    this.#isOpen = false;
+    this.#server.lose(this);
+    this.#travel("down", "close 1006", () => this.#clientEnds(1006, ""));
+  }
+
+  notify(method: string, params: object): void {
+    this.#send(JSON.stringify({ jsonrpc: "2.0", method, params }));
+  }
+
+  /** As it is, whatever it is. */
+  sendText(text: string): void {
+    this.#send(text);
+  }
+
+  tellChanges(): void {
+    if (!this.#isOpen) return;
+    for (const [id, watch] of this.#watches) void this.#tellWatch(id, watch);
+  }
+
+  #send(text: string): void {
+    if (this.#isOpen) {
+      this.#travel("down", text, () => {
+        if (!this.#isClientDone) this.#events.onText(text);
+      });
+    }
+  }
+
+  /** In its order, whatever happens to the latency meanwhile. */
+  #travel(direction: "up" | "down", text: string, arrive: () => void): void {
+    const { time, faults } = this.#server;
+    const at = Math.max(this.#lastArrival[direction], time.now + faults.latencyMs);
+    this.#lastArrival[direction] = at;
+    time.setTimer(() => {
+      if (!this.#isFrozen && !faults.loses({ way: "socket", direction, text })) arrive();
+    }, at - time.now);
+  }
+
+  #clientCloses(): void {
+    if (this.#isClientDone) return;
+    this.#travel("up", "close", () => this.#serverEnds());
+    this.#clientEnds(1000, "");
+  }
+
+  #clientEnds(code: number, reason: string): void {
+    if (this.#isClientDone) return;
+    this.#isClientDone = true;
+    this.#events.onClose(code, reason);
+  }
+
+  #serverEnds(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#server.lose(this);
+    const chat = this.#isBound ? this.#chat : null;
+    const isLast = !this.#server.connections.some((one) => chat !== null && one.isBoundTo(chat));
+    if (chat !== null && isLast) void this.#server.host.disconnect(chat);
+    this.#server.tell();
+  }
+
+  async #take(text: string): Promise<void> {
+    if (!this.#isOpen) return;
+    if (text === "ping") return this.#pong();
+    const frame = parse(text);
+    if (frame === null) return this.close(4003, "not a JSON-RPC 2.0 frame");
+    const answers: object[] = [];
+    for (const { id, method, params } of frame.requests) {
+      const result = await this.#answer(method, params);
+      if (id !== undefined) answers.push(answerOf(id, result));
+    }
+    if (answers.length > 0) this.#send(JSON.stringify(frame.isBatch ? answers : answers[0]));
+    this.#server.tell();
+    this.tellChanges();
+  }
+
+  #pong(): void {
+    this.pings += 1;
+    if (this.#isBound && this.#chat !== null) void this.#server.host.ping(this.#chat);
+    this.#send("pong");
+  }
+
+  async #answer(method: string, params: unknown): Promise<Result<unknown, Refusal>> {
+    switch (method) {
+      case "state.watch-ack":
+        return this.#taken(params as { watch: string; revision: number });
+      case "state.watch":
+        return this.#watch(params as { watch: string; prefix: string; after: number });
+      case "state.unwatch":
+        return ok({ isRemoved: this.#watches.delete((params as { watch: string }).watch) });
+      case "chats.register":
+        return this.#register(params as { chat: string });
+      default:
+        return this.#run(method, params);
+    }
+  }
+
+  #run(method: string, params: unknown): Promise<Result<unknown, Refusal>> {
+    return this.#server.run("socket", this.#actor ?? { machine: "nobody", isAdmin: false }, method, params);
+  }
+
+  async #register(params: { chat: string }): Promise<Result<unknown, Refusal>> {
+    if (params.chat !== this.#chat) {
+      return err({ code: "bad_input", message: "this connection was opened for another chat" });
+    }
+    const result = await this.#run("chats.register", params);
+    if (result.ok) await this.#bind(params.chat);
+    return result;
+  }
+
+  async #bind(chat: string): Promise<void> {
+    for (const other of this.#server.connections) {
+      if (other !== this && other.isBoundTo(chat)) other.close(4004, "another connection of this chat took over");
+    }
+    this.#isBound = true;
+    await this.#server.host.connect(chat);
+  }
+
+  async #watch(input: { watch: string; prefix: string; after: number }): Promise<Result<unknown, Refusal>> {
+    const { watch, prefix, after } = input;
+    this.#server.arrived.push({ way: "socket", name: "state.watch", input });
+    const first = await this.#server.host.call("state.changes", { prefix, after, limit: 1 });
+    if (!first.ok) return first;
+    this.#watches.set(watch, { prefix, sent: after, told: after, taken: after, isStalled: false });
+    return ok({ watch, revision: after });
+  }
+
+  #taken({ watch, revision }: { watch: string; revision: number }): Result<unknown, Refusal> {
+    const found = this.#watches.get(watch);
+    if (found) found.taken = Math.max(found.taken, Math.min(revision, found.sent));
+    return ok({});
+  }
+
+  async #tellWatch(id: string, watch: Watch): Promise<void> {
+    const { sent: after, prefix } = watch;
+    const pulled = await this.#server.host.call("state.changes", {
+      prefix,
+      after,
+      limit: this.#server.pace.changesPerFrame,
+    });
+    // Meanwhile somebody else has told it.
+    if (watch.isStalled || watch.sent !== after) return;
+    if (!pulled.ok || watch.sent - watch.taken >= this.#server.pace.maxBehind) {
+      watch.isStalled = true;
+      return this.notify("resync", { watch: id, revision: watch.taken });
+    }
+    this.#tellPage(id, watch, pulled.value);
+    if (watch.sent !== after && pulled.value.isMore) await this.#tellWatch(id, watch);
+  }
+
+  #tellPage(id: string, watch: Watch, { changes, revision }: OutputOf<"state.changes">): void {
+    const isIdle = watch.taken === watch.sent;
+    watch.sent = revision;
+    if (changes.length > 0) {
+      this.notify("state.changes", { watch: id, after: watch.told, changes, revision });
+      watch.told = revision;
+    } else if (isIdle) watch.taken = revision;
+  }
+}
+
+interface Frame {
+  readonly isBatch: boolean;
+  readonly requests: readonly { readonly id?: number; readonly method: string; readonly params: unknown }[];
+}
+
+function parse(text: string): Frame | null {
+  try {
+    const value = JSON.parse(text) as Frame["requests"] | Frame["requests"][number];
+    const requests = (Array.isArray(value) ? value : [value]) as Frame["requests"];
+    const isGood = requests.every((one) => typeof one === "object" && one !== null && "method" in one);
+    return isGood ? { isBatch: Array.isArray(value), requests } : null;
+  } catch {
+    return null;
+  }
+}
+
+function answerOf(id: number, result: Result<unknown, Refusal>): object {
+  if (result.ok) return { jsonrpc: "2.0", id, result: result.value };
+  return { jsonrpc: "2.0", id, error: { code: -32_000, message: result.error.message, data: toWire(result.error) } };
+}

@@ -1,0 +1,256 @@
+import * as z from "zod";
+import { errorTable, type Refusal } from "#src/contract/errors.ts";
+import { toWire } from "#src/contract/wire-error.ts";
+import { isOperation, operations, type InputOf, type OperationName } from "#src/contract/operations.ts";
+import { isEngineOperation } from "#src/coordination/engine.ts";
+import type { Actor, Hint } from "#src/coordination/kernel/tx.ts";
+import type { Fetch, FetchResponse, OpenSocket } from "#src/coordinator-client/edge/platform.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { err, ok, type Result } from "#src/shared/result.ts";
+import { FakeConnection, type ServerSide } from "./fake-connection.ts";
+import { FakeTime } from "#harness/clock/fake-time.ts";
+import { admin, m1 } from "#harness/coordinator/engine-host.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
+
+/** One request as it arrived. */
+export interface Arrived {
+  readonly way: "http" | "socket";
+  readonly name: string;
+  readonly input: Readonly<Record<string, unknown>>;
+}
+
+/** One thing on its way: a request or an answer over HTTP, or a frame. */
+export interface Passing {
+  readonly way: "http" | "socket";
+  readonly direction: "up" | "down";
+  readonly text: string;
+}
+
+/** What may go wrong; a test sets it. */
+export interface Faults {
+  /** Nobody answers: connections are refused. */
+  isUnreachable: boolean;
+  /** HTTP works, an upgrade is refused. */
+  refusesSockets: boolean;
+  /** One way, in ms. */
+  latencyMs: number;
+  /** What is lost on its way. */
+  loses: (passing: Passing) => boolean;
+  /** Answers instead of the engine. */
+  refuses: (arrived: Arrived) => Refusal | null;
+}
+
+export const edgeUrl = "https://edge.example";
+export const token = "shim_secret.of-m1";
+export const adminToken = "shim_secret.of-the-admin";
+const base = `${edgeUrl}/v1/workspaces/w1`;
+
+/** The engine behind the wire of the worker, in this process: no port, no clock of its own. */
+export class FakeEdge implements ServerSide {
+  readonly time: FakeTime;
+  readonly host = new LocalHost(openBetterSqlite3);
+  readonly arrived: Arrived[] = [];
+  readonly faults: Faults = {
+    isUnreachable: false,
+    refusesSockets: false,
+    latencyMs: 5,
+    loses: () => false,
+    refuses: () => null,
+  };
+  /** How watches are told; small, so that tests reach the limits. */
+  readonly pace = { maxBehind: 20, changesPerFrame: 5 };
+  readonly revoked = new Set<string>();
+  /** Headers of each try to open a socket. */
+  readonly upgrades: { readonly url: string; readonly headers: Record<string, string> }[] = [];
+  #connections: FakeConnection[] = [];
+
+  constructor(time = new FakeTime()) {
+    this.time = time;
+    // What becomes of it when the power goes is not the client's matter, and costs most of the time.
+    this.host.sql.run("PRAGMA synchronous = OFF");
+    const began = this.host.now();
+    time.onPassing(async () => {
+      this.host.wait(began + Math.floor(time.now) - this.host.now());
+      await this.host.ring();
+      this.tell();
+    });
+  }
+
+  /** How often an operation arrived. */
+  count(name: OperationName, way?: Arrived["way"]): number {
+    return this.arrived.filter((one) => one.name === name && (way === undefined || one.way === way)).length;
+  }
+
+  get connections(): readonly FakeConnection[] {
+    return this.#connections;
+  }
+
+  readonly fetch: Fetch = (url, { method, headers, body, signal }) => {
+    const { faults, time } = this;
+    return new Promise<FetchResponse>((resolve, reject) => {
+      const abort = (): void => reject(new DOMException("aborted", "AbortError"));
+      if (signal.aborted) return abort();
+      signal.addEventListener("abort", abort);
+      time.setTimer(() => {
+        if (faults.isUnreachable) return reject(new TypeError("fetch failed", { cause: refusedConnection() }));
+        if (faults.loses({ way: "http", direction: "up", text: `${method} ${url} ${body ?? ""}` })) return;
+        void this.#served(method, url, headers, body).then((answer) =>
+          time.setTimer(() => {
+            if (!faults.loses({ way: "http", direction: "down", text: answer.body })) resolve(answerOf(answer));
+          }, faults.latencyMs),
+        );
+      }, faults.latencyMs);
+    });
+  };
+
+  readonly openSocket: OpenSocket = (url, headers, events) => {
+    this.upgrades.push({ url, headers });
+    const connection = new FakeConnection(this, url.includes("?chat=") ? chatOf(url) : null, events);
+    this.time.setTimer(() => {
+      const isServed = url.split("?")[0] === `${base.replace("https", "wss")}/connect` && this.actorOf(headers).ok;
+      if (this.faults.isUnreachable || this.faults.refusesSockets || !isServed) return connection.refuse();
+      this.#connections.push(connection);
+      connection.accept(this.actorOf(headers));
+    }, this.faults.latencyMs);
+    return connection.client;
+  };
+
+  actorOf(headers: Record<string, string>): Result<Actor, Refusal> {
+    if (headers["shim-protocol"] !== "1") return err({ code: "unsupported_protocol", message: "protocol 1 is served" });
+    const given = (headers["authorization"] ?? "").replace("Bearer ", "");
+    if (this.revoked.has(given)) return err({ code: "unauthenticated", message: "the token was revoked" });
+    if (given === token) return ok(m1);
+    return given === adminToken ? ok(admin) : err({ code: "unauthenticated", message: "a valid token is needed" });
+  }
+
+  /** One request, by whichever way. */
+  async run(way: Arrived["way"], actor: Actor, name: string, input: unknown): Promise<Result<unknown, Refusal>> {
+    const arrived = { way, name, input: input as Record<string, unknown> };
+    this.arrived.push(arrived);
+    const refused = this.faults.refuses(arrived);
+    if (refused) return err(refused);
+    if (name === "health") return ok({ ...healthy, epoch: 1, revision: 0 });
+    if (name === "tokens.create") return way === "http" ? ok({ id: "tok_1", token: "shim_new" }) : err(onlyHttp);
+    if (!isOperation(name) || !isEngineOperation(name)) return err({ code: "bad_input", message: `not here: ${name}` });
+    return this.host.call(name, input as InputOf<typeof name>, actor);
+  }
+
+  /** What was committed is told to whom it concerns. */
+  tell(): void {
+    const hints = this.host.hints.splice(0);
+    if (hints.some(({ kind }) => kind === "changes")) for (const one of this.#connections) one.tellChanges();
+    for (const hint of hints) for (const one of this.#connections) tellOne(one, hint);
+  }
+
+  lose(connection: FakeConnection): void {
+    this.#connections = this.#connections.filter((one) => one !== connection);
+  }
+
+  revoke(given: string): void {
+    this.revoked.add(given);
+    for (const one of this.#connections) one.close(4001, "the token was revoked");
+  }
+
+  closeAll(code = 1012): void {
+    for (const one of this.#connections) one.close(code, "");
+  }
+
+  /** A deploy: all connections are gone at once, without a close that the coordinator would see. */
+  async deploy(): Promise<void> {
+    for (const one of this.#connections) one.vanish();
+    await this.host.loseConnections();
+  }
+
+  async #served(
+    method: string,
+    url: string,
+    headers: Record<string, string>,
+    body: string | undefined,
+  ): Promise<{ status: number; body: string; retryAfter: string | null }> {
+    const result = await this.#http(method, new URL(url), headers, body);
+    this.tell();
+    if (result.ok) return { status: 200, body: JSON.stringify(result.value), retryAfter: null };
+    const { retryAfterMs } = result.error;
+    const retryAfter = retryAfterMs === undefined ? null : String(Math.ceil(retryAfterMs / 1_000));
+    return {
+      status: errorTable[result.error.code].status,
+      body: JSON.stringify({ error: toWire(result.error) }),
+      retryAfter,
+    };
+  }
+
+  #http(
+    method: string,
+    url: URL,
+    headers: Record<string, string>,
+    body: string | undefined,
+  ): Promise<Result<unknown, Refusal>> {
+    const actor = this.actorOf(headers);
+    if (!actor.ok) return Promise.resolve(actor);
+    const path = url.href.split("?")[0] ?? "";
+    if (!path.startsWith(base))
+      return Promise.resolve(err({ code: "unknown_workspace", message: "no such workspace" }));
+    const names = Object.keys(operations).filter(isOperation);
+    const name = names.find((one) => operations[one].method === method && `${base}${operations[one].path}` === path);
+    if (!name) return Promise.resolve(err({ code: "unknown_operation", message: "nothing there" }));
+    const input = method === "GET" ? fromQuery(name, url.searchParams) : (JSON.parse(body ?? "{}") as unknown);
+    return this.run("http", actor.value, name, input);
+  }
+}
+
+function tellOne(connection: FakeConnection, hint: Hint): void {
+  if (hint.kind === "changes" || hint.kind === "dispatch" || (hint.chat !== null && !connection.isBoundTo(hint.chat)))
+    return;
+  if (hint.kind === "lease") connection.notify("lease.granted", { resource: hint.resource });
+  else if (hint.kind === "message") connection.notify("messages.new", {});
+  else if (hint.kind === "task") connection.notify("tasks.new", {});
+  else connection.close(4002, "this chat is offline");
+}
+
+const healthy = {
+  alarmInMs: null,
+  overdueRows: 0,
+  outboxDepth: 0,
+  storage: null,
+  sockets: 0,
+  chats: 0,
+  schemaVersion: 1,
+  protocol: 1,
+};
+const onlyHttp: Refusal = { code: "bad_input", message: "tokens are created over HTTP" };
+
+function chatOf(url: string): string {
+  return decodeURIComponent(url.split("?chat=")[1] ?? "");
+}
+
+function answerOf({
+  status,
+  body,
+  retryAfter,
+}: {
+  status: number;
+  body: string;
+  retryAfter: string | null;
+}): FetchResponse {
+  return {
+    status,
+    headers: { get: (name) => (name === "retry-after" ? retryAfter : null) },
+    text: () => Promise.resolve(body),
+  };
+}
+
+function refusedConnection(): Error {
+  return Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
+}
+
+/** Numbers are told by the schema. */
+function fromQuery(name: OperationName, query: URLSearchParams): Record<string, unknown> {
+  const { properties = {} } = z.toJSONSchema(operations[name].input, { io: "input" });
+  return Object.fromEntries(
+    [...query].map(([field, text]) => {
+      const schema = properties[field];
+      const isNumber = typeof schema === "object" && (schema.type === "integer" || schema.type === "number");
+      return [field, isNumber ? Number(text) : text];
+    }),
+  );
+}

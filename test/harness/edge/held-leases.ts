@@ -1,0 +1,39 @@
+import { expect } from "vitest";
+import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import type { HoldOptions } from "#src/coordinator-client/edge/lease-acquirer.ts";
+import type { HeldLease } from "#src/coordinator-client/edge/held-lease.ts";
+import { ofType, value, type TestClient } from "./edge-clients.ts";
+import type { FakeEdge } from "./fake-edge.ts";
+
+/** What all the chats want. */
+export const resource = "r";
+
+export async function held(
+  edge: FakeEdge,
+  { client }: { client: WorkspaceClient },
+  wanted: Partial<Parameters<WorkspaceClient["hold"]>[0]> = {},
+  options: HoldOptions = {},
+): Promise<HeldLease> {
+  return value(await edge.time.until(client.hold({ resource, ttlMs: 30_000, ...wanted }, options)));
+}
+
+/** By the coordinator, at this instant. */
+export async function isHeld(edge: FakeEdge, right: HeldLease): Promise<boolean> {
+  const checked = await edge.host.call("leases.check", { resource: right.name, token: right.token });
+  return value(checked).isValid;
+}
+
+/** States of rights that were told, oldest first. */
+export function rightsOf(made: TestClient): string[] {
+  return ofType(made, "right").map(({ name, state }) => `${name} ${state}`);
+}
+
+/** From now on, every 50 ms: what is trusted is held. */
+export function trustIsTrue(edge: FakeEdge, right: HeldLease): void {
+  const look = async (): Promise<void> => {
+    if (right.isTrusted()) expect(await isHeld(edge, right), `trusted, but not held, at ${edge.time.now}`).toBe(true);
+  };
+  edge.time.onPassing(look);
+  const tick = (): void => void edge.time.setTimer(tick, 50);
+  tick();
+}

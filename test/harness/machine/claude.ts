@@ -1,0 +1,232 @@
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import type { HookEvent } from "#src/contract/hook-input.ts";
+import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import type { TempRuntime } from "./temp-runtime.ts";
+
+type Fields = Record<string, unknown>;
+
+/** What a hook printed, parsed; an empty object when it printed nothing. */
+export interface Printed {
+  readonly systemMessage?: string;
+  readonly decision?: string;
+  readonly reason?: string;
+  readonly hookSpecificOutput?: {
+    readonly hookEventName: string;
+    readonly additionalContext?: string;
+    readonly permissionDecision?: string;
+    readonly permissionDecisionReason?: string;
+  };
+}
+
+/** A new folder that is a git project on branch `main` with one commit, as far as its files tell. */
+export function aProject(): string {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-project-")));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  mkdirSync(join(folder, ".git", "refs", "heads"), { recursive: true });
+  writeFileSync(join(folder, ".git", "HEAD"), "ref: refs/heads/main\n");
+  writeFileSync(join(folder, ".git", "refs", "heads", "main"), `${"a1".repeat(20)}\n`);
+  return folder;
+}
+
+export interface ClaudeOptions {
+  readonly pid?: number;
+  readonly cwd?: string;
+  readonly session?: string;
+  /** How often each hook is registered: settings and plugin together make two. */
+  readonly hooks?: number;
+}
+
+/** Claude Code as its hooks show it: inputs of version 2.1.328, one method per thing that happens. */
+export class Claude {
+  session: string;
+  pid: number;
+  readonly cwd: string;
+  readonly #runtime: TempRuntime;
+  readonly #hooks: number;
+  #prompts = 0;
+  #tools = 0;
+
+  constructor(runtime: TempRuntime, options: ClaudeOptions = {}) {
+    this.#runtime = runtime;
+    this.#hooks = options.hooks ?? 1;
+    this.pid = options.pid ?? 1_000;
+    this.session = options.session ?? "20487890-04b4-4fe0-bbd5-6aa531354563";
+    this.cwd = options.cwd ?? "/nonexistent/project";
+    if (!runtime.processes.facts(this.pid)) runtime.processes.start(this.pid);
+  }
+
+  get transcript(): string {
+    return join(this.cwd, `${this.session}.jsonl`);
+  }
+
+  /** One event; what the first of the registered hooks printed, and the others must print nothing more than it. */
+  tell(event: HookEvent, fields: Fields = {}): Printed {
+    const printed = Array.from({ length: this.#hooks }, () => this.tellOnce(event, fields));
+    return Object.assign({}, ...printed.toReversed()) as Printed;
+  }
+
+  tellOnce(event: HookEvent, fields: Fields = {}): Printed {
+    this.#runtime.wait(20);
+    const text = answerHook(this.#runtime, event, () => JSON.stringify(this.input(event, fields)), this.pid);
+    return text === "" ? {} : (JSON.parse(text) as Printed);
+  }
+
+  input(event: HookEvent, fields: Fields = {}): Fields {
+    const prompt = this.#prompts === 0 ? {} : { prompt_id: `prompt-${this.session}-${this.#prompts}` };
+    return {
+      session_id: this.session,
+      transcript_path: this.transcript,
+      cwd: this.cwd,
+      ...prompt,
+      permission_mode: "default",
+      hook_event_name: event,
+      ...fields,
+    };
+  }
+
+  /** @returns the context that the chat is given */
+  start(source = "startup", fields: Fields = {}): string {
+    return this.tell("SessionStart", { source, ...fields }).hookSpecificOutput?.additionalContext ?? "";
+  }
+
+  prompt(prompt: string): Printed {
+    this.#prompts += 1;
+    return this.tell("UserPromptSubmit", { prompt });
+  }
+
+  /** @returns the id of the call, to end it with */
+  begin(tool: string, input: Fields = {}): string {
+    const id = `toolu_${this.session.slice(0, 8)}_${(this.#tools += 1)}`;
+    this.tell("PreToolUse", { tool_name: tool, tool_input: input, tool_use_id: id });
+    return id;
+  }
+
+  done(
+    id: string,
+    tool: string,
+    input: Fields = {},
+    response: unknown = { stdout: "ok", stderr: "", interrupted: false },
+  ): Printed {
+    return this.tell("PostToolUse", {
+      tool_name: tool,
+      tool_input: input,
+      tool_response: response,
+      tool_use_id: id,
+      duration_ms: 12,
+    });
+  }
+
+  /** A whole tool call. */
+  use(tool: string, input: Fields = {}, response?: unknown): Printed {
+    return this.done(this.begin(tool, input), tool, input, response);
+  }
+
+  fail(tool: string, input: Fields, error: string): Printed {
+    const id = this.begin(tool, input);
+    return this.tell("PostToolUseFailure", {
+      tool_name: tool,
+      tool_input: input,
+      tool_use_id: id,
+      error,
+      is_interrupt: false,
+      duration_ms: 9,
+    });
+  }
+
+  write(path: string, content: string): Printed {
+    writeFileSync(path, content);
+    const response = { type: "create", filePath: path, content, structuredPatch: [], originalFile: null };
+    return this.use("Write", { file_path: path, content }, response);
+  }
+
+  stop(text = "All done with it."): Printed {
+    return this.tell("Stop", {
+      stop_hook_active: false,
+      last_assistant_message: text,
+      background_tasks: [],
+      session_crons: [],
+    });
+  }
+
+  /** A whole turn with one tool call. */
+  turn(prompt: string, answer = "Done."): void {
+    this.prompt(prompt);
+    this.use("Bash", { command: "npm test" });
+    this.stop(answer);
+  }
+
+  end(reason = "prompt_input_exit"): Printed {
+    const printed = this.tell("SessionEnd", { reason });
+    if (reason !== "clear" && reason !== "resume") this.kill();
+    return printed;
+  }
+
+  kill(): void {
+    this.#runtime.processes.kill(this.pid);
+  }
+
+  /** /clear: the same process goes on with a new session. */
+  clear(session: string): string {
+    this.tell("SessionEnd", { reason: "clear" });
+    this.session = session;
+    return this.start("clear");
+  }
+
+  /** A compaction in the order that Claude Code tells it. @returns the context that the chat is given */
+  compact(summary: string, trigger = "auto"): string {
+    this.tell("PreCompact", { trigger, custom_instructions: null });
+    this.tell("SubagentStop", {
+      agent_id: "a3b3",
+      agent_type: "",
+      last_assistant_message: `<summary>${summary}</summary>`,
+    });
+    const context = this.start("compact", { model: "claude-opus-5-5" });
+    this.tell("PostCompact", {
+      trigger,
+      compact_summary: `<analysis>thoughts</analysis><summary>${summary}</summary>`,
+    });
+    return context;
+  }
+}
+
+/** Another process of Claude Code on the same machine. */
+export function anotherClaude(runtime: TempRuntime, like: Claude, overrides: ClaudeOptions = {}): Claude {
+  const session = overrides.session ?? `b${like.session.slice(1)}`;
+  return new Claude(runtime, { pid: like.pid + 1, cwd: like.cwd, session, ...overrides });
+}
+
+/** A chat in a project of its own that has started and got a prompt. */
+export function aLiveClaude(runtime: TempRuntime, prompt = "fix it", options: ClaudeOptions = {}): Claude {
+  const claude = new Claude(runtime, { cwd: aProject(), ...options });
+  claude.start();
+  claude.prompt(prompt);
+  return claude;
+}
+
+/** A chat of one turn that was killed. */
+export function aDeadClaude(runtime: TempRuntime, prompt = "fix the parser"): Claude {
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.turn(prompt);
+  claude.kill();
+  return claude;
+}
+
+/** A session's row, which must be there. */
+export function storedSession(runtime: TempRuntime, id: string): sessions.Session {
+  const found = runtime.store.read((sql) => sessions.get(sql, id), null);
+  if (!found) throw new Error(`no session ${id}`);
+  return found;
+}
+
+export function journalKinds(runtime: TempRuntime, id: string): string[] {
+  return runtime.store.read((sql) => journal.list(sql, id, 0), []).map((row) => row.entry.kind);
+}
+
+export function rowCount(runtime: TempRuntime, table: string): number {
+  return runtime.store.read((sql) => sql.all<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)[0]?.n ?? 0, 0);
+}

@@ -1,0 +1,221 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import type { Io, ProcessStart } from "#src/cli/io.ts";
+import { startGroup } from "#src/cli/system-io.ts";
+import { run } from "#src/cli/commands/program.ts";
+import type { Launch } from "#src/platform/launch.ts";
+import { capture } from "#src/local-mcp/checkpoints/capture.ts";
+import { defaults } from "#src/contract/config.ts";
+import { pathsIn, type Paths } from "#src/platform/paths.ts";
+import type { Processes } from "#src/platform/processes.ts";
+import type { Runtime } from "#src/runtime/runtime.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { Store } from "#src/store/store.ts";
+
+const T0 = 1_700_000_000_000;
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+  /** What stdout holds, as JSON. */
+  json(): Record<string, unknown>;
+}
+
+/** A machine of its own: a user's home, SHIM's home in it, two project folders, processes and a clock that the test moves. */
+export interface CliHome {
+  readonly folder: string;
+  readonly paths: Paths;
+  readonly project: string;
+  readonly other: string;
+  readonly runtime: Runtime;
+  /** Processes that live. */
+  readonly alive: Set<number>;
+  readonly started: ProcessStart[];
+  now: number;
+  io(overrides?: Partial<Io>): Io & { out: string; err: string };
+  /** In no terminal, in the folder of `project`. */
+  shim(...argv: string[]): Promise<Ran>;
+  shimWith(overrides: Partial<Io>, ...argv: string[]): Promise<Ran>;
+}
+
+export function aCliHome(): CliHome {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-cli-")));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const paths = pathsIn(join(folder, "shim"));
+  const alive = new Set<number>();
+  const processes: Processes = {
+    boot: () => "boot-1",
+    facts: (pid) => (alive.has(pid) ? { parent: 1, start: `s${pid}`, command: "claude", residentBytes: 1_000 } : null),
+  };
+  for (const name of ["project", "other", "app/bin", "app/dist", "path"])
+    mkdirSync(join(folder, name), { recursive: true });
+  for (const path of Object.values(launchIn(folder))) writeFileSync(path, "");
+  symlinkSync(launchIn(folder).script, join(folder, "path", "shim"));
+  const env = { SHIM_HOME: paths.home, HOME: folder, PATH: `${join(folder, "path")}:/usr/bin:/bin` };
+  let serial = 0;
+  const home: CliHome = {
+    folder,
+    paths,
+    project: join(folder, "project"),
+    other: join(folder, "other"),
+    alive,
+    started: [],
+    now: T0,
+    runtime: {
+      now: () => home.now,
+      random: (bytes) => Uint8Array.from({ length: bytes }, (_, at) => (at + serial++) % 256),
+      env,
+      launch: launchIn(folder),
+      paths,
+      config: defaults,
+      processes,
+      store: new Store({ path: paths.database, driver: openNodeSqlite, now: () => home.now }),
+      log: () => undefined,
+    },
+    io: (overrides = {}) => anIo(home, overrides),
+    shim: (...argv) => home.shimWith({}, ...argv),
+    async shimWith(overrides, ...argv) {
+      const io = anIo(home, overrides);
+      const code = await run(argv, io);
+      return { code, out: io.out, err: io.err, json: () => JSON.parse(io.out) as Record<string, unknown> };
+    },
+  };
+  onTestFinished(() => home.runtime.store.close());
+  return home;
+}
+
+/** This copy of SHIM, as far as its files are looked for. */
+export function launchIn(folder: string): Launch {
+  const at = (name: string): string => join(folder, "app", name);
+  return { node: at("node"), script: at("bin/shim.mjs"), hookScript: at("dist/hook.cjs") };
+}
+
+const versions: Readonly<Record<string, string>> = { git: "git version 2.40.0", claude: "2.1.200 (Claude Code)" };
+
+function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: string } {
+  const io = {
+    out: "",
+    err: "",
+    stdout: (text: string) => void (io.out += text),
+    stderr: (text: string) => void (io.err += text),
+    isTty: false,
+    isInteractive: false,
+    size: () => ({ columns: 200, rows: 50 }),
+    env: home.runtime.env,
+    cwd: home.project,
+    now: () => home.now,
+    ask: async () => "",
+    readInput: async () => "",
+    interrupted: () => AbortSignal.abort(),
+    onInterrupt: () => () => undefined,
+    onReaderGone: () => () => undefined,
+    drained: () => null,
+    leaveWithin: () => undefined,
+    parentPid: () => 1_000,
+    wait: async () => undefined,
+    startProcess: async (start: ProcessStart) => {
+      home.started.push(start);
+      return 0;
+    },
+    startGroup,
+    machine: {
+      platform: "linux" as const,
+      env: home.runtime.env,
+      homedir: home.folder,
+      exists: existsSync,
+      list: (folder: string) => (existsSync(folder) ? readdirSync(folder) : []),
+    },
+    launch: launchIn(home.folder),
+    nodeVersion: "24.1.0",
+    runQuietly: () => null,
+    versionOf: (program: string) => versions[program] ?? "v24.1.0",
+    makeRuntime: async () => ({ runtime: home.runtime, driver: "node:sqlite" as const, fallbackReason: null }),
+    ...overrides,
+  };
+  return io;
+}
+
+export const ids = {
+  alive: "aaaa1111-0000-4000-8000-000000000001",
+  dead: "bbbb2222-0000-4000-8000-000000000002",
+  elsewhere: "bbbb3333-0000-4000-8000-000000000003",
+  finished: "cccc4444-0000-4000-8000-000000000004",
+};
+
+interface SessionSeed {
+  readonly id: string;
+  readonly project?: string;
+  readonly pid?: number;
+  readonly client?: string;
+  readonly transcriptPath?: string;
+  readonly entries?: readonly JournalEntry[];
+  readonly title?: string;
+}
+
+/** A session with a journal and a checkpoint, as hooks leave it. */
+export function addSession(home: CliHome, seed: SessionSeed): void {
+  const { runtime } = home;
+  const project = seed.project ?? home.project;
+  runtime.store.write((sql) => {
+    const owner = seed.pid === undefined ? null : { boot: "boot-1", pid: seed.pid, start: `s${seed.pid}` };
+    sessions.recordSighting(sql, home.now, {
+      id: seed.id,
+      client: seed.client ?? "claude-code",
+      origin: "startup",
+      project,
+      cwd: project,
+      transcriptPath: seed.transcriptPath ?? null,
+      owner,
+      isAlive: true,
+    });
+    sessions.update(sql, seed.id, { title: seed.title ?? `work of ${seed.id.slice(0, 4)}` });
+    const entries = seed.entries ?? [{ kind: "prompt", text: `fix the parser of ${seed.id.slice(0, 8)}` }];
+    entries.forEach((entry, at) => journal.append(sql, seed.id, home.now, `k${at}`, entry));
+  });
+  if (seed.entries?.length !== 0) capture(runtime, { sessionId: seed.id, trigger: "on_demand" });
+}
+
+/** One session alive and one dead in `project`, one dead in `other`, one finished. */
+export function seed(home: CliHome): void {
+  home.alive.add(100);
+  addSession(home, { id: ids.alive, pid: 100 });
+  addSession(home, {
+    id: ids.dead,
+    pid: 200,
+    entries: [
+      { kind: "prompt", text: "fix the parser" },
+      { kind: "tool_start", id: "t1", name: "Bash", input: "npm test" },
+      { kind: "tool_error", id: "t1", name: "Bash", input: "npm test", text: "one test failed", durationMs: 1_200 },
+      { kind: "assistant", text: "The tokenizer drops the last line." },
+    ],
+  });
+  addSession(home, { id: ids.elsewhere, pid: 300, project: home.other });
+  addSession(home, { id: ids.finished, pid: 400 });
+  home.runtime.store.write((sql) => sessions.end(sql, home.now, ids.finished, "prompt_input_exit"));
+  home.now += 60_000;
+}
+
+/** The newest checkpoint of a session. */
+export function checkpointOf(home: CliHome, sessionId: string): string {
+  const [row] = home.runtime.store.read(
+    (sql) => sql.all<{ id: string }>("SELECT id FROM checkpoints WHERE session_id = ? ORDER BY seq DESC", sessionId),
+    [],
+  );
+  if (!row) throw new Error(`no checkpoint of ${sessionId}`);
+  return row.id;
+}

@@ -1,0 +1,47 @@
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { addKey } from "#src/local-mcp/sync/key-ring.ts";
+import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
+import { aCliHome, addSession, ids, type CliHome } from "./cli-home.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
+
+const key = createKey((bytes) => new Uint8Array(bytes).fill(7));
+const rig = { machine: "desk", isAdmin: false } as const;
+
+/** Two machines of one workspace that share a key: `there` is "desk", `here` is "laptop". */
+export interface CliMachines {
+  readonly server: SyncServer;
+  readonly there: CliHome;
+  readonly here: CliHome;
+}
+
+/** @param prepare what each has before it joins, as the clones of one repository */
+export async function twoCliHomes(prepare: (there: CliHome, here: CliHome) => void): Promise<CliMachines> {
+  const server = await SyncServer.listen();
+  const [there, here] = [aCliHome(), aCliHome()];
+  prepare(there, here);
+  for (const [home, machine] of [
+    [there, "desk"],
+    [here, "laptop"],
+  ] as const) {
+    const edge = { url: server.url, workspace: "team", machine, token: tokenOf(machine) };
+    writeEdgeConfig(home.paths.home, edge);
+    addKey(home.paths.home, edge, key);
+    home.alive.add(process.pid);
+    home.now = server.host.now();
+  }
+  return { server, there, here };
+}
+
+export function aChat(chat: string, machine: string) {
+  return { chat, session: chat, process: `boot:${chat}`, client: "test", machine };
+}
+
+/** A session of the other machine, which its workspace knows as a chat that has died. */
+export async function loseSession({ server, there }: CliMachines, meanwhile: () => Promise<unknown>): Promise<void> {
+  addSession(there, { id: ids.dead, pid: 200, title: "fix the parser" });
+  const chat = aChat(ids.dead, "desk");
+  given(await server.host.call("chats.register", chat, rig));
+  await meanwhile();
+  given(await server.host.call("chats.attest-death", { chat: ids.dead, machine: "desk", process: chat.process }, rig));
+}

@@ -1,0 +1,162 @@
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { onTestFinished } from "vitest";
+import { systemProcesses } from "#src/platform/processes.ts";
+import { takeSnapshot, type Snapshot, type SnapshotInput } from "#src/snapshots/take-snapshot.ts";
+
+export const T0 = 1_700_000_000_000;
+export const LIMITS = { maxFileBytes: 1_048_576, maxTotalBytes: 268_435_456, timeoutMs: 60_000 };
+
+/** Git for tests: none of the developer's settings, a name of its own. */
+export const GIT_ENV: NodeJS.ProcessEnv = {
+  PATH: process.env["PATH"],
+  HOME: "/nonexistent/home-of-the-tests",
+  GIT_CONFIG_GLOBAL: "/dev/null",
+  GIT_CONFIG_NOSYSTEM: "1",
+};
+
+const IDENTITY = ["-c", "user.name=Test", "-c", "user.email=test@localhost", "-c", "protocol.file.allow=always"];
+
+export function git(folder: string, ...args: string[]): string {
+  return execFileSync("git", ["-C", folder, ...IDENTITY, ...args], {
+    env: GIT_ENV,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+    maxBuffer: 67_108_864,
+  });
+}
+
+/** Writes files, with the folders they need. */
+export function write(folder: string, files: Record<string, string | Buffer>): void {
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), content);
+  }
+}
+
+export interface GitProject {
+  /** Holds everything of one test. */
+  readonly root: string;
+  readonly project: string;
+  readonly snapshots: string;
+}
+
+/** Fresh, and gone after the test. */
+export function temporaryFolder(): string {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-git-")));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A fresh folder with a repository, committed once when files are given. */
+export function makeProject(files: Record<string, string | Buffer> = {}, ...init: string[]): GitProject {
+  const root = temporaryFolder();
+  const project = join(root, "project");
+  mkdirSync(project);
+  git(project, "init", "--quiet", "-b", "main", ...init);
+  write(project, files);
+  if (Object.keys(files).length > 0) commitAll(project, "first");
+  return { root, project, snapshots: join(root, "home", "snapshots") };
+}
+
+export function commitAll(project: string, message: string, ...more: string[]): string {
+  git(project, "add", "-A", "-f");
+  git(project, "commit", "--quiet", "--allow-empty", "-m", message, ...more);
+  return git(project, "rev-parse", "HEAD").trim();
+}
+
+export const HOST = { env: GIT_ENV, processes: systemProcesses };
+
+export function take(from: GitProject, more: Partial<SnapshotInput> = {}): Promise<Snapshot> {
+  const { project, snapshots } = from;
+  return takeSnapshot({ ...HOST, project, snapshots, checkpointId: "cp1", now: T0, limits: LIMITS, ...more });
+}
+
+export type Done = Extract<Snapshot, { state: "done" }>;
+
+export async function taken(from: GitProject, more: Partial<SnapshotInput> = {}): Promise<Done> {
+  const snapshot = await take(from, more);
+  if (snapshot.state !== "done") throw new Error(`${snapshot.state}: ${snapshot.reason}`);
+  return snapshot;
+}
+
+/** Every file and link below a folder by its name (one character per byte): mode and hash, or where it points. */
+export function contents(folder: string, skip: (path: string) => boolean = isGit): Record<string, string> {
+  const found: Record<string, string> = {};
+  const raw = (path: string) => Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(path, "latin1")]);
+  const walk = (path: string) => {
+    for (const name of readdirSync(raw(path), { encoding: "latin1" })) {
+      const inner = path === "" ? name : `${path}/${name}`;
+      const file = raw(inner);
+      if (skip(inner)) continue;
+      const stats = lstatSync(file);
+      if (stats.isDirectory()) walk(inner);
+      else if (stats.isSymbolicLink()) found[inner] = `link ${readlinkSync(file)}`;
+      else if (stats.isFile()) found[inner] = `${(stats.mode & 0o100).toString(8)} ${hash(readFileSync(file))}`;
+    }
+  };
+  walk("");
+  return found;
+}
+
+function isGit(path: string): boolean {
+  return path === ".git" || path.endsWith("/.git");
+}
+
+function hash(content: Buffer): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
+/** Names, sizes, times and hashes of everything in a git folder. */
+export function fingerprint(folder: string): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+    const stats = lstatSync(join(folder, name), { bigint: true });
+    found[name] = `${stats.mtimeNs} ${stats.mode} ${stats.isFile() ? hash(readFileSync(join(folder, name))) : "-"}`;
+  }
+  return found;
+}
+
+/** The plain content of a file in a snapshot, read from what SHIM owns alone. */
+export function show(snapshot: Done, path: string): string {
+  return git(snapshot.repository, "cat-file", "blob", `${snapshot.commit}:${path}`);
+}
+
+export function paths(snapshot: Done): string[] {
+  return git(snapshot.repository, "ls-tree", "-r", "-z", "--name-only", snapshot.commit).split("\0").filter(Boolean);
+}
+
+/** Makes git forget all that no ref holds. */
+export function purge(project: string): void {
+  git(project, "reflog", "expire", "--expire=now", "--expire-unreachable=now", "--all");
+  git(project, "gc", "--quiet", "--prune=now");
+}
+
+export function reasonFor(snapshot: Pick<Done, "leftOut">, path: string): string {
+  return snapshot.leftOut.find((each) => each.path === path)?.reason ?? "not left out";
+}
+
+/** Does not compress well, so that it counts by its size. */
+export function noise(seed: number): Buffer {
+  return Buffer.from(Array.from({ length: 4_000 }, (_, i) => (i * i * seed) % 251));
+}
+
+/** Hooks of the project that touch the file `mark` when git runs them. */
+export function plantHooks({ project }: GitProject, mark: string, names: readonly string[]): void {
+  write(join(project, ".git/hooks"), Object.fromEntries(names.map((name) => [name, `#!/bin/sh\ntouch ${mark}\n`])));
+  for (const name of names) chmodSync(join(project, ".git/hooks", name), 0o755);
+}

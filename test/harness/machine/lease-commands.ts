@@ -1,0 +1,82 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import type { Io } from "#src/cli/io.ts";
+import type { Lease } from "#src/contract/leases.ts";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { aCliHome, type CliHome } from "./cli-home.ts";
+import type { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+
+type Ran = ReturnType<CliHome["shim"]>;
+
+/** A machine on which `shim lead` and `shim lease run` start programs in real time, until `stop` is aborted. */
+export class LeaseCommandRig {
+  readonly home = aCliHome();
+  readonly stop = new AbortController();
+  readonly real: Partial<Io> = {
+    interrupted: () => this.stop.signal,
+    wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
+  };
+  /** Written by the programs, read by the test. */
+  readonly #file = join(this.home.folder, "written");
+  readonly #exit = join(this.home.folder, "exit");
+
+  constructor() {
+    this.home.alive.add(process.pid);
+  }
+
+  /** Appends its term to the file, then runs the JavaScript `script`. */
+  lead(options: readonly string[], script: string): Ran {
+    return this.#run(["lead", "deploy", ...options], `appendFileSync(file, process.env.SHIM_TERM + "\\n"); ${script}`);
+  }
+
+  /** Runs the JavaScript `script` while the lease is held. */
+  leaseRun(options: readonly string[], script: string): Ran {
+    return this.#run(["lease", "run", "db", ...options], script);
+  }
+
+  /** A script knows the file as `file`, and `exitWhenAsked(code)`. */
+  #run(command: readonly string[], script: string): Ran {
+    const text = `const { appendFileSync, existsSync, writeFileSync } = require("node:fs");
+      const file = ${JSON.stringify(this.#file)};
+      const exitWhenAsked = (code) => setInterval(() => existsSync(${JSON.stringify(this.#exit)}) && process.exit(code), 10);
+      ${script}`;
+    return this.home.shimWith(this.real, ...command, "--", process.execPath, "-e", text);
+  }
+
+  /** The lines of the file, once there are `count`. */
+  async written(count = 1): Promise<number[]> {
+    for (;;) {
+      const text = existsSync(this.#file) ? readFileSync(this.#file, "utf8").trim() : "";
+      const lines = text === "" ? [] : text.split("\n");
+      if (lines.length >= count) return lines.map(Number);
+      await pause(20);
+    }
+  }
+
+  askToExit(): void {
+    writeFileSync(this.#exit, "");
+  }
+
+  async held(): Promise<Lease[]> {
+    const { leases } = (await this.home.shim("lease", "list", "--json")).json() as { leases: Lease[] };
+    return leases;
+  }
+
+  /** The states of all chats, also of those that have left. */
+  async chats(): Promise<string[]> {
+    const { chats } = (await this.home.shim("chats", "--all", "--json")).json() as { chats: { status: string }[] };
+    return chats.map(({ status }) => status);
+  }
+
+  forceRelease(resource: string): Ran {
+    return this.home.shim("lease", "force-release", resource, "--reason", "test");
+  }
+
+  /** From now on the machine works in the workspace of `runtime`. */
+  async joinEdge(runtime: EdgeRuntime, url = runtime.url): Promise<void> {
+    const { token } = await runtime.call("tokens.create", { machine: "m1", scope: "work" });
+    const { workspace, adminToken } = runtime;
+    writeEdgeConfig(this.home.paths.home, { url, workspace, machine: "m1", token, adminToken });
+  }
+}

@@ -1,0 +1,107 @@
+import { Client } from "@modelcontextprotocol/client";
+import { Client as FirstClient } from "@modelcontextprotocol/sdk/client/index.js";
+import { InMemoryTransport } from "@modelcontextprotocol/server";
+import { serveStdio } from "@modelcontextprotocol/server/stdio";
+import { onTestFinished } from "vitest";
+import { Chat } from "#src/local-mcp/server/chat/chat.ts";
+import { createServer } from "#src/local-mcp/server/server.ts";
+import type { ChatTeam } from "#src/local-mcp/server/chat/late-team.ts";
+import type { ProcessIdentity } from "#src/platform/processes.ts";
+import { rowCount } from "./claude.ts";
+import type { TempRuntime } from "./temp-runtime.ts";
+
+/** The clients that are about: the 1.x SDK, and the 2.x SDK in both eras of the protocol. */
+export const eras = ["1.x", "legacy", "modern"] as const;
+export type Era = (typeof eras)[number];
+
+export interface Answer {
+  readonly isError: boolean;
+  readonly text: string;
+  readonly output: Record<string, unknown>;
+}
+
+export interface Connected {
+  readonly client: Client | FirstClient;
+  readonly chat: Chat;
+  readonly server: ProcessIdentity;
+  /** How often work was asked for after an answer. */
+  readonly answers: () => number;
+  readonly call: (name: string, input?: Record<string, unknown>) => Promise<Answer>;
+}
+
+export interface ConnectOptions {
+  readonly era?: Era;
+  readonly name?: string;
+  readonly serverPid?: number;
+  readonly clientPid?: number;
+  /** Without it the chat works alone. */
+  readonly team?: (client: ProcessIdentity, server: ProcessIdentity) => ChatTeam | null;
+}
+
+/** A real client on the real server, in this process; only the pipe between them is in memory. */
+export async function connect(runtime: TempRuntime, options: ConnectOptions = {}): Promise<Connected> {
+  const { era = "modern", name = "tester", serverPid = 500, clientPid = 400 } = options;
+  const server = running(runtime, serverPid, clientPid);
+  const chat = new Chat({
+    runtime,
+    server,
+    client: running(runtime, clientPid, 1),
+    team: options.team?.(running(runtime, clientPid, 1), server) ?? null,
+    clientName: () => made?.server.getClientVersion()?.name ?? null,
+  });
+  let made: ReturnType<typeof createServer> | null = null;
+  let answers = 0;
+  const afterAnswer = (work: () => void): void => {
+    answers += 1;
+    setImmediate(work);
+  };
+  const [near, far] = InMemoryTransport.createLinkedPair();
+  const factory = (): ReturnType<typeof createServer> => (made = createServer({ chat, version: "1.2.3", afterAnswer }));
+  const handle = serveStdio(factory, { transport: far });
+  const client = await open(era, name, near);
+  onTestFinished(async () => {
+    await client.close();
+    await handle.close();
+  });
+  const call = async (tool: string, input: Record<string, unknown> = {}): Promise<Answer> => {
+    const { content, structuredContent, isError } = await client.callTool({ name: tool, arguments: input });
+    const texts = (content as { text: string }[]).map(({ text }) => text);
+    return {
+      isError: isError === true,
+      text: texts.join("\n"),
+      output: Object.assign({}, structuredContent),
+    };
+  };
+  return { client, chat, server, answers: () => answers, call };
+}
+
+function running(runtime: TempRuntime, pid: number, parent: number): ProcessIdentity {
+  const facts = runtime.processes.facts(pid);
+  return facts ? { boot: runtime.processes.boot(), pid, start: facts.start } : runtime.processes.start(pid, parent);
+}
+
+async function open(era: Era, name: string, transport: InMemoryTransport): Promise<Client | FirstClient> {
+  const info = { name, version: "1" };
+  if (era === "1.x") {
+    const client = new FirstClient(info);
+    await client.connect(transport);
+    return client;
+  }
+  const client = new Client(info, { versionNegotiation: { mode: era === "modern" ? "auto" : "legacy" } });
+  await client.connect(transport);
+  return client;
+}
+
+/** A client without hooks and session ids, one process for the whole app. */
+export async function desktop(runtime: TempRuntime, pid = 500): Promise<Connected> {
+  return connect(runtime, { serverPid: pid, clientPid: pid + 100, name: "claude-ai" });
+}
+
+/** A chat of a client without hooks that has died with work in it; its handle. */
+export async function aDeadChat(runtime: TempRuntime, goal = "write the importer"): Promise<string> {
+  const { call, server } = await desktop(runtime, 900 + rowCount(runtime, "sessions"));
+  const { output } = await call("shim_force_checkpoint", { goal, nextStep: "test it" });
+  runtime.processes.kill(server.pid);
+  runtime.wait(60_000);
+  return String(output["session"]);
+}

@@ -1,0 +1,128 @@
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { execFileSync } from "node:child_process";
+import { afterAll, expect, onTestFinished } from "vitest";
+import { McpConnection, record, type Message } from "../../../demo/mcp-connection.ts";
+import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { familyOf } from "./process-tree.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { Store } from "#src/store/store.ts";
+
+const root = join(import.meta.dirname, "..", "..", "..");
+
+/** The built programs. */
+export const built = {
+  mcp: join(root, "dist", "mcp.cjs"),
+  hook: join(root, "dist", "hook.cjs"),
+  launcher: join(root, "bin", "shim.mjs"),
+};
+
+/** V8's compiled code of the programs, so that only the first start pays; not in the developer's own folder. */
+const cache = mkdtempSync(join(tmpdir(), "shim-e2e-cache-"));
+afterAll(() => rmSync(cache, { recursive: true, force: true }));
+
+export interface StartOptions {
+  readonly node?: string;
+  /** Instead of the built server. */
+  readonly args?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** Nothing of a client that the tests themselves run under. */
+export function envOf(paths: Paths, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  return {
+    PATH: process.env["PATH"],
+    HOME: dirname(paths.home),
+    XDG_CACHE_HOME: cache,
+    SHIM_HOME: paths.home,
+    // Hooks answer Claude Code only.
+    CLAUDECODE: "1",
+    ...more,
+  };
+}
+
+/** A server process, not greeted yet. It is killed with the test. */
+export function spawnServer(paths: Paths, options: StartOptions = {}): McpConnection {
+  const { node = process.execPath, args = [built.mcp], env } = options;
+  const server = new McpConnection({ command: node, args, env: envOf(paths, env), cwd: dirname(paths.home) });
+  onTestFinished(() => void server.process.kill("SIGKILL"));
+  return server;
+}
+
+export async function startServer(paths: Paths, options: StartOptions = {}): Promise<McpConnection> {
+  const server = spawnServer(paths, options);
+  await server.initialize("e2e");
+  return server;
+}
+
+/** Calls a tool that must not refuse. */
+export async function answered(server: McpConnection, tool: string, given: Message): Promise<Message> {
+  const { isError, text, data } = await server.callTool(tool, given);
+  if (isError) throw new Error(`${tool}: ${text}`);
+  return record(data);
+}
+
+/** The store as another process sees it; closed with the test. */
+export function storeOf(paths: Paths): Store {
+  const store = new Store({ path: paths.database, driver: openNodeSqlite, now: Date.now });
+  onTestFinished(() => store.close());
+  return store;
+}
+
+export function integrityOf(store: Store): unknown[] {
+  return store
+    .read((sql) => sql.all<{ integrity_check: string }>("PRAGMA integrity_check"), [])
+    .map((row) => row.integrity_check);
+}
+
+/** What SHIM gives back of a checkpoint, its hash checked; null when it is not there. */
+export function nextStepOf(store: Store, checkpointId: string): string | null {
+  return store.read((sql) => {
+    const [found] = checkpoints.byPrefix(sql, checkpointId);
+    return found?.id === checkpointId ? checkpoints.requireState(sql, found.seq).nextStep : null;
+  }, null);
+}
+
+export function sessionOf(store: Store, id: unknown): sessions.Session {
+  const found = store.read((sql) => sessions.get(sql, String(id)), null);
+  if (!found) throw new Error(`there is no session ${String(id)}`);
+  return found;
+}
+
+/** Ends the front and its worker at once, as a loss of power does. */
+export function killAll({ pid }: McpConnection): void {
+  for (const one of familyOf(pid)) process.kill(one.pid, "SIGKILL");
+}
+
+/** A node on the PATH that is too old for SHIM; null where there is none. */
+export function oldNode(): string | null {
+  const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => !folder.includes("node_modules"));
+  const found = [...new Set(folders)].map((folder) => join(folder, "node")).filter((path) => existsSync(path));
+  return found.find((path) => majorOf(path) < 22) ?? null;
+}
+
+function majorOf(node: string): number {
+  return Number(/^v(\d+)/.exec(execFileSync(node, ["--version"], { encoding: "utf8" }))?.[1]);
+}
+
+/** Numbers from 0 to 1 that are the same for the same seed (mulberry32, public domain, by Tommy Ettinger). */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** A whole number from the environment, for longer runs than those of every day. */
+export function setting(name: string, usual: number): number {
+  const given = process.env[name];
+  if (given === undefined) return usual;
+  expect(given).toMatch(/^\d+$/);
+  return Number(given);
+}

@@ -1,0 +1,15 @@
+import { readdirSync } from "node:fs";
+import { identify, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
+
+/** The process and all below it, now. */
+export function familyOf(pid: number): ProcessIdentity[] {
+  const parents = new Map<number, number[]>();
+  for (const name of readdirSync("/proc")) {
+    const facts = /^\d+$/.test(name) ? systemProcesses.facts(Number(name)) : null;
+    if (facts) parents.set(facts.parent, [...(parents.get(facts.parent) ?? []), Number(name)]);
+  }
+  const below = (one: number): number[] => [one, ...(parents.get(one) ?? []).flatMap(below)];
+  return below(pid)
+    .map((one) => identify(systemProcesses, one))
+    .filter((one) => one !== null);
+}

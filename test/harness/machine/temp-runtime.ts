@@ -1,0 +1,142 @@
+import { readFileSync } from "node:fs";
+import { onTestFinished } from "vitest";
+import { configSchema } from "#src/contract/config.ts";
+import { requireState } from "#src/local-mcp/checkpoints/checkpoints.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import type { ProcessFacts, Processes, ProcessIdentity } from "#src/platform/processes.ts";
+import type { Runtime } from "#src/runtime/runtime.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import type { Driver } from "#src/store/driver.ts";
+import { Store } from "#src/store/store.ts";
+import { T0, tempHome } from "#harness/store/temp-store.ts";
+
+export { T0 };
+
+/** A process table that a test changes. */
+export class FakeProcesses implements Processes {
+  #boot = "boot-1";
+  #starts = 0;
+  readonly #table = new Map<number, ProcessFacts>();
+
+  boot(): string {
+    return this.#boot;
+  }
+
+  facts(pid: number): ProcessFacts | null {
+    return this.#table.get(pid) ?? null;
+  }
+
+  /** A new process of this number; an older one of the same number is gone. */
+  start(pid: number, parent = 1): ProcessIdentity {
+    const start = String((this.#starts += 100));
+    this.#table.set(pid, { parent, start, command: "claude", residentBytes: 200_000_000 });
+    return { boot: this.#boot, pid, start };
+  }
+
+  kill(pid: number): void {
+    this.#table.delete(pid);
+  }
+
+  /** So much memory from now on. */
+  use(pid: number, residentBytes: number): void {
+    const facts = this.#table.get(pid);
+    if (facts) this.#table.set(pid, { ...facts, residentBytes });
+  }
+
+  reboot(): void {
+    this.#table.clear();
+    this.#boot = `${this.#boot}+`;
+    this.#starts = 0;
+  }
+}
+
+export interface Clock {
+  now: number;
+}
+
+export interface TempRuntime extends Runtime {
+  readonly clock: Clock;
+  readonly processes: FakeProcesses;
+  /** What was logged, one JSON text each. */
+  readonly logged: string[];
+  /** Lets time pass. */
+  readonly wait: (ms: number) => void;
+}
+
+export interface TempRuntimeOptions {
+  readonly now?: number;
+  readonly driver?: Driver;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Parts of config.json. */
+  readonly config?: Record<string, unknown>;
+  readonly busyMs?: number;
+  readonly maxUpkeepBytes?: number;
+  /** Another process of the same machine: same home, clock and process table, a connection of its own. */
+  readonly beside?: TempRuntime;
+  readonly paths?: Paths;
+}
+
+/** A runtime on a new home: the real store, a clock that only the test moves, seeded randomness, no real process and no environment. */
+export function tempRuntime(options: TempRuntimeOptions = {}): TempRuntime {
+  const { paths, clock, random, processes } = options.beside ?? aMachine(options);
+  const { driver = openBetterSqlite3, env = {}, config = {}, busyMs = 2_000 } = options;
+  const now = (): number => clock.now;
+  const { maxUpkeepBytes = Number.POSITIVE_INFINITY } = options;
+  const store = new Store({ path: paths.database, driver, now, busyMs, maxUpkeepBytes });
+  onTestFinished(() => store.close());
+  const logged: string[] = [];
+  return {
+    now,
+    random,
+    env,
+    launch: { node: "/opt/node", script: "/opt/shim/bin/shim.mjs", hookScript: "/opt/shim/dist/hook.cjs" },
+    paths,
+    config: configSchema().parse(config),
+    processes,
+    store,
+    log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),
+    clock,
+    logged,
+    wait: (ms) => void (clock.now += ms),
+  };
+}
+
+function aMachine({
+  now = T0,
+  paths = tempHome(),
+}: TempRuntimeOptions): Pick<TempRuntime, "paths" | "clock" | "random" | "processes"> {
+  return { paths, clock: { now }, random: seededBytes(), processes: new FakeProcesses() };
+}
+
+/** Bytes that differ from call to call and are the same in every run. */
+function seededBytes(): (bytes: number) => Uint8Array {
+  let state = 1;
+  return (bytes) =>
+    Uint8Array.from({ length: bytes }, () => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+      return state >>> 16;
+    });
+}
+
+/** All bytes of the database as they stand on the disk, with the write-ahead log. */
+export function storedBytes(paths: Paths): string {
+  return [paths.database, `${paths.database}-wal`].map((path) => readIfThere(path)).join("");
+}
+
+/** Which of these texts can be read from what is stored, packed states and escaped JSON included. */
+export function leaked(runtime: TempRuntime, texts: readonly string[]): string[] {
+  const states = runtime.store.read(
+    (sql) => sql.all<{ seq: number }>("SELECT seq FROM checkpoints").map(({ seq }) => requireState(sql, seq)),
+    [],
+  );
+  const stored = [storedBytes(runtime.paths), JSON.stringify(states)].join("\n");
+  return texts.filter((text) => stored.includes(text) || stored.includes(JSON.stringify(text).slice(1, -1)));
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return "";
+  }
+}

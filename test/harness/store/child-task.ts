@@ -1,0 +1,49 @@
+import { migrations } from "#src/store/schema.ts";
+import type { Migration } from "#src/shared/migrate.ts";
+import { loadDriver } from "#src/store/open-driver.ts";
+import type { DriverName } from "#src/store/driver.ts";
+import { Store } from "#src/store/store.ts";
+
+/** Arguments of store-child.ts. */
+export interface ChildTask {
+  readonly path: string;
+  readonly name: string;
+  readonly driver: DriverName;
+  readonly forMs: number;
+  readonly rows?: number;
+  /** Size of a row's text. */
+  readonly bytes?: number;
+  readonly everyMs?: number;
+  readonly busyMs?: number;
+  readonly isStoppedByError?: boolean;
+  /** Adds this migration to the known ones. */
+  readonly upgrade?: "large" | "breaking";
+}
+
+export async function openStoreFor(task: Pick<ChildTask, "path" | "driver" | "upgrade" | "busyMs">): Promise<Store> {
+  const { open, fallbackReason } = await loadDriver(task.driver);
+  if (fallbackReason) throw new Error(fallbackReason);
+  const { path, busyMs } = task;
+  return new Store({
+    path,
+    driver: open,
+    now: () => Date.now(),
+    busyMs: busyMs ?? 20_000,
+    migrations: withUpgrade(task.upgrade),
+  });
+}
+
+export function withUpgrade(upgrade: ChildTask["upgrade"]): readonly Migration[] {
+  if (upgrade === undefined) return migrations;
+  const id = migrations.length + 1;
+  if (upgrade === "breaking")
+    return [...migrations, { id, name: "breaking", statements: ["CREATE TABLE extra (a)"], minReader: id }];
+  const statements = [
+    "CREATE TABLE large (n INTEGER PRIMARY KEY, text TEXT) STRICT",
+    `INSERT INTO large WITH RECURSIVE counter(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < 200000)
+     SELECT n, hex(randomblob(100)) FROM counter`,
+    "CREATE INDEX large_by_text ON large (text)",
+    "ALTER TABLE sessions ADD COLUMN extra TEXT",
+  ];
+  return [...migrations, { id, name: "large", statements }];
+}

@@ -1,0 +1,165 @@
+import { randomBytes } from "node:crypto";
+import { writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { pathsIn } from "#src/platform/paths.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
+import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
+import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
+import { backUp } from "#src/store/backup.ts";
+import { setAside } from "#src/store/repair.ts";
+import type { DriverName } from "#src/store/driver.ts";
+import { forget, purge } from "#src/local-mcp/retention/forget.ts";
+import { loadDriver } from "#src/store/open-driver.ts";
+import { migrations } from "#src/store/schema.ts";
+import * as spool from "#src/store/spool.ts";
+import { createPrivateFolder, inodeOf, writeAtomically } from "#src/platform/private-files.ts";
+import { Store } from "#src/store/store.ts";
+import { Rng } from "../../../sim/rng.ts";
+import { addJournal, addSession } from "#harness/store/store-rows.ts";
+
+/** What this process is to do; see power-loss.ts, which judges what is left of it. */
+export interface PowerTask {
+  readonly home: string;
+  /** A git work tree outside of the recorded folder; null: no snapshots. */
+  readonly project: string | null;
+  readonly driver: DriverName;
+  readonly seed: number;
+  readonly steps: number;
+}
+
+/** A line `+<kind> <what>` says that something is kept from now on, whatever happens. */
+function say(kind: string, ...what: readonly (string | number)[]): void {
+  writeSync(1, `+${[kind, ...what].join(" ")}\n`);
+}
+
+const task = JSON.parse(process.argv[2] ?? "") as PowerTask;
+const rng = new Rng(task.seed);
+const paths = pathsIn(task.home);
+const { open: driver, fallbackReason } = await loadDriver(task.driver);
+if (fallbackReason) throw new Error(fallbackReason);
+let clock = 1_700_000_000_000;
+const now = (): number => (clock += 1_000);
+const opened = (known = migrations): Store =>
+  new Store({ path: paths.database, driver, now, busyMs: 5_000, migrations: known });
+
+let store = opened(migrations.slice(0, -1));
+let rows = 0;
+let settings = 0;
+const snapshots: { id: string; commit: string; repository: string }[] = [];
+
+function saveRow(session: string, text: string): void {
+  const key = `row-${(rows += 1)}`;
+  store.write((sql) => {
+    addSession(sql, { id: session });
+    addJournal(sql, { session, key, at: now(), text: text.padEnd(rng.between(10, 6_000), " x") });
+  });
+  say("row", key);
+}
+
+const steps: Record<string, { readonly weight: number; readonly run: () => void | Promise<void> }> = {
+  row: { weight: 12, run: () => saveRow("kept", "text") },
+  "into the spool": {
+    weight: 6,
+    run: () => {
+      const key = `row-${(rows += 1)}`;
+      spool.append(paths.spool, { at: now(), key });
+      say("row", key);
+    },
+  },
+  "out of the spool": {
+    weight: 3,
+    run: () =>
+      void spool.drain(paths.spool, (entry) =>
+        store.write((sql) => void addJournal(sql, { session: "kept", key: String(entry["key"]), at: entry.at })),
+      ),
+  },
+  backup: { weight: 2, run: async () => say("backup", await backUp(store, now(), 3)) },
+  tidy: { weight: 2, run: () => store.checkpointWal() },
+  settings: {
+    weight: 3,
+    run: () => {
+      createPrivateFolder(paths.home);
+      writeAtomically(
+        join(paths.home, "settings.json"),
+        JSON.stringify({ number: (settings += 1), text: "s".repeat(700) }),
+      );
+      say("settings", settings);
+    },
+  },
+  repair: {
+    weight: 1,
+    run: () => {
+      say("repair");
+      const inode = inodeOf(paths.database);
+      setAside(store.context, { inode, isCertain: true, isIndexOnly: false, message: "said by a test" });
+    },
+  },
+  "open again": {
+    weight: 1,
+    run: () => {
+      store.close();
+      store = opened();
+    },
+  },
+  forget: {
+    weight: 1,
+    run: async () => {
+      const secret = `forget-me-${rows}-${randomBytes(8).toString("hex")}`;
+      saveRow(secret, secret);
+      spool.append(paths.spool, { at: now(), session_id: secret, key: "of no concern" });
+      if (rng.chance(0.5)) await backUp(store, now(), 3);
+      store.write((sql) => forget(sql, { session: secret }));
+      say("unsaved", `row-${rows}`);
+      say("unsaved", "backups");
+      await purge(store, paths);
+      say("forgotten", secret);
+    },
+  },
+  snapshot: { weight: task.project === null ? 0 : 8, run: snapshot },
+  "drop a snapshot": { weight: task.project === null ? 0 : 3, run: dropSnapshot },
+};
+
+async function snapshot(): Promise<void> {
+  if (task.project === null) return;
+  const id = `cp_${rows}_${snapshots.length}`;
+  writeFileSync(join(task.project, "work.txt"), `${id} ${randomBytes(600).toString("hex")}`);
+  const taken = await takeSnapshot({
+    env: process.env,
+    processes: systemProcesses,
+    project: task.project,
+    snapshots: paths.snapshots,
+    checkpointId: id,
+    now: now(),
+    limits: { maxFileBytes: 1_000_000, maxTotalBytes: 10_000_000, timeoutMs: 60_000 },
+  });
+  if (taken.state !== "done") throw new Error(JSON.stringify(taken));
+  const { commit, repository } = taken;
+  snapshots.push({ id, commit, repository });
+  say("snapshot", id, commit, repository);
+}
+
+async function dropSnapshot(): Promise<void> {
+  const oldest = snapshots.shift();
+  if (!oldest) return;
+  const { id, commit, repository } = oldest;
+  say("unsaved", id);
+  const dropping = { env: process.env, processes: systemProcesses, repository, checkpointIds: [id], timeoutMs: 60_000 };
+  const dropped = await dropSnapshots(dropping);
+  if (!dropped.ok) throw new Error(dropped.error.message);
+  say("dropped", commit, repository);
+}
+
+const weights = Object.values(steps).reduce((sum, { weight }) => sum + weight, 0);
+for (let n = 0; n < task.steps; n++) {
+  // Then comes the upgrade.
+  if (n === Math.floor(task.steps / 8)) await steps["open again"]?.run();
+  let left = rng.below(weights);
+  for (const { weight, run } of Object.values(steps)) {
+    left -= weight;
+    if (left >= 0) continue;
+    await run();
+    break;
+  }
+}
+store.close();
+say("end");

@@ -1,0 +1,48 @@
+import { writeSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { codeOf } from "#src/shared/error.ts";
+import { openStoreFor, type ChildTask } from "./child-task.ts";
+
+/**
+ * A process that writes to a store. Prints `+<key>` for each acknowledged row, `!<code> <message>` for each refusal, `ready` at first.
+ * stdout is written synchronously, so what was printed was acknowledged, whenever it is killed.
+ */
+const task = JSON.parse(process.argv[2] ?? "") as ChildTask;
+const store = await openStoreFor(task);
+say("ready\n");
+const end = performance.now() + task.forMs;
+for (let n = 0; performance.now() < end && n < (task.rows ?? Infinity); n++) {
+  const key = `${task.name}.${n}`;
+  try {
+    store.write((sql) => {
+      sql.run(
+        "INSERT INTO journal (session_id, at, kind, key, body) VALUES (?, ?, 'prompt', ?, ?)",
+        task.name,
+        n,
+        key,
+        JSON.stringify({ kind: "prompt", text: key.padEnd(task.bytes ?? 500, " x") }),
+      );
+    });
+    say(`+${key}\n`);
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    say(`!${code} ${message}\n`);
+    if (task.isStoppedByError) break;
+  }
+  if (task.everyMs) await pause(task.everyMs);
+}
+store.close();
+say("done\n");
+
+/** The pipe is full while its reader has no turn; this process, which does all at once, can only wait for it. */
+function say(text: string): void {
+  for (;;) {
+    try {
+      writeSync(1, text);
+      return;
+    } catch (error) {
+      if (codeOf(error) !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}

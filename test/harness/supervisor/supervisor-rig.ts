@@ -1,0 +1,162 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { onTestFinished, vi } from "vitest";
+import type { ProgramExit, Program } from "#src/worker-runner/run-program.ts";
+import type { AttestDeath } from "#src/supervisor/death-record.ts";
+import { SupervisorDaemon, type SupervisorEnd } from "#src/supervisor/supervisor-daemon.ts";
+import type { SupervisorEvent } from "#src/supervisor/supervisor-events.ts";
+import { SupervisorState } from "#src/supervisor/supervisor-state.ts";
+import { SupervisorSettings } from "#src/supervisor/supervisor-settings.ts";
+import { ok } from "#src/shared/result.ts";
+import { launchIn } from "#harness/machine/cli-home.ts";
+import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
+
+/** A program that the supervisor has started: it runs until the test says how it ends. */
+export interface Running {
+  readonly program: Program;
+  /** 128 and the number of a signal. */
+  readonly end: (code: number) => void;
+  readonly cannotStart: (message: string) => void;
+}
+
+/** A supervisor whose clock, timers and programs are the test's. */
+export class SupervisorRig {
+  readonly runtime: TempRuntime;
+  readonly events: SupervisorEvent[] = [];
+  readonly runs: Running[] = [];
+  /** What was to open a terminal. */
+  readonly opened: { readonly words: readonly string[]; readonly cwd: string }[] = [];
+  readonly attested: string[] = [];
+  attest: AttestDeath = async (chat, process) => {
+    this.attested.push(`${chat} ${process}`);
+    return ok(null);
+  };
+  /** Why no terminal opens; null: it does. */
+  openProblem: string | null = null;
+  /** What a program does that is asked to end. */
+  atStop: (run: Running) => void = (run) => run.end(143);
+  readonly #settings: SupervisorSettings;
+  readonly #asked = new AbortController();
+  #waiting: { readonly until: number; readonly go: () => void } | null = null;
+  #over: Promise<SupervisorEnd> | null = null;
+
+  constructor(settings: object, options: TempRuntimeOptions = {}) {
+    this.runtime = tempRuntime(options);
+    mkdirSync(this.runtime.paths.home, { recursive: true });
+    this.#settings = SupervisorSettings.parse(settings);
+    onTestFinished(async () => {
+      this.stop();
+      await this.#over;
+    });
+  }
+
+  get folder(): string {
+    return join(this.runtime.paths.home, "..");
+  }
+
+  get state(): SupervisorState {
+    const state = SupervisorState.open(this.runtime.paths.home);
+    if (!state.ok) throw new Error(state.error);
+    return state.value;
+  }
+
+  /** Begins to supervise, up to its first rest. */
+  async begin(): Promise<void> {
+    const { runtime } = this;
+    const own = runtime.processes.facts(1)
+      ? { boot: runtime.processes.boot(), pid: 1, start: "100" }
+      : runtime.processes.start(1);
+    const daemon = new SupervisorDaemon({
+      runtime,
+      settings: this.#settings,
+      folder: this.folder,
+      state: this.state,
+      launch: launchIn(this.folder),
+      self: own,
+      previous: null,
+      run: (program) => this.#run(program),
+      openTerminal: async (command, args, cwd) => {
+        if (this.openProblem !== null) throw new Error(this.openProblem);
+        this.opened.push({ words: [command, ...args], cwd });
+      },
+      attest: (chat, process) => this.attest(chat, process),
+      emit: (event) => void this.events.push(event),
+      wait: (ms, signal) => this.#wait(ms, signal),
+    });
+    this.#over = daemon.run(this.#asked.signal, new AbortController().signal);
+    await this.#rest();
+  }
+
+  /** Asks it to end. */
+  stop(): void {
+    this.#asked.abort();
+  }
+
+  /** How it has ended. */
+  async over(): Promise<SupervisorEnd | undefined> {
+    return this.#over ?? undefined;
+  }
+
+  /** Lets time pass, in steps that a supervisor sees. */
+  async pass(ms: number): Promise<void> {
+    const end = this.runtime.now() + ms;
+    while (this.runtime.now() < end) {
+      const step = Math.min(end, Math.max(this.runtime.now() + 1, this.#waiting?.until ?? end));
+      this.runtime.clock.now = step;
+      if (this.#waiting && step >= this.#waiting.until) {
+        this.#waiting.go();
+        await this.#rest();
+      }
+    }
+  }
+
+  /** The newest of the program's runs ends so, and the supervisor has heeded it. */
+  async end(code: number): Promise<void> {
+    const before = this.told("ended").length;
+    this.runs.at(-1)?.end(code);
+    await vi.waitFor(() => {
+      if (this.told("ended").length === before) throw new Error("its end was not told");
+    });
+    await this.#rest();
+  }
+
+  told<Type extends SupervisorEvent["type"]>(type: Type): Extract<SupervisorEvent, { type: Type }>[] {
+    return this.events.filter((event): event is Extract<SupervisorEvent, { type: Type }> => event.type === type);
+  }
+
+  #run(program: Program): Promise<ProgramExit> {
+    return new Promise((resolve) => {
+      const run: Running = {
+        program,
+        end: (code) => resolve({ kind: "exited", code }),
+        cannotStart: (message) => resolve({ kind: "not_started", isMissing: true, message }),
+      };
+      program.signal.addEventListener("abort", () => this.atStop(run), { once: true });
+      this.runs.push(run);
+    });
+  }
+
+  #wait(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const go = (): void => {
+        this.#waiting = null;
+        resolve();
+      };
+      this.#waiting = { until: this.runtime.now() + ms, go };
+      if (signal.aborted) go();
+      else signal.addEventListener("abort", go, { once: true });
+    });
+  }
+
+  /** Until it waits for something, or has ended. */
+  async #rest(): Promise<void> {
+    let isOver = false;
+    void this.#over?.then(() => (isOver = true));
+    await vi.waitFor(
+      () => {
+        if (!isOver && this.#waiting === null) throw new Error("it does not rest");
+      },
+      { interval: 1 },
+    );
+  }
+}

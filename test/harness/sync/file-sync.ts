@@ -1,0 +1,114 @@
+import { join } from "node:path";
+import type { InputOf, OutputOf } from "#src/contract/operations.ts";
+import { takePending } from "#src/snapshots/pending-snapshots.ts";
+import { restoreReceived } from "#src/snapshots/restore-received.ts";
+import * as devices from "#src/local-mcp/sync/device.ts";
+import { fetchFiles, type RemoteFiles } from "#src/local-mcp/sync/fetch-files.ts";
+import { readKeys } from "#src/local-mcp/sync/key-ring.ts";
+import type { PullDeps } from "#src/local-mcp/sync/pull.ts";
+import * as remote from "#src/local-mcp/sync/remote-sessions.ts";
+import type { RemoteSession } from "#src/local-mcp/sync/remote-sessions.ts";
+import { contents, git, HOST, LIMITS, makeProject, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { aKey, SyncMachine, SyncWorld, type SyncMachineOptions } from "./sync-machine.ts";
+
+/** Two machines of one workspace, one of which sends its uncommitted files. */
+
+const on = { sync: { files: true } };
+
+export interface Two {
+  readonly world: SyncWorld;
+  readonly one: SyncMachine;
+  readonly two: SyncMachine;
+  readonly project: string;
+  /** Of the other machine. */
+  readonly clone: string;
+}
+
+/** Two machines of one workspace with a clone each. */
+export function twoMachines(options: SyncMachineOptions = {}): Two {
+  const world = new SyncWorld();
+  const key = aKey();
+  const one = new SyncMachine(world, { key, config: on, ...options });
+  const two = new SyncMachine(world, { name: "m2", key });
+  const { root, project } = makeProject({ "a.txt": "a\n" });
+  const origin = join(root, "origin.git");
+  git(root, "clone", "-q", "--bare", project, origin);
+  git(project, "remote", "add", "origin", origin);
+  git(project, "fetch", "-q");
+  const clone = join(temporaryFolder(), "clone");
+  git(root, "clone", "-q", origin, clone);
+  return { world, one, two, project, clone };
+}
+
+/** A checkpoint of a session, with its files. */
+export async function save({ one, project }: Two, text: string, session = "s1"): Promise<string> {
+  write(project, { "a.txt": `${text}\n`, "new.txt": `${text}\n` });
+  const checkpoint = one.work(session, text, project);
+  await takePending(one.runtime, [session], new AbortController().signal);
+  return checkpoint;
+}
+
+export function aroundOf(machine: SyncMachine): PullDeps {
+  const ring = readKeys(machine.runtime.paths.home, machine.edge, {});
+  if (!ring.ok || !ring.value) throw new Error("no key");
+  const { runtime, world, name } = machine;
+  return { runtime, call: world.call(name), workspace: "team", keys: ring.value, device: null };
+}
+
+export function rowIn(machine: SyncMachine, session = "s1"): RemoteSession {
+  const [row] = machine.runtime.store.read((sql) => remote.list(sql, "team", { session }), []);
+  if (!row) throw new Error(`nothing is known of ${session}`);
+  return row;
+}
+
+export async function heard(machine: SyncMachine): Promise<RemoteSession> {
+  await machine.sync.syncNow();
+  return rowIn(machine);
+}
+
+export async function received(machine: SyncMachine): Promise<RemoteFiles> {
+  const files = await fetchFiles(aroundOf(machine), await heard(machine));
+  if (!files.ok) throw new Error(`${files.error.code}: ${files.error.message}`);
+  return files.value;
+}
+
+/** The code why there are none. */
+export async function notReceived(machine: SyncMachine, row = rowIn(machine)): Promise<string> {
+  const files = await fetchFiles(aroundOf(machine), row);
+  if (files.ok) throw new Error(`files of ${files.value.header.checkpoint}`);
+  return files.error.code;
+}
+
+/** What is in them, restored on the other machine. */
+export async function restored({ two, clone }: Two, { header, bundle }: RemoteFiles): Promise<Record<string, string>> {
+  const into = join(temporaryFolder(), "restored");
+  const { commit, needs } = header;
+  const { snapshots } = two.runtime.paths;
+  const done = await restoreReceived({
+    ...HOST,
+    ...LIMITS,
+    project: clone,
+    snapshots,
+    commit,
+    needs,
+    bundle,
+    into,
+    now: 0,
+  });
+  if (!done.ok) throw new Error(done.error.message);
+  return contents(into);
+}
+
+export function puts({ asked }: SyncWorld): number {
+  return asked.filter((one) => one === "m1 sync.put-files").length;
+}
+
+export async function stored(world: SyncWorld, input: InputOf<"sync.files">): Promise<OutputOf<"sync.files">> {
+  const answer = await world.host.call("sync.files", input);
+  if (!answer.ok) throw new Error(answer.error.message);
+  return answer.value;
+}
+
+export function deviceOf(machine: SyncMachine): string {
+  return machine.runtime.store.read(devices.get, null)?.device ?? "none";
+}

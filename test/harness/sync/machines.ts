@@ -1,0 +1,206 @@
+import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as devices from "#src/local-mcp/sync/device.ts";
+import type { Call } from "#src/coordinator-client/coordinator-client.ts";
+import type { CallError } from "#src/contract/errors.ts";
+import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
+import type { EngineOperation } from "#src/coordination/engine.ts";
+import { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import type { LocalCalls } from "#src/coordinator-client/local/local-connection.ts";
+import type { Platform } from "#src/coordinator-client/edge/platform.ts";
+import type { RemoteContext } from "#src/local-mcp/recovery/remote-context.ts";
+import { createTeam } from "#src/local-mcp/server/chat/open-team.ts";
+import { readHead } from "#src/local-mcp/sessions/git-head.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { encodeContent, type CheckpointContent, type SessionContent } from "#src/local-mcp/sync/content-schema.ts";
+import { seal } from "#src/local-mcp/sync/envelope.ts";
+import { pull, type PullDeps } from "#src/local-mcp/sync/pull.ts";
+import { addKey } from "#src/local-mcp/sync/key-ring.ts";
+import type { Naming } from "#src/local-mcp/team/chat-naming.ts";
+import type { Team } from "#src/local-mcp/team/team.ts";
+import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
+import { err, ok, type Result } from "#src/shared/result.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { FakeTime, seededRandom } from "#harness/clock/fake-time.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
+import { Device, type Content } from "./sealed-content.ts";
+import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
+
+const key = createKey((bytes) => Uint8Array.from({ length: bytes }, (_, at) => at * 7));
+const keys = { current: key, keys: new Map([[key.id, key]]) };
+
+export const workspace = "team";
+const edge = { url: "https://edge.example", workspace };
+/** What the workspace calls the project that the machines share. */
+export const project = "project-key-1";
+
+/** One coordinator, and machines with homes of their own that share one key. */
+export class Machines {
+  readonly host = new LocalHost(openBetterSqlite3);
+  readonly #all: MachineHome[] = [];
+  /** No answer comes while it is true. */
+  isCut: (name: OperationName) => boolean = () => false;
+
+  async add(name: string, options: TempRuntimeOptions = {}): Promise<MachineHome> {
+    const runtime = tempRuntime(options);
+    const device = new Device(this.host, `dev_${name}`, { machine: name, isAdmin: false });
+    await device.begin(key.id);
+    addKey(runtime.paths.home, edge, key);
+    runtime.store.write((sql) => devices.join(sql, workspace, device.device, runtime.now()));
+    const made = new MachineHome(this, name, runtime, device);
+    this.#all.push(made);
+    return made;
+  }
+
+  /** The same time passes everywhere. */
+  wait(ms: number): void {
+    this.host.wait(ms);
+    for (const { runtime } of this.#all) runtime.wait(ms);
+  }
+}
+
+/** A machine with a home, and the chats in it. */
+export class MachineHome {
+  readonly world: Machines;
+  readonly name: string;
+  readonly runtime: TempRuntime;
+  readonly device: Device;
+
+  constructor(world: Machines, name: string, runtime: TempRuntime, device: Device) {
+    this.world = world;
+    this.name = name;
+    this.runtime = runtime;
+    this.device = device;
+  }
+
+  /** The chats of one process of this machine. */
+  team(): Team {
+    const { runtime, name } = this;
+    const platform = anOutside();
+    const naming: Naming = {
+      project: () => Promise.resolve(ok(project)),
+      metadata: () => Promise.resolve({}),
+      titleOf: () => null,
+    };
+    return createTeam({ runtime, platform, processOf: ({ id }) => processOf(id) }, () => {
+      const link = WorkspaceClient.openLocal(this.#rig(), platform);
+      return ok({ openedLink: { link, workspace, machine: name, edge }, naming });
+    });
+  }
+
+  /** The session is a chat of the workspace from now on. */
+  async join(session: string): Promise<RemoteContext> {
+    const { runtime, name } = this;
+    const platform = anOutside();
+    const link = WorkspaceClient.openLocal(this.#rig(), platform);
+    const chat = { chat: session, session, process: processOf(session), machine: name, client: "test" };
+    const registered = await link.register(chat);
+    if (!registered.ok) throw new Error(registered.error.message);
+    return { runtime, link, mirror: this.#around(), chatId: session, machine: name };
+  }
+
+  /** Whoever looks on this machine sees that the process of a chat is gone. */
+  async attest(session: string): Promise<void> {
+    const input = { chat: session, machine: this.name, process: processOf(session) };
+    given(await this.world.host.call("chats.attest-death", input, this.device.actor));
+  }
+
+  /** What the others have sealed. */
+  async pull(): Promise<void> {
+    const pulled = await pull(this.#around(), 0);
+    if (!pulled.ok) throw new Error(pulled.error.message);
+    if (pulled.value.refused.length > 0) throw new Error(JSON.stringify(pulled.value.refused));
+  }
+
+  /** Everything of a session that is stored here goes to the coordinator, or what a test makes of it. */
+  async mirror(
+    session: string,
+    {
+      change = {},
+      isWithoutCheckpoint = false,
+    }: { change?: Partial<SessionContent>; isWithoutCheckpoint?: boolean } = {},
+  ): Promise<void> {
+    const { device } = this;
+    const { row, content, checkpoint } = this.#contents(session);
+    const about = { workspace, device: device.device, session } as const;
+    const ops: Content[] = [];
+    if (checkpoint && !isWithoutCheckpoint) {
+      const envelope = this.#seal({ ...about, kind: "checkpoint", item: checkpoint.id }, checkpoint);
+      ops.push({ kind: "checkpoint", session, checkpoint: checkpoint.id, envelope, project });
+    }
+    const item = device.made + ops.length + 1;
+    const envelope = this.#seal({ ...about, kind: "session", item }, { ...content, ...change });
+    ops.push({ kind: "session", session, envelope, project, isEnded: row.endedAt !== null });
+    await device.push(...ops);
+  }
+
+  #seal(about: Parameters<typeof seal>[1], content: SessionContent | CheckpointContent): string {
+    const sealed = seal(key, about, encodeContent(content), this.runtime.random);
+    if (!sealed.ok) throw new Error(sealed.error.code);
+    return sealed.value;
+  }
+
+  #contents(id: string): { row: sessions.Session; content: SessionContent; checkpoint: CheckpointContent | null } {
+    return this.runtime.store.read((sql) => {
+      const row = sessions.get(sql, id);
+      if (!row) throw new Error(`no session ${id}`);
+      const newest = checkpoints.latest(sql, id);
+      const later = journal.list(sql, id, newest?.journalSeq ?? 0);
+      const sealing = { epoch: this.device.epoch, sealedAt: this.runtime.now() };
+      const {
+        id: _id,
+        transcriptPath: _path,
+        transcriptOffset: _offset,
+        parentId: _parent,
+        owner: _owner,
+        ...rest
+      } = row;
+      const { recoveryAt: _at, recoveryBy: _by, ...told } = rest;
+      const content = {
+        ...sealing,
+        ...told,
+        git: row.project === null ? null : readHead(row.project),
+        remote: null,
+        newest: newest && { checkpoint: newest.id, at: newest.at },
+        unsaved: { count: later.length, entries: later.map(({ at, entry }) => ({ at, entry })) },
+      };
+      const checkpoint = newest && {
+        ...sealing,
+        ...newest,
+        session: id,
+        project: row.project,
+        cwd: row.cwd,
+        state: checkpoints.requireState(sql, newest.seq),
+      };
+      return { row, content, checkpoint };
+    }, null as never);
+  }
+
+  #rig(): LocalCalls {
+    return {
+      call: (name, input) => this.#call(name, input),
+      version: () => 0,
+      close: () => undefined,
+    };
+  }
+
+  #around(): PullDeps {
+    const call: Call = (name, input) => this.#call(name, input as never);
+    return { runtime: this.runtime, call, workspace, keys, device: this.device.device };
+  }
+
+  #call<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<Result<OutputOf<Name>, CallError>> {
+    const { world, device } = this;
+    if (world.isCut(name)) return Promise.resolve(err({ code: "unreachable", message: "no answer came" }));
+    return world.host.call(name as EngineOperation, input as never, device.actor) as never;
+  }
+}
+
+function anOutside(): Pick<Platform, "clock" | "setTimer" | "random"> {
+  return { setTimer: new FakeTime().setTimer, random: seededRandom(), clock: { monotonic: () => 0, wall: () => 0 } };
+}
+
+function processOf(session: string): string {
+  return `boot:${session}`;
+}

@@ -1,0 +1,63 @@
+import { join } from "node:path";
+import type { RemoteContext } from "#src/local-mcp/recovery/remote-context.ts";
+import * as remoteSessions from "#src/local-mcp/sync/remote-sessions.ts";
+import type { RemoteSession } from "#src/local-mcp/sync/remote-sessions.ts";
+import * as news from "#src/local-mcp/sessions/news.ts";
+import { aProject, Claude } from "#harness/machine/claude.ts";
+import { MachineHome, Machines, workspace } from "./machines.ts";
+
+export const minute = 60_000;
+
+export interface World {
+  readonly world: Machines;
+  readonly there: MachineHome;
+  readonly here: MachineHome;
+  /** The session that dies on the other machine. */
+  readonly dead: Claude;
+  /** The chat on this one. */
+  readonly chat: Claude;
+  readonly reach: RemoteContext;
+}
+
+/** A chat on one machine works on a file, its state is mirrored; then it is killed. A chat on another machine has begun. */
+export async function aWorld(
+  options: { readonly isDead?: boolean; readonly isKnown?: boolean; readonly prompt?: string } = {},
+): Promise<World> {
+  const world = new Machines();
+  const there = await world.add("desk");
+  const here = await world.add("laptop");
+  const dead = new Claude(there.runtime, { cwd: aProject(), session: "aaaa1111-0000-4000-8000-000000000001" });
+  dead.turn(options.prompt ?? "fix the parser");
+  dead.write(join(dead.cwd, "parser.ts"), "export const parser = 1;\n");
+  dead.stop("The tokenizer drops the last line.");
+  dead.prompt("and the lexer");
+  const member = options.isKnown === false ? null : await there.join(dead.session);
+  await there.mirror(dead.session);
+  if (options.isDead !== false && options.isKnown !== false) await there.attest(dead.session);
+  dead.kill();
+  const chat = new Claude(here.runtime, { cwd: aProject(), session: "bbbb2222-0000-4000-8000-000000000002" });
+  chat.start();
+  world.wait(5 * minute);
+  if (options.isDead === false) await member?.link.call("chats.heartbeat", {}, 1_000);
+  await here.pull();
+  return { world, there, here, dead, chat, reach: await here.join(chat.session) };
+}
+
+/** A chat on a third machine, which has pulled what the others have sealed. */
+export async function aRival({ world }: Pick<World, "world">): Promise<Pick<World, "chat" | "here" | "reach">> {
+  const here = await world.add("tower");
+  const chat = new Claude(here.runtime, { cwd: aProject(), session: "cccc3333-0000-4000-8000-000000000003" });
+  chat.start();
+  await here.pull();
+  return { here, chat, reach: await here.join(chat.session) };
+}
+
+export function rowOf({ here }: Pick<World, "here">, { session }: Claude): RemoteSession {
+  const [row] = here.runtime.store.read((sql) => remoteSessions.list(sql, workspace, { session }), []);
+  if (!row) throw new Error(`nothing is known of ${session}`);
+  return row;
+}
+
+export function newsOf(home: MachineHome, session: string): news.News[] {
+  return home.runtime.store.read((sql) => news.undelivered(sql, session, 20), []).map((row) => row.news);
+}

@@ -1,0 +1,200 @@
+import { cpSync } from "node:fs";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import type { Call } from "#src/coordinator-client/coordinator-client.ts";
+import { writeEdgeConfig, type EdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { capture } from "#src/local-mcp/checkpoints/capture.ts";
+import { pathsIn } from "#src/platform/paths.ts";
+import type { ProcessIdentity } from "#src/platform/processes.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { recordTakeovers } from "#src/local-mcp/sync/takeover-notices.ts";
+import { addKey } from "#src/local-mcp/sync/key-ring.ts";
+import { StateSynchronizer } from "#src/local-mcp/sync/synchronizer.ts";
+import { createKey, type WorkspaceKey } from "#src/local-mcp/sync/workspace-key.ts";
+import { err } from "#src/shared/result.ts";
+import { FakeTime, seededRandom } from "#harness/clock/fake-time.ts";
+import { EmbeddedHost } from "#harness/coordinator/embedded-host.ts";
+import { GIT_ENV, temporaryFolder } from "#harness/machine/git-project.ts";
+import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+
+/** What the network does to one request. */
+export type Weather = "good" | "unreachable" | "lost";
+
+let keys = 0;
+let machines = 0;
+
+export function aKey(): WorkspaceKey {
+  keys += 1;
+  return createKey((bytes) => new Uint8Array(bytes).fill(keys));
+}
+
+/** A coordinator with the real engine behind a network that the test makes, and one time for all of its machines. */
+export class SyncWorld {
+  readonly host = new EmbeddedHost(openBetterSqlite3);
+  readonly time = new FakeTime();
+  readonly asked: string[] = [];
+  /** What the next request meets. */
+  weather: (name: string) => Weather = () => "good";
+  /** Changes what the coordinator answers, as one would that cannot be trusted. */
+  twist: (name: string, answer: unknown) => unknown = (_name, answer) => answer;
+
+  constructor() {
+    let before = 0;
+    this.time.onPassing(() => {
+      this.host.wait(this.time.now - before);
+      before = this.time.now;
+      return Promise.resolve();
+    });
+  }
+
+  call(machine: string, signal?: AbortSignal): Call {
+    return async (name, input) => {
+      this.asked.push(`${machine} ${name}`);
+      const weather = signal?.aborted ? "unreachable" : this.weather(name);
+      if (weather === "unreachable") return err({ code: "unreachable", message: "no network" });
+      const answer = await this.host.call(name as "sync.begin", input as never, { machine, isAdmin: false });
+      if (weather === "lost") return err({ code: "unreachable", message: "no answer" });
+      if (!answer.ok) return answer;
+      return { ok: true, value: this.twist(name, answer.value) as never };
+    };
+  }
+}
+
+export interface SyncMachineOptions {
+  readonly name?: string;
+  readonly key?: WorkspaceKey | null;
+  /** A copy of this one's home, on another machine where a name is given. */
+  readonly copyOf?: SyncMachine;
+  /** Parts of config.json. */
+  readonly config?: Record<string, unknown>;
+}
+
+/** A machine that has joined the workspace `team`, and one process of SHIM on it. */
+export class SyncMachine {
+  readonly world: SyncWorld;
+  readonly name: string;
+  readonly runtime: TempRuntime;
+  readonly folder: string;
+  /** Of the home: another one in a copy. */
+  fingerprint: string;
+  #pid = 100;
+  process: ProcessIdentity;
+  sync: StateSynchronizer;
+
+  constructor(world: SyncWorld, { name = "m1", key = aKey(), copyOf, config = {} }: SyncMachineOptions = {}) {
+    this.world = world;
+    this.name = name;
+    this.folder = temporaryFolder();
+    const paths = pathsIn(join(this.folder, "home"));
+    if (copyOf) {
+      copyOf.runtime.store.close();
+      cpSync(copyOf.runtime.paths.home, paths.home, { recursive: true });
+    }
+    this.fingerprint = `${name} ${this.folder}`;
+    this.runtime = tempRuntime({ paths, now: T0 + world.time.now, env: GIT_ENV, config });
+    // No two machines draw the same.
+    this.runtime.random((machines += 1) * 100);
+    world.time.onPassing(() => {
+      this.runtime.clock.now = T0 + world.time.now;
+      return Promise.resolve();
+    });
+    if (!copyOf) this.join(key);
+    this.process = this.runtime.processes.start(this.#pid);
+    this.sync = this.open(this.process);
+  }
+
+  get edge(): EdgeConfig {
+    return { url: "https://shim.example.com", workspace: "team", machine: this.name, token: "shim_a.b" };
+  }
+
+  join(key: WorkspaceKey | null): void {
+    writeEdgeConfig(this.runtime.paths.home, this.edge);
+    if (key) this.take(key);
+  }
+
+  take(key: WorkspaceKey): void {
+    addKey(this.runtime.paths.home, this.edge, key);
+  }
+
+  /** A process beside it, which may send as well. */
+  open(process: ProcessIdentity): StateSynchronizer {
+    const { world, runtime } = this;
+    const platform = {
+      setTimer: world.time.setTimer,
+      random: seededRandom(3),
+      clock: { monotonic: () => world.time.now, wall: () => runtime.now() },
+    };
+    const sync = new StateSynchronizer({
+      runtime,
+      platform,
+      process,
+      connect: (_edge, signal) => world.call(this.name, signal),
+      fingerprint: () => this.fingerprint,
+      onPulled: recordTakeovers,
+    });
+    onTestFinished(() => sync.stop());
+    return sync;
+  }
+
+  /** The process is gone without a word, and another one takes its place. */
+  restart(): void {
+    this.runtime.processes.kill(this.process.pid);
+    this.runtime.store.close();
+    this.process = this.runtime.processes.start((this.#pid += 1));
+    this.sync = this.open(this.process);
+  }
+
+  /** A session that has gone on. @returns the id of its new checkpoint */
+  work(session: string, text: string, project: string | null = null): string {
+    this.note(session, text, project);
+    const captured = capture(this.runtime, { sessionId: session, trigger: "on_demand" });
+    if (!captured.ok) throw new Error(captured.error.code);
+    return captured.value.checkpoint.id;
+  }
+
+  /** What no checkpoint holds yet. */
+  note(session: string, text: string, project: string | null = null): void {
+    const now = this.runtime.now();
+    this.runtime.store.write((sql) => {
+      const sighting = { id: session, client: "claude-code", origin: "startup", project, cwd: project, owner: null };
+      sessions.recordSighting(sql, now, { ...sighting, isAlive: true });
+      sessions.update(sql, session, { title: text, toolCalls: 1 });
+      const [row] = sql.all<{ n: number }>("SELECT count(*) AS n FROM journal");
+      journal.append(sql, session, now, `k${row?.n}`, { kind: "prompt", text });
+    });
+  }
+
+  end(session: string): void {
+    this.runtime.store.write((sql) => sessions.end(sql, this.runtime.now(), session, "exit"));
+  }
+
+  /** Ids of all sessions and checkpoints that stand here, oldest first. */
+  kept(): { sessions: string[]; checkpoints: string[] } {
+    return this.runtime.store.read(
+      (sql) => ({
+        sessions: sql.all<{ id: string }>("SELECT id FROM sessions ORDER BY id").map(({ id }) => id),
+        checkpoints: sql.all<{ id: string }>("SELECT id FROM checkpoints ORDER BY seq").map(({ id }) => id),
+      }),
+      { sessions: [], checkpoints: [] },
+    );
+  }
+
+  /** The same at the coordinator, of this machine's device. */
+  async mirrored(): Promise<{ sessions: string[]; checkpoints: string[] }> {
+    const [row] = this.runtime.store.read((sql) => sql.all<{ device: string }>("SELECT device FROM sync_device"), []);
+    const listed = await this.world.host.call("sync.list", { device: row?.device ?? "none", limit: 100 });
+    if (!listed.ok) throw new Error(listed.error.message);
+    const found: { id: string; seq: number; epoch: number }[] = [];
+    for (const { session, device } of listed.value.sessions) {
+      const page = await this.world.host.call("sync.checkpoints", { session, device, limit: 100 });
+      if (!page.ok) throw new Error(page.error.message);
+      found.push(...page.value.checkpoints.map(({ checkpoint, seq, epoch }) => ({ id: checkpoint, seq, epoch })));
+    }
+    return {
+      sessions: listed.value.sessions.map(({ session }) => session).sort(),
+      checkpoints: found.sort((a, b) => a.epoch - b.epoch || a.seq - b.seq).map(({ id }) => id),
+    };
+  }
+}

@@ -1,0 +1,111 @@
+import { onTestFinished } from "vitest";
+import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
+import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
+import { openTeam } from "#src/local-mcp/server/chat/open-team.ts";
+import type { Team } from "#src/local-mcp/team/team.ts";
+import { saveName } from "#src/local-mcp/sync/find-project.ts";
+import { aProject, Claude } from "#harness/machine/claude.ts";
+import { outsideOf } from "#harness/edge/edge-clients.ts";
+import { FakeEdge } from "#harness/edge/fake-edge.ts";
+import { FakeTime, Machine } from "#harness/clock/fake-time.ts";
+import { connect, type Answer, type Connected } from "#harness/machine/mcp-client.ts";
+import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
+
+/** One chat of Claude Code with its hooks and its MCP server. */
+export interface TeamChat extends Connected {
+  readonly claude: Claude;
+  readonly team: Team;
+  readonly runtime: TempRuntime;
+  /** A tool that must not refuse. */
+  readonly ask: (tool: string, input?: Record<string, unknown>) => Promise<Answer>;
+  /** The look that the process takes from time to time. */
+  readonly tick: () => Promise<void>;
+}
+
+/** A machine with chats, in a time that only the test moves. */
+export class TeamRig {
+  readonly time: FakeTime;
+  readonly edge: FakeEdge;
+  readonly base: TempRuntime;
+  readonly project = aProject();
+  readonly machine: Machine;
+  #pid = 1_000;
+
+  constructor(options: TempRuntimeOptions & { readonly edge?: FakeEdge } = {}) {
+    this.edge = options.edge ?? new FakeEdge();
+    this.time = this.edge.time;
+    this.base = tempRuntime(options);
+    this.machine = new Machine(this.time);
+    let seen = this.time.now;
+    this.time.onPassing(async () => {
+      this.base.wait(this.time.now - seen);
+      seen = this.time.now;
+    });
+    // Found once by git; here git is not asked.
+    this.base.store.write((sql) => {
+      for (const workspace of ["local", "w1"]) saveName(sql, workspace, this.project, "p1", this.base.now());
+    });
+  }
+
+  /** A chat that has begun to work; with a title where there is a prompt. */
+  async chat(
+    prompt = "work",
+    options: { readonly session?: string; readonly env?: NodeJS.ProcessEnv } = {},
+  ): Promise<TeamChat> {
+    const pid = (this.#pid += 10);
+    const { session = `0000${pid}-04b4-4fe0-bbd5-6aa531354563`, env = {} } = options;
+    const runtime = tempRuntime({ beside: this.base, env, config: this.base.config });
+    const claude = new Claude(runtime, { pid, cwd: this.project, session });
+    claude.start();
+    claude.prompt(prompt);
+    return this.attach(runtime, claude, pid + 1);
+  }
+
+  /** An MCP server of a chat: its first, or the one after `/mcp`. */
+  async attach(runtime: TempRuntime, claude: Claude, serverPid: number): Promise<TeamChat> {
+    const outside = outsideOf(this.edge, this.machine, serverPid);
+    let team: Team | null = null;
+    const connected = await connect(runtime, {
+      serverPid,
+      clientPid: claude.pid,
+      team: (client, server) => {
+        team = openTeam(runtime, server, () => client, outside);
+        return team;
+      },
+    });
+    if (team === null) throw new Error("the team is switched off");
+    const own: Team = team;
+    onTestFinished(() => own.end("goes_on"));
+    const ask: TeamChat["ask"] = async (tool, input) => {
+      const answer = await connected.call(tool, input);
+      if (answer.isError) throw new Error(`${tool}: ${answer.text}`);
+      return answer;
+    };
+    const tick = (): Promise<void> => own.follow(connected.chat.current());
+    return { ...connected, claude, team: own, runtime, ask, tick };
+  }
+
+  /** By somebody else on this machine, at its own coordinator. */
+  call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
+    const { driver, busyMs } = this.base.store.context;
+    const { home } = this.base.paths;
+    const site = { home, driver, busyMs, processes: this.base.processes, now: this.base.now };
+    const { coordinator, close } = openLocalCoordinator(site);
+    try {
+      const result = coordinator.call(name, input);
+      if (!result.ok) throw new Error(`${name}: ${result.error.code}: ${result.error.message}`);
+      return result.value;
+    } finally {
+      close();
+    }
+  }
+}
+
+/** Two chats in one project, both in the team. */
+export async function twoChats(): Promise<{ rig: TeamRig; one: TeamChat; other: TeamChat }> {
+  const rig = new TeamRig();
+  const [one, other] = [await rig.chat("plan it"), await rig.chat("build it")];
+  await one.tick();
+  await other.tick();
+  return { rig, one, other };
+}

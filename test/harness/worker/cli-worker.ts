@@ -1,0 +1,91 @@
+import { onTestFinished } from "vitest";
+import type { Usage } from "#src/contract/budgets.ts";
+import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
+import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
+import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { git, write } from "#harness/machine/git-project.ts";
+
+/** A chat of this machine that works on tasks. */
+export class Worker {
+  readonly #coordinator: LocalCoordinator;
+  readonly #self: { readonly chat: string; readonly incarnation: number };
+  #claims = 0;
+
+  constructor(home: CliHome, more: Partial<InputOf<"chats.register">> = {}) {
+    const now = (): number => home.now;
+    const store = createLocalStore({ home: home.paths.home, driver: openNodeSqlite, now, busyMs: 0 });
+    onTestFinished(() => store.close());
+    this.#coordinator = new LocalCoordinator({ store, processes: home.runtime.processes, machine: "m1", now });
+    const { incarnation } = this.#call("chats.register", {
+      chat: "w",
+      session: "w",
+      process: "somewhere",
+      machine: "m1",
+      client: "test",
+      capacity: 100,
+      capabilities: ["gpu"],
+      ...more,
+    });
+    this.#self = { chat: more.chat ?? "w", incarnation };
+  }
+
+  #call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
+    const result = this.#coordinator.call(name, input);
+    if (!result.ok) throw new Error(`${name}: ${result.error.code}: ${result.error.message}`);
+    return result.value;
+  }
+
+  /** Takes the next one, begun or only assigned; what it answers does something with it. */
+  take(isStarted = true): {
+    beat: (percent: number, note: string) => void;
+    used: (usage: Partial<Usage>) => void;
+    done: () => void;
+    failed: (reason: string, isRetryable?: boolean) => void;
+  } {
+    const requestId = `r${this.#claims++}`;
+    const [claimed] = this.#call("tasks.claim", { self: this.#self, requestId, limit: 1, isStarted }).claims;
+    if (!claimed) throw new Error("nothing to take");
+    const held = { self: this.#self, task: claimed.task, claim: claimed.claim };
+    return {
+      beat: (percent, note) => void this.#call("tasks.heartbeat", { ...held, progress: { percent, note } }),
+      used: (usage) => void this.#call("tasks.heartbeat", { ...held, usage }),
+      done: () => void this.#call("tasks.ack", { ...held, result: { lines: 3 } }),
+      failed: (reason, isRetryable = false) => void this.#call("tasks.nack", { ...held, reason, isRetryable }),
+    };
+  }
+
+  set(settings: InputOf<"settings.set">["settings"]): void {
+    this.#call("settings.set", { settings });
+  }
+
+  drain(): void {
+    this.#call("chats.drain", { chat: this.#self.chat });
+  }
+
+  isStuck(): void {
+    this.#call("chats.heartbeat", { self: this.#self, status: "stuck" });
+  }
+
+  leave(): void {
+    this.#call("chats.unregister", { self: this.#self });
+  }
+}
+
+/** By the command; answers the number. */
+export async function submit(home: CliHome, ...args: string[]): Promise<string> {
+  const { tasks } = (await home.shim("task", "submit", ...args, "--json")).json() as OutputOf<"tasks.submit">;
+  return String(tasks[0]?.task);
+}
+
+/** A machine on which this process lives, with a repository of one commit in the project's folder. */
+export function aWorkerHome(): CliHome {
+  const home = aCliHome();
+  home.alive.add(process.pid);
+  git(home.project, "init", "-q", "-b", "main");
+  write(home.project, { "a.txt": "one\n" });
+  git(home.project, "add", ".");
+  git(home.project, "commit", "-qm", "first");
+  return home;
+}

@@ -1,0 +1,121 @@
+import { join } from "node:path";
+import type { ClaimedTask } from "#src/contract/tasks.ts";
+import type { Json } from "#src/contract/values.ts";
+import { readInputWork } from "#src/worker-runner/input-work.ts";
+import type { CommittedWork, TaskFolder } from "#src/worker-runner/task-folder.ts";
+import type { InputSettings } from "#src/worker-runner/worktree-inputs.ts";
+import { TaskWorktrees } from "#src/worker-runner/task-worktrees.ts";
+import { seededRandom } from "#harness/clock/fake-time.ts";
+import { git, GIT_ENV, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { FakeProcesses, T0 } from "#harness/machine/temp-runtime.ts";
+
+interface Where {
+  readonly folder: string;
+  readonly branch: string;
+  readonly commit: string;
+}
+
+type OpenOptions = Partial<InputSettings> & {
+  readonly pid?: number;
+  readonly machine?: string;
+  readonly base?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly repository?: string;
+};
+
+/** A repository with one commit, and a machine whose workers do tasks in worktrees of it. */
+export class RepositoryRig {
+  readonly root = temporaryFolder();
+  readonly repository = join(this.root, "repository");
+  readonly home = join(this.root, "work");
+  readonly processes = new FakeProcesses();
+  readonly #random = seededRandom();
+
+  constructor() {
+    git(this.root, "init", "-q", "-b", "main", this.repository);
+    write(this.repository, { "a.txt": "one\n", ".gitignore": "ignored/\n" });
+    git(this.repository, "add", ".");
+    git(this.repository, "commit", "-qm", "first");
+  }
+
+  /** By the worker with this number; each is another process. */
+  open(task: ClaimedTask, options: OpenOptions = {}): Promise<TaskFolder> {
+    const { pid = 1, machine = "m1", base = "HEAD", env = {}, repository = this.repository, ...inputs } = options;
+    const facts = this.processes.facts(pid);
+    const own = facts ? { boot: this.processes.boot(), pid, start: facts.start } : this.processes.start(pid);
+    const { home, processes } = this;
+    const random = this.#random;
+    const worktrees = new TaskWorktrees({
+      repository,
+      base,
+      home,
+      processes,
+      self: own,
+      machine,
+      random,
+      env: { ...GIT_ENV, ...env },
+      now: () => T0,
+      inputs: { isMerged: true, isConflictKept: false, remote: null, ...inputs },
+    });
+    return worktrees.open(task, () => readInputWork(unasked, task.inputs));
+  }
+
+  /** Does a task: writes files. @returns its result */
+  async done(task: ClaimedTask, files: Record<string, string>, options: OpenOptions = {}): Promise<CommittedWork> {
+    const place = await this.open(task, options);
+    write(place.folder, files);
+    const finished = await place.finish();
+    if (!finished) throw new Error("a worktree has no work");
+    const { work } = await place.publish(finished);
+    await place.release(false);
+    return work;
+  }
+
+  git(...args: string[]): string {
+    return git(this.repository, ...args).trim();
+  }
+
+  branches(): string[] {
+    return this.git("branch", "--list", "shim/*", "--format=%(refname:short)").split("\n").filter(Boolean);
+  }
+}
+
+function unasked(): Promise<never> {
+  return Promise.reject(new Error("no result has to be asked for"));
+}
+
+export function aTask(checkpoint: Json = null, task = 7): ClaimedTask {
+  return {
+    task,
+    claim: 1,
+    attempt: 1,
+    maxAttempts: 3,
+    type: "build",
+    priority: 5,
+    payload: null,
+    isStarted: true,
+    progress: null,
+    checkpoint,
+    inputs: [],
+    startInMs: null,
+    remainingMs: 60_000,
+    heartbeatMs: 60_000,
+    budget: { wallMs: null, tokens: null, costMicros: null },
+  };
+}
+
+/** A task that depends on others, with their results. */
+export function aDependent(results: Readonly<Record<number, Json | CommittedWork>>, task = 9): ClaimedTask {
+  const inputs = Object.entries(results).map(([number, result]) => ({
+    task: Number(number),
+    ref: null,
+    state: "done" as const,
+    result: result as Json,
+    isLeftOut: false,
+  }));
+  return { ...aTask(null, task), inputs };
+}
+
+export function whereOf(place: TaskFolder): Where {
+  return place.location() as unknown as Where;
+}

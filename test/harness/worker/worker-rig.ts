@@ -1,0 +1,276 @@
+import { onTestFinished } from "vitest";
+import type { CoordinatorClient, HintKind } from "#src/coordinator-client/coordinator-client.ts";
+import type { CallError } from "#src/contract/errors.ts";
+import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
+import type { TaskSetup } from "#src/worker-runner/attempt.ts";
+import type { Executor, RunOutcome, TaskRun } from "#src/worker-runner/executor.ts";
+import { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import type { CommittedWork, TaskFolder } from "#src/worker-runner/task-folder.ts";
+import { WorkerAutomation, type EndCounts, type WorkerOptions } from "#src/worker-runner/worker-automation.ts";
+import type { WorkerEvent } from "#src/worker-runner/worker-events.ts";
+import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
+import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
+import { processKey } from "#src/coordinator-client/local/process-key.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import type { Result } from "#src/shared/result.ts";
+import { FakeTime, Machine, seededRandom } from "#harness/clock/fake-time.ts";
+import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
+
+export interface AnAttempt {
+  readonly run: TaskRun;
+  /** Comes to its end; without it only a stop ends it. */
+  readonly end: (outcome: RunOutcome) => void;
+}
+
+/** Does nothing by itself: the test says what comes of a task. */
+export class FakeExecutor implements Executor {
+  readonly attempts: AnAttempt[] = [];
+
+  run(run: TaskRun): Promise<RunOutcome> {
+    return new Promise((resolve) => {
+      run.signal.addEventListener("abort", () => resolve({ kind: "stopped" }), { once: true });
+      this.attempts.push({ run, end: resolve });
+    });
+  }
+
+  get last(): AnAttempt {
+    const last = this.attempts.at(-1);
+    if (!last) throw new Error("nothing was begun");
+    return last;
+  }
+}
+
+/** A folder that is none; it tells what was done with it. */
+export class FakeTaskFolder implements TaskFolder {
+  readonly folder = "/somewhere";
+  readonly isContinued = false;
+  readonly notes = [];
+  readonly merged = { tasks: [], conflicts: [] };
+  readonly done: string[] = [];
+  commits = 0;
+
+  location(): { commit: number } {
+    return { commit: this.commits };
+  }
+
+  /** How long it takes to keep what is there. */
+  saving: Promise<void> = Promise.resolve();
+
+  async save(): Promise<void> {
+    await this.saving;
+    this.commits += 1;
+    this.done.push("saved");
+  }
+
+  problem(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
+  publish(work: CommittedWork): Promise<{ work: CommittedWork; note: null }> {
+    return Promise.resolve({ work, note: null });
+  }
+
+  finish(): Promise<null> {
+    this.done.push("finished");
+    return Promise.resolve(null);
+  }
+
+  release(isOpen: boolean): Promise<null> {
+    this.done.push(isOpen ? "left open" : "left");
+    return Promise.resolve(null);
+  }
+}
+
+export interface WorkerAtWork {
+  readonly worker: WorkerAutomation;
+  readonly executor: FakeExecutor;
+  readonly place: FakeTaskFolder;
+  readonly events: WorkerEvent[];
+  readonly outputs: string[];
+  readonly machine: Machine;
+  readonly pid: number;
+  readonly ended: Promise<Result<EndCounts, CallError>>;
+}
+
+export interface RigOptions extends Partial<Omit<WorkerOptions, "setups" | "chat">> {
+  readonly types?: readonly string[];
+  readonly capabilities?: readonly string[];
+  readonly link?: (link: CoordinatorClient) => CoordinatorClient;
+}
+
+/** Starts a worker whose outside is this machine's. */
+export function startWorker(
+  { machine, name, link, process }: { machine: Machine; name: string; link: CoordinatorClient; process: string },
+  { types = ["build"], capabilities = [], ...options }: RigOptions = {},
+): Omit<WorkerAtWork, "pid"> {
+  const executor = new FakeExecutor();
+  const place = new FakeTaskFolder();
+  const setup: TaskSetup = { executor, folders: { open: () => Promise.resolve(place) } };
+  const events: WorkerEvent[] = [];
+  const outputs: string[] = [];
+  const worker = new WorkerAutomation(
+    {
+      chat: { chat: name, session: name, process, machine: "m1", client: "test", capabilities: [...capabilities] },
+      setups: new Map(types.map((type) => [type, setup])),
+      concurrency: 1,
+      maxTasks: null,
+      isOnce: false,
+      drainMs: 60_000,
+      ...options,
+    },
+    {
+      link,
+      platform: { clock: machine.clock, setTimer: machine.setTimer, random: seededRandom() },
+      health: () => ({ cpu: 0.5, memory: 0.25, uptimeMs: 1_000 }),
+      emit: (event) => events.push(event),
+      keepOutput: (_task, text) => outputs.push(text),
+    },
+  );
+  const ended = worker.run();
+  onTestFinished(() => worker.stopNow("the test is over"));
+  return { worker, executor, place, events, outputs, machine, ended };
+}
+
+/** The coordinator of one machine, and workers on it, in a time that only the test moves. */
+export class WorkerRig {
+  readonly time = new FakeTime();
+  readonly processes = new FakeProcesses();
+  readonly #home = tempHome().home;
+  readonly #clock = new Machine(this.time).clock;
+  readonly #own = this.#open();
+  #pid = 100;
+
+  #open(): LocalCoordinator {
+    const now = (): number => Math.floor(this.#clock.wall());
+    const store = createLocalStore({ home: this.#home, driver: openBetterSqlite3, now, busyMs: 1_000 });
+    onTestFinished(() => store.close());
+    store.write(() => undefined);
+    store.connection().script("PRAGMA synchronous = OFF");
+    return new LocalCoordinator({ store, processes: this.processes, machine: "m1", now });
+  }
+
+  /** By somebody else on this machine. */
+  call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
+    const result = this.#own.call(name, input);
+    if (!result.ok) throw new Error(`${name}: ${result.error.code}: ${result.error.message}`);
+    return result.value;
+  }
+
+  /** @returns its number */
+  submit(overrides: Partial<InputOf<"tasks.submit">["tasks"][number]> = {}): number {
+    const { tasks } = this.call("tasks.submit", { tasks: [{ type: "build", ...overrides }] });
+    return tasks[0]?.task ?? 0;
+  }
+
+  /** How its attempts ended, the oldest first. */
+  ends(task: number): string[] {
+    return this.call("tasks.history", { task })
+      .attempts.map(({ end }) => end)
+      .toReversed();
+  }
+
+  state(task: number): string {
+    return this.call("tasks.get", { task }).state;
+  }
+
+  worker(options: RigOptions = {}): WorkerAtWork {
+    const pid = (this.#pid += 1);
+    const process = processKey(this.processes.start(pid));
+    const coordinator = this.#open();
+    const rig = {
+      call: <Name extends OperationName>(name: Name, input: InputOf<Name>) =>
+        Promise.resolve(coordinator.call(name, input)),
+      version: () => coordinator.version(),
+      close: () => undefined,
+    };
+    const machine = new Machine(this.time);
+    const own = WorkspaceClient.openLocal(rig, {
+      setTimer: machine.setTimer,
+      clock: machine.clock,
+      random: () => 0.5,
+    });
+    const link = options.link?.(own) ?? own;
+    return { ...startWorker({ machine, name: `w${pid}`, link, process }, options), pid };
+  }
+
+  /** A worker that has begun its first task. */
+  async begun(options: RigOptions = {}): Promise<WorkerAtWork> {
+    const made = this.worker(options);
+    await this.time.untilTrue(() => made.executor.attempts.length > 0);
+    return made;
+  }
+}
+
+/** A way to the coordinator that a test can cut: requests then fail, or their answers are lost. */
+export class CutLink implements CoordinatorClient {
+  readonly pollEveryMs: number;
+  readonly asked: string[] = [];
+  /** That heartbeats have told. */
+  readonly checkpoints: unknown[] = [];
+  cut: "no" | "before" | "answers" = "no";
+  /** Asks for something else than the worker does. */
+  alter: (name: string, given: object) => object = (_name, given) => given;
+  readonly #link: CoordinatorClient;
+
+  constructor(link: CoordinatorClient) {
+    this.#link = link;
+    this.pollEveryMs = link.pollEveryMs;
+  }
+
+  get self(): CoordinatorClient["self"] {
+    return this.#link.self;
+  }
+
+  register(...args: Parameters<CoordinatorClient["register"]>): ReturnType<CoordinatorClient["register"]> {
+    return this.#link.register(...args);
+  }
+
+  readonly call: CoordinatorClient["call"] = async (name, given, deadlineMs) => {
+    this.asked.push(name);
+    if ("checkpoint" in given && given.checkpoint !== undefined) this.checkpoints.push(given.checkpoint);
+    const lost = { ok: false, error: { code: "outcome_unknown", message: "no answer" } } as const;
+    if (this.cut === "before") return lost;
+    const answer = await this.#link.call(name, this.alter(name, given) as typeof given, deadlineMs);
+    return this.cut === "answers" ? lost : answer;
+  };
+
+  onHint(heed: (news: HintKind) => void): () => void {
+    return this.#link.onHint(heed);
+  }
+
+  onLost(heed: (reason: string) => void): () => void {
+    return this.#link.onLost(heed);
+  }
+
+  watch(...args: Parameters<CoordinatorClient["watch"]>): ReturnType<CoordinatorClient["watch"]> {
+    return this.#link.watch(...args);
+  }
+
+  onChanges(...args: Parameters<CoordinatorClient["onChanges"]>): () => void {
+    return this.#link.onChanges(...args);
+  }
+
+  hold(...args: Parameters<CoordinatorClient["hold"]>): ReturnType<CoordinatorClient["hold"]> {
+    return this.#link.hold(...args);
+  }
+
+  lead(...args: Parameters<CoordinatorClient["lead"]>): ReturnType<CoordinatorClient["lead"]> {
+    return this.#link.lead(...args);
+  }
+
+  leave(withinMs: number): Promise<void> {
+    return this.#link.leave(withinMs);
+  }
+
+  close(): void {
+    this.#link.close();
+  }
+}
+
+export function ofEvents<Type extends WorkerEvent["type"]>(
+  { events }: Pick<WorkerAtWork, "events">,
+  type: Type,
+): Extract<WorkerEvent, { type: Type }>[] {
+  return events.filter((event): event is Extract<WorkerEvent, { type: Type }> => event.type === type);
+}
