@@ -28,12 +28,16 @@ export interface SpoolEntry {
 export interface SpoolOptions {
   readonly maxBytes?: number;
   readonly processes?: Processes;
+  /** Wall clock in ms, as the file system stamps its files. */
+  readonly now?: () => number;
 }
 
 const defaultMaxBytes = 64 * 1024 * 1024;
 const maxFileBytes = 2 * defaultMaxBytes;
 const waitingName = /\.jsonl(\.\d+)*(\.taken-\d+-[0-9a-f]{8})?$/;
 const unreadableSuffix = ".unreadable";
+/** A drain takes about a second; a claim older than this is of a process that was stopped in it. */
+const maxClaimMs = 10_000;
 const takenName = /\.taken-(\d+)-[0-9a-f]{8}$/;
 
 /**
@@ -132,10 +136,17 @@ function unreadableReason(path: string): string | null {
 /**
  * [ST31] Claims all processes' files and applies entries in order of time. A file is deleted after
  * its last entry; the rest is free again when the time is up or `apply` throws, so an entry may
- * come twice but is never lost. [ST33] Skips unreadable files. Returns the number applied.
+ * come twice but is never lost. [ST33] Skips unreadable files. Returns the number applied: 0 while
+ * another process drains, because an entry would overtake an earlier one in that process's files.
  */
 export function drain(folder: string, apply: (entry: SpoolEntry) => void, options: DrainOptions = {}): number {
-  const claimed = claimFiles(folder, options.processes ?? systemProcesses, options.maxFiles ?? Infinity);
+  const processes = options.processes ?? systemProcesses;
+  const claimed = claimFiles(folder, processes, options.maxFiles ?? Infinity);
+  // Checked after claiming: of two processes that claim at once, neither misses the other's claim.
+  if (isDrainedElsewhere(folder, processes, options.now ?? Date.now)) {
+    for (const path of claimed) releaseFile(path);
+    return 0;
+  }
   const files = claimed.flatMap((path) => {
     const entries = readOrSetAside(path);
     return entries === null ? [] : [{ path, entries, applied: 0 }];
@@ -147,6 +158,15 @@ export function drain(folder: string, apply: (entry: SpoolEntry) => void, option
       if (file.applied < file.entries.length || !tryRemove(file.path)) releaseFile(file.path);
     }
   }
+}
+
+function isDrainedElsewhere(folder: string, processes: Processes, now: () => number): boolean {
+  const isFree = isClaimableBy(processes);
+  return survey(folder).waiting.some((name) => {
+    const stat = isFree(name) ? undefined : lstatSync(join(folder, name), { throwIfNoEntry: false });
+    // A rename sets ctime, so it is the time of the claim.
+    return stat !== undefined && now() - stat.ctimeMs < maxClaimMs;
+  });
 }
 
 function readOrSetAside(path: string): SpoolEntry[] | null {

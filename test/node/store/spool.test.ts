@@ -2,9 +2,9 @@ import { execFileSync } from "node:child_process";
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { systemProcesses } from "../../../src/platform/processes.ts";
-import { append, drain, remove, claimSuffix, type SpoolEntry } from "../../../src/store/spool.ts";
-import { tempHome, T0 } from "../../support/temp-store.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
+import { append, drain, remove, claimSuffix, type DrainOptions, type SpoolEntry } from "#src/store/spool.ts";
+import { tempHome, T0 } from "#harness/store/temp-store.ts";
 
 const DEAD = ".taken-4194304-00000000";
 
@@ -69,19 +69,21 @@ it("[ST31] when an entry cannot be applied all stay, and nothing that is written
   expect(readdirSync(folder)).toEqual([]);
 });
 
-it("[ST31] a file that a living process drains is left to it; that of a dead one is taken", () => {
+it("[ST31] nothing overtakes what a living process drains; a claim of a dead or a stopped process blocks nothing", () => {
   const folder = tempHome().spool;
   append(folder, { at: T0 });
   const living = `8-8.jsonl${claimSuffix(systemProcesses, process.ppid)}`;
   writeFileSync(join(folder, living), `{"at":${T0 + 2}}\n`);
   writeFileSync(join(folder, `7-7.jsonl${DEAD}`), `{"at":${T0 + 1}}\n`);
-  expect(drained(folder).map(({ at }) => at - T0)).toEqual([0, 1]);
+  expect(drained(folder)).toEqual([]);
+  expect(readdirSync(folder)).toContain("7-7.jsonl");
+  expect(drained(folder, { now: () => Date.now() + 10_000 }).map(({ at }) => at - T0)).toEqual([0, 1]);
   expect(readdirSync(folder)).toEqual([living]);
 });
 
 it("[ST31] several processes write and drain at once: every acknowledged entry is applied", () => {
   const folder = tempHome().spool;
-  const script = join(import.meta.dirname, "../../support/spool-child.ts");
+  const script = join(import.meta.dirname, "../../harness/store/spool-child.ts");
   const children = Array.from({ length: 4 }, (_, n) => `"${process.execPath}" "${script}" "${folder}" ${n} &`).join(
     " ",
   );
@@ -109,9 +111,9 @@ it("[ST32] entries of what is forgotten are removed, others stay", () => {
   expect(drained(folder)).toEqual([{ at: T0 + 1, session: "b" }]);
 });
 
-function drained(folder: string): SpoolEntry[] {
+function drained(folder: string, options: DrainOptions = {}): SpoolEntry[] {
   const entries: SpoolEntry[] = [];
-  expect(drain(folder, (entry) => void entries.push(entry))).toBe(entries.length);
+  expect(drain(folder, (entry) => void entries.push(entry), options)).toBe(entries.length);
   return entries;
 }
 
