@@ -140,13 +140,7 @@ function unreadableReason(path: string): string | null {
  * another process drains, because an entry would overtake an earlier one in that process's files.
  */
 export function drain(folder: string, apply: (entry: SpoolEntry) => void, options: DrainOptions = {}): number {
-  const processes = options.processes ?? systemProcesses;
-  const claimed = claimFiles(folder, processes, options.maxFiles ?? Infinity);
-  // Checked after claiming: of two processes that claim at once, neither misses the other's claim.
-  if (isDrainedElsewhere(folder, processes, options.now ?? Date.now)) {
-    for (const path of claimed) releaseFile(path);
-    return 0;
-  }
+  const claimed = claimAlone(folder, options);
   const files = claimed.flatMap((path) => {
     const entries = readOrSetAside(path);
     return entries === null ? [] : [{ path, entries, applied: 0 }];
@@ -158,6 +152,15 @@ export function drain(folder: string, apply: (entry: SpoolEntry) => void, option
       if (file.applied < file.entries.length || !tryRemove(file.path)) releaseFile(file.path);
     }
   }
+}
+
+function claimAlone(folder: string, options: DrainOptions): string[] {
+  const { processes = systemProcesses, maxFiles = Infinity, now = Date.now } = options;
+  const claimed = claimFiles(folder, processes, maxFiles);
+  // Checked after claiming: of two processes that claim at once, neither misses the other's claim.
+  if (!isDrainedElsewhere(folder, processes, now)) return claimed;
+  for (const path of claimed) releaseFile(path);
+  return [];
 }
 
 function isDrainedElsewhere(folder: string, processes: Processes, now: () => number): boolean {
