@@ -60,7 +60,7 @@ it(
       return answer;
     }, patience);
     const brief = String(asked["brief"]);
-    for (const part of ["on another machine (rig)", "fix the parser", "next step: test the lexer", "not synced: "])
+    for (const part of ["on another machine (desk)", "fix the parser", "next step: test the lexer", "not synced: "])
       expect(brief).toContain(part);
     expect(brief).toContain("parser.ts (noted): DIFFERENT here");
     // Its own lease outlives it for as long as it could have trusted it.

@@ -44,7 +44,7 @@ it("[CL131] [RE28] the brief names the command that restores the files of anothe
   const before = contents(here.project);
   const ran = await here.shim("restore", ids.dead, "--files");
   expect([ran.code, ran.err]).toEqual([0, expect.stringContaining("Fetching")]);
-  expect(ran.out).toContain(`The files of ${ids.dead} on rig, as they were`);
+  expect(ran.out).toContain(`The files of ${ids.dead} on desk, as they were`);
   expect(ran.out).toContain("Restored 2 files into");
   // What a snapshot leaves out does not travel.
   expect(ran.out).toMatch(/Never saved:\n {2}\.env: /);
@@ -103,7 +103,7 @@ it("[RE28] [SY86] a brief claims no files that did not arrive, and says why they
     "the newest of 1 session are here only: packed they have more than 200 bytes",
   );
   const brief = await here.shim("resume", ids.dead, "--print");
-  expect(brief.out).toContain("files as they were: on rig only");
+  expect(brief.out).toContain("files as they were: on desk only");
   expect(brief.out).toContain("packed they have more than 200 bytes");
   expect(brief.out).not.toContain("shim restore");
   const none = await here.shim("restore", ids.dead, "--files");

@@ -35,7 +35,7 @@ it("[RE27] what is not here is searched on the other machines: by id, by its beg
   for (const asked of [[ids.dead], [ids.dead.slice(0, 8)], []]) {
     const ran = await here.shim("resume", ...asked);
     expect([ran.code, ran.err]).toEqual([0, ""]);
-    expect(ran.out).toContain("on another machine (rig)");
+    expect(ran.out).toContain("on another machine (desk)");
     expect(ran.out).toContain("fix the parser of bbbb2222");
   }
   const json = (await here.shimWith(terminal, "resume", "--json")).json();
@@ -78,7 +78,7 @@ it("[RE104] one whose chat lives, that was finished or is continued elsewhere, o
   given(await server.host.call("chats.unregister", { self }, rival));
   given(await server.host.call("chats.register", aChat(ids.dead, "desk"), { machine: "desk", isAdmin: false }));
   const alive = await here.shimWith(terminal, "resume", ids.dead);
-  expect([alive.code, alive.err]).toEqual([1, expect.stringContaining("on rig: It is idle")]);
+  expect([alive.code, alive.err]).toEqual([1, expect.stringContaining("on desk: It is idle")]);
   there.runtime.store.write((sql) => sessions.end(sql, there.now, ids.dead, "prompt_input_exit"));
   await sync(there);
   const finished = await here.shimWith(terminal, "resume", ids.dead);

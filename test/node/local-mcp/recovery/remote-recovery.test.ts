@@ -96,13 +96,13 @@ it("[RE22] [RE93] [RE94] the brief says on which machine it was, how old all is,
   const from = found && (await inspectElsewhere(reach, found, chat.cwd));
   const text = from ? brief(from, here.runtime.now(), "brief") : "";
   for (const part of [
-    `an earlier session (${dead.session}) on another machine (rig) died 5 min ago`,
-    `it ran on: rig, in ${dead.cwd} there`,
+    `an earlier session (${dead.session}) on another machine (desk) died 5 min ago`,
+    `it ran on: desk, in ${dead.cwd} there`,
     `project: ${chat.cwd}`,
     "another SHIM process of its machine saw that its process is gone",
     "last request: and the lexer",
     "not synced: whatever it did after 5 min ago; 1 event after the checkpoint came with it, and is in this",
-    "files as they were: on rig only",
+    "files as they were: on desk only",
     "git: main at a1a1a1a1a1a1, the same here",
     "take true",
   ])

@@ -27,7 +27,7 @@ it("[RE20] the tool lists and briefs on sessions of other machines, with the mac
       machine: "desk",
     },
   ]);
-  expect(text).toContain("on another machine (rig) died 5 min ago");
+  expect(text).toContain("on another machine (desk) died 5 min ago");
   expect(text).toContain("- parser.ts (created): the same here");
   expect(output["score"]).toBeGreaterThan(50);
   // It was told: no hook brings it again.
@@ -40,7 +40,7 @@ it("[RE20] a chat on a machine that has mirrored no other yet gets them too, als
     one.here.runtime.store.write((sql) => sql.run("DELETE FROM remote_sessions"));
     const { call } = await open(one);
     const { text } = await call("shim_check_recovery", "of" in given ? { of: one.dead.session } : {});
-    expect(text).toContain("on another machine (rig) died 5 min ago");
+    expect(text).toContain("on another machine (desk) died 5 min ago");
   }
 });
 
@@ -141,7 +141,7 @@ it("[RE24] a chat that joins is offered it by a notification, also where the dea
   await one.there.attest(one.dead.session);
   await look();
   expect(newsOf(one.here, one.chat.session)).toMatchObject([{ kind: "offer", session: one.dead.session }]);
-  expect(JSON.stringify(one.chat.prompt("what was I doing?"))).toContain("on another machine (rig)");
+  expect(JSON.stringify(one.chat.prompt("what was I doing?"))).toContain("on another machine (desk)");
   one.world.wait(minute);
   await look();
   expect(newsOf(one.here, one.chat.session)).toEqual([]);

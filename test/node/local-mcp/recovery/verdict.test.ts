@@ -8,10 +8,10 @@ const undoHint = "If the user wants it here: `shim resume --undo s1`";
 it.each<[Partial<SessionFacts>, string, string]>([
   [{ isThisChat: true, isEnded: true }, "this_chat", "s1 is this chat itself."],
   [{ isEnded: true, alive: "is still running." }, "finished", "s1 was finished: there is nothing to continue."],
-  [{ ...there, isEnded: true, isStale: true }, "finished", "s1 was finished on rig: there is nothing to continue."],
+  [{ ...there, isEnded: true, isStale: true }, "finished", "s1 was finished on desk: there is nothing to continue."],
   [{ ...there, isStale: true, alive: "No answer." }, "unreachable", "another chat continues it is not known now."],
   [{ alive: "is still running (pid 7)." }, "still_running", "s1 is still running (pid 7)."],
-  [{ ...there, alive: "It is idle." }, "still_running", "s1 is not known to be dead on rig: It is idle."],
+  [{ ...there, alive: "It is idle." }, "still_running", "s1 is not known to be dead on desk: It is idle."],
   [{ successor: { chat: "b", machine: null, isHere: true } }, "held", `continued by chat b. ${undoHint}, then again.`],
   [{ ...there, successor: { chat: "b", machine: "m" } }, "held", `by chat b on m. ${undoHint} there, then again.`],
 ])(
