@@ -259,9 +259,9 @@ class World {
   }
 
   async #compareCheckpoints(device: string, { checkpoints }: Shelf): Promise<void> {
-    for (const of of ["s1", "s2", "s3"]) {
-      const ids = [...checkpoints].filter(([, stored]) => stored.of === of).map(([id]) => id);
-      expect((await checkpointsOf(this.#host, of, device)).toSorted()).toEqual(ids.toSorted());
+    for (const session of ["s1", "s2", "s3"]) {
+      const ids = [...checkpoints].filter(([, stored]) => stored.of === session).map(([id]) => id);
+      expect((await checkpointsOf(this.#host, session, device)).toSorted()).toEqual(ids.toSorted());
     }
     for (const [id, { envelope }] of checkpoints) expect(await opened(this.#host, id, device)).toBe(envelope);
   }

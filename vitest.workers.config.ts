@@ -1,0 +1,35 @@
+import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
+import { defineConfig } from "vitest/config";
+
+const results = process.env["SHIM_TEST_RESULTS"];
+
+/** workerd: the engine in a real Durable Object, and the worker in front of it. */
+export default defineConfig({
+  plugins: [
+    cloudflareTest({
+      wrangler: { configPath: "./wrangler.toml" },
+      miniflare: {
+        bindings: {
+          SHIM_SIGNING_SECRET: "signs-the-tokens-of-all-the-tests",
+          SHIM_ADMIN_SECRET: "makes-workspaces-for-all-the-tests",
+        },
+      },
+    }),
+  ],
+  test: {
+    name: "workers",
+    include: ["test/workers/**/*.test.ts"],
+    reporters: results ? ["default", ["json", { outputFile: results.replace(".json", "-workers.json") }]] : ["default"],
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    coverage: {
+      // V8 has no inspector in workerd.
+      provider: "istanbul",
+      include: ["src/worker/**/*.ts", "src/durable/**/*.ts"],
+      reportsDirectory: "coverage/workers",
+      reporter: ["text-summary", "json-summary", "html"],
+      thresholds: { lines: 97 },
+    },
+  },
+});
