@@ -16,6 +16,7 @@ it("[EM3] without a workspace this machine decides, and its commands work at onc
   expect((await home.shim("send", "all", "hello")).out).toBe("Sent to all.\n");
   expect((await home.shim("inbox")).out).toBe("No messages.\n");
   expect((await home.shim("watch", "color", "--from", "0", "--once")).out).toMatch(/ set {2}color {2}"red"\n/);
+  expect((await home.shim("watch", "--once")).out).toMatch(/^no change after revision \d+\n$/);
   expect((await home.shim("state", "delete", "color")).code).toBe(0);
   expect(await home.shim("state", "get", "color")).toMatchObject({ code: 3 });
   expect(await home.shim("lease", "force-release", "x", "--reason", "test")).toMatchObject({ code: 3 });

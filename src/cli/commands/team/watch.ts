@@ -35,12 +35,14 @@ interface WatchStart {
 }
 
 async function showOnce(cli: Cli, link: CoordinatorLink, start: WatchStart, options: Options): Promise<CommandResult> {
+  let count = 0;
   for (let { after } = start; ;) {
     const pulled = await link.call("state.changes", { prefix: start.prefix, after, limit: 500 });
     if (!pulled.ok) return pulled;
     show(cli, options, pulled.value.changes);
+    count += pulled.value.changes.length;
     after = pulled.value.revision;
-    if (!pulled.value.isMore) return endAnswer(after);
+    if (!pulled.value.isMore) return endAnswer(after, count === 0 ? `no change after revision ${after}` : "");
   }
 }
 
@@ -72,8 +74,8 @@ function reportState(cli: Cli, event: EdgeEvent): void {
   if (event.state === "fallback") cli.progress("No socket connection: polling every 5 s over HTTP.");
 }
 
-function endAnswer(revision: number): CommandResult {
-  return ok({ data: { revision }, text: "", isOneLine: true });
+function endAnswer(revision: number, text = ""): CommandResult {
+  return ok({ data: { revision }, text, isOneLine: true });
 }
 
 async function findStartRevision(link: CoordinatorLink, from: number | undefined): Promise<CliResult<number>> {
