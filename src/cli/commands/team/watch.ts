@@ -42,7 +42,7 @@ async function showOnce(cli: Cli, link: CoordinatorLink, start: WatchStart, opti
     show(cli, options, pulled.value.changes);
     count += pulled.value.changes.length;
     after = pulled.value.revision;
-    if (!pulled.value.isMore) return endAnswer(after, count === 0 ? `no change after revision ${after}` : "");
+    if (!pulled.value.isMore) return endAnswer(after, count === 0 ? `no change after revision ${after}\n` : "");
   }
 }
 
