@@ -3,9 +3,8 @@ import { usageBy } from "#src/local-mcp/usage/usage-report.ts";
 import { defaults } from "#src/contract/config.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
-import { untilFound } from "#harness/claude/claude-code.ts";
 import { git } from "#harness/machine/git-project.ts";
-import { bash, ClaudeRig, endless, endlessTool } from "#harness/claude/claude-rig.ts";
+import { bash, ClaudeRig, endless, endlessTool, kill } from "#harness/claude/claude-rig.ts";
 
 it("[CP33] saves the files before a command that throws edits away, so that they can be had back", async () => {
   const rig = new ClaudeRig();
@@ -25,7 +24,7 @@ it("[SI40] counts what a real chat has used, and [RE60] records its death", asyn
   const rig = new ClaudeRig();
   const usage = { input_tokens: 1_000, output_tokens: 20 };
   const chat = await rig.print("work", {
-    steps: [{ tools: [{ name: "Bash", input: { command: "echo one" } }], usage }, bash("echo two"), endless],
+    steps: [{ ...bash("echo one"), usage }, bash("echo two"), endless],
   });
   await endlessTool(chat.claude);
   const store = new Store({ path: rig.paths.database, driver: openNodeSqlite, now: Date.now });
@@ -33,8 +32,7 @@ it("[SI40] counts what a real chat has used, and [RE60] records its death", asyn
   store.close();
   expect(line).toMatchObject({ key: rig.sessions()[0]!.id });
   expect(line?.input).toBeGreaterThanOrEqual(1_000);
-  chat.claude.kill("SIGKILL");
-  await chat.claude.waitForExit();
+  await kill(chat);
   await rig.until(line!.key!, (_, { crashes }) => crashes.length === 1, "the record of its death");
   await rig.printed("hello", { steps: [{ text: "Hello." }] });
   expect(rig.stored(line!.key!).crashes).toMatchObject([
@@ -47,11 +45,11 @@ it("[SI34] asks the user before a switch to a model whose window is too small", 
   const usage = { input_tokens: 700_000, output_tokens: 20 };
   const chat = await rig.terminal({ steps: [{ text: "Fixed.", usage }] });
   await chat.claude.send("fix the parser");
-  const { id } = await untilFound(() => rig.sessions()[0], "a session");
-  await rig.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === "turn_end", "the end of the turn");
+  const { id } = await rig.begun();
+  await rig.last(id, "turn_end");
   await chat.claude.send("/model claude-haiku-4-5");
   const question =
     "SHIM:thischatholds700,020tokens,andclaude-haiku-4-5takes200,000:run/compactfirst,orstaywithclaude-opus-5-5.";
-  await untilFound(() => chat.claude.screen().includes(question) || null, "the question");
+  await chat.claude.shows(question);
   expect(chat.claude.screen()).not.toContain("Setmodelto");
 });

@@ -77,7 +77,7 @@ it("types into Claude Code in a terminal and meets no first-run dialog", async (
   await seen("SessionStart");
   await terminal.send("good morning");
   expect(await seen("Stop")).toMatchObject({ last_assistant_message: "Hello to you." });
-  await untilFound(() => terminal.screen().includes("Hellotoyou.") || null, "the answer on the screen");
+  await terminal.shows("Hellotoyou.");
   expect(await terminal.claudePid()).not.toBe(terminal.pid);
   await terminal.send("/exit");
   expect(await terminal.waitForExit()).toEqual({ code: 0, signal: null });

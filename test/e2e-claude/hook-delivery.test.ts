@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { bash, call, ClaudeRig, told } from "#harness/claude/claude-rig.ts";
+import { bash, call, ClaudeRig, received } from "#harness/claude/claude-rig.ts";
 
 const launcher = join(import.meta.dirname, "..", "..", "plugin", "launch.mjs");
 
@@ -19,7 +19,7 @@ it("[HO30] tool events reach SHIM through its MCP process, each once, and the mo
   ]);
   expect(session).toMatchObject({ toolCalls: 3, toolErrors: 1 });
   expect(JSON.stringify(model.requests.map(({ body }) => body?.["tools"]))).not.toContain("shim_hook");
-  expect(told(model, -1)).not.toContain("SHIM: ");
+  expect(received(model, -1)).not.toContain("SHIM: ");
 });
 
 it("[HO5] a server that the user has registered by hand beside the plugin's neither replaces it nor counts twice", async () => {

@@ -1,26 +1,16 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { untilFound } from "#harness/claude/claude-code.ts";
-import { bash, ClaudeRig, endless, endlessTool, shimTool, told } from "#harness/claude/claude-rig.ts";
+import { bash, ClaudeRig, received, shimTool } from "#harness/claude/claude-rig.ts";
 
 const launcher = join(import.meta.dirname, "..", "..", "plugin", "launch.mjs");
 
-/** A run that was killed in the middle of its work. */
-async function aDeadRun(rig: ClaudeRig): Promise<string> {
-  const { claude } = await rig.print("fix the parser", { steps: [bash("echo begun"), endless] });
-  await endlessTool(claude);
-  claude.kill("SIGKILL");
-  await claude.waitForExit();
-  return rig.sessions()[0]?.id ?? "";
-}
-
 it("[CL69] /shim:dismiss tells the model how, and the dead chat is not offered again", async () => {
   const rig = new ClaudeRig();
-  const dead = await aDeadRun(rig);
+  await rig.killed("fix the parser", { steps: [bash("echo begun")] });
   const steps = [shimTool("shim_check_recovery", { dismiss: true }), { text: "It is not offered any more." }];
   const chat = await rig.printed("/shim:dismiss", { steps });
-  expect(told(chat.model)).toContain("Say in one sentence which chat is not offered any more.");
-  expect(rig.session(dead).recovery).toBe("dismissed");
+  expect(received(chat.model)).toContain("Say in one sentence which chat is not offered any more.");
+  expect(rig.sessions()[0]?.recovery).toBe("dismissed");
 });
 
 it("[HO21] [HO53] a chat that asks for a permission waits for its user until that is given", async () => {
@@ -31,7 +21,7 @@ it("[HO21] [HO53] a chat that asks for a permission waits for its user until tha
   const args = ["--permission-mode", "default"];
   const chat = await rig.terminal({ steps: [fetch, { text: "Done." }], settings, args });
   await chat.claude.send("look it up");
-  const { id } = await untilFound(() => rig.sessions()[0], "a session");
+  const { id } = await rig.begun();
   await rig.until(id, ({ waiting }) => waiting?.for === "permission", "the question");
   chat.claude.type("\r");
   await rig.until(id, ({ waiting }) => waiting === undefined, "the answer");

@@ -6,7 +6,7 @@ import { CutProxy } from "#harness/edge/cut-proxy.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { built } from "#harness/machine/mcp-process.ts";
-import { call, ClaudeRig, endless, endlessTool, shimTool, told } from "#harness/claude/claude-rig.ts";
+import { call, ClaudeRig, endless, endlessTool, received, shimTool } from "#harness/claude/claude-rig.ts";
 
 const patience = { timeout: 60_000, interval: 250 };
 
@@ -80,12 +80,12 @@ it("[MA1] Claude Code works on a task, its machine loses power; on the other mac
       { text: "Done." },
     ],
   });
-  const heard = told(second.model, -1);
-  expect(heard).toContain("on another machine (desktop)");
-  expect(heard).toContain("the parser accepts comments");
-  expect(heard).toContain("the other half");
-  expect(heard).toMatch(/one\.ts \((edited|created)\): DIFFERENT here/);
-  expect(heard).toContain("half of it");
+  const last = received(second.model, -1);
+  expect(last).toContain("on another machine (desktop)");
+  expect(last).toContain("the parser accepts comments");
+  expect(last).toContain("the other half");
+  expect(last).toMatch(/one\.ts \((edited|created)\): DIFFERENT here/);
+  expect(last).toContain("half of it");
   const heir = b.sessions().at(-1)!.id;
   expect(await edge.call("tasks.get", { task: 1 })).toMatchObject({ state: "done", result: "both halves" });
   const { attempts } = await edge.call("tasks.history", { task: 1 });
@@ -98,6 +98,6 @@ it("[MA1] Claude Code works on a task, its machine loses power; on the other mac
   power.heal();
   await shim(a, ["edge", "sync"]);
   const back = await a.printed("go on", { args: ["--resume", dead], steps: [{ text: "I see." }] });
-  expect(told(back.model)).toMatch(/continued by .*|went on elsewhere/);
-  expect(told(back.model)).toContain(heir);
+  expect(received(back.model)).toMatch(/continued by .*|went on elsewhere/);
+  expect(received(back.model)).toContain(heir);
 });

@@ -1,13 +1,10 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { CutProxy } from "#harness/edge/cut-proxy.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { realEdgeClient, value } from "#harness/edge/real-edge-client.ts";
 
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-it("[EC21] a holder that the network is cut from stops trusting its lease before another gets it", async () => {
+it("[EC21] a holder whose network is cut stops trusting its lease before another gets it", async () => {
   const edge = await EdgeRuntime.open();
   await edge.call("settings.set", { settings: { chatTtlMs: 5_000 } });
   const proxy = await CutProxy.to(edge.url);

@@ -8,7 +8,7 @@ import { TeamDemo } from "../../demo/team-demo.ts";
 import { textOf } from "../../demo/team-checks.ts";
 import { descendantsOf } from "../../scripts/local-edge.ts";
 import { identify, isAlive, systemProcesses } from "#src/platform/processes.ts";
-import { processesIn } from "#harness/machine/processes-in.ts";
+import { processesIn } from "#harness/machine/process-tree.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const main = join(root, "demo", "main.ts");

@@ -1,32 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
-import { LocalEdge, startEdge } from "../../scripts/local-edge.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 
-const entry = join(import.meta.dirname, "../../src/worker/worker-entry.ts");
-
-function log(): void {
-  // What is found locked is logged by the worker, and is meant to be.
-}
-
-/** Two workerds on one folder of state: nobody should do that, and SQLite's locks are all that stands between them. */
-async function twoRuntimes(): Promise<[LocalEdge, LocalEdge]> {
-  const folder = mkdtempSync(join(tmpdir(), "shim-two-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  const one = new LocalEdge(await startEdge({ entry, folder, log }));
-  onTestFinished(() => one.close());
-  const two = new LocalEdge(await startEdge({ entry, folder, log, beside: one }));
-  onTestFinished(() => two.close());
-  return [one, two];
-}
-
-async function selfOf(edge: LocalEdge, chat: string): Promise<{ chat: string; incarnation: number }> {
-  const about = { chat, session: chat, process: `boot/1/${chat}`, machine: "m", client: "t" };
-  const { incarnation } = await edge.call("chats.register", about);
-  return { chat, incarnation };
-}
+/** The worker logs what it finds locked, and is meant to. */
+const log = (): void => undefined;
 
 function granted(settled: readonly PromiseSettledResult<OutputOf<"leases.acquire">>[]): string[] {
   const answers = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
@@ -34,8 +11,10 @@ function granted(settled: readonly PromiseSettledResult<OutputOf<"leases.acquire
 }
 
 it("[DO30] two runtimes on one folder: what was acknowledged is there, no lease has two holders, no number comes twice", async () => {
-  const edges = await twoRuntimes();
-  const selves = [await selfOf(edges[0], "a"), await selfOf(edges[1], "b")] as const;
+  // Nobody should do that, and SQLite's locks are all that separates them.
+  const one = await EdgeRuntime.open({ log });
+  const edges = [one, await EdgeRuntime.open({ log, beside: one })] as const;
+  const selves = [await edges[0].register("a"), await edges[1].register("b")] as const;
   for (let n = 0; n < 30; n++) {
     const request = { resource: `r${n}`, requestId: `q${n}`, ttlMs: 600_000 };
     const both = await Promise.allSettled(
@@ -45,21 +24,19 @@ it("[DO30] two runtimes on one folder: what was acknowledged is there, no lease 
     const holders = leases.filter(({ resource }) => resource === request.resource).map(({ holder }) => holder);
     expect(granted(both)).toEqual(holders);
   }
-  const writes = await Promise.allSettled(
-    Array.from({ length: 200 }, async (_, n) => {
-      const { version } = await (edges[n % 2] ?? edges[0]).call("state.set", { key: `n${n}`, value: n });
-      return { key: `n${n}`, version };
-    }),
-  );
-  const done = writes.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  const write = async (n: number): Promise<{ key: string; version: number }> => {
+    const { version } = await edges[(n % 2) as 0 | 1].call("state.set", { key: `n${n}`, value: n });
+    return { key: `n${n}`, version };
+  };
+  const writes = await Promise.allSettled(Array.from({ length: 200 }, (_, n) => write(n)));
+  const done = writes.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
   expect(new Set(done.map(({ version }) => version)).size).toBe(done.length);
+  const texts = (rows: typeof done): string[] => rows.map(({ key, version }) => `${key} ${version}`).toSorted();
   for (const edge of edges) {
     const { entries } = await edge.call("state.list", { prefix: "n", limit: 500 });
-    expect(entries.map(({ key, version }) => `${key} ${version}`).toSorted()).toEqual(
-      done.map(({ key, version }) => `${key} ${version}`).toSorted(),
-    );
+    expect(texts(entries)).toEqual(texts(done));
   }
-  // Whoever finds the file locked is told that nothing was changed, and that it may ask again.
-  for (const one of writes)
-    if (one.status === "rejected") expect(String(one.reason)).toMatch(/"internal".*"retryable":true/);
+  // A request that finds the file locked is answered that nothing was changed, and that it may be repeated.
+  for (const each of writes)
+    if (each.status === "rejected") expect(String(each.reason)).toMatch(/"internal".*"retryable":true/);
 });

@@ -1,5 +1,5 @@
 import { base62, base64, digits, hex, lower, upper, urlSafe, uuid } from "./secret-draw.ts";
-import { draw, drawn, surrounded, type Around, type Draw, type Pattern } from "./secret-draw.ts";
+import { draw, drawn, pick, surrounded, type Around, type Draw, type Pattern } from "./secret-draw.ts";
 
 /**
  * Secrets and look-alikes made of families: a name that says secret, a notation that joins a name to its value, and an alphabet that
@@ -20,8 +20,8 @@ export interface HarmlessCase {
 
 /** Joins a name and a value. `null`: this notation cannot hold such a name. */
 export type Notation = readonly [label: string, write: (name: string, value: string) => string | null];
-/** A secret of a kind of its own, and the text around it or several of them. */
-export type Sample = readonly [family: string, secret: Pattern, around: Around | readonly Around[]];
+/** A secret of a kind of its own, and the text around it. */
+export type Sample = readonly [family: string, secret: Pattern, around: Around];
 export type Harmless = readonly [family: string, text: Pattern];
 
 export interface Families {
@@ -57,10 +57,6 @@ const passwordAlphabets: readonly Alphabet[] = [
   ["lower case", (d) => d.chars(lower, 24)],
 ];
 
-function pick<T>(d: Draw, from: readonly T[]): T {
-  return from[d.int(from.length)] as T;
-}
-
 /** `db password`: snake, kebab, camel, dotted, spaced, all capitals. */
 function spellings(words: string): readonly string[] {
   const parts = words.split(" ");
@@ -86,7 +82,7 @@ export function secretCases(families: Families, seed: number, each = 3): SecretC
     ...families.samples.flatMap(([family, pattern, around]) =>
       Array.from({ length: 2 }, () => {
         const secret = drawn(d, pattern);
-        const text = surrounded(d, around instanceof Array ? pick(d, around) : (around as Around), secret);
+        const text = surrounded(d, around, secret);
         return { family, text: amid(d, text), secrets: linesOf(secret) };
       }),
     ),

@@ -87,8 +87,17 @@ export function surrounded(d: Draw, around: Around, secret: string): string {
   return typeof around === "string" ? filled(d, around, secret) : around(secret, d);
 }
 
+export function pick<T>(d: Draw, from: readonly T[]): T {
+  return from[d.int(from.length)] as T;
+}
+
 const alphabets: Partial<Record<string, string>> = {
-  ...{ digits, lower, upper, hex, base62, base64 },
+  digits,
+  lower,
+  upper,
+  hex,
+  base62,
+  base64,
   url: urlSafe,
   base32: `${upper}234567`,
   caps: upper + digits,

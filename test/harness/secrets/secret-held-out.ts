@@ -1,6 +1,6 @@
 import { isEnv, isIdentifier, isOption, isPlain } from "./secret-cases.ts";
 import type { Families, Harmless, Notation, Sample } from "./secret-cases.ts";
-import { base62, encode, numbered, pem } from "./secret-draw.ts";
+import { base62, encode, numbered, pem, pick, surrounded } from "./secret-draw.ts";
 
 /**
  * Families that the rules were not made with: written before them, and measured only. A failure here is not mended for itself; what it
@@ -58,7 +58,7 @@ const issuers: readonly (readonly [family: string, secret: string])[] = [
 ];
 
 const samples: readonly Sample[] = [
-  ...issuers.map(([family, secret]): Sample => [family, secret, anywhere]),
+  ...issuers.map(([family, secret]): Sample => [family, secret, (s, d) => surrounded(d, pick(d, anywhere), s)]),
   ["plaid", "access-production-«uuid»", 'client.accounts({"access_token":"§"})'],
   ["curl, short options together", "«base62 16»", "curl -fsSLu deploy:§ https://nexus.acme.dev/a.tgz"],
   ["curl, proxy", "«base62 16»", 'curl --proxy-user "ann:§" -x proxy:3128 https://acme.dev'],

@@ -9,9 +9,10 @@ import {
   numbered,
   pem,
   urlSafe,
-  type Draw,
-  type Pattern,
+  pick,
+  surrounded,
 } from "./secret-draw.ts";
+import type { Draw, Pattern } from "./secret-draw.ts";
 
 /** Secrets with a form or a surrounding of their own, that the rules were made with. */
 
@@ -166,7 +167,7 @@ const places: readonly Sample[] = [
 ];
 
 export const samples: readonly Sample[] = [
-  ...issuers.map(([family, secret]): Sample => [family, secret, anywhere]),
+  ...issuers.map(([family, secret]): Sample => [family, secret, (s, d) => surrounded(d, pick(d, anywhere), s)]),
   ...keys,
   ...places,
 ];
