@@ -1,10 +1,13 @@
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { usageBy } from "#src/local-mcp/usage/usage-report.ts";
 import { defaults } from "#src/contract/config.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
 import { git } from "#harness/machine/git-project.ts";
-import { bash, ClaudeRig, endless, endlessTool, kill } from "#harness/claude/claude-rig.ts";
+import { bash, call, ClaudeRig, endless, endlessTool, kill, received, shimTool } from "#harness/claude/claude-rig.ts";
+
+const launcher = join(import.meta.dirname, "..", "..", "plugin", "launch.mjs");
 
 it("[CP33] saves the files before a command that throws edits away, so that they can be had back", async () => {
   const rig = new ClaudeRig();
@@ -52,4 +55,54 @@ it("[SI34] asks the user before a switch to a model whose window is too small", 
     "SHIM:thischatholds700,020tokens,andclaude-haiku-4-5takes200,000:run/compactfirst,orstaywithclaude-opus-5-5.";
   await chat.claude.shows(question);
   expect(chat.claude.screen()).not.toContain("Setmodelto");
+});
+
+it("[HO30] tool events reach SHIM through its MCP process, each once, and the model sees no tool of it", async () => {
+  const rig = new ClaudeRig();
+  const steps = [bash("sleep 1"), bash("exit 3"), call("Read", { file_path: rig.path("one.ts") }), { text: "Done." }];
+  const { model } = await rig.printed("look around", { steps });
+  const [session] = rig.sessions();
+  expect(
+    rig
+      .kinds(session!.id)
+      .filter((kind) => kind.startsWith("tool_"))
+      .join(" "),
+  ).toBe("tool_start tool_end tool_start tool_error tool_start tool_end");
+  expect(session).toMatchObject({ toolCalls: 3, toolErrors: 1 });
+  expect(JSON.stringify(model.requests.map(({ body }) => body?.["tools"]))).not.toContain("shim_hook");
+  expect(received(model, -1)).not.toContain("SHIM: ");
+});
+
+it("[HO5] a server that the user has registered by hand beside the plugin's neither replaces it nor counts twice", async () => {
+  const rig = new ClaudeRig();
+  const mcpServers = { mine: { type: "stdio", command: "node", args: [launcher, "mcp"] } };
+  await rig.printed("look around", { mcpServers, steps: [bash("sleep 1"), bash("echo two"), { text: "Done." }] });
+  const [session, ...others] = rig.sessions();
+  expect(others).toEqual([]);
+  expect(rig.kinds(session!.id).join(" ")).toBe(
+    "start prompt tool_start tool_end tool_start tool_end assistant turn_end end",
+  );
+});
+
+it("[CL69] /shim:dismiss tells the model how, and the dead chat is not offered again", async () => {
+  const rig = new ClaudeRig();
+  await rig.killed("fix the parser", { steps: [bash("echo begun")] });
+  const steps = [shimTool("shim_check_recovery", { dismiss: true }), { text: "It is not offered any more." }];
+  const chat = await rig.printed("/shim:dismiss", { steps });
+  expect(received(chat.model)).toContain("Say in one sentence which chat is not offered any more.");
+  expect(rig.sessions()[0]?.recovery).toBe("dismissed");
+});
+
+it("[HO21] [HO53] a chat that asks for a permission waits for its user until that is given", async () => {
+  const rig = new ClaudeRig();
+  const command = `"${process.execPath}" "${launcher}" hook Notification`;
+  const settings = { hooks: { Notification: [{ hooks: [{ type: "command", command, timeout: 10 }] }] } };
+  const fetch = { tools: [{ name: "WebFetch", input: { url: "http://127.0.0.1:1/", prompt: "x" } }] };
+  const args = ["--permission-mode", "default"];
+  const chat = await rig.terminal({ steps: [fetch, { text: "Done." }], settings, args });
+  await chat.claude.send("look it up");
+  const { id } = await rig.begun();
+  await rig.until(id, ({ waiting }) => waiting?.for === "permission", "the question");
+  chat.claude.type("\r");
+  await rig.until(id, ({ waiting }) => waiting === undefined, "the answer");
 });

@@ -23,29 +23,6 @@ const message = (text: string): news.News => ({
   text,
 });
 
-it("[HO17] [HO48] Claude Code continues at the end of its turn for a message, once; a changed leader waits", async () => {
-  const rig = new ClaudeRig();
-  const chat = await rig.terminal({
-    steps: [{ hold: "turn", text: "Fixed." }, { text: "Answered." }, { text: "Bye." }],
-  });
-  await chat.claude.send("fix the parser");
-  await chat.model.held("turn");
-  const { id } = rig.sessions()[0]!;
-  receive(rig, (sql) => void news.add(sql, Date.now(), id, "1", message("Which grammar do you use?")));
-  chat.model.release("turn");
-  await rig.turns(id, 2);
-  expect(received(chat.model, 1)).toMatch(/<(shim-team-news-\w+)>\n.*Which grammar do you use\?\n<\/\1>/);
-  receive(
-    rig,
-    (sql) =>
-      void news.add(sql, Date.now(), id, "2", { kind: "leader_changed", name: "release", leader: null, isSelf: false }),
-  );
-  await chat.claude.send("thanks");
-  await rig.turns(id, 3);
-  expect(received(chat.model, 2)).toContain("release is led by nobody now");
-  expect(chat.model.requests.filter(({ kind }) => kind === "loop")).toHaveLength(3);
-});
-
 it("[FI3] Claude Code does not edit a file that another chat has reserved in its checkout", async () => {
   const rig = new ClaudeRig();
   const edit = (name: string) => call("Write", { file_path: rig.path(name), content: "export const a = 1;\n" });
@@ -123,4 +100,36 @@ it("[HO17] a message that one Claude Code sends by its tool makes another one co
   expect(received(second.model, 1)).toMatch(
     /message from "write the lexer" \(chat [\w-]+\): Which grammar do you use\?/,
   );
+});
+
+it("[TE1] [TE4] [TE42] real Claude Codes are a team: a killed chat's task continues in the next, from its checkpoint", async () => {
+  const rig = new ClaudeRig();
+  const first = await rig.killed("plan the importer", {
+    steps: [
+      shimTool("shim_submit", { tasks: [{ type: "build", payload: { part: "the importer" } }] }),
+      shimTool("shim_next"),
+      shimTool("shim_files", { action: "reserve", paths: ["one.ts"] }),
+      shimTool("shim_force_checkpoint", { goal: "the importer", nextStep: "its tests" }),
+      shimTool("shim_report", { outcome: "progress", note: "half of it", percent: 50 }),
+    ],
+  });
+  const [dead] = rig.sessions();
+  expect(received(first.model, -1)).toContain("Submitted: 1 (queued).");
+  expect(rig.isInTeam(dead!.id)).toBe(true);
+  const second = await rig.printed("go on with the importer", {
+    steps: [
+      shimTool("shim_next"),
+      shimTool("shim_files", { action: "reserve", paths: ["one.ts"] }),
+      shimTool("shim_report", { outcome: "done", result: "made" }),
+      shimTool("shim_chats", { all: true }),
+      { text: "Done." },
+    ],
+  });
+  const last = received(second.model, -1);
+  expect(last).toMatch(/Taken task 1 \(build, attempt 1 of 3/);
+  expect(last).toContain("half of it");
+  expect(last).toContain(`"checkpoint":{"session":"${dead!.id}"`);
+  expect(last).toContain("Reserved: one.ts.");
+  expect(last).toContain("Reported: task 1 is done.");
+  expect(last).toContain('"completedTasks":1');
 });

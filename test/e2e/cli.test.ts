@@ -1,7 +1,10 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { built } from "#harness/machine/mcp-process.ts";
+import type { DemoResult } from "../../demo/chat-demo.ts";
+import { built, envOf, oldNode } from "#harness/machine/mcp-process.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
 import { outputOf, type Output } from "#harness/machine/programs.ts";
 import { MachineHome } from "#harness/machine/real-machine.ts";
 
@@ -63,3 +66,25 @@ it("[CL5] a reader that goes away early is no error", () => {
   const ran = spawnSync("sh", ["-c", "shim --help | head -1"], { cwd, env, encoding: "utf8" });
   expect(ran).toMatchObject({ status: 0, stderr: "" });
 });
+
+const nodes = { "this Node": process.execPath, "an old Node": oldNode() };
+
+it.for(Object.entries(nodes))(
+  "[DE1] [DE2] [DE3] the built demo, started by %s: all is restored in under 15 s, and nothing is left",
+  ([, node], test) => {
+    if (node === null) return test.skip("there is no Node older than 22 on the PATH");
+    const paths = tempHome();
+    const scratch = join(dirname(paths.home), "scratch");
+    mkdirSync(scratch);
+    const startedAt = performance.now();
+    const env = envOf(paths, { TMPDIR: scratch });
+    const { status, stdout } = spawnSync(node, [built.launcher, "demo", "--json"], { env, encoding: "utf8" });
+    const result = JSON.parse(stdout) as DemoResult;
+    expect(result.checks.filter(({ isBack }) => !isBack)).toEqual([]);
+    expect([status, result.isComplete]).toEqual([0, true]);
+    expect(performance.now() - startedAt).toBeLessThan(15_000);
+    expect(readdirSync(dirname(paths.home))).toEqual(["scratch"]);
+    // The Node of the pinned version keeps what it has compiled there; that is no file of the demo.
+    expect(readdirSync(scratch).filter((entry) => entry.startsWith("shim-"))).toEqual([]);
+  },
+);

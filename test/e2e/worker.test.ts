@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { commitAll, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { git, makeRepository, temporaryFolder } from "#harness/machine/git-project.ts";
 import type { EventProcess } from "#harness/machine/programs.ts";
 import { MachineHome } from "#harness/machine/real-machine.ts";
 import { isThere } from "#harness/supervisor/supervisor-process.ts";
@@ -136,10 +136,7 @@ it("[WK30] [WK32] [WK33] [CL122] one machine's work is in the next one's worktre
   const edge = await EdgeRuntime.open();
   const folder = temporaryFolder();
   const [first, origin] = [join(folder, "first"), join(folder, "shared.git")];
-  mkdirSync(first);
-  git(first, "init", "-q", "-b", "main");
-  write(first, { "a.txt": "one\n" });
-  const start = commitAll(first, "first");
+  const start = makeRepository(first, { "a.txt": "one\n" });
   git(folder, "clone", "-q", "--bare", first, origin);
   const [here, there] = [new MachineHome("m1", { folder, origin }), new MachineHome("m2", { folder, origin })];
   for (const [machine, name] of [

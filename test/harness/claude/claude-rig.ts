@@ -9,6 +9,7 @@ import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
 import { undelivered, type NewsRow } from "#src/local-mcp/sessions/news.ts";
 import {
+  cleanEnv,
   commandOf,
   findChild,
   readOrNull,
@@ -21,7 +22,7 @@ import {
   type ClaudeOptions,
   type Terminal,
 } from "./claude-code.ts";
-import { git, write } from "#harness/machine/git-project.ts";
+import { makeRepository } from "#harness/machine/git-project.ts";
 import { startScriptedModel, type ScriptedModel, type Step } from "./scripted-model.ts";
 
 const plugin = join(import.meta.dirname, "..", "..", "..", "plugin");
@@ -56,11 +57,8 @@ export class ClaudeRig {
     this.paths = pathsIn(shimHome ?? join(this.root, "shim"));
     this.#store = new Store({ path: this.paths.database, driver: openNodeSqlite, now: Date.now });
     mkdirSync(this.home);
-    mkdirSync(this.project);
-    git(this.project, "init", "-q", "-b", "main");
-    write(this.project, { "one.ts": "export {};\n", "two.ts": "export {};\n", "three.ts": "export {};\n" });
-    git(this.project, "add", ".");
-    git(this.project, "commit", "-q", "-m", "start");
+    const text = "export {};\n";
+    makeRepository(this.project, { "one.ts": text, "two.ts": text, "three.ts": text });
     onTestFinished(() => this.#leave());
   }
 
@@ -97,6 +95,12 @@ export class ClaudeRig {
   /** What a new chat is given. */
   async nextBriefs(): Promise<string[]> {
     return briefs((await this.printed("hello", hello)).model);
+  }
+
+  /** For a program of SHIM that starts Claude Code. */
+  envOf({ url }: ScriptedModel): Record<string, string> {
+    const env = { SHIM_HOME: this.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" };
+    return cleanEnv({ home: this.home, modelUrl: url, env });
   }
 
   path(name: string): string {
@@ -169,12 +173,12 @@ export class ClaudeRig {
     return this.#store.read((sql) => sql.all("SELECT 1 FROM team_chats WHERE session_id = ?", id).length > 0, false);
   }
 
-  /** What a chat is yet to be told. */
+  /** The notifications that a chat has not received yet. */
   news(id: string): NewsRow[] {
     return this.#store.read((sql) => undelivered(sql, id, 100), []);
   }
 
-  /** What hooks have told the user in this session, by its transcript. */
+  /** What hooks have shown the user in this session, by its transcript. */
   shown(id: string): string[] {
     const lines = readFileSync(transcriptPath(this.home, this.project, id), "utf8")
       .trim()

@@ -19,7 +19,7 @@ import { tempHome, T0 } from "#harness/store/temp-store.ts";
 /** The engine in this process, on a file of its own. */
 export class LocalHost implements RowHost {
   readonly sql: Connection;
-  /** What was told after commits, oldest first. */
+  /** Of the commits, oldest first. */
   readonly hints: Hint[] = [];
   readonly #seen = new Map<string, number>();
   #now = T0;
@@ -118,21 +118,16 @@ export class LocalHost implements RowHost {
 
   /** One transaction; rolled back when it refuses or throws. */
   commit<R extends Result<unknown, unknown>>(work: (tx: Tx) => R): R {
-    const told: Hint[] = [];
-    const result = this.#atomically(() => work(this.#tx((hint) => told.push(hint))));
-    if (result.ok) this.hints.push(...told);
+    const hints: Hint[] = [];
+    const result = this.#atomically(() => work(this.#tx((hint) => hints.push(hint))));
+    if (result.ok) this.hints.push(...hints);
     return result;
   }
 
   #tx(tell: (hint: Hint) => void): Tx {
     const { sql } = this;
-    return {
-      sql,
-      now: this.#now,
-      presence: { lastSeen: (chat) => this.#seen.get(chat) ?? null },
-      ...meta.readFacts(sql),
-      tell,
-    };
+    const presence = { lastSeen: (chat: string) => this.#seen.get(chat) ?? null };
+    return { sql, now: this.#now, presence, ...meta.readFacts(sql), tell };
   }
 
   #atomically<T>(work: () => T): T {

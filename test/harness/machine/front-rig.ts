@@ -9,12 +9,12 @@ export interface FakeWorker {
   answer(message: object): void;
   readonly signals: string[];
   isEnded(): boolean;
-  /** Nobody reads what it writes. */
+  /** What it writes is not read. */
   isHeld(): boolean;
   die(code?: number): void;
 }
 
-/** A front between a client and workers that the test plays. */
+/** A front between a client and workers that are the test's. */
 export interface FrontRig {
   readonly front: Front;
   readonly stdin: PassThrough;

@@ -66,11 +66,16 @@ export function temporaryFolder(): string {
 export function makeProject(files: Record<string, string | Buffer> = {}, ...init: string[]): GitProject {
   const root = temporaryFolder();
   const project = join(root, "project");
-  mkdirSync(project);
-  git(project, "init", "--quiet", "-b", "main", ...init);
-  write(project, files);
-  if (Object.keys(files).length > 0) commitAll(project, "first");
+  makeRepository(project, files, ...init);
   return { root, project, snapshots: join(root, "home", "snapshots") };
+}
+
+/** Makes the folder a repository, committed once when files are given. @returns the commit */
+export function makeRepository(folder: string, files: Record<string, string | Buffer> = {}, ...init: string[]): string {
+  mkdirSync(folder, { recursive: true });
+  git(folder, "init", "--quiet", "-b", "main", ...init);
+  write(folder, files);
+  return Object.keys(files).length > 0 ? commitAll(folder, "first") : "";
 }
 
 export function commitAll(project: string, message: string, ...more: string[]): string {

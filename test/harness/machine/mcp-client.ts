@@ -66,11 +66,7 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
   const call = async (tool: string, input: Record<string, unknown> = {}): Promise<Answer> => {
     const { content, structuredContent, isError } = await client.callTool({ name: tool, arguments: input });
     const texts = (content as { text: string }[]).map(({ text }) => text);
-    return {
-      isError: isError === true,
-      text: texts.join("\n"),
-      output: Object.assign({}, structuredContent),
-    };
+    return { isError: isError === true, text: texts.join("\n"), output: Object.assign({}, structuredContent) };
   };
   return { client, chat, server, answers: () => answers, call };
 }
@@ -82,12 +78,8 @@ function running(runtime: TempRuntime, pid: number, parent: number): ProcessIden
 
 async function open(era: Era, name: string, transport: InMemoryTransport): Promise<Client | FirstClient> {
   const info = { name, version: "1" };
-  if (era === "1.x") {
-    const client = new FirstClient(info);
-    await client.connect(transport);
-    return client;
-  }
-  const client = new Client(info, { versionNegotiation: { mode: era === "modern" ? "auto" : "legacy" } });
+  const mode = era === "modern" ? "auto" : "legacy";
+  const client = era === "1.x" ? new FirstClient(info) : new Client(info, { versionNegotiation: { mode } });
   await client.connect(transport);
   return client;
 }

@@ -1,7 +1,9 @@
-import type { ChildProcess } from "node:child_process";
+import { spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { onTestFinished } from "vitest";
+import { onTestFinished, type TestContext } from "vitest";
+import { temporaryFolder } from "./git-project.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
 
 export interface Output {
@@ -68,4 +70,14 @@ export class EventProcess {
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
+}
+
+/** A shared library made of a C file; without a compiler the test is skipped with the reason. @returns its path */
+export function compiled(test: TestContext, source: string, ...libraries: readonly string[]): string {
+  const library = join(temporaryFolder(), "library.so");
+  const flags = ["-O1", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library];
+  const { error, status, stderr } = spawnSync("cc", [...flags, source, ...libraries], { encoding: "utf8" });
+  if (error) test.skip(`no C compiler here: ${error.message}`);
+  if (status !== 0) throw new Error(`${source}: ${stderr}`);
+  return library;
 }

@@ -4,7 +4,7 @@ import { delimiter, join } from "node:path";
 import { expect } from "vitest";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import { commitAll, git, GIT_ENV, temporaryFolder, write } from "./git-project.ts";
+import { git, GIT_ENV, makeRepository, temporaryFolder } from "./git-project.ts";
 import { answered, built, startServer, storeOf } from "./mcp-process.ts";
 import { EventProcess, outputOf, type Output } from "./programs.ts";
 
@@ -27,11 +27,7 @@ export class MachineHome {
       mode: 0o755,
     });
     if (origin !== undefined) git(folder, "clone", "-q", origin, this.project);
-    else {
-      git(this.home, "init", "-q", "-b", "main", this.project);
-      write(this.project, { "a.txt": "one\n" });
-      commitAll(this.project, "first");
-    }
+    else makeRepository(this.project, { "a.txt": "one\n" });
   }
 
   spawn(args: readonly string[], stdio: StdioOptions = ["ignore", "pipe", "pipe"]): ChildProcess {

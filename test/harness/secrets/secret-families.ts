@@ -5,39 +5,15 @@ import { samples } from "./secret-samples.ts";
 /** The families that the rules were made with. */
 
 const passwords = [
-  "password",
-  "db password",
-  "passwd",
-  "admin pwd",
-  "db pw",
-  "pass phrase",
-  "key passphrase",
-  "user pass",
-  "wpa psk",
-  "mysql root password",
-  "proxy pass",
-  "pass word",
-];
+  "password, db password, passwd, admin pwd, db pw, pass phrase, key passphrase, user pass, wpa psk",
+  "mysql root password, proxy pass, pass word",
+].flatMap((names) => names.split(", "));
 
 const tokens = [
-  "secret",
-  "token",
-  "access token",
-  "api key",
-  "access key",
-  "private key",
-  "client secret",
-  "auth token",
-  "secret access key",
-  "signing secret",
-  "session token",
-  "secret key",
-  "personal access token",
-  "service credential",
-  "sendgrid key",
-  "session secret",
-  "app key",
-];
+  "secret, token, access token, api key, access key, private key, client secret, auth token",
+  "secret access key, signing secret, session token, secret key, personal access token",
+  "service credential, sendgrid key, session secret, app key",
+].flatMap((names) => names.split(", "));
 
 const notations: readonly Notation[] = [
   ["env", (name, value) => (isEnv(name) ? `HOST=db\n${name}=${value}\nPORT=1\n` : null)],
@@ -82,21 +58,9 @@ const notations: readonly Notation[] = [
 export const tuned: Families = { passwords, tokens, notations, samples };
 
 export const tunedPlaceholders = [
-  "<password>",
-  "<your-token>",
-  "${VALUE}",
-  "$VALUE",
-  "xxxxxxxx",
-  "********",
-  "changeme",
-  "your-secret-here",
-  "process.env.VALUE",
-  "vault:secret/data/app",
-  "{{ .Values.value }}",
-  "true",
-  "example",
-  "...",
-];
+  "<password>, <your-token>, ${VALUE}, $VALUE, xxxxxxxx, ********, changeme, your-secret-here",
+  "process.env.VALUE, vault:secret/data/app, {{ .Values.value }}, true, example, ...",
+].flatMap((names) => names.split(", "));
 
 export const tunedCode: readonly ((name: string, other: string) => string)[] = [
   (name) => `interface Options { readonly ${name}: string; readonly ${name}At?: number | null }`,

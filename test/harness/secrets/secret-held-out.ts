@@ -7,17 +7,11 @@ import { base62, encode, numbered, pem, pick, surrounded } from "./secret-draw.t
  * shows is added to the other families, and replaced here by something new.
  */
 
-const passwords = ["smtp password", "ldap bind pw", "vpn pass phrase", "sudo pass", "wifi psk", "keystore passwd"];
+const passwords = "smtp password, ldap bind pw, vpn pass phrase, sudo pass, wifi psk, keystore passwd".split(", ");
 const tokens = [
-  "refresh token",
-  "bot token",
-  "stripe secret key",
-  "datadog app key",
-  "webhook signing key",
-  "consumer secret",
-  "encryption key",
-  "vault token",
-];
+  "refresh token, bot token, stripe secret key, datadog app key, webhook signing key, consumer secret",
+  "encryption key, vault token",
+].flatMap((names) => names.split(", "));
 
 const notations: readonly Notation[] = [
   ["ruby hash", (name, value) => (isIdentifier(name) ? `  :${name} => '${value}',` : null)],
@@ -87,15 +81,7 @@ const samples: readonly Sample[] = [
 
 export const heldOut: Families = { passwords, tokens, notations, samples };
 
-export const heldOutPlaceholders = [
-  "<value>",
-  "${SECRET_VALUE}",
-  "xxxxxxxxxxxx",
-  "changeme",
-  "REDACTED",
-  "null",
-  "TODO",
-];
+export const heldOutPlaceholders = "<value>, ${SECRET_VALUE}, xxxxxxxxxxxx, changeme, REDACTED, null, TODO".split(", ");
 
 export const heldOutCode: readonly ((name: string, other: string) => string)[] = [
   (name) => `def rotate(self, ${name}: str | None = None) -> None:`,

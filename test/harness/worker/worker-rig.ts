@@ -14,16 +14,17 @@ import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Result } from "#src/shared/result.ts";
 import { FakeTime, Machine, seededRandom } from "#harness/clock/fake-time.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 
 export interface AnAttempt {
   readonly run: TaskRun;
-  /** Comes to its end; without it only a stop ends it. */
+  /** Ends it; otherwise only a stop does. */
   readonly end: (outcome: RunOutcome) => void;
 }
 
-/** Does nothing by itself: the test says what comes of a task. */
+/** Does nothing by itself: the test decides how a task ends. */
 export class FakeExecutor implements Executor {
   readonly attempts: AnAttempt[] = [];
 
@@ -41,7 +42,7 @@ export class FakeExecutor implements Executor {
   }
 }
 
-/** A folder that is none; it tells what was done with it. */
+/** No folder, but a record of what was done with it. */
 export class FakeTaskFolder implements TaskFolder {
   readonly folder = "/somewhere";
   readonly isContinued = false;
@@ -150,11 +151,9 @@ export class WorkerRig {
     return new LocalCoordinator({ store, processes: this.processes, machine: "m1", now });
   }
 
-  /** By somebody else on this machine. */
+  /** By another process of this machine. */
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
-    const result = this.#own.call(name, input);
-    if (!result.ok) throw new Error(`${name}: ${result.error.code}: ${result.error.message}`);
-    return result.value;
+    return given(this.#own.call(name, input));
   }
 
   /** @returns its number */
@@ -202,69 +201,33 @@ export class WorkerRig {
   }
 }
 
-/** A way to the coordinator that a test can cut: requests then fail, or their answers are lost. */
-export class CutLink implements CoordinatorClient {
-  readonly pollEveryMs: number;
+/** A link to the coordinator that a test can cut: requests then fail, or their answers are lost. */
+export interface CutLink extends CoordinatorClient {}
+
+export class CutLink {
   readonly asked: string[] = [];
-  /** That heartbeats have told. */
+  /** Of the heartbeats. */
   readonly checkpoints: unknown[] = [];
   cut: "no" | "before" | "answers" = "no";
-  /** Asks for something else than the worker does. */
+  /** Changes what the worker asks for. */
   alter: (name: string, given: object) => object = (_name, given) => given;
-  readonly #link: CoordinatorClient;
 
   constructor(link: CoordinatorClient) {
-    this.#link = link;
-    this.pollEveryMs = link.pollEveryMs;
-  }
-
-  get self(): CoordinatorClient["self"] {
-    return this.#link.self;
-  }
-
-  register(...args: Parameters<CoordinatorClient["register"]>): ReturnType<CoordinatorClient["register"]> {
-    return this.#link.register(...args);
-  }
-
-  readonly call: CoordinatorClient["call"] = async (name, given, deadlineMs) => {
-    this.asked.push(name);
-    if ("checkpoint" in given && given.checkpoint !== undefined) this.checkpoints.push(given.checkpoint);
-    const lost = { ok: false, error: { code: "outcome_unknown", message: "no answer" } } as const;
-    if (this.cut === "before") return lost;
-    const answer = await this.#link.call(name, this.alter(name, given) as typeof given, deadlineMs);
-    return this.cut === "answers" ? lost : answer;
-  };
-
-  onHint(heed: (news: HintKind) => void): () => void {
-    return this.#link.onHint(heed);
-  }
-
-  onLost(heed: (reason: string) => void): () => void {
-    return this.#link.onLost(heed);
-  }
-
-  watch(...args: Parameters<CoordinatorClient["watch"]>): ReturnType<CoordinatorClient["watch"]> {
-    return this.#link.watch(...args);
-  }
-
-  onChanges(...args: Parameters<CoordinatorClient["onChanges"]>): () => void {
-    return this.#link.onChanges(...args);
-  }
-
-  hold(...args: Parameters<CoordinatorClient["hold"]>): ReturnType<CoordinatorClient["hold"]> {
-    return this.#link.hold(...args);
-  }
-
-  lead(...args: Parameters<CoordinatorClient["lead"]>): ReturnType<CoordinatorClient["lead"]> {
-    return this.#link.lead(...args);
-  }
-
-  leave(withinMs: number): Promise<void> {
-    return this.#link.leave(withinMs);
-  }
-
-  close(): void {
-    this.#link.close();
+    const call: CoordinatorClient["call"] = async (name, given, deadlineMs) => {
+      this.asked.push(name);
+      if ("checkpoint" in given && given.checkpoint !== undefined) this.checkpoints.push(given.checkpoint);
+      const lost = { ok: false, error: { code: "outcome_unknown", message: "no answer" } } as const;
+      if (this.cut === "before") return lost;
+      const answer = await link.call(name, this.alter(name, given) as typeof given, deadlineMs);
+      return this.cut === "answers" ? lost : answer;
+    };
+    const own: object = Object.assign(this, { call });
+    return new Proxy(this, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(name in own ? target : link, name);
+        return typeof value === "function" ? (value.bind(name in own ? target : link) as unknown) : value;
+      },
+    });
   }
 }
 

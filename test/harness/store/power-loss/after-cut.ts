@@ -23,7 +23,7 @@ export class Promised {
   settings = 0;
   repairs = 0;
 
-  hear(text: string): void {
+  add(text: string): void {
     for (const line of text.trim().split("\n")) this.#line(line.slice(1).split(" "));
   }
 
