@@ -44,12 +44,8 @@ it("[HO3] saves before a compaction, gives the state back after it, and keeps th
 
 it("[HO3] does the same for a compaction that the user asked for", async () => {
   const rig = new ClaudeRig();
-  const { claude, model } = await rig.terminal({
-    steps: [bash("echo one"), { text: "One." }, { text: "Two." }],
-    summary,
-  });
-  await claude.send("do the first thing");
-  const { id } = await rig.begun();
+  const steps = [bash("echo one"), { text: "One." }, { text: "Two." }];
+  const { claude, model, id } = await rig.typed("do the first thing", { steps, summary });
   await rig.turns(id, 1);
   await claude.send("/compact");
   await rig.until(id, (_, { journal }) => journal.some(({ entry }) => entry.kind === "compacted"), "the summary");

@@ -25,11 +25,9 @@ it.each([
   "[RE50] [RE51] an older client whose terminal is closed %s has not finished",
   async (_when, steps, kind, isDeath) => {
     const rig = new ClaudeRig();
-    const chat = await rig.terminal({ steps, binary });
-    await chat.claude.send("fix the parser");
-    const { id } = await rig.begun();
+    const { claude, id } = await rig.typed("fix the parser", { steps, binary });
     await rig.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === kind, kind);
-    chat.claude.kill("SIGKILL");
+    claude.kill("SIGKILL");
     await rig.last(id, "detached");
     const session = rig.session(id);
     // The client may end before or after it has let the model answer.

@@ -2,7 +2,6 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { claudeBinary } from "../../scripts/install-claude.ts";
 import type { Terminal } from "#harness/claude/claude-code.ts";
-import type { Step } from "#harness/claude/scripted-model.ts";
 import {
   bash,
   briefs,
@@ -48,30 +47,24 @@ it("[RE74] [SI35] takes a run that was asked to stop in the middle of its turn f
   expect(brief).toContain("was running when it died: Bash exec sleep 600");
 });
 
+const tooLong = "prompt is too long: 1200000 tokens > 1000000 maximum";
+const limit = "This request would exceed your account's usage limit.";
+
 it.each([
-  ["that the model's service refused", "Your credit balance is too low.", "usage_limit ("],
-  [
-    "whose prompt became too long",
-    "prompt is too long: 1200000 tokens > 1000000 maximum",
-    "context_full (The client reported that the context is full.)",
-  ],
-])("[RE74] takes a run %s for unfinished", async (_which, message, cause) => {
+  ["that the model's service refused", 400, "Your credit balance is too low.", "usage_limit ("],
+  ["that a usage limit ended", 429, limit, "usage_limit (The client reported that a usage limit was reached.)"],
+  ["whose prompt became too long", 400, tooLong, "context_full (The client reported that the context is full.)"],
+])("[RE74] takes a run %s for unfinished", async (_which, status, message, cause) => {
   const rig = new ClaudeRig();
-  const error = { status: 400, type: "invalid_request_error", message };
+  const error = { status, type: status === 429 ? "rate_limit_error" : "invalid_request_error", message };
   const first = await rig.print("fix the parser", { steps: [bash("echo begun"), { error, times: 50 }] });
   expect(await first.claude.waitForExit()).toEqual({ code: 1, signal: null });
   expect((await rig.nextBriefs())[0]).toContain(`why it died: ${cause}`);
 });
 
-async function inTerminal(rig: ClaudeRig, ...steps: Step[]): Promise<Chat<Terminal> & { id: string }> {
-  const chat = await rig.terminal({ steps });
-  await chat.claude.send("fix the parser");
-  return { ...chat, id: (await rig.begun()).id };
-}
-
 /** A chat in a terminal whose turn has ended. */
 async function idleInTerminal(rig: ClaudeRig, text: string): Promise<Chat<Terminal> & { id: string }> {
-  const chat = await inTerminal(rig, { text });
+  const chat = await rig.typed("fix the parser", { steps: [{ text }] });
   await rig.last(chat.id, "turn_end");
   return chat;
 }
@@ -110,7 +103,7 @@ it("[RE51] [RE109] [RE54] a terminal closed with a question open: the next chat 
 
 it("[RE115] a terminal that is closed in the middle of work: what a script prints holds nothing of it", async () => {
   const rig = new ClaudeRig();
-  const busy = await inTerminal(rig, endless);
+  const busy = await rig.typed("fix the parser", { steps: [endless] });
   await rig.last(busy.id, "tool_start");
   busy.claude.kill("SIGKILL");
   await rig.last(busy.id, "detached");

@@ -46,10 +46,8 @@ it("[SI40] counts what a real chat has used, and [RE60] records its death", asyn
 it("[SI34] asks the user before a switch to a model whose window is too small", async () => {
   const rig = new ClaudeRig();
   const usage = { input_tokens: 700_000, output_tokens: 20 };
-  const chat = await rig.terminal({ steps: [{ text: "Fixed.", usage }] });
-  await chat.claude.send("fix the parser");
-  const { id } = await rig.begun();
-  await rig.last(id, "turn_end");
+  const chat = await rig.typed("fix the parser", { steps: [{ text: "Fixed.", usage }] });
+  await rig.last(chat.id, "turn_end");
   await chat.claude.send("/model claude-haiku-4-5");
   const question =
     "SHIM:thischatholds700,020tokens,andclaude-haiku-4-5takes200,000:run/compactfirst,orstaywithclaude-opus-5-5.";
@@ -84,7 +82,7 @@ it("[HO5] a server that the user has registered by hand beside the plugin's neit
   );
 });
 
-it("[CL69] /shim:dismiss tells the model how, and the dead chat is not offered again", async () => {
+it("[CL69] /shim:dismiss instructs the model, and the dead chat is not offered again", async () => {
   const rig = new ClaudeRig();
   await rig.killed("fix the parser", { steps: [bash("echo begun")] });
   const steps = [shimTool("shim_check_recovery", { dismiss: true }), { text: "It is not offered any more." }];
@@ -99,10 +97,8 @@ it("[HO21] [HO53] a chat that asks for a permission waits for its user until tha
   const settings = { hooks: { Notification: [{ hooks: [{ type: "command", command, timeout: 10 }] }] } };
   const fetch = { tools: [{ name: "WebFetch", input: { url: "http://127.0.0.1:1/", prompt: "x" } }] };
   const args = ["--permission-mode", "default"];
-  const chat = await rig.terminal({ steps: [fetch, { text: "Done." }], settings, args });
-  await chat.claude.send("look it up");
-  const { id } = await rig.begun();
+  const { claude, id } = await rig.typed("look it up", { steps: [fetch, { text: "Done." }], settings, args });
   await rig.until(id, ({ waiting }) => waiting?.for === "permission", "the question");
-  chat.claude.type("\r");
+  claude.type("\r");
   await rig.until(id, ({ waiting }) => waiting === undefined, "the answer");
 });

@@ -5,23 +5,19 @@ import { transcriptPath } from "#harness/claude/claude-code.ts";
 import { bash, briefs, ClaudeRig, hello, received } from "#harness/claude/claude-rig.ts";
 import { git } from "#harness/machine/git-project.ts";
 
-/** The id of a session whose client was killed in the middle of a tool. */
-async function aDeath(rig: ClaudeRig): Promise<string> {
-  await rig.killed("fix the parser", { steps: [bash("echo begun")] });
-  return rig.sessions()[0]!.id;
-}
+const begun = { steps: [bash("echo begun")] };
 
 it("[RE8] of two chats that start at the same time one is given the dead session", async () => {
   const rig = new ClaudeRig();
-  const id = await aDeath(rig);
+  const { id } = await rig.killed("fix the parser", begun);
   const chats = await Promise.all(["left", "right"].map((prompt) => rig.printed(prompt, hello)));
   expect(chats.flatMap(({ model }) => briefs(model))).toHaveLength(1);
   expect(rig.stored(id).recoveries.map(({ action }) => action)).toEqual(["offered"]);
 });
 
-it("[HO13] tells a script in one line and keeps the offer for a chat with a user", async () => {
+it("[HO13] prints one line for a script and keeps the offer for a chat with a user", async () => {
   const rig = new ClaudeRig();
-  const id = await aDeath(rig);
+  const { id } = await rig.killed("fix the parser", begun);
   const script = await rig.printed("write a commit message", { ...hello, env: { CLAUDE_CODE_ENTRYPOINT: "cli" } });
   expect(briefs(script.model)).toEqual([]);
   expect(received(script.model)).toContain(`SHIM: session ${id} of this project died`);
@@ -31,7 +27,7 @@ it("[HO13] tells a script in one line and keeps the offer for a chat with a user
 
 it("[HO2] gives a dead session to a chat of its own project only, in whatever folder of it", async () => {
   const rig = new ClaudeRig();
-  await aDeath(rig);
+  await rig.killed("fix the parser", begun);
   const elsewhere = join(rig.root, "elsewhere");
   const inside = rig.path("src");
   for (const folder of [elsewhere, inside]) mkdirSync(folder);
@@ -42,9 +38,9 @@ it("[HO2] gives a dead session to a chat of its own project only, in whatever fo
   expect(briefs(heir.model)).toHaveLength(1);
 });
 
-it("[HO7] leaves a session on offer that the client was told to resume and could not find", async () => {
+it("[HO7] keeps offering a session that the client should resume and does not find", async () => {
   const rig = new ClaudeRig();
-  const id = await aDeath(rig);
+  const { id } = await rig.killed("fix the parser", begun);
   rmSync(transcriptPath(rig.home, rig.project, id));
   const failed = await rig.print("go on", { args: ["--resume", id], ...hello });
   expect(await failed.claude.waitForExit()).toEqual({ code: 1, signal: null });

@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, it } from "vitest";
@@ -15,7 +14,6 @@ import {
   received,
   shimTool,
 } from "#harness/claude/claude-rig.ts";
-import { smallDisk } from "#harness/store/small-disk.ts";
 
 const hookScript = join(import.meta.dirname, "..", "..", "dist", "hook.cjs");
 /** The hooks as `shim init` registers them; the plugin's are on besides. */
@@ -27,11 +25,6 @@ const settings = {
     ]),
   ),
 };
-
-function fill(disk: string): void {
-  const { bavail, bsize } = statfsSync(disk);
-  writeFileSync(join(disk, "filler"), Buffer.alloc(bavail * bsize));
-}
 
 it("[HO5] counts an event once and gives one brief where hooks are registered twice", async () => {
   const rig = new ClaudeRig();
@@ -94,26 +87,6 @@ it("[HO59] [HO1] Claude Code works on where nothing can be saved, and the user r
   expect(rig.shown(id).length).toBeGreaterThan(0);
   for (const text of rig.shown(id))
     expect(text).toMatch(/^SHIM cannot save: .*Events are lost until it can\. Run `\S+ \S+shim\.mjs doctor`\.$/);
-});
-
-it("works on with a full disk, and saves again when there is room", async (test) => {
-  const disk = smallDisk(test, 1);
-  const rig = new ClaudeRig(join(disk, "shim"));
-  await rig.printed("the first thing", hello);
-  fill(disk);
-  const id = randomUUID();
-  const chat = await rig.printed("the second thing", {
-    args: ["--session-id", id],
-    steps: [bash("echo begun"), { text: "Done." }],
-  });
-  expect(chat.claude.output.stdout).toBe("Done.\n");
-  expect(rig.shown(id)[0]).toMatch(/^SHIM cannot save: .*disk is full.*Events are lost until it can\./);
-  rmSync(join(disk, "filler"));
-  await rig.printed("the third thing", hello);
-  expect(rig.sessions().map(({ title, endReason }) => [title, endReason])).toEqual([
-    ["the first thing", "other"],
-    ["the third thing", "other"],
-  ]);
 });
 
 it("[HO11] brings what happened while another process held the store into the next chat's brief", async () => {

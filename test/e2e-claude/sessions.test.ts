@@ -14,12 +14,9 @@ import {
 
 it("[ID2] finishes a session at /clear; what comes after belongs to the new one", async () => {
   const rig = new ClaudeRig();
-  const { claude, model } = await rig.terminal({
-    steps: [{ text: "Fixed." }, shimTool("shim_force_checkpoint", { goal: "Another goal" }), { text: "Noted." }],
-  });
-  await claude.send("fix the parser");
-  const first = await rig.begun();
-  await rig.last(first.id, "turn_end");
+  const steps = [{ text: "Fixed." }, shimTool("shim_force_checkpoint", { goal: "Another goal" }), { text: "Noted." }];
+  const { claude, model, id } = await rig.typed("fix the parser", { steps });
+  const first = await rig.last(id, "turn_end");
   await claude.send("/clear");
   const second = await untilFound(() => rig.sessions()[1], "a second session");
   expect(rig.session(first.id)).toMatchObject({ endReason: "clear" });
@@ -28,20 +25,18 @@ it("[ID2] finishes a session at /clear; what comes after belongs to the new one"
   expect(received(model, -1)).not.toContain("recovered data");
   // The MCP process is still the one of the first session.
   expect(rig.stored(first.id).checkpoints.map(({ trigger }) => trigger)).not.toContain("on_demand");
-  expect(rig.stored(second.id).checkpoints.find(({ trigger }) => trigger === "on_demand")?.summary).toContain(
-    "Another goal",
-  );
+  const saved = rig.stored(second.id).checkpoints.find(({ trigger }) => trigger === "on_demand");
+  expect(saved?.summary).toContain("Another goal");
   expect(second).toMatchObject({ origin: "clear", owner: first.owner });
   await claude.send("/exit");
   await claude.waitForExit();
   expect(rig.sessions()).toHaveLength(2);
 });
 
-it("[RE10] lets a killed session be resumed: it learns once what happened, and nobody else is offered it", async () => {
+it("[RE10] lets a killed session be resumed: it receives its brief once, and no other chat does", async () => {
   const rig = new ClaudeRig();
-  await rig.killed("fix the parser");
-  const [dead] = rig.sessions();
-  const resume = { args: ["--resume", dead!.id] };
+  const { id } = await rig.killed("fix the parser");
+  const resume = { args: ["--resume", id] };
 
   const again = await rig.print("go on", { ...resume, steps: [{ hold: "answer", text: "Done." }] });
   await again.model.held("answer");
@@ -53,7 +48,7 @@ it("[RE10] lets a killed session be resumed: it learns once what happened, and n
   expect(received(beside.model)).not.toContain("recovered data");
   again.model.release("answer");
   expect(await again.claude.waitForExit()).toEqual({ code: 0, signal: null });
-  expect(rig.session(dead!.id)).toMatchObject({ endReason: "other", recovery: null });
+  expect(rig.session(id)).toMatchObject({ endReason: "other", recovery: null });
   expect(rig.sessions()).toHaveLength(2);
 
   const third = await rig.printed("one more thing", { ...resume, ...hello });
@@ -61,27 +56,24 @@ it("[RE10] lets a killed session be resumed: it learns once what happened, and n
   expect(briefs(third.model)).toEqual([brief]);
 });
 
-it("[RE10] tells a resumed session that another one has taken over its work", async () => {
+it("[RE10] a resumed session is notified that another one has taken over its work", async () => {
   const rig = new ClaudeRig();
-  await rig.killed("fix the parser");
+  const { id } = await rig.killed("fix the parser");
   await rig.printed("go on", { steps: [shimTool("shim_check_recovery", { take: true }), { text: "Done." }] });
-  const [dead, successor] = rig.sessions();
-  const resumed = await rig.printed("go on", { ...hello, args: ["--resume", dead!.id] });
-  expect(received(resumed.model)).toContain(
-    `SHIM: this session was continued by session ${successor!.id} in the meantime`,
-  );
+  const resumed = await rig.printed("go on", { ...hello, args: ["--resume", id] });
+  const notice = `SHIM: this session was continued by session ${rig.sessions()[1]!.id} in the meantime`;
+  expect(received(resumed.model)).toContain(notice);
 });
 
-it("takes a fork for a session of its own; the one it came from stays on offer", async () => {
+it("takes a fork for a session of its own; the original stays on offer", async () => {
   const rig = new ClaudeRig();
-  await rig.killed("fix the parser");
-  const [dead] = rig.sessions();
-  await rig.printed("try it otherwise", { ...hello, args: ["--resume", dead!.id, "--fork-session"] });
+  const { id } = await rig.killed("fix the parser");
+  await rig.printed("try it otherwise", { ...hello, args: ["--resume", id, "--fork-session"] });
   expect(rig.sessions()).toMatchObject([
-    { id: dead!.id, endedAt: null, recovery: null },
+    { id, endedAt: null, recovery: null },
     { origin: "fork", endReason: "other" },
   ]);
-  expect((await rig.nextBriefs())[0]).toContain(dead!.id);
+  expect((await rig.nextBriefs())[0]).toContain(id);
 });
 
 it("[RE5] keeps two chats in one project apart", async () => {

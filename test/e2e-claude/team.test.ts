@@ -55,9 +55,8 @@ it("[HO20] an idle Claude Code is woken by its messaging socket, and the turn th
   const rig = new ClaudeRig();
   mkdirSync(rig.paths.home);
   writeFileSync(rig.paths.config, '{ "team": { "wake": "socket" } }');
-  const chat = await rig.terminal({ steps: [{ text: "Fixed." }, { text: "Answered." }] });
-  await chat.claude.send("fix the parser");
-  const { id } = await rig.begun();
+  const chat = await rig.typed("fix the parser", { steps: [{ text: "Fixed." }, { text: "Answered." }] });
+  const { id } = chat;
   await rig.turns(id, 1);
   receive(rig, (sql) => void news.add(sql, Date.now(), id, "1", message("Which grammar do you use?")));
   await rig.turns(id, 2);
@@ -87,10 +86,10 @@ it("[FI3] [FI5] a file that one Claude Code has reserved is not edited by anothe
 
 it("[HO17] a message that one Claude Code sends by its tool makes another one continue at the end of its turn", async () => {
   const rig = new ClaudeRig();
-  const second = await rig.terminal({ steps: [{ hold: "turn", text: "Fixed." }, { text: "Answered." }] });
-  await second.claude.send("fix the parser");
+  const steps = [{ hold: "turn", text: "Fixed." }, { text: "Answered." }];
+  const second = await rig.typed("fix the parser", { steps });
+  const { id } = second;
   await second.model.held("turn");
-  const { id } = rig.sessions()[0]!;
   await untilFound(() => rig.isInTeam(id), "the second chat in the team");
   const send = shimTool("shim_send", { to: id, text: "Which grammar do you use?" });
   await rig.printed("write the lexer", { steps: [send, { text: "Asked." }] });

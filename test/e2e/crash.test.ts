@@ -25,33 +25,26 @@ interface Saved {
   readonly nextStep: string;
 }
 
-/** One that saves as fast as it is answered, until it is killed. */
+/** A client that saves as fast as it is answered, until it is killed. */
 class Saver {
   readonly server: McpConnection;
   readonly acknowledged: Saved[] = [];
   /** Sent and not answered: it may be stored or not. */
   underWay: string | null = null;
-  readonly #name: string;
-  readonly #random: () => number;
-  /** Between two saves. */
-  readonly #restMs: number;
 
-  constructor(server: McpConnection, name: string, random: () => number, restMs = 0) {
+  constructor(server: McpConnection) {
     this.server = server;
-    this.#name = name;
-    this.#random = random;
-    this.#restMs = restMs;
   }
 
   /** Ends when `isEnough`, or by the death of the server. */
-  async save(isEnough: () => boolean): Promise<void> {
+  async save(name: string, random: () => number, isEnough = (): boolean => false, restMs = 0): Promise<void> {
     for (let n = 1; !isEnough(); n++) {
-      this.underWay = `${this.#name}.${n} `;
-      const filler = Array.from({ length: 1 + 300 * this.#random() }, () => this.#random().toString(36));
+      this.underWay = `${name}.${n} `;
+      const filler = Array.from({ length: 1 + 300 * random() }, () => random().toString(36));
       const given = { goal: "survive", nextStep: this.underWay, state: { filler } };
       const { checkpoint } = await answered(this.server, "shim_force_checkpoint", given);
       this.acknowledged.push({ checkpoint: String(checkpoint), nextStep: this.underWay });
-      if (this.#restMs > 0) await pause(this.#restMs);
+      if (restMs > 0) await pause(restMs);
     }
     this.underWay = null;
   }
@@ -63,15 +56,15 @@ it(
   async () => {
     const paths = homeWithoutRetention();
     const random = seededRandom(seed);
-    const bystander = new Saver(await startServer(paths), "bystander", seededRandom(seed + 1), 20);
+    const bystander = new Saver(await startServer(paths));
     let hasEnded = false;
-    const saving = bystander.save(() => hasEnded);
+    const saving = bystander.save("bystander", seededRandom(seed + 1), () => hasEnded, 20);
     let expected: string[] = [];
     let [acknowledged, briefs] = [0, 0];
     for (let round = 1; round <= rounds; round++) {
       const where = `seed ${seed}, round ${round}`;
-      const victim = new Saver(spawnServer(paths), `round${round}`, random);
-      const brief = await liveAndDie(victim, random);
+      const victim = new Saver(spawnServer(paths));
+      const brief = await liveAndDie(victim, `round${round}`, random);
       if (brief !== null && expected.length > 0) {
         briefs += 1;
         const found = expected.filter((step) => brief.includes(`next step: ${step.trim()} (the chat, `));
@@ -96,14 +89,14 @@ it(
 );
 
 /** @returns the brief that it received at its start; null when it was killed before */
-async function liveAndDie(victim: Saver, random: () => number): Promise<string | null> {
+async function liveAndDie(victim: Saver, name: string, random: () => number): Promise<string | null> {
   const { server } = victim;
   let brief: string | null = null;
   const life = (async () => {
     await server.initialize("crash");
     const found = await answered(server, "shim_check_recovery", {});
     brief = typeof found["brief"] === "string" ? found["brief"] : "";
-    await victim.save(() => false);
+    await victim.save(name, random);
   })();
   // By rounds: in the start, or after some saves and a fraction of one.
   const isEarly = random() < 0.2;

@@ -3,7 +3,6 @@ import { readdirSync, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { HookEvent } from "#src/contract/hook-input.ts";
-import { defaults } from "#src/contract/config.ts";
 import type { Message } from "../../demo/mcp-connection.ts";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import type { Paths } from "#src/platform/paths.ts";
@@ -21,6 +20,7 @@ import {
   startServer,
   storeOf,
 } from "#harness/machine/mcp-process.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { outputOf } from "#harness/machine/programs.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 
@@ -136,17 +136,7 @@ async function hook(paths: Paths, event: HookEvent, input: Message, client: stri
 
 /** What the next process would do at once with what waits. */
 function drainAll(paths: Paths, store: Store): void {
-  const troubles: string[] = [];
-  drainInto({
-    now: Date.now,
-    random: (bytes) => crypto.getRandomValues(new Uint8Array(bytes)),
-    env: {},
-    launch: { node: process.execPath, script: "", hookScript: "" },
-    paths,
-    config: defaults,
-    processes: systemProcesses,
-    store,
-    log: (level, message) => void (level === "info" || troubles.push(message)),
-  });
-  expect(troubles).toEqual([]);
+  const runtime = tempRuntime({ paths, now: Date.now() });
+  drainInto({ ...runtime, processes: systemProcesses, store });
+  expect(runtime.logged.filter((line) => !line.includes('"level":"info"'))).toEqual([]);
 }

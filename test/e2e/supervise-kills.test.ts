@@ -88,7 +88,7 @@ it("[SU47] [SU48] a supervisor that is killed takes everything with it, and the 
   await until(() => expect(before?.pids.filter(isThere)).toEqual([]));
 });
 
-it("[SU4] a crash loop is stopped and said, also over the end of its supervisor, until the user wants it again", async () => {
+it("[SU4] a crash loop is stopped and reported, also by the next supervisor, until the user asks for a retry", async () => {
   const home = new SupervisorProcessRig({ firstMs: 10, mostMs: 50 });
   const first = home.supervise();
   for (let crash = 1; crash <= 5; crash++) process.kill((await home.started(crash)).pids[0] ?? 0, "SIGKILL");

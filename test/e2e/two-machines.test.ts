@@ -96,7 +96,7 @@ it("[MA1] a machine loses power in mid-task: a chat of the other one takes over 
   expect(JSON.stringify(answer)).not.toContain("half of the lexer");
 });
 
-it("[MA2] what a chat reports while its network is away is kept, and counts once when it is back in time", async () => {
+it("[MA2] what a chat reports while its network is away is kept, and counts once when the network returns in time", async () => {
   const { edge, a } = await twoMachines();
   await edge.call("settings.set", { settings: { chatTtlMs: 60_000, lostSocketGraceMs: 60_000 } });
   const one = await aChat(a, "the parser");

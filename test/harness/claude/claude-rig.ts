@@ -84,12 +84,19 @@ export class ClaudeRig {
     return { model, claude };
   }
 
+  /** A terminal whose first line is this prompt, once its session is stored. */
+  async typed(prompt: string, options: ChatOptions): Promise<Chat<Terminal> & { readonly id: string }> {
+    const chat = await this.terminal(options);
+    await chat.claude.send(prompt);
+    return { ...chat, id: (await this.begun()).id };
+  }
+
   /** `claude -p` that is killed with -9 in the middle of its last tool. */
-  async killed(prompt: string, options: Partial<ChatOptions> = {}): Promise<Chat> {
+  async killed(prompt: string, options: Partial<ChatOptions> = {}): Promise<Chat & { readonly id: string }> {
     const chat = await this.print(prompt, { ...options, steps: [...(options.steps ?? []), endless] });
     await endlessTool(chat.claude);
     await kill(chat);
-    return chat;
+    return { ...chat, id: this.sessions().at(-1)?.id ?? fail("no session was stored") };
   }
 
   /** What a new chat is given. */

@@ -55,11 +55,7 @@ export async function get(host: EngineHost, key: string): Promise<OutputOf<"stat
 }
 
 /** All entries below a prefix, page by page. */
-export async function listed(
-  host: EngineHost,
-  prefix = "",
-  limit = 500,
-): Promise<{ entries: OutputOf<"state.list">["entries"]; revision: number }> {
+export async function listed(host: EngineHost, prefix = "", limit = 500) {
   const first = await ask(host, "state.list", { prefix, limit });
   const entries = [...first.entries];
   for (let { cursor } = first; cursor !== null;) {

@@ -7,7 +7,7 @@ import type { Actor, Hint } from "#src/coordination/kernel/tx.ts";
 import type { Fetch, FetchResponse, OpenSocket } from "#src/coordinator-client/edge/platform.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
-import { FakeConnection, type ServerSide } from "./fake-connection.ts";
+import { FakeConnection } from "./fake-connection.ts";
 import { FakeTime } from "#harness/clock/fake-time.ts";
 import { admin, m1 } from "#harness/coordinator/engine-host.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
@@ -45,8 +45,8 @@ export const token = "shim_secret.of-m1";
 export const adminToken = "shim_secret.of-the-admin";
 const base = `${edgeUrl}/v1/workspaces/w1`;
 
-/** The engine behind the wire of the worker, in this process: no port, no clock of its own. */
-export class FakeEdge implements ServerSide {
+/** The engine behind the worker's protocol, in this process: no port, no clock of its own. */
+export class FakeEdge {
   readonly time: FakeTime;
   readonly host = new LocalHost(openBetterSqlite3);
   readonly arrived: Arrived[] = [];

@@ -50,12 +50,8 @@ export class FakeProcesses implements Processes {
   }
 }
 
-export interface Clock {
-  now: number;
-}
-
 export interface TempRuntime extends Runtime {
-  readonly clock: Clock;
+  readonly clock: { now: number };
   readonly processes: FakeProcesses;
   /** What was logged, one JSON text each. */
   readonly logged: string[];

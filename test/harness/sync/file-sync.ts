@@ -15,17 +15,10 @@ import { aKey, SyncMachine, SyncWorld, type SyncMachineOptions } from "./sync-ma
 
 const on = { sync: { files: true } };
 
-export interface Two {
-  readonly world: SyncWorld;
-  readonly one: SyncMachine;
-  readonly two: SyncMachine;
-  readonly project: string;
-  /** Of the other machine. */
-  readonly clone: string;
-}
+export type Two = ReturnType<typeof twoMachines>;
 
-/** Two machines of one workspace with a clone each. */
-export function twoMachines(options: SyncMachineOptions = {}): Two {
+/** Two machines of one workspace: `one` with the project, `two` with a clone of it. */
+export function twoMachines(options: SyncMachineOptions = {}) {
   const world = new SyncWorld();
   const key = aKey();
   const one = new SyncMachine(world, { key, config: on, ...options });

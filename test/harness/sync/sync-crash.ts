@@ -16,26 +16,11 @@ import type { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { outputOf } from "#harness/machine/programs.ts";
 import { column } from "#harness/store/store-rows.ts";
 
-/** How the machine and the coordinator differ in the end. */
-export interface SyncCrash {
-  readonly rounds: number;
-  readonly kills: number;
-  readonly stored: number;
-  /** Sessions and checkpoints that the coordinator lacks, and those that it has and the machine does not. */
-  readonly lost: readonly string[];
-  readonly extra: readonly string[];
-  /** Sessions whose checkpoints are not in their order. */
-  readonly disordered: readonly string[];
-  /** What a second machine could open of it, and what not. */
-  readonly opened: number;
-  readonly refused: number;
-}
-
 const script = join(import.meta.dirname, "sync-child.ts");
 const key = createKey((bytes) => Uint8Array.from({ length: bytes }, (_, at) => (at * 41 + 7) % 256));
 
 /** kill -9 of the process that syncs, of the coordinator's runtime, or of both, at moments that differ from round to round. */
-export async function syncCrash(edge: EdgeRuntime, folder: string, rounds: number): Promise<SyncCrash> {
+export async function syncCrash(edge: EdgeRuntime, folder: string, rounds: number) {
   await edge.call("settings.set", { settings: { maxSyncCheckpoints: 1_000 } });
   const [one, two] = [join(folder, "one"), join(folder, "two")];
   await edge.join(one, "m1", key);
@@ -85,7 +70,7 @@ function read<T>(home: string, query: (sql: Sql) => T): T {
   return found;
 }
 
-async function compare(edge: LocalEdge, home: string): Promise<Pick<SyncCrash, "lost" | "extra" | "disordered">> {
+async function compare(edge: LocalEdge, home: string) {
   const query = "SELECT id FROM checkpoints WHERE session_id = ? ORDER BY seq";
   const local = read(home, (sql) => {
     const ids = column(sql, "SELECT id FROM sessions").map(String);
@@ -94,8 +79,10 @@ async function compare(edge: LocalEdge, home: string): Promise<Pick<SyncCrash, "
   const there = await mirrored(edge);
   const [here, known] = [namesIn(local), namesIn(there)];
   return {
+    // Of the coordinator, and of the machine.
     lost: [...here].filter((name) => !known.has(name)),
     extra: [...known].filter((name) => !here.has(name)),
+    /** Sessions whose checkpoints are not in their order. */
     disordered: [...there].filter(([id, order]) => order.join() !== local.get(id)?.join()).map(([id]) => id),
   };
 }

@@ -83,16 +83,7 @@ export class FakeTaskFolder implements TaskFolder {
   }
 }
 
-export interface WorkerAtWork {
-  readonly worker: WorkerAutomation;
-  readonly executor: FakeExecutor;
-  readonly place: FakeTaskFolder;
-  readonly events: WorkerEvent[];
-  readonly outputs: string[];
-  readonly machine: Machine;
-  readonly pid: number;
-  readonly ended: Promise<Result<EndCounts, CallError>>;
-}
+export type WorkerAtWork = ReturnType<WorkerRig["worker"]>;
 
 export interface RigOptions extends Partial<Omit<WorkerOptions, "setups" | "chat">> {
   readonly types?: readonly string[];
@@ -100,11 +91,11 @@ export interface RigOptions extends Partial<Omit<WorkerOptions, "setups" | "chat
   readonly link?: (link: CoordinatorClient) => CoordinatorClient;
 }
 
-/** Starts a worker whose outside is this machine's. */
+/** Starts a worker on this machine. */
 export function startWorker(
   { machine, name, link, process }: { machine: Machine; name: string; link: CoordinatorClient; process: string },
   { types = ["build"], capabilities = [], ...options }: RigOptions = {},
-): Omit<WorkerAtWork, "pid"> {
+) {
   const executor = new FakeExecutor();
   const place = new FakeTaskFolder();
   const setup: TaskSetup = { executor, folders: { open: () => Promise.resolve(place) } };
@@ -173,7 +164,7 @@ export class WorkerRig {
     return this.call("tasks.get", { task }).state;
   }
 
-  worker(options: RigOptions = {}): WorkerAtWork {
+  worker(options: RigOptions = {}) {
     const pid = (this.#pid += 1);
     const process = processKey(this.processes.start(pid));
     const coordinator = this.#open();
@@ -184,11 +175,8 @@ export class WorkerRig {
       close: () => undefined,
     };
     const machine = new Machine(this.time);
-    const own = WorkspaceClient.openLocal(rig, {
-      setTimer: machine.setTimer,
-      clock: machine.clock,
-      random: () => 0.5,
-    });
+    const { setTimer, clock } = machine;
+    const own = WorkspaceClient.openLocal(rig, { setTimer, clock, random: () => 0.5 });
     const link = options.link?.(own) ?? own;
     return { ...startWorker({ machine, name: `w${pid}`, link, process }, options), pid };
   }
@@ -232,7 +220,7 @@ export class CutLink {
 }
 
 export function ofEvents<Type extends WorkerEvent["type"]>(
-  { events }: Pick<WorkerAtWork, "events">,
+  { events }: { readonly events: readonly WorkerEvent[] },
   type: Type,
 ): Extract<WorkerEvent, { type: Type }>[] {
   return events.filter((event): event is Extract<WorkerEvent, { type: Type }> => event.type === type);

@@ -11,7 +11,7 @@ import type { PowerTask } from "./child.ts";
 import { Disk } from "./disk.ts";
 import { readRecording, recorded, recorder, type Record } from "./recording.ts";
 
-export interface Recording {
+interface Recording {
   /** The folder of which every change was recorded. */
   readonly root: string;
   readonly records: readonly Record[];
@@ -59,7 +59,7 @@ function mustBeWhole(root: string, records: readonly Record[]): void {
   if (wrong.length > 0) throw new Error(`the recording is not whole: ${wrong.slice(0, 5).join(", ")}`);
 }
 
-export interface Cuts {
+interface Cuts {
   readonly driver: Driver;
   readonly seed: number;
   readonly count: number;
