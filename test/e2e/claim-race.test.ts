@@ -3,7 +3,8 @@ import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
-import { realEdgeClient, value } from "#harness/edge/real-edge-client.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
 
 /** `npm run stress -- race --rounds 1000` */
 const rounds = setting("SHIM_RACE_ROUNDS", 100);
@@ -26,7 +27,7 @@ async function clientsOf(edge: EdgeRuntime): Promise<WorkspaceClient[]> {
 async function claimed(clients: readonly WorkspaceClient[]): Promise<[at: number, claims: Claim[]][]> {
   const answers = await Promise.all(clients.map((client) => client.call("tasks.claim", { limit: 1 }, deadline)));
   return answers
-    .map((answer, at): [number, Claim[]] => [at, value(answer).claims])
+    .map((answer, at): [number, Claim[]] => [at, given(answer).claims])
     .filter(([, claims]) => claims.length > 0);
 }
 

@@ -4,7 +4,8 @@ import { omitUndefined } from "#src/shared/omit-undefined.ts";
 import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
-import { realEdgeClient, value } from "#harness/edge/real-edge-client.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
 
 const rounds = setting("SHIM_EDGE_CRASH_ROUNDS", 10);
 const writers = 8;
@@ -18,7 +19,7 @@ it(
     await edge.call("settings.set", { settings: { maxKeys: 1_000_000 } });
     const acknowledged = new Map<string, number>();
     const client = await realEdgeClient(edge.url, edge.adminToken, "survivor");
-    const held = value(await client.hold({ resource: "of-the-survivor", ttlMs: 600_000 }));
+    const held = given(await client.hold({ resource: "of-the-survivor", ttlMs: 600_000 }));
     const copy = copyOf(client);
     let kills = 0;
     for (let round = 0; round < rounds; round++) {

@@ -4,7 +4,8 @@ import type { OutputOf } from "#src/contract/operations.ts";
 import { maxEnvelopeChars } from "#src/contract/sync.ts";
 import { CutProxy } from "#harness/edge/cut-proxy.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { realEdgeClient, value } from "#harness/edge/real-edge-client.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
 
 /** A chat that works on the tasks it gets for a while each, until its signal is aborted; a doomed one dies in the middle of its first. */
 async function work(
@@ -58,7 +59,7 @@ it("[EC2] a submit that no frame holds arrives at the real runtime, while the so
   const edge = await EdgeRuntime.open();
   const client = await realEdgeClient(edge.url, edge.adminToken, "large");
   const tasks = Array.from({ length: 120 }, () => ({ type: "t", payload: "x".repeat(65_000) }));
-  const submitted = value(await client.call("tasks.submit", { tasks }, 30_000));
+  const submitted = given(await client.call("tasks.submit", { tasks }, 30_000));
   expect([submitted.tasks.length, client.state]).toEqual([120, "connected"]);
   expect((await edge.call("tasks.progress", {})).queuedTasks).toBe(120);
 });
@@ -66,13 +67,13 @@ it("[EC2] a submit that no frame holds arrives at the real runtime, while the so
 it("[EC2] sealed texts of the largest size arrive at the real runtime and are returned, while the socket stays", async () => {
   const edge = await EdgeRuntime.open();
   const client = await realEdgeClient(edge.url, edge.adminToken, "sealed");
-  const { epoch } = value(await client.call("sync.begin", { device: "d1", keyId: "0123456789abcdef" }));
+  const { epoch } = given(await client.call("sync.begin", { device: "d1", keyId: "0123456789abcdef" }));
   const envelope = "x".repeat(maxEnvelopeChars);
   const op = { seq: 1, hash: "0".repeat(64), kind: "session", session: "s1", ageMs: 0, envelope } as const;
   const ops = [op, { ...op, seq: 2, kind: "checkpoint", checkpoint: "k1" } as const];
-  expect(value(await client.call("sync.push", { device: "d1", epoch, ops }, 30_000)).mark).toBe(2);
-  expect(value(await client.call("sync.list", {})).sessions[0]?.envelope).toBe(envelope);
-  expect(value(await client.call("sync.checkpoint", { checkpoint: "k1" })).envelope).toBe(envelope);
+  expect(given(await client.call("sync.push", { device: "d1", epoch, ops }, 30_000)).mark).toBe(2);
+  expect(given(await client.call("sync.list", {})).sessions[0]?.envelope).toBe(envelope);
+  expect(given(await client.call("sync.checkpoint", { checkpoint: "k1" })).envelope).toBe(envelope);
   expect(client.state).toBe("connected");
 });
 
@@ -82,7 +83,7 @@ it("[EC21] a holder whose network is cut stops trusting its lease before another
   const proxy = await CutProxy.to(edge.url);
   const cutOff = await realEdgeClient(proxy.url, edge.adminToken, "cut-off");
   const next = await realEdgeClient(edge.url, edge.adminToken, "next");
-  const held = value(await cutOff.hold({ resource: "file:p/a.ts", isBound: true }));
+  const held = given(await cutOff.hold({ resource: "file:p/a.ts", isBound: true }));
   const waiting = next.hold({ resource: "file:p/a.ts", waitMs: 60_000 });
   // Trusted over more than one of its ttls while the network is there.
   for (const until = performance.now() + 6_000; performance.now() < until; await pause(100)) {
@@ -90,7 +91,7 @@ it("[EC21] a holder whose network is cut stops trusting its lease before another
   }
   proxy.cut();
   const lost = trustLost(held);
-  const right = value(await waiting);
+  const right = given(await waiting);
   const wasTrustedAtGrant = held.isTrusted();
   const grantedAt = performance.now();
   console.log(`network cut: trust ended ${Math.round(grantedAt - (await lost))} ms before the next grant`);

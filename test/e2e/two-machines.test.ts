@@ -10,7 +10,8 @@ import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { git, makeProject } from "#harness/machine/git-project.ts";
 import { MachineHome } from "#harness/machine/real-machine.ts";
 import { answered, killAll, startServer, storeOf } from "#harness/machine/mcp-process.ts";
-import { realEdgeClient, value } from "#harness/edge/real-edge-client.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
 
 const patience = { timeout: 40_000, interval: 200 };
 
@@ -156,7 +157,7 @@ it("[MA4] a leader is killed: another one leads, and the chats are notified", as
   const next = await realEdgeClient(edge.url, edge.adminToken, "next");
   const waiting = next.lead({ name: "plan", waitMs: 60_000 });
   leader.kill("SIGKILL");
-  expect(value(await waiting).isTrusted()).toBe(true);
+  expect(given(await waiting).isTrusted()).toBe(true);
   await vi.waitFor(async () => {
     const { news } = await answered(chat.server, "shim_inbox", {});
     expect(news).toContainEqual(expect.objectContaining({ kind: "leader_changed", name: "plan", leader: "next" }));

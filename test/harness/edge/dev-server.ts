@@ -91,8 +91,9 @@ export class DevServer {
 
   /** Of workerd, once it runs. */
   async runtime(): Promise<number> {
-    const isWorkerd = ({ pid }: ProcessIdentity): boolean => systemProcesses.facts(pid)?.command === "workerd";
-    return vi.waitFor(() => this.processes.find(isWorkerd)?.pid ?? fail("there is no workerd"), patience);
+    const found = (): ProcessIdentity | undefined =>
+      this.processes.find(({ pid }) => systemProcesses.facts(pid)?.command === "workerd");
+    return vi.waitFor(() => found()?.pid ?? fail("there is no workerd"), patience);
   }
 
   /** To all of its group, as a terminal does. */

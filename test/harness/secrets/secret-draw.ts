@@ -47,7 +47,7 @@ export function uuid({ chars }: Draw): string {
   return [8, 4, 4, 4, 12].map((length) => chars(hex, length)).join("-");
 }
 
-export function jwt({ chars }: Draw): string {
+function jwt({ chars }: Draw): string {
   const payload = JSON.stringify({ sub: chars(digits, 8), name: chars(lower, 6), iat: 1_700_000_000 });
   return `${encodeUrl('{"alg":"HS256","typ":"JWT"}')}.${encodeUrl(payload)}.${chars(urlSafe, 43)}`;
 }

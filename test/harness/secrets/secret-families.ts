@@ -93,10 +93,7 @@ export const tunedHarmless: readonly Harmless[] = [
   ["ssh public key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI«base64 43» ann@laptop"],
   ["certificate", "-----BEGIN CERTIFICATE-----\n«base64 64»\n«base64 64»\n-----END CERTIFICATE-----"],
   ["certificate without its beginning", "«base64 64»\n«base64 64»\n-----END CERTIFICATE-----"],
-  [
-    "certificate data",
-    (d) => `client-certificate-data: ${encode(`-----BEGIN CERTIFICATE-----\n${d.chars(base64, 128)}`)}`,
-  ],
+  ["cert data", (d) => `client-certificate-data: ${encode(`-----BEGIN CERTIFICATE-----\n${d.chars(base64, 128)}`)}`],
   ["public key", "-----BEGIN PUBLIC KEY-----\n«base64 64»\n-----END PUBLIC KEY-----"],
   ["public JWK", '{"kty":"EC","crv":"P-256","x":"«url 43»","y":"«url 43»"}'],
   ["prose", "I forgot my password. The secret of a good token is that nobody knows the key."],
@@ -107,15 +104,9 @@ export const tunedHarmless: readonly Harmless[] = [
   ["address with @ in the path", "https://cdn.acme.dev:8443/img/logo@2x.png and https://a.dev/users/ann@acme.dev"],
   ["docker users", "docker run -u 1000:1000 --user 1000:1000 curlimages/curl curl https://acme.dev"],
   ["curl without a user", "curl -fsSL https://acme.dev/install.sh | sh -s -- --unattended -o out:in"],
-  [
-    "signature in prose",
-    "The signature of the function is (a: string, b: number) => void; signature=valid, Signature: none",
-  ],
+  ["signature", "The signature of the function is (a: string, b: number) => void; signature=valid, Signature: none"],
   ["seed", "seed: 42, random_seed=20251, seed = draw(7), --seed 7"],
-  [
-    "minified",
-    "!function(e){var t=e.token,n=t?t.key:null;e.password=function(){return n},e.auth=e.auth||{secret:!1}}(a1);",
-  ],
+  ["js", "!function(e){var t=e.token,n=t?t.key:null;e.password=function(){return n},e.auth=e.auth||{secret:!1}}(a1);"],
   [
     "file names",
     "src/auth/password-reset.ts src/token/refreshToken.test.ts docs/api-keys.md private_key_path=/etc/tls/a.pem",
@@ -127,9 +118,6 @@ export const tunedHarmless: readonly Harmless[] = [
     "password: !vault |\n  token: ref+vault://a/b\nsecret: arn:aws:secretsmanager:eu-west-1:123456789012:secret:a-b",
   ],
   ["types", "password: str, token: Optional[str] = None, apiKey: SecretStr, secret: Buffer, private_key: bytes"],
-  [
-    "labels",
-    'password: "Password", token: "Access token", secret: "Client secret", passwordHint: "At least 8 characters"',
-  ],
+  ["ui", 'password: "Password", token: "Access token", secret: "Client secret", passwordHint: "At least 8 characters"'],
   ["keyboard", "key: Enter, hotkey: ctrl+shift+p, keyCode=13, shortcut_key: F12, monkey: banana, turkey=sandwich"],
 ];

@@ -61,11 +61,7 @@ const samples: readonly Sample[] = [
     (d) => d.chars(`${base62}~-_`, 172),
     "https://d1.cloudfront.net/v.mp4?Policy=e30_&Signature=§__&Key-Pair-Id=K2",
   ],
-  [
-    "signed GCS address, version 4",
-    "«hex 256»",
-    "GET https://storage.googleapis.com/b/o?X-Goog-Expires=900&X-Goog-Signature=§",
-  ],
+  ["GCS address", "«hex 256»", "GET https://storage.googleapis.com/b/o?X-Goog-Expires=900&X-Goog-Signature=§"],
   ["amqp address with @ in the password", "«base62 6»@«base62 8»", "AMQP_URL=amqps://worker:§@mq.internal:5671/vhost"],
   ["key with diff signs", (d) => pem(d, "EC PRIVATE KEY"), (secret) => secret.replaceAll(/^/gm, "+")],
   [
@@ -132,8 +128,5 @@ export const heldOutHarmless: readonly Harmless[] = [
   ],
   ["versions", "jsonwebtoken@9.0.2 passport-local@1.0.0 @types/passport@1.0.16 keytar@7.9.0 secretlint@12.0.0-rc.1"],
   ["react", "<Row key={item.id} token={theme.token} auth={auth} secret={false} />"],
-  [
-    "minified",
-    "var t=e.token,n=e.password,r=e.auth;t&&(o.token=t),n?o.password=n:delete o.password,r=r||{secret:!0,key:n};",
-  ],
+  ["js", "var t=e.token,n=e.password,r=e.auth;t&&(o.token=t),n?o.password=n:delete o.password,r=r||{secret:!0,key:n};"],
 ];

@@ -126,7 +126,7 @@ const places: readonly Sample[] = [
   ["address, @ and / in the password", "«base62 5»@«base62 3»/«base62 5»", "mysql://app:§@10.0.0.5:3306/shop?a=1"],
   ["address", "«base62 14»", "https://ann:§@git.acme.dev/a/b.git"],
   [
-    "AWS address, version 2",
+    "AWS, version 2",
     "«base62 27»%3D",
     "https://b.s3.amazonaws.com/k?AWSAccessKeyId=AKIA«upper 16»&Expires=1&Signature=§",
   ],
@@ -145,11 +145,7 @@ const places: readonly Sample[] = [
   ["session cookie, Java", (d) => d.chars(hex, 32).toUpperCase(), "GET /a;jsessionid=§ HTTP/1.1"],
   ["session id", "«low 32»", "sessionid=§; Path=/"],
   ["mnemonic", "legal winner thank year wave sausage worth useful legal winner thank yellow", 'MNEMONIC="§"'],
-  [
-    "seed phrase",
-    "letter advice cage absurd amount doctor acoustic avoid letter advice cage above",
-    "seed_phrase: §\n",
-  ],
+  ["seed", "letter advice cage absurd amount doctor acoustic avoid letter advice cage above", "seed_phrase: §\n"],
   ["password field", login, '<input type="password" name="p" id="p" value="§">'],
   ["said in German", login, "Das Passwort lautet §, bitte nicht weitergeben."],
   ["said", login, "the password is § as always"],

@@ -1,18 +1,16 @@
 import { onTestFinished } from "vitest";
-import type { CoordinatorClient, HintKind } from "#src/coordinator-client/coordinator-client.ts";
-import type { CallError } from "#src/contract/errors.ts";
+import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 import type { TaskSetup } from "#src/worker-runner/attempt.ts";
 import type { Executor, RunOutcome, TaskRun } from "#src/worker-runner/executor.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { CommittedWork, TaskFolder } from "#src/worker-runner/task-folder.ts";
-import { WorkerAutomation, type EndCounts, type WorkerOptions } from "#src/worker-runner/worker-automation.ts";
+import { WorkerAutomation, type WorkerOptions } from "#src/worker-runner/worker-automation.ts";
 import type { WorkerEvent } from "#src/worker-runner/worker-events.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import type { Result } from "#src/shared/result.ts";
 import { FakeTime, Machine, seededRandom } from "#harness/clock/fake-time.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
@@ -25,7 +23,7 @@ export interface AnAttempt {
 }
 
 /** Does nothing by itself: the test decides how a task ends. */
-export class FakeExecutor implements Executor {
+class FakeExecutor implements Executor {
   readonly attempts: AnAttempt[] = [];
 
   run(run: TaskRun): Promise<RunOutcome> {
@@ -43,7 +41,7 @@ export class FakeExecutor implements Executor {
 }
 
 /** No folder, but a record of what was done with it. */
-export class FakeTaskFolder implements TaskFolder {
+class FakeTaskFolder implements TaskFolder {
   readonly folder = "/somewhere";
   readonly isContinued = false;
   readonly notes = [];
@@ -189,10 +187,7 @@ export class WorkerRig {
   }
 }
 
-/** A link to the coordinator that a test can cut: requests then fail, or their answers are lost. */
-export interface CutLink extends CoordinatorClient {}
-
-export class CutLink {
+class Cuts {
   readonly asked: string[] = [];
   /** Of the heartbeats. */
   readonly checkpoints: unknown[] = [];
@@ -218,6 +213,10 @@ export class CutLink {
     });
   }
 }
+
+/** A link to the coordinator that a test can cut: requests then fail, or their answers are lost. */
+export type CutLink = Cuts & CoordinatorClient;
+export const CutLink = Cuts as new (link: CoordinatorClient) => CutLink;
 
 export function ofEvents<Type extends WorkerEvent["type"]>(
   { events }: { readonly events: readonly WorkerEvent[] },
