@@ -65,17 +65,6 @@ it("[RE10] a resumed session is notified that another one has taken over its wor
   expect(received(resumed.model)).toContain(notice);
 });
 
-it("takes a fork for a session of its own; the original stays on offer", async () => {
-  const rig = new ClaudeRig();
-  const { id } = await rig.killed("fix the parser");
-  await rig.printed("try it otherwise", { ...hello, args: ["--resume", id, "--fork-session"] });
-  expect(rig.sessions()).toMatchObject([
-    { id, endedAt: null, recovery: null },
-    { origin: "fork", endReason: "other" },
-  ]);
-  expect((await rig.nextBriefs())[0]).toContain(id);
-});
-
 it("[RE5] keeps two chats in one project apart", async () => {
   const rig = new ClaudeRig();
   const write = (name: string) => call("Write", { file_path: rig.path(name), content: "export {};\n" });

@@ -20,15 +20,10 @@ import { column } from "#harness/store/store-rows.ts";
 const rounds = setting("SHIM_CRASH_ROUNDS", 50);
 const seed = setting("SHIM_CRASH_SEED", 1);
 
-interface Saved {
-  readonly checkpoint: string;
-  readonly nextStep: string;
-}
-
 /** A client that saves as fast as it is answered, until it is killed. */
 class Saver {
   readonly server: McpConnection;
-  readonly acknowledged: Saved[] = [];
+  readonly acknowledged: { checkpoint: string; nextStep: string }[] = [];
   /** Sent and not answered: it may be stored or not. */
   underWay: string | null = null;
 

@@ -181,9 +181,8 @@ function closeStdout({ connection }: Running): void {
 }
 
 function requests(count: number): string {
-  return Array.from({ length: count }, (_, id) => `{"jsonrpc":"2.0","id":${id + 100},"method":"tools/list"}\n`).join(
-    "",
-  );
+  const ids = Array.from({ length: count }, (_, n) => n + 100);
+  return ids.map((id) => `{"jsonrpc":"2.0","id":${id},"method":"tools/list"}\n`).join("");
 }
 
 function killFirst({ connection }: Running): void {

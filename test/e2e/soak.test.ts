@@ -61,16 +61,11 @@ it(
   },
 );
 
-interface Saved {
-  readonly checkpoint: string;
-  readonly nextStep: string;
-}
-
 /** A client that uses all of the tools but the deleting one, as fast as they answer. */
-async function serve(paths: Paths, n: number, isOver: () => boolean): Promise<Saved[]> {
+async function serve(paths: Paths, n: number, isOver: () => boolean) {
   const server = await startServer(paths);
   const random = seededRandom(n);
-  const saved: Saved[] = [];
+  const saved: { checkpoint: string; nextStep: string }[] = [];
   for (let turn = 1; !isOver(); turn++) {
     const nextStep = `server ${n}, turn ${turn}`;
     const filler = "x".repeat(20_000 * random());

@@ -38,13 +38,8 @@ export interface Claude {
 /** Starts `claude -p` with the prompt: it works until the script ends its turn, then exits. */
 export function startClaude(options: ClaudeOptions & { readonly prompt: string }): Claude {
   const args = ["-p", options.prompt, ...commonArgs(options)];
-  return watch(
-    spawn(options.binary ?? claudeBinary(), args, {
-      cwd: options.cwd,
-      env: cleanEnv(options),
-      stdio: ["ignore", "pipe", "pipe"],
-    }),
-  );
+  const { cwd, binary = claudeBinary() } = options;
+  return watch(spawn(binary, args, { cwd, env: cleanEnv(options), stdio: ["ignore", "pipe", "pipe"] }));
 }
 
 export interface Terminal extends Claude {
@@ -118,10 +113,8 @@ export function commandOf(pid: string): string[] {
 
 /** The child whose command line holds the text, as soon as there is one. */
 export function findChild(pid: number, text: string): Promise<Child> {
-  return untilFound(
-    () => childrenOf(pid).find(({ command }) => command.join(" ").includes(text)),
-    `a child of ${pid} with "${text}" in its command line`,
-  );
+  const found = (): Child | undefined => childrenOf(pid).find(({ command }) => command.join(" ").includes(text));
+  return untilFound(found, `a child of ${pid} with "${text}" in its command line`);
 }
 
 const LOOK_EVERY_MS = 20;
@@ -190,15 +183,10 @@ function skipFirstRunDialogs(home: string, cwd: string): void {
   const path = join(home, ".claude.json");
   const known: unknown = existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {};
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(
-    path,
-    JSON.stringify({
-      ...(known as object),
-      hasCompletedOnboarding: true,
-      customApiKeyResponses: { approved: [DUMMY_KEY.slice(-20)], rejected: [] },
-      projects: { [cwd]: { hasTrustDialogAccepted: true, hasCompletedProjectOnboarding: true } },
-    }),
-  );
+  const customApiKeyResponses = { approved: [DUMMY_KEY.slice(-20)], rejected: [] };
+  const projects = { [cwd]: { hasTrustDialogAccepted: true, hasCompletedProjectOnboarding: true } };
+  const answers = { hasCompletedOnboarding: true, customApiKeyResponses, projects };
+  writeFileSync(path, JSON.stringify({ ...(known as object), ...answers }));
 }
 
 function watch(child: ChildProcess): Claude {

@@ -7,12 +7,7 @@ import type { Result } from "#src/shared/result.ts";
 import { edgeUrl, FakeEdge, token } from "./fake-edge.ts";
 import { Machine, seededRandom } from "#harness/clock/fake-time.ts";
 
-export interface TestClient {
-  readonly client: WorkspaceClient;
-  /** Oldest first. */
-  readonly events: EdgeEvent[];
-  readonly machine: Machine;
-}
+export type TestClient = ReturnType<typeof aClient>;
 
 export interface ClientOptions extends Partial<EdgeOptions> {
   readonly seed?: number;
@@ -37,7 +32,7 @@ export function platformOf(edge: FakeEdge, machine: Machine, seed = 1): Platform
 }
 
 /** A client of this edge, on a machine of its own; it is closed with the test. */
-export function aClient(edge: FakeEdge, { seed, ...given }: ClientOptions = {}): TestClient {
+export function aClient(edge: FakeEdge, { seed, ...given }: ClientOptions = {}) {
   const machine = new Machine(edge.time);
   const options = { edge: edgeUrl, workspace: "w1", token, ...given };
   const client = value(WorkspaceClient.open(options, platformOf(edge, machine, seed)));
@@ -83,9 +78,6 @@ export function statesOf({ events }: TestClient): string[] {
   return events.flatMap((event) => (event.type === "state" ? [event.state] : []));
 }
 
-export function ofType<Type extends EdgeEvent["type"]>(
-  { events }: TestClient,
-  type: Type,
-): Extract<EdgeEvent, { type: Type }>[] {
+export function ofType<Type extends EdgeEvent["type"]>({ events }: TestClient, type: Type) {
   return events.filter((event): event is Extract<EdgeEvent, { type: Type }> => event.type === type);
 }

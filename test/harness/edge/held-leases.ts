@@ -19,8 +19,7 @@ export async function held(
 
 /** By the coordinator, at this instant. */
 export async function isHeld(edge: FakeEdge, right: HeldLease): Promise<boolean> {
-  const checked = await edge.host.call("leases.check", { resource: right.name, token: right.token });
-  return value(checked).isValid;
+  return value(await edge.host.call("leases.check", { resource: right.name, token: right.token })).isValid;
 }
 
 /** States of rights, oldest first. */

@@ -7,7 +7,7 @@ import { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { afterAll, onTestFinished } from "vitest";
 import { record } from "../../../demo/mcp-connection.ts";
-import { pathsIn, type Paths } from "#src/platform/paths.ts";
+import { pathsIn } from "#src/platform/paths.ts";
 import { temporaryFolder } from "./git-project.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
@@ -33,35 +33,17 @@ export function manifestOf(folder: string) {
   return MANIFEST_SCHEMAS["0.3"].parse(JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")));
 }
 
-interface Start {
-  readonly args: readonly string[];
-  readonly env: Record<string, string>;
-  readonly user: string;
-  /** Where the user has named no folder. */
-  readonly paths: Paths;
-}
+type Start = Awaited<ReturnType<typeof startOf>>;
 
 /** What Claude Desktop starts, with its few variables, for the settings that the user has made. */
-export async function startOf(extensionPath: string, userConfig: Record<string, string> = {}): Promise<Start> {
+export async function startOf(extensionPath: string, userConfig: Record<string, string> = {}) {
   const user = temporaryFolder();
   const given = { extensionPath, userConfig, systemDirs: { HOME: user }, pathSeparator: sep };
   const config = await getMcpConfigForManifest({ ...given, manifest: manifestOf(extensionPath) });
   if (config?.command !== "node") throw new Error("Claude Desktop would not start it with its own Node");
   const env: Record<string, string> = { HOME: user, PATH: process.env["PATH"] ?? "", ...config.env };
+  // Where the user has named no folder.
   return { args: config.args ?? [], env, user, paths: pathsIn(join(user, ".local", "share", "shim")) };
-}
-
-export interface Running {
-  readonly pid: number;
-  /** All that it has written to stderr until its end. */
-  readonly ended: Promise<string>;
-  /** Calls a tool that must not refuse. */
-  readonly ask: (
-    tool: string,
-    input?: Record<string, unknown>,
-  ) => Promise<{ text: string; output: Record<string, unknown> }>;
-  /** Ends the connection, and waits for `ended`. */
-  readonly close: () => Promise<string>;
 }
 
 export type Mode = "legacy" | { readonly pin: string };
@@ -70,7 +52,7 @@ export type Mode = "legacy" | { readonly pin: string };
 export async function connected(
   { args, env }: Pick<Start, "args" | "env">,
   { mode = "legacy", before = [] }: { readonly mode?: Mode; readonly before?: readonly string[] } = {},
-): Promise<Running> {
+) {
   const given = { command: process.execPath, args: [...before, ...args], env, cwd: "/", stderr: "pipe" as const };
   const transport = new StdioClientTransport(given);
   const chunks: string[] = [];
@@ -79,12 +61,14 @@ export async function connected(
   const client = new Client({ name: "claude-ai", version: "1" }, { versionNegotiation: { mode } });
   onTestFinished(() => client.close());
   await client.connect(transport);
-  const ask: Running["ask"] = async (name, input = {}) => {
+  /** Calls a tool that must not refuse. */
+  const ask = async (name: string, input: Record<string, unknown> = {}) => {
     const { content, structuredContent, isError } = await client.callTool({ name, arguments: input });
     const text = content.map((part) => (part.type === "text" ? part.text : "")).join("\n");
     if (isError) throw new Error(`${name}: ${text}`);
     return { text, output: record(structuredContent) };
   };
+  /** @returns all that it has written to stderr */
   const close = async (): Promise<string> => {
     await client.close();
     return ended;

@@ -48,12 +48,8 @@ export function write(folder: string, files: Record<string, string | Buffer>): v
   }
 }
 
-export interface GitProject {
-  /** Holds everything of one test. */
-  readonly root: string;
-  readonly project: string;
-  readonly snapshots: string;
-}
+/** `root` holds everything of one test. */
+export type GitProject = ReturnType<typeof makeProject>;
 
 /** Fresh, and gone after the test. */
 export function temporaryFolder(): string {
@@ -63,7 +59,7 @@ export function temporaryFolder(): string {
 }
 
 /** A fresh folder with a repository, committed once when files are given. */
-export function makeProject(files: Record<string, string | Buffer> = {}, ...init: string[]): GitProject {
+export function makeProject(files: Record<string, string | Buffer> = {}, ...init: string[]) {
   const root = temporaryFolder();
   const project = join(root, "project");
   makeRepository(project, files, ...init);

@@ -4,15 +4,13 @@ import type { TestContext } from "vitest";
 import { compiled } from "#harness/machine/programs.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
-/** The wall clock of programs that are started with `env`. Their monotonic clock stays as it is. */
-export interface SettableClock {
-  readonly env: NodeJS.ProcessEnv;
-  /** Sets it to so many ms ahead of the true time; below 0: behind it. */
-  set(aheadMs: number): void;
-}
+export type SettableClock = ReturnType<typeof settableClock>;
 
-/** Needs Linux and a C compiler: elsewhere the test is skipped with the reason. */
-export function settableClock(test: TestContext): SettableClock {
+/**
+ * The wall clock of programs that are started with `env`; their monotonic clock stays as it is. `set` sets it to so many ms ahead of the
+ * true time, or behind it. Needs Linux and a C compiler: elsewhere the test is skipped with the reason.
+ */
+export function settableClock(test: TestContext) {
   if (process.platform !== "linux") test.skip("the clock of one process is set on Linux only");
   const library = compiled(test, join(import.meta.dirname, "clock.c"), "-ldl");
   const file = join(temporaryFolder(), "ahead");
