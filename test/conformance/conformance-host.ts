@@ -17,16 +17,11 @@ import { registerRounds, verifyState } from "./fixture-rounds.ts";
 import { registerPrompts, registerResources } from "./fixture-texts.ts";
 import { registerTools } from "./fixture-tools.ts";
 
-export interface ConformanceHost {
-  readonly url: string;
-  readonly close: () => Promise<void>;
-}
-
 /**
  * The server of the tools over HTTP, for the conformance suite, which knows no stdio. SHIM itself never listens: this is of the tests only, as are
  * the fixtures, which the suite finds beside the tools.
  */
-export async function conformanceHost(runtime: TempRuntime): Promise<ConformanceHost> {
+export async function conformanceHost(runtime: TempRuntime) {
   const chat = new Chat({
     runtime,
     server: runtime.processes.start(500, 400),

@@ -10,6 +10,8 @@ export const text = (text: string) => ({ type: "text" as const, text });
 export const picture = { type: "image" as const, data: image, mimeType: "image/png" };
 export const sound = { type: "audio" as const, data: audio, mimeType: "audio/wav" };
 
+export const said = (words: string) => ({ content: [text(words)] });
+
 export function embedded(uri: string, mimeType: string, text: string) {
   return { type: "resource" as const, resource: { uri, mimeType, text } };
 }

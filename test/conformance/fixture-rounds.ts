@@ -9,7 +9,7 @@ import {
   type ServerContext,
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
-import { described, text } from "./contents.ts";
+import { described, said, text } from "./contents.ts";
 
 /** What a call has found out so far. It goes through the client, so it is signed. */
 const State = z.object({ round: z.number(), name: z.string().optional() });
@@ -59,10 +59,6 @@ export function registerRounds(server: McpServer): void {
 }
 
 type Answer = ReturnType<typeof inputRequired> | ReturnType<typeof said>;
-
-function said(words: string) {
-  return { content: [text(words)] };
-}
 
 async function again(inputRequests: InputRequests, state: State): Promise<Answer> {
   return inputRequired({ inputRequests, requestState: await states.mint(state) });

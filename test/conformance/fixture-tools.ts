@@ -6,7 +6,7 @@ import {
   type ServerNotifier,
 } from "@modelcontextprotocol/server";
 import * as z from "zod";
-import { described, embedded, picture, sound, text } from "./contents.ts";
+import { described, embedded, picture, said, sound, text } from "./contents.ts";
 
 /** Tools that the suite calls by name, with the answers that it wants; see the descriptions of its scenarios. */
 export function registerTools(server: McpServer, notify: ServerNotifier): void {
@@ -21,14 +21,14 @@ export function registerTools(server: McpServer, notify: ServerNotifier): void {
     const messages = [{ role: "user" as const, content: text("Who are you?") }];
     return inputRequired({ inputRequests: { any: inputRequired.createMessage({ messages, maxTokens: 10 }) } });
   });
-  server.registerTool("test_trigger_tool_change", described, () => {
-    notify.toolsChanged();
-    return { content: [text("Said.")] };
-  });
-  server.registerTool("test_trigger_prompt_change", described, () => {
-    notify.promptsChanged();
-    return { content: [text("Said.")] };
-  });
+  for (const [kind, change] of [
+    ["tool", () => notify.toolsChanged()],
+    ["prompt", () => notify.promptsChanged()],
+  ] as const)
+    server.registerTool(`test_trigger_${kind}_change`, described, () => {
+      change();
+      return said("Changed.");
+    });
 }
 
 function registerContents(server: McpServer): void {
@@ -52,22 +52,22 @@ function registerStreams(server: McpServer): void {
   server.registerTool("test_tool_with_logging", described, async ({ mcpReq }) => {
     for (const data of ["Tool execution started", "Tool processing data", "Tool execution completed"])
       await mcpReq.log("info", data);
-    return { content: [text("Logged.")] };
+    return said("Logged.");
   });
   server.registerTool("test_logging_tool", described, async ({ mcpReq }) => {
     await mcpReq.log("info", "only for who has asked for it");
-    return { content: [text("Logged.")] };
+    return said("Logged.");
   });
   server.registerTool("test_tool_with_progress", described, async ({ mcpReq }) => {
     const progressToken = mcpReq._meta?.progressToken;
     for (const progress of progressToken === undefined ? [] : [0, 50, 100])
       await mcpReq.notify({ method: "notifications/progress", params: { progressToken, progress, total: 100 } });
-    return { content: [text("Done.")] };
+    return said("Done.");
   });
   server.registerTool("test_streaming_elicitation", described, async ({ mcpReq }) => {
     const params = { progressToken: "stream", progress: 50, total: 100 };
     await mcpReq.notify({ method: "notifications/progress", params });
-    return { content: [text("Streamed.")] };
+    return said("Streamed.");
   });
 }
 
@@ -77,7 +77,7 @@ function registerQuestions(server: McpServer): void {
   server.registerTool("test_sampling", sampling, async ({ prompt }, { mcpReq }) => {
     const messages = [{ role: "user" as const, content: text(prompt) }];
     const { content } = await mcpReq.requestSampling({ messages, maxTokens: 100 }, onStreamOf(mcpReq));
-    return { content: [text(`LLM response: ${JSON.stringify(content)}`)] };
+    return said(`LLM response: ${JSON.stringify(content)}`);
   });
   const elicitation = { ...described, inputSchema: z.object({ message: z.string() }) };
   server.registerTool("test_elicitation", elicitation, ({ message }, context) => {
@@ -105,7 +105,7 @@ function registerQuestions(server: McpServer): void {
   );
 }
 
-/** Else the SDK asks on the session's own stream, which the client may not have opened yet: then nobody hears it. */
+/** Else the SDK asks on the session's own stream, which the client may not have opened yet. */
 function onStreamOf({ id }: ServerContext["mcpReq"]): { relatedRequestId: ServerContext["mcpReq"]["id"] } {
   return { relatedRequestId: id };
 }
@@ -115,5 +115,5 @@ type Properties = ElicitRequestFormParams["requestedSchema"]["properties"];
 async function elicited({ mcpReq }: ServerContext, message: string, properties: Properties, required: string[] = []) {
   const requestedSchema = { type: "object" as const, properties, required };
   const { action, content } = await mcpReq.elicitInput({ mode: "form", message, requestedSchema }, onStreamOf(mcpReq));
-  return { content: [text(`${action}: ${JSON.stringify(content)}`)] };
+  return said(`${action}: ${JSON.stringify(content)}`);
 }

@@ -39,7 +39,7 @@ it.each(["edited by hand", "dialogs"])(
   },
 );
 
-it("bench:restore keeps what another chat of the project said out of the facts of the one that died", async () => {
+it("bench:restore keeps what another chat of the project wrote out of the facts of the dead one", async () => {
   onTestFinished(() => RestoreRig.removeAll());
   const plan = session("two chats");
   const { brief } = await play(plan);

@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
-import { untilFound } from "#harness/claude/claude-code.ts";
-import { bash, briefs, ClaudeRig, endless, endlessTool, shimTool, told } from "#harness/claude/claude-rig.ts";
+import { bash, briefs, ClaudeRig, endless, endlessTool, kill, received, shimTool } from "#harness/claude/claude-rig.ts";
 
 const summary = "<analysis>Thoughts.</analysis><summary>The parser is half done.</summary>";
 const full = { input_tokens: 980_000, output_tokens: 20 };
@@ -13,11 +12,7 @@ it("[HO3] saves before a compaction, gives the state back after it, and keeps th
     nextStep: "Write the test",
   };
   const chat = await rig.print("fix the parser", {
-    steps: [
-      shimTool("shim_force_checkpoint", notes),
-      { tools: [{ name: "Bash", input: { command: "echo big" } }], usage: full },
-      endless,
-    ],
+    steps: [shimTool("shim_force_checkpoint", notes), { ...bash("echo big"), usage: full }, endless],
     summary,
   });
   await endlessTool(chat.claude);
@@ -28,7 +23,7 @@ it("[HO3] saves before a compaction, gives the state back after it, and keeps th
   expect(entries).toContainEqual({ kind: "compacting", trigger: "auto" });
   expect(entries).toContainEqual({ kind: "compacted", summary: "The parser is half done." });
   expect(checkpoints.map(({ trigger }) => trigger)).toContain("compact");
-  const [brief, ...more] = briefs(told(chat.model, -1));
+  const [brief, ...more] = briefs(chat.model, -1);
   expect(more).toEqual([]);
   for (const line of [
     "SHIM: this conversation was compacted",
@@ -38,37 +33,26 @@ it("[HO3] saves before a compaction, gives the state back after it, and keeps th
   ])
     expect(brief).toContain(line);
   // Before the compaction nothing was to be told.
-  expect(briefs(told(chat.model))).toEqual([]);
+  expect(briefs(chat.model)).toEqual([]);
 
-  chat.claude.kill("SIGKILL");
-  await chat.claude.waitForExit();
+  await kill(chat);
   const next = await rig.printed("hello", { steps: [{ text: "Hello." }] });
-  const [after] = briefs(told(next.model));
+  const [after] = briefs(next.model);
   expect(after).toContain("summary of the compacted part: The parser is half done.");
   expect(after).toContain("goal: Parse empty input");
 });
 
 it("[HO3] does the same for a compaction that the user asked for", async () => {
   const rig = new ClaudeRig();
-  const { claude, model } = await rig.terminal({
-    steps: [bash("echo one"), { text: "One." }, { text: "Two." }],
-    summary,
-  });
-  await claude.send("do the first thing");
-  const { id } = await untilFound(() => rig.sessions()[0], "a session");
-  const turns = (count: number) =>
-    rig.until(
-      id,
-      (_, { journal }) => journal.filter(({ entry }) => entry.kind === "turn_end").length === count,
-      `turn ${count}`,
-    );
-  await turns(1);
+  const steps = [bash("echo one"), { text: "One." }, { text: "Two." }];
+  const { claude, model, id } = await rig.typed("do the first thing", { steps, summary });
+  await rig.turns(id, 1);
   await claude.send("/compact");
   await rig.until(id, (_, { journal }) => journal.some(({ entry }) => entry.kind === "compacted"), "the summary");
   await claude.send("do the second thing");
-  await turns(2);
-  expect(briefs(told(model, -1))).toHaveLength(1);
-  expect(told(model, -1)).toContain("goal: do the first thing");
+  await rig.turns(id, 2);
+  expect(briefs(model, -1)).toHaveLength(1);
+  expect(received(model, -1)).toContain("goal: do the first thing");
   expect(rig.stored(id).journal.map(({ entry }) => entry)).toContainEqual({ kind: "compacting", trigger: "manual" });
   await claude.send("/exit");
   await claude.waitForExit();

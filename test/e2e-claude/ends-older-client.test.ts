@@ -1,12 +1,10 @@
 import { expect, it } from "vitest";
 import { OLDER_CLAUDE_VERSION, otherClaudeBinary } from "../../scripts/install-claude.ts";
 import { hasDied } from "#src/local-mcp/sessions/closed-sessions.ts";
-import { bash, briefs, ClaudeRig, endless, endlessTool, told } from "#harness/claude/claude-rig.ts";
-import { untilFound } from "#harness/claude/claude-code.ts";
+import { bash, briefs, ClaudeRig, endless, endlessTool, hello } from "#harness/claude/claude-rig.ts";
 
 /** What npm installs on Node 20. Its hangup in the middle of a tool comes with a failed tool, an answer and a Stop. */
 const binary = otherClaudeBinary(OLDER_CLAUDE_VERSION) ?? "not installed: node scripts/install-claude.ts";
-const answer = { steps: [{ text: "Hello." }], binary };
 
 it("[RE73] [RE74] an older client: a finished run is finished, one that was asked to stop in its turn is not", async () => {
   const rig = new ClaudeRig();
@@ -16,8 +14,8 @@ it("[RE73] [RE74] an older client: a finished run is finished, one that was aske
   await endlessTool(cut.claude);
   cut.claude.kill("SIGTERM");
   await cut.claude.waitForExit();
-  const next = await rig.printed("hello", answer);
-  expect(briefs(told(next.model))[0]).toContain("fix the lexer");
+  const next = await rig.printed("hello", { ...hello, binary });
+  expect(briefs(next.model)[0]).toContain("fix the lexer");
 });
 
 it.each([
@@ -27,12 +25,10 @@ it.each([
   "[RE50] [RE51] an older client whose terminal is closed %s has not finished",
   async (_when, steps, kind, isDeath) => {
     const rig = new ClaudeRig();
-    const chat = await rig.terminal({ steps, binary });
-    await chat.claude.send("fix the parser");
-    const { id } = await untilFound(() => rig.sessions()[0], "a session");
+    const { claude, id } = await rig.typed("fix the parser", { steps, binary });
     await rig.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === kind, kind);
-    chat.claude.kill("SIGKILL");
-    await rig.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === "detached", "the end of the client");
+    claude.kill("SIGKILL");
+    await rig.last(id, "detached");
     const session = rig.session(id);
     // The client may end before or after it has let the model answer.
     expect([session.endedAt, hasDied(session)]).toEqual([null, isDeath]);

@@ -2,62 +2,51 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { transcriptPath } from "#harness/claude/claude-code.ts";
-import { bash, briefs, ClaudeRig, endless, endlessTool, told } from "#harness/claude/claude-rig.ts";
+import { bash, briefs, ClaudeRig, hello, received } from "#harness/claude/claude-rig.ts";
 import { git } from "#harness/machine/git-project.ts";
 
-const answer = { steps: [{ text: "Hello." }] };
-
-/** The id of a session whose client was killed in the middle of a tool. */
-async function aDeath(rig: ClaudeRig): Promise<string> {
-  const chat = await rig.print("fix the parser", { steps: [bash("echo begun"), endless] });
-  await endlessTool(chat.claude);
-  chat.claude.kill("SIGKILL");
-  await chat.claude.waitForExit();
-  return rig.sessions()[0]!.id;
-}
+const begun = { steps: [bash("echo begun")] };
 
 it("[RE8] of two chats that start at the same time one is given the dead session", async () => {
   const rig = new ClaudeRig();
-  const id = await aDeath(rig);
-  const chats = await Promise.all(["left", "right"].map((prompt) => rig.printed(prompt, answer)));
-  expect(chats.flatMap(({ model }) => briefs(told(model)))).toHaveLength(1);
+  const { id } = await rig.killed("fix the parser", begun);
+  const chats = await Promise.all(["left", "right"].map((prompt) => rig.printed(prompt, hello)));
+  expect(chats.flatMap(({ model }) => briefs(model))).toHaveLength(1);
   expect(rig.stored(id).recoveries.map(({ action }) => action)).toEqual(["offered"]);
 });
 
-it("[HO13] tells a script in one line and keeps the offer for a chat with a user", async () => {
+it("[HO13] prints one line for a script and keeps the offer for a chat with a user", async () => {
   const rig = new ClaudeRig();
-  const id = await aDeath(rig);
-  const script = await rig.printed("write a commit message", { ...answer, env: { CLAUDE_CODE_ENTRYPOINT: "cli" } });
-  expect(briefs(told(script.model))).toEqual([]);
-  expect(told(script.model)).toContain(`SHIM: session ${id} of this project died`);
+  const { id } = await rig.killed("fix the parser", begun);
+  const script = await rig.printed("write a commit message", { ...hello, env: { CLAUDE_CODE_ENTRYPOINT: "cli" } });
+  expect(briefs(script.model)).toEqual([]);
+  expect(received(script.model)).toContain(`SHIM: session ${id} of this project died`);
   expect(rig.session(id).recovery).toBeNull();
-  const next = await rig.printed("hello", answer);
-  expect(briefs(told(next.model))).toHaveLength(1);
+  expect(await rig.nextBriefs()).toHaveLength(1);
 });
 
 it("[HO2] gives a dead session to a chat of its own project only, in whatever folder of it", async () => {
   const rig = new ClaudeRig();
-  await aDeath(rig);
+  await rig.killed("fix the parser", begun);
   const elsewhere = join(rig.root, "elsewhere");
   const inside = rig.path("src");
   for (const folder of [elsewhere, inside]) mkdirSync(folder);
   git(elsewhere, "init", "-q");
-  const stranger = await rig.printed("hello", { ...answer, cwd: elsewhere });
-  expect(told(stranger.model)).not.toContain("recovered data");
-  const heir = await rig.printed("hello", { ...answer, cwd: inside });
-  expect(briefs(told(heir.model))).toHaveLength(1);
+  const stranger = await rig.printed("hello", { ...hello, cwd: elsewhere });
+  expect(received(stranger.model)).not.toContain("recovered data");
+  const heir = await rig.printed("hello", { ...hello, cwd: inside });
+  expect(briefs(heir.model)).toHaveLength(1);
 });
 
-it("[HO7] leaves a session on offer that the client was told to resume and could not find", async () => {
+it("[HO7] keeps offering a session that the client should resume and does not find", async () => {
   const rig = new ClaudeRig();
-  const id = await aDeath(rig);
+  const { id } = await rig.killed("fix the parser", begun);
   rmSync(transcriptPath(rig.home, rig.project, id));
-  const failed = await rig.print("go on", { args: ["--resume", id], ...answer });
+  const failed = await rig.print("go on", { args: ["--resume", id], ...hello });
   expect(await failed.claude.waitForExit()).toEqual({ code: 1, signal: null });
   expect(failed.claude.output.stderr).toContain("No conversation found");
   expect(rig.session(id)).toMatchObject({ endedAt: null, recovery: null });
-  const next = await rig.printed("hello", answer);
-  expect(briefs(told(next.model))[0]).toContain(`(${id}) died`);
+  expect((await rig.nextBriefs())[0]).toContain(`(${id}) died`);
 });
 
 it("[ID4] takes a session that is opened a second time while it lives for two", async () => {
@@ -65,8 +54,8 @@ it("[ID4] takes a session that is opened a second time while it lives for two", 
   const first = await rig.print("fix the parser", { steps: [bash("echo begun"), { hold: "end", text: "Fixed." }] });
   await first.model.held("end");
   const [living] = rig.sessions();
-  const second = await rig.printed("try it otherwise", { args: ["--resume", living!.id], ...answer });
-  expect(told(second.model)).not.toContain("recovered data");
+  const second = await rig.printed("try it otherwise", { args: ["--resume", living!.id], ...hello });
+  expect(received(second.model)).not.toContain("recovered data");
   const [, fork] = rig.sessions();
   expect(fork).toMatchObject({ origin: "fork", parentId: living!.id, endReason: "other" });
   expect(rig.session(living!.id)).toMatchObject({ endedAt: null });

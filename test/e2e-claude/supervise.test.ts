@@ -3,12 +3,12 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { claudeBinary } from "../../scripts/install-claude.ts";
-import { cleanEnv, findChild, untilFound } from "#harness/claude/claude-code.ts";
+import { findChild } from "#harness/claude/claude-code.ts";
+import { built } from "#harness/machine/mcp-process.ts";
 import { WorkerProcess } from "#harness/claude/claude-workers.ts";
 import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
 import { bash, ClaudeRig, endless } from "#harness/claude/claude-rig.ts";
 
-const launcher = join(import.meta.dirname, "..", "..", "bin", "shim.mjs");
 const prompt = "Make the parser accept empty input";
 const done = { text: "It is done." };
 const usageLimit = {
@@ -33,23 +33,10 @@ async function supervised(steps: readonly Step[]): Promise<Supervised> {
   const fix = { kind: "claude", folder: rig.project, prompt, program: claudeBinary(), args, stopMs: 2_000 };
   mkdirSync(rig.paths.home, { recursive: true });
   writeFileSync(join(rig.paths.home, "supervisor.json"), JSON.stringify({ watch: { fix } }));
-  const env = cleanEnv({
-    home: rig.home,
-    modelUrl: model.url,
-    env: { SHIM_HOME: rig.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" },
-  });
+  const env = rig.envOf(model);
   const again = (): WorkerProcess =>
-    new WorkerProcess(
-      spawn(process.execPath, [launcher, "supervise", "--json"], { env, stdio: ["ignore", "pipe", "pipe"] }),
-    );
+    new WorkerProcess(spawn(process.execPath, [built.launcher, "supervise", "--json"], { env }));
   return { rig, model, supervisor: again(), again };
-}
-
-/** The newest thing of this kind that it has told, once there are so many. */
-function told(supervisor: WorkerProcess, event: string, count = 1): Promise<Record<string, unknown>> {
-  const look = (): Record<string, unknown> | undefined =>
-    supervisor.said().filter((said) => said.event === event)[count - 1] as Record<string, unknown> | undefined;
-  return untilFound(look, `"${event}" ${count} of the supervisor`);
 }
 
 it("[SU6] [SU35] [SU46] Claude Code that is killed in the middle of a tool continues in its session, and is done", async () => {
@@ -62,25 +49,21 @@ it("[SU6] [SU35] [SU46] Claude Code that is killed in the middle of a tool conti
   const claude = await supervisor.claude();
   const tool = await findChild(claude.pid, "sleep 600");
   process.kill(claude.pid, "SIGKILL");
-  const second = await told(supervisor, "started", 2);
-  const { session } = await told(supervisor, "started", 1);
+  const second = await supervisor.until("started", 2);
+  const { session } = await supervisor.until("started", 1);
   expect(second).toMatchObject({ session, how: `session ${String(session)} is resumed` });
   await rig.gone(tool.pid);
-  expect(await told(supervisor, "ended", 2)).toMatchObject({ phase: "finished", againInMs: null });
-  expect(supervisor.said().filter(({ event }) => event === "output")).toMatchObject([{ text: "It is done." }]);
-  const asked =
-    model.requests
-      .at(-1)
-      ?.messages.map(({ text }) => text)
-      .join("\n") ?? "";
-  expect(asked).toContain(prompt);
-  expect(asked).toContain("You were interrupted in the middle of it");
-  expect(asked).toContain("this session died");
+  expect(await supervisor.until("ended", 2)).toMatchObject({ phase: "finished", againInMs: null });
+  expect(supervisor.named("output")).toMatchObject([{ text: "It is done." }]);
+  const asked = model.requests.at(-1)?.messages.map(({ text }) => text) ?? [];
+  expect(asked.join()).toContain(prompt);
+  expect(asked.join()).toContain("You were interrupted in the middle of it");
+  expect(asked.join()).toContain("this session died");
   expect(rig.sessions()).toMatchObject([{ id: session, endReason: expect.any(String) }]);
   const { checkpoints } = rig.stored(String(session));
   expect(checkpoints.map(({ trigger }) => trigger)).toContain("detached");
   supervisor.kill("SIGTERM");
-  expect(await supervisor.ended()).toBe(0);
+  expect(await supervisor.ended).toBe(0);
 });
 
 it("[SU35] [SU47] [SU48] a supervisor that is asked to end stops Claude Code; the next one resumes the session", async () => {
@@ -88,25 +71,25 @@ it("[SU35] [SU47] [SU48] a supervisor that is asked to end stops Claude Code; th
   const claude = await supervisor.claude();
   await findChild(claude.pid, "sleep 600");
   supervisor.kill("SIGTERM");
-  expect(await supervisor.ended()).toBe(0);
-  expect(await told(supervisor, "ended")).toMatchObject({ phase: "due", reason: "it ended with its supervisor" });
+  expect(await supervisor.ended).toBe(0);
+  expect(await supervisor.until("ended")).toMatchObject({ phase: "due", reason: "it ended with its supervisor" });
   expect(rig.processes()).toEqual([]);
   const [session] = rig.sessions();
   expect(session).toMatchObject({ endedAt: null });
   const next = again();
-  expect(await told(next, "ended")).toMatchObject({ phase: "finished" });
+  expect(await next.until("ended")).toMatchObject({ phase: "finished" });
   expect(rig.sessions()).toMatchObject([{ id: session?.id, endReason: expect.any(String) }]);
   next.kill("SIGTERM");
-  expect(await next.ended()).toBe(0);
+  expect(await next.ended).toBe(0);
 });
 
-it("[SU5] a usage limit is seen as Claude Code tells it, and waited for", async () => {
+it("[SU5] a usage limit that Claude Code reports is waited for", async () => {
   const { supervisor } = await supervised([usageLimit]);
-  const ended = await told(supervisor, "ended");
+  const ended = await supervisor.until("ended");
   expect(ended).toMatchObject({ phase: "due", reason: "a usage limit was reached", againInMs: expect.any(Number) });
   expect(ended["againInMs"]).toBeGreaterThanOrEqual(299_000);
   supervisor.kill("SIGTERM");
-  expect(await supervisor.ended()).toBe(0);
+  expect(await supervisor.ended).toBe(0);
 });
 
 it.for(["SIGINT", "SIGTERM"] as const)(
@@ -116,8 +99,8 @@ it.for(["SIGINT", "SIGTERM"] as const)(
     const claude = await supervisor.claude();
     await findChild(claude.pid, "sleep 600");
     process.kill(claude.pid, signal);
-    expect(await told(supervisor, "ended")).toMatchObject({ phase: "stopped", againInMs: null });
+    expect(await supervisor.until("ended")).toMatchObject({ phase: "stopped", againInMs: null });
     supervisor.kill("SIGTERM");
-    expect(await supervisor.ended()).toBe(0);
+    expect(await supervisor.ended).toBe(0);
   },
 );

@@ -5,10 +5,10 @@ import { Store } from "#src/store/store.ts";
 import * as files from "#src/local-mcp/team/reservation-table.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import { call, ClaudeRig, endless, endlessTool, shimTool, told } from "#harness/claude/claude-rig.ts";
+import { call, ClaudeRig, endless, endlessTool, kill, received, shimTool } from "#harness/claude/claude-rig.ts";
 
-/** Writes what an MCP process writes when it hears something. */
-function heard(rig: ClaudeRig, write: (sql: Parameters<typeof news.add>[0]) => void): void {
+/** Writes what an MCP process writes when it receives something. */
+function receive(rig: ClaudeRig, write: (sql: Parameters<typeof news.add>[0]) => void): void {
   const store = new Store({ path: rig.paths.database, driver: openNodeSqlite, now: Date.now });
   store.write(write);
   store.close();
@@ -23,37 +23,6 @@ const message = (text: string): news.News => ({
   text,
 });
 
-it("[HO17] [HO48] Claude Code continues at the end of its turn for a message, once; a changed leader waits", async () => {
-  const rig = new ClaudeRig();
-  const chat = await rig.terminal({
-    steps: [{ hold: "turn", text: "Fixed." }, { text: "Answered." }, { text: "Bye." }],
-  });
-  await chat.claude.send("fix the parser");
-  await chat.model.held("turn");
-  const { id } = rig.sessions()[0]!;
-  heard(rig, (sql) => void news.add(sql, Date.now(), id, "1", message("Which grammar do you use?")));
-  chat.model.release("turn");
-  await rig.until(
-    id,
-    (_session, { journal }) => journal.filter(({ entry }) => entry.kind === "turn_end").length === 2,
-    "the second end",
-  );
-  expect(told(chat.model, 1)).toMatch(/<(shim-team-news-\w+)>\n.*Which grammar do you use\?\n<\/\1>/);
-  heard(
-    rig,
-    (sql) =>
-      void news.add(sql, Date.now(), id, "2", { kind: "leader_changed", name: "release", leader: null, isSelf: false }),
-  );
-  await chat.claude.send("thanks");
-  await rig.until(
-    id,
-    (_session, { journal }) => journal.filter(({ entry }) => entry.kind === "turn_end").length === 3,
-    "the third end",
-  );
-  expect(told(chat.model, 2)).toContain("release is led by nobody now");
-  expect(chat.model.requests.filter(({ kind }) => kind === "loop")).toHaveLength(3);
-});
-
 it("[FI3] Claude Code does not edit a file that another chat has reserved in its checkout", async () => {
   const rig = new ClaudeRig();
   const edit = (name: string) => call("Write", { file_path: rig.path(name), content: "export const a = 1;\n" });
@@ -61,7 +30,7 @@ it("[FI3] Claude Code does not edit a file that another chat has reserved in its
     steps: [{ hold: "turn", ...edit("src/new.ts") }, edit("other.ts"), { text: "Done." }],
   });
   await chat.model.held("turn");
-  heard(rig, (sql) => {
+  receive(rig, (sql) => {
     sql.run("INSERT INTO team_projects (workspace, root, project, at) VALUES ('w', ?, 'parser', 1)", rig.project);
     const one = { workspace: "w", holder: "b-chat", holderName: "write the lexer", machine: "m", since: Date.now() };
     files.upsert(sql, Date.now(), { ...one, resource: "file:parser/src/**", checkout: rig.project });
@@ -70,10 +39,12 @@ it("[FI3] Claude Code does not edit a file that another chat has reserved in its
   chat.model.release("turn");
   expect(await chat.claude.waitForExit()).toEqual({ code: 0, signal: null });
   expect(() => readFileSync(rig.path("src/new.ts"))).toThrow("ENOENT");
-  expect(told(chat.model, 1)).toContain('src/new.ts is reserved in this checkout by "write the lexer" (chat b-chat)');
+  expect(received(chat.model, 1)).toContain(
+    'src/new.ts is reserved in this checkout by "write the lexer" (chat b-chat)',
+  );
   // In another checkout it is only warned.
   expect(readFileSync(rig.path("other.ts"), "utf8")).toBe("export const a = 1;\n");
-  expect(told(chat.model, 2)).toContain("other.ts is reserved in another checkout");
+  expect(received(chat.model, 2)).toContain("other.ts is reserved in another checkout");
   const { id } = rig.sessions()[0]!;
   expect(rig.shown(id).join()).toContain("The edit is allowed");
   const tools = rig.kinds(id).filter((kind) => kind.startsWith("tool"));
@@ -84,21 +55,13 @@ it("[HO20] an idle Claude Code is woken by its messaging socket, and the turn th
   const rig = new ClaudeRig();
   mkdirSync(rig.paths.home);
   writeFileSync(rig.paths.config, '{ "team": { "wake": "socket" } }');
-  const chat = await rig.terminal({ steps: [{ text: "Fixed." }, { text: "Answered." }] });
-  await chat.claude.send("fix the parser");
-  await untilFound(() => rig.sessions()[0], "the session");
-  const { id } = rig.sessions()[0]!;
-  const ends = (n: number) =>
-    rig.until(
-      id,
-      (_session, { journal }) => journal.filter(({ entry }) => entry.kind === "turn_end").length === n,
-      `end ${n}`,
-    );
-  await ends(1);
-  heard(rig, (sql) => void news.add(sql, Date.now(), id, "1", message("Which grammar do you use?")));
-  await ends(2);
-  expect(told(chat.model, 1)).toContain("SHIM: news waits for this chat (1)");
-  expect(told(chat.model, 1)).toContain("Which grammar do you use?");
+  const chat = await rig.typed("fix the parser", { steps: [{ text: "Fixed." }, { text: "Answered." }] });
+  const { id } = chat;
+  await rig.turns(id, 1);
+  receive(rig, (sql) => void news.add(sql, Date.now(), id, "1", message("Which grammar do you use?")));
+  await rig.turns(id, 2);
+  expect(received(chat.model, 1)).toContain("SHIM: news waits for this chat (1)");
+  expect(received(chat.model, 1)).toContain("Which grammar do you use?");
   expect(rig.stored(id).journal.filter(({ entry }) => entry.kind === "prompt")).toHaveLength(1);
 });
 
@@ -108,15 +71,14 @@ it("[FI3] [FI5] a file that one Claude Code has reserved is not edited by anothe
     steps: [shimTool("shim_files", { action: "reserve", paths: ["src/**"] }), endless],
   });
   await endlessTool(first.claude);
-  expect(told(first.model, -1)).toContain('"path":"src/**"');
+  expect(received(first.model, -1)).toContain('"path":"src/**"');
   const edit = call("Write", { file_path: rig.path("src/new.ts"), content: "export const a = 1;\n" });
   const second = await rig.print("fix the parser", { steps: [edit, { hold: "again", ...edit }, { text: "Done." }] });
   await second.model.held("again");
-  expect(told(second.model, 1)).toMatch(
+  expect(received(second.model, 1)).toMatch(
     /src\/new\.ts is reserved in this checkout by "write the lexer" \(chat [\w-]+\)/,
   );
-  first.claude.kill("SIGKILL");
-  await first.claude.waitForExit();
+  await kill(first);
   second.model.release("again");
   expect(await second.claude.waitForExit()).toEqual({ code: 0, signal: null });
   expect(readFileSync(rig.path("src/new.ts"), "utf8")).toBe("export const a = 1;\n");
@@ -124,15 +86,49 @@ it("[FI3] [FI5] a file that one Claude Code has reserved is not edited by anothe
 
 it("[HO17] a message that one Claude Code sends by its tool makes another one continue at the end of its turn", async () => {
   const rig = new ClaudeRig();
-  const second = await rig.terminal({ steps: [{ hold: "turn", text: "Fixed." }, { text: "Answered." }] });
-  await second.claude.send("fix the parser");
+  const steps = [{ hold: "turn", text: "Fixed." }, { text: "Answered." }];
+  const second = await rig.typed("fix the parser", { steps });
+  const { id } = second;
   await second.model.held("turn");
-  const { id } = rig.sessions()[0]!;
-  await untilFound(() => rig.isInTeam(id) || null, "the second chat in the team");
+  await untilFound(() => rig.isInTeam(id), "the second chat in the team");
   const send = shimTool("shim_send", { to: id, text: "Which grammar do you use?" });
   await rig.printed("write the lexer", { steps: [send, { text: "Asked." }] });
   await untilFound(() => rig.news(id)[0], "the message");
   second.model.release("turn");
   await untilFound(() => second.model.requests.filter(({ kind }) => kind === "loop")[1], "the second turn");
-  expect(told(second.model, 1)).toMatch(/message from "write the lexer" \(chat [\w-]+\): Which grammar do you use\?/);
+  expect(received(second.model, 1)).toMatch(
+    /message from "write the lexer" \(chat [\w-]+\): Which grammar do you use\?/,
+  );
+});
+
+it("[TE1] [TE4] [TE42] real Claude Codes are a team: a killed chat's task continues in the next, from its checkpoint", async () => {
+  const rig = new ClaudeRig();
+  const first = await rig.killed("plan the importer", {
+    steps: [
+      shimTool("shim_submit", { tasks: [{ type: "build", payload: { part: "the importer" } }] }),
+      shimTool("shim_next"),
+      shimTool("shim_files", { action: "reserve", paths: ["one.ts"] }),
+      shimTool("shim_force_checkpoint", { goal: "the importer", nextStep: "its tests" }),
+      shimTool("shim_report", { outcome: "progress", note: "half of it", percent: 50 }),
+    ],
+  });
+  const [dead] = rig.sessions();
+  expect(received(first.model, -1)).toContain("Submitted: 1 (queued).");
+  expect(rig.isInTeam(dead!.id)).toBe(true);
+  const second = await rig.printed("go on with the importer", {
+    steps: [
+      shimTool("shim_next"),
+      shimTool("shim_files", { action: "reserve", paths: ["one.ts"] }),
+      shimTool("shim_report", { outcome: "done", result: "made" }),
+      shimTool("shim_chats", { all: true }),
+      { text: "Done." },
+    ],
+  });
+  const last = received(second.model, -1);
+  expect(last).toMatch(/Taken task 1 \(build, attempt 1 of 3/);
+  expect(last).toContain("half of it");
+  expect(last).toContain(`"checkpoint":{"session":"${dead!.id}"`);
+  expect(last).toContain("Reserved: one.ts.");
+  expect(last).toContain("Reported: task 1 is done.");
+  expect(last).toContain('"completedTasks":1');
 });

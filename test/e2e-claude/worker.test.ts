@@ -7,6 +7,7 @@ import type { Launch } from "#src/platform/launch.ts";
 import { defaultSettings } from "#src/contract/workspaces.ts";
 import { findChild, untilFound } from "#harness/claude/claude-code.ts";
 import { WorkerMachine } from "#harness/claude/claude-workers.ts";
+import { built } from "#harness/machine/mcp-process.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { bash, call, endless } from "#harness/claude/claude-rig.ts";
 
@@ -20,7 +21,7 @@ it("[CX1] [CX3] a task is done by Claude Code in a worktree, with SHIM's server 
     allowedTools: ["Write", "Bash(sleep *)"],
   });
   const task = machine.submit(request);
-  expect(await machine.worker("--once").ended()).toBe(0);
+  expect(await machine.worker("--once").ended).toBe(0);
   const found = machine.ask("tasks.get", { task });
   const [session] = machine.rig.sessions();
   expect(found).toMatchObject({
@@ -56,10 +57,9 @@ it.for([
   );
   const claude = await first!.claude();
   await findChild(claude.pid, "sleep 600");
-  // What the coordinator was not told yet nobody can go on from.
-  const told = (): unknown =>
-    JSON.stringify(machine.ask("tasks.get", { task }).checkpoint)?.includes("session") || null;
-  await untilFound(told, "the session in the checkpoint");
+  // No worker continues from what the coordinator has not received.
+  const checkpoint = (): string => JSON.stringify(machine.ask("tasks.get", { task }).checkpoint);
+  await untilFound(() => checkpoint().includes("session"), "the session in the checkpoint");
   const killedAt = Date.now();
   process.kill(first!.pid, "SIGKILL");
   if (isWithClaude) process.kill(claude.pid, "SIGKILL");
@@ -91,14 +91,14 @@ it("[CX13] a worker that is asked to end gives its task back with its session an
   const claude = await first.claude();
   await findChild(claude.pid, "sleep 600");
   first.kill("SIGTERM");
-  expect(await first.ended()).toBe(0);
+  expect(await first.ended).toBe(0);
   // The tool's own process too, which stands in no group of the worker's.
   expect(machine.rig.processes()).toEqual([]);
   expect(machine.ask("tasks.get", { task })).toMatchObject({
     state: "queued",
     used: { tokens: 1_020, costMicros: 4_400 },
   });
-  expect(await machine.worker("--once").ended()).toBe(0);
+  expect(await machine.worker("--once").ended).toBe(0);
   expect(machine.ask("tasks.get", { task })).toMatchObject({
     state: "done",
     used: { tokens: 2_040, costMicros: 8_800 },
@@ -113,7 +113,7 @@ it("[CX12] a task that passes its budget of tokens, or of cost, is stopped and d
   ] as const) {
     const machine = await WorkerMachine.with([{ ...bash("echo on"), times: 20 }], { allowedTools: ["Bash"] });
     const task = machine.submit(request, { budget });
-    await machine.worker("--once").ended();
+    await machine.worker("--once").ended;
     const found = machine.ask("tasks.get", { task });
     expect(found).toMatchObject({
       state: "dead",
@@ -149,14 +149,14 @@ it("[CX2] [CX17] [CX18] a tool that is not allowed is refused without a question
   git(project, "add", ".claude");
   git(project, "commit", "-q", "-m", "settings");
   const task = machine.submit(request);
-  expect(await machine.worker("--once").ended()).toBe(0);
+  expect(await machine.worker("--once").ended).toBe(0);
   const { state, result } = machine.ask("tasks.get", { task });
   expect([state, result]).toMatchObject(["done", { output: { refused: 2, turns: 7 } }]);
   const answers = (machine.asked().at(-1) ?? "").split("\nuser: ").slice(-6);
-  expect(answers.map((text) => /Permission to use|No such tool|start|export/.exec(text)?.[0])).toEqual([
+  expect(answers.map((text) => /Permission to use|No such tool|first|export/.exec(text)?.[0])).toEqual([
     "Permission to use",
     "No such tool",
-    "start",
+    "first",
     "Permission to use",
     "export",
     "No such tool",
@@ -164,13 +164,8 @@ it("[CX2] [CX17] [CX18] a tool that is not allowed is refused without a question
   expect(existsSync(join(machine.rig.root, "hooks.log"))).toBe(false);
 });
 
-it("[CX3] where the user has SHIM's hooks too, each event is told once", async () => {
-  const root = join(import.meta.dirname, "..", "..");
-  const launch: Launch = {
-    node: process.execPath,
-    script: join(root, "bin", "shim.mjs"),
-    hookScript: join(root, "dist", "hook.cjs"),
-  };
+it("[CX3] where the user has SHIM's hooks too, each event is stored once", async () => {
+  const launch: Launch = { node: process.execPath, script: built.launcher, hookScript: built.hook };
   const machine = await WorkerMachine.with([bash("echo one"), done], {
     allowedTools: ["Bash"],
     settingSources: ["user"],
@@ -180,7 +175,7 @@ it("[CX3] where the user has SHIM's hooks too, each event is told once", async (
   const settings = JSON.stringify({ hooks: Object.fromEntries(hooks) as object });
   writeFileSync(join(machine.rig.home, ".claude", "settings.json"), settings);
   machine.submit(request);
-  expect(await machine.worker("--once").ended()).toBe(0);
+  expect(await machine.worker("--once").ended).toBe(0);
   const [session] = machine.rig.sessions();
   const kinds = machine.rig.kinds(session?.id ?? "");
   for (const kind of ["start", "prompt", "tool_start", "tool_end", "turn_end", "end"]) {

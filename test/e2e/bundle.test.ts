@@ -4,16 +4,7 @@ import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { teamTools, tools } from "#src/local-mcp/server/server.ts";
-import {
-  answer,
-  connected,
-  manifestOf,
-  mcpb,
-  pathsOf,
-  startOf,
-  unpackedBundle,
-  type Mode,
-} from "#harness/machine/claude-desktop.ts";
+import { connected, manifestOf, mcpb, startOf, unpackedBundle, type Mode } from "#harness/machine/claude-desktop.ts";
 import { makeProject } from "#harness/machine/git-project.ts";
 import { integrityOf, oldNode, storeOf } from "#harness/machine/mcp-process.ts";
 
@@ -40,25 +31,25 @@ it("[DX1] settings that are secret are kept as such, and none is required", () =
   expect(settings.filter(([, one]) => one.required)).toEqual([]);
 });
 
-for (const [era, mode] of Object.entries(eras)) {
-  it(`[DX2] ${era}: what was saved before a kill -9 the next start brings back, on Node's own SQLite`, async () => {
+it.each(Object.entries(eras))(
+  "[DX2] %s: the next start restores what was saved before a kill -9, on Node's own SQLite",
+  async (_era, mode) => {
     const start = await startOf(folder);
-    const first = await connected(start, mode);
-    expect(existsSync(pathsOf(start).home)).toBe(false);
-    const saved = await answer(first, "shim_force_checkpoint", work);
+    const first = await connected(start, { mode });
+    expect(existsSync(start.paths.home)).toBe(false);
+    const saved = await first.ask("shim_force_checkpoint", work);
     process.kill(first.pid, "SIGKILL");
     expect(await first.ended).toBe("");
-    const second = await connected(start, mode);
-    const found = await answer(second, "shim_check_recovery");
+    const second = await connected(start, { mode });
+    const found = await second.ask("shim_check_recovery");
     expect(found.text).toContain(work.nextStep);
     expect(found.text).toContain(String(saved.output["session"]));
-    const status = await answer(second, "shim_session_status", { detail: "detailed" });
+    const status = await second.ask("shim_session_status", { detail: "detailed" });
     expect(status.output).toMatchObject({ store: "node:sqlite" });
-    await second.client.close();
-    expect(await second.ended).toBe("");
-    expect(integrityOf(storeOf(pathsOf(start)))).toEqual(["ok"]);
-  });
-}
+    expect(await second.close()).toBe("");
+    expect(integrityOf(storeOf(start.paths))).toEqual(["ok"]);
+  },
+);
 
 it("[DX2] a better-sqlite3 that lies beside the bundle is not loaded", async () => {
   const trap = join(dirname(folder), "node_modules", "better-sqlite3");
@@ -66,34 +57,26 @@ it("[DX2] a better-sqlite3 that lies beside the bundle is not loaded", async () 
   onTestFinished(() => rmSync(dirname(trap), { recursive: true }));
   writeFileSync(join(trap, "index.js"), `process.stderr.write("loaded"); throw new Error("loaded");`);
   const running = await connected(await startOf(folder));
-  expect((await answer(running, "shim_force_checkpoint", work)).output).toMatchObject({ isNew: true });
-  await running.client.close();
-  expect(await running.ended).toBe("");
+  expect((await running.ask("shim_force_checkpoint", work)).output).toMatchObject({ isNew: true });
+  expect(await running.close()).toBe("");
 });
 
 const recorder = join(import.meta.dirname, "..", "harness", "machine", "started-programs.cjs");
 
 it("[DX3] it starts git and nothing else, and git is given no secret", async () => {
   const { project } = makeProject({ "new.txt": "kept\n" });
-  const start = await startOf(folder, {
-    edge_url: "http://127.0.0.1:9",
-    workspace: "team",
-    token: "shim_a.b",
-    workspace_key: "k",
-  });
+  const settings = { edge_url: "http://127.0.0.1:9", workspace: "team", token: "shim_a.b", workspace_key: "k" };
+  const start = await startOf(folder, settings);
   const list = join(start.user, "started");
   const env = { ...start.env, SHIM_TEST_STARTED: list };
-  const running = await connected({ ...start, env }, "legacy", ["--require", recorder]);
-  await answer(running, "shim_force_checkpoint", { ...work, project });
-  for (const look of ["shim_check_recovery", "shim_monitor_signals", "shim_session_status"])
-    await answer(running, look, { project });
+  const running = await connected({ ...start, env }, { before: ["--require", recorder] });
+  await running.ask("shim_force_checkpoint", { ...work, project });
+  for (const tool of ["shim_check_recovery", "shim_monitor_signals", "shim_session_status"])
+    await running.ask(tool, { project });
   await expect.poll(() => existsSync(list), { timeout: 30_000 }).toBe(true);
-  await running.client.close();
-  await running.ended;
-  const started = readFileSync(list, "utf8")
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as { file: string; names: string[] });
+  await running.close();
+  const lines = readFileSync(list, "utf8").trim().split("\n");
+  const started = lines.map((line) => JSON.parse(line) as { file: string; names: string[] });
   expect([...new Set(started.map(({ file }) => file))]).toEqual(["git"]);
   // What the tests do not reach does not name its own Node either.
   expect(readFileSync(join(folder, "server", "mcp.cjs"), "utf8")).not.toContain("execPath");
@@ -105,12 +88,13 @@ it("[DX3] it starts git and nothing else, and git is given no secret", async () 
 it("[DX12] without git it saves all but the files", async () => {
   const { project } = makeProject();
   const start = await startOf(folder);
-  const running = await connected({ ...start, env: { ...start.env, PATH: start.user } });
-  await answer(running, "shim_force_checkpoint", { ...work, project });
+  const withoutGit = { ...start, env: { ...start.env, PATH: start.user } };
+  const running = await connected(withoutGit);
+  await running.ask("shim_force_checkpoint", { ...work, project });
   process.kill(running.pid, "SIGKILL");
   expect(await running.ended).toBe("");
-  const again = await connected({ ...start, env: { ...start.env, PATH: start.user } });
-  expect((await answer(again, "shim_check_recovery", { project })).text).toContain(work.nextStep);
+  const again = await connected(withoutGit);
+  expect((await again.ask("shim_check_recovery", { project })).text).toContain(work.nextStep);
 });
 
 it("[DX4] [DX7] the settings reach the server as its environment; empty ones count as not given", async () => {
@@ -125,32 +109,26 @@ it("[DX4] [DX7] the settings reach the server as its environment; empty ones cou
   const own = join(empty.user, "of my own");
   const chosen = await startOf(folder, { home: own });
   const running = await connected(chosen);
-  await answer(running, "shim_force_checkpoint", work);
+  await running.ask("shim_force_checkpoint", work);
   expect(existsSync(join(own, "shim.db"))).toBe(true);
 });
 
 it("[DX8] settings that name half a workspace are reported on stderr, and the chat is saved all the same", async () => {
   const running = await connected(await startOf(folder, { edge_url: "https://shim.example.com", token: "shim_a.b" }));
-  expect((await answer(running, "shim_force_checkpoint", work)).output).toMatchObject({ isNew: true });
-  await running.client.close();
+  expect((await running.ask("shim_force_checkpoint", work)).output).toMatchObject({ isNew: true });
   const all = "set all of SHIM_EDGE_URL, SHIM_WORKSPACE, SHIM_TOKEN, or none";
-  expect(await running.ended).toBe(`SHIM: no workspace is joined: SHIM_WORKSPACE is missing; ${all}.\n`);
+  expect(await running.close()).toBe(`SHIM: no workspace is joined: SHIM_WORKSPACE is missing; ${all}.\n`);
 });
 
 it("[DX2] Node's warning of its own SQLite is not shown, others are", async () => {
   const start = await startOf(folder);
   const warn = join(start.user, "warn.cjs");
-  writeFileSync(
-    warn,
-    `setImmediate(() => {
-      process.emitWarning("SQLite is an experimental feature and might change at any time", "ExperimentalWarning");
-      process.emitWarning("something else");
-    });`,
-  );
-  const running = await connected(start, "legacy", ["--require", warn]);
-  await answer(running, "shim_session_status");
-  await running.client.close();
-  const said = await running.ended;
+  const warnings = `process.emitWarning("SQLite is an experimental feature and might change at any time", "ExperimentalWarning");
+    process.emitWarning("something else");`;
+  writeFileSync(warn, `setImmediate(() => { ${warnings} });`);
+  const running = await connected(start, { before: ["--require", warn] });
+  await running.ask("shim_session_status");
+  const said = await running.close();
   expect(said).toContain("Warning: something else");
   expect(said).not.toContain("SQLite");
 });

@@ -2,10 +2,12 @@ import { expect, it } from "vitest";
 import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { realEdgeClient, value } from "#harness/edge/real-edge-client.ts";
+import { setting } from "#harness/machine/mcp-process.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
 
 /** `npm run stress -- race --rounds 1000` */
-const rounds = Number(process.env["SHIM_RACE_ROUNDS"] ?? 100);
+const rounds = setting("SHIM_RACE_ROUNDS", 100);
 const overSockets = 80;
 const overHttp = 20;
 const deadline = 30_000;
@@ -21,19 +23,19 @@ async function clientsOf(edge: EdgeRuntime): Promise<WorkspaceClient[]> {
   return clients;
 }
 
-/** All claim at once. @returns who got something, by place */
+/** All claim at once. @returns the claims that were granted, by the index of the client */
 async function claimed(clients: readonly WorkspaceClient[]): Promise<[at: number, claims: Claim[]][]> {
   const answers = await Promise.all(clients.map((client) => client.call("tasks.claim", { limit: 1 }, deadline)));
   return answers
-    .map((answer, at): [number, Claim[]] => [at, value(answer).claims])
+    .map((answer, at): [number, Claim[]] => [at, given(answer).claims])
     .filter(([, claims]) => claims.length > 0);
 }
 
 /**
- * One task, and who got it. In each second round the claims race with the submit, too: those over sockets may all come before it, and one
+ * One task, and its winner. In each second round the claims race with the submit, too: those over sockets may all come before it, and one
  * over HTTP gets it; when all came before it, all claim again.
  */
-async function raced(edge: EdgeRuntime, clients: readonly WorkspaceClient[], round: number): Promise<Race> {
+async function raced(edge: EdgeRuntime, clients: readonly WorkspaceClient[], round: number) {
   const submitted = edge.call("tasks.submit", { tasks: [{ type: "race", payload: round }] });
   if (round % 2 === 0) await submitted;
   const startedAt = performance.now();
@@ -43,14 +45,7 @@ async function raced(edge: EdgeRuntime, clients: readonly WorkspaceClient[], rou
   return { task: tasks[0]?.task ?? 0, winners: first.length > 0 ? first : await claimed(clients), ms };
 }
 
-interface Race {
-  readonly task: number;
-  readonly winners: Awaited<ReturnType<typeof claimed>>;
-  /** Of the claims. */
-  readonly ms: number;
-}
-
-/** The winner, and somebody who only knows the number of its claim, acknowledge at once. */
+/** The winner, and another chat that only knows the number of its claim, acknowledge at once. */
 async function acknowledged(
   clients: readonly WorkspaceClient[],
   at: number,
@@ -62,7 +57,7 @@ async function acknowledged(
 }
 
 it(
-  "[TA4] [TA5] of a hundred that claim one task at once, over sockets and HTTP, exactly one gets it, in each round",
+  "[TA4] [TA5] of a hundred clients that claim one task at once, over sockets and HTTP, exactly one gets it, in each round",
   { timeout: 60_000 + rounds * 2_000 },
   async () => {
     const edge = await EdgeRuntime.open();

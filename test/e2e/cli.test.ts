@@ -1,90 +1,60 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, it } from "vitest";
+import type { DemoResult } from "../../demo/chat-demo.ts";
+import { built, envOf, oldNode } from "#harness/machine/mcp-process.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
+import { outputOf, type Output } from "#harness/machine/programs.ts";
+import { MachineHome } from "#harness/machine/real-machine.ts";
 
 /** The built program behind its launcher, in real processes and a real terminal. */
-const launcher = join(import.meta.dirname, "..", "..", "bin", "shim.mjs");
-
-interface Place {
-  readonly folder: string;
-  readonly env: NodeJS.ProcessEnv;
+function shim(machine: MachineHome, args: readonly string[], input = ""): Promise<Output> {
+  return outputOf(machine.spawn(args, "pipe"), input);
 }
 
-function aPlace(): Place {
-  const folder = mkdtempSync(join(tmpdir(), "shim-cli-e2e-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  const env = { PATH: process.env["PATH"], HOME: folder, SHIM_HOME: join(folder, "shim"), TERM: "xterm" };
-  return { folder, env };
-}
-
-function shim(
-  { folder, env }: Place,
-  args: readonly string[],
-  input = "",
-): { code: number | null; out: string; err: string } {
-  const ran = spawnSync(process.execPath, [launcher, ...args], { cwd: folder, env, input, encoding: "utf8" });
-  return { code: ran.status, out: ran.stdout, err: ran.stderr };
-}
-
-/** Waits for the text on stdout, does something, then for the end. */
-function until(
-  child: ChildProcess,
-  text: string,
-  act: () => void,
-): Promise<{ code: number | null; out: string; err: string }> {
-  const { promise, resolve } = Promise.withResolvers<{ code: number | null; out: string; err: string }>();
+/** Does something once the text is on stdout, and waits for the end. */
+function until(child: ChildProcess, text: string, act: () => void): Promise<Output> {
   let out = "";
-  let err = "";
-  let hasActed = false;
-  child.stdout?.setEncoding("utf8").on("data", (part: string) => {
+  child.stdout?.on("data", (part: string) => {
+    const isNew = !out.includes(text);
     out += part;
-    if (hasActed || !out.includes(text)) return;
-    hasActed = true;
-    act();
+    if (isNew && out.includes(text)) act();
   });
-  child.stderr?.setEncoding("utf8").on("data", (part: string) => (err += part));
-  child.on("close", (code) => resolve({ code, out, err }));
-  return promise;
+  return outputOf(child, null);
 }
 
-it("[CL1] [CL8] the built program answers on a fresh machine, creates nothing, and passes exit codes on", () => {
-  const place = aPlace();
-  expect(shim(place, ["--version"])).toMatchObject({ code: 0, err: "" });
-  expect(shim(place, ["up"])).toMatchObject({
-    code: 0,
-    out: expect.stringContaining("bin/shim.mjs init  connects it"),
-    err: "",
-  });
-  expect(shim(place, ["sessions", "show", "x"]).code).toBe(3);
-  expect(shim(place, ["nonsense"]).code).toBe(2);
-  expect(existsSync(join(place.folder, "shim"))).toBe(false);
+it("[CL1] [CL8] the built program answers on a fresh machine, creates nothing, and passes exit codes on", async () => {
+  const machine = new MachineHome();
+  expect(await shim(machine, ["--version"])).toMatchObject({ code: 0, err: "" });
+  const out = expect.stringContaining("bin/shim.mjs init  connects it") as string;
+  expect(await shim(machine, ["up"])).toMatchObject({ code: 0, out, err: "" });
+  expect((await shim(machine, ["sessions", "show", "x"])).code).toBe(3);
+  expect((await shim(machine, ["nonsense"])).code).toBe(2);
+  expect(existsSync(machine.paths.home)).toBe(false);
 });
 
-it("[CL19] the status line has a program of its own, which never fails", () => {
-  const place = aPlace();
-  expect(shim(place, ["statusline"], "no JSON")).toEqual({ code: 0, out: "not saved yet\n", err: "" });
-  expect(JSON.parse(shim(place, ["statusline", "--json"], "{}").out)).toMatchObject({
-    own: "",
-    status: { trouble: null },
-  });
-  writeFileSync(join(place.folder, "shim"), "a file where the folder should be");
-  expect(shim(place, ["statusline"], "{}").code).toBe(0);
+it("[CL19] the status line has a program of its own, which never fails", async () => {
+  const machine = new MachineHome();
+  expect(await shim(machine, ["statusline"], "no JSON")).toEqual({ code: 0, out: "not saved yet\n", err: "" });
+  const { out } = await shim(machine, ["statusline", "--json"], "{}");
+  expect(JSON.parse(out)).toMatchObject({ own: "", status: { trouble: null } });
+  writeFileSync(machine.paths.home, "a file where the folder should be");
+  expect((await shim(machine, ["statusline"], "{}")).code).toBe(0);
 });
 
 it("[CL132] Ctrl-C ends the live view at once with 0, with an empty stderr", async () => {
-  const place = aPlace();
-  expect(shim(place, ["pause", "1h"]).code).toBe(0);
-  const child = spawn(process.execPath, [launcher, "up"], { cwd: place.folder, env: place.env });
+  const machine = new MachineHome();
+  expect((await shim(machine, ["pause", "1h"])).code).toBe(0);
+  const child = machine.spawn(["up"], "pipe");
   const ended = await until(child, "paused: every project", () => child.kill("SIGINT"));
   expect(ended).toMatchObject({ code: 0, err: "" });
 });
 
 it("[CL132] in a real terminal the cursor is restored after Ctrl-C", async () => {
-  const place = aPlace();
-  const command = `exec "${process.execPath}" "${launcher}" up`;
-  const child = spawn("script", ["-qefc", command, "/dev/null"], { cwd: place.folder, env: place.env });
+  const { env, project: cwd } = new MachineHome();
+  const command = `exec "${process.execPath}" "${built.launcher}" up`;
+  const child = spawn("script", ["-qefc", command, "/dev/null"], { cwd, env: { ...env, TERM: "xterm" } });
   const ended = await until(child, "Ctrl-C ends this view", () => child.stdin.write("\u0003"));
   expect(ended.code).toBe(0);
   expect(ended.out).toContain("\u001b[?25l");
@@ -92,10 +62,29 @@ it("[CL132] in a real terminal the cursor is restored after Ctrl-C", async () =>
 });
 
 it("[CL5] a reader that goes away early is no error", () => {
-  const place = aPlace();
-  const ran = spawnSync("sh", ["-c", `"${process.execPath}" "${launcher}" --help | head -1`], {
-    env: place.env,
-    encoding: "utf8",
-  });
+  const { env, project: cwd } = new MachineHome();
+  const ran = spawnSync("sh", ["-c", "shim --help | head -1"], { cwd, env, encoding: "utf8" });
   expect(ran).toMatchObject({ status: 0, stderr: "" });
 });
+
+const nodes = { "this Node": process.execPath, "an old Node": oldNode() };
+
+it.for(Object.entries(nodes))(
+  "[DE1] [DE2] [DE3] the built demo, started by %s: all is restored in under 15 s, and nothing is left",
+  ([, node], test) => {
+    if (node === null) return test.skip("there is no Node older than 22 on the PATH");
+    const paths = tempHome();
+    const scratch = join(dirname(paths.home), "scratch");
+    mkdirSync(scratch);
+    const startedAt = performance.now();
+    const env = envOf(paths, { TMPDIR: scratch });
+    const { status, stdout } = spawnSync(node, [built.launcher, "demo", "--json"], { env, encoding: "utf8" });
+    const result = JSON.parse(stdout) as DemoResult;
+    expect(result.checks.filter(({ isBack }) => !isBack)).toEqual([]);
+    expect([status, result.isComplete]).toEqual([0, true]);
+    expect(performance.now() - startedAt).toBeLessThan(15_000);
+    expect(readdirSync(dirname(paths.home))).toEqual(["scratch"]);
+    // The Node of the pinned version keeps what it has compiled there; that is no file of the demo.
+    expect(readdirSync(scratch).filter((entry) => entry.startsWith("shim-"))).toEqual([]);
+  },
+);

@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -8,6 +8,7 @@ import { parse } from "yaml";
 import * as z from "zod";
 import { tools } from "#src/local-mcp/server/server.ts";
 import { conformanceHost } from "../conformance/conformance-host.ts";
+import { outputOf } from "#harness/machine/programs.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const suite = dirname(createRequire(import.meta.url).resolve("@modelcontextprotocol/conformance/package.json"));
@@ -21,10 +22,9 @@ it.each(Object.entries(passes))(
     const runtime = tempRuntime();
     const host = await conformanceHost(runtime);
     onTestFinished(() => host.close());
-    const { code, output } = await run(
-      ["server", "--url", host.url, "--requirements", revision],
-      dirname(runtime.paths.home),
-    );
+    const args = [join(suite, "dist", "index.js"), "server", "--url", host.url, "--requirements", revision];
+    const { code, out, err } = await outputOf(spawn(process.execPath, args, { cwd: dirname(runtime.paths.home) }));
+    const output = out + err;
     const results = resultsIn(output);
     const scored = requiredBy(revision).map((name) => [name, results.get(name)] as const);
     const failing = scored.filter(([, result]) => result === undefined || result.failed > 0 || result.passed === 0);
@@ -48,21 +48,8 @@ it("[DX11] the suite tests SHIM's own tools, with its fixtures beside them", asy
   }
 });
 
-function run(args: readonly string[], cwd: string): Promise<{ code: number | null; output: string }> {
-  const { promise, resolve } = Promise.withResolvers<{ code: number | null; output: string }>();
-  const child = execFile(process.execPath, [join(suite, "dist", "index.js"), ...args], { cwd }, (_, stdout, stderr) =>
-    resolve({ code: child.exitCode, output: stdout + stderr }),
-  );
-  return promise;
-}
-
-interface Result {
-  readonly passed: number;
-  readonly failed: number;
-}
-
 /** Of lines such as "✓ tools-list: 2 passed, 0 failed". */
-function resultsIn(output: string): Map<string, Result> {
+function resultsIn(output: string): Map<string, { passed: number; failed: number }> {
   const lines = output.matchAll(/^[✓✗] ([\w-]+): (\d+) passed, (\d+) failed/gm);
   return new Map(
     [...lines].map(([, name = "", passed, failed]) => [name, { passed: Number(passed), failed: Number(failed) }]),

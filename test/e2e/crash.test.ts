@@ -1,4 +1,3 @@
-import { writeFileSync, mkdirSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import type { McpConnection } from "../../demo/mcp-connection.ts";
@@ -7,52 +6,40 @@ import {
   answered,
   integrityOf,
   killAll,
+  homeWithoutRetention,
   nextStepOf,
-  seeded,
   setting,
   startServer,
   storeOf,
   spawnServer,
 } from "#harness/machine/mcp-process.ts";
+import { seededRandom } from "#harness/clock/fake-time.ts";
 import { familyOf } from "#harness/machine/process-tree.ts";
-import { tempHome } from "#harness/store/temp-store.ts";
-import { HookCaller } from "#harness/machine/hook-caller.ts";
+import { column } from "#harness/store/store-rows.ts";
 
 const rounds = setting("SHIM_CRASH_ROUNDS", 50);
 const seed = setting("SHIM_CRASH_SEED", 1);
 
-interface Saved {
-  readonly checkpoint: string;
-  readonly nextStep: string;
-}
-
-/** One that saves as fast as it is answered, until it is killed. */
+/** A client that saves as fast as it is answered, until it is killed. */
 class Saver {
   readonly server: McpConnection;
-  readonly acknowledged: Saved[] = [];
+  readonly acknowledged: { checkpoint: string; nextStep: string }[] = [];
   /** Sent and not answered: it may be stored or not. */
   underWay: string | null = null;
-  readonly #name: string;
-  readonly #random: () => number;
-  /** Between two saves. */
-  readonly #restMs: number;
 
-  constructor(server: McpConnection, name: string, random: () => number, restMs = 0) {
+  constructor(server: McpConnection) {
     this.server = server;
-    this.#name = name;
-    this.#random = random;
-    this.#restMs = restMs;
   }
 
   /** Ends when `isEnough`, or by the death of the server. */
-  async save(isEnough: () => boolean): Promise<void> {
+  async save(name: string, random: () => number, isEnough = (): boolean => false, restMs = 0): Promise<void> {
     for (let n = 1; !isEnough(); n++) {
-      this.underWay = `${this.#name}.${n} `;
-      const filler = Array.from({ length: 1 + 300 * this.#random() }, () => this.#random().toString(36));
+      this.underWay = `${name}.${n} `;
+      const filler = Array.from({ length: 1 + 300 * random() }, () => random().toString(36));
       const given = { goal: "survive", nextStep: this.underWay, state: { filler } };
       const { checkpoint } = await answered(this.server, "shim_force_checkpoint", given);
       this.acknowledged.push({ checkpoint: String(checkpoint), nextStep: this.underWay });
-      if (this.#restMs > 0) await pause(this.#restMs);
+      if (restMs > 0) await pause(restMs);
     }
     this.underWay = null;
   }
@@ -62,31 +49,29 @@ it(
   `[PR1] kill -9 at ${rounds} random moments: the store is sound, nothing acknowledged is lost, the next brief has the last step`,
   { timeout: 30_000 + rounds * 2_000 },
   async () => {
-    const paths = aHome();
-    const random = seeded(seed);
-    const bystander = new Saver(await startServer(paths), "bystander", seeded(seed + 1), 20);
-    let isOver = false;
-    const standing = bystander.save(() => isOver);
+    const paths = homeWithoutRetention();
+    const random = seededRandom(seed);
+    const bystander = new Saver(await startServer(paths));
+    let hasEnded = false;
+    const saving = bystander.save("bystander", seededRandom(seed + 1), () => hasEnded, 20);
     let expected: string[] = [];
-    let [acknowledged, told] = [0, 0];
+    let [acknowledged, briefs] = [0, 0];
     for (let round = 1; round <= rounds; round++) {
       const where = `seed ${seed}, round ${round}`;
-      const victim = new Saver(spawnServer(paths), `round${round}`, random);
-      const brief = await liveAndDie(victim, random);
+      const victim = new Saver(spawnServer(paths));
+      const brief = await liveAndDie(victim, `round${round}`, random);
       if (brief !== null && expected.length > 0) {
-        told += 1;
-        expect(
-          expected.filter((step) => brief.includes(`next step: ${step.trim()} (the chat, `)),
-          `${where}: ${brief}`,
-        ).toHaveLength(1);
+        briefs += 1;
+        const found = expected.filter((step) => brief.includes(`next step: ${step.trim()} (the chat, `));
+        expect(found, `${where}: ${brief}`).toHaveLength(1);
       }
       acknowledged += victim.acknowledged.length;
       expectWhole(paths, victim, where);
       const last = victim.acknowledged.at(-1);
       expected = [...(last ? [last.nextStep] : expected), ...(victim.underWay === null ? [] : [victim.underWay])];
     }
-    isOver = true;
-    await standing;
+    hasEnded = true;
+    await saving;
     expectWhole(paths, bystander, "bystander");
     expect(bystander.acknowledged.length).toBeGreaterThan(rounds);
     const others = bystander.acknowledged.length;
@@ -94,19 +79,19 @@ it(
       `crash: ${rounds} kills, ${acknowledged} saves before them, ${others} beside them, none lost\n`,
     );
     expect(acknowledged).toBeGreaterThan(rounds);
-    expect(told).toBeGreaterThan(rounds / 2);
+    expect(briefs).toBeGreaterThan(rounds / 2);
   },
 );
 
-/** @returns the brief that it was told at its start; null when it was killed before */
-async function liveAndDie(victim: Saver, random: () => number): Promise<string | null> {
+/** @returns the brief that it received at its start; null when it was killed before */
+async function liveAndDie(victim: Saver, name: string, random: () => number): Promise<string | null> {
   const { server } = victim;
   let brief: string | null = null;
   const life = (async () => {
     await server.initialize("crash");
-    const told = await answered(server, "shim_check_recovery", {});
-    brief = typeof told["brief"] === "string" ? told["brief"] : "";
-    await victim.save(() => false);
+    const found = await answered(server, "shim_check_recovery", {});
+    brief = typeof found["brief"] === "string" ? found["brief"] : "";
+    await victim.save(name, random);
   })();
   // By rounds: in the start, or after some saves and a fraction of one.
   const isEarly = random() < 0.2;
@@ -125,59 +110,59 @@ async function liveAndDie(victim: Saver, random: () => number): Promise<string |
 
 function expectWhole(paths: Paths, { acknowledged }: Saver, where: string): void {
   const store = storeOf(paths);
-  expect(
-    integrityOf(store).filter((word) => word !== "ok"),
-    where,
-  ).toEqual([]);
+  expect(integrityOf(store), where).toEqual(["ok"]);
   const lost = acknowledged.filter(({ checkpoint, nextStep }) => nextStepOf(store, checkpoint) !== nextStep);
   expect(lost, where).toEqual([]);
   store.close();
 }
 
-/** Retention takes nothing away here: every checkpoint counts. */
-function aHome(): Paths {
-  const paths = tempHome();
-  mkdirSync(paths.home, { recursive: true });
-  writeFileSync(paths.config, JSON.stringify({ retention: { checkpointsPerSession: 1_000_000 } }));
-  return paths;
-}
-
 const events = setting("SHIM_HOOK_CRASH_ROUNDS", 50);
+
+/** Calls the hooks of one tool call after the other until the connection ends; keeps the ids whose end was acknowledged. */
+async function callHooks(server: McpConnection, session: string, acknowledged: string[]): Promise<never> {
+  await server.initialize("hooks");
+  for (let n = 1; ; n++) {
+    const id = `${session}-${n}`;
+    const tool = { tool_name: "Bash", tool_use_id: id, "tool_input.command": `echo ${id}` };
+    for (const event of ["PreToolUse", "PostToolUse"]) {
+      const given = { event, session_id: session, prompt_id: "p1", ...tool };
+      await server.request("tools/call", { name: "shim_hook", arguments: given });
+    }
+    acknowledged.push(id);
+  }
+}
 
 it(
   `[HO35] kill -9 of front, worker or both at ${events} random moments: no acknowledged event is lost, none is stored twice`,
   { timeout: 60_000 + events * 3_000 },
   async () => {
-    const paths = aHome();
-    const random = seeded(seed + 2);
+    const paths = homeWithoutRetention();
+    const random = seededRandom(seed + 2);
     const acknowledged: string[] = [];
     let restarts = 0;
     for (let round = 1; round <= events; round++) {
       const server = spawnServer(paths);
-      const caller = new HookCaller(server, `round${round}`);
-      const life = caller.work().catch(() => undefined);
+      const ids: string[] = [];
+      const life = callHooks(server, `round${round}`, ids).catch(() => undefined);
       const wanted = 1 + Math.floor(10 * random());
-      while (caller.acknowledged.length < wanted) await pause(1);
+      while (ids.length < wanted) await pause(1);
       if (random() < 0.5) {
         const [, worker] = familyOf(server.pid);
         if (worker) process.kill(worker.pid, "SIGKILL");
         restarts += 1;
-        const more = caller.acknowledged.length + 5;
-        while (caller.acknowledged.length < more) await pause(1);
+        const more = ids.length + 5;
+        while (ids.length < more) await pause(1);
       }
       await pause(4 * random());
       if (random() < 0.3) server.process.kill("SIGKILL");
       else killAll(server);
       await life;
       await server.ended;
-      acknowledged.push(...caller.acknowledged);
+      acknowledged.push(...ids);
     }
     const store = storeOf(paths);
     expect(integrityOf(store)).toEqual(["ok"]);
-    const stored = store.read(
-      (sql) => sql.all<{ key: string }>("SELECT key FROM journal WHERE kind = 'tool_end'").map(({ key }) => key),
-      [],
-    );
+    const stored = store.read((sql) => column(sql, "SELECT key FROM journal WHERE kind = 'tool_end'"), []);
     expect(acknowledged.filter((id) => !stored.includes(`end:${id}`))).toEqual([]);
     expect(new Set(stored).size).toBe(stored.length);
     process.stdout.write(

@@ -1,46 +1,30 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import { sample } from "../../bench/figures.ts";
 import { type McpConnection, type Message, record } from "../../demo/mcp-connection.ts";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { pathsIn, type Paths } from "#src/platform/paths.ts";
-import { addKey } from "#src/local-mcp/sync/key-ring.ts";
+import type { Paths } from "#src/platform/paths.ts";
 import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { answered, seeded, setting, startServer } from "#harness/machine/mcp-process.ts";
+import { seededRandom } from "#harness/clock/fake-time.ts";
+import { answered, setting, startServer } from "#harness/machine/mcp-process.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
 
 const howMany = setting("SHIM_CROWD_CHATS", 6);
 const seconds = setting("SHIM_CROWD_SECONDS", 4);
 /** What a chat thinks between two calls, on average; 0: as fast as it is answered. */
 const pauseMs = setting("SHIM_CROWD_PAUSE_MS", 0);
 
-function aHome(root: string, name: string): Paths {
-  const paths = pathsIn(join(root, name, "shim"));
-  mkdirSync(paths.home, { recursive: true });
-  return paths;
-}
-
 /** Homes of the machines that the chats are on: one, or two that share a coordinator under workerd. */
 async function homes(kind: "local" | "edge"): Promise<Paths[]> {
-  const root = mkdtempSync(join(tmpdir(), "shim-crowd-"));
-  onTestFinished(() => rmSync(root, { recursive: true, force: true, maxRetries: 5 }));
-  if (kind === "local") return [aHome(root, "one")];
+  if (kind === "local") return [tempHome()];
   const edge = await EdgeRuntime.open();
+  const machines = [tempHome(), tempHome()];
   const key = createKey(randomBytes);
-  return Promise.all(
-    ["one", "two"].map(async (machine) => {
-      const paths = aHome(root, machine);
-      const { token } = await edge.call("tokens.create", { machine, scope: "work" });
-      const place = { url: edge.url, workspace: edge.workspace };
-      writeEdgeConfig(paths.home, { ...place, machine, token });
-      expect(addKey(paths.home, place, key).ok).toBe(true);
-      return paths;
-    }),
-  );
+  for (const [at, { home }] of machines.entries()) await edge.join(home, `m${at}`, key);
+  return machines;
 }
 
 /** One chat that does a little of everything, and keeps the time of each call. */
@@ -49,15 +33,15 @@ class Member {
   readonly submitted: number[] = [];
   readonly reported: number[] = [];
   sent = 0;
-  heard = 0;
+  received = 0;
   readonly #server: McpConnection;
-  readonly #random: () => number;
+  readonly random: () => number;
   readonly #name: string;
 
   constructor(server: McpConnection, name: string, random: () => number) {
     this.#server = server;
     this.#name = name;
-    this.#random = random;
+    this.random = random;
   }
 
   async call(tool: string, given: Message): Promise<Message> {
@@ -65,10 +49,6 @@ class Member {
     const answer = await answered(this.#server, tool, given);
     this.times.push(performance.now() - begun);
     return answer;
-  }
-
-  luck(): number {
-    return this.#random();
   }
 
   /** @returns whether there was a task to do */
@@ -84,7 +64,7 @@ class Member {
   }
 
   async act(): Promise<void> {
-    const luck = this.#random();
+    const luck = this.random();
     if (luck < 0.3) return void (await this.work());
     if (luck < 0.5) return this.#submit();
     if (luck < 0.65) {
@@ -104,7 +84,7 @@ class Member {
 
   async #listen(): Promise<void> {
     const { news } = await this.call("shim_inbox", { topics: ["crowd"] });
-    this.heard += (news as unknown[]).length;
+    this.received += (news as unknown[]).length;
   }
 
   async #reserve(): Promise<void> {
@@ -123,13 +103,13 @@ async function crowd(paths: readonly Paths[], count: number): Promise<Member[]> 
       const project = join(home.home, "..", "project");
       mkdirSync(project, { recursive: true });
       await answered(server, "shim_force_checkpoint", { goal: `chat ${at}`, project });
-      return new Member(server, `c${at}`, seeded(at + 1));
+      return new Member(server, `c${at}`, seededRandom(at + 1));
     }),
   );
 }
 
 it.for(["local", "edge"] as const)(
-  "[MA5] a crowd of chats works as one team: no call fails, every task is done once, and messages come (%s)",
+  "[MA5] many chats work as one team: no call fails, each task is done once, and messages arrive (%s)",
   { timeout: (seconds + 120) * 1_000 },
   async (kind) => {
     const members = await crowd(await homes(kind), kind === "local" ? Math.ceil(howMany / 3) : howMany);
@@ -138,7 +118,7 @@ it.for(["local", "edge"] as const)(
       members.map(async (one) => {
         while (performance.now() < until) {
           await one.act();
-          if (pauseMs > 0) await pause(one.luck() * 2 * pauseMs);
+          if (pauseMs > 0) await pause(one.random() * 2 * pauseMs);
         }
       }),
     );
@@ -156,6 +136,6 @@ it.for(["local", "edge"] as const)(
     );
     expect(reported).toEqual(submitted);
     expect(submitted.length).toBeGreaterThan(0);
-    expect(members.some(({ heard }) => heard > 0)).toBe(true);
+    expect(members.some(({ received }) => received > 0)).toBe(true);
   },
 );

@@ -2,7 +2,8 @@ import { cpSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { aFolder, MachineHome } from "#harness/machine/real-machine.ts";
+import { makeProject } from "#harness/machine/git-project.ts";
+import { MachineHome } from "#harness/machine/real-machine.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const example = "https://shim.example.workers.dev";
@@ -28,14 +29,13 @@ function filled(lines: readonly string[], values: Readonly<Record<string, string
   });
 }
 
-it("[CL64] what the page for one machine shows works as it stands there", async () => {
-  const { folder, origin } = aFolder();
-  const machine = new MachineHome(folder, "one", origin);
+it("[CL64] the commands of the page for one machine work literally", async () => {
+  const machine = new MachineHome();
   const session = await machine.loseAChat("make the parser accept comments");
   const dismissed = await machine.loseAChat("something else");
-  const stored = await machine.run(["shim checkpoints --json"]);
-  const { checkpoints } = JSON.parse(stored) as { checkpoints: { id: string; sessionId: string }[] };
-  const checkpoint = checkpoints.find((one) => one.sessionId === session)?.id ?? "";
+  const { checkpoints } = await machine.ask("checkpoints");
+  const rows = checkpoints as { id: string; sessionId: string }[];
+  const checkpoint = rows.find((one) => one.sessionId === session)?.id ?? "";
   for (const { lines } of blocksOf("one-machine.md")) {
     const isDismissing = lines.some((line) => line.includes("--dismiss"));
     const values = { "<session>": isDismissing ? dismissed : session, "<checkpoint>": checkpoint };
@@ -44,13 +44,13 @@ it("[CL64] what the page for one machine shows works as it stands there", async 
 });
 
 it.for(["two-machines.md", "team.md"])(
-  "[CL64] what %s shows for several machines works as it stands there, at a coordinator under workerd",
+  "[CL64] the commands of %s for several machines work literally, at a coordinator under workerd",
   async (page) => {
-    const { folder, origin } = aFolder();
+    const { root: folder, project: origin } = makeProject({ "one.ts": "export {};\n" });
     const edge = await EdgeRuntime.open();
     const machines = {
-      first: new MachineHome(folder, "desktop", origin),
-      second: new MachineHome(folder, "laptop", origin),
+      first: new MachineHome("desktop", { folder, origin }),
+      second: new MachineHome("laptop", { folder, origin }),
     };
     const session = await machines.first.loseAChat("make the parser accept comments");
     let token = "";
@@ -64,14 +64,13 @@ it.for(["two-machines.md", "team.md"])(
   },
 );
 
-/** The way of a stick, or of scp. */
+/** As with a USB stick, or by scp. */
 function carry({ first, second }: { first: MachineHome; second: MachineHome }): void {
   for (const name of readdirSync(first.home).filter((one) => one.endsWith(".txt")))
     cpSync(join(first.home, name), join(second.home, name));
 }
 
 async function tokenOf(machine: MachineHome): Promise<string> {
-  const listed = await machine.run(["shim edge token list --json"]);
-  const { tokens } = JSON.parse(listed) as { tokens: { id: string; machine: string }[] };
-  return tokens.find((one) => one.machine === "laptop")?.id ?? "";
+  const { tokens } = await machine.ask("edge", "token", "list");
+  return (tokens as { id: string; machine: string }[]).find((one) => one.machine === "laptop")?.id ?? "";
 }

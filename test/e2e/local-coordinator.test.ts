@@ -1,12 +1,13 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
 import { join } from "node:path";
-import { parseEnv } from "node:util";
+import { text } from "node:stream/consumers";
 import { expect, it, vi } from "vitest";
 import { descendantsOf } from "../../scripts/local-edge.ts";
-import { DevServer, devFolder, freePort } from "#harness/edge/dev-server.ts";
+import { DevServer } from "#harness/edge/dev-server.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { listeningPorts } from "#harness/edge/listening-ports.ts";
-import { rawRequest } from "#harness/edge/raw-request.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 const modules = join(import.meta.dirname, "..", "..", "node_modules");
 
@@ -17,7 +18,7 @@ function toolPaths(): string[] {
       .filter((name) => name.endsWith("js"))
       .map((name) => readFileSync(join(modules, folder, name), "utf8")),
   );
-  const found = programs.flatMap((text) => text.match(/\/cdn-cgi[\w/.-]*/g) ?? []);
+  const found = programs.flatMap((code) => code.match(/\/cdn-cgi[\w/.-]*/g) ?? []);
   const explorers = ["/cdn-cgi/explorer", "/cdn-cgi/local/explorer"].flatMap((explorer) => [
     `${explorer}/`,
     `${explorer}/api`,
@@ -30,17 +31,9 @@ function toolPaths(): string[] {
 }
 
 /** Where the inspector of workerd, or of wrangler in front of it, would answer, and some of Miniflare's own. */
-const otherPaths = [
-  "/",
-  "/json",
-  "/json/list",
-  "/json/version",
-  "/ws",
-  "/core/log",
-  "/core/public-url",
-  "/core/dev-registry",
-];
-/** The coordinator's, or that of the runtime's own proxy to whoever does not know its secret. */
+const otherPaths =
+  "/ /json /json/list /json/version /ws /core/log /core/public-url /core/dev-registry /core:user:shim-coordinator /core:entry";
+/** The coordinator's, or that of the runtime's own proxy to a request without its secret. */
 const refusal = /"code":"unknown_operation"|^(Invalid proxy request)?$/;
 const upgrade = {
   connection: "Upgrade",
@@ -48,52 +41,68 @@ const upgrade = {
   "sec-websocket-version": "13",
   "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
 };
+const origin = "http://localhost:3000";
+const requests: readonly (readonly [method: string, headers: Readonly<Record<string, string>>])[] = [
+  ["GET", {}],
+  ["POST", { origin }],
+  ["OPTIONS", { origin }],
+  ["GET", { "mf-op": "GET", "mf-op-target": "[0]", "mf-op-secret": "00".repeat(16) }],
+  ["GET", upgrade],
+];
+
+/** One request to this machine with any headers, also those that fetch sets by itself; an upgrade that succeeds is answered 101. */
+function rawRequest(
+  port: number,
+  path: string,
+  headers = {},
+  method = "GET",
+): Promise<{ status: number; text: string }> {
+  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
+  const asked = request({ host: "127.0.0.1", port, path, method, headers, agent: false }, (response) => {
+    text(response).then((body) => resolve({ status: response.statusCode ?? 0, text: body }), reject);
+  });
+  asked.on("error", reject).on("upgrade", (_response, socket) => {
+    socket.destroy();
+    resolve({ status: 101, text: "" });
+  });
+  asked.end();
+  return promise;
+}
 
 async function expectOnlyTheCoordinator(
   port: number,
   pids: readonly number[],
-  before: readonly number[],
+  before: readonly number[] = [],
 ): Promise<void> {
   expect((await rawRequest(port, "/health")).status).toBe(200);
-  for (const path of toolPaths()) {
-    for (const [method, headers] of [
-      ["GET", {}],
-      ["POST", { origin: "http://localhost:3000" }],
-      ["OPTIONS", { origin: "http://localhost:3000" }],
-      ["GET", { "mf-op": "GET", "mf-op-target": "[0]", "mf-op-secret": "00".repeat(16) }],
-      ["GET", upgrade],
-    ] as const) {
-      const { status, text } = await rawRequest(port, path, headers, method);
-      expect([method, path, status >= 400 && status < 500, text]).toEqual([
-        method,
-        path,
-        true,
-        expect.stringMatching(refusal),
-      ]);
+  const paths = toolPaths();
+  for (const path of paths) {
+    for (const [method, headers] of requests) {
+      const answer = await rawRequest(port, path, headers, method);
+      expect(answer.text, `${method} ${path}`).toMatch(refusal);
+      expect(Math.floor(answer.status / 100), `${method} ${path}`).toBe(4);
     }
   }
   const ports = listeningPorts(pids).filter((one) => !before.includes(one));
   expect(ports).toContain(port);
   for (const other of ports.filter((one) => one !== port)) {
-    for (const path of [...otherPaths, "/core:user:shim-coordinator", "/core:entry", ...toolPaths()]) {
-      expect([path, await rawRequest(other, path)]).toEqual([path, { status: 403, text: "Forbidden" }]);
-      expect([path, (await rawRequest(other, path, upgrade)).status]).toEqual([path, 403]);
+    for (const path of [...otherPaths.split(" "), ...paths]) {
+      expect(await rawRequest(other, path), path).toEqual({ status: 403, text: "Forbidden" });
+      expect((await rawRequest(other, path, upgrade)).status, path).toBe(403);
     }
   }
 }
 
 it("[DV1] [DV2] [DV3] `npm run dev` opens the coordinator alone, and what it stores is its user's only", async () => {
-  const folder = devFolder();
+  const folder = temporaryFolder();
   const old = join(folder, ".wrangler", "state", "v3", "do", "old");
   mkdirSync(old, { recursive: true });
   writeFileSync(join(old, "one.sqlite"), "");
   for (const path of [join(folder, ".wrangler"), old]) chmodSync(path, 0o755);
-  const server = await DevServer.start(folder, undefined, 0o000);
-  const { SHIM_ADMIN_SECRET = "" } = parseEnv(readFileSync(join(folder, ".dev.vars"), "utf8"));
-  const token = await server.makeWorkspace("team", SHIM_ADMIN_SECRET);
-  expect(token).toMatch(/^shim_/);
+  const server = await DevServer.start({ folder, umask: 0o000 });
+  expect(await server.makeWorkspace()).toMatch(/^shim_/);
   const pids = server.processes.map(({ pid }) => pid);
-  await expectOnlyTheCoordinator(server.port, pids, []);
+  await expectOnlyTheCoordinator(server.port, pids);
   const stored = readdirSync(folder, { recursive: true, encoding: "utf8" });
   expect(stored.filter((name) => name.endsWith(".sqlite")).length).toBeGreaterThan(2);
   expect(stored.filter((name) => (statSync(join(folder, name)).mode & 0o077) !== 0)).toEqual([]);
@@ -106,26 +115,16 @@ it("[DV1] [DV2] so do the coordinators of tests, benches and the demo", async ()
   await expectOnlyTheCoordinator(Number(new URL(edge.url).port), pids, before);
 });
 
-it("[WO13] a page that lets its name point here is refused, also where it chooses the URL by a header of the runtime", async () => {
+it("[WO13] a page whose name resolves to this machine is refused, also where a header of the runtime sets the URL", async () => {
   const edge = await EdgeRuntime.open();
   const port = Number(new URL(edge.url).port);
   const host = `evil.example:${port}`;
   const chosen = { "mf-original-url": `${edge.url}/health`, "x-forwarded-proto": "http" };
   const token = { authorization: `Bearer ${edge.adminToken}` };
-  for (const headers of [
-    { host },
-    { host, ...chosen },
-    { host, ...token },
-    { host, ...upgrade },
-    { host, origin: `http://${host}` },
-  ])
-    for (const path of [
-      "/health",
-      "/v1/workspaces/team/health",
-      "/v1/workspaces/team/connect",
-      "/cdn-cgi/local/explorer",
-    ])
-      expect([path, headers, (await rawRequest(port, path, headers)).status]).toEqual([path, headers, 403]);
+  const paths = ["/health", "/v1/workspaces/team/health", "/v1/workspaces/team/connect", "/cdn-cgi/local/explorer"];
+  for (const more of [{}, chosen, token, upgrade, { origin: `http://${host}` }])
+    for (const path of paths)
+      expect((await rawRequest(port, path, { host, ...more })).status, `${path} ${JSON.stringify(more)}`).toBe(403);
   expect((await rawRequest(port, "/v1/workspaces/team/health", token)).status).toBe(200);
 });
 
@@ -133,11 +132,8 @@ it("[WO12] [WO14] [WO15] guesses on this machine are limited, whatever address t
   const edge = await EdgeRuntime.open();
   const guess = async (from: number): Promise<number> => {
     const headers = { authorization: "Bearer guess", "cf-connecting-ip": `203.0.113.${from}` };
-    const answer = await fetch(`${edge.url}/v1/workspaces`, {
-      method: "POST",
-      headers,
-      body: '{"workspace":"guessed"}',
-    });
+    const guessed = { method: "POST", headers, body: '{"workspace":"guessed"}' };
+    const answer = await fetch(`${edge.url}/v1/workspaces`, guessed);
     if (answer.status === 429) expect(answer.headers.get("retry-after")).toBe("60");
     return answer.status;
   };
@@ -151,62 +147,53 @@ it("[WO12] [WO14] [WO15] guesses on this machine are limited, whatever address t
   expect(made.status).toBe(200);
 });
 
-it("[DV6] a runtime that is killed is back at the same address with the same state; too often, and it ends", async () => {
-  const folder = devFolder();
-  const server = await DevServer.start(folder);
-  const { SHIM_ADMIN_SECRET = "" } = parseEnv(readFileSync(join(folder, ".dev.vars"), "utf8"));
-  const token = await server.makeWorkspace("team", SHIM_ADMIN_SECRET);
-  const settings = (): Promise<number> =>
-    fetch(`${server.url}/v1/workspaces/team/settings`, { headers: { authorization: `Bearer ${token}` } }).then(
-      ({ status }) => status,
-      () => 0,
-    );
+it("[DV6] a killed runtime is started again at the same address with the same state, but not too often", async () => {
+  const server = await DevServer.start();
+  const headers = { authorization: `Bearer ${await server.makeWorkspace()}` };
+  const settings = (): Promise<Response> => fetch(`${server.url}/v1/workspaces/team/settings`, { headers });
   for (let crash = 1; crash <= 4; crash++) {
-    process.kill(server.runtime, "SIGKILL");
-    await server.untilSaid(`it is started again with the same state (crash ${crash} of at most 4`);
-    await vi.waitUntil(async () => (await settings()) === 200, { timeout: 30_000, interval: 20 });
+    process.kill(await server.runtime(), "SIGKILL");
+    await server.printed(`it is started again with the same state (crash ${crash} of at most 4`);
+    await vi.waitFor(async () => expect((await settings()).status).toBe(200), { timeout: 30_000, interval: 20 });
   }
-  process.kill(server.runtime, "SIGKILL");
+  process.kill(await server.runtime(), "SIGKILL");
   expect(await server.ended).toBe(1);
   expect(server.stderr).toContain("That was crash 5 within 15 minutes: it is not started again. The state is kept.");
   await server.untilGone();
 });
 
-it("[DV5] a second one on the same folder is refused, on another port too, until the first one is gone", async () => {
-  const folder = devFolder();
-  const first = await DevServer.start(folder);
-  for (const port of [first.port, await freePort()]) {
-    const second = await DevServer.start(folder, port);
+it("[DV5] a second one on the same folder is refused, on another port too, until the first one has ended", async () => {
+  const first = await DevServer.start();
+  const { folder, port } = first;
+  for (const other of [port, 0]) {
+    const second = await DevServer.start({ folder, port: other });
     expect(await second.ended).toBe(1);
-    expect(second.stderr).toMatch(
-      /^Another `npm run dev` uses .*\.wrangler, which is made for one\. Use .* or end it first/,
-    );
+    const problem = /^Another `npm run dev` uses .*\.wrangler, which is made for one\. Use .* or end it first/;
+    expect(second.stderr).toMatch(problem);
   }
   first.kill();
   await first.untilGone();
-  const next = await DevServer.start(folder, first.port);
+  const next = await DevServer.start({ folder, port });
   expect((await rawRequest(next.port, "/health")).status).toBe(200);
 });
 
 it("[DV8] a runtime that was left running keeps a second one out", async () => {
-  const folder = devFolder();
-  const first = await DevServer.start(folder);
-  const { runtime } = first;
-  first.leaveRuntime();
-  await first.ended;
-  const second = await DevServer.start(folder);
+  const first = await DevServer.start();
+  const { folder } = first;
+  const runtime = await first.leaveRuntime();
+  const second = await DevServer.start({ folder });
   expect(await second.ended).toBe(1);
   expect(second.stderr).toContain(`A runtime (process ${runtime}) still uses ${join(folder, ".wrangler")}`);
   process.kill(runtime, "SIGKILL");
   await first.untilGone();
-  const next = await DevServer.start(folder);
+  const next = await DevServer.start({ folder });
   expect((await rawRequest(next.port, "/health")).status).toBe(200);
 });
 
 it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
   "[DV7] %s to all of its processes ends it in good order",
   async (signal) => {
-    const server = await DevServer.start(devFolder());
+    const server = await DevServer.start();
     expect(server.processes.length).toBeGreaterThan(2);
     server.signal(signal);
     expect(await server.ended).toBe(0);
@@ -216,11 +203,11 @@ it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
 );
 
 it("[DV7] killed with -9, alone or with its group, it leaves no process, also while it starts", async () => {
-  const server = await DevServer.start(devFolder());
+  const server = await DevServer.start();
   server.kill();
   await server.untilGone();
-  const group = DevServer.launch(devFolder(), await freePort());
-  await vi.waitUntil(() => group.hasRuntime, { timeout: 30_000, interval: 1 });
+  const group = await DevServer.start({ isAwaited: false });
+  await group.runtime();
   group.signal("SIGKILL");
   await group.untilGone();
 });

@@ -21,22 +21,9 @@ import {
 } from "#harness/machine/mcp-process.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 
-const names = [
-  "shim_auto_checkpoint",
-  "shim_chats",
-  "shim_check_recovery",
-  "shim_clear_state",
-  "shim_files",
-  "shim_force_checkpoint",
-  "shim_inbox",
-  "shim_monitor_signals",
-  "shim_next",
-  "shim_report",
-  "shim_send",
-  "shim_session_status",
-  "shim_state_set",
-  "shim_submit",
-];
+const short =
+  "auto_checkpoint chats check_recovery clear_state files force_checkpoint inbox monitor_signals next report send session_status state_set submit";
+const names = short.split(" ").map((name) => `shim_${name}`);
 const goal = "speak with every client";
 
 /** What a test needs of a client, whichever it is. */
@@ -64,31 +51,29 @@ const clients: Record<string, (paths: Paths) => Promise<AnyClient>> = {
   "SDK 2.x, asking for the era": (paths) => connect2(paths, "auto", "modern"),
 };
 
-for (const [name, connect] of Object.entries(clients)) {
-  it(`[PR4] ${name}: tools, resources and the prompt over stdio`, async () => {
-    const paths = tempHome();
-    const client = await connect(paths);
-    onTestFinished(() => client.close());
-    expect(client.getInstructions()).toContain("shim_check_recovery");
-    expect((await client.listTools()).tools.map((tool) => tool.name).sort()).toEqual(names);
-    const saved = await client.callTool({ name: "shim_force_checkpoint", arguments: { goal } });
-    const { session, checkpoint } = record(saved["structuredContent"]);
-    expect(saved["isError"] ?? false).toBe(false);
-    const refused = await client.callTool({ name: "shim_check_recovery", arguments: { of: "nobody" } });
-    expect(refused).toMatchObject({ isError: true, content: [{ text: expect.stringContaining("unknown_session: ") }] });
-    const templates = (await client.listResourceTemplates()).resourceTemplates.map(({ uriTemplate }) => uriTemplate);
-    expect(templates.sort()).toEqual(["shim://checkpoints/{id}", "shim://sessions/{id}", "shim://state/{key}"]);
-    const uris = [`shim://checkpoints/${String(checkpoint)}`, `shim://sessions/${String(session)}`];
-    expect((await client.listResources()).resources.map(({ uri }) => uri).sort()).toEqual(uris);
-    for (const uri of uris)
-      expect(textOf((await client.readResource({ uri })).contents)).toMatchObject({ work: { goal } });
-    await expect(client.readResource({ uri: "shim://sessions/nobody" })).rejects.toThrow(/not found/i);
-    expect((await client.listPrompts()).prompts.map((prompt) => prompt.name)).toEqual(["shim_recover"]);
-    const prompt = await client.getPrompt({ name: "shim_recover", arguments: { session: String(session) } });
-    expect(prompt.messages).toEqual([{ role: "user", content: { type: "text", text: expect.stringContaining(goal) } }]);
-    expect(integrityOf(storeOf(paths))).toEqual(["ok"]);
-  });
-}
+it.each(Object.entries(clients))("[PR4] %s: tools, resources and the prompt over stdio", async (_name, connect) => {
+  const paths = tempHome();
+  const client = await connect(paths);
+  onTestFinished(() => client.close());
+  expect(client.getInstructions()).toContain("shim_check_recovery");
+  expect((await client.listTools()).tools.map((tool) => tool.name).sort()).toEqual(names);
+  const saved = await client.callTool({ name: "shim_force_checkpoint", arguments: { goal } });
+  const { session, checkpoint } = record(saved["structuredContent"]);
+  expect(saved["isError"] ?? false).toBe(false);
+  const refused = await client.callTool({ name: "shim_check_recovery", arguments: { of: "nobody" } });
+  expect(refused).toMatchObject({ isError: true, content: [{ text: expect.stringContaining("unknown_session: ") }] });
+  const templates = (await client.listResourceTemplates()).resourceTemplates.map(({ uriTemplate }) => uriTemplate);
+  expect(templates.sort()).toEqual(["shim://checkpoints/{id}", "shim://sessions/{id}", "shim://state/{key}"]);
+  const uris = [`shim://checkpoints/${String(checkpoint)}`, `shim://sessions/${String(session)}`];
+  expect((await client.listResources()).resources.map(({ uri }) => uri).sort()).toEqual(uris);
+  for (const uri of uris)
+    expect(textOf((await client.readResource({ uri })).contents)).toMatchObject({ work: { goal } });
+  await expect(client.readResource({ uri: "shim://sessions/nobody" })).rejects.toThrow(/not found/i);
+  expect((await client.listPrompts()).prompts.map((prompt) => prompt.name)).toEqual(["shim_recover"]);
+  const prompt = await client.getPrompt({ name: "shim_recover", arguments: { session: String(session) } });
+  expect(prompt.messages).toEqual([{ role: "user", content: { type: "text", text: expect.stringContaining(goal) } }]);
+  expect(integrityOf(storeOf(paths))).toEqual(["ok"]);
+});
 
 it("[PR4] MCP Inspector's command line: tools, resources and the prompt, in both eras", async () => {
   const paths = tempHome();
@@ -158,19 +143,8 @@ function inspector(paths: Paths, protocolEra: string): Inspect {
     "@modelcontextprotocol/inspector/clients/launcher/build/index.js",
   );
   return async (method, ...more) => {
-    const given = [
-      script,
-      "--cli",
-      "--config",
-      config,
-      "--server",
-      "shim",
-      "--method",
-      method,
-      "--format",
-      "json",
-      ...more,
-    ];
+    const options = ["--cli", "--config", config, "--server", "shim", "--format", "json"];
+    const given = [script, ...options, "--method", method, ...more];
     const { stdout } = await promisify(execFile)(command, given, { env: { ...env, NO_COLOR: "1" } });
     return record((JSON.parse(stdout) as Message)["result"]);
   };

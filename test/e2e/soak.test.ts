@@ -1,10 +1,8 @@
 import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdirSync, readdirSync, existsSync, writeFileSync } from "node:fs";
+import { readdirSync, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { HookEvent } from "#src/contract/hook-input.ts";
-import { defaults } from "#src/contract/config.ts";
 import type { Message } from "../../demo/mcp-connection.ts";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import type { Paths } from "#src/platform/paths.ts";
@@ -15,14 +13,16 @@ import {
   answered,
   built,
   envOf,
+  homeWithoutRetention,
   integrityOf,
   nextStepOf,
-  seeded,
   setting,
   startServer,
   storeOf,
 } from "#harness/machine/mcp-process.ts";
-import { tempHome } from "#harness/store/temp-store.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { outputOf } from "#harness/machine/programs.ts";
+import { seededRandom } from "#harness/clock/fake-time.ts";
 
 const ms = setting("SHIM_SOAK_MS", 10_000);
 
@@ -30,7 +30,7 @@ it(
   `[PR7] four servers and four clients' hooks on one home for ${ms} ms: no error, nothing lost`,
   { timeout: ms + 60_000 },
   async () => {
-    const paths = aHome();
+    const paths = homeWithoutRetention();
     const end = performance.now() + ms;
     const isOver = (): boolean => performance.now() >= end;
     const [servers, hooks] = await Promise.all([
@@ -44,12 +44,10 @@ it(
     const saved = servers.flat();
     expect(saved.filter(({ checkpoint, nextStep }) => nextStepOf(store, checkpoint) !== nextStep)).toEqual([]);
     for (const { session, prompts, tools } of hooks) {
-      const stored = store
-        .read((sql) => journal.list(sql, session, 0, Number.MAX_SAFE_INTEGER), [])
-        .map(({ entry }) => entry);
-      expect(stored.flatMap((entry) => (entry.kind === "prompt" ? [entry.text] : [])).sort()).toEqual(
-        prompts.toSorted(),
-      );
+      const rows = store.read((sql) => journal.list(sql, session, 0, Number.MAX_SAFE_INTEGER), []);
+      const stored = rows.map(({ entry }) => entry);
+      const asked = stored.flatMap((entry) => (entry.kind === "prompt" ? [entry.text] : []));
+      expect(asked.sort()).toEqual(prompts.toSorted());
       // A start that had to wait and comes after the tool's end is no news any more.
       expect(stored.flatMap((entry) => (entry.kind === "tool_end" ? [entry.id] : [])).sort()).toEqual(tools.toSorted());
       expect(stored.filter(({ kind }) => kind === "turn_end")).toHaveLength(prompts.length);
@@ -63,16 +61,11 @@ it(
   },
 );
 
-interface Saved {
-  readonly checkpoint: string;
-  readonly nextStep: string;
-}
-
 /** A client that uses all of the tools but the deleting one, as fast as they answer. */
-async function serve(paths: Paths, n: number, isOver: () => boolean): Promise<Saved[]> {
+async function serve(paths: Paths, n: number, isOver: () => boolean) {
   const server = await startServer(paths);
-  const random = seeded(n);
-  const saved: Saved[] = [];
+  const random = seededRandom(n);
+  const saved: { checkpoint: string; nextStep: string }[] = [];
   for (let turn = 1; !isOver(); turn++) {
     const nextStep = `server ${n}, turn ${turn}`;
     const filler = "x".repeat(20_000 * random());
@@ -131,36 +124,14 @@ async function hookLoop(paths: Paths, n: number, isOver: () => boolean): Promise
 async function hook(paths: Paths, event: HookEvent, input: Message, client: string): Promise<void> {
   const env = envOf(paths, { CLAUDE_PID: client });
   const child = spawn(process.execPath, [built.hook, event], { env, cwd: dirname(paths.home) });
-  let told = "";
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding("utf8").on("data", (text: string) => (told += text));
-  child.stdin.end(JSON.stringify(input));
-  const [code] = (await once(child, "close")) as [number | null];
-  // A brief of somebody who died may be told; trouble must not.
-  expect([code, /systemMessage|cannot save/.test(told) ? told : ""], event).toEqual([0, ""]);
+  const { code, out, err } = await outputOf(child, JSON.stringify(input));
+  // A brief of a chat that died may be printed; trouble must not.
+  expect([code, /systemMessage|cannot save/.test(out + err) ? out + err : ""], event).toEqual([0, ""]);
 }
 
 /** What the next process would do at once with what waits. */
 function drainAll(paths: Paths, store: Store): void {
-  const troubles: string[] = [];
-  drainInto({
-    now: Date.now,
-    random: (bytes) => crypto.getRandomValues(new Uint8Array(bytes)),
-    env: {},
-    launch: { node: process.execPath, script: "", hookScript: "" },
-    paths,
-    config: defaults,
-    processes: systemProcesses,
-    store,
-    log: (level, message) => void (level === "info" || troubles.push(message)),
-  });
-  expect(troubles).toEqual([]);
-}
-
-/** Retention takes nothing away here: every checkpoint counts. */
-function aHome(): Paths {
-  const paths = tempHome();
-  mkdirSync(paths.home, { recursive: true });
-  writeFileSync(paths.config, JSON.stringify({ retention: { checkpointsPerSession: 1_000_000 } }));
-  return paths;
+  const runtime = tempRuntime({ paths, now: Date.now() });
+  drainInto({ ...runtime, processes: systemProcesses, store });
+  expect(runtime.logged.filter((line) => !line.includes('"level":"info"'))).toEqual([]);
 }

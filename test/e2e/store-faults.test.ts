@@ -1,6 +1,18 @@
-import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
+import type { Sql } from "#src/shared/sql.ts";
 import { backUp, listBackups } from "#src/store/backup.ts";
 import { setAside } from "#src/store/repair.ts";
 import { isSound } from "#src/store/database.ts";
@@ -12,17 +24,17 @@ import { migrations } from "#src/store/schema.ts";
 import * as spool from "#src/store/spool.ts";
 import type { Store } from "#src/store/store.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
-import { refusal } from "#harness/edge/refusal.ts";
+import { setting } from "#harness/machine/mcp-process.ts";
+import { refusal } from "#harness/store/store-refusal.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
 import { StoreChild } from "#harness/store/store-children.ts";
-import { column } from "#harness/store/store-rows.ts";
+import { column, insert } from "#harness/store/store-rows.ts";
 import { withUpgrade, type ChildTask } from "#harness/store/child-task.ts";
 import { openStore, T0, tempHome } from "#harness/store/temp-store.ts";
-import { overwrite } from "#harness/store/overwrite.ts";
 
 const driver = openBetterSqlite3;
-const SOAK_MS = Number(process.env["SHIM_SOAK_MS"] ?? 3_000);
-const CRASH_ROUNDS = Number(process.env["SHIM_CRASH_ROUNDS"] ?? 10);
+const SOAK_MS = setting("SHIM_SOAK_MS", 3_000);
+const CRASH_ROUNDS = setting("SHIM_CRASH_ROUNDS", 10);
 /** Of the slower kinds of crash, each with a new home. */
 const NEW_HOMES = Math.min(CRASH_ROUNDS, 60);
 const DRIVERS = ["better-sqlite3", "node:sqlite"] as const;
@@ -44,12 +56,10 @@ it("[ST81] kill -9 at any moment: sound, nothing lost", { timeout: 60_000 + CRAS
   const paths = tempHome();
   const children: StoreChild[] = [];
   for (let round = 0; round < CRASH_ROUNDS; round++) {
-    const pair = DRIVERS.map((name) =>
-      child(paths, { name: `r${round}-${name}`, driver: name, forMs: 60_000, bytes: 5_000 }),
-    );
+    const pair = DRIVERS.map((name) => child(paths, { name: `r${round}-${name}`, driver: name, bytes: 5_000 }));
     // The next kill comes in another phase of the work each time: by rows, then by a fraction of a write.
     await Promise.all(pair.map((one) => one.acknowledges(1 + ((round * 7) % 23))));
-    await new Promise((resolve) => setTimeout(resolve, (round * 1.7) % 5));
+    await pause((round * 1.7) % 5);
     await Promise.all(pair.map((one) => one.kill()));
     children.push(...pair);
   }
@@ -61,12 +71,12 @@ it("[ST81] kill -9 at any moment: sound, nothing lost", { timeout: 60_000 + CRAS
 it("[ST81] kill -9 at the very first write: the next process finds no store or a whole one", async () => {
   for (let round = 0; round < NEW_HOMES; round++) {
     const paths = tempHome();
-    const first = child(paths, { name: "first", forMs: 60_000 });
-    await new Promise((resolve) => setTimeout(resolve, 60 + round * 8));
+    const first = child(paths, { name: "first" });
+    await pause(60 + round * 8);
     await first.kill();
     const store = openStore(driver, paths);
     expectAll(store, [first]);
-    store.write((sql) => sql.run("INSERT INTO meta (key, value) VALUES ('later', '')"));
+    store.write((sql) => addMeta(sql, "later"));
     expect(store.read(notices.list, [])).toEqual([]);
   }
 });
@@ -75,7 +85,7 @@ it("[ST7] the file is replaced again and again under writers: no acknowledged ro
   const paths = tempHome();
   const children = DRIVERS.flatMap((name) =>
     // With pauses: of writers that never pause one may wait for its turn for a minute, since SQLite keeps no queue.
-    [1, 2].map((n) => child(paths, { name: `${name}${n}`, driver: name, forMs: 60_000, everyMs: 2 })),
+    [1, 2].map((n) => child(paths, { name: `${name}${n}`, driver: name, everyMs: 2 })),
   );
   await Promise.all(children.map((one) => one.acknowledges(5)));
   const store = openStore(driver, paths);
@@ -92,33 +102,34 @@ it("[ST7] the file is replaced again and again under writers: no acknowledged ro
   expect(store.read(epochOf, 0)).toBe(9);
 });
 
-it("[ST5] cut off, or with flipped bits, while others have it open and write: they go on in a sound file, and it is said", async () => {
-  for (const damage of [cutToNothing, cutInHalf, flipHead, flipEverywhere]) {
+it("[ST5] cut off, or with flipped bits, while others have it open and write: they continue in a sound file, and it is reported", async () => {
+  for (const [name, damage] of Object.entries(damages)) {
     const paths = tempHome();
     const store = openStore(driver, paths);
-    store.write((sql) => sql.run("INSERT INTO meta (key, value) VALUES ('before', '')"));
+    store.write((sql) => addMeta(sql, "before"));
     await backUp(store, T0, 5);
-    const before = DRIVERS.map((name) =>
-      child(paths, { name: `before ${name}`, driver: name, forMs: 60_000, bytes: 3_000 }),
-    );
+    const pair = (task: Partial<ChildTask> & { name: string }): StoreChild[] =>
+      DRIVERS.map((each) => child(paths, { ...task, name: `${task.name} ${each}`, driver: each }));
+    const before = pair({ name: "before", bytes: 3_000 });
     await Promise.all(before.map((one) => one.acknowledges(150)));
-    damage(paths);
+    damage(paths, statSync(paths.database).size);
     await found(before, store, paths);
-    const after = DRIVERS.map((name) => child(paths, { name: `after ${name}`, driver: name, forMs: 60_000, rows: 20 }));
+    const after = pair({ name: "after", rows: 20 });
     await Promise.all(after.map(({ ended }) => ended));
     const target = before.map(({ acknowledged }) => acknowledged.length);
     await Promise.all(before.map((one, n) => one.acknowledges((target[n] ?? 0) + 5)));
     await Promise.all(before.map((one) => one.kill()));
-    expect([damage.name, [...before, ...after].flatMap(({ refused }) => refused)]).toEqual([damage.name, []]);
+    expect(
+      [...before, ...after].flatMap(({ refused }) => refused),
+      name,
+    ).toEqual([]);
     expectAll(store, after);
-    for (const [n, one] of before.entries()) expectRows(store, one.acknowledged.slice(target[n]));
+    for (const [n, one] of before.entries()) expectAll(store, [{ acknowledged: one.acknowledged.slice(target[n]) }]);
     expect(store.read((sql) => column(sql, "SELECT key FROM meta WHERE key = 'before'"), [])).toEqual(["before"]);
-    // A head that still stands in the log is written anew by SQLite itself: nothing was lost then, and nothing is said.
+    // A head that is still in the log SQLite itself writes anew: nothing was lost then, and nothing is reported.
     const isHealed = damage === flipHead && !readdirSync(paths.home).includes("set-aside");
-    expect([damage.name, store.read(notices.list, []).some(({ kind }) => kind === "store_damaged")]).toEqual([
-      damage.name,
-      !isHealed,
-    ]);
+    const isReported = store.read(notices.list, []).some(({ kind }) => kind === "store_damaged");
+    expect(isReported, name).toBe(!isHealed);
   }
 });
 
@@ -126,13 +137,12 @@ it("[ST6] kill -9 of the process that replaces a damaged file: the next one fini
   for (let round = 0; round < NEW_HOMES; round++) {
     const paths = tempHome();
     const store = openStore(driver, paths);
-    for (let n = 0; n < 30; n++)
-      store.write((sql) => sql.run("INSERT INTO meta (key, value) VALUES (?, ?)", `k${n}`, "x".repeat(2_000)));
+    for (let n = 0; n < 30; n++) store.write((sql) => addMeta(sql, `k${n}`, "x".repeat(2_000)));
     await backUp(store, T0, 5);
     store.close();
     flipHead(paths);
-    const victim = child(paths, { name: "victim", driver: "node:sqlite", forMs: 60_000 });
-    await new Promise((resolve) => setTimeout(resolve, 60 + round * 6));
+    const victim = child(paths, { name: "victim", driver: "node:sqlite" });
+    await pause(60 + round * 6);
     await victim.kill();
     expect(store.read((sql) => column(sql, "SELECT count(*) FROM meta WHERE key LIKE 'k%'"), [])).toEqual([30]);
     expectAll(store, [victim]);
@@ -143,40 +153,40 @@ it("[ST6] kill -9 of the process that replaces a damaged file: the next one fini
 it("[ST13] kill -9 in the middle of a migration: the old schema and content stay, and the next try succeeds", async () => {
   const paths = tempHome();
   const old = openStore(driver, paths);
-  old.write((sql) => sql.run("INSERT INTO meta (key, value) VALUES ('mine', '')"));
+  old.write((sql) => addMeta(sql, "mine"));
   for (let round = 0; round < 5; round++) {
-    const victim = child(paths, { name: "v", upgrade: "large", forMs: 60_000 });
+    const victim = child(paths, { name: "v", upgrade: "large" });
     await fileGrows(`${paths.database}-wal`, 1_000_000 + round * 5_000_000);
     await victim.kill();
     expect(victim.acknowledged).toEqual([]);
     expect(old.read((sql) => column(sql, "SELECT max(id) FROM migrations"), [])).toEqual([migrations.length]);
-    old.write((sql) => sql.run("INSERT INTO meta (key, value) VALUES (?, '')", `round ${round}`));
+    old.write((sql) => addMeta(sql, `round ${round}`));
     expect(isSound(old.connection())).toBe(true);
   }
-  const upgraded = child(paths, { name: "u", upgrade: "large", forMs: 60_000, rows: 1 });
+  const upgraded = child(paths, { name: "u", upgrade: "large", rows: 1 });
   await upgraded.ended;
   expect(upgraded.acknowledged).toEqual(["u.0"]);
-  old.write((sql) => sql.run("INSERT INTO meta (key, value) VALUES ('old goes on', '')"));
+  old.write((sql) => addMeta(sql, "old continues"));
   expect(old.read((sql) => column(sql, "SELECT count(*) FROM large"), [])).toEqual([200_000]);
   expect(listBackups(paths.backups).length).toBeGreaterThan(0);
 });
 
 it("[ST3] a process that is too old after an upgrade stops with a clear error and changes nothing more", async () => {
   const paths = tempHome();
-  const old = child(paths, { name: "old", forMs: 60_000, everyMs: 5, isStoppedByError: true });
+  const old = child(paths, { name: "old", everyMs: 5, isStoppedByError: true });
   await old.acknowledges(3);
   const store = openStore(driver, paths, { migrations: withUpgrade("breaking") });
   store.write((sql) => sql.run("INSERT INTO extra VALUES ('new')"));
   await old.ended;
   expect(old.refused).toEqual([expect.stringMatching(/^store_newer .*written by a newer shim.*Update this shim/)]);
-  expectRows(store, old.acknowledged);
+  expectAll(store, [old]);
   expect(store.read((sql) => column(sql, "SELECT count(*) FROM journal"), [])).toEqual([old.acknowledged.length]);
 });
 
 it("[ST16] a full disk refuses the write, keeps what was acknowledged, and works again when there is room", async (test) => {
   const paths = pathsIn(join(smallDisk(test, 2), "home"));
   const store = openStore(driver, paths);
-  store.write((sql) => sql.run("INSERT INTO meta (key, value) VALUES ('first', '')"));
+  store.write((sql) => addMeta(sql, "first"));
   const ballast = join(paths.home, "ballast");
   writeFileSync(ballast, Buffer.alloc(600_000));
   let written = 0;
@@ -186,14 +196,14 @@ it("[ST16] a full disk refuses the write, keeps what was acknowledged, and works
   expect(error).toMatchObject({ code: "store_full", retryable: false });
   expect(error.message).toMatch(/disk is full; free some space.*Nothing was half-written/);
   expect(written).toBeGreaterThan(10);
-  expect(store.read((sql) => column(sql, "SELECT count(*) FROM meta"), [])).toEqual([written + 1]);
+  expect(metaRows(store)).toBe(written + 1);
   await expect(backUp(store, T0, 5)).rejects.toMatchObject({ code: "store_full" });
   expect(readdirSync(paths.backups)).toEqual([]);
   expect(() => spool.append(paths.spool, { at: T0, text: "x".repeat(2_000_000) })).toThrow(/disk is full/);
   rmSync(ballast);
   rmSync(paths.spool, { recursive: true });
   store.write((sql) => fillRow(sql, written));
-  expect(store.read((sql) => column(sql, "SELECT count(*) FROM meta"), [])).toEqual([written + 2]);
+  expect(metaRows(store)).toBe(written + 2);
   expect(isSound(store.connection())).toBe(true);
 });
 
@@ -203,10 +213,10 @@ it("[ST16] a disk that is full from the start leaves no half store", (test) => {
   writeFileSync(join(disk, "ballast"), Buffer.alloc(1_000_000));
   const store = openStore(driver, paths);
   expect(refusal(() => store.write((sql) => fillRow(sql, 0))).code).toBe("store_full");
-  expect(store.read((sql) => column(sql, "SELECT count(*) FROM meta"), ["none"])).toEqual(["none"]);
+  expect(metaRows(store)).toBeNull();
   rmSync(join(disk, "ballast"));
   store.write((sql) => fillRow(sql, 0));
-  expect(store.read((sql) => column(sql, "SELECT count(*) FROM meta"), [])).toEqual([1]);
+  expect(metaRows(store)).toBe(1);
 });
 
 it("[ST5] a damaged file on a full disk is left as it is until there is room", (test) => {
@@ -241,14 +251,14 @@ it("[ST16] a folder that became read-only refuses with a clear error, and nothin
   expect(refusal(() => fresh.write((sql) => fillRow(sql, 1))).code).toBe("store_readonly");
   remount(disk, "rw");
   store.write((sql) => fillRow(sql, 1));
-  expect(store.read((sql) => column(sql, "SELECT count(*) FROM meta"), [])).toEqual([2]);
+  expect(metaRows(store)).toBe(2);
 });
 
-it("[ST10] a process that is killed while it holds the maintenance lock blocks nobody", async () => {
+it("[ST10] a process that is killed while it holds the maintenance lock blocks no other", async () => {
   const paths = tempHome();
-  const holder = child(paths, { name: "h", upgrade: "large", forMs: 60_000 });
+  const holder = child(paths, { name: "h", upgrade: "large" });
   await fileGrows(`${paths.database}.next-wal`, 1_000_000);
-  const waiting = child(paths, { name: "w", forMs: 60_000, rows: 1 });
+  const waiting = child(paths, { name: "w", rows: 1 });
   await holder.kill();
   await waiting.ended;
   expect(waiting.acknowledged).toEqual(["w.0"]);
@@ -256,23 +266,17 @@ it("[ST10] a process that is killed while it holds the maintenance lock blocks n
 });
 
 function child(paths: Paths, task: Partial<ChildTask>): StoreChild {
-  return new StoreChild({ path: paths.database, name: "c", driver: "better-sqlite3", forMs: 1_000, ...task });
+  return new StoreChild({ path: paths.database, name: "c", driver: "better-sqlite3", forMs: 60_000, ...task });
 }
 
-function expectAll(store: Store, children: readonly StoreChild[]): void {
-  expectRows(
-    store,
-    children.flatMap(({ acknowledged }) => acknowledged),
-  );
-}
-
-function expectRows(store: Store, keys: readonly string[]): void {
+function expectAll(store: Store, children: readonly Pick<StoreChild, "acknowledged">[]): void {
+  const keys = children.flatMap(({ acknowledged }) => acknowledged);
   const stored = new Set(store.read((sql) => column(sql, "SELECT key FROM journal"), []));
   expect(keys.filter((key) => !stored.has(key))).toEqual([]);
   if (inodeOf(store.path) !== null) expect(isSound(store.connection())).toBe(true);
 }
 
-/** Settles when some process has met the damage. A writer that never reads a damaged page does not; then this one looks. */
+/** Settles when some process has found the damage. A writer that never reads a damaged page does not; then this process reads all. */
 async function found(children: readonly StoreChild[], store: Store, paths: Paths): Promise<void> {
   const target = children.map(({ acknowledged }) => acknowledged.length + 20);
   await Promise.all(children.map((one, n) => one.acknowledges(target[n] ?? 0)));
@@ -285,21 +289,26 @@ async function found(children: readonly StoreChild[], store: Store, paths: Paths
   setAside(store.context, { inode, isCertain: false, isIndexOnly: false, message: "found by a check" });
 }
 
-function cutToNothing(paths: Paths): void {
-  truncateSync(paths.database, 0);
-}
-
-function cutInHalf(paths: Paths): void {
-  truncateSync(paths.database, Math.floor(statSync(paths.database).size / 2));
-}
+/** Of a database file of so many bytes. */
+const damages: Readonly<Record<string, (paths: Paths, size: number) => void>> = {
+  "cut to nothing": ({ database }) => truncateSync(database, 0),
+  "cut in half": ({ database }, size) => truncateSync(database, Math.floor(size / 2)),
+  "bits of the head flipped": flipHead,
+  "bits flipped everywhere": (paths, size) => {
+    for (let at = 4_100; at < size; at += 3 * 4_096) overwrite(paths, at, 16);
+  },
+};
 
 function flipHead(paths: Paths): void {
   overwrite(paths, 0, 200);
 }
 
-function flipEverywhere(paths: Paths): void {
-  const { size } = statSync(paths.database);
-  for (let at = 4_100; at < size; at += 3 * 4_096) overwrite(paths, at, 16);
+/** Not while this process has the file open: closing it here would drop its locks. In the middle of a swap nothing has the name. */
+function overwrite({ database }: Paths, at: number, bytes: number): void {
+  if (!existsSync(database)) return;
+  const file = openSync(database, "r+");
+  writeSync(file, Buffer.alloc(bytes, 0xa5), 0, bytes, at);
+  closeSync(file);
 }
 
 async function fileGrows(path: string, bytes: number): Promise<void> {
@@ -307,8 +316,17 @@ async function fileGrows(path: string, bytes: number): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
 }
 
-function fillRow(sql: { run(query: string, ...values: (string | number)[]): number }, n: number): void {
-  sql.run("INSERT INTO meta (key, value) VALUES (?, ?)", `row ${n}`, String(n).padEnd(4_000, "x"));
+function addMeta(sql: Sql, key: string, value = ""): void {
+  insert(sql, "meta", { key, value });
+}
+
+function fillRow(sql: Sql, n: number): void {
+  addMeta(sql, `row ${n}`, String(n).padEnd(4_000, "x"));
+}
+
+/** Null where there is no store. */
+function metaRows(store: Store): unknown {
+  return store.read((sql) => column(sql, "SELECT count(*) FROM meta")[0], null);
 }
 
 function usedBytes(folder: string): number {

@@ -1,22 +1,18 @@
 import { expect, it, vi } from "vitest";
-import {
-  isThere,
-  prompt,
-  seeded,
-  SupervisorProcessRig,
-  type ClaudeRun,
-} from "#harness/supervisor/supervisor-process.ts";
+import { seededRandom } from "#harness/clock/fake-time.ts";
+import { setting } from "#harness/machine/mcp-process.ts";
+import { isThere, prompt, SupervisorProcessRig, type ClaudeRun } from "#harness/supervisor/supervisor-process.ts";
 
 /** `node scripts/supervise-kills.ts --rounds 200` asks for more. */
-const rounds = Number(process.env["SHIM_KILL_ROUNDS"] ?? 12);
-const seed = Number(process.env["SHIM_KILL_SEED"] ?? 1);
+const rounds = setting("SHIM_KILL_ROUNDS", 12);
+const seed = setting("SHIM_KILL_SEED", 1);
 const quick = { firstMs: 10, mostMs: 50, loopCrashes: 1_000_000 };
 
 function until(check: () => void): Promise<void> {
   return vi.waitFor(check, { timeout: 30_000, interval: 20 });
 }
 
-/** Whom a kill meets: Claude Code itself, what watches over it, all of its group, or first its tools. */
+/** Kills Claude Code itself, the process that keeps it, all of its group, or first its tools. */
 function kill({ pids, keeper }: ClaudeRun, draw: (below: number) => number): void {
   const [own = 0, ...tools] = pids;
   const signal = (["SIGKILL", "SIGSEGV", "SIGABRT"] as const)[draw(3)] ?? "SIGKILL";
@@ -37,19 +33,20 @@ function expectToContinue(next: ClaudeRun, before: ClaudeRun, isBroken: boolean)
   expect([next.alive, before.pids.filter(isThere)]).toEqual([[], []]);
   expect(next.isResumed).toBe(!isBroken);
   expect(next.session === before.session).toBe(!isBroken);
-  const brief = isBroken ? next.prompt : next.told;
+  const brief = isBroken ? next.prompt : next.context;
   expect(brief).toContain(before.session);
   expect(brief).toContain(prompt);
 }
 
 it(
-  `[SU9] [SU35] [SU36] [SU46] ${rounds} random kills: it is back each time, nothing is left over, never two`,
+  `[SU9] [SU35] [SU36] [SU46] ${rounds} random kills: Claude Code works again each time, nothing is left over, never two`,
   async () => {
-    const draw = seeded(seed);
+    const random = seededRandom(seed);
+    const draw = (below: number): number => Math.floor(below * random());
     const home = new SupervisorProcessRig(quick);
     const supervisor = home.supervise();
     const waits: number[] = [];
-    let before = await home.run(1);
+    let before = await home.started(1);
     expect(before.prompt).toBe(prompt);
     // What a run writes is decided before it begins.
     let isBroken = false;
@@ -58,15 +55,15 @@ it(
       home.breakTranscripts(isNextBroken);
       const killedAt = performance.now();
       kill(before, draw);
-      const next = await home.run(round + 1);
+      const next = await home.started(round + 1);
       waits.push(performance.now() - killedAt);
       expectToContinue(next, before, isBroken);
       before = next;
       isBroken = isNextBroken;
     }
     expect(home.runs()).toHaveLength(rounds + 1);
-    supervisor.child.kill("SIGTERM");
-    expect(await supervisor.code).toBe(0);
+    supervisor.kill("SIGTERM");
+    expect(await supervisor.ended).toBe(0);
     await until(() => expect(before.pids.filter(isThere)).toEqual([]));
     const sorted = waits.sort((a, b) => a - b);
     const at = (share: number): number => Math.round(sorted[Math.floor(share * (sorted.length - 1))] ?? 0);
@@ -82,29 +79,29 @@ it("[SU47] [SU48] a supervisor that is killed takes everything with it, and the 
   let before: ClaudeRun | null = null;
   for (let round = 1; round <= 3; round++) {
     const supervisor = home.supervise();
-    const run = await home.run(round);
+    const run = await home.started(round);
     if (before) expectToContinue(run, before, false);
-    supervisor.child.kill("SIGKILL");
-    await supervisor.code;
+    supervisor.kill("SIGKILL");
+    await supervisor.ended;
     before = run;
   }
   await until(() => expect(before?.pids.filter(isThere)).toEqual([]));
 });
 
-it("[SU4] a crash loop is stopped and said, also over the end of its supervisor, until the user wants it again", async () => {
+it("[SU4] a crash loop is stopped and reported, also by the next supervisor, until the user asks for a retry", async () => {
   const home = new SupervisorProcessRig({ firstMs: 10, mostMs: 50 });
   const first = home.supervise();
-  for (let crash = 1; crash <= 5; crash++) process.kill((await home.run(crash)).pids[0] ?? 0, "SIGKILL");
+  for (let crash = 1; crash <= 5; crash++) process.kill((await home.started(crash)).pids[0] ?? 0, "SIGKILL");
   await until(() => expect(first.events.at(-1)).toMatchObject({ event: "ended", phase: "looping", againInMs: null }));
-  expect(home.shim("supervise", "status")).toMatchObject({ watched: [{ name: "fix", phase: "looping" }] });
-  first.child.kill("SIGTERM");
-  await first.code;
+  expect(await home.ask("supervise", "status")).toMatchObject({ watched: [{ name: "fix", phase: "looping" }] });
+  first.kill("SIGTERM");
+  await first.ended;
   const second = home.supervise();
-  await until(() => expect(second.events.map(({ event }) => event)).toContain("supervising"));
-  expect(home.shim("supervise", "status")).toMatchObject({ watched: [{ phase: "looping" }] });
+  await second.until("supervising");
+  expect(await home.ask("supervise", "status")).toMatchObject({ watched: [{ phase: "looping" }] });
   expect(home.runs()).toHaveLength(5);
-  expect(home.shim("supervise", "retry", "fix")).toMatchObject({ name: "fix" });
-  expect(await home.run(6)).toMatchObject({ isResumed: true, alive: [] });
-  second.child.kill("SIGTERM");
-  expect(await second.code).toBe(0);
+  expect(await home.ask("supervise", "retry", "fix")).toMatchObject({ name: "fix" });
+  expect(await home.started(6)).toMatchObject({ isResumed: true, alive: [] });
+  second.kill("SIGTERM");
+  expect(await second.ended).toBe(0);
 });

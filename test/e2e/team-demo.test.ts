@@ -1,35 +1,23 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import type { Attempt } from "#src/contract/task-views.ts";
 import { TeamDemo } from "../../demo/team-demo.ts";
 import { textOf } from "../../demo/team-checks.ts";
 import { descendantsOf } from "../../scripts/local-edge.ts";
 import { identify, isAlive, systemProcesses } from "#src/platform/processes.ts";
-import { processesIn } from "#harness/machine/processes-in.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
+import { processesIn } from "#harness/machine/process-tree.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const main = join(root, "demo", "main.ts");
 
-function aStage(): string {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-stage-")));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
-/** Of one that failed with its reason: none should, so it is looked for. */
-function endOf({ end, reason }: Attempt): string {
-  return end === "failed" ? `failed: ${reason}` : end;
-}
-
-/** What the demo finds is asked here again, of the coordinator and of git. */
+/** The coordinator and git are asked again for what the demo has found. */
 it("[DE4] [DE5] [DE6] [DE7] [DE9] three workers do six tasks once, while a worker, the runtime and the queue fail", async () => {
-  const told: string[] = [];
+  const shown: string[] = [];
   const { env, execPath: node } = process;
   const signal = new AbortController().signal;
-  const demo = new TeamDemo({ env, node, now: Date.now, tell: (text) => told.push(text), signal });
+  const demo = new TeamDemo({ env, node, now: Date.now, tell: (text) => shown.push(text), signal });
   let isClosed = false;
   onTestFinished(() => (isClosed ? undefined : demo.close()));
   const { checks, times, isComplete } = await demo.run();
@@ -40,16 +28,12 @@ it("[DE4] [DE5] [DE6] [DE7] [DE9] three workers do six tasks once, while a worke
   const { tasks } = await edge.call("tasks.list", {});
   const numbers = tasks.map(({ task }) => task).toSorted((a, b) => a - b);
   const known = await Promise.all(numbers.map((task) => edge.call("tasks.get", { task })));
-  expect(known.map(({ type, state }) => [type, state])).toEqual([
-    ["refactor", "done"],
-    ["refactor", "done"],
-    ["refactor", "done"],
-    ["test", "done"],
-    ["test", "done"],
-    ["test", "done"],
-  ]);
+  const types = [...Array.from({ length: 3 }, () => "refactor"), ...Array.from({ length: 3 }, () => "test")];
+  expect(known.map(({ type, state }) => [type, state])).toEqual(types.map((type) => [type, "done"]));
   const histories = await Promise.all(numbers.map((task) => edge.call("tasks.history", { task })));
-  const ends = histories.map(({ attempts }) => attempts.map(endOf).toSorted());
+  const ends = histories.map(({ attempts }) =>
+    attempts.map(({ end, reason }) => (end === "failed" ? `failed: ${reason}` : end)).toSorted(),
+  );
   expect(ends).toEqual([["done"], ["chat_offline", "done"], ["done"], ["done"], ["done"], ["done"]]);
 
   const [done, lost] = histories[1]?.attempts ?? [];
@@ -58,7 +42,7 @@ it("[DE4] [DE5] [DE6] [DE7] [DE9] three workers do six tasks once, while a worke
   expect(known[1]?.result).toMatchObject({ output: { began: 3, edits: 4 } });
   expect(times.queuedAgain).toBeLessThanOrEqual(6_000);
   expect(times.queuedAgain).toBeGreaterThan(0);
-  expect(told.join("\n")).toMatch(/The consumer has thrown 3 times/);
+  expect(shown.join("\n")).toMatch(/The consumer has thrown 3 times/);
 
   const commits = known.map(({ result }) => (result as { commit: string }).commit);
   const [first, second, third] = commits;
@@ -76,14 +60,11 @@ it("[DE4] [DE5] [DE6] [DE7] [DE9] three workers do six tasks once, while a worke
 });
 
 it("[DE7] Ctrl-C in the middle of it: all processes end, and no file stays", async () => {
-  const stage = aStage();
+  const stage = temporaryFolder();
   const env = { ...process.env, TMPDIR: stage };
   // A terminal sends Ctrl-C to the whole group.
-  const child = spawn(process.execPath, [main, "--only", "team"], {
-    env,
-    stdio: ["ignore", "ignore", "pipe"],
-    detached: true,
-  });
+  const options = { env, stdio: ["ignore", "ignore", "pipe"] as ["ignore", "ignore", "pipe"], detached: true };
+  const child = spawn(process.execPath, [main, "--only", "team"], options);
   onTestFinished(() => void child.kill("SIGKILL"));
   const ended = new Promise<number | null>((resolve) => void child.once("close", resolve));
   let said = "";
@@ -99,7 +80,7 @@ it("[DE7] Ctrl-C in the middle of it: all processes end, and no file stays", asy
   expect(readdirSync(stage).filter((name) => /^(shim|miniflare)-/.test(name))).toEqual([]);
 });
 
-it("[DE10] where the runtime is not installed the part is skipped, and this is said", () => {
+it("[DE10] where the runtime is not installed the part is skipped, and this is reported", () => {
   const without = join(root, "test", "harness", "machine", "without-runtime.mjs");
   const run = (...args: string[]): string => {
     const ran = spawnSync(process.execPath, ["--import", without, main, "--only", "team", ...args], {
@@ -112,8 +93,8 @@ it("[DE10] where the runtime is not installed the part is skipped, and this is s
   expect(JSON.parse(run("--json"))).toMatchObject({ team: { skipped: expect.stringContaining("miniflare") } });
 });
 
-it("[DE7] without git it says so, and nothing stays", () => {
-  const stage = aStage();
+it("[DE7] without git it reports this, and nothing stays", () => {
+  const stage = temporaryFolder();
   const env = { ...process.env, TMPDIR: stage, PATH: stage };
   const ran = spawnSync(process.execPath, [main, "--only", "team"], { env, encoding: "utf8" });
   expect([ran.status, ran.stdout]).toEqual([1, ""]);

@@ -2,13 +2,16 @@ import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
+import { readProcessKey } from "#src/coordinator-client/local/process-key.ts";
+import { identify, systemProcesses } from "#src/platform/processes.ts";
 import { record, type McpConnection } from "../../demo/mcp-connection.ts";
 import { CutProxy } from "#harness/edge/cut-proxy.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { git } from "#harness/machine/git-project.ts";
-import { aFolder, MachineHome } from "#harness/machine/real-machine.ts";
-import { answered, startServer } from "#harness/machine/mcp-process.ts";
-import { realEdgeClient, value } from "#harness/edge/real-edge-client.ts";
+import { git, makeProject } from "#harness/machine/git-project.ts";
+import { MachineHome } from "#harness/machine/real-machine.ts";
+import { answered, killAll, startServer, storeOf } from "#harness/machine/mcp-process.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
 
 const patience = { timeout: 40_000, interval: 200 };
 
@@ -22,19 +25,17 @@ async function twoMachines(): Promise<{ edge: EdgeRuntime; a: Joined; b: Joined 
   const edge = await EdgeRuntime.open();
   const settings = { chatTtlMs: 5_000, interactiveGraceMs: 1_000, workerGraceMs: 1_000, lostSocketGraceMs: 1_000 };
   await edge.call("settings.set", { settings });
-  const { folder, origin } = aFolder();
-  const a = await joined(edge, new MachineHome(folder, "desktop", origin), "desktop", null);
+  const { root: folder, project: origin } = makeProject({ "one.ts": "export {};\n" });
+  const joined = async (name: string, code: string): Promise<Joined> => {
+    const [machine, proxy] = [new MachineHome(name, { folder, origin }), await CutProxy.to(edge.url)];
+    const { token } = await edge.call("tokens.create", { machine: name, scope: "work" });
+    writeFileSync(join(machine.home, "given"), `${token}\n${code}\n`, { mode: 0o600 });
+    await machine.run([`shim edge join ${edge.workspace} --url ${proxy.url} --import < "$HOME/given"`]);
+    return { machine, proxy };
+  };
+  const a = await joined("desktop", "");
   const code = await a.machine.run(["shim edge rekey --code --yes | grep -o 'shimkey-[^ ]*'"]);
-  const b = await joined(edge, new MachineHome(folder, "laptop", origin), "laptop", code.trim());
-  return { edge, a, b };
-}
-
-async function joined(edge: EdgeRuntime, machine: MachineHome, name: string, code: string | null): Promise<Joined> {
-  const proxy = await CutProxy.to(edge.url);
-  const { token } = await edge.call("tokens.create", { machine: name, scope: "work" });
-  writeFileSync(join(machine.home, "given"), [token, ...(code === null ? [] : [code]), ""].join("\n"), { mode: 0o600 });
-  await machine.run([`shim edge join ${edge.workspace} --url ${proxy.url} --import < "$HOME/given"`]);
-  return { machine, proxy };
+  return { edge, a, b: await joined("laptop", code.trim()) };
 }
 
 async function aChat({ machine }: Joined, goal: string): Promise<{ server: McpConnection; session: string }> {
@@ -52,24 +53,18 @@ function stateOf(edge: EdgeRuntime, task: number): Promise<string> {
   return edge.call("tasks.get", { task }).then(({ state }) => state);
 }
 
-function lose({ process, ended }: McpConnection): Promise<unknown> {
-  process.kill("SIGKILL");
-  return ended;
-}
-
-it("[MA1] a machine loses power in mid-task: the other one's chat takes over its session and its task, and it is done once", async () => {
+it("[MA1] a machine loses power in mid-task: a chat of the other one takes over its session and its task, which is done once", async () => {
   const { edge, a, b } = await twoMachines();
   const one = await aChat(a, "the parser");
   await answered(one.server, "shim_submit", { tasks: [{ type: "parser", payload: { part: "comments" } }] });
   await answered(one.server, "shim_next", {});
-  await answered(one.server, "shim_force_checkpoint", {
-    inProgress: ["half of the lexer"],
-    nextStep: "the other half",
-  });
+  const half = { inProgress: ["half of the lexer"], nextStep: "the other half" };
+  await answered(one.server, "shim_force_checkpoint", half);
   await answered(one.server, "shim_report", { outcome: "progress", percent: 50, note: "half" });
   await a.machine.run(["shim edge sync"]);
   a.proxy.cut();
-  await lose(one.server);
+  one.server.process.kill("SIGKILL");
+  await one.server.ended;
   await vi.waitFor(async () => expect(await stateOf(edge, 1)).toBe("queued"), patience);
 
   const other = await aChat(b, "hello");
@@ -79,10 +74,9 @@ it("[MA1] a machine loses power in mid-task: the other one's chat takes over its
     expect(answer["brief"]).toContain(one.session);
     return String(answer["brief"]);
   }, patience);
-  expect(found).toContain("on another machine (desktop)");
-  expect(found).toContain("half of the lexer");
+  for (const part of ["on another machine (desktop)", "half of the lexer", "not synced: whatever it did after"])
+    expect(found).toContain(part);
   expect(found).toContain("files:\n- 1 more: committed or unchanged\n");
-  expect(found).toContain("not synced: whatever it did after");
   await answered(other.server, "shim_check_recovery", { of: one.session, take: true });
   const next = await answered(other.server, "shim_next", {});
   expect(next).toMatchObject({ task: { task: 1, payload: { part: "comments" }, progress: { note: "half" } } });
@@ -95,7 +89,7 @@ it("[MA1] a machine loses power in mid-task: the other one's chat takes over its
     ["chat_offline", one.session],
   ]);
 
-  // The power is back: the chat that comes next there is not offered what went on elsewhere.
+  // The next chat of the first machine is not offered what was continued elsewhere.
   a.proxy.heal();
   await a.machine.run(["shim edge sync"]);
   const late = await startServer(a.machine.paths);
@@ -103,7 +97,7 @@ it("[MA1] a machine loses power in mid-task: the other one's chat takes over its
   expect(JSON.stringify(answer)).not.toContain("half of the lexer");
 });
 
-it("[MA2] what a chat reports while its network is away is kept, and counts once when it is back in time", async () => {
+it("[MA2] what a chat reports while its network is away is kept, and counts once when the network returns in time", async () => {
   const { edge, a } = await twoMachines();
   await edge.call("settings.set", { settings: { chatTtlMs: 60_000, lostSocketGraceMs: 60_000 } });
   const one = await aChat(a, "the parser");
@@ -119,7 +113,7 @@ it("[MA2] what a chat reports while its network is away is kept, and counts once
   expect(attempts).toMatchObject([{ end: "done", chat: one.session, lateCalls: 0 }]);
 });
 
-it("[MA3] a network that is away for longer: another chat has the task and the files, never both, and who comes back is told", async () => {
+it("[MA3] a network that is away for longer: another chat has the task and the files, never both, and the first is notified", async () => {
   const { edge, a, b } = await twoMachines();
   const [one, other] = [await aChat(a, "the parser"), await aChat(b, "the lexer")];
   await answered(one.server, "shim_submit", { tasks: [{ type: "parser" }] });
@@ -139,23 +133,22 @@ it("[MA3] a network that is away for longer: another chat has the task and the f
   await answered(other.server, "shim_report", { outcome: "done", result: "by the other" });
   const late = await one.server.callTool("shim_report", { outcome: "done", task: 1, result: "too late" });
   a.proxy.heal();
-  const told: string[] = [late.text];
+  const received: string[] = [late.text];
   await vi.waitFor(async () => {
     const { news } = await answered(one.server, "shim_inbox", {});
-    told.push(JSON.stringify(news));
-    const all = told.join("\n");
-    expect(all).toMatch(/claim_lost|report_refused|stale_claim/);
-    expect(all).toContain("src/**");
+    received.push(JSON.stringify(news));
+    expect(received.join("\n")).toMatch(/claim_lost|report_refused|stale_claim/);
+    expect(received.join("\n")).toContain("src/**");
   }, patience);
   expect(await edge.call("tasks.get", { task: 1 })).toMatchObject({ state: "done", result: "by the other" });
   const { leases } = await edge.call("leases.list", { prefix: "file:" });
   expect(leases.map(({ holder }) => holder)).toEqual([other.session]);
 });
 
-it("[MA4] a leader is killed: another one leads, and the chats are told", async () => {
+it("[MA4] a leader is killed: another one leads, and the chats are notified", async () => {
   const { edge, b } = await twoMachines();
-  const chat = await aChat(b, "to be told");
-  // From its first question on it is one of the team.
+  const chat = await aChat(b, "to be notified");
+  // From its first request on it is in the team.
   await answered(chat.server, "shim_inbox", {});
   const script = join(import.meta.dirname, "..", "harness", "coordinator", "leader-child.ts");
   const leader = spawn(process.execPath, [script, edge.url, edge.adminToken], { stdio: ["ignore", "pipe", "inherit"] });
@@ -164,7 +157,7 @@ it("[MA4] a leader is killed: another one leads, and the chats are told", async 
   const next = await realEdgeClient(edge.url, edge.adminToken, "next");
   const waiting = next.lead({ name: "plan", waitMs: 60_000 });
   leader.kill("SIGKILL");
-  expect(value(await waiting).isTrusted()).toBe(true);
+  expect(given(await waiting).isTrusted()).toBe(true);
   await vi.waitFor(async () => {
     const { news } = await answered(chat.server, "shim_inbox", {});
     expect(news).toContainEqual(expect.objectContaining({ kind: "leader_changed", name: "plan", leader: "next" }));
@@ -177,7 +170,7 @@ function bytesBelow(folder: string): string {
   return names.map((name) => (statSync(name).isFile() ? readFileSync(name).toString("latin1") : "")).join("\n");
 }
 
-it("[MA6] a hundred marked words of a chat's work stand nowhere in what the coordinator has stored", async () => {
+it("[MA6] none of a hundred marked words of a chat's work is in what the coordinator has stored", async () => {
   const { edge, a } = await twoMachines();
   const marks = Array.from({ length: 100 }, (_, n) => `MARK${n}q${(n * 7_919 + 13).toString(36)}z`);
   const part = (from: number): string[] => marks.slice(from, from + 10);
@@ -198,7 +191,7 @@ it("[MA6] a hundred marked words of a chat's work stand nowhere in what the coor
     todos: part(80).map((text) => ({ text, status: "pending" })),
     state: { words: part(90) },
   });
-  // In the team it shows itself to others, and reserves.
+  // Other chats of the team see it, and what it reserves.
   await answered(server, "shim_chats", {});
   await answered(server, "shim_submit", { tasks: [{ type: "open", payload: "READABLE" }] });
   await answered(server, "shim_next", {});
@@ -208,6 +201,37 @@ it("[MA6] a hundred marked words of a chat's work stand nowhere in what the coor
   expect(await edge.call("sync.status", {})).toMatchObject({ sessions: 1, checkpoints: 1 });
   const stored = bytesBelow(edge.folder);
   expect(marks.filter((mark) => stored.includes(mark))).toEqual([]);
-  // What is looked into is what is stored.
+  // These are the bytes that are stored.
   expect(stored).toContain("READABLE");
+});
+
+it("[SY63] [SY64] the chats of a machine send what they save; when the sending process is killed another one sends", async () => {
+  const { edge, a, b } = await twoMachines();
+  const [first, second] = [await aChat(a, "the parser"), await aChat(a, "the lexer")];
+  const store = storeOf(a.machine.paths);
+  const senderOf = (): number => {
+    const rows = store.read((sql) => sql.all<{ process: string }>("SELECT process FROM sync_uploader"), []);
+    return readProcessKey(rows[0]?.process ?? "")?.pid ?? 0;
+  };
+  const sendsWhatIsSavedBy = async ({ server }: typeof first): Promise<void> => {
+    const { checkpoint } = await answered(server, "shim_force_checkpoint", { nextStep: "test it" });
+    await vi.waitFor(async () => {
+      const { sessions } = await edge.call("sync.list", {});
+      expect(sessions.map(({ newest }) => newest?.checkpoint)).toContain(checkpoint);
+    }, patience);
+  };
+  await sendsWhatIsSavedBy(first);
+  const sender = senderOf();
+  const [dead, alive] = first.server.process.pid === sender ? [first, second] : [second, first];
+  expect(dead.server.process.pid).toBe(sender);
+  // With its worker, which would send what is left when its front has ended.
+  killAll(dead.server);
+  await vi.waitFor(() => expect(identify(systemProcesses, sender)).toBeNull(), patience);
+  await sendsWhatIsSavedBy(alive);
+  expect(senderOf()).toBe(alive.server.process.pid);
+  // The other machine only pulls.
+  await startServer(b.machine.paths);
+  const known = (): number =>
+    storeOf(b.machine.paths).read((sql) => sql.all("SELECT 1 FROM remote_sessions").length, 0);
+  await vi.waitFor(() => expect(known()).toBe(2), patience);
 });

@@ -1,15 +1,12 @@
-import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createInterface } from "node:readline";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, vi } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
-
-/** The built program behind its launcher, as `shim worker` is run. */
-const launcher = join(import.meta.dirname, "..", "..", "bin", "shim.mjs");
+import { git, makeRepository, temporaryFolder } from "#harness/machine/git-project.ts";
+import type { EventProcess } from "#harness/machine/programs.ts";
+import { MachineHome } from "#harness/machine/real-machine.ts";
+import { isThere } from "#harness/supervisor/supervisor-process.ts";
 
 /**
  * What the workers run: the first attempt does half of the work, says so, and never ends, nor do those that it has started; one that is told of
@@ -38,136 +35,143 @@ if (checkpoint?.step === 1) {
 }
 `;
 
-interface Place {
-  readonly folder: string;
-  readonly repository: string;
-  readonly home: string;
-  readonly env: NodeJS.ProcessEnv;
+function startWorker(machine: MachineHome): EventProcess {
+  const path = join(machine.home, "program.cjs");
+  writeFileSync(path, program);
+  return machine.start("worker", "--type", "slow", "--json", "--", process.execPath, path);
 }
 
-function aPlace(): Place {
-  const folder = temporaryFolder();
-  const repository = join(folder, "repository");
-  mkdirSync(repository);
-  git(repository, "init", "-q", "-b", "main");
-  write(repository, { "a.txt": "one\n" });
-  git(repository, "add", ".");
-  git(repository, "commit", "-qm", "first");
-  const home = join(folder, "shim");
-  const settings = { GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1" };
-  const env = { PATH: process.env["PATH"], HOME: folder, SHIM_HOME: home, ...settings };
-  writeFileSync(join(folder, "program.cjs"), program);
-  return { folder, repository, home, env };
+/** @returns its number */
+async function submitted(machine: MachineHome): Promise<string> {
+  const payload = JSON.stringify({ pids: join(machine.home, "pids") });
+  const { tasks } = await machine.ask("task", "submit", "slow", "--payload", payload);
+  return String((tasks as OutputOf<"tasks.submit">["tasks"])[0]?.task);
 }
 
-function shim({ repository, env }: Place, ...args: string[]): Record<string, unknown> {
-  const ran = spawnSync(process.execPath, [launcher, ...args, "--json"], { cwd: repository, env, encoding: "utf8" });
-  if (ran.status !== 0) throw new Error(`shim ${args.join(" ")}: ${ran.stderr}`);
-  return JSON.parse(ran.stdout) as Record<string, unknown>;
-}
-
-interface WorkerProcess {
-  readonly child: ChildProcess;
-  readonly events: { readonly event: string; readonly [name: string]: unknown }[];
-  readonly code: Promise<number | null>;
-}
-
-function startWorker({ folder, repository, env }: Place): WorkerProcess {
-  const args = [launcher, "worker", "--type", "slow", "--json", "--", process.execPath, join(folder, "program.cjs")];
-  const child = spawn(process.execPath, args, { cwd: repository, env, stdio: ["ignore", "pipe", "inherit"] });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  const events: WorkerProcess["events"] = [];
-  createInterface({ input: child.stdout }).on("line", (line) =>
-    events.push(JSON.parse(line) as (typeof events)[number]),
-  );
-  const code = new Promise<number | null>((resolve) => void child.once("exit", resolve));
-  return { child, events, code };
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
-  } catch {
-    return false;
-  }
-}
-
-function until(check: () => void): Promise<void> {
-  return vi.waitFor(check, { timeout: 30_000, interval: 100 });
+/** Whether the program of the first attempt is there, and the one that it has started. */
+function alive({ home }: MachineHome): boolean[] {
+  return readFileSync(join(home, "pids"), "utf8").trim().split("\n").map(Number).map(isThere);
 }
 
 /** One worker is killed with -9 in the middle of a task, and another finishes it. @returns ms from the kill to the end of the first attempt, by the coordinator */
-async function killedInMidTask(place: Place): Promise<number> {
-  const pids = join(place.folder, "pids");
-  const first = startWorker(place);
-  await until(() => expect(first.events.map(({ event }) => event)).toContain("registered"));
-  const payload = JSON.stringify({ pids });
-  const submitted = shim(place, "task", "submit", "slow", "--payload", payload) as unknown as OutputOf<"tasks.submit">;
-  const number = String(submitted.tasks[0]?.task);
-  await until(() => expect(shim(place, "task", "show", number)).toMatchObject({ progress: { note: "more" } }));
-  const second = startWorker(place);
-  await until(() => expect(second.events.map(({ event }) => event)).toContain("registered"));
-  const running = readFileSync(pids, "utf8").trim().split("\n").map(Number);
-  expect(running.map(isAlive)).toEqual([true, true]);
+async function killedInMidTask(machine: MachineHome): Promise<number> {
+  const first = startWorker(machine);
+  await first.until("registered");
+  const number = await submitted(machine);
+  const shown = () => machine.ask("task", "show", number);
+  const patience = { timeout: 30_000, interval: 100 };
+  await vi.waitFor(async () => expect(await shown()).toMatchObject({ progress: { note: "more" } }), patience);
+  const second = startWorker(machine);
+  await second.until("registered");
+  expect(alive(machine)).toEqual([true, true]);
   const killedAt = Date.now();
-  first.child.kill("SIGKILL");
-  await until(() => expect(second.events.map(({ event }) => event)).toContain("ended"));
-  await until(() => expect(running.map(isAlive)).toEqual([false, false]));
-  const folders = [first, second].map(({ events }) => events.find(({ event }) => event === "began")?.["folder"]);
-  expect(folders[1]).toBe(folders[0]);
-  expect(second.events.find(({ event }) => event === "ended")).toMatchObject({ end: "done", state: "done" });
-  const shown = shim(place, "task", "show", number) as unknown as OutputOf<"tasks.get"> & OutputOf<"tasks.history">;
+  first.kill("SIGKILL");
+  expect(await second.until("ended")).toMatchObject({ end: "done", state: "done" });
+  await vi.waitFor(() => expect(alive(machine)).toEqual([false, false]), patience);
+  expect((await second.until("began"))["folder"]).toBe((await first.until("began"))["folder"]);
+  const { state, result, attempts } = (await shown()) as unknown as OutputOf<"tasks.get"> & OutputOf<"tasks.history">;
   const now = Date.now();
-  expect(shown.state).toBe("done");
-  const result = shown.result as { branch: string; output: unknown };
-  expect(result.output).toMatchObject({ half: "half of it", checkpoint: { step: 1 } });
-  expect(git(place.repository, "show", `${result.branch}:half.txt`)).toBe("half of it");
-  expect(git(place.repository, "show", `${result.branch}:rest.txt`)).toBe("rest of it");
-  expect(shown.attempts.map(({ end }) => end)).toEqual(["done", "chat_offline"]);
-  second.child.kill("SIGTERM");
-  expect(await second.code).toBe(0);
+  expect(state).toBe("done");
+  expect(result).toMatchObject({ output: { half: "half of it", checkpoint: { step: 1 } } });
+  const { branch } = result as { branch: string };
+  for (const part of ["half", "rest"])
+    expect(git(machine.project, "show", `${branch}:${part}.txt`)).toBe(`${part} of it`);
+  expect(attempts.map(({ end }) => end)).toEqual(["done", "chat_offline"]);
+  second.kill("SIGTERM");
+  expect(await second.ended).toBe(0);
   expect(second.events.at(-1)).toMatchObject({ event: "over", ends: { done: 1 } });
-  expect(existsSync(join(place.repository, "half.txt"))).toBe(false);
-  const lost = shown.attempts.find(({ end }) => end === "chat_offline");
-  return now - (lost?.endedAgeMs ?? 0) - killedAt;
+  expect(existsSync(join(machine.project, "half.txt"))).toBe(false);
+  return now - (attempts[1]?.endedAgeMs ?? 0) - killedAt;
 }
 
 it("[WK5] [WK12] [WK15] of two workers on one machine one is killed, the other finishes in its worktree", async () => {
-  const afterMs = await killedInMidTask(aPlace());
-  // There is no grace: whoever asks next sees that the process is gone.
-  expect(afterMs).toBeLessThan(3_000);
+  // There is no grace: the next request sees that the process is gone.
+  expect(await killedInMidTask(new MachineHome())).toBeLessThan(3_000);
 });
 
 it("[WK5] [WK15] the same on the edge, over the queue: within the grace and a second", async () => {
   const edge = await EdgeRuntime.open();
-  const graceMs = 1_000;
-  await edge.call("settings.set", { settings: { workerGraceMs: graceMs } });
-  const place = aPlace();
-  const { token } = await edge.call("tokens.create", { machine: "m1", scope: "work" });
-  const { url, workspace } = edge;
-  writeEdgeConfig(place.home, { url, workspace, machine: "m1", token });
-  const afterMs = await killedInMidTask(place);
-  expect(afterMs).toBeLessThan(graceMs + 1_000);
+  const workerGraceMs = 1_000;
+  await edge.call("settings.set", { settings: { workerGraceMs } });
+  const machine = new MachineHome();
+  await edge.join(machine.paths.home, "m1");
+  expect(await killedInMidTask(machine)).toBeLessThan(workerGraceMs + 1_000);
 });
 
 it("[WK10] at SIGTERM a worker lets its task end; at the second one it gives it back with its work", async () => {
-  const place = aPlace();
-  const pids = join(place.folder, "pids");
-  const worker = startWorker(place);
-  await until(() => expect(worker.events.map(({ event }) => event)).toContain("registered"));
-  const payload = JSON.stringify({ pids });
-  const submitted = shim(place, "task", "submit", "slow", "--payload", payload) as unknown as OutputOf<"tasks.submit">;
-  const number = String(submitted.tasks[0]?.task);
-  await until(() => expect(worker.events.map(({ event }) => event)).toContain("progress"));
-  worker.child.kill("SIGTERM");
-  await until(() => expect(worker.events.map(({ event }) => event)).toContain("draining"));
-  expect(shim(place, "task", "show", number)).toMatchObject({ state: "running" });
-  worker.child.kill("SIGTERM");
-  expect(await worker.code).toBe(0);
-  expect(readFileSync(pids, "utf8").trim().split("\n").map(Number).map(isAlive)).toEqual([false, false]);
-  expect(shim(place, "task", "show", number)).toMatchObject({ state: "queued" });
-  const again = startWorker(place);
-  await until(() => expect(again.events.map(({ event }) => event)).toContain("ended"));
-  expect(again.events.find(({ event }) => event === "began")).toMatchObject({ isContinued: true });
-  expect(shim(place, "task", "show", number)).toMatchObject({ state: "done" });
+  const machine = new MachineHome();
+  const worker = startWorker(machine);
+  await worker.until("registered");
+  const number = await submitted(machine);
+  const state = async () => (await machine.ask("task", "show", number))["state"];
+  await worker.until("progress");
+  worker.kill("SIGTERM");
+  await worker.until("draining");
+  expect(await state()).toBe("running");
+  worker.kill("SIGTERM");
+  expect(await worker.ended).toBe(0);
+  expect(alive(machine)).toEqual([false, false]);
+  expect(await state()).toBe("queued");
+  const again = startWorker(machine);
+  await again.until("ended");
+  expect(await again.until("began")).toMatchObject({ isContinued: true });
+  expect(await state()).toBe("done");
+});
+
+/** Writes a file with the name of its type, and answers which files are there. */
+const listing = `
+const { readdirSync, readFileSync, writeFileSync } = require("node:fs");
+const { type } = JSON.parse(readFileSync(0, "utf8"));
+writeFileSync(type + ".js", type);
+console.log(JSON.stringify(readdirSync(".").filter((name) => name.endsWith(".js"))));
+`;
+
+/** @returns the exit code of a worker that does one task */
+async function work(machine: MachineHome, type: string, ...more: string[]): Promise<number | null> {
+  const options = ["--type", type, "--max-tasks", "1", "--json", ...more];
+  return (await machine.shim("worker", ...options, "--", process.execPath, "-e", listing)).code;
+}
+
+it("[WK30] [WK32] [WK33] [CL122] one machine's work is in the next one's worktree through the project's remote", async () => {
+  const edge = await EdgeRuntime.open();
+  const folder = temporaryFolder();
+  const [first, origin] = [join(folder, "first"), join(folder, "shared.git")];
+  const start = makeRepository(first, { "a.txt": "one\n" });
+  git(folder, "clone", "-q", "--bare", first, origin);
+  const [here, there] = [new MachineHome("m1", { folder, origin }), new MachineHome("m2", { folder, origin })];
+  await edge.join(here.paths.home, "m1");
+  await edge.join(there.paths.home, "m2");
+
+  const { tasks } = await edge.call("tasks.submit", {
+    tasks: [
+      { type: "api", ref: "api" },
+      { type: "db", ref: "db" },
+      { type: "tests", dependsOn: ["api", "db"], backoff: { baseMs: 0, capMs: 0 } },
+    ],
+  });
+  const [api = 0, , task = 0] = tasks.map((one) => one.task);
+  expect(await work(here, "api", "--remote", "origin")).toBe(0);
+  expect(await work(there, "db", "--remote", "origin")).toBe(0);
+
+  expect(await work(there, "tests")).toBe(1);
+  expect(await edge.call("tasks.get", { task })).toMatchObject({ failures: 1 });
+  // The worker may be given the task once more, and give it back, before it has left.
+  const { attempts } = await edge.call("tasks.history", { task });
+  const reason = /inputs of task 3: commit [0-9a-f]{12} of machine m1 is not here \(task 1, branch shim\/task-1-/;
+  expect(attempts).toContainEqual(
+    expect.objectContaining({ end: "failed", reason: expect.stringMatching(reason) as string }),
+  );
+
+  expect(await work(there, "tests", "--remote", "origin")).toBe(0);
+  expect(await edge.call("tasks.get", { task })).toMatchObject({
+    state: "done",
+    result: { machine: "m2", output: ["api.js", "db.js", "tests.js"] },
+  });
+
+  expect(await here.ask("task", "merge", String(task), "--remote", "origin")).toMatchObject({ into: "main" });
+  expect(git(here.project, "ls-files").split("\n")).toEqual(["a.txt", "api.js", "db.js", "tests.js", ""]);
+  expect(await here.ask("task", "diff", String(api))).toMatchObject({ files: [{ path: "api.js", added: 1 }] });
+  const heads = git(origin, "for-each-ref", "--format=%(refname:short)", "refs/heads").split("\n").filter(Boolean);
+  expect(heads.filter((name) => !name.startsWith("shim/task-"))).toEqual(["main"]);
+  expect(git(origin, "rev-parse", "main").trim()).toBe(start);
 });

@@ -6,7 +6,7 @@ import type { Sql } from "#src/shared/sql.ts";
 import type { Driver } from "#src/store/driver.ts";
 import { migrations } from "#src/store/schema.ts";
 import { searched } from "#harness/store/store-rows.ts";
-import { refusal } from "#harness/edge/refusal.ts";
+import { refusal } from "#harness/store/store-refusal.ts";
 import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
 
 /** What every driver must do alike. */

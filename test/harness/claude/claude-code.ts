@@ -38,13 +38,8 @@ export interface Claude {
 /** Starts `claude -p` with the prompt: it works until the script ends its turn, then exits. */
 export function startClaude(options: ClaudeOptions & { readonly prompt: string }): Claude {
   const args = ["-p", options.prompt, ...commonArgs(options)];
-  return watch(
-    spawn(options.binary ?? claudeBinary(), args, {
-      cwd: options.cwd,
-      env: cleanEnv(options),
-      stdio: ["ignore", "pipe", "pipe"],
-    }),
-  );
+  const { cwd, binary = claudeBinary() } = options;
+  return watch(spawn(binary, args, { cwd, env: cleanEnv(options), stdio: ["ignore", "pipe", "pipe"] }));
 }
 
 export interface Terminal extends Claude {
@@ -56,6 +51,8 @@ export interface Terminal extends Claude {
   send(line: string): Promise<void>;
   /** Everything shown so far, without control sequences and blanks: the screen is painted in pieces. */
   screen(): string;
+  /** Resolves when the screen has shown this text, which has no blanks. */
+  shows(text: string): Promise<unknown>;
 }
 
 /**
@@ -71,22 +68,23 @@ export function startTerminal(options: ClaudeOptions): Terminal {
     stdio: ["pipe", "pipe", "pipe"],
   });
   const claude = watch(child);
-  const screen = () => compact(claude.output.stdout);
+  const screen = () => stripVTControlCharacters(claude.output.stdout).replaceAll(/\s/g, "");
   return Object.assign(claude, {
     send: (line: string) => sendLine(child, screen, line),
     claudePid: () => untilFound(() => childrenOf(claude.pid)[0]?.pid, "Claude Code below script(1)"),
     type: (keys: string) => void child.stdin.write(keys),
     screen,
+    shows: (text: string) => untilFound(() => screen().includes(text), `"${text}" on the screen`),
   });
 }
 
 /** Waits for the prompt, types, waits for the line on the screen and for the rest of its painting, then presses return. */
 async function sendLine(child: ChildProcess, screen: () => string, line: string): Promise<void> {
-  await untilFound(() => screen().includes(PROMPT_SIGN) || null, "the prompt of Claude Code");
+  await untilFound(() => screen().includes(PROMPT_SIGN), "the prompt of Claude Code");
   const before = screen().length;
   child.stdin?.write(line);
   const typed = line.replaceAll(/\s/g, "");
-  await untilFound(() => screen().slice(before).includes(typed) || null, `"${line}" on the screen`);
+  await untilFound(() => screen().slice(before).includes(typed), `"${line}" on the screen`);
   await pause(PASTE_PAUSE_MS);
   child.stdin?.write("\r");
 }
@@ -105,29 +103,29 @@ export function childrenOf(pid: number): Child[] {
   return threadsOf(pid)
     .flatMap((thread) => readOrNull(`/proc/${pid}/task/${thread}/children`)?.split(" ") ?? [])
     .filter((child) => child !== "")
-    .map((child) => ({
-      pid: Number(child),
-      command: readOrNull(`/proc/${child}/cmdline`)?.split("\0").slice(0, -1) ?? [],
-    }));
+    .map((child) => ({ pid: Number(child), command: commandOf(child) }));
+}
+
+/** The words that a process was started with; none when it has ended. */
+export function commandOf(pid: string): string[] {
+  return readOrNull(`/proc/${pid}/cmdline`)?.split("\0").slice(0, -1) ?? [];
 }
 
 /** The child whose command line holds the text, as soon as there is one. */
 export function findChild(pid: number, text: string): Promise<Child> {
-  return untilFound(
-    () => childrenOf(pid).find(({ command }) => command.join(" ").includes(text)),
-    `a child of ${pid} with "${text}" in its command line`,
-  );
+  const found = (): Child | undefined => childrenOf(pid).find(({ command }) => command.join(" ").includes(text));
+  return untilFound(found, `a child of ${pid} with "${text}" in its command line`);
 }
 
 const LOOK_EVERY_MS = 20;
 const LOOK_FOR_MS = 30_000;
 
-/** Looks until something is there; fails with `what` after 30 s. */
-export async function untilFound<T>(look: () => T | null | undefined, what: string): Promise<T> {
+/** Resolves with what is found, once something is; fails with `what` after 30 s. */
+export async function untilFound<T>(look: () => T | null | undefined | false, what: string): Promise<T> {
   const deadline = performance.now() + LOOK_FOR_MS;
   for (;;) {
     const found = look();
-    if (found !== null && found !== undefined) return found;
+    if (found !== null && found !== undefined && found !== false) return found;
     if (performance.now() > deadline) throw new Error(`Waited ${LOOK_FOR_MS} ms in vain for ${what}.`);
     await pause(LOOK_EVERY_MS);
   }
@@ -142,8 +140,8 @@ function threadsOf(pid: number): string[] {
   return existsSync(`/proc/${pid}/task`) ? readdirSync(`/proc/${pid}/task`) : [];
 }
 
-/** A process may end between the look at its parent and the look at itself. */
-function readOrNull(path: string): string | null {
+/** A process may end, and its files with it, before it is read. */
+export function readOrNull(path: string): string | null {
   try {
     return readFileSync(path, "utf8");
   } catch {
@@ -185,15 +183,10 @@ function skipFirstRunDialogs(home: string, cwd: string): void {
   const path = join(home, ".claude.json");
   const known: unknown = existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {};
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(
-    path,
-    JSON.stringify({
-      ...(known as object),
-      hasCompletedOnboarding: true,
-      customApiKeyResponses: { approved: [DUMMY_KEY.slice(-20)], rejected: [] },
-      projects: { [cwd]: { hasTrustDialogAccepted: true, hasCompletedProjectOnboarding: true } },
-    }),
-  );
+  const customApiKeyResponses = { approved: [DUMMY_KEY.slice(-20)], rejected: [] };
+  const projects = { [cwd]: { hasTrustDialogAccepted: true, hasCompletedProjectOnboarding: true } };
+  const answers = { hasCompletedOnboarding: true, customApiKeyResponses, projects };
+  writeFileSync(path, JSON.stringify({ ...(known as object), ...answers }));
 }
 
 function watch(child: ChildProcess): Claude {
@@ -212,9 +205,4 @@ function watch(child: ChildProcess): Claude {
 
 function shellQuote(part: string): string {
   return `'${part.replaceAll("'", `'\\''`)}'`;
-}
-
-/** The screen without control sequences and blanks. */
-function compact(painted: string): string {
-  return stripVTControlCharacters(painted).replaceAll(/\s/g, "");
 }

@@ -9,7 +9,10 @@ import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
 import { undelivered, type NewsRow } from "#src/local-mcp/sessions/news.ts";
 import {
+  cleanEnv,
+  commandOf,
   findChild,
+  readOrNull,
   startClaude,
   startTerminal,
   transcriptPath,
@@ -19,7 +22,7 @@ import {
   type ClaudeOptions,
   type Terminal,
 } from "./claude-code.ts";
-import { git, write } from "#harness/machine/git-project.ts";
+import { makeRepository } from "#harness/machine/git-project.ts";
 import { startScriptedModel, type ScriptedModel, type Step } from "./scripted-model.ts";
 
 const plugin = join(import.meta.dirname, "..", "..", "..", "plugin");
@@ -54,11 +57,8 @@ export class ClaudeRig {
     this.paths = pathsIn(shimHome ?? join(this.root, "shim"));
     this.#store = new Store({ path: this.paths.database, driver: openNodeSqlite, now: Date.now });
     mkdirSync(this.home);
-    mkdirSync(this.project);
-    git(this.project, "init", "-q", "-b", "main");
-    write(this.project, { "one.ts": "export {};\n", "two.ts": "export {};\n", "three.ts": "export {};\n" });
-    git(this.project, "add", ".");
-    git(this.project, "commit", "-q", "-m", "start");
+    const text = "export {};\n";
+    makeRepository(this.project, { "one.ts": text, "two.ts": text, "three.ts": text });
     onTestFinished(() => this.#leave());
   }
 
@@ -84,6 +84,32 @@ export class ClaudeRig {
     return { model, claude };
   }
 
+  /** A terminal whose first line is this prompt, once its session is stored. */
+  async typed(prompt: string, options: ChatOptions): Promise<Chat<Terminal> & { readonly id: string }> {
+    const chat = await this.terminal(options);
+    await chat.claude.send(prompt);
+    return { ...chat, id: (await this.begun()).id };
+  }
+
+  /** `claude -p` that is killed with -9 in the middle of its last tool. */
+  async killed(prompt: string, options: Partial<ChatOptions> = {}): Promise<Chat & { readonly id: string }> {
+    const chat = await this.print(prompt, { ...options, steps: [...(options.steps ?? []), endless] });
+    await endlessTool(chat.claude);
+    await kill(chat);
+    return { ...chat, id: this.sessions().at(-1)?.id ?? fail("no session was stored") };
+  }
+
+  /** What a new chat is given. */
+  async nextBriefs(): Promise<string[]> {
+    return briefs((await this.printed("hello", hello)).model);
+  }
+
+  /** For a program of SHIM that starts Claude Code. */
+  envOf({ url }: ScriptedModel): Record<string, string> {
+    const env = { SHIM_HOME: this.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" };
+    return cleanEnv({ home: this.home, modelUrl: url, env });
+  }
+
   path(name: string): string {
     return join(this.project, name);
   }
@@ -91,6 +117,22 @@ export class ClaudeRig {
   /** Oldest first. */
   sessions(): sessions.Session[] {
     return this.#store.read((sql) => sessions.list(sql), []).toSorted((a, b) => a.startedAt - b.startedAt);
+  }
+
+  /** The first session, once it is stored. */
+  begun(): Promise<sessions.Session> {
+    return untilFound(() => this.sessions()[0], "a session");
+  }
+
+  /** Resolves when so many turns of the session have ended. */
+  turns(id: string, count: number): Promise<sessions.Session> {
+    const ends = (): number => this.kinds(id).filter((kind) => kind === "turn_end").length;
+    return this.until(id, () => ends() === count, `the end of turn ${count}`);
+  }
+
+  /** Resolves when the newest entry of the session's journal is of this kind. */
+  last(id: string, kind: string): Promise<sessions.Session> {
+    return this.until(id, () => this.kinds(id).at(-1) === kind, kind);
   }
 
   session(id: string): sessions.Session {
@@ -103,7 +145,7 @@ export class ClaudeRig {
     isThere: (session: sessions.Session, stored: SessionContent) => boolean,
     what: string,
   ): Promise<sessions.Session> {
-    return untilFound(() => (isThere(this.session(id), this.stored(id)) ? this.session(id) : null), what);
+    return untilFound(() => isThere(this.session(id), this.stored(id)) && this.session(id), what);
   }
 
   stored(id: string): SessionContent {
@@ -119,19 +161,13 @@ export class ClaudeRig {
   processes(): Child[] {
     return readdirSync("/proc")
       .filter((name) => readOrNull(`/proc/${name}/environ`)?.split("\0").includes(`HOME=${this.home}`))
-      .map((name) => ({
-        pid: Number(name),
-        command: readOrNull(`/proc/${name}/cmdline`)?.split("\0").slice(0, -1) ?? [],
-      }))
+      .map((name) => ({ pid: Number(name), command: commandOf(name) }))
       .filter(({ command }) => command.length > 0);
   }
 
   /** Resolves when the process is no more. */
   async gone(pid: number): Promise<void> {
-    await untilFound(
-      () => this.processes().every((process) => process.pid !== pid) || null,
-      `the end of process ${pid}`,
-    );
+    await untilFound(() => this.processes().every((process) => process.pid !== pid), `the end of process ${pid}`);
   }
 
   /** Pids of the MCP processes that hooks watch. */
@@ -144,21 +180,17 @@ export class ClaudeRig {
     return this.#store.read((sql) => sql.all("SELECT 1 FROM team_chats WHERE session_id = ?", id).length > 0, false);
   }
 
-  /** What a chat is yet to be told. */
+  /** The notifications that a chat has not received yet. */
   news(id: string): NewsRow[] {
     return this.#store.read((sql) => undelivered(sql, id, 100), []);
   }
 
-  /** What hooks have told the user in this session, by its transcript. */
+  /** What hooks have shown the user in this session, by its transcript. */
   shown(id: string): string[] {
     const lines = readFileSync(transcriptPath(this.home, this.project, id), "utf8")
       .trim()
       .split("\n");
     return lines.map((line) => JSON.parse(line) as TranscriptLine).flatMap(({ attachment }) => messageOf(attachment));
-  }
-
-  log(): string {
-    return readOrNull(this.paths.log) ?? "";
   }
 
   #options(model: ScriptedModel, options: ChatOptions): ClaudeOptions {
@@ -179,7 +211,7 @@ export class ClaudeRig {
     const tools = this.processes().filter(({ command }) => command.join(" ") === longTool);
     for (const { pid } of tools) process.kill(pid, "SIGKILL");
     const left = () => this.processes().map(({ pid, command }) => `${pid} ${command.join(" ")}`);
-    await untilFound(() => left().length === 0 || null, "the end of all processes").catch(() =>
+    await untilFound(() => left().length === 0, "the end of all processes").catch(() =>
       fail(`processes left: ${left().join("; ")}`),
     );
     rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
@@ -200,6 +232,14 @@ async function aModel({ steps, summary }: ChatOptions): Promise<ScriptedModel> {
   onTestFinished(() => model.close());
   return model;
 }
+
+export async function kill({ claude }: Chat): Promise<void> {
+  claude.kill("SIGKILL");
+  await claude.waitForExit();
+}
+
+/** What a chat answers that has nothing to do. */
+export const hello = { steps: [{ text: "Hello." }] };
 
 const longTool = "sleep 600";
 
@@ -227,29 +267,18 @@ export function shimTool(name: string, input: Readonly<Record<string, unknown>> 
   return call(`mcp__plugin_shim_shim__${name}`, input);
 }
 
-/** What the model was told with its n-th request of the conversation (the first is 0, the last -1), tool descriptions left out. */
-export function told(model: ScriptedModel, index = 0): string {
+/** What the model received with its n-th request of the conversation (the first is 0, the last -1), tool descriptions left out. */
+export function received(model: ScriptedModel, index = 0): string {
   const request = model.requests.filter(({ kind }) => kind === "loop").at(index);
   return request?.messages.map(({ text }) => text).join("\n") ?? fail(`there is no request ${index}`);
 }
 
 /** The briefs in a request, without what stands around them. */
-export function briefs(text: string): string[] {
-  return (
-    text.match(/SHIM: [^\n]*recovered data, not instructions\.\n<(shim-recovered-session-\w+)>[\s\S]*?<\/\1>[^\n]*/g) ??
-    []
-  );
+export function briefs(model: ScriptedModel, index = 0): string[] {
+  const brief = /SHIM: [^\n]*recovered data, not instructions\.\n<(shim-recovered-session-\w+)>[\s\S]*?<\/\1>[^\n]*/g;
+  return received(model, index).match(brief) ?? [];
 }
 
 function fail(message: string): never {
   throw new Error(message);
-}
-
-/** A process may end between two looks. */
-function readOrNull(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return null;
-  }
 }

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -9,20 +9,12 @@ import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinato
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
-import type { Store } from "#src/store/store.ts";
-import { childrenOf, cleanEnv, untilFound, type Child } from "./claude-code.ts";
+import { childrenOf, untilFound, type Child } from "./claude-code.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { built } from "#harness/machine/mcp-process.ts";
+import { EventProcess } from "#harness/machine/programs.ts";
 import { startScriptedModel, type ScriptedModel, type Step } from "./scripted-model.ts";
 import { ClaudeRig } from "./claude-rig.ts";
-
-const launcher = join(import.meta.dirname, "..", "..", "..", "bin", "shim.mjs");
-
-/** What a worker says of itself with --json. */
-interface Said {
-  readonly event: string;
-  readonly at: number;
-  readonly task?: number;
-  readonly end?: string;
-}
 
 /** A machine whose workers do tasks of the type `fix` with the real Claude Code, which talks to a model that plays the steps. */
 export class WorkerMachine {
@@ -37,7 +29,7 @@ export class WorkerMachine {
     writeFileSync(join(this.rig.root, "worker.json"), JSON.stringify({ drainMs: 0, types: { fix } }));
     const store = createLocalStore({ home: paths.home, driver: openNodeSqlite, now: Date.now, busyMs: 2_000 });
     onTestFinished(() => store.close());
-    this.#coordinator = this.#coordinatorOn(store);
+    this.#coordinator = new LocalCoordinator({ store, processes: systemProcesses, machine: hostname(), now: Date.now });
   }
 
   static async with(steps: readonly Step[], settings: object): Promise<WorkerMachine> {
@@ -47,29 +39,19 @@ export class WorkerMachine {
     return machine;
   }
 
-  #coordinatorOn(store: Store): LocalCoordinator {
-    return new LocalCoordinator({ store, processes: systemProcesses, machine: hostname(), now: Date.now });
-  }
-
   /** `shim worker`, ended with the test if it is still there. */
   worker(...flags: string[]): WorkerProcess {
     const { rig, model } = this;
-    const env = cleanEnv({
-      home: rig.home,
-      modelUrl: model.url,
-      env: { SHIM_HOME: rig.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" },
-    });
-    const args = [launcher, "worker", "--config", join(rig.root, "worker.json"), "--json", ...flags];
+    const env = rig.envOf(model);
+    const args = [built.launcher, "worker", "--config", join(rig.root, "worker.json"), "--json", ...flags];
     return new WorkerProcess(
       spawn(process.execPath, args, { cwd: rig.project, env, stdio: ["ignore", "pipe", "pipe"] }),
     );
   }
 
-  /** Asks the coordinator of this machine, in this process: whoever asks also does what is due. */
+  /** Asks the coordinator of this machine, in this process, which also does what is due. */
   ask<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
-    const answer = this.#coordinator.call(name, input);
-    if (!answer.ok) throw new Error(`${name}: ${answer.error.code}: ${answer.error.message}`);
-    return answer.value;
+    return given(this.#coordinator.call(name, input));
   }
 
   submit(text: string, more: object = {}): number {
@@ -84,54 +66,14 @@ export class WorkerMachine {
   }
 }
 
-export class WorkerProcess {
-  readonly #child: ChildProcess;
-  readonly #ended: Promise<number | null>;
-  #out = "";
-  #err = "";
-
-  constructor(child: ChildProcess) {
-    this.#child = child;
-    child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.#out += text));
-    child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#err += text));
-    this.#ended = new Promise((resolve) => void child.once("close", (code) => resolve(code)));
-    onTestFinished(async () => {
-      child.kill("SIGKILL");
-      await this.#ended;
-    });
-  }
-
-  get pid(): number {
-    if (this.#child.pid === undefined) throw new Error("the worker was not started");
-    return this.#child.pid;
-  }
-
-  said(): Said[] {
-    const whole = this.#out.split("\n").slice(0, -1);
-    return whole.map((line) => JSON.parse(line) as Said);
-  }
-
-  until(event: string): Promise<Said> {
-    const look = (): Said | undefined => this.said().find((said) => said.event === event);
-    return untilFound(look, `"${event}" of a worker`).catch((error: unknown) => {
-      throw new Error(`${String(error)} It said: ${this.#out}${this.#err}`);
-    });
-  }
-
+/** A worker or a supervisor that keeps Claude Code. */
+export class WorkerProcess extends EventProcess {
   /** Claude Code, below the process that keeps it. */
   claude(): Promise<Child> {
-    const look = (): Child | undefined =>
+    const found = (): Child | undefined =>
       childrenOf(this.pid)
         .flatMap((keeper) => childrenOf(keeper.pid))
         .find(({ command }) => command.includes("--output-format"));
-    return untilFound(look, "Claude Code below the worker");
-  }
-
-  kill(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
-  }
-
-  ended(): Promise<number | null> {
-    return this.#ended;
+    return untilFound(found, "Claude Code below the worker");
   }
 }

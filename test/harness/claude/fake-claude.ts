@@ -1,23 +1,15 @@
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
 import type { RemainingBudget, Usage } from "#src/contract/budgets.ts";
 import type { ClaimedTask, Progress } from "#src/contract/tasks.ts";
+import { omitUndefined } from "#src/shared/omit-undefined.ts";
 import { claudeExecutor, type StopTimeouts } from "#src/worker-runner/claude/claude-executor.ts";
 import { ClaudeSettings } from "#src/worker-runner/claude/claude-settings.ts";
 import type { RunOutcome } from "#src/worker-runner/executor.ts";
 import type { MergedInputs } from "#src/worker-runner/task-folder.ts";
+import { aClaim } from "#harness/worker/repository-rig.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 /** What the stand-in does each time it is started. */
@@ -81,18 +73,16 @@ export interface RunOptions {
   readonly onUsage?: (usage: Usage) => void;
 }
 
-/** A program that stands for Claude Code and tells what the test has written down, a folder to work in, and a SHIM of the test's own. */
+/** A program that stands for Claude Code and prints what the test has written down, a folder to work in, and a SHIM of the test's own. */
 export class FakeClaude {
-  readonly root = realpathSync(mkdtempSync(join(tmpdir(), "shim-claude-")));
+  readonly root = temporaryFolder();
   readonly folder = join(this.root, "project");
   readonly runtime: TempRuntime;
 
   constructor(parts: readonly Part[], env: NodeJS.ProcessEnv = {}) {
-    onTestFinished(() => rmSync(this.root, { recursive: true, force: true, maxRetries: 5 }));
     this.runtime = tempRuntime({ env: { PATH: process.env["PATH"], ...env } });
     mkdirSync(this.folder);
-    writeFileSync(join(this.root, "claude"), program(process.execPath));
-    chmodSync(join(this.root, "claude"), 0o755);
+    writeFileSync(join(this.root, "claude"), program(process.execPath), { mode: 0o755 });
     writeFileSync(join(this.root, "parts.json"), JSON.stringify(parts));
   }
 
@@ -100,75 +90,50 @@ export class FakeClaude {
     settings = {},
     task,
     left,
-    signal,
     onOutput,
     onUsage,
     stopTimeouts,
-    monotonic,
-    merged,
+    ...options
   }: RunOptions = {}): Promise<TaskRun> {
-    const told = { usage: [] as Usage[], progress: [] as Progress[], checkpoints: [] as unknown[], output: "" };
+    const seen = { usage: [] as Usage[], progress: [] as Progress[], checkpoints: [] as unknown[], output: "" };
     const executor = claudeExecutor({
       settings: ClaudeSettings.parse({ program: join(this.root, "claude"), ...settings }),
       runtime: this.runtime,
-      monotonic: monotonic ?? this.runtime.now,
+      monotonic: options.monotonic ?? this.runtime.now,
       launch: launchIn(this.root),
-      ...(stopTimeouts ? { stopTimeouts } : {}),
+      ...omitUndefined({ stopTimeouts }),
     });
     const outcome = await executor.run({
-      task: aClaim(task),
+      task: aClaim({ type: "fix", payload: { text: "make the parser accept empty input" }, ...task }),
       folder: this.folder,
-      merged: merged ?? { tasks: [], conflicts: [] },
-      signal: signal ?? new AbortController().signal,
+      merged: options.merged ?? { tasks: [], conflicts: [] },
+      signal: options.signal ?? new AbortController().signal,
       budgetLeft: { wallMs: null, tokens: null, costMicros: null, ...left },
       onUsage: (usage) => {
-        told.usage.push(usage);
+        seen.usage.push(usage);
         onUsage?.(usage);
       },
-      onProgress: (progress) => void told.progress.push(progress),
-      onCheckpoint: (checkpoint) => void told.checkpoints.push(checkpoint),
+      onProgress: (progress) => void seen.progress.push(progress),
+      onCheckpoint: (checkpoint) => void seen.checkpoints.push(checkpoint),
       onOutput: (text) => {
-        told.output += text;
+        seen.output += text;
         onOutput?.(text);
       },
     });
-    return { outcome, ...told };
+    return { outcome, ...seen };
   }
 
   started(): Started[] {
     const path = join(this.root, "started.jsonl");
     if (!existsSync(path)) return [];
-    return readFileSync(path, "utf8")
-      .trim()
-      .split("\n")
-      .map((line) => JSON.parse(line) as Started);
+    const starts = readFileSync(path, "utf8").trim().split("\n");
+    return starts.map((line) => JSON.parse(line) as Started);
   }
-}
-
-function aClaim(change: Partial<ClaimedTask> = {}): ClaimedTask {
-  return {
-    task: 7,
-    claim: 1,
-    attempt: 1,
-    maxAttempts: 3,
-    type: "fix",
-    priority: 5,
-    payload: { text: "make the parser accept empty input" },
-    isStarted: true,
-    progress: null,
-    checkpoint: null,
-    inputs: [],
-    startInMs: null,
-    remainingMs: 60_000,
-    heartbeatMs: 60_000,
-    budget: { wallMs: null, tokens: null, costMicros: null },
-    ...change,
-  };
 }
 
 export const session = "6cc46e21-cb87-468a-aae9-a2c900fa3d8a";
 
-/** What the real Claude Code has told in one run, with a refused tool and a sub-agent; paths and long lists are shortened. */
+/** What the real Claude Code has printed in one run, with a refused tool and a sub-agent; paths and long lists are shortened. */
 export function recordedStream(): string {
   return readFileSync(join(import.meta.dirname, "claude-stream.jsonl"), "utf8");
 }

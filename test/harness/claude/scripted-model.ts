@@ -1,5 +1,7 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { setTimeout as pause } from "node:timers/promises";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { isRecord, listAt, parseObject } from "#src/shared/json-fields.ts";
 
 export interface ToolCall {
   readonly name: string;
@@ -19,9 +21,6 @@ export interface Step {
   readonly tools?: readonly ToolCall[];
   readonly usage?: Usage;
   readonly error?: { readonly status: number; readonly type: string; readonly message: string };
-  /** Cuts the connection instead of answering. */
-  readonly hangUp?: true;
-  readonly delayMs?: number;
   /** The request waits until the test calls `release` with this name. */
   readonly hold?: string;
   /** How many requests in a row get this step; 1 when absent. A client repeats a request that was answered with an error. */
@@ -40,8 +39,6 @@ export interface Thread {
 
 export interface Script {
   readonly threads: readonly Thread[];
-  /** Answer to side requests: those that offer no tools, such as a title for the chat. */
-  readonly aside?: string;
   /** Answer to the client's request for a summary when it compacts. It takes no step. */
   readonly summary?: string;
   /** Called when a request of a conversation's main loop has come. */
@@ -86,28 +83,28 @@ export async function startScriptedModel(script: Script): Promise<ScriptedModel>
   let serial = 0;
 
   const gate = (name: string): Gate => {
-    const known = gates.get(name) ?? openGate();
+    const known = gates.get(name) ?? { arrival: Promise.withResolvers(), exit: Promise.withResolvers() };
     gates.set(name, known);
     return known;
   };
 
   const stepFor = (request: ModelRequest): Step => {
-    if (request.kind === "aside") return { text: script.aside ?? "ok" };
+    if (request.kind === "aside") return { text: "ok" };
     if (request.kind === "summary") return { text: script.summary ?? "<summary>A summary.</summary>" };
     return nextStep(request);
   };
 
   const answer = async (request: ModelRequest, response: ServerResponse): Promise<void> => {
     if (request.kind === "unknown") return sendError(response, 404, "not_found_error", request.path);
-    if (request.kind === "count") return sendJson(response, 200, { input_tokens: countTokens(request) });
+    // A rough figure: it only has to be there and to grow.
+    const { length } = JSON.stringify(request.body);
+    if (request.kind === "count") return sendJson(response, 200, { input_tokens: Math.ceil(length / 4) });
     const step = stepFor(request);
     if (step.hold !== undefined) {
-      gate(step.hold).reached();
-      await gate(step.hold).released;
+      gate(step.hold).arrival.resolve();
+      await gate(step.hold).exit.promise;
     }
-    if (step.delayMs !== undefined) await pause(step.delayMs);
-    if (step.hangUp) response.destroy();
-    else if (step.error) sendError(response, step.error.status, step.error.type, step.error.message);
+    if (step.error) sendError(response, step.error.status, step.error.type, step.error.message);
     else if (request.body?.["stream"] === true) sendStream(response, replyTo(request, step, ++serial));
     else sendJson(response, 200, replyTo(request, step, ++serial));
   };
@@ -121,47 +118,42 @@ export async function startScriptedModel(script: Script): Promise<ScriptedModel>
       })
       .catch((error: unknown) => response.destroy(error instanceof Error ? error : new Error(String(error))));
   });
-  const url = await listen(server);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
   return {
     url,
     requests,
-    held: (name) => gate(name).arrival,
-    release: (name) => gate(name).open(),
+    held: (name) => gate(name).arrival.promise,
+    release: (name) => gate(name).exit.resolve(),
     close: () =>
       new Promise((resolve) => {
-        for (const waiting of gates.values()) waiting.open();
+        for (const { exit } of gates.values()) exit.resolve();
         server.close(() => resolve());
         server.closeAllConnections();
       }),
   };
 }
 
+/** Where a request is held: that it has come, and that it may continue. */
 interface Gate {
-  readonly arrival: Promise<void>;
-  readonly released: Promise<void>;
-  reached(): void;
-  open(): void;
+  readonly arrival: PromiseWithResolvers<void>;
+  readonly exit: PromiseWithResolvers<void>;
 }
 
-function openGate(): Gate {
-  const arrival = Promise.withResolvers<void>();
-  const released = Promise.withResolvers<void>();
-  return { arrival: arrival.promise, released: released.promise, reached: arrival.resolve, open: released.resolve };
-}
-
-/** Each thread keeps its own place; a request that no thread matches is told so, for the test to see. */
+/** Each thread continues with its next step; a request that no thread matches is answered so, for the test to see. */
 function playThreads(threads: readonly Thread[]): (request: ModelRequest) => Step {
-  const places = threads.map(({ steps }) =>
+  const queues = threads.map(({ steps }) =>
     steps.flatMap((step) => Array.from({ length: typeof step === "function" ? 1 : (step.times ?? 1) }, () => step)),
   );
   return (request) => {
-    const asked = request.messages.filter(({ role }) => role === "user");
+    const ofUser = request.messages.filter(({ role }) => role === "user");
     const index = threads.findIndex(
-      ({ match }) => match === undefined || asked.some(({ text }) => text.includes(match)),
+      ({ match }) => match === undefined || ofUser.some(({ text }) => text.includes(match)),
     );
     if (index === -1) return { text: "No thread of the script matches this conversation." };
-    const step = places[index]?.shift() ?? { text: SCRIPT_ENDED };
+    const step = queues[index]?.shift() ?? { text: SCRIPT_ENDED };
     return typeof step === "function" ? step(request) : step;
   };
 }
@@ -170,8 +162,10 @@ async function readRequest(incoming: IncomingMessage): Promise<ModelRequest> {
   const chunks: Buffer[] = [];
   for await (const chunk of incoming) chunks.push(Buffer.from(chunk));
   const path = new URL(incoming.url ?? "/", "http://stand-in").pathname;
-  const body = asObject(Buffer.concat(chunks).toString("utf8"));
-  const messages = body ? readMessages(body) : [];
+  const body = parseObject(Buffer.concat(chunks).toString("utf8"));
+  const messages = listAt(body, "messages")
+    .filter(isRecord)
+    .map((message) => ({ role: String(message["role"]), text: contentText(message["content"]) }));
   return { kind: kindOf(path, body, messages), path, body, messages };
 }
 
@@ -179,30 +173,7 @@ function kindOf(path: string, body: ModelRequest["body"], messages: readonly Mes
   if (path === "/v1/messages/count_tokens") return "count";
   if (path !== "/v1/messages" || !body) return "unknown";
   if (messages.findLast(({ role }) => role === "user")?.text.includes(SUMMARY_PROMPT)) return "summary";
-  const { tools } = body;
-  return Array.isArray(tools) && tools.length > 0 ? "loop" : "aside";
-}
-
-function asObject(text: string): Record<string, unknown> | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  return isObject(value) ? value : null;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function readMessages(body: Readonly<Record<string, unknown>>): Message[] {
-  const { messages } = body;
-  if (!Array.isArray(messages)) return [];
-  return messages
-    .filter(isObject)
-    .map((message) => ({ role: String(message["role"]), text: contentText(message["content"]) }));
+  return listAt(body, "tools").length > 0 ? "loop" : "aside";
 }
 
 /** Text, tool calls and tool results of a message as one string; blocks stand in lines of their own. */
@@ -210,18 +181,13 @@ function contentText(content: unknown): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return "";
   return content
-    .filter(isObject)
+    .filter(isRecord)
     .map((block) => {
       if (block["type"] === "text") return String(block["text"]);
       if (block["type"] === "tool_result") return contentText(block["content"]);
       return JSON.stringify(block);
     })
     .join("\n");
-}
-
-/** A rough figure: the stand-in's counts only have to be there and to grow. */
-function countTokens(request: ModelRequest): number {
-  return Math.ceil(JSON.stringify(request.body).length / 4);
 }
 
 type Reply = ReturnType<typeof replyTo>;
@@ -279,15 +245,4 @@ function sendJson(response: ServerResponse, status: number, value: unknown): voi
 
 function sendError(response: ServerResponse, status: number, type: string, message: string): void {
   sendJson(response, status, { type: "error", error: { type, message } });
-}
-
-function listen(server: Server): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      if (typeof address === "object" && address) resolve(`http://127.0.0.1:${address.port}`);
-      else reject(new Error("The stand-in has no address."));
-    });
-  });
 }

@@ -11,7 +11,7 @@ import { connect } from "#src/store/connect.ts";
 import type { Connection, Driver } from "#src/store/driver.ts";
 import { createPrivateFile } from "#src/platform/private-files.ts";
 import { migrate } from "#src/shared/migrate.ts";
-import { ok, type Result } from "#src/shared/result.ts";
+import { err, ok, type Result } from "#src/shared/result.ts";
 import type { SqlValue } from "#src/shared/sql.ts";
 import { m1, type RowHost } from "./engine-host.ts";
 import { tempHome, T0 } from "#harness/store/temp-store.ts";
@@ -19,7 +19,7 @@ import { tempHome, T0 } from "#harness/store/temp-store.ts";
 /** The engine in this process, on a file of its own. */
 export class LocalHost implements RowHost {
   readonly sql: Connection;
-  /** What was told after commits, oldest first. */
+  /** Of the commits, oldest first. */
   readonly hints: Hint[] = [];
   readonly #seen = new Map<string, number>();
   #now = T0;
@@ -43,20 +43,17 @@ export class LocalHost implements RowHost {
     this.#now += ms;
   }
 
-  call<Name extends EngineOperation>(
+  async call<Name extends EngineOperation>(
     name: Name,
     input: InputOf<Name>,
     actor: Actor = m1,
   ): Promise<Result<OutputOf<Name>, Refusal>> {
     const parsed = operations[name].input.safeParse(input);
-    if (!parsed.success) {
-      const error: Refusal = { code: "bad_input", message: parsed.error.message };
-      return Promise.resolve({ ok: false, error });
-    }
+    if (!parsed.success) return err({ code: "bad_input", message: parsed.error.message });
     const result = this.commit((tx) => run(tx, actor, name, parsed.data as CheckedInputOf<Name>));
     const note = result.ok ? null : followUpOf(parsed.data, result.error);
     if (note) this.commit((tx) => ok(note(tx)));
-    return Promise.resolve(result);
+    return result;
   }
 
   async ring(): Promise<number | null> {
@@ -69,37 +66,32 @@ export class LocalHost implements RowHost {
     throw new Error("what is due stays due, however often the alarm rings");
   }
 
-  connect(chat: string): Promise<void> {
+  async connect(chat: string): Promise<void> {
     this.#seen.set(chat, this.#now);
     this.commit((tx) => ok(liveness.markConnected(tx, chat)));
-    return Promise.resolve();
   }
 
-  ping(chat: string): Promise<void> {
+  async ping(chat: string): Promise<void> {
     this.#seen.set(chat, this.#now);
-    return Promise.resolve();
   }
 
-  disconnect(chat: string): Promise<void> {
+  async disconnect(chat: string): Promise<void> {
     const seen = this.#seen.get(chat) ?? 0;
     this.#seen.delete(chat);
     this.commit((tx) => ok(liveness.markDisconnected(tx, chat, seen)));
-    return Promise.resolve();
   }
 
-  loseConnections(): Promise<void> {
+  async loseConnections(): Promise<void> {
     this.#seen.clear();
     this.commit((tx) => ok(liveness.markLostConnections(tx, 1_000)));
-    return Promise.resolve();
   }
 
-  rows<Row>(query: string, ...values: SqlValue[]): Promise<Row[]> {
-    return Promise.resolve(this.sql.all<Row>(query, ...values));
+  async rows<Row>(query: string, ...values: SqlValue[]): Promise<Row[]> {
+    return this.sql.all<Row>(query, ...values);
   }
 
-  run(statement: string, ...values: SqlValue[]): Promise<void> {
+  async run(statement: string, ...values: SqlValue[]): Promise<void> {
     this.sql.run(statement, ...values);
-    return Promise.resolve();
   }
 
   async rowsWritten(): Promise<number> {
@@ -107,32 +99,26 @@ export class LocalHost implements RowHost {
     return row?.n ?? 0;
   }
 
-  sweep(limit: number): Promise<string[]> {
-    const problems = this.commit((tx) => ok(due.sweep(tx, (work) => this.#atomically(work), limit))).value;
-    return Promise.resolve(problems);
+  async sweep(limit: number): Promise<string[]> {
+    return this.commit((tx) => ok(due.sweep(tx, (work) => this.#atomically(work), limit))).value;
   }
 
-  nextDue(): Promise<number | null> {
-    return Promise.resolve(this.commit((tx) => ok(due.nextDue(tx))).value);
+  async nextDue(): Promise<number | null> {
+    return this.commit((tx) => ok(due.nextDue(tx))).value;
   }
 
   /** One transaction; rolled back when it refuses or throws. */
   commit<R extends Result<unknown, unknown>>(work: (tx: Tx) => R): R {
-    const told: Hint[] = [];
-    const result = this.#atomically(() => work(this.#tx((hint) => told.push(hint))));
-    if (result.ok) this.hints.push(...told);
+    const hints: Hint[] = [];
+    const result = this.#atomically(() => work(this.#tx((hint) => hints.push(hint))));
+    if (result.ok) this.hints.push(...hints);
     return result;
   }
 
   #tx(tell: (hint: Hint) => void): Tx {
     const { sql } = this;
-    return {
-      sql,
-      now: this.#now,
-      presence: { lastSeen: (chat) => this.#seen.get(chat) ?? null },
-      ...meta.readFacts(sql),
-      tell,
-    };
+    const presence = { lastSeen: (chat: string) => this.#seen.get(chat) ?? null };
+    return { sql, now: this.#now, presence, ...meta.readFacts(sql), tell };
   }
 
   #atomically<T>(work: () => T): T {

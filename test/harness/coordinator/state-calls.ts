@@ -6,14 +6,14 @@ import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Result } from "#src/shared/result.ts";
 import { admin, type EngineHost, type OpenHost, type RowHost } from "./engine-host.ts";
 
-/** Small words for what tests of state and messages ask a host. */
+/** What tests of state and messages ask a host. */
 
 export const minute = 60_000;
 export const hour = 3_600_000;
 export const day = 86_400_000;
 
 /** What was answered; a refusal fails the test. */
-export function given<T>(result: Result<T, Refusal>): T {
+export function given<T>(result: Result<T, { readonly code: string; readonly message: string }>): T {
   if (!result.ok) throw new Error(`refused: ${result.error.code}: ${result.error.message}`);
   return result.value;
 }
@@ -55,11 +55,7 @@ export async function get(host: EngineHost, key: string): Promise<OutputOf<"stat
 }
 
 /** All entries below a prefix, page by page. */
-export async function listed(
-  host: EngineHost,
-  prefix = "",
-  limit = 500,
-): Promise<{ entries: OutputOf<"state.list">["entries"]; revision: number }> {
+export async function listed(host: EngineHost, prefix = "", limit = 500) {
   const first = await ask(host, "state.list", { prefix, limit });
   const entries = [...first.entries];
   for (let { cursor } = first; cursor !== null;) {
@@ -72,7 +68,7 @@ export async function listed(
 
 export type Changes = OutputOf<"state.changes">["changes"];
 
-/** All that happened below a prefix after a revision, page by page. */
+/** All changes below a prefix after a revision, page by page. */
 export async function happened(host: EngineHost, prefix = "", after = 0, limit = 500): Promise<Changes> {
   const changes: Changes = [];
   for (let at = after; ;) {
@@ -93,7 +89,8 @@ export function waitForFullHour(host: EngineHost): void {
   host.wait(hour - (host.now() % hour));
 }
 
-export type Pulled = OutputOf<"messages.pull">;
+type Sending = Omit<InputOf<"messages.send">, "self" | "target" | "body">;
+type Pulling = Omit<InputOf<"messages.pull">, "self">;
 
 /** A chat that sends and reads. */
 export class Correspondent {
@@ -128,28 +125,17 @@ export class Correspondent {
     return { chat: this.chat, incarnation: this.incarnation };
   }
 
-  trySend(
-    target: Target,
-    body: Json,
-    more: Omit<InputOf<"messages.send">, "self" | "target" | "body"> = {},
-  ): Promise<Result<OutputOf<"messages.send">, Refusal>> {
+  trySend(target: Target, body: Json, more: Sending = {}): Promise<Result<OutputOf<"messages.send">, Refusal>> {
     return this.host.call("messages.send", { self: this.self, target, body, ...more });
   }
 
   /** @returns the id */
-  async send(
-    target: Target,
-    body: Json,
-    more: Omit<InputOf<"messages.send">, "self" | "target" | "body"> = {},
-  ): Promise<number> {
+  async send(target: Target, body: Json, more: Sending = {}): Promise<number> {
     return given(await this.trySend(target, body, more)).id;
   }
 
   /** 0, 1, 2 ... to all, many on their way at a time. @returns the ids */
-  async sendMany(
-    count: number,
-    more: Omit<InputOf<"messages.send">, "self" | "target" | "body"> = {},
-  ): Promise<number[]> {
+  async sendMany(count: number, more: Sending = {}): Promise<number[]> {
     const ids: number[] = [];
     while (ids.length < count) {
       const part = Array.from({ length: Math.min(100, count - ids.length) }, (_, at) => ids.length + at);
@@ -158,11 +144,11 @@ export class Correspondent {
     return ids;
   }
 
-  pull(more: Omit<InputOf<"messages.pull">, "self"> = {}): Promise<Pulled> {
+  pull(more: Pulling = {}): Promise<OutputOf<"messages.pull">> {
     return ask(this.host, "messages.pull", { self: this.self, limit: 100, ...more });
   }
 
-  async bodies(more: Omit<InputOf<"messages.pull">, "self"> = {}): Promise<Json[]> {
+  async bodies(more: Pulling = {}): Promise<Json[]> {
     return (await this.pull(more)).messages.map(({ body }) => body);
   }
 
@@ -189,7 +175,7 @@ export function toTopic(topic: string): Target {
   return { to: "topic", topic };
 }
 
-/** Lets time pass, after which these chats are there again. */
+/** Lets time pass, after which these chats register again. */
 export async function later(host: EngineHost, ms: number, ...chats: Correspondent[]): Promise<void> {
   host.wait(ms);
   for (const chat of chats) await chat.back();

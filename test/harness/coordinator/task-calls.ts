@@ -7,10 +7,11 @@ import { Peer } from "./peers.ts";
 import { admin, type EngineHost } from "./engine-host.ts";
 import { ask, given } from "./state-calls.ts";
 
-/** Tasks and those who work on them, as tests use them. */
+/** Tasks and the chats that work on them, as tests use them. */
 
 export type NewTask = InputOf<"tasks.submit">["tasks"][number];
 export type Claimed = OutputOf<"tasks.claim">["claims"][number];
+type Claiming = Partial<Omit<InputOf<"tasks.claim">, "self">>;
 type Hold = Pick<Claimed, "task" | "claim">;
 type HoldOperation = Extract<EngineOperation, `tasks.${"start" | "heartbeat" | "ack" | "nack" | "extend" | "release"}`>;
 type More<Name extends HoldOperation> = Omit<InputOf<Name>, "self" | "task" | "claim">;
@@ -30,19 +31,17 @@ export class Hand extends Peer {
     return hand;
   }
 
-  tryClaim(
-    request: Partial<Omit<InputOf<"tasks.claim">, "self">> = {},
-  ): Promise<Result<OutputOf<"tasks.claim">, Refusal>> {
+  tryClaim(request: Claiming = {}): Promise<Result<OutputOf<"tasks.claim">, Refusal>> {
     const requestId = `claim-${(this.#requests += 1)}`;
     return this.host.call("tasks.claim", { self: this.self, requestId, ...request }, this.actor);
   }
 
-  async claim(request: Partial<Omit<InputOf<"tasks.claim">, "self">> = {}): Promise<Claimed[]> {
+  async claim(request: Claiming = {}): Promise<Claimed[]> {
     return given(await this.tryClaim(request)).claims;
   }
 
   /** Exactly one. */
-  async take(request: Partial<Omit<InputOf<"tasks.claim">, "self">> = {}): Promise<Claimed> {
+  async take(request: Claiming = {}): Promise<Claimed> {
     const [one] = await this.claim(request);
     if (!one) throw new Error(`there is nothing for ${this.chat}`);
     return one;

@@ -1,29 +1,20 @@
-import { connect, createServer, type Socket } from "node:net";
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 
 /** A stretch of network that can be cut: what is under way stays open on both sides, and nothing goes through any more. */
 export class CutProxy {
+  url = "";
   #isCut = false;
   readonly #sockets = new Set<Socket>();
 
-  readonly url: string;
-
-  private constructor(url: string) {
-    this.url = url;
-  }
-
   static async to(target: string): Promise<CutProxy> {
     const { port, hostname } = new URL(target);
-    const held: { proxy: CutProxy | null } = { proxy: null };
-    const server = createServer((near) => {
-      const far = connect(Number(port), hostname);
-      held.proxy?.join(near, far);
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const address = server.address();
-    if (typeof address !== "object" || address === null) throw new Error("the proxy has no port");
-    const proxy = new CutProxy(`http://127.0.0.1:${address.port}`);
-    held.proxy = proxy;
+    const proxy = new CutProxy();
+    const server = createServer((near) => proxy.join(near, connect(Number(port), hostname)));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    proxy.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     onTestFinished(() => {
       for (const socket of proxy.#sockets) socket.destroy();
       server.close();

@@ -1,24 +1,27 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseEnv } from "node:util";
 import { onTestFinished, vi } from "vitest";
 import { descendantsOf } from "../../../scripts/local-edge.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { identify, isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
 
-const script = join(import.meta.dirname, "..", "..", "..", "scripts", "dev.ts");
-
-/** A folder for `.wrangler` and `.dev.vars`; it goes with the test. */
-export function devFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), "shim-dev-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
-  return folder;
+interface DevOptions {
+  /** For `.wrangler` and `.dev.vars`. */
+  readonly folder?: string;
+  readonly port?: number;
+  readonly umask?: number;
+  readonly isAwaited?: boolean;
 }
 
+const patience = { timeout: 30_000, interval: 1 };
+const script = join(import.meta.dirname, "..", "..", "..", "scripts", "dev.ts");
+
 /** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as { port: number };
@@ -29,6 +32,7 @@ export async function freePort(): Promise<number> {
 
 /** `npm run dev` without npm, in a process group of its own; what is left of it ends with the test. */
 export class DevServer {
+  readonly folder: string;
   readonly port: number;
   readonly url: string;
   /** Of the process, once it has ended. */
@@ -38,6 +42,7 @@ export class DevServer {
   #started: readonly ProcessIdentity[] = [];
 
   private constructor(folder: string, port: number, umask: number) {
+    this.folder = folder;
     this.port = port;
     this.url = `http://127.0.0.1:${port}`;
     const env = { ...process.env, SHIM_DEV_FOLDER: folder, SHIM_DEV_PORT: String(port) };
@@ -51,20 +56,20 @@ export class DevServer {
     });
   }
 
-  static launch(folder: string, port: number): DevServer {
-    return new DevServer(folder, port, 0o022);
-  }
-
-  /** Resolves when it says where the coordinator is, or has ended. */
-  static async start(folder: string, port?: number, umask = 0o022): Promise<DevServer> {
-    const server = new DevServer(folder, port ?? (await freePort()), umask);
+  /** @param isAwaited until it has printed where the coordinator is, or has ended */
+  static async start({
+    folder = temporaryFolder(),
+    port = 0,
+    umask = 0o022,
+    isAwaited = true,
+  }: DevOptions = {}): Promise<DevServer> {
+    const server = new DevServer(folder, port || (await freePort()), umask);
     const { promise: isUp, resolve } = Promise.withResolvers<void>();
     server.#process.stderr?.on("data", () => server.#stderr.includes("The coordinator is at") && resolve());
-    await Promise.race([isUp, server.ended]);
+    if (isAwaited) await Promise.race([isUp, server.ended]);
     return server;
   }
 
-  /** What it has said. */
   get stderr(): string {
     return this.#stderr;
   }
@@ -78,24 +83,17 @@ export class DevServer {
     return found;
   }
 
-  /** Those of all that were ever seen that have not ended. */
+  /** Of all that were found at any time those that have not ended. */
   get alive(): readonly ProcessIdentity[] {
     void this.processes;
     return this.#started.filter((one) => isAlive(systemProcesses, one));
   }
 
-  get hasRuntime(): boolean {
-    return this.#workerd !== undefined;
-  }
-
-  /** The number of workerd. */
-  get runtime(): number {
-    if (!this.#workerd) throw new Error("there is no workerd");
-    return this.#workerd.pid;
-  }
-
-  get #workerd(): ProcessIdentity | undefined {
-    return this.processes.find(({ pid }) => systemProcesses.facts(pid)?.command === "workerd");
+  /** Of workerd, once it runs. */
+  async runtime(): Promise<number> {
+    const found = (): ProcessIdentity | undefined =>
+      this.processes.find(({ pid }) => systemProcesses.facts(pid)?.command === "workerd");
+    return vi.waitFor(() => found()?.pid ?? fail("there is no workerd"), patience);
   }
 
   /** To all of its group, as a terminal does. */
@@ -109,26 +107,32 @@ export class DevServer {
     this.#process.kill("SIGKILL");
   }
 
-  /** kill -9 of all but workerd. */
-  leaveRuntime(): void {
-    const { runtime } = this;
+  /** kill -9 of all but workerd. @returns its number */
+  async leaveRuntime(): Promise<number> {
+    const runtime = await this.runtime();
     // The script last: its end makes the others end.
     for (const { pid } of this.processes.toReversed()) if (pid !== runtime) process.kill(pid, "SIGKILL");
+    await this.ended;
+    return runtime;
   }
 
-  async untilSaid(text: string): Promise<void> {
-    await vi.waitUntil(() => this.#stderr.includes(text), { timeout: 30_000, interval: 20 });
+  async printed(text: string): Promise<void> {
+    await vi.waitUntil(() => this.#stderr.includes(text), patience);
   }
 
   async untilGone(): Promise<void> {
-    await vi.waitUntil(() => this.alive.length === 0, { timeout: 30_000, interval: 20 });
+    await vi.waitUntil(() => this.alive.length === 0, patience);
   }
 
-  /** @returns the first token of the workspace */
-  async makeWorkspace(workspace: string, secret: string): Promise<string> {
-    const headers = { authorization: `Bearer ${secret}` };
-    const body = JSON.stringify({ workspace });
-    const made = await fetch(`${this.url}/v1/workspaces`, { method: "POST", headers, body });
+  /** @returns the first token of a new workspace `team` */
+  async makeWorkspace(): Promise<string> {
+    const { SHIM_ADMIN_SECRET = "" } = parseEnv(readFileSync(join(this.folder, ".dev.vars"), "utf8"));
+    const headers = { authorization: `Bearer ${SHIM_ADMIN_SECRET}` };
+    const made = await fetch(`${this.url}/v1/workspaces`, { method: "POST", headers, body: '{"workspace":"team"}' });
     return ((await made.json()) as { token: string }).token;
   }
+}
+
+function fail(message: string): never {
+  throw new Error(message);
 }

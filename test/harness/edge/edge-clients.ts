@@ -7,19 +7,14 @@ import type { Result } from "#src/shared/result.ts";
 import { edgeUrl, FakeEdge, token } from "./fake-edge.ts";
 import { Machine, seededRandom } from "#harness/clock/fake-time.ts";
 
-export interface TestClient {
-  readonly client: WorkspaceClient;
-  /** All that it has told, oldest first. */
-  readonly events: EdgeEvent[];
-  readonly machine: Machine;
-}
+export type TestClient = ReturnType<typeof aClient>;
 
 export interface ClientOptions extends Partial<EdgeOptions> {
   readonly seed?: number;
 }
 
-/** The world as one machine sees it: while it sleeps nothing reaches it. */
-export function outsideOf(edge: FakeEdge, machine: Machine, seed = 1): Platform {
+/** The network and the clock of one machine: while it sleeps nothing reaches it. */
+export function platformOf(edge: FakeEdge, machine: Machine, seed = 1): Platform {
   const openSocket: OpenSocket = (url, headers, events) =>
     edge.openSocket(url, headers, {
       onOpen: () => machine.deliver(() => events.onOpen()),
@@ -37,10 +32,10 @@ export function outsideOf(edge: FakeEdge, machine: Machine, seed = 1): Platform 
 }
 
 /** A client of this edge, on a machine of its own; it is closed with the test. */
-export function aClient(edge: FakeEdge, { seed, ...given }: ClientOptions = {}): TestClient {
+export function aClient(edge: FakeEdge, { seed, ...given }: ClientOptions = {}) {
   const machine = new Machine(edge.time);
-  const outside = outsideOf(edge, machine, seed);
-  const client = value(WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token, ...given }, outside));
+  const options = { edge: edgeUrl, workspace: "w1", token, ...given };
+  const client = value(WorkspaceClient.open(options, platformOf(edge, machine, seed)));
   const events: EdgeEvent[] = [];
   client.on((event) => events.push(event));
   onTestFinished(() => client.close());
@@ -51,7 +46,7 @@ export function aClient(edge: FakeEdge, { seed, ...given }: ClientOptions = {}):
 export function aClientAnswered(edge: FakeEdge, status: number, body: string): WorkspaceClient {
   const fetch: Platform["fetch"] = () =>
     Promise.resolve({ status, headers: { get: () => null }, text: () => Promise.resolve(body) });
-  const outside = { ...outsideOf(edge, new Machine(edge.time)), fetch };
+  const outside = { ...platformOf(edge, new Machine(edge.time)), fetch };
   const client = value(WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token, transport: "http" }, outside));
   onTestFinished(() => client.close());
   return client;
@@ -83,9 +78,6 @@ export function statesOf({ events }: TestClient): string[] {
   return events.flatMap((event) => (event.type === "state" ? [event.state] : []));
 }
 
-export function ofType<Type extends EdgeEvent["type"]>(
-  { events }: TestClient,
-  type: Type,
-): Extract<EdgeEvent, { type: Type }>[] {
+export function ofType<Type extends EdgeEvent["type"]>({ events }: TestClient, type: Type) {
   return events.filter((event): event is Extract<EdgeEvent, { type: Type }> => event.type === type);
 }

@@ -4,28 +4,13 @@ import type { OutputOf } from "#src/contract/operations.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Socket, SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
-import type { Arrived, Faults } from "./fake-edge.ts";
-import type { FakeTime } from "#harness/clock/fake-time.ts";
-import type { LocalHost } from "#harness/coordinator/local-host.ts";
-
-/** What a connection needs of the server that it leads to. */
-export interface ServerSide {
-  readonly time: FakeTime;
-  readonly host: LocalHost;
-  readonly faults: Faults;
-  readonly connections: readonly FakeConnection[];
-  readonly arrived: Arrived[];
-  readonly pace: { readonly maxBehind: number; readonly changesPerFrame: number };
-  run(way: "socket", actor: Actor, name: string, input: unknown): Promise<Result<unknown, Refusal>>;
-  tell(): void;
-  lose(connection: FakeConnection): void;
-}
+import type { FakeEdge } from "./fake-edge.ts";
 
 interface Watch {
   readonly prefix: string;
   sent: number;
   /** The revision of the last frame. */
-  told: number;
+  notified: number;
   taken: number;
   isStalled: boolean;
 }
@@ -33,20 +18,20 @@ interface Watch {
 /** A WebSocket and both of its ends. */
 export class FakeConnection {
   readonly client: Socket;
-  readonly #server: ServerSide;
+  readonly #server: FakeEdge;
   readonly #chat: string | null;
   readonly #events: SocketEvents;
   readonly #watches = new Map<string, Watch>();
   #actor: Actor | null = null;
   #isBound = false;
-  /** Nothing moves any more, and nobody was told. */
+  /** Nothing is delivered any more, and neither side notices. */
   #isFrozen = false;
   #isOpen = false;
   #isClientDone = false;
   readonly #lastArrival = { up: 0, down: 0 };
   pings = 0;
 
-  constructor(server: ServerSide, chat: string | null, events: SocketEvents) {
+  constructor(server: FakeEdge, chat: string | null, events: SocketEvents) {
     this.#server = server;
     this.#chat = chat;
     this.#events = events;
@@ -71,7 +56,7 @@ export class FakeConnection {
     this.#clientEnds(1006, "");
   }
 
-  /** A cable was pulled: neither side is told. */
+  /** A cable was pulled: neither side notices. */
   freeze(): void {
     this.#isFrozen = true;
   }
@@ -82,7 +67,7 @@ export class FakeConnection {
     this.#serverEnds();
   }
 
-  /** The client sees the end, the server side forgets that there was something. */
+  /** The client sees the end, the server has forgotten the connection. */
   vanish(): void {
     this.#isOpen = false;
     this.#server.lose(this);
@@ -90,12 +75,7 @@ export class FakeConnection {
   }
 
   notify(method: string, params: object): void {
-    this.#send(JSON.stringify({ jsonrpc: "2.0", method, params }));
-  }
-
-  /** As it is, whatever it is. */
-  sendText(text: string): void {
-    this.#send(text);
+    this.sendText(JSON.stringify({ jsonrpc: "2.0", method, params }));
   }
 
   tellChanges(): void {
@@ -103,12 +83,12 @@ export class FakeConnection {
     for (const [id, watch] of this.#watches) void this.#tellWatch(id, watch);
   }
 
-  #send(text: string): void {
-    if (this.#isOpen) {
-      this.#travel("down", text, () => {
-        if (!this.#isClientDone) this.#events.onText(text);
-      });
-    }
+  /** As it is, whatever it is. */
+  sendText(text: string): void {
+    if (!this.#isOpen) return;
+    this.#travel("down", text, () => {
+      if (!this.#isClientDone) this.#events.onText(text);
+    });
   }
 
   /** In its order, whatever happens to the latency meanwhile. */
@@ -153,7 +133,7 @@ export class FakeConnection {
       const result = await this.#answer(method, params);
       if (id !== undefined) answers.push(answerOf(id, result));
     }
-    if (answers.length > 0) this.#send(JSON.stringify(frame.isBatch ? answers : answers[0]));
+    if (answers.length > 0) this.sendText(JSON.stringify(frame.isBatch ? answers : answers[0]));
     this.#server.tell();
     this.tellChanges();
   }
@@ -161,7 +141,7 @@ export class FakeConnection {
   #pong(): void {
     this.pings += 1;
     if (this.#isBound && this.#chat !== null) void this.#server.host.ping(this.#chat);
-    this.#send("pong");
+    this.sendText("pong");
   }
 
   async #answer(method: string, params: unknown): Promise<Result<unknown, Refusal>> {
@@ -205,7 +185,7 @@ export class FakeConnection {
     this.#server.arrived.push({ way: "socket", name: "state.watch", input });
     const first = await this.#server.host.call("state.changes", { prefix, after, limit: 1 });
     if (!first.ok) return first;
-    this.#watches.set(watch, { prefix, sent: after, told: after, taken: after, isStalled: false });
+    this.#watches.set(watch, { prefix, sent: after, notified: after, taken: after, isStalled: false });
     return ok({ watch, revision: after });
   }
 
@@ -217,14 +197,11 @@ export class FakeConnection {
 
   async #tellWatch(id: string, watch: Watch): Promise<void> {
     const { sent: after, prefix } = watch;
-    const pulled = await this.#server.host.call("state.changes", {
-      prefix,
-      after,
-      limit: this.#server.pace.changesPerFrame,
-    });
-    // Meanwhile somebody else has told it.
+    const { host, pace } = this.#server;
+    const pulled = await host.call("state.changes", { prefix, after, limit: pace.changesPerFrame });
+    // Meanwhile another call has sent it.
     if (watch.isStalled || watch.sent !== after) return;
-    if (!pulled.ok || watch.sent - watch.taken >= this.#server.pace.maxBehind) {
+    if (!pulled.ok || watch.sent - watch.taken >= pace.maxBehind) {
       watch.isStalled = true;
       return this.notify("resync", { watch: id, revision: watch.taken });
     }
@@ -236,8 +213,8 @@ export class FakeConnection {
     const isIdle = watch.taken === watch.sent;
     watch.sent = revision;
     if (changes.length > 0) {
-      this.notify("state.changes", { watch: id, after: watch.told, changes, revision });
-      watch.told = revision;
+      this.notify("state.changes", { watch: id, after: watch.notified, changes, revision });
+      watch.notified = revision;
     } else if (isIdle) watch.taken = revision;
   }
 }

@@ -7,7 +7,7 @@ import type { Actor, Hint } from "#src/coordination/kernel/tx.ts";
 import type { Fetch, FetchResponse, OpenSocket } from "#src/coordinator-client/edge/platform.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
-import { FakeConnection, type ServerSide } from "./fake-connection.ts";
+import { FakeConnection } from "./fake-connection.ts";
 import { FakeTime } from "#harness/clock/fake-time.ts";
 import { admin, m1 } from "#harness/coordinator/engine-host.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
@@ -28,7 +28,7 @@ export interface Passing {
 
 /** What may go wrong; a test sets it. */
 export interface Faults {
-  /** Nobody answers: connections are refused. */
+  /** Connections are refused. */
   isUnreachable: boolean;
   /** HTTP works, an upgrade is refused. */
   refusesSockets: boolean;
@@ -45,8 +45,8 @@ export const token = "shim_secret.of-m1";
 export const adminToken = "shim_secret.of-the-admin";
 const base = `${edgeUrl}/v1/workspaces/w1`;
 
-/** The engine behind the wire of the worker, in this process: no port, no clock of its own. */
-export class FakeEdge implements ServerSide {
+/** The engine behind the worker's protocol, in this process: no port, no clock of its own. */
+export class FakeEdge {
   readonly time: FakeTime;
   readonly host = new LocalHost(openBetterSqlite3);
   readonly arrived: Arrived[] = [];
@@ -57,7 +57,7 @@ export class FakeEdge implements ServerSide {
     loses: () => false,
     refuses: () => null,
   };
-  /** How watches are told; small, so that tests reach the limits. */
+  /** Of the frames of watches; small, so that tests reach the limits. */
   readonly pace = { maxBehind: 20, changesPerFrame: 5 };
   readonly revoked = new Set<string>();
   /** Headers of each try to open a socket. */
@@ -129,13 +129,13 @@ export class FakeEdge implements ServerSide {
     this.arrived.push(arrived);
     const refused = this.faults.refuses(arrived);
     if (refused) return err(refused);
-    if (name === "health") return ok({ ...healthy, epoch: 1, revision: 0 });
+    if (name === "health") return ok(health);
     if (name === "tokens.create") return way === "http" ? ok({ id: "tok_1", token: "shim_new" }) : err(onlyHttp);
     if (!isOperation(name) || !isEngineOperation(name)) return err({ code: "bad_input", message: `not here: ${name}` });
     return this.host.call(name, input as InputOf<typeof name>, actor);
   }
 
-  /** What was committed is told to whom it concerns. */
+  /** Sends what was committed to the chats that it concerns. */
   tell(): void {
     const hints = this.host.hints.splice(0);
     if (hints.some(({ kind }) => kind === "changes")) for (const one of this.#connections) one.tellChanges();
@@ -161,41 +161,47 @@ export class FakeEdge implements ServerSide {
     await this.host.loseConnections();
   }
 
-  async #served(
-    method: string,
-    url: string,
-    headers: Record<string, string>,
-    body: string | undefined,
-  ): Promise<{ status: number; body: string; retryAfter: string | null }> {
+  async #served(method: string, url: string, headers: Record<string, string>, body?: string): Promise<Served> {
     const result = await this.#http(method, new URL(url), headers, body);
     this.tell();
-    if (result.ok) return { status: 200, body: JSON.stringify(result.value), retryAfter: null };
-    const { retryAfterMs } = result.error;
-    const retryAfter = retryAfterMs === undefined ? null : String(Math.ceil(retryAfterMs / 1_000));
-    return {
-      status: errorTable[result.error.code].status,
-      body: JSON.stringify({ error: toWire(result.error) }),
-      retryAfter,
-    };
+    return servedAs(result);
   }
 
-  #http(
+  async #http(
     method: string,
     url: URL,
     headers: Record<string, string>,
-    body: string | undefined,
+    body = "{}",
   ): Promise<Result<unknown, Refusal>> {
     const actor = this.actorOf(headers);
-    if (!actor.ok) return Promise.resolve(actor);
+    if (!actor.ok) return actor;
     const path = url.href.split("?")[0] ?? "";
-    if (!path.startsWith(base))
-      return Promise.resolve(err({ code: "unknown_workspace", message: "no such workspace" }));
-    const names = Object.keys(operations).filter(isOperation);
-    const name = names.find((one) => operations[one].method === method && `${base}${operations[one].path}` === path);
-    if (!name) return Promise.resolve(err({ code: "unknown_operation", message: "nothing there" }));
-    const input = method === "GET" ? fromQuery(name, url.searchParams) : (JSON.parse(body ?? "{}") as unknown);
+    if (!path.startsWith(base)) return err({ code: "unknown_workspace", message: "no such workspace" });
+    const name = operationAt(method, path.replace(base, ""));
+    if (!name) return err({ code: "unknown_operation", message: "nothing there" });
+    const input: unknown = method === "GET" ? fromQuery(name, url.searchParams) : JSON.parse(body);
     return this.run("http", actor.value, name, input);
   }
+}
+
+export interface Served {
+  readonly status: number;
+  readonly body: string;
+  readonly retryAfter: string | null;
+}
+
+/** An answer as the worker gives it over HTTP. */
+export function servedAs(result: Result<unknown, Refusal>): Served {
+  if (result.ok) return { status: 200, body: JSON.stringify(result.value), retryAfter: null };
+  const { retryAfterMs, code } = result.error;
+  const retryAfter = retryAfterMs === undefined ? null : String(Math.ceil(retryAfterMs / 1_000));
+  return { status: errorTable[code].status, body: JSON.stringify({ error: toWire(result.error) }), retryAfter };
+}
+
+/** @param path below that of the workspace */
+export function operationAt(method: string, path: string): OperationName | undefined {
+  const names = Object.keys(operations).filter(isOperation);
+  return names.find((one) => operations[one].method === method && operations[one].path === path);
 }
 
 function tellOne(connection: FakeConnection, hint: Hint): void {
@@ -207,7 +213,7 @@ function tellOne(connection: FakeConnection, hint: Hint): void {
   else connection.close(4002, "this chat is offline");
 }
 
-const healthy = {
+export const health = {
   alarmInMs: null,
   overdueRows: 0,
   outboxDepth: 0,
@@ -215,6 +221,8 @@ const healthy = {
   sockets: 0,
   chats: 0,
   schemaVersion: 1,
+  epoch: 1,
+  revision: 0,
   protocol: 1,
 };
 const onlyHttp: Refusal = { code: "bad_input", message: "tokens are created over HTTP" };
@@ -223,28 +231,17 @@ function chatOf(url: string): string {
   return decodeURIComponent(url.split("?chat=")[1] ?? "");
 }
 
-function answerOf({
-  status,
-  body,
-  retryAfter,
-}: {
-  status: number;
-  body: string;
-  retryAfter: string | null;
-}): FetchResponse {
-  return {
-    status,
-    headers: { get: (name) => (name === "retry-after" ? retryAfter : null) },
-    text: () => Promise.resolve(body),
-  };
+function answerOf({ status, body, retryAfter }: Served): FetchResponse {
+  const headers = { get: (name: string) => (name === "retry-after" ? retryAfter : null) };
+  return { status, headers, text: () => Promise.resolve(body) };
 }
 
 function refusedConnection(): Error {
   return Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
 }
 
-/** Numbers are told by the schema. */
-function fromQuery(name: OperationName, query: URLSearchParams): Record<string, unknown> {
+/** The schema says what is a number. */
+export function fromQuery(name: OperationName, query: URLSearchParams): Record<string, unknown> {
   const { properties = {} } = z.toJSONSchema(operations[name].input, { io: "input" });
   return Object.fromEntries(
     [...query].map(([field, text]) => {

@@ -1,4 +1,5 @@
 import { onTestFinished } from "vitest";
+import { given } from "#harness/coordinator/state-calls.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 import { WorkspaceClient, type EdgeOptions } from "#src/coordinator-client/client.ts";
 import { nodePlatform } from "#src/coordinator-client/edge/node-platform.ts";
@@ -16,12 +17,6 @@ export async function realEdgeClient(
   const client = opened.value;
   onTestFinished(() => client.close());
   client.connect();
-  value(await client.register({ chat, session: chat, process: chat, machine: "admin", client: "test", ...more }));
+  given(await client.register({ chat, session: chat, process: chat, machine: "admin", client: "test", ...more }));
   return client;
-}
-
-/** What was asked for; a refusal fails the test. */
-export function value<T>(result: { ok: true; value: T } | { ok: false; error: { message: string } }): T {
-  if (!result.ok) throw new Error(result.error.message);
-  return result.value;
 }

@@ -4,7 +4,7 @@ import type { Watch, WatchEvent } from "#src/coordinator-client/edge/state-watch
 import { value } from "./edge-clients.ts";
 import type { FakeEdge } from "./fake-edge.ts";
 
-/** Takes out all that comes, and keeps what whoever applies it would have. */
+/** Reads all events of a watch, and keeps the keys as they are after them. */
 export class Follower {
   readonly events: WatchEvent[] = [];
   readonly revisions: number[] = [];

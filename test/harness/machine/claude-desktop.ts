@@ -7,11 +7,12 @@ import { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { afterAll, onTestFinished } from "vitest";
 import { record } from "../../../demo/mcp-connection.ts";
-import { pathsIn, type Paths } from "#src/platform/paths.ts";
+import { pathsIn } from "#src/platform/paths.ts";
+import { temporaryFolder } from "./git-project.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
-/** The tool of those who make such bundles, as its command. */
+/** The program that makes such bundles. */
 export function mcpb(...args: string[]): string {
   const program = join(root, "node_modules", "@anthropic-ai", "mcpb", "dist", "cli", "cli.js");
   return execFileSync(process.execPath, [program, ...args], { encoding: "utf8" });
@@ -32,36 +33,17 @@ export function manifestOf(folder: string) {
   return MANIFEST_SCHEMAS["0.3"].parse(JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")));
 }
 
+type Start = Awaited<ReturnType<typeof startOf>>;
+
 /** What Claude Desktop starts, with its few variables, for the settings that the user has made. */
-export async function startOf(folder: string, settings: Record<string, string> = {}) {
-  const manifest = manifestOf(folder);
-  const user = mkdtempSync(join(tmpdir(), "shim-desktop-"));
-  onTestFinished(() => rmSync(user, { recursive: true, force: true }));
-  const given = {
-    manifest,
-    extensionPath: folder,
-    systemDirs: { HOME: user },
-    userConfig: settings,
-    pathSeparator: sep,
-  };
-  const config = await getMcpConfigForManifest(given);
+export async function startOf(extensionPath: string, userConfig: Record<string, string> = {}) {
+  const user = temporaryFolder();
+  const given = { extensionPath, userConfig, systemDirs: { HOME: user }, pathSeparator: sep };
+  const config = await getMcpConfigForManifest({ ...given, manifest: manifestOf(extensionPath) });
   if (config?.command !== "node") throw new Error("Claude Desktop would not start it with its own Node");
   const env: Record<string, string> = { HOME: user, PATH: process.env["PATH"] ?? "", ...config.env };
-  return { args: config.args ?? [], env, user };
-}
-
-export type Start = Awaited<ReturnType<typeof startOf>>;
-
-/** SHIM's folder where the user has named none. */
-export function pathsOf({ user }: Start): Paths {
-  return pathsIn(join(user, ".local", "share", "shim"));
-}
-
-export interface Running {
-  readonly client: Client;
-  readonly pid: number;
-  /** All that it wrote to stderr until its end. */
-  readonly ended: Promise<string>;
+  // Where the user has named no folder.
+  return { args: config.args ?? [], env, user, paths: pathsIn(join(user, ".local", "share", "shim")) };
 }
 
 export type Mode = "legacy" | { readonly pin: string };
@@ -69,9 +51,8 @@ export type Mode = "legacy" | { readonly pin: string };
 /** A client as Claude Desktop is one, in the root folder. */
 export async function connected(
   { args, env }: Pick<Start, "args" | "env">,
-  mode: Mode = "legacy",
-  before: readonly string[] = [],
-): Promise<Running> {
+  { mode = "legacy", before = [] }: { readonly mode?: Mode; readonly before?: readonly string[] } = {},
+) {
   const given = { command: process.execPath, args: [...before, ...args], env, cwd: "/", stderr: "pipe" as const };
   const transport = new StdioClientTransport(given);
   const chunks: string[] = [];
@@ -80,17 +61,17 @@ export async function connected(
   const client = new Client({ name: "claude-ai", version: "1" }, { versionNegotiation: { mode } });
   onTestFinished(() => client.close());
   await client.connect(transport);
-  return { client, pid: transport.pid ?? -1, ended };
-}
-
-/** Calls a tool that must not refuse; what it said, and what it told. */
-export async function answer(
-  { client }: Running,
-  name: string,
-  input: Record<string, unknown> = {},
-): Promise<{ text: string; output: Record<string, unknown> }> {
-  const { content, structuredContent, isError } = await client.callTool({ name, arguments: input });
-  const text = content.map((part) => (part.type === "text" ? part.text : "")).join("\n");
-  if (isError) throw new Error(`${name}: ${text}`);
-  return { text, output: record(structuredContent) };
+  /** Calls a tool that must not refuse. */
+  const ask = async (name: string, input: Record<string, unknown> = {}) => {
+    const { content, structuredContent, isError } = await client.callTool({ name, arguments: input });
+    const text = content.map((part) => (part.type === "text" ? part.text : "")).join("\n");
+    if (isError) throw new Error(`${name}: ${text}`);
+    return { text, output: record(structuredContent) };
+  };
+  /** @returns all that it has written to stderr */
+  const close = async (): Promise<string> => {
+    await client.close();
+    return ended;
+  };
+  return { pid: transport.pid ?? -1, ended, ask, close };
 }

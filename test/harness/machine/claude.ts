@@ -1,11 +1,11 @@
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
 import type { HookEvent } from "#src/contract/hook-input.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { column } from "#harness/store/store-rows.ts";
+import { temporaryFolder, write } from "./git-project.ts";
 import type { TempRuntime } from "./temp-runtime.ts";
 
 type Fields = Record<string, unknown>;
@@ -25,11 +25,8 @@ export interface Printed {
 
 /** A new folder that is a git project on branch `main` with one commit, as far as its files tell. */
 export function aProject(): string {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-project-")));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  mkdirSync(join(folder, ".git", "refs", "heads"), { recursive: true });
-  writeFileSync(join(folder, ".git", "HEAD"), "ref: refs/heads/main\n");
-  writeFileSync(join(folder, ".git", "refs", "heads", "main"), `${"a1".repeat(20)}\n`);
+  const folder = temporaryFolder();
+  write(folder, { ".git/HEAD": "ref: refs/heads/main\n", ".git/refs/heads/main": `${"a1".repeat(20)}\n` });
   return folder;
 }
 
@@ -40,6 +37,8 @@ export interface ClaudeOptions {
   /** How often each hook is registered: settings and plugin together make two. */
   readonly hooks?: number;
 }
+
+const printedOk = { stdout: "ok", stderr: "", interrupted: false };
 
 /** Claude Code as its hooks show it: inputs of version 2.1.328, one method per thing that happens. */
 export class Claude {
@@ -106,19 +105,9 @@ export class Claude {
     return id;
   }
 
-  done(
-    id: string,
-    tool: string,
-    input: Fields = {},
-    response: unknown = { stdout: "ok", stderr: "", interrupted: false },
-  ): Printed {
-    return this.tell("PostToolUse", {
-      tool_name: tool,
-      tool_input: input,
-      tool_response: response,
-      tool_use_id: id,
-      duration_ms: 12,
-    });
+  done(id: string, tool: string, input: Fields = {}, response: unknown = printedOk): Printed {
+    const call = { tool_name: tool, tool_input: input, tool_use_id: id };
+    return this.tell("PostToolUse", { ...call, tool_response: response, duration_ms: 12 });
   }
 
   /** A whole tool call. */
@@ -127,15 +116,8 @@ export class Claude {
   }
 
   fail(tool: string, input: Fields, error: string): Printed {
-    const id = this.begin(tool, input);
-    return this.tell("PostToolUseFailure", {
-      tool_name: tool,
-      tool_input: input,
-      tool_use_id: id,
-      error,
-      is_interrupt: false,
-      duration_ms: 9,
-    });
+    const call = { tool_name: tool, tool_input: input, tool_use_id: this.begin(tool, input) };
+    return this.tell("PostToolUseFailure", { ...call, error, is_interrupt: false, duration_ms: 9 });
   }
 
   write(path: string, content: string): Printed {
@@ -145,12 +127,8 @@ export class Claude {
   }
 
   stop(text = "All done with it."): Printed {
-    return this.tell("Stop", {
-      stop_hook_active: false,
-      last_assistant_message: text,
-      background_tasks: [],
-      session_crons: [],
-    });
+    const nothing = { stop_hook_active: false, background_tasks: [], session_crons: [] };
+    return this.tell("Stop", { ...nothing, last_assistant_message: text });
   }
 
   /** A whole turn with one tool call. */
@@ -170,26 +148,20 @@ export class Claude {
     this.#runtime.processes.kill(this.pid);
   }
 
-  /** /clear: the same process goes on with a new session. */
+  /** /clear: the same process continues with a new session. */
   clear(session: string): string {
     this.tell("SessionEnd", { reason: "clear" });
     this.session = session;
     return this.start("clear");
   }
 
-  /** A compaction in the order that Claude Code tells it. @returns the context that the chat is given */
+  /** A compaction in the order of Claude Code's events. @returns the context that the chat is given */
   compact(summary: string, trigger = "auto"): string {
     this.tell("PreCompact", { trigger, custom_instructions: null });
-    this.tell("SubagentStop", {
-      agent_id: "a3b3",
-      agent_type: "",
-      last_assistant_message: `<summary>${summary}</summary>`,
-    });
+    const text = `<summary>${summary}</summary>`;
+    this.tell("SubagentStop", { agent_id: "a3b3", agent_type: "", last_assistant_message: text });
     const context = this.start("compact", { model: "claude-opus-5-5" });
-    this.tell("PostCompact", {
-      trigger,
-      compact_summary: `<analysis>thoughts</analysis><summary>${summary}</summary>`,
-    });
+    this.tell("PostCompact", { trigger, compact_summary: `<analysis>thoughts</analysis>${text}` });
     return context;
   }
 }
@@ -228,5 +200,5 @@ export function journalKinds(runtime: TempRuntime, id: string): string[] {
 }
 
 export function rowCount(runtime: TempRuntime, table: string): number {
-  return runtime.store.read((sql) => sql.all<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)[0]?.n ?? 0, 0);
+  return runtime.store.read((sql) => Number(column(sql, `SELECT count(*) FROM ${table}`)[0]), 0);
 }

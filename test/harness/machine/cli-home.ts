@@ -1,14 +1,4 @@
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
@@ -16,6 +6,7 @@ import type { Io, ProcessStart } from "#src/cli/io.ts";
 import { startGroup } from "#src/cli/system-io.ts";
 import { run } from "#src/cli/commands/program.ts";
 import type { Launch } from "#src/platform/launch.ts";
+import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import { capture } from "#src/local-mcp/checkpoints/capture.ts";
 import { defaults } from "#src/contract/config.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
@@ -23,6 +14,7 @@ import type { Processes } from "#src/platform/processes.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { temporaryFolder, write } from "./git-project.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
 
@@ -54,17 +46,15 @@ export interface CliHome {
 }
 
 export function aCliHome(): CliHome {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-cli-")));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder();
   const paths = pathsIn(join(folder, "shim"));
   const alive = new Set<number>();
   const processes: Processes = {
     boot: () => "boot-1",
     facts: (pid) => (alive.has(pid) ? { parent: 1, start: `s${pid}`, command: "claude", residentBytes: 1_000 } : null),
   };
-  for (const name of ["project", "other", "app/bin", "app/dist", "path"])
-    mkdirSync(join(folder, name), { recursive: true });
-  for (const path of Object.values(launchIn(folder))) writeFileSync(path, "");
+  for (const name of ["project", "other", "path"]) mkdirSync(join(folder, name));
+  write("/", Object.fromEntries(Object.values(launchIn(folder)).map((path) => [path, ""])));
   symlinkSync(launchIn(folder).script, join(folder, "path", "shim"));
   const env = { SHIM_HOME: paths.home, HOME: folder, PATH: `${join(folder, "path")}:/usr/bin:/bin` };
   let serial = 0;
@@ -99,7 +89,7 @@ export function aCliHome(): CliHome {
   return home;
 }
 
-/** This copy of SHIM, as far as its files are looked for. */
+/** This copy of SHIM, as far as its files are read. */
 export function launchIn(folder: string): Launch {
   const at = (name: string): string => join(folder, "app", name);
   return { node: at("node"), script: at("bin/shim.mjs"), hookScript: at("dist/hook.cjs") };
@@ -212,10 +202,7 @@ export function seed(home: CliHome): void {
 
 /** The newest checkpoint of a session. */
 export function checkpointOf(home: CliHome, sessionId: string): string {
-  const [row] = home.runtime.store.read(
-    (sql) => sql.all<{ id: string }>("SELECT id FROM checkpoints WHERE session_id = ? ORDER BY seq DESC", sessionId),
-    [],
-  );
-  if (!row) throw new Error(`no checkpoint of ${sessionId}`);
-  return row.id;
+  const newest = home.runtime.store.read((sql) => checkpoints.latest(sql, sessionId), null);
+  if (!newest) throw new Error(`no checkpoint of ${sessionId}`);
+  return newest.id;
 }

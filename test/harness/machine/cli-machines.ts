@@ -6,24 +6,21 @@ import { given } from "#harness/coordinator/state-calls.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
 
 const key = createKey((bytes) => new Uint8Array(bytes).fill(7));
-const rig = { machine: "desk", isAdmin: false } as const;
+const desk = { machine: "desk", isAdmin: false } as const;
 
-/** Two machines of one workspace that share a key: `there` is "desk", `here` is "laptop". */
-export interface CliMachines {
-  readonly server: SyncServer;
-  readonly there: CliHome;
-  readonly here: CliHome;
-}
+export type CliMachines = Awaited<ReturnType<typeof twoCliHomes>>;
 
-/** @param prepare what each has before it joins, as the clones of one repository */
-export async function twoCliHomes(prepare: (there: CliHome, here: CliHome) => void): Promise<CliMachines> {
+/**
+ * Two machines of one workspace that share a key: `there` is "desk", `here` is "laptop".
+ *
+ * @param prepare what each has before it joins, as the clones of one repository
+ */
+export async function twoCliHomes(prepare: (there: CliHome, here: CliHome) => void) {
   const server = await SyncServer.listen();
   const [there, here] = [aCliHome(), aCliHome()];
   prepare(there, here);
-  for (const [home, machine] of [
-    [there, "desk"],
-    [here, "laptop"],
-  ] as const) {
+  for (const home of [there, here]) {
+    const machine = home === there ? "desk" : "laptop";
     const edge = { url: server.url, workspace: "team", machine, token: tokenOf(machine) };
     writeEdgeConfig(home.paths.home, edge);
     addKey(home.paths.home, edge, key);
@@ -41,7 +38,7 @@ export function aChat(chat: string, machine: string) {
 export async function loseSession({ server, there }: CliMachines, meanwhile: () => Promise<unknown>): Promise<void> {
   addSession(there, { id: ids.dead, pid: 200, title: "fix the parser" });
   const chat = aChat(ids.dead, "desk");
-  given(await server.host.call("chats.register", chat, rig));
+  given(await server.host.call("chats.register", chat, desk));
   await meanwhile();
-  given(await server.host.call("chats.attest-death", { chat: ids.dead, machine: "desk", process: chat.process }, rig));
+  given(await server.host.call("chats.attest-death", { chat: ids.dead, machine: "desk", process: chat.process }, desk));
 }

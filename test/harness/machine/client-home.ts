@@ -1,6 +1,5 @@
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { apply, type ApplyResult } from "#src/installer/apply.ts";
 import * as backups from "#src/installer/backups.ts";
 import { readText, type ClientRefusal } from "#src/installer/client-files.ts";
@@ -8,6 +7,7 @@ import type { Launch } from "#src/platform/launch.ts";
 import { planInstall, type PlanContext, type Plan } from "#src/installer/plan.ts";
 import type { ClientTarget } from "#src/installer/targets.ts";
 import { planUninstall } from "#src/installer/uninstall.ts";
+import { temporaryFolder, write } from "./git-project.ts";
 import type { Result } from "#src/shared/result.ts";
 
 export const T0 = 1_700_000_000_000;
@@ -18,32 +18,15 @@ export const launch: Launch = {
   hookScript: "/src/shim/dist/hook.cjs",
 };
 
-/** A user's home with Claude Code and Claude Desktop in a fresh folder. */
-export interface ClientHome {
-  /** What `claude --version` prints there. */
-  claudeVersion: string | null;
-  /** Whether `--todo-tools` is given. */
-  wantsTodoTools: boolean;
-  readonly folder: string;
-  readonly code: ClientTarget;
-  readonly desktop: ClientTarget;
-  readonly servers: string;
-  readonly settings: string;
-  readonly config: string;
-  readonly backups: string;
-  /** Bytes as they are, or null. */
-  read(path: string): string | null;
-  write(path: string, text: string): void;
-  planInstall(target: ClientTarget, from?: Launch): Result<Plan, ClientRefusal>;
-  planUninstall(target: ClientTarget): Result<Plan, ClientRefusal>;
-  apply(plan: Result<Plan, ClientRefusal>): ApplyResult;
-  install(target?: ClientTarget, from?: Launch): Plan;
-  uninstall(target?: ClientTarget): Plan;
-}
+export type ClientHome = ReturnType<typeof aClientHome>;
 
-/** @param claudeVersion what `claude --version` prints there */
-export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code)"): ClientHome {
-  const folder = mkdtempSync(join(tmpdir(), "shim-client-"));
+/**
+ * A user's home with Claude Code and Claude Desktop in a fresh folder.
+ *
+ * @param claudeVersion what `claude --version` prints there
+ */
+export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code)") {
+  const folder = temporaryFolder();
   const servers = join(folder, ".claude.json");
   const settings = join(folder, ".claude", "settings.json");
   const config = join(folder, "shim", "config.json");
@@ -65,13 +48,11 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     pluginsFolder: null,
   };
   let now = T0;
-  const context = (): PlanContext => ({
-    shimConfig: config,
-    read: readText,
-    claudeVersion: home.claudeVersion,
-    wantsTodoTools: home.wantsTodoTools,
-  });
-  const home: ClientHome = {
+  const context = (): PlanContext => {
+    const { claudeVersion: version, wantsTodoTools } = home;
+    return { shimConfig: config, read: readText, claudeVersion: version, wantsTodoTools };
+  };
+  const home = {
     folder,
     code,
     desktop,
@@ -80,27 +61,21 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     config,
     backups: kept,
     claudeVersion,
+    /** Whether `--todo-tools` is given. */
     wantsTodoTools: false,
-    read(path) {
-      try {
-        return readFileSync(path, "latin1");
-      } catch {
-        return null;
-      }
-    },
-    write(path, text) {
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, text);
-    },
-    planInstall: (target, from = launch) => planInstall(target, from, context()),
-    planUninstall: (target) => planUninstall(target, { ...context(), backups: backups.list(kept) }),
-    apply: (plan) => valueOf(apply(valueOf(plan), { now: now++, backups: kept })),
-    install(target = code, from = launch) {
+    /** Bytes as they are, or null. */
+    read: (path: string): string | null => (existsSync(path) ? readFileSync(path, "latin1") : null),
+    write: (path: string, text: string): void => write("/", { [path]: text }),
+    planInstall: (target: ClientTarget, from = launch) => planInstall(target, from, context()),
+    planUninstall: (target: ClientTarget) => planUninstall(target, { ...context(), backups: backups.list(kept) }),
+    apply: (plan: Result<Plan, ClientRefusal>): ApplyResult =>
+      valueOf(apply(valueOf(plan), { now: now++, backups: kept })),
+    install(target = code, from = launch): Plan {
       const plan = home.planInstall(target, from);
       home.apply(plan);
       return valueOf(plan);
     },
-    uninstall(target = code) {
+    uninstall(target = code): Plan {
       const plan = home.planUninstall(target);
       home.apply(plan);
       return valueOf(plan);

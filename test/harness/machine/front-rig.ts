@@ -2,90 +2,72 @@ import { EventEmitter } from "node:events";
 import { PassThrough } from "node:stream";
 import { Front, type Worker } from "#src/local-mcp/front/front.ts";
 
-export interface FakeWorker {
-  readonly isRestart: boolean;
-  /** Lines that the front has written, parsed. */
-  received(): Record<string, unknown>[];
-  answer(message: object): void;
-  readonly signals: string[];
-  isEnded(): boolean;
-  /** Nobody reads what it writes. */
-  isHeld(): boolean;
-  die(code?: number): void;
+export type FrontRig = ReturnType<typeof aFrontRig>;
+
+function parsed(text: string): Record<string, unknown>[] {
+  const lines = text.split("\n").filter(Boolean);
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+/** A worker that the test plays. */
+function aFakeWorker(isRestart: boolean) {
+  const [input, output] = [new PassThrough(), new PassThrough()];
+  let received = "";
+  input.on("data", (data: Buffer) => (received += data.toString()));
+  const exit = new EventEmitter();
+  const signals: string[] = [];
+  return {
+    isRestart,
+    signals,
+    /** Lines that the front has written, parsed. */
+    received: () => parsed(received),
+    answer: (message: object) => void output.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`),
+    isEnded: () => input.writableEnded,
+    /** Its output is not read. */
+    isHeld: () => output.isPaused(),
+    die: (code?: number) => void exit.emit("exit", code ?? null, code === undefined ? "SIGKILL" : "exit"),
+    worker: (pid: number): Worker => ({
+      pid,
+      stdin: input,
+      stdout: output,
+      kill: (signal) => void signals.push(signal),
+      onExit: (listener) => void exit.once("exit", listener),
+    }),
+  };
 }
 
 /** A front between a client and workers that the test plays. */
-export interface FrontRig {
-  readonly front: Front;
-  readonly stdin: PassThrough;
-  readonly stdout: PassThrough;
-  readonly workers: FakeWorker[];
-  readonly exits: number[];
-  /** What is to happen later, with its delay in ms. */
-  readonly later: { readonly work: () => void; readonly ms: number }[];
-  now: number;
-  isClientAlive: boolean;
-  say(message: object | string): void;
-  /** All that the client has read. */
-  heard(): Record<string, unknown>[];
-}
-
-function parsed(text: string): Record<string, unknown>[] {
-  return text
-    .split("\n")
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
-}
-
 export function aFrontRig(
   onHook: (given: unknown) => Promise<object> = async () => ({ content: [] }),
   onInitialize: (params: unknown) => object | null = () => null,
-): FrontRig {
+) {
   const [stdin, stdout] = [new PassThrough(), new PassThrough()];
-  const [workers, exits, later]: [FakeWorker[], number[], FrontRig["later"]] = [[], [], []];
+  const workers: ReturnType<typeof aFakeWorker>[] = [];
+  const exits: number[] = [];
+  /** With the delay in ms. */
+  const later: { readonly work: () => void; readonly ms: number }[] = [];
   let written = "";
   stdout.on("data", (data: Buffer) => (written += data.toString()));
-  const startWorker = (isRestart: boolean): Worker => {
-    const [input, output] = [new PassThrough(), new PassThrough()];
-    let received = "";
-    input.on("data", (data: Buffer) => (received += data.toString()));
-    const exit = new EventEmitter();
-    const signals: string[] = [];
-    workers.push({
-      isRestart,
-      signals,
-      received: () => parsed(received),
-      answer: (message) => void output.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`),
-      isEnded: () => input.writableEnded,
-      isHeld: () => output.isPaused(),
-      die: (code) => void exit.emit("exit", code ?? null, code === undefined ? "SIGKILL" : "exit"),
-    });
-    const kill = (signal: string): void => void signals.push(signal);
-    return { pid: workers.length, stdin: input, stdout: output, kill, onExit: (take) => void exit.once("exit", take) };
-  };
-  const rig: FrontRig = {
-    front: new Front({
-      stdin,
-      stdout,
-      startWorker,
-      onInitialize,
-      onHook,
-      isClientAlive: () => rig.isClientAlive,
-      now: () => rig.now,
-      schedule: (work, ms) => void later.push({ work, ms }),
-      log: () => {},
-      exit: (code) => void exits.push(code),
-    }),
+  const state = { now: 1_700_000_000_000, isClientAlive: true };
+  const front = new Front({
     stdin,
     stdout,
-    workers,
-    exits,
-    later,
-    now: 1_700_000_000_000,
-    isClientAlive: true,
-    say: (message) => void stdin.write(typeof message === "string" ? message : `${JSON.stringify(message)}\n`),
-    heard: () => parsed(written),
-  };
-  rig.front.start();
-  return rig;
+    startWorker: (isRestart) => {
+      const made = aFakeWorker(isRestart);
+      return made.worker(workers.push(made));
+    },
+    onInitialize,
+    onHook,
+    isClientAlive: () => state.isClientAlive,
+    now: () => state.now,
+    schedule: (work, ms) => void later.push({ work, ms }),
+    log: () => {},
+    exit: (code) => void exits.push(code),
+  });
+  front.start();
+  const say = (message: object | string): void =>
+    void stdin.write(typeof message === "string" ? message : `${JSON.stringify(message)}\n`);
+  /** @returns all that the client has read */
+  const heard = (): Record<string, unknown>[] => parsed(written);
+  return Object.assign(state, { front, stdin, stdout, workers, exits, later, say, heard });
 }

@@ -48,29 +48,30 @@ export function write(folder: string, files: Record<string, string | Buffer>): v
   }
 }
 
-export interface GitProject {
-  /** Holds everything of one test. */
-  readonly root: string;
-  readonly project: string;
-  readonly snapshots: string;
-}
+/** `root` holds everything of one test. */
+export type GitProject = ReturnType<typeof makeProject>;
 
 /** Fresh, and gone after the test. */
 export function temporaryFolder(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-git-")));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
 
 /** A fresh folder with a repository, committed once when files are given. */
-export function makeProject(files: Record<string, string | Buffer> = {}, ...init: string[]): GitProject {
+export function makeProject(files: Record<string, string | Buffer> = {}, ...init: string[]) {
   const root = temporaryFolder();
   const project = join(root, "project");
-  mkdirSync(project);
-  git(project, "init", "--quiet", "-b", "main", ...init);
-  write(project, files);
-  if (Object.keys(files).length > 0) commitAll(project, "first");
+  makeRepository(project, files, ...init);
   return { root, project, snapshots: join(root, "home", "snapshots") };
+}
+
+/** Makes the folder a repository, committed once when files are given. @returns the commit */
+export function makeRepository(folder: string, files: Record<string, string | Buffer> = {}, ...init: string[]): string {
+  mkdirSync(folder, { recursive: true });
+  git(folder, "init", "--quiet", "-b", "main", ...init);
+  write(folder, files);
+  return Object.keys(files).length > 0 ? commitAll(folder, "first") : "";
 }
 
 export function commitAll(project: string, message: string, ...more: string[]): string {

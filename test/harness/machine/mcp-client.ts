@@ -12,7 +12,7 @@ import type { TempRuntime } from "./temp-runtime.ts";
 
 /** The clients that are about: the 1.x SDK, and the 2.x SDK in both eras of the protocol. */
 export const eras = ["1.x", "legacy", "modern"] as const;
-export type Era = (typeof eras)[number];
+type Era = (typeof eras)[number];
 
 export interface Answer {
   readonly isError: boolean;
@@ -20,16 +20,9 @@ export interface Answer {
   readonly output: Record<string, unknown>;
 }
 
-export interface Connected {
-  readonly client: Client | FirstClient;
-  readonly chat: Chat;
-  readonly server: ProcessIdentity;
-  /** How often work was asked for after an answer. */
-  readonly answers: () => number;
-  readonly call: (name: string, input?: Record<string, unknown>) => Promise<Answer>;
-}
+export type Connected = Awaited<ReturnType<typeof connect>>;
 
-export interface ConnectOptions {
+interface ConnectOptions {
   readonly era?: Era;
   readonly name?: string;
   readonly serverPid?: number;
@@ -39,7 +32,7 @@ export interface ConnectOptions {
 }
 
 /** A real client on the real server, in this process; only the pipe between them is in memory. */
-export async function connect(runtime: TempRuntime, options: ConnectOptions = {}): Promise<Connected> {
+export async function connect(runtime: TempRuntime, options: ConnectOptions = {}) {
   const { era = "modern", name = "tester", serverPid = 500, clientPid = 400 } = options;
   const server = running(runtime, serverPid, clientPid);
   const chat = new Chat({
@@ -50,6 +43,7 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
     clientName: () => made?.server.getClientVersion()?.name ?? null,
   });
   let made: ReturnType<typeof createServer> | null = null;
+  /** How often work was asked for after an answer. */
   let answers = 0;
   const afterAnswer = (work: () => void): void => {
     answers += 1;
@@ -66,11 +60,7 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
   const call = async (tool: string, input: Record<string, unknown> = {}): Promise<Answer> => {
     const { content, structuredContent, isError } = await client.callTool({ name: tool, arguments: input });
     const texts = (content as { text: string }[]).map(({ text }) => text);
-    return {
-      isError: isError === true,
-      text: texts.join("\n"),
-      output: Object.assign({}, structuredContent),
-    };
+    return { isError: isError === true, text: texts.join("\n"), output: Object.assign({}, structuredContent) };
   };
   return { client, chat, server, answers: () => answers, call };
 }
@@ -82,12 +72,8 @@ function running(runtime: TempRuntime, pid: number, parent: number): ProcessIden
 
 async function open(era: Era, name: string, transport: InMemoryTransport): Promise<Client | FirstClient> {
   const info = { name, version: "1" };
-  if (era === "1.x") {
-    const client = new FirstClient(info);
-    await client.connect(transport);
-    return client;
-  }
-  const client = new Client(info, { versionNegotiation: { mode: era === "modern" ? "auto" : "legacy" } });
+  const mode = era === "modern" ? "auto" : "legacy";
+  const client = era === "1.x" ? new FirstClient(info) : new Client(info, { versionNegotiation: { mode } });
   await client.connect(transport);
   return client;
 }

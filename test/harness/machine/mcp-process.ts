@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { execFileSync } from "node:child_process";
@@ -8,6 +8,8 @@ import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { familyOf } from "./process-tree.ts";
+import { column } from "#harness/store/store-rows.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
 
@@ -73,9 +75,7 @@ export function storeOf(paths: Paths): Store {
 }
 
 export function integrityOf(store: Store): unknown[] {
-  return store
-    .read((sql) => sql.all<{ integrity_check: string }>("PRAGMA integrity_check"), [])
-    .map((row) => row.integrity_check);
+  return store.read((sql) => column(sql, "PRAGMA integrity_check"), []);
 }
 
 /** What SHIM gives back of a checkpoint, its hash checked; null when it is not there. */
@@ -97,26 +97,22 @@ export function killAll({ pid }: McpConnection): void {
   for (const one of familyOf(pid)) process.kill(one.pid, "SIGKILL");
 }
 
+/** A home in which every checkpoint counts: retention takes nothing away. */
+export function homeWithoutRetention(): Paths {
+  const paths = tempHome();
+  mkdirSync(paths.home, { recursive: true });
+  writeFileSync(paths.config, JSON.stringify({ retention: { checkpointsPerSession: 1_000_000 } }));
+  return paths;
+}
+
 /** A node on the PATH that is too old for SHIM; null where there is none. */
 export function oldNode(): string | null {
   const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => !folder.includes("node_modules"));
   const found = [...new Set(folders)].map((folder) => join(folder, "node")).filter((path) => existsSync(path));
-  return found.find((path) => majorOf(path) < 22) ?? null;
-}
-
-function majorOf(node: string): number {
-  return Number(/^v(\d+)/.exec(execFileSync(node, ["--version"], { encoding: "utf8" }))?.[1]);
-}
-
-/** Numbers from 0 to 1 that are the same for the same seed (mulberry32, public domain, by Tommy Ettinger). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
+  return (
+    found.find((path) => Number.parseInt(execFileSync(path, ["-p", "process.versions.node"]).toString(), 10) < 22) ??
+    null
+  );
 }
 
 /** A whole number from the environment, for longer runs than those of every day. */

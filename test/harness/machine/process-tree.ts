@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { identify, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
 
 /** The process and all below it, now. */
@@ -12,4 +12,15 @@ export function familyOf(pid: number): ProcessIdentity[] {
   return below(pid)
     .map((one) => identify(systemProcesses, one))
     .filter((one) => one !== null);
+}
+
+/** Processes whose working folder is in this one, also after it was removed. */
+export function processesIn(folder: string): string[] {
+  return readdirSync("/proc").filter((name) => {
+    try {
+      return /^\d+$/.test(name) && readlinkSync(`/proc/${name}/cwd`).startsWith(folder);
+    } catch {
+      return false;
+    }
+  });
 }

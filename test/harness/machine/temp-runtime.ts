@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { onTestFinished } from "vitest";
 import { configSchema } from "#src/contract/config.ts";
 import { requireState } from "#src/local-mcp/checkpoints/checkpoints.ts";
@@ -8,6 +8,7 @@ import type { Runtime } from "#src/runtime/runtime.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Driver } from "#src/store/driver.ts";
 import { Store } from "#src/store/store.ts";
+import { column } from "#harness/store/store-rows.ts";
 import { T0, tempHome } from "#harness/store/temp-store.ts";
 
 export { T0 };
@@ -50,12 +51,8 @@ export class FakeProcesses implements Processes {
   }
 }
 
-export interface Clock {
-  now: number;
-}
-
 export interface TempRuntime extends Runtime {
-  readonly clock: Clock;
+  readonly clock: { now: number };
   readonly processes: FakeProcesses;
   /** What was logged, one JSON text each. */
   readonly logged: string[];
@@ -101,10 +98,7 @@ export function tempRuntime(options: TempRuntimeOptions = {}): TempRuntime {
   };
 }
 
-function aMachine({
-  now = T0,
-  paths = tempHome(),
-}: TempRuntimeOptions): Pick<TempRuntime, "paths" | "clock" | "random" | "processes"> {
+function aMachine({ now = T0, paths = tempHome() }: TempRuntimeOptions) {
   return { paths, clock: { now }, random: seededBytes(), processes: new FakeProcesses() };
 }
 
@@ -120,23 +114,16 @@ function seededBytes(): (bytes: number) => Uint8Array {
 
 /** All bytes of the database as they stand on the disk, with the write-ahead log. */
 export function storedBytes(paths: Paths): string {
-  return [paths.database, `${paths.database}-wal`].map((path) => readIfThere(path)).join("");
+  const files = [paths.database, `${paths.database}-wal`].filter((path) => existsSync(path));
+  return files.map((path) => readFileSync(path, "latin1")).join("");
 }
 
 /** Which of these texts can be read from what is stored, packed states and escaped JSON included. */
 export function leaked(runtime: TempRuntime, texts: readonly string[]): string[] {
   const states = runtime.store.read(
-    (sql) => sql.all<{ seq: number }>("SELECT seq FROM checkpoints").map(({ seq }) => requireState(sql, seq)),
+    (sql) => column(sql, "SELECT seq FROM checkpoints").map((seq) => requireState(sql, Number(seq))),
     [],
   );
   const stored = [storedBytes(runtime.paths), JSON.stringify(states)].join("\n");
   return texts.filter((text) => stored.includes(text) || stored.includes(JSON.stringify(text).slice(1, -1)));
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return "";
-  }
 }

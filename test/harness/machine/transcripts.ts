@@ -26,31 +26,18 @@ export function aUserLine(text: string, overrides: Fields = {}): string {
   return line("user", { message: { role: "user", content: text }, userType: "external" }, overrides);
 }
 
-export interface AssistantMessage {
-  readonly id?: string;
-  readonly model?: string;
-  readonly content?: readonly Fields[];
-  readonly usage?: Fields;
-}
+const message = {
+  id: "msg_1",
+  type: "message",
+  role: "assistant",
+  model: "claude-opus-5-5",
+  content: [{ type: "text", text: "Done." }] as readonly Fields[],
+  stop_reason: "end_turn",
+  usage: { input_tokens: 10, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 5 } as Fields,
+};
 
-export function anAssistantLine(message: AssistantMessage = {}, overrides: Fields = {}): string {
-  return line(
-    "assistant",
-    {
-      message: {
-        id: "msg_1",
-        type: "message",
-        role: "assistant",
-        model: "claude-opus-5-5",
-        content: [{ type: "text", text: "Done." }],
-        stop_reason: "end_turn",
-        usage: { input_tokens: 10, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 5 },
-        ...message,
-      },
-      requestId: "req_1",
-    },
-    overrides,
-  );
+export function anAssistantLine(changes: Partial<typeof message> = {}, overrides: Fields = {}): string {
+  return line("assistant", { message: { ...message, ...changes }, requestId: "req_1" }, overrides);
 }
 
 export function aToolUse(id: string, name: string, input: unknown): Fields {
@@ -63,29 +50,14 @@ export function aToolResultLine(id: string, content: unknown, isError: boolean, 
 }
 
 export function aCompactBoundary(preTokens: number, overrides: Fields = {}): string {
-  return line(
-    "system",
-    {
-      subtype: "compact_boundary",
-      content: "Conversation compacted",
-      isMeta: false,
-      level: "info",
-      compactMetadata: { trigger: "auto", preTokens },
-    },
-    overrides,
-  );
+  const about = { subtype: "compact_boundary", content: "Conversation compacted", isMeta: false, level: "info" };
+  return line("system", { ...about, compactMetadata: { trigger: "auto", preTokens } }, overrides);
 }
 
 export function anApiErrorLine(text: string): string {
-  return anAssistantLine(
-    {
-      id: "msg_error",
-      model: "<synthetic>",
-      content: [{ type: "text", text }],
-      usage: { input_tokens: 0, output_tokens: 0 },
-    },
-    { isApiErrorMessage: true },
-  );
+  const usage = { input_tokens: 0, output_tokens: 0 };
+  const failed = { id: "msg_error", model: "<synthetic>", content: [{ type: "text", text }], usage };
+  return anAssistantLine(failed, { isApiErrorMessage: true });
 }
 
 export function anAttachmentLine(text: string): string {

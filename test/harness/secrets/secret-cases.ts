@@ -1,4 +1,5 @@
-import { base62, base64, digits, draw, encode, hex, lower, upper, urlSafe, uuid, type Draw } from "./secret-draw.ts";
+import { base62, base64, digits, hex, lower, upper, urlSafe, uuid } from "./secret-draw.ts";
+import { draw, drawn, pick, surrounded, type Around, type Draw, type Pattern } from "./secret-draw.ts";
 
 /**
  * Secrets and look-alikes made of families: a name that says secret, a notation that joins a name to its value, and an alphabet that
@@ -19,8 +20,9 @@ export interface HarmlessCase {
 
 /** Joins a name and a value. `null`: this notation cannot hold such a name. */
 export type Notation = readonly [label: string, write: (name: string, value: string) => string | null];
-/** A whole text around a secret of a kind of its own. */
-export type Sample = readonly [family: string, make: (d: Draw) => { readonly text: string; readonly secret: string }];
+/** A secret of a kind of its own, and the text around it. */
+export type Sample = readonly [family: string, secret: Pattern, around: Around];
+export type Harmless = readonly [family: string, text: Pattern];
 
 export interface Families {
   /** Names in words, such as `db password`; each is written in several spellings. */
@@ -55,10 +57,6 @@ const passwordAlphabets: readonly Alphabet[] = [
   ["lower case", (d) => d.chars(lower, 24)],
 ];
 
-export function pick<T>(d: Draw, from: readonly T[]): T {
-  return from[d.int(from.length)] as T;
-}
-
 /** `db password`: snake, kebab, camel, dotted, spaced, all capitals. */
 function spellings(words: string): readonly string[] {
   const parts = words.split(" ");
@@ -81,9 +79,10 @@ export function secretCases(families: Families, seed: number, each = 3): SecretC
   return [
     ...named(d, "password", families.passwords, passwordAlphabets, families.notations, each),
     ...named(d, "token", families.tokens, alphabets, families.notations, each),
-    ...families.samples.flatMap(([family, make]) =>
+    ...families.samples.flatMap(([family, pattern, around]) =>
       Array.from({ length: 2 }, () => {
-        const { text, secret } = make(d);
+        const secret = drawn(d, pattern);
+        const text = surrounded(d, around, secret);
         return { family, text: amid(d, text), secrets: linesOf(secret) };
       }),
     ),
@@ -168,12 +167,11 @@ export function codeCases(
   );
 }
 
-export function harmlessCases(
-  samples: readonly (readonly [family: string, make: (d: Draw) => string])[],
-  seed: number,
-): HarmlessCase[] {
+export function harmlessCases(samples: readonly Harmless[], seed: number): HarmlessCase[] {
   const d = draw(seed);
-  return samples.flatMap(([family, make]) => Array.from({ length: 3 }, () => ({ family, text: amid(d, make(d)) })));
+  return samples.flatMap(([family, pattern]) =>
+    Array.from({ length: 3 }, () => ({ family, text: amid(d, drawn(d, pattern)) })),
+  );
 }
 
 /** A plain name: one word, nothing that a shell, a header or a URL would have to quote. */
@@ -181,5 +179,3 @@ export const isPlain = (name: string): boolean => /^[\w.-]+$/.test(name);
 export const isIdentifier = (name: string): boolean => /^\w+$/.test(name);
 export const isOption = (name: string): boolean => /^[a-z-]+$/.test(name);
 export const isEnv = (name: string): boolean => /^[A-Z_]+$/.test(name);
-
-export const encodedPair = (d: Draw): string => encode(`ci:${d.chars(base62, 20)}`);

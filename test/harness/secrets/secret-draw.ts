@@ -47,7 +47,7 @@ export function uuid({ chars }: Draw): string {
   return [8, 4, 4, 4, 12].map((length) => chars(hex, length)).join("-");
 }
 
-export function jwt({ chars }: Draw): string {
+function jwt({ chars }: Draw): string {
   const payload = JSON.stringify({ sub: chars(digits, 8), name: chars(lower, 6), iat: 1_700_000_000 });
   return `${encodeUrl('{"alg":"HS256","typ":"JWT"}')}.${encodeUrl(payload)}.${chars(urlSafe, 43)}`;
 }
@@ -64,4 +64,50 @@ export function pem({ chars }: Draw, label: string, eol = "\n", lines = 12): str
 /** A password as a manager makes it: letters, a digit, a symbol, nothing that needs quotes. */
 export function password({ chars }: Draw): string {
   return `${chars(base62, 7)}${chars(symbols, 1)}${chars(base62, 6)}`;
+}
+
+/** Each line behind its number. */
+export function numbered(text: string, number: (at: number) => string): string {
+  return text
+    .split("\n")
+    .map((line, at) => `${number(at + 1)}${line}`)
+    .join("\n");
+}
+
+/** A pattern, in which `«hex 40»` stands for 40 characters of an alphabet or of those given, and `«uuid»` for a whole value; or a function. */
+export type Pattern = string | ((d: Draw) => string);
+/** What surrounds a secret, which is `§` in a pattern. */
+export type Around = string | ((secret: string, d: Draw) => string);
+
+export function drawn(d: Draw, pattern: Pattern): string {
+  return typeof pattern === "string" ? filled(d, pattern, "") : pattern(d);
+}
+
+export function surrounded(d: Draw, around: Around, secret: string): string {
+  return typeof around === "string" ? filled(d, around, secret) : around(secret, d);
+}
+
+export function pick<T>(d: Draw, from: readonly T[]): T {
+  return from[d.int(from.length)] as T;
+}
+
+const alphabets: Partial<Record<string, string>> = {
+  digits,
+  lower,
+  upper,
+  hex,
+  base62,
+  base64,
+  url: urlSafe,
+  base32: `${upper}234567`,
+  caps: upper + digits,
+  low: lower + digits,
+  letters: upper + lower,
+};
+const values: Partial<Record<string, (d: Draw) => string>> = { uuid, jwt, password };
+
+function filled(d: Draw, pattern: string, secret: string): string {
+  return pattern.replaceAll(/«([^» ]+)(?: (\d+))?»|§/g, (sign, kind: string, length?: string) =>
+    sign === "§" ? secret : (values[kind]?.(d) ?? d.chars(alphabets[kind] ?? kind, Number(length))),
+  );
 }

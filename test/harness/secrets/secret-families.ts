@@ -1,44 +1,19 @@
-import { isEnv, isIdentifier, isOption, isPlain, type Families, type Notation } from "./secret-cases.ts";
-import { base62, base64, digits, encode, hex, lower, urlSafe, uuid, type Draw } from "./secret-draw.ts";
-import { places } from "./secret-places.ts";
-import { issuers, keys } from "./secret-samples.ts";
+import { isEnv, isIdentifier, isOption, isPlain, type Families, type Harmless, type Notation } from "./secret-cases.ts";
+import { base64, encode } from "./secret-draw.ts";
+import { samples } from "./secret-samples.ts";
 
 /** The families that the rules were made with. */
 
 const passwords = [
-  "password",
-  "db password",
-  "passwd",
-  "admin pwd",
-  "db pw",
-  "pass phrase",
-  "key passphrase",
-  "user pass",
-  "wpa psk",
-  "mysql root password",
-  "proxy pass",
-  "pass word",
-];
+  "password, db password, passwd, admin pwd, db pw, pass phrase, key passphrase, user pass, wpa psk",
+  "mysql root password, proxy pass, pass word",
+].flatMap((names) => names.split(", "));
 
 const tokens = [
-  "secret",
-  "token",
-  "access token",
-  "api key",
-  "access key",
-  "private key",
-  "client secret",
-  "auth token",
-  "secret access key",
-  "signing secret",
-  "session token",
-  "secret key",
-  "personal access token",
-  "service credential",
-  "sendgrid key",
-  "session secret",
-  "app key",
-];
+  "secret, token, access token, api key, access key, private key, client secret, auth token",
+  "secret access key, signing secret, session token, secret key, personal access token",
+  "service credential, sendgrid key, session secret, app key",
+].flatMap((names) => names.split(", "));
 
 const notations: readonly Notation[] = [
   ["env", (name, value) => (isEnv(name) ? `HOST=db\n${name}=${value}\nPORT=1\n` : null)],
@@ -80,24 +55,12 @@ const notations: readonly Notation[] = [
   ["full-width colon", (name, value) => `${name}：${value}`],
 ];
 
-export const tuned: Families = { passwords, tokens, notations, samples: [...issuers, ...keys, ...places] };
+export const tuned: Families = { passwords, tokens, notations, samples };
 
 export const tunedPlaceholders = [
-  "<password>",
-  "<your-token>",
-  "${VALUE}",
-  "$VALUE",
-  "xxxxxxxx",
-  "********",
-  "changeme",
-  "your-secret-here",
-  "process.env.VALUE",
-  "vault:secret/data/app",
-  "{{ .Values.value }}",
-  "true",
-  "example",
-  "...",
-];
+  "<password>, <your-token>, ${VALUE}, $VALUE, xxxxxxxx, ********, changeme, your-secret-here",
+  "process.env.VALUE, vault:secret/data/app, {{ .Values.value }}, true, example, ...",
+].flatMap((names) => names.split(", "));
 
 export const tunedCode: readonly ((name: string, other: string) => string)[] = [
   (name) => `interface Options { readonly ${name}: string; readonly ${name}At?: number | null }`,
@@ -114,85 +77,47 @@ export const tunedCode: readonly ((name: string, other: string) => string)[] = [
   (name) => `${name}: ${name},`,
 ];
 
-export const tunedHarmless: readonly (readonly [string, (d: Draw) => string])[] = [
-  ["git log", (d) => `commit ${d.chars(hex, 40)}\n    store the token key in the vault`],
-  ["git hash", (d) => `the password check came with ${d.chars(hex, 40)}`],
-  ["lock file", (d) => `"node_modules/passport": {\n  "integrity": "sha512-${d.chars(base64, 86)}=="\n}`],
-  ["cargo lock", (d) => `name = "token"\nchecksum = "${d.chars(hex, 64)}"`],
-  ["uuid", (d) => `{"sessionId": "${uuid(d)}", "session_id": "${uuid(d)}"}`],
-  ["image", (d) => `<img src="data:image/png;base64,iVBORw0KGgo${d.chars(base64, 200)}=">`],
-  ["css", (d) => `.password-field{color:#${d.chars(hex, 6)};background:url(key-${d.chars(hex, 8)}.svg)}`],
-  ["css hashes", (d) => `.key_${d.chars(base62, 5)}{} .token-${d.chars(lower + digits, 6)}{}`],
-  ["versions", () => "token-types 6.0.0, js-tokens@9.0.1, passport 0.7.0, key-tree 1.29.0-rc.2"],
-  ["test ids", (d) => `data-testid="password-input-${d.chars(digits, 3)}" id="token-list-${d.chars(digits, 2)}"`],
-  ["bearer placeholder", () => "Authorization: Bearer <token>"],
-  ["counts", () => "max_tokens: 4096, maxTokens=4096, token_count: 12, password_min_length: 12, secrets: 3"],
-  ["ssh public key", (d) => `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${d.chars(base64, 43)} ann@laptop`],
-  [
-    "certificate",
-    (d) => `-----BEGIN CERTIFICATE-----\n${d.chars(base64, 64)}\n${d.chars(base64, 64)}\n-----END CERTIFICATE-----`,
-  ],
-  [
-    "certificate without its beginning",
-    (d) => `${d.chars(base64, 64)}\n${d.chars(base64, 64)}\n-----END CERTIFICATE-----`,
-  ],
-  [
-    "certificate data",
-    (d) => `client-certificate-data: ${encode(`-----BEGIN CERTIFICATE-----\n${d.chars(base64, 128)}`)}`,
-  ],
-  ["public key", (d) => `-----BEGIN PUBLIC KEY-----\n${d.chars(base64, 64)}\n-----END PUBLIC KEY-----`],
-  ["public JWK", (d) => JSON.stringify({ kty: "EC", crv: "P-256", x: d.chars(urlSafe, 43), y: d.chars(urlSafe, 43) })],
-  ["prose", () => "I forgot my password. The secret of a good token is that nobody knows the key."],
-  [
-    "advice",
-    () => "Never commit passwords, tokens or private keys; use a password manager and an access key per machine.",
-  ],
-  [
-    "rules",
-    () => "A password must have 12 characters, a token is valid for 15 minutes, keys are rotated every 90 days.",
-  ],
-  [
-    "primary key",
-    (d) =>
-      `primary_key: ${d.chars(hex, 32)}, partition_key=user#${d.chars(digits, 8)}, cache-key: v1-${d.chars(hex, 40)}`,
-  ],
-  [
-    "addresses",
-    () => "http://localhost:8080/@vite/client https://registry.npmjs.org:443/@scope/pkg git@github.com:a/b.git",
-  ],
-  [
-    "address with @ in the path",
-    () => "https://cdn.acme.dev:8443/img/logo@2x.png and https://a.dev/users/ann@acme.dev",
-  ],
-  ["docker users", () => "docker run -u 1000:1000 --user 1000:1000 curlimages/curl curl https://acme.dev"],
-  ["curl without a user", () => "curl -fsSL https://acme.dev/install.sh | sh -s -- --unattended -o out:in"],
-  [
-    "signature in prose",
-    () => "The signature of the function is (a: string, b: number) => void; signature=valid, Signature: none",
-  ],
-  ["seed", () => "seed: 42, random_seed=20251, seed = draw(7), --seed 7"],
-  [
-    "minified",
-    () => "!function(e){var t=e.token,n=t?t.key:null;e.password=function(){return n},e.auth=e.auth||{secret:!1}}(a1);",
-  ],
+export const tunedHarmless: readonly Harmless[] = [
+  ["git log", "commit «hex 40»\n    store the token key in the vault"],
+  ["git hash", "the password check came with «hex 40»"],
+  ["lock file", '"node_modules/passport": {\n  "integrity": "sha512-«base64 86»=="\n}'],
+  ["cargo lock", 'name = "token"\nchecksum = "«hex 64»"'],
+  ["uuid", '{"sessionId": "«uuid»", "session_id": "«uuid»"}'],
+  ["image", '<img src="data:image/png;base64,iVBORw0KGgo«base64 200»=">'],
+  ["css", ".password-field{color:#«hex 6»;background:url(key-«hex 8».svg)}"],
+  ["css hashes", ".key_«base62 5»{} .token-«low 6»{}"],
+  ["versions", "token-types 6.0.0, js-tokens@9.0.1, passport 0.7.0, key-tree 1.29.0-rc.2"],
+  ["test ids", 'data-testid="password-input-«digits 3»" id="token-list-«digits 2»"'],
+  ["bearer placeholder", "Authorization: Bearer <token>"],
+  ["counts", "max_tokens: 4096, maxTokens=4096, token_count: 12, password_min_length: 12, secrets: 3"],
+  ["ssh public key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI«base64 43» ann@laptop"],
+  ["certificate", "-----BEGIN CERTIFICATE-----\n«base64 64»\n«base64 64»\n-----END CERTIFICATE-----"],
+  ["certificate without its beginning", "«base64 64»\n«base64 64»\n-----END CERTIFICATE-----"],
+  ["cert data", (d) => `client-certificate-data: ${encode(`-----BEGIN CERTIFICATE-----\n${d.chars(base64, 128)}`)}`],
+  ["public key", "-----BEGIN PUBLIC KEY-----\n«base64 64»\n-----END PUBLIC KEY-----"],
+  ["public JWK", '{"kty":"EC","crv":"P-256","x":"«url 43»","y":"«url 43»"}'],
+  ["prose", "I forgot my password. The secret of a good token is that nobody knows the key."],
+  ["advice", "Never commit passwords, tokens or private keys; use a password manager and an access key per machine."],
+  ["rules", "A password must have 12 characters, a token is valid for 15 minutes, keys are rotated every 90 days."],
+  ["primary key", "primary_key: «hex 32», partition_key=user#«digits 8», cache-key: v1-«hex 40»"],
+  ["addresses", "http://localhost:8080/@vite/client https://registry.npmjs.org:443/@scope/pkg git@github.com:a/b.git"],
+  ["address with @ in the path", "https://cdn.acme.dev:8443/img/logo@2x.png and https://a.dev/users/ann@acme.dev"],
+  ["docker users", "docker run -u 1000:1000 --user 1000:1000 curlimages/curl curl https://acme.dev"],
+  ["curl without a user", "curl -fsSL https://acme.dev/install.sh | sh -s -- --unattended -o out:in"],
+  ["signature", "The signature of the function is (a: string, b: number) => void; signature=valid, Signature: none"],
+  ["seed", "seed: 42, random_seed=20251, seed = draw(7), --seed 7"],
+  ["js", "!function(e){var t=e.token,n=t?t.key:null;e.password=function(){return n},e.auth=e.auth||{secret:!1}}(a1);"],
   [
     "file names",
-    () => "src/auth/password-reset.ts src/token/refreshToken.test.ts docs/api-keys.md private_key_path=/etc/tls/a.pem",
+    "src/auth/password-reset.ts src/token/refreshToken.test.ts docs/api-keys.md private_key_path=/etc/tls/a.pem",
   ],
-  ["sql", () => "SELECT password_hash FROM users WHERE token_id = $1 AND secret_version > 3"],
-  ["html", () => '<input type="password" name="password" autocomplete="current-password" placeholder="Password">'],
+  ["sql", "SELECT password_hash FROM users WHERE token_id = $1 AND secret_version > 3"],
+  ["html", '<input type="password" name="password" autocomplete="current-password" placeholder="Password">'],
   [
     "reference",
-    () =>
-      "password: !vault |\n  token: ref+vault://a/b\nsecret: arn:aws:secretsmanager:eu-west-1:123456789012:secret:a-b",
+    "password: !vault |\n  token: ref+vault://a/b\nsecret: arn:aws:secretsmanager:eu-west-1:123456789012:secret:a-b",
   ],
-  ["types", () => "password: str, token: Optional[str] = None, apiKey: SecretStr, secret: Buffer, private_key: bytes"],
-  [
-    "labels",
-    () => 'password: "Password", token: "Access token", secret: "Client secret", passwordHint: "At least 8 characters"',
-  ],
-  [
-    "keyboard",
-    () => "key: Enter, hotkey: ctrl+shift+p, keyCode=13, shortcut_key: F12, monkey: banana, turkey=sandwich",
-  ],
+  ["types", "password: str, token: Optional[str] = None, apiKey: SecretStr, secret: Buffer, private_key: bytes"],
+  ["ui", 'password: "Password", token: "Access token", secret: "Client secret", passwordHint: "At least 8 characters"'],
+  ["keyboard", "key: Enter, hotkey: ctrl+shift+p, keyCode=13, shortcut_key: F12, monkey: banana, turkey=sandwich"],
 ];

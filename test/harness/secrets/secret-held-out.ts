@@ -1,22 +1,17 @@
-import { isEnv, isIdentifier, isOption, isPlain, pick, type Families, type Notation } from "./secret-cases.ts";
-import { base62, base64, digits, encode, hex, lower, pem, upper, urlSafe, uuid, type Draw } from "./secret-draw.ts";
+import { isEnv, isIdentifier, isOption, isPlain } from "./secret-cases.ts";
+import type { Families, Harmless, Notation, Sample } from "./secret-cases.ts";
+import { base62, encode, numbered, pem, pick, surrounded } from "./secret-draw.ts";
 
 /**
  * Families that the rules were not made with: written before them, and measured only. A failure here is not mended for itself; what it
  * shows is added to the other families, and replaced here by something new.
  */
 
-const passwords = ["smtp password", "ldap bind pw", "vpn pass phrase", "sudo pass", "wifi psk", "keystore passwd"];
+const passwords = "smtp password, ldap bind pw, vpn pass phrase, sudo pass, wifi psk, keystore passwd".split(", ");
 const tokens = [
-  "refresh token",
-  "bot token",
-  "stripe secret key",
-  "datadog app key",
-  "webhook signing key",
-  "consumer secret",
-  "encryption key",
-  "vault token",
-];
+  "refresh token, bot token, stripe secret key, datadog app key, webhook signing key, consumer secret",
+  "encryption key, vault token",
+].flatMap((names) => names.split(", "));
 
 const notations: readonly Notation[] = [
   ["ruby hash", (name, value) => (isIdentifier(name) ? `  :${name} => '${value}',` : null)],
@@ -35,140 +30,54 @@ const notations: readonly Notation[] = [
   ["escaped JSON", (name, value) => JSON.stringify({ log: JSON.stringify({ [name]: value, ok: true }) })],
 ];
 
-const issued = (family: string, make: (d: Draw) => string): Families["samples"][number] => [
-  family,
-  (d) => {
-    const secret = make(d);
-    const around = pick(d, [
-      (s: string) => `using ${s} for now`,
-      (s: string) => `{"value":"${s}"}`,
-      (s: string) => `X=${s}\n`,
-      (s: string) => `login('${s}')`,
-    ]);
-    return { text: around(secret), secret };
-  },
+const anywhere = ["using § for now", '{"value":"§"}', "X=§\n", "login('§')"];
+
+const issuers: readonly (readonly [family: string, secret: string])[] = [
+  ["alibaba", "LTAI«base62 20»"],
+  ["adobe", "p8e-«low 32»"],
+  ["clojars", "CLOJARS_«hex 60»"],
+  ["duffel", "duffel_live_«url 43»"],
+  ["dynatrace", "dt0c01.«caps 24».«caps 64»"],
+  ["easypost", "EZAK«base62 54»"],
+  ["frame.io", "fio-u-«url 64»"],
+  ["hubspot", "pat-na1-«uuid»"],
+  ["shippo", "shippo_live_«hex 40»"],
+  ["prefect", "pnu_«low 36»"],
+  ["readme", "rdme_«low 70»"],
+  ["typeform", "tfp_«base62 59»"],
+  ["nvidia", "nvapi-«url 64»"],
+  ["openshift", "sha256~«url 43»"],
+  ["github", "ghu_«base62 36»"],
+  ["gitlab runner", "glrt-«url 20»"],
 ];
 
-const samples: Families["samples"] = [
-  issued("alibaba", (d) => `LTAI${d.chars(base62, 20)}`),
-  issued("adobe", (d) => `p8e-${d.chars(lower + digits, 32)}`),
-  issued("clojars", (d) => `CLOJARS_${d.chars(hex, 60)}`),
-  issued("duffel", (d) => `duffel_live_${d.chars(urlSafe, 43)}`),
-  issued("dynatrace", (d) => `dt0c01.${d.chars(upper + digits, 24)}.${d.chars(upper + digits, 64)}`),
-  issued("easypost", (d) => `EZAK${d.chars(base62, 54)}`),
-  issued("frame.io", (d) => `fio-u-${d.chars(urlSafe, 64)}`),
-  issued("hubspot", (d) => `pat-na1-${uuid(d)}`),
-  issued("shippo", (d) => `shippo_live_${d.chars(hex, 40)}`),
-  issued("prefect", (d) => `pnu_${d.chars(lower + digits, 36)}`),
-  issued("readme", (d) => `rdme_${d.chars(lower + digits, 70)}`),
-  issued("typeform", (d) => `tfp_${d.chars(base62, 59)}`),
-  issued("nvidia", (d) => `nvapi-${d.chars(urlSafe, 64)}`),
-  issued("openshift", (d) => `sha256~${d.chars(urlSafe, 43)}`),
-  issued("github", (d) => `ghu_${d.chars(base62, 36)}`),
-  issued("gitlab runner", (d) => `glrt-${d.chars(urlSafe, 20)}`),
-  [
-    "plaid",
-    (d) => {
-      const secret = `access-production-${uuid(d)}`;
-      return { text: `client.accounts(${JSON.stringify({ access_token: secret })})`, secret };
-    },
-  ],
-  [
-    "curl, short options together",
-    (d) => {
-      const secret = d.chars(base62, 16);
-      return { text: `curl -fsSLu deploy:${secret} https://nexus.acme.dev/a.tgz`, secret };
-    },
-  ],
-  [
-    "curl, proxy",
-    (d) => {
-      const secret = d.chars(base62, 16);
-      return { text: `curl --proxy-user "ann:${secret}" -x proxy:3128 https://acme.dev`, secret };
-    },
-  ],
+const samples: readonly Sample[] = [
+  ...issuers.map(([family, secret]): Sample => [family, secret, (s, d) => surrounded(d, pick(d, anywhere), s)]),
+  ["plaid", "access-production-«uuid»", 'client.accounts({"access_token":"§"})'],
+  ["curl, short options together", "«base62 16»", "curl -fsSLu deploy:§ https://nexus.acme.dev/a.tgz"],
+  ["curl, proxy", "«base62 16»", 'curl --proxy-user "ann:§" -x proxy:3128 https://acme.dev'],
   [
     "signed CloudFront cookie address",
-    (d) => {
-      const secret = d.chars(`${base62}~-_`, 172);
-      return { text: `https://d1.cloudfront.net/v.mp4?Policy=e30_&Signature=${secret}__&Key-Pair-Id=K2`, secret };
-    },
+    (d) => d.chars(`${base62}~-_`, 172),
+    "https://d1.cloudfront.net/v.mp4?Policy=e30_&Signature=§__&Key-Pair-Id=K2",
   ],
-  [
-    "signed GCS address, version 4",
-    (d) => {
-      const secret = d.chars(hex, 256);
-      return { text: `GET https://storage.googleapis.com/b/o?X-Goog-Expires=900&X-Goog-Signature=${secret}`, secret };
-    },
-  ],
-  [
-    "amqp address with @ in the password",
-    (d) => {
-      const secret = `${d.chars(base62, 6)}@${d.chars(base62, 8)}`;
-      return { text: `AMQP_URL=amqps://worker:${secret}@mq.internal:5671/vhost`, secret };
-    },
-  ],
-  [
-    "key with diff signs",
-    (d) => {
-      const secret = pem(d, "EC PRIVATE KEY");
-      return { text: secret.replaceAll(/^/gm, "+"), secret };
-    },
-  ],
+  ["GCS address", "«hex 256»", "GET https://storage.googleapis.com/b/o?X-Goog-Expires=900&X-Goog-Signature=§"],
+  ["amqp address with @ in the password", "«base62 6»@«base62 8»", "AMQP_URL=amqps://worker:§@mq.internal:5671/vhost"],
+  ["key with diff signs", (d) => pem(d, "EC PRIVATE KEY"), (secret) => secret.replaceAll(/^/gm, "+")],
   [
     "key with line numbers, without its end",
-    (d) => {
-      const secret = pem(d, "RSA PRIVATE KEY").split("\n").slice(0, 9).join("\n");
-      return {
-        text: secret
-          .split("\n")
-          .map((line, at) => `${at + 1}|${line}`)
-          .join("\n"),
-        secret,
-      };
-    },
+    (d) => pem(d, "RSA PRIVATE KEY").split("\n").slice(0, 9).join("\n"),
+    (secret) => numbered(secret, (at) => `${at}|`),
   ],
-  [
-    "key without its beginning",
-    (d) => {
-      const secret = pem(d, "OPENSSH PRIVATE KEY").split("\n").slice(4).join("\n");
-      return { text: `...\n${secret}`, secret };
-    },
-  ],
-  [
-    "key in base64 at a name",
-    (d) => {
-      const secret = encode(pem(d, "PRIVATE KEY"));
-      return { text: `TLS_B64=${secret}\n`, secret };
-    },
-  ],
-  [
-    "oct JWK",
-    (d) => {
-      const secret = d.chars(urlSafe, 43);
-      return { text: `{ "kty": "oct", "alg": "HS256", "k": "${secret}" }`, secret };
-    },
-  ],
-  [
-    "wireguard",
-    (d) => {
-      const secret = `${d.chars(base64, 43)}=`;
-      return { text: `[Interface]\nAddress = 10.0.0.2/24\nPrivateKey = ${secret}\n`, secret };
-    },
-  ],
+  ["key without its beginning", (d) => pem(d, "OPENSSH PRIVATE KEY").split("\n").slice(4).join("\n"), "...\n§"],
+  ["key in base64 at a name", (d) => encode(pem(d, "PRIVATE KEY")), "TLS_B64=§\n"],
+  ["oct JWK", "«url 43»", '{ "kty": "oct", "alg": "HS256", "k": "§" }'],
+  ["wireguard", "«base64 43»=", "[Interface]\nAddress = 10.0.0.2/24\nPrivateKey = §\n"],
 ];
 
 export const heldOut: Families = { passwords, tokens, notations, samples };
 
-export const heldOutPlaceholders = [
-  "<value>",
-  "${SECRET_VALUE}",
-  "xxxxxxxxxxxx",
-  "changeme",
-  "REDACTED",
-  "null",
-  "TODO",
-];
+export const heldOutPlaceholders = "<value>, ${SECRET_VALUE}, xxxxxxxxxxxx, changeme, REDACTED, null, TODO".split(", ");
 
 export const heldOutCode: readonly ((name: string, other: string) => string)[] = [
   (name) => `def rotate(self, ${name}: str | None = None) -> None:`,
@@ -183,67 +92,41 @@ export const heldOutCode: readonly ((name: string, other: string) => string)[] =
   (name, other) => `for (const ${name} of ${other}.${name}s) check(${name});`,
 ];
 
-export const heldOutHarmless: readonly (readonly [string, (d: Draw) => string])[] = [
-  ["git reflog", (d) => `${d.chars(hex, 7)} HEAD@{0}: commit: rotate the signing key\n${d.chars(hex, 40)}`],
-  ["pnpm lock", (d) => `  /jsonwebtoken@9.0.2:\n    resolution: {integrity: sha512-${d.chars(base64, 86)}==}`],
-  ["poetry lock", (d) => `    {file = "secretstorage-3.3.3.tar.gz", hash = "sha256:${d.chars(hex, 64)}"},`],
-  ["nix", (d) => `  hash = "sha256-${d.chars(base64, 43)}=";\n  rev = "${d.chars(hex, 40)}";`],
-  ["uuid of a task", (d) => `token bucket ${uuid(d)} refilled; auth request ${uuid(d)} took 3 ms`],
-  ["webpack", (d) => `asset auth.${d.chars(hex, 20)}.chunk.js 12.1 KiB [emitted] [immutable] [minimized] (name: auth)`],
-  [
-    "css modules",
-    (d) => `.token_${d.chars(base62, 5)} { color: #${d.chars(hex, 6)} } .password__${d.chars(base62, 5)} {}`,
-  ],
-  ["image", (d) => `{"token": null, "avatar": "data:image/webp;base64,UklGR${d.chars(base64, 240)}"}`],
-  ["ssh public key", (d) => `ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAB${d.chars(base64, 344)}== deploy-key@ci`],
-  [
-    "pgp public",
-    (d) => `-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQENB${d.chars(base64, 58)}\n-----END PGP PUBLIC KEY BLOCK-----`,
-  ],
-  ["public key attribute", (d) => `publicKey: "MCowBQYDK2VwAyEA${d.chars(base64, 43)}="`],
-  [
-    "ulid",
-    (d) =>
-      `session 01J${d.chars("0123456789ABCDEFGHJKMNPQRSTVWXYZ", 23)} of chat ses_01J${d.chars("0123456789ABCDEFGHJKMNPQRSTVWXYZ", 23)}`,
-  ],
-  ["numbers", () => "max_output_tokens=8192 num_tokens: 12000, password_attempts=3, token_count: 4711, key_size=4096"],
-  ["times", () => "password_changed_at: 2026-03-01T10:00:00Z, token_expires: 2027-01-01, secret_rotation_days: 90"],
+export const heldOutHarmless: readonly Harmless[] = [
+  ["git reflog", "«hex 7» HEAD@{0}: commit: rotate the signing key\n«hex 40»"],
+  ["pnpm lock", "  /jsonwebtoken@9.0.2:\n    resolution: {integrity: sha512-«base64 86»==}"],
+  ["poetry lock", '    {file = "secretstorage-3.3.3.tar.gz", hash = "sha256:«hex 64»"},'],
+  ["nix", '  hash = "sha256-«base64 43»=";\n  rev = "«hex 40»";'],
+  ["uuid of a task", "token bucket «uuid» refilled; auth request «uuid» took 3 ms"],
+  ["webpack", "asset auth.«hex 20».chunk.js 12.1 KiB [emitted] [immutable] [minimized] (name: auth)"],
+  ["css modules", ".token_«base62 5» { color: #«hex 6» } .password__«base62 5» {}"],
+  ["image", '{"token": null, "avatar": "data:image/webp;base64,UklGR«base64 240»"}'],
+  ["ssh public key", "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAB«base64 344»== deploy-key@ci"],
+  ["pgp public", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQENB«base64 58»\n-----END PGP PUBLIC KEY BLOCK-----"],
+  ["public key attribute", 'publicKey: "MCowBQYDK2VwAyEA«base64 43»="'],
+  ["ulid", "session 01J«0123456789ABCDEFGHJKMNPQRSTVWXYZ 23» of chat ses_01J«0123456789ABCDEFGHJKMNPQRSTVWXYZ 23»"],
+  ["numbers", "max_output_tokens=8192 num_tokens: 12000, password_attempts=3, token_count: 4711, key_size=4096"],
+  ["times", "password_changed_at: 2026-03-01T10:00:00Z, token_expires: 2027-01-01, secret_rotation_days: 90"],
   [
     "prose",
-    () =>
-      "We store passwords hashed; a session token lasts 15 minutes, and the api key of a project can be rotated twice a day.",
+    "We store passwords hashed; a session token lasts 15 minutes, and the api key of a project can be rotated twice a day.",
   ],
-  [
-    "question",
-    () => "Why does login fail with 'invalid credentials' when the password is correct and the token is fresh?",
-  ],
+  ["question", "Why does login fail with 'invalid credentials' when the password is correct and the token is fresh?"],
   [
     "stack",
-    () =>
-      "    at TokenService.verifyAccessToken (/app/src/auth/token-service.ts:118:21)\n    at async authenticate (/app/src/auth/password.ts:44:9)",
+    "    at TokenService.verifyAccessToken (/app/src/auth/token-service.ts:118:21)\n    at async authenticate (/app/src/auth/password.ts:44:9)",
   ],
-  [
-    "junit",
-    (d) => `<testcase classname="auth.PasswordTest" name="rejectsExpiredToken" time="0.${d.chars(digits, 3)}"/>`,
-  ],
-  ["makefile", () => "check-secrets: ; @gitleaks detect --redact --no-banner\ntoken-test: build\n\t$(RUN) test/token"],
+  ["junit", '<testcase classname="auth.PasswordTest" name="rejectsExpiredToken" time="0.«digits 3»"/>'],
+  ["makefile", "check-secrets: ; @gitleaks detect --redact --no-banner\ntoken-test: build\n\t$(RUN) test/token"],
   [
     "sql",
-    () =>
-      "ALTER TABLE users ADD COLUMN password_hash text NOT NULL, ADD COLUMN api_key_id uuid REFERENCES api_keys(id);",
+    "ALTER TABLE users ADD COLUMN password_hash text NOT NULL, ADD COLUMN api_key_id uuid REFERENCES api_keys(id);",
   ],
   [
     "openapi",
-    () =>
-      "securitySchemes:\n  apiKey:\n    type: apiKey\n    in: header\n    name: X-Api-Key\n  bearer:\n    type: http\n    scheme: bearer",
+    "securitySchemes:\n  apiKey:\n    type: apiKey\n    in: header\n    name: X-Api-Key\n  bearer:\n    type: http\n    scheme: bearer",
   ],
-  [
-    "versions",
-    () => "jsonwebtoken@9.0.2 passport-local@1.0.0 @types/passport@1.0.16 keytar@7.9.0 secretlint@12.0.0-rc.1",
-  ],
-  ["react", () => "<Row key={item.id} token={theme.token} auth={auth} secret={false} />"],
-  [
-    "minified",
-    () => "var t=e.token,n=e.password,r=e.auth;t&&(o.token=t),n?o.password=n:delete o.password,r=r||{secret:!0,key:n};",
-  ],
+  ["versions", "jsonwebtoken@9.0.2 passport-local@1.0.0 @types/passport@1.0.16 keytar@7.9.0 secretlint@12.0.0-rc.1"],
+  ["react", "<Row key={item.id} token={theme.token} auth={auth} secret={false} />"],
+  ["js", "var t=e.token,n=e.password,r=e.auth;t&&(o.token=t),n?o.password=n:delete o.password,r=r||{secret:!0,key:n};"],
 ];

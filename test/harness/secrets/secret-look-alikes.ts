@@ -1,4 +1,4 @@
-import { base62, base64, digits, draw, encode, hex, lower, urlSafe, uuid, type Draw } from "./secret-draw.ts";
+import { draw, drawn, encode, lower, type Pattern } from "./secret-draw.ts";
 
 /** What looks like a secret and is none. It must stay character for character. */
 export interface LookAlike {
@@ -6,74 +6,50 @@ export interface LookAlike {
   readonly text: string;
 }
 
-type Made = readonly [name: string, make: (d: Draw) => string];
+type Made = readonly [name: string, pattern: Pattern];
 
 const hashes: readonly Made[] = [
-  ["git log", (d) => `commit ${d.chars(hex, 40)}\nAuthor: Ann <ann@acme.dev>\n\n    fix token refresh`],
-  ["git hash after the word token", (d) => `fixed the token parser in ${d.chars(hex, 40)}, see there`],
-  ["git diff index", (d) => `index ${d.chars(hex, 7)}..${d.chars(hex, 7)} 100644\n--- a/src/auth/token.ts`],
-  ["git tree", (d) => `100644 blob ${d.chars(hex, 40)}\tsrc/secrets/password-policy.ts`],
-  ["sha256 sums", (d) => `${d.chars(hex, 64)}  shim-0.1.0.tgz\n${d.chars(hex, 64)}  keys.tar.gz`],
-  ["docker digest", (d) => `FROM node:24@sha256:${d.chars(hex, 64)}`],
-  ["uuid", (d) => `{"id": "${uuid(d)}", "sessionId": "${uuid(d)}"}`],
-  ["uuid near a word", (d) => `the token bucket of session ${uuid(d)} is full`],
-  ["prefixed ids", (d) => `msg_${d.chars(base62, 24)} toolu_${d.chars(base62, 24)} req_${d.chars(base62, 24)}`],
-  ["lock file, sha512", (d) => `"integrity": "sha512-${d.chars(base64, 86)}==",\n"license": "MIT"`],
-  [
-    "lock file, token package",
-    (d) => `"node_modules/js-tokens": {"version": "9.0.1", "integrity": "sha512-${d.chars(base64, 86)}=="}`,
-  ],
-  ["yarn checksum", (d) => `  checksum: 10c0/${d.chars(hex, 128)}\n  languageName: node`],
-  ["go.sum", (d) => `github.com/golang-jwt/jwt/v5 v5.2.1 h1:${d.chars(base64, 43)}=`],
-  ["cargo lock", (d) => `name = "secrecy"\nversion = "0.8.0"\nchecksum = "${d.chars(hex, 64)}"`],
-  [
-    "subresource integrity",
-    (d) => `<script src="/a.js" integrity="sha384-${d.chars(base64, 64)}" crossorigin></script>`,
-  ],
-  ["etag", (d) => `etag: "${d.chars(hex, 32)}-3"\ncache-control: max-age=0`],
-  [
-    "build file names",
-    (d) => `dist/assets/index-${d.chars(urlSafe, 8)}.js   142.31 kB\ndist/assets/auth-${d.chars(hex, 8)}.css`,
-  ],
-  ["public ssh key", (d) => `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${d.chars(base64, 43)} ann@laptop`],
-  [
-    "certificate",
-    (d) => `-----BEGIN CERTIFICATE-----\nMIID${d.chars(base64, 60)}\n${d.chars(base64, 64)}\n-----END CERTIFICATE-----`,
-  ],
-  [
-    "public key",
-    (d) => `-----BEGIN PUBLIC KEY-----\nMIIB${d.chars(base64, 60)}\n${d.chars(base64, 64)}\n-----END PUBLIC KEY-----`,
-  ],
-  ["key fingerprint", (d) => `The key fingerprint is:\nSHA256:${d.chars(base64, 43)} ann@laptop`],
-  ["expected digest in a test", (d) => `expect(sha256("token")).toBe("${d.chars(hex, 64)}");`],
-  ["contract address", (d) => `const token = "0x${d.chars(hex, 40)}";`],
-  ["trace header", (d) => `traceparent: 00-${d.chars(hex, 32)}-${d.chars(hex, 16)}-01`],
+  ["git log", "commit «hex 40»\nAuthor: Ann <ann@acme.dev>\n\n    fix token refresh"],
+  ["git hash after the word token", "fixed the token parser in «hex 40», see there"],
+  ["git diff index", "index «hex 7»..«hex 7» 100644\n--- a/src/auth/token.ts"],
+  ["git tree", "100644 blob «hex 40»\tsrc/secrets/password-policy.ts"],
+  ["sha256 sums", "«hex 64»  shim-0.1.0.tgz\n«hex 64»  keys.tar.gz"],
+  ["docker digest", "FROM node:24@sha256:«hex 64»"],
+  ["uuid", '{"id": "«uuid»", "sessionId": "«uuid»"}'],
+  ["uuid near a word", "the token bucket of session «uuid» is full"],
+  ["prefixed ids", "msg_«base62 24» toolu_«base62 24» req_«base62 24»"],
+  ["lock file, sha512", '"integrity": "sha512-«base64 86»==",\n"license": "MIT"'],
+  ["lock file, token package", '"node_modules/js-tokens": {"version": "9.0.1", "integrity": "sha512-«base64 86»=="}'],
+  ["yarn checksum", "  checksum: 10c0/«hex 128»\n  languageName: node"],
+  ["go.sum", "github.com/golang-jwt/jwt/v5 v5.2.1 h1:«base64 43»="],
+  ["cargo lock", 'name = "secrecy"\nversion = "0.8.0"\nchecksum = "«hex 64»"'],
+  ["subresource integrity", '<script src="/a.js" integrity="sha384-«base64 64»" crossorigin></script>'],
+  ["etag", 'etag: "«hex 32»-3"\ncache-control: max-age=0'],
+  ["build file names", "dist/assets/index-«url 8».js   142.31 kB\ndist/assets/auth-«hex 8».css"],
+  ["public ssh key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI«base64 43» ann@laptop"],
+  ["certificate", "-----BEGIN CERTIFICATE-----\nMIID«base64 60»\n«base64 64»\n-----END CERTIFICATE-----"],
+  ["public key", "-----BEGIN PUBLIC KEY-----\nMIIB«base64 60»\n«base64 64»\n-----END PUBLIC KEY-----"],
+  ["key fingerprint", "The key fingerprint is:\nSHA256:«base64 43» ann@laptop"],
+  ["expected digest in a test", 'expect(sha256("token")).toBe("«hex 64»");'],
+  ["contract address", 'const token = "0x«hex 40»";'],
+  ["trace header", "traceparent: 00-«hex 32»-«hex 16»-01"],
 ];
 
 const encoded: readonly Made[] = [
-  ["image in a data URI", (d) => `<img src="data:image/png;base64,iVBORw0KGgo${d.chars(base64, 400)}==">`],
-  ["font in css", (d) => `@font-face{src:url(data:font/woff2;base64,d09GMgAB${d.chars(base64, 300)}) format("woff2")}`],
+  ["image in a data URI", '<img src="data:image/png;base64,iVBORw0KGgo«base64 400»==">'],
+  ["font in css", '@font-face{src:url(data:font/woff2;base64,d09GMgAB«base64 300») format("woff2")}'],
   [
     "source map",
     (d) =>
       `//# sourceMappingURL=data:application/json;base64,${encode(`{"version":3,"sources":["${d.chars(lower, 20)}"],"mappings":"AAAA"}`)}`,
   ],
-  [
-    "token null beside an image",
-    (d) => `{"token":null,"icon":"data:image/gif;base64,R0lGODlh${d.chars(base64, 200)}"}`,
-  ],
-  [
-    "base64 of a tool result",
-    (d) => `{"type":"base64","media_type":"image/jpeg","data":"/9j/4AAQ${d.chars(base64, 300)}"}`,
-  ],
-  ["cursor", (d) => `{"next_page_token": "${d.chars(urlSafe, 40)}", "items": []}`],
-  ["continuation", (d) => `nextToken: "${d.chars(base64, 44)}"`],
-  [
-    "sentry address",
-    (d) => `SENTRY_DSN=https://${d.chars(hex, 32)}@o${d.chars(digits, 6)}.ingest.sentry.io/${d.chars(digits, 7)}`,
-  ],
-  ["percent-encoded text", () => "https://acme.dev/search?q=what%20is%20a%20token%3F&lang=en#results"],
-  ["escaped unicode", () => String.raw`"\u0070\u0061\u0073\u0073\u0077\u006f\u0072\u0064": "\u00e9t\u00e9"`],
+  ["token null beside an image", '{"token":null,"icon":"data:image/gif;base64,R0lGODlh«base64 200»"}'],
+  ["base64 of a tool result", '{"type":"base64","media_type":"image/jpeg","data":"/9j/4AAQ«base64 300»"}'],
+  ["cursor", '{"next_page_token": "«url 40»", "items": []}'],
+  ["continuation", 'nextToken: "«base64 44»"'],
+  ["sentry address", "SENTRY_DSN=https://«hex 32»@o«digits 6».ingest.sentry.io/«digits 7»"],
+  ["percent-encoded text", "https://acme.dev/search?q=what%20is%20a%20token%3F&lang=en#results"],
+  ["escaped unicode", String.raw`"\u0070\u0061\u0073\u0073\u0077\u006f\u0072\u0064": "\u00e9t\u00e9"`],
 ];
 
 const placeholders: readonly string[] = [
@@ -142,7 +118,7 @@ const code: readonly string[] = [
 export function lookAlikes(seed: number): LookAlike[] {
   const d = draw(seed);
   return [
-    ...[...hashes, ...encoded].map(([name, make]) => ({ name, text: make(d) })),
+    ...[...hashes, ...encoded].map(([name, pattern]) => ({ name, text: drawn(d, pattern) })),
     ...[...placeholders, ...code].map((text) => ({ name: text.slice(0, 60), text })),
   ];
 }

@@ -21,16 +21,10 @@ export interface ChildTask {
 }
 
 export async function openStoreFor(task: Pick<ChildTask, "path" | "driver" | "upgrade" | "busyMs">): Promise<Store> {
-  const { open, fallbackReason } = await loadDriver(task.driver);
+  const { open: driver, fallbackReason } = await loadDriver(task.driver);
   if (fallbackReason) throw new Error(fallbackReason);
-  const { path, busyMs } = task;
-  return new Store({
-    path,
-    driver: open,
-    now: () => Date.now(),
-    busyMs: busyMs ?? 20_000,
-    migrations: withUpgrade(task.upgrade),
-  });
+  const { path, busyMs = 20_000, upgrade } = task;
+  return new Store({ path, driver, now: Date.now, busyMs, migrations: withUpgrade(upgrade) });
 }
 
 export function withUpgrade(upgrade: ChildTask["upgrade"]): readonly Migration[] {

@@ -10,19 +10,13 @@ import { openStoreFor, type ChildTask } from "./child-task.ts";
 const task = JSON.parse(process.argv[2] ?? "") as ChildTask;
 const store = await openStoreFor(task);
 say("ready\n");
+const query = "INSERT INTO journal (session_id, at, kind, key, body) VALUES (?, ?, 'prompt', ?, ?)";
 const end = performance.now() + task.forMs;
 for (let n = 0; performance.now() < end && n < (task.rows ?? Infinity); n++) {
   const key = `${task.name}.${n}`;
   try {
-    store.write((sql) => {
-      sql.run(
-        "INSERT INTO journal (session_id, at, kind, key, body) VALUES (?, ?, 'prompt', ?, ?)",
-        task.name,
-        n,
-        key,
-        JSON.stringify({ kind: "prompt", text: key.padEnd(task.bytes ?? 500, " x") }),
-      );
-    });
+    const body = JSON.stringify({ kind: "prompt", text: key.padEnd(task.bytes ?? 500, " x") });
+    store.write((sql) => sql.run(query, task.name, n, key, body));
     say(`+${key}\n`);
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };

@@ -1,7 +1,19 @@
-import type { Sql } from "#src/shared/sql.ts";
+import type { Sql, SqlValue } from "#src/shared/sql.ts";
 import { encode } from "#src/store/checkpoint-body.ts";
 import { indexPending } from "#src/store/text-index.ts";
 import { T0 } from "./temp-store.ts";
+
+/** One column of a query, in its order. */
+export function column(sql: Sql, query: string, ...values: (string | number)[]): unknown[] {
+  return sql.all<Record<string, unknown>>(query, ...values).map((row) => Object.values(row)[0]);
+}
+
+/** @param conflict what follows the values of an INSERT */
+export function insert(sql: Sql, table: string, row: Readonly<Record<string, SqlValue>>, conflict = ""): void {
+  const columns = Object.keys(row);
+  const places = columns.map(() => "?").join();
+  sql.run(`INSERT INTO ${table} (${columns.join()}) VALUES (${places}) ${conflict}`, ...Object.values(row));
+}
 
 interface SessionRow {
   readonly id: string;
@@ -14,20 +26,11 @@ interface SessionRow {
 
 /** A row as the session part writes it; repeatable. */
 export function addSession(sql: Sql, overrides: Partial<SessionRow> = {}): void {
-  const row = { id: "ses", project: "/p", title: "t", lastSeenAt: T0, endedAt: null, recovery: null, ...overrides };
-  sql.run(
-    `INSERT INTO sessions (id, client, project, cwd, title, origin, started_at, last_seen_at, ended_at, recovery)
-     VALUES (?, 'claude-code', ?, ?, ?, 'startup', ?, ?, ?, ?)
-     ON CONFLICT (id) DO UPDATE SET last_seen_at = excluded.last_seen_at, ended_at = excluded.ended_at`,
-    row.id,
-    row.project,
-    row.project,
-    row.title,
-    row.lastSeenAt,
-    row.lastSeenAt,
-    row.endedAt,
-    row.recovery,
-  );
+  const { id = "ses", project = "/p", title = "t", lastSeenAt = T0, endedAt = null, recovery = null } = overrides;
+  const times = { started_at: lastSeenAt, last_seen_at: lastSeenAt, ended_at: endedAt };
+  const row = { id, client: "claude-code", project, cwd: project, title, origin: "startup", ...times, recovery };
+  const change = "DO UPDATE SET last_seen_at = excluded.last_seen_at, ended_at = excluded.ended_at";
+  insert(sql, "sessions", row, `ON CONFLICT (id) ${change}`);
 }
 
 interface JournalRow {
@@ -37,25 +40,18 @@ interface JournalRow {
   readonly text: string;
 }
 
+/** @returns its number */
+export function addJournal(sql: Sql, overrides: Partial<JournalRow> = {}): number {
+  const { session = "ses", key = "k", at = T0, text = "text" } = overrides;
+  const row = { session_id: session, at, kind: "prompt", key, body: JSON.stringify({ text }) };
+  insert(sql, "journal", row, "ON CONFLICT DO NOTHING");
+  return Number(column(sql, "SELECT seq FROM journal WHERE session_id = ? AND key = ?", session, key)[0]);
+}
+
 /** Checkpoints that the search index finds, once it has taken in what waits. */
 export function searched(sql: Sql, word: string): unknown[] {
   indexPending(sql);
   return column(sql, "SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH ?", word);
-}
-
-export function addJournal(sql: Sql, overrides: Partial<JournalRow> = {}): number {
-  const row = { session: "ses", key: "k", at: T0, text: "text", ...overrides };
-  sql.run(
-    "INSERT INTO journal (session_id, at, kind, key, body) VALUES (?, ?, 'prompt', ?, ?) ON CONFLICT DO NOTHING",
-    row.session,
-    row.at,
-    row.key,
-    JSON.stringify({ text: row.text }),
-  );
-  return (
-    sql.all<{ seq: number }>("SELECT seq FROM journal WHERE session_id = ? AND key = ?", row.session, row.key)[0]
-      ?.seq ?? 0
-  );
 }
 
 interface CheckpointRow {
@@ -68,25 +64,11 @@ interface CheckpointRow {
 }
 
 export function addCheckpoint(sql: Sql, overrides: Partial<CheckpointRow> = {}): void {
-  const row = { id: "cp", session: "ses", at: T0, summary: "sum", state: { goal: "g" }, journalSeq: 0, ...overrides };
-  const { body, hash, rawBytes } = encode(row.state);
-  sql.run(
-    `INSERT INTO checkpoints (id, session_id, at, trigger, hash, journal_seq, raw_bytes, redactions, summary, body)
-     VALUES (?, ?, ?, 'on_demand', ?, ?, ?, 0, ?, ?) ON CONFLICT DO NOTHING`,
-    row.id,
-    row.session,
-    row.at,
-    hash,
-    row.journalSeq,
-    rawBytes,
-    row.summary,
-    body,
-  );
-}
-
-/** One column of a query, in its order. */
-export function column(sql: Sql, query: string, ...values: (string | number)[]): unknown[] {
-  return sql.all<Record<string, unknown>>(query, ...values).map((row) => Object.values(row)[0]);
+  const { id = "cp", session = "ses", at = T0, summary = "sum", state = { goal: "g" }, journalSeq = 0 } = overrides;
+  const { body, hash, rawBytes } = encode(state);
+  const sizes = { journal_seq: journalSeq, raw_bytes: rawBytes, redactions: 0 };
+  const row = { id, session_id: session, at, trigger: "on_demand", hash, ...sizes, summary, body };
+  insert(sql, "checkpoints", row, "ON CONFLICT DO NOTHING");
 }
 
 interface SnapshotRow {
@@ -98,22 +80,12 @@ interface SnapshotRow {
 }
 
 export function addSnapshot(sql: Sql, overrides: Partial<SnapshotRow> = {}): void {
-  const row = { checkpoint: "cp", session: "ses", project: "/p", repository: null, text: "t", ...overrides };
-  sql.run(
-    `INSERT INTO snapshots (checkpoint_id, session_id, at, state, reason, project, repository, branch, detail)
-     VALUES (?, ?, ?, 'done', ?, ?, ?, ?, ?)`,
-    row.checkpoint,
-    row.session,
-    T0,
-    row.text,
-    row.project,
-    row.repository,
-    row.text,
-    JSON.stringify({ text: row.text }),
-  );
+  const { checkpoint = "cp", session = "ses", project = "/p", repository = null, text = "t" } = overrides;
+  const about = { checkpoint_id: checkpoint, session_id: session, at: T0, state: "done", reason: text };
+  insert(sql, "snapshots", { ...about, project, repository, branch: text, detail: JSON.stringify({ text }) });
 }
 
-/** One row in every table that belongs to a session, with the text in each place that takes one. */
+/** One row in every table that belongs to a session, with the text in each column that takes one. */
 export function plant(sql: Sql, session: string, project: string, text: string): void {
   addSession(sql, { id: session, project, title: text });
   const journalSeq = addJournal(sql, { session, key: `${session} key`, text });
@@ -123,24 +95,9 @@ export function plant(sql: Sql, session: string, project: string, text: string):
 }
 
 export function plantRest(sql: Sql, session: string, text: string): void {
+  const about = { session_id: session, at: T0 };
   sql.run("INSERT INTO signals VALUES (?, ?, 0.5, ?, ?)", session, T0, text, "{}");
-  sql.run(
-    "INSERT INTO crashes (session_id, at, cause, detail, readings) VALUES (?, ?, 'killed', ?, '{}')",
-    session,
-    T0,
-    text,
-  );
-  sql.run(
-    "INSERT INTO recoveries (at, session_id, action, detail) VALUES (?, ?, 'offered', ?)",
-    T0,
-    session,
-    JSON.stringify({ text }),
-  );
-  sql.run(
-    "INSERT INTO clients (boot, pid, start, given_id, session_id, at) VALUES ('b', 1, ?, ?, ?, ?)",
-    session,
-    session,
-    session,
-    T0,
-  );
+  insert(sql, "crashes", { ...about, cause: "killed", detail: text, readings: "{}" });
+  insert(sql, "recoveries", { ...about, action: "offered", detail: JSON.stringify({ text }) });
+  insert(sql, "clients", { ...about, boot: "b", pid: 1, start: session, given_id: session });
 }

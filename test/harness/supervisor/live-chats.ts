@@ -11,7 +11,7 @@ export interface LiveChat {
   readonly client?: string;
   readonly origin?: string;
   readonly prompt?: string;
-  /** What stands in its transcript; null: it has none. */
+  /** Null: it has none. */
   readonly transcript?: string | null;
 }
 
@@ -25,8 +25,8 @@ export function aLiveChat(runtime: TempRuntime, chat: LiveChat): string {
   if (transcript !== null) writeFileSync(transcriptPath, transcript);
   const owner = runtime.processes.start(pid);
   runtime.store.write((sql) => {
-    const place = { project: folder, cwd: folder, transcriptPath: transcript === null ? null : transcriptPath };
-    sessions.recordSighting(sql, runtime.now(), { id, client, origin, ...place, parentId: null, owner, isAlive: true });
+    const where = { project: folder, cwd: folder, transcriptPath: transcript === null ? null : transcriptPath };
+    sessions.recordSighting(sql, runtime.now(), { id, client, origin, ...where, parentId: null, owner, isAlive: true });
     journal.append(sql, id, runtime.now(), "start", { kind: "start", source: "startup" });
     journal.append(sql, id, runtime.now(), `prompt:${runtime.now()}`, { kind: "prompt", text: prompt });
   });

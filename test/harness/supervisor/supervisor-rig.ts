@@ -8,10 +8,11 @@ import type { SupervisorEvent } from "#src/supervisor/supervisor-events.ts";
 import { SupervisorState } from "#src/supervisor/supervisor-state.ts";
 import { SupervisorSettings } from "#src/supervisor/supervisor-settings.ts";
 import { ok } from "#src/shared/result.ts";
+import { identify } from "#src/platform/processes.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
-/** A program that the supervisor has started: it runs until the test says how it ends. */
+/** A program that the supervisor has started: it runs until the test ends it. */
 export interface Running {
   readonly program: Program;
   /** 128 and the number of a signal. */
@@ -19,7 +20,7 @@ export interface Running {
   readonly cannotStart: (message: string) => void;
 }
 
-/** A supervisor whose clock, timers and programs are the test's. */
+/** A supervisor whose clock, timers and programs the test controls. */
 export class SupervisorRig {
   readonly runtime: TempRuntime;
   readonly events: SupervisorEvent[] = [];
@@ -63,9 +64,7 @@ export class SupervisorRig {
   /** Begins to supervise, up to its first rest. */
   async begin(): Promise<void> {
     const { runtime } = this;
-    const own = runtime.processes.facts(1)
-      ? { boot: runtime.processes.boot(), pid: 1, start: "100" }
-      : runtime.processes.start(1);
+    const own = identify(runtime.processes, 1) ?? runtime.processes.start(1);
     const daemon = new SupervisorDaemon({
       runtime,
       settings: this.#settings,
@@ -110,13 +109,11 @@ export class SupervisorRig {
     }
   }
 
-  /** The newest of the program's runs ends so, and the supervisor has heeded it. */
+  /** Ends the newest run with this code, and waits until the supervisor has reacted. */
   async end(code: number): Promise<void> {
     const before = this.told("ended").length;
     this.runs.at(-1)?.end(code);
-    await vi.waitFor(() => {
-      if (this.told("ended").length === before) throw new Error("its end was not told");
-    });
+    await vi.waitUntil(() => this.told("ended").length > before);
     await this.#rest();
   }
 
@@ -150,13 +147,8 @@ export class SupervisorRig {
 
   /** Until it waits for something, or has ended. */
   async #rest(): Promise<void> {
-    let isOver = false;
-    void this.#over?.then(() => (isOver = true));
-    await vi.waitFor(
-      () => {
-        if (!isOver && this.#waiting === null) throw new Error("it does not rest");
-      },
-      { interval: 1 },
-    );
+    let hasEnded = false;
+    void this.#over?.then(() => (hasEnded = true));
+    await vi.waitUntil(() => hasEnded || this.#waiting !== null, { interval: 1 });
   }
 }

@@ -2,12 +2,12 @@ import { join } from "node:path";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import { takePending } from "#src/snapshots/pending-snapshots.ts";
 import { restoreReceived } from "#src/snapshots/restore-received.ts";
-import * as devices from "#src/local-mcp/sync/device.ts";
 import { fetchFiles, type RemoteFiles } from "#src/local-mcp/sync/fetch-files.ts";
 import { readKeys } from "#src/local-mcp/sync/key-ring.ts";
 import type { PullDeps } from "#src/local-mcp/sync/pull.ts";
 import * as remote from "#src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "#src/local-mcp/sync/remote-sessions.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 import { contents, git, HOST, LIMITS, makeProject, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { aKey, SyncMachine, SyncWorld, type SyncMachineOptions } from "./sync-machine.ts";
 
@@ -15,17 +15,10 @@ import { aKey, SyncMachine, SyncWorld, type SyncMachineOptions } from "./sync-ma
 
 const on = { sync: { files: true } };
 
-export interface Two {
-  readonly world: SyncWorld;
-  readonly one: SyncMachine;
-  readonly two: SyncMachine;
-  readonly project: string;
-  /** Of the other machine. */
-  readonly clone: string;
-}
+export type Two = ReturnType<typeof twoMachines>;
 
-/** Two machines of one workspace with a clone each. */
-export function twoMachines(options: SyncMachineOptions = {}): Two {
+/** Two machines of one workspace: `one` with the project, `two` with a clone of it. */
+export function twoMachines(options: SyncMachineOptions = {}) {
   const world = new SyncWorld();
   const key = aKey();
   const one = new SyncMachine(world, { key, config: on, ...options });
@@ -67,9 +60,7 @@ export async function heard(machine: SyncMachine): Promise<RemoteSession> {
 }
 
 export async function received(machine: SyncMachine): Promise<RemoteFiles> {
-  const files = await fetchFiles(aroundOf(machine), await heard(machine));
-  if (!files.ok) throw new Error(`${files.error.code}: ${files.error.message}`);
-  return files.value;
+  return given(await fetchFiles(aroundOf(machine), await heard(machine)));
 }
 
 /** The code why there are none. */
@@ -83,18 +74,8 @@ export async function notReceived(machine: SyncMachine, row = rowIn(machine)): P
 export async function restored({ two, clone }: Two, { header, bundle }: RemoteFiles): Promise<Record<string, string>> {
   const into = join(temporaryFolder(), "restored");
   const { commit, needs } = header;
-  const { snapshots } = two.runtime.paths;
-  const done = await restoreReceived({
-    ...HOST,
-    ...LIMITS,
-    project: clone,
-    snapshots,
-    commit,
-    needs,
-    bundle,
-    into,
-    now: 0,
-  });
+  const what = { project: clone, snapshots: two.runtime.paths.snapshots, commit, needs, bundle, into };
+  const done = await restoreReceived({ ...HOST, ...LIMITS, ...what, now: 0 });
   if (!done.ok) throw new Error(done.error.message);
   return contents(into);
 }
@@ -104,11 +85,9 @@ export function puts({ asked }: SyncWorld): number {
 }
 
 export async function stored(world: SyncWorld, input: InputOf<"sync.files">): Promise<OutputOf<"sync.files">> {
-  const answer = await world.host.call("sync.files", input);
-  if (!answer.ok) throw new Error(answer.error.message);
-  return answer.value;
+  return given(await world.host.call("sync.files", input));
 }
 
 export function deviceOf(machine: SyncMachine): string {
-  return machine.runtime.store.read(devices.get, null)?.device ?? "none";
+  return machine.device;
 }

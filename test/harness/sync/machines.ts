@@ -1,5 +1,4 @@
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
-import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import * as devices from "#src/local-mcp/sync/device.ts";
 import type { Call } from "#src/coordinator-client/coordinator-client.ts";
@@ -11,7 +10,7 @@ import type { LocalCalls } from "#src/coordinator-client/local/local-connection.
 import type { Platform } from "#src/coordinator-client/edge/platform.ts";
 import type { RemoteContext } from "#src/local-mcp/recovery/remote-context.ts";
 import { createTeam } from "#src/local-mcp/server/chat/open-team.ts";
-import { readHead } from "#src/local-mcp/sessions/git-head.ts";
+import { buildCheckpointContent, buildSessionContent } from "#src/local-mcp/sync/build-content.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { encodeContent, type CheckpointContent, type SessionContent } from "#src/local-mcp/sync/content-schema.ts";
 import { seal } from "#src/local-mcp/sync/envelope.ts";
@@ -77,14 +76,14 @@ export class MachineHome {
   /** The chats of one process of this machine. */
   team(): Team {
     const { runtime, name } = this;
-    const platform = anOutside();
+    const platform = aPlatform();
     const naming: Naming = {
       project: () => Promise.resolve(ok(project)),
       metadata: () => Promise.resolve({}),
       titleOf: () => null,
     };
     return createTeam({ runtime, platform, processOf: ({ id }) => processOf(id) }, () => {
-      const link = WorkspaceClient.openLocal(this.#rig(), platform);
+      const link = WorkspaceClient.openLocal(this.#calls(), platform);
       return ok({ openedLink: { link, workspace, machine: name, edge }, naming });
     });
   }
@@ -92,45 +91,40 @@ export class MachineHome {
   /** The session is a chat of the workspace from now on. */
   async join(session: string): Promise<RemoteContext> {
     const { runtime, name } = this;
-    const platform = anOutside();
-    const link = WorkspaceClient.openLocal(this.#rig(), platform);
+    const platform = aPlatform();
+    const link = WorkspaceClient.openLocal(this.#calls(), platform);
     const chat = { chat: session, session, process: processOf(session), machine: name, client: "test" };
-    const registered = await link.register(chat);
-    if (!registered.ok) throw new Error(registered.error.message);
-    return { runtime, link, mirror: this.#around(), chatId: session, machine: name };
+    given(await link.register(chat));
+    return { runtime, link, mirror: this.#pullDeps(), chatId: session, machine: name };
   }
 
-  /** Whoever looks on this machine sees that the process of a chat is gone. */
+  /** This machine reports that the process of a chat is gone. */
   async attest(session: string): Promise<void> {
     const input = { chat: session, machine: this.name, process: processOf(session) };
     given(await this.world.host.call("chats.attest-death", input, this.device.actor));
   }
 
-  /** What the others have sealed. */
+  /** Fetches what the other machines have sealed. */
   async pull(): Promise<void> {
-    const pulled = await pull(this.#around(), 0);
-    if (!pulled.ok) throw new Error(pulled.error.message);
-    if (pulled.value.refused.length > 0) throw new Error(JSON.stringify(pulled.value.refused));
+    const { refused } = given(await pull(this.#pullDeps(), 0));
+    if (refused.length > 0) throw new Error(JSON.stringify(refused));
   }
 
   /** Everything of a session that is stored here goes to the coordinator, or what a test makes of it. */
   async mirror(
     session: string,
-    {
-      change = {},
-      isWithoutCheckpoint = false,
-    }: { change?: Partial<SessionContent>; isWithoutCheckpoint?: boolean } = {},
+    options: { readonly change?: Partial<SessionContent>; readonly isWithoutCheckpoint?: boolean } = {},
   ): Promise<void> {
     const { device } = this;
     const { row, content, checkpoint } = this.#contents(session);
     const about = { workspace, device: device.device, session } as const;
     const ops: Content[] = [];
-    if (checkpoint && !isWithoutCheckpoint) {
+    if (checkpoint && !options.isWithoutCheckpoint) {
       const envelope = this.#seal({ ...about, kind: "checkpoint", item: checkpoint.id }, checkpoint);
       ops.push({ kind: "checkpoint", session, checkpoint: checkpoint.id, envelope, project });
     }
     const item = device.made + ops.length + 1;
-    const envelope = this.#seal({ ...about, kind: "session", item }, { ...content, ...change });
+    const envelope = this.#seal({ ...about, kind: "session", item }, { ...content, ...options.change });
     ops.push({ kind: "session", session, envelope, project, isEnded: row.endedAt !== null });
     await device.push(...ops);
   }
@@ -145,47 +139,18 @@ export class MachineHome {
     return this.runtime.store.read((sql) => {
       const row = sessions.get(sql, id);
       if (!row) throw new Error(`no session ${id}`);
+      const stamp = { epoch: this.device.epoch, now: this.runtime.now() };
       const newest = checkpoints.latest(sql, id);
-      const later = journal.list(sql, id, newest?.journalSeq ?? 0);
-      const sealing = { epoch: this.device.epoch, sealedAt: this.runtime.now() };
-      const {
-        id: _id,
-        transcriptPath: _path,
-        transcriptOffset: _offset,
-        parentId: _parent,
-        owner: _owner,
-        ...rest
-      } = row;
-      const { recoveryAt: _at, recoveryBy: _by, ...told } = rest;
-      const content = {
-        ...sealing,
-        ...told,
-        git: row.project === null ? null : readHead(row.project),
-        remote: null,
-        newest: newest && { checkpoint: newest.id, at: newest.at },
-        unsaved: { count: later.length, entries: later.map(({ at, entry }) => ({ at, entry })) },
-      };
-      const checkpoint = newest && {
-        ...sealing,
-        ...newest,
-        session: id,
-        project: row.project,
-        cwd: row.cwd,
-        state: checkpoints.requireState(sql, newest.seq),
-      };
-      return { row, content, checkpoint };
+      const checkpoint = newest && buildCheckpointContent(sql, newest, row, stamp);
+      return { row, content: buildSessionContent(sql, row, stamp, null), checkpoint };
     }, null as never);
   }
 
-  #rig(): LocalCalls {
-    return {
-      call: (name, input) => this.#call(name, input),
-      version: () => 0,
-      close: () => undefined,
-    };
+  #calls(): LocalCalls {
+    return { call: (name, input) => this.#call(name, input), version: () => 0, close: () => undefined };
   }
 
-  #around(): PullDeps {
+  #pullDeps(): PullDeps {
     const call: Call = (name, input) => this.#call(name, input as never);
     return { runtime: this.runtime, call, workspace, keys, device: this.device.device };
   }
@@ -197,7 +162,7 @@ export class MachineHome {
   }
 }
 
-function anOutside(): Pick<Platform, "clock" | "setTimer" | "random"> {
+function aPlatform(): Pick<Platform, "clock" | "setTimer" | "random"> {
   return { setTimer: new FakeTime().setTimer, random: seededRandom(), clock: { monotonic: () => 0, wall: () => 0 } };
 }
 

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import type { RemoteContext } from "#src/local-mcp/recovery/remote-context.ts";
 import * as remoteSessions from "#src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "#src/local-mcp/sync/remote-sessions.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
@@ -8,21 +7,13 @@ import { MachineHome, Machines, workspace } from "./machines.ts";
 
 export const minute = 60_000;
 
-export interface World {
-  readonly world: Machines;
-  readonly there: MachineHome;
-  readonly here: MachineHome;
-  /** The session that dies on the other machine. */
-  readonly dead: Claude;
-  /** The chat on this one. */
-  readonly chat: Claude;
-  readonly reach: RemoteContext;
-}
+/** `there` the session `dead` has died, `here` is the chat. */
+export type World = Awaited<ReturnType<typeof aWorld>>;
 
-/** A chat on one machine works on a file, its state is mirrored; then it is killed. A chat on another machine has begun. */
+/** A chat on one machine works on a file, its state is mirrored; then it is killed. A chat on another machine has started. */
 export async function aWorld(
   options: { readonly isDead?: boolean; readonly isKnown?: boolean; readonly prompt?: string } = {},
-): Promise<World> {
+) {
   const world = new Machines();
   const there = await world.add("desk");
   const here = await world.add("laptop");
@@ -44,7 +35,7 @@ export async function aWorld(
 }
 
 /** A chat on a third machine, which has pulled what the others have sealed. */
-export async function aRival({ world }: Pick<World, "world">): Promise<Pick<World, "chat" | "here" | "reach">> {
+export async function aRival({ world }: Pick<World, "world">) {
   const here = await world.add("tower");
   const chat = new Claude(here.runtime, { cwd: aProject(), session: "cccc3333-0000-4000-8000-000000000003" });
   chat.start();

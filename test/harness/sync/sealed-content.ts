@@ -5,7 +5,7 @@ import type { Result } from "#src/shared/result.ts";
 import { m1, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
 
-/** Small words for what tests of the sync ask a host. */
+/** What tests of the sync ask a host. */
 
 export const m2: Actor = { machine: "m2", isAdmin: false };
 export const key = "0123456789abcdef";
@@ -55,7 +55,7 @@ export class Device {
     return one;
   }
 
-  /** Another home that goes on with the same device in the same epoch. */
+  /** Another home with the same device in the same epoch. */
   copy(): Device {
     const other = new Device(this.host, this.device, this.actor);
     other.epoch = this.epoch;

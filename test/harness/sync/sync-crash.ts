@@ -3,37 +3,28 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { LocalEdge } from "../../../scripts/local-edge.ts";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
 import { pathsIn } from "#src/platform/paths.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { Store } from "#src/store/store.ts";
-import { addKey } from "#src/local-mcp/sync/key-ring.ts";
+import { omitUndefined } from "#src/shared/omit-undefined.ts";
+import type { Sql } from "#src/shared/sql.ts";
 import type { SyncReport } from "#src/local-mcp/sync/sync-round.ts";
 import * as remote from "#src/local-mcp/sync/remote-sessions.ts";
 import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
-
-/** What stood where in the end. */
-export interface SyncCrash {
-  readonly rounds: number;
-  readonly kills: number;
-  readonly stored: number;
-  /** Sessions and checkpoints that the coordinator lacks, and those that it has and the machine does not. */
-  readonly lost: readonly string[];
-  readonly extra: readonly string[];
-  /** Sessions whose checkpoints do not stand in their order. */
-  readonly disordered: readonly string[];
-  /** What a second machine could open of it, and what not. */
-  readonly opened: number;
-  readonly refused: number;
-}
+import type { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { outputOf } from "#harness/machine/programs.ts";
+import { column } from "#harness/store/store-rows.ts";
 
 const script = join(import.meta.dirname, "sync-child.ts");
 const key = createKey((bytes) => Uint8Array.from({ length: bytes }, (_, at) => (at * 41 + 7) % 256));
 
 /** kill -9 of the process that syncs, of the coordinator's runtime, or of both, at moments that differ from round to round. */
-export async function syncCrash(edge: LocalEdge, folder: string, rounds: number): Promise<SyncCrash> {
+export async function syncCrash(edge: EdgeRuntime, folder: string, rounds: number) {
   await edge.call("settings.set", { settings: { maxSyncCheckpoints: 1_000 } });
-  const [one, two] = [await aHome(edge, join(folder, "one"), "m1"), await aHome(edge, join(folder, "two"), "m2")];
+  const [one, two] = [join(folder, "one"), join(folder, "two")];
+  await edge.join(one, "m1", key);
+  await edge.join(two, "m2", key);
   let [kills, stored] = [0, 0];
   for (let round = 0; round < rounds; round++) {
     const child = start(one, "work", `r${round % 5}`);
@@ -52,61 +43,46 @@ export async function syncCrash(edge: LocalEdge, folder: string, rounds: number)
   const report = await drain(one);
   if (report.trouble || report.left > 0) throw new Error(`not drained: ${JSON.stringify(report)}`);
   const pulled = await drain(two);
-  return { rounds, kills, stored, ...(await compare(edge, one)), opened: openedIn(two), refused: pulled.refused };
-}
-
-async function aHome(edge: LocalEdge, home: string, machine: string): Promise<string> {
-  const { token } = await edge.call("tokens.create", { machine, scope: "work" });
-  const place = { url: edge.url, workspace: edge.workspace };
-  writeEdgeConfig(home, { ...place, machine, token });
-  addKey(home, place, key);
-  return home;
+  return {
+    rounds,
+    kills,
+    stored,
+    ...(await compare(edge, one)),
+    opened: read(two, (sql) => remote.list(sql, "team").length),
+    refused: pulled.refused,
+  };
 }
 
 function start(home: string, ...args: string[]): ChildProcess {
-  const child = spawn(process.execPath, [script, ...args], {
-    env: { ...process.env, SHIM_HOME: home },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  return child;
+  const env = { ...process.env, SHIM_HOME: home };
+  return spawn(process.execPath, [script, ...args], { env, stdio: ["ignore", "pipe", "inherit"] });
 }
 
 async function drain(home: string): Promise<SyncReport> {
-  const child = start(home, "drain");
-  let text = "";
-  child.stdout?.on("data", (chunk: Buffer) => (text += chunk.toString()));
-  await once(child, "close");
-  return JSON.parse(text) as SyncReport;
+  return JSON.parse((await outputOf(start(home, "drain"))).out) as SyncReport;
 }
 
-function openStore(home: string): Store {
-  return new Store({ path: pathsIn(home).database, driver: openBetterSqlite3, now: Date.now });
-}
-
-function openedIn(home: string): number {
-  const store = openStore(home);
-  const rows = store.read((sql) => remote.list(sql, "team").length, 0);
+function read<T>(home: string, query: (sql: Sql) => T): T {
+  const store = new Store({ path: pathsIn(home).database, driver: openBetterSqlite3, now: Date.now });
+  const found = store.read(query, null);
   store.close();
-  return rows;
+  if (found === null) throw new Error(`there is no store in ${home}`);
+  return found;
 }
 
-async function compare(edge: LocalEdge, home: string): Promise<Pick<SyncCrash, "lost" | "extra" | "disordered">> {
-  const store = openStore(home);
-  const local = store.read((sql) => {
-    const all = sql.all<{ id: string }>("SELECT id FROM sessions").map(({ id }) => [id, checkpointsOf(id)] as const);
-    function checkpointsOf(session: string): string[] {
-      return sql
-        .all<{ id: string }>("SELECT id FROM checkpoints WHERE session_id = ? ORDER BY seq", session)
-        .map(({ id }) => id);
-    }
-    return new Map(all);
-  }, new Map<string, string[]>());
-  store.close();
+async function compare(edge: LocalEdge, home: string) {
+  const query = "SELECT id FROM checkpoints WHERE session_id = ? ORDER BY seq";
+  const local = read(home, (sql) => {
+    const ids = column(sql, "SELECT id FROM sessions").map(String);
+    return new Map(ids.map((id) => [id, column(sql, query, id).map(String)]));
+  });
   const there = await mirrored(edge);
   const [here, known] = [namesIn(local), namesIn(there)];
   return {
+    // Of the coordinator, and of the machine.
     lost: [...here].filter((name) => !known.has(name)),
     extra: [...known].filter((name) => !here.has(name)),
+    /** Sessions whose checkpoints are not in their order. */
     disordered: [...there].filter(([id, order]) => order.join() !== local.get(id)?.join()).map(([id]) => id),
   };
 }
@@ -120,20 +96,17 @@ async function mirrored(edge: LocalEdge): Promise<Map<string, string[]>> {
   const found = new Map<string, string[]>();
   const { sessions } = await edge.call("sync.list", { limit: 100 });
   for (const { session, device } of sessions) {
-    const all: { checkpoint: string; epoch: number; seq: number }[] = [];
-    for (let cursor: string | null = ""; cursor !== null;) {
-      const page: { checkpoints: typeof all; cursor: string | null } = await edge.call("sync.checkpoints", {
-        session,
-        device,
-        limit: 100,
-        ...(cursor === "" ? {} : { cursor }),
-      });
+    const all: OutputOf<"sync.checkpoints">["checkpoints"] = [];
+    for (let cursor: string | null | undefined; cursor !== null;) {
+      const input = { session, device, limit: 100, ...omitUndefined({ cursor }) };
+      const page: OutputOf<"sync.checkpoints"> = await edge.call("sync.checkpoints", input);
       all.push(...page.checkpoints);
       cursor = page.cursor;
     }
+    const sorted = all.toSorted((a, b) => a.epoch - b.epoch || a.seq - b.seq);
     found.set(
       session,
-      all.sort((a, b) => a.epoch - b.epoch || a.seq - b.seq).map(({ checkpoint }) => checkpoint),
+      sorted.map(({ checkpoint }) => checkpoint),
     );
   }
   return found;

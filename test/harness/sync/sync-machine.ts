@@ -3,12 +3,14 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
 import type { Call } from "#src/coordinator-client/coordinator-client.ts";
 import { writeEdgeConfig, type EdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { capture } from "#src/local-mcp/checkpoints/capture.ts";
 import { pathsIn } from "#src/platform/paths.ts";
 import type { ProcessIdentity } from "#src/platform/processes.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import * as devices from "#src/local-mcp/sync/device.ts";
 import { recordTakeovers } from "#src/local-mcp/sync/takeover-notices.ts";
 import { addKey } from "#src/local-mcp/sync/key-ring.ts";
 import { StateSynchronizer } from "#src/local-mcp/sync/synchronizer.ts";
@@ -16,6 +18,8 @@ import { createKey, type WorkspaceKey } from "#src/local-mcp/sync/workspace-key.
 import { err } from "#src/shared/result.ts";
 import { FakeTime, seededRandom } from "#harness/clock/fake-time.ts";
 import { EmbeddedHost } from "#harness/coordinator/embedded-host.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { column } from "#harness/store/store-rows.ts";
 import { GIT_ENV, temporaryFolder } from "#harness/machine/git-project.ts";
 import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -35,7 +39,7 @@ export class SyncWorld {
   readonly host = new EmbeddedHost(openBetterSqlite3);
   readonly time = new FakeTime();
   readonly asked: string[] = [];
-  /** What the next request meets. */
+  /** What the network does to the next request. */
   weather: (name: string) => Weather = () => "good";
   /** Changes what the coordinator answers, as one would that cannot be trusted. */
   twist: (name: string, answer: unknown) => unknown = (_name, answer) => answer;
@@ -94,7 +98,7 @@ export class SyncMachine {
     }
     this.fingerprint = `${name} ${this.folder}`;
     this.runtime = tempRuntime({ paths, now: T0 + world.time.now, env: GIT_ENV, config });
-    // No two machines draw the same.
+    // Each machine has other random bytes.
     this.runtime.random((machines += 1) * 100);
     world.time.onPassing(() => {
       this.runtime.clock.now = T0 + world.time.now;
@@ -107,6 +111,10 @@ export class SyncMachine {
 
   get edge(): EdgeConfig {
     return { url: "https://shim.example.com", workspace: "team", machine: this.name, token: "shim_a.b" };
+  }
+
+  get device(): string {
+    return this.runtime.store.read(devices.get, null)?.device ?? "none";
   }
 
   join(key: WorkspaceKey | null): void {
@@ -138,7 +146,7 @@ export class SyncMachine {
     return sync;
   }
 
-  /** The process is gone without a word, and another one takes its place. */
+  /** The process is killed, and another one is started. */
   restart(): void {
     this.runtime.processes.kill(this.process.pid);
     this.runtime.store.close();
@@ -146,7 +154,7 @@ export class SyncMachine {
     this.sync = this.open(this.process);
   }
 
-  /** A session that has gone on. @returns the id of its new checkpoint */
+  /** A session that continues. @returns the id of its new checkpoint */
   work(session: string, text: string, project: string | null = null): string {
     this.note(session, text, project);
     const captured = capture(this.runtime, { sessionId: session, trigger: "on_demand" });
@@ -170,31 +178,25 @@ export class SyncMachine {
     this.runtime.store.write((sql) => sessions.end(sql, this.runtime.now(), session, "exit"));
   }
 
-  /** Ids of all sessions and checkpoints that stand here, oldest first. */
+  /** Ids of all sessions and checkpoints of this home, oldest first. */
   kept(): { sessions: string[]; checkpoints: string[] } {
-    return this.runtime.store.read(
-      (sql) => ({
-        sessions: sql.all<{ id: string }>("SELECT id FROM sessions ORDER BY id").map(({ id }) => id),
-        checkpoints: sql.all<{ id: string }>("SELECT id FROM checkpoints ORDER BY seq").map(({ id }) => id),
-      }),
-      { sessions: [], checkpoints: [] },
-    );
+    const ids = (query: string): string[] => this.runtime.store.read((sql) => column(sql, query).map(String), []);
+    return {
+      sessions: ids("SELECT id FROM sessions ORDER BY id"),
+      checkpoints: ids("SELECT id FROM checkpoints ORDER BY seq"),
+    };
   }
 
   /** The same at the coordinator, of this machine's device. */
   async mirrored(): Promise<{ sessions: string[]; checkpoints: string[] }> {
-    const [row] = this.runtime.store.read((sql) => sql.all<{ device: string }>("SELECT device FROM sync_device"), []);
-    const listed = await this.world.host.call("sync.list", { device: row?.device ?? "none", limit: 100 });
-    if (!listed.ok) throw new Error(listed.error.message);
-    const found: { id: string; seq: number; epoch: number }[] = [];
-    for (const { session, device } of listed.value.sessions) {
-      const page = await this.world.host.call("sync.checkpoints", { session, device, limit: 100 });
-      if (!page.ok) throw new Error(page.error.message);
-      found.push(...page.value.checkpoints.map(({ checkpoint, seq, epoch }) => ({ id: checkpoint, seq, epoch })));
-    }
+    const { host } = this.world;
+    const { sessions: listed } = given(await host.call("sync.list", { device: this.device, limit: 100 }));
+    const found: OutputOf<"sync.checkpoints">["checkpoints"] = [];
+    for (const { session, device } of listed)
+      found.push(...given(await host.call("sync.checkpoints", { session, device, limit: 100 })).checkpoints);
     return {
-      sessions: listed.value.sessions.map(({ session }) => session).sort(),
-      checkpoints: found.sort((a, b) => a.epoch - b.epoch || a.seq - b.seq).map(({ id }) => id),
+      sessions: listed.map(({ session }) => session).sort(),
+      checkpoints: found.sort((a, b) => a.epoch - b.epoch || a.seq - b.seq).map(({ checkpoint }) => checkpoint),
     };
   }
 }

@@ -4,8 +4,9 @@ import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
 import { openTeam } from "#src/local-mcp/server/chat/open-team.ts";
 import type { Team } from "#src/local-mcp/team/team.ts";
 import { saveName } from "#src/local-mcp/sync/find-project.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
-import { outsideOf } from "#harness/edge/edge-clients.ts";
+import { platformOf } from "#harness/edge/edge-clients.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { FakeTime, Machine } from "#harness/clock/fake-time.ts";
 import { connect, type Answer, type Connected } from "#harness/machine/mcp-client.ts";
@@ -18,7 +19,7 @@ export interface TeamChat extends Connected {
   readonly runtime: TempRuntime;
   /** A tool that must not refuse. */
   readonly ask: (tool: string, input?: Record<string, unknown>) => Promise<Answer>;
-  /** The look that the process takes from time to time. */
+  /** What the process does from time to time. */
   readonly tick: () => Promise<void>;
 }
 
@@ -63,7 +64,7 @@ export class TeamRig {
 
   /** An MCP server of a chat: its first, or the one after `/mcp`. */
   async attach(runtime: TempRuntime, claude: Claude, serverPid: number): Promise<TeamChat> {
-    const outside = outsideOf(this.edge, this.machine, serverPid);
+    const outside = platformOf(this.edge, this.machine, serverPid);
     let team: Team | null = null;
     const connected = await connect(runtime, {
       serverPid,
@@ -85,16 +86,14 @@ export class TeamRig {
     return { ...connected, claude, team: own, runtime, ask, tick };
   }
 
-  /** By somebody else on this machine, at its own coordinator. */
+  /** By another process of this machine, at its own coordinator. */
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
     const { driver, busyMs } = this.base.store.context;
     const { home } = this.base.paths;
     const site = { home, driver, busyMs, processes: this.base.processes, now: this.base.now };
     const { coordinator, close } = openLocalCoordinator(site);
     try {
-      const result = coordinator.call(name, input);
-      if (!result.ok) throw new Error(`${name}: ${result.error.code}: ${result.error.message}`);
-      return result.value;
+      return given(coordinator.call(name, input));
     } finally {
       close();
     }

@@ -3,36 +3,27 @@ import { identify } from "#src/platform/processes.ts";
 import * as files from "#src/local-mcp/team/reservation-table.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
 import type { Claude } from "#harness/machine/claude.ts";
+import { insert } from "#harness/store/store-rows.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-/** What the chat's MCP process has written when it has registered. */
+/** What the chat's MCP process writes when it registers. */
 export function joinTeam(runtime: TempRuntime, claude: Claude, project = "parser"): void {
   const owner = identify(runtime.processes, claude.pid);
   if (!owner) throw new Error(`there is no process ${claude.pid}`);
-  runtime.store.write((sql) =>
-    sql.run(
-      "INSERT OR REPLACE INTO team_chats (session_id, workspace, chat, incarnation, process, at) VALUES (?, 'w', ?, 1, ?, ?)",
-      claude.session,
-      claude.session,
-      processKey(owner),
-      runtime.now(),
-    ),
-  );
+  const { session } = claude;
+  const row = { session_id: session, workspace: "w", chat: session, incarnation: 1, process: processKey(owner) };
+  runtime.store.write((sql) => insert(sql, "team_chats", { ...row, at: runtime.now() }, "ON CONFLICT DO NOTHING"));
   nameProject(runtime, claude.cwd, project);
 }
 
 export function nameProject(runtime: TempRuntime, root: string, project = "parser"): void {
+  const row = { workspace: "w", root, project, at: runtime.now() };
   runtime.store.write((sql) =>
-    sql.run(
-      "INSERT OR REPLACE INTO team_projects (workspace, root, project, at) VALUES ('w', ?, ?, ?)",
-      root,
-      project,
-      runtime.now(),
-    ),
+    insert(sql, "team_projects", row, "ON CONFLICT DO UPDATE SET project = excluded.project"),
   );
 }
 
-/** A reservation as it was heard of. */
+/** A reservation as it is stored when it is received. */
 export function heardOf(runtime: TempRuntime, reservation: Partial<files.Reservation>): void {
   const one: files.Reservation = {
     resource: "file:parser/one.ts",

@@ -4,8 +4,9 @@ import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
-import { git, write } from "#harness/machine/git-project.ts";
+import { makeRepository } from "#harness/machine/git-project.ts";
 
 /** A chat of this machine that works on tasks. */
 export class Worker {
@@ -18,41 +19,28 @@ export class Worker {
     const store = createLocalStore({ home: home.paths.home, driver: openNodeSqlite, now, busyMs: 0 });
     onTestFinished(() => store.close());
     this.#coordinator = new LocalCoordinator({ store, processes: home.runtime.processes, machine: "m1", now });
-    const { incarnation } = this.#call("chats.register", {
-      chat: "w",
-      session: "w",
-      process: "somewhere",
-      machine: "m1",
-      client: "test",
-      capacity: 100,
-      capabilities: ["gpu"],
-      ...more,
-    });
+    const about = { chat: "w", session: "w", process: "somewhere", machine: "m1", client: "test" };
+    const able = { capacity: 100, capabilities: ["gpu"] };
+    const { incarnation } = this.#call("chats.register", { ...about, ...able, ...more });
     this.#self = { chat: more.chat ?? "w", incarnation };
   }
 
   #call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
-    const result = this.#coordinator.call(name, input);
-    if (!result.ok) throw new Error(`${name}: ${result.error.code}: ${result.error.message}`);
-    return result.value;
+    return given(this.#coordinator.call(name, input));
   }
 
-  /** Takes the next one, begun or only assigned; what it answers does something with it. */
-  take(isStarted = true): {
-    beat: (percent: number, note: string) => void;
-    used: (usage: Partial<Usage>) => void;
-    done: () => void;
-    failed: (reason: string, isRetryable?: boolean) => void;
-  } {
+  /** Takes the next one, begun or only assigned. @returns what can be done with it */
+  take(isStarted = true) {
     const requestId = `r${this.#claims++}`;
     const [claimed] = this.#call("tasks.claim", { self: this.#self, requestId, limit: 1, isStarted }).claims;
     if (!claimed) throw new Error("nothing to take");
     const held = { self: this.#self, task: claimed.task, claim: claimed.claim };
     return {
-      beat: (percent, note) => void this.#call("tasks.heartbeat", { ...held, progress: { percent, note } }),
-      used: (usage) => void this.#call("tasks.heartbeat", { ...held, usage }),
+      beat: (percent: number, note: string) =>
+        void this.#call("tasks.heartbeat", { ...held, progress: { percent, note } }),
+      used: (usage: Partial<Usage>) => void this.#call("tasks.heartbeat", { ...held, usage }),
       done: () => void this.#call("tasks.ack", { ...held, result: { lines: 3 } }),
-      failed: (reason, isRetryable = false) => void this.#call("tasks.nack", { ...held, reason, isRetryable }),
+      failed: (reason: string, isRetryable = false) => void this.#call("tasks.nack", { ...held, reason, isRetryable }),
     };
   }
 
@@ -83,9 +71,6 @@ export async function submit(home: CliHome, ...args: string[]): Promise<string> 
 export function aWorkerHome(): CliHome {
   const home = aCliHome();
   home.alive.add(process.pid);
-  git(home.project, "init", "-q", "-b", "main");
-  write(home.project, { "a.txt": "one\n" });
-  git(home.project, "add", ".");
-  git(home.project, "commit", "-qm", "first");
+  makeRepository(home.project, { "a.txt": "one\n" });
   return home;
 }

@@ -6,7 +6,7 @@ import type { CommittedWork, TaskFolder } from "#src/worker-runner/task-folder.t
 import type { InputSettings } from "#src/worker-runner/worktree-inputs.ts";
 import { TaskWorktrees } from "#src/worker-runner/task-worktrees.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
-import { git, GIT_ENV, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { git, GIT_ENV, makeRepository, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { FakeProcesses, T0 } from "#harness/machine/temp-runtime.ts";
 
 interface Where {
@@ -32,10 +32,7 @@ export class RepositoryRig {
   readonly #random = seededRandom();
 
   constructor() {
-    git(this.root, "init", "-q", "-b", "main", this.repository);
-    write(this.repository, { "a.txt": "one\n", ".gitignore": "ignored/\n" });
-    git(this.repository, "add", ".");
-    git(this.repository, "commit", "-qm", "first");
+    makeRepository(this.repository, { "a.txt": "one\n", ".gitignore": "ignored/\n" });
   }
 
   /** By the worker with this number; each is another process. */
@@ -85,8 +82,12 @@ function unasked(): Promise<never> {
 }
 
 export function aTask(checkpoint: Json = null, task = 7): ClaimedTask {
+  return aClaim({ checkpoint, task });
+}
+
+export function aClaim(change: Partial<ClaimedTask> = {}): ClaimedTask {
   return {
-    task,
+    task: 7,
     claim: 1,
     attempt: 1,
     maxAttempts: 3,
@@ -95,12 +96,13 @@ export function aTask(checkpoint: Json = null, task = 7): ClaimedTask {
     payload: null,
     isStarted: true,
     progress: null,
-    checkpoint,
+    checkpoint: null,
     inputs: [],
     startInMs: null,
     remainingMs: 60_000,
     heartbeatMs: 60_000,
     budget: { wallMs: null, tokens: null, costMicros: null },
+    ...change,
   };
 }
 
@@ -113,7 +115,7 @@ export function aDependent(results: Readonly<Record<number, Json | CommittedWork
     result: result as Json,
     isLeftOut: false,
   }));
-  return { ...aTask(null, task), inputs };
+  return aClaim({ task, inputs });
 }
 
 export function whereOf(place: TaskFolder): Where {

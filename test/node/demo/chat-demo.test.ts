@@ -7,7 +7,7 @@ import { runProgram } from "#src/cli/run-program.ts";
 import type { DemoResult } from "../../../demo/chat-demo.ts";
 import type { Io } from "#src/cli/io.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
-import { processesIn } from "#harness/machine/processes-in.ts";
+import { processesIn } from "#harness/machine/process-tree.ts";
 import { launchSources, sourceEnv, sources } from "#harness/machine/source-programs.ts";
 
 const timeout = 60_000;

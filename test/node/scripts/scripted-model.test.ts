@@ -86,11 +86,6 @@ it("answers with an API error as often as the step says", async () => {
   expect(await textOf(await say(model, "x"))).toBe("fine");
 });
 
-it("hangs up", async () => {
-  const model = await play({ threads: [{ steps: [{ hangUp: true }] }] });
-  await expect(say(model, "x")).rejects.toThrow("fetch failed");
-});
-
 it("holds a request until the test releases it", async () => {
   const model = await play({ threads: [{ steps: [{ hold: "gate", text: "late" }, { text: "next" }] }] });
   let isAnswered = false;
@@ -100,13 +95,6 @@ it("holds a request until the test releases it", async () => {
   expect(isAnswered).toBe(false);
   model.release("gate");
   expect(await textOf(await held)).toBe("late");
-});
-
-it("waits as long as the step says", async () => {
-  const model = await play({ threads: [{ steps: [{ delayMs: 30, text: "late" }] }] });
-  const start = performance.now();
-  await say(model, "x");
-  expect(performance.now() - start).toBeGreaterThanOrEqual(29);
 });
 
 it("closes although a request is still held", async () => {
@@ -138,8 +126,8 @@ it("keeps several conversations apart by a text that stands in them", async () =
 });
 
 it("answers side requests and summaries without taking a step", async () => {
-  const model = await play({ aside: "a title", summary: "short", threads: [{ steps: [{ text: "one" }] }] });
-  expect(await textOf(await say(model, "x", { tools: [] }))).toBe("a title");
+  const model = await play({ summary: "short", threads: [{ steps: [{ text: "one" }] }] });
+  expect(await textOf(await say(model, "x", { tools: [] }))).toBe("ok");
   expect(await textOf(await say(model, "Your task is to create a detailed summary of the conversation so far"))).toBe(
     "short",
   );

@@ -23,7 +23,7 @@ export class Promised {
   settings = 0;
   repairs = 0;
 
-  hear(text: string): void {
+  add(text: string): void {
     for (const line of text.trim().split("\n")) this.#line(line.slice(1).split(" "));
   }
 
@@ -82,11 +82,11 @@ function storeFaults(store: Store, paths: Paths, promised: Promised): string[] {
   }
   const stored = new Set(store.read((sql) => column(sql, "SELECT key FROM journal"), []));
   const lost = [...promised.rows].filter((key) => !stored.has(key));
-  const said = store.read(notices.list, []).map(({ kind, text }) => `${kind}: ${text}`);
+  const reported = store.read(notices.list, []).map(({ kind, text }) => `${kind}: ${text}`);
   return [
     ...(lost.length > 0 ? [`${lost.length} acknowledged rows are lost: ${lost.slice(0, 5).join(", ")}`] : []),
     ...(isSound(store.connection()) ? [] : ["the store is not sound"]),
-    ...(said.length > promised.repairs ? [`it is said that ${said.at(-1)}`] : []),
+    ...(reported.length > promised.repairs ? [`it is reported that ${reported.at(-1)}`] : []),
   ];
 }
 

@@ -56,68 +56,61 @@ function saveRow(session: string, text: string): void {
   say("row", key);
 }
 
-const steps: Record<string, { readonly weight: number; readonly run: () => void | Promise<void> }> = {
-  row: { weight: 12, run: () => saveRow("kept", "text") },
-  "into the spool": {
-    weight: 6,
-    run: () => {
-      const key = `row-${(rows += 1)}`;
-      spool.append(paths.spool, { at: now(), key });
-      say("row", key);
-    },
-  },
-  "out of the spool": {
-    weight: 3,
-    run: () =>
-      void spool.drain(paths.spool, (entry) =>
-        store.write((sql) => void addJournal(sql, { session: "kept", key: String(entry["key"]), at: entry.at })),
-      ),
-  },
-  backup: { weight: 2, run: async () => say("backup", await backUp(store, now(), 3)) },
-  tidy: { weight: 2, run: () => store.checkpointWal() },
-  settings: {
-    weight: 3,
-    run: () => {
-      createPrivateFolder(paths.home);
-      writeAtomically(
-        join(paths.home, "settings.json"),
-        JSON.stringify({ number: (settings += 1), text: "s".repeat(700) }),
-      );
-      say("settings", settings);
-    },
-  },
-  repair: {
-    weight: 1,
-    run: () => {
-      say("repair");
-      const inode = inodeOf(paths.database);
-      setAside(store.context, { inode, isCertain: true, isIndexOnly: false, message: "said by a test" });
-    },
-  },
-  "open again": {
-    weight: 1,
-    run: () => {
-      store.close();
-      store = opened();
-    },
-  },
-  forget: {
-    weight: 1,
-    run: async () => {
-      const secret = `forget-me-${rows}-${randomBytes(8).toString("hex")}`;
-      saveRow(secret, secret);
-      spool.append(paths.spool, { at: now(), session_id: secret, key: "of no concern" });
-      if (rng.chance(0.5)) await backUp(store, now(), 3);
-      store.write((sql) => forget(sql, { session: secret }));
-      say("unsaved", `row-${rows}`);
-      say("unsaved", "backups");
-      await purge(store, paths);
-      say("forgotten", secret);
-    },
-  },
-  snapshot: { weight: task.project === null ? 0 : 8, run: snapshot },
-  "drop a snapshot": { weight: task.project === null ? 0 : 3, run: dropSnapshot },
-};
+async function forgetSession(): Promise<void> {
+  const secret = `forget-me-${rows}-${randomBytes(8).toString("hex")}`;
+  saveRow(secret, secret);
+  spool.append(paths.spool, { at: now(), session_id: secret, key: "of no concern" });
+  if (rng.chance(0.5)) await backUp(store, now(), 3);
+  store.write((sql) => forget(sql, { session: secret }));
+  say("unsaved", `row-${rows}`);
+  say("unsaved", "backups");
+  await purge(store, paths);
+  say("forgotten", secret);
+}
+
+function spoolRow(): void {
+  const key = `row-${(rows += 1)}`;
+  spool.append(paths.spool, { at: now(), key });
+  say("row", key);
+}
+
+function drainSpool(): void {
+  spool.drain(paths.spool, ({ at, key }) =>
+    store.write((sql) => void addJournal(sql, { session: "kept", key: String(key), at })),
+  );
+}
+
+function writeSettings(): void {
+  createPrivateFolder(paths.home);
+  const text = JSON.stringify({ number: (settings += 1), text: "s".repeat(700) });
+  writeAtomically(join(paths.home, "settings.json"), text);
+  say("settings", settings);
+}
+
+function repair(): void {
+  say("repair");
+  const inode = inodeOf(paths.database);
+  setAside(store.context, { inode, isCertain: true, isIndexOnly: false, message: "said by a test" });
+}
+
+function reopen(): void {
+  store.close();
+  store = opened();
+}
+
+const steps: readonly (readonly [weight: number, run: () => void | Promise<void>])[] = [
+  [12, () => saveRow("kept", "text")],
+  [6, spoolRow],
+  [3, drainSpool],
+  [2, async () => say("backup", await backUp(store, now(), 3))],
+  [2, () => store.checkpointWal()],
+  [3, writeSettings],
+  [1, repair],
+  [1, reopen],
+  [1, forgetSession],
+  [task.project === null ? 0 : 8, snapshot],
+  [task.project === null ? 0 : 3, dropSnapshot],
+];
 
 async function snapshot(): Promise<void> {
   if (task.project === null) return;
@@ -149,12 +142,12 @@ async function dropSnapshot(): Promise<void> {
   say("dropped", commit, repository);
 }
 
-const weights = Object.values(steps).reduce((sum, { weight }) => sum + weight, 0);
+const weights = steps.reduce((sum, [weight]) => sum + weight, 0);
 for (let n = 0; n < task.steps; n++) {
   // Then comes the upgrade.
-  if (n === Math.floor(task.steps / 8)) await steps["open again"]?.run();
+  if (n === Math.floor(task.steps / 8)) reopen();
   let left = rng.below(weights);
-  for (const { weight, run } of Object.values(steps)) {
+  for (const [weight, run] of steps) {
     left -= weight;
     if (left >= 0) continue;
     await run();

@@ -1,17 +1,17 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { onTestFinished, type TestContext } from "vitest";
+import type { TestContext } from "vitest";
 import type { Driver } from "#src/store/driver.ts";
 import { Rng } from "../../../sim/rng.ts";
-import { git, GIT_ENV } from "#harness/machine/git-project.ts";
+import { GIT_ENV, makeRepository, temporaryFolder } from "#harness/machine/git-project.ts";
 import { broken, Promised } from "./after-cut.ts";
 import type { PowerTask } from "./child.ts";
 import { Disk } from "./disk.ts";
 import { readRecording, recorded, recorder, type Record } from "./recording.ts";
 
-export interface Recording {
+interface Recording {
   /** The folder of which every change was recorded. */
   readonly root: string;
   readonly records: readonly Record[];
@@ -27,49 +27,39 @@ export function record(
   task: Omit<PowerTask, "home" | "project"> & { hasProject: boolean },
 ): Recording {
   const library = recorder(test);
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-power-")));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder();
   const [root, trace] = [join(folder, "disk"), join(folder, "trace")];
   mkdirSync(root);
   const project = task.hasProject ? join(folder, "project") : null;
-  if (project !== null) {
-    mkdirSync(project);
-    git(project, "init", "--quiet", "-b", "main");
-  }
-  const told: PowerTask = { ...task, home: join(root, "data", "shim"), project };
+  if (project !== null) makeRepository(project);
+  const given: PowerTask = { ...task, home: join(root, "data", "shim"), project };
   const env = { ...process.env, ...GIT_ENV, ...recorded(library, root, trace) };
-  const { status, stdout, stderr } = spawnSync(process.execPath, [CHILD, JSON.stringify(told)], {
-    env,
-    encoding: "utf8",
-    maxBuffer: 100_000_000,
-  });
+  const options = { env, encoding: "utf8", maxBuffer: 100_000_000 } as const;
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CHILD, JSON.stringify(given)], options);
   if (status !== 0 || !stdout.includes("+end")) throw new Error(`the recorded process failed (${status}): ${stderr}`);
   const records = readRecording(trace);
   mustBeWhole(root, records);
   return { root, records };
 }
 
-/** SQLite keeps the other one in memory that is mapped, and makes it anew after a power cut. */
-function isOfInterest(path: string): boolean {
-  return !path.endsWith("-shm");
-}
-
 /** A recording that misses a write would prove nothing: played to its end it is what is there. */
 function mustBeWhole(root: string, records: readonly Record[]): void {
   const disk = new Disk(root);
   for (const one of records) disk.apply(one);
-  const told = disk.files();
+  const played = disk.files();
   const there = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((path) =>
     statSync(join(root, path)).isFile(),
   );
-  const wrong = [...new Set([...there, ...told.keys()])].filter(isOfInterest).filter((path) => {
-    const bytes = told.get(path);
+  const wrong = [...new Set([...there, ...played.keys()])].filter((path) => {
+    // SQLite maps this one into memory, and makes it anew after a power cut.
+    if (path.endsWith("-shm")) return false;
+    const bytes = played.get(path);
     return !bytes || !there.includes(path) || !bytes.equals(readFileSync(join(root, path)));
   });
   if (wrong.length > 0) throw new Error(`the recording is not whole: ${wrong.slice(0, 5).join(", ")}`);
 }
 
-export interface Cuts {
+interface Cuts {
   readonly driver: Driver;
   readonly seed: number;
   readonly count: number;
@@ -80,24 +70,24 @@ export interface Cuts {
 /** Cuts the power at as many moments, each with another part of the unsynced changes on the disk. Answers what broke, in words. */
 export function cutPower({ root, records }: Recording, { driver, seed, count, ignores = () => false }: Cuts): string[] {
   const rng = new Rng(seed);
-  const changes = records.flatMap((one, place) => (one.kind === "said" ? [] : [place]));
+  const changes = records.flatMap((one, at) => (one.kind === "said" ? [] : [at]));
   const moments = Array.from({ length: count }, () => rng.pick(changes)).sort((a, b) => a - b);
   const disk = new Disk(root);
   const promised = new Promised();
   const faults: string[] = [];
   let next = 0;
-  for (const [place, one] of records.entries()) {
-    for (; moments[next] === place; next++) {
+  for (const [at, one] of records.entries()) {
+    for (; moments[next] === at; next++) {
       const image = mkdtempSync(join(imagesIn, "shim-cut-"));
       try {
         disk.afterPowerLoss(image, rng);
         const found = broken(driver, root, image, join(image, "data", "shim"), promised);
-        faults.push(...found.map((fault) => `cut ${next}, before record ${place}: ${fault}`));
+        faults.push(...found.map((fault) => `cut ${next}, before record ${at}: ${fault}`));
       } finally {
         rmSync(image, { recursive: true, force: true });
       }
     }
-    if (one.kind === "said") promised.hear(one.text);
+    if (one.kind === "said") promised.add(one.text);
     else if (!ignores(one)) disk.apply(one);
   }
   return faults;

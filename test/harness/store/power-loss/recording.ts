@@ -1,8 +1,7 @@
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "vitest";
+import { compiled } from "#harness/machine/programs.ts";
 
 /** One change of the disk, an fsync, or a line that a process printed, in the order in which they happened. */
 export type Record =
@@ -20,25 +19,10 @@ export type Record =
   /** A line that begins with `+`: what a process has acknowledged. */
   | { readonly kind: "said"; readonly text: string };
 
-/**
- * The library that records (record.c), compiled for this run. Needs Linux and a C compiler: elsewhere the test is skipped with the reason.
- *
- * @returns its path
- */
+/** The path of the library that records. Needs Linux and a C compiler: elsewhere the test is skipped with the reason. */
 export function recorder(test: TestContext): string {
   if (process.platform !== "linux") test.skip("what a process asks of the disk is recorded on Linux only");
-  const library = join(mkdtempSync(join(tmpdir(), "shim-recorder-")), "record.so");
-  const source = join(import.meta.dirname, "record.c");
-  const compiled = spawnSync(
-    "cc",
-    ["-O1", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source, "-ldl", "-lpthread"],
-    {
-      encoding: "utf8",
-    },
-  );
-  if (compiled.error) test.skip(`no C compiler here: ${compiled.error.message}`);
-  if (compiled.status !== 0) throw new Error(`record.c: ${compiled.stderr}`);
-  return library;
+  return compiled(test, join(import.meta.dirname, "record.c"), "-ldl", "-lpthread");
 }
 
 /** What a process (and all that it starts) gets into its environment to be recorded. */

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { parseAddress, socketUrl } from "#src/coordinator-client/edge/address.ts";
-import { aClient, aChat, outsideOf } from "#harness/edge/edge-clients.ts";
+import { aClient, aChat, platformOf } from "#harness/edge/edge-clients.ts";
 import { edgeUrl, FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { Machine } from "#harness/clock/fake-time.ts";
 
@@ -49,7 +49,7 @@ it("[EC1] [EC41] an address with a secret in it is refused, and not repeated", (
 it("[EC40] [EC41] a token that no header can hold is refused, and not repeated", () => {
   const edge = new FakeEdge();
   for (const bad of ["", "two words", "line\nend", "tök", "x".repeat(5_000)]) {
-    const outside = outsideOf(edge, new Machine(edge.time));
+    const outside = platformOf(edge, new Machine(edge.time));
     const opened = WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token: bad }, outside);
     expect(opened).toEqual({ ok: false, error: expect.stringContaining("the coordinator's token is empty") });
   }

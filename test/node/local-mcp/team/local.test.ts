@@ -7,7 +7,7 @@ import { rowCount } from "#harness/machine/claude.ts";
 import { connect, desktop } from "#harness/machine/mcp-client.ts";
 import { lateTeam } from "#src/local-mcp/server/chat/late-team.ts";
 import { openTeam } from "#src/local-mcp/server/chat/open-team.ts";
-import { outsideOf } from "#harness/edge/edge-clients.ts";
+import { platformOf } from "#harness/edge/edge-clients.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { TeamRig, twoChats } from "#harness/team/team-rig.ts";
 
@@ -44,7 +44,7 @@ it("[TE1] its title is told when it is known", async () => {
 
 it("[TE1] an app with many chats registers each at its first use of the team, for as long as the server lives", async () => {
   const rig = new TeamRig();
-  const outside = outsideOf(rig.edge, rig.machine);
+  const outside = platformOf(rig.edge, rig.machine);
   const options = { serverPid: 500, clientPid: 600, name: "claude-ai" };
   const { call, chat } = await connect(rig.base, {
     ...options,

@@ -1,0 +1,145 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { expect, it, vi } from "vitest";
+import type { OutputOf } from "#src/contract/operations.ts";
+import { maxEnvelopeChars } from "#src/contract/sync.ts";
+import { CutProxy } from "#harness/edge/cut-proxy.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
+
+/** A chat that works on the tasks it gets for a while each, until its signal is aborted; a doomed one dies in the middle of its first. */
+async function work(
+  edge: EdgeRuntime,
+  chat: string,
+  done: Map<number, number[]>,
+  until: AbortSignal,
+  isDoomed = false,
+): Promise<void> {
+  const about = { taskTypes: ["refactor"], isInteractive: false };
+  const client = await realEdgeClient(edge.url, edge.adminToken, chat, about);
+  while (!until.aborted) {
+    const claimed = await client.call("tasks.claim", { limit: 1 }, 20_000);
+    for (const { task, claim, attempt } of claimed.ok ? claimed.value.claims : []) {
+      await pause(200);
+      if (isDoomed) return client.close();
+      const acked = await client.call("tasks.ack", { task, claim, result: chat }, 20_000);
+      if (acked.ok) done.set(task, [...(done.get(task) ?? []), attempt]);
+    }
+    await pause(50);
+  }
+}
+
+it("[TA20] [QU5] tasks go to waiting chats over the queue; one chat dies, then the runtime is killed: each task is done once", async () => {
+  const edge = await EdgeRuntime.open();
+  await edge.call("settings.set", { settings: { workerGraceMs: 1_000 } });
+  const done = new Map<number, number[]>();
+  const over = new AbortController();
+  const doomed = work(edge, "w1", done, over.signal, true);
+  const others = ["w2", "w3"].map((chat) => work(edge, chat, done, over.signal));
+  const { tasks } = await edge.call("tasks.submit", {
+    tasks: Array.from({ length: 12 }, (_, n) => ({ type: "refactor", payload: { file: `src/${n}.ts` } })),
+  });
+  await doomed;
+  const status = async () => (await edge.call("chats.get", { chat: "w1" })).status;
+  await vi.waitFor(async () => expect(await status()).toBe("offline"), { timeout: 10_000, interval: 50 });
+  edge.kill();
+  await edge.isBack();
+  const completed = async () => (await edge.call("tasks.progress", {})).completedTasks;
+  await vi.waitFor(async () => expect(await completed()).toBe(tasks.length), { timeout: 40_000, interval: 200 });
+  expect([...done.keys()].toSorted((a, b) => a - b)).toEqual(tasks.map(({ task }) => task));
+  expect([...done.values()].every((acks) => acks.length === 1)).toBe(true);
+  const all = await Promise.all(tasks.map(({ task }) => edge.call("tasks.history", { task })));
+  const ends = all.flatMap(({ attempts }) => attempts.map(({ end }) => end));
+  expect(ends.filter((end) => end === "chat_offline")).toHaveLength(1);
+  over.abort();
+  await Promise.all(others);
+});
+
+it("[EC2] a submit that no frame holds arrives at the real runtime, while the socket stays", async () => {
+  const edge = await EdgeRuntime.open();
+  const client = await realEdgeClient(edge.url, edge.adminToken, "large");
+  const tasks = Array.from({ length: 120 }, () => ({ type: "t", payload: "x".repeat(65_000) }));
+  const submitted = given(await client.call("tasks.submit", { tasks }, 30_000));
+  expect([submitted.tasks.length, client.state]).toEqual([120, "connected"]);
+  expect((await edge.call("tasks.progress", {})).queuedTasks).toBe(120);
+});
+
+it("[EC2] sealed texts of the largest size arrive at the real runtime and are returned, while the socket stays", async () => {
+  const edge = await EdgeRuntime.open();
+  const client = await realEdgeClient(edge.url, edge.adminToken, "sealed");
+  const { epoch } = given(await client.call("sync.begin", { device: "d1", keyId: "0123456789abcdef" }));
+  const envelope = "x".repeat(maxEnvelopeChars);
+  const op = { seq: 1, hash: "0".repeat(64), kind: "session", session: "s1", ageMs: 0, envelope } as const;
+  const ops = [op, { ...op, seq: 2, kind: "checkpoint", checkpoint: "k1" } as const];
+  expect(given(await client.call("sync.push", { device: "d1", epoch, ops }, 30_000)).mark).toBe(2);
+  expect(given(await client.call("sync.list", {})).sessions[0]?.envelope).toBe(envelope);
+  expect(given(await client.call("sync.checkpoint", { checkpoint: "k1" })).envelope).toBe(envelope);
+  expect(client.state).toBe("connected");
+});
+
+it("[EC21] a holder whose network is cut stops trusting its lease before another gets it", async () => {
+  const edge = await EdgeRuntime.open();
+  await edge.call("settings.set", { settings: { chatTtlMs: 5_000 } });
+  const proxy = await CutProxy.to(edge.url);
+  const cutOff = await realEdgeClient(proxy.url, edge.adminToken, "cut-off");
+  const next = await realEdgeClient(edge.url, edge.adminToken, "next");
+  const held = given(await cutOff.hold({ resource: "file:p/a.ts", isBound: true }));
+  const waiting = next.hold({ resource: "file:p/a.ts", waitMs: 60_000 });
+  // Trusted over more than one of its ttls while the network is there.
+  for (const until = performance.now() + 6_000; performance.now() < until; await pause(100)) {
+    expect(held.isTrusted()).toBe(true);
+  }
+  proxy.cut();
+  const lost = trustLost(held);
+  const right = given(await waiting);
+  const wasTrustedAtGrant = held.isTrusted();
+  const grantedAt = performance.now();
+  console.log(`network cut: trust ended ${Math.round(grantedAt - (await lost))} ms before the next grant`);
+  expect(wasTrustedAtGrant).toBe(false);
+  expect(right.isTrusted()).toBe(true);
+  expect(right.token).toBeGreaterThan(held.token);
+});
+
+async function trustLost(held: { isTrusted(): boolean }): Promise<number> {
+  while (held.isTrusted()) await pause(5);
+  return performance.now();
+}
+
+/** The worker logs what it finds locked, and is meant to. */
+const log = (): void => undefined;
+
+function granted(settled: readonly PromiseSettledResult<OutputOf<"leases.acquire">>[]): string[] {
+  const answers = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  return answers.flatMap((answer) => (answer.state === "granted" ? [answer.lease.holder] : []));
+}
+
+it("[DO30] two runtimes on one folder: what was acknowledged is there, no lease has two holders, no number comes twice", async () => {
+  // Nobody should do that, and SQLite's locks are all that separates them.
+  const one = await EdgeRuntime.open({ log });
+  const edges = [one, await EdgeRuntime.open({ log, beside: one })] as const;
+  const selves = [await edges[0].register("a"), await edges[1].register("b")] as const;
+  for (let n = 0; n < 30; n++) {
+    const request = { resource: `r${n}`, requestId: `q${n}`, ttlMs: 600_000 };
+    const both = await Promise.allSettled(
+      edges.map((edge, at) => edge.call("leases.acquire", { ...request, self: selves[at as 0 | 1] })),
+    );
+    const { leases } = await edges[0].call("leases.list", { prefix: request.resource });
+    const holders = leases.filter(({ resource }) => resource === request.resource).map(({ holder }) => holder);
+    expect(granted(both)).toEqual(holders);
+  }
+  const write = async (n: number): Promise<{ key: string; version: number }> => {
+    const { version } = await edges[(n % 2) as 0 | 1].call("state.set", { key: `n${n}`, value: n });
+    return { key: `n${n}`, version };
+  };
+  const writes = await Promise.allSettled(Array.from({ length: 200 }, (_, n) => write(n)));
+  const done = writes.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+  expect(new Set(done.map(({ version }) => version)).size).toBe(done.length);
+  const texts = (rows: typeof done): string[] => rows.map(({ key, version }) => `${key} ${version}`).toSorted();
+  for (const edge of edges) {
+    const { entries } = await edge.call("state.list", { prefix: "n", limit: 500 });
+    expect(texts(entries)).toEqual(texts(done));
+  }
+  // A request that finds the file locked is answered that nothing was changed, and that it may be repeated.
+  for (const each of writes)
+    if (each.status === "rejected") expect(String(each.reason)).toMatch(/"internal".*"retryable":true/);
+});
