@@ -1,0 +1,99 @@
+import { spawn } from "node:child_process";
+import { rmSync } from "node:fs";
+import { expect, it, vi } from "vitest";
+import { CutProxy } from "#harness/edge/cut-proxy.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { git } from "#harness/machine/git-project.ts";
+import { built } from "#harness/machine/mcp-process.ts";
+import { outputOf } from "#harness/machine/programs.ts";
+import { call, ClaudeRig, endless, endlessTool, shimTool, received } from "#harness/claude/claude-rig.ts";
+
+const patience = { timeout: 60_000, interval: 250 };
+
+/** One command of `shim` on a machine. Asynchronous: the proxy of the test works meanwhile. @returns its output */
+async function shim(rig: ClaudeRig, args: readonly string[], input = ""): Promise<string> {
+  const env = { PATH: process.env["PATH"], HOME: rig.home, SHIM_HOME: rig.paths.home };
+  const child = spawn(process.execPath, [built.launcher, ...args], { cwd: rig.project, env });
+  const { code, out, err } = await outputOf(child, input);
+  expect(code, `shim ${args.join(" ")}\n${out}${err}`).toBe(0);
+  return out;
+}
+
+/** Two machines with clones of one project, joined to one coordinator that gives up a silent chat after 5 s, each through a connection of its own. */
+async function twoMachines() {
+  const edge = await EdgeRuntime.open();
+  const settings = { chatTtlMs: 5_000, interactiveGraceMs: 1_000, lostSocketGraceMs: 1_000 };
+  await edge.call("settings.set", { settings });
+  const machines = { a: new ClaudeRig(), b: new ClaudeRig() };
+  rmSync(machines.b.project, { recursive: true });
+  git(machines.a.root, "clone", "-q", machines.a.project, machines.b.project);
+  for (const { project } of [machines.a, machines.b]) {
+    git(project, "config", "remote.origin.url", "https://git.example.com/team/parser.git");
+  }
+  const power = await CutProxy.to(edge.url);
+  const join = async (rig: ClaudeRig, machine: string, url: string, code: string): Promise<void> => {
+    const { token } = await edge.call("tokens.create", { machine, scope: "work" });
+    await shim(rig, ["edge", "join", edge.workspace, "--url", url, "--import"], `${token}\n${code}\n`);
+  };
+  await join(machines.a, "desktop", power.url, "");
+  const { key } = JSON.parse(await shim(machines.a, ["edge", "rekey", "--code", "--yes", "--json"])) as { key: string };
+  await join(machines.b, "laptop", edge.url, key);
+  return { edge, power, ...machines };
+}
+
+it("[MA1] Claude Code works on a task, its machine loses power; on the other machine Claude Code continues from its checkpoint, once", async () => {
+  const { edge, power, a, b } = await twoMachines();
+  const first = await a.print("make the parser accept comments", {
+    steps: [
+      shimTool("shim_submit", { tasks: [{ type: "parser", payload: { part: "comments" } }] }),
+      shimTool("shim_next"),
+      call("Write", { file_path: a.path("one.ts"), content: "export const half = true;\n" }),
+      shimTool("shim_force_checkpoint", { goal: "the parser accepts comments", nextStep: "the other half" }),
+      shimTool("shim_report", { outcome: "progress", percent: 50, note: "half of it" }),
+      endless,
+    ],
+  });
+  await endlessTool(first.claude);
+  const dead = a.sessions()[0]!.id;
+  await vi.waitFor(async () => {
+    const { sessions } = await edge.call("sync.list", { session: dead });
+    const { progress } = await edge.call("tasks.get", { task: 1 });
+    expect([sessions[0]?.checkpoints, progress?.note]).toEqual([expect.any(Number), "half of it"]);
+    expect(sessions[0]?.checkpoints).toBeGreaterThan(0);
+  }, patience);
+  // All at once: no process is left that could report it.
+  power.cut();
+  for (const { pid } of a.processes()) process.kill(pid, "SIGKILL");
+  await first.claude.waitForExit();
+  await vi.waitFor(async () => expect((await edge.call("tasks.get", { task: 1 })).state).toBe("queued"), patience);
+
+  const second = await b.printed("go on with what died on the other machine", {
+    steps: [
+      shimTool("shim_check_recovery"),
+      shimTool("shim_check_recovery", { of: dead, take: true }),
+      shimTool("shim_next"),
+      shimTool("shim_report", { outcome: "done", result: "both halves" }),
+      { text: "Done." },
+    ],
+  });
+  const heard = received(second.model, -1);
+  expect(heard).toContain("on another machine (desktop)");
+  expect(heard).toContain("the parser accepts comments");
+  expect(heard).toContain("the other half");
+  expect(heard).toMatch(/one\.ts \((edited|created)\): DIFFERENT here/);
+  expect(heard).toContain("half of it");
+  const heir = b.sessions().at(-1)!.id;
+  expect(await edge.call("tasks.get", { task: 1 })).toMatchObject({ state: "done", result: "both halves" });
+  const { attempts } = await edge.call("tasks.history", { task: 1 });
+  expect(attempts.map(({ end, chat }) => [end, chat])).toEqual([
+    ["done", heir],
+    ["chat_offline", dead],
+  ]);
+
+  // The power is back, and a user opens the old chat again.
+  power.heal();
+  await shim(a, ["edge", "sync"]);
+  const back = await a.printed("go on", { args: ["--resume", dead], steps: [{ text: "I see." }] });
+  expect(received(back.model)).toMatch(/continued by .*|went on elsewhere/);
+  expect(received(back.model)).toContain(heir);
+});
