@@ -6,12 +6,12 @@ export interface FakeWorker {
   readonly isRestart: boolean;
   /** Lines that the front has written, parsed. */
   received(): Record<string, unknown>[];
-  answer(message: object): void;
+  answer(message: object): Promise<void>;
   readonly signals: string[];
   isEnded(): boolean;
   /** Nobody reads what it writes. */
   isHeld(): boolean;
-  die(code?: number): void;
+  die(code?: number): Promise<void>;
 }
 
 /** A front between a client and workers that the test plays. */
@@ -25,10 +25,13 @@ export interface FrontRig {
   readonly later: { readonly work: () => void; readonly ms: number }[];
   now: number;
   isClientAlive: boolean;
-  say(message: object | string): void;
+  /** By the client; all that follows from it has happened when the promise is fulfilled, here as with a worker. */
+  say(...messages: (object | string)[]): Promise<void>;
   /** All that the client has read. */
   heard(): Record<string, unknown>[];
 }
+
+export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 function parsed(text: string): Record<string, unknown>[] {
   return text
@@ -55,10 +58,16 @@ export function aFrontRig(
       isRestart,
       signals,
       received: () => parsed(received),
-      answer: (message) => void output.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`),
+      answer: (message) => {
+        output.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
+        return settled();
+      },
       isEnded: () => input.writableEnded,
       isHeld: () => output.isPaused(),
-      die: (code) => void exit.emit("exit", code ?? null, code === undefined ? "SIGKILL" : "exit"),
+      die: (code) => {
+        exit.emit("exit", code ?? null, code === undefined ? "SIGKILL" : "exit");
+        return settled();
+      },
     });
     const kill = (signal: string): void => void signals.push(signal);
     return { pid: workers.length, stdin: input, stdout: output, kill, onExit: (take) => void exit.once("exit", take) };
@@ -83,7 +92,10 @@ export function aFrontRig(
     later,
     now: 1_700_000_000_000,
     isClientAlive: true,
-    say: (message) => void stdin.write(typeof message === "string" ? message : `${JSON.stringify(message)}\n`),
+    say: (...messages) => {
+      for (const one of messages) stdin.write(typeof one === "string" ? one : `${JSON.stringify(one)}\n`);
+      return settled();
+    },
     heard: () => parsed(written),
   };
   rig.front.start();

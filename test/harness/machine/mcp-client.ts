@@ -27,6 +27,10 @@ export interface Connected {
   /** How often work was asked for after an answer. */
   readonly answers: () => number;
   readonly call: (name: string, input?: Record<string, unknown>) => Promise<Answer>;
+  /** A call that must not be refused. */
+  readonly ask: (name: string, input?: Record<string, unknown>) => Promise<Answer>;
+  /** The text of a call that must be refused. */
+  readonly refusal: (name: string, input?: Record<string, unknown>) => Promise<string>;
 }
 
 export interface ConnectOptions {
@@ -72,7 +76,17 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
       output: Object.assign({}, structuredContent),
     };
   };
-  return { client, chat, server, answers: () => answers, call };
+  const ask: Connected["ask"] = async (tool, input) => {
+    const answer = await call(tool, input);
+    if (answer.isError) throw new Error(`${tool}: ${answer.text}`);
+    return answer;
+  };
+  const refusal: Connected["refusal"] = async (tool, input) => {
+    const { isError, text } = await call(tool, input);
+    if (!isError) throw new Error(`${tool} was not refused: ${text}`);
+    return text;
+  };
+  return { client, chat, server, answers: () => answers, call, ask, refusal };
 }
 
 function running(runtime: TempRuntime, pid: number, parent: number): ProcessIdentity {

@@ -10,8 +10,8 @@ import type { JournalRow } from "#src/local-mcp/sessions/journal.ts";
 import { isRequest } from "#src/local-mcp/sessions/requests.ts";
 import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
 import { ordersIn } from "#src/local-mcp/words/standing-order.ts";
-import { aProject, Claude, storedSession } from "#harness/machine/claude.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { Claude, storedSession, aChat } from "#harness/machine/claude.ts";
+import { type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const prompts = [
   "Translate the museum guide into Danish. Always keep the room numbers.",
@@ -110,8 +110,7 @@ function expectItsOwn(state: WorkState, entry: JournalRow["entry"]): void {
 }
 
 it("[CP29] cut at every row of the journal: nothing acknowledged is missing, a later cut knows no less, and parts give the whole", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   for (const step of steps(claude.cwd)) step(claude);
   const rows = rowsOf(runtime, claude.session);
   expect(rows.length).toBeGreaterThan(200);
@@ -132,8 +131,7 @@ it("[CP29] cut at every row of the journal: nothing acknowledged is missing, a l
 });
 
 it("[CP29] killed after any event: checkpoint and journal give what the journal alone gives, and restoring twice gives the same", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   writeFileSync(join(claude.cwd, "part-0.txt"), "old");
   let cuts = 0;
   for (const step of steps(claude.cwd)) {
@@ -156,8 +154,7 @@ it("[CP29] killed after any event: checkpoint and journal give what the journal 
 });
 
 it("[CP29] /clear begins with nothing of the session before, which keeps all of its own", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   const first = claude.session;
   for (const step of steps(claude.cwd).slice(0, 30)) step(claude);
   const whole = fold(emptyState, rowsOf(runtime, first));

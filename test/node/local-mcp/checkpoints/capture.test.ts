@@ -7,7 +7,7 @@ import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Connection, OpenOptions } from "#src/store/driver.ts";
-import { aProject, Claude, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { aProject, Claude, rowCount, storedSession, aChat } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 function begin(runtime: TempRuntime, project: string | null = null): void {
@@ -65,8 +65,7 @@ it("[CP6] a state that has not changed is not stored again; the session counts a
 });
 
 it("[CP6] tool calls that change nothing of the state do not make a checkpoint due again and again", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.start();
   claude.turn("look around");
   const saves = (): (number | null)[] => [
@@ -215,8 +214,7 @@ it("[CP51] where snapshots are switched off none is asked for", () => {
 });
 
 it("[CP12] a session that was offered a dead one keeps its goal, for the brief of the third", () => {
-  const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude: first } = aChat();
   first.turn("write the importer");
   first.kill();
   const second = new Claude(runtime, { cwd: first.cwd, pid: 2_000, session: "second-session" });
@@ -234,8 +232,7 @@ it("[CP12] a session that was offered a dead one keeps its goal, for the brief o
 it("[CP17] the cost of a save does not grow with the history: every query goes through an index", () => {
   const asked: [string, unknown[]][] = [];
   const driver = (options: OpenOptions): Connection => watched(openBetterSqlite3(options), asked);
-  const runtime = tempRuntime({ driver });
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat({ driver });
   claude.start();
   claude.turn("fix it");
   asked.length = 0;

@@ -8,7 +8,17 @@ import { undo } from "#src/local-mcp/recovery/local-source.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { prune } from "#src/local-mcp/retention/retention.ts";
 import type { HookInput } from "#src/contract/hook-input.ts";
-import { aProject, anotherClaude, Claude, journalKinds, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { quotedTitle } from "#src/local-mcp/recovery/user-lines.ts";
+import {
+  aProject,
+  anotherClaude,
+  Claude,
+  journalKinds,
+  rowCount,
+  storedSession,
+  aChat,
+  aDeadClaude,
+} from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const hour = 3_600_000;
@@ -66,19 +76,22 @@ it.each(["sdk-cli", "sdk-ts", "sdk-py", "mcp", "claude-code-github-action"])(
 );
 
 it.each(["prompt_input_exit", "logout", "clear", "resume", "bypass_permissions_disabled"])(
-  "[RE2] SessionEnd %s is the user's own action, and the end",
+  "[RE2] SessionEnd %s is the user's own action, and the end, also in the middle of a turn",
   (reason) => {
-    const runtime = tempRuntime();
-    const claude = new Claude(runtime, { cwd: aProject() });
-    claude.turn("fix the parser", "Shall I go on?");
-    claude.end(reason);
-    expect(storedSession(runtime, claude.session).endReason).toBe(reason);
+    for (const isInTurn of [false, true]) {
+      const { runtime, claude } = aChat();
+      claude.turn("fix the parser", "Shall I go on?");
+      if (isInTurn) claude.prompt("go on");
+      if (isInTurn) claude.begin("Bash", { command: "sleep 5" });
+      claude.end(reason);
+      expect(storedSession(runtime, claude.session).endReason).toBe(reason);
+      expect(anotherClaude(runtime, claude).start()).toBe("");
+    }
   },
 );
 
 it("[RE105] [RE107] what the MCP process saw does not change the cause; a chat without a request is finished", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.turn("fix the parser");
   runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, "sighup"));
   claude.end("other");
@@ -95,8 +108,7 @@ it("[RE106] an end that had to wait in the spool counts by the entry point of it
     ["sdk-cli", "cli", true],
     ["cli", "sdk-cli", false],
   ] as const) {
-    const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: own } });
-    const claude = new Claude(runtime, { cwd: aProject() });
+    const { runtime, claude } = aChat({ env: { CLAUDE_CODE_ENTRYPOINT: own } });
     claude.turn("fix the parser");
     const input = claude.input("SessionEnd", { reason: "other" }) as HookInput;
     spoolEvent(runtime, { event: "SessionEnd", input, clientPid: claude.pid });
@@ -132,8 +144,7 @@ it("[RE108] a tool that failed with the end of the turn was killed by the hangup
     [0, "closed_open"],
     [60_000, "closed"],
   ] as const) {
-    const runtime = tempRuntime();
-    const claude = new Claude(runtime, { cwd: aProject() });
+    const { runtime, claude } = aChat();
     claude.prompt("build it");
     claude.fail("Bash", { command: "make" }, "Exit code 137");
     claude.stop("The build was killed.");
@@ -144,8 +155,7 @@ it("[RE108] a tool that failed with the end of the turn was killed by the hangup
 });
 
 it("[RE52] chats closed with nothing open are mentioned once, the newest by title, and only listed after that", () => {
-  const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude: first } = aChat();
   const last = anotherClaude(runtime, first);
   for (const claude of [first, last]) claude.turn("fix the parser");
   runtime.wait(60_000);
@@ -180,8 +190,7 @@ it("[RE52] opened and closed again, a chat is mentioned again", () => {
 });
 
 it("[RE52] a session that died comes before one that was closed later, however many of those there are", () => {
-  const runtime = tempRuntime();
-  const dead = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude: dead } = aChat();
   dead.turn("the important one");
   dead.kill();
   for (let n = 0; n < 25; n++) {
@@ -210,8 +219,7 @@ it("[RE110] [RE112] a closed chat has not died in the status line, is not named 
 });
 
 it("[RE53] a closed chat that is opened again hears nothing where nothing has changed, else what has", () => {
-  const runtime = tempRuntime();
-  const closed = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude: closed } = aChat();
   const path = join(closed.cwd, "a.ts");
   closed.prompt("fix the parser");
   closed.write(path, "old");
@@ -229,4 +237,78 @@ it("[RE53] a closed chat that is opened again hears nothing where nothing has ch
   expect(reopen()).toBe("");
   closed.turn("go on");
   expect(reopen(() => writeFileSync(path, "new"))).toContain("CHANGED");
+});
+
+it.each([
+  ["ask", "Claude asks whether to continue it."],
+  ["brief", "Claude has its brief."],
+  ["resume", "Claude continues it."],
+])(
+  "[RE54] with the setting %s the user reads what died, when, why, what Claude does and how to say no",
+  (recovery, does) => {
+    const runtime = tempRuntime({ config: { recovery } });
+    const dead = aDeadClaude(runtime, "Make the parser faster\nand smaller");
+    runtime.wait(150_000);
+    expect(anotherClaude(runtime, dead).tell("SessionStart", { source: "startup" }).systemMessage).toBe(
+      `SHIM: "Make the parser faster" died 2 min ago (killed); ${does} Not this one? Tell Claude, or: \`shim resume --dismiss 20487890\``,
+    );
+  },
+);
+
+it("[RE54] in the plugin its command says no; others that died are counted; the id is as long as it must be", () => {
+  const runtime = tempRuntime({ env: { CLAUDE_PLUGIN_ROOT: "/plugin" } });
+  const dead = aDeadClaude(runtime);
+  const second = anotherClaude(runtime, dead, { session: `${dead.session.slice(0, 10)}-another` });
+  second.turn("the lexer");
+  second.kill();
+  const third = anotherClaude(runtime, dead, { pid: 3_000, session: "third-session" });
+  expect(third.tell("SessionStart", { source: "startup" }).systemMessage).toMatch(
+    /^SHIM: "the lexer" died \d+ s ago \(killed\); Claude has its brief\. 1 more died unfinished\. Not this one\? \/shim:dismiss$/,
+  );
+  const plain = tempRuntime({ beside: runtime });
+  third.kill();
+  const fourth = new Claude(plain, { cwd: dead.cwd, pid: 4_000, session: "fourth-session" });
+  expect(fourth.tell("SessionStart", { source: "startup" }).systemMessage).toContain(
+    `--dismiss ${dead.session.slice(0, 10)}-`,
+  );
+});
+
+it("[RE115] a run of a script has no line, only the hint for its model", () => {
+  const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
+  const dead = aDeadClaude(runtime);
+  const printed = anotherClaude(runtime, dead).tell("SessionStart", { source: "startup" });
+  expect(printed.systemMessage).toBeUndefined();
+  expect(printed.hookSpecificOutput?.additionalContext).toContain(dead.session);
+});
+
+it("[RE114] a resumed chat has a line where a tool was running or files have changed, and none otherwise", () => {
+  const { runtime, claude } = aChat();
+  const path = join(claude.cwd, "a.ts");
+  const reopen = (): string | undefined => {
+    claude.kill();
+    runtime.wait(200_000);
+    claude.pid += 10;
+    runtime.processes.start(claude.pid);
+    return claude.tell("SessionStart", { source: "resume" }).systemMessage;
+  };
+  claude.prompt("fix the parser");
+  claude.write(path, "old");
+  claude.stop();
+  expect(reopen()).toBeUndefined();
+  claude.prompt("build it");
+  claude.begin("Bash", { command: "make" });
+  writeFileSync(path, "new");
+  expect(reopen()).toBe(
+    "SHIM: this chat died 3 min ago (killed); Bash was running, 1 file changed since. Claude knows.",
+  );
+});
+
+it("[RE113] a title is one short line without control characters, escape sequences, marks of direction and quotes", () => {
+  expect(quotedTitle('\u001b[31mred\u001b[0m "one"\r\n\u0007two\u202e three\u2028four')).toBe(
+    "\"red 'one' two three four\"",
+  );
+  expect(quotedTitle("long ".repeat(40))).toMatch(/^"long long .{40,50} \.\.\."$/);
+  expect(Array.from(quotedTitle("\u{1F600}".repeat(100)))).toHaveLength(62);
+  expect(quotedTitle(" \u0000 ")).toBe("an untitled chat");
+  expect(quotedTitle(null)).toBe("an untitled chat");
 });

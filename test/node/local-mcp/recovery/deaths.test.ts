@@ -1,20 +1,30 @@
-import { writeFileSync } from "node:fs";
+import { writeFileSync, appendFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import * as history from "#src/local-mcp/signals/history.ts";
 import { migrate } from "#src/shared/migrate.ts";
 import { DeathWatch, recordDeath, recordDeaths } from "#src/local-mcp/recovery/deaths.ts";
-import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
+import { dismiss, undo } from "#src/local-mcp/recovery/local-source.ts";
 import { offer } from "#src/local-mcp/recovery/offers.ts";
 import { saveLastCheckpoint } from "#src/supervisor/death-record.ts";
 import { drainInto, spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { migrations } from "#src/store/schema.ts";
 import { upkeep } from "#src/local-mcp/server/upkeep.ts";
-import { aDeadClaude, anotherClaude, aProject, Claude, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { restoration } from "#src/local-mcp/recovery/restoration.ts";
+import {
+  aDeadClaude,
+  anotherClaude,
+  aProject,
+  Claude,
+  rowCount,
+  storedSession,
+  aChat,
+} from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { T0, tempHome } from "#harness/store/temp-store.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
 const never = new AbortController().signal;
 
@@ -76,8 +86,7 @@ it("[RE60] a death that was dismissed and never offered is recorded", () => {
 });
 
 it("[RE60] a session in which nothing happened, one that lives and one that ended leave no death", () => {
-  const runtime = tempRuntime();
-  const empty = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude: empty } = aChat();
   empty.start();
   empty.kill();
   const ended = new Claude(runtime, { pid: 2_000, session: "b0487890-04b4-4fe0-bbd5-6aa531354563", cwd: aProject() });
@@ -184,4 +193,70 @@ it("[RE60] a death that an older program has recorded is known after the update"
     { id: "unrecorded", deathAt: null },
   ]);
   db.close();
+});
+
+function aDeadOne(runtime: TempRuntime): Claude {
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.turn("fix the parser");
+  claude.prompt("and the lexer");
+  claude.kill();
+  return claude;
+}
+
+function actions(runtime: TempRuntime): unknown[] {
+  return runtime.store.read((sql) => sql.all("SELECT action, by_session AS by FROM recoveries ORDER BY seq"), []);
+}
+
+it("[RE117] an offer is stored with its score, and the death with its cause and last signals", () => {
+  const runtime = tempRuntime();
+  const dead = aDeadOne(runtime);
+  const found = offer(runtime, "next", { project: dead.cwd });
+  expect(found).toMatchObject({ more: 0, from: { cause: "killed", state: { lastPrompt: "and the lexer" } } });
+  expect(storedSession(runtime, dead.session)).toMatchObject({
+    recovery: "offered",
+    recoveryBy: "next",
+    recoveryAt: runtime.now(),
+  });
+  expect(actions(runtime)).toEqual([{ action: "offered", by: "next" }]);
+  const [crash] = runtime.store.read((sql) => history.listCrashes(sql), []);
+  expect(crash).toMatchObject({ sessionId: dead.session, cause: "killed", readings: { toolCalls: { value: 1 } } });
+});
+
+it("[RE117] [RE118] undo and dismissal are stored too; a session never offered cannot be undone", () => {
+  const runtime = tempRuntime();
+  const dead = aDeadOne(runtime);
+  expect([undo(runtime, dead.session), undo(runtime, "unknown"), dismiss(runtime, "unknown")]).toEqual([
+    false,
+    false,
+    false,
+  ]);
+  offer(runtime, "next", {});
+  expect([undo(runtime, dead.session), dismiss(runtime, dead.session)]).toEqual([true, true]);
+  expect(actions(runtime).map((row) => (row as { action: string }).action)).toEqual(["offered", "undone", "dismissed"]);
+  expect(offer(runtime, "next", {})).toBeNull();
+});
+
+it("[RE13] the last words of a chat that stand only in its transcript come back too", () => {
+  const runtime = tempRuntime();
+  const dead = aDeadOne(runtime);
+  const line = anAssistantLine({ content: [{ type: "text", text: "The lexer needs a new state." }] });
+  appendFileSync(dead.transcript, `${line}\n{"type":"assistant","message":{"role":"assi`);
+  const found = offer(runtime, "next", {});
+  expect(found?.from.state.conversation.at(-1)?.text).toBe("The lexer needs a new state.");
+});
+
+it("[RE15] a restoration is made of a session that lives, too: without a cause of death", () => {
+  const { runtime, claude } = aChat();
+  claude.turn("fix the parser");
+  const session = storedSession(runtime, claude.session);
+  const made = runtime.store.read((sql) => restoration(sql, runtime.processes, session, runtime.now()), null);
+  expect(made).toMatchObject({
+    cause: null,
+    causeDetail: "",
+    head: { branch: "main" },
+    snapshot: { state: "pending" },
+  });
+  expect(made?.score.total).toBeGreaterThan(50);
+  const unknown = { ...session, id: "unknown" };
+  expect(runtime.store.read((sql) => restoration(sql, runtime.processes, unknown, runtime.now()), null)).toBeNull();
 });

@@ -5,9 +5,12 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import { serve } from "#src/local-mcp/server/serve.ts";
 import * as spool from "#src/store/spool.ts";
-import { aProject, Claude, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { Background } from "#src/local-mcp/server/background.ts";
+import { FileSaver } from "#src/local-mcp/server/file-saver.ts";
+import { aProject, Claude, rowCount, storedSession, aChat } from "#harness/machine/claude.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { connect } from "#harness/machine/mcp-client.ts";
 
 const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 const clientPid = 4_000_000;
@@ -237,4 +240,54 @@ it("[MC22] a failing update is logged and ends nothing; an ended session is left
   expect(storedSession(runtime, claude.session)).toEqual(before);
   server.stdin.end();
   expect(await server.ended).toBe(0);
+});
+
+interface Ticking {
+  /** Ticks `times`, two seconds apart. @returns which of them did the work, by their number */
+  tick(times: number): number[];
+}
+
+async function aBackground(runtime: TempRuntime, claude: Claude): Promise<Ticking> {
+  const { chat, server } = await connect(runtime, { clientPid: claude.pid });
+  const files = new FileSaver(runtime, chat);
+  let ran = 0;
+  files.save = () => Promise.resolve(void (ran += 1));
+  const background = new Background({ runtime, chat, server, team: null, files });
+  return {
+    tick: (times) =>
+      Array.from({ length: times }, (_, n) => n).filter(() => {
+        const before = ran;
+        background.tick();
+        runtime.wait(2_000);
+        return ran > before;
+      }),
+  };
+}
+
+it("[MC18] while nothing changes the background work is done every ten seconds; a commit or a spooled event brings it back", async () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  claude.turn("fix the parser");
+  const background = await aBackground(runtime, claude);
+  // The last turn is news for ten seconds.
+  expect(background.tick(15)).toEqual([0, 1, 2, 3, 4, 9, 14]);
+  const other = tempRuntime({ beside: runtime });
+  other.store.write((sql) => sql.run("UPDATE sessions SET title = 'another'"));
+  expect(background.tick(3)).toEqual([0, 1, 2]);
+  background.tick(10);
+  runtime.store.write((sql) => sql.run("UPDATE sessions SET title = 'its own'"));
+  expect(background.tick(3)).toEqual([0, 1, 2]);
+  background.tick(10);
+  const entry = { event: "Notification", clientPid: claude.pid, clientStart: null, input: { session_id: "s" } };
+  spool.append(runtime.paths.spool, { at: runtime.now(), ...entry });
+  expect(background.tick(2)).toEqual([0, 1]);
+});
+
+it("[MC18] a clock that is set back does not stop the work", async () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  const background = await aBackground(runtime, claude);
+  background.tick(12);
+  runtime.clock.now -= 86_400_000;
+  expect(background.tick(1)).toEqual([0]);
 });

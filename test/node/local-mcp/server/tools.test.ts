@@ -4,7 +4,7 @@ import { isPurgePending } from "#src/local-mcp/retention/forget.ts";
 import { tools } from "#src/local-mcp/server/server.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { pause } from "#src/store/pause.ts";
-import { aProject, rowCount, storedSession, Claude } from "#harness/machine/claude.ts";
+import { aProject, rowCount, storedSession, aChat } from "#harness/machine/claude.ts";
 import { aDeadChat, connect, desktop } from "#harness/machine/mcp-client.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 import { leaked, tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -78,8 +78,7 @@ it("[MC12] the risk is told with its reasons; detailed, with the readings it res
 });
 
 it("[MC12] the status tells client, project, checkpoints and other sessions that died", async () => {
-  const runtime = tempRuntime();
-  const dead = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude: dead } = aChat();
   dead.prompt("fix it");
   dead.kill();
   const { call } = await desktop(runtime);

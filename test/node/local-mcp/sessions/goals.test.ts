@@ -5,8 +5,7 @@ import { goalReached, goalRequestBefore } from "#src/local-mcp/sessions/goal-sta
 import { lastGoalRequest } from "#src/local-mcp/sessions/requests.ts";
 import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
 
-import { aProject, anotherClaude, Claude } from "#harness/machine/claude.ts";
-import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anotherClaude, aChat } from "#harness/machine/claude.ts";
 
 const noise = [
   "The second tab shows what the kiln did that week.",
@@ -148,8 +147,7 @@ it("[CP38] what the chat has said of a goal being done is known, for the last on
 
 /** The brief of a chat that has said these answers to these prompts, and died. */
 function briefOf(...turns: [prompt: string, answer: string][]): string {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.start();
   for (const [prompt, answer] of turns) claude.turn(prompt, answer);
   claude.prompt("go on");
@@ -186,8 +184,7 @@ it("[CP47] where no next step is known the brief quotes the last words of the la
 });
 
 it("[CP47] beside a next step from the tasks the brief quotes the last words too", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.start();
   claude.prompt("Build a shelf");
   claude.use("TodoWrite", { todos: [{ content: "sand the boards", status: "in_progress" }] });

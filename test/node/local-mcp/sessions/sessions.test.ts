@@ -36,23 +36,6 @@ it("[ID3] the first sign of life makes the session, later ones refresh it; what 
   expect(see(runtime).lastSeenAt).toBe(T0 + 10);
 });
 
-it("[ID3] seen alive again, a session is not ended, detached or on offer any more; seen late, it stays what it is", () => {
-  const runtime = tempRuntime();
-  see(runtime);
-  runtime.store.write((sql) => {
-    sessions.end(sql, T0, "s1", "other");
-    sessions.setRecovery(sql, T0, "s1", "offered", "s2");
-  });
-  expect(see(runtime, { isAlive: false })).toMatchObject({ endReason: "other", recovery: "offered", recoveryBy: "s2" });
-  expect(see(runtime)).toMatchObject({
-    endedAt: null,
-    endReason: null,
-    recovery: null,
-    recoveryBy: null,
-    recoveryAt: null,
-  });
-});
-
 it("[RE3] the first detachment is kept, and does not end the session; after the end there is none", () => {
   const runtime = tempRuntime();
   see(runtime);

@@ -3,8 +3,8 @@ import { expect, it } from "vitest";
 import { toSessionView } from "#src/cli/commands/sessions/session-view.ts";
 import { activityOf, keepsTasks, type ActivityFacts } from "#src/local-mcp/sessions/activity.ts";
 import { refresh } from "#src/local-mcp/observe/observe.ts";
-import { aProject, Claude, storedSession } from "#harness/machine/claude.ts";
-import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { Claude, storedSession, aChat } from "#harness/machine/claude.ts";
+import { T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { twoChats } from "#harness/team/team-rig.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
@@ -98,8 +98,7 @@ function shown(runtime: TempRuntime, { session }: Claude): string | null {
 }
 
 it("[TE28] sessions show what a living chat does: growth of the transcript is work, a notification and the timer's checkpoints are none", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.start();
   expect(shown(runtime, claude)).toBe("idle");
   claude.prompt("think hard");
@@ -120,8 +119,7 @@ it("[TE28] sessions show what a living chat does: growth of the transcript is wo
 });
 
 it("[TE28] a tool that a cut-off turn has left open does not run in the next one", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.prompt("build it");
   claude.begin("Bash", { command: "make" });
   claude.prompt("stop that, think");

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { pause } from "#src/store/pause.ts";
 import { ChatWaker } from "#src/local-mcp/team/chat-waker.ts";
-import { aProject, Claude, journalKinds } from "#harness/machine/claude.ts";
+import { aProject, Claude, journalKinds, aChat } from "#harness/machine/claude.ts";
 import { aMessage, hear } from "#harness/team/team-rows.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 interface Idle {
   readonly runtime: TempRuntime;
@@ -20,8 +20,7 @@ const inbox = { CLAUDE_CODE_MESSAGING_SOCKET: "/run/c.sock", CLAUDE_CODE_MESSAGI
 
 /** A chat that has ended its turn a while ago. */
 function anIdleChat(wake: string = "socket", env: NodeJS.ProcessEnv = inbox): Idle {
-  const runtime = tempRuntime({ env, config: { team: { wake } } });
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat({ env, config: { team: { wake } } });
   claude.turn("fix the parser");
   runtime.wait(10_000);
   const posted: string[][] = [];

@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { expect, it, onTestFinished } from "vitest";
 import { overlap } from "#src/contract/resource-paths.ts";
 import * as files from "#src/local-mcp/team/reservation-table.ts";
-import { aProject, anotherClaude, Claude, journalKinds, type Printed } from "#harness/machine/claude.ts";
+import { aProject, anotherClaude, Claude, journalKinds, type Printed, aChat } from "#harness/machine/claude.ts";
 import { heardOf, joinTeam, nameProject } from "#harness/team/team-rows.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
@@ -17,8 +17,7 @@ interface Team {
 }
 
 function aTeam(options: TempRuntimeOptions & { readonly folderOfB?: string } = {}): Team {
-  const runtime = tempRuntime(options);
-  const a = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude: a } = aChat(options);
   const b = anotherClaude(runtime, a, options.folderOfB === undefined ? {} : { cwd: options.folderOfB });
   for (const chat of [a, b]) {
     chat.start();

@@ -6,7 +6,7 @@ import { defaults } from "#src/contract/config.ts";
 import { refreshIfDue, upkeep } from "#src/local-mcp/server/upkeep.ts";
 import { catchUp } from "#src/local-mcp/observe/record-transcript.ts";
 import { emptyLine, usageBy, type Grouping, type UsageLine } from "#src/local-mcp/usage/usage-report.ts";
-import { aLiveClaude, aProject, rowCount, storedSession, Claude } from "#harness/machine/claude.ts";
+import { aLiveClaude, rowCount, storedSession, Claude, aChat } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
@@ -123,8 +123,7 @@ it("[SI41] a total of a later process goes on from the earlier one, or begins an
 });
 
 it("[SI41] what a resumed session had cost before SHIM knew it is not counted", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.start("resume");
   redraw(runtime, claude, 7);
   redraw(runtime, claude, 7.5);

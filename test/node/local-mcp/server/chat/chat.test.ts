@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { aDeadClaude, anotherClaude, aProject, Claude, storedSession } from "#harness/machine/claude.ts";
+import { aDeadClaude, anotherClaude, aProject, Claude, storedSession, aChat } from "#harness/machine/claude.ts";
 import { aDeadChat, connect, desktop, type Connected } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -107,8 +107,7 @@ it("[MC20] a call that works on a session by its handle continues it: open again
 });
 
 it("[MC21] [MC20] reading a session changes nothing; a living one stays its client's, also when work is saved", async () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.turn("fix it");
   const { call } = await desktop(runtime);
   const living = storedSession(runtime, claude.session);
