@@ -50,111 +50,61 @@ it("[CP40] before a tool that the user marked as risky; * matches any text, all 
   expect(["BashOutput", "mcp__files__list", "aXb", null].map(before)).toEqual([null, null, null, null]);
 });
 
-const { checkpoint } = defaults;
-
 function isRisky(command: string): boolean {
-  return isRiskyCommand("Bash", { command }, checkpoint);
+  return isRiskyCommand("Bash", { command }, defaults.checkpoint);
 }
 
-it("[CP30] commands that destroy what no later one brings back are risky", () => {
-  const commands = [
-    "git push --force",
-    "git push origin main -f",
-    "git push --force-with-lease=main",
-    "git push origin +main",
-    "git reset --hard HEAD~3",
-    "git clean -fdx",
-    "git checkout -- .",
-    "git checkout .",
-    "git checkout HEAD~1 -- src/a.ts",
-    "git restore src",
-    "git stash drop",
-    "git branch -D topic",
-    "rm -rf src",
-    "rm -r --force src",
-    "rm --recursive src",
-    "find . -name '*.ts' -delete",
-    "npx prisma migrate reset",
-    "rails db:migrate",
-    "python3 manage.py migrate",
-    "php artisan migrate:fresh",
-    "alembic upgrade head",
-    "npm run db:migrate",
-    "psql -c 'DROP  TABLE users'",
-    "psql <<EOF\ndelete from users;\nEOF",
-    "terraform destroy -auto-approve",
-    "terraform -chdir=infra apply",
-    "kubectl -n prod delete pod web-1",
-    "docker compose down --volumes",
-  ];
-  expect(commands.filter((command) => !isRisky(command))).toEqual([]);
+it.each([
+  ...["git push --force", "git push origin main -f", "git push --force-with-lease=main", "git push origin +main"],
+  ...["git reset --hard HEAD~3", "git clean -fdx", "git checkout -- .", "git checkout ."],
+  ...["git checkout HEAD~1 -- src/a.ts", "git restore src", "git stash drop", "git branch -D topic", "rm -rf src"],
+  ...["rm -r --force src", "rm --recursive src", "find . -name '*.ts' -delete", "npx prisma migrate reset"],
+  ...["rails db:migrate", "python3 manage.py migrate", "php artisan migrate:fresh", "alembic upgrade head"],
+  ...["npm run db:migrate", "psql -c 'DROP  TABLE users'", "psql <<EOF\ndelete from users;\nEOF"],
+  ...["terraform destroy -auto-approve", "terraform -chdir=infra apply", "kubectl -n prod delete pod web-1"],
+  ...["docker compose down --volumes"],
+])("[CP30] commands that destroy what no later one brings back are risky: %j", (command) => {
+  expect(isRisky(command)).toBe(true);
 });
 
-it("[CP55] what only reads, mentions a risky command, or can be undone is not", () => {
-  const commands = [
-    "git push",
-    "git push origin main",
-    "git reset HEAD a.ts",
-    "git checkout topic",
-    "git checkout -b topic",
-    "git log --grep 'reset --hard'",
-    "git commit -m 'do not rm -rf src; git push --force'",
-    'echo "rm -rf /"',
-    "grep -r 'kubectl delete' docs",
-    "rm a.txt",
-    "find . -name '*.ts'",
-    "terraform plan",
-    "kubectl get pods",
-    "npm test",
-    "docker compose up -d",
-    "ls # rm",
-    "",
-  ];
-  expect(commands.filter(isRisky)).toEqual([]);
-  expect(isRiskyCommand("Read", { command: "rm -rf src" }, checkpoint)).toBe(false);
-  expect([null, "x", { command: 7 }, {}].some((input) => isRiskyCommand("Bash", input, checkpoint))).toBe(false);
+it.each([
+  ...["git push", "git push origin main", "git reset HEAD a.ts", "git checkout topic", "git checkout -b topic"],
+  ...["git log --grep 'reset --hard'", "git commit -m 'do not rm -rf src; git push --force'", 'echo "rm -rf /"'],
+  ...["grep -r 'kubectl delete' docs", "rm a.txt", "find . -name '*.ts'", "terraform plan", "kubectl get pods"],
+  ...["npm test", "docker compose up -d", "ls # rm", ""],
+])("[CP55] what only reads, mentions a risky command, or can be undone is not: %j", (command) => {
+  expect(isRisky(command)).toBe(false);
 });
 
-it("[CP31] nothing that stands before or around a command hides it", () => {
-  const commands = [
-    "cd x && rm -fr y",
-    "true; rm -rf y",
-    "FOO=1 BAR='a b' rm -rf y",
-    "sudo rm -rf y",
-    "sudo -u root -E /bin/rm -rf y",
-    "env -i PATH=/bin rm -rf y",
-    "\\rm -rf y",
-    "r'm' -\"rf\" y",
-    "(cd x; rm -rf y)",
-    "{ rm -rf y; }",
-    "if true; then rm -rf y; fi",
-    "echo $(rm -rf y)",
-    'echo "$(rm -rf y)"',
-    "echo `rm -rf y`",
-    "bash -c 'rm -rf y'",
-    'sudo sh -c "cd x && rm -rf y"',
-    "ssh host 'rm -rf y'",
-    "find . -name x | xargs rm -rf",
-    "nohup rm -rf y &",
-    "git -C sub -c a=b push --force",
-    "rm -rf \\\n  y",
-    "docker exec -it db psql -c 'drop table users'",
-  ];
-  expect(commands.filter((command) => !isRisky(command))).toEqual([]);
+it("[CP55] only commands are risky", () => {
+  expect(isRiskyCommand("Read", { command: "rm -rf src" }, defaults.checkpoint)).toBe(false);
+  const inputs = [null, "x", { command: 7 }, {}];
+  expect(inputs.some((input) => isRiskyCommand("Bash", input, defaults.checkpoint))).toBe(false);
+});
+
+it.each([
+  ...["cd x && rm -fr y", "true; rm -rf y", "FOO=1 BAR='a b' rm -rf y", "sudo rm -rf y"],
+  ...["sudo -u root -E /bin/rm -rf y", "env -i PATH=/bin rm -rf y", "\\rm -rf y", "r'm' -\"rf\" y", "(cd x; rm -rf y)"],
+  ...["{ rm -rf y; }", "if true; then rm -rf y; fi", "echo $(rm -rf y)", 'echo "$(rm -rf y)"', "echo `rm -rf y`"],
+  ...["bash -c 'rm -rf y'", 'sudo sh -c "cd x && rm -rf y"', "ssh host 'rm -rf y'", "find . -name x | xargs rm -rf"],
+  ...["nohup rm -rf y &", "git -C sub -c a=b push --force", "rm -rf \\\n  y"],
+  ...["docker exec -it db psql -c 'drop table users'"],
+])("[CP31] nothing that stands before or around a command hides it: %j", (command) => {
+  expect(isRisky(command)).toBe(true);
 });
 
 it("[CP32] removing what builds and installers make again is no risk, unless anything else goes with it", () => {
-  expect(
-    ["rm -rf node_modules/.cache", "rm -rf dist ./build packages/a/node_modules", "cd app && rm -rf target"].filter(
-      isRisky,
-    ),
-  ).toEqual([]);
+  const made = ["rm -rf node_modules/.cache", "rm -rf dist ./build packages/a/node_modules", "cd app && rm -rf target"];
+  expect(made.filter(isRisky)).toEqual([]);
   const others = ["rm -rf dist src", "rm -rf dist/../src", "rm -rf /usr/lib/node_modules", "rm -rf *", "rm -rf ."];
-  expect(others.filter((command) => !isRisky(command))).toEqual([]);
+  expect(others.filter(isRisky)).toEqual(others);
 });
 
 it("[CP30] the list is the user's to change, and a wrong pattern matches nothing rather than failing", () => {
-  const own = { ...checkpoint, beforeCommands: ["deploy.sh prod", "make *", "--", "text:launch missiles", "a("] };
+  const own = {
+    ...defaults.checkpoint,
+    beforeCommands: ["deploy.sh prod", "make *", "--", "text:launch missiles", "a("],
+  };
   const ran = (command: string): boolean => isRiskyCommand("Bash", { command }, own);
   expect(["./deploy.sh prod", "make all", "echo LAUNCH  missiles"].map(ran)).toEqual([true, true, true]);
   expect(["./deploy.sh test", "rm -rf src", "make", "a("].map(ran)).toEqual([false, false, false, false]);
@@ -196,12 +146,8 @@ it("[SI33] before a switch of the model there is a checkpoint", () => {
   const { runtime, claude } = aChat();
   claude.turn("tidy up");
   claude.prompt("more");
-  const told = claude.tell("PreModelSwitch", {
-    from_model: "claude-opus-5-5",
-    to_model: "claude-sonnet-5-5",
-    context_tokens: 700_000,
-  });
-  expect(told).toEqual({});
+  const models = { from_model: "claude-opus-5-5", to_model: "claude-sonnet-5-5" };
+  expect(claude.tell("PreModelSwitch", { ...models, context_tokens: 700_000 })).toEqual({});
   expect(newest(runtime)).toBe("model_switch");
 });
 
@@ -209,14 +155,10 @@ it("[SI34] before a switch to a model whose window is too small the user is aske
   const { runtime, claude } = aChat();
   claude.turn("tidy up");
   const fields = { from_model: "claude-opus-5-5", to_model: "claude-haiku-4-5", context_tokens: 700_000 };
-  const text = expect.stringContaining("700,000 tokens, and claude-haiku-4-5 takes 200,000") as string;
-  expect(claude.tell("PreModelSwitch", fields)).toEqual({
-    hookSpecificOutput: {
-      hookEventName: "PreModelSwitch",
-      permissionDecision: "ask",
-      permissionDecisionReason: text,
-    },
-  });
+  const { hookSpecificOutput: asked } = claude.tell("PreModelSwitch", fields);
+  const text = asked?.permissionDecisionReason;
+  expect(text).toContain("700,000 tokens, and claude-haiku-4-5 takes 200,000");
+  expect(asked).toMatchObject({ hookEventName: "PreModelSwitch", permissionDecision: "ask" });
   for (const change of [{ to_model: "some-other-model" }, { context_tokens: 100_000 }])
     expect(claude.tell("PreModelSwitch", { ...fields, ...change })).toEqual({});
   expect(claude.tell("PreModelSwitch")).toEqual({});

@@ -41,10 +41,6 @@ function counted(): { open: (path: string) => TranscriptFile; bytes: () => numbe
 
 const textsOf = (part: { texts: readonly { text: string }[] }): string[] => part.texts.map((one) => one.text);
 
-function failing(): TranscriptFile {
-  throw new TypeError("a bug");
-}
-
 it("[SI2] reads what was appended since last time, and nothing twice", () => {
   const path = aFile(aTranscript(aUserLine("first")));
   const one = readAppended(path, 0);
@@ -120,8 +116,7 @@ it("[SI1] where more was appended than the limit, the last part is read from a l
 it("[SI1] a limit that ends exactly at a line's start loses no line", () => {
   const last = aTranscript(aUserLine("last"));
   const path = aFile(aTranscript(aUserLine("before")) + last);
-  const part = readAppended(path, 0, { maxBytes: Buffer.byteLength(last) });
-  expect(textsOf(part)).toEqual(["last"]);
+  expect(textsOf(readAppended(path, 0, { maxBytes: Buffer.byteLength(last) }))).toEqual(["last"]);
 });
 
 it("[SI1] a line of 10 MB is passed over while it is written and when it is done; what follows is read", () => {
@@ -172,36 +167,29 @@ it("[SI3] a file that shrinks while it is read gives what is still there", () =>
 
 it("[SI4] a missing file, a folder and a pipe are named and keep the offset", () => {
   const folder = mkdtempSync(join(tmpdir(), "shim-transcript-"));
-  expect(readAppended(join(folder, "none.jsonl"), 7)).toMatchObject({
-    unreadable: "ENOENT",
-    offset: 7,
-    texts: [],
-    size: 0,
-  });
-  expect(readAppended(folder, 0)).toMatchObject({ unreadable: "not_a_file" });
-  const pipe = join(folder, "pipe");
-  execFileSync("mkfifo", [pipe]);
-  expect(readAppended(pipe, 0)).toMatchObject({ unreadable: "not_a_file" });
-  expect(readAppended("bad\0path", 0)).toMatchObject({ unreadable: "ERR_INVALID_ARG_VALUE" });
+  execFileSync("mkfifo", [join(folder, "pipe")]);
+  for (const [path, unreadable] of [
+    [join(folder, "none.jsonl"), "ENOENT"],
+    [folder, "not_a_file"],
+    [join(folder, "pipe"), "not_a_file"],
+    ["bad\0path", "ERR_INVALID_ARG_VALUE"],
+  ] as const)
+    expect(readAppended(path, 7)).toMatchObject({ unreadable, offset: 7, texts: [], size: 0 });
 });
 
 it("[SI4] an error that is not the system's is not hidden", () => {
-  expect(() => readAppended("any", 0, { open: failing })).toThrow("a bug");
+  const open = (): never => {
+    throw new TypeError("a bug");
+  };
+  expect(() => readAppended("any", 0, { open })).toThrow("a bug");
 });
 
 it("[SI4] lines that are no JSON object are counted; bad UTF-8 spoils only its own character", () => {
   const [head = "", tail = ""] = aUserLine("a#b").split("#");
   const broken = Buffer.concat([Buffer.from(head), Buffer.from([0xff, 0xc3]), Buffer.from(`${tail}\n`)]);
-  const rest = aTranscript(
-    "{not json",
-    "[]",
-    "42",
-    "",
-    '{"type":"user"}',
-    '{"type":"user","message":null}',
-    aUserLine("ok"),
-  );
-  const part = readAppended(aFile(Buffer.concat([broken, Buffer.from(rest)])), 0);
+  const odd = ["{not json", "[]", "42", "", '{"type":"user"}', '{"type":"user","message":null}'];
+  const rest = Buffer.from(aTranscript(...odd, aUserLine("ok")));
+  const part = readAppended(aFile(Buffer.concat([broken, rest])), 0);
   expect(textsOf(part)).toEqual(["a\ufffd\ufffdb", "ok"]);
   expect(part.invalidLines).toBe(3);
 });
@@ -219,18 +207,8 @@ function read(...lines: readonly string[]): TranscriptContent {
 
 it("[SI4] generated lines never throw", () => {
   const field = fc.constantFrom(
-    "type",
-    "message",
-    "content",
-    "usage",
-    "uuid",
-    "isSidechain",
-    "role",
-    "id",
-    "model",
-    "timestamp",
-    "compactMetadata",
-    "subtype",
+    ...["type", "message", "content", "usage", "uuid", "isSidechain", "role", "id", "model", "timestamp"],
+    ...["compactMetadata", "subtype"],
   );
   const word = fc.constantFrom("user", "assistant", "system", "compact_boundary", "text", "tool_use", "tool_result");
   const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
@@ -250,83 +228,57 @@ it("[SI4] generated lines never throw", () => {
 });
 
 it("[SI5] usage counts once per message id, the last line wins", () => {
-  const first = anAssistantLine({ id: "msg_a", usage: { input_tokens: 3, output_tokens: 1 } });
-  const last = anAssistantLine({
-    id: "msg_a",
-    usage: { input_tokens: 3, cache_read_input_tokens: 500, cache_creation_input_tokens: 40, output_tokens: 77 },
-  });
-  const other = anAssistantLine(
-    { id: "msg_b", usage: { input_tokens: 9, output_tokens: 2 } },
-    { timestamp: "nonsense" },
-  );
-  const part = read(first, other, last);
+  const line = (id: string, usage: object, overrides = {}): string =>
+    anAssistantLine({ id, usage: { input_tokens: 3, ...usage } }, overrides);
+  const first = line("msg_a", { output_tokens: 1 });
+  const cached = { cache_read_input_tokens: 500, cache_creation_input_tokens: 40 };
+  const last = line("msg_a", { ...cached, output_tokens: 77 });
+  const part = read(first, line("msg_b", { output_tokens: 2 }, { timestamp: "nonsense" }), last);
+  const common = { requestId: "req_1", model: "claude-opus-5-5", inputTokens: 3 };
+  const [none, some] = [
+    { cacheReadTokens: 0, cacheCreationTokens: 0 },
+    { cacheReadTokens: 500, cacheCreationTokens: 40 },
+  ];
   expect(part.usage).toEqual([
-    {
-      messageId: "msg_b",
-      requestId: "req_1",
-      model: "claude-opus-5-5",
-      inputTokens: 9,
-      cacheReadTokens: 0,
-      cacheCreationTokens: 0,
-      outputTokens: 2,
-      at: null,
-    },
-    {
-      messageId: "msg_a",
-      requestId: "req_1",
-      model: "claude-opus-5-5",
-      inputTokens: 3,
-      cacheReadTokens: 500,
-      cacheCreationTokens: 40,
-      outputTokens: 77,
-      at: T0,
-    },
+    { messageId: "msg_b", ...common, ...none, outputTokens: 2, at: null },
+    { messageId: "msg_a", ...common, ...some, outputTokens: 77, at: T0 },
   ]);
   expect(part.contextUsage?.messageId).toBe("msg_a");
 });
 
 it("[SI5] sub-agents, made-up answers, the client's notes and unknown types count for nothing", () => {
+  const content = [{ type: "text", text: "copy" }];
   const part = read(
     anAssistantLine({ id: "msg_sub" }, { isSidechain: true }),
     aUserLine("to the sub-agent", { isSidechain: true }),
-    anAssistantLine({
-      id: "msg_made_up",
-      model: "<synthetic>",
-      content: [{ type: "text", text: "No response requested." }],
-    }),
+    anAssistantLine({ id: "msg_made_up", model: "<synthetic>", content }),
     aUserLine("Caveat: ...", { isMeta: true }),
     anAttachmentLine("attached"),
     JSON.stringify({ type: "queue-operation", operation: "enqueue", content: "queued" }),
-    JSON.stringify({
-      type: "api-request-blob",
-      message: { role: "user", content: [{ type: "text", text: "copy" }] },
-    }),
+    JSON.stringify({ type: "api-request-blob", message: { role: "user", content } }),
   );
   expect(part).toMatchObject({ texts: [], usage: [], toolCalls: [], contextUsage: null, invalidLines: 0 });
 });
 
 it("[SI5] tool calls, their errors and the client's own errors are told apart", () => {
+  const text = (words: string): object => ({ type: "text", text: words });
   const part = read(
-    anAssistantLine({
-      content: [{ type: "text", text: "I run it." }, aToolUse("toolu_1", "Bash", { command: "exit 3" })],
-    }),
+    anAssistantLine({ content: [{ ...text("I run it.") }, aToolUse("toolu_1", "Bash", { command: "exit 3" })] }),
     aToolResultLine("toolu_1", "Exit code 3", true),
-    aToolResultLine(
-      "toolu_2",
-      [{ type: "text", text: "two" }, { type: "image" }, { type: "text", text: "parts" }],
-      true,
-    ),
+    aToolResultLine("toolu_2", [text("two"), { type: "image" }, text("parts")], true),
     aToolResultLine("toolu_3", "fine", false),
     anApiErrorLine("Prompt is too long"),
   );
-  expect(part.toolCalls).toMatchObject([{ id: "toolu_1", name: "Bash", input: { command: "exit 3" }, at: T0 }]);
-  expect(part.toolEnds).toMatchObject([
-    { toolUseId: "toolu_1", error: "Exit code 3" },
-    { toolUseId: "toolu_2", error: "two\nparts" },
-    { toolUseId: "toolu_3", error: null },
-  ]);
-  expect(part.apiErrors).toMatchObject([{ text: "Prompt is too long" }]);
-  expect(textsOf(part)).toEqual(["I run it."]);
+  expect(part).toMatchObject({
+    toolCalls: [{ id: "toolu_1", name: "Bash", input: { command: "exit 3" }, at: T0 }],
+    toolEnds: [
+      { toolUseId: "toolu_1", error: "Exit code 3" },
+      { toolUseId: "toolu_2", error: "two\nparts" },
+      { toolUseId: "toolu_3", error: null },
+    ],
+    apiErrors: [{ text: "Prompt is too long" }],
+    texts: [{ text: "I run it." }],
+  });
 });
 
 it("[SI5] a compaction ends what was known of the context, and its summary is no message of the user", () => {

@@ -7,54 +7,17 @@ import { findClosingWords, isDoneBy, isReportedDone, findNextStep } from "#src/l
 import { ordersIn } from "#src/local-mcp/words/standing-order.ts";
 
 it.each([
-  "continue",
-  "Yes!",
-  "ok, do it",
-  "go on",
-  "Sure, go ahead please.",
-  "sounds good",
-  "👍",
-  "...",
-  "lgtm",
-  "sgtm",
-  "nice, keep at it",
-  "いいですね、進めてください",
-  "좋습니다, 진행해 주세요",
-  "Yes please continue with the next step",
-  "ja",
-  "weiter",
-  "ja bitte, mach weiter",
-  "oui",
-  "vas-y",
-  "continuez",
-  "sí, adelante",
-  "vale",
-  "continua",
-  "va bene",
-  "да, продолжай",
-  "继续",
-  "好的",
-  "はい",
-  "お願いします",
-  "네",
-  "tak, dalej",
-  "evet devam",
+  ...["continue", "Yes!", "ok, do it", "go on", "Sure, go ahead please.", "sounds good", "👍", "...", "lgtm", "sgtm"],
+  ...["nice, keep at it", "Yes please continue with the next step", "ja", "weiter", "ja bitte, mach weiter", "oui"],
+  ...["vas-y", "continuez", "sí, adelante", "vale", "continua", "va bene", "да, продолжай", "继续", "好的", "はい"],
+  ...["お願いします", "いいですね、進めてください", "네", "좋습니다, 진행해 주세요", "tak, dalej", "evet devam"],
 ])("[CP8] an acknowledgement is no request: %s", (prompt) => {
   expect(isAcknowledgement(prompt)).toBe(true);
 });
 
 it.each([
-  "yes, but on port 8080",
-  "option 2",
-  "Postgres",
-  "no",
-  "ok now write the letter to the landlord",
-  "stop",
-  "fix it",
-  "undo that",
-  "ja, aber ohne Zucker",
-  "继续翻译第三章",
-  "use the blue one",
+  ...["yes, but on port 8080", "option 2", "Postgres", "no", "stop", "fix it", "undo that", "use the blue one"],
+  ...["ok now write the letter to the landlord", "ja, aber ohne Zucker", "继续翻译第三章"],
 ])("[CP8] what says anything of its own is a request or an answer: %s", (prompt) => {
   expect(isAcknowledgement(prompt)).toBe(false);
 });
@@ -104,16 +67,33 @@ it.each([
   "The final vote goes to oak.",
   "Wir nehmen Variante B: entschieden.",
   "使用蓝色的标志",
-])("[CP22] the user settles something: %s", (sentence) => {
+  "The invitations should be printed on thick paper.",
+  "Go for walnut when it comes to the shelves.",
+  "For the lids we use cork.",
+  "Für die Deckel nehmen wir Kork.",
+  "Para la mesa usamos roble.",
+  "Oak it is, for the table.",
+  "About the lids: cork.",
+  "We want cork in the role of sealant.",
+  "Let the lids be cork then.",
+  "The lids are cork, period.",
+  "Cork will serve as our sealant.",
+  "Make cork the default.",
+  "The carpenter insists on oak for the table.",
+  "Cork is too brittle, so the lids will be glass.",
+  "Bei den Deckeln setzen wir auf Kork.",
+  "Pour les couvercles, on part sur le liège.",
+  "蓋はコルクにします。",
+])("[CP22] [CP36] the user settles something: %s", (sentence) => {
   expect(decisionsOfUser(sentence)).toEqual([sentence]);
 });
 
-it("[CP22] the chat settles what it says it has chosen, not what it weighs or asks", () => {
-  expect(decisionsOfChat("I looked at both. I decided on a queue, because polling is slow. Tests pass.")).toEqual([
-    "I decided on a queue, because polling is slow.",
-  ]);
+it("[CP22] [CP36] the chat settles what it says it has chosen, not what it weighs or asks", () => {
+  const choice = "I decided on a queue, because polling is slow.";
+  expect(decisionsOfChat(`I looked at both. ${choice} Tests pass.`)).toEqual([choice]);
   expect(decisionsOfChat("I switched from axios to fetch.")).toHaveLength(1);
   expect(decisionsOfChat("We could use fetch instead of axios. Should I use fetch instead of axios?")).toEqual([]);
+  expect(decisionsOfChat("I'll take a look.")).toEqual([]);
 });
 
 it("[CP22] an answer belongs to the question that the chat has ended with, unless that only asks whether to go on", () => {
@@ -125,18 +105,28 @@ it("[CP22] an answer belongs to the question that the chat has ended with, unles
 });
 
 it.each([
-  ["The draft stands. Next I will check the quotations.", "Next I will check the quotations."],
-  ["Parser done. Now I'll wire the endpoint, then the tests.", "Now I'll wire the endpoint, then the tests."],
-  ["Fertig. Als Nächstes schreibe ich das Kapitel über Salz.", "Als Nächstes schreibe ich das Kapitel über Salz."],
-  ["C'est fait. Prochaine étape : la bibliographie.", "Prochaine étape : la bibliographie."],
+  ["The draft stands.", "Next I will check the quotations."],
+  ["Parser done.", "Now I'll wire the endpoint, then the tests."],
+  ["Fertig.", "Als Nächstes schreibe ich das Kapitel über Salz."],
+  ["C'est fait.", "Prochaine étape : la bibliographie."],
+  ["All set.", "The idea now is to glaze the second batch."],
+  ["The draft stands.", "What remains is the preface."],
+  ["Two chapters are in.", "The preface is still missing."],
+  ["All set up.", "Let me know and I'll start on the index."],
+  ["We now have a preface.", "The open item is the index."],
+  ["The glaze holds.", "Let me know whether I should start on the handles."],
+  ["The glaze holds.", "Let me know if you want me to fire the bowls next."],
+  ["The box is glued.", "I'd continue with the lid."],
+  ["The box is glued.", "Then comes the lid, on the left side."],
+  ["The box is glued.", "I want to start on the lid."],
+])("[CP46] what a message says comes next is quoted: %s %s", (before, step) => {
+  expect(findNextStep(`${before} ${step}`)).toBe(step);
+});
+
+it.each([
   ["已完成。下一步我会写测试。", "下一步我会写测试。"],
   ["All is set up. Do you want the tables sorted by date?", "asked the user: Do you want the tables sorted by date?"],
-  ["All set. The idea now is to glaze the second batch.", "The idea now is to glaze the second batch."],
-  ["The draft stands. What remains is the preface.", "What remains is the preface."],
   ["The first thing to do now is the index.", "The first thing to do now is the index."],
-  ["Two chapters are in. The preface is still missing.", "The preface is still missing."],
-  ["All set up. Let me know and I'll start on the index.", "Let me know and I'll start on the index."],
-  ["We now have a preface. The open item is the index.", "The open item is the index."],
   ["I have not looked at the index yet.", "I have not looked at the index yet."],
   ["Il ne manque que la préface.", "Il ne manque que la préface."],
   ["残りは索引です。", "残りは索引です。"],
@@ -144,14 +134,6 @@ it.each([
   ["All tests pass.", null],
   ["Done. Let me know if you need anything else!", null],
   ["Done. Let me know if I should explain a part of it.", null],
-  [
-    "The glaze holds. Let me know whether I should start on the handles.",
-    "Let me know whether I should start on the handles.",
-  ],
-  [
-    "The glaze holds. Let me know if you want me to fire the bowls next.",
-    "Let me know if you want me to fire the bowls next.",
-  ],
   [
     "The glaze holds.\n\n**Next steps**\n\n1. Fire the bowls\n2. Sand the rims",
     "Next steps: Fire the bowls; Sand the rims",
@@ -162,7 +144,7 @@ it.each([
     "Noch offen: Schalen brennen; Ränder schleifen; Henkel; Deckel",
   ],
   ["To do:\n- [x] mix the clay\n- [x] fire the bowls", null],
-])("[CP46] what a message says comes next: %s", (message, step) => {
+])("[CP46] what a message lists or asks comes next: %s", (message, step) => {
   expect(findNextStep(message)).toBe(step);
 });
 
@@ -198,28 +180,6 @@ it("[RE34] no recovered text acts on a screen, ends a fence or passes for anothe
 });
 
 it.each([
-  "The invitations should be printed on thick paper.",
-  "Go for walnut when it comes to the shelves.",
-  "For the lids we use cork.",
-  "Für die Deckel nehmen wir Kork.",
-  "Para la mesa usamos roble.",
-  "Oak it is, for the table.",
-  "About the lids: cork.",
-  "We want cork in the role of sealant.",
-  "Let the lids be cork then.",
-  "The lids are cork, period.",
-  "Cork will serve as our sealant.",
-  "Make cork the default.",
-  "The carpenter insists on oak for the table.",
-  "Cork is too brittle, so the lids will be glass.",
-  "Bei den Deckeln setzen wir auf Kork.",
-  "Pour les couvercles, on part sur le liège.",
-  "蓋はコルクにします。",
-])("[CP36] settles how something is to be: %s", (sentence) => {
-  expect(decisionsOfUser(sentence)).toEqual([sentence]);
-});
-
-it.each([
   "The pump was replaced at noon, the valve followed.",
   "The old roof had been moved in spring.",
   "Should the invitations be printed?",
@@ -235,16 +195,14 @@ it("[CP36] what comes instead may stand in the next sentence", () => {
   ]);
 });
 
-it("[CP36] a choice that the chat gives a reason for, or a purpose, is a decision", () => {
-  for (const text of [
-    "I'll take linen for the covers.",
-    "We chose oak, it keeps its shape.",
-    "I've gone with linen for the covers.",
-    "The covers will use linen; the rest was too thin.",
-    "Linen is what I use for the covers.",
-  ])
-    expect(decisionsOfChat(text)).toEqual([text]);
-  expect(decisionsOfChat("I'll take a look.")).toEqual([]);
+it.each([
+  "I'll take linen for the covers.",
+  "We chose oak, it keeps its shape.",
+  "I've gone with linen for the covers.",
+  "The covers will use linen; the rest was too thin.",
+  "Linen is what I use for the covers.",
+])("[CP36] a choice that the chat gives a reason for, or a purpose, is a decision: %s", (text) => {
+  expect(decisionsOfChat(text)).toEqual([text]);
 });
 
 const noise = [
@@ -274,10 +232,3 @@ it.each(["\n", " "])("[CP37] rules and decisions in a long pasted text are found
     "Keep away from the kiln.",
   ]);
 });
-
-it.each(["I'd continue with the lid.", "Then comes the lid, on the left side.", "I want to start on the lid."])(
-  "[CP46] announces the next step: %s",
-  (text) => {
-    expect(findNextStep(`The box is glued. ${text}`)).toBe(text);
-  },
-);
