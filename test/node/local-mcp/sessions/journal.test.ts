@@ -2,18 +2,16 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { HookEvent } from "#src/contract/hook-input.ts";
-import { capture, currentState } from "#src/local-mcp/checkpoints/capture.ts";
+import { capture } from "#src/local-mcp/checkpoints/capture.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { storedSession } from "#harness/machine/claude.ts";
+import { storedSession, stateOf } from "#harness/machine/claude.ts";
 import { anEntry } from "#harness/machine/journal-entries.ts";
 import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { addSession } from "#harness/store/store-rows.ts";
 
 function begin(runtime: TempRuntime, id = "s1"): void {
-  runtime.store.write((sql) =>
-    sessions.recordSighting(sql, runtime.now(), { id, client: "test", origin: "startup", owner: null, isAlive: true }),
-  );
+  runtime.store.write((sql) => addSession(sql, { id, project: null, title: null }));
 }
 
 it("[JO1] an entry is kept once per session and key, whatever it says the second time", () => {
@@ -73,35 +71,22 @@ it("[CP1] a journal that is folded in parts, through checkpoints, gives the same
 
 /** The state without what a checkpoint finds out by looking at the disk. */
 function known(runtime: TempRuntime, id: string): unknown {
-  const state = runtime.store.read((sql) => currentState(sql, id), null);
+  const state = stateOf(runtime, id);
   return { ...state, files: state?.files.map(({ path, action }) => ({ path, action })) };
 }
 
-it("[CP1] more journal than one look takes is folded to its end", () => {
+it("[CP1] [CP50] more journal than one read takes is folded to its end; a kind that a newer program has written changes nothing", () => {
   const runtime = tempRuntime();
   begin(runtime);
   runtime.store.write((sql) => {
-    for (let index = 0; index < 5_001; index++) {
+    for (let index = 0; index < 5_001; index++)
       journal.append(sql, "s1", T0, String(index), { kind: "prompt", text: `prompt ${index}` });
-    }
+    journal.append(sql, "s1", T0, "newer", { kind: "from_the_future" } as unknown as JournalEntry);
   });
-  expect(runtime.store.read((sql) => currentState(sql, "s1"), null)?.lastPrompt).toBe("prompt 5000");
+  expect(stateOf(runtime, "s1")?.lastPrompt).toBe("prompt 5000");
 });
 
-it("[CP50] a kind that a newer program has written changes nothing", () => {
-  const runtime = tempRuntime();
-  begin(runtime);
-  runtime.store.write((sql) => {
-    journal.append(sql, "s1", T0, "1", { kind: "prompt", text: "kept" });
-    journal.append(sql, "s1", T0, "2", { kind: "from_the_future" } as unknown as JournalEntry);
-  });
-  expect(runtime.store.read((sql) => currentState(sql, "s1"), null)?.lastPrompt).toBe("kept");
-});
-
-interface Told {
-  readonly event: HookEvent;
-  readonly input: Record<string, unknown>;
-}
+type Told = { readonly event: HookEvent; readonly input: Record<string, unknown> };
 
 type Step = (id: string) => [HookEvent, object][];
 

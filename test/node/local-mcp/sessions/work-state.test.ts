@@ -16,24 +16,15 @@ function stateAfter(...entries: JournalEntry[]): WorkState {
 const prompt = (text: string): JournalEntry => ({ kind: "prompt", text });
 const begun = (id: string): JournalEntry => ({ kind: "tool_start", id, name: "Bash", input: id });
 const ended = (id: string): JournalEntry => ({ kind: "tool_end", id, name: "Bash", input: id });
-const touched = (path: string, action: "read" | "edited" | "created"): JournalEntry => ({
-  kind: "tool_end",
-  id: path,
-  name: "Edit",
-  input: path,
-  path,
-  action,
-});
+const touched = (path: string, action: "read" | "edited"): JournalEntry => {
+  return { kind: "tool_end", id: path, name: "Edit", input: path, path, action };
+};
 
-it("[CP8] the first and the newest request are the user's; a slash command is neither, but stands in the conversation", () => {
-  const state = stateAfter(prompt("/init"), prompt("fix it"), prompt("/compact keep the names"), prompt("and test it"));
+it("[CP8] the first and the newest request are the user's; a slash command is neither, but is in the conversation", () => {
+  const prompts = ["/init", "fix it", "/compact keep the names", "and test it"];
+  const state = stateAfter(...prompts.map(prompt));
   expect(state).toMatchObject({ firstPrompt: "fix it", lastPrompt: "and test it" });
-  expect(state.conversation.map((turn) => turn.text)).toEqual([
-    "/init",
-    "fix it",
-    "/compact keep the names",
-    "and test it",
-  ]);
+  expect(state.conversation.map((turn) => turn.text)).toEqual(prompts);
   expect(stateAfter(prompt("/home/ann/a.ts is broken")).firstPrompt).toBe("/home/ann/a.ts is broken");
 });
 
@@ -51,10 +42,8 @@ it("[CP14] a tool runs from its start to its end, its error, the end of the turn
 it("[CP52] the newest error is kept, of a tool or of the client", () => {
   const error: JournalEntry = { kind: "tool_error", id: "a", name: "Bash", input: "make", text: "Exit code 2" };
   expect(stateAfter(error).lastError).toEqual({ at: T0, text: "Bash make: Exit code 2" });
-  expect(stateAfter(error, { kind: "failure", text: "rate_limit" }).lastError).toEqual({
-    at: T0 + 1,
-    text: "rate_limit",
-  });
+  const later = stateAfter(error, { kind: "failure", text: "rate_limit" });
+  expect(later.lastError).toEqual({ at: T0 + 1, text: "rate_limit" });
 });
 
 const files = (...entries: JournalEntry[]): unknown =>
@@ -68,14 +57,11 @@ it("[CP10] of each file the last thing done counts, but an edited one stays edit
   expect(files(touched("/a", "read"), touched("/a", "edited"))).toEqual([["/a", "edited"]]);
 });
 
-const rows = (entry: JournalEntry): { seq: number; at: number; entry: JournalEntry }[] => [{ seq: 1, at: T0, entry }];
-
-it("[CP10] an edit after the checkpoint makes its hash void, for nobody can tell it from another's edit; reading does not", () => {
+it("[CP10] an edit after the checkpoint makes its hash void, for it cannot be told from another's edit; reading does not", () => {
   const base: WorkState = { ...emptyState, files: [{ path: "/a", hash: "h", action: "edited" }] };
-  expect(fold(base, rows(touched("/a", "read"))).files).toEqual(base.files);
-  expect(fold(base, rows(touched("/a", "edited"))).files).toMatchObject([
-    { hash: null, skipped: "edited after the last checkpoint" },
-  ]);
+  const after = (action: "read" | "edited") => fold(base, [{ seq: 1, at: T0, entry: touched("/a", action) }]).files;
+  expect(after("read")).toEqual(base.files);
+  expect(after("edited")).toMatchObject([{ hash: null, skipped: "edited after the last checkpoint" }]);
 });
 
 it("[CP53] tasks: a whole list replaces, a single one changes or joins, a deleted one goes", () => {
@@ -89,22 +75,13 @@ it("[CP53] tasks: a whole list replaces, a single one changes or joins, a delete
 });
 
 it("[CP2] what the chat says of its own work replaces what was there; what it leaves out stays", () => {
-  const state = withNotes(
-    { ...emptyState, goal: "old", done: ["a"], nextStep: "c" },
-    { goal: "new", done: ["a", "b"], nextStep: undefined },
-    T0,
-  );
+  const known = { ...emptyState, goal: "old", done: ["a"], nextStep: "c" };
+  const state = withNotes(known, { goal: "new", done: ["a", "b"], nextStep: undefined }, T0);
   expect(state).toMatchObject({ goal: "new", done: ["a", "b"], nextStep: "c" });
   expect(withNotes(state, { state: null, todos: [] }, T0)).toMatchObject({ goal: "new", state: null });
-  const files = withNotes(
-    { ...emptyState, files: [{ path: "/a", hash: "h", action: "edited" }] },
-    { files: ["/b", "/a"] },
-    T0,
-  ).files;
-  expect(files).toEqual([
-    { path: "/b", hash: null, action: "noted" },
-    { path: "/a", hash: "h", action: "edited" },
-  ]);
+  const edited = { path: "/a", hash: "h", action: "edited" } as const;
+  const { files } = withNotes({ ...emptyState, files: [edited] }, { files: ["/b", "/a"] }, T0);
+  expect(files).toEqual([{ path: "/b", hash: null, action: "noted" }, edited]);
 });
 
 it("[CP13] however long a session is, its state is bounded: the tail of the conversation, the newest files, tasks and tools", () => {
@@ -114,13 +91,9 @@ it("[CP13] however long a session is, its state is bounded: the tail of the conv
     { kind: "assistant", text: `said ${index}` },
     begun(`run ${index}`),
   ]);
-  const state = stateAfter(...many.flat());
-  expect(state.conversation).toHaveLength(30);
-  expect(state.conversation.at(-1)?.text).toBe("said 399");
-  expect(state.files).toHaveLength(200);
-  expect(state.files.at(-1)?.path).toBe("/399");
-  expect(state.todos).toHaveLength(200);
-  expect(state.runningTools).toHaveLength(50);
+  const { conversation, files, todos, runningTools } = stateAfter(...many.flat());
+  expect([conversation, files, todos, runningTools].map(({ length }) => length)).toEqual([30, 200, 200, 50]);
+  expect([conversation.at(-1)?.text, files.at(-1)?.path]).toEqual(["said 399", "/399"]);
 });
 
 it("[CP1] a state can be folded on from any point, and stays plain JSON", () => {
