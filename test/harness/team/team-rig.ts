@@ -16,6 +16,8 @@ export interface TeamChat extends Connected {
   readonly claude: Claude;
   readonly team: Team;
   readonly runtime: TempRuntime;
+  /** What its inbox gives. */
+  readonly news: () => Promise<unknown>;
   /** The look that the process takes from time to time. */
   readonly tick: () => Promise<void>;
 }
@@ -75,7 +77,8 @@ export class TeamRig {
     const own: Team = team;
     onTestFinished(() => own.end("goes_on"));
     const tick = (): Promise<void> => own.follow(connected.chat.current());
-    return { ...connected, claude, team: own, runtime, tick };
+    const news = async (): Promise<unknown> => (await connected.ask("shim_inbox")).output["news"];
+    return { ...connected, claude, team: own, runtime, tick, news };
   }
 
   /** By somebody else on this machine, at its own coordinator. */

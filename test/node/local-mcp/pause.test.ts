@@ -70,7 +70,7 @@ it("[HO10] [ST51] a chat that leaves a paused project is stored again, without w
   expect(leaked(runtime, [secret, open])).toEqual([open]);
 });
 
-it("[HO10] [JO12] a transcript with another path during a pause is not read from its beginning when the pause is over", () => {
+it("[HO10] [JO12] a transcript with another path during a pause is not read from its beginning after the pause", () => {
   for (const hadPath of [true, false]) {
     const { runtime, claude } = aChat();
     const other = join(claude.cwd, "other.jsonl");
@@ -90,7 +90,7 @@ it("[HO10] [JO12] a transcript with another path during a pause is not read from
   }
 });
 
-it("[HO10] what was said during a pause of which no event told is known by its time", () => {
+it("[HO10] what was said during a pause without any event is known by its time", () => {
   for (const isTimed of [true, false]) {
     const { runtime, claude } = aChat();
     claude.turn("before");

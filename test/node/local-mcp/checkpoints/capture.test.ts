@@ -4,7 +4,6 @@ import { expect, it } from "vitest";
 import { capture, type RecentStates } from "#src/local-mcp/checkpoints/capture.ts";
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Connection } from "#src/store/driver.ts";
 import { aProject, rowCount, storedSession, aChat, stateOf } from "#harness/machine/claude.ts";
@@ -155,7 +154,7 @@ it("[CP16] a save that is overtaken by another process builds on that one's chec
   expect(all(runtime)).toHaveLength(3);
 });
 
-it("[CP16] a state kept in memory is not taken for another checkpoint that got the deleted one's place", () => {
+it("[CP16] a state kept in memory is not taken for another checkpoint that got the deleted one's number", () => {
   const runtime = begun();
   const recent: RecentStates = new Map();
   save(runtime, { goal: "deleted" }, recent);

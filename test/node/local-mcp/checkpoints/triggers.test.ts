@@ -9,28 +9,17 @@ import { aChat } from "#harness/machine/claude.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const config = { ...defaults.checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
-const calm: TriggerFacts = {
-  toolName: "Read",
-  toolInput: {},
-  toolCalls: 1,
-  sinceSavedMs: 1_000,
-  isRiskPending: false,
-};
 
 function at(event: HookEvent, facts: Partial<TriggerFacts> = {}): string | null {
+  const calm = { toolName: "Read", toolInput: {}, toolCalls: 1, sinceSavedMs: 1_000, isRiskPending: false };
   return dueTrigger(event, { ...calm, ...facts }, config);
 }
 
 it("[CP39] every end, compaction and switch of the model is a checkpoint; a start and a prompt are not", () => {
-  const always = hookEvents.map((event) => [event, at(event)]).filter(([, trigger]) => trigger !== null);
-  expect(Object.fromEntries(always)).toEqual({
-    PreCompact: "compact",
-    PostCompact: "compact",
-    Stop: "turn_end",
-    StopFailure: "turn_end",
-    SessionEnd: "session_end",
-    PreModelSwitch: "model_switch",
-  });
+  const always = hookEvents.map((event) => `${event} ${at(event)}`).filter((line) => !line.endsWith("null"));
+  const turnEnds = ["Stop turn_end", "StopFailure turn_end", "SessionEnd session_end"];
+  const others = ["PreCompact compact", "PostCompact compact", "PreModelSwitch model_switch"];
+  expect(always.toSorted()).toEqual([...turnEnds, ...others].toSorted());
 });
 
 it("[CP9] after a tool: when the risk rose a level, every N calls, every M minutes, and when nothing was saved yet", () => {
@@ -43,36 +32,39 @@ it("[CP9] after a tool: when the risk rose a level, every N calls, every M minut
   expect(countTrigger({ toolCalls: 0, sinceSavedMs: 299_999 }, config)).toBeNull();
 });
 
-const before = (toolName: string | null): string | null => at("PreToolUse", { toolName });
-
 it("[CP40] before a tool that the user marked as risky; * matches any text, all else only itself", () => {
-  expect(["Bash", "mcp__files__delete_all", "a.b"].map(before)).toEqual(["before_tool", "before_tool", "before_tool"]);
-  expect(["BashOutput", "mcp__files__list", "aXb", null].map(before)).toEqual([null, null, null, null]);
+  const before = (toolName: string | null): string | null => at("PreToolUse", { toolName });
+  for (const name of ["Bash", "mcp__files__delete_all", "a.b"]) expect(before(name)).toBe("before_tool");
+  for (const name of ["BashOutput", "mcp__files__list", "aXb", null]) expect(before(name)).toBeNull();
 });
 
 function isRisky(command: string): boolean {
   return isRiskyCommand("Bash", { command }, defaults.checkpoint);
 }
 
-it.each([
-  ...["git push --force", "git push origin main -f", "git push --force-with-lease=main", "git push origin +main"],
-  ...["git reset --hard HEAD~3", "git clean -fdx", "git checkout -- .", "git checkout ."],
-  ...["git checkout HEAD~1 -- src/a.ts", "git restore src", "git stash drop", "git branch -D topic", "rm -rf src"],
-  ...["rm -r --force src", "rm --recursive src", "find . -name '*.ts' -delete", "npx prisma migrate reset"],
-  ...["rails db:migrate", "python3 manage.py migrate", "php artisan migrate:fresh", "alembic upgrade head"],
-  ...["npm run db:migrate", "psql -c 'DROP  TABLE users'", "psql <<EOF\ndelete from users;\nEOF"],
-  ...["terraform destroy -auto-approve", "terraform -chdir=infra apply", "kubectl -n prod delete pod web-1"],
-  ...["docker compose down --volumes"],
-])("[CP30] commands that destroy what no later one brings back are risky: %j", (command) => {
+it.each(
+  [
+    ["git push --force", "git push origin main -f", "git push --force-with-lease=main", "git push origin +main"],
+    ["git reset --hard HEAD~3", "git clean -fdx", "git checkout -- .", "git checkout ."],
+    ["git checkout HEAD~1 -- src/a.ts", "git restore src", "git stash drop", "git branch -D topic", "rm -rf src"],
+    ["rm -r --force src", "rm --recursive src", "find . -name '*.ts' -delete", "npx prisma migrate reset"],
+    ["rails db:migrate", "python3 manage.py migrate", "php artisan migrate:fresh", "alembic upgrade head"],
+    ["npm run db:migrate", "psql -c 'DROP  TABLE users'", "psql <<EOF\ndelete from users;\nEOF"],
+    ["terraform destroy -auto-approve", "terraform -chdir=infra apply", "kubectl -n prod delete pod web-1"],
+    ["docker compose down --volumes"],
+  ].flat(),
+)("[CP30] commands that destroy what no later one brings back are risky: %j", (command) => {
   expect(isRisky(command)).toBe(true);
 });
 
-it.each([
-  ...["git push", "git push origin main", "git reset HEAD a.ts", "git checkout topic", "git checkout -b topic"],
-  ...["git log --grep 'reset --hard'", "git commit -m 'do not rm -rf src; git push --force'", 'echo "rm -rf /"'],
-  ...["grep -r 'kubectl delete' docs", "rm a.txt", "find . -name '*.ts'", "terraform plan", "kubectl get pods"],
-  ...["npm test", "docker compose up -d", "ls # rm", ""],
-])("[CP55] what only reads, mentions a risky command, or can be undone is not: %j", (command) => {
+it.each(
+  [
+    ["git push", "git push origin main", "git reset HEAD a.ts", "git checkout topic", "git checkout -b topic"],
+    ["git log --grep 'reset --hard'", "git commit -m 'do not rm -rf src; git push --force'", 'echo "rm -rf /"'],
+    ["grep -r 'kubectl delete' docs", "rm a.txt", "find . -name '*.ts'", "terraform plan", "kubectl get pods"],
+    ["npm test", "docker compose up -d", "ls # rm", ""],
+  ].flat(),
+)("[CP55] what only reads, mentions a risky command, or can be undone is not: %j", (command) => {
   expect(isRisky(command)).toBe(false);
 });
 
@@ -82,14 +74,16 @@ it("[CP55] only commands are risky", () => {
   expect(inputs.some((input) => isRiskyCommand("Bash", input, defaults.checkpoint))).toBe(false);
 });
 
-it.each([
-  ...["cd x && rm -fr y", "true; rm -rf y", "FOO=1 BAR='a b' rm -rf y", "sudo rm -rf y"],
-  ...["sudo -u root -E /bin/rm -rf y", "env -i PATH=/bin rm -rf y", "\\rm -rf y", "r'm' -\"rf\" y", "(cd x; rm -rf y)"],
-  ...["{ rm -rf y; }", "if true; then rm -rf y; fi", "echo $(rm -rf y)", 'echo "$(rm -rf y)"', "echo `rm -rf y`"],
-  ...["bash -c 'rm -rf y'", 'sudo sh -c "cd x && rm -rf y"', "ssh host 'rm -rf y'", "find . -name x | xargs rm -rf"],
-  ...["nohup rm -rf y &", "git -C sub -c a=b push --force", "rm -rf \\\n  y"],
-  ...["docker exec -it db psql -c 'drop table users'"],
-])("[CP31] nothing that stands before or around a command hides it: %j", (command) => {
+it.each(
+  [
+    ["cd x && rm -fr y", "true; rm -rf y", "FOO=1 BAR='a b' rm -rf y", "sudo rm -rf y"],
+    ["sudo -u root -E /bin/rm -rf y", "env -i PATH=/bin rm -rf y", "\\rm -rf y", "r'm' -\"rf\" y", "(cd x; rm -rf y)"],
+    ["{ rm -rf y; }", "if true; then rm -rf y; fi", "echo $(rm -rf y)", 'echo "$(rm -rf y)"', "echo `rm -rf y`"],
+    ["bash -c 'rm -rf y'", 'sudo sh -c "cd x && rm -rf y"', "ssh host 'rm -rf y'", "find . -name x | xargs rm -rf"],
+    ["nohup rm -rf y &", "git -C sub -c a=b push --force", "rm -rf \\\n  y"],
+    ["docker exec -it db psql -c 'drop table users'"],
+  ].flat(),
+)("[CP31] nothing before or around a command hides it: %j", (command) => {
   expect(isRisky(command)).toBe(true);
 });
 
@@ -110,7 +104,7 @@ it("[CP30] the list is the user's to change, and a wrong pattern matches nothing
   expect(["./deploy.sh test", "rm -rf src", "make", "a("].map(ran)).toEqual([false, false, false, false]);
 });
 
-it("[CP55] a long text is searched in bounded time, whatever it is made of", () => {
+it("[CP55] a long text is searched in bounded time for any content", () => {
   const texts = [
     "echo 'a b c' && cd x/y/z; ".repeat(4_000),
     `sudo ${"word ".repeat(20_000)}`,

@@ -76,7 +76,7 @@ it("[PR13] a tool call that died with its worker is answered with an error, and 
   expect(rig.workers[1]?.received()).toEqual([initialize, initialized]);
 });
 
-it("[PR9] a worker that died before its first answer is asked again, and the client hears one answer", async () => {
+it("[PR9] a worker that died before its first answer is asked again, and the client receives one answer", async () => {
   const rig = aFrontRig();
   await rig.say(initialize);
   await rig.workers[0]?.die();

@@ -1,10 +1,9 @@
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { hookEvents } from "#src/contract/hook-input.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
-import * as journal from "#src/local-mcp/sessions/journal.ts";
-import { Claude, journalKinds, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { journalKinds, rowCount, storedSession } from "#harness/machine/claude.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 import { leaked, tempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -43,10 +42,7 @@ it("[HO1] [HO6] input that is none is logged, without a secret, and changes noth
   const inputs = ["", "{", "null", "[]", "7", '{"session_id":7}', "{}", `{"session_id":"${"x".repeat(201)}"}`];
   for (const input of [...inputs, `"${"x".repeat(32_000_001)}"`])
     expect(answerHook(runtime, "Stop", () => input, 1)).toBe("");
-  const unreadable = (): never => {
-    throw new Error("EAGAIN");
-  };
-  expect(answerHook(runtime, "Stop", unreadable, 1)).toBe("");
+  expect(answerHook(runtime, "Stop", () => readFileSync("/nonexistent", "utf8"), 1)).toBe("");
   expect(answerHook(runtime, "x ghp_0123456789abcdefghijABCDEFGHIJ012345", () => "{}", 1)).toBe("");
   expect(runtime.logged).toHaveLength(inputs.length + 3);
   expect(runtime.logged.at(-1)).toContain("unknown hook event");
@@ -56,10 +52,10 @@ it("[HO1] [HO6] input that is none is logged, without a secret, and changes noth
 
 const events = fc.constantFrom(...hookEvents);
 const fields = [
-  ...["session_id", "transcript_path", "cwd", "prompt_id", "agent_id", "agent_type", "source", "model", "prompt"],
-  ...["tool_name", "tool_use_id", "tool_input", "tool_response", "duration_ms", "error", "trigger", "compact_summary"],
-  ...["last_assistant_message", "reason"],
-];
+  ["session_id", "transcript_path", "cwd", "prompt_id", "agent_id", "agent_type", "source", "model", "prompt"],
+  ["tool_name", "tool_use_id", "tool_input", "tool_response", "duration_ms", "error", "trigger", "compact_summary"],
+  ["last_assistant_message", "reason"],
+].flat();
 
 it("[HO1] for any input a hook prints nothing or JSON that the client knows, and the store stays whole", () => {
   const runtime = tempRuntime();

@@ -6,12 +6,10 @@ import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import type { DeferredWork } from "#src/local-mcp/hooks/run-hook.ts";
 import { hookToolGroups, type HookToolEvent } from "#src/contract/hook-tool.ts";
-import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import * as spool from "#src/store/spool.ts";
-import * as files from "#src/local-mcp/team/reservation-table.ts";
 import { aProject, journalKinds, storedSession, rowCount } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { heardOf, nameProject } from "#harness/team/team-rows.ts";
+import { reservationReceived, nameProject } from "#harness/team/team-rows.ts";
 
 const session = "7d1f0c62-2f3c-4f0e-9a6b-0d2a4c1f8b11";
 const clientPid = 1_000;
@@ -165,7 +163,7 @@ it("[HO32] an edit of a reserved file is refused, also while events wait in the 
   const { event } = aChannel(runtime);
   const project = aProject();
   nameProject(runtime, project);
-  heardOf(runtime, { resource: "file:parser/a.ts", checkout: project });
+  reservationReceived(runtime, { resource: "file:parser/a.ts", checkout: project });
   const call = { tool_name: "Edit", cwd: project, "tool_input.file_path": join(project, "a.ts") };
   for (const tool_use_id of ["toolu_4", "toolu_5"]) {
     const { content } = await event("PreToolUse", { ...call, tool_use_id });

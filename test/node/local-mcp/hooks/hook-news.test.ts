@@ -29,7 +29,7 @@ const cancelled: News = { kind: "task_cancelled", task: 8, title: "Old work", re
 const refused: News = { kind: "report_refused", task: 9, reason: "another chat has it now" };
 const leader: News = { kind: "leader_changed", name: "release", leader: "c-chat", isSelf: false };
 
-it("[HO16] news come with the user's next prompt, each once, oldest first, and tell what to do", () => {
+it("[HO16] news come with the user's next prompt, each once, oldest first, and say what to do", () => {
   const { runtime, prompt, hear } = aChat();
   for (const one of [aMessage("Can you look at #3?", { topic: "build.web" }), lost, cancelled, refused, leader])
     hear(one);
@@ -93,12 +93,12 @@ it("[HO16] another chat's news, and what the inbox has given, are not given", ()
   expect(context(other.prompt("one"))).toContain("for the other");
 });
 
-it("[HO61] the offer of a session of another machine is its brief, alone, and only with a prompt", () => {
+it("[HO61] [HO48] an offer of another machine is its brief, alone, and comes with a prompt only, as does a new leader", () => {
   const { claude, prompt, hear } = aChat();
   hear({ kind: "offer", session: "s", machine: "m", brief: "SHIM: the brief" });
   hear(leader);
   expect(claude.stop()).toEqual({});
-  expect(items(prompt("two"))).toHaveLength(1);
+  expect(items(prompt("two"))).toEqual([expect.stringContaining("release is led by")]);
   expect(prompt("three")).toBe("SHIM: the brief");
   expect(prompt("four")).toBe("");
 });
@@ -113,13 +113,6 @@ it("[HO17] at the end of a turn a chat continues for what needs it, once", () =>
     expect(claude.tell("Stop", { stop_hook_active: true, last_assistant_message: "I answered." })).toEqual({});
     expect(prompt("two")).toBe("");
   }
-});
-
-it("[HO48] a new leader alone lets a chat stop, and comes with the next prompt", () => {
-  const { claude, prompt, hear } = aChat();
-  hear(leader);
-  expect(claude.stop()).toEqual({});
-  expect(prompt("two")).toContain("release is led by");
 });
 
 it("[HO49] a chat continues by itself three times an hour, or as often as the settings say", () => {

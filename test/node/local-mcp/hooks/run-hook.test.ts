@@ -10,6 +10,7 @@ import {
   storedSession,
   Claude,
   aChat,
+  aDeadClaude,
 } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -85,20 +86,18 @@ it("[ID4] --fork-session has a new id of its own and leaves the old session as i
   const fork = anotherClaude(runtime, first);
   expect(fork.start("fork")).toBe("");
   expect(storedSession(runtime, fork.session).origin).toBe("fork");
-  expect(storedSession(runtime, first.session).endedAt).not.toBeNull();
+  expect(storedSession(runtime, first.session).endReason).toBe("prompt_input_exit");
 });
 
 it("[HO7] a client that could not resume a session ends with its id: that closes nothing", () => {
-  const { runtime, claude: first } = aChat();
-  first.prompt("fix the parser");
-  first.kill();
-  const failed = new Claude(runtime, { cwd: first.cwd, session: first.session, pid: 2_000 });
-  failed.end("other");
+  const runtime = tempRuntime();
+  const first = aDeadClaude(runtime);
+  new Claude(runtime, { cwd: first.cwd, session: first.session, pid: 2_000 }).end("other");
   expect(storedSession(runtime, first.session)).toMatchObject({ endedAt: null, detachedAt: null });
   expect(anotherClaude(runtime, first).start()).toContain("fix the parser");
 });
 
-it("[HO7] an end without a process that can be told closes no session whose client lives", () => {
+it("[HO7] an end without a known process closes no session whose client lives", () => {
   const { runtime, claude } = aChat();
   claude.prompt("fix the parser");
   const stranger = new Claude(runtime, { cwd: claude.cwd, session: claude.session, pid: 2_000 });
@@ -135,16 +134,14 @@ it("[HO4] the death of the MCP process is reported once, with the next prompt, a
   expect(warning("four")).toBeUndefined();
 });
 
-it("[HO12] a Stop, a compaction and an end print nothing that could make the client go on or stop", () => {
-  const { runtime, claude } = aChat();
+it("[HO12] a Stop, a compaction and an end print nothing that could make the client continue or stop", () => {
+  const { claude } = aChat();
   claude.prompt("one");
   claude.use("Bash", { command: "ls" });
-  expect([
-    claude.stop(),
-    claude.tell("PreCompact", { trigger: "auto" }),
-    claude.tell("PostCompact", { trigger: "auto", compact_summary: "s" }),
-    claude.end(),
-  ]).toEqual([{}, {}, {}, {}]);
+  expect(claude.stop()).toEqual({});
+  expect(claude.tell("PreCompact", { trigger: "auto" })).toEqual({});
+  expect(claude.tell("PostCompact", { trigger: "auto", compact_summary: "s" })).toEqual({});
+  expect(claude.end()).toEqual({});
 });
 
 it("[HO10] while SHIM is paused a hook stores nothing and says nothing", () => {

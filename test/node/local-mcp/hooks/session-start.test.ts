@@ -105,12 +105,14 @@ it("[RE10] a session that ended well, or that SHIM does not know, is given nothi
   expect(new Claude(runtime, { pid: 77, session: "never-seen-before" }).start("resume")).toBe("");
 });
 
-it("[RE10] a session that another has continued meanwhile learns it when it is resumed", () => {
+it("[RE9] [RE10] under the setting resume a successor's first checkpoint recovers the session, which learns it when it is resumed", () => {
   const runtime = tempRuntime({ config: { recovery: "resume" } });
   const first = aDeadClaude(runtime);
   const second = anotherClaude(runtime, first);
-  expect(second.start()).toContain("fix the parser");
+  expect(second.start()).toMatch(/fix the parser[^]*Continue this work now|Continue this work now[^]*fix the parser/);
   second.turn("go on with it");
+  const recovered = { recovery: "recovered", recoveryBy: second.session };
+  expect(storedSession(runtime, first.session)).toMatchObject(recovered);
   expect(first.resume()).toContain(`continued by session ${second.session}`);
 });
 

@@ -77,7 +77,7 @@ it("[HO14] a compaction that found the store locked is answered with the next pr
   expect(given).toContain("this conversation was compacted");
 });
 
-it("[ST22] a hook leaves the repair of a large store to others: the user is told, and nothing is lost", () => {
+it("[ST22] a hook leaves the repair of a large store to others: the user is notified, and nothing is lost", () => {
   const { runtime, claude } = aChat();
   claude.turn("fix the parser");
   runtime.store.close();

@@ -1,29 +1,22 @@
-import { appendFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import { timerTrigger } from "#src/local-mcp/checkpoints/triggers.ts";
 import { observe } from "#src/local-mcp/observe/observe.ts";
 import { recordTranscript, catchUp } from "#src/local-mcp/observe/record-transcript.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import * as history from "#src/local-mcp/signals/history.ts";
 import { readAppended } from "#src/local-mcp/signals/transcript.ts";
-import { currentState } from "#src/local-mcp/checkpoints/capture.ts";
-import { aLiveClaude, rowCount, storedSession, journalKinds, Claude } from "#harness/machine/claude.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { aUserLine, anAssistantLine, aToolResultLine, aToolUse } from "#harness/machine/transcripts.ts";
+import { aLiveClaude, rowCount, storedSession, journalKinds, stateOf } from "#harness/machine/claude.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { aUserLine, anAssistantLine, aToolResultLine, aToolUse, aTranscript } from "#harness/machine/transcripts.ts";
 
-const usage = {
-  input_tokens: 90_000,
-  cache_creation_input_tokens: 0,
-  cache_read_input_tokens: 60_000,
-  output_tokens: 10_000,
-};
+const usage = { input_tokens: 90_000, cache_read_input_tokens: 60_000, output_tokens: 10_000 };
 
 it("[ID10] each event brings the readings up to date: tools, errors, age, and of the transcript the context", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime);
-  appendFileSync(claude.transcript, `${anAssistantLine({ usage, content: [{ type: "text", text: "a" }] })}\n`);
+  claude.transcribe(anAssistantLine({ usage }));
   for (let call = 0; call < 4; call++) claude.use("Bash", { command: "ls" });
   claude.fail("Bash", { command: "make" }, "Exit code 2");
   const { readings, model, transcriptOffset } = storedSession(runtime, claude.session);
@@ -61,7 +54,7 @@ it("[ID10] what another process has written to the session meanwhile is not lost
 it("[SI17] a compaction makes what was read of the context void", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime);
-  appendFileSync(claude.transcript, `${anAssistantLine({ usage, content: [{ type: "text", text: "a" }] })}\n`);
+  claude.transcribe(anAssistantLine({ usage }));
   claude.use("Bash");
   expect(storedSession(runtime, claude.session).readings.contextTokens?.value).toBe(160_000);
   claude.compact("A summary.");
@@ -73,7 +66,7 @@ it("[JO4] of the transcript only the assistant's words are kept: prompts come fr
   const claude = aLiveClaude(runtime);
   const path = join(claude.cwd, "other.jsonl");
   const words = ["one", "one", " ", "two"].map((text) => anAssistantLine({ content: [{ type: "text", text }] }));
-  appendFileSync(path, `${[aUserLine("a prompt"), ...words].join("\n")}\n`);
+  writeFileSync(path, aTranscript(aUserLine("a prompt"), ...words));
   const session = storedSession(runtime, claude.session);
   runtime.store.write((sql) => recordTranscript(sql, session, readAppended(path, 0), runtime.now()));
   const entries = runtime.store.read((sql) => journal.newest(sql, claude.session, ["prompt", "assistant"], 9), []);
@@ -102,19 +95,22 @@ it("[CP9] the timer finds a checkpoint due by count and time", () => {
   claude.prompt("more");
   runtime.wait(300_001);
   expect(look()).toBe("time");
-  expect(
-    runtime.store.read((sql) => sessions.get(sql, claude.session), null)?.readings.sinceCheckpointMs?.value,
-  ).toBeGreaterThan(300_000);
+  expect(storedSession(runtime, claude.session).readings.sinceCheckpointMs?.value).toBeGreaterThan(300_000);
 });
 
-function aChat(): { runtime: TempRuntime; claude: Claude; write: (...lines: string[]) => void } {
+function aChat() {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime, "Make the parser accept empty input");
   writeFileSync(claude.transcript, "");
+  const tools = (): string[] => journalKinds(runtime, claude.session).filter((kind) => kind.startsWith("tool_"));
   return {
     runtime,
     claude,
-    write: (...lines) => appendFileSync(claude.transcript, lines.map((l) => `${l}\n`).join("")),
+    tools,
+    write: (...lines: string[]) => claude.transcribe(...lines),
+    stored: () => storedSession(runtime, claude.session),
+    state: () => stateOf(runtime, claude.session),
+    readOn: () => runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session)),
   };
 }
 
@@ -125,31 +121,22 @@ const use = (id: string, name: string, input: object): string =>
 const result = (id: string, content: string, isError: boolean): string =>
   aToolResultLine(id, content, isError, written);
 
-it("[JO20] [HO37] tool calls whose events never came are read from the transcript, and the user is told once", () => {
-  const { runtime, claude, write } = aChat();
+it("[JO20] [HO37] tool calls whose events never came are read from the transcript, and the user is notified once", () => {
+  const { claude, write, tools, stored, state } = aChat();
   const file = `${claude.cwd}/parser.ts`;
   write(use("toolu_a", "Edit", { file_path: file }), result("toolu_a", "ok", false));
   write(use("toolu_b", "Bash", { command: "npm test" }), result("toolu_b", "Exit code 1", true));
   write(use("toolu_c", "Bash", { command: "npm run build" }), result("toolu_c", "ok", false));
   expect(claude.prompt("and now the lexer").systemMessage).toContain("2 tool calls did not reach the MCP process");
   expect(claude.prompt("go on").systemMessage).toBeUndefined();
-  const kinds = journalKinds(runtime, claude.session);
-  expect(kinds.filter((kind) => kind.startsWith("tool_"))).toEqual([
-    "tool_start",
-    "tool_start",
-    "tool_start",
-    "tool_end",
-    "tool_error",
-    "tool_end",
-  ]);
-  expect(storedSession(runtime, claude.session)).toMatchObject({ toolCalls: 3, toolErrors: 1 });
-  const state = runtime.store.read((sql) => currentState(sql, claude.session), null);
-  expect(state?.files).toMatchObject([{ path: file, action: "edited" }]);
-  expect(state?.runningTools).toEqual([]);
+  const starts = ["tool_start", "tool_start", "tool_start"];
+  expect(tools()).toEqual([...starts, "tool_end", "tool_error", "tool_end"]);
+  expect(stored()).toMatchObject({ toolCalls: 3, toolErrors: 1 });
+  expect(state()).toMatchObject({ files: [{ path: file, action: "edited" }], runningTools: [] });
 });
 
-it("[JO20] an event that comes after all, or came before, counts once, and is no reason to tell the user", () => {
-  const { runtime, claude, write } = aChat();
+it("[JO20] an event that comes after all, or came before, counts once, and is not reported to the user", () => {
+  const { claude, write, tools, stored } = aChat();
   const id = claude.begin("Bash", { command: "echo one" });
   write(use(id, "Bash", { command: "echo one" }));
   write(use("toolu_late", "Bash", { command: "echo two" }));
@@ -158,60 +145,55 @@ it("[JO20] an event that comes after all, or came before, counts once, and is no
   write(result(id, "one", false), result("toolu_late", "two", false));
   claude.done("toolu_late", "Bash", { command: "echo two" });
   expect(claude.prompt("next").systemMessage).toBeUndefined();
-  expect(journalKinds(runtime, claude.session).filter((kind) => kind.startsWith("tool_"))).toHaveLength(4);
-  expect(storedSession(runtime, claude.session)).toMatchObject({ toolCalls: 2, toolErrors: 0 });
+  expect(tools()).toHaveLength(4);
+  expect(stored()).toMatchObject({ toolCalls: 2, toolErrors: 0 });
 });
 
 it("[JO20] a call whose start came by its event and whose end did not runs no more", () => {
-  const { runtime, claude, write } = aChat();
-  const id = claude.begin("Write", { file_path: `${claude.cwd}/new.ts` });
-  write(use(id, "Write", { file_path: `${claude.cwd}/new.ts` }));
+  const { claude, write, state, readOn } = aChat();
+  const file = { file_path: `${claude.cwd}/new.ts` };
+  const id = claude.begin("Write", file);
+  write(use(id, "Write", file));
   claude.tell("Notification", { message: "waits" });
   write(result(id, "ok", false));
-  runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
-  const state = runtime.store.read((sql) => currentState(sql, claude.session), null);
-  expect([state?.runningTools, state?.files.map(({ action }) => action)]).toEqual([[], ["edited"]]);
+  readOn();
+  expect(state()).toMatchObject({ runningTools: [], files: [{ action: "edited" }] });
 });
 
-it("[JO20] a call that the user denied, or the guard refused, ends as an error and is not told as missed", () => {
-  const { runtime, claude, write } = aChat();
+it("[JO20] a call that the user denied, or the guard refused, ends as an error and is not reported as missed", () => {
+  const { claude, write, tools } = aChat();
   write(use("toolu_x", "Edit", { file_path: `${claude.cwd}/a.ts` }), result("toolu_x", "denied", true));
   expect(claude.prompt("why?").systemMessage).toBeUndefined();
-  expect(journalKinds(runtime, claude.session)).toContain("tool_error");
+  expect(tools()).toContain("tool_error");
 });
 
 it("[JO21] a tool that the client killed at its end, and then called failed, counts as running when the session died", () => {
   for (const end of ["the hook", "the server"]) {
-    const { runtime, claude, write } = aChat();
+    const { claude, write, tools, stored, state, readOn } = aChat();
     const id = claude.begin("Bash", { command: "sleep 600" });
     write(use(id, "Bash", { command: "sleep 600" }), result(id, "Exit code 137", true));
     if (end === "the hook") claude.tell("SessionEnd", { reason: "other" });
-    else runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
-    const state = runtime.store.read((sql) => currentState(sql, claude.session), null);
-    expect([state?.runningTools.length, journalKinds(runtime, claude.session).includes("tool_error")]).toEqual([
-      1,
-      false,
-    ]);
-    expect(storedSession(runtime, claude.session).toolErrors).toBe(0);
+    else readOn();
+    expect([state()?.runningTools.length, tools(), stored().toolErrors]).toEqual([1, ["tool_start"], 0]);
   }
 });
 
-it("[JO21] a failure that the chat went on from is one, also when it is read at the end", () => {
-  const { runtime, claude, write } = aChat();
+it("[JO21] a failure after which the chat continued is one, also when it is read at the end", () => {
+  const { claude, write, tools } = aChat();
   const id = claude.begin("Bash", { command: "npm test" });
   write(use(id, "Bash", { command: "npm test" }), result(id, "Exit code 1", true));
   write(anAssistantLine({ id: "msg_2" }, { timestamp: "2030-01-01T00:00:01.000Z" }));
   claude.tell("SessionEnd", { reason: "other" });
-  expect(journalKinds(runtime, claude.session)).toContain("tool_error");
+  expect(tools()).toContain("tool_error");
 });
 
 it("[JO22] the calls that a fork has copied from the session before are not its own", () => {
-  const { runtime, claude, write } = aChat();
+  const { runtime, claude, write, tools, stored } = aChat();
   const earlier = { timestamp: new Date(runtime.now() - 60_000).toISOString() };
   write(anAssistantLine({ content: [aToolUse("toolu_old", "Bash", { command: "sleep 600" })] }, earlier));
   write(aToolResultLine("toolu_old", "[Tool call interrupted]", true, earlier));
   claude.stop();
   claude.tell("SessionEnd", { reason: "prompt_input_exit" });
-  expect(journalKinds(runtime, claude.session).filter((kind) => kind.startsWith("tool_"))).toEqual([]);
-  expect(storedSession(runtime, claude.session)).toMatchObject({ toolCalls: 0, toolErrors: 0 });
+  expect(tools()).toEqual([]);
+  expect(stored()).toMatchObject({ toolCalls: 0, toolErrors: 0 });
 });

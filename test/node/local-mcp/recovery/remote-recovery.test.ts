@@ -9,8 +9,14 @@ import { TeamChat } from "#src/local-mcp/team/team-chat.ts";
 import { takeOver } from "#src/local-mcp/recovery/takeover.ts";
 import { project } from "#harness/sync/machines.ts";
 import { aWorld, minute, aRival, newsOf, rowOf, type World } from "#harness/sync/recovery-rig.ts";
-import { Claude, storedSession } from "#harness/machine/claude.ts";
+import { storedSession, anotherClaude } from "#harness/machine/claude.ts";
 import { connect, type Connected } from "#harness/machine/mcp-client.ts";
+
+/** The brief of the only session that is found on another machine. */
+async function briefElsewhere({ reach, here, chat }: World): Promise<string> {
+  const [found] = await findElsewhere(reach, project);
+  return found ? brief(await inspectElsewhere(reach, found, chat.cwd), here.runtime.now(), "brief") : "";
+}
 
 it("[RE20] [RE90] a session of another machine is found when the coordinator reports its chat as gone, not before", async () => {
   const alive = await aWorld({ isDead: false });
@@ -31,30 +37,23 @@ it("[RE91] a session without a chat counts as ended after ten silent minutes, an
   one.world.wait(6 * minute);
   const [found] = await findElsewhere(one.reach, project);
   expect(found?.liveness).toMatchObject({ isOver: true, isCertain: false });
-  const text = found
-    ? brief(await inspectElsewhere(one.reach, found, one.chat.cwd), one.here.runtime.now(), "brief")
-    : "";
+  const text = await briefElsewhere(one);
   expect(text).toContain("was last heard of 11 min ago (whether it died is not certain)");
   expect(text).toContain("The coordinator knows no chat of it");
 });
 
 it("[RE20] one that ended, was recovered or dismissed where it ran, or holds nothing, is not found", async () => {
   const { reach, there, dead, here } = await aWorld();
-  for (const recovery of ["recovered", "dismissed"]) {
-    await there.mirror(dead.session, { change: { recovery } });
+  const isFound = async (sent: Parameters<typeof there.mirror>[1] = {}): Promise<boolean> => {
+    await there.mirror(dead.session, sent);
     await here.pull();
-    expect(await findElsewhere(reach, project)).toEqual([]);
-  }
-  await there.mirror(dead.session, {
-    change: { newest: null, toolCalls: 0, unsaved: { count: 0, entries: [] } },
-    isWithoutCheckpoint: true,
-  });
-  await here.pull();
-  expect(await findElsewhere(reach, project)).toEqual([]);
+    return (await findElsewhere(reach, project)).length > 0;
+  };
+  for (const recovery of ["recovered", "dismissed"]) expect(await isFound({ change: { recovery } })).toBe(false);
+  const empty = { newest: null, toolCalls: 0, unsaved: { count: 0, entries: [] } };
+  expect(await isFound({ change: empty, isWithoutCheckpoint: true })).toBe(false);
   dead.end();
-  await there.mirror(dead.session);
-  await here.pull();
-  expect(await findElsewhere(reach, project)).toEqual([]);
+  expect(await isFound()).toBe(false);
 });
 
 it("[RE92] while the coordinator does not answer no session is reported as dead", async () => {
@@ -63,7 +62,7 @@ it("[RE92] while the coordinator does not answer no session is reported as dead"
   expect(await findElsewhere(reach, project)).toEqual([]);
 });
 
-it("[RE21] its files are looked for in the project here: the same, different, or not here; others are named", async () => {
+it("[RE21] its files are compared with the project here: the same, different, or not here; others are named", async () => {
   const { reach, dead, chat, here, there } = await aWorld();
   const inside = (path: string): string => join(dead.cwd, path);
   mkdirSync(inside("src"));
@@ -95,18 +94,16 @@ it("[RE21] its files are looked for in the project here: the same, different, or
 });
 
 it("[RE22] [RE93] [RE94] the brief says on which machine it was, how old all is, and what was not sent", async () => {
-  const { reach, dead, chat, here } = await aWorld();
-  const [found] = await findElsewhere(reach, project);
-  const from = found && (await inspectElsewhere(reach, found, chat.cwd));
-  const text = from ? brief(from, here.runtime.now(), "brief") : "";
+  const one = await aWorld();
+  const text = await briefElsewhere(one);
   for (const part of [
-    `an earlier session (${dead.session}) on another machine (rig) died 5 min ago`,
-    `it ran on: rig, in ${dead.cwd} there`,
-    `project: ${chat.cwd}`,
+    `an earlier session (${one.dead.session}) on another machine (desk) died 5 min ago`,
+    `it ran on: desk, in ${one.dead.cwd} there`,
+    `project: ${one.chat.cwd}`,
     "another SHIM process of its machine saw that its process is gone",
     "last request: and the lexer",
     "not synced: whatever it did after 5 min ago; 1 event after the checkpoint came with it, and is in this",
-    "files as they were: on rig only",
+    "files as they were: on desk only",
     "git: main at a1a1a1a1a1a1, the same here",
     "take true",
   ])
@@ -145,10 +142,7 @@ it("[RE95] the brief names the tasks of the workspace that the session had, with
   const { task = 0, claim = 0 } = claimed.ok ? (claimed.value.claims[0] ?? {}) : {};
   await back.link.call("tasks.heartbeat", { task, claim, progress: { percent: 50 } }, 1_000);
   await one.there.attest(one.dead.session);
-  const [found] = await findElsewhere(one.reach, project);
-  const from = found && (await inspectElsewhere(one.reach, found, one.chat.cwd));
-  const text = from ? brief(from, one.here.runtime.now(), "brief") : "";
-  expect(text).toContain("its task: task 1 (docs): queued again");
+  expect(await briefElsewhere(one)).toContain("its task: task 1 (docs): queued again");
 });
 
 /** The chat of this machine, with the MCP process that Claude Code starts for it. */
@@ -161,40 +155,30 @@ it("[RE20] the tool lists and briefs on sessions of other machines, with the mac
   writeFileSync(join(one.chat.cwd, "parser.ts"), "export const parser = 1;\n");
   const { call } = await open(one);
   const { text, output } = await call("shim_check_recovery");
-  expect(output["incomplete"]).toEqual([
-    {
-      session: one.dead.session,
-      title: "fix the parser",
-      diedMsAgo: expect.any(Number),
-      cause: "died",
-      project: one.dead.cwd,
-      machine: "desk",
-    },
-  ]);
-  expect(text).toContain("on another machine (rig) died 5 min ago");
+  const { session, cwd: project } = one.dead;
+  const death = { title: "fix the parser", diedMsAgo: expect.any(Number) as number, cause: "died" };
+  expect(output["incomplete"]).toEqual([{ session, ...death, project, machine: "desk" }]);
+  expect(text).toContain("on another machine (desk) died 5 min ago");
   expect(text).toContain("- parser.ts (created): the same here");
   expect(output["score"]).toBeGreaterThan(50);
-  // It was told: no hook brings it again.
+  // It is in the answer: no hook brings it again.
   expect(newsOf(one.here, one.chat.session)).toEqual([]);
 });
 
-it("[RE20] a chat on a machine that has mirrored no other yet gets them too, also by id", async () => {
-  for (const given of [{}, { of: "dead" }]) {
+it.each([false, true])(
+  "[RE20] a chat on a machine that has mirrored no other yet gets them too, by id %s",
+  async (isNamed) => {
     const one = await aWorld();
     one.here.runtime.store.write((sql) => sql.run("DELETE FROM remote_sessions"));
-    const { call } = await open(one);
-    const { text } = await call("shim_check_recovery", "of" in given ? { of: one.dead.session } : {});
-    expect(text).toContain("on another machine (rig) died 5 min ago");
-  }
-});
+    const { ask } = await open(one);
+    const { text } = await ask("shim_check_recovery", isNamed ? { of: one.dead.session } : {});
+    expect(text).toContain("on another machine (desk) died 5 min ago");
+  },
+);
 
 it("[RE20] one of this machine comes first, and those of others are listed with it", async () => {
   const one = await aWorld();
-  const own = new Claude(one.here.runtime, {
-    pid: 7_000,
-    cwd: one.chat.cwd,
-    session: "abab7777-0000-4000-8000-000000000007",
-  });
+  const own = anotherClaude(one.here.runtime, one.chat, { session: "abab7777" });
   own.turn("write the docs");
   own.kill();
   const { call } = await open(one);
@@ -207,68 +191,55 @@ it("[RE20] one of this machine comes first, and those of others are listed with 
   expect((await call("shim_check_recovery", { of: "aaa" })).text).toContain("SHIM knows no session");
 });
 
-it("[RE92] without an answer of the coordinator this is said, and the local sessions are listed all the same", async () => {
+it("[RE92] without an answer of the coordinator the answer says so, and the local sessions are listed all the same", async () => {
   const one = await aWorld();
   one.world.isCut = () => true;
-  const { call } = await open(one);
-  const { text, isError } = await call("shim_check_recovery");
-  expect(isError).toBe(false);
+  const { ask, refusal } = await open(one);
+  const { text } = await ask("shim_check_recovery");
   expect(text).toContain("No session died unfinished.");
   expect(text).toContain("Sessions of other machines are not included");
-  const taken = await call("shim_check_recovery", { of: one.dead.session, take: true });
-  expect(taken.isError).toBe(true);
+  await refusal("shim_check_recovery", { of: one.dead.session, take: true });
 });
 
 it("[RE23] [RE97] take makes it this chat's, for all machines; a second time nothing changes", async () => {
   const one = await aWorld();
-  const { call } = await open(one);
-  for (const _ of [1, 2])
-    expect((await call("shim_check_recovery", { of: one.dead.session, take: true })).isError).toBe(false);
+  const { ask } = await open(one);
+  for (let n = 0; n < 2; n++) await ask("shim_check_recovery", { of: one.dead.session, take: true });
   await one.there.pull();
   expect(rowOf({ here: one.there }, one.dead).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
 });
 
-it("[RE96] a session that another chat has is refused with who and where; a living or finished one with why", async () => {
+it("[RE96] a session that another chat has is refused with chat and machine; a living or finished one with why", async () => {
   const one = await aWorld({ isDead: false });
-  const { call } = await open(one);
-  const living = await call("shim_check_recovery", { of: one.dead.session, take: true });
-  expect(living).toMatchObject({ isError: true });
-  expect(living.text).toContain("is not known to be dead");
+  const { refusal } = await open(one);
+  const refused = (): Promise<string> => refusal("shim_check_recovery", { of: one.dead.session, take: true });
+  expect(await refused()).toContain("is not known to be dead");
   await one.there.attest(one.dead.session);
   const { chat: rival, ...third } = await aRival(one);
   await takeOver(third.reach, rowOf(third, one.dead));
-  // Before the mirror tells of it, and after.
-  const held = await call("shim_check_recovery", { of: one.dead.session, take: true });
-  expect(held.text).toContain(`is continued by chat ${rival.session} on tower`);
+  // Before the mirror has it, and after.
+  expect(await refused()).toContain(`is continued by chat ${rival.session} on tower`);
   await one.here.pull();
-  const taken = await call("shim_check_recovery", { of: one.dead.session, take: true });
-  expect(taken.text).toContain(`is continued by chat ${rival.session} on tower`);
+  expect(await refused()).toContain(`is continued by chat ${rival.session} on tower`);
   one.dead.end();
   await one.there.mirror(one.dead.session);
   await one.here.pull();
-  expect((await call("shim_check_recovery", { of: one.dead.session, take: true })).text).toContain("was finished");
+  expect(await refused()).toContain("was finished");
 });
 
 it("[RE96] a session of this machine that another one continues cannot be taken here", async () => {
   const one = await aWorld();
   await takeOver(one.reach, rowOf(one, one.dead));
-  const fresh = new Claude(one.there.runtime, {
-    pid: 3_000,
-    cwd: one.dead.cwd,
-    session: "eeee5555-0000-4000-8000-000000000005",
-  });
+  const fresh = anotherClaude(one.there.runtime, one.dead, { session: "eeee5555" });
   fresh.start();
-  const { call } = await open({ here: one.there, chat: fresh });
-  const refused = await call("shim_check_recovery", { take: true });
-  expect(refused).toMatchObject({ isError: true });
-  expect(refused.text).toContain(`is continued by chat ${one.chat.session} on laptop`);
+  const { ask, refusal } = await open({ here: one.there, chat: fresh });
+  const refused = await refusal("shim_check_recovery", { take: true });
+  expect(refused).toContain(`is continued by chat ${one.chat.session} on laptop`);
   one.world.isCut = () => true;
-  // Leases are never granted offline; what is here can be gone on with.
-  expect((await call("shim_check_recovery", { take: true })).isError).toBe(false);
-  expect(storedSession(one.there.runtime, one.dead.session)).toMatchObject({
-    recovery: "offered",
-    recoveryBy: fresh.session,
-  });
+  // Leases are never granted offline; work on what is here can continue.
+  await ask("shim_check_recovery", { take: true });
+  const offered = { recovery: "offered", recoveryBy: fresh.session };
+  expect(storedSession(one.there.runtime, one.dead.session)).toMatchObject(offered);
 });
 
 it("[RE24] a chat that joins is offered it by a notification, also where the death becomes known a while later", async () => {
@@ -277,17 +248,15 @@ it("[RE24] a chat that joins is offered it by a notification, also where the dea
   const joined = await team.chatFor(storedSession(one.here.runtime, one.chat.session));
   const member = joined.ok ? joined.value : null;
   expect(member).toBeInstanceOf(TeamChat);
-  const look = async (): Promise<void> => {
+  const news = async (): Promise<unknown[]> => {
     await member?.checkOtherMachines();
+    return newsOf(one.here, one.chat.session);
   };
-  await look();
-  expect(newsOf(one.here, one.chat.session)).toEqual([]);
+  expect(await news()).toEqual([]);
   await one.there.attest(one.dead.session);
-  await look();
-  expect(newsOf(one.here, one.chat.session)).toMatchObject([{ kind: "offer", session: one.dead.session }]);
-  expect(JSON.stringify(one.chat.prompt("what was I doing?"))).toContain("on another machine (rig)");
+  expect(await news()).toMatchObject([{ kind: "offer", session: one.dead.session }]);
+  expect(JSON.stringify(one.chat.prompt("what was I doing?"))).toContain("on another machine (desk)");
   one.world.wait(minute);
-  await look();
-  expect(newsOf(one.here, one.chat.session)).toEqual([]);
+  expect(await news()).toEqual([]);
   await team.end("over");
 });

@@ -11,10 +11,10 @@ const undoHint = "If the user wants it here: `shim resume --undo s1`";
 it.each<[Partial<SessionFacts>, string, string]>([
   [{ isThisChat: true, isEnded: true }, "this_chat", "s1 is this chat itself."],
   [{ isEnded: true, alive: "is still running." }, "finished", "s1 was finished: there is nothing to continue."],
-  [{ ...there, isEnded: true, isStale: true }, "finished", "s1 was finished on rig: there is nothing to continue."],
+  [{ ...there, isEnded: true, isStale: true }, "finished", "s1 was finished on desk: there is nothing to continue."],
   [{ ...there, isStale: true, alive: "No answer." }, "unreachable", "another chat continues it is not known now."],
   [{ alive: "is still running (pid 7)." }, "still_running", "s1 is still running (pid 7)."],
-  [{ ...there, alive: "It is idle." }, "still_running", "s1 is not known to be dead on rig: It is idle."],
+  [{ ...there, alive: "It is idle." }, "still_running", "s1 is not known to be dead on desk: It is idle."],
   [{ successor: { chat: "b", machine: null, isHere: true } }, "held", `continued by chat b. ${undoHint}, then again.`],
   [{ ...there, successor: { chat: "b", machine: "m" } }, "held", `by chat b on m. ${undoHint} there, then again.`],
 ])(
@@ -25,7 +25,7 @@ it.each<[Partial<SessionFacts>, string, string]>([
   },
 );
 
-it("[RE23] a dead session can be taken; whose lease another has is told the holder since when", () => {
+it("[RE23] a dead session can be taken; a refusal for a lease names the holder and since when", () => {
   expect(verdict(dead)).toBeNull();
   const holder = { chat: "b", machine: "m", heldForMs: 300_000 };
   expect(leaseRefusal("s1", "desk", holder).message).toContain("s1 is continued by chat b on m, for 5 min.");
@@ -34,58 +34,71 @@ it("[RE23] a dead session can be taken; whose lease another has is told the hold
 });
 
 const minute = 60_000;
+const alive = (status: "idle" | "busy" | "stuck" | "draining") => ({ status, reason: null, lastSeenAgeMs: 0 }) as const;
 const offline = (reason: string) => ({ status: "offline", reason, lastSeenAgeMs: minute }) as const;
 
-it("[RE90] [RE91] a chat that the coordinator declared dead is so; one that left, after ten silent minutes only", () => {
-  for (const reason of ["attested", "closed", "timeout"])
-    expect(livenessOf(offline(reason), 0)).toMatchObject({ isOver: true, isCertain: true });
-  for (const seen of [offline("left"), offline("of a later version"), { status: "unknown" } as const]) {
-    expect(livenessOf(seen, 9 * minute)).toMatchObject({ isOver: false, isCertain: false });
-    expect(livenessOf(seen, 11 * minute)).toMatchObject({ isOver: true, isCertain: false });
-  }
+const [sure, unsure] = [
+  { isOver: true, isCertain: true },
+  { isOver: true, isCertain: false },
+];
+
+it.each<[string, Parameters<typeof livenessOf>[0], number, object]>([
+  ["declared dead", offline("attested"), 0, sure],
+  ["closed", offline("closed"), 0, sure],
+  ["timed out", offline("timeout"), 0, sure],
+  ["left", offline("left"), 9, { isOver: false }],
+  ["left", offline("left"), 11, unsure],
+  ["of a later version", offline("of a later version"), 9, { isOver: false }],
+  ["of a later version", offline("of a later version"), 11, unsure],
+  ["unknown", { status: "unknown" }, 9, { isOver: false }],
+  ["unknown", { status: "unknown" }, 11, unsure],
+  ["idle", alive("idle"), 60, { isOver: false }],
+  ["busy", alive("busy"), 60, { isOver: false }],
+  ["stuck", alive("stuck"), 60, { isOver: false }],
+  ["draining", alive("draining"), 60, { isOver: false }],
+  [
+    "not known for want of an answer",
+    { status: "unreachable", why: "no network" },
+    60,
+    { isOver: false, isCertain: false },
+  ],
+])("[RE90] [RE91] [RE92] a chat is %s: %j after %i silent minutes", (_, seen, minutes, expected) => {
+  const found = livenessOf(seen, minutes * minute);
+  expect(found).toMatchObject(expected);
+  if (seen.status === "unreachable") expect(found.detail).toContain("no network");
 });
 
-it("[RE90] [RE92] a living chat of any status is not gone; without an answer none is", () => {
-  for (const status of ["idle", "busy", "stuck", "draining"] as const)
-    expect(livenessOf({ status, reason: null, lastSeenAgeMs: 0 }, 60 * minute)).toMatchObject({ isOver: false });
-  const unasked = livenessOf({ status: "unreachable", why: "no network" }, 60 * minute);
-  expect(unasked).toMatchObject({ isOver: false, isCertain: false });
-  expect(unasked.detail).toContain("no network");
+it.each([
+  ["/home/ann/app/src/a.ts", "/home/ann/app", "/srv/app/src/a.ts"],
+  ["/home/ann/app/odd\\name", "/home/ann/app", "/srv/app/odd\\name"],
+  ["C:\\Users\\ann\\app\\src\\a.ts", "C:\\Users\\ann\\app\\", "/srv/app/src/a.ts"],
+])("[RE21] a path below the root there is the same path below the root here: %s", (path, there, expected) => {
+  expect(mapPath(path, { there, here: "/srv/app" })).toBe(expected);
 });
 
-it("[RE21] a path below the root there is the same path below the root here, whatever its machine writes between folders", () => {
+it("[RE21] everything else has no path here: beside the root, the root itself, above it, or where one of the two is missing", () => {
   const roots = { there: "/home/ann/app", here: "/srv/app" };
-  expect(mapPath("/home/ann/app/src/a.ts", roots)).toBe("/srv/app/src/a.ts");
-  expect(mapPath("/home/ann/app/odd\\name", roots)).toBe("/srv/app/odd\\name");
-  expect(mapPath("C:\\Users\\ann\\app\\src\\a.ts", { there: "C:\\Users\\ann\\app\\", here: "/srv/app" })).toBe(
-    "/srv/app/src/a.ts",
-  );
-});
-
-it("[RE21] everything else has no place here: beside the root, the root itself, above it, or where one of the two is missing", () => {
-  const roots = { there: "/home/ann/app", here: "/srv/app" };
-  for (const path of ["/home/ann/app2/a.ts", "/home/ann/app", "/home/ann/app/", "/etc/passwd", "a.ts", ""])
-    expect(mapPath(path, roots)).toBeNull();
-  for (const path of ["/home/ann/app/../secret", "/home/ann/app/src/../../x", "/home/ann/app/./a"])
-    expect(mapPath(path, roots)).toBeNull();
+  const below = ["../secret", "src/../../x", "./a"].map((path) => `/home/ann/app/${path}`);
+  const beside = ["/home/ann/app2/a.ts", "/home/ann/app", "/home/ann/app/", "/etc/passwd", "a.ts", ""];
+  for (const path of [...below, ...beside]) expect(mapPath(path, roots), path).toBeNull();
   expect(mapPath("/home/ann/app/a.ts", { ...roots, there: null })).toBeNull();
   expect(mapPath("/home/ann/app/a.ts", { ...roots, here: null })).toBeNull();
   expect(mapPath("/a.ts", { there: "/", here: "/work" })).toBeNull();
 });
 
-it("[RE21] whatever a list of another machine holds, no path leads out of the project here, and none is lost", () => {
+it("[RE21] for any list of another machine no path leads out of the project here, and none is lost", () => {
   const part = fc.oneof(fc.constantFrom("..", ".", "", "src", "\\..\\", "%2e%2e"), fc.string({ maxLength: 5 }));
   const path = fc.array(part, { maxLength: 6 }).map((parts) => `/home/ann/app/${parts.join("/")}`);
   fc.assert(
     fc.property(fc.array(fc.oneof(path, fc.string()), { maxLength: 8 }), (paths) => {
       const files = paths.map((one) => ({ path: one, hash: "h", action: "edited" as const }));
-      const { inside, external: platform } = mapFiles(files, { there: "/home/ann/app", here: "/srv/app" });
-      expect(inside.length + platform.length).toBe(paths.length);
+      const { inside, external } = mapFiles(files, { there: "/home/ann/app", here: "/srv/app" });
+      expect(inside.length + external.length).toBe(paths.length);
       for (const file of inside) {
         expect(file.path.startsWith("/srv/app/")).toBe(true);
         expect(file.path.split("/")).not.toContain("..");
       }
-      for (const file of platform) expect(file).toMatchObject({ hash: null, now: "unknown" });
+      for (const file of external) expect(file).toMatchObject({ hash: null, now: "unknown" });
     }),
   );
 });

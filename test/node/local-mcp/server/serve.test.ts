@@ -113,7 +113,7 @@ it("[MC8] when the client is gone without a word, the server ends, and a hang-up
   }
 });
 
-it("[MC8] a client that only looks at the server finds nothing written", async () => {
+it("[MC8] for a client that only lists the tools nothing is written", async () => {
   const runtime = tempRuntime();
   const { ask, stdin, ended } = await aServer(runtime);
   await ask("tools/list", {});

@@ -11,7 +11,7 @@ import { leaked, tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const confirm = "yes, delete";
 
-it("[MC11] a session that is said to be finished is not offered, and looks do not open it again; work does", async () => {
+it("[MC11] a session that is said to be finished is not offered, and reading does not open it again; work does", async () => {
   const runtime = tempRuntime();
   const { call } = await desktop(runtime);
   const saved = await call("shim_force_checkpoint", { goal: "done with it", finish: true });
@@ -177,7 +177,7 @@ function anyInput(): fc.Arbitrary<Record<string, unknown>> {
   return fc.record(fields, { requiredKeys: [] });
 }
 
-it("[MC6] whatever a tool is given, it answers with what it promises or with a clear error, and the store stays whole", async () => {
+it("[MC6] for any input a tool answers with what it promises or with a clear error, and the store stays whole", async () => {
   const runtime = tempRuntime();
   const { call } = await connect(runtime);
   const fields = new Map(

@@ -39,62 +39,40 @@ function goalAfter(...prompts: string[]): string | undefined {
   return goalOf(after(...prompts.map(user)));
 }
 
-it.each([
-  "The spoons should be made of birch.",
-  "We take birch for the spoons now. Forget the maple.",
-  "Whatever happens, keep the lid closed.",
-  "Leave the old boxes alone.",
-  "Forget the maple, the spoons will be birch.",
-  "Make a plan first, please.",
-  "How long does the glue need?",
-  "Do we have a test of the glue?",
-  "Can you show me the list?",
-  "Tell me what is missing",
-  "Nothing may touch the wall.",
-  "About the spoons: birch.",
-  "Let the spoons be birch then.",
-  "Bei den Löffeln setzen wir auf Birke.",
-  "I tried it, and it is a bit wobbly",
-  "FYI the wood comes on Friday",
-  "still wobbly",
-  "Add a handle to that as well",
-  "I'd like the spoons to be birch.",
-  "Undo your last change",
-  [...noise, ...noise].join(" "),
-  "I spoke with the joiner for an hour, and he had a long list of reasons that I did not follow in every detail. Bottom line, the table gets built with oak. He comes by on Tuesday.",
-])("[CP48] is no new goal: %s", (prompt) => {
+it.each(
+  [
+    ["The spoons should be made of birch.", "We take birch for the spoons now. Forget the maple."],
+    ["Whatever happens, keep the lid closed.", "Leave the old boxes alone."],
+    ["Forget the maple, the spoons will be birch.", "Make a plan first, please.", "How long does the glue need?"],
+    ["Do we have a test of the glue?", "Can you show me the list?", "Tell me what is missing"],
+    ["Nothing may touch the wall.", "About the spoons: birch.", "Let the spoons be birch then."],
+    ["Bei den Löffeln setzen wir auf Birke.", "I tried it, and it is a bit wobbly", "FYI the wood comes on Friday"],
+    ["still wobbly", "Add a handle to that as well", "I'd like the spoons to be birch.", "Undo your last change"],
+    "I spoke with the joiner for an hour, and he had a long list of reasons that I did not follow in every detail. Bottom line, the table gets built with oak. He comes by on Tuesday.",
+    [...noise, ...noise].join(" "),
+  ].flat(),
+)("[CP48] is no new goal: %s", (prompt) => {
   expect(goalAfter(goal, prompt)).toBe(goal);
 });
 
-it.each([
-  "Please add a drawer to the table",
-  "Can you write the letter to the landlord?",
-  "Use the birch boards to build a bench, and paint it",
-  "The drawer sticks when it rains; please fix that.",
-  "Drop the shelf, work on the chair",
-  "Sand the table and oil it",
-  "Varnish the whole lot of them",
-  "I'd love to have a drawer in the table",
-  "The drawer does not open since yesterday.",
-  "Nothing happens when I pull the drawer",
-  "Now the drawer",
-  "Enough of that. On to the chair: it has to fold.",
-  "Would love to see a drawer in the table",
-  "Could the table show the time?",
-  "New task. The chair has three legs, add one.",
-  "We're going to build a bench out of the rest.",
-  "Write a letter to the carpenter, and never mention the price in it",
-  "Replace the hinges by leather straps",
-  "Take the old engine apart",
-  "Do the inventory of the cellar",
-  "Kannst du den Tisch so umbauen, dass er klappt?",
-  "Il faudrait que la table soit plus haute.",
-  "La mesa se cae, corrígelo.",
-  "椅子を作ってください。",
-  "What would it take to hang the shelf on hooks? Don't just describe it, go ahead and get it done.",
-  "Don't just measure the shelf, build a new one from oak.",
-  "The door no longer closes since we moved the shelf.",
-])("[CP35] is a new goal: %s", (prompt) => {
+it.each(
+  [
+    ["Please add a drawer to the table", "Can you write the letter to the landlord?"],
+    ["Use the birch boards to build a bench, and paint it", "The drawer sticks when it rains; please fix that."],
+    ["Drop the shelf, work on the chair", "Sand the table and oil it", "Varnish the whole lot of them"],
+    ["I'd love to have a drawer in the table", "The drawer does not open since yesterday."],
+    ["Nothing happens when I pull the drawer", "Now the drawer", "Enough of that. On to the chair: it has to fold."],
+    ["Would love to see a drawer in the table", "Could the table show the time?"],
+    ["New task. The chair has three legs, add one.", "We're going to build a bench out of the rest."],
+    ["Write a letter to the carpenter, and never mention the price in it", "Replace the hinges by leather straps"],
+    ["Take the old engine apart", "Do the inventory of the cellar"],
+    ["Kannst du den Tisch so umbauen, dass er klappt?", "Il faudrait que la table soit plus haute."],
+    ["La mesa se cae, corrígelo.", "椅子を作ってください。"],
+    "What would it take to hang the shelf on hooks? Don't just describe it, go ahead and get it done.",
+    "Don't just measure the shelf, build a new one from oak.",
+    "The door no longer closes since we moved the shelf.",
+  ].flat(),
+)("[CP35] is a new goal: %s", (prompt) => {
   expect(goalAfter(goal, prompt)).toBe(prompt);
 });
 

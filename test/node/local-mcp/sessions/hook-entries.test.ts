@@ -42,7 +42,7 @@ it.each([
   },
 );
 
-it("[JO7] a tool call without a name or an id cannot be told from another and is left out; one of a subagent says so", () => {
+it("[JO7] a tool call without a name or an id cannot be distinguished from another and is left out; one of a subagent says so", () => {
   expect(entries("PreToolUse", { tool_name: "Bash" })).toEqual([]);
   expect(entries("PostToolUse", { tool_use_id: "t1" })).toEqual([]);
   expect(entries("PostToolUseFailure", {})).toEqual([]);

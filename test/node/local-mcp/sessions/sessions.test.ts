@@ -118,17 +118,16 @@ it("[ID11] rows of processes of an earlier boot go when they are old; those of t
   const [client, server] = [runtime.processes.start(7), runtime.processes.start(8)];
   runtime.store.write((sql) => clients.moveTo(sql, T0, client, { givenId: "a", sessionId: "a" }));
   servers.register(runtime, server, client);
-  const rows = (): number[] => [rowCount(runtime, "clients"), rowCount(runtime, "servers")];
-  const prune = (before: number): void =>
+  const leftAfter = (before: number): number[] => {
     runtime.store.write((sql) => {
-      clients.prune(sql, runtime.processes.boot(), before);
-      servers.prune(sql, runtime.processes.boot(), before);
+      for (const rows of [clients, servers]) rows.prune(sql, runtime.processes.boot(), before);
     });
-  prune(T0 + 1);
-  expect(rows()).toEqual([1, 1]);
+    return ["clients", "servers"].map((table) => rowCount(runtime, table));
+  };
+  expect(leftAfter(T0 + 1)).toEqual([1, 1]);
   runtime.processes.reboot();
-  prune(T0);
-  expect(rows()).toEqual([1, 1]);
-  prune(T0 + 1);
-  expect(rows()).toEqual([0, 0]);
+  expect([leftAfter(T0), leftAfter(T0 + 1)]).toEqual([
+    [1, 1],
+    [0, 0],
+  ]);
 });

@@ -51,7 +51,7 @@ it.each<[string, Readings, Readings, "older" | "newer"]>([
   ["an estimated one that is over ten minutes newer", measured(1), estimated(2, 10 * minute + 1), "newer"],
   ["one that the model reports before an estimated one", estimated(1), reported(2), "newer"],
   ["a measured one before one that the model reports", measured(1), reported(2), "older"],
-])("[SI16] of two readings %s is kept, in whichever order they come", (_, older, newer, kept) => {
+])("[SI16] of two readings %s is kept, in either order", (_, older, newer, kept) => {
   const expected = kept === "older" ? older : newer;
   expect(merge(older, newer)).toEqual(expected);
   expect(merge(newer, older)).toEqual(expected);

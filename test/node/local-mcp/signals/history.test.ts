@@ -122,7 +122,7 @@ it("[SI21] the worst of each bucket stays, the newest among equals", () => {
 const buckets = (ats: number[]): number[] =>
   [...new Set(ats.map((at) => Math.floor(at / (15 * minute))))].toSorted((a, b) => a - b);
 
-it("[SI21] whatever the samples and the moments of thinning, the worst of all stays and each bucket has one", () => {
+it("[SI21] for any samples and moments of thinning the worst of all stays and each bucket has one", () => {
   const sample = fc.tuple(fc.integer({ min: 0, max: 3 * day }), fc.integer({ min: 0, max: 10 }));
   const unique = fc.uniqueArray(sample, { selector: ([at]) => at, minLength: 1, maxLength: 60 });
   fc.assert(
@@ -143,7 +143,7 @@ it("[SI21] whatever the samples and the moments of thinning, the worst of all st
   );
 });
 
-it("[SI22] one call does a bounded part, the next goes on, and in the end all is done", () => {
+it("[SI22] one call does a bounded part, the next continues, and in the end all is done", () => {
   const store = aStore();
   const now = T0 + 2 * day;
   const ten = Array.from({ length: 10 }, (_, number) => T0 + number);
@@ -155,7 +155,7 @@ it("[SI22] one call does a bounded part, the next goes on, and in the end all is
   expect(["a", "b", "c"].map((id) => times(store, id).length)).toEqual([1, 1, 1]);
 });
 
-it("[SI22] sessions are looked at in turn, so many per call", () => {
+it("[SI22] sessions are thinned in turn, so many per call", () => {
   const store = aStore();
   const now = T0 + 2 * day;
   for (const id of ["a", "b", "c"]) fill(store, id, [T0, T0 + 1]);

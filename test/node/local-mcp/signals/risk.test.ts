@@ -98,7 +98,7 @@ const reading = fc.record({
 });
 const anyReadings: fc.Arbitrary<Readings> = fc.dictionary(fc.constantFrom(...names), reading);
 
-it("[SI13] whatever is read, the score is a number from 0 to 1 and the sum of its reasons", () => {
+it("[SI13] for any readings the score is a number from 0 to 1 and the sum of its reasons", () => {
   fc.assert(
     fc.property(anyReadings, (readings) => {
       const { score, reasons } = assess(readings, defaults, T0);

@@ -76,7 +76,7 @@ it.each([
   expect(readings.contextTokens?.value).toBe(tokens);
 });
 
-it("[SI7] the window of the table stands in where the client names none, and an over-full context is full", () => {
+it("[SI7] the window of the table is used where the client names none, and an over-full context is full", () => {
   const { readings } = parse(aStatusLine({ context_window: { total_input_tokens: 2_000_000 } }), T0, {});
   expect(readings).toMatchObject({ contextWindow: { value: 1_000_000 }, contextFill: { value: 1 } });
 });
@@ -88,10 +88,12 @@ it("[SI6] a rate limit that was reset meanwhile says nothing", () => {
   expect(parse(aStatusLine({ rate_limits: over }), T0, {}).readings.rateLimit?.value).toBe(1);
 });
 
-it.each([
-  ...["", "null", "[]", "12", '"text"', "{", "[".repeat(100_000)],
-  ...['{"model":3,"cost":[],"session_id":{}}', '{"__proto__":{"session_id":"x"}}'],
-])("[SI6] hostile text gives nothing: %.20s", (text) => {
+it.each(
+  [
+    ["", "null", "[]", "12", '"text"', "{", "[".repeat(100_000)],
+    ['{"model":3,"cost":[],"session_id":{}}', '{"__proto__":{"session_id":"x"}}'],
+  ].flat(),
+)("[SI6] hostile text gives nothing: %.20s", (text) => {
   expect(parse(text, T0, {})).toEqual(nothing);
 });
 

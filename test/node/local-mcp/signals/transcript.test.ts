@@ -63,7 +63,7 @@ it("[SI2] leaves a line that is not complete for the next time", () => {
   expect(textsOf(readAppended(path, one.offset))).toEqual(["half"]);
 });
 
-it("[SI2] reads every line once whatever the moments of reading, the cuts in characters included", () => {
+it("[SI2] reads every line once at any moments of reading, the cuts in characters included", () => {
   const messages = fc.array(fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }), {
     minLength: 1,
     maxLength: 6,
@@ -177,11 +177,12 @@ it("[SI4] a missing file, a folder and a pipe are named and keep the offset", ()
     expect(readAppended(path, 7)).toMatchObject({ unreadable, offset: 7, texts: [], size: 0 });
 });
 
+function failing(): never {
+  throw new TypeError("a bug");
+}
+
 it("[SI4] an error that is not the system's is not hidden", () => {
-  const open = (): never => {
-    throw new TypeError("a bug");
-  };
-  expect(() => readAppended("any", 0, { open })).toThrow("a bug");
+  expect(() => readAppended("any", 0, { open: failing })).toThrow("a bug");
 });
 
 it("[SI4] lines that are no JSON object are counted; bad UTF-8 spoils only its own character", () => {
@@ -194,7 +195,7 @@ it("[SI4] lines that are no JSON object are counted; bad UTF-8 spoils only its o
   expect(part.invalidLines).toBe(3);
 });
 
-it("[SI4] a line without an id is named by its place, the same every time", () => {
+it("[SI4] a line without an id is named by its position, the same every time", () => {
   const path = aFile(aTranscript(aUserLine("a"), aUserLine("b", { uuid: undefined })));
   const place = readFileSync(path).indexOf(0x0a) + 1;
   expect(readAppended(path, 0).texts[1]?.uuid).toBe(`@${place}`);
@@ -206,10 +207,8 @@ function read(...lines: readonly string[]): TranscriptContent {
 }
 
 it("[SI4] generated lines never throw", () => {
-  const field = fc.constantFrom(
-    ...["type", "message", "content", "usage", "uuid", "isSidechain", "role", "id", "model", "timestamp"],
-    ...["compactMetadata", "subtype"],
-  );
+  const names = ["type", "message", "content", "usage", "uuid", "isSidechain", "role", "id", "model", "timestamp"];
+  const field = fc.constantFrom(...names, "compactMetadata", "subtype");
   const word = fc.constantFrom("user", "assistant", "system", "compact_boundary", "text", "tool_use", "tool_result");
   const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
     tree: fc.oneof(
@@ -227,13 +226,15 @@ it("[SI4] generated lines never throw", () => {
   );
 });
 
+function responseLine(id: string, usage: object, overrides = {}): string {
+  return anAssistantLine({ id, usage: { input_tokens: 3, ...usage } }, overrides);
+}
+
 it("[SI5] usage counts once per message id, the last line wins", () => {
-  const line = (id: string, usage: object, overrides = {}): string =>
-    anAssistantLine({ id, usage: { input_tokens: 3, ...usage } }, overrides);
-  const first = line("msg_a", { output_tokens: 1 });
+  const first = responseLine("msg_a", { output_tokens: 1 });
   const cached = { cache_read_input_tokens: 500, cache_creation_input_tokens: 40 };
-  const last = line("msg_a", { ...cached, output_tokens: 77 });
-  const part = read(first, line("msg_b", { output_tokens: 2 }, { timestamp: "nonsense" }), last);
+  const last = responseLine("msg_a", { ...cached, output_tokens: 77 });
+  const part = read(first, responseLine("msg_b", { output_tokens: 2 }, { timestamp: "nonsense" }), last);
   const common = { requestId: "req_1", model: "claude-opus-5-5", inputTokens: 3 };
   const [none, some] = [
     { cacheReadTokens: 0, cacheCreationTokens: 0 },
@@ -260,12 +261,14 @@ it("[SI5] sub-agents, made-up answers, the client's notes and unknown types coun
   expect(part).toMatchObject({ texts: [], usage: [], toolCalls: [], contextUsage: null, invalidLines: 0 });
 });
 
-it("[SI5] tool calls, their errors and the client's own errors are told apart", () => {
-  const text = (words: string): object => ({ type: "text", text: words });
+it("[SI5] tool calls, their errors and the client's own errors are distinguished", () => {
+  const [two, parts] = ["two", "parts"].map((text) => ({ type: "text", text }));
   const part = read(
-    anAssistantLine({ content: [{ ...text("I run it.") }, aToolUse("toolu_1", "Bash", { command: "exit 3" })] }),
+    anAssistantLine({
+      content: [{ type: "text", text: "I run it." }, aToolUse("toolu_1", "Bash", { command: "exit 3" })],
+    }),
     aToolResultLine("toolu_1", "Exit code 3", true),
-    aToolResultLine("toolu_2", [text("two"), { type: "image" }, text("parts")], true),
+    aToolResultLine("toolu_2", [two, { type: "image" }, parts], true),
     aToolResultLine("toolu_3", "fine", false),
     anApiErrorLine("Prompt is too long"),
   );

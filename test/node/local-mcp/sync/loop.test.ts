@@ -37,7 +37,7 @@ function aMachine(options: SyncMachineOptions = {}) {
   return { world, machine, notes, forgetSession, notified };
 }
 
-it("[SY64] a checkpoint is at the coordinator within two seconds, a session that only goes on every five", async () => {
+it("[SY64] a checkpoint is at the coordinator within two seconds, a session without a checkpoint within five", async () => {
   const { world, machine } = await begun();
   machine.work("s1", "saved");
   await world.time.pass(2_000);
@@ -66,7 +66,7 @@ it("[SY64] while nothing changes the coordinator is asked for news of others onc
   expect(world.asked.length).toBeLessThanOrEqual(11);
 });
 
-it("[SY67] without a network it tries less and less, says since when, and goes on within a minute of its return", async () => {
+it("[SY67] without a network it tries less and less, says since when, and continues within a minute of its return", async () => {
   const { world, machine, notes } = await begun();
   world.weather = () => "unreachable";
   machine.work("s1", "offline");
@@ -101,12 +101,10 @@ it("[SY65] more than a thousand changes: of each session the newest checkpoint i
 
 it("[SY68] what is forgotten is deleted at the coordinator, and what was sealed of it and not sent is not kept", async () => {
   const { world, machine, forgetSession } = aMachine();
-  machine.work("s1", "sent");
-  machine.work("s2", "stays");
+  for (const session of ["s1", "s2"]) machine.work(session, "sent");
   await machine.sync.syncNow();
   world.weather = () => "unreachable";
-  machine.work("s1", "sealed, and not sent");
-  machine.work("s2", "sealed as well");
+  for (const session of ["s1", "s2"]) machine.work(session, "sealed, and not sent");
   await machine.sync.syncNow();
   const log = (): number =>
     machine.runtime.store.read((sql) => sql.all("SELECT 1 FROM sync_log WHERE session_id = 's1'").length, 0);

@@ -152,9 +152,9 @@ it("[SY54] a checkpoint that the coordinator keeps back is noticed", async () =>
   expect(await fetchCheckpoint({ ...around, call }, row)).toMatchObject({ ok: true, value: { isBehind: true } });
 });
 
-it("[SY53] what was forgotten elsewhere is forgotten here with the next look", async () => {
+it("[SY53] what was forgotten elsewhere is forgotten here with the next pull", async () => {
   const scene = await aScene();
-  const { world, one, two } = scene;
+  const { one, two } = scene;
   await two.sync.syncNow();
   const [row] = rowsOf(scene);
   if (!row) throw new Error("not there");
@@ -202,7 +202,7 @@ it("[SY53] a checkpoint that was forgotten elsewhere does not stay here", async 
   expect(cached(scene)).toBe(0);
 });
 
-it("[SY53] a look with a page of deletions only comes to its end, and drops nothing that is still there", async () => {
+it("[SY53] a pull with a page of deletions only comes to its end, and drops nothing that is still there", async () => {
   const scene = await aScene();
   const { world, one, two } = scene;
   for (let n = 0; n < 48; n++) one.note(`old${n}`, "old");
@@ -226,7 +226,7 @@ it("[SY53] a look with a page of deletions only comes to its end, and drops noth
   expect(rowsOf(scene)).toHaveLength(51);
 });
 
-it("[SY72] a hundred marked words of prompts, titles, paths and states stand nowhere in the coordinator's files", async () => {
+it("[SY72] a hundred marked words of prompts, titles, paths and states are nowhere in the coordinator's files", async () => {
   const world = new SyncWorld();
   const one = new SyncMachine(world);
   const marks = Array.from({ length: 100 }, (_, n) => `MARK${n}x${(n * 7_919).toString(36)}y`);
