@@ -28,11 +28,8 @@ function aBusyChat(config: TempRuntimeOptions["config"] = onlyContext): { runtim
 
 /** The client redraws its status line. */
 function redraw(runtime: TempRuntime, { session }: Claude, tokens: number): void {
-  const text = JSON.stringify({
-    session_id: session,
-    model: { id: "claude-opus-5-5" },
-    context_window: { context_window_size: 1_000_000, current_usage: { input_tokens: tokens } },
-  });
+  const context_window = { context_window_size: 1_000_000, current_usage: { input_tokens: tokens } };
+  const text = JSON.stringify({ session_id: session, model: { id: "claude-opus-5-5" }, context_window });
   runtime.wait(1_000);
   statusOf(runtime, text);
 }

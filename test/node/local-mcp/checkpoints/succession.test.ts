@@ -77,10 +77,8 @@ it("[HO11] the next start's brief holds what the store could not take at the end
 });
 
 it("[HO5] an end that two hooks report one after the other is recorded once", () => {
-  const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
-  const claude = new Claude(runtime, { cwd: aProject(), hooks: 2 });
+  const { runtime, claude } = aChat({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" }, hooks: 2 });
   for (const kind of ["end", "detached"]) {
-    claude.start();
     claude.prompt(`one with ${kind}`);
     if (kind === "end") claude.stop();
     claude.tell("SessionEnd", { reason: "other" });

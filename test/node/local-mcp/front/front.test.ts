@@ -157,14 +157,11 @@ it.each([
 });
 
 it("[PR11] [PR14] a worker that ends in good order ends the front where its client is gone, else it is started again", async () => {
-  for (const [isClientAlive, exits, workers] of [
-    [false, [0], 1],
-    [true, [], 2],
-  ] as const) {
+  for (const isClientAlive of [false, true]) {
     const rig = await greeted();
     rig.isClientAlive = isClientAlive;
     await rig.workers[0]?.die(0);
-    expect([rig.exits, rig.workers.length]).toEqual([exits, workers]);
+    expect([rig.exits, rig.workers.length]).toEqual(isClientAlive ? [[], 2] : [[0], 1]);
   }
 });
 

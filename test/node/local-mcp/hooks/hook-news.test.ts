@@ -116,22 +116,19 @@ it("[HO17] at the end of a turn a chat continues for what needs it, once", () =>
 });
 
 it("[HO49] a chat continues by itself three times an hour, or as often as the settings say", () => {
-  for (const [config, most] of [
-    [{}, 3],
-    [{ team: { maxContinuationsPerHour: 1 } }, 1],
-    [{ team: { maxContinuationsPerHour: 0 } }, 0],
-  ] as const) {
+  for (const most of [3, 1, 0]) {
+    const config = most === 3 ? {} : { team: { maxContinuationsPerHour: most } };
     const { runtime, claude, prompt, hear } = aChat({ config });
-    const goesOn = (n: number): boolean => {
+    const doesContinue = (n: number): boolean => {
       hear(aMessage(`message ${n}`));
       claude.prompt("next");
       hear(aMessage(`late message ${n}`));
       return claude.stop(`answer ${n}`).decision === "block";
     };
-    expect([1, 2, 3, 4, 5].filter(goesOn)).toEqual([1, 2, 3].slice(0, most));
+    expect([1, 2, 3, 4, 5].filter(doesContinue)).toEqual([1, 2, 3].slice(0, most));
     expect(prompt("after")).toContain("late message 5");
     runtime.wait(3_600_000);
-    expect(goesOn(6)).toBe(most > 0);
+    expect(doesContinue(6)).toBe(most > 0);
   }
 });
 

@@ -44,7 +44,6 @@ it("[RE74] a client that is stopped in the middle of a turn ends with the reason
 it("[ID2] /clear ends the old session and begins a new one in the same process, with no brief of the old one", () => {
   const { runtime, claude } = aChat();
   const old = claude.session;
-  claude.start();
   claude.turn("fix the parser");
   expect(claude.clear("5c1e0000-0000-4000-8000-000000000001")).toBe("");
   expect(storedSession(runtime, old).endReason).toBe("clear");
@@ -69,11 +68,11 @@ it("[ID2] a client that moves on without a word has finished the session it leav
 it("[ID4] a second client that opens a session which is alive gets one of its own, a fork; each keeps its own end", () => {
   const { runtime, claude: first } = aChat();
   first.turn("one");
-  const second = new Claude(runtime, { cwd: first.cwd, session: first.session, pid: 2_000 });
+  const second = anotherClaude(runtime, first, { session: first.session });
   second.start("resume");
   second.prompt("two");
   const fork = runtime.store.read((sql) => sessions.list(sql), []).find((one) => one.parentId === first.session);
-  expect(fork).toMatchObject({ origin: "fork", owner: { pid: 2_000 } });
+  expect(fork).toMatchObject({ origin: "fork", owner: { pid: second.pid } });
   second.end();
   expect(storedSession(runtime, first.session).endedAt).toBeNull();
   expect(storedSession(runtime, fork?.id ?? "").endedAt).not.toBeNull();

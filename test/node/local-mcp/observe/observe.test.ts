@@ -8,7 +8,7 @@ import { recordTranscript, catchUp } from "#src/local-mcp/observe/record-transcr
 import * as history from "#src/local-mcp/signals/history.ts";
 import { readAppended } from "#src/local-mcp/signals/transcript.ts";
 import { aLiveClaude, rowCount, storedSession, journalKinds, stateOf } from "#harness/machine/claude.ts";
-import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { tempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
 import { aUserLine, anAssistantLine, aToolResultLine, aToolUse, aTranscript } from "#harness/machine/transcripts.ts";
 
 const usage = { input_tokens: 90_000, cache_read_input_tokens: 60_000, output_tokens: 10_000 };
@@ -104,7 +104,6 @@ function aChat() {
   writeFileSync(claude.transcript, "");
   const tools = (): string[] => journalKinds(runtime, claude.session).filter((kind) => kind.startsWith("tool_"));
   return {
-    runtime,
     claude,
     tools,
     write: (...lines: string[]) => claude.transcribe(...lines),
@@ -188,8 +187,8 @@ it("[JO21] a failure after which the chat continued is one, also when it is read
 });
 
 it("[JO22] the calls that a fork has copied from the session before are not its own", () => {
-  const { runtime, claude, write, tools, stored } = aChat();
-  const earlier = { timestamp: new Date(runtime.now() - 60_000).toISOString() };
+  const { claude, write, tools, stored } = aChat();
+  const earlier = { timestamp: new Date(T0 - 60_000).toISOString() };
   write(anAssistantLine({ content: [aToolUse("toolu_old", "Bash", { command: "sleep 600" })] }, earlier));
   write(aToolResultLine("toolu_old", "[Tool call interrupted]", true, earlier));
   claude.stop();

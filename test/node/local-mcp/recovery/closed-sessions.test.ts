@@ -138,10 +138,7 @@ it("[RE51] a chat that is closed with a to-do has work open", () => {
 });
 
 it("[RE108] a tool that failed with the end of the turn was killed by the hangup; one that failed before was not", () => {
-  for (const [pauseMs, reason] of [
-    [0, "closed_open"],
-    [60_000, "closed"],
-  ] as const) {
+  for (const [reason, pauseMs] of Object.entries({ closed_open: 0, closed: 60_000 })) {
     const { runtime, claude } = aChat();
     claude.prompt("build it");
     claude.fail("Bash", { command: "make" }, "Exit code 137");

@@ -77,15 +77,13 @@ it("[RE21] its files are compared with the project here: the same, different, or
   writeFileSync(join(chat.cwd, "src", "lexer.ts"), "another lexer");
   const [found] = await findElsewhere(reach, project);
   const from = found && (await inspectElsewhere(reach, found, chat.cwd));
-  const compared = from?.files.map(({ path, now }) => [path, now]);
-  expect(compared).toEqual(
-    expect.arrayContaining([
-      [join(chat.cwd, "parser.ts"), "same"],
-      [join(chat.cwd, "src", "lexer.ts"), "changed"],
-      [join(chat.cwd, "gone.ts"), "missing"],
-      ["/tmp/shim-outside-of-the-project.txt", "unknown"],
-    ]),
-  );
+  const compared = Object.fromEntries(from?.files.map(({ path, now }) => [path, now]) ?? []);
+  expect(compared).toMatchObject({
+    [join(chat.cwd, "parser.ts")]: "same",
+    [join(chat.cwd, "src", "lexer.ts")]: "changed",
+    [join(chat.cwd, "gone.ts")]: "missing",
+    "/tmp/shim-outside-of-the-project.txt": "unknown",
+  });
   expect(from?.score.parts.find(({ name }) => name === "artifacts")?.share).toBeCloseTo((3 / 4 + 1) / 4);
   const text = from ? brief(from, here.runtime.now(), "brief") : "";
   expect(text).toContain(`- ${join("src", "lexer.ts")} (created): DIFFERENT here`);

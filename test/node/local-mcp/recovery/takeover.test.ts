@@ -177,7 +177,6 @@ it("[RE25] it is reported once: a session that continues all the same is not tak
 
 it("[RE26] what `shim resume` has written down, the chat that it starts takes when it joins; given back, it lets it go", async () => {
   const one = await aWorld();
-  const { runtime } = one.here;
   const row = rowOf(one, one.dead);
   const { session } = one.dead;
   writeDown(one);
@@ -198,7 +197,6 @@ it("[RE26] what `shim resume` has written down, the chat that it starts takes wh
 
 it("[RE26] where another chat was first, the chat that was started for it learns which", async () => {
   const one = await aWorld();
-  const { runtime } = one.here;
   const { chat: rival, ...third } = await aRival(one);
   await takeOver(third.reach, rowOf(third, one.dead));
   const { session } = one.dead;

@@ -37,10 +37,8 @@ const minute = 60_000;
 const alive = (status: "idle" | "busy" | "stuck" | "draining") => ({ status, reason: null, lastSeenAgeMs: 0 }) as const;
 const offline = (reason: string) => ({ status: "offline", reason, lastSeenAgeMs: minute }) as const;
 
-const [sure, unsure] = [
-  { isOver: true, isCertain: true },
-  { isOver: true, isCertain: false },
-];
+const sure = { isOver: true, isCertain: true };
+const unsure = { isOver: true, isCertain: false };
 
 it.each<[string, Parameters<typeof livenessOf>[0], number, object]>([
   ["declared dead", offline("attested"), 0, sure],

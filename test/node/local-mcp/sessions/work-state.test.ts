@@ -119,7 +119,7 @@ function aStory(): fc.Arbitrary<Event[]> {
   const end = fc.subarray(["stop", "failure"], { maxLength: 1 });
   const turns = fc.array(fc.tuple(middle, end), { maxLength: 4 });
   const begin: Event = ["SessionStart", { source: "startup" }];
-  return turns.map((all) => [begin, ...all.flatMap(([done, ended], turn) => aTurn([...done, ...ended], turn))]);
+  return turns.map((all) => [begin].concat(all.flatMap(([done, ended], turn) => aTurn([...done, ...ended], turn))));
 }
 
 function aTurn(names: readonly string[], turn: number): Event[] {

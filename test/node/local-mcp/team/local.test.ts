@@ -201,13 +201,9 @@ it("[TE20] a name that fits several chats is refused with their ids", async () =
 it("[TE8] more news than an answer takes come with the next", async () => {
   const { one, other } = await twoChats();
   for (let n = 0; n < 25; n++) await one.ask("shim_send", { to: other.claude.session, text: `message ${n}` });
-  for (const [count, isMore] of [
-    [20, true],
-    [5, false],
-    [0, false],
-  ] as const) {
+  for (const count of [20, 5, 0]) {
     const { output } = await other.ask("shim_inbox");
-    expect([(output["news"] as unknown[]).length, output["isMore"]]).toEqual([count, isMore]);
+    expect([(output["news"] as unknown[]).length, output["isMore"]]).toEqual([count, count === 20]);
   }
 });
 
