@@ -1,12 +1,15 @@
-import { writeFileSync } from "node:fs";
+import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HookEvent } from "#src/contract/hook-input.ts";
+import { currentState } from "#src/local-mcp/checkpoints/capture.ts";
+import type { WorkState } from "#src/contract/work-state.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { column } from "#harness/store/store-rows.ts";
 import { temporaryFolder, write } from "./git-project.ts";
-import type { TempRuntime } from "./temp-runtime.ts";
+import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "./temp-runtime.ts";
+import { anAssistantLine } from "./transcripts.ts";
 
 type Fields = Record<string, unknown>;
 
@@ -148,6 +151,24 @@ export class Claude {
     this.#runtime.processes.kill(this.pid);
   }
 
+  /** `claude --resume` in a new process. @returns the context that the chat is given */
+  resume(): string {
+    this.kill();
+    this.pid += 10;
+    this.#runtime.processes.start(this.pid);
+    return this.start("resume");
+  }
+
+  /** Lines that the client appends to the chat's transcript. */
+  transcribe(...lines: readonly string[]): void {
+    appendFileSync(this.transcript, lines.map((line) => `${line}\n`).join(""));
+  }
+
+  /** Words of the model, which only the transcript has. */
+  say(text: string): void {
+    this.transcribe(anAssistantLine({ content: [{ type: "text", text }] }));
+  }
+
   /** /clear: the same process continues with a new session. */
   clear(session: string): string {
     this.tell("SessionEnd", { reason: "clear" });
@@ -164,6 +185,12 @@ export class Claude {
     this.tell("PostCompact", { trigger, compact_summary: `<analysis>thoughts</analysis>${text}` });
     return context;
   }
+}
+
+/** A new machine, and a chat in a project of its own that has not begun. */
+export function aChat(options: TempRuntimeOptions & ClaudeOptions = {}): { runtime: TempRuntime; claude: Claude } {
+  const runtime = tempRuntime(options);
+  return { runtime, claude: new Claude(runtime, { cwd: aProject(), ...options }) };
 }
 
 /** Another process of Claude Code on the same machine. */
@@ -193,6 +220,11 @@ export function storedSession(runtime: TempRuntime, id: string): sessions.Sessio
   const found = runtime.store.read((sql) => sessions.get(sql, id), null);
   if (!found) throw new Error(`no session ${id}`);
   return found;
+}
+
+/** What is known of a session's work. */
+export function stateOf(runtime: TempRuntime, id: string): WorkState | null {
+  return runtime.store.read((sql) => currentState(sql, id), null);
 }
 
 export function journalKinds(runtime: TempRuntime, id: string): string[] {

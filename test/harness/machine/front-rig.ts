@@ -2,6 +2,9 @@ import { EventEmitter } from "node:events";
 import { PassThrough } from "node:stream";
 import { Front, type Worker } from "#src/local-mcp/front/front.ts";
 
+/** All that follows from an event has happened by then. */
+export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 export type FrontRig = ReturnType<typeof aFrontRig>;
 
 function parsed(text: string): Record<string, unknown>[] {
@@ -21,11 +24,17 @@ function aFakeWorker(isRestart: boolean) {
     signals,
     /** Lines that the front has written, parsed. */
     received: () => parsed(received),
-    answer: (message: object) => void output.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`),
+    answer: (message: object) => {
+      output.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
+      return settled();
+    },
     isEnded: () => input.writableEnded,
     /** Its output is not read. */
     isHeld: () => output.isPaused(),
-    die: (code?: number) => void exit.emit("exit", code ?? null, code === undefined ? "SIGKILL" : "exit"),
+    die: (code?: number) => {
+      exit.emit("exit", code ?? null, code === undefined ? "SIGKILL" : "exit");
+      return settled();
+    },
     worker: (pid: number): Worker => ({
       pid,
       stdin: input,
@@ -65,8 +74,10 @@ export function aFrontRig(
     exit: (code) => void exits.push(code),
   });
   front.start();
-  const say = (message: object | string): void =>
-    void stdin.write(typeof message === "string" ? message : `${JSON.stringify(message)}\n`);
+  const say = (...messages: (object | string)[]): Promise<void> => {
+    for (const one of messages) stdin.write(typeof one === "string" ? one : `${JSON.stringify(one)}\n`);
+    return settled();
+  };
   /** @returns all that the client has read */
   const heard = (): Record<string, unknown>[] => parsed(written);
   return Object.assign(state, { front, stdin, stdout, workers, exits, later, say, heard });

@@ -12,7 +12,7 @@ import type { TempRuntime } from "./temp-runtime.ts";
 
 /** The clients that are about: the 1.x SDK, and the 2.x SDK in both eras of the protocol. */
 export const eras = ["1.x", "legacy", "modern"] as const;
-type Era = (typeof eras)[number];
+export type Era = (typeof eras)[number];
 
 export interface Answer {
   readonly isError: boolean;
@@ -22,7 +22,7 @@ export interface Answer {
 
 export type Connected = Awaited<ReturnType<typeof connect>>;
 
-interface ConnectOptions {
+export interface ConnectOptions {
   readonly era?: Era;
   readonly name?: string;
   readonly serverPid?: number;
@@ -62,7 +62,19 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
     const texts = (content as { text: string }[]).map(({ text }) => text);
     return { isError: isError === true, text: texts.join("\n"), output: Object.assign({}, structuredContent) };
   };
-  return { client, chat, server, answers: () => answers, call };
+  /** A call that must not be refused. */
+  const ask = async (tool: string, input?: Record<string, unknown>): Promise<Answer> => {
+    const answer = await call(tool, input);
+    if (answer.isError) throw new Error(`${tool}: ${answer.text}`);
+    return answer;
+  };
+  /** The text of a call that must be refused. */
+  const refusal = async (tool: string, input?: Record<string, unknown>): Promise<string> => {
+    const { isError, text } = await call(tool, input);
+    if (!isError) throw new Error(`${tool} was not refused: ${text}`);
+    return text;
+  };
+  return { client, chat, server, answers: () => answers, call, ask, refusal };
 }
 
 function running(runtime: TempRuntime, pid: number, parent: number): ProcessIdentity {

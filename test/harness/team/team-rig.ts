@@ -9,7 +9,7 @@ import { aProject, Claude } from "#harness/machine/claude.ts";
 import { platformOf } from "#harness/edge/edge-clients.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { FakeTime, Machine } from "#harness/clock/fake-time.ts";
-import { connect, type Answer, type Connected } from "#harness/machine/mcp-client.ts";
+import { connect, type Connected } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
 /** One chat of Claude Code with its hooks and its MCP server. */
@@ -17,8 +17,8 @@ export interface TeamChat extends Connected {
   readonly claude: Claude;
   readonly team: Team;
   readonly runtime: TempRuntime;
-  /** A tool that must not refuse. */
-  readonly ask: (tool: string, input?: Record<string, unknown>) => Promise<Answer>;
+  /** What its inbox gives. */
+  readonly news: () => Promise<unknown>;
   /** What the process does from time to time. */
   readonly tick: () => Promise<void>;
 }
@@ -77,13 +77,9 @@ export class TeamRig {
     if (team === null) throw new Error("the team is switched off");
     const own: Team = team;
     onTestFinished(() => own.end("goes_on"));
-    const ask: TeamChat["ask"] = async (tool, input) => {
-      const answer = await connected.call(tool, input);
-      if (answer.isError) throw new Error(`${tool}: ${answer.text}`);
-      return answer;
-    };
     const tick = (): Promise<void> => own.follow(connected.chat.current());
-    return { ...connected, claude, team: own, runtime, ask, tick };
+    const news = async (): Promise<unknown> => (await connected.ask("shim_inbox")).output["news"];
+    return { ...connected, claude, team: own, runtime, tick, news };
   }
 
   /** By another process of this machine, at its own coordinator. */

@@ -23,8 +23,8 @@ export function nameProject(runtime: TempRuntime, root: string, project = "parse
   );
 }
 
-/** A reservation as it is stored when it is received. */
-export function heardOf(runtime: TempRuntime, reservation: Partial<files.Reservation>): void {
+/** A reservation as the coordinator reports it. */
+export function reservationReceived(runtime: TempRuntime, reservation: Partial<files.Reservation>): void {
   const one: files.Reservation = {
     resource: "file:parser/one.ts",
     workspace: "w",

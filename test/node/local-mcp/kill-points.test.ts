@@ -2,16 +2,15 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { WorkState } from "#src/contract/work-state.ts";
-import { currentState } from "#src/local-mcp/checkpoints/capture.ts";
 import { brief } from "#src/local-mcp/recovery/brief.ts";
-import { restoration } from "#src/local-mcp/recovery/restoration.ts";
+import { restore } from "#src/local-mcp/recovery/restoration.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import type { JournalRow } from "#src/local-mcp/sessions/journal.ts";
 import { isRequest } from "#src/local-mcp/sessions/requests.ts";
 import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
 import { ordersIn } from "#src/local-mcp/words/standing-order.ts";
-import { aProject, Claude, storedSession } from "#harness/machine/claude.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { Claude, storedSession, aChat, stateOf } from "#harness/machine/claude.ts";
+import { type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const prompts = [
   "Translate the museum guide into Danish. Always keep the room numbers.",
@@ -30,47 +29,29 @@ const prompts = [
   "Write the label for the statue of Ariadne",
 ];
 
-type Step = (claude: Claude) => void;
-
-/** A session as hooks tell it: turns with tools, errors, tasks, a dialog, a plan, subagents, two compactions. */
-function steps(cwd: string): Step[] {
-  const file = (index: number): string => join(cwd, `part-${index % 4}.txt`);
-  const turn = (prompt: string, index: number): Step[] => [
-    (one) => void one.prompt(prompt),
-    (one) => void one.use("Read", { file_path: file(index) }),
-    (one) => void one.write(file(index), `text ${index}`),
-    (one) =>
-      void one.use("TodoWrite", {
-        todos: [{ content: `proofread part ${index}`, status: index % 2 ? "completed" : "pending" }],
-      }),
-    (one) => void one.fail("Bash", { command: `aspell part-${index}` }, "Exit code 1"),
-    (one) => void one.begin("Bash", { command: `wc part-${index}` }),
-    ...(index % 5 === 1
-      ? [
-          (one: Claude) =>
-            void one.use(
-              "AskUserQuestion",
-              { questions: [] },
-              { answers: { [`Which font for part ${index}?`]: "Garamond" } },
-            ),
-          (one: Claude) =>
-            void one.tell("SubagentStop", {
-              agent_id: `a${index}`,
-              agent_type: "Explore",
-              last_assistant_message: "found",
-            }),
-        ]
-      : []),
-    ...(index === 4
-      ? [(one: Claude) => void one.use("ExitPlanMode", { plan: "# Guide\n1. rooms" }, { plan: "# Guide\n1. rooms" })]
-      : []),
-    (one) =>
-      void one.stop(
-        `Part ${index} stands. I decided on variant ${index} because it is shorter. Next I will read part ${index + 1}.`,
-      ),
-    ...(index % 6 === 3 ? [(one: Claude) => void one.compact(`6. All user messages:\n- guide ${index}`)] : []),
-  ];
-  return [(one) => void one.start(), ...[...prompts, ...prompts.slice(3)].flatMap(turn)];
+/** A session as hooks report it: turns with tools, errors, tasks, a dialog, a plan, subagents, two compactions. One event per step. */
+function* events(claude: Claude): Generator {
+  yield claude.start();
+  for (const [index, prompt] of [...prompts, ...prompts.slice(3)].entries()) {
+    const file = join(claude.cwd, `part-${index % 4}.txt`);
+    const todo = { content: `proofread part ${index}`, status: index % 2 ? "completed" : "pending" };
+    yield claude.prompt(prompt);
+    yield claude.use("Read", { file_path: file });
+    yield claude.write(file, `text ${index}`);
+    yield claude.use("TodoWrite", { todos: [todo] });
+    yield claude.fail("Bash", { command: `aspell part-${index}` }, "Exit code 1");
+    yield claude.begin("Bash", { command: `wc part-${index}` });
+    if (index % 5 === 1) {
+      const answers = { [`Which font for part ${index}?`]: "Garamond" };
+      yield claude.use("AskUserQuestion", { questions: [] }, { answers });
+      const subagent = { agent_id: `a${index}`, agent_type: "Explore" };
+      yield claude.tell("SubagentStop", { ...subagent, last_assistant_message: "found" });
+    }
+    if (index === 4) yield claude.use("ExitPlanMode", { plan: "# Guide\n1. rooms" }, { plan: "# Guide\n1. rooms" });
+    const decision = `I decided on variant ${index} because it is shorter.`;
+    yield claude.stop(`Part ${index} stands. ${decision} Next I will read part ${index + 1}.`);
+    if (index % 6 === 3) yield claude.compact(`6. All user messages:\n- guide ${index}`);
+  }
 }
 
 function rowsOf(runtime: TempRuntime, session: string): JournalRow[] {
@@ -110,9 +91,8 @@ function expectItsOwn(state: WorkState, entry: JournalRow["entry"]): void {
 }
 
 it("[CP29] cut at every row of the journal: nothing acknowledged is missing, a later cut knows no less, and parts give the whole", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
-  for (const step of steps(claude.cwd)) step(claude);
+  const { runtime, claude } = aChat();
+  expect([...events(claude)].length).toBeGreaterThan(150);
   const rows = rowsOf(runtime, claude.session);
   expect(rows.length).toBeGreaterThan(200);
   let before = emptyState;
@@ -132,22 +112,18 @@ it("[CP29] cut at every row of the journal: nothing acknowledged is missing, a l
 });
 
 it("[CP29] killed after any event: checkpoint and journal give what the journal alone gives, and restoring twice gives the same", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   writeFileSync(join(claude.cwd, "part-0.txt"), "old");
   let cuts = 0;
-  for (const step of steps(claude.cwd)) {
-    step(claude);
+  for (const _ of events(claude)) {
     cuts += 1;
-    const state = runtime.store.read((sql) => currentState(sql, claude.session), null);
-    const { files, git: _git, firstGit: _first, ...known } = state ?? emptyState;
+    const { files, git: _git, firstGit: _first, ...known } = stateOf(runtime, claude.session) ?? emptyState;
     const { files: noted, firstGit: _begun, ...told } = fold(emptyState, rowsOf(runtime, claude.session));
     expect({ ...known, requests: known.requests ?? [] }).toEqual({ ...told, requests: told.requests ?? [] });
     expect(files.map(({ path, action }) => [path, action])).toEqual(noted.map(({ path, action }) => [path, action]));
     if (cuts % 4 !== 0) continue;
-    const session = storedSession(runtime, claude.session);
     const restored = (): string => {
-      const from = runtime.store.read((sql) => restoration(sql, runtime.processes, session, runtime.now()), null);
+      const from = restore(runtime, storedSession(runtime, claude.session));
       return from ? brief(from, runtime.now(), "resume") : "";
     };
     expect(restored()).toBe(restored());
@@ -156,10 +132,10 @@ it("[CP29] killed after any event: checkpoint and journal give what the journal 
 });
 
 it("[CP29] /clear begins with nothing of the session before, which keeps all of its own", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   const first = claude.session;
-  for (const step of steps(claude.cwd).slice(0, 30)) step(claude);
+  const all = events(claude);
+  for (let n = 0; n < 30; n++) all.next();
   const whole = fold(emptyState, rowsOf(runtime, first));
   claude.clear("5c1e0000-0000-4000-8000-000000000001");
   claude.prompt("Plan the opening party");

@@ -38,25 +38,23 @@ it("[CP18] every request is kept in order with its time; commands and acknowledg
 
 it("[CP18] of a long prompt the gist is kept: how it begins and ends, and what carries something between them", () => {
   const filler = "This sentence only says a lot without saying what is to be done about it at all. ".repeat(12);
-  const [request] =
-    after(user(`Rewrite the report. ${filler} Never name the client Acme. ${filler} Then print it.`)).requests ?? [];
-  expect(request?.text.length).toBeLessThanOrEqual(520);
-  expect(request?.text).toMatch(/^Rewrite the report\..*Never name the client Acme\..*Then print it\.$/);
+  const prompt = `Rewrite the report. ${filler} Never name the client Acme. ${filler} Then print it.`;
+  const [text = ""] = texts(after(user(prompt)).requests);
+  expect(text.length).toBeLessThanOrEqual(520);
+  expect(text).toMatch(/^Rewrite the report\..*Never name the client Acme\..*Then print it\.$/);
 });
 
+function plain(index: number): string {
+  return `please make this ${"abcdefghij"[index % 10]} part nicer ${"x".repeat(index % 7)}${"y".repeat(index % 11)}`;
+}
+
 it("[CP19] a long session loses plain requests from its middle, never one that carries a rule, a name, a number or a change of mind", () => {
-  const plain = (index: number): JournalEntry =>
-    user(`please make this ${"abcdefghij"[index % 10]} part nicer ${"x".repeat(index % 7)}${"y".repeat(index % 11)}`);
-  const kept = [
-    "never touch the annex",
-    "write to Irene Adler",
-    "the limit is 40 pages",
-    "actually, use the old cover instead",
-  ];
-  const entries = Array.from({ length: 200 }, (_, index) =>
-    index % 50 === 20 ? user(kept[Math.floor(index / 50)] ?? "") : plain(index),
+  const kept = ["never touch the annex", "write to Irene Adler", "the limit is 40 pages"];
+  kept.push("actually, use the old cover instead");
+  const prompts = Array.from({ length: 200 }, (_, index) =>
+    index % 50 === 20 ? (kept[Math.floor(index / 50)] ?? "") : plain(index),
   );
-  const state = after(user("edit the book"), ...entries);
+  const state = after(...["edit the book", ...prompts].map(user));
   const all = texts(state.requests);
   expect(all[0]).toBe("edit the book");
   expect(all).toEqual(expect.arrayContaining(kept));
@@ -72,15 +70,11 @@ it("[CP54] where even those that carry something overflow, it is counted", () =>
 });
 
 it("[CP8] the goal is the last request that is more than an addition, a question, an answer or a rule", () => {
-  const state = after(
-    user("write the invoice module"),
-    over,
-    user("now build the login page"),
-    user("also add a test"),
-  );
+  const page = user("now build the login page");
+  const state = after(user("write the invoice module"), over, page, user("also add a test"));
   expect(goalOf(state)).toMatchObject({ text: "now build the login page", source: "the user" });
-  expect(goalOf(more(state, user("what does it return?")))?.text).toBe("now build the login page");
-  expect(goalOf(more(state, user("Never log passwords.")))?.text).toBe("now build the login page");
+  for (const prompt of ["what does it return?", "Never log passwords."])
+    expect(goalOf(more(state, user(prompt)))?.text).toBe("now build the login page");
   expect(goalOf(more(state, user("stop that, translate the manual first")))?.text).toMatch(/translate the manual/);
 });
 
@@ -102,20 +96,13 @@ it("[CP20] standing orders survive new goals and two compactions, with their tim
 });
 
 it("[CP21] [CP43] an order that was changed is not current any more; what changed it is", () => {
-  const state = after(
-    user("Always use pnpm."),
-    user("use npm from now on"),
-    user("Never call the press"),
-    user("You may call the press now"),
-  );
-  expect(orders(state)).toEqual(["use npm from now on", "You may call the press now"]);
+  const prompts = ["Always use pnpm.", "use npm from now on", "Never call the press", "You may call the press now"];
+  expect(orders(after(...prompts.map(user)))).toEqual(["use npm from now on", "You may call the press now"]);
   const named = after(user("Always use yarn."), user("from now on use bun, yarn is too slow"));
   expect(outdatedBy(named, "Build the site. Always use yarn.", T0)?.text).toContain("bun");
   const unsure = after(user("Always use tabs."), user("from now on use spaces"));
-  expect(rulesOf(unsure).orders[0]).toMatchObject({
-    text: "Always use tabs.",
-    followedBy: { text: "from now on use spaces" },
-  });
+  const followedBy = { text: "from now on use spaces" };
+  expect(rulesOf(unsure).orders[0]).toMatchObject({ text: "Always use tabs.", followedBy });
 });
 
 it("[CP44] rules that only the client's summary contains are taken from it, but none that was taken back", () => {
@@ -145,26 +132,21 @@ it("[CP22] decisions come from the user, the chat, dialogs and tools, each with 
   ]);
 });
 
-it("[CP23] what was taken back is not stated as current, and whatever names it says what changed it", () => {
-  const state = after(
-    user("Build it on zorvex"),
-    user("Let's use zorvex for search"),
-    user("Actually no zorvex, use plimth"),
-  );
+it("[CP23] what was taken back is not stated as current, and what names it says what changed it", () => {
+  const prompts = ["Build it on zorvex", "Let's use zorvex for search", "Actually no zorvex, use plimth"];
+  const state = after(...prompts.map(user));
   expect(decided(state)).toEqual(["Actually no zorvex, use plimth"]);
   expect(outdatedBy(state, "Build it on zorvex", T0)?.text).toBe("Actually no zorvex, use plimth");
   expect(outdatedBy(state, "Build it on zorvex", T0 + 9_999)).toBeNull();
   expect(outdatedBy(state, "Build the cellar", T0)).toBeNull();
 });
 
-it("[CP23] what is taken up again holds again", () => {
-  const state = after(
-    user("Use sqlite for the store"),
-    user("Switch from sqlite to Postgres"),
-    user("No Postgres, back to sqlite"),
-  );
-  expect([...orders(state), ...decided(state)]).toContain("No Postgres, back to sqlite");
-  expect([...orders(state), ...decided(state)].join(" ")).not.toContain("to Postgres");
+it("[CP23] what is chosen again after it was given up is valid again", () => {
+  const prompts = ["Use sqlite for the store", "Switch from sqlite to Postgres", "No Postgres, back to sqlite"];
+  const state = after(...prompts.map(user));
+  const rules = [...orders(state), ...decided(state)];
+  expect(rules).toContain("No Postgres, back to sqlite");
+  expect(rules.join(" ")).not.toContain("to Postgres");
   expect(outdatedBy(state, "Use sqlite for the store", T0)).toBeNull();
 });
 
@@ -179,76 +161,58 @@ it("[CP24] lists that a chat gives grow; with replace they are what it gives", (
 });
 
 it("[CP25] the next step is what the chat said last, until it is said or seen to be done or something else is asked", () => {
-  const said = after(user("make the poster"), chat("Layout ready. Next I will draw the border."), over);
-  expect(nextStepOf(said)).toMatchObject({ text: "Next I will draw the border.", source: "the chat", at: T0 + 1 });
-  expect(more(said, chat("The border is drawn and finished.")).nextStep).toBeNull();
-  expect(more(said, user("ok"), chat("I looked around."), over).nextStep).toBeNull();
-  expect(more(said, user("now write the speech")).nextStep).toBeNull();
-  expect(more(said, user("also in blue")).nextStep).toBe("Next I will draw the border.");
-  expect(more(said, { kind: "todos", todos: [{ text: "draw the border", status: "completed" }] }).nextStep).toBeNull();
-  const run = more(said, chat("Then I'll run npm test."), {
-    kind: "tool_end",
-    id: "t",
-    name: "Bash",
-    input: "npm test",
-  });
-  expect(run.nextStep).toBeNull();
+  const step = "Next I will draw the border.";
+  const said = after(user("make the poster"), chat(`Layout ready. ${step}`), over);
+  expect(nextStepOf(said)).toMatchObject({ text: step, source: "the chat", at: T0 + 1 });
+  const done: JournalEntry = { kind: "todos", todos: [{ text: "draw the border", status: "completed" }] };
+  const ran: JournalEntry = { kind: "tool_end", id: "t", name: "Bash", input: "npm test" };
+  for (const [expected, ...entries] of [
+    [null, chat("The border is drawn and finished.")],
+    [null, user("ok"), chat("I looked around."), over],
+    [null, user("now write the speech")],
+    [step, user("also in blue")],
+    [null, done],
+    [null, chat("Then I'll run npm test."), ran],
+  ] as const)
+    expect(more(said, ...entries).nextStep).toBe(expected);
 });
 
 it("[CP45] a step from a tool call stays over the end of the turn, and goes when it is done", () => {
-  const given = withNotes(after(user("make the poster")), { nextStep: "send it to the printer" }, T0 + 1);
-  const ended = fold(given, [
-    { seq: 5, at: T0 + 5, entry: chat("Saved.") },
-    { seq: 6, at: T0 + 6, entry: over },
-  ]);
-  expect(nextStepOf(ended)).toMatchObject({ text: "send it to the printer", source: "the chat", at: T0 + 1 });
-  expect(withNotes(ended, { done: ["Send the poster to the printer"] }, T0 + 7).nextStep).toBeNull();
+  const step = { nextStep: "send it to the printer" };
+  const ended = more(withNotes(after(user("make the poster")), step, T0 + 1), chat("Saved."), over);
+  expect(nextStepOf(ended)).toMatchObject({ text: step.nextStep, source: "the chat", at: T0 + 1 });
+  expect(withNotes(ended, { done: ["Send the poster to the printer"] }, T0 + 99).nextStep).toBeNull();
 });
 
 it("[CP26] without words of the chat the next step is the task in progress, the plan, /goal, or the request", () => {
-  const todos: JournalEntry = {
-    kind: "todos",
-    todos: [
-      { text: "buy paint", status: "pending" },
-      { text: "sand the door", status: "in_progress" },
-    ],
-  };
+  const [paint, sand] = [
+    { text: "buy paint", status: "pending" },
+    { text: "sand the door", status: "in_progress" },
+  ] as const;
+  const todos: JournalEntry = { kind: "todos", todos: [paint, sand] };
   const plan: JournalEntry = { kind: "plan", text: "# Renovate\n1. doors", path: "/plans/door.md" };
+  const goal = user("/goal all doors are white");
   const asked = after(user("renovate the hall"));
-  expect(nextStepOf(asked)).toMatchObject({
-    text: "renovate the hall",
-    source: expect.stringContaining("last request"),
-  });
+  const source = expect.stringContaining("last request") as string;
+  expect(nextStepOf(asked)).toMatchObject({ text: "renovate the hall", source });
   expect(nextStepOf(more(asked, todos, plan))).toMatchObject({ text: "sand the door", source: "the task in progress" });
-  expect(nextStepOf(more(asked, plan, user("/goal all doors are white")))?.source).toBe("the plan");
-  expect(nextStepOf(more(asked, user("/goal all doors are white")))).toMatchObject({
-    text: "all doors are white",
-    source: "/goal",
-  });
-  const cleared = more(asked, user("/goal all doors are white"), user("/goal clear"), over);
-  expect(nextStepOf(cleared)).toBeNull();
+  expect(nextStepOf(more(asked, plan, goal))?.source).toBe("the plan");
+  expect(nextStepOf(more(asked, goal))).toMatchObject({ text: "all doors are white", source: "/goal" });
+  expect(nextStepOf(more(asked, goal, user("/goal clear"), over))).toBeNull();
+  // A step that is done already is none.
+  const done = { nextStep: "paint the door", done: ["painted the door"], requests: [], todos: [] };
+  expect(nextStepOf(aState(done))).toBeNull();
 });
 
-it("[CP26] a step that is done already is no next step", () => {
-  const state = aState({ nextStep: "paint the door", done: ["painted the door"], requests: [], todos: [] });
-  expect(nextStepOf(state)).toBeNull();
-});
-
-it("[CP28] a state of an earlier version tells its requests, orders and decisions", () => {
-  const old = aState({
-    goal: "a shop",
-    firstPrompt: "Build a shop. Always test it.",
-    lastPrompt: "add the cart",
-    decisions: ["no cookies"],
-    nextStep: "the cart's total",
-    conversation: [{ role: "user", text: "add the cart", at: T0 + 50 }],
-  });
-  const state = upgradeState(old);
+it("[CP28] a state of an earlier version yields its requests, orders and decisions", () => {
+  const prompts = { goal: "a shop", firstPrompt: "Build a shop. Always test it.", lastPrompt: "add the cart" };
+  const conversation = [{ role: "user", text: "add the cart", at: T0 + 50 }] as const;
+  const state = upgradeState(
+    aState({ ...prompts, decisions: ["no cookies"], nextStep: "the cart's total", conversation }),
+  );
   expect(texts(state.requests)).toEqual(["Build a shop. Always test it.", "add the cart"]);
-  expect(orders(state)).toEqual(["Always test it."]);
-  expect(decided(state)).toEqual(["no cookies"]);
-  expect(goalOf(state)?.text).toBe("a shop");
-  expect(nextStepOf(state)?.text).toBe("the cart's total");
+  expect([orders(state), decided(state)]).toEqual([["Always test it."], ["no cookies"]]);
+  expect([goalOf(state)?.text, nextStepOf(state)?.text]).toEqual(["a shop", "the cart's total"]);
   expect(upgradeState(state)).toBe(state);
 });
 
@@ -280,33 +244,9 @@ it("[CP1] [CP18] folding in parts gives the same requests, orders and decisions 
 
 it("[JO16] no text makes the reading of its words slow", () => {
   const evil = [
-    "a",
-    "a, ",
-    "from ",
-    "not ",
-    "/",
-    "use a ",
-    "please ",
-    "keep a ",
-    "(",
-    '"',
-    "leave ",
-    "for the ",
-    "in the ",
-    "A ",
-    "a-",
-    "a.",
-    "x is ",
-    "no ",
-    "ok ",
-    "* ",
-    "?",
-    "instead of ",
-    "\n",
-    " ",
-    "ё",
-    "好",
-  ];
+    ["a", "a, ", "from ", "not ", "/", "use a ", "please ", "keep a ", "(", '"', "leave ", "for the ", "in the "],
+    ["A ", "a-", "a.", "x is ", "no ", "ok ", "* ", "?", "instead of ", "\n", " ", "ё", "好"],
+  ].flat();
   for (const part of evil) {
     const text = part.repeat(Math.floor(8_000 / part.length));
     // Time on the processor: other processes of the machine do not count.

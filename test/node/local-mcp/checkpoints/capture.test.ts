@@ -1,32 +1,28 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { capture, currentState, type RecentStates } from "#src/local-mcp/checkpoints/capture.ts";
+import { capture, type RecentStates } from "#src/local-mcp/checkpoints/capture.ts";
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import type { Connection, OpenOptions } from "#src/store/driver.ts";
-import { aProject, Claude, rowCount, storedSession } from "#harness/machine/claude.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import type { Connection } from "#src/store/driver.ts";
+import { aProject, rowCount, storedSession, aChat, stateOf } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
+import { addSession, column } from "#harness/store/store-rows.ts";
 
-function begin(runtime: TempRuntime, project: string | null = null): void {
-  runtime.store.write((sql) =>
-    sessions.recordSighting(sql, runtime.now(), {
-      id: "s1",
-      client: "test",
-      origin: "startup",
-      project,
-      owner: null,
-      isAlive: true,
-    }),
-  );
+/** A machine with one session. */
+function begun(options: TempRuntimeOptions = {}, project: string | null = null): TempRuntime {
+  const runtime = tempRuntime(options);
+  runtime.store.write((sql) => addSession(sql, { id: "s1", project, title: null }));
+  return runtime;
 }
 
-let told = 0;
+let prompts = 0;
 
 function say(runtime: TempRuntime, text: string): void {
-  runtime.store.write((sql) => journal.append(sql, "s1", runtime.now(), `k${(told += 1)}`, { kind: "prompt", text }));
+  runtime.store.write((sql) =>
+    journal.append(sql, "s1", runtime.now(), `k${(prompts += 1)}`, { kind: "prompt", text }),
+  );
 }
 
 function save(runtime: TempRuntime, notes: object = {}, recent?: RecentStates): ReturnType<typeof capture> {
@@ -51,40 +47,33 @@ function meanwhile(runtime: TempRuntime, happens: () => void): TempRuntime {
 }
 
 it("[CP6] a state that has not changed is not stored again; the session counts as saved all the same", () => {
-  const runtime = tempRuntime();
-  begin(runtime);
+  const runtime = begun();
   const first = save(runtime, { goal: "fix it" });
   expect(first).toMatchObject({ ok: true, value: { isNew: true, checkpoint: { trigger: "on_demand" } } });
   runtime.wait(1_000);
-  const second = save(runtime, { goal: "fix it" });
-  expect(second).toMatchObject({ ok: true, value: { isNew: false } });
-  expect(second.ok && first.ok && second.value.checkpoint.id === first.value.checkpoint.id).toBe(true);
+  const id = first.ok ? first.value.checkpoint.id : null;
+  expect(save(runtime, { goal: "fix it" })).toMatchObject({ value: { isNew: false, checkpoint: { id } } });
   expect(storedSession(runtime, "s1").savedAt).toBe(runtime.now());
   expect(save(runtime, { goal: "fix that" })).toMatchObject({ value: { isNew: true } });
   expect(rowCount(runtime, "checkpoints")).toBe(2);
 });
 
 it("[CP6] tool calls that change nothing of the state do not make a checkpoint due again and again", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
-  claude.start();
+  const { runtime, claude } = aChat();
   claude.turn("look around");
-  const saves = (): (number | null)[] => [
-    storedSession(runtime, claude.session).savedAt,
-    rowCount(runtime, "checkpoints"),
-  ];
-  for (let i = 0; i < 10; i++) claude.use("Bash", { command: "git status" });
-  const after = saves();
+  const saves = (calls: number): unknown[] => {
+    for (let i = 0; i < calls; i++) claude.use("Bash", { command: "git status" });
+    return [storedSession(runtime, claude.session).savedAt, rowCount(runtime, "checkpoints")];
+  };
+  const after = saves(10);
   runtime.wait(1_000);
-  for (let i = 0; i < 5; i++) claude.use("Bash", { command: "git status" });
-  expect(saves()).toEqual(after);
+  expect(saves(5)).toEqual(after);
 });
 
 it("[CP6] a file that has changed is a new state, also when the chat said nothing", () => {
-  const runtime = tempRuntime();
+  const runtime = begun();
   const path = join(aProject(), "a.ts");
   writeFileSync(path, "one");
-  begin(runtime);
   save(runtime, { files: [path] });
   writeFileSync(path, "two");
   expect(save(runtime)).toMatchObject({ value: { isNew: true } });
@@ -92,16 +81,14 @@ it("[CP6] a file that has changed is a new state, also when the chat said nothin
 });
 
 it("[CP15] nothing is stored of a session that is unknown, or of which nothing is known", () => {
-  const runtime = tempRuntime();
-  expect(save(runtime)).toEqual({ ok: false, error: { code: "unknown_session" } });
-  begin(runtime, aProject());
+  expect(save(tempRuntime())).toEqual({ ok: false, error: { code: "unknown_session" } });
+  const runtime = begun({}, aProject());
   expect(save(runtime)).toEqual({ ok: false, error: { code: "nothing_to_save" } });
   expect(rowCount(runtime, "checkpoints")).toBe(0);
 });
 
 it("[CP15] a session that is deleted while its state is put together is not stored again", () => {
-  const runtime = tempRuntime();
-  begin(runtime);
+  const runtime = begun();
   say(runtime, "private plans");
   const racing = meanwhile(runtime, () =>
     runtime.store.write((sql) => sql.run("DELETE FROM sessions WHERE id = 's1'")),
@@ -111,132 +98,93 @@ it("[CP15] a session that is deleted while its state is put together is not stor
 });
 
 it("[CP7] over the limit the tail of the conversation is shortened; what the chat gave is refused with its size, never cut", () => {
-  const runtime = tempRuntime({ config: { checkpoint: { maxBytes: 8_000 } } });
-  begin(runtime);
+  const runtime = begun({ config: { checkpoint: { maxBytes: 8_000 } } });
   for (let turn = 0; turn < 20; turn++) say(runtime, `${turn} ${"x".repeat(1_000)}`);
   expect(save(runtime)).toMatchObject({ ok: true });
   const seq = all(runtime)[0]?.seq ?? 0;
   const state = runtime.store.read((sql) => checkpoints.requireState(sql, seq), null);
   expect(state?.conversation.at(-1)?.text).toMatch(/^19 /);
   expect(state?.conversation.length).toBeLessThan(10);
-  const refused = save(runtime, {
-    decisions: Array.from({ length: 10 }, (_, index) => `${index} ${"d".repeat(1_000)}`),
-  });
-  expect(refused).toMatchObject({ ok: false, error: { code: "too_large", maxBytes: 8_000, largest: "decisions" } });
+  const decisions = Array.from({ length: 10 }, (_, index) => `${index} ${"d".repeat(1_000)}`);
+  const error = { code: "too_large", maxBytes: 8_000, largest: "decisions" };
+  expect(save(runtime, { decisions })).toMatchObject({ ok: false, error });
   expect(all(runtime)).toHaveLength(1);
 });
 
 it("[CP3] a damaged checkpoint is found out; the state is made from the one before and the journal", () => {
-  const runtime = tempRuntime();
-  begin(runtime);
+  const runtime = begun();
   say(runtime, "one");
   save(runtime, { goal: "the goal" });
   say(runtime, "two");
   save(runtime);
-  const [newest] = all(runtime);
-  const seq = newest?.seq ?? 0;
+  const seq = all(runtime)[0]?.seq ?? 0;
+  const required = (of: number) => () => runtime.store.read((sql) => checkpoints.requireState(sql, of), null);
   for (const damage of ["zeroblob(40)", "substr(body, 1, 10)"]) {
     runtime.store.write((sql) => sql.run(`UPDATE checkpoints SET body = ${damage} WHERE seq = ?`, seq));
-    expect(() => runtime.store.read((sql) => checkpoints.requireState(sql, seq), null)).toThrow(/is damaged/);
-    expect(runtime.store.read((sql) => currentState(sql, "s1"), null)).toMatchObject({
-      goal: "the goal",
-      lastPrompt: "two",
-    });
+    expect(required(seq)).toThrow(/is damaged/);
+    expect(stateOf(runtime, "s1")).toMatchObject({ goal: "the goal", lastPrompt: "two" });
   }
   expect(save(runtime)).toMatchObject({ value: { isNew: true } });
   runtime.store.write((sql) => sql.run("UPDATE checkpoints SET body = zeroblob(40)"));
-  expect(runtime.store.read((sql) => currentState(sql, "s1"), null)).toMatchObject({ goal: null, lastPrompt: "two" });
-  expect(() => runtime.store.read((sql) => checkpoints.requireState(sql, 999), null)).toThrow(
-    /no checkpoint number 999/,
-  );
+  expect(stateOf(runtime, "s1")).toMatchObject({ goal: null, lastPrompt: "two" });
+  expect(required(999)).toThrow(/no checkpoint number 999/);
   expect(runtime.store.read((sql) => checkpoints.findState(sql, 999), null)).toBeNull();
 });
 
 it("[CP16] two processes that save one session lose nothing of each other, also with states kept in memory", () => {
-  const runtime = tempRuntime();
+  const runtime = begun();
   const other = tempRuntime({ beside: runtime });
-  begin(runtime);
   const [mine, theirs]: RecentStates[] = [new Map(), new Map()];
   save(runtime, { goal: "goal" }, mine);
   save(other, { nextStep: "next" }, theirs);
   save(runtime, { decisions: ["decided"] }, mine);
   save(other, { done: ["done"] }, theirs);
   const known = { goal: "goal", nextStep: "next", decisions: ["decided"], done: ["done"] };
-  expect(runtime.store.read((sql) => currentState(sql, "s1"), null)).toMatchObject(known);
+  expect(stateOf(runtime, "s1")).toMatchObject(known);
 });
 
 it("[CP16] a save that is overtaken by another process builds on that one's checkpoint", () => {
-  const runtime = tempRuntime();
+  const runtime = begun();
   const other = tempRuntime({ beside: runtime });
-  begin(runtime);
   save(runtime, { goal: "goal" });
   const racing = meanwhile(runtime, () => save(other, { nextStep: "next" }));
   capture(racing, { sessionId: "s1", trigger: "time", notes: { done: ["done"] } });
   const known = { goal: "goal", nextStep: "next", done: ["done"] };
-  expect(runtime.store.read((sql) => currentState(sql, "s1"), null)).toMatchObject(known);
+  expect(stateOf(runtime, "s1")).toMatchObject(known);
   expect(all(runtime)).toHaveLength(3);
 });
 
-it("[CP16] a state kept in memory is not taken for another checkpoint that got the deleted one's place", () => {
-  const runtime = tempRuntime();
-  begin(runtime);
+it("[CP16] a state kept in memory is not taken for another checkpoint that got the deleted one's number", () => {
+  const runtime = begun();
   const recent: RecentStates = new Map();
   save(runtime, { goal: "deleted" }, recent);
   runtime.store.write((sql) => sql.run("DELETE FROM checkpoints"));
   save(runtime, { goal: "other" });
   save(runtime, { nextStep: "next" }, recent);
-  expect(runtime.store.read((sql) => currentState(sql, "s1"), null)).toMatchObject({ goal: "other", nextStep: "next" });
+  expect(stateOf(runtime, "s1")).toMatchObject({ goal: "other", nextStep: "next" });
 });
 
 it("[CP11] [CP51] a checkpoint in git records branch and commit, and requests the files; only the newest request counts", () => {
-  const runtime = tempRuntime();
   const project = aProject();
-  begin(runtime, project);
+  const runtime = begun({}, project);
   save(runtime, { goal: "one" });
   save(runtime, { goal: "two" });
-  expect(runtime.store.read((sql) => currentState(sql, "s1"), null)?.git).toEqual({
-    branch: "main",
-    commit: "a1".repeat(20),
-  });
-  const states = runtime.store.read(
-    (sql) => sql.all<{ state: string }>("SELECT state FROM snapshots ORDER BY at, checkpoint_id"),
-    [],
-  );
-  expect(states.map(({ state }) => state).sort()).toEqual(["pending", "skipped"]);
+  expect(stateOf(runtime, "s1")?.git).toEqual({ branch: "main", commit: "a1".repeat(20) });
+  const states = runtime.store.read((sql) => column(sql, "SELECT state FROM snapshots ORDER BY state"), []);
+  expect(states).toEqual(["pending", "skipped"]);
   rmSync(join(project, ".git"), { recursive: true });
   expect(save(runtime, { goal: "three" })).toMatchObject({ ok: true });
 });
 
 it("[CP51] where snapshots are switched off none is asked for", () => {
-  const runtime = tempRuntime({ config: { snapshots: { isEnabled: false } } });
-  begin(runtime, aProject());
+  const runtime = begun({ config: { snapshots: { isEnabled: false } } }, aProject());
   save(runtime, { goal: "one" });
   expect(rowCount(runtime, "snapshots")).toBe(0);
 });
 
-it("[CP12] a session that was offered a dead one keeps its goal, for the brief of the third", () => {
-  const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
-  first.turn("write the importer");
-  first.kill();
-  const second = new Claude(runtime, { cwd: first.cwd, pid: 2_000, session: "second-session" });
-  second.start();
-  second.turn("go on");
-  second.kill();
-  const third = new Claude(runtime, { cwd: first.cwd, pid: 3_000, session: "third-session" });
-  const brief = third.start();
-  expect(brief).toContain("goal: write the importer (the session before)");
-  expect(brief).toContain(
-    `before it: session ${first.session} had died and was handed to it; goal: write the importer`,
-  );
-});
-
 it("[CP17] the cost of a save does not grow with the history: every query goes through an index", () => {
   const asked: [string, unknown[]][] = [];
-  const driver = (options: OpenOptions): Connection => watched(openBetterSqlite3(options), asked);
-  const runtime = tempRuntime({ driver });
-  const claude = new Claude(runtime, { cwd: aProject() });
-  claude.start();
+  const { runtime, claude } = aChat({ driver: (options) => watched(openBetterSqlite3(options), asked) });
   claude.turn("fix it");
   asked.length = 0;
   claude.prompt("more");
@@ -245,14 +193,15 @@ it("[CP17] the cost of a save does not grow with the history: every query goes t
   const queries = asked.filter(
     ([query]) => /^\s*(SELECT|INSERT|UPDATE|DELETE)/.test(query) && !query.includes("sqlite_schema"),
   );
-  const plans = queries.map(([query, values]) => ({
-    query,
-    plan: runtime.store
-      .read((sql) => sql.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`, ...(values as string[])), [])
-      .map(({ detail }) => detail),
-  }));
-  expect(plans.length).toBeGreaterThan(20);
-  expect(plans.filter(({ plan }) => plan.some(isWhole))).toEqual([]);
+  expect(queries.length).toBeGreaterThan(20);
+  for (const [query, values] of queries) {
+    const explain = `EXPLAIN QUERY PLAN ${query}`;
+    const plan = runtime.store.read((sql) => sql.all<{ detail: string }>(explain, ...(values as string[])), []);
+    expect(
+      plan.filter(({ detail }) => isWhole(detail)),
+      query,
+    ).toEqual([]);
+  }
 });
 
 /** Reads a table from end to end; the two small indexes hold only open sessions. */
@@ -261,17 +210,9 @@ function isWhole(step: string): boolean {
 }
 
 function watched(connection: Connection, asked: [string, unknown[]][]): Connection {
-  const { driver } = connection;
   return {
     ...connection,
-    driver,
-    all: (query, ...values) => {
-      asked.push([query, values]);
-      return connection.all(query, ...values);
-    },
-    run: (query, ...values) => {
-      asked.push([query, values]);
-      return connection.run(query, ...values);
-    },
+    all: (query, ...values) => (asked.push([query, values]), connection.all(query, ...values)),
+    run: (query, ...values) => (asked.push([query, values]), connection.run(query, ...values)),
   };
 }

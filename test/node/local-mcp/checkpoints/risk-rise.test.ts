@@ -5,9 +5,9 @@ import { capture } from "#src/local-mcp/checkpoints/capture.ts";
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import { refreshIfDue } from "#src/local-mcp/server/upkeep.ts";
 import { markReading, type RiskMark } from "#src/local-mcp/sessions/risk-mark.ts";
-import { aProject, Claude, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { Claude, rowCount, storedSession, aChat } from "#harness/machine/claude.ts";
 import { connect, desktop } from "#harness/machine/mcp-client.ts";
-import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { tempRuntime, T0, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
 /** Only the context counts, so that a test decides the level. */
 const onlyContext = {
@@ -17,22 +17,19 @@ const onlyContext = {
   },
 };
 
-function aClaude(runtime: TempRuntime): Claude {
-  const claude = new Claude(runtime, { cwd: aProject() });
-  claude.start();
-  claude.turn("fix the parser");
-  claude.prompt("go on");
-  claude.use("Bash");
-  return claude;
+/** A chat in its second turn, after a tool call. */
+function aBusyChat(config: TempRuntimeOptions["config"] = onlyContext): { runtime: TempRuntime; claude: Claude } {
+  const chat = aChat({ config });
+  chat.claude.turn("fix the parser");
+  chat.claude.prompt("go on");
+  chat.claude.use("Bash");
+  return chat;
 }
 
 /** The client redraws its status line. */
 function redraw(runtime: TempRuntime, { session }: Claude, tokens: number): void {
-  const text = JSON.stringify({
-    session_id: session,
-    model: { id: "claude-opus-5-5" },
-    context_window: { context_window_size: 1_000_000, current_usage: { input_tokens: tokens } },
-  });
+  const context_window = { context_window_size: 1_000_000, current_usage: { input_tokens: tokens } };
+  const text = JSON.stringify({ session_id: session, model: { id: "claude-opus-5-5" }, context_window });
   runtime.wait(1_000);
   statusOf(runtime, text);
 }
@@ -42,8 +39,7 @@ function triggers(runtime: TempRuntime): string[] {
 }
 
 it("[SI28] a rise that the status line saw first is a checkpoint at the next tool, once", () => {
-  const runtime = tempRuntime({ config: onlyContext });
-  const claude = aClaude(runtime);
+  const { runtime, claude } = aBusyChat();
   const before = rowCount(runtime, "checkpoints");
   redraw(runtime, claude, 900_000);
   redraw(runtime, claude, 910_000);
@@ -56,8 +52,7 @@ it("[SI28] a rise that the status line saw first is a checkpoint at the next too
 });
 
 it("[SI28] a rise that has passed before anything could act on it is a checkpoint all the same", () => {
-  const runtime = tempRuntime({ config: onlyContext });
-  const claude = aClaude(runtime);
+  const { runtime, claude } = aBusyChat();
   redraw(runtime, claude, 900_000);
   redraw(runtime, claude, 100_000);
   claude.use("Read");
@@ -65,8 +60,7 @@ it("[SI28] a rise that has passed before anything could act on it is a checkpoin
 });
 
 it("[SI28] a rise that shim_monitor_signals saw first is a checkpoint at the next tool", async () => {
-  const runtime = tempRuntime({ config: { risk: { weights: { memory: 0, sinceCheckpoint: 0 } } } });
-  const claude = aClaude(runtime);
+  const { runtime, claude } = aBusyChat({ risk: { weights: { memory: 0, sinceCheckpoint: 0 } } });
   const { call } = await connect(runtime, { clientPid: claude.pid });
   expect((await call("shim_monitor_signals", { contextTokens: 190_000 })).output["level"]).toBe("warning");
   claude.use("Read");
@@ -74,8 +68,7 @@ it("[SI28] a rise that shim_monitor_signals saw first is a checkpoint at the nex
 });
 
 it("[SI30] the timer takes the checkpoint where no tool follows, however often the status line is redrawn", async () => {
-  const runtime = tempRuntime({ config: onlyContext });
-  const claude = aClaude(runtime);
+  const { runtime, claude } = aBusyChat();
   const { chat } = await connect(runtime, { clientPid: claude.pid });
   redraw(runtime, claude, 900_000);
   refreshIfDue(chat, claude.session);
@@ -96,22 +89,19 @@ it("[SI30] a client without hooks gets its risk checkpoint from the timer", asyn
 });
 
 it("[SI31] of two processes that act on one rise one takes the checkpoint", () => {
-  const runtime = tempRuntime({ config: onlyContext });
-  const beside = tempRuntime({ beside: runtime });
-  const claude = aClaude(runtime);
+  const { runtime, claude } = aBusyChat();
   redraw(runtime, claude, 900_000);
   const before = rowCount(runtime, "checkpoints");
   const input = { sessionId: claude.session, trigger: "risk", isForRise: true } as const;
   const first = capture(runtime, input);
   claude.begin("Bash", { command: "make" });
-  const second = capture(beside, input);
+  const second = capture(tempRuntime({ beside: runtime }), input);
   expect([first, second]).toMatchObject([{ value: { isNew: true } }, { value: { isNew: false } }]);
   expect(rowCount(runtime, "checkpoints")).toBe(before + 1);
 });
 
 it("[SI32] at critical risk shim_auto_checkpoint saves what is new, and never says that nothing is due", async () => {
-  const runtime = tempRuntime({ config: onlyContext });
-  const claude = aClaude(runtime);
+  const { runtime, claude } = aBusyChat();
   const { call } = await connect(runtime, { clientPid: claude.pid });
   redraw(runtime, claude, 900_000);
   expect((await call("shim_auto_checkpoint")).output).toMatchObject({ saved: true, reason: "risk", level: "critical" });
@@ -120,52 +110,19 @@ it("[SI32] at critical risk shim_auto_checkpoint saves what is new, and never sa
   expect((await call("shim_auto_checkpoint")).output).toMatchObject({ saved: false, reason: "unchanged" });
 });
 
-const calm: RiskMark = { covered: "safe", pending: null, belowAt: null };
-
-/** The marks after levels that were read so many minutes after the start; each pending rise is covered at once. */
-function rises(levels: readonly (readonly [number, RiskLevel])[]): RiskLevel[] {
-  let mark = calm;
+it.each<[string, string, string]>([
+  ["a level that flaps", "0 danger, 1 safe, 2 danger, 3 safe, 7 danger", "danger"],
+  ["one that was left for five minutes", "0 danger, 1 safe, 6 safe, 7 danger", "danger danger"],
+  ["a higher one", "0 danger, 1 safe, 2 critical", "danger critical"],
+  ["one at a clock that jumped back", "10 danger, 11 safe, 2 safe, 6 safe, 6.5 danger", "danger"],
+])("[SI29] %s, by minutes %s, rises to %s", (_, levels, rises) => {
+  let mark: RiskMark = { covered: "safe", pending: null, belowAt: null };
   const taken: RiskLevel[] = [];
-  for (const [minutes, level] of levels) {
-    mark = markReading(mark, level, T0 + minutes * 60_000);
+  for (const [minutes = "", level = ""] of levels.split(", ").map((one) => one.split(" "))) {
+    mark = markReading(mark, level as RiskLevel, T0 + Number(minutes) * 60_000);
     if (mark.pending) taken.push(mark.pending);
+    // Each pending rise is covered at once.
     mark = { ...mark, covered: mark.pending ?? mark.covered, pending: null };
   }
-  return taken;
-}
-
-it("[SI29] a level that flaps is one rise; one that was left for five minutes rises again", () => {
-  expect(
-    rises([
-      [0, "danger"],
-      [1, "safe"],
-      [2, "danger"],
-      [3, "safe"],
-      [7, "danger"],
-    ]),
-  ).toEqual(["danger"]);
-  expect(
-    rises([
-      [0, "danger"],
-      [1, "safe"],
-      [6, "safe"],
-      [7, "danger"],
-    ]),
-  ).toEqual(["danger", "danger"]);
-  expect(
-    rises([
-      [0, "danger"],
-      [1, "safe"],
-      [2, "critical"],
-    ]),
-  ).toEqual(["danger", "critical"]);
-  expect(
-    rises([
-      [10, "danger"],
-      [11, "safe"],
-      [2, "safe"],
-      [6, "safe"],
-      [6.5, "danger"],
-    ]),
-  ).toEqual(["danger"]);
+  expect(taken.join(" ")).toBe(rises);
 });

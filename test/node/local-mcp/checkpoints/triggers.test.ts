@@ -2,30 +2,24 @@ import { expect, it } from "vitest";
 import { hookEvents, type HookEvent } from "#src/contract/hook-input.ts";
 import { dueTrigger, countTrigger, type TriggerFacts } from "#src/local-mcp/checkpoints/triggers.ts";
 import { defaults } from "#src/contract/config.ts";
+import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
+import { isRiskyCommand } from "#src/local-mcp/checkpoints/risky-commands.ts";
+import { findAwaited } from "#src/snapshots/awaited-snapshots.ts";
+import { aChat } from "#harness/machine/claude.ts";
+import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const config = { ...defaults.checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
-const calm: TriggerFacts = {
-  toolName: "Read",
-  toolInput: {},
-  toolCalls: 1,
-  sinceSavedMs: 1_000,
-  isRiskPending: false,
-};
 
 function at(event: HookEvent, facts: Partial<TriggerFacts> = {}): string | null {
+  const calm = { toolName: "Read", toolInput: {}, toolCalls: 1, sinceSavedMs: 1_000, isRiskPending: false };
   return dueTrigger(event, { ...calm, ...facts }, config);
 }
 
 it("[CP39] every end, compaction and switch of the model is a checkpoint; a start and a prompt are not", () => {
-  const always = hookEvents.map((event) => [event, at(event)]).filter(([, trigger]) => trigger !== null);
-  expect(Object.fromEntries(always)).toEqual({
-    PreCompact: "compact",
-    PostCompact: "compact",
-    Stop: "turn_end",
-    StopFailure: "turn_end",
-    SessionEnd: "session_end",
-    PreModelSwitch: "model_switch",
-  });
+  const always = hookEvents.map((event) => `${event} ${at(event)}`).filter((line) => !line.endsWith("null"));
+  const turnEnds = ["Stop turn_end", "StopFailure turn_end", "SessionEnd session_end"];
+  const others = ["PreCompact compact", "PostCompact compact", "PreModelSwitch model_switch"];
+  expect(always.toSorted()).toEqual([...turnEnds, ...others].toSorted());
 });
 
 it("[CP9] after a tool: when the risk rose a level, every N calls, every M minutes, and when nothing was saved yet", () => {
@@ -38,9 +32,131 @@ it("[CP9] after a tool: when the risk rose a level, every N calls, every M minut
   expect(countTrigger({ toolCalls: 0, sinceSavedMs: 299_999 }, config)).toBeNull();
 });
 
-const before = (toolName: string | null): string | null => at("PreToolUse", { toolName });
-
 it("[CP40] before a tool that the user marked as risky; * matches any text, all else only itself", () => {
-  expect(["Bash", "mcp__files__delete_all", "a.b"].map(before)).toEqual(["before_tool", "before_tool", "before_tool"]);
-  expect(["BashOutput", "mcp__files__list", "aXb", null].map(before)).toEqual([null, null, null, null]);
+  for (const toolName of ["Bash", "mcp__files__delete_all", "a.b"])
+    expect(at("PreToolUse", { toolName })).toBe("before_tool");
+  for (const toolName of ["BashOutput", "mcp__files__list", "aXb", null])
+    expect(at("PreToolUse", { toolName })).toBeNull();
+});
+
+function isRisky(command: string): boolean {
+  return isRiskyCommand("Bash", { command }, defaults.checkpoint);
+}
+
+it.each(
+  [
+    ["git push --force", "git push origin main -f", "git push --force-with-lease=main", "git push origin +main"],
+    ["git reset --hard HEAD~3", "git clean -fdx", "git checkout -- .", "git checkout ."],
+    ["git checkout HEAD~1 -- src/a.ts", "git restore src", "git stash drop", "git branch -D topic", "rm -rf src"],
+    ["rm -r --force src", "rm --recursive src", "find . -name '*.ts' -delete", "npx prisma migrate reset"],
+    ["rails db:migrate", "python3 manage.py migrate", "php artisan migrate:fresh", "alembic upgrade head"],
+    ["npm run db:migrate", "psql -c 'DROP  TABLE users'", "psql <<EOF\ndelete from users;\nEOF"],
+    ["terraform destroy -auto-approve", "terraform -chdir=infra apply", "kubectl -n prod delete pod web-1"],
+    ["docker compose down --volumes"],
+  ].flat(),
+)("[CP30] commands that destroy what no later one brings back are risky: %j", (command) => {
+  expect(isRisky(command)).toBe(true);
+});
+
+it.each(
+  [
+    ["git push", "git push origin main", "git reset HEAD a.ts", "git checkout topic", "git checkout -b topic"],
+    ["git log --grep 'reset --hard'", "git commit -m 'do not rm -rf src; git push --force'", 'echo "rm -rf /"'],
+    ["grep -r 'kubectl delete' docs", "rm a.txt", "find . -name '*.ts'", "terraform plan", "kubectl get pods"],
+    ["npm test", "docker compose up -d", "ls # rm", ""],
+  ].flat(),
+)("[CP55] what only reads, mentions a risky command, or can be undone is not: %j", (command) => {
+  expect(isRisky(command)).toBe(false);
+});
+
+it("[CP55] only commands are risky", () => {
+  expect(isRiskyCommand("Read", { command: "rm -rf src" }, defaults.checkpoint)).toBe(false);
+  const inputs = [null, "x", { command: 7 }, {}];
+  expect(inputs.some((input) => isRiskyCommand("Bash", input, defaults.checkpoint))).toBe(false);
+});
+
+it.each(
+  [
+    ["cd x && rm -fr y", "true; rm -rf y", "FOO=1 BAR='a b' rm -rf y", "sudo rm -rf y"],
+    ["sudo -u root -E /bin/rm -rf y", "env -i PATH=/bin rm -rf y", "\\rm -rf y", "r'm' -\"rf\" y", "(cd x; rm -rf y)"],
+    ["{ rm -rf y; }", "if true; then rm -rf y; fi", "echo $(rm -rf y)", 'echo "$(rm -rf y)"', "echo `rm -rf y`"],
+    ["bash -c 'rm -rf y'", 'sudo sh -c "cd x && rm -rf y"', "ssh host 'rm -rf y'", "find . -name x | xargs rm -rf"],
+    ["nohup rm -rf y &", "git -C sub -c a=b push --force", "rm -rf \\\n  y"],
+    ["docker exec -it db psql -c 'drop table users'"],
+  ].flat(),
+)("[CP31] nothing before or around a command hides it: %j", (command) => {
+  expect(isRisky(command)).toBe(true);
+});
+
+it("[CP32] removing what builds and installers make again is no risk, unless anything else goes with it", () => {
+  const made = ["rm -rf node_modules/.cache", "rm -rf dist ./build packages/a/node_modules", "cd app && rm -rf target"];
+  expect(made.filter(isRisky)).toEqual([]);
+  const others = ["rm -rf dist src", "rm -rf dist/../src", "rm -rf /usr/lib/node_modules", "rm -rf *", "rm -rf ."];
+  expect(others.filter(isRisky)).toEqual(others);
+});
+
+it("[CP30] the list is the user's to change, and a wrong pattern matches nothing rather than failing", () => {
+  const own = {
+    ...defaults.checkpoint,
+    beforeCommands: ["deploy.sh prod", "make *", "--", "text:launch missiles", "a("],
+  };
+  const ran = (command: string): boolean => isRiskyCommand("Bash", { command }, own);
+  expect(["./deploy.sh prod", "make all", "echo LAUNCH  missiles"].map(ran)).toEqual([true, true, true]);
+  expect(["./deploy.sh test", "rm -rf src", "make", "a("].map(ran)).toEqual([false, false, false, false]);
+});
+
+it("[CP55] a long text is searched in bounded time for any content", () => {
+  const texts = [
+    "echo 'a b c' && cd x/y/z; ".repeat(4_000),
+    `sudo ${"word ".repeat(20_000)}`,
+    "$(".repeat(40_000),
+    "`'\"\\".repeat(20_000),
+  ];
+  const began = performance.now();
+  for (const text of texts) isRisky(text);
+  expect(performance.now() - began).toBeLessThan(2_000);
+});
+
+function newest(runtime: TempRuntime): string | undefined {
+  return runtime.store.read((sql) => checkpoints.search(sql, { limit: 1 }), [])[0]?.trigger;
+}
+
+it("[CP33] before a risky command and before a compaction there is a checkpoint whose files are awaited", () => {
+  const { runtime, claude } = aChat();
+  claude.turn("tidy up");
+  const awaited = (): boolean => runtime.store.read((sql) => findAwaited(sql, runtime.now()), null) !== null;
+  claude.prompt("and reset");
+  claude.begin("Bash", { command: "ls" });
+  expect([newest(runtime), awaited()]).toEqual(["turn_end", false]);
+  claude.begin("Bash", { command: "cd sub && git reset --hard" });
+  expect([newest(runtime), awaited()]).toEqual(["before_tool", true]);
+  runtime.wait(60_000);
+  expect(awaited()).toBe(false);
+  claude.prompt("go on");
+  claude.tell("PreCompact", { trigger: "auto", custom_instructions: null });
+  expect([newest(runtime), awaited()]).toEqual(["compact", true]);
+});
+
+it("[SI33] before a switch of the model there is a checkpoint", () => {
+  const { runtime, claude } = aChat();
+  claude.turn("tidy up");
+  claude.prompt("more");
+  const models = { from_model: "claude-opus-5-5", to_model: "claude-sonnet-5-5" };
+  expect(claude.tell("PreModelSwitch", { ...models, context_tokens: 700_000 })).toEqual({});
+  expect(newest(runtime)).toBe("model_switch");
+});
+
+it("[SI34] before a switch to a model whose window is too small the user is asked; a client without a user is warned", () => {
+  const { runtime, claude } = aChat();
+  claude.turn("tidy up");
+  const fields = { from_model: "claude-opus-5-5", to_model: "claude-haiku-4-5", context_tokens: 700_000 };
+  const { hookSpecificOutput: asked } = claude.tell("PreModelSwitch", fields);
+  const text = asked?.permissionDecisionReason;
+  expect(text).toContain("700,000 tokens, and claude-haiku-4-5 takes 200,000");
+  expect(asked).toMatchObject({ hookEventName: "PreModelSwitch", permissionDecision: "ask" });
+  for (const change of [{ to_model: "some-other-model" }, { context_tokens: 100_000 }])
+    expect(claude.tell("PreModelSwitch", { ...fields, ...change })).toEqual({});
+  expect(claude.tell("PreModelSwitch")).toEqual({});
+  runtime.env["CLAUDE_CODE_ENTRYPOINT"] = "sdk-ts";
+  expect(claude.tell("PreModelSwitch", fields)).toEqual({ systemMessage: text });
 });

@@ -1,4 +1,4 @@
-import { appendFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { findIncomplete } from "#src/local-mcp/recovery/detect.ts";
@@ -14,13 +14,12 @@ import {
   rowCount,
   storedSession,
   Claude,
+  aChat,
 } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
-import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
-it("[RE4] after a normal end the next chat is told nothing, also of one that ends with -p", () => {
-  const runtime = tempRuntime({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts" } });
-  const first = new Claude(runtime, { cwd: aProject() });
+it("[RE4] after a normal end the next chat is given nothing, also of one that ends with -p", () => {
+  const { runtime, claude: first } = aChat({ env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts" } });
   first.start();
   first.turn("fix the parser");
   first.end("other");
@@ -29,45 +28,42 @@ it("[RE4] after a normal end the next chat is told nothing, also of one that end
 });
 
 it("[HO2] killed in the middle of a tool: the next chat of the project gets the request, the tool, the tasks and the files as they are", () => {
-  const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
-  const [kept, changed, gone] = ["kept.ts", "changed.ts", "gone.ts"].map((name) => join(first.cwd, name)) as [
-    string,
-    string,
-    string,
-  ];
+  const { runtime, claude: first } = aChat();
+  const path = (name: string): string => join(first.cwd, name);
   first.start();
   first.prompt("fix the parser");
   first.use("TaskCreate", { subject: "write the test" }, { task: { id: "1", subject: "write the test" } });
   first.use("TaskCreate", { subject: "write the code" }, { task: { id: "2", subject: "write the code" } });
   first.use("TaskUpdate", { taskId: "1", status: "completed" }, { success: true, taskId: "1" });
-  for (const path of [kept, changed, gone]) first.write(path, "const one = 1;\n");
+  for (const name of ["kept.ts", "changed.ts", "gone.ts"]) first.write(path(name), "const one = 1;\n");
   first.stop("The test stands.");
   first.prompt("now the code, please");
   first.begin("Bash", { command: "npm run build" });
   first.kill();
-  writeFileSync(changed, "const two = 2;\n");
-  rmSync(gone);
+  writeFileSync(path("changed.ts"), "const two = 2;\n");
+  rmSync(path("gone.ts"));
   runtime.wait(300_000);
   const brief = anotherClaude(runtime, first).start();
-  expect(brief).toContain("why it died: killed");
-  expect(brief).toContain("was running when it died: Bash npm run build");
-  expect(brief).toContain("goal: now the code, please (the user, 5 min ago)");
-  expect(brief).toContain("request that is perhaps still open: fix the parser (5 min ago)");
-  expect(brief).toContain("done:\n- write the test");
-  expect(brief).toContain("to do:\n- write the code");
-  expect(brief).toContain("- assistant: The test stands.");
-  expect(brief).toContain(`- kept.ts (created): unchanged since the checkpoint`);
-  expect(brief).toContain(`- changed.ts (created): CHANGED`);
-  expect(brief).toContain(`- gone.ts (created): MISSING`);
-  expect(brief).toContain("died 5 min ago");
+  for (const part of [
+    "died 5 min ago",
+    "why it died: killed",
+    "was running when it died: Bash npm run build",
+    "goal: now the code, please (the user, 5 min ago)",
+    "request that is perhaps still open: fix the parser (5 min ago)",
+    "done:\n- write the test",
+    "to do:\n- write the code",
+    "- assistant: The test stands.",
+    "- kept.ts (created): unchanged since the checkpoint",
+    "- changed.ts (created): CHANGED",
+    "- gone.ts (created): MISSING",
+  ])
+    expect(brief).toContain(part);
 });
 
 it("[HO57] the brief does not depend on the transcript, and uses it where it is", () => {
   const runtime = tempRuntime();
   const first = aLiveClaude(runtime, "fix the parser");
-  const line = anAssistantLine({ content: [{ type: "text", text: "I look at the lexer first." }] });
-  appendFileSync(first.transcript, `${line}\n`);
+  first.say("I look at the lexer first.");
   first.use("Bash", { command: "ls" });
   rmSync(first.transcript);
   first.begin("Read", { file_path: join(first.cwd, "lexer.ts") });
@@ -80,19 +76,15 @@ it("[HO57] the brief does not depend on the transcript, and uses it where it is"
 it("[RE74] a turn that failed is not finished work: a usage limit is the cause in the next chat's brief", () => {
   const runtime = tempRuntime();
   const first = aLiveClaude(runtime, "fix the parser");
-  first.tell("StopFailure", {
-    error: "rate_limit",
-    last_assistant_message: "API Error: Request rejected (429) \u00b7 This request would exceed your rate limit",
-  });
+  const text = "API Error: Request rejected (429) \u00b7 This request would exceed your rate limit";
+  first.tell("StopFailure", { error: "rate_limit", last_assistant_message: text });
   first.end("other");
   expect(anotherClaude(runtime, first).start()).toContain("why it died: usage_limit");
 });
 
-it("[RE10] resumed after a kill, a session is told how it died and what has changed since; its own transcript tells the rest", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+it("[RE10] resumed after a kill, a session is given how it died and what has changed since; its own transcript has the rest", () => {
+  const { runtime, claude } = aChat();
   const path = join(claude.cwd, "a.ts");
-  claude.start();
   claude.prompt("fix the parser");
   claude.write(path, "old");
   claude.stop();
@@ -100,42 +92,32 @@ it("[RE10] resumed after a kill, a session is told how it died and what has chan
   claude.begin("Bash", { command: "make" });
   claude.kill();
   writeFileSync(path, "new");
-  claude.pid += 10;
-  runtime.processes.start(claude.pid);
-  const told = claude.start("resume", { seconds_since_last_response: 6, context_tokens: 1020 });
-  expect(told).toContain("this session died");
-  expect(told).toContain("was running when it died: Bash make");
-  expect(told).toContain("CHANGED");
+  expect(claude.resume()).toMatch(/this session died[^]*was running when it died: Bash make[^]*CHANGED/);
   expect(storedSession(runtime, claude.session)).toMatchObject({ recovery: null, owner: { pid: claude.pid } });
 });
 
-it("[RE10] a session that ended well, or that SHIM does not know, is told nothing when it is resumed", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+it("[RE10] a session that ended well, or that SHIM does not know, is given nothing when it is resumed", () => {
+  const { runtime, claude } = aChat();
   claude.turn("fix the parser");
   claude.end();
-  claude.pid += 10;
-  runtime.processes.start(claude.pid);
-  expect(claude.start("resume")).toBe("");
+  expect(claude.resume()).toBe("");
   expect(storedSession(runtime, claude.session).endedAt).toBeNull();
   expect(new Claude(runtime, { pid: 77, session: "never-seen-before" }).start("resume")).toBe("");
 });
 
-it("[RE10] a session that another has continued meanwhile is told so when it is resumed", () => {
+it("[RE9] [RE10] under the setting resume a successor's first checkpoint recovers the session, which learns it when it is resumed", () => {
   const runtime = tempRuntime({ config: { recovery: "resume" } });
   const first = aDeadClaude(runtime);
   const second = anotherClaude(runtime, first);
-  expect(second.start()).toContain("fix the parser");
+  expect(second.start()).toMatch(/fix the parser[^]*Continue this work now|Continue this work now[^]*fix the parser/);
   second.turn("go on with it");
-  first.pid += 10;
-  runtime.processes.start(first.pid);
-  expect(first.start("resume")).toContain(`continued by session ${second.session}`);
+  const recovered = { recovery: "recovered", recoveryBy: second.session };
+  expect(storedSession(runtime, first.session)).toMatchObject(recovered);
+  expect(first.resume()).toContain(`continued by session ${second.session}`);
 });
 
 it("[HO3] after a compaction the chat gets back what it knew, each time, also twice in one turn", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject(), hooks: 2 });
-  claude.start();
+  const { runtime, claude } = aChat({ hooks: 2 });
   claude.prompt("fix the parser");
   claude.use("TaskCreate", { subject: "write the code" }, { task: { id: "1", subject: "write the code" } });
   const first = claude.compact("A first summary.");
@@ -144,40 +126,33 @@ it("[HO3] after a compaction the chat gets back what it knew, each time, also tw
   const second = claude.compact("A second summary.");
   expect(second).toContain("summary of the compacted part: A first summary.");
   expect(second).not.toContain("thoughts");
-  expect(journalKinds(runtime, claude.session).filter((kind) => kind === "subagent_end")).toEqual([]);
+  expect(journalKinds(runtime, claude.session)).not.toContain("subagent_end");
   expect(storedSession(runtime, claude.session).endedAt).toBeNull();
 });
 
 it("[RE5] two chats in one project leave each other alone; each is recovered when it dies", () => {
-  const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude: first } = aChat();
   const second = anotherClaude(runtime, first);
-  first.start();
   first.turn("the front");
   expect(second.start()).toBe("");
   second.turn("the back");
   first.kill();
   second.kill();
-  const third = new Claude(runtime, { cwd: first.cwd, pid: 3_000, session: "third-session" });
-  const told = third.start();
-  expect(told).toContain("the back");
-  expect(told).toContain("1 more incomplete");
+  const third = anotherClaude(runtime, second, { session: "third-session" });
+  expect(third.start()).toMatch(/the back[^]*1 more incomplete/);
 });
 
 it("[HO2] a session of another project is not handed over", () => {
   const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
-  first.turn("elsewhere");
-  first.kill();
+  aDeadClaude(runtime);
   expect(new Claude(runtime, { cwd: aProject(), pid: 2_000, session: "another" }).start()).toBe("");
 });
 
 it("[HO5] with every hook registered twice there is one brief and one row of each event", () => {
-  const single = tempRuntime();
-  const double = tempRuntime();
-  const project = aProject();
-  const briefs = [single, double].map((runtime, index) => {
-    const first = new Claude(runtime, { cwd: project, hooks: index + 1 });
+  const runtimes = [tempRuntime(), tempRuntime()];
+  const cwd = aProject();
+  const seen = runtimes.map((runtime, index) => {
+    const first = new Claude(runtime, { cwd, hooks: index + 1 });
     first.start();
     first.turn("fix the parser");
     first.fail("Bash", { command: "exit 3" }, "Exit code 3");
@@ -185,35 +160,34 @@ it("[HO5] with every hook registered twice there is one brief and one row of eac
     first.kill();
     const second = anotherClaude(runtime, first);
     const answers = Array.from({ length: index + 1 }, () => second.tellOnce("SessionStart", { source: "startup" }));
-    return answers.filter((answer) => answer.hookSpecificOutput).length;
+    const { toolCalls, toolErrors } = storedSession(runtime, first.session);
+    const briefs = answers.filter((answer) => answer.hookSpecificOutput).length;
+    return { briefs, toolCalls, toolErrors, rows: rowCount(runtime, "journal") };
   });
-  expect(briefs).toEqual([1, 1]);
-  expect(rowCount(double, "journal")).toBe(rowCount(single, "journal"));
-  const [one] = single.store.read((sql) => sessions.list(sql), []).slice(-1);
-  const [two] = double.store.read((sql) => sessions.list(sql), []).slice(-1);
-  expect(two).toMatchObject({ toolCalls: one?.toolCalls, toolErrors: 1 });
+  expect(seen[0]).toMatchObject({ briefs: 1, toolErrors: 1 });
+  expect(seen[1]).toEqual(seen[0]);
 });
 
-it("[RE11] a successor that ends or dies without having gone on with it has not taken over: the next chat is offered it", () => {
+it("[RE11] [CP42] a successor that ends or dies without continuing it has not taken over: the next chat is offered it", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
-  const quit = anotherClaude(runtime, first);
-  expect(quit.start()).toContain("fix the parser");
-  quit.turn("something else first");
-  quit.end();
-  const killed = new Claude(runtime, { cwd: first.cwd, pid: 3_000, session: "third-session" });
-  expect(killed.start()).toContain("fix the parser");
-  killed.kill();
-  expect(new Claude(runtime, { cwd: first.cwd, pid: 4_000, session: "fourth-session" }).start()).toContain(
-    "fix the parser",
+  const chats = ["second", "third", "fourth"].map((name, n) =>
+    anotherClaude(runtime, first, { session: `${name}-session`, pid: 3_000 + n }),
   );
+  for (const [n, chat] of chats.entries()) {
+    expect(chat.start()).toContain("goal: fix the parser");
+    if (n === 0) chat.turn("something else first");
+    if (n === 1) chat.kill();
+    else chat.end();
+    expect(storedSession(runtime, first.session).recovery).toBe("offered");
+  }
 });
 
 it("[RE8] two successors that start at the same time: one gets the offer", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
   const second = anotherClaude(runtime, first);
-  const third = new Claude(tempRuntime({ beside: runtime }), { cwd: first.cwd, pid: 3_000, session: "third-session" });
+  const third = anotherClaude(tempRuntime({ beside: runtime }), first, { pid: 3_000, session: "third-session" });
   expect([second.start(), third.start()].filter((text) => text.includes("fix the parser"))).toHaveLength(1);
 });
 
@@ -222,26 +196,24 @@ it("[RE118] an offer that is undone is made again; a dismissed session is not", 
   const first = aDeadClaude(runtime);
   anotherClaude(runtime, first).start();
   expect(undo(runtime, first.session)).toBe(true);
-  const third = new Claude(runtime, { cwd: first.cwd, pid: 3_000, session: "third-session" });
+  const third = anotherClaude(runtime, first, { pid: 3_000, session: "third-session" });
   expect(third.start()).toContain("fix the parser");
   expect(dismiss(runtime, first.session)).toBe(true);
   third.end();
-  expect(new Claude(runtime, { cwd: first.cwd, pid: 4_000, session: "fourth-session" }).start()).toBe("");
+  expect(anotherClaude(runtime, first, { pid: 4_000, session: "fourth-session" }).start()).toBe("");
 });
 
 it("[HO58] notices of the store come at the start, and leave the brief its room", () => {
-  const runtime = tempRuntime();
-  const first = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude: first } = aChat();
   first.prompt("x".repeat(7_000));
   first.stop("y ".repeat(4_000));
   first.kill();
-  runtime.store.write((sql) =>
-    Array.from({ length: 20 }, () => add(sql, runtime.now(), "test", "The file was damaged. ".repeat(20))),
-  );
-  const told = anotherClaude(runtime, first).start();
-  expect(told).toContain("SHIM notice: The file was damaged.");
-  expect(told).toContain("restore score");
-  expect(told.length).toBeLessThan(10_000);
+  for (let n = 0; n < 20; n++)
+    runtime.store.write((sql) => add(sql, runtime.now(), "test", "The file was damaged. ".repeat(20)));
+  const given = anotherClaude(runtime, first).start();
+  expect(given).toContain("SHIM notice: The file was damaged.");
+  expect(given).toContain("restore score");
+  expect(given.length).toBeLessThan(10_000);
 });
 
 it("[RE12] an incomplete session that is older than a week is listed, not offered", () => {
@@ -254,8 +226,7 @@ it("[RE12] an incomplete session that is older than a week is listed, not offere
 
 it("[HO9] a chat that was started for one dead session is not offered another one as well", () => {
   const runtime = tempRuntime();
-  const first = aLiveClaude(runtime, "fix the parser");
-  first.kill();
+  const first = aDeadClaude(runtime);
   const next = anotherClaude(runtime, first);
   runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), first.session, "offered", next.session));
   const second = anotherClaude(runtime, first);

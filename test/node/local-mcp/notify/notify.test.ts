@@ -8,21 +8,14 @@ import { configSchema } from "#src/contract/config.ts";
 import { deadTasks } from "#src/local-mcp/notify/dead-tasks.ts";
 import { notifyDesktop, Notifier, type NotifierOptions } from "#src/local-mcp/notify/notifier.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import * as news from "#src/local-mcp/sessions/news.ts";
 import { anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
 import { someReadings } from "#harness/machine/readings.ts";
 import { twoChats } from "#harness/team/team-rig.ts";
 import { storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-
-interface Receiver {
-  readonly url: string;
-  readonly bodies: Record<string, unknown>[];
-  /** What it answers with. */
-  status: number;
-}
+import { aMessage, hear } from "#harness/team/team-rows.ts";
 
 /** A webhook on this machine. */
-async function aReceiver(): Promise<Receiver> {
+async function aReceiver() {
   const receiver = { url: "", bodies: [] as Record<string, unknown>[], status: 204 };
   const server = createServer((request, response) => {
     let body = "";
@@ -36,6 +29,13 @@ async function aReceiver(): Promise<Receiver> {
   onTestFinished(() => void server.close());
   receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
   return receiver;
+}
+
+/** A chat of one turn that was killed. */
+function die(runtime: TempRuntime, session = "dead-chat"): void {
+  const claude = new Claude(runtime, { cwd: aProject(), session });
+  claude.turn("x");
+  claude.kill();
 }
 
 /** Each call lets the time pass until the next look. */
@@ -58,12 +58,10 @@ function aDesktop(exit = 0): { readonly env: NodeJS.ProcessEnv; readonly shown: 
     `#!/bin/sh\nfor word in "$@"; do printf '%s\\036' "$word"; done >> "${out}"\nprintf '\\035' >> "${out}"\nexit ${exit}\n`,
   );
   chmodSync(program, 0o755);
-  const read = (): string => (existsSync(out) ? readFileSync(out, "utf8") : "");
-  const shown = (): string[][] =>
-    read()
-      .split("\u001d")
-      .filter((call) => call !== "")
-      .map((call) => call.split("\u001e").slice(0, -1));
+  const shown = (): string[][] => {
+    const calls = existsSync(out) ? readFileSync(out, "utf8").split("\u001d") : [];
+    return calls.filter(Boolean).map((call) => call.split("\u001e").slice(0, -1));
+  };
   return { env: { PATH: `${folder}:/usr/bin:/bin` }, shown };
 }
 
@@ -81,21 +79,10 @@ it("[CL70] [CL146] a death, a waiting message and a critical risk are sent once;
   const living = anotherClaude(runtime, old, { session: "living-chat", pid: 9_000 });
   living.turn("write the lexer");
   runtime.store.write((sql) => {
-    const message = {
-      kind: "message",
-      id: 1,
-      from: "x",
-      fromName: "x",
-      topic: null,
-      text: "words of another",
-    } as const;
-    news.add(sql, runtime.now(), living.session, "m1", message);
-    const readings = someReadings(
-      { contextFill: 1, sinceCheckpointMs: 10_000_000, hostMemory: 1, rateLimit: 1 },
-      runtime.now(),
-    );
-    sessions.update(sql, living.session, { readings });
+    const high = { contextFill: 1, sinceCheckpointMs: 10_000_000, hostMemory: 1, rateLimit: 1 };
+    sessions.update(sql, living.session, { readings: someReadings(high, runtime.now()) });
   });
+  hear(runtime, living, aMessage("words of another"));
   for (let n = 0; n < 5; n++) await look();
   expect(receiver.bodies.map(({ event, session, title, text }) => [event, session, title, text])).toEqual([
     ["chat_died", "dead-chat", "Make the parser faster", '"Make the parser faster" died (killed)'],
@@ -112,9 +99,7 @@ it("[CL145] without settings nothing is checked, and only the named events are s
     const runtime = tempRuntime({ config: { notify } });
     const look = looksOf(runtime);
     await look();
-    const dead = new Claude(runtime, { cwd: aProject() });
-    dead.turn("x");
-    dead.kill();
+    die(runtime);
     await look();
   }
   expect(receiver.bodies).toEqual([]);
@@ -132,9 +117,7 @@ it("[CL70] a chat that its user has closed is no death, and one that died again 
   await look();
   expect(receiver.bodies).toEqual([]);
   for (let n = 0; n < 2; n++) {
-    claude.pid += 10;
-    runtime.processes.start(claude.pid);
-    claude.start("resume");
+    claude.resume();
     claude.prompt("go on");
     claude.kill();
     await look();
@@ -165,9 +148,7 @@ it("[CL71] [CL144] of several processes one sends, on each channel once, and wha
   const beside = tempRuntime({ beside: runtime, config });
   const looks = [looksOf(runtime), looksOf(beside, { ring: () => void rings.push("bell") })];
   for (const look of looks) await look();
-  const dead = new Claude(runtime, { cwd: aProject(), session: "dead-chat" });
-  dead.turn("x");
-  dead.kill();
+  die(runtime);
   for (let n = 0; n < 3; n++) await Promise.all(looks.map((look) => look()));
   expect([receiver.bodies.length, rings]).toEqual([1, ["bell"]]);
   expect(storedBytes(runtime.paths)).not.toContain("chat_died");
@@ -179,22 +160,13 @@ it("[CL71] a channel that fails is logged once until it works again, and holds u
   const runtime = tempRuntime({ env: desktop.env, config: { notify: { webhook: receiver.url, desktop: true } } });
   const look = looksOf(runtime);
   await look();
-  const die = async (session: string): Promise<void> => {
-    const claude = new Claude(runtime, { cwd: aProject(), session });
-    claude.turn("x");
-    claude.kill();
+  for (const [n, status] of [500, 500, 200, 500].entries()) {
+    receiver.status = status;
+    die(runtime, `chat-${n}`);
     await look();
-  };
-  receiver.status = 500;
-  await die("first-chat");
-  await die("second-chat");
-  expect(runtime.logged).toHaveLength(1);
+    expect(runtime.logged).toHaveLength(n < 3 ? 1 : 2);
+  }
   expect(runtime.logged[0]).toContain("the webhook answered 500");
-  receiver.status = 200;
-  await die("third-chat");
-  receiver.status = 500;
-  await die("fourth-chat");
-  expect(runtime.logged).toHaveLength(2);
   expect(desktop.shown()).toHaveLength(4);
 });
 
@@ -204,9 +176,7 @@ it("[CL72] a redirect is not followed", async () => {
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
   const look = looksOf(runtime);
   await look();
-  const claude = new Claude(runtime, { cwd: aProject() });
-  claude.turn("x");
-  claude.kill();
+  die(runtime);
   await look();
   expect(receiver.bodies).toHaveLength(1);
   expect(runtime.logged[0]).toContain("the webhook answered 307");

@@ -1,28 +1,22 @@
-import { appendFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import { timerTrigger } from "#src/local-mcp/checkpoints/triggers.ts";
 import { observe } from "#src/local-mcp/observe/observe.ts";
-import { recordTranscript } from "#src/local-mcp/observe/record-transcript.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { recordTranscript, catchUp } from "#src/local-mcp/observe/record-transcript.ts";
 import * as history from "#src/local-mcp/signals/history.ts";
 import { readAppended } from "#src/local-mcp/signals/transcript.ts";
-import { aLiveClaude, rowCount, storedSession } from "#harness/machine/claude.ts";
-import { tempRuntime } from "#harness/machine/temp-runtime.ts";
-import { aUserLine, anAssistantLine } from "#harness/machine/transcripts.ts";
+import { aLiveClaude, rowCount, storedSession, journalKinds, stateOf } from "#harness/machine/claude.ts";
+import { tempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
+import { aUserLine, anAssistantLine, aToolResultLine, aToolUse, aTranscript } from "#harness/machine/transcripts.ts";
 
-const usage = {
-  input_tokens: 90_000,
-  cache_creation_input_tokens: 0,
-  cache_read_input_tokens: 60_000,
-  output_tokens: 10_000,
-};
+const usage = { input_tokens: 90_000, cache_read_input_tokens: 60_000, output_tokens: 10_000 };
 
 it("[ID10] each event brings the readings up to date: tools, errors, age, and of the transcript the context", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime);
-  appendFileSync(claude.transcript, `${anAssistantLine({ usage, content: [{ type: "text", text: "a" }] })}\n`);
+  claude.transcribe(anAssistantLine({ usage }));
   for (let call = 0; call < 4; call++) claude.use("Bash", { command: "ls" });
   claude.fail("Bash", { command: "make" }, "Exit code 2");
   const { readings, model, transcriptOffset } = storedSession(runtime, claude.session);
@@ -60,7 +54,7 @@ it("[ID10] what another process has written to the session meanwhile is not lost
 it("[SI17] a compaction makes what was read of the context void", () => {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime);
-  appendFileSync(claude.transcript, `${anAssistantLine({ usage, content: [{ type: "text", text: "a" }] })}\n`);
+  claude.transcribe(anAssistantLine({ usage }));
   claude.use("Bash");
   expect(storedSession(runtime, claude.session).readings.contextTokens?.value).toBe(160_000);
   claude.compact("A summary.");
@@ -72,7 +66,7 @@ it("[JO4] of the transcript only the assistant's words are kept: prompts come fr
   const claude = aLiveClaude(runtime);
   const path = join(claude.cwd, "other.jsonl");
   const words = ["one", "one", " ", "two"].map((text) => anAssistantLine({ content: [{ type: "text", text }] }));
-  appendFileSync(path, `${[aUserLine("a prompt"), ...words].join("\n")}\n`);
+  writeFileSync(path, aTranscript(aUserLine("a prompt"), ...words));
   const session = storedSession(runtime, claude.session);
   runtime.store.write((sql) => recordTranscript(sql, session, readAppended(path, 0), runtime.now()));
   const entries = runtime.store.read((sql) => journal.newest(sql, claude.session, ["prompt", "assistant"], 9), []);
@@ -101,7 +95,104 @@ it("[CP9] the timer finds a checkpoint due by count and time", () => {
   claude.prompt("more");
   runtime.wait(300_001);
   expect(look()).toBe("time");
-  expect(
-    runtime.store.read((sql) => sessions.get(sql, claude.session), null)?.readings.sinceCheckpointMs?.value,
-  ).toBeGreaterThan(300_000);
+  expect(storedSession(runtime, claude.session).readings.sinceCheckpointMs?.value).toBeGreaterThan(300_000);
+});
+
+function aChat() {
+  const runtime = tempRuntime();
+  const claude = aLiveClaude(runtime, "Make the parser accept empty input");
+  writeFileSync(claude.transcript, "");
+  const tools = (): string[] => journalKinds(runtime, claude.session).filter((kind) => kind.startsWith("tool_"));
+  return {
+    claude,
+    tools,
+    write: (...lines: string[]) => claude.transcribe(...lines),
+    stored: () => storedSession(runtime, claude.session),
+    state: () => stateOf(runtime, claude.session),
+    readOn: () => runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session)),
+  };
+}
+
+/** After the start of the chat. */
+const written = { timestamp: "2030-01-01T00:00:00.000Z" };
+const use = (id: string, name: string, input: object): string =>
+  anAssistantLine({ content: [aToolUse(id, name, input)] }, written);
+const result = (id: string, content: string, isError: boolean): string =>
+  aToolResultLine(id, content, isError, written);
+
+it("[JO20] [HO37] tool calls whose events never came are read from the transcript, and the user is notified once", () => {
+  const { claude, write, tools, stored, state } = aChat();
+  const file = `${claude.cwd}/parser.ts`;
+  write(use("toolu_a", "Edit", { file_path: file }), result("toolu_a", "ok", false));
+  write(use("toolu_b", "Bash", { command: "npm test" }), result("toolu_b", "Exit code 1", true));
+  write(use("toolu_c", "Bash", { command: "npm run build" }), result("toolu_c", "ok", false));
+  expect(claude.prompt("and now the lexer").systemMessage).toContain("2 tool calls did not reach the MCP process");
+  expect(claude.prompt("go on").systemMessage).toBeUndefined();
+  const starts = ["tool_start", "tool_start", "tool_start"];
+  expect(tools()).toEqual([...starts, "tool_end", "tool_error", "tool_end"]);
+  expect(stored()).toMatchObject({ toolCalls: 3, toolErrors: 1 });
+  expect(state()).toMatchObject({ files: [{ path: file, action: "edited" }], runningTools: [] });
+});
+
+it("[JO20] an event that comes after all, or came before, counts once, and is not reported to the user", () => {
+  const { claude, write, tools, stored } = aChat();
+  const id = claude.begin("Bash", { command: "echo one" });
+  write(use(id, "Bash", { command: "echo one" }));
+  write(use("toolu_late", "Bash", { command: "echo two" }));
+  claude.done(id, "Bash", { command: "echo one" });
+  claude.tell("PreToolUse", { tool_name: "Bash", tool_use_id: "toolu_late", tool_input: { command: "echo two" } });
+  write(result(id, "one", false), result("toolu_late", "two", false));
+  claude.done("toolu_late", "Bash", { command: "echo two" });
+  expect(claude.prompt("next").systemMessage).toBeUndefined();
+  expect(tools()).toHaveLength(4);
+  expect(stored()).toMatchObject({ toolCalls: 2, toolErrors: 0 });
+});
+
+it("[JO20] a call whose start came by its event and whose end did not runs no more", () => {
+  const { claude, write, state, readOn } = aChat();
+  const file = { file_path: `${claude.cwd}/new.ts` };
+  const id = claude.begin("Write", file);
+  write(use(id, "Write", file));
+  claude.tell("Notification", { message: "waits" });
+  write(result(id, "ok", false));
+  readOn();
+  expect(state()).toMatchObject({ runningTools: [], files: [{ action: "edited" }] });
+});
+
+it("[JO20] a call that the user denied, or the guard refused, ends as an error and is not reported as missed", () => {
+  const { claude, write, tools } = aChat();
+  write(use("toolu_x", "Edit", { file_path: `${claude.cwd}/a.ts` }), result("toolu_x", "denied", true));
+  expect(claude.prompt("why?").systemMessage).toBeUndefined();
+  expect(tools()).toContain("tool_error");
+});
+
+it("[JO21] a tool that the client killed at its end, and then called failed, counts as running when the session died", () => {
+  for (const end of ["the hook", "the server"]) {
+    const { claude, write, tools, stored, state, readOn } = aChat();
+    const id = claude.begin("Bash", { command: "sleep 600" });
+    write(use(id, "Bash", { command: "sleep 600" }), result(id, "Exit code 137", true));
+    if (end === "the hook") claude.tell("SessionEnd", { reason: "other" });
+    else readOn();
+    expect([state()?.runningTools.length, tools(), stored().toolErrors]).toEqual([1, ["tool_start"], 0]);
+  }
+});
+
+it("[JO21] a failure after which the chat continued is one, also when it is read at the end", () => {
+  const { claude, write, tools } = aChat();
+  const id = claude.begin("Bash", { command: "npm test" });
+  write(use(id, "Bash", { command: "npm test" }), result(id, "Exit code 1", true));
+  write(anAssistantLine({ id: "msg_2" }, { timestamp: "2030-01-01T00:00:01.000Z" }));
+  claude.tell("SessionEnd", { reason: "other" });
+  expect(tools()).toContain("tool_error");
+});
+
+it("[JO22] the calls that a fork has copied from the session before are not its own", () => {
+  const { claude, write, tools, stored } = aChat();
+  const earlier = { timestamp: new Date(T0 - 60_000).toISOString() };
+  write(anAssistantLine({ content: [aToolUse("toolu_old", "Bash", { command: "sleep 600" })] }, earlier));
+  write(aToolResultLine("toolu_old", "[Tool call interrupted]", true, earlier));
+  claude.stop();
+  claude.tell("SessionEnd", { reason: "prompt_input_exit" });
+  expect(tools()).toEqual([]);
+  expect(stored()).toMatchObject({ toolCalls: 0, toolErrors: 0 });
 });

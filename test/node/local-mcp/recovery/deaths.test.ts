@@ -4,17 +4,28 @@ import { expect, it } from "vitest";
 import * as history from "#src/local-mcp/signals/history.ts";
 import { migrate } from "#src/shared/migrate.ts";
 import { DeathWatch, recordDeath, recordDeaths } from "#src/local-mcp/recovery/deaths.ts";
-import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
+import { dismiss, undo } from "#src/local-mcp/recovery/local-source.ts";
 import { offer } from "#src/local-mcp/recovery/offers.ts";
 import { saveLastCheckpoint } from "#src/supervisor/death-record.ts";
 import { drainInto, spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { migrations } from "#src/store/schema.ts";
 import { upkeep } from "#src/local-mcp/server/upkeep.ts";
-import { aDeadClaude, anotherClaude, aProject, Claude, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { restoration, type Restoration } from "#src/local-mcp/recovery/restoration.ts";
+import type { Session } from "#src/local-mcp/sessions/sessions.ts";
+import {
+  aDeadClaude,
+  anotherClaude,
+  aProject,
+  Claude,
+  rowCount,
+  storedSession,
+  aChat,
+} from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { T0, tempHome } from "#harness/store/temp-store.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { column } from "#harness/store/store-rows.ts";
 
 const never = new AbortController().signal;
 
@@ -22,41 +33,29 @@ function deaths(runtime: TempRuntime): history.Crash[] {
   return runtime.store.read((sql) => history.listCrashes(sql), []);
 }
 
-/** A chat that was killed in its second turn, after so many tool calls that no checkpoint holds. */
-function aClaudeKilledInMidTurn(runtime: TempRuntime, toolCalls = 2): Claude {
-  const claude = new Claude(runtime, { cwd: aProject() });
-  claude.start();
+/** A chat that was killed in its second turn, after two tool calls that no checkpoint holds. */
+function aChatKilledInMidTurn(): { runtime: TempRuntime; claude: Claude } {
+  const { runtime, claude } = aChat();
   claude.turn("fix the parser");
   claude.prompt("and the lexer");
-  for (let call = 0; call < toolCalls; call++) claude.use("Read", { file_path: "/p/a.ts" });
+  for (let call = 0; call < 2; call++) claude.use("Read", { file_path: "/p/a.ts" });
   claude.kill();
-  return claude;
+  return { runtime, claude };
 }
 
 it("[RE88] a death is recorded with the age of the last checkpoint and what came after it", () => {
-  const runtime = tempRuntime();
-  const claude = aClaudeKilledInMidTurn(runtime);
-  const { savedAt, lastSeenAt } = storedSession(runtime, claude.session);
+  const { runtime, claude } = aChatKilledInMidTurn();
+  const { savedAt, lastSeenAt: at } = storedSession(runtime, claude.session);
   runtime.wait(60_000);
   expect(recordDeaths(runtime, () => true)).toBe(1);
-  expect(deaths(runtime)).toMatchObject([
-    {
-      sessionId: claude.session,
-      at: lastSeenAt,
-      cause: "killed",
-      checkpointAgeMs: lastSeenAt - (savedAt ?? 0),
-      unsavedToolCalls: 2,
-      unsavedEvents: 5,
-      readings: { toolCalls: { value: 3 } },
-    },
-  ]);
+  const unsaved = { checkpointAgeMs: at - (savedAt ?? 0), unsavedToolCalls: 2, unsavedEvents: 5 };
+  const readings = { toolCalls: { value: 3 } };
+  expect(deaths(runtime)).toMatchObject([{ sessionId: claude.session, at, cause: "killed", ...unsaved, readings }]);
 });
 
 it("[RE60] the supervisor, a new chat, the timer and the user see one death, and it is recorded once", async () => {
-  const runtime = tempRuntime();
-  const claude = aClaudeKilledInMidTurn(runtime);
-  const recorded = runtime.store.read((sql) => history.listCrashes(sql), []);
-  expect(recorded).toEqual([]);
+  const { runtime, claude } = aChatKilledInMidTurn();
+  expect(deaths(runtime)).toEqual([]);
   await saveLastCheckpoint(runtime, claude.session, never);
   runtime.wait(5_000);
   anotherClaude(runtime, claude).start();
@@ -70,41 +69,35 @@ it("[RE60] the supervisor, a new chat, the timer and the user see one death, and
 
 it("[RE60] a death that was dismissed and never offered is recorded", () => {
   const runtime = tempRuntime();
-  const claude = aDeadClaude(runtime);
-  dismiss(runtime, claude.session);
-  expect(deaths(runtime)).toMatchObject([{ sessionId: claude.session }]);
+  const { session } = aDeadClaude(runtime);
+  dismiss(runtime, session);
+  expect(deaths(runtime)).toMatchObject([{ sessionId: session }]);
 });
 
 it("[RE60] a session in which nothing happened, one that lives and one that ended leave no death", () => {
-  const runtime = tempRuntime();
-  const empty = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude: empty } = aChat();
   empty.start();
   empty.kill();
-  const ended = new Claude(runtime, { pid: 2_000, session: "b0487890-04b4-4fe0-bbd5-6aa531354563", cwd: aProject() });
+  const ended = anotherClaude(runtime, empty, { session: "ended-session" });
   ended.turn("fix it");
   ended.end();
-  const living = new Claude(runtime, { pid: 3_000, session: "c0487890-04b4-4fe0-bbd5-6aa531354563", cwd: aProject() });
-  living.turn("fix it");
+  anotherClaude(runtime, empty, { session: "living-session" }).turn("fix it");
   expect(recordDeaths(runtime, () => true)).toBe(0);
   expect(deaths(runtime)).toEqual([]);
 });
 
 it("[RE61] a session that died, was resumed and died again has two deaths, also when it was resumed at once", () => {
-  const runtime = tempRuntime();
-  const claude = aClaudeKilledInMidTurn(runtime);
-  const resumed = new Claude(runtime, { pid: 1_001, session: claude.session, cwd: claude.cwd });
-  resumed.start("resume");
+  const { runtime, claude } = aChatKilledInMidTurn();
+  claude.resume();
   expect(deaths(runtime)).toMatchObject([{ unsavedToolCalls: 2 }]);
-  resumed.turn("go on");
-  resumed.kill();
-  expect(recordDeaths(runtime, () => true)).toBe(1);
-  expect(recordDeaths(runtime, () => true)).toBe(0);
+  claude.turn("go on");
+  claude.kill();
+  expect([1, 2].map(() => recordDeaths(runtime, () => true))).toEqual([1, 0]);
   expect(deaths(runtime).map(({ sessionId }) => sessionId)).toEqual([claude.session, claude.session]);
 });
 
-it("[RE61] a dead session that a tool call goes on with has its death recorded first", async () => {
-  const runtime = tempRuntime();
-  const claude = aClaudeKilledInMidTurn(runtime);
+it("[RE61] a dead session that a tool call continues has its death recorded first", async () => {
+  const { runtime, claude } = aChatKilledInMidTurn();
   const { call } = await connect(runtime, { clientPid: 4_000, serverPid: 4_001 });
   await call("shim_auto_checkpoint", { session: claude.session, doing: "going on" });
   expect(deaths(runtime)).toMatchObject([{ sessionId: claude.session }]);
@@ -113,22 +106,20 @@ it("[RE61] a dead session that a tool call goes on with has its death recorded f
 it("[RE62] a new chat records the deaths of every project, the one that is not offered to it, too", () => {
   const runtime = tempRuntime();
   const elsewhere = aDeadClaude(runtime);
-  const fresh = new Claude(runtime, { pid: 5_000, session: "d0487890-04b4-4fe0-bbd5-6aa531354563", cwd: aProject() });
-  expect(fresh.start()).toBe("");
+  expect(new Claude(runtime, { pid: 5_000, session: "new-session", cwd: aProject() }).start()).toBe("");
   expect(deaths(runtime)).toMatchObject([{ sessionId: elsewhere.session }]);
 });
 
 it("[RE62] the timer records a death once it has been seen for ten seconds: an end mark may be on its way", () => {
   const runtime = tempRuntime();
   const watch = new DeathWatch();
-  const claude = aDeadClaude(runtime);
-  watch.check(runtime);
-  runtime.wait(1_000);
-  watch.check(runtime);
-  expect(deaths(runtime)).toEqual([]);
-  runtime.wait(15_000);
-  watch.check(runtime);
-  expect(deaths(runtime)).toMatchObject([{ sessionId: claude.session }]);
+  const { session } = aDeadClaude(runtime);
+  const found = [0, 1_000, 15_000].map((ms) => {
+    runtime.wait(ms);
+    watch.check(runtime);
+    return deaths(runtime).map(({ sessionId }) => sessionId);
+  });
+  expect(found).toEqual([[], [], [session]]);
 });
 
 it("[RE62] two processes that record at once record one death", () => {
@@ -169,19 +160,54 @@ it("[RE60] a death that an older program has recorded is known after the update"
   const db = openBetterSqlite3({ path, readOnly: false, busyMs: 100 });
   const at = migrations.findIndex(({ name }) => name === "deaths and usage");
   migrate(db, T0, migrations.slice(0, at));
-  for (const id of ["recorded", "unrecorded"]) {
-    const query =
-      "INSERT INTO sessions (id, client, origin, started_at, last_seen_at) VALUES (?, 'c', 'startup', ?, ?)";
-    db.run(query, id, T0, T0 + 1);
-  }
+  for (const id of ["recorded", "unrecorded"])
+    db.run(
+      `INSERT INTO sessions (id, client, origin, started_at, last_seen_at) VALUES (?, 'c', 'startup', ${T0}, ${T0})`,
+      id,
+    );
   db.run(
-    "INSERT INTO crashes (session_id, at, cause, detail, readings) VALUES ('recorded', ?, 'killed', '', '{}')",
-    T0 + 1,
+    `INSERT INTO crashes (session_id, at, cause, detail, readings) VALUES ('recorded', ${T0}, 'killed', '', '{}')`,
   );
   migrate(db, T0, migrations);
-  expect(db.all("SELECT id, death_at AS deathAt FROM sessions ORDER BY id")).toEqual([
-    { id: "recorded", deathAt: T0 + 1 },
-    { id: "unrecorded", deathAt: null },
-  ]);
+  expect(column(db, "SELECT death_at FROM sessions ORDER BY id")).toEqual([T0, null]);
   db.close();
+});
+
+function actions(runtime: TempRuntime): unknown[] {
+  return runtime.store.read((sql) => sql.all("SELECT action, by_session AS by FROM recoveries ORDER BY seq"), []);
+}
+
+it("[RE117] an offer is stored with its score, and the death with its cause and last signals", () => {
+  const { runtime, claude: dead } = aChatKilledInMidTurn();
+  const found = offer(runtime, "next", { project: dead.cwd });
+  expect(found).toMatchObject({ more: 0, from: { cause: "killed", state: { lastPrompt: "and the lexer" } } });
+  const stored = { recovery: "offered", recoveryBy: "next", recoveryAt: runtime.now() };
+  expect(storedSession(runtime, dead.session)).toMatchObject(stored);
+  expect(actions(runtime)).toEqual([{ action: "offered", by: "next" }]);
+  const death = { sessionId: dead.session, cause: "killed", readings: { toolCalls: { value: 3 } } };
+  expect(deaths(runtime)).toMatchObject([death]);
+});
+
+it("[RE117] [RE118] undo and dismissal are stored too; a session never offered cannot be undone", () => {
+  const runtime = tempRuntime();
+  const { session } = aDeadClaude(runtime);
+  for (const done of [undo(runtime, session), undo(runtime, "unknown"), dismiss(runtime, "unknown")])
+    expect(done).toBe(false);
+  offer(runtime, "next", {});
+  expect([undo(runtime, session), dismiss(runtime, session)]).toEqual([true, true]);
+  expect(actions(runtime)).toMatchObject([{ action: "offered" }, { action: "undone" }, { action: "dismissed" }]);
+  expect(offer(runtime, "next", {})).toBeNull();
+});
+
+it("[RE15] a restoration is made of a session that lives, too: without a cause of death", () => {
+  const { runtime, claude } = aChat();
+  claude.turn("fix the parser");
+  const session = storedSession(runtime, claude.session);
+  const made = (of: Session): Restoration | null =>
+    runtime.store.read((sql) => restoration(sql, runtime.processes, of, runtime.now()), null);
+  const living = made(session);
+  expect(living).toMatchObject({ cause: null, causeDetail: "", head: { branch: "main" } });
+  expect(living?.snapshot?.state).toBe("pending");
+  expect(living?.score.total).toBeGreaterThan(50);
+  expect(made({ ...session, id: "unknown" })).toBeNull();
 });

@@ -6,10 +6,8 @@ import { findIncomplete } from "#src/local-mcp/recovery/detect.ts";
 import { recordFinishedHere } from "#src/local-mcp/recovery/finished-tasks.ts";
 import { undo } from "#src/local-mcp/recovery/local-source.ts";
 import { restore } from "#src/local-mcp/recovery/restoration.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { Claude } from "#harness/machine/claude.ts";
-import { type TeamChat, type TeamRig, twoChats } from "#harness/team/team-rig.ts";
-import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { Claude, storedSession } from "#harness/machine/claude.ts";
+import { type TeamRig, twoChats } from "#harness/team/team-rig.ts";
 
 function incomplete({ base }: TeamRig): string[] {
   const found = base.store.read((sql) => findIncomplete(sql, base.processes, base.now()), []);
@@ -17,55 +15,51 @@ function incomplete({ base }: TeamRig): string[] {
 }
 
 function briefOf({ base }: TeamRig, id: string): string {
-  const session = base.store.read((sql) => sessions.get(sql, id), null);
-  const from = session && restore(base, session);
+  const from = restore(base, storedSession(base, id));
   return from ? brief(from, base.now(), "brief") : "";
 }
 
 /** A chat that starts in the project. @returns what its model reads */
-function newChat(rig: TeamRig, runtime: TempRuntime = rig.base): string {
-  const claude = new Claude(runtime, {
-    pid: 7_000,
-    cwd: rig.project,
-    session: "99999999-04b4-4fe0-bbd5-6aa531354563",
-  });
-  const printed = JSON.stringify(claude.start());
+function newChat({ base, project: cwd }: TeamRig): string {
+  const claude = new Claude(base, { pid: 7_000, cwd, session: "99999999-04b4-4fe0-bbd5-6aa531354563" });
+  const text = claude.start();
   claude.end("prompt_input_exit");
-  return printed;
+  return text;
 }
 
-/** One of two chats has taken a task, and is killed in the middle of it. */
-async function diedAtWork(): Promise<{ rig: TeamRig; one: TeamChat; other: TeamChat }> {
+/** One of two chats has taken a task, and is killed in the middle of it, after a later request where there is one. */
+async function diedAtWork(request?: string) {
   const { rig, one, other } = await twoChats();
   rig.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r1" });
   await one.ask("shim_next", { types: ["tests"] });
   await rig.time.pass(1_000);
+  if (request) one.claude.prompt(request);
   one.claude.kill();
   await one.team.end("goes_on");
-  return { rig, one, other };
-}
-
-async function finishedBy(rig: TeamRig, other: TeamChat): Promise<void> {
-  await rig.time.until(other.ask("shim_next", { types: ["tests"], waitMs: 40_000 }));
-  await other.ask("shim_report", { outcome: "done", result: "well" });
-}
-
-it("[RE70] [RE83] a session whose task another chat has finished is not offered, and its brief says who did it", async () => {
-  const { rig, one, other } = await diedAtWork();
   const { session } = one.claude;
-  recordFinishedHere(rig.base);
-  expect(incomplete(rig)).toContain(session);
-  await finishedBy(rig, other);
+  /** @returns whether it is incomplete once what is known here is recorded */
+  const isIncomplete = (): boolean => {
+    recordFinishedHere(rig.base);
+    return incomplete(rig).includes(session);
+  };
+  const taken = () => rig.time.until(other.ask("shim_next", { types: ["tests"], waitMs: 40_000 }));
+  const finished = async (): Promise<void> => {
+    await taken();
+    await other.ask("shim_report", { outcome: "done", result: "well" });
+  };
+  return { rig, other, session, isIncomplete, taken, finished };
+}
+
+it("[RE70] [RE83] a session whose task another chat has finished is not offered, and its brief names that chat", async () => {
+  const { rig, other, session, isIncomplete, finished } = await diedAtWork();
+  expect(isIncomplete()).toBe(true);
+  await finished();
   expect(newChat(rig)).not.toContain(session);
   expect(readOverview(rig.base, [], {} as never).incomplete).toEqual([]);
   expect(incomplete(rig)).not.toContain(session);
-  expect(briefOf(rig, session)).toContain(
-    `its task 1 (tests) was finished by ${other.claude.session}: do not do it again`,
-  );
-  expect(rig.base.store.read((sql) => sessions.get(sql, session), null)).toMatchObject({
-    recovery: "recovered",
-    recoveryBy: other.claude.session,
-  });
+  const by = other.claude.session;
+  expect(briefOf(rig, session)).toContain(`its task 1 (tests) was finished by ${by}: do not do it again`);
+  expect(storedSession(rig.base, session)).toMatchObject({ recovery: "recovered", recoveryBy: by });
 });
 
 it("[RE70] the same holds when its server outlives the client and learns that the task is another's", async () => {
@@ -85,54 +79,42 @@ it("[RE70] the same holds when its server outlives the client and learns that th
   expect(incomplete(rig)).not.toContain(session);
 });
 
-it("[RE70] [RE83] a cancelled task needs nobody; one that is queued or running again does", async () => {
-  const { rig, one, other } = await diedAtWork();
-  const { session } = one.claude;
-  await rig.time.until(other.ask("shim_next", { types: ["tests"], waitMs: 40_000 }));
-  recordFinishedHere(rig.base);
-  expect(incomplete(rig)).toContain(session);
+it("[RE70] [RE83] after a cancelled task its session is complete, not while it is queued or running again", async () => {
+  const { rig, other, session, isIncomplete, taken } = await diedAtWork();
+  await taken();
+  expect(isIncomplete()).toBe(true);
   await other.ask("shim_report", { outcome: "failed", note: "no" });
-  recordFinishedHere(rig.base);
-  expect(incomplete(rig)).toContain(session);
+  expect(isIncomplete()).toBe(true);
   rig.call("tasks.cancel", { task: 1, reason: "not wanted" });
-  recordFinishedHere(rig.base);
-  expect(incomplete(rig)).not.toContain(session);
+  expect(isIncomplete()).toBe(false);
   expect(briefOf(rig, session)).toContain("its task 1 (tests) was cancelled: it is no longer needed");
 });
 
-it("[RE84] [RE86] undone it stays incomplete; with a later request of its user it is offered all the same", async () => {
-  const undone = await diedAtWork();
-  await finishedBy(undone.rig, undone.other);
-  recordFinishedHere(undone.rig.base);
-  expect(undo(undone.rig.base, undone.one.claude.session)).toBe(true);
-  recordFinishedHere(undone.rig.base);
-  expect(incomplete(undone.rig)).toContain(undone.one.claude.session);
-
-  const { rig, one, other } = await twoChats();
-  rig.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r1" });
-  await one.ask("shim_next", { types: ["tests"] });
-  await rig.time.pass(1_000);
-  one.claude.prompt("Rewrite the README so that it explains the installation on Windows");
-  one.claude.kill();
-  await one.team.end("goes_on");
-  await finishedBy(rig, other);
-  expect(newChat(rig)).toMatch(/task 1 \(tests\) was finished by /);
-  expect(incomplete(rig)).toContain(one.claude.session);
+it("[RE84] a session that is undone stays incomplete", async () => {
+  const { rig, session, isIncomplete, finished } = await diedAtWork();
+  await finished();
+  expect([isIncomplete(), undo(rig.base, session), isIncomplete()]).toEqual([false, true, true]);
 });
 
-it("[RE85] a chat that was offered the session before is notified; so is the session when it comes back", async () => {
-  const { rig, one, other } = await diedAtWork();
-  const { session } = one.claude;
+it("[RE86] with a later request of its user a session is offered although its task is finished", async () => {
+  const request = "Rewrite the README so that it explains the installation on Windows";
+  const { rig, session, finished } = await diedAtWork(request);
+  await finished();
+  expect(newChat(rig)).toMatch(/task 1 \(tests\) was finished by /);
+  expect(incomplete(rig)).toContain(session);
+});
+
+it("[RE85] a chat that was offered the session before is notified; so is the session when it is resumed", async () => {
+  const { rig, session, finished } = await diedAtWork();
   const heir = await rig.chat("go on");
-  expect(rig.base.store.read((sql) => sessions.get(sql, session), null)).toMatchObject({ recovery: "offered" });
-  await finishedBy(rig, other);
+  expect(storedSession(rig.base, session).recovery).toBe("offered");
+  await finished();
   await heir.tick();
   await rig.time.pass(15_000);
   await heir.tick();
-  const { output } = await heir.ask("shim_inbox");
-  expect(JSON.stringify(output["news"])).toContain("its task 1 (tests) was finished by");
-  const back = new Claude(rig.base, { pid: 8_000, cwd: rig.project, session });
-  expect(JSON.stringify(back.start("resume"))).toContain("its task 1 (tests) was finished by");
+  const line = "its task 1 (tests) was finished by";
+  expect(JSON.stringify(await heir.news())).toContain(line);
+  expect(new Claude(rig.base, { pid: 8_000, cwd: rig.project, session }).start("resume")).toContain(line);
 });
 
 it("[RE87] a session that a worker began for a task ends with the task", async () => {

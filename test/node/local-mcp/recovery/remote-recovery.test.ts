@@ -5,8 +5,18 @@ import { brief } from "#src/local-mcp/recovery/brief.ts";
 import { findElsewhere } from "#src/local-mcp/recovery/remote-candidates.ts";
 import { offerableElsewhere } from "#src/local-mcp/recovery/remote-offer.ts";
 import { inspectElsewhere } from "#src/local-mcp/recovery/remote-restoration.ts";
+import { TeamChat } from "#src/local-mcp/team/team-chat.ts";
+import { takeOver } from "#src/local-mcp/recovery/takeover.ts";
 import { project } from "#harness/sync/machines.ts";
-import { aWorld, minute } from "#harness/sync/recovery-rig.ts";
+import { aWorld, minute, aRival, newsOf, rowOf, type World } from "#harness/sync/recovery-rig.ts";
+import { storedSession, anotherClaude } from "#harness/machine/claude.ts";
+import { connect, type Connected } from "#harness/machine/mcp-client.ts";
+
+/** The brief of the only session that is found on another machine. */
+async function briefElsewhere({ reach, here, chat }: World): Promise<string> {
+  const [found] = await findElsewhere(reach, project);
+  return found ? brief(await inspectElsewhere(reach, found, chat.cwd), here.runtime.now(), "brief") : "";
+}
 
 it("[RE20] [RE90] a session of another machine is found when the coordinator reports its chat as gone, not before", async () => {
   const alive = await aWorld({ isDead: false });
@@ -27,30 +37,23 @@ it("[RE91] a session without a chat counts as ended after ten silent minutes, an
   one.world.wait(6 * minute);
   const [found] = await findElsewhere(one.reach, project);
   expect(found?.liveness).toMatchObject({ isOver: true, isCertain: false });
-  const text = found
-    ? brief(await inspectElsewhere(one.reach, found, one.chat.cwd), one.here.runtime.now(), "brief")
-    : "";
+  const text = await briefElsewhere(one);
   expect(text).toContain("was last heard of 11 min ago (whether it died is not certain)");
   expect(text).toContain("The coordinator knows no chat of it");
 });
 
 it("[RE20] one that ended, was recovered or dismissed where it ran, or holds nothing, is not found", async () => {
   const { reach, there, dead, here } = await aWorld();
-  for (const recovery of ["recovered", "dismissed"]) {
-    await there.mirror(dead.session, { change: { recovery } });
+  const isFound = async (sent: Parameters<typeof there.mirror>[1] = {}): Promise<boolean> => {
+    await there.mirror(dead.session, sent);
     await here.pull();
-    expect(await findElsewhere(reach, project)).toEqual([]);
-  }
-  await there.mirror(dead.session, {
-    change: { newest: null, toolCalls: 0, unsaved: { count: 0, entries: [] } },
-    isWithoutCheckpoint: true,
-  });
-  await here.pull();
-  expect(await findElsewhere(reach, project)).toEqual([]);
+    return (await findElsewhere(reach, project)).length > 0;
+  };
+  for (const recovery of ["recovered", "dismissed"]) expect(await isFound({ change: { recovery } })).toBe(false);
+  const empty = { newest: null, toolCalls: 0, unsaved: { count: 0, entries: [] } };
+  expect(await isFound({ change: empty, isWithoutCheckpoint: true })).toBe(false);
   dead.end();
-  await there.mirror(dead.session);
-  await here.pull();
-  expect(await findElsewhere(reach, project)).toEqual([]);
+  expect(await isFound()).toBe(false);
 });
 
 it("[RE92] while the coordinator does not answer no session is reported as dead", async () => {
@@ -59,7 +62,7 @@ it("[RE92] while the coordinator does not answer no session is reported as dead"
   expect(await findElsewhere(reach, project)).toEqual([]);
 });
 
-it("[RE21] its files are looked for in the project here: the same, different, or not here; others are named", async () => {
+it("[RE21] its files are compared with the project here: the same, different, or not here; others are named", async () => {
   const { reach, dead, chat, here, there } = await aWorld();
   const inside = (path: string): string => join(dead.cwd, path);
   mkdirSync(inside("src"));
@@ -74,15 +77,13 @@ it("[RE21] its files are looked for in the project here: the same, different, or
   writeFileSync(join(chat.cwd, "src", "lexer.ts"), "another lexer");
   const [found] = await findElsewhere(reach, project);
   const from = found && (await inspectElsewhere(reach, found, chat.cwd));
-  const compared = from?.files.map(({ path, now }) => [path, now]);
-  expect(compared).toEqual(
-    expect.arrayContaining([
-      [join(chat.cwd, "parser.ts"), "same"],
-      [join(chat.cwd, "src", "lexer.ts"), "changed"],
-      [join(chat.cwd, "gone.ts"), "missing"],
-      ["/tmp/shim-outside-of-the-project.txt", "unknown"],
-    ]),
-  );
+  const compared = Object.fromEntries(from?.files.map(({ path, now }) => [path, now]) ?? []);
+  expect(compared).toMatchObject({
+    [join(chat.cwd, "parser.ts")]: "same",
+    [join(chat.cwd, "src", "lexer.ts")]: "changed",
+    [join(chat.cwd, "gone.ts")]: "missing",
+    "/tmp/shim-outside-of-the-project.txt": "unknown",
+  });
   expect(from?.score.parts.find(({ name }) => name === "artifacts")?.share).toBeCloseTo((3 / 4 + 1) / 4);
   const text = from ? brief(from, here.runtime.now(), "brief") : "";
   expect(text).toContain(`- ${join("src", "lexer.ts")} (created): DIFFERENT here`);
@@ -91,14 +92,12 @@ it("[RE21] its files are looked for in the project here: the same, different, or
 });
 
 it("[RE22] [RE93] [RE94] the brief says on which machine it was, how old all is, and what was not sent", async () => {
-  const { reach, dead, chat, here } = await aWorld();
-  const [found] = await findElsewhere(reach, project);
-  const from = found && (await inspectElsewhere(reach, found, chat.cwd));
-  const text = from ? brief(from, here.runtime.now(), "brief") : "";
+  const one = await aWorld();
+  const text = await briefElsewhere(one);
   for (const part of [
-    `an earlier session (${dead.session}) on another machine (desk) died 5 min ago`,
-    `it ran on: desk, in ${dead.cwd} there`,
-    `project: ${chat.cwd}`,
+    `an earlier session (${one.dead.session}) on another machine (desk) died 5 min ago`,
+    `it ran on: desk, in ${one.dead.cwd} there`,
+    `project: ${one.chat.cwd}`,
     "another SHIM process of its machine saw that its process is gone",
     "last request: and the lexer",
     "not synced: whatever it did after 5 min ago; 1 event after the checkpoint came with it, and is in this",
@@ -141,8 +140,121 @@ it("[RE95] the brief names the tasks of the workspace that the session had, with
   const { task = 0, claim = 0 } = claimed.ok ? (claimed.value.claims[0] ?? {}) : {};
   await back.link.call("tasks.heartbeat", { task, claim, progress: { percent: 50 } }, 1_000);
   await one.there.attest(one.dead.session);
-  const [found] = await findElsewhere(one.reach, project);
-  const from = found && (await inspectElsewhere(one.reach, found, one.chat.cwd));
-  const text = from ? brief(from, one.here.runtime.now(), "brief") : "";
-  expect(text).toContain("its task: task 1 (docs): queued again");
+  expect(await briefElsewhere(one)).toContain("its task: task 1 (docs): queued again");
+});
+
+/** The chat of this machine, with the MCP process that Claude Code starts for it. */
+async function open({ here, chat }: Pick<World, "here" | "chat">): Promise<Connected> {
+  return connect(here.runtime, { clientPid: chat.pid, serverPid: chat.pid + 500, team: () => here.team() });
+}
+
+it("[RE20] the tool lists and briefs on sessions of other machines, with the machine", async () => {
+  const one = await aWorld();
+  writeFileSync(join(one.chat.cwd, "parser.ts"), "export const parser = 1;\n");
+  const { call } = await open(one);
+  const { text, output } = await call("shim_check_recovery");
+  const { session, cwd: project } = one.dead;
+  const death = { title: "fix the parser", diedMsAgo: expect.any(Number) as number, cause: "died" };
+  expect(output["incomplete"]).toEqual([{ session, ...death, project, machine: "desk" }]);
+  expect(text).toContain("on another machine (desk) died 5 min ago");
+  expect(text).toContain("- parser.ts (created): the same here");
+  expect(output["score"]).toBeGreaterThan(50);
+  // It is in the answer: no hook brings it again.
+  expect(newsOf(one.here, one.chat.session)).toEqual([]);
+});
+
+it.each([false, true])(
+  "[RE20] a chat on a machine that has mirrored no other yet gets them too, by id %s",
+  async (isNamed) => {
+    const one = await aWorld();
+    one.here.runtime.store.write((sql) => sql.run("DELETE FROM remote_sessions"));
+    const { ask } = await open(one);
+    const { text } = await ask("shim_check_recovery", isNamed ? { of: one.dead.session } : {});
+    expect(text).toContain("on another machine (desk) died 5 min ago");
+  },
+);
+
+it("[RE20] one of this machine comes first, and those of others are listed with it", async () => {
+  const one = await aWorld();
+  const own = anotherClaude(one.here.runtime, one.chat, { session: "abab7777" });
+  own.turn("write the docs");
+  own.kill();
+  const { call } = await open(one);
+  const { text, output } = await call("shim_check_recovery");
+  expect(text).toContain("write the docs");
+  // The one that it is briefed on is on offer by now.
+  expect(output["incomplete"]).toMatchObject([{ session: one.dead.session, machine: "desk" }]);
+  const named = await call("shim_check_recovery", { of: one.dead.session.slice(0, 8) });
+  expect(named.text).toContain("fix the parser");
+  expect((await call("shim_check_recovery", { of: "aaa" })).text).toContain("SHIM knows no session");
+});
+
+it("[RE92] without an answer of the coordinator the answer says so, and the local sessions are listed all the same", async () => {
+  const one = await aWorld();
+  one.world.isCut = () => true;
+  const { ask, refusal } = await open(one);
+  const { text } = await ask("shim_check_recovery");
+  expect(text).toContain("No session died unfinished.");
+  expect(text).toContain("Sessions of other machines are not included");
+  await refusal("shim_check_recovery", { of: one.dead.session, take: true });
+});
+
+it("[RE23] [RE97] take makes it this chat's, for all machines; a second time nothing changes", async () => {
+  const one = await aWorld();
+  const { ask } = await open(one);
+  for (let n = 0; n < 2; n++) await ask("shim_check_recovery", { of: one.dead.session, take: true });
+  await one.there.pull();
+  expect(rowOf({ here: one.there }, one.dead).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
+});
+
+it("[RE96] a session that another chat has is refused with chat and machine; a living or finished one with why", async () => {
+  const one = await aWorld({ isDead: false });
+  const { refusal } = await open(one);
+  const refused = (): Promise<string> => refusal("shim_check_recovery", { of: one.dead.session, take: true });
+  expect(await refused()).toContain("is not known to be dead");
+  await one.there.attest(one.dead.session);
+  const { chat: rival, ...third } = await aRival(one);
+  await takeOver(third.reach, rowOf(third, one.dead));
+  // Before the mirror has it, and after.
+  expect(await refused()).toContain(`is continued by chat ${rival.session} on tower`);
+  await one.here.pull();
+  expect(await refused()).toContain(`is continued by chat ${rival.session} on tower`);
+  one.dead.end();
+  await one.there.mirror(one.dead.session);
+  await one.here.pull();
+  expect(await refused()).toContain("was finished");
+});
+
+it("[RE96] a session of this machine that another one continues cannot be taken here", async () => {
+  const one = await aWorld();
+  await takeOver(one.reach, rowOf(one, one.dead));
+  const fresh = anotherClaude(one.there.runtime, one.dead, { session: "eeee5555" });
+  fresh.start();
+  const { ask, refusal } = await open({ here: one.there, chat: fresh });
+  const refused = await refusal("shim_check_recovery", { take: true });
+  expect(refused).toContain(`is continued by chat ${one.chat.session} on laptop`);
+  one.world.isCut = () => true;
+  // Leases are never granted offline; work on what is here can continue.
+  await ask("shim_check_recovery", { take: true });
+  const offered = { recovery: "offered", recoveryBy: fresh.session };
+  expect(storedSession(one.there.runtime, one.dead.session)).toMatchObject(offered);
+});
+
+it("[RE24] a chat that joins is offered it by a notification, also where the death becomes known a while later", async () => {
+  const one = await aWorld({ isDead: false });
+  const team = one.here.team();
+  const joined = await team.chatFor(storedSession(one.here.runtime, one.chat.session));
+  const member = joined.ok ? joined.value : null;
+  expect(member).toBeInstanceOf(TeamChat);
+  const news = async (): Promise<unknown[]> => {
+    await member?.checkOtherMachines();
+    return newsOf(one.here, one.chat.session);
+  };
+  expect(await news()).toEqual([]);
+  await one.there.attest(one.dead.session);
+  expect(await news()).toMatchObject([{ kind: "offer", session: one.dead.session }]);
+  expect(JSON.stringify(one.chat.prompt("what was I doing?"))).toContain("on another machine (desk)");
+  one.world.wait(minute);
+  expect(await news()).toEqual([]);
+  await team.end("over");
 });

@@ -5,12 +5,29 @@ import { offerableElsewhere, offerElsewhere } from "#src/local-mcp/recovery/remo
 import { recordContinuation, recordTakeovers } from "#src/local-mcp/sync/takeover-notices.ts";
 import { giveBack, takeOver } from "#src/local-mcp/recovery/takeover.ts";
 import { TakenSessions } from "#src/local-mcp/recovery/remote-recovery.ts";
+import type { RemoteContext } from "#src/local-mcp/recovery/remote-context.ts";
 import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
-import { Claude, storedSession } from "#harness/machine/claude.ts";
+import { Claude, storedSession, anotherClaude, rowCount } from "#harness/machine/claude.ts";
 import { project, workspace } from "#harness/sync/machines.ts";
-import { aRival, aWorld, minute, newsOf, rowOf } from "#harness/sync/recovery-rig.ts";
+import { aRival, aWorld, minute, newsOf, rowOf, type World } from "#harness/sync/recovery-rig.ts";
 
-it("[RE96] [RE23] two machines ask at the same time: one gets it, the other is refused with who and where", async () => {
+/** The session of another machine that the chat is offered. */
+function offered({ reach, chat }: Pick<World, "reach" | "chat">): Promise<string | null> {
+  return offerElsewhere(reach, { root: chat.cwd, project });
+}
+
+/** `shim resume` writes down that the chat which it starts is to take the session. */
+function writeDown({ here, dead, chat }: World): void {
+  const note = { at: here.runtime.now(), sessionId: dead.session, action: "taken", by: chat.session } as const;
+  here.runtime.store.write((sql) => recoveries.add(sql, note));
+}
+
+/** The sessions of the project that are found on other machines. */
+async function found(reach: RemoteContext): Promise<string[]> {
+  return (await findElsewhere(reach, project)).map(({ row }) => row.session);
+}
+
+it("[RE96] [RE23] two machines ask at the same time: one gets it, the other is refused with chat and machine", async () => {
   const one = await aWorld();
   const { here: third, reach: other } = await aRival(one);
   const answers = await Promise.all([
@@ -21,24 +38,24 @@ it("[RE96] [RE23] two machines ask at the same time: one gets it, the other is r
   expect(answers[1]).toMatchObject({ ok: false, error: { code: "held" } });
   if (!answers[1].ok) expect(answers[1].error.message).toContain(`continued by chat ${one.chat.session} on laptop`);
   await third.pull();
-  expect(await findElsewhere(other, project)).toEqual([]);
+  expect(await found(other)).toEqual([]);
   expect(rowOf({ here: third }, one.dead).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
 });
 
-it("[RE97] cut off anywhere in the middle nothing is lost: the same again takes it", async () => {
-  for (const cut of ["leases.acquire", "sync.take"]) {
+it.each(["leases.acquire", "sync.take"])(
+  "[RE97] cut off at %s nothing is lost: the same again takes it",
+  async (cut) => {
     const one = await aWorld();
+    const take = (): Promise<unknown> => takeOver(one.reach, rowOf(one, one.dead));
     one.world.isCut = (name) => name === cut;
-    const first = await takeOver(one.reach, rowOf(one, one.dead));
-    expect(first).toMatchObject({ ok: false, error: { code: "unreachable" } });
+    expect(await take()).toMatchObject({ ok: false, error: { code: "unreachable" } });
     expect(rowOf(one, one.dead).taken).toBeNull();
     one.world.isCut = () => false;
-    expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
-    expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
+    for (let n = 0; n < 2; n++) expect(await take()).toMatchObject({ ok: true });
     const notes = one.here.runtime.store.read((sql) => sql.all("SELECT action FROM recoveries"), []);
     expect(notes).toEqual([{ action: "taken" }]);
-  }
-});
+  },
+);
 
 it("[RE98] a successor keeps the next step; when it dies with a checkpoint, it is found itself", async () => {
   const one = await aWorld();
@@ -51,95 +68,80 @@ it("[RE98] a successor keeps the next step; when it dies with a checkpoint, it i
   // Dead before it has saved anything: the first one is open again.
   await one.here.attest(one.chat.session);
   const { here: third, reach: other } = await aRival(one);
-  expect((await findElsewhere(other, project)).map(({ row }) => row.session)).toEqual([one.dead.session]);
+  expect(await found(other)).toEqual([one.dead.session]);
   one.chat.turn("go on");
   await one.here.mirror(one.chat.session);
   await third.pull();
-  expect((await findElsewhere(other, project)).map(({ row }) => row.session)).toEqual([one.chat.session]);
+  expect(await found(other)).toEqual([one.chat.session]);
 });
 
 it("[RE99] a session that was forgotten where it ran cannot be taken, and leaves no lease behind", async () => {
   const one = await aWorld();
   const row = rowOf(one, one.dead);
   await one.there.device.push({ kind: "forget", session: one.dead.session });
-  const taken = await takeOver(one.reach, row);
-  expect(taken).toMatchObject({ ok: false, error: { code: "unknown_key" } });
-  const leases = await one.world.host.call("leases.list", {});
-  expect(leases).toMatchObject({ ok: true, value: { leases: [] } });
+  expect(await takeOver(one.reach, row)).toMatchObject({ ok: false, error: { code: "unknown_key" } });
+  expect(await one.world.host.call("leases.list", {})).toMatchObject({ ok: true, value: { leases: [] } });
 });
 
 it("[RE99] of a session that was forgotten where it ran nothing is kept here", async () => {
   const one = await aWorld();
-  expect(await offerElsewhere(one.reach, { root: one.chat.cwd, project })).toBe(one.dead.session);
+  expect(await offered(one)).toBe(one.dead.session);
   await one.there.device.push({ kind: "forget", session: one.dead.session });
   await one.here.pull();
-  expect(await findElsewhere(one.reach, project)).toEqual([]);
-  const rows = (table: string) => one.here.runtime.store.read((sql) => sql.all(`SELECT 1 FROM ${table}`), []);
-  expect(["remote_sessions", "remote_checkpoints", "recoveries"].map((table) => rows(table).length)).toEqual([0, 0, 0]);
+  expect(await found(one.reach)).toEqual([]);
+  for (const table of ["remote_sessions", "remote_checkpoints", "recoveries"])
+    expect(rowCount(one.here.runtime, table), table).toBe(0);
 });
 
 it("[RE24] [RE101] a chat is offered the newest of its project once; a second chat of this machine is not", async () => {
   const one = await aWorld();
-  const place = { root: one.chat.cwd, project };
-  expect(await offerElsewhere(one.reach, place)).toBe(one.dead.session);
-  expect(await offerElsewhere(one.reach, place)).toBeNull();
+  expect(await offered(one)).toBe(one.dead.session);
+  expect(await offered(one)).toBeNull();
   expect(newsOf(one.here, one.chat.session)).toMatchObject([
     { kind: "offer", session: one.dead.session, machine: "desk", from: { state: { firstPrompt: "fix the parser" } } },
   ]);
-  const second = new Claude(one.here.runtime, {
-    pid: 2_000,
-    cwd: one.chat.cwd,
-    session: "dddd4444-0000-4000-8000-000000000004",
-  });
+  const second = anotherClaude(one.here.runtime, one.chat, { session: "dddd4444" });
   second.start();
   const other = await one.here.join(second.session);
-  expect(await offerElsewhere(other, place)).toBeNull();
+  expect(await offered({ ...one, reach: other })).toBeNull();
   one.chat.kill();
-  expect(await offerElsewhere(other, place)).toBe(one.dead.session);
+  expect(await offered({ ...one, reach: other })).toBe(one.dead.session);
 });
 
 it("[RE100] what cannot be taken yet is not offered yet: its own chat holds its lease for a while", async () => {
   const one = await aWorld({ isDead: false });
-  const place = { root: one.chat.cwd, project };
   const back = await one.there.join(one.dead.session);
   const lease = { resource: `session:${one.dead.session}`, requestId: "own", isBound: true };
   await back.link.call("leases.acquire", lease, 1_000);
   await one.world.host.connect(one.dead.session);
   await one.world.host.disconnect(one.dead.session);
   one.world.wait(25_000);
-  expect(await findElsewhere(one.reach, project)).toHaveLength(1);
-  expect(await offerElsewhere(one.reach, place)).toBeNull();
+  expect(await found(one.reach)).toHaveLength(1);
+  expect(await offered(one)).toBeNull();
   one.world.wait(minute);
-  expect(await offerElsewhere(one.reach, place)).toBe(one.dead.session);
+  expect(await offered(one)).toBe(one.dead.session);
 });
 
-it("[RE101] none is offered after a local offer, to a task's chat, after a dismissal, and when it is too old", async () => {
+it("[RE101] none is offered to a task's chat and a script, after a dismissal, and when it is too old", async () => {
   const one = await aWorld();
-  const place = { root: one.chat.cwd, project };
   const { runtime } = one.here;
-  const tasks = { ...one.reach, runtime: { ...runtime, env: { SHIM_TASK: "1" } } };
-  expect(await offerElsewhere(tasks, place)).toBeNull();
-  const script = { ...one.reach, runtime: { ...runtime, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } } };
-  expect(await offerElsewhere(script, place)).toBeNull();
+  for (const env of [{ SHIM_TASK: "1" }, { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" }])
+    expect(await offered({ ...one, reach: { ...one.reach, runtime: { ...runtime, env } } })).toBeNull();
   const note = { at: runtime.now(), sessionId: one.dead.session };
   runtime.store.write((sql) => recoveries.add(sql, { ...note, action: "dismissed" }));
-  expect(await offerElsewhere(one.reach, place)).toBeNull();
+  expect(await offered(one)).toBeNull();
   runtime.store.write((sql) => recoveries.add(sql, { ...note, action: "undone" }));
   one.world.wait(8 * 24 * 60 * minute);
-  const found = await findElsewhere(one.reach, project);
-  expect(found).toHaveLength(1);
-  expect(offerableElsewhere(one.reach, found)).toEqual([]);
-  expect(await offerElsewhere(one.reach, place)).toBeNull();
+  const old = await findElsewhere(one.reach, project);
+  expect(old).toHaveLength(1);
+  expect(offerableElsewhere(one.reach, old)).toEqual([]);
+  expect(await offered(one)).toBeNull();
   expect(newsOf(one.here, one.chat.session)).toEqual([]);
 });
 
-it("[RE25] the old session is told that it was continued elsewhere, and is not offered where it ran", async () => {
+it("[RE25] the old session learns that it was continued elsewhere, and is not offered where it ran", async () => {
   const one = await aWorld();
-  const fresh = new Claude(one.there.runtime, {
-    pid: 3_000,
-    cwd: one.dead.cwd,
-    session: "eeee5555-0000-4000-8000-000000000005",
-  });
+  const fresh = anotherClaude(one.there.runtime, one.dead, { session: "eeee5555" });
   expect(fresh.start()).toContain("fix the parser");
   expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
   await one.there.pull();
@@ -153,18 +155,14 @@ it("[RE25] the old session is told that it was continued elsewhere, and is not o
     recoveryBy: one.chat.session,
   });
   fresh.kill();
-  const later = new Claude(one.there.runtime, {
-    pid: 3_001,
-    cwd: one.dead.cwd,
-    session: "ffff6666-0000-4000-8000-000000000006",
-  });
+  const later = anotherClaude(one.there.runtime, one.dead, { session: "ffff6666" });
   expect(later.start()).not.toContain("fix the parser");
   // It returns by `claude --resume`.
   const back = new Claude(one.there.runtime, { pid: 3_002, cwd: one.dead.cwd, session: one.dead.session });
   expect(back.start("resume")).toContain(`was continued by session ${one.chat.session}`);
 });
 
-it("[RE25] it is told once: living on in spite of that it is no more taken for recovered", async () => {
+it("[RE25] it is reported once: a session that continues all the same is not taken for recovered", async () => {
   const one = await aWorld();
   const { store, now } = one.there.runtime;
   const taken = { chat: one.chat.session, machine: "laptop" };
@@ -179,12 +177,9 @@ it("[RE25] it is told once: living on in spite of that it is no more taken for r
 
 it("[RE26] what `shim resume` has written down, the chat that it starts takes when it joins; given back, it lets it go", async () => {
   const one = await aWorld();
-  const { runtime } = one.here;
   const row = rowOf(one, one.dead);
   const { session } = one.dead;
-  runtime.store.write((sql) =>
-    recoveries.add(sql, { at: runtime.now(), sessionId: session, action: "taken", by: one.chat.session }),
-  );
+  writeDown(one);
   const taken = new TakenSessions();
   await taken.reconcile(one.reach);
   await taken.reconcile(one.reach);
@@ -197,18 +192,15 @@ it("[RE26] what `shim resume` has written down, the chat that it starts takes wh
   await taken.reconcile(one.reach);
   expect(await holders()).toMatchObject({ value: { leases: [] } });
   await one.here.pull();
-  expect((await findElsewhere(one.reach, project)).map((found) => found.row.session)).toEqual([session]);
+  expect(await found(one.reach)).toEqual([session]);
 });
 
-it("[RE26] where another chat was first, the chat that was started for it is told who", async () => {
+it("[RE26] where another chat was first, the chat that was started for it learns which", async () => {
   const one = await aWorld();
-  const { runtime } = one.here;
   const { chat: rival, ...third } = await aRival(one);
   await takeOver(third.reach, rowOf(third, one.dead));
   const { session } = one.dead;
-  runtime.store.write((sql) =>
-    recoveries.add(sql, { at: runtime.now(), sessionId: session, action: "taken", by: one.chat.session }),
-  );
+  writeDown(one);
   await new TakenSessions().reconcile(one.reach);
   expect(newsOf(one.here, one.chat.session)).toEqual([
     { kind: "continued_elsewhere", session, by: rival.session, machine: "tower" },
@@ -221,6 +213,6 @@ it("[RE111] a session of another machine that was closed with nothing open is li
   const one = await aWorld();
   await one.there.mirror(one.dead.session, { change: { detachedAt: 1, detachReason: "closed" } });
   await one.here.pull();
-  expect((await findElsewhere(one.reach, project)).map(({ row }) => row.session)).toEqual([one.dead.session]);
-  expect(await offerElsewhere(one.reach, { root: one.chat.cwd, project })).toBeNull();
+  expect(await found(one.reach)).toEqual([one.dead.session]);
+  expect(await offered(one)).toBeNull();
 });

@@ -1,5 +1,8 @@
 import { expect, it } from "vitest";
+import * as fc from "fast-check";
 import { leaseRefusal, verdict, type SessionFacts } from "#src/local-mcp/recovery/verdict.ts";
+import { livenessOf } from "#src/local-mcp/recovery/liveness.ts";
+import { mapFiles, mapPath } from "#src/local-mcp/recovery/remote-restoration.ts";
 
 const dead: SessionFacts = { session: "s1", machine: null, isEnded: false, alive: null, successor: null };
 const there = { ...dead, machine: "desk" };
@@ -22,10 +25,78 @@ it.each<[Partial<SessionFacts>, string, string]>([
   },
 );
 
-it("[RE23] a dead session can be taken; whose lease another has is told the holder since when", () => {
+it("[RE23] a dead session can be taken; a refusal for a lease names the holder and since when", () => {
   expect(verdict(dead)).toBeNull();
   const holder = { chat: "b", machine: "m", heldForMs: 300_000 };
   expect(leaseRefusal("s1", "desk", holder).message).toContain("s1 is continued by chat b on m, for 5 min.");
   expect(leaseRefusal("s1", "desk", { ...holder, chat: "s1" }).message).toContain("may still run on desk");
   expect(leaseRefusal("s1", "desk", null).message).toContain("Call again");
+});
+
+const minute = 60_000;
+const alive = (status: "idle" | "busy" | "stuck" | "draining") => ({ status, reason: null, lastSeenAgeMs: 0 }) as const;
+const offline = (reason: string) => ({ status: "offline", reason, lastSeenAgeMs: minute }) as const;
+
+const sure = { isOver: true, isCertain: true };
+const unsure = { isOver: true, isCertain: false };
+
+it.each<[string, Parameters<typeof livenessOf>[0], number, object]>([
+  ["declared dead", offline("attested"), 0, sure],
+  ["closed", offline("closed"), 0, sure],
+  ["timed out", offline("timeout"), 0, sure],
+  ["left", offline("left"), 9, { isOver: false }],
+  ["left", offline("left"), 11, unsure],
+  ["of a later version", offline("of a later version"), 9, { isOver: false }],
+  ["of a later version", offline("of a later version"), 11, unsure],
+  ["unknown", { status: "unknown" }, 9, { isOver: false }],
+  ["unknown", { status: "unknown" }, 11, unsure],
+  ["idle", alive("idle"), 60, { isOver: false }],
+  ["busy", alive("busy"), 60, { isOver: false }],
+  ["stuck", alive("stuck"), 60, { isOver: false }],
+  ["draining", alive("draining"), 60, { isOver: false }],
+  [
+    "not known for want of an answer",
+    { status: "unreachable", why: "no network" },
+    60,
+    { isOver: false, isCertain: false },
+  ],
+])("[RE90] [RE91] [RE92] a chat is %s: %j after %i silent minutes", (_, seen, minutes, expected) => {
+  const found = livenessOf(seen, minutes * minute);
+  expect(found).toMatchObject(expected);
+  if (seen.status === "unreachable") expect(found.detail).toContain("no network");
+});
+
+it.each([
+  ["/home/ann/app/src/a.ts", "/home/ann/app", "/srv/app/src/a.ts"],
+  ["/home/ann/app/odd\\name", "/home/ann/app", "/srv/app/odd\\name"],
+  ["C:\\Users\\ann\\app\\src\\a.ts", "C:\\Users\\ann\\app\\", "/srv/app/src/a.ts"],
+])("[RE21] a path below the root there is the same path below the root here: %s", (path, there, expected) => {
+  expect(mapPath(path, { there, here: "/srv/app" })).toBe(expected);
+});
+
+it("[RE21] everything else has no path here: beside the root, the root itself, above it, or where one of the two is missing", () => {
+  const roots = { there: "/home/ann/app", here: "/srv/app" };
+  const below = ["../secret", "src/../../x", "./a"].map((path) => `/home/ann/app/${path}`);
+  const beside = ["/home/ann/app2/a.ts", "/home/ann/app", "/home/ann/app/", "/etc/passwd", "a.ts", ""];
+  for (const path of [...below, ...beside]) expect(mapPath(path, roots), path).toBeNull();
+  expect(mapPath("/home/ann/app/a.ts", { ...roots, there: null })).toBeNull();
+  expect(mapPath("/home/ann/app/a.ts", { ...roots, here: null })).toBeNull();
+  expect(mapPath("/a.ts", { there: "/", here: "/work" })).toBeNull();
+});
+
+it("[RE21] for any list of another machine no path leads out of the project here, and none is lost", () => {
+  const part = fc.oneof(fc.constantFrom("..", ".", "", "src", "\\..\\", "%2e%2e"), fc.string({ maxLength: 5 }));
+  const path = fc.array(part, { maxLength: 6 }).map((parts) => `/home/ann/app/${parts.join("/")}`);
+  fc.assert(
+    fc.property(fc.array(fc.oneof(path, fc.string()), { maxLength: 8 }), (paths) => {
+      const files = paths.map((one) => ({ path: one, hash: "h", action: "edited" as const }));
+      const { inside, external } = mapFiles(files, { there: "/home/ann/app", here: "/srv/app" });
+      expect(inside.length + external.length).toBe(paths.length);
+      for (const file of inside) {
+        expect(file.path.startsWith("/srv/app/")).toBe(true);
+        expect(file.path.split("/")).not.toContain("..");
+      }
+      for (const file of external) expect(file).toMatchObject({ hash: null, now: "unknown" });
+    }),
+  );
 });

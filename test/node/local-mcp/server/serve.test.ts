@@ -5,27 +5,19 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import { serve } from "#src/local-mcp/server/serve.ts";
 import * as spool from "#src/store/spool.ts";
-import { aProject, Claude, rowCount, storedSession } from "#harness/machine/claude.ts";
+import { Background } from "#src/local-mcp/server/background.ts";
+import { FileSaver } from "#src/local-mcp/server/file-saver.ts";
+import { aProject, Claude, rowCount, storedSession, aChat } from "#harness/machine/claude.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { connect } from "#harness/machine/mcp-client.ts";
+import { column } from "#harness/store/store-rows.ts";
 
 const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 const clientPid = 4_000_000;
 
-interface Served {
-  readonly stdin: PassThrough;
-  readonly stdout: PassThrough;
-  /** The exit code, when the process would end. */
-  readonly ended: Promise<number>;
-  readonly exits: number[];
-  readonly raise: (signal: (typeof signals)[number]) => void;
-  /** The answer to a request. */
-  readonly ask: (method: string, params: object) => Promise<Record<string, unknown>>;
-  readonly written: () => string;
-}
-
 /** The server on pipes of its own; the test says when time passes and when a signal comes. */
-function aServer(runtime: TempRuntime): Served {
+async function aServer(runtime: TempRuntime) {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
   const before = new Map(signals.map((signal) => [signal, new Set<unknown>(process.listeners(signal))]));
   runtime.processes.start(process.pid, clientPid);
@@ -33,138 +25,101 @@ function aServer(runtime: TempRuntime): Served {
   const [stdin, stdout] = [new PassThrough(), new PassThrough()];
   const exits: number[] = [];
   const waiting = new Map<unknown, (message: Record<string, unknown>) => void>();
-  let text = "";
+  let written = "";
   stdout.on("data", (data: Buffer) => {
-    text += data.toString();
+    written += data.toString();
     for (const line of data.toString().split("\n").filter(Boolean)) {
       const message = JSON.parse(line) as Record<string, unknown>;
       waiting.get(message["id"])?.(message);
     }
   });
+  /** The exit code, when the process would end. */
   const ended = new Promise<number>((resolve) => {
-    serve({
-      runtime,
-      version: "1",
-      clientPid,
-      front: null,
-      stdin,
-      stdout,
-      exit: (code) => {
-        exits.push(code);
-        resolve(code);
-      },
-    });
+    const exit = (code: number): void => (exits.push(code), resolve(code));
+    serve({ runtime, version: "1", clientPid, front: null, stdin, stdout, exit });
   });
-  const added = signals.map((signal) => ({
-    signal,
-    listener: process.listeners(signal).find((one) => !before.get(signal)?.has(one)),
-  }));
+  const added = signals.flatMap((signal) =>
+    process.listeners(signal).flatMap((listener) => (before.get(signal)?.has(listener) ? [] : [{ signal, listener }])),
+  );
   onTestFinished(() => {
     vi.useRealTimers();
-    for (const { signal, listener } of added) if (listener) process.off(signal, listener);
+    for (const { signal, listener } of added) process.off(signal, listener);
   });
-  let id = 0;
   const send = (message: object): void => void stdin.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
-  return {
-    stdin,
-    stdout,
-    ended,
-    exits,
-    written: () => text,
-    raise: (signal) => added.find((one) => one.signal === signal)?.listener?.(signal),
-    ask: (method, params) =>
-      new Promise((resolve) => {
-        id += 1;
-        waiting.set(id, resolve);
-        send({ id, method, params });
-      }),
+  let id = 0;
+  const ask = (method: string, params: object): Promise<Record<string, unknown>> =>
+    new Promise((resolve) => {
+      waiting.set((id += 1), resolve);
+      send({ id, method, params });
+    });
+  const raise = (signal: NodeJS.Signals): void => added.find((one) => one.signal === signal)?.listener(signal);
+  /** @returns the session that is saved */
+  const save = async (input: object): Promise<string> => {
+    const { result } = await ask("tools/call", { name: "shim_force_checkpoint", arguments: input });
+    return (result as { structuredContent: { session: string } }).structuredContent.session;
   };
+  const clientInfo = { name: "raw", version: "1" };
+  await ask("initialize", { protocolVersion: "2025-11-25", capabilities: {}, clientInfo });
+  send({ method: "notifications/initialized" });
+  return { stdin, stdout, ended, exits, written: () => written, ask, raise, save };
 }
 
-const hello = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "raw", version: "1" } };
-
-async function greet(server: Served): Promise<void> {
-  await server.ask("initialize", hello);
-  server.stdin.write('{"jsonrpc":"2.0","method":"notifications/initialized"}\n');
-}
-
-async function save(server: Served, input: object): Promise<string> {
-  const { result } = await server.ask("tools/call", { name: "shim_force_checkpoint", arguments: input });
-  const { structuredContent } = result as { structuredContent: { session: string } };
-  return structuredContent.session;
+/** A server whose only session has a goal. */
+async function aServerAtWork() {
+  const runtime = tempRuntime();
+  const server = await aServer(runtime);
+  const id = await server.save({ goal: "fix it" });
+  return { ...server, runtime, stored: () => storedSession(runtime, id) };
 }
 
 it("[MC8] the end of stdin ends the process once; its session is saved and detached, not ended", async () => {
-  const runtime = tempRuntime();
-  const server = aServer(runtime);
-  await greet(server);
-  const id = await save(server, { goal: "fix it" });
-  server.stdin.end();
-  server.stdin.destroy();
-  expect(await server.ended).toBe(0);
-  expect(server.exits).toEqual([0]);
-  expect(storedSession(runtime, id)).toMatchObject({ client: "raw", endedAt: null, detachReason: "stdin_end" });
-  expect(
-    server
-      .written()
-      .trim()
-      .split("\n")
-      .every((line) => line.startsWith('{"')),
-  ).toBe(true);
+  const { stdin, ended, exits, stored, written } = await aServerAtWork();
+  stdin.end();
+  stdin.destroy();
+  expect(await ended).toBe(0);
+  expect(exits).toEqual([0]);
+  expect(stored()).toMatchObject({ client: "raw", endedAt: null, detachReason: "stdin_end" });
+  for (const line of written().trim().split("\n")) expect(line).toMatch(/^\{"/);
 });
 
 it("[MC8] a client that reads no more ends it, although the end of stdin is never seen", async () => {
-  const runtime = tempRuntime();
-  const server = aServer(runtime);
-  await greet(server);
-  const id = await save(server, { goal: "fix it" });
-  server.stdout.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
-  expect(await server.ended).toBe(0);
-  expect(server.exits).toEqual([0]);
-  expect(storedSession(runtime, id)).toMatchObject({ endedAt: null, detachReason: "stdin_end" });
+  const { stdout, ended, exits, stored } = await aServerAtWork();
+  stdout.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
+  expect(await ended).toBe(0);
+  expect(exits).toEqual([0]);
+  expect(stored()).toMatchObject({ endedAt: null, detachReason: "stdin_end" });
 });
 
-it("[MC8] a signal ends it too, told twice as once, and is the reason of the detachment while the client lives", async () => {
-  for (const signal of signals) {
-    const runtime = tempRuntime();
-    const server = aServer(runtime);
-    await greet(server);
-    const id = await save(server, { goal: "fix it" });
-    server.raise(signal);
-    server.raise(signal);
-    expect(await server.ended).toBe(0);
-    expect(server.exits).toEqual([0]);
-    expect(storedSession(runtime, id).detachReason).toBe(signal.toLowerCase());
+it.each(signals)(
+  "[MC8] %s ends it too, sent twice as once, and is the reason of the detachment while the client lives",
+  async (signal) => {
+    const { raise, ended, exits, stored } = await aServerAtWork();
+    raise(signal);
+    raise(signal);
+    expect(await ended).toBe(0);
+    expect(exits).toEqual([0]);
+    expect(stored().detachReason).toBe(signal.toLowerCase());
+  },
+);
+
+it("[MC8] when the client is gone without a word, the server ends, and a hang-up by its death is no closed terminal", async () => {
+  for (const isHungUp of [false, true]) {
+    const { runtime, raise, ended, stored } = await aServerAtWork();
+    runtime.processes.kill(clientPid);
+    if (isHungUp) raise("SIGHUP");
+    else vi.advanceTimersByTime(2_000);
+    expect(await ended).toBe(0);
+    expect(stored().detachReason).toBe("client_gone");
   }
 });
 
-it("[MC8] when the client is gone without a word, that is noticed, and a hang-up by its death is no closed terminal", async () => {
+it("[MC8] for a client that only lists the tools nothing is written", async () => {
   const runtime = tempRuntime();
-  const server = aServer(runtime);
-  await greet(server);
-  const id = await save(server, { goal: "fix it" });
-  runtime.processes.kill(clientPid);
+  const { ask, stdin, ended } = await aServer(runtime);
+  await ask("tools/list", {});
   vi.advanceTimersByTime(2_000);
-  expect(await server.ended).toBe(0);
-  expect(storedSession(runtime, id).detachReason).toBe("client_gone");
-  const other = tempRuntime();
-  const second = aServer(other);
-  await greet(second);
-  const killed = await save(second, { goal: "fix it" });
-  other.processes.kill(clientPid);
-  second.raise("SIGHUP");
-  await second.ended;
-  expect(storedSession(other, killed).detachReason).toBe("client_gone");
-});
-
-it("[MC8] a client that only looks at the server finds nothing written", async () => {
-  const runtime = tempRuntime();
-  const server = aServer(runtime);
-  await greet(server);
-  await server.ask("tools/list", {});
-  vi.advanceTimersByTime(2_000);
-  server.stdin.end();
-  await server.ended;
+  stdin.end();
+  await ended;
   expect(existsSync(runtime.paths.database)).toBe(false);
 });
 
@@ -173,17 +128,15 @@ it("[MC9] when the client was killed, the files of its last state are still save
   const project = aProject();
   git(project, "init", "-q");
   git(project, "symbolic-ref", "HEAD", "refs/heads/new");
-  const server = aServer(runtime);
-  await greet(server);
-  const id = await save(server, { goal: "fix it", project });
+  const { save, stdin, ended } = await aServer(runtime);
+  const session = await save({ goal: "fix it", project });
   writeFileSync(join(project, "a.txt"), "the last words");
-  await save(server, { session: id, files: [join(project, "a.txt")] });
+  await save({ session, files: [join(project, "a.txt")] });
   runtime.processes.kill(clientPid);
-  server.stdin.end();
-  await server.ended;
-  const states = runtime.store.read((sql) => sql.all<{ state: string }>("SELECT state FROM snapshots"), []);
-  expect(states.map(({ state }) => state)).toContain("done");
-  expect(states.map(({ state }) => state)).not.toContain("pending");
+  stdin.end();
+  await ended;
+  const states = runtime.store.read((sql) => column(sql, "SELECT state FROM snapshots"), []);
+  expect([states.includes("done"), states.includes("pending")]).toEqual([true, false]);
 });
 
 /** The background work is loaded with its first portion. */
@@ -193,48 +146,78 @@ async function nextTick(): Promise<void> {
 }
 
 it("[MC16] at intervals the process updates its session: registered, spool applied, readings up to date", async () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject(), pid: clientPid });
-  claude.start();
+  const { runtime, claude } = aChat({ pid: clientPid });
   claude.prompt("fix it");
-  const server = aServer(runtime);
-  await greet(server);
+  const { raise, ended } = await aServer(runtime);
   const input = { session_id: claude.session, prompt: "kept aside", prompt_id: "p9" };
-  spool.append(runtime.paths.spool, {
-    at: runtime.now(),
-    event: "UserPromptSubmit",
-    clientPid: 1,
-    clientStart: null,
-    input,
-  });
+  const entry = { at: runtime.now(), event: "UserPromptSubmit", clientPid: 1, clientStart: null, input };
+  spool.append(runtime.paths.spool, entry);
   runtime.wait(400_000);
   await nextTick();
-  expect(rowCount(runtime, "servers")).toBe(1);
-  expect(rowCount(runtime, "checkpoints")).toBe(1);
+  expect(["servers", "checkpoints"].map((table) => rowCount(runtime, table))).toEqual([1, 1]);
   expect(drainInto(runtime)).toBe(0);
-  expect(storedSession(runtime, claude.session)).toMatchObject({ savedAt: runtime.now() });
-  const { readings } = storedSession(runtime, claude.session);
+  const { savedAt, readings } = storedSession(runtime, claude.session);
+  expect(savedAt).toBe(runtime.now());
   runtime.wait(5_000);
   await nextTick();
   expect(storedSession(runtime, claude.session).readings).toEqual(readings);
-  server.raise("SIGTERM");
-  await server.ended;
+  raise("SIGTERM");
+  await ended;
   expect(rowCount(runtime, "servers")).toBe(0);
 });
 
 it("[MC22] a failing update is logged and ends nothing; an ended session is left alone", async () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject(), pid: clientPid });
+  const { runtime, claude } = aChat({ pid: clientPid });
   claude.turn("fix it");
   claude.tell("SessionEnd", { reason: "clear" });
-  const server = aServer(runtime);
-  await greet(server);
+  const { stdin, ended } = await aServer(runtime);
   const before = storedSession(runtime, claude.session);
   runtime.wait(400_000);
   runtime.store.write((sql) => sql.run("DROP TABLE servers"));
   await nextTick();
-  expect(runtime.logged.some((line) => line.includes('"tick"'))).toBe(true);
+  expect(runtime.logged.join()).toContain('"tick"');
   expect(storedSession(runtime, claude.session)).toEqual(before);
-  server.stdin.end();
-  expect(await server.ended).toBe(0);
+  stdin.end();
+  expect(await ended).toBe(0);
+});
+
+/** Ticks so many `times`, two seconds apart. @returns which of the ticks do the work, by their number */
+async function aBackground(runtime: TempRuntime, claude: Claude): Promise<(times: number) => number[]> {
+  const { chat, server } = await connect(runtime, { clientPid: claude.pid });
+  const files = new FileSaver(runtime, chat);
+  let ran = 0;
+  files.save = () => Promise.resolve(void (ran += 1));
+  const background = new Background({ runtime, chat, server, team: null, files });
+  return (times) =>
+    Array.from({ length: times }, (_, n) => n).filter(() => {
+      const before = ran;
+      background.tick();
+      runtime.wait(2_000);
+      return ran > before;
+    });
+}
+
+it("[MC18] while nothing changes the background work is done every ten seconds; a commit or a spooled event changes that", async () => {
+  const { runtime, claude } = aChat();
+  claude.turn("fix the parser");
+  const tick = await aBackground(runtime, claude);
+  // The last turn is news for ten seconds.
+  expect(tick(15)).toEqual([0, 1, 2, 3, 4, 9, 14]);
+  for (const one of [tempRuntime({ beside: runtime }), runtime]) {
+    one.store.write((sql) => sql.run("UPDATE sessions SET title = 'another'"));
+    expect(tick(3)).toEqual([0, 1, 2]);
+    tick(10);
+  }
+  const entry = { event: "Notification", clientPid: claude.pid, clientStart: null, input: { session_id: "s" } };
+  spool.append(runtime.paths.spool, { at: runtime.now(), ...entry });
+  expect(tick(2)).toEqual([0, 1]);
+});
+
+it("[MC18] a clock that is set back does not stop the work", async () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  const tick = await aBackground(runtime, claude);
+  tick(12);
+  runtime.clock.now -= 86_400_000;
+  expect(tick(1)).toEqual([0]);
 });

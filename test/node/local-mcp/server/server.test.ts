@@ -2,104 +2,106 @@ import { expect, it } from "vitest";
 import { instructions } from "#src/local-mcp/front/instructions.ts";
 import { estimateTokens } from "#src/local-mcp/signals/tokens.ts";
 import { add } from "#src/store/notices.ts";
-import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
-import { aDeadChat, connect, eras } from "#harness/machine/mcp-client.ts";
-import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { openTeam } from "#src/local-mcp/server/chat/open-team.ts";
+import { rowCount, aDeadClaude, aChat } from "#harness/machine/claude.ts";
+import {
+  aDeadChat,
+  connect,
+  eras,
+  type Connected,
+  type ConnectOptions,
+  type Era,
+} from "#harness/machine/mcp-client.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { TeamRig } from "#harness/team/team-rig.ts";
 
 const names = [
-  "shim_auto_checkpoint",
-  "shim_check_recovery",
-  "shim_clear_state",
-  "shim_force_checkpoint",
-  "shim_monitor_signals",
-  "shim_session_status",
+  "auto_checkpoint",
+  "check_recovery",
+  "clear_state",
+  "force_checkpoint",
+  "monitor_signals",
+  "session_status",
 ];
+const teamNames = ["chats", "files", "inbox", "next", "report", "send", "state_set", "submit"];
 
-it("[MC1] clients of both eras of the protocol, and of the first SDK, list and call the six tools", async () => {
+/** A client of a chat that works alone, or in a team. */
+function aClient(runtime: TempRuntime, isTeam: boolean, era: Era = "modern"): Promise<Connected> {
+  const team: ConnectOptions["team"] = (one, server) => openTeam(runtime, server, () => one);
+  return connect(runtime, { era, ...(isTeam ? { team } : {}) });
+}
+
+it("[MC1] clients of both eras of the protocol, and of the first SDK, call the tools", async () => {
   for (const era of eras) {
-    const { client, call, answers } = await connect(tempRuntime(), { era });
-    const { tools } = await client.listTools();
-    expect(tools.map(({ name }) => name).sort(), era).toEqual(names);
-    const saved = await call("shim_force_checkpoint", { goal: "fix it" });
-    expect(saved, era).toMatchObject({ isError: false, output: { isNew: true, redactions: 0 } });
-    const status = await call("shim_session_status");
-    expect(status, era).toMatchObject({
-      output: { session: saved.output["session"], client: "tester", checkpoints: 1 },
-    });
+    const { client, ask, answers } = await connect(tempRuntime(), { era });
+    const { output } = await ask("shim_force_checkpoint", { goal: "fix it" });
+    expect(output, era).toMatchObject({ isNew: true, redactions: 0 });
+    const status = await ask("shim_session_status");
+    expect(status.output, era).toMatchObject({ session: output["session"], client: "tester", checkpoints: 1 });
     await new Promise((resolve) => setImmediate(resolve));
     expect(answers(), era).toBe(2);
     expect(client.getServerVersion(), era).toMatchObject({ name: "shim", version: "1.2.3" });
   }
 });
 
-it("[MC23] every tool has a title, a description, all four annotations and both schemas; only one destroys", async () => {
-  const { client } = await connect(tempRuntime());
-  const { tools } = await client.listTools();
-  for (const tool of tools) {
-    expect(tool.title, tool.name).toMatch(/\w/);
-    expect(tool.description, tool.name).toMatch(/\w/);
-    expect(Object.keys(tool.annotations ?? {}).sort(), tool.name).toEqual([
-      "destructiveHint",
-      "idempotentHint",
-      "openWorldHint",
-      "readOnlyHint",
-    ]);
-    expect(tool.inputSchema).toMatchObject({ type: "object", additionalProperties: false });
-    expect(tool.outputSchema).toMatchObject({ type: "object" });
-    expect(Object.keys(tool.inputSchema.properties ?? {}), tool.name).toContain("session");
-  }
-  const destructive = tools.filter((tool) => tool.annotations?.destructiveHint).map(({ name }) => name);
-  expect(destructive).toEqual(["shim_clear_state"]);
-});
+it.each([
+  ["[MC2] [MC23] a chat alone lists six tools", false, names, 3_000],
+  ["[TE18] a chat in a team lists fourteen tools", true, [...names, ...teamNames], 5_000],
+] as const)(
+  "%s, each complete, in few tokens, destructive where it deletes",
+  async (_, isTeam, expected, maxTokens) => {
+    for (const era of eras) {
+      const { client } = await aClient(tempRuntime(), isTeam, era);
+      const listed = await client.listTools();
+      expect(listed.tools.map(({ name }) => name).sort(), era).toEqual(expected.map((name) => `shim_${name}`).sort());
+      for (const tool of listed.tools) {
+        expect(tool.title, tool.name).toMatch(/\w/);
+        expect(tool.description, tool.name).toMatch(/\w/);
+        const hints = ["destructiveHint", "idempotentHint", "openWorldHint", "readOnlyHint"];
+        expect(Object.keys(tool.annotations ?? {}).sort(), tool.name).toEqual(hints);
+        expect(tool.inputSchema, tool.name).toMatchObject({ type: "object", additionalProperties: false });
+        expect(tool.outputSchema, tool.name).toMatchObject({ type: "object" });
+        expect(Object.keys(tool.inputSchema.properties ?? {}), tool.name).toContain("session");
+      }
+      const destructive = listed.tools.filter((tool) => tool.annotations?.destructiveHint).map(({ name }) => name);
+      expect(destructive, era).toEqual(["shim_clear_state", ...(isTeam ? ["shim_state_set"] : [])]);
+      expect(estimateTokens(JSON.stringify(listed), "claude-opus-5-5"), era).toBeLessThan(maxTokens);
+    }
+  },
+);
 
-it("[MC2] the whole list of tools costs a chat less than 3,000 tokens, counted for the newest models", async () => {
-  for (const era of eras) {
-    const { client } = await connect(tempRuntime(), { era });
-    expect(estimateTokens(JSON.stringify(await client.listTools()), "claude-opus-5-5"), era).toBeLessThan(3_000);
-  }
-});
-
-it("[MC4] the instructions are under 2 KB, also when they tell of a session that died", async () => {
+it("[MC4] the instructions are under 2 KB, also when they mention a session that died", async () => {
   const runtime = tempRuntime();
   const plain = instructions(runtime);
   await aDeadChat(runtime, `say "</system>" ${"and more ".repeat(50)}`);
-  const told = instructions(runtime);
-  expect(told).toMatch(
-    /^SHIM: an earlier chat \("say \/system and more [^"<>]*"\) died 60 s ago\. Call shim_check_recovery before anything else\.\n/,
-  );
-  expect(told.endsWith(plain)).toBe(true);
-  expect(Buffer.byteLength(told)).toBeLessThan(2_048);
-  const { client } = await connect(runtime);
-  expect(client.getInstructions()).toBe(told);
+  const text = instructions(runtime);
+  const first =
+    /^SHIM: an earlier chat \("say \/system and more [^"<>]*"\) died 60 s ago\. Call shim_check_recovery before/;
+  expect(text).toMatch(first);
+  expect(text.endsWith(plain)).toBe(true);
+  const inTeam = instructions(runtime, true);
+  expect(inTeam).toMatch(first);
+  for (const one of [text, inTeam]) expect(Buffer.byteLength(one)).toBeLessThan(2_048);
+  expect((await connect(runtime)).client.getInstructions()).toBe(text);
 });
 
-it("[MC4] where hooks tell of it, or it died long ago, the instructions do not; reading them stores nothing", () => {
+it("[MC4] [RE16] with hooks, long after the death, and of a project of hooks the instructions mention no dead chat", () => {
   const runtime = tempRuntime();
   instructions(runtime);
   expect(rowCount(runtime, "sessions")).toBe(0);
-  const dead = new Claude(runtime, { cwd: aProject() });
-  dead.prompt("fix it");
-  dead.kill();
+  aDeadClaude(runtime);
+  expect(instructions(runtime)).not.toContain("SHIM: an earlier chat");
   expect(instructions({ ...runtime, env: { CLAUDE_CODE_SESSION_ID: "s" } })).not.toContain("died");
   runtime.wait(8 * 86_400_000);
   expect(instructions(runtime)).not.toContain("SHIM: an earlier chat");
 });
 
-it("[MC4] [RE16] what hooks have seen in a project is told there, not to a client without hooks", () => {
+it("[MC4] the instructions name a store that cannot be read", () => {
   const runtime = tempRuntime();
-  const dead = new Claude(runtime, { cwd: aProject() });
-  dead.prompt("fix it");
-  dead.kill();
-  expect(instructions(runtime)).not.toContain("SHIM: an earlier chat");
-});
-
-it("[MC4] a store that cannot be read is said there, too", () => {
-  const runtime = tempRuntime();
-  const store = Object.create(runtime.store) as typeof runtime.store;
-  store.read = () => {
+  runtime.store.read = () => {
     throw new Error("the disk is on fire ".repeat(200));
   };
-  const text = instructions({ ...runtime, store });
+  const text = instructions(runtime);
   expect(text).toMatch(/^SHIM: saving may be broken \(the disk is on fire/);
   expect(Buffer.byteLength(text)).toBeLessThan(2_048);
   expect(runtime.logged).toHaveLength(1);
@@ -108,62 +110,50 @@ it("[MC4] a store that cannot be read is said there, too", () => {
 it("[MC6] input that a tool does not take is answered as its error, saying what is wrong, and stores nothing", async () => {
   const runtime = tempRuntime();
   for (const era of eras) {
-    const { call } = await connect(runtime, { era });
-    const bad: [string, Record<string, unknown>, RegExp][] = [
-      ["shim_session_status", { sesion: "s" }, /sesion/],
-      ["shim_force_checkpoint", { done: "not a list" }, /done/],
-      ["shim_force_checkpoint", { goal: "g".repeat(4_001) }, /goal/],
-      ["shim_auto_checkpoint", { doing: 7 }, /doing/],
-      ["shim_monitor_signals", { contextTokens: -1 }, /contextTokens/],
-      ["shim_clear_state", { scope: "all", confirm: "yes, delete" }, /scope/],
-      ["shim_clear_state", { scope: "session", id: "s" }, /confirm/],
-    ];
-    for (const [tool, input, problem] of bad) {
-      const answer = await call(tool, input);
-      expect(answer.isError, tool).toBe(true);
-      expect(answer.text, tool).toMatch(problem);
-    }
+    const { refusal } = await connect(runtime, { era });
+    for (const [tool, input, problem] of [
+      ["session_status", { sesion: "s" }, "sesion"],
+      ["force_checkpoint", { done: "not a list" }, "done"],
+      ["force_checkpoint", { goal: "g".repeat(4_001) }, "goal"],
+      ["auto_checkpoint", { doing: 7 }, "doing"],
+      ["monitor_signals", { contextTokens: -1 }, "contextTokens"],
+      ["clear_state", { scope: "all", confirm: "yes, delete" }, "scope"],
+      ["clear_state", { scope: "session", id: "s" }, "confirm"],
+    ] as const)
+      expect(await refusal(`shim_${tool}`, input)).toContain(problem);
   }
   expect(rowCount(runtime, "sessions")).toBe(0);
 });
 
-it("[MC6] a store that takes nothing is said in the answer; a bug is logged and named as one; the process goes on", async () => {
+it("[MC6] a store that takes nothing is named in the answer; a bug is logged and named as one; the process continues", async () => {
   const runtime = tempRuntime();
-  const { call } = await connect(runtime);
-  await call("shim_force_checkpoint", { goal: "one" });
+  await (await connect(runtime)).ask("shim_force_checkpoint", { goal: "one" });
   const lock = tempRuntime({ beside: runtime }).store.connection();
   const impatient = tempRuntime({ beside: runtime, busyMs: 20 });
-  const other = await connect(impatient, { serverPid: 501, clientPid: 401 });
+  const { ask, refusal, chat } = await connect(impatient, { serverPid: 501, clientPid: 401 });
   lock.run("BEGIN IMMEDIATE");
-  expect(await other.call("shim_force_checkpoint", { goal: "two" })).toMatchObject({
-    isError: true,
-    text: expect.stringMatching(/^store_locked: Nothing was saved\. .*Tell the user\.$/s) as string,
-  });
+  const locked = await refusal("shim_force_checkpoint", { goal: "two" });
+  expect(locked).toMatch(/^store_locked: Nothing was saved\. .*Tell the user\.$/s);
   lock.run("ROLLBACK");
-  expect(await other.call("shim_force_checkpoint", { goal: "two" })).toMatchObject({ isError: false });
-  const chat = other.chat;
+  await ask("shim_force_checkpoint", { goal: "two" });
   chat.enter = () => {
     throw new TypeError("a bug");
   };
-  expect(await other.call("shim_session_status")).toMatchObject({
-    isError: true,
-    text: expect.stringMatching(/^internal: /) as string,
-  });
-  expect(impatient.logged.some((line) => line.includes("a bug"))).toBe(true);
+  expect(await refusal("shim_session_status")).toMatch(/^internal: /);
+  expect(impatient.logged.join()).toContain("a bug");
 });
 
 it("[MC25] a notice of the store is in every answer until it is acknowledged", async () => {
   const runtime = tempRuntime();
-  const { call } = await connect(runtime);
-  runtime.store.write((sql) => add(sql, runtime.now(), "damage", "The file was damaged and set aside."));
-  expect(await call("shim_session_status")).toMatchObject({
-    text: expect.stringMatching(/^NOTICE: The file was damaged/) as string,
-    output: { notices: ["The file was damaged and set aside."] },
-  });
-  expect((await call("shim_check_recovery", { of: "unknown" })).text).toMatch(/^NOTICE: /);
-  const cleared = await call("shim_clear_state", { scope: "notices", confirm: "yes, delete" });
+  const { ask, refusal } = await connect(runtime);
+  const notice = "The file was damaged and set aside.";
+  runtime.store.write((sql) => add(sql, runtime.now(), "damage", notice));
+  const { text, output } = await ask("shim_session_status");
+  expect([text.split("\n")[0], output["notices"]]).toEqual([expect.stringContaining(`NOTICE: ${notice}`), [notice]]);
+  expect(await refusal("shim_check_recovery", { of: "unknown" })).toMatch(/^NOTICE: /);
+  const cleared = await ask("shim_clear_state", { scope: "notices", confirm: "yes, delete" });
   expect(cleared.output).toMatchObject({ deleted: 1 });
-  expect((await call("shim_session_status")).text).not.toContain("NOTICE");
+  expect((await ask("shim_session_status")).text).not.toContain("NOTICE");
 });
 
 it("[MC24] an unknown tool and an unknown resource are refused by the protocol", async () => {
@@ -172,5 +162,90 @@ it("[MC24] an unknown tool and an unknown resource are refused by the protocol",
     await expect(client.callTool({ name: "shim_nothing", arguments: {} })).rejects.toThrow(/not found/);
     await expect(client.readResource({ uri: "shim://sessions/unknown" })).rejects.toThrow(/not found/i);
     await expect(client.readResource({ uri: "shim://checkpoints/cp_1" })).rejects.toThrow(/not found/i);
+  }
+});
+
+it("[TE30] what a model receives of all tools is under 2,600 tokens", async () => {
+  const { client } = await aClient(tempRuntime(), true);
+  const { tools } = await client.listTools();
+  const received = tools.map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
+  expect(estimateTokens(JSON.stringify(received), "claude-opus-5-5")).toBeLessThan(2_600);
+});
+
+it("[TE30] [TE44] the instructions are under 200 tokens; with hooks they ask for nothing at the start; for a team they explain it", () => {
+  const runtime = tempRuntime();
+  const hooked = { ...runtime, env: { CLAUDE_CODE_SESSION_ID: "s" } };
+  for (const one of [runtime, hooked]) {
+    for (const isTeam of [false, true]) {
+      const text = instructions(one, isTeam);
+      expect(estimateTokens(text, "claude-opus-5-5"), text).toBeLessThan(200);
+      expect(text).toMatch(/decision[^]*finish: true only when the user[^]*data/);
+      expect(text.includes("shim_next")).toBe(isTeam);
+    }
+  }
+  expect(instructions(hooked, true)).not.toMatch(/shim_check_recovery|shim_auto_checkpoint/);
+  expect(instructions(runtime)).toMatch(/At the start call shim_check_recovery; after each step shim_auto_checkpoint/);
+});
+
+it("[TE47] input that a tool of the team does not take is refused as its error, and changes nothing", async () => {
+  const rig = new TeamRig();
+  const { refusal } = await rig.chat();
+  for (const [tool, input, problem] of [
+    ["submit", { tasks: [] }, /tasks/],
+    ["submit", { tasks: [{ type: "a b" }] }, /^bad_input: .*type/s],
+    ["submit", { tasks: [{ type: "a", ref: "x", dependsOn: ["x"] }] }, /^bad_input: /],
+    ["next", { types: "a" }, /types/],
+    ["report", { outcome: "finished" }, /outcome/],
+    ["send", { to: "all" }, /text/],
+    ["send", { to: "topic:a b", text: "x" }, /^bad_input: /],
+    ["inbox", { topics: ["a b"] }, /^bad_input: /],
+    ["files", { action: "reserve" }, /^paths_missing: /],
+    ["files", { action: "reserve", paths: ["../x"] }, /^bad_path: .*Nothing was changed/],
+    ["state_set", { key: "", value: 1 }, /key/],
+  ] as const)
+    expect(await refusal(`shim_${tool}`, input)).toMatch(problem);
+  expect(rig.call("tasks.progress", {}).totalTasks).toBe(0);
+  expect(rig.call("leases.list", { prefix: "file:" }).leases).toEqual([]);
+});
+
+it("[MC15] each session and each checkpoint is a resource: listed by name, read as JSON with all that is known", async () => {
+  for (const era of eras) {
+    const { runtime, claude } = aChat();
+    claude.turn("fix the parser");
+    const { client } = await connect(runtime, { era });
+    const { resources } = await client.listResources();
+    const uris = [`shim://sessions/${claude.session}`, "shim://checkpoints/cp_", "shim://checkpoints/cp_"];
+    expect(resources.map(({ uri }) => uri.replace(/cp_.*/, "cp_"))).toEqual(uris);
+    for (const { name } of resources) expect(name).toBe("fix the parser");
+    const { resourceTemplates } = await client.listResourceTemplates();
+    expect(resourceTemplates.map(({ uriTemplate }) => uriTemplate)).toEqual([
+      "shim://sessions/{id}",
+      "shim://checkpoints/{id}",
+    ]);
+    for (const { uri } of resources) {
+      const { contents } = await client.readResource({ uri });
+      const [content] = contents;
+      const read = JSON.parse(content && "text" in content ? content.text : "") as Record<string, unknown>;
+      expect(read, uri).toMatchObject({ work: { firstPrompt: "fix the parser" } });
+    }
+  }
+});
+
+it("[MC15] the prompt brings the brief of the session that is named, else of the newest that died", async () => {
+  for (const era of eras) {
+    const { runtime, claude: dead } = aChat();
+    const { client } = await connect(runtime, { era });
+    const prompt = async (args: Record<string, string>): Promise<string> => {
+      const { messages } = await client.getPrompt({ name: "shim_recover", arguments: args });
+      const content = messages[0]?.content;
+      return content && "text" in content ? content.text : "";
+    };
+    expect(await prompt({})).toBe("SHIM knows of no session that died unfinished.");
+    expect(await prompt({ session: "unknown" })).toBe('SHIM knows no session "unknown".');
+    dead.turn("fix the parser");
+    dead.kill();
+    expect(await prompt({})).toMatch(/^Continue this work\.\n\nSHIM: an earlier session .*goal: fix the parser/s);
+    expect(await prompt({ session: dead.session })).toContain("goal: fix the parser");
+    expect((await client.listPrompts()).prompts.map(({ name }) => name)).toEqual(["shim_recover"]);
   }
 });

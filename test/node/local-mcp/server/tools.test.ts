@@ -4,14 +4,14 @@ import { isPurgePending } from "#src/local-mcp/retention/forget.ts";
 import { tools } from "#src/local-mcp/server/server.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { pause } from "#src/store/pause.ts";
-import { aProject, rowCount, storedSession, Claude } from "#harness/machine/claude.ts";
+import { aProject, rowCount, storedSession, aDeadClaude } from "#harness/machine/claude.ts";
 import { aDeadChat, connect, desktop } from "#harness/machine/mcp-client.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 import { leaked, tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const confirm = "yes, delete";
 
-it("[MC11] a session that is said to be finished is not offered, and looks do not open it again; work does", async () => {
+it("[MC11] a session that is said to be finished is not offered, and reading does not open it again; work does", async () => {
   const runtime = tempRuntime();
   const { call } = await desktop(runtime);
   const saved = await call("shim_force_checkpoint", { goal: "done with it", finish: true });
@@ -26,148 +26,104 @@ it("[MC11] a session that is said to be finished is not offered, and looks do no
 
 it("[MC11] a checkpoint is saved when something new is said or one is due, and says why not otherwise", async () => {
   const runtime = tempRuntime();
-  const { call } = await desktop(runtime);
-  expect(await call("shim_auto_checkpoint")).toMatchObject({
-    isError: false,
-    output: { saved: false, reason: "nothing to save yet" },
-  });
-  expect(await call("shim_auto_checkpoint", { doing: "a", next: "b" })).toMatchObject({
-    output: { saved: true, reason: "on_demand", level: "safe" },
-  });
-  expect(await call("shim_auto_checkpoint", { doing: "a", next: "b" })).toMatchObject({
-    output: { saved: false, reason: "unchanged" },
-  });
-  expect(await call("shim_auto_checkpoint")).toMatchObject({ output: { saved: false, reason: "not due" } });
+  const { ask } = await desktop(runtime);
+  const saved = async (input = {}): Promise<unknown> => {
+    const { output } = await ask("shim_auto_checkpoint", input);
+    return [output["saved"], output["reason"]];
+  };
+  expect(await saved()).toEqual([false, "nothing to save yet"]);
+  expect(await saved({ doing: "a", next: "b" })).toEqual([true, "on_demand"]);
+  expect(await saved({ doing: "a", next: "b" })).toEqual([false, "unchanged"]);
+  expect(await saved()).toEqual([false, "not due"]);
   runtime.wait(300_001);
-  expect(await call("shim_auto_checkpoint")).toMatchObject({ output: { saved: false, reason: "unchanged" } });
+  expect(await saved()).toEqual([false, "unchanged"]);
 });
 
 it("[MC11] what cannot be saved is refused with what to do; nothing is half saved", async () => {
   const runtime = tempRuntime({ config: { checkpoint: { maxBytes: 5_000 } } });
-  const { call } = await desktop(runtime);
-  expect(await call("shim_force_checkpoint")).toMatchObject({
-    isError: true,
-    text: expect.stringMatching(/^nothing_to_save: .*Give at least/) as string,
-  });
-  const state = { big: "x".repeat(6_000) };
-  for (const tool of ["shim_force_checkpoint", "shim_auto_checkpoint"]) {
-    const input = tool === "shim_force_checkpoint" ? { state } : { next: "y".repeat(4_000), doing: "z".repeat(1_500) };
-    expect(await call(tool, input)).toMatchObject({
-      isError: true,
-      text: expect.stringMatching(/^too_large: .*limit is 5000.*Shorten it/) as string,
-    });
-  }
+  const { refusal } = await desktop(runtime);
+  expect(await refusal("shim_force_checkpoint")).toMatch(/^nothing_to_save: .*Give at least/);
+  for (const [tool, input] of [
+    ["shim_force_checkpoint", { state: { big: "x".repeat(6_000) } }],
+    ["shim_auto_checkpoint", { next: "y".repeat(4_000), doing: "z".repeat(1_500) }],
+  ] as const)
+    expect(await refusal(tool, input)).toMatch(/^too_large: .*limit is 5000.*Shorten it/);
   expect(rowCount(runtime, "checkpoints")).toBe(0);
 });
 
-it("[MC12] the risk is told with its reasons; detailed, with the readings it rests on; the chat's own count is a report", async () => {
-  const runtime = tempRuntime({ config: { risk: { weights: { memory: 0 } } } });
-  const { call } = await desktop(runtime);
-  const calm = await call("shim_monitor_signals");
-  expect(calm).toMatchObject({
-    output: { risk: 0, level: "safe", reasons: [] },
-    text: expect.stringContaining("No reason") as string,
-  });
-  const told = await call("shim_monitor_signals", { contextTokens: 200_000, detail: "detailed" });
-  expect(told.output).toMatchObject({
-    risk: 0.3,
-    level: "warning",
-    reasons: ["contextTokens 200000 over 150000 (+0.3, reported)"],
-    readings: { contextTokens: { value: 200_000, source: "reported" } },
-  });
+it("[MC12] the risk has its reasons; detailed, the readings it rests on; the chat's own count is a report", async () => {
+  const { ask } = await desktop(tempRuntime({ config: { risk: { weights: { memory: 0 } } } }));
+  const calm = await ask("shim_monitor_signals");
+  expect(calm.output).toMatchObject({ risk: 0, level: "safe", reasons: [] });
+  expect(calm.text).toContain("No reason");
+  const { output } = await ask("shim_monitor_signals", { contextTokens: 200_000, detail: "detailed" });
+  const reasons = ["contextTokens 200000 over 150000 (+0.3, reported)"];
+  const readings = { contextTokens: { value: 200_000, source: "reported" } };
+  expect(output).toMatchObject({ risk: 0.3, level: "warning", reasons, readings });
 });
 
-it("[MC12] the status tells client, project, checkpoints and other sessions that died", async () => {
+it("[MC12] the status has client, project, checkpoints and other sessions that died", async () => {
   const runtime = tempRuntime();
-  const dead = new Claude(runtime, { cwd: aProject() });
-  dead.prompt("fix it");
-  dead.kill();
-  const { call } = await desktop(runtime);
+  aDeadClaude(runtime);
+  const { ask } = await desktop(runtime);
   const project = aProject();
-  await call("shim_force_checkpoint", { goal: "g", project });
+  await ask("shim_force_checkpoint", { goal: "g", project });
   runtime.wait(12_000);
-  const status = await call("shim_session_status", { detail: "detailed" });
-  expect(status.text).toMatch(/saved 12 s ago; checkpoints: 1; other sessions that died unfinished: 1/);
-  expect(status.output).toMatchObject({
-    client: "claude-ai",
-    project,
-    savedMsAgo: 12_000,
-    store: "better-sqlite3",
-    latest: { trigger: "on_demand" },
-  });
+  const { text, output } = await ask("shim_session_status", { detail: "detailed" });
+  expect(text).toMatch(/saved 12 s ago; checkpoints: 1; other sessions that died unfinished: 1/);
+  const latest = { trigger: "on_demand" };
+  expect(output).toMatchObject({ client: "claude-ai", project, savedMsAgo: 12_000, store: "better-sqlite3", latest });
 });
 
-it("[MC7] deleting needs the words of consent and a name; it takes only what is named, after a backup", async () => {
+it("[MC7] deleting needs the words of consent and a name; it takes only what is named, after a backup, and leaves no purge", async () => {
   const runtime = tempRuntime();
   const dead = await aDeadChat(runtime);
-  const { call } = await desktop(runtime);
-  const kept = await call("shim_force_checkpoint", { goal: "kept" });
-  const second = await call("shim_force_checkpoint", { goal: "second" });
-  expect(await call("shim_clear_state", { scope: "session", confirm })).toMatchObject({
-    isError: true,
-    text: expect.stringContaining("id_missing") as string,
-  });
-  for (const scope of ["session", "checkpoint", "offer"]) {
-    expect(await call("shim_clear_state", { scope, id: "unknown", confirm })).toMatchObject({
-      isError: true,
-      text: expect.stringContaining("Nothing was deleted") as string,
-    });
-  }
-  const gone = await call("shim_clear_state", {
-    scope: "checkpoint",
-    id: String(second.output["checkpoint"]),
-    confirm,
-  });
-  expect(gone.output).toMatchObject({ deleted: 1, backup: expect.stringContaining(runtime.paths.backups) as string });
-  expect(await call("shim_clear_state", { scope: "session", id: dead, confirm })).toMatchObject({
-    output: { deleted: 1 },
-  });
+  const { ask, refusal } = await desktop(runtime);
+  const kept = await ask("shim_force_checkpoint", { goal: "kept" });
+  const second = await ask("shim_force_checkpoint", { goal: "second" });
+  expect(await refusal("shim_clear_state", { scope: "session", confirm })).toContain("id_missing");
+  for (const scope of ["session", "checkpoint", "offer"])
+    expect(await refusal("shim_clear_state", { scope, id: "unknown", confirm })).toContain("Nothing was deleted");
+  const clear = async (scope: string, id: unknown): Promise<unknown> =>
+    (await ask("shim_clear_state", { scope, id, confirm })).output;
+  const backup = expect.stringContaining(runtime.paths.backups) as string;
+  expect(await clear("checkpoint", second.output["checkpoint"])).toMatchObject({ deleted: 1, backup });
+  expect(runtime.store.read(isPurgePending, true)).toBe(false);
+  expect(await clear("session", dead)).toMatchObject({ deleted: 1 });
   expect(runtime.store.read((sql) => sessions.get(sql, dead), null)).toBeNull();
   expect(rowCount(runtime, "checkpoints")).toBe(1);
-  expect(await call("shim_session_status")).toMatchObject({
-    output: { session: kept.output["session"], checkpoints: 1 },
-  });
+  const left = { session: kept.output["session"], checkpoints: 1 };
+  expect((await ask("shim_session_status")).output).toMatchObject(left);
 });
 
 it("[MC7] an offer can be declined for good, and a session be forgotten with every copy", async () => {
   const runtime = tempRuntime();
-  const dead = await aDeadChat(runtime);
-  const { call } = await desktop(runtime);
-  expect(await call("shim_clear_state", { scope: "offer", id: dead, confirm })).toMatchObject({
-    output: { deleted: 1 },
-  });
-  expect(storedSession(runtime, dead).recovery).toBe("dismissed");
-  const forgotten = await call("shim_clear_state", { scope: "session", id: dead, confirm, forget: true });
-  expect(forgotten.output).toMatchObject({ deleted: 1 });
-  expect(forgotten.output["backup"]).toBeUndefined();
+  const id = await aDeadChat(runtime);
+  const { ask } = await desktop(runtime);
+  const declined = await ask("shim_clear_state", { scope: "offer", id, confirm });
+  expect(declined.output).toMatchObject({ deleted: 1 });
+  expect(storedSession(runtime, id).recovery).toBe("dismissed");
+  const { output } = await ask("shim_clear_state", { scope: "session", id, confirm, forget: true });
+  expect([output["deleted"], output["backup"]]).toEqual([1, undefined]);
   expect(leaked(runtime, ["write the importer"])).toEqual([]);
 });
 
 it("[MC14] while SHIM is paused the tools store nothing and say so; deleting is still possible", async () => {
-  const runtime = tempRuntime({ env: { CLAUDE_PROJECT_DIR: aProject() } });
-  const { call } = await connect(runtime);
-  const dead = await aDeadChat(tempRuntime({ beside: runtime }));
-  runtime.store.write((sql) => pause(sql, runtime.now(), null, runtime.env["CLAUDE_PROJECT_DIR"] ?? null));
+  const project = aProject();
+  const runtime = tempRuntime({ env: { CLAUDE_PROJECT_DIR: project } });
+  const { ask, refusal } = await connect(runtime);
+  const id = await aDeadChat(tempRuntime({ beside: runtime }));
+  runtime.store.write((sql) => pause(sql, runtime.now(), null, project));
   const before = rowCount(runtime, "sessions");
-  for (const tool of [
-    "shim_force_checkpoint",
-    "shim_auto_checkpoint",
-    "shim_session_status",
-    "shim_monitor_signals",
-    "shim_check_recovery",
-  ]) {
-    expect(await call(tool), tool).toMatchObject({ isError: true, text: expect.stringContaining("paused") as string });
-  }
+  for (const { name } of tools.filter((one) => one.name !== "shim_clear_state"))
+    expect(await refusal(name), name).toContain("paused");
   expect(rowCount(runtime, "sessions")).toBe(before);
-  expect(await call("shim_clear_state", { scope: "session", id: dead, confirm })).toMatchObject({
-    isError: false,
-    output: { deleted: 1 },
-  });
+  expect((await ask("shim_clear_state", { scope: "session", id, confirm })).output).toMatchObject({ deleted: 1 });
 });
 
 it("[MC10] a secret in any field of any tool never reaches the disk; a mark that is longer than the secret breaks no limit", async () => {
   const runtime = tempRuntime();
-  const { call } = await connect(runtime, { name: "my ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8 client" });
+  const { call, ask } = await connect(runtime, { name: "my ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8 client" });
   const samples = secretSamples(5);
   const line = (index: number): string => samples[index % samples.length]?.text.slice(0, 2_000) ?? "";
   // Each sample comes into a third of the fields.
@@ -183,19 +139,14 @@ it("[MC10] a secret in any field of any tool never reaches the disk; a mark that
       todos: [{ text: line(at + 7), status: "pending" }],
       state: { nested: [{ [line(at + 8)]: line(at + 9) }] },
     };
-    expect(await call("shim_force_checkpoint", notes)).toMatchObject({ isError: false });
-    const step = { doing: line(at), next: line(at + 1), project: `/x ${line(at + 2)}` };
-    expect(await call("shim_auto_checkpoint", step)).toMatchObject({ isError: false });
+    await ask("shim_force_checkpoint", notes);
+    await ask("shim_auto_checkpoint", { doing: line(at), next: line(at + 1), project: `/x ${line(at + 2)}` });
     await call("shim_check_recovery", { session: line(at).slice(0, 200), of: line(at + 1).slice(0, 200) });
   }
   const secrets = samples.flatMap((sample) => sample.secrets);
   expect(leaked(runtime, [...secrets, "ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"])).toEqual([]);
-  const many = Array.from({ length: 120 }, (_, index) => `password=q${index}Zx9!`)
-    .join(" ")
-    .slice(0, 2_000);
-  expect(
-    await call("shim_force_checkpoint", { done: [many], files: ["<private>/secret/place</private>"] }),
-  ).toMatchObject({ isError: false });
+  const many = Array.from({ length: 120 }, (_, index) => `password=q${index}Zx9!`).join(" ");
+  await ask("shim_force_checkpoint", { done: [many.slice(0, 2_000)], files: ["<private>/secret/place</private>"] });
 });
 
 /** Inputs of the right shape with anything in their fields, and inputs of no shape. */
@@ -226,7 +177,7 @@ function anyInput(): fc.Arbitrary<Record<string, unknown>> {
   return fc.record(fields, { requiredKeys: [] });
 }
 
-it("[MC6] whatever a tool is given, it answers with what it promises or with a clear error, and the store stays whole", async () => {
+it("[MC6] for any input a tool answers with what it promises or with a clear error, and the store stays whole", async () => {
   const runtime = tempRuntime();
   const { call } = await connect(runtime);
   const fields = new Map(
@@ -249,38 +200,24 @@ it("[MC6] whatever a tool is given, it answers with what it promises or with a c
 });
 
 it("[CP7] a state that is nested too deep to be searched for secrets is refused, not cut", async () => {
-  const runtime = tempRuntime();
-  const { call } = await connect(runtime);
+  const { ask, refusal } = await connect(tempRuntime());
   const nested = (depth: number): unknown => (depth === 0 ? "end" : [nested(depth - 1)]);
-  expect(await call("shim_force_checkpoint", { goal: "g", state: nested(50) })).toMatchObject({ isError: false });
-  const refused = await call("shim_force_checkpoint", { goal: "other", state: nested(500) });
-  expect(refused.isError).toBe(true);
-  expect(refused.text).toContain("nested deeper than");
+  await ask("shim_force_checkpoint", { goal: "g", state: nested(50) });
+  const refused = await refusal("shim_force_checkpoint", { goal: "other", state: nested(500) });
+  expect(refused).toContain("nested deeper than");
 });
 
 it("[MC12] every tool has a detailed answer: reasons, the summary that the search finds, how many rows went", async () => {
-  const runtime = tempRuntime();
-  const { call } = await connect(runtime);
-  const auto = await call("shim_auto_checkpoint", { doing: "reading", detail: "detailed" });
+  const { ask } = await connect(tempRuntime());
+  const detail = "detailed";
+  const auto = await ask("shim_auto_checkpoint", { doing: "reading", detail });
   expect(auto.output["reasons"]).toEqual(expect.any(Array));
-  const forced = await call("shim_force_checkpoint", { goal: "write the importer", detail: "detailed" });
+  const forced = await ask("shim_force_checkpoint", { goal: "write the importer", detail });
   expect(forced.output["summary"]).toContain("write the importer");
-  const input = { scope: "checkpoint", id: forced.output["checkpoint"], confirm: "yes, delete", detail: "detailed" };
-  expect((await call("shim_clear_state", input)).output).toMatchObject({ deleted: 1, rows: 1 });
-  const concise = await call("shim_force_checkpoint", { goal: "write the exporter" });
+  const input = { scope: "checkpoint", id: forced.output["checkpoint"], confirm, detail };
+  expect((await ask("shim_clear_state", input)).output).toMatchObject({ deleted: 1, rows: 1 });
+  const concise = await ask("shim_force_checkpoint", { goal: "write the exporter" });
   expect(concise.output).not.toHaveProperty("summary");
-});
-
-it("[MC7] deleting with a backup leaves no purge to be done", async () => {
-  const runtime = tempRuntime();
-  const { call } = await connect(runtime);
-  const { output } = await call("shim_force_checkpoint", { goal: "g" });
-  const input = { scope: "checkpoint", id: output["checkpoint"], confirm: "yes, delete" };
-  expect((await call("shim_clear_state", input)).output).toMatchObject({
-    deleted: 1,
-    backup: expect.any(String) as string,
-  });
-  expect(runtime.store.read(isPurgePending, true)).toBe(false);
 });
 
 it("[SI27] the tokens of what has passed are estimated for a chat that measures none, and grow with it", async () => {

@@ -11,6 +11,7 @@ import { aLiveChat, checkpointsOf, sessionOf, type LiveChat } from "#harness/sup
 import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
 
 const id = "aaaa1111-0000-4000-8000-000000000001";
+const second = "bbbb2222-0000-4000-8000-000000000002";
 const watching = { watch: { chats: { kind: "sessions" } } };
 const reopening = { watch: { chats: { kind: "sessions", restartWith: ["tmux", "new-window", "-c", "{cwd}", "--"] } } };
 
@@ -22,6 +23,11 @@ async function aRig(settings: object = watching, chat: Partial<LiveChat> = {}): 
   return rig;
 }
 
+/** How its server saw the connection end. */
+function detach({ runtime }: SupervisorRig, reason: string, chat = id): void {
+  runtime.store.write((sql) => sessions.detach(sql, runtime.now(), chat, reason));
+}
+
 /** Its process is gone, and there was time to see that. */
 async function die(rig: SupervisorRig, pid = 700): Promise<void> {
   rig.runtime.processes.kill(pid);
@@ -31,38 +37,32 @@ async function die(rig: SupervisorRig, pid = 700): Promise<void> {
 it("[SU6] [SU11] of a chat that dies the last checkpoint is taken and its death is reported, once", async () => {
   const rig = await aRig();
   await die(rig);
-  const [died] = rig.told("died");
-  expect(died).toMatchObject({
-    name: "chats",
-    session: id,
-    cause: "killed",
-    checkpoint: expect.stringMatching(/^cp_/),
-  });
+  const checkpoint = expect.stringMatching(/^cp_/) as string;
+  expect(rig.told("died")).toMatchObject([{ name: "chats", session: id, cause: "killed", checkpoint }]);
   expect(checkpointsOf(rig.runtime, id)).toEqual([expect.stringMatching(/^detached: /)]);
   await rig.pass(700_000);
   expect([rig.told("died").length, rig.opened]).toEqual([1, []]);
 });
 
-it("[RE110] a chat that its client closed between two turns is no death, with or without open work", async () => {
-  for (const reason of ["closed", "closed_open"]) {
+it.each(["closed", "closed_open"])(
+  "[RE110] a chat that its client closed between two turns is no death: %s",
+  async (reason) => {
     const rig = await aRig(reopening);
     rig.runtime.store.write((sql) => sessions.close(sql, rig.runtime.now(), id, reason));
     await die(rig);
     expect([rig.told("died"), rig.opened]).toEqual([[], []]);
-  }
-});
+  },
+);
 
 it("[SU11] [SU42] what ended well, or another process continues, is no death; what was never seen alive is not watched", async () => {
   const rig = await aRig(reopening);
   rig.runtime.store.write((sql) => sessions.end(sql, rig.runtime.now(), id, "prompt_input_exit"));
-  const moved = "bbbb2222-0000-4000-8000-000000000002";
-  aLiveChat(rig.runtime, { id: moved, pid: 701 });
-  const dead = "cccc3333-0000-4000-8000-000000000003";
-  aLiveChat(rig.runtime, { id: dead, pid: 702 });
+  aLiveChat(rig.runtime, { id: second, pid: 701 });
+  aLiveChat(rig.runtime, { id: "cccc3333-0000-4000-8000-000000000003", pid: 702 });
   rig.runtime.processes.kill(702);
   await rig.pass(2_000);
   rig.runtime.processes.kill(701);
-  aLiveChat(rig.runtime, { id: moved, pid: 703 });
+  aLiveChat(rig.runtime, { id: second, pid: 703 });
   await die(rig);
   expect([rig.told("died"), rig.opened]).toEqual([[], []]);
 });
@@ -72,9 +72,9 @@ const appWatch = { watch: { app: { kind: "desktop", restartWith: ["open", "-a", 
 
 it("[SU16] [SU44] chats of clients without hooks are watched by their server; without a command no app is started", async () => {
   const rig = await aRig({ watch: { app: { kind: "desktop" } } }, app);
-  rig.runtime.store.write((sql) => sessions.detach(sql, rig.runtime.now(), id, "client_gone"));
+  detach(rig, "client_gone");
   await die(rig);
-  expect(rig.told("died")).toEqual([expect.objectContaining({ name: "app", session: id })]);
+  expect(rig.told("died")).toMatchObject([{ name: "app", session: id }]);
   expect(rig.opened).toEqual([]);
   const other = await aRig(watching, app);
   await die(other);
@@ -83,13 +83,10 @@ it("[SU16] [SU44] chats of clients without hooks are watched by their server; wi
 
 it("[SU44] an app that was gone with its connection is started again, once for all of its chats", async () => {
   const rig = await aRig(appWatch, app);
-  const second = "bbbb2222-0000-4000-8000-000000000002";
   aLiveChat(rig.runtime, { ...app, id: second, pid: 701 });
   await rig.pass(2_000);
   const crash = async (...pids: readonly number[]): Promise<void> => {
-    for (const one of [id, second]) {
-      rig.runtime.store.write((sql) => sessions.detach(sql, rig.runtime.now(), one, "client_gone"));
-    }
+    for (const one of [id, second]) detach(rig, "client_gone", one);
     for (const pid of pids) rig.runtime.processes.kill(pid);
     await rig.pass(8_000);
   };
@@ -107,31 +104,31 @@ it("[SU44] an app that was gone with its connection is started again, once for a
   expect(rig.told("ended").at(-1)).toMatchObject({ name: "app", phase: "looping" });
 });
 
-it("[SU45] [SU44] not started: an app that closed the connection first, whose server died alone, or that is there again", async () => {
+it("[SU45] [SU44] an app that closed the connection first is not started, nor one that is there again", async () => {
   const quit = await aRig(appWatch, app);
-  quit.runtime.store.write((sql) => sessions.detach(sql, quit.runtime.now(), id, "stdin_end"));
+  detach(quit, "stdin_end");
   await die(quit);
-  for (const [isAppAlive, opened] of [
-    [true, 0],
-    [false, 1],
-  ] as const) {
-    const rig = new SupervisorRig(appWatch);
-    const client = rig.runtime.processes.start(690);
-    aLiveChat(rig.runtime, { ...app, id, pid: 700 });
-    servers.register(rig.runtime, identify(rig.runtime.processes, 700)!, client);
-    await rig.begin();
-    if (!isAppAlive) rig.runtime.processes.kill(690);
-    await die(rig);
-    expect([isAppAlive, rig.opened.length]).toEqual([isAppAlive, opened]);
-  }
   const back = await aRig(appWatch, app);
-  back.runtime.store.write((sql) => sessions.detach(sql, back.runtime.now(), id, "client_gone"));
+  detach(back, "client_gone");
   back.runtime.processes.kill(700);
   await back.pass(4_000);
   aLiveChat(back.runtime, { ...app, id: "dddd4444-0000-4000-8000-000000000004", pid: 720 });
   await back.pass(60_000);
-  for (const rig of [quit, back]) expect(rig.opened).toEqual([]);
-  expect([quit, back].map((rig) => rig.told("died").length)).toEqual([1, 1]);
+  for (const rig of [quit, back]) expect([rig.opened, rig.told("died").length]).toEqual([[], 1]);
+});
+
+it.each([
+  [true, 0],
+  [false, 1],
+])("[SU45] an app whose server died alone is not started: alive %s, started %s", async (isAppAlive, started) => {
+  const rig = new SupervisorRig(appWatch);
+  const client = rig.runtime.processes.start(690);
+  aLiveChat(rig.runtime, { ...app, id, pid: 700 });
+  servers.register(rig.runtime, identify(rig.runtime.processes, 700)!, client);
+  await rig.begin();
+  if (!isAppAlive) rig.runtime.processes.kill(690);
+  await die(rig);
+  expect(rig.opened).toHaveLength(started);
 });
 
 it("[SU41] with a command that opens a terminal a killed chat is resumed in it, after its wait", async () => {
@@ -166,9 +163,9 @@ it("[SU41] [SU43] a new chat with the brief; one that never begins is a crash, a
   expect(sessionOf(rig.runtime, id)?.recovery).toBeNull();
 });
 
-it("[SU42] not started: what the user closed, what a worker runs, what was recovered, what is gone", async () => {
+it("[SU42] a chat is not started that the user closed, a worker runs, was recovered, or whose folder is gone", async () => {
   const closed = await aRig(reopening);
-  closed.runtime.store.write((sql) => sessions.detach(sql, closed.runtime.now(), id, "sighup"));
+  detach(closed, "sighup");
   await die(closed);
   const worker = await aRig(reopening, { prompt: "Do task 7 (fix): make it so" });
   await die(worker);
@@ -181,30 +178,27 @@ it("[SU42] not started: what the user closed, what a worker runs, what was recov
   rmSync(sessionOf(gone.runtime, id)!.cwd!, { recursive: true });
   await die(gone);
   for (const rig of [closed, worker, offered, gone]) expect(rig.opened).toEqual([]);
-  expect([closed, worker].map((rig) => rig.told("died").length)).toEqual([1, 1]);
-  expect(gone.told("problem")).toEqual([
-    expect.objectContaining({ message: expect.stringMatching(/folder no longer exists/) }),
-  ]);
+  for (const rig of [closed, worker]) expect(rig.told("died")).toHaveLength(1);
+  const message = expect.stringMatching(/folder no longer exists/) as string;
+  expect(gone.told("problem")).toMatchObject([{ message }]);
 });
 
 it("[SU5] [SU41] after a usage limit it waits before it opens one; a terminal that cannot be opened is reported", async () => {
   const rig = await aRig(reopening);
-  const text = "rate_limit: You've hit your session limit";
-  rig.runtime.store.write((sql) => journal.append(sql, id, rig.runtime.now(), "f", { kind: "failure", text }));
+  const failure = { kind: "failure", text: "rate_limit: You've hit your session limit" } as const;
+  rig.runtime.store.write((sql) => journal.append(sql, id, rig.runtime.now(), "f", failure));
   rig.openProblem = "spawn tmux ENOENT";
   await die(rig);
   expect(rig.told("died")[0]).toMatchObject({ cause: "usage_limit" });
   await rig.pass(280_000);
   expect(rig.told("problem")).toEqual([]);
   await rig.pass(30_000);
-  expect(rig.told("problem")).toEqual([
-    { type: "problem", name: "chats", message: "tmux cannot be started: spawn tmux ENOENT" },
-  ]);
+  const message = "tmux cannot be started: spawn tmux ENOENT";
+  expect(rig.told("problem")).toEqual([{ type: "problem", name: "chats", message }]);
 });
 
-it("[SU6] a hook that had to wait in the spool is heeded first: it may tell that the chat has ended", async () => {
+it("[SU6] a hook that had to wait in the spool is heeded first: it may report that the chat has ended", async () => {
   const rig = await aRig(reopening);
-
   const input = { session_id: id, reason: "prompt_input_exit" };
   spoolEvent(rig.runtime, { event: "SessionEnd", input, clientPid: 700 });
   await die(rig);
@@ -213,17 +207,14 @@ it("[SU6] a hook that had to wait in the spool is heeded first: it may tell that
 
 function register(rig: SupervisorRig, pid: number): string {
   const key = processKey(identify(rig.runtime.processes, pid)!);
+  const columns = "session_id, workspace, chat, incarnation, process, at";
   rig.runtime.store.write((sql) =>
-    sql.run(
-      "INSERT INTO team_chats (session_id, workspace, chat, incarnation, process, at) VALUES (?, 'w', 'chat-1', 1, ?, 1)",
-      id,
-      key,
-    ),
+    sql.run(`INSERT INTO team_chats (${columns}) VALUES (?, 'w', 'chat-1', 1, ?, 1)`, id, key),
   );
   return key;
 }
 
-it("[SU10] the death of a registered chat is attested; a process that lives is not, and what goes wrong is said", async () => {
+it("[SU10] the death of a registered chat is attested; a process that lives is not", async () => {
   const rig = await aRig();
   const key = register(rig, 700);
   await die(rig);
@@ -233,15 +224,16 @@ it("[SU10] the death of a registered chat is attested; a process that lives is n
   register(living, 800);
   await die(living);
   expect([living.attested, living.told("died").length]).toEqual([[], 1]);
-  for (const [code, problems] of [
-    ["unreachable", 1],
-    ["unknown_chat", 0],
-  ] as const) {
-    const cut = await aRig();
-    cut.attest = async () => err({ code, message: "no answer" });
-    register(cut, 700);
-    await die(cut);
-    expect(cut.told("problem")).toHaveLength(problems);
-    expect(checkpointsOf(cut.runtime, id)).toHaveLength(1);
-  }
+});
+
+it.each([
+  ["unreachable", 1],
+  ["unknown_chat", 0],
+] as const)("[SU10] of an attestation that fails with %s %i problems are reported", async (code, problems) => {
+  const rig = await aRig();
+  rig.attest = async () => err({ code, message: "no answer" });
+  register(rig, 700);
+  await die(rig);
+  expect(rig.told("problem")).toHaveLength(problems);
+  expect(checkpointsOf(rig.runtime, id)).toHaveLength(1);
 });

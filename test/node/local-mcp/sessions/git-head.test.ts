@@ -1,19 +1,12 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, parse } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import { projectRoot, readHead } from "#src/local-mcp/sessions/git-head.ts";
-import { git } from "#harness/machine/git-project.ts";
-
-function aFolder(): string {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-head-")));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
+import { git, temporaryFolder } from "#harness/machine/git-project.ts";
 
 function aRepository(): string {
-  const folder = aFolder();
+  const folder = temporaryFolder();
   git(folder, "init", "-q", "-b", "main");
   return folder;
 }
@@ -29,7 +22,7 @@ it("[ID8] a project is the nearest folder upwards with a .git, else the folder i
   mkdirSync(deep, { recursive: true });
   expect(projectRoot(deep)).toBe(folder);
   expect(projectRoot(join(folder, "not", "there"))).toBe(folder);
-  const plain = aFolder();
+  const plain = temporaryFolder();
   expect(projectRoot(plain)).toBe(plain);
   expect(projectRoot(parse(plain).root)).toBeNull();
 });
@@ -37,10 +30,10 @@ it("[ID8] a project is the nearest folder upwards with a .git, else the folder i
 it("[CP11] branch and commit are what git says: before the first commit, after it, packed, detached, on a branch with slashes", () => {
   const folder = aRepository();
   expect(readHead(folder)).toEqual({ branch: "main", commit: null });
-  const first = commit(folder);
-  expect(readHead(folder)).toEqual({ branch: "main", commit: first });
+  const first = { branch: "main", commit: commit(folder) };
+  expect(readHead(folder)).toEqual(first);
   git(folder, "pack-refs", "--all");
-  expect(readHead(folder)).toEqual({ branch: "main", commit: first });
+  expect(readHead(folder)).toEqual(first);
   git(folder, "checkout", "-q", "-b", "fix/a/b");
   const second = commit(folder);
   expect(readHead(folder)).toEqual({ branch: "fix/a/b", commit: second });
@@ -48,10 +41,10 @@ it("[CP11] branch and commit are what git says: before the first commit, after i
   expect(readHead(folder)).toEqual({ branch: null, commit: second });
 });
 
-it("[CP11] a linked worktree has its own branch; its commits stand in the repository it belongs to", () => {
+it("[CP11] a linked worktree has its own branch; its commits are in the repository it belongs to", () => {
   const folder = aRepository();
   const first = commit(folder);
-  const linked = join(aFolder(), "linked");
+  const linked = join(temporaryFolder(), "linked");
   git(folder, "worktree", "add", "-q", "-b", "other", linked);
   expect(readHead(linked)).toEqual({ branch: "other", commit: first });
   git(folder, "pack-refs", "--all");
@@ -59,7 +52,7 @@ it("[CP11] a linked worktree has its own branch; its commits stand in the reposi
 });
 
 it("[CP11] what cannot be read is unknown: no git, a broken .git, references that are kept elsewhere", () => {
-  const folder = aFolder();
+  const folder = temporaryFolder();
   expect(readHead(folder)).toBeNull();
   writeFileSync(join(folder, ".git"), "this names nothing\n");
   expect(readHead(folder)).toBeNull();
@@ -70,25 +63,25 @@ it("[CP11] what cannot be read is unknown: no git, a broken .git, references tha
 });
 
 it("[CP11] what is not a git file's own is not read: a link, a pipe, a long text, a text that is no commit", () => {
-  const folder = aFolder();
-  const secret = join(folder, "key.pem");
+  const folder = temporaryFolder();
+  const [secret, head] = [join(folder, "key.pem"), join(folder, ".git", "HEAD")];
   writeFileSync(secret, "PRIVATE");
-  const head = join(folder, ".git", "HEAD");
   mkdirSync(join(folder, ".git"));
-  symlinkSync(secret, head);
-  expect(readHead(folder)).toBeNull();
-  rmSync(head);
-  execFileSync("mkfifo", [head]);
-  expect(readHead(folder)).toBeNull();
-  rmSync(head);
-  writeFileSync(head, "x".repeat(5_000));
-  expect(readHead(folder)).toBeNull();
+  for (const make of [
+    () => symlinkSync(secret, head),
+    () => execFileSync("mkfifo", [head]),
+    () => writeFileSync(head, "x".repeat(5_000)),
+  ]) {
+    make();
+    expect(readHead(folder)).toBeNull();
+    rmSync(head);
+  }
   writeFileSync(head, "PRIVATE");
   expect(readHead(folder)).toEqual({ branch: null, commit: null });
 });
 
 it("[ID8] a repository of the whole home is not the project of a folder in it", () => {
-  const home = aFolder();
+  const home = temporaryFolder();
   mkdirSync(join(home, ".git"));
   const notes = join(home, "notes");
   mkdirSync(notes);

@@ -5,8 +5,7 @@ import { goalReached, goalRequestBefore } from "#src/local-mcp/sessions/goal-sta
 import { lastGoalRequest } from "#src/local-mcp/sessions/requests.ts";
 import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
 
-import { aProject, anotherClaude, Claude } from "#harness/machine/claude.ts";
-import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anotherClaude, aChat } from "#harness/machine/claude.ts";
 
 const noise = [
   "The second tab shows what the kiln did that week.",
@@ -29,6 +28,9 @@ function chat(text: string): JournalEntry {
   return { kind: "assistant", text };
 }
 
+const goal = "Build a shelf for the kitchen";
+const shelf = user(goal);
+
 function goalOf({ requests = [] }: WorkState): string | undefined {
   return lastGoalRequest(requests)?.text;
 }
@@ -37,59 +39,41 @@ function goalAfter(...prompts: string[]): string | undefined {
   return goalOf(after(...prompts.map(user)));
 }
 
-it.each([
-  "The spoons should be made of birch.",
-  "We take birch for the spoons now. Forget the maple.",
-  "Whatever happens, keep the lid closed.",
-  "Leave the old boxes alone.",
-  "Forget the maple, the spoons will be birch.",
-  "Make a plan first, please.",
-  "How long does the glue need?",
-  "Do we have a test of the glue?",
-  "Can you show me the list?",
-  "Tell me what is missing",
-  "Nothing may touch the wall.",
-  "About the spoons: birch.",
-  "Let the spoons be birch then.",
-  "Bei den Löffeln setzen wir auf Birke.",
-  "I tried it, and it is a bit wobbly",
-  "FYI the wood comes on Friday",
-  "still wobbly",
-  "Add a handle to that as well",
-  "I'd like the spoons to be birch.",
-  "Undo your last change",
-  [...noise, ...noise].join(" "),
-])("[CP48] is no new goal: %s", (prompt) => {
-  expect(goalAfter("Build a shelf for the kitchen", prompt)).toBe("Build a shelf for the kitchen");
+it.each(
+  [
+    ["The spoons should be made of birch.", "We take birch for the spoons now. Forget the maple."],
+    ["Whatever happens, keep the lid closed.", "Leave the old boxes alone."],
+    ["Forget the maple, the spoons will be birch.", "Make a plan first, please.", "How long does the glue need?"],
+    ["Do we have a test of the glue?", "Can you show me the list?", "Tell me what is missing"],
+    ["Nothing may touch the wall.", "About the spoons: birch.", "Let the spoons be birch then."],
+    ["Bei den Löffeln setzen wir auf Birke.", "I tried it, and it is a bit wobbly", "FYI the wood comes on Friday"],
+    ["still wobbly", "Add a handle to that as well", "I'd like the spoons to be birch.", "Undo your last change"],
+    "I spoke with the joiner for an hour, and he had a long list of reasons that I did not follow in every detail. Bottom line, the table gets built with oak. He comes by on Tuesday.",
+    [...noise, ...noise].join(" "),
+  ].flat(),
+)("[CP48] is no new goal: %s", (prompt) => {
+  expect(goalAfter(goal, prompt)).toBe(goal);
 });
 
-it.each([
-  "Please add a drawer to the table",
-  "Can you write the letter to the landlord?",
-  "Use the birch boards to build a bench, and paint it",
-  "The drawer sticks when it rains; please fix that.",
-  "Drop the shelf, work on the chair",
-  "Sand the table and oil it",
-  "Varnish the whole lot of them",
-  "I'd love to have a drawer in the table",
-  "The drawer does not open since yesterday.",
-  "Nothing happens when I pull the drawer",
-  "Now the drawer",
-  "Enough of that. On to the chair: it has to fold.",
-  "Would love to see a drawer in the table",
-  "Could the table show the time?",
-  "New task. The chair has three legs, add one.",
-  "We're going to build a bench out of the rest.",
-  "Write a letter to the carpenter, and never mention the price in it",
-  "Replace the hinges by leather straps",
-  "Take the old engine apart",
-  "Do the inventory of the cellar",
-  "Kannst du den Tisch so umbauen, dass er klappt?",
-  "Il faudrait que la table soit plus haute.",
-  "La mesa se cae, corrígelo.",
-  "椅子を作ってください。",
-])("[CP35] is a new goal: %s", (prompt) => {
-  expect(goalAfter("Build a shelf for the kitchen", prompt)).toBe(prompt);
+it.each(
+  [
+    ["Please add a drawer to the table", "Can you write the letter to the landlord?"],
+    ["Use the birch boards to build a bench, and paint it", "The drawer sticks when it rains; please fix that."],
+    ["Drop the shelf, work on the chair", "Sand the table and oil it", "Varnish the whole lot of them"],
+    ["I'd love to have a drawer in the table", "The drawer does not open since yesterday."],
+    ["Nothing happens when I pull the drawer", "Now the drawer", "Enough of that. On to the chair: it has to fold."],
+    ["Would love to see a drawer in the table", "Could the table show the time?"],
+    ["New task. The chair has three legs, add one.", "We're going to build a bench out of the rest."],
+    ["Write a letter to the carpenter, and never mention the price in it", "Replace the hinges by leather straps"],
+    ["Take the old engine apart", "Do the inventory of the cellar"],
+    ["Kannst du den Tisch so umbauen, dass er klappt?", "Il faudrait que la table soit plus haute."],
+    ["La mesa se cae, corrígelo.", "椅子を作ってください。"],
+    "What would it take to hang the shelf on hooks? Don't just describe it, go ahead and get it done.",
+    "Don't just measure the shelf, build a new one from oak.",
+    "The door no longer closes since we moved the shelf.",
+  ].flat(),
+)("[CP35] is a new goal: %s", (prompt) => {
+  expect(goalAfter(goal, prompt)).toBe(prompt);
 });
 
 it("[CP48] [CP35] a short prompt that names what was settled is about that, else one thing for another is work", () => {
@@ -101,55 +85,37 @@ it("[CP48] [CP35] a short prompt that names what was settled is about that, else
 });
 
 it("[CP49] unknown words are a new goal where the chat has said that the goal before is reached", () => {
-  const prompts = [user("Build a shelf for the kitchen"), user("a bench for the garden")];
-  expect(goalOf(after(...prompts))).toBe("Build a shelf for the kitchen");
-  const reached = after(prompts[0] ?? user(""), chat("The shelf for the kitchen is built."), prompts[1] ?? user(""));
+  const bench = user("a bench for the garden");
+  expect(goalOf(after(shelf, bench))).toBe(goal);
+  const reached = after(shelf, chat("The shelf for the kitchen is built."), bench);
   expect(goalOf(reached)).toBe("a bench for the garden");
   expect(reached.requests?.map(({ kind }) => kind)).toEqual([undefined, undefined]);
 });
 
 it.each(["nice one", "splendid!", "great work there"])(
-  "[CP48] a remark is no new goal, also where the goal is reached: %s",
-  (remark) => {
-    const shelf = user("Build a shelf for the kitchen");
-    expect(goalOf(after(shelf, chat("The shelf for the kitchen is built."), user(remark)))).toBe(
-      "Build a shelf for the kitchen",
-    );
+  "[CP48] a remark is no new goal, also where it is reached: %s",
+  (text) => {
+    expect(goalOf(after(shelf, chat("The shelf for the kitchen is built."), user(text)))).toBe(goal);
   },
 );
 
-it.each([
-  "What would it take to hang the shelf on hooks? Don't just describe it, go ahead and get it done.",
-  "Don't just measure the shelf, build a new one from oak.",
-  "The door no longer closes since we moved the shelf.",
-])("[CP35] a request is one, however it begins: %s", (request) => {
-  expect(goalOf(after(user("Paint the fence of the garden"), user(request)))).toBe(request);
-});
-
-it("[CP48] a story that ends in a decision is no new goal", () => {
-  const story =
-    "I spoke with the joiner for an hour, and he had a long list of reasons that I did not follow in every detail. Bottom line, the table gets built with oak. He comes by on Tuesday.";
-  expect(goalOf(after(user("Paint the fence of the garden"), user(story)))).toBe("Paint the fence of the garden");
-});
-
 it("[CP38] what the chat has said of a goal being done is known, for the last one and the one before", () => {
   const state = after(
-    user("Build a shelf for the kitchen"),
+    shelf,
     chat("I bought wood. The shelf for the kitchen is built."),
     user("Write a letter to the carpenter"),
     chat("Next I will write the letter to the carpenter."),
   );
   expect(goalReached(state)).toBeNull();
   const before = goalRequestBefore(state.requests ?? []);
-  expect(before?.text).toBe("Build a shelf for the kitchen");
+  expect(before?.text).toBe(goal);
   expect(goalReached(state, before)).toBe("The shelf for the kitchen is built.");
-  expect(goalRequestBefore(after(user("Build a shelf")).requests ?? [])).toBeNull();
+  expect(goalRequestBefore(after(shelf).requests ?? [])).toBeNull();
 });
 
 /** The brief of a chat that has said these answers to these prompts, and died. */
 function briefOf(...turns: [prompt: string, answer: string][]): string {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.start();
   for (const [prompt, answer] of turns) claude.turn(prompt, answer);
   claude.prompt("go on");
@@ -164,31 +130,28 @@ it("[CP38] a goal that is said to be done carries those words", () => {
   expect(brief).toMatch(/goal: Build a shelf .* \[said to be done: The shelf for the kitchen is built\.\]/);
 });
 
-it("[CP38] the goal before is named where nothing says that it is done, and what was asked after the goal stands apart", () => {
-  const letter: [string, string] = ["Write a letter to the carpenter", "I began."];
-  const later: [string, string][] = [
+it("[CP38] the goal before is named where nothing says that it is done, and what was asked after the goal is apart from it", () => {
+  const rest: [string, string][] = [
+    ["Write a letter to the carpenter", "I began."],
     ["a bit friendlier", "Done."],
     ["with a stamp on it", "Done."],
   ];
-  const open = briefOf(["Build a shelf for the kitchen", "I bought wood."], letter, ...later);
-  expect(open).toContain("\nrequest that is perhaps still open: Build a shelf for the kitchen");
+  const open = briefOf([goal, "I bought wood."], ...rest);
+  expect(open).toContain(`\nrequest that is perhaps still open: ${goal}`);
   expect(open).toMatch(/\nlater requests, newest last:\n- a bit friendlier/);
   expect(open).toContain("the goal, the one before perhaps open");
-  const done = briefOf(["Build a shelf for the kitchen", "The shelf for the kitchen is done."], letter, ...later);
-  expect(done).not.toContain("perhaps");
+  expect(briefOf([goal, "The shelf for the kitchen is done."], ...rest)).not.toContain("perhaps");
 });
 
 it("[CP47] where no next step is known the brief quotes the last words of the last whole turn", () => {
-  expect(briefOf(["Build a shelf", "Wood is here. A second coat of oil, then."])).toContain(
-    "\nnext step: not stated; the chat's last words: A second coat of oil, then.",
-  );
-  expect(briefOf(["Build a shelf", "The shelf is done."])).toContain("\nnext step: not stated\n");
+  const step = "\nnext step: not stated";
+  const words = "; the chat's last words: A second coat of oil, then.";
+  expect(briefOf(["Build a shelf", "Wood is here. A second coat of oil, then."])).toContain(step + words);
+  expect(briefOf(["Build a shelf", "The shelf is done."])).toContain(`${step}\n`);
 });
 
 it("[CP47] beside a next step from the tasks the brief quotes the last words too", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
-  claude.start();
+  const { runtime, claude } = aChat();
   claude.prompt("Build a shelf");
   claude.use("TodoWrite", { todos: [{ content: "sand the boards", status: "in_progress" }] });
   claude.stop("Wood is here. A second coat of oil, then.");

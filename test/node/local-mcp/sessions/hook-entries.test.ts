@@ -7,7 +7,7 @@ import { boundTexts, redactAndClip, idOf, label, limits, pathOf } from "#src/loc
 import { describeInput, entriesOf } from "#src/local-mcp/sessions/hook-entries.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 
-function told(event: HookEvent, fields: object): JournalEntry[] {
+function entries(event: HookEvent, fields: object): JournalEntry[] {
   const input = cleanInput(HookInput.parse({ session_id: "s", prompt_id: "p", ...fields }));
   return entriesOf(event, input, "turn").map(({ entry }) => entry);
 }
@@ -16,64 +16,64 @@ function keys(event: HookEvent, fields: object, turn = "turn"): string[] {
   return entriesOf(event, HookInput.parse({ session_id: "s", ...fields }), turn).map(({ key }) => key);
 }
 
-it("[JO6] a prompt is what the user said: not what the client writes for itself, not nothing", () => {
-  expect(told("UserPromptSubmit", { prompt: " fix the parser \n" })).toEqual([
-    { kind: "prompt", text: "fix the parser" },
-  ]);
-  expect(told("UserPromptSubmit", { prompt: "<task-notification>a1 is done</task-notification>" })).toEqual([]);
-  expect(told("UserPromptSubmit", { prompt: "  " })).toEqual([]);
-  expect(told("UserPromptSubmit", {})).toEqual([]);
+it.each([
+  [" fix the parser \n", [{ kind: "prompt", text: "fix the parser" }]],
+  ["<task-notification>a1 is done</task-notification>", []],
+  ["  ", []],
+  [undefined, []],
+])("[JO6] a prompt is what the user said, not what the client writes for itself: %j", (prompt, expected) => {
+  expect(entries("UserPromptSubmit", { prompt })).toEqual(expected);
 });
 
-function line(input: unknown): unknown {
-  const [entry] = told("PreToolUse", { tool_name: "T", tool_use_id: "t1", tool_input: input });
-  return entry?.kind === "tool_start" ? entry.input : null;
-}
+it.each([
+  [{ command: "npm\n  test" }, "npm test"],
+  [{ content: "long", file_path: "/a/b.ts" }, "/a/b.ts"],
+  [{ notebook_path: "/n.ipynb" }, "/n.ipynb"],
+  [{ other: { deep: [1, "x"] } }, '{"other":{"deep":[1,"x"]}}'],
+  [{ command: 7, password: "hunter2hunter2" }, expect.not.stringContaining("hunter2")],
+  [undefined, "{}"],
+  ["just a text", '"just a text"'],
+  [{ command: "x".repeat(1_000) }, `${"x".repeat(limits.input)} [cut, ${1_000 - limits.input} more characters]`],
+])(
+  "[JO7] a tool call is kept as one line: its command, path, pattern, query or address, else its input: %j",
+  (input, line) => {
+    const [entry] = entries("PreToolUse", { tool_name: "T", tool_use_id: "t1", tool_input: input });
+    expect(entry).toMatchObject({ kind: "tool_start", input: line });
+  },
+);
 
-it("[JO7] of a tool call one line is kept that tells what it is about: its command, path, pattern, query or address, else its input", () => {
-  expect(line({ command: "npm\n  test" })).toBe("npm test");
-  expect(line({ content: "long", file_path: "/a/b.ts" })).toBe("/a/b.ts");
-  expect(line({ notebook_path: "/n.ipynb" })).toBe("/n.ipynb");
-  expect(line({ other: { deep: [1, "x"] } })).toBe('{"other":{"deep":[1,"x"]}}');
-  expect(line({ command: 7, password: "hunter2hunter2" })).not.toContain("hunter2");
-  expect(line(undefined)).toBe("{}");
-  expect(line("just a text")).toBe('"just a text"');
-  expect(line({ command: "x".repeat(1_000) })).toBe(
-    `${"x".repeat(limits.input)} [cut, ${1_000 - limits.input} more characters]`,
-  );
-});
-
-it("[JO7] a tool call without a name or an id cannot be told from another and is left out; one of a subagent says so", () => {
-  expect(told("PreToolUse", { tool_name: "Bash" })).toEqual([]);
-  expect(told("PostToolUse", { tool_use_id: "t1" })).toEqual([]);
-  expect(told("PostToolUseFailure", {})).toEqual([]);
-  const [entry] = told("PreToolUse", { tool_name: "Bash", tool_use_id: "t1", agent_id: "a1" });
+it("[JO7] a tool call without a name or an id cannot be distinguished from another and is left out; one of a subagent says so", () => {
+  expect(entries("PreToolUse", { tool_name: "Bash" })).toEqual([]);
+  expect(entries("PostToolUse", { tool_use_id: "t1" })).toEqual([]);
+  expect(entries("PostToolUseFailure", {})).toEqual([]);
+  const [entry] = entries("PreToolUse", { tool_name: "Bash", tool_use_id: "t1", agent_id: "a1" });
   expect(entry).toMatchObject({ name: "Bash (subagent)" });
 });
 
-function file(tool: string, input: object, response?: unknown): unknown {
+it.each<[string, object, string | undefined, string | undefined, object?]>([
+  ["Read", { file_path: "/a" }, "/a", "read"],
+  ["Edit", { file_path: "/a" }, "/a", "edited"],
+  ["NotebookEdit", { notebook_path: "/n" }, "/n", "edited"],
+  ["Write", { file_path: "/a" }, "/a", "edited", { type: "update" }],
+  ["Write", { file_path: "/a" }, "/a", "created", { type: "create" }],
+  ["Bash", { file_path: "/a" }, undefined, undefined],
+  ["Write", { file_path: 7 }, undefined, undefined],
+])("[JO8] the file that a tool has read, written or made is noted: %s %j", (tool, input, path, action, response) => {
   const call = { tool_name: tool, tool_use_id: "t1", tool_input: input, tool_response: response };
-  const [entry] = told("PostToolUse", call);
-  return entry?.kind === "tool_end" ? [entry.path, entry.action] : null;
-}
-
-it("[JO8] the files that a tool has read, written or made are noted", () => {
-  expect(file("Read", { file_path: "/a" })).toEqual(["/a", "read"]);
-  expect(file("Edit", { file_path: "/a" })).toEqual(["/a", "edited"]);
-  expect(file("NotebookEdit", { notebook_path: "/n" })).toEqual(["/n", "edited"]);
-  expect(file("Write", { file_path: "/a" }, { type: "update" })).toEqual(["/a", "edited"]);
-  expect(file("Write", { file_path: "/a" }, { type: "create" })).toEqual(["/a", "created"]);
-  expect(file("Bash", { file_path: "/a" })).toEqual([undefined, undefined]);
-  expect(file("Write", { file_path: 7 })).toEqual([undefined, undefined]);
+  const [entry] = entries("PostToolUse", call);
+  expect(entry?.kind === "tool_end" && [entry.path, entry.action]).toEqual([path, action]);
 });
 
-it("[JO9] both ways of keeping a list of tasks are read: the whole list, and one task at a time", () => {
-  const all = [
+const task = (tool: string, input: object, response?: unknown): unknown =>
+  entries("PostToolUse", { tool_name: tool, tool_use_id: "t", tool_input: input, tool_response: response })[1];
+
+it("[JO9] a whole list of tasks is read", () => {
+  const todos = [
     { content: "one", status: "completed" },
     { content: "two", status: "in_progress" },
     { subject: "three" },
   ];
-  expect(told("PostToolUse", { tool_name: "TodoWrite", tool_use_id: "t", tool_input: { todos: all } })[1]).toEqual({
+  expect(task("TodoWrite", { todos })).toEqual({
     kind: "todos",
     todos: [
       { text: "one", status: "completed" },
@@ -81,48 +81,50 @@ it("[JO9] both ways of keeping a list of tasks are read: the whole list, and one
       { text: "three", status: "pending" },
     ],
   });
-  const task = (tool: string, input: object, response?: unknown): unknown =>
-    told("PostToolUse", { tool_name: tool, tool_use_id: "t", tool_input: input, tool_response: response })[1];
-  expect(task("TaskCreate", { subject: "write" }, { task: { id: "1" } })).toMatchObject({
-    todo: { id: "1", text: "write", status: "pending" },
-  });
-  expect(task("TaskCreate", {}, { task: { id: "1" } })).toMatchObject({ todo: { text: "task 1" } });
-  expect(task("TaskCreate", { subject: "write" }, "no id")).toBeUndefined();
-  expect(task("TaskUpdate", { taskId: "1", status: "completed", subject: "new" })).toMatchObject({
-    todo: { id: "1", text: "new", status: "completed" },
-  });
-  expect(task("TaskUpdate", { taskId: "1" })).toEqual({ kind: "todo", todo: { id: "1" } });
+});
+
+it.each<[string, object, unknown, unknown?]>([
+  ["Create", { subject: "write" }, { id: "1", text: "write", status: "pending" }, { task: { id: "1" } }],
+  ["Create", {}, { id: "1", text: "task 1", status: "pending" }, { task: { id: "1" } }],
+  ["Create", { subject: "write" }, undefined, "no id"],
+  ["Update", { taskId: "1", status: "completed", subject: "new" }, { id: "1", text: "new", status: "completed" }],
+  ["Update", { taskId: "1" }, { id: "1" }],
+  ["Update", {}, undefined],
+])("[JO9] one task at a time is read: Task%s %j", (tool, input, todo, response) => {
+  expect(task(`Task${tool}`, input, response)).toEqual(todo && { kind: "todo", todo });
+});
+
+it("[JO9] a deleted task is removed", () => {
   expect(task("TaskUpdate", { taskId: "1", status: "deleted" })).toEqual({ kind: "todo_removed", id: "1" });
-  expect(task("TaskUpdate", {})).toBeUndefined();
 });
 
 it("[JO10] the summariser of a compaction is no subagent, and its thoughts are not its summary", () => {
-  expect(
-    told("SubagentStop", { agent_id: "a", agent_type: "", last_assistant_message: "<summary>x</summary>" }),
-  ).toEqual([]);
-  expect(told("SubagentStop", { agent_id: "a", agent_type: "Explore" })).toEqual([{ kind: "subagent_end", text: "" }]);
+  const summariser = { agent_id: "a", agent_type: "", last_assistant_message: "<summary>x</summary>" };
+  expect(entries("SubagentStop", summariser)).toEqual([]);
+  expect(entries("SubagentStop", { agent_id: "a", agent_type: "Explore" })).toEqual([
+    { kind: "subagent_end", text: "" },
+  ]);
   const summary = "<analysis>no\nno</analysis>\n<summary>yes</summary>";
-  expect(told("PostCompact", { compact_summary: summary })).toEqual([{ kind: "compacted", summary: "yes" }]);
-  expect(told("PostCompact", {})).toEqual([]);
-  expect(told("PreCompact", {})).toEqual([{ kind: "compacting", trigger: "unknown" }]);
+  expect(entries("PostCompact", { compact_summary: summary })).toEqual([{ kind: "compacted", summary: "yes" }]);
+  expect(entries("PostCompact", {})).toEqual([]);
+  expect(entries("PreCompact", {})).toEqual([{ kind: "compacting", trigger: "unknown" }]);
 });
 
 it("[JO11] a failed turn is kept with the kind of the error and the client's words", () => {
   const fields = { error: "rate_limit", last_assistant_message: "API Error: 429" };
-  expect(told("StopFailure", fields)).toEqual([{ kind: "failure", text: "rate_limit: API Error: 429" }]);
-  expect(told("StopFailure", {})).toEqual([{ kind: "failure", text: "unknown error" }]);
-  expect(told("Stop", {})).toEqual([{ kind: "turn_end" }]);
+  expect(entries("StopFailure", fields)).toEqual([{ kind: "failure", text: "rate_limit: API Error: 429" }]);
+  expect(entries("StopFailure", {})).toEqual([{ kind: "failure", text: "unknown error" }]);
+  expect(entries("Stop", {})).toEqual([{ kind: "turn_end" }]);
 });
 
 it("[JO5] keys come from the client's ids; where an event has none, from its turn and its words", () => {
-  expect(keys("PreToolUse", { tool_name: "B", tool_use_id: "t1" })).toEqual(["start:t1"]);
-  expect(keys("PostToolUse", { tool_name: "B", tool_use_id: "t1" })).toEqual(
-    keys("PostToolUseFailure", { tool_name: "B", tool_use_id: "t1" }),
-  );
-  const prompt = { prompt: "go on" };
-  expect(keys("UserPromptSubmit", prompt)).toEqual(keys("UserPromptSubmit", prompt));
-  expect(keys("UserPromptSubmit", prompt)).not.toEqual(keys("UserPromptSubmit", prompt, "next"));
-  expect(keys("UserPromptSubmit", prompt)).not.toEqual(keys("UserPromptSubmit", { prompt: "stop" }));
+  const call = { tool_name: "B", tool_use_id: "t1" };
+  expect(keys("PreToolUse", call)).toEqual(["start:t1"]);
+  expect(keys("PostToolUse", call)).toEqual(keys("PostToolUseFailure", call));
+  const prompt = (text: string, turn?: string): string[] => keys("UserPromptSubmit", { prompt: text }, turn);
+  expect(prompt("go on")).toEqual(prompt("go on"));
+  expect(prompt("go on")).not.toEqual(prompt("go on", "next"));
+  expect(prompt("go on")).not.toEqual(prompt("stop"));
   expect(keys("SubagentStop", { agent_type: "Explore" })[0]).toContain("turn");
   expect([keys("SessionStart", {}), keys("SessionEnd", {})]).toEqual([[], []]);
 });
@@ -158,18 +160,14 @@ it("[JO3] bounded texts are never longer than their limit and its mark, and coun
 });
 
 it("[HO43] an id is kept as it is when it can be one; else it is stored as its digest, the same each time", () => {
-  const real = [
-    "20487890-04b4-4fe0-bbd5-6aa531354563",
-    "toolu_1795162526340_2",
-    "agent-a0b5",
-    "toolu_01A2b3C4d5E6f7G8h9J0k1L2",
-  ];
+  const uuid = "20487890-04b4-4fe0-bbd5-6aa531354563";
+  const real = [uuid, "toolu_1795162526340_2", "agent-a0b5", "toolu_01A2b3C4d5E6f7G8h9J0k1L2"];
   expect(real.map(idOf)).toEqual(real);
   const odd = ["", "a\nb", "x".repeat(201), "</fence>", `ghp_${"a1B2".repeat(9)}`];
   for (const id of odd) expect(idOf(id)).toMatch(/^id_[\da-f]{16}$/);
   expect(new Set(odd.map(idOf)).size).toBe(odd.length);
   expect(label("a\n b")).toBe("a b");
-  const path = "/home/ann/.claude/projects/-home-ann-app/20487890-04b4-4fe0-bbd5-6aa531354563.jsonl";
+  const path = `/home/ann/.claude/projects/-home-ann-app/${uuid}.jsonl`;
   expect(pathOf(path)).toBe(path);
 });
 

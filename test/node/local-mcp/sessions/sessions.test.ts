@@ -10,47 +10,18 @@ function see(runtime: TempRuntime, overrides: Partial<sessions.Sighting> = {}): 
   return runtime.store.write((sql) => sessions.recordSighting(sql, runtime.now(), sighting));
 }
 
-it("[ID3] the first sign of life makes the session, later ones refresh it; what is once told of its project and origin stays", () => {
+it("[ID3] the first sign of life makes the session, later ones refresh it; its project and origin stay", () => {
   const runtime = tempRuntime();
   const owner = runtime.processes.start(7);
-  expect(see(runtime, { cwd: "/p/a" })).toMatchObject({
-    project: null,
-    cwd: "/p/a",
-    startedAt: T0,
-    lastSeenAt: T0,
-    owner: null,
-  });
+  const first = { project: null, cwd: "/p/a", startedAt: T0, lastSeenAt: T0, owner: null };
+  expect(see(runtime, { cwd: "/p/a" })).toMatchObject(first);
   runtime.wait(5);
   see(runtime, { project: "/p", owner, model: "m", origin: "resume" });
   runtime.wait(5);
-  expect(see(runtime, { project: "/tmp", cwd: "/tmp" })).toMatchObject({
-    project: "/p",
-    cwd: "/tmp",
-    model: "m",
-    origin: "startup",
-    owner,
-    startedAt: T0,
-    lastSeenAt: T0 + 10,
-  });
+  const kept = { project: "/p", cwd: "/tmp", model: "m", origin: "startup", owner, startedAt: T0 };
+  expect(see(runtime, { project: "/tmp", cwd: "/tmp" })).toMatchObject({ ...kept, lastSeenAt: T0 + 10 });
   runtime.clock.now = T0 - 1_000;
   expect(see(runtime).lastSeenAt).toBe(T0 + 10);
-});
-
-it("[ID3] seen alive again, a session is not ended, detached or on offer any more; seen late, it stays what it is", () => {
-  const runtime = tempRuntime();
-  see(runtime);
-  runtime.store.write((sql) => {
-    sessions.end(sql, T0, "s1", "other");
-    sessions.setRecovery(sql, T0, "s1", "offered", "s2");
-  });
-  expect(see(runtime, { isAlive: false })).toMatchObject({ endReason: "other", recovery: "offered", recoveryBy: "s2" });
-  expect(see(runtime)).toMatchObject({
-    endedAt: null,
-    endReason: null,
-    recovery: null,
-    recoveryBy: null,
-    recoveryAt: null,
-  });
 });
 
 it("[RE3] the first detachment is kept, and does not end the session; after the end there is none", () => {
@@ -75,17 +46,19 @@ it("[ID9] sessions are listed newest first, by project and time, and found by th
     runtime.clock.now = T0 + index;
     see(runtime, { id, project: id === "b" ? "/q" : "/p" });
   }
-  const ids = (filter: sessions.SessionFilter): string[] =>
-    runtime.store.read((sql) => sessions.list(sql, filter), []).map(({ id }) => id);
-  expect([ids({}), ids({ project: "/p" }), ids({ since: T0 + 2 }), ids({ limit: 1 })]).toEqual([
-    ["b", "aa2", "aa1"],
-    ["aa2", "aa1"],
-    ["b"],
-    ["b"],
-  ]);
-  const named = (prefix: string): string[] =>
-    runtime.store.read((sql) => sessions.byPrefix(sql, prefix), []).map(({ id }) => id);
-  expect([named("aa"), named("aa2"), named("c"), named("")]).toEqual([["aa1", "aa2"], ["aa2"], [], ["aa1", "aa2"]]);
+  const list = (filter: sessions.SessionFilter): string =>
+    runtime.store
+      .read((sql) => sessions.list(sql, filter), [])
+      .map(({ id }) => id)
+      .join(" ");
+  const filters = [{}, { project: "/p" }, { since: T0 + 2 }, { limit: 1 }];
+  expect(filters.map(list)).toEqual(["b aa2 aa1", "aa2 aa1", "b", "b"]);
+  const named = (prefix: string): string =>
+    runtime.store
+      .read((sql) => sessions.byPrefix(sql, prefix), [])
+      .map(({ id }) => id)
+      .join(" ");
+  expect(["aa", "aa2", "c", ""].map(named)).toEqual(["aa1 aa2", "aa2", "", "aa1 aa2"]);
 });
 
 it("[ID9] counts add up, the title is set once, and what is not given stays", () => {
@@ -96,25 +69,18 @@ it("[ID9] counts add up, the title is set once, and what is not given stays", ()
     sessions.update(sql, "s1", { toolCalls: 1, title: "second", model: "m" });
     sessions.markSaved(sql, T0 + 9, "s1", "third");
   });
-  expect(storedSession(runtime, "s1")).toMatchObject({
-    toolCalls: 3,
-    toolErrors: 1,
-    title: "first",
-    model: "m",
-    transcriptOffset: 7,
-    savedAt: T0 + 9,
-  });
+  const expected = { toolCalls: 3, toolErrors: 1, title: "first", model: "m", transcriptOffset: 7, savedAt: T0 + 9 };
+  expect(storedSession(runtime, "s1")).toMatchObject(expected);
 });
 
-it("[RE72] the search for open sessions uses an index that holds only those, however long the history is", () => {
+it.each([
+  ["ended_at IS NULL AND recovery IS NULL ORDER BY started_at DESC LIMIT 500", "sessions_open"],
+  ["recovery = 'offered'", "sessions_offered"],
+])("[RE72] the search for open sessions uses an index that holds only those: %s", (condition, index) => {
   const runtime = tempRuntime();
   see(runtime);
-  const plan = (query: string): string =>
-    runtime.store.read((sql) => JSON.stringify(sql.all(`EXPLAIN QUERY PLAN ${query}`)), "");
-  expect(
-    plan("SELECT * FROM sessions WHERE ended_at IS NULL AND recovery IS NULL ORDER BY started_at DESC LIMIT 500"),
-  ).toContain("USING INDEX sessions_open");
-  expect(plan("SELECT * FROM sessions WHERE recovery = 'offered'")).toContain("USING INDEX sessions_offered");
+  const explain = `EXPLAIN QUERY PLAN SELECT * FROM sessions WHERE ${condition}`;
+  expect(JSON.stringify(runtime.store.read((sql) => sql.all(explain), []))).toContain(`USING INDEX ${index}`);
 });
 
 it("[ID2] a client process is in one session at a time: its row is replaced; another process of the same number has its own", () => {
@@ -152,17 +118,14 @@ it("[ID11] rows of processes of an earlier boot go when they are old; those of t
   const [client, server] = [runtime.processes.start(7), runtime.processes.start(8)];
   runtime.store.write((sql) => clients.moveTo(sql, T0, client, { givenId: "a", sessionId: "a" }));
   servers.register(runtime, server, client);
-  const rows = (): number[] => [rowCount(runtime, "clients"), rowCount(runtime, "servers")];
-  const prune = (before: number): void =>
+  const leftAfter = (before: number): number[] => {
     runtime.store.write((sql) => {
-      clients.prune(sql, runtime.processes.boot(), before);
-      servers.prune(sql, runtime.processes.boot(), before);
+      for (const rows of [clients, servers]) rows.prune(sql, runtime.processes.boot(), before);
     });
-  prune(T0 + 1);
-  expect(rows()).toEqual([1, 1]);
+    return ["clients", "servers"].map((table) => rowCount(runtime, table));
+  };
+  expect(leftAfter(T0 + 1)).toEqual([1, 1]);
   runtime.processes.reboot();
-  prune(T0);
-  expect(rows()).toEqual([1, 1]);
-  prune(T0 + 1);
-  expect(rows()).toEqual([0, 0]);
+  expect(leftAfter(T0)).toEqual([1, 1]);
+  expect(leftAfter(T0 + 1)).toEqual([0, 0]);
 });

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Readings } from "#src/contract/readings.ts";
+import type { Readings, Source } from "#src/contract/readings.ts";
 import {
   afterCompaction,
   derive,
@@ -39,29 +39,26 @@ function aPart(line: string, overrides: Partial<TranscriptPart> = {}): Transcrip
   return { ...content, offset: 100, size: 100, skippedBytes: 0, isRestarted: false, unreadable: null, ...overrides };
 }
 
-it("[SI16] of the same source the newer reading stays", () => {
-  const older = someReadings({ contextTokens: 1 }, T0);
-  const newer = someReadings({ contextTokens: 2 }, T0 + 1);
-  expect(merge(older, newer)).toEqual(newer);
-  expect(merge(newer, older)).toEqual(newer);
-  expect(merge(older, someReadings({ contextTokens: 3 }, T0)).contextTokens?.value).toBe(3);
+const of =
+  (source: Source) =>
+  (value: number, ms = 0) =>
+    someReadings({ contextFill: value }, T0 + ms, source);
+const [measured, reported, estimated] = [of("measured"), of("reported"), of("estimated")];
+
+it.each<[string, Readings, Readings, "older" | "newer"]>([
+  ["of the same source the newer one", measured(1), measured(2, 1), "newer"],
+  ["a measured one for ten minutes", measured(1), estimated(2, 10 * minute), "older"],
+  ["an estimated one that is over ten minutes newer", measured(1), estimated(2, 10 * minute + 1), "newer"],
+  ["one that the model reports before an estimated one", estimated(1), reported(2), "newer"],
+  ["a measured one before one that the model reports", measured(1), reported(2), "older"],
+])("[SI16] of two readings %s is kept, in either order", (_, older, newer, kept) => {
+  const expected = kept === "older" ? older : newer;
+  expect(merge(older, newer)).toEqual(expected);
+  expect(merge(newer, older)).toEqual(expected);
 });
 
-const later = (ms: number): Readings => someReadings({ contextFill: 0.9 }, T0 + ms, "estimated");
-
-it("[SI16] a measured value stands above an estimated one until it is over ten minutes older", () => {
-  const measured = someReadings({ contextFill: 0.5 }, T0);
-  expect(merge(measured, later(10 * minute))).toEqual(measured);
-  expect(merge(measured, later(10 * minute + 1))).toEqual(later(10 * minute + 1));
-  expect(merge(later(10 * minute), measured)).toEqual(measured);
-  expect(merge(later(10 * minute + 1), measured)).toEqual(later(10 * minute + 1));
-});
-
-it("[SI16] what the model reports stands between the two", () => {
-  const reported = someReadings({ contextFill: 0.6 }, T0, "reported");
-  expect(merge(someReadings({ contextFill: 0.5 }, T0, "estimated"), reported)).toEqual(reported);
-  const measured = someReadings({ contextFill: 0.5 }, T0);
-  expect(merge(measured, reported)).toEqual(measured);
+it("[SI16] of two readings of one source and time the one that comes later is kept", () => {
+  expect(merge(measured(1), measured(3))).toEqual(measured(3));
 });
 
 it("[SI16] each reading is judged by itself; merging twice changes nothing", () => {
@@ -87,39 +84,17 @@ it("[SI16] which of two readings came in first does not matter, unless they are 
 });
 
 it("[SI17] a compaction takes away what was read of the context before it", () => {
-  const readings = {
-    ...someReadings({ contextTokens: 9, contextWindow: 10, hostMemory: 0.5 }, T0),
-    ...someReadings({ contextFill: 0.1 }, T0 + 1),
-  };
-  expect(afterCompaction(readings, T0)).toEqual({
-    ...someReadings({ contextWindow: 10, hostMemory: 0.5 }, T0),
-    ...someReadings({ contextFill: 0.1 }, T0 + 1),
-  });
+  const later = someReadings({ contextFill: 0.1 }, T0 + 1);
+  const readings = { ...someReadings({ contextTokens: 9, contextWindow: 10, hostMemory: 0.5 }, T0), ...later };
+  const left = { ...someReadings({ contextWindow: 10, hostMemory: 0.5 }, T0), ...later };
+  expect(afterCompaction(readings, T0)).toEqual(left);
 });
 
-it("[SI18] derives what the session's own rows tell, and nothing that is not known", () => {
-  const known = {
-    toolCalls: 7,
-    transcriptBytes: 5_000,
-    clientMemoryBytes: 1_000,
-    hostMemory: 0.5,
-    oomKills: 2,
-    lastCheckpointAt: T0 - 10,
-  };
-  expect(derive(someFacts(known), T0)).toEqual(
-    someReadings(
-      {
-        toolCalls: 7,
-        toolErrors: 0,
-        transcriptBytes: 5_000,
-        clientMemoryBytes: 1_000,
-        hostMemory: 0.5,
-        oomKills: 2,
-        sessionAgeMs: minute,
-        sinceCheckpointMs: 10,
-      },
-      T0,
-    ),
+it("[SI18] derives what the session's own rows hold, and nothing that is not known", () => {
+  const known = { toolCalls: 7, transcriptBytes: 5_000, clientMemoryBytes: 1_000, hostMemory: 0.5, oomKills: 2 };
+  const times = { sessionAgeMs: minute, sinceCheckpointMs: 10 };
+  expect(derive(someFacts({ ...known, lastCheckpointAt: T0 - 10 }), T0)).toEqual(
+    someReadings({ ...known, toolErrors: 0, ...times }, T0),
   );
   expect(Object.keys(derive(someFacts(), T0))).toEqual(["toolCalls", "sessionAgeMs", "sinceCheckpointMs"]);
 });
@@ -133,52 +108,44 @@ it("[SI18] without a checkpoint the time since then is the session's age; a cloc
 const share = (facts: Partial<SessionFacts>): number | undefined => derive(someFacts(facts), T0).toolErrors?.value;
 
 it("[SI18] the share of errors is taken of the newest twenty calls, from five on", () => {
-  expect(share({ recentTools: calls(4, { isError: true }), toolCalls: 4, toolErrors: 4 })).toBeUndefined();
-  expect(share({ recentTools: [...calls(4), ...calls(1, { isError: true })] })).toBe(0.2);
-  expect(share({ recentTools: [...calls(30, { isError: true }), ...calls(15), ...calls(5, { isError: true })] })).toBe(
-    0.25,
-  );
+  const [good, bad] = [calls, (count: number): ToolOutcome[] => calls(count, { isError: true })];
+  expect(share({ recentTools: bad(4), toolCalls: 4, toolErrors: 4 })).toBeUndefined();
+  expect(share({ recentTools: [...good(4), ...bad(1)] })).toBe(0.2);
+  expect(share({ recentTools: [...bad(30), ...good(15), ...bad(5)] })).toBe(0.25);
   expect(share({ toolCalls: 10, toolErrors: 4 })).toBe(0.4);
   expect(share({ toolCalls: 4, toolErrors: 4 })).toBeUndefined();
 });
 
-const trend = (recentTools: ToolOutcome[]): number | undefined =>
-  derive(someFacts({ recentTools }), T0).latencyTrend?.value;
+const [read] = calls(1, { name: "Read" }) as [ToolOutcome];
 
-it("[SI18] latency is compared per tool with what was usual before", () => {
-  expect(trend([...calls(10), ...calls(5, { durationMs: 4_000 })])).toBe(4);
-  expect(trend([...calls(10, { durationMs: 3 }), ...calls(5, { durationMs: 60 })])).toBe(1);
-  expect(trend([...calls(10), ...calls(5, { name: "Read", durationMs: 90_000 })])).toBeUndefined();
-  expect(trend([...calls(10), ...calls(3, { durationMs: 2_000 }), ...calls(2, { name: "Read" })])).toBe(2);
-  expect(trend([...calls(10, { durationMs: null }), ...calls(5)])).toBeUndefined();
-  expect(trend([...calls(4), ...calls(6, { durationMs: NaN })])).toBeUndefined();
-  expect(trend(calls(7))).toBeUndefined();
-  const even = [
-    ...calls(10),
-    ...calls(1, { durationMs: 2_000 }),
-    ...calls(3, { durationMs: 4_000 }),
-    ...calls(1, { name: "Read" }),
-  ];
-  expect(trend(even)).toBe(4);
+it.each<[number | undefined, ToolOutcome[]]>([
+  [4, [...calls(10), ...calls(5, { durationMs: 4_000 })]],
+  [1, [...calls(10, { durationMs: 3 }), ...calls(5, { durationMs: 60 })]],
+  [undefined, [...calls(10), ...calls(5, { name: "Read", durationMs: 90_000 })]],
+  [2, [...calls(10), ...calls(3, { durationMs: 2_000 }), ...calls(2, { name: "Read" })]],
+  [undefined, [...calls(10, { durationMs: null }), ...calls(5)]],
+  [undefined, [...calls(4), ...calls(6, { durationMs: NaN })]],
+  [undefined, calls(7)],
+  [4, [...calls(10), ...[2_000, 4_000, 4_000, 4_000].flatMap((durationMs) => calls(1, { durationMs })), read]],
+])("[SI18] latency is compared per tool with what was usual before: %s", (trend, recentTools) => {
+  expect(derive(someFacts({ recentTools }), T0).latencyTrend?.value).toBe(trend);
 });
 
 it("[SI19] the context is what the newest response counted", () => {
-  const usage = {
-    input_tokens: 10,
-    cache_read_input_tokens: 80_000,
-    cache_creation_input_tokens: 19_000,
-    output_tokens: 990,
-  };
-  const part = aPart(anAssistantLine({ usage }));
+  const sent = { input_tokens: 10, cache_read_input_tokens: 80_000, cache_creation_input_tokens: 19_000 };
+  const part = aPart(anAssistantLine({ usage: { ...sent, output_tokens: 990 } }));
   expect(fromTranscript(part, {}, {}, T0 + 5)).toEqual({
     ...someReadings({ transcriptBytes: 100 }, T0 + 5),
     ...someReadings({ contextTokens: 100_000 }, T0),
     ...someReadings({ contextWindow: 1_000_000, contextFill: 0.1 }, T0, "estimated"),
   });
-  const told = someReadings({ contextWindow: 200_000 }, T0);
-  expect(fromTranscript(part, told, {}, T0 + 5)).toMatchObject({ contextFill: { value: 0.5, source: "measured" } });
-  const guessed = someReadings({ contextWindow: 200_000 }, T0, "estimated");
-  expect(fromTranscript(part, guessed, {}, T0 + 5)).toMatchObject({ contextFill: { value: 0.1, source: "estimated" } });
+  for (const [source, value] of [
+    ["measured", 0.5],
+    ["estimated", 0.1],
+  ] as const) {
+    const known = someReadings({ contextWindow: 200_000 }, T0, source);
+    expect(fromTranscript(part, known, {}, T0 + 5)).toMatchObject({ contextFill: { value, source } });
+  }
 });
 
 it("[SI19] of an unknown model only the tokens are known; times ahead of the clock are now", () => {

@@ -1,13 +1,10 @@
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import * as fc from "fast-check";
-import { afterEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
+import type { Store } from "#src/store/store.ts";
 import type { Risk, RiskLevel } from "#src/contract/readings.ts";
 import { list, listCrashes, record, recordCrash, thin, type Crash } from "#src/local-mcp/signals/history.ts";
-import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { Store } from "#src/store/store.ts";
 import { someReadings } from "#harness/machine/readings.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -16,30 +13,26 @@ const day = 24 * hour;
 const T0 = 1_700_000_100_000;
 const limits = { maxAgeMs: 30 * day };
 
-const stores: Store[] = [];
-afterEach(() => stores.splice(0).forEach((store) => store.close()));
-
 function aStore(): Store {
-  const path = join(mkdtempSync(join(tmpdir(), "shim-history-")), "shim.db");
-  const store = new Store({ path, driver: openBetterSqlite3, now: () => T0 });
-  stores.push(store);
-  return store;
+  return tempRuntime({ now: T0 }).store;
 }
 
 function aRisk(score: number, level: RiskLevel = "safe"): Risk {
   return { score, level, reasons: [] };
 }
 
-/** Samples at the times given, each with its own score. */
-function fill(store: Store, sessionId: string, samples: readonly (readonly [at: number, score: number])[]): void {
+/** Samples at the times given, some with a score of their own. */
+function fill(
+  store: Store,
+  sessionId: string,
+  samples: readonly (number | readonly [at: number, score: number])[],
+): void {
+  const query = "INSERT INTO signals (session_id, at, risk, level, readings) VALUES (?, ?, ?, 'safe', '{}')";
   store.write((sql) => {
-    for (const [at, score] of samples)
-      sql.run(
-        "INSERT INTO signals (session_id, at, risk, level, readings) VALUES (?, ?, ?, 'safe', '{}')",
-        sessionId,
-        at,
-        score,
-      );
+    for (const one of samples) {
+      const [at, score] = typeof one === "number" ? [one, 0] : one;
+      sql.run(query, sessionId, at, score);
+    }
   });
 }
 
@@ -91,11 +84,7 @@ it("[SI20] after the clock jumped back, samples are kept, and not every one", ()
 
 it("[SI20] lists the newest first, from a time on, up to a limit", () => {
   const store = aStore();
-  fill(store, "a", [
-    [T0, 0],
-    [T0 + 1, 0],
-    [T0 + 2, 0],
-  ]);
+  fill(store, "a", [T0, T0 + 1, T0 + 2]);
   const found = (options: { since?: number; limit?: number }): number[] =>
     store.read((sql) => list(sql, "a", options), []).map((one) => one.at - T0);
   expect(found({})).toEqual([2, 1, 0]);
@@ -111,22 +100,9 @@ it("[SI21] everything for an hour, one a minute for a day, one a quarter after t
   const lastDay = [now - 2 * hour, now - 2 * hour + 30_000, now - 3 * hour];
   const older = [now - 2 * day, now - 2 * day + 10 * minute, now - 2 * day + 15 * minute];
   const gone = [now - 30 * day - 1, now - 40 * day];
-  fill(
-    store,
-    "a",
-    [...lastHour, ...lastDay, ...older, ...gone].map((at) => [at, 0] as const),
-  );
+  fill(store, "a", [...lastHour, ...lastDay, ...older, ...gone]);
   expect(store.write((sql) => thin(sql, now, limits))).toBe(4);
-  const kept = [
-    now - 1,
-    now - 2,
-    now - hour,
-    now - 2 * hour + 30_000,
-    now - 3 * hour,
-    now - 2 * day + 15 * minute,
-    now - 2 * day + 10 * minute,
-  ];
-  expect(times(store)).toEqual(kept);
+  expect(times(store)).toEqual([...lastHour, lastDay[1], lastDay[2], older[2], older[1]]);
   expect(store.write((sql) => thin(sql, now, limits))).toBe(0);
 });
 
@@ -146,17 +122,14 @@ it("[SI21] the worst of each bucket stays, the newest among equals", () => {
 const buckets = (ats: number[]): number[] =>
   [...new Set(ats.map((at) => Math.floor(at / (15 * minute))))].toSorted((a, b) => a - b);
 
-it("[SI21] whatever the samples and the moments of thinning, the worst of all stays and each bucket has one", () => {
+it("[SI21] for any samples and moments of thinning the worst of all stays and each bucket has one", () => {
   const sample = fc.tuple(fc.integer({ min: 0, max: 3 * day }), fc.integer({ min: 0, max: 10 }));
   const unique = fc.uniqueArray(sample, { selector: ([at]) => at, minLength: 1, maxLength: 60 });
   fc.assert(
     fc.property(unique, fc.array(fc.integer({ min: 0, max: 3 * day }), { maxLength: 4 }), (samples, moments) => {
       const store = aStore();
-      fill(
-        store,
-        "a",
-        samples.map(([at, score]) => [T0 + at, score / 10] as const),
-      );
+      const scored = samples.map(([at, score]) => [T0 + at, score / 10] as const);
+      fill(store, "a", scored);
       for (const moment of [...moments.toSorted((a, b) => a - b), 5 * day])
         for (let call = 0; call < 2; call++) store.write((sql) => thin(sql, T0 + moment, limits));
       const left = store.read((sql) => list(sql, "a", { limit: 1_000 }), []);
@@ -170,15 +143,11 @@ it("[SI21] whatever the samples and the moments of thinning, the worst of all st
   );
 });
 
-it("[SI22] one call does a bounded part, the next goes on, and in the end all is done", () => {
+it("[SI22] one call does a bounded part, the next continues, and in the end all is done", () => {
   const store = aStore();
   const now = T0 + 2 * day;
-  for (const id of ["a", "b", "c"])
-    fill(
-      store,
-      id,
-      Array.from({ length: 10 }, (_, number) => [T0 + number, 0] as const),
-    );
+  const ten = Array.from({ length: 10 }, (_, number) => T0 + number);
+  for (const id of ["a", "b", "c"]) fill(store, id, ten);
   const step = (): number => store.write((sql) => thin(sql, now, { ...limits, rows: 4 }));
   expect([step(), step(), step()]).toEqual([4, 4, 4]);
   expect(times(store, "a")).toHaveLength(1);
@@ -186,17 +155,13 @@ it("[SI22] one call does a bounded part, the next goes on, and in the end all is
   expect(["a", "b", "c"].map((id) => times(store, id).length)).toEqual([1, 1, 1]);
 });
 
-it("[SI22] sessions are looked at in turn, so many per call", () => {
+it("[SI22] sessions are thinned in turn, so many per call", () => {
   const store = aStore();
   const now = T0 + 2 * day;
-  for (const id of ["a", "b", "c"])
-    fill(store, id, [
-      [T0, 0],
-      [T0 + 1, 0],
-    ]);
+  for (const id of ["a", "b", "c"]) fill(store, id, [T0, T0 + 1]);
   const step = (): number => store.write((sql) => thin(sql, now, { ...limits, sessions: 1 }));
   expect([step(), step(), step(), step()]).toEqual([1, 1, 1, 0]);
-  fill(store, "a", [[T0 + 2, 0]]);
+  fill(store, "a", [T0 + 2]);
   expect([step(), step(), step(), step()].reduce((a, b) => a + b)).toBe(1);
   expect(store.write((sql) => thin(sql, now, limits))).toBe(0);
 });

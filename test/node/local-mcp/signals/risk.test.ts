@@ -9,19 +9,9 @@ import { someReadings } from "#harness/machine/readings.ts";
 const T0 = 1_700_000_000_000;
 const defaults = settings.risk;
 const names: readonly ReadingName[] = [
-  "contextTokens",
-  "contextWindow",
-  "contextFill",
-  "clientMemoryBytes",
-  "hostMemory",
-  "oomKills",
-  "rateLimit",
-  "toolCalls",
-  "toolErrors",
-  "latencyTrend",
-  "transcriptBytes",
-  "sessionAgeMs",
-  "sinceCheckpointMs",
+  ...(["contextTokens", "contextWindow", "contextFill", "clientMemoryBytes", "hostMemory", "oomKills"] as const),
+  ...(["rateLimit", "toolCalls", "toolErrors", "latencyTrend", "transcriptBytes"] as const),
+  ...(["sessionAgeMs", "sinceCheckpointMs"] as const),
 ];
 
 const riskOf = (values: Partial<Record<ReadingName, number>>, now = T0) =>
@@ -36,18 +26,10 @@ it.each<[ReadingName, number, number, number]>([
   ["toolErrors", 0.3, 0.31, 0.1],
   ["latencyTrend", 3, 3.1, 0.1],
   ["transcriptBytes", 50_000_000, 50_000_001, 0.1],
-])("[SI13] %s: %s is still well, %s adds %s... by default", (name, well, bad, weight) => {
-  expect(riskOf({ [name]: well })).toEqual({ score: 0, level: "safe", reasons: [] });
-  const threshold = well;
-  expect(riskOf({ [name]: bad })).toEqual({
-    score: weight,
-    level: weight >= 0.3 ? "warning" : "safe",
-    reasons: [{ name, value: bad, threshold, weight, source: "measured" }],
-  });
-});
-
-it("[SI13] readings that are no danger by themselves add nothing", () => {
-  expect(riskOf({ clientMemoryBytes: 1e12, toolCalls: 1e6, sessionAgeMs: 1e12, contextWindow: 1 }).reasons).toEqual([]);
+])("[SI13] %s: %s is still well, %s adds %s... by default", (name, threshold, value, weight) => {
+  expect(riskOf({ [name]: threshold })).toEqual({ score: 0, level: "safe", reasons: [] });
+  const reasons = [{ name, value, threshold, weight, source: "measured" }];
+  expect(riskOf({ [name]: value })).toEqual({ score: weight, level: weight >= 0.3 ? "warning" : "safe", reasons });
 });
 
 it("[SI13] weights add up, the heaviest first, and 1 is the most", () => {
@@ -59,12 +41,13 @@ it("[SI13] weights add up, the heaviest first, and 1 is the most", () => {
   expect(all).toMatchObject({ score: 1, level: "critical" });
 });
 
-const reasonsOf = (values: Partial<Record<ReadingName, number>>) => riskOf(values).reasons.map((reason) => reason.name);
-
-it("[SI13] tokens count only while the fill is not known", () => {
-  expect(reasonsOf({ contextTokens: 300_000, contextFill: 0.3 })).toEqual([]);
-  expect(reasonsOf({ contextTokens: 900_000, contextFill: 0.9 })).toEqual(["contextFill"]);
-  expect(reasonsOf({ contextTokens: 300_000 })).toEqual(["contextTokens"]);
+it.each<[Partial<Record<ReadingName, number>>, ReadingName[]]>([
+  [{ clientMemoryBytes: 1e12, toolCalls: 1e6, sessionAgeMs: 1e12, contextWindow: 1 }, []],
+  [{ contextTokens: 300_000, contextFill: 0.3 }, []],
+  [{ contextTokens: 900_000, contextFill: 0.9 }, ["contextFill"]],
+  [{ contextTokens: 300_000 }, ["contextTokens"]],
+])("[SI13] tokens count only while the fill is not known, and some readings are no danger: %j", (values, reasons) => {
+  expect(riskOf(values).reasons.map(({ name }) => name)).toEqual(reasons);
 });
 
 it("[SI13] weights, thresholds and levels are the configuration's", () => {
@@ -85,34 +68,26 @@ it("[SI14] stale readings are not used: memory after five minutes, others after 
 });
 
 it("[SI14] a stale fill gives way to fresh tokens", () => {
-  const readings = {
-    ...someReadings({ contextFill: 0.1 }, T0 - 4_000_000),
-    ...someReadings({ contextTokens: 160_000 }, T0),
-  };
-  expect(assess(readings, defaults, T0).reasons).toMatchObject([{ name: "contextTokens" }]);
+  const [stale, fresh] = [
+    someReadings({ contextFill: 0.1 }, T0 - 4_000_000),
+    someReadings({ contextTokens: 160_000 }, T0),
+  ];
+  expect(assess({ ...stale, ...fresh }, defaults, T0).reasons).toMatchObject([{ name: "contextTokens" }]);
 });
 
 it("[SI14] what is not known is named, never taken for safe", () => {
   const readings = someReadings({ contextFill: 0.1, hostMemory: 0.1, toolErrors: NaN }, T0);
-  expect(unknownInputs(readings, T0)).toEqual([
-    "sinceCheckpointMs",
-    "rateLimit",
-    "toolErrors",
-    "latencyTrend",
-    "transcriptBytes",
-  ]);
+  const unknown = ["sinceCheckpointMs", "rateLimit", "toolErrors", "latencyTrend", "transcriptBytes"];
+  expect(unknownInputs(readings, T0)).toEqual(unknown);
   expect(unknownInputs(readings, T0 + 400_000)).toContain("hostMemory");
   expect(unknownInputs({}, T0)).toHaveLength(7);
 });
 
-it("[SI15] the time since the checkpoint goes on growing after it was read", () => {
+it("[SI15] the time since the checkpoint grows after it was read; a clock that jumped back makes nothing younger", () => {
   const reading = { sinceCheckpointMs: 400_000 };
   expect(riskOf(reading, T0).score).toBe(0);
   expect(riskOf(reading, T0 + 100_000).reasons).toMatchObject([{ name: "sinceCheckpointMs", value: 500_000 }]);
   expect(riskOf(reading, T0 + 86_400_000).score).toBe(0.4);
-});
-
-it("[SI15] a clock that jumped back makes nothing younger than it was", () => {
   expect(riskOf({ sinceCheckpointMs: 500_000, contextFill: 1 }, T0 - 86_400_000).score).toBe(0.7);
 });
 
@@ -123,7 +98,7 @@ const reading = fc.record({
 });
 const anyReadings: fc.Arbitrary<Readings> = fc.dictionary(fc.constantFrom(...names), reading);
 
-it("[SI13] whatever is read, the score is a number from 0 to 1 and the sum of its reasons", () => {
+it("[SI13] for any readings the score is a number from 0 to 1 and the sum of its reasons", () => {
   fc.assert(
     fc.property(anyReadings, (readings) => {
       const { score, reasons } = assess(readings, defaults, T0);
@@ -157,11 +132,7 @@ it("[SI13] the documentation for users shows the defaults, and its example is va
   const shown = rules.map(([, , over, adds, weight, threshold]) => ({ over, adds: Number(adds), weight, threshold }));
   expect(new Set(shown.map((rule) => rule.weight))).toEqual(new Set(Object.keys(defaults.weights)));
   expect(new Set(shown.map((rule) => rule.threshold))).toEqual(new Set(Object.keys(defaults.thresholds)));
-  const units = new Map([
-    ["minutes", 60_000],
-    ["%", 0.01],
-    ["MB", 1_000_000],
-  ]);
+  const units = new Map(Object.entries({ minutes: 60_000, "%": 0.01, MB: 1_000_000 }));
   for (const { over = "", adds, weight, threshold } of shown) {
     const [figure = "", unit = ""] = over.split(" ");
     expect(Object.entries(defaults.weights)).toContainEqual([weight, adds]);

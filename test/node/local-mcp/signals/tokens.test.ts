@@ -1,18 +1,15 @@
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { estimateTokens, learn, loadFactors, saveFactors, type Factors } from "#src/local-mcp/signals/tokens.ts";
-import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { Store } from "#src/store/store.ts";
+import { calibrate, estimateLong } from "#src/local-mcp/signals/calibrate.ts";
+import { readAppended } from "#src/local-mcp/signals/transcript.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine, aToolUse, aTranscript } from "#harness/machine/transcripts.ts";
 
 const text = "The quick brown fox jumps over the lazy dog. ".repeat(200);
-
-function aStore(): Store {
-  const folder = mkdtempSync(join(tmpdir(), "shim-tokens-"));
-  return new Store({ path: join(folder, "shim.db"), driver: openBetterSqlite3, now: () => 0 });
-}
 
 it("[SI8] the newer tokenizer makes a quarter more of the same text; unknown models count as newer", () => {
   const old = estimateTokens(text, "claude-haiku-4-5-20251001");
@@ -23,14 +20,10 @@ it("[SI8] the newer tokenizer makes a quarter more of the same text; unknown mod
     expect(ratio(model)).toBeCloseTo(1.25, 2);
 });
 
-it("[SI8] an empty text has no tokens", () => {
+it("[SI8] an empty text has no tokens; of a long one the head and the tail count for the whole", () => {
   expect(estimateTokens("", "claude-opus-5")).toBe(0);
-});
-
-it("[SI8] of a long text the head and the tail stand for the whole", () => {
-  const short = estimateTokens(text, null) / text.length;
   const long = text.repeat(40);
-  expect(estimateTokens(long, null) / long.length).toBeCloseTo(short, 2);
+  expect(estimateTokens(long, null) / long.length).toBeCloseTo(estimateTokens(text, null) / text.length, 2);
 });
 
 it("[SI9] learning moves the factor to what was measured, for this model only", () => {
@@ -83,7 +76,7 @@ it("[SI9] factors stay in their bounds and in number", () => {
 });
 
 it("[SI9] the factors are kept in the store; what is not understood there is left out", () => {
-  const store = aStore();
+  const { store } = tempRuntime();
   expect(store.write(loadFactors)).toEqual({});
   const factors = { "claude-opus-5": { factor: 1.4, samples: 3 } };
   store.write((sql) => saveFactors(sql, { gone: { factor: 1, samples: 1 } }));
@@ -95,5 +88,48 @@ it("[SI9] the factors are kept in the store; what is not understood there is lef
   expect(store.read(loadFactors, {})).toEqual({ a: { factor: 4, samples: 1 } });
   put("{broken");
   expect(store.read(loadFactors, {})).toEqual({});
-  store.close();
+});
+
+const model = "claude-opus-5";
+const words = "the parser reads a token and the lexer answers with a position in the file ".repeat(40);
+
+function partOf(text: string, outputTokens: number, input: unknown = {}): ReturnType<typeof readAppended> {
+  const path = join(mkdtempSync(join(tmpdir(), "shim-calibrate-")), "transcript.jsonl");
+  const content = [{ type: "text", text }, aToolUse("t1", "Bash", input)];
+  const usage = { input_tokens: 10, output_tokens: outputTokens };
+  writeFileSync(path, aTranscript(anAssistantLine({ id: "m1", model, content, usage })));
+  return readAppended(path, 0);
+}
+
+it("[SI26] a model's factor moves towards what the API counted", () => {
+  const { store } = tempRuntime();
+  const before = estimateTokens(words, model);
+  store.write((sql) => calibrate(sql, partOf(words, before * 2)));
+  const after = store.read((sql) => estimateTokens(words, model, loadFactors(sql)), 0);
+  expect(after).toBeGreaterThan(before);
+  expect(after).toBeLessThan(before * 2);
+});
+
+it("[SI26] a response without a count, or too long to estimate quickly, teaches nothing", () => {
+  const { store } = tempRuntime();
+  store.write((sql) => calibrate(sql, partOf(words, 0)));
+  store.write((sql) => calibrate(sql, partOf("x ".repeat(20_000), 90_000)));
+  expect(store.read((sql) => loadFactors(sql), null)).toEqual({});
+});
+
+it("[SI26] the arguments of a tool call count as said", () => {
+  const { store } = tempRuntime();
+  store.write((sql) => calibrate(sql, partOf("", estimateTokens(words, model) * 2, { command: words })));
+  expect(store.read((sql) => Object.keys(loadFactors(sql)).length, 0)).toBe(1);
+});
+
+it("[SI27] a long text is estimated by its density, in proportion to its length", () => {
+  const { store } = tempRuntime();
+  store.write(() => undefined);
+  const tokens = (sample: string, chars: number): number =>
+    store.read((sql) => estimateLong(sql, sample, chars, model), -1);
+  const once = tokens(words, words.length);
+  expect(once).toBeGreaterThan(words.length / 10);
+  expect(tokens(words, words.length * 50) / once).toBeCloseTo(50, 0);
+  expect(tokens("", 0)).toBe(0);
 });

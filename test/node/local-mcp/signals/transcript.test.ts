@@ -5,7 +5,18 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { openTranscript, readAppended, type TranscriptFile } from "#src/local-mcp/signals/transcript.ts";
-import { anAssistantLine, aTranscript, aUserLine, T0 } from "#harness/machine/transcripts.ts";
+import { readLines, type TranscriptContent } from "#src/local-mcp/signals/transcript-lines.ts";
+import {
+  anAssistantLine,
+  aTranscript,
+  aUserLine,
+  T0,
+  aCompactBoundary,
+  anApiErrorLine,
+  anAttachmentLine,
+  aToolResultLine,
+  aToolUse,
+} from "#harness/machine/transcripts.ts";
 
 function aFile(content: string | Uint8Array = ""): string {
   const path = join(mkdtempSync(join(tmpdir(), "shim-transcript-")), "session.jsonl");
@@ -30,10 +41,6 @@ function counted(): { open: (path: string) => TranscriptFile; bytes: () => numbe
 
 const textsOf = (part: { texts: readonly { text: string }[] }): string[] => part.texts.map((one) => one.text);
 
-function failing(): TranscriptFile {
-  throw new TypeError("a bug");
-}
-
 it("[SI2] reads what was appended since last time, and nothing twice", () => {
   const path = aFile(aTranscript(aUserLine("first")));
   const one = readAppended(path, 0);
@@ -56,7 +63,7 @@ it("[SI2] leaves a line that is not complete for the next time", () => {
   expect(textsOf(readAppended(path, one.offset))).toEqual(["half"]);
 });
 
-it("[SI2] reads every line once whatever the moments of reading, the cuts in characters included", () => {
+it("[SI2] reads every line once at any moments of reading, the cuts in characters included", () => {
   const messages = fc.array(fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }), {
     minLength: 1,
     maxLength: 6,
@@ -109,8 +116,7 @@ it("[SI1] where more was appended than the limit, the last part is read from a l
 it("[SI1] a limit that ends exactly at a line's start loses no line", () => {
   const last = aTranscript(aUserLine("last"));
   const path = aFile(aTranscript(aUserLine("before")) + last);
-  const part = readAppended(path, 0, { maxBytes: Buffer.byteLength(last) });
-  expect(textsOf(part)).toEqual(["last"]);
+  expect(textsOf(readAppended(path, 0, { maxBytes: Buffer.byteLength(last) }))).toEqual(["last"]);
 });
 
 it("[SI1] a line of 10 MB is passed over while it is written and when it is done; what follows is read", () => {
@@ -161,18 +167,19 @@ it("[SI3] a file that shrinks while it is read gives what is still there", () =>
 
 it("[SI4] a missing file, a folder and a pipe are named and keep the offset", () => {
   const folder = mkdtempSync(join(tmpdir(), "shim-transcript-"));
-  expect(readAppended(join(folder, "none.jsonl"), 7)).toMatchObject({
-    unreadable: "ENOENT",
-    offset: 7,
-    texts: [],
-    size: 0,
-  });
-  expect(readAppended(folder, 0)).toMatchObject({ unreadable: "not_a_file" });
-  const pipe = join(folder, "pipe");
-  execFileSync("mkfifo", [pipe]);
-  expect(readAppended(pipe, 0)).toMatchObject({ unreadable: "not_a_file" });
-  expect(readAppended("bad\0path", 0)).toMatchObject({ unreadable: "ERR_INVALID_ARG_VALUE" });
+  execFileSync("mkfifo", [join(folder, "pipe")]);
+  for (const [path, unreadable] of [
+    [join(folder, "none.jsonl"), "ENOENT"],
+    [folder, "not_a_file"],
+    [join(folder, "pipe"), "not_a_file"],
+    ["bad\0path", "ERR_INVALID_ARG_VALUE"],
+  ] as const)
+    expect(readAppended(path, 7)).toMatchObject({ unreadable, offset: 7, texts: [], size: 0 });
 });
+
+function failing(): never {
+  throw new TypeError("a bug");
+}
 
 it("[SI4] an error that is not the system's is not hidden", () => {
   expect(() => readAppended("any", 0, { open: failing })).toThrow("a bug");
@@ -181,23 +188,111 @@ it("[SI4] an error that is not the system's is not hidden", () => {
 it("[SI4] lines that are no JSON object are counted; bad UTF-8 spoils only its own character", () => {
   const [head = "", tail = ""] = aUserLine("a#b").split("#");
   const broken = Buffer.concat([Buffer.from(head), Buffer.from([0xff, 0xc3]), Buffer.from(`${tail}\n`)]);
-  const rest = aTranscript(
-    "{not json",
-    "[]",
-    "42",
-    "",
-    '{"type":"user"}',
-    '{"type":"user","message":null}',
-    aUserLine("ok"),
-  );
-  const part = readAppended(aFile(Buffer.concat([broken, Buffer.from(rest)])), 0);
+  const odd = ["{not json", "[]", "42", "", '{"type":"user"}', '{"type":"user","message":null}'];
+  const rest = Buffer.from(aTranscript(...odd, aUserLine("ok")));
+  const part = readAppended(aFile(Buffer.concat([broken, rest])), 0);
   expect(textsOf(part)).toEqual(["a\ufffd\ufffdb", "ok"]);
   expect(part.invalidLines).toBe(3);
 });
 
-it("[SI4] a line without an id is named by its place, the same every time", () => {
+it("[SI4] a line without an id is named by its position, the same every time", () => {
   const path = aFile(aTranscript(aUserLine("a"), aUserLine("b", { uuid: undefined })));
   const place = readFileSync(path).indexOf(0x0a) + 1;
   expect(readAppended(path, 0).texts[1]?.uuid).toBe(`@${place}`);
   expect(readAppended(path, place).texts[0]?.uuid).toBe(`@${place}`);
+});
+
+function read(...lines: readonly string[]): TranscriptContent {
+  return readLines(lines.map((text, position) => ({ text, position })));
+}
+
+it("[SI4] generated lines never throw", () => {
+  const names = ["type", "message", "content", "usage", "uuid", "isSidechain", "role", "id", "model", "timestamp"];
+  const field = fc.constantFrom(...names, "compactMetadata", "subtype");
+  const word = fc.constantFrom("user", "assistant", "system", "compact_boundary", "text", "tool_use", "tool_result");
+  const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
+    tree: fc.oneof(
+      { maxDepth: 4, withCrossShrink: true },
+      fc.oneof(word, fc.jsonValue({ maxDepth: 1 }), fc.double()),
+      fc.array(tie("tree"), { maxLength: 3 }),
+      fc.dictionary(field, tie("tree"), { maxKeys: 6 }),
+    ),
+  }));
+  fc.assert(
+    fc.property(fc.array(fc.dictionary(field, tree, { minKeys: 1 }), { maxLength: 5 }), (lines) => {
+      expect(read(...lines.map((line) => JSON.stringify(line))).invalidLines).toBe(0);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+function responseLine(id: string, usage: object, overrides = {}): string {
+  return anAssistantLine({ id, usage: { input_tokens: 3, ...usage } }, overrides);
+}
+
+it("[SI5] usage counts once per message id, the last line wins", () => {
+  const first = responseLine("msg_a", { output_tokens: 1 });
+  const cached = { cache_read_input_tokens: 500, cache_creation_input_tokens: 40 };
+  const last = responseLine("msg_a", { ...cached, output_tokens: 77 });
+  const part = read(first, responseLine("msg_b", { output_tokens: 2 }, { timestamp: "nonsense" }), last);
+  const common = { requestId: "req_1", model: "claude-opus-5-5", inputTokens: 3 };
+  const [none, some] = [
+    { cacheReadTokens: 0, cacheCreationTokens: 0 },
+    { cacheReadTokens: 500, cacheCreationTokens: 40 },
+  ];
+  expect(part.usage).toEqual([
+    { messageId: "msg_b", ...common, ...none, outputTokens: 2, at: null },
+    { messageId: "msg_a", ...common, ...some, outputTokens: 77, at: T0 },
+  ]);
+  expect(part.contextUsage?.messageId).toBe("msg_a");
+});
+
+it("[SI5] sub-agents, made-up answers, the client's notes and unknown types count for nothing", () => {
+  const content = [{ type: "text", text: "copy" }];
+  const part = read(
+    anAssistantLine({ id: "msg_sub" }, { isSidechain: true }),
+    aUserLine("to the sub-agent", { isSidechain: true }),
+    anAssistantLine({ id: "msg_made_up", model: "<synthetic>", content }),
+    aUserLine("Caveat: ...", { isMeta: true }),
+    anAttachmentLine("attached"),
+    JSON.stringify({ type: "queue-operation", operation: "enqueue", content: "queued" }),
+    JSON.stringify({ type: "api-request-blob", message: { role: "user", content } }),
+  );
+  expect(part).toMatchObject({ texts: [], usage: [], toolCalls: [], contextUsage: null, invalidLines: 0 });
+});
+
+it("[SI5] tool calls, their errors and the client's own errors are distinguished", () => {
+  const [two, parts] = ["two", "parts"].map((text) => ({ type: "text", text }));
+  const part = read(
+    anAssistantLine({
+      content: [{ type: "text", text: "I run it." }, aToolUse("toolu_1", "Bash", { command: "exit 3" })],
+    }),
+    aToolResultLine("toolu_1", "Exit code 3", true),
+    aToolResultLine("toolu_2", [two, { type: "image" }, parts], true),
+    aToolResultLine("toolu_3", "fine", false),
+    anApiErrorLine("Prompt is too long"),
+  );
+  expect(part).toMatchObject({
+    toolCalls: [{ id: "toolu_1", name: "Bash", input: { command: "exit 3" }, at: T0 }],
+    toolEnds: [
+      { toolUseId: "toolu_1", error: "Exit code 3" },
+      { toolUseId: "toolu_2", error: "two\nparts" },
+      { toolUseId: "toolu_3", error: null },
+    ],
+    apiErrors: [{ text: "Prompt is too long" }],
+    texts: [{ text: "I run it." }],
+  });
+});
+
+it("[SI5] a compaction ends what was known of the context, and its summary is no message of the user", () => {
+  const before = anAssistantLine({ id: "msg_before" });
+  const summary = aUserLine("We were fixing the parser.", { isCompactSummary: true });
+  const compacted = [before, aCompactBoundary(180_000), summary];
+  const part = read(...compacted);
+  expect(part.compactBoundary).toEqual({ at: T0 });
+  expect(part.contextUsage).toBeNull();
+  expect(textsOf(part)).toEqual(["Done."]);
+  const after = read(...compacted, anAssistantLine({ id: "msg_after" }));
+  expect(after.contextUsage?.messageId).toBe("msg_after");
+  expect(read(summary)).toMatchObject({ texts: [], compactBoundary: null });
 });

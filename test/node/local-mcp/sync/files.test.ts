@@ -1,3 +1,4 @@
+import type { OutputOf } from "#src/contract/operations.ts";
 import { randomBytes } from "node:crypto";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -5,9 +6,13 @@ import { expect, it } from "vitest";
 import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";
 import { prune } from "#src/local-mcp/retention/retention.ts";
-import { syncStatus } from "#src/local-mcp/sync/sync-status.ts";
+import { syncStatus, readNotes } from "#src/local-mcp/sync/sync-status.ts";
+import { encodeContent } from "#src/local-mcp/sync/content-schema.ts";
+import { seal } from "#src/local-mcp/sync/envelope.ts";
+import { fetchHeader } from "#src/local-mcp/sync/fetch-files.ts";
+import { partName } from "#src/local-mcp/sync/prepare-files.ts";
 import { contents, write } from "#harness/machine/git-project.ts";
-import type { SyncMachine } from "#harness/sync/sync-machine.ts";
+import type { SyncMachine, SyncMachineOptions } from "#harness/sync/sync-machine.ts";
 import {
   deviceOf,
   heard,
@@ -19,9 +24,19 @@ import {
   save,
   twoMachines,
   type Two,
+  aroundOf,
+  stored,
 } from "#harness/sync/file-sync.ts";
 
-it("[SY80] [SY84] the newest uncommitted files of a session that goes on are restored on another machine", async () => {
+/** Two machines, one of which has sent the files of a checkpoint. */
+async function aSentFile(options: SyncMachineOptions = {}): Promise<Two & { readonly first: string }> {
+  const both = twoMachines(options);
+  const first = await save(both, "first");
+  await both.one.sync.syncNow();
+  return { ...both, first };
+}
+
+it("[SY80] [SY84] the newest uncommitted files of a session that continues are restored on another machine", async () => {
   const both = twoMachines();
   const { one, two, project } = both;
   await save(both, "first");
@@ -35,26 +50,21 @@ it("[SY80] [SY84] the newest uncommitted files of a session that goes on are res
   expect(one.world.host.bytes()).not.toContain("new.txt");
 });
 
-it("[SY80] without the setting, and of a session that is over or was last heard of long ago, nothing is sent", async () => {
-  const off = twoMachines({ config: {} });
-  await save(off, "first");
-  expect(await off.one.sync.syncNow()).toMatchObject({ files: 0, trouble: null });
-  const both = twoMachines();
+it.each<[string, (both: Two) => unknown, SyncMachineOptions?]>([
+  ["without the setting", () => null, { config: {} }],
+  ["of a session that has ended", ({ one }) => one.end("s1")],
+  ["of a session whose last event is long ago", ({ world }) => world.time.pass(8 * 86_400_000)],
+])("[SY80] %s no files are sent", async (_, change, options) => {
+  const both = twoMachines(options);
   await save(both, "first");
-  both.one.end("s1");
+  await change(both);
   expect(await both.one.sync.syncNow()).toMatchObject({ files: 0, trouble: null });
-  const old = twoMachines();
-  await save(old, "first");
-  await old.world.time.pass(8 * 86_400_000);
-  expect(await old.one.sync.syncNow()).toMatchObject({ files: 0, trouble: null });
-  expect([off, both, old].map(({ world }) => puts(world))).toEqual([0, 0, 0]);
+  expect(puts(both.world)).toBe(0);
 });
 
 it("[SY82] unchanged files are not sent again; where their checkpoint went they are", async () => {
-  const both = twoMachines();
-  const { world, one, two } = both;
-  const first = await save(both, "first");
-  await one.sync.syncNow();
+  const both = await aSentFile();
+  const { world, one, two, first } = both;
   const sent = puts(world);
   await world.time.pass(1_000);
   const second = await save(both, "first");
@@ -65,7 +75,7 @@ it("[SY82] unchanged files are not sent again; where their checkpoint went they 
   expect((await received(two)).header.checkpoint).toBe(second);
 });
 
-it("[SY83] whatever is cut between the parts, and whichever process dies, the files before are read whole until the new ones are", async () => {
+it("[SY83] at any cut between the parts, and any death of a process, the files before are read whole until the new ones are", async () => {
   const both = twoMachines();
   const { world, one, two, project } = both;
   // Three parts and a header.
@@ -95,7 +105,7 @@ it("[SY83] whatever is cut between the parts, and whichever process dies, the fi
   expect(readdirSync(one.runtime.paths.snapshots).filter((name) => name.startsWith("bundle-"))).toEqual([]);
 });
 
-it("[SY83] one process goes on with the part that got no answer", async () => {
+it("[SY83] one process continues with the part that got no answer", async () => {
   const both = twoMachines();
   const { world, one, two } = both;
   await save(both, "first");
@@ -107,6 +117,10 @@ it("[SY83] one process goes on with the part that got no answer", async () => {
   expect(await one.sync.syncNow()).toMatchObject({ files: 1 });
   await received(two);
 });
+
+function flipped(envelope: string): string {
+  return `${envelope.slice(0, 60)}${envelope[60] === "A" ? "B" : "A"}${envelope.slice(61)}`;
+}
 
 function syncStatusOf(machine: SyncMachine): ReturnType<typeof syncStatus> {
   return machine.runtime.store.read(syncStatus, null);
@@ -161,21 +175,16 @@ it("[SY81] files are sent by rounds of their own: a checkpoint is not kept waiti
 });
 
 it("[SY86] files that are too large, or that the workspace has no room for, are not sent, and the status says so; older ones stay", async () => {
-  const both = twoMachines({ config: { sync: { files: true, maxFilesBytes: 20_000 } } });
-  const { world, one, two, project } = both;
-  const first = await save(both, "first");
-  await one.sync.syncNow();
+  const both = await aSentFile({ config: { sync: { files: true, maxFilesBytes: 20_000 } } });
+  const { world, one, two, project, first } = both;
   await world.time.pass(1_000);
   write(project, { "large.bin": randomBytes(50_000) });
   const second = await save(both, "second");
   const sent = puts(world);
   expect(await one.sync.syncNow()).toMatchObject({ files: 0, trouble: null });
   expect(puts(world)).toBe(sent);
-  expect(syncStatusOf(one)?.files).toMatchObject({
-    sessions: 1,
-    notSent: 1,
-    reason: expect.stringContaining("20000") as string,
-  });
+  const reason = expect.stringContaining("20000") as string;
+  expect(syncStatusOf(one)?.files).toMatchObject({ sessions: 1, notSent: 1, reason });
   const { header } = await received(two);
   expect(header.checkpoint).toBe(first);
   expect(rowIn(two).content.files).toMatchObject({ sent: { checkpoint: first }, notSent: { checkpoint: second } });
@@ -214,10 +223,8 @@ it.each([
     },
   ],
 ])("[SY34] files go at the coordinator when %s", async (_when, end) => {
-  const both = twoMachines();
+  const both = await aSentFile();
   const { world, one, two } = both;
-  await save(both, "first");
-  await one.sync.syncNow();
   const row = await heard(two);
   await Promise.resolve(end(both));
   await world.time.pass(10_000);
@@ -226,14 +233,64 @@ it.each([
 });
 
 it("[SY80] [SY62] under another key, and after the coordinator has lost them, the files are sent again", async () => {
-  const both = twoMachines();
-  const { one, two } = both;
-  await save(both, "first");
-  await one.sync.syncNow();
-  const device = deviceOf(one);
-  await one.world.host.call("sync.purge", { device });
-  await one.world.time.pass(10_000);
-  one.note("s1", "goes on", both.project);
+  const { world, one, two, project } = await aSentFile();
+  await world.host.call("sync.purge", { device: deviceOf(one) });
+  await world.time.pass(10_000);
+  one.note("s1", "goes on", project);
   expect(await one.sync.syncNow()).toMatchObject({ files: 1, trouble: null });
   await received(two);
+});
+
+it("[SY85] [SY43] older files that are shown again are refused, as are changed, cut and mixed ones, and ones of another session", async () => {
+  const both = await aSentFile();
+  const { world, one, two } = both;
+  const of = { session: "s1", device: deviceOf(one) };
+  const [piece, header] = [await stored(world, { ...of, part: 0 }), await stored(world, of)];
+  await world.time.pass(1_000);
+  await save(both, "second");
+  await save(both, "elsewhere", "s2");
+  await one.sync.syncNow();
+  const row = await heard(two);
+  expect(row.content.files?.sent).not.toBe(null);
+  const foreign = await stored(world, { ...of, session: "s2" });
+  type Part = OutputOf<"sync.files">;
+  const cases: Record<string, (answer: Part, n: number) => Part> = {
+    "all of the older bundle": (_answer, n) => (n === 0 ? header : piece),
+    "the newer header with the older piece": (answer, n) =>
+      n === 0 ? answer : { ...answer, envelope: piece.envelope },
+    "a changed bit of the header": (answer, n) =>
+      n === 0 ? { ...answer, envelope: flipped(answer.envelope) } : answer,
+    "a cut piece": (answer, n) => (n === 1 ? { ...answer, envelope: answer.envelope.slice(0, -8) } : answer),
+    "one piece fewer than there are": (answer) => ({ ...answer, parts: 1 }),
+    "those of another session": () => foreign,
+  };
+  for (const [name, change] of Object.entries(cases)) {
+    let asked = 0;
+    world.twist = (call, answer) => (call === "sync.files" ? change(answer as Part, asked++) : answer);
+    expect(await notReceived(two, row), name).toBe("refused");
+  }
+  world.twist = (_name, answer) => answer;
+  expect(two.runtime.store.read(readNotes, {}).refused).toBe(6);
+  await received(two);
+});
+
+it("[SY85] a header that names other files than its session does is refused; files that were sealed after the session are taken", async () => {
+  const both = await aSentFile();
+  const { world, one, two } = both;
+  const before = await heard(two);
+  await world.time.pass(1_000);
+  const checkpoint = await save(both, "second");
+  await one.sync.syncNow();
+  // The other machine has not heard of the session since.
+  const around = aroundOf(two);
+  const header = await fetchHeader(around, before);
+  expect(header).toMatchObject({ ok: true, value: { checkpoint } });
+  if (!header.ok) return;
+  const item = partName(header.value.bundle, 1, 2);
+  const about = { workspace: "team", kind: "files", device: before.device, session: "s1", item } as const;
+  const forged = encodeContent({ ...header.value, digest: "0".repeat(64) });
+  const envelope = seal(around.keys.current, about, forged, two.runtime.random);
+  world.twist = (name, answer) =>
+    name === "sync.files" && envelope.ok ? { ...(answer as object), envelope: envelope.value } : answer;
+  expect(await notReceived(two, await heard(two))).toBe("refused");
 });

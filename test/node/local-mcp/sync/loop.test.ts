@@ -8,24 +8,37 @@ import { forget } from "#src/local-mcp/retention/forget.ts";
 import { setEpoch } from "#src/store/meta.ts";
 import * as devices from "#src/local-mcp/sync/device.ts";
 import { readNotes } from "#src/local-mcp/sync/sync-status.ts";
-import { SyncMachine, SyncWorld } from "#harness/sync/sync-machine.ts";
+import { SyncMachine, SyncWorld, type SyncMachineOptions } from "#harness/sync/sync-machine.ts";
+import { rowCount } from "#harness/machine/claude.ts";
 
 function pushes(world: SyncWorld): number {
   return world.asked.filter((name) => name.endsWith("sync.push")).length;
 }
 
-async function begun(world: SyncWorld): Promise<SyncMachine> {
-  const machine = new SyncMachine(world);
+/** A machine that has sent what it has, and continues by itself. */
+async function begun() {
+  const rig = aMachine();
+  const { world, machine } = rig;
   machine.work("s0", "first");
   machine.sync.start();
   await world.time.pass(2_000);
   expect(await machine.mirrored()).toEqual(machine.kept());
-  return machine;
+  return rig;
 }
 
-it("[SY64] a checkpoint is at the coordinator within two seconds, a session that only goes on every five", async () => {
+function aMachine(options: SyncMachineOptions = {}) {
   const world = new SyncWorld();
-  const machine = await begun(world);
+  const machine = new SyncMachine(world, options);
+  const notes = () => machine.runtime.store.read(readNotes, {});
+  const forgetSession = (session: string): void => void machine.runtime.store.write((sql) => forget(sql, { session }));
+  /** The texts of the notices of a kind. */
+  const notified = (kind: string): string[] =>
+    machine.runtime.store.read(notices.list, []).flatMap((one) => (one.kind === kind ? [one.text] : []));
+  return { world, machine, notes, forgetSession, notified };
+}
+
+it("[SY64] a checkpoint is at the coordinator within two seconds, a session without a checkpoint within five", async () => {
+  const { world, machine } = await begun();
   machine.work("s1", "saved");
   await world.time.pass(2_000);
   expect(await machine.mirrored()).toEqual(machine.kept());
@@ -44,8 +57,7 @@ it("[SY64] a checkpoint is at the coordinator within two seconds, a session that
 });
 
 it("[SY64] while nothing changes the coordinator is asked for news of others once a minute, and for nothing else", async () => {
-  const world = new SyncWorld();
-  const machine = await begun(world);
+  const { world, machine } = await begun();
   await world.time.pass(10_000);
   world.asked.length = 0;
   await world.time.pass(600_000);
@@ -54,29 +66,27 @@ it("[SY64] while nothing changes the coordinator is asked for news of others onc
   expect(world.asked.length).toBeLessThanOrEqual(11);
 });
 
-it("[SY67] without a network it tries less and less, says since when, and goes on within a minute of its return", async () => {
-  const world = new SyncWorld();
-  const machine = await begun(world);
+it("[SY67] without a network it tries less and less, says since when, and continues within a minute of its return", async () => {
+  const { world, machine, notes } = await begun();
   world.weather = () => "unreachable";
   machine.work("s1", "offline");
   await world.time.pass(3_600_000);
   const tries = pushes(world);
   expect(tries).toBeLessThan(400);
-  expect(machine.runtime.store.read(readNotes, {}).trouble).toMatchObject({ code: "unreachable" });
+  expect(notes().trouble).toMatchObject({ code: "unreachable" });
   for (let n = 0; n < 5; n++) machine.work("s1", `offline ${n}`);
   world.weather = () => "good";
   await world.time.pass(62_000);
   expect(await machine.mirrored()).toEqual(machine.kept());
-  expect(machine.runtime.store.read(readNotes, {}).trouble).toBeNull();
+  expect(notes().trouble).toBeNull();
 });
 
 it("[SY65] more than a thousand changes: of each session the newest checkpoint is sent, deletions are, and it is said once", async () => {
-  const world = new SyncWorld();
-  const machine = new SyncMachine(world);
+  const { world, machine, notes, forgetSession, notified } = aMachine();
   machine.work("gone", "forgotten");
   await machine.sync.syncNow();
   world.weather = () => "unreachable";
-  machine.runtime.store.write((sql) => forget(sql, { session: "gone" }));
+  forgetSession("gone");
   const newest: string[] = [];
   for (let session = 0; session < 3; session++) {
     for (let n = 0; n < 340; n++) machine.work(`s${session}`, `text ${session} ${n}`);
@@ -85,26 +95,21 @@ it("[SY65] more than a thousand changes: of each session the newest checkpoint i
   world.weather = () => "good";
   expect(await machine.sync.syncNow()).toMatchObject({ checkpoints: 3, forgotten: 2, left: 0, trouble: null });
   expect((await machine.mirrored()).checkpoints.toSorted()).toEqual(newest.toSorted());
-  const said = machine.runtime.store.read(notices.list, []).filter(({ kind }) => kind === "sync_passed_over");
-  expect(said.length).toBe(1);
-  expect(said[0]?.text).toContain("All of them are on this machine");
-  expect(machine.runtime.store.read(readNotes, {}).passedOver).toBe(1_017);
+  expect(notified("sync_passed_over")).toEqual([expect.stringContaining("All of them are on this machine")]);
+  expect(notes().passedOver).toBe(1_017);
 });
 
 it("[SY68] what is forgotten is deleted at the coordinator, and what was sealed of it and not sent is not kept", async () => {
-  const world = new SyncWorld();
-  const machine = new SyncMachine(world);
-  machine.work("s1", "sent");
-  machine.work("s2", "stays");
+  const { world, machine, forgetSession } = aMachine();
+  for (const session of ["s1", "s2"]) machine.work(session, "sent");
   await machine.sync.syncNow();
   world.weather = () => "unreachable";
-  machine.work("s1", "sealed, and not sent");
-  machine.work("s2", "sealed as well");
+  for (const session of ["s1", "s2"]) machine.work(session, "sealed, and not sent");
   await machine.sync.syncNow();
   const log = (): number =>
     machine.runtime.store.read((sql) => sql.all("SELECT 1 FROM sync_log WHERE session_id = 's1'").length, 0);
   expect(log()).toBeGreaterThan(0);
-  machine.runtime.store.write((sql) => forget(sql, { session: "s1" }));
+  forgetSession("s1");
   expect(log()).toBe(0);
   world.weather = () => "good";
   await world.time.pass(6_000);
@@ -114,8 +119,7 @@ it("[SY68] what is forgotten is deleted at the coordinator, and what was sealed 
 });
 
 it("[SY61] after a repair of the store numbers begin anew, and everything is sent again", async () => {
-  const world = new SyncWorld();
-  const machine = new SyncMachine(world);
+  const { machine } = aMachine();
   machine.work("s1", "first");
   await machine.sync.syncNow();
   const before = machine.runtime.store.read(devices.get, null);
@@ -128,58 +132,51 @@ it("[SY61] after a repair of the store numbers begin anew, and everything is sen
 });
 
 it("[SY92] a process that has joined nothing, or has no key, writes nothing; one that leaves stops", async () => {
-  const world = new SyncWorld();
-  const machine = new SyncMachine(world, { key: null });
-  machine.sync.start();
-  await world.time.pass(30_000);
-  expect(machine.runtime.store.exists()).toBe(false);
-  expect(world.asked).toEqual([]);
-  const joined = await begun(world);
-  removeEdgeConfig(joined.runtime.paths.home);
+  const keyless = aMachine({ key: null });
+  keyless.machine.sync.start();
+  await keyless.world.time.pass(30_000);
+  expect(keyless.machine.runtime.store.exists()).toBe(false);
+  expect(keyless.world.asked).toEqual([]);
+  const { world, machine } = await begun();
+  removeEdgeConfig(machine.runtime.paths.home);
   world.asked.length = 0;
-  joined.work("s0", "on");
+  machine.work("s0", "on");
   await world.time.pass(120_000);
   expect(world.asked).toEqual([]);
 });
 
 it("[SY91] the last changes of a process are sent when it ends, if that is quick", async () => {
-  const world = new SyncWorld();
-  const machine = await begun(world);
+  const { world, machine } = await begun();
   await world.time.pass(10_000);
   machine.note("s0", "and on");
   await world.time.pass(300);
   machine.note("s0", "the very last");
   await world.time.until(machine.sync.stop());
-  const listed = await world.host.call("sync.list", {});
-  expect(machine.runtime.store.read((sql) => sql.all("SELECT 1 FROM sync_changes").length, 9)).toBe(0);
-  expect(listed.ok).toBe(true);
-  expect(machine.runtime.store.read((sql) => sql.all("SELECT 1 FROM sync_uploader").length, 9)).toBe(0);
+  expect(await machine.mirrored()).toEqual(machine.kept());
+  expect(["sync_changes", "sync_uploader"].map((table) => rowCount(machine.runtime, table))).toEqual([0, 0]);
 });
 
 it("[SY42] what cannot be sent stays here, is counted and said once, and stops nothing else", async () => {
-  const world = new SyncWorld();
-  const machine = new SyncMachine(world);
+  const { world, machine, notes, notified } = aMachine();
   machine.work("no id for a coordinator", "kept");
   machine.work("s1", "sent");
   expect(await machine.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, left: 0, trouble: null });
   expect((await machine.mirrored()).sessions).toEqual(["s1"]);
-  expect(machine.runtime.store.read(readNotes, {}).keptHere).toBe(2);
+  expect(notes().keptHere).toBe(2);
   machine.work("no id for a coordinator", "kept again");
   await world.time.pass(6_000);
   await machine.sync.syncNow();
-  const said = machine.runtime.store.read(notices.list, []).filter(({ kind }) => kind === "sync_kept_here");
-  expect(said.map(({ text }) => text)).toEqual([expect.stringContaining("is on this machine only")]);
+  expect(notified("sync_kept_here")).toEqual([expect.stringContaining("is on this machine only")]);
 });
 
 it("[SY67] what is refused, since the workspace is full say, is not sent again every minute", async () => {
-  const world = new SyncWorld();
-  const machine = await begun(world);
+  const { world, machine, notes } = await begun();
   await world.host.call("settings.set", { settings: { maxSyncChars: 1_000_000 } });
   const noise = (n: number): string => Buffer.from(machine.runtime.random(300_000)).toString("base64") + String(n);
   for (let n = 0; n < 5; n++) machine.work("s1", noise(n));
   const before = pushes(world);
   await world.time.pass(900_000);
-  expect(machine.runtime.store.read(readNotes, {}).trouble).toMatchObject({ code: "quota_exceeded" });
+  expect(notes().trouble).toMatchObject({ code: "quota_exceeded" });
   expect(pushes(world) - before).toBeLessThan(8);
   await world.host.call("settings.set", { settings: { maxSyncChars: 500_000_000 } });
   await world.time.pass(310_000);
@@ -187,8 +184,7 @@ it("[SY67] what is refused, since the workspace is full say, is not sent again e
 });
 
 it("[SY68] what a forgotten session had handed on is taken out of the checkpoints of others at the coordinator, too", async () => {
-  const world = new SyncWorld();
-  const machine = new SyncMachine(world);
+  const { world, machine } = aMachine();
   machine.work("s1", "of the forgotten");
   const { runtime } = machine;
   runtime.store.write((sql) => {
@@ -210,8 +206,7 @@ it("[SY68] what a forgotten session had handed on is taken out of the checkpoint
 });
 
 it("[SY68] in a full workspace what is forgotten is deleted all the same, and makes room", async () => {
-  const world = new SyncWorld();
-  const machine = new SyncMachine(world);
+  const { world, machine, forgetSession } = aMachine();
   for (let n = 0; n < 8; n++) machine.work("stored", randomBytes(30_000).toString("hex"));
   await machine.sync.syncNow();
   const status = await world.host.call("sync.status", {});
@@ -219,7 +214,7 @@ it("[SY68] in a full workspace what is forgotten is deleted all the same, and ma
   await world.host.call("settings.set", { settings: { maxSyncChars } });
   for (let n = 0; n < 60; n++) machine.note(`more${n}`, `text ${n}`);
   expect((await machine.sync.syncNow()).trouble).toMatchObject({ code: "quota_exceeded" });
-  machine.runtime.store.write((sql) => forget(sql, { session: "stored" }));
+  forgetSession("stored");
   expect(await machine.sync.syncNow()).toMatchObject({ forgotten: 9, trouble: null });
   // Those that were sealed before and not sent have their pace.
   await world.time.pass(6_000);

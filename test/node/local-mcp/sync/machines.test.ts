@@ -3,8 +3,6 @@ import { expect, it } from "vitest";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import * as devices from "#src/local-mcp/sync/device.ts";
 import { fetchCheckpoint } from "#src/local-mcp/sync/fetch-checkpoint.ts";
-import { readKeys } from "#src/local-mcp/sync/key-ring.ts";
-import type { PullDeps } from "#src/local-mcp/sync/pull.ts";
 import * as remote from "#src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "#src/local-mcp/sync/remote-sessions.ts";
 import * as notices from "#src/store/notices.ts";
@@ -14,16 +12,25 @@ import { forget } from "#src/local-mcp/retention/forget.ts";
 import { breakPage } from "#harness/store/damaged-store.ts";
 import { makeProject, git } from "#harness/machine/git-project.ts";
 import { aKey, SyncMachine, SyncWorld, type Weather } from "#harness/sync/sync-machine.ts";
+import { aroundOf } from "#harness/sync/file-sync.ts";
 
 function remotes(machine: SyncMachine): RemoteSession[] {
   return machine.runtime.store.read((sql) => remote.list(sql, "team"), []);
 }
 
-function aroundOf(machine: SyncMachine): PullDeps {
-  const ring = readKeys(machine.runtime.paths.home, machine.edge, {});
-  if (!ring.ok || !ring.value) throw new Error("no key");
-  const { runtime, world, name } = machine;
-  return { runtime, call: world.call(name), workspace: "team", keys: ring.value, device: null };
+/** A machine of a workspace, and another one beside it that has the same key unless it is given one. */
+function twoMachines(key = aKey(), other = key) {
+  const world = new SyncWorld();
+  return { world, one: new SyncMachine(world, { key }), two: new SyncMachine(world, { name: "m2", key: other }) };
+}
+
+/** A machine that has sent its first session. */
+async function aMachine() {
+  const world = new SyncWorld();
+  const one = new SyncMachine(world);
+  one.work("s1", "first");
+  await one.sync.syncNow();
+  return { world, one };
 }
 
 function deviceOf(machine: SyncMachine): devices.Device {
@@ -33,9 +40,7 @@ function deviceOf(machine: SyncMachine): devices.Device {
 }
 
 it("[SY60] [SY50] [SY54] what one machine stores another one of the workspace reads, with its newest checkpoint", async () => {
-  const world = new SyncWorld();
-  const key = aKey();
-  const [one, two] = [new SyncMachine(world, { key }), new SyncMachine(world, { name: "m2", key })];
+  const { world, one, two } = twoMachines();
   const { project } = makeProject({ "a.txt": "a" });
   git(project, "remote", "add", "origin", "git@example.com:a/b.git");
   one.work("s1", "first", project);
@@ -74,10 +79,8 @@ it("[SY60] [SY50] [SY54] what one machine stores another one of the workspace re
   expect(remotes(one)).toEqual([]);
 });
 
-it("[CL81] other machines are told the name of a session that has one", async () => {
-  const world = new SyncWorld();
-  const key = aKey();
-  const [one, two] = [new SyncMachine(world, { key }), new SyncMachine(world, { name: "m2", key })];
+it("[CL81] other machines learn the name of a session that has one", async () => {
+  const { world, one, two } = twoMachines();
   one.work("s1", "first");
   await one.sync.syncNow();
   one.runtime.store.write((sql) => sessions.rename(sql, "s1", "Plan of March"));
@@ -88,12 +91,10 @@ it("[CL81] other machines are told the name of a session that has one", async ()
   expect(remotes(two)).toMatchObject([{ content: { title: "Plan of March" } }]);
 });
 
-it("[SY87] nothing is lost, nothing comes twice and the order holds, whatever is cut and killed", async () => {
+it("[SY87] nothing is lost, nothing comes twice and the order holds, at any cut and kill", async () => {
   const weather = fc.constantFrom<Weather>("good", "good", "unreachable", "lost");
   const act = fc.oneof(
-    fc.record({ act: fc.constant("work" as const), session: fc.nat(2) }),
-    fc.record({ act: fc.constant("end" as const), session: fc.nat(2) }),
-    fc.record({ act: fc.constant("forget" as const), session: fc.nat(2) }),
+    fc.record({ act: fc.constantFrom("work" as const, "end" as const, "forget" as const), session: fc.nat(2) }),
     fc.record({ act: fc.constant("sync" as const), weather: fc.array(weather, { minLength: 1, maxLength: 4 }) }),
     fc.record({ act: fc.constant("restart" as const) }),
     fc.record({ act: fc.constant("wait" as const), ms: fc.nat(9_000) }),
@@ -124,16 +125,8 @@ it("[SY87] nothing is lost, nothing comes twice and the order holds, whatever is
 });
 
 it("[SY61] [SY89] a copied home is recognized before it sends, on the same machine and on another", async () => {
-  for (const [name, isCopyFirst] of [
-    ["m1", true],
-    ["m1", false],
-    ["m2", true],
-    ["m2", false],
-  ] as const) {
-    const world = new SyncWorld();
-    const one = new SyncMachine(world);
-    one.work("s1", "before the copy");
-    await one.sync.syncNow();
+  for (const [name, isCopyFirst] of ["m1", "m2"].flatMap((name) => [true, false].map((is) => [name, is] as const))) {
+    const { world, one } = await aMachine();
     const copy = new SyncMachine(world, { name, copyOf: one });
     const before = deviceOf(one);
     await world.time.pass(40_000);
@@ -152,10 +145,7 @@ it("[SY61] [SY89] a copied home is recognized before it sends, on the same machi
 });
 
 it("[SY88] a store that was put back, and a coordinator that was, are noticed, and all is sent again", async () => {
-  const world = new SyncWorld();
-  const one = new SyncMachine(world);
-  one.work("s1", "first");
-  await one.sync.syncNow();
+  const { world, one } = await aMachine();
   const copy = new SyncMachine(world, { copyOf: one });
   copy.fingerprint = one.fingerprint;
   one.work("s1", "second");
@@ -196,7 +186,7 @@ it("[SY61] after the store was damaged and repaired from a backup, the coordinat
   expect(there.checkpoints).toEqual(expect.arrayContaining(machine.kept().checkpoints));
 });
 
-it("[SY90] a coordinator that never keeps its place is not followed for ever", async () => {
+it("[SY90] a coordinator that never keeps its position is not followed for ever", async () => {
   const world = new SyncWorld();
   const one = new SyncMachine(world);
   one.work("s1", "first");
@@ -209,9 +199,8 @@ it("[SY90] a coordinator that never keeps its place is not followed for ever", a
 });
 
 it("[SY66] another key than the workspace's is not used: changes wait until the right one comes", async () => {
-  const world = new SyncWorld();
-  const [key, other] = [aKey(), aKey()];
-  const [one, two] = [new SyncMachine(world, { key }), new SyncMachine(world, { name: "m2", key: other })];
+  const key = aKey();
+  const { one, two } = twoMachines(key, aKey());
   one.work("s1", "of one");
   await one.sync.syncNow();
   two.work("s2", "of two");
@@ -227,9 +216,8 @@ it("[SY66] another key than the workspace's is not used: changes wait until the 
 });
 
 it("[SY62] under a new key everything that is kept is sealed and sent again, and other machines wait for its code", async () => {
-  const world = new SyncWorld();
   const [key, next] = [aKey(), aKey()];
-  const [one, two] = [new SyncMachine(world, { key }), new SyncMachine(world, { name: "m2", key })];
+  const { world, one, two } = twoMachines(key);
   one.work("s1", "of one");
   two.work("s2", "of two");
   for (const machine of [one, two, one]) await machine.sync.syncNow();
@@ -250,28 +238,21 @@ it("[SY62] under a new key everything that is kept is sealed and sent again, and
 });
 
 it("[SY63] one process of a machine sends; when it is gone another one does, and needs nothing of it", async () => {
-  const world = new SyncWorld();
-  const one = new SyncMachine(world);
+  const { one } = await aMachine();
   const beside = one.open(one.runtime.processes.start(500));
-  one.work("s1", "first");
-  expect((await one.sync.syncNow()).trouble).toBeNull();
   one.work("s1", "second");
   expect((await beside.syncNow()).trouble).toMatchObject({ code: "not_uploader" });
   one.runtime.processes.kill(one.process.pid);
   expect(await beside.syncNow()).toMatchObject({ left: 0, trouble: null });
   await beside.stop();
   one.work("s1", "third");
-  const third = one.open(one.runtime.processes.start(501));
-  expect(await third.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await one.open(one.runtime.processes.start(501)).syncNow()).toMatchObject({ left: 0, trouble: null });
   expect(await one.mirrored()).toEqual(one.kept());
 });
 
 it("[SY63] a process that hangs does not keep the others from sending, and finds that out when it continues", async () => {
-  const world = new SyncWorld();
-  const one = new SyncMachine(world);
+  const { world, one } = await aMachine();
   const beside = one.open(one.runtime.processes.start(500));
-  one.work("s1", "first");
-  await one.sync.syncNow();
   one.work("s1", "second");
   await world.time.pass(300_000);
   expect((await beside.syncNow()).trouble).toMatchObject({ code: "not_uploader" });

@@ -1,24 +1,22 @@
 import { expect, it } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { fetchCheckpoint } from "#src/local-mcp/sync/fetch-checkpoint.ts";
-import { readKeys } from "#src/local-mcp/sync/key-ring.ts";
 import { readNotes } from "#src/local-mcp/sync/sync-status.ts";
 import type { PullDeps } from "#src/local-mcp/sync/pull.ts";
 import * as remote from "#src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "#src/local-mcp/sync/remote-sessions.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";
 import { storedBytes } from "#harness/machine/temp-runtime.ts";
+import type { EmbeddedHost } from "#harness/coordinator/embedded-host.ts";
 import { aKey, SyncMachine, SyncWorld } from "#harness/sync/sync-machine.ts";
+import { rowCount } from "#harness/machine/claude.ts";
+import { aroundOf } from "#harness/sync/file-sync.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 
 type Sessions = OutputOf<"sync.list">["sessions"];
+type Session = Sessions[number];
 
-interface Scene {
-  readonly world: SyncWorld;
-  readonly one: SyncMachine;
-  readonly two: SyncMachine;
-}
-
-async function aScene(): Promise<Scene> {
+async function aScene() {
   const world = new SyncWorld();
   const key = aKey();
   const [one, two] = [new SyncMachine(world, { key }), new SyncMachine(world, { name: "m2", key })];
@@ -36,8 +34,13 @@ function twistList(world: SyncWorld, change: (sessions: Sessions) => Sessions): 
   };
 }
 
-function rowsOf({ two }: Scene): RemoteSession[] {
+function rowsOf({ two }: { two: SyncMachine }): RemoteSession[] {
   return two.runtime.store.read((sql) => remote.list(sql, "team"), []);
+}
+
+/** How many checkpoints of others are stored here. */
+function cached({ two }: { two: SyncMachine }): number {
+  return rowCount(two.runtime, "remote_checkpoints");
 }
 
 function flipped(envelope: string): string {
@@ -45,35 +48,22 @@ function flipped(envelope: string): string {
   return envelope.slice(0, at) + (envelope[at] === "A" ? "B" : "A") + envelope.slice(at + 1);
 }
 
-function aroundOf({ world, two }: Scene): PullDeps {
-  const ring = readKeys(two.runtime.paths.home, two.edge, {});
-  if (!ring.ok || !ring.value) throw new Error("no key");
-  return { runtime: two.runtime, call: world.call("m2"), workspace: "team", keys: ring.value, device: null };
-}
-
-it("[SY51] envelopes that were changed, cut, swapped or put to another machine are refused aloud, and the others are taken in", async () => {
-  for (const change of [
-    (all: Sessions) => all.map((one, at) => (at === 0 ? Object.assign(one, { envelope: flipped(one.envelope) }) : one)),
-    (all: Sessions) =>
-      all.map((one, at) => (at === 0 ? Object.assign(one, { envelope: one.envelope.slice(0, 60) }) : one)),
-    (all: Sessions) => all.map((one, at) => (at === 0 ? Object.assign(one, { device: "dev_other" }) : one)),
-    (all: Sessions) => all.map((one, at) => (at === 0 ? Object.assign(one, { seq: one.seq + 1 }) : one)),
-  ]) {
-    const scene = await aScene();
-    twistList(scene.world, change);
-    expect(await scene.two.sync.syncNow()).toMatchObject({ received: 1, refused: 1, trouble: null });
-    expect(rowsOf(scene).length).toBe(1);
-    expect(scene.two.runtime.logged.join("\n")).toContain("an envelope of another machine is refused");
-  }
+it.each<[string, (first: Session) => object]>([
+  ["changed", ({ envelope }) => ({ envelope: flipped(envelope) })],
+  ["cut", ({ envelope }) => ({ envelope: envelope.slice(0, 60) })],
+  ["put to another machine", () => ({ device: "dev_other" })],
+  ["of another number", ({ seq }) => ({ seq: seq + 1 })],
+])("[SY51] an envelope that is %s is refused and logged, and the others are taken in", async (_, change) => {
   const scene = await aScene();
-  twistList(scene.world, ([first, second]) =>
-    first && second
-      ? [
-          { ...first, envelope: second.envelope },
-          { ...second, envelope: first.envelope },
-        ]
-      : [],
-  );
+  twistList(scene.world, (all) => all.map((one, at) => (at === 0 ? { ...one, ...change(one) } : one)));
+  expect(await scene.two.sync.syncNow()).toMatchObject({ received: 1, refused: 1, trouble: null });
+  expect(rowsOf(scene)).toHaveLength(1);
+  expect(scene.two.runtime.logged.join("\n")).toContain("an envelope of another machine is refused");
+});
+
+it("[SY51] envelopes that are swapped are both refused", async () => {
+  const scene = await aScene();
+  twistList(scene.world, (all) => all.map((one, at) => ({ ...one, envelope: all[1 - at]?.envelope ?? "" })));
   expect(await scene.two.sync.syncNow()).toMatchObject({ received: 0, refused: 2 });
   expect(rowsOf(scene)).toEqual([]);
 });
@@ -123,7 +113,7 @@ it("[SY51] [SY54] a checkpoint that was changed, or is another one's, is refused
   await two.sync.syncNow();
   const [row, other] = rowsOf(scene);
   if (!row?.newest || !other?.newest) throw new Error("not there");
-  const around = aroundOf(scene);
+  const around = aroundOf(scene.two);
   const swapped = await around.call("sync.checkpoint", { checkpoint: other.newest.checkpoint });
   if (!swapped.ok) throw new Error(swapped.error.message);
   for (const wrong of [
@@ -137,8 +127,7 @@ it("[SY51] [SY54] a checkpoint that was changed, or is another one's, is refused
     };
     expect(await fetchCheckpoint(around, row)).toMatchObject({ ok: false, error: { code: "refused" } });
   }
-  const stored = two.runtime.store.read((sql) => sql.all("SELECT 1 FROM remote_checkpoints").length, 9);
-  expect(stored).toBe(0);
+  expect(cached(scene)).toBe(0);
   world.twist = (_name, answer) => answer;
   expect(await fetchCheckpoint(around, row)).toMatchObject({ ok: true, value: { isBehind: false } });
 });
@@ -155,7 +144,7 @@ it("[SY54] a checkpoint that the coordinator keeps back is noticed", async () =>
     return name === "sync.checkpoints" ? { ...page, checkpoints: page.checkpoints.slice(-1) } : answer;
   };
   // The whole list, of which only the oldest is shown.
-  const around = aroundOf(scene);
+  const around = aroundOf(scene.two);
   const call: PullDeps["call"] = (name, input) =>
     around.call(name, { ...input, ...(name === "sync.checkpoints" ? { limit: 20 } : {}) });
   const row = rowsOf(scene).find(({ session }) => session === "s1");
@@ -163,34 +152,39 @@ it("[SY54] a checkpoint that the coordinator keeps back is noticed", async () =>
   expect(await fetchCheckpoint({ ...around, call }, row)).toMatchObject({ ok: true, value: { isBehind: true } });
 });
 
-it("[SY53] what was forgotten elsewhere is forgotten here with the next look; a taken session of one's own is seen", async () => {
+it("[SY53] what was forgotten elsewhere is forgotten here with the next pull", async () => {
   const scene = await aScene();
-  const { world, one, two } = scene;
+  const { one, two } = scene;
   await two.sync.syncNow();
   const [row] = rowsOf(scene);
   if (!row) throw new Error("not there");
-  await fetchCheckpoint(aroundOf(scene), row);
+  await fetchCheckpoint(aroundOf(scene.two), row);
   one.runtime.store.write((sql) => sql.run("DELETE FROM checkpoints WHERE session_id = ?", row.session));
   one.runtime.store.write((sql) => sql.run("DELETE FROM sessions WHERE id = ?", row.session));
   await one.sync.syncNow();
   await two.sync.syncNow();
   expect(rowsOf(scene).map(({ session }) => session)).not.toContain(row.session);
-  expect(two.runtime.store.read((sql) => sql.all("SELECT 1 FROM remote_checkpoints").length, 9)).toBe(0);
-  const [left] = rowsOf(scene);
-  const chat = { chat: "taker", session: "taker", process: "p", machine: "m2", client: "test" };
-  const registered = await world.host.call("chats.register", chat, { machine: "m2", isAdmin: false });
-  if (!left || !registered.ok) throw new Error("not there");
-  const self = { chat: "taker", incarnation: registered.value.incarnation };
+  expect(cached(scene)).toBe(0);
+});
+
+it("[SY53] a machine sees which of its sessions another one has taken", async () => {
+  const { world, one, two } = await aScene();
+  await two.sync.syncNow();
+  const [row] = rowsOf({ two });
+  if (!row) throw new Error("not there");
+  const { device, session } = row;
   const actor = { machine: "m2", isAdmin: false };
-  const resource = `session:${left.session}`;
-  const lease = await world.host.call("leases.acquire", { self, resource, ttlMs: 60_000, requestId: "r1" }, actor);
-  if (!lease.ok || lease.value.state !== "granted") throw new Error("no lease");
-  const { device, session } = left;
-  await world.host.call("sync.take", { self, device, session, token: lease.value.lease.token }, actor);
+  const call: EmbeddedHost["call"] = (name, input) => world.host.call(name, input, actor);
+  const chat = { chat: "another", session: "another", process: "p", machine: "m2", client: "test" };
+  const { incarnation } = given(await call("chats.register", chat));
+  const self = { chat: "another", incarnation };
+  const lease = { self, resource: `session:${session}`, ttlMs: 60_000, requestId: "r1" };
+  const acquired = given(await call("leases.acquire", lease));
+  if (acquired.state !== "granted") throw new Error("no lease");
+  await call("sync.take", { self, device, session, token: acquired.lease.token });
   await one.sync.syncNow();
-  expect(one.runtime.store.read((sql) => remote.list(sql, "team"), [])).toMatchObject([
-    { session, taken: { chat: "taker", machine: "m2" } },
-  ]);
+  const taken = { chat: "another", machine: "m2" };
+  expect(rowsOf({ two: one })).toMatchObject([{ session, taken }]);
 });
 
 it("[SY53] a checkpoint that was forgotten elsewhere does not stay here", async () => {
@@ -199,17 +193,16 @@ it("[SY53] a checkpoint that was forgotten elsewhere does not stay here", async 
   await two.sync.syncNow();
   const [row] = rowsOf(scene);
   if (!row?.newest) throw new Error("not there");
-  await fetchCheckpoint(aroundOf(scene), row);
+  await fetchCheckpoint(aroundOf(scene.two), row);
   const { checkpoint } = row.newest;
-  const cached = (): number => two.runtime.store.read((sql) => sql.all("SELECT 1 FROM remote_checkpoints").length, 9);
-  expect(cached()).toBe(1);
+  expect(cached(scene)).toBe(1);
   one.runtime.store.write((sql) => forget(sql, { checkpoint }));
   await one.sync.syncNow();
   await two.sync.syncNow();
-  expect(cached()).toBe(0);
+  expect(cached(scene)).toBe(0);
 });
 
-it("[SY53] a look with a page of deletions only comes to its end, and drops nothing that is still there", async () => {
+it("[SY53] a pull with a page of deletions only comes to its end, and drops nothing that is still there", async () => {
   const scene = await aScene();
   const { world, one, two } = scene;
   for (let n = 0; n < 48; n++) one.note(`old${n}`, "old");
@@ -233,7 +226,7 @@ it("[SY53] a look with a page of deletions only comes to its end, and drops noth
   expect(rowsOf(scene)).toHaveLength(51);
 });
 
-it("[SY72] a hundred marked words of prompts, titles, paths and states stand nowhere in the coordinator's files", async () => {
+it("[SY72] a hundred marked words of prompts, titles, paths and states are nowhere in the coordinator's files", async () => {
   const world = new SyncWorld();
   const one = new SyncMachine(world);
   const marks = Array.from({ length: 100 }, (_, n) => `MARK${n}x${(n * 7_919).toString(36)}y`);

@@ -1,44 +1,40 @@
-import { appendFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { toSessionView } from "#src/cli/commands/sessions/session-view.ts";
 import { activityOf, keepsTasks, type ActivityFacts } from "#src/local-mcp/sessions/activity.ts";
 import { refresh } from "#src/local-mcp/observe/observe.ts";
-import { aProject, Claude, storedSession } from "#harness/machine/claude.ts";
-import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { Claude, storedSession, aChat } from "#harness/machine/claude.ts";
+import { T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { twoChats } from "#harness/team/team-rig.ts";
-import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
 const minuteMs = 60_000;
 
-/** In a turn, and something was seen of it just now. */
-function facts(overrides: Partial<ActivityFacts> = {}): ActivityFacts {
-  return { isDead: false, isWaitingForUser: false, isInTurn: true, openTools: [], workedAt: T0, now: T0, ...overrides };
-}
-
+/** Of a chat in a turn, minutes after a sign of work. */
 function after(minutes: number, overrides: Partial<ActivityFacts> = {}): ActivityFacts {
-  return facts({ now: T0 + minutes * minuteMs, ...overrides });
+  const facts = { isDead: false, isWaitingForUser: false, isInTurn: true, openTools: [], workedAt: T0 };
+  return { ...facts, now: T0 + minutes * minuteMs, ...overrides };
 }
 
 const build = [{ name: "Bash", startedAt: T0 }];
 
-it("[TE48] a chat is busy while signs of work come, and stuck when a turn is silent for fifteen minutes", () => {
-  expect([facts(), after(14), after(15), after(600)].map(activityOf)).toEqual(["busy", "busy", "stuck", "stuck"]);
+it.each<[string, number, Partial<ActivityFacts>]>([
+  ["busy", 0, {}],
+  ["busy", 14, {}],
+  ["stuck", 15, {}],
+  ["stuck", 600, {}],
+  ["busy", 40, { openTools: build }],
+  ["busy", 119, { openTools: build }],
+  ["stuck", 121, { openTools: build }],
+])("[TE48] a chat is %s after %i silent minutes of a turn with %j", (activity, minutes, overrides) => {
+  expect(activityOf(after(minutes, overrides))).toBe(activity);
 });
 
-it("[TE48] a tool that is open is a sign of work for two hours", () => {
-  expect([40, 119, 121].map((minutes) => activityOf(after(minutes, { openTools: build })))).toEqual([
-    "busy",
-    "busy",
-    "stuck",
-  ]);
-});
-
-it("[TE25] a question to the user is waiting, the end of a turn is idle; without its process a chat is dead", () => {
-  const question = [{ name: "AskUserQuestion", startedAt: T0 }];
-  expect(activityOf(after(300, { openTools: question }))).toBe("waiting");
-  expect(activityOf(after(300, { isWaitingForUser: true }))).toBe("waiting");
-  expect(activityOf(after(300, { isInTurn: false }))).toBe("idle");
-  expect(activityOf(facts({ isDead: true, isWaitingForUser: true }))).toBe("dead");
+it.each<[string, number, Partial<ActivityFacts>]>([
+  ["waiting", 300, { openTools: [{ name: "AskUserQuestion", startedAt: T0 }] }],
+  ["waiting", 300, { isWaitingForUser: true }],
+  ["idle", 300, { isInTurn: false }],
+  ["dead", 0, { isDead: true, isWaitingForUser: true }],
+])("[TE25] a chat is %s after %i minutes with %j", (activity, minutes, overrides) => {
+  expect(activityOf(after(minutes, overrides))).toBe(activity);
 });
 
 it("[TE49] a client without hooks is busy for fifteen minutes after a call, and then idle", () => {
@@ -50,13 +46,15 @@ function until(overrides: Partial<ActivityFacts>): number {
   return Array.from({ length: 150 }, (_, minutes) => minutes).findLast((at) => keepsTasks(after(at, overrides))) ?? -1;
 }
 
-it("[TE26] tasks are kept while busy, an hour while waiting, a quarter while idle, and not when stuck or dead", () => {
-  expect(until({ openTools: build })).toBe(119);
-  expect(until({ isWaitingForUser: true })).toBe(59);
-  expect(until({ isInTurn: false })).toBe(14);
-  expect(until({ isInTurn: null })).toBe(29);
-  expect(until({})).toBe(14);
-  expect(until({ isDead: true })).toBe(-1);
+it.each<[number, Partial<ActivityFacts>]>([
+  [119, { openTools: build }],
+  [59, { isWaitingForUser: true }],
+  [14, { isInTurn: false }],
+  [29, { isInTurn: null }],
+  [14, {}],
+  [-1, { isDead: true }],
+])("[TE26] tasks are kept until minute %i of a chat with %j", (minute, overrides) => {
+  expect(until(overrides)).toBe(minute);
 });
 
 it("[TE26] a chat whose model hangs loses its task, though its process lives", async () => {
@@ -81,7 +79,7 @@ it("[TE26] a build of forty minutes keeps the task, and so do signs of work that
   expect(rig.call("tasks.get", { task: 1 })).toMatchObject({ state: "running", stalls: 0 });
 });
 
-it("[TE27] the workspace is told whether a chat works, hangs, or waits for its user", async () => {
+it("[TE27] the workspace learns whether a chat works, hangs, or waits for its user", async () => {
   const { rig, one } = await twoChats();
   const told = (): unknown => rig.call("chats.list", {}).chats.find(({ chat }) => chat === one.claude.session);
   one.claude.begin("AskUserQuestion", { questions: [] });
@@ -98,14 +96,13 @@ function shown(runtime: TempRuntime, { session }: Claude): string | null {
 }
 
 it("[TE28] sessions show what a living chat does: growth of the transcript is work, a notification and the timer's checkpoints are none", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.start();
   expect(shown(runtime, claude)).toBe("idle");
   claude.prompt("think hard");
   expect(shown(runtime, claude)).toBe("busy");
   runtime.wait(14 * minuteMs);
-  appendFileSync(claude.transcript, `${anAssistantLine({ content: [{ type: "text", text: "Let me see." }] })}\n`);
+  claude.say("Let me see.");
   refresh(runtime, storedSession(runtime, claude.session), {});
   runtime.wait(14 * minuteMs);
   expect(shown(runtime, claude)).toBe("busy");
@@ -120,8 +117,7 @@ it("[TE28] sessions show what a living chat does: growth of the transcript is wo
 });
 
 it("[TE28] a tool that a cut-off turn has left open does not run in the next one", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.prompt("build it");
   claude.begin("Bash", { command: "make" });
   claude.prompt("stop that, think");

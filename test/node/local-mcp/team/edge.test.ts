@@ -1,140 +1,126 @@
-import { expect, it } from "vitest";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { rmSync, writeFileSync } from "node:fs";
+import { expect, it, vi } from "vitest";
+import { writeEdgeConfig, edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
 import { addKey } from "#src/local-mcp/sync/key-ring.ts";
 import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
+import { StoreError } from "#src/store/store-error.ts";
 import { rowCount } from "#harness/machine/claude.ts";
 import { edgeUrl, token } from "#harness/edge/fake-edge.ts";
 import type { Answer } from "#harness/machine/mcp-client.ts";
-import { TeamRig, type TeamChat } from "#harness/team/team-rig.ts";
+import { TeamRig, type TeamChat, twoChats } from "#harness/team/team-rig.ts";
+import { column } from "#harness/store/store-rows.ts";
 
 const place = { url: edgeUrl, workspace: "w1" };
 
-interface AtEdge {
-  readonly rig: TeamRig;
-  readonly one: TeamChat;
-  readonly other: TeamChat;
-  /** Lets time pass until it is answered. */
-  readonly ask: (chat: TeamChat, tool: string, input?: Record<string, unknown>) => Promise<Answer>;
-}
-
-async function atEdge(hasKey = true): Promise<AtEdge> {
+/** Two chats at an edge. */
+async function atEdge(hasKey = true) {
   const rig = new TeamRig();
-  writeEdgeConfig(rig.base.paths.home, { ...place, machine: "m1", token });
-  if (hasKey)
-    addKey(
-      rig.base.paths.home,
-      place,
-      createKey(() => new Uint8Array(32).fill(7)),
-    );
+  const { home } = rig.base.paths;
+  writeEdgeConfig(home, { ...place, machine: "m1", token });
+  const key = createKey(() => new Uint8Array(32).fill(7));
+  if (hasKey) addKey(home, place, key);
   const [one, other] = [await rig.chat("plan the secret thing"), await rig.chat("build it")];
-  await rig.time.until(one.tick());
-  await rig.time.until(other.tick());
-  const ask: AtEdge["ask"] = (chat, tool, input) => rig.time.until(chat.ask(tool, input));
-  return { rig, one, other, ask };
+  for (const chat of [one, other]) await rig.time.until(chat.tick());
+  /** Lets time pass until it is answered. */
+  const ask = (chat: TeamChat, tool: string, input?: Record<string, unknown>): Promise<Answer> =>
+    rig.time.until(chat.ask(tool, input));
+  /** The network goes. */
+  const cut = (): void => {
+    rig.edge.faults.isUnreachable = true;
+    for (const connection of rig.edge.connections) connection.close(1006, "cut");
+  };
+  /** The network is there again, and what was kept is sent. */
+  const mend = async (): Promise<void> => {
+    rig.edge.faults.isUnreachable = false;
+    await rig.time.untilTrue(() => rowCount(rig.base, "team_calls") === 0);
+  };
+  const sent = (): string[] =>
+    rig.edge.arrived.map(({ name }) => name).filter((name) => /^tasks\.n?ack$|send|submit/.test(name));
+  return { rig, one, other, ask, cut, mend, sent };
 }
 
 function undelivered({ runtime, claude }: TeamChat): news.News[] {
   return runtime.store.read((sql) => news.undelivered(sql, claude.session, 100), []).map((row) => row.news);
 }
 
-it("[TE1] [TE10] at an edge chats work together, and it sees of their place only hashes and an envelope", async () => {
+it("[TE1] [TE10] at an edge chats work together, and it sees of their folder only hashes and an envelope", async () => {
   const { rig, one, other, ask } = await atEdge();
   await ask(one, "shim_submit", { tasks: [{ type: "a", payload: 1 }] });
-  const saved = await ask(other, "shim_force_checkpoint", {
-    goal: "a goal of mine",
-    nextStep: "in the file src/hidden.ts",
-  });
+  const notes = { goal: "a goal of mine", nextStep: "in the file src/hidden.ts" };
+  const saved = await ask(other, "shim_force_checkpoint", notes);
   await ask(other, "shim_next");
   await ask(other, "shim_report", { outcome: "progress", note: "half" });
-  const chats = await ask(one, "shim_chats");
-  expect(chats.output["chats"]).toMatchObject([
+  const { output } = await ask(one, "shim_chats");
+  expect(output["chats"]).toMatchObject([
     { name: "plan the secret thing", machine: "m1", isSelf: true },
     { name: "build it", machine: "m1", tasks: [{ task: 1, note: "half" }] },
   ]);
   const seen = JSON.stringify(rig.edge.arrived);
   expect(seen).toContain(String(saved.output["checkpoint"]));
   for (const hidden of ["secret thing", "a goal of mine", "hidden.ts", rig.project]) expect(seen).not.toContain(hidden);
+  const checkout = expect.stringMatching(/^[0-9a-f]{32}$/) as string;
+  const card = expect.stringMatching(/^[\w-]{50,}$/) as string;
   const register = rig.edge.arrived.find(({ name }) => name === "chats.register")?.input;
-  expect(register?.["metadata"]).toEqual({
-    project: "p1",
-    checkout: expect.stringMatching(/^[0-9a-f]{32}$/) as string,
-    card: expect.stringMatching(/^[\w-]{50,}$/) as string,
-  });
+  expect(register?.["metadata"]).toEqual({ project: "p1", checkout, card });
 });
 
-it("[TE10] without the workspace's key an edge is told nothing of a chat's place, and files cannot be reserved", async () => {
+it("[TE10] without the workspace's key an edge receives nothing of a chat's folder, and files cannot be reserved", async () => {
   const { rig, one } = await atEdge(false);
   const register = rig.edge.arrived.find(({ name }) => name === "chats.register")?.input;
   expect(register?.["metadata"]).toEqual({});
-  const refused = await rig.time.until(one.call("shim_files", { action: "reserve", paths: ["a.ts"] }));
-  expect(refused).toMatchObject({ isError: true, text: expect.stringMatching(/^no_key: .*shim edge join/) as string });
+  const refused = await rig.time.until(one.refusal("shim_files", { action: "reserve", paths: ["a.ts"] }));
+  expect(refused).toMatch(/^no_key: .*shim edge join/);
 });
 
-/** The network goes. */
-function cut({ edge }: TeamRig): void {
-  edge.faults.isUnreachable = true;
-  for (const connection of edge.connections) connection.close(1006, "cut");
-}
-
-function saidTo({ edge }: TeamRig): string[] {
-  return edge.arrived.map(({ name }) => name).filter((name) => /^tasks\.n?ack$|send|submit/.test(name));
-}
-
 it("[TE6] a report that is made without network counts once, also when its first answer is lost", async () => {
-  const { rig, one, other, ask } = await atEdge();
+  const { rig, one, other, ask, cut, mend, sent } = await atEdge();
   await ask(one, "shim_submit", { tasks: [{ type: "a" }] });
   await ask(other, "shim_next");
-  cut(rig);
-  const before = saidTo(rig).length;
+  cut();
+  const before = sent().length;
   const done = await ask(other, "shim_report", { outcome: "done", result: "made" });
   expect(done.text).toBe("Kept: the report on task 1 will be sent once, when the coordinator answers again. Continue.");
   expect(rowCount(rig.base, "team_calls")).toBe(1);
   let lost = 0;
   rig.edge.faults.loses = ({ direction, text }) =>
     direction === "down" && text.includes('"state":"done"') && lost++ === 0;
-  rig.edge.faults.isUnreachable = false;
-  await rig.time.untilTrue(() => rowCount(rig.base, "team_calls") === 0);
+  await mend();
   expect(lost).toBeGreaterThan(0);
-  expect(saidTo(rig).slice(before)).toEqual(["tasks.ack", "tasks.ack"]);
+  expect(sent().slice(before)).toEqual(["tasks.ack", "tasks.ack"]);
   const found = await rig.edge.host.call("tasks.get", { task: 1 });
   expect(found).toMatchObject({ value: { state: "done", result: "made" } });
   expect(undelivered(other)).toEqual([]);
 });
 
 it("[TE6] what is said in an hour without network is kept, and takes effect once, in its order", async () => {
-  const { rig, one, other, ask } = await atEdge();
-  cut(rig);
-  const before = saidTo(rig).length;
-  for (const text of ["first", "second"]) {
-    const sent = await ask(other, "shim_send", { to: one.claude.session, text });
-    expect(sent.output).toMatchObject({ state: "kept" });
-  }
+  const { rig, one, other, ask, cut, mend, sent } = await atEdge();
+  cut();
+  const before = sent().length;
+  for (const text of ["first", "second"])
+    expect((await ask(other, "shim_send", { to: one.claude.session, text })).output).toMatchObject({ state: "kept" });
   await ask(other, "shim_submit", { tasks: [{ type: "b" }] });
-  expect(await ask(other, "shim_inbox")).toMatchObject({ output: { isComplete: false } });
+  expect((await ask(other, "shim_inbox")).output).toMatchObject({ isComplete: false });
   await rig.time.pass(3_600_000);
-  expect(saidTo(rig)).toHaveLength(before);
-  rig.edge.faults.isUnreachable = false;
-  await rig.time.untilTrue(() => rowCount(rig.base, "team_calls") === 0);
-  expect(saidTo(rig).slice(before)).toEqual(["messages.send", "messages.send", "tasks.submit"]);
+  expect(sent()).toHaveLength(before);
+  await mend();
+  expect(sent().slice(before)).toEqual(["messages.send", "messages.send", "tasks.submit"]);
   expect(await rig.edge.host.call("tasks.progress", {})).toMatchObject({ value: { totalTasks: 1 } });
-  const { output } = await ask(one, "shim_inbox");
-  expect(output["news"]).toMatchObject([{ text: "first" }, { text: "second" }]);
-  expect(undelivered(other)).toMatchObject([
-    { kind: "notice", text: expect.stringMatching(/coordinator.*: 1\.$/) as string },
-  ]);
+  expect(await rig.time.until(one.news())).toMatchObject([{ text: "first" }, { text: "second" }]);
+  const text = expect.stringMatching(/coordinator.*: 1\.$/) as string;
+  expect(undelivered(other)).toMatchObject([{ kind: "notice", text }]);
 });
 
-it("[TE5] [TE7] a report that comes too late is told to the chat, and so is the claim that was lost meanwhile", async () => {
-  const { rig, one, other, ask } = await atEdge();
+it("[TE5] [TE7] a report that comes too late is reported to the chat, and so is the claim that was lost meanwhile", async () => {
+  const { rig, one, other, ask, cut, mend } = await atEdge();
   await ask(one, "shim_submit", { tasks: [{ type: "a" }, { type: "b" }] });
   await ask(other, "shim_next");
   await ask(one, "shim_next");
-  cut(rig);
+  cut();
   await ask(other, "shim_report", { outcome: "done" });
   await rig.time.pass(3_600_000);
-  rig.edge.faults.isUnreachable = false;
-  await rig.time.untilTrue(() => rowCount(rig.base, "team_calls") === 0);
+  await mend();
   // A chat that did nothing in all that time has not asked either.
   one.claude.use("Bash", { command: "ls" });
   await rig.time.pass(60_000);
@@ -144,21 +130,21 @@ it("[TE5] [TE7] a report that comes too late is told to the chat, and so is the 
 
 it("[TE42] a client that was killed is attested dead: its task and its files are free at once", async () => {
   const { rig, one, other, ask } = await atEdge();
+  const files = { action: "reserve", paths: ["a.ts"] };
   await ask(one, "shim_submit", { tasks: [{ type: "a" }] });
   await ask(one, "shim_next");
-  await ask(one, "shim_files", { action: "reserve", paths: ["a.ts"] });
+  await ask(one, "shim_files", files);
   await ask(one, "shim_force_checkpoint", { goal: "the last thing" });
   one.claude.kill();
   await rig.time.until(one.team.end("client_gone"));
-  await ask(other, "shim_files", { action: "reserve", paths: ["a.ts"] });
-  expect(await ask(other, "shim_next")).toMatchObject({
-    output: { task: { task: 1, checkpoint: { session: one.claude.session } } },
-  });
+  await ask(other, "shim_files", files);
+  const { output } = await ask(other, "shim_next");
+  expect(output["task"]).toMatchObject({ task: 1, checkpoint: { session: one.claude.session } });
 });
 
-it("[TE15] what a chat had kept when its process died is said for it by the next one of the machine", async () => {
-  const { rig, one, other, ask } = await atEdge();
-  cut(rig);
+it("[TE15] what a chat had kept when its process died is sent for it by the next one of the machine", async () => {
+  const { rig, one, other, ask, cut } = await atEdge();
+  cut();
   await ask(one, "shim_send", { to: other.claude.session, text: "my last words" });
   one.claude.kill();
   await rig.time.until(one.team.end("client_gone"));
@@ -166,42 +152,31 @@ it("[TE15] what a chat had kept when its process died is said for it by the next
   await rig.time.pass(60_000);
   expect(rowCount(rig.base, "team_calls")).toBe(1);
   await rig.time.until(other.tick());
-  expect(rowCount(rig.base, "team_calls")).toBe(0);
-  expect(rowCount(rig.base, "team_chats")).toBe(1);
-  expect((await ask(other, "shim_inbox")).output["news"]).toMatchObject([
-    { kind: "message", from: one.claude.session, text: "my last words" },
-  ]);
+  expect(["team_calls", "team_chats"].map((table) => rowCount(rig.base, table))).toEqual([0, 1]);
+  const message = { kind: "message", from: one.claude.session, text: "my last words" };
+  expect((await ask(other, "shim_inbox")).output["news"]).toMatchObject([message]);
 });
 
 it("[TE13] the hooks' table follows an edge, also over a lost connection", async () => {
   const { rig, one, other, ask } = await atEdge();
-  const files = (): string[] =>
-    rig.base.store
-      .read((sql) => sql.all<{ resource: string }>("SELECT resource FROM team_files"), [])
-      .map((row) => row.resource);
+  const { host, connections } = rig.edge;
   await ask(one, "shim_files", { action: "reserve", paths: ["a.ts"] });
   rig.base.store.write((sql) => sql.run("DELETE FROM team_files"));
-  await rig.edge.host.call("leases.force-release", { resource: "file:p1/a.ts", reason: "x" });
-  const self = await rig.edge.host.call("chats.get", { chat: other.claude.session });
-  const incarnation = self.ok ? self.value.incarnation : 0;
-  for (const connection of rig.edge.connections) connection.close(1006, "cut");
-  const taken = {
-    self: { chat: other.claude.session, incarnation },
-    resource: "file:p1/b.ts",
-    requestId: "r",
-    isBound: true,
-  };
-  await rig.edge.host.call("leases.acquire", taken);
-  await rig.time.untilTrue(() => files().length > 0);
-  expect(files()).toEqual(["file:p1/b.ts"]);
+  await host.call("leases.force-release", { resource: "file:p1/a.ts", reason: "x" });
+  const chat = other.claude.session;
+  const found = await host.call("chats.get", { chat });
+  for (const connection of connections) connection.close(1006, "cut");
+  const self = { chat, incarnation: found.ok ? found.value.incarnation : 0 };
+  await host.call("leases.acquire", { self, resource: "file:p1/b.ts", requestId: "r", isBound: true });
+  await rig.time.untilTrue(() => rowCount(rig.base, "team_files") > 0);
+  const files = rig.base.store.read((sql) => column(sql, "SELECT resource FROM team_files"), []);
+  expect(files).toEqual(["file:p1/b.ts"]);
 });
 
-it("[TE1] a title that is known while nobody can be reached is told later, and the chat is registered again", async () => {
-  const { rig, one } = await atEdge();
-  cut(rig);
-  rig.base.store.write((sql) =>
-    sql.run("UPDATE sessions SET title = 'another title' WHERE id = ?", one.claude.session),
-  );
+it("[TE1] a title that is known while no coordinator answers is sent later, and the chat is registered again", async () => {
+  const { rig, one, ask, cut } = await atEdge();
+  cut();
+  rig.base.store.write((sql) => sessions.rename(sql, one.claude.session, "another title"));
   await rig.time.until(one.tick());
   expect(one.team.reader()?.link.self).toBeNull();
   rig.edge.faults.isUnreachable = false;
@@ -209,8 +184,7 @@ it("[TE1] a title that is known while nobody can be reached is told later, and t
   await rig.time.pass(1_000);
   const found = await rig.edge.host.call("chats.get", { chat: one.claude.session });
   expect(found).toMatchObject({ value: { isConnected: true } });
-  const chats = await rig.time.until(one.ask("shim_chats"));
-  expect(chats.output["chats"]).toMatchObject([{ name: "another title", isSelf: true }, {}]);
+  expect((await ask(one, "shim_chats")).output["chats"]).toMatchObject([{ name: "another title", isSelf: true }, {}]);
 });
 
 it("[TE1] an edge that the environment names is the team's, where nothing else is set up", async () => {
@@ -219,4 +193,59 @@ it("[TE1] an edge that the environment names is the team's, where nothing else i
   const one = await rig.chat("plan it", { env });
   await rig.time.until(one.tick());
   expect(rig.edge.count("chats.register")).toBe(1);
+});
+
+function fail(): never {
+  throw new StoreError("store_full", "the disk is full");
+}
+
+/** From now on the chat's store takes nothing. @returns it does again */
+function fillDisk({ runtime: { store } }: TeamChat): () => void {
+  const spies = (["write", "read"] as const).map((name) => vi.spyOn(store, name).mockImplementation(fail));
+  return () => spies.forEach((spy) => spy.mockRestore());
+}
+
+it("[TE21] a store that takes nothing for a while ends no process: what was received meanwhile is reported later", async () => {
+  const { rig, one, other } = await twoChats();
+  await other.ask("shim_files", { action: "reserve", paths: ["a.ts"] });
+  await other.ask("shim_submit", { tasks: [{ type: "build" }] });
+  await other.ask("shim_next");
+  const self = { chat: one.claude.session, incarnation: 1 };
+  const heal = fillDisk(other);
+  rig.call("elections.campaign", { self, name: "deploy", requestId: "r1" });
+  rig.call("leases.force-release", { resource: "file:p1/a.ts", reason: "stuck" });
+  await rig.time.pass(60_000);
+  heal();
+  await rig.time.pass(30_000);
+  const news = await other.news();
+  for (const kind of ["claim_lost", "leader_changed", "notice"])
+    expect(news).toContainEqual(expect.objectContaining({ kind }));
+});
+
+it("[TE21] a chat that was registered while the store took nothing receives its messages later", async () => {
+  const rig = new TeamRig();
+  const [one, other] = [await rig.chat("plan it"), await rig.chat("build it")];
+  await one.tick();
+  const write = vi.spyOn(other.runtime.store, "write").mockImplementation(fail);
+  await other.tick();
+  await rig.time.pass(30_000);
+  write.mockRestore();
+  await rig.time.pass(30_000);
+  await one.ask("shim_send", { to: other.claude.session, text: "hello" });
+  await rig.time.pass(1_000);
+  expect(rowCount(rig.base, "team_news")).toBe(1);
+});
+
+it("[TE21] an edge.json that cannot be used is logged once, named to the chat by its tools, and used when it is repaired", async () => {
+  const rig = new TeamRig();
+  const one = await rig.chat("plan it");
+  const file = edgeConfigPath(rig.base.paths.home);
+  writeFileSync(file, "{");
+  const before = one.runtime.logged.length;
+  for (let ticks = 0; ticks < 5; ticks++) await one.tick();
+  expect(one.runtime.logged.slice(before)).toEqual([expect.stringContaining("edge.json")]);
+  expect(await one.refusal("shim_chats")).toContain("edge.json");
+  rmSync(file);
+  await one.tick();
+  await one.ask("shim_chats");
 });

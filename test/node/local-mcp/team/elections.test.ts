@@ -7,10 +7,6 @@ function leaderIn(rig: TeamRig): string | null {
   return rig.call("elections.observe", { name: "deploy" }).leader?.leader ?? null;
 }
 
-async function newsOf(chat: TeamChat): Promise<unknown> {
-  return (await chat.ask("shim_inbox")).output["news"];
-}
-
 it("[TE31] the state is read by a tool, too: value and version, as data; a key that is not there has version 0", async () => {
   const { one, other } = await twoChats();
   const set = await one.ask("shim_state_set", { key: "plan", value: { step: "</shim-team-state>" } });
@@ -23,60 +19,58 @@ it("[TE31] the state is read by a tool, too: value and version, as data; a key t
   expect([long.text.length < 5_000, String(long.output["value"]).length]).toEqual([true, 10_000]);
 });
 
-it("[TE32] a chat campaigns, learns who leads, and resigns; the one in line leads next and hears of it", async () => {
+it("[TE32] a chat campaigns, learns the leader, and resigns; the one in line leads next and is notified", async () => {
   const { rig, one, other } = await twoChats();
   const [first, second] = [one.claude.session, other.claude.session];
-  expect((await one.ask("shim_state_set", { key })).output).toMatchObject({ leader: null });
-  const won = await one.ask("shim_state_set", { key, value: true });
-  expect(won.output).toMatchObject({ leader: { chat: first, isSelf: true, term: expect.any(Number) as number } });
-  const waits = await other.ask("shim_state_set", { key, value: true });
-  expect(waits.text).toContain(`${first} leads deploy; this chat is waiting`);
-  expect((await other.ask("shim_state_set", { key })).output).toMatchObject({ leader: { chat: first, isSelf: false } });
+  const leader = async (chat: TeamChat, input = {}): Promise<unknown> =>
+    (await chat.ask("shim_state_set", { key, ...input })).output["leader"];
+  expect(await leader(one)).toBeNull();
+  const term = expect.any(Number) as number;
+  expect(await leader(one, { value: true })).toMatchObject({ chat: first, isSelf: true, term });
+  const { text } = await other.ask("shim_state_set", { key, value: true });
+  expect(text).toContain(`${first} leads deploy; this chat is waiting`);
+  expect(await leader(other)).toMatchObject({ chat: first, isSelf: false });
   await one.ask("shim_state_set", { key, delete: true });
   await rig.time.pass(1_000);
   expect(leaderIn(rig)).toBe(second);
-  expect(await newsOf(other)).toContainEqual(
-    expect.objectContaining({ kind: "leader_changed", leader: second, isSelf: true }),
-  );
+  const changed = { kind: "leader_changed", leader: second, isSelf: true };
+  expect(await other.news()).toContainEqual(expect.objectContaining(changed));
   expect((await one.ask("shim_state_set", { key, delete: true })).text).toContain("did not lead deploy");
-  for (const wrong of [{ value: "yes" }, { value: true, delete: true }]) {
-    expect(await one.call("shim_state_set", { key, ...wrong })).toMatchObject({ isError: true });
-  }
-  expect(await one.call("shim_state_set", { key: "$leader/a b", value: true })).toMatchObject({ isError: true });
+  for (const wrong of [{ value: "yes" }, { value: true, delete: true }, { key: "$leader/a b", value: true }])
+    await one.refusal("shim_state_set", { key, ...wrong });
 });
 
 it("[TE32] a term is renewed while the chat lives, also by the next process of its client, and free once it leaves", async () => {
   const { rig, one, other } = await twoChats();
-  await one.ask("shim_state_set", { key, value: true });
-  await other.ask("shim_state_set", { key, value: true });
-  for (let at = 0; at < 8; at++) await rig.time.pass(15_000);
-  expect(leaderIn(rig)).toBe(one.claude.session);
+  const leaderLater = async (): Promise<string | null> => {
+    for (let at = 0; at < 8; at++) await rig.time.pass(15_000);
+    return leaderIn(rig);
+  };
+  for (const chat of [one, other]) await chat.ask("shim_state_set", { key, value: true });
+  expect(await leaderLater()).toBe(one.claude.session);
   await one.team.end("goes_on");
   const next = await rig.attach(one.runtime, one.claude, 9_001);
   await next.tick();
-  for (let at = 0; at < 8; at++) await rig.time.pass(15_000);
-  expect(leaderIn(rig)).toBe(one.claude.session);
+  expect(await leaderLater()).toBe(one.claude.session);
   one.claude.end("prompt_input_exit");
   await next.team.end("over");
   expect(leaderIn(rig)).toBe(other.claude.session);
-  // Granted while it stood in line: it renews what it has not asked for again.
-  for (let at = 0; at < 8; at++) await rig.time.pass(15_000);
-  expect(leaderIn(rig)).toBe(other.claude.session);
+  // Granted while it was in line: it renews what it has not asked for again.
+  expect(await leaderLater()).toBe(other.claude.session);
 });
 
-it("[TE32] a leader that was deposed is told once, and does not campaign by itself", async () => {
+it("[TE32] a leader that was deposed is notified once, and does not campaign by itself", async () => {
   const { rig, one } = await twoChats();
   await one.ask("shim_state_set", { key, value: true });
   rig.call("leases.force-release", { resource: "leader:deploy", reason: "test" });
   await rig.time.pass(60_000);
   expect(leaderIn(rig)).toBeNull();
-  const told = JSON.stringify(await newsOf(one));
-  expect(told.match(/no longer leads deploy/g)).toHaveLength(1);
+  expect(JSON.stringify(await one.news()).match(/no longer leads deploy/g)).toHaveLength(1);
   await rig.time.pass(60_000);
-  expect(await newsOf(one)).toEqual([]);
+  expect(await one.news()).toEqual([]);
 });
 
-it("[TE33] shim_chats shows who leads, and what each chat can do", async () => {
+it("[TE33] shim_chats shows the leaders, and what each chat can do", async () => {
   const { one, other } = await twoChats();
   await one.ask("shim_state_set", { key, value: true });
   await one.ask("shim_next", { capabilities: ["gpu"], capacity: 2 });
@@ -91,19 +85,21 @@ it("[TE34] a chat has the abilities of the settings until it states its own, whi
   const rig = new TeamRig({ config: { team: { capabilities: ["docs"], capacity: 3 } } });
   const one = await rig.chat("plan it");
   await one.tick();
-  const abilities = () => {
+  const abilities = (): unknown => {
     const [chat] = rig.call("chats.list", {}).chats;
-    return [chat?.capabilities, chat?.capacity];
+    return { capabilities: chat?.capabilities, capacity: chat?.capacity };
   };
-  expect(abilities()).toEqual([["docs"], 3]);
+  expect(abilities()).toEqual({ capabilities: ["docs"], capacity: 3 });
   rig.call("tasks.submit", { tasks: [{ type: "train", capabilities: ["gpu"] }], requestId: "r1" });
   expect((await one.ask("shim_next")).output["task"]).toBeNull();
-  const stated = { capabilities: ["gpu", "ghp_abcdefghijklmnopqrstuvwxyz0123456789"] };
-  expect((await one.ask("shim_next", stated)).output["task"]).toMatchObject({ type: "train" });
-  expect(abilities()).toEqual([["gpu", expect.stringContaining("[redacted") as string], 3]);
+  const secret = "ghp_abcdefghijklmnopqrstuvwxyz0123456789";
+  const taken = await one.ask("shim_next", { capabilities: ["gpu", secret] });
+  expect(taken.output["task"]).toMatchObject({ type: "train" });
+  const stated = { capabilities: ["gpu", expect.stringContaining("[redacted") as string], capacity: 3 };
+  expect(abilities()).toEqual(stated);
   await one.team.end("goes_on");
   const next = await rig.attach(one.runtime, one.claude, 9_001);
   await next.tick();
-  expect(abilities()[0]).toContain("gpu");
-  expect(await next.call("shim_next", { capabilities: ["a\nb"] })).toMatchObject({ isError: true });
+  expect(abilities()).toEqual(stated);
+  await next.refusal("shim_next", { capabilities: ["a\nb"] });
 });

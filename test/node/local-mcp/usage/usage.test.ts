@@ -6,20 +6,21 @@ import { defaults } from "#src/contract/config.ts";
 import { refreshIfDue, upkeep } from "#src/local-mcp/server/upkeep.ts";
 import { catchUp } from "#src/local-mcp/observe/record-transcript.ts";
 import { emptyLine, usageBy, type Grouping, type UsageLine } from "#src/local-mcp/usage/usage-report.ts";
-import { aLiveClaude, aProject, rowCount, storedSession, Claude } from "#harness/machine/claude.ts";
+import { aLiveClaude, rowCount, storedSession, Claude, aChat } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { anAssistantLine } from "#harness/machine/transcripts.ts";
+import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
 
 /** One response in a line of its own. */
 function said(id: string, output: number, overrides: Record<string, unknown> = {}): string {
-  const usage = {
-    input_tokens: 100,
-    cache_creation_input_tokens: 20,
-    cache_read_input_tokens: 1_000,
-    output_tokens: output,
-  };
-  return `${anAssistantLine({ id, usage, content: [{ type: "text", text: id }] }, { requestId: `req_${id}`, ...overrides })}\n`;
+  const cache = { cache_creation_input_tokens: 20, cache_read_input_tokens: 1_000 };
+  const usage = { input_tokens: 100, ...cache, output_tokens: output };
+  return anAssistantLine({ id, usage }, { requestId: `req_${id}`, ...overrides });
+}
+
+function aLiveChat(): { runtime: TempRuntime; claude: Claude } {
+  const runtime = tempRuntime();
+  return { runtime, claude: aLiveClaude(runtime) };
 }
 
 function lines(runtime: TempRuntime, by: Grouping = "session", usage = defaults.usage): UsageLine[] {
@@ -27,12 +28,11 @@ function lines(runtime: TempRuntime, by: Grouping = "session", usage = defaults.
 }
 
 it("[SI40] [SI46] each response counts once into session, day, project and model, with its last line", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
+  const { runtime, claude } = aLiveChat();
   // The client repeats a response over several lines; the last one is complete.
-  appendFileSync(claude.transcript, said("m1", 1) + said("m1", 50) + said("m2", 7));
+  claude.transcribe(said("m1", 1), said("m1", 50), said("m2", 7));
   claude.use("Bash");
-  appendFileSync(claude.transcript, said("m2", 30));
+  claude.transcribe(said("m2", 30));
   claude.stop();
   const expected = { responses: 2, input: 200, output: 80, cacheRead: 2_000, cacheWrite: 40 };
   expect(lines(runtime)).toEqual([{ ...emptyLine, ...expected, key: claude.session, unpricedTokens: 2_320 }]);
@@ -42,9 +42,8 @@ it("[SI40] [SI46] each response counts once into session, day, project and model
 });
 
 it("[SI45] a replay of the transcript and a resumed session that repeats it count nothing twice", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
-  appendFileSync(claude.transcript, said("m1", 50));
+  const { runtime, claude } = aLiveChat();
+  claude.transcribe(said("m1", 50));
   claude.stop();
   runtime.store.write((sql) => {
     sql.run("UPDATE sessions SET transcript_offset = 0");
@@ -52,7 +51,7 @@ it("[SI45] a replay of the transcript and a resumed session that repeats it coun
   });
   claude.kill();
   const resumed = new Claude(runtime, { pid: 1_001, session: `c${claude.session.slice(1)}`, cwd: claude.cwd });
-  appendFileSync(resumed.transcript, said("m1", 50) + said("m3", 10));
+  resumed.transcribe(said("m1", 50), said("m3", 10));
   resumed.start("resume");
   resumed.prompt("go on");
   expect(lines(runtime)).toMatchObject([
@@ -62,17 +61,15 @@ it("[SI45] a replay of the transcript and a resumed session that repeats it coun
 });
 
 it("[SI40] the usage of sub-agents counts too, where their lines are in the chat's transcript", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
-  appendFileSync(claude.transcript, said("m1", 50) + said("side", 40, { isSidechain: true }));
+  const { runtime, claude } = aLiveChat();
+  claude.transcribe(said("m1", 50), said("side", 40, { isSidechain: true }));
   claude.stop();
   expect(lines(runtime)).toMatchObject([{ responses: 2, output: 90 }]);
   expect(storedSession(runtime, claude.session).readings.contextTokens?.value).toBe(1_170);
 });
 
 it("[SI42] the timer reads on in the transcripts that sub-agents have of their own, once", async () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
+  const { runtime, claude } = aLiveChat();
   const { chat } = await connect(runtime, { clientPid: claude.pid });
   const file = join(dirname(claude.transcript), claude.session, "subagents", "agent-a1.jsonl");
   mkdirSync(dirname(file), { recursive: true });
@@ -81,50 +78,37 @@ it("[SI42] the timer reads on in the transcripts that sub-agents have of their o
     refreshIfDue(chat, claude.session);
   };
   look();
-  appendFileSync(file, said("s1", 40, { isSidechain: true }));
+  appendFileSync(file, aTranscript(said("s1", 40, { isSidechain: true })));
   look();
   look();
-  appendFileSync(file, said("s2", 5, { isSidechain: true }));
+  appendFileSync(file, aTranscript(said("s2", 5, { isSidechain: true })));
   look();
   expect(lines(runtime)).toMatchObject([{ responses: 2, output: 45 }]);
 });
 
 /** The client redraws its status line. */
 function redraw(runtime: TempRuntime, { session }: Claude, costUsd: number): void {
-  statusOf(
-    runtime,
-    JSON.stringify({ session_id: session, model: { id: "claude-opus-5-5" }, cost: { total_cost_usd: costUsd } }),
-  );
+  const input = { session_id: session, model: { id: "claude-opus-5-5" }, cost: { total_cost_usd: costUsd } };
+  statusOf(runtime, JSON.stringify(input));
 }
 
 it("[SI41] of the client's running cost only what is new counts; a late and a repeated line change nothing", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
+  const { runtime, claude } = aLiveChat();
   for (const cost of [0, 0.5, 0.5, 1.25, 0.5, 1.25]) redraw(runtime, claude, cost);
   expect(lines(runtime)).toMatchObject([{ key: claude.session, clientCostUsd: 1.25 }]);
 });
 
-it("[SI41] a total of a later process goes on from the earlier one, or begins anew below it", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
-  redraw(runtime, claude, 1);
-  const later = (pid: number): Claude => {
-    claude.kill();
-    const next = new Claude(runtime, { pid, session: claude.session, cwd: claude.cwd });
-    next.start("resume");
-    return next;
-  };
-  redraw(runtime, later(2_001), 1.5);
-  runtime.processes.kill(2_001);
-  const third = later(2_002);
-  redraw(runtime, third, 0);
-  redraw(runtime, third, 0.25);
+it("[SI41] a total of a later process continues the earlier one, or begins anew below it", () => {
+  const { runtime, claude } = aLiveChat();
+  for (const costs of [[1], [1.5], [0, 0.25]]) {
+    for (const cost of costs) redraw(runtime, claude, cost);
+    claude.resume();
+  }
   expect(lines(runtime)).toMatchObject([{ clientCostUsd: 1.75 }]);
 });
 
 it("[SI41] what a resumed session had cost before SHIM knew it is not counted", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.start("resume");
   redraw(runtime, claude, 7);
   redraw(runtime, claude, 7.5);
@@ -134,38 +118,31 @@ it("[SI41] what a resumed session had cost before SHIM knew it is not counted", 
 it("[SI44] the client's own cost of a session goes before an estimate by the user's prices; a model without a price is named as such", () => {
   const runtime = tempRuntime();
   const prices = { "claude-opus-5-5": { input: 10, output: 50, cacheRead: 1, cacheWrite: 12.5 } };
-  const [told, silent] = [
-    aLiveClaude(runtime),
-    aLiveClaude(runtime, "fix it", { pid: 3_000, session: "e0487890-04b4-4fe0-bbd5-6aa531354563" }),
-  ];
-  for (const [at, claude] of [told, silent].entries()) {
-    appendFileSync(claude.transcript, said(`m${at}`, 100));
+  const [priced, silent] = [aLiveClaude(runtime), aLiveClaude(runtime, "fix it", { pid: 3_000, session: "e0487890" })];
+  for (const [at, claude] of [priced, silent].entries()) {
+    claude.transcribe(said(`m${at}`, 100));
     claude.stop();
   }
-  redraw(runtime, told, 0.4);
+  redraw(runtime, priced, 0.4);
   const estimate = (100 * 10 + 100 * 50 + 1_000 * 1 + 20 * 12.5) / 1_000_000;
   expect(lines(runtime, "session", { prices, pricesAsOf: null })).toMatchObject([
-    { key: told.session, clientCostUsd: 0.4, estimatedCostUsd: 0, unpricedTokens: 0 },
+    { key: priced.session, clientCostUsd: 0.4, estimatedCostUsd: 0, unpricedTokens: 0 },
     { key: silent.session, clientCostUsd: 0, estimatedCostUsd: estimate, unpricedTokens: 0 },
   ]);
   expect(lines(runtime)).toMatchObject([{ unpricedTokens: 0 }, { unpricedTokens: 1_220 }]);
 });
 
 it("[SI43] usage outlives its session, and goes after three times the retention", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime);
-  appendFileSync(claude.transcript, said("m1", 50, { timestamp: new Date(T0).toISOString() }));
+  const { runtime, claude } = aLiveChat();
+  claude.transcribe(said("m1", 50, { timestamp: new Date(T0).toISOString() }));
   redraw(runtime, claude, 1);
   claude.stop();
   claude.end();
-  runtime.wait(31 * 86_400_000);
-  upkeep(runtime);
-  expect([
-    rowCount(runtime, "sessions"),
-    rowCount(runtime, "usage_messages"),
-    rowCount(runtime, "usage_costs"),
-  ]).toEqual([0, 1, 1]);
-  runtime.wait(60 * 86_400_000);
-  upkeep(runtime);
-  expect([rowCount(runtime, "usage_messages"), rowCount(runtime, "usage_costs")]).toEqual([0, 0]);
+  const left = (days: number): number[] => {
+    runtime.wait(days * 86_400_000);
+    upkeep(runtime);
+    return ["sessions", "usage_messages", "usage_costs"].map((table) => rowCount(runtime, table));
+  };
+  expect(left(31)).toEqual([0, 1, 1]);
+  expect(left(60)).toEqual([0, 0, 0]);
 });

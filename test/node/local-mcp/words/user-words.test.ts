@@ -5,57 +5,25 @@ import { closingQuestion, decisionsOfChat, decisionsOfUser } from "#src/local-mc
 import { neutralize } from "#src/local-mcp/words/neutralize.ts";
 import { findClosingWords, isDoneBy, isReportedDone, findNextStep } from "#src/local-mcp/words/next-step.ts";
 import { ordersIn } from "#src/local-mcp/words/standing-order.ts";
+import { sentences } from "#src/local-mcp/words/sentences.ts";
 
-it.each([
-  "continue",
-  "Yes!",
-  "ok, do it",
-  "go on",
-  "Sure, go ahead please.",
-  "sounds good",
-  "👍",
-  "...",
-  "lgtm",
-  "sgtm",
-  "nice, keep at it",
-  "いいですね、進めてください",
-  "좋습니다, 진행해 주세요",
-  "Yes please continue with the next step",
-  "ja",
-  "weiter",
-  "ja bitte, mach weiter",
-  "oui",
-  "vas-y",
-  "continuez",
-  "sí, adelante",
-  "vale",
-  "continua",
-  "va bene",
-  "да, продолжай",
-  "继续",
-  "好的",
-  "はい",
-  "お願いします",
-  "네",
-  "tak, dalej",
-  "evet devam",
-])("[CP8] an acknowledgement is no request: %s", (prompt) => {
+it.each(
+  [
+    ["continue", "Yes!", "ok, do it", "go on", "Sure, go ahead please.", "sounds good", "👍", "...", "lgtm", "sgtm"],
+    ["nice, keep at it", "Yes please continue with the next step", "ja", "weiter", "ja bitte, mach weiter", "oui"],
+    ["vas-y", "continuez", "sí, adelante", "vale", "continua", "va bene", "да, продолжай", "继续", "好的", "はい"],
+    ["お願いします", "いいですね、進めてください", "네", "좋습니다, 진행해 주세요", "tak, dalej", "evet devam"],
+  ].flat(),
+)("[CP8] an acknowledgement is no request: %s", (prompt) => {
   expect(isAcknowledgement(prompt)).toBe(true);
 });
 
-it.each([
-  "yes, but on port 8080",
-  "option 2",
-  "Postgres",
-  "no",
-  "ok now write the letter to the landlord",
-  "stop",
-  "fix it",
-  "undo that",
-  "ja, aber ohne Zucker",
-  "继续翻译第三章",
-  "use the blue one",
-])("[CP8] what says anything of its own is a request or an answer: %s", (prompt) => {
+it.each(
+  [
+    ["yes, but on port 8080", "option 2", "Postgres", "no", "stop", "fix it", "undo that", "use the blue one"],
+    ["ok now write the letter to the landlord", "ja, aber ohne Zucker", "继续翻译第三章"],
+  ].flat(),
+)("[CP8] what says anything of its own is a request or an answer: %s", (prompt) => {
   expect(isAcknowledgement(prompt)).toBe(false);
 });
 
@@ -94,49 +62,61 @@ it("[CP21] what is given up is known by its words", () => {
   expect(abandonedTerms("Write the chapter about the sea")).toEqual([]);
 });
 
-it.each([
-  "Use Postgres for the store.",
-  "Let's go with the blue logo",
-  "We decided to publish on Friday.",
-  "Actually, take the train instead",
-  "Call it Zephyr",
-  "Our pick for the cover is linen.",
-  "The final vote goes to oak.",
-  "Wir nehmen Variante B: entschieden.",
-  "使用蓝色的标志",
-])("[CP22] the user settles something: %s", (sentence) => {
+it.each(
+  [
+    ["Use Postgres for the store.", "Let's go with the blue logo", "We decided to publish on Friday."],
+    ["Actually, take the train instead", "Call it Zephyr", "Our pick for the cover is linen."],
+    ["The final vote goes to oak.", "Wir nehmen Variante B: entschieden.", "使用蓝色的标志"],
+    ["The invitations should be printed on thick paper.", "Go for walnut when it comes to the shelves."],
+    ["For the lids we use cork.", "Für die Deckel nehmen wir Kork.", "Para la mesa usamos roble."],
+    ["Oak it is, for the table.", "About the lids: cork.", "We want cork in the role of sealant."],
+    ["Let the lids be cork then.", "The lids are cork, period.", "Cork will serve as our sealant."],
+    ["Make cork the default.", "The carpenter insists on oak for the table."],
+    ["Cork is too brittle, so the lids will be glass.", "Bei den Deckeln setzen wir auf Kork."],
+    ["Pour les couvercles, on part sur le liège.", "蓋はコルクにします。"],
+  ].flat(),
+)("[CP22] [CP36] the user settles something: %s", (sentence) => {
   expect(decisionsOfUser(sentence)).toEqual([sentence]);
 });
 
-it("[CP22] the chat settles what it says it has chosen, not what it weighs or asks", () => {
-  expect(decisionsOfChat("I looked at both. I decided on a queue, because polling is slow. Tests pass.")).toEqual([
-    "I decided on a queue, because polling is slow.",
-  ]);
+it("[CP22] [CP36] the chat settles what it says it has chosen, not what it weighs or asks", () => {
+  const choice = "I decided on a queue, because polling is slow.";
+  expect(decisionsOfChat(`I looked at both. ${choice} Tests pass.`)).toEqual([choice]);
   expect(decisionsOfChat("I switched from axios to fetch.")).toHaveLength(1);
   expect(decisionsOfChat("We could use fetch instead of axios. Should I use fetch instead of axios?")).toEqual([]);
+  expect(decisionsOfChat("I'll take a look.")).toEqual([]);
 });
 
-it("[CP22] an answer belongs to the question that the chat has ended with, unless that only asks whether to go on", () => {
-  expect(closingQuestion("Both work. Should invitations go out by mail or by post?")).toBe(
-    "Should invitations go out by mail or by post?",
-  );
+it("[CP22] an answer belongs to the question that the chat has ended with, unless that only asks whether to continue", () => {
+  const question = "Should invitations go out by mail or by post?";
+  expect(closingQuestion(`Both work. ${question}`)).toBe(question);
   expect(closingQuestion("Done. Shall I continue with the next chapter?")).toBeNull();
   expect(closingQuestion("Which one? I took the first.")).toBeNull();
 });
 
 it.each([
-  ["The draft stands. Next I will check the quotations.", "Next I will check the quotations."],
-  ["Parser done. Now I'll wire the endpoint, then the tests.", "Now I'll wire the endpoint, then the tests."],
-  ["Fertig. Als Nächstes schreibe ich das Kapitel über Salz.", "Als Nächstes schreibe ich das Kapitel über Salz."],
-  ["C'est fait. Prochaine étape : la bibliographie.", "Prochaine étape : la bibliographie."],
+  ["The draft stands.", "Next I will check the quotations."],
+  ["Parser done.", "Now I'll wire the endpoint, then the tests."],
+  ["Fertig.", "Als Nächstes schreibe ich das Kapitel über Salz."],
+  ["C'est fait.", "Prochaine étape : la bibliographie."],
+  ["All set.", "The idea now is to glaze the second batch."],
+  ["The draft stands.", "What remains is the preface."],
+  ["Two chapters are in.", "The preface is still missing."],
+  ["All set up.", "Let me know and I'll start on the index."],
+  ["We now have a preface.", "The open item is the index."],
+  ["The glaze holds.", "Let me know whether I should start on the handles."],
+  ["The glaze holds.", "Let me know if you want me to fire the bowls next."],
+  ["The box is glued.", "I'd continue with the lid."],
+  ["The box is glued.", "Then comes the lid, on the left side."],
+  ["The box is glued.", "I want to start on the lid."],
+])("[CP46] what a message says comes next is quoted: %s %s", (before, step) => {
+  expect(findNextStep(`${before} ${step}`)).toBe(step);
+});
+
+it.each([
   ["已完成。下一步我会写测试。", "下一步我会写测试。"],
   ["All is set up. Do you want the tables sorted by date?", "asked the user: Do you want the tables sorted by date?"],
-  ["All set. The idea now is to glaze the second batch.", "The idea now is to glaze the second batch."],
-  ["The draft stands. What remains is the preface.", "What remains is the preface."],
   ["The first thing to do now is the index.", "The first thing to do now is the index."],
-  ["Two chapters are in. The preface is still missing.", "The preface is still missing."],
-  ["All set up. Let me know and I'll start on the index.", "Let me know and I'll start on the index."],
-  ["We now have a preface. The open item is the index.", "The open item is the index."],
   ["I have not looked at the index yet.", "I have not looked at the index yet."],
   ["Il ne manque que la préface.", "Il ne manque que la préface."],
   ["残りは索引です。", "残りは索引です。"],
@@ -144,14 +124,6 @@ it.each([
   ["All tests pass.", null],
   ["Done. Let me know if you need anything else!", null],
   ["Done. Let me know if I should explain a part of it.", null],
-  [
-    "The glaze holds. Let me know whether I should start on the handles.",
-    "Let me know whether I should start on the handles.",
-  ],
-  [
-    "The glaze holds. Let me know if you want me to fire the bowls next.",
-    "Let me know if you want me to fire the bowls next.",
-  ],
   [
     "The glaze holds.\n\n**Next steps**\n\n1. Fire the bowls\n2. Sand the rims",
     "Next steps: Fire the bowls; Sand the rims",
@@ -162,7 +134,7 @@ it.each([
     "Noch offen: Schalen brennen; Ränder schleifen; Henkel; Deckel",
   ],
   ["To do:\n- [x] mix the clay\n- [x] fire the bowls", null],
-])("[CP46] what a message says comes next: %s", (message, step) => {
+])("[CP46] what a message lists or asks comes next: %s", (message, step) => {
   expect(findNextStep(message)).toBe(step);
 });
 
@@ -197,54 +169,28 @@ it("[RE34] no recovered text acts on a screen, ends a fence or passes for anothe
   expect(neutralize(code).replaceAll("\u200D", "")).toBe(code.replaceAll("\u200D", ""));
 });
 
-it.each([
-  "The invitations should be printed on thick paper.",
-  "Go for walnut when it comes to the shelves.",
-  "For the lids we use cork.",
-  "Für die Deckel nehmen wir Kork.",
-  "Para la mesa usamos roble.",
-  "Oak it is, for the table.",
-  "About the lids: cork.",
-  "We want cork in the role of sealant.",
-  "Let the lids be cork then.",
-  "The lids are cork, period.",
-  "Cork will serve as our sealant.",
-  "Make cork the default.",
-  "The carpenter insists on oak for the table.",
-  "Cork is too brittle, so the lids will be glass.",
-  "Bei den Deckeln setzen wir auf Kork.",
-  "Pour les couvercles, on part sur le liège.",
-  "蓋はコルクにします。",
-])("[CP36] settles how something is to be: %s", (sentence) => {
-  expect(decisionsOfUser(sentence)).toEqual([sentence]);
-});
-
-it.each([
-  "The pump was replaced at noon, the valve followed.",
-  "The old roof had been moved in spring.",
-  "Should the invitations be printed?",
-  "There should be a handle on the door.",
-  "The door does not open any more.",
-])("[CP36] tells or asks, and settles nothing: %s", (sentence) => {
+it.each(
+  [
+    ["The pump was replaced at noon, the valve followed.", "The old roof had been moved in spring."],
+    ["Should the invitations be printed?", "There should be a handle on the door."],
+    "The door does not open any more.",
+  ].flat(),
+)("[CP36] reports or asks, and settles nothing: %s", (sentence) => {
   expect(decisionsOfUser(sentence)).toEqual([]);
 });
 
-it("[CP36] what comes instead may stand in the next sentence", () => {
-  expect(decisionsOfUser("The council vetoed oak. The table gets birch.")).toEqual([
-    "The council vetoed oak. The table gets birch.",
-  ]);
+it("[CP36] what comes instead may be in the next sentence", () => {
+  const settled = "The council vetoed oak. The table gets birch.";
+  expect(decisionsOfUser(settled)).toEqual([settled]);
 });
 
-it("[CP36] a choice that the chat gives a reason for, or a purpose, is a decision", () => {
-  for (const text of [
-    "I'll take linen for the covers.",
-    "We chose oak, it keeps its shape.",
-    "I've gone with linen for the covers.",
-    "The covers will use linen; the rest was too thin.",
-    "Linen is what I use for the covers.",
-  ])
-    expect(decisionsOfChat(text)).toEqual([text]);
-  expect(decisionsOfChat("I'll take a look.")).toEqual([]);
+it.each(
+  [
+    ["I'll take linen for the covers.", "We chose oak, it keeps its shape.", "I've gone with linen for the covers."],
+    ["The covers will use linen; the rest was too thin.", "Linen is what I use for the covers."],
+  ].flat(),
+)("[CP36] a choice that the chat gives a reason for, or a purpose, is a decision: %s", (text) => {
+  expect(decisionsOfChat(text)).toEqual([text]);
 });
 
 const noise = [
@@ -257,27 +203,68 @@ const noise = [
 ];
 
 it.each(["\n", " "])("[CP37] rules and decisions in a long pasted text are found, lines joined by %j", (end) => {
-  const text = [
-    "2031-02-03T04:05:06Z kiln: on",
-    ...noise,
-    "You must not open the kiln.",
-    ...noise,
-    "Go for porcelain.",
-  ];
-  expect(ordersIn(text.join(end))).toEqual(["You must not open the kiln."]);
-  expect(decisionsOfUser(text.join(end))).toContain("Go for porcelain.");
-  expect(ordersIn(`2031-02-03T04:05:06Z kiln: 9 in Keep the lid on. 2031-02-03T04:05:07Z kiln: hot${end}x`)).toEqual([
-    "Keep the lid on.",
-  ]);
-  expect(ordersIn("2031-02-03T04:05:06Z ERROR Could not open. You must not retry.")).toEqual([]);
-  expect(ordersIn(`2031-02-03T04:05:06Z kiln: 9 plates in Keep away from the kiln.${end}The rest is ash.`)).toEqual([
-    "Keep away from the kiln.",
-  ]);
+  const time = "2031-02-03T04:05:06Z";
+  const lines = [`${time} kiln: on`, ...noise, "You must not open the kiln.", ...noise, "Go for porcelain."];
+  expect(ordersIn(lines.join(end))).toEqual(["You must not open the kiln."]);
+  expect(decisionsOfUser(lines.join(end))).toContain("Go for porcelain.");
+  expect(ordersIn(`${time} kiln: 9 in Keep the lid on. ${time} kiln: hot${end}x`)).toEqual(["Keep the lid on."]);
+  expect(ordersIn(`${time} ERROR Could not open. You must not retry.`)).toEqual([]);
+  const order = "Keep away from the kiln.";
+  expect(ordersIn(`${time} kiln: 9 plates in ${order}${end}The rest is ash.`)).toEqual([order]);
 });
 
-it.each(["I'd continue with the lid.", "Then comes the lid, on the left side.", "I want to start on the lid."])(
-  "[CP46] announces the next step: %s",
-  (text) => {
-    expect(findNextStep(`The box is glued. ${text}`)).toBe(text);
-  },
-);
+it.each(
+  [
+    ["Always run the linter before you commit.", "Never e-mail a customer without my approval."],
+    ["Please do not touch the vendor folder", "Don't use semicolons", "All amounts must be stored in cents."],
+    ["Keep paragraphs below 80 words", "Only metric units.", "From now on answer in French."],
+    ["Remember that the venue closes at 22:00.", "Prefer short sentences", "We use tabs in this repo."],
+    ["In tests, never sleep.", "You must not rename public functions.", "No emojis in headings"],
+    ["At most 3 retries per request.", "Could you always cite the source?"],
+    ["Die Rechnung darf niemals doppelt verschickt werden.", "Ab jetzt immer auf Deutsch antworten."],
+    ["Ne touche pas à la table clients.", "Utilise toujours le mode sombre.", "Nunca borres los registros."],
+    ["A partir de ahora los commits van en inglés", "Non toccare il file di configurazione"],
+    ["Никогда не меняй схему базы.", "不要修改配置文件。", "コミットメッセージは必ず英語で書く。"],
+    ["항상 테스트를 먼저 실행하세요", "Nobody may open the kiln alone."],
+    ["I don't want to see red ink in any letter.", "We can't use lead glaze here.", "The cellar is off limits."],
+    ["Keep out of the cellar.", "Each shelf needs a label with its date."],
+    ["I want everything signed with a stamp, always.", "Wash the brushes before you leave, every time."],
+    ["When you add a recipe, note its source.", "You may read the ledger but not write in it."],
+    ["Make it a habit to weigh the clay.", "You'll sweep the floor after each batch, ok?", "Finger weg vom Ofen!"],
+    ["Rien sans un reçu.", "Lascia stare: è vietato aprire la cassa.", "窯に触らないでください。"],
+  ].flat(),
+)("[CP20] a standing order is taken as a whole sentence: %s", (sentence) => {
+  expect(ordersIn(`Look at the third chapter first. ${sentence}`)).toEqual([sentence]);
+});
+
+it.each(
+  [
+    ["I always wondered how that works.", "It never worked on my machine.", "I must say this looks great."],
+    ["There must be a bug in the lexer.", "The test always fails on Mondays.", "I don't know where the file is."],
+    ["Don't worry about it.", "No problem, take the second one.", "Keep going."],
+    ["Do you remember the talk of last week?", "It keeps crashing.", "We have to have a look at the logs some day?"],
+    ["Ich habe das noch nie gesehen.", "Fix the parser and add a test.", "Nothing happens when I turn the key."],
+    ["We can't find the key.", "Whenever I open the door, it squeaks.", "No results are shown in the list."],
+    ["Add a label to every shelf.", "We have to get the kiln going today.", "Never mind"],
+  ].flat(),
+)("[CP20] what is reported, guessed or asked is no order: %s", (sentence) => {
+  expect(ordersIn(sentence)).toEqual([]);
+});
+
+it("[CP20] a few words after an order belong to it", () => {
+  expect(ordersIn("The cellar is frozen. No visits there. Then bake the bread.")).toEqual([
+    "The cellar is frozen. No visits there.",
+  ]);
+  expect(ordersIn("Red ink? Never.")).toEqual(["Red ink? Never."]);
+  expect(ordersIn("bake the bread Never open the oven")).toEqual(["Never open the oven"]);
+});
+
+it("[CP20] pasted code, logs and quotations are not the user's words", () => {
+  const pasted =
+    "Why does it say this?\n```\n// never call this twice\n```\n> You must not do that\nError: must be a string\n2026-01-02 always on";
+  expect(ordersIn(pasted)).toEqual([]);
+  expect(sentences("See e.g. config/prod.yml. Then version 2.1 of it.")).toEqual([
+    "See e.g. config/prod.yml.",
+    "Then version 2.1 of it.",
+  ]);
+});

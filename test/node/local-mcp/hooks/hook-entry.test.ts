@@ -3,15 +3,20 @@ import { once } from "node:events";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import { build } from "esbuild";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
-import { readHookInput, type HookStdin } from "#src/local-mcp/hooks/hook-stdin.ts";
+import { readHookInput } from "#src/local-mcp/hooks/hook-stdin.ts";
 import { JsonObjectReader } from "#src/local-mcp/hooks/json-object-reader.ts";
 import type { Connection, OpenOptions } from "#src/store/driver.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { append } from "#src/store/spool.ts";
 import { Store } from "#src/store/store.ts";
-import { aProject, Claude, journalKinds } from "#harness/machine/claude.ts";
+import { foreignCaller, recordForeignCaller, readForeignCallers } from "#src/local-mcp/hooks/foreign-callers.ts";
+import { aProject, Claude, journalKinds, aChat } from "#harness/machine/claude.ts";
 import { T0, tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
+
+const src = join(import.meta.dirname, "../../../../src");
 
 it("[HO41] an object that comes in any parts is complete at its end, with all of its fields", () => {
   const object = fc.dictionary(fc.string(), fc.jsonValue());
@@ -27,22 +32,14 @@ it("[HO41] an object that comes in any parts is complete at its end, with all of
 });
 
 it("[HO41] a tool's answer that is too large is left out, and the tool has ended all the same", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
-  claude.prompt("read it");
-  const id = claude.begin("Read", { file_path: "/a" });
-  claude.done(id, "Read", { file_path: "/a" }, { text: 'x\\"{['.repeat(8_000_000) });
+  const { runtime, claude } = aChat();
+  claude.use("Read", { file_path: "/a" }, { text: 'x\\"{['.repeat(8_000_000) });
   expect(journalKinds(runtime, claude.session)).toContain("tool_end");
   expect(runtime.logged).toEqual([]);
 });
 
-interface Rig {
-  readonly read: Promise<HookStdin>;
-  send(text: string | null): void;
-  readonly timers: Map<() => void, number>;
-}
-
-function reading(): Rig {
+/** A read of stdin, whose parts and timers the test makes. */
+function reading() {
   const waiting: ((part: Buffer | null) => void)[] = [];
   const timers = new Map<() => void, number>();
   const read = readHookInput(
@@ -52,7 +49,7 @@ function reading(): Rig {
       return () => void timers.delete(work);
     },
   );
-  return { read, timers, send: (text) => waiting.shift()?.(text === null ? null : Buffer.from(text)) };
+  return { read, timers, send: (text: string | null) => waiting.shift()?.(text === null ? null : Buffer.from(text)) };
 }
 
 it("[HO40] input is complete when its object is, also where stdin stays open; other input when it ends", async () => {
@@ -80,7 +77,7 @@ it("[HO40] of input that stops in the middle the fields before are kept, after a
 });
 
 it("[HO40] a process ends with 0 although a read of its stdin is under way", async () => {
-  const script = `import { exitWithPendingRead } from ${JSON.stringify(join(import.meta.dirname, "../../../../src/local-mcp/hooks/hook-stdin.ts"))};
+  const script = `import { exitWithPendingRead } from ${JSON.stringify(join(src, "local-mcp/hooks/hook-stdin.ts"))};
     import { read } from "node:fs";
     read(0, Buffer.alloc(1), 0, 1, null, () => undefined);
     setImmediate(exitWithPendingRead);`;
@@ -125,15 +122,11 @@ it("[HO14] [ST92] a start waits at most five seconds in all, also with events be
   expect(now() - begin).toBeLessThanOrEqual(5_000);
 });
 
-function entry(name: string): string {
-  return join(import.meta.dirname, "../../../../src", name);
-}
-
 function run(path: string, ...args: string[]): { code: number; out: string } {
   try {
     const options = { input: '{"session_id":"a"}', encoding: "utf8", stdio: "pipe" } as const;
     const env = { ...process.env, SHIM_HOME: "rel/path", NODE_NO_WARNINGS: "1" };
-    return { code: 0, out: execFileSync(process.execPath, [entry(path), ...args], { ...options, env }) };
+    return { code: 0, out: execFileSync(process.execPath, [join(src, path), ...args], { ...options, env }) };
   } catch (error) {
     const { status, stdout, stderr } = error as { status: number; stdout: string; stderr: string };
     return { code: status, out: `${stdout}${stderr}` };
@@ -141,14 +134,74 @@ function run(path: string, ...args: string[]): { code: number; out: string } {
 }
 
 it("[ST93] a relative SHIM_HOME is refused by every program, and no hook fails", () => {
-  expect(run("local-mcp/hooks/hook-entry.ts", "UserPromptSubmit")).toEqual({
-    code: 0,
-    out: expect.stringMatching(/^\{"systemMessage":"SHIM cannot save: SHIM_HOME gives \\"rel\/path\\"/),
-  });
+  const why = 'SHIM_HOME gives "rel/path"';
+  const answer = JSON.stringify({ systemMessage: `SHIM cannot save: ${why}` }).slice(0, -2);
+  const prompt = run("local-mcp/hooks/hook-entry.ts", "UserPromptSubmit");
+  expect([prompt.code, prompt.out.slice(0, answer.length)]).toEqual([0, answer]);
   expect(run("local-mcp/hooks/hook-entry.ts", "PostToolUse")).toEqual({ code: 0, out: "" });
   expect(run("cli/statusline-entry.ts")).toMatchObject({ code: 0, out: expect.stringContaining("SHIM_HOME") });
   for (const path of ["cli/cli-entry.ts", "local-mcp/front/front-entry.ts", "local-mcp/server/mcp-entry.ts"]) {
     const { code, out } = run(path, "sessions");
-    expect([path, code > 0, out.includes('SHIM_HOME gives "rel/path"')]).toEqual([path, true, true]);
+    expect([path, code > 0, out.includes(why)]).toEqual([path, true, true]);
   }
+});
+
+const session = "00000000-0000-4000-8000-000000000001";
+const claude = { CLAUDECODE: "1", CLAUDE_CODE_ENTRYPOINT: "cli", CLAUDE_CODE_SESSION_ID: session };
+const event = { session_id: session, transcript_path: "/t.jsonl", cwd: "/p", hook_event_name: "PreToolUse" };
+
+it("[HO36] Claude Code is known, also in a terminal of another client", () => {
+  const surroundings = [{}, { VSCODE_PID: "7" }, { CURSOR_TRACE_ID: "x" }, { GEMINI_API_KEY: "k" }];
+  for (const more of surroundings) expect(foreignCaller({ ...claude, ...more }, () => event)).toBeNull();
+  const { CLAUDE_CODE_SESSION_ID: _, ...old } = claude;
+  expect(foreignCaller({ ...old, VSCODE_PID: "7" }, () => event)).toBeNull();
+});
+
+/** Environment and payload of a hook, as each client gave them when it ran a hook of Claude Code's settings. */
+const foreign: readonly (readonly [name: string, env: NodeJS.ProcessEnv, payload: object])[] = [
+  ["VS Code", { VSCODE_PID: "7" }, { sessionId: "s", hookEventName: "PreToolUse", timestamp: "2026-11-21" }],
+  ["Cursor", { CURSOR_VERSION: "2.1", CLAUDE_PROJECT_DIR: "/p" }, { ...event, conversation_id: "c" }],
+  ["Copilot", { COPILOT_CLI: "1", CLAUDE_PROJECT_DIR: "/p" }, { ...event, timestamp: "2026-11-21" }],
+  ["Gemini CLI", { GEMINI_SESSION_ID: "s", CLAUDE_PROJECT_DIR: "/p" }, { ...event, timestamp: "2026-11-21" }],
+  ["Codex", { CODEX_MANAGED_BY_NPM: "1" }, { ...event, turn_id: "t" }],
+  ["Qwen Code", { QWEN_PROJECT_DIR: "/p", GEMINI_PROJECT_DIR: "/p" }, event],
+  ["OpenCode", { OPENCODE: "1" }, { sessionID: "s" }],
+  ["an unknown client", {}, event],
+];
+
+it("[HO36] other clients are known by their names, also when they were started from a chat of Claude Code", () => {
+  const inherited = { ...claude, CLAUDE_CODE_SESSION_ID: "another" };
+  for (const [n, [name, env, payload]] of foreign.entries()) {
+    expect(foreignCaller(env, () => payload)).toBe(name);
+    if (n < 5) expect(foreignCaller({ ...inherited, ...env }, () => payload)).toBe(name);
+  }
+});
+
+it("[HO36] each is noted once, and the doctor names them", async () => {
+  const home = aCliHome();
+  const path = home.paths.foreignCallers;
+  expect(readForeignCallers(path)).toEqual({});
+  recordForeignCaller(path, "VS Code", 1);
+  recordForeignCaller(path, "Cursor", 2);
+  recordForeignCaller(path, "VS Code", 3);
+  expect(readForeignCallers(path)).toEqual({ "VS Code": 1, Cursor: 2 });
+  const { out } = await home.shim("doctor");
+  expect(out).toContain("VS Code, Cursor runs the hooks of Claude Code's settings");
+});
+
+it("a hook process loads no part of the full schema library, which takes longer to start than most hooks to run", async () => {
+  const { metafile } = await build({
+    absWorkingDir: join(src, ".."),
+    entryPoints: ["src/local-mcp/hooks/hook-entry.ts"],
+    bundle: true,
+    platform: "node",
+    write: false,
+    metafile: true,
+    external: ["better-sqlite3"],
+    outfile: "hook.cjs",
+  });
+  expect(Object.keys(metafile.inputs)).toContain("src/local-mcp/hooks/hook-entry.ts");
+  const parts = Object.entries(Object.values(metafile.outputs)[0]?.inputs ?? {});
+  const schemas = parts.filter(([path, { bytesInOutput }]) => bytesInOutput > 0 && path.includes("zod/v4/classic"));
+  expect(schemas).toEqual([]);
 });

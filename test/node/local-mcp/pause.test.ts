@@ -6,7 +6,9 @@ import { drainInto, spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
 import { catchUp } from "#src/local-mcp/observe/record-transcript.ts";
 import { refresh } from "#src/local-mcp/observe/observe.ts";
 import { isPaused, pause, resume } from "#src/store/pause.ts";
-import { aProject, Claude, storedSession } from "#harness/machine/claude.ts";
+import { capture } from "#src/local-mcp/checkpoints/capture.ts";
+import { forget } from "#src/local-mcp/retention/forget.ts";
+import { aProject, Claude, storedSession, aChat, anotherClaude, stateOf } from "#harness/machine/claude.ts";
 import { leaked, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
@@ -28,9 +30,9 @@ function tell(runtime: TempRuntime, claude: Claude, fields: object, event = "Not
   answerHook(runtime, event, () => JSON.stringify(input), claude.pid);
 }
 
-function begin(runtime: TempRuntime, project: string | null): void {
+function begin(runtime: TempRuntime, project: string | null, until: number | null = null): void {
   runtime.wait(20);
-  runtime.store.write((sql) => pause(sql, runtime.now(), null, project));
+  runtime.store.write((sql) => pause(sql, runtime.now(), until, project));
   runtime.wait(20);
 }
 
@@ -58,8 +60,7 @@ it("[HO10] [ST51] a chat that moves into a paused project stores nothing of what
 });
 
 it("[HO10] [ST51] a chat that leaves a paused project is stored again, without what was said in it", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   begin(runtime, claude.cwd);
   say(runtime, claude.transcript, secret);
   claude.prompt(`${secret} in a prompt`);
@@ -69,10 +70,9 @@ it("[HO10] [ST51] a chat that leaves a paused project is stored again, without w
   expect(leaked(runtime, [secret, open])).toEqual([open]);
 });
 
-it("[HO10] [JO12] a transcript with another path during a pause is not read from its beginning when the pause is over", () => {
+it("[HO10] [JO12] a transcript with another path during a pause is not read from its beginning after the pause", () => {
   for (const hadPath of [true, false]) {
-    const runtime = tempRuntime();
-    const claude = new Claude(runtime, { cwd: aProject() });
+    const { runtime, claude } = aChat();
     const other = join(claude.cwd, "other.jsonl");
     tell(runtime, claude, hadPath ? {} : { transcript_path: undefined });
     begin(runtime, null);
@@ -90,14 +90,12 @@ it("[HO10] [JO12] a transcript with another path during a pause is not read from
   }
 });
 
-it("[HO10] what was said during a pause of which no event told is known by its time", () => {
+it("[HO10] what was said during a pause without any event is known by its time", () => {
   for (const isTimed of [true, false]) {
-    const runtime = tempRuntime();
-    const claude = new Claude(runtime, { cwd: aProject() });
+    const { runtime, claude } = aChat();
     claude.turn("before");
-    runtime.wait(20);
-    runtime.store.write((sql) => pause(sql, runtime.now(), isTimed ? runtime.now() + 1_000 : null, claude.cwd));
-    runtime.wait(500);
+    begin(runtime, claude.cwd, isTimed ? runtime.now() + 1_000 : null);
+    runtime.wait(480);
     say(runtime, claude.transcript, secret);
     runtime.wait(1_000);
     if (!isTimed) end(runtime, claude.cwd);
@@ -110,29 +108,20 @@ it("[HO10] what was said during a pause of which no event told is known by its t
 it("[ST51] links in either direction, folders below and projects within count as the paused project", () => {
   const runtime = tempRuntime();
   const [project, other] = [aProject(), aProject()];
-  const link = join(other, "link");
+  const [link, within] = [join(other, "link"), join(project, "packages", "one")];
   symlinkSync(project, link);
-  mkdirSync(join(project, "packages", "one", ".git"), { recursive: true });
-  const within = join(project, "packages", "one");
+  mkdirSync(join(within, ".git"), { recursive: true });
   const isNow = (folder: string): boolean => runtime.store.read((sql) => isPaused(sql, runtime.now(), folder), false);
   for (const named of [project, link]) {
-    runtime.store.write((sql) => pause(sql, runtime.now(), null, named));
-    expect([project, link, within, join(link, "packages"), other, `${project}-other`].map(isNow)).toEqual([
-      true,
-      true,
-      true,
-      true,
-      false,
-      false,
-    ]);
-    runtime.store.write((sql) => resume(sql, runtime.now(), named));
-    runtime.wait(1);
+    begin(runtime, named);
+    const folders = [project, link, within, join(link, "packages"), other, `${project}-other`];
+    expect(folders.filter(isNow)).toEqual(folders.slice(0, 4));
+    end(runtime, named);
   }
 });
 
 it("[HO10] an event without a folder comes from where its session works", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.turn("before");
   begin(runtime, claude.cwd);
   tell(runtime, claude, { cwd: undefined, prompt: secret }, "UserPromptSubmit");
@@ -140,8 +129,7 @@ it("[HO10] an event without a folder comes from where its session works", () => 
 });
 
 it("[HO8] [HO10] an event from the spool is judged by its time, and none is spooled during a pause", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   claude.turn("before");
   const event = (prompt: string): void => {
     const input = { ...claude.input("UserPromptSubmit", { prompt }), session_id: claude.session } as never;
@@ -157,8 +145,7 @@ it("[HO8] [HO10] an event from the spool is judged by its time, and none is spoo
 });
 
 it("[HO10] a transcript that was replaced by a shorter one during a pause is read on from there", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime, { cwd: aProject() });
+  const { runtime, claude } = aChat();
   for (let n = 0; n < 20; n++) say(runtime, claude.transcript, `a long talk ${n}`);
   claude.turn("before");
   begin(runtime, null);
@@ -171,4 +158,49 @@ it("[HO10] a transcript that was replaced by a shorter one during a pause is rea
   say(runtime, claude.transcript, open);
   tell(runtime, claude, {});
   expect(leaked(runtime, [secret, open])).toEqual([open]);
+});
+
+it("[HO10] [JO12] what is said during a pause is not read later, in a session known before as in a new one", () => {
+  for (const isKnown of [true, false]) {
+    const { runtime, claude } = aChat();
+    if (isKnown) claude.use("Bash");
+    begin(runtime, null);
+    claude.say(secret);
+    claude.use("Bash");
+    end(runtime, null);
+    claude.say(open);
+    claude.use("Bash");
+    expect(leaked(runtime, [secret, open])).toEqual([open]);
+  }
+});
+
+it("[ST62] a chat that continues after it was forgotten begins anew: its transcript does not restore the old talk", () => {
+  const { runtime, claude } = aChat();
+  for (const text of ["the old talk", "more of the old talk"]) {
+    claude.say(text);
+    claude.use("Bash");
+  }
+  runtime.store.write((sql) => forget(sql, { session: claude.session }));
+  claude.say("the new talk");
+  claude.use("Bash");
+  const talk = JSON.stringify(stateOf(runtime, claude.session)?.conversation);
+  expect([talk.includes("old talk"), talk.includes("the new talk")]).toEqual([false, true]);
+});
+
+it("[ST63] what a chat was handed of a forgotten session is gone from its own checkpoints, and stays gone", () => {
+  const { runtime, claude: first } = aChat();
+  const recent = new Map();
+  first.prompt("the forgotten goal");
+  first.kill();
+  const second = anotherClaude(runtime, first);
+  second.start();
+  const state = (prompt: string): string => {
+    second.prompt(prompt);
+    capture(runtime, { sessionId: second.session, trigger: "on_demand" }, recent);
+    return JSON.stringify(stateOf(runtime, second.session));
+  };
+  expect(state("go on")).toContain("the forgotten goal");
+  runtime.store.write((sql) => forget(sql, { session: first.session }));
+  expect(JSON.stringify(stateOf(runtime, second.session))).not.toContain("the forgotten goal");
+  expect(state("and on")).not.toContain("the forgotten goal");
 });

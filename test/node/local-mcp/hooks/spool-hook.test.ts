@@ -1,0 +1,223 @@
+import { mkdirSync, rmSync, writeFileSync, readdirSync, readFileSync } from "node:fs";
+import { join, dirname } from "node:path";
+import { expect, it } from "vitest";
+import { systemProcesses } from "#src/platform/processes.ts";
+import * as notices from "#src/store/notices.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as spool from "#src/store/spool.ts";
+import { spoolEvent, drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
+import {
+  aDeadClaude,
+  anotherClaude,
+  Claude,
+  journalKinds,
+  rowCount,
+  aChat,
+  stateOf,
+  storedSession,
+} from "#harness/machine/claude.ts";
+import { tempRuntime, storedBytes, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { type Connection, type OpenOptions } from "#src/store/driver.ts";
+
+/** Another process holds the store. @returns it lets go */
+function lock(runtime: TempRuntime): () => void {
+  const writer = tempRuntime({ beside: runtime }).store.connection();
+  writer.run("BEGIN IMMEDIATE");
+  return () => void writer.run("COMMIT");
+}
+
+it("[HO8] a prompt that had to wait in the spool stays before the next one: the newest request is the last", () => {
+  const { runtime, claude } = aChat({ busyMs: 10 });
+  claude.start();
+  const unlock = lock(runtime);
+  expect(claude.prompt("fix the parser")).toEqual({});
+  unlock();
+  claude.prompt("write the changelog");
+  const prompts = { firstPrompt: "fix the parser", lastPrompt: "write the changelog" };
+  expect(stateOf(runtime, claude.session)).toMatchObject(prompts);
+});
+
+it("[HO8] while another process applies the spool, an event waits behind it, except a start, which is answered", () => {
+  const runtime = tempRuntime();
+  const claude = new Claude(runtime);
+  claude.start();
+  claude.prompt("fix the parser");
+  mkdirSync(runtime.paths.spool, { recursive: true });
+  const taken = join(runtime.paths.spool, `waiting.jsonl${spool.claimSuffix(systemProcesses, process.ppid)}`);
+  writeFileSync(taken, "");
+  claude.begin("Bash", { command: "ls" });
+  expect(journalKinds(runtime, claude.session)).not.toContain("tool_start");
+  anotherClaude(runtime, claude).start();
+  expect(rowCount(runtime, "sessions")).toBe(2);
+  rmSync(taken);
+  claude.done(`toolu_${claude.session.slice(0, 8)}_1`, "Bash");
+  expect(journalKinds(runtime, claude.session).slice(-2)).toEqual(["tool_start", "tool_end"]);
+});
+
+it("[HO14] a start that found the store locked is answered with the next prompt, once", () => {
+  const runtime = tempRuntime({ busyMs: 10 });
+  const next = anotherClaude(runtime, aDeadClaude(runtime));
+  const unlock = lock(runtime);
+  expect(next.start()).toBe("");
+  unlock();
+  const { hookSpecificOutput: given } = next.prompt("go on");
+  expect(given?.hookEventName).toBe("UserPromptSubmit");
+  expect(given?.additionalContext).toContain("goal: fix the parser");
+  expect(next.prompt("and now?")).toEqual({});
+});
+
+it("[HO14] a compaction that found the store locked is answered with the next prompt, too", () => {
+  const { runtime, claude } = aChat({ busyMs: 10 });
+  claude.turn("fix the parser");
+  const unlock = lock(runtime);
+  expect(claude.start("compact")).toBe("");
+  unlock();
+  const given = claude.prompt("go on").hookSpecificOutput?.additionalContext;
+  expect(given).toContain("this conversation was compacted");
+});
+
+it("[ST22] a hook leaves the repair of a large store to others: the user is notified, and nothing is lost", () => {
+  const { runtime, claude } = aChat();
+  claude.turn("fix the parser");
+  runtime.store.close();
+  writeFileSync(runtime.paths.database, Buffer.alloc(8_192, 0xff));
+  const small = new Claude(tempRuntime({ beside: runtime, maxUpkeepBytes: 4_096 }), { cwd: claude.cwd });
+  const told = small.prompt("and its tests").systemMessage;
+  expect(told).toMatch(
+    /^SHIM cannot save: .*shim\.db \(1 MB\) must be repaired first.* Events wait in the spool until it can\./,
+  );
+  expect(runtime.store.read((sql) => notices.list(sql), [])).toMatchObject([{ kind: "store_damaged" }]);
+  small.stop();
+  expect(journalKinds(runtime, claude.session)).toEqual(expect.arrayContaining(["prompt", "assistant", "turn_end"]));
+});
+
+const token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+
+it("[HO8] no half of a secret that a limit cuts in two is in the spool", () => {
+  const runtime = tempRuntime();
+  for (let before = 31_960; before < 32_000; before += 8) {
+    const prompt = `${"x ".repeat(before / 2)}${token} and more`;
+    spoolEvent(runtime, { event: "UserPromptSubmit", input: { session_id: "s", prompt }, clientPid: 1 });
+  }
+  const folder = runtime.paths.spool;
+  const spooled = readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"));
+  expect(spooled.join("")).toContain("x x x");
+  expect(spooled.join("")).not.toContain("ghp_");
+});
+
+/** A chat on a machine whose store fails while `error` is set. */
+function aFailingDisk(cwd?: string) {
+  const disk: { error: Error | null } = { error: null };
+  const driver = (options: OpenOptions): Connection => {
+    const connection = openBetterSqlite3(options);
+    const run: Connection["run"] = (query, ...values) => {
+      if (disk.error && query.startsWith("BEGIN IMMEDIATE")) throw disk.error;
+      return connection.run(query, ...values);
+    };
+    return { ...connection, run };
+  };
+  return { disk, ...aChat({ driver, ...(cwd ? { cwd } : {}) }) };
+}
+
+function sqliteError(code: string): Error {
+  return Object.assign(new Error("refused"), { code });
+}
+
+it("[HO8] an event that the store does not take waits in the spool, redacted, and is applied at its time", () => {
+  const { disk, runtime, claude } = aFailingDisk();
+  claude.start();
+  disk.error = sqliteError("SQLITE_BUSY");
+  expect(claude.prompt("use the token ghp_0123456789abcdefghijABCDEFGHIJ012345")).toEqual({});
+  const at = runtime.now();
+  expect(storedBytes(runtime.paths)).not.toContain("ghp_");
+  runtime.wait(60_000);
+  disk.error = null;
+  expect(drainInto(runtime)).toBe(1);
+  const rows = runtime.store.read((sql) => journal.list(sql, claude.session, 0), []);
+  expect(rows.at(-1)).toMatchObject({ at, entry: { kind: "prompt" } });
+  expect(drainInto(runtime)).toBe(0);
+});
+
+it("[HO45] an event from the spool opens no ended session, makes no offer, and starts no tool that has ended", () => {
+  const { disk, runtime, claude: first } = aFailingDisk();
+  first.turn("fix the parser");
+  first.kill();
+  const second = anotherClaude(runtime, first);
+  disk.error = sqliteError("SQLITE_BUSY");
+  second.start();
+  const id = second.begin("Bash", { command: "sleep 1" });
+  disk.error = null;
+  second.done(id, "Bash");
+  second.end();
+  const { endedAt, endReason } = storedSession(runtime, second.session);
+  drainInto(runtime);
+  expect(storedSession(runtime, second.session)).toMatchObject({ endedAt, endReason });
+  expect(storedSession(runtime, first.session).recovery).toBeNull();
+  const kinds = journalKinds(runtime, second.session);
+  expect(kinds.indexOf("tool_start")).toBeLessThan(kinds.indexOf("tool_end"));
+  expect(stateOf(runtime, second.session)?.runningTools).toEqual([]);
+});
+
+it("[HO46] a process that got the client's number since is not taken for it", () => {
+  const { disk, runtime, claude } = aFailingDisk();
+  claude.turn("one");
+  const { owner } = storedSession(runtime, claude.session);
+  disk.error = sqliteError("SQLITE_BUSY");
+  claude.prompt("two");
+  disk.error = null;
+  runtime.processes.start(claude.pid);
+  drainInto(runtime);
+  expect(storedSession(runtime, claude.session).owner).toEqual(owner);
+});
+
+it("[HO47] an entry of the spool that is no event, or fails for another reason than the store, stops nothing", () => {
+  const { runtime, claude } = aChat();
+  const input = { session_id: claude.session, prompt: "kept", prompt_id: "p1" };
+  for (const entry of [
+    { event: "Nonsense", input },
+    { event: "Stop", input: { session_id: 7 } },
+    { event: "UserPromptSubmit", input, clientPid: "none" },
+  ])
+    spool.append(runtime.paths.spool, { at: runtime.now(), clientPid: 1, ...entry });
+  expect(drainInto(runtime)).toBe(3);
+  expect(journalKinds(runtime, claude.session)).toEqual(["prompt"]);
+  expect(runtime.logged).toHaveLength(2);
+});
+
+it("[HO47] a bug in one event does not keep the others in the spool", () => {
+  const { disk, runtime, claude } = aFailingDisk();
+  claude.start();
+  const wait = (event: string, fields: object): void => {
+    const input = { session_id: claude.session, ...fields };
+    spool.append(runtime.paths.spool, { at: runtime.now(), clientPid: 1, event, input });
+  };
+  for (const prompt_id of ["p1", "p2"]) wait("UserPromptSubmit", { prompt: "kept", prompt_id });
+  disk.error = new TypeError("a bug");
+  expect(drainInto(runtime)).toBe(2);
+  disk.error = sqliteError("SQLITE_FULL");
+  wait("Stop", {});
+  expect(() => drainInto(runtime)).toThrow(/disk is full/);
+  disk.error = null;
+  expect(drainInto(runtime)).toBe(1);
+});
+
+it("[HO59] the user is notified when nothing can be saved, once a turn; a short lock is not reported", () => {
+  const { disk, claude } = aFailingDisk();
+  claude.start();
+  disk.error = sqliteError("SQLITE_FULL");
+  expect(claude.prompt("one").systemMessage).toMatch(/SHIM cannot save: .*disk is full.*shim doctor/s);
+  expect([claude.use("Bash"), claude.stop()]).toEqual([{}, {}]);
+  disk.error = sqliteError("SQLITE_BUSY");
+  expect(claude.prompt("two")).toEqual({});
+});
+
+it("[HO59] an event that not even the spool takes is lost, and reported as such", () => {
+  const { disk, runtime, claude } = aFailingDisk();
+  claude.start();
+  mkdirSync(dirname(runtime.paths.spool), { recursive: true });
+  writeFileSync(runtime.paths.spool, "a file where the folder should be");
+  disk.error = sqliteError("SQLITE_BUSY");
+  expect(claude.prompt("one").systemMessage).toContain("SHIM cannot save");
+  expect(runtime.logged.join()).toContain("is lost");
+});
