@@ -1,15 +1,14 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { auditOf, check, codeOf, force, holders, second, twoPeers } from "#harness/coordinator/peers.ts";
-import { admin, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { admin } from "#harness/coordinator/engine-host.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 const day2026 = Date.UTC(2026, 0, 1);
 
 /** What an admin does to leases. */
-export function leaseAdminRules(open: OpenHost): void {
-  it("[LE8] an admin takes a lease away: the next in line has it, and the audit log says from whom and why", async () => {
-    const host = await open();
-    const [a, b] = await twoPeers(host);
+export function leaseAdminRules(it: RuleTest): void {
+  it("[LE8] an admin's release passes a lease to the next in line and is audited", async ({ host, a, b }) => {
     const lease = await a.hold("x", { ttlMs: 600 * second, lockDelayMs: 60 * second });
     await b.queue("x");
     expect(await force(host, "x")).toMatchObject({ ok: true, value: { isReleased: true } });
@@ -24,9 +23,7 @@ export function leaseAdminRules(open: OpenHost): void {
     expect(await auditOf(host, "lease.forced")).toHaveLength(1);
   });
 
-  it("[LE12] after the epoch was raised every new token is above every old one, and what is held stays held", async () => {
-    const host = await open();
-    const [a, b] = await twoPeers(host);
+  it("[LE12] a raised epoch puts new tokens above all old ones and keeps leases", async ({ host, a, b }) => {
     const before = await a.hold("x", { ttlMs: 600 * second });
     for (let n = 0; n < 20; n++) await b.release(await b.hold("y"));
     const newest = await b.hold("z");
@@ -42,9 +39,7 @@ export function leaseAdminRules(open: OpenHost): void {
     expect((await b.hold("y")).token).toBeGreaterThan(after.token + 2 ** 27);
   });
 
-  it("[RQ6] the same request of an admin again takes no second lease away, and raises no second epoch", async () => {
-    const host = await open();
-    const [a, b] = await twoPeers(host);
+  it("[RQ6] a repeated admin request releases no second lease and raises no second epoch", async ({ host, a, b }) => {
     await a.hold("x");
     await b.queue("x");
     const lease = { resource: "x", reason: "stuck", requestId: "r1" };
@@ -61,7 +56,7 @@ export function leaseAdminRules(open: OpenHost): void {
     expect(other.epoch).toBeGreaterThan(raised.epoch);
   });
 
-  it("[LE17] two restores of one old state, a minute apart, begin epochs of their own, and all tokens stay whole numbers", async () => {
+  it("[LE17] restores of one state a minute apart begin different epochs with safe tokens", async ({ open }) => {
     const seen: number[] = [];
     // The same state each time, at times up to the last epoch of the clock, and long after it.
     for (const minutes of [0, 1, 2, 60, 500_000, 16_777_214, 16_777_215, 16_777_216, 90_000_000]) {

@@ -1,9 +1,10 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { check, Peer, second, type Lease } from "#harness/coordinator/peers.ts";
-import { runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { LeaseModel, meet, type LeaseRequest } from "#harness/coordinator/lease-model.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 const chats = ["a", "b", "c", "d"] as const;
 const wanted = ["x", "file:p/a", "file:p/b", "file:p/*", "file:p/b/a", "file:p/b/**", "file:p/**"] as const;
@@ -228,8 +229,8 @@ class Bench {
 }
 
 /** Whatever happens in whatever order. */
-export function leaseModelRules(open: OpenHost): void {
-  it("[LE1] [LE4] [LE10] [LE11] [LE13] whatever chats do and suffer, leases are held, waited for and freed as the model says", async () => {
+export function leaseModelRules(it: RuleTest): void {
+  it("[LE1] [LE4] [LE10] [LE11] [LE13] any sequence of calls ends with the model's leases", async ({ open, runs }) => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
         const bench = await Bench.open(await open());
@@ -239,7 +240,7 @@ export function leaseModelRules(open: OpenHost): void {
         }
         await bench.checkTokens();
       }),
-      runsOn(open, 60),
+      runs(60),
     );
-  }, 60_000);
+  });
 }

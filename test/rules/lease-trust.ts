@@ -1,9 +1,10 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { check, look, Peer, second, successorOf } from "#harness/coordinator/peers.ts";
-import { runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { meet } from "#harness/coordinator/lease-model.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 /** What holders believe, from the answers that they got and the pings that they sent. */
 
@@ -206,8 +207,8 @@ class World {
 }
 
 /** Safety as holders see it: whether the alarm rings, rings late or never. */
-export function leaseTrustRules(open: OpenHost): void {
-  it("[LE1] [CH3] [CH5] [CH7] at no instant two believe that they hold what overlaps, and what a holder may believe is so", async () => {
+export function leaseTrustRules(it: RuleTest): void {
+  it("[LE1] [CH3] [CH5] [CH7] no two holders trust overlapping leases, whatever happens", async ({ open, runs }) => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 80 }), async (steps) => {
         const world = new World(await open());
@@ -217,7 +218,7 @@ export function leaseTrustRules(open: OpenHost): void {
           await world.look();
         }
       }),
-      runsOn(open, 60),
+      runs(60),
     );
-  }, 60_000);
+  });
 }

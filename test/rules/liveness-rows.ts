@@ -1,13 +1,11 @@
-import { expect, it } from "vitest";
-import { check, pass, Peer, second, statusOf } from "#harness/coordinator/peers.ts";
-import type { OpenRowHost } from "#harness/coordinator/engine-host.ts";
+import { expect } from "vitest";
+import { check, pass, second, statusOf } from "#harness/coordinator/peers.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
+import type { RowTest } from "./rule-test.ts";
 
 /** What liveness costs in rows, which on the edge are billed. */
-export function livenessRowRules(open: OpenRowHost): void {
-  it("[CH20] while a connection shows that it lives, an unchanged heartbeat writes no row", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+export function livenessRowRules(it: RowTest): void {
+  it("[CH20] while a connection shows that it lives, an unchanged heartbeat writes no row", async ({ host, a }) => {
     await host.connect("a");
     const news = { status: "busy", taskCount: 1, progress: "half", health: { cpu: 0.52, memory: 0.31, uptimeMs: 1 } };
     await a.beat({ ...news, status: "busy" });
@@ -20,9 +18,7 @@ export function livenessRowRules(open: OpenRowHost): void {
     expect(await host.rowsWritten()).toBe(before);
   });
 
-  it("[CH20] without a connection a heartbeat writes at most one row in each third of the ttl", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH20] without a connection a heartbeat writes at most one row in each third of the ttl", async ({ host, a }) => {
     await a.hold("x", { isBound: true });
     await host.ring();
     const before = await host.rowsWritten();
@@ -34,9 +30,7 @@ export function livenessRowRules(open: OpenRowHost): void {
     expect(await statusOf(host, "a")).toBe("idle");
   });
 
-  it("[CH20] reading chats writes no row, also where it finds that one is gone", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH20] reading chats writes no row, also where it finds that one is gone", async ({ host, a }) => {
     await a.hold("x");
     host.wait(31 * second);
     const before = await host.rowsWritten();
@@ -47,9 +41,7 @@ export function livenessRowRules(open: OpenRowHost): void {
     expect(await host.rowsWritten()).toBe(before);
   });
 
-  it("[CH6] an alarm that finds all chats alive writes one row for each that it looks at", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH6] an alarm that finds all chats alive writes one row for each that it looks at", async ({ host, a }) => {
     await host.connect("a");
     await a.hold("x", { isBound: true });
     const before = await host.rowsWritten();

@@ -1,14 +1,12 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { auditOf, check, codeOf, look, pass, Peer, second, statusOf, successorOf } from "#harness/coordinator/peers.ts";
-import type { OpenHost } from "#harness/coordinator/engine-host.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 const hour = 3_600 * second;
 
 /** Whether a chat lives, and what becomes of what it holds. */
-export function livenessRules(open: OpenHost): void {
-  it("[CH3] without a connection whatever a chat does keeps it alive", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+export function livenessRules(it: RuleTest): void {
+  it("[CH3] without a connection whatever a chat does keeps it alive", async ({ host, a }) => {
     const deeds = [
       () => a.beat(),
       () => a.hold("x"),
@@ -27,9 +25,7 @@ export function livenessRules(open: OpenHost): void {
     expect(codeOf(await a.tryBeat())).toBe("chat_offline");
   });
 
-  it("[CH3] an open connection that is silent does not count against what comes another way", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH3] an open connection that is silent does not count against what comes another way", async ({ host, a }) => {
     await host.connect("a");
     for (let n = 0; n < 10; n++) {
       await pass(host, 20 * second);
@@ -41,9 +37,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await statusOf(host, "a")).toBe("offline timeout");
   });
 
-  it("[CH21] the chat and its bound leases live as long as the answer to a heartbeat says", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH21] the chat and its bound leases live as long as the answer to a heartbeat says", async ({ host, a }) => {
     const lease = await a.hold("x", { isBound: true });
     for (const pause of [4_000, 5_999, 3_000, 9_999, 1, 29_000, 500]) {
       host.wait(pause);
@@ -58,8 +52,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await statusOf(host, "a")).toBe("idle");
   });
 
-  it("[CH3] over a connection pings alone keep a chat alive, for ttlMs after the last one", async () => {
-    const host = await open();
+  it("[CH3] over a connection pings alone keep a chat alive, for ttlMs after the last one", async ({ host }) => {
     await Peer.join(host, "a");
     await host.connect("a");
     for (let n = 0; n < 100; n++) {
@@ -76,8 +69,7 @@ export function livenessRules(open: OpenHost): void {
     ["a worker", false, 5_000],
     ["a chat with a user", true, 20_000],
   ] as const) {
-    it(`[CH4] ${kind} whose connection was closed is gone ${graceMs / second} s later, not before`, async () => {
-      const host = await open();
+    it(`[CH4] ${kind} is gone ${graceMs / second} s after its connection closed, not before`, async ({ host }) => {
       const a = await Peer.join(host, "a", { isInteractive });
       await host.connect("a");
       host.wait(100);
@@ -91,8 +83,7 @@ export function livenessRules(open: OpenHost): void {
       expect(codeOf(await a.tryBeat())).toBe("chat_offline");
     });
 
-    it(`[CH4] ${kind} that is there again within ${graceMs / second} s, by a connection or without one, was never gone`, async () => {
-      const host = await open();
+    it(`[CH4] ${kind} that returns within ${graceMs / second} s in any way was never gone`, async ({ host }) => {
       const [a, b, c] = await Promise.all(["a", "b", "c"].map((chat) => Peer.join(host, chat, { isInteractive })));
       for (const chat of ["a", "b", "c"]) {
         await host.connect(chat);
@@ -112,9 +103,7 @@ export function livenessRules(open: OpenHost): void {
     });
   }
 
-  it("[CH4] the end of a grace is seen by the alarm alone, also where it has looked at the chat before for something else", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH4] the alarm alone ends a grace, also after another look at the chat", async ({ host, a }) => {
     await host.connect("a");
     await a.release(await a.hold("x", { ttlMs: 3 * second }));
     await host.disconnect("a");
@@ -122,8 +111,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await auditOf(host, "chat.offline")).toMatchObject([{ ageMs: 5_000, detail: { reason: "closed" } }]);
   });
 
-  it("[CH4] the second close of a connection that is known to be gone prolongs nothing", async () => {
-    const host = await open();
+  it("[CH4] the second close of a connection that is known to be gone prolongs nothing", async ({ host }) => {
     await Peer.join(host, "a");
     await host.connect("a");
     await host.disconnect("a");
@@ -133,8 +121,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await statusOf(host, "a")).toBe("offline closed");
   });
 
-  it("[CH4] the late close of an old process's connection does not touch its successor", async () => {
-    const host = await open();
+  it("[CH4] the late close of an old process's connection does not touch its successor", async ({ host }) => {
     const old = await Peer.join(host, "a", { isInteractive: false });
     await host.connect("a");
     host.wait(31 * second);
@@ -145,8 +132,7 @@ export function livenessRules(open: OpenHost): void {
     expect(codeOf(await next.tryBeat())).toBe("ok");
   });
 
-  it("[CH5] connections lost without a close are forgiven for 90 s, from when it is noticed, with all that pings told", async () => {
-    const host = await open();
+  it("[CH5] chats of lost connections have 90 s from the loss, and what pings renewed", async ({ host }) => {
     const [a, b] = [await Peer.join(host, "a", { isInteractive: false }), await Peer.join(host, "b")];
     const lease = await a.hold("x", { isBound: true });
     for (const chat of ["a", "b"]) await host.connect(chat);
@@ -166,9 +152,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await statusOf(host, "a")).toBe("offline closed");
   });
 
-  it("[CH5] the long grace is given once for each connection", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH5] the long grace is given once for each connection", async ({ host, a }) => {
     await host.connect("a");
     await host.loseConnections();
     host.wait(60 * second);
@@ -185,9 +169,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await statusOf(host, "a")).toBe("idle");
   });
 
-  it("[CH5] who registered anew without a new connection keeps what the old one told", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH5] who registered anew without a new connection keeps what the old one told", async ({ host, a }) => {
     await host.connect("a");
     host.wait(10 * second);
     await a.back();
@@ -199,8 +181,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await statusOf(host, "a")).toBe("idle");
   });
 
-  it("[CH5] a chat without a connection loses none", async () => {
-    const host = await open();
+  it("[CH5] a chat without a connection loses none", async ({ host }) => {
     await Peer.join(host, "a");
     await host.loseConnections();
     host.wait(30 * second);
@@ -213,8 +194,7 @@ export function livenessRules(open: OpenHost): void {
     ["leads", (a: Peer) => a.campaign("boss", { ttlMs: 600 * second })],
     ["stands in line", (a: Peer) => a.queue("held")],
   ] as const) {
-    it(`[CH6] the alarm alone sees within ttlMs that a chat which ${what} has vanished`, async () => {
-      const host = await open();
+    it(`[CH6] the alarm alone sees within ttlMs that a chat which ${what} has vanished`, async ({ host }) => {
       const other = await Peer.join(host, "other");
       await other.hold("held", { ttlMs: hour });
       await other.leave();
@@ -238,9 +218,7 @@ export function livenessRules(open: OpenHost): void {
     });
   }
 
-  it("[CH6] a chat that comes back to what was kept for it is watched again", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH6] a chat that comes back to what was kept for it is watched again", async ({ host, a }) => {
     await a.hold("x", { ttlMs: hour });
     await pass(host, 40 * second);
     expect(await statusOf(host, "a")).toBe("offline timeout");
@@ -251,8 +229,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await auditOf(host, "chat.offline")).toMatchObject([{ ageMs: 0 }, { ageMs: 40_000 }]);
   });
 
-  it("[CH6] chats that hold nothing set no alarm but housekeeping", async () => {
-    const host = await open();
+  it("[CH6] chats that hold nothing set no alarm but housekeeping", async ({ host }) => {
     expect(await host.ring()).toBeNull();
     const a = await Peer.join(host, "a");
     await Peer.join(host, "b");
@@ -274,9 +251,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await statusOf(host, "b")).toBe("offline timeout");
   });
 
-  it("[CH6] an alarm that comes late does what was due, and never again", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH6] an alarm that comes late does what was due, and never again", async ({ host, a }) => {
     await a.hold("x", { ttlMs: 10 * second });
     host.wait(20 * 24 * hour);
     const next = await host.ring();

@@ -1,13 +1,12 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { codeOf, crew, holders, pass, Peer, second } from "#harness/coordinator/peers.ts";
-import { admin, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { refused } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 /** What stays closed for a while after an expiry. */
-export function lockDelayRules(open: OpenHost): void {
-  it("[LE11] after an expiry with a lock delay nobody gets it before the delay is over, not even who held it", async () => {
-    const host = await open();
-    const { a, b, c } = await crew(host);
+export function lockDelayRules(it: RuleTest): void {
+  it("[LE11] after an expiry nobody is granted it before the delay ends", async ({ host, crew: { a, b, c } }) => {
     await a.hold("x", { ttlMs: 10 * second, lockDelayMs: 5 * second });
     await c.queue("x");
     host.wait(12 * second);
@@ -22,9 +21,7 @@ export function lockDelayRules(open: OpenHost): void {
     expect(await holders(host)).toEqual({ x: "c" });
   });
 
-  it("[LE11] a delay that is over holds nobody up, whether or not the alarm has rung", async () => {
-    const host = await open();
-    const { a, b, c } = await crew(host);
+  it("[LE11] a delay that has ended blocks nobody, with or without an alarm", async ({ host, crew: { a, b, c } }) => {
     await a.hold("file:p/a", { ttlMs: 10 * second, lockDelayMs: 5 * second });
     const other = await b.hold("file:p/b", { ttlMs: 100 * second });
     await c.queue("file:p/**");
@@ -34,9 +31,7 @@ export function lockDelayRules(open: OpenHost): void {
     expect(await holders(host)).toEqual({ "file:p/**": "c" });
   });
 
-  it("[LE11] a delay that is over, and not yet taken away, does not stand for the next one", async () => {
-    const host = await open();
-    const { a, b, c, d } = await crew(host);
+  it("[LE11] an ended delay that is still stored is not the next one", async ({ host, crew: { a, b, c, d } }) => {
     await a.hold("file:p/a", { ttlMs: 10 * second, lockDelayMs: 5 * second });
     await pass(host, 10 * second);
     await host.ring();
@@ -50,9 +45,7 @@ export function lockDelayRules(open: OpenHost): void {
     expect(refused(await b.acquire("file:p/a"))).toMatchObject({ code: "lease_held", retryAfterMs: 4_000 });
   });
 
-  it("[LE11] of a bound lease the delay counts from its holder's last sign of life + ttl on", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[LE11] of a bound lease the delay counts from its holder's last sign of life + ttl on", async ({ host, a }) => {
     await host.connect("a");
     await a.hold("x", { isBound: true, lockDelayMs: 5 * second });
     host.wait(20 * second);
@@ -62,9 +55,7 @@ export function lockDelayRules(open: OpenHost): void {
     expect(refused(await b.acquire("x"))).toMatchObject({ retryAfterMs: 5_000, details: { holder: null } });
   });
 
-  it("[LE11] the delay holds for whatever overlaps, and is over by itself when nobody looks", async () => {
-    const host = await open();
-    const { a, b } = await crew(host);
+  it("[LE11] the delay covers what overlaps, and ends without an alarm", async ({ host, crew: { a, b } }) => {
     await a.hold("file:p/src/**", { ttlMs: 10 * second, lockDelayMs: 5 * second });
     await pass(host, 10 * second);
     await host.ring();
@@ -87,9 +78,7 @@ export function lockDelayRules(open: OpenHost): void {
       "has it taken away": (host) => host.call("leases.force-release", { resource: "x", reason: "asked" }, admin),
     };
   for (const [handover, give] of Object.entries(handovers)) {
-    it(`[LE11] there is no delay when the holder ${handover}`, async () => {
-      const host = await open();
-      const { a, b } = await crew(host);
+    it(`[LE11] there is no delay when the holder ${handover}`, async ({ host, crew: { a, b } }) => {
       const lease = await a.hold("x", { lockDelayMs: 60 * second });
       await give(host, a, lease);
       expect(codeOf(await b.acquire("x"))).toBe("ok");

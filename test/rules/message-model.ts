@@ -1,36 +1,24 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { Priority, Target } from "#src/contract/messages.ts";
-import { runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
-import {
-  Correspondent,
-  day,
-  hour,
-  minute,
-  some,
-  toAll,
-  toTopic,
-  propertyMs,
-} from "#harness/coordinator/state-calls.ts";
+import { type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { Correspondent, day, hour, minute, some, toAll, toTopic } from "#harness/coordinator/state-calls.ts";
 import { standsFor } from "./message-receivers.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 /** Messages against a model, behind any host. */
-export function messageModelRules(open: OpenHost): void {
-  it(
-    "[MS1] [MS3] [MS7] [MS8] [MS9] each receiver gets what is for it until it acknowledges it or its time is over, as a model has it",
-    async () => {
-      await fc.assert(
-        fc.asyncProperty(fc.array(act, { maxLength: 40 }), async (acts) => {
-          const host = await open();
-          const post = new Post(host, await some(host, "c0", "c1", "c2"));
-          for (const one of acts) await post.act(one);
-          await post.compareAll();
-        }),
-        runsOn(open, 100),
-      );
-    },
-    propertyMs,
-  );
+export function messageModelRules(it: RuleTest): void {
+  it("[MS1] [MS3] [MS7] [MS8] [MS9] each receiver pulls the messages of the model", async ({ open, runs }) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(act, { maxLength: 40 }), async (acts) => {
+        const host = await open();
+        const post = new Post(host, await some(host, "c0", "c1", "c2"));
+        for (const one of acts) await post.act(one);
+        await post.compareAll();
+      }),
+      runs(100),
+    );
+  });
 }
 
 const topics = ["a", "a.b", "a.c", "b"];

@@ -1,8 +1,9 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
-import type { EngineHost, OpenHost } from "#harness/coordinator/engine-host.ts";
+import type { EngineHost } from "#harness/coordinator/engine-host.ts";
 import { ask, refusal } from "#harness/coordinator/state-calls.ts";
-import { calm, Hand, stateOf, taskOf } from "#harness/coordinator/task-calls.ts";
+import { Hand, stateOf, taskOf } from "#harness/coordinator/task-calls.ts";
+import type { TaskTest } from "./rule-test.ts";
 
 type Job = InputOf<"plans.submit">["job"];
 
@@ -17,9 +18,8 @@ const large: Job = {
 };
 
 /** Rules of jobs that become tasks. */
-export function planRules(open: OpenHost): void {
-  it("[PL19] a job is split above the threshold, where it is asked for, and as it is listed", async () => {
-    const host = await calm(open);
+export function planRules(it: TaskTest): void {
+  it("[PL19] a job is split above the threshold, where it is asked for, and as it is listed", async ({ host }) => {
     const plain = await ask(host, "plans.estimate", { job: small });
     expect(plain).toMatchObject({ complexity: { score: 1, threshold: 8, isAboveThreshold: false }, parts: null });
     expect(plain.reason).toContain("not above 8");
@@ -44,16 +44,14 @@ export function planRules(open: OpenHost): void {
     expect((await ask(host, "tasks.list", {})).tasks).toEqual([]);
   });
 
-  it("[PL19] weights and threshold are settings of the workspace", async () => {
-    const host = await calm(open);
+  it("[PL19] weights and threshold are settings of the workspace", async ({ host }) => {
     const { settings } = await ask(host, "settings.get", {});
     await ask(host, "settings.set", { settings: { complexity: { ...settings.complexity, threshold: 1 } } });
     const job: Job = { title: "refactor", files: [{ path: "a/a.ts" }, { path: "b/b.ts" }] };
     expect((await ask(host, "plans.estimate", { job })).parts).toHaveLength(2);
   });
 
-  it("[PL20] [PL31] [PL32] parts are submitted together, and the join represents the job", async () => {
-    const host = await calm(open);
+  it("[PL20] [PL31] [PL32] parts are submitted together, and the join represents the job", async ({ host }) => {
     const made = await ask(host, "plans.submit", {
       job: large,
       type: "code",
@@ -84,8 +82,7 @@ export function planRules(open: OpenHost): void {
     expect(again).toMatchObject({ task: made.task, isDuplicate: true, state: "done", parts: [] });
   });
 
-  it("[PL32] without a rule the join is a task for a chat, which gets the results of all parts by name", async () => {
-    const host = await calm(open);
+  it("[PL32] without a rule the join is a chat's task, with all results by name", async ({ host }) => {
     const made = await ask(host, "plans.submit", { job: small, isForced: true, type: "code", joinType: "review" });
     const a = await Hand.join(host, "a", { capacity: 10 });
     for (const { name } of made.parts) await a.ack(await a.take({ types: ["code"] }), name);
@@ -94,8 +91,7 @@ export function planRules(open: OpenHost): void {
     expect(join.inputs.map(({ ref, result }) => [ref, result])).toEqual(made.parts.map(({ name }) => [name, name]));
   });
 
-  it("[PL33] a part that has died is named in the result of the others, where that is asked for", async () => {
-    const host = await calm(open);
+  it("[PL33] a part that has died is named in the result of the others, where that is asked for", async ({ host }) => {
     const parts = ["one", "two"].map((name) => ({ name, text: name }));
     const request = {
       job: { title: "two things" },
@@ -119,8 +115,7 @@ export function planRules(open: OpenHost): void {
     });
   });
 
-  it("[PL20] a job that is not split is one task; the same request again submits nothing more", async () => {
-    const host = await calm(open);
+  it("[PL20] a job that is not split is one task; the same request again submits nothing more", async ({ host }) => {
     const request = { job: small, type: "docs", requestId: "r1" };
     const made = await ask(host, "plans.submit", request);
     expect(made).toMatchObject({ parts: [], state: "queued", complexity: { score: 1 } });

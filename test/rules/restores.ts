@@ -1,7 +1,8 @@
-import { expect, it } from "vitest";
-import { codeOf, crew, holders, pass, Peer, second, successorOf, twoPeers } from "#harness/coordinator/peers.ts";
-import { admin, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
-import { given, some, toChat, waitForFullHour, type Correspondent } from "#harness/coordinator/state-calls.ts";
+import { expect } from "vitest";
+import { codeOf, crew, holders, pass, Peer, second, successorOf } from "#harness/coordinator/peers.ts";
+import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { given, toChat, waitForFullHour } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 async function raise(host: EngineHost, quietMs?: number): Promise<number> {
   const input = { reason: "restored", ...(quietMs === undefined ? {} : { quietMs }) };
@@ -9,10 +10,8 @@ async function raise(host: EngineHost, quietMs?: number): Promise<number> {
 }
 
 /** What the raised epoch does after a restore, beside tokens, revisions and the numbers of tasks. */
-export function restoreRules(open: OpenHost): void {
-  it("[LE19] after the epoch was raised nothing is granted for a while, and what is held stays held", async () => {
-    const host = await open();
-    const { a, b, c } = await crew(host);
+export function restoreRules(it: RuleTest): void {
+  it("[LE19] after a raised epoch nothing is granted for a while; leases stay", async ({ host, crew: { a, b, c } }) => {
     const held = await a.hold("x", { ttlMs: 200 * second });
     await raise(host, 90 * second);
     expect(given(await a.renew(held)).token).toBe(held.token);
@@ -31,9 +30,7 @@ export function restoreRules(open: OpenHost): void {
     await a.hold("y");
   });
 
-  it("[LE19] it lasts ten minutes unless the operator says otherwise, and a second raise does not cut it short", async () => {
-    const host = await open();
-    const { a } = await crew(host);
+  it("[LE19] that lasts ten minutes by default; a second raise does not shorten it", async ({ host, crew: { a } }) => {
     await raise(host);
     await raise(host, 0);
     await pass(host, 600 * second - 1);
@@ -43,9 +40,7 @@ export function restoreRules(open: OpenHost): void {
     await a.hold("x");
   });
 
-  it("[LE23] no waiter stays that its chat may not know of", async () => {
-    const host = await open();
-    const [a, b] = await twoPeers(host);
+  it("[LE23] no waiter stays that its chat may not know of", async ({ host, a, b }) => {
     const held = await a.hold("x");
     await b.queue("x");
     await raise(host, 0);
@@ -54,9 +49,7 @@ export function restoreRules(open: OpenHost): void {
     await b.hold("x");
   });
 
-  it("[CH19] a process that registers after the epoch was raised cannot be taken for one that is lost", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH19] a process registered after a raised epoch has an incarnation above all lost ones", async ({ host, a }) => {
     const epoch = await raise(host, 0);
     expect((await a.back()).incarnation).toBe(1);
     await a.leave();
@@ -65,9 +58,7 @@ export function restoreRules(open: OpenHost): void {
     expect((await Peer.join(host, "b")).incarnation).toBeGreaterThan(epoch * 2 ** 28);
   });
 
-  it("[MS10] after the epoch was raised messages have numbers above all before, and older ones are kept their time", async () => {
-    const host = await open();
-    const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
+  it("[MS10] a raised epoch puts ids above all before and keeps messages", async ({ host, c1: from, c2: to }) => {
     const first = await from.send(toChat(to), "before");
     const epoch = await raise(host, 0);
     const second = await from.send(toChat(to), "after");

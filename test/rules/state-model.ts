@@ -1,33 +1,21 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
 import type { Json } from "#src/contract/values.ts";
-import {
-  admin,
-  runsOn,
-  type EngineHost,
-  type OpenHost,
-  type OpenRowHost,
-  type RowHost,
-} from "#harness/coordinator/engine-host.ts";
-import { ask, happened, hour, listed, propertyMs, type Changes } from "#harness/coordinator/state-calls.ts";
+import { admin, type EngineHost, type OpenHost, type RowHost } from "#harness/coordinator/engine-host.ts";
+import { ask, happened, hour, listed, type Changes } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** Versioned keys and their changes against a model, behind any host. */
-export function stateModelRules(open: OpenHost): void {
-  it(
-    "[SV2] [SV3] [SV6] [SV7] [SV9] random writes do what a model says, and readers of any prefix and pace see each change once",
-    () => randomWrites(open, () => Promise.resolve(), 60),
-    propertyMs,
-  );
+export function stateModelRules(it: RuleTest): void {
+  it("[SV2] [SV3] [SV6] [SV7] [SV9] writes do what a model says; readers see each change once", ({ open, runs }) =>
+    randomWrites(open, () => Promise.resolve(), runs(60)));
 }
 
 /** The same with a look at the rows. */
-export function stateModelRowRules(open: OpenRowHost): void {
-  it(
-    "[SV11] the running totals are the recount of the rows after whatever was written, refused, deleted or expired",
-    () => randomWrites(open, recount, 30),
-    propertyMs,
-  );
+export function stateModelRowRules(it: RowTest): void {
+  it("[SV11] the running totals equal the recounted rows after any writes", ({ open, runs }) =>
+    randomWrites(open, recount, runs(30)));
 }
 
 /** The totals against the rows. */
@@ -81,7 +69,7 @@ const maxStateChars = 1_500;
 async function randomWrites<Host extends EngineHost>(
   open: OpenHost<Host>,
   check: (host: Host) => Promise<void>,
-  usualRuns: number,
+  runs: { readonly numRuns: number },
 ): Promise<void> {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
@@ -99,7 +87,7 @@ async function randomWrites<Host extends EngineHost>(
         expect(reader.seen).toEqual(model.log.filter(({ key }) => key.startsWith(reader.prefix)));
       }
     }),
-    runsOn(open, usualRuns),
+    runs,
   );
 }
 

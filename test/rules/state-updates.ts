@@ -1,6 +1,6 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { maxValueChars } from "#src/contract/state.ts";
-import { type EngineHost, type OpenHost, type OpenRowHost } from "#harness/coordinator/engine-host.ts";
+import { type EngineHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -15,16 +15,16 @@ import {
   rowsWritten,
   set,
 } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** Rules of updates of several keys, and of writes under guards, that hold behind any host. */
-export function stateUpdateRules(open: OpenHost): void {
-  updateRules(open);
-  guardRules(open);
+export function stateUpdateRules(it: RuleTest): void {
+  updateRules(it);
+  guardRules(it);
 }
 
-function updateRules(open: OpenHost): void {
-  it("[SV7] several keys are written under all conditions at once, and a check writes nothing", async () => {
-    const host = await open();
+function updateRules(it: RuleTest): void {
+  it("[SV7] several keys are written under all conditions at once, and a check writes nothing", async ({ host }) => {
     const seen = await set(host, "a", 1);
     const { versions } = await ask(host, "state.update", {
       writes: [
@@ -41,8 +41,7 @@ function updateRules(open: OpenHost): void {
     expect(await revision(host)).toBe(seen + 1);
   });
 
-  it("[SV7] one condition that fails, in whatever place, leaves no key and no change", async () => {
-    const host = await open();
+  it("[SV7] one condition that fails, in whatever place, leaves no key and no change", async ({ host }) => {
     await set(host, "a", 1);
     const before = await listed(host);
     const failing = [
@@ -66,8 +65,7 @@ function updateRules(open: OpenHost): void {
     expect(await happened(host)).toHaveLength(1);
   });
 
-  it("[SV7] no key appears twice in one update", async () => {
-    const host = await open();
+  it("[SV7] no key appears twice in one update", async ({ host }) => {
     const twice = [
       { op: "set", key: "a", value: 1 },
       { op: "delete", key: "a" },
@@ -86,11 +84,8 @@ async function leased(host: EngineHost, chat: Correspondent, resource: string, t
   return acquired.lease.token;
 }
 
-function guardRules(open: OpenHost): void {
-  it("[SV8] a write that a lease guards fails with an old token and writes nothing", async () => {
-    const host = await open();
-    const first = await Correspondent.join(host, "c1");
-    const second = await Correspondent.join(host, "c2");
+function guardRules(it: RuleTest): void {
+  it("[SV8] a guarded write with an old token fails and writes nothing", async ({ host, c1: first, c2: second }) => {
     const old = await leased(host, first, "deploy");
     await set(host, "deployed", "by first", { guard: { resource: "deploy", token: old } });
     host.wait(5_000);
@@ -105,9 +100,7 @@ function guardRules(open: OpenHost): void {
     expect(await happened(host, "deployed")).toHaveLength(2);
   });
 
-  it("[SV8] an update with one stale guard among valid ones writes nothing", async () => {
-    const host = await open();
-    const chat = await Correspondent.join(host, "c1");
+  it("[SV8] an update with one stale guard among valid ones writes nothing", async ({ host, c1: chat }) => {
     const [one, other] = [await leased(host, chat, "one"), await leased(host, chat, "other", hour)];
     const guards = [
       { resource: "other", token: other },
@@ -123,9 +116,7 @@ function guardRules(open: OpenHost): void {
     expect(await happened(host, "a")).toHaveLength(1);
   });
 
-  it("[SV8] the token of a pattern guards what falls under it, that of a leader is its term", async () => {
-    const host = await open();
-    const chat = await Correspondent.join(host, "c1");
+  it("[SV8] a pattern's token guards what it covers; a leader's is its term", async ({ host, c1: chat }) => {
     const token = await leased(host, chat, "file:p/src/**");
     await set(host, "a", 1, { guard: { resource: "file:p/src/deep/x.ts", token } });
     const beside = { key: "a", value: 2, guard: { resource: "file:p/test/x.ts", token } };
@@ -140,9 +131,8 @@ function guardRules(open: OpenHost): void {
 }
 
 /** Rules of versioned keys that can only be seen in rows. */
-export function stateUpdateRowRules(open: OpenRowHost): void {
-  it("[SV7] what is refused has not touched a row", async () => {
-    const host = await open();
+export function stateUpdateRowRules(it: RowTest): void {
+  it("[SV7] what is refused has not touched a row", async ({ host }) => {
     await set(host, "a", 1);
     await ask(host, "settings.set", { settings: { maxKeys: 2 } });
     const writes = ["b", "c", "d"].map((key) => ({ op: "set" as const, key, value: 1 }));
@@ -162,8 +152,7 @@ export function stateUpdateRowRules(open: OpenRowHost): void {
     }
   });
 
-  it("[SV7] a write costs the row of the key and the row of its change, and reading costs none", async () => {
-    const host = await open();
+  it("[SV7] a write costs the row of the key and the row of its change, and reading costs none", async ({ host }) => {
     expect(await rowsWritten(host, () => set(host, "a", 1))).toBe(2);
     expect(await rowsWritten(host, () => set(host, "a", 2))).toBe(2);
     expect(await rowsWritten(host, () => listed(host))).toBe(0);

@@ -1,17 +1,16 @@
-import { expect, it } from "vitest";
-import { type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { expect } from "vitest";
 import { ask, get, happened, hour, listed, refusal, revision, set } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of versioned keys that hold behind any host. */
-export function stateRules(open: OpenHost): void {
-  conditionRules(open);
-  versionRules(open);
-  expiryRules(open);
+export function stateRules(it: RuleTest): void {
+  conditionRules(it);
+  versionRules(it);
+  expiryRules(it);
 }
 
-function conditionRules(open: OpenHost): void {
-  it("[SV1] of two writers that saw the same version one succeeds, and the other is told the present one", async () => {
-    const host = await open();
+function conditionRules(it: RuleTest): void {
+  it("[SV1] of two writers of one version one succeeds; the other gets the present version", async ({ host }) => {
     const seen = await set(host, "plan", "first");
     const won = await set(host, "plan", "second", { ifVersion: seen });
     const { code, details } = await refusal(host, "state.set", { key: "plan", value: "third", ifVersion: seen });
@@ -20,8 +19,7 @@ function conditionRules(open: OpenHost): void {
     expect(await get(host, "plan")).toMatchObject({ value: "second", version: won });
   });
 
-  it("[SV1] a loop of read and conditional write counts every increment of two writers", async () => {
-    const host = await open();
+  it("[SV1] a loop of read and conditional write counts every increment of two writers", async ({ host }) => {
     await set(host, "count", 0);
     let repeats = 0;
     const increment = async (): Promise<void> => {
@@ -38,8 +36,7 @@ function conditionRules(open: OpenHost): void {
     expect(repeats).toBeGreaterThan(0);
   });
 
-  it("[SV1] ifVersion 0 means that the key is not there: never set, deleted, or expired", async () => {
-    const host = await open();
+  it("[SV1] ifVersion 0 means that the key is not there: never set, deleted, or expired", async ({ host }) => {
     await set(host, "never", 1, { ifVersion: 0 });
     expect((await refusal(host, "state.set", { key: "never", value: 2, ifVersion: 0 })).code).toBe("version_mismatch");
     await ask(host, "state.delete", { key: "never" });
@@ -49,8 +46,7 @@ function conditionRules(open: OpenHost): void {
     expect((await get(host, "never"))?.value).toBe(4);
   });
 
-  it("[SV1] a deletion obeys its condition", async () => {
-    const host = await open();
+  it("[SV1] a deletion obeys its condition", async ({ host }) => {
     const version = await set(host, "a", 1);
     const wrong = await refusal(host, "state.delete", { key: "a", ifVersion: version + 1 });
     expect(wrong.code).toBe("version_mismatch");
@@ -61,8 +57,7 @@ function conditionRules(open: OpenHost): void {
     });
   });
 
-  it("[SV15] deleting what is not there, or is over, is no error and changes nothing", async () => {
-    const host = await open();
+  it("[SV15] deleting what is not there, or is over, is no error and changes nothing", async ({ host }) => {
     await set(host, "short", 1, { ttlMs: 1_000 });
     host.wait(1_000);
     const before = await revision(host);
@@ -78,9 +73,8 @@ function conditionRules(open: OpenHost): void {
   });
 }
 
-function versionRules(open: OpenHost): void {
-  it("[SV9] a version never comes twice, also when the key is deleted or expires and is made again", async () => {
-    const host = await open();
+function versionRules(it: RuleTest): void {
+  it("[SV9] a version never comes twice, also after a deletion or an expiry", async ({ host }) => {
     const versions: number[] = [];
     for (let round = 0; round < 3; round++) {
       versions.push(await set(host, "a", round));
@@ -95,8 +89,7 @@ function versionRules(open: OpenHost): void {
     );
   });
 
-  it("[SV9] a version is the revision of the change that made it", async () => {
-    const host = await open();
+  it("[SV9] a version is the revision of the change that made it", async ({ host }) => {
     const version = await set(host, "a", 1);
     const { versions } = await ask(host, "state.update", {
       writes: [
@@ -112,8 +105,7 @@ function versionRules(open: OpenHost): void {
     expect((await get(host, "b"))?.version).toBe(versions[0]?.version);
   });
 
-  it("[SV9] after a restore a raised epoch puts every version above all that were lost", async () => {
-    const host = await open();
+  it("[SV9] after a restore a raised epoch puts every version above all that were lost", async ({ host }) => {
     const before = await set(host, "a", 1);
     await ask(host, "epoch.raise", { reason: "restored" });
     const after = await set(host, "a", 2);
@@ -125,9 +117,8 @@ function versionRules(open: OpenHost): void {
   });
 }
 
-function expiryRules(open: OpenHost): void {
-  it("[SV6] at its last instant a key is not there, before any sweep has seen it", async () => {
-    const host = await open();
+function expiryRules(it: RuleTest): void {
+  it("[SV6] at its last instant a key is not there, before any sweep has seen it", async ({ host }) => {
     await set(host, "short", 1, { ttlMs: 5_000 });
     host.wait(4_999);
     expect(await get(host, "short")).toMatchObject({ ttlMs: 1, ageMs: 4_999 });
@@ -137,8 +128,7 @@ function expiryRules(open: OpenHost): void {
     expect(await happened(host)).toHaveLength(1);
   });
 
-  it("[SV6] the sweep tells the end of a key as a change", async () => {
-    const host = await open();
+  it("[SV6] the sweep tells the end of a key as a change", async ({ host }) => {
     const version = await set(host, "short", 1, { ttlMs: 5_000, by: "c1" });
     expect(await host.ring()).toBe(host.now() + 5_000);
     host.wait(5_000);
@@ -147,8 +137,7 @@ function expiryRules(open: OpenHost): void {
     expect(expiry).toMatchObject({ key: "short", op: "expire", value: null, by: null });
   });
 
-  it("[SV6] keys that have ended are told in the order of their ends", async () => {
-    const host = await open();
+  it("[SV6] keys that have ended are told in the order of their ends", async ({ host }) => {
     for (const [key, ttlMs] of [
       ["b", 3_000],
       ["c", 1_000],
@@ -160,8 +149,7 @@ function expiryRules(open: OpenHost): void {
     expect((await happened(host, "", 3)).map(({ key }) => key)).toEqual(["c", "a", "b"]);
   });
 
-  it("[SV6] many keys that end at once are all told", async () => {
-    const host = await open();
+  it("[SV6] many keys that end at once are all told", async ({ host }) => {
     const keys = Array.from({ length: 250 }, (_, at) => `short/${String(at).padStart(3, "0")}`);
     for (let at = 0; at < keys.length; at += 50) {
       const writes = keys
@@ -177,8 +165,7 @@ function expiryRules(open: OpenHost): void {
     expect(told.every(({ op }) => op === "expire")).toBe(true);
   });
 
-  it("[SV10] keys below session/ live an hour, others for ever; a ttl that is given counts", async () => {
-    const host = await open();
+  it("[SV10] keys below session/ live an hour, others for ever; a ttl that is given counts", async ({ host }) => {
     await set(host, "session/a", 1);
     await set(host, "session/b", 1, { ttlMs: 2 * hour });
     await set(host, "sessions", 1);
@@ -189,8 +176,7 @@ function expiryRules(open: OpenHost): void {
     expect((await listed(host)).entries.map(({ key }) => key)).toEqual(["session/b", "sessions"]);
   });
 
-  it("[SV10] each write sets the time anew, and one without a ttl takes it away", async () => {
-    const host = await open();
+  it("[SV10] each write sets the time anew, and one without a ttl takes it away", async ({ host }) => {
     await set(host, "a", 1, { ttlMs: 5_000 });
     host.wait(4_000);
     await set(host, "a", 2, { ttlMs: 5_000 });

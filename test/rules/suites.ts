@@ -30,6 +30,7 @@ import { stateCompactionRowRules, stateCompactionRules } from "./state-compactio
 import { stateLimitRules } from "./state-limits.ts";
 import { stateModelRowRules, stateModelRules } from "./state-model.ts";
 import { stateUpdateRowRules, stateUpdateRules } from "./state-updates.ts";
+import { ruleTest, taskTest } from "./rule-test.ts";
 import { stateRules } from "./state.ts";
 import { sweepRowRules, sweepRules } from "./sweeps.ts";
 import { syncContentRules } from "./sync-contents.ts";
@@ -49,74 +50,79 @@ import { taskRules } from "./tasks.ts";
 
 /** Chats, leases and elections. */
 export function chatSuites(open: OpenHost): void {
-  chatRules(open);
-  chatListRules(open);
-  chatMachineRules(open);
-  livenessRules(open);
-  chatEndRules(open);
-  leaseRules(open);
-  leaseWaiterRules(open);
-  lockDelayRules(open);
-  leasePathRules(open);
-  leaseAdminRules(open);
-  leaseModelRules(open);
-  leaseTrustRules(open);
-  electionRules(open);
-  restoreRules(open);
+  const it = ruleTest(open);
+  chatRules(it);
+  chatListRules(it);
+  chatMachineRules(it);
+  livenessRules(it);
+  chatEndRules(it);
+  leaseRules(it);
+  leaseWaiterRules(it);
+  lockDelayRules(it);
+  leasePathRules(it);
+  leaseAdminRules(it);
+  leaseModelRules(it);
+  leaseTrustRules(it);
+  electionRules(it);
+  restoreRules(it);
 }
 
 /** State, messages, request ids, sweeps, settings and the audit log. */
 export function stateSuites(open: OpenHost): void {
-  stateRules(open);
-  stateUpdateRules(open);
-  stateLimitRules(open);
-  stateChangeRules(open);
-  stateCompactionRules(open);
-  stateModelRules(open);
-  requestRules(open);
-  messageRules(open);
-  messageReceiverRules(open);
-  messageLimitRules(open);
-  messageModelRules(open);
-  sweepRules(open);
-  auditRules(open);
+  const it = ruleTest(open);
+  stateRules(it);
+  stateUpdateRules(it);
+  stateLimitRules(it);
+  stateChangeRules(it);
+  stateCompactionRules(it);
+  stateModelRules(it);
+  requestRules(it);
+  messageRules(it);
+  messageReceiverRules(it);
+  messageLimitRules(it);
+  messageModelRules(it);
+  sweepRules(it);
+  auditRules(it);
 }
 
 /** Tasks. */
 export function taskSuites(open: OpenHost): void {
-  taskRules(open);
-  taskHoldRules(open);
-  taskAttemptRules(open);
-  taskGraphRules(open);
-  taskViewRules(open);
-  taskModelRules(open);
-  taskJoinRules(open);
-  planRules(open);
-  budgetRules(open);
-  limitRules(open);
+  const it = taskTest(open);
+  taskRules(it);
+  taskHoldRules(it);
+  taskAttemptRules(it);
+  taskGraphRules(it);
+  taskViewRules(it);
+  taskModelRules(it);
+  taskJoinRules(it);
+  planRules(it);
+  budgetRules(it);
+  limitRules(ruleTest(open));
 }
 
 /** What machines keep for each other. */
 export function syncSuites(open: OpenHost): void {
-  syncRules(open);
-  syncContentRules(open);
-  syncReadingRules(open);
-  syncFileRules(open);
-  syncModelRules(open);
+  const it = ruleTest(open);
+  syncRules(it);
+  syncContentRules(it);
+  syncReadingRules(it);
+  syncFileRules(it);
+  syncModelRules(it);
 }
 
 /** What can only be seen in rows. */
 export function rowSuites(open: OpenRowHost): void {
-  livenessRowRules(open);
-  stateUpdateRowRules(open);
-  stateCompactionRowRules(open);
-  stateModelRowRules(open);
-  requestRowRules(open);
-  requestIdRules(open);
-  messageRowRules(open);
-  taskRowRules(open);
-  syncRowRules(open);
-  sweepRowRules(open);
-  auditRowRules(open);
-  limitRowRules(open);
+  const it = ruleTest(open);
+  livenessRowRules(it);
+  stateUpdateRowRules(it);
+  stateCompactionRowRules(it);
+  stateModelRowRules(it);
+  requestRowRules(it);
+  requestIdRules(it);
+  messageRowRules(it);
+  taskRowRules(taskTest(open));
+  syncRowRules(it);
+  sweepRowRules(it);
+  auditRowRules(it);
+  limitRowRules(it);
 }

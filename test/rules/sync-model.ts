@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
-import { runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
-import { given, hour, minute, propertyMs } from "#harness/coordinator/state-calls.ts";
+import { expect } from "vitest";
+import { type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { given, hour, minute } from "#harness/coordinator/state-calls.ts";
 import {
   checkpoint,
   checkpointsOf,
@@ -12,23 +12,20 @@ import {
   session,
   type Content,
 } from "#harness/sync/sealed-content.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 /** What devices store against a model, behind any host. */
-export function syncModelRules(open: OpenHost): void {
-  it(
-    "[SY19] whatever is lost on the way, repeated, copied or begun anew, what stands there is what the devices have sent, as a model has it",
-    async () => {
-      await fc.assert(
-        fc.asyncProperty(fc.array(act, { maxLength: 40 }), async (acts) => {
-          const world = await World.open(await open());
-          for (const one of acts) await world.act(one);
-          await world.compare();
-        }),
-        runsOn(open, 150),
-      );
-    },
-    propertyMs,
-  );
+export function syncModelRules(it: RuleTest): void {
+  it("[SY19] after any loss, repeat or copy the stored content is that of the model", async ({ open, runs }) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(act, { maxLength: 40 }), async (acts) => {
+        const world = await World.open(await open());
+        for (const one of acts) await world.act(one);
+        await world.compare();
+      }),
+      runs(150),
+    );
+  });
 }
 
 const names = fc.constantFrom("s1", "s2", "s3");

@@ -1,7 +1,8 @@
-import { expect, it } from "vitest";
-import { type OpenRowHost, type RowHost, admin } from "#harness/coordinator/engine-host.ts";
+import { expect } from "vitest";
+import { type RowHost, admin } from "#harness/coordinator/engine-host.ts";
 import { day, given, hour, rowsWritten } from "#harness/coordinator/state-calls.ts";
 import { checkpoint, Device, forget, list, otherKey, session } from "#harness/sync/sealed-content.ts";
+import type { RowTest } from "./rule-test.ts";
 
 const tables = ["sync_sessions", "sync_checkpoints", "sync_forgotten", "sync_devices"];
 
@@ -13,10 +14,8 @@ async function counts(host: RowHost): Promise<number[]> {
 }
 
 /** Rules of what machines keep for each other that can only be seen in rows. */
-export function syncRowRules(open: OpenRowHost): void {
-  it("[SY7] [SY8] [SY9] a push that is sent again, a gap, a fork, and whoever reads write no row", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+export function syncRowRules(it: RowTest): void {
+  it("[SY7] [SY8] [SY9] a repeated push, a gap, a fork and reading write no row", async ({ host, device }) => {
     const ops = device.make(session("s1"), checkpoint("k1", "s1"));
     await device.send(ops);
     const copy = device.copy();
@@ -35,9 +34,7 @@ export function syncRowRules(open: OpenRowHost): void {
     expect(rows).toBe(0);
   });
 
-  it("[SY9] of a device's newest thousand ops it is known what they were, of older ones not", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY9] hashes are kept of a device's newest thousand ops, not of older ones", async ({ host, device }) => {
     const ops = device.make(...Array.from({ length: 1_030 }, (_, at) => session("s1", `e${at}`)));
     for (let at = 0; at < ops.length; at += 50) await device.send(ops.slice(at, at + 50));
     const [row] = await host.rows<{ hashes: string }>("SELECT hashes FROM sync_devices");
@@ -51,9 +48,7 @@ export function syncRowRules(open: OpenRowHost): void {
     expect(other.ok ? "taken" : other.error.code).toBe("device_forked");
   });
 
-  it("[SY1] of a device the newest eight epochs are kept; who comes back in an older one begins anew", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY1] of a device the newest eight epochs are kept; an older one begins anew", async ({ host, device }) => {
     const copies = [device.copy()];
     for (let times = 0; times < 8; times++) {
       await device.begin();
@@ -64,9 +59,7 @@ export function syncRowRules(open: OpenRowHost): void {
     expect(await counts(host)).toEqual([1, 0, 0, 8]);
   });
 
-  it("[SY11] [SY16] of what was forgotten, replaced or purged nothing is left, in whatever table", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY11] [SY16] of forgotten, replaced or purged content no row is left", async ({ host, device }) => {
     const secret = "marked-envelope";
     await device.push(session("s1", secret), checkpoint("k1", "s1", secret), session("s2", secret));
     await device.push(checkpoint("k2", "s2", secret), checkpoint("k3", "s2", secret), session("s3", secret));
@@ -78,8 +71,7 @@ export function syncRowRules(open: OpenRowHost): void {
     expect(await host.rows("SELECT chars FROM sync_totals")).toEqual([{ chars: 0 }]);
   });
 
-  it("[SY14] a sweep takes about as many rows as it was allowed, the rest is due at once, and in the end nothing is left", async () => {
-    const host = await open();
+  it("[SY14] a sweep takes about its limit of rows; the rest is due at once", async ({ host }) => {
     given(await host.call("settings.set", { settings: { keepSyncMs: hour } }, admin));
     const device = await Device.begun(host);
     for (let at = 0; at < 30; at++) await device.push(session(`s${at}`), checkpoint(`k${at}`, `s${at}`));

@@ -1,5 +1,4 @@
-import { expect, it } from "vitest";
-import { type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { expect } from "vitest";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
 import {
   checkpoint,
@@ -15,16 +14,16 @@ import {
   session,
   status,
 } from "#harness/sync/sealed-content.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of what machines keep for each other, behind any host. */
-export function syncRules(open: OpenHost): void {
-  deviceRules(open);
-  orderRules(open);
+export function syncRules(it: RuleTest): void {
+  deviceRules(it);
+  orderRules(it);
 }
 
-function deviceRules(open: OpenHost): void {
-  it("[SY1] each life of a device has an epoch above all before it; the same request again is the same life", async () => {
-    const host = await open();
+function deviceRules(it: RuleTest): void {
+  it("[SY1] each begin has an epoch above all before; a repeat has the same", async ({ host }) => {
     const [one, other] = [new Device(host, "d1"), new Device(host, "d2")];
     const first = await one.begin();
     const second = await other.begin();
@@ -38,9 +37,7 @@ function deviceRules(open: OpenHost): void {
     ]);
   });
 
-  it("[SY2] a device belongs to the machine that has begun it: no other one begins or stores as it", async () => {
-    const host = await open();
-    const own = await Device.begun(host);
+  it("[SY2] only the machine that began a device begins or stores as it", async ({ host, device: own }) => {
     const foreign = new Device(host, "d1", m2);
     expect(refused(await foreign.tryBegin()).code).toBe("forbidden");
     foreign.epoch = own.epoch;
@@ -48,9 +45,7 @@ function deviceRules(open: OpenHost): void {
     expect(await envelopes(host)).toEqual([]);
   });
 
-  it("[SY3] who has not begun, or names the epoch of another device, is told to begin", async () => {
-    const host = await open();
-    const own = await Device.begun(host);
+  it("[SY3] a device not begun, or in another's epoch, is asked to begin", async ({ host, device: own }) => {
     for (const [device, epoch] of [
       ["d1", own.epoch + 1],
       ["d2", own.epoch],
@@ -63,8 +58,7 @@ function deviceRules(open: OpenHost): void {
     }
   });
 
-  it("[SY5] [SY6] the first device gives the workspace its key; another key is refused until it was changed, by one of those who try", async () => {
-    const host = await open();
+  it("[SY5] [SY6] the first device sets the key; another is refused until a rekey", async ({ host }) => {
     const [one, other] = [await Device.begun(host), new Device(host, "d2")];
     expect(refused(await other.tryBegin(otherKey))).toMatchObject({ code: "wrong_key", details: { keyId: key } });
     const change = { keyId: otherKey, from: key };
@@ -79,10 +73,8 @@ function deviceRules(open: OpenHost): void {
   });
 }
 
-function orderRules(open: OpenHost): void {
-  it("[SY7] ops that are stored are compared and passed over, those after them stored, in one push", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+function orderRules(it: RuleTest): void {
+  it("[SY7] stored ops of a push are compared and skipped, the rest stored", async ({ host, device }) => {
     const ops = device.make(session("s1", "a"), session("s1", "b"), checkpoint("k1", "s1"), session("s2", "c"));
     expect(await device.send(ops.slice(0, 2))).toMatchObject({ mark: 2 });
     const { revision } = await list(host);
@@ -93,18 +85,14 @@ function orderRules(open: OpenHost): void {
     expect(await opened(host, "k1")).toBe("of-k1");
   });
 
-  it("[SY7] a push is stored whole or not at all", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY7] a push is stored whole or not at all", async ({ host, device }) => {
     given(await host.call("settings.set", { settings: { maxSyncChars: 1_000 } }, { machine: "m1", isAdmin: true }));
     expect((await device.refusal(session("s1"), session("s2", "x".repeat(1_000)))).code).toBe("quota_exceeded");
     expect(await envelopes(host)).toEqual([]);
     expect(await status(host)).toMatchObject({ chars: 0, devices: [{ mark: 0 }] });
   });
 
-  it("[SY8] a number that is not the one after the mark is a gap, and nothing is stored", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY8] a number that is not the one after the mark is a gap, and nothing is stored", async ({ host, device }) => {
     await device.push(session("s1"));
     const ops = device.make(session("s2"), session("s3"), session("s4"));
     expect(refused(await device.trySend(ops.slice(1)))).toMatchObject({ code: "gap", details: { mark: 1 } });
@@ -113,9 +101,7 @@ function orderRules(open: OpenHost): void {
     expect(await device.send(ops)).toMatchObject({ mark: 4 });
   });
 
-  it("[SY9] another op under a number that is stored says that the home was copied, and nothing is stored", async () => {
-    const host = await open();
-    const one = await Device.begun(host);
+  it("[SY9] another op under a stored number is a fork, and nothing is stored", async ({ host, device: one }) => {
     await one.push(session("s1"));
     const other = one.copy();
     await one.push(session("s2"));
@@ -129,9 +115,7 @@ function orderRules(open: OpenHost): void {
     expect(await envelopes(host)).toEqual(["of-s1", "of-s2", "of-s3", "of-s5"]);
   });
 
-  it("[SY11] what is forgotten is gone: a checkpoint, or a session with all of its checkpoints; that it was not there is no error", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY11] forgetting deletes a checkpoint or a session; of nothing it is no error", async ({ host, device }) => {
     await device.push(
       session("s1"),
       checkpoint("k1", "s1"),

@@ -1,14 +1,12 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { codeOf, pass, second, successorOf } from "#harness/coordinator/peers.ts";
-import { type OpenHost } from "#harness/coordinator/engine-host.ts";
 import { ask, hour, minute } from "#harness/coordinator/state-calls.ts";
-import { calm, endsOf, Hand, stateOf, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import { endsOf, Hand, stateOf, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of what a chat does with a task that it has, or had. */
-export function taskHoldRules(open: OpenHost): void {
-  it("[TA5] what comes of an older claim, of another chat or of an older process is refused and changes nothing", async () => {
-    const host = await calm(open);
-    const [a, b] = [await Hand.join(host, "a"), await Hand.join(host, "b")];
+export function taskHoldRules(it: TaskTest): void {
+  it("[TA5] calls with an older claim, of another chat or process are refused", async ({ host, a, b }) => {
     const task = await submitOne(host);
     const old = await a.take();
     expect(codeOf(await b.try("tasks.ack", old, { result: 1 }))).toBe("stale_claim");
@@ -25,9 +23,7 @@ export function taskHoldRules(open: OpenHost): void {
     expect(await taskOf(host, task)).toMatchObject({ state: "done", result: "b" });
   });
 
-  it("[TA40] late reports are counted with their attempt, and by its chat only", async () => {
-    const host = await calm(open);
-    const [a, b] = [await Hand.join(host, "a"), await Hand.join(host, "b")];
+  it("[TA40] late reports are counted with their attempt, and by its chat only", async ({ host, a, b }) => {
     const task = await submitOne(host);
     const held = await a.take();
     await a.do("tasks.release", held, {});
@@ -42,9 +38,7 @@ export function taskHoldRules(open: OpenHost): void {
     expect(await late()).toEqual([2]);
   });
 
-  it("[TA5] the claims of a process that was replaced are over", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA5] the claims of a process that was replaced are over", async ({ host, a }) => {
     const task = await submitOne(host);
     const held = await a.take();
     await a.leave();
@@ -55,9 +49,7 @@ export function taskHoldRules(open: OpenHost): void {
     expect((await next.take()).task).toBe(task);
   });
 
-  it("[TA6] giving back or failing again under the same claim is answered like the first time, and counted once", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA6] a repeated release or failure under one claim is counted once", async ({ host, a }) => {
     const task = await submitOne(host);
     const first = await a.take();
     for (let times = 0; times < 3; times++) expect(await a.nack(first, { delayMs: 5 * second })).toBe("scheduled");
@@ -71,9 +63,7 @@ export function taskHoldRules(open: OpenHost): void {
     expect(await stateOf(host, task)).toBe("running");
   });
 
-  it("[TA16] an assigned task is begun by a start, or by any work on it; else it goes back at its deadline, at no cost", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA16] an assigned task begins by a start or any work, or is queued at its deadline", async ({ host, a }) => {
     const task = await submitOne(host, { startToCloseMs: hour });
     const assigned = await a.take({ isStarted: false });
     expect(assigned).toMatchObject({ isStarted: false, startInMs: 30 * second, remainingMs: hour });
@@ -91,9 +81,7 @@ export function taskHoldRules(open: OpenHost): void {
     expect(await endsOf(host, task)).toEqual(["not_started"]);
   });
 
-  it("[TA17] a heartbeat keeps progress and checkpoint, and an extension gives at least so long", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA17] a heartbeat stores progress and checkpoint; an extension is a minimum", async ({ host, a }) => {
     const task = await submitOne(host, { startToCloseMs: 10 * minute });
     const held = await a.take();
     host.wait(minute / 2);

@@ -1,13 +1,11 @@
-import { expect, it } from "vitest";
-import type { OpenHost } from "#harness/coordinator/engine-host.ts";
+import { expect } from "vitest";
 import { ask, refusal } from "#harness/coordinator/state-calls.ts";
-import { calm, cancel, endsOf, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import { cancel, endsOf, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of tasks that the coordinator does itself. */
-export function taskJoinRules(open: OpenHost): void {
-  it("[TA26] when all parts are done their results are joined by the rule, and no chat can claim the join", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+export function taskJoinRules(it: TaskTest): void {
+  it("[TA26] done parts are joined by the rule; no chat claims the join", async ({ host, a }) => {
     const [web, api, all, count] = await submit(
       host,
       { type: "x", ref: "web" },
@@ -32,9 +30,7 @@ export function taskJoinRules(open: OpenHost): void {
     expect([first.task, second.task]).toEqual([web, api]);
   });
 
-  it("[TA26] what depends on a join gets its result", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA26] what depends on a join gets its result", async ({ host, a }) => {
     await submit(
       host,
       { type: "x", ref: "one" },
@@ -49,9 +45,7 @@ export function taskJoinRules(open: OpenHost): void {
     });
   });
 
-  it("[TA36] [PL10] with `ignore` it joins what there is and names what is missing; else it dies with its parts", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA36] [PL10] with `ignore` a join names missing parts; else it dies with them", async ({ host, a }) => {
     const [good, bad, gone, all, strict] = await submit(
       host,
       { type: "x", ref: "good" },
@@ -77,9 +71,7 @@ export function taskJoinRules(open: OpenHost): void {
     expect([await stateOf(host, good), await stateOf(host, bad)]).toEqual(["done", "dead failed"]);
   });
 
-  it("[TA35] [TA26] a join of parts that are done before the submit is done at once; equal names go by number", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA35] [TA26] a join of done parts is done at once; equal names become numbers", async ({ host, a }) => {
     const [one] = await submit(host, { type: "x", ref: "part" });
     const [other] = await submit(host, { type: "x", ref: "part" });
     await a.ack(await a.take(), 1);
@@ -93,9 +85,7 @@ export function taskJoinRules(open: OpenHost): void {
     });
   });
 
-  it("[TA35] a ref that is the number of another part does not name it", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA35] a ref that is the number of another part does not name it", async ({ host, a }) => {
     const one = await submitOne(host);
     const other = await submitOne(host, { ref: String(one) });
     const all = await submitOne(host, { dependsOn: [one, other], joinRule: "collect" });
@@ -109,9 +99,7 @@ export function taskJoinRules(open: OpenHost): void {
     });
   });
 
-  it("[TA37] [PL11] results that are too large together end the join as dead, with the reason", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA37] [PL11] results that are too large together end the join as dead, with the reason", async ({ host, a }) => {
     const names = ["a", "b"];
     const numbers = await submit(host, ...names.map((ref) => ({ type: "x", ref })), {
       type: "join",
@@ -126,8 +114,7 @@ export function taskJoinRules(open: OpenHost): void {
     expect(await endsOf(host, all)).toEqual([]);
   });
 
-  it("[TA38] a join of nothing, or at a time of its own, is refused", async () => {
-    const host = await calm(open);
+  it("[TA38] a join of nothing, or at a time of its own, is refused", async ({ host }) => {
     const refused = await refusal(host, "tasks.submit", { tasks: [{ type: "join", joinRule: "count" }] });
     expect(refused).toMatchObject({ code: "bad_input" });
     expect(refused.message).toContain("dependsOn");

@@ -1,11 +1,12 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import { codeOf, second } from "#harness/coordinator/peers.ts";
-import { type EngineHost, type OpenHost, runsOn } from "#harness/coordinator/engine-host.ts";
-import { ask, minute, propertyMs } from "#harness/coordinator/state-calls.ts";
+import { type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { ask, minute } from "#harness/coordinator/state-calls.ts";
 import { calm, type Claimed, Hand } from "#harness/coordinator/task-calls.ts";
 import { backoff, type ModelChat, type ModelTask, TaskModel, type Wished } from "#harness/coordinator/task-model.ts";
+import type { TaskTest } from "./rule-test.ts";
 
 const names = ["a", "b", "c"] as const;
 const kinds: Readonly<Record<(typeof names)[number], Omit<ModelChat, "isHere">>> = {
@@ -264,18 +265,14 @@ class Bench {
 }
 
 /** Whatever happens in whatever order. */
-export function taskModelRules(open: OpenHost): void {
-  it(
-    "[TA4] [TA5] [TA7] [TA10] whatever chats do and suffer, tasks are claimed, given back and ended as the model says",
-    async () => {
-      await fc.assert(
-        fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60, size: "max" }), async (steps) => {
-          const bench = await Bench.open(open);
-          for (const one of steps) await bench.take(one);
-        }),
-        runsOn(open, 60),
-      );
-    },
-    propertyMs,
-  );
+export function taskModelRules(it: TaskTest): void {
+  it("[TA4] [TA5] [TA7] [TA10] any sequence of calls leaves the tasks of the model", async ({ open, runs }) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60, size: "max" }), async (steps) => {
+        const bench = await Bench.open(open);
+        for (const one of steps) await bench.take(one);
+      }),
+      runs(60),
+    );
+  });
 }

@@ -1,27 +1,18 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { pass } from "#harness/coordinator/peers.ts";
-import { admin, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, given, hour, minute, refusal } from "#harness/coordinator/state-calls.ts";
-import {
-  calm,
-  cancel,
-  endsOf,
-  Hand,
-  stateOf,
-  statesOf,
-  submit,
-  submitOne,
-  taskOf,
-} from "#harness/coordinator/task-calls.ts";
+import { cancel, endsOf, Hand, stateOf, statesOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of what is told of tasks, and of what becomes of those that have ended. */
-export function taskViewRules(open: OpenHost): void {
-  listRules(open);
-  sizeRules(open);
-  figureRules(open);
-  deadRules(open);
-  pruneRules(open);
+export function taskViewRules(it: TaskTest): void {
+  listRules(it);
+  sizeRules(it);
+  figureRules(it);
+  deadRules(it);
+  pruneRules(it);
 }
 
 async function listed(host: EngineHost, filter: object, limit = 200): Promise<number[]> {
@@ -37,10 +28,8 @@ async function listed(host: EngineHost, filter: object, limit = 200): Promise<nu
   return numbers;
 }
 
-function listRules(open: OpenHost): void {
-  it("[TA24] tasks are listed by number, page by page, by any filter", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+function listRules(it: TaskTest): void {
+  it("[TA24] tasks are listed by number, page by page, by any filter", async ({ host, a }) => {
     const all = await submit(
       host,
       { type: "x", priority: 9, ref: "p" },
@@ -63,17 +52,14 @@ function listRules(open: OpenHost): void {
     expect(await listed(host, { state: "running", type: "y" })).toEqual([]);
   });
 
-  it("[TA24] what fits is found behind a thousand that do not", async () => {
-    const host = await calm(open);
+  it("[TA24] what fits is found behind a thousand that do not", async ({ host }) => {
     await submit(host, ...Array.from({ length: 1_000 }, () => ({ type: "x" })));
     const task = await submitOne(host, { tags: ["t"] });
     expect(await listed(host, { tag: "t" }, 1)).toEqual([task]);
     expect(await listed(host, { tag: "none" })).toEqual([]);
   });
 
-  it("[TA43] a running attempt is listed with its start, its chat's last sign of life, and the time that is left", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA43] a running attempt is listed with its start, last heartbeat and time left", async ({ host, a }) => {
     const task = await submitOne(host, { startToCloseMs: hour, heartbeatMs: minute });
     expect((await taskOf(host, task)).running).toBeNull();
     const held = await a.take({ isStarted: false });
@@ -92,9 +78,7 @@ function listRules(open: OpenHost): void {
     expect((await taskOf(host, task)).running).toBeNull();
   });
 
-  it("[TA43] of the attempts the newest hundred are kept", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA43] of the attempts the newest hundred are kept", async ({ host, a }) => {
     const task = await submitOne(host);
     for (let n = 0; n < 105; n++) await a.do("tasks.release", await a.take(), {});
     expect(await a.ack(await a.take(), "at last")).toBe("done");
@@ -104,12 +88,10 @@ function listRules(open: OpenHost): void {
   });
 }
 
-function sizeRules(open: OpenHost): void {
+function sizeRules(it: TaskTest): void {
   const mostChars = 1_100_000;
 
-  it("[TA29] a page of attempts has about a million characters; the next ones tell the rest, each attempt once", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA29] a page of attempts has about a million characters, each attempt once", async ({ host, a }) => {
     const task = await submitOne(host);
     for (let n = 0; n < 20; n++) {
       const held = await a.take();
@@ -138,8 +120,7 @@ function sizeRules(open: OpenHost): void {
     });
   });
 
-  it("[TA29] a page of tasks has about a million characters; the next ones tell the rest", async () => {
-    const host = await calm(open);
+  it("[TA29] a page of tasks has about a million characters; the next ones tell the rest", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 100 });
     const tags = Array.from({ length: 16 }, (_, at) => `${at}`.padEnd(200, "x"));
     const all = await submit(host, ...Array.from({ length: 100 }, () => ({ type: "x", tags })));
@@ -153,9 +134,8 @@ function sizeRules(open: OpenHost): void {
   });
 }
 
-function figureRules(open: OpenHost): void {
-  it("[TA25] progress and figures by type", async () => {
-    const host = await calm(open);
+function figureRules(it: TaskTest): void {
+  it("[TA25] progress and figures by type", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 9 });
     const b = await Hand.join(host, "b");
     await submit(host, ...Array.from({ length: 5 }, () => ({ type: "x", heartbeatMs: hour })), {
@@ -200,10 +180,8 @@ function figureRules(open: OpenHost): void {
   });
 }
 
-function deadRules(open: OpenHost): void {
-  it("[TA22] a dead task begins anew, once, with its last checkpoint and a new payload", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+function deadRules(it: TaskTest): void {
+  it("[TA22] a dead task begins anew, once, with its last checkpoint and a new payload", async ({ host, a }) => {
     const task = await submitOne(host, { payload: "old", maxAttempts: 1 });
     const held = await a.take();
     await a.do("tasks.heartbeat", held, { checkpoint: 7 });
@@ -223,8 +201,7 @@ function deadRules(open: OpenHost): void {
     }
   });
 
-  it("[TA22] those that fit are replayed, each behind what it depends on; without that it stays dead", async () => {
-    const host = await calm(open);
+  it("[TA22] fitting tasks are replayed behind their dependencies, or stay dead", async ({ host }) => {
     const [child, root, other] = await submit(
       host,
       { type: "x", ref: "child", dependsOn: ["root"] },
@@ -247,9 +224,7 @@ function deadRules(open: OpenHost): void {
     expect(await a.take({ types: ["x"] })).toMatchObject({ task: child });
   });
 
-  it("[TA23] what is discarded stays dead; what is not dead is left alone", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA23] what is discarded stays dead; what is not dead is left alone", async ({ host, a }) => {
     const [task, other] = await submit(host, { type: "x", maxAttempts: 1 }, { type: "y" });
     await a.nack(await a.take());
     expect((await ask(host, "tasks.discard", { task: task, reason: "no use" })).state).toBe("dead");
@@ -262,10 +237,8 @@ function deadRules(open: OpenHost): void {
   });
 }
 
-function pruneRules(open: OpenHost): void {
-  it("[TA18] what has ended is kept for its time and to the full hour", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+function pruneRules(it: TaskTest): void {
+  it("[TA18] what has ended is kept for its time and to the full hour", async ({ host, a }) => {
     host.wait(minute);
     const tasks = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     const [done, dead] = await a.claim({ limit: 2 });

@@ -1,19 +1,18 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { codeOf, pass } from "#harness/coordinator/peers.ts";
-import { type OpenHost } from "#harness/coordinator/engine-host.ts";
 import { ask, given, hour, minute, refusal, refused } from "#harness/coordinator/state-calls.ts";
-import { calm, Hand, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import { Hand, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of tasks that hold behind any host. */
-export function taskRules(open: OpenHost): void {
-  submitRules(open);
-  claimRules(open);
-  turnRules(open);
+export function taskRules(it: TaskTest): void {
+  submitRules(it);
+  claimRules(it);
+  turnRules(it);
 }
 
-function submitRules(open: OpenHost): void {
-  it("[TA1] what is submitted is there with what it was given, in the order of the numbers", async () => {
-    const host = await calm(open);
+function submitRules(it: TaskTest): void {
+  it("[TA1] what is submitted is there with what it was given, in the order of the numbers", async ({ host }) => {
     const payload = { text: "é", of: [1, null, { deep: true }] };
     const [first, second_] = await submit(
       host,
@@ -54,8 +53,7 @@ function submitRules(open: OpenHost): void {
     expect(await taskOf(host, second_)).toMatchObject({ state: "scheduled", dueInMs: minute, payload: null });
   });
 
-  it("[TA1] a submit with anything wrong in it is refused whole", async () => {
-    const host = await calm(open);
+  it("[TA1] a submit with anything wrong in it is refused whole", async ({ host }) => {
     for (const bad of [
       { type: "two words" },
       { type: "a", priority: 10 },
@@ -71,8 +69,7 @@ function submitRules(open: OpenHost): void {
     expect((await ask(host, "tasks.list", {})).tasks).toEqual([]);
   });
 
-  it("[TA3] the same request again submits nothing more, and another one under its id is refused", async () => {
-    const host = await calm(open);
+  it("[TA3] the same request again submits nothing more, and another one under its id is refused", async ({ host }) => {
     const request = { tasks: [{ type: "a" }, { type: "b" }], requestId: "r1" };
     const first = await ask(host, "tasks.submit", request);
     expect(await ask(host, "tasks.submit", request)).toEqual(first);
@@ -81,10 +78,8 @@ function submitRules(open: OpenHost): void {
   });
 }
 
-function claimRules(open: OpenHost): void {
-  it("[TA4] one task is claimed by one chat, with all that it needs", async () => {
-    const host = await calm(open);
-    const [a, b] = [await Hand.join(host, "a"), await Hand.join(host, "b")];
+function claimRules(it: TaskTest): void {
+  it("[TA4] one task is claimed by one chat, with all that it needs", async ({ host, a, b }) => {
     const task = await submitOne(host, { payload: { n: 1 }, priority: 7, startToCloseMs: hour, heartbeatMs: minute });
     const claimed = await a.take();
     expect(claimed).toEqual({
@@ -111,9 +106,7 @@ function claimRules(open: OpenHost): void {
     expect(await b.claim()).toEqual([]);
   });
 
-  it("[TA6] a claim that is asked again under its id is answered with the same tasks, while they are held", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA6] a repeated claim returns the same tasks while they are held", async ({ host, a }) => {
     await submit(host, { type: "a" }, { type: "b" }, { type: "c" });
     const first = await a.claim({ requestId: "r", limit: 2 });
     expect(first.map(({ type }) => type)).toEqual(["a", "b"]);
@@ -123,8 +116,7 @@ function claimRules(open: OpenHost): void {
     expect(await a.claim({ requestId: "r", limit: 2 })).toEqual(first.slice(1));
   });
 
-  it("[TA7] a chat gets what it can do, in the order of priority, then of submission; own affinity first among equals", async () => {
-    const host = await calm(open);
+  it("[TA7] tasks come by ability, priority, then number; own affinity first among equals", async ({ host }) => {
     const a = await Hand.join(host, "a", { capabilities: ["arm", "gpu"], capacity: 20 });
     const b = await Hand.join(host, "b", { capacity: 20 });
     const wishes = [
@@ -146,8 +138,7 @@ function claimRules(open: OpenHost): void {
     expect((await a.claim({ limit: 2 })).map(({ task }) => task)).toEqual([other, mine]);
   });
 
-  it("[TA7] its own are first among equals however many were queued before them", async () => {
-    const host = await calm(open);
+  it("[TA7] its own are first among equals however many were queued before them", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 20 });
     const others = [{ type: "x" }, { type: "x" }, { type: "x" }];
     const [mine, lower] = [
@@ -159,8 +150,7 @@ function claimRules(open: OpenHost): void {
     expect(taken.map(({ task }) => tasks.indexOf(task))).toEqual([3, 6, 0, 1, 2, 4, 5]);
   });
 
-  it("[TA8] a chat has no more than its capacity at a time", async () => {
-    const host = await calm(open);
+  it("[TA8] a chat has no more than its capacity at a time", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 2 });
     await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     const claims = await a.claim({ limit: 50 });
@@ -173,9 +163,7 @@ function claimRules(open: OpenHost): void {
     expect(await none.claim()).toEqual([]);
   });
 
-  it("[TA9] a chat that drains ends what it has and gets nothing new", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA9] a chat that drains ends what it has and gets nothing new", async ({ host, a }) => {
     await submit(host, { type: "x" }, { type: "x" });
     const held = await a.take({ requestId: "r" });
     await ask(host, "chats.drain", { chat: "a" });
@@ -185,9 +173,7 @@ function claimRules(open: OpenHost): void {
     expect(refused(await a.tryClaim()).code).toBe("chat_draining");
   });
 
-  it("[TA6] the answer to an acknowledgement carries the next task, also when it is asked again", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA6] an acknowledgement returns the next task, also when repeated", async ({ host, a }) => {
     const [one, two] = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     const held = await a.take();
     const first = await a.do("tasks.ack", held, { result: "r", next: {} });
@@ -202,10 +188,8 @@ function claimRules(open: OpenHost): void {
   });
 }
 
-function turnRules(open: OpenHost): void {
-  it("[TA2] no number comes twice, also when all that were have been pruned", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+function turnRules(it: TaskTest): void {
+  it("[TA2] no number comes twice, also when all that were have been pruned", async ({ host, a }) => {
     const task = await submitOne(host);
     await a.ack(await a.take());
     await pass(host, 8 * 24 * hour);
@@ -213,9 +197,7 @@ function turnRules(open: OpenHost): void {
     expect(await submitOne(host)).toBe(task + 1);
   });
 
-  it("[TA2] nor when the newest was pruned before older ones", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA2] nor when the newest was pruned before older ones", async ({ host, a }) => {
     const [, , newest] = await submit(host, { type: "x" }, { type: "y", maxAttempts: 1 }, { type: "z" });
     await a.ack(await a.take({ types: ["z"] }));
     await pass(host, 2 * hour);
@@ -226,9 +208,7 @@ function turnRules(open: OpenHost): void {
     expect(await submitOne(host)).toBe(newest + 1);
   });
 
-  it("[TA2] [TA5] after a restore numbers and claims are above all that were", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA2] [TA5] after a restore numbers and claims are above all that were", async ({ host, a }) => {
     const task = await submitOne(host);
     const held = await a.take();
     await a.do("tasks.release", held, {});
@@ -237,9 +217,7 @@ function turnRules(open: OpenHost): void {
     expect(await submitOne(host)).toBeGreaterThan(Math.max(task, epoch * 2 ** 28));
   });
 
-  it("[TA9] who is gone, or not registered, claims nothing", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA9] who is gone, or not registered, claims nothing", async ({ host, a }) => {
     await submitOne(host);
     const stranger = new Hand(host, "nobody");
     stranger.incarnation = 1;
