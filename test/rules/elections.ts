@@ -4,12 +4,6 @@ import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";
 
-/** Three chats that live as long as the test. */
-async function candidates(host: EngineHost): Promise<[Peer, Peer, Peer]> {
-  given(await host.call("settings.set", { settings: { chatTtlMs: 600_000 } }, admin));
-  return [await Peer.join(host, "a"), await Peer.join(host, "b"), await Peer.join(host, "c")];
-}
-
 /** Who was told to lead, in order; null: nobody. */
 async function toldLeaders(host: EngineHost, name: string): Promise<(string | null)[]> {
   const told = await toldBelow(host, `$leader/${name}`);

@@ -1,18 +1,12 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import { overlap } from "#src/contract/resource-paths.ts";
-import { check, codeOf, holders, Peer, second, toldBelow } from "#harness/coordinator/peers.ts";
-import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { check, codeOf, holders, second, toldBelow } from "#harness/coordinator/peers.ts";
 import { filesOf, isWithin, meet, resources } from "#harness/coordinator/lease-model.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";
 
 const anyResource = fc.constantFrom(...resources);
-
-async function crew(host: EngineHost): Promise<[Peer, Peer, Peer]> {
-  given(await host.call("settings.set", { settings: { chatTtlMs: 600_000 } }, admin));
-  return [await Peer.join(host, "a"), await Peer.join(host, "b"), await Peer.join(host, "c")];
-}
 
 /** Leases on files, all files of a folder, and all below a folder. */
 export function leasePathRules(it: RuleTest): void {

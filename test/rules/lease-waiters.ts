@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { auditOf, check, codeOf, crew, holders, pass, Peer, second, successorOf } from "#harness/coordinator/peers.ts";
+import { auditOf, check, codeOf, holders, pass, Peer, second, successorOf } from "#harness/coordinator/peers.ts";
 import type { EngineHost } from "#harness/coordinator/engine-host.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { maxMessageBodyChars } from "#src/contract/messages.ts";
 import type { Json } from "#src/contract/values.ts";
-import { ask, later, refusal, refused, toAll, toChat, toTopic, two } from "#harness/coordinator/state-calls.ts";
+import { ask, later, refusal, refused, toAll, toChat, toTopic } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of what may be sent, where and how often, that hold behind any host. */

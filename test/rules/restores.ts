@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { codeOf, crew, holders, pass, Peer, second, successorOf } from "#harness/coordinator/peers.ts";
+import { codeOf, holders, pass, Peer, second, successorOf } from "#harness/coordinator/peers.ts";
 import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { given, toChat, waitForFullHour } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";

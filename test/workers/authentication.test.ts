@@ -1,9 +1,9 @@
-import { expect, it, vi } from "vitest";
+import { expect, vi } from "vitest";
 import type { WireError } from "#src/contract/wire-error.ts";
 import type { Env } from "#src/durable/env.ts";
 import { app } from "#src/worker/app.ts";
 import * as tokens from "#src/worker/tokens.ts";
-import { bearer, bindings, origin, TestWorkspace } from "./support.ts";
+import { bearer, bindings, it, origin } from "./support.ts";
 
 const log = vi.spyOn(console, "error").mockReturnValue();
 /** The limit of wrangler.toml. */
@@ -90,8 +90,7 @@ it("[WO11] a signing secret that could be found from a token makes none valid", 
   expect(getByName).not.toHaveBeenCalled();
 });
 
-it("[WO12] [WO15] failed authentications of one address are limited, over HTTP and for connections; valid ones pass", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WO12] [WO15] failed authentications of one address are limited; valid ones pass", async ({ workspace }) => {
   const env = { AUTH_FAILURE_LIMITER: limiter() };
   const bad = from("203.0.113.7");
   const connect = { path: `/v1/workspaces/${workspace.name}/connect`, headers: { ...bad, upgrade: "websocket" } };
@@ -116,8 +115,7 @@ it("[WO12] [WO15] failed authentications of one address are limited, over HTTP a
   expect((await ask(env, making("guessed", "wrong", from("203.0.113.8")))).status).toBe(401);
 });
 
-it("[WO15] what the deployment has signed counts as no guess, whatever it is used for", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WO15] what the deployment has signed counts as no guess, whatever it is used for", async ({ workspace }) => {
   const limit = vi.fn(() => Promise.resolve({ success: true }));
   const env = { AUTH_FAILURE_LIMITER: { limit } };
   const address = from("203.0.113.9");
@@ -167,8 +165,7 @@ it("[WO14] an IPv6 address counts as its network; locally, whatever a header say
   expect(new Set(keys)).toEqual(new Set(["local"]));
 });
 
-it("[WO13] locally another Host than this machine's is refused before it is routed", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WO13] locally another Host than this machine's is refused before it is routed", async ({ workspace }) => {
   const paths = [
     "/",
     "/health",

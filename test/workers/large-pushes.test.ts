@@ -1,12 +1,11 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { defaultMaxBodyBytes } from "#src/contract/protocol.ts";
 import { maxEnvelopeChars } from "#src/contract/sync.ts";
-import { bearer, request, TestWorkspace } from "./support.ts";
+import { bearer, it, request } from "./support.ts";
 
 const most = 4 * defaultMaxBodyBytes;
 
-it("[WO3] a push of what a machine keeps here may have four mebibytes, with envelopes of the largest size, which come back over a socket", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WO3] a sync push may have four mebibytes, and its largest envelope is readable", async ({ workspace }) => {
   const { connection } = await workspace.join("c1");
   const { epoch } = await workspace.ask("sync.begin", { device: "d1", keyId: "0123456789abcdef" });
   const envelope = "x".repeat(maxEnvelopeChars);

@@ -1,11 +1,9 @@
-import { expect, it } from "vitest";
-import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
+import { expect } from "vitest";
+import { aChat, it, wait } from "./support.ts";
 
 const hour = 3_600_000;
 
-it("[DO27] [DO35] [DO37] near the limit what grows is refused, and what keeps, ends or deletes is done", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO27] [DO35] [DO37] near the limit growth is refused; ends and deletions are done", async ({ workspace }) => {
   const { connection, self } = await workspace.join("c1", { capacity: 1 });
   await workspace.ask("state.set", { key: "old", value: 1 });
   const [task] = (await workspace.ask("tasks.submit", { tasks: [{ type: "t", payload: 1 }] })).tasks;
@@ -53,9 +51,7 @@ it("[DO27] [DO35] [DO37] near the limit what grows is refused, and what keeps, e
   await workspace.ask("state.set", { key: "a", value: 2 });
 });
 
-it("[DO27] [DO36] [DO37] a workspace that has reached a small limit prunes at once, and recovers", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO27] [DO36] [DO37] a workspace at a small limit prunes at once and recovers", async ({ workspace }) => {
   const { storage: before } = await workspace.ask("health", {});
   const settings = { maxStorageBytes: 2_000_000, keepChangesMs: 60_000 };
   await workspace.ask("settings.set", { settings });

@@ -1,6 +1,6 @@
 import { env, exports } from "cloudflare:workers";
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { onTestFinished, vi } from "vitest";
+import { onTestFinished, test, vi } from "vitest";
 import type { WireError } from "#src/contract/wire-error.ts";
 import type { Operation } from "#src/contract/operation.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "#src/contract/operations.ts";
@@ -181,6 +181,12 @@ export function stopClock(): void {
   vi.useFakeTimers({ toFake: ["Date"], now });
   onTestFinished(() => void vi.useRealTimers());
 }
+
+/** A test with a workspace of its own, in which only the test moves the clock. */
+export const it = test.extend("workspace", () => {
+  stopClock();
+  return TestWorkspace.create();
+});
 
 export function wait(ms: number): void {
   vi.setSystemTime(Date.now() + ms);
