@@ -4,6 +4,7 @@ import type { Json } from "#src/contract/values.ts";
 import { type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { ask, Correspondent, happened, hour, listed, minute, set } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";
+import { step } from "./steps.ts";
 
 /** Rules of the record of changes, which watches read, that hold behind any host. */
 export function stateChangeRules(it: RuleTest): void {
@@ -118,55 +119,18 @@ function groupRules(it: RuleTest): void {
     expect(pages).toBeGreaterThan(1);
     expect([...sizes]).toEqual([8]);
   });
-
-  it("[SV3] an update that first deletes what is not there is one group of its own", async ({ host }) => {
-    const updates = ["a", "b"].map((key) => [
-      { op: "delete" as const, key: "none" },
-      { op: "set" as const, key, value: 1 },
-      { op: "set" as const, key: `${key}2`, value: 2 },
-    ]);
-    for (const writes of updates) {
-      await ask(host, "state.update", { writes });
-      await set(host, "between", 1);
-    }
-    const groups = (await happened(host)).map(({ key, group }) => [key, group]);
-    expect(groups).toEqual([
-      ["a", 1],
-      ["a2", 1],
-      ["between", 3],
-      ["b", 4],
-      ["b2", 4],
-      ["between", 6],
-    ]);
-  });
 }
 
 function watchRules(it: RuleTest): void {
   it("[SV14] a watch that lists, reads on and lists again when compacted has all keys", async ({ open, runs }) => {
     const word = fc.oneof(
-      {
-        weight: 6,
-        arbitrary: fc.record({
-          kind: fc.constant("write" as const),
-          key: fc.constantFrom("a", "b", "c", "d"),
-          ttlMs: fc.constantFrom(undefined, 1_000, 2 * hour),
-        }),
-      },
-      {
-        weight: 2,
-        arbitrary: fc.record({ kind: fc.constant("delete" as const), key: fc.constantFrom("a", "b", "c", "d") }),
-      },
-      {
-        weight: 2,
-        arbitrary: fc.record({
-          kind: fc.constant("wait" as const),
-          ms: fc.constantFrom(1_000, 10 * minute, 2 * hour),
-        }),
-      },
-      {
-        weight: 3,
-        arbitrary: fc.record({ kind: fc.constant("look" as const), limit: fc.integer({ min: 1, max: 4 }) }),
-      },
+      step(6, "write", {
+        key: fc.constantFrom("a", "b", "c", "d"),
+        ttlMs: fc.constantFrom(undefined, 1_000, 2 * hour),
+      }),
+      step(2, "delete", { key: fc.constantFrom("a", "b", "c", "d") }),
+      step(2, "wait", { ms: fc.constantFrom(1_000, 10 * minute, 2 * hour) }),
+      step(3, "look", { limit: fc.integer({ min: 1, max: 4 }) }),
     );
     const write = { kind: "write", key: "a", ttlMs: undefined } as const;
     const look = { kind: "look", limit: 1 } as const;

@@ -1,6 +1,21 @@
 import { expect } from "vitest";
-import { ask, get, happened, hour, listed, refusal, revision, set } from "#harness/coordinator/state-calls.ts";
-import type { RuleTest } from "./rule-test.ts";
+import {
+  ask,
+  Correspondent,
+  get,
+  given,
+  happened,
+  hour,
+  later,
+  listed,
+  refusal,
+  revision,
+  rowsWritten,
+  set,
+} from "#harness/coordinator/state-calls.ts";
+import type { RowTest, RuleTest } from "./rule-test.ts";
+import { maxValueChars } from "#src/contract/state.ts";
+import type { EngineHost } from "#harness/coordinator/engine-host.ts";
 
 /** Rules of versioned keys that hold behind any host. */
 export function stateRules(it: RuleTest): void {
@@ -74,37 +89,6 @@ function conditionRules(it: RuleTest): void {
 }
 
 function versionRules(it: RuleTest): void {
-  it("[SV9] a version never comes twice, also after a deletion or an expiry", async ({ host }) => {
-    const versions: number[] = [];
-    for (let round = 0; round < 3; round++) {
-      versions.push(await set(host, "a", round));
-      versions.push((await ask(host, "state.delete", { key: "a" })).version);
-      versions.push(await set(host, "a", round, { ttlMs: 1_000 }));
-      host.wait(1_000);
-      await host.ring();
-    }
-    expect(versions).toEqual([...new Set(versions)].toSorted((a, b) => a - b));
-    expect((await refusal(host, "state.set", { key: "a", value: 9, ifVersion: versions[0] })).code).toBe(
-      "version_mismatch",
-    );
-  });
-
-  it("[SV9] a version is the revision of the change that made it", async ({ host }) => {
-    const version = await set(host, "a", 1);
-    const { versions } = await ask(host, "state.update", {
-      writes: [
-        { op: "set", key: "b", value: 2 },
-        { op: "delete", key: "a" },
-      ],
-    });
-    const changes = await happened(host);
-    expect(changes.map((change) => ({ key: change.key, version: change.revision }))).toEqual([
-      { key: "a", version },
-      ...versions,
-    ]);
-    expect((await get(host, "b"))?.version).toBe(versions[0]?.version);
-  });
-
   it("[SV9] after a restore a raised epoch puts every version above all that were lost", async ({ host }) => {
     const before = await set(host, "a", 1);
     await ask(host, "epoch.raise", { reason: "restored" });
@@ -126,27 +110,6 @@ function expiryRules(it: RuleTest): void {
     expect(await get(host, "short")).toBeNull();
     expect((await listed(host)).entries).toEqual([]);
     expect(await happened(host)).toHaveLength(1);
-  });
-
-  it("[SV6] the sweep tells the end of a key as a change", async ({ host }) => {
-    const version = await set(host, "short", 1, { ttlMs: 5_000, by: "c1" });
-    expect(await host.ring()).toBe(host.now() + 5_000);
-    host.wait(5_000);
-    await host.ring();
-    const [expiry] = await happened(host, "", version);
-    expect(expiry).toMatchObject({ key: "short", op: "expire", value: null, by: null });
-  });
-
-  it("[SV6] keys that have ended are told in the order of their ends", async ({ host }) => {
-    for (const [key, ttlMs] of [
-      ["b", 3_000],
-      ["c", 1_000],
-      ["a", 2_000],
-    ] as const)
-      await set(host, key, 1, { ttlMs });
-    host.wait(5_000);
-    await host.ring();
-    expect((await happened(host, "", 3)).map(({ key }) => key)).toEqual(["c", "a", "b"]);
   });
 
   it("[SV6] many keys that end at once are all told", async ({ host }) => {
@@ -185,5 +148,126 @@ function expiryRules(it: RuleTest): void {
     host.wait(10 * hour);
     await host.ring();
     expect(await get(host, "a")).toMatchObject({ value: 3, ttlMs: null });
+  });
+}
+
+/** Rules of updates of several keys, and of writes under guards, that hold behind any host. */
+export function stateUpdateRules(it: RuleTest): void {
+  updateRules(it);
+  guardRules(it);
+}
+
+function updateRules(it: RuleTest): void {
+  it("[SV7] several keys are written under all conditions at once, and a check writes nothing", async ({ host }) => {
+    const seen = await set(host, "a", 1);
+    const { versions } = await ask(host, "state.update", {
+      writes: [
+        { op: "check", key: "a", ifVersion: seen },
+        { op: "check", key: "none", ifVersion: 0 },
+        { op: "set", key: "b", value: 2, ifVersion: 0 },
+      ],
+    });
+    expect(versions).toEqual([
+      { key: "a", version: seen },
+      { key: "none", version: 0 },
+      { key: "b", version: seen + 1 },
+    ]);
+    expect(await revision(host)).toBe(seen + 1);
+  });
+
+  it("[SV7] no key appears twice in one update", async ({ host }) => {
+    const twice = [
+      { op: "set", key: "a", value: 1 },
+      { op: "delete", key: "a" },
+    ] as const;
+    const { code, message } = await refusal(host, "state.update", { writes: [...twice] });
+    expect(code).toBe("bad_input");
+    expect(message).toContain("a appears twice");
+    expect(await revision(host)).toBe(0);
+  });
+}
+
+async function leased(host: EngineHost, chat: Correspondent, resource: string, ttlMs = 5_000): Promise<number> {
+  const input = { self: chat.self, resource, requestId: `r${host.now()}`, ttlMs };
+  const acquired = await ask(host, "leases.acquire", input);
+  if (acquired.state !== "granted") throw new Error("the lease is held");
+  return acquired.lease.token;
+}
+
+function guardRules(it: RuleTest): void {
+  it("[SV8] a guarded write with an old token fails and writes nothing", async ({ host, c1: first, c2: second }) => {
+    const old = await leased(host, first, "deploy");
+    await set(host, "deployed", "by first", { guard: { resource: "deploy", token: old } });
+    host.wait(5_000);
+    const late = { key: "deployed", value: "late", guard: { resource: "deploy", token: old } };
+    expect((await refusal(host, "state.set", late)).code).toBe("stale_token");
+    const token = await leased(host, second, "deploy");
+    const stale = await refusal(host, "state.set", late);
+    expect(stale).toMatchObject({ code: "stale_token", details: { resource: "deploy" } });
+    expect((await refusal(host, "state.delete", { key: "deployed", guard: late.guard })).code).toBe("stale_token");
+    expect(await get(host, "deployed")).toMatchObject({ value: "by first" });
+    await set(host, "deployed", "by second", { guard: { resource: "deploy", token } });
+    expect(await happened(host, "deployed")).toHaveLength(2);
+  });
+
+  it("[SV8] an update with one stale guard among valid ones writes nothing", async ({ host, c1: chat }) => {
+    const [one, other] = [await leased(host, chat, "one"), await leased(host, chat, "other", hour)];
+    const guards = [
+      { resource: "other", token: other },
+      { resource: "one", token: one },
+    ];
+    const writes = [{ op: "set" as const, key: "a", value: 1 }];
+    await ask(host, "state.update", { writes, guards });
+    await later(host, 5_000, chat);
+    expect((await refusal(host, "state.update", { writes, guards })).code).toBe("stale_token");
+    expect((await refusal(host, "state.update", { writes, guards: [{ resource: "none", token: 0 }] })).code).toBe(
+      "stale_token",
+    );
+    expect(await happened(host, "a")).toHaveLength(1);
+  });
+
+  it("[SV8] a pattern's token guards what it covers; a leader's is its term", async ({ host, c1: chat }) => {
+    const token = await leased(host, chat, "file:p/src/**");
+    await set(host, "a", 1, { guard: { resource: "file:p/src/deep/x.ts", token } });
+    const beside = { key: "a", value: 2, guard: { resource: "file:p/test/x.ts", token } };
+    expect((await refusal(host, "state.set", beside)).code).toBe("stale_token");
+    const won = await ask(host, "elections.campaign", { self: chat.self, name: "boss", requestId: "r" });
+    const term = won.leader?.term ?? 0;
+    await set(host, "a", 3, { guard: { resource: "leader:boss", token: term } });
+    await ask(host, "elections.resign", { self: chat.self, name: "boss", term });
+    const resigned = { key: "a", value: 4, guard: { resource: "leader:boss", token: term } };
+    expect((await refusal(host, "state.set", resigned)).code).toBe("stale_token");
+  });
+}
+
+/** Rules of versioned keys that can only be seen in rows. */
+export function stateUpdateRowRules(it: RowTest): void {
+  it("[SV7] what is refused has not touched a row", async ({ host }) => {
+    await set(host, "a", 1);
+    await ask(host, "settings.set", { settings: { maxKeys: 2 } });
+    const writes = ["b", "c", "d"].map((key) => ({ op: "set" as const, key, value: 1 }));
+    const inputs = [
+      {
+        writes: [
+          { op: "set" as const, key: "a", value: 2 },
+          { op: "check" as const, key: "b", ifVersion: 1 },
+        ],
+      },
+      { writes, guards: [{ resource: "x", token: 1 }] },
+      { writes },
+      { writes: [...writes, { op: "set" as const, key: "e", value: "x".repeat(maxValueChars) }] },
+    ];
+    for (const input of inputs) {
+      expect(await rowsWritten(host, () => refusal(host, "state.update", { ...input, requestId: "r" }))).toBe(0);
+    }
+  });
+
+  it("[SV7] a write costs the row of the key and the row of its change, and reading costs none", async ({ host }) => {
+    expect(await rowsWritten(host, () => set(host, "a", 1))).toBe(2);
+    expect(await rowsWritten(host, () => set(host, "a", 2))).toBe(2);
+    expect(await rowsWritten(host, () => listed(host))).toBe(0);
+    expect(await rowsWritten(host, () => happened(host))).toBe(0);
+    expect(await rowsWritten(host, () => get(host, "a"))).toBe(0);
+    expect(await rowsWritten(host, async () => given(await host.call("state.delete", { key: "a" })))).toBe(2);
   });
 }

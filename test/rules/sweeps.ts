@@ -9,12 +9,12 @@ import {
   hour,
   minute,
   later,
-  refusal,
   revision,
   set,
   some,
   toAll,
   waitForFullHour,
+  refusal,
 } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest, RowTest } from "./rule-test.ts";
 

@@ -48,20 +48,6 @@ function ageRules(it: RuleTest): void {
     expect(await envelopes(host)).toEqual(["old-key", "new-key"]);
   });
 
-  it("[SY10] of two copies of a home the newer content of a session wins", async ({ host, device: old }) => {
-    const copy = old.copy();
-    await copy.begin();
-    await copy.push(session("s1", "from-the-copy"));
-    host.wait(minute);
-    await old.push(session("s1", "an-older-one", { ageMs: 2 * minute }));
-    expect(await envelopes(host)).toEqual(["from-the-copy"]);
-    await old.push(session("s1", "a-newer-one"));
-    expect(await envelopes(host)).toEqual(["a-newer-one"]);
-    expect(await list(host)).toMatchObject({ sessions: [{ epoch: old.epoch, seq: 2, ageMs: 0 }] });
-    await copy.push(session("s1", "an-older-one", { ageMs: minute }));
-    expect(await envelopes(host)).toEqual(["a-newer-one"]);
-  });
-
   it("[SY10] in one epoch the later op is the newer one, whatever it says of its age", async ({ host, device }) => {
     await device.push(session("s1", "a"));
     await device.push(session("s1", "b", { ageMs: day, isEnded: true, project: "p" }));

@@ -13,6 +13,7 @@ import {
   type Content,
 } from "#harness/sync/sealed-content.ts";
 import type { RuleTest } from "./rule-test.ts";
+import { step } from "./steps.ts";
 
 /** What devices store against a model, behind any host. */
 export function syncModelRules(it: RuleTest): void {
@@ -33,43 +34,24 @@ const ids = fc.constantFrom("k1", "k2", "k3");
 
 /** What a home notes; what is in it, it says with the number that it has then. */
 const note = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("session" as const), of: names }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("checkpoint" as const), of: names, id: ids }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("forget" as const), of: names }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("drop" as const), of: names, id: ids }) },
+  step(4, "session", { of: names }),
+  step(4, "checkpoint", { of: names, id: ids }),
+  step(1, "forget", { of: names }),
+  step(1, "drop", { of: names, id: ids }),
 );
 type Note = typeof note extends fc.Arbitrary<infer T> ? T : never;
 
 const who = fc.nat(3);
 
 const act = fc.oneof(
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      kind: fc.constant("note" as const),
-      who,
-      notes: fc.array(note, { minLength: 1, maxLength: 4 }),
-    }),
-  },
+  step(8, "note", { who, notes: fc.array(note, { minLength: 1, maxLength: 4 }) }),
   // From how far before the newest acknowledged op it sends, how many, and whether it hears the answer.
-  {
-    weight: 10,
-    arbitrary: fc.record({
-      kind: fc.constant("send" as const),
-      who,
-      back: fc.nat(3),
-      count: fc.integer({ min: 1, max: 6 }),
-      isHeard: fc.boolean(),
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("begin" as const), who }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart" as const) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("copy" as const), who, to: who }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("poll" as const) }) },
-  {
-    weight: 2,
-    arbitrary: fc.record({ kind: fc.constant("wait" as const), ms: fc.constantFrom(0, 1_000, 2 * minute, hour) }),
-  },
+  step(10, "send", { who, back: fc.nat(3), count: fc.integer({ min: 1, max: 6 }), isHeard: fc.boolean() }),
+  step(2, "begin", { who }),
+  step(1, "restart"),
+  step(2, "copy", { who, to: who }),
+  step(2, "poll"),
+  step(2, "wait", { ms: fc.constantFrom(0, 1_000, 2 * minute, hour) }),
 );
 type Act = typeof act extends fc.Arbitrary<infer T> ? T : never;
 type ActOf<Kind extends Act["kind"]> = Extract<Act, { readonly kind: Kind }>;

@@ -2,7 +2,7 @@ import type { Bug } from "./bug.ts";
 import { Days } from "./days.ts";
 import { T0, Violation } from "./sim.ts";
 import { stormy } from "./weather.ts";
-import { World, type Size } from "./world.ts";
+import { type Size, World } from "./world.ts";
 
 export interface Run {
   readonly seed: number;

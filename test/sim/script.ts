@@ -2,10 +2,10 @@ import * as fc from "fast-check";
 import type { Bug } from "./bug.ts";
 import { acts } from "./client/acts.ts";
 import type { Client } from "./client/client.ts";
-import { faultsOf, placeOf, type Faults } from "./faults.ts";
+import { Faults, placeOf } from "./faults.ts";
 import { comeToRest } from "./rest.ts";
 import { Rng } from "./rng.ts";
-import { follow, watched, type Outcome } from "./run.ts";
+import { follow, type Outcome, watched } from "./run.ts";
 import { calm } from "./weather.ts";
 import { World } from "./world.ts";
 
@@ -72,7 +72,7 @@ export async function play(
 ): Promise<Outcome> {
   const world = new World(1, bug, { ...calm }, { machines, chats });
   follow(world, trace);
-  const faults = faultsOf(world, {
+  const faults = new Faults(world, {
     later: (place, inMs) => world.sim.later(inMs, "process starts", () => void world.spawn(place)),
     beside: () => undefined,
   });

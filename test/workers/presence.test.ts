@@ -165,32 +165,6 @@ it("[DO10] the connection over which a chat returns stays open", async ({ worksp
   expect(await statusOf(workspace, "c1")).toEqual(["idle", null, true]);
 });
 
-it("[DO9] chats whose connections were lost without a close have one long grace", async ({ workspace }) => {
-  const first = await workspace.join("c1");
-  await workspace.join("c2", { isInteractive: false });
-  await evictDurableObject(workspace.stub, { webSockets: "close" });
-  const lostAt = Date.now();
-  wait(500);
-  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, false]);
-  for (const chat of ["c1", "c2"]) {
-    expect(await workspace.rows(grace, chat)).toEqual([{ is_connected: 0, grace_until: lostAt + 90_500 }]);
-  }
-  // Once: the next start of the object does not begin it anew.
-  wait(1_000);
-  await evictDurableObject(workspace.stub);
-  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 0, grace_until: lostAt + 90_500 }]);
-  expect(await workspace.alarmAt()).toBe(lostAt + 90_500);
-  wait(60_000);
-  const second = await workspace.join("c1");
-  expect(second.self).toEqual(first.self);
-  wait(29_000);
-  await workspace.ring();
-  expect(await workspace.rows("SELECT chat, status FROM chats ORDER BY chat")).toEqual([
-    { chat: "c1", status: "idle" },
-    { chat: "c2", status: "offline" },
-  ]);
-});
-
 it("[DO9] a crash of the object declares nobody dead", async ({ workspace }) => {
   const { self } = await workspace.join("c1");
   await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q", isBound: true });

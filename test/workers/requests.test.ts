@@ -226,11 +226,7 @@ it("[WO7] an object that has too much to do is not asked again", async ({ worksp
 
 it("[WO8] a failure of the worker is logged and answered without its stack, token or secret", async ({ workspace }) => {
   const token = workspace.token;
-  const failures = [
-    new Error("the object was reset"),
-    new TypeError("x"),
-    Object.assign(new Error("y"), { remote: true }),
-  ];
+  const failures = [new Error("the object broke"), new TypeError("x"), Object.assign(new Error("y"), { remote: true })];
   for (const failure of failures) {
     const call = (): Promise<never> => Promise.reject(failure);
     const answer = await asked({ COORDINATOR: { getByName: () => ({ call }) } as never }, workspace);

@@ -46,6 +46,10 @@ function queryText(value: unknown): string {
 }
 
 let made = 0;
+/** Of a workspace that there is not. */
+export function newName(): string {
+  return `w-${(made += 1)}`;
+}
 
 /** A workspace of the test's own. */
 export class TestWorkspace {
@@ -60,7 +64,12 @@ export class TestWorkspace {
     this.tokenId = tokenId;
   }
 
-  static async create(name = `w-${(made += 1)}`): Promise<TestWorkspace> {
+  /** One that is there; its own token is not known. */
+  static known(name: string): TestWorkspace {
+    return new TestWorkspace(name, "", "");
+  }
+
+  static async create(name = newName()): Promise<TestWorkspace> {
     const body = JSON.stringify({ workspace: name });
     const headers = bearer(bindings.SHIM_ADMIN_SECRET);
     const answer = await request("/v1/workspaces", { method: "POST", headers, body });

@@ -41,7 +41,7 @@ notRun({
   ],
   "whoever can open the file is an admin": [
     "[CH10] it is believed only of the process that runs the chat, and only from its machine",
-    "[CH15] a token of another machine cannot act as a visible chat; an admin's can",
+    "[CH15] [WI6] a token of another machine cannot act as a visible chat; an admin's can",
     "[CH11] a token registers chats of its own machine only, an admin's of any",
     "[SY16] [SY2] of another machine's device only an admin deletes what is stored",
     "[SY31] a third machine does not give back what is not its own",

@@ -1,5 +1,5 @@
 import type { SqlValue } from "#src/shared/sql.ts";
-import type { Patch, PatchFor } from "../host/tap.ts";
+import type { Patch, PatchFor } from "../host/recording-sql.ts";
 
 /** How a statement of the engine is made to do something else. */
 

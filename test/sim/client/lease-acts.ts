@@ -1,6 +1,6 @@
 import { atoms, elections, placesOf, resources } from "../resources.ts";
 import type { Rng } from "../rng.ts";
-import type { Holding } from "../trust.ts";
+import type { Holding } from "../beliefs.ts";
 import type { Act } from "./acts.ts";
 import type { Client } from "./client.ts";
 

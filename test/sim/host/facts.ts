@@ -1,5 +1,5 @@
 import type { SqlValue } from "#src/shared/sql.ts";
-import type { TaskFact } from "./task-tap.ts";
+import type { TaskFact } from "./recording-sql.ts";
 
 /** What the engine wrote, read off its statements: the rules are judged by the order of these, not by what the tables say later. */
 export type Fact =

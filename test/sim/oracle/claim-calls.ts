@@ -2,9 +2,9 @@ import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { ClaimedTaskReference } from "#src/contract/tasks.ts";
 import type { Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
-import { stepOf, type HeldClaim, type KnownTask } from "./task-known.ts";
+import { type HeldClaim, type KnownTask, stepOf } from "./task-known.ts";
 import { afterOf, type TaskLedger } from "./task-ledger.ts";
-import type { ToldClaims } from "./told-claims.ts";
+import type { ClaimAnswers } from "./claims.ts";
 
 /** How a call on a claim must be answered. */
 interface Expected {
@@ -26,9 +26,9 @@ const calls = new Set(["tasks.start", "tasks.heartbeat", "tasks.ack", "tasks.nac
 export class ClaimCalls {
   readonly #sim: Sim;
   readonly #ledger: TaskLedger;
-  readonly #told: ToldClaims;
+  readonly #told: ClaimAnswers;
 
-  constructor(sim: Sim, ledger: TaskLedger, told: ToldClaims) {
+  constructor(sim: Sim, ledger: TaskLedger, told: ClaimAnswers) {
     this.#sim = sim;
     this.#ledger = ledger;
     this.#told = told;
@@ -80,11 +80,7 @@ export class ClaimCalls {
     const what = (): string => `${name} of task ${task} by ${self.chat} with claim ${claim}`;
     if (result.ok) {
       sim.count(isRepeat ? "end of a claim repeated" : `${name} accepted`);
-      return sim.must(
-        isHeld || isRepeat,
-        "one-claim",
-        () => `${what()} was accepted; its claim is ${known?.held?.claim ?? "over"}`,
-      );
+      return sim.must(isHeld || isRepeat, "one-claim", () => `${what()} was accepted, not ${known?.held?.claim}`);
     }
     const { code } = result.error;
     if (code === "stale_claim") {
@@ -106,18 +102,10 @@ export class ClaimCalls {
     const { state, remainingMs } = result.value as { state?: string; remainingMs?: number };
     if (state !== undefined) {
       const became = known.ends.get(input.claim)?.became;
-      return this.#sim.must(
-        state === became,
-        "task",
-        () => `task ${known.task} became ${became}, and was told as ${state}`,
-      );
+      return this.#sim.must(state === became, "task", () => `task ${known.task} became ${became}, not ${state}`);
     }
     const left = (held?.closeAt ?? 0) - now;
-    this.#sim.must(
-      remainingMs === left,
-      "task",
-      () => `task ${known.task} has ${left} ms, and was told ${remainingMs}`,
-    );
+    if (remainingMs !== left) this.#sim.fail("task", `task ${known.task} has ${left} ms, not ${remainingMs}`);
   }
 
   /** [TA17] */
@@ -141,11 +129,7 @@ export class ClaimCalls {
 
   /** [SM18] */
   #lookAtStep(task: number, { chat, fromStep }: HeldClaim, step: number): void {
-    this.#sim.must(
-      step > fromStep,
-      "task",
-      () => `${chat} is at step ${step} of task ${task}, and began at ${fromStep}`,
-    );
+    if (step <= fromStep) this.#sim.fail("task", `${chat} went from step ${fromStep} to ${step} of task ${task}`);
   }
 
   #lookAtTold({ task, held, isCancelAsked }: KnownTask, told: OutputOf<"tasks.heartbeat">): void {

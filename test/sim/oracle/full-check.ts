@@ -82,11 +82,7 @@ export class FullCheck {
       return;
     }
     const last = this.#life.lastOf(holder, ttlMs);
-    sim.must(
-      !isOnTime || last > sim.hostNow,
-      "due",
-      () => `${resource} is held ${sim.hostNow - last} ms after the last sign of ${holder} and all times`,
-    );
+    sim.must(!isOnTime || last > sim.hostNow, "due", () => `${resource} is held ${sim.hostNow - last} ms too long`);
   }
 
   #waiters(): void {

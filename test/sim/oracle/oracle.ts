@@ -1,6 +1,6 @@
 import type { Commit, SimHost } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
-import type { TrustBook } from "../trust.ts";
+import type { LeaseBeliefs } from "../beliefs.ts";
 import { ChangeLog } from "./change-log.ts";
 import { FullCheck } from "./full-check.ts";
 import { all, type PutBack } from "./keep.ts";
@@ -25,7 +25,7 @@ export class Oracle {
   readonly queue: TotalQueue;
   readonly #answers: TaskAnswers;
 
-  constructor(sim: Sim, host: SimHost, trust: TrustBook) {
+  constructor(sim: Sim, host: SimHost, trust: LeaseBeliefs) {
     this.life = new Life(
       sim,
       () => host.settings(),

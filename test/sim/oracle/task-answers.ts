@@ -2,25 +2,24 @@ import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { ClaimedTaskReference } from "#src/contract/tasks.ts";
 import type { Commit, Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
-import { wordless } from "./joins.ts";
+import { ClaimAnswers, wordless } from "./claims.ts";
 import { ClaimCalls } from "./claim-calls.ts";
 import type { KnownTask } from "./task-known.ts";
 import type { TaskLedger } from "./task-ledger.ts";
 import { TaskSubmits } from "./task-submits.ts";
-import { ToldClaims } from "./told-claims.ts";
 
 /** What chats are told of tasks must be what has become of them. */
 export class TaskAnswers {
   readonly #sim: Sim;
   readonly #ledger: TaskLedger;
-  readonly #told: ToldClaims;
+  readonly #told: ClaimAnswers;
   readonly #calls: ClaimCalls;
   readonly #submits: TaskSubmits;
 
   constructor(sim: Sim, ledger: TaskLedger) {
     this.#sim = sim;
     this.#ledger = ledger;
-    this.#told = new ToldClaims(sim, ledger);
+    this.#told = new ClaimAnswers(sim, ledger);
     this.#calls = new ClaimCalls(sim, ledger, this.#told);
     this.#submits = new TaskSubmits(sim, ledger);
   }
@@ -99,11 +98,7 @@ export class TaskAnswers {
       .map(([claim, { end, became, lateCalls }]) => `${claim} ${end} ${became} ${lateCalls}`);
     const told = attempts.map(({ claim, end, state, lateCalls }) => `${claim} ${end} ${state} ${lateCalls}`);
     const isRight = expected.join() === told.join();
-    this.#sim.must(
-      isRight,
-      "task",
-      () => `the attempts of task ${task} are ${expected.join()}, and were told as ${told.join()}`,
-    );
+    if (!isRight) this.#sim.fail("task", `attempts of ${task}: ${told.join()}, not ${expected.join()}`);
   }
 
   /** [TA25] */

@@ -48,22 +48,10 @@ export class TaskCheck {
   #lookAtTime({ task, chat, due_at: at, watched_at: watchedAt }: Row, known: KnownTask): void {
     const { alarm } = this.#host;
     const end = endOfTime(known);
-    this.#sim.must(
-      end === null || (at !== null && at <= end),
-      "due",
-      () => `task ${task} (${known.state}) will not be looked at in time`,
-    );
+    this.#sim.must(end === null || (at !== null && at <= end), "due", () => `task ${task} will not be looked at`);
     const isOver = at !== null && at <= this.#sim.hostNow;
-    this.#sim.must(
-      !alarm.isOnTime || !isOver,
-      "due",
-      () => `task ${task} (${known.state}) is due and was not looked at`,
-    );
-    this.#sim.must(
-      chat === null || watchedAt !== null,
-      "due",
-      () => `${chat} has task ${task} and will not be looked at`,
-    );
+    if (alarm.isOnTime && isOver) this.#sim.fail("due", `task ${task} is due and was not looked at`);
+    this.#sim.must(chat === null || watchedAt !== null, "due", () => `${chat} has task ${task} and is not looked at`);
   }
 
   /** [TA12] [TA13] */
