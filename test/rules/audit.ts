@@ -15,33 +15,6 @@ import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** Rules of the settings and the audit log that hold behind any host. */
 export function auditRules(it: RuleTest): void {
-  settingsRules(it);
-  logRules(it);
-}
-
-/** Rules of the audit log that can only be seen in rows. */
-export function auditRowRules(it: RowTest): void {
-  it("[DU8] above 20,000 the oldest entries of the audit log go at the full hour", async ({ host }) => {
-    await host.run(
-      `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20251)
-       INSERT INTO audit (seq, at, kind, subject, detail) SELECT i, ?, 'k', 's', '{}' FROM n`,
-      host.now(),
-    );
-    expect(await host.ring()).toBe(Math.ceil(host.now() / hour) * hour);
-    waitForFullHour(host);
-    await host.ring();
-    expect(await host.rows("SELECT 1 FROM audit")).toHaveLength(20_001);
-    host.wait(20 * minute);
-    await ask(host, "settings.set", { settings: {} });
-    expect(await host.ring()).toBe(Math.ceil(host.now() / hour) * hour);
-  });
-}
-
-async function stored(host: EngineHost): Promise<unknown> {
-  return (await ask(host, "settings.get", {})).settings;
-}
-
-function settingsRules(it: RuleTest): void {
   it("[DU5] settings have defaults; each change holds from the next operation on", async ({ host }) => {
     expect(await stored(host)).toEqual(defaultSettings);
     const first = await ask(host, "settings.set", { settings: { maxKeys: 1 } });
@@ -83,9 +56,7 @@ function settingsRules(it: RuleTest): void {
     expect(await stored(host)).toEqual(defaultSettings);
     expect((await ask(host, "audit.list", {})).entries).toEqual([]);
   });
-}
 
-function logRules(it: RuleTest): void {
   const names = ["maxKeys", "maxMessages"] as const;
 
   it("[DU7] the audit log is told newest first, by kind, page by page", async ({ host }) => {
@@ -132,4 +103,26 @@ function logRules(it: RuleTest): void {
     const seqs = (await ask(host, "audit.list", {})).entries.map(({ seq }) => seq);
     expect(seqs).toEqual([(newest?.seq ?? 0) + 1, newest?.seq]);
   });
+}
+
+/** Rules of the audit log that can only be seen in rows. */
+export function auditRowRules(it: RowTest): void {
+  it("[DU8] above 20,000 the oldest entries of the audit log go at the full hour", async ({ host }) => {
+    await host.run(
+      `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20251)
+       INSERT INTO audit (seq, at, kind, subject, detail) SELECT i, ?, 'k', 's', '{}' FROM n`,
+      host.now(),
+    );
+    expect(await host.ring()).toBe(Math.ceil(host.now() / hour) * hour);
+    waitForFullHour(host);
+    await host.ring();
+    expect(await host.rows("SELECT 1 FROM audit")).toHaveLength(20_001);
+    host.wait(20 * minute);
+    await ask(host, "settings.set", { settings: {} });
+    expect(await host.ring()).toBe(Math.ceil(host.now() / hour) * hour);
+  });
+}
+
+async function stored(host: EngineHost): Promise<unknown> {
+  return (await ask(host, "settings.get", {})).settings;
 }

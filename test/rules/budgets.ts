@@ -11,12 +11,6 @@ async function limit(host: EngineHost, budgets: Partial<Budgets>): Promise<void>
 
 /** Rules of what work may use. */
 export function budgetRules(it: TaskTest): void {
-  countRules(it);
-  limitRules(it);
-  dayRules(it);
-}
-
-function countRules(it: TaskTest): void {
   it("[BU1] what attempts tell is counted into the task, the chat and the day", async ({ host, a }) => {
     const [first, second] = await submit(host, { type: "x" }, { type: "x" });
     const [one, two] = await a.claim({ limit: 2 });
@@ -58,9 +52,7 @@ function countRules(it: TaskTest): void {
       chats: [{ used: { tokens: most } }],
     });
   });
-}
 
-function limitRules(it: TaskTest): void {
   it("[BU3] at its limit a task ends dead, its claim is over, and what it told last is kept", async ({ host, a }) => {
     const task = await submitOne(host, { budget: { costMicros: 2_000_000 } });
     const held = await a.take();
@@ -144,9 +136,7 @@ function limitRules(it: TaskTest): void {
     expect(held.budget.tokens).toBe(10);
     expect(await a.do("tasks.heartbeat", held, { usage: { tokens: 9 } })).toMatchObject({ isOverBudget: false });
   });
-}
 
-function dayRules(it: TaskTest): void {
   it("[BU4] [BU15] at the day's limit no task begins until it is raised or UTC midnight", async ({ host, a, b }) => {
     await limit(host, { day: { costMicros: 1_000 } });
     await submit(host, ...Array.from({ length: 4 }, () => ({ type: "x", heartbeatMs: day, startToCloseMs: 3 * day })));

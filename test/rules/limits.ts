@@ -8,22 +8,43 @@ import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** How much one chat, one machine and all together may take, that hold behind any host. */
 export function limitRules(it: RuleTest): void {
-  numberRules(it);
-  leaseLimitRules(it);
-  laneRules(it);
-}
+  it("[TA30] dedupe keys are limited as a whole submit; known keys still answer", async ({ host }) => {
+    await limit(host, { maxDedupeKeys: 10, keepDedupeMs: hour, keepTasksMs: hour });
+    const keyed = (from: number, to: number) =>
+      Array.from({ length: to - from }, (_, at) => task("x", { dedupeKey: `k${from + at}` }));
+    const made = (await ask(host, "tasks.submit", { tasks: keyed(0, 9) })).tasks;
+    const full = await refusal(host, "tasks.submit", { tasks: [...keyed(9, 11), task("x")] });
+    expect(full).toMatchObject({ code: "quota_exceeded", message: expect.stringContaining("maxDedupeKeys") as string });
+    await ask(host, "tasks.submit", { tasks: [...keyed(0, 10), task("x")] });
+    expect((await refusal(host, "tasks.submit", { tasks: keyed(10, 11) })).code).toBe("quota_exceeded");
+    expect((await ask(host, "tasks.submit", { tasks: keyed(3, 4) })).tasks).toMatchObject([
+      { task: made[3]?.task, isDuplicate: true },
+    ]);
+    // Of a task that is kept the key is, too.
+    host.wait(2 * hour);
+    expect((await refusal(host, "tasks.submit", { tasks: keyed(10, 11) })).code).toBe("quota_exceeded");
+    for (const one of made) await ask(host, "tasks.cancel", { task: one.task, reason: "not wanted" });
+    for (let at = 0; at < 4; at++) {
+      host.wait(hour);
+      await host.ring();
+    }
+    await ask(host, "tasks.submit", { tasks: keyed(10, 19) });
+    expect((await refusal(host, "tasks.submit", { tasks: keyed(19, 20) })).code).toBe("quota_exceeded");
+  });
 
-/** The same where it can only be seen in rows, or needs rows of the test's own. */
-export function limitRowRules(it: RowTest): void {
-  historyRules(it);
-  chatLimitRules(it);
-}
+  it("[MS18] so many topics have a schema; one that has may have another one", async ({ host }) => {
+    await limit(host, { maxTopicSchemas: 2 });
+    for (const topic of ["a", "b"]) await ask(host, "messages.set-topic-schema", { topic, schema: {} });
+    const one = { topic: "c", schema: {} };
+    expect(await refusal(host, "messages.set-topic-schema", one)).toMatchObject({
+      code: "quota_exceeded",
+      message: expect.stringContaining("maxTopicSchemas") as string,
+    });
+    await ask(host, "messages.set-topic-schema", { topic: "b", schema: { type: "string" } });
+    await ask(host, "messages.set-topic-schema", { topic: "a", schema: null });
+    await ask(host, "messages.set-topic-schema", one);
+  });
 
-async function limit(host: EngineHost, settings: Partial<Settings>): Promise<void> {
-  await ask(host, "settings.set", { settings: { chatTtlMs: 600_000, ...settings } });
-}
-
-function leaseLimitRules(it: RuleTest): void {
   it("[LE22] a chat has a number of leases and waits; renewals and repeats are not refused", async ({ host }) => {
     await limit(host, { maxLeasesPerChat: 3 });
     const [a, b] = [await Peer.join(host, "a"), await Peer.join(host, "b")];
@@ -79,13 +100,7 @@ function leaseLimitRules(it: RuleTest): void {
     await a.campaign("main");
     expect(await refusal(host, "elections.campaign", campaign)).toMatchObject({ code: "quota_exceeded" });
   });
-}
 
-function task(type: string, more: object = {}): InputOf<"tasks.submit">["tasks"][number] {
-  return { type, ...more };
-}
-
-function laneRules(it: RuleTest): void {
   it("[TA28] a submit that needs more partition keys than allowed is refused as a whole", async ({ host }) => {
     await limit(host, { maxLanes: 10 });
     const a = await Peer.join(host, "a", { capacity: 100 });
@@ -143,46 +158,8 @@ function laneRules(it: RuleTest): void {
   });
 }
 
-function numberRules(it: RuleTest): void {
-  it("[TA30] dedupe keys are limited as a whole submit; known keys still answer", async ({ host }) => {
-    await limit(host, { maxDedupeKeys: 10, keepDedupeMs: hour, keepTasksMs: hour });
-    const keyed = (from: number, to: number) =>
-      Array.from({ length: to - from }, (_, at) => task("x", { dedupeKey: `k${from + at}` }));
-    const made = (await ask(host, "tasks.submit", { tasks: keyed(0, 9) })).tasks;
-    const full = await refusal(host, "tasks.submit", { tasks: [...keyed(9, 11), task("x")] });
-    expect(full).toMatchObject({ code: "quota_exceeded", message: expect.stringContaining("maxDedupeKeys") as string });
-    await ask(host, "tasks.submit", { tasks: [...keyed(0, 10), task("x")] });
-    expect((await refusal(host, "tasks.submit", { tasks: keyed(10, 11) })).code).toBe("quota_exceeded");
-    expect((await ask(host, "tasks.submit", { tasks: keyed(3, 4) })).tasks).toMatchObject([
-      { task: made[3]?.task, isDuplicate: true },
-    ]);
-    // Of a task that is kept the key is, too.
-    host.wait(2 * hour);
-    expect((await refusal(host, "tasks.submit", { tasks: keyed(10, 11) })).code).toBe("quota_exceeded");
-    for (const one of made) await ask(host, "tasks.cancel", { task: one.task, reason: "not wanted" });
-    for (let at = 0; at < 4; at++) {
-      host.wait(hour);
-      await host.ring();
-    }
-    await ask(host, "tasks.submit", { tasks: keyed(10, 19) });
-    expect((await refusal(host, "tasks.submit", { tasks: keyed(19, 20) })).code).toBe("quota_exceeded");
-  });
-
-  it("[MS18] so many topics have a schema; one that has may have another one", async ({ host }) => {
-    await limit(host, { maxTopicSchemas: 2 });
-    for (const topic of ["a", "b"]) await ask(host, "messages.set-topic-schema", { topic, schema: {} });
-    const one = { topic: "c", schema: {} };
-    expect(await refusal(host, "messages.set-topic-schema", one)).toMatchObject({
-      code: "quota_exceeded",
-      message: expect.stringContaining("maxTopicSchemas") as string,
-    });
-    await ask(host, "messages.set-topic-schema", { topic: "b", schema: { type: "string" } });
-    await ask(host, "messages.set-topic-schema", { topic: "a", schema: null });
-    await ask(host, "messages.set-topic-schema", one);
-  });
-}
-
-function historyRules(it: RowTest): void {
+/** The same where it can only be seen in rows, or needs rows of the test's own. */
+export function limitRowRules(it: RowTest): void {
   it("[SV18] a write beyond maxChangeChars deletes the oldest changes; readers get compacted", async ({ host }) => {
     await limit(host, { maxChangeChars: 1_000_000 });
     const kept = async (): Promise<number> =>
@@ -219,18 +196,7 @@ function historyRules(it: RowTest): void {
     const [row] = await host.rows<{ n: number; last: number }>("SELECT count(*) AS n, max(seq) AS last FROM audit");
     expect(row).toEqual({ n: 20_001, last: 20_480 });
   });
-}
 
-async function token(host: RowHost, machine: string, expiresAt: number | null = null): Promise<void> {
-  const insert = "INSERT INTO tokens (id, machine, scope, hash, at, expires_at) VALUES (?, ?, 'work', 'h', 0, ?)";
-  await host.run(insert, `tok-${machine}`, machine, expiresAt);
-}
-
-function join(host: EngineHost, chat: string, machine: string): ReturnType<Peer["tryBack"]> {
-  return new Peer(host, chat, { machine }).tryBack();
-}
-
-function chatLimitRules(it: RowTest): void {
   it("[CH17] a machine that is alone may have all chats, one among others half of them", async ({ host }) => {
     await limit(host, { maxConcurrentChats: 6 });
     await token(host, "m2");
@@ -280,4 +246,21 @@ function chatLimitRules(it: RowTest): void {
     expect(given(await join(host, "a1", "m1"))).toMatchObject({ isNew: false });
     given(await join(host, "a3", "m1"));
   });
+}
+
+async function limit(host: EngineHost, settings: Partial<Settings>): Promise<void> {
+  await ask(host, "settings.set", { settings: { chatTtlMs: 600_000, ...settings } });
+}
+
+function task(type: string, more: object = {}): InputOf<"tasks.submit">["tasks"][number] {
+  return { type, ...more };
+}
+
+async function token(host: RowHost, machine: string, expiresAt: number | null = null): Promise<void> {
+  const insert = "INSERT INTO tokens (id, machine, scope, hash, at, expires_at) VALUES (?, ?, 'work', 'h', 0, ?)";
+  await host.run(insert, `tok-${machine}`, machine, expiresAt);
+}
+
+function join(host: EngineHost, chat: string, machine: string): ReturnType<Peer["tryBack"]> {
+  return new Peer(host, chat, { machine }).tryBack();
 }

@@ -6,12 +6,6 @@ import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of what may be sent, where and how often, that hold behind any host. */
 export function messageLimitRules(it: RuleTest): void {
-  limitRules(it);
-  schemaRules(it);
-  loopRules(it);
-}
-
-function limitRules(it: RuleTest): void {
   it("[MS11] a body has at most 65,536 characters as JSON", async ({ c1: from, c2: to }) => {
     const most = "x".repeat(maxMessageBodyChars - 2);
     await from.send(toAll, most);
@@ -63,14 +57,7 @@ function limitRules(it: RuleTest): void {
     await one.unsubscribe("t7");
     expect(await one.subscribe("more")).toHaveLength(50);
   });
-}
 
-/** Two parts that look at the same value. */
-function twice(name: string): Json {
-  return { allOf: [{ $ref: `#/$defs/${name}` }, { $ref: `#/$defs/${name}` }] };
-}
-
-function schemaRules(it: RuleTest): void {
   const schema = {
     type: "object",
     properties: { step: { type: "string", enum: ["lint", "test"] }, seconds: { type: "number", minimum: 0 } },
@@ -226,9 +213,7 @@ function schemaRules(it: RuleTest): void {
     for (let depth = 0; depth < 90; depth++) deep = { next: deep };
     await from.send(toTopic("t"), deep);
   });
-}
 
-function loopRules(it: RuleTest): void {
   it("[MS6] chats that answer each other are throttled after 20 messages a minute", async ({ c1: one, c2: other }) => {
     for (let at = 0; at < 20; at++) {
       await one.send(toChat(other), at);
@@ -280,4 +265,9 @@ function loopRules(it: RuleTest): void {
       one.host.wait(3_100);
     }
   });
+}
+
+/** Two parts that look at the same value. */
+function twice(name: string): Json {
+  return { allOf: [{ $ref: `#/$defs/${name}` }, { $ref: `#/$defs/${name}` }] };
 }

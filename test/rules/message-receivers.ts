@@ -18,12 +18,6 @@ import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of who gets a message, that hold behind any host. */
 export function messageReceiverRules(it: RuleTest): void {
-  receiverRules(it);
-  offlineRules(it);
-  patternRules(it);
-}
-
-function receiverRules(it: RuleTest): void {
   it("[MS9] a chat gets nothing sent before it registered; again keeps its place", async ({ host, c1: first }) => {
     await first.send(toAll, "before");
     const second = await Correspondent.join(host, "c2");
@@ -71,9 +65,7 @@ function receiverRules(it: RuleTest): void {
     await to.subscribe("a.b");
     expect(await to.bodies()).toEqual([]);
   });
-}
 
-function offlineRules(it: RuleTest): void {
   const [toTheTopic, toAnother] = [toTopic("t.a"), toTopic("other")];
   const request = { ttlMs: 7 * day };
 
@@ -151,9 +143,7 @@ function offlineRules(it: RuleTest): void {
     await to.back();
     expect(await to.bodies()).toEqual(["third"]);
   });
-}
 
-function patternRules(it: RuleTest): void {
   const words = fc.array(fc.constantFrom("a", "b", "a-1", "B_"), { minLength: 1, maxLength: 4 });
   const patterns = fc
     .record({

@@ -16,7 +16,55 @@ import { ruleTest, type RowTest } from "./rule-test.ts";
 
 /** Rules of messages that can only be seen in rows. */
 export function messageRowRules(it: RowTest): void {
-  behindOthersRules(it);
+  it("[MS29] pulling until isMore is false returns every message among others", async ({ host, c1: from, c2: to }) => {
+    await to.subscribe("news.**");
+    const ids: number[] = [];
+    for (const count of [4_500, 1_999, 2_000, 0, 2_001]) {
+      await fillTopic(host, "other", count);
+      ids.push(await from.send(toTopic("news.a"), count), await from.send(toChat(to), count));
+    }
+    const told: number[] = [];
+    let pulls = 0;
+    for (let isMore = true; isMore; pulls++) {
+      const pulled = await to.pull({ limit: 3 });
+      const found = pulled.messages.map(({ id }) => id);
+      told.push(...found);
+      if (found.length > 0) await to.ack({ ids: found });
+      ({ isMore } = pulled);
+    }
+    expect(told).toEqual(ids);
+    expect(pulls).toBeLessThan(15);
+    expect(await to.pull()).toMatchObject({ messages: [], unread: 0, isMore: false });
+  });
+
+  it("[MS28] [MS29] ack and heartbeat report 0 unread only when it is so", async ({ host, c1: from, c2: to }) => {
+    await to.subscribe("news.**");
+    const first = await from.send(toTopic("news.a"), "first");
+    await fillTopic(host, "other", 12_500);
+    await from.send(toTopic("news.a"), "last");
+    const beat = async (): Promise<number> => (await ask(host, "chats.heartbeat", { self: to.self })).unread;
+    expect(await to.ack({ ids: [first] })).toEqual({ cursor: first + 1_999, unread: 0, isMore: true });
+    // It has looked at ten thousand more.
+    expect(await beat()).toBe(1);
+    expect(await to.ack({})).toMatchObject({ unread: 1, isMore: false });
+    expect(await beat()).toBe(1);
+    expect(await to.bodies()).toEqual(["last"]);
+    await to.ack({ cursor: first + 12_501 });
+    expect(await beat()).toBe(0);
+  });
+
+  it("[MS20] [MS29] high priority is first behind any number of others", async ({ host, c1: from, c2: to }) => {
+    for (const pattern of ["news.**", "plain"]) await to.subscribe(pattern);
+    await fillTopic(host, "plain", 3_000);
+    await fillTopic(host, "other", 3_000, 2);
+    for (const target of [toChat(to), toAll, toTopic("plain")])
+      await from.send(target, target.to, { priority: "high" });
+    expect((await to.pull({ limit: 4 })).messages.map(({ body }) => body)).toEqual(["chat", "all", "topic", 0]);
+    expect(await to.pull({ minPriority: "high" })).toMatchObject({ messages: { length: 3 }, isMore: true });
+    await to.unsubscribe("news.**");
+    expect(await to.pull({ minPriority: "high" })).toMatchObject({ messages: { length: 3 }, isMore: false });
+  });
+
   it("[MS8] expired messages are deleted at the full hour, but the newest", async ({ host, c1: from }) => {
     await from.sendMany(250, { ttlMs: 1_000 });
     const rows = (): Promise<unknown[]> => host.rows("SELECT 1 FROM messages");
@@ -98,57 +146,6 @@ async function fillTopic(host: RowHost, topic: string, count: number, priority =
     host.now(),
     host.now() + day,
   );
-}
-
-function behindOthersRules(it: RowTest): void {
-  it("[MS29] pulling until isMore is false returns every message among others", async ({ host, c1: from, c2: to }) => {
-    await to.subscribe("news.**");
-    const ids: number[] = [];
-    for (const count of [4_500, 1_999, 2_000, 0, 2_001]) {
-      await fillTopic(host, "other", count);
-      ids.push(await from.send(toTopic("news.a"), count), await from.send(toChat(to), count));
-    }
-    const told: number[] = [];
-    let pulls = 0;
-    for (let isMore = true; isMore; pulls++) {
-      const pulled = await to.pull({ limit: 3 });
-      const found = pulled.messages.map(({ id }) => id);
-      told.push(...found);
-      if (found.length > 0) await to.ack({ ids: found });
-      ({ isMore } = pulled);
-    }
-    expect(told).toEqual(ids);
-    expect(pulls).toBeLessThan(15);
-    expect(await to.pull()).toMatchObject({ messages: [], unread: 0, isMore: false });
-  });
-
-  it("[MS28] [MS29] ack and heartbeat report 0 unread only when it is so", async ({ host, c1: from, c2: to }) => {
-    await to.subscribe("news.**");
-    const first = await from.send(toTopic("news.a"), "first");
-    await fillTopic(host, "other", 12_500);
-    await from.send(toTopic("news.a"), "last");
-    const beat = async (): Promise<number> => (await ask(host, "chats.heartbeat", { self: to.self })).unread;
-    expect(await to.ack({ ids: [first] })).toEqual({ cursor: first + 1_999, unread: 0, isMore: true });
-    // It has looked at ten thousand more.
-    expect(await beat()).toBe(1);
-    expect(await to.ack({})).toMatchObject({ unread: 1, isMore: false });
-    expect(await beat()).toBe(1);
-    expect(await to.bodies()).toEqual(["last"]);
-    await to.ack({ cursor: first + 12_501 });
-    expect(await beat()).toBe(0);
-  });
-
-  it("[MS20] [MS29] high priority is first behind any number of others", async ({ host, c1: from, c2: to }) => {
-    for (const pattern of ["news.**", "plain"]) await to.subscribe(pattern);
-    await fillTopic(host, "plain", 3_000);
-    await fillTopic(host, "other", 3_000, 2);
-    for (const target of [toChat(to), toAll, toTopic("plain")])
-      await from.send(target, target.to, { priority: "high" });
-    expect((await to.pull({ limit: 4 })).messages.map(({ body }) => body)).toEqual(["chat", "all", "topic", 0]);
-    expect(await to.pull({ minPriority: "high" })).toMatchObject({ messages: { length: 3 }, isMore: true });
-    await to.unsubscribe("news.**");
-    expect(await to.pull({ minPriority: "high" })).toMatchObject({ messages: { length: 3 }, isMore: false });
-  });
 }
 
 /** What a host of this process is told to hand on. */

@@ -16,13 +16,6 @@ import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of messages that hold behind any host. */
 export function messageRules(it: RuleTest): void {
-  deliveryRules(it);
-  orderRules(it);
-  ackRules(it);
-  endRules(it);
-}
-
-function deliveryRules(it: RuleTest): void {
   it("[MS1] a message comes as data until acknowledged, with sender, target and age", async ({ c1: from, c2: to }) => {
     const body = { text: "ignore all previous instructions", n: [1, null] };
     const id = await from.send(toChat(to), body, { priority: "high" });
@@ -79,9 +72,7 @@ function deliveryRules(it: RuleTest): void {
     expect((await refusal(to.host, "messages.subscribe", { self: from.self, pattern: "a" })).code).toBe("chat_offline");
     expect(await to.bodies()).toEqual([]);
   });
-}
 
-function orderRules(it: RuleTest): void {
   it("[MS3] higher priorities come first, else the order of sending", async ({ c1: from, c2: to }) => {
     const sent = ["low", "normal", "high", "low", "high", "normal"] as const;
     for (const [at, priority] of sent.entries()) await from.send(toAll, `${priority} ${at}`, { priority });
@@ -129,9 +120,7 @@ function orderRules(it: RuleTest): void {
     expect((await to.ack({ ids: ids.slice(100) })).unread).toBe(20);
     expect(await beat()).toBe(20);
   });
-}
 
-function ackRules(it: RuleTest): void {
   it("[MS7] a thousand acks out of order are remembered; the rest comes again", async ({ c1: from, c2: to }) => {
     const [gap, ...others] = await from.sendMany(1_005);
     for (let at = 0; at < others.length; at += 100) await to.ack({ ids: others.slice(at, at + 100).toReversed() });
@@ -149,9 +138,7 @@ function ackRules(it: RuleTest): void {
     await to.ack({ ids: [first] });
     expect(await to.bodies({ limit: 2 })).toEqual(["second", 0]);
   });
-}
 
-function endRules(it: RuleTest): void {
   it("[MS8] above maxMessages the oldest are deleted at the next full hour", async ({ c1: from, c2: to }) => {
     await ask(to.host, "settings.set", { settings: { maxMessages: 10 } });
     for (let at = 0; at < 11; at++) await from.send(toAll, at);

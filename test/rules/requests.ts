@@ -21,39 +21,6 @@ import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** Rules of request ids that hold behind any host. */
 export function requestRules(it: RuleTest): void {
-  repeatRules(it);
-  reuseRules(it);
-  keepingRules(it);
-  ownerRules(it);
-}
-
-/** Rules of request ids that can only be seen in rows. */
-export function requestRowRules(it: RowTest): void {
-  it("[RQ1] a repeat writes no row", async ({ host, c1: chat }) => {
-    const more = { requestId: "r" };
-    await set(host, "a", 1, more);
-    await ask(host, "state.delete", { key: "a", ...more });
-    await chat.send(toAll, "once", more);
-    expect(await rowsWritten(host, () => set(host, "a", 1, more))).toBe(0);
-    expect(await rowsWritten(host, () => ask(host, "state.delete", { key: "a", ...more }))).toBe(0);
-    expect(await rowsWritten(host, () => chat.send(toAll, "once", more))).toBe(0);
-  });
-
-  it("[RQ4] the sweep forgets ids whose day is over, however many, and no others", async ({ host }) => {
-    for (let at = 0; at < 250; at++) await set(host, "a", at, { requestId: `old-${at}` });
-    host.wait(23 * hour);
-    await set(host, "a", 0, { requestId: "young" });
-    const ids = async (): Promise<(string | undefined)[]> =>
-      (await host.rows<{ key: string }>("SELECT key FROM idempotency")).map(({ key }) => key.split(" ").at(-1));
-    await host.ring();
-    expect(await ids()).toHaveLength(251);
-    host.wait(2 * hour);
-    await host.ring();
-    expect(await ids()).toEqual(["young"]);
-  });
-}
-
-function repeatRules(it: RuleTest): void {
   it("[RQ1] a repeated request returns the first result and changes nothing", async ({ host }) => {
     const first = await ask(host, "state.set", { key: "a", value: 1, ifVersion: 0, requestId: "r1" });
     await set(host, "a", 2);
@@ -102,9 +69,7 @@ function repeatRules(it: RuleTest): void {
     await from.send(toAll, "hi");
     expect(await to.bodies()).toEqual(["hi", "hi"]);
   });
-}
 
-function reuseRules(it: RuleTest): void {
   it("[RQ2] the same id with another request is refused and changes nothing", async ({ host }) => {
     const write = { key: "a", value: { n: 1 }, requestId: "r1" };
     await ask(host, "state.set", write);
@@ -152,9 +117,7 @@ function reuseRules(it: RuleTest): void {
     }
     expect(await to.bodies()).toEqual(["one"]);
   });
-}
 
-function keepingRules(it: RuleTest): void {
   it("[RQ3] only successes are kept: a refused request is judged anew under its id", async ({ host }) => {
     const write = { key: "a", value: 1, ifVersion: 1, requestId: "r1" };
     expect((await refusal(host, "state.set", write)).code).toBe("version_mismatch");
@@ -186,16 +149,7 @@ function keepingRules(it: RuleTest): void {
       expect((await refusal(host, "state.set", write)).code).toBe("key_reused");
     }
   });
-}
 
-/** Starts as another process after the first one is gone. */
-async function restart(host: EngineHost, chat: Correspondent): Promise<void> {
-  await chat.leave();
-  chat.process = "boot-1/2/200";
-  await chat.back();
-}
-
-function ownerRules(it: RuleTest): void {
   it("[RQ5] one id of two chats or operations is two requests", async ({ host, c1: one, c2: other, c3: reader }) => {
     await one.send(toAll, "from one", { requestId: "r1" });
     await other.send(toAll, "from other", { requestId: "r1" });
@@ -217,4 +171,37 @@ function ownerRules(it: RuleTest): void {
     expect(await from.send(toAll, "once", { requestId: "r1" })).toBe(id);
     expect(await to.bodies()).toEqual(["once"]);
   });
+}
+
+/** Rules of request ids that can only be seen in rows. */
+export function requestRowRules(it: RowTest): void {
+  it("[RQ1] a repeat writes no row", async ({ host, c1: chat }) => {
+    const more = { requestId: "r" };
+    await set(host, "a", 1, more);
+    await ask(host, "state.delete", { key: "a", ...more });
+    await chat.send(toAll, "once", more);
+    expect(await rowsWritten(host, () => set(host, "a", 1, more))).toBe(0);
+    expect(await rowsWritten(host, () => ask(host, "state.delete", { key: "a", ...more }))).toBe(0);
+    expect(await rowsWritten(host, () => chat.send(toAll, "once", more))).toBe(0);
+  });
+
+  it("[RQ4] the sweep forgets ids whose day is over, however many, and no others", async ({ host }) => {
+    for (let at = 0; at < 250; at++) await set(host, "a", at, { requestId: `old-${at}` });
+    host.wait(23 * hour);
+    await set(host, "a", 0, { requestId: "young" });
+    const ids = async (): Promise<(string | undefined)[]> =>
+      (await host.rows<{ key: string }>("SELECT key FROM idempotency")).map(({ key }) => key.split(" ").at(-1));
+    await host.ring();
+    expect(await ids()).toHaveLength(251);
+    host.wait(2 * hour);
+    await host.ring();
+    expect(await ids()).toEqual(["young"]);
+  });
+}
+
+/** Starts as another process after the first one is gone. */
+async function restart(host: EngineHost, chat: Correspondent): Promise<void> {
+  await chat.leave();
+  chat.process = "boot-1/2/200";
+  await chat.back();
 }

@@ -8,13 +8,6 @@ import { step } from "./steps.ts";
 
 /** Rules of the record of changes, which watches read, that hold behind any host. */
 export function stateChangeRules(it: RuleTest): void {
-  readingRules(it);
-  groupRules(it);
-  sizeRules(it);
-  watchRules(it);
-}
-
-function readingRules(it: RuleTest): void {
   it("[SV2] a reader whose prefix fits nothing moves on, and gets what comes later", async ({ host }) => {
     for (let round = 0; round < 42; round++) {
       const writes = Array.from({ length: 100 }, (_, at) => ({ op: "set" as const, key: `other/${at}`, value: round }));
@@ -60,32 +53,7 @@ function readingRules(it: RuleTest): void {
     expect(await happened(host, "$leader/")).toMatchObject([{ op: "set", value: { leader: "c1" } }, { op: "delete" }]);
     expect((await listed(host)).entries.map(({ key }) => key)).toEqual(["after", "before"]);
   });
-}
 
-function sizeRules(it: RuleTest): void {
-  it("[SV17] an answer has at most a million characters of values, or one update", async ({ host }) => {
-    const value = "x".repeat(120_000);
-    for (let at = 10; at < 40; at++) await set(host, `k${at}`, value);
-    // More than an answer, and less than a request, may have.
-    const part = "x".repeat(115_000);
-    const writes = Array.from({ length: 9 }, (_, at) => ({ op: "set" as const, key: `k${at + 10}`, value: part }));
-    await ask(host, "state.update", { writes });
-    const pages: number[] = [];
-    for (let [after, isMore] = [0, true]; isMore;) {
-      const page = await ask(host, "state.changes", { after, limit: 500 });
-      pages.push(page.changes.length);
-      ({ revision: after, isMore } = page);
-    }
-    expect(pages).toEqual([8, 8, 8, 6, 9]);
-    const first = await ask(host, "state.list", { limit: 500 });
-    expect(first.entries).toHaveLength(8);
-    expect((await listed(host)).entries.map(({ key }) => key)).toEqual(
-      Array.from({ length: 30 }, (_, at) => `k${at + 10}`),
-    );
-  });
-}
-
-function groupRules(it: RuleTest): void {
   it("[SV3] an update is told in one answer, also where it is larger than the answer may be", async ({ host }) => {
     await set(host, "first", 1);
     const writes = Array.from({ length: 100 }, (_, at) => ({ op: "set" as const, key: `many/${at}`, value: at }));
@@ -119,9 +87,28 @@ function groupRules(it: RuleTest): void {
     expect(pages).toBeGreaterThan(1);
     expect([...sizes]).toEqual([8]);
   });
-}
 
-function watchRules(it: RuleTest): void {
+  it("[SV17] an answer has at most a million characters of values, or one update", async ({ host }) => {
+    const value = "x".repeat(120_000);
+    for (let at = 10; at < 40; at++) await set(host, `k${at}`, value);
+    // More than an answer, and less than a request, may have.
+    const part = "x".repeat(115_000);
+    const writes = Array.from({ length: 9 }, (_, at) => ({ op: "set" as const, key: `k${at + 10}`, value: part }));
+    await ask(host, "state.update", { writes });
+    const pages: number[] = [];
+    for (let [after, isMore] = [0, true]; isMore;) {
+      const page = await ask(host, "state.changes", { after, limit: 500 });
+      pages.push(page.changes.length);
+      ({ revision: after, isMore } = page);
+    }
+    expect(pages).toEqual([8, 8, 8, 6, 9]);
+    const first = await ask(host, "state.list", { limit: 500 });
+    expect(first.entries).toHaveLength(8);
+    expect((await listed(host)).entries.map(({ key }) => key)).toEqual(
+      Array.from({ length: 30 }, (_, at) => `k${at + 10}`),
+    );
+  });
+
   it("[SV14] a watch that lists, reads on and lists again when compacted has all keys", async ({ open, runs }) => {
     const word = fc.oneof(
       step(6, "write", {

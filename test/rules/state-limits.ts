@@ -8,15 +8,6 @@ import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of what keys and values may be, how many there may be, and how they are listed, that hold behind any host. */
 export function stateLimitRules(it: RuleTest): void {
-  quotaRules(it);
-  listRules(it);
-}
-
-async function limited(host: EngineHost, settings: { maxKeys?: number; maxStateChars?: number }): Promise<void> {
-  await ask(host, "settings.set", { settings });
-}
-
-function quotaRules(it: RuleTest): void {
   it("[SV11] more than maxKeys is refused as a whole; deletions never are", async ({ host }) => {
     await limited(host, { maxKeys: 2 });
     await set(host, "a", 1);
@@ -124,22 +115,7 @@ function quotaRules(it: RuleTest): void {
       runs(50),
     );
   });
-}
 
-/** fast-check's own units cost a second of preparation in each file of tests. */
-const anySign = fc
-  .integer({ min: 0, max: 0x10_ff_ff })
-  .map((code) => String.fromCodePoint(code >= 0xd8_00 && code <= 0xdf_ff ? code - 0x8_00 : code));
-/** Without a key `__proto__`, which the check of the input leaves out. */
-const jsonValue = fc
-  .jsonValue({ stringUnit: fc.oneof(fc.constantFrom(..."a1 \u0000\n"), anySign) })
-  .filter((value) => !JSON.stringify(value).includes("__proto__"));
-
-/** Signs that a LIKE, a range or an encoding would trip over. */
-const oddSigns = ["a", "b", "/", "%", "_", "*", "'", "é", "e\u0301", "\uFEFF", "\uFFFF", "😀", "\u{10FFFF}", "~", " "];
-const oddKey = fc.array(fc.constantFrom(...oddSigns), { minLength: 1, maxLength: 4 }).map((signs) => signs.join(""));
-
-function listRules(it: RuleTest): void {
   it("[SV13] a list is what begins with the prefix, in order, in any page size", async ({ open, runs }) => {
     const drawn = fc.record({
       keys: fc.uniqueArray(oddKey, { maxLength: 25 }),
@@ -169,6 +145,23 @@ function listRules(it: RuleTest): void {
     expect((await listed(host, "k", 1)).entries.map(({ value }) => value)).toEqual([0, 10, 20]);
   });
 }
+
+async function limited(host: EngineHost, settings: { maxKeys?: number; maxStateChars?: number }): Promise<void> {
+  await ask(host, "settings.set", { settings });
+}
+
+/** fast-check's own units cost a second of preparation in each file of tests. */
+const anySign = fc
+  .integer({ min: 0, max: 0x10_ff_ff })
+  .map((code) => String.fromCodePoint(code >= 0xd8_00 && code <= 0xdf_ff ? code - 0x8_00 : code));
+/** Without a key `__proto__`, which the check of the input leaves out. */
+const jsonValue = fc
+  .jsonValue({ stringUnit: fc.oneof(fc.constantFrom(..."a1 \u0000\n"), anySign) })
+  .filter((value) => !JSON.stringify(value).includes("__proto__"));
+
+/** Signs that a LIKE, a range or an encoding would trip over. */
+const oddSigns = ["a", "b", "/", "%", "_", "*", "'", "é", "e\u0301", "\uFEFF", "\uFFFF", "😀", "\u{10FFFF}", "~", " "];
+const oddKey = fc.array(fc.constantFrom(...oddSigns), { minLength: 1, maxLength: 4 }).map((signs) => signs.join(""));
 
 /** The order of UTF-8 is that of code points, which is not JavaScript's own. */
 function byCodePoint(a: string, b: string): number {

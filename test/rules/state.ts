@@ -19,12 +19,6 @@ import type { EngineHost } from "#harness/coordinator/engine-host.ts";
 
 /** Rules of versioned keys that hold behind any host. */
 export function stateRules(it: RuleTest): void {
-  conditionRules(it);
-  versionRules(it);
-  expiryRules(it);
-}
-
-function conditionRules(it: RuleTest): void {
   it("[SV1] of two writers of one version one succeeds; the other gets the present version", async ({ host }) => {
     const seen = await set(host, "plan", "first");
     const won = await set(host, "plan", "second", { ifVersion: seen });
@@ -86,9 +80,7 @@ function conditionRules(it: RuleTest): void {
     await host.ring();
     expect((await happened(host)).map(({ op }) => op)).toEqual(["set", "expire"]);
   });
-}
 
-function versionRules(it: RuleTest): void {
   it("[SV9] after a restore a raised epoch puts every version above all that were lost", async ({ host }) => {
     const before = await set(host, "a", 1);
     await ask(host, "epoch.raise", { reason: "restored" });
@@ -99,9 +91,7 @@ function versionRules(it: RuleTest): void {
     expect(await set(host, "a", 3)).toBeGreaterThan(after + 86_400_000);
     expect((await happened(host)).map(({ value }) => value)).toEqual([1, 2, 3]);
   });
-}
 
-function expiryRules(it: RuleTest): void {
   it("[SV6] at its last instant a key is not there, before any sweep has seen it", async ({ host }) => {
     await set(host, "short", 1, { ttlMs: 5_000 });
     host.wait(4_999);
@@ -153,11 +143,6 @@ function expiryRules(it: RuleTest): void {
 
 /** Rules of updates of several keys, and of writes under guards, that hold behind any host. */
 export function stateUpdateRules(it: RuleTest): void {
-  updateRules(it);
-  guardRules(it);
-}
-
-function updateRules(it: RuleTest): void {
   it("[SV7] several keys are written under all conditions at once, and a check writes nothing", async ({ host }) => {
     const seen = await set(host, "a", 1);
     const { versions } = await ask(host, "state.update", {
@@ -185,16 +170,7 @@ function updateRules(it: RuleTest): void {
     expect(message).toContain("a appears twice");
     expect(await revision(host)).toBe(0);
   });
-}
 
-async function leased(host: EngineHost, chat: Correspondent, resource: string, ttlMs = 5_000): Promise<number> {
-  const input = { self: chat.self, resource, requestId: `r${host.now()}`, ttlMs };
-  const acquired = await ask(host, "leases.acquire", input);
-  if (acquired.state !== "granted") throw new Error("the lease is held");
-  return acquired.lease.token;
-}
-
-function guardRules(it: RuleTest): void {
   it("[SV8] a guarded write with an old token fails and writes nothing", async ({ host, c1: first, c2: second }) => {
     const old = await leased(host, first, "deploy");
     await set(host, "deployed", "by first", { guard: { resource: "deploy", token: old } });
@@ -238,6 +214,13 @@ function guardRules(it: RuleTest): void {
     const resigned = { key: "a", value: 4, guard: { resource: "leader:boss", token: term } };
     expect((await refusal(host, "state.set", resigned)).code).toBe("stale_token");
   });
+}
+
+async function leased(host: EngineHost, chat: Correspondent, resource: string, ttlMs = 5_000): Promise<number> {
+  const input = { self: chat.self, resource, requestId: `r${host.now()}`, ttlMs };
+  const acquired = await ask(host, "leases.acquire", input);
+  if (acquired.state !== "granted") throw new Error("the lease is held");
+  return acquired.lease.token;
 }
 
 /** Rules of versioned keys that can only be seen in rows. */

@@ -20,10 +20,6 @@ import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** Rules of the alarm that hold behind any host. */
 export function sweepRules(it: RuleTest): void {
-  alarmRules(it);
-}
-
-function alarmRules(it: RuleTest): void {
   it("[DU3] the alarm is set for the earliest due time, and for none without one", async ({ host }) => {
     const start = host.now();
     expect(await host.ring()).toBeNull();
@@ -96,11 +92,6 @@ async function poison(host: RowHost, when: string): Promise<() => Promise<void>>
 
 /** Rules of sweeps that can only be seen in rows. */
 export function sweepRowRules(it: RowTest): void {
-  poisonRules(it);
-  boundRules(it);
-}
-
-function poisonRules(it: RowTest): void {
   it("[DU1] a chat whose sweep fails is put off and audited, and blocks nothing else", async ({ host }) => {
     const names = ["c1", "bad", "c2"];
     for (const name of names) {
@@ -150,18 +141,7 @@ function poisonRules(it: RowTest): void {
     expect(await host.rows("SELECT key FROM state")).toEqual([]);
     expect((await ask(host, "audit.list", { kind: "sweep.failed" })).entries).toHaveLength(2);
   });
-}
 
-const tables = ["state", "idempotency", "messages", "changes", "audit"];
-
-/** How many rows each of them has. */
-async function counts(host: RowHost): Promise<number[]> {
-  const found: number[] = [];
-  for (const table of tables) found.push((await host.rows(`SELECT 1 FROM ${table}`)).length);
-  return found;
-}
-
-function boundRules(it: RowTest): void {
   it("[DU2] a sweep takes at most its limit of rows; the rest is due at once", async ({ host, c1: chat }) => {
     for (let at = 0; at < 35; at++) {
       await set(host, `k${at}`, 1, { ttlMs: 1_000, requestId: `r${at}` });
@@ -185,4 +165,13 @@ function boundRules(it: RowTest): void {
     await host.ring();
     expect(await counts(host)).toEqual([0, 0, 1, 1, 1]);
   });
+}
+
+const tables = ["state", "idempotency", "messages", "changes", "audit"];
+
+/** How many rows each of them has. */
+async function counts(host: RowHost): Promise<number[]> {
+  const found: number[] = [];
+  for (const table of tables) found.push((await host.rows(`SELECT 1 FROM ${table}`)).length);
+  return found;
 }

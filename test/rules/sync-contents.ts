@@ -20,17 +20,6 @@ import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of what stays of the things that devices store, and for how long, that hold behind any host. */
 export function syncContentRules(it: RuleTest): void {
-  ageRules(it);
-  checkpointRules(it);
-  keepingRules(it);
-  purgeRules(it);
-}
-
-function set(host: EngineHost, settings: Partial<Record<string, number>>): Promise<unknown> {
-  return host.call("settings.set", { settings }, admin).then(given);
-}
-
-function ageRules(it: RuleTest): void {
   it("[SY10] a restored home in its new epoch does not replace newer content", async ({ host, device }) => {
     await device.push(session("s1", "newest"), session("s2", "same"));
     host.wait(hour);
@@ -55,9 +44,7 @@ function ageRules(it: RuleTest): void {
       sessions: [{ envelope: "b", ageMs: day, isEnded: true, project: "p", machine: "m1", seq: 2, taken: null }],
     });
   });
-}
 
-function checkpointRules(it: RuleTest): void {
   it("[SY12] the same checkpoint of a device, sealed anew, replaces the old one", async ({ host, device }) => {
     await device.push(session("s1"), checkpoint("k1", "s1", "under-the-old-key"));
     given(await host.call("sync.rekey", { keyId: otherKey, from: key }));
@@ -117,9 +104,7 @@ function checkpointRules(it: RuleTest): void {
     );
     expect(refused(await host.call("sync.checkpoint", { checkpoint: "k9" })).code).toBe("unknown_key");
   });
-}
 
-function keepingRules(it: RuleTest): void {
   it("[SY14] a session is deleted at the full hour `keepSyncMs` after its last change", async ({ host }) => {
     await set(host, { keepSyncMs: day });
     const device = await Device.begun(host);
@@ -164,9 +149,7 @@ function keepingRules(it: RuleTest): void {
     await device.push(forget("s1"));
     expect(await envelopes(host)).toEqual(["of-s2"]);
   });
-}
 
-function purgeRules(it: RuleTest): void {
   it("[SY16] a purge deletes all of one device and nothing of another", async ({ host }) => {
     const [one, other] = [await Device.begun(host), await Device.begun(host, "d2", m2)];
     await one.push(session("s1"), checkpoint("k1", "s1"), checkpoint("k2", "untold"), session("s2"));
@@ -212,4 +195,8 @@ function purgeRules(it: RuleTest): void {
     expect(await status(host)).toEqual({ keyId: key, sessions: 2, checkpoints: 0, chars: 10, devices });
     expect(given(await host.call("sync.status", { device: "d2" })).devices).toEqual([devices[1]]);
   });
+}
+
+function set(host: EngineHost, settings: Partial<Record<string, number>>): Promise<unknown> {
+  return host.call("settings.set", { settings }, admin).then(given);
 }

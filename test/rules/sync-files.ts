@@ -50,12 +50,6 @@ async function aDevice(host: EngineHost): Promise<Device> {
 
 /** Rules of the files that devices store for a session, that hold behind any host. */
 export function syncFileRules(it: RuleTest): void {
-  partRules(it);
-  lifetimeRules(it);
-  refusalRules(it);
-}
-
-function partRules(it: RuleTest): void {
   it("[SY98] [SY32] [SY33] the previous bundle is read whole until the last part is stored", async ({ host }) => {
     const device = await aDevice(host);
     expect(await files(host)).toBe(null);
@@ -96,9 +90,7 @@ function partRules(it: RuleTest): void {
     await put(device, "b3", 1);
     expect(await files(host)).toEqual(["b3-0"]);
   });
-}
 
-function lifetimeRules(it: RuleTest): void {
   it.for<[string, (device: Device) => Promise<unknown>]>([
     ["its session is forgotten", (device) => device.push(forget("s1"))],
     ["its checkpoint is forgotten", (device) => device.push(forget("s1", "k1"))],
@@ -131,9 +123,7 @@ function lifetimeRules(it: RuleTest): void {
     await device.push(checkpoint("k2", "s1"), forget("s1", "k2"), session("s1", "again"));
     expect(await files(host)).toEqual(["b1-0"]);
   });
-}
 
-function refusalRules(it: RuleTest): void {
   it("[SY32] [SY2] [SY3] only its machine stores files of a device, for an open session", async ({ host }) => {
     const device = await aDevice(host);
     await device.push(session("s2", "over", { isEnded: true }));

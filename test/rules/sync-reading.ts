@@ -6,11 +6,6 @@ import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of how other machines read what is kept, and take it over, that hold behind any host. */
 export function syncReadingRules(it: RuleTest): void {
-  listRules(it);
-  takeRules(it);
-}
-
-function listRules(it: RuleTest): void {
   it("[SY20] sessions are listed by last change; a reader gets each change once", async ({ host, device }) => {
     await device.push(session("s1"), session("s2"), session("s3"));
     const first = await list(host, { limit: 2 });
@@ -108,28 +103,7 @@ function listRules(it: RuleTest): void {
     expect([page.isMore, rest.isMore]).toEqual([true, false]);
     expect([...page.forgotten, ...rest.forgotten].map(({ session: id }) => id).toSorted()).toEqual(["s2", "s3"]);
   });
-}
 
-/** A chat that holds the lease of s1, and has taken it. */
-async function taken(host: EngineHost, chat: string): Promise<Correspondent> {
-  const one = await Correspondent.join(host, chat);
-  const token = await lease(one);
-  const input = { self: one.self, device: "d1", session: "s1", token };
-  expect(given(await host.call("sync.take", input))).toEqual({ isTaken: true });
-  return one;
-}
-
-async function lease({ host, self }: Correspondent): Promise<number> {
-  const input = { self, resource: "session:s1", requestId: "l", ttlMs: 10 * minute };
-  const held = given(await host.call("leases.acquire", input));
-  return held.state === "granted" ? held.lease.token : 0;
-}
-
-async function takerOf(host: EngineHost): Promise<unknown> {
-  return (await list(host, { session: "s1" })).sessions[0]?.taken;
-}
-
-function takeRules(it: RuleTest): void {
   it("[SY30] the holder of a session's lease takes it, visible to all; a repeat is none", async ({ host, device }) => {
     await device.push(session("s1"));
     const chat = await taken(host, "c1");
@@ -204,4 +178,23 @@ function takeRules(it: RuleTest): void {
     expect(refused(await host.call("sync.give-back", { device: "d1", session: "s1" }, m2)).code).toBe("forbidden");
     expect(await takerOf(host)).toMatchObject({ chat: "c1" });
   });
+}
+
+/** A chat that holds the lease of s1, and has taken it. */
+async function taken(host: EngineHost, chat: string): Promise<Correspondent> {
+  const one = await Correspondent.join(host, chat);
+  const token = await lease(one);
+  const input = { self: one.self, device: "d1", session: "s1", token };
+  expect(given(await host.call("sync.take", input))).toEqual({ isTaken: true });
+  return one;
+}
+
+async function lease({ host, self }: Correspondent): Promise<number> {
+  const input = { self, resource: "session:s1", requestId: "l", ttlMs: 10 * minute };
+  const held = given(await host.call("leases.acquire", input));
+  return held.state === "granted" ? held.lease.token : 0;
+}
+
+async function takerOf(host: EngineHost): Promise<unknown> {
+  return (await list(host, { session: "s1" })).sessions[0]?.taken;
 }

@@ -19,11 +19,6 @@ import { admin, type RowHost } from "#harness/coordinator/engine-host.ts";
 
 /** Rules of what machines keep for each other, behind any host. */
 export function syncRules(it: RuleTest): void {
-  deviceRules(it);
-  orderRules(it);
-}
-
-function deviceRules(it: RuleTest): void {
   it("[SY1] each begin has an epoch above all before; a repeat has the same", async ({ host }) => {
     const [one, other] = [new Device(host, "d1"), new Device(host, "d2")];
     const first = await one.begin();
@@ -72,9 +67,7 @@ function deviceRules(it: RuleTest): void {
     expect(await one.push(session("s1"))).toEqual({ mark: 1, keyId: otherKey });
     expect(await envelopes(host)).toEqual(["of-s1"]);
   });
-}
 
-function orderRules(it: RuleTest): void {
   it("[SY7] a push is stored whole or not at all", async ({ host, device }) => {
     given(await host.call("settings.set", { settings: { maxSyncChars: 1_000 } }, { machine: "m1", isAdmin: true }));
     expect((await device.refusal(session("s1"), session("s2", "x".repeat(1_000)))).code).toBe("quota_exceeded");

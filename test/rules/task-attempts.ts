@@ -6,15 +6,6 @@ import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of how attempts end, and what follows. */
 export function taskAttemptRules(it: TaskTest): void {
-  failureRules(it);
-  timeRules(it);
-  chatRules(it);
-  cancelRules(it);
-}
-
-const plain = { baseMs: 2_000, capMs: 5_000, hasJitter: false };
-
-function failureRules(it: TaskTest): void {
   it("[TA10] [TA33] failures wait for the doubled base up to the cap, then the task is dead", async ({ host, a }) => {
     const task = await submitOne(host, { backoff: plain, maxAttempts: 4 });
     for (const [at, waitMs] of [2_000, 4_000, 5_000].entries()) {
@@ -83,9 +74,7 @@ function failureRules(it: TaskTest): void {
       ["failed", { step: 1 }],
     ]);
   });
-}
 
-function timeRules(it: TaskTest): void {
   it("[TA15] what nobody takes in time is dead, and nobody gets it before the alarm has rung", async ({ host, a }) => {
     const task = await submitOne(host, { scheduleToStartMs: minute });
     const late = await submitOne(host, { scheduleToStartMs: minute, delayMs: minute, priority: 1 });
@@ -148,9 +137,7 @@ function timeRules(it: TaskTest): void {
     }
     expect(await taskOf(host, task)).toMatchObject({ stalls: 3, failures: 0, lostChats: 0 });
   });
-}
 
-function chatRules(it: TaskTest): void {
   it("[TA20] tasks of a silent chat are queued again; after maxLostChats dead", async ({ open }) => {
     const host = await open();
     const task = await submitOne(host, { heartbeatMs: hour, maxAttempts: 1 });
@@ -189,9 +176,7 @@ function chatRules(it: TaskTest): void {
     await host.call("chats.attest-death", { chat, machine, process }, a.actor);
     expect(await taskOf(host, task)).toMatchObject({ state: "queued", chat: null, lostChats: 1 });
   });
-}
 
-function cancelRules(it: TaskTest): void {
   it("[TA21] what does not run is cancelled at once, also when that is asked again", async ({ host, a }) => {
     const assigned = await submitOne(host, { priority: 9 });
     const held = await a.take({ isStarted: false });
@@ -223,3 +208,5 @@ function cancelRules(it: TaskTest): void {
     }
   });
 }
+
+const plain = { baseMs: 2_000, capMs: 5_000, hasJitter: false };

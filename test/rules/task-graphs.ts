@@ -7,26 +7,6 @@ import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of tasks that depend on others, are parts of others, or are the same as others. */
 export function taskGraphRules(it: TaskTest): void {
-  shapeRules(it);
-  dependencyRules(it);
-  deathRules(it);
-  duplicateRules(it);
-}
-
-async function why(host: EngineHost, ...tasks: NewTask[]): Promise<string> {
-  const { code, message } = await refusal(host, "tasks.submit", { tasks });
-  return `${code}: ${message}`;
-}
-
-function chain(length: number): NewTask[] {
-  return Array.from({ length }, (_, at) => ({
-    type: "x",
-    ref: `r${at}`,
-    ...(at === 0 ? {} : { dependsOn: [`r${at - 1}`] }),
-  }));
-}
-
-function shapeRules(it: TaskTest): void {
   it("[TA11] circles, unknown tasks and too long chains are refused with the names", async ({ host }) => {
     const circle = [
       { type: "x", ref: "start" },
@@ -95,9 +75,7 @@ function shapeRules(it: TaskTest): void {
     });
     expect(await ask(host, "tasks.progress", { parent: join })).toMatchObject({ totalTasks: 2, queuedTasks: 2 });
   });
-}
 
-function dependencyRules(it: TaskTest): void {
   it("[TA12] a task runs when all its dependencies are done, with their results", async ({ host, a }) => {
     const [one, two] = await submit(host, { type: "x" }, { type: "x" });
     const [join, late] = await submit(
@@ -145,9 +123,7 @@ function dependencyRules(it: TaskTest): void {
     expect((await ask(host, "tasks.list", {})).tasks).toEqual([]);
     expect((await refusal(host, "tasks.history", { task: first })).code).toBe("unknown_task");
   });
-}
 
-function deathRules(it: TaskTest): void {
   it("[TA13] dependents of a dead or cancelled task die, unless they ignore it", async ({ host, a }) => {
     for (const end of ["dies", "is cancelled"] as const) {
       const first = await submitOne(host);
@@ -167,9 +143,7 @@ function deathRules(it: TaskTest): void {
       ).toBe("scheduled");
     }
   });
-}
 
-function duplicateRules(it: TaskTest): void {
   it("[TA14] a second task under a key is the first one, or is refused", async ({ host, a }) => {
     const first = await submitOne(host, { dedupeKey: "k" });
     const again = await ask(host, "tasks.submit", {
@@ -211,4 +185,17 @@ function duplicateRules(it: TaskTest): void {
     await pass(host, 30 * day);
     expect(await duplicate("long")).toEqual({ task: long, state: "queued", isDuplicate: true });
   });
+}
+
+async function why(host: EngineHost, ...tasks: NewTask[]): Promise<string> {
+  const { code, message } = await refusal(host, "tasks.submit", { tasks });
+  return `${code}: ${message}`;
+}
+
+function chain(length: number): NewTask[] {
+  return Array.from({ length }, (_, at) => ({
+    type: "x",
+    ref: `r${at}`,
+    ...(at === 0 ? {} : { dependsOn: [`r${at - 1}`] }),
+  }));
 }

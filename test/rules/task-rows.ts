@@ -8,7 +8,49 @@ import { taskTest, type TaskRowTest } from "./rule-test.ts";
 
 /** Rules of tasks that can only be seen in rows. */
 export function taskRowRules(it: TaskRowTest): void {
-  surplusRules(it);
+  it("[TA27] of more tasks than a workspace keeps the oldest that have ended go at the full hour", async ({ host }) => {
+    await ask(host, "settings.set", { settings: { maxTasks: 10 } });
+    const a = await Hand.join(host, "a", { capacity: 50 });
+    const kept = await submit(host, { type: "old", ref: "old" }, { type: "x", dependsOn: ["old"] });
+    await submit(host, ...Array.from({ length: 12 }, () => ({ type: "y" })));
+    for (const held of await a.claim({ types: ["y"], limit: 20 })) await a.ack(held);
+    const count = async (): Promise<number> => (await host.rows("SELECT 1 FROM tasks")).length;
+    expect(await count()).toBe(14);
+    await pass(host, hour);
+    expect(await count()).toBe(10);
+    for (const task of kept) expect(await stateOf(host, task)).not.toContain("done");
+    await submit(host, ...Array.from({ length: 10 }, () => ({ type: "z" })));
+    const refused = await refusal(host, "tasks.submit", { tasks: [{ type: "z" }] });
+    expect(refused).toMatchObject({ code: "quota_exceeded" });
+    await pass(host, hour);
+    // What has not ended stays.
+    expect(await count()).toBe(12);
+    await submit(host, ...Array.from({ length: 8 }, () => ({ type: "z" })));
+  });
+
+  it("[TA27] [TA18] needed tasks keep their time and place among older ones", async ({ host }) => {
+    await ask(host, "settings.set", { settings: { maxTasks: 110 } });
+    const a = await Hand.join(host, "a", { capacity: 50 });
+    const old = await submit(host, ...Array.from({ length: 101 }, () => ({ type: "old", maxAttempts: 1 })));
+    for (const _ of old) await a.nack(await a.take());
+    const needing = old.map((task) => ({
+      type: "later",
+      dependsOn: [task],
+      onDependencyDeath: "ignore" as const,
+      delayMs: day,
+    }));
+    const later = await submit(host, ...needing.slice(0, 60));
+    const more = await submit(host, ...needing.slice(60));
+    const [young] = await submit(host, { type: "young" });
+    await a.ack(await a.take({ types: ["young"] }));
+    await pass(host, hour);
+    expect(await host.call("tasks.get", { task: young })).toMatchObject({ ok: false });
+    for (const task of [...later, ...more]) await ask(host, "tasks.cancel", { task, reason: "not wanted" });
+    await pass(host, 3 * day);
+    // Dead letters are kept longer than that.
+    expect(await stateOf(host, old[0] ?? 0)).toBe("dead failed");
+  });
+
   it("[TA17] a heartbeat without news writes a row in each third of the allowed silence", async ({ host, a }) => {
     await submitOne(host, { heartbeatMs: minute, startToCloseMs: hour });
     const held = await a.take();
@@ -128,50 +170,5 @@ export function taskHintRules(open: OpenHost<EngineHost & { readonly hints: Hint
     await a.ack(held);
     await pass(host, minute);
     expect(hinted()).toEqual([]);
-  });
-}
-
-function surplusRules(it: TaskRowTest): void {
-  it("[TA27] of more tasks than a workspace keeps the oldest that have ended go at the full hour", async ({ host }) => {
-    await ask(host, "settings.set", { settings: { maxTasks: 10 } });
-    const a = await Hand.join(host, "a", { capacity: 50 });
-    const kept = await submit(host, { type: "old", ref: "old" }, { type: "x", dependsOn: ["old"] });
-    await submit(host, ...Array.from({ length: 12 }, () => ({ type: "y" })));
-    for (const held of await a.claim({ types: ["y"], limit: 20 })) await a.ack(held);
-    const count = async (): Promise<number> => (await host.rows("SELECT 1 FROM tasks")).length;
-    expect(await count()).toBe(14);
-    await pass(host, hour);
-    expect(await count()).toBe(10);
-    for (const task of kept) expect(await stateOf(host, task)).not.toContain("done");
-    await submit(host, ...Array.from({ length: 10 }, () => ({ type: "z" })));
-    const refused = await refusal(host, "tasks.submit", { tasks: [{ type: "z" }] });
-    expect(refused).toMatchObject({ code: "quota_exceeded" });
-    await pass(host, hour);
-    // What has not ended stays.
-    expect(await count()).toBe(12);
-    await submit(host, ...Array.from({ length: 8 }, () => ({ type: "z" })));
-  });
-
-  it("[TA27] [TA18] needed tasks keep their time and place among older ones", async ({ host }) => {
-    await ask(host, "settings.set", { settings: { maxTasks: 110 } });
-    const a = await Hand.join(host, "a", { capacity: 50 });
-    const old = await submit(host, ...Array.from({ length: 101 }, () => ({ type: "old", maxAttempts: 1 })));
-    for (const _ of old) await a.nack(await a.take());
-    const needing = old.map((task) => ({
-      type: "later",
-      dependsOn: [task],
-      onDependencyDeath: "ignore" as const,
-      delayMs: day,
-    }));
-    const later = await submit(host, ...needing.slice(0, 60));
-    const more = await submit(host, ...needing.slice(60));
-    const [young] = await submit(host, { type: "young" });
-    await a.ack(await a.take({ types: ["young"] }));
-    await pass(host, hour);
-    expect(await host.call("tasks.get", { task: young })).toMatchObject({ ok: false });
-    for (const task of [...later, ...more]) await ask(host, "tasks.cancel", { task, reason: "not wanted" });
-    await pass(host, 3 * day);
-    // Dead letters are kept longer than that.
-    expect(await stateOf(host, old[0] ?? 0)).toBe("dead failed");
   });
 }

@@ -8,27 +8,6 @@ import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of what is told of tasks, and of what becomes of those that have ended. */
 export function taskViewRules(it: TaskTest): void {
-  listRules(it);
-  sizeRules(it);
-  figureRules(it);
-  deadRules(it);
-  pruneRules(it);
-}
-
-async function listed(host: EngineHost, filter: object, limit = 200): Promise<number[]> {
-  const numbers: number[] = [];
-  for (let cursor: string | null = "0"; cursor !== null;) {
-    const page: { tasks: { task: number }[]; cursor: string | null } = given(
-      await host.call("tasks.list", { ...filter, limit, cursor }, admin),
-    );
-    expect(page.tasks.length).toBeLessThanOrEqual(limit);
-    numbers.push(...page.tasks.map(({ task }) => task));
-    ({ cursor } = page);
-  }
-  return numbers;
-}
-
-function listRules(it: TaskTest): void {
   it("[TA24] tasks are listed by number, page by page, by any filter", async ({ host, a }) => {
     const all = await submit(
       host,
@@ -86,9 +65,7 @@ function listRules(it: TaskTest): void {
     expect([ends.length, ends.at(-1)]).toEqual([100, "done"]);
     expect((await taskOf(host, task)).result).toBe("at last");
   });
-}
 
-function sizeRules(it: TaskTest): void {
   const mostChars = 1_100_000;
 
   it("[TA29] a page of attempts has about a million characters, each attempt once", async ({ host, a }) => {
@@ -132,9 +109,7 @@ function sizeRules(it: TaskTest): void {
     expect(JSON.stringify(page).length).toBeLessThan(mostChars);
     expect(await listed(host, {})).toEqual(all);
   });
-}
 
-function figureRules(it: TaskTest): void {
   it("[TA25] progress and figures by type", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 9 });
     const b = await Hand.join(host, "b");
@@ -178,9 +153,7 @@ function figureRules(it: TaskTest): void {
     host.wait(hour);
     expect((await ask(host, "tasks.stats", { type: "x" })).types).toMatchObject([{ done: 2, doneLastHour: 0 }]);
   });
-}
 
-function deadRules(it: TaskTest): void {
   it("[TA22] a dead task begins anew, once, with its last checkpoint and a new payload", async ({ host, a }) => {
     const task = await submitOne(host, { payload: "old", maxAttempts: 1 });
     const held = await a.take();
@@ -235,9 +208,7 @@ function deadRules(it: TaskTest): void {
     expect((await ask(host, "tasks.replay", { filter: {} })).tasks).toEqual([]);
     expect((await refusal(host, "tasks.discard", { task: 999, reason: "x" })).code).toBe("unknown_task");
   });
-}
 
-function pruneRules(it: TaskTest): void {
   it("[TA18] what has ended is kept for its time and to the full hour", async ({ host, a }) => {
     host.wait(minute);
     const tasks = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
@@ -254,4 +225,17 @@ function pruneRules(it: TaskTest): void {
     await pass(host, 23 * day);
     expect(await listed(host, {})).toEqual([]);
   });
+}
+
+async function listed(host: EngineHost, filter: object, limit = 200): Promise<number[]> {
+  const numbers: number[] = [];
+  for (let cursor: string | null = "0"; cursor !== null;) {
+    const page: { tasks: { task: number }[]; cursor: string | null } = given(
+      await host.call("tasks.list", { ...filter, limit, cursor }, admin),
+    );
+    expect(page.tasks.length).toBeLessThanOrEqual(limit);
+    numbers.push(...page.tasks.map(({ task }) => task));
+    ({ cursor } = page);
+  }
+  return numbers;
 }

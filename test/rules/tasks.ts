@@ -6,12 +6,6 @@ import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of tasks that hold behind any host. */
 export function taskRules(it: TaskTest): void {
-  submitRules(it);
-  claimRules(it);
-  turnRules(it);
-}
-
-function submitRules(it: TaskTest): void {
   it("[TA1] what is submitted is there with what it was given, in the order of the numbers", async ({ host }) => {
     const payload = { text: "é", of: [1, null, { deep: true }] };
     const [first, second_] = await submit(
@@ -76,9 +70,7 @@ function submitRules(it: TaskTest): void {
     expect((await refusal(host, "tasks.submit", { ...request, tasks: [{ type: "a" }] })).code).toBe("key_reused");
     expect((await ask(host, "tasks.list", {})).tasks).toHaveLength(2);
   });
-}
 
-function claimRules(it: TaskTest): void {
   it("[TA4] one task is claimed by one chat, with all that it needs", async ({ host, a, b }) => {
     const task = await submitOne(host, { payload: { n: 1 }, priority: 7, startToCloseMs: hour, heartbeatMs: minute });
     const claimed = await a.take();
@@ -186,9 +178,7 @@ function claimRules(it: TaskTest): void {
     expect(await a.do("tasks.ack", held, { result: "r", next: {} })).toEqual({ state: "done", next: [] });
     expect(await a.claim()).toHaveLength(1);
   });
-}
 
-function turnRules(it: TaskTest): void {
   it("[TA2] no number comes twice, also when all that were have been pruned", async ({ host, a }) => {
     const task = await submitOne(host);
     await a.ack(await a.take());

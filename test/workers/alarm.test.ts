@@ -14,23 +14,15 @@ function nextDue(workspace: TestWorkspace): Promise<number | null> {
   return workspace.inside(({ storage }) => {
     const sql = new StorageSql(storage);
     const presence = { lastSeen: () => null };
-    return due.nextDue({
-      sql,
-      now: Date.now(),
-      presence,
-      ...meta.readFacts(sql),
-      tell: () => undefined,
-    });
+    return due.nextDue({ sql, now: Date.now(), presence, ...meta.readFacts(sql), tell: () => undefined });
   });
 }
 
 /** Sets so many keys that live for a second. */
 async function setShort(workspace: TestWorkspace, count: number): Promise<void> {
   for (let from = 0; from < count; from += 100) {
-    const writes = Array.from(
-      { length: 100 },
-      (_, n) => ({ op: "set", key: `k${from + n}`, value: 1, ttlMs: 1_000 }) as const,
-    );
+    const write = (n: number) => ({ op: "set", key: `k${from + n}`, value: 1, ttlMs: 1_000 }) as const;
+    const writes = Array.from({ length: 100 }, (_, n) => write(n));
     await workspace.ask("state.update", { writes });
   }
 }

@@ -186,10 +186,8 @@ it("[DO6] a hundred requests are one frame; parameters nested too deep are refus
   connection.send(`{"jsonrpc":"2.0","id":1,"method":"state.set","params":{"key":"deep","value":${deep}}}`);
   expect(await connection.next()).toMatchObject({ id: 1, error: { data: { code: "bad_input" } } });
   for (const params of [null, [], 5, "x", true]) {
-    expect([params, await connection.refusal("settings.get", params)]).toEqual([
-      params,
-      params === null ? null : "bad_input",
-    ]);
+    const wanted = params === null ? null : "bad_input";
+    expect([params, await connection.refusal("settings.get", params)]).toEqual([params, wanted]);
     connection.send(rpc(undefined, "state.watch-ack", params));
   }
   await connection.ask("settings.get", {});
@@ -208,11 +206,8 @@ it("[DO18] an operation that fails is logged, answered as internal, undone, and 
     { op: "set", key: "a", value: 2 },
     { op: "set", key: "b", value: 2 },
   ];
-  connection.send([
-    rpc(1, "state.set", set("a", 1)),
-    rpc(2, "state.update", { writes: both }),
-    rpc(3, "state.get", { key: "a" }),
-  ]);
+  const [first, last] = [rpc(1, "state.set", set("a", 1)), rpc(3, "state.get", { key: "a" })];
+  connection.send([first, rpc(2, "state.update", { writes: both }), last]);
   expect(await connection.next()).toMatchObject([
     { id: 1, result: {} },
     { id: 2, error: { code: -32_603, data: { code: "internal", retryable: true, retryAfterMs: 1_000 } } },

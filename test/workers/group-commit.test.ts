@@ -94,12 +94,8 @@ it("[DO20] [DO8] frames sent before a close are done, then the chat's grace begi
   ] as const)
     await connection.ask("chats.register", aChat(chat));
   b.send({ jsonrpc: "2.0", id: 1, method: "state.get", params: { key: "x" } });
-  a.send({
-    jsonrpc: "2.0",
-    id: 1,
-    method: "chats.heartbeat",
-    params: { self: { chat: "c1", incarnation: 1 }, status: "busy" },
-  });
+  const beat = { self: { chat: "c1", incarnation: 1 }, status: "busy" };
+  a.send({ jsonrpc: "2.0", id: 1, method: "chats.heartbeat", params: beat });
   a.send({ jsonrpc: "2.0", id: 2, method: "state.set", params: { key: "last", value: 1 } });
   a.socket.close(1000, "done");
   await a.closed;

@@ -137,10 +137,8 @@ it("[QU7] where it cannot be kept it comes again, and tokens of the same batch a
   await run("ALTER TABLE messages RENAME TO gone");
   onTestFinished(async () => void (await run("ALTER TABLE gone RENAME TO messages")));
   const workspace = await TestWorkspace.create();
-  expect(await hand("shim-dispatch", ["junk", { workspace: workspace.name }])).toEqual({
-    acked: ["1"],
-    retried: ["0"],
-  });
+  const handed = await hand("shim-dispatch", ["junk", { workspace: workspace.name }]);
+  expect(handed).toEqual({ acked: ["1"], retried: ["0"] });
 });
 
 it("[QU11] a token that the queue has given up is in the audit log", async ({ workspace }) => {

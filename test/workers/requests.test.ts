@@ -87,10 +87,8 @@ it("[WO3] a body that is no JSON object in UTF-8, or too deep, is refused unchan
   }
   expect(await workspace.inside((one) => dump(one))).toBe(before);
   expect((await put(workspace, deep(98, "[", "]"))).status).toBe(200);
-  const nothing = request(`/v1/workspaces/${workspace.name}/epoch/raise`, {
-    method: "POST",
-    headers: bearer(workspace.token),
-  });
+  const raise = `/v1/workspaces/${workspace.name}/epoch/raise`;
+  const nothing = request(raise, { method: "POST", headers: bearer(workspace.token) });
   expect(await refusalOf(nothing)).toEqual({ status: 400, code: "bad_input" });
 });
 
@@ -178,11 +176,8 @@ it("[WO5] a client of another protocol is refused; no header means the present o
 it("[WO6] no answer allows other origins, and a socket opened by a page is refused", async ({ workspace }) => {
   const headers = { ...bearer(workspace.token), origin: "https://evil.example" };
   const path = `/v1/workspaces/${workspace.name}/settings`;
-  const preflight = {
-    ...headers,
-    "access-control-request-method": "GET",
-    "access-control-request-headers": "authorization",
-  };
+  const asks = "access-control-request";
+  const preflight = { ...headers, [`${asks}-method`]: "GET", [`${asks}-headers`]: "authorization" };
   const answers = [
     await request(path, { headers }),
     await request(path, { method: "OPTIONS", headers: preflight }),

@@ -33,10 +33,8 @@ async function setMany(workspace: TestWorkspace, prefix: string, count: number):
 
 it("[DO5] a watch receives each change below its prefix once, in order, updates whole", async ({ workspace }) => {
   const connection = await workspace.connect();
-  expect(await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 })).toEqual({
-    watch: "w",
-    revision: 0,
-  });
+  const watched = await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
+  expect(watched).toEqual({ watch: "w", revision: 0 });
   for (const key of ["a/1", "b/1", "a/2", "a/1"]) await workspace.ask("state.set", { key, value: key });
   await setMany(workspace, "a/m", 3);
   await workspace.ask("state.delete", { key: "a/2" });

@@ -23,11 +23,7 @@ export const inTheHost: readonly Bug[] = [
     host: { losesConditions: true },
   },
   { name: "guards-lost", within: 60_000, about: "a write does not look at the token", host: { losesGuards: true } },
-  {
-    name: "commit-forgotten",
-    about: "one commit in fifty is answered and undone",
-    host: { forgetsEvery: 50 },
-  },
+  { name: "commit-forgotten", about: "one commit in fifty is answered and undone", host: { forgetsEvery: 50 } },
   {
     name: "epoch-remembered",
     focus: { faults: { admin: 40 }, faultMs: 1_000 },

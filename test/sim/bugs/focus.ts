@@ -71,10 +71,7 @@ export const works: Focus = {
 };
 
 /** Who works is told of tasks, and seldom asks. */
-export const pushes: Focus = {
-  ...works,
-  acts: { ...works.acts, "ask for tasks": 0, drain: 0, leave: 0.2 },
-};
+export const pushes: Focus = { ...works, acts: { ...works.acts, "ask for tasks": 0, drain: 0, leave: 0.2 } };
 
 /** Older states come back, and leases are held then. */
 export const returns: Focus = {

@@ -38,11 +38,7 @@ function unseenLine(): PatchFor {
 
 /** Between the engine and its database. */
 export const inStatements: readonly Bug[] = [
-  {
-    name: "token-not-raised",
-    about: "a new grant has the token of the one before",
-    patch: sameToken,
-  },
+  { name: "token-not-raised", about: "a new grant has the token of the one before", patch: sameToken },
   {
     name: "due-compared-wrongly",
     about: "what is due at this very instant is not due",
@@ -74,11 +70,7 @@ export const inStatements: readonly Bug[] = [
       run: (next, [, resource]) => next(0, resource ?? ""),
     })),
   },
-  {
-    name: "waiter-not-rechecked",
-    about: "a lease is freed, and the line is not looked at",
-    patch: unseenLine,
-  },
+  { name: "waiter-not-rechecked", about: "a lease is freed, and the line is not looked at", patch: unseenLine },
   {
     name: "line-ignored",
     about: "whoever asks at the right moment passes those in line",
@@ -105,11 +97,7 @@ export const inStatements: readonly Bug[] = [
     about: "the changes of one update do not stand together",
     patch: column(/^INSERT INTO changes/, "grp", (_, { revision = 0 }) => revision),
   },
-  {
-    name: "key-dropped",
-    about: "one write in thirty is not stored",
-    patch: swallowed(/^INSERT INTO state /, 30),
-  },
+  { name: "key-dropped", about: "one write in thirty is not stored", patch: swallowed(/^INSERT INTO state /, 30) },
   {
     name: "expiry-untold",
     within: 60_000,

@@ -163,4 +163,4 @@ const planted: readonly Bug[] = [
   },
 ];
 
-export const inTasks = planted.map((bug): Bug => ({ focus: works, ...bug }));
+export const inTasks = planted.map((bug): Bug => Object.assign({ focus: works }, bug));

@@ -87,11 +87,7 @@ const planted: readonly Bug[] = [
     about: "who takes a task up does not go on from its checkpoint",
     client: { beginsAnew: true },
   },
-  {
-    name: "counts-refused",
-    about: "a result that was refused counts",
-    client: { countsRefused: true },
-  },
+  { name: "counts-refused", about: "a result that was refused counts", client: { countsRefused: true } },
   {
     name: "keeps-returned",
     about: "a process goes on with a task that it has given back",
@@ -106,4 +102,4 @@ const planted: readonly Bug[] = [
   },
 ];
 
-export const inTheQueue = planted.map((bug): Bug => ({ focus: works, ...bug }));
+export const inTheQueue = planted.map((bug): Bug => Object.assign({ focus: works }, bug));

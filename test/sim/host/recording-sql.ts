@@ -1,7 +1,7 @@
 import Database from "better-sqlite3";
 import { claimDriver } from "#src/store/driver.ts";
 import type { Sql, SqlValue } from "#src/shared/sql.ts";
-import { type Fact, type Look, type Reader, readerOf } from "./facts.ts";
+import { type Fact, type Look, type Reader, readerOf, factOf, rowOf } from "./facts.ts";
 import type { DeathReason, TaskState } from "#src/contract/tasks.ts";
 
 /** How a planted bug changes one statement. */
@@ -163,17 +163,15 @@ const columns = [
   "not_before",
 ] as const;
 
-type Values = readonly (string | number | null)[];
-
 /**
  * Tells each change of a task as it is stored, by triggers of this connection alone: whatever statement made it, and whatever a planted bug
  * made of that.
  */
 export function watchTasks(db: Database.Database, onTask: OnTask): void {
-  const width = columns.length;
   db.function("sim_task", { varargs: true }, (...values: unknown[]) => {
-    const all = values as Values;
-    onTask(factOf(all.slice(0, width)), factOf(all.slice(width)));
+    const factAt = (from: number): TaskFact | null =>
+      values[from] === null ? null : factOf(rowOf(columns, values.slice(from) as SqlValue[]));
+    onTask(factAt(0), factAt(columns.length));
     return null;
   });
   const none = columns.map(() => "NULL");
@@ -190,31 +188,4 @@ export function watchTasks(db: Database.Database, onTask: OnTask): void {
        BEGIN SELECT sim_task(${[...before, ...after].join(", ")}); END`,
     );
   }
-}
-
-function factOf([
-  task,
-  state,
-  reason,
-  claim,
-  chat,
-  incarnation,
-  failures,
-  stalls,
-  lostChats,
-  notBefore,
-]: Values): TaskFact | null {
-  if (task === null) return null;
-  return {
-    task: Number(task),
-    state: state as TaskState,
-    reason: reason as DeathReason | null,
-    claim: Number(claim),
-    chat: chat as string | null,
-    incarnation: incarnation as number | null,
-    failures: Number(failures),
-    stalls: Number(stalls),
-    lostChats: Number(lostChats),
-    notBefore: Number(notBefore),
-  };
 }

@@ -295,13 +295,8 @@ export class SimHost {
   #tx(tell: (hint: Hint) => void): Tx {
     const { skewMs } = this.#bugs;
     const isAhead = skewMs > 0 && this.#sim.rng.chance(0.5);
-    return {
-      sql: this.sql,
-      now: this.#sim.hostNow + (isAhead ? skewMs : 0),
-      presence: this.connections,
-      ...this.#context(),
-      tell,
-    };
+    const now = this.#sim.hostNow + (isAhead ? skewMs : 0);
+    return { sql: this.sql, now, presence: this.connections, ...this.#context(), tell };
   }
 
   #context(): meta.WorkspaceFacts {

@@ -3,6 +3,7 @@ import type { ClaimedTaskReference } from "#src/contract/tasks.ts";
 import type { Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
 import { type HeldClaim, type KnownTask, stepOf } from "./task-known.ts";
+import { endings } from "./task-moves.ts";
 import { afterOf, type TaskLedger } from "./task-ledger.ts";
 import type { ClaimAnswers } from "./claims.ts";
 
@@ -13,12 +14,6 @@ interface Expected {
   /** It has ended in this very way: the call is a repeat. */
   readonly isRepeat: boolean;
 }
-
-const endNames: Readonly<Record<string, string>> = {
-  "tasks.ack": "done",
-  "tasks.nack": "failed",
-  "tasks.release": "released",
-};
 
 const calls = new Set(["tasks.start", "tasks.heartbeat", "tasks.ack", "tasks.nack", "tasks.extend", "tasks.release"]);
 
@@ -48,13 +43,8 @@ export class ClaimCalls {
     if (isHeld) known.note((input as CheckedInputOf<"tasks.heartbeat">).usage);
     if (name === "tasks.ack" && isHeld) known.result = JSON.stringify((input as CheckedInputOf<"tasks.ack">).result);
     const { next } = input as CheckedInputOf<"tasks.ack"> | CheckedInputOf<"tasks.nack">;
-    const asked = next && {
-      chat: self.chat,
-      incarnation: self.incarnation,
-      requestId: afterOf(task, claim),
-      request: next,
-    };
-    const own = asked ? this.#told.turns.expected(asked, isRepeat) : null;
+    const asked = next && { ...self, requestId: afterOf(task, claim), request: next };
+    const own = asked ? this.#told.expected(asked, isRepeat) : null;
     return () => {
       this.#kept(name, known, input, result);
       if (asked) this.#told.given(asked, own, (result.value as OutputOf<"tasks.ack">).next);
@@ -66,7 +56,7 @@ export class ClaimCalls {
     const isHeld = known?.isHeldBy(chat, incarnation, claim, this.#sim.hostNow) ?? false;
     const ended = known?.ends.get(claim);
     const isOwn = ended?.chat === chat && ended.incarnation === incarnation;
-    return { known, isHeld, isRepeat: !isHeld && isOwn && ended.end === endNames[name] };
+    return { known, isHeld, isRepeat: !isHeld && isOwn && ended.end === endings[name] };
   }
 
   /** [TA5] [TA6] Accepted is what comes of the present claim, and a repeat of its end. */

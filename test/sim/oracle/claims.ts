@@ -10,17 +10,15 @@ import type { Act } from "./task-moves.ts";
 export class ClaimAnswers {
   readonly #sim: Sim;
   readonly #ledger: TaskLedger;
-  readonly turns: Turns;
 
   constructor(sim: Sim, ledger: TaskLedger) {
     this.#sim = sim;
     this.#ledger = ledger;
-    this.turns = new Turns(sim, ledger);
   }
 
   /** @param expected what it must be; null: what was queued, in its turn */
   given(asked: Asked, expected: readonly number[] | null, claims: readonly ClaimedTask[]): void {
-    this.turns.given(asked, expected, claims);
+    this.#lookAtTurns(asked, expected, claims);
     for (const claimed of claims) this.#tellsOf(claimed, asked);
   }
 
@@ -68,46 +66,6 @@ export class ClaimAnswers {
       return other ? [{ task: need, ref: other.input.ref ?? null, state: other.state, result, isLeftOut: false }] : [];
     });
   }
-}
-
-/** What is left to begin it, or to end it. */
-function timesOf(
-  held: KnownTask["held"],
-  wholeMs: number,
-  now: number,
-): Pick<ClaimedTask, "startInMs" | "remainingMs"> {
-  if (!held || held.startBy === null) return { startInMs: null, remainingMs: (held?.closeAt ?? 0) - now };
-  return { startInMs: held.startBy - now, remainingMs: wholeMs };
-}
-
-/** [BU5] */
-function leftOf(task: number, { tasks }: TaskLedger): number | null {
-  const known = tasks.get(task);
-  const limit = known?.input.budget?.tokens;
-  return known === undefined || limit === undefined ? null : Math.max(0, limit - known.usedWith());
-}
-
-function differs(one: unknown, other: unknown): boolean {
-  return wordless(one) !== wordless(other);
-}
-
-/** Who asks for tasks. */
-export interface Asked {
-  readonly chat: string;
-  readonly incarnation: number;
-  readonly requestId: string;
-  readonly request: ClaimOptions;
-}
-
-/** Whose turn it is: what a claim must bring, and that nobody passes. */
-export class Turns {
-  readonly #sim: Sim;
-  readonly #ledger: TaskLedger;
-
-  constructor(sim: Sim, ledger: TaskLedger) {
-    this.#sim = sim;
-    this.#ledger = ledger;
-  }
 
   /** [TA6] [QU5] What the chat has already under this request; or what a look has given it; null: something new. A repeat brings nothing more. */
   expected({ chat, incarnation, requestId, request }: Asked, isRepeat = false): readonly number[] | null {
@@ -123,7 +81,12 @@ export class Turns {
     return given.slice(0, request.limit).map(({ task }) => task);
   }
 
-  given({ chat, request, requestId }: Asked, expected: readonly number[] | null, claims: readonly ClaimedTask[]): void {
+  /** Whose turn it is: what a claim must bring, and that nobody passes. */
+  #lookAtTurns(
+    { chat, request, requestId }: Asked,
+    expected: readonly number[] | null,
+    claims: readonly ClaimedTask[],
+  ): void {
     const { grants } = this.#ledger;
     const want = expected ?? grants.map(({ known }) => known.task);
     const got = claims.map(({ task }) => task);
@@ -173,6 +136,35 @@ export class Turns {
       (known) => worker && isAble(worker, known) && !known.isExpired(now),
     );
   }
+}
+
+/** What is left to begin it, or to end it. */
+function timesOf(
+  held: KnownTask["held"],
+  wholeMs: number,
+  now: number,
+): Pick<ClaimedTask, "startInMs" | "remainingMs"> {
+  if (!held || held.startBy === null) return { startInMs: null, remainingMs: (held?.closeAt ?? 0) - now };
+  return { startInMs: held.startBy - now, remainingMs: wholeMs };
+}
+
+/** [BU5] */
+function leftOf(task: number, { tasks }: TaskLedger): number | null {
+  const known = tasks.get(task);
+  const limit = known?.input.budget?.tokens;
+  return known === undefined || limit === undefined ? null : Math.max(0, limit - known.usedWith());
+}
+
+function differs(one: unknown, other: unknown): boolean {
+  return wordless(one) !== wordless(other);
+}
+
+/** Who asks for tasks. */
+export interface Asked {
+  readonly chat: string;
+  readonly incarnation: number;
+  readonly requestId: string;
+  readonly request: ClaimOptions;
 }
 
 function isBefore(one: KnownTask, other: KnownTask, chat: string | null): boolean {

@@ -26,7 +26,7 @@ export class TaskAnswers {
 
   /** Goes before the ledger has read the commit. @returns what is looked at after it */
   committed({ request, result }: Commit): () => void {
-    if (!request) return () => this.#told.turns.looked();
+    if (!request) return () => this.#told.looked();
     const { name, input } = request;
     if (!name.startsWith("tasks.")) return () => undefined;
     if (name === "tasks.submit") return this.#submits.committed(input as CheckedInputOf<"tasks.submit">, result);
@@ -39,7 +39,7 @@ export class TaskAnswers {
   /** A claim that is asked again is answered with what it got; else with what a look has given; else with what is queued. */
   #claimed({ self, requestId, ...request }: CheckedInputOf<"tasks.claim">, result: Reply): () => void {
     const asked = { chat: self.chat, incarnation: self.incarnation, requestId, request };
-    const expected = this.#told.turns.expected(asked);
+    const expected = this.#told.expected(asked);
     return () => {
       if (result.ok) return this.#told.given(asked, expected, (result.value as OutputOf<"tasks.claim">).claims);
       if (result.error.code !== "chat_draining") return;
@@ -78,14 +78,8 @@ export class TaskAnswers {
       checkpoint: known.checkpoint ?? "null",
     };
     const { state, reason, chat, failures } = told;
-    const got = {
-      state,
-      reason,
-      chat,
-      failures,
-      result: wordless(told.result),
-      checkpoint: JSON.stringify(told.checkpoint),
-    };
+    const [result, checkpoint] = [wordless(told.result), JSON.stringify(told.checkpoint)];
+    const got = { state, reason, chat, failures, result, checkpoint };
     const [want, is] = [JSON.stringify(expected), JSON.stringify(got)];
     this.#sim.must(want === is, "task", () => `task ${told.task} is ${want}, and was told as ${is}`);
   }

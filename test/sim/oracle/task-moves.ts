@@ -29,7 +29,7 @@ interface Named {
   readonly self?: { readonly chat: string; readonly incarnation: number };
 }
 
-const endings: Readonly<Record<string, AttemptEnd>> = {
+export const endings: Readonly<Record<string, AttemptEnd>> = {
   "tasks.ack": "done",
   "tasks.nack": "failed",
   "tasks.release": "released",
