@@ -47,10 +47,8 @@ export function budgetRules(it: TaskTest): void {
     await a.do("tasks.release", await a.take(), { usage: { tokens: most } });
     await a.do("tasks.ack", await a.take(), { usage: { tokens: most } });
     expect((await taskOf(host, task)).used.tokens).toBe(most);
-    expect(await ask(host, "budgets.get", {})).toMatchObject({
-      today: { tokens: most },
-      chats: [{ used: { tokens: most } }],
-    });
+    const used = { tokens: most };
+    expect(await ask(host, "budgets.get", {})).toMatchObject({ today: used, chats: [{ used }] });
   });
 
   it("[BU3] at its limit a task ends dead, its claim is over, and what it told last is kept", async ({ host, a }) => {
@@ -60,10 +58,8 @@ export function budgetRules(it: TaskTest): void {
     expect(await a.do("tasks.heartbeat", held, { usage: { costMicros: 1_999_999 } })).toMatchObject({
       isOverBudget: false,
     });
-    const beat = await a.do("tasks.heartbeat", held, {
-      usage: { costMicros: 2_100_000 },
-      checkpoint: { session: "s" },
-    });
+    const over = { usage: { costMicros: 2_100_000 }, checkpoint: { session: "s" } };
+    const beat = await a.do("tasks.heartbeat", held, over);
     expect(beat).toMatchObject({ isOverBudget: true, remainingMs: 0 });
     expect(beat.reason).toContain("2.10 USD of 2.00 USD");
     expect(await stateOf(host, task)).toBe("dead budget_exceeded");
@@ -121,11 +117,8 @@ export function budgetRules(it: TaskTest): void {
   it("[BU7] a change of one limit leaves the others; null takes one away", async ({ host }) => {
     await limit(host, { day: { tokens: 10, wallMs: 5_000 }, task: { costMicros: 7 } });
     await ask(host, "settings.set", { settings: { budgets: { day: { tokens: null, costMicros: 3 } } } });
-    expect((await ask(host, "budgets.get", {})).limits).toEqual({
-      day: { wallMs: 5_000, costMicros: 3 },
-      chat: {},
-      task: { costMicros: 7 },
-    });
+    const { limits } = await ask(host, "budgets.get", {});
+    expect(limits).toEqual({ day: { wallMs: 5_000, costMicros: 3 }, chat: {}, task: { costMicros: 7 } });
   });
 
   it("[BU6] a task that is replayed begins anew", async ({ host, a }) => {

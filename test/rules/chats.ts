@@ -76,12 +76,8 @@ export function chatRules(it: RuleTest): void {
     });
     await a.beat({ status: "busy", progress: "half", taskCount: 2 });
     expect(await a.back()).toMatchObject({ incarnation: 1, isNew: false });
-    expect(await look(host, "a")).toMatchObject({
-      status: "busy",
-      reason: "reported by the chat",
-      progress: "half",
-      taskCount: 2,
-    });
+    const reason = "reported by the chat";
+    expect(await look(host, "a")).toMatchObject({ status: "busy", reason, progress: "half", taskCount: 2 });
     given(await host.call("chats.drain", { chat: "a", reason: "an update" }));
     host.wait(7 * second);
     await a.back();

@@ -18,14 +18,8 @@ async function termOf(host: EngineHost, name: string): Promise<number> {
 export function electionRules(it: RuleTest): void {
   it("[EL1] one leads, the others follow, and each is told who leads", async ({ host, crew: { a, b } }) => {
     expect(await leaderOf(host, "boss")).toBeNull();
-    const leader = {
-      name: "boss",
-      leader: "a",
-      incarnation: 1,
-      term: expect.any(Number) as number,
-      ttlMs: 30_000,
-      remainingMs: 30_000,
-    };
+    const term = expect.any(Number) as number;
+    const leader = { name: "boss", leader: "a", incarnation: 1, term, ttlMs: 30_000, remainingMs: 30_000 };
     expect(await a.campaign("boss")).toEqual({ state: "leading", leader });
     expect(await b.campaign("boss")).toEqual({ state: "following", leader, position: null });
     expect(await b.campaign("boss", { waitMs: 60 * second })).toEqual({ state: "following", leader, position: 1 });
@@ -51,11 +45,7 @@ export function electionRules(it: RuleTest): void {
     await a.campaign("boss");
     const term = await termOf(host, "boss");
     const other = { requestId: "r2", waitMs: 60 * second };
-    expect(await a.campaign("boss", other)).toMatchObject({
-      state: "following",
-      position: 1,
-      leader: { leader: "a" },
-    });
+    expect(await a.campaign("boss", other)).toMatchObject({ state: "following", position: 1, leader: { leader: "a" } });
     await a.resign("boss", term);
     const led = await a.campaign("boss", other);
     expect(led).toMatchObject({ state: "leading" });
@@ -109,14 +99,8 @@ export function electionRules(it: RuleTest): void {
     const renew = (peer: Peer, of = term): ReturnType<typeof renewed> => renewed(host, peer, of);
     for (let n = 0; n < 20; n++) {
       await pass(host, 19_999);
-      expect(given(await renew(a))).toEqual({
-        name: "boss",
-        leader: "a",
-        incarnation: 1,
-        term,
-        ttlMs: 20_000,
-        remainingMs: 20_000,
-      });
+      const times = { ttlMs: 20_000, remainingMs: 20_000 };
+      expect(given(await renew(a))).toEqual({ name: "boss", leader: "a", incarnation: 1, term, ...times });
     }
     expect(codeOf(await renew(b))).toBe("not_holder");
     expect(codeOf(await renew(a, term + 1))).toBe("not_holder");
@@ -171,11 +155,8 @@ export function electionRules(it: RuleTest): void {
     await pass(host, 1);
     expect(await leaderOf(host, "boss")).toBeNull();
     for (const peer of [b, a]) {
-      expect(await peer.campaign("boss", { requestId: "late" })).toEqual({
-        state: "following",
-        leader: null,
-        position: null,
-      });
+      const answer = await peer.campaign("boss", { requestId: "late" });
+      expect(answer).toEqual({ state: "following", leader: null, position: null });
     }
     await pass(host, 14_999);
     expect(await leaderOf(host, "boss")).toBeNull();

@@ -10,6 +10,7 @@ import {
   second,
   successorOf,
   twoPeers,
+  type Lease,
 } from "#harness/coordinator/peers.ts";
 import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { given, refused, toChat, waitForFullHour } from "#harness/coordinator/state-calls.ts";
@@ -80,14 +81,13 @@ export function lockDelayRules(it: RuleTest): void {
     expect(codeOf(await b.acquire("file:p/src/a.ts"))).toBe("ok");
   });
 
-  const handovers: Record<string, (host: EngineHost, a: Peer, lease: { resource: string; token: number }) => unknown> =
-    {
-      "gives it back": (_, a, lease) => a.release(lease),
-      leaves: (_, a) => a.leave(),
-      "is attested dead": (host, { registration: { chat, machine, process } }) =>
-        host.call("chats.attest-death", { chat, machine, process }),
-      "has it taken away": (host) => host.call("leases.force-release", { resource: "x", reason: "asked" }, admin),
-    };
+  const handovers: Record<string, (host: EngineHost, a: Peer, lease: Lease) => unknown> = {
+    "gives it back": (_, a, lease) => a.release(lease),
+    leaves: (_, a) => a.leave(),
+    "is attested dead": (host, { registration: { chat, machine, process } }) =>
+      host.call("chats.attest-death", { chat, machine, process }),
+    "has it taken away": (host) => force(host, "x"),
+  };
   for (const [handover, give] of Object.entries(handovers)) {
     it(`[LE11] there is no delay when the holder ${handover}`, async ({ host, crew: { a, b } }) => {
       const lease = await a.hold("x", { lockDelayMs: 60 * second });

@@ -73,12 +73,8 @@ export function planRules(it: TaskTest): void {
     const whole = await taskOf(host, made.task);
     expect(whole).toMatchObject({ state: "done", tags: ["job"], result: { isComplete: true } });
     expect((await ask(host, "tasks.progress", { parent: made.task })).completedTasks).toBe(8);
-    const again = await ask(host, "plans.submit", {
-      job: large,
-      type: "code",
-      joinRule: "collect",
-      dedupeKey: "job-1",
-    });
+    const same = { job: large, type: "code", joinRule: "collect", dedupeKey: "job-1" } as const;
+    const again = await ask(host, "plans.submit", same);
     expect(again).toMatchObject({ task: made.task, isDuplicate: true, state: "done", parts: [] });
   });
 
@@ -93,12 +89,8 @@ export function planRules(it: TaskTest): void {
 
   it("[PL33] a part that has died is named in the result of the others, where that is asked for", async ({ host }) => {
     const parts = ["one", "two"].map((name) => ({ name, text: name }));
-    const request = {
-      job: { title: "two things" },
-      strategy: { by: "list", parts },
-      type: "x",
-      joinRule: "collect",
-    } as const;
+    const job = { title: "two things" };
+    const request = { job, strategy: { by: "list", parts }, type: "x", joinRule: "collect" } as const;
     const [strict, partial] = [
       await ask(host, "plans.submit", request),
       await ask(host, "plans.submit", { ...request, onPartDeath: "ignore" }),

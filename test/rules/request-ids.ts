@@ -160,11 +160,8 @@ export function requestIdRules(it: RowTest): void {
 
   it("[RQ7] so many characters of results are remembered", async ({ host }) => {
     await ask(host, "settings.set", { settings: { maxRequestCharsPerMachine: 100_000 } });
-    const writes = Array.from({ length: 100 }, (_, at) => ({
-      op: "set" as const,
-      key: `${at}`.padStart(500, "k"),
-      value: 1,
-    }));
+    const keys = Array.from({ length: 100 }, (_, at) => `${at}`.padStart(500, "k"));
+    const writes = keys.map((key) => ({ op: "set" as const, key, value: 1 }));
     const write = (at: number) => host.call("state.update", { writes, requestId: `r${at}` }, own);
     for (let at = 0; at < 3; at++) given(await write(at));
     expect(refused(await write(3)).code).toBe("throttled");

@@ -156,7 +156,7 @@ const anySign = fc
   .map((code) => String.fromCodePoint(code >= 0xd8_00 && code <= 0xdf_ff ? code - 0x8_00 : code));
 /** Without a key `__proto__`, which the check of the input leaves out. */
 const jsonValue = fc
-  .jsonValue({ stringUnit: fc.oneof(fc.constantFrom(..."a1 \u0000\n"), anySign) })
+  .jsonValue({ stringUnit: fc.oneof(fc.constantFrom("a", "1", " ", "\u0000", "\n"), anySign) })
   .filter((value) => !JSON.stringify(value).includes("__proto__"));
 
 /** Signs that a LIKE, a range or an encoding would trip over. */

@@ -163,11 +163,8 @@ export function storeUpkeepRules(driver: Driver): void {
       addCheckpoint(sql, { id: "later, by its number", at: T0 });
       notices.acknowledge(sql, T0 + 100 * DAY, notices.add(sql, T0, "test", ""));
     });
-    expect(store.write((sql) => prune(sql, T0 - 10 * DAY, LIMITS, 100))).toEqual({
-      checkpoints: [],
-      rows: 0,
-      isMore: false,
-    });
+    const pruned = store.write((sql) => prune(sql, T0 - 10 * DAY, LIMITS, 100));
+    expect(pruned).toEqual({ checkpoints: [], rows: 0, isMore: false });
     store.write((sql) => prune(sql, T0 + 131 * DAY, LIMITS, 100));
     for (const table of ["sessions", "checkpoints", "notices"]) {
       expect(found(store, `SELECT count(*) FROM ${table}`)).toEqual([0]);

@@ -13,12 +13,8 @@ export function syncReadingRules(it: RuleTest): void {
     await device.push(session("s1", "changed"));
     const second = await list(host, { after: first.revision });
     expect(second).toMatchObject({ sessions: [{ session: "s3" }, { envelope: "changed" }], isMore: false });
-    expect(await list(host, { after: second.revision })).toEqual({
-      sessions: [],
-      forgotten: [],
-      revision: second.revision,
-      isMore: false,
-    });
+    const nothing = { sessions: [], forgotten: [], revision: second.revision, isMore: false };
+    expect(await list(host, { after: second.revision })).toEqual(nothing);
   });
 
   it("[SY20] by project, by session and by device", async ({ host }) => {

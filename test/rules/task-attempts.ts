@@ -18,12 +18,8 @@ export function taskAttemptRules(it: TaskTest): void {
       await pass(host, 1);
     }
     expect(await a.nack(await a.take(), { reason: "the last" })).toBe("dead");
-    expect(await taskOf(host, task)).toMatchObject({
-      state: "dead",
-      reason: "failed",
-      detail: "the last",
-      failures: 4,
-    });
+    const dead = { state: "dead", reason: "failed", detail: "the last", failures: 4 };
+    expect(await taskOf(host, task)).toMatchObject(dead);
     expect(await endsOf(host, task)).toEqual(["failed", "failed", "failed", "failed"]);
   });
 

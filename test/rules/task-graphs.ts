@@ -193,9 +193,6 @@ async function why(host: EngineHost, ...tasks: NewTask[]): Promise<string> {
 }
 
 function chain(length: number): NewTask[] {
-  return Array.from({ length }, (_, at) => ({
-    type: "x",
-    ref: `r${at}`,
-    ...(at === 0 ? {} : { dependsOn: [`r${at - 1}`] }),
-  }));
+  const refs = Array.from({ length }, (_, at) => `r${at}`);
+  return refs.map((ref, at) => ({ type: "x", ref, dependsOn: refs.slice(Math.max(0, at - 1), at) }));
 }

@@ -33,12 +33,8 @@ export function taskRowRules(it: TaskRowTest): void {
     const a = await Hand.join(host, "a", { capacity: 50 });
     const old = await submit(host, ...Array.from({ length: 101 }, () => ({ type: "old", maxAttempts: 1 })));
     for (const _ of old) await a.nack(await a.take());
-    const needing = old.map((task) => ({
-      type: "later",
-      dependsOn: [task],
-      onDependencyDeath: "ignore" as const,
-      delayMs: day,
-    }));
+    const shared = { type: "later", onDependencyDeath: "ignore" as const, delayMs: day };
+    const needing = old.map((task) => Object.assign({ dependsOn: [task] }, shared));
     const later = await submit(host, ...needing.slice(0, 60));
     const more = await submit(host, ...needing.slice(60));
     const [young] = await submit(host, { type: "young" });
@@ -66,11 +62,8 @@ export function taskRowRules(it: TaskRowTest): void {
   });
 
   it("[TA42] of a task that is pruned no row is left, in whatever table", async ({ host, a }) => {
-    const [first] = await submit(
-      host,
-      { type: "x", ref: "r", dedupeKey: "k" },
-      { type: "y", dependsOn: ["r"], parent: "r" },
-    );
+    const after = { type: "y", dependsOn: ["r"], parent: "r" };
+    const [first] = await submit(host, { type: "x", ref: "r", dedupeKey: "k" }, after);
     await a.nack(await a.take(), { delayMs: 0 });
     await a.ack(await a.take(), "result");
     await a.ack(await a.take());

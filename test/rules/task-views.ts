@@ -91,10 +91,8 @@ export function taskViewRules(it: TaskTest): void {
     expect(claims).toEqual([...new Set(claims)].toSorted((x, y) => y - x));
     const few = await ask(host, "tasks.history", { task, limit: 3 });
     expect([few.attempts.length, few.cursor]).toEqual([3, String(claims[2])]);
-    expect(await ask(host, "tasks.history", { task, cursor: String(claims.at(-1)) })).toEqual({
-      attempts: [],
-      cursor: null,
-    });
+    const rest = await ask(host, "tasks.history", { task, cursor: String(claims.at(-1)) });
+    expect(rest).toEqual({ attempts: [], cursor: null });
   });
 
   it("[TA29] a page of tasks has about a million characters; the next ones tell the rest", async ({ host }) => {
@@ -113,10 +111,8 @@ export function taskViewRules(it: TaskTest): void {
   it("[TA25] progress and figures by type", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 9 });
     const b = await Hand.join(host, "b");
-    await submit(host, ...Array.from({ length: 5 }, () => ({ type: "x", heartbeatMs: hour })), {
-      type: "y",
-      delayMs: day,
-    });
+    const five = Array.from({ length: 5 }, () => ({ type: "x", heartbeatMs: hour }));
+    await submit(host, ...five, { type: "y", delayMs: day });
     host.wait(2_000);
     const [one, two, three] = await a.claim({ limit: 3 });
     if (!one || !two || !three) throw new Error("three were queued");

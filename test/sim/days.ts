@@ -73,10 +73,10 @@ export class Days {
     host.weather = { ...stormy, ...Object.fromEntries(rough), sweepLimit: rng.pick([2, 20, 100]) };
     // Each day something is not done at all, and something far more often.
     const { acts: wanted = {}, faultMs, weather, forgets, bound, neglects } = this.#focus ?? {};
-    this.#world.habits.forgets = forgets ?? rng.pick([0, 0.05, 0.1, 0.4]);
-    this.#world.habits.neglects = neglects ?? rng.pick([0, 0.02, 0.05, 0.15]);
-    this.#world.habits.isNight = false;
-    this.#world.habits.bound = bound ?? rng.pick([0, 0.4, 0.8]);
+    this.#world.around.habits.forgets = forgets ?? rng.pick([0, 0.05, 0.1, 0.4]);
+    this.#world.around.habits.neglects = neglects ?? rng.pick([0, 0.02, 0.05, 0.15]);
+    this.#world.around.habits.isNight = false;
+    this.#world.around.habits.bound = bound ?? rng.pick([0, 0.4, 0.8]);
     this.#drawRestores();
     this.#drawWeights(wanted);
     Object.assign(host.weather, weather);

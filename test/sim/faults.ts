@@ -34,7 +34,7 @@ export class Faults {
   pause(client: Client, ms: number): void {
     if (!client.isRunning) return;
     client.isPaused = true;
-    if (this.#world.bugs.attestsTheLiving) this.#attest(client, 1_000);
+    if (this.#world.around.bugs.attestsTheLiving) this.#attest(client, 1_000);
     this.#world.sim.later(ms, "goes on", () => {
       client.isPaused = false;
       if (client.isRunning) client.goOn();

@@ -11,7 +11,7 @@ export interface Entry {
 }
 
 /** A binary heap. */
-export class Agenda {
+class Agenda {
   readonly #heap: Entry[] = [];
   #seq = 0;
 

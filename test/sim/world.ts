@@ -44,7 +44,7 @@ export class World {
   /** All processes that are not dead. */
   readonly clients = new Set<Client>();
   readonly size: Size;
-  readonly #around: Surroundings;
+  readonly around: Surroundings;
   /** Of the newest process of each chat. */
   readonly #copies = new Map<string, Copy>();
   /** Those that take part in the present event. */
@@ -78,7 +78,7 @@ export class World {
       { length: size.machines },
       (_, place) => new Machine(this.sim, `m${place}`, 1 + (rates[place % rates.length] ?? 0)),
     );
-    this.#around = {
+    this.around = {
       sim: this.sim,
       host: this.host,
       front: this.front,
@@ -120,7 +120,7 @@ export class World {
     this.#backup.putBack();
     for (const { chat } of host.sql.peek<{ chat: string }>("SELECT chat FROM chats WHERE is_connected = 1"))
       oracle.life.lost(chat, true);
-    this.trust.lostUpTo = (epoch + 1) * numbersPerEpoch;
+    this.around.trust.lostUpTo = (epoch + 1) * numbersPerEpoch;
     const { forgetsToRaise, skipsQuiet } = this.operator;
     if (forgetsToRaise) return true;
     // The host may die over it.
@@ -135,20 +135,8 @@ export class World {
   setHostClock(byMs: number): void {
     this.sim.setHostClock(byMs);
     if (byMs < 0) return;
-    this.trust.shakenUpTo = this.oracle.leases.newest;
+    this.around.trust.shakenUpTo = this.oracle.leases.newest;
     for (const { held } of this.oracle.tasks.tasks.values()) if (held) held.isShaken = true;
-  }
-
-  get trust(): LeaseBeliefs {
-    return this.#around.trust;
-  }
-
-  get bugs(): Surroundings["bugs"] {
-    return this.#around.bugs;
-  }
-
-  get habits(): Surroundings["habits"] {
-    return this.#around.habits;
   }
 
   /** A new process begins to work as a chat. */
@@ -164,7 +152,7 @@ export class World {
         transport: rng.chance(socketShare) ? "auto" : "http",
         skills: skillsOf(place),
       },
-      this.#around,
+      this.around,
       rng.chance(0.5) ? (this.#copies.get(chatName(place)) ?? null) : null,
     );
     this.#copies.set(chatName(place), client.copy);

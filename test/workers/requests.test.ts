@@ -244,12 +244,7 @@ it("[WO8] a failure inside the object is logged with its stack, and answered wit
   const answer = await workspace.call("messages.set-topic-schema", { topic: "build", schema: null });
   expect([answer.status, answer.error]).toEqual([
     500,
-    {
-      code: "internal",
-      message: "the coordinator failed; nothing was changed",
-      retryable: true,
-      retryAfterMs: 1_000,
-    },
+    { code: "internal", message: "the coordinator failed; nothing was changed", retryable: true, retryAfterMs: 1_000 },
   ]);
   const logged = log.mock.calls.flat().map(String).join("\n");
   expect(logged).toMatch(/"what":"an operation failed".*no such table: topics.*at /);

@@ -13,15 +13,10 @@ export const inTheHost: readonly Bug[] = [
   },
   {
     name: "alarm-lost",
-    about: "every alarm is lost, and the watchdog is off",
+    about: "no alarm rings, nor does the watchdog",
     host: { losesAlarms: true, hasWatchdog: false },
   },
-  {
-    name: "conditions-lost",
-    within: 60_000,
-    about: "a write does not look at the version",
-    host: { losesConditions: true },
-  },
+  { name: "conditions-lost", within: 60_000, about: "writes ignore the version", host: { losesConditions: true } },
   { name: "guards-lost", within: 60_000, about: "a write does not look at the token", host: { losesGuards: true } },
   { name: "commit-forgotten", about: "one commit in fifty is answered and undone", host: { forgetsEvery: 50 } },
   {
@@ -32,7 +27,7 @@ export const inTheHost: readonly Bug[] = [
   },
   {
     name: "ghosts-heard",
-    about: "closed connections count as heard",
+    about: "closed sockets are heard",
     focus: { ...lapses, bound: 0.9 },
     host: { hearsGhosts: true },
   },
@@ -42,12 +37,7 @@ export const inTheHost: readonly Bug[] = [
 
 /** Rules of trust that are not kept. */
 export const inTheClients: readonly Bug[] = [
-  {
-    name: "no-margin",
-    focus: lapses,
-    about: "a lease is trusted up to its last instant",
-    client: { hasMargin: false },
-  },
+  { name: "no-margin", focus: lapses, about: "a lease is trusted to its last instant", client: { hasMargin: false } },
   {
     name: "monotonic-only",
     focus: { ...lapses, faults: { suspend: 20 }, faultMs: 1_000 },

@@ -66,9 +66,7 @@ export const inStatements: readonly Bug[] = [
     within: 60_000,
     focus: offs,
     about: "a chat that goes offline loses its bound leases at once",
-    patch: patched(/^UPDATE leases SET is_bound = 0/, () => ({
-      run: (next, [, resource]) => next(0, resource ?? ""),
-    })),
+    patch: patched(/^UPDATE leases SET is_bound = 0/, () => ({ run: (next, [, resource]) => next(0, resource ?? "") })),
   },
   { name: "waiter-not-rechecked", about: "a lease is freed, and the line is not looked at", patch: unseenLine },
   {
@@ -104,11 +102,7 @@ export const inStatements: readonly Bug[] = [
     about: "a key runs out and no watch is told",
     patch: swallowed(/^INSERT INTO changes/, 1, (values) => values.includes("expire")),
   },
-  {
-    name: "request-forgotten",
-    about: "the result of a request is not kept",
-    patch: swallowed(/^INSERT INTO idempotency/, 1),
-  },
+  { name: "request-forgotten", about: "no request is remembered", patch: swallowed(/^INSERT INTO idempotency/, 1) },
   {
     name: "cursor-jumps",
     within: 60_000,

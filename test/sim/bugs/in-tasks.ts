@@ -32,16 +32,8 @@ const planted: readonly Bug[] = [
     about: "a second attempt has the number of the first",
     patch: reworded("claim = max(claim, ?) + 1", "claim = max(1, 0 * ?)"),
   },
-  {
-    name: "claim-not-stored",
-    about: "who takes a task is written down, and the task stays queued",
-    patch: seenTwice,
-  },
-  {
-    name: "stale-claim-accepted",
-    about: "whatever claim comes is taken for the present one",
-    host: { takesAnyClaim: true },
-  },
+  { name: "claim-not-stored", about: "who takes a task is written down, and the task stays queued", patch: seenTwice },
+  { name: "stale-claim-accepted", about: "any claim is taken for the present one", host: { takesAnyClaim: true } },
   {
     name: "attempts-not-counted",
     about: "a failure is not counted",
@@ -102,12 +94,7 @@ const planted: readonly Bug[] = [
     about: "one heartbeat in ten keeps no checkpoint",
     patch: swallowed(/^UPDATE tasks SET seen_at = \?, progress/, 10),
   },
-  {
-    name: "key-forgotten",
-    within: 60_000,
-    about: "the key of a task is not kept",
-    patch: swallowed(/^INSERT INTO task_dedupe/, 1),
-  },
+  { name: "key-forgotten", within: 60_000, about: "no key is kept", patch: swallowed(/^INSERT INTO task_dedupe/, 1) },
   {
     name: "poison-spreads",
     about: "chats that were lost with a task are not counted",
@@ -151,11 +138,7 @@ const planted: readonly Bug[] = [
     about: "a task that wishes for a chat is passed by those before it",
     patch: patched(/AND affinity = \? AND lane = \?/, () => ({ all: () => [] })),
   },
-  {
-    name: "use-forgotten",
-    about: "what an attempt has used is not kept",
-    patch: swallowed(/^INSERT INTO task_usage/, 1),
-  },
+  { name: "use-forgotten", about: "usage of an attempt is not kept", patch: swallowed(/^INSERT INTO task_usage/, 1) },
   {
     name: "begun-moved",
     about: "a task that somebody has begun goes to a chat with less to do",

@@ -38,13 +38,7 @@ function unseenRoom(): PatchFor {
 
 /** On the way of tasks to chats, and in what chats do with them. */
 const planted: readonly Bug[] = [
-  {
-    name: "no-token-arrives",
-    within: 60_000,
-    focus: pushes,
-    about: "no token reaches the queue",
-    host: { losesTokens: true },
-  },
+  { name: "no-token-arrives", within: 60_000, focus: pushes, about: "no token is queued", host: { losesTokens: true } },
   {
     name: "no-reminder",
     within: 60_000,
@@ -82,24 +76,10 @@ const planted: readonly Bug[] = [
     about: "a submit without an answer is sent again as another one",
     client: { submitsAnew: true },
   },
-  {
-    name: "begins-anew",
-    about: "who takes a task up does not go on from its checkpoint",
-    client: { beginsAnew: true },
-  },
+  { name: "begins-anew", about: "an attempt does not continue from its checkpoint", client: { beginsAnew: true } },
   { name: "counts-refused", about: "a result that was refused counts", client: { countsRefused: true } },
-  {
-    name: "keeps-returned",
-    about: "a process goes on with a task that it has given back",
-    client: { keepsReturned: true },
-  },
-  {
-    name: "never-asks",
-    within: 100_000,
-    focus: pushes,
-    about: "who has room again waits to be told",
-    client: { neverAsks: true },
-  },
+  { name: "keeps-returned", about: "a process goes on with a returned task", client: { keepsReturned: true } },
+  { name: "never-asks", within: 100_000, focus: pushes, about: "a free chat waits", client: { neverAsks: true } },
 ];
 
 export const inTheQueue = planted.map((bug): Bug => Object.assign({ focus: works }, bug));

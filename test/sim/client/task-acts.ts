@@ -163,11 +163,7 @@ export const taskActs: readonly Act[] = [
         ...(rng.chance(0.2) ? { types: [rng.pick(taskTypes)] } : {}),
       }),
   },
-  {
-    name: "call on a claim that is over",
-    weight: 3,
-    run: (client, rng) => client.run(() => client.working.callLate(rng)),
-  },
+  { name: "call on an old claim", weight: 3, run: (client, rng) => client.run(() => client.working.callLate(rng)) },
   { name: "cancel", weight: 2, run: cancel },
   { name: "replay", weight: 2, run: replay },
   {

@@ -271,7 +271,7 @@ export interface Ending {
   readonly nack: Pick<CheckedInputOf<"tasks.nack">, "reason" | "isRetryable" | "delayMs">;
 }
 
-export function endingOf(rng: Rng, isCancelled: boolean, isNight: boolean): Ending {
+function endingOf(rng: Rng, isCancelled: boolean, isNight: boolean): Ending {
   const next = rng.chance(0.5) ? { limit: 1, isStarted: rng.chance(0.7) } : null;
   const delay = rng.chance(0.3) ? { delayMs: rng.between(0, 20_000) } : {};
   const nack = { reason: "broken", isRetryable: rng.chance(0.8), ...delay };

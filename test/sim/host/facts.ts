@@ -72,7 +72,7 @@ const readers: readonly (readonly [start: string, reader: (row: Row, values: Val
     (_, [at, resource]) => ({ kind: "frozen", resource: text(resource), expiresAt: number(at) }),
   ],
   ["DELETE FROM leases WHERE resource = ?", (_, [resource]) => ({ kind: "freed", resource: text(resource) })],
-  ["INSERT INTO waiters", (row, _, seq) => ({ kind: "queued", place: factOf({ ...row, seq }) })],
+  ["INSERT INTO waiters", (row, _, seq) => ({ kind: "queued", place: factOf({ ...row, seq }) as PlaceFact })],
   ["DELETE FROM waiters WHERE seq = ?", (_, [seq]) => ({ kind: "unqueued", seq: number(seq) })],
   ["DELETE FROM waiters WHERE chat = ?", (_, [chat]) => ({ kind: "unqueued-all", chat: text(chat) })],
   [
@@ -81,7 +81,7 @@ const readers: readonly (readonly [start: string, reader: (row: Row, values: Val
   ],
   ["DELETE FROM lock_delays WHERE resource = ?", (_, [resource]) => ({ kind: "undelayed", resource: text(resource) })],
   ["DELETE FROM changes WHERE revision < ?", (_, [before]) => ({ kind: "compacted", before: number(before) })],
-  ["INSERT INTO changes", (row) => ({ kind: "changed", change: factOf(row) })],
+  ["INSERT INTO changes", (row) => ({ kind: "changed", change: factOf(row) as ChangeFact })],
   [
     "UPDATE chats SET status = 'offline', reason = ?",
     (_, values) => ({ kind: "offline", reason: text(values[0]), chat: text(values.at(-1)) }),
@@ -97,7 +97,7 @@ export function readerOf(query: string): Reader | null {
   const columns = (/^INSERT INTO \w+ \(([^)]*)\)/.exec(query)?.[1] ?? "").split(",").map((name) => name.trim());
   if (query.startsWith("INSERT INTO leases")) {
     return (values, _, look) => {
-      const lease = factOf<LeaseFact>(rowOf(columns, values));
+      const lease = factOf(rowOf(columns, values)) as LeaseFact;
       return { kind: "granted", lease, context: look(lease.holder, lease.incarnation) };
     };
   }
@@ -120,8 +120,8 @@ function keyOf(column: string): string {
 }
 
 /** A row as a fact: names in camel case, flags as booleans. */
-export function factOf<Of>(row: Row): Of {
+export function factOf(row: Row): object {
   const fact: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(row)) fact[keyOf(name)] = name.startsWith("is_") ? value === 1 : value;
-  return fact as Of;
+  return fact;
 }

@@ -167,10 +167,10 @@ const columns = [
  * Tells each change of a task as it is stored, by triggers of this connection alone: whatever statement made it, and whatever a planted bug
  * made of that.
  */
-export function watchTasks(db: Database.Database, onTask: OnTask): void {
+function watchTasks(db: Database.Database, onTask: OnTask): void {
   db.function("sim_task", { varargs: true }, (...values: unknown[]) => {
     const factAt = (from: number): TaskFact | null =>
-      values[from] === null ? null : factOf(rowOf(columns, values.slice(from) as SqlValue[]));
+      values[from] === null ? null : (factOf(rowOf(columns, values.slice(from) as SqlValue[])) as TaskFact);
     onTask(factAt(0), factAt(columns.length));
     return null;
   });

@@ -9,7 +9,6 @@ import { Life } from "./life.ts";
 import { MessageModel } from "./message-model.ts";
 import { StateModel } from "./state-model.ts";
 import { TaskAnswers } from "./task-answers.ts";
-import { TaskCheck } from "./task-check.ts";
 import { TaskLedger } from "./task-ledger.ts";
 import { TotalQueue } from "./total-queue.ts";
 
@@ -38,8 +37,7 @@ export class Oracle {
     this.tasks = new TaskLedger(sim, host);
     this.queue = new TotalQueue(sim);
     this.#answers = new TaskAnswers(sim, this.tasks);
-    const tasks = new TaskCheck(sim, host, this.tasks);
-    this.full = new FullCheck(sim, host, { leases: this.leases, state: this.state, life: this.life, tasks });
+    this.full = new FullCheck(sim, host, this);
   }
 
   committed(commit: Commit): void {
