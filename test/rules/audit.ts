@@ -1,6 +1,6 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { defaultSettings } from "#src/contract/workspaces.ts";
-import { admin, type EngineHost, type OpenHost, type OpenRowHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -11,39 +11,11 @@ import {
   set,
   waitForFullHour,
 } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** Rules of the settings and the audit log that hold behind any host. */
-export function auditRules(open: OpenHost): void {
-  settingsRules(open);
-  logRules(open);
-}
-
-/** Rules of the audit log that can only be seen in rows. */
-export function auditRowRules(open: OpenRowHost): void {
-  it("[DU8] above 20,000 the oldest entries of the audit log go at the full hour", async () => {
-    const host = await open();
-    await host.run(
-      `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20251)
-       INSERT INTO audit (seq, at, kind, subject, detail) SELECT i, ?, 'k', 's', '{}' FROM n`,
-      host.now(),
-    );
-    expect(await host.ring()).toBe(Math.ceil(host.now() / hour) * hour);
-    waitForFullHour(host);
-    await host.ring();
-    expect(await host.rows("SELECT 1 FROM audit")).toHaveLength(20_001);
-    host.wait(20 * minute);
-    await ask(host, "settings.set", { settings: {} });
-    expect(await host.ring()).toBe(Math.ceil(host.now() / hour) * hour);
-  });
-}
-
-async function stored(host: EngineHost): Promise<unknown> {
-  return (await ask(host, "settings.get", {})).settings;
-}
-
-function settingsRules(open: OpenHost): void {
-  it("[DU5] settings are the defaults until they are changed, one by one, and hold from the next operation on", async () => {
-    const host = await open();
+export function auditRules(it: RuleTest): void {
+  it("[DU5] settings have defaults; each change holds from the next operation on", async ({ host }) => {
     expect(await stored(host)).toEqual(defaultSettings);
     const first = await ask(host, "settings.set", { settings: { maxKeys: 1 } });
     expect(first.settings).toEqual({ ...defaultSettings, maxKeys: 1 });
@@ -59,15 +31,13 @@ function settingsRules(open: OpenHost): void {
     await set(host, "b", 1);
   });
 
-  it("[DU5] a change of settings stands in the audit log, with who made it and what was changed", async () => {
-    const host = await open();
+  it("[DU5] a change of settings stands in the audit log, with who made it and what was changed", async ({ host }) => {
     await ask(host, "settings.set", { settings: { maxKeys: 7, maxMessages: 70 } });
     const { entries } = await ask(host, "audit.list", { kind: "settings.changed" });
     expect(entries).toMatchObject([{ actor: "m1", subject: "maxKeys maxMessages" }]);
   });
 
-  it("[DU6] unknown names and values out of bounds are refused, and nothing is changed", async () => {
-    const host = await open();
+  it("[DU6] unknown names and values out of bounds are refused, and nothing is changed", async ({ host }) => {
     const wrong = [
       { maxKey: 1 },
       { maxKeys: 5, more: 1 },
@@ -86,13 +56,10 @@ function settingsRules(open: OpenHost): void {
     expect(await stored(host)).toEqual(defaultSettings);
     expect((await ask(host, "audit.list", {})).entries).toEqual([]);
   });
-}
 
-function logRules(open: OpenHost): void {
   const names = ["maxKeys", "maxMessages"] as const;
 
-  it("[DU7] the audit log is told newest first, by kind, page by page", async () => {
-    const host = await open();
+  it("[DU7] the audit log is told newest first, by kind, page by page", async ({ host }) => {
     for (let at = 0; at < 9; at++) {
       const chat = await Correspondent.join(host, `c${at}`);
       await chat.leave();
@@ -116,8 +83,7 @@ function logRules(open: OpenHost): void {
     expect((await ask(host, "audit.list", { kind: "none" })).entries).toEqual([]);
   });
 
-  it("[DU8] after 30 days an entry goes, and never the newest, so that no number comes twice", async () => {
-    const host = await open();
+  it("[DU8] after 30 days an entry goes, and never the newest, so that no number comes twice", async ({ host }) => {
     waitForFullHour(host);
     for (const name of names) {
       await ask(host, "settings.set", { settings: { [name]: 50 } });
@@ -137,4 +103,26 @@ function logRules(open: OpenHost): void {
     const seqs = (await ask(host, "audit.list", {})).entries.map(({ seq }) => seq);
     expect(seqs).toEqual([(newest?.seq ?? 0) + 1, newest?.seq]);
   });
+}
+
+/** Rules of the audit log that can only be seen in rows. */
+export function auditRowRules(it: RowTest): void {
+  it("[DU8] above 20,000 the oldest entries of the audit log go at the full hour", async ({ host }) => {
+    await host.run(
+      `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20251)
+       INSERT INTO audit (seq, at, kind, subject, detail) SELECT i, ?, 'k', 's', '{}' FROM n`,
+      host.now(),
+    );
+    expect(await host.ring()).toBe(Math.ceil(host.now() / hour) * hour);
+    waitForFullHour(host);
+    await host.ring();
+    expect(await host.rows("SELECT 1 FROM audit")).toHaveLength(20_001);
+    host.wait(20 * minute);
+    await ask(host, "settings.set", { settings: {} });
+    expect(await host.ring()).toBe(Math.ceil(host.now() / hour) * hour);
+  });
+}
+
+async function stored(host: EngineHost): Promise<unknown> {
+  return (await ask(host, "settings.get", {})).settings;
 }

@@ -1,24 +1,17 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { Budgets } from "#src/contract/budgets.ts";
-import type { EngineHost, OpenHost } from "#harness/coordinator/engine-host.ts";
+import type { EngineHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, hour, refused } from "#harness/coordinator/state-calls.ts";
-import { calm, endsOf, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import { endsOf, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import type { TaskTest } from "./rule-test.ts";
 
 async function limit(host: EngineHost, budgets: Partial<Budgets>): Promise<void> {
   await ask(host, "settings.set", { settings: { budgets } });
 }
 
 /** Rules of what work may use. */
-export function budgetRules(open: OpenHost): void {
-  countRules(open);
-  limitRules(open);
-  dayRules(open);
-}
-
-function countRules(open: OpenHost): void {
-  it("[BU1] what attempts tell is counted into the task, the chat and the day", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+export function budgetRules(it: TaskTest): void {
+  it("[BU1] what attempts tell is counted into the task, the chat and the day", async ({ host, a }) => {
     const [first, second] = await submit(host, { type: "x" }, { type: "x" });
     const [one, two] = await a.claim({ limit: 2 });
     if (!one || !two) throw new Error("two tasks were there");
@@ -38,9 +31,7 @@ function countRules(open: OpenHost): void {
     });
   });
 
-  it("[BU2] a report that comes again, or an older one that comes late, counts nothing twice", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[BU2] a report that comes again, or an older one that comes late, counts nothing twice", async ({ host, a }) => {
     const task = await submitOne(host);
     const held = await a.take();
     for (const tokens of [10, 10, 40, 20, 40]) await a.do("tasks.heartbeat", held, { usage: { tokens } });
@@ -50,35 +41,25 @@ function countRules(open: OpenHost): void {
     expect((await ask(host, "budgets.get", {})).today.tokens).toBe(40);
   });
 
-  it("[BU1] figures above all reason are counted up to the largest number there is, and can be read", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[BU1] counts are capped at the largest safe number and stay readable", async ({ host, a }) => {
     const most = Number.MAX_SAFE_INTEGER;
     const task = await submitOne(host);
     await a.do("tasks.release", await a.take(), { usage: { tokens: most } });
     await a.do("tasks.ack", await a.take(), { usage: { tokens: most } });
     expect((await taskOf(host, task)).used.tokens).toBe(most);
-    expect(await ask(host, "budgets.get", {})).toMatchObject({
-      today: { tokens: most },
-      chats: [{ used: { tokens: most } }],
-    });
+    const used = { tokens: most };
+    expect(await ask(host, "budgets.get", {})).toMatchObject({ today: used, chats: [{ used }] });
   });
-}
 
-function limitRules(open: OpenHost): void {
-  it("[BU3] at its limit a task ends dead, its claim is over, and what it told last is kept", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[BU3] at its limit a task ends dead, its claim is over, and what it told last is kept", async ({ host, a }) => {
     const task = await submitOne(host, { budget: { costMicros: 2_000_000 } });
     const held = await a.take();
     expect(held.budget).toEqual({ wallMs: null, tokens: null, costMicros: 2_000_000 });
     expect(await a.do("tasks.heartbeat", held, { usage: { costMicros: 1_999_999 } })).toMatchObject({
       isOverBudget: false,
     });
-    const beat = await a.do("tasks.heartbeat", held, {
-      usage: { costMicros: 2_100_000 },
-      checkpoint: { session: "s" },
-    });
+    const over = { usage: { costMicros: 2_100_000 }, checkpoint: { session: "s" } };
+    const beat = await a.do("tasks.heartbeat", held, over);
     expect(beat).toMatchObject({ isOverBudget: true, remainingMs: 0 });
     expect(beat.reason).toContain("2.10 USD of 2.00 USD");
     expect(await stateOf(host, task)).toBe("dead budget_exceeded");
@@ -87,9 +68,7 @@ function limitRules(open: OpenHost): void {
     expect(refused(await a.try("tasks.ack", held, {})).code).toBe("stale_claim");
   });
 
-  it("[BU14] [BU3] the limit holds over all attempts, also where one fails or is released; a result is accepted", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[BU14] [BU3] the limit counts all attempts, also failed and released ones", async ({ host, a }) => {
     await limit(host, { task: { tokens: 100 } });
     const [failing, released, done] = await submit(host, { type: "f" }, { type: "r" }, { type: "d" });
     const [one, two, three] = await a.claim({ limit: 3 });
@@ -107,9 +86,7 @@ function limitRules(open: OpenHost): void {
     ]);
   });
 
-  it("[BU14] [BU4] a task that is released, or fails, when others have used up the day waits, and is not dead", async () => {
-    const host = await calm(open);
-    const [a, b] = [await Hand.join(host, "a"), await Hand.join(host, "b")];
+  it("[BU14] [BU4] a task released or failed after the day is used up waits", async ({ host, a, b }) => {
     await limit(host, { day: { tokens: 10 } });
     const [, failing, released] = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     const held = await a.take();
@@ -123,9 +100,7 @@ function limitRules(open: OpenHost): void {
     expect(await b.claim({ limit: 2 })).toHaveLength(2);
   });
 
-  it("[BU4] [BU5] a chat at its limit begins nothing new, others do; what is left is the least of all limits", async () => {
-    const host = await calm(open);
-    const [a, b] = [await Hand.join(host, "a"), await Hand.join(host, "b")];
+  it("[BU4] [BU5] a chat at its limit begins nothing; the lowest limit applies", async ({ host, a, b }) => {
     await limit(host, { chat: { tokens: 100 }, task: { tokens: 500, wallMs: hour } });
     await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     const [held, assigned] = [await a.take(), await a.take({ isStarted: false })];
@@ -139,20 +114,14 @@ function limitRules(open: OpenHost): void {
     expect(await ask(host, "budgets.get", {})).toMatchObject({ chats: [{ chat: "a", isSpent: true }] });
   });
 
-  it("[BU7] a change of one limit leaves the others; null takes one away", async () => {
-    const host = await calm(open);
+  it("[BU7] a change of one limit leaves the others; null takes one away", async ({ host }) => {
     await limit(host, { day: { tokens: 10, wallMs: 5_000 }, task: { costMicros: 7 } });
     await ask(host, "settings.set", { settings: { budgets: { day: { tokens: null, costMicros: 3 } } } });
-    expect((await ask(host, "budgets.get", {})).limits).toEqual({
-      day: { wallMs: 5_000, costMicros: 3 },
-      chat: {},
-      task: { costMicros: 7 },
-    });
+    const { limits } = await ask(host, "budgets.get", {});
+    expect(limits).toEqual({ day: { wallMs: 5_000, costMicros: 3 }, chat: {}, task: { costMicros: 7 } });
   });
 
-  it("[BU6] a task that is replayed begins anew", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[BU6] a task that is replayed begins anew", async ({ host, a }) => {
     const task = await submitOne(host, { budget: { tokens: 10 } });
     await a.do("tasks.heartbeat", await a.take(), { usage: { tokens: 10 } });
     await ask(host, "tasks.replay", { task });
@@ -160,12 +129,8 @@ function limitRules(open: OpenHost): void {
     expect(held.budget.tokens).toBe(10);
     expect(await a.do("tasks.heartbeat", held, { usage: { tokens: 9 } })).toMatchObject({ isOverBudget: false });
   });
-}
 
-function dayRules(open: OpenHost): void {
-  it("[BU4] [BU15] at the limit of the day no chat begins a task, before it is raised or the next day (UTC) begins", async () => {
-    const host = await calm(open);
-    const [a, b] = [await Hand.join(host, "a"), await Hand.join(host, "b")];
+  it("[BU4] [BU15] at the day's limit no task begins until it is raised or UTC midnight", async ({ host, a, b }) => {
     await limit(host, { day: { costMicros: 1_000 } });
     await submit(host, ...Array.from({ length: 4 }, () => ({ type: "x", heartbeatMs: day, startToCloseMs: 3 * day })));
     const held = await a.take();

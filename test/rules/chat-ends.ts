@@ -1,7 +1,8 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { check, codeOf, holders, pass, Peer, second, statusOf, successorOf } from "#harness/coordinator/peers.ts";
-import { admin, m1, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { admin, m1 } from "#harness/coordinator/engine-host.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 const hour = 3_600 * second;
 const m2 = { machine: "m2", isAdmin: false };
@@ -13,13 +14,12 @@ function attest({ host, registration }: Peer, more: object = {}, actor = m1) {
 }
 
 /** What becomes of what a chat held. */
-export function chatEndRules(open: OpenHost): void {
+export function chatEndRules(it: RuleTest): void {
   for (const [kind, request, left] of [
     ["a lease of its own ttl", { ttlMs: 100 * second }, 100_000],
     ["a bound lease", { isBound: true }, 40_000],
   ] as const) {
-    it(`[CH7] a chat that is gone without a word keeps ${kind} up to its last renewal + ttl`, async () => {
-      const host = await open();
+    it(`[CH7] a chat that is gone without a word keeps ${kind} up to its last renewal + ttl`, async ({ host }) => {
       const [a, b] = [await Peer.join(host, "a", { isInteractive: false }), await Peer.join(host, "b")];
       await host.connect("a");
       await host.connect("b");
@@ -43,9 +43,7 @@ export function chatEndRules(open: OpenHost): void {
     });
   }
 
-  it("[CH7] what an older process of the chat may still trust is held against the new one, too", async () => {
-    const host = await open();
-    const old = await Peer.join(host, "a");
+  it("[CH7] a lease that the chat's older process may trust is held against the new one", async ({ host, a: old }) => {
     const own = await old.hold("x", { ttlMs: 100 * second });
     const bound = await old.hold("y", { isBound: true });
     host.wait(30 * second);
@@ -63,9 +61,7 @@ export function chatEndRules(open: OpenHost): void {
     expect(await holders(host)).toEqual({});
   });
 
-  it("[CH7] an attested death frees what that process held, not what an older one may still trust", async () => {
-    const host = await open();
-    const old = await Peer.join(host, "a");
+  it("[CH7] an attested death frees the leases of that process, not of an older one", async ({ host, a: old }) => {
     const own = await old.hold("x", { ttlMs: 100 * second });
     host.wait(30 * second);
     const next = successorOf(old, { machine: "m2" });
@@ -75,8 +71,7 @@ export function chatEndRules(open: OpenHost): void {
     expect((await check(host, "x", own.token)).isValid).toBe(true);
   });
 
-  it("[CH7] who comes back to a bound lease that was kept has it up to that time, or renews it; pings do not", async () => {
-    const host = await open();
+  it("[CH7] a chat that returns has a kept bound lease to its old end unless it renews it", async ({ host }) => {
     const a = await Peer.join(host, "a", { isInteractive: false });
     await host.connect("a");
     const lost = await a.hold("x", { isBound: true });
@@ -95,9 +90,7 @@ export function chatEndRules(open: OpenHost): void {
     expect(await check(host, "y", renewed.token)).toMatchObject({ isValid: true, remainingMs: 30_000 });
   });
 
-  it("[CH7] what was kept for a chat that was passed over is free in time, by the alarm alone", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH7] what was kept for a chat that was passed over is free in time, by the alarm alone", async ({ host, a }) => {
     await a.hold("x", { ttlMs: 100 * second });
     const waiting = await Peer.join(host, "w");
     await host.connect("w");
@@ -116,9 +109,7 @@ export function chatEndRules(open: OpenHost): void {
     expect(await holders(host)).toEqual({ x: "w" });
   });
 
-  it("[CH9] a chat that leaves frees all that it holds at once and leaves every line; it may say so twice", async () => {
-    const host = await open();
-    const [a, b] = [await Peer.join(host, "a"), await Peer.join(host, "b")];
+  it("[CH9] a chat that leaves frees its leases and waits at once; a repeat is no error", async ({ host, a, b }) => {
     await a.hold("x", { ttlMs: hour, lockDelayMs: 60 * second });
     await a.hold("y", { isBound: true });
     await a.campaign("boss");
@@ -135,9 +126,7 @@ export function chatEndRules(open: OpenHost): void {
     expect(await holders(host)).toEqual({ x: "b", y: "b", z: "b" });
   });
 
-  it("[CH9] a chat that counted as gone and says that it ends frees what was kept for it", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH9] a chat that counted as gone and says that it ends frees what was kept for it", async ({ host, a }) => {
     await a.hold("x", { ttlMs: hour });
     await pass(host, 31 * second);
     expect(await statusOf(host, "a")).toBe("offline timeout");
@@ -145,9 +134,7 @@ export function chatEndRules(open: OpenHost): void {
     expect(await holders(host)).toEqual({});
   });
 
-  it("[CH10] a death attested on the chat's machine frees all at once, without a delay", async () => {
-    const host = await open();
-    const [a, b] = [await Peer.join(host, "a"), await Peer.join(host, "b")];
+  it("[CH10] a death attested on the chat's machine frees all at once, without a delay", async ({ host, a, b }) => {
     await host.connect("a");
     const lease = await a.hold("x", { ttlMs: hour, lockDelayMs: 60 * second });
     await a.hold("y", { isBound: true });
@@ -160,9 +147,7 @@ export function chatEndRules(open: OpenHost): void {
     expect(await statusOf(host, "a")).toBe("offline attested");
   });
 
-  it("[CH10] it is believed only of the process that runs the chat, and only from its machine", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH10] it is believed only of the process that runs the chat, and only from its machine", async ({ host, a }) => {
     await a.hold("x");
     expect(codeOf(await attest(a, { process: "boot:a:0" }))).toBe("owner_alive");
     expect(codeOf(await attest(a, {}, m2))).toBe("forbidden");
@@ -174,9 +159,7 @@ export function chatEndRules(open: OpenHost): void {
     expect(given(await attest(a, {}, { ...admin, machine: "m9" })).released).toBe(1);
   });
 
-  it("[CH10] of a chat that counts as gone already, too: what was kept for it is free; again it frees nothing", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH10] an attested death of an offline chat frees its leases; a repeat frees nothing", async ({ host, a }) => {
     await a.hold("x", { ttlMs: hour });
     host.wait(30 * second);
     expect(given(await attest(a))).toEqual({ released: 1, wasAlive: false });

@@ -1,9 +1,10 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { operations, type InputOf } from "#src/contract/operations.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import { codeOf, look, pass, Peer, second, successorOf, toldBelow } from "#harness/coordinator/peers.ts";
-import { admin, m1, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { admin, m1, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 /** How a chat's process may be gone, so that another may follow. */
 const endings: Record<string, (host: EngineHost, old: Peer) => Promise<unknown>> = {
@@ -61,9 +62,8 @@ export async function codesOf(
 }
 
 /** Who is there: the registry. */
-export function chatRules(open: OpenHost): void {
-  it("[CH1] the same process goes on after a reconnect: same incarnation, same status, same reason", async () => {
-    const host = await open();
+export function chatRules(it: RuleTest): void {
+  it("[CH1] a process that reconnects keeps its incarnation, status and reason", async ({ host }) => {
     const a = new Peer(host, "a");
     expect(await a.back()).toEqual({
       chat: "a",
@@ -76,20 +76,15 @@ export function chatRules(open: OpenHost): void {
     });
     await a.beat({ status: "busy", progress: "half", taskCount: 2 });
     expect(await a.back()).toMatchObject({ incarnation: 1, isNew: false });
-    expect(await look(host, "a")).toMatchObject({
-      status: "busy",
-      reason: "reported by the chat",
-      progress: "half",
-      taskCount: 2,
-    });
+    const reason = "reported by the chat";
+    expect(await look(host, "a")).toMatchObject({ status: "busy", reason, progress: "half", taskCount: 2 });
     given(await host.call("chats.drain", { chat: "a", reason: "an update" }));
     host.wait(7 * second);
     await a.back();
     expect(await look(host, "a")).toMatchObject({ status: "draining", reason: "an update", statusAgeMs: 7_000 });
   });
 
-  it("[CH1] a reconnect may tell another session, client, role and capabilities", async () => {
-    const host = await open();
+  it("[CH1] a reconnect may tell another session, client, role and capabilities", async ({ host }) => {
     await Peer.join(host, "a");
     const news: Partial<InputOf<"chats.register">> = {
       session: "next",
@@ -105,9 +100,7 @@ export function chatRules(open: OpenHost): void {
   });
 
   for (const [ending, end] of Object.entries(endings)) {
-    it(`[CH1] another process follows in the next incarnation when ${ending}, and the old one can do nothing any more`, async () => {
-      const host = await open();
-      const old = await Peer.join(host, "a");
+    it(`[CH1] another process follows when ${ending}; the old one is refused everything`, async ({ host, a: old }) => {
       await end(host, old);
       const next = successorOf(old);
       expect(await next.back()).toMatchObject({ incarnation: 2, isNew: false });
@@ -118,9 +111,7 @@ export function chatRules(open: OpenHost): void {
       expect(codeOf(await next.tryBeat())).toBe("ok");
     });
 
-    it(`[CH16] whoever registers when ${ending} is told that the chat had counted as gone, and the next time not`, async () => {
-      const host = await open();
-      const old = await Peer.join(host, "a");
+    it(`[CH16] one registration after ${ending} answers wasOffline, the next not`, async ({ host, a: old }) => {
       expect(await old.back()).toMatchObject({ wasOffline: false });
       await end(host, old);
       expect(await old.back()).toMatchObject({ wasOffline: true });
@@ -129,9 +120,7 @@ export function chatRules(open: OpenHost): void {
       expect(await successorOf(old).back()).toMatchObject({ incarnation: 2, wasOffline: true });
     });
 
-    it(`[CH1] the same process that comes back when ${ending} goes on in its incarnation, idle`, async () => {
-      const host = await open();
-      const a = await Peer.join(host, "a");
+    it(`[CH1] the same process keeps its incarnation when ${ending}, and is idle`, async ({ host, a }) => {
       await a.beat({ status: "stuck" });
       await end(host, a);
       await host.ring();
@@ -150,8 +139,7 @@ export function chatRules(open: OpenHost): void {
     expect(Object.keys(deedsOf({ self: { chat: "a", incarnation: 1 } }))).toEqual(ofChats.map(([name]) => name));
   });
 
-  it("[CH1] who was never registered, or names an incarnation that is to come, is refused everything", async () => {
-    const host = await open();
+  it("[CH1] an unknown chat or a future incarnation is refused everything", async ({ host }) => {
     const stranger = new Peer(host, "a", {});
     stranger.incarnation = 1;
     const codes = await codesOf(host, deedsOf(stranger));
@@ -161,9 +149,7 @@ export function chatRules(open: OpenHost): void {
     expect(codeOf(await stranger.tryBeat())).toBe("chat_replaced");
   });
 
-  it("[CH2] while a process lives no other works on its session, as whatever chat, and it is told when to ask again", async () => {
-    const host = await open();
-    const old = await Peer.join(host, "a");
+  it("[CH2] the session of a living process is refused to others, with a time to retry", async ({ host, a: old }) => {
     host.wait(12 * second);
     for (const rival of [successorOf(old), new Peer(host, "b", { session: "of-a" })]) {
       expect(refused(await rival.tryBack())).toMatchObject({
@@ -179,9 +165,7 @@ export function chatRules(open: OpenHost): void {
     expect(codeOf(await successorOf(old).tryBack())).toBe("ok");
   });
 
-  it("[CH2] who asks again when it was told to is not refused, also within a grace", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH2] who asks again when it was told to is not refused, also within a grace", async ({ host, a }) => {
     await host.connect("a");
     host.wait(9 * second);
     await host.disconnect("a");
@@ -195,9 +179,7 @@ export function chatRules(open: OpenHost): void {
     expect(await next.back()).toMatchObject({ incarnation: 2 });
   });
 
-  it("[CH2] one process may work as several chats, and another on its own session", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH2] one process may work as several chats, and another on its own session", async ({ host, a }) => {
     const twin = await Peer.join(host, "a2", { session: "of-a", process: a.registration.process });
     await a.leave();
     expect(refused(await new Peer(host, "c", { session: "of-a" }).tryBack()).details).toMatchObject({ chat: "a2" });
@@ -205,9 +187,7 @@ export function chatRules(open: OpenHost): void {
     expect(codeOf(await new Peer(host, "c", { session: "of-a" }).tryBack())).toBe("ok");
   });
 
-  it("[CH2] whom another process was told to be gone does not come back by a late ping", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH2] whom another process was told to be gone does not come back by a late ping", async ({ host, a }) => {
     await host.connect("a");
     host.wait(31 * second);
     const b = await Peer.join(host, "b", { session: "of-a" });
@@ -218,8 +198,7 @@ export function chatRules(open: OpenHost): void {
     expect(await look(host, "a")).toMatchObject({ status: "offline", reason: "timeout" });
   });
 
-  it("[CH12] no more chats than the workspace allows live at a time; those that are there go on", async () => {
-    const host = await open();
+  it("[CH12] no more chats than the workspace allows live at a time; those that are there go on", async ({ host }) => {
     given(await host.call("settings.set", { settings: { maxConcurrentChats: 2 } }, admin));
     const [a, b] = [await Peer.join(host, "a"), await Peer.join(host, "b")];
     const c = new Peer(host, "c");
@@ -233,8 +212,7 @@ export function chatRules(open: OpenHost): void {
     expect(codeOf(await b.tryBack())).toBe("ok");
   });
 
-  it("[CH12] who is gone takes no place, also when nobody has noticed", async () => {
-    const host = await open();
+  it("[CH12] who is gone takes no place, also when nobody has noticed", async ({ host }) => {
     given(await host.call("settings.set", { settings: { maxConcurrentChats: 2 } }, admin));
     const a = await Peer.join(host, "a");
     await Peer.join(host, "b");
@@ -249,9 +227,7 @@ export function chatRules(open: OpenHost): void {
     for (const chat of ["d", "e"]) expect(codeOf(await new Peer(host, chat).tryBack())).toBe("ok");
   });
 
-  it("[CH8] each change of a status is told to watches, with its reason, in order", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH8] each change of a status is told to watches, with its reason, in order", async ({ host, a }) => {
     await a.beat({ status: "busy" });
     await a.beat({ status: "busy", progress: "more" });
     await a.beat();
@@ -276,9 +252,7 @@ export function chatRules(open: OpenHost): void {
     );
   });
 
-  it("[CH8] a draining chat stays so whatever it says, until its end", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH8] a draining chat stays so whatever it says, until its end", async ({ host, a }) => {
     expect(given(await host.call("chats.drain", { chat: "a" })).status).toBe("draining");
     expect(await a.beat({ status: "idle" })).toMatchObject({ status: "draining" });
     await a.leave();

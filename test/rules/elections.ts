@@ -1,13 +1,8 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { auditOf, codeOf, leaderOf, pass, Peer, second, successorOf, toldBelow } from "#harness/coordinator/peers.ts";
-import { admin, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
-
-/** Three chats that live as long as the test. */
-async function candidates(host: EngineHost): Promise<[Peer, Peer, Peer]> {
-  given(await host.call("settings.set", { settings: { chatTtlMs: 600_000 } }, admin));
-  return [await Peer.join(host, "a"), await Peer.join(host, "b"), await Peer.join(host, "c")];
-}
+import type { RuleTest } from "./rule-test.ts";
 
 /** Who was told to lead, in order; null: nobody. */
 async function toldLeaders(host: EngineHost, name: string): Promise<(string | null)[]> {
@@ -20,19 +15,11 @@ async function termOf(host: EngineHost, name: string): Promise<number> {
 }
 
 /** Elections: leases on who decides. */
-export function electionRules(open: OpenHost): void {
-  it("[EL1] one leads, the others follow, and each is told who leads", async () => {
-    const host = await open();
-    const [a, b] = await candidates(host);
+export function electionRules(it: RuleTest): void {
+  it("[EL1] one leads, the others follow, and each is told who leads", async ({ host, crew: { a, b } }) => {
     expect(await leaderOf(host, "boss")).toBeNull();
-    const leader = {
-      name: "boss",
-      leader: "a",
-      incarnation: 1,
-      term: expect.any(Number) as number,
-      ttlMs: 30_000,
-      remainingMs: 30_000,
-    };
+    const term = expect.any(Number) as number;
+    const leader = { name: "boss", leader: "a", incarnation: 1, term, ttlMs: 30_000, remainingMs: 30_000 };
     expect(await a.campaign("boss")).toEqual({ state: "leading", leader });
     expect(await b.campaign("boss")).toEqual({ state: "following", leader, position: null });
     expect(await b.campaign("boss", { waitMs: 60 * second })).toEqual({ state: "following", leader, position: 1 });
@@ -41,9 +28,7 @@ export function electionRules(open: OpenHost): void {
     expect(await b.campaign("other")).toMatchObject({ state: "leading", leader: { leader: "b" } });
   });
 
-  it("[EL5] a leader that asks again by the same request gets its own term", async () => {
-    const host = await open();
-    const [a, b] = await candidates(host);
+  it("[EL5] a leader that asks again by the same request gets its own term", async ({ host, crew: { a, b } }) => {
     await a.campaign("boss");
     const term = await termOf(host, "boss");
     host.wait(10 * second);
@@ -56,17 +41,11 @@ export function electionRules(open: OpenHost): void {
     expect(await b.campaign("boss", { waitMs: 60 * second })).toMatchObject({ position: 1 });
   });
 
-  it("[EL5] another request of the leader's chat gets no share in its term: resigning takes nothing from another", async () => {
-    const host = await open();
-    const [a] = await candidates(host);
+  it("[EL5] another request of the leader's chat shares no term and ends none", async ({ host, crew: { a } }) => {
     await a.campaign("boss");
     const term = await termOf(host, "boss");
     const other = { requestId: "r2", waitMs: 60 * second };
-    expect(await a.campaign("boss", other)).toMatchObject({
-      state: "following",
-      position: 1,
-      leader: { leader: "a" },
-    });
+    expect(await a.campaign("boss", other)).toMatchObject({ state: "following", position: 1, leader: { leader: "a" } });
     await a.resign("boss", term);
     const led = await a.campaign("boss", other);
     expect(led).toMatchObject({ state: "leading" });
@@ -76,9 +55,7 @@ export function electionRules(open: OpenHost): void {
     expect(await leaderOf(host, "boss")).toMatchObject({ leader: "a" });
   });
 
-  it("[EL1] terms only grow, over every way in which one ends and over elections", async () => {
-    const host = await open();
-    const [a, b, c] = await candidates(host);
+  it("[EL1] terms only grow, however one ends, over all elections", async ({ host, crew: { a, b, c } }) => {
     const terms: number[] = [];
     const note = async (name = "boss"): Promise<void> => void terms.push(await termOf(host, name));
     await a.campaign("boss");
@@ -104,9 +81,7 @@ export function electionRules(open: OpenHost): void {
     expect(terms.every((term) => term > 0)).toBe(true);
   });
 
-  it("[EL1] the term is the fencing token of what the leader does", async () => {
-    const host = await open();
-    const [a, b] = await candidates(host);
+  it("[EL1] the term is the fencing token of what the leader does", async ({ host, crew: { a, b } }) => {
     await a.campaign("boss");
     const old = await termOf(host, "boss");
     const guarded = (token: number): Promise<{ ok: boolean }> =>
@@ -118,22 +93,14 @@ export function electionRules(open: OpenHost): void {
     expect((await guarded(await termOf(host, "boss"))).ok).toBe(true);
   });
 
-  it("[EL1] a leader stays as long as it renews its term, and only it can", async () => {
-    const host = await open();
-    const [a, b] = await candidates(host);
+  it("[EL1] a leader stays as long as it renews its term, and only it can", async ({ host, crew: { a, b } }) => {
     await a.campaign("boss", { ttlMs: 20 * second });
     const term = await termOf(host, "boss");
     const renew = (peer: Peer, of = term): ReturnType<typeof renewed> => renewed(host, peer, of);
     for (let n = 0; n < 20; n++) {
       await pass(host, 19_999);
-      expect(given(await renew(a))).toEqual({
-        name: "boss",
-        leader: "a",
-        incarnation: 1,
-        term,
-        ttlMs: 20_000,
-        remainingMs: 20_000,
-      });
+      const times = { ttlMs: 20_000, remainingMs: 20_000 };
+      expect(given(await renew(a))).toEqual({ name: "boss", leader: "a", incarnation: 1, term, ...times });
     }
     expect(codeOf(await renew(b))).toBe("not_holder");
     expect(codeOf(await renew(a, term + 1))).toBe("not_holder");
@@ -142,9 +109,7 @@ export function electionRules(open: OpenHost): void {
     expect(codeOf(await renew(a))).toBe("not_holder");
   });
 
-  it("[EL2] when a leader resigns the next in line leads at once", async () => {
-    const host = await open();
-    const [a, b, c] = await candidates(host);
+  it("[EL2] when a leader resigns the next in line leads at once", async ({ host, crew: { a, b, c } }) => {
     await a.campaign("boss");
     await c.campaign("boss", { waitMs: 60 * second });
     expect(await b.campaign("boss", { waitMs: 60 * second })).toMatchObject({ position: 2 });
@@ -161,9 +126,7 @@ export function electionRules(open: OpenHost): void {
     expect(await leaderOf(host, "boss")).toBeNull();
   });
 
-  it("[EL2] who resigns does not follow itself, however often it has campaigned", async () => {
-    const host = await open();
-    const [a, b] = await candidates(host);
+  it("[EL2] who resigns does not follow itself, however often it has campaigned", async ({ host, crew: { a, b } }) => {
     await b.campaign("boss");
     await a.campaign("boss", { requestId: "r1", waitMs: 60 * second });
     await a.campaign("boss", { requestId: "r2", waitMs: 60 * second });
@@ -174,9 +137,7 @@ export function electionRules(open: OpenHost): void {
     expect(await b.campaign("boss", { requestId: "r3" })).toMatchObject({ state: "leading" });
   });
 
-  it("[EL2] a leader that leaves, or whose death is attested, leaves no delay either", async () => {
-    const host = await open();
-    const [a, b, c] = await candidates(host);
+  it("[EL2] a leader that leaves or is attested dead leaves no delay", async ({ host, crew: { a, b, c } }) => {
     await a.campaign("boss");
     for (const peer of [b, c]) await peer.campaign("boss", { waitMs: 60 * second });
     await a.leave();
@@ -186,9 +147,7 @@ export function electionRules(open: OpenHost): void {
     expect(await leaderOf(host, "boss")).toMatchObject({ leader: "c" });
   });
 
-  it("[EL4] after a leader that vanished nobody leads for 15 s; then the first in line does, by the alarm alone", async () => {
-    const host = await open();
-    const [a, b, c] = await candidates(host);
+  it("[EL4] after a vanished leader nobody leads for 15 s, then the next one", async ({ host, crew: { a, b, c } }) => {
     await a.campaign("boss", { ttlMs: 20 * second });
     await c.campaign("boss", { waitMs: 600 * second });
     await pass(host, 20 * second - 1);
@@ -196,11 +155,8 @@ export function electionRules(open: OpenHost): void {
     await pass(host, 1);
     expect(await leaderOf(host, "boss")).toBeNull();
     for (const peer of [b, a]) {
-      expect(await peer.campaign("boss", { requestId: "late" })).toEqual({
-        state: "following",
-        leader: null,
-        position: null,
-      });
+      const answer = await peer.campaign("boss", { requestId: "late" });
+      expect(answer).toEqual({ state: "following", leader: null, position: null });
     }
     await pass(host, 14_999);
     expect(await leaderOf(host, "boss")).toBeNull();
@@ -209,9 +165,7 @@ export function electionRules(open: OpenHost): void {
     expect(await leaderOf(host, "boss")).toMatchObject({ leader: "c", remainingMs: 30_000 });
   });
 
-  it("[EL4] a leader that is gone without a word keeps its term to the end, and its successor does not inherit it", async () => {
-    const host = await open();
-    const [a] = await candidates(host);
+  it("[EL4] an offline leader keeps its term; its successor has none of it", async ({ host, crew: { a } }) => {
     await a.campaign("boss", { ttlMs: 60 * second });
     const term = await termOf(host, "boss");
     await host.connect("a");
@@ -227,9 +181,7 @@ export function electionRules(open: OpenHost): void {
     expect(await next.campaign("boss")).toMatchObject({ state: "leading", leader: { incarnation: 2 } });
   });
 
-  it("[EL3] watches of $leader/ are told of each change of the leader, in order", async () => {
-    const host = await open();
-    const [a, b, c] = await candidates(host);
+  it("[EL3] watches of $leader/ receive each change of leader in order", async ({ host, crew: { a, b, c } }) => {
     await a.campaign("boss");
     const first = await termOf(host, "boss");
     for (const peer of [b, c]) await peer.campaign("boss", { waitMs: 600 * second });

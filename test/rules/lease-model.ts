@@ -1,9 +1,11 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { check, Peer, second, type Lease } from "#harness/coordinator/peers.ts";
-import { runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { LeaseModel, meet, type LeaseRequest } from "#harness/coordinator/lease-model.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest } from "./rule-test.ts";
+import { step } from "./steps.ts";
 
 const chats = ["a", "b", "c", "d"] as const;
 const wanted = ["x", "file:p/a", "file:p/b", "file:p/*", "file:p/b/a", "file:p/b/**", "file:p/**"] as const;
@@ -20,23 +22,20 @@ const request: fc.Arbitrary<LeaseRequest> = fc.record({
 });
 const pause = fc.oneof(fc.constantFrom(1, 999, 1_000, 4_000, 5_000, 29_999, 30_000, 60_000), fc.nat(50_000));
 
-const step = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ kind: fc.constant("acquire" as const), chat, request }) },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant("pass" as const), ms: pause, isOnTime: fc.boolean() }) },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant("ping" as const), chat }) },
-  {
-    weight: 2,
-    arbitrary: fc.record({ kind: fc.constant("renew" as const), pick, ttlMs: fc.constantFrom(null, 1_000, 90_000) }),
-  },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("release" as const), pick }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("cancel" as const), pick }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("close" as const), chat }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("back" as const), chat }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("leave" as const), chat }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("attest" as const), chat }) },
-  { weight: 1, arbitrary: fc.constant({ kind: "lose" as const }) },
+const anyStep = fc.oneof(
+  step(8, "acquire", { chat, request }),
+  step(6, "pass", { ms: pause, isOnTime: fc.boolean() }),
+  step(6, "ping", { chat }),
+  step(2, "renew", { pick, ttlMs: fc.constantFrom(null, 1_000, 90_000) }),
+  step(3, "release", { pick }),
+  step(2, "cancel", { pick }),
+  step(1, "close", { chat }),
+  step(3, "back", { chat }),
+  step(1, "leave", { chat }),
+  step(1, "attest", { chat }),
+  step(1, "lose"),
 );
-type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
+type Step = typeof anyStep extends fc.Arbitrary<infer Value> ? Value : never;
 type StepOf<Kind> = Extract<Step, { kind: Kind }>;
 
 /** The engine and the model side by side. */
@@ -228,10 +227,10 @@ class Bench {
 }
 
 /** Whatever happens in whatever order. */
-export function leaseModelRules(open: OpenHost): void {
-  it("[LE1] [LE4] [LE10] [LE11] [LE13] whatever chats do and suffer, leases are held, waited for and freed as the model says", async () => {
+export function leaseModelRules(it: RuleTest): void {
+  it("[LE1] [LE4] [LE10] [LE11] [LE13] any sequence of calls ends with the model's leases", async ({ open, runs }) => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
+      fc.asyncProperty(fc.array(anyStep, { minLength: 5, maxLength: 60 }), async (steps) => {
         const bench = await Bench.open(await open());
         for (const one of steps) {
           await bench.take(one);
@@ -239,7 +238,7 @@ export function leaseModelRules(open: OpenHost): void {
         }
         await bench.checkTokens();
       }),
-      runsOn(open, 60),
+      runs(60),
     );
-  }, 60_000);
+  });
 }

@@ -1,20 +1,15 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { overlap } from "#src/contract/resource-paths.ts";
-import { check, codeOf, holders, Peer, second, toldBelow } from "#harness/coordinator/peers.ts";
-import { admin, runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { check, codeOf, holders, second, toldBelow } from "#harness/coordinator/peers.ts";
 import { filesOf, isWithin, meet, resources } from "#harness/coordinator/lease-model.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 const anyResource = fc.constantFrom(...resources);
 
-async function crew(host: EngineHost): Promise<[Peer, Peer, Peer]> {
-  given(await host.call("settings.set", { settings: { chatTtlMs: 600_000 } }, admin));
-  return [await Peer.join(host, "a"), await Peer.join(host, "b"), await Peer.join(host, "c")];
-}
-
 /** Leases on files, all files of a folder, and all below a folder. */
-export function leasePathRules(open: OpenHost): void {
+export function leasePathRules(it: RuleTest): void {
   it("[LE9] two paths overlap when there may be a file that both stand for", () => {
     // Every pair, against the files themselves.
     const wrong = resources.flatMap((one) =>
@@ -47,9 +42,7 @@ export function leasePathRules(open: OpenHost): void {
     expect(overlap("file:p/**", "file:p0/a")).toBe(false);
   });
 
-  it("[LE1] a lease is granted when nothing that is held overlaps it, and refused when something does", async () => {
-    const host = await open();
-    const [a, b] = await crew(host);
+  it("[LE1] a lease is granted unless a held one overlaps it", async ({ runs, host, crew: { a, b } }) => {
     let run = 0;
     await fc.assert(
       fc.asyncProperty(anyResource, anyResource, async (held, wanted) => {
@@ -60,14 +53,12 @@ export function leasePathRules(open: OpenHost): void {
         if (answer.ok) await b.release(await b.hold(wanted, { requestId }));
         await a.release(lease);
       }),
-      runsOn(open, 150),
+      runs(150),
     );
     expect(await holders(host)).toEqual({});
   });
 
-  it("[LE1] of many at once no two that are held overlap, and each refusal has a reason", async () => {
-    const host = await open();
-    const [a, b] = await crew(host);
+  it("[LE1] no two of many held leases overlap; each refusal has a reason", async ({ runs, host, crew: { a, b } }) => {
     let run = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(anyResource, { minLength: 2, maxLength: 12 }), async (wanted) => {
@@ -84,13 +75,11 @@ export function leasePathRules(open: OpenHost): void {
           await peer.back();
         }
       }),
-      runsOn(open, 25),
+      runs(25),
     );
   });
 
-  it("[LE4] a request waits for those that overlap it, held or wanted before, and for no other", async () => {
-    const host = await open();
-    const [a, b, c] = await crew(host);
+  it("[LE4] a request waits only for earlier ones that overlap it", async ({ runs, host, crew: { a, b, c } }) => {
     let run = 0;
     await fc.assert(
       fc.asyncProperty(anyResource, anyResource, anyResource, async (held, first, next) => {
@@ -108,13 +97,11 @@ export function leasePathRules(open: OpenHost): void {
         expect(await holders(host)).toEqual({ [next]: "c" });
         await c.release(await c.hold(next, request));
       }),
-      runsOn(open, 60),
+      runs(60),
     );
   });
 
-  it("[LE7] a token is valid for what its lease covers, whether that is a file or a pattern, and for nothing else", async () => {
-    const host = await open();
-    const [a] = await crew(host);
+  it("[LE7] a token is valid only for what its lease covers, file or pattern", async ({ runs, host, crew: { a } }) => {
     let run = 0;
     await fc.assert(
       fc.asyncProperty(anyResource, anyResource, async (held, asked) => {
@@ -123,13 +110,11 @@ export function leasePathRules(open: OpenHost): void {
         await a.release(lease);
         expect((await check(host, asked, lease.token)).isValid).toBe(false);
       }),
-      runsOn(open, 150),
+      runs(150),
     );
   });
 
-  it("[LE7] of several leases that cover a file each has its own token", async () => {
-    const host = await open();
-    const [a, b] = await crew(host);
+  it("[LE7] of several leases that cover a file each has its own token", async ({ host, crew: { a, b } }) => {
     const folder = await a.hold("file:p/a/*");
     const other = await b.hold("file:p/b/**");
     expect(await check(host, "file:p/a/x", folder.token)).toMatchObject({ isValid: true, holder: "a" });
@@ -137,9 +122,7 @@ export function leasePathRules(open: OpenHost): void {
     expect(await check(host, "file:p/c/x", other.token)).toMatchObject({ isValid: false, holder: null });
   });
 
-  it("[LE7] a path may be as deep as its name can be long", async () => {
-    const host = await open();
-    const [a, b] = await crew(host);
+  it("[LE7] a path may be as deep as its name can be long", async ({ host, crew: { a, b } }) => {
     const deep = `file:p${"/d".repeat(250)}`;
     const lease = await a.hold("file:p/**");
     expect((await check(host, deep, lease.token)).isValid).toBe(true);
@@ -158,9 +141,7 @@ export function leasePathRules(open: OpenHost): void {
     expect([...filesOf("file:p/b/**")].every((file) => file.startsWith("p/b/"))).toBe(true);
   });
 
-  it("[LE16] names of elections, and paths that would stand for something else than they say, are refused", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[LE16] names of elections and ambiguous paths are refused", async ({ a }) => {
     const bad = ["", "leader:boss", "a\nb", "x".repeat(513), "file:", "file:/a", "file:a//b", "file:a/", "file:a/./b"];
     const worse = [
       "file:a/../b",
@@ -178,9 +159,7 @@ export function leasePathRules(open: OpenHost): void {
     }
   });
 
-  it("[LE18] watches of $file/ are told who gets and who leaves files, also those that were waited for", async () => {
-    const host = await open();
-    const [a, b] = await crew(host);
+  it("[LE18] watches of $file/ receive grants and ends, also after a wait", async ({ host, crew: { a, b } }) => {
     const { token: first } = await a.hold("file:p/src/**");
     const wait = given(await b.acquire("file:p/src/a.ts", { waitMs: 60 * second }));
     await a.hold("name");

@@ -1,9 +1,11 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { check, look, Peer, second, successorOf } from "#harness/coordinator/peers.ts";
-import { runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { meet } from "#harness/coordinator/lease-model.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest } from "./rule-test.ts";
+import { step } from "./steps.ts";
 
 /** What holders believe, from the answers that they got and the pings that they sent. */
 
@@ -11,44 +13,30 @@ const wanted = ["x", "file:p/a", "file:p/*", "file:p/b/a", "file:p/**"] as const
 const processes = 4;
 
 const who = fc.nat(processes - 1);
-const step = fc.oneof(
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      kind: fc.constant("acquire" as const),
-      who,
-      resource: fc.constantFrom(...wanted),
-      request: fc.record({
-        requestId: fc.constantFrom("r1", "r2"),
-        isBound: fc.boolean(),
-        ttlMs: fc.constantFrom(2_000, 20_000, 200_000),
-        waitMs: fc.constantFrom(0, 60_000),
-        lockDelayMs: fc.constantFrom(0, 5_000),
-      }),
+const anyStep = fc.oneof(
+  step(8, "acquire", {
+    who,
+    resource: fc.constantFrom(...wanted),
+    request: fc.record({
+      requestId: fc.constantFrom("r1", "r2"),
+      isBound: fc.boolean(),
+      ttlMs: fc.constantFrom(2_000, 20_000, 200_000),
+      waitMs: fc.constantFrom(0, 60_000),
+      lockDelayMs: fc.constantFrom(0, 5_000),
     }),
-  },
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      kind: fc.constant("pass" as const),
-      ms: fc.oneof(fc.constantFrom(1, 5_000, 9_999, 20_000, 30_000), fc.nat(40_000)),
-      rings: fc.boolean(),
-    }),
-  },
-  { weight: 8, arbitrary: fc.record({ kind: fc.constantFrom("ping" as const, "beat" as const), who }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom("register" as const, "connect" as const), who }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({ kind: fc.constantFrom("renew" as const, "release" as const), who, pick: fc.nat(9) }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({ kind: fc.constantFrom("close" as const, "die" as const, "attest" as const), who }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("leave" as const), who }) },
-  { weight: 1, arbitrary: fc.constant({ kind: "lose" as const }) },
+  }),
+  step(8, "pass", {
+    ms: fc.oneof(fc.constantFrom(1, 5_000, 9_999, 20_000, 30_000), fc.nat(40_000)),
+    rings: fc.boolean(),
+  }),
+  step(8, ["ping", "beat"], { who }),
+  step(4, ["register", "connect"], { who }),
+  step(4, ["renew", "release"], { who, pick: fc.nat(9) }),
+  step(2, ["close", "die", "attest"], { who }),
+  step(1, "leave", { who }),
+  step(1, "lose"),
 );
-type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
+type Step = typeof anyStep extends fc.Arbitrary<infer Value> ? Value : never;
 /** What a process does. */
 type Deed = Extract<Step, { who: number }>;
 type DeedOf<Kind> = Extract<Deed, { kind: Kind }>;
@@ -206,10 +194,10 @@ class World {
 }
 
 /** Safety as holders see it: whether the alarm rings, rings late or never. */
-export function leaseTrustRules(open: OpenHost): void {
-  it("[LE1] [CH3] [CH5] [CH7] at no instant two believe that they hold what overlaps, and what a holder may believe is so", async () => {
+export function leaseTrustRules(it: RuleTest): void {
+  it("[LE1] [CH3] [CH5] [CH7] no two holders trust overlapping leases, whatever happens", async ({ open, runs }) => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 80 }), async (steps) => {
+      fc.asyncProperty(fc.array(anyStep, { minLength: 5, maxLength: 80 }), async (steps) => {
         const world = new World(await open());
         for (const [at] of world.holders.entries()) await world.take({ kind: "connect", who: at });
         for (const one of steps) {
@@ -217,7 +205,7 @@ export function leaseTrustRules(open: OpenHost): void {
           await world.look();
         }
       }),
-      runsOn(open, 60),
+      runs(60),
     );
-  }, 60_000);
+  });
 }

@@ -1,13 +1,12 @@
-import { expect, it } from "vitest";
-import { auditOf, check, codeOf, crew, holders, pass, Peer, second, successorOf } from "#harness/coordinator/peers.ts";
-import type { EngineHost, OpenHost } from "#harness/coordinator/engine-host.ts";
+import { expect } from "vitest";
+import { auditOf, check, codeOf, holders, pass, Peer, second, successorOf } from "#harness/coordinator/peers.ts";
+import type { EngineHost } from "#harness/coordinator/engine-host.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 /** Who stands in line, and what becomes of the line. */
-export function leaseWaiterRules(open: OpenHost): void {
-  it("[LE4] those in line have their turn in the order in which they came", async () => {
-    const host = await open();
-    const { a, b, c, d } = await crew(host);
+export function leaseWaiterRules(it: RuleTest): void {
+  it("[LE4] those in line have their turn in the order in which they came", async ({ host, crew: { a, b, c, d } }) => {
     const lease = await a.hold("x");
     expect([await c.queue("x"), await d.queue("x"), await b.queue("x")]).toEqual([1, 2, 3]);
     await a.release(lease);
@@ -20,9 +19,7 @@ export function leaseWaiterRules(open: OpenHost): void {
     expect(await holders(host)).toEqual({});
   });
 
-  it("[LE4] who comes while others stand in line stands behind them, also when nothing is held any more", async () => {
-    const host = await open();
-    const { a, b, c } = await crew(host);
+  it("[LE4] a request waits behind earlier ones, also when nothing is held", async ({ host, crew: { a, b, c } }) => {
     const lease = await a.hold("x", { ttlMs: 10 * second });
     await b.queue("x");
     expect(codeOf(await c.acquire("x"))).toBe("lease_held");
@@ -33,9 +30,7 @@ export function leaseWaiterRules(open: OpenHost): void {
     expect(codeOf(await a.renew(lease))).toBe("not_holder");
   });
 
-  it("[LE4] a request whose time is over waits no more: it is refused, or waits anew", async () => {
-    const host = await open();
-    const { a, b } = await crew(host);
+  it("[LE4] a wait whose time has passed is refused, or begins anew", async ({ host, crew: { a, b } }) => {
     await a.hold("x", { ttlMs: 100 * second });
     expect(await b.queue("x", { waitMs: 10 * second, requestId: "r1" })).toBe(1);
     host.wait(11 * second);
@@ -46,18 +41,14 @@ export function leaseWaiterRules(open: OpenHost): void {
     });
   });
 
-  it("[LE4] the one who held it stands behind those who wait", async () => {
-    const host = await open();
-    const { a, b } = await crew(host);
+  it("[LE4] the one who held it stands behind those who wait", async ({ crew: { a, b } }) => {
     const lease = await a.hold("x");
     await b.queue("x");
     await a.release(lease);
     expect(codeOf(await a.acquire("x", { requestId: "r2" }))).toBe("lease_held");
   });
 
-  it("[LE4] a request that is repeated keeps its place and its time, also when it waits no more, and learns of its grant", async () => {
-    const host = await open();
-    const { a, b, c } = await crew(host);
+  it("[LE4] a repeated request keeps its position, and gets its grant", async ({ host, crew: { a, b, c } }) => {
     const lease = await a.hold("x");
     expect(await b.queue("x", { waitMs: 100 * second })).toBe(1);
     expect(await c.queue("x")).toBe(2);
@@ -75,9 +66,7 @@ export function leaseWaiterRules(open: OpenHost): void {
     expect(await c.queue("x")).toBe(1);
   });
 
-  it("[LE4] a grant to who stood in line is as it was wished, from the time of the grant on", async () => {
-    const host = await open();
-    const { a, b, c } = await crew(host);
+  it("[LE4] a grant after a wait is as requested, and begins when granted", async ({ host, crew: { a, b, c } }) => {
     await a.hold("x", { ttlMs: 20 * second });
     await b.queue("x", { ttlMs: 7 * second, lockDelayMs: 2 * second });
     await c.queue("x", { isBound: true });
@@ -91,9 +80,7 @@ export function leaseWaiterRules(open: OpenHost): void {
     expect(await c.hold("x")).toMatchObject({ ttlMs: 600_000, remainingMs: 600_000, isBound: true });
   });
 
-  it("[LE4] a chat may stand in line with several requests, each in its place", async () => {
-    const host = await open();
-    const { a, b } = await crew(host);
+  it("[LE4] a chat may stand in line with several requests, each in its place", async ({ crew: { a, b } }) => {
     const lease = await a.hold("x");
     expect(await b.queue("x", { requestId: "r1" })).toBe(1);
     expect(await a.queue("x", { requestId: "r2" })).toBe(2);
@@ -104,9 +91,7 @@ export function leaseWaiterRules(open: OpenHost): void {
     expect(await b.hold("x", { requestId: "r3" })).toMatchObject({ holder: "b" });
   });
 
-  it("[LE4] nobody passes an earlier request that overlaps his, also where his own part is free", async () => {
-    const host = await open();
-    const { a, b, c, d } = await crew(host);
+  it("[LE4] a later request does not pass an earlier one that overlaps it", async ({ host, crew: { a, b, c, d } }) => {
     const lease = await a.hold("file:p/src/a.ts");
     expect(await b.queue("file:p/**")).toBe(1);
     expect(refused(await c.acquire("file:p/doc/x.md"))).toMatchObject({
@@ -145,34 +130,20 @@ export function leaseWaiterRules(open: OpenHost): void {
     },
   };
   for (const [parting, part] of Object.entries(partings)) {
-    it(`[LE13] when the first in line ${parting}, those that only it kept waiting have their turn at once`, async () => {
-      const host = await open();
-      const { a, b, c, d } = await crew(host);
-      await a.hold("file:p/src/a.ts", { ttlMs: 3_600 * second });
+    it(`[LE13] when the first in line ${parting}, those behind get theirs`, async ({ host, crew: { a, b, c, d } }) => {
+      const lease = await a.hold("file:p/src/a.ts", { ttlMs: 3_600 * second });
       await b.queue("file:p/**", { waitMs: 100 * second });
       await c.queue("file:p/doc/x.md");
       await d.queue("file:p/src/a.ts");
       await part(host, b);
       expect(await holders(host)).toEqual({ "file:p/src/a.ts": "a", "file:p/doc/x.md": "c" });
       expect(await d.queue("file:p/src/a.ts")).toBe(1);
-    });
-
-    it(`[LE13] when the first in line ${parting}, the next one gets what is freed`, async () => {
-      const host = await open();
-      const { a, b, c } = await crew(host);
-      const lease = await a.hold("file:p/**", { ttlMs: 3_600 * second });
-      await b.queue("file:p/**", { waitMs: 100 * second });
-      await c.queue("file:p/**");
-      await part(host, b);
-      expect(await c.queue("file:p/**")).toBe(1);
       await a.release(lease);
-      expect(await holders(host)).toEqual({ "file:p/**": "c" });
+      expect(await holders(host)).toEqual({ "file:p/src/a.ts": "d", "file:p/doc/x.md": "c" });
     });
   }
 
-  it("[LE13] at the last instant of its wait a place is over: what is freed then goes to the next", async () => {
-    const host = await open();
-    const { a, b, c } = await crew(host);
+  it("[LE13] a wait ends at its last instant; the lease goes to the next", async ({ host, crew: { a, b, c } }) => {
     const lease = await a.hold("x", { ttlMs: 100 * second });
     await b.queue("x", { waitMs: 10 * second });
     await c.queue("x", { waitMs: 10 * second + 1 });
@@ -183,9 +154,7 @@ export function leaseWaiterRules(open: OpenHost): void {
     expect(await b.queue("x")).toBe(1);
   });
 
-  it("[LE13] nobody is forgotten when it is another's look that finds a place over", async () => {
-    const host = await open();
-    const { a, b, c, d } = await crew(host);
+  it("[LE13] a wait that another call finds ended frees those behind it", async ({ host, crew: { a, b, c, d } }) => {
     const lease = await a.hold("file:p/src/a.ts", { ttlMs: 3_600 * second });
     await b.queue("file:p/**", { waitMs: 10 * second });
     await c.queue("file:p/doc/x.md");
@@ -199,9 +168,7 @@ export function leaseWaiterRules(open: OpenHost): void {
     expect(await auditOf(host, "lease.granted")).toHaveLength(3);
   });
 
-  it("[LE13] nobody is forgotten when it is another's look that finds a delay over", async () => {
-    const host = await open();
-    const { a, b, c } = await crew(host);
+  it("[LE13] a delay that another call finds ended frees those behind it", async ({ host, crew: { a, b, c } }) => {
     await a.hold("file:p/**", { ttlMs: 10 * second, lockDelayMs: 5 * second });
     await c.queue("file:p/doc/x.md");
     await pass(host, 14 * second);
@@ -211,9 +178,7 @@ export function leaseWaiterRules(open: OpenHost): void {
     expect(await holders(host)).toEqual({ "file:p/doc/x.md": "c", "file:p/src/a.ts": "b" });
   });
 
-  it("[LE13] nobody is forgotten when it is another's look that finds a lease over", async () => {
-    const host = await open();
-    const { a, b, c } = await crew(host);
+  it("[LE13] a lease that another call finds ended frees those behind it", async ({ host, crew: { a, b, c } }) => {
     await a.hold("file:p/**", { ttlMs: 10 * second });
     await c.queue("file:p/doc/x.md");
     host.wait(10 * second);
@@ -221,9 +186,7 @@ export function leaseWaiterRules(open: OpenHost): void {
     expect(await holders(host)).toEqual({ "file:p/doc/x.md": "c", "file:p/src/a.ts": "b" });
   });
 
-  it("[LE13] who was gone when its turn came has lost its place, and stands in line anew", async () => {
-    const host = await open();
-    const { a, b, c } = await crew(host);
+  it("[LE13] a chat gone at its turn loses its position and waits anew", async ({ host, crew: { a, b, c } }) => {
     const lease = await a.hold("x");
     await b.queue("x");
     await c.queue("x");
@@ -237,9 +200,7 @@ export function leaseWaiterRules(open: OpenHost): void {
     expect(await b.queue("x")).toBe(1);
   });
 
-  it("[LE13] who left the line gets nothing; leaving it twice, or without standing in it, is no error", async () => {
-    const host = await open();
-    const { a, b } = await crew(host);
+  it("[LE13] a cancelled wait gets nothing; cancelling nothing is no error", async ({ host, crew: { a, b } }) => {
     const lease = await a.hold("x");
     await b.queue("x");
     expect(await a.cancel("x")).toBe(false);

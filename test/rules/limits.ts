@@ -1,156 +1,14 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import { codeOf, Peer, second } from "#harness/coordinator/peers.ts";
-import { type EngineHost, type OpenHost, type OpenRowHost, type RowHost } from "#harness/coordinator/engine-host.ts";
+import { type EngineHost, type RowHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, given, happened, hour, minute, refusal, refused, set } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** How much one chat, one machine and all together may take, that hold behind any host. */
-export function limitRules(open: OpenHost): void {
-  numberRules(open);
-  leaseLimitRules(open);
-  laneRules(open);
-}
-
-/** The same where it can only be seen in rows, or needs rows of the test's own. */
-export function limitRowRules(open: OpenRowHost): void {
-  historyRules(open);
-  chatLimitRules(open);
-}
-
-async function limit(host: EngineHost, settings: Partial<Settings>): Promise<void> {
-  await ask(host, "settings.set", { settings: { chatTtlMs: 600_000, ...settings } });
-}
-
-function leaseLimitRules(open: OpenHost): void {
-  it("[LE22] a chat holds and waits for so many leases; what it holds it may renew and ask for again, and others have their own", async () => {
-    const host = await open();
-    await limit(host, { maxLeasesPerChat: 3 });
-    const [a, b] = [await Peer.join(host, "a"), await Peer.join(host, "b")];
-    await b.hold("of b");
-    const held = await a.hold("x1");
-    await a.hold("x2");
-    await a.queue("of b");
-    for (const waitMs of [0, 60 * second]) {
-      expect(refused(await a.acquire("x3", { waitMs }))).toMatchObject({
-        code: "quota_exceeded",
-        message: expect.stringContaining("maxLeasesPerChat") as string,
-      });
-    }
-    const campaign = { self: a.self, name: "main", requestId: "r" };
-    expect(refused(await host.call("elections.campaign", campaign, a.actor)).code).toBe("quota_exceeded");
-    expect(await a.hold("x1")).toMatchObject({ token: held.token });
-    given(await a.renew(held));
-    expect(await a.queue("of b")).toBe(1);
-    await b.hold("x3");
-    await a.release(held);
-    await a.hold("x4");
-  });
-
-  it("[LE20] so many requests of one chat wait for one resource, and so many in all; one that waits keeps its place", async () => {
-    const host = await open();
-    await limit(host, { maxWaitersPerChat: 30 });
-    const [a, b, c] = [await Peer.join(host, "a"), await Peer.join(host, "b"), await Peer.join(host, "c")];
-    for (const resource of ["x", "y"]) await a.hold(resource);
-    for (let at = 1; at <= 20; at++) expect(await b.queue("x", { requestId: `q${at}` })).toBe(at);
-    const full = refused(await b.acquire("x", { requestId: "q21", waitMs: second }));
-    expect(full).toMatchObject({ code: "quota_exceeded", message: expect.stringContaining("wait for x") as string });
-    expect(codeOf(await b.acquire("x", { requestId: "q21" }))).toBe("lease_held");
-    expect(await b.queue("x", { requestId: "q20" })).toBe(20);
-    for (let at = 1; at <= 10; at++) await b.queue("y", { requestId: `q${at}` });
-    expect(refused(await b.acquire("y", { requestId: "q11", waitMs: second })).message).toContain("maxWaitersPerChat");
-    expect(await c.queue("x")).toBe(21);
-    await b.cancel("x", "q1");
-    expect(await b.queue("y", { requestId: "q11" })).toBe(11);
-  });
-
-  it("[LE20] so many wait for one resource, and so many in the workspace", async () => {
-    const host = await open();
-    await limit(host, { maxWaitersPerResource: 3, maxWaiters: 5 });
-    const a = await Peer.join(host, "a");
-    for (const resource of ["x", "file:p/**"]) await a.hold(resource);
-    const peers: Peer[] = [];
-    for (let at = 0; at < 4; at++) peers.push(await Peer.join(host, `w${at}`));
-    for (const peer of peers.slice(0, 3)) await peer.queue("x");
-    expect(refused(await (peers[3] as Peer).acquire("x", { waitMs: second })).message).toContain(
-      "maxWaitersPerResource",
-    );
-    for (const peer of peers.slice(0, 2)) await peer.queue(`file:p/${peer.chat}`);
-    expect(refused(await (peers[2] as Peer).acquire("file:p/z", { waitMs: second })).message).toContain("maxWaiters)");
-    const campaign = { self: (peers[0] as Peer).self, name: "main", requestId: "r", waitMs: 1_000 };
-    await a.campaign("main");
-    expect(await refusal(host, "elections.campaign", campaign)).toMatchObject({ code: "quota_exceeded" });
-  });
-}
-
-function task(type: string, more: object = {}): InputOf<"tasks.submit">["tasks"][number] {
-  return { type, ...more };
-}
-
-function laneRules(open: OpenHost): void {
-  it("[TA28] a submit that needs more partition keys than allowed is refused as a whole", async () => {
-    const host = await open();
-    await limit(host, { maxLanes: 10 });
-    const a = await Peer.join(host, "a", { capacity: 100 });
-    const many = (from: number, to: number) => Array.from({ length: to - from }, (_, at) => task(`t${from + at}`));
-    await ask(host, "tasks.submit", { tasks: many(0, 9) });
-    const full = await refusal(host, "tasks.submit", { tasks: many(9, 11) });
-    expect(full).toMatchObject({ code: "quota_exceeded", message: expect.stringContaining("maxLanes") as string });
-    expect((await ask(host, "tasks.list", { limit: 200 })).tasks).toHaveLength(9);
-    await ask(host, "tasks.submit", { tasks: many(0, 10) });
-    expect((await refusal(host, "tasks.submit", { tasks: [task("t0", { capabilities: ["gpu"] })] })).code).toBe(
-      "quota_exceeded",
-    );
-    expect((await refusal(host, "tasks.submit", { tasks: [task("new", { delayMs: 1_000 })] })).code).toBe(
-      "quota_exceeded",
-    );
-    given(await host.call("tasks.claim", { self: a.self, requestId: "r", types: ["t9"] }, a.actor));
-    await ask(host, "tasks.submit", { tasks: [task("new")] });
-  });
-
-  it("[TA31] a task whose partition key no longer exists waits until there is room", async () => {
-    const host = await open();
-    await limit(host, { maxLanes: 10 });
-    const a = await Peer.join(host, "a", { capacity: 100 });
-    const [first] = (await ask(host, "tasks.submit", { tasks: [task("first")] })).tasks;
-    const { claims } = given(await host.call("tasks.claim", { self: a.self, requestId: "r" }, a.actor));
-    await ask(host, "tasks.submit", { tasks: Array.from({ length: 10 }, (_, at) => task(`t${at}`)) });
-    const held = { self: a.self, task: first?.task ?? 0, claim: claims[0]?.claim ?? 0 };
-    expect(given(await host.call("tasks.release", held, a.actor))).toEqual({ state: "scheduled" });
-    given(await host.call("tasks.claim", { self: a.self, requestId: "s", types: ["t0"] }, a.actor));
-    host.wait(minute);
-    await host.ring();
-    expect((await ask(host, "tasks.get", { task: held.task })).state).toBe("queued");
-  });
-
-  it("[TA7] among many lanes a chat gets what has its turn first", async () => {
-    const host = await open();
-    await limit(host, {});
-    const a = await Peer.join(host, "a", { capacity: 100 });
-    const tasks = Array.from({ length: 60 }, (_, at) => task(`t${at % 40}`, { priority: (at * 7) % 5 }));
-    tasks[33] = task("t33", { priority: 4, affinity: "a" });
-    tasks[50] = task("t10", { priority: 4, affinity: "other" });
-    const made = (await ask(host, "tasks.submit", { tasks })).tasks.map((one, at) => Object.assign({}, tasks[at], one));
-    const turns = made.toSorted(
-      (x, y) =>
-        (y.priority ?? 0) - (x.priority ?? 0) ||
-        Number(y.affinity === "a") - Number(x.affinity === "a") ||
-        x.task - y.task,
-    );
-    const got: number[] = [];
-    for (let round = 0; got.length < 60; round++) {
-      const request = { self: a.self, requestId: `q${round}`, limit: 1 + (round % 3) };
-      const { claims } = given(await host.call("tasks.claim", request, a.actor));
-      expect(claims.length).toBeGreaterThan(0);
-      got.push(...claims.map((one) => one.task));
-    }
-    expect(got).toEqual(turns.map((one) => one.task));
-  });
-}
-
-function numberRules(open: OpenHost): void {
-  it("[TA30] so many keys of tasks are remembered; more are refused as a whole until keys are over, and known keys answer as before", async () => {
-    const host = await open();
+export function limitRules(it: RuleTest): void {
+  it("[TA30] dedupe keys are limited as a whole submit; known keys still answer", async ({ host }) => {
     await limit(host, { maxDedupeKeys: 10, keepDedupeMs: hour, keepTasksMs: hour });
     const keyed = (from: number, to: number) =>
       Array.from({ length: to - from }, (_, at) => task("x", { dedupeKey: `k${from + at}` }));
@@ -174,8 +32,7 @@ function numberRules(open: OpenHost): void {
     expect((await refusal(host, "tasks.submit", { tasks: keyed(19, 20) })).code).toBe("quota_exceeded");
   });
 
-  it("[MS18] so many topics have a schema; one that has may have another one", async () => {
-    const host = await open();
+  it("[MS18] so many topics have a schema; one that has may have another one", async ({ host }) => {
     await limit(host, { maxTopicSchemas: 2 });
     for (const topic of ["a", "b"]) await ask(host, "messages.set-topic-schema", { topic, schema: {} });
     const one = { topic: "c", schema: {} };
@@ -187,11 +44,123 @@ function numberRules(open: OpenHost): void {
     await ask(host, "messages.set-topic-schema", { topic: "a", schema: null });
     await ask(host, "messages.set-topic-schema", one);
   });
+
+  it("[LE22] a chat has a number of leases and waits; renewals and repeats are not refused", async ({ host }) => {
+    await limit(host, { maxLeasesPerChat: 3 });
+    const [a, b] = [await Peer.join(host, "a"), await Peer.join(host, "b")];
+    await b.hold("of b");
+    const held = await a.hold("x1");
+    await a.hold("x2");
+    await a.queue("of b");
+    for (const waitMs of [0, 60 * second]) {
+      expect(refused(await a.acquire("x3", { waitMs }))).toMatchObject({
+        code: "quota_exceeded",
+        message: expect.stringContaining("maxLeasesPerChat") as string,
+      });
+    }
+    const campaign = { self: a.self, name: "main", requestId: "r" };
+    expect(refused(await host.call("elections.campaign", campaign, a.actor)).code).toBe("quota_exceeded");
+    expect(await a.hold("x1")).toMatchObject({ token: held.token });
+    given(await a.renew(held));
+    expect(await a.queue("of b")).toBe(1);
+    await b.hold("x3");
+    await a.release(held);
+    await a.hold("x4");
+  });
+
+  it("[LE20] waits of one chat are limited by resource and in all; known ones stay", async ({ host }) => {
+    await limit(host, { maxWaitersPerChat: 30 });
+    const [a, b, c] = [await Peer.join(host, "a"), await Peer.join(host, "b"), await Peer.join(host, "c")];
+    for (const resource of ["x", "y"]) await a.hold(resource);
+    for (let at = 1; at <= 20; at++) expect(await b.queue("x", { requestId: `q${at}` })).toBe(at);
+    const full = refused(await b.acquire("x", { requestId: "q21", waitMs: second }));
+    expect(full).toMatchObject({ code: "quota_exceeded", message: expect.stringContaining("wait for x") as string });
+    expect(codeOf(await b.acquire("x", { requestId: "q21" }))).toBe("lease_held");
+    expect(await b.queue("x", { requestId: "q20" })).toBe(20);
+    for (let at = 1; at <= 10; at++) await b.queue("y", { requestId: `q${at}` });
+    expect(refused(await b.acquire("y", { requestId: "q11", waitMs: second })).message).toContain("maxWaitersPerChat");
+    expect(await c.queue("x")).toBe(21);
+    await b.cancel("x", "q1");
+    expect(await b.queue("y", { requestId: "q11" })).toBe(11);
+  });
+
+  it("[LE20] so many wait for one resource, and so many in the workspace", async ({ host }) => {
+    await limit(host, { maxWaitersPerResource: 3, maxWaiters: 5 });
+    const a = await Peer.join(host, "a");
+    for (const resource of ["x", "file:p/**"]) await a.hold(resource);
+    const peers: Peer[] = [];
+    for (let at = 0; at < 4; at++) peers.push(await Peer.join(host, `w${at}`));
+    for (const peer of peers.slice(0, 3)) await peer.queue("x");
+    expect(refused(await (peers[3] as Peer).acquire("x", { waitMs: second })).message).toContain(
+      "maxWaitersPerResource",
+    );
+    for (const peer of peers.slice(0, 2)) await peer.queue(`file:p/${peer.chat}`);
+    expect(refused(await (peers[2] as Peer).acquire("file:p/z", { waitMs: second })).message).toContain("maxWaiters)");
+    const campaign = { self: (peers[0] as Peer).self, name: "main", requestId: "r", waitMs: 1_000 };
+    await a.campaign("main");
+    expect(await refusal(host, "elections.campaign", campaign)).toMatchObject({ code: "quota_exceeded" });
+  });
+
+  it("[TA28] a submit that needs more partition keys than allowed is refused as a whole", async ({ host }) => {
+    await limit(host, { maxLanes: 10 });
+    const a = await Peer.join(host, "a", { capacity: 100 });
+    const many = (from: number, to: number) => Array.from({ length: to - from }, (_, at) => task(`t${from + at}`));
+    await ask(host, "tasks.submit", { tasks: many(0, 9) });
+    const full = await refusal(host, "tasks.submit", { tasks: many(9, 11) });
+    expect(full).toMatchObject({ code: "quota_exceeded", message: expect.stringContaining("maxLanes") as string });
+    expect((await ask(host, "tasks.list", { limit: 200 })).tasks).toHaveLength(9);
+    await ask(host, "tasks.submit", { tasks: many(0, 10) });
+    expect((await refusal(host, "tasks.submit", { tasks: [task("t0", { capabilities: ["gpu"] })] })).code).toBe(
+      "quota_exceeded",
+    );
+    expect((await refusal(host, "tasks.submit", { tasks: [task("new", { delayMs: 1_000 })] })).code).toBe(
+      "quota_exceeded",
+    );
+    given(await host.call("tasks.claim", { self: a.self, requestId: "r", types: ["t9"] }, a.actor));
+    await ask(host, "tasks.submit", { tasks: [task("new")] });
+  });
+
+  it("[TA31] a task whose partition key no longer exists waits until there is room", async ({ host }) => {
+    await limit(host, { maxLanes: 10 });
+    const a = await Peer.join(host, "a", { capacity: 100 });
+    const [first] = (await ask(host, "tasks.submit", { tasks: [task("first")] })).tasks;
+    const { claims } = given(await host.call("tasks.claim", { self: a.self, requestId: "r" }, a.actor));
+    await ask(host, "tasks.submit", { tasks: Array.from({ length: 10 }, (_, at) => task(`t${at}`)) });
+    const held = { self: a.self, task: first?.task ?? 0, claim: claims[0]?.claim ?? 0 };
+    expect(given(await host.call("tasks.release", held, a.actor))).toEqual({ state: "scheduled" });
+    given(await host.call("tasks.claim", { self: a.self, requestId: "s", types: ["t0"] }, a.actor));
+    host.wait(minute);
+    await host.ring();
+    expect((await ask(host, "tasks.get", { task: held.task })).state).toBe("queued");
+  });
+
+  it("[TA7] among many lanes a chat gets what has its turn first", async ({ host }) => {
+    await limit(host, {});
+    const a = await Peer.join(host, "a", { capacity: 100 });
+    const tasks = Array.from({ length: 60 }, (_, at) => task(`t${at % 40}`, { priority: (at * 7) % 5 }));
+    tasks[33] = task("t33", { priority: 4, affinity: "a" });
+    tasks[50] = task("t10", { priority: 4, affinity: "other" });
+    const made = (await ask(host, "tasks.submit", { tasks })).tasks.map((one, at) => Object.assign({}, tasks[at], one));
+    const turns = made.toSorted(
+      (x, y) =>
+        (y.priority ?? 0) - (x.priority ?? 0) ||
+        Number(y.affinity === "a") - Number(x.affinity === "a") ||
+        x.task - y.task,
+    );
+    const got: number[] = [];
+    for (let round = 0; got.length < 60; round++) {
+      const request = { self: a.self, requestId: `q${round}`, limit: 1 + (round % 3) };
+      const { claims } = given(await host.call("tasks.claim", request, a.actor));
+      expect(claims.length).toBeGreaterThan(0);
+      got.push(...claims.map((one) => one.task));
+    }
+    expect(got).toEqual(turns.map((one) => one.task));
+  });
 }
 
-function historyRules(open: OpenRowHost): void {
-  it("[SV18] changes have so many characters; the oldest go with the write that makes them too many, and a watch is told compacted", async () => {
-    const host = await open();
+/** The same where it can only be seen in rows, or needs rows of the test's own. */
+export function limitRowRules(it: RowTest): void {
+  it("[SV18] a write beyond maxChangeChars deletes the oldest changes; readers get compacted", async ({ host }) => {
     await limit(host, { maxChangeChars: 1_000_000 });
     const kept = async (): Promise<number> =>
       (await host.rows<{ chars: number }>("SELECT sum(length(value) + length(key)) AS chars FROM changes"))[0]?.chars ??
@@ -205,8 +174,7 @@ function historyRules(open: OpenRowHost): void {
     expect((await ask(host, "state.list", {})).entries).toHaveLength(7);
   });
 
-  it("[SV18] more than 100,000 changes go with the write that makes them too many", async () => {
-    const host = await open();
+  it("[SV18] more than 100,000 changes go with the write that makes them too many", async ({ host }) => {
     await host.run(
       `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100350)
        INSERT INTO changes (revision, grp, key, op, at, total_keys, total_chars) SELECT i, i, 'k', 'delete', ?, 0, 0 FROM n`,
@@ -218,8 +186,7 @@ function historyRules(open: OpenRowHost): void {
     expect(row?.n).toBe(100_001);
   });
 
-  it("[DU8] above 20,000 the oldest entries of the audit log go with the entry that makes them too many", async () => {
-    const host = await open();
+  it("[DU8] an audit entry above 20,000 deletes the oldest ones", async ({ host }) => {
     await host.run(
       `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20479)
        INSERT INTO audit (seq, at, kind, subject, actor, detail) SELECT i, ?, 'made', 'x', NULL, '{}' FROM n`,
@@ -229,20 +196,8 @@ function historyRules(open: OpenRowHost): void {
     const [row] = await host.rows<{ n: number; last: number }>("SELECT count(*) AS n, max(seq) AS last FROM audit");
     expect(row).toEqual({ n: 20_001, last: 20_480 });
   });
-}
 
-async function token(host: RowHost, machine: string, expiresAt: number | null = null): Promise<void> {
-  const insert = "INSERT INTO tokens (id, machine, scope, hash, at, expires_at) VALUES (?, ?, 'work', 'h', 0, ?)";
-  await host.run(insert, `tok-${machine}`, machine, expiresAt);
-}
-
-function join(host: EngineHost, chat: string, machine: string): ReturnType<Peer["tryBack"]> {
-  return new Peer(host, chat, { machine }).tryBack();
-}
-
-function chatLimitRules(open: OpenRowHost): void {
-  it("[CH17] a machine that is alone may have all chats, one among others half of them", async () => {
-    const host = await open();
+  it("[CH17] a machine that is alone may have all chats, one among others half of them", async ({ host }) => {
     await limit(host, { maxConcurrentChats: 6 });
     await token(host, "m2");
     for (let at = 0; at < 3; at++) given(await join(host, `a${at}`, "m1"));
@@ -261,8 +216,7 @@ function chatLimitRules(open: OpenRowHost): void {
     expect(refused(await join(host, "a6", "m1")).message).toContain("maxConcurrentChats");
   });
 
-  it("[CH17] who is gone takes nothing of the share; the share is a setting", async () => {
-    const host = await open();
+  it("[CH17] who is gone takes nothing of the share; the share is a setting", async ({ host }) => {
     await limit(host, { maxConcurrentChats: 6, machineChatShare: 0.34, chatTtlMs: 30_000 });
     await token(host, "m2", host.now() + hour);
     for (const chat of ["a0", "a1"]) given(await join(host, chat, "m1"));
@@ -279,8 +233,7 @@ function chatLimitRules(open: OpenRowHost): void {
     for (const chat of ["a2", "a3", "a4", "a5", "a6", "a7"]) given(await join(host, chat, "m1"));
   });
 
-  it("[CH18] of one machine so many chats that have ended are kept; more are refused until the oldest goes, and what is kept stays", async () => {
-    const host = await open();
+  it("[CH18] a machine's offline chats are limited; new ones wait for the oldest to go", async ({ host }) => {
     await limit(host, { maxOfflineChatsPerMachine: 3 });
     for (let at = 0; at < 3; at++) {
       await (await Peer.join(host, `a${at}`)).leave();
@@ -293,4 +246,21 @@ function chatLimitRules(open: OpenRowHost): void {
     expect(given(await join(host, "a1", "m1"))).toMatchObject({ isNew: false });
     given(await join(host, "a3", "m1"));
   });
+}
+
+async function limit(host: EngineHost, settings: Partial<Settings>): Promise<void> {
+  await ask(host, "settings.set", { settings: { chatTtlMs: 600_000, ...settings } });
+}
+
+function task(type: string, more: object = {}): InputOf<"tasks.submit">["tasks"][number] {
+  return { type, ...more };
+}
+
+async function token(host: RowHost, machine: string, expiresAt: number | null = null): Promise<void> {
+  const insert = "INSERT INTO tokens (id, machine, scope, hash, at, expires_at) VALUES (?, ?, 'work', 'h', 0, ?)";
+  await host.run(insert, `tok-${machine}`, machine, expiresAt);
+}
+
+function join(host: EngineHost, chat: string, machine: string): ReturnType<Peer["tryBack"]> {
+  return new Peer(host, chat, { machine }).tryBack();
 }

@@ -1,20 +1,15 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { auditOf, check, codeOf, look, pass, Peer, second, statusOf, successorOf } from "#harness/coordinator/peers.ts";
-import type { OpenHost } from "#harness/coordinator/engine-host.ts";
+import type { RowTest, RuleTest } from "./rule-test.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 
 const hour = 3_600 * second;
 
 /** Whether a chat lives, and what becomes of what it holds. */
-export function livenessRules(open: OpenHost): void {
-  it("[CH3] without a connection whatever a chat does keeps it alive", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
-    const deeds = [
-      () => a.beat(),
-      () => a.hold("x"),
-      () => host.call("messages.pull", { self: a.self }),
-      () => a.cancel("y"),
-    ];
+export function livenessRules(it: RuleTest): void {
+  it("[CH3] without a connection whatever a chat does keeps it alive", async ({ host, a }) => {
+    const pull = () => host.call("messages.pull", { self: a.self });
+    const deeds = [() => a.beat(), () => a.hold("x"), pull, () => a.cancel("y")];
     for (let round = 0; round < 3; round++) {
       for (const deed of deeds) {
         host.wait(19_999);
@@ -27,9 +22,7 @@ export function livenessRules(open: OpenHost): void {
     expect(codeOf(await a.tryBeat())).toBe("chat_offline");
   });
 
-  it("[CH3] an open connection that is silent does not count against what comes another way", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH3] an open connection that is silent does not count against what comes another way", async ({ host, a }) => {
     await host.connect("a");
     for (let n = 0; n < 10; n++) {
       await pass(host, 20 * second);
@@ -41,9 +34,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await statusOf(host, "a")).toBe("offline timeout");
   });
 
-  it("[CH21] the chat and its bound leases live as long as the answer to a heartbeat says", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH21] the chat and its bound leases live as long as the answer to a heartbeat says", async ({ host, a }) => {
     const lease = await a.hold("x", { isBound: true });
     for (const pause of [4_000, 5_999, 3_000, 9_999, 1, 29_000, 500]) {
       host.wait(pause);
@@ -58,8 +49,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await statusOf(host, "a")).toBe("idle");
   });
 
-  it("[CH3] over a connection pings alone keep a chat alive, for ttlMs after the last one", async () => {
-    const host = await open();
+  it("[CH3] over a connection pings alone keep a chat alive, for ttlMs after the last one", async ({ host }) => {
     await Peer.join(host, "a");
     await host.connect("a");
     for (let n = 0; n < 100; n++) {
@@ -76,8 +66,7 @@ export function livenessRules(open: OpenHost): void {
     ["a worker", false, 5_000],
     ["a chat with a user", true, 20_000],
   ] as const) {
-    it(`[CH4] ${kind} whose connection was closed is gone ${graceMs / second} s later, not before`, async () => {
-      const host = await open();
+    it(`[CH4] ${kind} is gone ${graceMs / second} s after its connection closed, not before`, async ({ host }) => {
       const a = await Peer.join(host, "a", { isInteractive });
       await host.connect("a");
       host.wait(100);
@@ -91,8 +80,7 @@ export function livenessRules(open: OpenHost): void {
       expect(codeOf(await a.tryBeat())).toBe("chat_offline");
     });
 
-    it(`[CH4] ${kind} that is there again within ${graceMs / second} s, by a connection or without one, was never gone`, async () => {
-      const host = await open();
+    it(`[CH4] ${kind} that returns within ${graceMs / second} s in any way was never gone`, async ({ host }) => {
       const [a, b, c] = await Promise.all(["a", "b", "c"].map((chat) => Peer.join(host, chat, { isInteractive })));
       for (const chat of ["a", "b", "c"]) {
         await host.connect(chat);
@@ -112,9 +100,7 @@ export function livenessRules(open: OpenHost): void {
     });
   }
 
-  it("[CH4] the end of a grace is seen by the alarm alone, also where it has looked at the chat before for something else", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH4] the alarm alone ends a grace, also after another look at the chat", async ({ host, a }) => {
     await host.connect("a");
     await a.release(await a.hold("x", { ttlMs: 3 * second }));
     await host.disconnect("a");
@@ -122,8 +108,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await auditOf(host, "chat.offline")).toMatchObject([{ ageMs: 5_000, detail: { reason: "closed" } }]);
   });
 
-  it("[CH4] the second close of a connection that is known to be gone prolongs nothing", async () => {
-    const host = await open();
+  it("[CH4] the second close of a connection that is known to be gone prolongs nothing", async ({ host }) => {
     await Peer.join(host, "a");
     await host.connect("a");
     await host.disconnect("a");
@@ -133,8 +118,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await statusOf(host, "a")).toBe("offline closed");
   });
 
-  it("[CH4] the late close of an old process's connection does not touch its successor", async () => {
-    const host = await open();
+  it("[CH4] the late close of an old process's connection does not touch its successor", async ({ host }) => {
     const old = await Peer.join(host, "a", { isInteractive: false });
     await host.connect("a");
     host.wait(31 * second);
@@ -145,8 +129,7 @@ export function livenessRules(open: OpenHost): void {
     expect(codeOf(await next.tryBeat())).toBe("ok");
   });
 
-  it("[CH5] connections lost without a close are forgiven for 90 s, from when it is noticed, with all that pings told", async () => {
-    const host = await open();
+  it("[CH5] chats of lost connections have 90 s from the loss, and what pings renewed", async ({ host }) => {
     const [a, b] = [await Peer.join(host, "a", { isInteractive: false }), await Peer.join(host, "b")];
     const lease = await a.hold("x", { isBound: true });
     for (const chat of ["a", "b"]) await host.connect(chat);
@@ -166,9 +149,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await statusOf(host, "a")).toBe("offline closed");
   });
 
-  it("[CH5] the long grace is given once for each connection", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH5] the long grace is given once for each connection", async ({ host, a }) => {
     await host.connect("a");
     await host.loseConnections();
     host.wait(60 * second);
@@ -185,9 +166,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await statusOf(host, "a")).toBe("idle");
   });
 
-  it("[CH5] who registered anew without a new connection keeps what the old one told", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH5] who registered anew without a new connection keeps what the old one told", async ({ host, a }) => {
     await host.connect("a");
     host.wait(10 * second);
     await a.back();
@@ -199,8 +178,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await statusOf(host, "a")).toBe("idle");
   });
 
-  it("[CH5] a chat without a connection loses none", async () => {
-    const host = await open();
+  it("[CH5] a chat without a connection loses none", async ({ host }) => {
     await Peer.join(host, "a");
     await host.loseConnections();
     host.wait(30 * second);
@@ -213,8 +191,7 @@ export function livenessRules(open: OpenHost): void {
     ["leads", (a: Peer) => a.campaign("boss", { ttlMs: 600 * second })],
     ["stands in line", (a: Peer) => a.queue("held")],
   ] as const) {
-    it(`[CH6] the alarm alone sees within ttlMs that a chat which ${what} has vanished`, async () => {
-      const host = await open();
+    it(`[CH6] the alarm alone sees within ttlMs that a chat which ${what} has vanished`, async ({ host }) => {
       const other = await Peer.join(host, "other");
       await other.hold("held", { ttlMs: hour });
       await other.leave();
@@ -238,9 +215,7 @@ export function livenessRules(open: OpenHost): void {
     });
   }
 
-  it("[CH6] a chat that comes back to what was kept for it is watched again", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH6] a chat that comes back to what was kept for it is watched again", async ({ host, a }) => {
     await a.hold("x", { ttlMs: hour });
     await pass(host, 40 * second);
     expect(await statusOf(host, "a")).toBe("offline timeout");
@@ -251,8 +226,7 @@ export function livenessRules(open: OpenHost): void {
     expect(await auditOf(host, "chat.offline")).toMatchObject([{ ageMs: 0 }, { ageMs: 40_000 }]);
   });
 
-  it("[CH6] chats that hold nothing set no alarm but housekeeping", async () => {
-    const host = await open();
+  it("[CH6] chats that hold nothing set no alarm but housekeeping", async ({ host }) => {
     expect(await host.ring()).toBeNull();
     const a = await Peer.join(host, "a");
     await Peer.join(host, "b");
@@ -274,13 +248,62 @@ export function livenessRules(open: OpenHost): void {
     expect(await statusOf(host, "b")).toBe("offline timeout");
   });
 
-  it("[CH6] an alarm that comes late does what was due, and never again", async () => {
-    const host = await open();
-    const a = await Peer.join(host, "a");
+  it("[CH6] an alarm that comes late does what was due, and never again", async ({ host, a }) => {
     await a.hold("x", { ttlMs: 10 * second });
     host.wait(20 * 24 * hour);
     const next = await host.ring();
     expect(next).not.toBe(host.now());
     expect(await auditOf(host, "lease.expired")).toHaveLength(1);
+  });
+}
+
+/** What liveness costs in rows, which on the edge are billed. */
+export function livenessRowRules(it: RowTest): void {
+  it("[CH20] while a connection shows that it lives, an unchanged heartbeat writes no row", async ({ host, a }) => {
+    await host.connect("a");
+    const news = { status: "busy", taskCount: 1, progress: "half", health: { cpu: 0.52, memory: 0.31, uptimeMs: 1 } };
+    await a.beat({ ...news, status: "busy" });
+    const before = await host.rowsWritten();
+    for (let n = 1; n < 200; n++) {
+      host.wait(10 * second);
+      await host.ping("a");
+      await a.beat(n % 2 ? {} : { ...news, status: "busy", health: { cpu: 0.54, memory: 0.29, uptimeMs: n } });
+    }
+    expect(await host.rowsWritten()).toBe(before);
+  });
+
+  it("[CH20] without a connection a heartbeat writes at most one row in each third of the ttl", async ({ host, a }) => {
+    await a.hold("x", { isBound: true });
+    await host.ring();
+    const before = await host.rowsWritten();
+    for (let n = 0; n < 300; n++) {
+      host.wait(second);
+      await a.beat();
+    }
+    expect(await host.rowsWritten()).toBeLessThanOrEqual(before + 30);
+    expect(await statusOf(host, "a")).toBe("idle");
+  });
+
+  it("[CH20] reading chats writes no row, also where it finds that one is gone", async ({ host, a }) => {
+    await a.hold("x");
+    host.wait(31 * second);
+    const before = await host.rowsWritten();
+    given(await host.call("chats.list", {}));
+    given(await host.call("leases.list", {}));
+    await check(host, "x", 1);
+    expect(await statusOf(host, "a")).toBe("offline timeout");
+    expect(await host.rowsWritten()).toBe(before);
+  });
+
+  it("[CH6] an alarm that finds all chats alive writes one row for each that it looks at", async ({ host, a }) => {
+    await host.connect("a");
+    await a.hold("x", { isBound: true });
+    const before = await host.rowsWritten();
+    for (let n = 0; n < 360; n++) {
+      await pass(host, 10 * second);
+      await host.ping("a");
+    }
+    // An hour in steps of twenty to thirty seconds.
+    expect((await host.rowsWritten()) - before).toBeLessThanOrEqual(190);
   });
 }

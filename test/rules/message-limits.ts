@@ -1,30 +1,12 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { maxMessageBodyChars } from "#src/contract/messages.ts";
 import type { Json } from "#src/contract/values.ts";
-import { type OpenHost } from "#harness/coordinator/engine-host.ts";
-import {
-  ask,
-  Correspondent,
-  later,
-  refusal,
-  refused,
-  some,
-  toAll,
-  toChat,
-  toTopic,
-  two,
-} from "#harness/coordinator/state-calls.ts";
+import { ask, later, refusal, refused, toAll, toChat, toTopic } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of what may be sent, where and how often, that hold behind any host. */
-export function messageLimitRules(open: OpenHost): void {
-  limitRules(open);
-  schemaRules(open);
-  loopRules(open);
-}
-
-function limitRules(open: OpenHost): void {
-  it("[MS11] a body has at most 65,536 characters as JSON", async () => {
-    const [from, to] = await two(open);
+export function messageLimitRules(it: RuleTest): void {
+  it("[MS11] a body has at most 65,536 characters as JSON", async ({ c1: from, c2: to }) => {
     const most = "x".repeat(maxMessageBodyChars - 2);
     await from.send(toAll, most);
     const { code, message } = refused(await from.trySend(toAll, `${most}x`));
@@ -34,8 +16,7 @@ function limitRules(open: OpenHost): void {
     expect(await to.bodies()).toEqual([most]);
   });
 
-  it("[MS19] a pull tells no more than a million characters, at least one message, and the rest after it", async () => {
-    const [from, to] = await two(open);
+  it("[MS19] a pull has at most a million characters, and at least one message", async ({ c1: from, c2: to }) => {
     const long = "x".repeat(maxMessageBodyChars - 2);
     for (let n = 0; n < 20; n++) await from.send(toAll, long);
     const counts: number[] = [];
@@ -49,8 +30,7 @@ function limitRules(open: OpenHost): void {
     expect(counts).toEqual([15, 5]);
   });
 
-  it("[MS19] a page of schemas has no more than a million characters, and the next ones tell the rest", async () => {
-    const [{ host }] = await two(open);
+  it("[MS19] a page of schemas has at most a million characters", async ({ host }) => {
     const schema = { enum: ["x".repeat(60_000)] };
     const names = Array.from({ length: 20 }, (_, at) => `t${at + 10}`);
     for (const topic of names) await ask(host, "messages.set-topic-schema", { topic, schema });
@@ -61,15 +41,13 @@ function limitRules(open: OpenHost): void {
     expect([...first.topics, ...rest.topics].map(({ topic }) => topic)).toEqual(names);
   });
 
-  it("[MS11] to a chat that is not known nothing is sent", async () => {
-    const [from] = await two(open);
+  it("[MS11] to a chat that is not known nothing is sent", async ({ c1: from }) => {
     const { code, message } = refused(await from.trySend({ to: "chat", chat: "nobody" }, "hi"));
     expect(code).toBe("unknown_chat");
     expect(message).toContain("nobody");
   });
 
-  it("[MS11] a chat has at most 50 subscriptions; what it has it may name again, and others have their own", async () => {
-    const [one, other] = await two(open);
+  it("[MS11] a chat has at most 50 subscriptions; repeats are not refused", async ({ c1: one, c2: other }) => {
     for (let at = 0; at < 50; at++) await one.subscribe(`t${at}`);
     expect((await refusal(one.host, "messages.subscribe", { self: one.self, pattern: "more" })).code).toBe(
       "quota_exceeded",
@@ -79,14 +57,7 @@ function limitRules(open: OpenHost): void {
     await one.unsubscribe("t7");
     expect(await one.subscribe("more")).toHaveLength(50);
   });
-}
 
-/** Two parts that look at the same value. */
-function twice(name: string): Json {
-  return { allOf: [{ $ref: `#/$defs/${name}` }, { $ref: `#/$defs/${name}` }] };
-}
-
-function schemaRules(open: OpenHost): void {
   const schema = {
     type: "object",
     properties: { step: { type: "string", enum: ["lint", "test"] }, seconds: { type: "number", minimum: 0 } },
@@ -94,8 +65,7 @@ function schemaRules(open: OpenHost): void {
     additionalProperties: false,
   };
 
-  it("[MS5] a topic with a schema takes what fits it, and says of the rest where and why it does not", async () => {
-    const [from, to] = await two(open);
+  it("[MS5] a topic with a schema takes what fits, and says why the rest does not", async ({ c1: from, c2: to }) => {
     await to.subscribe("build");
     await ask(to.host, "messages.set-topic-schema", { topic: "build", schema });
     const wrong: [Json, string][] = [
@@ -118,8 +88,7 @@ function schemaRules(open: OpenHost): void {
     expect(await to.bodies()).toEqual([{ step: "lint", seconds: 2 }, "to all"]);
   });
 
-  it("[MS5] a schema can be replaced and taken away; what was sent stays", async () => {
-    const [from, to] = await two(open);
+  it("[MS5] a schema can be replaced and taken away; what was sent stays", async ({ c1: from, c2: to }) => {
     await to.subscribe("t");
     const set = (one: Record<string, Json> | null): Promise<{ hasSchema: boolean }> =>
       ask(to.host, "messages.set-topic-schema", { topic: "t", schema: one });
@@ -148,8 +117,7 @@ function schemaRules(open: OpenHost): void {
     ["one that is too large", { enum: ["x".repeat(maxMessageBodyChars)] }],
   ];
 
-  it.each(broken)("[MS21] an unusable schema is refused when it is set: %s", async (_, one) => {
-    const [from] = await two(open);
+  it.for(broken)("[MS21] an unusable schema is refused when it is set: %s", async ([, one], { c1: from }) => {
     const { code, message } = await refusal(from.host, "messages.set-topic-schema", { topic: "t", schema: one });
     expect(code).toBe("bad_input");
     expect(message).toContain("the schema cannot be used");
@@ -171,8 +139,7 @@ function schemaRules(open: OpenHost): void {
     ["many choices for many items", { items: { enum: Array.from({ length: 2_000 }, (_, at) => at) } }, [1_999]],
   ];
 
-  it.each(hostile)("[MS16] no schema and no body makes a check long: %s", async (_, one, body) => {
-    const [from, to] = await two(open);
+  it.for(hostile)("[MS16] no schema and no body is slow to check: %s", async ([, one, body], { c1: from, c2: to }) => {
     await to.subscribe("t");
     await ask(from.host, "messages.set-topic-schema", { topic: "t", schema: one });
     const result = await from.trySend(toTopic("t"), body);
@@ -182,8 +149,7 @@ function schemaRules(open: OpenHost): void {
     expect(await to.bodies()).toContain("next");
   });
 
-  it("[MS23] a body that takes too many steps to check is refused and says so", async () => {
-    const [from] = await two(open);
+  it("[MS23] a body that takes too many steps to check is refused and says so", async ({ c1: from }) => {
     const $defs = Object.fromEntries(
       Array.from({ length: 30 }, (_, at) => [`d${at}`, { items: twice(at === 29 ? "end" : `d${at + 1}`) }]),
     );
@@ -227,17 +193,15 @@ function schemaRules(open: OpenHost): void {
     ["names that are none", { dependentRequired: { a: 5 } }, /dependentRequired cannot be/],
   ];
 
-  it.each(costly)(
-    "[MS21] [MS24] [MS25] [MS27] an unusable or costly schema is refused when it is set: %s",
-    async (_, one, why) => {
-      const [from] = await two(open);
-      const { code, message } = await refusal(from.host, "messages.set-topic-schema", { topic: "t", schema: one });
+  it.for(costly)(
+    "[MS21] [MS24] [MS25] [MS27] a costly schema is refused when set: %s",
+    async ([, one, why], { host }) => {
+      const { code, message } = await refusal(host, "messages.set-topic-schema", { topic: "t", schema: one });
       expect([code, message]).toEqual(["bad_input", expect.stringMatching(why)]);
     },
   );
 
-  it("[MS5] a tree of any depth can be described", async () => {
-    const [from] = await two(open);
+  it("[MS5] a tree of any depth can be described", async ({ c1: from }) => {
     const tree = {
       $ref: "#/$defs/node",
       $defs: { node: { type: "object", properties: { next: { $ref: "#/$defs/node" } }, additionalProperties: false } },
@@ -249,11 +213,8 @@ function schemaRules(open: OpenHost): void {
     for (let depth = 0; depth < 90; depth++) deep = { next: deep };
     await from.send(toTopic("t"), deep);
   });
-}
 
-function loopRules(open: OpenHost): void {
-  it("[MS6] two chats that answer each other are stopped after 20 messages in each direction within a minute, and free again later", async () => {
-    const [one, other] = await two(open);
+  it("[MS6] chats that answer each other are throttled after 20 messages a minute", async ({ c1: one, c2: other }) => {
     for (let at = 0; at < 20; at++) {
       await one.send(toChat(other), at);
       await other.send(toChat(one), at);
@@ -272,9 +233,7 @@ function loopRules(open: OpenHost): void {
     expect(await other.bodies()).toHaveLength(21);
   });
 
-  it("[MS6] a third chat that writes to both does not hide the loop", async () => {
-    const host = await open();
-    const [one, other, third] = (await some(host, "c1", "c2", "c3")) as [Correspondent, Correspondent, Correspondent];
+  it("[MS6] a third chat that writes to both does not hide the loop", async ({ c1: one, c2: other, c3: third }) => {
     for (let at = 0; at < 20; at++) {
       await one.send(toChat(other), at);
       await other.send(toChat(one), at);
@@ -284,9 +243,7 @@ function loopRules(open: OpenHost): void {
     await third.send(toChat(one), "still free");
   });
 
-  it("[MS6] nobody else is stopped: topics, all, a third chat, and a chat that only sends", async () => {
-    const host = await open();
-    const [one, other, third] = (await some(host, "c1", "c2", "c3")) as [Correspondent, Correspondent, Correspondent];
+  it("[MS6] a loop throttles no topic, no send to all and no third chat", async ({ c1: one, c2: other, c3: third }) => {
     for (let at = 0; at < 60; at++) await one.send(toChat(third), at);
     for (let at = 0; at < 20; at++) {
       await one.send(toChat(other), at);
@@ -301,12 +258,16 @@ function loopRules(open: OpenHost): void {
     await third.send(toChat(one), 1);
   });
 
-  it("[MS6] twenty slower than a minute are no loop", async () => {
-    const [one, other] = await two(open);
+  it("[MS6] twenty slower than a minute are no loop", async ({ c1: one, c2: other }) => {
     for (let at = 0; at < 50; at++) {
       await one.send(toChat(other), at);
       await other.send(toChat(one), at);
       one.host.wait(3_100);
     }
   });
+}
+
+/** Two parts that look at the same value. */
+function twice(name: string): Json {
+  return { allOf: [{ $ref: `#/$defs/${name}` }, { $ref: `#/$defs/${name}` }] };
 }

@@ -1,36 +1,28 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { Priority, Target } from "#src/contract/messages.ts";
-import { runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
-import {
-  Correspondent,
-  day,
-  hour,
-  minute,
-  some,
-  toAll,
-  toTopic,
-  propertyMs,
-} from "#harness/coordinator/state-calls.ts";
+import { type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { Correspondent, day, hour, minute, some, toAll, toTopic } from "#harness/coordinator/state-calls.ts";
 import { standsFor } from "./message-receivers.ts";
+import type { RuleTest } from "./rule-test.ts";
+import { step } from "./steps.ts";
 
 /** Messages against a model, behind any host. */
-export function messageModelRules(open: OpenHost): void {
-  it(
-    "[MS1] [MS3] [MS7] [MS8] [MS9] each receiver gets what is for it until it acknowledges it or its time is over, as a model has it",
-    async () => {
-      await fc.assert(
-        fc.asyncProperty(fc.array(act, { maxLength: 40 }), async (acts) => {
-          const host = await open();
-          const post = new Post(host, await some(host, "c0", "c1", "c2"));
-          for (const one of acts) await post.act(one);
-          await post.compareAll();
-        }),
-        runsOn(open, 100),
-      );
-    },
-    propertyMs,
-  );
+export function messageModelRules(it: RuleTest): void {
+  it("[MS1] [MS3] [MS7] [MS8] [MS9] [MS31] [MS32] each receiver pulls the messages of the model", async ({
+    open,
+    runs,
+  }) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(act, { maxLength: 40 }), async (acts) => {
+        const host = await open();
+        const post = new Post(host, await some(host, "c0", "c1", "c2"));
+        for (const one of acts) await post.act(one);
+        await post.compareAll();
+      }),
+      runs(100),
+    );
+  });
 }
 
 const topics = ["a", "a.b", "a.c", "b"];
@@ -48,29 +40,14 @@ const ids = fc.array(fc.nat(30), { maxLength: 6 });
 
 /** Sorted by how often it is drawn. */
 const act = fc.oneof(
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      kind: fc.constant("send" as const),
-      who,
-      target,
-      priority,
-      ttlMs: fc.constantFrom(1_000, minute, day),
-    }),
-  },
-  {
-    weight: 5,
-    arbitrary: fc.record({ kind: fc.constant("pull" as const), who, limit: fc.integer({ min: 1, max: 6 }), priority }),
-  },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("ack" as const), who, cursor: fc.constant(0), ids }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("ack" as const), who, cursor: fc.nat(30), ids }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("subscribe" as const), who, pattern }) },
-  {
-    weight: 2,
-    arbitrary: fc.record({ kind: fc.constant("wait" as const), ms: fc.constantFrom(999, 1, 40_000, hour) }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("unsubscribe" as const), who, pattern }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("leave" as const), who }) },
+  step(8, "send", { who, target, priority, ttlMs: fc.constantFrom(1_000, minute, day) }),
+  step(5, "pull", { who, limit: fc.integer({ min: 1, max: 6 }), priority }),
+  step(4, "ack", { who, cursor: fc.constant(0), ids }),
+  step(3, "ack", { who, cursor: fc.nat(30), ids }),
+  step(2, "subscribe", { who, pattern }),
+  step(2, "wait", { ms: fc.constantFrom(999, 1, 40_000, hour) }),
+  step(1, "unsubscribe", { who, pattern }),
+  step(1, "leave", { who }),
 );
 type Act = typeof act extends fc.Arbitrary<infer T> ? T : never;
 type ActOf<Kind extends Act["kind"]> = Extract<Act, { readonly kind: Kind }>;

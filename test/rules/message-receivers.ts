@@ -1,52 +1,24 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { Json } from "#src/contract/values.ts";
 import { matches } from "#src/coordination/messages/topics.ts";
-import type { OpenHost } from "#harness/coordinator/engine-host.ts";
 import {
   Correspondent,
   day,
   later,
-  refusal,
   refused,
   some,
   toAll,
   toChat,
   toTopic,
   two,
-  propertyMs,
+  refusal,
 } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of who gets a message, that hold behind any host. */
-export function messageReceiverRules(open: OpenHost): void {
-  receiverRules(open);
-  offlineRules(open);
-  patternRules(open);
-}
-
-function receiverRules(open: OpenHost): void {
-  it("[MS9] a message to a chat is for that chat only, and one to itself comes back", async () => {
-    const host = await open();
-    const [one, other] = (await some(host, "c1", "c2", "c3")) as [Correspondent, Correspondent];
-    await one.send(toChat(other), "to other");
-    await one.send(toChat(one), "note to myself");
-    expect(await other.bodies()).toEqual(["to other"]);
-    expect(await one.bodies()).toEqual(["note to myself"]);
-    expect(await (await Correspondent.join(host, "c3")).bodies()).toEqual([]);
-  });
-
-  it("[MS32] what a chat sends to a topic or to all does not come back to it", async () => {
-    const [one, other] = await two(open);
-    for (const chat of [one, other]) for (const pattern of ["t", "**"]) await chat.subscribe(pattern);
-    await one.send(toTopic("t"), "topic");
-    await one.send(toAll, "all");
-    expect(await one.bodies()).toEqual([]);
-    expect(await other.bodies()).toEqual(["topic", "all"]);
-  });
-
-  it("[MS9] a chat gets nothing from before it was registered, and keeps its place when it registers again", async () => {
-    const host = await open();
-    const first = await Correspondent.join(host, "c1");
+export function messageReceiverRules(it: RuleTest): void {
+  it("[MS9] a chat gets nothing sent before it registered; again keeps its place", async ({ host, c1: first }) => {
     await first.send(toAll, "before");
     const second = await Correspondent.join(host, "c2");
     await first.send(toAll, "after");
@@ -54,8 +26,7 @@ function receiverRules(open: OpenHost): void {
     expect(await second.bodies()).toEqual(["after"]);
   });
 
-  it("[MS33] a chat that was removed and registers again has no earlier message", async () => {
-    const [from, to] = await two(open);
+  it("[MS33] a chat that was removed and registers again has no earlier message", async ({ c1: from, c2: to }) => {
     await to.subscribe("t");
     await from.send(toChat(to), "old");
     await to.leave();
@@ -68,8 +39,7 @@ function receiverRules(open: OpenHost): void {
     expect(await to.bodies()).toEqual(["new"]);
   });
 
-  it("[MS9] a subscription begins with what is sent after it, and subscribing again loses nothing", async () => {
-    const [from, to] = await two(open);
+  it("[MS9] a subscription begins with the next message; a repeat loses nothing", async ({ c1: from, c2: to }) => {
     await from.send(toTopic("build.web"), "before");
     expect(await to.subscribe("build.web")).toEqual(["build.web"]);
     await from.send(toTopic("build.web"), "after");
@@ -81,17 +51,7 @@ function receiverRules(open: OpenHost): void {
     expect(await to.bodies()).toEqual(["after", "once, though two patterns fit"]);
   });
 
-  it("[MS9] each subscription has a beginning of its own, also with wildcards", async () => {
-    const [from, to] = await two(open);
-    await to.subscribe("x.*");
-    await from.send(toTopic("y.a"), "before");
-    await to.subscribe("y.*");
-    await from.send(toTopic("y.a"), "after");
-    expect(await to.bodies()).toEqual(["after"]);
-  });
-
-  it("[MS9] after the end of a subscription its topic comes no more, also what was unread, unless another pattern covers it", async () => {
-    const [from, to] = await two(open);
+  it("[MS9] an ended subscription delivers nothing, unless another pattern fits", async ({ c1: from, c2: to }) => {
     await to.subscribe("a.b");
     await to.subscribe("a.*");
     await from.send(toTopic("a.b"), "b");
@@ -105,9 +65,7 @@ function receiverRules(open: OpenHost): void {
     await to.subscribe("a.b");
     expect(await to.bodies()).toEqual([]);
   });
-}
 
-function offlineRules(open: OpenHost): void {
   const [toTheTopic, toAnother] = [toTopic("t.a"), toTopic("other")];
   const request = { ttlMs: 7 * day };
 
@@ -116,8 +74,7 @@ function offlineRules(open: OpenHost): void {
     "to a topic of its own": (from) => from.send(toTheTopic, "kept", request),
     "to all": (from) => from.send(toAll, "kept", request),
   })) {
-    it(`[MS13] [CH14] what is unread, ${what}, keeps an offline chat until it is over`, async () => {
-      const [from, to] = await two(open);
+    it(`[MS13] [CH14] an unread message ${what} keeps an offline chat`, async ({ c1: from, c2: to }) => {
       await to.subscribe("t.*");
       await to.leave();
       await send(from, to);
@@ -132,8 +89,7 @@ function offlineRules(open: OpenHost): void {
     });
   }
 
-  it("[MS13] nothing else keeps it: what is acknowledged, its own, of another chat or topic, over, or sent to all later", async () => {
-    const [from, to] = await two(open);
+  it("[MS13] read, foreign, own and expired messages keep no offline chat", async ({ c1: from, c2: to }) => {
     await to.subscribe("t.*");
     const read = await from.send(toChat(to), "read", request);
     await from.send(toChat(to), "short");
@@ -156,7 +112,7 @@ function offlineRules(open: OpenHost): void {
     expect((await refusal(to.host, "chats.get", { chat: to.chat })).code).toBe("unknown_chat");
   });
 
-  it("[MS13] an older message that lasts longer than the newest keeps it, too, behind however many others", async () => {
+  it("[MS13] an older message that outlives the newest keeps its chat, behind many others", async ({ open }) => {
     for (const target of ["chat", "topic", "wild"]) {
       const [from, to] = await two(open);
       await to.subscribe(target === "wild" ? "t.*" : "t.a");
@@ -174,8 +130,7 @@ function offlineRules(open: OpenHost): void {
     }
   });
 
-  it("[MS13] a message for it alone keeps it for its own time, whenever it was sent", async () => {
-    const [from, to] = await two(open);
+  it("[MS13] a message for it alone keeps it for its own time, whenever it was sent", async ({ c1: from, c2: to }) => {
     await from.send(toChat(to), "first", request);
     await to.leave();
     for (const body of ["second", "third"]) {
@@ -188,9 +143,7 @@ function offlineRules(open: OpenHost): void {
     await to.back();
     expect(await to.bodies()).toEqual(["third"]);
   });
-}
 
-function patternRules(open: OpenHost): void {
   const words = fc.array(fc.constantFrom("a", "b", "a-1", "B_"), { minLength: 1, maxLength: 4 });
   const patterns = fc
     .record({
@@ -199,26 +152,21 @@ function patternRules(open: OpenHost): void {
     })
     .map((drawn) => drawn.words.join(".") + drawn.end);
 
-  it(
-    "[MS4] * stands for one word and ** at the end for one or more, as a brute force over the words has it",
-    () => {
-      const pattern = fc.oneof({ weight: 9, arbitrary: patterns }, { weight: 1, arbitrary: fc.constant("**") });
-      let fitting = 0;
-      fc.assert(
-        fc.property(pattern, words, (drawn, topic) => {
-          const isFit = standsFor(drawn.split("."), topic);
-          fitting += isFit ? 1 : 0;
-          expect(matches(drawn, topic.join("."))).toBe(isFit);
-        }),
-        { numRuns: 3_000 },
-      );
-      expect(fitting).toBeGreaterThan(100);
-    },
-    propertyMs,
-  );
+  it("[MS4] * stands for one word and ** at the end for one or more, as a brute force over the words has it", () => {
+    const pattern = fc.oneof({ weight: 9, arbitrary: patterns }, { weight: 1, arbitrary: fc.constant("**") });
+    let fitting = 0;
+    fc.assert(
+      fc.property(pattern, words, (drawn, topic) => {
+        const isFit = standsFor(drawn.split("."), topic);
+        fitting += isFit ? 1 : 0;
+        expect(matches(drawn, topic.join("."))).toBe(isFit);
+      }),
+      { numRuns: 3_000 },
+    );
+    expect(fitting).toBeGreaterThan(100);
+  });
 
-  it("[MS4] a subscription with wildcards gets exactly what its pattern stands for", async () => {
-    const host = await open();
+  it("[MS4] a subscription with wildcards gets exactly what its pattern stands for", async ({ host }) => {
     const from = await Correspondent.join(host, "from");
     const topics = ["a", "a.b", "a.b.c", "b.a", "b", "a-1.b"];
     const chats = ["a", "a.*", "a.**", "*.b", "**", "*.*", "a.*.c", "a.*.**"];
@@ -240,8 +188,7 @@ function patternRules(open: OpenHost): void {
     });
   });
 
-  it("[MS11] topics and patterns that are none are refused", async () => {
-    const [chat] = await two(open);
+  it("[MS11] topics and patterns that are none are refused", async ({ c1: chat }) => {
     for (const topic of ["", "a.", ".a", "a..b", "a b", "*", "a.*", "a/b", "é", "a".repeat(61), "a.".repeat(8) + "a"]) {
       expect(refused(await chat.trySend(toTopic(topic), 1)).code).toBe("bad_input");
     }

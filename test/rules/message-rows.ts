@@ -1,25 +1,71 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { Hint } from "#src/coordination/kernel/tx.ts";
 import { maxMessageBodyChars } from "#src/contract/messages.ts";
-import { type EngineHost, type OpenHost, type OpenRowHost, type RowHost } from "#harness/coordinator/engine-host.ts";
+import { type EngineHost, type OpenHost, type RowHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   Correspondent,
   day,
   rowsWritten,
-  some,
   toAll,
   toChat,
   toTopic,
   waitForFullHour,
 } from "#harness/coordinator/state-calls.ts";
+import { ruleTest, type RowTest } from "./rule-test.ts";
 
 /** Rules of messages that can only be seen in rows. */
-export function messageRowRules(open: OpenRowHost): void {
-  behindOthersRules(open);
-  it("[MS8] the rows of messages that are over go at the full hour, however many, but the newest", async () => {
-    const host = await open();
-    const from = await Correspondent.join(host, "c1");
+export function messageRowRules(it: RowTest): void {
+  it("[MS29] pulling until isMore is false returns every message among others", async ({ host, c1: from, c2: to }) => {
+    await to.subscribe("news.**");
+    const ids: number[] = [];
+    for (const count of [4_500, 1_999, 2_000, 0, 2_001]) {
+      await fillTopic(host, "other", count);
+      ids.push(await from.send(toTopic("news.a"), count), await from.send(toChat(to), count));
+    }
+    const told: number[] = [];
+    let pulls = 0;
+    for (let isMore = true; isMore; pulls++) {
+      const pulled = await to.pull({ limit: 3 });
+      const found = pulled.messages.map(({ id }) => id);
+      told.push(...found);
+      if (found.length > 0) await to.ack({ ids: found });
+      ({ isMore } = pulled);
+    }
+    expect(told).toEqual(ids);
+    expect(pulls).toBeLessThan(15);
+    expect(await to.pull()).toMatchObject({ messages: [], unread: 0, isMore: false });
+  });
+
+  it("[MS28] [MS29] ack and heartbeat report 0 unread only when it is so", async ({ host, c1: from, c2: to }) => {
+    await to.subscribe("news.**");
+    const first = await from.send(toTopic("news.a"), "first");
+    await fillTopic(host, "other", 12_500);
+    await from.send(toTopic("news.a"), "last");
+    const beat = async (): Promise<number> => (await ask(host, "chats.heartbeat", { self: to.self })).unread;
+    expect(await to.ack({ ids: [first] })).toEqual({ cursor: first + 1_999, unread: 0, isMore: true });
+    // It has looked at ten thousand more.
+    expect(await beat()).toBe(1);
+    expect(await to.ack({})).toMatchObject({ unread: 1, isMore: false });
+    expect(await beat()).toBe(1);
+    expect(await to.bodies()).toEqual(["last"]);
+    await to.ack({ cursor: first + 12_501 });
+    expect(await beat()).toBe(0);
+  });
+
+  it("[MS20] [MS29] high priority is first behind any number of others", async ({ host, c1: from, c2: to }) => {
+    for (const pattern of ["news.**", "plain"]) await to.subscribe(pattern);
+    await fillTopic(host, "plain", 3_000);
+    await fillTopic(host, "other", 3_000, 2);
+    for (const target of [toChat(to), toAll, toTopic("plain")])
+      await from.send(target, target.to, { priority: "high" });
+    expect((await to.pull({ limit: 4 })).messages.map(({ body }) => body)).toEqual(["chat", "all", "topic", 0]);
+    expect(await to.pull({ minPriority: "high" })).toMatchObject({ messages: { length: 3 }, isMore: true });
+    await to.unsubscribe("news.**");
+    expect(await to.pull({ minPriority: "high" })).toMatchObject({ messages: { length: 3 }, isMore: false });
+  });
+
+  it("[MS8] expired messages are deleted at the full hour, but the newest", async ({ host, c1: from }) => {
     await from.sendMany(250, { ttlMs: 1_000 });
     const rows = (): Promise<unknown[]> => host.rows("SELECT 1 FROM messages");
     host.wait(2_000);
@@ -30,9 +76,7 @@ export function messageRowRules(open: OpenRowHost): void {
     expect(await rows()).toHaveLength(1);
   });
 
-  it("[MS11] what is refused writes no row; a message costs one, and reading none", async () => {
-    const host = await open();
-    const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
+  it("[MS11] a refusal writes no row, a message one, reading none", async ({ host, c1: from, c2: to }) => {
     const large = "x".repeat(maxMessageBodyChars);
     expect(await rowsWritten(host, () => from.trySend(toAll, large, { requestId: "r" }))).toBe(0);
     expect(await rowsWritten(host, () => from.trySend({ to: "chat", chat: "none" }, 1, { requestId: "r" }))).toBe(0);
@@ -41,9 +85,7 @@ export function messageRowRules(open: OpenRowHost): void {
     expect(await rowsWritten(host, () => ask(host, "chats.heartbeat", { self: to.self }))).toBe(0);
   });
 
-  it("[MS8] what is too much goes with the message that makes it so: by number, and by characters", async () => {
-    const host = await open();
-    const from = await Correspondent.join(host, "c1");
+  it("[MS8] a message above the limits deletes the oldest, by number and characters", async ({ host, c1: from }) => {
     const kept = async (): Promise<{ n: number; chars: number }> => {
       const query = "SELECT count(*) AS n, sum(length(body)) AS chars FROM messages";
       const [row] = await host.rows<{ n: number; chars: number }>(query);
@@ -57,9 +99,7 @@ export function messageRowRules(open: OpenRowHost): void {
     expect(await kept()).toEqual({ n: 10, chars: 100_000 });
   });
 
-  it("[MS22] an unusable schema that an older program has stored refuses every body and names the topic", async () => {
-    const host = await open();
-    const from = await Correspondent.join(host, "c1");
+  it("[MS22] a stored unusable schema refuses every body and names the topic", async ({ host, c1: from }) => {
     const stored = { old: { pattern: "(a)\\1" }, wrong: { dependentRequired: { a: 5 } }, loop: { $ref: "#" } };
     for (const [topic, schema] of Object.entries(stored)) {
       await host.run("INSERT INTO topics (topic, json_schema) VALUES (?, ?)", topic, JSON.stringify(schema));
@@ -75,9 +115,7 @@ export function messageRowRules(open: OpenRowHost): void {
     }
   });
 
-  it("[MS14] what is not for a chat is passed over for good once fifty such messages have come, and nothing that is", async () => {
-    const host = await open();
-    const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
+  it("[MS14] after fifty messages for others they are passed for good", async ({ host, c1: from, c2: to }) => {
     const beat = async (who: Correspondent): Promise<number> =>
       (await ask(host, "chats.heartbeat", { self: who.self })).unread;
     const cursor = async (chat: string): Promise<number> =>
@@ -110,68 +148,10 @@ async function fillTopic(host: RowHost, topic: string, count: number, priority =
   );
 }
 
-function behindOthersRules(open: OpenRowHost): void {
-  it("[MS29] pulling until isMore is false returns every message, however many to others lie between", async () => {
-    const host = await open();
-    const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
-    await to.subscribe("news.**");
-    const ids: number[] = [];
-    for (const count of [4_500, 1_999, 2_000, 0, 2_001]) {
-      await fillTopic(host, "other", count);
-      ids.push(await from.send(toTopic("news.a"), count), await from.send(toChat(to), count));
-    }
-    const told: number[] = [];
-    let pulls = 0;
-    for (let isMore = true; isMore; pulls++) {
-      const pulled = await to.pull({ limit: 3 });
-      const found = pulled.messages.map(({ id }) => id);
-      told.push(...found);
-      if (found.length > 0) await to.ack({ ids: found });
-      ({ isMore } = pulled);
-    }
-    expect(told).toEqual(ids);
-    expect(pulls).toBeLessThan(15);
-    expect(await to.pull()).toMatchObject({ messages: [], unread: 0, isMore: false });
-  });
-
-  it("[MS28] [MS29] an acknowledgement and a heartbeat never say that nothing is left while something is", async () => {
-    const host = await open();
-    const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
-    await to.subscribe("news.**");
-    const first = await from.send(toTopic("news.a"), "first");
-    await fillTopic(host, "other", 12_500);
-    await from.send(toTopic("news.a"), "last");
-    const beat = async (): Promise<number> => (await ask(host, "chats.heartbeat", { self: to.self })).unread;
-    expect(await to.ack({ ids: [first] })).toEqual({ cursor: first + 1_999, unread: 0, isMore: true });
-    // It has looked at ten thousand more.
-    expect(await beat()).toBe(1);
-    expect(await to.ack({})).toMatchObject({ unread: 1, isMore: false });
-    expect(await beat()).toBe(1);
-    expect(await to.bodies()).toEqual(["last"]);
-    await to.ack({ cursor: first + 12_501 });
-    expect(await beat()).toBe(0);
-  });
-
-  it("[MS20] [MS29] urgent messages come first behind any number of others, by chat, for all, and by topic", async () => {
-    const host = await open();
-    const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
-    for (const pattern of ["news.**", "plain"]) await to.subscribe(pattern);
-    await fillTopic(host, "plain", 3_000);
-    await fillTopic(host, "other", 3_000, 2);
-    for (const target of [toChat(to), toAll, toTopic("plain")])
-      await from.send(target, target.to, { priority: "high" });
-    expect((await to.pull({ limit: 4 })).messages.map(({ body }) => body)).toEqual(["chat", "all", "topic", 0]);
-    expect(await to.pull({ minPriority: "high" })).toMatchObject({ messages: { length: 3 }, isMore: true });
-    await to.unsubscribe("news.**");
-    expect(await to.pull({ minPriority: "high" })).toMatchObject({ messages: { length: 3 }, isMore: false });
-  });
-}
-
 /** What a host of this process is told to hand on. */
 export function messageHintRules(open: OpenHost<EngineHost & { readonly hints: Hint[] }>): void {
-  it("[MS1] a hint tells the host of a message that was committed, and of no other", async () => {
-    const host = await open();
-    const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
+  const it = ruleTest(open);
+  it("[MS1] a hint names a committed message, and no other", async ({ host, c1: from, c2: to }) => {
     host.hints.length = 0;
     await from.send(toChat(to), 1);
     await from.send(toTopic("t"), 1);

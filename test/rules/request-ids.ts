@@ -1,10 +1,10 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { operations, type InputOf, type OperationName } from "#src/contract/operations.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import { codeOf, Peer } from "#harness/coordinator/peers.ts";
-import type { OpenRowHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, given, refused, rowsWritten, set, toAll } from "#harness/coordinator/state-calls.ts";
+import type { RowTest } from "./rule-test.ts";
 
 const other: Actor = { machine: "m2", isAdmin: true };
 const own: Actor = { machine: "m1", isAdmin: true };
@@ -13,7 +13,7 @@ const own: Actor = { machine: "m1", isAdmin: true };
 type Twice = { readonly [Name in EngineOperation]?: (chat: string) => [InputOf<Name>, InputOf<Name>] };
 
 /** Whose request ids are whose, and how many are remembered. */
-export function requestIdRules(open: OpenRowHost): void {
+export function requestIdRules(it: RowTest): void {
   const requestId = "same";
   const by = "c1";
   const twice: Twice = {
@@ -74,10 +74,9 @@ export function requestIdRules(open: OpenRowHost): void {
     expect(names.toSorted()).toEqual([...Object.keys(twice), ...ofChats, ...ofHosts].toSorted());
   });
 
-  it.each(Object.keys(twice) as EngineOperation[])(
-    "[RQ5] a machine never meets the request id of another, whatever it says of who asks: %s",
-    async (name) => {
-      const host = await open();
+  it.for(Object.keys(twice) as EngineOperation[])(
+    "[RQ5] a machine never meets the request id of another, under any `by`: %s",
+    async (name, { host }) => {
       for (const key of ["d1", "d2"]) await set(host, key, 1);
       await Peer.join(host, "c1");
       await Peer.join(host, "c2", { machine: "m2" });
@@ -99,8 +98,7 @@ export function requestIdRules(open: OpenRowHost): void {
     },
   );
 
-  it("[RQ5] the same request of another machine under the same id is done, not answered with the first one's result", async () => {
-    const host = await open();
+  it("[RQ5] the same request id of another machine is a new request", async ({ host }) => {
     const on = { key: "flag", value: "on", requestId: "1" };
     const first = given(await host.call("state.set", on, own));
     await set(host, "flag", "off");
@@ -115,16 +113,14 @@ export function requestIdRules(open: OpenRowHost): void {
     expect(one.tasks[0]?.task).not.toBe(two.tasks[0]?.task);
   });
 
-  it("[RQ1] a request that a program before this one has remembered is still known", async () => {
-    const host = await open();
+  it("[RQ1] a request that a program before this one has remembered is still known", async ({ host }) => {
     const first = await set(host, "a", 1, { requestId: "r", by: "c1" });
     await host.run("UPDATE idempotency SET key = 'state.set c1 r', machine = '', nth = 1");
     await set(host, "a", 2);
     expect(await set(host, "a", 1, { requestId: "r", by: "c1" })).toBe(first);
   });
 
-  it("[RQ3] a delete that finds nothing writes no row and is not remembered; nor is an update that changes nothing", async () => {
-    const host = await open();
+  it("[RQ3] a delete or an update that changes nothing writes no row and is not remembered", async ({ host }) => {
     await set(host, "there", 1);
     const gone = { key: "a", requestId: "r" };
     expect(await rowsWritten(host, () => ask(host, "state.delete", gone))).toBe(0);
@@ -143,8 +139,7 @@ export function requestIdRules(open: OpenRowHost): void {
     expect((await ask(host, "state.get", { key: "a" })).entry).toMatchObject({ value: 2 });
   });
 
-  it("[RQ7] of one machine so many ids are remembered: more are refused until the oldest is a day old, none is forgotten, and others are not concerned", async () => {
-    const host = await open();
+  it("[RQ7] a machine's request ids are limited until the oldest is a day old", async ({ host }) => {
     await ask(host, "settings.set", { settings: { maxRequestIdsPerMachine: 100 } });
     const write = (actor: Actor, at: number) =>
       host.call("state.set", { key: "k", value: at, requestId: `r${at}` }, actor);
@@ -163,14 +158,10 @@ export function requestIdRules(open: OpenRowHost): void {
     expect(refused(await write(own, 101))).toMatchObject({ code: "throttled", retryAfterMs: 1_000 });
   });
 
-  it("[RQ7] so many characters of results are remembered", async () => {
-    const host = await open();
+  it("[RQ7] so many characters of results are remembered", async ({ host }) => {
     await ask(host, "settings.set", { settings: { maxRequestCharsPerMachine: 100_000 } });
-    const writes = Array.from({ length: 100 }, (_, at) => ({
-      op: "set" as const,
-      key: `${at}`.padStart(500, "k"),
-      value: 1,
-    }));
+    const keys = Array.from({ length: 100 }, (_, at) => `${at}`.padStart(500, "k"));
+    const writes = keys.map((key) => ({ op: "set" as const, key, value: 1 }));
     const write = (at: number) => host.call("state.update", { writes, requestId: `r${at}` }, own);
     for (let at = 0; at < 3; at++) given(await write(at));
     expect(refused(await write(3)).code).toBe("throttled");

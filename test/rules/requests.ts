@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
-import { runsOn, type EngineHost, type OpenHost, type OpenRowHost } from "#harness/coordinator/engine-host.ts";
+import { type EngineHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -16,49 +16,12 @@ import {
   set,
   toAll,
   toTopic,
-  propertyMs,
 } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** Rules of request ids that hold behind any host. */
-export function requestRules(open: OpenHost): void {
-  repeatRules(open);
-  reuseRules(open);
-  keepingRules(open);
-  ownerRules(open);
-}
-
-/** Rules of request ids that can only be seen in rows. */
-export function requestRowRules(open: OpenRowHost): void {
-  it("[RQ1] a repeat writes no row", async () => {
-    const host = await open();
-    const chat = await Correspondent.join(host, "c1");
-    const more = { requestId: "r" };
-    await set(host, "a", 1, more);
-    await ask(host, "state.delete", { key: "a", ...more });
-    await chat.send(toAll, "once", more);
-    expect(await rowsWritten(host, () => set(host, "a", 1, more))).toBe(0);
-    expect(await rowsWritten(host, () => ask(host, "state.delete", { key: "a", ...more }))).toBe(0);
-    expect(await rowsWritten(host, () => chat.send(toAll, "once", more))).toBe(0);
-  });
-
-  it("[RQ4] the sweep forgets ids whose day is over, however many, and no others", async () => {
-    const host = await open();
-    for (let at = 0; at < 250; at++) await set(host, "a", at, { requestId: `old-${at}` });
-    host.wait(23 * hour);
-    await set(host, "a", 0, { requestId: "young" });
-    const ids = async (): Promise<(string | undefined)[]> =>
-      (await host.rows<{ key: string }>("SELECT key FROM idempotency")).map(({ key }) => key.split(" ").at(-1));
-    await host.ring();
-    expect(await ids()).toHaveLength(251);
-    host.wait(2 * hour);
-    await host.ring();
-    expect(await ids()).toEqual(["young"]);
-  });
-}
-
-function repeatRules(open: OpenHost): void {
-  it("[RQ1] the same request again returns the first result and changes nothing, whatever has happened since", async () => {
-    const host = await open();
+export function requestRules(it: RuleTest): void {
+  it("[RQ1] a repeated request returns the first result and changes nothing", async ({ host }) => {
     const first = await ask(host, "state.set", { key: "a", value: 1, ifVersion: 0, requestId: "r1" });
     await set(host, "a", 2);
     expect(await ask(host, "state.set", { key: "a", value: 1, ifVersion: 0, requestId: "r1" })).toEqual(first);
@@ -70,9 +33,7 @@ function repeatRules(open: OpenHost): void {
     expect(await get(host, "a")).toMatchObject({ value: 3 });
   });
 
-  it("[RQ1] an update under conditions and guards that hold no more is answered as the first time", async () => {
-    const host = await open();
-    const chat = await Correspondent.join(host, "c1");
+  it("[RQ1] a repeated update is answered, though its conditions no longer hold", async ({ host, c1: chat }) => {
     const lease = { self: chat.self, resource: "x", requestId: "l", ttlMs: 1_000 };
     const held = await ask(host, "leases.acquire", lease);
     const token = held.state === "granted" ? held.lease.token : 0;
@@ -91,9 +52,7 @@ function repeatRules(open: OpenHost): void {
     expect(await revision(host)).toBe(before);
   });
 
-  it("[RQ1] [MS2] a message that is sent again is there once, and its sender is told so", async () => {
-    const host = await open();
-    const [from, to] = [await Correspondent.join(host, "c1"), await Correspondent.join(host, "c2")];
+  it("[RQ1] [MS2] a repeated message is stored once, and its sender sees it", async ({ host, c1: from, c2: to }) => {
     const sent = { self: from.self, target: toAll, body: { text: "hi" }, requestId: "r1" };
     const first = await ask(host, "messages.send", sent);
     expect(first.isRepeat).toBe(false);
@@ -105,18 +64,13 @@ function repeatRules(open: OpenHost): void {
     expect(await to.bodies()).toEqual([]);
   });
 
-  it("[RQ1] without an id each request is a new one", async () => {
-    const host = await open();
-    const [from, to] = [await Correspondent.join(host, "c1"), await Correspondent.join(host, "c2")];
+  it("[RQ1] without an id each request is a new one", async ({ c1: from, c2: to }) => {
     await from.send(toAll, "hi");
     await from.send(toAll, "hi");
     expect(await to.bodies()).toEqual(["hi", "hi"]);
   });
-}
 
-function reuseRules(open: OpenHost): void {
-  it("[RQ2] the same id with another request is refused and changes nothing", async () => {
-    const host = await open();
+  it("[RQ2] the same id with another request is refused and changes nothing", async ({ host }) => {
     const write = { key: "a", value: { n: 1 }, requestId: "r1" };
     await ask(host, "state.set", write);
     const before = await revision(host);
@@ -137,28 +91,21 @@ function reuseRules(open: OpenHost): void {
     expect(await get(host, "a")).toMatchObject({ value: { n: 1 } });
   });
 
-  it(
-    "[RQ2] any two different requests are told apart",
-    async () => {
-      const host = await open();
-      let count = 0;
-      const value = fc.oneof(fc.string({ maxLength: 6 }), fc.integer(), fc.array(fc.nat(3), { maxLength: 3 }));
-      await fc.assert(
-        fc.asyncProperty(value, value, async (one, other) => {
-          const requestId = `r${(count += 1)}`;
-          await set(host, "a", one, { requestId });
-          const again = await host.call("state.set", { key: "a", value: other, requestId });
-          expect(again.ok).toBe(JSON.stringify(one) === JSON.stringify(other));
-        }),
-        runsOn(open, 200),
-      );
-    },
-    propertyMs,
-  );
+  it("[RQ2] any two different requests are told apart", async ({ runs, host }) => {
+    let count = 0;
+    const value = fc.oneof(fc.string({ maxLength: 6 }), fc.integer(), fc.array(fc.nat(3), { maxLength: 3 }));
+    await fc.assert(
+      fc.asyncProperty(value, value, async (one, other) => {
+        const requestId = `r${(count += 1)}`;
+        await set(host, "a", one, { requestId });
+        const again = await host.call("state.set", { key: "a", value: other, requestId });
+        expect(again.ok).toBe(JSON.stringify(one) === JSON.stringify(other));
+      }),
+      runs(200),
+    );
+  });
 
-  it("[RQ2] another message under the id of a sent one is refused and not sent", async () => {
-    const host = await open();
-    const [from, to] = [await Correspondent.join(host, "c1"), await Correspondent.join(host, "c2")];
+  it("[RQ2] another message under the id of a sent one is refused and not sent", async ({ c1: from, c2: to }) => {
     await from.send(toAll, "one", { requestId: "r1" });
     for (const [target, body, more] of [
       [toAll, "two", {}],
@@ -170,11 +117,8 @@ function reuseRules(open: OpenHost): void {
     }
     expect(await to.bodies()).toEqual(["one"]);
   });
-}
 
-function keepingRules(open: OpenHost): void {
-  it("[RQ3] only successes are kept: a refused request is judged anew under its id", async () => {
-    const host = await open();
+  it("[RQ3] only successes are kept: a refused request is judged anew under its id", async ({ host }) => {
     const write = { key: "a", value: 1, ifVersion: 1, requestId: "r1" };
     expect((await refusal(host, "state.set", write)).code).toBe("version_mismatch");
     await set(host, "a", 0);
@@ -188,7 +132,7 @@ function keepingRules(open: OpenHost): void {
     expect(await to.bodies()).toEqual(["hi"]);
   });
 
-  it("[RQ4] an id is known for a day, to its last instant, swept or not", async () => {
+  it("[RQ4] an id is known for a day, to its last instant, swept or not", async ({ open }) => {
     for (const isSwept of [false, true]) {
       const host = await open();
       const write = { key: "a", value: 1, requestId: "r1" };
@@ -205,20 +149,8 @@ function keepingRules(open: OpenHost): void {
       expect((await refusal(host, "state.set", write)).code).toBe("key_reused");
     }
   });
-}
 
-/** Starts as another process after the first one is gone. */
-async function restart(host: EngineHost, chat: Correspondent): Promise<void> {
-  await chat.leave();
-  chat.process = "boot-1/2/200";
-  await chat.back();
-}
-
-function ownerRules(open: OpenHost): void {
-  it("[RQ5] the same id of two chats, or of two operations, are two requests", async () => {
-    const host = await open();
-    const [one, other] = [await Correspondent.join(host, "c1"), await Correspondent.join(host, "c2")];
-    const reader = await Correspondent.join(host, "c3");
+  it("[RQ5] one id of two chats or operations is two requests", async ({ host, c1: one, c2: other, c3: reader }) => {
     await one.send(toAll, "from one", { requestId: "r1" });
     await other.send(toAll, "from other", { requestId: "r1" });
     expect(await reader.bodies()).toEqual(["from one", "from other"]);
@@ -230,9 +162,7 @@ function ownerRules(open: OpenHost): void {
     expect((await happened(host, "a")).map(({ value }) => value)).toEqual([1, 2, 3, 4, null]);
   });
 
-  it("[RQ5] a chat that was started again in the meantime repeats its own request", async () => {
-    const host = await open();
-    const [from, to] = [await Correspondent.join(host, "c1"), await Correspondent.join(host, "c2")];
+  it("[RQ5] a restarted chat repeats its own request", async ({ host, c1: from, c2: to }) => {
     const id = await from.send(toAll, "once", { requestId: "r1" });
     const before = from.incarnation;
     await restart(host, from);
@@ -241,4 +171,37 @@ function ownerRules(open: OpenHost): void {
     expect(await from.send(toAll, "once", { requestId: "r1" })).toBe(id);
     expect(await to.bodies()).toEqual(["once"]);
   });
+}
+
+/** Rules of request ids that can only be seen in rows. */
+export function requestRowRules(it: RowTest): void {
+  it("[RQ1] a repeat writes no row", async ({ host, c1: chat }) => {
+    const more = { requestId: "r" };
+    await set(host, "a", 1, more);
+    await ask(host, "state.delete", { key: "a", ...more });
+    await chat.send(toAll, "once", more);
+    expect(await rowsWritten(host, () => set(host, "a", 1, more))).toBe(0);
+    expect(await rowsWritten(host, () => ask(host, "state.delete", { key: "a", ...more }))).toBe(0);
+    expect(await rowsWritten(host, () => chat.send(toAll, "once", more))).toBe(0);
+  });
+
+  it("[RQ4] the sweep forgets ids whose day is over, however many, and no others", async ({ host }) => {
+    for (let at = 0; at < 250; at++) await set(host, "a", at, { requestId: `old-${at}` });
+    host.wait(23 * hour);
+    await set(host, "a", 0, { requestId: "young" });
+    const ids = async (): Promise<(string | undefined)[]> =>
+      (await host.rows<{ key: string }>("SELECT key FROM idempotency")).map(({ key }) => key.split(" ").at(-1));
+    await host.ring();
+    expect(await ids()).toHaveLength(251);
+    host.wait(2 * hour);
+    await host.ring();
+    expect(await ids()).toEqual(["young"]);
+  });
+}
+
+/** Starts as another process after the first one is gone. */
+async function restart(host: EngineHost, chat: Correspondent): Promise<void> {
+  await chat.leave();
+  chat.process = "boot-1/2/200";
+  await chat.back();
 }

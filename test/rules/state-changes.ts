@@ -1,29 +1,14 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { Json } from "#src/contract/values.ts";
-import { runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
-import {
-  ask,
-  Correspondent,
-  happened,
-  hour,
-  listed,
-  minute,
-  set,
-  propertyMs,
-} from "#harness/coordinator/state-calls.ts";
+import { type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { ask, Correspondent, happened, hour, listed, minute, set } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest } from "./rule-test.ts";
+import { step } from "./steps.ts";
 
 /** Rules of the record of changes, which watches read, that hold behind any host. */
-export function stateChangeRules(open: OpenHost): void {
-  readingRules(open);
-  groupRules(open);
-  sizeRules(open);
-  watchRules(open);
-}
-
-function readingRules(open: OpenHost): void {
-  it("[SV2] a reader that nothing fits gets on, and does not miss what comes after thousands of others", async () => {
-    const host = await open();
+export function stateChangeRules(it: RuleTest): void {
+  it("[SV2] a reader whose prefix fits nothing moves on, and gets what comes later", async ({ host }) => {
     for (let round = 0; round < 42; round++) {
       const writes = Array.from({ length: 100 }, (_, at) => ({ op: "set" as const, key: `other/${at}`, value: round }));
       await ask(host, "state.update", { writes });
@@ -37,44 +22,64 @@ function readingRules(open: OpenHost): void {
     ]);
   });
 
-  it("[SV2] at the newest revision nothing more is told, and asking again tells nothing twice", async () => {
-    const host = await open();
+  it("[SV2] at the newest revision nothing more is told, and asking again tells nothing twice", async ({ host }) => {
     expect(await ask(host, "state.changes", { after: 0 })).toEqual({ changes: [], revision: 0, isMore: false });
     const version = await set(host, "a", 1);
-    expect(await ask(host, "state.changes", { after: version })).toEqual({
-      changes: [],
-      revision: version,
-      isMore: false,
-    });
+    const nothing = { changes: [], revision: version, isMore: false };
+    expect(await ask(host, "state.changes", { after: version })).toEqual(nothing);
     await set(host, "b", 1);
     const next = await ask(host, "state.changes", { after: version });
     expect(next.changes.map(({ key }) => key)).toEqual(["b"]);
     expect(await ask(host, "state.changes", { after: version })).toEqual(next);
   });
 
-  it("[SV16] chats and leaders are told in the same order, under keys that begin with $", async () => {
-    const host = await open();
+  it("[SV16] chats and leaders are told in the same order, under keys that begin with $", async ({ host }) => {
     await set(host, "before", 1);
     const chat = await Correspondent.join(host, "c1");
     await ask(host, "elections.campaign", { self: chat.self, name: "boss", requestId: "r" });
     await set(host, "after", 1);
     await chat.leave();
-    expect((await happened(host)).map(({ key }) => key)).toEqual([
-      "before",
-      "$chat/c1",
-      "$leader/boss",
-      "after",
-      "$leader/boss",
-      "$chat/c1",
-    ]);
+    const keys = (await happened(host)).map(({ key }) => key);
+    expect(keys).toEqual(["before", "$chat/c1", "$leader/boss", "after", "$leader/boss", "$chat/c1"]);
     expect(await happened(host, "$leader/")).toMatchObject([{ op: "set", value: { leader: "c1" } }, { op: "delete" }]);
     expect((await listed(host)).entries.map(({ key }) => key)).toEqual(["after", "before"]);
   });
-}
 
-function sizeRules(open: OpenHost): void {
-  it("[SV17] an answer has at most a million characters of values, or one update, and reading on gives all", async () => {
-    const host = await open();
+  it("[SV3] an update is told in one answer, also where it is larger than the answer may be", async ({ host }) => {
+    await set(host, "first", 1);
+    const writes = Array.from({ length: 100 }, (_, at) => ({ op: "set" as const, key: `many/${at}`, value: at }));
+    await ask(host, "state.update", { writes });
+    await set(host, "last", 1);
+    const pages: number[] = [];
+    for (let [after, isMore] = [0, true]; isMore;) {
+      const page = await ask(host, "state.changes", { after, limit: 10 });
+      pages.push(page.changes.length);
+      ({ revision: after, isMore } = page);
+    }
+    expect(pages).toEqual([1, 100, 1]);
+    const some = await ask(host, "state.changes", { after: 1, prefix: "many/9", limit: 1 });
+    expect(some.changes).toHaveLength(11);
+  });
+
+  it("[SV3] an update stays whole also where one answer has looked at thousands of changes", async ({ host }) => {
+    for (let round = 0; round < 50; round++) {
+      const writes = Array.from({ length: 97 }, (_, at) => ({ op: "set" as const, key: `k${at}`, value: round }));
+      await ask(host, "state.update", { writes });
+    }
+    const sizes = new Set<number>();
+    let pages = 0;
+    for (let [after, isMore] = [0, true]; isMore; pages++) {
+      // k9 stands in the middle of its update, k90 to k96 at the end.
+      const page = await ask(host, "state.changes", { after, prefix: "k9", limit: 500 });
+      const groups = Object.groupBy(page.changes, ({ group }) => group);
+      for (const told of Object.values(groups)) sizes.add(told?.length ?? 0);
+      ({ revision: after, isMore } = page);
+    }
+    expect(pages).toBeGreaterThan(1);
+    expect([...sizes]).toEqual([8]);
+  });
+
+  it("[SV17] an answer has at most a million characters of values, or one update", async ({ host }) => {
     const value = "x".repeat(120_000);
     for (let at = 10; at < 40; at++) await set(host, `k${at}`, value);
     // More than an answer, and less than a request, may have.
@@ -94,130 +99,48 @@ function sizeRules(open: OpenHost): void {
       Array.from({ length: 30 }, (_, at) => `k${at + 10}`),
     );
   });
-}
 
-function groupRules(open: OpenHost): void {
-  it("[SV3] an update is told in one answer, also where it is larger than the answer may be", async () => {
-    const host = await open();
-    await set(host, "first", 1);
-    const writes = Array.from({ length: 100 }, (_, at) => ({ op: "set" as const, key: `many/${at}`, value: at }));
-    await ask(host, "state.update", { writes });
-    await set(host, "last", 1);
-    const pages: number[] = [];
-    for (let [after, isMore] = [0, true]; isMore;) {
-      const page = await ask(host, "state.changes", { after, limit: 10 });
-      pages.push(page.changes.length);
-      ({ revision: after, isMore } = page);
-    }
-    expect(pages).toEqual([1, 100, 1]);
-    const some = await ask(host, "state.changes", { after: 1, prefix: "many/9", limit: 1 });
-    expect(some.changes).toHaveLength(11);
-  });
-
-  it("[SV3] an update stays whole also where one answer has looked at thousands of changes", async () => {
-    const host = await open();
-    for (let round = 0; round < 50; round++) {
-      const writes = Array.from({ length: 97 }, (_, at) => ({ op: "set" as const, key: `k${at}`, value: round }));
-      await ask(host, "state.update", { writes });
-    }
-    const sizes = new Set<number>();
-    let pages = 0;
-    for (let [after, isMore] = [0, true]; isMore; pages++) {
-      // k9 stands in the middle of its update, k90 to k96 at the end.
-      const page = await ask(host, "state.changes", { after, prefix: "k9", limit: 500 });
-      const groups = Object.groupBy(page.changes, ({ group }) => group);
-      for (const told of Object.values(groups)) sizes.add(told?.length ?? 0);
-      ({ revision: after, isMore } = page);
-    }
-    expect(pages).toBeGreaterThan(1);
-    expect([...sizes]).toEqual([8]);
-  });
-
-  it("[SV3] an update that first deletes what is not there is one group of its own", async () => {
-    const host = await open();
-    const updates = ["a", "b"].map((key) => [
-      { op: "delete" as const, key: "none" },
-      { op: "set" as const, key, value: 1 },
-      { op: "set" as const, key: `${key}2`, value: 2 },
-    ]);
-    for (const writes of updates) {
-      await ask(host, "state.update", { writes });
-      await set(host, "between", 1);
-    }
-    const groups = (await happened(host)).map(({ key, group }) => [key, group]);
-    expect(groups).toEqual([
-      ["a", 1],
-      ["a2", 1],
-      ["between", 3],
-      ["b", 4],
-      ["b2", 4],
-      ["between", 6],
-    ]);
-  });
-}
-
-function watchRules(open: OpenHost): void {
-  it(
-    "[SV14] a watch that lists, reads on from the list's revision, and lists again when it is told compacted, has what there is",
-    async () => {
-      const word = fc.oneof(
-        {
-          weight: 6,
-          arbitrary: fc.record({
-            kind: fc.constant("write" as const),
-            key: fc.constantFrom("a", "b", "c", "d"),
-            ttlMs: fc.constantFrom(undefined, 1_000, 2 * hour),
-          }),
-        },
-        {
-          weight: 2,
-          arbitrary: fc.record({ kind: fc.constant("delete" as const), key: fc.constantFrom("a", "b", "c", "d") }),
-        },
-        {
-          weight: 2,
-          arbitrary: fc.record({
-            kind: fc.constant("wait" as const),
-            ms: fc.constantFrom(1_000, 10 * minute, 2 * hour),
-          }),
-        },
-        {
-          weight: 3,
-          arbitrary: fc.record({ kind: fc.constant("look" as const), limit: fc.integer({ min: 1, max: 4 }) }),
-        },
-      );
-      const write = { kind: "write", key: "a", ttlMs: undefined } as const;
-      const look = { kind: "look", limit: 1 } as const;
-      const compacted = [write, look, write, write, { kind: "wait", ms: 2 * hour } as const, look];
-      let compactions = 0;
-      await fc.assert(
-        fc.asyncProperty(fc.array(word, { maxLength: 40 }), async (words) => {
-          const host = await open();
-          await ask(host, "settings.set", { settings: { keepChangesMs: minute } });
-          const watch = new Watch(host);
-          let count = 0;
-          for (const one of words) {
-            if (one.kind === "write") {
-              await set(host, one.key, (count += 1), one.ttlMs === undefined ? {} : { ttlMs: one.ttlMs });
-            }
-            if (one.kind === "delete") await ask(host, "state.delete", { key: one.key });
-            if (one.kind === "wait") {
-              host.wait(one.ms);
-              await host.ring();
-            }
-            if (one.kind === "look") await watch.look(one.limit);
+  it("[SV14] a watch that lists, reads on and lists again when compacted has all keys", async ({ open, runs }) => {
+    const word = fc.oneof(
+      step(6, "write", {
+        key: fc.constantFrom("a", "b", "c", "d"),
+        ttlMs: fc.constantFrom(undefined, 1_000, 2 * hour),
+      }),
+      step(2, "delete", { key: fc.constantFrom("a", "b", "c", "d") }),
+      step(2, "wait", { ms: fc.constantFrom(1_000, 10 * minute, 2 * hour) }),
+      step(3, "look", { limit: fc.integer({ min: 1, max: 4 }) }),
+    );
+    const write = { kind: "write", key: "a", ttlMs: undefined } as const;
+    const look = { kind: "look", limit: 1 } as const;
+    const compacted = [write, look, write, write, { kind: "wait", ms: 2 * hour } as const, look];
+    let compactions = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(word, { maxLength: 40 }), async (words) => {
+        const host = await open();
+        await ask(host, "settings.set", { settings: { keepChangesMs: minute } });
+        const watch = new Watch(host);
+        let count = 0;
+        for (const one of words) {
+          if (one.kind === "write") {
+            await set(host, one.key, (count += 1), one.ttlMs === undefined ? {} : { ttlMs: one.ttlMs });
           }
-          while (await watch.look(2));
-          const { entries } = await listed(host);
-          expect(new Map(watch.held)).toEqual(new Map(entries.map(({ key, value }) => [key, value])));
-          compactions += watch.compactions;
-        }),
-        { ...runsOn(open, 80), examples: [[compacted]] },
-      );
-      // Else the property has not seen what it is about.
-      expect(compactions).toBeGreaterThan(0);
-    },
-    propertyMs,
-  );
+          if (one.kind === "delete") await ask(host, "state.delete", { key: one.key });
+          if (one.kind === "wait") {
+            host.wait(one.ms);
+            await host.ring();
+          }
+          if (one.kind === "look") await watch.look(one.limit);
+        }
+        while (await watch.look(2));
+        const { entries } = await listed(host);
+        expect(new Map(watch.held)).toEqual(new Map(entries.map(({ key, value }) => [key, value])));
+        compactions += watch.compactions;
+      }),
+      { ...runs(80), examples: [[compacted]] },
+    );
+    // Else the property has not seen what it is about.
+    expect(compactions).toBeGreaterThan(0);
+  });
 }
 
 /** A client that keeps a copy of all keys. */

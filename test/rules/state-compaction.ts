@@ -1,6 +1,5 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
-import type { OpenHost, OpenRowHost } from "#harness/coordinator/engine-host.ts";
 import { recount } from "./state-model.ts";
 import {
   ask,
@@ -13,11 +12,11 @@ import {
   set,
   waitForFullHour,
 } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** Rules of how long changes are kept, that hold behind any host. */
-export function stateCompactionRules(open: OpenHost): void {
-  it("[SV4] [SV5] changes older than keepChangesMs go in whole groups; below them a reader is told compacted, from there on it misses nothing", async () => {
-    const host = await open();
+export function stateCompactionRules(it: RuleTest): void {
+  it("[SV4] [SV5] old changes are compacted in whole groups; readers below get compacted", async ({ host }) => {
     waitForFullHour(host);
     await ask(host, "state.update", { writes: both(1) });
     host.wait(30 * minute);
@@ -31,8 +30,7 @@ export function stateCompactionRules(open: OpenHost): void {
     expect((await listed(host)).revision).toBe(4);
   });
 
-  it("[SV5] a change exactly as old as keepChangesMs at the full hour goes, once, and the alarm rests", async () => {
-    const host = await open();
+  it("[SV5] a change as old as keepChangesMs is compacted at the full hour", async ({ host }) => {
     waitForFullHour(host);
     await set(host, "a", 1);
     host.wait(1);
@@ -42,8 +40,7 @@ export function stateCompactionRules(open: OpenHost): void {
     expect((await refusal(host, "state.changes", { after: 0 })).details).toEqual({ floor: 1, revision: 2 });
   });
 
-  it("[SV5] updates of a hundred keys are compacted, too", async () => {
-    const host = await open();
+  it("[SV5] updates of a hundred keys are compacted, too", async ({ host }) => {
     for (let round = 0; round < 3; round++) {
       const writes = Array.from({ length: 100 }, (_, at) => ({ op: "set" as const, key: `k${at}`, value: round }));
       await ask(host, "state.update", { writes });
@@ -54,8 +51,7 @@ export function stateCompactionRules(open: OpenHost): void {
     expect(await happened(host, "", 200)).toHaveLength(100);
   });
 
-  it("[SV4] a reader that has seen nothing begins at 0 while nothing was compacted, in whatever epoch", async () => {
-    const host = await open();
+  it("[SV4] a reader begins at 0 while nothing was compacted, in any epoch", async ({ host }) => {
     await ask(host, "epoch.raise", { reason: "made anew" });
     await set(host, "a", 1);
     const newest = await set(host, "a", 2);
@@ -67,8 +63,7 @@ export function stateCompactionRules(open: OpenHost): void {
     expect((await happened(host, "", floor)).map(({ value }) => value)).toEqual([2]);
   });
 
-  it("[SV5] a longer keepChangesMs keeps them longer", async () => {
-    const host = await open();
+  it("[SV5] a longer keepChangesMs keeps them longer", async ({ host }) => {
     await ask(host, "settings.set", { settings: { keepChangesMs: 24 * hour } });
     await set(host, "a", 1);
     await set(host, "a", 2);
@@ -80,8 +75,7 @@ export function stateCompactionRules(open: OpenHost): void {
     expect((await refusal(host, "state.changes", { after: 0 })).code).toBe("compacted");
   });
 
-  it("[SV5] a raised epoch makes none of the changes before it surplus", async () => {
-    const host = await open();
+  it("[SV5] a raised epoch makes none of the changes before it surplus", async ({ host }) => {
     waitForFullHour(host);
     host.wait(50 * minute);
     await set(host, "a", 1);
@@ -96,8 +90,7 @@ export function stateCompactionRules(open: OpenHost): void {
     expect((await refusal(host, "state.changes", { after: 0 })).details).toMatchObject({ floor: 2 });
   });
 
-  it("[SV4] a reader that has seen more than there is, as after a restore, is told compacted, also when new changes have come", async () => {
-    const host = await open();
+  it("[SV4] a reader ahead of the newest revision gets compacted, as after a restore", async ({ host }) => {
     await set(host, "a", 1);
     const seen = await set(host, "a", 2);
     expect((await refusal(host, "state.changes", { after: seen + 5 })).code).toBe("compacted");
@@ -119,9 +112,8 @@ function both(value: number): InputOf<"state.update">["writes"] {
 }
 
 /** The same where it can only be seen in rows. */
-export function stateCompactionRowRules(open: OpenRowHost): void {
-  it("[SV5] above 100,000 the oldest changes go, in whole groups", async () => {
-    const host = await open();
+export function stateCompactionRowRules(it: RowTest): void {
+  it("[SV5] above 100,000 the oldest changes go, in whole groups", async ({ host }) => {
     await host.run(
       `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100010)
        INSERT INTO changes (revision, grp, key, op, at, total_keys, total_chars)
@@ -137,8 +129,7 @@ export function stateCompactionRowRules(open: OpenRowHost): void {
     expect(kept).toEqual({ n: 99_998, first: 13 });
   });
 
-  it("[SV5] the newest change stays, whatever its age, and with it the totals", async () => {
-    const host = await open();
+  it("[SV5] the newest change stays, whatever its age, and with it the totals", async ({ host }) => {
     await set(host, "a", "x".repeat(8));
     for (let round = 0; round < 3; round++) {
       host.wait(100 * hour);

@@ -1,33 +1,22 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
 import type { Json } from "#src/contract/values.ts";
-import {
-  admin,
-  runsOn,
-  type EngineHost,
-  type OpenHost,
-  type OpenRowHost,
-  type RowHost,
-} from "#harness/coordinator/engine-host.ts";
-import { ask, happened, hour, listed, propertyMs, type Changes } from "#harness/coordinator/state-calls.ts";
+import { admin, type EngineHost, type OpenHost, type RowHost } from "#harness/coordinator/engine-host.ts";
+import { ask, happened, hour, listed, type Changes } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest, RowTest } from "./rule-test.ts";
+import { step } from "./steps.ts";
 
 /** Versioned keys and their changes against a model, behind any host. */
-export function stateModelRules(open: OpenHost): void {
-  it(
-    "[SV2] [SV3] [SV6] [SV7] [SV9] random writes do what a model says, and readers of any prefix and pace see each change once",
-    () => randomWrites(open, () => Promise.resolve(), 60),
-    propertyMs,
-  );
+export function stateModelRules(it: RuleTest): void {
+  it("[SV2] [SV3] [SV6] [SV7] [SV9] writes do what a model says; readers see each change once", ({ open, runs }) =>
+    randomWrites(open, () => Promise.resolve(), runs(60)));
 }
 
 /** The same with a look at the rows. */
-export function stateModelRowRules(open: OpenRowHost): void {
-  it(
-    "[SV11] the running totals are the recount of the rows after whatever was written, refused, deleted or expired",
-    () => randomWrites(open, recount, 30),
-    propertyMs,
-  );
+export function stateModelRowRules(it: RowTest): void {
+  it("[SV11] the running totals equal the recounted rows after any writes", ({ open, runs }) =>
+    randomWrites(open, recount, runs(30)));
 }
 
 /** The totals against the rows. */
@@ -51,29 +40,13 @@ const write = fc.record({
 });
 type Write = typeof write extends fc.Arbitrary<infer T> ? T : never;
 
-const step = fc.oneof(
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      kind: fc.constant("write" as const),
-      writes: fc.array(write, { minLength: 1, maxLength: 5 }),
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({ kind: fc.constant("wait" as const), ms: fc.constantFrom(1, 500, 1_000, 2_500) }),
-  },
-  { weight: 2, arbitrary: fc.constant({ kind: "ring" as const }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      kind: fc.constant("read" as const),
-      reader: fc.nat(4),
-      limit: fc.integer({ min: 1, max: 6 }),
-    }),
-  },
+const anyStep = fc.oneof(
+  step(8, "write", { writes: fc.array(write, { minLength: 1, maxLength: 5 }) }),
+  step(2, "wait", { ms: fc.constantFrom(1, 500, 1_000, 2_500) }),
+  step(2, "ring"),
+  step(4, "read", { reader: fc.nat(4), limit: fc.integer({ min: 1, max: 6 }) }),
 );
-type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+type Step = typeof anyStep extends fc.Arbitrary<infer T> ? T : never;
 
 /** A low one, so that some updates are refused for it. */
 const maxStateChars = 1_500;
@@ -81,10 +54,10 @@ const maxStateChars = 1_500;
 async function randomWrites<Host extends EngineHost>(
   open: OpenHost<Host>,
   check: (host: Host) => Promise<void>,
-  usualRuns: number,
+  runs: { readonly numRuns: number },
 ): Promise<void> {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+    fc.asyncProperty(fc.array(anyStep, { maxLength: 40 }), async (steps) => {
       const host = await open();
       await ask(host, "settings.set", { settings: { maxStateChars } });
       const model = new Model(host);
@@ -99,7 +72,7 @@ async function randomWrites<Host extends EngineHost>(
         expect(reader.seen).toEqual(model.log.filter(({ key }) => key.startsWith(reader.prefix)));
       }
     }),
-    runsOn(open, usualRuns),
+    runs,
   );
 }
 

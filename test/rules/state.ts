@@ -1,17 +1,25 @@
-import { expect, it } from "vitest";
-import { type OpenHost } from "#harness/coordinator/engine-host.ts";
-import { ask, get, happened, hour, listed, refusal, revision, set } from "#harness/coordinator/state-calls.ts";
+import { expect } from "vitest";
+import {
+  ask,
+  Correspondent,
+  get,
+  given,
+  happened,
+  hour,
+  later,
+  listed,
+  refusal,
+  revision,
+  rowsWritten,
+  set,
+} from "#harness/coordinator/state-calls.ts";
+import type { RowTest, RuleTest } from "./rule-test.ts";
+import { maxValueChars } from "#src/contract/state.ts";
+import type { EngineHost } from "#harness/coordinator/engine-host.ts";
 
 /** Rules of versioned keys that hold behind any host. */
-export function stateRules(open: OpenHost): void {
-  conditionRules(open);
-  versionRules(open);
-  expiryRules(open);
-}
-
-function conditionRules(open: OpenHost): void {
-  it("[SV1] of two writers that saw the same version one succeeds, and the other is told the present one", async () => {
-    const host = await open();
+export function stateRules(it: RuleTest): void {
+  it("[SV1] of two writers of one version one succeeds; the other gets the present version", async ({ host }) => {
     const seen = await set(host, "plan", "first");
     const won = await set(host, "plan", "second", { ifVersion: seen });
     const { code, details } = await refusal(host, "state.set", { key: "plan", value: "third", ifVersion: seen });
@@ -20,8 +28,7 @@ function conditionRules(open: OpenHost): void {
     expect(await get(host, "plan")).toMatchObject({ value: "second", version: won });
   });
 
-  it("[SV1] a loop of read and conditional write counts every increment of two writers", async () => {
-    const host = await open();
+  it("[SV1] a loop of read and conditional write counts every increment of two writers", async ({ host }) => {
     await set(host, "count", 0);
     let repeats = 0;
     const increment = async (): Promise<void> => {
@@ -38,8 +45,7 @@ function conditionRules(open: OpenHost): void {
     expect(repeats).toBeGreaterThan(0);
   });
 
-  it("[SV1] ifVersion 0 means that the key is not there: never set, deleted, or expired", async () => {
-    const host = await open();
+  it("[SV1] ifVersion 0 means that the key is not there: never set, deleted, or expired", async ({ host }) => {
     await set(host, "never", 1, { ifVersion: 0 });
     expect((await refusal(host, "state.set", { key: "never", value: 2, ifVersion: 0 })).code).toBe("version_mismatch");
     await ask(host, "state.delete", { key: "never" });
@@ -49,8 +55,7 @@ function conditionRules(open: OpenHost): void {
     expect((await get(host, "never"))?.value).toBe(4);
   });
 
-  it("[SV1] a deletion obeys its condition", async () => {
-    const host = await open();
+  it("[SV1] a deletion obeys its condition", async ({ host }) => {
     const version = await set(host, "a", 1);
     const wrong = await refusal(host, "state.delete", { key: "a", ifVersion: version + 1 });
     expect(wrong.code).toBe("version_mismatch");
@@ -61,8 +66,7 @@ function conditionRules(open: OpenHost): void {
     });
   });
 
-  it("[SV15] deleting what is not there, or is over, is no error and changes nothing", async () => {
-    const host = await open();
+  it("[SV15] deleting what is not there, or is over, is no error and changes nothing", async ({ host }) => {
     await set(host, "short", 1, { ttlMs: 1_000 });
     host.wait(1_000);
     const before = await revision(host);
@@ -76,44 +80,8 @@ function conditionRules(open: OpenHost): void {
     await host.ring();
     expect((await happened(host)).map(({ op }) => op)).toEqual(["set", "expire"]);
   });
-}
 
-function versionRules(open: OpenHost): void {
-  it("[SV9] a version never comes twice, also when the key is deleted or expires and is made again", async () => {
-    const host = await open();
-    const versions: number[] = [];
-    for (let round = 0; round < 3; round++) {
-      versions.push(await set(host, "a", round));
-      versions.push((await ask(host, "state.delete", { key: "a" })).version);
-      versions.push(await set(host, "a", round, { ttlMs: 1_000 }));
-      host.wait(1_000);
-      await host.ring();
-    }
-    expect(versions).toEqual([...new Set(versions)].toSorted((a, b) => a - b));
-    expect((await refusal(host, "state.set", { key: "a", value: 9, ifVersion: versions[0] })).code).toBe(
-      "version_mismatch",
-    );
-  });
-
-  it("[SV9] a version is the revision of the change that made it", async () => {
-    const host = await open();
-    const version = await set(host, "a", 1);
-    const { versions } = await ask(host, "state.update", {
-      writes: [
-        { op: "set", key: "b", value: 2 },
-        { op: "delete", key: "a" },
-      ],
-    });
-    const changes = await happened(host);
-    expect(changes.map((change) => ({ key: change.key, version: change.revision }))).toEqual([
-      { key: "a", version },
-      ...versions,
-    ]);
-    expect((await get(host, "b"))?.version).toBe(versions[0]?.version);
-  });
-
-  it("[SV9] after a restore a raised epoch puts every version above all that were lost", async () => {
-    const host = await open();
+  it("[SV9] after a restore a raised epoch puts every version above all that were lost", async ({ host }) => {
     const before = await set(host, "a", 1);
     await ask(host, "epoch.raise", { reason: "restored" });
     const after = await set(host, "a", 2);
@@ -123,11 +91,8 @@ function versionRules(open: OpenHost): void {
     expect(await set(host, "a", 3)).toBeGreaterThan(after + 86_400_000);
     expect((await happened(host)).map(({ value }) => value)).toEqual([1, 2, 3]);
   });
-}
 
-function expiryRules(open: OpenHost): void {
-  it("[SV6] at its last instant a key is not there, before any sweep has seen it", async () => {
-    const host = await open();
+  it("[SV6] at its last instant a key is not there, before any sweep has seen it", async ({ host }) => {
     await set(host, "short", 1, { ttlMs: 5_000 });
     host.wait(4_999);
     expect(await get(host, "short")).toMatchObject({ ttlMs: 1, ageMs: 4_999 });
@@ -137,31 +102,7 @@ function expiryRules(open: OpenHost): void {
     expect(await happened(host)).toHaveLength(1);
   });
 
-  it("[SV6] the sweep tells the end of a key as a change", async () => {
-    const host = await open();
-    const version = await set(host, "short", 1, { ttlMs: 5_000, by: "c1" });
-    expect(await host.ring()).toBe(host.now() + 5_000);
-    host.wait(5_000);
-    await host.ring();
-    const [expiry] = await happened(host, "", version);
-    expect(expiry).toMatchObject({ key: "short", op: "expire", value: null, by: null });
-  });
-
-  it("[SV6] keys that have ended are told in the order of their ends", async () => {
-    const host = await open();
-    for (const [key, ttlMs] of [
-      ["b", 3_000],
-      ["c", 1_000],
-      ["a", 2_000],
-    ] as const)
-      await set(host, key, 1, { ttlMs });
-    host.wait(5_000);
-    await host.ring();
-    expect((await happened(host, "", 3)).map(({ key }) => key)).toEqual(["c", "a", "b"]);
-  });
-
-  it("[SV6] many keys that end at once are all told", async () => {
-    const host = await open();
+  it("[SV6] many keys that end at once are all told", async ({ host }) => {
     const keys = Array.from({ length: 250 }, (_, at) => `short/${String(at).padStart(3, "0")}`);
     for (let at = 0; at < keys.length; at += 50) {
       const writes = keys
@@ -177,8 +118,7 @@ function expiryRules(open: OpenHost): void {
     expect(told.every(({ op }) => op === "expire")).toBe(true);
   });
 
-  it("[SV10] keys below session/ live an hour, others for ever; a ttl that is given counts", async () => {
-    const host = await open();
+  it("[SV10] keys below session/ live an hour, others for ever; a ttl that is given counts", async ({ host }) => {
     await set(host, "session/a", 1);
     await set(host, "session/b", 1, { ttlMs: 2 * hour });
     await set(host, "sessions", 1);
@@ -189,8 +129,7 @@ function expiryRules(open: OpenHost): void {
     expect((await listed(host)).entries.map(({ key }) => key)).toEqual(["session/b", "sessions"]);
   });
 
-  it("[SV10] each write sets the time anew, and one without a ttl takes it away", async () => {
-    const host = await open();
+  it("[SV10] each write sets the time anew, and one without a ttl takes it away", async ({ host }) => {
     await set(host, "a", 1, { ttlMs: 5_000 });
     host.wait(4_000);
     await set(host, "a", 2, { ttlMs: 5_000 });
@@ -199,5 +138,116 @@ function expiryRules(open: OpenHost): void {
     host.wait(10 * hour);
     await host.ring();
     expect(await get(host, "a")).toMatchObject({ value: 3, ttlMs: null });
+  });
+}
+
+/** Rules of updates of several keys, and of writes under guards, that hold behind any host. */
+export function stateUpdateRules(it: RuleTest): void {
+  it("[SV7] several keys are written under all conditions at once, and a check writes nothing", async ({ host }) => {
+    const seen = await set(host, "a", 1);
+    const { versions } = await ask(host, "state.update", {
+      writes: [
+        { op: "check", key: "a", ifVersion: seen },
+        { op: "check", key: "none", ifVersion: 0 },
+        { op: "set", key: "b", value: 2, ifVersion: 0 },
+      ],
+    });
+    const told = Object.fromEntries(versions.map(({ key, version }) => [key, version]));
+    expect(told).toEqual({ a: seen, none: 0, b: seen + 1 });
+    expect(await revision(host)).toBe(seen + 1);
+  });
+
+  it("[SV7] no key appears twice in one update", async ({ host }) => {
+    const twice = [
+      { op: "set", key: "a", value: 1 },
+      { op: "delete", key: "a" },
+    ] as const;
+    const { code, message } = await refusal(host, "state.update", { writes: [...twice] });
+    expect(code).toBe("bad_input");
+    expect(message).toContain("a appears twice");
+    expect(await revision(host)).toBe(0);
+  });
+
+  it("[SV8] a guarded write with an old token fails and writes nothing", async ({ host, c1: first, c2: second }) => {
+    const old = await leased(host, first, "deploy");
+    await set(host, "deployed", "by first", { guard: { resource: "deploy", token: old } });
+    host.wait(5_000);
+    const late = { key: "deployed", value: "late", guard: { resource: "deploy", token: old } };
+    expect((await refusal(host, "state.set", late)).code).toBe("stale_token");
+    const token = await leased(host, second, "deploy");
+    const stale = await refusal(host, "state.set", late);
+    expect(stale).toMatchObject({ code: "stale_token", details: { resource: "deploy" } });
+    expect((await refusal(host, "state.delete", { key: "deployed", guard: late.guard })).code).toBe("stale_token");
+    expect(await get(host, "deployed")).toMatchObject({ value: "by first" });
+    await set(host, "deployed", "by second", { guard: { resource: "deploy", token } });
+    expect(await happened(host, "deployed")).toHaveLength(2);
+  });
+
+  it("[SV8] an update with one stale guard among valid ones writes nothing", async ({ host, c1: chat }) => {
+    const [one, other] = [await leased(host, chat, "one"), await leased(host, chat, "other", hour)];
+    const guards = [
+      { resource: "other", token: other },
+      { resource: "one", token: one },
+    ];
+    const writes = [{ op: "set" as const, key: "a", value: 1 }];
+    await ask(host, "state.update", { writes, guards });
+    await later(host, 5_000, chat);
+    expect((await refusal(host, "state.update", { writes, guards })).code).toBe("stale_token");
+    expect((await refusal(host, "state.update", { writes, guards: [{ resource: "none", token: 0 }] })).code).toBe(
+      "stale_token",
+    );
+    expect(await happened(host, "a")).toHaveLength(1);
+  });
+
+  it("[SV8] a pattern's token guards what it covers; a leader's is its term", async ({ host, c1: chat }) => {
+    const token = await leased(host, chat, "file:p/src/**");
+    await set(host, "a", 1, { guard: { resource: "file:p/src/deep/x.ts", token } });
+    const beside = { key: "a", value: 2, guard: { resource: "file:p/test/x.ts", token } };
+    expect((await refusal(host, "state.set", beside)).code).toBe("stale_token");
+    const won = await ask(host, "elections.campaign", { self: chat.self, name: "boss", requestId: "r" });
+    const term = won.leader?.term ?? 0;
+    await set(host, "a", 3, { guard: { resource: "leader:boss", token: term } });
+    await ask(host, "elections.resign", { self: chat.self, name: "boss", term });
+    const resigned = { key: "a", value: 4, guard: { resource: "leader:boss", token: term } };
+    expect((await refusal(host, "state.set", resigned)).code).toBe("stale_token");
+  });
+}
+
+async function leased(host: EngineHost, chat: Correspondent, resource: string, ttlMs = 5_000): Promise<number> {
+  const input = { self: chat.self, resource, requestId: `r${host.now()}`, ttlMs };
+  const acquired = await ask(host, "leases.acquire", input);
+  if (acquired.state !== "granted") throw new Error("the lease is held");
+  return acquired.lease.token;
+}
+
+/** Rules of versioned keys that can only be seen in rows. */
+export function stateUpdateRowRules(it: RowTest): void {
+  it("[SV7] what is refused has not touched a row", async ({ host }) => {
+    await set(host, "a", 1);
+    await ask(host, "settings.set", { settings: { maxKeys: 2 } });
+    const writes = ["b", "c", "d"].map((key) => ({ op: "set" as const, key, value: 1 }));
+    const inputs = [
+      {
+        writes: [
+          { op: "set" as const, key: "a", value: 2 },
+          { op: "check" as const, key: "b", ifVersion: 1 },
+        ],
+      },
+      { writes, guards: [{ resource: "x", token: 1 }] },
+      { writes },
+      { writes: [...writes, { op: "set" as const, key: "e", value: "x".repeat(maxValueChars) }] },
+    ];
+    for (const input of inputs) {
+      expect(await rowsWritten(host, () => refusal(host, "state.update", { ...input, requestId: "r" }))).toBe(0);
+    }
+  });
+
+  it("[SV7] a write costs the row of the key and the row of its change, and reading costs none", async ({ host }) => {
+    expect(await rowsWritten(host, () => set(host, "a", 1))).toBe(2);
+    expect(await rowsWritten(host, () => set(host, "a", 2))).toBe(2);
+    expect(await rowsWritten(host, () => listed(host))).toBe(0);
+    expect(await rowsWritten(host, () => happened(host))).toBe(0);
+    expect(await rowsWritten(host, () => get(host, "a"))).toBe(0);
+    expect(await rowsWritten(host, async () => given(await host.call("state.delete", { key: "a" })))).toBe(2);
   });
 }

@@ -7,16 +7,21 @@ import { forget, isPurgePending, purge } from "#src/local-mcp/retention/forget.t
 import * as pauses from "#src/store/pause.ts";
 import * as snapshotDrops from "#src/store/snapshot-drops.ts";
 import * as spool from "#src/store/spool.ts";
-import { column, plant, searched } from "#harness/store/store-rows.ts";
+import { addCheckpoint, addSession, plant, searched } from "#harness/store/store-rows.ts";
 import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
+import { found, storeTest } from "./store-test.ts";
+import * as fc from "fast-check";
+import type { Sql } from "#src/shared/sql.ts";
+import { migrations } from "#src/store/schema.ts";
+import { hasPending, rebuild } from "#src/store/text-index.ts";
 
 const DAY = 86_400_000;
 const MARK = "zqxforgottenzqx";
 
 /** Forgetting and pause, alike on every driver. */
 export function storeContentRules(driver: Driver): void {
-  it("[ST50] a pause holds for its project or for all, until its time or until resumed", () => {
-    const { store } = tempStore(driver);
+  const it = storeTest(driver);
+  it("[ST50] a pause holds for its project or for all, until its time or until resumed", ({ store }) => {
     const isPaused = (at: number, project: string | null): boolean =>
       store.read((sql) => pauses.isPaused(sql, at, project), false);
     store.write((sql) => pauses.pause(sql, T0, T0 + 10, "/p"));
@@ -32,11 +37,10 @@ export function storeContentRules(driver: Driver): void {
     expect(store.write((sql) => pauses.resume(sql, T0, null))).toBe(false);
     expect(isPaused(T0, "/p")).toBe(true);
     store.write((sql) => pauses.resume(sql, T0 + 10, "/q"));
-    expect(store.read((sql) => column(sql, "SELECT key FROM meta WHERE key LIKE 'pause%'"), [])).toEqual([]);
+    expect(found(store, "SELECT key FROM meta WHERE key LIKE 'pause%'")).toEqual([]);
   });
 
-  it("[ST60] forgetting a session or a project deletes its rows in every table and nothing else", () => {
-    const { store } = tempStore(driver);
+  it("[ST60] forgetting a session or a project deletes its rows in every table and nothing else", ({ store }) => {
     store.write((sql) => {
       for (const [id, project] of [
         ["one", "/p"],
@@ -53,28 +57,23 @@ export function storeContentRules(driver: Driver): void {
     ]);
     expect(store.write((sql) => forget(sql, { project: "/p" })).sessions).toEqual(["two"]);
     for (const table of ["sessions", "journal", "checkpoints", "signals", "crashes", "recoveries", "clients"]) {
-      const ids = store.read(
-        (sql) => column(sql, `SELECT ${table === "sessions" ? "id" : "session_id"} FROM ${table}`),
-        [],
-      );
+      const ids = found(store, `SELECT ${table === "sessions" ? "id" : "session_id"} FROM ${table}`);
       expect([table, ids]).toEqual([table, ["three"]]);
     }
     expect(store.write((sql) => forget(sql, { session: "unknown" }))).toMatchObject({ checkpoints: [], rows: 0 });
   });
 
-  it("[ST60] forgetting one checkpoint leaves its session", () => {
-    const { store } = tempStore(driver);
+  it("[ST60] forgetting one checkpoint leaves its session", ({ store }) => {
     store.write((sql) => plant(sql, "one", "/p", "x"));
     expect(store.write((sql) => forget(sql, { checkpoint: "cp one" }))).toMatchObject({
       checkpoints: ["cp one"],
       rows: 1,
     });
-    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["one"]);
+    expect(found(store, "SELECT id FROM sessions")).toEqual(["one"]);
     expect(store.read(isPurgePending, false)).toBe(true);
   });
 
-  it("[ST61] after a purge no byte of any file holds what was forgotten, and the rest is whole", async () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST61] after a purge no file holds a byte of the forgotten, and the rest is whole", async ({ store, paths }) => {
     store.write((sql) => plant(sql, "kept", "/q", "kept"));
     store.write((sql) => plant(sql, MARK, `/${MARK}`, MARK));
     store.write((sql) => plant(sql, "other", `/${MARK}`, MARK));
@@ -85,13 +84,13 @@ export function storeContentRules(driver: Driver): void {
     spool.append(paths.spool, { at: T0, input: { session_id: "new", cwd: `/${MARK}/sub`, prompt: MARK } });
     spool.append(paths.spool, { at: T0, input: { session_id: "kept", cwd: "/q" } });
     const other = openStore(driver, paths);
-    other.read((sql) => column(sql, "SELECT id FROM sessions"), []);
+    found(other, "SELECT id FROM sessions");
     expect(filesWith(paths.home, MARK).length).toBeGreaterThan(3);
     store.write((sql) => snapshotDrops.remove(sql, forget(sql, { project: `/${MARK}` }).checkpoints));
     await purge(store, paths);
     expect(filesWith(paths.home, MARK)).toEqual([]);
     expect(store.read(isPurgePending, true)).toBe(false);
-    expect(other.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["kept"]);
+    expect(found(other, "SELECT id FROM sessions")).toEqual(["kept"]);
     expect(other.write((sql) => searched(sql, "kept"))).toHaveLength(1);
     expect(listBackups(paths.backups)).toHaveLength(1);
     expect(spool.drain(paths.spool, (entry) => expect(entry).toMatchObject({ input: { session_id: "kept" } }))).toBe(1);
@@ -121,4 +120,62 @@ function filesWith(folder: string, text: string): string[] {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .filter((path) => readFileSync(path).includes(text));
+}
+
+/** The index against the rows: FTS5's own comparison (sqlite.org/fts5.html 6.4), which fails as damage. */
+function compare(sql: Sql): void {
+  sql.run("INSERT INTO checkpoints_text (checkpoints_text, rank) VALUES ('integrity-check', 1)");
+}
+
+/** Rules of the search index that hold with either driver. */
+export function textIndexRules(driver: Driver): void {
+  it("[ST23] whatever is saved, deleted and searched in whatever order, the index finds what is there and nothing else", () => {
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant("save" as const), at: fc.nat(9) }),
+      fc.record({ kind: fc.constant("drop" as const), at: fc.nat(9) }),
+      fc.constant({ kind: "search" as const, at: 0 }),
+      fc.constant({ kind: "rebuild" as const, at: 0 }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        const { store } = tempStore(driver);
+        store.write((sql) => addSession(sql));
+        const there = new Set<number>();
+        const run = (sql: Sql, { kind, at }: (typeof steps)[number]): void => {
+          if (kind === "save" && !there.has(at)) {
+            addCheckpoint(sql, { id: `cp${at}`, summary: `word${at} common` });
+            there.add(at);
+          }
+          // The highest number comes again after its row is gone.
+          if (kind === "drop" && there.delete(at)) sql.run("DELETE FROM checkpoints WHERE id = ?", `cp${at}`);
+          if (kind === "search") expect(searched(sql, "common")).toHaveLength(there.size);
+          if (kind === "rebuild") rebuild(sql);
+        };
+        for (const one of steps) store.write((sql) => run(sql, one));
+        for (let at = 0; at < 10; at++) {
+          expect(store.write((sql) => searched(sql, `word${at}`))).toHaveLength(there.has(at) ? 1 : 0);
+        }
+        store.write(compare);
+        expect(store.read(hasPending, true)).toBe(false);
+        store.close();
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("[ST23] a store of the schema before keeps its index, and an older program beside a newer one may rebuild it", () => {
+    const { store, paths } = tempStore(driver, { migrations: migrations.slice(0, 1) });
+    store.write((sql) => {
+      addSession(sql);
+      addCheckpoint(sql, { id: "before", summary: "word before" });
+    });
+    store.close();
+    const newer = openStore(driver, paths);
+    newer.write((sql) => addCheckpoint(sql, { id: "after", summary: "word after" }));
+    newer.write((sql) => sql.run("INSERT INTO checkpoints_text (checkpoints_text) VALUES ('rebuild')"));
+    expect(newer.write((sql) => searched(sql, "word"))).toHaveLength(2);
+    newer.write((sql) => sql.run("DELETE FROM checkpoints WHERE id = 'after'"));
+    newer.write(compare);
+    expect(newer.write((sql) => searched(sql, "word"))).toHaveLength(1);
+  });
 }

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { Sql } from "#src/shared/sql.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { backUp, listBackups } from "#src/store/backup.ts";
@@ -20,8 +20,9 @@ import * as notices from "#src/store/notices.ts";
 import { inodeOf } from "#src/platform/private-files.ts";
 import type { Store } from "#src/store/store.ts";
 import { breakPage, dieAt } from "#harness/store/damaged-store.ts";
-import { addCheckpoint, addJournal, addSession, column, searched } from "#harness/store/store-rows.ts";
+import { addCheckpoint, addJournal, addSession, searched } from "#harness/store/store-rows.ts";
 import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
+import { found, storeTest } from "./store-test.ts";
 
 /**
  * What every driver must do alike with a damaged file.
@@ -29,17 +30,13 @@ import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
  * @param runUnsafe runs a statement that SQLite's defensive mode forbids
  */
 export function storeDamageRules(driver: Driver, runUnsafe: (path: string, statement: string) => void): void {
-  it("[ST5] a file of rubbish is set aside, the newest good backup restored, and that is said", async () => {
-    const { store, paths } = tempStore(driver);
+  const it = storeTest(driver);
+  it("[ST5] a file of rubbish is set aside, the newest good backup restored and named", async ({ store, paths }) => {
     store.write((sql) => fill(sql, 3));
     await backUp(store, T0, 5);
     store.close();
     writeFileSync(paths.database, "rubbish ".repeat(2_000));
-    expect(store.read((sql) => column(sql, "SELECT id FROM checkpoints ORDER BY seq"), [])).toEqual([
-      "cp0",
-      "cp1",
-      "cp2",
-    ]);
+    expect(found(store, "SELECT id FROM checkpoints ORDER BY seq")).toEqual(["cp0", "cp1", "cp2"]);
     const [notice] = store.read(notices.list, []);
     expect(notice).toMatchObject({ kind: "store_damaged", at: T0 });
     expect(notice?.text).toMatch(
@@ -52,18 +49,16 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(readdirSync(paths.home).filter((name) => /next|swap/.test(name))).toEqual([]);
   });
 
-  it("[ST5] without a backup a new store is begun, and the write that found the damage is stored", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST5] without a backup a new store is begun, and the write that found the damage stored", ({ store, paths }) => {
     store.write((sql) => fill(sql, 1));
     store.close();
     writeFileSync(paths.database, "rubbish ".repeat(2_000));
     store.write((sql) => addSession(sql, { id: "new" }));
-    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["new"]);
+    expect(found(store, "SELECT id FROM sessions")).toEqual(["new"]);
     expect(store.read(notices.list, [])[0]?.text).toContain("no good backup");
   });
 
-  it("[ST5] a damaged backup, an unfinished one and one of a newer program are passed over", async () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST5] damaged and unfinished backups, and those of a newer program, are skipped", async ({ store, paths }) => {
     store.write((sql) => fill(sql, 1));
     const good = await backUp(store, T0, 9);
     const newer = join(paths.backups, "000002-2023-11-15T00-00-00.000Z.db");
@@ -75,25 +70,23 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     writeFileSync(join(paths.backups, "000004-2023-11-17T00-00-00.000Z.db"), "");
     store.close();
     writeFileSync(paths.database, "rubbish ".repeat(2_000));
-    expect(store.read((sql) => column(sql, "SELECT id FROM checkpoints"), [])).toEqual(["cp0"]);
+    expect(found(store, "SELECT id FROM checkpoints")).toEqual(["cp0"]);
     expect(store.read(notices.list, [])[0]?.text).toContain("000001-");
   });
 
-  it("[ST4] a file that was cut off to nothing is damage, not a new store, and its log is not lost", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST4] a file cut off to nothing is damage, not a new store, and its log is not lost", ({ store, paths }) => {
     store.write((sql) => fill(sql, 2));
     const other = openStore(driver, paths);
     other.read(epochOf, 0);
     truncateSync(paths.database, 0);
     store.write((sql) => addSession(sql, { id: "after" }));
     expect(store.read(notices.list, [])).toHaveLength(1);
-    expect(other.read((sql) => column(sql, "SELECT id FROM sessions WHERE id = 'after'"), [])).toEqual(["after"]);
+    expect(found(other, "SELECT id FROM sessions WHERE id = 'after'")).toEqual(["after"]);
     // Everything but the schema of the first migration was still in the log; its pages are at their old places.
     expect(store.read(notices.list, [])[0]?.text).toMatch(/Nothing could be read|Rows taken over/);
   });
 
-  it("[ST5] what stands on whole pages of the damaged file is taken over, newer than the backup", async () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST5] whole pages of the damaged file that are newer than the backup are restored", async ({ store, paths }) => {
     store.write((sql) => fill(sql, 10));
     await backUp(store, T0, 5);
     store.write((sql) => {
@@ -107,13 +100,13 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     store.close();
     breakPage(driver, paths, "checkpoints", 0.8);
     expect(store.read((sql) => sql.all("SELECT * FROM checkpoints"), []).length).toBeGreaterThan(180);
-    const kept = new Set(store.read((sql) => column(sql, "SELECT id FROM checkpoints"), []));
+    const kept = new Set(found(store, "SELECT id FROM checkpoints"));
     expect(kept.has("cp0") && kept.has("cp199")).toBe(true);
     expect(kept.has("cp150")).toBe(false);
     expect(kept.size).toBeLessThan(200);
-    expect(store.read((sql) => column(sql, "SELECT count(*) FROM journal"), [])).toEqual([199]);
-    expect(store.read((sql) => column(sql, "SELECT ended_at FROM sessions"), [])).toEqual([T0 + 5]);
-    expect(store.read((sql) => column(sql, "SELECT value FROM meta WHERE key = 'setting'"), [])).toEqual(["kept"]);
+    expect(found(store, "SELECT count(*) FROM journal")).toEqual([199]);
+    expect(found(store, "SELECT ended_at FROM sessions")).toEqual([T0 + 5]);
+    expect(found(store, "SELECT value FROM meta WHERE key = 'setting'")).toEqual(["kept"]);
     const [notice] = store.read(notices.list, []);
     expect(notice?.text).toMatch(
       /Rows recovered from the damaged file: \d+ of checkpoints, \d+ of journal, 1 of sessions/,
@@ -121,8 +114,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(store.write((sql) => searched(sql, "word199"))).toHaveLength(1);
   });
 
-  it("[ST11] after a loss of journal rows, new ones still come after every folded place", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST11] after a loss of journal rows, new ones still come after every folded place", ({ store, paths }) => {
     store.write((sql) => {
       addSession(sql);
       addCheckpoint(sql, { journalSeq: 500 });
@@ -131,24 +123,19 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(store.write((sql) => addJournal(sql))).toBeGreaterThan(500);
   });
 
-  it("[ST5] a damaged search index is made anew from the rows; the file stays", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST5] a damaged search index is made anew from the rows; the file stays", ({ store, paths }) => {
     store.write((sql) => fill(sql, 50));
     store.write((sql) => searched(sql, "word7"));
     const inode = inodeOf(paths.database);
     store.close();
     runUnsafe(paths.database, "UPDATE checkpoints_text_data SET block = x'0102' WHERE id > 100");
-    const found = store.read(
-      (sql) => column(sql, "SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH 'word7'"),
-      [],
-    );
-    expect(found).toHaveLength(1);
+    const rows = found(store, "SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH 'word7'");
+    expect(rows).toHaveLength(1);
     expect(store.read(notices.list, [])).toMatchObject([{ kind: "index_rebuilt" }]);
     expect(inodeOf(paths.database)).toBe(inode);
   });
 
-  it("[ST5] a file that is sound after all, or that another process replaced, is left alone", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST5] a file that is sound after all, or that another process replaced, is left alone", ({ store, paths }) => {
     store.write((sql) => fill(sql, 1));
     const inode = inodeOf(paths.database);
     setAside(store.context, { inode, isCertain: false, isIndexOnly: false, message: "a passing fault" });
@@ -158,18 +145,16 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(existsSync(paths.setAside)).toBe(false);
   });
 
-  it("[ST7] a writer whose file was replaced goes on in the new one, where nothing is missing", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST7] a writer whose file was replaced goes on in the new one, where nothing is missing", ({ store, paths }) => {
     const other = openStore(driver, paths);
     other.write((sql) => fill(sql, 5));
     replaceHealthy(store, paths);
     other.write((sql) => addSession(sql, { id: "later" }));
-    expect(store.read((sql) => column(sql, "SELECT count(*) FROM checkpoints"), [])).toEqual([5]);
-    expect(store.read((sql) => column(sql, "SELECT id FROM sessions ORDER BY id"), [])).toEqual(["later", "ses"]);
+    expect(found(store, "SELECT count(*) FROM checkpoints")).toEqual([5]);
+    expect(found(store, "SELECT id FROM sessions ORDER BY id")).toEqual(["later", "ses"]);
   });
 
-  it("[ST7] a row that was committed while its file was replaced stands once, and its write answers", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST7] a row committed while its file was replaced is stored once, and its write answers", ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     const other = openStore(driver, paths);
     const runs: number[] = [];
@@ -179,7 +164,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
       return runs.length;
     });
     expect([answer, runs.length]).toEqual([2, 2]);
-    expect(store.read((sql) => column(sql, "SELECT value FROM meta WHERE key = 'once'"), [])).toEqual(["1"]);
+    expect(found(store, "SELECT value FROM meta WHERE key = 'once'")).toEqual(["1"]);
   });
 
   it("[ST6] a swap is finished by the next opener, whatever step its process died at", async () => {
@@ -190,37 +175,32 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
       store.write((sql) => addSession(sql, { id: "newest" }));
       dieAt(step, store, paths);
       const other = openStore(driver, paths);
-      expect([step, other.read((sql) => column(sql, "SELECT id FROM sessions ORDER BY id"), [])]).toEqual([
-        step,
-        ["newest", "ses"],
-      ]);
+      expect([step, found(other, "SELECT id FROM sessions ORDER BY id")]).toEqual([step, ["newest", "ses"]]);
       expect(other.read(notices.list, [])).toHaveLength(1);
       expect(existsSync(`${paths.database}.swap`)).toBe(false);
     }
   });
 
-  it("[ST6] a salvage that killed its process twice is left out, and the store opens", async () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST6] a salvage that killed its process twice is left out, and the store opens", async ({ store, paths }) => {
     store.write((sql) => fill(sql, 1));
     await backUp(store, T0, 5);
     store.write((sql) => addSession(sql, { id: "newest" }));
     dieAt("renamed", store, paths);
     const swap = JSON.parse(readFileSync(`${paths.database}.swap`, "utf8")) as object;
     writeFileSync(`${paths.database}.swap`, JSON.stringify({ ...swap, attempts: 2 }));
-    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["ses"]);
+    expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
   });
 
-  it("[ST6] a damaged note about a swap, or a database deleted in the middle of one, does not keep the store shut", async () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST6] a damaged note of a swap, or a deleted database, does not block the store", async ({ store, paths }) => {
     store.write((sql) => fill(sql, 1));
     await backUp(store, T0, 5);
     dieAt("recorded", store, paths);
     writeFileSync(`${paths.database}.swap`, "rubbish");
-    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["ses"]);
+    expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
     dieAt("renamed", store, paths);
     rmSync(paths.database);
     store.write((sql) => addSession(sql, { id: "new" }));
-    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["new"]);
+    expect(found(store, "SELECT id FROM sessions")).toEqual(["new"]);
   });
 
   it("[ST6] a salvage that ends with an error is tried again as often as needed", () => {
@@ -232,25 +212,23 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     for (let n = 0; n < 3; n++) expect(() => store.read(epochOf, 0)).toThrow(/another process is writing/);
     other.run("COMMIT");
     other.close();
-    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["ses"]);
+    expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
   });
 
-  it("[ST5] only the newest damaged files are kept", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST5] only the newest damaged files are kept", ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     for (let n = 0; n < 5; n++) replaceHealthy(store, paths);
     expect(readdirSync(paths.setAside).map((name) => name.slice(0, 6))).toEqual(["000003", "000004", "000005"]);
     expect(store.read(epochOf, 0)).toBe(6);
-    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["ses"]);
+    expect(found(store, "SELECT id FROM sessions")).toEqual(["ses"]);
   });
 
-  it("[ST19] a store that is gone is begun anew, without its old log, and that is said", async () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST19] a store that is gone is begun anew, without its old log, and that is said", async ({ store, paths }) => {
     store.write((sql) => fill(sql, 1));
     await backUp(store, T0, 5);
     rmSync(paths.database);
     store.write((sql) => addSession(sql, { id: "new" }));
-    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["new"]);
+    expect(found(store, "SELECT id FROM sessions")).toEqual(["new"]);
     const [notice] = store.read(notices.list, []);
     expect(notice).toMatchObject({ kind: "store_missing" });
     expect(notice?.text).toContain(paths.backups);
@@ -258,8 +236,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(readdirSync(paths.setAside)).toHaveLength(1);
   });
 
-  it("[ST20] a notice stays until it is acknowledged", () => {
-    const { store } = tempStore(driver);
+  it("[ST20] a notice stays until it is acknowledged", ({ store }) => {
     const first = store.write((sql) => notices.add(sql, T0, "a", "one"));
     store.write((sql) => notices.add(sql, T0, "b", "two"));
     expect(store.write((sql) => notices.acknowledge(sql, T0, first))).toBe(1);

@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { Config } from "#src/contract/config.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { backUp, isBackupDue, listBackups } from "#src/store/backup.ts";
@@ -13,15 +13,16 @@ import * as continuations from "#src/local-mcp/team/continuations.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
 import * as snapshotDrops from "#src/store/snapshot-drops.ts";
 import { addCheckpoint, addJournal, addSession, addSnapshot, column, plantRest } from "#harness/store/store-rows.ts";
-import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
+import { openStore, T0 } from "#harness/store/temp-store.ts";
+import { found, storeTest } from "./store-test.ts";
 
 const DAY = 86_400_000;
 const LIMITS: Config["retention"] = { maxAgeMs: 30 * DAY, checkpointsPerSession: 50, maxBytes: 2 ** 40, backups: 5 };
 
 /** Backup and retention, alike on every driver. */
 export function storeUpkeepRules(driver: Driver): void {
-  it("[ST12] the newest backups are kept, private and whole; one a day is due", async () => {
-    const { store, paths } = tempStore(driver);
+  const it = storeTest(driver);
+  it("[ST12] the newest backups are kept, private and whole; one a day is due", async ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     expect(isBackupDue(paths.backups, T0, null)).toBe(true);
     for (let day = 0; day < 4; day++) await backUp(store, T0 + day * DAY, 3);
@@ -36,8 +37,7 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(isBackupDue(paths.backups, T0 + 4 * DAY, T0)).toBe(true);
   });
 
-  it("[ST12] a clock that was set back neither stops backups nor lets old ones push out new ones", async () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST12] a clock set back neither stops backups nor lets old ones replace new ones", async ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     for (let n = 0; n < 3; n++) await backUp(store, T0 + 1_000 * DAY + n, 2);
     expect(isBackupDue(paths.backups, T0, null)).toBe(true);
@@ -46,8 +46,7 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(isBackupDue(paths.backups, T0, null)).toBe(false);
   });
 
-  it("[ST12] what a backup left behind when its process died is cleared away", async () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST12] what a backup left behind when its process died is cleared away", async ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     mkdirSync(paths.backups, { recursive: true });
     writeFileSync(join(paths.backups, "partial-4194304-1.db"), "half");
@@ -56,15 +55,13 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(readdirSync(paths.backups).filter((name) => name.startsWith("partial"))).toEqual(["partial-1-1.db"]);
   });
 
-  it("[ST12] two backups at once get a name each", async () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST12] two backups at once get a name each", async ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     const made = await Promise.all([backUp(store, T0, 5), backUp(openStore(driver, paths), T0, 5)]);
     expect(new Set(made).size).toBe(2);
   });
 
-  it("[ST12] a copy begun before rows were forgotten is not kept", async () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST12] a copy begun before rows were forgotten is not kept", async ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     const other = openStore(driver, paths);
     const backup = backUp(other, T0, 5);
@@ -76,14 +73,13 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(readdirSync(paths.backups)).toEqual([]);
   });
 
-  it("[ST13] the old content is backed up before a migration", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST13] the old content is backed up before a migration", ({ store, paths }) => {
     store.write((sql) => addSession(sql));
     const newer = openStore(driver, paths, {
       migrations: [...migrations, { id: migrations.length + 1, name: "drop", statements: ["DELETE FROM sessions"] }],
     });
     newer.write((sql) => addSession(sql, { id: "new" }));
-    expect(newer.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual(["new"]);
+    expect(found(newer, "SELECT id FROM sessions")).toEqual(["new"]);
     const [backup] = listBackups(paths.backups);
     const connection = driver({ path: backup?.path ?? "", readOnly: true, busyMs: 0 });
     expect(column(connection, "SELECT id FROM sessions")).toEqual(["ses"]);
@@ -91,8 +87,7 @@ export function storeUpkeepRules(driver: Driver): void {
     connection.close();
   });
 
-  it("[ST40] never the newest checkpoint of an incomplete session, however old, many or large", () => {
-    const { store } = tempStore(driver);
+  it("[ST40] never the newest checkpoint of an incomplete session, however old, many or large", ({ store }) => {
     store.write((sql) => {
       for (const recovery of [null, "offered"]) {
         const session = `open ${recovery}`;
@@ -105,16 +100,12 @@ export function storeUpkeepRules(driver: Driver): void {
     });
     const strict = { ...LIMITS, maxAgeMs: 1, checkpointsPerSession: 1, maxBytes: 1 };
     store.write((sql) => prune(sql, T0 + 1_000 * DAY, strict, 1_000));
-    expect(store.read((sql) => column(sql, "SELECT id FROM checkpoints ORDER BY id"), [])).toEqual([
-      "open null 2",
-      "open offered 2",
-    ]);
-    expect(store.read((sql) => column(sql, "SELECT count(*) FROM sessions"), [])).toEqual([2]);
-    expect(store.read((sql) => column(sql, "SELECT key FROM journal"), [])).toEqual(["k2", "k2"]);
+    expect(found(store, "SELECT id FROM checkpoints ORDER BY id")).toEqual(["open null 2", "open offered 2"]);
+    expect(found(store, "SELECT count(*) FROM sessions")).toEqual([2]);
+    expect(found(store, "SELECT key FROM journal")).toEqual(["k2", "k2"]);
   });
 
-  it("[ST42] a session without an end in which nothing ever happened goes when it is old", () => {
-    const { store } = tempStore(driver);
+  it("[ST42] a session without an end in which nothing ever happened goes when it is old", ({ store }) => {
     store.write((sql) => {
       for (const id of ["empty", "asked", "saved"]) addSession(sql, { id });
       addJournal(sql, { session: "empty" });
@@ -124,15 +115,10 @@ export function storeUpkeepRules(driver: Driver): void {
       addSession(sql, { id: "young", lastSeenAt: T0 + 2 });
     });
     store.write((sql) => prune(sql, T0 + 1 + 30 * DAY, LIMITS, 1_000));
-    expect(store.read((sql) => column(sql, "SELECT id FROM sessions ORDER BY id"), [])).toEqual([
-      "asked",
-      "saved",
-      "young",
-    ]);
+    expect(found(store, "SELECT id FROM sessions ORDER BY id")).toEqual(["asked", "saved", "young"]);
   });
 
-  it("[ST42] an old session that is over goes whole; crashes stay longer", () => {
-    const { store } = tempStore(driver);
+  it("[ST42] an old session that is over goes whole; crashes stay longer", ({ store }) => {
     store.write((sql) => {
       addSession(sql, { id: "ended", endedAt: T0 });
       addSession(sql, { id: "recovered", recovery: "recovered" });
@@ -151,61 +137,41 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(pruned.isMore).toBe(false);
     const owned = ["journal", "checkpoints", "signals", "recoveries", "clients", "team_news", "team_continuations"];
     for (const table of ["sessions", ...owned]) {
-      const ids = store.read(
-        (sql) => column(sql, `SELECT ${table === "sessions" ? "id" : "session_id"} FROM ${table}`),
-        [],
-      );
+      const ids = found(store, `SELECT ${table === "sessions" ? "id" : "session_id"} FROM ${table}`);
       expect([table, ids]).toEqual([table, ["young"]]);
     }
-    expect(store.read((sql) => column(sql, "SELECT count(*) FROM crashes"), [])).toEqual([4]);
+    expect(found(store, "SELECT count(*) FROM crashes")).toEqual([4]);
     store.write((sql) => prune(sql, T0 + 361 * DAY, LIMITS, 1_000));
-    expect(store.read((sql) => column(sql, "SELECT count(*) FROM crashes"), [])).toEqual([0]);
+    expect(found(store, "SELECT count(*) FROM crashes")).toEqual([0]);
   });
 
-  it("[ST43] of each session the newest checkpoints stay, and old ones go by age", () => {
-    const { store } = tempStore(driver);
+  it("[ST43] of each session the newest checkpoints stay, and old ones go by age", ({ store }) => {
     store.write((sql) => {
       addSession(sql, { lastSeenAt: T0 + 40 * DAY });
       for (let n = 0; n < 10; n++) addCheckpoint(sql, { id: `cp${n}`, at: T0 + n * DAY });
     });
     store.write((sql) => prune(sql, T0 + 10 * DAY, { ...LIMITS, checkpointsPerSession: 6 }, 1_000));
-    expect(store.read((sql) => column(sql, "SELECT id FROM checkpoints ORDER BY seq"), [])).toEqual([
-      "cp4",
-      "cp5",
-      "cp6",
-      "cp7",
-      "cp8",
-      "cp9",
-    ]);
+    expect(found(store, "SELECT id FROM checkpoints ORDER BY seq")).toEqual(["cp4", "cp5", "cp6", "cp7", "cp8", "cp9"]);
     store.write((sql) => prune(sql, T0 + 37 * DAY, LIMITS, 1_000));
-    expect(store.read((sql) => column(sql, "SELECT id FROM checkpoints ORDER BY seq"), [])).toEqual([
-      "cp7",
-      "cp8",
-      "cp9",
-    ]);
+    expect(found(store, "SELECT id FROM checkpoints ORDER BY seq")).toEqual(["cp7", "cp8", "cp9"]);
   });
 
-  it("[ST47] a clock that was set back makes nothing old", () => {
-    const { store } = tempStore(driver);
+  it("[ST47] a clock that was set back makes nothing old", ({ store }) => {
     store.write((sql) => {
       addSession(sql, { endedAt: T0 + 100 * DAY, lastSeenAt: T0 + 100 * DAY });
       addCheckpoint(sql, { at: T0 + 100 * DAY });
       addCheckpoint(sql, { id: "later, by its number", at: T0 });
       notices.acknowledge(sql, T0 + 100 * DAY, notices.add(sql, T0, "test", ""));
     });
-    expect(store.write((sql) => prune(sql, T0 - 10 * DAY, LIMITS, 100))).toEqual({
-      checkpoints: [],
-      rows: 0,
-      isMore: false,
-    });
+    const pruned = store.write((sql) => prune(sql, T0 - 10 * DAY, LIMITS, 100));
+    expect(pruned).toEqual({ checkpoints: [], rows: 0, isMore: false });
     store.write((sql) => prune(sql, T0 + 131 * DAY, LIMITS, 100));
     for (const table of ["sessions", "checkpoints", "notices"]) {
-      expect(store.read((sql) => column(sql, `SELECT count(*) FROM ${table}`), [])).toEqual([0]);
+      expect(found(store, `SELECT count(*) FROM ${table}`)).toEqual([0]);
     }
   });
 
-  it("[ST44] folded journal rows go after a week, others stay", () => {
-    const { store } = tempStore(driver);
+  it("[ST44] folded journal rows go after a week, others stay", ({ store }) => {
     store.write((sql) => {
       addSession(sql);
       const folded = addJournal(sql, { key: "old" });
@@ -213,13 +179,12 @@ export function storeUpkeepRules(driver: Driver): void {
       addCheckpoint(sql, { journalSeq: folded });
     });
     store.write((sql) => prune(sql, T0 + 7 * DAY, LIMITS, 1_000));
-    expect(store.read((sql) => column(sql, "SELECT count(*) FROM journal"), [])).toEqual([2]);
+    expect(found(store, "SELECT count(*) FROM journal")).toEqual([2]);
     store.write((sql) => prune(sql, T0 + 7 * DAY + 1, LIMITS, 1_000));
-    expect(store.read((sql) => column(sql, "SELECT key FROM journal"), [])).toEqual(["not folded"]);
+    expect(found(store, "SELECT key FROM journal")).toEqual(["not folded"]);
   });
 
-  it("[ST48] old news that a chat was told go, what it was not told stays with its session", () => {
-    const { store } = tempStore(driver);
+  it("[ST48] old news that a chat was told go, what it was not told stays with its session", ({ store }) => {
     store.write((sql) => {
       addSession(sql, { lastSeenAt: T0 + 30 * DAY });
       for (const key of ["told", "untold", "told today"]) news.add(sql, T0, "ses", key, { kind: "notice", text: key });
@@ -227,23 +192,20 @@ export function storeUpkeepRules(driver: Driver): void {
       news.markDelivered(sql, T0, [told!]);
       news.markDelivered(sql, T0 + 30 * DAY, [today!]);
     });
-    const left = (): string[] =>
-      store.read((sql) => column(sql, "SELECT key FROM team_news ORDER BY seq"), []) as string[];
+    const left = (): string[] => found(store, "SELECT key FROM team_news ORDER BY seq") as string[];
     store.write((sql) => prune(sql, T0 + 30 * DAY, LIMITS, 1_000));
     expect(left()).toEqual(["told", "untold", "told today"]);
     store.write((sql) => prune(sql, T0 + 30 * DAY + 1, LIMITS, 1_000));
     expect(left()).toEqual(["untold", "told today"]);
   });
 
-  it("[ST11] a journal number never comes again, even when the newest rows were deleted", () => {
-    const { store } = tempStore(driver);
+  it("[ST11] a journal number never comes again, even when the newest rows were deleted", ({ store }) => {
     const first = store.write((sql) => addJournal(sql));
     store.write((sql) => sql.run("DELETE FROM journal"));
     expect(store.write((sql) => addJournal(sql))).toBeGreaterThan(first);
   });
 
-  it("[ST45] over the total size, oldest checkpoints go first, then sessions that are over", () => {
-    const { store } = tempStore(driver);
+  it("[ST45] over the total size, oldest checkpoints go first, then sessions that are over", ({ store }) => {
     store.write((sql) => {
       for (const session of ["a", "b"]) {
         addSession(sql, { id: session, endedAt: T0, lastSeenAt: session === "a" ? T0 : T0 + 1 });
@@ -255,16 +217,15 @@ export function storeUpkeepRules(driver: Driver): void {
     const half = used() / 2;
     store.write((sql) => prune(sql, T0, { ...LIMITS, maxBytes: half }, 1_000));
     expect(used()).toBeLessThanOrEqual(half);
-    const left = store.read((sql) => column(sql, "SELECT id FROM checkpoints ORDER BY seq"), []);
+    const left = found(store, "SELECT id FROM checkpoints ORDER BY seq");
     expect(left).toContain("a19");
     expect(left).toContain("b19");
     expect(left).not.toContain("a0");
     store.write((sql) => prune(sql, T0, { ...LIMITS, maxBytes: 1 }, 1_000));
-    expect(store.read((sql) => column(sql, "SELECT id FROM sessions"), [])).toEqual([]);
+    expect(found(store, "SELECT id FROM sessions")).toEqual([]);
   });
 
-  it("[ST41] one call deletes no more than its limit, and says when there is more", () => {
-    const { store } = tempStore(driver);
+  it("[ST41] one call deletes no more than its limit, and says when there is more", ({ store }) => {
     store.write((sql) => {
       addSession(sql, { endedAt: T0 });
       for (let n = 0; n < 25; n++) {
@@ -280,11 +241,10 @@ export function storeUpkeepRules(driver: Driver): void {
     }
     expect(Math.max(...counts)).toBeLessThanOrEqual(10);
     expect(counts.reduce((sum, n) => sum + n, 0)).toBe(51);
-    expect(store.read((sql) => column(sql, "SELECT count(*) FROM sessions"), [])).toEqual([0]);
+    expect(found(store, "SELECT count(*) FROM sessions")).toEqual([0]);
   });
 
-  it("[ST46] the git snapshots of deleted checkpoints wait to be dropped, and keep no content", () => {
-    const { store } = tempStore(driver);
+  it("[ST46] the git snapshots of deleted checkpoints wait to be dropped, and keep no content", ({ store }) => {
     store.write((sql) => {
       addSession(sql, { endedAt: T0 });
       addCheckpoint(sql);
@@ -295,7 +255,7 @@ export function storeUpkeepRules(driver: Driver): void {
     store.write((sql) => prune(sql, T0 + 31 * DAY, LIMITS, 1_000));
     const drops = store.read((sql) => snapshotDrops.list(sql, 10), []);
     expect(drops).toEqual([{ checkpointId: "cp", repository: "/home/snapshots/r" }]);
-    expect(store.read((sql) => column(sql, "SELECT project || detail FROM snapshots"), [])).toEqual(["{}"]);
+    expect(found(store, "SELECT project || detail FROM snapshots")).toEqual(["{}"]);
     store.write((sql) => snapshotDrops.remove(sql, ["cp"]));
     expect(store.read((sql) => snapshotDrops.list(sql, 10), [])).toEqual([]);
   });

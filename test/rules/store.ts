@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { Migration } from "#src/shared/migrate.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import type { Driver } from "#src/store/driver.ts";
@@ -8,18 +8,18 @@ import { migrations } from "#src/store/schema.ts";
 import { searched } from "#harness/store/store-rows.ts";
 import { refusal } from "#harness/store/store-refusal.ts";
 import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
+import { storeTest } from "./store-test.ts";
 
 /** What every driver must do alike. */
 export function storeRules(driver: Driver): void {
-  it("[ST1] reading makes nothing on the disk and answers the empty value", () => {
-    const { store, paths } = tempStore(driver);
+  const it = storeTest(driver);
+  it("[ST1] reading makes nothing on the disk and answers the empty value", ({ store, paths }) => {
     expect(store.read(count, -1)).toBe(-1);
     expect(existsSync(paths.home)).toBe(false);
     expect(store.driver).toBe(null);
   });
 
-  it("[ST1] reading an older schema answers the empty value and does not migrate", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST1] reading an older schema answers the empty value and does not migrate", ({ store, paths }) => {
     store.write(addSetting("a"));
     const newer = openStore(driver, paths, { migrations: [...migrations, step()] });
     expect(newer.read(count, -1)).toBe(-1);
@@ -40,8 +40,7 @@ export function storeRules(driver: Driver): void {
     }
   });
 
-  it("[ST2] a database that was copied back for all to read is made private again", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST2] a database that was copied back for all to read is made private again", ({ store, paths }) => {
     store.write(addSetting("a"));
     store.close();
     chmodSync(paths.database, 0o644);
@@ -49,8 +48,7 @@ export function storeRules(driver: Driver): void {
     expect([modeOf(paths.database), modeOf(`${paths.database}-wal`)]).toEqual([0o600, 0o600]);
   });
 
-  it("[ST3] a file that asks for a newer program is refused and not changed", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST3] a file that asks for a newer program is refused and not changed", ({ store, paths }) => {
     const newer = openStore(driver, paths, { migrations: [...migrations, step({ minReader: migrations.length + 1 })] });
     newer.write(addSetting("a"));
     const error = refusal(() => store.write(addSetting("b")));
@@ -60,8 +58,7 @@ export function storeRules(driver: Driver): void {
     expect(newer.read(count, -1)).toBe(1);
   });
 
-  it("[ST3] an old process goes on after an upgrade that only adds", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST3] an old process goes on after an upgrade that only adds", ({ store, paths }) => {
     store.write(addSetting("a"));
     const newer = openStore(driver, paths, { migrations: [...migrations, step()] });
     newer.write(addSetting("b"));
@@ -69,8 +66,7 @@ export function storeRules(driver: Driver): void {
     expect(store.read(count, -1)).toBe(3);
   });
 
-  it("[ST14] a write is one transaction: what throws leaves nothing", () => {
-    const { store } = tempStore(driver);
+  it("[ST14] a write is one transaction: what throws leaves nothing", ({ store }) => {
     store.write(addSetting("a"));
     const broken = (): void =>
       store.write((sql) => {
@@ -83,8 +79,7 @@ export function storeRules(driver: Driver): void {
     expect(store.read(count, -1)).toBe(2);
   });
 
-  it("[ST14] commits are synchronous on the disk, in WAL", () => {
-    const { store } = tempStore(driver);
+  it("[ST14] commits are synchronous on the disk, in WAL", ({ store }) => {
     store.write(addSetting("a"));
     const connection = store.connection();
     expect(connection.all("PRAGMA journal_mode")).toMatchObject([{ journal_mode: "wal" }]);
@@ -92,8 +87,7 @@ export function storeRules(driver: Driver): void {
     expect(store.driver).toBe(connection.driver);
   });
 
-  it("[ST14] a system error of the caller's own work is handed on as it is", () => {
-    const { store } = tempStore(driver);
+  it("[ST14] a system error of the caller's own work is handed on as it is", ({ store }) => {
     store.write(addSetting("a"));
     const foreign = Object.assign(new Error("no such file"), { code: "ENOENT", path: "/elsewhere/file" });
     expect(() =>
@@ -103,8 +97,7 @@ export function storeRules(driver: Driver): void {
     ).toThrow(foreign);
   });
 
-  it("[ST15] a writer that waits longer than it may gets a clear, retryable error", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST15] a writer that waits longer than it may gets a clear, retryable error", ({ store, paths }) => {
     store.write(addSetting("a"));
     const other = openStore(driver, paths, { busyMs: 20 });
     const error = store.write(() => refusal(() => other.write(addSetting("b"))));
@@ -114,8 +107,7 @@ export function storeRules(driver: Driver): void {
     expect(store.read(count, -1)).toBe(2);
   });
 
-  it("[ST15] readers do not wait for a writer", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST15] readers do not wait for a writer", ({ store, paths }) => {
     store.write(addSetting("a"));
     const other = openStore(driver, paths, { busyMs: 0 });
     store.write((sql) => {
@@ -124,8 +116,7 @@ export function storeRules(driver: Driver): void {
     });
   });
 
-  it("[ST16] a file that cannot be reached is a clear error", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST16] a file that cannot be reached is a clear error", ({ store, paths }) => {
     mkdirSync(dirname(paths.home), { recursive: true });
     writeFileSync(paths.home, "a file where the folder should be");
     const error = refusal(() => store.write(addSetting("a")));
@@ -133,8 +124,7 @@ export function storeRules(driver: Driver): void {
     expect(error.message).toMatch(/Nothing was half-written/);
   });
 
-  it("[ST17] values come back as they were stored", () => {
-    const { store } = tempStore(driver);
+  it("[ST17] values come back as they were stored", ({ store }) => {
     const bytes = Uint8Array.from([0, 1, 255]);
     const row = store.write((sql) => {
       sql.run("CREATE TABLE t (n INTEGER, r REAL, s TEXT, b BLOB, z TEXT)");
@@ -145,8 +135,7 @@ export function storeRules(driver: Driver): void {
     expect(Uint8Array.from(row?.b ?? [])).toEqual(bytes);
   });
 
-  it("[ST17] a search index comes with the driver", () => {
-    const { store } = tempStore(driver);
+  it("[ST17] a search index comes with the driver", ({ store }) => {
     const found = store.write((sql) => {
       sql.run(
         `INSERT INTO checkpoints (id, session_id, at, trigger, hash, journal_seq, raw_bytes, redactions, summary, body)
@@ -158,8 +147,7 @@ export function storeRules(driver: Driver): void {
     expect(found).toHaveLength(1);
   });
 
-  it("[ST18] a copy is whole and private while a writer works", async () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST18] a copy is whole and private while a writer works", async ({ store, paths }) => {
     for (let n = 0; n < 300; n++) store.write(addSetting(`key ${n} ${"x".repeat(2_000)}`));
     const copy = `${paths.home}/copy.db`;
     const done = store.backup(copy);
@@ -177,30 +165,26 @@ export function storeRules(driver: Driver): void {
     connection.close();
   });
 
-  it("[ST18] a copy that cannot be written is a clear error", async () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST18] a copy that cannot be written is a clear error", async ({ store, paths }) => {
     store.write(addSetting("a"));
     writeFileSync(`${paths.home}/file`, "");
     await expect(store.backup(`${paths.home}/file/copy.db`)).rejects.toMatchObject({ code: "store_unavailable" });
   });
 
-  it("[ST9] the driver refuses to make a file of its own accord", () => {
-    const { paths } = tempStore(driver);
+  it("[ST9] the driver refuses to make a file of its own accord", ({ paths }) => {
     mkdirSync(paths.home, { recursive: true });
     expect(() => driver({ path: `${paths.home}/none?.db`, readOnly: false, busyMs: 0 })).toThrow();
     expect(readdirSync(paths.home)).toEqual([]);
   });
 
-  it("[ST9] a connection for reading cannot write", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST9] a connection for reading cannot write", ({ store, paths }) => {
     store.write(addSetting("a"));
     const connection = driver({ path: paths.database, readOnly: true, busyMs: 0 });
     expect(() => addSetting("b")(connection)).toThrow(/readonly/);
     connection.close();
   });
 
-  it("[ST10] a maintenance lock file full of rubbish does no harm", () => {
-    const { store, paths } = tempStore(driver);
+  it("[ST10] a maintenance lock file full of rubbish does no harm", ({ store, paths }) => {
     mkdirSync(paths.home, { recursive: true });
     writeFileSync(`${paths.home}/maintenance.db`, "rubbish ".repeat(1_000));
     store.write(addSetting("a"));

@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
-import { type OpenHost, type OpenRowHost, type RowHost } from "#harness/coordinator/engine-host.ts";
+import { expect } from "vitest";
+import { type RowHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -9,22 +9,18 @@ import {
   hour,
   minute,
   later,
-  refusal,
   revision,
   set,
   some,
   toAll,
   waitForFullHour,
+  refusal,
 } from "#harness/coordinator/state-calls.ts";
+import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** Rules of the alarm that hold behind any host. */
-export function sweepRules(open: OpenHost): void {
-  alarmRules(open);
-}
-
-function alarmRules(open: OpenHost): void {
-  it("[DU3] the alarm is set for the earliest thing that waits for its time, and for none where nothing does", async () => {
-    const host = await open();
+export function sweepRules(it: RuleTest): void {
+  it("[DU3] the alarm is set for the earliest due time, and for none without one", async ({ host }) => {
     const start = host.now();
     expect(await host.ring()).toBeNull();
     await set(host, "later", 1, { ttlMs: 9_000 });
@@ -40,9 +36,7 @@ function alarmRules(open: OpenHost): void {
     expect(await host.ring()).toBe(Math.ceil((start + hour) / hour) * hour);
   });
 
-  it("[DU3] a late alarm does all that has come due by then, of every kind", async () => {
-    const host = await open();
-    const chat = await Correspondent.join(host, "c1");
+  it("[DU3] a late alarm does all that has come due by then, of every kind", async ({ host, c1: chat }) => {
     await ask(host, "leases.acquire", { self: chat.self, resource: "x", requestId: "r", ttlMs: 1_000 });
     await set(host, "short", 1, { ttlMs: 1_000, requestId: "r" });
     await chat.send(toAll, 1, { ttlMs: 1_000 });
@@ -60,8 +54,7 @@ function alarmRules(open: OpenHost): void {
     expect((await ask(host, "chats.list", {})).chats).toEqual([]);
   });
 
-  it("[DU4] housekeeping waits for the full hour, and what others see does not", async () => {
-    const host = await open();
+  it("[DU4] housekeeping waits for the full hour, and what others see does not", async ({ host }) => {
     await set(host, "a", 1, { requestId: "r1" });
     await set(host, "a", 2);
     const next = await host.ring();
@@ -76,8 +69,7 @@ function alarmRules(open: OpenHost): void {
     expect((await refusal(host, "state.changes", { after: 0 })).code).toBe("compacted");
   });
 
-  it("[DU4] [MS8] where there are always as many as may be, what is too much goes at once, and the alarm rests", async () => {
-    const host = await open();
+  it("[DU4] [MS8] a send above a full limit deletes at once, and the alarm rests", async ({ host }) => {
     await ask(host, "settings.set", { settings: { maxMessages: 10 } });
     const [from, to] = (await some(host, "c1", "c2")) as [Correspondent, Correspondent];
     for (let at = 0; at < 12; at++) await from.send(toAll, at);
@@ -99,14 +91,8 @@ async function poison(host: RowHost, when: string): Promise<() => Promise<void>>
 }
 
 /** Rules of sweeps that can only be seen in rows. */
-export function sweepRowRules(open: OpenRowHost): void {
-  poisonRules(open);
-  boundRules(open);
-}
-
-function poisonRules(open: OpenRowHost): void {
-  it("[DU1] a chat whose turn fails is put off and told, and keeps no other chat and no other kind from their turn", async () => {
-    const host = await open();
+export function sweepRowRules(it: RowTest): void {
+  it("[DU1] a chat whose sweep fails is put off and audited, and blocks nothing else", async ({ host }) => {
     const names = ["c1", "bad", "c2"];
     for (const name of names) {
       const { self } = await Correspondent.join(host, name);
@@ -130,9 +116,7 @@ function poisonRules(open: OpenRowHost): void {
     expect((await ask(host, "audit.list", { kind: "sweep.failed" })).entries).toHaveLength(1);
   });
 
-  it("[DU1] a kind whose work fails is put off and told, leaves nothing half done, and keeps no other from its turn", async () => {
-    const host = await open();
-    const chat = await Correspondent.join(host, "c1");
+  it("[DU1] a kind whose sweep fails is put off, undone, and blocks nothing else", async ({ host, c1: chat }) => {
     await set(host, "good", 1, { ttlMs: 1_000, requestId: "r" });
     await set(host, "poisoned", 1, { ttlMs: 2_000 });
     await chat.send(toAll, 1, { ttlMs: 1_000 });
@@ -157,21 +141,8 @@ function poisonRules(open: OpenRowHost): void {
     expect(await host.rows("SELECT key FROM state")).toEqual([]);
     expect((await ask(host, "audit.list", { kind: "sweep.failed" })).entries).toHaveLength(2);
   });
-}
 
-const tables = ["state", "idempotency", "messages", "changes", "audit"];
-
-/** How many rows each of them has. */
-async function counts(host: RowHost): Promise<number[]> {
-  const found: number[] = [];
-  for (const table of tables) found.push((await host.rows(`SELECT 1 FROM ${table}`)).length);
-  return found;
-}
-
-function boundRules(open: OpenRowHost): void {
-  it("[DU2] one sweep takes on no more rows of a kind than it was allowed, the rest is due at once, and in the end all is done", async () => {
-    const host = await open();
-    const chat = await Correspondent.join(host, "c1");
+  it("[DU2] a sweep takes at most its limit of rows; the rest is due at once", async ({ host, c1: chat }) => {
     for (let at = 0; at < 35; at++) {
       await set(host, `k${at}`, 1, { ttlMs: 1_000, requestId: `r${at}` });
       await chat.send(toAll, at, { ttlMs: 1_000 });
@@ -194,4 +165,13 @@ function boundRules(open: OpenRowHost): void {
     await host.ring();
     expect(await counts(host)).toEqual([0, 0, 1, 1, 1]);
   });
+}
+
+const tables = ["state", "idempotency", "messages", "changes", "audit"];
+
+/** How many rows each of them has. */
+async function counts(host: RowHost): Promise<number[]> {
+  const found: number[] = [];
+  for (const table of tables) found.push((await host.rows(`SELECT 1 FROM ${table}`)).length);
+  return found;
 }

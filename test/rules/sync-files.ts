@@ -1,10 +1,11 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Refusal } from "#src/contract/errors.ts";
 import type { Result } from "#src/shared/result.ts";
-import { admin, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { day, given, hour, refused, waitForFullHour } from "#harness/coordinator/state-calls.ts";
 import { checkpoint, Device, forget, list, m2, session, status } from "#harness/sync/sealed-content.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 type Part = Partial<InputOf<"sync.put-files">>;
 
@@ -48,15 +49,8 @@ async function aDevice(host: EngineHost): Promise<Device> {
 }
 
 /** Rules of the files that devices store for a session, that hold behind any host. */
-export function syncFileRules(open: OpenHost): void {
-  partRules(open);
-  lifetimeRules(open);
-  refusalRules(open);
-}
-
-function partRules(open: OpenHost): void {
-  it("[SY98] [SY32] [SY33] until the last part of a bundle is stored the one before is read, whole", async () => {
-    const host = await open();
+export function syncFileRules(it: RuleTest): void {
+  it("[SY98] [SY32] [SY33] the previous bundle is read whole until the last part is stored", async ({ host }) => {
     const device = await aDevice(host);
     expect(await files(host)).toBe(null);
     await put(device, "b1", 2);
@@ -71,8 +65,7 @@ function partRules(open: OpenHost): void {
     expect(await status(host)).toMatchObject({ chars: "of-s1of-k1b2-0b2-1b2-2".length });
   });
 
-  it("[SY99] a part sent again is stored once; one out of order is a gap, and an abandoned bundle is deleted", async () => {
-    const host = await open();
+  it("[SY99] a repeated part is stored once; one out of order is a gap", async ({ host }) => {
     const device = await aDevice(host);
     given(await tryPut(device, { parts: 2, envelope: "first" }));
     expect(given(await tryPut(device, { parts: 2, envelope: "second" }))).toEqual({ stored: 1 });
@@ -87,8 +80,7 @@ function partRules(open: OpenHost): void {
     expect(await status(host)).toMatchObject({ chars: "of-s1of-k1thirdfourth".length });
   });
 
-  it("[SY10] a restored home does not replace the files of a later life of its device", async () => {
-    const host = await open();
+  it("[SY10] a restored home does not replace the files of a later life of its device", async ({ host }) => {
     const device = await aDevice(host);
     await put(device, "b1", 2);
     host.wait(hour);
@@ -98,24 +90,21 @@ function partRules(open: OpenHost): void {
     await put(device, "b3", 1);
     expect(await files(host)).toEqual(["b3-0"]);
   });
-}
 
-function lifetimeRules(open: OpenHost): void {
-  it.each([
-    ["its session is forgotten", (device: Device) => device.push(forget("s1"))],
-    ["its checkpoint is forgotten", (device: Device) => device.push(forget("s1", "k1"))],
-    ["its session is over", (device: Device) => device.push(session("s1", "over", { isEnded: true }))],
-    ["its device is purged", ({ host }: Device) => host.call("sync.purge", { device: "d1" }, admin)],
+  it.for<[string, (device: Device) => Promise<unknown>]>([
+    ["its session is forgotten", (device) => device.push(forget("s1"))],
+    ["its checkpoint is forgotten", (device) => device.push(forget("s1", "k1"))],
+    ["its session is over", (device) => device.push(session("s1", "over", { isEnded: true }))],
+    ["its device is purged", ({ host }) => host.call("sync.purge", { device: "d1" }, admin)],
     [
       "its session is too old",
-      async ({ host }: Device) => {
+      async ({ host }) => {
         host.wait(31 * day);
         waitForFullHour(host);
         await host.ring();
       },
     ],
-  ])("[SY34] files are deleted when %s, those that are on their way, too", async (_when, end) => {
-    const host = await open();
+  ])("[SY34] files are deleted when %s, also unfinished ones", async ([, end], { host }) => {
     const device = await aDevice(host);
     await put(device, "b1", 2);
     given(await tryPut(device, { bundle: "b2", parts: 2 }));
@@ -128,18 +117,14 @@ function lifetimeRules(open: OpenHost): void {
     expect(sessions).toBeLessThan(2);
   });
 
-  it("[SY34] files outlive the other checkpoints of their session", async () => {
-    const host = await open();
+  it("[SY34] files outlive the other checkpoints of their session", async ({ host }) => {
     const device = await aDevice(host);
     await put(device, "b1", 1);
     await device.push(checkpoint("k2", "s1"), forget("s1", "k2"), session("s1", "again"));
     expect(await files(host)).toEqual(["b1-0"]);
   });
-}
 
-function refusalRules(open: OpenHost): void {
-  it("[SY32] [SY2] [SY3] files are stored by the device's own machine, in its epoch, for a stored open session", async () => {
-    const host = await open();
+  it("[SY32] [SY2] [SY3] only its machine stores files of a device, for an open session", async ({ host }) => {
     const device = await aDevice(host);
     await device.push(session("s2", "over", { isEnded: true }));
     expect(refused(await tryPut(device, { session: "s2" })).code).toBe("unknown_key");
@@ -151,8 +136,7 @@ function refusalRules(open: OpenHost): void {
     expect(await files(host)).toBe(null);
   });
 
-  it("[SY35] files take at most half of the room, and a checkpoint is stored beside them", async () => {
-    const host = await open();
+  it("[SY35] files take at most half of the room, and a checkpoint is stored beside them", async ({ host }) => {
     const device = await aDevice(host);
     given(await host.call("settings.set", { settings: { maxSyncChars: 1_000 } }, admin));
     given(await tryPut(device, { parts: 2, envelope: "x".repeat(400) }));

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
-import { runsOn, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
-import { given, hour, minute, propertyMs } from "#harness/coordinator/state-calls.ts";
+import { expect } from "vitest";
+import { type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { given, hour, minute } from "#harness/coordinator/state-calls.ts";
 import {
   checkpoint,
   checkpointsOf,
@@ -12,23 +12,21 @@ import {
   session,
   type Content,
 } from "#harness/sync/sealed-content.ts";
+import type { RuleTest } from "./rule-test.ts";
+import { step } from "./steps.ts";
 
 /** What devices store against a model, behind any host. */
-export function syncModelRules(open: OpenHost): void {
-  it(
-    "[SY19] whatever is lost on the way, repeated, copied or begun anew, what stands there is what the devices have sent, as a model has it",
-    async () => {
-      await fc.assert(
-        fc.asyncProperty(fc.array(act, { maxLength: 40 }), async (acts) => {
-          const world = await World.open(await open());
-          for (const one of acts) await world.act(one);
-          await world.compare();
-        }),
-        runsOn(open, 150),
-      );
-    },
-    propertyMs,
-  );
+export function syncModelRules(it: RuleTest): void {
+  it("[SY19] after any loss, repeat or copy the stored content is that of the model", async ({ open, runs }) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(act, { maxLength: 40 }), async (acts) => {
+        const world = await World.open(await open());
+        for (const one of acts) await world.act(one);
+        await world.compare();
+      }),
+      runs(150),
+    );
+  });
 }
 
 const names = fc.constantFrom("s1", "s2", "s3");
@@ -36,43 +34,24 @@ const ids = fc.constantFrom("k1", "k2", "k3");
 
 /** What a home notes; what is in it, it says with the number that it has then. */
 const note = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("session" as const), of: names }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("checkpoint" as const), of: names, id: ids }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("forget" as const), of: names }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("drop" as const), of: names, id: ids }) },
+  step(4, "session", { of: names }),
+  step(4, "checkpoint", { of: names, id: ids }),
+  step(1, "forget", { of: names }),
+  step(1, "drop", { of: names, id: ids }),
 );
 type Note = typeof note extends fc.Arbitrary<infer T> ? T : never;
 
 const who = fc.nat(3);
 
 const act = fc.oneof(
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      kind: fc.constant("note" as const),
-      who,
-      notes: fc.array(note, { minLength: 1, maxLength: 4 }),
-    }),
-  },
+  step(8, "note", { who, notes: fc.array(note, { minLength: 1, maxLength: 4 }) }),
   // From how far before the newest acknowledged op it sends, how many, and whether it hears the answer.
-  {
-    weight: 10,
-    arbitrary: fc.record({
-      kind: fc.constant("send" as const),
-      who,
-      back: fc.nat(3),
-      count: fc.integer({ min: 1, max: 6 }),
-      isHeard: fc.boolean(),
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("begin" as const), who }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart" as const) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("copy" as const), who, to: who }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("poll" as const) }) },
-  {
-    weight: 2,
-    arbitrary: fc.record({ kind: fc.constant("wait" as const), ms: fc.constantFrom(0, 1_000, 2 * minute, hour) }),
-  },
+  step(10, "send", { who, back: fc.nat(3), count: fc.integer({ min: 1, max: 6 }), isHeard: fc.boolean() }),
+  step(2, "begin", { who }),
+  step(1, "restart"),
+  step(2, "copy", { who, to: who }),
+  step(2, "poll"),
+  step(2, "wait", { ms: fc.constantFrom(0, 1_000, 2 * minute, hour) }),
 );
 type Act = typeof act extends fc.Arbitrary<infer T> ? T : never;
 type ActOf<Kind extends Act["kind"]> = Extract<Act, { readonly kind: Kind }>;

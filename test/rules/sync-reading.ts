@@ -1,34 +1,23 @@
-import { expect, it } from "vitest";
-import { admin, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { expect } from "vitest";
+import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { Correspondent, given, later, minute, refused } from "#harness/coordinator/state-calls.ts";
 import { checkpoint, Device, envelopes, forget, list, m2, session } from "#harness/sync/sealed-content.ts";
+import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of how other machines read what is kept, and take it over, that hold behind any host. */
-export function syncReadingRules(open: OpenHost): void {
-  listRules(open);
-  takeRules(open);
-}
-
-function listRules(open: OpenHost): void {
-  it("[SY20] sessions are told in the order of their last changes; who reads on from a revision gets each change once", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+export function syncReadingRules(it: RuleTest): void {
+  it("[SY20] sessions are listed by last change; a reader gets each change once", async ({ host, device }) => {
     await device.push(session("s1"), session("s2"), session("s3"));
     const first = await list(host, { limit: 2 });
     expect(first).toMatchObject({ sessions: [{ session: "s1" }, { session: "s2" }], isMore: true });
     await device.push(session("s1", "changed"));
     const second = await list(host, { after: first.revision });
     expect(second).toMatchObject({ sessions: [{ session: "s3" }, { envelope: "changed" }], isMore: false });
-    expect(await list(host, { after: second.revision })).toEqual({
-      sessions: [],
-      forgotten: [],
-      revision: second.revision,
-      isMore: false,
-    });
+    const nothing = { sessions: [], forgotten: [], revision: second.revision, isMore: false };
+    expect(await list(host, { after: second.revision })).toEqual(nothing);
   });
 
-  it("[SY20] by project, by session and by device", async () => {
-    const host = await open();
+  it("[SY20] by project, by session and by device", async ({ host }) => {
     const [one, other] = [await Device.begun(host), await Device.begun(host, "d2", m2)];
     await one.push(session("s1", "a", { project: "p" }), session("s2", "b", { project: "q" }));
     await other.push(session("s1", "c", { project: "p" }));
@@ -38,18 +27,14 @@ function listRules(open: OpenHost): void {
     expect(await envelopes(host, { device: "d3" })).toEqual([]);
   });
 
-  it("[SY20] who names a revision that is not yet there (after a restore) is told all", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY20] who names a revision that is not yet there (after a restore) is told all", async ({ host, device }) => {
     await device.push(session("s1"), forget("s1"), session("s2"));
     const { revision } = await list(host);
     const answer = await list(host, { after: revision + 1_000 });
     expect(answer).toMatchObject({ sessions: [{ session: "s2" }], forgotten: [], revision });
   });
 
-  it("[SY4] [SY20] after a restore, once the epoch of the workspace is raised, no revision and no epoch comes a second time", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY4] [SY20] after a raised epoch no revision and no epoch comes twice", async ({ host, device }) => {
     await device.push(session("s1"));
     given(await host.call("epoch.raise", { reason: "a restore" }, admin));
     // So much may have been lost.
@@ -59,9 +44,7 @@ function listRules(open: OpenHost): void {
     expect(await device.begin()).toBeGreaterThan(least);
   });
 
-  it("[SY21] a new checkpoint, one that is forgotten, and a taker are changes of their session", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY21] a new checkpoint, a forgotten one and a take change their session", async ({ host, device }) => {
     await device.push(session("s1"), session("s2"));
     const changed = async (after: number): Promise<{ revision: number; found: unknown }> => {
       const { revision, sessions } = await list(host, { after });
@@ -82,9 +65,7 @@ function listRules(open: OpenHost): void {
     expect((await changed(third.revision)).found).toEqual([["s1", 1, "k1"]]);
   });
 
-  it("[SY21] a session of which only checkpoints were stored is told once it was", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY21] a session of which only checkpoints were stored is told once it was", async ({ host, device }) => {
     await device.push(checkpoint("k1", "s1"));
     expect(await list(host)).toMatchObject({ sessions: [] });
     await device.push(session("s1"));
@@ -93,9 +74,7 @@ function listRules(open: OpenHost): void {
     });
   });
 
-  it("[SY22] an answer has at most a million characters of envelopes, or one session; reading on gives the rest", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY22] an answer has at most a million characters of envelopes, or one session", async ({ host, device }) => {
     const sizes = [400_000, 400_000, 300_000, 900_000, 200_000];
     for (const [at, size] of sizes.entries()) await device.push(session(`s${at}`, "x".repeat(size)));
     const pages: number[][] = [];
@@ -107,9 +86,7 @@ function listRules(open: OpenHost): void {
     expect(pages).toEqual([[400_000, 400_000], [300_000], [900_000], [200_000]]);
   });
 
-  it("[SY18] what was forgotten, or purged, is told to those who may have read it, in its place among the changes", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY18] forgotten and purged sessions are listed among the changes", async ({ host, device }) => {
     await device.push(session("s1"), session("s2"), session("s3"), checkpoint("k1", "untold"));
     const { revision } = await list(host);
     await device.push(forget("s1"), forget("s2"), forget("s9"), session("s2", "told-anew"), forget("untold"));
@@ -122,31 +99,8 @@ function listRules(open: OpenHost): void {
     expect([page.isMore, rest.isMore]).toEqual([true, false]);
     expect([...page.forgotten, ...rest.forgotten].map(({ session: id }) => id).toSorted()).toEqual(["s2", "s3"]);
   });
-}
 
-/** A chat that holds the lease of s1, and has taken it. */
-async function taken(host: EngineHost, chat: string): Promise<Correspondent> {
-  const one = await Correspondent.join(host, chat);
-  const token = await lease(one);
-  const input = { self: one.self, device: "d1", session: "s1", token };
-  expect(given(await host.call("sync.take", input))).toEqual({ isTaken: true });
-  return one;
-}
-
-async function lease({ host, self }: Correspondent): Promise<number> {
-  const input = { self, resource: "session:s1", requestId: "l", ttlMs: 10 * minute };
-  const held = given(await host.call("leases.acquire", input));
-  return held.state === "granted" ? held.lease.token : 0;
-}
-
-async function takerOf(host: EngineHost): Promise<unknown> {
-  return (await list(host, { session: "s1" })).sessions[0]?.taken;
-}
-
-function takeRules(open: OpenHost): void {
-  it("[SY30] a chat that holds the lease of a session takes it, and all see who, where and since when; a repeat changes nothing", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY30] the holder of a session's lease takes it, visible to all; a repeat is none", async ({ host, device }) => {
     await device.push(session("s1"));
     const chat = await taken(host, "c1");
     host.wait(minute);
@@ -163,9 +117,7 @@ function takeRules(open: OpenHost): void {
     expect(await list(host)).toMatchObject({ sessions: [{ envelope: "late", taken: { chat: "c1" } }] });
   });
 
-  it("[SY30] without the lease, with another token, or with another's, nothing is taken; nor is what is not there", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY30] without the present lease, or of an unknown session, nothing is taken", async ({ host, device }) => {
     await device.push(session("s1"));
     const [one, other] = [await Correspondent.join(host, "c1"), await Correspondent.join(host, "c2")];
     const wanted = { device: "d1", session: "s1" };
@@ -191,9 +143,7 @@ function takeRules(open: OpenHost): void {
     expect(await takerOf(host)).toBeNull();
   });
 
-  it("[SY30] when its holder has gone the next one takes it", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY30] when its holder has gone the next one takes it", async ({ host, device }) => {
     await device.push(session("s1"));
     await (await taken(host, "c1")).leave();
     const next = await Correspondent.join(host, "c2");
@@ -204,8 +154,7 @@ function takeRules(open: OpenHost): void {
     expect(await takerOf(host)).toMatchObject({ chat: "c2" });
   });
 
-  it("[SY31] it is given back by the machine that took it or the one it came from; that nobody had it is no error", async () => {
-    const host = await open();
+  it("[SY31] the taking machine or the session's own gives it back; a repeat is no error", async ({ host }) => {
     const device = await Device.begun(host, "d1", m2);
     await device.push(session("s1"));
     const wanted = { device: "d1", session: "s1" };
@@ -219,12 +168,29 @@ function takeRules(open: OpenHost): void {
     expect(refused(await host.call("sync.give-back", { ...wanted, session: "s2" })).code).toBe("unknown_key");
   });
 
-  it("[SY31] a third machine does not give back what is not its own", async () => {
-    const host = await open();
-    const device = await Device.begun(host);
+  it("[SY31] a third machine does not give back what is not its own", async ({ host, device }) => {
     await device.push(session("s1"));
     await taken(host, "c1");
     expect(refused(await host.call("sync.give-back", { device: "d1", session: "s1" }, m2)).code).toBe("forbidden");
     expect(await takerOf(host)).toMatchObject({ chat: "c1" });
   });
+}
+
+/** A chat that holds the lease of s1, and has taken it. */
+async function taken(host: EngineHost, chat: string): Promise<Correspondent> {
+  const one = await Correspondent.join(host, chat);
+  const token = await lease(one);
+  const input = { self: one.self, device: "d1", session: "s1", token };
+  expect(given(await host.call("sync.take", input))).toEqual({ isTaken: true });
+  return one;
+}
+
+async function lease({ host, self }: Correspondent): Promise<number> {
+  const input = { self, resource: "session:s1", requestId: "l", ttlMs: 10 * minute };
+  const held = given(await host.call("leases.acquire", input));
+  return held.state === "granted" ? held.lease.token : 0;
+}
+
+async function takerOf(host: EngineHost): Promise<unknown> {
+  return (await list(host, { session: "s1" })).sessions[0]?.taken;
 }

@@ -1,23 +1,12 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { codeOf, pass, second } from "#harness/coordinator/peers.ts";
-import { type OpenHost } from "#harness/coordinator/engine-host.ts";
 import { ask, hour, minute } from "#harness/coordinator/state-calls.ts";
-import { calm, cancel, endsOf, Hand, stateOf, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import { cancel, endsOf, Hand, stateOf, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of how attempts end, and what follows. */
-export function taskAttemptRules(open: OpenHost): void {
-  failureRules(open);
-  timeRules(open);
-  chatRules(open);
-  cancelRules(open);
-}
-
-const plain = { baseMs: 2_000, capMs: 5_000, hasJitter: false };
-
-function failureRules(open: OpenHost): void {
-  it("[TA10] [TA33] failures wait for the doubled base up to the cap, then the task is dead", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+export function taskAttemptRules(it: TaskTest): void {
+  it("[TA10] [TA33] failures wait for the doubled base up to the cap, then the task is dead", async ({ host, a }) => {
     const task = await submitOne(host, { backoff: plain, maxAttempts: 4 });
     for (const [at, waitMs] of [2_000, 4_000, 5_000].entries()) {
       const held = await a.take();
@@ -29,17 +18,12 @@ function failureRules(open: OpenHost): void {
       await pass(host, 1);
     }
     expect(await a.nack(await a.take(), { reason: "the last" })).toBe("dead");
-    expect(await taskOf(host, task)).toMatchObject({
-      state: "dead",
-      reason: "failed",
-      detail: "the last",
-      failures: 4,
-    });
+    const dead = { state: "dead", reason: "failed", detail: "the last", failures: 4 };
+    expect(await taskOf(host, task)).toMatchObject(dead);
     expect(await endsOf(host, task)).toEqual(["failed", "failed", "failed", "failed"]);
   });
 
-  it("[TA33] jitter leaves half to all of the backoff, the same for the same task and attempt", async () => {
-    const host = await calm(open);
+  it("[TA33] jitter leaves half to all of the backoff, the same for the same task and attempt", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 30 });
     const waits: number[] = [];
     for (let n = 0; n < 20; n++) {
@@ -52,9 +36,7 @@ function failureRules(open: OpenHost): void {
     expect(new Set(waits).size).toBeGreaterThan(15);
   });
 
-  it("[TA34] [TA10] a failure may name its own delay, or be the last", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA34] [TA10] a failure may name its own delay, or be the last", async ({ host, a }) => {
     const task = await submitOne(host);
     expect(await a.nack(await a.take(), { delayMs: 0 })).toBe("queued");
     expect(await a.nack(await a.take(), { delayMs: hour })).toBe("scheduled");
@@ -66,9 +48,7 @@ function failureRules(open: OpenHost): void {
     expect([await stateOf(host, other), await stateOf(host, task)]).toEqual(["dead failed", "queued"]);
   });
 
-  it("[TA19] progress and checkpoint go along, however the attempt ended, until the next one tells others", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA19] progress and checkpoint pass to the next attempt, however one ends", async ({ host, a }) => {
     const task = await submitOne(host, { maxAttempts: 9 });
     const progress = { percent: 10 };
     const first = await a.take();
@@ -90,12 +70,8 @@ function failureRules(open: OpenHost): void {
       ["failed", { step: 1 }],
     ]);
   });
-}
 
-function timeRules(open: OpenHost): void {
-  it("[TA15] what nobody takes in time is dead, and nobody gets it before the alarm has rung", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA15] what nobody takes in time is dead, and nobody gets it before the alarm has rung", async ({ host, a }) => {
     const task = await submitOne(host, { scheduleToStartMs: minute });
     const late = await submitOne(host, { scheduleToStartMs: minute, delayMs: minute, priority: 1 });
     host.wait(minute - 1);
@@ -111,9 +87,7 @@ function timeRules(open: OpenHost): void {
     expect(await stateOf(host, late)).toBe("dead expired");
   });
 
-  it("[TA16] an attempt that takes too long counts, however often it tells of itself", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA16] an attempt that takes too long counts, however often it tells of itself", async ({ host, a }) => {
     const task = await submitOne(host, { startToCloseMs: 2 * minute, maxAttempts: 2, backoff: plain });
     for (const expected of ["scheduled", "dead failed"]) {
       const held = await a.take();
@@ -133,9 +107,7 @@ function timeRules(open: OpenHost): void {
     expect(await endsOf(host, task)).toEqual(["timeout", "timeout"]);
   });
 
-  it("[TA16] an extension moves the end", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA16] an extension moves the end", async ({ host, a }) => {
     const task = await submitOne(host, { startToCloseMs: minute, heartbeatMs: hour });
     const held = await a.take();
     await a.do("tasks.extend", held, { ms: 5 * minute });
@@ -145,9 +117,7 @@ function timeRules(open: OpenHost): void {
     expect(await endsOf(host, task)).toEqual(["timeout"]);
   });
 
-  it("[TA16] [TA20] a silent attempt has stalled, which costs no attempt; after maxStalls the task is dead", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA16] [TA20] a silent attempt stalls at no cost; after maxStalls the task is dead", async ({ host, a }) => {
     const task = await submitOne(host, { heartbeatMs: minute, maxAttempts: 1 });
     for (const expected of ["queued", "queued", "dead poison"]) {
       const held = await a.take();
@@ -163,10 +133,8 @@ function timeRules(open: OpenHost): void {
     }
     expect(await taskOf(host, task)).toMatchObject({ stalls: 3, failures: 0, lostChats: 0 });
   });
-}
 
-function chatRules(open: OpenHost): void {
-  it("[TA20] a chat of which nothing is heard gives its tasks back; after maxLostChats the task is dead", async () => {
+  it("[TA20] tasks of a silent chat are queued again; after maxLostChats dead", async ({ open }) => {
     const host = await open();
     const task = await submitOne(host, { heartbeatMs: hour, maxAttempts: 1 });
     for (const [at, expected] of ["queued", "queued", "dead poison"].entries()) {
@@ -181,8 +149,7 @@ function chatRules(open: OpenHost): void {
     expect(await endsOf(host, task)).toEqual(["chat_offline", "chat_offline", "chat_offline"]);
   });
 
-  it("[TA20] what was only assigned, and what a leaving chat had, costs the task nothing", async () => {
-    const host = await calm(open);
+  it("[TA20] what was only assigned, and what a leaving chat had, costs the task nothing", async ({ host }) => {
     await ask(host, "settings.set", { settings: { maxLostChats: 1, startDeadlineMs: 600_000, chatTtlMs: 30_000 } });
     const [left, silent] = [await Hand.join(host, "left"), await Hand.join(host, "silent")];
     const [one, two] = [await submitOne(host), await submitOne(host, { priority: 1 })];
@@ -198,21 +165,15 @@ function chatRules(open: OpenHost): void {
     expect([await endsOf(host, one), await endsOf(host, two)]).toEqual([["chat_left"], ["not_started"]]);
   });
 
-  it("[TA20] a death attested on the chat's machine gives back at once", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA20] a death attested on the chat's machine gives back at once", async ({ host, a }) => {
     const task = await submitOne(host);
     await a.take();
     const { chat, machine, process } = a.registration;
     await host.call("chats.attest-death", { chat, machine, process }, a.actor);
     expect(await taskOf(host, task)).toMatchObject({ state: "queued", chat: null, lostChats: 1 });
   });
-}
 
-function cancelRules(open: OpenHost): void {
-  it("[TA21] what does not run is cancelled at once, also when that is asked again", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA21] what does not run is cancelled at once, also when that is asked again", async ({ host, a }) => {
     const assigned = await submitOne(host, { priority: 9 });
     const held = await a.take({ isStarted: false });
     const tasks = [await submitOne(host), await submitOne(host, { delayMs: minute }), assigned];
@@ -225,8 +186,7 @@ function cancelRules(open: OpenHost): void {
     expect(await a.claim()).toEqual([]);
   });
 
-  it("[TA41] the chat that runs a cancelled task learns it by its heartbeat, and it ends when the attempt does", async () => {
-    const host = await calm(open);
+  it("[TA41] a cancelled running task is named in the heartbeat and ends with its attempt", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 9 });
     for (const end of ["ack", "nack", "release", "silence"] as const) {
       const task = await submitOne(host, { heartbeatMs: minute });
@@ -244,3 +204,5 @@ function cancelRules(open: OpenHost): void {
     }
   });
 }
+
+const plain = { baseMs: 2_000, capMs: 5_000, hasJitter: false };

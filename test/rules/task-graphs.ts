@@ -1,42 +1,13 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { pass } from "#harness/coordinator/peers.ts";
-import { type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, minute, refusal } from "#harness/coordinator/state-calls.ts";
-import {
-  calm,
-  cancel,
-  Hand,
-  stateOf,
-  statesOf,
-  submit,
-  submitOne,
-  type NewTask,
-} from "#harness/coordinator/task-calls.ts";
+import { cancel, Hand, stateOf, statesOf, submit, submitOne, type NewTask } from "#harness/coordinator/task-calls.ts";
+import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of tasks that depend on others, are parts of others, or are the same as others. */
-export function taskGraphRules(open: OpenHost): void {
-  shapeRules(open);
-  dependencyRules(open);
-  deathRules(open);
-  duplicateRules(open);
-}
-
-async function why(host: EngineHost, ...tasks: NewTask[]): Promise<string> {
-  const { code, message } = await refusal(host, "tasks.submit", { tasks });
-  return `${code}: ${message}`;
-}
-
-function chain(length: number): NewTask[] {
-  return Array.from({ length }, (_, at) => ({
-    type: "x",
-    ref: `r${at}`,
-    ...(at === 0 ? {} : { dependsOn: [`r${at - 1}`] }),
-  }));
-}
-
-function shapeRules(open: OpenHost): void {
-  it("[TA11] circles, unknown tasks and too long chains are refused with the names", async () => {
-    const host = await calm(open);
+export function taskGraphRules(it: TaskTest): void {
+  it("[TA11] circles, unknown tasks and too long chains are refused with the names", async ({ host }) => {
     const circle = [
       { type: "x", ref: "start" },
       { type: "x", ref: "a", dependsOn: ["start", "c"] },
@@ -59,8 +30,7 @@ function shapeRules(open: OpenHost): void {
     expect(await why(host, { type: "x", ref: "r" }, { type: "y", ref: "r" })).toContain("ref r");
   });
 
-  it("[TA11] a chain may have a hundred links, over several submits, and no more", async () => {
-    const host = await calm(open);
+  it("[TA11] a chain may have a hundred links, over several submits, and no more", async ({ host }) => {
     const numbers = await submit(host, ...chain(61).toReversed());
     const [end] = numbers;
     const more: NewTask[] = [{ type: "x", ref: "r0", dependsOn: [end ?? 0] }, ...chain(40).slice(1)];
@@ -73,8 +43,7 @@ function shapeRules(open: OpenHost): void {
     expect(await why(host, { type: "x", parent: parts[100] ?? 0 })).toContain("more than 100");
   });
 
-  it("[TA39] at most a thousand depend on one", async () => {
-    const host = await calm(open);
+  it("[TA39] at most a thousand depend on one", async ({ host }) => {
     const first = await submitOne(host);
     const many = (count: number): NewTask[] => Array.from({ length: count }, () => ({ type: "x", dependsOn: [first] }));
     await submit(host, ...many(999));
@@ -87,8 +56,7 @@ function shapeRules(open: OpenHost): void {
     });
   });
 
-  it("[TA11] a parent may wait for its parts", async () => {
-    const host = await calm(open);
+  it("[TA11] a parent may wait for its parts", async ({ host }) => {
     const [join, left, right] = await submit(
       host,
       { type: "join", ref: "join", dependsOn: ["left", "right"] },
@@ -107,12 +75,8 @@ function shapeRules(open: OpenHost): void {
     });
     expect(await ask(host, "tasks.progress", { parent: join })).toMatchObject({ totalTasks: 2, queuedTasks: 2 });
   });
-}
 
-function dependencyRules(open: OpenHost): void {
-  it("[TA12] a task goes on when the last of those it depends on is done, and gets their results", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA12] a task runs when all its dependencies are done, with their results", async ({ host, a }) => {
     const [one, two] = await submit(host, { type: "x" }, { type: "x" });
     const [join, late] = await submit(
       host,
@@ -136,9 +100,7 @@ function dependencyRules(open: OpenHost): void {
     expect(await stateOf(host, late)).toBe("queued");
   });
 
-  it("[TA12] results that are too large together are left out, and said to be", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA12] results that are too large together are left out, and said to be", async ({ host, a }) => {
     const parts = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     // Bytes are counted: of this sign there are three in each.
     for (const _ of parts) await a.ack(await a.take(), "€".repeat(66_000));
@@ -148,9 +110,7 @@ function dependencyRules(open: OpenHost): void {
     expect(inputs[2]).toEqual({ task: parts[2], ref: null, state: "done", result: null, isLeftOut: true });
   });
 
-  it("[TA18] [TA42] what others still wait for is kept longer, then no row of it is left", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA18] [TA42] what others still wait for is kept longer, then no row of it is left", async ({ host, a }) => {
     const first = await submitOne(host);
     const [next] = await submit(host, { type: "x", dependsOn: [first], delayMs: 20 * day });
     await a.ack(await a.take(), "kept");
@@ -163,12 +123,8 @@ function dependencyRules(open: OpenHost): void {
     expect((await ask(host, "tasks.list", {})).tasks).toEqual([]);
     expect((await refusal(host, "tasks.history", { task: first })).code).toBe("unknown_task");
   });
-}
 
-function deathRules(open: OpenHost): void {
-  it("[TA13] with one that dies or is cancelled die those that depend on it, down the chain, but for those that ignore it", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA13] dependents of a dead or cancelled task die, unless they ignore it", async ({ host, a }) => {
     for (const end of ["dies", "is cancelled"] as const) {
       const first = await submitOne(host);
       const others = await submit(
@@ -187,12 +143,8 @@ function deathRules(open: OpenHost): void {
       ).toBe("scheduled");
     }
   });
-}
 
-function duplicateRules(open: OpenHost): void {
-  it("[TA14] a second task under a key is the first one, or is refused", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA14] a second task under a key is the first one, or is refused", async ({ host, a }) => {
     const first = await submitOne(host, { dedupeKey: "k" });
     const again = await ask(host, "tasks.submit", {
       tasks: [
@@ -217,8 +169,7 @@ function duplicateRules(open: OpenHost): void {
     expect((await refusal(host, "tasks.submit", twice)).code).toBe("duplicate_task");
   });
 
-  it("[TA14] a key is known for keepDedupeMs, and as long as its task is kept", async () => {
-    const host = await calm(open);
+  it("[TA14] a key is known for keepDedupeMs, and as long as its task is kept", async ({ host }) => {
     await ask(host, "settings.set", { settings: { keepDedupeMs: 10 * day } });
     const a = await Hand.join(host, "a");
     const short = await submitOne(host, { dedupeKey: "short" });
@@ -234,4 +185,14 @@ function duplicateRules(open: OpenHost): void {
     await pass(host, 30 * day);
     expect(await duplicate("long")).toEqual({ task: long, state: "queued", isDuplicate: true });
   });
+}
+
+async function why(host: EngineHost, ...tasks: NewTask[]): Promise<string> {
+  const { code, message } = await refusal(host, "tasks.submit", { tasks });
+  return `${code}: ${message}`;
+}
+
+function chain(length: number): NewTask[] {
+  const refs = Array.from({ length }, (_, at) => `r${at}`);
+  return refs.map((ref, at) => ({ type: "x", ref, dependsOn: refs.slice(Math.max(0, at - 1), at) }));
 }

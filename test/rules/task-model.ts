@@ -1,11 +1,13 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import { codeOf, second } from "#harness/coordinator/peers.ts";
-import { type EngineHost, type OpenHost, runsOn } from "#harness/coordinator/engine-host.ts";
-import { ask, minute, propertyMs } from "#harness/coordinator/state-calls.ts";
+import { type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { ask, minute } from "#harness/coordinator/state-calls.ts";
 import { calm, type Claimed, Hand } from "#harness/coordinator/task-calls.ts";
 import { backoff, type ModelChat, type ModelTask, TaskModel, type Wished } from "#harness/coordinator/task-model.ts";
+import type { TaskTest } from "./rule-test.ts";
+import { step } from "./steps.ts";
 
 const names = ["a", "b", "c"] as const;
 const kinds: Readonly<Record<(typeof names)[number], Omit<ModelChat, "isHere">>> = {
@@ -30,27 +32,23 @@ const wished: fc.Arbitrary<Wished> = fc.record({
 });
 
 const deed = fc.constantFrom("ack", "nack", "nack for good", "release", "beat", "news", "extend", "start");
-const step = fc.oneof(
-  { weight: 7, arbitrary: fc.record({ kind: fc.constant("submit"), wished, needs: fc.array(pick, { maxLength: 2 }) }) },
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      kind: fc.constant("claim"),
-      name,
-      limit: fc.integer({ min: 1, max: 3 }),
-      types: fc.constantFrom(undefined, undefined, ["y"]),
-      isStarted: fc.boolean(),
-      isRepeated: fc.boolean(),
-    }),
-  },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant("work"), pick, deed, isRepeated: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("late"), pick, deed }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("cancel"), pick }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("pass"), ms: times }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("go"), name, isLost: fc.boolean() }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("back"), name }) },
+const anyStep = fc.oneof(
+  step(7, "submit", { wished, needs: fc.array(pick, { maxLength: 2 }) }),
+  step(5, "claim", {
+    name,
+    limit: fc.integer({ min: 1, max: 3 }),
+    types: fc.constantFrom(undefined, undefined, ["y"]),
+    isStarted: fc.boolean(),
+    isRepeated: fc.boolean(),
+  }),
+  step(6, "work", { pick, deed, isRepeated: fc.boolean() }),
+  step(1, "late", { pick, deed }),
+  step(1, "cancel", { pick }),
+  step(3, "pass", { ms: times }),
+  step(1, "go", { name, isLost: fc.boolean() }),
+  step(2, "back", { name }),
 );
-type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
+type Step = typeof anyStep extends fc.Arbitrary<infer One> ? One : never;
 type StepOf<Kind extends string> = Extract<Step, { kind: Kind }>;
 type Deed = typeof deed extends fc.Arbitrary<infer One> ? One : never;
 type Line = OutputOf<"tasks.list">["tasks"][number];
@@ -264,18 +262,14 @@ class Bench {
 }
 
 /** Whatever happens in whatever order. */
-export function taskModelRules(open: OpenHost): void {
-  it(
-    "[TA4] [TA5] [TA7] [TA10] whatever chats do and suffer, tasks are claimed, given back and ended as the model says",
-    async () => {
-      await fc.assert(
-        fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60, size: "max" }), async (steps) => {
-          const bench = await Bench.open(open);
-          for (const one of steps) await bench.take(one);
-        }),
-        runsOn(open, 60),
-      );
-    },
-    propertyMs,
-  );
+export function taskModelRules(it: TaskTest): void {
+  it("[TA4] [TA5] [TA7] [TA10] any sequence of calls leaves the tasks of the model", async ({ open, runs }) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(anyStep, { minLength: 20, maxLength: 60, size: "max" }), async (steps) => {
+        const bench = await Bench.open(open);
+        for (const one of steps) await bench.take(one);
+      }),
+      runs(60),
+    );
+  });
 }

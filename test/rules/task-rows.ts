@@ -1,17 +1,53 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { Hint } from "#src/coordination/kernel/tx.ts";
 import { pass } from "#harness/coordinator/peers.ts";
-import { type EngineHost, type OpenHost, type OpenRowHost } from "#harness/coordinator/engine-host.ts";
+import { type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, hour, minute, refusal, rowsWritten } from "#harness/coordinator/state-calls.ts";
 import { cancel, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import { taskTest, type TaskRowTest } from "./rule-test.ts";
 
 /** Rules of tasks that can only be seen in rows. */
-export function taskRowRules(open: OpenRowHost): void {
-  surplusRules(open);
-  it("[TA17] a heartbeat without news writes at most one row in each third of the silence that is allowed", async () => {
-    const host = await open();
-    await ask(host, "settings.set", { settings: { chatTtlMs: 600_000 } });
-    const a = await Hand.join(host, "a");
+export function taskRowRules(it: TaskRowTest): void {
+  it("[TA27] of more tasks than a workspace keeps the oldest that have ended go at the full hour", async ({ host }) => {
+    await ask(host, "settings.set", { settings: { maxTasks: 10 } });
+    const a = await Hand.join(host, "a", { capacity: 50 });
+    const kept = await submit(host, { type: "old", ref: "old" }, { type: "x", dependsOn: ["old"] });
+    await submit(host, ...Array.from({ length: 12 }, () => ({ type: "y" })));
+    for (const held of await a.claim({ types: ["y"], limit: 20 })) await a.ack(held);
+    const count = async (): Promise<number> => (await host.rows("SELECT 1 FROM tasks")).length;
+    expect(await count()).toBe(14);
+    await pass(host, hour);
+    expect(await count()).toBe(10);
+    for (const task of kept) expect(await stateOf(host, task)).not.toContain("done");
+    await submit(host, ...Array.from({ length: 10 }, () => ({ type: "z" })));
+    const refused = await refusal(host, "tasks.submit", { tasks: [{ type: "z" }] });
+    expect(refused).toMatchObject({ code: "quota_exceeded" });
+    await pass(host, hour);
+    // What has not ended stays.
+    expect(await count()).toBe(12);
+    await submit(host, ...Array.from({ length: 8 }, () => ({ type: "z" })));
+  });
+
+  it("[TA27] [TA18] needed tasks keep their time and place among older ones", async ({ host }) => {
+    await ask(host, "settings.set", { settings: { maxTasks: 110 } });
+    const a = await Hand.join(host, "a", { capacity: 50 });
+    const old = await submit(host, ...Array.from({ length: 101 }, () => ({ type: "old", maxAttempts: 1 })));
+    for (const _ of old) await a.nack(await a.take());
+    const shared = { type: "later", onDependencyDeath: "ignore" as const, delayMs: day };
+    const needing = old.map((task) => Object.assign({ dependsOn: [task] }, shared));
+    const later = await submit(host, ...needing.slice(0, 60));
+    const more = await submit(host, ...needing.slice(60));
+    const [young] = await submit(host, { type: "young" });
+    await a.ack(await a.take({ types: ["young"] }));
+    await pass(host, hour);
+    expect(await host.call("tasks.get", { task: young })).toMatchObject({ ok: false });
+    for (const task of [...later, ...more]) await ask(host, "tasks.cancel", { task, reason: "not wanted" });
+    await pass(host, 3 * day);
+    // Dead letters are kept longer than that.
+    expect(await stateOf(host, old[0] ?? 0)).toBe("dead failed");
+  });
+
+  it("[TA17] a heartbeat without news writes a row in each third of the allowed silence", async ({ host, a }) => {
     await submitOne(host, { heartbeatMs: minute, startToCloseMs: hour });
     const held = await a.take();
     const rows = await rowsWritten(host, async () => {
@@ -25,14 +61,9 @@ export function taskRowRules(open: OpenRowHost): void {
     expect(await rowsWritten(host, () => a.do("tasks.heartbeat", held, {}))).toBe(0);
   });
 
-  it("[TA42] of a task that is pruned no row is left, in whatever table", async () => {
-    const host = await open();
-    const a = await Hand.join(host, "a");
-    const [first] = await submit(
-      host,
-      { type: "x", ref: "r", dedupeKey: "k" },
-      { type: "y", dependsOn: ["r"], parent: "r" },
-    );
+  it("[TA42] of a task that is pruned no row is left, in whatever table", async ({ host, a }) => {
+    const after = { type: "y", dependsOn: ["r"], parent: "r" };
+    const [first] = await submit(host, { type: "x", ref: "r", dedupeKey: "k" }, after);
     await a.nack(await a.take(), { delayMs: 0 });
     await a.ack(await a.take(), "result");
     await a.ack(await a.take());
@@ -45,9 +76,7 @@ export function taskRowRules(open: OpenRowHost): void {
     expect(await host.rows("SELECT value FROM meta WHERE key = 'task_floor'")).toEqual([{ value: String(first + 2) }]);
   });
 
-  it("[TA25] progress counts the newest hundred thousand, and of the older ones those that are queued or under way", async () => {
-    const host = await open();
-    const a = await Hand.join(host, "a");
+  it("[TA25] progress counts the newest hundred thousand, and older active ones", async ({ host, a }) => {
     const [parent] = await submit(host, { type: "x", ref: "p" }, { type: "x" }, { type: "x", delayMs: day });
     await a.take();
     await host.run(
@@ -75,8 +104,7 @@ export function taskRowRules(open: OpenRowHost): void {
     expect(plan?.detail).toMatch(/USING (COVERING )?INDEX tasks_chat/);
   });
 
-  it("[TA7] a claim looks at the heads of lanes only, however many wait", async () => {
-    const host = await open();
+  it("[TA7] a claim looks at the heads of lanes only, however many wait", async ({ host }) => {
     const plans = await Promise.all(
       [
         "SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > ? AND lane < ?",
@@ -93,8 +121,7 @@ export function taskRowRules(open: OpenRowHost): void {
     }
   });
 
-  it("[DU1] a task whose turn fails is put off for a minute, and keeps no other from its turn", async () => {
-    const host = await open();
+  it("[DU1] a task whose turn fails is put off for a minute, and keeps no other from its turn", async ({ host }) => {
     const [bad, good] = await submit(host, { type: "x", delayMs: minute }, { type: "x", delayMs: minute });
     await host.run("UPDATE tasks SET state = 'blocked' WHERE task = ?", bad);
     host.wait(minute);
@@ -108,10 +135,7 @@ export function taskRowRules(open: OpenRowHost): void {
     expect((await taskOf(host, good)).state).toBe("queued");
   });
 
-  it("[TA17] an alarm looks at a running task when its time may be over, and writes one row for that", async () => {
-    const host = await open();
-    await ask(host, "settings.set", { settings: { chatTtlMs: 600_000 } });
-    const a = await Hand.join(host, "a");
+  it("[TA17] an alarm checks a running task when due, and writes one row", async ({ host, a }) => {
     await submitOne(host, { heartbeatMs: minute, startToCloseMs: hour });
     const held = await a.take();
     host.wait(50_000);
@@ -124,9 +148,8 @@ export function taskRowRules(open: OpenRowHost): void {
 
 /** What a host of this process is told to hand on. */
 export function taskHintRules(open: OpenHost<EngineHost & { readonly hints: Hint[] }>): void {
-  it("[TA21] a hint tells the host of whose task was cancelled", async () => {
-    const host = await open();
-    const a = await Hand.join(host, "a");
+  const it = taskTest(open);
+  it("[TA21] a hint tells the host of whose task was cancelled", async ({ host, a }) => {
     const hinted = (): Hint[] => host.hints.splice(0).filter(({ kind }) => kind === "task");
     hinted();
     const task = await submitOne(host);
@@ -140,52 +163,5 @@ export function taskHintRules(open: OpenHost<EngineHost & { readonly hints: Hint
     await a.ack(held);
     await pass(host, minute);
     expect(hinted()).toEqual([]);
-  });
-}
-
-function surplusRules(open: OpenRowHost): void {
-  it("[TA27] of more tasks than a workspace keeps the oldest that have ended go at the full hour", async () => {
-    const host = await open();
-    await ask(host, "settings.set", { settings: { chatTtlMs: 600_000, maxTasks: 10 } });
-    const a = await Hand.join(host, "a", { capacity: 50 });
-    const kept = await submit(host, { type: "old", ref: "old" }, { type: "x", dependsOn: ["old"] });
-    await submit(host, ...Array.from({ length: 12 }, () => ({ type: "y" })));
-    for (const held of await a.claim({ types: ["y"], limit: 20 })) await a.ack(held);
-    const count = async (): Promise<number> => (await host.rows("SELECT 1 FROM tasks")).length;
-    expect(await count()).toBe(14);
-    await pass(host, hour);
-    expect(await count()).toBe(10);
-    for (const task of kept) expect(await stateOf(host, task)).not.toContain("done");
-    await submit(host, ...Array.from({ length: 10 }, () => ({ type: "z" })));
-    const refused = await refusal(host, "tasks.submit", { tasks: [{ type: "z" }] });
-    expect(refused).toMatchObject({ code: "quota_exceeded" });
-    await pass(host, hour);
-    // What has not ended stays.
-    expect(await count()).toBe(12);
-    await submit(host, ...Array.from({ length: 8 }, () => ({ type: "z" })));
-  });
-
-  it("[TA27] [TA18] what is needed keeps its time and its place, however much of it is older than what can go", async () => {
-    const host = await open();
-    await ask(host, "settings.set", { settings: { chatTtlMs: 600_000, maxTasks: 110 } });
-    const a = await Hand.join(host, "a", { capacity: 50 });
-    const old = await submit(host, ...Array.from({ length: 101 }, () => ({ type: "old", maxAttempts: 1 })));
-    for (const _ of old) await a.nack(await a.take());
-    const needing = old.map((task) => ({
-      type: "later",
-      dependsOn: [task],
-      onDependencyDeath: "ignore" as const,
-      delayMs: day,
-    }));
-    const later = await submit(host, ...needing.slice(0, 60));
-    const more = await submit(host, ...needing.slice(60));
-    const [young] = await submit(host, { type: "young" });
-    await a.ack(await a.take({ types: ["young"] }));
-    await pass(host, hour);
-    expect(await host.call("tasks.get", { task: young })).toMatchObject({ ok: false });
-    for (const task of [...later, ...more]) await ask(host, "tasks.cancel", { task, reason: "not wanted" });
-    await pass(host, 3 * day);
-    // Dead letters are kept longer than that.
-    expect(await stateOf(host, old[0] ?? 0)).toBe("dead failed");
   });
 }

@@ -1,46 +1,14 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { pass } from "#harness/coordinator/peers.ts";
-import { admin, type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, given, hour, minute, refusal } from "#harness/coordinator/state-calls.ts";
-import {
-  calm,
-  cancel,
-  endsOf,
-  Hand,
-  stateOf,
-  statesOf,
-  submit,
-  submitOne,
-  taskOf,
-} from "#harness/coordinator/task-calls.ts";
+import { cancel, endsOf, Hand, stateOf, statesOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of what is told of tasks, and of what becomes of those that have ended. */
-export function taskViewRules(open: OpenHost): void {
-  listRules(open);
-  sizeRules(open);
-  figureRules(open);
-  deadRules(open);
-  pruneRules(open);
-}
-
-async function listed(host: EngineHost, filter: object, limit = 200): Promise<number[]> {
-  const numbers: number[] = [];
-  for (let cursor: string | null = "0"; cursor !== null;) {
-    const page: { tasks: { task: number }[]; cursor: string | null } = given(
-      await host.call("tasks.list", { ...filter, limit, cursor }, admin),
-    );
-    expect(page.tasks.length).toBeLessThanOrEqual(limit);
-    numbers.push(...page.tasks.map(({ task }) => task));
-    ({ cursor } = page);
-  }
-  return numbers;
-}
-
-function listRules(open: OpenHost): void {
-  it("[TA24] tasks are listed by number, page by page, by any filter", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+export function taskViewRules(it: TaskTest): void {
+  it("[TA24] tasks are listed by number, page by page, by any filter", async ({ host, a }) => {
     const all = await submit(
       host,
       { type: "x", priority: 9, ref: "p" },
@@ -63,17 +31,14 @@ function listRules(open: OpenHost): void {
     expect(await listed(host, { state: "running", type: "y" })).toEqual([]);
   });
 
-  it("[TA24] what fits is found behind a thousand that do not", async () => {
-    const host = await calm(open);
+  it("[TA24] what fits is found behind a thousand that do not", async ({ host }) => {
     await submit(host, ...Array.from({ length: 1_000 }, () => ({ type: "x" })));
     const task = await submitOne(host, { tags: ["t"] });
     expect(await listed(host, { tag: "t" }, 1)).toEqual([task]);
     expect(await listed(host, { tag: "none" })).toEqual([]);
   });
 
-  it("[TA43] a running attempt is listed with its start, its chat's last sign of life, and the time that is left", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA43] a running attempt is listed with its start, last heartbeat and time left", async ({ host, a }) => {
     const task = await submitOne(host, { startToCloseMs: hour, heartbeatMs: minute });
     expect((await taskOf(host, task)).running).toBeNull();
     const held = await a.take({ isStarted: false });
@@ -92,9 +57,7 @@ function listRules(open: OpenHost): void {
     expect((await taskOf(host, task)).running).toBeNull();
   });
 
-  it("[TA43] of the attempts the newest hundred are kept", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA43] of the attempts the newest hundred are kept", async ({ host, a }) => {
     const task = await submitOne(host);
     for (let n = 0; n < 105; n++) await a.do("tasks.release", await a.take(), {});
     expect(await a.ack(await a.take(), "at last")).toBe("done");
@@ -102,14 +65,10 @@ function listRules(open: OpenHost): void {
     expect([ends.length, ends.at(-1)]).toEqual([100, "done"]);
     expect((await taskOf(host, task)).result).toBe("at last");
   });
-}
 
-function sizeRules(open: OpenHost): void {
   const mostChars = 1_100_000;
 
-  it("[TA29] a page of attempts has about a million characters; the next ones tell the rest, each attempt once", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA29] a page of attempts has about a million characters, each attempt once", async ({ host, a }) => {
     const task = await submitOne(host);
     for (let n = 0; n < 20; n++) {
       const held = await a.take();
@@ -132,14 +91,11 @@ function sizeRules(open: OpenHost): void {
     expect(claims).toEqual([...new Set(claims)].toSorted((x, y) => y - x));
     const few = await ask(host, "tasks.history", { task, limit: 3 });
     expect([few.attempts.length, few.cursor]).toEqual([3, String(claims[2])]);
-    expect(await ask(host, "tasks.history", { task, cursor: String(claims.at(-1)) })).toEqual({
-      attempts: [],
-      cursor: null,
-    });
+    const rest = await ask(host, "tasks.history", { task, cursor: String(claims.at(-1)) });
+    expect(rest).toEqual({ attempts: [], cursor: null });
   });
 
-  it("[TA29] a page of tasks has about a million characters; the next ones tell the rest", async () => {
-    const host = await calm(open);
+  it("[TA29] a page of tasks has about a million characters; the next ones tell the rest", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 100 });
     const tags = Array.from({ length: 16 }, (_, at) => `${at}`.padEnd(200, "x"));
     const all = await submit(host, ...Array.from({ length: 100 }, () => ({ type: "x", tags })));
@@ -151,17 +107,12 @@ function sizeRules(open: OpenHost): void {
     expect(JSON.stringify(page).length).toBeLessThan(mostChars);
     expect(await listed(host, {})).toEqual(all);
   });
-}
 
-function figureRules(open: OpenHost): void {
-  it("[TA25] progress and figures by type", async () => {
-    const host = await calm(open);
+  it("[TA25] progress and figures by type", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 9 });
     const b = await Hand.join(host, "b");
-    await submit(host, ...Array.from({ length: 5 }, () => ({ type: "x", heartbeatMs: hour })), {
-      type: "y",
-      delayMs: day,
-    });
+    const five = Array.from({ length: 5 }, () => ({ type: "x", heartbeatMs: hour }));
+    await submit(host, ...five, { type: "y", delayMs: day });
     host.wait(2_000);
     const [one, two, three] = await a.claim({ limit: 3 });
     if (!one || !two || !three) throw new Error("three were queued");
@@ -198,12 +149,8 @@ function figureRules(open: OpenHost): void {
     host.wait(hour);
     expect((await ask(host, "tasks.stats", { type: "x" })).types).toMatchObject([{ done: 2, doneLastHour: 0 }]);
   });
-}
 
-function deadRules(open: OpenHost): void {
-  it("[TA22] a dead task begins anew, once, with its last checkpoint and a new payload", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA22] a dead task begins anew, once, with its last checkpoint and a new payload", async ({ host, a }) => {
     const task = await submitOne(host, { payload: "old", maxAttempts: 1 });
     const held = await a.take();
     await a.do("tasks.heartbeat", held, { checkpoint: 7 });
@@ -223,8 +170,7 @@ function deadRules(open: OpenHost): void {
     }
   });
 
-  it("[TA22] those that fit are replayed, each behind what it depends on; without that it stays dead", async () => {
-    const host = await calm(open);
+  it("[TA22] fitting tasks are replayed behind their dependencies, or stay dead", async ({ host }) => {
     const [child, root, other] = await submit(
       host,
       { type: "x", ref: "child", dependsOn: ["root"] },
@@ -247,9 +193,7 @@ function deadRules(open: OpenHost): void {
     expect(await a.take({ types: ["x"] })).toMatchObject({ task: child });
   });
 
-  it("[TA23] what is discarded stays dead; what is not dead is left alone", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA23] what is discarded stays dead; what is not dead is left alone", async ({ host, a }) => {
     const [task, other] = await submit(host, { type: "x", maxAttempts: 1 }, { type: "y" });
     await a.nack(await a.take());
     expect((await ask(host, "tasks.discard", { task: task, reason: "no use" })).state).toBe("dead");
@@ -260,12 +204,8 @@ function deadRules(open: OpenHost): void {
     expect((await ask(host, "tasks.replay", { filter: {} })).tasks).toEqual([]);
     expect((await refusal(host, "tasks.discard", { task: 999, reason: "x" })).code).toBe("unknown_task");
   });
-}
 
-function pruneRules(open: OpenHost): void {
-  it("[TA18] what has ended is kept for its time and to the full hour", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA18] what has ended is kept for its time and to the full hour", async ({ host, a }) => {
     host.wait(minute);
     const tasks = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     const [done, dead] = await a.claim({ limit: 2 });
@@ -281,4 +221,17 @@ function pruneRules(open: OpenHost): void {
     await pass(host, 23 * day);
     expect(await listed(host, {})).toEqual([]);
   });
+}
+
+async function listed(host: EngineHost, filter: object, limit = 200): Promise<number[]> {
+  const numbers: number[] = [];
+  for (let cursor: string | null = "0"; cursor !== null;) {
+    const page: { tasks: { task: number }[]; cursor: string | null } = given(
+      await host.call("tasks.list", { ...filter, limit, cursor }, admin),
+    );
+    expect(page.tasks.length).toBeLessThanOrEqual(limit);
+    numbers.push(...page.tasks.map(({ task }) => task));
+    ({ cursor } = page);
+  }
+  return numbers;
 }

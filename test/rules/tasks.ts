@@ -1,19 +1,12 @@
-import { expect, it } from "vitest";
-import { codeOf, pass } from "#harness/coordinator/peers.ts";
-import { type OpenHost } from "#harness/coordinator/engine-host.ts";
-import { ask, given, hour, minute, refusal, refused } from "#harness/coordinator/state-calls.ts";
-import { calm, Hand, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import { expect } from "vitest";
+import { codeOf, pass, second, successorOf } from "#harness/coordinator/peers.ts";
+import { ask, given, hour, minute, refused, refusal } from "#harness/coordinator/state-calls.ts";
+import { endsOf, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
+import type { TaskTest } from "./rule-test.ts";
 
 /** Rules of tasks that hold behind any host. */
-export function taskRules(open: OpenHost): void {
-  submitRules(open);
-  claimRules(open);
-  turnRules(open);
-}
-
-function submitRules(open: OpenHost): void {
-  it("[TA1] what is submitted is there with what it was given, in the order of the numbers", async () => {
-    const host = await calm(open);
+export function taskRules(it: TaskTest): void {
+  it("[TA1] what is submitted is there with what it was given, in the order of the numbers", async ({ host }) => {
     const payload = { text: "é", of: [1, null, { deep: true }] };
     const [first, second_] = await submit(
       host,
@@ -54,8 +47,7 @@ function submitRules(open: OpenHost): void {
     expect(await taskOf(host, second_)).toMatchObject({ state: "scheduled", dueInMs: minute, payload: null });
   });
 
-  it("[TA1] a submit with anything wrong in it is refused whole", async () => {
-    const host = await calm(open);
+  it("[TA1] a submit with anything wrong in it is refused whole", async ({ host }) => {
     for (const bad of [
       { type: "two words" },
       { type: "a", priority: 10 },
@@ -71,20 +63,15 @@ function submitRules(open: OpenHost): void {
     expect((await ask(host, "tasks.list", {})).tasks).toEqual([]);
   });
 
-  it("[TA3] the same request again submits nothing more, and another one under its id is refused", async () => {
-    const host = await calm(open);
+  it("[TA3] the same request again submits nothing more, and another one under its id is refused", async ({ host }) => {
     const request = { tasks: [{ type: "a" }, { type: "b" }], requestId: "r1" };
     const first = await ask(host, "tasks.submit", request);
     expect(await ask(host, "tasks.submit", request)).toEqual(first);
     expect((await refusal(host, "tasks.submit", { ...request, tasks: [{ type: "a" }] })).code).toBe("key_reused");
     expect((await ask(host, "tasks.list", {})).tasks).toHaveLength(2);
   });
-}
 
-function claimRules(open: OpenHost): void {
-  it("[TA4] one task is claimed by one chat, with all that it needs", async () => {
-    const host = await calm(open);
-    const [a, b] = [await Hand.join(host, "a"), await Hand.join(host, "b")];
+  it("[TA4] one task is claimed by one chat, with all that it needs", async ({ host, a, b }) => {
     const task = await submitOne(host, { payload: { n: 1 }, priority: 7, startToCloseMs: hour, heartbeatMs: minute });
     const claimed = await a.take();
     expect(claimed).toEqual({
@@ -111,9 +98,7 @@ function claimRules(open: OpenHost): void {
     expect(await b.claim()).toEqual([]);
   });
 
-  it("[TA6] a claim that is asked again under its id is answered with the same tasks, while they are held", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA6] a repeated claim returns the same tasks while they are held", async ({ host, a }) => {
     await submit(host, { type: "a" }, { type: "b" }, { type: "c" });
     const first = await a.claim({ requestId: "r", limit: 2 });
     expect(first.map(({ type }) => type)).toEqual(["a", "b"]);
@@ -123,8 +108,7 @@ function claimRules(open: OpenHost): void {
     expect(await a.claim({ requestId: "r", limit: 2 })).toEqual(first.slice(1));
   });
 
-  it("[TA7] a chat gets what it can do, in the order of priority, then of submission; own affinity first among equals", async () => {
-    const host = await calm(open);
+  it("[TA7] tasks come by ability, priority, then number; own affinity first among equals", async ({ host }) => {
     const a = await Hand.join(host, "a", { capabilities: ["arm", "gpu"], capacity: 20 });
     const b = await Hand.join(host, "b", { capacity: 20 });
     const wishes = [
@@ -146,8 +130,7 @@ function claimRules(open: OpenHost): void {
     expect((await a.claim({ limit: 2 })).map(({ task }) => task)).toEqual([other, mine]);
   });
 
-  it("[TA7] its own are first among equals however many were queued before them", async () => {
-    const host = await calm(open);
+  it("[TA7] its own are first among equals however many were queued before them", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 20 });
     const others = [{ type: "x" }, { type: "x" }, { type: "x" }];
     const [mine, lower] = [
@@ -159,8 +142,7 @@ function claimRules(open: OpenHost): void {
     expect(taken.map(({ task }) => tasks.indexOf(task))).toEqual([3, 6, 0, 1, 2, 4, 5]);
   });
 
-  it("[TA8] a chat has no more than its capacity at a time", async () => {
-    const host = await calm(open);
+  it("[TA8] a chat has no more than its capacity at a time", async ({ host }) => {
     const a = await Hand.join(host, "a", { capacity: 2 });
     await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     const claims = await a.claim({ limit: 50 });
@@ -173,9 +155,7 @@ function claimRules(open: OpenHost): void {
     expect(await none.claim()).toEqual([]);
   });
 
-  it("[TA9] a chat that drains ends what it has and gets nothing new", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA9] a chat that drains ends what it has and gets nothing new", async ({ host, a }) => {
     await submit(host, { type: "x" }, { type: "x" });
     const held = await a.take({ requestId: "r" });
     await ask(host, "chats.drain", { chat: "a" });
@@ -185,9 +165,7 @@ function claimRules(open: OpenHost): void {
     expect(refused(await a.tryClaim()).code).toBe("chat_draining");
   });
 
-  it("[TA6] the answer to an acknowledgement carries the next task, also when it is asked again", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA6] an acknowledgement returns the next task, also when repeated", async ({ host, a }) => {
     const [one, two] = await submit(host, { type: "x" }, { type: "x" }, { type: "x" });
     const held = await a.take();
     const first = await a.do("tasks.ack", held, { result: "r", next: {} });
@@ -200,12 +178,8 @@ function claimRules(open: OpenHost): void {
     expect(await a.do("tasks.ack", held, { result: "r", next: {} })).toEqual({ state: "done", next: [] });
     expect(await a.claim()).toHaveLength(1);
   });
-}
 
-function turnRules(open: OpenHost): void {
-  it("[TA2] no number comes twice, also when all that were have been pruned", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA2] no number comes twice, also when all that were have been pruned", async ({ host, a }) => {
     const task = await submitOne(host);
     await a.ack(await a.take());
     await pass(host, 8 * 24 * hour);
@@ -213,9 +187,7 @@ function turnRules(open: OpenHost): void {
     expect(await submitOne(host)).toBe(task + 1);
   });
 
-  it("[TA2] nor when the newest was pruned before older ones", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA2] nor when the newest was pruned before older ones", async ({ host, a }) => {
     const [, , newest] = await submit(host, { type: "x" }, { type: "y", maxAttempts: 1 }, { type: "z" });
     await a.ack(await a.take({ types: ["z"] }));
     await pass(host, 2 * hour);
@@ -226,9 +198,7 @@ function turnRules(open: OpenHost): void {
     expect(await submitOne(host)).toBe(newest + 1);
   });
 
-  it("[TA2] [TA5] after a restore numbers and claims are above all that were", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA2] [TA5] after a restore numbers and claims are above all that were", async ({ host, a }) => {
     const task = await submitOne(host);
     const held = await a.take();
     await a.do("tasks.release", held, {});
@@ -237,9 +207,7 @@ function turnRules(open: OpenHost): void {
     expect(await submitOne(host)).toBeGreaterThan(Math.max(task, epoch * 2 ** 28));
   });
 
-  it("[TA9] who is gone, or not registered, claims nothing", async () => {
-    const host = await calm(open);
-    const a = await Hand.join(host, "a");
+  it("[TA9] who is gone, or not registered, claims nothing", async ({ host, a }) => {
     await submitOne(host);
     const stranger = new Hand(host, "nobody");
     stranger.incarnation = 1;
@@ -248,5 +216,99 @@ function turnRules(open: OpenHost): void {
     expect(codeOf(await a.tryClaim())).toBe("chat_offline");
     await a.back();
     expect(given(await a.tryClaim()).claims).toHaveLength(1);
+  });
+}
+
+/** Rules of what a chat does with a task that it has, or had. */
+export function taskHoldRules(it: TaskTest): void {
+  it("[TA5] calls with an older claim, of another chat or process are refused", async ({ host, a, b }) => {
+    const task = await submitOne(host);
+    const old = await a.take();
+    expect(codeOf(await b.try("tasks.ack", old, { result: 1 }))).toBe("stale_claim");
+    expect((await a.do("tasks.release", old, {})).state).toBe("queued");
+    const present = await b.take();
+    expect(present.claim).toBeGreaterThan(old.claim);
+    expect(codeOf(await a.try("tasks.ack", old, { result: 1 }))).toBe("stale_claim");
+    expect(codeOf(await a.try("tasks.heartbeat", old, {}))).toBe("stale_claim");
+    expect(codeOf(await a.try("tasks.extend", old, { ms: 1_000 }))).toBe("stale_claim");
+    expect(codeOf(await a.try("tasks.start", old, {}))).toBe("stale_claim");
+    expect(codeOf(await b.try("tasks.ack", { task, claim: present.claim + 1 }, {}))).toBe("stale_claim");
+    expect(codeOf(await b.try("tasks.ack", { task: task + 1, claim: 1 }, {}))).toBe("unknown_task");
+    expect(await b.ack(present, "b")).toBe("done");
+    expect(await taskOf(host, task)).toMatchObject({ state: "done", result: "b" });
+  });
+
+  it("[TA40] late reports are counted with their attempt, and by its chat only", async ({ host, a, b }) => {
+    const task = await submitOne(host);
+    const held = await a.take();
+    await a.do("tasks.release", held, {});
+    const late = async (): Promise<number[]> =>
+      (await ask(host, "tasks.history", { task })).attempts.map(({ lateCalls }) => lateCalls);
+    await a.do("tasks.release", held, {});
+    expect(await late()).toEqual([0]);
+    expect(codeOf(await a.try("tasks.ack", held, {}))).toBe("stale_claim");
+    expect(codeOf(await a.try("tasks.heartbeat", held, {}))).toBe("stale_claim");
+    expect(codeOf(await b.try("tasks.ack", held, {}))).toBe("stale_claim");
+    expect(codeOf(await a.try("tasks.ack", { task, claim: held.claim + 1 }, {}))).toBe("stale_claim");
+    expect(await late()).toEqual([2]);
+  });
+
+  it("[TA5] the claims of a process that was replaced are over", async ({ host, a }) => {
+    const task = await submitOne(host);
+    const held = await a.take();
+    await a.leave();
+    const next = new Hand(host, "a", successorOf(a).registration);
+    await next.back();
+    expect(codeOf(await a.try("tasks.ack", held, {}))).toBe("chat_replaced");
+    expect(codeOf(await next.try("tasks.ack", held, {}))).toBe("stale_claim");
+    expect((await next.take()).task).toBe(task);
+  });
+
+  it("[TA6] a repeated release or failure under one claim is counted once", async ({ host, a }) => {
+    const task = await submitOne(host);
+    const first = await a.take();
+    for (let times = 0; times < 3; times++) expect(await a.nack(first, { delayMs: 5 * second })).toBe("scheduled");
+    await pass(host, 5 * second);
+    const next = await a.take();
+    expect(next.attempt).toBe(2);
+    expect(await a.nack(first)).toBe("scheduled");
+    for (let times = 0; times < 3; times++) expect((await a.do("tasks.release", next, {})).state).toBe("queued");
+    expect((await a.take()).attempt).toBe(2);
+    expect(await endsOf(host, task)).toEqual(["failed", "released"]);
+    expect(await stateOf(host, task)).toBe("running");
+  });
+
+  it("[TA16] an assigned task begins by a start or any work, or is queued at its deadline", async ({ host, a }) => {
+    const task = await submitOne(host, { startToCloseMs: hour });
+    const assigned = await a.take({ isStarted: false });
+    expect(assigned).toMatchObject({ isStarted: false, startInMs: 30 * second, remainingMs: hour });
+    expect(await stateOf(host, task)).toBe("assigned");
+    await pass(host, 30 * second - 1);
+    expect(await stateOf(host, task)).toBe("assigned");
+    await pass(host, 1);
+    expect(await taskOf(host, task)).toMatchObject({ state: "queued", failures: 0, lostChats: 0, stalls: 0 });
+    expect(codeOf(await a.try("tasks.start", assigned, {}))).toBe("stale_claim");
+    const again = await a.take({ isStarted: false });
+    host.wait(10 * second);
+    expect(await a.do("tasks.start", again, {})).toEqual({ remainingMs: hour });
+    host.wait(10 * second);
+    expect(await a.do("tasks.start", again, {})).toEqual({ remainingMs: hour - 10 * second });
+    expect(await endsOf(host, task)).toEqual(["not_started"]);
+  });
+
+  it("[TA17] a heartbeat stores progress and checkpoint; an extension is a minimum", async ({ host, a }) => {
+    const task = await submitOne(host, { startToCloseMs: 10 * minute });
+    const held = await a.take();
+    host.wait(minute / 2);
+    const progress = { percent: 40, note: "half", data: { files: ["a"] } };
+    const beat = await a.do("tasks.heartbeat", held, { progress, checkpoint: { at: 7 } });
+    expect(beat).toEqual({ isCancelled: false, isOverBudget: false, reason: null, remainingMs: 9.5 * minute });
+    expect(await taskOf(host, task)).toMatchObject({ progress, checkpoint: { at: 7 } });
+    expect(await a.do("tasks.extend", held, { ms: minute })).toEqual({ remainingMs: 9.5 * minute });
+    for (let times = 0; times < 2; times++) {
+      expect(await a.do("tasks.extend", held, { ms: hour })).toEqual({ remainingMs: hour });
+    }
+    await a.do("tasks.heartbeat", held, {});
+    expect(await taskOf(host, task)).toMatchObject({ progress, checkpoint: { at: 7 } });
   });
 }

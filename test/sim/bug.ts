@@ -1,6 +1,5 @@
-import { soundClient, type ClientQuirks } from "./client/quirks.ts";
+import type { PatchFor } from "./host/recording-sql.ts";
 import type { Weather } from "./weather.ts";
-import { soundHost, type HostQuirks } from "./host/quirks.ts";
 
 /** Where a rare thing is looked for: what is done and what goes wrong more often. By name; a factor. */
 export interface Focus {
@@ -19,35 +18,88 @@ export interface Focus {
   readonly weather?: Partial<Weather>;
 }
 
-/** What a planted bug breaks in what is done by hand. */
-export interface OperatorQuirks {
+/** How the host is without a planted bug; a bug sets one of these otherwise. */
+export const soundHost = {
+  rearms: true,
+  hasWatchdog: true,
+  /** Every alarm that was ever set is lost. */
+  losesAlarms: false,
+  /** Conditions, and guards, of a write do not reach the engine. */
+  losesConditions: false,
+  losesGuards: false,
+  /** Every so many a commit is undone, though it is answered; 0: never. */
+  forgetsEvery: 0,
+  /** The epoch is read once and remembered. */
+  remembersEpoch: false,
+  /** Leases are granted at any time. */
+  ignoresQuiet: false,
+  /** Every chat that ever was connected counts as heard just now. */
+  hearsGhosts: false,
+  /** Pings are not heard. */
+  isDeaf: false,
+  /** The clock of every second request is ahead by so many ms. */
+  skewMs: 0,
+  /** Whatever claim is named is taken for the present one. */
+  takesAnyClaim: false,
+  /** No token reaches the queue. */
+  losesTokens: false,
+  /** Made anew for each run: a patch may remember things. */
+  patchFor: (): PatchFor => () => undefined,
+};
+export type HostBugs = Readonly<typeof soundHost>;
+
+/** The same of the client that is shipped: of its clocks, of the answers that it reads, of the use of what it says. */
+export const soundClient = {
+  /** What a grant promises is read so that a margin is left. */
+  hasMargin: true,
+  /** Which clocks count; `forward`: a wall clock that was set back is not noticed. */
+  clocks: "both" as "both" | "monotonic" | "wall" | "forward",
+  /** From when a reply counts. */
+  trustsFrom: "request" as "request" | "reply",
+  /** What is left of a grant that is found again counts as its whole ttl. */
+  ignoresRemaining: false,
+  /** A grant that was waited for is trusted at once, for its whole ttl. */
+  trustsWhileWaiting: false,
+  /** A ping brings back what had run out. */
+  pingsRevive: false,
+  /** Pings count for what was bound in an earlier registration, too. */
+  pingsOutliveLives: false,
+  /** A process that does not answer is reported as dead. */
+  attestsTheLiving: false,
+  /** A process that gives a lease back goes on with it. */
+  keepsReleased: false,
+  /** A submit without an answer is sent again under another id. */
+  submitsAnew: false,
+  /** Who takes a task up begins at the beginning. */
+  beginsAnew: false,
+  /** A result counts although it was refused. */
+  countsRefused: false,
+  /** A process goes on with a task that it has given back. */
+  keepsReturned: false,
+  /** Who has room again waits to be told. */
+  neverAsks: false,
+};
+export type ClientBugs = Readonly<typeof soundClient>;
+
+/** The same of what is done by hand. */
+export const soundOperator = {
   /** The epoch is not raised after a restore. */
-  readonly forgetsToRaise: boolean;
+  forgetsToRaise: false,
   /** It is raised, and leases are granted at once. */
-  readonly skipsQuiet: boolean;
-}
+  skipsQuiet: false,
+};
 
 /** Something that is made wrong on purpose, to see that it is caught. */
 export interface Bug {
   readonly name: string;
   /** What a reader of the code would say of it. */
   readonly about: string;
-  /** Events in which it is caught, from whatever seed. */
-  readonly within: number;
-  readonly host?: Partial<HostQuirks>;
-  readonly client?: Partial<ClientQuirks>;
-  readonly operator?: Partial<OperatorQuirks>;
+  /** Events in which it is caught, from whatever seed; 30,000 where it does not say. */
+  readonly within?: number;
+  /** Of one statement of the engine. */
+  readonly patch?: () => PatchFor;
+  readonly host?: Partial<HostBugs>;
+  readonly client?: Partial<ClientBugs>;
+  readonly operator?: Partial<typeof soundOperator>;
   readonly focus?: Focus;
-}
-
-export function hostOf(bug: Bug | null): HostQuirks {
-  return { ...soundHost, ...bug?.host };
-}
-
-export function clientOf(bug: Bug | null): ClientQuirks {
-  return { ...soundClient, ...bug?.client };
-}
-
-export function operatorOf(bug: Bug | null): OperatorQuirks {
-  return { forgetsToRaise: false, skipsQuiet: false, ...bug?.operator };
 }

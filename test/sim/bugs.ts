@@ -1,9 +1,7 @@
 import type { Bug } from "./bug.ts";
-import { inRestores } from "./bugs/in-restores.ts";
+import { inRestores, inTheClients, inTheHost } from "./bugs/around-the-engine.ts";
 import { inStatements } from "./bugs/in-statements.ts";
 import { inTasks } from "./bugs/in-tasks.ts";
-import { inTheClients } from "./bugs/in-the-clients.ts";
-import { inTheHost } from "./bugs/in-the-host.ts";
 import { inTheQueue } from "./bugs/in-the-queue.ts";
 
 /** Bugs that are planted to see that they are caught; none of them touches the engine itself. */

@@ -3,8 +3,7 @@ import type { Client } from "./client/client.ts";
 import { taskActs } from "./client/task-acts.ts";
 import { comeToRest } from "./rest.ts";
 import type { Focus } from "./bug.ts";
-import { drawFault, noRestores } from "./fault-plan.ts";
-import { faultsOf, placeOf, type Faults } from "./faults.ts";
+import { drawFault, Faults, noRestores, placeOf } from "./faults.ts";
 import { stormy } from "./weather.ts";
 import type { World } from "./world.ts";
 
@@ -35,7 +34,7 @@ export class Days {
     this.#focus = focus;
     this.#dayEvents = dayEvents;
     this.#restores = restores;
-    this.#faults = faultsOf(world, {
+    this.#faults = new Faults(world, {
       later: (place, inMs) => this.#respawn(place, inMs),
       beside: (client, inMs) => this.#startBeside(client, inMs),
     });
@@ -69,29 +68,15 @@ export class Days {
     const { rng } = sim;
     this.#day += 1;
     sim.note(() => `day ${this.#day}`);
-    const rough = (): number => rng.pick([0, 0.3, 1, 1, 2]);
-    host.weather = {
-      loss: stormy.loss * rough(),
-      duplicate: stormy.duplicate * rough(),
-      slow: stormy.slow * rough(),
-      verySlow: stormy.verySlow * rough(),
-      crash: stormy.crash * rough(),
-      eviction: stormy.eviction * rough(),
-      alarmLost: stormy.alarmLost * rough(),
-      alarmLate: stormy.alarmLate * rough(),
-      alarmVeryLate: stormy.alarmVeryLate,
-      alarmTwice: stormy.alarmTwice * rough(),
-      queueLoss: stormy.queueLoss * rough(),
-      queueTwice: stormy.queueTwice * rough(),
-      queueSlow: stormy.queueSlow * rough(),
-      sweepLimit: rng.pick([2, 20, 100]),
-    };
+    const { alarmVeryLate: _, sweepLimit: __, ...shares } = stormy;
+    const rough = Object.entries(shares).map(([name, share]) => [name, share * rng.pick([0, 0.3, 1, 1, 2])]);
+    host.weather = { ...stormy, ...Object.fromEntries(rough), sweepLimit: rng.pick([2, 20, 100]) };
     // Each day something is not done at all, and something far more often.
     const { acts: wanted = {}, faultMs, weather, forgets, bound, neglects } = this.#focus ?? {};
-    this.#world.habits.forgets = forgets ?? rng.pick([0, 0.05, 0.1, 0.4]);
-    this.#world.habits.neglects = neglects ?? rng.pick([0, 0.02, 0.05, 0.15]);
-    this.#world.habits.isNight = false;
-    this.#world.habits.bound = bound ?? rng.pick([0, 0.4, 0.8]);
+    this.#world.around.habits.forgets = forgets ?? rng.pick([0, 0.05, 0.1, 0.4]);
+    this.#world.around.habits.neglects = neglects ?? rng.pick([0, 0.02, 0.05, 0.15]);
+    this.#world.around.habits.isNight = false;
+    this.#world.around.habits.bound = bound ?? rng.pick([0, 0.4, 0.8]);
     this.#drawRestores();
     this.#drawWeights(wanted);
     Object.assign(host.weather, weather);
@@ -165,6 +150,6 @@ export class Days {
     const [client, machine] = [sim.rng.pick(alive), sim.rng.pick(machines)];
     sim.count(`fault: ${name}`);
     sim.note(() => `fault: ${name} (${client.name}, ${machine.name})`);
-    run(this.#faults, client, machine, sim.rng);
+    run(this.#faults, sim.rng, client, machine);
   }
 }

@@ -1,29 +1,13 @@
-import { administer } from "./admin.ts";
 import type { Client } from "./client/client.ts";
 import type { Machine } from "./machine.ts";
+import { atoms } from "./resources.ts";
+import type { Rng } from "./rng.ts";
 import type { World } from "./world.ts";
 
-/** What goes wrong with processes, machines and the host, beside what the network does. */
+/** What goes wrong with processes, machines and the host, beside what the network does: how often, and how badly. */
 
 /** A suspend and a step of the wall clock that cancel each other cannot be told from nothing; they are kept apart by so much. */
 const apartMs = 120_000;
-
-export interface Faults {
-  readonly pause: (client: Client, ms: number) => void;
-  readonly crash: (client: Client, isSeen: boolean, isAttested: boolean) => void;
-  readonly crashMachine: (machine: Machine) => void;
-  readonly suspend: (machine: Machine, ms: number, stepMs: number) => void;
-  readonly setWall: (machine: Machine, byMs: number) => void;
-  /** It stands still beyond every ttl; sometimes somebody starts another in its place. */
-  readonly pauseForLong: (client: Client) => void;
-  readonly cut: (client: Client, ms: number) => void;
-  readonly breakSocket: (client: Client) => void;
-  readonly deploy: () => void;
-  readonly setHostClock: (byMs: number) => void;
-  readonly backUp: () => void;
-  readonly restore: () => void;
-  readonly administer: () => void;
-}
 
 /** How a chat comes to another process. */
 export interface Starts {
@@ -37,85 +21,199 @@ export function placeOf({ identity }: Client): number {
   return Number(identity.chat.slice(1));
 }
 
-export function faultsOf(world: World, starts: Starts): Faults {
-  const { sim } = world;
-  const quiet = new Map<Machine, number>();
+export class Faults {
+  readonly #world: World;
+  readonly #starts: Starts;
+  readonly #quiet = new Map<Machine, number>();
 
-  const on = (machine: Machine): Client[] => [...world.clients].filter((client) => client.identity.machine === machine);
+  constructor(world: World, starts: Starts) {
+    this.#world = world;
+    this.#starts = starts;
+  }
 
-  const wake = (machine: Machine): void => {
-    for (const client of on(machine)) if (client.isRunning) client.goOn();
-    for (const client of on(machine)) client.leasing.recheck();
-  };
-
-  /** Another process of the machine has seen that it is gone. */
-  const attest = ({ identity: { chat, machine, process } }: Client, inMs: number): void => {
-    sim.later(inMs, "death attested", () => {
-      const observer = on(machine).find((client) => client.isRunning && client.isUp);
-      if (!observer) return false;
-      return observer.send("chats.attest-death", { chat, machine: machine.name, process });
-    });
-  };
-
-  const pause: Faults["pause"] = (client, ms) => {
+  pause(client: Client, ms: number): void {
     if (!client.isRunning) return;
     client.isPaused = true;
-    if (world.quirks.attestsTheLiving) attest(client, 1_000);
-    sim.later(ms, "goes on", () => {
+    if (this.#world.around.bugs.attestsTheLiving) this.#attest(client, 1_000);
+    this.#world.sim.later(ms, "goes on", () => {
       client.isPaused = false;
       if (client.isRunning) client.goOn();
     });
-  };
+  }
 
-  return {
-    pause,
-    pauseForLong: (client) => {
-      pause(client, sim.rng.between(15_000, 100_000));
-      if (sim.rng.chance(0.5)) starts.beside(client, sim.rng.between(1_000, 40_000));
-    },
-    crash: (client, isSeen, isAttested) => {
-      world.kill(client, isSeen);
-      if (isAttested) attest(client, sim.rng.between(200, 5_000));
-      starts.later(placeOf(client), sim.rng.between(500, sim.rng.chance(0.2) ? 120_000 : 10_000));
-    },
-    crashMachine: (machine) => {
-      machine.boot += 1;
-      for (const client of on(machine)) {
-        world.kill(client, false);
-        if (sim.rng.chance(0.3)) attest(client, sim.rng.between(15_000, 60_000));
-        starts.later(placeOf(client), sim.rng.between(10_000, 60_000));
-      }
-    },
-    suspend: (machine, ms, stepMs) => {
-      if (machine.isSuspended || on(machine).some((client) => client.isPaused)) return;
-      if ((quiet.get(machine) ?? 0) > sim.now) return;
-      quiet.set(machine, sim.now + ms + apartMs);
-      machine.suspend();
-      sim.later(ms, "machine wakes", () => {
-        machine.wake();
-        machine.setWall(stepMs);
-        wake(machine);
+  /** It stands still beyond every ttl; sometimes another is started in its place. */
+  pauseForLong(client: Client): void {
+    const { rng } = this.#world.sim;
+    this.pause(client, rng.between(15_000, 100_000));
+    if (rng.chance(0.5)) this.#starts.beside(client, rng.between(1_000, 40_000));
+  }
+
+  crash(client: Client, isSeen: boolean, isAttested: boolean): void {
+    const { rng } = this.#world.sim;
+    this.#world.kill(client, isSeen);
+    if (isAttested) this.#attest(client, rng.between(200, 5_000));
+    this.#starts.later(placeOf(client), rng.between(500, rng.chance(0.2) ? 120_000 : 10_000));
+  }
+
+  crashMachine(machine: Machine): void {
+    const { rng } = this.#world.sim;
+    machine.boot += 1;
+    for (const client of this.#on(machine)) {
+      this.#world.kill(client, false);
+      if (rng.chance(0.3)) this.#attest(client, rng.between(15_000, 60_000));
+      this.#starts.later(placeOf(client), rng.between(10_000, 60_000));
+    }
+  }
+
+  suspend(machine: Machine, ms: number, stepMs: number): void {
+    const { sim } = this.#world;
+    if (this.#isQuiet(machine) || this.#on(machine).some((client) => client.isPaused)) return;
+    this.#quiet.set(machine, sim.now + ms + apartMs);
+    machine.suspend();
+    sim.later(ms, "machine wakes", () => {
+      machine.wake();
+      machine.setWall(stepMs);
+      for (const client of this.#on(machine)) if (client.isRunning) client.goOn();
+      for (const client of this.#on(machine)) client.leasing.recheck();
+    });
+  }
+
+  setWall(machine: Machine, byMs: number): void {
+    if (this.#isQuiet(machine)) return;
+    this.#quiet.set(machine, this.#world.sim.now + apartMs);
+    machine.setWall(byMs);
+    for (const client of this.#on(machine)) client.leasing.recheck();
+  }
+
+  cut(client: Client, ms: number): void {
+    client.isCut = true;
+    this.#world.sim.later(ms, "network is back", () => void (client.isCut = false));
+  }
+
+  breakSocket(client: Client): void {
+    client.socket?.breakOff();
+  }
+
+  deploy(): void {
+    this.#world.host.deploy();
+  }
+
+  setHostClock(byMs: number): void {
+    this.#world.setHostClock(byMs);
+  }
+
+  backUp(): void {
+    this.#world.backUp();
+  }
+
+  restore(): void {
+    if (this.#world.restore()) this.#world.sim.count("restored");
+  }
+
+  /** What an admin does now and then. */
+  administer(): void {
+    const world = this.#world;
+    const { rng } = world.sim;
+    const what = rng.below(3);
+    if (what === 0) {
+      const held = [...world.oracle.leases.leases.keys()];
+      const resource = held.length === 0 ? (atoms[0] as string) : rng.pick(held);
+      world.ask("leases.force-release", { resource, reason: "test" });
+    } else if (what === 1) world.ask("epoch.raise", { reason: "test", quietMs: 0 });
+    else
+      world.ask("settings.set", {
+        settings: {
+          chatTtlMs: rng.between(20, 40) * 1_000,
+          workerGraceMs: rng.between(1, 10) * 1_000,
+          interactiveGraceMs: rng.between(5, 30) * 1_000,
+          keepChangesMs: rng.pick([60_000, 600_000, 3_600_000]),
+          startDeadlineMs: rng.between(2, 40) * 1_000,
+          balancingIntervalMs: rng.between(1, 20) * 1_000,
+          maxStalls: rng.between(1, 4),
+          maxLostChats: rng.between(1, 4),
+        },
       });
+  }
+
+  #on(machine: Machine): Client[] {
+    return [...this.#world.clients].filter((client) => client.identity.machine === machine);
+  }
+
+  #isQuiet(machine: Machine): boolean {
+    return machine.isSuspended || (this.#quiet.get(machine) ?? 0) > this.#world.sim.now;
+  }
+
+  /** Another process of the machine has seen that it is gone. */
+  #attest({ identity: { chat, machine, process } }: Client, inMs: number): void {
+    this.#world.sim.later(inMs, "death attested", () => {
+      const observer = this.#on(machine).find((client) => client.isRunning && client.isUp);
+      if (!observer) return false;
+      return observer.send("chats.attest-death", { chat, machine: machine.name, process });
+    });
+  }
+}
+
+type Run = (faults: Faults, rng: Rng, client: Client, machine: Machine) => void;
+
+const plan: readonly (readonly [name: string, weight: number, run: Run])[] = [
+  ["short pause", 14, (faults, rng, client) => faults.pause(client, rng.between(100, 10_000))],
+  // Just beyond the ttl of a chat, and nobody takes its place.
+  ["pause", 3, (faults, rng, client) => faults.pause(client, rng.between(25_000, 60_000))],
+  ["long pause", 12, (faults, _, client) => faults.pauseForLong(client)],
+  [
+    "suspend",
+    10,
+    (faults, rng, _, machine) => faults.suspend(machine, rng.between(1_000, 120_000), rng.between(-300, 300)),
+  ],
+  [
+    // The wall clock is set back meanwhile, by so much that it shows.
+    "suspend with a step",
+    3,
+    (faults, rng, _, machine) => {
+      const ms = rng.between(5_000, 60_000);
+      faults.suspend(machine, ms, -ms - rng.between(12_000, 60_000));
     },
-    setWall: (machine, byMs) => {
-      if (machine.isSuspended || (quiet.get(machine) ?? 0) > sim.now) return;
-      quiet.set(machine, sim.now + apartMs);
-      machine.setWall(byMs);
-      for (const client of on(machine)) client.leasing.recheck();
+  ],
+  ["clock stepped", 6, (faults, rng, _, machine) => faults.setWall(machine, rng.between(-4_900, 4_900))],
+  [
+    "clock set",
+    6,
+    (faults, rng, _, machine) => faults.setWall(machine, rng.pick([1, -1]) * rng.between(7_000, 3_600_000)),
+  ],
+  ["crash", 16, (faults, rng, client) => faults.crash(client, rng.chance(0.7), rng.chance(0.4))],
+  ["machine crash", 1, (faults, _, __, machine) => faults.crashMachine(machine)],
+  ["cut off", 10, (faults, rng, client) => faults.cut(client, rng.between(1_000, 60_000))],
+  ["socket broken", 7, (faults, _, client) => faults.breakSocket(client)],
+  [
+    "network away",
+    5,
+    (faults, rng, client) => {
+      faults.breakSocket(client);
+      faults.cut(client, rng.between(3_000, 25_000));
     },
-    cut: (client, ms) => {
-      client.isCut = true;
-      sim.later(ms, "network is back", () => void (client.isCut = false));
-    },
-    breakSocket: (client) => {
-      client.socket?.breakOff();
-    },
-    deploy: () => world.host.deploy(),
-    setHostClock: (byMs) => world.setHostClock(byMs),
-    backUp: () => world.backUp(),
-    restore: () => {
-      if (world.restore()) sim.count("restored");
-    },
-    administer: () => void administer(world),
-  };
+  ],
+  ["deploy", 6, (faults) => faults.deploy()],
+  ["admin", 3, (faults) => faults.administer()],
+  [
+    "host clock set ahead",
+    1,
+    (faults, rng) => faults.setHostClock(rng.between(1_000, rng.chance(0.5) ? 60_000 : 10_800_000)),
+  ],
+  ["host clock set back", 2, (faults, rng) => faults.setHostClock(-rng.between(1_000, 60_000))],
+  ["backup", 12, (faults) => faults.backUp()],
+  ["restore", 10, (faults) => faults.restore()],
+];
+
+/** On all other days. */
+export const noRestores = { backup: 0, restore: 0 };
+
+/** @param factors by name, for what is looked for */
+export function drawFault(rng: Rng, factors: Readonly<Record<string, number>>): { name: string; run: Run } {
+  const weights = plan.map(([name, weight]) => weight * (factors[name] ?? 1));
+  let left = rng.below(weights.reduce((sum, weight) => sum + weight, 0));
+  for (const [place, [name, , run]] of plan.entries()) {
+    left -= weights[place] ?? 0;
+    if (left < 0) return { name, run };
+  }
+  throw new Error("nothing to draw from");
 }

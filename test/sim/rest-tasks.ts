@@ -62,7 +62,7 @@ function submitAtNight(world: World, isMany: boolean): void {
   const { rng } = world.sim;
   if (world.oracle.tasks.countOpen > 0 && rng.chance(0.5) && !isMany) return;
   const size = isMany || rng.chance(0.3) ? manyTasks : rng.between(1, 3);
-  const tasks = Array.from({ length: size }, () => plainTask(world.jobs.newJob(true)));
+  const tasks = Array.from({ length: size }, () => plainTask(world.oracle.queue.newJob(true)));
   world.front.losesHints = isMany;
   const requestId = `night ${world.sim.events}`;
   while (!world.ask("tasks.submit", { tasks, by: "night", requestId }));
@@ -93,11 +93,7 @@ function lookAtQueued(world: World, since: Map<number, number>): void {
     const from = Math.max(since.get(known.task) ?? sim.hostNow, known.queuedAt);
     since.set(known.task, from);
     const isLate = sim.hostNow - from >= mostQueuedMs;
-    sim.must(
-      !isLate,
-      "due",
-      () => `task ${known.task} is queued for ${sim.hostNow - from} ms, and ${open.join(" ")} could have it`,
-    );
+    if (isLate) sim.fail("due", `task ${known.task} is queued for ${sim.hostNow - from} ms for ${open.join(" ")}`);
   }
 }
 
@@ -138,17 +134,9 @@ function takersOf({ clients, oracle: { tasks } }: World, known: KnownTask): stri
 /** [SM9] It has ended; or it waits for others that do, or nobody is there who can do it. */
 function mustWaitForSomething(world: World, known: KnownTask): void {
   const sim: Sim = world.sim;
-  sim.must(
-    !isUnderWay(known.state),
-    "due",
-    () => `task ${known.task} is still ${known.state}, with ${known.held?.chat}`,
-  );
+  sim.must(!isUnderWay(known.state), "due", () => `task ${known.task} is ${known.state}, with ${known.held?.chat}`);
   const takers = takersOf(world, known);
-  sim.must(
-    takers.length === 0,
-    "due",
-    () => `task ${known.task} is still queued, and ${takers.join(" ")} could have done it`,
-  );
+  if (takers.length !== 0) sim.fail("due", `task ${known.task} is queued, though ${takers.join(" ")} could do it`);
   sim.count(`at night: ${known.state}`);
 }
 
@@ -169,10 +157,6 @@ export function cancelTasks(world: World): void {
   for (const known of world.oracle.tasks.tasks.values()) {
     if (known.isEnded) continue;
     world.ask("tasks.cancel", { task: known.task, reason: "the end" });
-    world.sim.must(
-      known.isEnded,
-      "due",
-      () => `task ${known.task} was cancelled, nobody has it, and it is ${known.state}`,
-    );
+    world.sim.must(known.isEnded, "due", () => `task ${known.task} was cancelled and is ${known.state}`);
   }
 }

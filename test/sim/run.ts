@@ -2,7 +2,7 @@ import type { Bug } from "./bug.ts";
 import { Days } from "./days.ts";
 import { T0, Violation } from "./sim.ts";
 import { stormy } from "./weather.ts";
-import { World, type Size } from "./world.ts";
+import { type Size, World } from "./world.ts";
 
 export interface Run {
   readonly seed: number;
@@ -46,11 +46,7 @@ export async function watched({ sim }: World, work: () => Promise<void>): Promis
     return null;
   } catch (error) {
     if (error instanceof Violation) return error;
-    return new Violation(
-      "throws",
-      error instanceof Error ? (error.stack ?? error.message) : String(error),
-      sim.events,
-      sim.now,
-    );
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return new Violation("throws", text, sim.events, sim.now);
   }
 }

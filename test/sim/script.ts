@@ -2,67 +2,36 @@ import * as fc from "fast-check";
 import type { Bug } from "./bug.ts";
 import { acts } from "./client/acts.ts";
 import type { Client } from "./client/client.ts";
-import { faultsOf, placeOf, type Faults } from "./faults.ts";
+import { Faults, placeOf } from "./faults.ts";
 import { comeToRest } from "./rest.ts";
 import { Rng } from "./rng.ts";
-import { follow, watched, type Outcome } from "./run.ts";
+import { follow, type Outcome, watched } from "./run.ts";
 import { calm } from "./weather.ts";
 import { World } from "./world.ts";
+import { step } from "../rules/steps.ts";
 
 /** A small world that does what a list says: what fast-check makes, and makes smaller when it finds something. */
 
 const chats = 3;
 const machines = 2;
 
-/** One line of a list. Plain data, so that it can be printed and run again. */
-export type Command =
-  | { readonly do: "act"; readonly who: number; readonly what: string; readonly seed: number }
-  | { readonly do: "wait"; readonly ms: number }
-  | { readonly do: "pause"; readonly who: number; readonly ms: number }
-  | { readonly do: "cut"; readonly who: number; readonly ms: number }
-  | { readonly do: "crash"; readonly who: number; readonly isSeen: boolean }
-  | { readonly do: "break"; readonly who: number }
-  | { readonly do: "restart"; readonly who: number }
-  | { readonly do: "suspend"; readonly machine: number; readonly ms: number; readonly stepMs: number }
-  | { readonly do: "set-wall"; readonly machine: number; readonly ms: number }
-  | { readonly do: "deploy" | "lose-alarm" | "lose-next" | "lose-next-reply" }
-  | { readonly do: "copy-next"; readonly ms: number }
-  | { readonly do: "delay-next"; readonly ms: number };
-
 const who = fc.nat(chats - 1);
 const machine = fc.nat(machines - 1);
 const ms = fc.oneof(fc.integer({ min: 1, max: 3_000 }), fc.integer({ min: 1, max: 60_000 }));
-const act = fc.constantFrom(...acts.map(({ name }) => name));
 
-export const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 12, arbitrary: fc.record({ do: fc.constant("act" as const), who, what: act, seed: fc.nat(999) }) },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant("wait" as const), ms }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("pause" as const, "cut" as const), who, ms }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("crash" as const), who, isSeen: fc.boolean() }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("break" as const, "restart" as const), who }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      do: fc.constant("suspend" as const),
-      machine,
-      ms,
-      stepMs: fc.integer({ min: -300, max: 300 }),
-    }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      do: fc.constant("set-wall" as const),
-      machine,
-      ms: fc.integer({ min: -600_000, max: 600_000 }),
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({ do: fc.constantFrom("deploy" as const, "lose-alarm", "lose-next", "lose-next-reply") }),
-  },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("copy-next" as const, "delay-next"), ms }) },
+/** One line of a list: plain data, so that it can be printed and run again. */
+export const command = fc.oneof(
+  step(12, "act", { who, what: fc.constantFrom(...acts.map(({ name }) => name)), seed: fc.nat(999) }),
+  step(6, "wait", { ms }),
+  step(2, ["pause", "cut"], { who, ms }),
+  step(1, "crash", { who, isSeen: fc.boolean() }),
+  step(2, ["break", "restart"], { who }),
+  step(1, "suspend", { machine, ms, stepMs: fc.integer({ min: -300, max: 300 }) }),
+  step(1, "set-wall", { machine, ms: fc.integer({ min: -600_000, max: 600_000 }) }),
+  step(2, ["deploy", "lose-alarm", "lose-next", "lose-next-reply"]),
+  step(2, ["copy-next", "delay-next"], { ms }),
 );
+export type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
 
 /** Each command is done at once; time passes only in `wait`, and at the end, when all comes to rest. */
 export async function play(
@@ -72,7 +41,7 @@ export async function play(
 ): Promise<Outcome> {
   const world = new World(1, bug, { ...calm }, { machines, chats });
   follow(world, trace);
-  const faults = faultsOf(world, {
+  const faults = new Faults(world, {
     later: (place, inMs) => world.sim.later(inMs, "process starts", () => void world.spawn(place)),
     beside: () => undefined,
   });
@@ -99,10 +68,10 @@ function clientOf(world: World, place: number): Client | undefined {
 }
 
 type Performers = {
-  readonly [Name in Command["do"]]: (
+  readonly [Name in Command["kind"]]: (
     world: World,
     faults: Faults,
-    command: Extract<Command, { do: Name }>,
+    command: Extract<Command, { kind: Name }>,
   ) => void | Promise<void>;
 };
 
@@ -145,6 +114,6 @@ const performers: Performers = {
 
 async function perform(world: World, faults: Faults, command: Command): Promise<void> {
   world.sim.note(() => JSON.stringify(command));
-  await performers[command.do](world, faults, command as never);
+  await performers[command.kind](world, faults, command as never);
   await world.sim.settle();
 }

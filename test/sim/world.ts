@@ -1,21 +1,18 @@
 import * as meta from "#src/coordination/kernel/meta.ts";
 import { raisedEpoch } from "#src/coordination/kernel/epochs.ts";
 import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
-import { clientOf, hostOf, operatorOf, type Bug, type OperatorQuirks } from "./bug.ts";
-import { Client, type Surroundings } from "./client/client.ts";
+import { type Bug, soundClient, soundHost, soundOperator } from "./bug.ts";
+import { Client, skillsOf, type Surroundings } from "./client/client.ts";
 import type { Copy } from "./client/copy.ts";
 import { chatName } from "./client/message-acts.ts";
-import { skillsOf } from "./client/skills.ts";
-import { Grips } from "./grips.ts";
+import { LeaseBeliefs, TaskBeliefs } from "./beliefs.ts";
 import { Front } from "./host/front.ts";
-import { SimHost, type Reply, type Request } from "./host/sim-host.ts";
-import { Jobs } from "./jobs.ts";
+import { type Reply, type Request, SimHost } from "./host/sim-host.ts";
 import { Machine } from "./machine.ts";
 import { Network } from "./network.ts";
 import type { PutBack } from "./oracle/keep.ts";
 import { Oracle } from "./oracle/oracle.ts";
 import { Sim } from "./sim.ts";
-import { TrustBook } from "./trust.ts";
 import type { Weather } from "./weather.ts";
 
 /** How many there are. */
@@ -47,12 +44,12 @@ export class World {
   /** All processes that are not dead. */
   readonly clients = new Set<Client>();
   readonly size: Size;
-  readonly #around: Surroundings;
+  readonly around: Surroundings;
   /** Of the newest process of each chat. */
   readonly #copies = new Map<string, Copy>();
   /** Those that take part in the present event. */
   readonly #touched = new Set<Client>();
-  readonly quirksOfOperator: OperatorQuirks;
+  readonly operator: typeof soundOperator;
   #backup: { readonly image: Buffer; readonly putBack: PutBack } | null = null;
   #processes = 0;
   /** Called when a process has ended by itself. */
@@ -61,31 +58,36 @@ export class World {
   constructor(seed: number, bug: Bug | null, weather: Weather, size: Size) {
     this.sim = new Sim(seed);
     this.size = size;
-    this.quirksOfOperator = operatorOf(bug);
-    this.host = new SimHost(this.sim, hostOf(bug), weather);
+    this.operator = { ...soundOperator, ...bug?.operator };
+    this.host = new SimHost(
+      this.sim,
+      { ...soundHost, ...bug?.host, ...(bug?.patch ? { patchFor: bug.patch } : {}) },
+      weather,
+    );
     this.front = new Front(this.sim, this.host);
     this.network = new Network(this.sim, () => this.host.weather);
-    const trust = new TrustBook(this.sim);
+    const trust = new LeaseBeliefs(this.sim);
     this.oracle = new Oracle(this.sim, this.host, trust);
     const quiet = "SELECT 1 FROM meta WHERE key = 'quiet_until'";
     this.oracle.leases.isQuiet = () => this.host.sql.peek(quiet).length > 0;
     trust.isHeld = (resource, token) => this.oracle.leases.leases.get(resource)?.token === token;
-    const grips = new Grips(this.sim);
-    grips.isSurprise = (task, claim) => this.oracle.tasks.tasks.get(task)?.ends.get(claim)?.isSurprise ?? false;
-    this.oracle.tasks.onGrant = (task) => grips.granted(task);
+    const taskBeliefs = new TaskBeliefs(this.sim);
+    taskBeliefs.isSurprise = (task, claim) => this.oracle.tasks.tasks.get(task)?.ends.get(claim)?.isSurprise ?? false;
+    this.oracle.tasks.onGrant = (task) => taskBeliefs.granted(task);
     this.machines = Array.from(
       { length: size.machines },
       (_, place) => new Machine(this.sim, `m${place}`, 1 + (rates[place % rates.length] ?? 0)),
     );
-    this.#around = {
+    this.around = {
       sim: this.sim,
       host: this.host,
       front: this.front,
       network: this.network,
       trust,
-      grips,
-      jobs: new Jobs(this.oracle.queue, this.oracle.tasks),
-      quirks: clientOf(bug),
+      taskBeliefs,
+      queue: this.oracle.queue,
+      tasks: this.oracle.tasks,
+      bugs: { ...soundClient, ...bug?.client },
       habits: { forgets: 0.08, bound: 0.4, neglects: 0.03, isNight: false },
       onTouched: (client) => void this.#touched.add(client),
       onEnd: (client) => {
@@ -118,8 +120,8 @@ export class World {
     this.#backup.putBack();
     for (const { chat } of host.sql.peek<{ chat: string }>("SELECT chat FROM chats WHERE is_connected = 1"))
       oracle.life.lost(chat, true);
-    this.trust.lostUpTo = (epoch + 1) * numbersPerEpoch;
-    const { forgetsToRaise, skipsQuiet } = this.quirksOfOperator;
+    this.around.trust.lostUpTo = (epoch + 1) * numbersPerEpoch;
+    const { forgetsToRaise, skipsQuiet } = this.operator;
     if (forgetsToRaise) return true;
     // The host may die over it.
     while (!this.ask("epoch.raise", { reason: "restored", quietMs: skipsQuiet ? 0 : quietMs }));
@@ -133,24 +135,8 @@ export class World {
   setHostClock(byMs: number): void {
     this.sim.setHostClock(byMs);
     if (byMs < 0) return;
-    this.trust.shakenUpTo = this.oracle.leases.newest;
+    this.around.trust.shakenUpTo = this.oracle.leases.newest;
     for (const { held } of this.oracle.tasks.tasks.values()) if (held) held.isShaken = true;
-  }
-
-  get trust(): TrustBook {
-    return this.#around.trust;
-  }
-
-  get jobs(): Jobs {
-    return this.#around.jobs;
-  }
-
-  get quirks(): Surroundings["quirks"] {
-    return this.#around.quirks;
-  }
-
-  get habits(): Surroundings["habits"] {
-    return this.#around.habits;
   }
 
   /** A new process begins to work as a chat. */
@@ -166,7 +152,7 @@ export class World {
         transport: rng.chance(socketShare) ? "auto" : "http",
         skills: skillsOf(place),
       },
-      this.#around,
+      this.around,
       rng.chance(0.5) ? (this.#copies.get(chatName(place)) ?? null) : null,
     );
     this.#copies.set(chatName(place), client.copy);

@@ -1,11 +1,11 @@
 import { evictDurableObject } from "cloudflare:test";
 import * as fc from "fast-check";
-import { beforeEach, expect, it, vi, type MockInstance } from "vitest";
+import { beforeEach, expect, vi, type MockInstance } from "vitest";
 import type { InputOf, OperationName } from "#src/contract/operations.ts";
 import * as due from "#src/coordination/due.ts";
 import * as meta from "#src/coordination/kernel/meta.ts";
 import { StorageSql } from "#src/durable/storage-sql.ts";
-import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
+import { aChat, it, TestWorkspace, wait } from "./support.ts";
 
 const hour = 3_600_000;
 
@@ -14,23 +14,15 @@ function nextDue(workspace: TestWorkspace): Promise<number | null> {
   return workspace.inside(({ storage }) => {
     const sql = new StorageSql(storage);
     const presence = { lastSeen: () => null };
-    return due.nextDue({
-      sql,
-      now: Date.now(),
-      presence,
-      ...meta.readFacts(sql),
-      tell: () => undefined,
-    });
+    return due.nextDue({ sql, now: Date.now(), presence, ...meta.readFacts(sql), tell: () => undefined });
   });
 }
 
 /** Sets so many keys that live for a second. */
 async function setShort(workspace: TestWorkspace, count: number): Promise<void> {
   for (let from = 0; from < count; from += 100) {
-    const writes = Array.from(
-      { length: 100 },
-      (_, n) => ({ op: "set", key: `k${from + n}`, value: 1, ttlMs: 1_000 }) as const,
-    );
+    const write = (n: number) => ({ op: "set", key: `k${from + n}`, value: 1, ttlMs: 1_000 }) as const;
+    const writes = Array.from({ length: 100 }, (_, n) => write(n));
     await workspace.ask("state.update", { writes });
   }
 }
@@ -52,9 +44,7 @@ beforeEach(() => {
   log = vi.spyOn(console, "error").mockReset().mockReturnValue();
 });
 
-it("[DO11] after each write the alarm rings no later than the next thing is due", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO11] after each write the alarm rings no later than the next thing is due", async ({ workspace }) => {
   const check = async (what: string): Promise<void> => {
     const [alarm, next] = [await workspace.alarmAt(), await nextDue(workspace)];
     expect([what, next === null || (alarm !== null && alarm <= next)]).toEqual([what, true]);
@@ -93,7 +83,7 @@ it("[DO11] after each write the alarm rings no later than the next thing is due"
     const next = await nextDue(workspace);
     if (next !== null) vi.setSystemTime(next);
   }
-}, 30_000);
+});
 
 const ttlMs = fc.integer({ min: 1_000, max: 60_000 });
 const step = fc.oneof(
@@ -104,9 +94,7 @@ const step = fc.oneof(
   fc.record({ does: fc.constant("wait"), ttlMs, key: fc.constant("") }),
 );
 
-it("[DO11] no request ever moves the alarm to a later time", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO11] no request ever moves the alarm to a later time", async ({ workspace }) => {
   const self = await workspace.register("c1");
   let token = 0;
   const acquire = async (ms: number): Promise<void> => {
@@ -136,11 +124,9 @@ it("[DO11] no request ever moves the alarm to a later time", async () => {
     }),
     { numRuns: 25 },
   );
-}, 30_000);
+});
 
-it("[DO11] nor does a start of the object", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO11] nor does a start of the object", async ({ workspace }) => {
   await workspace.ask("state.set", { key: "a", value: 1, ttlMs: 5_000 });
   await workspace.ask("state.delete", { key: "a" });
   const alarm = await workspace.alarmAt();
@@ -149,9 +135,7 @@ it("[DO11] nor does a start of the object", async () => {
   expect(alarm).toBe(Date.now() + 5_000);
 });
 
-it("[DO11] an idle chat that holds nothing has no look of its own, and wakes nothing", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO11] an idle chat that holds nothing has no look of its own, and wakes nothing", async ({ workspace }) => {
   const { connection, self } = await workspace.join("c1");
   await connection.ask("chats.heartbeat", { self });
   expect(await workspace.rows("SELECT due_at FROM chats")).toEqual([{ due_at: null }]);
@@ -162,9 +146,7 @@ it("[DO11] an idle chat that holds nothing has no look of its own, and wakes not
   expect(await workspace.rows("SELECT due_at FROM chats")).toEqual([{ due_at: null }]);
 });
 
-it("[DO4] after a sweep the alarm is set to what is due next", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO4] after a sweep the alarm is set to what is due next", async ({ workspace }) => {
   await workspace.ask("state.set", { key: "a", value: 1, ttlMs: 5_000 });
   await workspace.ask("state.set", { key: "b", value: 1, ttlMs: 8_000 });
   const now = Date.now();
@@ -179,9 +161,7 @@ it("[DO4] after a sweep the alarm is set to what is due next", async () => {
   expect(await workspace.alarmAt()).toBe(Math.ceil((now + hour) / hour) * hour);
 });
 
-it("[DO4] an alarm that fails is repeated by the runtime, and for the last time by the object, half a minute later", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO4] a failed alarm is repeated by the runtime, then by the object after half a minute", async ({ workspace }) => {
   const self = await workspace.register("c1");
   await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q" });
   wait(30_000);
@@ -202,9 +182,7 @@ it("[DO4] an alarm that fails is repeated by the runtime, and for the last time 
   expect(await workspace.rows("SELECT status FROM chats")).toEqual([{ status: "offline" }]);
 });
 
-it("[DO12] an alarm that was lost is set again by the next request, be it a read, when it is a minute late", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO12] a lost alarm is set again by the next request when it is a minute late", async ({ workspace }) => {
   await workspace.ask("state.set", { key: "a", value: 1, ttlMs: 5_000 });
   await workspace.inside(({ storage }) => storage.deleteAlarm());
   wait(65_000);
@@ -218,9 +196,7 @@ it("[DO12] an alarm that was lost is set again by the next request, be it a read
   expect((await workspace.ask("health", {})).overdueRows).toBe(0);
 });
 
-it("[DO12] an alarm that was lost is set again when the object starts", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO12] an alarm that was lost is set again when the object starts", async ({ workspace }) => {
   await workspace.ask("state.set", { key: "a", value: 1, ttlMs: 5_000 });
   for (const ms of [0, 5_000]) {
     wait(ms);
@@ -231,9 +207,7 @@ it("[DO12] an alarm that was lost is set again when the object starts", async ()
   }
 });
 
-it("[DO13] an alarm takes on a bounded number of rows; what is left is due again 250 ms later", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO13] an alarm handles a bounded number of rows; the rest is due 250 ms later", async ({ workspace }) => {
   await setShort(workspace, 4_300);
   wait(1_000);
   const [keys, changes] = [await countOf(workspace, "state"), await countOf(workspace, "changes")];
@@ -243,11 +217,9 @@ it("[DO13] an alarm takes on a bounded number of rows; what is left is due again
   expect(await workspace.alarmAt()).toBe(Date.now() + 250);
   await workspace.ring();
   expect(await countOf(workspace, "state")).toBe(0);
-}, 30_000);
+});
 
-it("[DO13] a chat whose look fails is put off for a minute, and keeps no other from its turn", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO13] a chat whose sweep fails is put off for a minute and delays no other", async ({ workspace }) => {
   for (const chat of ["c1", "c2", "c3"]) {
     const self = await workspace.register(chat);
     await workspace.ask("leases.acquire", { self, resource: chat, requestId: "q" });
@@ -267,9 +239,7 @@ it("[DO13] a chat whose look fails is put off for a minute, and keeps no other f
   expect(log).toHaveBeenCalledTimes(1);
 });
 
-it("[DO13] work of a kind that fails is logged once for each alarm, put off, and keeps no other from its turn", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO13] work that fails is logged once for each alarm, put off, and delays no other", async ({ workspace }) => {
   const self = await workspace.register("c1");
   await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q" });
   await workspace.ask("state.set", { key: "a", value: 1, ttlMs: 30_000 });

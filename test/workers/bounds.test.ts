@@ -1,9 +1,9 @@
 import { evictDurableObject } from "cloudflare:test";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { flowMarkMethod, flowReadMethod, maxAnswerChars } from "#src/contract/protocol.ts";
 import { maxUnreadChars, Outgoing } from "#src/durable/outgoing.ts";
 import type { Connection, Message } from "./connection.ts";
-import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
+import { aChat, it, TestWorkspace, wait } from "./support.ts";
 
 interface Part {
   readonly id: number;
@@ -36,8 +36,7 @@ async function fill(workspace: TestWorkspace): Promise<void> {
 
 const lists = Array.from({ length: 100 }, (_, n) => rpc(n, "state.list"));
 
-it("[DO25] a frame is answered up to a bound; what follows is refused as too_large and not done, and can be asked again", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO25] a frame is answered up to a bound; the rest is refused as too_large, not done", async ({ workspace }) => {
   await fill(workspace);
   const { token } = await workspace.tokenOf("submit");
   const connection = await workspace.connect(null, token);
@@ -53,8 +52,7 @@ it("[DO25] a frame is answered up to a bound; what follows is refused as too_lar
   expect(await answers(connection, [frame[99] ?? {}])).toMatchObject([{ id: 99, result: {} }]);
 });
 
-it("[DO50] a client that does not read what it asks for is closed with 4005, and may come back", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO50] a client that does not read is closed with 4005, and may reconnect", async ({ workspace }) => {
   await fill(workspace);
   const connection = await workspace.connect();
   let asked = 0;
@@ -76,8 +74,7 @@ async function settled(connection: Connection, asked: number): Promise<false> {
   return false;
 }
 
-it("[DO22] a client that sends marks back may read without an end", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO22] a client that sends marks back may read without an end", async ({ workspace }) => {
   await fill(workspace);
   const { id } = await workspace.ask("tokens.create", { machine: "m1", scope: "observe" });
   expect(id).toBeTruthy();
@@ -99,8 +96,7 @@ it("[DO51] of many connections that owe a mark and together too much, the larges
   expect(outgoing.listOverfull()).toEqual([]);
 });
 
-it("[DO43] a client that acknowledges nothing is sent two million characters, and the rest when it acknowledges", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO43] without acknowledgements a watch is sent two million characters at most", async ({ workspace }) => {
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "w", prefix: "large/", after: 0 });
   for (let times = 0; times < 4; times++) await fill(workspace);
@@ -128,9 +124,7 @@ it("[DO43] a client that acknowledges nothing is sent two million characters, an
   expect(revisions()).toEqual(Array.from({ length: 32 }, (_, n) => n + 1));
 });
 
-it("[DO26] sockets of a token, and of the workspace, are bounded; silent ones make room for a new one of their token", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO26] sockets of a token and a workspace are bounded; silent ones make room", async ({ workspace }) => {
   await workspace.ask("settings.set", { settings: { maxSocketsPerToken: 3, maxSockets: 4 } });
   const { token } = await workspace.tokenOf("work");
   const open = [await workspace.connect("c1", token), await workspace.connect(null, token)];
@@ -152,8 +146,7 @@ it("[DO26] sockets of a token, and of the workspace, are bounded; silent ones ma
   await other.ask("settings.get", {});
 });
 
-it("[DO28] a change that no watch matches is compared with all of them by one query, and stores no attachment", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO28] a change that no watch matches costs one query and stores no attachment", async ({ workspace }) => {
   const connections = await Promise.all(Array.from({ length: 10 }, () => workspace.connect()));
   for (const connection of connections) {
     for (let n = 0; n < 16; n++)
@@ -189,9 +182,7 @@ it("[DO28] a change that no watch matches is compared with all of them by one qu
   expect((await connections[3]?.told())?.map(({ params }) => params?.["watch"])).toEqual(["w0"]);
 });
 
-it("[DO28] a watch that nothing has matched for long misses nothing, over sleep and compaction", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO28] a watch that nothing has matched misses nothing, over sleep and compaction", async ({ workspace }) => {
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "w", prefix: "mine", after: 0 });
   const hour = 3_600_000;

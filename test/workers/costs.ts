@@ -2,8 +2,7 @@ import { expect } from "vitest";
 import type { InputOf, OperationName } from "#src/contract/operations.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import type { Connection } from "./connection.ts";
-import { counted } from "./counted-rows.ts";
-import { stopClock, TestWorkspace, type Self } from "./support.ts";
+import { type Self, stopClock, TestWorkspace } from "./support.ts";
 
 /** What one participant stores makes no operation of another one dearer: rows that are read, so not by the clock. */
 
@@ -65,4 +64,37 @@ export async function reads(
     }
   }
   return found;
+}
+
+/** Rows, index entries among them: what is billed. */
+export interface Counted {
+  readonly read: number;
+  /** Setting the alarm counts as one. */
+  readonly written: number;
+}
+
+/** What the work makes the object read and write. */
+export async function counted(workspace: TestWorkspace, work: () => Promise<unknown>): Promise<Counted> {
+  const cursors: { rowsRead: number; rowsWritten: number }[] = [];
+  let alarms = 0;
+  await workspace.inside(({ storage }) => {
+    const { sql } = storage;
+    const [exec, setAlarm] = [sql.exec.bind(sql), storage.setAlarm.bind(storage)];
+    sql.exec = ((...given: Parameters<typeof exec>) => {
+      const cursor = exec(...given);
+      cursors.push(cursor);
+      return cursor;
+    }) as typeof sql.exec;
+    storage.setAlarm = (...given) => {
+      alarms += 1;
+      return setAlarm(...given);
+    };
+  });
+  await work();
+  return workspace.inside(({ storage }) => {
+    Reflect.deleteProperty(storage.sql, "exec");
+    Reflect.deleteProperty(storage, "setAlarm");
+    const read = cursors.reduce((sum, { rowsRead }) => sum + rowsRead, 0);
+    return { read, written: cursors.reduce((sum, { rowsWritten }) => sum + rowsWritten, alarms) };
+  });
 }

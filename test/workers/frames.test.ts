@@ -1,6 +1,6 @@
-import { expect, it, vi } from "vitest";
+import { expect, vi } from "vitest";
 import { maxFrameChars } from "#src/contract/protocol.ts";
-import { aChat, stopClock, TestWorkspace } from "./support.ts";
+import { aChat, it, TestWorkspace } from "./support.ts";
 
 function rpc(id: string | number | null | undefined, method: string, params: unknown = {}): object {
   return { jsonrpc: "2.0", ...(id === undefined ? {} : { id }), method, params };
@@ -8,8 +8,7 @@ function rpc(id: string | number | null | undefined, method: string, params: unk
 
 const set = (key: string, value: unknown): object => ({ key, value });
 
-it("[DO3] the requests of a frame are answered in their order in one frame, each on its own", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO3] the requests of a frame are answered in their order in one frame, each on its own", async ({ workspace }) => {
   const connection = await workspace.connect();
   connection.send([
     rpc(1, "state.set", set("a", 1)),
@@ -27,8 +26,7 @@ it("[DO3] the requests of a frame are answered in their order in one frame, each
   expect(await connection.next()).toMatchObject({ id: 5, error: { code: -32_602, data: { code: "bad_input" } } });
 });
 
-it("[DO3] what a request of a frame changes holds for the next one", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO3] what a request of a frame changes holds for the next one", async ({ workspace }) => {
   const connection = await workspace.connect();
   connection.send([
     rpc(1, "state.set", set("a", 1)),
@@ -48,8 +46,7 @@ it("[DO3] what a request of a frame changes holds for the next one", async () =>
   expect(answers[4]?.result?.epoch).toBeGreaterThan(answers[3]?.result?.epoch ?? 0);
 });
 
-it("[DO3] a request that is refused undoes nothing of the others, and nothing is done or told twice", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO3] a refused request undoes no other, and nothing is done or sent twice", async ({ workspace }) => {
   const [connection, watcher] = [await workspace.connect(), await workspace.connect()];
   watcher.send(rpc(1, "state.watch", { watch: "w", prefix: "", after: 0 }));
   await watcher.next();
@@ -82,8 +79,7 @@ it("[DO3] a request that is refused undoes nothing of the others, and nothing is
   });
 });
 
-it("[DO3] what a request changes of a chat holds for the next request of that chat", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO3] what a request changes of a chat holds for the next request of that chat", async ({ workspace }) => {
   const connection = await workspace.connect();
   const self = await workspace.register("c1");
   const acquire = (resource: string): object => ({ self, resource, requestId: "r" });
@@ -112,8 +108,7 @@ it("[DO3] what a request changes of a chat holds for the next request of that ch
   expect(await connection.next()).toMatchObject([{}, {}, { error: { data: { code: "chat_offline" } } }]);
 });
 
-it("[DO3] a frame is handled without a pause, so all that it writes is one commit", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO3] a frame is handled without a pause, so all that it writes is one commit", async ({ workspace }) => {
   await workspace.connect();
   await workspace.inside((state, instance) => {
     const [socket] = state.getWebSockets();
@@ -125,8 +120,7 @@ it("[DO3] a frame is handled without a pause, so all that it writes is one commi
   });
 });
 
-it("[DO3] notifications are done and not answered", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO3] notifications are done and not answered", async ({ workspace }) => {
   const connection = await workspace.connect();
   connection.send(rpc(undefined, "state.set", set("a", 1)));
   connection.send([rpc(undefined, "state.set", set("b", 1)), rpc(null, "state.set", set("c", 1))]);
@@ -135,9 +129,7 @@ it("[DO3] notifications are done and not answered", async () => {
   expect((await workspace.ask("state.list", {})).entries.map(({ key }) => key)).toEqual(["a", "b", "c", "d"]);
 });
 
-it("[DO6] what is no frame is answered, and the connection is closed with 4003", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO6] what is no frame is answered, and the connection is closed with 4003", async ({ workspace }) => {
   const many = Array.from({ length: 101 }, (_, n) => rpc(n, "settings.get"));
   const long = JSON.stringify(rpc(1, "state.set", set("a", "x".repeat(maxFrameChars))));
   const wrong: [string | Uint8Array, string][] = [
@@ -162,8 +154,7 @@ it("[DO6] what is no frame is answered, and the connection is closed with 4003",
   expect((await workspace.ask("state.list", {})).entries).toEqual([]);
 });
 
-it("[DO6] a part of a frame that is no request is answered alone", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO6] a part of a frame that is no request is answered alone", async ({ workspace }) => {
   const connection = await workspace.connect();
   const parts = [
     5,
@@ -187,8 +178,7 @@ it("[DO6] a part of a frame that is no request is answered alone", async () => {
   }
 });
 
-it("[DO6] a hundred requests are one frame, and parameters that are nested too deep are refused", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO6] a hundred requests are one frame; parameters nested too deep are refused", async ({ workspace }) => {
   const connection = await workspace.connect();
   connection.send(Array.from({ length: 100 }, (_, n) => rpc(n, "state.set", set(`k${n}`, n))));
   expect(await connection.next()).toHaveLength(100);
@@ -196,10 +186,8 @@ it("[DO6] a hundred requests are one frame, and parameters that are nested too d
   connection.send(`{"jsonrpc":"2.0","id":1,"method":"state.set","params":{"key":"deep","value":${deep}}}`);
   expect(await connection.next()).toMatchObject({ id: 1, error: { data: { code: "bad_input" } } });
   for (const params of [null, [], 5, "x", true]) {
-    expect([params, await connection.refusal("settings.get", params)]).toEqual([
-      params,
-      params === null ? null : "bad_input",
-    ]);
+    const wanted = params === null ? null : "bad_input";
+    expect([params, await connection.refusal("settings.get", params)]).toEqual([params, wanted]);
     connection.send(rpc(undefined, "state.watch-ack", params));
   }
   await connection.ask("settings.get", {});
@@ -218,11 +206,8 @@ it("[DO18] an operation that fails is logged, answered as internal, undone, and 
     { op: "set", key: "a", value: 2 },
     { op: "set", key: "b", value: 2 },
   ];
-  connection.send([
-    rpc(1, "state.set", set("a", 1)),
-    rpc(2, "state.update", { writes: both }),
-    rpc(3, "state.get", { key: "a" }),
-  ]);
+  const [first, last] = [rpc(1, "state.set", set("a", 1)), rpc(3, "state.get", { key: "a" })];
+  connection.send([first, rpc(2, "state.update", { writes: both }), last]);
   expect(await connection.next()).toMatchObject([
     { id: 1, result: {} },
     { id: 2, error: { code: -32_603, data: { code: "internal", retryable: true, retryAfterMs: 1_000 } } },
@@ -232,8 +217,7 @@ it("[DO18] an operation that fails is logged, answered as internal, undone, and 
   expect(String(log.mock.calls[0])).toContain("an operation failed");
 });
 
-it("[DO7] a connection stands for the chat that its address names, and for no other", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO7] a connection stands for the chat that its address names, and for no other", async ({ workspace }) => {
   const connection = await workspace.connect("c1");
   expect(await connection.refusal("chats.register", aChat("c2"))).toBe("bad_input");
   const anonymous = await workspace.connect();
@@ -246,8 +230,7 @@ it("[DO7] a connection stands for the chat that its address names, and for no ot
   for (const chat of ["", "a b", "x".repeat(129), "ü"]) expect((await workspace.upgrade(chat)).status).toBe(400);
 });
 
-it("[DO7] tokens are created over HTTP only", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO7] tokens are created over HTTP only", async ({ workspace }) => {
   const connection = await workspace.connect();
   expect(await connection.refusal("tokens.create", { machine: "m1", scope: "work" })).toBe("bad_input");
 });

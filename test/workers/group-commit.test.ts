@@ -1,6 +1,6 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { GroupCommit } from "#src/durable/group-commit.ts";
-import { aChat, stopClock, TestWorkspace } from "./support.ts";
+import { aChat, it } from "./support.ts";
 
 /** Sockets that are only told apart. */
 function socket(): WebSocket {
@@ -72,8 +72,7 @@ it("[DO20] a frame whose work throws keeps no other from its turn", async () => 
   expect(done.join(" ")).toBe("( a )");
 });
 
-it("[DO20] frames of many connections at once are all answered, each connection's in their order", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO20] simultaneous frames are all answered, each connection's in their order", async ({ workspace }) => {
   const connections = await Promise.all(Array.from({ length: 8 }, () => workspace.connect()));
   for (let turn = 0; turn < 5; turn++) {
     for (const [at, connection] of connections.entries()) {
@@ -87,9 +86,7 @@ it("[DO20] frames of many connections at once are all answered, each connection'
   expect(entries.map(({ value }) => value)).toEqual(connections.map(() => 4));
 });
 
-it("[DO20] [DO8] what a connection has sent before its end is done, and then its chat's grace begins", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO20] [DO8] frames sent before a close are done, then the chat's grace begins", async ({ workspace }) => {
   const [a, b] = [await workspace.connect("c1"), await workspace.connect("c2")];
   for (const [connection, chat] of [
     [a, "c1"],
@@ -97,12 +94,8 @@ it("[DO20] [DO8] what a connection has sent before its end is done, and then its
   ] as const)
     await connection.ask("chats.register", aChat(chat));
   b.send({ jsonrpc: "2.0", id: 1, method: "state.get", params: { key: "x" } });
-  a.send({
-    jsonrpc: "2.0",
-    id: 1,
-    method: "chats.heartbeat",
-    params: { self: { chat: "c1", incarnation: 1 }, status: "busy" },
-  });
+  const beat = { self: { chat: "c1", incarnation: 1 }, status: "busy" };
+  a.send({ jsonrpc: "2.0", id: 1, method: "chats.heartbeat", params: beat });
   a.send({ jsonrpc: "2.0", id: 2, method: "state.set", params: { key: "last", value: 1 } });
   a.socket.close(1000, "done");
   await a.closed;

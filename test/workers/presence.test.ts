@@ -1,7 +1,7 @@
 import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
-import { expect, it, vi } from "vitest";
+import { expect, vi } from "vitest";
 import { pingText, pongText } from "#src/contract/protocol.ts";
-import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
+import { aChat, it, TestWorkspace, wait } from "./support.ts";
 
 const grace = "SELECT is_connected, grace_until FROM chats WHERE chat = ?";
 
@@ -10,9 +10,7 @@ async function statusOf(workspace: TestWorkspace, chat: string): Promise<[string
   return [status, reason, isConnected];
 }
 
-it("[DO2] a ping is answered without waking the object, and what it knew of its connections goes on", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO2] a ping does not wake the object, and connections survive its sleep", async ({ workspace }) => {
   const { connection, self } = await workspace.join("c1");
   await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
   await evictDurableObject(workspace.stub, { webSockets: "hibernate" });
@@ -46,64 +44,7 @@ it("[DO2] a chat lives by its last ping, or by the opening of its connection", a
   expect(await workspace.rows("SELECT last_seen_at FROM chats")).toEqual([{ last_seen_at: openedAt }]);
 });
 
-it("[DO2] a connection that pings no more is worth nothing after the ttl", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
-  const { self } = await workspace.join("c1");
-  wait(29_999);
-  expect(await workspace.ask("chats.get", { chat: "c1" })).toMatchObject({ status: "idle" });
-  wait(1);
-  expect(await workspace.refusal("chats.heartbeat", { self })).toBe("chat_offline");
-});
-
-it("[DO8] a closed connection begins the grace of its chat, and the alarm ends it", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
-  const worker = await workspace.join("c1", { isInteractive: false });
-  const person = await workspace.join("c2");
-  worker.connection.close();
-  await worker.connection.closed;
-  person.connection.close(1001);
-  await person.connection.closed;
-  const now = Date.now();
-  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 0, grace_until: now + 5_000 }]);
-  expect(await workspace.rows(grace, "c2")).toEqual([{ is_connected: 0, grace_until: now + 20_000 }]);
-  expect(await workspace.alarmAt()).toBe(now + 5_000);
-  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, false]);
-  wait(5_000);
-  await workspace.ring();
-  expect(await workspace.rows("SELECT status, reason FROM chats WHERE chat = 'c1'")).toEqual([
-    { status: "offline", reason: "closed" },
-  ]);
-  expect(await workspace.alarmAt()).toBe(now + 20_000);
-  wait(15_000);
-  await workspace.ring();
-  expect(await workspace.rows("SELECT status, reason FROM chats WHERE chat = 'c2'")).toEqual([
-    { status: "offline", reason: "closed" },
-  ]);
-});
-
-it("[DO8] a chat that comes back within its grace was never away", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
-  const first = await workspace.join("c1");
-  const lease = { self: first.self, resource: "r", requestId: "q", isBound: true } as const;
-  await first.connection.ask("leases.acquire", lease);
-  first.connection.close();
-  await first.connection.closed;
-  wait(19_999);
-  const second = await workspace.join("c1");
-  expect(second.self).toEqual(first.self);
-  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 1, grace_until: null }]);
-  wait(10_000);
-  await workspace.ring();
-  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, true]);
-  expect((await workspace.ask("leases.list", {})).leases).toHaveLength(1);
-});
-
-it("[DO8] a connection that the coordinator closes does so at once, whatever its client answers", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO8] a connection closed by the coordinator counts as closed at once", async ({ workspace }) => {
   await workspace.join("c1");
   await workspace.inside((state, instance) => {
     const [socket] = state.getWebSockets();
@@ -121,9 +62,7 @@ it("[DO8] a connection that the coordinator closes does so at once, whatever its
   });
 });
 
-it("[DO8] a connection without a chat may come and go", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO8] a connection without a chat may come and go", async ({ workspace }) => {
   const { connection } = await workspace.join("c1");
   const others = [await workspace.connect(), await workspace.connect("c1"), await workspace.connect("c9")];
   for (const other of others) {
@@ -134,9 +73,7 @@ it("[DO8] a connection without a chat may come and go", async () => {
   await connection.ask("settings.get", {});
 });
 
-it("[DO7] a second connection of a chat replaces the first, whose end means nothing", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO7] a second connection of a chat replaces the first, whose end means nothing", async ({ workspace }) => {
   const first = await workspace.join("c1");
   const second = await workspace.join("c1");
   expect(second.self).toEqual(first.self);
@@ -173,9 +110,7 @@ it("[DO7] the late end of a connection that was replaced does not hide the last 
   expect(row?.last_seen_at).toBeGreaterThan(openedAt + 10_000);
 });
 
-it("[DO7] the connection of an earlier process tells nothing of the present one, and is closed", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO7] the connection of an earlier process is closed and says nothing of its successor", async ({ workspace }) => {
   const old = await workspace.join("c1");
   wait(30_000);
   const self = await workspace.register("c1", { process: "boot-1/2/200" });
@@ -189,9 +124,7 @@ it("[DO7] the connection of an earlier process tells nothing of the present one,
   expect(await statusOf(workspace, "c1")).toEqual(["idle", null, false]);
 });
 
-it("[DO10] the connections of a chat that is offline are closed with 4002", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO10] the connections of a chat that is offline are closed with 4002", async ({ workspace }) => {
   const left = await workspace.join("c1");
   await workspace.ask("chats.unregister", { self: left.self });
   expect((await left.connection.closed).code).toBe(4002);
@@ -208,9 +141,7 @@ it("[DO10] the connections of a chat that is offline are closed with 4002", asyn
   expect((await attested.connection.closed).code).toBe(4002);
 });
 
-it("[DO10] the connection over which a chat comes back, after a sleep or after it had left, stays", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO10] the connection over which a chat returns stays open", async ({ workspace }) => {
   const { connection } = await workspace.join("c1");
   wait(60_000);
   const back = await connection.ask("chats.register", aChat("c1"));
@@ -234,37 +165,7 @@ it("[DO10] the connection over which a chat comes back, after a sleep or after i
   expect(await statusOf(workspace, "c1")).toEqual(["idle", null, true]);
 });
 
-it("[DO9] chats whose connections were lost without a close have one long grace from then on", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
-  const first = await workspace.join("c1");
-  await workspace.join("c2", { isInteractive: false });
-  await evictDurableObject(workspace.stub, { webSockets: "close" });
-  const lostAt = Date.now();
-  wait(500);
-  expect(await statusOf(workspace, "c1")).toEqual(["idle", null, false]);
-  for (const chat of ["c1", "c2"]) {
-    expect(await workspace.rows(grace, chat)).toEqual([{ is_connected: 0, grace_until: lostAt + 90_500 }]);
-  }
-  // Once: the next start of the object does not begin it anew.
-  wait(1_000);
-  await evictDurableObject(workspace.stub);
-  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 0, grace_until: lostAt + 90_500 }]);
-  expect(await workspace.alarmAt()).toBe(lostAt + 90_500);
-  wait(60_000);
-  const second = await workspace.join("c1");
-  expect(second.self).toEqual(first.self);
-  wait(29_000);
-  await workspace.ring();
-  expect(await workspace.rows("SELECT chat, status FROM chats ORDER BY chat")).toEqual([
-    { chat: "c1", status: "idle" },
-    { chat: "c2", status: "offline" },
-  ]);
-});
-
-it("[DO9] a crash of the object declares nobody dead", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO9] a crash of the object declares nobody dead", async ({ workspace }) => {
   const { self } = await workspace.join("c1");
   await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q", isBound: true });
   await abortAllDurableObjects();
@@ -274,9 +175,7 @@ it("[DO9] a crash of the object declares nobody dead", async () => {
   expect((await workspace.ask("leases.list", {})).leases).toHaveLength(1);
 });
 
-it("[DO9] a chat that came back over HTTP while its connection was silent has it, too", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO9] a chat that came back over HTTP while its connection was silent has it, too", async ({ workspace }) => {
   await workspace.join("c1");
   wait(60_000);
   await workspace.register("c1");
@@ -284,9 +183,7 @@ it("[DO9] a chat that came back over HTTP while its connection was silent has it
   expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 0, grace_until: Date.now() + 90_000 }]);
 });
 
-it("[DO9] however many they are, all of them have it", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO9] however many they are, all of them have it", async ({ workspace }) => {
   await workspace.register("c");
   await workspace.rows(
     `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, is_interactive, status, status_at, last_seen_at,
@@ -297,20 +194,4 @@ it("[DO9] however many they are, all of them have it", async () => {
   await evictDurableObject(workspace.stub);
   const [row] = await workspace.rows("SELECT count(*) AS n FROM chats WHERE grace_until IS NOT NULL");
   expect(row).toEqual({ n: 500 });
-});
-
-it("[MS13] a chat that is offline is kept while a message for it may be read, by the alarm alone", async () => {
-  stopClock();
-  const day = 86_400_000;
-  const workspace = await TestWorkspace.create();
-  const [to, from] = [await workspace.register("c1"), await workspace.register("c2")];
-  const message = { target: { to: "chat", chat: "c1" }, body: "kept", ttlMs: 2 * day } as const;
-  await workspace.ask("messages.send", { self: from, ...message });
-  await workspace.ask("chats.unregister", { self: to });
-  wait(day);
-  await workspace.ring();
-  expect(await workspace.chat("c1")).toMatchObject({ status: "offline" });
-  wait(day);
-  await workspace.ring();
-  expect(await workspace.refusal("chats.get", { chat: "c1" })).toBe("unknown_chat");
 });

@@ -1,8 +1,8 @@
 import { createExecutionContext, createMessageBatch, getQueueResult, runInDurableObject } from "cloudflare:test";
-import { afterEach, expect, it, onTestFinished, vi } from "vitest";
+import { afterEach, expect, onTestFinished, vi } from "vitest";
 import worker from "#src/worker/worker-entry.ts";
 import { deadLetterQueue } from "#src/worker/queues.ts";
-import { bearer, bindings, request, TestWorkspace } from "./support.ts";
+import { bearer, bindings, it, request, TestWorkspace } from "./support.ts";
 
 afterEach(() => void vi.restoreAllMocks());
 
@@ -20,8 +20,7 @@ async function hand(queue: string, bodies: readonly unknown[]): Promise<Handed> 
   return { acked: explicitAcks.toSorted(), retried: retryMessages.map(({ msgId }) => msgId).toSorted() };
 }
 
-it("[QU1] [QU9] a submitted task goes through the queue to a chat that waits for it, without a request", async () => {
-  const workspace = await TestWorkspace.create();
+it("[QU1] [QU9] a submitted task goes through the queue to a waiting chat", async ({ workspace }) => {
   const connection = await workspace.connect("c1");
   const { incarnation } = await connection.ask("chats.register", {
     chat: "c1",
@@ -50,8 +49,7 @@ it("[QU3] each workspace of a batch is asked once, and its tokens are acknowledg
   expect(handed).toEqual({ acked: ["0", "1", "2", "3"], retried: [] });
 });
 
-it("[QU1] health counts a token that is under way, until its dispatch", async () => {
-  const workspace = await TestWorkspace.create();
+it("[QU1] health counts a token that is under way, until its dispatch", async ({ workspace }) => {
   await workspace.rows("INSERT INTO outbox (due_at, tries) VALUES (?, 0)", Date.now() + 30_000);
   expect((await workspace.ask("health", {})).outboxDepth).toBe(1);
   await hand("shim-dispatch", [{ workspace: workspace.name }]);
@@ -139,14 +137,11 @@ it("[QU7] where it cannot be kept it comes again, and tokens of the same batch a
   await run("ALTER TABLE messages RENAME TO gone");
   onTestFinished(async () => void (await run("ALTER TABLE gone RENAME TO messages")));
   const workspace = await TestWorkspace.create();
-  expect(await hand("shim-dispatch", ["junk", { workspace: workspace.name }])).toEqual({
-    acked: ["1"],
-    retried: ["0"],
-  });
+  const handed = await hand("shim-dispatch", ["junk", { workspace: workspace.name }]);
+  expect(handed).toEqual({ acked: ["1"], retried: ["0"] });
 });
 
-it("[QU11] a token that the queue has given up is in the audit log", async () => {
-  const workspace = await TestWorkspace.create();
+it("[QU11] a token that the queue has given up is in the audit log", async ({ workspace }) => {
   await hand(deadLetterQueue, [{ workspace: workspace.name }, { workspace: workspace.name }]);
   const { entries } = await workspace.ask("audit.list", { kind: "queue.lost" });
   expect(entries).toMatchObject([{ detail: { count: 2 } }]);

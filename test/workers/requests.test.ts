@@ -1,11 +1,11 @@
-import { beforeEach, expect, it, vi, type MockInstance } from "vitest";
+import { beforeEach, expect, vi, type MockInstance } from "vitest";
 import { errorTable, isRetryable } from "#src/contract/errors.ts";
 import { WireError } from "#src/contract/wire-error.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 import { defaultMaxBodyBytes } from "#src/contract/protocol.ts";
 import type { Env } from "#src/durable/env.ts";
 import { app } from "#src/worker/app.ts";
-import { aChat, bearer, bindings, dump, origin, request, stopClock, TestWorkspace, wait } from "./support.ts";
+import { aChat, bearer, bindings, dump, it, origin, request, TestWorkspace, wait } from "./support.ts";
 
 const state = (workspace: TestWorkspace): string => `/v1/workspaces/${workspace.name}/state`;
 
@@ -38,8 +38,7 @@ beforeEach(() => {
   log = vi.spyOn(console, "error").mockReset().mockReturnValue();
 });
 
-it("[WO3] a body above a mebibyte is refused, also when it does not say how long it is", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WO3] a body above a mebibyte is refused, also when it does not say how long it is", async ({ workspace }) => {
   const fits = JSON.stringify({ key: "k", value: "x" });
   const full = fits + " ".repeat(defaultMaxBodyBytes - fits.length);
   expect((await put(workspace, full)).status).toBe(200);
@@ -50,8 +49,7 @@ it("[WO3] a body above a mebibyte is refused, also when it does not say how long
   expect(await refusalOf(huge)).toEqual({ status: 413, code: "too_large" });
 });
 
-it("[WO3] a submit of tasks may have ten mebibytes", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WO3] a submit of tasks may have ten mebibytes", async ({ workspace }) => {
   const most = 10 * defaultMaxBodyBytes;
   const payload = "x".repeat(65_000);
   const body = JSON.stringify({ tasks: Array.from({ length: 120 }, () => ({ type: "x", payload })) });
@@ -62,8 +60,7 @@ it("[WO3] a submit of tasks may have ten mebibytes", async () => {
   expect((await workspace.ask("tasks.progress", {})).totalTasks).toBe(120);
 });
 
-it("[WO3] a body that is not a JSON object in UTF-8, or is nested too deep, is refused and changes nothing", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WO3] a body that is no JSON object in UTF-8, or too deep, is refused unchanged", async ({ workspace }) => {
   const before = await workspace.inside((one) => dump(one));
   const wrong = [
     new Uint8Array([...new TextEncoder().encode('{"key":"k","value":"'), 0xff, 0x22, 0x7d]),
@@ -90,15 +87,12 @@ it("[WO3] a body that is not a JSON object in UTF-8, or is nested too deep, is r
   }
   expect(await workspace.inside((one) => dump(one))).toBe(before);
   expect((await put(workspace, deep(98, "[", "]"))).status).toBe(200);
-  const nothing = request(`/v1/workspaces/${workspace.name}/epoch/raise`, {
-    method: "POST",
-    headers: bearer(workspace.token),
-  });
+  const raise = `/v1/workspaces/${workspace.name}/epoch/raise`;
+  const nothing = request(raise, { method: "POST", headers: bearer(workspace.token) });
   expect(await refusalOf(nothing)).toEqual({ status: 400, code: "bad_input" });
 });
 
-it("[WI1] unknown fields and values out of bounds are refused with what is wrong, and nothing has happened", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WI1] unknown fields and values out of bounds are refused by name, and change nothing", async ({ workspace }) => {
   const before = await workspace.inside((one) => dump(one));
   const inputs: [object, string][] = [
     [{ key: "k", value: 1, extra: true }, "extra"],
@@ -126,8 +120,7 @@ it("[WI1] unknown fields and values out of bounds are refused with what is wrong
   expect(await workspace.inside((one) => dump(one))).toBe(before);
 });
 
-it("[WI7] numbers and booleans in a query are told by the schema", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WI7] numbers and booleans in a query are told by the schema", async ({ workspace }) => {
   await workspace.register("c1");
   await workspace.ask("state.set", { key: "17", value: "text" });
   expect((await workspace.ask("state.get", { key: "17" })).entry?.value).toBe("text");
@@ -139,8 +132,7 @@ it("[WI7] numbers and booleans in a query are told by the schema", async () => {
   }
 });
 
-it("[WO4] what is not in the table is not there, and operations on a connection are not reachable over HTTP", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WO4] unknown routes, and operations of a connection over HTTP, are refused", async ({ workspace }) => {
   const headers = bearer(workspace.token);
   const base = `/v1/workspaces/${workspace.name}`;
   const nowhere = [
@@ -169,8 +161,7 @@ it("[WO4] what is not in the table is not there, and operations on a connection 
   expect(await refusalOf(plain)).toEqual({ status: 400, code: "bad_input" });
 });
 
-it("[WO5] a client that speaks another protocol is told so; without the header it speaks the present one", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WO5] a client of another protocol is refused; no header means the present one", async ({ workspace }) => {
   const path = `/v1/workspaces/${workspace.name}/settings`;
   for (const version of ["0", "2", "99", "one", "", "1.5", "-1"]) {
     const headers = { ...bearer(workspace.token), "shim-protocol": version };
@@ -182,15 +173,11 @@ it("[WO5] a client that speaks another protocol is told so; without the header i
   expect(await (await request("/health")).json()).toEqual({ protocol: 1, oldestProtocol: 1 });
 });
 
-it("[WO6] no answer opens the worker to pages of other origins, and a socket that a page opens is refused", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WO6] no answer allows other origins, and a socket opened by a page is refused", async ({ workspace }) => {
   const headers = { ...bearer(workspace.token), origin: "https://evil.example" };
   const path = `/v1/workspaces/${workspace.name}/settings`;
-  const preflight = {
-    ...headers,
-    "access-control-request-method": "GET",
-    "access-control-request-headers": "authorization",
-  };
+  const asks = "access-control-request";
+  const preflight = { ...headers, [`${asks}-method`]: "GET", [`${asks}-headers`]: "authorization" };
   const answers = [
     await request(path, { headers }),
     await request(path, { method: "OPTIONS", headers: preflight }),
@@ -207,8 +194,7 @@ it("[WO6] no answer opens the worker to pages of other origins, and a socket tha
   }
 });
 
-it("[WO7] above the rate limit a request is answered without its object", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WO7] above the rate limit a request is answered without its object", async ({ workspace }) => {
   const limit = vi.fn(() => Promise.resolve({ success: false }));
   const getByName = vi.fn();
   const answer = await asked({ RATE_LIMITER: { limit }, COORDINATOR: { getByName } as never }, workspace);
@@ -220,8 +206,7 @@ it("[WO7] above the rate limit a request is answered without its object", async 
   expect((await asked({ RATE_LIMITER: allowed }, workspace)).status).toBe(200);
 });
 
-it("[WO7] an object that has too much to do is not asked again", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WO7] an object that has too much to do is not asked again", async ({ workspace }) => {
   const call = vi.fn(() =>
     Promise.reject(Object.assign(new Error("Durable Object is overloaded"), { overloaded: true })),
   );
@@ -234,14 +219,9 @@ it("[WO7] an object that has too much to do is not asked again", async () => {
   expect(call).toHaveBeenCalledTimes(1);
 });
 
-it("[WO8] a failure of the worker is logged and answered without its stack, token or secret", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WO8] a failure of the worker is logged and answered without its stack, token or secret", async ({ workspace }) => {
   const token = workspace.token;
-  const failures = [
-    new Error("the object was reset"),
-    new TypeError("x"),
-    Object.assign(new Error("y"), { remote: true }),
-  ];
+  const failures = [new Error("the object broke"), new TypeError("x"), Object.assign(new Error("y"), { remote: true })];
   for (const failure of failures) {
     const call = (): Promise<never> => Promise.reject(failure);
     const answer = await asked({ COORDINATOR: { getByName: () => ({ call }) } as never }, workspace);
@@ -259,27 +239,19 @@ it("[WO8] a failure of the worker is logged and answered without its stack, toke
   }
 });
 
-it("[WO8] a failure inside the object is logged with its stack, and answered without it", async () => {
-  const workspace = await TestWorkspace.create();
+it("[WO8] a failure inside the object is logged with its stack, and answered without it", async ({ workspace }) => {
   await workspace.inside((one) => one.storage.sql.exec("ALTER TABLE topics RENAME TO lost"));
   const answer = await workspace.call("messages.set-topic-schema", { topic: "build", schema: null });
   expect([answer.status, answer.error]).toEqual([
     500,
-    {
-      code: "internal",
-      message: "the coordinator failed; nothing was changed",
-      retryable: true,
-      retryAfterMs: 1_000,
-    },
+    { code: "internal", message: "the coordinator failed; nothing was changed", retryable: true, retryAfterMs: 1_000 },
   ]);
   const logged = log.mock.calls.flat().map(String).join("\n");
   expect(logged).toMatch(/"what":"an operation failed".*no such table: topics.*at /);
   expect(logged).not.toContain(workspace.token.split(".")[1]);
 });
 
-it("[WI3] refusals have one shape, the status of the table, and tell when to repeat", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[WI3] refusals have one shape, the status of the table, and tell when to repeat", async ({ workspace }) => {
   const self = await workspace.register("c1");
   const other = await workspace.register("c2");
   await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q", ttlMs: 9_500 });

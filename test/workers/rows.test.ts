@@ -2,8 +2,8 @@ import { evictDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
 import type { Connection } from "./connection.ts";
-import { counted } from "./counted-rows.ts";
-import { stopClock, TestWorkspace, wait, type Self } from "./support.ts";
+import { counted } from "./costs.ts";
+import { type Self, stopClock, TestWorkspace, wait } from "./support.ts";
 
 async function written(workspace: TestWorkspace, work: () => Promise<unknown>): Promise<number> {
   return (await counted(workspace, work)).written;

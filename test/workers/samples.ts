@@ -1,6 +1,7 @@
 import type { InputOf, OperationName } from "#src/contract/operations.ts";
 
 const self = { chat: "c1", incarnation: 1 };
+const op = { seq: 1, hash: "a".repeat(64), kind: "forget", session: "s1", ageMs: 0 } as const;
 
 /** An input for each operation that its schema takes. */
 export const samples: { readonly [Name in OperationName]: InputOf<Name> } = {
@@ -41,11 +42,7 @@ export const samples: { readonly [Name in OperationName]: InputOf<Name> } = {
   "plans.estimate": { job: { title: "rename the store", files: [{ path: "a.ts" }, { path: "b/c.ts" }] } },
   "plans.submit": { job: { title: "rename the store", files: [{ path: "a.ts" }, { path: "b/c.ts" }] }, type: "build" },
   "sync.begin": { device: "d1", keyId: "0123456789abcdef" },
-  "sync.push": {
-    device: "d1",
-    epoch: 1,
-    ops: [{ seq: 1, hash: "a".repeat(64), kind: "forget", session: "s1", ageMs: 0 }],
-  },
+  "sync.push": { device: "d1", epoch: 1, ops: [op] },
   "sync.rekey": { keyId: "fedcba9876543210", from: "0123456789abcdef" },
   "sync.list": {},
   "sync.checkpoints": { session: "s1" },

@@ -1,6 +1,6 @@
 import { env, exports } from "cloudflare:workers";
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { onTestFinished, vi } from "vitest";
+import { onTestFinished, test, vi } from "vitest";
 import type { WireError } from "#src/contract/wire-error.ts";
 import type { Operation } from "#src/contract/operation.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "#src/contract/operations.ts";
@@ -46,6 +46,10 @@ function queryText(value: unknown): string {
 }
 
 let made = 0;
+/** Of a workspace that there is not. */
+export function newName(): string {
+  return `w-${(made += 1)}`;
+}
 
 /** A workspace of the test's own. */
 export class TestWorkspace {
@@ -60,7 +64,12 @@ export class TestWorkspace {
     this.tokenId = tokenId;
   }
 
-  static async create(name = `w-${(made += 1)}`): Promise<TestWorkspace> {
+  /** One that is there; its own token is not known. */
+  static known(name: string): TestWorkspace {
+    return new TestWorkspace(name, "", "");
+  }
+
+  static async create(name = newName()): Promise<TestWorkspace> {
     const body = JSON.stringify({ workspace: name });
     const headers = bearer(bindings.SHIM_ADMIN_SECRET);
     const answer = await request("/v1/workspaces", { method: "POST", headers, body });
@@ -181,6 +190,12 @@ export function stopClock(): void {
   vi.useFakeTimers({ toFake: ["Date"], now });
   onTestFinished(() => void vi.useRealTimers());
 }
+
+/** A test with a workspace of its own, in which only the test moves the clock. */
+export const it = test.extend("workspace", () => {
+  stopClock();
+  return TestWorkspace.create();
+});
 
 export function wait(ms: number): void {
   vi.setSystemTime(Date.now() + ms);

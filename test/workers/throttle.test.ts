@@ -1,11 +1,11 @@
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { Operation } from "#src/contract/operation.ts";
 import { operations, type OperationName } from "#src/contract/operations.ts";
 import { effectOf } from "#src/durable/effects.ts";
 import { Throttle } from "#src/durable/throttle.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { samples } from "./samples.ts";
-import { stopClock, TestWorkspace, wait } from "./support.ts";
+import { it, wait } from "./support.ts";
 
 interface Part {
   readonly id: number;
@@ -20,9 +20,7 @@ function frame(count: number, method: string, params: object): object[] {
 
 const slow = { maxOperationsPerSecond: 10 };
 
-it("[DO23] [DO34] a token's operations are bounded over sockets and HTTP; others, and its own renewals, are not", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO23] [DO34] operations of a token are bounded, not those of others or renewals", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("work");
   const connection = await workspace.connect("c1", token);
   const self = { chat: "c1", incarnation: 1 };
@@ -51,9 +49,7 @@ it("[DO23] [DO34] a token's operations are bounded over sockets and HTTP; others
   expect(await workspace.refusal("state.get", { key: "k" }, token)).toBeNull();
 });
 
-it("[DO33] [DO32] watch messages count: a token over its share gets resync, and opens its watch again later", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO33] [DO32] watch messages count; a token over its share gets resync", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("observe");
   const connection = await workspace.connect(null, token);
   for (let n = 0; n < 16; n++) await connection.ask("state.watch", { watch: `w${n}`, prefix: "", after: 0 });
@@ -71,9 +67,7 @@ it("[DO33] [DO32] watch messages count: a token over its share gets resync, and 
   expect((await connection.next()).params?.["changes"]).toMatchObject([{ key: "k", value: 11 }]);
 });
 
-it("[DO46] a socket that a token opens counts as 20 operations", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO46] a socket that a token opens counts as 20 operations", async ({ workspace }) => {
   await workspace.ask("settings.set", { settings: slow });
   const { token } = await workspace.tokenOf("observe");
   // Of 30 at once: the second one leaves 10 fewer than none.
@@ -85,9 +79,7 @@ it("[DO46] a socket that a token opens counts as 20 operations", async () => {
   await workspace.connect(null, token);
 });
 
-it("[DO24] who goes on sending although it is throttled is closed with 4006, and refused for a while", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO24] a throttled client that continues is closed with 4006 and refused for a while", async ({ workspace }) => {
   await workspace.ask("settings.set", { settings: slow });
   const { token } = await workspace.tokenOf("observe");
   const connection = await workspace.connect(null, token);

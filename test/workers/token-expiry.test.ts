@@ -1,8 +1,8 @@
 import { evictDurableObject } from "cloudflare:test";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import { pingText } from "#src/contract/protocol.ts";
 import type { Connection } from "./connection.ts";
-import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
+import { aChat, it, stopClock, TestWorkspace, wait } from "./support.ts";
 
 const ttlMs = 60_000;
 
@@ -35,9 +35,7 @@ it("[DO21] the connections of a token are closed when it expires, without a requ
   }
 });
 
-it("[DO21] an alarm is set for the expiry of a token with an open connection, though nothing else is due", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO21] an alarm is set for the expiry of a token with an open connection", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("observe", "m1", 2 * ttlMs);
   await workspace.connect(null, token);
   const sooner = await workspace.tokenOf("observe", "m1", ttlMs);
@@ -51,9 +49,7 @@ it("[DO21] an alarm is set for the expiry of a token with an open connection, th
   expect(await workspace.alarmAt()).toBe(expiresAt + ttlMs);
 });
 
-it("[DO21] nothing is sent to a token that is over, though the alarm is late and its client goes on pinging", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO21] nothing is sent to an expired token, though the alarm is late", async ({ workspace }) => {
   const { connection } = await aGuest(workspace);
   wait(ttlMs);
   connection.send(pingText);
@@ -67,9 +63,7 @@ it("[DO21] nothing is sent to a token that is over, though the alarm is late and
   expect(texts.join("")).not.toContain("secret");
 });
 
-it("[DO21] a chat of a token that is over goes offline after its grace, and its bound lease ends by itself", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO21] the chat of an expired token goes offline, and its bound lease ends", async ({ workspace }) => {
   await aGuest(workspace);
   wait(ttlMs);
   await workspace.ring();
@@ -85,9 +79,7 @@ it("[DO21] a chat of a token that is over goes offline after its grace, and its 
   expect(taken.state).toBe("granted");
 });
 
-it("[DO21] a connection of a token that was revoked while nobody closed it is closed at the next start", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO21] a connection of a revoked token that stayed open is closed at the next start", async ({ workspace }) => {
   const { connection, id } = await aGuest(workspace);
   // As a crash between the commit and the close leaves it.
   await workspace.inside(({ storage }) => {

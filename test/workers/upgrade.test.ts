@@ -1,8 +1,8 @@
 import { evictDurableObject } from "cloudflare:test";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, onTestFinished, vi } from "vitest";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Migration } from "#src/shared/migrate.ts";
-import { dump, stopClock, TestWorkspace, wait } from "./support.ts";
+import { dump, it, TestWorkspace, wait } from "./support.ts";
 
 const known = migrations.length;
 
@@ -20,19 +20,16 @@ function tables(text: string): Map<string, unknown> {
   return new Map(JSON.parse(text) as [string, unknown][]);
 }
 
-async function lived(): Promise<TestWorkspace> {
-  const workspace = await TestWorkspace.create();
+async function fill(workspace: TestWorkspace): Promise<void> {
   const self = await workspace.register("c1");
   await workspace.ask("leases.acquire", { self, resource: "r", requestId: "q", ttlMs: 3_600_000 });
   await workspace.ask("state.set", { key: "a", value: { b: [1] }, requestId: "once" });
   await workspace.ask("messages.send", { self, target: { to: "all" }, body: "x" });
   await workspace.ask("messages.subscribe", { self, pattern: "**" });
-  return workspace;
 }
 
-it("[DO16] a start with the same schema changes nothing", async () => {
-  stopClock();
-  const workspace = await lived();
+it("[DO16] a start with the same schema changes nothing", async ({ workspace }) => {
+  await fill(workspace);
   const [before, alarm] = [await workspace.inside((state) => dump(state)), await workspace.alarmAt()];
   for (let times = 0; times < 2; times++) {
     await evictDurableObject(workspace.stub);
@@ -43,8 +40,8 @@ it("[DO16] a start with the same schema changes nothing", async () => {
   expect(await workspace.ask("health", {})).toMatchObject({ schemaVersion: known, chats: 1 });
 });
 
-it("[DO16] a later schema that this program can read is left as it is", async () => {
-  const workspace = await lived();
+it("[DO16] a later schema that this program can read is left as it is", async ({ workspace }) => {
+  await fill(workspace);
   await workspace.rows(foreign, known + 1, known);
   await workspace.rows("ALTER TABLE chats ADD COLUMN later TEXT");
   await evictDurableObject(workspace.stub);
@@ -53,8 +50,8 @@ it("[DO16] a later schema that this program can read is left as it is", async ()
   await workspace.register("c2");
 });
 
-it("[DO48] a schema that needs a newer program is refused, and nothing is changed", async () => {
-  const workspace = await lived();
+it("[DO48] a schema that needs a newer program is refused, and nothing is changed", async ({ workspace }) => {
+  await fill(workspace);
   await workspace.rows(foreign, known + 1, known + 1);
   const [before, alarm] = [await workspace.inside((state) => dump(state)), await workspace.alarmAt()];
   const log = vi.spyOn(console, "error").mockReset().mockReturnValue();
@@ -71,9 +68,8 @@ it("[DO48] a schema that needs a newer program is refused, and nothing is change
   expect(await workspace.alarmAt()).toBe(alarm);
 });
 
-it("[DO47] a newer program takes over an object with all that lives in it, and its connections", async () => {
-  stopClock();
-  const workspace = await lived();
+it("[DO47] a newer program takes over an object with its contents and connections", async ({ workspace }) => {
+  await fill(workspace);
   const { connection, self } = await workspace.join("c2");
   await connection.ask("state.watch", { watch: "w", prefix: "b", after: 0 });
   const before = await workspace.inside((state) => dump(state));

@@ -1,8 +1,8 @@
 import { evictDurableObject } from "cloudflare:test";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import type { Connection, Message } from "./connection.ts";
-import { stopClock, TestWorkspace, wait } from "./support.ts";
+import { it, TestWorkspace, wait } from "./support.ts";
 
 type Change = OutputOf<"state.changes">["changes"][number];
 
@@ -31,13 +31,10 @@ async function setMany(workspace: TestWorkspace, prefix: string, count: number):
   await workspace.ask("state.update", { writes });
 }
 
-it("[DO5] a watch receives each change below its prefix once, in order, changes of an update together", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO5] a watch receives each change below its prefix once, in order, updates whole", async ({ workspace }) => {
   const connection = await workspace.connect();
-  expect(await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 })).toEqual({
-    watch: "w",
-    revision: 0,
-  });
+  const watched = await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
+  expect(watched).toEqual({ watch: "w", revision: 0 });
   for (const key of ["a/1", "b/1", "a/2", "a/1"]) await workspace.ask("state.set", { key, value: key });
   await setMany(workspace, "a/m", 3);
   await workspace.ask("state.delete", { key: "a/2" });
@@ -55,8 +52,7 @@ it("[DO5] a watch receives each change below its prefix once, in order, changes 
   expect(told[3]?.params?.["changes"]).toHaveLength(3);
 });
 
-it("[DO39] each frame names the revision of the one before, so that a lost one is noticed", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO39] each frame names the revision of the one before, so that a lost one is noticed", async ({ workspace }) => {
   await setMany(workspace, "a/", 2);
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 2 });
@@ -72,8 +68,7 @@ it("[DO39] each frame names the revision of the one before, so that a lost one i
   ]);
 });
 
-it("[DO5] the answer to a watch comes before what happened since", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO5] the answer to a watch comes before what happened since", async ({ workspace }) => {
   await setMany(workspace, "a/", 5);
   const connection = await workspace.connect();
   const { before, answer } = await connection.exchange("state.watch", { watch: "w", prefix: "a/", after: 2 });
@@ -81,8 +76,7 @@ it("[DO5] the answer to a watch comes before what happened since", async () => {
   expect(keysOf(await connection.told(), "w")).toEqual(["a/2", "a/3", "a/4"]);
 });
 
-it("[DO5] a watch continues from its revision on any connection, also when the object slept in between", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO5] a watch continues from its revision on any connection, also after a sleep", async ({ workspace }) => {
   const first = await workspace.connect();
   await first.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
   await setMany(workspace, "a/", 3);
@@ -98,8 +92,7 @@ it("[DO5] a watch continues from its revision on any connection, also when the o
   expect(keysOf(await second.told(), "again")).toEqual(["a/last"]);
 });
 
-it("[DO5] several watches of a connection are kept apart, and one with the same name replaces the older", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO5] watches of a connection are separate; the same name replaces the older", async ({ workspace }) => {
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "a", prefix: "a/", after: 0 });
   await connection.ask("state.watch", { watch: "all", after: 0 });
@@ -121,8 +114,7 @@ it("[DO5] several watches of a connection are kept apart, and one with the same 
   expect([keysOf(later, "a"), later.length]).toEqual([["b/2"], 1]);
 });
 
-it("[DO41] watches of a connection are bounded in number and size", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO41] watches of a connection are bounded in number and size", async ({ workspace }) => {
   const connection = await workspace.connect("c".repeat(128));
   const id = "w".repeat(126);
   for (let n = 10; n < 26; n++) {
@@ -140,9 +132,7 @@ it("[DO41] watches of a connection are bounded in number and size", async () => 
   expect(keysOf(await connection.told(), "narrow")).toEqual(["\u6f22"]);
 });
 
-it("[DO40] a watch from below what is kept, or from above what there is, is compacted", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO40] a watch from below what is kept, or from above what there is, is compacted", async ({ workspace }) => {
   await workspace.ask("state.set", { key: "a", value: 1 });
   await workspace.ask("state.set", { key: "a", value: 2 });
   wait(2 * 3_600_000);
@@ -161,8 +151,7 @@ it("[DO40] a watch from below what is kept, or from above what there is, is comp
   expect(keysOf(await connection.told(), "v")).toEqual(["a"]);
 });
 
-it("[DO14] a watch a thousand changes behind gets resync once, and then nothing more", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO14] a watch a thousand changes behind gets resync once, and then nothing more", async ({ workspace }) => {
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
   await connection.ask("state.watch", { watch: "other", prefix: "b/", after: 0 });
@@ -178,10 +167,9 @@ it("[DO14] a watch a thousand changes behind gets resync once, and then nothing 
   expect([keysOf(quiet, "w"), keysOf(quiet, "other"), methodsOf(quiet)]).toEqual([[], ["b/1"], ["state.changes"]]);
   await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 1_000 });
   expect(keysOf(await connection.told(), "w")).toEqual(["a/over", "a/over", "a/over", "a/over"]);
-}, 30_000);
+});
 
-it("[DO14] the same holds for a connection that has no other watch", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO14] the same holds for a connection that has no other watch", async ({ workspace }) => {
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
   for (let times = 0; times < 10; times++) await setMany(workspace, "a/", 100);
@@ -190,8 +178,7 @@ it("[DO14] the same holds for a connection that has no other watch", async () =>
   expect(await connection.told()).toMatchObject([{ method: "resync", params: { watch: "w", revision: 0 } }]);
 });
 
-it("[DO42] a watch that acknowledges never gets resync, however far back it begins", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO42] a watch that acknowledges never gets resync, however far back it begins", async ({ workspace }) => {
   for (let times = 0; times < 25; times++) await setMany(workspace, "a/", 100);
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
@@ -204,10 +191,9 @@ it("[DO42] a watch that acknowledges never gets resync, however far back it begi
   }
   expect(seen).toEqual(Array.from({ length: 2_500 }, (_, n) => n + 1));
   expect(await connection.told()).toEqual([]);
-}, 30_000);
+});
 
-it("[DO42] changes for others do not put a watch behind", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO42] changes for others do not put a watch behind", async ({ workspace }) => {
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
   const others = async (): Promise<void> => {
@@ -226,10 +212,9 @@ it("[DO42] changes for others do not put a watch behind", async () => {
     expect([keysOf(more, "w"), methodsOf(more)]).toEqual([["a/2", "a/3", "a/4"], Array(3).fill("state.changes")]);
     ack(connection, "w", more[2]?.params?.["revision"] as number);
   }
-}, 30_000);
+});
 
-it("[DO44] an acknowledgement of nothing, of another watch, or of an unsent revision changes nothing", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO44] an acknowledgement of nothing sent changes nothing", async ({ workspace }) => {
   const connection = await workspace.connect();
   await connection.ask("state.watch", { watch: "w", after: 0 });
   for (const params of [
@@ -245,8 +230,7 @@ it("[DO44] an acknowledgement of nothing, of another watch, or of an unsent revi
   expect(keysOf(await connection.told(), "w")).toEqual(["a"]);
 });
 
-it("[DO15] a lease that comes free is told to the chat that has waited for it, and to no other", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO15] a freed lease is told only to the chat that waited for it", async ({ workspace }) => {
   const [holder, waiter, other] = [await workspace.join("c1"), await workspace.join("c2"), await workspace.join("c3")];
   const held = await holder.connection.ask("leases.acquire", { self: holder.self, resource: "r", requestId: "q" });
   const token = held.state === "granted" ? held.lease.token : 0;
@@ -260,8 +244,7 @@ it("[DO15] a lease that comes free is told to the chat that has waited for it, a
   expect(await waiter.connection.ask("leases.acquire", line)).toMatchObject({ state: "granted" });
 });
 
-it("[DO15] a message is told to the connections of its receivers only", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO15] a message is told to the connections of its receivers only", async ({ workspace }) => {
   const chats = [await workspace.join("c1"), await workspace.join("c2"), await workspace.join("c3")];
   const [one, two, three] = chats as [(typeof chats)[0], (typeof chats)[0], (typeof chats)[0]];
   // Neither stands for a chat.
@@ -286,8 +269,7 @@ it("[DO15] a message is told to the connections of its receivers only", async ()
   expect(await toldAfter({ to: "all" })).toEqual([1, 1, 1]);
 });
 
-it("[DO15] what is told after a commit waits until all answers of its frame are sent; what was refused is not told", async () => {
-  const workspace = await TestWorkspace.create();
+it("[DO15] hints follow all answers of their frame; a refusal sends none", async ({ workspace }) => {
   const { connection, self } = await workspace.join("c1");
   await connection.ask("state.watch", { watch: "w", prefix: "a", after: 1 });
   const send = { self, target: { to: "chat", chat: "c1" }, body: "x" };
@@ -303,9 +285,7 @@ it("[DO15] what is told after a commit waits until all answers of its frame are 
   expect(await connection.told()).toEqual([]);
 });
 
-it("[DO15] what an alarm has done is told, too", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO15] what an alarm has done is told, too", async ({ workspace }) => {
   const holder = await workspace.register("c1");
   const { connection, self } = await workspace.join("c2");
   await workspace.ask("leases.acquire", { self: holder, resource: "r", requestId: "q", ttlMs: 10_000 });

@@ -1,4 +1,4 @@
-import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { onTestFinished, vi } from "vitest";
 import type { Refusal } from "#src/contract/errors.ts";
 import type { WireError } from "#src/contract/wire-error.ts";
@@ -18,13 +18,19 @@ import type { SqlValue } from "#src/shared/sql.ts";
 import { admin, m1, type RowHost } from "#harness/coordinator/engine-host.ts";
 import type { Message } from "./connection.ts";
 import { Line } from "./line.ts";
-import { bindings, stopClock, TestWorkspace, wait } from "./support.ts";
+import { bindings, newName, stopClock, TestWorkspace, wait } from "./support.ts";
 
 type Registration = InputOf<"chats.register">;
 
-interface Token {
+interface Token extends tokens.NewToken {
   readonly token: string;
   readonly credentials: Credentials;
+}
+
+interface Prepared {
+  /** Of the workspace. */
+  readonly name: string;
+  readonly tokens: Map<string, Promise<Token>>;
 }
 
 /** A chat's connection, and whose it is. */
@@ -44,29 +50,35 @@ const leastPauseMs = 1_000;
  */
 export abstract class WorkerHost implements RowHost {
   readonly workspace: TestWorkspace;
-  readonly #tokens = new Map<string, Promise<Token>>();
+  readonly #tokens: Map<string, Promise<Token>>;
   readonly #registered = new Map<string, { readonly input: Registration; readonly actor: Actor }>();
   protected readonly chatLines = new Map<string, ChatLine>();
   #written = 0;
 
-  protected constructor(workspace: TestWorkspace) {
-    this.workspace = workspace;
+  protected constructor({ name, tokens }: Prepared) {
+    this.#tokens = tokens;
+    this.workspace = TestWorkspace.known(name);
     onTestFinished(async () => {
       for (const { line } of this.chatLines.values()) await line.close();
     });
   }
 
-  /** A new one; the rules ask more often than the worker lets a stranger. */
-  protected static async prepare(): Promise<TestWorkspace> {
+  /** A new object, with the tokens of nearly all requests, in one commit; the rules ask more often than the worker lets a stranger. */
+  protected static async prepare(): Promise<Prepared> {
     stopClock();
     vi.spyOn(Throttle.prototype, "take").mockReturnValue(null);
     if (bindings.RATE_LIMITER) vi.spyOn(bindings.RATE_LIMITER, "limit").mockResolvedValue({ success: true });
-    const workspace = await TestWorkspace.create();
-    await workspace.inside((state) => {
-      state.storage.sql.exec(forgetTokens);
+    const name = newName();
+    const [first, second] = [await sign(name, admin), await sign(name, m1)];
+    await runInDurableObject(bindings.COORDINATOR.getByName(name), (coordinator, state) => {
+      coordinator.create(first);
+      addToken(state.storage, second);
       notePingsByTestTime(state);
     });
-    return workspace;
+    return {
+      name,
+      tokens: new Map([first, second].map((one) => [`${one.machine} ${one.scope === "admin"}`, Promise.resolve(one)])),
+    };
   }
 
   protected abstract ask(actor: Actor, name: EngineOperation, input: object): Promise<Result<unknown, Refusal>>;
@@ -109,7 +121,7 @@ export abstract class WorkerHost implements RowHost {
 
   #times(): Promise<{ next: number | null; alarm: number | null }> {
     return this.workspace.inside(async ({ storage }) => ({
-      next: due.nextDue(this.#tx(storage)),
+      next: due.nextDue(txOf(storage)),
       alarm: await storage.getAlarm(),
     }));
   }
@@ -208,23 +220,12 @@ export abstract class WorkerHost implements RowHost {
   /** Over the object's own storage: an alarm has a limit of its own. */
   sweep(limit: number): Promise<string[]> {
     return this.workspace.inside(({ storage }) =>
-      storage.transactionSync(() => due.sweep(this.#tx(storage), (work) => storage.transactionSync(work), limit)),
+      storage.transactionSync(() => due.sweep(txOf(storage), (work) => storage.transactionSync(work), limit)),
     );
   }
 
   nextDue(): Promise<number | null> {
-    return this.workspace.inside(({ storage }) => due.nextDue(this.#tx(storage)));
-  }
-
-  #tx(storage: DurableObjectStorage): Tx {
-    const sql = new StorageSql(storage);
-    return {
-      sql,
-      now: this.now(),
-      presence: { lastSeen: () => null },
-      ...meta.readFacts(sql),
-      tell: () => undefined,
-    };
+    return this.workspace.inside(({ storage }) => due.nextDue(txOf(storage)));
   }
 
   protected tokenOf(actor: Actor): Promise<Token> {
@@ -234,21 +235,32 @@ export abstract class WorkerHost implements RowHost {
     return token;
   }
 
-  /** Signed by the worker's secret. The audit log tells of it; the rules know nothing of tokens. */
-  async #newToken({ machine, isAdmin }: Actor): Promise<Token> {
-    const scope: Scope = isAdmin ? "admin" : "work";
-    const claims = { workspace: this.workspace.name, id: `tok_${machine}_${scope}`, machine, scope, expiresAt: null };
-    const token = await signed.make(bindings.SHIM_SIGNING_SECRET, claims, crypto.getRandomValues(new Uint8Array(16)));
-    const hash = await signed.hashOf(token);
-    await this.workspace.inside(({ storage }) => {
-      tokens.add(this.#tx(storage), machine, { ...claims, hash });
-      storage.sql.exec(forgetTokens);
-    });
-    return { token, credentials: { id: claims.id, hash } };
+  async #newToken(actor: Actor): Promise<Token> {
+    const token = await sign(this.workspace.name, actor);
+    await this.workspace.inside(({ storage }) => addToken(storage, token));
+    return token;
   }
 }
 
-const forgetTokens = "DELETE FROM audit WHERE kind = 'token.created'";
+/** By the worker's secret. */
+async function sign(workspace: string, { machine, isAdmin }: Actor): Promise<Token> {
+  const scope: Scope = isAdmin ? "admin" : "work";
+  const claims = { workspace, id: `tok_${machine}_${scope}`, machine, scope, expiresAt: null };
+  const token = await signed.make(bindings.SHIM_SIGNING_SECRET, claims, crypto.getRandomValues(new Uint8Array(16)));
+  const hash = await signed.hashOf(token);
+  return { ...claims, hash, token, credentials: { id: claims.id, hash } };
+}
+
+/** The audit log tells of it; the rules know nothing of tokens. */
+function addToken(storage: DurableObjectStorage, token: Token): void {
+  tokens.add(txOf(storage), token.machine, token);
+  storage.sql.exec("DELETE FROM audit WHERE kind = 'token.created'");
+}
+
+function txOf(storage: DurableObjectStorage): Tx {
+  const sql = new StorageSql(storage);
+  return { sql, now: Date.now(), presence: { lastSeen: () => null }, ...meta.readFacts(sql), tell: () => undefined };
+}
 
 /** When a ping was sent, by the test's clock, by the connection. */
 const pingedAt = new Map<string, number>();

@@ -200,6 +200,3 @@ export async function rowsWritten(host: RowHost, work: () => Promise<unknown>): 
   await work();
   return (await host.rowsWritten()) - before;
 }
-
-/** A property runs many times, also on a machine that is busy. */
-export const propertyMs = 60_000;

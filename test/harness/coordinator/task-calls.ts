@@ -69,7 +69,7 @@ export class Hand extends Peer {
 }
 
 /** A workspace in which chats live long without a word. */
-export async function calm(open: () => Promise<EngineHost>): Promise<EngineHost> {
+export async function calm<Host extends EngineHost>(open: () => Promise<Host>): Promise<Host> {
   const host = await open();
   await ask(host, "settings.set", { settings: { chatTtlMs: 600_000 } });
   return host;

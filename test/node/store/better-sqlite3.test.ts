@@ -1,10 +1,9 @@
 import Database from "better-sqlite3";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { storeRules } from "../../rules/store.ts";
-import { storeContentRules } from "../../rules/store-contents.ts";
+import { storeContentRules, textIndexRules } from "../../rules/store-contents.ts";
 import { storeDamageRules } from "../../rules/store-damage.ts";
 import { storeSalvageRules } from "../../rules/store-salvage.ts";
-import { textIndexRules } from "../../rules/store-text-index.ts";
 import { storeUpkeepRules } from "../../rules/store-upkeep.ts";
 
 storeRules(openBetterSqlite3);

@@ -1,10 +1,9 @@
 import { DatabaseSync } from "node:sqlite";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { storeRules } from "../../rules/store.ts";
-import { storeContentRules } from "../../rules/store-contents.ts";
+import { storeContentRules, textIndexRules } from "../../rules/store-contents.ts";
 import { storeDamageRules } from "../../rules/store-damage.ts";
 import { storeSalvageRules } from "../../rules/store-salvage.ts";
-import { textIndexRules } from "../../rules/store-text-index.ts";
 import { storeUpkeepRules } from "../../rules/store-upkeep.ts";
 
 storeRules(openNodeSqlite);

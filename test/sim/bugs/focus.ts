@@ -3,15 +3,8 @@ import type { Focus } from "../bug.ts";
 /** Where rare things are looked for. */
 
 /** What has nothing to do with leases is rare. */
-const fewOthers = {
-  increment: 0.1,
-  transfer: 0.1,
-  watch: 0.1,
-  send: 0.1,
-  "read messages": 0.1,
-  "several at once": 0.1,
-  read: 0.1,
-};
+const rare = ["increment", "transfer", "watch", "send", "read messages", "several at once", "read"];
+const fewOthers = Object.fromEntries(rare.map((name) => [name, 0.1]));
 /** Leases are taken, and run out. */
 export const lapses: Focus = { acts: { ...fewOthers, acquire: 6, campaign: 4, "give back": 0.5 }, forgets: 0.8 };
 /** Processes stand still, and lose their sockets. */
@@ -61,7 +54,7 @@ export const works: Focus = {
     submit: 2,
     "submit a graph": 3,
     "ask for tasks": 2,
-    "call on a claim that is over": 2,
+    "call on an old claim": 2,
     cancel: 1,
     replay: 2,
     discard: 1,
@@ -71,10 +64,7 @@ export const works: Focus = {
 };
 
 /** Who works is told of tasks, and seldom asks. */
-export const pushes: Focus = {
-  ...works,
-  acts: { ...works.acts, "ask for tasks": 0, drain: 0, leave: 0.2 },
-};
+export const pushes: Focus = { ...works, acts: { ...works.acts, "ask for tasks": 0, drain: 0, leave: 0.2 } };
 
 /** Older states come back, and leases are held then. */
 export const returns: Focus = {

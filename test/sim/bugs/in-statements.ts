@@ -1,6 +1,6 @@
 import type { SqlValue } from "#src/shared/sql.ts";
 import type { Bug } from "../bug.ts";
-import type { PatchFor } from "../host/tap.ts";
+import type { PatchFor } from "../host/recording-sql.ts";
 import { lapses, offs } from "./focus.ts";
 import { column, misread, patched, reworded, swallowed } from "./patches.ts";
 
@@ -38,141 +38,99 @@ function unseenLine(): PatchFor {
 
 /** Between the engine and its database. */
 export const inStatements: readonly Bug[] = [
-  {
-    name: "token-not-raised",
-    within: 30_000,
-    about: "a new grant has the token of the one before",
-    host: { patchFor: sameToken },
-  },
+  { name: "token-not-raised", about: "a new grant has the token of the one before", patch: sameToken },
   {
     name: "due-compared-wrongly",
-    within: 30_000,
     about: "what is due at this very instant is not due",
-    host: { patchFor: reworded("FROM chats WHERE due_at <= ?", "FROM chats WHERE due_at < ?") },
+    patch: reworded("FROM chats WHERE due_at <= ?", "FROM chats WHERE due_at < ?"),
   },
   {
     name: "key-expiry-compared-wrongly",
     within: 60_000,
     about: "a key is over an instant after its time",
-    host: { patchFor: reworded("FROM state WHERE expires_at <= ?", "FROM state WHERE expires_at < ?") },
+    patch: reworded("FROM state WHERE expires_at <= ?", "FROM state WHERE expires_at < ?"),
   },
   {
     name: "lease-ends-early",
-    within: 30_000,
     about: "a lease is over 1.5 s before its time",
-    host: { patchFor: misread(/^SELECT \* FROM leases WHERE/, "expires_at", -1_500) },
+    patch: misread(/^SELECT \* FROM leases WHERE/, "expires_at", -1_500),
   },
   {
     name: "lease-outlives-its-time",
-    within: 30_000,
     focus: lapses,
     about: "a lease is held for minutes after its time",
-    host: { patchFor: misread(/^SELECT \* FROM leases WHERE/, "expires_at", 600_000) },
+    patch: misread(/^SELECT \* FROM leases WHERE/, "expires_at", 600_000),
   },
   {
     name: "lease-freed-by-the-grace",
     within: 60_000,
     focus: offs,
     about: "a chat that goes offline loses its bound leases at once",
-    host: {
-      patchFor: patched(/^UPDATE leases SET is_bound = 0/, () => ({
-        run: (next, [, resource]) => next(0, resource ?? ""),
-      })),
-    },
+    patch: patched(/^UPDATE leases SET is_bound = 0/, () => ({ run: (next, [, resource]) => next(0, resource ?? "") })),
   },
-  {
-    name: "waiter-not-rechecked",
-    within: 30_000,
-    about: "a lease is freed, and the line is not looked at",
-    host: { patchFor: unseenLine },
-  },
+  { name: "waiter-not-rechecked", about: "a lease is freed, and the line is not looked at", patch: unseenLine },
   {
     name: "line-ignored",
-    within: 30_000,
     about: "whoever asks at the right moment passes those in line",
-    host: {
-      patchFor: () => {
-        let count = 0;
-        return patched(/^SELECT (\*|count\(\*\) AS n) FROM waiters WHERE resource (=|IN|>=) /, () => ({
-          all: (next, values) => ((count += 1) % 3 === 0 ? [] : next(...values)),
-        }))();
-      },
+    patch: () => {
+      let count = 0;
+      return patched(/^SELECT (\*|count\(\*\) AS n) FROM waiters WHERE resource (=|IN|>=) /, () => ({
+        all: (next, values) => ((count += 1) % 3 === 0 ? [] : next(...values)),
+      }))();
     },
   },
   {
     name: "lock-delay-forgotten",
-    within: 30_000,
     focus: lapses,
     about: "after an expiry the next one has it at once",
-    host: { patchFor: swallowed(/^INSERT INTO lock_delays/, 1) },
+    patch: swallowed(/^INSERT INTO lock_delays/, 1),
   },
   {
     name: "change-dropped",
-    within: 30_000,
     about: "one change in forty is not written down for the watches",
-    host: { patchFor: swallowed(/^INSERT INTO changes/, 40) },
+    patch: swallowed(/^INSERT INTO changes/, 40),
   },
   {
     name: "group-torn",
-    within: 30_000,
     about: "the changes of one update do not stand together",
-    host: { patchFor: column(/^INSERT INTO changes/, "grp", (_, { revision = 0 }) => revision) },
+    patch: column(/^INSERT INTO changes/, "grp", (_, { revision = 0 }) => revision),
   },
-  {
-    name: "key-dropped",
-    within: 30_000,
-    about: "one write in thirty is not stored",
-    host: { patchFor: swallowed(/^INSERT INTO state /, 30) },
-  },
+  { name: "key-dropped", about: "one write in thirty is not stored", patch: swallowed(/^INSERT INTO state /, 30) },
   {
     name: "expiry-untold",
     within: 60_000,
     about: "a key runs out and no watch is told",
-    host: { patchFor: swallowed(/^INSERT INTO changes/, 1, (values) => values.includes("expire")) },
+    patch: swallowed(/^INSERT INTO changes/, 1, (values) => values.includes("expire")),
   },
-  {
-    name: "request-forgotten",
-    within: 30_000,
-    about: "the result of a request is not kept",
-    host: { patchFor: swallowed(/^INSERT INTO idempotency/, 1) },
-  },
+  { name: "request-forgotten", about: "no request is remembered", patch: swallowed(/^INSERT INTO idempotency/, 1) },
   {
     name: "cursor-jumps",
     within: 60_000,
     about: "an acknowledgement takes in the message behind it",
-    host: {
-      patchFor: () => (query) =>
-        query.startsWith("INSERT INTO inboxes") && query.includes("excluded.cursor")
-          ? { run: (next, [chat = "", cursor = 0, ahead = ""]) => next(chat, Number(cursor) + 1, ahead) }
-          : undefined,
-    },
+    patch: () => (query) =>
+      query.startsWith("INSERT INTO inboxes") && query.includes("excluded.cursor")
+        ? { run: (next, [chat = "", cursor = 0, ahead = ""]) => next(chat, Number(cursor) + 1, ahead) }
+        : undefined,
   },
   {
     name: "acks-forgotten",
     within: 60_000,
     about: "what was acknowledged out of order comes again",
-    host: {
-      patchFor: () => (query) =>
-        query.startsWith("INSERT INTO inboxes") && query.includes("excluded.cursor")
-          ? { run: (next, [chat = "", cursor = 0]) => next(chat, cursor, "[]") }
-          : undefined,
-    },
+    patch: () => (query) =>
+      query.startsWith("INSERT INTO inboxes") && query.includes("excluded.cursor")
+        ? { run: (next, [chat = "", cursor = 0]) => next(chat, cursor, "[]") }
+        : undefined,
   },
   {
     name: "subscription-begins-late",
-    within: 30_000,
     focus: { acts: { send: 4, subscribe: 4, "read messages": 3 } },
     about: "a subscription misses the first messages after it",
-    host: { patchFor: column(/^INSERT INTO subscriptions/, "since", (since) => since + 3) },
+    patch: column(/^INSERT INTO subscriptions/, "since", (since) => since + 3),
   },
   {
     name: "message-ends-early",
     within: 60_000,
     about: "a message is over at half of its time",
-    host: {
-      patchFor: column(/^INSERT INTO messages/, "expires_at", (until, { at = 0 }) =>
-        Math.round((until + Number(at)) / 2),
-      ),
-    },
+    patch: column(/^INSERT INTO messages/, "expires_at", (until, { at = 0 }) => Math.round((until + Number(at)) / 2)),
   },
 ];

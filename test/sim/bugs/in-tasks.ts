@@ -1,8 +1,8 @@
 import type { SqlValue } from "#src/shared/sql.ts";
 import type { Bug } from "../bug.ts";
-import type { Patch, PatchFor } from "../host/tap.ts";
+import type { Patch, PatchFor } from "../host/recording-sql.ts";
 import { works } from "./focus.ts";
-import { column, misread, patched, reworded, swallowed, type Row } from "./patches.ts";
+import { column, misread, patched, reworded, type Row, swallowed } from "./patches.ts";
 
 /** Who has it is written down, now and then without the state. */
 function seenTwice(): PatchFor {
@@ -26,196 +26,124 @@ function prunedAtOnce(): Patch {
 }
 
 /** In the statements about tasks. */
-export const inTasks: readonly Bug[] = [
+const planted: readonly Bug[] = [
   {
     name: "claim-not-raised",
-    within: 30_000,
-    focus: works,
     about: "a second attempt has the number of the first",
-    host: { patchFor: reworded("claim = max(claim, ?) + 1", "claim = max(1, 0 * ?)") },
+    patch: reworded("claim = max(claim, ?) + 1", "claim = max(1, 0 * ?)"),
   },
-  {
-    name: "claim-not-stored",
-    within: 30_000,
-    focus: works,
-    about: "who takes a task is written down, and the task stays queued",
-    host: { patchFor: seenTwice },
-  },
-  {
-    name: "stale-claim-accepted",
-    within: 30_000,
-    focus: works,
-    about: "whatever claim comes is taken for the present one",
-    host: { takesAnyClaim: true },
-  },
+  { name: "claim-not-stored", about: "who takes a task is written down, and the task stays queued", patch: seenTwice },
+  { name: "stale-claim-accepted", about: "any claim is taken for the present one", host: { takesAnyClaim: true } },
   {
     name: "attempts-not-counted",
-    within: 30_000,
-    focus: works,
     about: "a failure is not counted",
-    host: {
-      patchFor: patched(/^UPDATE tasks SET state = \?, reason = NULL/, () => ({
-        run: (next, [state = "", detail = "", , ...rest]) => next(state, detail, 0, ...rest),
-      })),
-    },
+    patch: patched(/^UPDATE tasks SET state = \?, reason = NULL/, () => ({
+      run: (next, [state = "", detail = "", , ...rest]) => next(state, detail, 0, ...rest),
+    })),
   },
   {
     name: "silence-forgiven",
-    within: 30_000,
-    focus: works,
     about: "after a heartbeat nobody looks for the next one",
-    host: {
-      patchFor: patched(/^UPDATE tasks SET due_at = \?/, () => ({
-        run: (next, [at = 0, task = 0]) => next(Number(at) + 86_400_000, task),
-      })),
-    },
+    patch: patched(/^UPDATE tasks SET due_at = \?/, () => ({
+      run: (next, [at = 0, task = 0]) => next(Number(at) + 86_400_000, task),
+    })),
   },
   {
     name: "silence-punished-early",
-    within: 30_000,
-    focus: works,
     about: "a heartbeat counts from 2 s before it",
-    host: {
-      patchFor: patched(/^UPDATE tasks SET seen_at = \?, progress/, () => ({
-        run: (next, [at = 0, ...rest]) => next(Number(at) - 2_000, ...rest),
-      })),
-    },
+    patch: patched(/^UPDATE tasks SET seen_at = \?, progress/, () => ({
+      run: (next, [at = 0, ...rest]) => next(Number(at) - 2_000, ...rest),
+    })),
   },
   {
     name: "children-start-early",
-    within: 30_000,
-    focus: works,
     about: "a task goes on when the first of those that it depends on has ended",
-    host: {
-      patchFor: patched(/^SELECT task, state FROM tasks WHERE task IN/, () => ({
-        all: (next, values) => next(...values).slice(0, -1),
-      })),
-    },
+    patch: patched(/^SELECT task, state FROM tasks WHERE task IN/, () => ({
+      all: (next, values) => next(...values).slice(0, -1),
+    })),
   },
   {
     name: "children-forgotten",
-    within: 30_000,
-    focus: works,
     about: "nobody looks at those that depended on what has ended",
-    host: { patchFor: patched(/^SELECT task FROM task_dependents/, () => ({ all: () => [] })) },
+    patch: patched(/^SELECT task FROM task_dependents/, () => ({ all: () => [] })),
   },
   {
     name: "priority-inverted",
-    within: 30_000,
-    focus: works,
     about: "what was submitted first goes first, whatever its priority",
-    host: { patchFor: reworded("ORDER BY priority DESC, task LIMIT ?", "ORDER BY task LIMIT ?") },
+    patch: reworded("ORDER BY priority DESC, task LIMIT ?", "ORDER BY task LIMIT ?"),
   },
   {
     name: "capacity-ignored",
-    within: 30_000,
-    focus: works,
     about: "a chat that is full gets one more",
-    host: { patchFor: misread(/^SELECT count\(\*\) AS n FROM tasks WHERE chat/, "n", -1) },
+    patch: misread(/^SELECT count\(\*\) AS n FROM tasks WHERE chat/, "n", -1),
   },
   {
     name: "task-dropped",
-    within: 30_000,
-    focus: works,
     about: "one accepted task in thirty is not stored",
-    host: {
-      patchFor: patched(/^INSERT INTO (tasks|task_texts) /, () => ({
-        run: (next, values) => (Number(values[0]) % 30 === 0 ? 1 : next(...values)),
-      })),
-    },
+    patch: patched(/^INSERT INTO (tasks|task_texts) /, () => ({
+      run: (next, values) => (Number(values[0]) % 30 === 0 ? 1 : next(...values)),
+    })),
   },
   {
     name: "result-dropped",
-    within: 30_000,
-    focus: works,
     about: "one result in twenty is not stored",
-    host: { patchFor: swallowed(/^INSERT INTO attempts/, 20, (values) => values.includes("done")) },
+    patch: swallowed(/^INSERT INTO attempts/, 20, (values) => values.includes("done")),
   },
   {
     name: "checkpoint-dropped",
-    within: 30_000,
-    focus: works,
     about: "one heartbeat in ten keeps no checkpoint",
-    host: {
-      patchFor: swallowed(/^UPDATE tasks SET seen_at = \?, progress/, 10),
-    },
+    patch: swallowed(/^UPDATE tasks SET seen_at = \?, progress/, 10),
   },
-  {
-    name: "key-forgotten",
-    within: 60_000,
-    focus: works,
-    about: "the key of a task is not kept",
-    host: { patchFor: swallowed(/^INSERT INTO task_dedupe/, 1) },
-  },
+  { name: "key-forgotten", within: 60_000, about: "no key is kept", patch: swallowed(/^INSERT INTO task_dedupe/, 1) },
   {
     name: "poison-spreads",
-    within: 30_000,
-    focus: works,
     about: "chats that were lost with a task are not counted",
-    host: {
-      patchFor: misreadTask((row) => Object.assign(row, { stalls: 0, lost_chats: 0 })),
-    },
+    patch: misreadTask((row) => Object.assign(row, { stalls: 0, lost_chats: 0 })),
   },
   {
     name: "cancelled-runs-again",
     within: 60_000,
     focus: { ...works, acts: { ...works.acts, cancel: 6 } },
     about: "a cancellation of what runs is not kept",
-    host: { patchFor: swallowed(/^UPDATE tasks SET cancel_reason/, 1) },
+    patch: swallowed(/^UPDATE tasks SET cancel_reason/, 1),
   },
   {
     name: "expired-runs",
     within: 60_000,
-    focus: works,
     about: "what nobody took in time is given to who asks before the alarm",
-    host: { patchFor: reworded("(due_at IS NULL OR due_at > ?)", "(due_at IS NULL OR ? > 0)") },
+    patch: reworded("(due_at IS NULL OR due_at > ?)", "(due_at IS NULL OR ? > 0)"),
   },
   {
     name: "schedule-ignored",
-    within: 30_000,
-    focus: works,
     about: "a delay is not waited for",
-    host: {
-      patchFor: column(/^INSERT INTO tasks /, "due_at", (at: number, row: Row): SqlValue =>
-        row["state"] === "scheduled" ? Number(row["at"]) : at === 0 ? null : at,
-      ),
-    },
+    patch: column(/^INSERT INTO tasks /, "due_at", (at: number, row: Row): SqlValue =>
+      row["state"] === "scheduled" ? Number(row["at"]) : at === 0 ? null : at,
+    ),
   },
   {
     name: "task-pruned-early",
     within: 60_000,
-    focus: works,
     about: "what has ended is not kept",
-    host: { patchFor: patched(/^UPDATE tasks SET state = \?, reason = \?/, prunedAtOnce) },
+    patch: patched(/^UPDATE tasks SET state = \?, reason = \?/, prunedAtOnce),
   },
   {
     name: "number-reused",
     within: 100_000,
-    focus: works,
     about: "the number of the newest task is forgotten with it",
-    host: { patchFor: swallowed(/^INSERT INTO meta/, 1, (values) => values.includes("task_floor")) },
+    patch: swallowed(/^INSERT INTO meta/, 1, (values) => values.includes("task_floor")),
   },
   {
     name: "wish-ignored",
     within: 60_000,
-    focus: works,
     about: "a task that wishes for a chat is passed by those before it",
-    host: { patchFor: patched(/AND affinity = \? AND lane = \?/, () => ({ all: () => [] })) },
+    patch: patched(/AND affinity = \? AND lane = \?/, () => ({ all: () => [] })),
   },
-  {
-    name: "use-forgotten",
-    within: 30_000,
-    focus: works,
-    about: "what an attempt has used is not kept",
-    host: { patchFor: swallowed(/^INSERT INTO task_usage/, 1) },
-  },
+  { name: "use-forgotten", about: "usage of an attempt is not kept", patch: swallowed(/^INSERT INTO task_usage/, 1) },
   {
     name: "begun-moved",
-    within: 30_000,
-    focus: works,
     about: "a task that somebody has begun goes to a chat with less to do",
-    host: {
-      patchFor: reworded("IS NOT NULL AND state = 'assigned'", "IS NOT NULL AND state IN ('assigned', 'running')"),
-    },
+    patch: reworded("IS NOT NULL AND state = 'assigned'", "IS NOT NULL AND state IN ('assigned', 'running')"),
   },
 ];
+
+export const inTasks = planted.map((bug): Bug => Object.assign({ focus: works }, bug));

@@ -1,7 +1,7 @@
 import type { SqlValue } from "#src/shared/sql.ts";
 import type { Bug } from "../bug.ts";
 import { pushes, works } from "./focus.ts";
-import type { Patch, PatchFor } from "../host/tap.ts";
+import type { Patch, PatchFor } from "../host/recording-sql.ts";
 import { column, patched, reworded } from "./patches.ts";
 
 /** How long an assignment may wait stands before the task. */
@@ -37,48 +37,37 @@ function unseenRoom(): PatchFor {
 }
 
 /** On the way of tasks to chats, and in what chats do with them. */
-export const inTheQueue: readonly Bug[] = [
-  {
-    name: "no-token-arrives",
-    within: 60_000,
-    focus: pushes,
-    about: "no token reaches the queue",
-    host: { losesTokens: true },
-  },
+const planted: readonly Bug[] = [
+  { name: "no-token-arrives", within: 60_000, focus: pushes, about: "no token is queued", host: { losesTokens: true } },
   {
     name: "no-reminder",
     within: 60_000,
     focus: { ...pushes, weather: { queueLoss: 0.9 } },
     about: "a token that was lost is not sent again",
-    host: { patchFor: column(/^INSERT INTO outbox/, "due_at", (at) => at + 86_400_000) },
+    patch: column(/^INSERT INTO outbox/, "due_at", (at) => at + 86_400_000),
   },
   {
     name: "room-unseen",
     within: 120_000,
     focus: pushes,
     about: "the room that a cancelled task leaves is not looked at",
-    host: { patchFor: unseenRoom },
+    patch: unseenRoom,
   },
   {
     name: "draining-given",
     within: 60_000,
-    focus: works,
     about: "a look gives to a chat that drains",
-    host: { patchFor: reworded("NOT IN ('draining', 'stuck')", "NOT IN ('stuck')") },
+    patch: reworded("NOT IN ('draining', 'stuck')", "NOT IN ('stuck')"),
   },
   {
     name: "given-for-good",
-    within: 30_000,
-    focus: works,
     about: "what was given out is not taken back when nobody begins it",
-    host: { patchFor: patched(/^UPDATE tasks SET state = \?, claim = /, lateWhereAssigned) },
+    patch: patched(/^UPDATE tasks SET state = \?, claim = /, lateWhereAssigned),
   },
   {
     name: "lost-chats-keep",
-    within: 30_000,
-    focus: works,
     about: "a chat that is gone keeps what it had",
-    host: { patchFor: patched(/^SELECT \* FROM tasks WHERE chat = \? ORDER BY task/, () => ({ all: () => [] })) },
+    patch: patched(/^SELECT \* FROM tasks WHERE chat = \? ORDER BY task/, () => ({ all: () => [] })),
   },
   {
     name: "submits-anew",
@@ -87,32 +76,10 @@ export const inTheQueue: readonly Bug[] = [
     about: "a submit without an answer is sent again as another one",
     client: { submitsAnew: true },
   },
-  {
-    name: "begins-anew",
-    within: 30_000,
-    focus: works,
-    about: "who takes a task up does not go on from its checkpoint",
-    client: { beginsAnew: true },
-  },
-  {
-    name: "counts-refused",
-    within: 30_000,
-    focus: works,
-    about: "a result that was refused counts",
-    client: { countsRefused: true },
-  },
-  {
-    name: "keeps-returned",
-    within: 30_000,
-    focus: works,
-    about: "a process goes on with a task that it has given back",
-    client: { keepsReturned: true },
-  },
-  {
-    name: "never-asks",
-    within: 100_000,
-    focus: pushes,
-    about: "who has room again waits to be told",
-    client: { neverAsks: true },
-  },
+  { name: "begins-anew", about: "an attempt does not continue from its checkpoint", client: { beginsAnew: true } },
+  { name: "counts-refused", about: "a result that was refused counts", client: { countsRefused: true } },
+  { name: "keeps-returned", about: "a process goes on with a returned task", client: { keepsReturned: true } },
+  { name: "never-asks", within: 100_000, focus: pushes, about: "a free chat waits", client: { neverAsks: true } },
 ];
+
+export const inTheQueue = planted.map((bug): Bug => Object.assign({ focus: works }, bug));

@@ -1,5 +1,6 @@
 import type { SqlValue } from "#src/shared/sql.ts";
-import type { Patch, PatchFor } from "../host/tap.ts";
+import { rowOf } from "../host/facts.ts";
+import type { Patch, PatchFor } from "../host/recording-sql.ts";
 
 /** How a statement of the engine is made to do something else. */
 
@@ -16,10 +17,9 @@ export function column(shape: RegExp, name: string, change: (value: number, row:
   return patched(shape, (query) => {
     const names = (/\(([^)]*)\)/.exec(query)?.[1] ?? "").split(",").map((one) => one.trim());
     const place = names.indexOf(name);
-    const rowOf = (values: Values): Row => Object.fromEntries(names.map((one, at) => [one, values[at] ?? null]));
     return {
       run: (next, values) =>
-        next(...values.map((value, at) => (at === place ? change(Number(value), rowOf(values)) : value))),
+        next(...values.map((value, at) => (at === place ? change(Number(value), rowOf(names, values)) : value))),
     };
   });
 }

@@ -6,23 +6,22 @@ import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Self } from "#src/contract/values.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
-import { readClock, trustedForMs, type Clock, type Instant, type Trust } from "#src/coordinator-client/edge/trust.ts";
+import { type Clock, type Instant, readClock, type Trust, trustedForMs } from "#src/coordinator-client/edge/trust.ts";
 import type { Result } from "#src/shared/result.ts";
-import type { Grips } from "../grips.ts";
+import type { Believer, LeaseBeliefs, TaskBeliefs } from "../beliefs.ts";
 import type { Front } from "../host/front.ts";
 import type { SimHost } from "../host/sim-host.ts";
-import type { Jobs } from "../jobs.ts";
+import type { TaskLedger } from "../oracle/task-ledger.ts";
+import type { TotalQueue } from "../oracle/total-queue.ts";
 import type { Machine } from "../machine.ts";
 import type { Endpoint, Network } from "../network.ts";
-import { outsideOf } from "../outside.ts";
+import { platformOf, type SimSocket } from "../client-platform.ts";
 import type { Sim } from "../sim.ts";
-import type { SimSocket } from "../sim-socket.ts";
-import type { Believer, TrustBook } from "../trust.ts";
 import { Copy } from "./copy.ts";
 import { Leasing } from "./leasing.ts";
-import { clockOf, type ClientQuirks } from "./quirks.ts";
+import type { ClientBugs } from "../bug.ts";
+import { clockOf } from "./belief.ts";
 import { Reading } from "./reading.ts";
-import type { Skills } from "./skills.ts";
 import { Working } from "./working.ts";
 
 /** All that a process of the simulation stands on. */
@@ -31,10 +30,12 @@ export interface Surroundings {
   readonly host: SimHost;
   readonly front: Front;
   readonly network: Network;
-  readonly trust: TrustBook;
-  readonly grips: Grips;
-  readonly jobs: Jobs;
-  readonly quirks: ClientQuirks;
+  readonly trust: LeaseBeliefs;
+  readonly taskBeliefs: TaskBeliefs;
+  /** What clients know of each other's tasks, as if they had talked about it. */
+  readonly queue: TotalQueue;
+  readonly tasks: TaskLedger;
+  readonly bugs: ClientBugs;
   readonly habits: Habits;
   /** It takes part in the present event. */
   readonly onTouched: (client: Client) => void;
@@ -96,9 +97,9 @@ export class Client implements Believer, Endpoint {
   constructor(identity: Identity, around: Surroundings, before: Copy | null) {
     this.identity = identity;
     this.around = around;
-    this.#clock = clockOf(around.quirks, identity.machine);
+    this.#clock = clockOf(around.bugs, identity.machine);
     const options = { edge: url, workspace: "sim", token: "shim_t", transport: identity.transport };
-    const opened = WorkspaceClient.open(options, outsideOf(this, this.#clock));
+    const opened = WorkspaceClient.open(options, platformOf(this, this.#clock));
     if (!opened.ok) throw new Error(opened.error);
     this.edge = opened.value;
     this.leasing = new Leasing(this);
@@ -279,4 +280,26 @@ export class Client implements Believer, Endpoint {
       seen.set(id, trust.lostUpTo);
     });
   }
+}
+
+/** What a chat takes. */
+export interface Skills {
+  readonly capabilities: readonly string[];
+  readonly capacity: number;
+  /** Undefined: it asks for itself. */
+  readonly taskTypes?: readonly string[];
+}
+
+const abilities = [["gpu", "arm"], [], ["gpu"]] as const;
+const capacities = [2, 1, 3, 4] as const;
+const types = [["*"], ["*"], ["x", "y"], null] as const;
+
+/** By the number of the chat, so that each of its processes is the same worker. */
+export function skillsOf(place: number): Skills {
+  const taskTypes = types[place % types.length];
+  return {
+    capabilities: abilities[place % abilities.length] ?? [],
+    capacity: capacities[place % capacities.length] ?? 1,
+    ...(taskTypes ? { taskTypes } : {}),
+  };
 }

@@ -47,11 +47,7 @@ export class Copy {
       sim.count("copy changed");
       for (const { key, op, value, revision } of event.changes) {
         const isNew = revision > this.revision && key.startsWith(this.prefix);
-        sim.must(
-          isNew,
-          "client",
-          () => `${this.#client.name} was told of ${key} at ${revision}, after ${this.revision}`,
-        );
+        if (!isNew) sim.fail("client", `${this.#client.name}: ${key} at ${revision} after ${this.revision}`);
         // What the coordinator tells of itself is told, not kept.
         if (key.startsWith("$")) continue;
         if (op === "set") this.copy.set(key, value);

@@ -1,6 +1,6 @@
 import { atoms, elections, placesOf, resources } from "../resources.ts";
 import type { Rng } from "../rng.ts";
-import type { Holding } from "../trust.ts";
+import type { Holding } from "../beliefs.ts";
 import type { Act } from "./acts.ts";
 import type { Client } from "./client.ts";
 
@@ -80,9 +80,5 @@ export const leaseActs: readonly Act[] = [
   { name: "write with an old token", weight: 3, run: tooLate },
   { name: "check a token", weight: 2, run: check },
   { name: "list leases", weight: 1, run: (client) => client.send("leases.list", { prefix: "", limit: 50 }) },
-  {
-    name: "who leads",
-    weight: 2,
-    run: (client, rng) => client.send("elections.observe", { name: rng.pick(elections) }),
-  },
+  { name: "observe", weight: 2, run: (client, rng) => client.send("elections.observe", { name: rng.pick(elections) }) },
 ];

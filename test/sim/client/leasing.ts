@@ -1,8 +1,8 @@
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
 import type { HoldOptions } from "#src/coordinator-client/edge/lease-acquirer.ts";
-import { Holding } from "../trust.ts";
+import { Holding } from "../beliefs.ts";
 import type { Client } from "./client.ts";
-import { Belief } from "./quirks.ts";
+import { Belief } from "./belief.ts";
 
 /** What is asked for. */
 export interface Wanted {

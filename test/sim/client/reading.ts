@@ -56,7 +56,7 @@ export class Reading {
 
   /** A request is sent. @returns reads its answer; null: as it stands */
   sent(name: string, input: object): Read | null {
-    const { hasMargin, trustsFrom, ignoresRemaining, trustsWhileWaiting } = this.#client.around.quirks;
+    const { hasMargin, trustsFrom, ignoresRemaining, trustsWhileWaiting } = this.#client.around.bugs;
     const isSound = hasMargin && trustsFrom === "request" && !ignoresRemaining && !trustsWhileWaiting;
     if (isSound || !grants.has(name)) return null;
     const sentAt = this.#client.stamp();
@@ -69,7 +69,7 @@ export class Reading {
   }
 
   #misread(said: Said, sentAt: Instant): Said {
-    const { hasMargin, trustsFrom, ignoresRemaining } = this.#client.around.quirks;
+    const { hasMargin, trustsFrom, ignoresRemaining } = this.#client.around.bugs;
     if (ignoresRemaining) said.remainingMs = said.ttlMs;
     // The client takes its margin off what it reads.
     const marginMs = hasMargin ? 0 : (500 + said.ttlMs / 100) / 0.99;

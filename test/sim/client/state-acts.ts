@@ -82,11 +82,7 @@ export const stateActs: readonly Act[] = [
   { name: "increment", weight: 14, run: increment },
   { name: "transfer", weight: 6, run: (client, rng) => client.run(() => transfer(client, rng)) },
   { name: "set for a while", weight: 6, run: passing },
-  {
-    name: "delete",
-    weight: 3,
-    run: (client, rng) => client.send("state.delete", { key: `tmp/${rng.below(6)}` }),
-  },
+  { name: "delete", weight: 3, run: (client, rng) => client.send("state.delete", { key: `tmp/${rng.below(6)}` }) },
   { name: "several at once", weight: 5, run: several },
   { name: "read", weight: 5, run: read },
   { name: "read changes", weight: 14, run: readChanges },

@@ -1,15 +1,15 @@
 import type { Usage } from "#src/contract/budgets.ts";
 import type { ClaimedTask, ClaimOptions } from "#src/contract/tasks.ts";
-import { toTrust, type Instant } from "#src/coordinator-client/edge/trust.ts";
-import { Grip } from "../grips.ts";
+import { type Instant, toTrust } from "#src/coordinator-client/edge/trust.ts";
+import { TaskBelief } from "../beliefs.ts";
 import { stepOf } from "../oracle/task-known.ts";
 import type { Rng } from "../rng.ts";
 import type { Answer, Client } from "./client.ts";
-import { endingOf, type Ending } from "./endings.ts";
+import type { CheckedInputOf } from "#src/contract/operations.ts";
 
 /** A task that the process has, and how far it is. */
 interface Hold {
-  readonly grip: Grip;
+  readonly belief: TaskBelief;
   readonly claimed: ClaimedTask;
   isStarted: boolean;
   isOver: boolean;
@@ -86,18 +86,18 @@ export class Working {
   async callLate(rng: Rng): Promise<void> {
     if (this.#old.length === 0) return;
     const hold = rng.pick(this.#old);
-    const { task, claim } = hold.grip;
+    const { task, claim } = hold.belief;
     const what = rng.pick(["ack", "ack", "start", "extend"] as const);
     if (what === "ack") {
       const reply = await this.#client.call("tasks.ack", { task, claim, result: resultOf(hold) });
-      if (reply.ok) this.#client.around.jobs.counted(task, claim);
+      if (reply.ok) this.#client.around.queue.counted(task, claim);
     } else if (what === "start") await this.#client.call("tasks.start", { task, claim });
     else await this.#client.call("tasks.extend", { task, claim, ms: 60_000 });
   }
 
   /** [QU1] Who has room again asks for itself. */
   #freed(): void {
-    if (!this.#client.around.quirks.neverAsks) this.ask();
+    if (!this.#client.around.bugs.neverAsks) this.ask();
   }
 
   #take(claims: readonly ClaimedTask[], since: Instant): void {
@@ -106,7 +106,7 @@ export class Working {
 
   #takeOne(claimed: ClaimedTask, since: Instant): void {
     const { task, claim } = claimed;
-    this.#client.around.jobs.received((claimed.payload as { job: number }).job, task, claim);
+    this.#client.around.queue.received((claimed.payload as { job: number }).job, task, claim);
     const known = this.holds.get(task);
     if (this.#isKnown(task, claim)) return;
     if (known) this.#drop(known);
@@ -120,19 +120,19 @@ export class Working {
   /** Told before, or given up since. */
   #isKnown(task: number, claim: number): boolean {
     const all = [...this.#old, ...this.holds.values()];
-    return all.some(({ grip }) => grip.task === task && grip.claim >= claim);
+    return all.some(({ belief }) => belief.task === task && belief.claim >= claim);
   }
 
   #holdOf(claimed: ClaimedTask): Hold {
-    const { quirks, sim, habits } = this.#client.around;
+    const { bugs, sim, habits } = this.#client.around;
     return {
-      grip: new Grip(this.#client, claimed.task, claimed.claim),
+      belief: new TaskBelief(this.#client, claimed.task, claimed.claim),
       claimed,
       isStarted: claimed.isStarted,
       isOver: false,
       begunAt: null,
       isCancelled: false,
-      step: quirks.beginsAnew ? 0 : stepOf(claimed.checkpoint),
+      step: bugs.beginsAnew ? 0 : stepOf(claimed.checkpoint),
       tokens: 0,
       left: sim.rng.pick([0, 0, 1, 2, 4, 12]),
       paceMs: habits.isNight ? 200 : sim.rng.pick([200, 1_500, claimed.heartbeatMs / 3, claimed.heartbeatMs]),
@@ -168,7 +168,7 @@ export class Working {
     const since = (hold.begunAt ??= this.#client.stamp());
     // From now on it may run, and then a silence is what ends it.
     const spanMs = Math.min(hold.claimed.heartbeatMs, hold.claimed.remainingMs);
-    hold.grip.shorten(toTrust(since, spanMs, spanMs));
+    hold.belief.shorten(toTrust(since, spanMs, spanMs));
     const reply = await this.#client.call("tasks.start", of(hold));
     if (hold.isOver) return;
     if (!reply.ok) return this.#refused(hold, reply.error.code);
@@ -184,7 +184,7 @@ export class Working {
     hold.tokens += rng.between(0, 10);
     const { usage } = usageOf(hold);
     // Who tells that it has reached its limit has ended.
-    if (usage.tokens >= (hold.claimed.budget.tokens ?? Infinity)) this.#client.around.grips.drop(hold.grip);
+    if (usage.tokens >= (hold.claimed.budget.tokens ?? Infinity)) this.#client.around.taskBeliefs.drop(hold.belief);
     const sent = this.#client.stamp();
     const reply = await this.#client.call("tasks.heartbeat", { ...of(hold), ...news, usage });
     if (hold.isOver) return;
@@ -206,13 +206,13 @@ export class Working {
 
   /** From the moment it says that it is through with it, it is. */
   async #end(hold: Hold): Promise<void> {
-    const { sim, quirks, habits, jobs } = this.#client.around;
+    const { sim, bugs, habits, queue } = this.#client.around;
     const ending = endingOf(sim.rng, hold.isCancelled, habits.isNight);
-    if (!quirks.keepsReturned || ending.how === "ack") this.#drop(hold);
+    if (!bugs.keepsReturned || ending.how === "ack") this.#drop(hold);
     const since = this.#client.stamp();
     const reply = await this.#say(hold, ending);
-    const { task, claim } = hold.grip;
-    if (ending.how === "ack" && (reply.ok || quirks.countsRefused)) jobs.counted(task, claim);
+    const { task, claim } = hold.belief;
+    if (ending.how === "ack" && (reply.ok || bugs.countsRefused)) queue.counted(task, claim);
     if (reply.ok && "next" in reply.value) this.#take(reply.value.next ?? [], since);
     this.#freed();
   }
@@ -240,14 +240,14 @@ export class Working {
 
   #drop(hold: Hold): void {
     hold.isOver = true;
-    this.#client.around.grips.drop(hold.grip);
-    if (this.holds.get(hold.grip.task) === hold) this.holds.delete(hold.grip.task);
+    this.#client.around.taskBeliefs.drop(hold.belief);
+    if (this.holds.get(hold.belief.task) === hold) this.holds.delete(hold.belief.task);
     this.#old.push(hold);
     if (this.#old.length > mostOld) this.#old.shift();
   }
 
   #prove(hold: Hold, since: Instant, spanMs: number): void {
-    this.#client.around.grips.prove(hold.grip, toTrust(since, spanMs, spanMs));
+    this.#client.around.taskBeliefs.prove(hold.belief, toTrust(since, spanMs, spanMs));
   }
 }
 
@@ -255,10 +255,28 @@ function usageOf({ tokens }: Hold): { usage: Usage } {
   return { usage: { wallMs: 0, tokens, costMicros: 0 } };
 }
 
-function resultOf({ grip: { task, claim }, step }: Hold): { by: string; step: number } {
+function resultOf({ belief: { task, claim }, step }: Hold): { by: string; step: number } {
   return { by: `${task}/${claim}`, step };
 }
 
-function of({ grip: { task, claim } }: Hold): { task: number; claim: number } {
+function of({ belief: { task, claim } }: Hold): { task: number; claim: number } {
   return { task, claim };
+}
+
+/** How a chat is through with a task. */
+export interface Ending {
+  readonly how: "ack" | "nack" | "release";
+  /** What it takes on with the same call. */
+  readonly next: ClaimOptions | null;
+  readonly nack: Pick<CheckedInputOf<"tasks.nack">, "reason" | "isRetryable" | "delayMs">;
+}
+
+function endingOf(rng: Rng, isCancelled: boolean, isNight: boolean): Ending {
+  const next = rng.chance(0.5) ? { limit: 1, isStarted: rng.chance(0.7) } : null;
+  const delay = rng.chance(0.3) ? { delayMs: rng.between(0, 20_000) } : {};
+  const nack = { reason: "broken", isRetryable: rng.chance(0.8), ...delay };
+  if (isNight) return { how: "ack", next, nack };
+  const draw = rng.below(10);
+  if (isCancelled) return { how: draw < 6 ? "release" : "ack", next, nack };
+  return { how: draw < 6 ? "ack" : draw < 9 ? "nack" : "release", next, nack };
 }

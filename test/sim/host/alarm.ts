@@ -1,6 +1,6 @@
 import type { Sim } from "../sim.ts";
 import type { Weather } from "../weather.ts";
-import type { HostQuirks } from "./quirks.ts";
+import type { HostBugs } from "../bug.ts";
 
 /** What the alarm needs of its host. */
 export interface Ringer {
@@ -21,16 +21,16 @@ export class Alarm {
   /** Null: none is set. */
   at: number | null = null;
   readonly #sim: Sim;
-  readonly #quirks: HostQuirks;
+  readonly #bugs: HostBugs;
   readonly #host: Ringer;
   #turn = 0;
   #isRinging = false;
   #writesSeen = 0;
   #idleRings = 0;
 
-  constructor(sim: Sim, quirks: HostQuirks, host: Ringer) {
+  constructor(sim: Sim, bugs: HostBugs, host: Ringer) {
     this.#sim = sim;
-    this.#quirks = quirks;
+    this.#bugs = bugs;
     this.#host = host;
   }
 
@@ -44,7 +44,7 @@ export class Alarm {
 
   /** On each request: is something due, and no alarm set? */
   watch(): void {
-    if (this.at !== null || this.#isRinging || !this.#quirks.hasWatchdog) return;
+    if (this.at !== null || this.#isRinging || !this.#bugs.hasWatchdog) return;
     const next = this.#host.nextDue();
     if (next === null) return;
     if (next <= this.#sim.hostNow) this.#sim.count("watchdog found what was due");
@@ -73,7 +73,7 @@ export class Alarm {
     const waitMs = at - this.#sim.hostNow;
     const turn = (this.#turn += 1);
     this.at = at;
-    if (this.#quirks.losesAlarms || rng.chance(alarmLost)) {
+    if (this.#bugs.losesAlarms || rng.chance(alarmLost)) {
       this.#sim.later(waitMs, "alarm lost", () => (turn === this.#turn ? void (this.at = null) : false));
       return;
     }
@@ -94,7 +94,7 @@ export class Alarm {
     this.#isRinging = false;
     if (problems.length > 0) this.#sim.fail("due", `a sweep failed: ${problems.join("; ")}`);
     this.#writesSeen = this.#host.sql.writes;
-    if (!this.#quirks.rearms) return;
+    if (!this.#bugs.rearms) return;
     const next = this.#host.nextDue();
     const isIdle = next !== null && next <= this.#sim.hostNow && before === this.#host.sql.progress;
     this.#idleRings = isIdle ? this.#idleRings + 1 : 0;

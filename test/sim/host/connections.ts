@@ -1,7 +1,9 @@
 import { closeCodes } from "#src/contract/protocol.ts";
 import type { Presence } from "#src/coordination/kernel/tx.ts";
 import type { Sim } from "../sim.ts";
-import type { HostQuirks } from "./quirks.ts";
+import type { HostBugs } from "../bug.ts";
+import type { Look } from "./facts.ts";
+import type { RecordingSql } from "./recording-sql.ts";
 
 /** A socket between one process and the host. */
 export interface Connection {
@@ -33,19 +35,19 @@ const vanished = 1006;
 /** Which chats the host hears. They outlive an eviction, not a deploy. */
 export class Connections implements Presence {
   readonly #sim: Sim;
-  readonly #quirks: HostQuirks;
+  readonly #bugs: HostBugs;
   readonly #byChat = new Map<string, Connection>();
   onHeard: (chat: string) => void = () => undefined;
   /** For a planted bug. */
   readonly #ever = new Set<string>();
 
-  constructor(sim: Sim, quirks: HostQuirks) {
+  constructor(sim: Sim, bugs: HostBugs) {
     this.#sim = sim;
-    this.#quirks = quirks;
+    this.#bugs = bugs;
   }
 
   lastSeen(chat: string): number | null {
-    if (this.#quirks.hearsGhosts && this.#ever.has(chat)) return this.#sim.hostNow;
+    if (this.#bugs.hearsGhosts && this.#ever.has(chat)) return this.#sim.hostNow;
     return this.#byChat.get(chat)?.lastSeen ?? null;
   }
 
@@ -53,7 +55,7 @@ export class Connections implements Presence {
   ping(connection: Connection): boolean {
     if (!connection.isOpen) return false;
     if (this.#byChat.get(connection.chat) === connection) this.onHeard(connection.chat);
-    if (!this.#quirks.isDeaf) connection.lastSeen = this.#sim.hostNow;
+    if (!this.#bugs.isDeaf) connection.lastSeen = this.#sim.hostNow;
     return true;
   }
 
@@ -101,4 +103,40 @@ export class Connections implements Presence {
   open(): readonly Connection[] {
     return [...this.#byChat.values()];
   }
+}
+
+interface Row {
+  readonly incarnation: number;
+  readonly status: string;
+  readonly last_seen_at: number;
+  readonly is_connected: number;
+  readonly grace_until: number | null;
+}
+
+export type IsGone = (chat: string, incarnation: number) => boolean;
+
+/** Whether a chat lives at this moment of a transaction, by the rules [CH4] and [CH5], written down a second time. */
+export function goneIn(sim: Sim, sql: RecordingSql, presence: Presence, ttlMs: () => number): IsGone {
+  return (chat, incarnation) => {
+    const [row] = sql.peek<Row>("SELECT * FROM chats WHERE chat = ?", chat);
+    if (!row || row.incarnation !== incarnation || row.status === "offline") return true;
+    const heardAt = presence.lastSeen(chat);
+    if (heardAt !== null) return Math.max(heardAt, row.last_seen_at) + ttlMs() <= sim.hostNow;
+    if (row.grace_until !== null) return row.grace_until <= sim.hostNow;
+    return row.is_connected === 0 && row.last_seen_at + ttlMs() <= sim.hostNow;
+  };
+}
+
+/** How things stand at a grant. */
+export function lookerAt(sim: Sim, sql: RecordingSql, isGone: IsGone): Look {
+  return (holder, incarnation) => ({
+    isHolderGone: isGone(holder, incarnation),
+    living: sql
+      .peek<{ seq: number; chat: string; incarnation: number }>(
+        "SELECT seq, chat, incarnation FROM waiters WHERE until > ?",
+        sim.hostNow,
+      )
+      .filter((place) => !isGone(place.chat, place.incarnation))
+      .map(({ seq }) => seq),
+  });
 }

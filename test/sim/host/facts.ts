@@ -1,5 +1,5 @@
 import type { SqlValue } from "#src/shared/sql.ts";
-import type { TaskFact } from "./task-tap.ts";
+import type { TaskFact } from "./recording-sql.ts";
 
 /** What the engine wrote, read off its statements: the rules are judged by the order of these, not by what the tables say later. */
 export type Fact =
@@ -72,7 +72,7 @@ const readers: readonly (readonly [start: string, reader: (row: Row, values: Val
     (_, [at, resource]) => ({ kind: "frozen", resource: text(resource), expiresAt: number(at) }),
   ],
   ["DELETE FROM leases WHERE resource = ?", (_, [resource]) => ({ kind: "freed", resource: text(resource) })],
-  ["INSERT INTO waiters", (row, _, seq) => ({ kind: "queued", place: placeOf(row, seq) })],
+  ["INSERT INTO waiters", (row, _, seq) => ({ kind: "queued", place: factOf({ ...row, seq }) as PlaceFact })],
   ["DELETE FROM waiters WHERE seq = ?", (_, [seq]) => ({ kind: "unqueued", seq: number(seq) })],
   ["DELETE FROM waiters WHERE chat = ?", (_, [chat]) => ({ kind: "unqueued-all", chat: text(chat) })],
   [
@@ -81,7 +81,7 @@ const readers: readonly (readonly [start: string, reader: (row: Row, values: Val
   ],
   ["DELETE FROM lock_delays WHERE resource = ?", (_, [resource]) => ({ kind: "undelayed", resource: text(resource) })],
   ["DELETE FROM changes WHERE revision < ?", (_, [before]) => ({ kind: "compacted", before: number(before) })],
-  ["INSERT INTO changes", (row) => ({ kind: "changed", change: changeOf(row) })],
+  ["INSERT INTO changes", (row) => ({ kind: "changed", change: factOf(row) as ChangeFact })],
   [
     "UPDATE chats SET status = 'offline', reason = ?",
     (_, values) => ({ kind: "offline", reason: text(values[0]), chat: text(values.at(-1)) }),
@@ -95,50 +95,33 @@ const watched = /^(INSERT INTO|UPDATE|DELETE FROM) (leases|waiters|lock_delays)\
 /** How a statement is read; null: it is of no concern. */
 export function readerOf(query: string): Reader | null {
   const columns = (/^INSERT INTO \w+ \(([^)]*)\)/.exec(query)?.[1] ?? "").split(",").map((name) => name.trim());
-  const rowOf = (values: Values): Row =>
-    Object.fromEntries(columns.map((name, place) => [name, values[place] ?? null] as const));
   if (query.startsWith("INSERT INTO leases")) {
     return (values, _, look) => {
-      const lease = leaseOf(rowOf(values));
+      const lease = factOf(rowOf(columns, values)) as LeaseFact;
       return { kind: "granted", lease, context: look(lease.holder, lease.incarnation) };
     };
   }
   const found = readers.find(([start]) => query.startsWith(start));
-  if (found) return (values, rowid) => found[1](rowOf(values), values, rowid);
+  if (found) return (values, rowid) => found[1](rowOf(columns, values), values, rowid);
   if (watched.test(query)) throw new Error(`the simulation does not understand the statement ${query}`);
   return null;
 }
 
-function leaseOf(row: Row): LeaseFact {
-  return {
-    resource: text(row["resource"]),
-    holder: text(row["holder"]),
-    incarnation: number(row["incarnation"]),
-    token: number(row["token"]),
-    requestId: text(row["request_id"]),
-    isBound: row["is_bound"] === 1,
-    expiresAt: number(row["expires_at"]),
-    lockDelayMs: number(row["lock_delay_ms"]),
-  };
+export function rowOf(names: readonly string[], values: Values): Row {
+  return Object.fromEntries(names.map((name, place) => [name, values[place] ?? null] as const));
 }
 
-function placeOf(row: Row, seq: number): PlaceFact {
-  return {
-    seq,
-    resource: text(row["resource"]),
-    chat: text(row["chat"]),
-    incarnation: number(row["incarnation"]),
-    until: number(row["until"]),
-  };
+const keys = new Map([["grp", "group"]]);
+
+function keyOf(column: string): string {
+  const key = keys.get(column) ?? column.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+  keys.set(column, key);
+  return key;
 }
 
-function changeOf(row: Row): ChangeFact {
-  return {
-    revision: number(row["revision"]),
-    group: number(row["grp"]),
-    key: text(row["key"]),
-    op: text(row["op"]),
-    value: row["value"] === null ? null : text(row["value"]),
-    at: number(row["at"]),
-  };
+/** A row as a fact: names in camel case, flags as booleans. */
+export function factOf(row: Row): object {
+  const fact: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(row)) fact[keyOf(name)] = name.startsWith("is_") ? value === 1 : value;
+  return fact;
 }

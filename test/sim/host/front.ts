@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { errorTable, type Refusal } from "#src/contract/errors.ts";
 import { toWire } from "#src/contract/wire-error.ts";
-import { type CheckedInputOf, operations, type OperationName } from "#src/contract/operations.ts";
+import { type CheckedInputOf, type OperationName, operations } from "#src/contract/operations.ts";
 import * as changes from "#src/coordination/kernel/changes.ts";
 import { checkFields } from "#src/shared/check-input.ts";
 import { isEngineOperation } from "#src/coordination/engine.ts";

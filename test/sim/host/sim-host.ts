@@ -5,22 +5,21 @@ import type { Settings } from "#src/contract/workspaces.ts";
 import * as audit from "#src/coordination/kernel/audit.ts";
 import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
 import * as due from "#src/coordination/due.ts";
-import { followUpOf, run, type EngineOperation } from "#src/coordination/engine.ts";
+import { type EngineOperation, followUpOf, run } from "#src/coordination/engine.ts";
 import * as liveness from "#src/coordination/chats/liveness.ts";
 import * as meta from "#src/coordination/kernel/meta.ts";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Actor, Hint, Tx } from "#src/coordination/kernel/tx.ts";
 import { migrate } from "#src/shared/migrate.ts";
 import { ok, type Result } from "#src/shared/result.ts";
-import { T0, type Sim } from "../sim.ts";
+import { type Sim, T0 } from "../sim.ts";
 import type { Weather } from "../weather.ts";
 import { Alarm } from "./alarm.ts";
-import { Connections, type Connection } from "./connections.ts";
+import { type Connection, Connections, goneIn, type IsGone, lookerAt } from "./connections.ts";
 import { DispatchQueue } from "./dispatch-queue.ts";
 import type { Fact } from "./facts.ts";
-import { goneIn, lookerAt, type IsGone } from "./gone.ts";
-import type { HostQuirks } from "./quirks.ts";
-import { TapSql } from "./tap.ts";
+import type { HostBugs } from "../bug.ts";
+import { RecordingSql } from "./recording-sql.ts";
 
 /** Something that a client asks for. */
 export interface Request<Name extends EngineOperation = EngineOperation> {
@@ -46,7 +45,7 @@ const mostLost = 1_000;
 
 /** The engine behind a host that dies, forgets its messages, and has one alarm that may be late, double or lost. */
 export class SimHost {
-  readonly sql: TapSql;
+  readonly sql: RecordingSql;
   readonly alarm: Alarm;
   readonly connections: Connections;
   readonly queue: DispatchQueue;
@@ -58,7 +57,7 @@ export class SimHost {
   /** The host knows that the socket of a chat is gone: closed, or lost in a deploy. */
   onLost: (chat: string, isDeploy: boolean) => void = () => undefined;
   readonly #sim: Sim;
-  readonly #quirks: HostQuirks;
+  readonly #bugs: HostBugs;
   /** Read anew after each write of `meta`. */
   #known: meta.WorkspaceFacts | null = null;
   #depth = 0;
@@ -70,18 +69,18 @@ export class SimHost {
   /** Chats whose sockets went with it. */
   readonly #lost = new Set<string>();
 
-  constructor(sim: Sim, quirks: HostQuirks, weather: Weather) {
+  constructor(sim: Sim, bugs: HostBugs, weather: Weather) {
     this.#sim = sim;
-    this.#quirks = quirks;
+    this.#bugs = bugs;
     this.weather = weather;
-    this.sql = new TapSql(quirks.patchFor());
+    this.sql = new RecordingSql(bugs.patchFor());
     migrate(this.sql, T0, migrations);
-    this.connections = new Connections(sim, quirks);
+    this.connections = new Connections(sim, bugs);
     this.sql.watch();
     this.isGone = goneIn(sim, this.sql, this.connections, () => this.settings().chatTtlMs);
     this.sql.look = lookerAt(sim, this.sql, this.isGone);
-    this.queue = new DispatchQueue(sim, quirks, this);
-    this.alarm = new Alarm(sim, quirks, this);
+    this.queue = new DispatchQueue(sim, bugs, this);
+    this.alarm = new Alarm(sim, bugs, this);
   }
 
   settings(): Settings {
@@ -213,7 +212,7 @@ export class SimHost {
   }
 
   #mangled(input: object): object {
-    const { losesConditions, losesGuards, takesAnyClaim } = this.#quirks;
+    const { losesConditions, losesGuards, takesAnyClaim } = this.#bugs;
     if (takesAnyClaim && "claim" in input) return { ...input, claim: this.#claimOf(input) };
     if (losesConditions && "ifVersion" in input) return { ...input, ifVersion: undefined };
     if (losesGuards && "guard" in input) return { ...input, guard: undefined };
@@ -266,7 +265,7 @@ export class SimHost {
   }
 
   #isForgotten(stands: boolean): boolean {
-    const every = this.#quirks.forgetsEvery;
+    const every = this.#bugs.forgetsEvery;
     return stands && every > 0 && this.sql.facts.length > 0 && (this.#commits += 1) % every === 0;
   }
 
@@ -294,21 +293,16 @@ export class SimHost {
   }
 
   #tx(tell: (hint: Hint) => void): Tx {
-    const { skewMs } = this.#quirks;
+    const { skewMs } = this.#bugs;
     const isAhead = skewMs > 0 && this.#sim.rng.chance(0.5);
-    return {
-      sql: this.sql,
-      now: this.#sim.hostNow + (isAhead ? skewMs : 0),
-      presence: this.connections,
-      ...this.#context(),
-      tell,
-    };
+    const now = this.#sim.hostNow + (isAhead ? skewMs : 0);
+    return { sql: this.sql, now, presence: this.connections, ...this.#context(), tell };
   }
 
   #context(): meta.WorkspaceFacts {
     if (this.sql.isMetaWritten) {
       this.sql.isMetaWritten = false;
-      const { remembersEpoch, ignoresQuiet } = this.#quirks;
+      const { remembersEpoch, ignoresQuiet } = this.#bugs;
       const facts = meta.readFacts(this.sql);
       const epoch = remembersEpoch ? (this.#known?.epoch ?? facts.epoch) : facts.epoch;
       this.#known = { ...facts, epoch, quietUntil: ignoresQuiet ? 0 : facts.quietUntil };

@@ -90,11 +90,7 @@ export class ChangeLog {
     sim.must(!wrong, "watch", () => `${where()} was told something else than ${JSON.stringify(wrong)}`);
     const groups = changes.map(({ group }) => group);
     this.#lookAtCut(revision, groups, limit);
-    sim.must(
-      isMore === revision < this.newest,
-      "watch",
-      () => `${where()} was told isMore ${isMore} at ${this.newest}`,
-    );
+    if (isMore !== revision < this.newest) sim.fail("watch", `${where()} was told isMore ${isMore} at ${this.newest}`);
   }
 
   /** Changes of one update are told together, and no more of them than were asked for but for one group. */

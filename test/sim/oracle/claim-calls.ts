@@ -2,9 +2,10 @@ import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { ClaimedTaskReference } from "#src/contract/tasks.ts";
 import type { Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
-import { stepOf, type HeldClaim, type KnownTask } from "./task-known.ts";
+import { type HeldClaim, type KnownTask, stepOf } from "./task-known.ts";
+import { endings } from "./task-moves.ts";
 import { afterOf, type TaskLedger } from "./task-ledger.ts";
-import type { ToldClaims } from "./told-claims.ts";
+import type { ClaimAnswers } from "./claims.ts";
 
 /** How a call on a claim must be answered. */
 interface Expected {
@@ -14,21 +15,15 @@ interface Expected {
   readonly isRepeat: boolean;
 }
 
-const endNames: Readonly<Record<string, string>> = {
-  "tasks.ack": "done",
-  "tasks.nack": "failed",
-  "tasks.release": "released",
-};
-
 const calls = new Set(["tasks.start", "tasks.heartbeat", "tasks.ack", "tasks.nack", "tasks.extend", "tasks.release"]);
 
 /** What chats do with tasks that they have. */
 export class ClaimCalls {
   readonly #sim: Sim;
   readonly #ledger: TaskLedger;
-  readonly #told: ToldClaims;
+  readonly #told: ClaimAnswers;
 
-  constructor(sim: Sim, ledger: TaskLedger, told: ToldClaims) {
+  constructor(sim: Sim, ledger: TaskLedger, told: ClaimAnswers) {
     this.#sim = sim;
     this.#ledger = ledger;
     this.#told = told;
@@ -48,13 +43,8 @@ export class ClaimCalls {
     if (isHeld) known.note((input as CheckedInputOf<"tasks.heartbeat">).usage);
     if (name === "tasks.ack" && isHeld) known.result = JSON.stringify((input as CheckedInputOf<"tasks.ack">).result);
     const { next } = input as CheckedInputOf<"tasks.ack"> | CheckedInputOf<"tasks.nack">;
-    const asked = next && {
-      chat: self.chat,
-      incarnation: self.incarnation,
-      requestId: afterOf(task, claim),
-      request: next,
-    };
-    const own = asked ? this.#told.turns.expected(asked, isRepeat) : null;
+    const asked = next && { ...self, requestId: afterOf(task, claim), request: next };
+    const own = asked ? this.#told.expected(asked, isRepeat) : null;
     return () => {
       this.#kept(name, known, input, result);
       if (asked) this.#told.given(asked, own, (result.value as OutputOf<"tasks.ack">).next);
@@ -66,7 +56,7 @@ export class ClaimCalls {
     const isHeld = known?.isHeldBy(chat, incarnation, claim, this.#sim.hostNow) ?? false;
     const ended = known?.ends.get(claim);
     const isOwn = ended?.chat === chat && ended.incarnation === incarnation;
-    return { known, isHeld, isRepeat: !isHeld && isOwn && ended.end === endNames[name] };
+    return { known, isHeld, isRepeat: !isHeld && isOwn && ended.end === endings[name] };
   }
 
   /** [TA5] [TA6] Accepted is what comes of the present claim, and a repeat of its end. */
@@ -80,11 +70,7 @@ export class ClaimCalls {
     const what = (): string => `${name} of task ${task} by ${self.chat} with claim ${claim}`;
     if (result.ok) {
       sim.count(isRepeat ? "end of a claim repeated" : `${name} accepted`);
-      return sim.must(
-        isHeld || isRepeat,
-        "one-claim",
-        () => `${what()} was accepted; its claim is ${known?.held?.claim ?? "over"}`,
-      );
+      return sim.must(isHeld || isRepeat, "one-claim", () => `${what()} was accepted, not ${known?.held?.claim}`);
     }
     const { code } = result.error;
     if (code === "stale_claim") {
@@ -106,18 +92,10 @@ export class ClaimCalls {
     const { state, remainingMs } = result.value as { state?: string; remainingMs?: number };
     if (state !== undefined) {
       const became = known.ends.get(input.claim)?.became;
-      return this.#sim.must(
-        state === became,
-        "task",
-        () => `task ${known.task} became ${became}, and was told as ${state}`,
-      );
+      return this.#sim.must(state === became, "task", () => `task ${known.task} became ${became}, not ${state}`);
     }
     const left = (held?.closeAt ?? 0) - now;
-    this.#sim.must(
-      remainingMs === left,
-      "task",
-      () => `task ${known.task} has ${left} ms, and was told ${remainingMs}`,
-    );
+    if (remainingMs !== left) this.#sim.fail("task", `task ${known.task} has ${left} ms, not ${remainingMs}`);
   }
 
   /** [TA17] */
@@ -141,11 +119,7 @@ export class ClaimCalls {
 
   /** [SM18] */
   #lookAtStep(task: number, { chat, fromStep }: HeldClaim, step: number): void {
-    this.#sim.must(
-      step > fromStep,
-      "task",
-      () => `${chat} is at step ${step} of task ${task}, and began at ${fromStep}`,
-    );
+    if (step <= fromStep) this.#sim.fail("task", `${chat} went from step ${fromStep} to ${step} of task ${task}`);
   }
 
   #lookAtTold({ task, held, isCancelAsked }: KnownTask, told: OutputOf<"tasks.heartbeat">): void {

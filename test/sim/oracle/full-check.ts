@@ -1,10 +1,10 @@
 import type { SimHost } from "../host/sim-host.ts";
 import { maskOf } from "../resources.ts";
 import type { Sim } from "../sim.ts";
-import type { LeaseLedger } from "./lease-ledger.ts";
-import type { Life } from "./life.ts";
-import type { StateModel } from "./state-model.ts";
-import type { TaskCheck } from "./task-check.ts";
+import type { Oracle } from "./oracle.ts";
+import type { TaskState } from "#src/contract/tasks.ts";
+import type { KnownTask } from "./task-known.ts";
+import { standing } from "./task-moves.ts";
 
 interface LeaseRow {
   readonly resource: string;
@@ -23,26 +23,27 @@ interface KeyRow {
   readonly expires_at: number | null;
 }
 
+interface TaskRow {
+  readonly task: number;
+  readonly state: TaskState;
+  readonly claim: number;
+  readonly chat: string | null;
+  readonly progress: string | null;
+  readonly checkpoint: string | null;
+  readonly due_at: number | null;
+  readonly watched_at: number | null;
+}
+
 /** Looks at the tables as a whole, now and then: what is due will be noticed, and they say what the models say. */
 export class FullCheck {
   readonly #sim: Sim;
   readonly #host: SimHost;
-  readonly #ledger: LeaseLedger;
-  readonly #state: StateModel;
-  readonly #life: Life;
-  readonly #tasks: TaskCheck;
+  readonly #oracle: Oracle;
 
-  constructor(
-    sim: Sim,
-    host: SimHost,
-    { leases, state, life, tasks }: { leases: LeaseLedger; state: StateModel; life: Life; tasks: TaskCheck },
-  ) {
+  constructor(sim: Sim, host: SimHost, oracle: Oracle) {
     this.#sim = sim;
     this.#host = host;
-    this.#ledger = leases;
-    this.#state = state;
-    this.#life = life;
-    this.#tasks = tasks;
+    this.#oracle = oracle;
   }
 
   run(): void {
@@ -51,7 +52,7 @@ export class FullCheck {
     this.#delays();
     this.#keys();
     this.#counts();
-    this.#tasks.run();
+    this.#tasks();
     const next = this.#host.nextDue();
     const { at } = this.#host.alarm;
     if (at !== null && next !== null && at > next) this.#sim.fail("due", `the alarm is set ${at - next} ms too late`);
@@ -61,11 +62,11 @@ export class FullCheck {
     const rows = this.#host.sql.peek<LeaseRow>(
       "SELECT l.*, c.due_at FROM leases l LEFT JOIN chats c ON c.chat = l.holder ORDER BY l.resource",
     );
-    const { size } = this.#ledger.leases;
+    const { size } = this.#oracle.leases.leases;
     this.#sim.must(rows.length === size, "mirror", () => `${rows.length} leases are stored, ${size} were granted`);
     for (const row of rows) {
       const { resource, holder, token, expires_at: expiresAt } = row;
-      const held = this.#ledger.leases.get(resource);
+      const held = this.#oracle.leases.leases.get(resource);
       const isSame = held?.token === token && held.expiresAt === expiresAt;
       this.#sim.must(isSame, "mirror", () => `${resource} is stored otherwise than it was granted`);
       this.#sim.must(row.due_at !== null, "due", () => `${holder} holds ${resource} and will not be looked at`);
@@ -81,12 +82,8 @@ export class FullCheck {
       sim.must(!isOnTime || at > sim.hostNow, "due", () => `${resource} has run out and is still held`);
       return;
     }
-    const last = this.#life.lastOf(holder, ttlMs);
-    sim.must(
-      !isOnTime || last > sim.hostNow,
-      "due",
-      () => `${resource} is held ${sim.hostNow - last} ms after the last sign of ${holder} and all times`,
-    );
+    const last = this.#oracle.life.lastOf(holder, ttlMs);
+    sim.must(!isOnTime || last > sim.hostNow, "due", () => `${resource} is held ${sim.hostNow - last} ms too long`);
   }
 
   #waiters(): void {
@@ -98,10 +95,10 @@ export class FullCheck {
       due_at: number | null;
     }>("SELECT w.*, c.due_at FROM waiters w LEFT JOIN chats c ON c.chat = w.chat");
     const sim: Sim = this.#sim;
-    if (rows.length !== this.#ledger.places.size)
-      sim.fail("mirror", `${rows.length} stand in line, by what was written ${this.#ledger.places.size}`);
+    if (rows.length !== this.#oracle.leases.places.size)
+      sim.fail("mirror", `${rows.length} stand in line, by what was written ${this.#oracle.leases.places.size}`);
     for (const { chat, resource, until, due_at: dueAt, seq } of rows) {
-      if (this.#ledger.places.get(seq)?.mask !== maskOf(resource))
+      if (this.#oracle.leases.places.get(seq)?.mask !== maskOf(resource))
         sim.fail("mirror", `place ${seq} in line is stored otherwise`);
       if (dueAt === null || dueAt > until)
         sim.fail("due", `the wait of ${chat} for ${resource} ends before it is looked at`);
@@ -119,7 +116,7 @@ export class FullCheck {
   #keys(): void {
     const sim: Sim = this.#sim;
     const rows = this.#host.sql.peek<KeyRow>("SELECT * FROM state");
-    const { size } = this.#state.keys;
+    const { size } = this.#oracle.state.keys;
     sim.must(rows.length === size, "state", () => `${rows.length} keys are stored, not ${size}`);
     for (const row of rows) this.#lookAtKey(row);
     const sum = rows
@@ -129,7 +126,7 @@ export class FullCheck {
   }
 
   #lookAtKey({ key, value, version, expires_at: expiresAt }: KeyRow): void {
-    const { keys, raised } = this.#state;
+    const { keys, raised } = this.#oracle.state;
     const model = keys.get(key);
     const isSame = model?.value === value && model.version === version && model.expiresAt === expiresAt;
     this.#sim.must(isSame, "state", () => `${key} is stored as ${value}`);
@@ -152,4 +149,50 @@ export class FullCheck {
     if (row["living"] !== row["live_chats"])
       this.#sim.fail("life", `${row["living"]} chats live, ${row["live_chats"]} are counted`);
   }
+
+  #tasks(): void {
+    const rows = this.#host.sql.peek<TaskRow>(
+      `SELECT t.task, t.state, t.claim, t.chat, t.progress, t.checkpoint, t.due_at, c.due_at AS watched_at
+       FROM tasks t LEFT JOIN chats c ON c.chat = t.chat`,
+    );
+    const { size } = this.#oracle.tasks.tasks;
+    this.#sim.must(rows.length === size, "mirror", () => `${rows.length} tasks are stored, ${size} were accepted`);
+    for (const row of rows) {
+      const known = this.#oracle.tasks.tasks.get(row.task);
+      if (!known || !isSame(row, known))
+        this.#sim.fail("mirror", `task ${row.task} is stored as ${JSON.stringify(row)}`);
+      this.#lookAtTime(row, known);
+      if (known.state === "blocked") this.#lookAtBlocked(known);
+    }
+  }
+
+  /** [TA16] Somebody looks no later than its claim, its wait or its keep is over. */
+  #lookAtTime({ task, chat, due_at: at, watched_at: watchedAt }: TaskRow, known: KnownTask): void {
+    const { alarm } = this.#host;
+    const end = endOfTime(known);
+    this.#sim.must(end === null || (at !== null && at <= end), "due", () => `task ${task} will not be looked at`);
+    const isOver = at !== null && at <= this.#sim.hostNow;
+    if (alarm.isOnTime && isOver) this.#sim.fail("due", `task ${task} is due and was not looked at`);
+    this.#sim.must(chat === null || watchedAt !== null, "due", () => `${chat} has task ${task} and is not looked at`);
+  }
+
+  /** [TA12] [TA13] */
+  #lookAtBlocked(known: KnownTask): void {
+    const now = standing(known, (task) => this.#oracle.tasks.tasks.get(task));
+    this.#sim.must(now === "blocked", "due", () => `task ${known.task} waits, and all that it waits for has ended`);
+  }
+}
+
+function isSame(row: TaskRow, { state, topClaim, held, progress, checkpoint }: KnownTask): boolean {
+  const isHolder = row.chat === (held?.chat ?? null) && row.claim === topClaim;
+  return isHolder && row.state === state && row.progress === progress && row.checkpoint === checkpoint;
+}
+
+/** Null: it waits for no time; of one that has ended housekeeping looks at the full hour. */
+function endOfTime(known: KnownTask): number | null {
+  const { state, input, queuedAt, notBefore } = known;
+  if (state === "assigned" || state === "running") return known.endsAt();
+  if (state === "scheduled") return notBefore;
+  if (state !== "queued" || input.scheduleToStartMs === undefined) return null;
+  return queuedAt + input.scheduleToStartMs;
 }

@@ -4,7 +4,7 @@ import type { Commit, Request } from "../host/sim-host.ts";
 import { all, keepMap, type PutBack } from "./keep.ts";
 import { atoms, maskOf, placesOf } from "../resources.ts";
 import type { Sim } from "../sim.ts";
-import type { TrustBook } from "../trust.ts";
+import type { LeaseBeliefs } from "../beliefs.ts";
 
 export interface Held extends LeaseFact {
   readonly mask: number;
@@ -32,7 +32,7 @@ export class LeaseLedger {
   readonly places = new Map<number, Place>();
   readonly delays = new Map<string, number>();
   readonly #sim: Sim;
-  readonly #trust: TrustBook;
+  readonly #trust: LeaseBeliefs;
   /** Of each atom: its highest token so far, and until when nobody may have it. */
   readonly #tops: number[] = atoms.map(() => 0);
   /** The same in this history: a restored lease is good again with its own. */
@@ -49,7 +49,7 @@ export class LeaseLedger {
   /** The place that was last given up in this commit, in case a grant follows. */
   #left: Place | null = null;
 
-  constructor(sim: Sim, trust: TrustBook) {
+  constructor(sim: Sim, trust: LeaseBeliefs) {
     this.#sim = sim;
     this.#trust = trust;
   }
@@ -102,11 +102,7 @@ export class LeaseLedger {
     const held = this.leases.get(resource);
     const isLive = held !== undefined && (held.isBound || held.expiresAt > this.#sim.hostNow);
     const isRight = told ? held?.token === told.token && held.holder === told.leader : !isLive;
-    this.#sim.must(
-      isRight,
-      "tokens-grow",
-      () => `${resource} was told as ${JSON.stringify(told)}, it is ${JSON.stringify(held)}`,
-    );
+    if (!isRight) this.#sim.fail("tokens-grow", `${resource}: ${JSON.stringify(told)} is not ${JSON.stringify(held)}`);
   }
 
   /** Whether a token of a lease is the newest of all that it covers. Says what is wrong; null: nothing. */
@@ -170,11 +166,7 @@ export class LeaseLedger {
       const place = this.places.get(seq);
       const isPassed =
         place !== undefined && seq < before && (place.mask & mask) !== 0 && place.until > this.#sim.hostNow;
-      this.#sim.must(
-        !isPassed,
-        "line",
-        () => `${lease.holder} got ${lease.resource} before ${place?.chat} (${place?.resource})`,
-      );
+      if (isPassed) this.#sim.fail("line", `${lease.holder} got ${lease.resource} before ${place?.chat}`);
     }
   }
 
@@ -227,11 +219,7 @@ export class LeaseLedger {
   #lookAtLine(): void {
     for (const place of this.places.values()) {
       const { chat, resource } = place;
-      this.#sim.must(
-        this.#isKept(place),
-        "line",
-        () => `${chat} stands in line for ${resource}, which is free, and nobody looks`,
-      );
+      this.#sim.must(this.#isKept(place), "line", () => `${chat} waits for ${resource}, which is free`);
     }
   }
 

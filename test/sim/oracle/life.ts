@@ -81,12 +81,8 @@ export class Life {
     if (input.self) this.#acted(input.self.chat);
     if (request.name !== "chats.register" || input.chat === undefined) return;
     const isInteractive = input.isInteractive === true;
-    this.#signs.set(input.chat, {
-      heardAt: this.#sim.hostNow,
-      actedAt: this.#sim.hostNow,
-      graceUntil: null,
-      isInteractive,
-    });
+    const { hostNow: now } = this.#sim;
+    this.#signs.set(input.chat, { heardAt: now, actedAt: now, graceUntil: null, isInteractive });
   }
 
   #gone(chat: string, reason: string): void {

@@ -1,6 +1,6 @@
 import type { Commit, SimHost } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
-import type { TrustBook } from "../trust.ts";
+import type { LeaseBeliefs } from "../beliefs.ts";
 import { ChangeLog } from "./change-log.ts";
 import { FullCheck } from "./full-check.ts";
 import { all, type PutBack } from "./keep.ts";
@@ -9,7 +9,6 @@ import { Life } from "./life.ts";
 import { MessageModel } from "./message-model.ts";
 import { StateModel } from "./state-model.ts";
 import { TaskAnswers } from "./task-answers.ts";
-import { TaskCheck } from "./task-check.ts";
 import { TaskLedger } from "./task-ledger.ts";
 import { TotalQueue } from "./total-queue.ts";
 
@@ -25,7 +24,7 @@ export class Oracle {
   readonly queue: TotalQueue;
   readonly #answers: TaskAnswers;
 
-  constructor(sim: Sim, host: SimHost, trust: TrustBook) {
+  constructor(sim: Sim, host: SimHost, trust: LeaseBeliefs) {
     this.life = new Life(
       sim,
       () => host.settings(),
@@ -38,8 +37,7 @@ export class Oracle {
     this.tasks = new TaskLedger(sim, host);
     this.queue = new TotalQueue(sim);
     this.#answers = new TaskAnswers(sim, this.tasks);
-    const tasks = new TaskCheck(sim, host, this.tasks);
-    this.full = new FullCheck(sim, host, { leases: this.leases, state: this.state, life: this.life, tasks });
+    this.full = new FullCheck(sim, host, this);
   }
 
   committed(commit: Commit): void {

@@ -1,4 +1,4 @@
-import { sessionTtlMs, type Entry, type Guard, type Write } from "#src/contract/state.ts";
+import { type Entry, type Guard, sessionTtlMs, type Write } from "#src/contract/state.ts";
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { ChangeFact } from "../host/facts.ts";
 import type { Commit } from "../host/sim-host.ts";
@@ -92,11 +92,7 @@ export class StateModel {
     for (const write of writes) {
       const { key, ifVersion } = write;
       const isMet = !this.#misses(write);
-      sim.must(
-        isMet,
-        "compare-and-set",
-        () => `${operation} of ${key} was accepted for version ${ifVersion}, it has ${this.#version(key)}`,
-      );
+      sim.must(isMet, "compare-and-set", () => `${operation} of ${key} took ${ifVersion}, not ${this.#version(key)}`);
     }
     // What is over, and not yet swept, is deleted by its own time.
     const expected = writes.filter(({ op, key }) => op === "set" || (op === "delete" && this.live(key) !== null));
@@ -132,11 +128,7 @@ export class StateModel {
     const value = write.op === "set" ? JSON.stringify(write.value) : null;
     const isSame =
       change.key === write.key && change.op === write.op && change.value === value && change.group === group;
-    this.#sim.must(
-      isSame,
-      "state",
-      () => `a ${write.op} of ${write.key} was written down as ${JSON.stringify(change)}`,
-    );
+    if (!isSame) this.#sim.fail("state", `a ${write.op} of ${write.key} was written down as ${JSON.stringify(change)}`);
     if (write.op === "set") this.#set(write, change);
     else this.keys.delete(write.key);
   }

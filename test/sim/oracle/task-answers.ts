@@ -2,32 +2,31 @@ import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { ClaimedTaskReference } from "#src/contract/tasks.ts";
 import type { Commit, Reply } from "../host/sim-host.ts";
 import type { Sim } from "../sim.ts";
-import { wordless } from "./joins.ts";
+import { ClaimAnswers, wordless } from "./claims.ts";
 import { ClaimCalls } from "./claim-calls.ts";
 import type { KnownTask } from "./task-known.ts";
 import type { TaskLedger } from "./task-ledger.ts";
 import { TaskSubmits } from "./task-submits.ts";
-import { ToldClaims } from "./told-claims.ts";
 
 /** What chats are told of tasks must be what has become of them. */
 export class TaskAnswers {
   readonly #sim: Sim;
   readonly #ledger: TaskLedger;
-  readonly #told: ToldClaims;
+  readonly #told: ClaimAnswers;
   readonly #calls: ClaimCalls;
   readonly #submits: TaskSubmits;
 
   constructor(sim: Sim, ledger: TaskLedger) {
     this.#sim = sim;
     this.#ledger = ledger;
-    this.#told = new ToldClaims(sim, ledger);
+    this.#told = new ClaimAnswers(sim, ledger);
     this.#calls = new ClaimCalls(sim, ledger, this.#told);
     this.#submits = new TaskSubmits(sim, ledger);
   }
 
   /** Goes before the ledger has read the commit. @returns what is looked at after it */
   committed({ request, result }: Commit): () => void {
-    if (!request) return () => this.#told.turns.looked();
+    if (!request) return () => this.#told.looked();
     const { name, input } = request;
     if (!name.startsWith("tasks.")) return () => undefined;
     if (name === "tasks.submit") return this.#submits.committed(input as CheckedInputOf<"tasks.submit">, result);
@@ -40,7 +39,7 @@ export class TaskAnswers {
   /** A claim that is asked again is answered with what it got; else with what a look has given; else with what is queued. */
   #claimed({ self, requestId, ...request }: CheckedInputOf<"tasks.claim">, result: Reply): () => void {
     const asked = { chat: self.chat, incarnation: self.incarnation, requestId, request };
-    const expected = this.#told.turns.expected(asked);
+    const expected = this.#told.expected(asked);
     return () => {
       if (result.ok) return this.#told.given(asked, expected, (result.value as OutputOf<"tasks.claim">).claims);
       if (result.error.code !== "chat_draining") return;
@@ -79,14 +78,8 @@ export class TaskAnswers {
       checkpoint: known.checkpoint ?? "null",
     };
     const { state, reason, chat, failures } = told;
-    const got = {
-      state,
-      reason,
-      chat,
-      failures,
-      result: wordless(told.result),
-      checkpoint: JSON.stringify(told.checkpoint),
-    };
+    const [result, checkpoint] = [wordless(told.result), JSON.stringify(told.checkpoint)];
+    const got = { state, reason, chat, failures, result, checkpoint };
     const [want, is] = [JSON.stringify(expected), JSON.stringify(got)];
     this.#sim.must(want === is, "task", () => `task ${told.task} is ${want}, and was told as ${is}`);
   }
@@ -99,11 +92,7 @@ export class TaskAnswers {
       .map(([claim, { end, became, lateCalls }]) => `${claim} ${end} ${became} ${lateCalls}`);
     const told = attempts.map(({ claim, end, state, lateCalls }) => `${claim} ${end} ${state} ${lateCalls}`);
     const isRight = expected.join() === told.join();
-    this.#sim.must(
-      isRight,
-      "task",
-      () => `the attempts of task ${task} are ${expected.join()}, and were told as ${told.join()}`,
-    );
+    if (!isRight) this.#sim.fail("task", `attempts of ${task}: ${told.join()}, not ${expected.join()}`);
   }
 
   /** [TA25] */

@@ -2,13 +2,14 @@ import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import type { TaskState } from "#src/contract/tasks.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
-import type { TaskFact } from "../host/task-tap.ts";
+import type { TaskFact } from "../host/recording-sql.ts";
 import type { Commit, SimHost } from "../host/sim-host.ts";
+import type { Rng } from "../rng.ts";
 import type { Sim } from "../sim.ts";
-import { resultOfJoin } from "./joins.ts";
+import { resultOfJoin } from "./claims.ts";
 import { KnownTask, stepOf } from "./task-known.ts";
-import { endOf, standing, whyWrong, type Act } from "./task-moves.ts";
-import { isAble, wants, Workers, type Worker } from "./workers.ts";
+import { type Act, endOf, standing, whyWrong } from "./task-moves.ts";
+import { isAble, wants, type Worker, Workers } from "./workers.ts";
 
 /** A task that somebody got in this commit. */
 export interface Grant {
@@ -67,6 +68,14 @@ export class TaskLedger {
     return this.#open;
   }
 
+  /** The number of some task, mostly a new one; null: there is none. */
+  some(rng: Rng): number | null {
+    const known = [...this.tasks.keys()];
+    if (known.length === 0) return null;
+    const from = rng.chance(0.8) ? Math.max(0, known.length - 20) : 0;
+    return known[rng.between(from, known.length - 1)] ?? null;
+  }
+
   /** By number: of one submit those that others depend on were stored first. */
   heldBy(chat: string): KnownTask[] {
     return [...this.tasks.values()].filter(({ held }) => held?.chat === chat).toSorted((a, b) => a.task - b.task);
@@ -100,11 +109,7 @@ export class TaskLedger {
     if (!after) return this.#pruned(task, act);
     if (!before) return this.#appeared(after, act, fresh.get(task));
     const known = this.#known(task);
-    this.#sim.must(
-      known.state === before.state,
-      "mirror",
-      () => `task ${task} was ${before.state}, not ${known.state}`,
-    );
+    if (known.state !== before.state) this.#sim.fail("mirror", `task ${task} was ${before.state}, not ${known.state}`);
     const why = whyWrong(known, after, act);
     this.#sim.must(why === null, "task", () => `task ${task} was ${known.state} and became ${after.state}: ${why}`);
     this.#apply(known, after, act);
@@ -243,11 +248,7 @@ export class TaskLedger {
     const { keptUntil } = known;
     const isSurplus = known.isEnded && this.tasks.size > settings.maxTasks;
     if (isSurplus) sim.count("task went as one too many");
-    sim.must(
-      isSurplus || (keptUntil !== null && keptUntil <= now),
-      "task",
-      () => `task ${task} is gone before its time (${known.state})`,
-    );
+    sim.must(isSurplus || (keptUntil !== null && keptUntil <= now), "task", () => `task ${task} is gone too early`);
     for (const { needs, parent, isEnded, task: other } of this.tasks.values()) {
       const isNeeded = !isEnded && (parent === task || needs.includes(task));
       sim.must(!isNeeded, "task", () => `task ${task} is gone, and task ${other} needs it`);

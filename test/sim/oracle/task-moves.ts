@@ -2,7 +2,7 @@ import type { CheckedInputOf } from "#src/contract/operations.ts";
 import type { AttemptEnd, DeathReason, TaskState } from "#src/contract/tasks.ts";
 import type { Usage } from "#src/contract/budgets.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
-import type { TaskFact } from "../host/task-tap.ts";
+import type { TaskFact } from "../host/recording-sql.ts";
 import type { Request } from "../host/sim-host.ts";
 import type { KnownTask } from "./task-known.ts";
 
@@ -29,7 +29,7 @@ interface Named {
   readonly self?: { readonly chat: string; readonly incarnation: number };
 }
 
-const endings: Readonly<Record<string, AttemptEnd>> = {
+export const endings: Readonly<Record<string, AttemptEnd>> = {
   "tasks.ack": "done",
   "tasks.nack": "failed",
   "tasks.release": "released",

@@ -61,11 +61,7 @@ export class TaskSubmits {
       }
       const known = this.#keys.get(key);
       const isSame = isDuplicate ? known?.task === task : !this.#isKept(known);
-      sim.must(
-        isSame,
-        "task",
-        () => `key ${key} belongs to task ${known?.task}, and a submit under it was answered with ${task}`,
-      );
+      sim.must(isSame, "task", () => `key ${key} of task ${known?.task} was answered with task ${task}`);
       if (isDuplicate) sim.count("submit of a known key");
       else this.#keys.set(key, { task, until: sim.hostNow + this.#ledger.settings().keepDedupeMs });
     }
@@ -96,11 +92,7 @@ export class TaskSubmits {
     if (code === "quota_exceeded") {
       const most = 2 * this.#ledger.settings().maxTasks;
       const isRight = this.#ledger.tasks.size + tasks.length > most;
-      return this.#sim.must(
-        isRight,
-        "task",
-        () => `a submit was refused at ${this.#ledger.tasks.size} tasks of ${most}`,
-      );
+      return this.#sim.must(isRight, "task", () => `refused at ${this.#ledger.tasks.size} tasks of ${most}`);
     }
     if (code !== "bad_input") return;
     this.#sim.must(isCircle(tasks), "task", () => "a submit was refused as a circle, and is none");

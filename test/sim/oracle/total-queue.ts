@@ -57,11 +57,7 @@ export class TotalQueue {
   counted(task: number, claim: number): void {
     const first = this.#counted.get(task) ?? claim;
     this.#counted.set(task, first);
-    this.#sim.must(
-      first === claim,
-      "queue",
-      () => `the result of task ${task} counts twice: by claim ${first} and by claim ${claim}`,
-    );
+    if (first !== claim) this.#sim.fail("queue", `task ${task} counts by claims ${first} and ${claim}`);
     const isReceived = this.#received.get(task)?.has(claim) ?? false;
     this.#sim.must(isReceived, "queue", () => `the result of task ${task} counts, and nobody has received it`);
   }

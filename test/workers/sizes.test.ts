@@ -1,11 +1,32 @@
-import { expect, it } from "vitest";
-import { aChat, stopClock, TestWorkspace, wait } from "./support.ts";
+import { expect } from "vitest";
+import { defaultMaxBodyBytes } from "#src/contract/protocol.ts";
+import { maxEnvelopeChars } from "#src/contract/sync.ts";
+import { aChat, bearer, it, request, wait } from "./support.ts";
+
+const most = 4 * defaultMaxBodyBytes;
+
+it("[WO3] a sync push may have four mebibytes, and its largest envelope is readable", async ({ workspace }) => {
+  const { connection } = await workspace.join("c1");
+  const { epoch } = await workspace.ask("sync.begin", { device: "d1", keyId: "0123456789abcdef" });
+  const envelope = "x".repeat(maxEnvelopeChars);
+  const ops = ["k1", "k2"].map((checkpoint, at) => {
+    return { seq: at + 1, hash: "0".repeat(64), kind: "checkpoint", session: "s1", checkpoint, ageMs: 0, envelope };
+  });
+  const body = JSON.stringify({ device: "d1", epoch, ops });
+  const path = `/v1/workspaces/${workspace.name}/sync/push`;
+  const push = (text: string): Promise<Response> =>
+    request(path, { method: "POST", headers: bearer(workspace.token), body: text });
+  expect((await push(body.padEnd(most + 1))).status).toBe(413);
+  expect((await push(body.replace(envelope, `${envelope}x`))).status).toBe(400);
+  expect((await workspace.ask("sync.status", {})).checkpoints).toBe(0);
+  expect((await push(body.padEnd(most))).status).toBe(200);
+  expect((await connection.ask("sync.checkpoint", { checkpoint: "k2" })).envelope).toBe(envelope);
+  expect((await workspace.ask("sync.status", {})).chars).toBe(2 * maxEnvelopeChars);
+});
 
 const hour = 3_600_000;
 
-it("[DO27] [DO35] [DO37] near the limit what grows is refused, and what keeps, ends or deletes is done", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO27] [DO35] [DO37] near the limit growth is refused; ends and deletions are done", async ({ workspace }) => {
   const { connection, self } = await workspace.join("c1", { capacity: 1 });
   await workspace.ask("state.set", { key: "old", value: 1 });
   const [task] = (await workspace.ask("tasks.submit", { tasks: [{ type: "t", payload: 1 }] })).tasks;
@@ -53,9 +74,7 @@ it("[DO27] [DO35] [DO37] near the limit what grows is refused, and what keeps, e
   await workspace.ask("state.set", { key: "a", value: 2 });
 });
 
-it("[DO27] [DO36] [DO37] a workspace that has reached a small limit prunes at once, and recovers", async () => {
-  stopClock();
-  const workspace = await TestWorkspace.create();
+it("[DO27] [DO36] [DO37] a workspace at a small limit prunes at once and recovers", async ({ workspace }) => {
   const { storage: before } = await workspace.ask("health", {});
   const settings = { maxStorageBytes: 2_000_000, keepChangesMs: 60_000 };
   await workspace.ask("settings.set", { settings });
@@ -78,4 +97,34 @@ it("[DO27] [DO36] [DO37] a workspace that has reached a small limit prunes at on
   await workspace.ring();
   expect((await workspace.ask("health", {})).storage?.state).toBe("normal");
   await workspace.ask("state.set", { key: "again", value: 1 });
+});
+
+async function refusalOf(response: Promise<Response>): Promise<[status: number, code: string | undefined]> {
+  const answer = await response;
+  return [answer.status, (await answer.json<{ error?: { code: string } }>()).error?.code];
+}
+
+it("[WI10] a query that is not UTF-8 or has a parameter twice is refused", async ({ workspace }) => {
+  await workspace.ask("state.set", { key: "k", value: 1 });
+  const headers = bearer(workspace.token);
+  const base = `/v1/workspaces/${workspace.name}`;
+  for (const query of ["key=%ff", "key=%E0%A4", "key=%", "%ff=k", "key=k&key=k", "key=k&%6bey=j"]) {
+    const refused = await refusalOf(request(`${base}/state?${query}`, { headers }));
+    expect([query, ...refused]).toEqual([query, 400, "bad_input"]);
+  }
+  expect((await request(`${base}/state?key=k&`, { headers })).status).toBe(200);
+  const twice = request(`${base}/connect?chat=a&chat=b`, { headers: { ...headers, upgrade: "websocket" } });
+  expect(await refusalOf(twice)).toEqual([400, "bad_input"]);
+});
+
+it("[WI10] an oversized value is too large", async ({ workspace }) => {
+  const { status, error } = await workspace.call("state.set", { key: "k", value: "x".repeat(140_000) });
+  expect([status, error?.code]).toEqual([413, "too_large"]);
+});
+
+it("[SV4] who asks from a revision that is none is told what that means", async ({ workspace }) => {
+  const { error } = await workspace.call("state.changes", { after: 5_000 });
+  expect(error?.message).toMatch(
+    /^revision 5000 was never issued here, or was lost in a restore \(the newest is \d+\)/,
+  );
 });

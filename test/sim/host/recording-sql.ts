@@ -1,8 +1,8 @@
 import Database from "better-sqlite3";
 import { claimDriver } from "#src/store/driver.ts";
 import type { Sql, SqlValue } from "#src/shared/sql.ts";
-import { readerOf, type Fact, type Look, type Reader } from "./facts.ts";
-import { watchTasks } from "./task-tap.ts";
+import { type Fact, type Look, type Reader, readerOf, factOf, rowOf } from "./facts.ts";
+import type { DeathReason, TaskState } from "#src/contract/tasks.ts";
 
 /** How a planted bug changes one statement. */
 export interface Patch {
@@ -18,7 +18,7 @@ interface Prepared {
 }
 
 /** A database in memory whose writes are read along. Planted bugs sit between the engine and what is read. */
-export class TapSql implements Sql {
+export class RecordingSql implements Sql {
   /** Of the present transaction, in their order. */
   readonly facts: Fact[] = [];
   /** Statements that may have written, ever. */
@@ -131,5 +131,61 @@ export class TapSql implements Sql {
     const { changes, lastInsertRowid } = statement.run(...values);
     if (changes > 0) this.facts.push(reader(values, Number(lastInsertRowid), this.look));
     return changes;
+  }
+}
+
+/** What of a task's row tells who has it and how it stands. */
+export interface TaskFact {
+  readonly task: number;
+  readonly state: TaskState;
+  readonly reason: DeathReason | null;
+  readonly claim: number;
+  readonly chat: string | null;
+  readonly incarnation: number | null;
+  readonly failures: number;
+  readonly stalls: number;
+  readonly lostChats: number;
+  readonly notBefore: number;
+}
+
+export type OnTask = (before: TaskFact | null, after: TaskFact | null) => void;
+
+const columns = [
+  "task",
+  "state",
+  "reason",
+  "claim",
+  "chat",
+  "incarnation",
+  "failures",
+  "stalls",
+  "lost_chats",
+  "not_before",
+] as const;
+
+/**
+ * Tells each change of a task as it is stored, by triggers of this connection alone: whatever statement made it, and whatever a planted bug
+ * made of that.
+ */
+function watchTasks(db: Database.Database, onTask: OnTask): void {
+  db.function("sim_task", { varargs: true }, (...values: unknown[]) => {
+    const factAt = (from: number): TaskFact | null =>
+      values[from] === null ? null : (factOf(rowOf(columns, values.slice(from) as SqlValue[])) as TaskFact);
+    onTask(factAt(0), factAt(columns.length));
+    return null;
+  });
+  const none = columns.map(() => "NULL");
+  const old = columns.map((name) => `OLD.${name}`);
+  const fresh = columns.map((name) => `NEW.${name}`);
+  const triggers = [
+    ["INSERT", none, fresh],
+    [`UPDATE OF ${columns.filter((name) => name !== "task").join(", ")}`, old, fresh],
+    ["DELETE", old, none],
+  ] as const;
+  for (const [place, [event, before, after]] of triggers.entries()) {
+    db.exec(
+      `CREATE TEMP TRIGGER sim_task_${place} AFTER ${event} ON main.tasks
+       BEGIN SELECT sim_task(${[...before, ...after].join(", ")}); END`,
+    );
   }
 }

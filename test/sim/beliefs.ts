@@ -56,7 +56,7 @@ export class Holding {
  * never by the tables. A belief begins, or is prolonged, only with an event of the process and with a change of a clock, so that is when it is looked
  * at.
  */
-export class TrustBook {
+export class LeaseBeliefs {
   readonly #sim: Sim;
   readonly #byAtom: Holding[][] = atoms.map(() => []);
   readonly #byToken = new Map<number, Holding>();
@@ -86,10 +86,7 @@ export class TrustBook {
   check(holding: Holding): void {
     if (!this.#isJudged(holding)) return;
     if (holding.token > this.lostUpTo && !this.isHeld(holding.resource, holding.token)) {
-      this.#sim.fail(
-        "kept-while-trusted",
-        `${holding.owner.name} trusts ${holding.resource} (token ${holding.token}), which is free`,
-      );
+      this.#sim.fail("kept-while-trusted", `${holding.owner.name} trusts ${holding.resource}, which is free`);
     }
     for (const place of placesOf(holding.mask)) {
       const believed = this.#byAtom[place] as Holding[];
@@ -131,9 +128,83 @@ export class TrustBook {
       return;
     }
     if (!holding.isTrusted() || holding.isForced || token <= Math.max(this.lostUpTo, this.shakenUpTo)) return;
-    this.#sim.fail(
-      "kept-while-trusted",
-      `${resource} (token ${token}) is free, and ${holding.owner.name} trusts it still`,
+    this.#sim.fail("kept-while-trusted", `${resource} is free, and ${holding.owner.name} trusts it (token ${token})`);
+  }
+}
+
+/** What one process was told of a task that it has, and what it may believe of it. */
+export class TaskBelief {
+  readonly owner: Believer;
+  readonly task: number;
+  readonly claim: number;
+  proof: Trust | null = null;
+
+  constructor(owner: Believer, task: number, claim: number) {
+    this.owner = owner;
+    this.task = task;
+    this.claim = claim;
+  }
+
+  /** It may be over sooner than was believed. */
+  shorten(proof: Trust): void {
+    this.proof = { ...proof, forMs: Math.min(proof.forMs, this.trustMs()) };
+  }
+
+  /** For how long it may still work on it, by its clocks; 0: not at all. */
+  trustMs(): number {
+    return this.proof && this.owner.isAlive ? this.owner.trustedForMs(this.proof) : 0;
+  }
+}
+
+/**
+ * Which processes work on which task at one true instant, by their clocks and by what they were told. A belief begins, or is prolonged, only in
+ * `prove`, and another one can only follow a new claim, so that is where it is looked at.
+ */
+export class TaskBeliefs {
+  readonly #sim: Sim;
+  readonly #byTask = new Map<number, Set<TaskBelief>>();
+  /**
+   * Whether a claim has ended in a way that its holder cannot know by its own clocks: its chat counts as gone, or the task was not begun and
+   * went to another. What still comes of such a claim is fenced by its number.
+   */
+  isSurprise: (task: number, claim: number) => boolean = () => false;
+
+  constructor(sim: Sim) {
+    this.#sim = sim;
+  }
+
+  prove(belief: TaskBelief, proof: Trust): void {
+    if (belief.owner.trustedForMs(proof) <= belief.trustMs()) return;
+    belief.proof = proof;
+    const taskBeliefs = this.#byTask.get(belief.task) ?? new Set();
+    this.#byTask.set(belief.task, taskBeliefs.add(belief));
+    for (const other of taskBeliefs) this.#apart(belief, other);
+  }
+
+  drop(belief: TaskBelief): void {
+    belief.proof = null;
+    const taskBeliefs = this.#byTask.get(belief.task);
+    taskBeliefs?.delete(belief);
+    if (taskBeliefs?.size === 0) this.#byTask.delete(belief.task);
+  }
+
+  /** A new claim of a task: nobody may work on it under an older one. */
+  granted(task: number): void {
+    for (const belief of this.#byTask.get(task) ?? []) this.#mustBeOver(belief);
+  }
+
+  #apart(one: TaskBelief, other: TaskBelief): void {
+    if (one === other || one.trustMs() === 0 || other.trustMs() === 0) return;
+    this.#mustBeOver(one.claim < other.claim ? one : other);
+  }
+
+  #mustBeOver(belief: TaskBelief): void {
+    const leftMs = belief.trustMs();
+    this.#sim.must(
+      leftMs === 0 || this.isSurprise(belief.task, belief.claim),
+      "one-claim",
+      () =>
+        `${belief.owner.name} works on task ${belief.task} (claim ${belief.claim}) for ${Math.ceil(leftMs)} ms more, and it is somebody else's`,
     );
   }
 }

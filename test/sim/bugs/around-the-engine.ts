@@ -1,0 +1,134 @@
+import type { Bug } from "../bug.ts";
+import { lapses, offs, returns, stillness } from "./focus.ts";
+import { patched } from "./patches.ts";
+
+/** In what stands around the engine. */
+export const inTheHost: readonly Bug[] = [
+  {
+    name: "alarm-not-rearmed",
+    within: 100_000,
+    focus: lapses,
+    about: "the alarm rings once, and the watchdog is off",
+    host: { rearms: false, hasWatchdog: false },
+  },
+  {
+    name: "alarm-lost",
+    about: "no alarm rings, nor does the watchdog",
+    host: { losesAlarms: true, hasWatchdog: false },
+  },
+  { name: "conditions-lost", within: 60_000, about: "writes ignore the version", host: { losesConditions: true } },
+  { name: "guards-lost", within: 60_000, about: "a write does not look at the token", host: { losesGuards: true } },
+  { name: "commit-forgotten", about: "one commit in fifty is answered and undone", host: { forgetsEvery: 50 } },
+  {
+    name: "epoch-remembered",
+    focus: { faults: { admin: 40 }, faultMs: 1_000 },
+    about: "a raised epoch is not read again",
+    host: { remembersEpoch: true },
+  },
+  {
+    name: "ghosts-heard",
+    about: "closed sockets are heard",
+    focus: { ...lapses, bound: 0.9 },
+    host: { hearsGhosts: true },
+  },
+  { name: "pings-unheard", about: "pings do not count as signs of life", host: { isDeaf: true } },
+  { name: "clock-skewed", about: "every second request is judged 3 s ahead", host: { skewMs: 3_000 } },
+];
+
+/** Rules of trust that are not kept. */
+export const inTheClients: readonly Bug[] = [
+  { name: "no-margin", focus: lapses, about: "a lease is trusted to its last instant", client: { hasMargin: false } },
+  {
+    name: "monotonic-only",
+    focus: { ...lapses, faults: { suspend: 20 }, faultMs: 1_000 },
+    about: "a suspended machine trusts what it had",
+    client: { clocks: "monotonic" },
+  },
+  {
+    name: "wall-only",
+    focus: { ...lapses, faults: { "clock set": 20 }, faultMs: 1_000 },
+    about: "a clock that is set back prolongs trust",
+    client: { clocks: "wall" },
+  },
+  {
+    name: "trusts-from-reply",
+    focus: { ...lapses, weather: { slow: 0.3 } },
+    about: "time is counted from the reply on",
+    client: { trustsFrom: "reply" },
+  },
+  {
+    name: "ignores-remaining",
+    within: 100_000,
+    focus: { ...lapses, weather: { loss: 0.35 } },
+    about: "a grant that is found again counts as new",
+    client: { ignoresRemaining: true },
+  },
+  {
+    name: "trusts-while-waiting",
+    within: 60_000,
+    focus: lapses,
+    about: "a grant that was waited for is trusted at once",
+    client: { trustsWhileWaiting: true },
+  },
+  {
+    name: "pings-revive",
+    within: 100_000,
+    about: "a ping brings back what had run out",
+    focus: stillness,
+    client: { pingsRevive: true },
+  },
+  {
+    name: "pings-outlive-lives",
+    within: 200_000,
+    about: "pings count for what an earlier registration was granted",
+    focus: { ...offs, faults: { "network away": 60, crash: 0.3 }, faultMs: 1_500 },
+    client: { pingsOutliveLives: true },
+  },
+  {
+    name: "ignores-jumps",
+    within: 60_000,
+    focus: { ...lapses, faults: { "suspend with a step": 80 }, faultMs: 1_000 },
+    about: "after a jump of the clocks nothing is asked again",
+    client: { clocks: "forward" },
+  },
+  {
+    name: "attests-the-living",
+    focus: { faults: { "short pause": 10 }, faultMs: 1_000 },
+    about: "a process that does not answer is reported as dead",
+    client: { attestsTheLiving: true },
+  },
+  { name: "keeps-released", about: "what was given back is used on", client: { keepsReleased: true } },
+];
+
+/** In what is done by hand, and remembered by a host, when an older state comes back. */
+export const inRestores: readonly Bug[] = [
+  {
+    name: "epoch-not-raised",
+    within: 10_000,
+    about: "after a restore the epoch stays as it was",
+    focus: returns,
+    operator: { forgetsToRaise: true },
+  },
+  {
+    name: "no-quiet",
+    within: 100_000,
+    about: "after a restore leases are granted at once",
+    focus: returns,
+    operator: { skipsQuiet: true },
+  },
+  {
+    name: "quiet-unread",
+    within: 100_000,
+    about: "the host does not read until when nothing is granted",
+    focus: returns,
+    host: { ignoresQuiet: true },
+  },
+  {
+    name: "numbers-come-again",
+    about: "messages and incarnations are counted on from what is stored, whatever the epoch",
+    focus: { ...returns, acts: { ...returns.acts, send: 3 } },
+    patch: patched(/ AS first_epoch$/, () => ({
+      all: (next, values) => next(...values).map((row) => Object.assign(row as object, { first_epoch: "1e9" })),
+    })),
+  },
+];
