@@ -59,18 +59,18 @@ export class LeaseCommandRig {
   }
 
   async held(): Promise<Lease[]> {
-    const { leases } = (await this.home.shim("lease", "list", "--json")).json() as { leases: Lease[] };
+    const { leases } = (await this.home.json("lease list")) as { leases: Lease[] };
     return leases;
   }
 
   /** The states of all chats, also of those that have left. */
   async chats(): Promise<string[]> {
-    const { chats } = (await this.home.shim("chats", "--all", "--json")).json() as { chats: { status: string }[] };
+    const { chats } = (await this.home.json("chats --all")) as { chats: { status: string }[] };
     return chats.map(({ status }) => status);
   }
 
   forceRelease(resource: string): Ran {
-    return this.home.shim("lease", "force-release", resource, "--reason", "test");
+    return this.home.shim("lease force-release", resource, "--reason", "test");
   }
 
   /** From now on the machine works in the workspace of `runtime`. */

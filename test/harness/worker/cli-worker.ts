@@ -74,8 +74,8 @@ export class Worker {
 }
 
 /** By the command; answers the number. */
-export async function submit(home: CliHome, ...args: string[]): Promise<string> {
-  const { tasks } = (await home.shim("task", "submit", ...args, "--json")).json() as OutputOf<"tasks.submit">;
+export async function submit(home: CliHome, command: string, ...args: string[]): Promise<string> {
+  const { tasks } = (await home.json(`task submit ${command}`, ...args)) as OutputOf<"tasks.submit">;
   return String(tasks[0]?.task);
 }
 
