@@ -9,7 +9,7 @@ import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
-import { aCliHome, addSession, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, failed, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 
 function coordinatorOf(home: CliHome): LocalCoordinator {
@@ -49,9 +49,7 @@ it("[CL85] chats shows who is there, by short id, title and project, and counts 
   expect(out).toMatch(/^aaaa1111 +idle +fix the parser +~\/project +here /m);
   expect(out).not.toContain("write docs");
   expect(out).toContain("2 chats offline: `shim chats --all`\n");
-  expect((await home.shim("chats", "--json")).json()["chats"]).toMatchObject([
-    { chat: ids.alive, title: "fix the parser" },
-  ]);
+  expect((await home.json("chats"))["chats"]).toMatchObject([{ chat: ids.alive, title: "fix the parser" }]);
 });
 
 it("[CL85] with --all, or asked for, those that are offline are listed with the reason in plain words", async () => {
@@ -75,14 +73,17 @@ it("[CL85] where all are offline it says so, and on a fresh machine that there a
 it("[CL79] a chat may be named by the beginning of its id, and an ambiguous one is refused with titles", async () => {
   const { home, coordinator } = aTeam();
   register(coordinator, "aaaa1111-0000-4000-8000-000000000009", 700, { metadata: { title: "the other" } });
-  const ran = await home.shim("send", "aaaa", "hello");
-  expect(ran.code).toBe(2);
-  expect(ran.err).toContain('"aaaa" matches several chats; give more of the id:\n');
-  expect(ran.err).toContain("  aaaa1111-0000-4000-8000-000000000001  idle  fix the parser\n");
-  expect(ran.err).toContain("  aaaa1111-0000-4000-8000-000000000009  idle  the other\n");
-  expect((await home.shim("send", "cccc", "hello", "--json")).code).toBe(0);
-  expect((await home.shim("task", "list", "--chat", "aaaa")).code).toBe(2);
-  expect((await home.shim("send", "zzzz", "hello")).code).toBe(3);
+  expect(await home.shim("send aaaa hello")).toMatchObject(
+    failed(
+      2,
+      '"aaaa" matches several chats; give more of the id:\n',
+      "  aaaa1111-0000-4000-8000-000000000001  idle  fix the parser\n",
+      "  aaaa1111-0000-4000-8000-000000000009  idle  the other\n",
+    ),
+  );
+  expect((await home.shim("send cccc hello --json")).code).toBe(0);
+  expect((await home.shim("task list --chat aaaa")).code).toBe(2);
+  expect((await home.shim("send zzzz hello")).code).toBe(3);
 });
 
 it("[CL86] a team row of `up` has the title, and no colon with nothing behind it", async () => {
@@ -91,9 +92,9 @@ it("[CL86] a team row of `up` has the title, and no colon with nothing behind it
   const beat = (progress: string): void =>
     void given(coordinator.call("chats.heartbeat", { self: { chat: ids.alive, incarnation }, progress }));
   beat("");
-  expect((await home.shim("up", "--once")).out).toContain("  aaaa1111  fix the parser  here  idle\n");
+  expect((await home.shim("up --once")).out).toContain("  aaaa1111  fix the parser  here  idle\n");
   beat("half of it");
-  expect((await home.shim("up", "--once")).out).toContain("  aaaa1111  fix the parser  here  idle: half of it\n");
+  expect((await home.shim("up --once")).out).toContain("  aaaa1111  fix the parser  here  idle: half of it\n");
 });
 
 it("[CL87] a task that has ended shows no progress, one under way does", async () => {
@@ -104,10 +105,9 @@ it("[CL87] a task that has ended shows no progress, one under way does", async (
   const { claims } = given(coordinator.call("tasks.claim", { self, requestId: "r1", limit: 1, isStarted: true }));
   const { task = 0, claim = 0 } = claims[0] ?? {};
   given(coordinator.call("tasks.heartbeat", { self, task, claim, progress: { percent: 50, note: "half of it" } }));
-  const during = await home.shim("task", "list");
-  expect(during.out).toMatch(/ running .* aaaa1111 .* 50 % half of it\n/);
+  expect((await home.shim("task list")).out).toMatch(/ running .* aaaa1111 .* 50 % half of it\n/);
   given(coordinator.call("tasks.ack", { self, task, claim, result: "ok" }));
-  const { out } = await home.shim("task", "list");
+  const { out } = await home.shim("task list");
   expect(out).toMatch(/ done .* -\n/);
   expect(out).not.toContain("half of it");
 });
@@ -143,6 +143,5 @@ it("[CL109] chats are shown with what they can do and how many tasks they take",
     capacity: 2,
   });
   close();
-  const { out } = await home.shim("chats");
-  expect(out).toMatch(/TASKS +CAN +PROGRESS\nc1 .* 0\/2 +gpu, docs +-\n/);
+  expect((await home.shim("chats")).out).toMatch(/TASKS +CAN +PROGRESS\nc1 .* 0\/2 +gpu, docs +-\n/);
 });

@@ -91,7 +91,7 @@ it("[FI21] the chat itself commits what it has reserved, known by its process or
 
 it("[FI21] what the command line has reserved keeps chats from committing it, not the user", async () => {
   const home = aCliHome();
-  expect((await home.shim("files", "reserve", "a.ts")).code).toBe(0);
+  expect((await home.shim("files reserve a.ts")).code).toBe(0);
   addSession(home, { id: ids.elsewhere });
   expect((await commit(home, ["a.ts"])).isRefused).toBe(false);
   expect((await commit(home, ["a.ts"], { env: inChat(ids.elsewhere) })).isRefused).toBe(true);
@@ -99,7 +99,7 @@ it("[FI21] what the command line has reserved keeps chats from committing it, no
 
 it("[FI22] what is over, and what a chat that has died held, is free", async () => {
   const home = withReservation();
-  expect((await home.shim("lease", "force-release", resource, "--reason", "test")).code).toBe(0);
+  expect((await home.shim("lease force-release", resource, "--reason", "test")).code).toBe(0);
   expect(await commit(home, ["src/a.ts"])).toEqual({ isRefused: false, text: "" });
   const other = withReservation();
   other.alive.delete(100);

@@ -1,7 +1,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, aSeededHome, seed, type CliHome } from "#harness/machine/cli-home.ts";
 import { readOnlyFile, remount, smallDisk, type DiskOptions } from "#harness/store/small-disk.ts";
 
 interface Line {
@@ -13,7 +13,7 @@ interface Line {
 
 /** The failures by their names; nothing that doctor has made may be left. */
 async function failures(home: CliHome): Promise<Map<string, Line>> {
-  const ran = await home.shim("doctor", "--json");
+  const ran = await home.shim("doctor --json");
   const { checks } = ran.json() as { checks: Line[] };
   const failed = checks.filter(({ state }) => state === "fail");
   expect(ran.code === 0).toBe(failed.length === 0);
@@ -70,8 +70,7 @@ it("[CL130] doctor fails where the folder of the store became read-only", async 
 });
 
 it("[CL130] doctor fails where the file of the store alone is read-only", async (test) => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.runtime.store.close();
   readOnlyFile(test, home.paths.database);
   const failed = await failures(home);

@@ -8,7 +8,7 @@ import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
 import { migrations } from "#src/store/schema.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import { aCliHome, checkpointOf, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, aSeededHome, checkpointOf, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
 
 interface Line {
   readonly name: string;
@@ -18,7 +18,7 @@ interface Line {
 }
 
 async function doctor(home: CliHome, io: Partial<Io> = {}): Promise<{ code: number; lines: Map<string, Line> }> {
-  const ran = await home.shimWith(io, "doctor", "--json");
+  const ran = await home.shimWith(io, "doctor --json");
   const { checks, isHealthy } = ran.json() as { checks: Line[]; isHealthy: boolean };
   expect(isHealthy).toBe(ran.code === 0);
   // A line that is not ok says what to do.
@@ -28,7 +28,7 @@ async function doctor(home: CliHome, io: Partial<Io> = {}): Promise<{ code: numb
 
 function connect(home: CliHome): Promise<unknown> {
   mkdirSync(join(home.folder, ".claude"));
-  return home.shim("init", "--yes");
+  return home.shim("init --yes");
 }
 
 it("[CL15] a healthy machine has only ok lines, and answers 0", async () => {
@@ -61,8 +61,7 @@ it("[CL15] a healthy machine has only ok lines, and answers 0", async () => {
 });
 
 it("[CL15] it warns of what needs a look: SQLite's second choice, no git, waiting events, notices, pauses, dead sessions, failed snapshots, no backup", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const checkpoint = checkpointOf(home, ids.dead);
   home.runtime.store.write((sql) => {
     notices.add(sql, home.now, "x", "the store was damaged");
@@ -102,17 +101,15 @@ it("[CL15] it warns of what needs a look: SQLite's second choice, no git, waitin
 
 it("[CL157] --acknowledge prints the notices once more and ends them", async () => {
   const home = aCliHome();
-  expect((await home.shim("doctor", "--acknowledge")).out).toBe("0 notices acknowledged.\n");
+  expect((await home.shim("doctor --acknowledge")).out).toBe("0 notices acknowledged.\n");
   home.runtime.store.write((sql) => notices.add(sql, home.now, "x", "the store was damaged"));
-  const ran = await home.shim("doctor", "--acknowledge");
-  expect(ran.out).toBe("the store was damaged\n1 notice acknowledged.\n");
-  expect((await home.shim("doctor", "--acknowledge", "--json")).json()).toEqual({ acknowledged: [] });
-  expect((await home.shim("up", "--once")).out).not.toContain("damaged");
+  expect((await home.shim("doctor --acknowledge")).out).toBe("the store was damaged\n1 notice acknowledged.\n");
+  expect(await home.json("doctor --acknowledge")).toEqual({ acknowledged: [] });
+  expect((await home.shim("up --once")).out).not.toContain("damaged");
 });
 
 it("[CL15] an old backup is a warning", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   await backUp(home.runtime.store, home.now, 5);
   home.now += 3 * 86_400_000;
   expect((await doctor(home)).lines.get("backups")).toMatchObject({ state: "warn" });
@@ -139,8 +136,7 @@ it("[CL15] an old Node, readable files, invalid settings and a broken client fai
 });
 
 it("[CL15] a store that cannot be opened or is damaged fails, with what to do", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const none = await doctor(home, {
     makeRuntime: async () => Promise.reject(new StoreError("store_unavailable", "no SQLite can be loaded")),
   });
@@ -186,8 +182,7 @@ it.skipIf(process.getuid?.() === 0)(
 );
 
 it("[CL15] what SQLite's own check finds is a failure", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.runtime.store.close();
   // In the index of journal keys the two texts stand side by side; with one changed a row is missing from it.
   const file = readFileSync(home.paths.database);
@@ -204,8 +199,7 @@ it("[CL15] what SQLite's own check finds is a failure", async () => {
 });
 
 it("[CL15] schemas of other versions are told", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.runtime.store.write((sql) =>
     sql.run("INSERT INTO migrations (id, name, min_reader, applied_at) VALUES (99, 'later', 0, 0)"),
   );

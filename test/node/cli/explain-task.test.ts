@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { addSession, aCliHome, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { submit, Worker } from "#harness/worker/cli-worker.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
@@ -11,7 +11,7 @@ import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
 async function explained(home: CliHome, task: string): Promise<string[]> {
   const ran = await home.shim("explain", task);
   expect([ran.code, ran.err]).toEqual([0, ""]);
-  const why = (await home.shim("explain", task, "--json")).json()["why"] as string[];
+  const why = (await home.json("explain", task))["why"] as string[];
   expect(ran.out).toBe(`${why.join("\n")}\n`);
   return why;
 }
@@ -25,9 +25,9 @@ it("[CL51] of a blocked task those that it waits for are named, and how they are
   const [done, running, waiting] = [
     await submit(home, "a"),
     await submit(home, "b"),
-    await submit(home, "c", "--delay", "1h"),
+    await submit(home, "c --delay 1h"),
   ];
-  const task = await submit(home, "test", "--depends-on", done, running, waiting);
+  const task = await submit(home, "test --depends-on", done, running, waiting);
   const worker = new Worker(home);
   worker.take().done();
   worker.take().beat(40, "half way");
@@ -36,7 +36,7 @@ it("[CL51] of a blocked task those that it waits for are named, and how they are
     `  task ${running} (b): running, by w, 40 % half way`,
     `  task ${waiting} (c): scheduled`,
   ]);
-  expect((await home.shim("explain", task, "--json")).json()).toMatchObject({
+  expect(await home.json("explain", task)).toMatchObject({
     task: { state: "blocked" },
     needs: [
       { known: { state: "done" } },
@@ -48,7 +48,7 @@ it("[CL51] of a blocked task those that it waits for are named, and how they are
 
 it("[CL51] of a scheduled task it is said until when it waits, and why", async () => {
   const home = aCliHome();
-  const asked = await submit(home, "a", "--delay", "2h");
+  const asked = await submit(home, "a --delay 2h");
   expect(await explained(home, asked)).toEqual([
     expect.stringMatching(/^Task \d+ \(a\) is scheduled: it is queued at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, in 2 h\.$/),
     "It was submitted with this delay.",
@@ -62,7 +62,7 @@ it("[CL51] of a scheduled task it is said until when it waits, and why", async (
 
 it("[CL51] of a queued task each chat that lives is named, with what keeps it from it", async () => {
   const home = aCliHome();
-  const task = await submit(home, "build", "--capability", "gpu", "big");
+  const task = await submit(home, "build --capability gpu big");
   expect(await explained(home, task)).toEqual([
     `Task ${task} (build) is queued: there is no live chat that could take it.`,
   ]);
@@ -70,9 +70,9 @@ it("[CL51] of a queued task each chat that lives is named, with what keeps it fr
   aWorker(home, { chat: "a-lacks" });
   const full = aWorker(home, { chat: "b-full", capabilities: all, capacity: 1 });
   await submit(home, "other");
-  await home.shim("task", "cancel", task, "--reason", "again");
+  await home.shim("task cancel", task, "--reason", "again");
   full.take();
-  const again = await submit(home, "build", "--capability", "gpu", "big");
+  const again = await submit(home, "build --capability gpu big");
   aWorker(home, { chat: "c-drains", capabilities: all }).drain();
   aWorker(home, { chat: "d-none", capabilities: all, capacity: 0 });
   aWorker(home, { chat: "e-other", capabilities: all, taskTypes: ["lint", "test"] });
@@ -96,7 +96,7 @@ it("[CL51] of a queued task each chat that lives is named, with what keeps it fr
     ...obstacles,
     "  g-free: has 0 of 2 tasks; takes it when it asks",
   ]);
-  expect((await home.shim("explain", again, "--json")).json()).toMatchObject({
+  expect(await home.json("explain", again)).toMatchObject({
     takers: [
       { obstacle: "lacks_capability", lacks: ["big"] },
       { obstacle: "full", held: 1, capacity: 1 },
@@ -132,7 +132,7 @@ it("[CL51] of a join it is said that the coordinator makes it", async () => {
     { type: "join", joinRule: "collect", dependsOn: ["p"] },
   ];
   writeFileSync(join(home.project, "plan.json"), JSON.stringify(plan));
-  const ran = await home.shim("task", "submit", "--graph", "plan.json", "--json");
+  const ran = await home.shim("task submit --graph plan.json --json");
   const { tasks } = ran.json() as OutputOf<"tasks.submit">;
   const task = String(tasks[1]?.task);
   expect((await explained(home, task)).at(-1)).toBe("Then the coordinator joins their results by the rule collect.");
@@ -156,7 +156,7 @@ it("[CL51] of one that somebody has it is said who, how far, and until when", as
   home.now += 5_000;
   work.beat(40, "half\nway");
   home.now += 7_000;
-  await home.shim("task", "cancel", running, "--reason", "not wanted");
+  await home.shim("task cancel", running, "--reason", "not wanted");
   expect(await explained(home, running)).toEqual([
     `Task ${running} (test) is running: by w for 12 s, attempt 1 of 3.`,
     "Progress: 40 % half way",
@@ -171,7 +171,7 @@ it("[CL51] of one that somebody has it is said who, how far, and until when", as
 it("[CL51] of a dead task it is said why, how each attempt ended, and what can be done", async () => {
   const home = aCliHome();
   const task = await submit(home, "build");
-  const dependent = await submit(home, "test", "--depends-on", task);
+  const dependent = await submit(home, "test --depends-on", task);
   const work = new Worker(home).take();
   home.now += 3_000;
   work.failed("no disk");
@@ -187,7 +187,7 @@ it("[CL51] of a dead task it is said why, how each attempt ended, and what can b
     `  task ${task} (build): dead (failed)`,
     expect.stringMatching(/^First replay those, then this one: /),
   ]);
-  await home.shim("queue", "discard", dependent, "--reason", "no use");
+  await home.shim("queue discard", dependent, "--reason", "no use");
   expect(await explained(home, dependent)).toEqual([
     `Task ${dependent} (test) is dead: it was discarded.`,
     "Last report: no use",
@@ -195,22 +195,21 @@ it("[CL51] of a dead task it is said why, how each attempt ended, and what can b
     "It cannot be replayed; submit it again if it is still needed.",
   ]);
   const cancelled = await submit(home, "c");
-  await home.shim("task", "cancel", cancelled, "--reason", "not wanted");
+  await home.shim("task cancel", cancelled, "--reason", "not wanted");
   expect(await explained(home, cancelled)).toEqual([`Task ${cancelled} (c) is cancelled: not wanted.`]);
 });
 
 it("[CL51] digits alone are a task, also where a session's id begins with them", async () => {
-  const home = aCliHome();
-  seed(home);
-  expect(await home.shim("explain", "7")).toMatchObject({
+  const home = aSeededHome();
+  expect(await home.shim("explain 7")).toMatchObject({
     code: 3,
     err: "shim: there is no task 7, or it is no longer kept\n",
   });
   addSession(home, { id: "77771111-0000-4000-8000-000000000007" });
-  expect((await home.shim("explain", "7777")).err).toContain("For a session, give more of its id than digits.");
-  expect((await home.shim("explain", "77771111-")).out).toContain("77771111-0000");
+  expect((await home.shim("explain 7777")).err).toContain("For a session, give more of its id than digits.");
+  expect((await home.shim("explain 77771111-")).out).toContain("77771111-0000");
   expect((await home.shim("explain", ids.dead)).out).toContain(ids.dead);
-  expect(await home.shim("explain", "9007199254740993")).toMatchObject({ code: 2 });
+  expect(await home.shim("explain 9007199254740993")).toMatchObject({ code: 2 });
 });
 
 it("[CL51] in a workspace it is the same, with the connections of its chats", async () => {
@@ -228,13 +227,13 @@ it("[CL51] in a workspace it is the same, with the connections of its chats", as
     taskTypes: ["*"],
     capabilities: ["gpu"],
   });
-  const task = await submit(home, "build", "--capability", "gpu");
-  const dependent = await submit(home, "test", "--depends-on", task);
+  const task = await submit(home, "build --capability gpu");
+  const dependent = await submit(home, "test --depends-on", task);
   expect(await explained(home, task)).toEqual([
     `Task ${task} (build) is queued: 1 of the 2 live chats can take it.`,
     "  given: is only assigned lint",
     "  unheard: has 0 of 3 tasks; is not connected, so it must ask",
   ]);
   expect((await explained(home, dependent))[1]).toBe(`  task ${task} (build): queued`);
-  expect(await home.shim("explain", "7")).toMatchObject({ code: 3 });
+  expect(await home.shim("explain 7")).toMatchObject({ code: 3 });
 });

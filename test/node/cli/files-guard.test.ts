@@ -12,7 +12,7 @@ import {
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
-import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, holding, type CliHome } from "#harness/machine/cli-home.ts";
 
 /** A repository, and a guard in the place of the built one that does what `GUARD` says. */
 class Rig {
@@ -51,7 +51,7 @@ class Rig {
     return { code: done.status, text: `${done.stdout}${done.stderr}` };
   }
 
-  guard(...args: string[]): ReturnType<CliHome["shim"]> {
+  guard(command: string): ReturnType<CliHome["shim"]> {
     const { node: _node, ...launch } = this.home.io().launch;
     const real: Partial<Io> = {
       cwd: this.cwd,
@@ -61,7 +61,7 @@ class Rig {
         return { code: status ?? 1, text: `${stdout}${stderr}` };
       },
     };
-    return this.home.shimWith(real, "files", "guard", ...args);
+    return this.home.shimWith(real, `files guard ${command}`);
   }
 
   write(path: string, text: string, mode = 0o755): void {
@@ -73,7 +73,7 @@ class Rig {
 
 it("[FI20] the hook gives the guard what is staged; refused is refused, and what cannot be checked goes on with a warning", async () => {
   const rig = new Rig();
-  const installed = await rig.guard("install", "--json");
+  const installed = await rig.guard("install --json");
   expect([installed.code, installed.json()]).toEqual([
     0,
     { isInstalled: true, isStale: false, path: rig.hook, kept: null },
@@ -111,8 +111,7 @@ it("[FI23] a link comes back as a link, and of another copy of SHIM the hook is 
   symlinkSync("../../tools/hook.sh", rig.hook);
   await rig.guard("install");
   writeFileSync(rig.hook, readFileSync(rig.hook, "utf8").replace(process.execPath, "/gone/node"));
-  const stale = await rig.guard("status");
-  expect([stale.code, stale.out]).toEqual([1, expect.stringContaining("another copy")]);
+  expect(await rig.guard("status")).toMatchObject({ code: 1, out: holding("another copy") });
   expect(rig.commit("a.txt").text).toContain("the commit goes on");
   await rig.guard("install");
   expect((await rig.guard("status")).code).toBe(0);
@@ -137,9 +136,8 @@ it("[FI23] one hook serves all work trees; core.hooksPath is followed, and a fol
   expect(existsSync(join(main, ".hooks/pre-commit"))).toBe(true);
   expect(rig.commit("b.txt", 9).code).toBe(1);
   rig.git("config", "core.hooksPath", join(rig.home.folder, "all-hooks"));
-  const refused = await rig.guard("install");
-  expect([refused.code, refused.err]).toEqual([2, expect.stringContaining("--shared")]);
-  expect((await rig.guard("install", "--shared")).code).toBe(0);
+  expect(await rig.guard("install")).toMatchObject(failed(2, "--shared"));
+  expect((await rig.guard("install --shared")).code).toBe(0);
 });
 
 it("[FI24] the kept hook runs first under its own name, and stops the commit; one that git would not run is not run", async () => {
@@ -171,10 +169,8 @@ it("[FI23] outside of git, without a build, and where another hook has taken the
   rig.write(rig.hook, "#!/bin/sh\n");
   await rig.guard("install");
   rig.write(rig.hook, "#!/bin/sh\necho later\n");
-  const refused = await rig.guard("install");
-  expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("in the way")]);
+  expect(await rig.guard("install")).toMatchObject(failed(1, "in the way"));
   expect((await rig.guard("remove")).err).toContain("is kept in");
   expect(readFileSync(rig.hook, "utf8")).toContain("later");
-  const built = await rig.home.shim("files", "guard", "install");
-  expect(built.err).toContain("git was not found");
+  expect((await rig.home.shim("files guard install")).err).toContain("git was not found");
 });

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { homeFrom } from "#src/platform/paths.ts";
-import { aCliHome, launchIn, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, launchIn, printed, type CliHome } from "#harness/machine/cli-home.ts";
 
 /** A machine with Claude Code and Claude Desktop, whose user has settings of his own. */
 function withClients(home: CliHome): { servers: string; settings: string; desktop: string } {
@@ -24,7 +24,7 @@ it("[CL24] [CL6] --dry-run shows what would change, and changes nothing", async 
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
-  const ran = await home.shim("init", "--dry-run");
+  const ran = await home.shim("init --dry-run");
   expect(ran.code).toBe(0);
   for (const text of [
     "Set up Claude Desktop",
@@ -36,7 +36,7 @@ it("[CL24] [CL6] --dry-run shows what would change, and changes nothing", async 
   ]) {
     expect(ran.out).toContain(text);
   }
-  const json = (await home.shim("init", "--dry-run", "--json", "--client", "claude-code")).json();
+  const json = (await home.shim("init --dry-run --json --client claude-code")).json();
   expect(json).toMatchObject({ isApplied: false, clients: [{ client: "claude-code", backup: null }] });
   expect(textsOf(files)).toEqual(before);
   expect(existsSync(home.paths.home)).toBe(false);
@@ -46,9 +46,7 @@ it("[CL6] it asks in a terminal, needs --yes elsewhere, and changes nothing on n
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
-  const unasked = await home.shim("init");
-  expect(unasked.code).toBe(2);
-  expect(unasked.err).toContain("--yes");
+  expect(await home.shim("init")).toMatchObject(failed(2, "--yes"));
   const no = await home.shimWith({ isTty: true, isInteractive: true, ask: async () => "n" }, "init");
   expect(no.code).toBe(0);
   expect(no.out).toContain("Nothing was changed.");
@@ -69,7 +67,7 @@ it("[CL24] init writes absolute paths of this copy and keeps the user's status l
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
-  const ran = await home.shim("init", "--yes", "--json");
+  const ran = await home.shim("init --yes --json");
   expect(ran.json()).toMatchObject({
     isApplied: true,
     clients: [{ client: "claude-desktop" }, { client: "claude-code" }],
@@ -79,36 +77,30 @@ it("[CL24] init writes absolute paths of this copy and keeps the user's status l
     mcpServers: { shim: { command: node, args: [script, "mcp"] } },
   });
   expect(readFileSync(files.settings, "utf8")).toContain(hookScript);
-  expect((await home.shim("config", "get", "statusLine")).out).toBe("my-line\n");
-  const again = await home.shim("init");
-  expect(again.code).toBe(0);
-  expect(again.out).toContain("Nothing to change.");
-  const out = await home.shim("uninstall", "--yes");
-  expect(out.code).toBe(0);
-  expect(out.out).toContain("Stored data stays");
+  expect((await home.shim("config get statusLine")).out).toBe("my-line\n");
+  expect(await home.shim("init")).toMatchObject(printed("Nothing to change."));
+  expect(await home.shim("uninstall --yes")).toMatchObject(printed("Stored data stays"));
   expect(textsOf(files)).toEqual(before);
 });
 
 it("[CL24] without a client it answers 3 with what any MCP client needs, and unsound settings are left alone", async () => {
   const home = aCliHome();
-  const none = await home.shim("init", "--yes");
-  expect(none.code).toBe(3);
-  expect(none.err).toContain(`"args":["${launchIn(home.folder).script}","mcp"]`);
+  expect(await home.shim("init --yes")).toMatchObject(failed(3, `"args":["${launchIn(home.folder).script}","mcp"]`));
   const files = withClients(home);
-  expect((await home.shim("init", "--client", "claude-mobile")).code).toBe(2);
+  expect((await home.shim("init --client claude-mobile")).code).toBe(2);
   writeFileSync(files.desktop, "{ broken");
-  const broken = await home.shim("init", "--yes", "--json");
+  const broken = await home.shim("init --yes --json");
   expect(broken.code).toBe(1);
   expect(broken.json()).toMatchObject({ error: { code: "config_unsound" } });
   rmSync(join(home.folder, ".config"), { recursive: true });
-  expect((await home.shim("init", "--client", "claude-desktop")).err).toContain("claude-desktop was not found");
+  expect((await home.shim("init --client claude-desktop")).err).toContain("claude-desktop was not found");
 });
 
 it("[CL24] while SHIM_HOME is set it notes that clients save in the default folder, in the plan and in --json", async () => {
   const home = aCliHome();
   withClients(home);
   const note = `SHIM_HOME is set here (${home.paths.home}), but the clients do not get it from this command: they save in ${homeFrom({})},`;
-  expect((await home.shim("init", "--dry-run")).out).toContain(`Note: ${note}`);
+  expect((await home.shim("init --dry-run")).out).toContain(`Note: ${note}`);
   const notesOf = async (env: NodeJS.ProcessEnv, command: string): Promise<unknown[]> => {
     const ran = await home.shimWith({ env }, command, "--dry-run", "--json");
     return (ran.json()["clients"] as { notes: unknown[] }[]).map(({ notes }) => notes);
@@ -124,10 +116,10 @@ it("[CL24] a copy that is not built connects nothing, but can be taken out", asy
   const home = aCliHome();
   withClients(home);
   rmSync(launchIn(home.folder).hookScript);
-  const ran = await home.shim("init", "--yes", "--json");
+  const ran = await home.shim("init --yes --json");
   expect(ran.code).toBe(1);
   expect(ran.json()).toMatchObject({ error: { code: "not_built" } });
-  expect((await home.shim("uninstall", "--yes")).code).toBe(0);
+  expect((await home.shim("uninstall --yes")).code).toBe(0);
 });
 
 it("[CL24] when one client's file cannot be written it says what was done before", async () => {
@@ -139,8 +131,7 @@ it("[CL24] when one client's file cannot be written it says what was done before
     writeFileSync(files.servers, '{ "changed": true }');
     return home.now;
   };
-  const ran = await home.shimWith({ now, machine: { ...home.io().machine, exists } }, "init", "--yes");
-  expect(ran.code).toBe(1);
-  expect(ran.err).toContain("was changed by another program");
-  expect(ran.err).toContain("Already changed: Claude Desktop.");
+  expect(await home.shimWith({ now, machine: { ...home.io().machine, exists } }, "init --yes")).toMatchObject(
+    failed(1, "was changed by another program", "Already changed: Claude Desktop."),
+  );
 });

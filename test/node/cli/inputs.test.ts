@@ -28,10 +28,10 @@ it("[CL34] what the engine refuses as bad input is wrong usage, said by field an
 
 it("[CL35] without a limit a list is read to its end; with one it is a page, with the cursor to go on from", async () => {
   const home = aCliHome();
-  for (const key of ["a", "b", "c"]) await home.shim("state", "set", key, "1");
-  const first = await home.shim("state", "list", "--limit", "2");
+  for (const key of ["a", "b", "c"]) await home.shim("state set", key, "1");
+  const first = await home.shim("state list --limit 2");
   const [, cursor = ""] = /^There are more: --cursor (\S+)$/m.exec(first.out) ?? [];
-  const next = (await home.shim("state", "list", "--limit", "2", "--cursor", cursor, "--json")).json();
+  const next = await home.json("state list --limit 2 --cursor", cursor);
   expect(next).toMatchObject({ entries: [{ key: "c" }], cursor: null });
   const server = await RealServer.listen();
   const lease = { holder: "c1", incarnation: 1, token: 1, ttlMs: 1, remainingMs: 1, isBound: false, heldForMs: 0 };
@@ -41,9 +41,9 @@ it("[CL35] without a limit a list is read to its end; with one it is a page, wit
     response.end(JSON.stringify({ leases, cursor: isLast ? null : "a b" }));
   };
   writeEdgeConfig(home.paths.home, { ...edge, url: server.url });
-  const all = (await home.shim("lease", "list", "--json")).json();
+  const all = await home.json("lease list");
   expect(all).toMatchObject({ leases: [{ resource: "a" }, { resource: "b" }], cursor: null });
-  expect((await home.shim("lease", "list", "--limit", "1")).out).toContain("There are more: --cursor 'a b'");
+  expect((await home.shim("lease list --limit 1")).out).toContain("There are more: --cursor 'a b'");
 });
 
 it("[CL35] the list of tokens tells until when each is good", async () => {
@@ -54,7 +54,7 @@ it("[CL35] the list of tokens tells until when each is good", async () => {
   });
   server.answer = (_request, response) => void response.end(JSON.stringify({ tokens }));
   writeEdgeConfig(home.paths.home, { ...edge, url: server.url });
-  const { out } = await home.shim("edge", "token", "list");
+  const { out } = await home.shim("edge token list");
   expect(out).toMatch(/EXPIRES\ntok_0 .* good +never\ntok_1 .* good +in 2 h.*\ntok_2 .* over +-\n/);
 });
 
@@ -72,7 +72,7 @@ it("[CL36] the secret in .dev.vars is for the development server only, whatever 
     ["https://localhost:9", false],
     ["https://shim.example.com:9", false],
   ] as const) {
-    const tried = await home.shimWith({ env }, "edge", "workspace", "create", "team", "--url", url);
+    const tried = await home.shimWith({ env }, "edge workspace create team --url", url);
     expect([url, !tried.err.includes(needs)]).toEqual([url, isUsed]);
   }
 });

@@ -7,13 +7,13 @@ import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 /** What the command says of a plan. */
 async function plan(home: CliHome, text: string): Promise<{ code: number; out: string; err: string }> {
   writeFileSync(join(home.project, "plan.yaml"), text);
-  return home.shim("task", "submit", "--graph", "plan.yaml");
+  return home.shim("task submit --graph plan.yaml");
 }
 
 async function shown(home: CliHome): Promise<Record<string, unknown>[]> {
-  const { tasks } = (await home.shim("task", "list", "--json")).json() as OutputOf<"tasks.list">;
+  const { tasks } = (await home.json("task list")) as OutputOf<"tasks.list">;
   const all: Record<string, unknown>[] = [];
-  for (const { task } of tasks) all.push((await home.shim("task", "show", String(task), "--json")).json());
+  for (const { task } of tasks) all.push(await home.json("task show", String(task)));
   return all;
 }
 
@@ -80,7 +80,7 @@ it("[CL50] what is wrong is told with its line, all of it at once, and nothing i
   }
   const circle = await plan(home, "- {type: a, ref: a, dependsOn: [b]}\n- {type: b, ref: b, dependsOn: [a]}\n");
   expect([circle.code, circle.err]).toEqual([2, expect.stringMatching(/\ba\b.*\bb\b/)]);
-  expect((await home.shim("task", "list")).out).toBe("No tasks at this machine.\n");
+  expect((await home.shim("task list")).out).toBe("No tasks at this machine.\n");
 });
 
 it("[CL50] what would grow without bounds is refused at once: aliases of aliases, nesting, size", async () => {

@@ -5,7 +5,7 @@ import { fileErrorText } from "#src/cli/cli.ts";
 import type { Io } from "#src/cli/io.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { version } from "#src/platform/version.ts";
-import { aCliHome, checkpointOf, ids, seed } from "#harness/machine/cli-home.ts";
+import { aCliHome, aSeededHome, checkpointOf, failed, ids, printed } from "#harness/machine/cli-home.ts";
 
 it("prints help that names every command and the exit codes, and the version", async () => {
   const home = aCliHome();
@@ -28,7 +28,7 @@ it("prints help that names every command and the exit codes, and the version", a
   expect(help.out).toContain("Exit codes:");
   expect((await home.shim()).out).toBe(help.out);
   expect((await home.shim("--version")).out).toBe(`${version}\n`);
-  expect((await home.shim("help", "resume")).out).toContain("--dismiss <session>");
+  expect((await home.shim("help resume")).out).toContain("--dismiss <session>");
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
@@ -50,51 +50,45 @@ it("[CL1] wrong commands, options and arguments answer 2, say what is wrong and 
   for (const [typed, meant] of Object.entries({ sesions: "sessions", inti: "init", chekpoits: "checkpoints", u: "up" }))
     expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n(Did you mean ${meant}?)\n`);
   for (const typed of ["install", "foo", "get", "remove", "report"]) {
-    const { err } = await home.shim(typed);
-    expect(err).toContain(`unknown command '${typed}'\n\`shim --help\``);
+    expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n\`shim --help\``);
   }
-  expect((await home.shim("sessions", "--limt", "3")).err).toContain("Did you mean --limit?");
-  const json = await home.shim("sessions", "--limit", "many", "--json");
+  expect((await home.shim("sessions --limt 3")).err).toContain("Did you mean --limit?");
+  const json = await home.shim("sessions --limit many --json");
   expect(json.json()).toMatchObject({ error: { code: "wrong_usage" } });
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
 it("[CL2] [CL79] an unknown id answers 3 and says how to list, an ambiguous one 2 with what each candidate is", async () => {
-  const home = aCliHome();
-  seed(home);
-  const unknown = await home.shim("explain", "zzzz");
-  expect(unknown.code).toBe(3);
-  expect(unknown.err).toContain("`shim sessions` lists them");
-  const both = await home.shim("explain", "bbbb", "--json");
+  const home = aSeededHome();
+  expect(await home.shim("explain zzzz")).toMatchObject(failed(3, "`shim sessions` lists them"));
+  const both = await home.shim("explain bbbb --json");
   expect(both.code).toBe(2);
   expect(both.json()).toMatchObject({ error: { code: "ambiguous", candidates: [ids.dead, ids.elsewhere] } });
   expect(both.err).toContain("bbbb2222  60 s ago  work of bbbb\n");
   expect(both.err).toContain("bbbb3333  60 s ago  work of bbbb\n");
-  expect((await home.shim("explain", "bbbb2")).code).toBe(0);
+  expect((await home.shim("explain bbbb2")).code).toBe(0);
   expect((await home.shim("explain", "")).code).toBe(3);
   const checkpoint = checkpointOf(home, ids.dead);
   const short = checkpoint.slice("cp_".length);
-  expect((await home.shim("checkpoints", "show", short, "--json")).json()).toMatchObject({
+  expect(await home.json("checkpoints show", short)).toMatchObject({
     checkpoint: { id: checkpoint },
   });
-  expect((await home.shim("checkpoints", "show", "cp_zz")).err).toContain("`shim checkpoints` lists them");
+  expect((await home.shim("checkpoints show cp_zz")).err).toContain("`shim checkpoints` lists them");
 });
 
 it("[CL3] colours stand in a terminal only, and NO_COLOR switches them off", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const screen = { isTty: true };
-  expect((await home.shimWith(screen, "up", "--once")).out).toContain("\u001b[");
-  expect((await home.shim("up", "--once")).out).not.toContain("\u001b");
+  expect((await home.shimWith(screen, "up --once")).out).toContain("\u001b[");
+  expect((await home.shim("up --once")).out).not.toContain("\u001b");
   for (const env of [{ NO_COLOR: "1" }, { TERM: "dumb" }]) {
-    const plain = await home.shimWith({ ...screen, env: { ...home.runtime.env, ...env } }, "up", "--once");
+    const plain = await home.shimWith({ ...screen, env: { ...home.runtime.env, ...env } }, "up --once");
     expect(plain.out).not.toContain("\u001b");
   }
 });
 
 it("[CL4] stored texts cannot move the cursor, set the title or turn the text around", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const hostile = "\u001b]0;owned\u0007\u001b[2Jboo\u202e\u009b31m";
   home.runtime.store.write((sql) => sql.run("UPDATE sessions SET title = ? WHERE id = ?", hostile, ids.dead));
   for (const argv of [
@@ -112,8 +106,7 @@ it("[CL4] stored texts cannot move the cursor, set the title or turn the text ar
 });
 
 it("[CL4] of stored texts no colour, no hidden text and no invisible character is shown, also in a terminal", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const hostile = "\u001b[8mhid\u001b[31mden\u200b\u2060\ufeff\u{e0041}\ue123[31m";
   home.runtime.store.write((sql) => sql.run("UPDATE sessions SET title = ? WHERE id = ?", hostile, ids.dead));
   for (const argv of [["sessions"], ["sessions", "show", ids.dead], ["explain", ids.dead], ["up", "--once"]]) {
@@ -123,7 +116,7 @@ it("[CL4] of stored texts no colour, no hidden text and no invisible character i
     // eslint-disable-next-line no-control-regex -- colours begin with ESC
     expect(out).not.toMatch(/\u001b(?!\[(?:1|2|22|3[0-9])m)|\u001b\[31mden/);
   }
-  const { out } = await home.shim("sessions", "--json");
+  const { out } = await home.shim("sessions --json");
   expect(out).toContain("\\u200b");
   expect(out).not.toContain("\u200b");
 });
@@ -140,22 +133,19 @@ it("[CL5] broken storage and bugs answer 1 with one line; the stack is only for 
   const home = aCliHome();
   const full = await home.shimWith(
     failing(new StoreError("store_full", "the disk is full; free some space")),
-    "sessions",
-    "--json",
+    "sessions --json",
   );
   expect(full.code).toBe(1);
   expect(full.json()).toEqual({ error: { code: "store_full", message: "the disk is full; free some space" } });
   expect(full.err).toBe("shim: the disk is full; free some space\n");
   const bug = failing(new Error("oops"));
-  const quiet = await home.shimWith(bug, "sessions");
-  expect(quiet.err).toBe("shim: oops (a bug in SHIM; SHIM_DEBUG=1 shows where)\n");
+  expect((await home.shimWith(bug, "sessions")).err).toBe("shim: oops (a bug in SHIM; SHIM_DEBUG=1 shows where)\n");
   const loud = await home.shimWith({ ...bug, env: { ...home.runtime.env, SHIM_DEBUG: "1" } }, "sessions");
   expect(loud.err).toContain("program.test.ts");
 });
 
 it("[CL162] a file that cannot be used is no bug: its path and what to do, exit code 1", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const file = join(home.folder, "file");
   writeFileSync(file, "");
   const inFile = { env: { ...home.runtime.env, SHIM_HOME: join(file, "shim") } };
@@ -209,8 +199,7 @@ it("[CL162] what the system reports of a file is shown with the path and an advi
 });
 
 it("[CL7] every command answers with one JSON document under --json", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const checkpoint = checkpointOf(home, ids.dead);
   const commands: [string[], number][] = [
     [["up"], 0],
@@ -254,11 +243,9 @@ it("[CL7] every command answers with one JSON document under --json", async () =
 
 it("[CL8] on a fresh machine reading commands answer that there is nothing, and create nothing", async () => {
   const home = aCliHome();
-  const up = await home.shim("up", "--once");
-  expect(up.code).toBe(0);
-  expect(up.out).toContain("Nothing is stored on this machine yet.");
-  expect(up.out).toContain("shim init");
-  expect(up.out).toContain("shim demo");
+  expect(await home.shim("up --once")).toMatchObject(
+    printed("Nothing is stored on this machine yet.", "shim init", "shim demo"),
+  );
   for (const argv of [["sessions"], ["checkpoints"], ["search", "x"], ["doctor"], ["statusline"], ["config"]]) {
     expect([argv, (await home.shim(...argv)).code]).toEqual([argv, 0]);
   }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
 import { takePending } from "#src/snapshots/pending-snapshots.ts";
-import { checkpointOf, ids } from "#harness/machine/cli-home.ts";
+import { checkpointOf, failed, ids, printed } from "#harness/machine/cli-home.ts";
 import { loseSession, twoCliHomes, type CliMachines } from "#harness/machine/cli-machines.ts";
 import { commitAll, contents, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 
@@ -35,16 +35,15 @@ it("[CL131] [RE28] the brief names the command that restores the files of anothe
   const pair = await aPair();
   const { there, here } = pair;
   await loseAChat(pair);
-  const sent = await there.shim("edge", "sync");
-  expect([sent.code, sent.out]).toEqual([0, expect.stringContaining("uncommitted files of 1 session")]);
-  expect((await there.shim("edge", "status")).out).toContain("Uncommitted files: those of 1 session are stored there");
+  expect(await there.shim("edge sync")).toMatchObject(printed("uncommitted files of 1 session"));
+  expect((await there.shim("edge status")).out).toContain("Uncommitted files: those of 1 session are stored there");
   const brief = await here.shim("resume", ids.dead, "--print");
   const command = `shim restore ${ids.dead} --files`;
   expect(brief.out).toContain(`uncommitted ones too: \`${command}\``);
   const before = contents(here.project);
   const ran = await here.shim("restore", ids.dead, "--files");
   expect([ran.code, ran.err]).toEqual([0, expect.stringContaining("Fetching")]);
-  expect(ran.out).toContain(`The files of ${ids.dead} on rig, as they were`);
+  expect(ran.out).toContain(`The files of ${ids.dead} on desk, as they were`);
   expect(ran.out).toContain("Restored 2 files into");
   // What a snapshot leaves out does not travel.
   expect(ran.out).toMatch(/Never saved:\n {2}\.env: /);
@@ -63,8 +62,7 @@ it("[CL131] [RE28] the brief names the command that restores the files of anothe
   });
   expect(git(here.project, "show", "work:b.txt")).toBe("new\n");
   // Never over anything that is there.
-  const again = await here.shim("restore", ids.dead, "--files");
-  expect([again.code, again.err]).toEqual([1, expect.stringContaining("exists and is not an empty folder")]);
+  expect(await here.shim("restore", ids.dead, "--files")).toMatchObject(failed(1, "exists and is not an empty folder"));
 });
 
 it("[CL151] it says why not: another folder, a missing commit, no answer, an unknown id", async () => {
@@ -75,21 +73,18 @@ it("[CL151] it says why not: another folder, a missing commit, no answer, an unk
   git(there.project, "push", "-q", "origin", "main");
   git(there.project, "fetch", "-q", "origin");
   await loseAChat(pair);
-  expect((await there.shim("edge", "sync")).code).toBe(0);
+  expect((await there.shim("edge sync")).code).toBe(0);
   const elsewhere = await here.shimWith({ cwd: here.other }, "restore", ids.dead, "--files");
   expect([elsewhere.code, elsewhere.err]).toEqual([1, expect.stringContaining("this folder is not the project")]);
   const brief = await here.shim("resume", ids.dead, "--print");
   expect(brief.out).toContain(
     `they are based on commit ${second.slice(0, 12)}, which is NOT HERE: \`git fetch\` first`,
   );
-  const missing = await here.shim("restore", ids.dead, "--files");
-  expect([missing.code, missing.err]).toEqual([1, expect.stringContaining(second)]);
-  expect(missing.err).toContain("git fetch");
-  expect((await here.shim("restore", "nope", "--files")).code).toBe(3);
+  expect(await here.shim("restore", ids.dead, "--files")).toMatchObject(failed(1, second, "git fetch"));
+  expect((await here.shim("restore nope --files")).code).toBe(3);
   git(here.project, "fetch", "-q", "origin");
   server.isDown = true;
-  const down = await here.shim("restore", ids.dead, "--files");
-  expect([down.code, down.err]).toEqual([1, expect.stringContaining("Nothing was restored")]);
+  expect(await here.shim("restore", ids.dead, "--files")).toMatchObject(failed(1, "Nothing was restored"));
   server.isDown = false;
   expect((await here.shim("restore", ids.dead, "--files")).code).toBe(0);
 });
@@ -98,20 +93,19 @@ it("[RE28] [SY86] a brief claims no files that did not arrive, and says why they
   const pair = await aPair(200);
   const { there, here } = pair;
   await loseAChat(pair);
-  await there.shim("edge", "sync");
-  expect((await there.shim("edge", "status")).out).toContain(
+  await there.shim("edge sync");
+  expect((await there.shim("edge status")).out).toContain(
     "the newest of 1 session are here only: packed they have more than 200 bytes",
   );
   const brief = await here.shim("resume", ids.dead, "--print");
-  expect(brief.out).toContain("files as they were: on rig only");
+  expect(brief.out).toContain("files as they were: on desk only");
   expect(brief.out).toContain("packed they have more than 200 bytes");
   expect(brief.out).not.toContain("shim restore");
-  const none = await here.shim("restore", ids.dead, "--files");
-  expect([none.code, none.err]).toEqual([1, expect.stringContaining("desk has sent none")]);
+  expect(await here.shim("restore", ids.dead, "--files")).toMatchObject(failed(1, "desk has sent none"));
   const off = await aPair();
   Object.assign(off.there.runtime, { config: defaults });
   await loseAChat(off);
-  await off.there.shim("edge", "sync");
-  expect((await off.there.shim("edge", "status")).out).not.toContain("ncommitted files");
+  await off.there.shim("edge sync");
+  expect((await off.there.shim("edge status")).out).not.toContain("ncommitted files");
   expect((await off.here.shim("resume", ids.dead, "--print")).out).not.toContain("shim restore");
 });

@@ -4,7 +4,7 @@ import type { Io } from "#src/cli/io.ts";
 import { noteOf } from "#src/local-mcp/sessions/recoveries.ts";
 import { recordTakeovers } from "#src/local-mcp/sync/takeover-notices.ts";
 import { createSynchronizer } from "#src/local-mcp/sync/start-sync.ts";
-import { addSession, aCliHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, failed, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { aChat, loseSession, twoCliHomes, type CliMachines } from "#harness/machine/cli-machines.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
@@ -35,13 +35,13 @@ it("[RE27] what is not here is searched on the other machines: by id, by its beg
   for (const asked of [[ids.dead], [ids.dead.slice(0, 8)], []]) {
     const ran = await here.shim("resume", ...asked);
     expect([ran.code, ran.err]).toEqual([0, ""]);
-    expect(ran.out).toContain("on another machine (rig)");
+    expect(ran.out).toContain("on another machine (desk)");
     expect(ran.out).toContain("fix the parser of bbbb2222");
   }
-  const json = (await here.shimWith(terminal, "resume", "--json")).json();
+  const json = (await here.shimWith(terminal, "resume --json")).json();
   expect(json).toMatchObject({ session: ids.dead, machine: "desk", start: { kind: "new", cwd: here.project } });
   expect((await here.shimWith({ cwd: here.other }, "resume")).code).toBe(3);
-  expect((await here.shim("resume", "nope")).code).toBe(3);
+  expect((await here.shim("resume nope")).code).toBe(3);
 });
 
 it("[RE116] [RE26] it starts a new chat in the project's folder and records it; one that never begins changes nothing", async () => {
@@ -77,12 +77,10 @@ it("[RE104] one whose chat lives, that was finished or is continued elsewhere, o
   expect([held.code, held.err]).toEqual([1, expect.stringContaining("is continued by chat rival on tower")]);
   given(await server.host.call("chats.unregister", { self }, rival));
   given(await server.host.call("chats.register", aChat(ids.dead, "desk"), { machine: "desk", isAdmin: false }));
-  const alive = await here.shimWith(terminal, "resume", ids.dead);
-  expect([alive.code, alive.err]).toEqual([1, expect.stringContaining("on rig: It is idle")]);
+  expect(await here.shimWith(terminal, "resume", ids.dead)).toMatchObject(failed(1, "on desk: It is idle"));
   there.runtime.store.write((sql) => sessions.end(sql, there.now, ids.dead, "prompt_input_exit"));
   await sync(there);
-  const finished = await here.shimWith(terminal, "resume", ids.dead);
-  expect([finished.code, finished.err]).toEqual([1, expect.stringContaining("was finished on desk")]);
+  expect(await here.shimWith(terminal, "resume", ids.dead)).toMatchObject(failed(1, "was finished on desk"));
   expect(here.started).toEqual([]);
 });
 
@@ -90,20 +88,18 @@ it("[RE103] while the coordinator does not answer nothing is started, and this i
   const { here, server } = await aPair();
   await here.shim("resume");
   server.isDown = true;
-  const ran = await here.shimWith(terminal, "resume", ids.dead);
-  expect(ran.code).toBe(1);
-  expect(ran.err).toContain("Other machines as of the last sync");
-  expect(ran.err).toContain("is not known now");
-  const printed = await here.shim("resume", ids.dead);
-  expect(printed.code).toBe(0);
+  expect(await here.shimWith(terminal, "resume", ids.dead)).toMatchObject(
+    failed(1, "Other machines as of the last sync", "is not known now"),
+  );
+  expect((await here.shim("resume", ids.dead)).code).toBe(0);
   expect(here.started).toEqual([]);
 });
 
 it("[RE26] [RE102] --undo returns it for all machines, --dismiss is of this one", async () => {
   const { here, there, server } = await aPair();
-  expect((await here.shim("resume", "--dismiss", ids.dead)).out).toContain("is not offered on this machine any more");
-  expect((await here.shim("resume", "--undo", ids.dead)).out).toContain("counts as incomplete again");
-  expect((await here.shim("resume", "--undo", ids.dead)).code).toBe(1);
+  expect((await here.shim("resume --dismiss", ids.dead)).out).toContain("is not offered on this machine any more");
+  expect((await here.shim("resume --undo", ids.dead)).out).toContain("counts as incomplete again");
+  expect((await here.shim("resume --undo", ids.dead)).code).toBe(1);
   const laptop = { machine: "laptop", isAdmin: false };
   const { incarnation } = given(await server.host.call("chats.register", aChat("heir", "laptop"), laptop));
   const self = { chat: "heir", incarnation };
@@ -117,7 +113,7 @@ it("[RE26] [RE102] --undo returns it for all machines, --dismiss is of this one"
   const [row] = given(await server.host.call("sync.list", {}, laptop)).sessions;
   const token = acquired.state === "granted" ? acquired.lease.token : 0;
   given(await server.host.call("sync.take", { self, device: row?.device ?? "", session: ids.dead, token }, laptop));
-  expect((await here.shim("sessions", "--all-machines", "--json")).json()).toMatchObject({
+  expect(await here.json("sessions --all-machines")).toMatchObject({
     sessions: [],
     elsewhere: [{ id: ids.dead, state: "taken", machine: "desk", takenBy: { chat: "heir", machine: "laptop" } }],
   });
@@ -127,20 +123,19 @@ it("[RE26] [RE102] --undo returns it for all machines, --dismiss is of this one"
     recovery: "recovered",
     recoveryBy: "heir",
   });
-  expect((await here.shim("resume", "--undo", ids.dead)).code).toBe(0);
-  const shown = await here.shim("sessions", "--all-machines");
-  expect(shown.out).toMatch(/bbbb2222 +incomplete .* desk /);
-  expect((await here.shim("sessions", "--all-machines", "--incomplete")).out).toContain("fix the parser");
+  expect((await here.shim("resume --undo", ids.dead)).code).toBe(0);
+  expect((await here.shim("sessions --all-machines")).out).toMatch(/bbbb2222 +incomplete .* desk /);
+  expect((await here.shim("sessions --all-machines --incomplete")).out).toContain("fix the parser");
   await sync(there);
   expect(there.runtime.store.read((sql) => sessions.get(sql, ids.dead), null)).toMatchObject({ recovery: null });
 });
 
 it("[RE102] on a machine that has joined no workspace there are no other machines", async () => {
   const home = aCliHome();
-  const ran = await home.shim("sessions", "--all-machines");
+  const ran = await home.shim("sessions --all-machines");
   expect([ran.code, ran.out]).toEqual([
     0,
     expect.stringContaining("Other machines: none. This machine has not joined a workspace"),
   ]);
-  expect((await home.shim("resume", "nope")).code).toBe(3);
+  expect((await home.shim("resume nope")).code).toBe(3);
 });

@@ -5,7 +5,7 @@ import type { Io } from "#src/cli/io.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { append } from "#src/store/spool.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import { addSession, aCliHome, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { addSession, aSeededHome, failed, holding, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
 
 const terminal: Partial<Io> = { isTty: true, isInteractive: true };
@@ -21,39 +21,31 @@ function withTranscript(home: CliHome, id: string): void {
 }
 
 it("[CL9] without a session the one that died in this project is meant; outside a terminal its brief is printed", async () => {
-  const home = aCliHome();
-  seed(home);
-  const ran = await home.shim("resume");
-  expect(ran.code).toBe(0);
-  expect(ran.out).toContain(ids.dead);
-  expect(ran.out).toContain("fix the parser");
+  const home = aSeededHome();
+  expect(await home.shim("resume")).toMatchObject(printed(ids.dead, "fix the parser"));
   expect(home.started).toEqual([]);
-  const json = (await home.shimWith(terminal, "resume", "--json")).json();
+  const json = (await home.shimWith(terminal, "resume --json")).json();
   expect(json).toMatchObject({
     session: ids.dead,
     cause: "killed",
     start: { kind: "new", command: "claude", cwd: home.project },
   });
   expect(String(json["brief"])).toContain("restore score");
-  expect((await home.shimWith(terminal, "resume", "--print")).out).toContain("restore score");
+  expect((await home.shimWith(terminal, "resume --print")).out).toContain("restore score");
   expect(home.started).toEqual([]);
 });
 
 it("[CL9] where nothing died here it answers 3 and says how many did elsewhere", async () => {
-  const home = aCliHome();
-  seed(home);
-  const ran = await home.shimWith({ cwd: home.folder }, "resume");
-  expect(ran.code).toBe(3);
-  expect(ran.err).toContain("2 elsewhere");
+  const home = aSeededHome();
+  expect(await home.shimWith({ cwd: home.folder }, "resume")).toMatchObject(failed(3, "2 elsewhere"));
   expect((await home.shimWith({ cwd: "/" }, "resume")).err).toContain("unfinished here");
 });
 
 it("[CL152] several are listed with numbers: asked for in a terminal, else answered with 2", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.now += 1;
   addSession(home, { id: "dddd", pid: 500 });
-  const listed = await home.shim("resume", "--json");
+  const listed = await home.shim("resume --json");
   expect(listed.code).toBe(2);
   expect(listed.json()).toMatchObject({ error: { code: "ambiguous", candidates: ["dddd", ids.dead] } });
   expect(listed.err).toMatch(/1 {2}dddd .*\n2 {2}bbbb2222/);
@@ -68,18 +60,15 @@ it("[CL152] several are listed with numbers: asked for in a terminal, else answe
 });
 
 it("[CL12] a session with a whole transcript is resumed by Claude Code, in its own folder", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   withTranscript(home, ids.dead);
-  const ran = await home.shimWith({ ...terminal, cwd: "/" }, "resume", "bbbb2");
-  expect(ran.code).toBe(0);
+  expect((await home.shimWith({ ...terminal, cwd: "/" }, "resume bbbb2")).code).toBe(0);
   expect(home.started).toEqual([{ command: "claude", args: ["--resume", ids.dead], cwd: home.project }]);
   expect(recoveryOf(home, ids.dead)?.recovery).toBeNull();
 });
 
 it("[CL154] without a whole transcript a new chat gets the brief, and the offer once it has begun", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const startProcess: Io["startProcess"] = async (start) => {
     home.started.push(start);
     addSession(home, { id: start.args[1] ?? "", pid: 700 });
@@ -95,9 +84,7 @@ it("[CL154] without a whole transcript a new chat gets the brief, and the offer 
   expect(start?.args[2]).toContain("Continue this work now");
   // Its first checkpoint made it recovered.
   expect(recoveryOf(home, ids.dead)).toMatchObject({ recovery: "recovered", recoveryBy: newId });
-  const { out } = await home.shim("explain", ids.dead);
-  expect(out).toContain(`offered to session ${newId}`);
-  expect(out).toContain("died: killed");
+  expect((await home.shim("explain", ids.dead)).out).toEqual(holding(`offered to session ${newId}`, "died: killed"));
 });
 
 function unstarted(error: Error): Partial<Io> {
@@ -110,8 +97,7 @@ function unstarted(error: Error): Partial<Io> {
 }
 
 it("[CL154] when the client cannot be started, or the new chat never begins, nothing has changed", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const missing = Object.assign(new Error("spawn claude ENOENT"), { code: "ENOENT" });
   const ran = await home.shimWith(unstarted(missing), "resume", ids.dead);
   expect(ran.code).toBe(1);
@@ -130,26 +116,22 @@ it("[CL154] when the client cannot be started, or the new chat never begins, not
 });
 
 it("[CL155] a session that runs, one of another client and one whose folder is gone are not started", async () => {
-  const home = aCliHome();
-  seed(home);
-  const running = await home.shimWith(terminal, "resume", "aaaa");
-  expect(running.code).toBe(1);
-  expect(running.err).toContain("still running (pid 100)");
+  const home = aSeededHome();
+  expect(await home.shimWith(terminal, "resume aaaa")).toMatchObject(failed(1, "still running (pid 100)"));
   addSession(home, { id: "dddd", pid: 500, client: "claude-ai" });
-  const desktop = await home.shimWith(terminal, "resume", "dddd");
+  const desktop = await home.shimWith(terminal, "resume dddd");
   expect(desktop.code).toBe(0);
   expect(desktop.err).toContain("claude-ai cannot be started from here");
   expect(desktop.out).toContain("restore score");
   rmSync(home.other, { recursive: true });
-  const gone = await home.shimWith(terminal, "resume", "bbbb3");
+  const gone = await home.shimWith(terminal, "resume bbbb3");
   expect(gone.code).toBe(1);
   expect(gone.err).toContain(`the folder of the session (${home.other}) is gone`);
   expect(home.started).toEqual([]);
 });
 
 it("[CL9] what waits in the spool or stands in the transcript only is in the brief; a store that takes nothing gives one without", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   append(home.paths.spool, {
     at: home.now,
     event: "UserPromptSubmit",
@@ -162,9 +144,7 @@ it("[CL9] what waits in the spool or stands in the transcript only is in the bri
     aTranscript(anAssistantLine({ content: [{ type: "text", text: "last words" }] }, { sessionId: ids.dead })),
   );
   home.runtime.store.write((sql) => sql.run("UPDATE sessions SET transcript_path = ? WHERE id = ?", path, ids.dead));
-  const { out } = await home.shim("resume");
-  expect(out).toContain("waiting words");
-  expect(out).toContain("last words");
+  expect((await home.shim("resume")).out).toEqual(holding("waiting words", "last words"));
   const store = Object.create(home.runtime.store, {
     write: {
       value: () => {
@@ -184,14 +164,13 @@ it("[CL9] what waits in the spool or stands in the transcript only is in the bri
 });
 
 it("[CL153] --dismiss and --undo remove a session from the offers and put it back", async () => {
-  const home = aCliHome();
-  seed(home);
-  expect((await home.shim("resume", "--undo", ids.dead)).code).toBe(1);
-  expect((await home.shim("resume", "--dismiss", "bbbb2")).out).toContain("not offered any more");
+  const home = aSeededHome();
+  expect((await home.shim("resume --undo", ids.dead)).code).toBe(1);
+  expect((await home.shim("resume --dismiss bbbb2")).out).toContain("not offered any more");
   expect(recoveryOf(home, ids.dead)?.recovery).toBe("dismissed");
   expect((await home.shim("resume")).code).toBe(3);
-  expect((await home.shim("resume", "--undo", "bbbb2")).out).toContain("counts as incomplete again");
+  expect((await home.shim("resume --undo bbbb2")).out).toContain("counts as incomplete again");
   expect((await home.shim("resume")).code).toBe(0);
-  expect((await home.shim("resume", "--dismiss", "nope")).code).toBe(3);
+  expect((await home.shim("resume --dismiss nope")).code).toBe(3);
   expect((await home.shim("resume", ids.dead, "--undo", ids.dead)).code).toBe(2);
 });

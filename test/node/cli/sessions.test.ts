@@ -4,7 +4,7 @@ import type { JournalEntry } from "#src/contract/journal.ts";
 import { offer } from "#src/local-mcp/recovery/offers.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { record } from "#src/local-mcp/signals/history.ts";
-import { addSession, aCliHome, checkpointOf, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { addSession, aSeededHome, checkpointOf, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { someReadings } from "#harness/machine/readings.ts";
 
 function statesOf(json: Record<string, unknown>): Record<string, string> {
@@ -13,12 +13,11 @@ function statesOf(json: Record<string, unknown>): Record<string, string> {
 }
 
 it("[CL25] each session has one state: alive, incomplete, empty, finished, offered, recovered or dismissed", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   addSession(home, { id: "dddd", pid: 500, entries: [] });
   addSession(home, { id: "eeee", pid: 600 });
   home.runtime.store.write((sql) => sessions.setRecovery(sql, home.now, "eeee", "recovered", ids.alive));
-  const all = await home.shim("sessions", "--json");
+  const all = await home.shim("sessions --json");
   expect(statesOf(all.json())).toEqual({
     [ids.alive]: "alive",
     [ids.dead]: "incomplete",
@@ -27,20 +26,19 @@ it("[CL25] each session has one state: alive, incomplete, empty, finished, offer
     dddd: "empty",
     eeee: "recovered",
   });
-  const dead = await home.shim("sessions", "--incomplete", "--json");
+  const dead = await home.shim("sessions --incomplete --json");
   expect(Object.keys(statesOf(dead.json())).toSorted()).toEqual([ids.dead, ids.elsewhere]);
 });
 
 it("[CL25] sessions are listed newest first, for people with short ids and ages, filtered by project and limit", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const text = (await home.shim("sessions")).out;
   expect(text).toMatch(/^ID +STATE +SEEN +SAVED +CHECKPOINTS +PROJECT +TITLE\n/);
   expect(text).toMatch(/bbbb2222 +incomplete +60 s ago +60 s ago +1 +~\/project +work of bbbb/);
-  const other = await home.shim("sessions", "--project", "../other", "--json");
+  const other = await home.shim("sessions --project ../other --json");
   expect(Object.keys(statesOf(other.json()))).toEqual([ids.elsewhere]);
-  expect((await home.shim("sessions", "--project", "nowhere")).out).toContain("No sessions in ");
-  expect((await home.shim("sessions", "--limit", "1", "--json")).json()["sessions"]).toHaveLength(1);
+  expect((await home.shim("sessions --project nowhere")).out).toContain("No sessions in ");
+  expect((await home.json("sessions --limit 1"))["sessions"]).toHaveLength(1);
   const narrow = await home.shimWith({ size: () => ({ columns: 60, rows: 10 }) }, "sessions");
   for (const line of narrow.out.split("\n")) expect(line.length).toBeLessThanOrEqual(60);
 });
@@ -70,8 +68,7 @@ function addTraces(home: CliHome): void {
 }
 
 it("[CL22] `sessions show` tells every row that is stored of a session, with its texts in full", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   addTraces(home);
   const long = "word ".repeat(1_000);
   addSession(home, {
@@ -89,7 +86,7 @@ it("[CL22] `sessions show` tells every row that is stored of a session, with its
       ids.dead,
     ),
   );
-  const ran = (await home.shim("sessions", "show", ids.dead, "--json")).json();
+  const ran = await home.json("sessions show", ids.dead);
   expect(ran["counts"]).toEqual({
     journal: 4,
     checkpoints: 1,
@@ -107,7 +104,7 @@ it("[CL22] `sessions show` tells every row that is stored of a session, with its
   });
   for (const [name, n] of Object.entries(ran["counts"] as Record<string, number>))
     expect([name, (ran[name] as unknown[]).length]).toEqual([name, n]);
-  const { out } = await home.shim("sessions", "show", "bbbb2");
+  const { out } = await home.shim("sessions show bbbb2");
   for (const text of [
     ids.dead,
     long.trim(),
@@ -124,10 +121,9 @@ it("[CL22] `sessions show` tells every row that is stored of a session, with its
 });
 
 it("[CL14] `explain` gives one timeline of journal, signals, checkpoints, snapshots, crash and recovery in the order of time", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   addTraces(home);
-  const ran = (await home.shim("explain", ids.dead, "--json")).json();
+  const ran = await home.json("explain", ids.dead);
   const entries = ran["timeline"] as { at: number; source: string; kind: string; text: string }[];
   expect(entries.map(({ at }) => at)).toEqual(entries.map(({ at }) => at).toSorted((a, b) => a - b));
   expect(entries.map(({ source, kind }) => `${source}:${kind}`)).toEqual([
@@ -173,49 +169,45 @@ it("[CL14] every kind of journal entry has its words", () => {
 });
 
 it("[CL26] checkpoints are listed and searched by words, session, project and time", async () => {
-  const home = aCliHome();
-  seed(home);
-  const found = async (...argv: string[]): Promise<string[]> =>
-    ((await home.shim(...argv, "--json")).json()["checkpoints"] as { sessionId: string }[])
+  const home = aSeededHome();
+  const found = async (command: string, ...args: string[]): Promise<string[]> =>
+    ((await home.json(command, ...args))["checkpoints"] as { sessionId: string }[])
       .map((one) => one.sessionId)
       .toSorted();
   expect(await found("checkpoints")).toEqual([ids.alive, ids.dead, ids.elsewhere, ids.finished]);
-  expect(await found("checkpoints", "list", "--session", "bbbb2")).toEqual([ids.dead]);
-  expect(await found("checkpoints", "--session", "bbbb2")).toEqual([ids.dead]);
-  expect(await found("search", "fix", "parser", "--session", "bbbb2")).toEqual([ids.dead]);
-  expect(await found("search", "parser", "--project", home.other)).toEqual([ids.elsewhere]);
-  expect(await found("search", "parser", "--since", "30s")).toEqual([]);
-  expect(await found("search", "parser", "--since", "2m", "--limit", "1")).toHaveLength(1);
-  expect(await found("search", "parser", "--until", "2m")).toEqual([]);
-  expect((await home.shim("checkpoints", "--session", "bbbb")).code).toBe(2);
-  expect((await home.shim("search", "nothing-like-it")).out).toBe('Nothing found for "nothing-like-it".\n');
-  const { out } = await home.shim("search", "tests", "failed", "--session", "bbbb2");
-  expect(out).toBe('Nothing found for "tests failed".\n');
-  expect((await home.shim("search", "test", "failed")).out).toContain("one test failed");
+  expect(await found("checkpoints list --session bbbb2")).toEqual([ids.dead]);
+  expect(await found("checkpoints --session bbbb2")).toEqual([ids.dead]);
+  expect(await found("search fix parser --session bbbb2")).toEqual([ids.dead]);
+  expect(await found("search parser --project", home.other)).toEqual([ids.elsewhere]);
+  expect(await found("search parser --since 30s")).toEqual([]);
+  expect(await found("search parser --since 2m --limit 1")).toHaveLength(1);
+  expect(await found("search parser --until 2m")).toEqual([]);
+  expect((await home.shim("checkpoints --session bbbb")).code).toBe(2);
+  expect((await home.shim("search nothing-like-it")).out).toBe('Nothing found for "nothing-like-it".\n');
+  expect((await home.shim("search tests failed --session bbbb2")).out).toBe('Nothing found for "tests failed".\n');
+  expect((await home.shim("search test failed")).out).toContain("one test failed");
   expect((await home.shim("checkpoints")).out).toMatch(
     /^ {2}CHECKPOINT +SAVED +BECAUSE +LAST REQUEST +LAST TOOL +CHANGED FILES\n/,
   );
-  expect((await home.shim("checkpoints", "--project", "/nowhere")).out).toBe("No checkpoints.\n");
+  expect((await home.shim("checkpoints --project /nowhere")).out).toBe("No checkpoints.\n");
 });
 
 it("[CL26] `checkpoints show` prints the whole state, and tells when it is damaged", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const id = checkpointOf(home, ids.dead);
-  const shown = (await home.shim("checkpoints", "show", id, "--json")).json();
+  const shown = await home.json("checkpoints show", id);
   expect(shown).toMatchObject({ checkpoint: { id }, state: { firstPrompt: "fix the parser" }, snapshot: null });
-  const { out } = await home.shim("checkpoints", "show", id);
+  const { out } = await home.shim("checkpoints show", id);
   expect(out).toContain('"lastPrompt": "fix the parser"');
   expect(out).toContain("files: none");
   home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'x' WHERE id = ?", id));
-  const damaged = await home.shim("checkpoints", "show", id, "--json");
+  const damaged = await home.shim("checkpoints show", id, "--json");
   expect(damaged.code).toBe(1);
   expect(damaged.json()).toMatchObject({ error: { code: "checkpoint_damaged" } });
 });
 
 it("[RE89] commands that only read record no death", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const deaths = (): unknown => home.runtime.store.read((sql) => sql.all("SELECT session_id, at FROM crashes"), null);
   const before = deaths();
   for (const args of [

@@ -9,7 +9,7 @@ import { list } from "#src/local-mcp/signals/history.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import { aCliHome, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
 
 function input(sessionId: string, tokens = 900_000): string {
   return JSON.stringify({
@@ -24,8 +24,7 @@ function sessionOf(home: CliHome, id: string): sessions.Session | null {
 }
 
 it("[CL19] it shows when the chat was saved, its risk, what died in its project, and stores what the client measured", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const { out, code } = await home.shimWith({ readInput: async () => input(ids.alive) }, "statusline");
   expect(code).toBe(0);
   expect(out).toBe("saved 60 s ago | risk 0.3 warning | 1 died unfinished\n");
@@ -37,15 +36,13 @@ it("[CL19] it shows when the chat was saved, its risk, what died in its project,
 });
 
 it("[CL19] the risk counts the time since the last save, which the client does not know", () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.now += 600_000;
   expect(statusOf(home.runtime, input(ids.alive, 100)).risk).toMatchObject({ score: 0.4 });
 });
 
 it("[CL19] notices follow on lines of their own, made safe", () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.runtime.store.write((sql) => notices.add(sql, home.now, "x", `damaged \u001b[2J ${"long ".repeat(100)}`));
   const own = "";
   const lines = renderLine({ own, status: statusOf(home.runtime, input(ids.alive)) }).split("\n");
@@ -54,8 +51,7 @@ it("[CL19] notices follow on lines of their own, made safe", () => {
 });
 
 it("[CL19] a chat in a second client with the same id is found by its process", () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.alive.add(900);
   home.runtime.store.write((sql) =>
     clients.moveTo(
@@ -78,8 +74,7 @@ it("[CL19] a chat that no hook has told of says so once it has worked; before th
 });
 
 it("[CL19] while paused it stores nothing, and says so", () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.runtime.store.write((sql) => pause(sql, home.now, null, null));
   const status = statusOf(home.runtime, input(ids.alive));
   expect(renderStatus(status)).toContain("paused, nothing is saved");
@@ -97,8 +92,7 @@ function failing(home: CliHome, error: Error, method: "read" | "write"): CliHome
 }
 
 it("[CL19] it never fails: a busy store costs nothing, a broken one is said", () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const busy = failing(home, new StoreError("store_locked", "busy"), "write");
   expect(renderStatus(statusOf(busy, input(ids.alive)))).toBe(
     "saved 60 s ago | risk 0.3 warning | 1 died unfinished\n",
@@ -126,8 +120,7 @@ function withOwn(
 }
 
 it("[CL19] the user's own command comes first, with the same input, through a shell", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const host = withOwn(home, 'printf "mine: "; grep -o "aaaa1111[^\\"]*"');
   expect(renderLine(await chainedLine(host, input(ids.alive)))).toBe(
     `mine: ${ids.alive}\nsaved 60 s ago | risk 0.3 warning | 1 died unfinished\n`,

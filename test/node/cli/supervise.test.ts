@@ -13,7 +13,7 @@ import { becomeSupervisor, resign, findSupervisor } from "#src/supervisor/superv
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { addKey } from "#src/local-mcp/sync/key-ring.ts";
 import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
-import { aCliHome, addSession, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, failed, ids, type CliHome } from "#harness/machine/cli-home.ts";
 
 const node = process.execPath;
 const command = (script: string): object => ({ kind: "command", command: [node, "-e", script] });
@@ -54,7 +54,7 @@ function supervise(
     out += text;
     io.stdout(text);
   };
-  return home.shimWith({ wait, onInterrupt, stdout, ...more }, "supervise", "--json").then((ran) => ({ ...ran, out }));
+  return home.shimWith({ wait, onInterrupt, stdout, ...more }, "supervise --json").then((ran) => ({ ...ran, out }));
 }
 
 function events(out: string): { readonly event: string; readonly [field: string]: unknown }[] {
@@ -80,7 +80,7 @@ it("[SU14] it does what supervisor.json says, tells it line by line, and ends wh
     expect.objectContaining({ name: "idle", phase: "due" }),
   ]);
   expect(told.at(-1)).toEqual({ event: "over" });
-  const { watched, pid } = (await home.shim("supervise", "status", "--json")).json();
+  const { watched, pid } = await home.json("supervise status");
   expect([pid, watched]).toEqual([
     null,
     [
@@ -126,13 +126,12 @@ it("[SU14] what is wrong in the settings is said, with its line, and nothing is 
     const home = aHome(text);
     const ran = await home.shim("supervise");
     expect([text, ran.code, ran.out, ran.err]).toEqual([text, 2, "", expect.stringMatching(said)]);
-    expect((await home.shim("supervise", "status")).code).toBe(2);
+    expect((await home.shim("supervise status")).code).toBe(2);
   }
   const damaged = aHome({ watch: { a: command("0") } });
   mkdirSync(join(damaged.paths.home, "supervisor"));
   writeFileSync(join(damaged.paths.home, "supervisor", "state.json"), "{");
-  const ran = await damaged.shim("supervise");
-  expect([ran.code, ran.err]).toEqual([1, expect.stringMatching(/state\.json is damaged: remove it/)]);
+  expect(await damaged.shim("supervise")).toMatchObject(failed(1, /state\.json is damaged: remove it/));
   expect(findSupervisor(damaged.paths.home, damaged.runtime.processes)).toBeNull();
 });
 
@@ -142,11 +141,8 @@ it("[SU8] a second supervisor is refused, and told who it is; a dead one, and a 
   mkdirSync(join(home.paths.home, "supervisor"));
   home.alive.add(4_000);
   writeFileSync(owner, JSON.stringify({ boot: "boot-1", pid: 4_000, start: "s4000" }));
-  const refused = await home.shim("supervise");
-  expect([refused.code, refused.err]).toEqual([1, expect.stringMatching(/already running, pid 4000.*supervise stop/)]);
-  expect((await home.shim("supervise", "status")).out).toMatch(
-    /^Supervisor: pid 4000\.\na {2}command {2}not started yet/,
-  );
+  expect(await home.shim("supervise")).toMatchObject(failed(1, /already running, pid 4000.*supervise stop/));
+  expect((await home.shim("supervise status")).out).toMatch(/^Supervisor: pid 4000\.\na {2}command {2}not started yet/);
   for (const other of [
     { boot: "boot-1", pid: 4_000, start: "another start" },
     { boot: "boot-0", pid: 4_000, start: "s4000" },
@@ -159,7 +155,7 @@ it("[SU8] a second supervisor is refused, and told who it is; a dead one, and a 
   // In another container that shares the home.
   writeFileSync(owner, JSON.stringify({ boot: "boot-1 pid:[2]", pid: 1, start: "s1" }));
   expect((await home.shim("supervise")).code).toBe(1);
-  expect((await home.shim("supervise", "stop")).err).toMatch(/runs in another container/);
+  expect((await home.shim("supervise stop")).err).toMatch(/runs in another container/);
 });
 
 it("[SU8] of many that begin at once one supervises, and only that one gives it back", async () => {
@@ -179,19 +175,18 @@ it("[SU8] of many that begin at once one supervises, and only that one gives it 
 it("[SU14] retry is heard by the supervisor that runs, or by the next one; stop finds none", async () => {
   const home = aHome({ watch: { a: command("process.exit(0)"), chats: { kind: "sessions" } } });
   await supervise(home, (out) => out.includes('"finished"'));
-  const asked = await home.shim("supervise", "retry", "a");
+  const asked = await home.shim("supervise retry a");
   expect([asked.code, asked.out]).toEqual([0, "a starts again with the next `shim supervise`.\n"]);
   const ran = await supervise(home, (out) => out.includes('"finished"'));
   expect(events(ran.out).filter(({ event }) => event === "started")).toHaveLength(1);
   for (const name of ["chats", "b"]) {
-    const unknown = await home.shim("supervise", "retry", name);
+    const unknown = await home.shim("supervise retry", name);
     expect([unknown.code, unknown.err]).toEqual([
       3,
       expect.stringMatching(/no program ".*" is watched\. There are: a\./),
     ]);
   }
-  const stopped = await home.shim("supervise", "stop");
-  expect([stopped.code, stopped.err]).toEqual([3, expect.stringMatching(/no supervisor is running/)]);
+  expect(await home.shim("supervise stop")).toMatchObject(failed(3, /no supervisor is running/));
 });
 
 it("[SU13] too much memory is a failure, so that a service starts it again", async () => {
@@ -250,7 +245,7 @@ it("[SU14] stop asks the supervisor to end and waits until it is gone", async ()
   const owner = { boot: "boot-1", pid, start: `s${pid}` };
   writeFileSync(join(home.paths.home, "supervisor", "owner.json"), JSON.stringify(owner));
   const { signal } = new AbortController();
-  const ran = await home.shimWith({ interrupted: () => signal, wait: async () => pause(5) }, "supervise", "stop");
+  const ran = await home.shimWith({ interrupted: () => signal, wait: async () => pause(5) }, "supervise stop");
   expect([ran.code, ran.out]).toEqual([0, `Supervisor ${pid} has ended.\n`]);
   expect(await gone).toBe("SIGTERM");
 });

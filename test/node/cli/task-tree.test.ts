@@ -14,8 +14,8 @@ const graph = [
 it("[CL107] the tree of a task has what it waits for with states, and what several wait for once in full", async () => {
   const home = aCliHome();
   writeFileSync(join(home.project, "plan.json"), JSON.stringify(graph));
-  await home.shim("task", "submit", "--graph", "plan.json");
-  const tree = await home.shim("task", "tree", "4");
+  await home.shim("task submit --graph plan.json");
+  const tree = await home.shim("task tree 4");
   expect([tree.code, tree.out]).toEqual([
     0,
     [
@@ -27,7 +27,7 @@ it("[CL107] the tree of a task has what it waits for with states, and what sever
       "",
     ].join("\n"),
   ]);
-  const all = await home.shim("task", "tree", "--json");
+  const all = await home.shim("task tree --json");
   expect(all.json()).toMatchObject({ roots: [4, 5], isMore: false });
   expect(all.json()["tasks"]).toContainEqual(expect.objectContaining({ task: 3, state: "blocked", below: [1, 2] }));
 });
@@ -43,8 +43,8 @@ it("[CL107] parts of a job stand below it, and what two wait for is drawn in ful
     { ref: "part", type: "ship", parent: "top" },
   ];
   writeFileSync(join(home.project, "plan.json"), JSON.stringify(shared));
-  expect((await home.shim("task", "submit", "--graph", "plan.json")).code).toBe(0);
-  const { out } = await home.shim("task", "tree");
+  expect((await home.shim("task submit --graph plan.json")).code).toBe(0);
+  const { out } = await home.shim("task tree");
   expect(out.split("\n")).toEqual([
     "5 ship (top): blocked",
     "├─ 3 test (left): blocked",
@@ -59,9 +59,9 @@ it("[CL107] parts of a job stand below it, and what two wait for is drawn in ful
 
 it("[CL107] no open task, one that is not there and one that is no number are said", async () => {
   const home = aCliHome();
-  expect((await home.shim("task", "tree")).out).toMatch(/^No task is open/);
-  expect((await home.shim("task", "tree", "9")).code).toBe(3);
-  expect((await home.shim("task", "tree", "x")).code).toBe(2);
+  expect((await home.shim("task tree")).out).toMatch(/^No task is open/);
+  expect((await home.shim("task tree 9")).code).toBe(3);
+  expect((await home.shim("task tree x")).code).toBe(2);
 });
 
 it("[CL107] of more open tasks than are shown the rest is left out, and it is said", async () => {
@@ -71,9 +71,9 @@ it("[CL107] of more open tasks than are shown the rest is left out, and it is sa
       join(home.project, "plan.json"),
       JSON.stringify(Array.from({ length: count }, () => ({ type: "build" }))),
     );
-    expect((await home.shim("task", "submit", "--graph", "plan.json")).code).toBe(0);
+    expect((await home.shim("task submit --graph plan.json")).code).toBe(0);
   }
-  const lines = (await home.shim("task", "tree")).out.trimEnd().split("\n");
+  const lines = (await home.shim("task tree")).out.trimEnd().split("\n");
   expect(lines).toHaveLength(1_001);
   expect(lines.slice(0, -1).every((line) => line.endsWith(" build: queued"))).toBe(true);
   expect(lines.at(-1)).toBe("There are more than 1000 tasks; the rest is left out.");

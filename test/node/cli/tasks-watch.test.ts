@@ -36,7 +36,7 @@ it("[CL48] [CL142] in a terminal a watch is rows that are written over, with a b
     () => work.now?.done(),
   );
   const terminal = { ...io, isTty: true, size: () => ({ columns: 70, rows: 9 }) };
-  const ran = await home.shimWith(terminal, "task", "watch", task);
+  const ran = await home.shimWith(terminal, "task watch", task);
   expect(ran.code).toBe(0);
   expect(frames(ran.out)).toEqual([
     [`task ${task} (build): queued`],
@@ -55,11 +55,11 @@ it("[CL140] a task with parts has a bar for all of them, and a row for each; wha
     ...["a", "b", "c", "d"].map((ref) => ({ type: "part", ref, parent: "join" })),
   ];
   writeFileSync(join(home.project, "plan.json"), JSON.stringify(plan));
-  await home.shim("task", "submit", "--graph", "plan.json");
+  await home.shim("task submit --graph plan.json");
   const worker = new Worker(home);
   const finish = (): void => worker.take().done();
   const small = { ...steps(finish, finish, finish, finish), isTty: true, size: () => ({ columns: 80, rows: 6 }) };
-  const ran = await home.shimWith(small, "task", "watch", "1");
+  const ran = await home.shimWith(small, "task watch 1");
   expect(ran.code).toBe(0);
   const [first, second] = frames(ran.out);
   expect(first).toEqual([
@@ -80,22 +80,20 @@ it("[CL141] [CL142] elsewhere a watch is a line for each change; a dead task and
   const task = await submit(home, "build");
   const stopped = await home.shimWith(
     steps(() => undefined),
-    "task",
-    "watch",
+    "task watch",
     task,
   );
   expect([stopped.code, stopped.err, stopped.out]).toEqual([1, "", expect.stringMatching(/^[^\n]+: queued\n$/)]);
   const ran = await home.shimWith(
     steps(() => new Worker(home).take().failed("no disk")),
-    "task",
-    "watch",
+    "task watch",
     task,
   );
   expect(ran.code).toBe(1);
   expect(ran.out).toMatch(
     /^\S+ \S+ task \d+ \(build\): queued\n\S+ \S+ task \d+ \(build\): dead \(failed\), .*no disk\n$/,
   );
-  const again = await home.shim("task", "watch", task, "--json");
+  const again = await home.shim("task watch", task, "--json");
   expect([again.code, again.json()]).toMatchObject([1, { state: "dead", reason: "failed" }]);
 });
 
@@ -108,87 +106,82 @@ it("[CL143] without a task the watch is of all, until none is open", async () =>
     () => worker.take().done(),
     () => worker.take().failed("no disk"),
   );
-  const ran = await home.shimWith(io, "task", "watch", "--json");
+  const ran = await home.shimWith(io, "task watch --json");
   const lines = ran.out
     .trimEnd()
     .split("\n")
     .map((line) => JSON.parse(line) as object);
   expect([ran.code, lines]).toMatchObject([1, [{ queuedTasks: 2 }, { completedTasks: 1 }, { queuedTasks: 0 }]]);
-  expect((await home.shim("task", "watch")).out).toMatch(/ 1 of 2 done, .* 1 dead or cancelled\n$/);
-  expect(await home.shim("task", "watch")).toMatchObject({ code: 0 });
+  expect((await home.shim("task watch")).out).toMatch(/ 1 of 2 done, .* 1 dead or cancelled\n$/);
+  expect(await home.shim("task watch")).toMatchObject({ code: 0 });
 });
 
 it("[CL49] [CL160] dead tasks are listed with their reason, replayed with another payload, or discarded", async () => {
   const home = aCliHome();
-  const task = await submit(home, "build", "--payload", "1");
-  expect((await home.shim("queue", "dead")).out).toBe("No dead tasks.\n");
-  expect(await home.shim("queue", "replay", task)).toMatchObject({ code: 1 });
+  const task = await submit(home, "build --payload 1");
+  expect((await home.shim("queue dead")).out).toBe("No dead tasks.\n");
+  expect(await home.shim("queue replay", task)).toMatchObject({ code: 1 });
   const worker = new Worker(home);
   worker.take().failed("no\ndisk");
-  const dependent = await submit(home, "test", "--depends-on", task);
-  expect((await home.shim("queue", "dead")).out).toMatch(
+  const dependent = await submit(home, "test --depends-on", task);
+  expect((await home.shim("queue dead")).out).toMatch(
     /^TASK .*\n\d+ +build +failed +1\/3 .* no disk\n\d+ +test +dependency /,
   );
-  expect((await home.shim("queue", "replay", dependent)).out).toContain("replay that one first");
-  expect((await home.shim("queue", "replay", task, "--payload", "2")).out).toBe(`Task ${task} was replayed: queued.\n`);
-  const shown = (await home.shim("task", "show", task, "--json")).json();
+  expect((await home.shim("queue replay", dependent)).out).toContain("replay that one first");
+  expect((await home.shim("queue replay", task, "--payload", "2")).out).toBe(`Task ${task} was replayed: queued.\n`);
+  const shown = await home.json("task show", task);
   expect(shown).toMatchObject({
     payload: 2,
     failures: 0,
     attempts: [{ end: "failed", chat: "w", reason: "no\ndisk" }],
   });
-  expect((await home.shim("task", "show", task)).out).toMatch(/\nATTEMPT .*\n1 +w +failed .* no disk\n$/);
-  expect(await home.shim("queue", "discard", task, "--reason", "x")).toMatchObject({ code: 1 });
-  expect((await home.shim("queue", "discard", dependent, "--reason", "old")).out).toBe(
+  expect((await home.shim("task show", task)).out).toMatch(/\nATTEMPT .*\n1 +w +failed .* no disk\n$/);
+  expect(await home.shim("queue discard", task, "--reason", "x")).toMatchObject({ code: 1 });
+  expect((await home.shim("queue discard", dependent, "--reason", "old")).out).toBe(
     `Task ${dependent} is discarded.\n`,
   );
-  expect((await home.shim("queue", "replay", dependent)).out).toContain("it was discarded");
+  expect((await home.shim("queue replay", dependent)).out).toContain("it was discarded");
 });
 
 it("[CL161] dead tasks that fit are replayed together, and a filter is not mixed with a task", async () => {
   const home = aCliHome();
   const [a, b, c, d] = [
-    await submit(home, "build", "--tag", "night"),
+    await submit(home, "build --tag night"),
     await submit(home, "build"),
-    await submit(home, "test", "--tag", "night"),
+    await submit(home, "test --tag night"),
     await submit(home, "test"),
   ];
   const worker = new Worker(home);
   for (let n = 0; n < 4; n++) worker.take().failed("no disk");
   const dead = async (): Promise<number[]> =>
-    ((await home.shim("queue", "dead", "--json")).json() as OutputOf<"tasks.list">).tasks.map(({ task }) => task);
-  expect((await home.shim("queue", "replay", "--reason", "poison")).out).toBe(
-    "No dead task that can be replayed matches.\n",
-  );
-  expect((await home.shim("queue", "replay", "--type", "build", "--tag", "night")).out).toMatch(
+    ((await home.json("queue dead")) as OutputOf<"tasks.list">).tasks.map(({ task }) => task);
+  expect((await home.shim("queue replay --reason poison")).out).toBe("No dead task that can be replayed matches.\n");
+  expect((await home.shim("queue replay --type build --tag night")).out).toMatch(
     new RegExp(`^1 task replayed\\.\nTASK +STATE\n${a} +queued\n$`),
   );
-  expect((await home.shim("queue", "replay", "--limit", "1", "--json")).json()).toEqual({
+  expect(await home.json("queue replay --limit 1")).toEqual({
     tasks: [{ task: Number(b), state: "queued" }],
   });
   expect(await dead()).toEqual([Number(c), Number(d)]);
-  expect((await home.shim("queue", "replay", "--reason", "failed")).out).toMatch(/^2 tasks replayed\.\n/);
+  expect((await home.shim("queue replay --reason failed")).out).toMatch(/^2 tasks replayed\.\n/);
   expect(await dead()).toEqual([]);
-  for (const [args, why] of [
-    [[], "name a dead task, or which ones"],
-    [["1", "--type", "build"], "not both"],
-    [["--type", "build", "--payload", "1"], "--payload is for one task."],
-    [["--reason", "discarded"], "reason: one of failed, poison, expired, dependency, budget_exceeded"],
-    [["--limit", "501"], "1 to 500"],
-  ] as const) {
-    const refused = await home.shim("queue", "replay", ...args);
-    expect([args, refused.code, refused.err]).toEqual([args, 2, expect.stringContaining(why)]);
-  }
+  await home.misuses("queue replay", [
+    ["", "name a dead task, or which ones"],
+    ["1 --type build", "not both"],
+    ["--type build --payload 1", "--payload is for one task."],
+    ["--reason discarded", "reason: one of failed, poison, expired, dependency, budget_exceeded"],
+    ["--limit 501", "1 to 500"],
+  ]);
 });
 
 it("[CL49] figures by type", async () => {
   const home = aCliHome();
-  expect((await home.shim("queue", "stats")).out).toBe("No tasks at this machine.\n");
+  expect((await home.shim("queue stats")).out).toBe("No tasks at this machine.\n");
   await submit(home, "build");
   await submit(home, "build");
   const work = new Worker(home).take();
   home.now += 5_000;
   work.done();
-  expect((await home.shim("queue", "stats")).out).toMatch(/\nbuild +1 +5 s +0 +1 +0 +1 +0 s \/ 0 s +5 s \/ 5 s\n$/);
-  expect((await home.shim("queue", "stats", "--json")).json()).toMatchObject({ types: [{ type: "build", done: 1 }] });
+  expect((await home.shim("queue stats")).out).toMatch(/\nbuild +1 +5 s +0 +1 +0 +1 +0 s \/ 0 s +5 s \/ 5 s\n$/);
+  expect(await home.json("queue stats")).toMatchObject({ types: [{ type: "build", done: 1 }] });
 });

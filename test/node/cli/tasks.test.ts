@@ -2,8 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { aCliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed } from "#harness/machine/cli-home.ts";
 import { submit, Worker } from "#harness/worker/cli-worker.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 
@@ -25,8 +24,8 @@ it("[CL45] a task is submitted with all that it is given, and shown", async () =
     "--tag",
     "b",
   ];
-  const task = await submit(home, "lint", "--payload", '{"x":1}', ...all);
-  expect((await home.shim("task", "show", task, "--json")).json()).toMatchObject({
+  const task = await submit(home, "lint --payload", '{"x":1}', ...all);
+  expect(await home.json("task show", task)).toMatchObject({
     task: Number(task),
     type: "lint",
     state: "scheduled",
@@ -37,22 +36,20 @@ it("[CL45] a task is submitted with all that it is given, and shown", async () =
     tags: ["a", "b"],
     attempts: [],
   });
-  const later = await home.shim("task", "submit", "deploy", "--depends-on", first, task);
-  expect(later.out).toMatch(/^Task \d+ is blocked\.\n$/);
-  expect((await home.shim("task", "submit", "lint", "--key", "k1")).out).toBe(
+  expect((await home.shim("task submit deploy --depends-on", first, task)).out).toMatch(/^Task \d+ is blocked\.\n$/);
+  expect((await home.shim("task submit lint --key k1")).out).toBe(
     `Task ${task} has this key already: scheduled. Nothing was submitted.\n`,
   );
-  expect((await home.shim("task", "show", task)).out).toMatch(/^payload +\{"x":1\}$/m);
+  expect((await home.shim("task show", task)).out).toMatch(/^payload +\{"x":1\}$/m);
 });
 
 it("[CL45] the payload comes from an argument, a file or stdin, and must be JSON", async () => {
   const home = aCliHome();
   writeFileSync(join(home.project, "p.json"), "[1]");
-  const payload = async (task: string): Promise<unknown> =>
-    (await home.shim("task", "show", task, "--json")).json()["payload"];
-  expect(await payload(await submit(home, "t", "--payload-file", "p.json"))).toEqual([1]);
+  const payload = async (task: string): Promise<unknown> => (await home.json("task show", task))["payload"];
+  expect(await payload(await submit(home, "t --payload-file p.json"))).toEqual([1]);
   for (const dash of [["-"], ["--payload-file", "-"]]) {
-    const ran = await home.shimWith({ readInput: async () => '"in"\n' }, "task", "submit", "t", ...dash, "--json");
+    const ran = await home.shimWith({ readInput: async () => '"in"\n' }, "task submit t", ...dash, "--json");
     const { tasks } = ran.json() as OutputOf<"tasks.submit">;
     expect(await payload(String(tasks[0]?.task))).toBe("in");
   }
@@ -65,8 +62,7 @@ it("[CL45] the payload comes from an argument, a file or stdin, and must be JSON
     [["--payload", "1", "--payload-file", "p.json"], 2, "give one payload"],
     [["more"], 2, "only - may follow the type"],
   ] as const) {
-    const ran = await home.shim("task", "submit", "t", ...args);
-    expect([ran.code, ran.err]).toEqual([code, expect.stringContaining(why)]);
+    expect(await home.shim("task submit t", ...args)).toMatchObject(failed(code, why));
   }
 });
 
@@ -75,7 +71,7 @@ it("[CL45] a graph is submitted from a file, all or nothing", async () => {
   const path = join(home.project, "plan.json");
   const graph = async (plan: unknown, ...more: string[]): Promise<{ code: number; out: string; err: string }> => {
     writeFileSync(path, JSON.stringify(plan));
-    return home.shim("task", "submit", "--graph", "plan.json", ...more);
+    return home.shim("task submit --graph plan.json", ...more);
   };
   const circle = [
     { type: "a", ref: "a", dependsOn: ["b"] },
@@ -90,15 +86,15 @@ it("[CL45] a graph is submitted from a file, all or nothing", async () => {
     const refused = await graph(plan);
     expect([refused.code, refused.err]).toEqual([2, expect.stringContaining(why)]);
   }
-  expect((await home.shim("task", "list")).out).toBe("No tasks at this machine.\n");
+  expect((await home.shim("task list")).out).toBe("No tasks at this machine.\n");
   const good = [
     { type: "test", dependsOn: ["b"] },
     { type: "build", ref: "b" },
   ];
   expect((await graph(good)).out).toMatch(/^TASK .*\n\d+ +- +test +blocked\n\d+ +b +build +queued\n$/);
   expect(await graph(good, "--tag", "x")).toMatchObject({ code: 2 });
-  expect(await home.shim("task", "submit", "build", "--graph", "plan.json")).toMatchObject({ code: 2 });
-  expect(await home.shim("task", "submit")).toMatchObject({ code: 2 });
+  expect(await home.shim("task submit build --graph plan.json")).toMatchObject({ code: 2 });
+  expect(await home.shim("task submit")).toMatchObject({ code: 2 });
 });
 
 it("[CL46] what no coordinator would take is wrong usage, and a task that is not there is not found", async () => {
@@ -130,7 +126,7 @@ it("[CL46] what no coordinator would take is wrong usage, and a task that is not
     ["queue", "discard", "1", "--reason", "x"],
   ])
     expect([args, (await home.shim(...args)).code]).toEqual([args, 3]);
-  const refused = await home.shim("task", "show", "1", "--json");
+  const refused = await home.shim("task show 1 --json");
   expect(refused.json()).toMatchObject({ error: { code: "unknown_task" } });
 });
 
@@ -141,10 +137,10 @@ it("[CL47] tasks are listed by state, type, chat and tag, over as many pages as 
     tags: at < 3 ? ["first"] : [],
   }));
   writeFileSync(join(home.project, "plan.json"), JSON.stringify(plan));
-  await home.shim("task", "submit", "--graph", "plan.json");
+  await home.shim("task submit --graph plan.json");
   new Worker(home).take();
   const list = async (...args: string[]): Promise<OutputOf<"tasks.list">> =>
-    (await home.shim("task", "list", ...args, "--json")).json() as OutputOf<"tasks.list">;
+    (await home.json("task list", ...args)) as OutputOf<"tasks.list">;
   const all = await list("--limit", "1000");
   expect([all.tasks.length, all.cursor]).toEqual([230, null]);
   const first = await list();
@@ -155,10 +151,8 @@ it("[CL47] tasks are listed by state, type, chat and tag, over as many pages as 
   ]);
   expect((await list("--state", "running")).tasks).toEqual((await list("--chat", "w")).tasks);
   expect((await list("--chat", "w")).tasks).toHaveLength(1);
-  expect((await home.shim("task", "list", "--limit", "210")).out).toMatch(/\nThere are more; --limit shows them\.\n$/);
-  expect((await home.shim("task", "list", "--chat", "w")).out).toMatch(
-    /^TASK +STATE .*\n\d+ +running +even +5 +w +0\/3 /,
-  );
+  expect((await home.shim("task list --limit 210")).out).toMatch(/\nThere are more; --limit shows them\.\n$/);
+  expect((await home.shim("task list --chat w")).out).toMatch(/^TASK +STATE .*\n\d+ +running +even +5 +w +0\/3 /);
 });
 
 it("[CL47] those right below a task are listed, and no others", async () => {
@@ -170,30 +164,26 @@ it("[CL47] those right below a task are listed, and no others", async () => {
     { type: "part", parent: "w" },
   ];
   writeFileSync(join(home.project, "plan.json"), JSON.stringify(plan));
-  const { tasks } = (
-    await home.shim("task", "submit", "--graph", "plan.json", "--json")
-  ).json() as OutputOf<"tasks.submit">;
+  const { tasks } = (await home.json("task submit --graph plan.json")) as OutputOf<"tasks.submit">;
   const numbers = tasks.map(({ task }) => task);
-  const listed = (
-    await home.shim("task", "list", "--parent", String(numbers[0]), "--json")
-  ).json() as OutputOf<"tasks.list">;
+  const listed = (await home.json("task list --parent", String(numbers[0]))) as OutputOf<"tasks.list">;
   expect(listed.tasks.map(({ task }) => task)).toEqual([numbers[1], numbers[3]]);
-  expect((await home.shim("task", "list", "--parent", "w")).code).toBe(2);
+  expect((await home.shim("task list --parent w")).code).toBe(2);
 });
 
 it("[CL159] a cancelled task ends, the chat that runs one is notified, and what has ended stays", async () => {
   const home = aCliHome();
-  const waiting = await submit(home, "t", "--delay", "1h");
-  expect(await home.shim("task", "cancel", waiting, "--reason", "not wanted")).toMatchObject({
+  const waiting = await submit(home, "t --delay 1h");
+  expect(await home.shim("task cancel", waiting, "--reason", "not wanted")).toMatchObject({
     code: 0,
     out: `Task ${waiting} is cancelled.\n`,
   });
   const running = await submit(home, "t");
   const work = new Worker(home).take();
-  expect((await home.shim("task", "cancel", running, "--reason", "x")).out).toContain("its chat is asked to stop");
-  expect((await home.shim("task", "show", running)).out).toMatch(/^state +running, asked to stop$/m);
+  expect((await home.shim("task cancel", running, "--reason", "x")).out).toContain("its chat is asked to stop");
+  expect((await home.shim("task show", running)).out).toMatch(/^state +running, asked to stop$/m);
   work.done();
-  const late = await home.shim("task", "cancel", running, "--reason", "x");
+  const late = await home.shim("task cancel", running, "--reason", "x");
   expect([late.code, late.out]).toEqual([1, `Task ${running} is done; a task that has ended cannot be cancelled.\n`]);
 });
 
@@ -206,11 +196,11 @@ it("[CL28] a submit whose answer is lost is sent a second time under the same id
     if (text === null) response.destroy();
     else response.end(text);
   };
-  writeEdgeConfig(home.paths.home, { url: server.url, workspace: "team", machine: "m1", token: "shim_a.b" });
-  expect((await home.shim("task", "submit", "build")).out).toBe("Task 4503599627370497 is queued.\n");
+  home.join(server.url);
+  expect((await home.shim("task submit build")).out).toBe("Task 4503599627370497 is queued.\n");
   const ids = server.seen.map(({ body }) => (JSON.parse(body) as { requestId?: unknown }).requestId);
   expect([ids.length, new Set(ids).size, typeof ids[0]]).toEqual([2, 1, "string"]);
-  expect(await home.shim("task", "submit", "no blanks")).toMatchObject({ code: 2 });
+  expect(await home.shim("task submit", "no blanks")).toMatchObject({ code: 2 });
   expect(server.seen).toHaveLength(2);
 });
 
@@ -222,8 +212,8 @@ it("[CL46, CL47] of a workspace an empty page is not the end of a list, and a ta
     if (url.includes("/get")) response.writeHead(404).end(JSON.stringify({ error }));
     else response.end(JSON.stringify({ tasks: [], cursor: url.includes("cursor=9") ? null : "9" }));
   };
-  writeEdgeConfig(home.paths.home, { url: server.url, workspace: "team", machine: "m1", token: "shim_a.b" });
-  expect((await home.shim("task", "list", "--tag", "x y", "--json")).json()).toEqual({ tasks: [], cursor: null });
+  home.join(server.url);
+  expect(await home.json("task list --tag", "x y")).toEqual({ tasks: [], cursor: null });
   expect(server.seen.map(({ url }) => url.split("?")[1])).toEqual(["tag=x+y&limit=50", "tag=x+y&limit=50&cursor=9"]);
-  expect(await home.shim("task", "show", "7")).toMatchObject({ code: 3, err: "shim: there is no task 7\n" });
+  expect(await home.shim("task show 7")).toMatchObject({ code: 3, err: "shim: there is no task 7\n" });
 });

@@ -4,7 +4,7 @@ import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
-import { aCliHome, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, aSeededHome, holding, printed, seed, type CliHome } from "#harness/machine/cli-home.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 
 /** A chat of this machine that does a task and has reserved a folder. */
@@ -28,17 +28,20 @@ function atWork(home: CliHome): LocalCoordinator {
 
 it("[CL63] the view shows the chats, the tasks with who does them, and the files with who has them", async () => {
   const home = aCliHome();
-  expect((await home.shim("up", "--once")).out).not.toContain("Team");
+  expect((await home.shim("up --once")).out).not.toContain("Team");
   seed(home);
-  expect((await home.shim("up", "--once")).out).not.toContain("Team");
+  expect((await home.shim("up --once")).out).not.toContain("Team");
   atWork(home);
-  const { out } = await home.shim("up", "--once");
-  expect(out).toContain("Team (this machine)\n  c0ffee11  claude-code  here  idle\n");
-  expect(out).toContain("tasks: 1 queued, 1 under way, 0 done, 2 in all");
-  expect(out).toMatch(/ test {2}running by c0ffee11: half of it\n/);
-  expect(out).toContain("src/parser/**  reserved by c0ffee11 for 0 s");
-  expect(out).toContain("A second machine: docs/guide/two-machines.md");
-  expect((await home.shim("up", "--json")).json()).toMatchObject({
+  expect((await home.shim("up --once")).out).toEqual(
+    holding(
+      "Team (this machine)\n  c0ffee11  claude-code  here  idle\n",
+      "tasks: 1 queued, 1 under way, 0 done, 2 in all",
+      / test {2}running by c0ffee11: half of it\n/,
+      "src/parser/**  reserved by c0ffee11 for 0 s",
+      "A second machine: docs/guide/two-machines.md",
+    ),
+  );
+  expect(await home.json("up")).toMatchObject({
     team: { where: "this machine", isEdge: false, chats: [{ chat: "c0ffee11" }], files: [{ holder: "c0ffee11" }] },
   });
 });
@@ -48,15 +51,14 @@ it("[CL63] a chat whose process is gone is not shown, nor what it had; the comma
   atWork(home);
   home.alive.delete(700);
   home.now += 2_000;
-  expect((await home.shim("send", "all", "hello")).code).toBe(0);
-  const { out } = await home.shim("up", "--once");
+  expect((await home.shim("send all hello")).code).toBe(0);
+  const { out } = await home.shim("up --once");
   expect(out).toContain("tasks: 2 queued, 0 under way");
   expect(out).not.toMatch(/c0ffee11|shim command line|reserved/);
 });
 
 it("[CL63] outside a terminal each change of the team is a line of its own", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const stop = new AbortController();
   let looks = 0;
   const wait = async (): Promise<void> => {
@@ -66,24 +68,25 @@ it("[CL63] outside a terminal each change of the team is a line of its own", asy
     else stop.abort();
     home.now += 2_000;
   };
-  const { out } = await home.shimWith({ wait, interrupted: () => stop.signal }, "up");
-  expect(out).toMatch(/ chat c0ffee11 on here (idle|busy)/);
-  expect(out).toMatch(/ task \d+ test running by c0ffee11\n/);
-  expect(out).toContain(" src/parser/** reserved by c0ffee11\n");
-  expect(out).toContain(" chat c0ffee11 is gone\n");
+  expect((await home.shimWith({ wait, interrupted: () => stop.signal }, "up")).out).toEqual(
+    holding(
+      / chat c0ffee11 on here (idle|busy)/,
+      / task \d+ test running by c0ffee11\n/,
+      " src/parser/** reserved by c0ffee11\n",
+      " chat c0ffee11 is gone\n",
+    ),
+  );
 });
 
 it("[CL164] a coordinator that does not answer is named, and the sessions are shown", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   writeEdgeConfig(home.paths.home, {
     url: "http://127.0.0.1:9",
     workspace: "team",
     machine: "here",
     token: "shim_t.x",
   });
-  const { out, code } = await home.shim("up", "--once");
-  expect(code).toBe(0);
-  expect(out).toMatch(/Team: http:\/\/127\.0\.0\.1:9, workspace team did not answer: /);
-  expect(out).toContain("Alive (1)");
+  expect(await home.shim("up --once")).toMatchObject(
+    printed(/Team: http:\/\/127\.0\.0\.1:9, workspace team did not answer: /, "Alive (1)"),
+  );
 });

@@ -6,7 +6,7 @@ import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import { addSession, aCliHome, ids, seed } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, aSeededHome, ids, seed } from "#harness/machine/cli-home.ts";
 import { someReadings } from "#harness/machine/readings.ts";
 
 const small = (): { columns: number; rows: number } => ({ columns: 60, rows: 8 });
@@ -26,15 +26,14 @@ function live(steps: readonly (() => void)[]): Partial<Io> {
 }
 
 it("[CL20] the view shows sessions with risk and last checkpoint, what died, notices and pauses", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.runtime.store.write((sql) => {
     sessions.update(sql, ids.alive, { readings: someReadings({ contextFill: 0.9 }, home.now) });
     notices.add(sql, home.now, "store_damaged", "the store was damaged");
     pause(sql, home.now, home.now + 1_000, home.other);
     pause(sql, home.now, null, null);
   });
-  const { out, code } = await home.shim("up", "--once");
+  const { out, code } = await home.shim("up --once");
   expect(code).toBe(0);
   expect(out).toMatch(
     /Alive \(1\)\n {2}aaaa1111 {2}~\/project {2}work of aaaa {2}busy, saved 60 s ago, risk 0.3 warning \(contextFill\), context 90 %/,
@@ -45,25 +44,24 @@ it("[CL20] the view shows sessions with risk and last checkpoint, what died, not
   expect(out).toContain("the store was damaged");
   expect(out).toMatch(/paused: every project\n/);
   expect(out).toMatch(new RegExp(`paused: ${home.other} until `));
-  const json = (await home.shim("up", "--json")).json();
+  const json = await home.json("up");
   expect(json).toMatchObject({ at: home.now, store: { isThere: true }, alive: [{ id: ids.alive }], clients: [] });
 });
 
 it("[CL20] it says how to connect a client where none is, and what comes next where one is", async () => {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));
-  expect((await home.shim("up", "--once")).out).toContain("Claude Code: SHIM is not connected.");
-  expect((await home.shim("init", "--yes")).code).toBe(0);
-  const first = await home.shim("up", "--once");
+  expect((await home.shim("up --once")).out).toContain("Claude Code: SHIM is not connected.");
+  expect((await home.shim("init --yes")).code).toBe(0);
+  const first = await home.shim("up --once");
   expect(first.out).toContain("Start a chat; it appears here.");
   expect(first.out).not.toContain("shim init");
   seed(home);
-  expect((await home.shim("up", "--once")).out).not.toContain("Start a chat");
+  expect((await home.shim("up --once")).out).not.toContain("Start a chat");
 });
 
 it("[CL132] in a terminal it draws over itself until Ctrl-C, fits the window, and restores the cursor", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const steps = [() => home.alive.delete(100), () => undefined];
   const ran = await home.shimWith({ ...live(steps), isTty: true, size: small }, "up");
   expect(ran.code).toBe(0);
@@ -83,8 +81,7 @@ it("[CL132] in a terminal it draws over itself until Ctrl-C, fits the window, an
 });
 
 it("[CL133] outside a terminal it prints a line for each change, and nothing while nothing changes", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const steps = [
     () => void (home.now += 40_000),
     () => home.alive.delete(100),
@@ -119,8 +116,7 @@ it("[CL133] outside a terminal, with a store but nothing in it, it says so once 
 });
 
 it("[CL134] when the launcher is gone the view ends with 0", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   for (const isTty of [true, false]) {
     let parent = 4_000;
     let looks = 0;
@@ -137,8 +133,7 @@ it("[CL134] when the launcher is gone the view ends with 0", async () => {
 });
 
 it("[CL135] a store that is busy for a moment is shown, and does not end the view; a bug does", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   let error: Error | null = null;
   const read: typeof home.runtime.store.read = (body, empty) => {
     if (error) throw error;
@@ -169,15 +164,13 @@ it("[CL135] a store that is busy for a moment is shown, and does not end the vie
 });
 
 it("[CL68] shim up and shim sessions show which chat waits for its user, for what and since when", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const wait = { for: "permission", since: home.now } as const;
   home.runtime.store.write((sql) => sessions.setWaiting(sql, ids.alive, wait));
   home.now += 120_000;
-  expect((await home.shim("up", "--once")).out).toContain("work of aaaa  waits for your permission (2 min), saved");
-  const { out } = await home.shim("sessions");
-  expect(out).toMatch(/^aaaa1111\S* +waiting /m);
-  expect((await home.shim("sessions", "show", ids.alive)).out).toContain("waiting: for the user (permission) since ");
+  expect((await home.shim("up --once")).out).toContain("work of aaaa  waits for your permission (2 min), saved");
+  expect((await home.shim("sessions")).out).toMatch(/^aaaa1111\S* +waiting /m);
+  expect((await home.shim("sessions show", ids.alive)).out).toContain("waiting: for the user (permission) since ");
   home.alive.clear();
-  expect((await home.shim("up", "--once")).out).not.toContain("waits for your");
+  expect((await home.shim("up --once")).out).not.toContain("waits for your");
 });

@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
 import { pingText, pongText } from "#src/contract/protocol.ts";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 
@@ -49,7 +48,7 @@ async function watched(
 it("[CL31] on the edge a watch is told over a socket, goes on behind a lost connection, and ends with 0 at Ctrl-C", async () => {
   const home = aCliHome();
   const server = await aServer();
-  writeEdgeConfig(home.paths.home, { url: server.url, workspace: "team", machine: "m1", token: "shim_a.b" });
+  home.join(server.url);
   const cut = (line: number): void => {
     if (line < 3) server.connections.at(-1)?.socket.destroy();
   };
@@ -62,7 +61,7 @@ it("[CL31] on the edge a watch is told over a socket, goes on behind a lost conn
 it("[CL31] with --json each change is a line, and the last line is where to go on", async () => {
   const home = aCliHome();
   const server = await aServer();
-  writeEdgeConfig(home.paths.home, { url: server.url, workspace: "team", machine: "m1", token: "shim_a.b" });
+  home.join(server.url);
   const { code, out } = await watched(home, 1, () => undefined, "--json");
   const lines = out.trimEnd().split("\n");
   expect([code, lines.map((line) => JSON.parse(line) as object)]).toMatchObject([0, [{ key: "k" }, { revision: 8 }]]);
@@ -72,7 +71,7 @@ it("[CL158] a coordinator that will never answer ends it with 1", async () => {
   const home = aCliHome();
   const server = await aServer();
   server.onText = (_text, connection) => connection.close(4001, "the token was revoked");
-  writeEdgeConfig(home.paths.home, { url: server.url, workspace: "team", machine: "m1", token: "shim_a.b" });
+  home.join(server.url);
   const stop = new AbortController();
   const ended = await home.shimWith({ interrupted: () => stop.signal }, "watch");
   expect(ended).toMatchObject({ code: 1 });

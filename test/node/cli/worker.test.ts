@@ -8,14 +8,14 @@ import { git } from "#harness/machine/git-project.ts";
 const node = process.execPath;
 
 async function task(home: CliHome, number: string): Promise<Record<string, unknown>> {
-  return (await home.shim("task", "show", number, "--json")).json();
+  return await home.json("task show", number);
 }
 
 it("[WK18] `shim worker --type` does the tasks of a type with the command behind --, in worktrees of the repository here", async () => {
   const home = aWorkerHome();
-  const number = await submit(home, "build", "--payload", '{"name":"new.txt"}');
+  const number = await submit(home, "build --payload", '{"name":"new.txt"}');
   const script = `const { payload } = JSON.parse(require("node:fs").readFileSync(0, "utf8")); require("node:fs").writeFileSync(payload.name, "made"); console.log('{"lines":3}')`;
-  const ran = await home.shim("worker", "--type", "build", "--once", "--", node, "-e", script);
+  const ran = await home.shim("worker --type build --once --", node, "-e", script);
   expect([ran.code, ran.err]).toEqual([0, ""]);
   expect(ran.out).toMatch(
     /works as worker-\S+ on build\n.*started, attempt 1, in .*\n.*done after .*\nTasks: 1 done\.\n$/,
@@ -29,18 +29,7 @@ it("[WK18] `shim worker --type` does the tasks of a type with the command behind
 it("[WK68] [WK70] with --json each event is a line; --once and --max-tasks fail when a task did", async () => {
   const home = aWorkerHome();
   const number = await submit(home, "build");
-  const ran = await home.shim(
-    "worker",
-    "--type",
-    "build",
-    "--max-tasks",
-    "1",
-    "--json",
-    "--",
-    node,
-    "-e",
-    "process.exit(4)",
-  );
+  const ran = await home.shim("worker --type build --max-tasks 1 --json --", node, "-e", "process.exit(4)");
   const events = ran.out
     .trim()
     .split("\n")
@@ -60,9 +49,9 @@ it("[WK11] [WK18] --folder is worked in as it is, and no repository is needed", 
   home.alive.add(process.pid);
   await submit(home, "build");
   const script = `require("node:fs").writeFileSync("here.txt", "made")`;
-  const ran = await home.shim("worker", "--type", "build", "--folder", "../other", "--once", "--", node, "-e", script);
+  const ran = await home.shim("worker --type build --folder ../other --once --", node, "-e", script);
   expect([ran.code, readFileSync(join(home.other, "here.txt"), "utf8")]).toEqual([0, "made"]);
-  const without = await home.shim("worker", "--type", "build", "--once", "--", "true");
+  const without = await home.shim("worker --type build --once -- true");
   expect([without.code, without.err]).toEqual([2, expect.stringMatching(/not in a git repository.*folder/s)]);
 });
 
@@ -83,7 +72,7 @@ types:
 `,
   );
   const [build, test, other] = [await submit(home, "build"), await submit(home, "test"), await submit(home, "deploy")];
-  const ran = await home.shim("worker", "--config", "../other/worker.yaml", "--concurrency", "1", "--once");
+  const ran = await home.shim("worker --config ../other/worker.yaml --concurrency 1 --once");
   expect([ran.code, ran.err]).toEqual([1, ""]);
   expect(await task(home, build)).toMatchObject({ state: "dead", detail: "exit code 9" });
   expect(await task(home, test)).toMatchObject({ state: "done", result: home.other });
@@ -111,22 +100,19 @@ it("[WK67] an error in a file, or in the options, is reported with its line and 
     ["types:\n  a: { claude: { program: /no/such/claude } }\n", /a: there is no program \/no\/such\/claude/],
   ] as const) {
     writeFileSync(path, text);
-    const ran = await home.shim("worker", "--config", "w.yaml");
+    const ran = await home.shim("worker --config w.yaml");
     expect([text, ran.code, ran.err]).toEqual([text, 2, expect.stringMatching(said)]);
   }
-  for (const [args, said] of [
-    [[], /--config, or --type/],
-    [["--type", "a"], /command after --/],
+  await home.misuses("worker", [
+    ["", /--config, or --type/],
+    ["--type a", /command after --/],
     [["--type", "a b", "--", "x"], /1 to 64 letters/],
-    [["--config", "w.yaml", "--type", "a"], /cannot be used/],
-    [["--config", "w.yaml", "--", "x"], /give no other/],
-    [["--type", "a", "--drain-ms", "-1", "--", "x"], /milliseconds/],
-    [["--type", "a", "--concurrency", "0", "--", "x"], /1 to 100/],
-  ] as const) {
-    const ran = await home.shim("worker", ...args);
-    expect([args, ran.code, ran.err]).toEqual([args, 2, expect.stringMatching(said)]);
-  }
-  expect((await home.shim("worker", "--config", "none.yaml")).code).toBe(3);
+    ["--config w.yaml --type a", /cannot be used/],
+    ["--config w.yaml -- x", /give no other/],
+    ["--type a --drain-ms -1 -- x", /milliseconds/],
+    ["--type a --concurrency 0 -- x", /1 to 100/],
+  ]);
+  expect((await home.shim("worker --config none.yaml")).code).toBe(3);
 });
 
 it("[WK10] Ctrl-C lets running tasks end; the second one releases them", async () => {
@@ -146,7 +132,7 @@ it("[WK10] Ctrl-C lets running tasks end; the second one releases them", async (
     };
     const forever = times === 2 ? "setInterval(() => 0, 1000)" : 'setTimeout(() => console.log("end"), 200)';
     const script = `console.log('{"shim":"progress","note":"half"}'); ${forever}`;
-    const ran = await home.shimWith({ stdout, onInterrupt }, "worker", "--type", "build", "--", node, "-e", script);
+    const ran = await home.shimWith({ stdout, onInterrupt }, "worker --type build --", node, "-e", script);
     expect([times, ran.code, begun]).toEqual([times, 0, 1]);
     expect(await task(home, number)).toMatchObject({ state: times === 1 ? "done" : "queued" });
   }
@@ -166,7 +152,7 @@ it("[WK10] who prints to nobody any more lets what runs end, too", async () => {
     return () => undefined;
   };
   const script = `console.log('{"shim":"progress","note":"half"}'); setTimeout(() => console.log("end"), 200)`;
-  const ran = await home.shimWith({ stdout, onReaderGone }, "worker", "--type", "build", "--", node, "-e", script);
+  const ran = await home.shimWith({ stdout, onReaderGone }, "worker --type build --", node, "-e", script);
   expect([ran.code, await task(home, number)]).toMatchObject([0, { state: "done" }]);
 });
 
@@ -174,7 +160,7 @@ it("[WK69] the output of a command can be read afterwards, redacted", async () =
   const home = aWorkerHome();
   await submit(home, "build");
   const script = `console.log("hello"); console.error("token ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8")`;
-  await home.shim("worker", "--type", "build", "--once", "--", node, "-e", script);
+  await home.shim("worker --type build --once --", node, "-e", script);
   const folder = join(home.paths.home, "work", "output");
   const [name = ""] = readdirSync(folder);
   const text = readFileSync(join(folder, name), "utf8");

@@ -52,7 +52,7 @@ it("[CL32] a name that somebody else has is not asked for under the old id again
   const server = await aServer(null, exists, null, exists);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
   for (const name of ["other", "team", "team", "other"]) {
-    expect((await home.shimWith({ env }, "edge", "workspace", "create", name, "--url", server.url)).code).toBe(1);
+    expect((await home.shimWith({ env }, "edge workspace create", name, "--url", server.url)).code).toBe(1);
   }
   const [other, team, again, otherAgain] = idsOf(server);
   expect([team === again, other === otherAgain]).toEqual([false, true]);

@@ -6,7 +6,7 @@ import { addDemo } from "../../../demo/chat-command.ts";
 import { runProgram } from "#src/cli/run-program.ts";
 import type { DemoResult } from "../../../demo/chat-demo.ts";
 import type { Io } from "#src/cli/io.ts";
-import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, holding, type CliHome } from "#harness/machine/cli-home.ts";
 import { processesIn } from "#harness/machine/processes-in.ts";
 import { launchSources, sourceEnv, sources } from "#harness/machine/source-programs.ts";
 
@@ -48,13 +48,16 @@ it(
   async () => {
     const home = aCliHome();
     const { io } = aStage(home);
-    const ran = await runDemo(home, { ...io, launch: { ...io.launch, hookScript: withoutBrief(home) } });
-    expect(ran.code).toBe(1);
-    expect(ran.out).toMatch(/^ {2}LOST {2}goal +expected: goal: /m);
-    expect(ran.out).toMatch(/^ {2}back {2}files of the snapshot /m);
-    expect(ran.out).toMatch(/^15 of 20 did not come back\.$/m);
-    expect(ran.out).toMatch(/^A team of workers is not shown: .*`npm run demo` in a clone has it\.$/m);
-    expect(ran.out).toMatch(/a save through MCP +[\d.]+ ms \(median of 5/);
+    expect(await runDemo(home, { ...io, launch: { ...io.launch, hookScript: withoutBrief(home) } })).toMatchObject({
+      code: 1,
+      out: holding(
+        /^ {2}LOST {2}goal +expected: goal: /m,
+        /^ {2}back {2}files of the snapshot /m,
+        /^15 of 20 did not come back\.$/m,
+        /^A team of workers is not shown: .*`npm run demo` in a clone has it\.$/m,
+        /a save through MCP +[\d.]+ ms \(median of 5/,
+      ),
+    });
   },
 );
 

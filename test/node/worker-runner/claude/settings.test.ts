@@ -7,7 +7,7 @@ it("[CX19] bypassed permissions are reported at the start of the worker", async 
   const home = aCliHome();
   const types = { fix: { folder: "gone", claude: { allowAll: true } }, test: { folder: "gone", claude: {} } };
   writeFileSync(join(home.project, "worker.json"), JSON.stringify({ types }));
-  const { err } = await home.shim("worker", "--config", "worker.json");
+  const { err } = await home.shim("worker --config worker.json");
   expect(err.match(/.*allowAll.*/g)).toEqual([
     "fix: Claude Code may use every tool and asks for no permission (allowAll).",
   ]);
@@ -18,7 +18,7 @@ it("[CX15] settings that cannot be meant are refused with their line, before any
   const told = async (...lines: string[]): Promise<string> => {
     const text = ["types:", "  fix:", "    folder: .", ...lines.map((line) => `    ${line}`)].join("\n");
     writeFileSync(join(home.project, "worker.yaml"), text);
-    const { code, err } = await home.shim("worker", "--config", "worker.yaml");
+    const { code, err } = await home.shim("worker --config worker.yaml");
     expect(code).toBe(2);
     return err;
   };
