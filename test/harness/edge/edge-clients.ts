@@ -8,7 +8,10 @@ import { edgeUrl, FakeEdge, token } from "./fake-edge.ts";
 import { Machine, seededRandom } from "#harness/clock/fake-time.ts";
 
 export interface TestClient {
+  readonly edge: FakeEdge;
   readonly client: WorkspaceClient;
+  /** What a call is answered, in the edge's time. */
+  readonly call: WorkspaceClient["call"];
   /** All that it has told, oldest first. */
   readonly events: EdgeEvent[];
   readonly machine: Machine;
@@ -37,14 +40,15 @@ export function outsideOf(edge: FakeEdge, machine: Machine, seed = 1): Platform 
 }
 
 /** A client of this edge, on a machine of its own; it is closed with the test. */
-export function aClient(edge: FakeEdge, { seed, ...given }: ClientOptions = {}): TestClient {
+export function aClient(edge = new FakeEdge(), { seed, ...given }: ClientOptions = {}): TestClient {
   const machine = new Machine(edge.time);
   const outside = outsideOf(edge, machine, seed);
   const client = value(WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token, ...given }, outside));
   const events: EdgeEvent[] = [];
   client.on((event) => events.push(event));
   onTestFinished(() => client.close());
-  return { client, events, machine };
+  const call: WorkspaceClient["call"] = (...args) => edge.time.until(client.call(...args));
+  return { edge, client, call, events, machine };
 }
 
 /** A client over HTTP whose every answer is this one. */
@@ -59,6 +63,11 @@ export function aClientAnswered(edge: FakeEdge, status: number, body: string): W
 
 export function aChat(chat: string, overrides: Partial<InputOf<"chats.register">> = {}): InputOf<"chats.register"> {
   return { chat, session: `ses_${chat}`, process: `process of ${chat}`, machine: "m1", client: "test", ...overrides };
+}
+
+/** The chat "a" is registered at an edge of its own. */
+export function onEdge(options: ClientOptions = {}): Promise<TestClient> {
+  return registered(new FakeEdge(), "a", options);
 }
 
 /** A client whose chat is registered. */
@@ -79,12 +88,12 @@ export function codeOf<T, E extends { readonly code: string }>(result: Result<T,
 }
 
 /** The states that it went through, in order. */
-export function statesOf({ events }: TestClient): string[] {
+export function statesOf({ events }: Pick<TestClient, "events">): string[] {
   return events.flatMap((event) => (event.type === "state" ? [event.state] : []));
 }
 
 export function ofType<Type extends EdgeEvent["type"]>(
-  { events }: TestClient,
+  { events }: Pick<TestClient, "events">,
   type: Type,
 ): Extract<EdgeEvent, { type: Type }>[] {
   return events.filter((event): event is Extract<EdgeEvent, { type: Type }> => event.type === type);

@@ -24,7 +24,7 @@ export async function isHeld(edge: FakeEdge, right: HeldLease): Promise<boolean>
 }
 
 /** States of rights that were told, oldest first. */
-export function rightsOf(made: TestClient): string[] {
+export function rightsOf(made: Pick<TestClient, "events">): string[] {
   return ofType(made, "right").map(({ name, state }) => `${name} ${state}`);
 }
 

@@ -37,6 +37,8 @@ interface Ran {
   readonly err: string;
   /** What stdout holds, as JSON. */
   json(): Record<string, unknown>;
+  /** The code of the error that it holds. */
+  readonly error: unknown;
 }
 
 /** A machine of its own: a user's home, SHIM's home in it, two project folders, processes and a clock that the test moves. */
@@ -54,6 +56,7 @@ export interface CliHome {
   /** In no terminal, in the folder of `project`; `command` is split at blanks, the arguments are taken as they are. */
   shim(command?: string, ...args: string[]): Promise<Ran>;
   shimWith(overrides: Partial<Io>, command?: string, ...args: string[]): Promise<Ran>;
+  codes(...commands: string[]): Promise<number[]>;
   /** What the command prints with `--json`. */
   json(command: string, ...args: string[]): Promise<Record<string, unknown>>;
   /** Each of these arguments is wrong usage, and stderr holds why. */
@@ -86,6 +89,11 @@ export function printed(...parts: Part[]): Pick<Ran, "code" | "out"> {
 /** Matches a command that has failed. */
 export function failed(code: number, ...parts: Part[]): Pick<Ran, "code" | "err"> {
   return { code, err: holding(...parts) };
+}
+
+function errorIn(out: string): unknown {
+  const [, code = null] = /^\{"error":\{"code":"(\w+)"/.exec(out) ?? [];
+  return code;
 }
 
 function words(text: string | readonly string[]): readonly string[] {
@@ -131,7 +139,13 @@ export function aCliHome(): CliHome {
     async shimWith(overrides, command = "", ...args) {
       const io = anIo(home, overrides);
       const code = await run([...words(command), ...args], io);
-      return { code, out: io.out, err: io.err, json: () => JSON.parse(io.out) as Record<string, unknown> };
+      const json = (): Record<string, unknown> => JSON.parse(io.out) as Record<string, unknown>;
+      return { code, out: io.out, err: io.err, json, error: errorIn(io.out) };
+    },
+    async codes(...commands) {
+      const codes: number[] = [];
+      for (const command of commands) codes.push((await home.shim(command)).code);
+      return codes;
     },
     json: async (command, ...args) => (await home.shim(command, ...args, "--json")).json(),
     coordinator: (machine = "here") => {
@@ -176,6 +190,19 @@ export function withRuntime(runtime: Runtime, fallbackReason: string | null = nu
 export function throwing(error: Error): () => never {
   return () => {
     throw error;
+  };
+}
+
+/** Each step happens between two looks, and Ctrl-C comes after the last. */
+export function between(...steps: (() => void)[]): Pick<Io, "interrupted" | "wait"> {
+  const stop = new AbortController();
+  return {
+    interrupted: () => stop.signal,
+    wait: async () => {
+      const step = steps.shift();
+      if (step) step();
+      else stop.abort();
+    },
   };
 }
 
@@ -296,6 +323,15 @@ export function seed(home: CliHome): void {
   addSession(home, { id: ids.finished, pid: 400 });
   home.runtime.store.write((sql) => sessions.end(sql, home.now, ids.finished, "prompt_input_exit"));
   home.now += 60_000;
+}
+
+/** A row of the snapshot of the newest checkpoint of the dead session, which has failed. */
+export function addSnapshot(home: CliHome, { state = "failed", reason = "", repository = "" } = {}): void {
+  const row = [checkpointOf(home, ids.dead), ids.dead, home.now, state, reason || null, repository || null];
+  const columns = "checkpoint_id, session_id, at, state, reason, repository, project";
+  home.runtime.store.write((sql) =>
+    sql.run(`INSERT INTO snapshots (${columns}) VALUES (?, ?, ?, ?, ?, ?, '/p')`, ...row),
+  );
 }
 
 /** The newest checkpoint of a session. */

@@ -79,6 +79,13 @@ export async function submit(home: CliHome, command: string, ...args: string[]):
   return String(tasks[0]?.task);
 }
 
+/** All of a plan; answers the numbers. */
+export async function submitPlan(home: CliHome, plan: readonly object[]): Promise<number[]> {
+  write(home.project, { "plan.json": JSON.stringify(plan) });
+  const { tasks } = (await home.json("task submit --graph plan.json")) as OutputOf<"tasks.submit">;
+  return tasks.map(({ task }) => task);
+}
+
 /** A machine on which this process lives, with a repository of one commit in the project's folder. */
 export function aWorkerHome(): CliHome {
   const home = aCliHome();

@@ -90,20 +90,21 @@ export interface WorkerAtWork {
   readonly outputs: string[];
   readonly machine: Machine;
   readonly pid: number;
+  /** Its way to the coordinator. */
+  readonly link: CutLink;
   readonly ended: Promise<Result<EndCounts, CallError>>;
 }
 
 export interface RigOptions extends Partial<Omit<WorkerOptions, "setups" | "chat">> {
   readonly types?: readonly string[];
   readonly capabilities?: readonly string[];
-  readonly link?: (link: CoordinatorClient) => CoordinatorClient;
 }
 
 /** Starts a worker whose outside is this machine's. */
 export function startWorker(
   { machine, name, link, process }: { machine: Machine; name: string; link: CoordinatorClient; process: string },
   { types = ["build"], capabilities = [], ...options }: RigOptions = {},
-): Omit<WorkerAtWork, "pid"> {
+): Omit<WorkerAtWork, "pid" | "link"> {
   const executor = new FakeExecutor();
   const place = new FakeTaskFolder();
   const setup: TaskSetup = { executor, folders: { open: () => Promise.resolve(place) } };
@@ -190,8 +191,8 @@ export class WorkerRig {
       clock: machine.clock,
       random: () => 0.5,
     });
-    const link = options.link?.(own) ?? own;
-    return { ...startWorker({ machine, name: `w${pid}`, link, process }, options), pid };
+    const link = new CutLink(own);
+    return { ...startWorker({ machine, name: `w${pid}`, link, process }, options), pid, link };
   }
 
   /** A worker that has begun its first task. */
