@@ -6,6 +6,7 @@ import {
   addSession,
   aSeededHome,
   checkpointOf,
+  holding,
   ids,
   printed,
   type CliHome,
@@ -95,17 +96,12 @@ it("[CL80] a name is redacted and bounded; wrong usage changes nothing", async (
   await home.shim("name bbbb2", `token ${secret}`);
   const stored = home.runtime.store.read((sql) => sessions.get(sql, ids.dead)?.name, null);
   expect(stored).not.toContain(secret);
-  const wrong: [string[], RegExp][] = [
-    [["name", "bbbb2"], /give either a name or --clear/],
-    [["name", "bbbb2", "x", "--clear"], /give either a name or --clear/],
-    [["name", "bbbb2", "  "], /the name is empty/],
-    [["name", "bbbb2", "x".repeat(101)], /longer than 100 characters/],
-  ];
-  for (const [argv, message] of wrong) {
-    const ran = await home.shim(...argv);
-    expect([argv, ran.code]).toEqual([argv, 2]);
-    expect(ran.err).toMatch(message);
-  }
+  await home.misuses("name bbbb2", [
+    ["", /give either a name or --clear/],
+    ["x --clear", /give either a name or --clear/],
+    [["  "], /the name is empty/],
+    [["x".repeat(101)], /longer than 100 characters/],
+  ]);
   expect((await home.shim("name zzzz x")).code).toBe(3);
   expect(home.runtime.store.read((sql) => sessions.get(sql, ids.dead)?.name, null)).toBe(stored);
 });
@@ -123,14 +119,8 @@ it("[CL80] the name travels with an export", async () => {
 it("[CL81] the name stands for the title in every list", async () => {
   const home = aSeededHome();
   await home.shim("name bbbb2", "Parser work");
-  const outputs = [
-    (await home.shim("sessions --incomplete")).out,
-    (await home.shim("up --once")).out,
-    (await home.shim("explain bbbb2")).out,
-    (await home.shim("checkpoints")).out,
-    (await home.shim("search parser")).out,
-  ];
-  expect(outputs.filter((out) => !out.includes("Parser work"))).toEqual([]);
+  for (const list of ["sessions --incomplete", "up --once", "explain bbbb2", "checkpoints", "search parser"])
+    expect([list, (await home.shim(list)).out]).toEqual([list, holding("Parser work")]);
   expect((await home.json("sessions"))["sessions"]).toContainEqual(
     expect.objectContaining({ id: ids.dead, title: "Parser work", name: "Parser work" }),
   );
@@ -166,12 +156,8 @@ it("[CL83] [CL84] each session is listed once with its newest checkpoints, and e
       { kind: "tool_end", id: "t2", name: "Edit", input: "a.ts", path: "/p/a.ts", action: "edited" },
     ],
   });
-  addSession(home, {
-    id: ids.finished,
-    pid: 400,
-    title: "docs",
-    entries: [{ kind: "prompt", text: "write docs about pnpm" }],
-  });
+  const entries = [{ kind: "prompt", text: "write docs about pnpm" } as const];
+  addSession(home, { id: ids.finished, pid: 400, title: "docs", entries });
   for (let at = 0; at < 6; at += 1) {
     home.now += 1_000;
     home.runtime.store.write((sql) =>
@@ -187,9 +173,8 @@ it("[CL83] [CL84] each session is listed once with its newest checkpoints, and e
   }
   const { out } = await home.shim("checkpoints");
   expect(out.match(/^bbbb2222 {2}fix the parser {2}\S+/gm)).toHaveLength(1);
-  expect(out).toMatch(/ {2}cp_zz500000 +0 s ago +time +fix the parser with pnpm +Bash pnpm test +a\.ts\n/);
-  expect(out).toContain("  2 more: add `--session bbbb2222`\n");
-  expect(out).toContain("cccc4444  docs");
+  const row = / {2}cp_zz500000 +0 s ago +time +fix the parser with pnpm +Bash pnpm test +a\.ts\n/;
+  expect(out).toEqual(holding(row, "  2 more: add `--session bbbb2222`\n", "cccc4444  docs"));
   const limited = (await home.json("checkpoints --limit 1"))["sessions"];
   expect(limited).toEqual([expect.objectContaining({ id: ids.dead, total: 7 })]);
   const one = (await home.json("checkpoints --session bbbb --limit 6"))["checkpoints"];

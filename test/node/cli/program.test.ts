@@ -2,28 +2,16 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { fileErrorText } from "#src/cli/cli.ts";
-import type { Io } from "#src/cli/io.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { version } from "#src/platform/version.ts";
-import { aCliHome, aSeededHome, checkpointOf, failed, ids, printed } from "#harness/machine/cli-home.ts";
+import { aCliHome, aSeededHome, checkpointOf, failed, ids, printed, throwing } from "#harness/machine/cli-home.ts";
 
 it("prints help that names every command and the exit codes, and the version", async () => {
   const home = aCliHome();
   const help = await home.shim("--help");
   expect(help.code).toBe(0);
-  const names = [
-    "init",
-    "up",
-    "uninstall",
-    "sessions",
-    "checkpoints",
-    "search",
-    "resume",
-    "restore",
-    "explain",
-    "doctor",
-  ];
-  for (const name of [...names, "config", "pause", "forget", "export", "import", "statusline", "mcp", "hook"])
+  const names = "init up uninstall sessions checkpoints search resume restore explain doctor";
+  for (const name of `${names} config pause forget export import statusline mcp hook`.split(" "))
     expect(help.out).toMatch(new RegExp(`^  ${name}\\b`, "m"));
   expect(help.out).toContain("Exit codes:");
   expect((await home.shim()).out).toBe(help.out);
@@ -34,27 +22,16 @@ it("prints help that names every command and the exit codes, and the version", a
 
 it("[CL1] wrong commands, options and arguments answer 2, say what is wrong and do nothing", async () => {
   const home = aCliHome();
-  for (const argv of [
-    ["nonsense"],
-    ["sessions", "--what"],
-    ["sessions", "show"],
-    ["sessions", "--limit", "0"],
-    ["search", "x", "--since", "soon"],
-    ["pause", "soonish"],
-  ]) {
-    const ran = await home.shim(...argv);
-    expect([argv, ran.code]).toEqual([argv, 2]);
-    expect(ran.out).toBe("");
-    expect(ran.err).toMatch(/^shim: /);
-  }
+  const others = ["sessions show", "sessions --limit 0", "search x --since soon", "pause soonish"];
+  for (const command of ["nonsense", "sessions --what", ...others])
+    expect([command, await home.shim(command)]).toMatchObject([command, { ...failed(2, /^shim: /), out: "" }]);
   for (const [typed, meant] of Object.entries({ sesions: "sessions", inti: "init", chekpoits: "checkpoints", u: "up" }))
     expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n(Did you mean ${meant}?)\n`);
   for (const typed of ["install", "foo", "get", "remove", "report"]) {
     expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n\`shim --help\``);
   }
   expect((await home.shim("sessions --limt 3")).err).toContain("Did you mean --limit?");
-  const json = await home.shim("sessions --limit many --json");
-  expect(json.json()).toMatchObject({ error: { code: "wrong_usage" } });
+  expect((await home.shim("sessions --limit many --json")).error).toBe("wrong_usage");
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
@@ -87,18 +64,14 @@ it("[CL3] colours stand in a terminal only, and NO_COLOR switches them off", asy
   }
 });
 
+const shown = ["sessions", `sessions show ${ids.dead}`, `explain ${ids.dead}`, "up --once"];
+
 it("[CL4] stored texts cannot move the cursor, set the title or turn the text around", async () => {
   const home = aSeededHome();
   const hostile = "\u001b]0;owned\u0007\u001b[2Jboo\u202e\u009b31m";
   home.runtime.store.write((sql) => sql.run("UPDATE sessions SET title = ? WHERE id = ?", hostile, ids.dead));
-  for (const argv of [
-    ["sessions"],
-    ["sessions", "show", ids.dead],
-    ["explain", ids.dead],
-    ["up", "--once"],
-    ["sessions", "--json"],
-  ]) {
-    const { out } = await home.shim(...argv);
+  for (const command of [...shown, "sessions --json"]) {
+    const { out } = await home.shim(command);
     expect(out).toContain("boo");
     // eslint-disable-next-line no-control-regex -- control characters are what this looks for
     expect(out).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/);
@@ -109,8 +82,8 @@ it("[CL4] of stored texts no colour, no hidden text and no invisible character i
   const home = aSeededHome();
   const hostile = "\u001b[8mhid\u001b[31mden\u200b\u2060\ufeff\u{e0041}\ue123[31m";
   home.runtime.store.write((sql) => sql.run("UPDATE sessions SET title = ? WHERE id = ?", hostile, ids.dead));
-  for (const argv of [["sessions"], ["sessions", "show", ids.dead], ["explain", ids.dead], ["up", "--once"]]) {
-    const { out } = await home.shimWith({ isTty: true }, ...argv);
+  for (const command of shown) {
+    const { out } = await home.shimWith({ isTty: true }, command);
     expect(out).toContain("hidden");
     expect(out).not.toMatch(/[\u200b\u2060\ufeff]|[\u{e0000}-\u{e0fff}]/u);
     // eslint-disable-next-line no-control-regex -- colours begin with ESC
@@ -121,24 +94,14 @@ it("[CL4] of stored texts no colour, no hidden text and no invisible character i
   expect(out).not.toContain("\u200b");
 });
 
-function failing(error: Error): Partial<Io> {
-  return {
-    makeRuntime: async () => {
-      throw error;
-    },
-  };
-}
-
 it("[CL5] broken storage and bugs answer 1 with one line; the stack is only for SHIM_DEBUG=1", async () => {
   const home = aCliHome();
-  const full = await home.shimWith(
-    failing(new StoreError("store_full", "the disk is full; free some space")),
-    "sessions --json",
-  );
-  expect(full.code).toBe(1);
-  expect(full.json()).toEqual({ error: { code: "store_full", message: "the disk is full; free some space" } });
-  expect(full.err).toBe("shim: the disk is full; free some space\n");
-  const bug = failing(new Error("oops"));
+  const message = "the disk is full; free some space";
+  const full = { makeRuntime: throwing(new StoreError("store_full", message)) };
+  const ran = await home.shimWith(full, "sessions --json");
+  expect(ran).toMatchObject({ code: 1, err: `shim: ${message}\n` });
+  expect(ran.json()).toEqual({ error: { code: "store_full", message } });
+  const bug = { makeRuntime: async () => Promise.reject(new Error("oops")) };
   expect((await home.shimWith(bug, "sessions")).err).toBe("shim: oops (a bug in SHIM; SHIM_DEBUG=1 shows where)\n");
   const loud = await home.shimWith({ ...bug, env: { ...home.runtime.env, SHIM_DEBUG: "1" } }, "sessions");
   expect(loud.err).toContain("program.test.ts");
@@ -151,22 +114,16 @@ it("[CL162] a file that cannot be used is no bug: its path and what to do, exit 
   const inFile = { env: { ...home.runtime.env, SHIM_HOME: join(file, "shim") } };
   mkdirSync(join(home.folder, ".claude"));
   const missing = join(home.folder, "nope", "e");
-  const cases: [Partial<Io>, string[], string, string][] = [
-    [{}, ["import", home.folder], home.folder, "is a folder"],
-    [{}, ["export", missing], missing, "make the folder"],
-    [inFile, ["config", "set", "recovery", "ask"], join(file, "shim"), "SHIM_HOME"],
-    [
-      inFile,
-      ["init", "--yes"],
-      join(file, "shim"),
-      "Nothing was changed. Make that folder one that your user can write to",
-    ],
-  ];
-  for (const [io, argv, path, advice] of cases) {
-    const ran = await home.shimWith(io, ...argv, "--json");
-    expect([argv, ran.code]).toEqual([argv, 1]);
-    expect(ran.err).toContain(path);
-    expect(ran.err).toContain(advice);
+  const own = join(file, "shim");
+  const changed = "Nothing was changed. Make that folder one that your user can write to";
+  for (const [io, command, path, advice] of [
+    [{}, `import ${home.folder}`, home.folder, "is a folder"],
+    [{}, `export ${missing}`, missing, "make the folder"],
+    [inFile, "config set recovery ask", own, "SHIM_HOME"],
+    [inFile, "init --yes", own, changed],
+  ] as const) {
+    const ran = await home.shimWith(io, command, "--json");
+    expect([command, ran]).toMatchObject([command, failed(1, path, advice)]);
     expect(ran.err).not.toContain("bug");
   }
 });
@@ -189,55 +146,30 @@ it("[CL162] what the system reports of a file is shown with the path and an advi
   expect(fileErrorText(systemError("EISDIR", { syscall: "read" }), "/home/shim")).toBe(
     "this is a folder; name a file (EISDIR: said)",
   );
-  for (const other of [
-    new Error("oops"),
-    "oops",
-    systemError("ENOENT", { syscall: "spawn git" }),
-    systemError("ERR_X", {}),
-  ])
-    expect(fileErrorText(other, "/home/shim")).toBeNull();
+  const others = [systemError("ENOENT", { syscall: "spawn git" }), systemError("ERR_X", {})];
+  for (const other of [new Error("oops"), "oops", ...others]) expect(fileErrorText(other, "/home/shim")).toBeNull();
 });
 
 it("[CL7] every command answers with one JSON document under --json", async () => {
   const home = aSeededHome();
   const checkpoint = checkpointOf(home, ids.dead);
-  const commands: [string[], number][] = [
-    [["up"], 0],
-    [["sessions"], 0],
-    [["sessions", "--incomplete"], 0],
-    [["sessions", "show", ids.dead], 0],
-    [["checkpoints"], 0],
-    [["checkpoints", "list", "--session", ids.dead], 0],
-    [["checkpoints", "show", checkpoint], 0],
-    [["search", "parser"], 0],
-    [["resume"], 0],
-    [["resume", "--dismiss", ids.elsewhere], 0],
-    [["resume", "--undo", ids.elsewhere], 0],
-    [["explain", ids.dead], 0],
-    [["doctor"], 0],
-    [["config"], 0],
-    [["config", "get", "recovery"], 0],
-    [["config", "set", "recovery", "ask"], 0],
-    [["config", "unset", "recovery"], 0],
-    [["config", "path"], 0],
-    [["pause", "1h"], 0],
-    [["pause", "--off"], 0],
-    [["statusline"], 0],
-    [["restore", checkpoint, "--files"], 1],
-    [["init", "--dry-run"], 3],
-    [["uninstall"], 3],
-    [["export", "all.jsonl"], 0],
-    [["export"], 2],
-    [["import", "all.jsonl"], 0],
-    [["mcp"], 1],
-    [["hook", "Stop"], 1],
-    [["forget", ids.dead], 2],
-    [["forget", ids.dead, "--yes"], 0],
-  ];
-  for (const [argv, code] of commands) {
-    const ran = await home.shim(...argv, "--json");
-    expect([argv, ran.code]).toEqual([argv, code]);
-    expect([argv, typeof ran.json()]).toEqual([argv, "object"]);
+  const [dead, elsewhere] = [ids.dead, ids.elsewhere];
+  const codes: Record<string, number> = {
+    mcp: 1,
+    "hook Stop": 1,
+    [`restore ${checkpoint} --files`]: 1,
+    export: 2,
+    [`forget ${dead}`]: 2,
+    "init --dry-run": 3,
+    uninstall: 3,
+  };
+  const succeed = `up, sessions, sessions --incomplete, sessions show ${dead}, checkpoints, search parser, resume,
+    checkpoints list --session ${dead}, checkpoints show ${checkpoint}, resume --dismiss ${elsewhere},
+    resume --undo ${elsewhere}, explain ${dead}, doctor, config, config get recovery, config set recovery ask,
+    config unset recovery, config path, pause 1h, pause --off, statusline, export all.jsonl, import all.jsonl`;
+  for (const command of [...Object.keys(codes), ...succeed.split(/,\s+/), `forget ${dead} --yes`]) {
+    const ran = await home.shim(command, "--json");
+    expect([command, ran.code, typeof ran.json()]).toEqual([command, codes[command] ?? 0, "object"]);
   }
 });
 
@@ -246,10 +178,8 @@ it("[CL8] on a fresh machine reading commands answer that there is nothing, and 
   expect(await home.shim("up --once")).toMatchObject(
     printed("Nothing is stored on this machine yet.", "shim init", "shim demo"),
   );
-  for (const argv of [["sessions"], ["checkpoints"], ["search", "x"], ["doctor"], ["statusline"], ["config"]]) {
-    expect([argv, (await home.shim(...argv)).code]).toEqual([argv, 0]);
-  }
-  expect((await home.shim("resume")).code).toBe(3);
+  const reading = ["sessions", "checkpoints", "search x", "doctor", "statusline", "config", "resume"];
+  expect(await home.codes(...reading)).toEqual([0, 0, 0, 0, 0, 0, 3]);
   expect(existsSync(home.paths.home)).toBe(false);
 });
 

@@ -5,19 +5,30 @@ import type { Io } from "#src/cli/io.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { append } from "#src/store/spool.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import { addSession, aSeededHome, failed, holding, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import {
+  addSession,
+  aSeededHome,
+  failed,
+  holding,
+  ids,
+  printed,
+  throwing,
+  withStore,
+  type CliHome,
+} from "#harness/machine/cli-home.ts";
 import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
 
 const terminal: Partial<Io> = { isTty: true, isInteractive: true };
 
-function recoveryOf(home: CliHome, id: string): sessions.Session | null {
-  return home.runtime.store.read((sql) => sessions.get(sql, id), null);
+function recoveryOf(home: CliHome): sessions.Session | null {
+  return home.runtime.store.read((sql) => sessions.get(sql, ids.dead), null);
 }
 
-function withTranscript(home: CliHome, id: string): void {
-  const path = join(home.folder, `${id}.jsonl`);
-  writeFileSync(path, `${JSON.stringify({ type: "user", sessionId: id })}\n`);
-  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET transcript_path = ? WHERE id = ?", path, id));
+/** Its client has written this of it. */
+function withTranscript(home: CliHome, text = `${JSON.stringify({ type: "user", sessionId: ids.dead })}\n`): void {
+  const path = join(home.folder, "transcript.jsonl");
+  writeFileSync(path, text);
+  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET transcript_path = ? WHERE id = ?", path, ids.dead));
 }
 
 it("[CL9] without a session the one that died in this project is meant; outside a terminal its brief is printed", async () => {
@@ -25,12 +36,8 @@ it("[CL9] without a session the one that died in this project is meant; outside 
   expect(await home.shim("resume")).toMatchObject(printed(ids.dead, "fix the parser"));
   expect(home.started).toEqual([]);
   const json = (await home.shimWith(terminal, "resume --json")).json();
-  expect(json).toMatchObject({
-    session: ids.dead,
-    cause: "killed",
-    start: { kind: "new", command: "claude", cwd: home.project },
-  });
-  expect(String(json["brief"])).toContain("restore score");
+  const start = { kind: "new", command: "claude", cwd: home.project };
+  expect(json).toMatchObject({ session: ids.dead, cause: "killed", start, brief: holding("restore score") });
   expect((await home.shimWith(terminal, "resume --print")).out).toContain("restore score");
   expect(home.started).toEqual([]);
 });
@@ -46,25 +53,21 @@ it("[CL152] several are listed with numbers: asked for in a terminal, else answe
   home.now += 1;
   addSession(home, { id: "dddd", pid: 500 });
   const listed = await home.shim("resume --json");
-  expect(listed.code).toBe(2);
+  expect(listed).toMatchObject(failed(2, /1 {2}dddd .*\n2 {2}bbbb2222/));
   expect(listed.json()).toMatchObject({ error: { code: "ambiguous", candidates: ["dddd", ids.dead] } });
-  expect(listed.err).toMatch(/1 {2}dddd .*\n2 {2}bbbb2222/);
   const chosen = await home.shimWith({ ...terminal, ask: async () => "2" }, "resume");
-  expect(chosen.code).toBe(0);
-  expect(chosen.err).toContain("2  bbbb2222");
-  expect(home.started).toHaveLength(1);
+  expect(chosen).toMatchObject({ code: 0, err: holding("2  bbbb2222") });
   const none = await home.shimWith({ ...terminal, ask: async () => "3" }, "resume");
-  expect(none.code).toBe(2);
-  expect(none.err).toContain('"3" is none of them');
+  expect(none).toMatchObject(failed(2, '"3" is none of them'));
   expect(home.started).toHaveLength(1);
 });
 
 it("[CL12] a session with a whole transcript is resumed by Claude Code, in its own folder", async () => {
   const home = aSeededHome();
-  withTranscript(home, ids.dead);
+  withTranscript(home);
   expect((await home.shimWith({ ...terminal, cwd: "/" }, "resume bbbb2")).code).toBe(0);
   expect(home.started).toEqual([{ command: "claude", args: ["--resume", ids.dead], cwd: home.project }]);
-  expect(recoveryOf(home, ids.dead)?.recovery).toBeNull();
+  expect(recoveryOf(home)?.recovery).toBeNull();
 });
 
 it("[CL154] without a whole transcript a new chat gets the brief, and the offer once it has begun", async () => {
@@ -75,44 +78,34 @@ it("[CL154] without a whole transcript a new chat gets the brief, and the offer 
     return 0;
   };
   const ran = await home.shimWith({ ...terminal, startProcess }, "resume", ids.dead);
-  expect(ran.code).toBe(0);
-  expect(ran.err).toContain("no transcript of it is known");
-  const [start] = home.started;
-  const newId = start?.args[1] ?? "";
-  expect(newId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
-  expect(start?.args[0]).toBe("--session-id");
-  expect(start?.args[2]).toContain("Continue this work now");
+  expect(ran).toMatchObject({ code: 0, err: holding("no transcript of it is known") });
+  const [option, newId, brief] = home.started[0]?.args ?? [];
+  expect([option, newId]).toEqual(["--session-id", holding(/^[0-9a-f]{8}-[0-9a-f]{4}-7/)]);
+  expect(brief).toContain("Continue this work now");
   // Its first checkpoint made it recovered.
-  expect(recoveryOf(home, ids.dead)).toMatchObject({ recovery: "recovered", recoveryBy: newId });
+  expect(recoveryOf(home)).toMatchObject({ recovery: "recovered", recoveryBy: newId });
   expect((await home.shim("explain", ids.dead)).out).toEqual(holding(`offered to session ${newId}`, "died: killed"));
 });
 
 function unstarted(error: Error): Partial<Io> {
-  return {
-    ...terminal,
-    startProcess: async () => {
-      throw error;
-    },
-  };
+  return { ...terminal, startProcess: () => Promise.reject(error) };
 }
 
 it("[CL154] when the client cannot be started, or the new chat never begins, nothing has changed", async () => {
   const home = aSeededHome();
   const missing = Object.assign(new Error("spawn claude ENOENT"), { code: "ENOENT" });
   const ran = await home.shimWith(unstarted(missing), "resume", ids.dead);
-  expect(ran.code).toBe(1);
-  expect(ran.err).toContain("`claude` was not found on the PATH");
+  expect(ran).toMatchObject(failed(1, "`claude` was not found on the PATH"));
   expect(ran.err).not.toContain("start it yourself");
-  expect(recoveryOf(home, ids.dead)?.recovery).toBeNull();
-  withTranscript(home, ids.dead);
+  expect(recoveryOf(home)?.recovery).toBeNull();
+  withTranscript(home);
   const whole = await home.shimWith(unstarted(missing), "resume", ids.dead);
   expect(whole.err).toContain(`start it yourself: claude --resume ${ids.dead}.`);
   const forbidden = await home.shimWith(unstarted(new Error("EACCES")), "resume", ids.dead);
   expect(forbidden.err).toContain("could not be started");
   const failing = await home.shimWith({ ...terminal, startProcess: async () => 7 }, "resume", ids.dead);
-  expect(failing.code).toBe(1);
-  expect(failing.err).toContain("exit code 7");
-  expect(recoveryOf(home, ids.dead)?.recovery).toBeNull();
+  expect(failing).toMatchObject(failed(1, "exit code 7"));
+  expect(recoveryOf(home)?.recovery).toBeNull();
 });
 
 it("[CL155] a session that runs, one of another client and one whose folder is gone are not started", async () => {
@@ -120,13 +113,11 @@ it("[CL155] a session that runs, one of another client and one whose folder is g
   expect(await home.shimWith(terminal, "resume aaaa")).toMatchObject(failed(1, "still running (pid 100)"));
   addSession(home, { id: "dddd", pid: 500, client: "claude-ai" });
   const desktop = await home.shimWith(terminal, "resume dddd");
-  expect(desktop.code).toBe(0);
-  expect(desktop.err).toContain("claude-ai cannot be started from here");
-  expect(desktop.out).toContain("restore score");
+  const err = holding("claude-ai cannot be started from here");
+  expect(desktop).toMatchObject({ ...printed("restore score"), err });
   rmSync(home.other, { recursive: true });
   const gone = await home.shimWith(terminal, "resume bbbb3");
-  expect(gone.code).toBe(1);
-  expect(gone.err).toContain(`the folder of the session (${home.other}) is gone`);
+  expect(gone).toMatchObject(failed(1, `the folder of the session (${home.other}) is gone`));
   expect(home.started).toEqual([]);
 });
 
@@ -138,39 +129,23 @@ it("[CL9] what waits in the spool or stands in the transcript only is in the bri
     clientPid: 200,
     input: { session_id: ids.dead, cwd: home.project, prompt: "waiting words", prompt_id: "p9" },
   });
-  const path = join(home.folder, "t.jsonl");
-  writeFileSync(
-    path,
-    aTranscript(anAssistantLine({ content: [{ type: "text", text: "last words" }] }, { sessionId: ids.dead })),
-  );
-  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET transcript_path = ? WHERE id = ?", path, ids.dead));
+  const content = [{ type: "text", text: "last words" }];
+  withTranscript(home, aTranscript(anAssistantLine({ content }, { sessionId: ids.dead })));
   expect((await home.shim("resume")).out).toEqual(holding("waiting words", "last words"));
-  const store = Object.create(home.runtime.store, {
-    write: {
-      value: () => {
-        throw new StoreError("store_readonly", "the folder is read-only");
-      },
-    },
-    read: { value: home.runtime.store.read.bind(home.runtime.store) },
-    close: { value: () => undefined },
-  }) as typeof home.runtime.store;
-  const readOnly = await home.shimWith(
-    { makeRuntime: async () => ({ runtime: { ...home.runtime, store }, driver: "node:sqlite", fallbackReason: null }) },
-    "resume",
-  );
-  expect(readOnly.code).toBe(0);
-  expect(readOnly.err).toContain("Some of the last events are missing: the folder is read-only");
-  expect(readOnly.out).toContain("fix the parser");
+  const write = throwing(new StoreError("store_readonly", "the folder is read-only"));
+  expect(await home.shimWith(withStore(home, { write }), "resume")).toMatchObject({
+    ...printed("fix the parser"),
+    err: holding("Some of the last events are missing: the folder is read-only"),
+  });
 });
 
 it("[CL153] --dismiss and --undo remove a session from the offers and put it back", async () => {
   const home = aSeededHome();
   expect((await home.shim("resume --undo", ids.dead)).code).toBe(1);
   expect((await home.shim("resume --dismiss bbbb2")).out).toContain("not offered any more");
-  expect(recoveryOf(home, ids.dead)?.recovery).toBe("dismissed");
+  expect(recoveryOf(home)?.recovery).toBe("dismissed");
   expect((await home.shim("resume")).code).toBe(3);
   expect((await home.shim("resume --undo bbbb2")).out).toContain("counts as incomplete again");
   expect((await home.shim("resume")).code).toBe(0);
-  expect((await home.shim("resume --dismiss nope")).code).toBe(3);
-  expect((await home.shim("resume", ids.dead, "--undo", ids.dead)).code).toBe(2);
+  expect(await home.codes("resume --dismiss nope", `resume ${ids.dead} --undo ${ids.dead}`)).toEqual([3, 2]);
 });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { CliHome } from "#harness/machine/cli-home.ts";
 import { aWorkerHome, submit } from "#harness/worker/cli-worker.ts";
-import { git, write } from "#harness/machine/git-project.ts";
+import { commitAll, git, write } from "#harness/machine/git-project.ts";
 import { failed } from "#harness/machine/cli-home.ts";
 
 const node = process.execPath;
@@ -41,25 +41,16 @@ it("[WK30] [CL120] [CL121] a worker's dependent task holds what it depends on; d
   const [one, , three] = await threeTasks(home);
   expect(await work(home)).toBe(0);
   const { result } = (await home.json("task show", three)) as { result: { branch: string } };
-  expect(git(home.project, "ls-tree", "--name-only", result.branch).split("\n")).toEqual([
-    "a.txt",
-    "api.js",
-    "db.js",
-    "tests.js",
-    "",
-  ]);
+  expect(git(home.project, "ls-tree", "--name-only", result.branch)).toBe("a.txt\napi.js\ndb.js\ntests.js\n");
   const diff = await home.json("task diff", three);
   expect(diff).toMatchObject({ branch: result.branch, files: [{ path: "tests.js", added: 1, removed: 0 }] });
   const all = (await home.json("task diff", three, "--all")) as { files: { path: string }[] };
   expect(all.files.map(({ path }) => path)).toEqual(["api.js", "db.js", "tests.js"]);
   expect((await home.shim("task diff", one)).out).toMatch(/api\.js \| 1 \+[\s\S]*\+api/);
-  const log = (await home.json("task log", three)) as {
-    commits: { subject: string; at: number }[];
-  };
-  expect(log.commits).toMatchObject([
-    { author: "SHIM", at: home.now, subject: `shim: task ${three}: build, attempt 1` },
-  ]);
-  expect((await home.shim("task log", three)).out).toContain(`shim: task ${three}: build, attempt 1`);
+  const subject = `shim: task ${three}: build, attempt 1`;
+  const commits = [{ author: "SHIM", at: home.now, subject }];
+  expect(await home.json("task log", three)).toMatchObject({ commits });
+  expect((await home.shim("task log", three)).out).toContain(subject);
 });
 
 it("[CL120] a task without a branch is told with the reason, and so is one whose commit is not here", async () => {
@@ -77,13 +68,9 @@ it("[CL120] a task without a branch is told with the reason, and so is one whose
   expect((await home.shim("task log 999")).code).toBe(3);
   git(home.other, "init", "-q", "-b", "main");
   write(home.other, { "a.txt": "other\n" });
-  git(home.other, "add", ".");
-  git(home.other, "commit", "-qm", "other");
+  commitAll(home.other, "other");
   const away = await home.shimWith({ cwd: home.other }, "task merge", other);
-  expect([away.code, away.err]).toEqual([
-    1,
-    expect.stringMatching(/commit [0-9a-f]{12} of machine \S+ .* is not in .*--remote/),
-  ]);
+  expect(away).toMatchObject(failed(1, /commit [0-9a-f]{12} of machine \S+ .* is not in .*--remote/));
   git(home.other, "remote", "add", "origin", home.project);
   const fetched = await home.shimWith({ cwd: home.other }, "task diff", other, "--remote", "origin");
   expect([fetched.code, fetched.out]).toEqual([0, expect.stringContaining("b.js")]);
@@ -106,12 +93,8 @@ it("[CL122] merge brings a task into the current branch, as its user, and says w
   const head = git(home.project, "rev-parse", "HEAD").trim();
   expect(merged).toMatchObject({ tasks: [Number(three)], into: "main", commit: head });
   expect(git(home.project, "log", "-1", "--format=%an <%ae> %cn").trim()).toBe("Ann <ann@localhost> Ann");
-  expect(["api.js", "db.js", "tests.js", "mine.txt"].map((name) => existsSync(join(home.project, name)))).toEqual([
-    true,
-    true,
-    true,
-    true,
-  ]);
+  const names = ["api.js", "db.js", "tests.js", "mine.txt"];
+  expect(names.filter((name) => !existsSync(join(home.project, name)))).toEqual([]);
   expect(git(home.project, "status", "--porcelain")).toBe("?? loose.txt\n");
   expect((await home.shim("task merge", one)).out).toMatch(/^main already has all of task .*\./);
   expect(git(home.project, "rev-parse", "HEAD").trim()).toBe(head);
@@ -188,12 +171,8 @@ it("[WK34] [WK35] [CL123] a job ends on one branch with all of its parts, on whi
       { ref: "part-2", state: "done" },
     ],
   });
-  expect(git(home.project, "ls-tree", "--name-only", `shim/job-${job}`).split("\n")).toEqual([
-    "a.txt",
-    "part-1.txt",
-    "part-2.txt",
-    "",
-  ]);
+  const names = git(home.project, "ls-tree", "--name-only", `shim/job-${job}`);
+  expect(names).toBe("a.txt\npart-1.txt\npart-2.txt\n");
   const { out } = await home.shim("job show", job);
   expect(out).toMatch(/^Job \d+ \(build\) is done\.\nAll of it is on shim\/job-\d+ .* its tests have passed: /);
   expect((await home.shim("task merge", job)).code).toBe(0);

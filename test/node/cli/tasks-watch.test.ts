@@ -1,23 +1,8 @@
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
-import type { Io } from "#src/cli/io.ts";
-import { aCliHome } from "#harness/machine/cli-home.ts";
-import { submit, Worker } from "#harness/worker/cli-worker.ts";
-
-/** Ctrl-C comes after the steps, each of which happens between two looks. */
-function steps(...all: (() => void)[]): Partial<Io> {
-  const stop = new AbortController();
-  return {
-    interrupted: () => stop.signal,
-    wait: async () => {
-      const step = all.shift();
-      if (step) step();
-      else stop.abort();
-    },
-  };
-}
+import { aCliHome, between, holding, linesOf } from "#harness/machine/cli-home.ts";
+import { submit, submitPlan, Worker } from "#harness/worker/cli-worker.ts";
 
 /** What stands in the rows of a terminal after each change: each frame goes up over the one before. */
 function frames(out: string): string[][] {
@@ -29,7 +14,7 @@ it("[CL48] [CL142] in a terminal a watch is rows that are written over, with a b
   const home = aCliHome();
   const task = await submit(home, "build");
   const work = { now: null as ReturnType<Worker["take"]> | null };
-  const io = steps(
+  const io = between(
     () => (work.now = new Worker(home).take()),
     () => work.now?.beat(40, "half\u202e way"),
     () => undefined,
@@ -54,11 +39,10 @@ it("[CL140] a task with parts has a bar for all of them, and a row for each; wha
     { type: "join", ref: "join", dependsOn: ["a", "b", "c", "d"], joinRule: "count" },
     ...["a", "b", "c", "d"].map((ref) => ({ type: "part", ref, parent: "join" })),
   ];
-  writeFileSync(join(home.project, "plan.json"), JSON.stringify(plan));
-  await home.shim("task submit --graph plan.json");
+  await submitPlan(home, plan);
   const worker = new Worker(home);
   const finish = (): void => worker.take().done();
-  const small = { ...steps(finish, finish, finish, finish), isTty: true, size: () => ({ columns: 80, rows: 6 }) };
+  const small = { ...between(finish, finish, finish, finish), isTty: true, size: () => ({ columns: 80, rows: 6 }) };
   const ran = await home.shimWith(small, "task watch 1");
   expect(ran.code).toBe(0);
   const [first, second] = frames(ran.out);
@@ -78,21 +62,11 @@ it("[CL140] a task with parts has a bar for all of them, and a row for each; wha
 it("[CL141] [CL142] elsewhere a watch is a line for each change; a dead task and Ctrl-C answer 1", async () => {
   const home = aCliHome();
   const task = await submit(home, "build");
-  const stopped = await home.shimWith(
-    steps(() => undefined),
-    "task watch",
-    task,
-  );
-  expect([stopped.code, stopped.err, stopped.out]).toEqual([1, "", expect.stringMatching(/^[^\n]+: queued\n$/)]);
-  const ran = await home.shimWith(
-    steps(() => new Worker(home).take().failed("no disk")),
-    "task watch",
-    task,
-  );
-  expect(ran.code).toBe(1);
-  expect(ran.out).toMatch(
-    /^\S+ \S+ task \d+ \(build\): queued\n\S+ \S+ task \d+ \(build\): dead \(failed\), .*no disk\n$/,
-  );
+  const stopped = await home.shimWith(between(), "task watch", task);
+  expect(stopped).toMatchObject({ code: 1, err: "", out: holding(/^[^\n]+: queued\n$/) });
+  const dying = between(() => new Worker(home).take().failed("no disk"));
+  const died = /^\S+ \S+ task \d+ \(build\): queued\n\S+ \S+ task \d+ \(build\): dead \(failed\), .*no disk\n$/;
+  expect(await home.shimWith(dying, "task watch", task)).toMatchObject({ code: 1, out: holding(died) });
   const again = await home.shim("task watch", task, "--json");
   expect([again.code, again.json()]).toMatchObject([1, { state: "dead", reason: "failed" }]);
 });
@@ -102,16 +76,15 @@ it("[CL143] without a task the watch is of all, until none is open", async () =>
   await submit(home, "a");
   await submit(home, "b");
   const worker = new Worker(home);
-  const io = steps(
+  const io = between(
     () => worker.take().done(),
     () => worker.take().failed("no disk"),
   );
   const ran = await home.shimWith(io, "task watch --json");
-  const lines = ran.out
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as object);
-  expect([ran.code, lines]).toMatchObject([1, [{ queuedTasks: 2 }, { completedTasks: 1 }, { queuedTasks: 0 }]]);
+  expect([ran.code, linesOf(ran.out)]).toMatchObject([
+    1,
+    [{ queuedTasks: 2 }, { completedTasks: 1 }, { queuedTasks: 0 }],
+  ]);
   expect((await home.shim("task watch")).out).toMatch(/ 1 of 2 done, .* 1 dead or cancelled\n$/);
   expect(await home.shim("task watch")).toMatchObject({ code: 0 });
 });
@@ -129,12 +102,8 @@ it("[CL49] [CL160] dead tasks are listed with their reason, replayed with anothe
   );
   expect((await home.shim("queue replay", dependent)).out).toContain("replay that one first");
   expect((await home.shim("queue replay", task, "--payload", "2")).out).toBe(`Task ${task} was replayed: queued.\n`);
-  const shown = await home.json("task show", task);
-  expect(shown).toMatchObject({
-    payload: 2,
-    failures: 0,
-    attempts: [{ end: "failed", chat: "w", reason: "no\ndisk" }],
-  });
+  const replayed = { payload: 2, failures: 0, attempts: [{ end: "failed", chat: "w", reason: "no\ndisk" }] };
+  expect(await home.json("task show", task)).toMatchObject(replayed);
   expect((await home.shim("task show", task)).out).toMatch(/\nATTEMPT .*\n1 +w +failed .* no disk\n$/);
   expect(await home.shim("queue discard", task, "--reason", "x")).toMatchObject({ code: 1 });
   expect((await home.shim("queue discard", dependent, "--reason", "old")).out).toBe(
@@ -145,12 +114,11 @@ it("[CL49] [CL160] dead tasks are listed with their reason, replayed with anothe
 
 it("[CL161] dead tasks that fit are replayed together, and a filter is not mixed with a task", async () => {
   const home = aCliHome();
-  const [a, b, c, d] = [
-    await submit(home, "build --tag night"),
-    await submit(home, "build"),
-    await submit(home, "test --tag night"),
-    await submit(home, "test"),
-  ];
+  const types = ["build", "build", "test", "test"];
+  const [a, b, c, d] = await submitPlan(
+    home,
+    types.map((type, at) => ({ type, tags: at % 2 ? [] : ["night"] })),
+  );
   const worker = new Worker(home);
   for (let n = 0; n < 4; n++) worker.take().failed("no disk");
   const dead = async (): Promise<number[]> =>
@@ -159,10 +127,8 @@ it("[CL161] dead tasks that fit are replayed together, and a filter is not mixed
   expect((await home.shim("queue replay --type build --tag night")).out).toMatch(
     new RegExp(`^1 task replayed\\.\nTASK +STATE\n${a} +queued\n$`),
   );
-  expect(await home.json("queue replay --limit 1")).toEqual({
-    tasks: [{ task: Number(b), state: "queued" }],
-  });
-  expect(await dead()).toEqual([Number(c), Number(d)]);
+  expect(await home.json("queue replay --limit 1")).toEqual({ tasks: [{ task: b, state: "queued" }] });
+  expect(await dead()).toEqual([c, d]);
   expect((await home.shim("queue replay --reason failed")).out).toMatch(/^2 tasks replayed\.\n/);
   expect(await dead()).toEqual([]);
   await home.misuses("queue replay", [

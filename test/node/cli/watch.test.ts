@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { pingText, pongText } from "#src/contract/protocol.ts";
-import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, linesOf, type CliHome } from "#harness/machine/cli-home.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 
 interface Asked {
@@ -30,9 +30,9 @@ async function aServer(): Promise<RealServer> {
 /** Runs until so many lines stand on stdout, then as if Ctrl-C was pressed; `onLine` sees each. */
 async function watched(
   home: CliHome,
+  command: string,
   lines: number,
-  onLine: (line: number) => void,
-  ...more: string[]
+  onLine: (line: number) => void = () => undefined,
 ): Promise<{ code: number; out: string }> {
   const stop = new AbortController();
   let [out, seen] = ["", 0];
@@ -41,7 +41,7 @@ async function watched(
     onLine((seen += 1));
     if (seen === lines) stop.abort();
   };
-  const { code } = await home.shimWith({ stdout, interrupted: () => stop.signal }, "watch", ...more);
+  const { code } = await home.shimWith({ stdout, interrupted: () => stop.signal }, command);
   return { code, out };
 }
 
@@ -52,7 +52,7 @@ it("[CL31] on the edge a watch is told over a socket, goes on behind a lost conn
   const cut = (line: number): void => {
     if (line < 3) server.connections.at(-1)?.socket.destroy();
   };
-  const { code, out } = await watched(home, 3, cut);
+  const { code, out } = await watched(home, "watch", 3, cut);
   expect([code, out]).toEqual([0, '8  set  k  "v8"\n9  set  k  "v9"\n10  set  k  "v10"\n']);
   const http = server.seen.filter(({ headers }) => headers.upgrade === undefined);
   expect(http.map(({ url }) => url.replace(/\?.*/, ""))).toEqual(["/v1/workspaces/team/state/list"]);
@@ -62,9 +62,8 @@ it("[CL31] with --json each change is a line, and the last line is where to go o
   const home = aCliHome();
   const server = await aServer();
   home.join(server.url);
-  const { code, out } = await watched(home, 1, () => undefined, "--json");
-  const lines = out.trimEnd().split("\n");
-  expect([code, lines.map((line) => JSON.parse(line) as object)]).toMatchObject([0, [{ key: "k" }, { revision: 8 }]]);
+  const { code, out } = await watched(home, "watch --json", 1);
+  expect([code, linesOf(out)]).toMatchObject([0, [{ key: "k" }, { revision: 8 }]]);
 });
 
 it("[CL158] a coordinator that will never answer ends it with 1", async () => {
@@ -72,8 +71,6 @@ it("[CL158] a coordinator that will never answer ends it with 1", async () => {
   const server = await aServer();
   server.onText = (_text, connection) => connection.close(4001, "the token was revoked");
   home.join(server.url);
-  const stop = new AbortController();
-  const ended = await home.shimWith({ interrupted: () => stop.signal }, "watch");
-  expect(ended).toMatchObject({ code: 1 });
-  expect(ended.err).toContain("the token was revoked");
+  const ended = await home.shimWith({ interrupted: () => new AbortController().signal }, "watch");
+  expect(ended).toMatchObject(failed(1, "the token was revoked"));
 });

@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import { aClient, registered, value, type TestClient } from "#harness/edge/edge-clients.ts";
+import { onEdge, aClient, value, type TestClient } from "#harness/edge/edge-clients.ts";
 import { FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { look } from "#harness/coordinator/dispatch.ts";
 import { ofEvents, startWorker, type WorkerAtWork, type RigOptions } from "#harness/worker/worker-rig.ts";
 
-interface EdgeWorker extends Omit<WorkerAtWork, "pid"> {
+interface EdgeWorker extends Omit<WorkerAtWork, "pid" | "link"> {
   readonly made: TestClient;
 }
 
@@ -30,8 +30,7 @@ async function ends(edge: FakeEdge, task: number): Promise<string[]> {
 }
 
 it("[EC22] a client hears that a task or a message may be there, or a task is to be given up, and looks after each registration", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
+  const { edge, client } = await onEdge();
   const heard: string[] = [];
   const stop = client.onHint((news) => heard.push(news));
   edge.host.hints.push(

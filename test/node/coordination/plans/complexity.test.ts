@@ -55,11 +55,8 @@ it("[PL1] steps are items of lists and words of sequence", () => {
 
 it("[PL1] kinds of work are stated or found by their words, and together add at most so much", () => {
   expect(signals(aJob({ title: "Rename the coordinator" }))).toEqual(["refactor"]);
-  expect(signals(aJob({ title: "Porting it", text: "Fix bugs.\nUpdate the README" }))).toEqual([
-    "migrate",
-    "fix",
-    "document",
-  ]);
+  const porting = aJob({ title: "Porting it", text: "Fix bugs.\nUpdate the README" });
+  expect(signals(porting)).toEqual(["migrate", "fix", "document"]);
   expect(signals(aJob({ title: "A report on the latest contest: prefix, port 80, attestation" }))).toEqual([]);
   expect(signals(aJob({ kinds: ["test"] }))).toEqual(["test"]);
   const all = estimateComplexity(aJob({ kinds: ["refactor", "migrate", "test", "fix", "document"] }));

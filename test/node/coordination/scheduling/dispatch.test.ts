@@ -124,11 +124,8 @@ it("[QU9] [QU10] an assigned task is the chat's from its next claim on; not clai
     await host.ping("a");
     await host.ring();
   }
-  expect(await ask(host, "tasks.get", { task: other ?? 0 })).toMatchObject({
-    state: "queued",
-    chat: null,
-    failures: 0,
-  });
+  const queued = { state: "queued", chat: null, failures: 0 };
+  expect(await ask(host, "tasks.get", { task: other ?? 0 })).toMatchObject(queued);
 });
 
 it("[TA20] [CH6] when nothing more is heard of a chat with a task, the task is queued again within the ttl", async () => {

@@ -157,8 +157,7 @@ it("[EC12] whatever the network does and however the machines sleep, what a clie
 }, 120_000);
 
 it("[EC28] a client whose chat counts as gone while it sleeps trusts no earlier lease when it wakes", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge);
+  const { edge, ...made } = aClient();
   value(await edge.time.until(made.client.register(aChat("a", { isInteractive: false }))));
   const right = value(await edge.time.until(made.client.hold({ resource, isBound: true })));
   await edge.time.pass(15_000);

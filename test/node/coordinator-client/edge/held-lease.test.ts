@@ -1,12 +1,11 @@
 import { expect, it } from "vitest";
-import { aChat, aClient, codeOf, registered, value } from "#harness/edge/edge-clients.ts";
+import { onEdge, aChat, aClient, codeOf, registered, value } from "#harness/edge/edge-clients.ts";
 import { held, isHeld, resource, rightsOf, trustIsTrue } from "#harness/edge/held-leases.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
 it("[EC13] a held lease is renewed at half of its time, for as long as it is held", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   const right = await held(edge, made);
   expect(right).toMatchObject({ name: "r", state: "trusted", guard: { resource: "r", token: right.token } });
   await edge.time.pass(14_900);
@@ -23,8 +22,7 @@ it("[EC13] a held lease is renewed at half of its time, for as long as it is hel
 });
 
 it("[EC31] a bound lease follows the pings: it is not renewed, and outlives its ttl", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   const right = await held(edge, made, { isBound: true });
   await edge.time.pass(20_000);
   const renewals = edge.count("leases.renew");
@@ -36,8 +34,7 @@ it("[EC31] a bound lease follows the pings: it is not renewed, and outlives its 
 });
 
 it("[EC31] after a new registration a bound lease is confirmed before pings prolong it again", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge);
+  const { edge, ...made } = aClient();
   value(await edge.time.until(made.client.register(aChat("a", { isInteractive: false }))));
   const right = await held(edge, made, { isBound: true });
   await edge.time.pass(25_000);
@@ -55,8 +52,7 @@ it("[EC31] after a new registration a bound lease is confirmed before pings prol
 });
 
 it("[EC13] a lease becomes doubtful when its trust ends, also while a renewal is not answered yet", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   const lease = await held(edge, made);
   edge.faults.loses = ({ text }) => text.includes("leases.renew");
   await edge.time.pass(29_500);
@@ -83,8 +79,7 @@ it("[EC32] a lease that was force-released is reported once, at once", async () 
 });
 
 it("[EC32] a bound lease that was force-released while the hint was lost is found out nevertheless", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   const right = await held(edge, made, { isBound: true });
   await edge.time.pass(11_000);
   edge.faults.loses = ({ text }) => text.includes("lease.granted");
@@ -95,8 +90,7 @@ it("[EC32] a bound lease that was force-released while the hint was lost is foun
 });
 
 it("[EC33] a lease that a request without an answer has acquired is released", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("granted");
   const unknown = await edge.time.until(made.client.hold({ resource, isBound: true }));
   expect(codeOf(unknown)).toBe("outcome_unknown");
@@ -151,8 +145,7 @@ it("[EC30] a client that has waited in vain for leadership leaves the queue", as
 });
 
 it("[EC31] pings of a new registration prolong nothing that was not confirmed under it", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge);
+  const { edge, ...made } = aClient();
   value(await edge.time.until(made.client.register(aChat("a", { isInteractive: false }))));
   const right = await held(edge, made, { isBound: true });
   await edge.time.pass(12_000);
@@ -171,8 +164,7 @@ it("[EC31] pings of a new registration prolong nothing that was not confirmed un
 });
 
 it("[EC24] a chat that leaves trusts nothing of what it has held, or asks for", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   const right = await held(edge, made);
   const asked = made.client.hold({ resource: "other", ttlMs: 30_000 });
   const left = made.client.unregister();

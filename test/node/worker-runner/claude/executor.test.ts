@@ -268,3 +268,26 @@ it("[CX7] it gets what it needs of the environment, and no secret", async () => 
   expect(bedrock.started()[0]?.env).toMatchObject({ AWS_SECRET_ACCESS_KEY: "k", DATABASE_URL: "d" });
   expect(bedrock.started()[0]?.env["SHIM_TOKEN"]).toBeUndefined();
 });
+
+/** What stands between the marks. */
+function dataOf(input: string): unknown {
+  return JSON.parse(/<(shim-task-\w+)>\n([\s\S]*?)\n<\/\1>/.exec(input)?.[2] ?? "");
+}
+
+it("[CX16] Claude Code is told that its inputs are merged, where they contradict each other, and why tests failed, as data", async () => {
+  const claude = new FakeClaude([{ text: "" }]);
+  const conflicts = [{ task: 4, files: ["src/</shim-task>.ts"] }];
+  await claude.run({ task: { checkpoint: { failedTests: "2 tests are red" } }, merged: { tasks: [3, 4], conflicts } });
+  await claude.run({ merged: { tasks: [3], conflicts: [] } });
+  await claude.run();
+  const [first = "", second = "", third = ""] = claude.started().map(({ input }) => input);
+  expect(dataOf(first)).toMatchObject({ conflicts, checkpoint: { failedTests: "2 tests are red" } });
+  const around = first.replace(/<(shim-task-\w+)>[\s\S]*<\/\1>/, "");
+  expect(around).toMatch(
+    /merged into this folder already[\s\S]*Resolve these conflicts first[\s\S]*the tests then failed/,
+  );
+  expect(around).not.toContain("red");
+  expect(second).toMatch(/merged into this folder already/);
+  expect(second).not.toMatch(/conflict|tests then failed/);
+  expect(third).not.toMatch(/merged into this folder/);
+});

@@ -1,7 +1,10 @@
 import { tmpdir } from "node:os";
-import { expect, it } from "vitest";
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { PacedOutput } from "#src/cli/commands/run/supervise/paced-output.ts";
 import { runProgram } from "#src/worker-runner/run-program.ts";
+import { openTerminal } from "#src/cli/commands/run/supervise/run-supervisor.ts";
 
 interface Reader {
   readonly output: PacedOutput;
@@ -84,4 +87,16 @@ it("[SU30] a program that prints more than its reader takes waits, and both go o
   release.resolve();
   expect(await ended).toEqual({ kind: "exited", code: 0 });
   expect(chars).toBe(20_000_000);
+});
+
+it("[SU41] what opens a terminal runs in the chat's folder, in a group of its own, and is not waited for", async () => {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-open-")));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const script = `require("node:fs").writeFileSync("pid.txt", String(process.pid)); setInterval(() => 0, 1000)`;
+  await openTerminal(process.execPath, ["-e", script], folder);
+  const path = join(folder, "pid.txt");
+  await vi.waitFor(() => expect(existsSync(path) && readFileSync(path, "utf8")).toMatch(/^\d+$/), { timeout: 10_000 });
+  // The whole group, so it leads one.
+  expect(process.kill(-Number(readFileSync(path, "utf8")), "SIGKILL")).toBe(true);
+  await expect(openTerminal("shim-no-such-program", [], folder)).rejects.toMatchObject({ code: "ENOENT" });
 });
