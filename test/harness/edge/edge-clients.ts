@@ -77,6 +77,19 @@ export async function registered(edge: FakeEdge, chat: string, options: ClientOp
   return made;
 }
 
+/** A client whose chat is registered where no socket opens. */
+export async function withoutSockets(): Promise<TestClient> {
+  const edge = new FakeEdge();
+  edge.faults.refusesSockets = true;
+  return registered(edge, "a");
+}
+
+/** The clients of the chats "a" and "b" of one workspace. */
+export async function twoChats(): Promise<{ edge: FakeEdge; first: TestClient; second: TestClient }> {
+  const edge = new FakeEdge();
+  return { edge, first: await registered(edge, "a"), second: await registered(edge, "b") };
+}
+
 export function value<T, E>(result: Result<T, E>): T {
   expect(result).toMatchObject({ ok: true });
   if (!result.ok) throw new Error("refused");

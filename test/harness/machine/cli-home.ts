@@ -92,7 +92,7 @@ export function failed(code: number, ...parts: Part[]): Pick<Ran, "code" | "err"
 }
 
 function errorIn(out: string): unknown {
-  const [, code = null] = /^\{"error":\{"code":"(\w+)"/.exec(out) ?? [];
+  const [, code = null] = /^\{\s*"error":\s*\{\s*"code":\s*"(\w+)"/.exec(out) ?? [];
   return code;
 }
 

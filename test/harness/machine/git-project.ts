@@ -162,7 +162,7 @@ export function plantHooks({ project }: GitProject, mark: string, names: readonl
 }
 
 /** The environment of a git that does this instead; `$GIT` is the real one. */
-export function withGit(from: GitProject, script: string): NodeJS.ProcessEnv & { PATH: string } {
+export function withGit(from: Pick<GitProject, "root">, script: string): NodeJS.ProcessEnv & { PATH: string } {
   const bin = join(from.root, "bin");
   mkdirSync(bin, { recursive: true });
   const real = execFileSync("sh", ["-c", "command -v git"], { encoding: "utf8" }).trim();

@@ -1,6 +1,7 @@
+import { EventEmitter, once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { onTestFinished, vi } from "vitest";
+import { onTestFinished } from "vitest";
 import type { ProgramExit, Program } from "#src/worker-runner/run-program.ts";
 import type { AttestDeath } from "#src/supervisor/death-record.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "#src/supervisor/supervisor-daemon.ts";
@@ -37,8 +38,11 @@ export class SupervisorRig {
   atStop: (run: Running) => void = (run) => run.end(143);
   readonly #settings: SupervisorSettings;
   readonly #asked = new AbortController();
+  /** Something was told, it waits, or it is over. */
+  readonly #moves = new EventEmitter();
   #waiting: { readonly until: number; readonly go: () => void } | null = null;
   #over: Promise<SupervisorEnd> | null = null;
+  #isOver = false;
 
   constructor(settings: object, options: TempRuntimeOptions = {}) {
     this.runtime = tempRuntime(options);
@@ -80,10 +84,18 @@ export class SupervisorRig {
         this.opened.push({ words: [command, ...args], cwd });
       },
       attest: (chat, process) => this.attest(chat, process),
-      emit: (event) => void this.events.push(event),
+      emit: (event) => {
+        this.events.push(event);
+        this.#moves.emit("move");
+      },
       wait: (ms, signal) => this.#wait(ms, signal),
     });
     this.#over = daemon.run(this.#asked.signal, new AbortController().signal);
+    const over = (): void => {
+      this.#isOver = true;
+      this.#moves.emit("move");
+    };
+    void this.#over.then(over, over);
     await this.#rest();
   }
 
@@ -114,10 +126,13 @@ export class SupervisorRig {
   async end(code: number): Promise<void> {
     const before = this.told("ended").length;
     this.runs.at(-1)?.end(code);
-    await vi.waitFor(() => {
-      if (this.told("ended").length === before) throw new Error("its end was not told");
-    });
+    await this.until(() => this.told("ended").length > before);
     await this.#rest();
+  }
+
+  /** Looks whenever something was told. */
+  async until(isReached: () => boolean): Promise<void> {
+    while (!isReached()) await once(this.#moves, "move");
   }
 
   told<Type extends SupervisorEvent["type"]>(type: Type): Extract<SupervisorEvent, { type: Type }>[] {
@@ -143,6 +158,7 @@ export class SupervisorRig {
         resolve();
       };
       this.#waiting = { until: this.runtime.now() + ms, go };
+      this.#moves.emit("move");
       if (signal.aborted) go();
       else signal.addEventListener("abort", go, { once: true });
     });
@@ -150,13 +166,6 @@ export class SupervisorRig {
 
   /** Until it waits for something, or has ended. */
   async #rest(): Promise<void> {
-    let isOver = false;
-    void this.#over?.then(() => (isOver = true));
-    await vi.waitFor(
-      () => {
-        if (!isOver && this.#waiting === null) throw new Error("it does not rest");
-      },
-      { interval: 1 },
-    );
+    await this.until(() => this.#isOver || this.#waiting !== null);
   }
 }

@@ -203,6 +203,14 @@ export class WorkerRig {
   }
 }
 
+/** A worker that has begun the only task. */
+export async function aTaskBegun(
+  ...[task]: Parameters<WorkerRig["submit"]>
+): Promise<{ rig: WorkerRig; task: number; made: WorkerAtWork }> {
+  const rig = new WorkerRig();
+  return { rig, task: rig.submit(task), made: await rig.begun() };
+}
+
 /** A way to the coordinator that a test can cut: requests then fail, or their answers are lost. */
 export class CutLink implements CoordinatorClient {
   readonly pollEveryMs: number;
