@@ -121,8 +121,7 @@ it("[CL15] a store that cannot be opened or is damaged fails, with what to do", 
   expect(bug).toMatchObject({ code: 1, out: holding("fail  store: could not be checked: oops") });
   home.runtime.store.write((sql) => sql.run("UPDATE migrations SET min_reader = 99"));
   home.runtime.store.close();
-  const newer = (await doctor(home)).lines.get("store");
-  expect(newer).toMatchObject({ state: "fail", text: holding("newer shim") });
+  expect((await doctor(home)).lines.get("store")).toMatchObject({ state: "fail", text: holding("newer shim") });
 });
 
 it("[CL15] a folder that is none fails before anything is stored, as nothing can be saved there", async () => {

@@ -192,8 +192,7 @@ it("[SY75] [SY77] a round is told, and with nobody there what waits is counted a
   expect((await home.shim("edge status")).out).toMatch(
     /Device dev_\S+, epoch \d+, key [0-9a-f]{16}\.\n.*0 changes wait/,
   );
-  const json = await home.json("edge status");
-  expect(json).toMatchObject({ sync: { backlog: 0, notes: { trouble: null } } });
+  expect(await home.json("edge status")).toMatchObject({ sync: { backlog: 0, notes: { trouble: null } } });
 });
 
 it("[SY76] another key is made only when it is confirmed, and other machines continue when they have it", async () => {

@@ -84,8 +84,7 @@ it("[CL80] a session is named, renamed, and loses its name again", async () => {
   const named = await home.shim("name bbbb2", "  Parser\n work  ");
   expect([named.code, named.out]).toEqual([0, 'bbbb2222 is called "Parser work".\n']);
   expect((await home.shim("sessions")).out).toMatch(/bbbb2222 .* Parser work\n/);
-  const json = await home.json("name bbbb2 Second");
-  expect(json).toEqual({ session: ids.dead, name: "Second", title: "Second" });
+  expect(await home.json("name bbbb2 Second")).toEqual({ session: ids.dead, name: "Second", title: "Second" });
   expect((await home.shim("name bbbb2 --clear")).out).toBe('bbbb2222 has no name now; its title is "work of bbbb".\n');
   expect((await home.shim("sessions")).out).not.toContain("Second");
 });
@@ -177,8 +176,7 @@ it("[CL83] [CL84] each session is listed once with its newest checkpoints, and e
   expect(out).toEqual(holding(row, "  2 more: add `--session bbbb2222`\n", "cccc4444  docs"));
   const limited = (await home.json("checkpoints --limit 1"))["sessions"];
   expect(limited).toEqual([expect.objectContaining({ id: ids.dead, total: 7 })]);
-  const one = (await home.json("checkpoints --session bbbb --limit 6"))["checkpoints"];
-  expect(one).toHaveLength(6);
+  expect((await home.json("checkpoints --session bbbb --limit 6"))["checkpoints"]).toHaveLength(6);
   const found = await home.shim("search pnpm --limit 2");
   expect(found.out.match(/^bbbb2222 /gm)).toHaveLength(1);
   expect(found.out).toMatch(/^cccc4444 {2}docs/m);

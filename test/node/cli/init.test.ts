@@ -79,8 +79,7 @@ it("[CL24] init writes absolute paths of this copy and keeps the user's status l
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
-  const ran = await home.shim("init --yes --json");
-  expect(ran.json()).toMatchObject({
+  expect((await home.shim("init --yes --json")).json()).toMatchObject({
     isApplied: true,
     clients: [{ client: "claude-desktop" }, { client: "claude-code" }],
   });

@@ -38,8 +38,7 @@ it("[CL35] without a limit a list is read to its end; with one it is a page, wit
     response.end(JSON.stringify({ leases, cursor: isLast ? null : "a b" }));
   };
   home.join(server.url, { adminToken: "shim_c.d" });
-  const all = await home.json("lease list");
-  expect(all).toMatchObject({ leases: [{ resource: "a" }, { resource: "b" }], cursor: null });
+  expect(await home.json("lease list")).toMatchObject({ leases: [{ resource: "a" }, { resource: "b" }], cursor: null });
   expect((await home.shim("lease list --limit 1")).out).toContain("There are more: --cursor 'a b'");
 });
 

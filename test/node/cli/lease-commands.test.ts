@@ -58,10 +58,10 @@ it("[CL137] a command whose lease is lost is ended with all of its processes, an
 
 it("[CL138] Ctrl-C ends the command and releases the lease; before there is a lease it starts nothing", async () => {
   const rig = new LeaseCommandRig();
-  const running = rig.leaseRun([], `writeFileSync(file, "1"); ${forever}`);
+  const running = rig.leaseRun([], `${forever} writeFileSync(file, "1");`);
   await rig.written();
   const waiting = rig.leaseRun(["--wait", "1h"], 'writeFileSync(file, "wrong");');
-  await expect.poll(() => rig.chats()).toHaveLength(2);
+  await rig.comeChats(2);
   rig.stop.abort();
   expect([(await running).code, (await waiting).code]).toEqual([9, 130]);
   expect([await rig.written(), await rig.held(), await rig.chats()]).toEqual([[1], [], ["offline", "offline"]]);
@@ -113,7 +113,7 @@ it("[CL100] [CL102] a command runs while this process leads, knows its term, and
     /^lead-\S+ on \S+ \(shim lead\) leads deploy, term/,
   );
   expect(await rig.lead(["--wait", "0.2s"], "")).toMatchObject(failed(75, "deploy"));
-  const next = rig.lead([], "process.exit(3)");
+  const next = rig.lead([], "setImmediate(() => process.exit(3))");
   rig.askToExit();
   const ran = await first;
   expect([ran.code, ran.json()]).toEqual([7, { name: "deploy", term, exitCode: 7 }]);
@@ -150,7 +150,7 @@ it("[CL100] Ctrl-C before it leads starts nothing; what cannot be run or asked i
   const running = rig.lead([], forever);
   await rig.written();
   const waiting = rig.lead([], "");
-  await expect.poll(() => rig.chats()).toHaveLength(2);
+  await rig.comeChats(2);
   rig.stop.abort();
   expect([(await running).code, (await waiting).code, (await rig.written()).length]).toEqual([9, 130, 1]);
   const fresh = new LeaseCommandRig();

@@ -1,10 +1,23 @@
-import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, statSync, writeFileSync, closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { fileErrorText } from "#src/cli/cli.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { version } from "#src/platform/version.ts";
-import { aCliHome, aSeededHome, checkpointOf, failed, ids, printed, throwing } from "#harness/machine/cli-home.ts";
+import * as notices from "#src/store/notices.ts";
+import { localTime, parseDuration, parseTime } from "#src/cli/times.ts";
+import {
+  aCliHome,
+  aSeededHome,
+  checkpointOf,
+  failed,
+  ids,
+  printed,
+  throwing,
+  holding,
+  withStore,
+  type CliHome,
+} from "#harness/machine/cli-home.ts";
 
 it("prints help that names every command and the exit codes, and the version", async () => {
   const home = aCliHome();
@@ -47,9 +60,7 @@ it("[CL2] [CL79] an unknown id answers 3 and says how to list, an ambiguous one 
   expect((await home.shim("explain", "")).code).toBe(3);
   const checkpoint = checkpointOf(home, ids.dead);
   const short = checkpoint.slice("cp_".length);
-  expect(await home.json("checkpoints show", short)).toMatchObject({
-    checkpoint: { id: checkpoint },
-  });
+  expect(await home.json("checkpoints show", short)).toMatchObject({ checkpoint: { id: checkpoint } });
   expect((await home.shim("checkpoints show cp_zz")).err).toContain("`shim checkpoints` lists them");
 });
 
@@ -185,4 +196,81 @@ it("[CL8] on a fresh machine reading commands answer that there is nothing, and 
 
 it.skipIf(process.platform === "win32")("can be started by its name: npx neither fails nor changes the clone", () => {
   expect(statSync(join(import.meta.dirname, "..", "..", "..", "bin", "shim.mjs")).mode & 0o111).toBe(0o111);
+});
+
+/** Nothing of the schema can be read any more. */
+function damage(home: CliHome): void {
+  home.runtime.store.close();
+  const file = openSync(home.paths.database, "r+");
+  writeSync(file, Buffer.alloc(16_384, 0xa5), 0, 16_384, 0);
+  closeSync(file);
+}
+
+it("[CL27] the command that finds a damaged store, and each later one, report it on stderr until it is acknowledged; without a backup they name none", async () => {
+  const home = aSeededHome();
+  damage(home);
+  const ran = await home.shim("sessions");
+  expect(ran.code).toBe(0);
+  expect(ran.err.match(/^NOTICE: The store was damaged/gm)).toHaveLength(1);
+  const lost = "What was on damaged pages and in no good backup is lost.";
+  expect(ran.err).toEqual(holding("There was no good backup, so a new, empty store was created.", lost));
+  expect(ran.err).not.toContain("after the backup");
+  expect(ran.out).not.toContain("NOTICE");
+  const later = await home.shim("search parser --json");
+  expect(later.json()).toEqual({ sessions: [], checkpoints: [] });
+  expect(later.err).toEqual(holding(/^NOTICE: The store was damaged/m, "shim doctor --acknowledge"));
+  await home.shim("doctor --acknowledge");
+  expect((await home.shim("sessions")).err).toBe("");
+});
+
+it("[CL27] commands that show notices in their answer, and those that open no store, do not repeat them", async () => {
+  const home = aCliHome();
+  home.runtime.store.write((sql) => notices.add(sql, home.now, "x", "the store was damaged"));
+  for (const command of ["up --once", "doctor", "statusline", "config path"])
+    expect([command, (await home.shim(command)).err]).not.toEqual([command, holding("NOTICE")]);
+  expect((await home.shim("explain nope")).err).toContain("NOTICE: the store was damaged");
+});
+
+it("[CL27] looking for notices makes no store, and adds nothing to an error of the store", async () => {
+  const home = aCliHome();
+  expect((await home.shim("sessions")).err).toBe("");
+  expect(existsSync(home.paths.home)).toBe(false);
+  const locked = new StoreError("store_locked", "another process is writing");
+  const ran = await home.shimWith(withStore(home, { read: throwing(locked) }), "sessions");
+  expect(ran.err).toBe("shim: another process is writing\n");
+});
+
+const T0 = 1_700_000_000_000;
+
+it("[CL21] durations are numbers with units, one after the other; anything else is none", () => {
+  const good: [string, number][] = [
+    ["90s", 90_000],
+    ["15m", 900_000],
+    ["15min", 900_000],
+    ["3h", 10_800_000],
+    ["2d", 172_800_000],
+    ["1w", 604_800_000],
+    ["1h30m", 5_400_000],
+    ["1.5h", 5_400_000],
+    [" 2D ", 172_800_000],
+  ];
+  for (const [text, ms] of good) expect([text, parseDuration(text)]).toEqual([text, ms]);
+  for (const text of ["", "2", "d", "-1h", "0s", "2 days", "1h foo", "1e3s", "9999999h"])
+    expect([text, parseDuration(text)]).toEqual([text, null]);
+});
+
+it("[CL21] a moment is so long ago, a day from its first to its last moment, or ISO 8601", () => {
+  expect(parseTime("2h", T0, "first")).toBe(T0 - 7_200_000);
+  expect(parseTime("2023-11-14", T0, "first")).toBe(new Date(2023, 10, 14).getTime());
+  expect(parseTime("2023-11-14", T0, "last")).toBe(new Date(2023, 10, 15).getTime() - 1);
+  expect(parseTime("2023-11-14T22:13:20Z", T0, "first")).toBe(T0);
+  for (const text of ["2023-02-31", "2023-13-01", "yesterday", "2023-11-14T99:00", "14.11.2023"]) {
+    expect([text, parseTime(text, T0, "first")]).toEqual([text, null]);
+  }
+});
+
+it("[CL21] times are shown as the machine's own time zone has them, and can be read again", () => {
+  const text = localTime(T0);
+  expect(text).toMatch(/^2023-11-1[45] \d{2}:\d{2}:20$/);
+  expect(parseTime(text.replace(" ", "T"), 0, "first")).toBe(T0);
 });

@@ -66,7 +66,7 @@ it("[CL156] never over what is there, and wrong usage changes nothing", async ()
 });
 
 it("[CL13] a checkpoint without files says why, and names the session's newest that has them", async () => {
-  const { home, id, short } = await withSnapshot();
+  const { home, id } = await withSnapshot();
   const set = (state: string, reason: string | null): void =>
     void home.runtime.store.write((sql) =>
       sql.run("UPDATE snapshots SET state = ?, reason = ? WHERE checkpoint_id = ?", state, reason, id),
@@ -95,6 +95,7 @@ it("[CL13] a checkpoint without files says why, and names the session's newest t
   const later = checkpointOf(home, ids.dead);
   expect(later).not.toBe(id);
   home.runtime.store.write((sql) => sql.run("DELETE FROM snapshots WHERE checkpoint_id = ?", later));
+  const short = home.runtime.store.read((sql) => shortCheckpointId(sql, id), "");
   expect(await home.shim("restore", later, "--files")).toMatchObject(
     failed(1, "no files were saved", `shim restore ${short} --files`),
   );
@@ -145,8 +146,7 @@ it("[CL131] [RE28] the brief names the command that restores the files of anothe
   expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("not committed\n");
   expect([existsSync(join(folder, ".env")), contents(here.project)]).toEqual([false, before]);
   const checkpoint = checkpointOf(there, ids.dead);
-  const json = await here.shim("restore", checkpoint, "--files", "--branch", "work", "--json");
-  expect(json.json()).toMatchObject({
+  expect((await here.shim("restore", checkpoint, "--files", "--branch", "work", "--json")).json()).toMatchObject({
     checkpoint,
     session: ids.dead,
     machine: "desk",
@@ -170,8 +170,7 @@ it("[CL151] it says why not: another folder, a missing commit, no answer, an unk
   expect((await there.shim("edge sync")).code).toBe(0);
   const elsewhere = await here.shimWith({ cwd: here.other }, "restore", ids.dead, "--files");
   expect([elsewhere.code, elsewhere.err]).toEqual([1, expect.stringContaining("this folder is not the project")]);
-  const brief = await here.shim("resume", ids.dead, "--print");
-  expect(brief.out).toContain(
+  expect((await here.shim("resume", ids.dead, "--print")).out).toContain(
     `they are based on commit ${second.slice(0, 12)}, which is NOT HERE: \`git fetch\` first`,
   );
   expect(await here.shim("restore", ids.dead, "--files")).toMatchObject(failed(1, second, "git fetch"));

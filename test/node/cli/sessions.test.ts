@@ -164,8 +164,7 @@ it("[CL26] `checkpoints show` prints the whole state, and tells when it is damag
   expect(out).toContain('"lastPrompt": "fix the parser"');
   expect(out).toContain("files: none");
   home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'x' WHERE id = ?", id));
-  const damaged = await home.shim("checkpoints show", id, "--json");
-  expect(damaged).toMatchObject({ code: 1, error: "checkpoint_damaged" });
+  expect(await home.shim("checkpoints show", id, "--json")).toMatchObject({ code: 1, error: "checkpoint_damaged" });
 });
 
 it("[RE89] commands that only read record no death", async () => {

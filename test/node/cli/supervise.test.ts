@@ -106,7 +106,10 @@ it("[SU14] what is wrong in the settings is said, with its line, and nothing is 
     ['{"watch": {"a": {"kind": "sessions"}}, "memoryLimitMb": 1}', /memoryLimitMb: at least 128/],
     ['{"watch": {"a": {"kind": "command", "command": ["no-such-program"]}}}', /a: there is no program no-such-program/],
     ['{"watch": {"a": {"kind": "sessions", "restartWith": ["no-such"]}}}', /a: there is no program no-such/],
-    ['{"watch": {"a": {"kind": "worker", "args": [], "folder": "nowhere"}}}', /a: there is no folder .*nowhere/],
+    [
+      '{"watch": {"a": {"kind": "worker", "args": ["--once"], "folder": "nowhere"}}}',
+      /a: there is no folder .*nowhere/,
+    ],
     [aClaude('"args": ["--resume=x"]'), /a\.args: SHIM sets -p, the session and the output format itself/],
     [aClaude('"restart": "always"'), /one of on-crash, never/],
   ] as const) {

@@ -160,10 +160,8 @@ it("[WK34] [WK35] [CL123] a job ends on one branch with all of its parts, on whi
   const home = aWorkerHome();
   const job = await submitJob(home);
   const jobTests = [node, "-e", 'if (!require("node:fs").existsSync("part-2.txt")) process.exit(1)'];
-  const ended = await work(home, { command: [node, "-e", partProgram], jobTests });
-  expect(ended).toBe(0);
-  const shown = await home.json("job show", job);
-  expect(shown).toMatchObject({
+  expect(await work(home, { command: [node, "-e", partProgram], jobTests })).toBe(0);
+  expect(await home.json("job show", job)).toMatchObject({
     state: "done",
     integration: { branch: `shim/job-${job}`, tests: jobTests.join(" ") },
     parts: [
@@ -171,8 +169,7 @@ it("[WK34] [WK35] [CL123] a job ends on one branch with all of its parts, on whi
       { ref: "part-2", state: "done" },
     ],
   });
-  const names = git(home.project, "ls-tree", "--name-only", `shim/job-${job}`);
-  expect(names).toBe("a.txt\npart-1.txt\npart-2.txt\n");
+  expect(git(home.project, "ls-tree", "--name-only", `shim/job-${job}`)).toBe("a.txt\npart-1.txt\npart-2.txt\n");
   const { out } = await home.shim("job show", job);
   expect(out).toMatch(/^Job \d+ \(build\) is done\.\nAll of it is on shim\/job-\d+ .* its tests have passed: /);
   expect((await home.shim("task merge", job)).code).toBe(0);
@@ -184,8 +181,7 @@ it("[WK35] [CL123] a job whose tests fail is not done, and says why it has no br
   const job = await submitJob(home);
   const jobTests = [node, "-e", 'console.error("2 tests are red"); process.exit(1)'];
   expect(await work(home, { command: [node, "-e", partProgram], jobTests })).toBe(1);
-  const failed = await home.json("task show", job);
-  expect(failed).toMatchObject({
+  expect(await home.json("task show", job)).toMatchObject({
     state: "scheduled",
     detail: "the tests of the job fail: exit code 1: 2 tests are red",
     checkpoint: { failedTests: "the tests of the job fail: exit code 1: 2 tests are red" },
@@ -203,8 +199,7 @@ it("[WK36] [CL147] a job that the coordinator joined has no branch of its own, a
   expect(await work(home, { command: [node, "-e", partProgram] })).toBe(0);
   const { out } = await home.shim("job show", job);
   expect(out).toMatch(/It has no branch: the coordinator joined the results of .* \(collect\).*shim task merge/);
-  const merged = (await home.json("task merge", job)) as { tasks: number[] };
-  expect(merged.tasks).toHaveLength(2);
+  expect(((await home.json("task merge", job)) as { tasks: number[] }).tasks).toHaveLength(2);
   expect(["part-1.txt", "part-2.txt"].map((name) => existsSync(join(home.project, name)))).toEqual([true, true]);
 });
 

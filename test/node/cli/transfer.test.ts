@@ -18,12 +18,10 @@ it("[CL23] an export goes into a new private file or to stdout, whole or of one 
   expect(typed(one, "session")).toHaveLength(1);
   expect(typed((await home.shim("export --project ../other")).out.trim().split("\n"), "session")).toHaveLength(1);
   expect(typed((await home.shim("export --since 1s")).out.trim().split("\n"), "session")).toHaveLength(0);
-  const written = await home.json("export one.jsonl --session aaaa");
-  expect(written).toMatchObject({ file: join(home.project, "one.jsonl") });
+  expect(await home.json("export one.jsonl --session aaaa")).toMatchObject({ file: join(home.project, "one.jsonl") });
 
   const fresh = aCliHome();
-  const back = await fresh.shim("import", path, "--json");
-  expect(back.json()).toMatchObject({ file: path, skipped: 0 });
+  expect((await fresh.shim("import", path, "--json")).json()).toMatchObject({ file: path, skipped: 0 });
   expect((await fresh.shim("checkpoints show", checkpointOf(home, ids.dead))).code).toBe(0);
   expect((await fresh.shim("import", path)).out).toMatch(/^Imported 0 rows; already here: \d+\.\n$/);
 });

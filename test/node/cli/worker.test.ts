@@ -153,8 +153,7 @@ it("[CX19] bypassed permissions are reported at the start of the worker", async 
   const home = aCliHome();
   const types = { fix: { folder: "gone", claude: { allowAll: true } }, test: { folder: "gone", claude: {} } };
   writeFileSync(join(home.project, "worker.json"), JSON.stringify({ types }));
-  const { err } = await home.shim("worker --config worker.json");
-  expect(err.match(/.*allowAll.*/g)).toEqual([
+  expect((await home.shim("worker --config worker.json")).err.match(/.*allowAll.*/g)).toEqual([
     "fix: Claude Code may use every tool and asks for no permission (allowAll).",
   ]);
 });

@@ -93,8 +93,7 @@ it(
 it("says that git is missing", async () => {
   const home = aCliHome();
   const { io, root } = aStage(home);
-  const ran = await runDemo(home, { ...io, env: { ...io.env, PATH: home.folder } }, "--json");
-  expect(ran.json()).toMatchObject({
+  expect((await runDemo(home, { ...io, env: { ...io.env, PATH: home.folder } }, "--json")).json()).toMatchObject({
     error: { code: "git_missing", message: expect.stringContaining("Install git.") },
   });
   expect(readdirSync(root)).toEqual([]);

@@ -43,8 +43,7 @@ function inBlocks(page: string, text: string): Shown[] {
 
 function inSentences(page: string, text: string): Shown[] {
   const withoutBlocks = text.replaceAll(/^```[\s\S]*?^```$/gm, "");
-  const spans = withoutBlocks.match(/`shim [a-z][^`]*`/g) ?? [];
-  return spans.map((span) => {
+  return (withoutBlocks.match(/`shim [a-z][^`]*`/g) ?? []).map((span) => {
     // What may be left out, and what stands for one of several.
     const line = span
       .slice(6, -1)

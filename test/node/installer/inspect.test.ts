@@ -192,8 +192,7 @@ it("[IN13] finds a plugin that was not built, in the folder that is read", () =>
 it("[IN13] takes the settings' word for a plugin where the lists are missing or odd, and ignores a disabled one", () => {
   const home = aClientHome();
   home.write(home.settings, '{"enabledPlugins": {"shim@mine": true, "shim@off": false, "other@mine": true}}');
-  const found = lookAt(home);
-  expect(found.map(({ text }) => text)).toEqual(["Claude Code: SHIM is installed as the plugin shim@mine"]);
+  expect(lookAt(home).map(({ text }) => text)).toEqual(["Claude Code: SHIM is installed as the plugin shim@mine"]);
   home.write(join(home.code.pluginsFolder ?? "", "installed_plugins.json"), '{"plugins": {"shim@off": {"scope": 1}}}');
   home.write(join(home.code.pluginsFolder ?? "", "known_marketplaces.json"), "{");
   expect(codes(lookAt(home))).toEqual(["ok installed"]);

@@ -84,8 +84,7 @@ it("[IN27] an update of the client changes the hooks in place, forth and back; u
 it("[IN5] puts only the server into Claude Desktop", () => {
   const home = aClientHome();
   home.write(home.desktop.serversFile, '{\n  "globalShortcut": "Ctrl+Q"\n}');
-  const plan = home.install(home.desktop);
-  expect(plan.edits.map(({ path }) => path)).toEqual([home.desktop.serversFile]);
+  expect(home.install(home.desktop).edits.map(({ path }) => path)).toEqual([home.desktop.serversFile]);
   expect(JSON.parse(home.read(home.desktop.serversFile) ?? "")).toEqual({
     globalShortcut: "Ctrl+Q",
     mcpServers: { shim: { command: launch.node, args: [launch.script, "mcp"] } },
@@ -161,8 +160,7 @@ it("[IN29] refuses to take the name of another server", () => {
 it("[IN24] [IN4] says when a client will not read the file for its comments", () => {
   const home = aClientHome();
   home.write(home.settings, '{\n  // mine\n  "model": "opus"\n}\n');
-  const plan = home.install();
-  expect(plan.notes).toEqual([expect.stringContaining("has comments or trailing commas")]);
+  expect(home.install().notes).toEqual([expect.stringContaining("has comments or trailing commas")]);
   expect(home.read(home.settings)).toContain('{\n  // mine\n  "model": "opus",\n  "hooks": {');
 });
 
@@ -205,8 +203,7 @@ it("[IN7] with the plugin enabled sets only the status line, and takes out what 
   home.install();
   const enabled = { ...(JSON.parse(home.read(home.settings) ?? "") as object), enabledPlugins: { "shim@shim": true } };
   home.write(home.settings, JSON.stringify(enabled));
-  const plan = home.install();
-  expect(plan.notes[0]).toContain("shim@shim");
+  expect(home.install().notes[0]).toContain("shim@shim");
   expect(valueAt(home.read(home.settings) ?? "", ["hooks"])).toBeUndefined();
   expect(valueAt(home.read(home.settings) ?? "", ["statusLine"])).toBeDefined();
   expect(JSON.parse(home.read(home.servers) ?? "")).toEqual({});

@@ -191,8 +191,7 @@ it("[IN10] refuses to touch a file that became unsound, and does nothing where S
 it("[IN22] the client's to-do tools are switched on at the user's word, and uninstall takes that back", () => {
   const home = aClientHome("2.1.328 (Claude Code)");
   home.write(home.settings, '{"env":{"MINE":"1"}}');
-  const offered = home.install();
-  expect(offered.notes.join()).toContain("shim init --todo-tools");
+  expect(home.install().notes.join()).toContain("shim init --todo-tools");
   expect(home.read(home.settings)).not.toContain("TODO_TOOLS");
   home.wantsTodoTools = true;
   expect(home.install().notes.join()).not.toContain("--todo-tools");

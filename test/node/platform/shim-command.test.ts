@@ -85,8 +85,7 @@ it("[CL79] a tool takes the beginning of an id; one that fits several is refused
     claude.kill();
   }
   const { call } = await connect(runtime);
-  const refused = await call("shim_check_recovery", { of: "01a1fbb6" });
-  expect(refused).toMatchObject({
+  expect(await call("shim_check_recovery", { of: "01a1fbb6" })).toMatchObject({
     isError: true,
     text: 'ambiguous_session: "01a1fbb6" matches several sessions: 01a1fbb6-1111 ("fix the parser"), 01a1fbb6-1112 ("write docs "). Give more of the id.',
   });

@@ -18,9 +18,7 @@ const piece = fc.constantFrom(
 const hostile = fc
   .array(
     fc.oneof({ weight: 3, arbitrary: piece }, { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 12 }) }),
-    {
-      maxLength: 40,
-    },
+    { maxLength: 40 },
   )
   .map((parts) => parts.join(""));
 
@@ -127,7 +125,6 @@ const nearMisses = [
 
 it.each(nearMisses)("[RD10] a megabyte of near misses like %j is answered", (unit) => {
   const text = unit.repeat(Math.ceil(2 ** 20 / unit.length));
-  const once = redact(text).text;
-  expect(once.length).toBeLessThan(4 * text.length);
+  expect(redact(text).text.length).toBeLessThan(4 * text.length);
   expect(redact(`password=${text}`).text).not.toBe("");
 });

@@ -91,8 +91,7 @@ it("[GS60] [GS61] [GS66] the uncommitted files of a project come back in a clone
   expect(bundle.bytes.length).toBeLessThan(3_000);
   expect(bundle.needs).toEqual([snapshot.head]);
   const [atHome, work] = [fingerprint(join(here.project, ".git")), contents(here.project)];
-  const outcome = await received(here, snapshot, bundle);
-  expect(outcome).toMatchObject({ ok: true, value: { notRestored: [], branch: null } });
+  expect(await received(here, snapshot, bundle)).toMatchObject({ ok: true, value: { notRestored: [], branch: null } });
   expect(contents(join(here.root, "restored"))).toEqual(contents(there.project));
   expect([fingerprint(join(here.project, ".git")), contents(here.project)]).toEqual([atHome, work]);
   // Nothing of it stays in SHIM's folder.

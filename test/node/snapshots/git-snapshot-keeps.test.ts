@@ -131,8 +131,7 @@ it("[GS16] git's own failure, and the file system's, are reasons and not excepti
 it("[GS17] a repeat under the same id replaces the snapshot; a strange id is a bug", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   const first = await taken(from);
-  const again = await taken(from);
-  expect(again).toEqual(first);
+  expect(await taken(from)).toEqual(first);
   write(from.project, { "a.txt": "y\n" });
   const changed = await taken(from, { now: T0 + 1_000 });
   expect(git(changed.repository, "for-each-ref", "--format=%(objectname)").trim()).toBe(changed.commit);

@@ -92,10 +92,8 @@ it("[GS1] skips a folder outside git, a bare repository, a git folder and a miss
 it("[GS1] skips without git and with a git that is too old, and says so", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const skipped = (words: string) => ({ state: "skipped", reason: expect.stringContaining(words) as string });
-  const none = await take(from, { env: { ...GIT_ENV, PATH: from.root } });
-  expect(none).toEqual(skipped("not installed"));
-  const old = await take(from, { env: withGit(from, "echo git version 2.17.1") });
-  expect(old).toEqual(skipped("2.17.1 is too old"));
+  expect(await take(from, { env: { ...GIT_ENV, PATH: from.root } })).toEqual(skipped("not installed"));
+  expect(await take(from, { env: withGit(from, "echo git version 2.17.1") })).toEqual(skipped("2.17.1 is too old"));
 });
 
 it("[GS1] tells what to do when git refuses the folder of another user", async () => {

@@ -234,8 +234,7 @@ it("[GS32] works in a linked work tree, in a shallow clone and before the first 
   for (const project of [linked, shallow, empty.project]) {
     write(project, { "new.txt": "new\n" });
     const snapshot = await taken({ ...origin, project });
-    const { branch } = await restored(snapshot, { project, branch: "rescued" });
-    expect(branch?.parent).toBe(snapshot.head);
+    expect((await restored(snapshot, { project, branch: "rescued" })).branch?.parent).toBe(snapshot.head);
     expect(git(project, "show", "rescued:new.txt")).toBe("new\n");
     expect(git(project, "fsck")).not.toContain("missing");
   }

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { ofEvents, WorkerRig } from "#harness/worker/worker-rig.ts";
+import { aTaskBegun, ofEvents, WorkerRig } from "#harness/worker/worker-rig.ts";
 
 const done = (result: string | null = null) => ({ kind: "done", result }) as const;
 
@@ -31,9 +31,7 @@ it("[WK1] other types of tasks, and those that need what it has not, are left to
 });
 
 it("[WK37] [WK38] a worker whose chat counted as gone registers it again; drained by another chat it ends", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit();
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun();
   const chat = `w${made.pid}`;
   const start = rig.processes.facts(made.pid)?.start ?? "";
   const process = JSON.stringify([rig.processes.boot(), made.pid, start]);
@@ -108,9 +106,7 @@ it("[WK4] its chat says how it is: busy with so many, idle, and how its machine 
 });
 
 it("[WK5] an attempt reports progress, checkpoint and usage, and lives as long as it works", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit({ heartbeatMs: 3_000 });
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun({ heartbeatMs: 3_000 });
   const { run } = made.executor.last;
   run.onProgress({ percent: 40, note: "half of it" });
   run.onUsage({ wallMs: 0, tokens: 1_200, costMicros: 50 });
@@ -136,9 +132,7 @@ it("[WK40] workers of one machine do not keep each other awake: a heartbeat that
 });
 
 it("[WK5] [TA20] when a worker is gone the next one begins with the last checkpoint, within a second and the grace", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit();
-  const one = await rig.begun();
+  const { rig, task, made: one } = await aTaskBegun();
   one.executor.last.run.onCheckpoint({ step: 3 });
   await rig.time.pass(2_000);
   const other = rig.worker();
@@ -156,9 +150,7 @@ it("[WK5] [TA20] when a worker is gone the next one begins with the last checkpo
 });
 
 it("[WK42] [WK41] a claim without confirmation is trusted for less time than the coordinator keeps it", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit({ heartbeatMs: 10_000 });
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun({ heartbeatMs: 10_000 });
   await rig.time.pass(5_000);
   made.link.cut = "before";
   const { signal } = made.executor.last.run;
@@ -174,9 +166,7 @@ it("[WK42] [WK41] a claim without confirmation is trusted for less time than the
 });
 
 it("[WK41] [TA17] nor when the last heartbeats had no news and were not written down", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit({ heartbeatMs: 30_000 });
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun({ heartbeatMs: 30_000 });
   await rig.time.pass(23_000);
   made.link.cut = "before";
   const { signal } = made.executor.last.run;
@@ -188,9 +178,7 @@ it("[WK41] [TA17] nor when the last heartbeats had no news and were not written 
 });
 
 it("[WK41] [WK42] after too long a sleep of the machine the work is stopped, though the monotonic clock stood still", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit({ heartbeatMs: 30_000 });
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun({ heartbeatMs: 30_000 });
   await rig.time.pass(1_000);
   made.link.cut = "before";
   await made.machine.sleep(600_000);
@@ -202,9 +190,7 @@ it("[WK41] [WK42] after too long a sleep of the machine the work is stopped, tho
 });
 
 it("[WK46] a checkpoint is reported when its files are kept, and not before", async () => {
-  const rig = new WorkerRig();
-  rig.submit();
-  const made = await rig.begun();
+  const { rig, made } = await aTaskBegun();
   const { promise: kept, resolve: keep } = Promise.withResolvers<void>();
   made.place.saving = kept;
   made.executor.last.run.onCheckpoint({ step: 1 });
@@ -216,9 +202,7 @@ it("[WK46] a checkpoint is reported when its files are kept, and not before", as
 });
 
 it("[WK45] a flood of checkpoints is kept with one save of the files, and delays nothing", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit();
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun();
   const { promise: kept, resolve: keep } = Promise.withResolvers<void>();
   made.place.saving = kept;
   for (let step = 1; step <= 1_000; step++) made.executor.last.run.onCheckpoint({ step });
@@ -230,9 +214,7 @@ it("[WK45] a flood of checkpoints is kept with one save of the files, and delays
 });
 
 it("[WK2] a task of a type that was not asked for is given back", async () => {
-  const rig = new WorkerRig();
-  rig.submit();
-  const made = await rig.begun();
+  const { rig, made } = await aTaskBegun();
   const other = rig.submit({ type: "other" });
   made.link.alter = (name, given) => (name === "tasks.ack" ? { ...given, next: { limit: 1 } } : given);
   made.executor.last.end(done());

@@ -15,8 +15,7 @@ function aWorker(edge: FakeEdge, options: RigOptions = {}): EdgeWorker {
 }
 
 async function submit(edge: FakeEdge, overrides: object = {}): Promise<number> {
-  const { tasks } = value(await edge.host.call("tasks.submit", { tasks: [{ type: "build", ...overrides }] }));
-  return tasks[0]?.task ?? 0;
+  return value(await edge.host.call("tasks.submit", { tasks: [{ type: "build", ...overrides }] })).tasks[0]?.task ?? 0;
 }
 
 /** What the consumer of the queue does with a token, and what follows for the connections. */

@@ -1,13 +1,11 @@
 import { expect, it } from "vitest";
-import { ofEvents, WorkerRig } from "#harness/worker/worker-rig.ts";
+import { aTaskBegun, ofEvents, WorkerRig } from "#harness/worker/worker-rig.ts";
 
 const done = (result: string | null = null) => ({ kind: "done", result }) as const;
 const failed = { kind: "failed", reason: "it broke", isRetryable: true } as const;
 
 it("[WK6] a task that is cancelled is stopped at once and given back", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit();
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun();
   await rig.time.pass(2_000);
   rig.call("tasks.cancel", { task, reason: "not needed" });
   await rig.time.pass(500);
@@ -17,9 +15,7 @@ it("[WK6] a task that is cancelled is stopped at once and given back", async () 
 });
 
 it("[WK6] when the time of an attempt is over it is stopped, which counts as an attempt", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit({ startToCloseMs: 5_000, maxAttempts: 2, backoff: { baseMs: 0 } });
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun({ startToCloseMs: 5_000, maxAttempts: 2, backoff: { baseMs: 0 } });
   await rig.time.pass(5_100);
   expect(made.executor.attempts[0]?.run.signal.reason).toMatchObject({ kind: "time" });
   expect(ofEvents(made, "ended")).toMatchObject([{ end: "timeout" }]);
@@ -29,9 +25,7 @@ it("[WK6] when the time of an attempt is over it is stopped, which counts as an 
 });
 
 it("[WK6] a claim that is over is no longer worked on, and nothing of it is told", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit();
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun();
   const { claim } = made.executor.last.run.task;
   // Somebody acts in its name.
   rig.call("tasks.release", { self: { chat: `w${made.pid}`, incarnation: 1 }, task, claim });
@@ -64,18 +58,14 @@ it("[WK6] [BU3] at a budget the attempt is stopped and its task is dead, whoever
 });
 
 it("[WK6] an executor that has stopped itself for a limit that the coordinator does not see ends the task for good all the same", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit();
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun();
   made.executor.last.end({ kind: "over_budget", reason: "no money" });
   await rig.time.pass(100);
   expect(rig.call("tasks.get", { task })).toMatchObject({ state: "dead", detail: "no money" });
 });
 
 it("[WK7] a result is told as often as it takes, and once", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit();
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun();
   made.link.cut = "answers";
   made.executor.last.end(done("r"));
   await rig.time.pass(40_000);
@@ -87,9 +77,7 @@ it("[WK7] a result is told as often as it takes, and once", async () => {
 });
 
 it("[WK7] a result that comes too late is thrown away, which is said", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit({ heartbeatMs: 10_000 });
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun({ heartbeatMs: 10_000 });
   await rig.time.pass(100);
   made.link.cut = "before";
   made.executor.last.end(done("late"));
@@ -131,9 +119,7 @@ it("[WK7] what no coordinator takes as a result ends the task with that reason; 
 });
 
 it("[WK8] what is told of a task is redacted and as short as the coordinator wants it; a checkpoint that is too large leaves the one before", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit({ maxAttempts: 1 });
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun({ maxAttempts: 1 });
   const { run, end } = made.executor.last;
   run.onCheckpoint({ step: 1 });
   const note = `key sk-ant-api03-${"a1B2".repeat(24)} ${"n".repeat(900)}`;
@@ -223,9 +209,7 @@ it("[WK10] what does not end in time is stopped and given back with its checkpoi
 });
 
 it("[WK10] a worker that nobody answers ends nevertheless, and says what was not told", async () => {
-  const rig = new WorkerRig();
-  rig.submit();
-  const made = await rig.begun();
+  const { rig, made } = await aTaskBegun();
   made.link.cut = "before";
   made.worker.stopNow("asked");
   expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: { untold: 1 } });

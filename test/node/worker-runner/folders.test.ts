@@ -1,11 +1,11 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { fixedFolder } from "#src/worker-runner/task-folder.ts";
 import { removeOldWorktrees } from "#src/worker-runner/old-worktrees.ts";
-import { git, GIT_ENV, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { git, GIT_ENV, temporaryFolder, withGit, write } from "#harness/machine/git-project.ts";
 import { base62, draw, pem } from "#harness/secrets/secret-draw.ts";
 import { aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
 
@@ -38,11 +38,10 @@ it("[WK19] worktrees of one repository are made and taken away at the same time,
   const rig = new RepositoryRig();
   const half = join(rig.repository, ".git", "worktrees", "half");
   write(half, { gitdir: `${join(rig.repository, "half", ".git")}\n`, HEAD: "ref: refs/heads/half\n", commondir: "" });
-  const opening = Promise.all(Array.from({ length: 6 }, (_, n) => rig.open(aTask(null, n + 1))));
-  // As when the other git goes on.
-  const mended = setTimeout(() => rmSync(half, { recursive: true }), 120);
-  onTestFinished(() => clearTimeout(mended));
-  const places = await opening;
+  // The other git goes on once this one has failed.
+  const script = `"$GIT" "$@"; code=$?; case "$code $*" in 0*) ;; *"worktree add"*) rm -rf '${half}' ;; esac; exit $code`;
+  const env = withGit(rig, script);
+  const places = await Promise.all(Array.from({ length: 6 }, (_, n) => rig.open(aTask(null, n + 1), { env })));
   expect(new Set(places.map(({ folder }) => folder)).size).toBe(6);
   await Promise.all(places.map((place) => place.finish()));
   expect(await Promise.all(places.map((place) => place.release(false)))).toEqual(places.map(() => null));

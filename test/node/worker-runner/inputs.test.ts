@@ -47,8 +47,7 @@ it("[WK30] the same inputs give the same tree whatever comes of the base, in the
   git(rig.repository, "add", ".");
   git(rig.repository, "commit", "-qm", "later");
   const later = await rig.open(aDependent({ 1: one, 2: two }, 13));
-  const names = ["one.txt", "two.txt", "later.txt"];
-  expect(names.filter((name) => !existsSync(join(later.folder, name)))).toEqual([]);
+  expect(["one.txt", "two.txt", "later.txt"].filter((name) => !existsSync(join(later.folder, name)))).toEqual([]);
 });
 
 it("[WK56] [WK30] without the merge, or of inputs that changed nothing, a task begins from the base alone", async () => {

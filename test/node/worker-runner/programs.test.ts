@@ -282,8 +282,7 @@ it("[WK66] a command that is stopped is stopped, whatever its exit code", async 
   const stop = new AbortController();
   const script = "process.on('SIGTERM', () => process.exit(0)); setInterval(() => 0, 1000); console.log('ready')";
   const heed = (text: string): void => void (text.includes("ready") && stop.abort());
-  const { outcome } = await execute(script, { signal: stop.signal, heed });
-  expect(outcome).toEqual({ kind: "stopped" });
+  expect((await execute(script, { signal: stop.signal, heed })).outcome).toEqual({ kind: "stopped" });
 });
 
 it("[WK7] a stop that comes when the command has ended, and only what it left behind has not, takes no result back", async () => {

@@ -53,8 +53,7 @@ it("[PL21] what was assigned and has not started goes to a chat that came later 
     expect(await endsOf(host, held.task)).toEqual(["moved"]);
     expect(await taskOf(host, held.task)).toMatchObject({ failures: 0, stalls: 0, lostChats: 0 });
   }
-  const taken = await b.claim({ limit: 4 });
-  expect(taken.map(({ task }) => task)).toEqual(moved.map(({ task }) => task));
+  expect((await b.claim({ limit: 4 })).map(({ task }) => task)).toEqual(moved.map(({ task }) => task));
 });
 
 it("[PL21] [PL16] in the next rounds nothing moves back or on, and without anything that waits there are no rounds", async () => {

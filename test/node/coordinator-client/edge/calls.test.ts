@@ -71,8 +71,7 @@ it("[EC9] over HTTP a lost answer is asked for again, with the same id", async (
   const { edge, call } = aClient(new FakeEdge(), { transport: "http" });
   edge.faults.loses = losing(1, ({ direction, text }) => direction === "down" && text.includes("version"));
   value(await call("state.set", { key: "k", value: 1 }));
-  const changes = value(await edge.host.call("state.changes", { after: 0 })).changes;
-  expect(changes.length).toBe(1);
+  expect(value(await edge.host.call("state.changes", { after: 0 })).changes.length).toBe(1);
   expect(edge.count("state.set", "http")).toBe(2);
 });
 
@@ -102,8 +101,7 @@ it("[EC9] what an admin asks for is repeated under its request id, and happens o
     const ids = edge.arrived.filter((one) => one.name === name).map(({ input }) => input["requestId"]);
     expect([name, ids.length, new Set(ids).size]).toEqual([name, 2, 1]);
   }
-  const next = value(await call("epoch.raise", { reason: "again" }));
-  expect(next.epoch).toBe(raised.epoch + 1);
+  expect(value(await call("epoch.raise", { reason: "again" })).epoch).toBe(raised.epoch + 1);
 });
 
 it("[EC10] the chat and the id of a request are filled in, and the caller's own stay", async () => {
@@ -147,8 +145,7 @@ it("[EC2] a submit that no frame holds goes over HTTP while the socket stays, ot
   const { edge, call } = await onEdge();
   for (const chars of [900_000, 1_200_000, 7_900_000, 900_000]) {
     const tasks = tasksOf(chars);
-    const submitted = value(await call("tasks.submit", { tasks }, 60_000));
-    expect(submitted.tasks).toHaveLength(tasks.length);
+    expect(value(await call("tasks.submit", { tasks }, 60_000)).tasks).toHaveLength(tasks.length);
   }
   const ways = edge.arrived.flatMap(({ name, way }) => (name === "tasks.submit" ? [way] : []));
   expect([ways, edge.upgrades.length]).toEqual([["socket", "http", "http", "socket"], 1]);
@@ -167,8 +164,7 @@ it("[EC10] what is more than its operation takes is refused without being sent, 
   const { edge, call } = await onEdge();
   const before = edge.arrived.length;
   const tasks = Array.from({ length: 120 }, () => ({ type: "t", payload: "\u00e4".repeat(60_000) }));
-  const refused = await call("tasks.submit", { tasks });
-  expect(refused).toMatchObject({
+  expect(await call("tasks.submit", { tasks })).toMatchObject({
     error: { code: "too_large", message: expect.stringContaining("10485760") as string },
   });
   expect(edge.arrived.length).toBe(before);
@@ -189,8 +185,7 @@ it("[EC11] refusals are the caller's answer, also those that may be repeated", a
   const one = await registered(edge, "a");
   const two = await registered(edge, "b");
   value(await edge.time.until(one.client.call("leases.acquire", { resource: "r" })));
-  const held = await edge.time.until(two.client.call("leases.acquire", { resource: "r" }));
-  expect(held).toMatchObject({
+  expect(await edge.time.until(two.client.call("leases.acquire", { resource: "r" }))).toMatchObject({
     error: { code: "lease_held", retryAfterMs: expect.any(Number), details: { holder: "a", resource: "r" } },
   });
   expect(edge.count("leases.acquire")).toBe(2);

@@ -1,5 +1,15 @@
 import { expect, it } from "vitest";
-import { onEdge, aChat, aClient, codeOf, ofType, registered, statesOf, value } from "#harness/edge/edge-clients.ts";
+import {
+  onEdge,
+  aChat,
+  aClient,
+  codeOf,
+  ofType,
+  registered,
+  statesOf,
+  value,
+  withoutSockets,
+} from "#harness/edge/edge-clients.ts";
 import { adminToken, edgeUrl, FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
@@ -37,8 +47,7 @@ it("[EC2] a command that asks once needs no socket: each operation by its method
 
 it("[EC2] what the coordinator takes over HTTP alone goes over HTTP, also while a socket is open", async () => {
   const { edge, call, client } = aClient(new FakeEdge(), { token: adminToken });
-  const made = value(await call("tokens.create", { machine: "m2", scope: "work" }));
-  expect(made.token).toBe("shim_new");
+  expect(value(await call("tokens.create", { machine: "m2", scope: "work" })).token).toBe("shim_new");
   expect(client.state).toBe("connected");
   expect(edge.arrived.map(({ way, name }) => `${way} ${name}`)).toEqual(["http tokens.create"]);
 });
@@ -137,9 +146,7 @@ it("[EC4] [EC5] after a deploy all chats are back before anybody counts them as 
 });
 
 it("[EC38] with sockets blocked it works over HTTP, and returns to a socket when one opens", async () => {
-  const edge = new FakeEdge();
-  edge.faults.refusesSockets = true;
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await withoutSockets();
   expect(statesOf(made)).toEqual(["connecting", "fallback"]);
   value(await edge.time.until(made.client.call("state.set", { key: "a", value: 1 })));
   await edge.time.pass(95_000);
@@ -179,9 +186,7 @@ it("[EC39] where a socket has been open before, one that does not open is tried 
 });
 
 it("[EC6] when HTTP stops as well it is disconnected, until the coordinator answers again", async () => {
-  const edge = new FakeEdge();
-  edge.faults.refusesSockets = true;
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await withoutSockets();
   edge.faults.isUnreachable = true;
   await edge.time.pass(12_000);
   expect(made.client.state).not.toBe("fallback");
@@ -191,9 +196,7 @@ it("[EC6] when HTTP stops as well it is disconnected, until the coordinator answ
 });
 
 it("[EC6] a request that is lost over HTTP tells nothing about a later way", async () => {
-  const edge = new FakeEdge();
-  edge.faults.refusesSockets = true;
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await withoutSockets();
   await edge.time.pass(5_000);
   edge.faults.loses = ({ text }) => text.includes("/state?key=old");
   const old = made.client.call("state.get", { key: "old" }, 15_000);

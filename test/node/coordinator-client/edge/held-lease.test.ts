@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { onEdge, aChat, aClient, codeOf, registered, value } from "#harness/edge/edge-clients.ts";
+import { onEdge, aChat, aClient, codeOf, registered, value, twoChats } from "#harness/edge/edge-clients.ts";
 import { held, isHeld, resource, rightsOf, trustIsTrue } from "#harness/edge/held-leases.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
@@ -44,8 +44,7 @@ it("[EC31] after a new registration a bound lease is confirmed before pings prol
   await edge.time.pass(6_500);
   edge.faults.isUnreachable = false;
   await edge.time.untilTrue(() => made.client.state === "connected");
-  const { entries } = value(await edge.host.call("audit.list", { kind: "chat.offline" }, admin));
-  expect(entries.length).toBe(1);
+  expect(value(await edge.host.call("audit.list", { kind: "chat.offline" }, admin)).entries.length).toBe(1);
   await edge.time.pass(120_000);
   expect(right.isTrusted() && (await isHeld(edge, right))).toBe(true);
   expect(edge.count("leases.renew")).toBeGreaterThan(5);
@@ -101,9 +100,7 @@ it("[EC33] a lease that a request without an answer has acquired is released", a
 });
 
 it("[EC33] a waiter that a request without an answer has added is removed", async () => {
-  const edge = new FakeEdge();
-  const first = await registered(edge, "a");
-  const second = await registered(edge, "b");
+  const { edge, first, second } = await twoChats();
   const right = await held(edge, first);
   edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("waiting");
   const unknown = await edge.time.until(second.client.hold({ resource, waitMs: 3_600_000 }));
@@ -116,9 +113,7 @@ it("[EC33] a waiter that a request without an answer has added is removed", asyn
 });
 
 it("[EC13] a leader stays one by renewing its term, and the next waiter follows when it goes", async () => {
-  const edge = new FakeEdge();
-  const first = await registered(edge, "a");
-  const second = await registered(edge, "b");
+  const { edge, first, second } = await twoChats();
   const leading = value(await edge.time.until(first.client.lead({ name: "build", ttlMs: 10_000 })));
   expect(leading.name).toBe("leader:build");
   expect(codeOf(await edge.time.until(second.client.lead({ name: "build" })))).toBe("lease_held");
@@ -128,16 +123,13 @@ it("[EC13] a leader stays one by renewing its term, and the next waiter follows 
   expect(edge.count("elections.renew")).toBe(12);
   value(await edge.time.until(first.client.call("state.set", { key: "k", value: 1, guard: leading.guard })));
   expect(value(await edge.time.until(leading.release()))).toBe(true);
-  const next = value(await edge.time.until(following, 1_000));
-  expect(next.token).toBeGreaterThan(leading.token);
+  expect(value(await edge.time.until(following, 1_000)).token).toBeGreaterThan(leading.token);
   const stale = second.client.call("state.set", { key: "k", value: 2, guard: leading.guard });
   expect(codeOf(await edge.time.until(stale))).toBe("stale_token");
 });
 
 it("[EC30] a client that has waited in vain for leadership leaves the queue", async () => {
-  const edge = new FakeEdge();
-  const first = await registered(edge, "a");
-  const second = await registered(edge, "b");
+  const { edge, first, second } = await twoChats();
   const leading = value(await edge.time.until(first.client.lead({ name: "build" })));
   expect(codeOf(await edge.time.until(second.client.lead({ name: "build", waitMs: 8_000 })))).toBe("lease_held");
   value(await edge.time.until(leading.release()));

@@ -1,5 +1,15 @@
 import { expect, it } from "vitest";
-import { onEdge, aChat, aClient, codeOf, ofType, registered, statesOf, value } from "#harness/edge/edge-clients.ts";
+import {
+  onEdge,
+  aChat,
+  aClient,
+  codeOf,
+  ofType,
+  registered,
+  statesOf,
+  value,
+  withoutSockets,
+} from "#harness/edge/edge-clients.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
@@ -80,9 +90,7 @@ it("[EC14] a registration tells whether the chat had counted as gone, or only lo
 });
 
 it("[EC43] over HTTP a chat that counts as gone is noticed by its heartbeat", async () => {
-  const edge = new FakeEdge();
-  edge.faults.refusesSockets = true;
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await withoutSockets();
   await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
   await edge.time.pass(10_100);
   expect(ofType(made, "registered").length).toBe(2);

@@ -85,8 +85,7 @@ it("[EC19] over HTTP headers, query and body arrive; what was not sent is known;
     { method: "PUT", headers: { ...headers, "content-type": "application/json" }, body: '{"key":"k","value":"ä"}' },
   ]);
   server.answer = (_request, response) => void response.writeHead(302, { location: "/elsewhere" }).end();
-  const redirected = await send("state.get", { key: "k" }, 5_000);
-  expect(redirected).toMatchObject({ kind: "lost", isSent: true });
+  expect(await send("state.get", { key: "k" }, 5_000)).toMatchObject({ kind: "lost", isSent: true });
   expect(server.seen.length).toBe(3);
   server.answer = () => undefined;
   expect(await send("state.get", { key: "k" }, 50)).toMatchObject({

@@ -9,9 +9,8 @@ import {
   type Instant,
 } from "#src/coordinator-client/edge/trust.ts";
 import { fullJitter } from "#src/shared/backoff.ts";
-import { onEdge, codeOf, registered, value } from "#harness/edge/edge-clients.ts";
+import { onEdge, codeOf, registered, value, withoutSockets, twoChats } from "#harness/edge/edge-clients.ts";
 import { held, isHeld, resource, rightsOf, trustIsTrue } from "#harness/edge/held-leases.ts";
-import { FakeEdge } from "#harness/edge/fake-edge.ts";
 
 const t0: Instant = { monotonic: 1_000, wall: 1_700_000_000_000 };
 
@@ -88,9 +87,7 @@ it("[EC20] full jitter lies below the doubled base and the cap, and uses all of 
 });
 
 it("[EC13] over HTTP, without pings, a bound lease is renewed like others", async () => {
-  const edge = new FakeEdge();
-  edge.faults.refusesSockets = true;
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await withoutSockets();
   const right = await held(edge, made, { isBound: true });
   await edge.time.pass(300_000);
   expect(right.isTrusted() && (await isHeld(edge, right))).toBe(true);
@@ -128,9 +125,7 @@ it("[EC12] a short interruption ends in trust again, with the same token", async
 });
 
 it("[EC29] a chat that waits is granted in order, and trusts the grant after its first renewal", async () => {
-  const edge = new FakeEdge();
-  const first = await registered(edge, "a");
-  const second = await registered(edge, "b");
+  const { edge, first, second } = await twoChats();
   const right = await held(edge, first);
   const waiting = second.client.hold({ resource, ttlMs: 30_000, waitMs: 60_000 });
   await edge.time.pass(7_000);
@@ -141,9 +136,7 @@ it("[EC29] a chat that waits is granted in order, and trusts the grant after its
 });
 
 it("[EC29] a grant whose hint was lost is found by asking, and confirmed before it is trusted", async () => {
-  const edge = new FakeEdge();
-  const first = await registered(edge, "a");
-  const second = await registered(edge, "b");
+  const { edge, first, second } = await twoChats();
   const right = await held(edge, first);
   const waiting = second.client.hold({ resource, ttlMs: 3_000, waitMs: 60_000 });
   await edge.time.pass(1_000);
@@ -154,9 +147,7 @@ it("[EC29] a grant whose hint was lost is found by asking, and confirmed before 
 });
 
 it("[EC30] a client that has waited in vain leaves the queue", async () => {
-  const edge = new FakeEdge();
-  const first = await registered(edge, "a");
-  const second = await registered(edge, "b");
+  const { edge, first, second } = await twoChats();
   const right = await held(edge, first);
   expect(codeOf(await edge.time.until(second.client.hold({ resource })))).toBe("lease_held");
   const began = edge.time.now;

@@ -1,13 +1,20 @@
 import { expect, it } from "vitest";
+import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { onEdge, aClient } from "#harness/edge/edge-clients.ts";
 import { Follower, isInOrder, present, write } from "#harness/edge/state-follower.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
-it("[EC15] changes of one update are in one event", async () => {
-  const { edge, client } = aClient();
-  const follower = new Follower(client.watch());
+/** A client that has told what is there. */
+async function followed(watch: Parameters<WorkspaceClient["watch"]>[0] = {}, edge = new FakeEdge()) {
+  const { client } = aClient(edge);
+  const follower = new Follower(client.watch(watch));
   await edge.time.pass(100);
+  return { edge, client, follower };
+}
+
+it("[EC15] changes of one update are in one event", async () => {
+  const { edge, follower } = await followed();
   const writes = Array.from({ length: 12 }, (_, at) => ({ op: "set", key: `k${at}`, value: at }) as const);
   await edge.host.call("state.update", { writes });
   edge.tell();
@@ -35,9 +42,7 @@ it("[EC15] a watch continues over lost connections, without gap and without repe
 it("[EC15] over HTTP it asks, and continues over a socket when one opens", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
-  const { client } = aClient(edge);
-  const follower = new Follower(client.watch({ prefix: "k/" }));
-  await edge.time.pass(100);
+  const { client, follower } = await followed({ prefix: "k/" }, edge);
   await write(edge, 1, 600);
   await edge.time.pass(5_100);
   expect(follower.revisions.length).toBe(600);
@@ -108,9 +113,7 @@ it("[EC15] a watch continues when the last event is taken out in the moment of a
 });
 
 it("[EC15] a repeated change is delivered once, and a change for another watch not at all", async () => {
-  const { edge, client } = aClient();
-  const follower = new Follower(client.watch({ after: 0 }));
-  await edge.time.pass(100);
+  const { edge, follower } = await followed({ after: 0 });
   await write(edge, 1, 3);
   await edge.time.pass(100);
   const watch = edge.arrived.at(-1)?.input["watch"];
@@ -125,9 +128,7 @@ it("[EC15] a repeated change is delivered once, and a change for another watch n
 it("[EC35] a frame that is lost on an open connection is noticed with the next one, and requested", async () => {
   const edge = new FakeEdge();
   edge.pace.changesPerFrame = 1;
-  const { client } = aClient(edge);
-  const follower = new Follower(client.watch({ prefix: "k/", after: 0 }));
-  await edge.time.pass(100);
+  const { follower } = await followed({ prefix: "k/", after: 0 }, edge);
   for (let round = 1; round <= 40; round += 4) {
     await write(edge, round, round);
     // What is for nobody moves no place.
@@ -149,9 +150,7 @@ it("[EC35] a frame that is lost on an open connection is noticed with the next o
 it("[EC36] a watch can begin after a revision", async () => {
   const edge = new FakeEdge();
   await write(edge, 1, 10);
-  const { client } = aClient(edge);
-  const follower = new Follower(client.watch({ prefix: "k/", after: 6 }));
-  await edge.time.pass(100);
+  const { follower } = await followed({ prefix: "k/", after: 6 }, edge);
   expect(follower.revisions).toEqual([7, 8, 9, 10]);
 });
 
@@ -184,9 +183,7 @@ it("[EC37] leaving the loop over a watch ends it", async () => {
 });
 
 it("[EC37] a watch that cannot continue says why, and ends", async () => {
-  const { edge, client } = aClient();
-  const follower = new Follower(client.watch());
-  await edge.time.pass(100);
+  const { edge, client, follower } = await followed();
   client.close();
   await edge.time.pass(100);
   expect(follower.events.at(-1)).toMatchObject({ type: "failed", error: { code: "closed" } });
@@ -225,9 +222,7 @@ it("[EC16] [EC15] a watch tells what is there, then each change, in order and on
   const edge = new FakeEdge();
   await write(edge, 1, 3);
   await edge.host.call("state.set", { key: "other", value: 1 });
-  const { client } = aClient(edge);
-  const follower = new Follower(client.watch({ prefix: "k/" }));
-  await edge.time.pass(100);
+  const { follower } = await followed({ prefix: "k/" }, edge);
   expect(follower.events).toEqual([
     {
       type: "snapshot",
@@ -251,9 +246,7 @@ it("[EC16] what was compacted meanwhile is replaced by all that is there", async
     edge.faults.refusesSockets = refusesSockets;
     await edge.host.call("settings.set", { settings: { keepChangesMs: 60_000 } }, admin);
     const hourMs = 3_600_000;
-    const { client } = aClient(edge);
-    const follower = new Follower(client.watch({ prefix: "k/" }));
-    await edge.time.pass(100);
+    const { follower } = await followed({ prefix: "k/" }, edge);
     await write(edge, 1, 5);
     await edge.time.pass(6_000);
     edge.faults.isUnreachable = true;

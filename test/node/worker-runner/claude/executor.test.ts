@@ -97,8 +97,7 @@ it("[CX3] server and hooks stand in private files of SHIM's own, written once", 
 
 it("[CX4] [CX1] the checkpoint names the session, and what is no session becomes no argument", async () => {
   const claude = new FakeClaude([good]);
-  const { checkpoints } = await claude.run();
-  expect(checkpoints).toEqual([{ claude: { session, folder: claude.folder } }]);
+  expect((await claude.run()).checkpoints).toEqual([{ claude: { session, folder: claude.folder } }]);
   for (const checkpoint of [
     { claude: { session: "--help", folder: claude.folder } },
     { claude: { session: "x; rm -rf /", folder: claude.folder } },
@@ -180,8 +179,7 @@ it("[CX5] in another folder, while it still runs, when it is full or its transcr
   for (const [reason, prepare] of cases) {
     const claude = new FakeClaude([good]);
     mkdirSync(join(claude.root, "other"));
-    const { output } = await claude.run(prepare(claude));
-    expect(output).toContain(`session ${session} is not resumed: ${reason}\n`);
+    expect((await claude.run(prepare(claude))).output).toContain(`session ${session} is not resumed: ${reason}\n`);
     const [started] = claude.started();
     expect(started?.args).not.toContain("--resume");
     expect(started?.input).toMatch(/<shim-recovered-session-\w+>[^]*The fault is in one\.ts\./);
