@@ -149,7 +149,7 @@ export function aCliHome(): CliHome {
     },
     json: async (command, ...args) => (await home.shim(command, ...args, "--json")).json(),
     coordinator: (machine = "here") => {
-      const now = (): number => home.now;
+      const { now } = home.runtime;
       const store = createLocalStore({ home: paths.home, driver: openNodeSqlite, now, busyMs: 1_000 });
       onTestFinished(() => store.close());
       return new LocalCoordinator({ store, processes, machine, now });
