@@ -41,7 +41,7 @@ it("[CL61] limits are set one by one, those that are not named stay, and none ta
   );
 });
 
-it("[CL61] shows what was used, by whom, and which limit is reached", async () => {
+it("[CL61] shows what was used, by which chat, and which limit is reached", async () => {
   const home = aCliHome();
   await home.shim("budget set --day-usd 1 --chat-tokens 900");
   await submit(home, "build");
@@ -75,7 +75,7 @@ it("[CL62] what is no limit is wrong usage, and changes nothing", async () => {
   expect((await shown(home)).limits).toEqual({ task: {}, chat: {}, day: {} });
 });
 
-it("[CL62] on the edge limits are set with the admin token, and a machine without it is told so", async () => {
+it("[CL62] on the edge limits are set with the admin token, and a machine without it is refused", async () => {
   const home = await aHomeOnEdge(false);
   expect(await home.shim("budget set --day-usd 2")).toMatchObject(failed(1, "this machine has none"));
   const admin = await aHomeOnEdge();

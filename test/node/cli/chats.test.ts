@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { expect, it } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
@@ -30,7 +29,7 @@ function aTeam(): { home: CliHome; coordinator: LocalCoordinator } {
   return { home, coordinator };
 }
 
-it("[CL85] chats shows who is there, by short id, title and project, and counts who is not", async () => {
+it("[CL85] chats shows the present chats by short id, title and project, and counts the absent", async () => {
   const { home } = aTeam();
   const { out } = await home.shim("chats");
   expect(out).toMatch(/^CHAT +STATUS +TITLE +PROJECT +MACHINE +SEEN +TASKS +CAN +PROGRESS\n/);

@@ -89,7 +89,7 @@ class Rig {
   }
 }
 
-it("[FI20] the hook gives the guard what is staged; refused is refused, and what cannot be checked goes on with a warning", async () => {
+it("[FI20] the hook gives the guard what is staged; refused is refused, and what cannot be checked is committed with a warning", async () => {
   const rig = new Rig();
   const installed = { isInstalled: true, isStale: false, path: rig.hook, kept: null };
   expect((await rig.guard("install --json")).json()).toEqual(installed);
@@ -103,7 +103,7 @@ it("[FI20] the hook gives the guard what is staged; refused is refused, and what
   expect(readFileSync(rig.seen, "utf8").split("\0")).toEqual(["d.txt", "e.txt", "f.txt", ""]);
 });
 
-it("[FI23] a hook that is there is kept, and comes back byte for byte; installing twice changes nothing", async () => {
+it("[FI23] an existing hook is kept, and is restored byte for byte; installing twice changes nothing", async () => {
   const rig = new Rig();
   const own = '#!/bin/sh\necho "own \xff"\n';
   rig.write(rig.hook, own, 0o750);
@@ -119,7 +119,7 @@ it("[FI23] a hook that is there is kept, and comes back byte for byte; installin
   expect((await rig.guard("remove")).code).toBe(3);
 });
 
-it("[FI23] a link comes back as a link, and of another copy of SHIM the hook is renewed", async () => {
+it("[FI23] a link is restored as a link, and of another copy of SHIM the hook is renewed", async () => {
   const rig = new Rig();
   rig.write(join(rig.cwd, "tools/hook.sh"), "#!/bin/sh\nexit 0\n");
   symlinkSync("../../tools/hook.sh", rig.hook);
@@ -175,7 +175,7 @@ it("[FI24] the kept hook runs first under its own name, and stops the commit; on
   expect(rig.commit("d.txt").text).not.toContain("from node");
 });
 
-it("[FI23] outside of git, without a build, and where another hook has taken the place, it says so and changes nothing", async () => {
+it("[FI23] outside of git, without a build, and where another hook has replaced it, it says so and changes nothing", async () => {
   const rig = new Rig();
   rig.cwd = rig.home.other;
   expect((await rig.guard("status")).code).toBe(2);
@@ -232,7 +232,7 @@ function inChat(id: string): NodeJS.ProcessEnv {
   return { CLAUDE_CODE_SESSION_ID: id };
 }
 
-it("[FI20] a commit with a file that another living chat has reserved is refused, with who has it and how to go on", async () => {
+it("[FI20] a commit with a file that another living chat has reserved is refused, with its holder and how to continue", async () => {
   const home = withReservation();
   expect(await commit(home, ["docs/a.md", "srcs/a.ts", ""])).toEqual({ isRefused: false, text: "" });
   const { isRefused, text } = await commit(home, ["docs/a.md", "src/deep/a b.ts"]);
@@ -261,7 +261,7 @@ it("[FI21] what the command line has reserved keeps chats from committing it, no
   expect((await commit(home, ["a.ts"], { env: inChat(ids.elsewhere) })).isRefused).toBe(true);
 });
 
-it("[FI22] what is over, and what a chat that has died held, is free", async () => {
+it("[FI22] an ended reservation, and one of a chat that has died, is free", async () => {
   const home = withReservation();
   expect((await home.shim("lease force-release", resource, "--reason", "test")).code).toBe(0);
   expect(await commit(home, ["src/a.ts"])).toEqual({ isRefused: false, text: "" });
@@ -270,7 +270,7 @@ it("[FI22] what is over, and what a chat that has died held, is free", async () 
   expect(await commit(other, ["src/a.ts"])).toEqual({ isRefused: false, text: "" });
 });
 
-it("[FI22] where SHIM cannot answer, the commit goes on with a warning; switched off, or with nothing stored, without one", async () => {
+it("[FI22] where SHIM cannot answer, the commit succeeds with a warning; switched off, or with nothing stored, without one", async () => {
   const home = withReservation();
   const goesOn = { isRefused: false, text: holding(/not checked \(.*\); the commit continues/) };
   const never = new Promise<never>(() => undefined);

@@ -59,7 +59,7 @@ it("[CL15] a healthy machine has only ok lines, and answers 0", async () => {
   );
 });
 
-it("[CL15] it warns of what needs a look: SQLite's second choice, no git, waiting events, notices, pauses, dead sessions, failed snapshots, no backup", async () => {
+it("[CL15] it warns of what needs attention: SQLite's second choice, no git, waiting events, notices, pauses, dead sessions, failed snapshots, no backup", async () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) => {
     notices.add(sql, home.now, "x", "the store was damaged");
@@ -165,7 +165,7 @@ it("[CL15] what SQLite's own check finds is a failure", async () => {
   expect([code, lines.get("store")]).toMatchObject([1, fault]);
 });
 
-it("[CL15] schemas of other versions are told", async () => {
+it("[CL15] schemas of other versions are reported", async () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) =>
     sql.run("INSERT INTO migrations (id, name, min_reader, applied_at) VALUES (99, 'later', 0, 0)"),

@@ -41,7 +41,7 @@ it("[CL8] [EM8] on a machine without chats reading makes nothing, and a watch co
   expect([(await watching).code, out]).toEqual([0, expect.stringMatching(/^\d+ {2}set {2}color {2}"red"\n$/)]);
 });
 
-it("[EM3] the file that says who decides is private, and a machine leaves its workspace only when it is told to", async () => {
+it("[EM3] the file that names the coordinator is private, and a machine leaves its workspace only when it is asked to", async () => {
   const home = aCliHome();
   home.join(edge.url);
   const path = edgeConfigPath(home.paths.home);
@@ -85,7 +85,7 @@ it("[CL28] a request whose answer is lost is sent a second time under the same i
   expect(server.seen.length).toBe(4);
 });
 
-it("[CL29] versions and revisions as the coordinator tells them are taken back", async () => {
+it("[CL29] versions and revisions as the coordinator prints them are accepted", async () => {
   const home = aCliHome();
   // A raised epoch follows the clock, and versions stand above it.
   home.now = Date.UTC(2026, 10, 20);
@@ -174,7 +174,7 @@ it("[CL32] a workspace whose answer was lost is made by the same command again",
   expect(existsSync(unfinishedFile(home.paths.home))).toBe(false);
 });
 
-it("[CL32] a name that somebody else has is not asked for under the old id again, and others stay", async () => {
+it("[CL32] a name that is taken is not asked for under the old id again, and others stay", async () => {
   const home = aCliHome();
   const exists = '{"error":{"code":"workspace_exists","message":"this workspace already exists","retryable":false}}';
   const server = await RealServer.answering(null, exists, null, exists);

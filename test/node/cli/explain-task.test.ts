@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome, addSession, aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { submit, submitPlan, Worker } from "#harness/worker/cli-worker.ts";
@@ -46,6 +45,10 @@ it("[CL51] of a scheduled task it is said until when it waits, and why", async (
   );
 });
 
+function aWorker(home: CliHome, chat: string, more: ConstructorParameters<typeof Worker>[1] = {}): Worker {
+  return new Worker(home, { chat, ...more });
+}
+
 it("[CL51] of a queued task each chat that lives is named, with what keeps it from it", async () => {
   const home = aCliHome();
   const task = await submit(home, "build --capability gpu big");
@@ -53,17 +56,17 @@ it("[CL51] of a queued task each chat that lives is named, with what keeps it fr
     `Task ${task} (build) is queued: there is no live chat that could take it.`,
   ]);
   const all = ["gpu", "big"];
-  new Worker(home, { chat: "a-lacks" });
+  aWorker(home, "a-lacks");
   const full = new Worker(home, { chat: "b-full", capabilities: all, capacity: 1 });
   await submit(home, "other");
   await home.shim("task cancel", task, "--reason", "again");
   full.take();
   const again = await submit(home, "build --capability gpu big");
-  new Worker(home, { chat: "c-drains", capabilities: all }).drain();
-  new Worker(home, { chat: "d-none", capabilities: all, capacity: 0 });
-  new Worker(home, { chat: "e-other", capabilities: all, taskTypes: ["lint", "test"] });
-  new Worker(home, { chat: "e-stuck", capabilities: all }).isStuck();
-  new Worker(home, { chat: "f-gone", capabilities: all }).leave();
+  aWorker(home, "c-drains", { capabilities: all }).drain();
+  aWorker(home, "d-none", { capabilities: all, capacity: 0 });
+  aWorker(home, "e-other", { capabilities: all, taskTypes: ["lint", "test"] });
+  aWorker(home, "e-stuck", { capabilities: all }).isStuck();
+  aWorker(home, "f-gone", { capabilities: all }).leave();
   const obstacles = [
     "  a-lacks: lacks big",
     "  b-full: is full: it has 1 of 1 task",
@@ -76,7 +79,7 @@ it("[CL51] of a queued task each chat that lives is named, with what keeps it fr
     `Task ${again} (build) is queued: none of the 6 live chats can take it now.`,
     ...obstacles,
   ]);
-  new Worker(home, { chat: "g-free", capabilities: all, capacity: 2 });
+  aWorker(home, "g-free", { capabilities: all, capacity: 2 });
   expect(await explained(home, again)).toEqual([
     `Task ${again} (build) is queued: 1 of the 7 live chats can take it.`,
     ...obstacles,
@@ -126,7 +129,7 @@ it("[CL51] of a join it is said that the coordinator makes it", async () => {
   ]);
 });
 
-it("[CL51] of one that somebody has it is said who, how far, and until when", async () => {
+it("[CL51] of a claimed task its holder, its progress and its deadline are named", async () => {
   const home = aCliHome();
   const task = await submit(home, "build");
   const worker = new Worker(home);

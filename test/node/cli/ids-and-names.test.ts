@@ -115,7 +115,7 @@ it("[CL80] the name travels with an export", async () => {
   expect(other.runtime.store.read((sql) => sessions.get(sql, ids.dead)?.name, null)).toBe("Parser work");
 });
 
-it("[CL81] the name stands for the title in every list", async () => {
+it("[CL81] the name replaces the title in every list", async () => {
   const home = aSeededHome();
   await home.shim("name bbbb2", "Parser work");
   for (const list of ["sessions --incomplete", "up --once", "explain bbbb2", "checkpoints", "search parser"])

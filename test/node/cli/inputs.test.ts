@@ -23,7 +23,7 @@ it("[CL34] what the engine refuses as bad input is wrong usage, said by field an
   }
 });
 
-it("[CL35] without a limit a list is read to its end; with one it is a page, with the cursor to go on from", async () => {
+it("[CL35] without a limit a list is read to its end; with one it is a page, with the cursor to continue from", async () => {
   const home = aCliHome();
   for (const key of ["a", "b", "c"]) await home.shim("state set", key, "1");
   const first = await home.shim("state list --limit 2");
@@ -42,7 +42,7 @@ it("[CL35] without a limit a list is read to its end; with one it is a page, wit
   expect((await home.shim("lease list --limit 1")).out).toContain("There are more: --cursor 'a b'");
 });
 
-it("[CL35] the list of tokens tells until when each is good", async () => {
+it("[CL35] the list of tokens says until when each is valid", async () => {
   const home = aCliHome();
   const server = await RealServer.listen();
   const tokens = [null, 7_200_000, 0].map((expiresInMs, at) => {

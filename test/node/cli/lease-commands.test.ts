@@ -69,8 +69,9 @@ it("[CL138] Ctrl-C ends the command and releases the lease; before there is a le
 
 it("[CL139] a command that does not exist, and a wrong duration, are refused", async () => {
   const rig = new LeaseCommandRig();
-  const none = await rig.home.shimWith(rig.real, "lease run db -- no-such-program");
-  expect([none.code, none.err]).toEqual([127, expect.stringContaining("no program no-such-program")]);
+  expect(await rig.home.shimWith(rig.real, "lease run db -- no-such-program")).toMatchObject(
+    failed(127, "no program no-such-program"),
+  );
   expect(await rig.held()).toEqual([]);
   for (const wrong of ["--ttl 0s", "--wait 2h", "--ttl x"])
     expect(await rig.home.shim(`lease run db ${wrong} -- true`)).toMatchObject(failed(2, /from [01]s to 1h/));
@@ -131,8 +132,7 @@ it("[CL101] when leadership is lost the command is ended, and it campaigns again
   const [one = 0, two = 0] = await rig.written(2);
   expect(two).toBeGreaterThan(one);
   rig.stop.abort();
-  const ran = await running;
-  expect([ran.code, ran.err]).toEqual([9, expect.stringMatching(/leadership of deploy was lost[^]*Campaigning again/)]);
+  expect(await running).toMatchObject(failed(9, /leadership of deploy was lost[^]*Campaigning again/));
   expect((await rig.home.shim("lead deploy --status")).code).toBe(3);
 });
 
@@ -141,8 +141,7 @@ it("[CL101] with --once a lost leadership is answered with 76", async () => {
   const running = rig.lead(["--once"], forever);
   await rig.written();
   await rig.forceRelease("leader:deploy");
-  const ran = await running;
-  expect([ran.code, ran.err]).toEqual([76, expect.stringContaining("leadership of deploy was lost")]);
+  expect(await running).toMatchObject(failed(76, "leadership of deploy was lost"));
 });
 
 it("[CL100] Ctrl-C before it leads starts nothing; what cannot be run or asked is said", async () => {

@@ -19,7 +19,7 @@ async function shown(home: CliHome): Promise<Record<string, unknown>[]> {
   return all;
 }
 
-it("[CL45] [CL50] the plan of the documentation is submitted as it stands there", async () => {
+it("[CL45] [CL50] the plan of the documentation is submitted unchanged", async () => {
   const home = aCliHome();
   const docs = readFileSync(join(import.meta.dirname, "..", "..", "..", "docs", "reference", "cli.md"), "utf8");
   const [, example = ""] = /```yaml\n([\s\S]*?)```/.exec(docs) ?? [];
@@ -44,7 +44,7 @@ it("[CL50] values are those of YAML 1.2 and JSON: no dates, no yes, and tabs as 
   expect(yaml).toMatchObject({ type: "on", payload: ["2026-11-20", "yes", 16, null, 0.5] });
 });
 
-it("[CL50] what is wrong is told with its line, all of it at once, and nothing is submitted", async () => {
+it("[CL50] what is wrong is reported with its line, all of it at once, and nothing is submitted", async () => {
   const home = aCliHome();
   for (const [text, why] of [
     ["- type: a\n  ref: [b\n", "plan.yaml, line 3: Flow sequence in block collection"],
@@ -118,7 +118,7 @@ it("[CL107] the tree of a task has what it waits for with states, and what sever
   expect(all["tasks"]).toContainEqual(expect.objectContaining({ task: 3, state: "blocked", below: [1, 2] }));
 });
 
-it("[CL107] parts of a job stand below it, and what two wait for is drawn in full only once", async () => {
+it("[CL107] parts of a job are below it, and what two wait for is drawn in full only once", async () => {
   const home = aCliHome();
   const shared = [
     { ref: "base", type: "build" },
@@ -147,7 +147,11 @@ it("[CL107] no open task, one that is not there and one that is no number are sa
 
 it("[CL107] of more open tasks than are shown the rest is left out, and it is said", async () => {
   const home = aCliHome();
-  for (const count of [600, 401]) await submitPlan(home, Array<object>(count).fill({ type: "build" }));
+  for (const count of [600, 401])
+    await submitPlan(
+      home,
+      Array.from({ length: count }, () => ({ type: "build" })),
+    );
   const lines = (await home.shim("task tree")).out.trimEnd().split("\n");
   expect(lines).toHaveLength(1_001);
   expect(lines.slice(0, -1).every((line) => line.endsWith(" build: queued"))).toBe(true);

@@ -64,7 +64,7 @@ it("[CL2] [CL79] an unknown id answers 3 and says how to list, an ambiguous one 
   expect((await home.shim("checkpoints show cp_zz")).err).toContain("`shim checkpoints` lists them");
 });
 
-it("[CL3] colours stand in a terminal only, and NO_COLOR switches them off", async () => {
+it("[CL3] colours are in a terminal only, and NO_COLOR switches them off", async () => {
   const home = aSeededHome();
   const screen = { isTty: true };
   expect((await home.shimWith(screen, "up --once")).out).toContain("\u001b[");

@@ -33,7 +33,7 @@ it.each([
   if (ran.code === 0) expect(ran.err).toMatch(/Secrets removed: \d/);
 });
 
-it("[RD12] a graph of tasks from a file holds no secret, and what it says else stays", async () => {
+it("[RD12] a graph of tasks from a file holds no secret, and the rest of it stays", async () => {
   const home = aCliHome();
   const file = join(home.project, "plan.yaml");
   writeFileSync(file, `- type: deploy\n  payload: {password: "${password}", to: staging}\n`);

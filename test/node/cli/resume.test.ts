@@ -9,6 +9,7 @@ import { noteOf } from "#src/local-mcp/sessions/recoveries.ts";
 import { recordTakeovers } from "#src/local-mcp/sync/takeover-notices.ts";
 import { createSynchronizer } from "#src/local-mcp/sync/start-sync.ts";
 import {
+  aCliHome,
   addSession,
   aSeededHome,
   failed,
@@ -17,7 +18,6 @@ import {
   printed,
   throwing,
   withStore,
-  aCliHome,
   type CliHome,
 } from "#harness/machine/cli-home.ts";
 import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
@@ -94,8 +94,8 @@ it("[CL154] without a whole transcript a new chat gets the brief, and the offer 
   expect((await home.shim("explain", ids.dead)).out).toEqual(holding(`offered to session ${newId}`, "died: killed"));
 });
 
-function unstarted(error: Error): Partial<Io> {
-  return { ...terminal, startProcess: () => Promise.reject(error) };
+function unstarted(why: Error): Partial<Io> {
+  return { ...terminal, startProcess: () => Promise.reject(why) };
 }
 
 it("[CL154] when the client cannot be started, or the new chat never begins, nothing has changed", async () => {
@@ -128,7 +128,7 @@ it("[CL155] a session that runs, one of another client and one whose folder is g
   expect(home.started).toEqual([]);
 });
 
-it("[CL9] what waits in the spool or stands in the transcript only is in the brief; a store that takes nothing gives one without", async () => {
+it("[CL9] what is in the spool or in the transcript only is in the brief; a store that takes nothing gives one without", async () => {
   const home = aSeededHome();
   append(home.paths.spool, {
     at: home.now,
@@ -220,8 +220,9 @@ it("[RE104] one whose chat lives, that was finished or is continued elsewhere, o
   const self = { chat: "rival", incarnation };
   const lease = { self, resource: `session:${ids.dead}`, requestId: "r", ttlMs: 60_000 };
   given(await server.host.call("leases.acquire", lease, rival));
-  const held = await here.shimWith(terminal, "resume", ids.dead);
-  expect([held.code, held.err]).toEqual([1, expect.stringContaining("is continued by chat rival on tower")]);
+  expect(await here.shimWith(terminal, "resume", ids.dead)).toMatchObject(
+    failed(1, "is continued by chat rival on tower"),
+  );
   given(await server.host.call("chats.unregister", { self }, rival));
   given(await server.host.call("chats.register", aChat(ids.dead, "desk"), { machine: "desk", isAdmin: false }));
   expect(await here.shimWith(terminal, "resume", ids.dead)).toMatchObject(failed(1, "on desk: It is idle"));
@@ -279,10 +280,8 @@ it("[RE26] [RE102] --undo returns it for all machines, --dismiss is of this one"
 
 it("[RE102] on a machine that has joined no workspace there are no other machines", async () => {
   const home = aCliHome();
-  const ran = await home.shim("sessions --all-machines");
-  expect([ran.code, ran.out]).toEqual([
-    0,
-    expect.stringContaining("Other machines: none. This machine has not joined a workspace"),
-  ]);
+  expect(await home.shim("sessions --all-machines")).toMatchObject(
+    printed("Other machines: none. This machine has not joined a workspace"),
+  );
   expect((await home.shim("resume nope")).code).toBe(3);
 });

@@ -72,7 +72,7 @@ it("[SU15] install writes the unit with absolute paths and starts it; status and
   expect((await rig.shim("uninstall --yes")).code).toBe(3);
 });
 
-it("[SU15] nothing is changed where nobody agrees, a supervisor runs, the settings are wrong or the user's systemd does not answer", async () => {
+it("[SU15] nothing is changed without consent, a supervisor runs, the settings are wrong or the user's systemd does not answer", async () => {
   const rig = aRig();
   expect(await rig.shim("install")).toMatchObject(failed(2, /--yes/));
   rig.broken = "show-environment";
@@ -148,7 +148,7 @@ function facts(): Parameters<typeof systemdUnit>[0] {
   return { launch, home: folder, path: `/usr/bin:${folder}`, stopSeconds: 95 };
 }
 
-it.skipIf(!hasSystemd)("[SU15] systemd accepts the unit, whatever stands in a path (needs systemd-analyze)", () => {
+it.skipIf(!hasSystemd)("[SU15] systemd accepts the unit, with any path (needs systemd-analyze)", () => {
   const unit = join(temporaryFolder(), "shim.service");
   for (const [text, status] of [
     [systemdUnit(facts()), 0],

@@ -66,7 +66,7 @@ function addTraces(home: CliHome): void {
   expect(offer(runtime, ids.alive, { project: home.project })?.from.session.id).toBe(ids.dead);
 }
 
-it("[CL22] `sessions show` tells every row that is stored of a session, with its texts in full", async () => {
+it("[CL22] `sessions show` shows every row that is stored of a session, with its texts in full", async () => {
   const home = aSeededHome();
   addTraces(home);
   const long = "word ".repeat(1_000);
@@ -155,7 +155,7 @@ it("[CL26] checkpoints are listed and searched by words, session, project and ti
   expect((await home.shim("checkpoints --project /nowhere")).out).toBe("No checkpoints.\n");
 });
 
-it("[CL26] `checkpoints show` prints the whole state, and tells when it is damaged", async () => {
+it("[CL26] `checkpoints show` prints the whole state, and says when it is damaged", async () => {
   const home = aSeededHome();
   const id = checkpointOf(home, ids.dead);
   const shown = await home.json("checkpoints show", id);

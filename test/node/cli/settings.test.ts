@@ -67,7 +67,7 @@ it("[CL166] [CL105] [CL106] without the admin token the edge refuses, and says w
   expect((await home.shim("settings get maxConcurrentChats")).out).toBe("100\n");
 });
 
-it("[CL105] the audit log is filtered, read over several pages, and says how to go on", async () => {
+it("[CL105] the audit log is filtered, read over several pages, and says how to continue", async () => {
   const home = aCliHome();
   for (let at = 0; at < 3; at++) await home.shim("settings set maxKeys", String(1_000 + at));
   grantMany(home, 600);
@@ -133,8 +133,9 @@ it("[CL108] what is sent is an object, a text or stdin; what is no JSON is refus
     ["all --json hello", /--json is not JSON/],
     ["all hello --json {}", /not both/],
   ]);
-  const readInput = async (): Promise<string> => '{"a": [1]}';
-  expect((await home.shimWith({ readInput }, "send all --json -")).out).toBe("Sent to all.\n");
+  expect((await home.shimWith({ readInput: async () => '{"a": [1]}' }, "send all --json -")).out).toBe(
+    "Sent to all.\n",
+  );
 });
 
 function write(home: CliHome, text: string): void {
@@ -190,7 +191,7 @@ it("[CL18] an invalid file is named with what is wrong, and not changed", async 
   expect(readFileSync(home.paths.config, "utf8")).toBe('{ "recovry": "ask" }');
 });
 
-it("[CL18] a link to a file elsewhere stays a link; a folder in its place is an error", async () => {
+it("[CL18] a link to a file elsewhere stays a link; a folder instead of it is an error", async () => {
   const home = aCliHome();
   mkdirSync(home.paths.home, { mode: 0o700 });
   const real = join(home.folder, "dotfiles.json");

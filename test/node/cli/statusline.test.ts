@@ -59,7 +59,7 @@ it("[CL19] a chat in a second client with the same id is found by its process", 
   expect(statusOf(home.runtime, input("same-id")).session).toBeNull();
 });
 
-it("[CL19] a chat that no hook has told of says so once it has worked; before that it is only not saved yet", () => {
+it("[CL19] a chat that no hook has reported says so once it has worked; before that it is only not saved yet", () => {
   const home = aCliHome();
   expect(renderStatus(statusOf(home.runtime, input("new", 0)))).toBe("not saved yet\n");
   expect(renderStatus(statusOf(home.runtime, ""))).toBe("not saved yet\n");

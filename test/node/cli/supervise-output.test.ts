@@ -60,7 +60,7 @@ it("[SU53] without a reader, lines are left out and counted, and this is said wh
   expect(reader.written).toEqual(["3 left out\nfour\n", "five\n"]);
 });
 
-it("[SU30] a program that prints more than its reader takes waits, and both go on when it reads again", async () => {
+it("[SU30] a program that prints more than its reader takes waits, and both continue when it reads again", async () => {
   let chars = 0;
   const reached = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
@@ -152,7 +152,7 @@ it.for([
   },
 );
 
-it("[SU14] of what a program prints each line is told, and nothing in it moves the cursor", () => {
+it("[SU14] each line that a program prints is shown, and nothing in it moves the cursor", () => {
   const text = "one\n\u001b[2Jtwo\r\nthree";
   expect(formatEvent({ type: "output", name: "fix", text })).toEqual([
     "fix | one",

@@ -67,7 +67,7 @@ function supervise(
 
 type Told = { readonly event: string; readonly [field: string]: unknown };
 
-it("[SU14] it does what supervisor.json says, tells it line by line, and ends when it is asked to", async () => {
+it("[SU14] it does what supervisor.json says, reports it line by line, and ends when it is asked to", async () => {
   const home = aHome({
     watch: { once: command("console.log('made ' + process.cwd())"), idle: command("setInterval(() => 0, 1000)") },
   });
@@ -124,7 +124,7 @@ it("[SU14] what is wrong in the settings is said, with its line, and nothing is 
   expect(findSupervisor(damaged.paths.home, damaged.runtime.processes)).toBeNull();
 });
 
-it("[SU8] a second supervisor is refused, and told who it is; a dead one, and a number that was given away, hold nobody off", async () => {
+it("[SU8] a second supervisor is refused with the pid of the first; a dead one, and a pid of another process, do not block", async () => {
   const home = aHome({ watch: { a: command("0") } });
   const owner = join(home.paths.home, "supervisor", "owner.json");
   mkdirSync(join(home.paths.home, "supervisor"));
@@ -183,7 +183,7 @@ it("[SU13] too much memory is a failure, so that a service starts it again", asy
   expect(ran).toMatchObject(failed(1, /used more than 256 MB and has ended/));
 });
 
-it("[SU10] the coordinator of this machine is told of a chat that has died, and frees what it held", async () => {
+it("[SU10] the coordinator of this machine is notified of a chat that has died, and frees what it held", async () => {
   const home = aHome({ watch: { chats: { kind: "sessions" } } });
   home.alive.add(700);
   addSession(home, { id: ids.alive, pid: 700 });

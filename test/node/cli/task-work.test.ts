@@ -1,10 +1,9 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { CliHome } from "#harness/machine/cli-home.ts";
 import { aWorkerHome, submit } from "#harness/worker/cli-worker.ts";
 import { commitAll, git, write } from "#harness/machine/git-project.ts";
-import { failed } from "#harness/machine/cli-home.ts";
+import { failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
 
 const node = process.execPath;
 
@@ -53,7 +52,7 @@ it("[WK30] [CL120] [CL121] a worker's dependent task holds what it depends on; d
   expect((await home.shim("task log", three)).out).toContain(subject);
 });
 
-it("[CL120] a task without a branch is told with the reason, and so is one whose commit is not here", async () => {
+it("[CL120] a task without a branch is reported with the reason, and so is one whose commit is not here", async () => {
   const home = aWorkerHome();
   const nothing = await submit(home, "build --payload {}");
   const other = await submit(home, "build --payload", files({ "b.js": "b\n" }));
@@ -69,15 +68,17 @@ it("[CL120] a task without a branch is told with the reason, and so is one whose
   git(home.other, "init", "-q", "-b", "main");
   write(home.other, { "a.txt": "other\n" });
   commitAll(home.other, "other");
-  const away = await home.shimWith({ cwd: home.other }, "task merge", other);
-  expect(away).toMatchObject(failed(1, /commit [0-9a-f]{12} of machine \S+ .* is not in .*--remote/));
+  const elsewhere = { cwd: home.other };
+  expect(await home.shimWith(elsewhere, "task merge", other)).toMatchObject(
+    failed(1, /commit [0-9a-f]{12} of machine \S+ .* is not in .*--remote/),
+  );
   git(home.other, "remote", "add", "origin", home.project);
-  const fetched = await home.shimWith({ cwd: home.other }, "task diff", other, "--remote", "origin");
-  expect([fetched.code, fetched.out]).toEqual([0, expect.stringContaining("b.js")]);
-  const unknown = await home.shimWith({ cwd: home.other }, "task diff", other, "--remote", "none");
-  expect([unknown.code, unknown.err]).toEqual([2, expect.stringContaining("no remote none")]);
-  const nowhere = await home.shimWith({ cwd: home.folder }, "task diff", other);
-  expect([nowhere.code, nowhere.err]).toEqual([1, expect.stringContaining("Run the command in the repository")]);
+  const diff = ["task diff", other, "--remote"] as const;
+  expect(await home.shimWith(elsewhere, ...diff, "origin")).toMatchObject(printed("b.js"));
+  expect(await home.shimWith(elsewhere, ...diff, "none")).toMatchObject(failed(2, "no remote none"));
+  expect(await home.shimWith({ cwd: home.folder }, "task diff", other)).toMatchObject(
+    failed(1, "Run the command in the repository"),
+  );
 });
 
 it("[CL122] merge brings a task into the current branch, as its user, and says when it is there already", async () => {
@@ -217,6 +218,7 @@ it("[WK32] [WK56] [WK67] missing or contradicting inputs are the task's reason; 
   expect(await work(home, { mergeInputs: false })).toBe(0);
   const { result } = (await home.json("task show", off)) as { result: { commit: string } };
   expect(git(home.project, "show", `${result.commit}:a.txt`)).toBe("one\n");
-  const bad = await home.shim("worker --type build --remote nowhere --once --", node, "-e", "");
-  expect([bad.code, bad.err]).toEqual([2, expect.stringContaining("has no remote nowhere")]);
+  expect(await home.shim("worker --type build --remote nowhere --once --", node, "-e", "")).toMatchObject(
+    failed(2, "has no remote nowhere"),
+  );
 });

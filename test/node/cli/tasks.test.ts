@@ -12,8 +12,15 @@ it("[CL45] a task is submitted with all that it is given, and shown", async () =
   const options = "--priority 9 --delay 30s --key k1 --tag a --tag b --capability gpu big --payload";
   const task = await submit(home, `lint ${options}`, '{"x":1}');
   expect(await home.json("task show", task)).toMatchObject({
-    ...{ task: Number(task), type: "lint", state: "scheduled", payload: { x: 1 }, priority: 9 },
-    ...{ capabilities: ["big", "gpu"], dueInMs: 30_000, tags: ["a", "b"], attempts: [] },
+    task: Number(task),
+    type: "lint",
+    state: "scheduled",
+    payload: { x: 1 },
+    priority: 9,
+    capabilities: ["big", "gpu"],
+    dueInMs: 30_000,
+    tags: ["a", "b"],
+    attempts: [],
   });
   expect((await home.shim("task submit deploy --depends-on", first, task)).out).toMatch(/^Task \d+ is blocked\.\n$/);
   expect((await home.shim("task submit lint --key k1")).out).toBe(
@@ -89,12 +96,10 @@ it("[CL46] what no coordinator would take is wrong usage, and a task that is not
 
 it("[CL47] tasks are listed by state, type, chat and tag, over as many pages as it takes", async () => {
   const home = aCliHome();
-  const typeOf = (at: number): string => (at % 2 ? "odd" : "even");
-  const tagsOf = (at: number): string[] => (at < 3 ? ["first"] : []);
   const numbers = Array.from({ length: 230 }, (_, at) => at);
   await submitPlan(
     home,
-    numbers.map((at) => ({ type: typeOf(at), tags: tagsOf(at) })),
+    numbers.map((at) => ({ type: at % 2 ? "odd" : "even", tags: at < 3 ? ["first"] : [] })),
   );
   new Worker(home).take();
   const list = async (...args: string[]): Promise<OutputOf<"tasks.list">> =>

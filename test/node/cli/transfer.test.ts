@@ -7,7 +7,7 @@ function typed(all: readonly string[], type: string): unknown[] {
   return all.filter((line) => (JSON.parse(line) as { type: string }).type === type);
 }
 
-it("[CL23] an export goes into a new private file or to stdout, whole or of one session or project, and comes back by import", async () => {
+it("[CL23] an export goes into a new private file or to stdout, whole or of one session or project, and is restored by import", async () => {
   const home = aSeededHome();
   const path = join(home.project, "all.jsonl");
   expect(await home.shim("export all.jsonl")).toMatchObject(printed(path));

@@ -177,7 +177,7 @@ function atWork(home: CliHome): void {
   given(coordinator.call("leases.acquire", { self, resource, requestId: "r2", isBound: true }));
 }
 
-it("[CL63] the view shows the chats, the tasks with who does them, and the files with who has them", async () => {
+it("[CL63] the view shows the chats, the tasks with their chats, and the files with their holders", async () => {
   const home = aCliHome();
   expect((await home.shim("up --once")).out).not.toContain("Team");
   seed(home);

@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { pingText, pongText } from "#src/contract/protocol.ts";
@@ -196,7 +195,7 @@ async function watched(
   return { code, out };
 }
 
-it("[CL31] on the edge a watch is told over a socket, goes on behind a lost connection, and ends with 0 at Ctrl-C", async () => {
+it("[CL31] on the edge a watch comes over a socket, continues after a lost connection, and ends with 0 at Ctrl-C", async () => {
   const home = aCliHome();
   const server = await aServer();
   home.join(server.url);
@@ -209,7 +208,7 @@ it("[CL31] on the edge a watch is told over a socket, goes on behind a lost conn
   expect(http.map(({ url }) => url.replace(/\?.*/, ""))).toEqual(["/v1/workspaces/team/state/list"]);
 });
 
-it("[CL31] with --json each change is a line, and the last line is where to go on", async () => {
+it("[CL31] with --json each change is a line, and the last line is where to continue", async () => {
   const home = aCliHome();
   const server = await aServer();
   home.join(server.url);

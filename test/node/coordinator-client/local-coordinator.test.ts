@@ -8,10 +8,14 @@ import { processKey, readProcessKey } from "#src/coordinator-client/local/proces
 import { backUp } from "#src/store/backup.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Store } from "#src/store/store.ts";
+import type { InputOf } from "#src/contract/operations.ts";
+import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { codeOf } from "#harness/coordinator/peers.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import { T0, tempHome } from "#harness/store/temp-store.ts";
+import { value } from "#harness/edge/edge-clients.ts";
+import { FakeTime, Machine as FakeMachine, seededRandom } from "#harness/clock/fake-time.ts";
 
 /** One machine: a process table, a clock, and a coordinator for each process that opens the file. */
 class Machine {
@@ -70,7 +74,7 @@ it("[EM7] a living process needs no heartbeat: its chat stays, and so does what 
   expect(at.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "idle" } });
 });
 
-it("[EM2] a chat whose process is gone is attested dead by whoever asks next, and what it held is free at once", () => {
+it("[EM2] a chat whose process is gone is attested dead by the next caller, and what it held is free at once", () => {
   const machine = new Machine();
   const [one, other] = [machine.open(), machine.open()];
   const a = machine.chat(one, "a", 10);
@@ -121,7 +125,7 @@ it("[EM6] a refused operation leaves nothing, and input is checked as on the edg
   expect(codeOf(at.call("tokens.list", {}))).toBe("bad_input");
 });
 
-it("[EM4] who waits sees by the file's version that another process has written", () => {
+it("[EM4] a waiting process sees by the file's version that another process has written", () => {
   const machine = new Machine();
   const [one, other] = [machine.open(), machine.open()];
   one.call("state.set", { key: "k", value: 1 });
@@ -131,7 +135,7 @@ it("[EM4] who waits sees by the file's version that another process has written"
   expect(other.version()).not.toBe(before);
 });
 
-it("[TA2] a new file counts its tasks from 1, and goes on above all that were after its epoch was raised", () => {
+it("[TA2] a new file counts its tasks from 1, and continues above all earlier numbers after its epoch was raised", () => {
   const machine = new Machine();
   const at = machine.open();
   const submit = (): unknown => given(at.call("tasks.submit", { tasks: [{ type: "a" }] })).tasks[0]?.task;
@@ -234,4 +238,75 @@ it("[EM5] a file that is lost under a process, or repaired from one backup twice
   }
   expect(tokens).toEqual([...new Set(tokens)].toSorted((one, other) => one - other));
   expect(tokens[0]).toBeGreaterThan(0);
+});
+
+/** Clients of several processes of one machine. */
+class Processes {
+  readonly time = new FakeTime();
+  readonly #machine = new FakeMachine(this.time);
+  readonly #processes = new FakeProcesses();
+  readonly #home = tempHome().home;
+
+  async chat(name: string, pid: number): Promise<WorkspaceClient> {
+    const { clock, setTimer } = this.#machine;
+    const now = (): number => Math.floor(clock.wall());
+    const store = createLocalStore({ home: this.#home, driver: openBetterSqlite3, now, busyMs: 1_000 });
+    const coordinator = new LocalCoordinator({ store, processes: this.#processes, machine: "m1", now });
+    const client = WorkspaceClient.openLocal(
+      {
+        call: (operation, input) => coordinator.call(operation, input),
+        version: () => coordinator.version(),
+        close: () => store.close(),
+      },
+      { clock, setTimer, random: seededRandom() },
+    );
+    onTestFinished(() => client.close());
+    const process = processKey(this.#processes.start(pid));
+    const chat: InputOf<"chats.register"> = { chat: name, session: name, process, machine: "m1", client: "test" };
+    value(await this.time.until(client.register(chat)));
+    return client;
+  }
+}
+
+it("[EC5] a message to a chat that is not there is refused, and its sender is not taken for lost", async () => {
+  const processes = new Processes();
+  const client = await processes.chat("a", 10);
+  const lost: string[] = [];
+  client.onLost((reason) => lost.push(reason));
+  const sent = await processes.time.until(
+    client.call("messages.send", { target: { to: "chat", chat: "nobody" }, body: "hello" }),
+  );
+  expect(sent).toMatchObject({ ok: false, error: { code: "unknown_chat" } });
+  await processes.time.pass(1_000);
+  expect([lost, client.self?.chat]).toEqual([[], "a"]);
+});
+
+it("[EM4] [EC12] a chat that waits for a lease of this machine gets it once it is free, and is notified of its loss", async () => {
+  const processes = new Processes();
+  const [one, two] = [await processes.chat("a", 10), await processes.chat("b", 11)];
+  const held = value(await processes.time.until(one.hold({ resource: "db", ttlMs: 30_000 })));
+  const waiting = two.hold({ resource: "db", ttlMs: 30_000, waitMs: 20_000 });
+  await processes.time.pass(1_000);
+  await processes.time.until(held.release());
+  const next = value(await processes.time.until(waiting, 1_000));
+  expect([held.isTrusted(), next.isTrusted()]).toEqual([false, true]);
+  await processes.time.until(one.call("leases.force-release", { resource: "db", reason: "test" }));
+  await processes.time.pass(5_000);
+  expect(next.state).toBe("lost");
+});
+
+it("[EC15] [EM4] a watch in this process delivers what other processes change, once and in order", async () => {
+  const processes = new Processes();
+  const [one, two] = [await processes.chat("a", 10), await processes.chat("b", 11)];
+  const seen: (string | null)[] = [];
+  const stop = one.onChanges("k/", (changes) =>
+    seen.push(...(changes === null ? [null] : changes.map(({ key }) => key))),
+  );
+  await processes.time.pass(100);
+  for (const key of ["k/1", "other", "k/2"]) await processes.time.until(two.call("state.set", { key, value: 1 }));
+  await processes.time.pass(600);
+  stop();
+  await processes.time.until(two.call("state.set", { key: "k/3", value: 1 }));
+  await processes.time.pass(600);
+  expect(seen).toEqual([null, "k/1", "k/2"]);
 });

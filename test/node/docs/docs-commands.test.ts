@@ -143,20 +143,7 @@ const sources = ["src", "bin", "demo", "scripts", "plugin", "desktop"].flatMap((
 );
 
 /** Words behind "shim" that are no command of the table: programs that the launcher starts itself, and English. */
-const otherWords = new Set([
-  "mcp",
-  "hook",
-  "help",
-  "is",
-  "needs",
-  "command",
-  "process",
-  "names",
-  "with",
-  "key",
-  "reads",
-  "seal",
-]);
+const otherWords = new Set("mcp hook help is needs command process names with key reads seal".split(" "));
 
 function inSource(page: string, text: string): Shown[] {
   // Inside of a template the quotes are escaped, and a value stands for something that is put in.

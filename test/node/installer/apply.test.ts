@@ -224,7 +224,7 @@ it("[IN3] a corrected path shows as one line out and one in", () => {
   expect(renderPlan(plan)).toContain('-       "command": "/opt/node/bin/node",\n+       "command": "/new/node",\n');
 });
 
-it("[IN3] shows changes that lie apart with what stands between them left out", () => {
+it("[IN3] shows changes that lie apart with what is between them left out", () => {
   const home = aClientHome();
   const between = Array.from({ length: 9 }, (_none, at) => `  "k${at}": ${at},\n`).join("");
   home.write(home.settings, `{\n  "statusLine": { "type": "command", "command": "mine" },\n${between}  "last": 1\n}\n`);

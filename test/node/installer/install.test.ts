@@ -59,7 +59,7 @@ it("[IN26] an event is registered only where the client knows it", () => {
     expect(eventsFor(version)).not.toContain("PreModelSwitch");
 });
 
-it("[IN27] an update of the client changes the hooks in place, forth and back; uninstall leaves nothing", () => {
+it("[IN27] an update of the client changes the hooks where they are, forth and back; uninstall leaves nothing", () => {
   const [old, updated] = ["2.1.117 (Claude Code)", "2.1.328 (Claude Code)"];
   const mine = { hooks: { Stop: [{ hooks: [{ type: "command", command: "say done" }] }] } };
   const home = aClientHome(old);
@@ -100,7 +100,7 @@ it("[IN28] installing twice is installing once", () => {
   expect(contents(home)).toEqual(first);
 });
 
-it("[IN5] [IN29] corrects the entries of a clone that moved in their place and leaves the user's hooks", () => {
+it("[IN5] [IN29] corrects the entries of a clone that moved without moving them and leaves the user's hooks", () => {
   const home = aClientHome();
   home.install(home.code, { node: "/old/node", script: "/old/bin/shim.mjs", hookScript: "/old/dist/hook.cjs" });
   const moved = JSON.parse(home.read(home.settings) ?? "") as { hooks: Record<string, { hooks: object[] }[]> };
@@ -180,7 +180,7 @@ it("[IN6] chains the user's status line and keeps its padding", () => {
   );
 });
 
-it("[IN6] a newer status line of the user takes the place of the one kept before, and that is said", () => {
+it("[IN6] a newer status line of the user replaces the one kept before, and that is said", () => {
   const home = aClientHome();
   home.write(home.settings, '{"statusLine": {"type": "command", "command": "new"}}');
   home.write(home.config, '{"statusLine": "old"}');

@@ -121,7 +121,7 @@ it("[IN10] files that SHIM made are deleted, also when another program wrote the
   ]);
 });
 
-it("[IN11] the user's own status line comes back when the settings were changed since", () => {
+it("[IN11] the user's own status line is restored when the settings were changed since", () => {
   const home = aClientHome();
   home.write(home.settings, '{"statusLine": {"type": "command", "command": "mine"}}');
   home.install();

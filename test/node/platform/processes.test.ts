@@ -21,7 +21,7 @@ import { temporaryFolder } from "#harness/machine/git-project.ts";
 const unixes: [string, Processes][] = [["ps", portableProcesses("darwin")]];
 if (process.platform === "linux") unixes.push(["proc", linuxProcesses()]);
 
-it("[ID1] a process is known by boot, pid and start; what it is and who started it can be read", () => {
+it("[ID1] a process is known by boot, pid and start; its facts and its parent can be read", () => {
   for (const [name, processes] of unixes) {
     const facts = processes.facts(process.pid);
     expect(facts?.parent, name).toBe(process.ppid);

@@ -111,7 +111,7 @@ it("[CL81] what a tool lists as incomplete, and the first line of the instructio
 
 const everywhere = (): boolean => true;
 
-it("[PR8] on Windows a program comes from an absolute folder of PATH, whatever stands in the working folder", () => {
+it("[PR8] on Windows a program comes from an absolute folder of PATH, whatever is in the working folder", () => {
   const env = { Path: ".;tools;C:\\Git\\cmd;D:\\Git" };
   expect(programPath("git", env, "win32", everywhere)).toBe("C:\\Git\\cmd\\git.exe");
   expect(programPath("git", env, "win32", (path) => path.startsWith("D:"))).toBe("D:\\Git\\git.exe");

@@ -122,20 +122,21 @@ it("[DV1] [DV2] one program starts the local runtime, and no other starts any", 
   ]);
 });
 
+function devOn(port: string): { status: number | null; stderr: string } {
+  const env = { ...process.env, SHIM_DEV_PORT: port, SHIM_DEV_FOLDER: aFolder() };
+  return spawnSync(process.execPath, [join(root, "scripts", "dev.ts")], { env, encoding: "utf8" });
+}
+
 it("[CL89] `npm run dev` on a port that is in use names SHIM_DEV_PORT with another port", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   onTestFinished(() => void server.close());
   await once(server, "listening");
   const { port } = server.address() as { port: number };
-  const dev = (value: string): { status: number | null; stderr: string } => {
-    const env = { ...process.env, SHIM_DEV_PORT: value, SHIM_DEV_FOLDER: aFolder() };
-    return spawnSync(process.execPath, [join(root, "scripts", "dev.ts")], { env, encoding: "utf8" });
-  };
-  const taken = dev(String(port));
+  const taken = devOn(String(port));
   expect(taken.status).toBe(1);
   expect(taken.stderr).toContain(`Port ${port} is in use`);
   expect(taken.stderr).toContain(`SHIM_DEV_PORT=${port + 1} npm run dev`);
-  expect(dev("soon").stderr).toContain("SHIM_DEV_PORT must be a port");
+  expect(devOn("soon").stderr).toContain("SHIM_DEV_PORT must be a port");
 });
 
 /** What is read of wrangler's configuration; its own type cannot be resolved here. */

@@ -75,7 +75,7 @@ function refusalOf(outcome: RestoreOutcome): { code: string; message: string } {
   return outcome.error;
 }
 
-it("[GS60] [GS61] [GS66] the uncommitted files of a project come back in a clone of it, byte for byte", async () => {
+it("[GS60] [GS61] [GS66] the uncommitted files of a project are restored in a clone of it, byte for byte", async () => {
   const large = Buffer.from(Array.from({ length: 300_000 }, (_, at) => (at * at * 31) % 251));
   const { there, here } = twoClones({ "a.txt": "a\n", "gone.txt": "gone\n", "large.bin": large });
   rmSync(join(there.project, "gone.txt"));

@@ -55,7 +55,7 @@ it("[GS12] beyond the size limit it borrows unchanged content from the project, 
   expect(await taken(from, { checkpointId: "cp2" })).toMatchObject({ borrowed: 0, files: 3 });
 });
 
-it("[GS12] borrows what it has no time to take over, and the next snapshot goes on", async () => {
+it("[GS12] borrows what it has no time to take over, and the next snapshot continues", async () => {
   const from = makeProject({ "a.txt": "one\n", "b.txt": "two\n" });
   write(from.project, { "c.txt": "new\n" });
   const seen = join(from.root, "seen");
@@ -175,7 +175,7 @@ it("[GS15] two processes and this one take snapshots of one project at the same 
   expect(git(repository, "fsck", "--full")).toBe("");
 });
 
-it("[GS16] goes on after a process that was killed in the middle: its scratch and git's locks are cleared", async () => {
+it("[GS16] continues after a process that was killed in the middle: its scratch and git's locks are cleared", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const { repository } = await taken(from);
   for (const stale of [`${repository}.work-abc123`, `${repository}.new-abc123`])

@@ -89,14 +89,15 @@ it("[GS1] skips a folder outside git, a bare repository, a git folder and a miss
   expect(existsSync(from.snapshots)).toBe(false);
 });
 
+const skipped = (words: string) => ({ state: "skipped", reason: expect.stringContaining(words) as string });
+
 it("[GS1] skips without git and with a git that is too old, and says so", async () => {
   const from = makeProject({ "a.txt": "one\n" });
-  const skipped = (words: string) => ({ state: "skipped", reason: expect.stringContaining(words) as string });
   expect(await take(from, { env: { ...GIT_ENV, PATH: from.root } })).toEqual(skipped("not installed"));
   expect(await take(from, { env: withGit(from, "echo git version 2.17.1") })).toEqual(skipped("2.17.1 is too old"));
 });
 
-it("[GS1] tells what to do when git refuses the folder of another user", async () => {
+it("[GS1] says what to do when git refuses the folder of another user", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const env = withGit(from, 'GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec $GIT "$@"');
   const snapshot = await take(from, { env });
@@ -127,7 +128,7 @@ it("[GS5] works in a subfolder, in a linked work tree and with a detached HEAD",
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
 });
 
-it("[GS5] works in the middle of a merge and keeps the conflict as it stands in the files", async () => {
+it("[GS5] works in the middle of a merge and keeps the conflict as it is in the files", async () => {
   const from = makeProject({ "a.txt": "base\n", "b.txt": "base\n", ".env.local": "base\n" });
   git(from.project, "checkout", "--quiet", "-b", "other");
   write(from.project, { "a.txt": "theirs\n", ".env.local": "theirs\n" });
@@ -155,7 +156,7 @@ it("[GS5] works in a SHA-256 repository", async () => {
   expect(paths(snapshot)).toEqual(["a.txt", "b.txt"]);
 });
 
-it("[GS5] works with a split index, and with files that git was told to overlook", async () => {
+it("[GS5] works with a split index, and with files that git is set to overlook", async () => {
   const from = makeProject({
     "a.txt": "one\n",
     "local.cfg": "one\n",

@@ -94,7 +94,7 @@ it("[GS30] puts files back as they were where the project converts line endings"
   }
 });
 
-it("[GS31] comes back whole after an amend, a deleted branch and gc --prune=now in the project", async () => {
+it("[GS31] is restored whole after an amend, a deleted branch and gc --prune=now in the project", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   git(from.project, "checkout", "--quiet", "-b", "topic");
   write(from.project, { "a.txt": "amended away\n", "only-here.txt": "only on the topic\n" });
@@ -149,7 +149,7 @@ it("[GS31] names exactly the borrowed files that the project has lost, and bring
   ]);
 });
 
-it("[GS31] comes back into a folder when the project is gone, and names what only the project had", async () => {
+it("[GS31] is restored into a folder when the project is gone, and names what only the project had", async () => {
   const { from, snapshot } = await snapshotOf(
     { "a.txt": "one\n", "large.bin": noise(1) },
     {},

@@ -7,7 +7,7 @@ import type { Connection, OpenOptions } from "#src/store/driver.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
 import { backUp, isBackupDue } from "#src/store/backup.ts";
-import { aCliHome, addSession, ids, seed } from "#harness/machine/cli-home.ts";
+import { aCliHome, ids, seed } from "#harness/machine/cli-home.ts";
 import { T0, tempHome, tempStore } from "#harness/store/temp-store.ts";
 import * as rows from "#harness/store/store-rows.ts";
 

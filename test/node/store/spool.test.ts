@@ -214,7 +214,7 @@ it("[ST33] a file or a folder of another user holds nothing up", () => {
   expect([child.stderr, JSON.parse(child.stdout)]).toEqual(["", seen]);
 });
 
-it("[ST33] [HO8] beside what cannot be read hooks save as ever, and a start tells of what died", () => {
+it("[ST33] [HO8] beside what cannot be read hooks save as ever, and a start reports what died", () => {
   const runtime = tempRuntime();
   const names = litter(runtime.paths.spool);
   const claude = new Claude(runtime, { cwd: aProject() });

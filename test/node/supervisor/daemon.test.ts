@@ -111,7 +111,7 @@ it("[SU49] [SU50] the state of a program is reset when its settings change; a da
   }
 });
 
-it("[SU34] a program that cannot be started has crashed, and the reason is told", async () => {
+it("[SU34] a program that cannot be started has crashed, and the reason is reported", async () => {
   const rig = new SupervisorRig(one);
   await rig.begin();
   rig.runs[0]?.cannotStart("there is no program make");

@@ -14,7 +14,7 @@ it("[WK6] a task that is cancelled is stopped at once and given back", async () 
   expect(ofEvents(made, "ended")).toMatchObject([{ end: "cancelled", state: "cancelled", reason: "not needed" }]);
 });
 
-it("[WK6] when the time of an attempt is over it is stopped, which counts as an attempt", async () => {
+it("[WK6] when the time of an attempt ends it is stopped, which counts as an attempt", async () => {
   const { rig, task, made } = await aTaskBegun({ startToCloseMs: 5_000, maxAttempts: 2, backoff: { baseMs: 0 } });
   await rig.time.pass(5_100);
   expect(made.executor.attempts[0]?.run.signal.reason).toMatchObject({ kind: "time" });
@@ -24,7 +24,7 @@ it("[WK6] when the time of an attempt is over it is stopped, which counts as an 
   expect(rig.state(task)).toBe("dead");
 });
 
-it("[WK6] a claim that is over is no longer worked on, and nothing of it is told", async () => {
+it("[WK6] a claim that has ended is no longer worked on, and nothing of it is reported", async () => {
   const { rig, task, made } = await aTaskBegun();
   const { claim } = made.executor.last.run.task;
   // Somebody acts in its name.
@@ -35,7 +35,7 @@ it("[WK6] a claim that is over is no longer worked on, and nothing of it is told
   expect(rig.ends(task)).toEqual(["released"]);
 });
 
-it("[WK6] [BU3] at a budget the attempt is stopped and its task is dead, whoever has measured it", async () => {
+it("[WK6] [BU3] at a budget the attempt is stopped and its task is dead, whatever has measured it", async () => {
   const rig = new WorkerRig();
   const [byTokens, byTime, byExecutor] = [
     rig.submit({ budget: { tokens: 1_000 } }),
@@ -64,7 +64,7 @@ it("[WK6] an executor that has stopped itself for a limit that the coordinator d
   expect(rig.call("tasks.get", { task })).toMatchObject({ state: "dead", detail: "no money" });
 });
 
-it("[WK7] a result is told as often as it takes, and once", async () => {
+it("[WK7] a result is reported until it is accepted, and counts once", async () => {
   const { rig, task, made } = await aTaskBegun();
   made.link.cut = "answers";
   made.executor.last.end(done("r"));
@@ -91,7 +91,7 @@ it("[WK7] a result that comes too late is thrown away, which is said", async () 
   expect(rig.ends(task)).toEqual(["stalled"]);
 });
 
-it("[WK7] a failure is told with its reason, whether it may be repeated, and when", async () => {
+it("[WK7] a failure is reported with its reason, whether it may be repeated, and when", async () => {
   const rig = new WorkerRig();
   const [once, later] = [rig.submit(), rig.submit()];
   const made = await rig.begun();
@@ -118,7 +118,7 @@ it("[WK7] what no coordinator takes as a result ends the task with that reason; 
   expect(rig.call("tasks.get", { task: thrown })).toMatchObject({ state: "dead", detail: why });
 });
 
-it("[WK8] what is told of a task is redacted and as short as the coordinator wants it; a checkpoint that is too large leaves the one before", async () => {
+it("[WK8] what is reported of a task is redacted and as short as the coordinator wants it; a checkpoint that is too large leaves the one before", async () => {
   const { rig, task, made } = await aTaskBegun({ maxAttempts: 1 });
   const { run, end } = made.executor.last;
   run.onCheckpoint({ step: 1 });
@@ -165,7 +165,7 @@ it("[WK9] when attempts fail one after the other it takes nothing new for a whil
   expect(ofEvents(made, "backoff")).toHaveLength(3);
 });
 
-it("[WK3] [BU4] who was to do what is there, and is refused it, has not done it", async () => {
+it("[WK3] [BU4] a worker with --once that is refused a task fails", async () => {
   const rig = new WorkerRig();
   rig.call("settings.set", { settings: { budgets: { day: { wallMs: 1_000 }, chat: {}, task: {} } } });
   rig.submit();
@@ -208,7 +208,7 @@ it("[WK10] what does not end in time is stopped and given back with its checkpoi
   }
 });
 
-it("[WK10] a worker that nobody answers ends nevertheless, and says what was not told", async () => {
+it("[WK10] a worker without answers ends nevertheless, and says what was not reported", async () => {
   const { rig, made } = await aTaskBegun();
   made.link.cut = "before";
   made.worker.stopNow("asked");

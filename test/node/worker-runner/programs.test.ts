@@ -218,8 +218,9 @@ async function execute(script: string, more: Execution = {}): Promise<Done> {
     output += text;
     heed(text);
   };
+  const run = { task, folder: temporaryFolder(), merged, signal, budgetLeft: task.budget, ...silent, onOutput };
   const outcome = await executor.run({
-    ...{ task, folder: temporaryFolder(), merged, signal, budgetLeft: task.budget, ...silent, onOutput },
+    ...run,
     onProgress: (one) => progress.push(one),
     onCheckpoint: (one) => checkpoints.push(one),
   });

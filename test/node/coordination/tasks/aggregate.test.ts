@@ -65,7 +65,7 @@ const conflict = (path: string, others: Record<string, Json>) => ({
   others: Object.entries(others).map(([part, value]) => ({ part, value })),
 });
 
-it("[PL9] what differs is a conflict: the first stays, the others are told with their place", () => {
+it("[PL9] what differs is a conflict: the first stays, the others are reported with their path", () => {
   const { value, conflicts, isComplete } = given(
     aggregate("merge", [
       done("a", { "x/y": { "~": 1 }, list: [1, 2], deep: { z: 1 } }),
@@ -96,7 +96,7 @@ function leaves(value: Json, path = ""): [string, Json][] {
   );
 }
 
-it("[PL9] nothing that a part said is lost: each of its values stands in the merged one or in a conflict", () => {
+it("[PL9] nothing that a part said is lost: each of its values is in the merged one or in a conflict", () => {
   fc.assert(
     fc.property(fc.array(anyTree, { maxLength: 5 }), (values) => {
       const { value, conflicts } = given(aggregate("merge", namedBy(values)));
@@ -123,7 +123,7 @@ function places(given: readonly PartResult[]): string[] | null {
   return answer.ok ? answer.value.conflicts.map(({ path }) => path).toSorted() : null;
 }
 
-it("[PL9] the order of the parts decides only what stands in the value, not where conflicts are", () => {
+it("[PL9] the order of the parts decides only what is in the value, not where conflicts are", () => {
   fc.assert(
     fc.property(
       fc.array(fc.dictionary(fc.constantFrom("a", "b"), fc.constantFrom<Json>(1, 2, [])), { maxLength: 4 }),
@@ -135,7 +135,7 @@ it("[PL9] the order of the parts decides only what stands in the value, not wher
   );
 });
 
-it("[PL10] what is missing is told with the reason, and the rest is given", () => {
+it("[PL10] what is missing is reported with the reason, and the rest is given", () => {
   const missing = [dead("b", "poison"), { part: "c", state: "cancelled", reason: "no longer wanted" } as const];
   const results = [done("a", { x: 1 }), ...missing];
   const rest: Record<AggregateRule, Json> = {
@@ -160,7 +160,7 @@ it.each([
   expect(Object.hasOwn(Object.prototype, "isAdmin")).toBe(false);
 });
 
-it("[PL11] names that only look like those of a prototype are data", () => {
+it("[PL11] names like those of a prototype are data", () => {
   const names = { constructor: 3, prototype: { x: 1 }, toString: "x", hasOwnProperty: null };
   const merged = given(aggregate("merge", [done("a", names), done("b", { valueOf: 1 })]));
   expect(merged.value).toEqual({ ...names, valueOf: 1 });

@@ -27,7 +27,7 @@ it("[EC18] of many at once each takes effect once", async () => {
   expect(value(await edge.host.call("state.get", { key: "k" })).entry?.value).toBe(20);
 });
 
-it("[EC18] a lost answer is not taken for somebody who was first", async () => {
+it("[EC18] a lost answer does not count as a change by another chat", async () => {
   const { edge, client } = aClient();
   value(await edge.time.until(client.atomicUpdate("k", next)));
   let left = 2;
@@ -59,7 +59,7 @@ it("[EC18] an update under a guard ends when the guard is lost", async () => {
   expect(codeOf(await edge.time.until(client.atomicUpdate("k", next, { guard: right.guard })))).toBe("stale_token");
 });
 
-it("[EC18] it works with whoever can be asked, such as the coordinator of this machine", async () => {
+it("[EC18] it works with any coordinator, such as the coordinator of this machine", async () => {
   const { host } = new FakeEdge();
   const time = new FakeTime();
   const outside = { setTimer: time.setTimer, random: seededRandom() };
@@ -93,7 +93,7 @@ it("[EC11] a token that is held back is asked again, later than it says by chanc
   }
 });
 
-it("[EC23] a mark is sent back, and is told to nobody", async () => {
+it("[EC23] a mark is sent back, and no listener gets it", async () => {
   const { edge, ...made } = await onEdge();
   edge.connections[0]?.notify("flow.mark", { mark: "m-1" });
   await edge.time.pass(1_000);

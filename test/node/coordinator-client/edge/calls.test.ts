@@ -119,7 +119,7 @@ it("[EC10] the chat and the id of a request are filled in, and the caller's own 
 });
 
 it("[EC10] what the contract refuses is refused without being sent, and so is what is too large", async () => {
-  const { edge, call, client } = await onEdge();
+  const { edge, call } = await onEdge();
   const before = edge.arrived.length;
   const bad = await call("state.set", { key: "$mine", value: 1 });
   expect(bad).toMatchObject({ error: { code: "bad_input", message: expect.stringContaining("state.set") } });
@@ -277,7 +277,7 @@ it("[EC14] a listener that throws stops neither the client nor the others", asyn
   expect(heard).toBe(before);
 });
 
-it("[EC14] round trips are told with each ping", async () => {
+it("[EC14] round trips are reported with each ping", async () => {
   const { edge, ...made } = await onEdge();
   edge.faults.latencyMs = 40;
   await edge.time.pass(21_000);

@@ -86,7 +86,7 @@ it("[EC42] a long frame before the pong is a sign of life, silence after it is n
   expect(statesOf(made)).toContain("disconnected");
 });
 
-it("[EC4] it comes back by itself, later and later, each time after a random part of the time", async () => {
+it("[EC4] it reconnects by itself, later and later, each time after a random part of the delay", async () => {
   const { edge, ...made } = aClient();
   edge.faults.isUnreachable = true;
   made.client.connect();
@@ -130,7 +130,7 @@ it("[EC4] a coordinator that has too much to do is asked again no sooner than it
   expect(edge.upgrades.length).toBe(2);
 });
 
-it("[EC4] [EC5] after a deploy all chats are back before anybody counts them as gone", async () => {
+it("[EC4] [EC5] after a deploy all chats are connected again before they count as gone", async () => {
   const edge = new FakeEdge();
   const chats = await Promise.all(["a", "b", "c"].map((chat, seed) => registered(edge, chat, { seed })));
   await edge.time.pass(25_000);
@@ -195,7 +195,7 @@ it("[EC6] when HTTP stops as well it is disconnected, until the coordinator answ
   expect(value(await edge.time.until(made.client.call("chats.get", { chat: "a" })))).toMatchObject({ status: "idle" });
 });
 
-it("[EC6] a request that is lost over HTTP tells nothing about a later way", async () => {
+it("[EC6] a request that is lost over HTTP means nothing for a later way", async () => {
   const { edge, ...made } = await withoutSockets();
   await edge.time.pass(5_000);
   edge.faults.loses = ({ text }) => text.includes("/state?key=old");
@@ -244,7 +244,7 @@ it("[EC25] with an unknown workspace it is closed for good", async () => {
   expect(made.client.state).toBe("closed");
 });
 
-it("[EC7] after a sleep the connection is looked at with the first call, and replaced when it is dead", async () => {
+it("[EC7] after a sleep the connection is checked with the first call, and replaced when it is dead", async () => {
   const { edge, ...made } = await onEdge();
   await edge.time.pass(1_000);
   edge.connections[0]?.freeze();
@@ -265,7 +265,7 @@ it("[EC7] a machine that wakes up does not wait for the rest of a long backoff",
   expect(codeOf(await edge.time.until(made.client.call("state.get", { key: "a" }), 1_000))).toBe("ok");
 });
 
-it("[EC7] a clock that was set is told, drift is not", async () => {
+it("[EC7] a clock that was set is reported, drift is not", async () => {
   const { edge, ...made } = await onEdge();
   for (let times = 0; times < 20; times++) {
     made.machine.setWall(-400);

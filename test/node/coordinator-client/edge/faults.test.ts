@@ -33,7 +33,7 @@ const story = fc.array(fc.tuple(fc.constantFrom(...troubles), fc.integer({ min: 
   maxLength: 12,
 });
 
-it("[EC9] [EC18] [EC15] whatever the network does, each update takes effect once, and each change is told once and in order", async () => {
+it("[EC9] [EC18] [EC15] whatever the network does, each update takes effect once, and each change is delivered once and in order", async () => {
   await fc.assert(
     fc.asyncProperty(story, fc.nat(), async (steps, seed) => {
       const edge = new FakeEdge();

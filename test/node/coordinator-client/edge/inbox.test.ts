@@ -35,7 +35,7 @@ async function unread(edge: FakeEdge, chat: string): Promise<number> {
 }
 
 it("[EC17] [EC47] messages come when they are hinted at, in order, and are acknowledged", async () => {
-  const { edge, client, send, taken } = await anInbox();
+  const { edge, send, taken } = await anInbox();
   for (const body of ["one", "two", "three"]) await send(body);
   await edge.time.pass(100);
   expect(taken).toEqual(["one", "two", "three"]);
@@ -89,7 +89,7 @@ it("[EC17] [MS29] messages come behind thousands to others, over which a pull ta
   expect(taken).toEqual(["last"]);
 });
 
-it("[EC17] over HTTP the heartbeat tells that there is something", async () => {
+it("[EC17] over HTTP the heartbeat reports that there are messages", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
   const { send, taken } = await anInbox(edge);
@@ -123,7 +123,7 @@ it("[EC47] a message that could not be handled comes again, and does not delay t
 });
 
 it("[EC47] a lost acknowledgement does not bring a message twice to the same process", async () => {
-  const { edge, client, send, taken } = await anInbox();
+  const { edge, send, taken } = await anInbox();
   edge.faults.refuses = ({ name }) => (name === "messages.ack" ? { code: "rate_limited", message: "slow down" } : null);
   await send("one");
   await edge.time.pass(65_000);

@@ -75,7 +75,7 @@ it("[EC43] a chat that counts as gone is registered again, after a close and aft
   expect(edge.count("chats.register")).toBe(4);
 });
 
-it("[EC14] a registration tells whether the chat had counted as gone, or only lost its connection", async () => {
+it("[EC14] a registration reports whether the chat had counted as gone, or only lost its connection", async () => {
   const { edge, ...made } = await onEdge();
   edge.closeAll();
   await edge.time.pass(3_000);

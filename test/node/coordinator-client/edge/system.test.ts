@@ -36,7 +36,7 @@ function socketUrl(server: RealServer): string {
   return `${server.url.replace("http", "ws")}/v1/workspaces/w1/connect`;
 }
 
-it("[EC19] a WebSocket is opened with the headers and without an origin, and tells texts and the code of its close", async () => {
+it("[EC19] a WebSocket is opened with the headers and without an origin, and reports texts and the code of its close", async () => {
   const server = await RealServer.listen();
   server.onText = (text, connection) => {
     connection.send(`heard ${text}`);
@@ -101,7 +101,7 @@ it("[EC19] over HTTP headers, query and body arrive; what was not sent is known;
   });
 });
 
-it("[EC19] a client works on the real clocks and network, and comes back after a close", async () => {
+it("[EC19] a client works on the real clocks and network, and connects again after a close", async () => {
   const server = await RealServer.listen();
   server.onText = (text, connection) => {
     if (text === "ping") return connection.send("pong");

@@ -218,7 +218,7 @@ it("[EC15] a watch that was refused over HTTP, after a socket had opened, contin
   expect({ isOver: follower.isOver, keys: follower.keys.size }).toEqual({ isOver: false, keys: 5 });
 });
 
-it("[EC16] [EC15] a watch tells what is there, then each change, in order and once", async () => {
+it("[EC16] [EC15] a watch delivers what exists, then each change, in order and once", async () => {
   const edge = new FakeEdge();
   await write(edge, 1, 3);
   await edge.host.call("state.set", { key: "other", value: 1 });

@@ -225,7 +225,7 @@ it("[CX13] a stop interrupts first, is no result, and leaves no process behind",
   expect(claude.started()).toHaveLength(1);
 });
 
-it("[CX13] what does not heed INT and TERM is killed", async () => {
+it("[CX13] a program that ignores INT and TERM is killed", async () => {
   const claude = new FakeClaude([{ text: lines(init({ model: "m" })), atInterrupt: null }]);
   const stop = new AbortController();
   const onOutput = (text: string): void => void (text.includes("session") && stop.abort(new Error("cancelled")));
@@ -237,7 +237,7 @@ it("[CX13] what does not heed INT and TERM is killed", async () => {
   expect(systemProcesses.facts(Number(pid))).toBeNull();
 });
 
-it("[CX14] secrets are taken out of what is told, and long texts are cut", async () => {
+it("[CX14] secrets are taken out of what is reported, and long texts are cut", async () => {
   const secret = `ghp_${"a1B2c3D4e5".repeat(4).slice(0, 36)}`;
   const text = `The token is ${secret} ${"word ".repeat(2_000)}`;
   const last = `${text}\n{"shim":"done","result":{"token":"${secret}","password":"hunter2-and-more"}}`;
