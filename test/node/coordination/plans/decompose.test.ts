@@ -254,7 +254,7 @@ const nine = Array.from({ length: 9 }, (_, at) => ({ name: `p${at}`, text: "x" }
 
 /** A part with files that have names of one letter, or with a text. */
 function part(name: string, files: string, ...dependsOn: string[]): object {
-  return files === "" ? { name, text: "x", dependsOn } : { name, files: [...files], dependsOn };
+  return files === "" ? { name, text: "x", dependsOn } : { name, files: files.split(""), dependsOn };
 }
 
 it.each<[string, readonly object[]]>([
